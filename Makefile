@@ -1,0 +1,46 @@
+# make enhance                                       try it on a head template that comes with a package
+# make enhance INPUT=in.nii.gz OUTPUT=out.nii.gz     enhance a scan; FACTOR=4 says how many times finer
+# make test     the test suite (ARGS="-k grid" chooses)
+# make lint     style, types and spelling
+# make clean    forget the environment and everything that was built
+
+# torch is pinned; the version in constraints.txt is tested on Python 3.11, so that one is preferred.
+PYTHON ?= $(shell for each in python3.11 python3 python3.12 python3.13 python3.10 python; do \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$each && break; done)
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: enhance test lint clean
+.DELETE_ON_ERROR:
+
+enhance: $(VENV)/installed-demo
+ifneq ($(INPUT)$(OUTPUT),)
+	@test -n "$$INPUT" && test -n "$$OUTPUT" || { echo "make enhance needs both INPUT and OUTPUT, or neither" >&2; exit 2; }
+	$(VENV)/bin/medsr enhance "$$INPUT" "$$OUTPUT" $${FACTOR:+--factor "$$FACTOR"}
+else
+	$(VENV)/bin/python -m medical_super_resolution.demonstration
+endif
+
+test: $(VENV)/installed-dev
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+lint: $(VENV)/installed-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/codespell
+
+# The stamp says: these extras are installed as pyproject.toml and constraints.txt ask. .[dev] holds all of .[demo].
+$(VENV)/installed-%: pyproject.toml constraints.txt $(VENV)/created
+	@echo "Installing into $(VENV) (about 2 GB the first time) ..."
+	$(PIP) --editable '.[$*]'
+	@touch $@
+
+$(VENV)/created:
+	@test -n "$(PYTHON)" || { echo "Python 3.10 or newer is needed; say where it is with PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache MedicalSuperResolution*/*.egg-info *.egg-info
+	find MedicalSuperResolution* Testing -name __pycache__ -type d -prune -exec rm -rf {} +
