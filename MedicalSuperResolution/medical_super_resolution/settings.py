@@ -1,0 +1,70 @@
+"""What a user may ask of one enhancement. Nonsense is refused when the settings are built."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from .errors import SettingsError
+
+LARGEST_FACTOR = 8.0
+NAMED_AXES = ("through-plane", "in-plane")
+DEVICES = ("auto", "cuda", "mps", "cpu")
+
+
+def check_factor(factor: float, what: str = "the factor") -> None:
+    """Refuse a refinement factor outside (1, 8]."""
+    if not (math.isfinite(factor) and 1 < factor <= LARGEST_FACTOR):
+        raise SettingsError(f"{what} must be above 1 and at most {LARGEST_FACTOR:g}, got {factor:g}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnhanceSettings:
+    """One enhancement, as asked. What it means for a given volume is decided by `planning.plan`.
+
+    factor : how many times finer each of ``axes`` becomes, in (1, 8], whole or not.
+    axes : "through-plane" (the axis of the largest spacing), "in-plane" (the other two), or letters of "ijk", the
+        index axes of the volume, fastest first.
+    spacing_ijk_mm : the spacing to reach instead of ``factor``; an axis already as fine stays as it is.
+        With neither, the through-plane axis is refined to the in-plane spacing, at most 8 times.
+    slice_thickness_mm : tissue in one slice; None takes what the volume says, or else contiguous slices.
+    model : an installed model's name, or the path of a model file.
+    consistency : make the result reproduce the measured slices.
+    device : "auto", "cuda", "mps" or "cpu". threads : of the CPU, None for all.
+    memory_gb : working memory the engine may use beside input and output, in gigabytes.
+    """
+
+    factor: float | None = None
+    axes: str = "through-plane"
+    spacing_ijk_mm: tuple[float, float, float] | None = None
+    slice_thickness_mm: float | None = None
+    model: str = "general"
+    consistency: bool = True
+    device: str = "auto"
+    threads: int | None = None
+    memory_gb: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.factor is not None and self.spacing_ijk_mm is not None:
+            raise SettingsError("give either a factor or a target spacing, not both")
+        if self.factor is not None:
+            check_factor(self.factor)
+        if self.axes not in NAMED_AXES and (
+            not self.axes or set(self.axes) - set("ijk") or len(set(self.axes)) < len(self.axes)
+        ):
+            raise SettingsError(
+                f"unknown axes {self.axes!r}; use through-plane, in-plane, or some of the letters i, j and k, each once"
+            )
+        for value in self.spacing_ijk_mm or ():
+            if not (math.isfinite(value) and value > 0):
+                raise SettingsError(f"the target spacing must be above 0 mm, got {value:g}")
+        if self.slice_thickness_mm is not None and not (
+            math.isfinite(self.slice_thickness_mm) and self.slice_thickness_mm > 0
+        ):
+            raise SettingsError(f"the slice thickness must be above 0 mm, got {self.slice_thickness_mm:g}")
+        if self.device not in DEVICES:
+            raise SettingsError(f"unknown device {self.device!r}; use one of: {', '.join(DEVICES)}")
+        if self.threads is not None and self.threads < 1:
+            raise SettingsError(f"the number of threads must be at least 1, got {self.threads}")
+        if not (math.isfinite(self.memory_gb) and self.memory_gb >= 0.1):
+            raise SettingsError(f"the working memory must be at least 0.1 GB, got {self.memory_gb:g}")

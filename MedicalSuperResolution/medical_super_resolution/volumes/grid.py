@@ -1,0 +1,95 @@
+"""Where the voxels of a volume lie in the patient. The only place that does grid arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import VolumeError
+
+AXES_IJK = "ijk"  # index axes of a file, fastest first; arrays are the other way round, (K, J, I)
+_SHEAR_TOLERANCE = 1e-3  # cosine between two axes: 0.06 degrees
+
+
+def array_axis(axis: str) -> int:
+    """The array axis of an index axis: "k" is 0, "j" is 1, "i" is 2."""
+    return 2 - AXES_IJK.index(axis)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A regular grid of voxels.
+
+    shape_kji : voxel counts, slowest axis first (the order of the array).
+    ijk_to_ras : (4, 4) float64, voxel-centre index to millimetres, RAS; any direction, left-handed too.
+    """
+
+    shape_kji: tuple[int, int, int]
+    ijk_to_ras: np.ndarray
+
+    def __post_init__(self) -> None:
+        matrix = np.asarray(self.ijk_to_ras, dtype=np.float64)
+        if (
+            matrix.shape != (4, 4)
+            or not np.isfinite(matrix).all()
+            or not (np.linalg.norm(matrix[:3, :3], axis=0) > 0).all()
+        ):
+            raise VolumeError("the position of the volume in space is not defined: its spacing or direction is damaged")
+        object.__setattr__(self, "ijk_to_ras", matrix)
+
+    @property
+    def spacing_ijk_mm(self) -> tuple[float, float, float]:
+        """Distance between voxel centres along i, j and k, in mm."""
+        i, j, k = np.linalg.norm(self.ijk_to_ras[:3, :3], axis=0)
+        return float(i), float(j), float(k)
+
+    @property
+    def direction(self) -> np.ndarray:
+        """(3, 3) unit vectors of i, j and k as columns, in RAS."""
+        return self.ijk_to_ras[:3, :3] / np.array(self.spacing_ijk_mm)
+
+    @property
+    def through_plane_axis(self) -> str:
+        """The axis of the largest spacing; k on a tie."""
+        spacing = self.spacing_ijk_mm
+        tied = max(spacing) * (1 - 1e-4)
+        return next(axis for axis in "kji" if spacing[AXES_IJK.index(axis)] >= tied)
+
+    @property
+    def is_sheared(self) -> bool:
+        """True where the axes are not at right angles, as after a scan with tilted gantry."""
+        cosines = self.direction.T @ self.direction - np.eye(3)
+        return bool(np.abs(cosines).max() > _SHEAR_TOLERANCE)
+
+    @property
+    def bounds_ras_mm(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest R, A and S of the outer corners, (3,) and (3,) in mm."""
+        k, j, i = self.shape_kji
+        corners = np.array(np.meshgrid((-0.5, i - 0.5), (-0.5, j - 0.5), (-0.5, k - 0.5), [1.0])).reshape(4, -1)
+        places = (self.ijk_to_ras @ corners)[:3]
+        return places.min(axis=1), places.max(axis=1)
+
+    def count(self, axis: str) -> int:
+        """Number of voxels along an index axis."""
+        return self.shape_kji[array_axis(axis)]
+
+    def refined(self, axis: str, factor: float) -> Grid:
+        """The grid with ``factor`` times finer voxels along one axis; a factor below 1 makes it coarser.
+
+        The spacing is divided by the factor exactly and the first outer corner stays put, so the first centre moves by
+        (1/factor - 1)/2 voxels. Where count times factor is not whole it is rounded, and the far end moves by up to
+        half a fine voxel.
+        """
+        column = AXES_IJK.index(axis)
+        new_to_old = np.eye(4)
+        new_to_old[column, column] = 1 / factor
+        new_to_old[column, 3] = (1 / factor - 1) / 2
+        shape = list(self.shape_kji)
+        shape[array_axis(axis)] = max(1, round(self.count(axis) * factor))
+        return Grid((shape[0], shape[1], shape[2]), self.ijk_to_ras @ new_to_old)
+
+    def described(self) -> str:
+        """For people: "512x512x40 at 0.70x0.70x5.00 mm" (i, j, k)."""
+        counts = "x".join(str(self.count(axis)) for axis in AXES_IJK)
+        return f"{counts} at " + "x".join(f"{value:.2f}" for value in self.spacing_ijk_mm) + " mm"

@@ -1,0 +1,47 @@
+"""A scalar volume with its place in the patient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import VolumeError
+from .grid import Grid
+
+_KINDS = "iuf"  # signed, unsigned, floating
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Values and where they lie.
+
+    array : (K, J, I), integer or floating, in the units of the scanner (HU for CT).
+    grid : of the same shape.
+    slice_thickness_mm : tissue in one slice, where the file says so.
+    modality : "ct", "mr", "pet", "us", or None where nobody said.
+    """
+
+    array: np.ndarray
+    grid: Grid
+    slice_thickness_mm: float | None = None
+    modality: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.array.ndim != 3 or self.array.shape != self.grid.shape_kji:
+            raise VolumeError(f"a volume needs three axes that fit its grid, got {self.array.shape}")
+        if self.array.size == 0:
+            raise VolumeError(f"the volume is empty: its size is {self.array.shape[::-1]}")
+        if self.array.dtype.kind not in _KINDS:
+            raise VolumeError(f"the voxels are of type {self.array.dtype}; a volume needs whole or real numbers")
+
+    def check_finite(self) -> None:
+        """Refuse NaN and infinite values, slice by slice so that no copy of the volume is made."""
+        if self.array.dtype.kind != "f":
+            return
+        for number, plane in enumerate(self.array):
+            if not np.isfinite(plane).all():
+                raise VolumeError(
+                    f"slice {number} of the volume holds values that are not finite (NaN or infinite);"
+                    " replace them, for example with the value of air, and try again"
+                )

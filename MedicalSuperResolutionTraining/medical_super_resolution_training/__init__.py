@@ -1,0 +1,1 @@
+"""Training of the networks in `medical_super_resolution.learning`, headless."""

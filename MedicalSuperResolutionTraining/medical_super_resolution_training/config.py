@@ -1,0 +1,114 @@
+"""What a recipe may say: one frozen dataclass, read from TOML, with every default in this file."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+from medical_super_resolution.errors import SettingsError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One training run.
+
+    generator : name in GENERATORS; generator_config : its settings, the rest keep their defaults.
+    steps, warm_up_steps : number of optimiser steps, and of those with a rising learning rate.
+    batch_size : patches a step. patch_slices : thick slices in a patch. patch_in_plane : voxels of its side.
+    learning_rate, final_learning_rate : peak and end of the cosine decay. average_decay : of the weight average.
+    gradient_clip : largest norm of the gradient.
+    factors, factor_weights : refinement factors that are drawn as they are, with these relative weights;
+    any_factor_weight : relative weight of any factor in [1.25, 8].
+    thickness_range : slice thickness over slice distance. box_fraction : share of box profiles, the rest are Gaussian.
+    noise_fraction, noise_maximum : share of batches with noise on the slices, and its largest standard deviation
+    (fraction of the intensity range). thick_in_plane_fraction : share of batches whose slices are themselves thick
+    along one of their axes, as the second of two passes meets them.
+    consistent_weight : weight of the loss after the data-consistency projection; the rest is on the raw output.
+    squared_weight : share of the squared error in the loss, the rest is absolute.
+    seed : of weights and patches. checkpoint_minutes : time between checkpoints.
+    """
+
+    generator: str = "through-plane"
+    generator_config: dict[str, Any] = field(default_factory=dict)
+    steps: int = 10_000
+    warm_up_steps: int = 200
+    batch_size: int = 8
+    patch_slices: int = 8
+    patch_in_plane: int = 40
+    learning_rate: float = 2e-3
+    final_learning_rate: float = 1e-5
+    average_decay: float = 0.999
+    gradient_clip: float = 1.0
+    factors: tuple[float, ...] = (2.0, 4.0)
+    factor_weights: tuple[float, ...] = (0.3, 0.4)
+    any_factor_weight: float = 0.3
+    thickness_range: tuple[float, float] = (0.7, 1.3)
+    box_fraction: float = 0.3
+    noise_fraction: float = 0.2
+    noise_maximum: float = 0.01
+    thick_in_plane_fraction: float = 0.2
+    consistent_weight: float = 0.5
+    squared_weight: float = 0.0
+    seed: int = 0
+    checkpoint_minutes: float = 3.0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "patch_slices", "patch_in_plane", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"{name} must be above 0, got {getattr(self, name)}")
+        if len(self.factors) != len(self.factor_weights):
+            raise SettingsError(
+                f"factors and factor_weights must have the same length, got {len(self.factors)} and"
+                f" {len(self.factor_weights)}"
+            )
+
+
+def recipe_from(table: dict[str, Any]) -> Recipe:
+    """A recipe from the table of a TOML file; a key it does not know is refused with its neighbour."""
+    known = {entry.name for entry in dataclasses.fields(Recipe)}
+    for key in table:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise SettingsError(f"a recipe has no setting {key!r}{hint}")
+    settings: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    return Recipe(**settings)
+
+
+def read_recipe(path: Path, overrides: list[str]) -> Recipe:
+    """Read a TOML recipe and apply ``key=value`` overrides, whose values are TOML too."""
+    try:
+        table = tomllib.loads(path.read_text())
+        for override in overrides:
+            table |= tomllib.loads(override)
+    except FileNotFoundError as problem:
+        raise SettingsError(f"there is no recipe {path}") from problem
+    except tomllib.TOMLDecodeError as problem:
+        raise SettingsError(f"the recipe {path} cannot be read: {problem}") from problem
+    return recipe_from(table)
+
+
+_RESOLVED = "recipe.json"
+
+
+def write_resolved(recipe: Recipe, run: Path) -> None:
+    """Keep, in the folder of a run, every setting it runs with."""
+    (run / _RESOLVED).write_text(json.dumps(dataclasses.asdict(recipe), indent=1) + "\n")
+
+
+def read_resolved(run: Path) -> Recipe:
+    """The recipe of a run."""
+    try:
+        return recipe_from(json.loads((run / _RESOLVED).read_text()))
+    except FileNotFoundError as problem:
+        raise SettingsError(f"{run} is no folder of a training run: it has no {_RESOLVED}") from problem

@@ -1,0 +1,123 @@
+"""Random pairs of thick and fine slices. The batch of a step depends on the seed and the step alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from medical_super_resolution.acquisition import acquisition_matrix, consistency_matrix
+from medical_super_resolution.volumes.intensity import IntensityRange
+
+from .config import Recipe
+from .manifest import Entry
+
+_FACTOR_RANGE = (1.25, 8.0)
+_SECOND_FACTOR_RANGE = (1.5, 4.0)
+_FLAT_BELOW = 0.02  # standard deviation of a patch that is mostly air
+_TRIES = 4
+
+
+@dataclass(frozen=True)
+class Batch:
+    """lr : (N, 1, K, J, I) thick slices; hr : (N, 1, M, J, I) fine slices, both in the network's range.
+
+    positions : (M,) places of the fine slices in units of the thick ones. factor, thickness : of the acquisition.
+    acquisition, consistency : (K, M) and (M, K) matrices A and G.
+    """
+
+    lr: Tensor
+    hr: Tensor
+    positions: Tensor
+    factor: float
+    thickness: float
+    acquisition: Tensor
+    consistency: Tensor
+
+    def to(self, device: str) -> Batch:
+        """The same batch on a device."""
+        moved: dict[str, Any] = {
+            key: value.to(device) for key, value in vars(self).items() if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
+
+
+class PatchSampler:
+    """Draws batches from prepared volumes; see `Recipe` for what varies."""
+
+    def __init__(self, entries: list[Entry], recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.volumes = [np.load(entry.array, mmap_mode="r") for entry in entries]
+        self.ranges = [IntensityRange(entry.low, entry.high) for entry in entries]
+        modalities = [entry.modality for entry in entries]
+        weights = np.array([1 / modalities.count(modality) for modality in modalities])
+        self.weights = weights / weights.sum()
+
+    def batch(self, step: int) -> Batch:
+        """The batch of one step."""
+        recipe = self.recipe
+        random = np.random.default_rng((recipe.seed, step))
+        factor = self._factor(random)
+        thickness = float(random.uniform(*recipe.thickness_range))
+        profile = "box" if random.random() < recipe.box_fraction else "gaussian"
+        second = 1.0
+        if random.random() < recipe.thick_in_plane_fraction:
+            second = float(random.uniform(*_SECOND_FACTOR_RANGE))
+        slices = int(np.clip(round(80 / factor), 6, 2 * recipe.patch_slices)) if factor > 2 else 2 * recipe.patch_slices
+        side = recipe.patch_in_plane
+        if factor <= 2 or slices > recipe.patch_slices:
+            side = max(16, round(side * (recipe.patch_slices / slices) ** 0.5 / 4) * 4)
+        fine = round(slices * factor)
+        shape = (fine, round(side * second), side)
+        hr = torch.from_numpy(np.stack([self._patch(random, shape) for _ in range(recipe.batch_size)]))
+        if second > 1:
+            thick = acquisition_matrix(side, hr.shape[2], second)
+            hr = torch.einsum("jm,nkmi->nkji", torch.from_numpy(thick).float(), hr)
+        matrix = acquisition_matrix(slices, fine, factor, profile=profile, thickness=thickness)
+        acquisition = torch.from_numpy(matrix).float()
+        lr = torch.einsum("km,nmji->nkji", acquisition, hr)
+        if random.random() < recipe.noise_fraction:
+            deviation = random.uniform(0, recipe.noise_maximum)
+            lr = lr + torch.from_numpy(random.normal(0, deviation, lr.shape).astype(np.float32))
+        positions = (torch.arange(fine, dtype=torch.float64) + 0.5) / factor - 0.5
+        consistency = torch.from_numpy(consistency_matrix(matrix)).float()
+        return Batch(lr[:, None], hr[:, None], positions.float(), factor, thickness, acquisition, consistency)
+
+    def _factor(self, random: np.random.Generator) -> float:
+        recipe = self.recipe
+        weights = np.array([*recipe.factor_weights, recipe.any_factor_weight])
+        choice = random.choice(len(weights), p=weights / weights.sum())
+        return float(recipe.factors[choice] if choice < len(recipe.factors) else random.uniform(*_FACTOR_RANGE))
+
+    def _patch(self, random: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
+        """A patch of fine slices, in the network's range, any axis of the volume as the sequence."""
+        best = self._candidate(random, shape)
+        for _ in range(_TRIES):
+            if best.std() > _FLAT_BELOW:
+                break
+            best = max(best, self._candidate(random, shape), key=np.std)
+        return best * np.float32(random.uniform(0.7, 1.4))  # the range of a scanner is not known to a few percent
+
+    def _candidate(self, random: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
+        while True:
+            which = random.choice(len(self.volumes), p=self.weights)
+            volume = self.volumes[which]
+            sequence = random.choice(3, p=(0.5, 0.25, 0.25))
+            others = [axis for axis in range(3) if axis != sequence]
+            random.shuffle(others)
+            axes = (sequence, *others)
+            room = [volume.shape[axis] - size for axis, size in zip(axes, shape, strict=True)]
+            if min(room) >= 0:
+                break
+        where: list[slice] = [slice(None)] * 3
+        for axis, size, free in zip(axes, shape, room, strict=True):
+            start = int(random.integers(free + 1))
+            where[axis] = slice(start, start + size)
+        patch = self.ranges[which].normalised(np.asarray(volume[tuple(where)]).transpose(axes))
+        for axis in range(3):
+            if random.random() < 0.5:
+                patch = np.flip(patch, axis)
+        return np.ascontiguousarray(patch)
