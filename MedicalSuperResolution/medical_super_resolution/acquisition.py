@@ -9,6 +9,7 @@ above 1 overlaps).
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,6 +18,14 @@ from .errors import SettingsError
 PROFILES = ("gaussian", "box")
 _SIGMA_PER_FULL_WIDTH_AT_HALF_MAXIMUM = 1 / math.sqrt(8 * math.log(2))
 _SUPPORT_IN_SIGMA = 4.0
+
+
+@dataclass(frozen=True)
+class SliceProfile:
+    """How a slice weighs the tissue across it: one of `PROFILES`, and thickness over slice distance."""
+
+    shape: str = "gaussian"
+    thickness: float = 1.0
 
 
 def fine_centres(n_hr: int, factor: float) -> np.ndarray:

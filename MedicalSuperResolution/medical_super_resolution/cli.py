@@ -9,12 +9,13 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from .errors import Cancelled, SuperResolutionError
 from .progress import Progress
-from .settings import DEVICES, EnhanceSettings
+from .settings import DEVICES, PROFILES, EnhanceSettings
 
 _CANCELLED_EXIT = 130
 
@@ -71,6 +72,15 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("volume", type=Path, metavar="VOLUME")
     info.set_defaults(run=_info)
 
+    benchmark = verbs.add_parser("benchmark", help="measure speed and memory on this machine")
+    benchmark.add_argument("--device", choices=DEVICES, default="auto")
+    benchmark.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: all")
+    benchmark.add_argument("--model", default=EnhanceSettings().model, metavar="NAME|FILE")
+    benchmark.add_argument("--side", type=int, default=256, help="rows and columns of the volume; default: %(default)s")
+    benchmark.add_argument("--slices", type=int, default=32, help="measured slices; default: %(default)s")
+    benchmark.add_argument("--json", action="store_true", help="print JSON")
+    benchmark.set_defaults(run=_benchmark)
+
     models = verbs.add_parser("models", help="list the installed models with their cards")
     models.set_defaults(run=_models)
     return parser
@@ -88,6 +98,10 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         "--slice-thickness", type=float, metavar="MM", help="tissue in one slice; default: as the file says, or no gap"
     )
     parser.add_argument(
+        "--slice-profile", choices=PROFILES, default=standard.slice_profile, help="default: as the slices look"
+    )
+    parser.add_argument("--modality", choices=("ct", "mr", "pet", "us"), help="default: as the file or its values say")
+    parser.add_argument(
         "--no-consistency", action="store_true", help="do not make the result reproduce the measured slices"
     )
     parser.add_argument("--device", choices=DEVICES, default=standard.device)
@@ -104,6 +118,7 @@ def _settings(chosen: argparse.Namespace) -> EnhanceSettings:
         axes=chosen.axes,
         spacing_ijk_mm=tuple(chosen.spacing) if chosen.spacing else None,
         slice_thickness_mm=chosen.slice_thickness,
+        slice_profile=chosen.slice_profile,
         model=chosen.model,
         consistency=not chosen.no_consistency,
         device=chosen.device,
@@ -123,6 +138,8 @@ def _enhance(chosen: argparse.Namespace) -> None:
     files.check_output(chosen.output, overwrite=chosen.overwrite)
     _check_report(chosen.report, chosen.overwrite)
     volume = files.read(chosen.input)
+    if chosen.modality:
+        volume = replace(volume, modality=chosen.modality)
     plan(volume.grid, settings)
 
     from . import models
@@ -179,6 +196,13 @@ def _info(chosen: argparse.Namespace) -> None:
     print(f"time                about {cost.cpu_seconds:.0f} s on {cost.threads} CPU threads")
 
 
+def _benchmark(chosen: argparse.Namespace) -> None:
+    from .benchmark import described, run
+
+    facts = run(chosen.model, chosen.device, side=chosen.side, slices=chosen.slices, threads=chosen.threads)
+    print(json.dumps(facts, indent=1) if chosen.json else "\n".join(described(facts)))
+
+
 def _models(chosen: argparse.Namespace) -> None:
     from . import models
     from .cards import described
@@ -190,6 +214,8 @@ def _models(chosen: argparse.Namespace) -> None:
 def _check_report(path: Path | None, overwrite: bool) -> None:
     if path is None:
         return
+    if path.is_dir():
+        raise SuperResolutionError(f"{path} is a folder; name a file")
     if path.exists() and not overwrite:
         raise SuperResolutionError(f"{path} exists already; add --overwrite to replace it, or choose another name")
     if not path.parent.is_dir():
@@ -244,7 +270,8 @@ class _TerminalProgress:
 
 def _end_with_parent() -> None:
     """Wait for the end of standard input, which comes when the parent process is gone, then end at once."""
-    sys.stdin.buffer.read()
+    while os.read(0, 1):  # not sys.stdin, whose lock would be held when Python ends
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -6,21 +6,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .acquisition import acquisition_matrix, consistency_matrix, fine_centres
+from .acquisition import SliceProfile, acquisition_matrix, consistency_matrix, fine_centres
 from .learning.interpolation import apply_along_sequence, cubic_matrix
 
 
 class AxisModel:
     """The linear parts of refining one axis, as matrices between K measured and M fine samples.
 
-    count, fine_count, factor, thickness, profile : see `acquisition.acquisition_matrix`.
+    count, fine_count, factor : see `acquisition.acquisition_matrix`.
     positions : (M,) float64, places of the fine samples in units of the measured ones.
     """
 
-    def __init__(
-        self, count: int, fine_count: int, factor: float, thickness: float, profile: str, device: torch.device
-    ) -> None:
-        acquisition = acquisition_matrix(count, fine_count, factor, profile=profile, thickness=thickness)
+    def __init__(self, count: int, fine_count: int, factor: float, profile: SliceProfile, device: torch.device) -> None:
+        acquisition = acquisition_matrix(count, fine_count, factor, profile=profile.shape, thickness=profile.thickness)
         centres = torch.from_numpy(fine_centres(fine_count, factor))
         self.positions = centres.to(device, torch.float32 if device.type == "mps" else torch.float64)
         self.acquisition = _on(device, acquisition)

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, replace
 
 import numpy as np
 import torch
 
 from . import __version__
-from .acquisition import acquisition_matrix
+from .acquisition import SliceProfile, acquisition_matrix
 from .consistency import acquired
 from .devices import pick_device
+from .errors import SettingsError
+from .learning.generators import Generator
+from .learning.generators.plane import PlaneGenerator
 from .models import Model
-from .planning import Plan, plan
+from .output import Output
+from .plane_refinement import PlaneRefiner
+from .planning import Plan, named_axes, plan
 from .progress import Progress, ignore
-from .refinement import Output, Refiner
-from .report import Report
+from .refinement import Refiner
+from .report import Enhanced, Report
 from .settings import EnhanceSettings
 from .volumes.grid import AXES_IJK, array_axis
-from .volumes.intensity import HOUNSFIELD_RANGE, guess_modality, intensity_range
+from .volumes.intensity import HOUNSFIELD_RANGE, IntensityRange, guess_modality, intensity_range
 from .volumes.volume import Volume
+from .workbench import Workbench
 
-
-@dataclass(frozen=True)
-class Enhanced:
-    """The result and what was done."""
-
-    volume: Volume
-    report: Report
+_BOX_BELOW = 0.8  # a Gaussian looks as wide as the slice is thick, a box about 0.7 times
 
 
 def enhance(volume: Volume, model: Model, settings: EnhanceSettings, progress: Progress = ignore) -> Enhanced:
@@ -37,7 +37,8 @@ def enhance(volume: Volume, model: Model, settings: EnhanceSettings, progress: P
 
     One pass for each refined axis: the volume is a sequence of slices along that axis, the generator adds its residual
     to cubic interpolation, and the sum is projected onto the volumes that reproduce the measured slices. The slice
-    plane is cut into tiles that fit ``settings.memory_gb``; the result does not depend on them.
+    plane is cut into tiles that fit ``settings.memory_gb``; the result does not depend on them. An in-plane model
+    refines both in-plane axes in one pass, slice by slice.
 
     Parameters
     ----------
@@ -52,29 +53,32 @@ def enhance(volume: Volume, model: Model, settings: EnhanceSettings, progress: P
     SettingsError, VolumeError : see `planning.plan`. DeviceError : the device is absent.
     """
     started = time.monotonic()
-    planned = plan(volume.grid, settings)
-    device = pick_device(settings.device)
+    generator = model.generator
+    planned = plan(volume.grid, as_the_model_refines(model, settings))
+    check_model(model, planned)
+    bench = Workbench(settings, pick_device(settings.device), _work(planned, generator), progress)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     modality = volume.modality or guess_modality(volume.array)
     measured = intensity_range(volume.array, modality)
-    thickness_mm = settings.slice_thickness_mm or volume.slice_thickness_mm or through_plane_spacing(volume)
-    thickness = thicknesses(planned, thickness_mm)
-    refiner = Refiner(model.generator, settings, device, planned, progress)
-    floor = _lowest_meaning(volume.array, modality)
-    array = volume.array
-    for one in planned.passes:
-        is_first, is_last = one is planned.passes[0], one is planned.passes[-1]
-        into = np.empty(one.target.shape_kji, dtype=volume.array.dtype if is_last else np.float32)
-        refiner.refine(
-            array,
-            one,
-            into,
-            thickness=thickness[one.axis],
-            read=measured if is_first else None,
-            write=Output(measured, volume.array.dtype, floor) if is_last else None,
-        )
-        array = into
+    output = Output(measured, volume.array.dtype, _lowest_meaning(volume.array, modality))
+    thickness_mm = settings.slice_thickness_mm or volume.slice_thickness_mm or planned.source.through_plane_spacing_mm
+    profiles = dict.fromkeys(AXES_IJK, SliceProfile())
+    if isinstance(generator, PlaneGenerator):
+        array = np.empty(planned.target.shape_kji, dtype=volume.array.dtype)
+        plane = PlaneRefiner(generator, bench)
+        plane.refine(volume.array, planned.source.through_plane_axis, array, read=measured, write=output)
+    else:
+        refiner = Refiner(generator, bench)
+        through_plane = planned.source.through_plane_axis
+        profiles[through_plane] = _through_plane_profile(refiner, volume, measured, thickness_mm)
+        array = volume.array
+        for one in planned.passes:
+            is_first, is_last = one is planned.passes[0], one is planned.passes[-1]
+            into = np.empty(one.target.shape_kji, dtype=volume.array.dtype if is_last else np.float32)
+            read, write = measured if is_first else None, output if is_last else None
+            refiner.refine(array, one, into, profile=profiles[one.axis], read=read, write=write)
+            array = into
     report = Report(
         model=model.name,
         model_sha256=model.sha256,
@@ -85,26 +89,54 @@ def enhance(volume: Volume, model: Model, settings: EnhanceSettings, progress: P
         size_before_ijk=planned.source.shape_kji[::-1],
         size_after_ijk=planned.target.shape_kji[::-1],
         slice_thickness_mm=thickness_mm,
-        consistency=settings.consistency,
-        residual_rms=_residual(volume.array, array, planned, thickness),
-        device=str(device),
+        slice_profile=profiles[planned.source.through_plane_axis].shape,
+        residual_rms=_residual(volume.array, array, planned, profiles),
+        device=str(bench.device),
         seconds=round(time.monotonic() - started, 2),
-        warnings=tuple(_warnings(model, thickness, modality)),
+        stages={name: round(seconds, 3) for name, seconds in bench.stages.items()},
+        settings=asdict(settings),
+        warnings=tuple(_warnings(model, planned, profiles, modality)),
         software=f"MedicalSuperResolution {__version__}",
     )
     return Enhanced(Volume(array, planned.target, modality=volume.modality), report)
 
 
-def through_plane_spacing(volume: Volume) -> float:
-    """Distance between the slices, in mm."""
-    return volume.grid.spacing_ijk_mm[AXES_IJK.index(volume.grid.through_plane_axis)]
+def as_the_model_refines(model: Model, settings: EnhanceSettings) -> EnhanceSettings:
+    """The settings; where they say neither factor nor spacing, an in-plane model refines as it was made to."""
+    if isinstance(model.generator, PlaneGenerator) and settings.factor is None and settings.spacing_ijk_mm is None:
+        return replace(settings, factor=float(model.generator.factor), axes="in-plane")
+    return settings
 
 
-def thicknesses(planned: Plan, thickness_mm: float) -> dict[str, float]:
-    """Slice thickness over slice distance for each refined axis; in-plane samples are contiguous, 1."""
-    through_plane = planned.source.through_plane_axis
-    spacing_mm = planned.source.spacing_ijk_mm[AXES_IJK.index(through_plane)]
-    return {one.axis: thickness_mm / spacing_mm if one.axis == through_plane else 1.0 for one in planned.passes}
+def check_model(model: Model, planned: Plan) -> None:
+    """Refuse to ask an in-plane model for anything but its factor along both in-plane axes."""
+    if not isinstance(model.generator, PlaneGenerator):
+        return
+    factor = float(model.generator.factor)
+    wanted = dict.fromkeys(named_axes(planned.source, "in-plane"), factor)
+    if {one.axis: one.factor for one in planned.passes} != wanted:
+        raise SettingsError(
+            f"the model {model.name} refines both in-plane axes {factor:g} times and nothing else;"
+            f" ask for --axes in-plane --factor {factor:g}, or choose the model general"
+        )
+
+
+def _work(planned: Plan, generator: Generator) -> int:
+    """Measured voxels to work through."""
+    passes = planned.passes[:1] if isinstance(generator, PlaneGenerator) else planned.passes
+    return sum(math.prod(one.source.shape_kji) for one in passes)
+
+
+def _through_plane_profile(
+    refiner: Refiner, volume: Volume, measured: IntensityRange, thickness_mm: float
+) -> SliceProfile:
+    """As the settings say, or as the slices look."""
+    thickness = thickness_mm / volume.grid.through_plane_spacing_mm
+    shape = refiner.bench.settings.slice_profile
+    if shape == "auto":
+        width = refiner.profile_width(volume.array, volume.grid.through_plane_axis, thickness, measured)
+        shape = "box" if width < _BOX_BELOW * thickness else "gaussian"
+    return SliceProfile(shape, thickness)
 
 
 def _lowest_meaning(array: np.ndarray, modality: str) -> float | None:
@@ -115,13 +147,14 @@ def _lowest_meaning(array: np.ndarray, modality: str) -> float | None:
     return 0.0 if low >= 0 else None
 
 
-def _residual(measured: np.ndarray, fine: np.ndarray, planned: Plan, thickness: dict[str, float]) -> float:
+def _residual(measured: np.ndarray, fine: np.ndarray, planned: Plan, profiles: dict[str, SliceProfile]) -> float:
     """Root mean square of (acquisition model applied to the result) - input."""
     again = fine
     for one in reversed(planned.passes):
         axis = array_axis(one.axis)
         count, fine_count = one.source.shape_kji[axis], one.target.shape_kji[axis]
-        matrix = acquisition_matrix(count, fine_count, one.factor, thickness=thickness[one.axis])
+        profile = profiles[one.axis]
+        matrix = acquisition_matrix(count, fine_count, one.factor, profile=profile.shape, thickness=profile.thickness)
         again = acquired(again, matrix, axis)
     squares = sum(
         float(np.square(a - b.astype(np.float32), dtype=np.float64).sum()) for a, b in zip(again, measured, strict=True)
@@ -129,7 +162,7 @@ def _residual(measured: np.ndarray, fine: np.ndarray, planned: Plan, thickness: 
     return math.sqrt(squares / measured.size)
 
 
-def _warnings(model: Model, thickness: dict[str, float], modality: str) -> list[str]:
+def _warnings(model: Model, planned: Plan, profiles: dict[str, SliceProfile], modality: str) -> list[str]:
     """Where the request lies outside what the model's card says it was trained for."""
     trained = model.card.get("trained_for", {})
     found = []
@@ -139,10 +172,11 @@ def _warnings(model: Model, thickness: dict[str, float], modality: str) -> list[
             f"the model was trained on {known}, the volume is {modality.upper()}; look at the result with care"
         )
     low, high = trained.get("thickness", (0.0, math.inf))
-    for axis, ratio in thickness.items():
+    for one in planned.passes:
+        ratio = profiles[one.axis].thickness
         if not low <= ratio <= high:
             found.append(
-                f"the slices are {ratio:.2f} times as thick as they are apart along {axis}; the model was trained for"
-                f" {low:g} to {high:g}"
+                f"the slices are {ratio:.2f} times as thick as they are apart along {one.axis};"
+                f" the model was trained for {low:g} to {high:g}"
             )
     return found

@@ -18,8 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
 from .errors import ModelError
-from .learning.generators import GENERATORS
-from .learning.generators.through_plane import ThroughPlaneGenerator
+from .learning.generators import GENERATORS, Generator
 
 FORMAT_VERSION = 1
 SHIPPED_FOLDER = Path(__file__).parent / "weights"
@@ -40,7 +39,7 @@ class Model:
     sha256: str
     generator_name: str
     card: dict[str, Any]
-    generator: ThroughPlaneGenerator
+    generator: Generator
 
 
 def installed() -> list[Path]:
@@ -64,12 +63,12 @@ def find(name: str) -> Path:
     return path
 
 
-def save(path: Path, generator_name: str, generator: ThroughPlaneGenerator, card: dict[str, Any]) -> None:
+def save(path: Path, generator_name: str, generator: Generator, card: dict[str, Any]) -> None:
     """Write a generator with its configuration and card as one file."""
     header = {
         "format_version": FORMAT_VERSION,
         "generator": generator_name,
-        "config": dataclasses.asdict(generator.config),
+        "config": dataclasses.asdict(generator.config),  # type: ignore[arg-type]
         "card": card,
     }
     weights = {name: tensor.detach().float().contiguous().cpu() for name, tensor in generator.state_dict().items()}
@@ -119,6 +118,6 @@ def read_header(path: Path) -> dict[str, Any]:
         raise ModelError(f"{path} is damaged or not a safetensors file; get it again") from problem
     if version != FORMAT_VERSION:
         raise ModelError(f"{path} has format {version}, this software reads format {FORMAT_VERSION}; update it")
-    if not keys <= header.keys():
+    if not keys <= header.keys() or not isinstance(header["generator"], str) or not isinstance(header["card"], dict):
         raise ModelError(f"{path} lacks part of its description; the file is damaged, get it again")
     return header

@@ -3,72 +3,36 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .acquisition import SliceProfile
 from .consistency import AxisModel
 from .learning.blocks import in_memory_order
 from .learning.generators.through_plane import ResidualStream, ThroughPlaneGenerator
-from .planning import Pass, Plan
-from .progress import Progress
-from .settings import EnhanceSettings
+from .output import Output
+from .planning import Pass
 from .volumes.grid import array_axis
 from .volumes.intensity import IntensityRange
 from .volumes.tiling import Tile, tiles
+from .workbench import Workbench
 
 _SLICES_A_PUSH = {"cpu": 4, "cuda": 16, "mps": 8}
 _WORKING_COPIES = 8  # tensors of the size of one push that live at the same time inside a block
 _COLUMN_COPIES = 4  # fine columns of a tile that live at the same time: residual, interpolation, projection, output
 _BYTES = 4
-
-
-@dataclass(frozen=True)
-class Output:
-    """From the network's range back to the units and type of the volume.
-
-    floor : values below it are raised to it; None lets them be.
-    """
-
-    measured: IntensityRange
-    dtype: np.dtype
-    floor: float | None
-
-    def stored(self, sr: Tensor) -> np.ndarray:
-        """Values as the file will hold them: integers are rounded and never wrap around."""
-        if self.dtype.itemsize > 2 and self.dtype != np.float32:
-            sr = sr.cpu().double()  # float32 does not hold every 32-bit integer
-        values = sr.mul_(self.measured.high - self.measured.low).add_(self.measured.low).clamp_(min=self.floor)
-        if self.dtype.kind == "f":
-            return values.cpu().numpy().astype(self.dtype, copy=False)
-        limits = np.iinfo(self.dtype)
-        rounded = values.round_().cpu().numpy()
-        low, high = rounded.dtype.type(limits.min), rounded.dtype.type(limits.max)
-        if float(high) > limits.max:  # the largest 64-bit integers are no floating numbers
-            high = np.nextafter(high, rounded.dtype.type(0))
-        return rounded.clip(low, high).astype(self.dtype)
+_SAMPLE = (32, 96, 96)  # slices, rows, columns that the slice profile is read from
+_ROUNDING = 1e-6  # of the range: what floating point leaves of a constant after a pass
 
 
 class Refiner:
-    """Runs the passes of one plan, and says how far it is."""
+    """Runs a generator along one axis of a volume after the other."""
 
-    def __init__(
-        self,
-        generator: ThroughPlaneGenerator,
-        settings: EnhanceSettings,
-        device: torch.device,
-        planned: Plan,
-        progress: Progress,
-    ) -> None:
-        self.generator = in_memory_order(generator.to(device))
-        self.settings = settings
-        self.device = device
-        self.progress = progress
-        self.done = 0
-        self.total = sum(math.prod(one.source.shape_kji) for one in planned.passes)
-        progress(0, self.total)
+    def __init__(self, generator: ThroughPlaneGenerator, bench: Workbench) -> None:
+        self.generator = in_memory_order(generator.to(bench.device))
+        self.bench = bench
 
     @torch.inference_mode()
     def refine(
@@ -77,45 +41,107 @@ class Refiner:
         one: Pass,
         into: np.ndarray,
         *,
-        thickness: float,
+        profile: SliceProfile,
         read: IntensityRange | None,
         write: Output | None,
     ) -> None:
         """Refine one axis of ``source`` into ``into``, tile by tile; ``read`` and ``write`` convert intensities."""
         axis = array_axis(one.axis)
         slices, fine = np.moveaxis(source, axis, 0), np.moveaxis(into, axis, 0)
-        linear = AxisModel(len(slices), len(fine), one.factor, thickness, "gaussian", self.device)
+        linear = AxisModel(len(slices), len(fine), one.factor, profile, self.bench.device)
         side = self._tile_side(len(slices), len(fine))
         for tile in tiles(slices.shape[1:], side, self.generator.reach):
-            part = slices[:, tile.outer_j, tile.outer_i]
-            lr = torch.from_numpy(read.normalised(part) if read else np.ascontiguousarray(part)).to(self.device)
-            residual = self._residual_of_tile(lr, tile, linear, one.factor, thickness)
+            with self.bench.timed("transfer"):
+                part = slices[:, tile.outer_j, tile.outer_i]
+                lr = torch.from_numpy(read.normalised(part) if read else np.ascontiguousarray(part)).to(
+                    self.bench.device
+                )
+            with self.bench.timed("network"):
+                residual = self._residual_of_tile(lr, tile, linear, one.factor, profile.thickness)
             measured = lr[:, tile.inner_j, tile.inner_i]
-            sr = linear.interpolated(measured).add_(residual)
-            if self.settings.consistency:
-                sr = linear.projected(sr, measured)
-            fine[:, tile.core_j, tile.core_i] = sr.cpu().numpy() if write is None else write.stored(sr)
+            with self.bench.timed("interpolation"):
+                sr = linear.interpolated(measured).add_(residual)
+            with self.bench.timed("consistency"):
+                if self.bench.settings.consistency:
+                    sr = linear.projected(sr, measured)
+            with self.bench.timed("output"):
+                fine[:, tile.core_j, tile.core_i] = sr.cpu().numpy() if write is None else write.stored(sr)
+
+    @torch.inference_mode()
+    def profile_width(self, source: np.ndarray, axis: str, thickness: float, read: IntensityRange) -> float:
+        """Full width at half maximum of the slice profile, in slice distances, as a sample from the middle looks."""
+        slices = np.moveaxis(source, array_axis(axis), 0)
+        middle = slices[
+            tuple(slice(max(0, (n - m) // 2), (n + m) // 2) for n, m in zip(slices.shape, _SAMPLE, strict=True))
+        ]
+        lr = torch.from_numpy(read.normalised(middle)).to(self.bench.device)
+        return float(self.generator.gauge(self.generator.features(lr[None, None], thickness)))
 
     def _residual_of_tile(self, lr: Tensor, tile: Tile, linear: AxisModel, factor: float, thickness: float) -> Tensor:
-        """(K, outer J, outer I) -> (M, core J, core I)."""
-        stream = ResidualStream(self.generator, linear.positions, factor, thickness, cut_edges=tile.cut_edges)
-        step = _SLICES_A_PUSH[self.device.type]
+        """(K, outer J, outer I) -> (M, core J, core I). Where nothing changes it is 0 and nothing is computed."""
+        residual = lr.new_zeros(len(linear.positions), *lr.shape[1:])
+        box = structured_box(lr, self.generator.reach)
+        done_after = self.bench.done + len(lr) * tile.core_size
+        if box is not None:
+            k, j, i = box
+            first, stop = (int(torch.searchsorted(linear.positions, end - 0.5)) for end in (k.start, k.stop))
+            top, bottom, left, right = tile.cut_edges
+            cut = (
+                top and j.start == 0,
+                bottom and j.stop == lr.shape[1],
+                left and i.start == 0,
+                right and i.stop == lr.shape[2],
+            )
+            positions = linear.positions[first:stop] - k.start
+            stream = ResidualStream(self.generator, positions, factor, thickness, cut_edges=cut)
+            found = self._pushed(stream, lr[k, j, i], done_after)
+            row, column = j.start + cut[0] * self.generator.reach, i.start + cut[2] * self.generator.reach
+            residual[first:stop, row : row + found.shape[1], column : column + found.shape[2]] = found
+        self.bench.reach(done_after)
+        return residual[:, tile.inner_j, tile.inner_i]
+
+    def _pushed(self, stream: ResidualStream, lr: Tensor, done_after: int) -> Tensor:
+        """All of a sequence (K, J, I) through a stream, a few slices at a time; (M, J, I) less what is trimmed."""
         parts = []
+        done_before = self.bench.done
+        step = _SLICES_A_PUSH[self.bench.device.type]
         for start in range(0, len(lr), step):
             stop = min(start + step, len(lr))
             following = lr[None, None, stop : stop + 1] if stop < len(lr) else None
-            with torch.autocast("cuda", enabled=self.device.type == "cuda"):
+            with self.bench.mixed_precision():
                 part = stream.push(lr[None, None, start:stop], following)
             if part is not None:
                 parts.append(part[0, 0])
-            self.done += (stop - start) * tile.core_size
-            self.progress(self.done, self.total)
-        return torch.cat(parts)[(slice(None), *tile.trimmed(self.generator.reach))]
+            if stop < len(lr):
+                self.bench.reach(done_before + (done_after - done_before) * stop // len(lr))
+        return torch.cat(parts)
 
     def _tile_side(self, count: int, fine_count: int) -> int:
         """Side of the largest square tile, without its margin, that fits the memory the user gave."""
         config = self.generator.config
-        slices = self.generator.slices_in_flight + _WORKING_COPIES * _SLICES_A_PUSH[self.device.type]
+        slices = self.generator.slices_in_flight + _WORKING_COPIES * _SLICES_A_PUSH[self.bench.device.type]
         bytes_a_column = _BYTES * (slices * config.channels + _COLUMN_COPIES * (fine_count + count))
-        side = math.isqrt(int(self.settings.memory_gb * 1e9 / bytes_a_column))
+        side = math.isqrt(int(self.bench.settings.memory_gb * 1e9 / bytes_a_column))
         return max(side - 2 * self.generator.reach, 16)
+
+
+def structured_box(lr: Tensor, margin: int) -> tuple[slice, slice, slice] | None:
+    """The part of (K, J, I) slices outside which neighbours are the same, with a margin; None if there is none.
+
+    Beyond it the generator's features are exactly 0, so that leaving it out is no approximation.
+    """
+    marks = [torch.zeros(count, dtype=torch.bool, device=lr.device) for count in lr.shape]
+    for along in range(3):
+        changes = torch.diff(lr, dim=along).abs_() > _ROUNDING
+        for axis in range(3):
+            others = tuple(other for other in range(3) if other != axis)
+            seen = changes.any(dim=others)
+            marks[axis][: len(seen)] |= seen
+    if not marks[0].any():
+        return None
+    ends = [mark.nonzero()[[0, -1], 0].tolist() for mark in marks]
+    k, j, i = (
+        slice(max(first - margin, 0), min(last + 2 + margin, count))
+        for (first, last), count in zip(ends, lr.shape, strict=True)
+    )
+    return k, j, i

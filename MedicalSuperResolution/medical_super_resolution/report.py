@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .volumes.volume import Volume
+
+NOTICE = "For research. Not for diagnostic use."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Report:
-    """What was done, ready for JSON.
+    """What was done.
 
     factor_ijk, spacing_before_ijk_mm, spacing_after_ijk_mm, size_before_ijk, size_after_ijk : along i, j, k.
-    slice_thickness_mm : tissue in one slice as it was taken. residual_rms : root mean square, in the units of the
+    slice_thickness_mm, slice_profile : as they were taken. residual_rms : root mean square, in the units of the
     volume, of what the result, measured again as the scanner would, differs from the input; after rounding.
+    stages : seconds by part of the work. settings : what was asked, by the names of `EnhanceSettings`.
     """
 
     model: str
@@ -24,14 +31,33 @@ class Report:
     size_before_ijk: tuple[int, int, int]
     size_after_ijk: tuple[int, int, int]
     slice_thickness_mm: float
-    consistency: bool
+    slice_profile: str
     residual_rms: float
     device: str
     seconds: float
-    warnings: tuple[str, ...]
+    settings: dict[str, Any]
     software: str
-    notice: str = "For research. Not for diagnostic use."
+    stages: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    notice: str = NOTICE
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain types only."""
-        return asdict(self)
+        """Plain types only, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, facts: dict[str, Any]) -> Report:
+        """The report that `as_dict` gave, also after a way through JSON; what it does not know is left out."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in facts.items() if name in known
+        }
+        return cls(**plain)
+
+
+@dataclass(frozen=True)
+class Enhanced:
+    """A result and what was done."""
+
+    volume: Volume
+    report: Report

@@ -9,6 +9,7 @@ from .errors import SettingsError
 
 LARGEST_FACTOR = 8.0
 NAMED_AXES = ("through-plane", "in-plane")
+PROFILES = ("auto", "gaussian", "box")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 
 
@@ -28,6 +29,8 @@ class EnhanceSettings:
     spacing_ijk_mm : the spacing to reach instead of ``factor``; an axis already as fine stays as it is.
         With neither, the through-plane axis is refined to the in-plane spacing, at most 8 times.
     slice_thickness_mm : tissue in one slice; None takes what the volume says, or else contiguous slices.
+    slice_profile : weight across the slice: "gaussian" (``slice_thickness_mm`` is its full width at half maximum),
+        "box" (the mean over it), or "auto": as the slices themselves look. In-plane axes are always taken as Gaussian.
     model : an installed model's name, or the path of a model file.
     consistency : make the result reproduce the measured slices.
     device : "auto", "cuda", "mps" or "cpu". threads : of the CPU, None for all.
@@ -38,6 +41,7 @@ class EnhanceSettings:
     axes: str = "through-plane"
     spacing_ijk_mm: tuple[float, float, float] | None = None
     slice_thickness_mm: float | None = None
+    slice_profile: str = "auto"
     model: str = "general"
     consistency: bool = True
     device: str = "auto"
@@ -62,6 +66,8 @@ class EnhanceSettings:
             math.isfinite(self.slice_thickness_mm) and self.slice_thickness_mm > 0
         ):
             raise SettingsError(f"the slice thickness must be above 0 mm, got {self.slice_thickness_mm:g}")
+        if self.slice_profile not in PROFILES:
+            raise SettingsError(f"unknown slice profile {self.slice_profile!r}; use one of: {', '.join(PROFILES)}")
         if self.device not in DEVICES:
             raise SettingsError(f"unknown device {self.device!r}; use one of: {', '.join(DEVICES)}")
         if self.threads is not None and self.threads < 1:

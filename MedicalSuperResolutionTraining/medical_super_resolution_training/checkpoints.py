@@ -19,7 +19,7 @@ def save_checkpoint(folder: Path, state: TrainingState) -> Path:
     tensors = {f"generator/{name}": value for name, value in state.generator.state_dict().items()}
     tensors |= {f"average/{name}": value for name, value in state.average.state_dict().items()}
     for name, parameter in state.generator.named_parameters():
-        for moment, value in state.optimizer.state[parameter].items():
+        for moment, value in state.optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer/{name}/{moment}"] = value
     path = folder / f"checkpoint-{state.step:08d}.safetensors"
     beside = path.with_suffix(".partial")
@@ -55,7 +55,8 @@ def restore_newest(folder: Path, state: TrainingState) -> str | None:
         state.generator.load_state_dict(_below("generator", tensors))
         state.average.load_state_dict(_below("average", tensors))
         for name, parameter in state.generator.named_parameters():
-            state.optimizer.state[parameter] = _below(f"optimizer/{name}", tensors)
+            if parameter.requires_grad:
+                state.optimizer.state[parameter] = _below(f"optimizer/{name}", tensors)
         state.step = step
         return warning
     return warning

@@ -17,11 +17,15 @@ else:
 
 from medical_super_resolution.errors import SettingsError
 
+PARTS = ("generator", "gauge")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """One training run.
 
+    part : what is trained: "generator", or "gauge", its blur gauge on frozen features.
+    start_from : a model file to take the weights from; empty for fresh ones.
     generator : name in GENERATORS; generator_config : its settings, the rest keep their defaults.
     steps, warm_up_steps : number of optimiser steps, and of those with a rising learning rate.
     batch_size : patches a step. patch_slices : thick slices in a patch. patch_in_plane : voxels of its side.
@@ -38,6 +42,8 @@ class Recipe:
     seed : of weights and patches. checkpoint_minutes : time between checkpoints.
     """
 
+    part: str = "generator"
+    start_from: str = ""
     generator: str = "through-plane"
     generator_config: dict[str, Any] = field(default_factory=dict)
     steps: int = 10_000
@@ -66,6 +72,8 @@ class Recipe:
         for name in ("steps", "batch_size", "patch_slices", "patch_in_plane", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name} must be above 0, got {getattr(self, name)}")
+        if self.part not in PARTS:
+            raise SettingsError(f"part must be one of {', '.join(PARTS)}, got {self.part!r}")
         if len(self.factors) != len(self.factor_weights):
             raise SettingsError(
                 f"factors and factor_weights must have the same length, got {len(self.factors)} and"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from medical_super_resolution.acquisition import acquisition_matrix, consistency_matrix
+from medical_super_resolution.learning.blur_gauge import BOX_WIDTH
 from medical_super_resolution.volumes.intensity import IntensityRange
 
 from .config import Recipe
@@ -26,6 +27,7 @@ class Batch:
     """lr : (N, 1, K, J, I) thick slices; hr : (N, 1, M, J, I) fine slices, both in the network's range.
 
     positions : (M,) places of the fine slices in units of the thick ones. factor, thickness : of the acquisition.
+    width : full width at half maximum of the slice profile, or for a box of the Gaussian like it, in slice distances.
     acquisition, consistency : (K, M) and (M, K) matrices A and G.
     """
 
@@ -34,6 +36,7 @@ class Batch:
     positions: Tensor
     factor: float
     thickness: float
+    width: float
     acquisition: Tensor
     consistency: Tensor
 
@@ -84,7 +87,8 @@ class PatchSampler:
             lr = lr + torch.from_numpy(random.normal(0, deviation, lr.shape).astype(np.float32))
         positions = (torch.arange(fine, dtype=torch.float64) + 0.5) / factor - 0.5
         consistency = torch.from_numpy(consistency_matrix(matrix)).float()
-        return Batch(lr[:, None], hr[:, None], positions.float(), factor, thickness, acquisition, consistency)
+        width = thickness * (BOX_WIDTH if profile == "box" else 1.0)
+        return Batch(lr[:, None], hr[:, None], positions.float(), factor, thickness, width, acquisition, consistency)
 
     def _factor(self, random: np.random.Generator) -> float:
         recipe = self.recipe

@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from medical_super_resolution.errors import SuperResolutionError
+from medical_super_resolution import models
+from medical_super_resolution.errors import SettingsError, SuperResolutionError
 from medical_super_resolution.learning.blocks import in_memory_order
 from medical_super_resolution.learning.generators import GENERATORS
 from medical_super_resolution.learning.generators.through_plane import ThroughPlaneGenerator
@@ -41,7 +42,14 @@ def new_state(recipe: Recipe, device: str) -> TrainingState:
     torch.manual_seed(recipe.seed)
     config_class, generator_class = GENERATORS[recipe.generator]
     generator = in_memory_order(generator_class(config_class(**recipe.generator_config)).to(device))
-    optimizer = torch.optim.Adam(generator.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
+    if not isinstance(generator, ThroughPlaneGenerator):
+        raise SettingsError(f"this trainer refines slice sequences; the generator {recipe.generator!r} refines planes")
+    if recipe.start_from:
+        generator.load_state_dict(models.load(Path(recipe.start_from)).generator.state_dict())
+    for name, parameter in generator.named_parameters():
+        parameter.requires_grad_(name.startswith("gauge.") == (recipe.part == "gauge"))
+    trained = [parameter for parameter in generator.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=recipe.learning_rate, betas=(0.9, 0.99))
     return TrainingState(generator, copy.deepcopy(generator).eval().requires_grad_(False), optimizer)
 
 
@@ -60,7 +68,7 @@ def content_loss(sr: Tensor, hr: Tensor, squared_weight: float) -> Tensor:
     return (1 - squared_weight) * difference.abs().mean() + squared_weight * 10 * difference.square().mean()
 
 
-def generator_loss(generator: nn.Module, batch: Batch, recipe: Recipe) -> Tensor:
+def generator_loss(generator: ThroughPlaneGenerator, batch: Batch, recipe: Recipe) -> Tensor:
     """Loss of the raw output and of the output that reproduces the measured slices."""
     sr = generator(batch.lr, batch.positions, batch.factor, batch.thickness)
     missing = batch.lr - apply_along_sequence(batch.acquisition, sr)
@@ -68,6 +76,16 @@ def generator_loss(generator: nn.Module, batch: Batch, recipe: Recipe) -> Tensor
     raw = content_loss(sr, batch.hr, recipe.squared_weight)
     kept = content_loss(consistent, batch.hr, recipe.squared_weight)
     return (1 - recipe.consistent_weight) * raw + recipe.consistent_weight * kept
+
+
+def gauge_loss(generator: ThroughPlaneGenerator, batch: Batch, recipe: Recipe) -> Tensor:
+    """Squared error of the blur gauge on features that are not trained."""
+    with torch.no_grad():
+        features = generator.features(batch.lr, batch.thickness)
+    return (generator.gauge(features.detach()) - batch.width).square().mean()
+
+
+LOSSES = {"generator": generator_loss, "gauge": gauge_loss}
 
 
 def update_average(average: nn.Module, generator: nn.Module, decay: float) -> None:
@@ -96,7 +114,7 @@ def train(
         for group in state.optimizer.param_groups:
             group["lr"] = learning_rate(recipe, state.step)
         with torch.autocast(kind, dtype=torch.bfloat16):
-            loss = generator_loss(state.generator, batch, recipe)
+            loss = LOSSES[recipe.part](state.generator, batch, recipe)
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(state.generator.parameters(), recipe.gradient_clip)

@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import VolumeError
+from .integrity import silent
 
 _POSITION, _ORIENTATION, _PIXEL_SPACING = "0020|0032", "0020|0037", "0028|0030"
 _SERIES, _DESCRIPTION, _MODALITY, _THICKNESS = "0020|000e", "0008|103e", "0008|0060", "0018|0050"
@@ -52,7 +53,8 @@ def read_series(path: Path) -> DicomSeries:
     try:
         reader = sitk.ImageSeriesReader()
         reader.SetFileNames([names[index] for index in order])
-        image = reader.Execute()
+        with silent():
+            image = reader.Execute()
     except RuntimeError as problem:
         raise VolumeError(f"the DICOM series in {path} cannot be read; one of its files is damaged") from problem
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
@@ -64,7 +66,8 @@ def read_series(path: Path) -> DicomSeries:
 
 def _files_of_series(path: Path) -> list[str]:
     folder = path if path.is_dir() else path.parent
-    series_ids = [uid for uid in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)) if uid]
+    with silent():  # the reader's own remark that there is none
+        series_ids = [uid for uid in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)) if uid]
     if path.is_file():
         wanted = _text(_header(str(path)), _SERIES)
         if wanted not in series_ids:
@@ -89,7 +92,8 @@ def _header(name: str) -> sitk.ImageFileReader:
         reader = sitk.ImageFileReader()
         reader.SetFileName(name)
         reader.SetImageIO("GDCMImageIO")
-        reader.ReadImageInformation()
+        with silent():
+            reader.ReadImageInformation()
     except RuntimeError as problem:
         raise VolumeError(
             f"{name} cannot be read as a volume or DICOM file; it may be damaged or of another format"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import shutil
 import tempfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +13,13 @@ import SimpleITK as sitk
 from ..errors import VolumeError
 from . import dicom
 from .grid import Grid
+from .integrity import check_complete, claimed_bytes, silent
 from .volume import Volume
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_DATA_SUFFIXES = {".mhd": (".raw", ".zraw"), ".nhdr": (".raw", ".raw.gz")}  # where detached headers keep the voxels
 _LARGEST_COMPRESSION = 1100  # deflate cannot do better than 1032 to 1
-_NIFTI_HEADER_BYTES = 352
-_BLOCK = 1 << 22
 _WORK_FOLDER_PREFIX = ".medsr-"
 
 
@@ -63,8 +61,10 @@ def check_output(path: Path | str, *, overwrite: bool = False) -> None:
         raise VolumeError(f"cannot tell the format of {path.name}; end the name in one of: {', '.join(SUFFIXES)}")
     if path.is_dir():
         raise VolumeError(f"{path} is a folder; name a file")
-    if path.exists() and not overwrite:
-        raise VolumeError(f"{path} exists already; add --overwrite to replace it, or choose another name")
+    beside = (path.with_suffix(suffix) for suffix in _DATA_SUFFIXES.get(path.suffix.lower(), ()))
+    taken = next((file for file in (path, *beside) if file.exists()), None)
+    if taken and not overwrite:
+        raise VolumeError(f"{taken} exists already; add --overwrite to replace it, or choose another name")
     if not path.parent.is_dir():
         raise VolumeError(f"the folder {path.parent} does not exist; make it first")
     try:
@@ -86,8 +86,9 @@ def write(volume: Volume, path: Path | str, *, overwrite: bool = False, compress
     folder = Path(tempfile.mkdtemp(prefix=_WORK_FOLDER_PREFIX, dir=path.parent))
     try:
         part = folder / path.name
-        sitk.WriteImage(image, str(part), useCompression=compress)
-        _check_complete(part, image)
+        with silent():
+            sitk.WriteImage(image, str(part), useCompression=compress)
+        check_complete(part, image)
         files = sorted(folder.iterdir(), key=lambda file: file.name == path.name)  # the header last
         for file in files:
             file.replace(path.parent / file.name)
@@ -105,13 +106,19 @@ def _read_file(path: Path) -> Volume:
     try:
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(path))
-        reader.ReadImageInformation()
+        with silent():
+            reader.ReadImageInformation()
     except RuntimeError as problem:
+        if "orthonormal" in str(problem):
+            raise VolumeError(
+                f"the axes of {path} are not at right angles (a scan with tilted gantry?); resample it to a straight grid first"
+            ) from problem
         raise VolumeError(f"{path} cannot be read as a volume; it may be damaged or of another format") from problem
     _check_header(path, reader)
     try:
-        _check_complete(path, reader)
-        image = reader.Execute()
+        check_complete(path, reader)
+        with silent():
+            image = reader.Execute()
     except RuntimeError as problem:
         raise VolumeError(f"{path} cannot be read to its end; the file is damaged or cut short") from problem
     matrix = np.eye(4)
@@ -131,7 +138,7 @@ def _check_header(path: Path, reader: sitk.ImageFileReader) -> None:
         raise VolumeError(
             f"{path} has {components} values in each voxel (a colour or vector volume); pick one component first"
         )
-    claimed = _claimed_bytes(reader)
+    claimed = claimed_bytes(reader)
     held = sum(file.stat().st_size for file in _data_files(path))
     if claimed > held * _LARGEST_COMPRESSION:
         raise VolumeError(f"{path} claims {claimed / 1e9:.1f} GB of voxels but holds {held} bytes; the file is damaged")
@@ -140,35 +147,6 @@ def _check_header(path: Path, reader: sitk.ImageFileReader) -> None:
         raise VolumeError(
             f"{path} needs {claimed / 1e9:.1f} GB, this computer has {memory / 1e9:.1f} GB; crop it first"
         )
-
-
-def _check_complete(path: Path, described: sitk.ImageFileReader | sitk.Image) -> None:
-    """Refuse a NIfTI file that is cut short or garbled: ITK would fill the rest with zeros and say nothing."""
-    if suffix_of(path) not in (".nii", ".nii.gz"):
-        return
-    expected = _claimed_bytes(described) + _NIFTI_HEADER_BYTES
-    try:
-        held = _unpacked_size(path) if path.name.lower().endswith(".gz") else path.stat().st_size
-    except (EOFError, OSError, zlib.error) as problem:
-        raise VolumeError(f"{path} is damaged or cut short: {problem}; get it again") from problem
-    if held < expected:
-        raise VolumeError(f"{path} is cut short: {held} bytes of {expected}; get it again")
-
-
-def _unpacked_size(path: Path) -> int:
-    """Bytes in a gzip file; reads it to its end, so that its checksum is compared too."""
-    total = 0
-    with gzip.open(path) as file:
-        while block := file.read(_BLOCK):
-            total += len(block)
-    return total
-
-
-def _claimed_bytes(described: sitk.ImageFileReader | sitk.Image) -> int:
-    voxels = 1
-    for count in described.GetSize():
-        voxels *= count
-    return voxels * _BYTES.get(described.GetPixelID(), 8)
 
 
 def _data_files(path: Path) -> list[Path]:
@@ -198,14 +176,3 @@ def to_image(volume: Volume) -> sitk.Image:
     image.SetOrigin(to_lps[:3, 3].tolist())
     image.SetDirection((_LPS_TO_RAS[:3, :3] @ volume.grid.direction).ravel().tolist())
     return image
-
-
-_BYTES = {
-    sitk.sitkInt8: 1,
-    sitk.sitkUInt8: 1,
-    sitk.sitkInt16: 2,
-    sitk.sitkUInt16: 2,
-    sitk.sitkInt32: 4,
-    sitk.sitkUInt32: 4,
-    sitk.sitkFloat32: 4,
-}

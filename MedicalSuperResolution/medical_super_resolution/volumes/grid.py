@@ -57,6 +57,11 @@ class Grid:
         return next(axis for axis in "kji" if spacing[AXES_IJK.index(axis)] >= tied)
 
     @property
+    def through_plane_spacing_mm(self) -> float:
+        """Distance between the slices."""
+        return self.spacing_ijk_mm[AXES_IJK.index(self.through_plane_axis)]
+
+    @property
     def is_sheared(self) -> bool:
         """True where the axes are not at right angles, as after a scan with tilted gantry."""
         cosines = self.direction.T @ self.direction - np.eye(3)

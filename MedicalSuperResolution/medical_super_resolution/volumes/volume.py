@@ -41,7 +41,12 @@ class Volume:
             return
         for number, plane in enumerate(self.array):
             if not np.isfinite(plane).all():
-                raise VolumeError(
-                    f"slice {number} of the volume holds values that are not finite (NaN or infinite);"
-                    " replace them, for example with the value of air, and try again"
-                )
+                raise not_finite(number)
+
+
+def not_finite(number: int) -> VolumeError:
+    """The refusal of a volume for a value in one slice."""
+    return VolumeError(
+        f"slice {number} of the volume holds values that are not finite (NaN or infinite);"
+        " replace them, for example with the value of air, and try again"
+    )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..blocks import AttentionDenseBlock, forward_differences, in_plane_convolution, pointwise_convolution
+from ..blur_gauge import BlurGauge
 from ..interpolation import apply_along_sequence, cubic_matrix
 from ..sequences import WHOLE, Sequence, SliceStream
 
@@ -95,6 +96,7 @@ class ThroughPlaneGenerator(nn.Module):
         )
         self.refine = in_plane_convolution(config.channels, config.channels)
         self.kernel = PhaseKernel(config.channels, config.kernel_hidden)
+        self.gauge = BlurGauge(config.channels)
 
     @property
     def reach(self) -> int:

@@ -1,0 +1,248 @@
+import sys
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+from medical_super_resolution.errors import SuperResolutionError
+from medical_super_resolution.progress import ignore
+from medical_super_resolution.settings import EnhanceSettings
+from MedicalSuperResolutionLib import compare, enhancement, feedback, panel, scene, torch_setup
+from MedicalSuperResolutionLib.model_selector import ModelSelector
+from MedicalSuperResolutionLib.parameter_node import MedicalSuperResolutionParameterNode
+from MedicalSuperResolutionLib.runner import Runner
+from MedicalSuperResolutionLib.watch import Watch
+
+OUR_PACKAGES = ("MedicalSuperResolutionLib", "medical_super_resolution")
+
+
+class MedicalSuperResolution(ScriptedLoadableModule):
+    """Thin slices from thick ones, with the measured data kept. For research. Not for diagnosis."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        parent.title = _("Medical Super-Resolution")
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Image Synthesis")]
+        parent.dependencies = []
+        parent.contributors = ["MedicalSuperResolution contributors"]
+        parent.helpText = _("Makes thick-slice CT and MR volumes finer, and keeps the measured data.")
+        parent.acknowledgementText = _("For research. Not for diagnosis.")
+        slicer.app.connect("startupCompleted()", panel.register_layouts)
+
+
+class MedicalSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel. What it shows and stores lives in the parameter node; what it does, in the logic."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self._parameterNode = None
+        self._guiTags = []
+        self._watchedParameters = Watch(self._updatePanel)
+        self._watchedInput = Watch(self._updatePanel)  # a volume enters the scene before its voxels do
+        self._enhancement = None
+        self._timeLeft = None
+        self._compare = None
+
+    def setup(self):
+        ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/MedicalSuperResolution.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.logic = MedicalSuperResolutionLogic()
+        self._compare = compare.CompareViews(slicer.app.applicationLogic())
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneChanged)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneChanged)
+        self.ui.enhanceButton.connect("clicked(bool)", self.onEnhanceButton)
+        self.ui.compareButton.connect("clicked(bool)", self.onCompareButton)
+        self.initializeParameterNode()
+
+    def cleanup(self):
+        if self._enhancement:
+            self._enhancement.abandon()
+            self._enhancement = None
+        self._compare.exit()
+        self.setParameterNode(None)
+        self.removeObservers()
+
+    def enter(self):
+        self.initializeParameterNode()
+
+    def exit(self):
+        self.setParameterNode(None)
+
+    def onReload(self):
+        for name in [name for name in sys.modules if name.partition(".")[0] in OUR_PACKAGES]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+
+    def onSceneStartClose(self, caller, event):
+        if self._enhancement:
+            self._enhancement.cancel()
+        self._compare.exit()
+        self.setParameterNode(None)
+
+    def onSceneChanged(self, caller, event):
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def initializeParameterNode(self):
+        self.setParameterNode(self.logic.getParameterNode())
+        self._parameterNode.choose_input()
+
+    def setParameterNode(self, parameterNode):
+        for tag in self._guiTags:
+            self._parameterNode.disconnectGui(tag)
+        self._parameterNode, self._guiTags = parameterNode, []
+        self._watchedParameters.follow(parameterNode)
+        self._watchedInput.follow(None)
+        if parameterNode:
+            model = {"model": ModelSelector(self.ui.modelComboBox)}
+            self._guiTags = [parameterNode.connectGui(self.ui), parameterNode.connectParametersToGui(model)]
+            self._updatePanel()
+
+    def onEnhanceButton(self, checked=False):
+        if self._enhancement:
+            self._enhancement.cancel()
+            return
+        with feedback.shown_errors(_("The enhancement could not be started.")):
+            chosen = self._parameterNode
+            self._timeLeft = feedback.TimeLeft()
+            self._enhancement = self.logic.start(
+                chosen.inputVolume,
+                chosen.settings(),
+                outputVolume=chosen.outputVolume,
+                onProgress=self._showProgress,
+                onEnd=self._onEnd,
+            )
+            self._showProgress(0, 1)
+        self._updatePanel()
+
+    def onCompareButton(self, checked):
+        with feedback.shown_errors(_("The volumes could not be compared.")):
+            if checked:
+                self._compare.enter(*self._parameterNode.pair_to_compare())
+                qt.QTimer.singleShot(0, self._compare.fit)  # once the views have their size on the screen
+            else:
+                self._compare.exit()
+        self._updatePanel()
+
+    def _updatePanel(self, caller=None, event=None):
+        chosen = self._parameterNode
+        if chosen is None:
+            return
+        self._watchedInput.follow(chosen.inputVolume)
+        description, obstacle = "", ""
+        try:
+            description = enhancement.describe(chosen.inputVolume, chosen.settings(), chosen.outputVolume)
+        except SuperResolutionError as problem:
+            obstacle = feedback.sentence(problem)
+        panel.show_goal(self.ui, chosen.goal)
+        panel.show_plan(self.ui, description, obstacle, running=self._enhancement is not None)
+        panel.show_compare(self.ui, chosen.pair_to_compare(), active=self._compare.is_active)
+
+    def _showProgress(self, done, total):
+        panel.show_progress(self.ui, done, total, self._timeLeft.sentence(done, total))
+
+    def _onEnd(self, node, problem):
+        source, self._enhancement = self._enhancement.source, None
+        panel.show_end(self.ui, node, problem)
+        if node is not None:
+            chosen = self.logic.getParameterNode()
+            chosen.resultSource, chosen.resultVolume = source, node
+            panel.show_volume(node)
+            if self._compare.is_active:
+                self._compare.enter(source, node)
+        self._updatePanel()
+        if problem is not None:
+            with feedback.shown_errors(_("The volume could not be enhanced.")):
+                raise problem
+
+
+class MedicalSuperResolutionLogic(ScriptedLoadableModuleLogic):
+    """Enhancing without the panel, for scripts and the Python console."""
+
+    def getParameterNode(self):
+        return MedicalSuperResolutionParameterNode(super().getParameterNode())
+
+    def enhance(
+        self, volumeNode, factor=None, *, spacing=None, outputVolume=None,
+        progress=ignore, wait=True, in_process=False, **settings,
+    ):  # fmt: skip
+        """Enhance a volume node and return the node of the result: a new one, or outputVolume.
+
+        Without factor and spacing (three numbers, in mm) slices become as thin as pixels are wide. Further settings:
+        axes, slice_thickness_mm, model, consistency, device, threads, memory_gb, as in
+        medical_super_resolution.settings.EnhanceSettings.
+
+        The engine runs in a child process, or with in_process=True in this one. progress(done, total) hears how far it
+        is, and may raise medical_super_resolution.errors.Cancelled. With wait=False the call returns at once what
+        start() returns; the result is in the scene when its is_running has become False.
+        """
+        chosen = EnhanceSettings(
+            factor=None if factor is None else float(factor),
+            spacing_ijk_mm=None if spacing is None else tuple(map(float, spacing)),
+            **settings,
+        )
+        if not wait:
+            return self.start(volumeNode, chosen, outputVolume=outputVolume, onProgress=progress)
+        torch_setup.ensure_engine()
+        engine = enhancement.engine_here(progress) if in_process else enhancement.engine_in_child(Runner(), progress)
+        return scene.enhance_node(volumeNode, chosen, engine, outputVolume)
+
+    def start(self, volumeNode, settings, *, outputVolume=None, onProgress=ignore, onEnd=feedback.log_end):
+        """Start an enhancement in a child process and return at once: see BackgroundEnhancement."""
+        torch_setup.ensure_engine()
+        return enhancement.BackgroundEnhancement(
+            volumeNode, settings, output_node=outputVolume, on_progress=onProgress, on_end=onEnd, runner=Runner()
+        )
+
+
+class MedicalSuperResolutionTest(ScriptedLoadableModuleTest):
+    """Needs neither network nor main window; where torch is missing, it tests that this is said."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+
+    def thickVolume(self):
+        import numpy as np
+
+        k, j, i = np.meshgrid(*(np.arange(count) for count in (8, 24, 20)), indexing="ij")
+        array = (100 * np.sin(i / 3) + 100 * np.cos(j / 4) + 50 * k).astype(np.int16)
+        return slicer.util.addVolumeFromArray(array, np.diag([1.0, 1.0, 3.0, 1.0]), "Thick")
+
+    def test_a_volume_is_enhanced_or_it_is_said_what_is_missing(self):
+        volumeNode, logic = self.thickVolume(), MedicalSuperResolutionLogic()
+        try:
+            torch_setup.ensure_engine()
+        except SuperResolutionError as missing:
+            self.assertIn("not installed", str(missing))
+            self.assertRaises(SuperResolutionError, logic.enhance, volumeNode)
+            self.assertEqual(len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")), 1)
+            return
+        result = logic.enhance(volumeNode, device="cpu")
+        self.assertEqual(result.GetName(), "Thick enhanced")
+        self.assertEqual(result.GetImageData().GetDimensions(), (20, 24, 24))
+        self.assertEqual(result.GetSpacing(), (1.0, 1.0, 1.0))
+
+    def test_the_panel_says_what_enhance_will_do(self):
+        self.thickVolume()
+        widget = slicer.util.getModuleWidget("MedicalSuperResolution")
+        widget.enter()
+        self.assertTrue(widget.ui.enhanceButton.enabled)
+        self.assertIn("becomes 20x24x24 at 1.00x1.00x1.00 mm", widget.ui.descriptionLabel.text)
+        slicer.mrmlScene.Clear()
+        widget.enter()
+        self.assertFalse(widget.ui.enhanceButton.enabled)
+        self.assertIn("no volume", widget.ui.enhanceButton.toolTip)

@@ -1,0 +1,76 @@
+"""What the panel tells the user: time left, and a failure as one sentence."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import slicer
+from slicer.i18n import tr as _
+
+from medical_super_resolution.errors import Cancelled, SuperResolutionError
+
+_SOON_S = 1.0  # before this much time has passed, nothing can be said about the time left
+
+
+class TimeLeft:
+    """How long a run will still take, told from how long it took so far."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._first: tuple[float, int] | None = None
+
+    def sentence(self, done: int, total: int) -> str:
+        """One line for the user. The clock starts with the first step: how long loading took says nothing."""
+        if done <= 0:
+            return _("Starting...")
+        now = self._clock()
+        if self._first is None:
+            self._first = (now, done)
+        started, done_then = self._first
+        if done == done_then or now - started < _SOON_S:
+            return _("Enhancing...")
+        seconds = (now - started) * (total - done) / (done - done_then)
+        return _("Enhancing, about {duration} left").format(duration=duration(seconds))
+
+
+def duration(seconds: float) -> str:
+    """A number of seconds as people say it: "12 s", "3 min", "1 h 5 min"."""
+    if seconds < 90:
+        return _("{seconds} s").format(seconds=max(1, round(seconds)))
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return _("{minutes} min").format(minutes=minutes)
+    return _("{hours} h {minutes} min").format(hours=minutes // 60, minutes=minutes % 60)
+
+
+def sentence(problem: Exception) -> str:
+    """A failure as a sentence of its own; the engine's begin small, to follow "error:"."""
+    text = str(problem)
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def log_end(node: slicer.vtkMRMLScalarVolumeNode | None, problem: Exception | None) -> None:
+    """Put the end of a run that nobody waits for into the log."""
+    if problem is None:
+        logging.info("Enhanced: %s", node.GetName())
+    elif not isinstance(problem, Cancelled):
+        logging.error("The volume could not be enhanced: %s", problem)
+
+
+@contextmanager
+def shown_errors(message: str) -> Iterator[None]:
+    """Show what goes wrong, once: a known failure as its sentence, any other with its traceback.
+
+    A wish to stop is not a failure and shows nothing. A known failure ends here; an unknown one is raised again, as
+    ``slicer.util.tryWithErrorDisplay`` does, so that tests and the log see it.
+    """
+    try:
+        yield
+    except Cancelled:
+        pass
+    except SuperResolutionError as problem:
+        slicer.util.errorDisplay(sentence(problem))
+    except Exception:
+        with slicer.util.tryWithErrorDisplay(message):
+            raise

@@ -1,0 +1,130 @@
+"""Everything a user can choose in the panel, stored in the scene, and what it asks of the engine."""
+
+from enum import Enum
+from typing import Annotated
+
+import slicer
+from slicer import vtkMRMLScalarVolumeNode
+from slicer.i18n import tr as _
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+
+from medical_super_resolution.settings import LARGEST_FACTOR, EnhanceSettings
+
+
+class Goal(Enum):
+    """What the user wants to reach. Scenes store the names: never rename one."""
+
+    ISOTROPIC = 1
+    THIN_SLICES_2 = 2
+    THIN_SLICES_4 = 3
+    IN_PLANE_2 = 4
+    CUSTOM_FACTOR = 5
+    CUSTOM_SPACING = 6
+
+    def label(self) -> str:
+        """The text in the panel (parameterNodeWrapper looks for a method of this name)."""
+        return {
+            Goal.ISOTROPIC: _("Isotropic"),
+            Goal.THIN_SLICES_2: _("Thin slices x2"),
+            Goal.THIN_SLICES_4: _("Thin slices x4"),
+            Goal.IN_PLANE_2: _("In-plane x2"),
+            Goal.CUSTOM_FACTOR: _("Thin slices, other factor"),
+            Goal.CUSTOM_SPACING: _("Custom spacing"),
+        }[self]
+
+
+class Device(Enum):
+    """Where to compute. Scenes store the names: never rename one."""
+
+    AUTO = "auto"
+    CUDA = "cuda"
+    MPS = "mps"
+    CPU = "cpu"
+
+    def label(self) -> str:
+        """The text in the panel."""
+        return {
+            Device.AUTO: _("Automatic"),
+            Device.CUDA: _("NVIDIA GPU (CUDA)"),
+            Device.MPS: _("Apple GPU (MPS)"),
+            Device.CPU: _("CPU"),
+        }[self]
+
+
+_PRESETS = {
+    Goal.ISOTROPIC: {},
+    Goal.THIN_SLICES_2: {"factor": 2.0, "axes": "through-plane"},
+    Goal.THIN_SLICES_4: {"factor": 4.0, "axes": "through-plane"},
+    Goal.IN_PLANE_2: {"factor": 2.0, "axes": "in-plane"},
+}
+
+
+@parameterNodeWrapper
+class MedicalSuperResolutionParameterNode:
+    """The choices of the panel.
+
+    inputVolume : the volume to enhance. outputVolume : the volume to write to; None makes a new one.
+    goal : what to reach. factor : for the goal CUSTOM_FACTOR. spacingI, spacingJ, spacingK : target spacing in mm for
+        the goal CUSTOM_SPACING, along the index axes of the volume; 0 keeps an axis as it is.
+    sliceThickness : tissue in one slice, in mm; 0 takes what the volume says.
+    model : an installed model's name, or the path of a model file.
+    keepMeasuredData : make the result reproduce the measured slices.
+    device, threads : where to compute; 0 threads are all.
+    resultVolume, resultSource : what the latest run made, and from which volume; no widget shows them.
+    """
+
+    inputVolume: vtkMRMLScalarVolumeNode
+    outputVolume: vtkMRMLScalarVolumeNode
+    goal: Goal = Goal.ISOTROPIC
+    factor: Annotated[float, WithinRange(1.1, LARGEST_FACTOR)] = 3.0
+    spacingI: Annotated[float, WithinRange(0, 50)] = 0.0
+    spacingJ: Annotated[float, WithinRange(0, 50)] = 0.0
+    spacingK: Annotated[float, WithinRange(0, 50)] = 0.0
+    sliceThickness: Annotated[float, WithinRange(0, 50)] = 0.0
+    model: str = "general"
+    keepMeasuredData: bool = True
+    device: Device = Device.AUTO
+    threads: Annotated[int, WithinRange(0, 256)] = 0
+    resultVolume: vtkMRMLScalarVolumeNode
+    resultSource: vtkMRMLScalarVolumeNode
+
+    def choose_input(self) -> None:
+        """Save the user a click: take the first volume where none is chosen. Label maps are of a class of their own."""
+        volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+        volumes = [volume for volume in volumes if volume.GetClassName() == "vtkMRMLScalarVolumeNode"]
+        if volumes and not self.inputVolume:
+            self.inputVolume = volumes[0]
+
+    def settings(self) -> EnhanceSettings:
+        """What the choices ask of the engine.
+
+        Raises
+        ------
+        SettingsError : a choice has no meaning.
+        """
+        return EnhanceSettings(
+            **self._refinement(),
+            slice_thickness_mm=self.sliceThickness or None,
+            model=self.model,
+            consistency=self.keepMeasuredData,
+            device=self.device.value,
+            threads=self.threads or None,
+        )
+
+    def _refinement(self) -> dict:
+        if self.goal in _PRESETS:
+            return _PRESETS[self.goal]
+        if self.goal is Goal.CUSTOM_FACTOR:
+            return {"factor": self.factor}
+        present = self.inputVolume.GetSpacing() if self.inputVolume else (1.0, 1.0, 1.0)
+        wanted = (self.spacingI, self.spacingJ, self.spacingK)
+        return {"spacing_ijk_mm": tuple(new or old for new, old in zip(wanted, present, strict=True))}
+
+    def pair_to_compare(self) -> tuple[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode] | None:
+        """The input and what was made of it: the chosen output, or else the latest result. None where there is none."""
+        before, after = self.inputVolume, self.outputVolume
+        if after is None and before is self.resultSource:
+            after = self.resultVolume
+        if before is None or after is None or after is before:
+            return None
+        return None if after.GetScene() is None or after.GetImageData() is None else (before, after)

@@ -1,0 +1,211 @@
+"""The engine in a child process: Slicer stays alive, and what happens to the child does not happen to Slicer.
+
+Volumes travel as files in a private temporary folder. What the child says goes to files there as well: no threads and
+no pipes that could fill up, so a widget's timer may look after a run whenever it likes.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+import weakref
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import ModuleType
+
+from medical_super_resolution.errors import Cancelled, SuperResolutionError
+from medical_super_resolution.progress import Progress, ignore
+from medical_super_resolution.report import Enhanced, Report
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.volume import Volume
+
+from . import child_process
+
+_INPUT, _OUTPUT, _REPORT = "input.nrrd", "output.nrrd", "report.json"
+_POLL_SECONDS = 0.05
+_LOG_LINES = 50
+_CANCELLED_EXIT = 130
+_LAUNCHER_SAYS = "exit abnormally"  # Slicer's launcher puts "error: [python] exit abnormally" below a crash
+
+
+class Runner:
+    """Runs one enhancement at a time, either waiting for it (`run`) or looked after by a timer (`start`, `poll`).
+
+    progress : (done, total) as last heard from the child. log : the last lines of what it wrote for people.
+    """
+
+    def __init__(self, command: Sequence[str] | None = None) -> None:
+        """``command`` starts the engine; None stands for this package's command line in this Python."""
+        self._command = command
+        self._child: _Child | None = None
+        self.progress = (0, 1)
+        self.log: tuple[str, ...] = ()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a run was started and has not been seen to its end."""
+        return self._child is not None
+
+    def run(self, volume: Volume, settings: EnhanceSettings, progress: Progress = ignore) -> Enhanced:
+        """Enhance a volume and wait for it.
+
+        Parameters
+        ----------
+        progress : called many times a second, also where nothing is new; what it raises ends the child.
+
+        Raises
+        ------
+        SuperResolutionError : what the engine refused, in its words; or the child died.
+        Cancelled : from ``progress``, or because something that ``progress`` did called `cancel`.
+        """
+        self.start(volume, settings)
+        try:
+            while True:
+                enhanced = self.poll()
+                progress(*self.progress)
+                if enhanced is not None:
+                    return enhanced
+                time.sleep(_POLL_SECONDS)
+        finally:
+            self.cancel()
+
+    def start(self, volume: Volume, settings: EnhanceSettings) -> None:
+        """Start a run and return at once. It is over when `poll` gives its result or raises.
+
+        Raises
+        ------
+        SuperResolutionError : a run is under way, the disk is full, or the child cannot be started.
+        """
+        if self._child is not None:
+            raise SuperResolutionError("an enhancement is running already; wait for it, or cancel it first")
+        child_process.remove_leftovers()
+        self.progress, self.log = (0, 1), ()
+        command = self._command or [child_process.python(), "-m", "medical_super_resolution"]
+        self._child = _Child(command, volume, settings)
+
+    def poll(self) -> Enhanced | None:
+        """The result when the child has finished, else None.
+
+        Raises
+        ------
+        SuperResolutionError : see `run`. Cancelled : the run was cancelled, or none was started.
+        """
+        if self._child is None:
+            raise Cancelled
+        is_over = self._child.is_over()  # asked before reading, so that its last words are heard
+        self.progress = self._child.latest_progress() or self.progress
+        self.log = self._child.last_lines()
+        if not is_over:
+            return None
+        try:
+            return self._child.result()
+        finally:
+            self.cancel()
+
+    def cancel(self) -> None:
+        """End the run, if there is one, within a second or two. Its folder is removed."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.end()
+
+
+def flags(volume: Volume, settings: EnhanceSettings) -> list[str]:
+    """The settings, and what only the node knows of the volume, as flags of the command line."""
+    model = Path(settings.model)
+    chosen = ["--model", str(model.resolve()) if model.is_file() else settings.model]  # the child works elsewhere
+    chosen += ["--device", settings.device, "--max-memory", repr(settings.memory_gb)]
+    chosen += ["--axes", settings.axes, "--slice-profile", settings.slice_profile]
+    if settings.factor is not None:
+        chosen += ["--factor", repr(settings.factor)]
+    if settings.spacing_ijk_mm is not None:
+        chosen += ["--spacing", *map(repr, settings.spacing_ijk_mm)]
+    thickness_mm = settings.slice_thickness_mm or volume.slice_thickness_mm
+    if thickness_mm is not None:
+        chosen += ["--slice-thickness", repr(thickness_mm)]
+    if volume.modality is not None:
+        chosen += ["--modality", volume.modality]
+    if settings.threads is not None:
+        chosen += ["--threads", str(settings.threads)]
+    return chosen if settings.consistency else [*chosen, "--no-consistency"]
+
+
+class _Child:
+    """One child process and its folder."""
+
+    def __init__(self, command: Sequence[str], volume: Volume, settings: EnhanceSettings) -> None:
+        self._modality = volume.modality
+        self._settings = settings
+        self._folder = child_process.private_folder()
+        arguments = [*command, "enhance", _INPUT, _OUTPUT, "--progress", "json", "--report", _REPORT]
+        arguments += ["--end-with-parent", *flags(volume, settings)]
+        try:
+            files = _files()
+            files.write(volume, self._folder / _INPUT, compress=False)
+            (self._folder / _INPUT).chmod(0o600)
+            self._process = child_process.started(arguments, self._folder)
+        except BaseException:
+            child_process.remove(self._folder)
+            raise
+        self.end = weakref.finalize(self, child_process.end, self._process, self._folder)  # at the end of Python too
+
+    def is_over(self) -> bool:
+        return self._process.poll() is not None
+
+    def latest_progress(self) -> tuple[int, int] | None:
+        """The last step that the child has told of."""
+        whole_lines = child_process.said(self._folder).split("\n")[:-1]
+        for line in reversed(whole_lines):
+            with suppress(ValueError, KeyError, TypeError):  # something else that was printed
+                step = json.loads(line)
+                return step["done"], step["total"]
+        return None
+
+    def last_lines(self) -> tuple[str, ...]:
+        return tuple(child_process.told(self._folder).splitlines()[-_LOG_LINES:])
+
+    def result(self) -> Enhanced:
+        """What the child has left behind; raises what it came to grief of."""
+        status = self._process.returncode
+        if status == _CANCELLED_EXIT:
+            raise Cancelled
+        if status != 0:
+            raise SuperResolutionError(_sentence(status, self.last_lines()))
+        try:
+            written = json.loads((self._folder / _REPORT).read_text(encoding="utf-8"))
+            report = Report.from_dict({**written, "settings": asdict(self._settings)})
+            volume = _files().read(self._folder / _OUTPUT)
+        except (OSError, ValueError, TypeError, SuperResolutionError) as problem:
+            raise SuperResolutionError(
+                "the engine ended without a complete result; try again, and report it with the log if it stays so"
+            ) from problem
+        return Enhanced(replace(volume, modality=self._modality), report)
+
+
+def _files() -> ModuleType:
+    """The package's file module; it needs SimpleITK, which not every Slicer has when it starts."""
+    try:
+        from medical_super_resolution.volumes import files
+    except ImportError as problem:
+        raise SuperResolutionError(
+            "SimpleITK is missing in this Python; install it with slicer.util.pip_install('SimpleITK') and try again"
+        ) from problem
+    return files
+
+
+def _sentence(status: int, lines: Sequence[str]) -> str:
+    """Why a child has failed: in its own words, or else as its exit status tells (negative: ended by a signal)."""
+    said = [line for line in lines if line.startswith("error: ") and _LAUNCHER_SAYS not in line]
+    if status > 0 and said:
+        return said[-1].removeprefix("error: ")
+    if status > 0 and not any(_LAUNCHER_SAYS in line for line in lines):
+        return f"the engine stopped unexpectedly with exit status {status}; the scene is unchanged, the log says more"
+    how = "crashed"
+    with suppress(ValueError):
+        how = f"ended by {signal.Signals(-status).name}"
+    return (
+        f"the engine was stopped from outside ({how}), most often for lack of memory; the scene is unchanged;"
+        " close other programs, lower the memory limit or crop the volume, and try again"
+    )

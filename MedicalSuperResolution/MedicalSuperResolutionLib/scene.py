@@ -1,0 +1,250 @@
+"""Volume nodes of a scene to volumes and back. The scene is changed only when everything has succeeded."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+
+import numpy as np
+import slicer
+import vtk
+
+from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.report import Enhanced, Report
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.volume import Volume
+
+ATTRIBUTE_PREFIX = "MedicalSuperResolution."
+_SLICE_THICKNESS, _MODALITY = "0018,0050", "0008,0060"  # DICOM tags, as Slicer's database wants them
+_MODALITIES = {"CT": "ct", "MR": "mr", "PT": "pet", "US": "us"}
+_NO_ITEM = 0  # of the subject hierarchy
+
+
+def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
+    """The voxels of a node and where they lie, before its parent transform.
+
+    Returns
+    -------
+    Volume : its array (K, J, I) is a view of the node's voxels that cannot be written to. Slice thickness (mm) and
+        modality come from DICOM, and are None where the scene does not know them.
+
+    Raises
+    ------
+    VolumeError : the node is no scalar volume, is a label map, is empty, or its axes are not at right angles.
+    """
+    _check_kind(node)
+    if node.GetImageData() is None or node.GetImageData().GetPointData().GetScalars() is None:
+        raise VolumeError(f"the volume {node.GetName()} has no voxels; load an image into it, or choose another volume")
+    array = slicer.util.arrayFromVolume(node).view()
+    array.flags.writeable = False
+    ijk_to_ras = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(ijk_to_ras)
+    grid = Grid(array.shape, slicer.util.arrayFromVTKMatrix(ijk_to_ras))
+    if grid.is_sheared:
+        raise VolumeError(
+            f"the axes of the volume {node.GetName()} are not at right angles (a scan with tilted gantry?);"
+            " resample it to a straight grid first, for example with the Resample Scalar/Vector/DWI Volume module"
+        )
+    return Volume(array, grid, _slice_thickness_mm(node), _modality(node))
+
+
+def enhance_node(
+    node: slicer.vtkMRMLScalarVolumeNode,
+    settings: EnhanceSettings,
+    enhance: Callable[[Volume, EnhanceSettings], Enhanced],
+    output_node: slicer.vtkMRMLScalarVolumeNode | None = None,
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """Enhance a volume node into a new one, or into ``output_node``.
+
+    Parameters
+    ----------
+    enhance : the engine: in this process or in another. What it raises goes through, and the scene stays as it was.
+
+    Returns
+    -------
+    The node that holds the result.
+    """
+    if output_node is not None:
+        _check_output(output_node, node)
+    return write_to_node(enhance(volume_from_node(node), settings), node, output_node)
+
+
+def write_to_node(
+    enhanced: Enhanced,
+    source_node: slicer.vtkMRMLScalarVolumeNode,
+    output_node: slicer.vtkMRMLScalarVolumeNode | None = None,
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """Put a result into the scene of its source, with the source's display, transform, units and place.
+
+    The voxels are copied. An output node that is given keeps its name; without one a new node is made.
+
+    Raises
+    ------
+    VolumeError : the source has left the scene meanwhile, or the output node cannot take the result.
+    """
+    scene = source_node.GetScene()
+    if scene is None:
+        raise VolumeError(f"the volume {source_node.GetName()} was removed meanwhile; choose a volume and try again")
+    if output_node is not None:
+        _check_output(output_node, source_node)
+        _hand_over(_draft(enhanced, source_node), output_node)
+        _copy_display(source_node, output_node)
+        _place_beside(source_node, output_node)
+        return output_node
+    draft = _draft(enhanced, source_node)
+    draft.SetName(scene.GenerateUniqueName(f"{source_node.GetName()} enhanced"))
+    scene.AddNode(draft)
+    try:
+        _copy_display(source_node, draft)
+        _place_beside(source_node, draft)
+    except BaseException:
+        _remove(draft, scene)
+        raise
+    return draft
+
+
+def provenance(report: Report, source_node: slicer.vtkMRMLScalarVolumeNode) -> dict[str, str]:
+    """What was done, as node attributes: text by full name. They are saved with the scene."""
+    facts = {
+        "SourceName": source_node.GetName(),
+        "SourceNodeID": source_node.GetID(),
+        "Model": report.model,
+        "ModelSha256": report.model_sha256,
+        "Factor": _numbers(report.factor_ijk),
+        "SpacingBefore": _numbers(report.spacing_before_ijk_mm),
+        "SpacingAfter": _numbers(report.spacing_after_ijk_mm),
+        "SliceThickness": f"{report.slice_thickness_mm:.6g} mm, {report.slice_profile}",
+        "Residual": f"{report.residual_rms:.6g}",
+        "Settings": json.dumps(report.settings, sort_keys=True),
+        "SoftwareVersion": report.software,
+        "Warnings": "\n".join(report.warnings),
+        "Notice": "Not for diagnostic use",
+    }
+    return {ATTRIBUTE_PREFIX + name: value for name, value in facts.items()}
+
+
+def _numbers(values_ijk: tuple[float, float, float]) -> str:
+    return " ".join(f"{value:.6g}" for value in values_ijk)
+
+
+def _check_kind(node: slicer.vtkMRMLNode | None) -> None:
+    if node is None or not node.IsA("vtkMRMLVolumeNode") or node.GetScene() is None:
+        raise VolumeError("there is no volume to work on; choose one")
+    name = node.GetName()
+    if node.IsA("vtkMRMLLabelMapVolumeNode"):
+        raise VolumeError(f"{name} is a label map, between whose labels there are no values; choose an image volume")
+    components = node.GetImageData().GetNumberOfScalarComponents() if node.GetImageData() else 1
+    if node.GetClassName() != "vtkMRMLScalarVolumeNode" or components != 1:
+        raise VolumeError(
+            f"the volume {name} holds colors or vectors ({components} values a voxel);"
+            " choose a volume with one value a voxel, or make one with the Vector to Scalar Volume module"
+        )
+
+
+def _check_output(output_node: slicer.vtkMRMLNode, source_node: slicer.vtkMRMLNode) -> None:
+    if output_node is source_node:
+        raise VolumeError(f"{source_node.GetName()} is chosen as input and as output; choose another output volume")
+    if output_node.GetScene() is None:
+        raise VolumeError(f"the output volume {output_node.GetName()} was removed meanwhile; choose another one")
+    _check_kind(output_node)
+
+
+def _slice_thickness_mm(node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
+    try:
+        thickness = float(_dicom_value(node, _SLICE_THICKNESS))
+    except ValueError:
+        return None
+    return thickness if math.isfinite(thickness) and thickness > 0 else None
+
+
+def _modality(node: slicer.vtkMRMLScalarVolumeNode) -> str | None:
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
+    item = hierarchy.GetItemByDataNode(node)
+    attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
+    name = "" if item == _NO_ITEM else hierarchy.GetItemAttribute(item, attribute)
+    return _MODALITIES.get((name or _dicom_value(node, _MODALITY)).strip())
+
+
+def _dicom_value(node: slicer.vtkMRMLScalarVolumeNode, tag: str) -> str:
+    """A value of the first DICOM file that a volume was loaded from; empty where it is not known."""
+    instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    database = getattr(slicer, "dicomDatabase", None)  # only the application has one, and not in every build
+    if not instances or database is None or not database.isOpen:
+        return ""
+    return database.instanceValue(instances[0], tag) or ""
+
+
+def _draft(enhanced: Enhanced, source_node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode:
+    """The result as a node outside of any scene: making it may fail without harm."""
+    draft = slicer.vtkMRMLScalarVolumeNode()
+    slicer.util.updateVolumeFromArray(draft, _storable(enhanced.volume.array))
+    draft.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(enhanced.volume.grid.ijk_to_ras))
+    draft.SetAndObserveTransformNodeID(source_node.GetTransformNodeID())
+    draft.SetVoxelValueQuantity(source_node.GetVoxelValueQuantity())
+    draft.SetVoxelValueUnits(source_node.GetVoxelValueUnits())
+    for name, value in provenance(enhanced.report, source_node).items():
+        draft.SetAttribute(name, value)
+    return draft
+
+
+def _storable(array: np.ndarray) -> np.ndarray:
+    """The array in a type that Slicer can show: it has no half precision and no 64-bit integers."""
+    if array.dtype == np.float16:
+        return array.astype(np.float32)
+    if array.dtype.kind in "iu" and array.dtype.itemsize == 8:
+        limits = np.iinfo(np.int32)
+        fits = limits.min <= array.min() and array.max() <= limits.max
+        return array.astype(np.int32 if fits else np.float64)
+    return array
+
+
+def _hand_over(draft: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Give what the draft holds to a node of the scene, whose observers hear of it once."""
+    with slicer.util.NodeModify(node):
+        for name in node.GetAttributeNames():
+            if name.startswith(ATTRIBUTE_PREFIX):
+                node.RemoveAttribute(name)
+        for name in draft.GetAttributeNames():
+            node.SetAttribute(name, draft.GetAttribute(name))
+        node.SetVoxelValueQuantity(draft.GetVoxelValueQuantity())
+        node.SetVoxelValueUnits(draft.GetVoxelValueUnits())
+        node.CopyOrientation(draft)
+        node.SetAndObserveTransformNodeID(draft.GetTransformNodeID())
+        node.SetAndObserveImageData(draft.GetImageData())
+
+
+def _copy_display(source_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Show a node as the source is shown now: an automatic window would differ, and a comparison would mislead."""
+    node.CreateDefaultDisplayNodes()
+    source, display = source_node.GetDisplayNode(), node.GetDisplayNode()
+    if source is None:
+        return
+    with slicer.util.NodeModify(display):
+        display.SetAutoWindowLevel(False)
+        display.SetWindowLevel(source.GetWindow(), source.GetLevel())
+        display.SetInvertDisplayScalarRange(source.GetInvertDisplayScalarRange())
+        display.SetInterpolate(source.GetInterpolate())
+        display.SetAndObserveColorNodeID(source.GetColorNodeID())
+
+
+def _place_beside(source_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Put a node under the same patient, study or folder as the source, unless the user has put it elsewhere."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
+    root = hierarchy.GetSceneItemID()
+    item, source_item = hierarchy.GetItemByDataNode(node), hierarchy.GetItemByDataNode(source_node)
+    if item == _NO_ITEM or hierarchy.GetItemParent(item) == root:
+        # The application has made an item already; this moves it then.
+        hierarchy.CreateItem(root if source_item == _NO_ITEM else hierarchy.GetItemParent(source_item), node)
+
+
+def _remove(node: slicer.vtkMRMLScalarVolumeNode, scene: slicer.vtkMRMLScene) -> None:
+    """Take a node out of the scene with all that belongs to it."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    item = hierarchy.GetItemByDataNode(node)
+    if item != _NO_ITEM:
+        hierarchy.RemoveItem(item, False, False)
+    for belonging in (node.GetStorageNode(), node.GetDisplayNode(), node):
+        if belonging is not None and scene.IsNodePresent(belonging):
+            scene.RemoveNode(belonging)

@@ -1,0 +1,55 @@
+"""The critic of refined sequences: for the through-plane technique, where slices are what was made up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .memory import LongShortTermMemory
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefinedSequenceConfig:
+    """The size of a `RefinedSequenceCritic`; the project's own design, no paper's.
+
+    channels : width of the first convolution; it doubles twice. cell : side, in voxels, of the square whose sequence
+    is judged by itself, a multiple of 4. hidden : width of each memory.
+    """
+
+    channels: int = 16
+    cell: int = 8
+    hidden: int = 64
+
+
+class RefinedSequenceCritic(nn.Module):
+    """(N, 1, K, J, I) -> (N, M) scores, real is high: one for every slice of every column of square cells.
+
+    Refinement along K shows in how neighbouring slices differ, at each place: kernels that span three slices see the
+    differences, and a memory in each direction follows a column of tissue along the sequence. Only whole cells count.
+    """
+
+    conditional = False
+
+    def __init__(self, config: RefinedSequenceConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.channels
+        self.describe = nn.Sequential(
+            nn.Conv3d(1, width, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv3d(width, 2 * width, (3, 4, 4), stride=(1, 2, 2), padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv3d(2 * width, 4 * width, (3, 4, 4), stride=(1, 2, 2), padding=1),
+            nn.LeakyReLU(0.2),
+            nn.AvgPool3d((1, config.cell // 4, config.cell // 4)),
+        )
+        self.onwards = LongShortTermMemory(4 * width, config.hidden)
+        self.backwards = LongShortTermMemory(4 * width, config.hidden)
+        self.judge = nn.Linear(2 * config.hidden, 1)
+
+    def forward(self, volume: Tensor) -> Tensor:
+        columns = self.describe(volume).permute(0, 3, 4, 2, 1).flatten(0, 2)  # (N * cells, K, C)
+        states = torch.cat([self.onwards(columns), self.backwards(columns.flip(1)).flip(1)], dim=2)
+        return self.judge(states).reshape(volume.shape[0], -1)

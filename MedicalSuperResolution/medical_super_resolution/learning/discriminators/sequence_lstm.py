@@ -1,0 +1,62 @@
+"""LSTMAGAN's discriminator: long short-term memory reads the slices of a sequence one after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from ..generators.plane import in_slices
+from .memory import LongShortTermMemory
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceLstmConfig:
+    """The size of a `SequenceLstmDiscriminator`.
+
+    channels : width of the first convolution that describes a slice; it doubles twice. grid : the description has
+    grid x grid places, whatever the size of the slice. hidden : width of the memory. The paper prints none of these.
+
+    References
+    ----------
+    .. [1] Zhang et al. (2025), Super-resolution of 3D medical images by generative adversarial networks with long and
+       short-term memory and attention. Scientific Reports, eq. 5 to 10.
+    """
+
+    channels: int = 16
+    grid: int = 6
+    hidden: int = 128
+
+
+class SequenceLstmDiscriminator(nn.Module):
+    """(N, 1, K, J, I) -> (N, K) scores, real is high: how real the sequence looks up to each of its slices.
+
+    The paper feeds 16 slices as a batch with one time step, where a memory has nothing to remember: here they are the
+    time steps. It feeds whole slices as vectors, which fixes their size: here three convolutions and a mean over each
+    cell of a grid describe a slice of any size first. It does not say which state is judged: here each, so that every
+    slice has a say. The sigmoid of the paper belongs to the reported accuracy; Wasserstein losses need the raw score.
+    """
+
+    conditional = False
+
+    def __init__(self, config: SequenceLstmConfig) -> None:
+        super().__init__()
+        self.config = config
+        layers: list[nn.Module] = []
+        inputs = 1
+        for width in (config.channels, 2 * config.channels, 4 * config.channels):
+            layers += [nn.Conv2d(inputs, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+            inputs = width
+        self.describe = nn.Sequential(
+            *layers,
+            nn.AdaptiveAvgPool2d(config.grid),
+            nn.Flatten(),
+            nn.Linear(inputs * config.grid**2, config.hidden),
+            nn.LeakyReLU(0.2),
+        )
+        self.memory = LongShortTermMemory(config.hidden, config.hidden)
+        self.judge = nn.Linear(config.hidden, 1)
+
+    def forward(self, volume: Tensor) -> Tensor:
+        described = self.describe(in_slices(volume)).unflatten(0, (volume.shape[0], volume.shape[2]))
+        return self.judge(self.memory(described)).squeeze(-1)

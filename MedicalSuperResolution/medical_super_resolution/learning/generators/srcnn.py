@@ -1,0 +1,50 @@
+"""SRCNN: three convolutions on the interpolated slice."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from .plane import INTERPOLATION_REACH, PlaneConfig, PlaneGenerator, last_convolution
+
+
+@dataclass(frozen=True, kw_only=True)
+class SrcnnConfig(PlaneConfig):
+    """The size of an `SrcnnGenerator`; the defaults are those of the paper (9-5-5, 64 and 32 features).
+
+    kernels : sides of the three kernels, odd. channels : features after the first and the second convolution.
+
+    References
+    ----------
+    .. [1] Dong et al. (2016), Image super-resolution using deep convolutional networks.
+       DOI 10.1109/TPAMI.2015.2439281
+    """
+
+    kernels: tuple[int, int, int] = (9, 5, 5)
+    channels: tuple[int, int] = (64, 32)
+
+
+class SrcnnGenerator(PlaneGenerator):
+    """(N, 1, K, J, I) -> (N, 1, K, factor*J, factor*I): patch extraction, non-linear mapping, reconstruction."""
+
+    def __init__(self, config: SrcnnConfig) -> None:
+        super().__init__(config)
+        self.config = config
+        first, second = config.channels
+        extract, mapping, reconstruct = config.kernels
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, first, extract, padding=extract // 2),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(first, second, mapping, padding=mapping // 2),
+            nn.ReLU(inplace=True),
+            last_convolution(second, reconstruct),
+        )
+
+    @property
+    def reach(self) -> int:
+        return math.ceil(sum(kernel // 2 for kernel in self.config.kernels) / self.factor) + INTERPOLATION_REACH
+
+    def residual(self, lr: Tensor, interpolated: Tensor) -> Tensor:
+        return self.layers(interpolated)

@@ -1,0 +1,72 @@
+"""SRResNet, the generator of SRGAN: residual blocks at low resolution, then sub-pixel convolutions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from .plane import PlaneConfig, PlaneGenerator, Upscaler, in_slices, last_convolution, reach_after_upscaling
+
+OUTER_KERNEL = 9  # side of the first and the last kernel in the paper
+
+
+@dataclass(frozen=True, kw_only=True)
+class SrresnetConfig(PlaneConfig):
+    """The size of an `SrresnetGenerator`; smaller than the paper's (64 channels, 16 blocks), for two CPU cores.
+
+    channels : width of the features. blocks : residual blocks. batch_norm : normalise by the batch inside the blocks,
+    as the paper does; off, because without it results are no worse (Wang et al. 2018, section 3.1), do not depend on
+    what else is in the batch, and averaged weights need no statistics of their own.
+
+    References
+    ----------
+    .. [1] Ledig et al. (2017), Photo-realistic single image super-resolution using a generative adversarial network.
+       arXiv:1609.04802
+    """
+
+    channels: int = 32
+    blocks: int = 6
+    batch_norm: bool = False
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions whose result is added to their input."""
+
+    reach = 2
+
+    def __init__(self, channels: int, *, batch_norm: bool) -> None:
+        super().__init__()
+
+        def convolution() -> list[nn.Module]:
+            layers: list[nn.Module] = [nn.Conv2d(channels, channels, 3, padding=1, bias=not batch_norm)]
+            return [*layers, nn.BatchNorm2d(channels)] if batch_norm else layers
+
+        self.layers = nn.Sequential(*convolution(), nn.PReLU(), *convolution())
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features + self.layers(features)
+
+
+class SrresnetGenerator(PlaneGenerator):
+    """(N, 1, K, J, I) -> (N, 1, K, factor*J, factor*I)."""
+
+    def __init__(self, config: SrresnetConfig) -> None:
+        super().__init__(config)
+        self.config = config
+        channels = config.channels
+        self.first = nn.Sequential(nn.Conv2d(1, channels, OUTER_KERNEL, padding=OUTER_KERNEL // 2), nn.PReLU())
+        blocks = [ResidualBlock(channels, batch_norm=config.batch_norm) for _ in range(config.blocks)]
+        after = [nn.BatchNorm2d(channels)] if config.batch_norm else []
+        self.body = nn.Sequential(*blocks, nn.Conv2d(channels, channels, 3, padding=1), *after)
+        self.upscale = Upscaler(channels, config.factor)
+        self.last = last_convolution(channels, OUTER_KERNEL)
+
+    @property
+    def reach(self) -> int:
+        low_resolution = OUTER_KERNEL // 2 + self.config.blocks * ResidualBlock.reach + 1
+        return low_resolution + reach_after_upscaling(self.upscale, OUTER_KERNEL, self.factor)
+
+    def residual(self, lr: Tensor, interpolated: Tensor) -> Tensor:
+        features = self.first(in_slices(lr))
+        return self.last(self.upscale(features + self.body(features)))

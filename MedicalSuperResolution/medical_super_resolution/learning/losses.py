@@ -1,0 +1,153 @@
+"""What a training minimises: pure functions of volumes, scores and features.
+
+Volumes are (N, 1, K, J, I), ``sr`` what the generator made and ``hr`` the truth. Scores are (N, M), M judgements of
+each volume by a discriminator, before any sigmoid, high for real ones. Every loss is () float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def absolute_error(sr: Tensor, hr: Tensor) -> Tensor:
+    """Mean absolute difference (L1)."""
+    return functional.l1_loss(sr.float(), hr.float())
+
+
+def squared_error(sr: Tensor, hr: Tensor) -> Tensor:
+    """Mean squared difference: Zhang et al. (2025), eq. 11."""
+    return functional.mse_loss(sr.float(), hr.float())
+
+
+def gradient_error(sr: Tensor, hr: Tensor) -> Tensor:
+    """Mean absolute difference of the differences to the next voxel along K, J and I, each axis with equal weight.
+
+    An axis with a single voxel has no differences and does not count.
+    """
+    difference = sr.float() - hr.float()
+    axes = [axis for axis in (2, 3, 4) if difference.shape[axis] > 1]
+    return torch.stack([difference.diff(dim=axis).abs().mean() for axis in axes]).mean()
+
+
+def gradient_difference_variation(sr: Tensor, hr: Tensor) -> Tensor:
+    """Total variation of the difference, inside the slices.
+
+    mean over voxels of |d_h hr - d_h sr| + |d_v hr - d_v sr|, with d the difference to the next voxel of the row (h)
+    and of the column (v); past the edge it is 0.
+
+    References
+    ----------
+    .. [1] Super resolution reconstruction of medical images: hybrid attention SRGAN for chest CT (in Chinese), eq. 6.
+    """
+    difference = sr.float() - hr.float()
+    along_rows = difference.diff(dim=4).abs().sum()
+    along_columns = difference.diff(dim=3).abs().sum()
+    return (along_rows + along_columns) / difference.numel()
+
+
+def wasserstein_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """Mean score of what was made minus mean score of the truth: Zhang et al. (2025), eq. 13."""
+    return fake.float().mean() - real.float().mean()
+
+
+def wasserstein_generator_loss(fake: Tensor) -> Tensor:
+    """The part of `wasserstein_critic_loss` that the generator can change, with its sign."""
+    return -fake.float().mean()
+
+
+def wasserstein_critic_is_behind(real: Tensor, fake: Tensor, *, margin: float = 0.5, level: float = 0.25) -> bool:
+    """Whether the critic should be trained before the generator goes on, as MedGAN decides it.
+
+    The generator may go on alone while the critic tells the two apart by more than ``margin`` and its mean score of
+    what was made is below -``level``. The values are those of the authors' program.
+
+    References
+    ----------
+    .. [1] Guo et al. (2023), MedGAN: an adaptive GAN approach for medical image generation.
+       DOI 10.1016/j.compbiomed.2023.107119
+    """
+    real_mean, fake_mean = (float(scores.detach().float().mean()) for scores in (real, fake))
+    return not (real_mean - fake_mean > margin and fake_mean < -level)
+
+
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mixture: Tensor) -> Tensor:
+    """How far the slope of the critic is from 1, between the truth and what was made: Zhang et al. (2025), eq. 14.
+
+    mean over samples of (|gradient of the score at the mixture| - 1)^2, the norm over all voxels of a sample. The
+    score of a sample is the mean of its judgements. Weigh it with 10, as in [1]_.
+
+    Parameters
+    ----------
+    critic : volumes -> scores; samples must not see each other (no batch normalisation).
+    real, fake : (N, C, K, J, I).
+    mixture : (N,) share of ``real`` in each sample, from 0 to 1, to be drawn uniformly.
+
+    References
+    ----------
+    .. [1] Gulrajani et al. (2017), Improved training of Wasserstein GANs. arXiv:1704.00028
+    """
+    share = mixture[:, None, None, None, None]
+    between = share * _precise(real) + (1 - share) * _precise(fake)
+    between.requires_grad_()
+    with torch.autocast(between.device.type, enabled=False):  # a second derivative needs float32
+        score = critic(between).mean(dim=1).sum()
+        (slope,) = torch.autograd.grad(score, between, create_graph=True)
+    return (slope.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def _precise(volume: Tensor) -> Tensor:
+    """The values alone, in float32 or better."""
+    return volume.detach().to(torch.promote_types(volume.dtype, torch.float32))
+
+
+def gan_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """Binary cross entropy: -log D(real) - log(1 - D(fake)), D the sigmoid of the score (Goodfellow et al. 2014)."""
+    return functional.softplus(-real.float()).mean() + functional.softplus(fake.float()).mean()
+
+
+def gan_generator_loss(fake: Tensor) -> Tensor:
+    """-log D(fake), the form whose slope does not vanish when the discriminator is sure."""
+    return functional.softplus(-fake.float()).mean()
+
+
+def relativistic_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """How far the truth is from being told as more real than the average of what was made, and the reverse.
+
+    -log D(real, fake) - log(1 - D(fake, real)) with D(a, b) = sigmoid(score of a - mean score of b).
+
+    References
+    ----------
+    .. [1] Wang et al. (2018), ESRGAN, section 3.2. arXiv:1809.00219
+    """
+    return gan_critic_loss(real.float() - fake.float().mean(), fake.float() - real.float().mean())
+
+
+def relativistic_generator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """The same with the parts exchanged: -log(1 - D(real, fake)) - log D(fake, real)."""
+    return relativistic_critic_loss(fake, real)
+
+
+def adversarial_feature_loss(real_features: Sequence[Tensor], fake_features: Sequence[Tensor]) -> Tensor:
+    """Mean squared difference of what a discriminator sees in the truth and in what was made, over its stages.
+
+    References
+    ----------
+    .. [1] Du and Tian (2024), Transformer and GAN based super-resolution reconstruction network for medical images.
+       DOI 10.26599/TST.2022.9010071
+    """
+    pairs = zip(real_features, fake_features, strict=True)
+    return torch.stack([squared_error(fake, real.detach()) for real, fake in pairs]).mean()
+
+
+def discriminator_accuracy(real: Tensor, fake: Tensor, *, zero: float = 0.0) -> float:
+    """Share of judgements on the right side: sigmoid(score - zero) above 1/2 for real, below for made volumes.
+
+    ``zero`` is 0 for losses that fix it. Wasserstein scores have no fixed zero: give the middle between the mean
+    scores of earlier real and made volumes.
+    """
+    right = torch.cat([(real > zero).flatten(), (fake < zero).flatten()])
+    return float(right.float().mean())

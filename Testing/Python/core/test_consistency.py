@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from medical_super_resolution.acquisition import acquisition_matrix
+from medical_super_resolution.consistency import AxisModel, acquired
+
+CPU = torch.device("cpu")
+
+
+def a_pair(count: int, factor: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Fine samples (M, 5, 4) and measured slices (K, 5, 4) that have nothing to do with each other."""
+    random = torch.Generator().manual_seed(0)
+    return torch.rand(round(count * factor), 5, 4, generator=random), torch.rand(count, 5, 4, generator=random)
+
+
+@pytest.mark.parametrize("factor", [1.25, 1.7, 2.0, 4.0, 8.0])
+@pytest.mark.parametrize("profile", ["gaussian", "box"])
+def test_what_was_projected_reproduces_the_measured_slices(factor: float, profile: str):
+    fine, measured = a_pair(11, factor)
+    projected = AxisModel(11, len(fine), factor, 1.0, profile, CPU).projected(fine, measured)
+    matrix = acquisition_matrix(11, len(fine), factor, profile=profile)
+    np.testing.assert_allclose(acquired(projected.numpy(), matrix, 0), measured, atol=1e-5)
+
+
+def test_projecting_twice_is_projecting_once():
+    fine, measured = a_pair(11, 4.0)
+    model = AxisModel(11, 44, 4.0, 1.0, "gaussian", CPU)
+    once = model.projected(fine, measured)
+    np.testing.assert_allclose(model.projected(once, measured), once, atol=1e-5)
+
+
+@pytest.mark.parametrize("thickness", [1.0, 2.5])
+def test_a_constant_stays_a_constant_through_interpolation_and_projection(thickness: float):
+    model = AxisModel(11, 44, 4.0, thickness, "gaussian", CPU)
+    measured = torch.full((11, 5, 4), 0.7)
+    np.testing.assert_allclose(model.projected(model.interpolated(measured), measured), 0.7, atol=1e-5)
+
+
+def test_interpolated_values_lie_at_the_places_of_the_fine_samples():
+    model = AxisModel(20, 50, 2.5, 1.0, "gaussian", CPU)
+    ramp = torch.arange(20.0)[:, None, None].expand(20, 3, 2)
+    expected = (np.arange(50) + 0.5) / 2.5 - 0.5
+    np.testing.assert_allclose(model.interpolated(ramp)[5:-5, 1, 1], expected[5:-5], atol=1e-5)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("dtype", ["int16", "float64"])
+def test_the_scanner_can_be_repeated_along_any_axis(axis: int, dtype: str):
+    array = np.random.default_rng(0).integers(0, 1000, (8, 8, 8)).astype(dtype)
+    matrix = acquisition_matrix(4, 8, 2.0)
+    expected = np.moveaxis(np.tensordot(matrix, array, axes=(1, axis)), 0, axis)
+    np.testing.assert_allclose(acquired(array, matrix, axis), expected, rtol=1e-5)

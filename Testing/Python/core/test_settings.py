@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.settings import EnhanceSettings
+
+
+@pytest.mark.parametrize("factor", [1.0001, 1.7, 2, 8])
+def test_any_factor_above_1_up_to_8_is_accepted(factor: float):
+    assert EnhanceSettings(factor=factor).factor == factor
+
+
+@pytest.mark.parametrize("factor", [0, -1, 0.5, 1, 8.001, 9, math.nan, math.inf, -math.inf])
+def test_a_factor_outside_is_refused_with_its_value(factor: float):
+    with pytest.raises(SettingsError, match=f"above 1 and at most 8, got {factor:g}"):
+        EnhanceSettings(factor=factor)
+
+
+@pytest.mark.parametrize("axes", ["k", "j", "i", "ij", "ji", "ijk", "kij", "through-plane", "in-plane"])
+def test_axes_are_letters_or_names(axes: str):
+    assert EnhanceSettings(factor=2, axes=axes).axes == axes
+
+
+@pytest.mark.parametrize("axes", ["", "x", "kk", "ijkk", "K", "through", "i,j", " k"])
+def test_other_axes_are_refused(axes: str):
+    with pytest.raises(SettingsError, match="unknown axes .*i, j and k"):
+        EnhanceSettings(factor=2, axes=axes)
+
+
+def test_a_factor_and_a_spacing_together_are_refused():
+    with pytest.raises(SettingsError, match="either a factor or a target spacing"):
+        EnhanceSettings(factor=2, spacing_ijk_mm=(1, 1, 1))
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_spacing_without_meaning_is_refused(bad: float, place: int):
+    spacing = [1.0, 1.0, 1.0]
+    spacing[place] = bad
+    with pytest.raises(SettingsError, match=f"above 0 mm, got {bad:g}"):
+        EnhanceSettings(spacing_ijk_mm=tuple(spacing))
+
+
+@pytest.mark.parametrize("thickness", [0.0, -2.0, math.nan, math.inf])
+def test_a_slice_thickness_without_meaning_is_refused(thickness: float):
+    with pytest.raises(SettingsError, match=f"slice thickness must be above 0 mm, got {thickness:g}"):
+        EnhanceSettings(slice_thickness_mm=thickness)
+
+
+def test_an_unknown_slice_profile_is_refused_with_those_there_are():
+    with pytest.raises(SettingsError, match="'sinc'.*auto.*gaussian.*box"):
+        EnhanceSettings(slice_profile="sinc")
+
+
+def test_an_unknown_device_is_refused_with_those_there_are():
+    with pytest.raises(SettingsError, match="'gpu'.*auto, cuda, mps, cpu"):
+        EnhanceSettings(device="gpu")
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_no_threads_are_refused(threads: int):
+    with pytest.raises(SettingsError, match=f"at least 1, got {threads}"):
+        EnhanceSettings(threads=threads)
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.05, -1.0, math.nan, math.inf])
+def test_too_little_memory_is_refused(memory: float):
+    with pytest.raises(SettingsError, match="at least 0.1 GB"):
+        EnhanceSettings(memory_gb=memory)
+
+
+def test_settings_do_not_change_once_built():
+    with pytest.raises(AttributeError):
+        EnhanceSettings().factor = 3  # type: ignore[misc]

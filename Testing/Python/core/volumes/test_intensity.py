@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from medical_super_resolution.volumes.intensity import IntensityRange, guess_modality, intensity_range
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "float32", "float64"])
+def test_the_ends_of_the_range_become_0_and_1(dtype: str):
+    values = IntensityRange(20, 120).normalised(np.array([[[20, 70, 120]]], dtype))
+    assert values.dtype == np.float32
+    np.testing.assert_allclose(values, [[[0, 0.5, 1]]], atol=1e-7)
+
+
+def test_values_beyond_the_range_are_not_clipped():
+    np.testing.assert_allclose(IntensityRange(-1000, 1000).normalised(np.array([-3000.0, 3000.0])), [-1, 2])
+
+
+def test_the_volume_itself_stays_as_it_is():
+    array = np.array([[[1.0, 2.0]]])
+    IntensityRange(0, 10).normalised(array)
+    np.testing.assert_array_equal(array, [[[1.0, 2.0]]])
+
+
+def test_large_whole_numbers_keep_their_differences():
+    """float32 alone cannot tell 2 000 000 001 from 2 000 000 002."""
+    array = np.array([2_000_000_000, 2_000_000_001, 2_000_000_002], np.int32)
+    values = IntensityRange(2_000_000_000, 2_000_000_002).normalised(array)
+    np.testing.assert_allclose(values, [0, 0.5, 1])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (-1024, 3071, "ct"),
+        (-1000, 2000, "ct"),
+        (-2048, 3071, "ct"),
+        (0, 4095, "mr"),
+        (-200, 900, "mr"),
+        (-1e6, 1e6, "mr"),
+    ],
+)
+def test_air_near_minus_1000_says_ct(low: float, high: float, expected: str):
+    assert guess_modality(np.array([[[low, 0, high]]])) == expected
+
+
+def test_ct_always_has_the_same_range():
+    array = np.array([[[-1024, 50, 3071]]], np.int16)
+    assert intensity_range(array, "ct") == IntensityRange(-1000, 1000)
+
+
+def test_the_range_of_mr_follows_its_units():
+    array = np.random.default_rng(0).gamma(2, 100, (20, 30, 30))
+    one, thousandfold = intensity_range(array, "mr"), intensity_range(1000 * array, "mr")
+    assert (thousandfold.low, thousandfold.high) == pytest.approx((1000 * one.low, 1000 * one.high), rel=1e-5)
+
+
+def test_a_few_bright_voxels_do_not_set_the_range_of_mr():
+    array = np.random.default_rng(0).uniform(0, 1000, (30, 30, 30))
+    plain = intensity_range(array, "mr")
+    array[0, 0, :5] = 1e6
+    assert intensity_range(array, "mr").high == pytest.approx(plain.high, rel=0.01)
+
+
+def test_air_around_the_head_does_not_set_the_range_of_mr():
+    random = np.random.default_rng(0)
+    head = random.uniform(100, 1000, 10_000)
+    alone = intensity_range(head.reshape(10, 10, 100), "mr")
+    in_air = intensity_range(np.concatenate([head, np.zeros(90_000)]).reshape(10, 100, 100), "mr")
+    assert in_air.high == pytest.approx(alone.high, rel=0.01)
+
+
+@pytest.mark.parametrize("value", [0, 7, -5])
+def test_a_constant_volume_has_a_range_too(value: int):
+    measured = intensity_range(np.full((4, 5, 6), value), "mr")
+    assert measured.low == value
+    assert measured.high > measured.low

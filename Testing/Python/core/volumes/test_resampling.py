@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.resampling import INTERPOLATORS, resampled
+from medical_super_resolution.volumes.volume import Volume
+
+
+def places(grid: Grid) -> np.ndarray:
+    """R + 2 A + 3 S at every voxel, (K, J, I)."""
+    k, j, i = np.indices(grid.shape_kji)
+    index = np.stack([i, j, k, np.ones_like(i)], axis=-1)
+    return (index @ grid.ijk_to_ras.T)[..., :3] @ (1.0, 2.0, 3.0)
+
+
+@pytest.mark.parametrize("interpolator", INTERPOLATORS)
+def test_a_gradient_in_space_is_the_same_gradient_on_a_finer_grid(a_grid: Grid, interpolator: str):
+    fine = a_grid.refined("k", 4).refined("i", 2.5)
+    result = resampled(Volume(places(a_grid), a_grid), fine, interpolator)
+    inside = (slice(10, -10), slice(3, -3), slice(8, -8))
+    tolerance = 0.02 if interpolator == "linear" else 0.3  # a spline rings a little where the gradient ends
+    np.testing.assert_allclose(result[inside], places(fine)[inside], atol=tolerance)
+
+
+@pytest.mark.parametrize("interpolator", INTERPOLATORS)
+def test_on_its_own_grid_a_volume_stays_the_same(a_volume: Volume, interpolator: str):
+    result = resampled(a_volume, a_volume.grid, interpolator)
+    np.testing.assert_allclose(result, a_volume.array, atol=0.01)
+
+
+def test_beyond_the_border_the_nearest_values_go_on(a_volume: Volume):
+    fine = a_volume.grid.refined("k", 8)
+    result = resampled(a_volume, fine, "linear")
+    np.testing.assert_allclose(result[0], a_volume.array[0], atol=0.01)
+
+
+def test_volumes_of_different_places_are_refused(a_volume: Volume):
+    moved = a_volume.grid.ijk_to_ras.copy()
+    moved[0, 3] += 1000
+    with pytest.raises(VolumeError, match="do not overlap"):
+        resampled(a_volume, replace(a_volume.grid, ijk_to_ras=moved))

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.volume import Volume
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5), (4, 3, 2), (2, 3), (2, 3, 4, 1)])
+def test_an_array_that_does_not_fit_its_grid_is_refused(shape: tuple[int, ...]):
+    with pytest.raises(VolumeError, match="three axes that fit its grid"):
+        Volume(np.zeros(shape), Grid((2, 3, 4), np.eye(4)))
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "bool", "U1"])
+def test_voxels_that_are_no_real_numbers_are_refused(dtype: str):
+    with pytest.raises(VolumeError, match="whole or real numbers"):
+        Volume(np.zeros((2, 3, 4), dtype), Grid((2, 3, 4), np.eye(4)))
+
+
+def test_an_empty_volume_is_refused():
+    with pytest.raises(VolumeError, match="empty"):
+        Volume(np.zeros((0, 3, 4)), Grid((0, 3, 4), np.eye(4)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_single_value_that_is_not_finite_is_found(value: float, dtype: str):
+    array = np.zeros((5, 3, 4), dtype)
+    array[3, 1, 2] = value
+    with pytest.raises(VolumeError, match="slice 3 .*not finite"):
+        Volume(array, Grid((5, 3, 4), np.eye(4))).check_finite()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int64", "float32"])
+def test_finite_values_pass(dtype: str):
+    limits = np.iinfo(dtype) if np.dtype(dtype).kind in "iu" else np.finfo(dtype)
+    Volume(np.full((2, 3, 4), limits.max, dtype), Grid((2, 3, 4), np.eye(4))).check_finite()

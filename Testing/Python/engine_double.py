@@ -1,0 +1,75 @@
+"""A script that plays the engine for `Runner`, and what a test wants to know of the child that runs it.
+
+The script takes the arguments of `medsr enhance`, ends when its standard input does, and then does what the test asks:
+``finish()`` gives the input back as the result, ``step(done, total)`` tells of progress, and so on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SCRIPT_NAME = "engine.py"
+_SCRIPT = """
+import json, os, signal, sys, threading, time
+from pathlib import Path
+
+import medical_super_resolution
+
+def end_with_parent():
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+threading.Thread(target=end_with_parent, daemon=True).start()
+given, output, report = sys.argv[2], sys.argv[3], sys.argv[sys.argv.index("--report") + 1]
+
+def step(done, total):
+    print(json.dumps({"done": done, "total": total}), flush=True)
+
+def finish():
+    Path(output).write_bytes(Path(given).read_bytes())
+    Path(report).write_text(json.dumps(REPORT))
+
+def wait_for(name):
+    while not Path(name).exists():
+        time.sleep(0.01)
+
+"""
+
+
+def engine_command(folder: Path, report: dict[str, Any], ending: str) -> list[str]:
+    """Write the script into a folder; the command that runs it."""
+    script = folder / SCRIPT_NAME
+    script.write_text((_SCRIPT + ending).replace("REPORT", f"json.loads({json.dumps(report)!r})"))
+    return [sys.executable, str(script)]
+
+
+def child_id(temporary_folder: Path) -> int:
+    """The process id that a child wrote into a file "pid" in its private folder."""
+    written = eventually(lambda: [text for path in temporary_folder.glob("*/pid") if (text := path.read_text())])
+    return int(written[0])
+
+
+def is_alive(process_id: int) -> bool:
+    """Whether a process runs; one that has ended, and whose parent has not asked about it yet, does not."""
+    try:
+        os.kill(process_id, 0)
+        return sys.platform != "linux" or "State:\tZ" not in Path(f"/proc/{process_id}/status").read_text()
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+def eventually(condition: Callable[[], Any], seconds: float = 5.0) -> Any:
+    """Wait until a condition holds; what it said then."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.01)
+    raise AssertionError("this did not happen in time")

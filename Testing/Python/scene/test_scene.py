@@ -1,0 +1,219 @@
+"""Nodes to volumes and back, on real MRML nodes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+
+import numpy as np
+import pytest
+
+slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
+
+from medical_super_resolution.errors import VolumeError  # noqa: E402
+from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
+from MedicalSuperResolutionLib.scene import enhance_node, volume_from_node, write_to_node  # noqa: E402
+from slicer_host import hierarchy_of, ijk_to_ras, load_bundle, save_bundle  # noqa: E402
+
+
+def attribute(node, name):
+    return node.GetAttribute(f"MedicalSuperResolution.{name}")
+
+
+@pytest.fixture
+def a_dicom_database(monkeypatch, a_volume_node):
+    """Knows the one file that the volume is said to come from. Its values may be changed."""
+    values = {"0018,0050": "2.5", "0008,0060": "MR"}
+    a_volume_node.SetAttribute("DICOM.instanceUIDs", "1.2.3 1.2.4")
+
+    def instance_value(uid, tag):
+        return values[tag] if uid == "1.2.3" else ""
+
+    database = types.SimpleNamespace(isOpen=True, instanceValue=instance_value, values=values)
+    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
+    return database
+
+
+# ---- node to volume
+
+
+def test_a_node_gives_its_voxels_and_their_place(a_volume_node, a_volume):
+    volume = volume_from_node(a_volume_node)
+    np.testing.assert_array_equal(volume.array, a_volume.array)
+    assert volume.array.dtype == np.int16
+    np.testing.assert_allclose(volume.grid.ijk_to_ras, a_volume.grid.ijk_to_ras, atol=1e-12)
+
+
+def test_the_voxels_of_a_node_cannot_be_changed_through_its_volume(a_volume_node):
+    with pytest.raises(ValueError, match="read-only"):
+        volume_from_node(a_volume_node).array[0, 0, 0] = 7
+
+
+def test_no_node_is_refused(a_scene):
+    with pytest.raises(VolumeError, match="there is no volume to work on"):
+        volume_from_node(None)
+
+
+def test_a_node_without_voxels_is_refused(a_scene):
+    node = a_scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Hollow")
+    with pytest.raises(VolumeError, match="Hollow has no voxels"):
+        volume_from_node(node)
+
+
+def test_a_label_map_is_refused(a_volume):
+    node = slicer.util.addVolumeFromArray(a_volume.array, name="Bones", nodeClassName="vtkMRMLLabelMapVolumeNode")
+    with pytest.raises(VolumeError, match="Bones is a label map"):
+        volume_from_node(node)
+
+
+def test_a_color_volume_is_refused(a_scene):
+    colors = np.zeros((2, 3, 4, 3), np.uint8)
+    node = slicer.util.addVolumeFromArray(colors, name="Photo", nodeClassName="vtkMRMLVectorVolumeNode")
+    with pytest.raises(VolumeError, match=r"Photo holds colors or vectors \(3 values a voxel\)"):
+        volume_from_node(node)
+
+
+def test_a_sheared_volume_is_refused(a_volume_node):
+    sheared = np.diag([1.0, 1.0, 3.0, 1.0])
+    sheared[1, 2] = 0.5
+    a_volume_node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(sheared))
+    with pytest.raises(VolumeError, match="Chest are not at right angles"):
+        volume_from_node(a_volume_node)
+
+
+def test_what_nobody_knows_of_a_volume_stays_unknown(a_volume_node):
+    volume = volume_from_node(a_volume_node)
+    assert (volume.slice_thickness_mm, volume.modality) == (None, None)
+
+
+def test_thickness_and_modality_come_from_dicom(a_volume_node, a_dicom_database):
+    volume = volume_from_node(a_volume_node)
+    assert (volume.slice_thickness_mm, volume.modality) == (2.5, "mr")
+
+
+@pytest.mark.parametrize("written", ["", "0", "-1", "nan", "inf", "thin"])
+def test_a_slice_thickness_that_means_nothing_is_not_taken(a_volume_node, a_dicom_database, written):
+    a_dicom_database.values["0018,0050"] = written
+    assert volume_from_node(a_volume_node).slice_thickness_mm is None
+
+
+def test_a_closed_dicom_database_is_not_asked(a_volume_node, a_dicom_database):
+    a_dicom_database.isOpen = False
+    assert volume_from_node(a_volume_node).slice_thickness_mm is None
+
+
+def test_the_modality_in_the_subject_hierarchy_comes_first(a_volume_node, a_dicom_database):
+    hierarchy = hierarchy_of(a_volume_node.GetScene())
+    item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), a_volume_node)
+    hierarchy.SetItemAttribute(item, "DICOM.Modality", "PT")
+    assert volume_from_node(a_volume_node).modality == "pet"
+
+
+# ---- result to node
+
+
+def test_a_result_becomes_a_node_with_its_voxels_and_their_place(an_enhanced, a_volume_node):
+    node = write_to_node(an_enhanced, a_volume_node)
+    assert node.GetScene() is a_volume_node.GetScene()
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(node), an_enhanced.volume.array)
+    assert slicer.util.arrayFromVolume(node).dtype == np.int16
+    np.testing.assert_allclose(ijk_to_ras(node), an_enhanced.volume.grid.ijk_to_ras, atol=1e-12)
+
+
+def test_every_result_has_a_name_of_its_own(an_enhanced, a_volume_node):
+    names = [write_to_node(an_enhanced, a_volume_node).GetName() for _ in range(2)]
+    assert names == ["Chest enhanced", "Chest enhanced_1"]
+
+
+def test_a_result_is_shown_as_its_source_is(an_enhanced, a_volume_node):
+    shown = a_volume_node.GetDisplayNode()
+    assert shown.GetAutoWindowLevel()
+    shown.SetAndObserveColorNodeID("vtkMRMLColorTableNodeInvertedGrey")
+    shown.SetInterpolate(False)
+    shown.SetInvertDisplayScalarRange(True)
+    display = write_to_node(an_enhanced, a_volume_node).GetDisplayNode()
+    assert display is not shown
+    assert (display.GetWindow(), display.GetLevel()) == (shown.GetWindow(), shown.GetLevel())
+    assert not display.GetAutoWindowLevel()
+    assert display.GetColorNodeID() == "vtkMRMLColorTableNodeInvertedGrey"
+    assert not display.GetInterpolate()
+    assert display.GetInvertDisplayScalarRange()
+
+
+def test_a_source_that_was_never_shown_gives_a_result_that_can_be(an_enhanced, a_volume_node):
+    a_volume_node.GetScene().RemoveNode(a_volume_node.GetDisplayNode())
+    node = write_to_node(an_enhanced, a_volume_node)
+    assert node.GetDisplayNode().GetAutoWindowLevel()
+
+
+def test_a_result_moves_with_its_source(an_enhanced, a_volume_node):
+    transform = a_volume_node.GetScene().AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    a_volume_node.SetAndObserveTransformNodeID(transform.GetID())
+    assert write_to_node(an_enhanced, a_volume_node).GetParentTransformNode() is transform
+
+
+def test_a_result_has_the_quantity_and_units_of_its_source(an_enhanced, a_volume_node):
+    quantity, units = slicer.vtkCodedEntry(), slicer.vtkCodedEntry()
+    quantity.SetValueSchemeMeaning("112031", "DCM", "Attenuation Coefficient")
+    units.SetValueSchemeMeaning("[hnsf'U]", "UCUM", "Hounsfield unit")
+    a_volume_node.SetVoxelValueQuantity(quantity)
+    a_volume_node.SetVoxelValueUnits(units)
+    node = write_to_node(an_enhanced, a_volume_node)
+    assert node.GetVoxelValueQuantity().GetCodeMeaning() == "Attenuation Coefficient"
+    assert node.GetVoxelValueUnits().GetCodeMeaning() == "Hounsfield unit"
+
+
+def test_a_result_lies_in_the_folder_of_its_source(an_enhanced, a_volume_node):
+    hierarchy = hierarchy_of(a_volume_node.GetScene())
+    study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")
+    hierarchy.CreateItem(study, a_volume_node)
+    node = write_to_node(an_enhanced, a_volume_node)
+    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) == study
+
+
+def test_a_result_lies_at_the_top_where_its_source_lies_nowhere(an_enhanced, a_volume_node):
+    hierarchy = hierarchy_of(a_volume_node.GetScene())
+    node = write_to_node(an_enhanced, a_volume_node)
+    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) == hierarchy.GetSceneItemID()
+
+
+def test_the_source_stays_untouched(an_enhanced, a_volume_node):
+    watched = [a_volume_node, a_volume_node.GetDisplayNode(), a_volume_node.GetImageData()]
+    before = [one.GetMTime() for one in watched]
+    enhance_node(a_volume_node, EnhanceSettings(), lambda volume, settings: an_enhanced)
+    assert [one.GetMTime() for one in watched] == before
+
+
+def test_what_was_done_survives_saving_the_scene(an_enhanced, a_volume_node, tmp_path):
+    node = write_to_node(an_enhanced, a_volume_node)
+    scene, source_id = a_volume_node.GetScene(), a_volume_node.GetID()
+    save_bundle(scene, tmp_path / "scene.mrb")
+    scene.Clear(False)
+    load_bundle(scene, tmp_path / "scene.mrb")
+    node = scene.GetFirstNodeByName("Chest enhanced")
+    assert attribute(node, "SourceName") == "Chest"
+    assert attribute(node, "SourceNodeID") == source_id
+    assert attribute(node, "Model") == "general"
+    assert attribute(node, "ModelSha256") == "0123abcd"
+    assert attribute(node, "Factor") == "1 1 3"
+    assert attribute(node, "SpacingBefore") == "0.8 0.8 3"
+    assert attribute(node, "SpacingAfter") == "0.8 0.8 1"
+    assert attribute(node, "SliceThickness") == "3 mm, box"
+    assert attribute(node, "Residual") == "0.25"
+    assert EnhanceSettings(**json.loads(attribute(node, "Settings"))) == EnhanceSettings(factor=3)
+    assert attribute(node, "SoftwareVersion") == "MedicalSuperResolution 0.1.0"
+    assert attribute(node, "Warnings").splitlines() == list(an_enhanced.report.warnings)
+    assert attribute(node, "Notice") == "Not for diagnostic use"
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [(np.float16, np.float32), (np.int64, np.int32), (np.uint64, np.int32), (np.uint32, np.uint32)],
+)
+def test_values_in_a_type_that_slicer_cannot_show_stay_the_same(an_enhanced, a_volume_node, given, stored):
+    array = np.abs(an_enhanced.volume.array).astype(given)
+    enhanced = dataclasses.replace(an_enhanced, volume=dataclasses.replace(an_enhanced.volume, array=array))
+    voxels = slicer.util.arrayFromVolume(write_to_node(enhanced, a_volume_node))
+    assert voxels.dtype == stored
+    np.testing.assert_array_equal(voxels, array)

@@ -1,0 +1,128 @@
+"""The floors hold: who may import what, and who must not wake torch."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from import_rules import ROOTS, modules, reached_at_import, violations
+
+REPOSITORY = Path(__file__).parents[2]
+CORE = "MedicalSuperResolution/medical_super_resolution"
+LIB = "MedicalSuperResolution/MedicalSuperResolutionLib"
+TRAINING = "MedicalSuperResolutionTraining/medical_super_resolution_training"
+
+# Slicer imports the CamelCase modules at its start, when torch may not be there; the others must start quickly.
+WITHOUT_TORCH = [
+    *(module for module in sorted(modules(REPOSITORY)) if module[0].isupper()),
+    "medical_super_resolution",
+    "medical_super_resolution.acquisition",
+    "medical_super_resolution.cli",
+    "medical_super_resolution.planning",
+    "medical_super_resolution.settings",
+    "medical_super_resolution.volumes.files",
+    "medical_super_resolution_training",
+    "medical_super_resolution_training.cli",
+]
+
+
+@pytest.fixture
+def a_copy(tmp_path: Path) -> Path:
+    """The product's Python files, free to be damaged."""
+    for path in modules(REPOSITORY).values():
+        copy = tmp_path / path.relative_to(REPOSITORY)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    return tmp_path
+
+
+def test_every_import_stays_on_its_floor():
+    assert violations(REPOSITORY) == []
+
+
+@pytest.mark.parametrize("module", WITHOUT_TORCH)
+def test_importing_does_not_import_torch(module: str):
+    reached = reached_at_import(module, REPOSITORY)
+    assert {name: by for name, by in reached.items() if name.partition(".")[0] in ("torch", "safetensors")} == {}
+
+
+@pytest.mark.parametrize("package", ["medical_super_resolution", "medical_super_resolution_training"])
+def test_help_is_shown_without_torch(package: str):
+    code = (
+        "import sys, runpy\n"
+        f"sys.argv = ['program', '--help']; sys.path[:0] = {[str(REPOSITORY / root) for root in ROOTS]}\n"
+        "try:\n"
+        f"    runpy.run_module({package!r}, run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code, end.code\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "usage" in done.stdout
+
+
+def test_one_python_file_lies_in_each_module_folder():
+    """Slicer takes every Python file that lies there for a module."""
+    for root in ROOTS:
+        assert [path.name for path in (REPOSITORY / root).glob("*.py")] == [f"{root}.py"]
+
+
+# The test of the test: each of these lines breaks a rule.
+@pytest.mark.parametrize(
+    ("file", "line", "named"),
+    [
+        (f"{CORE}/settings.py", "import numpy", "numpy"),
+        (f"{CORE}/errors.py", "from .volumes.grid import Grid", "medical_super_resolution.volumes.grid"),
+        (f"{CORE}/acquisition.py", "import SimpleITK", "SimpleITK"),
+        (f"{CORE}/learning/blocks.py", "import SimpleITK", "SimpleITK"),
+        (f"{CORE}/learning/blocks.py", "from ..volumes.grid import Grid", "medical_super_resolution.volumes.grid"),
+        (f"{CORE}/learning/generators/through_plane.py", "from ... import models", "medical_super_resolution.models"),
+        (f"{CORE}/volumes/grid.py", "import torch.nn.functional as functional", "torch.nn.functional"),
+        (f"{CORE}/volumes/files.py", "from ..learning import blocks", "medical_super_resolution.learning.blocks"),
+        (f"{CORE}/volumes/files.py", "def late():\n    import torch", "torch"),
+        (f"{CORE}/planning.py", "from torch import Tensor", "torch"),
+        (f"{CORE}/models.py", "from .volumes import grid", "medical_super_resolution.volumes.grid"),
+        (f"{CORE}/models.py", "import pickle, requests", "requests"),
+        (f"{CORE}/inference.py", "import slicer", "slicer"),
+        (f"{CORE}/consistency.py", "from . import cli", "medical_super_resolution.cli"),
+        (f"{CORE}/cli.py", "def late():\n    import qt", "qt"),
+        (f"{TRAINING}/trainer.py", "import vtk", "vtk"),
+        (f"{TRAINING}/cli.py", "import MedicalSuperResolutionLib.scene", "MedicalSuperResolutionLib.scene"),
+        (f"{LIB}/scene.py", "import qt", "qt"),
+        (f"{LIB}/scene.py", "def late():\n    import torch", "torch"),
+        (f"{LIB}/compare.py", "import torch", "torch"),
+        (f"{LIB}/runner.py", "import slicer", "slicer"),
+        ("MedicalSuperResolution/MedicalSuperResolution.py", "import torch", "torch"),
+    ],
+)
+def test_a_forbidden_import_is_found(a_copy: Path, file: str, line: str, named: str):
+    before = violations(a_copy)
+    with (a_copy / file).open("a", encoding="utf-8") as opened:
+        opened.write(f"\n{line}\n")
+    found = [sentence for sentence in violations(a_copy) if sentence not in before]
+    assert len(found) == 1
+    assert found[0].endswith(f"may not import {named}")
+
+
+def test_a_file_without_a_floor_is_found(a_copy: Path):
+    (a_copy / CORE / "attic.py").touch()
+    sentence = "medical_super_resolution.attic has no place in import_rules.PLACES: on which floor does it live?"
+    assert sentence in violations(a_copy)
+
+
+def test_torch_behind_another_module_is_found(a_copy: Path):
+    with (a_copy / CORE / "cli.py").open("a", encoding="utf-8") as opened:
+        opened.write("\nfrom .inference import enhance\n")
+    assert reached_at_import("medical_super_resolution.cli", a_copy)["torch"].startswith("medical_super_resolution.")
+
+
+def test_imports_for_types_only_do_not_wake_torch(a_copy: Path):
+    (a_copy / CORE / "cli.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\ndef late():\n    import torch\n"
+    )
+    assert "torch" not in reached_at_import("medical_super_resolution.cli", a_copy)

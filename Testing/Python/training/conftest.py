@@ -1,0 +1,57 @@
+"""A small data set and a recipe that trains on it within a second."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from medical_super_resolution_training.config import Recipe
+from medical_super_resolution_training.manifest import Entry, prepare
+
+
+def a_phantom(seed: int, offset: float) -> np.ndarray:
+    """Smooth random structure, 40 x 36 x 34, int16."""
+    noise = np.fft.rfftn(np.random.default_rng(seed).normal(size=(40, 36, 34)))
+    k, j, i = np.meshgrid(np.fft.fftfreq(40), np.fft.fftfreq(36), np.fft.rfftfreq(34), indexing="ij")
+    smooth = np.fft.irfftn(noise * np.exp(-60 * (k**2 + j**2 + i**2)), s=(40, 36, 34), axes=(0, 1, 2))
+    return (300 * smooth / smooth.std() + offset).astype(np.int16)
+
+
+@pytest.fixture
+def a_dataset(tmp_path: Path) -> Path:
+    """A folder with a CT (air is there) and an MR volume."""
+    folder = tmp_path / "dataset"
+    folder.mkdir()
+    ct = a_phantom(0, 0)
+    ct[:5] = -1000
+    for name, array in (("ct_1", ct), ("mr_1", np.abs(a_phantom(1, 900)))):
+        image = sitk.GetImageFromArray(array)
+        image.SetSpacing((0.7, 0.8, 1.5))
+        sitk.WriteImage(image, str(folder / f"{name}.nii.gz"))
+    return folder
+
+
+@pytest.fixture
+def entries(a_dataset: Path, tmp_path: Path) -> list[Entry]:
+    return prepare(a_dataset, tmp_path / "data.json")
+
+
+@pytest.fixture
+def a_recipe() -> Recipe:
+    """A few weights, a few steps, small patches; everything that is drawn at random is in it."""
+    return Recipe(
+        generator_config={"channels": 4, "blocks": 1, "pairs": 1, "gate_channels": 2, "kernel_hidden": 4},
+        steps=6,
+        warm_up_steps=2,
+        batch_size=2,
+        patch_slices=4,
+        patch_in_plane=16,
+        factors=(2.0, 4.0),
+        factor_weights=(0.5, 0.5),
+        any_factor_weight=0.0,
+        thick_in_plane_fraction=0.0,
+        seed=7,
+    )

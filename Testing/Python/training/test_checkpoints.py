@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from medical_super_resolution_training import checkpoints
+from medical_super_resolution_training.checkpoints import restore_newest, save_checkpoint
+from medical_super_resolution_training.config import Recipe
+from medical_super_resolution_training.trainer import TrainingState, new_state
+
+
+@pytest.fixture
+def a_state(a_recipe: Recipe) -> TrainingState:
+    """A run after one step on made-up gradients, so that the optimiser has moments."""
+    state = new_state(a_recipe, "cpu")
+    random = torch.Generator().manual_seed(0)
+    for parameter in state.generator.parameters():
+        if parameter.requires_grad:
+            parameter.grad = torch.randn(parameter.shape, generator=random)
+    state.optimizer.step()
+    state.step = 1
+    return state
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_restored_state_is_the_saved_one(tmp_path: Path, a_state: TrainingState, a_recipe: Recipe):
+    save_checkpoint(tmp_path, a_state)
+    again = new_state(a_recipe, "cpu")
+    assert restore_newest(tmp_path, again) is None
+    assert again.step == 1
+    for part in ("generator", "average"):
+        saved, restored = getattr(a_state, part).state_dict(), getattr(again, part).state_dict()
+        for name, tensor in saved.items():
+            np.testing.assert_array_equal(restored[name], tensor)
+    for saved, restored in zip(a_state.generator.parameters(), again.generator.parameters(), strict=True):
+        moments = a_state.optimizer.state.get(saved, {})
+        assert {key: value.tolist() for key, value in again.optimizer.state.get(restored, {}).items()} == {
+            key: value.tolist() for key, value in moments.items()
+        }
+
+
+def test_the_last_two_checkpoints_are_kept(tmp_path: Path, a_state: TrainingState):
+    for step in (5, 20, 100, 1000):
+        a_state.step = step
+        save_checkpoint(tmp_path, a_state)
+    assert names(tmp_path) == ["checkpoint-00000100.safetensors", "checkpoint-00001000.safetensors"]
+
+
+def test_the_newest_checkpoint_is_restored(tmp_path: Path, a_state: TrainingState, a_recipe: Recipe):
+    for step in (9, 10):
+        a_state.step = step
+        save_checkpoint(tmp_path, a_state)
+    again = new_state(a_recipe, "cpu")
+    restore_newest(tmp_path, again)
+    assert again.step == 10
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "text", "foreign"])
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(
+    tmp_path: Path, a_state: TrainingState, a_recipe: Recipe, damage: str
+):
+    save_checkpoint(tmp_path, a_state)
+    a_state.step = 2
+    newest = save_checkpoint(tmp_path, a_state)
+    if damage == "cut":
+        newest.write_bytes(newest.read_bytes()[:-100])
+    elif damage == "foreign":
+        checkpoints.save_file({"other": torch.zeros(2)}, str(newest))
+    else:
+        newest.write_bytes({"empty": b"", "text": b"no weights"}[damage])
+    again = new_state(a_recipe, "cpu")
+    warning = restore_newest(tmp_path, again)
+    assert again.step == 1
+    assert "checkpoint-00000002.safetensors is damaged" in warning
+
+
+def test_a_folder_without_checkpoints_leaves_the_state_as_it_is(tmp_path: Path, a_state: TrainingState):
+    before = {name: tensor.clone() for name, tensor in a_state.generator.state_dict().items()}
+    assert restore_newest(tmp_path, a_state) is None
+    assert a_state.step == 1
+    for name, tensor in a_state.generator.state_dict().items():
+        np.testing.assert_array_equal(tensor, before[name])
+
+
+def test_a_failing_save_spoils_neither_the_old_checkpoint_nor_leaves_half_a_new_one(
+    tmp_path: Path, a_state: TrainingState, a_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+):
+    save_checkpoint(tmp_path, a_state)
+
+    def disk_full(tensors: object, name: str, metadata: object = None) -> None:
+        Path(name).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    a_state.step = 2
+    monkeypatch.setattr(checkpoints, "save_file", disk_full)
+    with pytest.raises(OSError, match="No space left"):
+        save_checkpoint(tmp_path, a_state)
+    again = new_state(a_recipe, "cpu")
+    assert restore_newest(tmp_path, again) is None
+    assert again.step == 1
+
+
+def test_what_was_saved_can_be_saved_over_after_a_stop_in_the_middle(tmp_path: Path, a_state: TrainingState):
+    (tmp_path / "checkpoint-00000001.partial").write_bytes(b"half")
+    save_checkpoint(tmp_path, a_state)
+    assert names(tmp_path) == ["checkpoint-00000001.safetensors"]

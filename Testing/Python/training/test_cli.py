@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medical_super_resolution import models
+from medical_super_resolution_training.checkpoints import restore_newest
+from medical_super_resolution_training.cli import main
+from medical_super_resolution_training.config import read_resolved
+from medical_super_resolution_training.trainer import new_state
+
+RECIPE = """
+steps = 3
+warm_up_steps = 1
+batch_size = 1
+patch_slices = 4
+patch_in_plane = 16
+factors = [2.0]
+factor_weights = [1.0]
+any_factor_weight = 0.0
+thick_in_plane_fraction = 0.0
+[generator_config]
+channels = 4
+blocks = 1
+pairs = 1
+gate_channels = 2
+kernel_hidden = 4
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture
+def a_run(tmp_path: Path, a_dataset: Path, recipe: Path) -> Path:
+    """A finished run of three steps."""
+    data, run = tmp_path / "data.json", tmp_path / "run"
+    assert main(["prepare", str(a_dataset), str(data)]) == 0
+    assert main(["train", str(recipe), "--data", str(data), "--out", str(run)]) == 0
+    return run
+
+
+def test_an_exported_model_holds_the_averaged_weights(a_run: Path, tmp_path: Path):
+    output = tmp_path / "mine.safetensors"
+    assert main(["export", str(a_run), "-o", str(output)]) == 0
+    state = new_state(read_resolved(a_run), "cpu")
+    restore_newest(a_run, state)
+    exported = models.load(output).generator.state_dict()
+    for name, tensor in state.average.state_dict().items():
+        np.testing.assert_array_equal(exported[name], tensor)
+
+
+def test_an_exported_model_enhances_a_volume(a_run: Path, tmp_path: Path, a_volume):
+    from medical_super_resolution.inference import enhance
+    from medical_super_resolution.settings import EnhanceSettings
+
+    output = tmp_path / "mine.safetensors"
+    main(["export", str(a_run), "-o", str(output)])
+    enhanced = enhance(a_volume, models.load(output), EnhanceSettings(factor=2))
+    assert enhanced.volume.array.shape == (18, 18, 20)
+    assert enhanced.report.model == "mine"
+
+
+def test_a_resumed_run_goes_on_from_its_last_step(a_run: Path, tmp_path: Path, recipe: Path):
+    arguments = ["train", str(recipe), "--data", str(tmp_path / "data.json"), "--out", str(a_run)]
+    assert main([*arguments, "--resume", "--set", "steps = 5"]) == 0
+    state = new_state(read_resolved(a_run), "cpu")
+    restore_newest(a_run, state)
+    assert state.step == 5
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    capsys.readouterr()
+    assert main([str(argument) for argument in arguments]) == 1
+    _, err = capsys.readouterr()
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_a_new_run_does_not_go_into_the_folder_of_another(a_run: Path, tmp_path: Path, recipe: Path, capsys):
+    """The other run's later checkpoints would be taken for this run's."""
+    before = {path.name: path.read_bytes() for path in a_run.iterdir()}
+    arguments = ("train", recipe, "--data", tmp_path / "data.json", "--out", a_run, "--set", "steps = 2")
+    assert "--resume" in refusal(capsys, *arguments)
+    assert {path.name: path.read_bytes() for path in a_run.iterdir()} == before
+
+
+def test_a_run_without_a_checkpoint_is_not_exported(a_run: Path, tmp_path: Path, capsys):
+    for checkpoint in a_run.glob("*.safetensors"):
+        checkpoint.unlink()
+    assert "checkpoint" in refusal(capsys, "export", a_run, "-o", tmp_path / "mine.safetensors")
+    assert not (tmp_path / "mine.safetensors").exists()
+
+
+def test_a_misspelt_setting_gets_one_sentence(tmp_path: Path, recipe: Path, capsys):
+    arguments = ("train", recipe, "--data", tmp_path / "data.json", "--out", tmp_path / "run", "--set", "setps = 5")
+    assert "did you mean 'steps'" in refusal(capsys, *arguments)
+
+
+def test_a_missing_manifest_gets_one_sentence(tmp_path: Path, recipe: Path, capsys):
+    arguments = ("train", recipe, "--data", tmp_path / "data.json", "--out", tmp_path / "run")
+    assert "there is no manifest" in refusal(capsys, *arguments)
+
+
+def test_a_folder_that_is_no_run_gets_one_sentence(tmp_path: Path, capsys):
+    assert "no folder of a training run" in refusal(capsys, "export", tmp_path, "-o", tmp_path / "mine.safetensors")

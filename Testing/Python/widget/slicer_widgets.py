@@ -1,0 +1,127 @@
+"""The CTK and MRML widgets that the panel uses, with the part of their behavior that module code can notice."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import slicer
+from PySide6 import QtCore, QtGui, QtWidgets
+
+from widget.pythonqt_double import PythonQtManners
+
+IN_SLICER = (  # Slicer puts these into the package `slicer`; its own Python names them all
+    "qMRMLWidget",
+    "qMRMLNodeComboBox",
+    "qMRMLSliderWidget",
+    "qMRMLSpinBox",
+    "qMRMLRangeWidget",
+    "qMRMLComboBox",
+    "qMRMLCheckableNodeComboBox",
+    "qMRMLSubjectHierarchyComboBox",
+)
+
+
+def _property(kind: str | type, name: str, default: Any) -> QtCore.Property:
+    """A Qt property that only keeps its value."""
+    return QtCore.Property(
+        kind,
+        lambda self: self.__dict__.get(f"_{name}", default),
+        lambda self, value: self.__dict__.__setitem__(f"_{name}", value),
+    )
+
+
+class ctkCollapsibleButton(PythonQtManners, QtWidgets.QGroupBox):  # noqa: N801
+    """A section with a title; its content is hidden while it is collapsed."""
+
+    text = QtCore.Property(str, lambda self: self.property("title"), lambda self, text: self.setProperty("title", text))
+    collapsed = _property(bool, "collapsed", False)
+
+    def showEvent(self, event: QtGui.QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Hide the content of a collapsed section."""
+        for child in self.findChildren(QtWidgets.QWidget, options=QtCore.Qt.FindDirectChildrenOnly):
+            if self.collapsed:
+                child.hide()
+
+
+class qMRMLNodeComboBox(PythonQtManners, QtWidgets.QWidget):  # noqa: N801
+    """A list of the scene's nodes of certain classes. Without "none", the first node is chosen by itself."""
+
+    currentNodeChanged = QtCore.Signal(object)
+    currentNodeIDChanged = QtCore.Signal(str)
+    nodeTypes = _property("QStringList", "nodeTypes", [])
+    showChildNodeTypes = _property(bool, "showChildNodeTypes", True)
+    addEnabled = _property(bool, "addEnabled", True)
+    removeEnabled = _property(bool, "removeEnabled", True)
+    renameEnabled = _property(bool, "renameEnabled", False)
+    noneEnabled = _property(bool, "noneEnabled", False)
+    noneDisplay = _property(str, "noneDisplay", "None")
+    currentNodeID = QtCore.Property(
+        str, lambda self: self.__dict__.get("_id", ""), lambda self, value: self.setCurrentNodeID(value)
+    )
+
+    def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._id, self._scene, self._tags = "", None, []
+        self._box = QtWidgets.QComboBox(self)
+        self._box.activated.connect(lambda index: self.setCurrentNodeID(self._box.itemData(index)))
+        layout = QtWidgets.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._box)
+
+    def setMRMLScene(self, scene: slicer.vtkMRMLScene | None) -> None:  # noqa: N802 - qMRML's names from here on
+        """Follow a scene, or none."""
+        for tag in self._tags:
+            self._scene.RemoveObserver(tag)
+        self._scene, self._tags = scene, []
+        if scene is not None:
+            this = weakref.ref(self)
+            for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent):
+                self._tags.append(scene.AddObserver(event, lambda *_: this() and this()._refresh()))
+        self._refresh()
+
+    def currentNode(self) -> slicer.vtkMRMLNode | None:  # noqa: N802
+        """The chosen node."""
+        return self._scene.GetNodeByID(self._id) if self._scene and self._id else None
+
+    def setCurrentNode(self, node: slicer.vtkMRMLNode | None) -> None:  # noqa: N802
+        """Choose a node, or none."""
+        self.setCurrentNodeID(node.GetID() if node else "")
+
+    def setCurrentNodeID(self, identifier: str) -> None:  # noqa: N802
+        """Choose a node by its ID; one that is not listed means none."""
+        identifier = identifier if identifier in [node.GetID() for node in self._nodes()] else ""
+        if identifier != self._id:
+            self._id = identifier
+            self._box.setCurrentIndex(self._box.findData(identifier))
+            self.currentNodeChanged.emit(self.currentNode())
+            self.currentNodeIDChanged.emit(identifier)
+
+    def _nodes(self) -> list[slicer.vtkMRMLNode]:
+        found = [node for name in self.nodeTypes for node in slicer.util.getNodesByClass(name, self._scene)]
+        return [node for node in found if self.showChildNodeTypes or node.GetClassName() in self.nodeTypes]
+
+    def _refresh(self) -> None:
+        nodes = self._nodes() if self._scene else []
+        self._box.clear()
+        if self.noneEnabled:
+            self._box.addItem(self.noneDisplay, "")
+        for node in nodes:
+            self._box.addItem(node.GetName(), node.GetID())
+        listed = [node.GetID() for node in nodes]
+        if self._id in listed:
+            self._box.setCurrentIndex(self._box.findData(self._id))
+        else:
+            self.setCurrentNodeID(listed[0] if listed and not self.noneEnabled else "")
+
+
+class qMRMLWidget(PythonQtManners, QtWidgets.QWidget):  # noqa: N801
+    """A widget that hands its scene to the node lists inside it, as the connections in the .ui file say."""
+
+    isEntered = _property(bool, "isEntered", False)  # of the panel that Slicer puts around a module's widgets
+
+    def setMRMLScene(self, scene: slicer.vtkMRMLScene | None) -> None:  # noqa: N802
+        """Hand a scene to the node lists."""
+        for child in self.findChildren(QtWidgets.QWidget):
+            if isinstance(child, qMRMLNodeComboBox):
+                child.setMRMLScene(scene)

@@ -1,0 +1,64 @@
+"""Time left and failures, said so that a clinician understands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from medical_super_resolution.errors import Cancelled, VolumeError
+
+
+@pytest.fixture
+def feedback(a_slicer: Any) -> Any:
+    from MedicalSuperResolutionLib import feedback
+
+    return feedback
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.2, "1 s"), (41.4, "41 s"), (90, "2 min"), (3540, "59 min"), (3900, "1 h 5 min")]
+)
+def test_durations_are_said_as_people_do(feedback: Any, seconds: float, said: str):
+    assert feedback.duration(seconds) == said
+
+
+def test_the_time_left_is_told_from_the_first_step_on(feedback: Any):
+    now = [100.0]
+    left = feedback.TimeLeft(clock=lambda: now[0])
+    said = []
+    for time, done in [(100, 0), (120, 10), (120.5, 11), (130, 20), (140, 30)]:
+        now[0] = time
+        said.append(left.sentence(done, 100))
+    assert said == [
+        "Starting...",
+        "Enhancing...",
+        "Enhancing...",
+        "Enhancing, about 80 s left",
+        "Enhancing, about 70 s left",
+    ]
+
+
+def test_a_known_failure_is_shown_and_ends_there(feedback: Any, errors_shown: list[str]):
+    with feedback.shown_errors("It failed."):
+        raise VolumeError("the volume is empty")
+    assert errors_shown == ["The volume is empty."]
+
+
+def test_a_wish_to_stop_shows_nothing(feedback: Any, errors_shown: list[str]):
+    with feedback.shown_errors("It failed."):
+        raise Cancelled
+    assert errors_shown == []
+
+
+def test_an_unknown_failure_is_shown_once_and_goes_on(feedback: Any, errors_shown: list[str]):
+    with pytest.raises(KeyError), feedback.shown_errors("It failed."):
+        raise KeyError("x")
+    assert errors_shown == ["It failed.\n\n'x'"]
+
+
+def test_in_testing_mode_an_unknown_failure_is_only_raised(feedback: Any, errors_shown: list[str], a_slicer: Any):
+    a_slicer.testingEnabled = lambda: True
+    with pytest.raises(KeyError), feedback.shown_errors("It failed."):
+        raise KeyError("x")
+    assert errors_shown == []

@@ -1,0 +1,59 @@
+"""The tests that ctest runs inside Slicer also hold out here, so that they do not rot unseen."""
+
+from __future__ import annotations
+
+import importlib.util
+import types
+import unittest
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "Slicer" / "MedicalSuperResolutionWidgetTest.py"
+
+
+@pytest.fixture
+def the_real_runner(a_panel: Any, the_module: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Child processes, as in Slicer."""
+    from MedicalSuperResolutionLib.runner import Runner
+
+    monkeypatch.setattr(the_module, "Runner", Runner)
+
+
+@pytest.fixture
+def a_main_window(
+    a_panel: Any, a_slicer: Any, slicer_python: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As much of it as these tests ask for: modules, slice views and files."""
+    import slicer_host
+    from widget.pythonqt_double import process_events
+
+    util, scene = slicer_python.util, slicer_python.mrmlScene
+    node = scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    red = scene.GetSingletonNode("Red", "vtkMRMLSliceCompositeNode")
+    slice_widget = types.SimpleNamespace(mrmlSliceCompositeNode=lambda: red)
+
+    class LayoutManager:
+        layout = property(lambda self: node.GetViewArrangement())
+
+        def sliceWidget(self, name: str) -> Any:
+            return slice_widget
+
+    monkeypatch.setattr(a_slicer, "layoutManager", LayoutManager)
+    monkeypatch.setattr(a_slicer, "processEvents", lambda: process_events(0.01, lambda: False))
+    monkeypatch.setattr(util, "selectModule", lambda name: a_panel.enter())
+    monkeypatch.setattr(util, "getModuleWidget", lambda name: a_panel)
+    monkeypatch.setattr(util, "saveScene", lambda path: slicer_host.save_bundle(scene, path) or True)
+    monkeypatch.setattr(util, "loadScene", lambda path: slicer_host.load_bundle(scene, path))
+
+
+def test_the_tests_inside_slicer_pass(the_real_runner: None, a_main_window: None):
+    specification = importlib.util.spec_from_file_location(SCRIPT.stem, SCRIPT)
+    script = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(script)
+    tests = unittest.defaultTestLoader.loadTestsFromModule(script)
+    result = unittest.TestResult()
+    tests.run(result)
+    assert result.testsRun > 5
+    assert [text for _, text in result.errors + result.failures] == []

@@ -1,0 +1,100 @@
+"""What Slicer's build copies is what is there, and what Slicer looks up has the names it looks for."""
+
+from __future__ import annotations
+
+import ast
+import re
+import struct
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[3]
+MODULES = ["MedicalSuperResolution", "MedicalSuperResolutionTraining"]
+
+
+def listed_files(folder: Path) -> list[str]:
+    """The files in the lists of a module's CMakeLists.txt, relative to its folder."""
+    text = (folder / "CMakeLists.txt").read_text()
+    variables = dict(re.findall(r"set\((MODULE_NAME|PACKAGE) (\w+)\)", text))
+    lists = re.findall(r"set\(MODULE_PYTHON_\w+\n(.*?)\)", text, re.DOTALL)
+    expanded = re.sub(r"\$\{(\w+)\}", lambda match: variables[match[1]], "\n".join(lists))
+    return expanded.split()
+
+
+def present_files(folder: Path) -> set[str]:
+    """The files of a module that its installed form needs: all but build files and Python's own."""
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    names = {path.relative_to(folder).as_posix() for path in paths}
+    return {name for name in names if name != "CMakeLists.txt" and not re.search(r"(^|/)(\.|.*\.egg-info/)", name)}
+
+
+def classes(path: Path) -> dict[str, ast.ClassDef]:
+    return {node.name: node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_cmake_lists_exactly_the_files_of_the_module(module: str):
+    listed = listed_files(REPOSITORY / module)
+    assert len(listed) == len(set(listed))
+    assert set(listed) == present_files(REPOSITORY / module)
+
+
+def test_an_unlisted_file_is_found(tmp_path: Path):
+    (tmp_path / "CMakeLists.txt").write_text(
+        "set(MODULE_NAME A)\nset(MODULE_PYTHON_SCRIPTS\n  ${MODULE_NAME}.py\n  )\n"
+    )
+    (tmp_path / "Lib" / "__pycache__").mkdir(parents=True)
+    for name in ("A.py", "Lib/forgotten.py", "Lib/__pycache__/forgotten.pyc"):
+        (tmp_path / name).touch()
+    assert present_files(tmp_path) - set(listed_files(tmp_path)) == {"Lib/forgotten.py"}
+
+
+def test_the_module_has_the_classes_that_slicer_looks_up():
+    found = classes(REPOSITORY / "MedicalSuperResolution" / "MedicalSuperResolution.py")
+    assert set(found) == {f"MedicalSuperResolution{kind}" for kind in ("", "Widget", "Logic", "Test")}
+
+
+def test_the_training_module_has_no_panel():
+    found = classes(REPOSITORY / "MedicalSuperResolutionTraining" / "MedicalSuperResolutionTraining.py")
+    assert set(found) == {"MedicalSuperResolutionTraining", "MedicalSuperResolutionTrainingTest"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_runs_when_slicer_reads_the_module(module: str):
+    body = ast.parse((REPOSITORY / module / f"{module}.py").read_text()).body
+    quiet = (ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef, ast.Assign)
+    assert [ast.unparse(node) for node in body if not isinstance(node, quiet)] == []
+    assert all(isinstance(node.value, ast.Constant | ast.Tuple) for node in body if isinstance(node, ast.Assign))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_self_test_stands_alone(module: str):
+    """ctest collects the methods named test_*; the others would be skipped in silence."""
+    test = classes(REPOSITORY / module / f"{module}.py")[f"{module}Test"]
+    methods = [node.name for node in test.body if isinstance(node, ast.FunctionDef)]
+    assert [name for name in methods if name.startswith("test_")]
+    assert "runTest" not in methods
+
+
+def test_torch_is_left_to_the_pytorch_extension():
+    requirements = (REPOSITORY / "MedicalSuperResolution" / "Resources" / "requirements.txt").read_text()
+    names = re.findall(r"^[A-Za-z][\w-]*", requirements, re.MULTILINE)
+    assert sorted(names, key=str.lower) == ["numpy", "safetensors", "SimpleITK"]
+    assert 'set(EXTENSION_DEPENDS "PyTorch")' in (REPOSITORY / "CMakeLists.txt").read_text()
+
+
+def test_the_requirements_are_those_of_the_package():
+    requirements = (REPOSITORY / "MedicalSuperResolution" / "Resources" / "requirements.txt").read_text()
+    project = (REPOSITORY / "pyproject.toml").read_text()
+    lines = [line for line in requirements.splitlines() if line and not line.startswith("#")]
+    assert [line for line in lines if f'"{line}"' not in project] == []
+
+
+def test_the_icons_are_drawn_as_slicer_wants_them():
+    icon = REPOSITORY / "MedicalSuperResolution" / "Resources" / "Icons" / "MedicalSuperResolution.svg"
+    assert ElementTree.parse(icon).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+    header = (REPOSITORY / "Resources" / "MedicalSuperResolution.png").read_bytes()[:24]
+    assert header[1:4] == b"PNG"
+    assert struct.unpack(">II", header[16:]) == (128, 128)

@@ -1,0 +1,124 @@
+"""The .ui file and the code that uses it agree, and everybody can use the panel: no Qt needed to know."""
+
+from __future__ import annotations
+
+import ast
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+MODULE = Path(__file__).parents[3] / "MedicalSuperResolution"
+INPUTS = {"QPushButton", "QCheckBox", "QComboBox", "QSpinBox", "QDoubleSpinBox", "qMRMLNodeComboBox"}
+PLAIN_QT = INPUTS - {"qMRMLNodeComboBox"} | {"QLabel", "QProgressBar", "QWidget"}
+
+
+@pytest.fixture(scope="module")
+def a_form() -> ElementTree.Element:
+    return ElementTree.parse(MODULE / "Resources" / "UI" / "MedicalSuperResolution.ui").getroot()
+
+
+def widgets(form: ElementTree.Element) -> dict[str, ElementTree.Element]:
+    return {widget.get("name"): widget for widget in form.iter("widget")}
+
+
+def text_of(widget: ElementTree.Element, name: str) -> str:
+    found = widget.find(f"property[@name='{name}']")
+    return "" if found is None else "".join(found.itertext()).strip()
+
+
+def inputs(form: ElementTree.Element) -> dict[str, ElementTree.Element]:
+    return {name: widget for name, widget in widgets(form).items() if widget.get("class") in INPUTS}
+
+
+def parameters() -> dict[str, str]:
+    """The annotated names of the parameter node class, with their types as written."""
+    tree = ast.parse((MODULE / "MedicalSuperResolutionLib" / "parameter_node.py").read_text())
+    (made,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name.endswith("ParameterNode")]
+    return {node.target.id: ast.unparse(node.annotation) for node in made.body if isinstance(node, ast.AnnAssign)}
+
+
+def names_used_as_ui() -> set[str]:
+    """Every x of a `self.ui.x` or `ui.x` in the module's own files."""
+    files = [MODULE / "MedicalSuperResolution.py", *(MODULE / "MedicalSuperResolutionLib").glob("*.py")]
+    nodes = [
+        node for path in files for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)
+    ]
+    return {node.attr for node in nodes if ast.unparse(node.value) in ("self.ui", "self._ui", "ui")}
+
+
+def test_every_bound_widget_names_a_parameter(a_form: ElementTree.Element):
+    bound = [text_of(widget, "SlicerParameterName") for widget in widgets(a_form).values()]
+    bound = [name for name in bound if name]
+    assert len(bound) == len(set(bound))
+    assert set(bound) - set(parameters()) == set()
+
+
+def test_every_parameter_is_bound_but_those_without_a_plain_widget(a_form: ElementTree.Element):
+    bound = {text_of(widget, "SlicerParameterName") for widget in widgets(a_form).values()}
+    assert set(parameters()) - bound == {"model", "resultVolume", "resultSource"}
+
+
+def test_bound_numbers_have_a_range():
+    """parameterNodeWrapper makes an unbounded number's box run from minus to plus infinity."""
+    numbers = {name: kind for name, kind in parameters().items() if "float" in kind or "int" in kind}
+    assert [
+        name for name, kind in numbers.items() if not kind.startswith("Annotated") or "WithinRange" not in kind
+    ] == []
+
+
+def test_every_widget_that_the_code_uses_exists(a_form: ElementTree.Element):
+    used = names_used_as_ui()
+    assert len(used) > 10
+    assert used - set(widgets(a_form)) == set()
+
+
+def test_every_input_explains_itself(a_form: ElementTree.Element):
+    assert [name for name, widget in inputs(a_form).items() if not text_of(widget, "toolTip")] == []
+
+
+def test_every_input_has_a_name_for_screen_readers(a_form: ElementTree.Element):
+    assert [name for name, widget in inputs(a_form).items() if not text_of(widget, "accessibleName")] == []
+
+
+def test_every_label_before_an_input_belongs_to_it(a_form: ElementTree.Element):
+    buddies = {name: text_of(widget, "buddy") for name, widget in widgets(a_form).items()}
+    buddies = {name: buddy for name, buddy in buddies.items() if buddy}
+    assert buddies
+    assert set(buddies.values()) <= set(inputs(a_form))
+
+
+def test_the_tab_key_reaches_every_input_in_the_order_of_the_panel(a_form: ElementTree.Element):
+    order = [stop.text for stop in a_form.iter("tabstop")]
+    assert set(order) <= set(widgets(a_form))
+    assert [name for name in order if name in inputs(a_form)] == list(inputs(a_form))
+
+
+def test_every_class_from_outside_qt_is_declared(a_form: ElementTree.Element):
+    declared = {custom.findtext("class") for custom in a_form.iter("customwidget")}
+    used = {widget.get("class") for widget in widgets(a_form).values()}
+    assert used - PLAIN_QT == declared
+
+
+def test_every_node_list_gets_the_scene(a_form: ElementTree.Element):
+    wired = {
+        connection.findtext("receiver")
+        for connection in a_form.iter("connection")
+        if connection.findtext("sender") == a_form.findtext("class")
+        and connection.findtext("signal") == "mrmlSceneChanged(vtkMRMLScene*)"
+        and connection.findtext("slot") == "setMRMLScene(vtkMRMLScene*)"
+    }
+    lists = {name for name, widget in widgets(a_form).items() if widget.get("class") == "qMRMLNodeComboBox"}
+    assert wired == lists
+
+
+def test_label_maps_are_not_offered(a_form: ElementTree.Element):
+    for name in ("inputSelector", "outputSelector"):
+        selector = widgets(a_form)[name]
+        assert text_of(selector, "nodeTypes") == "vtkMRMLScalarVolumeNode"
+        assert text_of(selector, "showChildNodeTypes") == "false"  # a label map is a child of a scalar volume
+
+
+def test_the_notice_is_the_last_thing_in_the_panel(a_form: ElementTree.Element):
+    last = list(a_form.find("widget").find("layout"))[-1].find("widget")
+    assert text_of(last, "text") == "For research. Not for diagnosis."
