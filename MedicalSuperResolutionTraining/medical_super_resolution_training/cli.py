@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import time
 from pathlib import Path
 
-from medical_super_resolution.errors import SuperResolutionError
+from medical_super_resolution.errors import SettingsError, SuperResolutionError
+
+MANIFEST = "manifest.json"  # the copy that a run keeps
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     export = verbs.add_parser("export", help="write the averaged weights as a model file")
     export.add_argument("run", type=Path)
+    export.add_argument("--card", type=Path, metavar="FILE.toml", help="what else the model's card shall say")
     export.add_argument("-o", "--output", type=Path, required=True)
     chosen = parser.parse_args(arguments)
     try:
@@ -44,15 +48,21 @@ def _prepare(chosen: argparse.Namespace) -> int:
 
 
 def _train(chosen: argparse.Namespace) -> int:
-    from .checkpoints import restore_newest, save_checkpoint
+    from .checkpoints import checkpoints, restore_newest, save_checkpoint
     from .config import read_recipe, write_resolved
     from .data import PatchSampler
     from .manifest import read_manifest
     from .trainer import new_state, train
 
     recipe = read_recipe(chosen.recipe, chosen.overrides)
+    entries = read_manifest(chosen.data)
     chosen.out.mkdir(parents=True, exist_ok=True)
+    if checkpoints(chosen.out) and not chosen.resume:
+        raise SettingsError(
+            f"{chosen.out} holds a run already; add --resume to go on with it, or choose another folder"
+        )
     write_resolved(recipe, chosen.out)
+    shutil.copyfile(chosen.data, chosen.out / MANIFEST)
     state = new_state(recipe, chosen.device)
     if chosen.resume and (warning := restore_newest(chosen.out, state)):
         print(f"warning: {warning}", file=sys.stderr)
@@ -65,7 +75,7 @@ def _train(chosen: argparse.Namespace) -> int:
             f"step {step} of {recipe.steps}  loss {loss:.5f}  {seconds:.2f} s a step  {left:.0f} min left", flush=True
         )
 
-    sampler = PatchSampler(read_manifest(chosen.data), recipe)
+    sampler = PatchSampler(entries, recipe)
     train(
         state,
         sampler,
@@ -81,14 +91,19 @@ def _train(chosen: argparse.Namespace) -> int:
 def _export(chosen: argparse.Namespace) -> int:
     from medical_super_resolution import models
 
+    from .card import card
     from .checkpoints import restore_newest
     from .config import read_resolved
+    from .manifest import read_manifest
     from .trainer import new_state
 
     recipe = read_resolved(chosen.run)
     state = new_state(recipe, "cpu")
     restore_newest(chosen.run, state)
-    models.save(chosen.output, recipe.generator, state.average, {"steps": state.step})
+    if not state.step:
+        raise SettingsError(f"{chosen.run} has no checkpoint that can be read; train first")
+    entries = read_manifest(chosen.run / MANIFEST)
+    models.save(chosen.output, recipe.generator, state.average, card(recipe, state.step, entries, chosen.card))
     print(chosen.output)
     return 0
 

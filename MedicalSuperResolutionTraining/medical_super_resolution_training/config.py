@@ -18,6 +18,7 @@ else:
 from medical_super_resolution.errors import SettingsError
 
 PARTS = ("generator", "gauge")
+_KINDS: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "dict": dict, "tuple": tuple}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +70,12 @@ class Recipe:
     checkpoint_minutes: float = 3.0
 
     def __post_init__(self) -> None:
+        for entry in dataclasses.fields(self):
+            value, kind = getattr(self, entry.name), _KINDS[str(entry.type).partition("[")[0]]
+            if not isinstance(value, kind) or (
+                kind is tuple and not all(isinstance(one, (int, float)) for one in value)
+            ):
+                raise SettingsError(f"the setting {entry.name} must be of type {entry.type}, got {value!r}")
         for name in ("steps", "batch_size", "patch_slices", "patch_in_plane", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name} must be above 0, got {getattr(self, name)}")
@@ -95,15 +102,27 @@ def recipe_from(table: dict[str, Any]) -> Recipe:
 
 def read_recipe(path: Path, overrides: list[str]) -> Recipe:
     """Read a TOML recipe and apply ``key=value`` overrides, whose values are TOML too."""
-    try:
-        table = tomllib.loads(path.read_text())
-        for override in overrides:
+    if not path.is_file():
+        raise SettingsError(f"there is no recipe {path}")
+    table = read_toml(path)
+    for override in overrides:
+        try:
             table |= tomllib.loads(override)
-    except FileNotFoundError as problem:
-        raise SettingsError(f"there is no recipe {path}") from problem
-    except tomllib.TOMLDecodeError as problem:
-        raise SettingsError(f"the recipe {path} cannot be read: {problem}") from problem
+        except tomllib.TOMLDecodeError as problem:
+            raise SettingsError(
+                f"cannot read the setting {override!r}: {problem}; write key=value, text in quotes"
+            ) from problem
     return recipe_from(table)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The table of a TOML file."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as problem:
+        raise SettingsError(f"there is no file {path}") from problem
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise SettingsError(f"{path} cannot be read: {problem}") from problem
 
 
 _RESOLVED = "recipe.json"

@@ -10,16 +10,18 @@ import torch
 from torch import Tensor
 
 from medical_super_resolution.acquisition import acquisition_matrix, consistency_matrix
+from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.learning.blur_gauge import BOX_WIDTH
 from medical_super_resolution.volumes.intensity import IntensityRange
 
 from .config import Recipe
 from .manifest import Entry
 
-_FACTOR_RANGE = (1.25, 8.0)
+FACTOR_RANGE = (1.25, 8.0)
 _SECOND_FACTOR_RANGE = (1.5, 4.0)
 _FLAT_BELOW = 0.02  # standard deviation of a patch that is mostly air
 _TRIES = 4
+_DRAWS = 200  # of a volume and an axis that a patch fits into
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class PatchSampler:
         recipe = self.recipe
         weights = np.array([*recipe.factor_weights, recipe.any_factor_weight])
         choice = random.choice(len(weights), p=weights / weights.sum())
-        return float(recipe.factors[choice] if choice < len(recipe.factors) else random.uniform(*_FACTOR_RANGE))
+        return float(recipe.factors[choice] if choice < len(recipe.factors) else random.uniform(*FACTOR_RANGE))
 
     def _patch(self, random: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
         """A patch of fine slices, in the network's range, any axis of the volume as the sequence."""
@@ -106,7 +108,7 @@ class PatchSampler:
         return best * np.float32(random.uniform(0.7, 1.4))  # the range of a scanner is not known to a few percent
 
     def _candidate(self, random: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
-        while True:
+        for _ in range(_DRAWS):
             which = random.choice(len(self.volumes), p=self.weights)
             volume = self.volumes[which]
             sequence = random.choice(3, p=(0.5, 0.25, 0.25))
@@ -116,6 +118,11 @@ class PatchSampler:
             room = [volume.shape[axis] - size for axis, size in zip(axes, shape, strict=True)]
             if min(room) >= 0:
                 break
+        else:
+            raise SettingsError(
+                f"the volumes are too small for patches of {shape[0]} slices of {shape[1]} x {shape[2]} voxels;"
+                " lower patch_slices or patch_in_plane, or add larger volumes"
+            )
         where: list[slice] = [slice(None)] * 3
         for axis, size, free in zip(axes, shape, room, strict=True):
             start = int(random.integers(free + 1))

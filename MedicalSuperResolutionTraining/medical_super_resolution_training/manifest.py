@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.volumes import files
 from medical_super_resolution.volumes.intensity import guess_modality, intensity_range
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One prepared volume: its array file (K, J, I), modality, spacing in mm and intensity range."""
+    """One prepared volume: its array file (K, J, I), modality, spacing in mm, intensity range, and licence if known."""
 
     source: str
     array: str
@@ -23,6 +24,7 @@ class Entry:
     spacing_kji_mm: tuple[float, float, float]
     low: float
     high: float
+    licence: str = ""
 
 
 def prepare(folder: Path, manifest: Path) -> list[Entry]:
@@ -32,18 +34,37 @@ def prepare(folder: Path, manifest: Path) -> list[Entry]:
         raise VolumeError(f"there are no NIfTI volumes (*.nii.gz, *.nii) in {folder}")
     arrays = manifest.with_suffix("")
     arrays.mkdir(parents=True, exist_ok=True)
+    licences = _licences(folder)
     entries = []
     for source in sources:
-        image = sitk.ReadImage(str(source))
-        values = sitk.GetArrayFromImage(image)
-        modality = guess_modality(values)
-        measured = intensity_range(values, modality)
-        file = arrays / (source.name.split(".")[0] + ".npy")
-        np.save(file, values)
-        i, j, k = image.GetSpacing()
-        entries.append(Entry(source.name, str(file.resolve()), modality, (k, j, i), measured.low, measured.high))
+        volume = files.read(source)
+        modality = volume.modality or guess_modality(volume.array)
+        measured = intensity_range(volume.array, modality)
+        file = arrays / (source.name + ".npy")
+        np.save(file, volume.array)
+        i, j, k = volume.grid.spacing_ijk_mm
+        entries.append(
+            Entry(
+                source.name,
+                str(file.resolve()),
+                modality,
+                (k, j, i),
+                measured.low,
+                measured.high,
+                licences.get(source.name, ""),
+            )
+        )
     manifest.write_text(json.dumps([asdict(entry) for entry in entries], indent=1))
     return entries
+
+
+def _licences(folder: Path) -> dict[str, str]:
+    """Licences by file name, from an INDEX.tsv in the folder or above it, whose columns "file" and "licence" tell."""
+    for index in (folder / "INDEX.tsv", folder.parent / "INDEX.tsv"):
+        if index.is_file():
+            with index.open(newline="", encoding="utf-8") as file:
+                return {Path(row["file"]).name: row["licence"] for row in csv.DictReader(file, delimiter="\t")}
+    return {}
 
 
 def read_manifest(path: Path) -> list[Entry]:

@@ -4,6 +4,7 @@ ctest runs it with Slicer's main window and --testing.
 """
 # ruff: noqa: PT009 - this is unittest; Slicer has no pytest
 
+import contextlib
 import sys
 import tempfile
 import time
@@ -44,8 +45,10 @@ class MedicalSuperResolutionWidgetTest(unittest.TestCase):
         self.ui = self.widget.ui
         array = np.random.default_rng(0).integers(0, 1000, (8, 18, 20)).astype(np.int16)
         self.volume = slicer.util.addVolumeFromArray(array, np.diag([1.0, 1.0, 3.0, 1.0]), "Thick")
-        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
-        self.enterContext(mock.patch.object(sys.modules[MODULE].torch_setup, "ensure_engine"))
+        self.during = contextlib.ExitStack()
+        self.addCleanup(self.during.close)
+        self.folder = Path(self.during.enter_context(tempfile.TemporaryDirectory()))
+        self.during.enter_context(mock.patch.object(sys.modules[MODULE].torch_setup, "ensure_engine"))
 
     def tearDown(self):
         slicer.mrmlScene.Clear()
@@ -57,7 +60,7 @@ class MedicalSuperResolutionWidgetTest(unittest.TestCase):
 
         report = made_up_report().as_dict()
         command = [child_process.python(), *engine_command(self.folder, report, ending)[1:]]
-        self.enterContext(mock.patch.object(sys.modules[MODULE], "Runner", return_value=Runner(command)))
+        self.during.enter_context(mock.patch.object(sys.modules[MODULE], "Runner", return_value=Runner(command)))
 
     def clickEnhanceAndWait(self):
         self.ui.enhanceButton.click()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from medical_super_resolution.acquisition import acquisition_matrix
+from medical_super_resolution.acquisition import SliceProfile, acquisition_matrix
 from medical_super_resolution.consistency import AxisModel, acquired
 
 CPU = torch.device("cpu")
@@ -20,27 +20,27 @@ def a_pair(count: int, factor: float) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("profile", ["gaussian", "box"])
 def test_what_was_projected_reproduces_the_measured_slices(factor: float, profile: str):
     fine, measured = a_pair(11, factor)
-    projected = AxisModel(11, len(fine), factor, 1.0, profile, CPU).projected(fine, measured)
+    projected = AxisModel(11, len(fine), factor, SliceProfile(shape=profile), CPU).projected(fine, measured)
     matrix = acquisition_matrix(11, len(fine), factor, profile=profile)
     np.testing.assert_allclose(acquired(projected.numpy(), matrix, 0), measured, atol=1e-5)
 
 
 def test_projecting_twice_is_projecting_once():
     fine, measured = a_pair(11, 4.0)
-    model = AxisModel(11, 44, 4.0, 1.0, "gaussian", CPU)
+    model = AxisModel(11, 44, 4.0, SliceProfile(), CPU)
     once = model.projected(fine, measured)
     np.testing.assert_allclose(model.projected(once, measured), once, atol=1e-5)
 
 
 @pytest.mark.parametrize("thickness", [1.0, 2.5])
 def test_a_constant_stays_a_constant_through_interpolation_and_projection(thickness: float):
-    model = AxisModel(11, 44, 4.0, thickness, "gaussian", CPU)
+    model = AxisModel(11, 44, 4.0, SliceProfile(thickness=thickness), CPU)
     measured = torch.full((11, 5, 4), 0.7)
     np.testing.assert_allclose(model.projected(model.interpolated(measured), measured), 0.7, atol=1e-5)
 
 
 def test_interpolated_values_lie_at_the_places_of_the_fine_samples():
-    model = AxisModel(20, 50, 2.5, 1.0, "gaussian", CPU)
+    model = AxisModel(20, 50, 2.5, SliceProfile(), CPU)
     ramp = torch.arange(20.0)[:, None, None].expand(20, 3, 2)
     expected = (np.arange(50) + 0.5) / 2.5 - 0.5
     np.testing.assert_allclose(model.interpolated(ramp)[5:-5, 1, 1], expected[5:-5], atol=1e-5)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
@@ -140,15 +139,3 @@ def make_modules(widgets: Iterable[type]) -> dict[str, types.ModuleType]:
     qt.__getattr__, qt.QUiLoader, qt.QFile = _qt_attribute, QUiLoader, _File
     ctk.__getattr__ = widget_class
     return {"qt": qt, "ctk": ctk}
-
-
-def process_events(seconds: float, until: Callable[[], Any]) -> None:
-    """Run Qt's event loop until something holds, at most for some seconds."""
-    end = QtCore.QDeadlineTimer(int(1000 * seconds))
-    while not until() and not end.hasExpired():
-        QtWidgets.QApplication.processEvents(QtCore.QEventLoop.ProcessEventsFlag.AllEvents, 20)
-
-
-def save_picture(widget: QtWidgets.QWidget, path: Path) -> None:
-    """Draw a widget into a PNG."""
-    widget.grab().save(str(path))

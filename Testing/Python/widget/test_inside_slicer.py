@@ -27,7 +27,7 @@ def a_main_window(
 ) -> None:
     """As much of it as these tests ask for: modules, slice views and files."""
     import slicer_host
-    from widget.pythonqt_double import process_events
+    from widget.helpers import process_events
 
     util, scene = slicer_python.util, slicer_python.mrmlScene
     node = scene.GetFirstNodeByClass("vtkMRMLLayoutNode")

@@ -87,7 +87,7 @@ def test_weights_come_from_a_file_whose_name_holds_its_digest(vgg_weights, a_vol
     distance.backward()
     assert distance > 0
     assert sr.grad.abs().max() > 0
-    assert float(vgg_distance(features, sr, a_volume_of_slices)) == 0
+    assert vgg_distance(features, sr, a_volume_of_slices).item() == 0
     path.write_bytes(data[:-1] + b"x")
     with pytest.raises(ModelError, match="is damaged: its SHA-256 begins with"):
         perceptual_files.load_vgg(path, activated=False)

@@ -175,9 +175,8 @@ def test_slices_without_a_place_are_refused(tmp_path: Path, stored: np.ndarray, 
 def test_slices_of_two_orientations_are_refused(tmp_path: Path, stored: np.ndarray):
     _, origin, step = dicom_files.geometry()
     write_series(tmp_path / "scan", stored)
-    write_series(
-        tmp_path / "scan", stored[:1], names=["scout.dcm"], position=origin + 9 * step, orientation=(1, 0, 0, 0, 0, 1), number=99
-    )  # fmt: skip
+    scout = {"position": origin + 9 * step, "orientation": (1, 0, 0, 0, 0, 1), "number": 99}
+    write_series(tmp_path / "scan", stored[:1], names=["scout.dcm"], **scout)
     assert "orientation or size" in refusal(tmp_path / "scan")
 
 

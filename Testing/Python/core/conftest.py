@@ -1,0 +1,59 @@
+"""Fixtures for the tests of the engine and its command line."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from command_line import Medsr
+from medical_super_resolution import models
+from medical_super_resolution.cli import main
+from medical_super_resolution.models import Model
+from medical_super_resolution.volumes import files
+from medical_super_resolution.volumes.volume import Volume
+
+
+@pytest.fixture
+def a_model(a_model_file: Path) -> Model:
+    return models.load(a_model_file)
+
+
+@pytest.fixture(autouse=True)
+def terminate_as_before() -> Iterator[None]:
+    """`main` listens to SIGTERM; the next test should not."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder, for what a run leaves behind to be seen."""
+    path = tmp_path / "scans"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def scan(folder: Path, a_volume: Volume) -> Path:
+    path = folder / "scan.nii.gz"
+    files.write(a_volume, path)
+    return path
+
+
+@pytest.fixture
+def medsr(capfd: pytest.CaptureFixture[str]) -> Medsr:
+    """Runs the command line in this process: exit status, what it said on stdout and on stderr."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        capfd.readouterr()
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as end:  # argparse
+            status = int(end.code or 0)
+        return status, *capfd.readouterr()
+
+    return run

@@ -1,0 +1,119 @@
+"""What the panel offers, says before the click, and keeps in the scene."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medical_super_resolution.settings import EnhanceSettings
+
+
+def test_enhance_waits_for_an_input_and_says_so(a_panel: Any):
+    assert not a_panel.ui.enhanceButton.enabled
+    assert a_panel.ui.enhanceButton.toolTip == "There is no volume to work on; choose one."
+
+
+def test_a_volume_that_is_loaded_is_chosen_by_itself(a_panel: Any, a_thick_volume: Any):
+    assert a_panel._parameterNode.inputVolume is a_thick_volume
+    assert a_panel.ui.inputSelector.currentNode() is a_thick_volume
+    assert a_panel.ui.enhanceButton.enabled
+
+
+def test_a_label_map_is_not_chosen(a_panel: Any, slicer_python: Any):
+    slicer_python.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Labels")
+    a_panel.enter()
+    assert a_panel._parameterNode.inputVolume is None
+
+
+def test_the_panel_says_what_enhance_will_do(a_panel: Any, a_thick_volume: Any):
+    expected = "20x18x8 at 1.00x1.00x3.00 mm becomes 20x18x24 at 1.00x1.00x1.00 mm"
+    assert a_panel.ui.descriptionLabel.text == expected
+
+
+@pytest.mark.parametrize(
+    ("goal", "expected"),
+    [
+        ("ISOTROPIC", EnhanceSettings()),
+        ("THIN_SLICES_2", EnhanceSettings(factor=2)),
+        ("THIN_SLICES_4", EnhanceSettings(factor=4)),
+        ("IN_PLANE_2", EnhanceSettings(factor=2, axes="in-plane")),
+        ("CUSTOM_FACTOR", EnhanceSettings(factor=3)),
+        ("CUSTOM_SPACING", EnhanceSettings(spacing_ijk_mm=(1, 1, 0.75))),
+    ],
+)
+def test_every_goal_asks_the_engine_for_what_it_says(a_panel: Any, a_thick_volume: Any, goal: str, expected: Any):
+    chosen = a_panel._parameterNode
+    chosen.goal = type(chosen.goal)[goal]
+    chosen.spacingK = 0.75
+    assert chosen.settings() == expected
+
+
+def test_choices_reach_the_engine(a_panel: Any, a_thick_volume: Any):
+    a_panel.ui.sliceThicknessSpinBox.value = 4.5
+    a_panel.ui.consistencyCheckBox.checked = False
+    a_panel.ui.deviceComboBox.currentIndex = 3
+    a_panel.ui.threadsSpinBox.value = 2
+    settings = a_panel._parameterNode.settings()
+    assert settings == EnhanceSettings(slice_thickness_mm=4.5, consistency=False, device="cpu", threads=2)
+
+
+def test_a_choice_in_the_panel_reaches_the_parameter_node(a_panel: Any):
+    a_panel.ui.goalComboBox.currentIndex = a_panel.ui.goalComboBox.findText("Thin slices x4")
+    assert a_panel._parameterNode.goal.name == "THIN_SLICES_4"
+    assert a_panel._parameterNode.parameterNode.GetParameter("goal") == "THIN_SLICES_4"  # by name, in saved scenes
+
+
+def test_a_parameter_that_is_set_shows_in_the_panel(a_panel: Any):
+    a_panel._parameterNode.factor = 2.5
+    a_panel._parameterNode.keepMeasuredData = False
+    assert a_panel.ui.factorSpinBox.value == 2.5
+    assert not a_panel.ui.consistencyCheckBox.checked
+
+
+def test_only_the_boxes_that_a_goal_needs_are_shown(a_panel: Any):
+    shown = {}
+    for goal in type(a_panel._parameterNode.goal):
+        a_panel._parameterNode.goal = goal
+        boxes = (a_panel.ui.factorSpinBox, a_panel.ui.spacingWidget)
+        shown[goal.name] = [not box.isHidden() for box in boxes]
+    assert shown.pop("CUSTOM_FACTOR") == [True, False]
+    assert shown.pop("CUSTOM_SPACING") == [False, True]
+    assert all(boxes == [False, False] for boxes in shown.values())
+
+
+def test_a_spacing_coarser_than_the_volume_is_refused_before_the_click(a_panel: Any, a_thick_volume: Any):
+    a_panel._parameterNode.goal = type(a_panel._parameterNode.goal).CUSTOM_SPACING
+    a_panel._parameterNode.spacingK = 7.0
+    assert not a_panel.ui.enhanceButton.enabled
+    assert "coarser" in a_panel.ui.enhanceButton.toolTip
+    assert a_panel.ui.descriptionLabel.text == a_panel.ui.enhanceButton.toolTip
+
+
+def test_input_and_output_must_differ(a_panel: Any, a_thick_volume: Any):
+    a_panel.ui.outputSelector.setCurrentNode(a_thick_volume)
+    assert not a_panel.ui.enhanceButton.enabled
+    assert "same volume" in a_panel.ui.enhanceButton.toolTip
+
+
+def test_a_model_that_is_not_here_is_shown_and_refused(a_panel: Any, a_thick_volume: Any):
+    a_panel._parameterNode.model = "brain"
+    assert a_panel.ui.modelComboBox.currentText == "brain (not installed)"
+    assert not a_panel.ui.enhanceButton.enabled
+    a_panel.ui.modelComboBox.currentIndex = 0
+    assert a_panel._parameterNode.model == "general"
+    assert a_panel.ui.enhanceButton.enabled
+
+
+def test_the_choices_survive_saving_the_scene(a_panel: Any, a_thick_volume: Any, slicer_python: Any, tmp_path: Path):
+    import slicer_host
+
+    a_panel._parameterNode.goal = type(a_panel._parameterNode.goal).IN_PLANE_2
+    slicer_host.save_bundle(slicer_python.mrmlScene, tmp_path / "scene.mrb")
+    slicer_python.mrmlScene.Clear(False)
+    assert a_panel._parameterNode.goal.name == "ISOTROPIC"
+    slicer_host.load_bundle(slicer_python.mrmlScene, tmp_path / "scene.mrb")
+    assert a_panel._parameterNode.goal.name == "IN_PLANE_2"
+    assert a_panel.ui.goalComboBox.currentText == "In-plane x2"
+    assert a_panel.ui.inputSelector.currentNode().GetName() == "Thick"
