@@ -8,14 +8,14 @@ import os
 import signal
 import sys
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from .errors import Cancelled, SuperResolutionError
-from .progress import Progress
+from .process_memory import peak_mb, return_freed_blocks
 from .settings import DEVICES, PROFILES, EnhanceSettings
+from .terminal import progress_of_kind
 
 _CANCELLED_EXIT = 130
 
@@ -130,6 +130,7 @@ def _settings(chosen: argparse.Namespace) -> EnhanceSettings:
 def _enhance(chosen: argparse.Namespace) -> None:
     if chosen.end_with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()
+    return_freed_blocks()
     settings = _settings(chosen)
 
     from .planning import plan
@@ -146,10 +147,10 @@ def _enhance(chosen: argparse.Namespace) -> None:
     from .inference import enhance
 
     model = models.load(models.find(settings.model))
-    enhanced = enhance(volume, model, settings, _progress(chosen.progress))
+    enhanced = enhance(volume, model, settings, progress_of_kind(chosen.progress))
     files.write(enhanced.volume, chosen.output, overwrite=chosen.overwrite)
     report = enhanced.report.as_dict()
-    report["peak_memory_mb"] = _peak_memory_mb()
+    report["peak_memory_mb"] = peak_mb()
     report["input_sha256"] = _voxels_sha256(volume.array)
     if chosen.report:
         _write_report(chosen.report, report)
@@ -233,55 +234,11 @@ def _write_report(path: Path, report: dict[str, Any]) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _progress(kind: str) -> Progress:
-    if kind == "json":
-        return _json_progress
-    if kind == "none":
-        from .progress import ignore
-
-        return ignore
-    return _TerminalProgress(sys.stderr.isatty())
-
-
-def _json_progress(done: int, total: int) -> None:
-    print(json.dumps({"done": done, "total": total}), flush=True)
-
-
-class _TerminalProgress:
-    """A bar with the time left on a terminal; elsewhere a line every tenth of the way."""
-
-    def __init__(self, terminal: bool) -> None:
-        self.terminal = terminal
-        self.started = time.monotonic()
-        self.tenths = -1
-
-    def __call__(self, done: int, total: int) -> None:
-        part = done / total
-        left = (time.monotonic() - self.started) * (1 - part) / part if part else None
-        text = f"{part:4.0%}" + ("" if left is None else f"  {left:.0f} s left")
-        if self.terminal:
-            filled = round(30 * part)
-            end = "\n" if done == total else ""
-            print(f"\r[{'#' * filled}{'.' * (30 - filled)}] {text}   ", end=end, file=sys.stderr, flush=True)
-        elif int(10 * part) > self.tenths:
-            self.tenths = int(10 * part)
-            print(text.strip(), file=sys.stderr, flush=True)
-
-
 def _end_with_parent() -> None:
     """Wait for the end of standard input, which comes when the parent process is gone, then end at once."""
     while os.read(0, 1):  # not sys.stdin, whose lock would be held when Python ends
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _peak_memory_mb() -> float | None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1e6 if sys.platform == "darwin" else 1e3), 1)
 
 
 def _voxels_sha256(array: Any) -> str:  # noqa: ANN401 - numpy is not imported at the start of the program

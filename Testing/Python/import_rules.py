@@ -22,7 +22,9 @@ def _ours(*names: str) -> frozenset[str]:
     return frozenset(f"{_CORE}.{name}" for name in names)
 
 
-_FOUNDATION = frozenset({f"{_CORE}.__version__"}) | _ours("errors", "settings", "progress", "report")
+_FOUNDATION = frozenset({f"{_CORE}.__version__"}) | _ours(
+    "errors", "settings", "progress", "report", "process_memory", "terminal"
+)
 _FLOOR_0 = _FOUNDATION | _ours("acquisition")
 _BOTH_WINGS = _ours(
     "learning",

@@ -111,7 +111,8 @@ def _read_file(path: Path) -> Volume:
     except RuntimeError as problem:
         if "orthonormal" in str(problem):
             raise VolumeError(
-                f"the axes of {path} are not at right angles (a scan with tilted gantry?); resample it to a straight grid first"
+                f"the axes of {path} are not at right angles (a scan with tilted gantry?);"
+                " resample it to a straight grid first"
             ) from problem
         raise VolumeError(f"{path} cannot be read as a volume; it may be damaged or of another format") from problem
     _check_header(path, reader)

@@ -31,7 +31,7 @@ _BYTES = {
 
 
 def check_complete(path: Path, described: sitk.ImageFileReader | sitk.Image) -> None:
-    """Refuse a NIfTI file that ITK would mend and say nothing: cut short, garbled, or with values that are not finite."""
+    """Refuse a NIfTI file that ITK would mend in silence: cut short, garbled, or with values that are not finite."""
     name = path.name.lower()
     if not name.endswith((".nii", ".nii.gz")):
         return

@@ -81,15 +81,15 @@ def test_patches_show_structure_in_the_range_of_the_network(entries: list[Entry]
 
 @pytest.fixture
 def impatient() -> Iterator[None]:
-    """What hangs fails after three seconds."""
+    """What hangs fails after ten seconds."""
     if os.name == "nt":
         pytest.skip("signals of Unix")
 
     def ring(number: int, frame: object) -> None:
-        raise AssertionError("still searching after three seconds")
+        raise AssertionError("still searching after ten seconds")
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(3)
+    signal.alarm(10)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)

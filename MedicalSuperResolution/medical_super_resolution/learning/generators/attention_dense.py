@@ -11,6 +11,8 @@ from torch.nn import functional
 from .plane import PlaneConfig, PlaneGenerator, Upscaler, in_slices, last_convolution, reach_after_upscaling
 from .srresnet import OUTER_KERNEL
 
+_OPEN = 2.0  # gates begin nearly open: half-open ones would halve the signal at each module and slow the start
+
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionDenseConfig(PlaneConfig):
@@ -48,6 +50,7 @@ class PlaneAttentionGate(nn.Module):
         self.initial = nn.Conv2d(channels, hidden, 1, bias=False)  # W_p
         self.dense = nn.Conv2d(channels, hidden, 1)  # W_g, b_g
         self.attention = nn.Conv2d(hidden, 1, 1)  # psi, b_psi
+        nn.init.constant_(self.attention.get_parameter("bias"), _OPEN)
 
     def forward(self, initial: Tensor, dense: Tensor) -> Tensor:
         hidden = functional.relu(self.initial(initial) + self.dense(dense))

@@ -34,9 +34,11 @@ def test_on_its_own_grid_a_volume_stays_the_same(a_volume: Volume, interpolator:
 
 
 def test_beyond_the_border_the_nearest_values_go_on(a_volume: Volume):
-    fine = a_volume.grid.refined("k", 8)
-    result = resampled(a_volume, fine, "linear")
+    below = a_volume.grid.ijk_to_ras.copy()
+    below[:3, 3] -= 2 * below[:3, 2]  # a grid that begins two slices earlier
+    result = resampled(a_volume, replace(a_volume.grid, ijk_to_ras=below), "linear")
     np.testing.assert_allclose(result[0], a_volume.array[0], atol=0.01)
+    np.testing.assert_allclose(result[2:], a_volume.array[:-2], atol=0.01)
 
 
 def test_volumes_of_different_places_are_refused(a_volume: Volume):
