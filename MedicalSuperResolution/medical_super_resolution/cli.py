@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .errors import Cancelled, SuperResolutionError
+from .leftovers import work_folder
 from .process_memory import peak_mb, return_freed_blocks
 from .settings import DEVICES, PROFILES, EnhanceSettings
 from .terminal import progress_of_kind
 
 _CANCELLED_EXIT = 130
+_OUTPUT_HELP = ".nii.gz, .nii, .nrrd, .nhdr, .mha, .mhd, or for a DICOM series a folder, new or empty"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         "With neither --factor nor --spacing the through-plane axis is refined to the in-plane spacing, at most 8x."
     )
     enhance.add_argument("input", type=Path, metavar="INPUT")
-    enhance.add_argument("output", type=Path, metavar="OUTPUT", help=".nii.gz, .nii, .nrrd, .nhdr, .mha or .mhd")
+    enhance.add_argument("output", type=Path, metavar="OUTPUT", help=_OUTPUT_HELP)
     _add_settings(enhance)
     enhance.add_argument("--report", type=Path, metavar="FILE.json", help="write down what was done")
     enhance.add_argument("--overwrite", action="store_true", help="replace OUTPUT and the report where they exist")
@@ -134,10 +136,10 @@ def _enhance(chosen: argparse.Namespace) -> None:
     settings = _settings(chosen)
 
     from .planning import plan
-    from .volumes import files
+    from .volumes import destinations, files
 
-    files.check_output(chosen.output, overwrite=chosen.overwrite)
-    _check_report(chosen.report, chosen.overwrite)
+    destination = destinations.destination_of(chosen.input, chosen.output, overwrite=chosen.overwrite)
+    _check_report(chosen.report, chosen.output, chosen.overwrite)
     volume = files.read(chosen.input)
     if chosen.modality:
         volume = replace(volume, modality=chosen.modality)
@@ -148,13 +150,13 @@ def _enhance(chosen: argparse.Namespace) -> None:
 
     model = models.load(models.find(settings.model))
     enhanced = enhance(volume, model, settings, progress_of_kind(chosen.progress))
-    files.write(enhanced.volume, chosen.output, overwrite=chosen.overwrite)
-    report = enhanced.report.as_dict()
+    done = destination.write(enhanced.volume, enhanced.report)
+    report = done.as_dict()
     report["peak_memory_mb"] = peak_mb()
     report["input_sha256"] = _voxels_sha256(volume.array)
     if chosen.report:
         _write_report(chosen.report, report)
-    for warning in enhanced.report.warnings:
+    for warning in done.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if chosen.progress != "none":
         kept = f"measured slices reproduced to {report['residual_rms']:.3g} RMS" if settings.consistency else "done"
@@ -212,9 +214,13 @@ def _models(chosen: argparse.Namespace) -> None:
         print("\n".join(described(path)))
 
 
-def _check_report(path: Path | None, overwrite: bool) -> None:
+def _check_report(path: Path | None, output: Path, overwrite: bool) -> None:
     if path is None:
         return
+    if path.resolve() == output.resolve():
+        raise SuperResolutionError(
+            f"{path} cannot hold both the volume and the report; name another file for the report"
+        )
     if path.is_dir():
         raise SuperResolutionError(f"{path} is a folder; name a file")
     if path.exists() and not overwrite:
@@ -224,14 +230,12 @@ def _check_report(path: Path | None, overwrite: bool) -> None:
 
 
 def _write_report(path: Path, report: dict[str, Any]) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        beside.write_text(json.dumps(report, indent=1) + "\n")
-        beside.replace(path)
+        with work_folder(path.parent) as folder:
+            (folder / path.name).write_text(json.dumps(report, indent=1) + "\n")
+            (folder / path.name).replace(path)
     except OSError as problem:
         raise SuperResolutionError(f"the report {path} could not be written: {problem.strerror}") from problem
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _end_with_parent() -> None:

@@ -29,7 +29,7 @@ from .volumes.intensity import HOUNSFIELD_RANGE, IntensityRange, guess_modality,
 from .volumes.volume import Volume
 from .workbench import Workbench
 
-_BOX_BELOW = 0.8  # a Gaussian looks as wide as the slice is thick, a box about 0.7 times
+_BOX_BELOW = 0.75  # a Gaussian looks 0.8 to 1.05 times as wide as the slice is thick, a box 0.65 to 0.8 times
 
 
 def enhance(volume: Volume, model: Model, settings: EnhanceSettings, progress: Progress = ignore) -> Enhanced:

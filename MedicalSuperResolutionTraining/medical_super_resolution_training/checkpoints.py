@@ -50,7 +50,7 @@ def restore_newest(folder: Path, state: TrainingState) -> str | None:
                 tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
                 step = json.loads(opened.metadata()["step"])
         except (SafetensorError, OSError, KeyError, TypeError) as problem:
-            warning = f"{path.name} is damaged ({problem}); the one before it is used"
+            warning = f"{path.name} is damaged ({problem}); the one before it, if there is one, is used"
             continue
         state.generator.load_state_dict(_below("generator", tensors))
         state.average.load_state_dict(_below("average", tensors))

@@ -108,7 +108,7 @@ def train(
     """Run from ``state.step`` to ``recipe.steps``; curves go to ``run/curve.csv``."""
     kind = torch.device(device).type
     saved_at = time.monotonic()
-    total = torch.zeros(())
+    losses: list[Tensor] = []
     while state.step < recipe.steps:
         batch = sampler.batch(state.step).to(device)
         for group in state.optimizer.param_groups:
@@ -126,10 +126,10 @@ def train(
         decay = min(recipe.average_decay, (1 + state.step) / (10 + state.step))
         update_average(state.average, state.generator, decay)
         state.step += 1
-        total += loss.detach()
+        losses.append(loss.detach())
         if state.step % _REPORT_EVERY == 0:
-            mean = float(total) / _REPORT_EVERY
-            total.zero_()
+            mean = float(torch.stack(losses).mean())
+            losses.clear()
             with (run / "curve.csv").open("a", newline="") as file:
                 csv.writer(file).writerow([state.step, f"{mean:.6f}"])
             report(state.step, mean)

@@ -23,7 +23,7 @@ def _ours(*names: str) -> frozenset[str]:
 
 
 _FOUNDATION = frozenset({f"{_CORE}.__version__"}) | _ours(
-    "errors", "settings", "progress", "report", "process_memory", "terminal"
+    "errors", "leftovers", "settings", "progress", "report", "process_memory", "terminal"
 )
 _FLOOR_0 = _FOUNDATION | _ours("acquisition")
 _BOTH_WINGS = _ours(
@@ -47,7 +47,7 @@ _APPLICATION = _SLICER | {"qt", "ctk", "MedicalSuperResolutionLib"}
 
 @dataclass(frozen=True)
 class Place:
-    """Files, what they may import, and what their functions may import besides."""
+    """Files, what they may import, and what their functions and type annotations may import besides."""
 
     name: str
     patterns: tuple[str, ...]  # module names; the first place that fits a module is its place
@@ -60,9 +60,19 @@ PLACES = (
     Place("floor 0", (_CORE, *sorted(_FOUNDATION)), _FOUNDATION),
     Place("floor 0, physics", (f"{_CORE}.acquisition",), _FOUNDATION | {"numpy"}),
     Place("learning", (f"{_CORE}.learning", f"{_CORE}.learning.*"), _FLOOR_0 | _ours("learning") | {"torch"}),
+    Place(
+        "DICOM writer",
+        tuple(_ours("volumes.dicom_output", "volumes.dicom_headers")),
+        _FLOOR_0 | _ours("volumes") | _NUMERICS,
+        in_functions=frozenset({"pydicom"}),
+    ),
     Place("volumes", (f"{_CORE}.volumes", f"{_CORE}.volumes.*"), _FLOOR_0 | _ours("volumes") | _NUMERICS),
     Place("planning", (f"{_CORE}.planning",), _FLOOR_0 | _ours("volumes") | {"numpy"}),
-    Place("models", tuple(_ours("models", "devices")), _FLOOR_0 | _ours("learning") | {"torch", "safetensors"}),
+    Place(
+        "models",
+        tuple(_ours("models", "devices", "perceptual_weights")),
+        _FLOOR_0 | _ours("learning") | {"torch", "safetensors"},
+    ),
     Place(
         "where the wings meet",
         tuple(_ours("inference", "refinement", "consistency", "output", "plane_refinement", "workbench")),
@@ -86,9 +96,11 @@ PLACES = (
     ),
     Place(
         "roof, the scene",
-        ("MedicalSuperResolutionLib.scene", "MedicalSuperResolutionLib.compare"),
+        tuple(
+            f"MedicalSuperResolutionLib.{name}" for name in ("scene", "region", "provenance", "compare", "comparison")
+        ),
         _FLOOR_0 | _SLICER | _GEOMETRY | {"numpy", "MedicalSuperResolutionLib"},
-        in_functions=_ours("models", "inference"),
+        in_functions=_ours("models", "inference", "volumes.resampling"),  # the last needs SimpleITK
     ),
     Place(
         "training's face in Slicer",
@@ -168,7 +180,7 @@ def violations(root: Path) -> list[str]:
             found.append(f"{module} has no place in import_rules.PLACES: on which floor does it live?")
             continue
         for one in imports(module, path, known):
-            allowed = place.may_import | (place.in_functions if one.in_function else frozenset())
+            allowed = place.may_import | (place.in_functions if _waits(one) else frozenset())
             if not _is_allowed(one.name, allowed):
                 found.append(f"{module} ({place.name}), line {one.line}, may not import {one.name}")
     return found

@@ -1,7 +1,7 @@
 """Features in which pictures that look alike lie near each other, and distances between them.
 
 Two kinds: VGG-19, as the papers use it, trained by others on photographs, and the project's own slice encoder. Neither
-has weights of its own here: `perceptual_files` reads them.
+has weights of its own here: `perceptual_weights` reads them.
 """
 
 from __future__ import annotations

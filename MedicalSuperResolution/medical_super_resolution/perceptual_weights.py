@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from ..errors import ModelError
-from .perceptual import SliceEncoder, SliceEncoderConfig, VggFeatures, vgg_features
+from .errors import ModelError
+from .learning.perceptual import SliceEncoder, SliceEncoderConfig, VggFeatures, vgg_features
 
 VGG_FILE_NAME = "vgg19-dcbb9e9d.pth"  # as torchvision publishes it: the name holds the start of the file's SHA-256
 ENCODER_FORMAT_VERSION = 1

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch.nn import functional
 
+from medical_super_resolution import perceptual_weights
 from medical_super_resolution.errors import ModelError
-from medical_super_resolution.learning import perceptual_files
 from medical_super_resolution.learning.perceptual import (
     SliceEncoder,
     SliceEncoderConfig,
@@ -80,7 +80,7 @@ def test_weights_come_from_a_file_whose_name_holds_its_digest(vgg_weights, a_vol
     data = to_bytes({name: weight.half() for name, weight in vgg_weights.items()})
     path = tmp_path / f"vgg19-{hashlib.sha256(data).hexdigest()[:8]}.safetensors"
     path.write_bytes(data)
-    features = perceptual_files.load_vgg(path, activated=False)
+    features = perceptual_weights.load_vgg(path, activated=False)
     assert not any(weight.requires_grad for weight in features.parameters())
     sr = a_volume_of_slices.clone().requires_grad_()
     distance = vgg_distance(features, sr, a_volume_of_slices.flip(-1))
@@ -90,7 +90,7 @@ def test_weights_come_from_a_file_whose_name_holds_its_digest(vgg_weights, a_vol
     assert vgg_distance(features, sr, a_volume_of_slices).item() == 0
     path.write_bytes(data[:-1] + b"x")
     with pytest.raises(ModelError, match="is damaged: its SHA-256 begins with"):
-        perceptual_files.load_vgg(path, activated=False)
+        perceptual_weights.load_vgg(path, activated=False)
 
 
 @pytest.mark.parametrize("content", ["other weights", "a program"])
@@ -102,13 +102,13 @@ def test_a_file_with_something_else_is_refused(tmp_path: Path, content: str):
         torch.save({"layer.weight": functional.relu}, path)
     path = path.rename(tmp_path / f"vgg19-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.pth")
     with pytest.raises(ModelError, match="does not hold the weights of VGG-19"):
-        perceptual_files.load_vgg(path, activated=True)
+        perceptual_weights.load_vgg(path, activated=True)
 
 
 def test_an_absent_file_tells_both_ways_out(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(ModelError) as refused:
-        perceptual_files.load_vgg(activated=True)
+        perceptual_weights.load_vgg(activated=True)
     assert str(tmp_path / "checkpoints" / "vgg19-dcbb9e9d.pth") in str(refused.value)
     assert "use the slice encoder" in str(refused.value)
 
@@ -116,7 +116,7 @@ def test_an_absent_file_tells_both_ways_out(tmp_path: Path, monkeypatch):
 def test_a_file_without_digest_in_its_name_is_refused(tmp_path: Path):
     (tmp_path / "vgg19.pth").write_bytes(b"")
     with pytest.raises(ModelError, match="rename it so that it can be checked"):
-        perceptual_files.load_vgg(tmp_path / "vgg19.pth", activated=True)
+        perceptual_weights.load_vgg(tmp_path / "vgg19.pth", activated=True)
 
 
 def test_the_shipped_size_of_the_encoder_is_small():
@@ -131,8 +131,8 @@ def test_the_encoder_sees_three_scales(an_encoder):
 
 def test_an_encoder_survives_its_file(an_encoder, a_volume_of_slices, tmp_path: Path):
     path = tmp_path / "slice-encoder.safetensors"
-    perceptual_files.save_encoder(path, an_encoder, {"summary": "for tests"})
-    again = perceptual_files.load_encoder(path)
+    perceptual_weights.save_encoder(path, an_encoder, {"summary": "for tests"})
+    again = perceptual_weights.load_encoder(path)
     assert again.config == an_encoder.config
     assert all(
         torch.equal(one, other)
@@ -143,13 +143,13 @@ def test_an_encoder_survives_its_file(an_encoder, a_volume_of_slices, tmp_path: 
 def test_files_that_are_no_encoder_are_refused(tmp_path: Path):
     path = tmp_path / "other.safetensors"
     with pytest.raises(ModelError, match="there is no slice encoder"):
-        perceptual_files.load_encoder(path)
+        perceptual_weights.load_encoder(path)
     path.write_bytes(to_bytes({"weight": torch.zeros(2)}))
     with pytest.raises(ModelError, match="is not a slice encoder"):
-        perceptual_files.load_encoder(path)
+        perceptual_weights.load_encoder(path)
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(ModelError, match="is damaged"):
-        perceptual_files.load_encoder(path)
+        perceptual_weights.load_encoder(path)
 
 
 def test_the_distance_is_zero_for_equal_volumes_and_grows_with_blur(an_encoder, a_volume_of_slices):
