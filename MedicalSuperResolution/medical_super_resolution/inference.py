@@ -12,7 +12,7 @@ import torch
 from . import __version__
 from .acquisition import SliceProfile, acquisition_matrix
 from .consistency import acquired
-from .devices import pick_device
+from .devices import failures_in_words, pick_device
 from .errors import SettingsError
 from .learning.generators import Generator
 from .learning.generators.plane import PlaneGenerator
@@ -53,32 +53,17 @@ def enhance(volume: Volume, model: Model, settings: EnhanceSettings, progress: P
     SettingsError, VolumeError : see `planning.plan`. DeviceError : the device is absent.
     """
     started = time.monotonic()
-    generator = model.generator
     planned = plan(volume.grid, as_the_model_refines(model, settings))
     check_model(model, planned)
-    bench = Workbench(settings, pick_device(settings.device), _work(planned, generator), progress)
+    bench = Workbench(settings, pick_device(settings.device), _work(planned, model.generator), progress)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     modality = volume.modality or guess_modality(volume.array)
     measured = intensity_range(volume.array, modality)
     output = Output(measured, volume.array.dtype, _lowest_meaning(volume.array, modality))
     thickness_mm = settings.slice_thickness_mm or volume.slice_thickness_mm or planned.source.through_plane_spacing_mm
-    profiles = dict.fromkeys(AXES_IJK, SliceProfile())
-    if isinstance(generator, PlaneGenerator):
-        array = np.empty(planned.target.shape_kji, dtype=volume.array.dtype)
-        plane = PlaneRefiner(generator, bench)
-        plane.refine(volume.array, planned.source.through_plane_axis, array, read=measured, write=output)
-    else:
-        refiner = Refiner(generator, bench)
-        through_plane = planned.source.through_plane_axis
-        profiles[through_plane] = _through_plane_profile(refiner, volume, measured, thickness_mm)
-        array = volume.array
-        for one in planned.passes:
-            is_first, is_last = one is planned.passes[0], one is planned.passes[-1]
-            into = np.empty(one.target.shape_kji, dtype=volume.array.dtype if is_last else np.float32)
-            read, write = measured if is_first else None, output if is_last else None
-            refiner.refine(array, one, into, profile=profiles[one.axis], read=read, write=write)
-            array = into
+    with failures_in_words():
+        array, profiles = _refined(volume, planned, model, bench, output, thickness_mm)
     report = Report(
         model=model.name,
         model_sha256=model.sha256,
@@ -99,6 +84,29 @@ def enhance(volume: Volume, model: Model, settings: EnhanceSettings, progress: P
         software=f"MedicalSuperResolution {__version__}",
     )
     return Enhanced(Volume(array, planned.target, modality=volume.modality), report)
+
+
+def _refined(
+    volume: Volume, planned: Plan, model: Model, bench: Workbench, output: Output, thickness_mm: float
+) -> tuple[np.ndarray, dict[str, SliceProfile]]:
+    """The fine voxels, and the slice profile that was taken for each axis."""
+    through_plane = planned.source.through_plane_axis
+    profiles = dict.fromkeys(AXES_IJK, SliceProfile())
+    if isinstance(model.generator, PlaneGenerator):
+        into = np.empty(planned.target.shape_kji, dtype=volume.array.dtype)
+        plane = PlaneRefiner(model.generator, bench)
+        plane.refine(volume.array, through_plane, into, read=output.measured, write=output)
+        return into, profiles
+    refiner = Refiner(model.generator, bench)
+    profiles[through_plane] = _through_plane_profile(refiner, volume, output.measured, thickness_mm)
+    array = volume.array
+    for one in planned.passes:
+        is_first, is_last = one is planned.passes[0], one is planned.passes[-1]
+        into = np.empty(one.target.shape_kji, dtype=volume.array.dtype if is_last else np.float32)
+        read, write = output.measured if is_first else None, output if is_last else None
+        refiner.refine(array, one, into, profile=profiles[one.axis], read=read, write=write)
+        array = into
+    return array, profiles
 
 
 def as_the_model_refines(model: Model, settings: EnhanceSettings) -> EnhanceSettings:

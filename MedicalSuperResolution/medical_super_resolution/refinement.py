@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 
 import numpy as np
@@ -19,10 +20,13 @@ from .volumes.intensity import IntensityRange
 from .volumes.tiling import Tile, tiles
 from .workbench import Workbench
 
+logger = logging.getLogger(__name__)
+
 _SLICES_A_PUSH = {"cpu": 4, "cuda": 16, "mps": 8}
 _WORKING_COPIES = 8  # tensors of the size of one push that live at the same time inside a block
 _COLUMN_COPIES = 4  # fine columns of a tile that live at the same time: residual, interpolation, projection, output
 _BYTES = 4
+_SMALLEST_SIDE = 16
 _SAMPLE = (32, 96, 96)  # slices, rows, columns that the slice profile is read from
 _ROUNDING = 1e-6  # of the range: what floating point leaves of a constant after a pass
 
@@ -33,6 +37,7 @@ class Refiner:
     def __init__(self, generator: ThroughPlaneGenerator, bench: Workbench) -> None:
         self.generator = in_memory_order(generator.to(bench.device))
         self.bench = bench
+        self._largest_side: int | None = None  # of a tile, once the device has run out of memory
 
     @torch.inference_mode()
     def refine(
@@ -45,7 +50,42 @@ class Refiner:
         read: IntensityRange | None,
         write: Output | None,
     ) -> None:
-        """Refine one axis of ``source`` into ``into``, tile by tile; ``read`` and ``write`` convert intensities."""
+        """Refine one axis of ``source`` into ``into``; ``read`` and ``write`` convert intensities.
+
+        Where the graphics card runs out of memory the axis is begun again with smaller tiles, at last on the CPU.
+        """
+        done_before = self.bench.done
+        while True:
+            try:
+                self._refine(source, one, into, profile=profile, read=read, write=write)
+                return
+            except torch.cuda.OutOfMemoryError:
+                if self.bench.device.type == "cpu":
+                    raise
+                self.bench.done = done_before
+                self._make_room(source, one)
+
+    def _make_room(self, source: np.ndarray, one: Pass) -> None:
+        axis = array_axis(one.axis)
+        side = self._tile_side(source.shape[axis], one.target.shape_kji[axis]) // 2
+        if side >= _SMALLEST_SIDE:
+            logger.warning("the graphics card ran out of memory; going on with tiles of %d voxels", side)
+            self._largest_side = side
+        else:
+            logger.warning("the graphics card ran out of memory; going on with the CPU")
+            self.bench.device = torch.device("cpu")
+            self.generator = self.generator.to(self.bench.device)
+
+    def _refine(
+        self,
+        source: np.ndarray,
+        one: Pass,
+        into: np.ndarray,
+        *,
+        profile: SliceProfile,
+        read: IntensityRange | None,
+        write: Output | None,
+    ) -> None:
         axis = array_axis(one.axis)
         slices, fine = np.moveaxis(source, axis, 0), np.moveaxis(into, axis, 0)
         linear = AxisModel(len(slices), len(fine), one.factor, profile, self.bench.device)
@@ -117,12 +157,12 @@ class Refiner:
         return torch.cat(parts)
 
     def _tile_side(self, count: int, fine_count: int) -> int:
-        """Side of the largest square tile, without its margin, that fits the memory the user gave."""
+        """Side of the largest square tile, without its margin, that fits the memory there is."""
         config = self.generator.config
         slices = self.generator.slices_in_flight + _WORKING_COPIES * _SLICES_A_PUSH[self.bench.device.type]
         bytes_a_column = _BYTES * (slices * config.channels + _COLUMN_COPIES * (fine_count + count))
-        side = math.isqrt(int(self.bench.settings.memory_gb * 1e9 / bytes_a_column))
-        return max(side - 2 * self.generator.reach, 16)
+        side = math.isqrt(int(self.bench.working_bytes() / bytes_a_column)) - 2 * self.generator.reach
+        return max(min(side, self._largest_side or side), _SMALLEST_SIDE)
 
 
 def structured_box(lr: Tensor, margin: int) -> tuple[slice, slice, slice] | None:

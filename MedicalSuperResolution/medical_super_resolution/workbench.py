@@ -42,6 +42,13 @@ class Workbench:
         yield
         self.stages[stage] += time.perf_counter() - started
 
+    def working_bytes(self) -> float:
+        """Memory to use beside input and output: as the user says; of a graphics card, half of what is free."""
+        if self.device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(self.device)
+            return free / 2
+        return self.settings.memory_gb * 1e9
+
     def mixed_precision(self) -> torch.autocast:
         """Half precision for the network where it pays: on CUDA."""
         return torch.autocast("cuda", enabled=self.device.type == "cuda")
