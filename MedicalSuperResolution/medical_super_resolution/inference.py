@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import asdict, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from .progress import Progress, ignore
 from .refinement import Refiner
 from .report import Enhanced, Report
 from .settings import EnhanceSettings
+from .uncertainty import mirrors, spread
 from .volumes.grid import AXES_IJK, array_axis
 from .volumes.intensity import HOUNSFIELD_RANGE, IntensityRange, guess_modality, intensity_range
 from .volumes.volume import Volume
@@ -32,7 +34,14 @@ from .workbench import Workbench
 _BOX_BELOW = 0.75  # a Gaussian looks 0.8 to 1.05 times as wide as the slice is thick, a box 0.65 to 0.8 times
 
 
-def enhance(volume: Volume, model: Model, settings: EnhanceSettings, progress: Progress = ignore) -> Enhanced:
+def enhance(
+    volume: Volume,
+    model: Model,
+    settings: EnhanceSettings,
+    progress: Progress = ignore,
+    *,
+    uncertainty: bool = False,
+) -> Enhanced:
     """Refine a volume as the settings ask.
 
     One pass for each refined axis: the volume is a sequence of slices along that axis, the generator adds its residual
@@ -43,6 +52,7 @@ def enhance(volume: Volume, model: Model, settings: EnhanceSettings, progress: P
     Parameters
     ----------
     progress : called with voxels done and in total; it may raise `errors.Cancelled`.
+    uncertainty : also give the standard deviation over mirror images of the scan, at eight times the work.
 
     Returns
     -------
@@ -55,7 +65,8 @@ def enhance(volume: Volume, model: Model, settings: EnhanceSettings, progress: P
     started = time.monotonic()
     planned = plan(volume.grid, as_the_model_refines(model, settings))
     check_model(model, planned)
-    bench = Workbench(settings, pick_device(settings.device), _work(planned, model.generator), progress)
+    work = _work(planned, model.generator) * (len(list(mirrors(planned))) if uncertainty else 1)
+    bench = Workbench(settings, pick_device(settings.device), work, progress)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     modality = volume.modality or guess_modality(volume.array)
@@ -63,7 +74,13 @@ def enhance(volume: Volume, model: Model, settings: EnhanceSettings, progress: P
     output = Output(measured, volume.array.dtype, _lowest_meaning(volume.array, modality))
     thickness_mm = settings.slice_thickness_mm or volume.slice_thickness_mm or planned.source.through_plane_spacing_mm
     with failures_in_words():
-        array, profiles = _refined(volume, planned, model, bench, output, thickness_mm)
+        profiles = _profiles(volume, planned, model, bench, measured, thickness_mm)
+        array = _refined(volume.array, planned, model, bench, output, profiles)
+        sure = None
+        if uncertainty:
+            exact = replace(output, dtype=np.dtype(np.float32))
+            refine = partial(_refined, planned=planned, model=model, bench=bench, output=exact, profiles=profiles)
+            sure = Volume(spread(volume.array, array, refine, planned), planned.target)
     report = Report(
         model=model.name,
         model_sha256=model.sha256,
@@ -83,30 +100,26 @@ def enhance(volume: Volume, model: Model, settings: EnhanceSettings, progress: P
         warnings=tuple(_warnings(model, planned, profiles, modality)),
         software=f"MedicalSuperResolution {__version__}",
     )
-    return Enhanced(Volume(array, planned.target, modality=volume.modality), report)
+    return Enhanced(Volume(array, planned.target, modality=volume.modality), report, sure)
 
 
 def _refined(
-    volume: Volume, planned: Plan, model: Model, bench: Workbench, output: Output, thickness_mm: float
-) -> tuple[np.ndarray, dict[str, SliceProfile]]:
-    """The fine voxels, and the slice profile that was taken for each axis."""
-    through_plane = planned.source.through_plane_axis
-    profiles = dict.fromkeys(AXES_IJK, SliceProfile())
+    array: np.ndarray, planned: Plan, model: Model, bench: Workbench, output: Output, profiles: dict[str, SliceProfile]
+) -> np.ndarray:
+    """The fine voxels of ``array`` (K, J, I), in the type of ``output``."""
     if isinstance(model.generator, PlaneGenerator):
-        into = np.empty(planned.target.shape_kji, dtype=volume.array.dtype)
+        into = np.empty(planned.target.shape_kji, dtype=output.dtype)
         plane = PlaneRefiner(model.generator, bench)
-        plane.refine(volume.array, through_plane, into, read=output.measured, write=output)
-        return into, profiles
+        plane.refine(array, planned.source.through_plane_axis, into, read=output.measured, write=output)
+        return into
     refiner = Refiner(model.generator, bench)
-    profiles[through_plane] = _through_plane_profile(refiner, volume, output.measured, thickness_mm)
-    array = volume.array
     for one in planned.passes:
         is_first, is_last = one is planned.passes[0], one is planned.passes[-1]
-        into = np.empty(one.target.shape_kji, dtype=volume.array.dtype if is_last else np.float32)
+        into = np.empty(one.target.shape_kji, dtype=output.dtype if is_last else np.float32)
         read, write = output.measured if is_first else None, output if is_last else None
         refiner.refine(array, one, into, profile=profiles[one.axis], read=read, write=write)
         array = into
-    return array, profiles
+    return array
 
 
 def as_the_model_refines(model: Model, settings: EnhanceSettings) -> EnhanceSettings:
@@ -135,16 +148,20 @@ def _work(planned: Plan, generator: Generator) -> int:
     return sum(math.prod(one.source.shape_kji) for one in passes)
 
 
-def _through_plane_profile(
-    refiner: Refiner, volume: Volume, measured: IntensityRange, thickness_mm: float
-) -> SliceProfile:
-    """As the settings say, or as the slices look."""
-    thickness = thickness_mm / volume.grid.through_plane_spacing_mm
-    shape = refiner.bench.settings.slice_profile
+def _profiles(
+    volume: Volume, planned: Plan, model: Model, bench: Workbench, measured: IntensityRange, thickness_mm: float
+) -> dict[str, SliceProfile]:
+    """The slice profile of each axis: Gaussian in plane; through plane as the settings say, or as the slices look."""
+    profiles = dict.fromkeys(AXES_IJK, SliceProfile())
+    if isinstance(model.generator, PlaneGenerator):
+        return profiles
+    through_plane = planned.source.through_plane_axis
+    thickness = thickness_mm / planned.source.through_plane_spacing_mm
+    shape = bench.settings.slice_profile
     if shape == "auto":
-        width = refiner.profile_width(volume.array, volume.grid.through_plane_axis, thickness, measured)
+        width = Refiner(model.generator, bench).profile_width(volume.array, through_plane, thickness, measured)
         shape = "box" if width < _BOX_BELOW * thickness else "gaussian"
-    return SliceProfile(shape, thickness)
+    return profiles | {through_plane: SliceProfile(shape, thickness)}
 
 
 def _lowest_meaning(array: np.ndarray, modality: str) -> float | None:

@@ -57,7 +57,8 @@ class Report:
 
 @dataclass(frozen=True)
 class Enhanced:
-    """A result and what was done."""
+    """A result and what was done; ``uncertainty`` is the standard deviation of each voxel, where it was asked for."""
 
     volume: Volume
     report: Report
+    uncertainty: Volume | None = None

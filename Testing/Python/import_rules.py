@@ -23,7 +23,7 @@ def _ours(*names: str) -> frozenset[str]:
 
 
 _FOUNDATION = frozenset({f"{_CORE}.__version__"}) | _ours(
-    "errors", "leftovers", "settings", "progress", "report", "process_memory", "terminal"
+    "errors", "leftovers", "model_header", "settings", "progress", "report", "process_memory", "terminal"
 )
 _FLOOR_0 = _FOUNDATION | _ours("acquisition")
 _BOTH_WINGS = _ours(
@@ -37,6 +37,7 @@ _BOTH_WINGS = _ours(
     "consistency",
     "output",
     "plane_refinement",
+    "uncertainty",
     "workbench",
 )
 _GEOMETRY = _ours("planning", "volumes.grid", "volumes.volume", "volumes.intensity")  # without SimpleITK
@@ -75,7 +76,9 @@ PLACES = (
     ),
     Place(
         "where the wings meet",
-        tuple(_ours("inference", "refinement", "consistency", "output", "plane_refinement", "workbench")),
+        tuple(
+            _ours("inference", "refinement", "consistency", "output", "plane_refinement", "uncertainty", "workbench")
+        ),
         _FLOOR_0 | _BOTH_WINGS | {"numpy", "torch"},
     ),
     Place(
