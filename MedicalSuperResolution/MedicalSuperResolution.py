@@ -1,6 +1,5 @@
 import sys
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -15,10 +14,20 @@ from slicer.util import VTKObservationMixin
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.progress import ignore
 from medical_super_resolution.settings import EnhanceSettings
-from MedicalSuperResolutionLib import compare, enhancement, feedback, panel, scene, torch_setup
+from MedicalSuperResolutionLib import (
+    enhancement,
+    feedback,
+    panel,
+    region,
+    sample_data,
+    scene,
+    torch_setup,
+)
+from MedicalSuperResolutionLib.compare_section import CompareSection
 from MedicalSuperResolutionLib.model_selector import ModelSelector
 from MedicalSuperResolutionLib.parameter_node import MedicalSuperResolutionParameterNode
 from MedicalSuperResolutionLib.runner import Runner
+from MedicalSuperResolutionLib.self_check import SelfCheck
 from MedicalSuperResolutionLib.watch import Watch
 
 OUR_PACKAGES = ("MedicalSuperResolutionLib", "medical_super_resolution")
@@ -36,6 +45,7 @@ class MedicalSuperResolution(ScriptedLoadableModule):
         parent.helpText = _("Makes thick-slice CT and MR volumes finer, and keeps the measured data.")
         parent.acknowledgementText = _("For research. Not for diagnosis.")
         slicer.app.connect("startupCompleted()", panel.register_layouts)
+        slicer.app.connect("startupCompleted()", sample_data.register)
 
 
 class MedicalSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -49,9 +59,11 @@ class MedicalSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationM
         self._guiTags = []
         self._watchedParameters = Watch(self._updatePanel)
         self._watchedInput = Watch(self._updatePanel)  # a volume enters the scene before its voxels do
+        self._watchedRegion = Watch(self._updatePanel)
         self._enhancement = None
         self._timeLeft = None
         self._compare = None
+        self._selfCheck = None
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -60,18 +72,20 @@ class MedicalSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationM
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = MedicalSuperResolutionLogic()
-        self._compare = compare.CompareViews(slicer.app.applicationLogic())
+        self._compare = CompareSection(self.ui, lambda: self._parameterNode or self.logic.getParameterNode())
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneChanged)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneChanged)
         self.ui.enhanceButton.connect("clicked(bool)", self.onEnhanceButton)
-        self.ui.compareButton.connect("clicked(bool)", self.onCompareButton)
+        self.ui.regionSelector.connect("nodeAddedByUserAction(vtkMRMLNode*)", self.onRegionAdded)
+        self._selfCheck = SelfCheck(self.ui, lambda: self._parameterNode.engine_settings(), lambda: Runner())
         self.initializeParameterNode()
 
     def cleanup(self):
         if self._enhancement:
             self._enhancement.abandon()
             self._enhancement = None
+        self._selfCheck.abandon()
         self._compare.exit()
         self.setParameterNode(None)
         self.removeObservers()
@@ -107,6 +121,7 @@ class MedicalSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationM
         self._parameterNode, self._guiTags = parameterNode, []
         self._watchedParameters.follow(parameterNode)
         self._watchedInput.follow(None)
+        self._watchedRegion.follow(None)
         if parameterNode:
             model = {"model": ModelSelector(self.ui.modelComboBox)}
             self._guiTags = [parameterNode.connectGui(self.ui), parameterNode.connectParametersToGui(model)]
@@ -123,34 +138,34 @@ class MedicalSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationM
                 chosen.inputVolume,
                 chosen.settings(),
                 outputVolume=chosen.outputVolume,
+                roi=chosen.region,
                 onProgress=self._showProgress,
                 onEnd=self._onEnd,
             )
             self._showProgress(0, 1)
         self._updatePanel()
 
-    def onCompareButton(self, checked):
-        with feedback.shown_errors(_("The volumes could not be compared.")):
-            if checked:
-                self._compare.enter(*self._parameterNode.pair_to_compare())
-                qt.QTimer.singleShot(0, self._compare.fit)  # once the views have their size on the screen
-            else:
-                self._compare.exit()
-        self._updatePanel()
+    def onRegionAdded(self, roi):
+        volume = self._parameterNode.inputVolume
+        if volume and volume.GetImageData():
+            region.lay_over(roi, volume)
 
     def _updatePanel(self, caller=None, event=None):
         chosen = self._parameterNode
         if chosen is None:
             return
         self._watchedInput.follow(chosen.inputVolume)
+        self._watchedRegion.follow(chosen.region)
         description, obstacle = "", ""
         try:
-            description = enhancement.describe(chosen.inputVolume, chosen.settings(), chosen.outputVolume)
+            description = enhancement.describe(
+                chosen.inputVolume, chosen.settings(), chosen.outputVolume, chosen.region
+            )
         except SuperResolutionError as problem:
             obstacle = feedback.sentence(problem)
         panel.show_goal(self.ui, chosen.goal)
         panel.show_plan(self.ui, description, obstacle, running=self._enhancement is not None)
-        panel.show_compare(self.ui, chosen.pair_to_compare(), active=self._compare.is_active)
+        self._compare.show()
 
     def _showProgress(self, done, total):
         panel.show_progress(self.ui, done, total, self._timeLeft.sentence(done, total))
@@ -162,12 +177,11 @@ class MedicalSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationM
             chosen = self.logic.getParameterNode()
             chosen.resultSource, chosen.resultVolume = source, node
             panel.show_volume(node)
-            if self._compare.is_active:
-                self._compare.enter(source, node)
         self._updatePanel()
-        if problem is not None:
-            with feedback.shown_errors(_("The volume could not be enhanced.")):
+        with feedback.shown_errors(_("The volume could not be enhanced.")):
+            if problem is not None:
                 raise problem
+            self._compare.renew(source, node)
 
 
 class MedicalSuperResolutionLogic(ScriptedLoadableModuleLogic):
@@ -177,7 +191,7 @@ class MedicalSuperResolutionLogic(ScriptedLoadableModuleLogic):
         return MedicalSuperResolutionParameterNode(super().getParameterNode())
 
     def enhance(
-        self, volumeNode, factor=None, *, spacing=None, outputVolume=None,
+        self, volumeNode, factor=None, *, spacing=None, outputVolume=None, roi=None,
         progress=ignore, wait=True, in_process=False, **settings,
     ):  # fmt: skip
         """Enhance a volume node and return the node of the result: a new one, or outputVolume.
@@ -185,6 +199,8 @@ class MedicalSuperResolutionLogic(ScriptedLoadableModuleLogic):
         Without factor and spacing (three numbers, in mm) slices become as thin as pixels are wide. Further settings:
         axes, slice_thickness_mm, model, consistency, device, threads, memory_gb, as in
         medical_super_resolution.settings.EnhanceSettings.
+
+        With roi, a vtkMRMLMarkupsROINode, only the voxels that it touches are enhanced.
 
         The engine runs in a child process, or with in_process=True in this one. progress(done, total) hears how far it
         is, and may raise medical_super_resolution.errors.Cancelled. With wait=False the call returns at once what
@@ -196,16 +212,22 @@ class MedicalSuperResolutionLogic(ScriptedLoadableModuleLogic):
             **settings,
         )
         if not wait:
-            return self.start(volumeNode, chosen, outputVolume=outputVolume, onProgress=progress)
+            return self.start(volumeNode, chosen, outputVolume=outputVolume, roi=roi, onProgress=progress)
         torch_setup.ensure_engine()
         engine = enhancement.engine_here(progress) if in_process else enhancement.engine_in_child(Runner(), progress)
-        return scene.enhance_node(volumeNode, chosen, engine, outputVolume)
+        return scene.enhance_node(volumeNode, chosen, engine, outputVolume, roi)
 
-    def start(self, volumeNode, settings, *, outputVolume=None, onProgress=ignore, onEnd=feedback.log_end):
+    def start(self, volumeNode, settings, *, outputVolume=None, roi=None, onProgress=ignore, onEnd=feedback.log_end):
         """Start an enhancement in a child process and return at once: see BackgroundEnhancement."""
         torch_setup.ensure_engine()
         return enhancement.BackgroundEnhancement(
-            volumeNode, settings, output_node=outputVolume, on_progress=onProgress, on_end=onEnd, runner=Runner()
+            volumeNode,
+            settings,
+            output_node=outputVolume,
+            roi=roi,
+            on_progress=onProgress,
+            on_end=onEnd,
+            runner=Runner(),
         )
 
 

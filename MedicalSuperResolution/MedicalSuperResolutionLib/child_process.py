@@ -7,12 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import medical_super_resolution
+from medical_super_resolution import leftovers
 from medical_super_resolution.errors import SuperResolutionError
 
 _FOLDER_PREFIX = "MedicalSuperResolution-run-"
@@ -34,21 +34,12 @@ def python() -> str:
 
 def private_folder() -> Path:
     """A new temporary folder that nobody else may look into; its name tells whose it is."""
-    process_id = os.getpid()
-    return Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{process_id}-{_start_time(process_id)}-"))
-
-
-def remove(folder: Path) -> None:
-    """Remove a private folder, whatever is in it."""
-    shutil.rmtree(folder, ignore_errors=True)
+    return leftovers.private_folder(_FOLDER_PREFIX)
 
 
 def remove_leftovers() -> None:
     """Remove the private folders of processes that are gone and could not do so themselves."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*-*-*"):
-        process_id, started_at, _ = folder.name.removeprefix(_FOLDER_PREFIX).split("-", 2)
-        if process_id.isdigit() and _start_time(int(process_id)) != started_at:
-            remove(folder)
+    leftovers.remove_leftovers(_FOLDER_PREFIX)
 
 
 def started(arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
@@ -97,7 +88,7 @@ def end(process: subprocess.Popen[bytes], folder: Path) -> None:
         _wait(process)
     if process.stdin is not None:
         process.stdin.close()
-    remove(folder)
+    leftovers.remove(folder)
 
 
 def _text(path: Path) -> str:
@@ -109,7 +100,8 @@ def _text(path: Path) -> str:
 def _signal_group(process: subprocess.Popen[bytes], *, forced: bool) -> None:
     if os.name == "nt":
         if process.poll() is None:
-            _said_by(["taskkill", "/PID", str(process.pid), "/T", "/F"])
+            asked = ["taskkill", "/PID", str(process.pid), "/T", "/F"]
+            subprocess.run(asked, capture_output=True, check=False, creationflags=_NO_WINDOW)
         return
     with suppress(OSError):  # all gone already
         os.killpg(process.pid, signal.SIGKILL if forced else signal.SIGTERM)
@@ -118,30 +110,3 @@ def _signal_group(process: subprocess.Popen[bytes], *, forced: bool) -> None:
 def _wait(process: subprocess.Popen[bytes]) -> None:
     with suppress(subprocess.TimeoutExpired):
         process.wait(_GRACE_SECONDS)
-
-
-def _start_time(process_id: int) -> str | None:
-    """When a process was started, "0" where the system does not tell; None where there is no such process."""
-    if sys.platform == "linux":
-        try:
-            fields = Path(f"/proc/{process_id}/stat").read_text(errors="replace").rpartition(")")[2].split()
-        except OSError:
-            return None
-        return fields[19]  # starttime, field 22 of proc(5): two come before the parenthesis
-    return "0" if _is_alive(process_id) else None
-
-
-def _is_alive(process_id: int) -> bool:
-    if os.name == "nt":  # where os.kill ends a process instead of asking
-        return str(process_id).encode() in _said_by(["tasklist", "/FI", f"PID eq {process_id}", "/NH"])
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
-def _said_by(arguments: list[str]) -> bytes:
-    return subprocess.run(arguments, capture_output=True, check=False, creationflags=_NO_WINDOW).stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +65,7 @@ class CompareViews:
         difference: slicer.vtkMRMLScalarVolumeNode | None = None,
         *,
         orientation: str | None = None,
+        sharing_window: Iterable[slicer.vtkMRMLScalarVolumeNode] = (),
     ) -> None:
         """Show volumes side by side, fitted to the first.
 
@@ -71,6 +73,7 @@ class CompareViews:
 
         Parameters
         ----------
+        sharing_window : further volumes that are to share it, though they are not shown.
         orientation : "Axial", "Sagittal" or "Coronal"; None takes a plane across the thick slices of ``before``, where
             a difference can be seen.
 
@@ -84,9 +87,9 @@ class CompareViews:
             _check(volume)
         self._open_layout(len(volumes))
         self._release_window()
-        self._shared_window = _SharedWindow(before, after)
+        self._shared_window = _SharedWindow(dict.fromkeys([before, after, *sharing_window]))
         for logic, volume in zip(self._slice_logics, volumes, strict=True):
-            _show(logic, volume)
+            _show(logic, volume, over=before if volume is after else None)
             logic.GetSliceNode().SetOrientation(orientation or revealing_orientation(before))
         self.fit()
 
@@ -103,6 +106,15 @@ class CompareViews:
         for other in others:
             _copy_geometry(first.GetSliceNode(), other.GetSliceNode())
 
+    def fade(self, opacity: float) -> None:
+        """Lay before over after, in the view of after: 0 hides it, 1 shows nothing else."""
+        if self.is_active:
+            self._slice_logics[1].GetSliceCompositeNode().SetForegroundOpacity(opacity)
+
+    def set_label(self, number: int, text: str) -> None:
+        """Write into the title bar of a view."""
+        self._slice_logics[number].GetSliceNode().SetLayoutLabel(text)
+
     def exit(self) -> None:
         """Bring the previous layout back, unless the user has chosen another one meanwhile. The window stays."""
         self._release_window()
@@ -110,6 +122,7 @@ class CompareViews:
             return
         for logic in self._slice_logics:
             logic.GetSliceCompositeNode().SetBackgroundVolumeID(None)
+            logic.GetSliceCompositeNode().SetForegroundVolumeID(None)
         layout_node = self._layout_node
         previous = layout_node.GetAttribute(_PREVIOUS_LAYOUT)
         layout_node.RemoveAttribute(_PREVIOUS_LAYOUT)
@@ -156,10 +169,10 @@ def revealing_orientation(volume: slicer.vtkMRMLScalarVolumeNode) -> str:
 
 
 class _SharedWindow:
-    """Keeps the window of two volumes the same, whichever of them the user changes."""
+    """Keeps the window of some volumes the same, whichever of them the user changes. The first has the first say."""
 
-    def __init__(self, first: slicer.vtkMRMLScalarVolumeNode, second: slicer.vtkMRMLScalarVolumeNode) -> None:
-        self._displays = [first.GetDisplayNode(), second.GetDisplayNode()]
+    def __init__(self, volumes: Iterable[slicer.vtkMRMLScalarVolumeNode]) -> None:
+        self._displays = [volume.GetDisplayNode() for volume in volumes]
         for display in self._displays:
             display.SetAutoWindowLevel(False)
         self._follow(self._displays[0])
@@ -185,12 +198,17 @@ def _check(volume: slicer.vtkMRMLScalarVolumeNode | None) -> None:
         raise VolumeError(f"{volume.GetName()} is a label map, without gray values to compare; choose an image volume")
 
 
-def _show(logic: slicer.vtkMRMLSliceLogic, volume: slicer.vtkMRMLScalarVolumeNode) -> None:
+def _show(
+    logic: slicer.vtkMRMLSliceLogic,
+    volume: slicer.vtkMRMLScalarVolumeNode,
+    over: slicer.vtkMRMLScalarVolumeNode | None,
+) -> None:
     logic.GetSliceNode().SetViewGroup(_VIEW_GROUP)
     composite = logic.GetSliceCompositeNode()
     composite.SetDoPropagateVolumeSelection(False)  # a volume loaded meanwhile must not take the place of ours
     composite.SetBackgroundVolumeID(volume.GetID())
-    composite.SetForegroundVolumeID(None)
+    composite.SetForegroundVolumeID(over.GetID() if over is not None else None)
+    composite.SetForegroundOpacity(0)
     composite.SetLabelVolumeID(None)
     composite.SetLinkedControl(True)
     composite.SetHotLinkedControl(True)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import qt
 import slicer
-from slicer import vtkMRMLScalarVolumeNode
+from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import Cancelled, SettingsError
@@ -12,7 +12,7 @@ from medical_super_resolution.progress import Progress
 from medical_super_resolution.report import Enhanced
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Volume
-from MedicalSuperResolutionLib import scene
+from MedicalSuperResolutionLib import feedback, scene
 from MedicalSuperResolutionLib.model_selector import check_installed
 from MedicalSuperResolutionLib.runner import Runner
 
@@ -28,20 +28,28 @@ def describe(
     node: vtkMRMLScalarVolumeNode | None,
     settings: EnhanceSettings,
     output_node: vtkMRMLScalarVolumeNode | None = None,
+    roi: vtkMRMLMarkupsROINode | None = None,
 ) -> str:
-    """One line: what enhancing would make of the volume.
+    """One line: what enhancing would make of the volume, how large, and how long it would take.
 
     Raises
     ------
     SuperResolutionError : it would be refused; the message says why.
     """
-    from medical_super_resolution.planning import plan
+    from medical_super_resolution.planning import estimate, plan
 
-    grid = scene.volume_from_node(node).grid
+    volume = scene.volume_from_node(node, roi)
     if output_node is node:
         raise SettingsError(_("Input and output are the same volume; choose another output volume."))
     check_installed(settings.model)
-    return plan(grid, settings).description
+    planned = plan(volume.grid, settings)
+    cost = estimate(planned, volume.array.dtype.itemsize, settings)
+    line = _("{what}, {size}").format(what=planned.description, size=feedback.size(cost.output_mb))
+    if settings.device in ("cuda", "mps"):  # nobody has measured this graphics card
+        return line
+    return _("{line}, about {time} on the processor of this computer").format(
+        line=line, time=feedback.duration(cost.cpu_seconds)
+    )
 
 
 def engine_here(progress: Progress) -> Engine:
@@ -74,6 +82,7 @@ class BackgroundEnhancement:
         settings: EnhanceSettings,
         *,
         output_node: vtkMRMLScalarVolumeNode | None,
+        roi: vtkMRMLMarkupsROINode | None,
         on_progress: Callable[[int, int], None],
         on_end: OnEnd,
         runner: Runner,
@@ -87,7 +96,7 @@ class BackgroundEnhancement:
         self.source, self._output_node = node, output_node
         self._on_progress, self._on_end, self._runner = on_progress, on_end, runner
         self.is_running = True  # until ``on_end`` is called
-        runner.start(scene.volume_from_node(node), settings)
+        runner.start(scene.volume_from_node(node, roi), settings)
         qt.QTimer.singleShot(_INTERVAL_MS, self._look)
 
     def cancel(self) -> None:

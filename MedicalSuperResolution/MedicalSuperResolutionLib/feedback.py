@@ -44,6 +44,15 @@ def duration(seconds: float) -> str:
     return _("{hours} h {minutes} min").format(hours=minutes // 60, minutes=minutes % 60)
 
 
+def size(megabytes: float) -> str:
+    """The size of a volume as people say it: "0.1 MB", "150 MB", "1.2 GB"."""
+    if megabytes >= 1000:
+        return _("{gigabytes:.1f} GB").format(gigabytes=megabytes / 1000)
+    if megabytes >= 10:
+        return _("{megabytes:.0f} MB").format(megabytes=megabytes)
+    return _("{megabytes:.1f} MB").format(megabytes=max(megabytes, 0.1))
+
+
 def sentence(problem: Exception) -> str:
     """A failure as a sentence of its own; the engine's begin small, to follow "error:"."""
     text = str(problem)

@@ -8,8 +8,11 @@ from slicer.parameterNodeWrapper import GuiConnector
 
 import medical_super_resolution
 from medical_super_resolution.errors import ModelError
+from medical_super_resolution.model_header import read_header
 
 SHIPPED_FOLDER = Path(medical_super_resolution.__file__).parent / "weights"  # as in its `models`, which needs torch
+
+_LONGEST_LINE = 160  # of a tool tip
 
 
 def installed_models(folder: Path = SHIPPED_FOLDER) -> list[str]:
@@ -29,6 +32,24 @@ def check_installed(model: str) -> None:
         raise ModelError(_("The model {model} is not installed; choose another one.").format(model=model))
 
 
+def card_of(path: Path) -> str:
+    """What a model says of itself, one line for each thing, or why it cannot be used."""
+    try:
+        card = read_header(path)["card"]
+    except ModelError as problem:
+        return str(problem)
+    return "\n".join([path.stem, *(_entry(name, value) for name, value in card.items())])
+
+
+def _entry(name: str, value: object) -> str:
+    if isinstance(value, dict):
+        value = ", ".join(f"{key} {one}" for key, one in value.items())
+    elif isinstance(value, list):
+        value = ", ".join(map(str, value))
+    line = f"{name.replace('_', ' ')}: {value}"
+    return line if len(line) <= _LONGEST_LINE else line[: _LONGEST_LINE - 3] + "..."
+
+
 class ModelSelector(GuiConnector):
     """Ties a QComboBox to the parameter ``model``; parameterNodeWrapper itself ties text only to a fixed choice."""
 
@@ -39,6 +60,7 @@ class ModelSelector(GuiConnector):
         box.clear()
         for name in installed_models():
             box.addItem(name, name)
+            box.setItemData(box.count - 1, card_of(SHIPPED_FOLDER / f"{name}.safetensors"), qt.Qt.ToolTipRole)
 
     @staticmethod
     def canRepresent(widget: qt.QWidget, datatype: type) -> bool:
@@ -61,9 +83,16 @@ class ModelSelector(GuiConnector):
             index = self._box.count
             self._box.addItem(_("{model} (not installed)").format(model=value), value)
         self._box.currentIndex = index
+        self._show_card()
+
+    def _show_card(self, index: int = 0) -> None:
+        card = self._box.itemData(self._box.currentIndex, qt.Qt.ToolTipRole)
+        self._box.toolTip = "\n\n".join(filter(None, [_("The network that refines the volume."), card]))
 
     def _connect(self) -> None:
         self._box.currentIndexChanged.connect(self.changed)
+        self._box.connect("currentIndexChanged(int)", self._show_card)
 
     def _disconnect(self) -> None:
         self._box.currentIndexChanged.disconnect(self.changed)
+        self._box.disconnect("currentIndexChanged(int)", self._show_card)

@@ -60,22 +60,6 @@ def show_end(ui: SimpleNamespace, node: vtkMRMLScalarVolumeNode | None, problem:
         ui.statusLabel.text = sentence(problem)
 
 
-def show_compare(
-    ui: SimpleNamespace, pair: tuple[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode] | None, *, active: bool
-) -> None:
-    """Offer to compare where there is something to compare, and the way back while comparing."""
-    button = ui.compareButton
-    button.checked, button.enabled = active, active or pair is not None
-    button.text = _("Close comparison") if active else _("Compare")
-    if active:
-        button.toolTip = _("Go back to the previous layout.")
-    elif pair is None:
-        button.toolTip = _("Nothing to compare yet: enhance the input volume, or choose an output volume.")
-    else:
-        before, after = (volume.GetName() for volume in pair)
-        button.toolTip = _("Show {before} and {after} side by side, linked.").format(before=before, after=after)
-
-
 def show_volume(volume: vtkMRMLScalarVolumeNode) -> None:
     """Show a volume in the slice views, at the same place as before."""
     logic = slicer.app.applicationLogic()

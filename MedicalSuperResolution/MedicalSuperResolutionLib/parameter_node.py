@@ -4,7 +4,7 @@ from enum import Enum
 from typing import Annotated
 
 import slicer
-from slicer import vtkMRMLScalarVolumeNode
+from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
@@ -64,17 +64,21 @@ class MedicalSuperResolutionParameterNode:
     """The choices of the panel.
 
     inputVolume : the volume to enhance. outputVolume : the volume to write to; None makes a new one.
+    region : enhance only what it touches; None takes the whole volume.
     goal : what to reach. factor : for the goal CUSTOM_FACTOR. spacingI, spacingJ, spacingK : target spacing in mm for
         the goal CUSTOM_SPACING, along the index axes of the volume; 0 keeps an axis as it is.
     sliceThickness : tissue in one slice, in mm; 0 takes what the volume says.
     model : an installed model's name, or the path of a model file.
     keepMeasuredData : make the result reproduce the measured slices.
     device, threads : where to compute; 0 threads are all.
+    compareVolume : what to compare the input with; None means what was made of it. fade : how far the comparison's
+        view of after shows before, in percent.
     resultVolume, resultSource : what the latest run made, and from which volume; no widget shows them.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
     outputVolume: vtkMRMLScalarVolumeNode
+    region: vtkMRMLMarkupsROINode
     goal: Goal = Goal.ISOTROPIC
     factor: Annotated[float, WithinRange(1.1, LARGEST_FACTOR)] = 3.0
     spacingI: Annotated[float, WithinRange(0, 50)] = 0.0
@@ -85,13 +89,19 @@ class MedicalSuperResolutionParameterNode:
     keepMeasuredData: bool = True
     device: Device = Device.AUTO
     threads: Annotated[int, WithinRange(0, 256)] = 0
+    compareVolume: vtkMRMLScalarVolumeNode
+    fade: Annotated[int, WithinRange(0, 100)] = 0
     resultVolume: vtkMRMLScalarVolumeNode
     resultSource: vtkMRMLScalarVolumeNode
 
     def choose_input(self) -> None:
         """Save the user a click: take the first volume where none is chosen. Label maps are of a class of their own."""
         volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-        volumes = [volume for volume in volumes if volume.GetClassName() == "vtkMRMLScalarVolumeNode"]
+        volumes = [
+            volume
+            for volume in volumes
+            if volume.GetClassName() == "vtkMRMLScalarVolumeNode" and not volume.GetHideFromEditors()
+        ]
         if volumes and not self.inputVolume:
             self.inputVolume = volumes[0]
 
@@ -111,6 +121,10 @@ class MedicalSuperResolutionParameterNode:
             threads=self.threads or None,
         )
 
+    def engine_settings(self) -> EnhanceSettings:
+        """Where and with which model to compute, without what to make: for a test run on another volume."""
+        return EnhanceSettings(model=self.model, device=self.device.value, threads=self.threads or None)
+
     def _refinement(self) -> dict:
         if self.goal in _PRESETS:
             return _PRESETS[self.goal]
@@ -121,8 +135,11 @@ class MedicalSuperResolutionParameterNode:
         return {"spacing_ijk_mm": tuple(new or old for new, old in zip(wanted, present, strict=True))}
 
     def pair_to_compare(self) -> tuple[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode] | None:
-        """The input and what was made of it: the chosen output, or else the latest result. None where there is none."""
-        before, after = self.inputVolume, self.outputVolume
+        """The input and what to compare it with: the chosen volume, or else the output, or else the latest result.
+
+        None where there is no such thing.
+        """
+        before, after = self.inputVolume, self.compareVolume or self.outputVolume
         if after is None and before is self.resultSource:
             after = self.resultVolume
         if before is None or after is None or after is before:

@@ -16,6 +16,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
 
+from medical_super_resolution import leftovers
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from medical_super_resolution.progress import Progress, ignore
 from medical_super_resolution.report import Enhanced, Report
@@ -147,7 +148,7 @@ class _Child:
             (self._folder / _INPUT).chmod(0o600)
             self._process = child_process.started(arguments, self._folder)
         except BaseException:
-            child_process.remove(self._folder)
+            leftovers.remove(self._folder)
             raise
         self.end = weakref.finalize(self, child_process.end, self._process, self._folder)  # at the end of Python too
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 
@@ -11,19 +10,23 @@ import slicer
 import vtk
 
 from medical_super_resolution.errors import VolumeError
-from medical_super_resolution.report import Enhanced, Report
+from medical_super_resolution.report import Enhanced
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
+from MedicalSuperResolutionLib import provenance, region
 
-ATTRIBUTE_PREFIX = "MedicalSuperResolution."
 _SLICE_THICKNESS, _MODALITY = "0018,0050", "0008,0060"  # DICOM tags, as Slicer's database wants them
 _MODALITIES = {"CT": "ct", "MR": "mr", "PT": "pet", "US": "us"}
 _NO_ITEM = 0  # of the subject hierarchy
 
 
-def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
+def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode, roi: slicer.vtkMRMLMarkupsROINode | None = None) -> Volume:
     """The voxels of a node and where they lie, before its parent transform.
+
+    Parameters
+    ----------
+    roi : only the voxels that this region touches.
 
     Returns
     -------
@@ -32,7 +35,8 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
 
     Raises
     ------
-    VolumeError : the node is no scalar volume, is a label map, is empty, or its axes are not at right angles.
+    VolumeError : the node is no scalar volume, is a label map, is empty, or its axes are not at right angles; or the
+        region lies outside of it.
     """
     _check_kind(node)
     if node.GetImageData() is None or node.GetImageData().GetPointData().GetScalars() is None:
@@ -47,7 +51,8 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
             f"the axes of the volume {node.GetName()} are not at right angles (a scan with tilted gantry?);"
             " resample it to a straight grid first, for example with the Resample Scalar/Vector/DWI Volume module"
         )
-    return Volume(array, grid, _slice_thickness_mm(node), _modality(node))
+    volume = Volume(array, grid, _slice_thickness_mm(node), _modality(node))
+    return volume if roi is None else region.cropped(volume, node, roi)
 
 
 def enhance_node(
@@ -55,11 +60,13 @@ def enhance_node(
     settings: EnhanceSettings,
     enhance: Callable[[Volume, EnhanceSettings], Enhanced],
     output_node: slicer.vtkMRMLScalarVolumeNode | None = None,
+    roi: slicer.vtkMRMLMarkupsROINode | None = None,
 ) -> slicer.vtkMRMLScalarVolumeNode:
     """Enhance a volume node into a new one, or into ``output_node``.
 
     Parameters
     ----------
+    roi : only the voxels that this region touches; None takes all.
     enhance : the engine: in this process or in another. What it raises goes through, and the scene stays as it was.
 
     Returns
@@ -68,7 +75,7 @@ def enhance_node(
     """
     if output_node is not None:
         _check_output(output_node, node)
-    return write_to_node(enhance(volume_from_node(node), settings), node, output_node)
+    return write_to_node(enhance(volume_from_node(node, roi), settings), node, output_node)
 
 
 def write_to_node(
@@ -76,7 +83,7 @@ def write_to_node(
     source_node: slicer.vtkMRMLScalarVolumeNode,
     output_node: slicer.vtkMRMLScalarVolumeNode | None = None,
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    """Put a result into the scene of its source, with the source's display, transform, units and place.
+    """Put a result into the scene of its source, with the source's display, transform, units and place, and a note.
 
     The voxels are copied. An output node that is given keeps its name; without one a new node is made.
 
@@ -90,43 +97,23 @@ def write_to_node(
     if output_node is not None:
         _check_output(output_node, source_node)
         _hand_over(_draft(enhanced, source_node), output_node)
-        _copy_display(source_node, output_node)
+        copy_display(source_node, output_node)
         _place_beside(source_node, output_node)
+        _place_beside(output_node, provenance.write_note(enhanced.report, output_node))
         return output_node
     draft = _draft(enhanced, source_node)
     draft.SetName(scene.GenerateUniqueName(f"{source_node.GetName()} enhanced"))
     scene.AddNode(draft)
     try:
-        _copy_display(source_node, draft)
+        copy_display(source_node, draft)
         _place_beside(source_node, draft)
+        _place_beside(draft, provenance.write_note(enhanced.report, draft))
     except BaseException:
-        _remove(draft, scene)
+        if provenance.note_of(draft) is not None:
+            remove(provenance.note_of(draft))
+        remove(draft)
         raise
     return draft
-
-
-def provenance(report: Report, source_node: slicer.vtkMRMLScalarVolumeNode) -> dict[str, str]:
-    """What was done, as node attributes: text by full name. They are saved with the scene."""
-    facts = {
-        "SourceName": source_node.GetName(),
-        "SourceNodeID": source_node.GetID(),
-        "Model": report.model,
-        "ModelSha256": report.model_sha256,
-        "Factor": _numbers(report.factor_ijk),
-        "SpacingBefore": _numbers(report.spacing_before_ijk_mm),
-        "SpacingAfter": _numbers(report.spacing_after_ijk_mm),
-        "SliceThickness": f"{report.slice_thickness_mm:.6g} mm, {report.slice_profile}",
-        "Residual": f"{report.residual_rms:.6g}",
-        "Settings": json.dumps(report.settings, sort_keys=True),
-        "SoftwareVersion": report.software,
-        "Warnings": "\n".join(report.warnings),
-        "Notice": "Not for diagnostic use",
-    }
-    return {ATTRIBUTE_PREFIX + name: value for name, value in facts.items()}
-
-
-def _numbers(values_ijk: tuple[float, float, float]) -> str:
-    return " ".join(f"{value:.6g}" for value in values_ijk)
 
 
 def _check_kind(node: slicer.vtkMRMLNode | None) -> None:
@@ -184,7 +171,7 @@ def _draft(enhanced: Enhanced, source_node: slicer.vtkMRMLScalarVolumeNode) -> s
     draft.SetAndObserveTransformNodeID(source_node.GetTransformNodeID())
     draft.SetVoxelValueQuantity(source_node.GetVoxelValueQuantity())
     draft.SetVoxelValueUnits(source_node.GetVoxelValueUnits())
-    for name, value in provenance(enhanced.report, source_node).items():
+    for name, value in provenance.attributes(enhanced.report, source_node).items():
         draft.SetAttribute(name, value)
     return draft
 
@@ -204,7 +191,7 @@ def _hand_over(draft: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLScalar
     """Give what the draft holds to a node of the scene, whose observers hear of it once."""
     with slicer.util.NodeModify(node):
         for name in node.GetAttributeNames():
-            if name.startswith(ATTRIBUTE_PREFIX):
+            if name.startswith(provenance.ATTRIBUTE_PREFIX):
                 node.RemoveAttribute(name)
         for name in draft.GetAttributeNames():
             node.SetAttribute(name, draft.GetAttribute(name))
@@ -215,7 +202,7 @@ def _hand_over(draft: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLScalar
         node.SetAndObserveImageData(draft.GetImageData())
 
 
-def _copy_display(source_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLScalarVolumeNode) -> None:
+def copy_display(source_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLScalarVolumeNode) -> None:
     """Show a node as the source is shown now: an automatic window would differ, and a comparison would mislead."""
     node.CreateDefaultDisplayNodes()
     source, display = source_node.GetDisplayNode(), node.GetDisplayNode()
@@ -229,7 +216,7 @@ def _copy_display(source_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkM
         display.SetAndObserveColorNodeID(source.GetColorNodeID())
 
 
-def _place_beside(source_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLScalarVolumeNode) -> None:
+def _place_beside(source_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLNode) -> None:
     """Put a node under the same patient, study or folder as the source, unless the user has put it elsewhere."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
     root = hierarchy.GetSceneItemID()
@@ -239,12 +226,14 @@ def _place_beside(source_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkM
         hierarchy.CreateItem(root if source_item == _NO_ITEM else hierarchy.GetItemParent(source_item), node)
 
 
-def _remove(node: slicer.vtkMRMLScalarVolumeNode, scene: slicer.vtkMRMLScene) -> None:
-    """Take a node out of the scene with all that belongs to it."""
+def remove(node: slicer.vtkMRMLNode) -> None:
+    """Take a node out of its scene with all that belongs to it."""
+    scene = node.GetScene()
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     item = hierarchy.GetItemByDataNode(node)
     if item != _NO_ITEM:
         hierarchy.RemoveItem(item, False, False)
-    for belonging in (node.GetStorageNode(), node.GetDisplayNode(), node):
+    kept_by_it = (getattr(node, name, lambda: None)() for name in ("GetStorageNode", "GetDisplayNode"))
+    for belonging in (*kept_by_it, node):
         if belonging is not None and scene.IsNodePresent(belonging):
             scene.RemoveNode(belonging)

@@ -57,6 +57,12 @@ def _parser() -> argparse.ArgumentParser:
     enhance.add_argument("input", type=Path, metavar="INPUT")
     enhance.add_argument("output", type=Path, metavar="OUTPUT", help=_OUTPUT_HELP)
     _add_settings(enhance)
+    enhance.add_argument(
+        "--uncertainty",
+        type=Path,
+        metavar="FILE",
+        help="also write how far mirror images of the scan differ; 8x the time",
+    )
     enhance.add_argument("--report", type=Path, metavar="FILE.json", help="write down what was done")
     enhance.add_argument("--overwrite", action="store_true", help="replace OUTPUT and the report where they exist")
     enhance.add_argument("--progress", choices=("auto", "json", "none"), default="auto", help="how to show progress")
@@ -135,22 +141,25 @@ def _enhance(chosen: argparse.Namespace) -> None:
     return_freed_blocks()
     settings = _settings(chosen)
 
-    from .planning import plan
     from .volumes import destinations, files
 
     destination = destinations.destination_of(chosen.input, chosen.output, overwrite=chosen.overwrite)
     _check_report(chosen.report, chosen.output, chosen.overwrite)
+    if chosen.uncertainty:
+        files.check_output(chosen.uncertainty, overwrite=chosen.overwrite)
     volume = files.read(chosen.input)
     if chosen.modality:
         volume = replace(volume, modality=chosen.modality)
-    plan(volume.grid, settings)
 
     from . import models
     from .inference import enhance
 
     model = models.load(models.find(settings.model))
-    enhanced = enhance(volume, model, settings, progress_of_kind(chosen.progress))
+    progress = progress_of_kind(chosen.progress)
+    enhanced = enhance(volume, model, settings, progress, uncertainty=chosen.uncertainty is not None)
     done = destination.write(enhanced.volume, enhanced.report)
+    if enhanced.uncertainty:
+        files.write(enhanced.uncertainty, chosen.uncertainty, overwrite=chosen.overwrite)
     report = done.as_dict()
     report["peak_memory_mb"] = peak_mb()
     report["input_sha256"] = _voxels_sha256(volume.array)

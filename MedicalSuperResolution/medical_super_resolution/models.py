@@ -16,14 +16,30 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from .errors import ModelError
+from .errors import ModelError, SettingsError
 from .learning.generators import GENERATORS, Generator
 
 FORMAT_VERSION = 1
 SHIPPED_FOLDER = Path(__file__).parent / "weights"
 SUFFIX = ".safetensors"
 _HEADER_KEY = "medical_super_resolution"
+_LARGEST_NUMBER = 1 << 16  # in a configuration
+_CARD_DEPTH = 8  # values within values
+_BLOCK = 1 << 22
+_SIGNS_OF_DAMAGE = (
+    SafetensorError,
+    SettingsError,
+    OSError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+)  # fmt: skip - what a network made of nonsense raises
 
 
 @dataclass(frozen=True)
@@ -88,19 +104,56 @@ def load(path: Path) -> Model:
     name = header["generator"]
     if name not in GENERATORS:
         raise ModelError(f"{path} needs the generator {name!r}, which this version does not have; update the software")
-    config_class, generator_class = GENERATORS[name]
     try:
-        generator = generator_class(config_class(**header["config"]))
         with safe_open(str(path), framework="pt") as opened:
-            weights = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 - not a dict
+            parts = {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118 - not a dict
+            shapes = {key: tuple(part.get_shape()) for key, part in parts.items() if part.get_dtype() == "F32"}
+            if len(shapes) < len(parts):
+                raise ValueError("weights are kept in single precision")
+            generator = _built(name, header["config"], shapes)
+            weights = {key: opened.get_tensor(key) for key in shapes}
         generator.load_state_dict(weights)
-    except (SafetensorError, OSError, TypeError, ValueError, RuntimeError) as problem:
+    except _SIGNS_OF_DAMAGE as problem:
         raise ModelError(f"{path} does not fit its own description; the file is damaged, get it again") from problem
     if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
         raise ModelError(f"{path} holds weights that are not finite; the file is damaged, get it again")
     generator.eval().requires_grad_(False)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Model(path.stem, path, digest, name, header["card"], generator)
+    return Model(path.stem, path, _sha256(path), name, header["card"], generator)
+
+
+def _built(name: str, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> Generator:
+    """A generator with weights of the given shapes, and no memory taken for one that would have others.
+
+    It is built without weights first, and given up when it has more of them than the file.
+    """
+    for value in config.values():
+        for number in value if isinstance(value, list) else [value]:
+            if not (isinstance(number, int | float) and abs(number) <= _LARGEST_NUMBER):  # nor not a number
+                raise ValueError("a configuration holds numbers that a network can have")
+    left = iter(range(len(shapes) + 1))
+
+    def count(module: object, parameter: str, value: object) -> None:
+        if next(left, None) is None:
+            raise ValueError("the network has more weights than the file")
+
+    config_class, generator_class = GENERATORS[name]
+    counting = register_module_parameter_registration_hook(count)
+    try:
+        with torch.device("meta"):
+            outline = generator_class(config_class(**config))
+    finally:
+        counting.remove()
+    if {key: tuple(tensor.shape) for key, tensor in outline.state_dict().items()} != shapes:
+        raise ValueError("the network has other weights than the file")
+    return generator_class(config_class(**config))
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -114,10 +167,34 @@ def read_header(path: Path) -> dict[str, Any]:
         version, keys = header["format_version"], {"generator", "config", "card"}
     except KeyError as problem:
         raise ModelError(f"{path} is not a model of MedicalSuperResolution") from problem
-    except (SafetensorError, OSError, ValueError, TypeError) as problem:
+    except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as problem:
         raise ModelError(f"{path} is damaged or not a safetensors file; get it again") from problem
+    if not isinstance(version, int):
+        raise ModelError(f"{path} lacks part of its description; the file is damaged, get it again")
     if version != FORMAT_VERSION:
         raise ModelError(f"{path} has format {version}, this software reads format {FORMAT_VERSION}; update it")
-    if not keys <= header.keys() or not isinstance(header["generator"], str) or not isinstance(header["card"], dict):
+    if not (keys <= header.keys() and isinstance(header["generator"], str) and _is_card(header["card"])):
         raise ModelError(f"{path} lacks part of its description; the file is damaged, get it again")
     return header
+
+
+def _is_card(card: object) -> bool:
+    """Whether what a model says of itself can be shown, and asked for what it was trained for."""
+    if not isinstance(card, dict) or not _is_shallow(card, _CARD_DEPTH):
+        return False
+    trained = card.get("trained_for", {})
+    if not isinstance(trained, dict):
+        return False
+    modalities, thickness = trained.get("modalities") or [], trained.get("thickness", [0, 1])
+    return (
+        isinstance(modalities, list)
+        and all(isinstance(name, str) for name in modalities)
+        and isinstance(thickness, list)
+        and len(thickness) == 2
+        and all(isinstance(end, int | float) for end in thickness)
+    )
+
+
+def _is_shallow(value: object, depth: int) -> bool:
+    parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    return depth > 0 and all(_is_shallow(part, depth - 1) for part in parts)

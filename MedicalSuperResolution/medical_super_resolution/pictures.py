@@ -14,6 +14,7 @@ from .volumes.resampling import resampled
 from .volumes.volume import Volume
 
 _CT_WINDOWS = {"soft tissue": (-160.0, 240.0), "lung": (-1000.0, 200.0)}
+_LUNG_SHARE = 0.25  # of the soft tissue: more is a chest
 _UNITS = {"ct": "HU"}
 _DIFFERENCE_PERCENTILE = 99.5
 _PLANES = (("axial", 2), ("coronal", 1), ("sagittal", 0))
@@ -66,8 +67,8 @@ def _window(array: np.ndarray, modality: str) -> tuple[float, float]:
     if modality != "ct":
         measured = intensity_range(array, modality)
         return measured.low, measured.high
-    lung = np.mean((array > -950) & (array < -600)) > 0.1
-    return _CT_WINDOWS["lung" if lung else "soft tissue"]
+    lung, tissue = ((array > -950) & (array < -600)).sum(), (array > -300).sum()
+    return _CT_WINDOWS["lung" if lung > _LUNG_SHARE * tissue else "soft tissue"]
 
 
 def _draw(panels: list[Panel], grid: Grid, window: tuple[float, float], unit: str, output: Path) -> None:

@@ -84,6 +84,8 @@ def test_one_python_file_lies_in_each_module_folder():
         (f"{CORE}/learning/generators/through_plane.py", "from ... import models", "medical_super_resolution.models"),
         (f"{CORE}/volumes/grid.py", "import torch.nn.functional as functional", "torch.nn.functional"),
         (f"{CORE}/volumes/files.py", "from ..learning import blocks", "medical_super_resolution.learning.blocks"),
+        (f"{CORE}/volumes/files.py", "def late():\n    import pydicom", "pydicom"),
+        (f"{CORE}/volumes/dicom_output.py", "import pydicom", "pydicom"),
         (f"{CORE}/volumes/files.py", "def late():\n    import torch", "torch"),
         (f"{CORE}/planning.py", "from torch import Tensor", "torch"),
         (f"{CORE}/models.py", "from .volumes import grid", "medical_super_resolution.volumes.grid"),

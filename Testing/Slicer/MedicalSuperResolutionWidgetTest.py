@@ -116,8 +116,46 @@ class MedicalSuperResolutionWidgetTest(unittest.TestCase):
         slicer.app.processEvents()
         self.assertNotEqual(slicer.app.layoutManager().layout, layout)
         self.assertTrue(self.ui.compareButton.checked)
+        self.assertIn("Before is Thick. Difference is after minus before", self.ui.comparisonLabel.text)
+        self.assertEqual(len(volumeNames()), 3)  # the difference is there, hidden
+        self.ui.fadeSlider.value = 50
+        after = slicer.mrmlScene.GetSingletonNode("MedicalSuperResolutionAfter", "vtkMRMLSliceCompositeNode")
+        self.assertEqual(after.GetForegroundOpacity(), 0.5)
         self.ui.compareButton.click()
         self.assertEqual(slicer.app.layoutManager().layout, layout)
+        self.assertEqual(len(volumeNames()), 2)
+
+    def test_any_volume_is_compared_on_the_grid_of_the_other(self):
+        other = slicer.util.addVolumeFromArray(np.zeros((24, 18, 20), np.int16), np.eye(4), "Fine")
+        self.ui.compareSelector.setCurrentNode(other)
+        self.ui.compareButton.click()
+        self.assertIn("resampled by cubic B-spline onto the grid of Fine", self.ui.comparisonLabel.text)
+        self.assertEqual(len(volumeNames()), 4)
+        slicer.mrmlScene.Clear()
+        self.assertEqual(volumeNames(), [])
+
+    def test_a_note_lies_beside_the_result(self):
+        self.letTheEngine("finish()")
+        self.clickEnhanceAndWait()
+        note = slicer.util.getNode("Thick enhanced - what was done")
+        self.assertIn("Not for diagnostic use", note.GetText())
+
+    def test_a_region_is_described_and_can_be_left_out_again(self):
+        roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Lesion")
+        roi.SetSize(6, 6, 9)
+        roi.SetCenter(9.5, 8.5, 12)
+        self.ui.regionSelector.setCurrentNode(roi)
+        self.assertIn("6x6x3 at 1.00x1.00x3.00 mm becomes 6x6x9", self.ui.descriptionLabel.text)
+        self.ui.regionSelector.setCurrentNode(None)
+        self.assertIn("20x18x8 at", self.ui.descriptionLabel.text)
+
+    def test_the_self_check_writes_a_text_that_can_be_copied(self):
+        self.letTheEngine("finish()")
+        self.ui.selfCheckButton.click()
+        until(lambda: self.ui.selfCheckButton.enabled)
+        self.assertIn("Test run: ", self.ui.selfCheckTextEdit.plainText)
+        self.ui.copyButton.click()
+        self.assertEqual(slicer.app.clipboard().text(), self.ui.selfCheckTextEdit.plainText)
 
     def test_the_choices_come_back_with_the_scene(self):
         self.ui.goalComboBox.currentIndex = self.ui.goalComboBox.findText("In-plane x2")

@@ -10,7 +10,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import VolumeError
-from .integrity import silent
+from .dicom_scan import series_of
+from .integrity import check_size, claimed_bytes, silent
 
 _POSITION, _ORIENTATION, _PIXEL_SPACING = "0020|0032", "0020|0037", "0028|0030"
 _SERIES, _DESCRIPTION, _MODALITY, _THICKNESS = "0020|000e", "0008|103e", "0008|0060", "0018|0050"
@@ -47,9 +48,11 @@ def read_series(path: Path) -> DicomSeries:
     VolumeError : no DICOM at ``path``; several series in the folder; slices that are missing, uneven, doubled or
         sheared by a tilted gantry.
     """
-    names = _files_of_series(path)
+    names = files_of_series(path)
     headers = [_header(name) for name in names]
     ijk_to_lps, order = _geometry(headers, path)
+    held = sum(Path(name).stat().st_size for name in names)
+    check_size(f"the DICOM series in {path}", sum(map(claimed_bytes, headers)), held)
     try:
         reader = sitk.ImageSeriesReader()
         reader.SetFileNames([names[index] for index in order])
@@ -64,27 +67,36 @@ def read_series(path: Path) -> DicomSeries:
     return DicomSeries(sitk.GetArrayFromImage(image), ijk_to_lps, thickness, modality)
 
 
-def _files_of_series(path: Path) -> list[str]:
+def files_of_series(path: Path) -> list[str]:
+    """The files of the series in a folder, or of the series that a file belongs to; see `read_series`."""
     folder = path if path.is_dir() else path.parent
-    with silent():  # the reader's own remark that there is none
-        series_ids = [uid for uid in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)) if uid]
+    odd = next((file for file in folder.iterdir() if file.exists() and not (file.is_file() or file.is_dir())), None)
+    if odd:  # reading it may never come to an end
+        raise VolumeError(f"the folder {folder} holds something that is no plain file, {odd.name}; move it elsewhere")
+    files: dict[str, list[str]] = {}
+    for file in sorted(file for file in folder.iterdir() if file.is_file()):
+        if series := series_of(file):
+            files.setdefault(series, []).append(str(file))
     if path.is_file():
-        wanted = _text(_header(str(path)), _SERIES)
-        if wanted not in series_ids:
+        wanted = series_of(path)
+        if wanted is None:
+            raise VolumeError(
+                f"{path} cannot be read as a volume or DICOM file; it may be damaged or of another format"
+            )
+        if not wanted:
             raise VolumeError(f"{path} is neither a volume file nor part of a DICOM series")
-        series_ids = [wanted]
-    if not series_ids:
+        return files[wanted]
+    if not files:
         raise VolumeError(f"there is no DICOM series in the folder {path}")
-    files = {uid: list(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)) for uid in series_ids}
-    if len(series_ids) > 1:
+    if len(files) > 1:
         found = "; ".join(
             f"{_text(_header(names[0]), _DESCRIPTION) or 'no description'} ({len(names)} images, {Path(names[0]).name})"
             for names in files.values()
         )
         raise VolumeError(
-            f"the folder {folder} holds {len(series_ids)} series: {found}; name any one file of the one you want"
+            f"the folder {folder} holds {len(files)} series: {found}; name any one file of the one you want"
         )
-    return files[series_ids[0]]
+    return next(iter(files.values()))
 
 
 def _header(name: str) -> sitk.ImageFileReader:
@@ -110,7 +122,7 @@ def _geometry(headers: list[sitk.ImageFileReader], path: Path) -> tuple[np.ndarr
             raise VolumeError(
                 f"the DICOM series in {path} has slices without a {what}; it cannot be placed in the patient"
             )
-    orientations = np.array([_numbers(header, _ORIENTATION) for header in headers])
+    orientations = np.array([_numbers(header, _ORIENTATION, 6) for header in headers])
     sizes = {header.GetSize()[:2] for header in headers}
     if np.abs(orientations - orientations[0]).max() > _TILT or len(sizes) > 1:
         raise VolumeError(
@@ -118,7 +130,7 @@ def _geometry(headers: list[sitk.ImageFileReader], path: Path) -> tuple[np.ndarr
         )
     along_i, along_j = orientations[0, :3], orientations[0, 3:]
     normal = np.cross(along_i, along_j)
-    positions = np.array([_numbers(header, _POSITION) for header in headers])
+    positions = np.array([_numbers(header, _POSITION, 3) for header in headers])
     heights = positions @ normal
     order = np.argsort(heights)
     steps = np.diff(heights[order])
@@ -139,7 +151,7 @@ def _geometry(headers: list[sitk.ImageFileReader], path: Path) -> tuple[np.ndarr
             f"the slices of the DICOM series in {path} are sheared by a gantry tilt of"
             f" {math.degrees(math.atan2(sideways, distance)):.1f} degrees; resample it to a straight grid first"
         )
-    row_distance, column_distance = _numbers(headers[0], _PIXEL_SPACING)
+    row_distance, column_distance = _numbers(headers[0], _PIXEL_SPACING, 2)
     matrix = np.eye(4)
     matrix[:3, 0] = along_i * column_distance
     matrix[:3, 1] = along_j * row_distance
@@ -152,13 +164,23 @@ def _text(header: sitk.ImageFileReader, tag: str) -> str:
     return header.GetMetaData(tag).strip().rstrip("\0") if header.HasMetaDataKey(tag) else ""
 
 
-def _numbers(header: sitk.ImageFileReader, tag: str) -> list[float]:
-    return [float(part) for part in _text(header, tag).split("\\")]
+def _numbers(header: sitk.ImageFileReader, tag: str, count: int) -> list[float]:
+    values = [_float(part) for part in _text(header, tag).split("\\")]
+    if len(values) != count or not all(map(math.isfinite, values)):
+        raise VolumeError(
+            "a slice of the DICOM series has a damaged position, orientation or pixel spacing; it cannot be placed in"
+            " the patient: get the series again"
+        )
+    return values
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _number(header: sitk.ImageFileReader, tag: str) -> float | None:
-    try:
-        value = float(_text(header, tag))
-    except ValueError:
-        return None
+    value = _float(_text(header, tag))
     return value if math.isfinite(value) and value > 0 else None

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 from ..errors import VolumeError
+from ..leftovers import WORK_FOLDER_PREFIX, one_at_a_time, work_folder
 from . import dicom
 from .grid import Grid
-from .integrity import check_complete, claimed_bytes, silent
+from .integrity import check_complete, check_size, claimed_bytes, silent
+from .references import check_plain, data_files
 from .volume import Volume
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _DATA_SUFFIXES = {".mhd": (".raw", ".zraw"), ".nhdr": (".raw", ".raw.gz")}  # where detached headers keep the voxels
-_LARGEST_COMPRESSION = 1100  # deflate cannot do better than 1032 to 1
-_WORK_FOLDER_PREFIX = ".medsr-"
+_READERS = dict.fromkeys((".nii", ".gz"), "NiftiImageIO")
+_READERS |= dict.fromkeys((".nrrd", ".nhdr"), "NrrdImageIO") | dict.fromkeys((".mha", ".mhd"), "MetaImageIO")
 
 
 def read(path: Path | str) -> Volume:
@@ -36,16 +38,23 @@ def read(path: Path | str) -> Volume:
         finite; or a folder holds no DICOM series or several.
     """
     path = Path(path)
-    if not path.exists():
-        raise VolumeError(f"there is no file {path}")
-    if path.is_dir() or suffix_of(path) is None:
-        series = dicom.read_series(path)
-        grid = Grid(series.shape_kji, _LPS_TO_RAS @ series.ijk_to_lps)
-        volume = Volume(series.array, grid, series.slice_thickness_mm, series.modality)
-    else:
-        volume = _read_file(path)
+    try:
+        if not path.exists():
+            raise VolumeError(f"there is no file {path}")
+        volume = _read_file(path) if path.is_file() and suffix_of(path) else _read_series(path)
+    except (OSError, EOFError, zlib.error) as problem:
+        why = problem.strerror if isinstance(problem, OSError) and problem.strerror else "it is damaged or cut short"
+        raise VolumeError(f"{path} cannot be read as a volume: {why}") from problem
     volume.check_finite()
     return volume
+
+
+def _read_series(path: Path) -> Volume:
+    if not path.is_dir():
+        check_plain(path)
+    series = dicom.read_series(path)
+    grid = Grid(series.shape_kji, _LPS_TO_RAS @ series.ijk_to_lps)
+    return Volume(series.array, grid, series.slice_thickness_mm, series.modality)
 
 
 def suffix_of(path: Path) -> str | None:
@@ -61,16 +70,20 @@ def check_output(path: Path | str, *, overwrite: bool = False) -> None:
         raise VolumeError(f"cannot tell the format of {path.name}; end the name in one of: {', '.join(SUFFIXES)}")
     if path.is_dir():
         raise VolumeError(f"{path} is a folder; name a file")
-    beside = (path.with_suffix(suffix) for suffix in _DATA_SUFFIXES.get(path.suffix.lower(), ()))
-    taken = next((file for file in (path, *beside) if file.exists()), None)
+    taken = _taken(path)
     if taken and not overwrite:
         raise VolumeError(f"{taken} exists already; add --overwrite to replace it, or choose another name")
-    if not path.parent.is_dir():
-        raise VolumeError(f"the folder {path.parent} does not exist; make it first")
+    check_writable(path.parent)
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that is not there or in which nothing can be written."""
+    if not folder.is_dir():
+        raise VolumeError(f"the folder {folder} does not exist; make it first")
     try:
-        Path(tempfile.mkdtemp(prefix=_WORK_FOLDER_PREFIX, dir=path.parent)).rmdir()
+        Path(tempfile.mkdtemp(prefix=WORK_FOLDER_PREFIX, dir=folder)).rmdir()
     except OSError as problem:
-        raise VolumeError(f"cannot write in the folder {path.parent}: {problem.strerror}") from problem
+        raise VolumeError(f"cannot write in the folder {folder}: {problem.strerror}") from problem
 
 
 def write(volume: Volume, path: Path | str, *, overwrite: bool = False, compress: bool = True) -> None:
@@ -83,29 +96,45 @@ def write(volume: Volume, path: Path | str, *, overwrite: bool = False, compress
     path = Path(path)
     check_output(path, overwrite=overwrite)
     image = to_image(volume)
-    folder = Path(tempfile.mkdtemp(prefix=_WORK_FOLDER_PREFIX, dir=path.parent))
     try:
-        part = folder / path.name
-        with silent():
-            sitk.WriteImage(image, str(part), useCompression=compress)
-        check_complete(part, image)
-        files = sorted(folder.iterdir(), key=lambda file: file.name == path.name)  # the header last
-        for file in files:
-            file.replace(path.parent / file.name)
+        with work_folder(path.parent) as folder:
+            part = folder / path.name
+            with silent():
+                sitk.WriteImage(image, str(part), useCompression=compress)
+            check_complete(part, image)
+            taken = _put(folder, path, overwrite)
     except (RuntimeError, OSError, VolumeError) as problem:
         free = shutil.disk_usage(path.parent).free / 1e6
         raise VolumeError(
             f"{path} could not be written; {free:.0f} MB are free on its disk, and up to"
             f" {volume.array.nbytes / 1e6:.0f} MB are needed; free some space or choose another folder"
         ) from problem
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    if taken:
+        raise VolumeError(f"{taken} was written by another program in the meantime; choose another name")
+
+
+def _put(folder: Path, path: Path, overwrite: bool) -> Path | None:
+    """Move the files of ``folder`` to ``path`` and beside it, or say which file is there already."""
+    with one_at_a_time(path.parent):
+        taken = None if overwrite else _taken(path)
+        if taken is None:
+            for file in sorted(folder.iterdir(), key=lambda file: file.name == path.name):  # the header last
+                file.replace(path.parent / file.name)
+    return taken
+
+
+def _taken(path: Path) -> Path | None:
+    beside = (path.with_suffix(suffix) for suffix in _DATA_SUFFIXES.get(path.suffix.lower(), ()))
+    return next((file for file in (path, *beside) if file.exists()), None)
 
 
 def _read_file(path: Path) -> Volume:
+    named = data_files(path)
+    state = _state(path, *named)
     try:
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(path))
+        reader.SetImageIO(_READERS[path.suffix.lower()])  # no other of ITK's readers gets to see a stranger's file
         with silent():
             reader.ReadImageInformation()
     except RuntimeError as problem:
@@ -115,13 +144,15 @@ def _read_file(path: Path) -> Volume:
                 " resample it to a straight grid first"
             ) from problem
         raise VolumeError(f"{path} cannot be read as a volume; it may be damaged or of another format") from problem
-    _check_header(path, reader)
+    _check_header(path, reader, named)
     try:
         check_complete(path, reader)
         with silent():
             image = reader.Execute()
     except RuntimeError as problem:
         raise VolumeError(f"{path} cannot be read to its end; the file is damaged or cut short") from problem
+    if _state(path, *named) != state:  # ITK fills with zeros what is missing at the end of a NIfTI file
+        raise VolumeError(f"{path} changed while it was read; wait until it is complete and try again")
     matrix = np.eye(4)
     matrix[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     matrix[:3, 3] = image.GetOrigin()
@@ -129,7 +160,11 @@ def _read_file(path: Path) -> Volume:
     return Volume(array, Grid(array.shape, _LPS_TO_RAS @ matrix))
 
 
-def _check_header(path: Path, reader: sitk.ImageFileReader) -> None:
+def _state(*paths: Path) -> list[tuple[int, int]]:
+    return [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+
+
+def _check_header(path: Path, reader: sitk.ImageFileReader, named: list[Path]) -> None:
     """Refuse what is no scalar 3-D volume, and sizes that cannot be true, before any memory is taken."""
     size, components = reader.GetSize(), reader.GetNumberOfComponents()
     if reader.GetDimension() != 3:
@@ -139,41 +174,19 @@ def _check_header(path: Path, reader: sitk.ImageFileReader) -> None:
         raise VolumeError(
             f"{path} has {components} values in each voxel (a colour or vector volume); pick one component first"
         )
-    claimed = claimed_bytes(reader)
-    held = sum(file.stat().st_size for file in _data_files(path))
-    if claimed > held * _LARGEST_COMPRESSION:
-        raise VolumeError(f"{path} claims {claimed / 1e9:.1f} GB of voxels but holds {held} bytes; the file is damaged")
-    memory = _physical_memory()
-    if memory is not None and claimed > memory:
-        raise VolumeError(
-            f"{path} needs {claimed / 1e9:.1f} GB, this computer has {memory / 1e9:.1f} GB; crop it first"
-        )
-
-
-def _data_files(path: Path) -> list[Path]:
-    """The file, and the data files that may lie beside a detached header."""
-    if suffix_of(path) in (".mhd", ".nhdr"):
-        return [file for file in path.parent.glob(glob_safe(path.stem) + ".*") if file.is_file()]
-    return [path]
-
-
-def glob_safe(name: str) -> str:
-    """A file name as a glob pattern that matches nothing but itself."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
-
-
-def _physical_memory() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
-        return None
+    check_size(str(path), claimed_bytes(reader), sum(file.stat().st_size for file in (path, *named)))
 
 
 def to_image(volume: Volume) -> sitk.Image:
     """The SimpleITK image of a volume, in LPS."""
     image = sitk.GetImageFromArray(volume.array)
-    to_lps = _LPS_TO_RAS @ volume.grid.ijk_to_ras
+    to_lps = ijk_to_lps(volume.grid)
     image.SetSpacing(volume.grid.spacing_ijk_mm)
     image.SetOrigin(to_lps[:3, 3].tolist())
     image.SetDirection((_LPS_TO_RAS[:3, :3] @ volume.grid.direction).ravel().tolist())
     return image
+
+
+def ijk_to_lps(grid: Grid) -> np.ndarray:
+    """(4, 4) voxel-centre index to millimetres in LPS, as DICOM and ITK count."""
+    return _LPS_TO_RAS @ grid.ijk_to_ras

@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import VolumeError
 
 AXES_IJK = "ijk"  # index axes of a file, fastest first; arrays are the other way round, (K, J, I)
+_FARTHEST_MM = 1e9
 _SHEAR_TOLERANCE = 1e-3  # cosine between two axes: 0.06 degrees
 
 
@@ -32,7 +33,7 @@ class Grid:
         matrix = np.asarray(self.ijk_to_ras, dtype=np.float64)
         if (
             matrix.shape != (4, 4)
-            or not np.isfinite(matrix).all()
+            or not (np.abs(matrix) < _FARTHEST_MM).all()  # nor not a number
             or not (np.linalg.norm(matrix[:3, :3], axis=0) > 0).all()
         ):
             raise VolumeError("the position of the volume in space is not defined: its spacing or direction is damaged")

@@ -19,6 +19,8 @@ from .volume import not_finite
 _NIFTI_HEADER_BYTES = 352
 _NIFTI_FLOATS = {"16": "f4", "64": "f8"}  # NIfTI's numbers of the floating types
 _BLOCK = 1 << 22
+_LARGEST_COMPRESSION = 1100  # deflate cannot do better than 1032 to 1
+_LARGEST_OFFSET = 1 << 26  # bytes before the voxels, such as notes of other programs
 _BYTES = {
     sitk.sitkInt8: 1,
     sitk.sitkUInt8: 1,
@@ -41,7 +43,7 @@ def check_complete(path: Path, described: sitk.ImageFileReader | sitk.Image) -> 
     if floating is None and name.endswith(".nii"):
         held = path.stat().st_size
     else:
-        start = int(float(described.GetMetaData("vox_offset"))) if floating else 0
+        start = _first_voxel(path, described) if floating else 0
         stop = start + _stored_bytes(described)
         try:
             held = _scanned_bytes(path, floating, range(start, stop), math.prod(described.GetSize()[:2]))
@@ -49,6 +51,14 @@ def check_complete(path: Path, described: sitk.ImageFileReader | sitk.Image) -> 
             raise VolumeError(f"{path} is damaged or cut short: {problem}; get it again") from problem
     if held < expected:
         raise VolumeError(f"{path} is cut short: {held} bytes of {expected}; get it again")
+
+
+def _first_voxel(path: Path, described: sitk.ImageFileReader | sitk.Image) -> int:
+    """Where the voxels of a NIfTI file begin, in bytes."""
+    offset = float(described.GetMetaData("vox_offset"))
+    if not 0 <= offset <= _LARGEST_OFFSET:  # nor not a number
+        raise VolumeError(f"{path} is damaged: its voxels cannot begin at byte {offset:g}; get it again")
+    return int(offset)
 
 
 def _scanned_bytes(path: Path, floating: str | None, voxels: range, plane: int) -> int:
@@ -68,6 +78,8 @@ def _scanned_bytes(path: Path, floating: str | None, voxels: range, plane: int) 
                 if bad.size:
                     raise not_finite(((total - voxels.start) // values.itemsize + int(bad[0])) // plane)
             total += len(block)
+            if total > 2 * voxels.stop + _LARGEST_OFFSET:
+                raise OSError("it holds far more than its header says")
     return total
 
 
@@ -81,6 +93,24 @@ def _stored_bytes(described: sitk.ImageFileReader | sitk.Image) -> int:
 def claimed_bytes(described: sitk.ImageFileReader | sitk.Image) -> int:
     """Bytes of the voxels in memory."""
     return math.prod(described.GetSize()) * _BYTES.get(described.GetPixelID(), 8)
+
+
+def check_size(what: str, claimed: int, held: int) -> None:
+    """Refuse sizes that cannot be true, before any memory is taken: bytes of voxels, and bytes of their files."""
+    if claimed > held * _LARGEST_COMPRESSION:
+        raise VolumeError(f"{what} claims {claimed / 1e9:.1f} GB of voxels but holds {held} bytes; the file is damaged")
+    memory = _physical_memory()
+    if memory is not None and claimed > memory:
+        raise VolumeError(
+            f"{what} needs {claimed / 1e9:.1f} GB, this computer has {memory / 1e9:.1f} GB; crop it first"
+        )
+
+
+def _physical_memory() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return None
 
 
 @contextmanager

@@ -95,9 +95,9 @@ def can_be_refined(volume: Volume, asked: EnhanceSettings) -> bool:
     try:
         plan(volume.grid, asked)
     except VolumeError as problem:
-        assert "single slice" in str(problem)
-        assert 1 in volume.grid.shape_kji
-        return False
+        if 1 in volume.grid.shape_kji and "single slice" in str(problem):
+            return False
+        raise
     return True
 
 
@@ -114,9 +114,8 @@ def test_a_plan_divides_the_spacing_exactly_and_keeps_the_outer_corner(grid: Gri
     corner = np.array([-0.5, -0.5, -0.5, 1.0])
     np.testing.assert_allclose(planned.target.ijk_to_ras @ corner, grid.ijk_to_ras @ corner, atol=1e-9)
     np.testing.assert_allclose(planned.target.direction, grid.direction, atol=1e-12)
-    assert {one.axis for one in planned.passes} == {
-        axis for axis, times in zip(AXES_IJK, planned.factor_ijk) if times > 1
-    }
+    refined = {axis for axis, times in zip(AXES_IJK, planned.factor_ijk, strict=True) if times > 1}
+    assert {one.axis for one in planned.passes} == refined
 
 
 @FEW

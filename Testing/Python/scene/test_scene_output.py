@@ -27,7 +27,8 @@ def test_a_given_output_node_is_filled(an_enhanced, a_volume_node, an_output_nod
     scene = a_volume_node.GetScene()
     before = node_ids(scene)
     assert write_to_node(an_enhanced, a_volume_node, an_output_node) is an_output_node
-    assert node_ids(scene) == before
+    note = an_output_node.GetNodeReference("MedicalSuperResolution.WhatWasDone")
+    assert node_ids(scene) == before | {note.GetID()}
     assert an_output_node.GetName() == "Mine"
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(an_output_node), an_enhanced.volume.array)
     np.testing.assert_allclose(ijk_to_ras(an_output_node), an_enhanced.volume.grid.ijk_to_ras, atol=1e-12)

@@ -102,6 +102,8 @@ def _forget(*packages: str) -> dict[str, types.ModuleType]:
 @pytest.fixture
 def a_slicer(slicer_python: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The application: a fresh scene, and what the panel asks of `slicer.app`."""
+    from PySide6 import QtWidgets
+
     import slicer_host
 
     host = slicer_host.boot()
@@ -109,6 +111,8 @@ def a_slicer(slicer_python: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -
     host.testingEnabled = lambda: False
     host.topLevelWidgets = list
     host.layoutManager = lambda: None
+    host.applicationVersion, host.revision = "5.13.0", "34045"
+    host.clipboard = lambda: QtWidgets.QApplication.clipboard()
     host.translate = lambda context, text: text
     host.connect = lambda signal, slot: True
     host.moduleManager = lambda: types.SimpleNamespace(connect=host.connect, disconnect=host.connect)

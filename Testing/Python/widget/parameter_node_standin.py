@@ -84,7 +84,9 @@ def _connector(widget: Any, kind: Any, limits: WithinRange | None, qt: types.Mod
 
     if kind is bool and type(widget) is qt.QCheckBox:
         return by_property("stateChanged", "checked")
-    if (kind is int and type(widget) is qt.QSpinBox) or (kind is float and type(widget) is qt.QDoubleSpinBox):
+    if (kind is int and type(widget) in (qt.QSpinBox, qt.QSlider)) or (
+        kind is float and type(widget) is qt.QDoubleSpinBox
+    ):
         widget.setRange(limits.minimum, limits.maximum)
         return by_property("valueChanged", "value")
     if isinstance(kind, type) and issubclass(kind, enum.Enum) and type(widget) is qt.QComboBox:

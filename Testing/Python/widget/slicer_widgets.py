@@ -49,6 +49,7 @@ class qMRMLNodeComboBox(PythonQtManners, QtWidgets.QWidget):  # noqa: N801
 
     currentNodeChanged = QtCore.Signal(object)
     currentNodeIDChanged = QtCore.Signal(str)
+    nodeAddedByUserAction = QtCore.Signal(object)
     nodeTypes = _property("QStringList", "nodeTypes", [])
     showChildNodeTypes = _property(bool, "showChildNodeTypes", True)
     addEnabled = _property(bool, "addEnabled", True)
@@ -99,6 +100,7 @@ class qMRMLNodeComboBox(PythonQtManners, QtWidgets.QWidget):  # noqa: N801
 
     def _nodes(self) -> list[slicer.vtkMRMLNode]:
         found = [node for name in self.nodeTypes for node in slicer.util.getNodesByClass(name, self._scene)]
+        found = [node for node in found if not node.GetHideFromEditors()]
         return [node for node in found if self.showChildNodeTypes or node.GetClassName() in self.nodeTypes]
 
     def _refresh(self) -> None:

@@ -28,7 +28,9 @@ def test_a_label_map_is_not_chosen(a_panel: Any, slicer_python: Any):
 
 
 def test_the_panel_says_what_enhance_will_do(a_panel: Any, a_thick_volume: Any):
-    expected = "20x18x8 at 1.00x1.00x3.00 mm becomes 20x18x24 at 1.00x1.00x1.00 mm"
+    expected = "20x18x8 at 1.00x1.00x3.00 mm becomes 20x18x24 at 1.00x1.00x1.00 mm, 0.1 MB"
+    assert a_panel.ui.descriptionLabel.text == f"{expected}, about 3 s on the processor of this computer"
+    a_panel._parameterNode.device = type(a_panel._parameterNode.device).CUDA
     assert a_panel.ui.descriptionLabel.text == expected
 
 
@@ -117,3 +119,16 @@ def test_the_choices_survive_saving_the_scene(a_panel: Any, a_thick_volume: Any,
     assert a_panel._parameterNode.goal.name == "IN_PLANE_2"
     assert a_panel.ui.goalComboBox.currentText == "In-plane x2"
     assert a_panel.ui.inputSelector.currentNode().GetName() == "Thick"
+
+
+def test_a_model_tells_its_card_in_the_tool_tip(a_panel: Any, the_module: Any, monkeypatch: pytest.MonkeyPatch):
+    from MedicalSuperResolutionLib import model_selector
+
+    card = {"summary": "CT and MR", "trained_on": ["IXI", "LIDC"], "scores": {"psnr": 40}, "notes": "x" * 500}
+    monkeypatch.setattr(model_selector, "read_header", lambda path: {"card": card})
+    a_panel.exit()
+    a_panel.enter()
+    lines = a_panel.ui.modelComboBox.toolTip.splitlines()
+    assert lines[0] == "The network that refines the volume."
+    assert lines[2:6] == ["general", "summary: CT and MR", "trained on: IXI, LIDC", "scores: psnr 40"]
+    assert max(map(len, lines)) <= 160

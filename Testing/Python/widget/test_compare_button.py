@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from medical_super_resolution.errors import VolumeError
-from widget.helpers import enhance
+from widget.helpers import enhance, volume_names
 
 
 def test_compare_waits_for_a_result(a_panel: Any, a_thick_volume: Any):
@@ -18,7 +20,7 @@ def test_compare_opens_and_closes(a_panel: Any, a_thick_volume: Any, a_runner: A
     layout.SetViewArrangement(layout.SlicerLayoutOneUpRedSliceView)
     enhance(a_panel, a_runner)
     a_panel.ui.compareButton.click()
-    assert a_panel._compare.is_active
+    assert a_panel._compare.comparison.is_active
     assert (a_panel.ui.compareButton.checked, a_panel.ui.compareButton.text) == (True, "Close comparison")
     a_panel.ui.compareButton.click()
     assert layout.GetViewArrangement() == layout.SlicerLayoutOneUpRedSliceView
@@ -27,10 +29,54 @@ def test_compare_opens_and_closes(a_panel: Any, a_thick_volume: Any, a_runner: A
 
 def test_compare_that_fails_says_why_once(a_panel: Any, a_thick_volume: Any, a_runner: Any, errors_shown: Any):
     enhance(a_panel, a_runner)
-    a_panel._compare.enter = lambda *pair: (_ for _ in ()).throw(VolumeError("there are no slice views"))
+    a_panel._compare.comparison.enter = lambda *pair: (_ for _ in ()).throw(VolumeError("there are no slice views"))
     a_panel.ui.compareButton.click()
     assert errors_shown == ["There are no slice views."]
     assert not a_panel.ui.compareButton.checked
+
+
+def test_the_panel_says_what_is_compared(a_panel: Any, a_thick_volume: Any, a_runner: Any):
+    enhance(a_panel, a_runner)
+    assert (a_panel.ui.comparisonLabel.text, a_panel.ui.fadeSlider.enabled) == ("", False)
+    a_panel.ui.compareButton.click()
+    said = a_panel.ui.comparisonLabel.text
+    assert "Before is Thick, resampled by cubic B-spline onto the grid of Thick enhanced." in said
+    assert "Difference is after minus before: red is higher, blue lower, strongest at" in said
+    a_panel.ui.compareButton.click()
+    assert (a_panel.ui.comparisonLabel.text, a_panel.ui.fadeSlider.enabled) == ("", False)
+
+
+def test_the_slider_fades_after_to_before(a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any):
+    enhance(a_panel, a_runner)
+    a_panel.ui.compareButton.click()
+    logic = slicer_python.app.applicationLogic().GetSliceLogicByLayoutName("MedicalSuperResolutionAfter")
+    a_panel.ui.fadeSlider.value = 40
+    assert logic.GetSliceCompositeNode().GetForegroundOpacity() == 0.4
+    a_panel.ui.compareButton.click()
+    a_panel.ui.compareButton.click()
+    assert (a_panel.ui.fadeSlider.value, logic.GetSliceCompositeNode().GetForegroundOpacity()) == (0, 0)
+
+
+def test_any_two_volumes_can_be_compared(a_panel: Any, a_thick_volume: Any, slicer_python: Any):
+    other = slicer_python.util.addVolumeFromArray(np.ones((4, 18, 20), np.uint8), np.diag([1.0, 1, 6, 1]), "Other")
+    assert not a_panel.ui.compareButton.enabled
+    a_panel.ui.compareSelector.setCurrentNode(other)
+    a_panel.ui.compareButton.click()
+    assert a_panel._compare.comparison.shown.after == "Other"
+    assert a_panel.ui.comparisonLabel.text.startswith(
+        "Before is Thick, resampled by cubic B-spline onto the grid of Other."
+    )
+
+
+def test_what_is_made_for_comparing_is_not_offered_and_leaves(a_panel: Any, a_thick_volume: Any, a_runner: Any):
+    enhance(a_panel, a_runner)
+    names = volume_names()
+    a_panel.ui.compareButton.click()
+    assert len(volume_names()) == len(names) + 2
+    box = a_panel.ui.compareSelector._box
+    assert [box.itemText(index) for index in range(box.count())] == ["Latest result", *names]
+    a_panel.ui.compareButton.click()
+    assert volume_names() == names
 
 
 def test_a_result_is_compared_with_its_own_source_only(a_panel: Any, a_thick_volume: Any, a_runner: Any):

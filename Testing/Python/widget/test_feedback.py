@@ -23,6 +23,13 @@ def test_durations_are_said_as_people_do(feedback: Any, seconds: float, said: st
     assert feedback.duration(seconds) == said
 
 
+@pytest.mark.parametrize(
+    ("megabytes", "said"), [(0.02, "0.1 MB"), (3.14, "3.1 MB"), (149.9, "150 MB"), (1234, "1.2 GB")]
+)
+def test_sizes_are_said_as_people_do(feedback: Any, megabytes: float, said: str):
+    assert feedback.size(megabytes) == said
+
+
 def test_the_time_left_is_told_from_the_first_step_on(feedback: Any):
     now = [100.0]
     left = feedback.TimeLeft(clock=lambda: now[0])

@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 MODULE = Path(__file__).parents[3] / "MedicalSuperResolution"
-INPUTS = {"QPushButton", "QCheckBox", "QComboBox", "QSpinBox", "QDoubleSpinBox", "qMRMLNodeComboBox"}
+INPUTS = {
+    "QPushButton",
+    "QCheckBox",
+    "QComboBox",
+    "QSpinBox",
+    "QDoubleSpinBox",
+    "QSlider",
+    "QPlainTextEdit",
+    "qMRMLNodeComboBox",
+}
 PLAIN_QT = INPUTS - {"qMRMLNodeComboBox"} | {"QLabel", "QProgressBar", "QWidget"}
 
 
@@ -113,7 +122,7 @@ def test_every_node_list_gets_the_scene(a_form: ElementTree.Element):
 
 
 def test_label_maps_are_not_offered(a_form: ElementTree.Element):
-    for name in ("inputSelector", "outputSelector"):
+    for name in ("inputSelector", "outputSelector", "compareSelector"):
         selector = widgets(a_form)[name]
         assert text_of(selector, "nodeTypes") == "vtkMRMLScalarVolumeNode"
         assert text_of(selector, "showChildNodeTypes") == "false"  # a label map is a child of a scalar volume

@@ -1,0 +1,83 @@
+"""The part of a volume that lies in a region of interest, as voxels."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import slicer
+import vtk
+
+from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.volume import Volume
+
+_TOUCH = 1e-3  # of a voxel: a face of the region that lies on a border between voxels takes no part of the next one
+_CORNERS = np.array(list(itertools.product((-0.5, 0.5), repeat=3)))  # of a box of size 1 around the origin
+
+
+def between(node: slicer.vtkMRMLTransformableNode, other: slicer.vtkMRMLTransformableNode) -> np.ndarray:
+    """(4, 4) matrix from the coordinates of one node, before its parent transform, to those of another.
+
+    Raises
+    ------
+    VolumeError : a transform between them is a warp, which no matrix describes.
+    """
+    matrix = vtk.vtkMatrix4x4()
+    if not slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(
+        node.GetParentTransformNode(), other.GetParentTransformNode(), matrix
+    ):
+        raise VolumeError(f"a warp lies between {node.GetName()} and {other.GetName()}; harden the transforms first")
+    return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def cropped(volume: Volume, node: slicer.vtkMRMLScalarVolumeNode, roi: slicer.vtkMRMLMarkupsROINode) -> Volume:
+    """The voxels of a volume that a region of interest touches; they stay where they are.
+
+    A region that is turned against the voxels gives the smallest box of voxels around it.
+
+    Parameters
+    ----------
+    node : where ``volume`` comes from; its parent transform and that of ``roi`` are taken into account.
+
+    Raises
+    ------
+    VolumeError : the region has no size yet, lies outside of the volume, or a warp lies between them.
+    """
+    if min(roi.GetSize()) <= 0:
+        raise VolumeError(f"the region {roi.GetName()} has no size yet; draw it in a slice view, or choose none")
+    to_ras = between(roi, node) @ slicer.util.arrayFromVTKMatrix(roi.GetObjectToNodeMatrix())
+    corners = np.column_stack([_CORNERS * roi.GetSize(), np.ones(len(_CORNERS))])
+    corners_ijk = (np.linalg.inv(volume.grid.ijk_to_ras) @ to_ras @ corners.T)[:3]
+    size_ijk = np.array(volume.array.shape[::-1])
+    first = np.clip(np.floor(corners_ijk.min(axis=1) + 0.5 + _TOUCH), 0, size_ijk).astype(int)
+    after = np.clip(np.ceil(corners_ijk.max(axis=1) + 0.5 - _TOUCH), 0, size_ijk).astype(int)
+    if (after <= first).any():
+        raise VolumeError(
+            f"the region {roi.GetName()} lies outside of the volume {node.GetName()}; move it onto the volume,"
+            " or choose none"
+        )
+    array = volume.array[tuple(slice(begin, end) for begin, end in zip(first[::-1], after[::-1], strict=True))]
+    shift = np.eye(4)
+    shift[:3, 3] = first
+    return replace(volume, array=array, grid=Grid(array.shape, volume.grid.ijk_to_ras @ shift))
+
+
+def lay_over(roi: slicer.vtkMRMLMarkupsROINode, node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Give a new region a place to start from: the middle half of a volume, along the axes of its voxels."""
+    ijk_to_ras = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(ijk_to_ras)
+    matrix = slicer.util.arrayFromVTKMatrix(ijk_to_ras)
+    size_ijk = np.array(node.GetImageData().GetDimensions())
+    spacing_ijk_mm = np.linalg.norm(matrix[:3, :3], axis=0)
+    place = np.eye(4)
+    place[:3, :3] = matrix[:3, :3] / spacing_ijk_mm
+    if np.linalg.det(place) < 0:
+        place[:3, 0] *= -1  # a box looks the same from the other side
+    place[:3, 3] = (matrix @ [*(size_ijk - 1) / 2, 1])[:3]
+    with slicer.util.NodeModify(roi):
+        roi.SetAndObserveTransformNodeID(node.GetTransformNodeID())
+        roi.SetAndObserveObjectToNodeMatrix(slicer.util.vtkMatrixFromArray(place))
+        roi.SetSize(*(size_ijk * spacing_ijk_mm / 2))
+    roi.CreateDefaultDisplayNodes()

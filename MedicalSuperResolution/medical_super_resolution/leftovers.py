@@ -1,0 +1,110 @@
+"""Private work folders whose names tell whose they are, and the removal of those that dead processes left behind."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+WORK_FOLDER_PREFIX = ".medsr-"  # beside an output
+_LOCK_ATTEMPTS, _LOCK_PAUSE_SECONDS = 100, 0.05
+_NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows; elsewhere there is none to suppress
+
+
+@contextmanager
+def work_folder(beside: Path) -> Iterator[Path]:
+    """A hidden folder that nobody else may look into, for files on their way into ``beside``; gone at the end.
+
+    What killed processes of this computer left there is removed first.
+    """
+    prefix = f"{WORK_FOLDER_PREFIX}{_this_computer()}-"
+    remove_leftovers(prefix, beside)
+    folder = private_folder(prefix, beside)
+    try:
+        yield folder
+    finally:
+        remove(folder)
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let one process after the other put its files into a folder; where folders have no locks, do not wait."""
+    descriptor = None
+    with suppress(ImportError, OSError):  # Windows; some shared disks; a folder that one may write to but not read
+        import fcntl
+
+        descriptor = os.open(folder, os.O_RDONLY)
+        _wait_for_lock(lambda: fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB))
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _wait_for_lock(lock: Callable[[], None]) -> None:
+    for _ in range(_LOCK_ATTEMPTS):  # renaming takes a moment; who holds the lock for longer is none of ours
+        try:
+            return lock()
+        except BlockingIOError:
+            time.sleep(_LOCK_PAUSE_SECONDS)
+
+
+def private_folder(prefix: str, parent: Path | None = None) -> Path:
+    """A new folder that nobody else may look into, in ``parent`` or with the system's temporary files."""
+    process_id = os.getpid()
+    return Path(tempfile.mkdtemp(prefix=f"{prefix}{process_id}-{_start_time(process_id)}-", dir=parent))
+
+
+def remove(folder: Path) -> None:
+    """Remove a private folder, whatever is in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_leftovers(prefix: str, parent: Path | None = None) -> None:
+    """Remove the private folders of processes that are gone and could not do so themselves."""
+    for folder in (parent or Path(tempfile.gettempdir())).glob(f"{prefix}*-*-*"):
+        process_id, started_at, _ = folder.name.removeprefix(prefix).split("-", 2)
+        if process_id.isdigit() and _start_time(int(process_id)) != started_at:
+            remove(folder)
+
+
+def _this_computer() -> str:
+    """A mark of this computer: on a shared disk, another one's process is not dead because it is unknown here."""
+    container = ""
+    with suppress(OSError):  # not Linux
+        container = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - it points to no file
+    return hashlib.sha256(f"{platform.node()} {container}".encode()).hexdigest()[:8]
+
+
+def _start_time(process_id: int) -> str | None:
+    """When a process was started, "0" where the system does not tell; None where there is no such process."""
+    if sys.platform == "linux":
+        try:
+            fields = Path(f"/proc/{process_id}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        except OSError:
+            return None
+        return fields[19]  # starttime, field 22 of proc(5): two come before the parenthesis
+    return "0" if _is_alive(process_id) else None
+
+
+def _is_alive(process_id: int) -> bool:
+    if os.name == "nt":  # where os.kill ends a process instead of asking
+        asked = ["tasklist", "/FI", f"PID eq {process_id}", "/NH"]
+        said = subprocess.run(asked, capture_output=True, check=False, creationflags=_NO_WINDOW).stdout
+        return str(process_id).encode() in said
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,256 @@
+"""Damages good files in every way it can think of and reads them: `python Testing/Python/fuzz_readers.py --seconds 60`.
+
+Every file must be read or refused in one sentence: no other exception, no crash, no hang, no memory beyond a limit.
+Files that break the rule are kept. Reading happens in a child process, so that a crash is seen and survived.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import random
+import re
+import select
+import shutil
+import struct
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dicom_files import write_series
+from medical_super_resolution import models
+from medical_super_resolution.errors import SuperResolutionError
+from medical_super_resolution.learning.generators.through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
+from medical_super_resolution.volumes import files
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.volume import Volume
+
+HANG_SECONDS = 20
+MEMORY_MB = 400  # more than before the first file
+_CASES_A_CHILD = 400
+_NUMBERS = (
+    b"0",
+    b"-1",
+    b"3.5",
+    b"65535",
+    b"2147483647",
+    b"4294967296",
+    b"1000000000000",
+    b"1e308",
+    b"nan",
+    b"inf",
+    b"",
+)
+_FIELDS = [struct.pack(*pair) for pair in (
+    ("<h", -1), ("<h", 32767), ("<i", -1), ("<i", 2**31 - 1), ("<q", 2**62), ("<f", float("nan")),
+    ("<f", float("inf")), ("<f", 1e30), ("<f", -5.0), ("<d", 1e300), ("<h", 0), ("<h", 1024), ("<i", 0),
+)]  # fmt: skip
+
+
+def write_seeds(folder: Path) -> list[Path]:
+    """Good files of every format; a folder stands for a DICOM series."""
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 1000, (4, 6, 5))
+    seeds = []
+    for suffix in files.SUFFIXES:
+        for dtype, compress in (("int16", True), ("float32", False)):
+            home = folder / f"{suffix[1:]}-{dtype}"
+            home.mkdir()
+            seeds.append(home / f"scan{suffix}")
+            files.write(Volume(noise.astype(dtype), Grid((4, 6, 5), np.eye(4))), seeds[-1], compress=compress)
+    write_series(folder / "dicom", noise.astype(np.int16))
+    config = ThroughPlaneConfig(channels=4, blocks=1, pairs=1, gate_channels=2, kernel_hidden=4)
+    torch.manual_seed(0)
+    (folder / "model").mkdir()
+    seeds += [folder / "dicom", folder / "model" / "tiny.safetensors"]
+    models.save(seeds[-1], "through-plane", ThroughPlaneGenerator(config), {"trained_for": {"modalities": ["ct"]}})
+    return seeds
+
+
+def damaged(content: bytes, chance: random.Random) -> bytes:
+    """A few of the many ways in which a file can be wrong."""
+    is_packed = content[:2] == b"\x1f\x8b" and chance.random() < 0.7
+    if is_packed:
+        content = gzip.decompress(content)
+    for _ in range(chance.choice((1, 1, 2, 4))):
+        content = chance.choice(_WAYS)(bytearray(content), chance)
+    return gzip.compress(content, 1) if is_packed else content
+
+
+def _near_the_start(content: bytearray, chance: random.Random) -> int:
+    return min(int(chance.paretovariate(0.4)) * 3, len(content) - 1) if chance.random() < 0.5 else _in_header(
+        content, chance
+    )  # fmt: skip
+
+
+def _in_header(content: bytearray, chance: random.Random) -> int:
+    return chance.randrange(max(1, min(len(content), 400)))
+
+
+def _flip(content: bytearray, chance: random.Random) -> bytes:
+    for _ in range(chance.choice((1, 3, 16))):
+        if content:
+            content[_near_the_start(content, chance)] ^= 1 << chance.randrange(8)
+    return bytes(content)
+
+
+def _cut(content: bytearray, chance: random.Random) -> bytes:
+    return bytes(content[: chance.randrange(len(content) + 1)])
+
+
+def _insert(content: bytearray, chance: random.Random) -> bytes:
+    place = chance.randrange(len(content) + 1)
+    return bytes(content[:place] + chance.randbytes(chance.choice((1, 7, 300))) + content[place:])
+
+
+def _double(content: bytearray, chance: random.Random) -> bytes:
+    start, stop = sorted(chance.randrange(min(len(content), 2000) + 1) for _ in range(2))
+    return bytes(content[:stop] + content[start:stop] + content[stop:])
+
+
+def _renumber(content: bytearray, chance: random.Random) -> bytes:
+    found = list(re.finditer(rb"-?\d+(\.\d+)?", bytes(content[:3000])))
+    if not found:
+        return bytes(content)
+    one = chance.choice(found)
+    return bytes(content[: one.start()] + chance.choice(_NUMBERS) + content[one.end() :])
+
+
+def _refill(content: bytearray, chance: random.Random) -> bytes:
+    field = chance.choice(_FIELDS)
+    place = _in_header(content, chance) // 2 * 2
+    content[place : place + len(field)] = field
+    return bytes(content)
+
+
+def _reword(content: bytearray, chance: random.Random) -> bytes:
+    words = list(re.finditer(rb"[A-Za-z_]{3,}", bytes(content[:3000])))
+    if not words:
+        return bytes(content)
+    one, other = chance.choice(words), chance.choice(words)
+    return bytes(content[: one.start()] + other.group() + content[one.end() :])
+
+
+def _redirect(content: bytearray, chance: random.Random) -> bytes:
+    name = chance.choice((b"/dev/zero", b"LIST", b"../scan.raw", b"%03d.raw 1 4 1", b"pipe", b"LOCAL", b"~/x", b"\xff"))
+    return re.sub(rb"((?:ElementDataFile =|data file:) )[^\n]*", lambda found: found[1] + name, bytes(content))
+
+
+_WAYS: tuple[Callable[[bytearray, random.Random], bytes], ...] = (
+    _flip, _flip, _cut, _insert, _double, _renumber, _renumber, _refill, _refill, _reword, _redirect,
+)  # fmt: skip
+
+
+def write_case(seed: Path, number: int, folder: Path) -> Path:
+    """A damaged copy of a seed, the same one for the same number."""
+    chance = random.Random(number)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(seed if seed.is_dir() else seed.parent, folder)
+    if seed.is_dir():
+        victims, case = sorted(folder.iterdir())[: chance.choice((1, 4))], folder
+    else:
+        case = folder / seed.name
+        victims = [case] if chance.random() < 0.85 else [max(folder.iterdir())]
+        os.mkfifo(folder / "pipe")
+    for victim in victims:
+        victim.write_bytes(damaged(victim.read_bytes(), chance))
+    return case
+
+
+def outcome(case: Path) -> str:
+    """What became of one file: "read", "refused", or what should not have happened."""
+    try:
+        if case.suffix == models.SUFFIX:
+            models.load(case)
+        else:
+            files.read(case)
+    except SuperResolutionError as problem:
+        sentence = str(problem)
+        return "refused" if "\n" not in sentence and len(sentence) < 1000 else f"odd sentence {sentence[:200]!r}"
+    except Exception as problem:  # noqa: BLE001 - this is what is looked for
+        return f"leaked {type(problem).__name__}: {str(problem)[:200]}"
+    return "read"
+
+
+def _work(seeds: list[Path], numbers: range, folder: Path, results: int) -> None:
+    """In the child: one line of JSON for every case."""
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for number in numbers:
+        case = write_case(seeds[number % len(seeds)], number, folder)
+        said = outcome(case)
+        more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
+        if more > MEMORY_MB:
+            said = f"took {more} MB"
+        os.write(results, json.dumps([number, said, more]).encode() + b"\n")
+        if more > MEMORY_MB:
+            break
+    os._exit(0)
+
+
+def _batch(seeds: list[Path], numbers: range, folder: Path) -> list[tuple[int, str, int]]:
+    """Cases read by one child; the last result says so where it crashed or hung."""
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(read_end)
+        _work(seeds, numbers, folder, write_end)
+    os.close(write_end)
+    text, hung = b"", False
+    while True:
+        if not select.select([read_end], [], [], HANG_SECONDS)[0]:
+            hung = True
+            os.kill(child, 9)
+            break
+        if not (part := os.read(read_end, 1 << 16)):
+            break
+        text += part
+    os.close(read_end)
+    _, status = os.waitpid(child, 0)
+    results = [tuple(json.loads(line)) for line in text.splitlines()]
+    if status:
+        next_one = results[-1][0] + 1 if results else numbers.start
+        results.append((next_one, "hung" if hung else f"crashed with signal {status & 127}", 0))
+    return results
+
+
+def run(*, seconds: float, count: int, first: int = 0, keep: Path | None = None) -> dict[str, object]:
+    """Fuzz until the time is over or ``count`` files were read; the figures, with every failure."""
+    began, number, figures, failures, memory = time.monotonic(), first, Counter(), [], 0
+    with tempfile.TemporaryDirectory() as name:
+        seeds, folder = write_seeds(Path(name) / "seeds"), Path(name) / "case"
+        while number < first + count and time.monotonic() - began < seconds:
+            stop = min(number + _CASES_A_CHILD, first + count)
+            results = _batch(seeds, range(number, stop), folder)
+            for case, said, more in results:
+                figures[said if said in ("read", "refused") else "failed"] += 1
+                memory = max(memory, more)
+                if said not in ("read", "refused"):
+                    seed = seeds[case % len(seeds)]
+                    failures.append(f"{case} ({seed.parent.name}/{seed.name}): {said}")
+                    if keep:
+                        write_case(seed, case, keep / str(case))
+            number = results[-1][0] + 1
+    took = round(time.monotonic() - began, 1)
+    return {"seconds": took, **figures, "most_memory_mb": memory, "failures": failures}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--count", type=int, default=10**9)
+    parser.add_argument("--first", type=int, default=0, help="number of the first file; the same number, the same file")
+    parser.add_argument("--keep", type=Path, help="folder for the files that break the rule")
+    chosen = parser.parse_args()
+    found = run(seconds=chosen.seconds, count=chosen.count, first=chosen.first, keep=chosen.keep)
+    sys.stdout.write(json.dumps(found, indent=1) + "\n")
+    sys.exit(bool(found["failures"]))

@@ -1,0 +1,185 @@
+"""Before, after and their difference on one grid, read as values and as the pixels of the slice logics."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+slicer = pytest.importorskip("slicer", reason="the comparison needs slicer-core")
+
+from medical_super_resolution.errors import VolumeError  # noqa: E402
+from MedicalSuperResolutionLib.compare import PANES, CompareViews  # noqa: E402
+from MedicalSuperResolutionLib.comparison import RESAMPLED_LABEL, Comparison, before_on_grid_of  # noqa: E402
+from slicer_host import Screen, ijk_to_ras, load_bundle, node_ids, save_bundle  # noqa: E402
+
+FOUR_UP = 3
+INSIDE = (slice(60, 140), slice(60, 140))  # of a view: there the volume is, whatever its outline
+
+
+@pytest.fixture
+def a_screen(a_slicer):
+    a_slicer.mrmlScene().GetFirstNodeByClass("vtkMRMLLayoutNode").SetViewArrangement(FOUR_UP)
+    return Screen(a_slicer, [pane.tag for pane in PANES])
+
+
+@pytest.fixture
+def a_comparison(a_slicer):
+    comparison = Comparison(CompareViews(a_slicer.applicationLogic()))
+    yield comparison
+    comparison.exit()
+
+
+@pytest.fixture
+def a_pair(a_scene):
+    """A ramp along k in slices of 4 mm, and the same ramp, raised by 10, in slices of 1 mm."""
+    thick = np.broadcast_to(np.arange(12.0)[:, None, None] * 40, (12, 40, 40)).astype(np.float32)
+    fine = np.broadcast_to((np.arange(48.0) - 1.5)[:, None, None] * 10 + 10, (48, 40, 40)).astype(np.float32)
+    matrix = np.diag([1.0, 1.0, 1.0, 1.0])
+    matrix[2, 3] = -1.5  # both have the same outer boundary
+    before = slicer.util.addVolumeFromArray(thick, np.diag([1.0, 1.0, 4.0, 1.0]), "Thick")
+    return before, slicer.util.addVolumeFromArray(fine, matrix, "Fine")
+
+
+def hidden_volumes():
+    return [node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if node.GetHideFromEditors()]
+
+
+def test_before_is_resampled_onto_the_grid_of_after(a_pair):
+    values = before_on_grid_of(*a_pair)
+    assert values.shape == (48, 40, 40)
+    np.testing.assert_allclose(values[12:36, 20, 20], (np.arange(12, 36) - 1.5) * 10, atol=1.5)
+
+
+@pytest.mark.parametrize("factors", [(1, 1, 3), (2, 1, 2.5), (1.5, 2, 1)])
+def test_parallel_grids_are_resampled_as_any_others(a_volume, factors):
+    from medical_super_resolution.volumes.resampling import resampled
+
+    target = a_volume.grid
+    for axis, factor in zip("ijk", factors, strict=True):
+        target = target.refined(axis, factor) if factor != 1 else target
+    nodes = [
+        slicer.util.addVolumeFromArray(np.broadcast_to(array, grid.shape_kji).copy(), grid.ijk_to_ras)
+        for array, grid in ((a_volume.array, a_volume.grid), (np.uint8(0), target))
+    ]
+    np.testing.assert_allclose(before_on_grid_of(*nodes), resampled(a_volume, target), atol=0.05)
+
+
+def test_grids_that_are_turned_against_each_other_are_resampled(a_volume):
+    flipped = a_volume.grid.ijk_to_ras @ np.array([[-1.0, 0, 0, 19], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    before = slicer.util.addVolumeFromArray(a_volume.array, a_volume.grid.ijk_to_ras)
+    after = slicer.util.addVolumeFromArray(a_volume.array, flipped)
+    np.testing.assert_allclose(before_on_grid_of(before, after), a_volume.array[:, :, ::-1], atol=0.05)
+
+
+def test_the_difference_is_after_minus_before(a_comparison, a_pair):
+    a_comparison.enter(*a_pair)
+    difference = hidden_volumes()[1]
+    assert difference.GetName() == "Fine minus Thick (cubic B-spline)"
+    np.testing.assert_allclose(ijk_to_ras(difference), ijk_to_ras(a_pair[1]))
+    np.testing.assert_allclose(slicer.util.arrayFromVolume(difference)[12:36], 10, atol=1.5)
+
+
+def test_the_difference_has_a_symmetric_window_around_white(a_comparison, a_pair, a_screen):
+    a_comparison.enter(*a_pair)
+    display, limit = hidden_volumes()[1].GetDisplayNode(), a_comparison.shown.limit
+    assert (display.GetWindow(), display.GetLevel()) == (2 * limit, 0)
+    assert not display.GetAutoWindowLevel()
+    assert 5 < limit < 60
+
+
+@pytest.mark.parametrize(("raised_by", "redder"), [(0, 0), (60, 1), (-60, -1)])
+def test_higher_is_red_and_lower_is_blue(a_comparison, a_pair, a_screen, raised_by, redder):
+    before, _ = a_pair
+    after = slicer.util.addVolumeFromArray(
+        slicer.util.arrayFromVolume(before) + np.float32(raised_by), ijk_to_ras(before), "After"
+    )
+    a_comparison.enter(before, after)
+    producer = a_screen.logic(2).GetImageDataConnection().GetProducer()
+    producer.Update()
+    red, _, blue, _ = (producer.GetOutputDataObject(0).GetScalarComponentAsDouble(100, 100, 0, one) for one in range(4))
+    assert np.sign(round((red - blue) / 20)) == redder
+
+
+def test_before_and_after_share_the_window_that_before_had(a_comparison, a_pair):
+    before, after = a_pair
+    before.GetDisplayNode().SetAutoWindowLevel(False)
+    before.GetDisplayNode().SetWindowLevel(400, 40)
+    a_comparison.enter(before, after)
+    shown = [node.GetDisplayNode() for node in (before, after, hidden_volumes()[0])]
+    assert {(one.GetWindow(), one.GetLevel()) for one in shown} == {(400, 40)}
+    after.GetDisplayNode().SetWindowLevel(300, 20)
+    assert {(one.GetWindow(), one.GetLevel()) for one in shown} == {(300, 20)}
+
+
+def test_fading_goes_from_after_to_before(a_comparison, a_pair, a_screen):
+    before, after = a_pair
+    slicer.util.arrayFromVolume(after)[:] = 0
+    slicer.util.arrayFromVolumeModified(after)
+    a_comparison.enter(before, after)
+    pictures = []
+    for opacity in (0, 0.5, 1):
+        a_comparison.fade(opacity)
+        pictures.append(a_screen.pixels(1)[INSIDE])
+    np.testing.assert_allclose(pictures[2], a_screen.pixels(0)[INSIDE], atol=1)
+    np.testing.assert_allclose(pictures[1], (pictures[0] + pictures[2]) / 2, atol=1.5)
+    assert np.abs(pictures[2] - pictures[0]).mean() > 20
+
+
+def test_the_title_bar_says_that_before_is_resampled(a_comparison, a_pair, a_screen):
+    a_comparison.enter(*a_pair)
+    assert a_screen.logic(0).GetSliceNode().GetLayoutLabel() == RESAMPLED_LABEL
+    a_comparison.enter(a_pair[0], slicer.util.addVolumeFromArray(np.ones((12, 40, 40)), ijk_to_ras(a_pair[0])))
+    assert a_screen.logic(0).GetSliceNode().GetLayoutLabel() == "Before"
+    assert not a_comparison.shown.resampled
+
+
+def test_a_transform_of_one_volume_counts(a_scene, a_pair):
+    before, after = a_pair
+    expected = before_on_grid_of(before, after)
+    moved = np.eye(4)
+    moved[:3, 3] = (100, -50, 30)
+    transform = a_scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(moved))
+    before.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(np.linalg.inv(moved) @ ijk_to_ras(before)))
+    before.SetAndObserveTransformNodeID(transform.GetID())
+    np.testing.assert_allclose(before_on_grid_of(before, after), expected, atol=1e-2)
+
+
+def test_volumes_that_do_not_overlap_are_refused_and_nothing_changes(a_comparison, a_pair, a_screen, a_scene):
+    matrix = ijk_to_ras(a_pair[1])
+    matrix[0, 3] = 500
+    a_pair[1].SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(matrix))
+    nodes = node_ids(a_scene)
+    with pytest.raises(VolumeError, match="do not overlap"):
+        a_comparison.enter(*a_pair)
+    assert (node_ids(a_scene), a_comparison.is_active) == (nodes, False)
+
+
+def test_leaving_takes_everything_away(a_comparison, a_pair, a_screen, a_scene):
+    a_comparison.enter(*a_pair)
+    a_comparison.exit()
+    nodes = node_ids(a_scene)  # the views that the layout has made stay
+    for _ in range(3):
+        a_comparison.enter(*a_pair)
+        a_comparison.enter(*a_pair)
+        assert len(hidden_volumes()) == 2
+        a_comparison.exit()
+    assert node_ids(a_scene) == nodes
+    assert a_screen.layout.GetViewArrangement() == FOUR_UP
+    assert a_comparison.shown is None
+
+
+def test_what_is_made_for_comparing_is_not_saved(a_comparison, a_pair, a_screen, a_scene, tmp_path):
+    a_comparison.enter(*a_pair)
+    save_bundle(a_scene, tmp_path / "scene.mrb")
+    a_comparison.exit()
+    load_bundle(a_scene, tmp_path / "scene.mrb")
+    assert [node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")] == ["Thick", "Fine"]
+    assert a_scene.GetFirstNodeByName("Medical Super-Resolution difference") is None
+
+
+def test_a_closed_scene_can_be_left(a_comparison, a_pair, a_screen, a_scene):
+    a_comparison.enter(*a_pair)
+    a_scene.Clear(False)
+    a_comparison.exit()
+    assert not a_comparison.is_active

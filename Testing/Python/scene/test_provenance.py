@@ -1,0 +1,66 @@
+"""What was done, as a text beside the result."""
+
+from __future__ import annotations
+
+import pytest
+
+slicer = pytest.importorskip("slicer", reason="the text needs slicer-core")
+
+from MedicalSuperResolutionLib import provenance  # noqa: E402
+from MedicalSuperResolutionLib.scene import write_to_node  # noqa: E402
+from slicer_host import hierarchy_of, load_bundle, node_ids, save_bundle  # noqa: E402
+
+
+def test_what_was_done_is_told_in_sentences(an_enhanced):
+    said = provenance.sentences(an_enhanced.report).splitlines()
+    assert said[0] == "For research. Not for diagnostic use."
+    assert "MedicalSuperResolution 0.1.0 made this volume from a coarser one." in said
+    assert "Before: 20x18x9 voxels of 0.8x0.8x3 mm." in said
+    assert "After: 20x18x27 voxels of 0.8x0.8x1 mm, which is 3 times finer along K." in said
+    assert "The result was corrected to reproduce the measured data." in said
+    assert "Warning: look at it with care; 50 % of it." in said
+    assert said[-1] == "SHA-256 of the model file: 0123abcd"
+
+
+def test_the_text_lies_beside_the_result(an_enhanced, a_volume_node):
+    hierarchy = hierarchy_of(a_volume_node.GetScene())
+    study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")
+    hierarchy.CreateItem(study, a_volume_node)
+    note = provenance.note_of(write_to_node(an_enhanced, a_volume_node))
+    assert note.GetName() == "Chest enhanced - what was done"
+    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(note)) == study
+
+
+def test_the_text_names_no_volume_and_no_file(an_enhanced, a_volume_node):
+    a_volume_node.SetName("Doe^Jane")
+    an_enhanced.report.settings["model"] = "/home/jane/doe.safetensors"
+    text = provenance.note_of(write_to_node(an_enhanced, a_volume_node)).GetText()
+    assert "jane" not in text.lower()
+
+
+def test_the_text_survives_saving_the_scene(an_enhanced, a_volume_node, tmp_path):
+    scene = a_volume_node.GetScene()
+    text = provenance.note_of(write_to_node(an_enhanced, a_volume_node)).GetText()
+    save_bundle(scene, tmp_path / "scene.mrb")
+    scene.Clear(False)
+    load_bundle(scene, tmp_path / "scene.mrb")
+    assert provenance.note_of(scene.GetFirstNodeByName("Chest enhanced")).GetText() == text
+
+
+def test_removing_the_text_removes_nothing_else(an_enhanced, a_volume_node):
+    scene = a_volume_node.GetScene()
+    result = write_to_node(an_enhanced, a_volume_node)
+    nodes, note = node_ids(scene), provenance.note_of(result)
+    identifier = note.GetID()
+    hierarchy_of(scene).RemoveItem(hierarchy_of(scene).GetItemByDataNode(note))
+    assert node_ids(scene) == nodes - {identifier}
+    assert provenance.note_of(result) is None
+
+
+def test_a_second_run_renews_the_text(an_enhanced, a_volume_node):
+    scene = a_volume_node.GetScene()
+    output = write_to_node(an_enhanced, a_volume_node)
+    provenance.note_of(output).SetText("old")
+    write_to_node(an_enhanced, a_volume_node, output)
+    assert provenance.note_of(output).GetText() == provenance.sentences(an_enhanced.report)
+    assert scene.GetNumberOfNodesByClass("vtkMRMLTextNode") == 1
