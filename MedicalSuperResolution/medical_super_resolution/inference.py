@@ -96,7 +96,7 @@ def enhance(
         device=str(bench.device),
         seconds=round(time.monotonic() - started, 2),
         stages={name: round(seconds, 3) for name, seconds in bench.stages.items()},
-        settings=asdict(settings),
+        settings=asdict(replace(settings, model=model.name)),  # a path may name a patient
         warnings=tuple(_warnings(model, planned, profiles, modality)),
         software=f"MedicalSuperResolution {__version__}",
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,8 @@ def _built(name: str, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]
     config_class, generator_class = GENERATORS[name]
     counting = register_module_parameter_registration_hook(count)
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch says of layers without weights; they are refused below
             outline = generator_class(config_class(**config))
     finally:
         counting.remove()

@@ -85,10 +85,8 @@ def damaged(content: bytes, chance: random.Random) -> bytes:
     return gzip.compress(content, 1) if is_packed else content
 
 
-def _near_the_start(content: bytearray, chance: random.Random) -> int:
-    return min(int(chance.paretovariate(0.4)) * 3, len(content) - 1) if chance.random() < 0.5 else _in_header(
-        content, chance
-    )  # fmt: skip
+def _anywhere(content: bytearray, chance: random.Random) -> int:
+    return chance.randrange(len(content)) if chance.random() < 0.3 else _in_header(content, chance)
 
 
 def _in_header(content: bytearray, chance: random.Random) -> int:
@@ -98,7 +96,7 @@ def _in_header(content: bytearray, chance: random.Random) -> int:
 def _flip(content: bytearray, chance: random.Random) -> bytes:
     for _ in range(chance.choice((1, 3, 16))):
         if content:
-            content[_near_the_start(content, chance)] ^= 1 << chance.randrange(8)
+            content[_anywhere(content, chance)] ^= 1 << chance.randrange(8)
     return bytes(content)
 
 
@@ -189,8 +187,7 @@ def _work(seeds: list[Path], numbers: range, folder: Path, results: int) -> None
         case = write_case(seeds[number % len(seeds)], number, folder)
         said = outcome(case)
         more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
-        if more > MEMORY_MB:
-            said = f"took {more} MB"
+        said = f"took {more} MB" if more > MEMORY_MB else said
         os.write(results, json.dumps([number, said, more]).encode() + b"\n")
         if more > MEMORY_MB:
             break
@@ -229,8 +226,7 @@ def run(*, seconds: float, count: int, first: int = 0, keep: Path | None = None)
     with tempfile.TemporaryDirectory() as name:
         seeds, folder = write_seeds(Path(name) / "seeds"), Path(name) / "case"
         while number < first + count and time.monotonic() - began < seconds:
-            stop = min(number + _CASES_A_CHILD, first + count)
-            results = _batch(seeds, range(number, stop), folder)
+            results = _batch(seeds, range(number, min(number + _CASES_A_CHILD, first + count)), folder)
             for case, said, more in results:
                 figures[said if said in ("read", "refused") else "failed"] += 1
                 memory = max(memory, more)
@@ -240,8 +236,7 @@ def run(*, seconds: float, count: int, first: int = 0, keep: Path | None = None)
                     if keep:
                         write_case(seed, case, keep / str(case))
             number = results[-1][0] + 1
-    took = round(time.monotonic() - began, 1)
-    return {"seconds": took, **figures, "most_memory_mb": memory, "failures": failures}
+    return {"seconds": round(time.monotonic() - began, 1), **figures, "most_memory_mb": memory, "failures": failures}
 
 
 if __name__ == "__main__":
@@ -250,7 +245,6 @@ if __name__ == "__main__":
     parser.add_argument("--count", type=int, default=10**9)
     parser.add_argument("--first", type=int, default=0, help="number of the first file; the same number, the same file")
     parser.add_argument("--keep", type=Path, help="folder for the files that break the rule")
-    chosen = parser.parse_args()
-    found = run(seconds=chosen.seconds, count=chosen.count, first=chosen.first, keep=chosen.keep)
+    found = run(**vars(parser.parse_args()))
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
     sys.exit(bool(found["failures"]))

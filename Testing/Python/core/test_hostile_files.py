@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file, save_file
 
 import fuzz_readers
 from dicom_files import write_series
+from limited_reading import posix_only, refusal, refused_within_limits
 from medical_super_resolution import models
-from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.volumes import files
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
 
-PACKAGE_ROOT = Path(files.__file__).parents[2]
 META = """ObjectType = Image
 NDims = 3
 DimSize = 5 6 4
@@ -41,46 +36,6 @@ endian: little
 encoding: raw
 space origin: (0,0,0)
 """
-posix_only = pytest.mark.skipif(os.name != "posix", reason="pipes, devices and limits of Unix")
-# In a process of its own, which may be killed, with a limit to its memory and to its time.
-LIMITED = """
-import resource, signal, sys
-from pathlib import Path
-from medical_super_resolution.errors import SuperResolutionError
-path = Path(sys.argv[1])
-if path.suffix == ".safetensors":
-    from medical_super_resolution.models import load
-else:
-    from medical_super_resolution.volumes.files import read as load
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-signal.alarm(60)
-try:
-    load(path)
-    print("read")
-except SuperResolutionError as problem:
-    print(problem)
-grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-sys.exit(f"took {grown} kB" if grown > 150_000 else 0)
-"""
-
-
-def refused_within_limits(path: Path) -> str:
-    """The sentence, from a process that neither hung nor took memory."""
-    environment = os.environ | {"PYTHONPATH": str(PACKAGE_ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(path)], env=environment, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("\n") == 1
-    assert done.stdout != "read\n"
-    return done.stdout
-
-
-def refusal(path: Path) -> str:
-    with pytest.raises(SuperResolutionError) as caught:
-        models.load(path) if path.suffix == models.SUFFIX else files.read(path)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def header_of(folder: Path, suffix: str, name: str) -> Path:
@@ -197,77 +152,6 @@ def test_a_dicom_element_that_claims_gigabytes_takes_no_memory(tmp_path: Path):
 def test_dicom_places_that_are_no_places_are_refused(tmp_path: Path, tag: str, value: tuple[str, ...]):
     write_series(tmp_path / "series", np.zeros((3, 4, 5), np.int16), **{tag: value})
     assert "damaged position, orientation or pixel spacing" in refusal(tmp_path / "series")
-
-
-def redescribed(path: Path, **header: object) -> Path:
-    described = models.read_header(path) | header
-    save_file(load_file(path), path, {"medical_super_resolution": json.dumps(described)})
-    return path
-
-
-TINY = {"channels": 8, "blocks": 1, "pairs": 1, "gate_channels": 4, "kernel_hidden": 8}
-
-
-@posix_only
-@pytest.mark.parametrize("change", [
-    {"channels": 10**9}, {"channels": 50_000}, {"blocks": 10**9}, {"blocks": 60_000}, {"pairs": 10**12},
-    {"blocks": 60_000, "pairs": 60_000}, {"kernel_hidden": 10**30},
-])  # fmt: skip
-def test_a_model_that_describes_a_giant_takes_no_memory(a_model_file: Path, change: dict[str, int]):
-    assert "does not fit its own description" in refused_within_limits(redescribed(a_model_file, config=TINY | change))
-
-
-@pytest.mark.parametrize("change", [
-    {"channels": 8.0}, {"channels": None}, {"channels": [8]}, {"channels": {"a": 8}}, {"channels": float("nan")},
-    {"channels": 0}, {"gate_channels": "4"}, {"unknown": 1}, {"blocks": -1},
-])  # fmt: skip
-def test_a_configuration_of_the_wrong_kind_is_refused(a_model_file: Path, change: dict[str, object]):
-    assert "does not fit its own description" in refusal(redescribed(a_model_file, config=TINY | change))
-
-
-@pytest.mark.parametrize(("generator", "config"), [
-    ("srcnn", {"factor": 7}), ("srcnn", {"kernels": [1]}), ("tgan", {"heads": 0}), ("tgan", {"heads": 7}),
-    ("hybrid-attention", {"squeeze": 0}), ("hybrid-attention", {"kernel": -3}), ("tgan", {"patch": 0}),
-])  # fmt: skip
-def test_configurations_that_no_network_has_are_refused(a_model_file: Path, generator: str, config: dict):
-    assert "does not fit its own description" in refusal(redescribed(a_model_file, generator=generator, config=config))
-
-
-@pytest.mark.parametrize("card", [
-    {"trained_for": "ct"}, {"trained_for": {"modalities": 7}}, {"trained_for": {"modalities": [[]]}},
-    {"trained_for": {"thickness": ["a", "b"]}}, {"trained_for": {"thickness": 1}},
-])  # fmt: skip
-def test_a_card_that_could_not_be_asked_is_refused(a_model_file: Path, card: dict[str, object]):
-    assert "lacks part of its description" in refusal(redescribed(a_model_file, card=card))
-
-
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"card":' * 100_000, "1" * 100_000, '{"format_version": "\\n"}'])
-def test_a_description_made_to_exhaust_its_reader_is_refused(a_model_file: Path, text: str):
-    save_file(load_file(a_model_file), a_model_file, {"medical_super_resolution": text})
-    refusal(a_model_file)
-
-
-def test_a_card_of_values_within_values_is_refused(a_model_file: Path):
-    card: dict[str, object] = {}
-    for _ in range(300):
-        card = {"more": card}
-    assert "lacks part of its description" in refusal(redescribed(a_model_file, card=card))
-
-
-@posix_only
-@pytest.mark.parametrize("length", [2**63, 2**64 - 1, 10**9, 0])
-def test_a_safetensors_header_of_absurd_length_is_refused(a_model_file: Path, length: int):
-    a_model_file.write_bytes(length.to_bytes(8, "little") + a_model_file.read_bytes()[8:])
-    assert "damaged" in refused_within_limits(a_model_file)
-
-
-@pytest.mark.parametrize("metadata", [7, [1], {"medical_super_resolution": 7}, {"medical_super_resolution": None}, "x"])
-def test_metadata_that_is_no_text_is_refused(a_model_file: Path, metadata: object):
-    content = a_model_file.read_bytes()
-    length = int.from_bytes(content[:8], "little")
-    header = json.dumps(json.loads(content[8 : 8 + length]) | {"__metadata__": metadata}).encode()
-    a_model_file.write_bytes(len(header).to_bytes(8, "little") + header + content[8 + length :])
-    refusal(a_model_file)
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

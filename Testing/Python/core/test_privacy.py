@@ -72,3 +72,15 @@ def test_the_patient_of_a_dicom_series_is_not_carried_into_a_volume_file(
         assert PATIENT not in out + err + report.read_text()
         assert PATIENT.encode() not in fine.read_bytes()
         assert not [key for key in sitk.ReadImage(str(fine)).GetMetaDataKeys() if "|" in key]  # DICOM attributes
+
+
+def test_a_model_given_by_its_path_leaves_only_its_name_in_the_report(a_volume, a_model_file):
+    from medical_super_resolution import models
+    from medical_super_resolution.inference import enhance
+    from medical_super_resolution.settings import EnhanceSettings
+
+    settings = EnhanceSettings(factor=2, model=str(a_model_file))
+    report = enhance(a_volume, models.load(a_model_file), settings).report
+
+    assert str(a_model_file.parent) not in str(report.as_dict())
+    assert report.settings["model"] == "tiny"

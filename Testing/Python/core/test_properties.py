@@ -26,7 +26,7 @@ from medical_super_resolution.volumes.tiling import tiles
 from medical_super_resolution.volumes.volume import Volume
 
 TYPES = ("int16", "uint16", "uint8", "int32", "float32", "float64")
-FEW = settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 MANY = settings(FEW, max_examples=100)
 counts = st.sampled_from([1, 2, 3, 4, 5, 7, 11, 13])  # of voxels along one axis
 factors = st.one_of(st.sampled_from([2.0, 3.0, 8.0, 1.001]), st.floats(1.0, 8.0, exclude_min=True))
@@ -150,7 +150,8 @@ def test_a_constant_stays_the_same_constant(
     asked = EnhanceSettings(factor=factor, axes=axes)
     if can_be_refined(volume, asked):
         result = enhance(volume, a_model, asked).volume.array
-        np.testing.assert_array_equal(result, np.full(result.shape, held, dtype))
+        rounding = 2e-3 if dtype[0] == "f" else 0  # a millionth of the range of CT, which the network sees in float32
+        np.testing.assert_allclose(result, np.full(result.shape, held, dtype), rtol=0, atol=rounding)
 
 
 @FEW
