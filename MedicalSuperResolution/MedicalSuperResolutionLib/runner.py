@@ -176,7 +176,9 @@ class _Child:
             raise SuperResolutionError(_sentence(status, self.last_lines()))
         try:
             written = json.loads((self._folder / _REPORT).read_text(encoding="utf-8"))
-            report = Report.from_dict({**written, "settings": asdict(self._settings)})
+            report = Report.from_dict(written)
+            settings = replace(self._settings, model=report.model)  # its name: a path may name a patient
+            report = replace(report, settings=asdict(settings))  # JSON has made lists of what were tuples
             volume = _files().read(self._folder / _OUTPUT)
         except (OSError, ValueError, TypeError, SuperResolutionError) as problem:
             raise SuperResolutionError(

@@ -94,7 +94,7 @@ def enhance(
         slice_profile=profiles[planned.source.through_plane_axis].shape,
         residual_rms=_residual(volume.array, array, planned, profiles),
         device=str(bench.device),
-        seconds=round(time.monotonic() - started, 2),
+        seconds=round(time.monotonic() - started, 4),
         stages={name: round(seconds, 3) for name, seconds in bench.stages.items()},
         settings=asdict(replace(settings, model=model.name)),  # a path may name a patient
         warnings=tuple(_warnings(model, planned, profiles, modality)),

@@ -150,7 +150,7 @@ def test_the_report_says_what_was_done(a_volume: Volume, a_model: Model):
     assert report["size_after_ijk"] == [20, 36, 18]
     assert report["spacing_before_ijk_mm"] == pytest.approx([0.8, 0.8, 3.0])
     assert report["spacing_after_ijk_mm"] == pytest.approx([0.8, 0.4, 1.5])
-    assert report["settings"] == dataclasses.asdict(EnhanceSettings(factor=2, axes="jk"))
+    assert report["settings"] == dataclasses.asdict(EnhanceSettings(factor=2, axes="jk", model="tiny"))
     assert report["slice_thickness_mm"] == pytest.approx(3.0)
     assert report["seconds"] >= 0
     assert report["warnings"] == []

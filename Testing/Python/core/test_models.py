@@ -165,8 +165,8 @@ def test_a_folder_is_no_model(tmp_path: Path):
 
 
 def test_an_unknown_name_is_refused_with_those_that_are_installed():
-    with pytest.raises(ModelError, match="no model 'genral'; installed: .*general.*path of a model file"):
-        models.find("genral")
+    with pytest.raises(ModelError, match="no model 'generul'; installed: .*general.*path of a model file"):
+        models.find("generul")
 
 
 def test_a_model_is_found_by_its_name_or_its_path(a_model_file: Path):
