@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from .errors import Cancelled, SuperResolutionError
 from .leftovers import work_folder
-from .process_memory import peak_mb, return_freed_blocks
+from .process_memory import peak_mb
 from .settings import DEVICES, PROFILES, EnhanceSettings
 from .terminal import progress_of_kind
 
@@ -138,7 +138,6 @@ def _settings(chosen: argparse.Namespace) -> EnhanceSettings:
 def _enhance(chosen: argparse.Namespace) -> None:
     if chosen.end_with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()
-    return_freed_blocks()
     settings = _settings(chosen)
 
     from .volumes import destinations, files

@@ -13,7 +13,7 @@ from .volumes.grid import AXES_IJK, Grid
 
 _SAME = 1e-3  # a spacing this close (relative) to the wanted one is left alone
 _PROGRAM_BYTES = 4e8  # the program with PyTorch, before any volume
-_CORE_SECONDS_A_VOXEL = 6e-6
+_CORE_SECONDS_A_VOXEL = 1.4e-5
 _START_SECONDS = 3.0
 _ROUNDING = 1e-5  # relative error of a spacing that was written with six digits
 

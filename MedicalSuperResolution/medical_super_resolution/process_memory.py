@@ -2,22 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import sys
-from contextlib import suppress
-
-_MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of mallopt(3)
-_LARGE_BLOCK = 1 << 22
-
-
-def return_freed_blocks() -> None:
-    """Ask glibc to give large freed blocks back to the system at once; elsewhere, do nothing.
-
-    A stream of slices frees blocks of ever different sizes. Kept for later, as glibc does, they about double the peak.
-    """
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE_BLOCK)
 
 
 def peak_mb() -> float | None:

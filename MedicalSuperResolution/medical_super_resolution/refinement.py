@@ -22,7 +22,8 @@ from .workbench import Workbench
 
 logger = logging.getLogger(__name__)
 
-_SLICES_A_PUSH = {"cpu": 4, "cuda": 16, "mps": 8}
+_SLICES_A_PUSH = {"cpu": 8, "cuda": 16, "mps": 8}
+_PLENTY = {"cpu": 128, "cuda": 512, "mps": 256}  # side of a tile beyond which nothing gets faster
 _WORKING_COPIES = 8  # tensors of the size of one push that live at the same time inside a block
 _COLUMN_COPIES = 4  # fine columns of a tile that live at the same time: residual, interpolation, projection, output
 _BYTES = 4
@@ -162,7 +163,8 @@ class Refiner:
         slices = self.generator.slices_in_flight + _WORKING_COPIES * _SLICES_A_PUSH[self.bench.device.type]
         bytes_a_column = _BYTES * (slices * config.channels + _COLUMN_COPIES * (fine_count + count))
         side = math.isqrt(int(self.bench.working_bytes() / bytes_a_column)) - 2 * self.generator.reach
-        return max(min(side, self._largest_side or side), _SMALLEST_SIDE)
+        plenty = _PLENTY[self.bench.device.type]
+        return max(min(side, plenty, self._largest_side or side), _SMALLEST_SIDE)
 
 
 def structured_box(lr: Tensor, margin: int) -> tuple[slice, slice, slice] | None:
