@@ -21,11 +21,11 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from .errors import ModelError, SettingsError
 from .learning.generators import GENERATORS, Generator
+from .model_header import HEADER_KEY
 
 FORMAT_VERSION = 1
 SHIPPED_FOLDER = Path(__file__).parent / "weights"
 SUFFIX = ".safetensors"
-_HEADER_KEY = "medical_super_resolution"
 _LARGEST_NUMBER = 1 << 16  # in a configuration
 _CARD_DEPTH = 8  # values within values
 _BLOCK = 1 << 22
@@ -89,7 +89,7 @@ def save(path: Path, generator_name: str, generator: Generator, card: dict[str, 
         "card": card,
     }
     weights = {name: tensor.detach().float().contiguous().cpu() for name, tensor in generator.state_dict().items()}
-    path.write_bytes(to_bytes(weights, metadata={_HEADER_KEY: json.dumps(header)}))
+    path.write_bytes(to_bytes(weights, metadata={HEADER_KEY: json.dumps(header)}))
 
 
 def load(path: Path) -> Model:
@@ -165,7 +165,7 @@ def read_header(path: Path) -> dict[str, Any]:
     try:
         with safe_open(str(path), framework="pt") as opened:
             metadata = opened.metadata() or {}
-        header = json.loads(metadata[_HEADER_KEY])
+        header = json.loads(metadata[HEADER_KEY])
         version, keys = header["format_version"], {"generator", "config", "card"}
     except KeyError as problem:
         raise ModelError(f"{path} is not a model of MedicalSuperResolution") from problem
