@@ -34,6 +34,8 @@ class Recipe:
     gradient_clip : largest norm of the gradient.
     factors, factor_weights : refinement factors that are drawn as they are, with these relative weights;
     any_factor_weight : relative weight of any factor in [1.25, 8].
+    modality_shares : relative share of patches of each modality that the data have, 1 where it is not said.
+    contrast_range : of the exponent of a power law that changes the contrast of a patch, as another scanner would.
     thickness_range : slice thickness over slice distance. box_fraction : share of box profiles, the rest are Gaussian.
     noise_fraction, noise_maximum : share of batches with noise on the slices, and its largest standard deviation
     (fraction of the intensity range). thick_in_plane_fraction : share of batches whose slices are themselves thick
@@ -59,6 +61,8 @@ class Recipe:
     factors: tuple[float, ...] = (2.0, 4.0)
     factor_weights: tuple[float, ...] = (0.3, 0.4)
     any_factor_weight: float = 0.3
+    modality_shares: dict[str, float] = field(default_factory=dict)
+    contrast_range: tuple[float, float] = (1.0, 1.0)
     thickness_range: tuple[float, float] = (0.7, 1.3)
     box_fraction: float = 0.3
     noise_fraction: float = 0.2

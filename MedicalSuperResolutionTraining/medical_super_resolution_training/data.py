@@ -58,7 +58,8 @@ class PatchSampler:
         self.volumes = [np.load(entry.array, mmap_mode="r") for entry in entries]
         self.ranges = [IntensityRange(entry.low, entry.high) for entry in entries]
         modalities = [entry.modality for entry in entries]
-        weights = np.array([1 / modalities.count(modality) for modality in modalities])
+        shares = recipe.modality_shares
+        weights = np.array([shares.get(modality, 1) / modalities.count(modality) for modality in modalities])
         self.weights = weights / weights.sum()
 
     def batch(self, step: int) -> Batch:
@@ -105,7 +106,9 @@ class PatchSampler:
             if best.std() > _FLAT_BELOW:
                 break
             best = max(best, self._candidate(random, shape), key=np.std)
-        return best * np.float32(random.uniform(0.7, 1.4))  # the range of a scanner is not known to a few percent
+        exponent = random.uniform(*self.recipe.contrast_range)
+        changed = np.copysign(np.abs(best) ** exponent, best) if exponent != 1 else best
+        return np.float32(random.uniform(0.7, 1.4)) * changed.astype(np.float32)  # a scanner's range is known roughly
 
     def _candidate(self, random: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
         for _ in range(_DRAWS):
