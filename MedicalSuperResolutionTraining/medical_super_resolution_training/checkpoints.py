@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor, nn
 
-from .trainer import TrainingState
+from medical_super_resolution.errors import SuperResolutionError
+
+from .state import TrainingState
 
 KEPT = 2
+_NUMBERS = ("step", "score_zero")
 
 
 def save_checkpoint(folder: Path, state: TrainingState) -> Path:
     """Write step, weights, averaged weights and optimiser moments; older checkpoints but one are removed."""
-    tensors = {f"generator/{name}": value for name, value in state.generator.state_dict().items()}
-    tensors |= {f"average/{name}": value for name, value in state.average.state_dict().items()}
-    for name, parameter in state.generator.named_parameters():
-        for moment, value in state.optimizer.state.get(parameter, {}).items():
-            tensors[f"optimizer/{name}/{moment}"] = value
+    tensors: dict[str, Tensor] = {}
+    for part, network, optimizer in _parts(state):
+        tensors |= {f"{part}/{name}": value for name, value in network.state_dict().items()}
+        for name, parameter in network.named_parameters() if optimizer else ():
+            for moment, value in optimizer.state.get(parameter, {}).items():
+                tensors[f"{part}-optimizer/{name}/{moment}"] = value
     path = folder / f"checkpoint-{state.step:08d}.safetensors"
-    beside = path.with_suffix(".partial")
-    metadata = {"step": json.dumps(state.step)}
-    save_file({name: value.detach().contiguous().clone() for name, value in tensors.items()}, str(beside), metadata)
-    beside.replace(path)
+    write_tensors(path, tensors, {name: json.dumps(getattr(state, name)) for name in _NUMBERS})
     for old in checkpoints(folder)[KEPT:]:
         old.unlink()
     return path
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file that is either whole or not there, whenever the program is stopped."""
+    beside = path.with_suffix(".partial")
+    save_file({name: value.detach().contiguous().clone() for name, value in tensors.items()}, str(beside), metadata)
+    with beside.open("rb+") as written:
+        os.fsync(written.fileno())
+    beside.replace(path)
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -42,26 +54,54 @@ def restore_newest(folder: Path, state: TrainingState) -> str | None:
     Returns
     -------
     A warning where a damaged newer checkpoint was passed over, else None.
+
+    Raises
+    ------
+    SuperResolutionError : there are checkpoints, and none can be read.
     """
     warning = None
     for path in checkpoints(folder):
         try:
             with safe_open(str(path), framework="pt") as opened:
                 tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-                step = json.loads(opened.metadata()["step"])
-        except (SafetensorError, OSError, KeyError, TypeError) as problem:
-            warning = f"{path.name} is damaged ({problem}); the one before it, if there is one, is used"
+                numbers = {name: json.loads(opened.metadata()[name]) for name in _NUMBERS}
+            _restore(state, tensors)
+        except (SafetensorError, OSError, KeyError, TypeError, RuntimeError) as problem:
+            first = str(problem).strip().splitlines()[0]
+            warning = f"{path.name} is damaged ({first}); the one before it is used"
             continue
-        state.generator.load_state_dict(_below("generator", tensors))
-        state.average.load_state_dict(_below("average", tensors))
-        for name, parameter in state.generator.named_parameters():
-            if parameter.requires_grad:
-                state.optimizer.state[parameter] = _below(f"optimizer/{name}", tensors)
-        state.step = step
+        for name, value in numbers.items():
+            setattr(state, name, value)
         return warning
-    return warning
+    if warning:
+        raise SuperResolutionError(f"no checkpoint in {folder} can be read ({warning}); train in another folder")
+    return None
 
 
-def _below(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _restore(state: TrainingState, tensors: dict[str, Tensor]) -> None:
+    for part, network, optimizer in _parts(state):
+        network.load_state_dict(_below(part, tensors))
+        for name, parameter in network.named_parameters() if optimizer else ():
+            if parameter.requires_grad:
+                moments = _below(f"{part}-optimizer/{name}", tensors)
+                optimizer.state[parameter] = {key: _beside(parameter, value) for key, value in moments.items()}
+
+
+def _parts(state: TrainingState) -> list[tuple[str, nn.Module, torch.optim.Optimizer | None]]:
+    parts: list[tuple[str, nn.Module, torch.optim.Optimizer | None]] = [
+        ("generator", state.generator, state.optimizer),
+        ("average", state.average, None),
+    ]
+    if state.discriminator is not None:
+        parts.append(("discriminator", state.discriminator, state.discriminator_optimizer))
+    return parts
+
+
+def _beside(parameter: nn.Parameter, moment: Tensor) -> Tensor:
+    """A moment where its parameter is; Adam's count of steps, a single number, stays on the CPU."""
+    return moment.to(parameter.device) if moment.dim() else moment
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     start = prefix + "/"
     return {name[len(start) :]: value for name, value in tensors.items() if name.startswith(start)}

@@ -9,19 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medical_super_resolution.acquisition import acquisition_matrix, consistency_matrix
+from medical_super_resolution.acquisition import SliceProfile, acquisition_matrix, consistency_matrix
 from medical_super_resolution.errors import SettingsError
-from medical_super_resolution.learning.blur_gauge import BOX_WIDTH
-from medical_super_resolution.volumes.intensity import IntensityRange
 
 from .config import Recipe
 from .manifest import Entry
+from .pool import DRAWS, FLAT_BELOW, TRIES, Pool, share_of, varied_contrast
 
 FACTOR_RANGE = (1.25, 8.0)
 _SECOND_FACTOR_RANGE = (1.5, 4.0)
-_FLAT_BELOW = 0.02  # standard deviation of a patch that is mostly air
-_TRIES = 4
-_DRAWS = 200  # of a volume and an axis that a patch fits into
 
 
 @dataclass(frozen=True)
@@ -30,7 +26,7 @@ class Batch:
 
     positions : (M,) places of the fine slices in units of the thick ones. factor, thickness : of the acquisition.
     width : full width at half maximum of the slice profile, or for a box of the Gaussian like it, in slice distances.
-    acquisition, consistency : (K, M) and (M, K) matrices A and G.
+    acquisition, consistency : (K, M) and (M, K) matrices A and G. files : where each sample comes from.
     """
 
     lr: Tensor
@@ -41,6 +37,7 @@ class Batch:
     width: float
     acquisition: Tensor
     consistency: Tensor
+    files: tuple[str, ...] = ()
 
     def to(self, device: str) -> Batch:
         """The same batch on a device."""
@@ -55,19 +52,15 @@ class PatchSampler:
 
     def __init__(self, entries: list[Entry], recipe: Recipe) -> None:
         self.recipe = recipe
-        self.volumes = [np.load(entry.array, mmap_mode="r") for entry in entries]
-        self.ranges = [IntensityRange(entry.low, entry.high) for entry in entries]
-        modalities = [entry.modality for entry in entries]
-        shares = recipe.modality_shares
-        weights = np.array([shares.get(modality, 1) / modalities.count(modality) for modality in modalities])
-        self.weights = weights / weights.sum()
+        self.pool = Pool(entries, recipe)
 
-    def batch(self, step: int) -> Batch:
-        """The batch of one step."""
+    def batch(self, step: int, rank: int = 0, world: int = 1) -> Batch:
+        """The batch of one step, or the share of it that one of several processes takes."""
         recipe = self.recipe
         random = np.random.default_rng((recipe.seed, step))
         factor = self._factor(random)
-        thickness = float(random.uniform(*recipe.thickness_range))
+        thinnest, thickest = recipe.thickness_range
+        thickness = float(random.uniform(thinnest, thickest))
         profile = "box" if random.random() < recipe.box_fraction else "gaussian"
         second = 1.0
         if random.random() < recipe.thick_in_plane_fraction:
@@ -78,7 +71,8 @@ class PatchSampler:
             side = max(16, round(side * (recipe.patch_slices / slices) ** 0.5 / 4) * 4)
         fine = round(slices * factor)
         shape = (fine, round(side * second), side)
-        hr = torch.from_numpy(np.stack([self._patch(random, shape) for _ in range(recipe.batch_size)]))
+        patches, files = zip(*(self._patch(random, shape) for _ in range(recipe.batch_size)), strict=True)
+        hr = torch.from_numpy(np.stack(patches))
         if second > 1:
             thick = acquisition_matrix(side, hr.shape[2], second)
             hr = torch.einsum("jm,nkmi->nkji", torch.from_numpy(thick).float(), hr)
@@ -90,8 +84,10 @@ class PatchSampler:
             lr = lr + torch.from_numpy(random.normal(0, deviation, lr.shape).astype(np.float32))
         positions = (torch.arange(fine, dtype=torch.float64) + 0.5) / factor - 0.5
         consistency = torch.from_numpy(consistency_matrix(matrix)).float()
-        width = thickness * (BOX_WIDTH if profile == "box" else 1.0)
-        return Batch(lr[:, None], hr[:, None], positions.float(), factor, thickness, width, acquisition, consistency)
+        width = SliceProfile(profile, thickness).width
+        mine = share_of(recipe.batch_size, rank, world)
+        lr, hr = lr[mine, None], hr[mine, None]
+        return Batch(lr, hr, positions.float(), factor, thickness, width, acquisition, consistency, files[mine])
 
     def _factor(self, random: np.random.Generator) -> float:
         recipe = self.recipe
@@ -99,21 +95,19 @@ class PatchSampler:
         choice = random.choice(len(weights), p=weights / weights.sum())
         return float(recipe.factors[choice] if choice < len(recipe.factors) else random.uniform(*FACTOR_RANGE))
 
-    def _patch(self, random: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
-        """A patch of fine slices, in the network's range, any axis of the volume as the sequence."""
+    def _patch(self, random: np.random.Generator, shape: tuple[int, int, int]) -> tuple[np.ndarray, str]:
+        """A patch of fine slices, in the network's range, any axis of the volume as the sequence; and its file."""
         best = self._candidate(random, shape)
-        for _ in range(_TRIES):
-            if best.std() > _FLAT_BELOW:
+        for _ in range(TRIES):
+            if best[0].std() > FLAT_BELOW:
                 break
-            best = max(best, self._candidate(random, shape), key=np.std)
-        exponent = random.uniform(*self.recipe.contrast_range)
-        changed = np.copysign(np.abs(best) ** exponent, best) if exponent != 1 else best
-        return np.float32(random.uniform(0.7, 1.4)) * changed.astype(np.float32)  # a scanner's range is known roughly
+            best = max(best, self._candidate(random, shape), key=lambda found: np.std(found[0]))
+        return varied_contrast(random, best[0], self.recipe.contrast_range), best[1]
 
-    def _candidate(self, random: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
-        for _ in range(_DRAWS):
-            which = random.choice(len(self.volumes), p=self.weights)
-            volume = self.volumes[which]
+    def _candidate(self, random: np.random.Generator, shape: tuple[int, int, int]) -> tuple[np.ndarray, str]:
+        for _ in range(DRAWS):
+            which = self.pool.draw(random)
+            volume = self.pool.arrays[which]
             sequence = random.choice(3, p=(0.5, 0.25, 0.25))
             others = [axis for axis in range(3) if axis != sequence]
             random.shuffle(others)
@@ -130,8 +124,8 @@ class PatchSampler:
         for axis, size, free in zip(axes, shape, room, strict=True):
             start = int(random.integers(free + 1))
             where[axis] = slice(start, start + size)
-        patch = self.ranges[which].normalised(np.asarray(volume[tuple(where)]).transpose(axes))
+        patch = self.pool.patch(which, tuple(where)).transpose(axes)
         for axis in range(3):
             if random.random() < 0.5:
                 patch = np.flip(patch, axis)
-        return np.ascontiguousarray(patch)
+        return np.ascontiguousarray(patch), self.pool.entries[which].source

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from medical_super_resolution.errors import VolumeError
-from medical_super_resolution.volumes import files
-from medical_super_resolution.volumes.intensity import guess_modality, intensity_range
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One prepared volume: its array file (K, J, I), modality, spacing in mm, intensity range, and licence if known."""
+    """One prepared volume: its array file (K, J, I), modality, spacing in mm, intensity range, and licence if known.
+
+    split : "train", "validation" or "test". patient : whose it is, by the dataset's own label.
+    """
 
     source: str
     array: str
@@ -25,52 +24,50 @@ class Entry:
     low: float
     high: float
     licence: str = ""
+    split: str = "train"
+    patient: str = ""
 
 
-def prepare(folder: Path, manifest: Path) -> list[Entry]:
-    """Turn every NIfTI volume of a folder into an array file beside the manifest, and write the manifest."""
-    sources = sorted(folder.glob("*.nii.gz")) + sorted(folder.glob("*.nii"))
-    if not sources:
-        raise VolumeError(f"there are no NIfTI volumes (*.nii.gz, *.nii) in {folder}")
-    arrays = manifest.with_suffix("")
-    arrays.mkdir(parents=True, exist_ok=True)
-    licences = _licences(folder)
-    entries = []
-    for source in sources:
-        volume = files.read(source)
-        modality = volume.modality or guess_modality(volume.array)
-        measured = intensity_range(volume.array, modality)
-        file = arrays / (source.name + ".npy")
-        np.save(file, volume.array)
-        i, j, k = volume.grid.spacing_ijk_mm
-        entries.append(
-            Entry(
-                source.name,
-                str(file.resolve()),
-                modality,
-                (k, j, i),
-                measured.low,
-                measured.high,
-                licences.get(source.name, ""),
-            )
-        )
-    manifest.write_text(json.dumps([asdict(entry) for entry in entries], indent=1))
-    return entries
-
-
-def _licences(folder: Path) -> dict[str, str]:
-    """Licences by file name, from an INDEX.tsv in the folder or above it, whose columns "file" and "licence" tell."""
-    for index in (folder / "INDEX.tsv", folder.parent / "INDEX.tsv"):
-        if index.is_file():
-            with index.open(newline="", encoding="utf-8") as file:
-                return {Path(row["file"]).name: row["licence"] for row in csv.DictReader(file, delimiter="\t")}
-    return {}
+def of_split(entries: list[Entry], split: str) -> list[Entry]:
+    """Those of one split."""
+    return [entry for entry in entries if entry.split == split]
 
 
 def read_manifest(path: Path) -> list[Entry]:
-    """The entries of a manifest written by `prepare`."""
+    """The entries of a manifest; its arrays may have moved together with it.
+
+    Raises
+    ------
+    VolumeError : the manifest is missing or damaged.
+    """
     if not path.is_file():
         raise VolumeError(f"there is no manifest {path}; make one with: medsr-train prepare FOLDER {path}")
-    return [
-        Entry(**(entry | {"spacing_kji_mm": tuple(entry["spacing_kji_mm"])})) for entry in json.loads(path.read_text())
-    ]
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        tables = content["volumes"] if isinstance(content, dict) else content
+        return [_entry(table, path.parent) for table in tables]
+    except (ValueError, KeyError, TypeError) as problem:
+        raise VolumeError(f"the manifest {path} is damaged; run medsr-train prepare again") from problem
+
+
+def _entry(table: dict[str, Any], folder: Path) -> Entry:
+    k, j, i = table["spacing_kji_mm"]
+    array = str((folder / table["array"]).resolve())
+    return Entry(**(table | {"spacing_kji_mm": (k, j, i), "array": array}))
+
+
+def write_manifest(entries: list[Entry], path: Path, refused: list[dict[str, str]] | None = None) -> None:
+    """Write a manifest. Arrays below its folder are named from there, so that they can be moved with it.
+
+    refused : what was left out, each with "source" and "why".
+    """
+    folder = path.parent.resolve()
+    tables = []
+    for entry in entries:
+        array = Path(entry.array)
+        inside = array.relative_to(folder).as_posix() if array.is_relative_to(folder) else str(array)
+        tables.append(asdict(entry) | {"array": inside})
+    beside = path.with_suffix(".partial")
+    content = json.dumps({"volumes": tables, "refused": refused or []}, indent=1) + "\n"
+    beside.write_text(content, encoding="utf-8")
+    beside.replace(path)

@@ -9,7 +9,8 @@ import pytest
 import SimpleITK as sitk
 
 from medical_super_resolution_training.config import Recipe
-from medical_super_resolution_training.manifest import Entry, prepare
+from medical_super_resolution_training.manifest import Entry
+from medical_super_resolution_training.preparation import prepare
 
 
 def a_phantom(seed: int, offset: float) -> np.ndarray:
@@ -55,3 +56,18 @@ def a_recipe() -> Recipe:
         thick_in_plane_fraction=0.0,
         seed=7,
     )
+
+
+@pytest.fixture
+def a_slice_encoder(tmp_path: Path) -> Path:
+    """A slice encoder of a few seeded weights."""
+    import torch
+
+    from medical_super_resolution.learning.perceptual import SliceEncoder, SliceEncoderConfig
+    from medical_super_resolution.perceptual_weights import save_encoder
+
+    path = tmp_path / "encoder.safetensors"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        save_encoder(path, SliceEncoder(SliceEncoderConfig(widths=(2, 2, 2))), {})
+    return path

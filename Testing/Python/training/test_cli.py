@@ -8,8 +8,8 @@ import pytest
 from medical_super_resolution import models
 from medical_super_resolution_training.checkpoints import restore_newest
 from medical_super_resolution_training.cli import main
-from medical_super_resolution_training.config import read_resolved
-from medical_super_resolution_training.trainer import new_state
+from medical_super_resolution_training.recipes import read_resolved
+from medical_super_resolution_training.state import new_state
 
 RECIPE = """
 steps = 3
@@ -86,10 +86,10 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 def test_a_new_run_does_not_go_into_the_folder_of_another(a_run: Path, tmp_path: Path, recipe: Path, capsys):
     """The other run's later checkpoints would be taken for this run's."""
-    before = {path.name: path.read_bytes() for path in a_run.iterdir()}
+    before = {path: path.read_bytes() for path in a_run.rglob("*") if path.is_file()}
     arguments = ("train", recipe, "--data", tmp_path / "data.json", "--out", a_run, "--set", "steps = 2")
     assert "--resume" in refusal(capsys, *arguments)
-    assert {path.name: path.read_bytes() for path in a_run.iterdir()} == before
+    assert {path: path.read_bytes() for path in a_run.rglob("*") if path.is_file()} == before
 
 
 def test_a_run_without_a_checkpoint_is_not_exported(a_run: Path, tmp_path: Path, capsys):
@@ -102,6 +102,29 @@ def test_a_run_without_a_checkpoint_is_not_exported(a_run: Path, tmp_path: Path,
 def test_a_misspelt_setting_gets_one_sentence(tmp_path: Path, recipe: Path, capsys):
     arguments = ("train", recipe, "--data", tmp_path / "data.json", "--out", tmp_path / "run", "--set", "setps = 5")
     assert "did you mean 'steps'" in refusal(capsys, *arguments)
+
+
+def test_the_recipes_are_listed_and_printed(capsys):
+    assert main(["recipes"]) == 0
+    listed = capsys.readouterr().out
+    assert {line.split()[0] for line in listed.splitlines()} >= {"general", "lstmagan", "srcnn", "hybrid-attention"}
+    assert main(["recipes", "lstmagan"]) == 0
+    assert "eq. 15" in capsys.readouterr().out
+    assert main(["recipes", "lstmagan", "--print-config"]) == 0
+    printed = capsys.readouterr().out
+    assert "gradient_clip = 1.0" in printed
+    assert "perceptual = 0.006" in printed
+
+
+def test_every_setting_is_printed_before_a_training(recipe: Path, capsys):
+    assert main(["train", str(recipe), "--print-config", "--set", "loss.mse=0.5"]) == 0
+    printed = capsys.readouterr().out
+    assert "steps = 3" in printed
+    assert "mse = 0.5" in printed
+
+
+def test_a_training_without_data_gets_one_sentence(recipe: Path, capsys):
+    assert "--data MANIFEST.json" in refusal(capsys, "train", recipe)
 
 
 def test_a_missing_manifest_gets_one_sentence(tmp_path: Path, recipe: Path, capsys):

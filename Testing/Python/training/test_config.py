@@ -1,13 +1,22 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from medical_super_resolution.errors import SettingsError
-from medical_super_resolution_training.config import Recipe, read_recipe, read_resolved, recipe_from, write_resolved
-
-RECIPES = Path(__file__).parents[3] / "MedicalSuperResolutionTraining" / "Resources" / "Recipes"
+from medical_super_resolution_training.config import AdversarialSettings, LossWeights, Recipe
+from medical_super_resolution_training.recipes import (
+    as_toml,
+    find_recipe,
+    network_config,
+    read_recipe,
+    read_resolved,
+    recipe_from,
+    shipped,
+    write_resolved,
+)
 
 
 def test_a_recipe_says_what_differs_from_the_defaults(tmp_path: Path):
@@ -84,6 +93,126 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path):
         read_resolved(tmp_path)
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
-def test_every_shipped_recipe_can_be_read(path: Path):
-    assert read_recipe(path, []).steps > 0
+# Tables inside a recipe
+
+
+def test_a_dotted_override_changes_one_setting_of_a_table(tmp_path: Path):
+    path = tmp_path / "recipe.toml"
+    path.write_text("[loss]\nmse = 1.0\nl1 = 0.0\n[generator_config]\nchannels = 8\nblocks = 2\n")
+    recipe = read_recipe(path, ["loss.gradient=0.5", "generator_config.blocks=1"])
+    assert recipe.loss == LossWeights(l1=0.0, mse=1.0, gradient=0.5)
+    assert recipe.generator_config == {"channels": 8, "blocks": 1}
+
+
+@pytest.mark.parametrize(
+    ("override", "neighbour"),
+    [("loss.gradent=1", "gradient"), ("perceptual.feature='vgg'", "features"), ("adversarial.step=2", "steps")],
+)
+def test_a_misspelt_setting_of_a_table_is_refused_with_its_neighbour(tmp_path: Path, override: str, neighbour: str):
+    (tmp_path / "recipe.toml").write_text("")
+    with pytest.raises(SettingsError, match=f"the table .* did you mean '{neighbour}'"):
+        read_recipe(tmp_path / "recipe.toml", [override])
+
+
+def test_a_misspelt_setting_of_a_network_is_refused_with_its_neighbour():
+    from medical_super_resolution.learning.generators.srcnn import SrcnnConfig
+
+    with pytest.raises(SettingsError, match="no setting 'chanels'; did you mean 'channels'"):
+        network_config(SrcnnConfig, {"chanels": [8, 4]}, "the generator srcnn")
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"loss": 3}, "the setting loss must be a table"),
+        ({"loss": {"l1": "much"}}, "loss.l1 must be of type float"),
+        ({"loss": {"l1": -1.0}}, "loss.l1 must not be below 0"),
+        ({"loss": {"adversarial": 1.0}}, "needs a discriminator"),
+        ({"adversarial": {"kind": "wasserstien"}}, "adversarial.kind must be one of wasserstein"),
+        ({"adversarial": {"betas": [0.9]}}, "adversarial.betas must be two numbers"),
+        ({"betas": [0.9, 1.0]}, "betas must be two numbers"),
+        ({"schedule": "linear"}, "schedule must be one of cosine, halving"),
+        ({"content_fraction": 1.5}, "content_fraction must be from 0 to 1"),
+        ({"steps": True}, "steps must be of type int"),
+    ],
+)
+def test_settings_without_meaning_are_refused(table: dict, said: str):
+    with pytest.raises(SettingsError, match=said):
+        recipe_from(table)
+
+
+def test_stages_follow_the_share_of_the_content_stage():
+    loss, adversarial = LossWeights(adversarial=1e-3), AdversarialSettings(discriminator="patch")
+    recipe = Recipe(steps=200, content_fraction=0.7, loss=loss, adversarial=adversarial)
+    assert (recipe.content_steps, recipe.has_adversarial_stage) == (140, True)
+    assert (Recipe(steps=200, content_fraction=0.7).content_steps, Recipe().has_adversarial_stage) == (200, False)
+
+
+# The shipped recipes
+
+
+def test_a_recipe_is_found_by_its_name_or_its_path(tmp_path: Path):
+    path = tmp_path / "mine.toml"
+    path.write_text("")
+    assert find_recipe(str(path)) == path
+    assert find_recipe("esrgan").name == "esrgan.toml"
+    with pytest.raises(SettingsError, match="there is no recipe 'esrgna'; shipped: .*esrgan"):
+        find_recipe("esrgna")
+
+
+@pytest.mark.parametrize("path", shipped(), ids=lambda path: path.stem)
+def test_what_is_printed_of_a_shipped_recipe_is_the_recipe(path: Path, tmp_path: Path):
+    recipe = read_recipe(path, [])
+    (tmp_path / "printed.toml").write_text(as_toml(recipe))
+    assert read_recipe(tmp_path / "printed.toml", []) == recipe
+
+
+@pytest.mark.parametrize("path", shipped(), ids=lambda path: path.stem)
+def test_every_shipped_recipe_begins_with_what_it_is(path: Path):
+    assert path.read_text(encoding="utf-8").startswith("# ")
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("lstmagan", {"loss.mse": 1.0, "loss.perceptual": 6e-3, "loss.adversarial": 1e-3, "adversarial.penalty": 10.0}),
+        ("lstmagan", {"patch_slices": 16, "generator_config.beta": 0.2}),
+        ("hybrid-attention", {"loss.perceptual": 1.0, "loss.adversarial": 1.0, "loss.gradient_difference": 1.0}),
+        ("hybrid-attention", {"loss.l1": 10.0, "batch_size": 16, "learning_rate": 1e-4, "epsilon": 1e-8}),
+        ("hybrid-attention", {"halve_at": (5000, 10000, 20000, 30000), "betas": (0.9, 0.999)}),
+        ("esrgan", {"loss.l1": 1e-2, "loss.perceptual": 1.0, "loss.adversarial": 5e-3, "batch_size": 16}),
+        ("srgan", {"loss.mse": 1.0, "loss.perceptual": 6e-3, "loss.adversarial": 1e-3, "patch_in_plane": 96}),
+        ("srcnn", {"loss.mse": 1.0, "generator_config.kernels": [9, 5, 5], "generator_config.channels": [64, 32]}),
+        ("disgan", {"loss.l1": 1.0, "loss.perceptual": 1e-2, "loss.adversarial": 5e-3}),
+    ],
+)
+def test_the_numbers_of_the_papers_are_in_the_recipes(name: str, numbers: dict):
+    recipe = read_recipe(find_recipe(name), [])
+    for key, expected in numbers.items():
+        table, _, setting = key.rpartition(".")
+        holder = getattr(recipe, table) if table else recipe
+        assert (holder[setting] if isinstance(holder, dict) else getattr(holder, setting)) == expected
+
+
+def test_the_models_of_the_ablation_differ_in_the_gate_and_the_memory_alone():
+    found = {}
+    for number in range(1, 5):
+        recipe = read_recipe(find_recipe(f"lstmagan-{number}"), [])
+        found[number] = (recipe.generator_config["attention"], recipe.adversarial.discriminator)
+        plain = recipe_from(
+            {**_table(recipe), "generator_config": {**recipe.generator_config, "attention": True}, "adversarial": {}}
+            | {"loss": {"mse": 1.0, "l1": 0.0}}
+        )
+        assert plain == recipe_from(
+            {**_table(read_recipe(find_recipe("lstmagan"), [])), "adversarial": {}, "loss": {"mse": 1.0, "l1": 0.0}}
+        )
+    assert found == {
+        1: (False, "vgg-style"),
+        2: (False, "sequence-lstm"),
+        3: (True, "vgg-style"),
+        4: (True, "sequence-lstm"),
+    }
+
+
+def _table(recipe: Recipe) -> dict:
+    return dataclasses.asdict(recipe)

@@ -1,49 +1,28 @@
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from training_runs import CPU, assert_same_state, plane_recipe, saved, silent, trained
 
-from medical_super_resolution.errors import SuperResolutionError
-from medical_super_resolution_training import trainer
-from medical_super_resolution_training.checkpoints import restore_newest, save_checkpoint
-from medical_super_resolution_training.config import Recipe
+from medical_super_resolution.errors import SettingsError, SuperResolutionError
+from medical_super_resolution_training import parts
+from medical_super_resolution_training.adversarial import train_discriminator
+from medical_super_resolution_training.checkpoints import restore_newest
+from medical_super_resolution_training.config import AdversarialSettings, LossWeights, Recipe
 from medical_super_resolution_training.data import PatchSampler
-from medical_super_resolution_training.manifest import Entry
-from medical_super_resolution_training.trainer import (
-    TrainingState,
-    content_loss,
-    generator_loss,
+from medical_super_resolution_training.distributed import Team
+from medical_super_resolution_training.objectives import answer, content_terms
+from medical_super_resolution_training.state import (
+    discriminator_learning_rate,
     learning_rate,
     new_state,
-    train,
+    set_learning_rates,
     update_average,
 )
-
-
-def trained(recipe: Recipe, entries: list[Entry], run: Path, state: TrainingState | None = None) -> TrainingState:
-    run.mkdir(exist_ok=True)
-    state = state or new_state(recipe, "cpu")
-    train(
-        state,
-        PatchSampler(entries, recipe),
-        recipe,
-        "cpu",
-        run,
-        checkpoint=lambda: save_checkpoint(run, state),
-        report=lambda step, loss: None,
-    )
-    return state
-
-
-def assert_same_weights(one: torch.nn.Module, other: torch.nn.Module) -> None:
-    for name, tensor in other.state_dict().items():
-        np.testing.assert_allclose(one.state_dict()[name], tensor, atol=1e-6, err_msg=name)
-
+from medical_super_resolution_training.trainer import train
 
 # The learning rate
 
@@ -76,17 +55,33 @@ def test_a_run_no_longer_than_its_warm_up_has_a_learning_rate_too(warm_up: int):
     assert all(1e-4 <= learning_rate(recipe, step) <= 1e-2 for step in range(6))
 
 
+def test_the_learning_rate_halves_at_the_given_steps():
+    recipe = Recipe(steps=40, warm_up_steps=0, learning_rate=1e-4, schedule="halving", halve_at=(5, 10, 20, 30))
+    rates = [learning_rate(recipe, step) for step in (0, 4, 5, 9, 10, 20, 30, 39)]
+    np.testing.assert_allclose(rates, np.array([1, 1, 1 / 2, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 16]) * 1e-4)
+
+
+def test_the_adversarial_stage_begins_at_its_own_rate():
+    adversarial = AdversarialSettings(discriminator="patch", learning_rate=1e-3, discriminator_learning_rate=4e-3)
+    recipe = plane_recipe(steps=100, content_fraction=0.5, learning_rate=1e-2, adversarial=adversarial)
+    assert learning_rate(recipe, 49) < 1e-4
+    assert learning_rate(recipe, 50) == pytest.approx(1e-3)
+    assert discriminator_learning_rate(recipe, 50) == pytest.approx(4e-3)
+    assert learning_rate(recipe, 99) < 2e-5
+
+
 # Losses and the average
 
 
-def test_the_loss_is_the_mean_absolute_error():
-    sr, hr = torch.tensor([1.0, 2.0, 4.0]), torch.tensor([1.0, 3.0, 1.0])
-    assert float(content_loss(sr, hr, 0.0)) == pytest.approx(4 / 3)
-
-
-def test_the_loss_can_be_the_mean_squared_error():
-    sr, hr = torch.tensor([1.0, 2.0, 4.0]), torch.tensor([1.0, 3.0, 1.0])
-    assert float(content_loss(sr, hr, 1.0)) == pytest.approx(10 * 10 / 3)
+def test_the_content_of_the_loss_is_the_weighed_sum_of_its_terms(entries, a_recipe: Recipe):
+    recipe = replace(a_recipe, consistent_weight=0.0, loss=LossWeights(l1=2.0, mse=3.0))
+    batch = PatchSampler(entries, recipe).batch(0)
+    made = answer(new_state(recipe, "cpu").generator, batch, recipe)
+    terms = content_terms(made, batch.hr, recipe)
+    difference = (made.shown - batch.hr).detach()
+    assert terms.keys() == {"l1", "mse"}
+    assert float(terms["l1"].detach()) == pytest.approx(2 * float(difference.abs().mean()), rel=1e-5)
+    assert float(terms["mse"].detach()) == pytest.approx(3 * float(difference.square().mean()), rel=1e-5)
 
 
 def test_the_consistent_part_of_the_loss_does_not_punish_what_the_projection_mends(entries, a_recipe: Recipe):
@@ -98,10 +93,13 @@ def test_the_consistent_part_of_the_loss_does_not_punish_what_the_projection_men
             return batch.hr + 0.1 * seen
 
     batch = PatchSampler(entries, replace(a_recipe, noise_fraction=0.0, thickness_range=(0.9, 1.0))).batch(0)
-    raw = float(generator_loss(Wrong(), batch, replace(a_recipe, consistent_weight=0.0)))
-    consistent = float(generator_loss(Wrong(), batch, replace(a_recipe, consistent_weight=1.0)))
-    assert raw > 0.05
-    assert consistent < 1e-5
+
+    def loss(weight: float) -> float:
+        recipe = replace(a_recipe, consistent_weight=weight)
+        return float(content_terms(answer(Wrong(), batch, recipe), batch.hr, recipe)["l1"])
+
+    assert loss(0.0) > 0.05
+    assert loss(1.0) < 1e-5
 
 
 def test_the_average_moves_by_a_part_of_the_way():
@@ -114,94 +112,153 @@ def test_the_average_moves_by_a_part_of_the_way():
 # The loop
 
 
-def test_training_brings_the_loss_down(entries: list[Entry], a_recipe: Recipe, tmp_path: Path):
+def test_training_brings_the_loss_down(entries, a_recipe: Recipe):
     recipe = replace(a_recipe, steps=40, learning_rate=5e-3, batch_size=4)
     sampler = PatchSampler(entries, replace(recipe, seed=1234))
     state = new_state(recipe, "cpu")
 
+    @torch.no_grad()
     def loss() -> float:
-        with torch.no_grad():
-            return float(
-                np.mean([float(generator_loss(state.generator, sampler.batch(step), recipe)) for step in range(6)])
-            )
+        drawn = [sampler.batch(step) for step in range(6)]
+        terms = [content_terms(answer(state.generator, batch, recipe), batch.hr, recipe)["l1"] for batch in drawn]
+        return float(torch.stack(terms).mean())
 
     before = loss()
-    trained(recipe, entries, tmp_path / "run", state)
+    trained(recipe, entries, state=state)
     assert loss() < 0.9 * before
 
 
-def test_the_same_recipe_gives_the_same_weights(entries: list[Entry], a_recipe: Recipe, tmp_path: Path):
-    one = trained(a_recipe, entries, tmp_path / "one")
+@pytest.mark.parametrize("kind", ["wasserstein", "adaptive-wasserstein", "gan", "relativistic"])
+def test_the_discriminator_learns_to_tell_noisy_volumes_from_true_ones(entries, kind: str):
+    adversarial = AdversarialSettings(
+        discriminator="patch",
+        discriminator_config={"channels": 4, "halvings": 1},
+        kind=kind,
+        discriminator_learning_rate=1e-2,
+        steps=2,
+    )
+    recipe = plane_recipe(content_fraction=0.0, warm_up_steps=0, steps=40, adversarial=adversarial)
+    state, sampler = new_state(recipe, "cpu"), parts.sampler(recipe, entries)
+    set_learning_rates(state, recipe)
+    random = torch.Generator().manual_seed(0)
+    accuracies = []
+    for step in range(recipe.steps):
+        batch = sampler.batch(step)
+        made = batch.hr + 0.3 * torch.randn(batch.hr.shape, generator=random)
+        accuracies.append(float(train_discriminator(state, batch, made, recipe, Team())["accuracy"]))
+    assert np.mean(accuracies[:3]) < 0.75
+    assert np.mean(accuracies[-10:]) > 0.9
+
+
+def test_the_content_stage_leaves_the_discriminator_alone(entries):
+    recipe = plane_recipe()
+    fresh = new_state(recipe, "cpu")
+    state = trained(recipe, entries, steps=range(recipe.content_steps))
+    for name, tensor in fresh.discriminator.state_dict().items():
+        np.testing.assert_array_equal(state.discriminator.state_dict()[name], tensor)
+
+
+def test_every_term_of_the_loss_is_reported(entries):
+    recipe = plane_recipe(
+        loss=LossWeights(mse=1.0, gradient=1.0, gradient_difference=1.0, adversarial=0.1, adversarial_features=0.1),
+        adversarial=AdversarialSettings(
+            discriminator="vgg-style", kind="gan", discriminator_config={"channels": 2, "hidden": 4}
+        ),
+    )
+    seen = []
+    trained(recipe, entries, after_step=lambda state, terms: seen.append(set(terms)))
+    content = {"l1", "mse", "gradient", "gradient_difference"}
+    assert seen[0] == content
+    assert seen[-1] == content | {"adversarial", "adversarial_features", "discriminator", "accuracy"}
+
+
+@pytest.mark.parametrize("is_plane", [False, True])
+def test_the_same_recipe_gives_the_same_weights(entries, a_recipe: Recipe, is_plane: bool):
+    recipe = plane_recipe() if is_plane else a_recipe
+    one = trained(recipe, entries)
     torch.rand(5)
-    other = trained(a_recipe, entries, tmp_path / "other")
-    assert_same_weights(one.generator, other.generator)
-    assert_same_weights(one.average, other.average)
+    assert_same_state(one, trained(recipe, entries))
 
 
-@pytest.mark.parametrize("after", [1, 4])
-def test_a_run_that_was_broken_off_resumes_to_the_same_weights(entries, a_recipe: Recipe, tmp_path: Path, after: int):
-    whole = trained(a_recipe, entries, tmp_path / "whole")
-
-    class BrokenOff(Exception):  # noqa: N818
-        pass
-
-    class Sampler(PatchSampler):
-        def batch(self, step: int):
-            if step == after:
-                save_checkpoint(tmp_path / "broken", state)
-                raise BrokenOff
-            return super().batch(step)
-
-    (tmp_path / "broken").mkdir()
-    state = new_state(a_recipe, "cpu")
-    with pytest.raises(BrokenOff):
-        train(
-            state, Sampler(entries, a_recipe), a_recipe, "cpu", tmp_path / "broken",
-            checkpoint=lambda: None, report=lambda step, loss: None,
-        )  # fmt: skip
-    resumed = new_state(replace(a_recipe, seed=a_recipe.seed + 1), "cpu")  # weights that must not matter
-    assert restore_newest(tmp_path / "broken", resumed) is None
+@pytest.mark.parametrize("after", [1, 2, 4])
+@pytest.mark.parametrize("is_plane", [False, True])
+def test_a_run_that_was_broken_off_resumes_to_the_same_weights(entries, a_recipe, tmp_path, after: int, is_plane: bool):
+    """With a discriminator: in the content stage, at its end, and in the adversarial stage."""
+    recipe = plane_recipe() if is_plane else a_recipe
+    whole = trained(recipe, entries)
+    saved(tmp_path, trained(recipe, entries, steps=range(after)))
+    resumed = new_state(replace(recipe, seed=recipe.seed + 1), "cpu")  # weights that must not matter
+    assert restore_newest(tmp_path, resumed) is None
     assert resumed.step == after
-    trained(a_recipe, entries, tmp_path / "broken", resumed)
-    assert resumed.step == whole.step == a_recipe.steps
-    assert_same_weights(resumed.generator, whole.generator)
-    assert_same_weights(resumed.average, whole.average)
+    trained(recipe, entries, state=resumed)
+    assert resumed.step == whole.step == recipe.steps
+    assert resumed.score_zero == whole.score_zero
+    assert_same_state(resumed, whole)
 
 
-def test_a_run_ends_with_a_checkpoint_of_its_last_step(entries: list[Entry], a_recipe: Recipe, tmp_path: Path):
-    trained(a_recipe, entries, tmp_path / "run")
-    assert [path.name for path in (tmp_path / "run").glob("*.safetensors")] == ["checkpoint-00000006.safetensors"]
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_patches(entries, a_recipe: Recipe):
+    sampler = PatchSampler(entries, a_recipe)
 
-
-def test_the_curve_has_a_line_for_every_report(entries, a_recipe: Recipe, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(trainer, "_REPORT_EVERY", 5)
-    trained(replace(a_recipe, steps=11, batch_size=1), entries, tmp_path / "run")
-    rows = list(csv.reader((tmp_path / "run" / "curve.csv").open()))
-    assert [int(row[0]) for row in rows] == [5, 10]
-    assert all(0 < float(row[1]) < 1 for row in rows)
-
-
-def test_a_loss_that_is_not_finite_stops_the_run_before_the_weights_are_spoilt(
-    entries, a_recipe: Recipe, tmp_path: Path
-):
-    class Sampler(PatchSampler):
-        def batch(self, step: int):
-            batch = super().batch(step)
-            return replace(batch, hr=batch.hr * float("nan")) if step == 2 else batch
+    def spoilt():
+        for step in range(a_recipe.steps):
+            batch = sampler.batch(step)
+            yield replace(batch, hr=batch.hr * float("nan")) if step == 2 else batch
 
     state = new_state(a_recipe, "cpu")
-    with pytest.raises(SuperResolutionError, match="the loss is nan at step 2"):
-        train(
-            state, Sampler(entries, a_recipe), a_recipe, "cpu", tmp_path,
-            checkpoint=lambda: None, report=lambda step, loss: None,
-        )  # fmt: skip
+    with pytest.raises(SuperResolutionError, match=r"the loss is nan at step 2, on patches of (ct|mr)_1.nii.gz"):
+        train(state, spoilt(), a_recipe, CPU, silent)
     assert all(bool(parameter.isfinite().all()) for parameter in state.generator.parameters())
 
 
-def test_the_average_of_the_weights_is_not_the_weights(entries: list[Entry], a_recipe: Recipe, tmp_path: Path):
-    state = trained(a_recipe, entries, tmp_path / "run")
+def test_the_average_of_the_weights_is_not_the_weights(entries, a_recipe: Recipe):
+    state = trained(a_recipe, entries)
     differences = [
         float((mean - value).abs().max().detach())
         for mean, value in zip(state.average.parameters(), state.generator.parameters(), strict=True)
     ]
     assert 0 < max(differences) < 0.1
+
+
+# What cannot be trained
+
+
+def test_a_network_that_is_not_there_is_refused_by_name():
+    with pytest.raises(SettingsError, match="no generator 'srcn'"):
+        new_state(Recipe(generator="srcn"), "cpu")
+    adversarial = AdversarialSettings(discriminator="vgg")
+    with pytest.raises(SettingsError, match="no discriminator 'vgg'"):
+        new_state(plane_recipe(adversarial=adversarial), "cpu")
+
+
+def test_features_of_a_discriminator_without_any_are_refused():
+    loss = LossWeights(adversarial=0.1, adversarial_features=0.1)
+    with pytest.raises(SettingsError, match="adversarial_features needs .* sequence-lstm does not"):
+        new_state(plane_recipe(loss=loss), "cpu")
+
+
+def test_a_gauge_is_trained_on_slice_sequences_only():
+    with pytest.raises(SettingsError, match="no blur gauge"):
+        new_state(Recipe(part="gauge", generator="srcnn"), "cpu")
+
+
+def test_the_weights_of_another_network_are_not_taken_over(entries, tmp_path):
+    from medical_super_resolution import models
+
+    recipe = plane_recipe()
+    models.save(tmp_path / "small.safetensors", "srresnet", new_state(recipe, "cpu").average, {})
+    larger = replace(recipe, generator_config={"factor": 2, "channels": 8}, start_from=str(tmp_path / "small.safetensors"))
+    with pytest.raises(SettingsError, match=r"small.safetensors is another network \(srresnet\) or of another size"):
+        new_state(larger, "cpu")
+
+
+def test_training_the_gauge_leaves_the_generator_alone(entries, a_recipe: Recipe):
+    recipe = replace(a_recipe, part="gauge")
+    fresh, state = new_state(recipe, "cpu"), trained(recipe, entries)
+    for name, tensor in fresh.generator.state_dict().items():
+        changed = not torch.equal(state.generator.state_dict()[name], tensor)
+        assert changed == name.startswith("gauge.")
+
+
+def test_the_sampler_fits_the_generator(entries, a_recipe: Recipe):
+    assert type(parts.sampler(a_recipe, entries)).__name__ == "PatchSampler"
+    assert type(parts.sampler(plane_recipe(), entries)).__name__ == "PlaneSampler"

@@ -1,0 +1,63 @@
+"""Commands of medsr-train while the user works on."""
+
+from collections.abc import Callable, Sequence
+
+import qt
+
+from medical_super_resolution.errors import Cancelled
+from MedicalSuperResolutionTrainingLib.training_process import TrainingProcess
+
+_INTERVAL_MS = 500
+
+
+class BackgroundCommands:
+    """Commands in child processes, looked after by a timer. log : the last lines that they have printed."""
+
+    def __init__(
+        self,
+        commands: Sequence[Sequence[str]],
+        *,
+        on_look: Callable[[], None],
+        on_end: Callable[[Exception | None], None],
+        process: TrainingProcess,
+    ) -> None:
+        """Start them. ``on_look`` is called twice a second, ``on_end`` once: with what went wrong, if anything did.
+
+        Raises
+        ------
+        SuperResolutionError : they cannot be started; then ``on_end`` is not called.
+        """
+        self._on_look, self._on_end, self._process = on_look, on_end, process
+        self.is_running = True  # until ``on_end`` is called
+        process.start(commands)
+        qt.QTimer.singleShot(_INTERVAL_MS, self._look)
+
+    @property
+    def log(self) -> tuple[str, ...]:
+        return self._process.log
+
+    def stop(self) -> None:
+        """End the child process now."""
+        if self.is_running:
+            self.abandon()
+            self._on_end(Cancelled())
+
+    def abandon(self) -> None:
+        """End the child process now, and let nobody hear of it: for when the panel itself goes away."""
+        self.is_running = False
+        self._process.stop()
+
+    def _look(self) -> None:
+        if not self.is_running:
+            return
+        failure = None
+        try:
+            is_over = self._process.poll()
+            self._on_look()
+            if not is_over:
+                qt.QTimer.singleShot(_INTERVAL_MS, self._look)
+                return
+        except Exception as problem:  # a timer has nobody to raise to: the caller hears of it, whatever it is
+            failure = problem
+        self.abandon()
+        self._on_end(failure)

@@ -1,0 +1,104 @@
+"""What the choices of the panel come to: commands of medsr-train, and what stands in their way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from slicer.i18n import tr as _
+
+from medical_super_resolution.errors import SettingsError
+from medical_super_resolution_training.config import Recipe
+from medical_super_resolution_training.recipes import find_recipe, read_recipe, shipped
+
+PREPARED = "data.json"  # in the folder of a run: the manifest of the volumes that were prepared for it
+CHECKPOINTS, BEST = "checkpoint-*.safetensors", "best.safetensors"  # as the trainer, which needs torch, names them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """One training, as the user wants it.
+
+    recipe : a shipped name, or a file. data : a manifest, or a folder of volumes that is prepared first.
+    layout : how that folder is laid out, None for a manifest. run : the folder of the run.
+    steps : None takes the recipe's.
+    """
+
+    recipe: str
+    data: Path
+    layout: str | None
+    run: Path
+    steps: int | None = None
+    device: str = "auto"
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that come with the module."""
+    return [path.stem for path in shipped()]
+
+
+def holds_a_run(folder: Path) -> bool:
+    """Whether a training was begun in this folder, which can go on."""
+    return any(folder.glob(CHECKPOINTS))
+
+
+def checked(choices: Choices) -> Recipe:
+    """The recipe as it will run.
+
+    Raises
+    ------
+    SettingsError : the training cannot be started; the message says why.
+    """
+    if not choices.recipe:
+        raise SettingsError(_("choose a recipe first"))
+    if choices.data == Path():
+        raise SettingsError(_("choose the data first: a manifest, or a folder of volumes"))
+    if choices.layout is None and not choices.data.is_file():
+        raise SettingsError(_("there is no manifest {path}").format(path=choices.data))
+    if choices.layout is not None and not choices.data.is_dir():
+        raise SettingsError(_("there is no folder {path}").format(path=choices.data))
+    if choices.run == Path():
+        raise SettingsError(_("choose a folder for the run first"))
+    if choices.run.exists() and not choices.run.is_dir():
+        raise SettingsError(_("{path} is a file; choose a folder for the run").format(path=choices.run))
+    return read_recipe(find_recipe(choices.recipe), _overrides(choices))
+
+
+def describe(choices: Choices) -> str:
+    """One line: what Start would do.
+
+    Raises
+    ------
+    SettingsError : see `checked`.
+    """
+    steps, folder = checked(choices).steps, choices.run
+    if holds_a_run(folder):
+        text = _("{recipe}: goes on with the run in {folder}, up to step {steps:,}")
+    else:
+        text = _("{recipe}: {steps:,} steps, into {folder}")
+    return text.format(recipe=Path(choices.recipe).stem, steps=steps, folder=folder)
+
+
+def training(choices: Choices) -> list[list[str]]:
+    """The commands, one after the other, as arguments of medsr-train. Paths are absolute: it works elsewhere."""
+    recipe, data, run = (str(path.absolute()) for path in (find_recipe(choices.recipe), choices.data, choices.run))
+    goes_on, before = holds_a_run(choices.run), []
+    if choices.layout is not None:
+        prepared = str(choices.run.absolute() / PREPARED)
+        if not (goes_on and Path(prepared).is_file()):
+            before = [["prepare", data, prepared, "--layout", choices.layout]]
+        data = prepared
+    train = ["train", recipe, "--data", data, "--out", run, "--device", choices.device]
+    for override in _overrides(choices):
+        train += ["--set", override]
+    return [*before, [*train, "--resume"] if goes_on else train]
+
+
+def export(run: Path, model_file: Path, *, best: bool) -> list[list[str]]:
+    """The command that writes the model file of a run: of the weights that validated ``best``, if it did validate."""
+    written = ["export", str(run.absolute()), "-o", str(model_file.absolute())]
+    return [[*written, "--best"] if best and (run / BEST).is_file() else written]
+
+
+def _overrides(choices: Choices) -> list[str]:
+    return [] if choices.steps is None else [f"steps = {choices.steps}"]

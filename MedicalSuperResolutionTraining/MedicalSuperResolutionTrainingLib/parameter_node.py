@@ -1,0 +1,74 @@
+"""Everything a user can choose in the training panel, stored in the scene."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+from slicer.i18n import tr as _
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+
+from MedicalSuperResolutionLib.parameter_node import Device
+from MedicalSuperResolutionTrainingLib.commands import Choices
+from MedicalSuperResolutionTrainingLib.curve import LOSS
+
+
+class DataKind(Enum):
+    """What the data are: a manifest, or a folder in one of the layouts that prepare knows.
+
+    Scenes store the names: never rename one.
+    """
+
+    VOLUMES = "volumes"
+    LUNA16 = "luna16"
+    BRATS2021 = "brats2021"
+    LIDC_IDRI = "lidc-idri"
+    MANIFEST = None
+
+    def label(self) -> str:
+        """The text in the panel (parameterNodeWrapper looks for a method of this name)."""
+        return {
+            DataKind.VOLUMES: _("A folder of volumes"),
+            DataKind.LUNA16: _("LUNA16, as downloaded"),
+            DataKind.BRATS2021: _("BraTS 2021, as downloaded"),
+            DataKind.LIDC_IDRI: _("LIDC-IDRI, as downloaded"),
+            DataKind.MANIFEST: _("A manifest that medsr-train has prepared"),
+        }[self]
+
+
+@parameterNodeWrapper
+class MedicalSuperResolutionTrainingParameterNode:
+    """The choices of the panel. Paths are text, which may be empty.
+
+    recipe : name of a shipped recipe; empty takes recipeFile. dataKind : what the data are; the folder of them is
+    volumes, or the file is manifest. run : the folder of the run. steps : 0 takes the recipe's. device : where to
+    compute. quantity : what the chart shows. model : the file to export to; empty takes one in the run's folder. best :
+    export the weights that validated best, where a run has validated.
+    """
+
+    recipe: str = "general"
+    recipeFile: str = ""
+    dataKind: DataKind = DataKind.VOLUMES
+    volumes: str = ""
+    manifest: str = ""
+    run: str = ""
+    steps: Annotated[int, WithinRange(0, 100_000_000)] = 0
+    device: Device = Device.AUTO
+    quantity: str = LOSS
+    model: str = ""
+    best: bool = True
+
+    def choices(self) -> Choices:
+        """What the choices ask of medsr-train; a path that was not chosen is ``Path()``."""
+        return Choices(
+            recipe=self.recipe or self.recipeFile,
+            data=Path(self.manifest if self.dataKind is DataKind.MANIFEST else self.volumes),
+            layout=self.dataKind.value,
+            run=Path(self.run),
+            steps=self.steps or None,
+            device=self.device.value,
+        )
+
+    def model_file(self) -> Path:
+        """Where to export to. Its name will be the model's, and the run tells models of one recipe apart."""
+        run = Path(self.run)
+        return Path(self.model) if self.model else run / f"{run.name}.safetensors"

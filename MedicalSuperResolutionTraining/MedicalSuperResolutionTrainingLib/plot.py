@@ -1,0 +1,71 @@
+"""The loss curve in the scene: a table, a series of it, and a chart."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import slicer
+from slicer import vtkMRMLPlotChartNode, vtkMRMLPlotSeriesNode, vtkMRMLScene
+
+from MedicalSuperResolutionTrainingLib.curve import STEP, Curve
+
+_MARK = "MedicalSuperResolutionTraining.Curve"
+_BLUE = (0.12, 0.42, 0.70)
+
+
+def draw(scene: vtkMRMLScene, curve: Curve, quantity: str, title: str) -> vtkMRMLPlotChartNode:
+    """Put all columns of a curve into the table, and one of them into the chart, over the steps.
+
+    Nodes of an earlier drawing in this scene are taken again; what the user has deleted is made anew.
+    """
+    chart = _chart(scene)
+    series = chart.GetPlotSeriesNode()
+    table = series.GetTableNode()
+    with slicer.util.NodeModify(table):  # the plot is drawn once
+        slicer.util.updateTableFromArray(table, [np.array(curve[name]) for name in curve], list(curve))
+    with slicer.util.NodeModify(series):
+        series.SetName(quantity)
+        series.SetYColumnName(quantity)
+        _mark_points(series, curve[quantity])
+    with slicer.util.NodeModify(chart):
+        chart.SetTitle(title)
+        chart.SetYAxisTitle(quantity)
+    return chart
+
+
+def show(chart: vtkMRMLPlotChartNode) -> None:
+    """Show a chart in a plot view, in the layout that is most like the present one."""
+    if hasattr(slicer.modules, "plots"):  # Slicer can be built without it, and a training is not to end for that
+        slicer.modules.plots.logic().ShowChartInLayout(chart)
+
+
+def _chart(scene: vtkMRMLScene) -> vtkMRMLPlotChartNode:
+    """The chart with its series and table, those that are there or new ones."""
+    charts = slicer.util.getNodesByClass("vtkMRMLPlotChartNode", scene)
+    chart = next((one for one in charts if one.GetAttribute(_MARK)), None)
+    if chart is None:
+        chart = scene.AddNewNodeByClass("vtkMRMLPlotChartNode", "Training curve chart")
+        chart.SetAttribute(_MARK, "chart")
+        chart.SetXAxisTitle(STEP)
+        chart.SetLegendVisibility(False)
+    series = chart.GetPlotSeriesNode()
+    if series is None:
+        series = scene.AddNewNodeByClass("vtkMRMLPlotSeriesNode")
+        series.SetPlotType(vtkMRMLPlotSeriesNode.PlotTypeScatter)  # the one whose steps need not be equally far apart
+        series.SetXColumnName(STEP)
+        series.SetColor(*_BLUE)
+        series.SetLineStyle(vtkMRMLPlotSeriesNode.LineStyleSolid)
+        chart.RemoveAllPlotSeriesNodeIDs()
+        chart.AddAndObservePlotSeriesNodeID(series.GetID())
+    if series.GetTableNode() is None:
+        table = scene.AddNewNodeByClass("vtkMRMLTableNode", "Training curve")
+        table.SetUseColumnTitleAsColumnHeader(True)
+        series.SetAndObserveTableNodeID(table.GetID())
+    return chart
+
+
+def _mark_points(series: vtkMRMLPlotSeriesNode, values: list[float]) -> None:
+    """Show points where most steps have no value: the line ends at every gap, and alone they would not be seen."""
+    is_sparse = sum(map(math.isfinite, values)) < len(values) / 2
+    series.SetMarkerStyle(series.MarkerStyleCircle if is_sparse else series.MarkerStyleNone)

@@ -1,0 +1,129 @@
+"""Commands of medsr-train in child processes, one after the other: Slicer stays alive, and torch never meets it."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable, Sequence
+
+import medical_super_resolution_training
+from medical_super_resolution import leftovers
+from medical_super_resolution.errors import Cancelled, SuperResolutionError
+from MedicalSuperResolutionLib import child_process
+
+_PAUSE_SECONDS = 0.05
+_LOG_LINES = 200
+_WHO_FAILED = {
+    "who": "the training",
+    "unharmed": "the checkpoints of the run are kept",
+    "advice": "close other programs or lower batch_size in the recipe",
+}
+
+
+class TrainingProcess:
+    """Waited for (`run`), or looked after by a timer (`start`, then `poll` until it is over).
+
+    log : the last lines of what the commands have printed.
+    """
+
+    def __init__(self, program: Sequence[str] | None = None) -> None:
+        """``program`` takes the arguments of medsr-train; None stands for the training package in this Python."""
+        self._program = program
+        self._waiting: list[Sequence[str]] = []
+        self._child: _Child | None = None
+        self._earlier: list[str] = []
+        self.log: tuple[str, ...] = ()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether commands were started and have not been seen to their end."""
+        return self._child is not None
+
+    def run(self, commands: Sequence[Sequence[str]], meanwhile: Callable[[], object]) -> None:
+        """Run commands and wait for their end. ``meanwhile`` is called many times a second; what it raises ends them.
+
+        Raises
+        ------
+        SuperResolutionError : one has failed, and why.
+        """
+        self.start(commands)
+        try:
+            while not self.poll():
+                meanwhile()
+                time.sleep(_PAUSE_SECONDS)
+        finally:
+            self.stop()
+
+    def start(self, commands: Sequence[Sequence[str]]) -> None:
+        """Start the first command and return at once; the others follow as `poll` finds the one before ended well.
+
+        Raises
+        ------
+        SuperResolutionError : commands are under way, or the child cannot be started.
+        """
+        if self._child is not None:
+            raise SuperResolutionError("a training is running already; wait for it, or stop it first")
+        child_process.remove_leftovers()
+        self._waiting, self._earlier, self.log = list(commands), [], ()
+        self._next()
+
+    def poll(self) -> bool:
+        """Whether all commands have ended well.
+
+        Raises
+        ------
+        SuperResolutionError : one has failed, and why. Cancelled : the training was stopped, or none was started.
+        """
+        if self._child is None:
+            raise Cancelled
+        status = self._child.status()  # asked before reading, so that its last words are heard
+        lines = self._child.lines()
+        self.log = tuple([*self._earlier, *lines][-_LOG_LINES:])
+        if status is None:
+            return False
+        told = self._child.told()
+        self._end_child()
+        if status != 0:
+            raise SuperResolutionError(child_process.why(status, told, **_WHO_FAILED))
+        self._earlier += lines
+        if self._waiting:
+            self._next()
+        return not self.is_running
+
+    def stop(self) -> None:
+        """End the command that runs, if one does, within a second or two. Those after it are forgotten."""
+        self._waiting = []
+        self._end_child()
+
+    def _next(self) -> None:
+        program = self._program or [child_process.python(), "-m", medical_super_resolution_training.__name__]
+        self._child = _Child([*program, "--end-with-parent", *self._waiting.pop(0)])
+
+    def _end_child(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            child.end()
+
+
+class _Child:
+    """One child process and its folder."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._folder = child_process.private_folder()
+        try:
+            self._process = child_process.started(arguments, self._folder, medical_super_resolution_training)
+        except BaseException:
+            leftovers.remove(self._folder)
+            raise
+        self.end = weakref.finalize(self, child_process.end, self._process, self._folder)  # at the end of Python too
+
+    def status(self) -> int | None:
+        return self._process.poll()
+
+    def lines(self) -> list[str]:
+        """What it has printed, a progress bar as it stands now."""
+        text = child_process.said(self._folder) + child_process.told(self._folder)
+        return [line.rsplit("\r", 1)[-1] for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
+
+    def told(self) -> list[str]:
+        return child_process.told(self._folder).splitlines()

@@ -1,0 +1,59 @@
+"""A run that is being watched: its curves, drawn as they grow, and how long it still takes."""
+
+from pathlib import Path
+
+import slicer
+from slicer.i18n import tr as _
+
+from medical_super_resolution.errors import SettingsError
+from MedicalSuperResolutionLib.feedback import TimeLeft
+from MedicalSuperResolutionTrainingLib import curve, plot
+
+
+class WatchedRun:
+    """The folder of a run, looked at now and then; also of one that was not started here.
+
+    curves : as they were at the last look. steps : how many the run will have.
+    """
+
+    def __init__(self, folder: Path, steps: int) -> None:
+        self.curves: curve.Curve = {}
+        self.steps = steps
+        self._folder = folder
+        self._time_left = TimeLeft()
+        self._is_shown = False
+
+    def look(self, quantity: str) -> None:
+        """Read the curves, and draw one of them where they have grown. The first time, it is brought into view."""
+        curves = curve.read(self._folder)
+        if curves == self.curves:
+            return
+        self.curves = curves
+        if quantity in curves:
+            chart = plot.draw(slicer.mrmlScene, curves, quantity, self._folder.name)
+            if not self._is_shown:
+                plot.show(chart)
+            self._is_shown = True
+
+    def show(self, quantity: str) -> slicer.vtkMRMLPlotChartNode:
+        """Draw one of the curves and bring it into view.
+
+        Raises
+        ------
+        SettingsError : there is none of this name.
+        """
+        self.curves = curve.read(self._folder)
+        if quantity not in self.curves:
+            raise SettingsError(_("there is no curve of {name} in {folder}").format(name=quantity, folder=self._folder))
+        chart = plot.draw(slicer.mrmlScene, self.curves, quantity, self._folder.name)
+        plot.show(chart)
+        return chart
+
+    def latest(self, quantity: str) -> tuple[int, float] | None:
+        """The last step, and the last value of a quantity."""
+        return curve.latest(self.curves, quantity)
+
+    def seconds_left(self) -> float | None:
+        """How long it still takes, or None while it is too early to say."""
+        steps = self.curves.get(curve.STEP)
+        return self._time_left.seconds(int(steps[-1]), self.steps) if steps else None

@@ -1,0 +1,48 @@
+"""Array files that are looked into and let go: a training may draw from more data than the computer has memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from medical_super_resolution.errors import VolumeError
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """An array in a .npy file: where it is, and what its header says.
+
+    It is mapped into memory for each patch anew. A mapping that is kept counts every page it ever touched as memory of
+    this process, and holds a file open: a thousand scans are more than a process may have.
+    """
+
+    path: str
+    shape: tuple[int, int, int]
+    dtype: np.dtype
+    offset: int
+
+    def patch(self, where: tuple[slice, ...]) -> np.ndarray:
+        """A copy of one part of the array."""
+        mapped = np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
+        return np.array(mapped[where])
+
+
+def stored_array(path: str) -> StoredArray:
+    """Look into an array file.
+
+    Raises
+    ------
+    VolumeError : the file is missing, cut short, or not an array of three axes as ``medsr-train prepare`` writes it.
+    """
+    try:
+        mapped = np.load(path, mmap_mode="r")
+    except FileNotFoundError as problem:
+        raise VolumeError(f"there is no array file {path}; run medsr-train prepare again") from problem
+    except (OSError, ValueError, EOFError) as problem:
+        raise VolumeError(f"the array file {path} is damaged; run medsr-train prepare again") from problem
+    if not isinstance(mapped, np.memmap) or mapped.ndim != 3 or not mapped.flags.c_contiguous:
+        raise VolumeError(f"the array file {Path(path).name} holds no volume; run medsr-train prepare again")
+    k, j, i = mapped.shape
+    return StoredArray(path, (k, j, i), mapped.dtype, mapped.offset)

@@ -1,0 +1,66 @@
+"""The curves of a run as CSV: one row a report, the same columns for every recipe, empty where a recipe has no such.
+
+step, loss : the content of the generator's loss, or the gauge's. total : all its terms. Then the terms, weighed;
+discriminator, penalty : what the discriminator minimises. accuracy : its share of right judgements. learning_rate :
+of the generator.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+CURVES = "curve.csv"
+CONTENT = ("l1", "mse", "gradient", "gradient_difference", "gauge")
+TERMS = (*CONTENT, "perceptual", "adversarial", "adversarial_features")
+WATCHED = ("discriminator", "penalty", "accuracy")
+COLUMNS = ("step", "loss", "total", *TERMS, *WATCHED, "learning_rate")
+
+
+class Means:
+    """Means of terms between two reports."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[Tensor]] = {}
+
+    def add(self, terms: dict[str, Tensor]) -> None:
+        """Take in the terms of one step."""
+        for name, value in terms.items():
+            self._values.setdefault(name, []).append(value)
+
+    def taken(self) -> dict[str, float]:
+        """The means with "loss" and "total", and begin anew."""
+        means = {name: float(torch.stack(values).float().mean()) for name, values in self._values.items()}
+        self._values.clear()
+        means["loss"] = sum(means.get(name, 0.0) for name in CONTENT)
+        means["total"] = sum(means.get(name, 0.0) for name in TERMS)
+        return means
+
+
+def append_row(run: Path, step: int, learning_rate: float, means: dict[str, float]) -> None:
+    """Add a row to the curves of a run, and the header to a new file."""
+    path = run / CURVES
+    is_new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        if is_new:
+            writer.writerow(COLUMNS)
+        values = {"step": str(step), "learning_rate": f"{learning_rate:.3g}"}
+        values |= {name: f"{value:.6g}" for name, value in means.items()}
+        writer.writerow([values.get(name, "") for name in COLUMNS])
+
+
+def cut_after(path: Path, step: int) -> None:
+    """Drop the rows of a CSV beyond ``step``: a resumed run writes them again."""
+    if not path.exists():
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = list(csv.reader(file)) or [[]]
+    kept = [row for row in rows if row and row[0].isdigit() and int(row[0]) <= step]
+    beside = path.with_suffix(".partial")
+    with beside.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *kept])
+    beside.replace(path)

@@ -1,0 +1,84 @@
+"""The numbers of one result against its reference, inside the body."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from medical_super_resolution.learning import metrics
+from medical_super_resolution.learning.perceptual import SliceEncoder, perceptual_distance
+from medical_super_resolution.volumes.volume import Volume
+
+from .body import Body
+from .cases import Case, acquired_again
+
+_SLICES_LOOKED_AT = 16  # by the slice encoder, evenly spaced
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A column of the tables: its title, whether higher is better, and how its values are written."""
+
+    title: str
+    higher_is_better: bool
+    written: str
+
+
+MEASURES = {
+    "psnr": Measure("PSNR dB", True, ".2f"),
+    "psnr_luma": Measure("PSNR dB on the Y channel", True, ".2f"),
+    "ssim": Measure("SSIM", True, ".4f"),
+    "mse": Measure("MSE (range 0 to 1)", False, ".2e"),
+    "gradient": Measure("gradient error (units per voxel)", False, ".2f"),
+    "hfen": Measure("HFEN", False, ".3f"),
+    "perceptual": Measure("learned perceptual distance", False, ".4f"),
+    "slices": Measure("slice consistency error (units)", False, ".2f"),
+    "residual": Measure("data-consistency residual (units)", False, ".2f"),
+}
+
+
+def measured(
+    result: np.ndarray, reference: Volume, body: Body, lr: Volume, case: Case, encoder: SliceEncoder | None = None
+) -> dict[str, float]:
+    """Every one of `MEASURES` for one result.
+
+    Parameters
+    ----------
+    result : (K, J, I), on the grid of the reference, in its units.
+    lr : what the result was made from. encoder : without it the perceptual distance is not a number.
+    """
+    made, true = (torch.from_numpy(body.clipped(array)) for array in (result, reference.array))
+    inside = torch.from_numpy(body.inside)
+    return {
+        "psnr": metrics.psnr(made, true, body.peak, inside),
+        "psnr_luma": metrics.psnr_of_luma(made, true, body.peak, inside),
+        "ssim": metrics.ssim(made, true, body.peak, inside),
+        "mse": float(metrics.mean_squared_error(made, true, inside)) / body.peak**2,
+        "gradient": metrics.gradient_error(made, true, inside),
+        "hfen": metrics.hfen(made, true, inside),
+        "perceptual": _perceptual(result, reference.array, body, encoder),
+        "slices": metrics.slice_consistency_error(made, true, inside),
+        "residual": residual(result, body, lr, case),
+    }
+
+
+def residual(result: np.ndarray, body: Body, lr: Volume, case: Case) -> float:
+    """Root mean square of (acquisition of the result) - (what was measured), inside the measured body, in its units."""
+    measured_values = lr.array.astype(np.float64)
+    missed = acquired_again(result.astype(np.float32), case) - measured_values
+    return float(np.sqrt(np.mean(np.square(missed[measured_values > body.above]))))
+
+
+@torch.inference_mode()
+def _perceptual(made: np.ndarray, true: np.ndarray, body: Body, encoder: SliceEncoder | None) -> float:
+    if encoder is None:
+        return math.nan
+    chosen = np.unique(np.linspace(0, len(true) - 1, _SLICES_LOOKED_AT).round().astype(int))
+    distances = []
+    for number in chosen:
+        pair = (torch.from_numpy(body.scaled(array[number]))[None, None, None] for array in (made, true))
+        distances.append(float(perceptual_distance(encoder, *pair)))
+    return float(np.mean(distances))

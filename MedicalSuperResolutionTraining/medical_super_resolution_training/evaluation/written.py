@@ -1,0 +1,49 @@
+"""A study run to its end, and everything that it leaves in its folder."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from medical_super_resolution.learning.perceptual import SliceEncoder
+from medical_super_resolution.perceptual_weights import encoder_file, load_encoder
+
+from .charts import draw_calibration, draw_factors, draw_lesions
+from .findings import Findings
+from .lesion_tables import lesion_means
+from .study import Study, run
+from .subjects import Subject
+from .tables import write_tables
+
+
+def measure(study: Study, subjects: list[Subject], say: Callable[[str], None]) -> Path:
+    """Run a study; after every volume, write what is known by then. Returns the page with the tables."""
+    for folder in (study.out, study.inputs):
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+    command = shlex.join(["medsr-train", *sys.argv[1:]])
+    run(study, subjects, say, lambda findings: _write(findings, command, study.out))
+    return study.out / "table.md"
+
+
+def _write(findings: Findings, command: str, out: Path) -> None:
+    """Tables and charts; the slices were drawn when they were there."""
+    if not findings.scores:
+        return
+    charts = []
+    if draw_factors(findings.scores, out / "factors.png"):
+        charts.append("factors.png")
+    if findings.lesions:
+        draw_lesions(lesion_means(findings.lesions), out / "lesions.png")
+        charts.append("lesions.png")
+    if findings.samples:
+        draw_calibration(findings.samples, out / "calibration.png")
+        charts.append("calibration.png")
+    write_tables(findings, charts, command, out)
+
+
+def slice_encoder(path: Path | None) -> SliceEncoder:
+    """The slice encoder of a file, or the one that is shipped."""
+    return load_encoder(path or encoder_file())

@@ -1,0 +1,53 @@
+"""medsr-train ablate: trains what is not there, takes what is, measures all four."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from medical_super_resolution_training.ablation import trained
+from medical_super_resolution_training.cli import main
+from medical_super_resolution_training.commands.ablate import RECIPES
+from medical_super_resolution_training.manifest import Entry
+
+SMALL = [
+    *("steps = 2", "warm_up_steps = 1", "batch_size = 1", "patch_slices = 4", "patch_in_plane = 16"),
+    *("generator_config.channels = 4", "generator_config.modules = 1", "generator_config.layers = 1"),
+    *("loss.perceptual = 0.0", "adversarial.discriminator_config.channels = 2"),
+    *("adversarial.discriminator_config.hidden = 4", "validate_every = 0", "sample_every = 0"),
+]
+
+
+def test_four_models_are_trained_once_and_measured(
+    a_dataset: Path, entries: list[Entry], tmp_path: Path, a_slice_encoder: Path, capsys: pytest.CaptureFixture[str]
+):
+    out = tmp_path / "ablation"
+    arguments = ["ablate", "--data", tmp_path / "data.json", "--measure-on", a_dataset, "--out", out]
+    arguments += ["--encoder", a_slice_encoder, "--crop", "16x24x24", "--show", "ct_1", "--device", "cpu"]
+    for setting in SMALL:
+        arguments += ["--set", setting]
+    assert main([str(one) for one in arguments]) == 0
+    weights = {name: (out / f"{name}.safetensors").read_bytes() for name in RECIPES}
+    assert len(set(weights.values())) == 4
+    assert {"table.md", "ct_1_ij_2.png", "discriminator.png"} <= {path.name for path in out.iterdir()}
+    with (out / "scores.csv").open(newline="") as file:
+        next(file)
+        systems = {row["system"] for row in csv.DictReader(file)}
+    assert systems == {"linear", "cubic B-spline", "Lanczos", *RECIPES}
+
+    capsys.readouterr()
+    assert main([str(one) for one in arguments]) == 0
+    assert capsys.readouterr().out.count("trained already") == 4
+    assert weights == {name: (out / f"{name}.safetensors").read_bytes() for name in RECIPES}
+
+
+def test_a_run_that_was_stopped_goes_on(entries: list[Entry], tmp_path: Path):
+    """A longer training goes on from the shorter one, as after a stop."""
+    said: list[str] = []
+    for steps in (2, 3):
+        settings = [*SMALL, f"steps = {steps}"]
+        trained("lstmagan-1", settings, tmp_path / "data.json", tmp_path / "out", device="cpu", say=said.append)
+    assert (tmp_path / "out" / "lstmagan-1" / "checkpoint-00000003.safetensors").is_file()
+    assert not any("already" in line for line in said)

@@ -1,0 +1,218 @@
+"""medsr-train evaluate from its command line to its files."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from medical_super_resolution import models
+from medical_super_resolution.errors import SettingsError, VolumeError
+from medical_super_resolution.inference import enhance
+from medical_super_resolution.learning.generators.srcnn import SrcnnConfig, SrcnnGenerator
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes import files
+from medical_super_resolution_training.cli import main
+from medical_super_resolution_training.evaluation.cases import degraded, parse_case, trimmed
+from medical_super_resolution_training.evaluation.findings import Group, Score, groups, statistics
+from medical_super_resolution_training.evaluation.subjects import subjects
+from medical_super_resolution_training.evaluation.systems import networks
+from medical_super_resolution_training.manifest import Entry, write_manifest
+
+INTERPOLATORS = ["linear", "cubic B-spline", "Lanczos"]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        assert file.readline().startswith("# medsr-train")
+        return list(csv.DictReader(file))
+
+
+def run(data: Path, out: Path, encoder: Path, *more: object) -> None:
+    arguments = ["evaluate", "--data", data, "--out", out, "--encoder", encoder, "--crop", "16x30x30", *more]
+    assert main([str(one) for one in arguments]) == 0
+
+
+def test_an_evaluation_writes_tables_and_pictures(
+    a_dataset: Path, tmp_path: Path, a_slice_encoder: Path, a_model_file: Path
+):
+    out = tmp_path / "out"
+    checks = ("--lesions", "--uncertainty", "--show", "ct_1")
+    run(a_dataset, out, a_slice_encoder, "--models", a_model_file, "--case", "k:2", "--case", "k:3", *checks)
+
+    assert {path.name for path in out.iterdir()} == {
+        *("table.md", "scores.csv", "summary.csv", "lesions.csv", "calibration.csv"),
+        *("factors.png", "lesions.png", "calibration.png", "ct_1_k_2.png", "ct_1_k_3.png"),
+    }
+    scores = rows(out / "scores.csv")
+    assert [row["system"] for row in scores[:4]] == [*INTERPOLATORS, "tiny"]
+    assert len(scores) == 2 * 2 * 4
+    assert all(math.isfinite(float(row[name])) for row in scores for name in ("psnr", "ssim", "perceptual", "residual"))
+    assert len(rows(out / "calibration.csv")) == 2 * 10
+    assert {row["kind"] for row in rows(out / "lesions.csv")} <= {"sphere", "vessel"}
+    page = (out / "table.md").read_text()
+    for text in ("medsr-train", "## k:2, all modalities, 2 volumes", "Spearman", "![factors.png]"):
+        assert text in page
+
+
+def test_a_model_is_measured_as_users_run_it(
+    a_dataset: Path, tmp_path: Path, a_slice_encoder: Path, a_model_file: Path
+):
+    out = tmp_path / "out"
+    run(a_dataset, out, a_slice_encoder, "--models", a_model_file, "--case", "k:2", "--show")
+    found = next(row for row in rows(out / "scores.csv") if (row["subject"], row["system"]) == ("ct_1", "tiny"))
+
+    case = parse_case("k:2")
+    subject = next(one for one in subjects(a_dataset, "", (16, 30, 30)) if one.name == "ct_1")
+    truth = trimmed(subject.read(), case)
+    settings = EnhanceSettings(factor=2, axes="k", slice_profile="gaussian")
+    result = enhance(degraded(truth, case), models.load(a_model_file), settings).volume
+    inside = truth.array > -900
+    error = np.clip(result.array, -1000, 1000).astype(float) - np.clip(truth.array, -1000, 1000)
+    assert float(found["psnr"]) == pytest.approx(10 * math.log10(2000**2 / np.mean(error[inside] ** 2)), abs=1e-3)
+
+
+def test_a_model_is_measured_at_a_sharpness(tmp_path: Path, a_model_file: Path, a_tiny_generator):
+    soft = tmp_path / "soft.safetensors"
+    models.save(soft, "through-plane", a_tiny_generator, {"sharp_twin": "tiny"})
+    found = networks([str(soft), f"{soft}@0.5", str(a_model_file)], "cpu", 1)
+    assert [one.name for one in found] == ["soft", "soft, sharpness 0.5", "tiny"]
+    assert [one.model.sharpness for one in found] == [0, 0.5, 0]
+
+
+def test_models_of_one_name_are_called_by_their_folders(tmp_path: Path, a_model_file: Path):
+    other = tmp_path / "other" / "tiny.safetensors"
+    other.parent.mkdir()
+    other.write_bytes(a_model_file.read_bytes())
+    assert [one.name for one in networks([str(a_model_file), str(other)], "cpu", 1)] == [
+        f"{tmp_path.name}/tiny",
+        "other/tiny",
+    ]
+    with pytest.raises(SettingsError, match="rename"):
+        networks([str(other), str(other)], "cpu", 1)
+
+
+def test_an_in_plane_model_takes_part_in_its_own_factor(a_dataset: Path, tmp_path: Path, a_slice_encoder: Path):
+    model = tmp_path / "plane.safetensors"
+    models.save(model, "srcnn", SrcnnGenerator(SrcnnConfig(factor=2, channels=(4, 2))), {})
+    cases = ("--case", "ij:2", "--case", "ij:3", "--case", "k:2")
+    run(a_dataset, tmp_path / "out", a_slice_encoder, "--models", model, *cases, "--show")
+    taken = {(row["case"], row["system"]) for row in rows(tmp_path / "out" / "scores.csv")}
+    assert {case for case, system in taken if system == "plane"} == {"ij:2"}
+    assert {case for case, system in taken if system == "linear"} == {"ij:2", "ij:3", "k:2"}
+
+
+def test_another_programs_results_are_measured(a_dataset: Path, tmp_path: Path, a_slice_encoder: Path):
+    inputs, theirs = tmp_path / "inputs", tmp_path / "theirs"
+    run(a_dataset, tmp_path / "first", a_slice_encoder, "--case", "k:2", "--inputs", inputs, "--show")
+    theirs.mkdir()
+    for path in inputs.iterdir():
+        coarse = sitk.ReadImage(str(path))
+        spacing, size = coarse.GetSpacing(), coarse.GetSize()
+        origin = coarse.TransformContinuousIndexToPhysicalPoint((0, 0, -0.25))
+        fine = sitk.Resample(
+            coarse, (*size[:2], 2 * size[2]), sitk.Transform(), sitk.sitkNearestNeighbor, origin,
+            (*spacing[:2], spacing[2] / 2), coarse.GetDirection(),
+        )  # fmt: skip
+        sitk.WriteImage(fine, str(theirs / path.name))
+    run(a_dataset, tmp_path / "second", a_slice_encoder, "--case", "k:2", "--results", f"nearest={theirs}", "--show")
+    found = rows(tmp_path / "second" / "scores.csv")
+    psnr = {row["system"]: float(row["psnr"]) for row in found if row["subject"] == "mr_1"}
+    assert 10 < psnr["nearest"] < psnr["cubic B-spline"]
+
+
+def test_the_split_of_a_manifest_is_measured(entries: list[Entry], tmp_path: Path):
+    path = tmp_path / "split.json"
+    write_manifest([replace(entry, split=split) for entry, split in zip(entries, ("train", "test"), strict=True)], path)
+    assert [one.name for one in subjects(path, "test")] == ["mr_1"]
+    with pytest.raises(VolumeError, match="--split"):
+        subjects(path, "validation")
+
+
+def test_the_middle_of_a_volume_lies_where_it_lay(a_dataset: Path):
+    whole, middle = (subjects(a_dataset, "", crop)[0].read() for crop in (None, (10, 100, 12)))
+    assert middle.array.shape == (10, 36, 12)
+    np.testing.assert_array_equal(middle.array, whole.array[15:25, :, 11:23])
+    np.testing.assert_allclose(middle.grid.ijk_to_ras[:3, 3], (whole.grid.ijk_to_ras @ (11, 0, 15, 1))[:3])
+
+
+def a_score(subject: str, system: str, psnr: float, modality: str = "ct") -> Score:
+    return Score(subject, modality, "k:2", system, {"psnr": psnr})
+
+
+def test_differences_are_paired_by_subject():
+    scores = [
+        *(a_score("a", "cubic B-spline", 30), a_score("b", "cubic B-spline", 20, "mr")),
+        *(a_score("a", "net", 33), a_score("b", "net", 21, "mr"), a_score("a", "other", 32)),
+    ]
+    group = next(one for one in groups(scores) if one.modality == "all")
+    over = group.over_baseline("net", "psnr")
+    assert (over.mean, over.lowest, over.highest, over.count) == (2, 1, 3, 2)
+    assert over.deviation == pytest.approx(math.sqrt(2))
+    assert group.paired("net", "other", "psnr").mean == 1
+    assert [(one.modality, len(one.scores)) for one in groups(scores)] == [("ct", 3), ("mr", 2), ("all", 5)]
+
+
+def test_values_that_are_not_finite_do_not_count():
+    assert statistics([1.0, math.nan, 3.0]).mean == 2
+    assert statistics([math.nan]).count == 0
+    assert math.isnan(Group("k:2", "ct", ()).of("net", "psnr").mean)
+
+
+@pytest.fixture
+def curves(tmp_path: Path) -> Path:
+    path = tmp_path / "run" / "curve.csv"
+    path.parent.mkdir()
+    path.write_text("step,loss,accuracy\n50,0.1,\n100,0.09,0.5\n150,0.08,0.75\n")
+    return path
+
+
+def test_the_accuracy_of_a_discriminator_is_drawn(a_dataset: Path, tmp_path: Path, a_slice_encoder: Path, curves: Path):
+    run(a_dataset, tmp_path / "out", a_slice_encoder, "--case", "k:2", "--show", "--curves", curves)
+    assert (tmp_path / "out" / "discriminator.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_cannot_be_measured_gets_one_sentence(a_dataset: Path, tmp_path: Path, a_slice_encoder: Path, capsys):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    flat = tmp_path / "flat.csv"
+    flat.write_text("step,loss\n50,0.1\n")
+    base = [
+        "evaluate",
+        "--out",
+        str(tmp_path / "out"),
+        "--encoder",
+        str(a_slice_encoder),
+        "--crop",
+        "16x30x30",
+        "--show",
+    ]
+    for data, more, reason in [
+        (empty, [], "no volumes in the folder"),
+        (tmp_path / "none.json", [], "no manifest"),
+        (a_dataset, ["--case", "k"], "AXES:FACTOR"),
+        (a_dataset, ["--crop", "16x30"], "crop"),
+        (a_dataset, ["--results", "theirs"], "NAME=FOLDER"),
+        (a_dataset, ["--results", f"theirs={empty}"], "holds volumes"),
+        (a_dataset, ["--models", "none"], "there is no model"),
+        (a_dataset, ["--case", "k:2", "--curves", str(flat)], "accuracy"),
+    ]:
+        status = main([*base, "--data", str(data), *more])
+        printed = capsys.readouterr()
+        assert status == 1, more
+        assert reason in printed.err
+        assert printed.err.count("\n") == 1
+
+
+def test_a_result_in_another_place_is_refused_by_name(a_dataset: Path, tmp_path: Path, a_slice_encoder: Path, capsys):
+    theirs = tmp_path / "theirs"
+    run(a_dataset, tmp_path / "first", a_slice_encoder, "--case", "k:2", "--inputs", theirs, "--show")
+    assert files.read(theirs / "ct_1_k_2.nii.gz").array.shape[0] == 8  # the input itself is no result
+    base = ["evaluate", "--data", str(a_dataset), "--encoder", str(a_slice_encoder), "--crop", "16x30x30", "--show"]
+    assert main([*base, "--out", str(tmp_path / "o"), "--case", "k:2", "--results", f"theirs={theirs}"]) == 1
+    assert "does not lie where the reference" in capsys.readouterr().err

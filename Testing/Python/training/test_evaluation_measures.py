@@ -1,0 +1,206 @@
+"""The numbers of an evaluation against independent arithmetic: numpy, scipy and scikit-image."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from scipy import ndimage, stats
+from skimage.metrics import structural_similarity
+
+from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.volumes import files
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.volume import Volume
+from medical_super_resolution_training.evaluation.blobs import blob_counts
+from medical_super_resolution_training.evaluation.body import body_of
+from medical_super_resolution_training.evaluation.calibration import Sample, calibrated, rank_correlation
+from medical_super_resolution_training.evaluation.cases import (
+    Case,
+    acquired_again,
+    degraded,
+    is_large_enough,
+    parse_case,
+    trimmed,
+)
+from medical_super_resolution_training.evaluation.lanczos import lanczos
+from medical_super_resolution_training.evaluation.measures import MEASURES, measured
+from medical_super_resolution_training.evaluation.noise import noise_bound, noise_deviation
+
+
+def a_scan(modality: str, shape=(26, 30, 28), seed: int = 0) -> Volume:
+    """Smooth structure and noise in a body with air around it."""
+    random = np.random.default_rng(seed)
+    structure = ndimage.gaussian_filter(random.normal(size=shape), 2)
+    structure = structure / structure.std()
+    k, j, i = np.meshgrid(*(np.linspace(-1, 1, count) for count in shape), indexing="ij")
+    inside = k**2 + j**2 + i**2 < 1.4
+    array = np.where(inside, 300 * structure + (50 if modality == "ct" else 1200), -1000 if modality == "ct" else 0)
+    array = array + random.normal(0, 12, shape)
+    if modality != "ct":
+        array = np.abs(array)
+    return Volume(np.rint(array).astype(np.int16), Grid(shape, np.diag([0.8, 0.9, 1.2, 1.0])), modality=modality)
+
+
+def weights(count: int, factor: float, profile: str, thickness: float) -> np.ndarray:
+    """The acquisition model, written down once more: a row for each coarse sample."""
+    coarse = int(np.floor(count / factor + 1e-6))
+    offset = np.arange(count)[None] - ((np.arange(coarse) + 0.5) * factor - 0.5)[:, None]
+    if profile == "gaussian":
+        sigma = thickness * factor / (2 * math.sqrt(2 * math.log(2)))
+        rows = np.where(np.abs(offset) <= 4 * sigma, np.exp(-(offset**2) / (2 * sigma**2)), 0)
+    else:
+        half = thickness * factor / 2
+        rows = np.maximum(np.minimum(offset + 0.5, half) - np.maximum(offset - 0.5, -half), 0)
+    return rows / rows.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize("text", ["k:2", "k:4", "ij:2", "k:2.5", "k:5:box", "k:4:gaussian:1.2", "j:3:box:0.8"])
+@pytest.mark.parametrize("modality", ["ct", "mr"])
+def test_a_volume_is_made_coarse_as_the_equations_say(text: str, modality: str):
+    case = parse_case(text)
+    volume = trimmed(a_scan(modality), case)
+    expected = volume.array.astype(float)
+    for axis in case.axes:
+        at = "kji".index(axis)
+        matrix = weights(expected.shape[at], case.factor, case.profile, case.thickness)
+        expected = np.moveaxis(np.tensordot(matrix, expected, axes=(1, at)), 0, at)
+
+    coarse = degraded(volume, case)
+
+    np.testing.assert_array_equal(coarse.array, np.rint(expected))
+    np.testing.assert_allclose(coarse.grid.bounds_ras_mm, volume.grid.bounds_ras_mm)
+    np.testing.assert_allclose(acquired_again(volume.array, case), expected, atol=1e-9)
+
+
+def test_trimming_leaves_whole_numbers_of_samples_on_both_grids():
+    volume = a_scan("ct")
+    assert trimmed(volume, parse_case("k:2.5")).array.shape == (25, 30, 28)
+    assert trimmed(volume, parse_case("ij:4")).array.shape == (26, 28, 28)
+    assert not is_large_enough(volume, parse_case("k:8"))
+
+
+@pytest.mark.parametrize("text", ["k", "x:2", "kk:2", "k:two", "k:2:round", "k:9", "k:1", "k:2:box:0", "k:2:box:1:1"])
+def test_a_case_that_makes_no_sense_gets_one_sentence(text: str):
+    with pytest.raises(SettingsError):
+        parse_case(text)
+
+
+@pytest.mark.parametrize("text", ["k:2", "ij:2:box", "k:4:gaussian:0.8"])
+def test_a_case_is_named_as_it_was_asked_for(text: str):
+    assert parse_case(text).name == text
+
+
+@pytest.mark.parametrize("modality", ["ct", "mr"])
+def test_scores_are_those_of_independent_arithmetic(modality: str):
+    case = Case("k", 2)
+    reference = trimmed(a_scan(modality), case)
+    lr = degraded(reference, case)
+    result = ndimage.gaussian_filter(reference.array.astype(np.float32), (0.8, 0.3, 0.3)) + 3
+    body = body_of(reference)
+
+    found = measured(result, reference, body, lr, case)
+
+    true = reference.array.astype(np.float32)
+    if modality == "ct":
+        inside, low, high = true > -900, -1000.0, 1000.0
+    else:
+        high = float(np.percentile(true[true > true.min()], 99.5))
+        inside, low = true > 0.03 * high, 0.0
+    made, true = np.clip(result, low, high), np.clip(true, low, high)
+    error = float(((made - true)[inside] ** 2).mean(dtype=np.float64))
+    assert found["mse"] == pytest.approx(error / (high - low) ** 2, rel=1e-5)
+    assert found["psnr"] == pytest.approx(10 * math.log10((high - low) ** 2 / error), abs=1e-4)
+    assert found["psnr_luma"] - found["psnr"] == pytest.approx(20 * math.log10(255 / 219), abs=1e-4)
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "full": True}
+    _, similarity = structural_similarity(made, true, data_range=high - low, **options)
+    assert found["ssim"] == pytest.approx(similarity[inside].mean(), abs=1e-4)
+    a, b = (ndimage.gaussian_laplace(one.astype(float), 1.5) for one in (made, true))
+    assert found["hfen"] == pytest.approx(np.linalg.norm((a - b)[inside]) / np.linalg.norm(b[inside]), rel=1e-3)
+    again = np.tensordot(weights(26, 2, "gaussian", 1), result.astype(np.float64), axes=(1, 0))
+    seen = lr.array > (-900 if modality == "ct" else 0.03 * high)
+    assert found["residual"] == pytest.approx(np.sqrt(((again - lr.array)[seen] ** 2).mean()), rel=1e-5)
+    assert math.isnan(found["perceptual"])
+    assert set(found) == set(MEASURES)
+
+
+@pytest.mark.parametrize("text", ["k:2.5", "ij:2"])
+def test_lanczos_interpolation_is_that_of_itk(text: str):
+    case = parse_case(text)
+    volume = trimmed(a_scan("ct"), case)
+    coarse = degraded(volume, case)
+    expected = sitk.Resample(
+        files.to_image(Volume(coarse.array.astype(np.float32), coarse.grid)),
+        files.to_image(volume),
+        sitk.Transform(),
+        sitk.sitkLanczosWindowedSinc,
+        0.0,
+        sitk.sitkFloat32,
+        True,
+    )
+    inside = (slice(2, -2),) * 3  # ITK takes other values for the places beyond the outer centres
+    found = lanczos(coarse.array, volume.grid.shape_kji, case)
+    np.testing.assert_allclose(found[inside], sitk.GetArrayFromImage(expected)[inside], atol=0.05)
+
+
+@pytest.mark.parametrize("text", ["k:2", "ij:2"])
+def test_the_noise_that_was_added_is_found(text: str):
+    volume = a_scan("ct", (48, 48, 48))
+    case = parse_case(text)
+    found = noise_deviation(volume, body_of(volume), case)
+    assert 10 < found < 14  # 12 was added
+    share = 1 / 2 if text == "k:2" else 3 / 4
+    assert noise_bound(12, 2000, case) == pytest.approx(10 * math.log10(2000**2 / (share * 144)))
+
+
+def test_the_noise_of_too_little_body_is_not_a_number():
+    volume = a_scan("ct", (8, 9, 9))
+    assert math.isnan(noise_deviation(volume, body_of(volume), Case("k", 2)))
+
+
+def a_block(value: float) -> Volume:
+    return Volume(np.full((30, 30, 30), value, np.float32), Grid((30, 30, 30), np.eye(4)), modality="ct")
+
+
+def with_ball(array: np.ndarray, contrast: float, centre: tuple[int, int, int]) -> np.ndarray:
+    distance = sum((axis - at) ** 2 for axis, at in zip(np.indices(array.shape), centre, strict=True))
+    return np.where(distance <= 2.2**2, array + contrast, array).astype(np.float32)
+
+
+def test_new_blobs_are_counted_by_their_sign_and_known_ones_are_not():
+    block = a_block(40)
+    reference = Volume(with_ball(block.array, 150, (8, 8, 8)), block.grid, modality="ct")
+    result = with_ball(with_ball(reference.array, 150, (20, 20, 20)), -150, (8, 20, 20))
+    body = body_of(reference)
+    litres = body.inside.sum() / 1e6
+
+    found = blob_counts(result, reference, body)
+    assert {name: round(value * litres) for name, value in found.items()} == {"bright": 1, "dark": 1, "lost": 0}
+    found = blob_counts(block.array, reference, body)
+    assert {name: round(value * litres) for name, value in found.items()} == {"bright": 0, "dark": 0, "lost": 1}
+
+
+def test_faint_noise_makes_no_blobs():
+    reference = a_block(40)
+    result = reference.array + np.random.default_rng(0).normal(0, 15, reference.array.shape).astype(np.float32)
+    assert set(blob_counts(result, reference, body_of(reference)).values()) == {0}
+
+
+def test_rank_correlation_is_spearmans():
+    random = np.random.default_rng(0)
+    a = random.integers(0, 20, 500).astype(float)
+    b = a + random.normal(0, 5, 500)
+    assert rank_correlation(a, b) == pytest.approx(stats.spearmanr(a, b).statistic)
+
+
+def test_ten_bins_hold_equal_counts_and_rise_where_doubt_tells_the_error():
+    random = np.random.default_rng(0)
+    doubt = random.uniform(0.01, 0.1, 20_000).astype(np.float32)
+    error = np.abs(random.normal(0, doubt)).astype(np.float32)
+    found = calibrated([Sample(doubt[:5000], error[:5000]), Sample(doubt[5000:], error[5000:])])
+    np.testing.assert_allclose(found.uncertainty, np.linspace(0.0145, 0.0955, 10), atol=0.001)
+    np.testing.assert_allclose(found.error, found.uncertainty, rtol=0.1)
+    assert found.rank_correlation == pytest.approx(1)
+    assert found.covered == pytest.approx(0.954, abs=0.01)

@@ -1,0 +1,316 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from dataset_samples import (
+    a_ct,
+    an_mr,
+    make_brats2021,
+    make_lidc_idri,
+    make_luna16,
+    write_dicom_series,
+    write_image,
+)
+from medical_super_resolution.errors import SettingsError, VolumeError
+from medical_super_resolution_training.cleaning import Cleaning
+from medical_super_resolution_training.cli import main
+from medical_super_resolution_training.manifest import Entry, of_split, read_manifest
+from medical_super_resolution_training.preparation import Wishes, prepare
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    return tmp_path / "dataset"
+
+
+def refused(manifest: Path) -> dict[str, str]:
+    return {one["source"]: one["why"] for one in json.loads(manifest.read_text())["refused"]}
+
+
+# Layouts
+
+
+def test_luna16_is_read_by_subsets_without_its_masks(dataset: Path, tmp_path: Path):
+    sources = make_luna16(dataset)
+    entries = prepare(dataset, tmp_path / "data.json", Wishes(layout="luna16"))
+    assert [entry.source for entry in entries] == sources
+    assert [entry.patient for entry in entries] == [Path(source).stem for source in sources]
+    for number, entry in enumerate(entries):
+        assert (entry.modality, entry.low, entry.high) == ("ct", -1000, 1000)
+        assert entry.spacing_kji_mm == pytest.approx((1.25, 0.7, 0.7))
+        np.testing.assert_array_equal(np.load(entry.array), np.clip(a_ct(number), -1024, 3071))
+
+
+@pytest.mark.parametrize(("modality", "contrast", "place"), [("", "flair", 0), ("t1ce", "t1ce", 2), ("t2", "t2", 3)])
+def test_brats2021_gives_one_contrast_of_each_patient(dataset, tmp_path, modality: str, contrast: str, place: int):
+    names = make_brats2021(dataset / "BraTS2021_Training_Data", count=3)
+    entries = prepare(dataset, tmp_path / "data.json", Wishes(layout="brats2021", modality=modality))
+    assert [entry.patient for entry in entries] == names
+    assert [Path(entry.source).name for entry in entries] == [f"{name}_{contrast}.nii.gz" for name in names]
+    assert {entry.modality for entry in entries} == {"mr"}
+    scan = an_mr(10 + place)
+    scan[4, 0, 0] = 0  # the defective voxel
+    stored = np.load(entries[1].array)
+    stored[4, 0, 0] = 0
+    np.testing.assert_array_equal(stored, scan)
+
+
+def test_a_patient_without_the_contrast_is_refused_by_name(dataset: Path, tmp_path: Path):
+    names = make_brats2021(dataset, count=4)
+    (dataset / names[2] / f"{names[2]}_flair.nii.gz").unlink()
+    entries = prepare(dataset, tmp_path / "data.json", Wishes(layout="brats2021"))
+    assert [entry.patient for entry in entries] == [*names[:2], names[3]]
+    (why,) = refused(tmp_path / "data.json").values()
+    assert why == f"the folder {names[2]} has no {names[2]}_flair.nii.gz"
+
+
+def test_lidc_idri_is_read_by_series_and_patient_without_x_ray_pictures(dataset: Path, tmp_path: Path):
+    names = make_lidc_idri(dataset, count=3)
+    entries = prepare(dataset, tmp_path / "data.json", Wishes(layout="lidc-idri"))
+    assert [entry.patient for entry in entries] == names
+    assert {entry.modality for entry in entries} == {"ct"}
+    np.testing.assert_array_equal(np.load(entries[2].array), np.clip(a_ct(2), -1024, 3071))
+    assert [source.partition("/")[0] for source in refused(tmp_path / "data.json")] == names[:1]
+
+
+def test_two_series_of_a_patient_are_two_volumes_in_one_split(dataset: Path, tmp_path: Path):
+    names = make_lidc_idri(dataset, count=6)
+    for name in names:
+        write_dicom_series(dataset / name / "study-2" / "series-2", a_ct(50))
+    entries = prepare(dataset, tmp_path / "data.json", Wishes(layout="lidc-idri"))
+    assert len(entries) == 12
+    for name in names:
+        assert len({entry.split for entry in entries if entry.patient == name}) == 1
+
+
+def test_no_name_of_a_patient_gets_into_the_manifest(dataset: Path, tmp_path: Path):
+    make_lidc_idri(dataset, count=2)
+    prepare(dataset, tmp_path / "data.json", Wishes(layout="lidc-idri"))
+    text = (tmp_path / "data.json").read_text().lower()
+    assert "secret" not in text
+    assert str(tmp_path).lower() not in text
+
+
+def test_any_folder_of_volumes_is_searched_to_its_end(dataset: Path, tmp_path: Path):
+    write_image(dataset / "a" / "deep" / "one.nrrd", a_ct(0))
+    write_image(dataset / "b" / "two.nii.gz", an_mr(1))
+    write_image(dataset / "b" / "three.mha", an_mr(2))
+    write_dicom_series(dataset / "c" / "series", a_ct(3))
+    (dataset / "notes.txt").write_text("no volume")
+    entries = prepare(dataset, tmp_path / "data.json")
+    assert [(entry.source, entry.patient, entry.modality) for entry in entries] == [
+        ("a/deep/one.nrrd", "a", "ct"),
+        ("b/three.mha", "b", "mr"),
+        ("b/two.nii.gz", "b", "mr"),
+        ("c/series", "c", "ct"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("paths", "patients"),
+    [
+        (["x.nii.gz", "y.nii.gz"], ["x", "y"]),
+        (["scans/x.nii.gz", "scans/y.nii.gz"], ["x", "y"]),
+        (["bids/sub-01/anat/sub-01_T1w.nii.gz", "bids/sub-02/anat/sub-02_T1w.nii.gz"], ["sub-01", "sub-02"]),
+        (["sub-01_run-1.nii", "sub-01_run-2.nii"], ["sub-01", "sub-01"]),
+        (["p1/before.nii", "p1/after.nii", "p2/before.nii"], ["p1", "p1", "p2"]),
+    ],
+)
+def test_the_patient_is_told_by_the_folders(dataset: Path, tmp_path: Path, paths: list[str], patients: list[str]):
+    for path in paths:
+        write_image(dataset / path, an_mr(0))
+    found = {entry.source: entry.patient for entry in prepare(dataset, tmp_path / "data.json")}
+    assert [found[path] for path in paths] == patients
+
+
+def test_a_pattern_may_tell_the_patient(dataset: Path, tmp_path: Path):
+    for name in ("chest_p7_a.nii", "head_p7_b.nii", "head_p8_a.nii", "phantom.nii"):
+        write_image(dataset / name, an_mr(0))
+    for pattern in (r"p\d", r"_(p\d)_"):
+        entries = prepare(dataset, tmp_path / "data.json", Wishes(patient_pattern=pattern))
+        assert [entry.patient for entry in entries] == ["p7", "p7", "p8", "phantom"]
+    with pytest.raises(SettingsError, match="no regular expression"):
+        prepare(dataset, tmp_path / "data.json", Wishes(patient_pattern="(p"))
+
+
+@pytest.mark.parametrize("layout", ["luna16", "brats2021", "lidc-idri", "volumes"])
+def test_a_dataset_of_another_layout_is_refused_with_what_was_expected(dataset: Path, tmp_path: Path, layout: str):
+    dataset.mkdir()
+    with pytest.raises(VolumeError, match="there are no .* in"):
+        prepare(dataset, tmp_path / "data.json", Wishes(layout=layout))
+    assert not (tmp_path / "data.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("wishes", "message"),
+    [
+        (Wishes(layout="luna"), "no dataset layout 'luna'; choose one of volumes, luna16"),
+        (Wishes(layout="brats2021", modality="mr"), "no modality 'mr'; choose one of flair"),
+        (Wishes(modality="flair"), "no modality 'flair'; choose one of ct, mr, pet, us"),
+        (Wishes(split="most"), "cannot read the split 'most'"),
+    ],
+)
+def test_wishes_without_sense_are_refused(dataset: Path, tmp_path: Path, wishes: Wishes, message: str):
+    write_image(dataset / "one.nii", an_mr(0))
+    with pytest.raises(SettingsError, match=message):
+        prepare(dataset, tmp_path / "data.json", wishes)
+
+
+# Checks
+
+
+def test_what_cannot_be_used_is_listed_with_its_reason_and_the_rest_is_kept(dataset: Path, tmp_path: Path, capsys):
+    write_image(dataset / "good.nii.gz", an_mr(0))
+    (dataset / "text.nii").write_text("no volume")
+    write_image(dataset / "nan.nii.gz", np.full((5, 6, 7), np.nan, np.float32))
+    write_image(dataset / "flat.nii.gz", an_mr(0)[:3])
+    write_image(dataset / "empty.nii.gz", np.zeros((5, 6, 7), np.int16))
+    write_image(dataset / "tiny.nii.gz", an_mr(0), (1e-3, 1e-3, 1e-3))
+    write_image(dataset / "thick.nii.gz", an_mr(0), (1, 1, 8))
+    write_dicom_series(dataset / "damaged", a_ct(0), thickness_mm=30)
+    assert main(["prepare", str(dataset), str(tmp_path / "data.json"), "--thickest", "5"]) == 0
+    assert [entry.source for entry in read_manifest(tmp_path / "data.json")] == ["good.nii.gz"]
+    why = refused(tmp_path / "data.json")
+    for name, words in {
+        "nan.nii.gz": "slice 0 of the volume holds values that are not finite",
+        "flat.nii.gz": "at least 4 voxels along each axis are needed",
+        "empty.nii.gz": "it has the value 0 everywhere",
+        "tiny.nii.gz": "such a spacing is damaged",
+        "thick.nii.gz": "its slices lie 8 mm apart; at most 5 mm are wanted",
+        "damaged": "its slices are 30 mm thick and lie 1.25 mm apart",
+        "text.nii": "cut short or of another format",
+    }.items():
+        assert words in why[name]
+    assert len(why) == 7
+    out = capsys.readouterr().out
+    assert all(f"refused {name}: {reason}" in out for name, reason in why.items())
+    assert str(dataset) not in json.dumps(why)
+
+
+def test_a_dataset_without_a_single_good_scan_is_refused(dataset: Path, tmp_path: Path):
+    write_image(dataset / "flat.nii.gz", an_mr(0)[:3])
+    with pytest.raises(VolumeError, match=r"none of the 1 scans can be used; the first: its grid is 18x20x3"):
+        prepare(dataset, tmp_path / "data.json")
+
+
+def test_a_modality_fills_in_where_files_are_silent_and_does_not_overrule_them(dataset: Path, tmp_path: Path):
+    write_image(dataset / "silent.nii", an_mr(0))
+    write_dicom_series(dataset / "telling", a_ct(0))
+    (entry,) = prepare(dataset, tmp_path / "data.json", Wishes(modality="pet"))
+    assert entry.modality == "pet"
+    assert refused(tmp_path / "data.json")["telling"].startswith("telling is CT and not PET")
+
+
+# Values
+
+
+def test_spikes_of_mr_are_cut_off_and_the_range_does_not_see_them(dataset: Path, tmp_path: Path):
+    write_image(dataset / "one.nii", an_mr(0))
+    (entry,) = prepare(dataset, tmp_path / "data.json")
+    assert 0 <= entry.low < 20
+    assert 480 < entry.high < 700
+    assert np.load(entry.array).max() <= 4 * entry.high + 1
+    assert np.load(entry.array).dtype == np.int16
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored"),
+    [(np.uint8, np.uint8), (np.int16, np.int16), (np.int32, np.float32), (np.float64, np.float32)],
+)
+def test_values_are_stored_small(dataset: Path, tmp_path: Path, kind: type, stored: type):
+    array = (an_mr(0) / 10).clip(0, 120).astype(kind)
+    write_image(dataset / "one.nii", array)
+    (entry,) = prepare(dataset, tmp_path / "data.json")
+    kept = np.load(entry.array)
+    assert kept.dtype == stored
+    inside = array <= 2 * entry.high
+    np.testing.assert_allclose(kept[inside], array[inside], rtol=1e-6)
+
+
+def test_the_shading_of_the_coils_is_corrected(dataset: Path, tmp_path: Path):
+    k, j, i = np.meshgrid(*(np.linspace(-1, 1, size) for size in (24, 40, 40)), indexing="ij")
+    head = np.where(k**2 + j**2 + i**2 < 0.7, 500 + 60 * np.sign(np.sin(9 * j) * np.sin(9 * i)), 0)
+    noise = np.random.default_rng(0).normal(0, 5, head.shape)
+    shaded = head * np.exp(0.4 * i) + noise
+    write_image(dataset / "one.nii.gz", shaded.astype(np.float32), (2, 2, 2))
+    wishes = Wishes(cleaning=Cleaning(n4=True))
+    (entry,) = prepare(dataset, tmp_path / "data.json", wishes)
+    inside = (k**2 + j**2 + i**2 < 0.6) & (head > 500)
+    left, right = inside & (i < -0.3), inside & (i > 0.3)
+    after = np.load(entry.array)
+    assert shaded[right].mean() / shaded[left].mean() > 1.4
+    assert 0.9 < after[right].mean() / after[left].mean() < 1.1
+    assert after[inside].mean() == pytest.approx(shaded[inside].mean(), rel=0.1)
+
+
+def test_the_noise_of_the_air_can_be_suppressed(dataset: Path, tmp_path: Path):
+    array = an_mr(0)
+    array[4, 0, 0] = 0
+    write_image(dataset / "one.nii", array)
+    (entry,) = prepare(dataset, tmp_path / "data.json", Wishes(cleaning=Cleaning(suppress_background=True)))
+    after = np.load(entry.array)
+    assert not after[:, 0].any()
+    np.testing.assert_array_equal(after[:, 4:16, 4:14], array[:, 4:16, 4:14])
+
+
+def test_ct_is_left_alone_by_what_is_for_mr(dataset: Path, tmp_path: Path):
+    write_image(dataset / "one.nii", a_ct(0))
+    (entry,) = prepare(dataset, tmp_path / "data.json", Wishes(cleaning=Cleaning(n4=True, suppress_background=True)))
+    np.testing.assert_array_equal(np.load(entry.array), np.clip(a_ct(0), -1024, 3071))
+
+
+# The split and the manifest
+
+
+def test_patients_are_split_seventy_twenty_ten(dataset: Path, tmp_path: Path, capsys):
+    make_brats2021(dataset)
+    assert main(["prepare", str(dataset), str(tmp_path / "data.json"), "--layout", "brats2021"]) == 0
+    entries = read_manifest(tmp_path / "data.json")
+    assert [len(of_split(entries, split)) for split in ("train", "validation", "test")] == [7, 2, 1]
+    assert "10 volumes in" in (out := capsys.readouterr().out)
+    assert "patients: 7 train, 2 validation, 1 test" in out
+
+
+def test_the_arrays_of_a_manifest_move_with_it(dataset: Path, tmp_path: Path):
+    write_image(dataset / "deep" / "one.nii", an_mr(0))
+    here = tmp_path / "here"
+    here.mkdir()
+    (before,) = prepare(dataset, here / "data.json")
+    shutil.move(here, tmp_path / "there")
+    (after,) = read_manifest(tmp_path / "there" / "data.json")
+    assert after.array == before.array.replace("/here/", "/there/")
+    assert np.load(after.array).shape == (8, 20, 18)
+
+
+def test_a_scan_of_the_same_name_in_another_folder_has_its_own_array(dataset: Path, tmp_path: Path):
+    for value, name in enumerate(["p1/t1.nii", "p2/t1.nii", "p2/t1.nii.gz"]):
+        write_image(dataset / name, an_mr(value))
+    entries = prepare(dataset, tmp_path / "data.json")
+    assert len({entry.array for entry in entries}) == 3
+    for entry in entries:
+        image = sitk.GetArrayFromImage(sitk.ReadImage(str(dataset / entry.source)))
+        stored = np.load(entry.array)
+        np.testing.assert_array_equal(stored[1], image[1])
+
+
+def test_licences_come_from_an_index(dataset: Path, tmp_path: Path):
+    write_image(dataset / "train" / "one.nii", an_mr(0))
+    (dataset / "INDEX.tsv").write_text("file\tlicence\ntrain/one.nii\tCC BY 4.0\n")
+    (entry,) = prepare(dataset / "train", tmp_path / "data.json")
+    assert entry.licence == "CC BY 4.0"
+
+
+def test_preparing_again_gives_the_same_manifest(dataset: Path, tmp_path: Path):
+    make_luna16(dataset)
+    texts: list[str] = []
+    for _ in range(2):
+        prepare(dataset, tmp_path / "data.json", Wishes(layout="luna16"))
+        texts.append((tmp_path / "data.json").read_text())
+    assert texts[0] == texts[1]
+    assert isinstance(read_manifest(tmp_path / "data.json")[0], Entry)

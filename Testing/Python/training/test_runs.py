@@ -1,0 +1,272 @@
+"""Runs with their folders: what is written, what survives kill -9, and what every shipped recipe makes."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from training_runs import assert_same_state, plane_recipe
+
+from medical_super_resolution import models
+from medical_super_resolution.errors import SettingsError, SuperResolutionError
+from medical_super_resolution.inference import enhance
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution_training import observer, parts
+from medical_super_resolution_training.checkpoints import checkpoints, restore_newest
+from medical_super_resolution_training.config import Recipe
+from medical_super_resolution_training.curves import COLUMNS
+from medical_super_resolution_training.manifest import Entry, write_manifest
+from medical_super_resolution_training.recipes import find_recipe, read_recipe, shipped
+from medical_super_resolution_training.runs import export_run, run_recipe
+from medical_super_resolution_training.state import new_state
+
+SCRIPT = Path(__file__).parents[1] / "one_of_two.py"
+
+
+@pytest.fixture
+def data(entries: list[Entry], tmp_path: Path) -> Path:
+    return tmp_path / "data.json"
+
+
+@pytest.fixture
+def validated_data(entries: list[Entry], tmp_path: Path) -> Path:
+    """The MR volume is for validation."""
+    split = [replace(entry, split="validation" if entry.modality == "mr" else "train") for entry in entries]
+    write_manifest(split, tmp_path / "split.json")
+    return tmp_path / "split.json"
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def silent(line: str) -> None:
+    """Nobody waits."""
+
+
+# What a run leaves
+
+
+def test_the_curves_have_a_row_for_every_report(data: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(observer, "REPORT_EVERY", 2)
+    run_recipe(plane_recipe(), data, tmp_path / "run", device="cpu", say=silent)
+    rows = rows_of(tmp_path / "run" / "curve.csv")
+    assert tuple(rows[0]) == COLUMNS
+    assert [int(row["step"]) for row in rows] == [2, 4, 5]
+    assert [bool(row["accuracy"]) for row in rows] == [False, True, True]
+    assert all(float(row["loss"]) == pytest.approx(float(row["l1"]) + float(row["mse"]), rel=1e-4) for row in rows)
+
+
+def test_a_run_ends_with_a_checkpoint_a_picture_and_a_line(data: Path, tmp_path: Path):
+    lines: list[str] = []
+    run_recipe(plane_recipe(), data, tmp_path / "run", device="cpu", say=lines.append)
+    assert [path.name for path in checkpoints(tmp_path / "run")] == ["checkpoint-00000005.safetensors"]
+    assert [path.name for path in (tmp_path / "run" / "samples").iterdir()] == ["step-00000005.png"]
+    assert lines[-1].startswith("step 5 of 5  loss ")
+    assert "accuracy" in lines[-1]
+    assert lines[-1].endswith("0 min left")
+
+
+def test_whole_volumes_are_validated_and_the_best_weights_kept(validated_data: Path, tmp_path: Path):
+    recipe = plane_recipe(content_fraction=1.0, steps=4, validate_every=2)
+    run_recipe(recipe, validated_data, tmp_path / "run", device="cpu", say=silent)
+    rows = rows_of(tmp_path / "run" / "validation.csv")
+    assert [(int(row["step"]), row["volume"]) for row in rows] == [(2, "mr_1.nii.gz"), (4, "mr_1.nii.gz")]
+    assert all(15 < float(row["psnr_db"]) < 60 for row in rows)
+    export_run(tmp_path / "run", tmp_path / "best.safetensors", best=True)
+    assert models.load(tmp_path / "best.safetensors").card["training"]["volumes"] == ["ct_1.nii.gz: licence not stated"]
+
+
+def test_slice_sequences_are_validated_along_the_sequence(validated_data: Path, tmp_path: Path, a_recipe: Recipe):
+    run_recipe(replace(a_recipe, steps=2), validated_data, tmp_path / "run", device="cpu", say=silent)
+    (row,) = rows_of(tmp_path / "run" / "validation.csv")
+    assert 15 < float(row["psnr_db"]) < 60
+
+
+def test_the_best_of_the_content_stage_gives_way_to_the_adversarial_one(tmp_path: Path):
+    from medical_super_resolution_training.validation import keep_best
+
+    average = new_state(plane_recipe(), "cpu").average
+    assert keep_best(tmp_path, average, 1, 30.0, is_adversarial=False)
+    assert not keep_best(tmp_path, average, 2, 29.9, is_adversarial=False)
+    assert keep_best(tmp_path, average, 3, 29.0, is_adversarial=True)
+    assert not keep_best(tmp_path, average, 4, 28.0, is_adversarial=True)
+
+
+def test_without_validation_there_are_no_best_weights_to_export(data: Path, tmp_path: Path):
+    run_recipe(plane_recipe(steps=1), data, tmp_path / "run", device="cpu", say=silent)
+    with pytest.raises(SettingsError, match="no volumes of the split validation"):
+        export_run(tmp_path / "run", tmp_path / "best.safetensors", best=True)
+
+
+def test_a_loss_that_is_not_finite_names_the_last_good_checkpoint(data: Path, tmp_path: Path, monkeypatch):
+    run = tmp_path / "run"
+    run_recipe(plane_recipe(steps=2), data, run, device="cpu", say=silent)
+    real = parts.sampler
+
+    def spoilt(recipe, entries):
+        sampler = real(recipe, entries)
+        draw = sampler.batch
+        sampler.batch = lambda *where: replace(draw(*where), lr=draw(*where).lr * float("nan"))
+        return sampler
+
+    monkeypatch.setattr(parts, "sampler", spoilt)
+    with pytest.raises(SuperResolutionError, match=r"nan at step 2, on patches of .*checkpoint-00000002.safetensors"):
+        run_recipe(plane_recipe(), data, run, device="cpu", resume=True, say=silent)
+
+
+def test_the_card_says_what_the_model_was_trained_for_and_how(data: Path, tmp_path: Path):
+    run_recipe(plane_recipe(), data, tmp_path / "run", device="cpu", say=silent)
+    export_run(tmp_path / "run", tmp_path / "mine.safetensors", also={"summary": "mine"})
+    card = models.load(tmp_path / "mine.safetensors").card
+    assert card["summary"] == "mine"
+    assert card["trained_for"] == {"modalities": ["ct", "mr"], "factor": [2], "thickness": [0.7, 1.3]}
+    assert (card["training"]["steps"], card["training"]["adversarial_steps"]) == (5, 3)
+    assert "sharp_twin_of" not in card
+
+
+def test_a_sharp_twin_says_whose_twin_it_is_and_keeps_its_gauge(data: Path, tmp_path: Path, a_recipe: Recipe):
+    run_recipe(replace(a_recipe, steps=1), data, tmp_path / "run", device="cpu", say=silent)
+    export_run(tmp_path / "run", tmp_path / "plain.safetensors")
+    small = [
+        f"start_from = '{(tmp_path / 'plain.safetensors').as_posix()}'",
+        *(f"generator_config.{key} = {value}" for key, value in a_recipe.generator_config.items()),
+        "steps = 2",
+        "batch_size = 1",
+        "patch_in_plane = 16",
+        "factors = [2.0]",
+        "factor_weights = [1.0]",
+        "any_factor_weight = 0.0",
+        "patch_slices = 4",
+        "thick_in_plane_fraction = 0.0",
+        "loss.perceptual = 0.0",
+    ]
+    recipe = read_recipe(find_recipe("general-sharp"), small)
+    run_recipe(recipe, data, tmp_path / "sharp", device="cpu", say=silent)
+    export_run(tmp_path / "sharp", tmp_path / "plain-sharp.safetensors")
+    plain, sharp = (models.load(tmp_path / name) for name in ("plain.safetensors", "plain-sharp.safetensors"))
+    assert sharp.card["sharp_twin_of"] == "plain"
+    weights = plain.generator.state_dict()
+    changed = {name for name, tensor in sharp.generator.state_dict().items() if not np.array_equal(tensor, weights[name])}
+    assert changed
+    assert not any(name.startswith("gauge.") for name in changed)
+
+
+# Stopped at any moment
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
+def test_a_run_that_was_killed_resumes_to_the_weights_of_one_that_was_not(data: Path, tmp_path: Path):
+    """Killed with -9 once it has written a checkpoint, at whatever moment that is."""
+    recipe = plane_recipe(steps=60, content_fraction=0.2, checkpoint_minutes=1e-6, sample_every=0)
+    (tmp_path / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe)))
+    run = tmp_path / "killed"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    arguments = [sys.executable, str(SCRIPT), str(tmp_path / "recipe.json"), str(data), str(run)]
+    process = subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL)
+    while not any(int(path.stem[-8:]) >= 15 for path in checkpoints(run)):
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (newest, *_) = checkpoints(run)
+    assert 15 <= int(newest.stem[-8:]) < 60
+    resumed = run_recipe(recipe, data, run, device="cpu", resume=True, say=silent)
+    whole = run_recipe(recipe, data, tmp_path / "whole", device="cpu", say=silent)
+    assert_same_state(resumed, whole, atol=1e-6)
+    reports = [[row["step"] for row in rows_of(folder / "curve.csv")] for folder in (run, tmp_path / "whole")]
+    assert reports[0] == reports[1]
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_does_not_begin_anew(data: Path, tmp_path: Path):
+    run_recipe(plane_recipe(steps=1), data, tmp_path / "run", device="cpu", say=silent)
+    for path in checkpoints(tmp_path / "run"):
+        path.write_bytes(b"damaged")
+    with pytest.raises(SuperResolutionError, match="no checkpoint in .* can be read"):
+        run_recipe(plane_recipe(), data, tmp_path / "run", device="cpu", resume=True, say=silent)
+
+
+# Every shipped recipe
+
+SMALL = {
+    "srcnn": {"channels": [4, 2]},
+    "srresnet": {"channels": 4, "blocks": 1},
+    "rrdb": {"channels": 4, "growth": 2, "blocks": 1},
+    "hybrid-attention": {"channels": 4, "blocks": 1},
+    "attention-dense": {"channels": 4, "modules": 1, "layers": 2},
+    "medgan": {"channels": 4, "convolutions": 1},
+    "tgan": {"channels": 4, "blocks": 1, "patch": 4, "width": 8, "layers": 1},
+    "disgan": {"channels": 4, "growth": 2, "blocks": 1},
+    "through-plane": {"channels": 4, "blocks": 1, "pairs": 1, "gate_channels": 2, "kernel_hidden": 4},
+}
+SMALL_DISCRIMINATORS = {
+    "vgg-style": {"channels": 2, "hidden": 4},
+    "patch": {"channels": 2, "halvings": 1},
+    "sequence-lstm": {"channels": 2, "grid": 2, "hidden": 4},
+    "refined-sequence": {"channels": 2, "hidden": 4},
+    "wavelet-conditional": {"channels": 2},
+}
+OF_GENERATORS = [path.stem for path in shipped() if read_recipe(path, []).part == "generator"]
+
+
+def made_small(name: str, an_encoder: Path) -> Recipe:
+    """A shipped recipe with a network of a few weights, two steps, small patches; everything else as it is."""
+    recipe = read_recipe(find_recipe(name), [])
+    adversarial = recipe.adversarial
+    small = SMALL_DISCRIMINATORS.get(adversarial.discriminator, {})
+    return replace(
+        recipe,
+        start_from="",
+        generator_config=recipe.generator_config | SMALL[recipe.generator],
+        adversarial=replace(adversarial, discriminator_config=small),
+        perceptual=replace(recipe.perceptual, file=str(an_encoder)),
+        steps=2,
+        content_fraction=min(recipe.content_fraction, 0.5),
+        batch_size=1,
+        patch_slices=4,
+        patch_in_plane=16,
+        factors=(2.0,),
+        factor_weights=(1.0,),
+        any_factor_weight=0.0,
+        thick_in_plane_fraction=0.0,
+    )
+
+
+@pytest.fixture
+def an_encoder(tmp_path: Path) -> Path:
+    from medical_super_resolution.learning.perceptual import SliceEncoder, SliceEncoderConfig
+    from medical_super_resolution.perceptual_weights import save_encoder
+
+    save_encoder(tmp_path / "encoder.safetensors", SliceEncoder(SliceEncoderConfig(widths=(2, 4, 4))), {})
+    return tmp_path / "encoder.safetensors"
+
+
+@pytest.mark.parametrize("name", OF_GENERATORS)
+def test_every_recipe_trains_and_makes_a_model_that_enhances(
+    name: str, data: Path, tmp_path: Path, an_encoder: Path, a_volume
+):
+    recipe = made_small(name, an_encoder)
+    state = run_recipe(recipe, data, tmp_path / "run", device="cpu", say=silent)
+    assert state.step == 2
+    assert (state.discriminator is not None) == (recipe.loss.adversarial > 0)
+    export_run(tmp_path / "run", tmp_path / "mine.safetensors")
+    model = models.load(tmp_path / "mine.safetensors")
+    k, j, i = a_volume.array.shape
+    if recipe.generator == "through-plane":
+        enhanced = enhance(a_volume, model, EnhanceSettings(factor=2, axes="k"))
+        assert enhanced.volume.array.shape == (2 * k, j, i)
+    else:
+        enhanced = enhance(a_volume, model, EnhanceSettings())
+        assert enhanced.volume.array.shape == (k, 2 * j, 2 * i)
