@@ -16,6 +16,7 @@ import numpy as np
 from .errors import SettingsError
 
 PROFILES = ("gaussian", "box")
+BOX_WIDTH = 0.7  # the Gaussian that blurs like a box has about 0.7 of its width (0.68 by variance, 0.72 at Nyquist)
 _SIGMA_PER_FULL_WIDTH_AT_HALF_MAXIMUM = 1 / math.sqrt(8 * math.log(2))
 _SUPPORT_IN_SIGMA = 4.0
 
@@ -26,6 +27,11 @@ class SliceProfile:
 
     shape: str = "gaussian"
     thickness: float = 1.0
+
+    @property
+    def width(self) -> float:
+        """Full width at half maximum, in slice distances, of the Gaussian that blurs like this profile."""
+        return self.thickness * (BOX_WIDTH if self.shape == "box" else 1.0)
 
 
 def fine_centres(n_hr: int, factor: float) -> np.ndarray:

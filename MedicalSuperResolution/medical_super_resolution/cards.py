@@ -9,6 +9,7 @@ from typing import Any
 
 from . import models
 from .errors import ModelError
+from .model_header import twin_of
 
 
 def described(path: Path) -> list[str]:
@@ -18,9 +19,21 @@ def described(path: Path) -> list[str]:
         header = models.read_header(path)
     except ModelError as problem:
         return [*lines, f"  cannot be used: {problem}"]
-    lines.append(f"  sha256        {hashlib.sha256(path.read_bytes()).hexdigest()}")
+    lines.append(f"  sha256        {_digest(path)}")
     lines.append(f"  generator     {header['generator']}, {path.stat().st_size / 1e6:.1f} MB")
-    return [*lines, *_entries(header["card"], "  ")]
+    lines.append(f"  sharp twin    {_twin(path)}")
+    return [*lines, *_entries({key: value for key, value in header["card"].items() if key != "sharp_twin"}, "  ")]
+
+
+def _twin(path: Path) -> str:
+    twin = twin_of(path)
+    if twin is None:
+        return "none, so its sharpness is always 0"
+    return f"{twin.stem}, sha256 {_digest(twin)}" if twin.is_file() else f"{twin.stem}, which is missing"
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _entries(card: dict[str, Any], indent: str) -> Iterator[str]:

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 
 from . import __version__
-from .acquisition import SliceProfile, acquisition_matrix
-from .consistency import acquired
+from .acquisition import SliceProfile
 from .devices import failures_in_words, pick_device
 from .errors import SettingsError
 from .learning.generators import Generator
@@ -20,17 +19,21 @@ from .learning.generators.plane import PlaneGenerator
 from .models import Model
 from .output import Output
 from .plane_refinement import PlaneRefiner
-from .planning import Plan, named_axes, plan
+from .planning import Plan, plan
 from .progress import Progress, ignore
 from .refinement import Refiner
 from .report import Enhanced, Report
+from .residual import residual_rms
 from .settings import EnhanceSettings
-from .uncertainty import mirrors, spread
-from .volumes.grid import AXES_IJK, array_axis
+from .sharpness import both_ends
+from .uncertainty import described, mirrors, spread, widened
+from .volumes.grid import AXES_IJK
 from .volumes.intensity import HOUNSFIELD_RANGE, IntensityRange, guess_modality, intensity_range
+from .volumes.mapped import Room, extremes, is_on_disk
 from .volumes.volume import Volume
 from .workbench import Workbench
 
+_MATRIX_BYTES = 48  # of each weight between a measured and a fine slice, while the matrices are made
 _BOX_BELOW = 0.75  # a Gaussian looks 0.8 to 1.05 times as wide as the slice is thick, a box 0.65 to 0.8 times
 
 
@@ -41,6 +44,7 @@ def enhance(
     progress: Progress = ignore,
     *,
     uncertainty: bool = False,
+    room: Room | None = None,
 ) -> Enhanced:
     """Refine a volume as the settings ask.
 
@@ -52,7 +56,9 @@ def enhance(
     Parameters
     ----------
     progress : called with voxels done and in total; it may raise `errors.Cancelled`.
-    uncertainty : also give the standard deviation over mirror images of the scan, at eight times the work.
+    uncertainty : as if the settings asked for it: see `uncertainty`.
+    room : makes the arrays of results; `volumes.mapped.disk_room` has some for those that do not fit into memory, and
+        None is memory.
 
     Returns
     -------
@@ -64,9 +70,19 @@ def enhance(
     """
     started = time.monotonic()
     planned = plan(volume.grid, as_the_model_refines(model, settings))
-    check_model(model, planned)
-    work = _work(planned, model.generator) * (len(list(mirrors(planned))) if uncertainty else 1)
+    check_model(model, settings, planned)
+    settings = replace(settings, uncertainty=uncertainty or settings.uncertainty)
+    ends = both_ends(model) if settings.uncertainty else None
+    runs = len(list(mirrors(planned))) if settings.uncertainty else 1
+    runs += sum(end is not model for end in ends or ())
+    work = _work(planned, model.generator) * runs
     bench = Workbench(settings, pick_device(settings.device), work, progress)
+    bench.held_bytes = 0 if is_on_disk(volume.array) else volume.array.nbytes
+    if room is None:
+        bench.held_bytes += 2 * math.prod(planned.target.shape_kji) * volume.array.itemsize  # one is to be written
+    bench.held_bytes += _MATRIX_BYTES * max(
+        one.source.count(one.axis) * one.target.count(one.axis) for one in planned.passes
+    )
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     modality = volume.modality or guess_modality(volume.array)
@@ -75,15 +91,21 @@ def enhance(
     thickness_mm = settings.slice_thickness_mm or volume.slice_thickness_mm or planned.source.through_plane_spacing_mm
     with failures_in_words():
         profiles = _profiles(volume, planned, model, bench, measured, thickness_mm)
-        array = _refined(volume.array, planned, model, bench, output, profiles)
+        array = _refined(volume.array, planned, model, bench, output, profiles, room or np.empty)
         sure = None
-        if uncertainty:
+        if settings.uncertainty:
             exact = replace(output, dtype=np.dtype(np.float32))
-            refine = partial(_refined, planned=planned, model=model, bench=bench, output=exact, profiles=profiles)
-            sure = Volume(spread(volume.array, array, refine, planned), planned.target)
+            refine = partial(_refined, planned=planned, bench=bench, output=exact, profiles=profiles)
+            deviation = spread(volume.array, array, partial(refine, model=model), planned)
+            if ends:
+                results = (array if end is model else refine(volume.array, model=end) for end in ends)
+                deviation = widened(deviation, *results)
+            sure = Volume(deviation, planned.target)
     report = Report(
         model=model.name,
         model_sha256=model.sha256,
+        sharpness=model.sharpness,
+        twin_sha256=(ends[1] if ends else model).twin_sha256,
         modality=modality,
         factor_ijk=planned.factor_ijk,
         spacing_before_ijk_mm=planned.source.spacing_ijk_mm,
@@ -92,11 +114,13 @@ def enhance(
         size_after_ijk=planned.target.shape_kji[::-1],
         slice_thickness_mm=thickness_mm,
         slice_profile=profiles[planned.source.through_plane_axis].shape,
-        residual_rms=_residual(volume.array, array, planned, profiles),
+        residual_rms=residual_rms(volume.array, array, planned, profiles),
         device=str(bench.device),
+        precision=bench.precision,
         seconds=round(time.monotonic() - started, 4),
         stages={name: round(seconds, 3) for name, seconds in bench.stages.items()},
         settings=asdict(replace(settings, model=model.name)),  # a path may name a patient
+        uncertainty=described(planned, with_twins=ends is not None) if settings.uncertainty else "",
         warnings=tuple(_warnings(model, planned, profiles, modality)),
         software=f"MedicalSuperResolution {__version__}",
     )
@@ -104,18 +128,24 @@ def enhance(
 
 
 def _refined(
-    array: np.ndarray, planned: Plan, model: Model, bench: Workbench, output: Output, profiles: dict[str, SliceProfile]
+    array: np.ndarray,
+    planned: Plan,
+    model: Model,
+    bench: Workbench,
+    output: Output,
+    profiles: dict[str, SliceProfile],
+    room: Room = np.empty,
 ) -> np.ndarray:
     """The fine voxels of ``array`` (K, J, I), in the type of ``output``."""
     if isinstance(model.generator, PlaneGenerator):
-        into = np.empty(planned.target.shape_kji, dtype=output.dtype)
+        into = room(planned.target.shape_kji, output.dtype)
         plane = PlaneRefiner(model.generator, bench)
-        plane.refine(array, planned.source.through_plane_axis, into, read=output.measured, write=output)
+        plane.refine(array, _slices_across(planned), into, read=output.measured, write=output)
         return into
     refiner = Refiner(model.generator, bench)
     for one in planned.passes:
         is_first, is_last = one is planned.passes[0], one is planned.passes[-1]
-        into = np.empty(one.target.shape_kji, dtype=output.dtype if is_last else np.float32)
+        into = room(one.target.shape_kji, output.dtype if is_last else np.dtype(np.float32))
         read, write = output.measured if is_first else None, output if is_last else None
         refiner.refine(array, one, into, profile=profiles[one.axis], read=read, write=write)
         array = into
@@ -129,17 +159,27 @@ def as_the_model_refines(model: Model, settings: EnhanceSettings) -> EnhanceSett
     return settings
 
 
-def check_model(model: Model, planned: Plan) -> None:
-    """Refuse to ask an in-plane model for anything but its factor along both in-plane axes."""
+def check_model(model: Model, settings: EnhanceSettings, planned: Plan) -> None:
+    """Refuse a model of another sharpness, and to ask an in-plane model for anything but its factor along two axes."""
+    if model.sharpness != settings.sharpness:
+        raise SettingsError(
+            f"sharpness {settings.sharpness:g} is asked for, but the model was loaded with {model.sharpness:g};"
+            " load it by sharpness.load"
+        )
     if not isinstance(model.generator, PlaneGenerator):
         return
     factor = float(model.generator.factor)
-    wanted = dict.fromkeys(named_axes(planned.source, "in-plane"), factor)
-    if {one.axis: one.factor for one in planned.passes} != wanted:
+    if [one.factor for one in planned.passes] != [factor, factor]:
         raise SettingsError(
             f"the model {model.name} refines both in-plane axes {factor:g} times and nothing else;"
             f" ask for --axes in-plane --factor {factor:g}, or choose the model general"
         )
+
+
+def _slices_across(planned: Plan) -> str:
+    """The axis that stays as it is: an in-plane model sees the slices across it."""
+    refined = {one.axis for one in planned.passes}
+    return next(axis for axis in AXES_IJK if axis not in refined)
 
 
 def _work(planned: Plan, generator: Generator) -> int:
@@ -153,38 +193,24 @@ def _profiles(
 ) -> dict[str, SliceProfile]:
     """The slice profile of each axis: Gaussian in plane; through plane as the settings say, or as the slices look."""
     profiles = dict.fromkeys(AXES_IJK, SliceProfile())
-    if isinstance(model.generator, PlaneGenerator):
+    gauging = model.gauging
+    if isinstance(gauging, PlaneGenerator):
         return profiles
     through_plane = planned.source.through_plane_axis
     thickness = thickness_mm / planned.source.through_plane_spacing_mm
     shape = bench.settings.slice_profile
     if shape == "auto":
-        width = Refiner(model.generator, bench).profile_width(volume.array, through_plane, thickness, measured)
+        width = Refiner(gauging, bench).profile_width(volume.array, through_plane, thickness, measured)
         shape = "box" if width < _BOX_BELOW * thickness else "gaussian"
     return profiles | {through_plane: SliceProfile(shape, thickness)}
 
 
 def _lowest_meaning(array: np.ndarray, modality: str) -> float | None:
     """The value below which nothing has a meaning: air for CT, 0 for magnitudes; None where there is no such value."""
-    low = float(array.min())
+    low, _ = extremes(array)
     if modality == "ct":
         return min(low, HOUNSFIELD_RANGE[0])
     return 0.0 if low >= 0 else None
-
-
-def _residual(measured: np.ndarray, fine: np.ndarray, planned: Plan, profiles: dict[str, SliceProfile]) -> float:
-    """Root mean square of (acquisition model applied to the result) - input."""
-    again = fine
-    for one in reversed(planned.passes):
-        axis = array_axis(one.axis)
-        count, fine_count = one.source.shape_kji[axis], one.target.shape_kji[axis]
-        profile = profiles[one.axis]
-        matrix = acquisition_matrix(count, fine_count, one.factor, profile=profile.shape, thickness=profile.thickness)
-        again = acquired(again, matrix, axis)
-    squares = sum(
-        float(np.square(a - b.astype(np.float32), dtype=np.float64).sum()) for a, b in zip(again, measured, strict=True)
-    )
-    return math.sqrt(squares / measured.size)
 
 
 def _warnings(model: Model, planned: Plan, profiles: dict[str, SliceProfile], modality: str) -> list[str]:

@@ -19,13 +19,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
+from . import model_folders
 from .errors import ModelError, SettingsError
 from .learning.generators import GENERATORS, Generator
-from .model_header import HEADER_KEY
+from .model_header import HEADER_KEY, SUFFIX, names_a_twin
 
 FORMAT_VERSION = 1
-SHIPPED_FOLDER = Path(__file__).parent / "weights"
-SUFFIX = ".safetensors"
+SHIPPED_FOLDER = model_folders.SHIPPED_FOLDER
 _LARGEST_NUMBER = 1 << 16  # in a configuration
 _CARD_DEPTH = 8  # values within values
 _BLOCK = 1 << 22
@@ -48,7 +48,9 @@ class Model:
     """A generator ready to use, and where it came from.
 
     name : short name, the file's stem. path : the file. sha256 : of the whole file. generator_name, card : see the
-    header. generator : the network in float32 on the CPU, in evaluation mode.
+    header. generator : the network in float32 on the CPU, in evaluation mode. sharpness : how far its weights lie
+    towards those of its sharp twin, whose file has the digest twin_sha256: see `sharpness.load`. fidelity : the
+    generator of sharpness 0, where ``generator`` is another.
     """
 
     name: str
@@ -57,11 +59,19 @@ class Model:
     generator_name: str
     card: dict[str, Any]
     generator: Generator
+    sharpness: float = 0.0
+    twin_sha256: str = ""
+    fidelity: Generator | None = None
+
+    @property
+    def gauging(self) -> Generator:
+        """The generator that measures the slices: only the one of sharpness 0 was trained to."""
+        return self.generator if self.fidelity is None else self.fidelity
 
 
 def installed() -> list[Path]:
-    """The model files that are shipped or were put beside them, by name."""
-    return sorted(SHIPPED_FOLDER.glob("*" + SUFFIX))
+    """The model files that are shipped or were imported, by name, without those that are only sharp twins."""
+    return model_folders.installed(SHIPPED_FOLDER)
 
 
 def find(name: str) -> Path:
@@ -73,7 +83,7 @@ def find(name: str) -> Path:
     """
     if name.endswith(SUFFIX) or Path(name).is_file():
         return Path(name)
-    path = SHIPPED_FOLDER / (name + SUFFIX)
+    path = model_folders.path_of(name, SHIPPED_FOLDER)
     if not path.is_file():
         known = ", ".join(file.stem for file in installed()) or "none"
         raise ModelError(f"there is no model {name!r}; installed: {known}; or give the path of a model file")
@@ -182,7 +192,7 @@ def read_header(path: Path) -> dict[str, Any]:
 
 def _is_card(card: object) -> bool:
     """Whether what a model says of itself can be shown, and asked for what it was trained for."""
-    if not isinstance(card, dict) or not _is_shallow(card, _CARD_DEPTH):
+    if not isinstance(card, dict) or not _is_shallow(card, _CARD_DEPTH) or not names_a_twin(card):
         return False
     trained = card.get("trained_for", {})
     if not isinstance(trained, dict):

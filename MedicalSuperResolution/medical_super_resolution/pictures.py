@@ -59,11 +59,12 @@ def compare(before: Volume, after: Volume, reference: Volume | None = None, *, o
     else:
         panels.append(Panel("after - before", after.array - interpolated, True))
     modality = after.modality or guess_modality(after.array)
-    _draw(panels, after.grid, _window(after.array, modality), _UNITS.get(modality, "signal"), output)
+    _draw(panels, after.grid, window_of(after.array, modality), _UNITS.get(modality, "signal"), output)
     return lines
 
 
-def _window(array: np.ndarray, modality: str) -> tuple[float, float]:
+def window_of(array: np.ndarray, modality: str) -> tuple[float, float]:
+    """Values that are shown black and white: a usual window for CT, the robust range for all else."""
     if modality != "ct":
         measured = intensity_range(array, modality)
         return measured.low, measured.high

@@ -36,7 +36,7 @@ class PlaneRefiner:
             AxisModel(count, count * factor, factor, SliceProfile(), bench.device) for count in slices.shape[1:]
         )
         margin = self.generator.sequence_reach
-        step = max(1, int(bench.settings.memory_gb * 1e9 / (_WORKING_BYTES_A_FINE_PIXEL * math.prod(fine.shape[1:]))))
+        step = max(1, int(bench.working_bytes() / (_WORKING_BYTES_A_FINE_PIXEL * math.prod(fine.shape[1:]))))
         for start in range(0, len(slices), step):
             stop = min(start + step, len(slices))
             low = max(0, start - margin)

@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from .errors import SettingsError, VolumeError
+from .process_memory import physical_bytes
 from .settings import LARGEST_FACTOR, EnhanceSettings, check_factor
 from .volumes.grid import AXES_IJK, Grid
 
 _SAME = 1e-3  # a spacing this close (relative) to the wanted one is left alone
-_PROGRAM_BYTES = 4e8  # the program with PyTorch, before any volume
+_UNCERTAINTY_RUNS = 8  # mirror images
+_UNCERTAINTY_BYTES = 16  # a voxel: mean, sum of squares, present result and its change
+PROGRAM_BYTES = 4.5e8  # the program with PyTorch, before any volume
+_WORKING_BYTES = 9e8
+_SHARE_OF_MEMORY = 0.6  # the rest is for others
 _CORE_SECONDS_A_VOXEL = 1.4e-5
 _START_SECONDS = 3.0
 _ROUNDING = 1e-5  # relative error of a spacing that was written with six digits
@@ -98,10 +103,20 @@ def estimate(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> Es
     voxels_in = math.prod(planned.source.shape_kji)
     voxels_out = math.prod(planned.target.shape_kji)
     between = 4 * math.prod(planned.passes[-1].source.shape_kji) if len(planned.passes) > 1 else 0
-    memory = _PROGRAM_BYTES + (voxels_in + voxels_out) * bytes_a_voxel + between + settings.memory_gb * 1e9
+    memory = PROGRAM_BYTES + (voxels_in + voxels_out) * bytes_a_voxel + between + _WORKING_BYTES
     threads = settings.threads or os.cpu_count() or 1
     seconds = sum(math.prod(one.source.shape_kji) for one in planned.passes) * _CORE_SECONDS_A_VOXEL / threads
+    if settings.uncertainty:
+        seconds *= _UNCERTAINTY_RUNS
+        memory += voxels_out * _UNCERTAINTY_BYTES
     return Estimate(voxels_out * bytes_a_voxel / 1e6, memory / 1e9, _START_SECONDS + seconds, threads)
+
+
+def fits_memory(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> bool:
+    """Whether input, results and the work on them fit what the settings allow, or else what the computer has."""
+    memory = physical_bytes()
+    allowed = settings.memory_gb or (memory or math.inf) * _SHARE_OF_MEMORY / 1e9
+    return estimate(planned, bytes_a_voxel, settings).memory_gb <= allowed
 
 
 def named_axes(grid: Grid, axes: str) -> str:

@@ -2,43 +2,59 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .acquisition import SliceProfile
-from .consistency import AxisModel
+from .consistency import AxisModel, Joining, Window
 from .learning.blocks import in_memory_order
 from .learning.generators.through_plane import ResidualStream, ThroughPlaneGenerator
 from .output import Output
 from .planning import Pass
+from .structure import structured_box
 from .volumes.grid import array_axis
 from .volumes.intensity import IntensityRange
+from .volumes.mapped import let_go
 from .volumes.tiling import Tile, tiles
 from .workbench import Workbench
 
 logger = logging.getLogger(__name__)
 
-_SLICES_A_PUSH = {"cpu": 8, "cuda": 16, "mps": 8}
-_PLENTY = {"cpu": 128, "cuda": 512, "mps": 256}  # side of a tile beyond which nothing gets faster
+_SLICES_A_PUSH = {"cpu": 1, "cuda": 16, "mps": 8}  # on a CPU, slices that come one by one are never copied
+_PLENTY = {"cpu": 256, "cuda": 512, "mps": 256}  # side of a tile beyond which nothing gets faster
 _WORKING_COPIES = 8  # tensors of the size of one push that live at the same time inside a block
-_COLUMN_COPIES = 4  # fine columns of a tile that live at the same time: residual, interpolation, projection, output
-_BYTES = 4
+_SLICES_READ = 16
+_FINE_SLICES = 64  # interpolated, projected and written at a time
+_COLUMN_SAMPLES = 8 * _FINE_SLICES  # float32 samples of a column that live at the same time outside the network
 _SMALLEST_SIDE = 16
-_SAMPLE = (32, 96, 96)  # slices, rows, columns that the slice profile is read from
-_ROUNDING = 1e-6  # of the range: what floating point leaves of a constant after a pass
+_SAMPLE_SLICES = 32  # that the slice profile is read from
+_SAMPLE_SIDES = (48, 96)
+_SAMPLE_SHARE = 0.03  # of the volume
 
 
 class Refiner:
     """Runs a generator along one axis of a volume after the other."""
 
     def __init__(self, generator: ThroughPlaneGenerator, bench: Workbench) -> None:
-        self.generator = in_memory_order(generator.to(bench.device))
+        self._exact = generator
         self.bench = bench
+        self.generator = self._prepared()
         self._largest_side: int | None = None  # of a tile, once the device has run out of memory
+
+    def _prepared(self) -> ThroughPlaneGenerator:
+        """The generator on its device; in half precision on a CPU, but for the parts that give few numbers."""
+        generator = self._exact.to(self.bench.device)
+        if self.bench.is_mixed and self.bench.device.type == "cpu":
+            generator = copy.deepcopy(generator).to(torch.bfloat16)
+            generator.kernel.float()
+            generator.gauge.float()
+        return in_memory_order(generator)
 
     @torch.inference_mode()
     def refine(
@@ -64,18 +80,17 @@ class Refiner:
                 if self.bench.device.type == "cpu":
                     raise
                 self.bench.done = done_before
-                self._make_room(source, one)
+                self._make_room()
 
-    def _make_room(self, source: np.ndarray, one: Pass) -> None:
-        axis = array_axis(one.axis)
-        side = self._tile_side(source.shape[axis], one.target.shape_kji[axis]) // 2
+    def _make_room(self) -> None:
+        side = self._tile_side() // 2
         if side >= _SMALLEST_SIDE:
             logger.warning("the graphics card ran out of memory; going on with tiles of %d voxels", side)
             self._largest_side = side
         else:
             logger.warning("the graphics card ran out of memory; going on with the CPU")
             self.bench.device = torch.device("cpu")
-            self.generator = self.generator.to(self.bench.device)
+            self.generator = self._prepared()
 
     def _refine(
         self,
@@ -90,100 +105,138 @@ class Refiner:
         axis = array_axis(one.axis)
         slices, fine = np.moveaxis(source, axis, 0), np.moveaxis(into, axis, 0)
         linear = AxisModel(len(slices), len(fine), one.factor, profile, self.bench.device)
-        side = self._tile_side(len(slices), len(fine))
+        side = self._tile_side()
         for tile in tiles(slices.shape[1:], side, self.generator.reach):
+            self.bench.begin_tile(tile.core_size)
+            written = 0
+            for sr in self._tile(slices, tile, linear, one.factor, profile.width, read):
+                with self.bench.timed("output"):
+                    part = fine[written : written + len(sr), tile.core_j, tile.core_i]
+                    part[...] = sr.cpu().numpy() if write is None else write.stored(sr)
+                    let_go(into)
+                written += len(sr)
+            self.bench.reach_slice(len(slices))
+
+    def _tile(
+        self,
+        slices: np.ndarray,
+        tile: Tile,
+        linear: AxisModel,
+        factor: float,
+        width: float,
+        read: IntensityRange | None,
+    ) -> Iterator[Tensor]:
+        """The fine slices of one tile, (m, core J, core I), in parts; ``slices`` are (K, J, I)."""
+
+        def measured(start: int, stop: int) -> Tensor:
             with self.bench.timed("transfer"):
-                part = slices[:, tile.outer_j, tile.outer_i]
-                lr = torch.from_numpy(read.normalised(part) if read else np.ascontiguousarray(part)).to(
-                    self.bench.device
-                )
-            with self.bench.timed("network"):
-                residual = self._residual_of_tile(lr, tile, linear, one.factor, profile.thickness)
-            measured = lr[:, tile.inner_j, tile.inner_i]
+                part = slices[start:stop, tile.outer_j, tile.outer_i]
+                lr = read.normalised(part) if read else np.array(part, order="C")
+                let_go(slices)
+                return torch.from_numpy(lr).to(self.bench.device)
+
+        window = Window(measured, count=len(slices), ahead=_SLICES_READ)
+        joining = Joining(
+            linear,
+            lambda start, stop: window(start, stop)[:, tile.inner_j, tile.inner_i],
+            consistency=self.bench.settings.consistency,
+        )
+        residuals = self._residuals(measured, window, tile, linear, factor, width)
+        for residual in joined_up(residuals, _FINE_SLICES):
             with self.bench.timed("interpolation"):
-                sr = linear.interpolated(measured).add_(residual)
+                fine = joining.interpolated(residual)
             with self.bench.timed("consistency"):
-                if self.bench.settings.consistency:
-                    sr = linear.projected(sr, measured)
-            with self.bench.timed("output"):
-                fine[:, tile.core_j, tile.core_i] = sr.cpu().numpy() if write is None else write.stored(sr)
+                sr = joining.push(fine)
+            if sr is not None:
+                yield sr
+            window.forget(joining.needed)
+
+    def _residuals(
+        self,
+        measured: Callable[[int, int], Tensor],
+        window: Window,
+        tile: Tile,
+        linear: AxisModel,
+        factor: float,
+        width: float,
+    ) -> Iterator[Tensor]:
+        """What the network adds to one tile, in parts. Where nothing changes it is 0 and nothing is computed."""
+        count, total = linear.cubic.shape[1], len(linear.positions)
+        shape = (count, *(part.stop - part.start for part in (tile.outer_j, tile.outer_i)))
+        parts = (measured(start, min(start + _SLICES_READ, count)) for start in range(0, count, _SLICES_READ))
+        box = structured_box(parts, shape, self.generator.reach)
+        k, j, i = box or (slice(0, 0), slice(0, 0), slice(0, 0))
+        first, stop = (int(torch.searchsorted(linear.positions, end - 0.5)) for end in (k.start, k.stop))
+        nothing = torch.zeros((1, 1, 1), device=self.bench.device)
+        core = (tile.core_j.stop - tile.core_j.start, tile.core_i.stop - tile.core_i.start)
+        yield from (nothing.expand(len(part), *core) for part in torch.arange(first).split(_FINE_SLICES) if len(part))
+        if box is not None:
+            top, bottom, left, right = tile.cut_edges
+            cut = (
+                top and j.start == 0,
+                bottom and j.stop == shape[1],
+                left and i.start == 0,
+                right and i.stop == shape[2],
+            )
+            stream = ResidualStream(
+                self.generator, linear.positions[first:stop] - k.start, factor, width, cut_edges=cut
+            )
+            row, column = j.start + cut[0] * self.generator.reach, i.start + cut[2] * self.generator.reach
+            for found in self._pushed(stream, lambda start, end: window(start, end)[:, j, i], k):
+                residual = found.new_zeros(len(found), *shape[1:])
+                residual[:, row : row + found.shape[1], column : column + found.shape[2]] = found
+                yield residual[:, tile.inner_j, tile.inner_i]
+        rest = torch.arange(total - max(first, stop))
+        yield from (nothing.expand(len(part), *core) for part in rest.split(_FINE_SLICES) if len(part))
+
+    def _pushed(self, stream: ResidualStream, slices: Callable[[int, int], Tensor], k: slice) -> Iterator[Tensor]:
+        """The slices ``k`` of a sequence through a stream, a few at a time; (m, J, I) less what is trimmed."""
+        step = _SLICES_A_PUSH[self.bench.device.type]
+        for start in range(k.start, k.stop, step):
+            stop = min(start + step, k.stop)
+            lr = slices(start, min(stop + 1, k.stop))[None, None]
+            following = lr[:, :, -1:] if stop < k.stop else None
+            with self.bench.timed("network"), self.bench.mixed_precision():
+                found = list(stream.push(lr[:, :, : stop - start], following))
+            self.bench.reach_slice(stop)
+            yield from (part[0, 0] for part in found)
 
     @torch.inference_mode()
     def profile_width(self, source: np.ndarray, axis: str, thickness: float, read: IntensityRange) -> float:
         """Full width at half maximum of the slice profile, in slice distances, as a sample from the middle looks."""
         slices = np.moveaxis(source, array_axis(axis), 0)
+        depth = min(len(slices), _SAMPLE_SLICES)
+        side = math.isqrt(int(_SAMPLE_SHARE * slices.size / depth))
+        side = min(max(side, _SAMPLE_SIDES[0]), _SAMPLE_SIDES[1])
         middle = slices[
-            tuple(slice(max(0, (n - m) // 2), (n + m) // 2) for n, m in zip(slices.shape, _SAMPLE, strict=True))
-        ]
-        lr = torch.from_numpy(read.normalised(middle)).to(self.bench.device)
-        return float(self.generator.gauge(self.generator.features(lr[None, None], thickness)))
-
-    def _residual_of_tile(self, lr: Tensor, tile: Tile, linear: AxisModel, factor: float, thickness: float) -> Tensor:
-        """(K, outer J, outer I) -> (M, core J, core I). Where nothing changes it is 0 and nothing is computed."""
-        residual = lr.new_zeros(len(linear.positions), *lr.shape[1:])
-        box = structured_box(lr, self.generator.reach)
-        done_after = self.bench.done + len(lr) * tile.core_size
-        if box is not None:
-            k, j, i = box
-            first, stop = (int(torch.searchsorted(linear.positions, end - 0.5)) for end in (k.start, k.stop))
-            top, bottom, left, right = tile.cut_edges
-            cut = (
-                top and j.start == 0,
-                bottom and j.stop == lr.shape[1],
-                left and i.start == 0,
-                right and i.stop == lr.shape[2],
+            tuple(
+                slice(max(0, (n - m) // 2), (n + m) // 2)
+                for n, m in zip(slices.shape, (depth, side, side), strict=True)
             )
-            positions = linear.positions[first:stop] - k.start
-            stream = ResidualStream(self.generator, positions, factor, thickness, cut_edges=cut)
-            found = self._pushed(stream, lr[k, j, i], done_after)
-            row, column = j.start + cut[0] * self.generator.reach, i.start + cut[2] * self.generator.reach
-            residual[first:stop, row : row + found.shape[1], column : column + found.shape[2]] = found
-        self.bench.reach(done_after)
-        return residual[:, tile.inner_j, tile.inner_i]
+        ]
+        with self.bench.timed("network"), self.bench.mixed_precision():
+            lr = torch.from_numpy(read.normalised(middle)).to(self.bench.device)
+            features = self.generator.features(lr[None, None], thickness)
+            return float(self.generator.gauge(features.float()))
 
-    def _pushed(self, stream: ResidualStream, lr: Tensor, done_after: int) -> Tensor:
-        """All of a sequence (K, J, I) through a stream, a few slices at a time; (M, J, I) less what is trimmed."""
-        parts = []
-        done_before = self.bench.done
-        step = _SLICES_A_PUSH[self.bench.device.type]
-        for start in range(0, len(lr), step):
-            stop = min(start + step, len(lr))
-            following = lr[None, None, stop : stop + 1] if stop < len(lr) else None
-            with self.bench.mixed_precision():
-                part = stream.push(lr[None, None, start:stop], following)
-            if part is not None:
-                parts.append(part[0, 0])
-            if stop < len(lr):
-                self.bench.reach(done_before + (done_after - done_before) * stop // len(lr))
-        return torch.cat(parts)
-
-    def _tile_side(self, count: int, fine_count: int) -> int:
+    def _tile_side(self) -> int:
         """Side of the largest square tile, without its margin, that fits the memory there is."""
-        config = self.generator.config
-        slices = self.generator.slices_in_flight + _WORKING_COPIES * _SLICES_A_PUSH[self.bench.device.type]
-        bytes_a_column = _BYTES * (slices * config.channels + _COLUMN_COPIES * (fine_count + count))
-        side = math.isqrt(int(self.bench.working_bytes() / bytes_a_column)) - 2 * self.generator.reach
-        plenty = _PLENTY[self.bench.device.type]
-        return max(min(side, plenty, self._largest_side or side), _SMALLEST_SIDE)
+        device = self.bench.device.type
+        slices = self.generator.slices_in_flight + _WORKING_COPIES * _SLICES_A_PUSH[device]
+        bytes_a_sample = 2 if self.bench.is_mixed else 4
+        bytes_a_column = bytes_a_sample * slices * self.generator.config.channels + 4 * _COLUMN_SAMPLES
+        columns = int(self.bench.working_bytes() / bytes_a_column)
+        side = math.isqrt(columns) - 2 * self.generator.reach
+        return max(min(side, _PLENTY[device], self._largest_side or side), _SMALLEST_SIDE)
 
 
-def structured_box(lr: Tensor, margin: int) -> tuple[slice, slice, slice] | None:
-    """The part of (K, J, I) slices outside which neighbours are the same, with a margin; None if there is none.
-
-    Beyond it the generator's features are exactly 0, so that leaving it out is no approximation.
-    """
-    marks = [torch.zeros(count, dtype=torch.bool, device=lr.device) for count in lr.shape]
-    for along in range(3):
-        changes = torch.diff(lr, dim=along).abs_() > _ROUNDING
-        for axis in range(3):
-            others = tuple(other for other in range(3) if other != axis)
-            seen = changes.any(dim=others)
-            marks[axis][: len(seen)] |= seen
-    if not marks[0].any():
-        return None
-    ends = [mark.nonzero()[[0, -1], 0].tolist() for mark in marks]
-    k, j, i = (
-        slice(max(first - margin, 0), min(last + 2 + margin, count))
-        for (first, last), count in zip(ends, lr.shape, strict=True)
-    )
-    return k, j, i
+def joined_up(parts: Iterator[Tensor], enough: int) -> Iterator[Tensor]:
+    """The same slices (m, J, I) in fewer parts: at least ``enough`` slices in each but the last."""
+    waiting: list[Tensor] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(map(len, waiting)) >= enough:
+            yield torch.cat(waiting)
+            waiting = []
+    if waiting:
+        yield torch.cat(waiting)

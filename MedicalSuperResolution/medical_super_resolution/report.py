@@ -16,14 +16,20 @@ NOTICE = "For research. Not for diagnostic use."
 class Report:
     """What was done.
 
+    sharpness, twin_sha256 : how far the model went towards its sharp twin, and the digest of that file where it was
+    used, be it for the uncertainty only.
     factor_ijk, spacing_before_ijk_mm, spacing_after_ijk_mm, size_before_ijk, size_after_ijk : along i, j, k.
     slice_thickness_mm, slice_profile : as they were taken. residual_rms : root mean square, in the units of the
     volume, of what the result, measured again as the scanner would, differs from the input; after rounding.
-    stages : seconds by part of the work. settings : what was asked, by the names of `EnhanceSettings`.
+    precision : of the network's arithmetic, "float32" or "mixed". uncertainty : what the uncertainty was made of, where
+    it was asked for. stages : seconds by part of the work.
+    settings : what was asked, by the names of `EnhanceSettings`.
     """
 
     model: str
     model_sha256: str
+    sharpness: float = 0.0
+    twin_sha256: str = ""
     modality: str
     factor_ijk: tuple[float, float, float]
     spacing_before_ijk_mm: tuple[float, float, float]
@@ -37,6 +43,8 @@ class Report:
     seconds: float
     settings: dict[str, Any]
     software: str
+    precision: str = "float32"
+    uncertainty: str = ""
     stages: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     notice: str = NOTICE

@@ -1,7 +1,8 @@
 """How sure the network is of each voxel: what it says of the same scan seen in mirrors.
 
 A mirror image holds the same anatomy, so a network that knows gives the same answer; where it guesses, answers differ.
-The standard deviation over the mirrors is no error bar, but it grows with the true error.
+So do a model and its sharp twin, where there is one: half their difference is the standard deviation of the two. Both
+are taken as independent, so their squares add up. What comes out is no error bar, but it grows with the true error.
 """
 
 from __future__ import annotations
@@ -55,3 +56,15 @@ def spread(
         mean += change / number
         squares += change * (values - mean)
     return np.sqrt(squares / number)
+
+
+def widened(deviation: np.ndarray, fidelity: np.ndarray, sharp: np.ndarray) -> np.ndarray:
+    """The root of the sum of squares of ``deviation`` and of half the difference of two results, float32."""
+    half = np.subtract(fidelity, sharp, dtype=np.float32) / 2
+    return np.hypot(deviation, half)
+
+
+def described(planned: Plan, *, with_twins: bool) -> str:
+    """What the uncertainty was made of, as the end of a sentence."""
+    text = f"the standard deviation over {len(list(mirrors(planned)))} mirror images of the scan"
+    return f"{text}, joined with half the difference between the model and its sharp twin" if with_twins else text

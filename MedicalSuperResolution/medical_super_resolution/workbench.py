@@ -8,17 +8,21 @@ from contextlib import contextmanager
 
 import torch
 
+from .devices import has_matrix_units
+from .planning import PROGRAM_BYTES
 from .progress import Progress
 from .settings import EnhanceSettings
 
+_PLENTY_BYTES = 0.9e9  # more makes nothing faster
+_LEAST_BYTES = 0.1e9
 STAGES = ("transfer", "network", "interpolation", "consistency", "output")
 
 
 class Workbench:
     """Device, progress and timing of one call of `inference.enhance`.
 
-    total : measured voxels to work through, in all passes. stages : seconds by part of the work; on CUDA, whose work
-    is queued, by the part that waited for it.
+    total : measured voxels to work through, in all passes. held_bytes : of input and output in memory.
+    stages : seconds by part of the work; on CUDA, whose work is queued, by the part that waited for it.
     """
 
     def __init__(self, settings: EnhanceSettings, device: torch.device, total: int, progress: Progress) -> None:
@@ -26,6 +30,8 @@ class Workbench:
         self.device = device
         self.total = total
         self.done = 0
+        self.held_bytes = 0
+        self._tile = 0, 0
         self.stages = dict.fromkeys(STAGES, 0.0)
         self._progress = progress
         progress(0, total)
@@ -35,6 +41,17 @@ class Workbench:
         self.done = done
         self._progress(done, self.total)
 
+    def begin_tile(self, core_size: int) -> None:
+        """From here on `reach_slice` counts slices of ``core_size`` voxels."""
+        self._tile = self.done, core_size
+
+    def reach_slice(self, count: int) -> None:
+        """Say that ``count`` slices of the tile are done."""
+        done_before, core_size = self._tile
+        done = done_before + count * core_size
+        if done > self.done:
+            self.reach(done)
+
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Add the seconds of a block to a stage."""
@@ -42,13 +59,27 @@ class Workbench:
         yield
         self.stages[stage] += time.perf_counter() - started
 
+    @property
+    def is_mixed(self) -> bool:
+        """Whether the network computes in half precision: as asked, or else where the processor was made for it."""
+        if self.settings.precision != "auto":
+            return self.settings.precision == "mixed"
+        return self.device.type == "cuda" or (self.device.type == "cpu" and has_matrix_units())
+
+    @property
+    def precision(self) -> str:
+        """Of the network: "float32" or "mixed"."""
+        return "mixed" if self.is_mixed else "float32"
+
     def working_bytes(self) -> float:
-        """Memory to use beside input and output: as the user says; of a graphics card, half of what is free."""
+        """Memory for the work itself: of a graphics card, half of what is free."""
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
             return free / 2
-        return self.settings.memory_gb * 1e9
+        if self.settings.memory_gb is None:
+            return _PLENTY_BYTES
+        return max(self.settings.memory_gb * 1e9 - self.held_bytes - PROGRAM_BYTES, _LEAST_BYTES)
 
     def mixed_precision(self) -> torch.autocast:
-        """Half precision for the network where it pays: on CUDA."""
-        return torch.autocast("cuda", enabled=self.device.type == "cuda")
+        """Half precision for the network on CUDA; on a CPU, the refiner converts the network itself."""
+        return torch.autocast("cuda", enabled=self.is_mixed and self.device.type == "cuda")

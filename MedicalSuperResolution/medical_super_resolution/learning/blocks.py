@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .sequences import Sequence
+from .sequences import Sequence, by_voxel, in_slices, runs_as_products
 
 
 def in_plane_convolution(inputs: int, outputs: int) -> nn.Conv3d:
@@ -31,14 +31,33 @@ def pointwise_convolution(inputs: int, outputs: int, *, bias: bool = False) -> n
     return nn.Conv3d(inputs, outputs, 1, bias=bias)
 
 
+def mixed_channels(convolution: nn.Conv3d, *parts: Tensor) -> Tensor:
+    """Apply a pointwise convolution to parts that stand one behind the other in its channels.
+
+    Without gradients on a CPU it is a sum of matrix products that go where the parts lie: laying them side by side
+    takes longer than the products themselves.
+    """
+    first = parts[0]
+    if not runs_as_products(convolution, first):
+        return convolution(torch.cat(parts, dim=1) if len(parts) > 1 else first)
+    mixed = first.new_empty(first[0, 0].numel(), convolution.out_channels)
+    mixed[:] = 0 if convolution.bias is None else convolution.bias
+    weights = convolution.weight.flatten(1).split([part.shape[1] for part in parts], dim=1)
+    for part, weight in zip(parts, weights, strict=True):
+        mixed.addmm_(by_voxel(part), weight.t())
+    return mixed.unflatten(0, first.shape[2:]).permute(3, 0, 1, 2)[None]
+
+
 _Network = TypeVar("_Network", bound=nn.Module)
 
 
 def in_memory_order(network: _Network) -> _Network:
-    """Lay the weights out with the channels last, the order in which 3-D convolutions are fastest; in place."""
+    """Lay the weights out with the channels last, the order in which convolutions are fastest; in place."""
     for parameter in network.parameters():
         if parameter.dim() == 5:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
+        elif parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return network
 
 
@@ -69,9 +88,9 @@ class AttentionGate(nn.Module):
         self.attention = pointwise_convolution(hidden, 1, bias=True)
 
     def forward(self, initial: Tensor, dense: Tensor, thickness: Tensor) -> Tensor:
-        bias = self.acquisition(thickness - 1)[:, :, None, None, None]
-        hidden = functional.leaky_relu(self.initial(initial) + self.dense(dense) + bias, 0.2)
-        return torch.sigmoid(self.attention(hidden))
+        bias = self.acquisition((thickness - 1).to(self.acquisition.weight.dtype))[:, :, None, None, None]
+        hidden = mixed_channels(self.initial, initial).add_(mixed_channels(self.dense, dense)).add_(bias)
+        return torch.sigmoid(mixed_channels(self.attention, functional.leaky_relu(hidden, 0.2, inplace=True)))
 
 
 class FactorisedPair(nn.Module):
@@ -83,11 +102,11 @@ class FactorisedPair(nn.Module):
         self.sequence = sequence_convolution(channels, channels)
 
     def forward(self, features: Tensor, sequence: Sequence) -> Tensor:
-        if not features.shape[2]:  # a stream has only begun
-            return features
-        mixed = functional.leaky_relu(self.in_plane(features), 0.2, inplace=True)
+        mixed = features
+        if features.shape[2]:  # a stream that begins or ends has none
+            mixed = functional.leaky_relu(in_slices(self.in_plane, features), 0.2, inplace=True)
         change = sequence.convolve(self.sequence, mixed)
-        return sequence.wait((self, "features"), features, change) + change
+        return change.add_(sequence.wait((self, "features"), features, change))
 
 
 class AttentionDenseBlock(nn.Module):
@@ -114,5 +133,5 @@ class AttentionDenseBlock(nn.Module):
         )
         if not last.shape[2]:
             return last
-        dense = self.fuse(torch.cat([*earlier, last], dim=1))
+        dense = mixed_channels(self.fuse, *earlier, last)
         return torch.addcmul(last, self.gate(initial, dense, thickness), dense, value=self.beta)

@@ -7,8 +7,6 @@ from torch import Tensor, nn
 
 from .blocks import pointwise_convolution
 
-BOX_WIDTH = 0.7  # the Gaussian that blurs like a box has about 0.7 of its width (0.68 by variance, 0.72 at Nyquist)
-
 
 class BlurGauge(nn.Module):
     """A weighted vote of all voxels on the full width at half maximum of the slice profile, in slice distances.

@@ -20,6 +20,7 @@ from .generators.plane import PlaneConfig, in_slices, in_volumes, last_convoluti
 from .generators.srresnet import ResidualBlock
 from .losses import absolute_error
 
+_CUBIC_REACH = 2  # low-resolution voxels: half of the antialiasing filter
 _WINDOW = 5  # voxels: side of the mean that separates the frequencies
 
 
@@ -38,11 +39,18 @@ class DownSampler(nn.Module):
     """(N, 1, K, J, I) high resolution -> (N, 1, K, J/factor, I/factor): bicubic shrinking, then what scanners add.
 
     The network's part is added to the bicubic result, so that training starts there.
+
+    factor : how many times coarser J and I become. reach : how many low-resolution voxels away an input can still
+    change an output.
     """
 
     def __init__(self, config: DownSamplerConfig) -> None:
         super().__init__()
         self.config = config
+        self.factor = config.factor
+        self.reach = (
+            _CUBIC_REACH + 1 + 2 * config.blocks + 1
+        )  # two convolutions of 3 x 3 a block, one before, one after
         self.layers = nn.Sequential(
             nn.Conv2d(1, config.channels, 3, padding=1),
             nn.PReLU(),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .generators.plane import in_slices
+from .generators.plane import in_slices, in_volumes
 
 _VGG_WIDTHS = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512, 512, 512, 512))
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -115,7 +115,7 @@ class SliceEncoder(nn.Module):
 class SliceRestorer(nn.Module):
     """The pretext task that trains a `SliceEncoder`: undo what was done to slices (blur, noise, holes).
 
-    (N, 1, K, J, I) spoilt -> (N * K, 1, J, I) restored. It sees the features of all scales, so all of them learn.
+    (N, 1, K, J, I) spoilt -> the same size, restored. It sees the features of all scales, so all of them learn.
     """
 
     def __init__(self, encoder: SliceEncoder) -> None:
@@ -137,7 +137,7 @@ class SliceRestorer(nn.Module):
             functional.interpolate(bring(found), size=size, mode="bilinear", align_corners=False)
             for bring, found in scales
         ]
-        return self.last(torch.stack(brought).sum(dim=0))
+        return in_volumes(self.last(torch.stack(brought).sum(dim=0)), volume.shape[2])
 
 
 def perceptual_distance(encoder: SliceEncoder, sr: Tensor, hr: Tensor) -> Tensor:

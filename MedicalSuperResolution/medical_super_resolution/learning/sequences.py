@@ -14,12 +14,39 @@ from torch.nn import functional
 _SEQUENCE = 2  # the K axis of (N, C, K, J, I)
 
 
+def runs_as_products(convolution: nn.Conv3d, slices: Tensor) -> bool:
+    """Whether matrix products are quicker than PyTorch's convolutions with small kernels: on a CPU, untrained."""
+    return (
+        slices.device.type == "cpu"
+        and len(slices) == 1
+        and slices.dtype == convolution.weight.dtype
+        and not torch.is_grad_enabled()
+    )
+
+
+def by_voxel(slices: Tensor) -> Tensor:
+    """(1, C, K, J, I) -> (K * J * I, C), without a copy where the channels lie last in memory."""
+    return slices[0].permute(1, 2, 3, 0).reshape(-1, slices.shape[1])
+
+
+def in_slices(convolution: nn.Conv3d, slices: Tensor) -> Tensor:
+    """Apply a 1 x 3 x 3 convolution. On a CPU as a flat one: PyTorch has no quick way for few slices in 3-D."""
+    if not runs_as_products(convolution, slices):
+        return convolution(slices)
+    weight = convolution.weight[:, :, 0]
+    flat = functional.conv2d(slices[0].transpose(0, 1), weight, convolution.bias, padding=weight.shape[2] // 2)
+    return flat.transpose(0, 1)[None]
+
+
 class WholeSequence:
     """All slices at once."""
 
     def convolve(self, convolution: nn.Conv3d, slices: Tensor) -> Tensor:
         """Apply a convolution whose kernel spans three slices; beyond the ends there is nothing (zeros)."""
-        return convolution(slices)
+        if not runs_as_products(convolution, slices):
+            return convolution(slices)
+        nothing = torch.zeros_like(slices[:, :, :1])
+        return _convolved(convolution, [nothing, *slices.split(1, dim=_SEQUENCE), nothing])
 
     def wait(self, place: tuple[nn.Module, str], slices: Tensor, other: Tensor) -> Tensor:
         """The slices of ``slices`` that belong to those of ``other``: all of them."""
@@ -31,9 +58,10 @@ class WholeSequence:
 
 
 class SliceStream:
-    """Slices in order, a few at a time, of a tile of the slice plane.
+    """Slices in order, a few at a time, of a tile of the slice plane. Each network needs a stream of its own.
 
-    Set ``is_last`` before the final slices are pushed through the network. Each network needs a stream of its own.
+    After the last slices, set ``is_ending`` and push no slices (K = 0) until none come out any more: each convolution
+    then gives the slice that it kept because the next one might have followed.
 
     cut_edges : whether the tile was cut from a larger slice at its (first row, last row, first column, last column).
         Near a cut, a convolution meets its zero padding instead of tissue; `trim` drops those voxels as soon as they
@@ -41,35 +69,82 @@ class SliceStream:
     """
 
     def __init__(self, cut_edges: tuple[bool, bool, bool, bool] = (False, False, False, False)) -> None:
-        self.is_last = False
+        self.is_ending = False
         self.cut_edges = cut_edges
-        self._kernels: dict[nn.Conv3d, Tensor] = {}
-        self._waiting: dict[tuple[nn.Module, str], Tensor] = {}
+        self._kernels: dict[nn.Conv3d, list[Tensor]] = {}  # the last two slices that each of them has seen
+        self._ended: set[nn.Conv3d] = set()
+        self._waiting: dict[tuple[nn.Module, str], list[Tensor]] = {}
 
     def convolve(self, convolution: nn.Conv3d, slices: Tensor) -> Tensor:
-        """As in `WholeSequence`, but gives one slice less than was put in so far until the last slice is known."""
-        nothing = torch.zeros_like(slices[:, :, :1])
-        parts = [self._kernels.get(convolution, nothing), slices]
-        if self.is_last:
-            parts.append(nothing)
-        known = torch.cat(parts, dim=_SEQUENCE)
-        self._kernels[convolution] = known[:, :, -2:].clone()
-        if known.shape[_SEQUENCE] < 3:
+        """As in `WholeSequence`, but gives one slice less than was put in so far until the stream is ending."""
+        known = self._kernels.get(convolution, [])
+        if slices.shape[_SEQUENCE]:
+            known = [*(known or [torch.zeros_like(slices[:, :, :1])]), slices]
+        elif self.is_ending and known and convolution not in self._ended:
+            self._ended.add(convolution)
+            known = [*known, torch.zeros_like(known[-1][:, :, :1])]
+        else:
             return slices.new_zeros(slices.shape[0], convolution.out_channels, 0, *slices.shape[3:])
-        in_plane = convolution.kernel_size[1] // 2
-        return functional.conv3d(known, convolution.weight, convolution.bias, padding=(0, in_plane, in_plane))
+        if slices.shape[_SEQUENCE] > 1:
+            whole = torch.cat(known, dim=_SEQUENCE)
+            self._kernels[convolution], known = [whole[:, :, -2:].clone()], [whole]
+        else:
+            self._kernels[convolution] = _last_two(known)
+        return _convolved(convolution, known)
 
     def wait(self, place: tuple[nn.Module, str], slices: Tensor, other: Tensor) -> Tensor:
         """Hold slices back until ``other``, made late by convolutions, has come as far; ``place`` names the queue."""
-        queue = torch.cat([self._waiting[place], slices], dim=_SEQUENCE) if place in self._waiting else slices
+        queue = self._waiting.setdefault(place, [])
+        if slices.shape[_SEQUENCE]:
+            queue.append(slices)
         count = other.shape[_SEQUENCE]
-        self._waiting[place] = queue[:, :, count:].clone()
-        return queue[:, :, :count]
+        if not count:
+            return slices[:, :, :0]
+        if queue[0].shape[_SEQUENCE] == count:  # slices that come one by one are never copied
+            return queue.pop(0)
+        whole = torch.cat(queue, dim=_SEQUENCE)
+        self._waiting[place] = [whole[:, :, count:].clone()] if whole.shape[_SEQUENCE] > count else []
+        return whole[:, :, :count]
 
     def trim(self, slices: Tensor, width: int) -> Tensor:
         """Drop ``width`` voxels at each cut edge of the tile."""
         top, bottom, left, right = (width * cut for cut in self.cut_edges)
         return slices[:, :, :, top : slices.shape[3] - bottom, left : slices.shape[4] - right]
+
+
+def _last_two(parts: list[Tensor]) -> list[Tensor]:
+    """The parts that hold the last two slices, of which the last part is one."""
+    before = parts[-2] if parts[-2].shape[_SEQUENCE] == 1 else parts[-2][:, :, -1:].clone()
+    return [before, parts[-1]]
+
+
+def _convolved(convolution: nn.Conv3d, parts: list[Tensor]) -> Tensor:
+    """A convolution over three slices, for the slices that have both neighbours: K slices in parts -> K - 2."""
+    count = sum(part.shape[_SEQUENCE] for part in parts)
+    first, (_, rows, columns) = parts[0], convolution.kernel_size
+    if count < 3:
+        return first.new_zeros(first.shape[0], convolution.out_channels, 0, *first.shape[3:])
+    if not runs_as_products(convolution, first):
+        known = torch.cat(parts, dim=_SEQUENCE) if len(parts) > 1 else first
+        return functional.conv3d(known, convolution.weight, convolution.bias, padding=(0, rows // 2, columns // 2))
+    slices = parts if len(parts) == count else [one for part in parts for one in part.split(1, dim=_SEQUENCE)]
+    if (rows, columns) == (1, 1):
+        return _as_products(convolution, slices)
+    weight = convolution.weight.transpose(1, 2).flatten(1, 2)  # three slices as channels of one
+    flat = [torch.cat(slices[number : number + 3], dim=1)[:, :, 0] for number in range(count - 2)]
+    mixed = functional.conv2d(torch.cat(flat), weight, convolution.bias, padding=(rows // 2, columns // 2))
+    return mixed.transpose(0, 1)[None]
+
+
+def _as_products(convolution: nn.Conv3d, slices: list[Tensor]) -> Tensor:
+    """A convolution along the sequence alone: one slice is the sum of three matrix products."""
+    weights = [weight.t() for weight in convolution.weight.flatten(2).unbind(2)]
+    mixed = slices[0].new_empty(len(slices) - 2, slices[0][0, 0].numel(), convolution.out_channels)
+    for number, into in enumerate(mixed):
+        torch.mm(by_voxel(slices[number]), weights[0], out=into)
+        for further in (1, 2):
+            into.addmm_(by_voxel(slices[number + further]), weights[further])
+    return mixed.unflatten(1, slices[0].shape[3:]).permute(3, 0, 1, 2)[None]
 
 
 Sequence = WholeSequence | SliceStream

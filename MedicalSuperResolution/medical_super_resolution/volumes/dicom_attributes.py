@@ -62,7 +62,10 @@ _OF_SLICE_OF_CLASS = {
     """,
 }
 WINDOW = ("WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction")
-GEOMETRY = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient")
+GEOMETRY = (
+    *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient"),
+    *("PixelSpacing", "Rows", "Columns"),
+)
 _REPLACED = ("ImageType", "SeriesDescription", "SeriesNumber", "InstanceNumber", "SliceThickness")
 
 _UNPAIRED = """

@@ -150,8 +150,9 @@ def described(report: Report) -> str:
             (5, report.spacing_after_ijk_mm),
         )
     )
+    twin = f", sharpness {report.sharpness:g} (twin sha256 {report.twin_sha256[:12]})" if report.sharpness else ""
     return (
-        f"Super-resolution by {report.software}, model {report.model[:64]} (sha256 {report.model_sha256[:12]}):"
+        f"Super-resolution by {report.software}, model {report.model[:64]} (sha256 {report.model_sha256[:12]}){twin}:"
         f" factor {factor}, spacing {before} mm to {after} mm along columns, rows, slices. Measured again as the"
         f" scanner would, the result differs from the source by {report.residual_rms:.3g} (root mean square)."
         " For research. Not for diagnostic use."

@@ -29,6 +29,7 @@ from .dicom_headers import (
     storage_class_of,
 )
 from .dicom_pixels import Encoding, decimal_string, encoding_of
+from .dicom_place import check_place
 from .grid import Grid
 from .volume import Volume
 
@@ -67,7 +68,7 @@ def write_series(volume: Volume, report: Report, source_files: Sequence[Path], f
 
     Raises
     ------
-    VolumeError : see `check_output`; the disk is full; or the files read back differently.
+    VolumeError : see `check_output`; the volume was moved; the disk is full; or the files read back differently.
     """
     folder = folder.resolve()
     _check_folder(folder)
@@ -118,6 +119,7 @@ def _write_files(
     normal = matrix[:3, 2] / np.linalg.norm(matrix[:3, 2])
     storage_class = storage_class_of(source_files)
     sources = read_headers(source_files, storage_class, normal)
+    check_place(volume.grid, sources)
     encoding = encoding_of(volume.array, may_shift=storage_class != PET)
     report = replace(report, warnings=(*report.warnings, *_rounding(encoding), *missing(sources[0], storage_class)))
     header = series_header(sources, storage_class, report)

@@ -12,9 +12,10 @@ import SimpleITK as sitk
 
 from ..errors import VolumeError
 from ..leftovers import WORK_FOLDER_PREFIX, one_at_a_time, work_folder
-from . import dicom
+from . import dicom, streaming
 from .grid import Grid
 from .integrity import check_complete, check_size, claimed_bytes, silent
+from .mapped import Room, is_on_disk
 from .references import check_plain, data_files
 from .volume import Volume
 
@@ -43,18 +44,22 @@ def read(path: Path | str) -> Volume:
             raise VolumeError(f"there is no file {path}")
         volume = _read_file(path) if path.is_file() and suffix_of(path) else _read_series(path)
     except (OSError, EOFError, zlib.error) as problem:
-        why = problem.strerror if isinstance(problem, OSError) and problem.strerror else "it is damaged or cut short"
-        raise VolumeError(f"{path} cannot be read as a volume: {why}") from problem
+        raise _unreadable(path, problem) from problem
     volume.check_finite()
     return volume
+
+
+def _unreadable(path: Path, problem: Exception) -> VolumeError:
+    why = problem.strerror if isinstance(problem, OSError) and problem.strerror else "it is damaged or cut short"
+    return VolumeError(f"{path} cannot be read as a volume: {why}")
 
 
 def _read_series(path: Path) -> Volume:
     if not path.is_dir():
         check_plain(path)
     series = dicom.read_series(path)
-    grid = Grid(series.shape_kji, _LPS_TO_RAS @ series.ijk_to_lps)
-    return Volume(series.array, grid, series.slice_thickness_mm, series.modality)
+    placed = Grid(series.shape_kji, _LPS_TO_RAS @ series.ijk_to_lps)
+    return Volume(series.array, placed, series.slice_thickness_mm, series.modality)
 
 
 def suffix_of(path: Path) -> str | None:
@@ -95,13 +100,10 @@ def write(volume: Volume, path: Path | str, *, overwrite: bool = False, compress
     """
     path = Path(path)
     check_output(path, overwrite=overwrite)
-    image = to_image(volume)
     try:
         with work_folder(path.parent) as folder:
             part = folder / path.name
-            with silent():
-                sitk.WriteImage(image, str(part), useCompression=compress)
-            check_complete(part, image)
+            check_complete(part, _written(volume, part, compress=compress))
             taken = _put(folder, path, overwrite)
     except (RuntimeError, OSError, VolumeError) as problem:
         free = shutil.disk_usage(path.parent).free / 1e6
@@ -111,6 +113,19 @@ def write(volume: Volume, path: Path | str, *, overwrite: bool = False, compress
         ) from problem
     if taken:
         raise VolumeError(f"{taken} was written by another program in the meantime; choose another name")
+
+
+def _written(volume: Volume, part: Path, *, compress: bool) -> sitk.Image | sitk.ImageFileReader:
+    """Write a file and give what describes it. Voxels on the disk go there without coming into memory at once."""
+    on_disk = is_on_disk(volume.array)
+    array = np.zeros(streaming.OUTLINE_SHAPE, volume.array.dtype) if on_disk else volume.array
+    image = to_image(Volume(array, Grid(array.shape, volume.grid.ijk_to_ras)))
+    with silent():
+        sitk.WriteImage(image, str(part), useCompression=compress and not on_disk)
+    if not on_disk:
+        return image
+    streaming.complete(part, volume.array)
+    return _opened(part)
 
 
 def _put(folder: Path, path: Path, overwrite: bool) -> Path | None:
@@ -128,9 +143,49 @@ def _taken(path: Path) -> Path | None:
     return next((file for file in (path, *beside) if file.exists()), None)
 
 
+def header(path: Path) -> tuple[Grid, np.dtype] | None:
+    """Grid and type of a volume file, without its voxels; None where it is none, which reading it will explain."""
+    try:
+        reader = _opened(path) if path.is_file() and suffix_of(path) and data_files(path) is not None else None
+        return (_grid_of(reader), streaming.type_of(reader)) if reader and reader.GetDimension() == 3 else None
+    except (VolumeError, KeyError, OSError, EOFError, zlib.error):
+        return None
+
+
+def read_large(path: Path, room: Room) -> Volume:
+    """As `read`, for a volume file: plane by plane, into ``room`` on the disk, where the file allows it."""
+    try:
+        named = data_files(path)
+        state = _state(path, *named)
+        reader = _checked(path, named)
+        storage = streaming.storage_of(path, reader, named)
+        if storage is None:
+            return read(path)
+        check_complete(path, reader)
+        array = room(reader.GetSize()[::-1], streaming.type_of(reader))
+        streaming.fill(array, storage)
+    except (OSError, EOFError, zlib.error) as problem:
+        raise _unreadable(path, problem) from problem
+    _check_unchanged(state, path, *named)
+    return Volume(array, _grid_of(reader))
+
+
 def _read_file(path: Path) -> Volume:
     named = data_files(path)
     state = _state(path, *named)
+    reader = _checked(path, named)
+    try:
+        check_complete(path, reader)
+        with silent():
+            image = reader.Execute()
+    except RuntimeError as problem:
+        raise VolumeError(f"{path} cannot be read to its end; the file is damaged or cut short") from problem
+    _check_unchanged(state, path, *named)
+    return Volume(sitk.GetArrayFromImage(image), _grid_of(image))
+
+
+def _opened(path: Path) -> sitk.ImageFileReader:
+    """A reader that has read the header."""
     try:
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(path))
@@ -144,28 +199,28 @@ def _read_file(path: Path) -> Volume:
                 " resample it to a straight grid first"
             ) from problem
         raise VolumeError(f"{path} cannot be read as a volume; it may be damaged or of another format") from problem
-    _check_header(path, reader, named)
-    try:
-        check_complete(path, reader)
-        with silent():
-            image = reader.Execute()
-    except RuntimeError as problem:
-        raise VolumeError(f"{path} cannot be read to its end; the file is damaged or cut short") from problem
-    if _state(path, *named) != state:  # ITK fills with zeros what is missing at the end of a NIfTI file
-        raise VolumeError(f"{path} changed while it was read; wait until it is complete and try again")
+    return reader
+
+
+def _grid_of(described: sitk.Image | sitk.ImageFileReader) -> Grid:
     matrix = np.eye(4)
-    matrix[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
-    matrix[:3, 3] = image.GetOrigin()
-    array = sitk.GetArrayFromImage(image)
-    return Volume(array, Grid(array.shape, _LPS_TO_RAS @ matrix))
+    matrix[:3, :3] = np.reshape(described.GetDirection(), (3, 3)) * described.GetSpacing()
+    matrix[:3, 3] = described.GetOrigin()
+    return Grid(described.GetSize()[::-1], _LPS_TO_RAS @ matrix)
+
+
+def _check_unchanged(state: list[tuple[int, int]], *paths: Path) -> None:
+    if _state(*paths) != state:  # ITK fills with zeros what is missing at the end of a NIfTI file
+        raise VolumeError(f"{paths[0]} changed while it was read; wait until it is complete and try again")
 
 
 def _state(*paths: Path) -> list[tuple[int, int]]:
     return [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
 
 
-def _check_header(path: Path, reader: sitk.ImageFileReader, named: list[Path]) -> None:
-    """Refuse what is no scalar 3-D volume, and sizes that cannot be true, before any memory is taken."""
+def _checked(path: Path, named: list[Path]) -> sitk.ImageFileReader:
+    """A header, read; what is no scalar 3-D volume, and sizes that cannot be true, are refused."""
+    reader = _opened(path)
     size, components = reader.GetSize(), reader.GetNumberOfComponents()
     if reader.GetDimension() != 3:
         shape = "x".join(map(str, size))
@@ -175,6 +230,7 @@ def _check_header(path: Path, reader: sitk.ImageFileReader, named: list[Path]) -
             f"{path} has {components} values in each voxel (a colour or vector volume); pick one component first"
         )
     check_size(str(path), claimed_bytes(reader), sum(file.stat().st_size for file in (path, *named)))
+    return reader
 
 
 def to_image(volume: Volume) -> sitk.Image:

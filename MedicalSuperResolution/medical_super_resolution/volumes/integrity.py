@@ -14,6 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import VolumeError
+from ..process_memory import physical_bytes
 from .volume import not_finite
 
 _NIFTI_HEADER_BYTES = 352
@@ -99,18 +100,11 @@ def check_size(what: str, claimed: int, held: int) -> None:
     """Refuse sizes that cannot be true, before any memory is taken: bytes of voxels, and bytes of their files."""
     if claimed > held * _LARGEST_COMPRESSION:
         raise VolumeError(f"{what} claims {claimed / 1e9:.1f} GB of voxels but holds {held} bytes; the file is damaged")
-    memory = _physical_memory()
+    memory = physical_bytes()
     if memory is not None and claimed > memory:
         raise VolumeError(
             f"{what} needs {claimed / 1e9:.1f} GB, this computer has {memory / 1e9:.1f} GB; crop it first"
         )
-
-
-def _physical_memory() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
-        return None
 
 
 @contextmanager

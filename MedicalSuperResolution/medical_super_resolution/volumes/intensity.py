@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .mapped import every, extremes
+
 HOUNSFIELD_RANGE = (-1000.0, 1000.0)  # air to dense bone; what lies beyond goes through unclipped
 _AIR_AT_MOST_HU = -850
 _FOREGROUND_PERCENTILE = 99.5
@@ -26,8 +28,8 @@ class IntensityRange:
 
 def guess_modality(array: np.ndarray) -> str:
     """Say "ct" where the values look like Hounsfield units (air near -1000), "mr" otherwise."""
-    low = float(array.min())
-    return "ct" if -4096 <= low <= _AIR_AT_MOST_HU and float(array.max()) <= 32767 else "mr"
+    low, high = extremes(array)
+    return "ct" if -4096 <= low <= _AIR_AT_MOST_HU and high <= 32767 else "mr"
 
 
 def intensity_range(array: np.ndarray, modality: str) -> IntensityRange:
@@ -40,7 +42,7 @@ def intensity_range(array: np.ndarray, modality: str) -> IntensityRange:
     """
     if modality == "ct":
         return IntensityRange(*HOUNSFIELD_RANGE)
-    sample = array.reshape(-1)[:: max(1, array.size // 2_000_000)].astype(np.float32)
+    sample = every(array, max(1, array.size // 2_000_000)).astype(np.float32)
     low = float(np.percentile(sample, 0.5))
     above = sample[sample > low]
     high = float(np.percentile(above, _FOREGROUND_PERCENTILE)) if above.size else low

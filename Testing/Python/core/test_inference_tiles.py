@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from measuring import an_mr, gaussian, rms
-from medical_super_resolution import models, refinement
+from medical_super_resolution import models, refinement, workbench
 from medical_super_resolution.inference import enhance
 from medical_super_resolution.models import Model
 from medical_super_resolution.settings import EnhanceSettings
@@ -48,6 +48,7 @@ def test_the_result_does_not_depend_on_the_tiles(
     tmp_path: Path, tile_counts: list[int], axes: str, consistency: bool, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(refinement, "_PLENTY", dict.fromkeys(refinement._PLENTY, 1000))  # the memory alone decides
+    monkeypatch.setattr(workbench, "_LEAST_BYTES", 4e7)
     models.save(tmp_path / "wide.safetensors", "through-plane", a_wide_generator(), {})
     model = models.load(tmp_path / "wide.safetensors")
     shape = {"k": (6, 107, 131), "i": (107, 131, 6), "kj": (5, 61, 131)}[axes]
@@ -68,7 +69,7 @@ def test_air_that_is_left_out_changes_nothing(a_model: Model, monkeypatch: pytes
     array[4:9, 20:37, 31:45] = an_mr(Grid((5, 17, 14), np.eye(4))).array
     volume = Volume(array, Grid(array.shape, np.eye(4)), modality="mr")
     skipped = enhance(volume, a_model, gaussian(factor=2.5)).volume.array
-    monkeypatch.setattr(refinement, "structured_box", lambda lr, margin: tuple(slice(0, count) for count in lr.shape))
+    monkeypatch.setattr(refinement, "structured_box", lambda parts, shape, margin: tuple(slice(0, n) for n in shape))
     computed = enhance(volume, a_model, gaussian(factor=2.5)).volume.array
     np.testing.assert_allclose(skipped, computed, atol=1e-5 * np.ptp(array))
 

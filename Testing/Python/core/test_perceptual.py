@@ -172,6 +172,6 @@ def test_the_pretext_task_teaches_every_scale(an_encoder):
     restorer = SliceRestorer(an_encoder).requires_grad_(True)
     spoilt = torch.rand(1, 1, 2, 9, 14, generator=torch.Generator().manual_seed(3))
     restored = restorer(spoilt)
-    assert restored.shape == (2, 1, 9, 14)
+    assert restored.shape == (1, 1, 2, 9, 14)
     restored.square().mean().backward()
     assert all(weight.grad.any() for weight in an_encoder.parameters())

@@ -68,3 +68,16 @@ def test_the_result_does_not_depend_on_how_many_slices_go_at_once(an_in_plane_mo
 def test_anything_else_is_refused_with_what_to_ask_for(an_in_plane_model, asked):
     with pytest.raises(SettingsError, match="--axes in-plane --factor 2"):
         enhance(a_smooth_volume(0), an_in_plane_model, EnhanceSettings(**asked))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_axes_that_are_named_are_refined_however_thick_the_slices_are(an_in_plane_model, axis):
+    """After coarser pixels, the slices can be the thinnest axis."""
+    volume = a_smooth_volume(axis)
+    as_thin = Volume(volume.array, Grid(volume.array.shape, np.eye(4)), modality="mr")
+    axes = "kji".replace("kji"[axis], "")
+
+    by_thickness = enhance(volume, an_in_plane_model, EnhanceSettings()).volume.array
+    by_name = enhance(as_thin, an_in_plane_model, EnhanceSettings(factor=2, axes=axes)).volume.array
+
+    np.testing.assert_array_equal(by_name, by_thickness)

@@ -137,3 +137,10 @@ def test_more_threads_and_fewer_voxels_need_less_time():
     one, two = EnhanceSettings(threads=1), EnhanceSettings(threads=2)
     assert estimate(small, 2, one).cpu_seconds < estimate(large, 2, one).cpu_seconds
     assert estimate(large, 2, two).cpu_seconds < estimate(large, 2, one).cpu_seconds
+
+
+def test_uncertainty_is_foreseen_to_take_eight_times_as_long():
+    planned = plan(a_scan(), EnhanceSettings())
+    plain, unsure = (estimate(planned, 2, EnhanceSettings(uncertainty=asked)) for asked in (False, True))
+    assert unsure.cpu_seconds - 8 * plain.cpu_seconds == pytest.approx(-7 * 3)  # starting the program takes 3 s
+    assert unsure.memory_gb > plain.memory_gb

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..blocks import AttentionDenseBlock, forward_differences, in_plane_convolution, pointwise_convolution
+from ..blocks import (
+    AttentionDenseBlock,
+    forward_differences,
+    in_plane_convolution,
+    mixed_channels,
+    pointwise_convolution,
+)
 from ..blur_gauge import BlurGauge
 from ..interpolation import apply_along_sequence, cubic_matrix
-from ..sequences import WHOLE, Sequence, SliceStream
+from ..sequences import WHOLE, Sequence, SliceStream, in_slices
 
 _CONTRAST = 10.0  # differences between neighbours are about a tenth of the range: this brings features near 1
 
@@ -45,8 +52,14 @@ class Stem(nn.Module):
 
     def forward(self, lr: Tensor, following: Tensor, sequence: Sequence) -> Tensor:
         """``following`` is the slice behind the last of ``lr``; at the end of the volume, that last slice again."""
-        weight = torch.sigmoid(self.weigh(functional.leaky_relu(self.intensity(lr), 0.2)))
-        features = sequence.convolve(self.differences, _CONTRAST * forward_differences(lr, following))
+        weight = lr.new_zeros(lr.shape[0], self.differences.out_channels, *lr.shape[2:])
+        differences = lr.expand(-1, 3, -1, -1, -1)
+        if lr.shape[2]:  # a stream that ends has none
+            precision = self.differences.weight.dtype  # of neighbours, the difference is rounded and not the values
+            differences = (_CONTRAST * forward_differences(lr, following)).to(precision)
+            told = functional.leaky_relu(in_slices(self.intensity, lr.to(precision)), 0.2, inplace=True)
+            weight = torch.sigmoid(mixed_channels(self.weigh, told))
+        features = sequence.convolve(self.differences, differences)
         return sequence.trim(features * sequence.wait((self, "weight"), weight, features), self.reach)
 
 
@@ -115,7 +128,7 @@ class ThroughPlaneGenerator(nn.Module):
         """(N, 1, K, J, I), mostly in [0, 1] -> (N, C, K, J, I).
 
         ``thickness`` is a fraction of the slice distance. With a `SliceStream`, ``lr`` is the next part of the
-        volume and ``following`` the slice behind it; features come later than slices, all of them by the last part.
+        volume and ``following`` the slice behind it; features come later than slices.
         """
         told = torch.full((lr.shape[0], 1), thickness, device=lr.device, dtype=torch.float32)
         features = self.stem(lr, lr[:, :, -1:] if following is None else following, sequence)
@@ -123,7 +136,7 @@ class ThroughPlaneGenerator(nn.Module):
             features = sequence.trim(block(features, told, sequence), self.config.pairs)
         if not features.shape[2]:
             return features
-        return sequence.trim(features + self.refine(features), 1)
+        return sequence.trim(in_slices(self.refine, features).add_(features), 1)
 
     def residual(self, features: Tensor, positions: Tensor, factor: float, thickness: float) -> Tensor:
         """What the features add to cubic interpolation at ``positions``: (N, C, K, J, I) -> (N, 1, M, J, I) float32.
@@ -131,17 +144,15 @@ class ThroughPlaneGenerator(nn.Module):
         ``positions`` are ascending, (M,), in units of the input slice, from -1/2 to K - 1/2. Beyond the ends the first
         and last features go on.
         """
-        count = features.shape[2]
         before, after = features[:, :, :1], features[:, :, -1:]
         around = torch.cat([before, features, after], dim=2)
-        return self.between(around, positions + 1, factor, thickness, intervals=count + 1)
+        return self.between(around[:, :, :-1], around[:, :, 1:], positions + 1, factor, thickness)
 
-    def between(
-        self, features: Tensor, positions: Tensor, factor: float, thickness: float, *, intervals: int
-    ) -> Tensor:
-        """As `residual`, for ``positions`` that all lie in the ``intervals`` between the given slices."""
+    def between(self, before: Tensor, after: Tensor, positions: Tensor, factor: float, thickness: float) -> Tensor:
+        """As `residual`, for ``positions`` in the intervals from each slice of ``before`` to that of ``after``."""
+        intervals = before.shape[2]
         base = torch.floor(positions).clamp(0, intervals - 1)
-        kernels = self.kernel((positions - base).float(), factor, thickness).to(features.dtype)  # (M, 2, C)
+        kernels = self.kernel((positions - base).float(), factor, thickness).to(before.dtype)  # (M, 2, C)
         interval = base.long()
         per_interval = torch.bincount(interval, minlength=intervals)
         slots = int(per_interval.max())
@@ -150,10 +161,10 @@ class ThroughPlaneGenerator(nn.Module):
         padded = kernels.new_zeros(intervals, slots, *kernels.shape[1:])
         padded[interval, slot] = kernels
 
-        by_slice = features.permute(0, 2, 1, 3, 4).flatten(3)  # (N, intervals + 1, C, J*I)
-        values = torch.matmul(padded[:, :, 0], by_slice[:, :-1]) + torch.matmul(padded[:, :, 1], by_slice[:, 1:])
+        sides = (side.permute(0, 2, 1, 3, 4).flatten(3) for side in (before, after))  # (N, intervals, C, J*I)
+        values = torch.matmul(padded[:, :, 0], next(sides)) + torch.matmul(padded[:, :, 1], next(sides))
         chosen = values.flatten(1, 2)[:, interval * slots + slot]  # (N, M, J*I)
-        return chosen.float().unflatten(2, features.shape[-2:]).unsqueeze(1)
+        return chosen.float().unflatten(2, before.shape[-2:]).unsqueeze(1)
 
     def forward(self, lr: Tensor, positions: Tensor, factor: float, thickness: float = 1.0) -> Tensor:
         """Fine slices at ``positions``: cubic interpolation and the learned residual, (N, 1, M, J, I) float32."""
@@ -183,31 +194,41 @@ class ResidualStream:
         self.thickness = thickness
         self._stream = SliceStream(cut_edges)
         self._previous: Tensor | None = None  # features of the slice before the next ones
+        self._pushed = 0  # slices
         self._done = 0  # slices whose features have come
         self._written = 0  # output slices given
 
-    def push(self, lr: Tensor, following: Tensor | None) -> Tensor | None:
-        """The next slices (N, 1, k, J, I) in, the next output slices (N, 1, m, J, I) out, or None while there are none.
+    def push(self, lr: Tensor, following: Tensor | None) -> Iterator[Tensor]:
+        """The next slices (N, 1, k, J, I) in, the next output slices (N, 1, m, J, I) out, in parts.
 
         ``following`` is the slice behind them, or None when they are the last.
         """
-        self._stream.is_last = following is None
+        self._pushed += lr.shape[2]
         features = self.generator.features(lr, self.thickness, self._stream, following)
-        if not features.shape[2]:
-            return None
-        first = self._done - 1  # index of the slice that opens the first interval
-        parts = [features[:, :, :1] if self._previous is None else self._previous, features]
-        if following is None:
-            parts.append(features[:, :, -1:])
-        known = torch.cat(parts, dim=2)
-        self._previous = features[:, :, -1:].clone()
-        self._done += features.shape[2]
-        intervals = known.shape[2] - 1
-        stop = len(self.positions)
+        yield from self._outputs(features)
         if following is not None:
-            stop = int(torch.searchsorted(self.positions, float(first + intervals)))
+            return
+        self._stream.is_ending = True
+        while self._done < self._pushed:
+            yield from self._outputs(self.generator.features(lr[:, :, :0], self.thickness, self._stream))
+        if self._previous is not None:
+            yield from self._between(self._previous, self._previous, len(self.positions))
+
+    def _outputs(self, features: Tensor) -> Iterator[Tensor]:
+        """The output slices that the next features make possible."""
+        if not features.shape[2]:
+            return
+        previous = features[:, :, :1] if self._previous is None else self._previous
+        before = torch.cat([previous, features[:, :, :-1]], dim=2) if features.shape[2] > 1 else previous
+        stop = int(torch.searchsorted(self.positions, float(self._done + features.shape[2] - 1)))
+        self._previous = features if features.shape[2] == 1 else features[:, :, -1:].clone()
+        yield from self._between(before, features, stop)
+        self._done += features.shape[2]
+
+    def _between(self, before: Tensor, after: Tensor, stop: int) -> Iterator[Tensor]:
+        """The output slices up to number ``stop``, which lie in the intervals between some of the slices."""
         positions = self.positions[self._written : stop]
         self._written = stop
-        if not len(positions):
-            return None
-        return self.generator.between(known, positions - first, self.factor, self.thickness, intervals=intervals)
+        if len(positions):
+            first = self._done - 1  # index of the slice that opens the first interval
+            yield self.generator.between(before, after, positions - first, self.factor, self.thickness)

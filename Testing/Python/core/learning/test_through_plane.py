@@ -44,9 +44,7 @@ def streamed(generator, lr, factor, thickness=1.0, *, chunks, cut_edges=(False,)
         size = next(sizes, size)
         stop = min(start + size, lr.shape[2])
         following = lr[:, :, stop : stop + 1] if stop < lr.shape[2] else None
-        part = stream.push(lr[:, :, start:stop], following)
-        if part is not None:
-            parts.append(part)
+        parts += stream.push(lr[:, :, start:stop], following)
         start = stop
     return torch.cat(parts, dim=2)
 

@@ -1,0 +1,76 @@
+"""Half precision is as exact as promised, is never taken for the measured data, and repeats itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from medical_super_resolution import devices, models, workbench
+from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.inference import enhance
+from medical_super_resolution.progress import ignore
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.intensity import HOUNSFIELD_RANGE
+from medical_super_resolution.volumes.volume import Volume
+from medical_super_resolution.workbench import Workbench
+
+
+@pytest.fixture(scope="module")
+def the_shipped_model() -> models.Model:
+    return models.load(models.find("general"))
+
+
+def enhanced(volume: Volume, model: models.Model, precision: str) -> Volume:
+    settings = EnhanceSettings(factor=4, device="cpu", precision=precision, slice_profile="gaussian")
+    return enhance(Volume(volume.array.astype(np.float32), volume.grid, modality="ct"), model, settings)
+
+
+def test_mixed_precision_differs_by_less_than_half_a_percent_of_the_range(a_volume: Volume, the_shipped_model):
+    exact, mixed = (enhanced(a_volume, the_shipped_model, name) for name in ("float32", "mixed"))
+    low, high = HOUNSFIELD_RANGE
+    difference = np.abs(mixed.volume.array - exact.volume.array) / (high - low)
+    assert 0 < difference.max() <= 5e-3
+    assert (exact.report.precision, mixed.report.precision) == ("float32", "mixed")
+
+
+def test_mixed_precision_reproduces_the_measured_slices_as_well(a_volume: Volume, the_shipped_model):
+    exact, mixed = (enhanced(a_volume, the_shipped_model, name) for name in ("float32", "mixed"))
+    assert mixed.report.residual_rms <= 1.1 * exact.report.residual_rms + 1e-3
+
+
+def test_mixed_precision_gives_the_same_bytes_twice(a_volume: Volume, the_shipped_model):
+    first, second = (enhanced(a_volume, the_shipped_model, "mixed").volume.array.tobytes() for _ in range(2))
+    assert first == second
+
+
+def test_the_model_keeps_its_precision(a_volume: Volume, the_shipped_model):
+    enhanced(a_volume, the_shipped_model, "mixed")
+    assert {parameter.dtype for parameter in the_shipped_model.generator.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("asked", "has_units", "expected"),
+    [
+        ("auto", True, "mixed"),
+        ("auto", False, "float32"),
+        ("float32", True, "float32"),
+        ("mixed", False, "mixed"),
+    ],
+)
+def test_the_processor_decides_where_nobody_does(
+    monkeypatch: pytest.MonkeyPatch, asked: str, has_units: bool, expected: str
+):
+    monkeypatch.setattr(workbench, "has_matrix_units", lambda: has_units)
+    bench = Workbench(EnhanceSettings(precision=asked), torch.device("cpu"), 1, ignore)
+    assert bench.precision == expected
+
+
+def test_a_torch_that_cannot_tell_has_no_matrix_units(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported", raising=False)
+    assert not devices.has_matrix_units()
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(SettingsError, match="unknown precision 'half'; use one of: auto, float32, mixed"):
+        EnhanceSettings(precision="half")
