@@ -5,29 +5,28 @@ from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
-    ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
 
 from medical_super_resolution.errors import SuperResolutionError
-from medical_super_resolution.progress import ignore
-from medical_super_resolution.settings import EnhanceSettings
 from MedicalSuperResolutionLib import (
     enhancement,
     feedback,
     panel,
     region,
     sample_data,
-    scene,
     torch_setup,
 )
 from MedicalSuperResolutionLib.compare_section import CompareSection
+from MedicalSuperResolutionLib.dicom_section import DicomSection
 from MedicalSuperResolutionLib.model_selector import ModelSelector
 from MedicalSuperResolutionLib.parameter_node import MedicalSuperResolutionParameterNode
 from MedicalSuperResolutionLib.runner import Runner
+from MedicalSuperResolutionLib.scripting import Scripting
 from MedicalSuperResolutionLib.self_check import SelfCheck
+from MedicalSuperResolutionLib.setup_section import SetupSection
 from MedicalSuperResolutionLib.watch import Watch
 
 OUR_PACKAGES = ("MedicalSuperResolutionLib", "medical_super_resolution")
@@ -63,7 +62,9 @@ class MedicalSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationM
         self._enhancement = None
         self._timeLeft = None
         self._compare = None
+        self._dicom = None
         self._selfCheck = None
+        self._setup = None
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -73,12 +74,14 @@ class MedicalSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationM
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = MedicalSuperResolutionLogic()
         self._compare = CompareSection(self.ui, lambda: self._parameterNode or self.logic.getParameterNode())
+        self._dicom = DicomSection(self.ui, lambda: self._parameterNode or self.logic.getParameterNode())
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneChanged)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneChanged)
         self.ui.enhanceButton.connect("clicked(bool)", self.onEnhanceButton)
         self.ui.regionSelector.connect("nodeAddedByUserAction(vtkMRMLNode*)", self.onRegionAdded)
         self._selfCheck = SelfCheck(self.ui, lambda: self._parameterNode.engine_settings(), lambda: Runner())
+        self._setup = SetupSection(self.ui, self._onModelImported)
         self.initializeParameterNode()
 
     def cleanup(self):
@@ -86,6 +89,7 @@ class MedicalSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationM
             self._enhancement.abandon()
             self._enhancement = None
         self._selfCheck.abandon()
+        self._setup.abandon()
         self._compare.exit()
         self.setParameterNode(None)
         self.removeObservers()
@@ -150,6 +154,11 @@ class MedicalSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationM
         if volume and volume.GetImageData():
             region.lay_over(roi, volume)
 
+    def _onModelImported(self, name):
+        self.initializeParameterNode()  # lists the models anew
+        if self.ui.modelComboBox.findData(name) >= 0:  # not the mere sharp twin of another
+            self._parameterNode.model = name
+
     def _updatePanel(self, caller=None, event=None):
         chosen = self._parameterNode
         if chosen is None:
@@ -164,8 +173,11 @@ class MedicalSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationM
         except SuperResolutionError as problem:
             obstacle = feedback.sentence(problem)
         panel.show_goal(self.ui, chosen.goal)
+        panel.show_sharpness(self.ui, chosen.model)
+        panel.show_slice_thickness(self.ui, chosen.inputVolume)
         panel.show_plan(self.ui, description, obstacle, running=self._enhancement is not None)
         self._compare.show()
+        self._dicom.show()
 
     def _showProgress(self, done, total):
         panel.show_progress(self.ui, done, total, self._timeLeft.sentence(done, total))
@@ -184,51 +196,14 @@ class MedicalSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationM
             self._compare.renew(source, node)
 
 
-class MedicalSuperResolutionLogic(ScriptedLoadableModuleLogic):
-    """Enhancing without the panel, for scripts and the Python console."""
+class MedicalSuperResolutionLogic(Scripting):
+    """Enhancing without the panel, for scripts and the Python console: see Scripting."""
 
     def getParameterNode(self):
         return MedicalSuperResolutionParameterNode(super().getParameterNode())
 
-    def enhance(
-        self, volumeNode, factor=None, *, spacing=None, outputVolume=None, roi=None,
-        progress=ignore, wait=True, in_process=False, **settings,
-    ):  # fmt: skip
-        """Enhance a volume node and return the node of the result: a new one, or outputVolume.
-
-        Without factor and spacing (three numbers, in mm) slices become as thin as pixels are wide. Further settings:
-        axes, slice_thickness_mm, model, consistency, device, threads, memory_gb, as in
-        medical_super_resolution.settings.EnhanceSettings.
-
-        With roi, a vtkMRMLMarkupsROINode, only the voxels that it touches are enhanced.
-
-        The engine runs in a child process, or with in_process=True in this one. progress(done, total) hears how far it
-        is, and may raise medical_super_resolution.errors.Cancelled. With wait=False the call returns at once what
-        start() returns; the result is in the scene when its is_running has become False.
-        """
-        chosen = EnhanceSettings(
-            factor=None if factor is None else float(factor),
-            spacing_ijk_mm=None if spacing is None else tuple(map(float, spacing)),
-            **settings,
-        )
-        if not wait:
-            return self.start(volumeNode, chosen, outputVolume=outputVolume, roi=roi, onProgress=progress)
-        torch_setup.ensure_engine()
-        engine = enhancement.engine_here(progress) if in_process else enhancement.engine_in_child(Runner(), progress)
-        return scene.enhance_node(volumeNode, chosen, engine, outputVolume, roi)
-
-    def start(self, volumeNode, settings, *, outputVolume=None, roi=None, onProgress=ignore, onEnd=feedback.log_end):
-        """Start an enhancement in a child process and return at once: see BackgroundEnhancement."""
-        torch_setup.ensure_engine()
-        return enhancement.BackgroundEnhancement(
-            volumeNode,
-            settings,
-            output_node=outputVolume,
-            roi=roi,
-            on_progress=onProgress,
-            on_end=onEnd,
-            runner=Runner(),
-        )
+    def makeRunner(self):
+        return Runner()
 
 
 class MedicalSuperResolutionTest(ScriptedLoadableModuleTest):

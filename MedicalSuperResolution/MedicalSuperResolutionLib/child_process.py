@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 
 import medical_super_resolution
 from medical_super_resolution import leftovers
@@ -19,6 +20,7 @@ _FOLDER_PREFIX = "MedicalSuperResolution-run-"
 _STDOUT, _STDERR = "stdout.txt", "stderr.txt"
 _GRACE_SECONDS = 1.0
 _NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows; elsewhere there is none to suppress
+_LAUNCHER_SAYS = "exit abnormally"  # Slicer's launcher puts "error: [python] exit abnormally" below a crash
 
 
 def python() -> str:
@@ -42,15 +44,17 @@ def remove_leftovers() -> None:
     leftovers.remove_leftovers(_FOLDER_PREFIX)
 
 
-def started(arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
-    """Start a child in its folder, where it also puts what it prints; it can import this package.
+def started(arguments: Sequence[str], folder: Path, *packages: ModuleType) -> subprocess.Popen[bytes]:
+    """Start a child in its folder, where it also puts what it prints.
+
+    It can import this package and the ``packages``, which this process has imported from wherever they lie.
 
     Raises
     ------
     SuperResolutionError : the program is missing or not allowed to run.
     """
-    package_folder = str(Path(medical_super_resolution.__file__).parents[1])
-    search_path = os.pathsep.join(filter(None, [package_folder, os.environ.get("PYTHONPATH")]))
+    homes = [str(Path(package.__file__).parents[1]) for package in (medical_super_resolution, *packages)]
+    search_path = os.pathsep.join(filter(None, [*dict.fromkeys(homes), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": search_path, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
     with (folder / _STDOUT).open("xb") as stdout, (folder / _STDERR).open("xb") as stderr:
         try:
@@ -79,6 +83,25 @@ def told(folder: Path) -> str:
     return _text(folder / _STDERR)
 
 
+def why(status: int, lines: Sequence[str], *, who: str, unharmed: str, advice: str) -> str:
+    """Why a child has failed, in one sentence: in its own words, or else as its exit status tells.
+
+    Parameters
+    ----------
+    status : negative where a signal has ended it. lines : what it `told`.
+    who, unharmed, advice : the child, what it has left as it was, and what to do where it was stopped from outside.
+    """
+    said = [line for line in lines if line.startswith("error: ") and _LAUNCHER_SAYS not in line]
+    if status > 0 and said:
+        return said[-1].removeprefix("error: ")
+    if status > 0 and not any(_LAUNCHER_SAYS in line for line in lines):
+        return f"{who} stopped unexpectedly with exit status {status}; {unharmed}, the log says more"
+    how = "crashed"
+    with suppress(ValueError):
+        how = f"ended by {signal.Signals(-status).name}"
+    return f"{who} was stopped from outside ({how}), most often for lack of memory; {unharmed}; {advice}, and try again"
+
+
 def end(process: subprocess.Popen[bytes], folder: Path) -> None:
     """End a child with all that it has started: asked first, forced after a second. Then its folder is removed."""
     if process.poll() is None:
@@ -93,7 +116,7 @@ def end(process: subprocess.Popen[bytes], folder: Path) -> None:
 
 def _text(path: Path) -> str:
     with suppress(OSError):  # somebody has emptied the temporary folder
-        return path.read_text(encoding="utf-8", errors="replace")
+        return path.read_bytes().decode("utf-8", errors="replace")  # the \r of a progress bar stays one
     return ""
 
 

@@ -10,6 +10,7 @@ import slicer
 import vtk
 
 from medical_super_resolution.errors import SuperResolutionError, VolumeError
+from MedicalSuperResolutionLib.mixture import Mixture
 
 _FIRST_LAYOUT = 61500  # Slicer keeps the numbers up to 100 for itself; ours is this plus the number of views
 _VIEW_GROUP = 615  # views are linked within their group; Slicer's own views are in group 0
@@ -51,6 +52,12 @@ class CompareViews:
         """``application_logic`` knows the scene and the slice views: `slicer.app.applicationLogic()` in Slicer."""
         self._application_logic = application_logic
         self._shared_window: _SharedWindow | None = None
+        self._mixture: Mixture | None = None
+
+    @property
+    def mixture(self) -> Mixture | None:
+        """What lies over after in its view; None where the compare views are not on the screen."""
+        return self._mixture if self.is_active else None
 
     @property
     def is_active(self) -> bool:
@@ -66,6 +73,7 @@ class CompareViews:
         *,
         orientation: str | None = None,
         sharing_window: Iterable[slicer.vtkMRMLScalarVolumeNode] = (),
+        colors: slicer.vtkMRMLScalarVolumeNode | None = None,
     ) -> None:
         """Show volumes side by side, fitted to the first.
 
@@ -74,6 +82,7 @@ class CompareViews:
         Parameters
         ----------
         sharing_window : further volumes that are to share it, though they are not shown.
+        colors : a volume that may be laid over after, in colors of its own: see `mixture`.
         orientation : "Axial", "Sagittal" or "Coronal"; None takes a plane across the thick slices of ``before``, where
             a difference can be seen.
 
@@ -86,11 +95,12 @@ class CompareViews:
         for volume in volumes:
             _check(volume)
         self._open_layout(len(volumes))
-        self._release_window()
+        self._release()
         self._shared_window = _SharedWindow(dict.fromkeys([before, after, *sharing_window]))
         for logic, volume in zip(self._slice_logics, volumes, strict=True):
-            _show(logic, volume, over=before if volume is after else None)
+            _show(logic, volume)
             logic.GetSliceNode().SetOrientation(orientation or revealing_orientation(before))
+        self._mixture = Mixture(self._slice_logics[1], before, colors)
         self.fit()
 
     def fit(self) -> None:
@@ -106,18 +116,13 @@ class CompareViews:
         for other in others:
             _copy_geometry(first.GetSliceNode(), other.GetSliceNode())
 
-    def fade(self, opacity: float) -> None:
-        """Lay before over after, in the view of after: 0 hides it, 1 shows nothing else."""
-        if self.is_active:
-            self._slice_logics[1].GetSliceCompositeNode().SetForegroundOpacity(opacity)
-
     def set_label(self, number: int, text: str) -> None:
         """Write into the title bar of a view."""
         self._slice_logics[number].GetSliceNode().SetLayoutLabel(text)
 
     def exit(self) -> None:
         """Bring the previous layout back, unless the user has chosen another one meanwhile. The window stays."""
-        self._release_window()
+        self._release()
         if not self.is_active:
             return
         for logic in self._slice_logics:
@@ -150,7 +155,10 @@ class CompareViews:
             self.exit()
             raise SuperResolutionError("there are no slice views to compare in; start Slicer with its main window")
 
-    def _release_window(self) -> None:
+    def _release(self) -> None:
+        if self._mixture is not None:
+            self._mixture.release()
+            self._mixture = None
         if self._shared_window is not None:
             self._shared_window.release()
             self._shared_window = None
@@ -198,16 +206,12 @@ def _check(volume: slicer.vtkMRMLScalarVolumeNode | None) -> None:
         raise VolumeError(f"{volume.GetName()} is a label map, without gray values to compare; choose an image volume")
 
 
-def _show(
-    logic: slicer.vtkMRMLSliceLogic,
-    volume: slicer.vtkMRMLScalarVolumeNode,
-    over: slicer.vtkMRMLScalarVolumeNode | None,
-) -> None:
+def _show(logic: slicer.vtkMRMLSliceLogic, volume: slicer.vtkMRMLScalarVolumeNode) -> None:
     logic.GetSliceNode().SetViewGroup(_VIEW_GROUP)
     composite = logic.GetSliceCompositeNode()
     composite.SetDoPropagateVolumeSelection(False)  # a volume loaded meanwhile must not take the place of ours
     composite.SetBackgroundVolumeID(volume.GetID())
-    composite.SetForegroundVolumeID(over.GetID() if over is not None else None)
+    composite.SetForegroundVolumeID(None)
     composite.SetForegroundOpacity(0)
     composite.SetLabelVolumeID(None)
     composite.SetLinkedControl(True)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import slicer
 import vtk
 
-from medical_super_resolution.errors import SuperResolutionError, VolumeError
-from medical_super_resolution.volumes.grid import Grid
-from medical_super_resolution.volumes.volume import Volume
-from MedicalSuperResolutionLib import region, scene
+from MedicalSuperResolutionLib import scene, uncertainty_map
+from MedicalSuperResolutionLib.common_grid import before_on_grid_of
 from MedicalSuperResolutionLib.compare import PANES, CompareViews
+from MedicalSuperResolutionLib.mixture import Mixture
 
 RESAMPLED_LABEL = "Before, cubic B-spline"
-_SAME_PLACE_VOXELS = 1e-3  # grids whose voxels lie this close together are the same
-_WIDEST = 99.5  # percentile of the differences that gets the strongest color
-_SAMPLES = 1_000_000  # as many differences tell the percentile well enough
+_SURE = 0.25  # of the brightest uncertainty: what lies below it is not colored
 _COLORS = 255  # an odd number: the one in the middle stands for no difference
 _BLUE, _WHITE, _RED = (0.02, 0.19, 0.58), (0.97, 0.97, 0.97), (0.60, 0.0, 0.05)
 
@@ -26,7 +23,8 @@ _BLUE, _WHITE, _RED = (0.02, 0.19, 0.58), (0.97, 0.97, 0.97), (0.60, 0.0, 0.05)
 class Shown:
     """What is on the screen. limit : the difference with the strongest color, in ``units`` (may be empty).
 
-    resampled : whether before was brought onto the grid of after.
+    resampled : whether before was brought onto the grid of after. uncertainty : where the colors of the uncertainty of
+    after begin and end, in ``units``; None where it is not known.
     """
 
     before: str
@@ -34,6 +32,7 @@ class Shown:
     resampled: bool
     limit: float
     units: str
+    uncertainty: tuple[float, float] | None = None
 
 
 class Comparison:
@@ -67,25 +66,27 @@ class Comparison:
         try:
             source = before if resampled is None else self._add_before(before, after, resampled)
             difference, limit = self._add_difference(source, after)
-            self._views.enter(source, after, difference, sharing_window=(before,))
+            colors = self._add_uncertainty(after)
+            self._views.enter(source, after, difference, sharing_window=(before,), colors=colors)
         except BaseException:
             self._remove(self._temporary)
             self._temporary = old
             raise
         self._remove(old)
         self._views.set_label(0, PANES[0].label if resampled is None else RESAMPLED_LABEL)
-        units = after.GetVoxelValueUnits()
         self._shown = Shown(
             before.GetName(),
             after.GetName(),
             resampled is not None,
             limit,
-            units.GetCodeMeaning() or "" if units is not None else "",
+            _units(after),
+            None if colors is None else _ends_of_colors(colors.GetDisplayNode()),
         )
 
-    def fade(self, opacity: float) -> None:
-        """In the view of after, show before in its place: 0 not at all, 1 fully."""
-        self._views.fade(opacity)
+    @property
+    def mixture(self) -> Mixture | None:
+        """What lies over after in its view: before, or the uncertainty of after; None where nothing is compared."""
+        return self._views.mixture
 
     def fit(self) -> None:
         """See `CompareViews.fit`."""
@@ -109,7 +110,7 @@ class Comparison:
     ) -> tuple[slicer.vtkMRMLScalarVolumeNode, float]:
         arrays = [slicer.util.arrayFromVolume(node) for node in (after, before)]
         difference = np.subtract(*arrays, dtype=np.float32, casting="unsafe")
-        limit = _limit(difference)
+        limit = uncertainty_map.limit(difference)
         node = self._add_volume(f"{after.GetName()} minus {before.GetName()}", difference, after)
         colors = self._add(_diverging_colors())
         display = node.GetDisplayNode()
@@ -118,12 +119,40 @@ class Comparison:
         display.SetAndObserveColorNodeID(colors.GetID())
         return node, limit
 
+    def _add_uncertainty(self, after: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode | None:
+        """The uncertainty of after, if it is known, as an overlay of its own with a legend; the voxels are shared."""
+        known = uncertainty_map.map_of(after)
+        if known is None or known.GetImageData() is None or known.GetDisplayNode() is None:
+            return None
+        node = self._add_node(known.GetName(), known.GetImageData(), known)
+        scene.copy_display(known, node)
+        display, (first, _) = node.GetDisplayNode(), _ends_of_colors(node.GetDisplayNode())
+        display.SetAutoThreshold(False)
+        display.SetThreshold(first, max(first, known.GetImageData().GetScalarRange()[1]))
+        display.SetApplyThreshold(True)
+        self._add_legend(node, f"Uncertainty {_units(after)}".strip())
+        return node
+
+    def _add_legend(self, node: slicer.vtkMRMLScalarVolumeNode, title: str) -> None:
+        legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(node)
+        legend.SetTitleText(title)
+        legend.SetHideFromEditors(True)
+        legend.SetSaveWithScene(False)
+        self._temporary.append(legend)
+
     def _add_volume(
         self, name: str, array: np.ndarray, like: slicer.vtkMRMLScalarVolumeNode
     ) -> slicer.vtkMRMLScalarVolumeNode:
+        holder = slicer.vtkMRMLScalarVolumeNode()
+        slicer.util.updateVolumeFromArray(holder, array)
+        return self._add_node(name, holder.GetImageData(), like)
+
+    def _add_node(
+        self, name: str, image: vtk.vtkImageData, like: slicer.vtkMRMLScalarVolumeNode
+    ) -> slicer.vtkMRMLScalarVolumeNode:
         node = slicer.vtkMRMLScalarVolumeNode()
         node.SetName(name)
-        slicer.util.updateVolumeFromArray(node, array)
+        node.SetAndObserveImageData(image)
         node.CopyOrientation(like)
         node.SetAndObserveTransformNodeID(like.GetTransformNodeID())
         self._add(node)
@@ -145,89 +174,15 @@ class Comparison:
                 scene.remove(node)
 
 
-def before_on_grid_of(
-    before: slicer.vtkMRMLScalarVolumeNode, after: slicer.vtkMRMLScalarVolumeNode
-) -> np.ndarray | None:
-    """The values of one volume at the voxels of another, (K, J, I) float32; None where both have the same grid.
-
-    Parent transforms are taken into account. Beyond the border of ``before`` its nearest values go on.
-
-    Raises
-    ------
-    VolumeError, SuperResolutionError : see `Comparison.enter`.
-    """
-    volume, target = scene.volume_from_node(before), scene.volume_from_node(after).grid
-    grid = Grid(volume.grid.shape_kji, region.between(before, after) @ volume.grid.ijk_to_ras)
-    if grid.is_sheared:
-        raise VolumeError(f"a transform shears {before.GetName()} against {after.GetName()}; harden it, then resample")
-    if grid.shape_kji == target.shape_kji and _same_place(grid, target):
-        return None
-    volume = replace(volume, grid=grid)
-    try:
-        return _along_axes(volume, target) if _is_parallel(grid, target) else _resampled(volume, target)
-    except ImportError as problem:
-        raise SuperResolutionError(
-            "SimpleITK is missing in this Python; install it with slicer.util.pip_install('SimpleITK') and try again"
-        ) from problem
+def _ends_of_colors(display: slicer.vtkMRMLScalarVolumeDisplayNode) -> tuple[float, float]:
+    """The uncertainty that is the first to be colored, and the one that is the brightest."""
+    brightest = display.GetLevel() + display.GetWindow() / 2
+    return _SURE * brightest, brightest
 
 
-def _resampled(volume: Volume, target: Grid) -> np.ndarray:
-    from medical_super_resolution.volumes.resampling import resampled
-
-    return resampled(volume, target)
-
-
-def _along_axes(volume: Volume, target: Grid) -> np.ndarray:
-    """`_resampled` for parallel grids, one axis after the other: the same values in a fraction of the time."""
-    to_index = np.linalg.inv(volume.grid.ijk_to_ras) @ target.ijk_to_ras
-    weights = [
-        _weights(volume.grid.count(axis), target.count(axis), to_index[column, column], to_index[column, 3])
-        for column, axis in enumerate("ijk")
-    ]
-    values = volume.array.astype(np.float32)
-    moved = [not np.array_equal(one, np.eye(len(one))) for one in weights]
-    if moved[2]:
-        shape_ji = values.shape[1:]
-        values = np.matmul(weights[2], values.reshape(len(values), -1)).reshape(-1, *shape_ji)
-    if moved[1]:
-        values = np.matmul(weights[1], values)
-    if moved[0]:
-        values = np.matmul(values, weights[0].T)
-    return values
-
-
-def _weights(count: int, target_count: int, step: float, start: float) -> np.ndarray:
-    """What each of ``count`` samples contributes to each new one, (target_count, count) float32.
-
-    The new samples lie at ``start``, ``start + step`` and so on, in indices of the old ones.
-    """
-    if count == target_count and abs(step - 1) * count < _SAME_PLACE_VOXELS and abs(start) < _SAME_PLACE_VOXELS:
-        return np.eye(count, dtype=np.float32)
-    impulses = Volume(np.eye(count, dtype=np.float32)[:, :, None], Grid((count, count, 1), np.eye(4)))
-    along_k = np.diag([1.0, 1.0, step, 1.0])
-    along_k[2, 3] = start
-    return _resampled(impulses, Grid((target_count, count, 1), along_k))[:, :, 0]
-
-
-def _is_parallel(one: Grid, other: Grid) -> bool:
-    """Whether each axis of a grid runs along the same axis, in the same direction, of the other."""
-    turn = np.linalg.inv(one.ijk_to_ras)[:3, :3] @ other.ijk_to_ras[:3, :3]
-    drift = np.abs(turn - np.diag(np.diag(turn))) * max(other.shape_kji)
-    return bool(drift.max() < _SAME_PLACE_VOXELS and np.diag(turn).min() > 0)
-
-
-def _same_place(one: Grid, other: Grid) -> bool:
-    apart = np.linalg.inv(one.ijk_to_ras) @ other.ijk_to_ras - np.eye(4)
-    apart[:, :3] *= max(one.shape_kji)
-    return bool(np.abs(apart).max() < _SAME_PLACE_VOXELS)
-
-
-def _limit(difference: np.ndarray) -> float:
-    """A symmetric window for differences, with two digits: nearly all of them lie in it."""
-    size = np.abs(difference.reshape(-1)[:: max(1, difference.size // _SAMPLES)])
-    size = size[np.isfinite(size)]
-    widest = float(np.percentile(size, _WIDEST)) if size.size else 0.0
-    return float(f"{widest or float(size.max(initial=0)) or 1.0:.2g}")
+def _units(volume: slicer.vtkMRMLScalarVolumeNode) -> str:
+    units = volume.GetVoxelValueUnits()
+    return units.GetCodeMeaning() or "" if units is not None else ""
 
 
 def _diverging_colors() -> slicer.vtkMRMLColorTableNode:

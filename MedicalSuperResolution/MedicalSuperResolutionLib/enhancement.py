@@ -12,7 +12,7 @@ from medical_super_resolution.progress import Progress
 from medical_super_resolution.report import Enhanced
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Volume
-from MedicalSuperResolutionLib import feedback, scene
+from MedicalSuperResolutionLib import feedback, scene, tasks
 from MedicalSuperResolutionLib.model_selector import check_installed
 from MedicalSuperResolutionLib.runner import Runner
 
@@ -41,14 +41,19 @@ def describe(
     volume = scene.volume_from_node(node, roi)
     if output_node is node:
         raise SettingsError(_("Input and output are the same volume; choose another output volume."))
+    task = tasks.task_of(node, output_node, roi)
+    tasks.check(task, settings)
+    count = task.count
     check_installed(settings.model)
     planned = plan(volume.grid, settings)
     cost = estimate(planned, volume.array.dtype.itemsize, settings)
-    line = _("{what}, {size}").format(what=planned.description, size=feedback.size(cost.output_mb))
+    line = _("{what}, {size}").format(what=planned.description, size=feedback.size(count * cost.output_mb))
+    if count > 1:
+        line = _("{count} volumes of a sequence, each {line} in all").format(count=count, line=line)
     if settings.device in ("cuda", "mps"):  # nobody has measured this graphics card
         return line
     return _("{line}, about {time} on the processor of this computer").format(
-        line=line, time=feedback.duration(cost.cpu_seconds)
+        line=line, time=feedback.duration(count * cost.cpu_seconds)
     )
 
 
@@ -56,9 +61,10 @@ def engine_here(progress: Progress) -> Engine:
     """The engine in this process, which needs torch in it."""
 
     def enhance(volume: Volume, settings: EnhanceSettings) -> Enhanced:
-        from medical_super_resolution import inference, models
+        from medical_super_resolution import inference, models, sharpness
 
-        return inference.enhance(volume, models.load(models.find(settings.model)), settings, progress)
+        model = sharpness.load(models.find(settings.model), settings.sharpness)
+        return inference.enhance(volume, model, settings, progress)
 
     return enhance
 
@@ -93,10 +99,12 @@ class BackgroundEnhancement:
         ------
         SuperResolutionError : it cannot be started; then ``on_end`` is not called.
         """
-        self.source, self._output_node = node, output_node
+        self.source, self._settings = node, settings
+        self._task = tasks.task_of(node, output_node, roi)
+        tasks.check(self._task, settings)
         self._on_progress, self._on_end, self._runner = on_progress, on_end, runner
         self.is_running = True  # until ``on_end`` is called
-        runner.start(scene.volume_from_node(node, roi), settings)
+        runner.start(self._task.volume(), settings)
         qt.QTimer.singleShot(_INTERVAL_MS, self._look)
 
     def cancel(self) -> None:
@@ -116,12 +124,18 @@ class BackgroundEnhancement:
         node, failure = None, None
         try:
             enhanced = self._runner.poll()
-            if enhanced is None:
-                self._on_progress(*self._runner.progress)
-                qt.QTimer.singleShot(_INTERVAL_MS, self._look)
+            if enhanced is not None:
+                node = self._task.take(enhanced)
+            if node is None:
+                self._go_on(start_next=enhanced is not None)
                 return
-            node = scene.write_to_node(enhanced, self.source, self._output_node)
         except Exception as problem:  # a timer has nobody to raise to: the caller hears of it, whatever it is
             failure = problem
         self.abandon()
         self._on_end(node, failure)
+
+    def _go_on(self, *, start_next: bool) -> None:
+        if start_next:
+            self._runner.start(self._task.volume(), self._settings)
+        self._on_progress(*self._task.step(*self._runner.progress))
+        qt.QTimer.singleShot(_INTERVAL_MS, self._look)

@@ -21,17 +21,26 @@ class TimeLeft:
         self._first: tuple[float, int] | None = None
 
     def sentence(self, done: int, total: int) -> str:
-        """One line for the user. The clock starts with the first step: how long loading took says nothing."""
+        """One line for the user."""
         if done <= 0:
             return _("Starting...")
+        seconds = self.seconds(done, total)
+        if seconds is None:
+            return _("Enhancing...")
+        return _("Enhancing, about {duration} left").format(duration=duration(seconds))
+
+    def seconds(self, done: int, total: int) -> float | None:
+        """The time left, or None while it is too early to say.
+
+        The clock starts with the first step that is told: how long loading took says nothing.
+        """
         now = self._clock()
-        if self._first is None:
+        if self._first is None or done < self._first[1]:  # or it went back: an interrupted run goes on from before
             self._first = (now, done)
         started, done_then = self._first
         if done == done_then or now - started < _SOON_S:
-            return _("Enhancing...")
-        seconds = (now - started) * (total - done) / (done - done_then)
-        return _("Enhancing, about {duration} left").format(duration=duration(seconds))
+            return None
+        return (now - started) * (total - done) / (done - done_then)
 
 
 def duration(seconds: float) -> str:

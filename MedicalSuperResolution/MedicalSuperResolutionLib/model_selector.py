@@ -6,18 +6,18 @@ import qt
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import GuiConnector
 
-import medical_super_resolution
+from medical_super_resolution import model_folders
 from medical_super_resolution.errors import ModelError
-from medical_super_resolution.model_header import read_header
+from medical_super_resolution.model_header import read_header, twin_of
 
-SHIPPED_FOLDER = Path(medical_super_resolution.__file__).parent / "weights"  # as in its `models`, which needs torch
+SHIPPED_FOLDER = model_folders.SHIPPED_FOLDER
 
 _LONGEST_LINE = 160  # of a tool tip
 
 
 def installed_models(folder: Path = SHIPPED_FOLDER) -> list[str]:
-    """Names of the models in a folder, the general one first. None is opened, so torch is not needed."""
-    names = sorted(path.stem for path in folder.glob("*.safetensors"))
+    """Names of the models that are shipped in a folder or were imported, the general one first. No torch is needed."""
+    names = [path.stem for path in model_folders.installed(folder)]
     return sorted(names, key=lambda name: name != "general")
 
 
@@ -30,6 +30,22 @@ def check_installed(model: str) -> None:
     """
     if model not in installed_models() and not Path(model).is_file():
         raise ModelError(_("The model {model} is not installed; choose another one.").format(model=model))
+
+
+def why_not_sharper(model: str) -> str:
+    """Why a model, given by its name or path, knows no sharpness but 0; empty where it has a sharp twin."""
+    path = Path(model) if Path(model).is_file() else model_folders.path_of(model, SHIPPED_FOLDER)
+    try:
+        twin = twin_of(path)
+    except ModelError as problem:
+        return str(problem)
+    if twin is None:
+        return _("The model {model} has no sharp twin, so it knows fidelity only.").format(model=path.stem)
+    if not twin.is_file():
+        return _("The file of its sharp twin {twin} is missing beside the model {model}.").format(
+            twin=twin.stem, model=path.stem
+        )
+    return ""
 
 
 def card_of(path: Path) -> str:
@@ -60,7 +76,7 @@ class ModelSelector(GuiConnector):
         box.clear()
         for name in installed_models():
             box.addItem(name, name)
-            box.setItemData(box.count - 1, card_of(SHIPPED_FOLDER / f"{name}.safetensors"), qt.Qt.ToolTipRole)
+            box.setItemData(box.count - 1, card_of(model_folders.path_of(name, SHIPPED_FOLDER)), qt.Qt.ToolTipRole)
 
     @staticmethod
     def canRepresent(widget: qt.QWidget, datatype: type) -> bool:
@@ -80,8 +96,12 @@ class ModelSelector(GuiConnector):
         """Choose a model. One that a scene names but that is not here is listed as such, so that nothing is hidden."""
         index = self._box.findData(value)
         if index < 0:
-            index = self._box.count
-            self._box.addItem(_("{model} (not installed)").format(model=value), value)
+            index, file = self._box.count, Path(value)
+            is_file = bool(value) and file.is_file()  # a model file may be named as well
+            label = file.name if is_file else _("{model} (not installed)").format(model=value)
+            self._box.addItem(label, value)
+            if is_file:
+                self._box.setItemData(index, card_of(file), qt.Qt.ToolTipRole)
         self._box.currentIndex = index
         self._show_card()
 

@@ -6,9 +6,10 @@ import slicer
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 
-from medical_super_resolution.errors import Cancelled
-from MedicalSuperResolutionLib import compare
+from medical_super_resolution.errors import Cancelled, SuperResolutionError
+from MedicalSuperResolutionLib import compare, dicom_source
 from MedicalSuperResolutionLib.feedback import sentence
+from MedicalSuperResolutionLib.model_selector import why_not_sharper
 from MedicalSuperResolutionLib.parameter_node import Goal
 
 _STEPS = 1000  # the engine counts voxels, more than a progress bar can
@@ -27,6 +28,28 @@ def show_goal(ui: SimpleNamespace, goal: Goal) -> None:
         widget.visible = goal is Goal.CUSTOM_FACTOR
     for widget in (ui.spacingLabel, ui.spacingWidget):
         widget.visible = goal is Goal.CUSTOM_SPACING
+
+
+def show_slice_thickness(ui: SimpleNamespace, volume: vtkMRMLScalarVolumeNode | None) -> None:
+    """Say what the slice thickness is taken for as long as the user does not set it, and who says so."""
+    if volume is None or volume.GetImageData() is None:
+        text = _("from the volume")
+    elif thickness := dicom_source.slice_thickness_mm(volume):
+        text = _("{thickness:g} mm, from DICOM").format(thickness=thickness)
+    else:
+        text = _("{spacing:.4g} mm, the distance between slices").format(spacing=max(volume.GetSpacing()))
+    ui.sliceThicknessSpinBox.specialValueText = text
+
+
+def show_sharpness(ui: SimpleNamespace, model: str) -> None:
+    """Offer sharpness where the model has a sharp twin, and else say why not."""
+    obstacle = why_not_sharper(model)
+    ui.sharpnessSlider.enabled = not obstacle
+    ui.sharpnessSlider.toolTip = (
+        sentence(SuperResolutionError(obstacle))
+        if obstacle
+        else _("0: closest to the truth on average, and softer. 1: crisp edges and texture, of which some are guessed.")
+    )
 
 
 def show_plan(ui: SimpleNamespace, description: str, obstacle: str, *, running: bool) -> None:

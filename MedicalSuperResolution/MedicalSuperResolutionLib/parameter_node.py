@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 from medical_super_resolution.settings import LARGEST_FACTOR, EnhanceSettings
+from MedicalSuperResolutionLib.model_selector import why_not_sharper
 
 
 class Goal(Enum):
@@ -30,6 +31,26 @@ class Goal(Enum):
             Goal.IN_PLANE_2: _("In-plane x2"),
             Goal.CUSTOM_FACTOR: _("Thin slices, other factor"),
             Goal.CUSTOM_SPACING: _("Custom spacing"),
+        }[self]
+
+
+class Mix(Enum):
+    """What lies over after in its view while comparing. Scenes store the names: never rename one."""
+
+    NOTHING = 1
+    WIPE = 2
+    FADE = 3
+    CHECKERBOARD = 4
+    UNCERTAINTY = 5
+
+    def label(self) -> str:
+        """The text in the panel."""
+        return {
+            Mix.NOTHING: _("After alone"),
+            Mix.WIPE: _("Wipe to before"),
+            Mix.FADE: _("Fade to before"),
+            Mix.CHECKERBOARD: _("Checkerboard with before"),
+            Mix.UNCERTAINTY: _("Uncertainty in colors"),
         }[self]
 
 
@@ -69,10 +90,13 @@ class MedicalSuperResolutionParameterNode:
         the goal CUSTOM_SPACING, along the index axes of the volume; 0 keeps an axis as it is.
     sliceThickness : tissue in one slice, in mm; 0 takes what the volume says.
     model : an installed model's name, or the path of a model file.
+    sharpness : how far the model goes towards its sharp twin; 0 is fidelity. Without a twin it has no effect.
     keepMeasuredData : make the result reproduce the measured slices.
+    uncertainty : also make a volume that tells how sure the result is.
     device, threads : where to compute; 0 threads are all.
-    compareVolume : what to compare the input with; None means what was made of it. fade : how far the comparison's
-        view of after shows before, in percent.
+    compareVolume : what to compare the input with; None means what was made of it.
+    mix : what the comparison lays over after, in its view. mixShare : how much of it, in percent.
+    exportVolume : what to export to DICOM; None means the latest result. addToDatabase : put it into Slicer's, too.
     resultVolume, resultSource : what the latest run made, and from which volume; no widget shows them.
     """
 
@@ -86,11 +110,16 @@ class MedicalSuperResolutionParameterNode:
     spacingK: Annotated[float, WithinRange(0, 50)] = 0.0
     sliceThickness: Annotated[float, WithinRange(0, 50)] = 0.0
     model: str = "general"
+    sharpness: Annotated[float, WithinRange(0, 1)] = 0.0
     keepMeasuredData: bool = True
+    uncertainty: bool = False
     device: Device = Device.AUTO
     threads: Annotated[int, WithinRange(0, 256)] = 0
     compareVolume: vtkMRMLScalarVolumeNode
-    fade: Annotated[int, WithinRange(0, 100)] = 0
+    mix: Mix = Mix.NOTHING
+    mixShare: Annotated[int, WithinRange(0, 100)] = 50
+    exportVolume: vtkMRMLScalarVolumeNode
+    addToDatabase: bool = True
     resultVolume: vtkMRMLScalarVolumeNode
     resultSource: vtkMRMLScalarVolumeNode
 
@@ -116,7 +145,9 @@ class MedicalSuperResolutionParameterNode:
             **self._refinement(),
             slice_thickness_mm=self.sliceThickness or None,
             model=self.model,
+            sharpness=0.0 if why_not_sharper(self.model) else self.sharpness,
             consistency=self.keepMeasuredData,
+            uncertainty=self.uncertainty,
             device=self.device.value,
             threads=self.threads or None,
         )

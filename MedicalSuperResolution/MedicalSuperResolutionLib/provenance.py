@@ -7,8 +7,10 @@ import json
 import slicer
 
 from medical_super_resolution.report import Report
+from MedicalSuperResolutionLib import dicom_source
 
 ATTRIBUTE_PREFIX = "MedicalSuperResolution."
+_REPORT, _SOURCE_INSTANCES = "Report", "SourceInstanceUIDs"  # names of attributes, behind the prefix
 _NOTE_ROLE = "MedicalSuperResolution.WhatWasDone"  # the node reference from a result to its text
 
 
@@ -19,6 +21,8 @@ def attributes(report: Report, source_node: slicer.vtkMRMLScalarVolumeNode) -> d
         "SourceNodeID": source_node.GetID(),
         "Model": report.model,
         "ModelSha256": report.model_sha256,
+        "Sharpness": f"{report.sharpness:g}",
+        "TwinSha256": report.twin_sha256,
         "Factor": _numbers(report.factor_ijk),
         "SpacingBefore": _numbers(report.spacing_before_ijk_mm),
         "SpacingAfter": _numbers(report.spacing_after_ijk_mm),
@@ -28,8 +32,29 @@ def attributes(report: Report, source_node: slicer.vtkMRMLScalarVolumeNode) -> d
         "SoftwareVersion": report.software,
         "Warnings": "\n".join(report.warnings),
         "Notice": "Not for diagnostic use",
+        _REPORT: json.dumps(report.as_dict(), sort_keys=True),
+        _SOURCE_INSTANCES: source_node.GetAttribute(dicom_source.INSTANCES) or "",
     }
     return {ATTRIBUTE_PREFIX + name: value for name, value in facts.items()}
+
+
+def keep_from_export(node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Take from a node what would let it be exported as the image of a patient: its values are none of an image."""
+    for name in (_REPORT, _SOURCE_INSTANCES):
+        node.RemoveAttribute(ATTRIBUTE_PREFIX + name)
+
+
+def report_of(node: slicer.vtkMRMLScalarVolumeNode) -> Report | None:
+    """The report of the run that made a volume; None where it is no result, or one of another version."""
+    try:
+        return Report.from_dict(json.loads(node.GetAttribute(ATTRIBUTE_PREFIX + _REPORT) or ""))
+    except (ValueError, TypeError):
+        return None
+
+
+def source_instances(node: slicer.vtkMRMLScalarVolumeNode) -> str:
+    """The DICOM images that a result comes from: their SOPInstanceUIDs with spaces between them; or nothing."""
+    return node.GetAttribute(ATTRIBUTE_PREFIX + _SOURCE_INSTANCES) or ""
 
 
 def sentences(report: Report) -> str:
@@ -47,15 +72,17 @@ def sentences(report: Report) -> str:
         f"Before: {_grid(report.size_before_ijk, report.spacing_before_ijk_mm)}.",
         f"After: {_grid(report.size_after_ijk, report.spacing_after_ijk_mm)}, which is {' and '.join(finer)}.",
         f"A measured slice was taken as {report.slice_thickness_mm:.4g} mm thick, profile {report.slice_profile}.",
-        f"The model {report.model} estimated the new voxels; what it adds is probable, not seen.",
+        f"The model {report.model} estimated the new voxels{_sharpened(report)}; what it adds is probable, not seen.",
         "The result was corrected to reproduce the measured data."
         if corrected
         else "The result was not corrected to reproduce the measured data.",
         f"Measured again as the scanner would, it differs from the measured data by {report.residual_rms:.3g}"
         " (root mean square, in the units of the volume).",
         f"It took {max(1, round(report.seconds))} s on {report.device}.",
+        *([f"The uncertainty map is {report.uncertainty}."] if report.uncertainty else []),
         *(f"Warning: {warning}." for warning in report.warnings),
         f"SHA-256 of the model file: {report.model_sha256}",
+        *([f"SHA-256 of the file of its sharp twin: {report.twin_sha256}"] if report.twin_sha256 else []),
     ]
     return "\n".join(lines) + "\n"
 
@@ -75,6 +102,12 @@ def write_note(report: Report, node: slicer.vtkMRMLScalarVolumeNode) -> slicer.v
         node.SetNodeReferenceID(_NOTE_ROLE, note.GetID())
     note.SetText(sentences(report))
     return note
+
+
+def _sharpened(report: Report) -> str:
+    if report.sharpness == 0:
+        return ""
+    return f" at sharpness {report.sharpness:g} of 1, which makes edges crisper and errors larger"
 
 
 def _numbers(values_ijk: tuple[float, float, float]) -> str:

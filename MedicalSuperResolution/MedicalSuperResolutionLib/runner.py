@@ -7,7 +7,7 @@ no pipes that could fill up, so a widget's timer may look after a run whenever i
 from __future__ import annotations
 
 import json
-import signal
+import shutil
 import time
 import weakref
 from collections.abc import Sequence
@@ -25,11 +25,15 @@ from medical_super_resolution.volumes.volume import Volume
 
 from . import child_process
 
-_INPUT, _OUTPUT, _REPORT = "input.nrrd", "output.nrrd", "report.json"
+_INPUT, _OUTPUT, _UNCERTAINTY, _REPORT = "input.nrrd", "output.nrrd", "uncertainty.nrrd", "report.json"
 _POLL_SECONDS = 0.05
 _LOG_LINES = 50
 _CANCELLED_EXIT = 130
-_LAUNCHER_SAYS = "exit abnormally"  # Slicer's launcher puts "error: [python] exit abnormally" below a crash
+_WHO_FAILED = {
+    "who": "the engine",
+    "unharmed": "the scene is unchanged",
+    "advice": "close other programs, lower the memory limit or crop the volume",
+}
 
 
 class Runner:
@@ -117,8 +121,11 @@ def flags(volume: Volume, settings: EnhanceSettings) -> list[str]:
     """The settings, and what only the node knows of the volume, as flags of the command line."""
     model = Path(settings.model)
     chosen = ["--model", str(model.resolve()) if model.is_file() else settings.model]  # the child works elsewhere
-    chosen += ["--device", settings.device, "--max-memory", repr(settings.memory_gb)]
+    chosen += ["--device", settings.device, "--precision", settings.precision]
+    if settings.memory_gb is not None:
+        chosen += ["--max-memory", repr(settings.memory_gb)]
     chosen += ["--axes", settings.axes, "--slice-profile", settings.slice_profile]
+    chosen += ["--sharpness", repr(settings.sharpness)]
     if settings.factor is not None:
         chosen += ["--factor", repr(settings.factor)]
     if settings.spacing_ijk_mm is not None:
@@ -130,6 +137,8 @@ def flags(volume: Volume, settings: EnhanceSettings) -> list[str]:
         chosen += ["--modality", volume.modality]
     if settings.threads is not None:
         chosen += ["--threads", str(settings.threads)]
+    if settings.uncertainty:
+        chosen += ["--uncertainty", _UNCERTAINTY]
     return chosen if settings.consistency else [*chosen, "--no-consistency"]
 
 
@@ -143,9 +152,7 @@ class _Child:
         arguments = [*command, "enhance", _INPUT, _OUTPUT, "--progress", "json", "--report", _REPORT]
         arguments += ["--end-with-parent", *flags(volume, settings)]
         try:
-            files = _files()
-            files.write(volume, self._folder / _INPUT, compress=False)
-            (self._folder / _INPUT).chmod(0o600)
+            _hand_over(volume, self._folder / _INPUT)
             self._process = child_process.started(arguments, self._folder)
         except BaseException:
             leftovers.remove(self._folder)
@@ -173,18 +180,33 @@ class _Child:
         if status == _CANCELLED_EXIT:
             raise Cancelled
         if status != 0:
-            raise SuperResolutionError(_sentence(status, self.last_lines()))
+            raise SuperResolutionError(child_process.why(status, self.last_lines(), **_WHO_FAILED))
         try:
             written = json.loads((self._folder / _REPORT).read_text(encoding="utf-8"))
             report = Report.from_dict(written)
             settings = replace(self._settings, model=report.model)  # its name: a path may name a patient
             report = replace(report, settings=asdict(settings))  # JSON has made lists of what were tuples
             volume = _files().read(self._folder / _OUTPUT)
+            uncertainty = _files().read(self._folder / _UNCERTAINTY) if settings.uncertainty else None
         except (OSError, ValueError, TypeError, SuperResolutionError) as problem:
             raise SuperResolutionError(
                 "the engine ended without a complete result; try again, and report it with the log if it stays so"
             ) from problem
-        return Enhanced(replace(volume, modality=self._modality), report)
+        return Enhanced(replace(volume, modality=self._modality), report, uncertainty)
+
+
+def _hand_over(volume: Volume, path: Path) -> None:
+    """Write the child's input into its private folder."""
+    files, parent = _files(), path.parents[1]
+    try:
+        files.write(volume, path, compress=False)
+        path.chmod(0o600)
+    except (OSError, SuperResolutionError) as problem:
+        free_mb, needed_mb = shutil.disk_usage(parent).free / 1e6, volume.array.nbytes / 1e6
+        raise SuperResolutionError(
+            f"the folder for temporary files, {parent}, did not take a copy of the volume: {free_mb:.0f} MB are free"
+            f" and {needed_mb:.0f} MB are needed, for the result some times more; free some space there and try again"
+        ) from problem
 
 
 def _files() -> ModuleType:
@@ -196,19 +218,3 @@ def _files() -> ModuleType:
             "SimpleITK is missing in this Python; install it with slicer.util.pip_install('SimpleITK') and try again"
         ) from problem
     return files
-
-
-def _sentence(status: int, lines: Sequence[str]) -> str:
-    """Why a child has failed: in its own words, or else as its exit status tells (negative: ended by a signal)."""
-    said = [line for line in lines if line.startswith("error: ") and _LAUNCHER_SAYS not in line]
-    if status > 0 and said:
-        return said[-1].removeprefix("error: ")
-    if status > 0 and not any(_LAUNCHER_SAYS in line for line in lines):
-        return f"the engine stopped unexpectedly with exit status {status}; the scene is unchanged, the log says more"
-    how = "crashed"
-    with suppress(ValueError):
-        how = f"ended by {signal.Signals(-status).name}"
-    return (
-        f"the engine was stopped from outside ({how}), most often for lack of memory; the scene is unchanged;"
-        " close other programs, lower the memory limit or crop the volume, and try again"
-    )

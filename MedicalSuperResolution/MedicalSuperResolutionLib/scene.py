@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-
 import numpy as np
 import slicer
 import vtk
 
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.report import Enhanced
-from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
-from MedicalSuperResolutionLib import provenance, region
+from MedicalSuperResolutionLib import dicom_source, provenance, region
 
-_SLICE_THICKNESS, _MODALITY = "0018,0050", "0008,0060"  # DICOM tags, as Slicer's database wants them
-_MODALITIES = {"CT": "ct", "MR": "mr", "PT": "pet", "US": "us"}
 _NO_ITEM = 0  # of the subject hierarchy
 
 
-def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode, roi: slicer.vtkMRMLMarkupsROINode | None = None) -> Volume:
+def volume_from_node(
+    node: slicer.vtkMRMLScalarVolumeNode,
+    roi: slicer.vtkMRMLMarkupsROINode | None = None,
+    shown_by: slicer.vtkMRMLScalarVolumeNode | None = None,
+) -> Volume:
     """The voxels of a node and where they lie, before its parent transform.
 
     Parameters
     ----------
     roi : only the voxels that this region touches.
+    shown_by : the node that shows it in the scene, where it is an item of a sequence.
 
     Returns
     -------
@@ -51,41 +50,21 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode, roi: slicer.vtkMRMLMa
             f"the axes of the volume {node.GetName()} are not at right angles (a scan with tilted gantry?);"
             " resample it to a straight grid first, for example with the Resample Scalar/Vector/DWI Volume module"
         )
-    volume = Volume(array, grid, _slice_thickness_mm(node), _modality(node))
-    return volume if roi is None else region.cropped(volume, node, roi)
-
-
-def enhance_node(
-    node: slicer.vtkMRMLScalarVolumeNode,
-    settings: EnhanceSettings,
-    enhance: Callable[[Volume, EnhanceSettings], Enhanced],
-    output_node: slicer.vtkMRMLScalarVolumeNode | None = None,
-    roi: slicer.vtkMRMLMarkupsROINode | None = None,
-) -> slicer.vtkMRMLScalarVolumeNode:
-    """Enhance a volume node into a new one, or into ``output_node``.
-
-    Parameters
-    ----------
-    roi : only the voxels that this region touches; None takes all.
-    enhance : the engine: in this process or in another. What it raises goes through, and the scene stays as it was.
-
-    Returns
-    -------
-    The node that holds the result.
-    """
-    if output_node is not None:
-        _check_output(output_node, node)
-    return write_to_node(enhance(volume_from_node(node, roi), settings), node, output_node)
+    known = shown_by or node
+    volume = Volume(array, grid, dicom_source.slice_thickness_mm(known), dicom_source.modality(known))
+    return volume if roi is None else region.cropped(volume, known, roi)
 
 
 def write_to_node(
     enhanced: Enhanced,
     source_node: slicer.vtkMRMLScalarVolumeNode,
     output_node: slicer.vtkMRMLScalarVolumeNode | None = None,
+    name: str | None = None,
 ) -> slicer.vtkMRMLScalarVolumeNode:
     """Put a result into the scene of its source, with the source's display, transform, units and place, and a note.
 
-    The voxels are copied. An output node that is given keeps its name; without one a new node is made.
+    The voxels are copied. An output node that is given keeps its name; without one a new node is made,
+    called ``name`` or after its source.
 
     Raises
     ------
@@ -95,25 +74,25 @@ def write_to_node(
     if scene is None:
         raise VolumeError(f"the volume {source_node.GetName()} was removed meanwhile; choose a volume and try again")
     if output_node is not None:
-        _check_output(output_node, source_node)
-        _hand_over(_draft(enhanced, source_node), output_node)
+        check_output(output_node, source_node)
+        _hand_over(draft(enhanced, source_node), output_node)
         copy_display(source_node, output_node)
-        _place_beside(source_node, output_node)
-        _place_beside(output_node, provenance.write_note(enhanced.report, output_node))
+        dicom_source.place_beside(source_node, output_node)
+        dicom_source.place_beside(output_node, provenance.write_note(enhanced.report, output_node))
         return output_node
-    draft = _draft(enhanced, source_node)
-    draft.SetName(scene.GenerateUniqueName(f"{source_node.GetName()} enhanced"))
-    scene.AddNode(draft)
+    made = draft(enhanced, source_node)
+    made.SetName(name or scene.GenerateUniqueName(f"{source_node.GetName()} enhanced"))
+    scene.AddNode(made)
     try:
-        copy_display(source_node, draft)
-        _place_beside(source_node, draft)
-        _place_beside(draft, provenance.write_note(enhanced.report, draft))
+        copy_display(source_node, made)
+        dicom_source.place_beside(source_node, made)
+        dicom_source.place_beside(made, provenance.write_note(enhanced.report, made))
     except BaseException:
-        if provenance.note_of(draft) is not None:
-            remove(provenance.note_of(draft))
-        remove(draft)
+        if provenance.note_of(made) is not None:
+            remove(provenance.note_of(made))
+        remove(made)
         raise
-    return draft
+    return made
 
 
 def _check_kind(node: slicer.vtkMRMLNode | None) -> None:
@@ -130,7 +109,13 @@ def _check_kind(node: slicer.vtkMRMLNode | None) -> None:
         )
 
 
-def _check_output(output_node: slicer.vtkMRMLNode, source_node: slicer.vtkMRMLNode) -> None:
+def check_output(output_node: slicer.vtkMRMLNode, source_node: slicer.vtkMRMLNode) -> None:
+    """Refuse, before any work is done, an output node that cannot take a result.
+
+    Raises
+    ------
+    VolumeError : it is the source, has left the scene, or is no scalar volume.
+    """
     if output_node is source_node:
         raise VolumeError(f"{source_node.GetName()} is chosen as input and as output; choose another output volume")
     if output_node.GetScene() is None:
@@ -138,42 +123,17 @@ def _check_output(output_node: slicer.vtkMRMLNode, source_node: slicer.vtkMRMLNo
     _check_kind(output_node)
 
 
-def _slice_thickness_mm(node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
-    try:
-        thickness = float(_dicom_value(node, _SLICE_THICKNESS))
-    except ValueError:
-        return None
-    return thickness if math.isfinite(thickness) and thickness > 0 else None
-
-
-def _modality(node: slicer.vtkMRMLScalarVolumeNode) -> str | None:
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
-    item = hierarchy.GetItemByDataNode(node)
-    attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
-    name = "" if item == _NO_ITEM else hierarchy.GetItemAttribute(item, attribute)
-    return _MODALITIES.get((name or _dicom_value(node, _MODALITY)).strip())
-
-
-def _dicom_value(node: slicer.vtkMRMLScalarVolumeNode, tag: str) -> str:
-    """A value of the first DICOM file that a volume was loaded from; empty where it is not known."""
-    instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
-    database = getattr(slicer, "dicomDatabase", None)  # only the application has one, and not in every build
-    if not instances or database is None or not database.isOpen:
-        return ""
-    return database.instanceValue(instances[0], tag) or ""
-
-
-def _draft(enhanced: Enhanced, source_node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode:
+def draft(enhanced: Enhanced, source_node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode:
     """The result as a node outside of any scene: making it may fail without harm."""
-    draft = slicer.vtkMRMLScalarVolumeNode()
-    slicer.util.updateVolumeFromArray(draft, _storable(enhanced.volume.array))
-    draft.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(enhanced.volume.grid.ijk_to_ras))
-    draft.SetAndObserveTransformNodeID(source_node.GetTransformNodeID())
-    draft.SetVoxelValueQuantity(source_node.GetVoxelValueQuantity())
-    draft.SetVoxelValueUnits(source_node.GetVoxelValueUnits())
+    made = slicer.vtkMRMLScalarVolumeNode()
+    slicer.util.updateVolumeFromArray(made, _storable(enhanced.volume.array))
+    made.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(enhanced.volume.grid.ijk_to_ras))
+    made.SetAndObserveTransformNodeID(source_node.GetTransformNodeID())
+    made.SetVoxelValueQuantity(source_node.GetVoxelValueQuantity())
+    made.SetVoxelValueUnits(source_node.GetVoxelValueUnits())
     for name, value in provenance.attributes(enhanced.report, source_node).items():
-        draft.SetAttribute(name, value)
-    return draft
+        made.SetAttribute(name, value)
+    return made
 
 
 def _storable(array: np.ndarray) -> np.ndarray:
@@ -214,16 +174,6 @@ def copy_display(source_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMR
         display.SetInvertDisplayScalarRange(source.GetInvertDisplayScalarRange())
         display.SetInterpolate(source.GetInterpolate())
         display.SetAndObserveColorNodeID(source.GetColorNodeID())
-
-
-def _place_beside(source_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLNode) -> None:
-    """Put a node under the same patient, study or folder as the source, unless the user has put it elsewhere."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
-    root = hierarchy.GetSceneItemID()
-    item, source_item = hierarchy.GetItemByDataNode(node), hierarchy.GetItemByDataNode(source_node)
-    if item == _NO_ITEM or hierarchy.GetItemParent(item) == root:
-        # The application has made an item already; this moves it then.
-        hierarchy.CreateItem(root if source_item == _NO_ITEM else hierarchy.GetItemParent(source_item), node)
 
 
 def remove(node: slicer.vtkMRMLNode) -> None:

@@ -101,5 +101,8 @@ def _get_pytorch_extension() -> None:
             _("The PyTorch extension is installed now; restart Slicer, then click Enhance again.")
         )
     raise RequirementsMissing(
-        _("The PyTorch extension is not installed; get it in the Extensions Manager, restart Slicer, and try again.")
+        _(
+            "The PyTorch extension is not installed; get it in the Extensions Manager, restart Slicer, and try again."
+            " Without a network, install it from a folder of wheels, in the section Set-up."
+        )
     )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from medical_super_resolution.learning.generators.through_plane import ThroughPlaneGenerator
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # widget tests need no screen
+os.environ["MEDSR_MODEL_FOLDER"] = os.devnull  # what the user of this computer has imported is of no concern
 
 
 @pytest.fixture

@@ -32,7 +32,9 @@ class SlicerHost:
         self._logic.SetSliceLogics(vtk.vtkCollection())
         # Display nodes ask the logic named "Colors" for their color table.
         self._add_module("Colors", slicer.vtkMRMLColorLogic()).AddDefaultColorNodes()
+        self._scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())  # the module Colors does it
         self._add_module("Volumes", slicer.vtkSlicerVolumesLogic())
+        self._add_module("Sequences", slicer.vtkSlicerSequencesLogic())  # makes the nodes of sequences known
         self._add_module("SubjectHierarchy", slicer.vtkSlicerSubjectHierarchyModuleLogic())
         hierarchy_of(self._scene)  # makes the node
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(self._scene, True)
@@ -152,3 +154,23 @@ class Screen:
         width_mm, height_mm, depth_mm = logic.GetSliceNode().GetFieldOfView()
         logic.GetSliceNode().SetFieldOfView(width_mm / times, height_mm / times, depth_mm)
         logic.EndSliceNodeInteraction()
+
+
+def add_sequence(arrays: list[np.ndarray], ijk_to_ras: np.ndarray, name: str = "Phases") -> slicer.vtkMRMLNode:
+    """Put a sequence of volumes into the scene, half a second apart, with its browser; gives the volume that shows it.
+
+    arrays : (K, J, I) of each item.
+    """
+    sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", name)
+    sequence.SetIndexName("time")
+    sequence.SetIndexUnit("s")
+    for number, array in enumerate(arrays):
+        item = slicer.vtkMRMLScalarVolumeNode()
+        slicer.util.updateVolumeFromArray(item, array)
+        item.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ijk_to_ras))
+        item.SetName(name)
+        sequence.SetDataNodeAtValue(item, str(number / 2))
+    browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", f"{name} browser")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    return browser.GetProxyNode(sequence)

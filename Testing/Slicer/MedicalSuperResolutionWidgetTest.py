@@ -4,68 +4,20 @@ ctest runs it with Slicer's main window and --testing.
 """
 # ruff: noqa: PT009 - this is unittest; Slicer has no pytest
 
-import contextlib
 import sys
-import tempfile
 import time
-import unittest
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import slicer
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "Python"))
+sys.path.append(str(Path(__file__).resolve().parent))
 
-from engine_double import engine_command  # noqa: E402
-from made_up_report import made_up_report  # noqa: E402
-
-MODULE = "MedicalSuperResolution"
-HANGS = "step(1, 4)\ntime.sleep(600)"
+from panel_test_case import HANGS, PanelTestCase, until, volumeNames  # noqa: E402
 
 
-def until(condition, seconds=30.0):
-    """Keep Slicer going until something holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "this did not happen in time"
-        slicer.app.processEvents()
-        time.sleep(0.02)
-
-
-def volumeNames():
-    return sorted(node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"))
-
-
-class MedicalSuperResolutionWidgetTest(unittest.TestCase):
-    def setUp(self):
-        slicer.mrmlScene.Clear()
-        slicer.util.selectModule(MODULE)
-        self.widget = slicer.util.getModuleWidget(MODULE)
-        self.ui = self.widget.ui
-        array = np.random.default_rng(0).integers(0, 1000, (8, 18, 20)).astype(np.int16)
-        self.volume = slicer.util.addVolumeFromArray(array, np.diag([1.0, 1.0, 3.0, 1.0]), "Thick")
-        self.during = contextlib.ExitStack()
-        self.addCleanup(self.during.close)
-        self.folder = Path(self.during.enter_context(tempfile.TemporaryDirectory()))
-        self.during.enter_context(mock.patch.object(sys.modules[MODULE].torch_setup, "ensure_engine"))
-
-    def tearDown(self):
-        slicer.mrmlScene.Clear()
-
-    def letTheEngine(self, ending):
-        """Have a script play the engine, which ends as said: see engine_double."""
-        from MedicalSuperResolutionLib import child_process
-        from MedicalSuperResolutionLib.runner import Runner
-
-        report = made_up_report().as_dict()
-        command = [child_process.python(), *engine_command(self.folder, report, ending)[1:]]
-        self.during.enter_context(mock.patch.object(sys.modules[MODULE], "Runner", return_value=Runner(command)))
-
-    def clickEnhanceAndWait(self):
-        self.ui.enhanceButton.click()
-        until(lambda: self.ui.enhanceButton.text == "Enhance")
-
+class MedicalSuperResolutionWidgetTest(PanelTestCase):
     def test_the_panel_says_what_it_will_do(self):
         self.assertEqual(self.ui.inputSelector.currentNode(), self.volume)
         self.assertIn("becomes 20x18x24 at 1.00x1.00x1.00 mm", self.ui.descriptionLabel.text)
@@ -108,37 +60,80 @@ class MedicalSuperResolutionWidgetTest(unittest.TestCase):
         self.assertEqual(self.ui.enhanceButton.text, "Enhance")
         self.assertFalse(self.ui.enhanceButton.enabled)
 
-    def test_compare_opens_and_closes(self):
-        self.letTheEngine("finish()")
-        self.clickEnhanceAndWait()
-        layout = slicer.app.layoutManager().layout
-        self.ui.compareButton.click()
-        slicer.app.processEvents()
-        self.assertNotEqual(slicer.app.layoutManager().layout, layout)
-        self.assertTrue(self.ui.compareButton.checked)
-        self.assertIn("Before is Thick. Difference is after minus before", self.ui.comparisonLabel.text)
-        self.assertEqual(len(volumeNames()), 3)  # the difference is there, hidden
-        self.ui.fadeSlider.value = 50
-        after = slicer.mrmlScene.GetSingletonNode("MedicalSuperResolutionAfter", "vtkMRMLSliceCompositeNode")
-        self.assertEqual(after.GetForegroundOpacity(), 0.5)
-        self.ui.compareButton.click()
-        self.assertEqual(slicer.app.layoutManager().layout, layout)
-        self.assertEqual(len(volumeNames()), 2)
+    def test_sharpness_waits_for_a_model_with_a_twin(self):
+        from MedicalSuperResolutionLib.model_selector import why_not_sharper
 
-    def test_any_volume_is_compared_on_the_grid_of_the_other(self):
-        other = slicer.util.addVolumeFromArray(np.zeros((24, 18, 20), np.int16), np.eye(4), "Fine")
-        self.ui.compareSelector.setCurrentNode(other)
-        self.ui.compareButton.click()
-        self.assertIn("resampled by cubic B-spline onto the grid of Fine", self.ui.comparisonLabel.text)
-        self.assertEqual(len(volumeNames()), 4)
-        slicer.mrmlScene.Clear()
-        self.assertEqual(volumeNames(), [])
+        obstacle = why_not_sharper("general")
+        self.assertEqual(self.ui.sharpnessSlider.enabled, not obstacle)
+        self.assertEqual((self.ui.sharpnessSlider.minimum, self.ui.sharpnessSlider.maximum), (0, 1))
+        if obstacle:
+            self.assertIn("twin", self.ui.sharpnessSlider.toolTip)
 
     def test_a_note_lies_beside_the_result(self):
         self.letTheEngine("finish()")
         self.clickEnhanceAndWait()
         note = slicer.util.getNode("Thick enhanced - what was done")
         self.assertIn("Not for diagnostic use", note.GetText())
+
+    def test_a_result_of_a_dicom_volume_becomes_a_series_of_its_study(self):
+        try:
+            import SimpleITK  # noqa: F401
+            from DICOMLib import DICOMUtils
+
+            from dicom_sources import ROOT, write_source
+        except ImportError as missing:
+            self.skipTest(f"this Slicer was built without it: {missing}")
+        slicer.mrmlScene.Clear()
+        write_source(self.folder / "source", np.arange(600, dtype=np.uint16).reshape(5, 12, 10))
+        database = self.during.enter_context(DICOMUtils.TemporaryDICOMDatabase(str(self.folder / "database")))
+        DICOMUtils.importDicom(str(self.folder / "source"), database)
+        (loaded,) = DICOMUtils.loadSeriesByUID([f"{ROOT}.2"])
+        self.ui.inputSelector.setCurrentNodeID(loaded)
+        self.assertEqual(self.ui.sliceThicknessSpinBox.specialValueText, "4 mm, from DICOM")
+        self.letTheEngine("finish()", size_after_ijk=(10, 12, 5), factor_ijk=(1.0, 1.0, 1.0))
+        self.clickEnhanceAndWait()
+        (self.folder / "exported").mkdir()
+        self.ui.exportPathLineEdit.currentPath = str(self.folder / "exported")
+        self.assertTrue(self.ui.exportButton.enabled, self.ui.exportButton.toolTip)
+        self.ui.exportButton.click()
+        self.assertIn("5 files are in", self.ui.exportLabel.text)
+        self.assertIn("They are in the DICOM database, too.", self.ui.exportLabel.text)
+        self.assertEqual(len(database.seriesForStudy(f"{ROOT}.1")), 2)
+        hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+        items = [hierarchy.GetItemByDataNode(slicer.mrmlScene.GetNodeByID(loaded))]
+        items.append(hierarchy.GetItemByDataNode(self.widget._parameterNode.resultVolume))
+        self.assertEqual(*[hierarchy.GetItemParent(item) for item in items])
+
+    def test_all_items_of_a_sequence_become_a_sequence(self):
+        if not hasattr(slicer.modules, "sequences"):
+            self.skipTest("this Slicer was built without sequences")
+        from slicer_host import add_sequence
+
+        arrays = [np.full((8, 18, 20), 100 * number, np.int16) for number in range(3)]
+        proxy = add_sequence(arrays, np.diag([1.0, 1.0, 3.0, 1.0]))
+        self.ui.inputSelector.setCurrentNode(proxy)
+        self.assertIn("3 volumes of a sequence, each 20x18x8", self.ui.descriptionLabel.text)
+        self.letTheEngine("step(1, 2)\nfinish()")
+        self.clickEnhanceAndWait()
+        self.assertEqual(volumeNames(), ["Phases", "Phases enhanced", "Thick"])
+        (browser,) = slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode")
+        result = self.widget._parameterNode.resultVolume
+        for number in (2, 0):
+            browser.SetSelectedItemNumber(number)
+            slicer.app.processEvents()
+            self.assertEqual(slicer.util.arrayFromVolume(result).max(), 100 * number)
+        self.assertEqual(browser.GetSequenceNode(result).GetNthIndexValue(2), "1.0")
+
+    def test_the_set_up_says_what_is_missing_and_tells_the_checksum_of_a_model(self):
+        from medical_super_resolution import checksum, model_folders
+
+        self.assertRegex(self.ui.setupLabel.text, "Missing in Slicer's Python: |All packages that are needed")
+        model = model_folders.SHIPPED_FOLDER / "general.safetensors"
+        self.ui.weightsPathLineEdit.currentPath = str(model)
+        self.assertIn(checksum.digest_of(model), self.ui.weightsLabel.text)
+        self.ui.checksumLineEdit.text = "0" * 64
+        self.assertIn("is damaged or another file", self.ui.weightsLabel.text)
+        self.ui.checksumLineEdit.text = ""
 
     def test_a_region_is_described_and_can_be_left_out_again(self):
         roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Lesion")

@@ -8,12 +8,12 @@ import pytest
 slicer = pytest.importorskip("slicer", reason="the comparison needs slicer-core")
 
 from medical_super_resolution.errors import VolumeError  # noqa: E402
+from MedicalSuperResolutionLib.common_grid import before_on_grid_of  # noqa: E402
 from MedicalSuperResolutionLib.compare import PANES, CompareViews  # noqa: E402
-from MedicalSuperResolutionLib.comparison import RESAMPLED_LABEL, Comparison, before_on_grid_of  # noqa: E402
+from MedicalSuperResolutionLib.comparison import RESAMPLED_LABEL, Comparison  # noqa: E402
 from slicer_host import Screen, ijk_to_ras, load_bundle, node_ids, save_bundle  # noqa: E402
 
 FOUR_UP = 3
-INSIDE = (slice(60, 140), slice(60, 140))  # of a view: there the volume is, whatever its outline
 
 
 @pytest.fixture
@@ -109,20 +109,6 @@ def test_before_and_after_share_the_window_that_before_had(a_comparison, a_pair)
     assert {(one.GetWindow(), one.GetLevel()) for one in shown} == {(400, 40)}
     after.GetDisplayNode().SetWindowLevel(300, 20)
     assert {(one.GetWindow(), one.GetLevel()) for one in shown} == {(300, 20)}
-
-
-def test_fading_goes_from_after_to_before(a_comparison, a_pair, a_screen):
-    before, after = a_pair
-    slicer.util.arrayFromVolume(after)[:] = 0
-    slicer.util.arrayFromVolumeModified(after)
-    a_comparison.enter(before, after)
-    pictures = []
-    for opacity in (0, 0.5, 1):
-        a_comparison.fade(opacity)
-        pictures.append(a_screen.pixels(1)[INSIDE])
-    np.testing.assert_allclose(pictures[2], a_screen.pixels(0)[INSIDE], atol=1)
-    np.testing.assert_allclose(pictures[1], (pictures[0] + pictures[2]) / 2, atol=1.5)
-    assert np.abs(pictures[2] - pictures[0]).mean() > 20
 
 
 def test_the_title_bar_says_that_before_is_resampled(a_comparison, a_pair, a_screen):

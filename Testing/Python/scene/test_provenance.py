@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 slicer = pytest.importorskip("slicer", reason="the text needs slicer-core")
@@ -64,3 +66,14 @@ def test_a_second_run_renews_the_text(an_enhanced, a_volume_node):
     write_to_node(an_enhanced, a_volume_node, output)
     assert provenance.note_of(output).GetText() == provenance.sentences(an_enhanced.report)
     assert scene.GetNumberOfNodesByClass("vtkMRMLTextNode") == 1
+
+
+def test_sharpness_is_told_with_the_files_of_both_twins(an_enhanced, a_volume_node):
+    report = replace(an_enhanced.report, sharpness=0.5, twin_sha256="4567cdef")
+    said = provenance.sentences(report)
+    assert "at sharpness 0.5 of 1" in said
+    assert said.splitlines()[-1] == "SHA-256 of the file of its sharp twin: 4567cdef"
+    kept = provenance.attributes(report, a_volume_node)
+    names = ("Sharpness", "ModelSha256", "TwinSha256")
+    assert [kept[provenance.ATTRIBUTE_PREFIX + name] for name in names] == ["0.5", "0123abcd", "4567cdef"]
+    assert "sharp" not in provenance.sentences(an_enhanced.report)

@@ -10,7 +10,8 @@ slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
 from medical_super_resolution.errors import Cancelled, VolumeError  # noqa: E402
 from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
 from MedicalSuperResolutionLib import scene as scene_module  # noqa: E402
-from MedicalSuperResolutionLib.scene import enhance_node, write_to_node  # noqa: E402
+from MedicalSuperResolutionLib.scene import write_to_node  # noqa: E402
+from MedicalSuperResolutionLib.tasks import enhance_node  # noqa: E402
 from slicer_host import hierarchy_of, ijk_to_ras, node_ids  # noqa: E402
 
 
@@ -114,13 +115,13 @@ def test_a_run_that_does_not_end_well_leaves_no_trace(a_volume_node, an_output_n
 
 
 def test_a_failure_while_the_node_is_added_leaves_no_trace(an_enhanced, a_volume_node, monkeypatch):
-    place_beside = scene_module._place_beside
+    place_beside = scene_module.dicom_source.place_beside
 
     def fail_late(*nodes):
         place_beside(*nodes)
         raise RuntimeError
 
-    monkeypatch.setattr(scene_module, "_place_beside", fail_late)
+    monkeypatch.setattr(scene_module.dicom_source, "place_beside", fail_late)
     scene = a_volume_node.GetScene()
     hierarchy = hierarchy_of(scene)
     nodes, items = node_ids(scene), hierarchy.GetNumberOfItems()

@@ -25,7 +25,12 @@ from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Volume
 
 MODULE_FILE = Path(__file__).parents[3] / "MedicalSuperResolution" / "MedicalSuperResolution.py"
-OURS = ("MedicalSuperResolution", "MedicalSuperResolutionLib")
+OURS = (
+    "MedicalSuperResolution",
+    "MedicalSuperResolutionLib",
+    "MedicalSuperResolutionTraining",
+    "MedicalSuperResolutionTrainingLib",
+)
 
 
 class FakeRunner:
@@ -38,7 +43,7 @@ class FakeRunner:
         self._ending: Enhanced | Exception | None = None
 
     def start(self, volume: Volume, settings: EnhanceSettings) -> None:
-        self._volume, self.settings = volume, settings
+        self._volume, self.settings, self._ending = volume, settings, None
 
     def poll(self) -> Enhanced | None:
         if self.was_cancelled:
@@ -58,8 +63,13 @@ class FakeRunner:
 
     def finish(self) -> None:
         planned = plan(self._volume.grid, self.settings)
-        report = made_up_report(factor_ijk=planned.factor_ijk, spacing_after_ijk_mm=planned.target.spacing_ijk_mm)
-        self._ending = Enhanced(Volume(np.ones(planned.target.shape_kji, np.int16), planned.target), report)
+        report = made_up_report(
+            factor_ijk=planned.factor_ijk,
+            spacing_after_ijk_mm=planned.target.spacing_ijk_mm,
+            size_after_ijk=planned.target.shape_kji[::-1],
+        )
+        volume = Volume(np.ones(planned.target.shape_kji, np.int16), planned.target)
+        self._ending = Enhanced(volume, report, volume if self.settings.uncertainty else None)
 
     def fail(self, problem: Exception) -> None:
         self._ending = problem
@@ -74,7 +84,13 @@ def slicer_python() -> Iterator[types.ModuleType]:
 
     path, names = list(slicer.__path__), set(vars(slicer))
     set_aside = _forget(*OURS)  # other tests know some of them; what they know stays theirs
-    own = (slicer_widgets.ctkCollapsibleButton, slicer_widgets.qMRMLNodeComboBox, slicer_widgets.qMRMLWidget)
+    own = (
+        slicer_widgets.ctkCollapsibleButton,
+        slicer_widgets.ctkPathLineEdit,
+        slicer_widgets.ctkSliderWidget,
+        slicer_widgets.qMRMLNodeComboBox,
+        slicer_widgets.qMRMLWidget,
+    )
     made = pythonqt_double.make_modules(own)
     if os.environ.get("MEDSR_SLICER_MODULES") == "own":
         slicer.__path__.append(str(Path(os.environ["SLICER_PYTHON_SRC"]) / "slicer"))

@@ -15,9 +15,9 @@ def process_events(seconds: float, until: Callable[[], Any]) -> None:
         QtWidgets.QApplication.processEvents(QtCore.QEventLoop.ProcessEventsFlag.AllEvents, 20)
 
 
-def wait(until: Callable[[], Any]) -> None:
-    """Let Qt work until something holds; it must within ten seconds."""
-    process_events(10, until)
+def wait(until: Callable[[], Any], seconds: float = 10) -> None:
+    """Let Qt work until something holds; it must within so many seconds."""
+    process_events(seconds, until)
     assert until()
 
 

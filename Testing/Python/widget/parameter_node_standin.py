@@ -89,6 +89,9 @@ def _connector(widget: Any, kind: Any, limits: WithinRange | None, qt: types.Mod
     ):
         widget.setRange(limits.minimum, limits.maximum)
         return by_property("valueChanged", "value")
+    if kind is float and type(widget).__name__ == "ctkSliderWidget" and limits is not None:
+        widget.minimum, widget.maximum = limits.minimum, limits.maximum
+        return by_property("valueChanged", "value")
     if isinstance(kind, type) and issubclass(kind, enum.Enum) and type(widget) is qt.QComboBox:
         members = list(kind)
         widget.clear()

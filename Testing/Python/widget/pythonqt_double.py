@@ -16,6 +16,7 @@ from typing import Any
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
 _WRAPPED: dict[str, type] = {}  # class name -> Qt class with PythonQt's manners
+_BEING_READ: set[tuple[int, str]] = set()  # objects with the property that is being read of them
 _KEPT: list[QtCore.QObject] = []  # the loader does not own what it makes; a widget without a reference crashes it
 
 
@@ -27,8 +28,16 @@ class PythonQtManners:
             return types.MethodType(PythonQtManners.__dict__[name], self)
         if not name.startswith("_"):
             name = _qt_name(name)
-            if _has_property(self, name):
-                return object.__getattribute__(self, "property")(name)
+            being_read = (
+                id(self),
+                name,
+            )  # reading QProgressBar.text calls the virtual text(), which PySide looks up here
+            if being_read not in _BEING_READ and _has_property(self, name):
+                _BEING_READ.add(being_read)
+                try:
+                    return object.__getattribute__(self, "property")(name)
+                finally:
+                    _BEING_READ.remove(being_read)
         return super().__getattribute__(name)
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -44,6 +44,46 @@ class ctkCollapsibleButton(PythonQtManners, QtWidgets.QGroupBox):  # noqa: N801
                 child.hide()
 
 
+class ctkSliderWidget(PythonQtManners, QtWidgets.QWidget):  # noqa: N801
+    """A slider for numbers that are not whole; a value outside its range becomes the nearest in it."""
+
+    valueChanged = QtCore.Signal(float)
+    decimals = _property(int, "decimals", 2)
+    singleStep = _property(float, "singleStep", 1.0)
+    pageStep = _property(float, "pageStep", 1.0)
+    minimum = _property(float, "minimum", 0.0)
+    maximum = _property(float, "maximum", 99.0)
+    value = QtCore.Property(
+        float, lambda self: self.__dict__.get("_value", 0.0), lambda self, value: self._set_value(value)
+    )
+
+    def _set_value(self, value: float) -> None:
+        value = min(max(value, self.minimum), self.maximum)
+        if value != self.value:
+            self._value = value
+            self.valueChanged.emit(value)
+
+
+class ctkPathLineEdit(PythonQtManners, QtWidgets.QWidget):  # noqa: N801
+    """A path to type in. As in CTK, one that is not there is as good as another, and an empty one is not told."""
+
+    Dirs, Files, Writable = 0x01, 0x02, 0x20
+    currentPathChanged = QtCore.Signal(str)
+    validInputChanged = QtCore.Signal(bool)
+    filters = _property(int, "filters", Dirs | Files)
+    nameFilters = _property("QStringList", "nameFilters", [])
+    currentPath = QtCore.Property(
+        str, lambda self: self.__dict__.get("_path", ""), lambda self, path: self._set_path(path)
+    )
+
+    def _set_path(self, path: str) -> None:
+        before, self._path = self.currentPath, path
+        if path and path != before:
+            self.currentPathChanged.emit(path)
+        if bool(path) != bool(before):
+            self.validInputChanged.emit(bool(path))
+
+
 class qMRMLNodeComboBox(PythonQtManners, QtWidgets.QWidget):  # noqa: N801
     """A list of the scene's nodes of certain classes. Without "none", the first node is chosen by itself."""
 

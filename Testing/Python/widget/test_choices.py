@@ -55,10 +55,13 @@ def test_every_goal_asks_the_engine_for_what_it_says(a_panel: Any, a_thick_volum
 def test_choices_reach_the_engine(a_panel: Any, a_thick_volume: Any):
     a_panel.ui.sliceThicknessSpinBox.value = 4.5
     a_panel.ui.consistencyCheckBox.checked = False
+    a_panel.ui.uncertaintyCheckBox.checked = True
     a_panel.ui.deviceComboBox.currentIndex = 3
     a_panel.ui.threadsSpinBox.value = 2
     settings = a_panel._parameterNode.settings()
-    assert settings == EnhanceSettings(slice_thickness_mm=4.5, consistency=False, device="cpu", threads=2)
+    assert settings == EnhanceSettings(
+        slice_thickness_mm=4.5, consistency=False, uncertainty=True, device="cpu", threads=2
+    )
 
 
 def test_a_choice_in_the_panel_reaches_the_parameter_node(a_panel: Any):

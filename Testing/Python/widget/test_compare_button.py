@@ -37,24 +37,68 @@ def test_compare_that_fails_says_why_once(a_panel: Any, a_thick_volume: Any, a_r
 
 def test_the_panel_says_what_is_compared(a_panel: Any, a_thick_volume: Any, a_runner: Any):
     enhance(a_panel, a_runner)
-    assert (a_panel.ui.comparisonLabel.text, a_panel.ui.fadeSlider.enabled) == ("", False)
+    assert (a_panel.ui.comparisonLabel.text, a_panel.ui.mixComboBox.enabled) == ("", False)
     a_panel.ui.compareButton.click()
     said = a_panel.ui.comparisonLabel.text
     assert "Before is Thick, resampled by cubic B-spline onto the grid of Thick enhanced." in said
     assert "Difference is after minus before: red is higher, blue lower, strongest at" in said
     a_panel.ui.compareButton.click()
-    assert (a_panel.ui.comparisonLabel.text, a_panel.ui.fadeSlider.enabled) == ("", False)
+    assert (a_panel.ui.comparisonLabel.text, a_panel.ui.mixComboBox.enabled) == ("", False)
 
 
-def test_the_slider_fades_after_to_before(a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any):
+def choose(panel: Any, how: str) -> None:
+    panel.ui.mixComboBox.currentIndex = panel.ui.mixComboBox.findText(how)
+
+
+def test_the_slider_wipes_and_fades(a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any):
     enhance(a_panel, a_runner)
     a_panel.ui.compareButton.click()
     logic = slicer_python.app.applicationLogic().GetSliceLogicByLayoutName("MedicalSuperResolutionAfter")
-    a_panel.ui.fadeSlider.value = 40
-    assert logic.GetSliceCompositeNode().GetForegroundOpacity() == 0.4
+    composite, reslice = logic.GetSliceCompositeNode(), logic.GetForegroundLayer().GetReslice()
+    assert not a_panel.ui.mixSlider.enabled
+    choose(a_panel, "Fade to before")
+    a_panel.ui.mixSlider.value = 40
+    assert (a_panel.ui.mixSlider.enabled, composite.GetForegroundOpacity(), reslice.GetStencil()) == (True, 0.4, None)
+    choose(a_panel, "Wipe to before")
+    assert composite.GetForegroundOpacity() == 1
+    assert reslice.GetStencil().IsInside(79, 0, 0)
+    assert not reslice.GetStencil().IsInside(80, 0, 0)
+    assert a_panel.ui.mixSlider.toolTip == "Left of the line is before, right of it after."
+    choose(a_panel, "Checkerboard with before")
+    assert not a_panel.ui.mixSlider.enabled
+    assert not reslice.GetStencil().IsInside(25, 0, 0)
+
+
+def test_a_comparison_begins_with_after_alone(a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any):
+    enhance(a_panel, a_runner)
     a_panel.ui.compareButton.click()
+    choose(a_panel, "Wipe to before")
     a_panel.ui.compareButton.click()
-    assert (a_panel.ui.fadeSlider.value, logic.GetSliceCompositeNode().GetForegroundOpacity()) == (0, 0)
+    logic = slicer_python.app.applicationLogic().GetSliceLogicByLayoutName("MedicalSuperResolutionAfter")
+    assert logic.GetForegroundLayer().GetReslice().GetStencil() is None
+    a_panel.ui.compareButton.click()
+    assert a_panel.ui.mixComboBox.currentText == "After alone"
+    assert logic.GetSliceCompositeNode().GetForegroundVolumeID() is None
+
+
+def test_uncertainty_is_colored_where_it_is_known(a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any):
+    a_panel.ui.uncertaintyCheckBox.checked = True
+    enhance(a_panel, a_runner)
+    a_panel.ui.compareButton.click()
+    choose(a_panel, "Uncertainty in colors")
+    logic = slicer_python.app.applicationLogic().GetSliceLogicByLayoutName("MedicalSuperResolutionAfter")
+    shown = slicer_python.mrmlScene.GetNodeByID(logic.GetSliceCompositeNode().GetForegroundVolumeID())
+    assert shown.GetName() == "Thick enhanced uncertainty"
+    assert a_panel.ui.mixSlider.enabled
+    assert a_panel.ui.comparisonLabel.text.endswith("below 0.25 it is not colored.")
+
+
+def test_where_uncertainty_is_not_known_it_is_said(a_panel: Any, a_thick_volume: Any, a_runner: Any):
+    enhance(a_panel, a_runner)
+    a_panel.ui.compareButton.click()
+    choose(a_panel, "Uncertainty in colors")
+    assert not a_panel.ui.mixSlider.enabled
+    assert "There is no uncertainty map of Thick enhanced" in a_panel.ui.comparisonLabel.text
 
 
 def test_any_two_volumes_can_be_compared(a_panel: Any, a_thick_volume: Any, slicer_python: Any):

@@ -46,6 +46,16 @@ def test_the_time_left_is_told_from_the_first_step_on(feedback: Any):
     ]
 
 
+def test_a_run_that_goes_back_is_timed_from_there(feedback: Any):
+    now = [0.0]
+    left = feedback.TimeLeft(clock=lambda: now[0])
+    assert left.seconds(100, 200) is None
+    now[0] = 10.0
+    assert left.seconds(50, 200) is None
+    now[0] = 20.0
+    assert left.seconds(100, 200) == 20
+
+
 def test_a_known_failure_is_shown_and_ends_there(feedback: Any, errors_shown: list[str]):
     with feedback.shown_errors("It failed."):
         raise VolumeError("the volume is empty")

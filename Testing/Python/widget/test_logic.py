@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import unittest
 from typing import Any
+
+import pytest
 
 from medical_super_resolution.settings import EnhanceSettings
 from widget.helpers import volume_names, wait
@@ -26,9 +30,23 @@ def test_a_script_need_not_wait(the_module: Any, a_thick_volume: Any, a_runner: 
     assert volume_names() == ["Thick", "Thick enhanced"]
 
 
-def test_the_self_tests_pass(the_module: Any, slicer_python: Any, a_panel: Any, monkeypatch: Any):
-    """As far as they can outside Slicer: the panel's."""
+@pytest.mark.parametrize("torch", [True, False], ids=["with torch", "without torch"])
+def test_the_self_tests_pass_without_network_and_main_window(
+    the_module: Any, slicer_python: Any, a_panel: Any, monkeypatch: pytest.MonkeyPatch, torch: bool
+):
+    def connect(*address: Any) -> None:
+        raise AssertionError("a self test asked the network")
+
+    def ensure_engine() -> None:
+        if not torch:
+            raise the_module.torch_setup.RequirementsMissing("PyTorch is not installed.")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(slicer_python.util, "mainWindow", lambda: None)
     monkeypatch.setattr(slicer_python.util, "getModuleWidget", lambda name: a_panel)
-    test = the_module.MedicalSuperResolutionTest("test_the_panel_says_what_enhance_will_do")
-    test.setUp()
-    test.test_the_panel_says_what_enhance_will_do()
+    monkeypatch.setattr(the_module.torch_setup, "ensure_engine", ensure_engine)
+    tests = unittest.defaultTestLoader.loadTestsFromTestCase(the_module.MedicalSuperResolutionTest)
+    result = unittest.TestResult()
+    tests.run(result)
+    assert result.testsRun > 1
+    assert [text for _, text in result.errors + result.failures] == []

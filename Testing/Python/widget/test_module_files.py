@@ -51,14 +51,10 @@ def test_an_unlisted_file_is_found(tmp_path: Path):
     assert present_files(tmp_path) - set(listed_files(tmp_path)) == {"Lib/forgotten.py"}
 
 
-def test_the_module_has_the_classes_that_slicer_looks_up():
-    found = classes(REPOSITORY / "MedicalSuperResolution" / "MedicalSuperResolution.py")
-    assert set(found) == {f"MedicalSuperResolution{kind}" for kind in ("", "Widget", "Logic", "Test")}
-
-
-def test_the_training_module_has_no_panel():
-    found = classes(REPOSITORY / "MedicalSuperResolutionTraining" / "MedicalSuperResolutionTraining.py")
-    assert set(found) == {"MedicalSuperResolutionTraining", "MedicalSuperResolutionTrainingTest"}
+@pytest.mark.parametrize("module", MODULES)
+def test_the_module_has_the_classes_that_slicer_looks_up(module: str):
+    found = classes(REPOSITORY / module / f"{module}.py")
+    assert set(found) == {f"{module}{kind}" for kind in ("", "Widget", "Logic", "Test")}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -17,9 +17,12 @@ INPUTS = {
     "QDoubleSpinBox",
     "QSlider",
     "QPlainTextEdit",
+    "QLineEdit",
+    "ctkPathLineEdit",
+    "ctkSliderWidget",
     "qMRMLNodeComboBox",
 }
-PLAIN_QT = INPUTS - {"qMRMLNodeComboBox"} | {"QLabel", "QProgressBar", "QWidget"}
+PLAIN_QT = INPUTS - {"ctkPathLineEdit", "ctkSliderWidget", "qMRMLNodeComboBox"} | {"QLabel", "QProgressBar", "QWidget"}
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +125,7 @@ def test_every_node_list_gets_the_scene(a_form: ElementTree.Element):
 
 
 def test_label_maps_are_not_offered(a_form: ElementTree.Element):
-    for name in ("inputSelector", "outputSelector", "compareSelector"):
+    for name in ("inputSelector", "outputSelector", "compareSelector", "exportSelector"):
         selector = widgets(a_form)[name]
         assert text_of(selector, "nodeTypes") == "vtkMRMLScalarVolumeNode"
         assert text_of(selector, "showChildNodeTypes") == "false"  # a label map is a child of a scalar volume

@@ -25,6 +25,16 @@ def test_a_click_makes_a_new_volume(a_panel: Any, a_thick_volume: Any, a_runner:
     assert a_panel.ui.statusLabel.text == "Done: Thick enhanced"
 
 
+def test_an_uncertainty_map_comes_beside_the_result(a_panel: Any, a_thick_volume: Any, a_runner: Any):
+    from MedicalSuperResolutionLib import uncertainty_map
+
+    a_panel.ui.uncertaintyCheckBox.checked = True
+    enhance(a_panel, a_runner)
+    assert volume_names() == ["Thick", "Thick enhanced", "Thick enhanced uncertainty"]
+    result = a_panel._parameterNode.resultVolume
+    assert (result.GetName(), uncertainty_map.map_of(result).GetName()) == tuple(volume_names()[1:])
+
+
 def test_the_result_is_shown(a_panel: Any, a_thick_volume: Any, a_runner: Any, a_slicer: Any):
     enhance(a_panel, a_runner)
     shown = a_slicer.applicationLogic().GetSelectionNode().GetActiveVolumeID()

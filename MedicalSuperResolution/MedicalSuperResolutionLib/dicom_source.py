@@ -1,0 +1,91 @@
+"""What DICOM knows of a volume of the scene: where its slices come from, how thick they are, which study it is of."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import slicer
+
+from medical_super_resolution.errors import VolumeError
+
+INSTANCES = "DICOM.instanceUIDs"  # the attribute in which Slicer names the images that a volume was loaded from
+_SLICE_THICKNESS, _MODALITY = "0018,0050", "0008,0060"  # DICOM tags, as Slicer's database wants them
+_MODALITIES = {"CT": "ct", "MR": "mr", "PT": "pet", "US": "us"}
+_NO_ITEM = 0  # of the subject hierarchy
+_OF_SERIES = ("Modality", "FrameOfReferenceUID", "Manufacturer", "Model")  # as Slicer's own DICOM export asks for them
+_PREFIX = "DICOM."
+
+
+def slice_thickness_mm(node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
+    """Tissue in one slice as DICOM states it, in mm; None where it does not."""
+    try:
+        thickness = float(_value(node, _SLICE_THICKNESS))
+    except ValueError:
+        return None
+    return thickness if math.isfinite(thickness) and thickness > 0 else None
+
+
+def modality(node: slicer.vtkMRMLScalarVolumeNode) -> str | None:
+    """What kind of image it is: "ct", "mr", "pet" or "us"; None where nobody said."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
+    item = hierarchy.GetItemByDataNode(node)
+    attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
+    name = "" if item == _NO_ITEM else hierarchy.GetItemAttribute(item, attribute)
+    return _MODALITIES.get((name or _value(node, _MODALITY)).strip())
+
+
+def is_in_hierarchy(node: slicer.vtkMRMLNode) -> bool:
+    """Whether the tree of patients, studies and folders shows a node."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
+    return hierarchy.GetItemByDataNode(node) != _NO_ITEM
+
+
+def place_beside(source_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLNode) -> None:
+    """Put a node under the same patient, study or folder as the source, unless the user has put it elsewhere."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
+    root = hierarchy.GetSceneItemID()
+    item, source_item = hierarchy.GetItemByDataNode(node), hierarchy.GetItemByDataNode(source_node)
+    if item == _NO_ITEM or hierarchy.GetItemParent(item) == root:
+        # The application has made an item already; this moves it then.
+        item = hierarchy.CreateItem(root if source_item == _NO_ITEM else hierarchy.GetItemParent(source_item), node)
+    if source_item != _NO_ITEM and node.IsA("vtkMRMLVolumeNode"):
+        for name in _OF_SERIES:
+            if value := hierarchy.GetItemAttribute(source_item, _PREFIX + name):
+                hierarchy.SetItemAttribute(item, _PREFIX + name, value)
+
+
+def files_of_instances(name: str, instances: str) -> list[Path]:
+    """The files of some images, given by their SOPInstanceUIDs with spaces between them.
+
+    Parameters
+    ----------
+    name : of the volume that was made from them, for the refusal.
+
+    Raises
+    ------
+    VolumeError : Slicer's DICOM database does not know them all, or their files are gone.
+    """
+    database = _database()
+    files = [Path(database.fileForInstance(uid) or "") for uid in instances.split()] if database is not None else []
+    missing = sum(not file.is_file() for file in files)
+    if not files or missing:
+        raise VolumeError(
+            f"{missing or 'all'} of the DICOM files that {name} comes from are not in Slicer's DICOM database;"
+            " import them again in the DICOM module, then export again"
+        )
+    return files
+
+
+def _value(node: slicer.vtkMRMLScalarVolumeNode, tag: str) -> str:
+    """A value of the first DICOM file that a volume was loaded from; empty where it is not known."""
+    instances, database = (node.GetAttribute(INSTANCES) or "").split(), _database()
+    if not instances or database is None:
+        return ""
+    return database.instanceValue(instances[0], tag) or ""
+
+
+def _database() -> object | None:
+    """Slicer's DICOM database, if it is open; only the application has one, and not in every build."""
+    database = getattr(slicer, "dicomDatabase", None)
+    return database if database is not None and database.isOpen else None

@@ -1,0 +1,211 @@
+"""From a volume that was loaded from DICOM to a derived series of the same study, by way of the scene."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
+
+import dicom_database  # noqa: E402
+from dicom_sources import ROOT, write_source  # noqa: E402
+from medical_super_resolution.errors import SuperResolutionError, VolumeError  # noqa: E402
+from medical_super_resolution.report import Enhanced  # noqa: E402
+from medical_super_resolution.volumes import files  # noqa: E402
+from medical_super_resolution.volumes.volume import Volume  # noqa: E402
+from MedicalSuperResolutionLib import dicom_export, dicom_source, provenance, scene  # noqa: E402
+from slicer_host import hierarchy_of, load_bundle, save_bundle  # noqa: E402
+
+
+@dataclass
+class Loaded:
+    """A volume as Slicer loads it from DICOM, the result made of it, and the database that knows the files."""
+
+    files: list[Path]
+    source: slicer.vtkMRMLScalarVolumeNode
+    result: slicer.vtkMRMLScalarVolumeNode
+    database: dicom_database.DicomDatabase
+    enhanced: Enhanced
+
+
+@pytest.fixture
+def loaded(tmp_path, a_scene, an_enhanced, monkeypatch) -> Loaded:
+    stored = np.random.default_rng(0).integers(0, 4096, (5, 12, 10)).astype(np.uint16)
+    source_files = write_source(tmp_path / "source", stored, oblique=True)
+    measured = files.read(tmp_path / "source")
+    database = dicom_database.use(dicom_database.DicomDatabase(source_files), slicer, monkeypatch)
+    source = slicer.util.addVolumeFromArray(measured.array, measured.grid.ijk_to_ras, "Head")
+    source.SetAttribute("DICOM.instanceUIDs", " ".join(f"{ROOT}.3.{k + 1}" for k in range(5)))
+    hierarchy = hierarchy_of(a_scene)
+    patient = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), "Patient")
+    item = hierarchy.CreateItem(hierarchy.CreateStudyItem(patient, "Study"), source)
+    hierarchy.SetItemAttribute(item, "DICOM.Modality", "CT")
+    hierarchy.SetItemAttribute(item, "DICOM.FrameOfReferenceUID", f"{ROOT}.4")
+    grid = measured.grid.refined("k", 3)
+    report = replace(
+        an_enhanced.report,
+        spacing_before_ijk_mm=measured.grid.spacing_ijk_mm,
+        spacing_after_ijk_mm=grid.spacing_ijk_mm,
+        size_after_ijk=grid.shape_kji[::-1],
+    )
+    enhanced = Enhanced(Volume(np.repeat(measured.array, 3, axis=0), grid), report)
+    return Loaded(source_files, source, scene.write_to_node(enhanced, source), database, enhanced)
+
+
+def headers(folder: Path) -> list[pydicom.Dataset]:
+    return [pydicom.dcmread(file) for file in sorted(folder.iterdir())]
+
+
+# ---- a result that becomes DICOM
+
+
+def test_the_series_holds_all_that_tells_what_it_is(loaded, tmp_path):
+    dicom_export.export(loaded.result, tmp_path / "out")
+    first, *others = made = headers(tmp_path / "out")
+    source = pydicom.dcmread(loaded.files[0])
+    assert len(made) == 15
+    assert list(first.ImageType) == ["DERIVED", "SECONDARY", "AXIAL"]
+    assert (first.PatientID, first.StudyInstanceUID) == (source.PatientID, source.StudyInstanceUID)
+    assert first.FrameOfReferenceUID == source.FrameOfReferenceUID
+    assert first.SeriesInstanceUID != source.SeriesInstanceUID
+    assert len({header.SOPInstanceUID for header in made}) == 15
+    assert {one.ReferencedSOPInstanceUID for one in first.SourceImageSequence} == {
+        f"{ROOT}.3.{k + 1}" for k in range(5)
+    }
+    assert first.DerivationCodeSequence[0].CodeMeaning == "Spatial resampling"
+    assert "model general" in first.DerivationDescription
+    assert (float(first.SliceThickness), float(first.SpacingBetweenSlices)) == pytest.approx((5 / 3, 5 / 3))
+    assert first.SeriesDescription == "Source 5.0 (super-resolution 1x1x3)"
+    assert first.ContributingEquipmentSequence[-1].ManufacturerModelName == "MedicalSuperResolution"
+    assert {header.SeriesInstanceUID for header in others} == {first.SeriesInstanceUID}
+
+
+def test_hounsfield_units_and_places_survive(loaded, tmp_path):
+    dicom_export.export(loaded.result, tmp_path / "out")
+    again = files.read(tmp_path / "out")
+    np.testing.assert_array_equal(again.array, slicer.util.arrayFromVolume(loaded.result))
+    np.testing.assert_allclose(again.grid.ijk_to_ras, loaded.enhanced.volume.grid.ijk_to_ras, atol=1e-4)
+    assert headers(tmp_path / "out")[0].RescaleType == "HU"
+
+
+def test_a_result_of_a_saved_scene_can_be_exported_without_its_source(loaded, tmp_path):
+    mrml = loaded.source.GetScene()
+    save_bundle(mrml, tmp_path / "scene.mrb")
+    mrml.Clear(False)
+    load_bundle(mrml, tmp_path / "scene.mrb")
+    mrml.RemoveNode(mrml.GetFirstNodeByName("Head"))
+    report = dicom_export.export(mrml.GetFirstNodeByName("Head enhanced"), tmp_path / "out")
+    assert report.warnings == loaded.enhanced.report.warnings
+    assert len(headers(tmp_path / "out")) == 15
+
+
+def test_the_series_can_be_put_into_the_database(loaded, tmp_path):
+    dicom_export.export(loaded.result, tmp_path / "out")
+    dicom_export.add_to_database(tmp_path / "out")
+    first = headers(tmp_path / "out")[0]
+    assert len(loaded.database.instancesForSeries(first.SeriesInstanceUID)) == 15
+
+
+def test_every_export_gets_a_new_folder_that_names_nobody(tmp_path):
+    folders = []
+    for _ in range(2):
+        folders.append(dicom_export.new_folder(tmp_path))
+        folders[-1].mkdir()
+    assert [folder.name for folder in folders] == ["super-resolution-1", "super-resolution-2"]
+
+
+# ---- patient and study in the scene
+
+
+def test_the_result_is_of_the_patient_and_study_of_its_source(loaded):
+    hierarchy = hierarchy_of(loaded.source.GetScene())
+    item = hierarchy.GetItemByDataNode(loaded.result)
+    study = hierarchy.GetItemParent(item)
+    assert hierarchy.GetItemName(study) == "Study"
+    assert hierarchy.GetItemName(hierarchy.GetItemParent(study)) == "Patient"
+    # Slicer's own export, which knows nothing of this module, takes these from the item:
+    assert hierarchy.GetItemAttribute(item, "DICOM.Modality") == "CT"
+    assert hierarchy.GetItemAttribute(item, "DICOM.FrameOfReferenceUID") == f"{ROOT}.4"
+    assert dicom_source.modality(loaded.result) == "ct"
+
+
+def test_the_result_does_not_pass_for_what_the_scanner_made(loaded):
+    assert loaded.result.GetAttribute("DICOM.instanceUIDs") is None
+    assert len(provenance.source_instances(loaded.result).split()) == 5
+
+
+# ---- what cannot become DICOM
+
+
+def refused(loaded, tmp_path, match, node=None):
+    with pytest.raises(SuperResolutionError, match=match):
+        dicom_export.export(node or loaded.result, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_refused(a_scene):
+    with pytest.raises(VolumeError, match="there is no result to export yet"):
+        dicom_export.check_exportable(None)
+
+
+def test_a_volume_that_is_no_result_is_refused(loaded, tmp_path):
+    refused(loaded, tmp_path, "Head was not made here from a volume that was loaded from DICOM", loaded.source)
+
+
+def test_a_result_of_a_volume_that_was_not_loaded_from_dicom_is_refused(loaded, tmp_path):
+    loaded.source.RemoveAttribute("DICOM.instanceUIDs")
+    node = scene.write_to_node(loaded.enhanced, loaded.source)
+    refused(loaded, tmp_path, "so its patient and study are not known", node)
+
+
+def test_a_report_of_another_version_is_no_report(loaded, tmp_path):
+    loaded.result.SetAttribute("MedicalSuperResolution.Report", '{"model": "general"}')
+    refused(loaded, tmp_path, "was not made here")
+
+
+def test_missing_source_files_are_refused(loaded, tmp_path):
+    loaded.files[2].unlink()
+    refused(loaded, tmp_path, "^1 of the DICOM files that Head enhanced comes from are not in Slicer's DICOM database")
+    loaded.database.isOpen = False
+    refused(loaded, tmp_path, "^all of the DICOM files")
+
+
+def test_a_result_under_a_transform_is_refused(loaded, tmp_path):
+    transform = loaded.source.GetScene().AddNewNodeByClass("vtkMRMLLinearTransformNode", "Registration")
+    loaded.result.SetAndObserveTransformNodeID(transform.GetID())
+    refused(loaded, tmp_path, "lies under the transform Registration")
+
+
+def test_a_result_that_was_moved_is_refused(loaded, tmp_path):
+    x, y, z = loaded.result.GetOrigin()
+    loaded.result.SetOrigin(x + 30, y, z)
+    refused(loaded, tmp_path, "mm out of the DICOM series that it comes from; it was moved since")
+
+
+def test_a_result_that_was_cropped_is_refused(loaded, tmp_path):
+    slicer.util.updateVolumeFromArray(loaded.result, np.zeros((3, 4, 5), np.int16))
+    refused(loaded, tmp_path, "was cropped or resampled since it was made")
+
+
+def test_a_folder_with_something_in_it_is_refused(loaded, tmp_path):
+    with pytest.raises(VolumeError, match="is not empty"):
+        dicom_export.export(loaded.result, tmp_path)
+
+
+def test_a_slicer_without_dicom_says_where_the_series_is(loaded, tmp_path, monkeypatch):
+    dicom_export.export(loaded.result, tmp_path / "out")
+    monkeypatch.setitem(sys.modules, "DICOMLib", None)
+    with pytest.raises(SuperResolutionError, match="out, but Slicer's DICOM database is not open"):
+        dicom_export.add_to_database(tmp_path / "out")
+
+
+def test_a_database_that_does_not_take_the_series_is_told(loaded, tmp_path, monkeypatch):
+    dicom_export.export(loaded.result, tmp_path / "out")
+    monkeypatch.setattr(sys.modules["DICOMLib"].DICOMUtils, "importDicom", lambda *_, **__: True)
+    with pytest.raises(SuperResolutionError, match="did not take it"):
+        dicom_export.add_to_database(tmp_path / "out")

@@ -1,0 +1,110 @@
+"""A hundred runs in one process: its memory, the scene, the temporary folder and the open files stay as they were."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
+
+from medical_super_resolution import inference, models  # noqa: E402
+from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
+from MedicalSuperResolutionLib import scene, tasks  # noqa: E402
+from slicer_host import node_ids  # noqa: E402
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="memory and open files are read from /proc"),
+]
+
+RUNS, WARM_UP = 100, 10
+ALLOWED_MB = 50
+SETTINGS = EnhanceSettings(factor=4, device="cpu", threads=1)  # each result holds 0.66 MB: a hundred would be seen
+
+
+@pytest.fixture
+def a_medium_node(a_scene):
+    """64 x 64 x 20 voxels of 1 x 1 x 4 mm, named "Medium"."""
+    k, j, i = np.meshgrid(*(np.arange(count) for count in (20, 64, 64)), indexing="ij")
+    array = np.round(200 * np.sin(i / 7) + 200 * np.cos(j / 9) + 20 * k).astype(np.int16)
+    return slicer.util.addVolumeFromArray(array, np.diag([1.0, 1.0, 4.0, 1.0]), "Medium")
+
+
+def memory_mb() -> float:
+    """What the process holds of the computer's memory now."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def growth_mb(run: Callable[[], None]) -> float:
+    """How much memory a hundred runs cost, after some to warm up."""
+    for _ in range(WARM_UP):
+        run()
+    before = memory_mb()
+    for _ in range(RUNS):
+        run()
+    return memory_mb() - before
+
+
+@pytest.fixture
+def an_engine_here(a_tiny_generator, tmp_path):
+    path = tmp_path / "tiny.safetensors"
+    models.save(path, "through-plane", a_tiny_generator, {"summary": "A few random weights, for tests"})
+    return lambda volume, settings: inference.enhance(volume, models.load(path), settings)
+
+
+def test_runs_in_this_process_into_new_nodes(a_medium_node, an_engine_here, temporary_folder):
+    mrml = a_medium_node.GetScene()
+    before = node_ids(mrml)
+
+    def run() -> None:
+        node = tasks.enhance_node(a_medium_node, SETTINGS, an_engine_here)
+        scene.remove(scene.provenance.note_of(node))
+        scene.remove(node)
+
+    assert growth_mb(run) < ALLOWED_MB
+    assert node_ids(mrml) - before <= {node_id for node_id in node_ids(mrml) if "Display" in node_id}
+    assert len(node_ids(mrml)) - len(before) <= 1  # the display node of the source, made when it was first shown
+
+
+def test_runs_in_child_processes_into_one_node(a_medium_node, an_engine, an_enhanced, temporary_folder):
+    runner, mrml = an_engine("step(1, 1); finish()"), a_medium_node.GetScene()
+    output = mrml.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Output")
+
+    def run() -> None:
+        tasks.enhance_node(a_medium_node, SETTINGS, runner.run, output)
+
+    run()
+    nodes, files = node_ids(mrml), open_files()
+    assert growth_mb(run) < ALLOWED_MB
+    assert node_ids(mrml) == nodes
+    assert open_files() == files
+    assert list(temporary_folder.iterdir()) == []
+    with pytest.raises(ChildProcessError):  # nobody is left, dead or alive
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_runs_that_are_cancelled(a_medium_node, an_engine, temporary_folder):
+    runner, mrml = an_engine("step(1, 2); time.sleep(60)"), a_medium_node.GetScene()
+    volume = scene.volume_from_node(a_medium_node)
+
+    def run() -> None:
+        runner.start(volume, SETTINGS)
+        runner.cancel()
+
+    run()
+    nodes, files = node_ids(mrml), open_files()
+    assert growth_mb(run) < ALLOWED_MB
+    assert (node_ids(mrml), open_files()) == (nodes, files)
+    assert list(temporary_folder.iterdir()) == []

@@ -1,0 +1,236 @@
+"""Before or the uncertainty over after, in one view, read as the pixels of its slice logic."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+slicer = pytest.importorskip("slicer", reason="the views need slicer-core")
+
+from MedicalSuperResolutionLib import uncertainty_map  # noqa: E402
+from MedicalSuperResolutionLib.compare import PANES, CompareViews  # noqa: E402
+from MedicalSuperResolutionLib.comparison import Comparison  # noqa: E402
+from slicer_host import SLICE_VIEW_PIXELS, Screen, ijk_to_ras, node_ids  # noqa: E402
+
+BEFORE, AFTER = 100, 200  # gray values
+MIDDLE = 100  # the row of a view in its middle
+
+
+@pytest.fixture
+def a_screen(a_slicer):
+    a_slicer.mrmlScene().GetFirstNodeByClass("vtkMRMLLayoutNode").SetViewArrangement(3)
+    return Screen(a_slicer, [pane.tag for pane in PANES])
+
+
+@pytest.fixture
+def a_comparison(a_slicer):
+    comparison = Comparison(CompareViews(a_slicer.applicationLogic()))
+    yield comparison
+    comparison.exit()
+
+
+@pytest.fixture(params=["straight", "oblique"])
+def a_gray_pair(request, a_scene):
+    """Two volumes, dark and bright, that fill the middle of a view."""
+    matrix = np.eye(4)
+    if request.param == "oblique":
+        matrix[:2, :2] = [[0.8, -0.6], [0.6, 0.8]]
+    pair = [slicer.util.addVolumeFromArray(np.full((40, 40, 40), gray, np.int16), matrix) for gray in (BEFORE, AFTER)]
+    for volume in pair:
+        volume.GetDisplayNode().SetAutoWindowLevel(False)
+        volume.GetDisplayNode().SetWindowLevel(255, 127.5)
+    return pair
+
+
+@pytest.fixture
+def a_mixture(a_comparison, a_gray_pair, a_screen):
+    a_comparison.enter(*a_gray_pair)
+    return a_comparison.mixture
+
+
+@pytest.fixture
+def an_unsure_mixture(a_comparison, a_gray_pair, a_screen, a_scene):
+    """After is sure in its lower half, along k, and not sure in the upper."""
+    values = np.zeros((40, 40, 40), np.float32)
+    values[20:] = 50
+    known = slicer.util.addVolumeFromArray(values, ijk_to_ras(a_gray_pair[1]), "Uncertainty")
+    uncertainty_map._color(known)
+    a_gray_pair[1].SetNodeReferenceID(uncertainty_map._ROLE, known.GetID())
+    a_comparison.enter(*a_gray_pair)
+    return a_comparison.mixture
+
+
+def grays(screen):
+    """The gray values in the view of after, but for the black around the volume."""
+    return set(np.unique(screen.pixels(1))) - {0}
+
+
+def border(screen, row=MIDDLE):
+    """Where a row of the view of after, which begins with before, turns to after; the row must have no other step."""
+    line = screen.pixels(1)[row]
+    inside = np.flatnonzero(line)
+    assert set(line[inside]) <= {BEFORE, AFTER}
+    (step,) = np.flatnonzero(np.diff(line[inside])) + inside[0]
+    assert (line[step], line[step + 1]) == (BEFORE, AFTER)
+    return step + 1
+
+
+def test_at_first_after_is_alone(a_mixture, a_screen):
+    assert grays(a_screen) == {AFTER}
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
+def test_left_of_the_wipe_is_before_and_right_of_it_after(a_mixture, a_screen, share):
+    a_mixture.wipe(share)
+    assert border(a_screen) == share * SLICE_VIEW_PIXELS[0]
+
+
+def test_the_wipe_goes_from_nothing_to_all(a_mixture, a_screen):
+    for share, gray in ((0, AFTER), (1, BEFORE), (0, AFTER)):
+        a_mixture.wipe(share)
+        assert grays(a_screen) == {gray}
+
+
+def test_the_other_views_are_not_wiped(a_mixture, a_screen):
+    pictures = a_screen.pixels(0), a_screen.pixels(2)
+    a_mixture.wipe(0.5)
+    for number, picture in zip((0, 2), pictures, strict=True):
+        np.testing.assert_array_equal(a_screen.pixels(number), picture)
+
+
+def test_the_wipe_stays_on_the_screen_while_the_user_scrolls_and_zooms(a_mixture, a_screen):
+    a_mixture.wipe(0.4)
+    a_screen.scroll(1, 3.0)
+    assert border(a_screen) == 80
+    a_screen.scroll(0, -5.0)
+    a_screen.zoom(1, 2)
+    assert border(a_screen) == 80
+
+
+@pytest.mark.parametrize("size", [(300, 120), (120, 300)])
+def test_the_wipe_follows_the_size_of_the_view(a_mixture, a_screen, size):
+    a_mixture.wipe(0.5)
+    a_screen.logic(1).ResizeSliceNode(*size)
+    assert border(a_screen, size[1] // 2) == size[0] // 2
+
+
+def test_a_checkerboard_shows_before_in_every_other_square(a_mixture, a_screen):
+    a_screen.zoom(1, 4)  # the volume fills the view
+    a_mixture.checkerboard()
+    picture = a_screen.pixels(1)[::-1]  # bottom row first
+    side = SLICE_VIEW_PIXELS[0] // 8
+    centers = picture[side // 2 :: side, side // 2 :: side]
+    board = np.where(np.indices(centers.shape).sum(axis=0) % 2 == 0, BEFORE, AFTER)
+    np.testing.assert_array_equal(np.kron(board, np.ones((side, side))), picture)
+
+
+def test_fading_goes_from_after_to_before(a_mixture, a_screen):
+    for opacity, gray in ((0, AFTER), (0.5, (BEFORE + AFTER) / 2), (1, BEFORE)):
+        a_mixture.fade(opacity)
+        assert a_screen.pixels(1)[MIDDLE, MIDDLE] == pytest.approx(gray, abs=1)
+
+
+def test_one_way_of_mixing_follows_another(a_mixture, a_screen):
+    a_mixture.wipe(0.5)
+    a_mixture.fade(1)
+    assert grays(a_screen) == {BEFORE}
+    a_mixture.checkerboard()
+    a_mixture.clear()
+    assert grays(a_screen) == {AFTER}
+
+
+def test_the_view_hears_that_it_has_to_draw_itself(a_mixture, a_screen):
+    heard = []
+    a_screen.logic(1).AddObserver("ModifiedEvent", lambda *_: heard.append(1))
+    a_mixture.wipe(0.5)
+    first = len(heard)
+    a_mixture.wipe(0.6)
+    assert 0 < first < len(heard)
+
+
+def test_what_is_not_to_be_changed_is_not_drawn_again(a_mixture, a_screen):
+    a_mixture.wipe(0.5)
+    reslice = a_screen.logic(1).GetForegroundLayer().GetReslice()
+    before = reslice.GetMTime()
+    a_mixture.wipe(0.5)
+    assert reslice.GetMTime() == before
+
+
+def test_leaving_leaves_no_stencil_behind(a_mixture, a_comparison, a_gray_pair, a_screen):
+    a_mixture.wipe(0.5)
+    logic = a_screen.logic(1)
+    a_comparison.exit()
+    assert a_comparison.mixture is None
+    assert logic.GetForegroundLayer().GetReslice().GetStencil() is None
+    logic.GetSliceCompositeNode().SetForegroundVolumeID(a_gray_pair[0].GetID())
+    logic.GetSliceCompositeNode().SetForegroundOpacity(1)
+    assert grays(a_screen) == {BEFORE}
+
+
+def test_a_layout_chosen_meanwhile_leaves_no_stencil_either(a_mixture, a_comparison, a_screen):
+    a_mixture.checkerboard()
+    logic = a_screen.logic(1)
+    a_screen.layout.SetViewArrangement(6)
+    a_comparison.exit()
+    assert logic.GetForegroundLayer().GetReslice().GetStencil() is None
+
+
+def test_a_volume_that_leaves_the_scene_is_no_longer_mixed(a_mixture, a_gray_pair, a_scene, a_screen):
+    a_mixture.wipe(0.5)
+    a_scene.RemoveNode(a_gray_pair[0])
+    a_mixture.wipe(0.6)
+    assert grays(a_screen) == {AFTER}
+
+
+def test_uncertainty_colors_what_is_not_sure(an_unsure_mixture, a_screen):
+    assert an_unsure_mixture.has_colors
+    an_unsure_mixture.color(1)
+    a_screen.scroll(1, 10.0)
+    unsure = rgb(a_screen)
+    a_screen.scroll(1, -20.0)
+    sure = rgb(a_screen)
+    assert len(set(sure)) == 1  # gray
+    assert unsure != sure
+
+
+def test_the_colors_can_be_seen_through(an_unsure_mixture, a_screen):
+    a_screen.scroll(1, 10.0)
+    pictures = []
+    for opacity in (0, 0.5, 1):
+        an_unsure_mixture.color(opacity)
+        pictures.append(np.array(rgb(a_screen)))
+    np.testing.assert_allclose(pictures[1], (pictures[0] + pictures[2]) / 2, atol=1)
+    assert set(pictures[0]) == {AFTER}
+
+
+def test_the_colors_have_a_legend(an_unsure_mixture, a_comparison, a_scene, a_gray_pair):
+    (legend,) = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+    assert legend.GetTitleText() == "Uncertainty"
+    assert legend.GetPrimaryDisplayNode().GetColorNode().GetName() == "Iron"
+    assert legend.GetDisplayableNode().GetName() == "Uncertainty"
+    assert a_comparison.shown.uncertainty == (12.5, 50)
+    assert not legend.GetSaveWithScene()
+
+
+def test_the_colored_copy_and_its_legend_leave(an_unsure_mixture, a_comparison, a_gray_pair, a_scene):
+    a_comparison.exit()
+    nodes = node_ids(a_scene)
+    a_comparison.enter(*a_gray_pair)
+    a_comparison.mixture.color(1)
+    a_comparison.exit()
+    assert node_ids(a_scene) == nodes
+    assert slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode") == []
+
+
+def test_without_a_map_there_are_no_colors(a_mixture, a_comparison, a_screen):
+    assert not a_mixture.has_colors
+    assert a_comparison.shown.uncertainty is None
+    a_mixture.color(1)
+    assert grays(a_screen) == {AFTER}
+
+
+def rgb(screen):
+    """The color in the middle of the view of after."""
+    producer = screen.logic(1).GetImageDataConnection().GetProducer()
+    producer.Update()
+    return [producer.GetOutputDataObject(0).GetScalarComponentAsDouble(100, 100, 0, one) for one in range(3)]

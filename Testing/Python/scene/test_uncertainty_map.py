@@ -1,0 +1,130 @@
+"""The uncertainty of a result as a second volume: where it lies, what it says, and when it goes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
+
+from medical_super_resolution.errors import SettingsError  # noqa: E402
+from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
+from MedicalSuperResolutionLib import provenance, scene, tasks, uncertainty_map  # noqa: E402
+from MedicalSuperResolutionLib.runner import Runner  # noqa: E402
+from slicer_host import hierarchy_of, ijk_to_ras, load_bundle, node_ids, save_bundle  # noqa: E402
+
+WHAT = "the standard deviation over 8 mirror images of the scan"
+
+
+@pytest.fixture
+def an_unsure_result(an_enhanced):
+    """A result with a ramp from 0 to 100 as its uncertainty."""
+    grid = an_enhanced.volume.grid
+    values = np.linspace(0, 100, np.prod(grid.shape_kji), dtype=np.float32).reshape(grid.shape_kji)
+    report = replace(an_enhanced.report, uncertainty=WHAT)
+    return replace(an_enhanced, report=report, uncertainty=replace(an_enhanced.volume, array=values))
+
+
+def test_the_map_lies_where_the_result_lies(an_unsure_result, a_volume_node):
+    transform = a_volume_node.GetScene().AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    a_volume_node.SetAndObserveTransformNodeID(transform.GetID())
+    node = uncertainty_map.write(an_unsure_result, a_volume_node)
+    found = uncertainty_map.map_of(node)
+    assert (node.GetName(), found.GetName()) == ("Chest enhanced", "Chest enhanced uncertainty")
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(found), an_unsure_result.uncertainty.array)
+    np.testing.assert_allclose(ijk_to_ras(found), ijk_to_ras(node))
+    assert found.GetParentTransformNode() is transform
+
+
+def test_the_map_has_the_units_of_the_source(an_unsure_result, a_volume_node):
+    units = slicer.vtkCodedEntry()
+    units.SetValueSchemeMeaning("[hnsf'U]", "UCUM", "Hounsfield unit")
+    a_volume_node.SetVoxelValueUnits(units)
+    found = uncertainty_map.map_of(uncertainty_map.write(an_unsure_result, a_volume_node))
+    assert found.GetVoxelValueUnits().GetCodeMeaning() == "Hounsfield unit"
+
+
+def test_the_map_is_shown_in_colors_from_0_to_nearly_its_largest_value(an_unsure_result, a_volume_node):
+    display = uncertainty_map.map_of(uncertainty_map.write(an_unsure_result, a_volume_node)).GetDisplayNode()
+    assert not display.GetAutoWindowLevel()
+    assert (display.GetWindow(), display.GetLevel()) == (100, 50)
+    assert display.GetColorNode().GetName() == "Iron"
+
+
+def test_the_map_lies_in_the_same_study(an_unsure_result, a_volume_node):
+    hierarchy = hierarchy_of(a_volume_node.GetScene())
+    study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")
+    hierarchy.CreateItem(study, a_volume_node)
+    found = uncertainty_map.map_of(uncertainty_map.write(an_unsure_result, a_volume_node))
+    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(found)) == study
+
+
+def test_the_map_tells_what_it_is_and_cannot_pass_for_an_image(an_unsure_result, a_volume_node):
+    node = uncertainty_map.write(an_unsure_result, a_volume_node)
+    found = uncertainty_map.map_of(node)
+    assert found.GetAttribute("MedicalSuperResolution.Uncertainty") == WHAT
+    assert found.GetAttribute("MedicalSuperResolution.Model") == "general"
+    assert provenance.report_of(node) is not None
+    assert provenance.report_of(found) is None
+    assert f"The uncertainty map is {WHAT}." in provenance.note_of(node).GetText()
+
+
+def test_the_map_survives_saving_the_scene(an_unsure_result, a_volume_node, tmp_path):
+    mrml = a_volume_node.GetScene()
+    uncertainty_map.write(an_unsure_result, a_volume_node)
+    save_bundle(mrml, tmp_path / "scene.mrb")
+    load_bundle(mrml, tmp_path / "scene.mrb")
+    found = uncertainty_map.map_of(mrml.GetFirstNodeByName("Chest enhanced"))
+    assert slicer.util.arrayFromVolume(found).max() == 100
+    assert found.GetDisplayNode().GetColorNode().GetName() == "Iron"
+
+
+def test_without_a_map_there_is_none(an_enhanced, a_volume_node):
+    assert uncertainty_map.map_of(uncertainty_map.write(an_enhanced, a_volume_node)) is None
+    assert uncertainty_map.map_of(a_volume_node) is None
+
+
+def test_the_map_of_an_earlier_run_goes_with_what_it_described(an_unsure_result, an_enhanced, a_volume_node):
+    node = uncertainty_map.write(an_unsure_result, a_volume_node)
+    first = uncertainty_map.map_of(node)
+    uncertainty_map.write(an_unsure_result, a_volume_node, node)
+    second = uncertainty_map.map_of(node)
+    assert (first.GetScene(), second.GetName()) == (None, "Chest enhanced uncertainty")
+    uncertainty_map.write(an_enhanced, a_volume_node, node)
+    assert (uncertainty_map.map_of(node), second.GetScene()) == (None, None)
+
+
+def test_a_run_that_fails_leaves_neither(an_unsure_result, a_volume_node, monkeypatch):
+    before = node_ids(a_volume_node.GetScene())
+    monkeypatch.setattr(scene, "copy_display", lambda *nodes: (_ for _ in ()).throw(MemoryError))
+    with pytest.raises(MemoryError):
+        uncertainty_map.write(an_unsure_result, a_volume_node)
+    assert node_ids(a_volume_node.GetScene()) == before
+
+
+def test_the_child_hands_the_map_over(an_engine, a_volume, temporary_folder):
+    enhanced = an_engine("finish()").run(a_volume, EnhanceSettings(uncertainty=True))
+    np.testing.assert_array_equal(enhanced.uncertainty.array, a_volume.array)
+    assert an_engine("finish()").run(a_volume, EnhanceSettings()).uncertainty is None
+
+
+def test_the_real_engine_makes_a_map_in_the_child(a_volume, a_model_file, temporary_folder):
+    settings = EnhanceSettings(factor=2, model=str(a_model_file), device="cpu", threads=1, uncertainty=True)
+    enhanced = Runner().run(a_volume, settings)
+    assert enhanced.uncertainty.array.shape == enhanced.volume.array.shape
+    assert enhanced.uncertainty.array.dtype == np.float32
+    assert enhanced.report.uncertainty == WHAT
+    assert enhanced.report.settings["uncertainty"]
+
+
+def test_of_a_sequence_no_map_is_made(a_scene, a_volume):
+    sequence = a_scene.AddNewNodeByClass("vtkMRMLSequenceNode", "Beats")
+    frame = slicer.util.addVolumeFromArray(a_volume.array, a_volume.grid.ijk_to_ras, "Frame")
+    sequence.SetDataNodeAtValue(frame, "0")
+    browser = a_scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    browser.AddProxyNode(frame, sequence, False)
+    with pytest.raises(SettingsError, match="single volume only"):
+        tasks.enhance_node(frame, EnhanceSettings(uncertainty=True), lambda *_: None)

@@ -1,0 +1,119 @@
+"""What the panel shows of DICOM, and its export of a result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("slicer")
+
+import dicom_database  # noqa: E402
+from dicom_sources import ROOT, write_source  # noqa: E402
+from medical_super_resolution.volumes import files  # noqa: E402
+from widget.helpers import enhance  # noqa: E402
+
+
+@pytest.fixture
+def a_dicom_volume(a_slicer: Any, slicer_python: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """10 x 12 x 5 voxels of 0.7 x 0.8 x 5 mm, 4 mm thick, as Slicer loads them from DICOM; named "Head"."""
+    stored = np.random.default_rng(0).integers(0, 4096, (5, 12, 10)).astype(np.uint16)
+    database = dicom_database.DicomDatabase(write_source(tmp_path / "source", stored))
+    dicom_database.use(database, slicer_python, monkeypatch)
+    measured = files.read(tmp_path / "source")
+    node = slicer_python.util.addVolumeFromArray(measured.array, measured.grid.ijk_to_ras, "Head")
+    node.SetAttribute("DICOM.instanceUIDs", " ".join(f"{ROOT}.3.{k + 1}" for k in range(5)))
+    return node
+
+
+@pytest.fixture
+def a_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "exported"
+    folder.mkdir()
+    return folder
+
+
+def test_the_slice_thickness_is_shown_with_who_says_so(a_panel: Any, a_dicom_volume: Any, slicer_python: Any):
+    box = a_panel.ui.sliceThicknessSpinBox
+    assert (box.specialValueText, box.value) == ("4 mm, from DICOM", 0)
+    a_dicom_volume.SetAttribute("DICOM.instanceUIDs", None)
+    a_dicom_volume.Modified()
+    assert box.specialValueText == "5 mm, the distance between slices"
+    slicer_python.mrmlScene.Clear(False)
+    assert box.specialValueText == "from the volume"
+
+
+def test_a_click_writes_the_series_and_puts_it_into_the_database(
+    a_panel: Any, a_dicom_volume: Any, a_runner: Any, a_folder: Path, slicer_python: Any
+):
+    button, database = a_panel.ui.exportButton, slicer_python.dicomDatabase
+    assert (button.enabled, "enhance a volume" in button.toolTip) == (False, True)
+    enhance(a_panel, a_runner)
+    assert (button.enabled, button.toolTip) == (False, "Choose a folder for the DICOM files.")
+    a_panel.ui.exportPathLineEdit.currentPath = str(a_folder)
+    assert button.enabled
+    button.click()
+    written = list((a_folder / "super-resolution-1").iterdir())
+    assert a_panel.ui.exportLabel.text == (
+        f"{len(written)} files are in {a_folder / 'super-resolution-1'}. They are in the DICOM database, too."
+    )
+    series = database.fileValue(str(written[0]), "0020,000E")
+    assert len(database.instancesForSeries(series)) == len(written) > 5
+
+
+def test_the_database_can_be_left_as_it_is(
+    a_panel: Any, a_dicom_volume: Any, a_runner: Any, a_folder: Path, slicer_python: Any
+):
+    enhance(a_panel, a_runner)
+    a_panel.ui.exportPathLineEdit.currentPath = str(a_folder)
+    a_panel.ui.exportDatabaseCheckBox.checked = False
+    a_panel.ui.exportButton.click()
+    assert a_panel.ui.exportLabel.text.endswith("super-resolution-1.")
+    assert len(slicer_python.dicomDatabase._files) == 5
+
+
+def test_what_keeps_it_from_being_written_is_shown(
+    a_panel: Any, a_dicom_volume: Any, a_runner: Any, a_folder: Path, errors_shown: list[str], tmp_path: Path
+):
+    enhance(a_panel, a_runner)
+    a_panel.ui.exportPathLineEdit.currentPath = str(a_folder)
+    next((tmp_path / "source").iterdir()).unlink()
+    a_panel.ui.exportButton.click()
+    assert errors_shown == [
+        "1 of the DICOM files that Head enhanced comes from are not in Slicer's DICOM database; import them again in"
+        " the DICOM module, then export again."
+    ]
+    assert (list(a_folder.iterdir()), a_panel.ui.exportLabel.text) == ([], "")
+
+
+def test_any_result_of_the_scene_can_be_exported(
+    a_panel: Any, a_dicom_volume: Any, a_runner: Any, a_folder: Path, a_thick_volume: Any
+):
+    a_panel.ui.exportPathLineEdit.currentPath = str(a_folder)
+    a_panel.ui.exportSelector.setCurrentNode(a_thick_volume)
+    assert "Thick was not made here from a volume" in a_panel.ui.exportButton.toolTip
+    assert not a_panel.ui.exportButton.enabled
+
+
+def test_the_folder_is_not_kept_with_the_scene(a_panel: Any, a_folder: Path):
+    a_panel.ui.exportPathLineEdit.currentPath = str(a_folder)
+    node = a_panel._parameterNode.parameterNode
+    assert str(a_folder) not in [node.GetParameter(name) for name in node.GetParameterNames()]
+
+
+def test_a_path_that_is_no_folder_disables_the_button(a_panel: Any, a_dicom_volume: Any, a_runner: Any, a_folder: Path):
+    enhance(a_panel, a_runner)
+    for path, enabled in ((str(a_folder), True), (str(a_folder / "none"), False), ("", False)):
+        a_panel.ui.exportPathLineEdit.currentPath = path
+        assert a_panel.ui.exportButton.enabled == enabled
+
+
+def test_a_script_exports_and_hears_the_warnings(
+    the_module: Any, a_dicom_volume: Any, a_folder: Path, slicer_python: Any
+):
+    logic = the_module.MedicalSuperResolutionLogic()
+    node = logic.enhance(a_dicom_volume, factor=2)
+    assert logic.export_dicom(node, a_folder / "new", addToDatabase=True) == ()
+    assert len(slicer_python.dicomDatabase._files) == 5 + 10

@@ -1,0 +1,87 @@
+"""Sharpness in the panel: offered where the chosen model has a sharp twin."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def write_header(path: Path, card: dict[str, Any]) -> None:
+    """A model file without weights: the panel reads no more than what it says of itself."""
+    ours = json.dumps({"format_version": 1, "generator": "through-plane", "config": {}, "card": card})
+    text = json.dumps({"__metadata__": {"medical_super_resolution": ours}}).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text)
+
+
+@pytest.fixture
+def a_model_folder(the_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the panel finds its models: general, with a sharp twin, and plain, without."""
+    from MedicalSuperResolutionLib import model_selector
+
+    write_header(tmp_path / "general.safetensors", {"sharp_twin": "general-sharp"})
+    write_header(tmp_path / "general-sharp.safetensors", {})
+    write_header(tmp_path / "plain.safetensors", {})
+    monkeypatch.setattr(model_selector, "SHIPPED_FOLDER", tmp_path)
+    monkeypatch.setattr(model_selector, "installed_models", lambda: ["general", "plain"])
+    return tmp_path
+
+
+def test_sharpness_is_offered_with_a_twin_and_reaches_the_engine(
+    a_model_folder: Path, a_panel: Any, a_thick_volume: Any, a_runner: Any
+):
+    slider = a_panel.ui.sharpnessSlider
+    assert (slider.enabled, slider.minimum, slider.maximum, slider.value) == (True, 0, 1, 0)
+    slider.value = 0.5
+    a_panel.ui.enhanceButton.click()
+    assert a_runner.settings.sharpness == 0.5
+    a_runner.finish()
+
+
+def test_without_a_twin_the_slider_says_why_it_is_of_no_use(a_model_folder: Path, a_panel: Any, a_thick_volume: Any):
+    a_panel.ui.sharpnessSlider.value = 0.5
+    a_panel._parameterNode.model = "plain"
+    assert not a_panel.ui.sharpnessSlider.enabled
+    assert a_panel.ui.sharpnessSlider.toolTip == "The model plain has no sharp twin, so it knows fidelity only."
+    assert a_panel._parameterNode.settings().sharpness == 0
+    assert a_panel.ui.enhanceButton.enabled
+    a_panel._parameterNode.model = "general"
+    assert a_panel._parameterNode.settings().sharpness == 0.5
+
+
+def test_a_missing_twin_is_said(a_model_folder: Path, a_panel: Any, a_thick_volume: Any):
+    (a_model_folder / "general-sharp.safetensors").unlink()
+    a_panel.enter()
+    assert a_panel.ui.sharpnessSlider.toolTip == (
+        "The file of its sharp twin general-sharp is missing beside the model general."
+    )
+
+
+def test_a_model_that_cannot_be_read_has_no_sharpness(a_model_folder: Path, a_panel: Any, a_thick_volume: Any):
+    (a_model_folder / "general.safetensors").write_bytes(b"damaged")
+    a_panel.enter()
+    assert "damaged" in a_panel.ui.sharpnessSlider.toolTip
+    assert a_panel._parameterNode.settings().sharpness == 0
+
+
+def test_the_sharpness_survives_saving_the_scene(
+    a_model_folder: Path, a_panel: Any, slicer_python: Any, tmp_path: Path
+):
+    import slicer_host
+
+    a_panel._parameterNode.sharpness = 0.25
+    slicer_host.save_bundle(slicer_python.mrmlScene, tmp_path / "scene.mrb")
+    slicer_python.mrmlScene.Clear(False)
+    assert a_panel.ui.sharpnessSlider.value == 0
+    slicer_host.load_bundle(slicer_python.mrmlScene, tmp_path / "scene.mrb")
+    assert (a_panel._parameterNode.sharpness, a_panel.ui.sharpnessSlider.value) == (0.25, 0.25)
+
+
+def test_a_twin_is_no_model_of_its_own(a_model_folder: Path):
+    import importlib
+
+    selector = importlib.import_module("MedicalSuperResolutionLib.model_selector")
+    assert [path.stem for path in selector.model_folders.installed(a_model_folder)] == ["general", "plain"]

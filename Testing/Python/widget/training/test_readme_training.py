@@ -1,0 +1,28 @@
+"""The scripts of README.md that train run, with a script that plays medsr-train."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import readme
+
+
+@pytest.mark.parametrize("code", readme.scripts("the training module"))
+def test_scripts_train(
+    code: str,
+    the_training_module: Any,
+    train_as: Callable[[str], None],
+    given: Callable[[], list[list[str]]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.chdir(tmp_path)
+    Path("scans").mkdir()
+    train_as("if verb == 'train': step(50, 0.5)")
+    exec(compile(code, "README.md", "exec"), {})
+    assert [command[0] for command in given()] == ["prepare", "train", "export"]
+    assert given()[1][-2:] == ["--set", "steps = 300"]

@@ -1,0 +1,334 @@
+"""The panel of the training: what it says, and what its buttons do."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from widget.helpers import wait
+
+LASTS = "step(50, 0.5); step(100, 0.25); checkpoint(); time.sleep(60)"
+
+
+def start(panel: Any) -> None:
+    panel.ui.startButton.click()
+    wait(lambda: not panel._running or panel.ui.statusLabel.text.startswith("Step 100"))
+
+
+def end(panel: Any) -> None:
+    wait(lambda: panel._running is None)
+
+
+# ---- what it says before anything runs
+
+
+def test_it_says_what_is_missing_one_after_the_other(a_training_panel: Any, tmp_path: Path):
+    ui = a_training_panel.ui
+    assert ui.descriptionLabel.text == "Choose the data first: a manifest, or a folder of volumes."
+    assert (ui.startButton.enabled, ui.startButton.toolTip) == (False, ui.descriptionLabel.text)
+    ui.volumesPathLineEdit.currentPath = str(tmp_path)
+    assert ui.descriptionLabel.text == "Choose a folder for the run first."
+    ui.runPathLineEdit.currentPath = str(tmp_path / "run")
+    assert ui.descriptionLabel.text == f"general: 7,500 steps, into {tmp_path / 'run'}"
+    assert ui.startButton.enabled
+    ui.volumesPathLineEdit.currentPath = ""
+    assert not ui.startButton.enabled
+
+
+def test_a_folder_that_is_not_there_is_named(a_training_panel: Any, tmp_path: Path):
+    a_training_panel.ui.volumesPathLineEdit.currentPath = str(tmp_path / "nowhere")
+    assert a_training_panel.ui.descriptionLabel.text == f"There is no folder {tmp_path / 'nowhere'}" + "."
+
+
+def test_only_the_boxes_that_are_needed_are_shown(a_training_panel: Any):
+    ui = a_training_panel.ui
+    assert ui.recipePathLineEdit.isHidden()
+    assert ui.manifestPathLineEdit.isHidden()
+    assert not ui.volumesPathLineEdit.isHidden()
+    ui.recipeComboBox.currentIndex = ui.recipeComboBox.findText("From a file")
+    ui.dataComboBox.currentIndex = ui.dataComboBox.count - 1
+    assert not ui.recipePathLineEdit.isHidden()
+    assert not ui.manifestPathLineEdit.isHidden()
+    assert ui.volumesPathLineEdit.isHidden()
+
+
+def test_the_shipped_recipes_are_offered(a_training_panel: Any):
+    box = a_training_panel.ui.recipeComboBox
+    names = [box.itemText(index) for index in range(box.count)]
+    assert {"general", "general-gauge"} <= set(names)
+    assert (names[-1], box.currentText) == ("From a file", "general")
+
+
+def test_a_mistake_in_a_recipe_is_said_before_it_starts(a_training_panel: Any, ready: Path, tmp_path: Path):
+    (tmp_path / "mine.toml").write_text("stepps = 3")
+    ui = a_training_panel.ui
+    ui.recipeComboBox.currentIndex = ui.recipeComboBox.count - 1
+    assert ui.descriptionLabel.text == "Choose a recipe first."
+    ui.recipePathLineEdit.currentPath = str(tmp_path / "mine.toml")
+    assert "did you mean 'steps'?" in ui.descriptionLabel.text
+    assert not ui.startButton.enabled
+
+
+def test_other_steps_are_said_and_handed_over(a_training_panel: Any, ready: Path, given: Callable):
+    a_training_panel.ui.stepsSpinBox.value = 300
+    assert "general: 300 steps" in a_training_panel.ui.descriptionLabel.text
+    a_training_panel.ui.startButton.click()
+    end(a_training_panel)
+    assert given()[0][-2:] == ["--set", "steps = 300"]
+
+
+# ---- a run
+
+
+def test_a_run_is_started_with_what_was_chosen(a_training_panel: Any, ready: Path, given: Callable, errors_shown: Any):
+    ui = a_training_panel.ui
+    ui.deviceComboBox.currentIndex = ui.deviceComboBox.findText("CPU")
+    ui.startButton.click()
+    assert ui.startButton.text == "Stop"
+    end(a_training_panel)
+    (command,) = given()
+    assert command[0] == "train"
+    assert Path(command[1]).name == "general.toml"
+    assert command[2:] == ["--data", str(ready.parent / "volumes.json"), "--out", str(ready), "--device", "cpu"]
+    assert (ui.startButton.text, ui.statusLabel.text, errors_shown) == ("Start", "Done.", [])
+
+
+def test_a_folder_of_volumes_is_prepared_first(a_training_panel: Any, ready: Path, given: Callable, tmp_path: Path):
+    ui = a_training_panel.ui
+    ui.dataComboBox.currentIndex = ui.dataComboBox.findText("BraTS 2021, as downloaded")
+    ui.volumesPathLineEdit.currentPath = str(tmp_path)
+    ui.startButton.click()
+    end(a_training_panel)
+    prepare, train = given()
+    assert prepare == ["prepare", str(tmp_path), str(ready / "data.json"), "--layout", "brats2021"]
+    assert train[2:4] == ["--data", str(ready / "data.json")]
+
+
+def test_the_curve_is_drawn_and_shown_while_it_runs(
+    a_training_panel: Any, ready: Path, train_as: Callable, slicer_python: types.ModuleType
+):
+    train_as(LASTS)
+    start(a_training_panel)
+    chart = slicer_python.mrmlScene.GetFirstNodeByClass("vtkMRMLPlotChartNode")
+    table = chart.GetPlotSeriesNode().GetTableNode().GetTable()
+    assert (chart.GetTitle(), table.GetNumberOfRows()) == ("my run", 2)
+    layout = slicer_python.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    assert layout.GetViewArrangement() == layout.SlicerLayoutFourUpPlotView
+    ui = a_training_panel.ui
+    assert ui.statusLabel.text.startswith("Step 100 of 7,500, loss 0.25")
+    assert (ui.progressBar.value, ui.progressBar.maximum) == (100, 7500)
+    assert ui.logTextEdit.plainText == "step 50\nstep 100"
+    assert not ui.trainingCollapsibleButton.enabled
+
+
+def test_it_says_how_long_it_will_take(a_training_panel: Any, ready: Path, train_as: Callable):
+    a_training_panel.ui.stepsSpinBox.value = 1000
+    train_as("step(100, 0.5); time.sleep(1.5); step(200, 0.4); time.sleep(60)")
+    a_training_panel.ui.startButton.click()
+    wait(lambda: " left" in a_training_panel.ui.statusLabel.text)
+    assert "Step 200 of 1,000, loss 0.4, about " in a_training_panel.ui.statusLabel.text
+
+
+def test_columns_of_the_curve_can_be_chosen(
+    a_training_panel: Any, ready: Path, train_as: Callable, slicer_python: types.ModuleType
+):
+    train_as("(run / 'curve.csv').write_text('step,generator,psnr\\n50,0.5,30.5\\n')")
+    a_training_panel.ui.startButton.click()
+    end(a_training_panel)
+    box = a_training_panel.ui.quantityComboBox
+    assert [box.itemText(index) for index in range(box.count)] == ["generator", "psnr"]
+    assert a_training_panel._parameterNode.quantity == "generator"
+    box.currentIndex = 1
+    a_training_panel.ui.curveButton.click()
+    chart = slicer_python.mrmlScene.GetFirstNodeByClass("vtkMRMLPlotChartNode")
+    assert chart.GetYAxisTitle() == "psnr"
+
+
+def test_a_run_from_outside_slicer_can_be_watched(
+    a_training_panel: Any, ready: Path, slicer_python: types.ModuleType, errors_shown: Any
+):
+    a_training_panel.ui.curveButton.click()
+    assert errors_shown == [f"There is no curve of loss in {ready}" + "."]
+    ready.mkdir()
+    (ready / "curve.csv").write_text("50,0.5\n")
+    a_training_panel.ui.curveButton.click()
+    assert slicer_python.mrmlScene.GetNumberOfNodesByClass("vtkMRMLPlotChartNode") == 1
+
+
+# ---- how it ends
+
+
+def test_a_second_click_stops_it_and_a_third_goes_on(
+    a_training_panel: Any, ready: Path, train_as: Callable, given: Callable, errors_shown: Any
+):
+    train_as(LASTS)
+    ui = a_training_panel.ui
+    start(a_training_panel)
+    ui.startButton.click()
+    assert a_training_panel._running is None
+    assert (ui.startButton.text, errors_shown) == ("Start", [])
+    assert ui.statusLabel.text == "Stopped. Start it again to go on from its latest checkpoint."
+    assert "goes on with the run in" in ui.descriptionLabel.text
+    train_as("")
+    ui.startButton.click()
+    end(a_training_panel)
+    assert given()[1][-1] == "--resume"
+
+
+def test_a_run_that_is_stopped_at_once_has_nothing_to_go_on_from(
+    a_training_panel: Any, ready: Path, train_as: Callable
+):
+    train_as("time.sleep(60)")
+    a_training_panel.ui.startButton.click()
+    a_training_panel.ui.startButton.click()
+    assert a_training_panel.ui.statusLabel.text == "Stopped. There is no checkpoint yet."
+
+
+def test_a_failure_is_shown_once_as_its_sentence(
+    a_training_panel: Any, ready: Path, train_as: Callable, errors_shown: Any
+):
+    train_as("print('error: the loss is nan at step 7', file=sys.stderr); sys.exit(1)")
+    a_training_panel.ui.startButton.click()
+    end(a_training_panel)
+    assert errors_shown == ["The loss is nan at step 7."]
+    assert a_training_panel.ui.statusLabel.text == errors_shown[0]
+    assert "error: the loss is nan" in a_training_panel.ui.logTextEdit.plainText
+
+
+def test_what_keeps_it_from_starting_is_shown_once(
+    a_training_panel: Any, ready: Path, the_training_module: Any, errors_shown: Any, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse() -> None:
+        raise the_training_module.torch_setup.RequirementsMissing("PyTorch is not installed.")
+
+    monkeypatch.setattr(the_training_module.torch_setup, "ensure_engine", refuse)
+    a_training_panel.ui.startButton.click()
+    assert errors_shown == ["PyTorch is not installed."]
+    assert a_training_panel.ui.startButton.text == "Start"
+    assert not ready.exists()
+
+
+def test_closing_the_scene_ends_the_child(
+    a_training_panel: Any, ready: Path, train_as: Callable, slicer_python: types.ModuleType, errors_shown: Any
+):
+    train_as(LASTS)
+    start(a_training_panel)
+    process = a_training_panel._running._process
+    slicer_python.mrmlScene.Clear(False)
+    assert (a_training_panel._running, process.is_running, errors_shown) == (None, False, [])
+    assert a_training_panel._parameterNode.run == ""  # of the new scene
+
+
+def test_leaving_slicer_ends_the_child_in_silence(
+    a_training_panel: Any, ready: Path, train_as: Callable, errors_shown: Any
+):
+    train_as(LASTS)
+    start(a_training_panel)
+    process = a_training_panel._running._process
+    a_training_panel.cleanup()
+    assert (process.is_running, errors_shown, a_training_panel.Observations) == (False, [], [])
+
+
+def test_it_goes_on_while_another_module_is_open(a_training_panel: Any, ready: Path, train_as: Callable):
+    train_as("wait_for('go')")
+    a_training_panel.ui.startButton.click()
+    a_training_panel.exit()
+    (ready.parent / "go").touch()
+    end(a_training_panel)
+    a_training_panel.enter()
+    assert a_training_panel.ui.startButton.text == "Start"
+
+
+def test_the_choices_are_kept_in_the_scene(a_training_panel: Any, ready: Path):
+    a_training_panel.ui.stepsSpinBox.value = 300
+    a_training_panel.exit()
+    a_training_panel.ui.runPathLineEdit.currentPath = ""
+    a_training_panel.enter()
+    ui = a_training_panel.ui
+    assert (ui.runPathLineEdit.currentPath, ui.stepsSpinBox.value) == (str(ready), 300)
+    assert ui.dataComboBox.currentText == "A manifest that medsr-train has prepared"
+
+
+# ---- the model
+
+
+def test_a_model_is_exported_and_offered_to_enhance(
+    a_training_panel: Any, ready: Path, train_as: Callable, given: Callable, slicer_python: Any, monkeypatch: Any
+):
+    ui = a_training_panel.ui
+    assert "train first" in ui.exportButton.toolTip
+    train_as("checkpoint()")
+    ui.startButton.click()
+    end(a_training_panel)
+    assert (ui.exportButton.enabled, ui.useButton.enabled) == (True, False)
+    train_as("Path(arguments[-1]).touch()")
+    ui.exportButton.click()
+    end(a_training_panel)
+    written = ready / "my run.safetensors"
+    assert given()[-1] == ["export", str(ready), "-o", str(written)]
+    assert ui.statusLabel.text == f"Written: {written}"
+    (ready / "best.safetensors").touch()
+    ui.exportButton.click()
+    end(a_training_panel)
+    assert given()[-1][-1] == "--best"
+    assert ui.modelPathLineEdit.currentPath == str(written)
+    opened = []
+    monkeypatch.setattr(slicer_python.util, "selectModule", opened.append)
+    ui.useButton.click()
+    enhance = sys.modules["MedicalSuperResolution"].MedicalSuperResolutionLogic()
+    assert (enhance.getParameterNode().model, opened) == (str(written), ["MedicalSuperResolution"])
+
+
+def test_enhance_lists_a_model_file_by_its_name(a_panel: Any, tmp_path: Path):
+    from medical_super_resolution.model_folders import SHIPPED_FOLDER
+
+    file = shutil.copyfile(SHIPPED_FOLDER / "general.safetensors", tmp_path / "mine.safetensors")
+    a_panel.logic.getParameterNode().model = str(file)
+    box = a_panel.ui.modelComboBox
+    assert box.currentText == "mine.safetensors"
+    assert "\n\nmine\n" in box.toolTip
+
+
+# ---- without the panel, and inside Slicer
+
+
+def test_a_script_trains_and_exports(
+    the_training_module: Any, train_as: Callable, given: Callable, tmp_path: Path, errors_shown: Any
+):
+    logic = the_training_module.MedicalSuperResolutionTrainingLogic()
+    (tmp_path / "data.json").write_text("[]")
+    train_as("")
+    logic.train("general", tmp_path / "data.json", tmp_path / "run", steps=3)
+    assert given()[0][-2:] == ["--set", "steps = 3"]
+    train_as("print('error: there is no checkpoint', file=sys.stderr); sys.exit(1)")
+    with pytest.raises(Exception, match="there is no checkpoint"):
+        logic.export(tmp_path / "run", tmp_path / "model.safetensors")
+
+
+def test_the_self_tests_pass(a_training_panel: Any, the_training_module: Any, slicer_python: Any, monkeypatch: Any):
+    monkeypatch.setattr(slicer_python.util, "getModuleWidget", lambda name: a_training_panel)
+    kind = the_training_module.MedicalSuperResolutionTrainingTest
+    for name in [name for name in dir(kind) if name.startswith("test_")]:
+        test = kind(name)
+        test.setUp()
+        getattr(test, name)()
+
+
+def test_reloading_reads_our_packages_anew(a_training_panel: Any, the_training_module: Any, monkeypatch: Any):
+    before = dict(sys.modules)
+    reloaded = []
+    monkeypatch.setattr(the_training_module.ScriptedLoadableModuleWidget, "onReload", reloaded.append)
+    try:
+        a_training_panel.onReload()
+        left = {name.partition(".")[0] for name in sys.modules}
+    finally:
+        sys.modules.update(before)
+    assert reloaded == [a_training_panel]
+    assert "MedicalSuperResolutionTrainingLib" not in left
+    assert "MedicalSuperResolutionLib" in left  # the other module goes on with it

@@ -1,0 +1,88 @@
+"""Comparing in the real Slicer, by simulated clicks.
+
+ctest runs it with Slicer's main window and --testing.
+"""
+# ruff: noqa: PT009 - this is unittest; Slicer has no pytest
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import slicer
+
+sys.path.append(str(Path(__file__).resolve().parent))
+
+from panel_test_case import PanelTestCase, volumeNames  # noqa: E402
+
+
+class MedicalSuperResolutionCompareTest(PanelTestCase):
+    def test_compare_opens_and_closes(self):
+        self.letTheEngine("finish()")
+        self.clickEnhanceAndWait()
+        layout = slicer.app.layoutManager().layout
+        self.ui.compareButton.click()
+        slicer.app.processEvents()
+        self.assertNotEqual(slicer.app.layoutManager().layout, layout)
+        self.assertTrue(self.ui.compareButton.checked)
+        self.assertIn("Before is Thick. Difference is after minus before", self.ui.comparisonLabel.text)
+        self.assertEqual(len(volumeNames()), 3)  # the difference is there, hidden
+        after = slicer.mrmlScene.GetSingletonNode("MedicalSuperResolutionAfter", "vtkMRMLSliceCompositeNode")
+        self.ui.mixComboBox.currentIndex = self.ui.mixComboBox.findText("Fade to before")
+        self.ui.mixSlider.value = 40
+        self.assertEqual(after.GetForegroundOpacity(), 0.4)
+        self.ui.mixComboBox.currentIndex = self.ui.mixComboBox.findText("Wipe to before")
+        self.assertEqual(after.GetForegroundOpacity(), 1)
+        self.ui.compareButton.click()
+        self.assertEqual(slicer.app.layoutManager().layout, layout)
+        self.assertEqual(len(volumeNames()), 2)
+
+    def test_the_wipe_shows_before_on_the_left(self):
+        pair = [
+            slicer.util.addVolumeFromArray(np.full((40, 40, 40), gray, np.int16), np.eye(4), name)
+            for gray, name in ((100, "Dark"), (200, "Bright"))
+        ]
+        pair[0].GetDisplayNode().SetAutoWindowLevel(False)
+        pair[0].GetDisplayNode().SetWindowLevel(255, 127.5)
+        self.ui.inputSelector.setCurrentNode(pair[0])
+        self.ui.compareSelector.setCurrentNode(pair[1])
+        self.ui.compareButton.click()
+        slicer.app.processEvents()
+        self.assertFalse(self.ui.mixSlider.enabled)
+        self.ui.mixComboBox.currentIndex = self.ui.mixComboBox.findText("Wipe to before")
+        self.ui.mixSlider.value = 50
+        slicer.app.processEvents()
+        logic = slicer.app.layoutManager().sliceWidget("MedicalSuperResolutionAfter").sliceLogic()
+        producer = logic.GetImageDataConnection().GetProducer()
+        producer.Update()
+        image = producer.GetOutputDataObject(0)
+        width, height, _ = image.GetDimensions()
+        seen = [image.GetScalarComponentAsDouble(width // 2 + step, height // 2, 0, 0) for step in (-5, 5)]
+        self.assertEqual(seen, [100, 200])
+        self.ui.compareButton.click()
+        self.assertIsNone(logic.GetForegroundLayer().GetReslice().GetStencil())
+
+    def test_an_uncertainty_map_is_laid_over_the_result_with_a_legend(self):
+        self.letTheEngine("finish()", uncertainty="made up")
+        self.ui.uncertaintyCheckBox.checked = True
+        self.clickEnhanceAndWait()
+        self.assertEqual(volumeNames(), ["Thick", "Thick enhanced", "Thick enhanced uncertainty"])
+        self.ui.compareButton.click()
+        self.ui.mixComboBox.currentIndex = self.ui.mixComboBox.findText("Uncertainty in colors")
+        slicer.app.processEvents()
+        after = slicer.mrmlScene.GetSingletonNode("MedicalSuperResolutionAfter", "vtkMRMLSliceCompositeNode")
+        shown = slicer.mrmlScene.GetNodeByID(after.GetForegroundVolumeID())
+        self.assertEqual(shown.GetName(), "Thick enhanced uncertainty")
+        (legend,) = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+        self.assertEqual(legend.GetTitleText(), "Uncertainty")
+        self.assertIn("below", self.ui.comparisonLabel.text)
+        self.ui.compareButton.click()
+        self.assertEqual(slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode"), [])
+
+    def test_any_volume_is_compared_on_the_grid_of_the_other(self):
+        other = slicer.util.addVolumeFromArray(np.zeros((24, 18, 20), np.int16), np.eye(4), "Fine")
+        self.ui.compareSelector.setCurrentNode(other)
+        self.ui.compareButton.click()
+        self.assertIn("resampled by cubic B-spline onto the grid of Fine", self.ui.comparisonLabel.text)
+        self.assertEqual(len(volumeNames()), 4)
+        slicer.mrmlScene.Clear()
+        self.assertEqual(volumeNames(), [])

@@ -1,0 +1,66 @@
+"""What the tests of the panel in the real Slicer share. A script plays the engine: no torch or network is needed."""
+# ruff: noqa: PT009 - this is unittest; Slicer has no pytest
+
+import contextlib
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import slicer
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "Python"))
+
+from engine_double import engine_command  # noqa: E402
+from made_up_report import made_up_report  # noqa: E402
+
+MODULE = "MedicalSuperResolution"
+HANGS = "step(1, 4)\ntime.sleep(600)"
+
+
+def until(condition, seconds=30.0):
+    """Keep Slicer going until something holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "this did not happen in time"
+        slicer.app.processEvents()
+        time.sleep(0.02)
+
+
+def volumeNames():
+    return sorted(node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"))
+
+
+class PanelTestCase(unittest.TestCase):
+    """The panel over a new scene with one volume of thick slices, and a script to play the engine."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+        slicer.util.selectModule(MODULE)
+        self.widget = slicer.util.getModuleWidget(MODULE)
+        self.ui = self.widget.ui
+        array = np.random.default_rng(0).integers(0, 1000, (8, 18, 20)).astype(np.int16)
+        self.volume = slicer.util.addVolumeFromArray(array, np.diag([1.0, 1.0, 3.0, 1.0]), "Thick")
+        self.during = contextlib.ExitStack()
+        self.addCleanup(self.during.close)
+        self.folder = Path(self.during.enter_context(tempfile.TemporaryDirectory()))
+        self.during.enter_context(mock.patch.object(sys.modules[MODULE].torch_setup, "ensure_engine"))
+
+    def tearDown(self):
+        slicer.mrmlScene.Clear()
+
+    def letTheEngine(self, ending, **reported):
+        """Have a script play the engine, which ends as said and reports so: see engine_double."""
+        from MedicalSuperResolutionLib import child_process
+        from MedicalSuperResolutionLib.runner import Runner
+
+        report = made_up_report(**reported).as_dict()
+        command = [child_process.python(), *engine_command(self.folder, report, ending)[1:]]
+        self.during.enter_context(mock.patch.object(sys.modules[MODULE], "Runner", return_value=Runner(command)))
+
+    def clickEnhanceAndWait(self):
+        self.ui.enhanceButton.click()
+        until(lambda: self.ui.enhanceButton.text == "Enhance")
