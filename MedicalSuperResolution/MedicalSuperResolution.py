@@ -106,6 +106,7 @@ class MedicalSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationM
         ScriptedLoadableModuleWidget.onReload(self)
 
     def onSceneStartClose(self, caller, event):
+        self.ui.statusLabel.text = ""
         if self._enhancement:
             self._enhancement.cancel()
         self._compare.exit()
@@ -118,6 +119,7 @@ class MedicalSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationM
     def initializeParameterNode(self):
         self.setParameterNode(self.logic.getParameterNode())
         self._parameterNode.choose_input()
+        self._compare.resume()
 
     def setParameterNode(self, parameterNode):
         for tag in self._guiTags:

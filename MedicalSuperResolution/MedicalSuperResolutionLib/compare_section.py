@@ -8,8 +8,9 @@ import slicer
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 
+from medical_super_resolution.errors import SuperResolutionError
 from MedicalSuperResolutionLib import feedback
-from MedicalSuperResolutionLib.compare import CompareViews
+from MedicalSuperResolutionLib.compare import PANES, CompareViews
 from MedicalSuperResolutionLib.comparison import Comparison, Shown
 from MedicalSuperResolutionLib.mixture import Mixture
 from MedicalSuperResolutionLib.parameter_node import MedicalSuperResolutionParameterNode, Mix
@@ -47,6 +48,22 @@ class CompareSection:
             self._enter(before, after)
             self.show()
 
+    def resume(self) -> None:
+        """Fill the views of a scene that was saved while comparing: what was made for them is not saved with it."""
+        if not self.comparison.is_active or self.comparison.shown:
+            return
+        pair = self._choices().pair_to_compare()
+        try:
+            if pair is not None:
+                self._enter(*pair)
+        except SuperResolutionError:
+            pair = None
+        if pair is None:
+            self.comparison.exit()
+        else:
+            qt.QTimer.singleShot(0, self.comparison.fit)
+        self.show()
+
     def exit(self) -> None:
         """End the comparison."""
         self.comparison.exit()
@@ -64,6 +81,16 @@ class CompareSection:
     def _enter(self, before: vtkMRMLScalarVolumeNode, after: vtkMRMLScalarVolumeNode) -> None:
         with slicer.util.WaitCursor():
             self.comparison.enter(before, after)
+        _give_titles_room()
+
+
+def _give_titles_room() -> None:
+    """Slicer's title bars keep room for two letters; ours have a word or two."""
+    manager = slicer.app.layoutManager()
+    widgets = [manager.sliceWidget(pane.tag) for pane in PANES] if manager else []
+    for widget in filter(None, widgets):
+        for label in slicer.util.findChildren(widget, name="ViewLabel"):
+            label.setMinimumWidth(label.sizeHint.width())
 
 
 def _mix(mixture: Mixture, how: Mix, share: float) -> None:

@@ -13,7 +13,7 @@ from MedicalSuperResolutionLib.common_grid import before_on_grid_of
 from MedicalSuperResolutionLib.compare import PANES, CompareViews
 from MedicalSuperResolutionLib.mixture import Mixture
 
-RESAMPLED_LABEL = "Before, cubic B-spline"
+RESAMPLED_LABEL = "Before, B-spline"
 _SURE = 0.25  # of the brightest uncertainty: what lies below it is not colored
 _COLORS = 255  # an odd number: the one in the middle stands for no difference
 _BLUE, _WHITE, _RED = (0.02, 0.19, 0.58), (0.97, 0.97, 0.97), (0.60, 0.0, 0.05)
@@ -68,6 +68,10 @@ class Comparison:
             difference, limit = self._add_difference(source, after)
             colors = self._add_uncertainty(after)
             self._views.enter(source, after, difference, sharing_window=(before,), colors=colors)
+            if colors is not None:
+                self._add_legend(
+                    colors, f"Uncertainty {_units(after)}".strip()
+                )  # views hear of legends that come later
         except BaseException:
             self._remove(self._temporary)
             self._temporary = old
@@ -120,7 +124,7 @@ class Comparison:
         return node, limit
 
     def _add_uncertainty(self, after: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode | None:
-        """The uncertainty of after, if it is known, as an overlay of its own with a legend; the voxels are shared."""
+        """The uncertainty of after, if it is known, as an overlay of its own; the voxels are shared."""
         known = uncertainty_map.map_of(after)
         if known is None or known.GetImageData() is None or known.GetDisplayNode() is None:
             return None
@@ -130,7 +134,6 @@ class Comparison:
         display.SetAutoThreshold(False)
         display.SetThreshold(first, max(first, known.GetImageData().GetScalarRange()[1]))
         display.SetApplyThreshold(True)
-        self._add_legend(node, f"Uncertainty {_units(after)}".strip())
         return node
 
     def _add_legend(self, node: slicer.vtkMRMLScalarVolumeNode, title: str) -> None:
@@ -169,7 +172,7 @@ class Comparison:
 
     @staticmethod
     def _remove(nodes: list[slicer.vtkMRMLNode]) -> None:
-        for node in nodes:
+        for node in sorted(nodes, key=lambda one: not one.IsA("vtkMRMLColorLegendDisplayNode")):  # before its colors
             if node.GetScene() is not None:  # else the scene was closed
                 scene.remove(node)
 

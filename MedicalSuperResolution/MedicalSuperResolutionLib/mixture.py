@@ -92,6 +92,13 @@ class Mixture:
         composite.SetForegroundOpacity(opacity)
         self._pattern = pattern
         self._draw()
+        self._show_legend()
+
+    def _show_legend(self) -> None:
+        """Let the legend of the colors come and go with them: it looks for them only when it is modified itself."""
+        legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(self._colors) if self.has_colors else None
+        if legend is not None:
+            legend.Modified()
 
     def _draw(self, *_: object) -> None:
         """Make the stencil anew where the pattern or the size of the view has changed."""

@@ -99,7 +99,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: all")
     parser.add_argument(
         "--precision", choices=PRECISIONS, default=standard.precision,
-        help="of the network; default: auto, which is mixed where the processor was made for it",
+        help="of the network; default: auto, which is mixed on CUDA and float32 elsewhere",
     )  # fmt: skip
     parser.add_argument(
         "--max-memory", type=float, metavar="GB",

@@ -63,7 +63,7 @@ def run(model_name: str, settings: EnhanceSettings, *, side: int, slices: int) -
         "threads": torch.get_num_threads(),
         "volume": f"{volume.grid.described()}, x{FACTOR}",
     }
-    facts |= whole_program(model_name, volume, settings)  # first: a child's peak begins with its parent's
+    facts |= whole_program(model_name, volume, settings)  # first: outside Linux a child's peak begins with its parent's
     enhance(body(32, 8), model, settings)  # the first call of a library is never the fastest
     network = Bare(model, volume, bench)
     engine: list[float] = []
@@ -143,7 +143,7 @@ def seams(model: Model, settings: EnhanceSettings, network: Bare, seconds: float
     untiled = network.whole()[0, 0].cpu().numpy()
     values = network.lr[0, 0].cpu().numpy() * (high - low) + low
     volume = Volume(values, Grid(values.shape, np.diag([0.8, 0.8, 0.8 * FACTOR, 1.0])), modality="ct")
-    small = replace(settings, consistency=False, memory_gb=_SMALL_TILES_GB)
+    small = replace(settings, consistency=False, memory_gb=_SMALL_TILES_GB, slice_profile="gaussian")
     tiled = enhance(volume, model, small).volume.array
     facts: dict[str, Any] = {"engine_seam": float(np.abs((tiled - low) / (high - low) - untiled).max())}
     try:  # the extra `benchmark`
@@ -170,12 +170,12 @@ def whole_program(model_name: str, volume: Volume, settings: EnhanceSettings) ->
         command += ["--precision", settings.precision]
         command += ["--threads", str(settings.threads)] if settings.threads else []
         started = time.perf_counter()
-        child = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        assert child.stdout is not None  # asked for above
-        child.stdout.readline()
-        first = time.perf_counter() - started
-        child.stdout.read()
-        child.wait()
+        quiet = subprocess.DEVNULL
+        with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=quiet) as child:
+            assert child.stdout is not None  # asked for above
+            child.stdout.readline()
+            first = time.perf_counter() - started
+            child.stdout.read()
         report = json.loads((Path(folder) / "report.json").read_text())
     return {
         "program_seconds": time.perf_counter() - started,

@@ -23,12 +23,6 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def has_matrix_units() -> bool:
-    """Whether the CPU multiplies matrices of half precision in units of their own (AMX), several times faster."""
-    asked = getattr(torch.cpu, "_is_amx_tile_supported", None)  # absent from older releases
-    return bool(asked and asked())
-
-
 @contextmanager
 def failures_in_words() -> Iterator[None]:
     """Turn what PyTorch raises when a device fails into a `DeviceError`; all else goes through."""

@@ -15,6 +15,7 @@ from .learning.interpolation import apply_along_sequence
 from .output import Output
 from .volumes.grid import array_axis
 from .volumes.intensity import IntensityRange
+from .volumes.mapped import let_go
 from .workbench import Workbench
 
 _WORKING_BYTES_A_FINE_PIXEL = 4 * 64 * 6  # float32, 64 channels, tensors that live at the same time
@@ -49,6 +50,8 @@ class PlaneRefiner:
                     sr = _projected(sr, lr[start - low : stop - low], rows, columns)
             with bench.timed("output"):
                 fine[start:stop] = write.stored(sr)
+                let_go(into)
+                let_go(source)
             bench.reach(bench.done + (stop - start) * math.prod(slices.shape[1:]))
 
 

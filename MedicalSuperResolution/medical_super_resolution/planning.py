@@ -18,7 +18,7 @@ _UNCERTAINTY_BYTES = 16  # a voxel: mean, sum of squares, present result and its
 PROGRAM_BYTES = 4.5e8  # the program with PyTorch, before any volume
 _WORKING_BYTES = 9e8
 _SHARE_OF_MEMORY = 0.6  # the rest is for others
-_CORE_SECONDS_A_VOXEL = 1.4e-5
+_CORE_SECONDS_A_VOXEL = 7e-6
 _START_SECONDS = 3.0
 _ROUNDING = 1e-5  # relative error of a spacing that was written with six digits
 

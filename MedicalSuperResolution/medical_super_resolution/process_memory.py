@@ -6,6 +6,7 @@ import ctypes
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of mallopt(3)
 _LARGE_BLOCK = 1 << 25  # the most that every glibc accepts; a slice of features is smaller
@@ -42,6 +43,9 @@ def physical_bytes() -> int | None:
 
 def peak_mb() -> float | None:
     """The most memory that this process has held, in megabytes; None where the system does not tell."""
+    with suppress(OSError, StopIteration, ValueError):  # not Linux, where `resource` counts the parent's memory too
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return round(int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1e3, 1)
     try:
         import resource
     except ImportError:  # Windows

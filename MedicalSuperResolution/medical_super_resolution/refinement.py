@@ -17,6 +17,7 @@ from .learning.blocks import in_memory_order
 from .learning.generators.through_plane import ResidualStream, ThroughPlaneGenerator
 from .output import Output
 from .planning import Pass
+from .process_memory import return_freed_blocks
 from .structure import structured_box
 from .volumes.grid import array_axis
 from .volumes.intensity import IntensityRange
@@ -33,9 +34,8 @@ _SLICES_READ = 16
 _FINE_SLICES = 64  # interpolated, projected and written at a time
 _COLUMN_SAMPLES = 8 * _FINE_SLICES  # float32 samples of a column that live at the same time outside the network
 _SMALLEST_SIDE = 16
-_SAMPLE_SLICES = 32  # that the slice profile is read from
-_SAMPLE_SIDES = (48, 96)
-_SAMPLE_SHARE = 0.03  # of the volume
+_SAMPLE_SHAPE = (8, 32, 32)  # voxels of the samples that the slice profile is read from
+_SAMPLE_PLACES = (0.25, 0.42, 0.58, 0.75)  # of their middles along J and I, as shares of the plane
 
 
 class Refiner:
@@ -48,11 +48,15 @@ class Refiner:
         self._largest_side: int | None = None  # of a tile, once the device has run out of memory
 
     def _prepared(self) -> ThroughPlaneGenerator:
-        """The generator on its device; in half precision on a CPU, but for the parts that give few numbers."""
+        """The generator on its device; on a CPU, half precision is for the convolutions inside the blocks alone.
+
+        What they add to, first differences and the weights of the fine slices stay exact.
+        """
         generator = self._exact.to(self.bench.device)
         if self.bench.is_mixed and self.bench.device.type == "cpu":
             generator = copy.deepcopy(generator).to(torch.bfloat16)
             generator.kernel.float()
+            generator.stem.float()
             generator.gauge.float()
         return in_memory_order(generator)
 
@@ -105,6 +109,7 @@ class Refiner:
         axis = array_axis(one.axis)
         slices, fine = np.moveaxis(source, axis, 0), np.moveaxis(into, axis, 0)
         linear = AxisModel(len(slices), len(fine), one.factor, profile, self.bench.device)
+        return_freed_blocks()  # what it took to make the matrices of a long axis
         side = self._tile_side()
         for tile in tiles(slices.shape[1:], side, self.generator.reach):
             self.bench.begin_tile(tile.core_size)
@@ -203,27 +208,18 @@ class Refiner:
 
     @torch.inference_mode()
     def profile_width(self, source: np.ndarray, axis: str, thickness: float, read: IntensityRange) -> float:
-        """Full width at half maximum of the slice profile, in slice distances, as a sample from the middle looks."""
-        slices = np.moveaxis(source, array_axis(axis), 0)
-        depth = min(len(slices), _SAMPLE_SLICES)
-        side = math.isqrt(int(_SAMPLE_SHARE * slices.size / depth))
-        side = min(max(side, _SAMPLE_SIDES[0]), _SAMPLE_SIDES[1])
-        middle = slices[
-            tuple(
-                slice(max(0, (n - m) // 2), (n + m) // 2)
-                for n, m in zip(slices.shape, (depth, side, side), strict=True)
-            )
-        ]
+        """Full width at half maximum of the slice profile, in slice distances, as samples of the volume look."""
+        samples = torch.from_numpy(read.normalised(_scattered(np.moveaxis(source, array_axis(axis), 0))))
         with self.bench.timed("network"), self.bench.mixed_precision():
-            lr = torch.from_numpy(read.normalised(middle)).to(self.bench.device)
-            features = self.generator.features(lr[None, None], thickness)
-            return float(self.generator.gauge(features.float()))
+            features = self.generator.features(samples[:, None].to(self.bench.device), thickness)
+            opinions, weights = self.generator.gauge.votes(features.float()).sum(dim=0).tolist()
+        return (opinions + 1e-9) / (weights + 1e-9)
 
     def _tile_side(self) -> int:
         """Side of the largest square tile, without its margin, that fits the memory there is."""
         device = self.bench.device.type
         slices = self.generator.slices_in_flight + _WORKING_COPIES * _SLICES_A_PUSH[device]
-        bytes_a_sample = 2 if self.bench.is_mixed else 4
+        bytes_a_sample = 2 if self.bench.is_mixed and device != "cpu" else 4  # what lies in wait there is exact
         bytes_a_column = bytes_a_sample * slices * self.generator.config.channels + 4 * _COLUMN_SAMPLES
         columns = int(self.bench.working_bytes() / bytes_a_column)
         side = math.isqrt(columns) - 2 * self.generator.reach
@@ -240,3 +236,16 @@ def joined_up(parts: Iterator[Tensor], enough: int) -> Iterator[Tensor]:
             waiting = []
     if waiting:
         yield torch.cat(waiting)
+
+
+def _scattered(slices: np.ndarray) -> np.ndarray:
+    """Samples of (K, J, I) slices from all over the plane, (N, k, j, i): one organ alone may look blurred."""
+    shape = tuple(min(size, count) for size, count in zip(_SAMPLE_SHAPE, slices.shape, strict=True))
+    k = (slices.shape[0] - shape[0]) // 2
+    starts = [
+        [min(max(int(place * count - size / 2), 0), count - size) for place in _SAMPLE_PLACES]
+        for size, count in zip(shape[1:], slices.shape[1:], strict=True)
+    ]
+    return np.stack(
+        [slices[k : k + shape[0], j : j + shape[1], i : i + shape[2]] for j in starts[0] for i in starts[1]]
+    )

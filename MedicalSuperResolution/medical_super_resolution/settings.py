@@ -43,8 +43,8 @@ class EnhanceSettings:
     consistency : make the result reproduce the measured slices.
     uncertainty : also give a standard deviation of each voxel, at eight to ten times the work.
     device : "auto", "cuda", "mps" or "cpu". threads : of the CPU, None for all.
-    precision : of the network's arithmetic: "float32", "mixed" (half precision where it is exact enough) or "auto",
-        which is mixed where the processor was made for it. Interpolation and consistency are always float32.
+    precision : of the network's arithmetic: "float32", "mixed" (half precision where it is exact enough; on CPUs that
+        have units for it, quicker) or "auto": mixed on CUDA. Interpolation and consistency are always float32.
     memory_gb : memory of the whole program, input and output included, in gigabytes; what the program and a small
         tile need is the least. None: as much as makes it faster, about 1.4 beside input and output.
     """

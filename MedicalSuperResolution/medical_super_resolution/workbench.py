@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 import torch
 
-from .devices import has_matrix_units
 from .planning import PROGRAM_BYTES
 from .progress import Progress
 from .settings import EnhanceSettings
@@ -61,10 +60,10 @@ class Workbench:
 
     @property
     def is_mixed(self) -> bool:
-        """Whether the network computes in half precision: as asked, or else where the processor was made for it."""
-        if self.settings.precision != "auto":
-            return self.settings.precision == "mixed"
-        return self.device.type == "cuda" or (self.device.type == "cpu" and has_matrix_units())
+        """Whether the network computes in half precision: as asked, or else on CUDA."""
+        if self.settings.precision == "auto":
+            return self.device.type == "cuda"
+        return self.settings.precision == "mixed"
 
     @property
     def precision(self) -> str:

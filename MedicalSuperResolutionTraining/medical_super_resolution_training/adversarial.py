@@ -96,7 +96,7 @@ def adversarial_terms(
 
 
 def _mixture(recipe: Recipe, step: int, number: int, team: Team) -> Tensor:
-    """This process' part of the shares of real volumes in the mixtures: those of the whole batch, whoever computes."""
+    """The shares of real volumes in the mixtures: of the whole batch, whoever computes; this process' part of them."""
     whole = np.random.default_rng((recipe.seed, step, number)).random(recipe.batch_size, dtype=np.float32)
     return torch.from_numpy(whole[share_of(recipe.batch_size, team.rank, team.world)])
 

@@ -24,8 +24,8 @@ def save_checkpoint(folder: Path, state: TrainingState) -> Path:
     tensors: dict[str, Tensor] = {}
     for part, network, optimizer in _parts(state):
         tensors |= {f"{part}/{name}": value for name, value in network.state_dict().items()}
-        for name, parameter in network.named_parameters() if optimizer else ():
-            for moment, value in optimizer.state.get(parameter, {}).items():
+        for name, parameter in network.named_parameters():
+            for moment, value in optimizer.state.get(parameter, {}).items() if optimizer else ():
                 tensors[f"{part}-optimizer/{name}/{moment}"] = value
     path = folder / f"checkpoint-{state.step:08d}.safetensors"
     write_tensors(path, tensors, {name: json.dumps(getattr(state, name)) for name in _NUMBERS})
@@ -81,8 +81,8 @@ def restore_newest(folder: Path, state: TrainingState) -> str | None:
 def _restore(state: TrainingState, tensors: dict[str, Tensor]) -> None:
     for part, network, optimizer in _parts(state):
         network.load_state_dict(_below(part, tensors))
-        for name, parameter in network.named_parameters() if optimizer else ():
-            if parameter.requires_grad:
+        for name, parameter in network.named_parameters():
+            if optimizer and parameter.requires_grad:
                 moments = _below(f"{part}-optimizer/{name}", tensors)
                 optimizer.state[parameter] = {key: _beside(parameter, value) for key, value in moments.items()}
 

@@ -66,8 +66,8 @@ class AdversarialSettings:
     discriminator : name in DISCRIMINATORS; discriminator_config : its settings, the rest keep their defaults.
     kind : "wasserstein" (with gradient penalty), "adaptive-wasserstein" (the same, and the critic is trained on until
     it is not behind, at most ``steps`` times; MedGAN), "gan", or "relativistic" (average).
-    penalty : weight of the gradient penalty of the Wasserstein kinds. steps : of the discriminator, each generator step.
-    learning_rate : of the generator in the adversarial stage. discriminator_learning_rate, betas : of the
+    penalty : weight of the gradient penalty of the Wasserstein kinds. steps : of the discriminator for each one of the
+    generator. learning_rate : of the generator in the adversarial stage. discriminator_learning_rate, betas : of the
     discriminator's Adam.
     """
 
@@ -105,21 +105,22 @@ class Recipe:
     ``halve_at``. betas, epsilon : of Adam. average_decay : of the weight average.
     gradient_clip : largest norm of the gradient. mixed_precision : compute in bfloat16 where that loses nothing.
     factors, factor_weights : refinement factors that are drawn as they are, with these relative weights;
-    any_factor_weight : relative weight of any factor in [1.25, 8]. In-plane generators have one factor, in their config.
-    degradation : how an in-plane patch is coarsened: "measured" (slice profiles as below), "bicubic", "area", "k-space",
-    or "learned" by the down-sampler in ``degradation_model``.
+    any_factor_weight : relative weight of any factor in [1.25, 8]. In-plane generators have one, in their config.
+    degradation : how an in-plane patch is coarsened: "measured" (slice profiles as below), "bicubic", "area",
+    "k-space", or "learned" by the down-sampler in ``degradation_model``.
     low_resolution : manifest of measured coarse scans, which a down-sampler learns to imitate.
     modality_shares : relative share of patches of each modality that the data have, 1 where it is not said.
     contrast_range : of the exponent of a power law that changes the contrast of a patch, as another scanner would.
     thickness_range : slice thickness over slice distance. box_fraction : share of box profiles, the rest are Gaussian.
     noise_fraction, noise_maximum : share of batches with noise on the slices, and its largest standard deviation
     (fraction of the intensity range). thick_in_plane_fraction : share of batches whose slices are themselves thick
-    along one of their axes, as the second of two passes meets them. noise : its kind on in-plane patches, "modality" for
-    the one that the modality has.
+    along one of their axes, as the second of two passes meets them. noise : its kind on in-plane patches, "modality"
+    for the one that the modality has.
     consistent_weight : share of the content that is measured after the data-consistency projection, the rest on the raw
     output; where it is above 0, perceptual and adversarial losses judge the projected output. Slice sequences only.
     seed : of weights and patches. checkpoint_minutes : time between checkpoints.
     validate_every, sample_every : steps between validations on whole volumes and between sample pictures; 0 for never.
+    A run shorter than ``validate_every`` is not validated; the end of a longer one always is.
     """
 
     part: str = "generator"

@@ -17,7 +17,7 @@ from torch import Tensor, distributed, nn
 
 @dataclass(frozen=True)
 class Team:
-    """This process among ``world``, counted from 0."""
+    """One process, ``rank``, among ``world``; counted from 0."""
 
     rank: int = 0
     world: int = 1
@@ -70,5 +70,6 @@ def join(device: torch.device) -> Team:
 def local_device(device: torch.device) -> torch.device:
     """The graphics card of this process, where there are several."""
     if device.type == "cuda" and "LOCAL_RANK" in os.environ:
-        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)  # where the processes meet, too
     return device

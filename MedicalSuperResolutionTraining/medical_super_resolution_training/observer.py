@@ -59,7 +59,8 @@ class Observer:
         is_last = state.step == recipe.steps
         if state.step % REPORT_EVERY == 0 or is_last:
             self.report(state)
-        if self.validation and _is_due(state.step, recipe.validate_every, is_last):
+        is_long = recipe.steps >= recipe.validate_every  # a trial of a few steps would mostly validate
+        if self.validation and _is_due(state.step, recipe.validate_every, is_last and is_long):
             self.validate(state)
         if _is_due(state.step, recipe.sample_every, is_last):
             write_sample(self.run, state, self.sample(), recipe)

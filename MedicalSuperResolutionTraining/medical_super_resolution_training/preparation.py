@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from medical_super_resolution.errors import SettingsError, VolumeError
+from medical_super_resolution.progress import Progress, ignore
 from medical_super_resolution.volumes import files
 from medical_super_resolution.volumes.intensity import guess_modality
 from medical_super_resolution.volumes.volume import Volume
@@ -43,7 +44,12 @@ class Wishes:
 
 
 def prepare(
-    dataset: Path, manifest: Path, wishes: Wishes | None = None, *, say: Callable[[str], object] = lambda line: None
+    dataset: Path,
+    manifest: Path,
+    wishes: Wishes | None = None,
+    *,
+    say: Callable[[str], object] = lambda line: None,
+    progress: Progress = ignore,
 ) -> list[Entry]:
     """Write the manifest of a dataset, and the values of its scans as array files in a folder beside it.
 
@@ -60,7 +66,9 @@ def prepare(
     licences = _licences(dataset)
     entries: list[Entry] = []
     refused: list[dict[str, str]] = []
-    for scan in scans_of(dataset, wishes.layout, wishes.modality):
+    scans = scans_of(dataset, wishes.layout, wishes.modality)
+    for number, scan in enumerate(scans):
+        progress(number, len(scans))
         try:
             entry = _prepared(scan, arrays / f"{scan.source}.npy", wishes)
         except VolumeError as problem:
@@ -70,6 +78,7 @@ def prepare(
             continue
         licence = licences.get(Path(scan.source).name, "")
         entries.append(replace(entry, licence=licence, patient=_patient(scan, pattern)))
+    progress(len(scans), len(scans))
     if not entries:
         raise VolumeError(f"none of the {len(refused)} scans can be used; the first: {refused[0]['why']}")
     splits = split_by_patient((entry.patient for entry in entries), shares)

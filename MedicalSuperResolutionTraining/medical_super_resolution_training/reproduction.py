@@ -52,7 +52,8 @@ def reproduce(
 
     Parameters
     ----------
-    scans : folder of volumes. out : folder for manifest, runs and model files. overrides : ``key=value`` for all stages.
+    scans : folder of volumes. out : folder for manifest, runs and model files.
+    overrides : ``key=value`` for every stage.
 
     Returns
     -------
@@ -81,5 +82,5 @@ def _said_of(file: Path, model: str) -> dict[str, object]:
     """What the repository has to say of a model file in its card; the main file names its sharp twin."""
     card = _CARDS / f"{file.stem}.toml"
     said: dict[str, object] = read_toml(card) if card.is_file() else {}
-    twins = [stage.file for stage in MODELS[model] if stage.file and stage.file != f"{model}.safetensors"]
+    twins = [Path(stage.file).stem for stage in MODELS[model] if stage.file not in ("", f"{model}.safetensors")]
     return said | ({"sharp_twin": twins[0]} if twins and file.stem == model else {})

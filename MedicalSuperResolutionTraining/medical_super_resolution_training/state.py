@@ -133,5 +133,5 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
     with torch.no_grad():
         for mean, value in zip(average.parameters(), network.parameters(), strict=True):
             mean.lerp_(value, 1 - decay)
-        for mean, value in zip(average.buffers(), network.buffers(), strict=True):
-            mean.copy_(value)
+        for kept, counted in zip(average.buffers(), network.buffers(), strict=True):
+            kept.copy_(counted)

@@ -65,7 +65,7 @@ def training_step(
     seen: dict[str, Tensor] = {}
     with precision(recipe, batch.lr.device):
         if recipe.part == "gauge":
-            terms = {"gauge": gauge_loss(state.generator, batch)}  # type: ignore[arg-type] - new_state has checked
+            terms = {"gauge": gauge_loss(state.generator, batch)}  # type: ignore[arg-type]  # new_state has checked
         else:
             made = answer(state.generator, batch, recipe)
             terms = content_terms(made, batch.hr, recipe)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from medical_super_resolution.volumes import files
+
+PACKAGE_ROOT = Path(files.__file__).parents[2]
 Medsr = Callable[..., tuple[int, str, str]]
 
 
@@ -23,3 +29,12 @@ def refused(medsr: Medsr, folder: Path, *arguments: object) -> str:
     assert err.endswith("\n")
     assert contents(folder) == before
     return err
+
+
+def start(*arguments: object, **options: object) -> subprocess.Popen[str]:
+    """The command line in a process of its own."""
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE_ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "medical_super_resolution", *map(str, arguments)]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )

@@ -15,7 +15,22 @@ sys.path.append(str(Path(__file__).resolve().parent))
 from panel_test_case import PanelTestCase, volumeNames  # noqa: E402
 
 
+def _props(renderer):
+    props = renderer.GetViewProps()
+    return [props.GetItemAsObject(index) for index in range(props.GetNumberOfItems())]
+
+
 class MedicalSuperResolutionCompareTest(PanelTestCase):
+    def assertLegendIsShown(self, expected):
+        widget = slicer.app.layoutManager().sliceWidget("MedicalSuperResolutionAfter")
+        if not hasattr(widget, "sliceView"):  # the tests of the panel run this without Slicer's views
+            return
+        renderers = widget.sliceView().renderWindow().GetRenderers()
+        props = [
+            prop for index in range(renderers.GetNumberOfItems()) for prop in _props(renderers.GetItemAsObject(index))
+        ]
+        self.assertEqual(any(prop.IsA("vtkScalarBarActor") and prop.GetVisibility() for prop in props), expected)
+
     def test_compare_opens_and_closes(self):
         self.letTheEngine("finish()")
         self.clickEnhanceAndWait()
@@ -35,6 +50,34 @@ class MedicalSuperResolutionCompareTest(PanelTestCase):
         self.ui.compareButton.click()
         self.assertEqual(slicer.app.layoutManager().layout, layout)
         self.assertEqual(len(volumeNames()), 2)
+
+    def test_a_scene_saved_while_comparing_opens_with_all_its_views(self):
+        self.letTheEngine("finish()")
+        self.clickEnhanceAndWait()
+        self.ui.compareButton.click()
+        path = str(self.folder / "scene.mrb")
+        self.assertTrue(slicer.util.saveScene(path))
+        slicer.mrmlScene.Clear()
+        self.assertFalse(self.ui.compareButton.checked)
+        self.assertEqual(self.ui.statusLabel.text, "")
+        slicer.util.loadScene(path)
+        self.assertTrue(self.ui.compareButton.checked)
+        self.assertIn("Before is Thick.", self.ui.comparisonLabel.text)
+        for name in ("Before", "After", "Difference"):
+            tag = f"MedicalSuperResolution{name}"
+            view = slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLSliceCompositeNode")
+            self.assertIsNotNone(slicer.mrmlScene.GetNodeByID(view.GetBackgroundVolumeID() or ""), name)
+
+    def test_the_titles_of_the_views_can_be_read(self):
+        self.ui.compareSelector.setCurrentNode(
+            slicer.util.addVolumeFromArray(np.zeros((24, 18, 20), np.int16), np.eye(4), "Fine")
+        )
+        self.ui.compareButton.click()
+        slicer.app.processEvents()
+        for name in ("Before", "After", "Difference"):
+            view = slicer.app.layoutManager().sliceWidget(f"MedicalSuperResolution{name}")
+            for label in slicer.util.findChildren(view, name="ViewLabel"):
+                self.assertGreaterEqual(label.width, label.sizeHint.width(), name)
 
     def test_the_wipe_shows_before_on_the_left(self):
         pair = [
@@ -75,6 +118,10 @@ class MedicalSuperResolutionCompareTest(PanelTestCase):
         (legend,) = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
         self.assertEqual(legend.GetTitleText(), "Uncertainty")
         self.assertIn("below", self.ui.comparisonLabel.text)
+        self.assertLegendIsShown(True)
+        self.ui.mixComboBox.currentIndex = self.ui.mixComboBox.findText("After alone")
+        slicer.app.processEvents()
+        self.assertLegendIsShown(False)
         self.ui.compareButton.click()
         self.assertEqual(slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode"), [])
 

@@ -40,11 +40,11 @@ def mixed_channels(convolution: nn.Conv3d, *parts: Tensor) -> Tensor:
     first = parts[0]
     if not runs_as_products(convolution, first):
         return convolution(torch.cat(parts, dim=1) if len(parts) > 1 else first)
-    mixed = first.new_empty(first[0, 0].numel(), convolution.out_channels)
+    mixed = convolution.weight.new_empty(first[0, 0].numel(), convolution.out_channels)
     mixed[:] = 0 if convolution.bias is None else convolution.bias
     weights = convolution.weight.flatten(1).split([part.shape[1] for part in parts], dim=1)
     for part, weight in zip(parts, weights, strict=True):
-        mixed.addmm_(by_voxel(part), weight.t())
+        mixed.addmm_(by_voxel(part, mixed.dtype), weight.t())
     return mixed.unflatten(0, first.shape[2:]).permute(3, 0, 1, 2)[None]
 
 
@@ -106,7 +106,8 @@ class FactorisedPair(nn.Module):
         if features.shape[2]:  # a stream that begins or ends has none
             mixed = functional.leaky_relu(in_slices(self.in_plane, features), 0.2, inplace=True)
         change = sequence.convolve(self.sequence, mixed)
-        return change.add_(sequence.wait((self, "features"), features, change))
+        waited = sequence.wait((self, "features"), features, change)
+        return change.add_(waited) if change.dtype == waited.dtype else waited + change
 
 
 class AttentionDenseBlock(nn.Module):
@@ -134,4 +135,7 @@ class AttentionDenseBlock(nn.Module):
         if not last.shape[2]:
             return last
         dense = mixed_channels(self.fuse, *earlier, last)
-        return torch.addcmul(last, self.gate(initial, dense, thickness), dense, value=self.beta)
+        gate = self.gate(initial, dense, thickness)
+        if dense.dtype != last.dtype:
+            return last + dense.mul_(gate).mul_(self.beta)
+        return torch.addcmul(last, gate, dense, value=self.beta)

@@ -16,17 +16,12 @@ _SEQUENCE = 2  # the K axis of (N, C, K, J, I)
 
 def runs_as_products(convolution: nn.Conv3d, slices: Tensor) -> bool:
     """Whether matrix products are quicker than PyTorch's convolutions with small kernels: on a CPU, untrained."""
-    return (
-        slices.device.type == "cpu"
-        and len(slices) == 1
-        and slices.dtype == convolution.weight.dtype
-        and not torch.is_grad_enabled()
-    )
+    return slices.device.type == "cpu" and len(slices) == 1 and not torch.is_grad_enabled()
 
 
-def by_voxel(slices: Tensor) -> Tensor:
+def by_voxel(slices: Tensor, precision: torch.dtype) -> Tensor:
     """(1, C, K, J, I) -> (K * J * I, C), without a copy where the channels lie last in memory."""
-    return slices[0].permute(1, 2, 3, 0).reshape(-1, slices.shape[1])
+    return slices[0].permute(1, 2, 3, 0).reshape(-1, slices.shape[1]).to(precision)
 
 
 def in_slices(convolution: nn.Conv3d, slices: Tensor) -> Tensor:
@@ -34,7 +29,8 @@ def in_slices(convolution: nn.Conv3d, slices: Tensor) -> Tensor:
     if not runs_as_products(convolution, slices):
         return convolution(slices)
     weight = convolution.weight[:, :, 0]
-    flat = functional.conv2d(slices[0].transpose(0, 1), weight, convolution.bias, padding=weight.shape[2] // 2)
+    flat = slices[0].transpose(0, 1).to(weight.dtype)
+    flat = functional.conv2d(flat, weight, convolution.bias, padding=weight.shape[2] // 2)
     return flat.transpose(0, 1)[None]
 
 
@@ -139,11 +135,11 @@ def _convolved(convolution: nn.Conv3d, parts: list[Tensor]) -> Tensor:
 def _as_products(convolution: nn.Conv3d, slices: list[Tensor]) -> Tensor:
     """A convolution along the sequence alone: one slice is the sum of three matrix products."""
     weights = [weight.t() for weight in convolution.weight.flatten(2).unbind(2)]
-    mixed = slices[0].new_empty(len(slices) - 2, slices[0][0, 0].numel(), convolution.out_channels)
+    mixed = convolution.weight.new_empty(len(slices) - 2, slices[0][0, 0].numel(), convolution.out_channels)
     for number, into in enumerate(mixed):
-        torch.mm(by_voxel(slices[number]), weights[0], out=into)
+        torch.mm(by_voxel(slices[number], into.dtype), weights[0], out=into)
         for further in (1, 2):
-            into.addmm_(by_voxel(slices[number + further]), weights[further])
+            into.addmm_(by_voxel(slices[number + further], into.dtype), weights[further])
     return mixed.unflatten(1, slices[0].shape[3:]).permute(3, 0, 1, 2)[None]
 
 

@@ -29,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Check and convert the scans, and write the manifest."""
+    from medical_super_resolution.terminal import progress_of_kind
+
     from ..cleaning import Cleaning
     from ..preparation import Wishes, prepare
     from ..splitting import SPLITS
@@ -41,8 +43,10 @@ def run(chosen: argparse.Namespace) -> int:
         thickest_mm=chosen.thickest,
         cleaning=Cleaning(chosen.n4, chosen.suppress_background),
     )
-    entries = prepare(chosen.dataset, chosen.manifest, wishes, say=print)
+    progress = progress_of_kind("auto")
+    entries = prepare(chosen.dataset, chosen.manifest, wishes, say=print, progress=progress)
     patients = {split: {entry.patient for entry in entries if entry.split == split} for split in SPLITS}
     parts = ", ".join(f"{len(labels)} {split}" for split, labels in patients.items())
-    print(f"{len(entries)} volumes in {chosen.manifest}; patients: {parts}")
+    count = f"{len(entries)} volume{'' if len(entries) == 1 else 's'}"
+    print(f"{count} in {chosen.manifest}; patients: {parts}")
     return 0

@@ -16,7 +16,7 @@ from .body import Body, body_of
 from .cases import Case
 from .systems import BASELINE
 
-_COLUMNS = 6
+_MOST_COLUMNS = 6
 _PANEL_INCH = 1.7
 _ZOOM = 0.28  # of the slice's sides
 _DIFFERENCE_PERCENTILE = 99.7
@@ -63,7 +63,7 @@ def draw_slices(results: dict[str, np.ndarray], reference: Volume, case: Case, o
     signed: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest}
     drawn = None
     for place, (name, pixels) in enumerate(panels.items()):
-        band, column = divmod(place, _COLUMNS)
+        band, column = divmod(place, len(grid[0]))
         whole, part, wrong = (grid[3 * band + row][column] for row in range(3))
         whole.imshow(pixels, aspect=view.aspect, **grey)
         whole.set_title(f"{name}\n{notes.get(name, case.name)}", fontsize=8)
@@ -115,13 +115,14 @@ def _squared_error(array: np.ndarray, reference: Volume, body: Body) -> float:
 
 
 def _canvas(panels: int, height_over_width: float) -> tuple[Any, list[list[Any]]]:
-    """A white figure with three rows of axes for every band of `_COLUMNS` panels."""
+    """A white figure with three rows of axes for every band of panels, which are as many in each band as can be."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    bands, columns = -(-panels // _COLUMNS), min(panels, _COLUMNS)
+    bands = -(-panels // _MOST_COLUMNS)
+    columns = -(-panels // bands)
     tall = _PANEL_INCH * min(max(height_over_width, 0.2), 1.6)
     figure, axes = pyplot.subplots(
         3 * bands, columns, figsize=(_PANEL_INCH * columns, bands * (3 * tall + 0.4) + 0.5), squeeze=False,

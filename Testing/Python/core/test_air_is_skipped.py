@@ -10,8 +10,8 @@ import torch
 
 from medical_super_resolution import models, refinement
 from medical_super_resolution.inference import enhance
-from medical_super_resolution.structure import structured_box
 from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.structure import structured_box
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
 

@@ -8,30 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-import SimpleITK as sitk
 
-from medical_super_resolution.volumes import files
-
-PACKAGE_ROOT = Path(files.__file__).parents[2]
-
-
-def start(*arguments: object, **options: object) -> subprocess.Popen[str]:
-    environment = os.environ | {"PYTHONPATH": str(PACKAGE_ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "medical_super_resolution", *map(str, arguments)]
-    return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
-    )
-
-
-@pytest.fixture
-def a_long_run(folder: Path, a_model_file: Path) -> tuple[object, ...]:
-    """The arguments of a run that takes many seconds if nobody stops it; the model is wide for that."""
-    array = np.random.default_rng(0).integers(0, 1000, (60, 256, 256)).astype(np.int16)
-    sitk.WriteImage(sitk.GetImageFromArray(array), str(folder / "large.nii"))
-    wishes = ("--factor", 8, "--axes", "ijk", "--progress", "json", "--max-memory", 0.1)
-    return ("enhance", folder / "large.nii", folder / "fine.nii.gz", "--model", a_model_file, *wishes)
+from command_line import PACKAGE_ROOT, start
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of Unix")

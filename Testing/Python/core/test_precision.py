@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from medical_super_resolution import devices, models, workbench
+from medical_super_resolution import models
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.inference import enhance
 from medical_super_resolution.progress import ignore
+from medical_super_resolution.report import Enhanced
 from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.intensity import HOUNSFIELD_RANGE
 from medical_super_resolution.volumes.volume import Volume
 from medical_super_resolution.workbench import Workbench
@@ -21,7 +23,20 @@ def the_shipped_model() -> models.Model:
     return models.load(models.find("general"))
 
 
-def enhanced(volume: Volume, model: models.Model, precision: str) -> Volume:
+@pytest.fixture
+def a_volume() -> Volume:
+    """A body with soft edges, bones and gas in it, and noise."""
+    random = np.random.default_rng(0)
+    z, y, x = np.mgrid[:10, :48, :48]
+    array = np.where(((y - 24) / 20) ** 2 + ((x - 24) / 22) ** 2 < 1, 40.0, -1000.0)
+    for value in (-900, 300, 1000, 1500):
+        k, j, i = random.uniform((0, 12, 12), (10, 36, 36))
+        array[((z - k) * 4) ** 2 + (y - j) ** 2 + (x - i) ** 2 < 25] = value
+    array += random.normal(0, 15, array.shape)
+    return Volume(array, Grid(array.shape, np.diag([0.8, 0.8, 3.2, 1.0])))
+
+
+def enhanced(volume: Volume, model: models.Model, precision: str) -> Enhanced:
     settings = EnhanceSettings(factor=4, device="cpu", precision=precision, slice_profile="gaussian")
     return enhance(Volume(volume.array.astype(np.float32), volume.grid, modality="ct"), model, settings)
 
@@ -50,25 +65,17 @@ def test_the_model_keeps_its_precision(a_volume: Volume, the_shipped_model):
 
 
 @pytest.mark.parametrize(
-    ("asked", "has_units", "expected"),
+    ("asked", "device", "expected"),
     [
-        ("auto", True, "mixed"),
-        ("auto", False, "float32"),
-        ("float32", True, "float32"),
-        ("mixed", False, "mixed"),
+        ("auto", "cuda", "mixed"),
+        ("auto", "cpu", "float32"),
+        ("float32", "cuda", "float32"),
+        ("mixed", "cpu", "mixed"),
     ],
 )
-def test_the_processor_decides_where_nobody_does(
-    monkeypatch: pytest.MonkeyPatch, asked: str, has_units: bool, expected: str
-):
-    monkeypatch.setattr(workbench, "has_matrix_units", lambda: has_units)
-    bench = Workbench(EnhanceSettings(precision=asked), torch.device("cpu"), 1, ignore)
+def test_a_graphics_card_computes_in_mixed_precision_unless_told_otherwise(asked: str, device: str, expected: str):
+    bench = Workbench(EnhanceSettings(precision=asked), torch.device(device), 1, ignore)
     assert bench.precision == expected
-
-
-def test_a_torch_that_cannot_tell_has_no_matrix_units(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported", raising=False)
-    assert not devices.has_matrix_units()
 
 
 def test_an_unknown_precision_is_refused():

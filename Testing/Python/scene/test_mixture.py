@@ -212,6 +212,30 @@ def test_the_colors_have_a_legend(an_unsure_mixture, a_comparison, a_scene, a_gr
     assert not legend.GetSaveWithScene()
 
 
+def test_the_legend_is_told_when_the_colors_come_and_go(an_unsure_mixture):
+    (legend,) = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+    for show in (lambda: an_unsure_mixture.color(1), an_unsure_mixture.clear):
+        before = legend.GetMTime()
+        show()
+        assert legend.GetMTime() > before
+
+
+def test_the_legend_comes_after_the_views_which_do_not_see_an_older_one(
+    an_unsure_mixture, a_comparison, a_gray_pair, monkeypatch
+):
+    a_comparison.exit()
+    opened, legends = a_comparison._views.enter, []
+
+    def enter(*volumes, **options):
+        legends.append(slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode"))
+        opened(*volumes, **options)
+
+    monkeypatch.setattr(a_comparison._views, "enter", enter)
+    a_comparison.enter(*a_gray_pair)
+    assert legends == [[]]
+    assert slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+
+
 def test_the_colored_copy_and_its_legend_leave(an_unsure_mixture, a_comparison, a_gray_pair, a_scene):
     a_comparison.exit()
     nodes = node_ids(a_scene)

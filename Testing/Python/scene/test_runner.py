@@ -88,6 +88,7 @@ def test_every_setting_reaches_the_child(a_volume):
         "uncertainty": True,
         "device": "cpu",
         "threads": 3,
+        "precision": "mixed",
         "memory_gb": 0.5,
     }
     assert changed.keys() == {field.name for field in dataclasses.fields(EnhanceSettings)}

@@ -117,8 +117,8 @@ def test_a_misspelt_setting_of_a_table_is_refused_with_its_neighbour(tmp_path: P
 def test_a_misspelt_setting_of_a_network_is_refused_with_its_neighbour():
     from medical_super_resolution.learning.generators.srcnn import SrcnnConfig
 
-    with pytest.raises(SettingsError, match="no setting 'chanels'; did you mean 'channels'"):
-        network_config(SrcnnConfig, {"chanels": [8, 4]}, "the generator srcnn")
+    with pytest.raises(SettingsError, match="no setting 'kernel'; did you mean 'kernels'"):
+        network_config(SrcnnConfig, {"kernel": [9, 5, 5]}, "the generator srcnn")
 
 
 @pytest.mark.parametrize(

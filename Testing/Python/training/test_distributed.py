@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_runs import CRITIC, assert_same_state, plane_recipe, trained
 
 from medical_super_resolution_training.checkpoints import restore_newest
 from medical_super_resolution_training.config import LossWeights, Recipe
 from medical_super_resolution_training.distributed import Team
 from medical_super_resolution_training.manifest import Entry
 from medical_super_resolution_training.state import TrainingState, new_state
+from training_runs import CRITIC, assert_same_state, plane_recipe, trained
 
 TOLERANCE = 1e-5
 SCRIPT = Path(__file__).parents[1] / "one_of_two.py"
@@ -70,6 +70,8 @@ def test_two_processes_train_the_weights_of_one(entries: list[Entry], tmp_path: 
     alone = trained(recipe, entries)
     together = trained_by_two(recipe, tmp_path / "data.json", tmp_path / "run")
     assert together.step == 4
+    for one in (together, alone):  # relativistic scores are differences: the last bias moves by rounding errors alone
+        one.discriminator.judge.bias.data.zero_()
     assert_same_state(together, alone, atol=TOLERANCE)
 
 

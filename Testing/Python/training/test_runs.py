@@ -15,20 +15,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training_runs import assert_same_state, plane_recipe
 
 from medical_super_resolution import models
 from medical_super_resolution.errors import SettingsError, SuperResolutionError
 from medical_super_resolution.inference import enhance
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution_training import observer, parts
-from medical_super_resolution_training.checkpoints import checkpoints, restore_newest
+from medical_super_resolution_training.checkpoints import checkpoints
 from medical_super_resolution_training.config import Recipe
 from medical_super_resolution_training.curves import COLUMNS
 from medical_super_resolution_training.manifest import Entry, write_manifest
 from medical_super_resolution_training.recipes import find_recipe, read_recipe, shipped
 from medical_super_resolution_training.runs import export_run, run_recipe
 from medical_super_resolution_training.state import new_state
+from training_runs import assert_same_state, plane_recipe
 
 SCRIPT = Path(__file__).parents[1] / "one_of_two.py"
 
@@ -89,9 +89,14 @@ def test_whole_volumes_are_validated_and_the_best_weights_kept(validated_data: P
 
 
 def test_slice_sequences_are_validated_along_the_sequence(validated_data: Path, tmp_path: Path, a_recipe: Recipe):
-    run_recipe(replace(a_recipe, steps=2), validated_data, tmp_path / "run", device="cpu", say=silent)
+    run_recipe(replace(a_recipe, steps=2, validate_every=2), validated_data, tmp_path / "run", device="cpu", say=silent)
     (row,) = rows_of(tmp_path / "run" / "validation.csv")
     assert 15 < float(row["psnr_db"]) < 60
+
+
+def test_a_trial_of_a_few_steps_is_not_validated(validated_data: Path, tmp_path: Path):
+    run_recipe(plane_recipe(steps=1), validated_data, tmp_path / "run", device="cpu", say=silent)
+    assert not (tmp_path / "run" / "validation.csv").exists()
 
 
 def test_the_best_of_the_content_stage_gives_way_to_the_adversarial_one(tmp_path: Path):
@@ -158,7 +163,9 @@ def test_a_sharp_twin_says_whose_twin_it_is_and_keeps_its_gauge(data: Path, tmp_
     plain, sharp = (models.load(tmp_path / name) for name in ("plain.safetensors", "plain-sharp.safetensors"))
     assert sharp.card["sharp_twin_of"] == "plain"
     weights = plain.generator.state_dict()
-    changed = {name for name, tensor in sharp.generator.state_dict().items() if not np.array_equal(tensor, weights[name])}
+    changed = {
+        name for name, tensor in sharp.generator.state_dict().items() if not np.array_equal(tensor, weights[name])
+    }
     assert changed
     assert not any(name.startswith("gauge.") for name in changed)
 

@@ -5,16 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from training_runs import CPU, assert_same_state, plane_recipe, saved, silent, trained
 
-from medical_super_resolution.errors import SettingsError, SuperResolutionError
+from medical_super_resolution.errors import ModelError, SettingsError, SuperResolutionError
 from medical_super_resolution_training import parts
 from medical_super_resolution_training.adversarial import train_discriminator
 from medical_super_resolution_training.checkpoints import restore_newest
-from medical_super_resolution_training.config import AdversarialSettings, LossWeights, Recipe
+from medical_super_resolution_training.config import AdversarialSettings, LossWeights, PerceptualSettings, Recipe
 from medical_super_resolution_training.data import PatchSampler
 from medical_super_resolution_training.distributed import Team
-from medical_super_resolution_training.objectives import answer, content_terms
+from medical_super_resolution_training.objectives import answer, content_terms, perceptual_features
 from medical_super_resolution_training.state import (
     discriminator_learning_rate,
     learning_rate,
@@ -23,6 +22,7 @@ from medical_super_resolution_training.state import (
     update_average,
 )
 from medical_super_resolution_training.trainer import train
+from training_runs import CPU, assert_same_state, plane_recipe, saved, silent, trained
 
 # The learning rate
 
@@ -219,6 +219,22 @@ def test_the_average_of_the_weights_is_not_the_weights(entries, a_recipe: Recipe
     assert 0 < max(differences) < 0.1
 
 
+# Perceptual features
+
+
+def test_missing_weights_of_vgg_are_told_with_both_ways_out(tmp_path):
+    settings = PerceptualSettings(features="vgg", file=str(tmp_path / "vgg19-dcbb9e9d.pth"))
+    with pytest.raises(ModelError, match="put torchvision's file .* or use the slice encoder"):
+        perceptual_features(settings, "cpu")
+
+
+def test_equal_volumes_are_at_no_distance_for_the_shipped_slice_encoder():
+    volume = torch.rand(1, 1, 2, 16, 16, generator=torch.Generator().manual_seed(0))
+    distance = perceptual_features(PerceptualSettings(), "cpu")
+    assert float(distance(volume, volume)) < 1e-6
+    assert float(distance(1 - volume, volume)) > 0.01
+
+
 # What cannot be trained
 
 
@@ -246,7 +262,9 @@ def test_the_weights_of_another_network_are_not_taken_over(entries, tmp_path):
 
     recipe = plane_recipe()
     models.save(tmp_path / "small.safetensors", "srresnet", new_state(recipe, "cpu").average, {})
-    larger = replace(recipe, generator_config={"factor": 2, "channels": 8}, start_from=str(tmp_path / "small.safetensors"))
+    larger = replace(
+        recipe, generator_config={"factor": 2, "channels": 8}, start_from=str(tmp_path / "small.safetensors")
+    )
     with pytest.raises(SettingsError, match=r"small.safetensors is another network \(srresnet\) or of another size"):
         new_state(larger, "cpu")
 

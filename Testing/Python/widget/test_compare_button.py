@@ -123,6 +123,25 @@ def test_what_is_made_for_comparing_is_not_offered_and_leaves(a_panel: Any, a_th
     assert volume_names() == names
 
 
+def test_a_scene_that_was_saved_while_comparing_is_compared_again(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any
+):
+    layout = slicer_python.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    enhance(a_panel, a_runner)
+    a_panel.ui.compareButton.click()
+    comparing = layout.GetViewArrangement()
+    a_panel.ui.compareButton.click()
+    layout.SetViewArrangement(comparing)  # as loading such a scene does
+    a_panel.enter()
+    assert a_panel._compare.comparison.shown.after == "Thick enhanced"
+    assert a_panel.ui.comparisonLabel.text.startswith("Before is Thick")
+    a_panel._parameterNode.resultVolume = None
+    a_panel.ui.compareButton.click()
+    layout.SetViewArrangement(comparing)
+    a_panel.enter()
+    assert not a_panel._compare.comparison.is_active
+
+
 def test_a_result_is_compared_with_its_own_source_only(a_panel: Any, a_thick_volume: Any, a_runner: Any):
     enhance(a_panel, a_runner)
     result = a_panel._parameterNode.resultVolume

@@ -136,7 +136,8 @@ class ThroughPlaneGenerator(nn.Module):
             features = sequence.trim(block(features, told, sequence), self.config.pairs)
         if not features.shape[2]:
             return features
-        return sequence.trim(in_slices(self.refine, features).add_(features), 1)
+        refined = in_slices(self.refine, features)
+        return sequence.trim(refined.add_(features) if refined.dtype == features.dtype else features + refined, 1)
 
     def residual(self, features: Tensor, positions: Tensor, factor: float, thickness: float) -> Tensor:
         """What the features add to cubic interpolation at ``positions``: (N, C, K, J, I) -> (N, 1, M, J, I) float32.

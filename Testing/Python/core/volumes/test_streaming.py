@@ -109,9 +109,13 @@ def test_a_full_disk_is_found_before_the_work(tmp_path: Path, monkeypatch: pytes
 
 
 def test_room_on_the_disk_is_gone_afterwards_also_when_the_work_fails(tmp_path: Path):
-    with pytest.raises(KeyboardInterrupt), disk_room(tmp_path) as room:
-        room((4, 5, 6), np.dtype(np.int16))[...] = 7
-        raise KeyboardInterrupt
+    def stopped() -> None:
+        with disk_room(tmp_path) as room:
+            room((4, 5, 6), np.dtype(np.int16))[...] = 7
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
     assert contents(tmp_path) == {}
 
 
