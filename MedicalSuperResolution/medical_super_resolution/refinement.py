@@ -211,8 +211,9 @@ class Refiner:
         """Full width at half maximum of the slice profile, in slice distances, as samples of the volume look."""
         samples = torch.from_numpy(read.normalised(_scattered(np.moveaxis(source, array_axis(axis), 0))))
         with self.bench.timed("network"), self.bench.mixed_precision():
-            features = self.generator.features(samples[:, None].to(self.bench.device), thickness)
-            opinions, weights = self.generator.gauge.votes(features.float()).sum(dim=0).tolist()
+            features = (self.generator.features(one[None, None], thickness) for one in samples.to(self.bench.device))
+            votes = torch.cat([self.generator.gauge.votes(one.float()) for one in features])
+        opinions, weights = votes.sum(dim=0).tolist()
         return (opinions + 1e-9) / (weights + 1e-9)
 
     def _tile_side(self) -> int:
@@ -221,8 +222,7 @@ class Refiner:
         slices = self.generator.slices_in_flight + _WORKING_COPIES * _SLICES_A_PUSH[device]
         bytes_a_sample = 2 if self.bench.is_mixed and device != "cpu" else 4  # what lies in wait there is exact
         bytes_a_column = bytes_a_sample * slices * self.generator.config.channels + 4 * _COLUMN_SAMPLES
-        columns = int(self.bench.working_bytes() / bytes_a_column)
-        side = math.isqrt(columns) - 2 * self.generator.reach
+        side = math.isqrt(int(self.bench.working_bytes() / bytes_a_column)) - 2 * self.generator.reach
         return max(min(side, _PLENTY[device], self._largest_side or side), _SMALLEST_SIDE)
 
 
@@ -246,6 +246,5 @@ def _scattered(slices: np.ndarray) -> np.ndarray:
         [min(max(int(place * count - size / 2), 0), count - size) for place in _SAMPLE_PLACES]
         for size, count in zip(shape[1:], slices.shape[1:], strict=True)
     ]
-    return np.stack(
-        [slices[k : k + shape[0], j : j + shape[1], i : i + shape[2]] for j in starts[0] for i in starts[1]]
-    )
+    places = ((j, i) for j in starts[0] for i in starts[1])
+    return np.stack([slices[k : k + shape[0], j : j + shape[1], i : i + shape[2]] for j, i in places])

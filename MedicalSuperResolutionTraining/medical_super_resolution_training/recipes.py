@@ -19,7 +19,9 @@ from medical_super_resolution.errors import SettingsError
 
 from .config import AdversarialSettings, LossWeights, PerceptualSettings, Recipe
 
-FOLDER = Path(__file__).parents[1] / "Resources" / "Recipes"
+_BESIDE = Path(__file__).parents[1] / "Resources"  # in the repository, and in Slicer
+RESOURCES = _BESIDE if _BESIDE.is_dir() else Path(sys.prefix) / "share" / "medical-super-resolution"  # from a wheel
+FOLDER = RESOURCES / "Recipes"
 _TABLES: dict[str, Any] = {"loss": LossWeights, "perceptual": PerceptualSettings, "adversarial": AdversarialSettings}
 _RESOLVED = "recipe.json"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from medical_super_resolution.errors import SettingsError
 
 from .preparation import Wishes, prepare
-from .recipes import FOLDER, find_recipe, read_recipe, read_toml
+from .recipes import RESOURCES, find_recipe, read_recipe, read_toml
 from .runs import export_run, run_recipe
 
-_CARDS = FOLDER.parent / "Cards"
+_CARDS = RESOURCES / "Cards"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from medical_super_resolution.devices import pick_device
-from medical_super_resolution.errors import SettingsError, SuperResolutionError
+from medical_super_resolution.errors import SettingsError, SuperResolutionError, VolumeError
 
 from . import parts
 from .card import card
@@ -85,6 +85,8 @@ def run_recipe(
             perceptual=perceptual,
             team=team,
         )
+    except (SettingsError, VolumeError):
+        raise  # the recipe does not fit the volumes: no training would mend that
     except SuperResolutionError as problem:
         good = checkpoints(run)
         kept = f"the last good checkpoint is {good[0]}" if good else "there is no checkpoint yet"

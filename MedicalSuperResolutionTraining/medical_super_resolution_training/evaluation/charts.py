@@ -147,7 +147,7 @@ def _figure(rows: int, columns: int, *, width: float = 3.4, shared: bool = False
 
 def _finish(figure: Any, labelled: Any, output: Path) -> None:  # noqa: ANN401
     lines, labels = labelled.get_legend_handles_labels()
-    figure.legend(lines, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    figure.legend(lines, labels, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
     _save(figure, output)
 
 

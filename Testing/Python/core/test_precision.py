@@ -81,3 +81,11 @@ def test_a_graphics_card_computes_in_mixed_precision_unless_told_otherwise(asked
 def test_an_unknown_precision_is_refused():
     with pytest.raises(SettingsError, match="unknown precision 'half'; use one of: auto, float32, mixed"):
         EnhanceSettings(precision="half")
+
+
+def test_mixed_precision_reads_the_same_slice_profile(a_volume: Volume, the_shipped_model):
+    found = set()
+    for precision in ("float32", "mixed"):
+        settings = EnhanceSettings(factor=4, device="cpu", precision=precision)
+        found.add(enhance(a_volume, the_shipped_model, settings).report.slice_profile)
+    assert len(found) == 1

@@ -131,6 +131,12 @@ def test_a_loss_that_is_not_finite_names_the_last_good_checkpoint(data: Path, tm
         run_recipe(plane_recipe(), data, run, device="cpu", resume=True, say=silent)
 
 
+def test_volumes_that_are_too_small_are_not_blamed_on_the_learning_rate(data: Path, tmp_path: Path):
+    with pytest.raises(SettingsError, match="too small") as refusal:
+        run_recipe(plane_recipe(patch_in_plane=4096), data, tmp_path / "run", device="cpu", say=silent)
+    assert "learning rate" not in str(refusal.value)
+
+
 def test_the_card_says_what_the_model_was_trained_for_and_how(data: Path, tmp_path: Path):
     run_recipe(plane_recipe(), data, tmp_path / "run", device="cpu", say=silent)
     export_run(tmp_path / "run", tmp_path / "mine.safetensors", also={"summary": "mine"})
