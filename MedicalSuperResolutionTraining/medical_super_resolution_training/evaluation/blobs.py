@@ -15,13 +15,13 @@ _FINE_MM, _COARSE_MM = 1.0, 2.5  # a blob of 2 to 8 mm stands out between these 
 _SHARE_OF_PEAK = 0.0125  # 25 HU in CT: a sphere of 4 mm answers with 0.63 of its contrast
 _SEEN_FROM = 0.5  # the reference shows a blob that answers with this share of the threshold
 _SMALLEST_MM3 = 4.2  # a sphere of 2 mm
-_LITRE_MM3 = 1e6
+_LITER_MM3 = 1e6
 _FEWEST_VOXELS = 4  # along an axis, for the blur
-BLOBS = {"bright": "new bright blobs per litre", "dark": "new dark blobs per litre", "lost": "blobs lost per litre"}
+BLOBS = {"bright": "new bright blobs per liter", "dark": "new dark blobs per liter", "lost": "blobs lost per liter"}
 
 
 def blob_counts(result: np.ndarray, reference: Volume, body: Body) -> dict[str, float]:
-    """Blobs of 2 to 8 mm in the result that the reference does not show, per litre of body, and those that got lost.
+    """Blobs of 2 to 8 mm in the result that the reference does not show, per liter of body, and those that got lost.
 
     Not a number where the volume has fewer than four slices.
 
@@ -34,10 +34,10 @@ def blob_counts(result: np.ndarray, reference: Volume, body: Body) -> dict[str, 
     made, true = (_standing_out(body.clipped(array), reference) for array in (result, reference.array))
     threshold = _SHARE_OF_PEAK * body.peak
     voxel_mm3 = float(np.prod(reference.grid.spacing_ijk_mm))
-    litres = float(body.inside.sum()) * voxel_mm3 / _LITRE_MM3
+    liters = float(body.inside.sum()) * voxel_mm3 / _LITER_MM3
     pairs = {"bright": [(made, true)], "dark": [(-made, -true)], "lost": [(true, made), (-true, -made)]}
     return {
-        name: sum(_pieces(a, b, threshold, body.inside, voxel_mm3) for a, b in some) / litres
+        name: sum(_pieces(a, b, threshold, body.inside, voxel_mm3) for a, b in some) / liters
         for name, some in pairs.items()
     }
 

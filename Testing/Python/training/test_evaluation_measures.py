@@ -174,12 +174,12 @@ def test_new_blobs_are_counted_by_their_sign_and_known_ones_are_not():
     reference = Volume(with_ball(block.array, 150, (8, 8, 8)), block.grid, modality="ct")
     result = with_ball(with_ball(reference.array, 150, (20, 20, 20)), -150, (8, 20, 20))
     body = body_of(reference)
-    litres = body.inside.sum() / 1e6
+    liters = body.inside.sum() / 1e6
 
     found = blob_counts(result, reference, body)
-    assert {name: round(value * litres) for name, value in found.items()} == {"bright": 1, "dark": 1, "lost": 0}
+    assert {name: round(value * liters) for name, value in found.items()} == {"bright": 1, "dark": 1, "lost": 0}
     found = blob_counts(block.array, reference, body)
-    assert {name: round(value * litres) for name, value in found.items()} == {"bright": 0, "dark": 0, "lost": 1}
+    assert {name: round(value * liters) for name, value in found.items()} == {"bright": 0, "dark": 0, "lost": 1}
 
 
 def test_faint_noise_makes_no_blobs():
