@@ -1,14 +1,7 @@
-import sys
-
 import slicer
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.ScriptedLoadableModule import (
-    ScriptedLoadableModule,
-    ScriptedLoadableModuleTest,
-    ScriptedLoadableModuleWidget,
-)
-from slicer.util import VTKObservationMixin
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
 from medical_super_resolution.errors import SuperResolutionError
 from MedicalSuperResolutionLib import (
@@ -22,14 +15,13 @@ from MedicalSuperResolutionLib import (
 from MedicalSuperResolutionLib.compare_section import CompareSection
 from MedicalSuperResolutionLib.dicom_section import DicomSection
 from MedicalSuperResolutionLib.model_selector import ModelSelector
+from MedicalSuperResolutionLib.module_widget import ModuleWidget
 from MedicalSuperResolutionLib.parameter_node import MedicalSuperResolutionParameterNode
 from MedicalSuperResolutionLib.runner import Runner
 from MedicalSuperResolutionLib.scripting import Scripting
 from MedicalSuperResolutionLib.self_check import SelfCheck
 from MedicalSuperResolutionLib.setup_section import SetupSection
 from MedicalSuperResolutionLib.watch import Watch
-
-OUR_PACKAGES = ("MedicalSuperResolutionLib", "medical_super_resolution")
 
 
 class MedicalSuperResolution(ScriptedLoadableModule):
@@ -47,16 +39,13 @@ class MedicalSuperResolution(ScriptedLoadableModule):
         slicer.app.connect("startupCompleted()", sample_data.register)
 
 
-class MedicalSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+class MedicalSuperResolutionWidget(ModuleWidget):
     """The panel. What it shows and stores lives in the parameter node; what it does, in the logic."""
 
+    ourPackages = ("MedicalSuperResolutionLib", "medical_super_resolution")
+
     def __init__(self, parent=None):
-        ScriptedLoadableModuleWidget.__init__(self, parent)
-        VTKObservationMixin.__init__(self)
-        self.logic = None
-        self._parameterNode = None
-        self._guiTags = []
-        self._watchedParameters = Watch(self._updatePanel)
+        super().__init__(parent)
         self._watchedInput = Watch(self._updatePanel)  # a volume enters the scene before its voxels do
         self._watchedRegion = Watch(self._updatePanel)
         self._enhancement = None
@@ -67,71 +56,42 @@ class MedicalSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationM
         self._setup = None
 
     def setup(self):
-        ScriptedLoadableModuleWidget.setup(self)
-        uiWidget = slicer.util.loadUI(self.resourcePath("UI/MedicalSuperResolution.ui"))
-        self.layout.addWidget(uiWidget)
-        self.ui = slicer.util.childWidgetVariables(uiWidget)
-        uiWidget.setMRMLScene(slicer.mrmlScene)
+        super().setup()
         self.logic = MedicalSuperResolutionLogic()
         self._compare = CompareSection(self.ui, lambda: self._parameterNode or self.logic.getParameterNode())
         self._dicom = DicomSection(self.ui, lambda: self._parameterNode or self.logic.getParameterNode())
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneChanged)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneChanged)
         self.ui.enhanceButton.connect("clicked(bool)", self.onEnhanceButton)
         self.ui.regionSelector.connect("nodeAddedByUserAction(vtkMRMLNode*)", self.onRegionAdded)
         self._selfCheck = SelfCheck(self.ui, lambda: self._parameterNode.engine_settings(), lambda: Runner())
         self._setup = SetupSection(self.ui, self._onModelImported)
-        self.initializeParameterNode()
+        self.followScene()
 
     def cleanup(self):
         if self._enhancement:
             self._enhancement.abandon()
             self._enhancement = None
-        self._selfCheck.abandon()
-        self._setup.abandon()
-        self._compare.exit()
-        self.setParameterNode(None)
-        self.removeObservers()
-
-    def enter(self):
-        self.initializeParameterNode()
-
-    def exit(self):
-        self.setParameterNode(None)
-
-    def onReload(self):
-        for name in [name for name in sys.modules if name.partition(".")[0] in OUR_PACKAGES]:
-            del sys.modules[name]
-        ScriptedLoadableModuleWidget.onReload(self)
+        for section in filter(None, (self._selfCheck, self._setup)):  # setup may have failed before it made them
+            section.abandon()
+        if self._compare:
+            self._compare.exit()
+        super().cleanup()
 
     def onSceneStartClose(self, caller, event):
         self.ui.statusLabel.text = ""
         if self._enhancement:
             self._enhancement.cancel()
         self._compare.exit()
-        self.setParameterNode(None)
-
-    def onSceneChanged(self, caller, event):
-        if self.parent.isEntered:
-            self.initializeParameterNode()
+        super().onSceneStartClose(caller, event)
 
     def initializeParameterNode(self):
-        self.setParameterNode(self.logic.getParameterNode())
+        super().initializeParameterNode()
         self._parameterNode.choose_input()
         self._compare.resume()
 
     def setParameterNode(self, parameterNode):
-        for tag in self._guiTags:
-            self._parameterNode.disconnectGui(tag)
-        self._parameterNode, self._guiTags = parameterNode, []
-        self._watchedParameters.follow(parameterNode)
         self._watchedInput.follow(None)
         self._watchedRegion.follow(None)
-        if parameterNode:
-            model = {"model": ModelSelector(self.ui.modelComboBox)}
-            self._guiTags = [parameterNode.connectGui(self.ui), parameterNode.connectParametersToGui(model)]
-            self._updatePanel()
+        super().setParameterNode(parameterNode)
 
     def onEnhanceButton(self, checked=False):
         if self._enhancement:
@@ -160,6 +120,9 @@ class MedicalSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationM
         self.initializeParameterNode()  # lists the models anew
         if self.ui.modelComboBox.findData(name) >= 0:  # not the mere sharp twin of another
             self._parameterNode.model = name
+
+    def _ties(self):
+        return {"model": ModelSelector(self.ui.modelComboBox)}
 
     def _updatePanel(self, caller=None, event=None):
         chosen = self._parameterNode

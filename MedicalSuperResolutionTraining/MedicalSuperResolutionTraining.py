@@ -1,28 +1,19 @@
-import sys
 from pathlib import Path
 
 import slicer
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.ScriptedLoadableModule import (
-    ScriptedLoadableModule,
-    ScriptedLoadableModuleLogic,
-    ScriptedLoadableModuleTest,
-    ScriptedLoadableModuleWidget,
-)
-from slicer.util import VTKObservationMixin
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
 from medical_super_resolution.errors import SuperResolutionError
-from MedicalSuperResolutionLib import feedback, torch_setup
-from MedicalSuperResolutionLib.watch import Watch
+from MedicalSuperResolutionLib import feedback
+from MedicalSuperResolutionLib.module_widget import ModuleWidget
+from MedicalSuperResolutionLib.ties import ChoiceTie, PathTie
 from MedicalSuperResolutionTrainingLib import commands, curve, panel, plot
-from MedicalSuperResolutionTrainingLib.background import BackgroundCommands
 from MedicalSuperResolutionTrainingLib.parameter_node import MedicalSuperResolutionTrainingParameterNode
-from MedicalSuperResolutionTrainingLib.ties import ChoiceTie, PathTie
+from MedicalSuperResolutionTrainingLib.scripting import Scripting
 from MedicalSuperResolutionTrainingLib.training_process import TrainingProcess
 from MedicalSuperResolutionTrainingLib.watched_run import WatchedRun
-
-OUR_PACKAGES = ("MedicalSuperResolutionTrainingLib", "medical_super_resolution_training")
 
 
 class MedicalSuperResolutionTraining(ScriptedLoadableModule):
@@ -43,86 +34,39 @@ class MedicalSuperResolutionTraining(ScriptedLoadableModule):
         parent.acknowledgementText = _("For research. Not for diagnosis.")
 
 
-class MedicalSuperResolutionTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+class MedicalSuperResolutionTrainingWidget(ModuleWidget):
     """The panel. What is chosen lives in the parameter node; what it does, in the logic."""
 
+    ourPackages = ("MedicalSuperResolutionTrainingLib", "medical_super_resolution_training")
+
     def __init__(self, parent=None):
-        ScriptedLoadableModuleWidget.__init__(self, parent)
-        VTKObservationMixin.__init__(self)
-        self.logic = None
-        self._parameterNode = None
-        self._guiTags = []
-        self._watchedParameters = Watch(self._updatePanel)
+        super().__init__(parent)
         self._running = None
         self._recipe = self._quantity = None
 
     def setup(self):
-        ScriptedLoadableModuleWidget.setup(self)
-        uiWidget = slicer.util.loadUI(self.resourcePath("UI/MedicalSuperResolutionTraining.ui"))
-        self.layout.addWidget(uiWidget)
-        self.ui = slicer.util.childWidgetVariables(uiWidget)
-        uiWidget.setMRMLScene(slicer.mrmlScene)
+        super().setup()
         self.logic = MedicalSuperResolutionTrainingLogic()
         panel.choose_dialogs(self.ui)
         self._recipe, self._quantity = ChoiceTie(self.ui.recipeComboBox), ChoiceTie(self.ui.quantityComboBox)
         self._recipe.offer(commands.shipped_recipes(), other=_("From a file"))
         self._quantity.offer([curve.LOSS])
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneChanged)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneChanged)
         self.ui.startButton.connect("clicked(bool)", self.onStartButton)
         self.ui.curveButton.connect("clicked(bool)", self.onCurveButton)
         self.ui.exportButton.connect("clicked(bool)", self.onExportButton)
         self.ui.useButton.connect("clicked(bool)", self.onUseButton)
-        self.initializeParameterNode()
+        self.followScene()
 
     def cleanup(self):
         if self._running:
             self._running.abandon()
             self._running = None
-        self.setParameterNode(None)
-        self.removeObservers()
-
-    def enter(self):
-        self.initializeParameterNode()
-
-    def exit(self):
-        self.setParameterNode(None)
-
-    def onReload(self):
-        for name in [name for name in sys.modules if name.partition(".")[0] in OUR_PACKAGES]:
-            del sys.modules[name]
-        ScriptedLoadableModuleWidget.onReload(self)
+        super().cleanup()
 
     def onSceneStartClose(self, caller, event):
         if self._running:
             self._running.stop()
-        self.setParameterNode(None)
-
-    def onSceneChanged(self, caller, event):
-        if self.parent.isEntered:
-            self.initializeParameterNode()
-
-    def initializeParameterNode(self):
-        self.setParameterNode(self.logic.getParameterNode())
-
-    def setParameterNode(self, parameterNode):
-        for tag in self._guiTags:
-            self._parameterNode.disconnectGui(tag)
-        self._parameterNode, self._guiTags = parameterNode, []
-        self._watchedParameters.follow(parameterNode)
-        if parameterNode:
-            paths = {
-                "recipeFile": self.ui.recipePathLineEdit,
-                "volumes": self.ui.volumesPathLineEdit,
-                "manifest": self.ui.manifestPathLineEdit,
-                "run": self.ui.runPathLineEdit,
-                "model": self.ui.modelPathLineEdit,
-            }
-            ties = {"recipe": self._recipe, "quantity": self._quantity}
-            ties.update((name, PathTie(edit)) for name, edit in paths.items())
-            self._guiTags = [parameterNode.connectGui(self.ui), parameterNode.connectParametersToGui(ties)]
-            self._updatePanel()
+        super().onSceneStartClose(caller, event)
 
     def onStartButton(self, checked=False):
         if self._running:
@@ -163,6 +107,17 @@ class MedicalSuperResolutionTrainingWidget(ScriptedLoadableModuleWidget, VTKObse
         with feedback.shown_errors(_("The model could not be chosen.")):
             self.logic.useModel(self.logic.getParameterNode().model_file())
             slicer.util.selectModule("MedicalSuperResolution")
+
+    def _ties(self):
+        return {
+            "recipe": self._recipe,
+            "quantity": self._quantity,
+            "recipeFile": PathTie(self.ui.recipePathLineEdit),
+            "volumes": PathTie(self.ui.volumesPathLineEdit),
+            "manifest": PathTie(self.ui.manifestPathLineEdit),
+            "run": PathTie(self.ui.runPathLineEdit),
+            "model": PathTie(self.ui.modelPathLineEdit),
+        }
 
     def _updatePanel(self, caller=None, event=None):
         chosen, running = self._parameterNode, self._running is not None
@@ -213,55 +168,14 @@ class MedicalSuperResolutionTrainingWidget(ScriptedLoadableModuleWidget, VTKObse
                 raise problem
 
 
-class MedicalSuperResolutionTrainingLogic(ScriptedLoadableModuleLogic):
-    """Training without the panel, for scripts and the Python console."""
+class MedicalSuperResolutionTrainingLogic(Scripting):
+    """Training without the panel, for scripts and the Python console: see Scripting."""
 
     def getParameterNode(self):
         return MedicalSuperResolutionTrainingParameterNode(super().getParameterNode())
 
-    def train(self, recipe, data, run, *, layout=None, steps=None, device="auto"):
-        """Train in a child process, and wait for it while Slicer goes on drawing.
-
-        recipe: the name of a shipped recipe, or a file. data: a manifest, or with a layout ("volumes", "luna16", ...) a
-        folder, which is prepared first. run: the folder of the run; one that holds a run already goes on with it.
-        """
-        choices = commands.Choices(
-            recipe=str(recipe), data=Path(data), layout=layout, run=Path(run), steps=steps, device=device
-        )
-        TrainingProcess().run(self._training(choices), slicer.app.processEvents)
-
-    def export(self, run, modelFile, *, best=True):
-        """Write the model file of a run, and wait for it: of the weights that validated best, if it did validate."""
-        TrainingProcess().run(self._export(run, modelFile, best), slicer.app.processEvents)
-
-    def start(self, choices, *, onLook, onEnd):
-        """Start a training in a child process and return at once: see BackgroundCommands."""
-        return BackgroundCommands(self._training(choices), on_look=onLook, on_end=onEnd, process=TrainingProcess())
-
-    def startExport(self, run, modelFile, *, best, onLook, onEnd):
-        """Start to write the model file of a run and return at once."""
-        written = self._export(run, modelFile, best)
-        return BackgroundCommands(written, on_look=onLook, on_end=onEnd, process=TrainingProcess())
-
-    def showCurve(self, run, quantity=curve.LOSS):
-        """Show the curve of a run in a plot view, also of one that was not started here; returns the chart node."""
-        return WatchedRun(Path(run), 0).show(quantity)
-
-    def useModel(self, modelFile):
-        """Choose a model file in the module that enhances."""
-        from MedicalSuperResolution import MedicalSuperResolutionLogic
-
-        MedicalSuperResolutionLogic().getParameterNode().model = str(Path(modelFile).absolute())
-
-    def _training(self, choices):
-        commands.checked(choices)
-        torch_setup.ensure_engine()
-        choices.run.mkdir(parents=True, exist_ok=True)
-        return commands.training(choices)
-
-    def _export(self, run, modelFile, best):
-        torch_setup.ensure_engine()
-        return commands.export(Path(run), Path(modelFile), best=best)
+    def makeProcess(self):
+        return TrainingProcess()
 
 
 class MedicalSuperResolutionTrainingTest(ScriptedLoadableModuleTest):

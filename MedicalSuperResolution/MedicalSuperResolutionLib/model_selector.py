@@ -4,11 +4,11 @@ from pathlib import Path
 
 import qt
 from slicer.i18n import tr as _
-from slicer.parameterNodeWrapper import GuiConnector
 
 from medical_super_resolution import model_folders
 from medical_super_resolution.errors import ModelError
 from medical_super_resolution.model_header import read_header, twin_of
+from MedicalSuperResolutionLib.ties import ChoiceTie
 
 SHIPPED_FOLDER = model_folders.SHIPPED_FOLDER
 
@@ -66,53 +66,40 @@ def _entry(name: str, value: object) -> str:
     return line if len(line) <= _LONGEST_LINE else line[: _LONGEST_LINE - 3] + "..."
 
 
-class ModelSelector(GuiConnector):
-    """Ties a QComboBox to the parameter ``model``; parameterNodeWrapper itself ties text only to a fixed choice."""
+class ModelSelector(ChoiceTie):
+    """Ties a QComboBox to the parameter ``model``, with what each model says of itself as tool tips."""
 
     def __init__(self, box: qt.QComboBox) -> None:
         """``box`` is filled with the installed models."""
-        super().__init__()
-        self._box = box
+        super().__init__(box)
         box.clear()
         for name in installed_models():
-            box.addItem(name, name)
-            box.setItemData(box.count - 1, card_of(model_folders.path_of(name, SHIPPED_FOLDER)), qt.Qt.ToolTipRole)
-
-    @staticmethod
-    def canRepresent(widget: qt.QWidget, datatype: type) -> bool:
-        return type(widget) is qt.QComboBox and datatype is str
-
-    @staticmethod
-    def create(widget: qt.QWidget, datatype: type) -> "ModelSelector | None":
-        return ModelSelector(widget) if ModelSelector.canRepresent(widget, datatype) else None
-
-    def widget(self) -> qt.QComboBox:
-        return self._box
-
-    def read(self) -> str:
-        return self._box.currentData or ""
+            self._list(name, name, model_folders.path_of(name, SHIPPED_FOLDER))
 
     def write(self, value: str) -> None:
-        """Choose a model. One that a scene names but that is not here is listed as such, so that nothing is hidden."""
-        index = self._box.findData(value)
-        if index < 0:
-            index, file = self._box.count, Path(value)
-            is_file = bool(value) and file.is_file()  # a model file may be named as well
-            label = file.name if is_file else _("{model} (not installed)").format(model=value)
-            self._box.addItem(label, value)
-            if is_file:
-                self._box.setItemData(index, card_of(file), qt.Qt.ToolTipRole)
-        self._box.currentIndex = index
+        super().write(value)
         self._show_card()
 
+    def _list(self, label: str, value: str, file: Path | None) -> None:
+        self._widget.addItem(label, value)
+        if file:
+            self._widget.setItemData(self._widget.count - 1, card_of(file), qt.Qt.ToolTipRole)
+
+    def _list_missing(self, value: str) -> None:
+        file = Path(value)
+        if value and file.is_file():  # a model file may be named as well
+            self._list(file.name, value, file)
+        else:
+            self._list(_("{model} (not installed)").format(model=value), value, None)
+
     def _show_card(self, index: int = 0) -> None:
-        card = self._box.itemData(self._box.currentIndex, qt.Qt.ToolTipRole)
-        self._box.toolTip = "\n\n".join(filter(None, [_("The network that refines the volume."), card]))
+        card = self._widget.itemData(self._widget.currentIndex, qt.Qt.ToolTipRole)
+        self._widget.toolTip = "\n\n".join(filter(None, [_("The network that refines the volume."), card]))
 
     def _connect(self) -> None:
-        self._box.currentIndexChanged.connect(self.changed)
-        self._box.connect("currentIndexChanged(int)", self._show_card)
+        super()._connect()
+        self._widget.connect("currentIndexChanged(int)", self._show_card)
 
     def _disconnect(self) -> None:
-        self._box.currentIndexChanged.disconnect(self.changed)
-        self._box.disconnect("currentIndexChanged(int)", self._show_card)
+        super()._disconnect()
+        self._widget.disconnect("currentIndexChanged(int)", self._show_card)

@@ -28,7 +28,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     info.add_argument("volume", type=Path, metavar="VOLUME")
     info.set_defaults(verb="info")
 
-    benchmark = verbs.add_parser("benchmark", help="measure speed and memory on this machine")
+    benchmark = verbs.add_parser("benchmark", help="measure speed and memory on this machine, for about a minute")
     benchmark.add_argument("--device", choices=DEVICES, default="auto")
     benchmark.add_argument("--precision", choices=PRECISIONS, default="auto")
     benchmark.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: all")

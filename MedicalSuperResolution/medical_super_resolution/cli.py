@@ -19,7 +19,7 @@ from .leftovers import work_folder
 from .parent_process import end_with_parent
 from .process_memory import keep_freed_blocks, peak_mb, return_freed_blocks
 from .settings import EnhanceSettings
-from .terminal import progress_of_kind
+from .terminal import progress_of_kind, quiet_when_unread
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
     from .volumes.destinations import Destination
@@ -28,8 +28,9 @@ if TYPE_CHECKING:  # numpy is not imported at the start of the program
 _CANCELLED_EXIT = 130
 
 
+@quiet_when_unread
 def main(typed: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status: 0 done, 1 known failure, 2 usage, 130 interrupted."""
+    """Run the command line; returns the exit status: 0 done, 1 known failure, 2 usage, 130 interrupted, 141 unread."""
     chosen = arguments.parser(__doc__).parse_args(typed)
     signal.signal(signal.SIGTERM, _interrupt)
     try:

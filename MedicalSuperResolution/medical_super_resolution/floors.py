@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .acquisition import fine_centres
 from .learning.generators.through_plane import ThroughPlaneGenerator
+from .timing import timed
 from .workbench import Workbench
 
 _SAMPLE = (1, 1, 8, 24, 24)
@@ -69,12 +70,5 @@ def _bytes_a_second(device: torch.device) -> float:
     return 2 * source.numel() / _quickest(lambda: target.copy_(source))
 
 
-def _quickest(work: Any) -> float:  # noqa: ANN401 - anything that can be called
-    times = []
-    for _ in range(_ROUNDS):
-        started = time.perf_counter()
-        work()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - started)
-    return min(times)
+def _quickest(work: Callable[[], Any]) -> float:
+    return min(timed(work)[0] for _ in range(_ROUNDS))

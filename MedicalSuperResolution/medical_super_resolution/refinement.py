@@ -6,6 +6,7 @@ import copy
 import logging
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -38,6 +39,32 @@ _SAMPLE_SHAPE = (8, 32, 32)  # voxels of the samples that the slice profile is r
 _SAMPLE_PLACES = (0.25, 0.42, 0.58, 0.75)  # of their middles along J and I, as shares of the plane
 
 
+@dataclass(frozen=True)
+class AxisJob:
+    """One axis of a volume to refine.
+
+    source : the volume, (K, J, I). into : takes the result. one : the pass that leads from the one to the other.
+    profile : of the measured slices. read, write : convert intensities; None where they are the network's own.
+    """
+
+    source: np.ndarray
+    one: Pass
+    into: np.ndarray
+    profile: SliceProfile
+    read: IntensityRange | None = None
+    write: Output | None = None
+
+    @property
+    def slices(self) -> np.ndarray:
+        """The source with the axis first."""
+        return np.moveaxis(self.source, array_axis(self.one.axis), 0)
+
+    @property
+    def fine(self) -> np.ndarray:
+        """The result with the axis first."""
+        return np.moveaxis(self.into, array_axis(self.one.axis), 0)
+
+
 class Refiner:
     """Runs a generator along one axis of a volume after the other."""
 
@@ -61,24 +88,15 @@ class Refiner:
         return in_memory_order(generator)
 
     @torch.inference_mode()
-    def refine(
-        self,
-        source: np.ndarray,
-        one: Pass,
-        into: np.ndarray,
-        *,
-        profile: SliceProfile,
-        read: IntensityRange | None,
-        write: Output | None,
-    ) -> None:
-        """Refine one axis of ``source`` into ``into``; ``read`` and ``write`` convert intensities.
+    def refine(self, job: AxisJob) -> None:
+        """Refine one axis.
 
         Where the graphics card runs out of memory the axis is begun again with smaller tiles, at last on the CPU.
         """
         done_before = self.bench.done
         while True:
             try:
-                self._refine(source, one, into, profile=profile, read=read, write=write)
+                self._refine(job)
                 return
             except torch.cuda.OutOfMemoryError:
                 if self.bench.device.type == "cpu":
@@ -96,47 +114,30 @@ class Refiner:
             self.bench.device = torch.device("cpu")
             self.generator = self._prepared()
 
-    def _refine(
-        self,
-        source: np.ndarray,
-        one: Pass,
-        into: np.ndarray,
-        *,
-        profile: SliceProfile,
-        read: IntensityRange | None,
-        write: Output | None,
-    ) -> None:
-        axis = array_axis(one.axis)
-        slices, fine = np.moveaxis(source, axis, 0), np.moveaxis(into, axis, 0)
-        linear = AxisModel(len(slices), len(fine), one.factor, profile, self.bench.device)
+    def _refine(self, job: AxisJob) -> None:
+        slices, fine = job.slices, job.fine
+        linear = AxisModel(len(slices), len(fine), job.one.factor, job.profile, self.bench.device)
         return_freed_blocks()  # what it took to make the matrices of a long axis
         side = self._tile_side()
         for tile in tiles(slices.shape[1:], side, self.generator.reach):
             self.bench.begin_tile(tile.core_size)
             written = 0
-            for sr in self._tile(slices, tile, linear, one.factor, profile.width, read):
+            for sr in self._tile(job, tile, linear):
                 with self.bench.timed("output"):
                     part = fine[written : written + len(sr), tile.core_j, tile.core_i]
-                    part[...] = sr.cpu().numpy() if write is None else write.stored(sr)
-                    let_go(into)
+                    part[...] = sr.cpu().numpy() if job.write is None else job.write.stored(sr)
+                    let_go(job.into)
                 written += len(sr)
             self.bench.reach_slice(len(slices))
 
-    def _tile(
-        self,
-        slices: np.ndarray,
-        tile: Tile,
-        linear: AxisModel,
-        factor: float,
-        width: float,
-        read: IntensityRange | None,
-    ) -> Iterator[Tensor]:
-        """The fine slices of one tile, (m, core J, core I), in parts; ``slices`` are (K, J, I)."""
+    def _tile(self, job: AxisJob, tile: Tile, linear: AxisModel) -> Iterator[Tensor]:
+        """The fine slices of one tile, (m, core J, core I), in parts."""
+        slices = job.slices
 
         def measured(start: int, stop: int) -> Tensor:
             with self.bench.timed("transfer"):
                 part = slices[start:stop, tile.outer_j, tile.outer_i]
-                lr = read.normalised(part) if read else np.array(part, order="C")
+                lr = job.read.normalised(part) if job.read else np.array(part, order="C")
                 let_go(slices)
                 return torch.from_numpy(lr).to(self.bench.device)
 
@@ -146,7 +147,7 @@ class Refiner:
             lambda start, stop: window(start, stop)[:, tile.inner_j, tile.inner_i],
             consistency=self.bench.settings.consistency,
         )
-        residuals = self._residuals(measured, window, tile, linear, factor, width)
+        residuals = self._residuals(measured, window, tile, linear, job)
         for residual in joined_up(residuals, _FINE_SLICES):
             with self.bench.timed("interpolation"):
                 fine = joining.interpolated(residual)
@@ -162,8 +163,7 @@ class Refiner:
         window: Window,
         tile: Tile,
         linear: AxisModel,
-        factor: float,
-        width: float,
+        job: AxisJob,
     ) -> Iterator[Tensor]:
         """What the network adds to one tile, in parts. Where nothing changes it is 0 and nothing is computed."""
         count, total = linear.cubic.shape[1], len(linear.positions)
@@ -183,9 +183,8 @@ class Refiner:
                 left and i.start == 0,
                 right and i.stop == shape[2],
             )
-            stream = ResidualStream(
-                self.generator, linear.positions[first:stop] - k.start, factor, width, cut_edges=cut
-            )
+            positions = linear.positions[first:stop] - k.start
+            stream = ResidualStream(self.generator, positions, job.one.factor, job.profile.width, cut_edges=cut)
             row, column = j.start + cut[0] * self.generator.reach, i.start + cut[2] * self.generator.reach
             for found in self._pushed(stream, lambda start, end: window(start, end)[:, j, i], k):
                 residual = found.new_zeros(len(found), *shape[1:])

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from import_rules import ROOTS
 from medical_super_resolution.volumes import files
 
 PACKAGE_ROOT = Path(files.__file__).parents[2]
@@ -31,10 +32,15 @@ def refused(medsr: Medsr, folder: Path, *arguments: object) -> str:
     return err
 
 
-def start(*arguments: object, **options: object) -> subprocess.Popen[str]:
-    """The command line in a process of its own."""
-    environment = os.environ | {"PYTHONPATH": str(PACKAGE_ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "medical_super_resolution", *map(str, arguments)]
-    return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
-    )
+def start(
+    *arguments: object,
+    package: str = "medical_super_resolution",
+    environment: dict[str, str] | None = None,
+    **options: object,
+) -> subprocess.Popen[str]:
+    """The command line of one of our packages in a process of its own, with additions to its environment."""
+    roots = os.pathsep.join(str(PACKAGE_ROOT.parent / name) for name in ROOTS)
+    whole = os.environ | {"PYTHONPATH": roots, "OMP_NUM_THREADS": "1"} | (environment or {})
+    command = [sys.executable, "-m", package, *map(str, arguments)]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    return subprocess.Popen(command, env=whole, text=True, **options)

@@ -37,14 +37,10 @@ _FOUNDATION = frozenset({f"{_CORE}.__version__"}) | _ours(
     "terminal",
 )
 _FLOOR_0 = _FOUNDATION | _ours("acquisition")
-_BOTH_WINGS = _ours(
-    "learning",
-    "volumes",
-    "models",
-    "sharpness",
-    "devices",
-    "planning",
+_MEETING = _ours(
     "inference",
+    "job",
+    "account",
     "refinement",
     "structure",
     "residual",
@@ -54,6 +50,7 @@ _BOTH_WINGS = _ours(
     "uncertainty",
     "workbench",
 )
+_BOTH_WINGS = _ours("learning", "volumes", "models", "sharpness", "devices", "planning") | _MEETING
 _GEOMETRY = _ours("planning", "volumes.grid", "volumes.volume", "volumes.intensity")  # without SimpleITK
 _NUMERICS = frozenset({"numpy", "SimpleITK"})
 _SLICER = frozenset({"slicer", "vtk"})
@@ -90,24 +87,14 @@ PLACES = (
     ),
     Place(
         "where the wings meet",
-        tuple(
-            _ours(
-                "inference",
-                "refinement",
-                "structure",
-                "residual",
-                "consistency",
-                "output",
-                "plane_refinement",
-                "uncertainty",
-                "workbench",
-            )
-        ),
+        tuple(_MEETING),
         _FLOOR_0 | _BOTH_WINGS | {"numpy", "torch"},
     ),
     Place(
         "faces without Slicer",
-        tuple(_ours("cards", "pictures", "benchmark", "floors", "arguments", "cli", "demonstration", "__main__")),
+        tuple(
+            _ours("cards", "pictures", "benchmark", "floors", "timing", "arguments", "cli", "demonstration", "__main__")
+        ),
         _NUMERICS | {_CORE, "matplotlib", "monai", "nilearn", "PIL", "scipy", "torch"},
     ),
     Place(

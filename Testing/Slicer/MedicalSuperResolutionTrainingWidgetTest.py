@@ -4,51 +4,32 @@ ctest runs it with Slicer's main window and --testing.
 """
 # ruff: noqa: PT009 - this is unittest; Slicer has no pytest
 
-import contextlib
 import sys
-import tempfile
 import time
-import unittest
 from pathlib import Path
 from unittest import mock
 
 import slicer
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "Python"))
+sys.path.append(str(Path(__file__).resolve().parent))
 
-from training_double import training_program  # noqa: E402
+from panel_test_case import ModuleTestCase, until  # noqa: E402
 
-MODULE = "MedicalSuperResolutionTraining"
+from training_double import training_program  # noqa: E402 - panel_test_case says where it lies
+
 LASTS = "step(50, 0.5); step(100, 0.25); checkpoint(); time.sleep(600)"
 
 
-def until(condition, seconds=30.0):
-    """Keep Slicer going until something holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "this did not happen in time"
-        slicer.app.processEvents()
-        time.sleep(0.02)
+class MedicalSuperResolutionTrainingWidgetTest(ModuleTestCase):
+    moduleName = "MedicalSuperResolutionTraining"
 
-
-class MedicalSuperResolutionTrainingWidgetTest(unittest.TestCase):
     def setUp(self):
-        slicer.mrmlScene.Clear()
-        slicer.util.selectModule(MODULE)
-        self.widget = slicer.util.getModuleWidget(MODULE)
-        self.ui = self.widget.ui
-        self.during = contextlib.ExitStack()
-        self.addCleanup(self.during.close)
-        self.folder = Path(self.during.enter_context(tempfile.TemporaryDirectory()))
+        super().setUp()
         self.run_folder = self.folder / "my run"
-        self.during.enter_context(mock.patch.object(sys.modules[MODULE].torch_setup, "ensure_engine"))
         (self.folder / "volumes.json").write_text("[]")
         self.ui.dataComboBox.currentIndex = self.ui.dataComboBox.findText("A manifest that medsr-train has prepared")
         self.ui.manifestPathLineEdit.currentPath = str(self.folder / "volumes.json")
         self.ui.runPathLineEdit.currentPath = str(self.run_folder)
-
-    def tearDown(self):
-        slicer.mrmlScene.Clear()
 
     def letTheTraining(self, ending):
         """Have a script play medsr-train, which ends as said: see training_double."""
@@ -56,8 +37,7 @@ class MedicalSuperResolutionTrainingWidgetTest(unittest.TestCase):
         from MedicalSuperResolutionTrainingLib.training_process import TrainingProcess
 
         command = [child_process.python(), *training_program(self.folder, ending)[1:]]
-        process = TrainingProcess(command)
-        self.during.enter_context(mock.patch.object(sys.modules[MODULE], "TrainingProcess", return_value=process))
+        self.replace("TrainingProcess", return_value=TrainingProcess(command))
 
     def test_the_panel_says_what_it_will_do(self):
         self.assertIn("general: 7,500 steps, into", self.ui.descriptionLabel.text)

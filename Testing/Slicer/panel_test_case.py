@@ -1,4 +1,4 @@
-"""What the tests of the panel in the real Slicer share. A script plays the engine: no torch or network is needed."""
+"""What the tests of the panels in the real Slicer share. A script plays the engine: no torch or network is needed."""
 # ruff: noqa: PT009 - this is unittest; Slicer has no pytest
 
 import contextlib
@@ -17,7 +17,6 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "Python"))
 from engine_double import engine_command  # noqa: E402
 from made_up_report import made_up_report  # noqa: E402
 
-MODULE = "MedicalSuperResolution"
 HANGS = "step(1, 4)\ntime.sleep(600)"
 
 
@@ -34,23 +33,41 @@ def volumeNames():
     return sorted(node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"))
 
 
-class PanelTestCase(unittest.TestCase):
-    """The panel over a new scene with one volume of thick slices, and a script to play the engine."""
+class ModuleTestCase(unittest.TestCase):
+    """The panel of a module over a new scene, a folder to write to, and an engine that is ready.
+
+    moduleName : which one; set by the class.
+    """
+
+    moduleName = ""
 
     def setUp(self):
         slicer.mrmlScene.Clear()
-        slicer.util.selectModule(MODULE)
-        self.widget = slicer.util.getModuleWidget(MODULE)
+        slicer.util.selectModule(self.moduleName)
+        self.widget = slicer.util.getModuleWidget(self.moduleName)
         self.ui = self.widget.ui
-        array = np.random.default_rng(0).integers(0, 1000, (8, 18, 20)).astype(np.int16)
-        self.volume = slicer.util.addVolumeFromArray(array, np.diag([1.0, 1.0, 3.0, 1.0]), "Thick")
         self.during = contextlib.ExitStack()
         self.addCleanup(self.during.close)
         self.folder = Path(self.during.enter_context(tempfile.TemporaryDirectory()))
-        self.during.enter_context(mock.patch.object(sys.modules[MODULE].torch_setup, "ensure_engine"))
+        self.during.enter_context(mock.patch("MedicalSuperResolutionLib.torch_setup.ensure_engine"))
 
     def tearDown(self):
         slicer.mrmlScene.Clear()
+
+    def replace(self, name, **options):
+        """Put a mock into the place of something of the module, for this test."""
+        self.during.enter_context(mock.patch(f"{self.moduleName}.{name}", **options))
+
+
+class PanelTestCase(ModuleTestCase):
+    """The panel that enhances, over one volume of thick slices, and a script to play the engine."""
+
+    moduleName = "MedicalSuperResolution"
+
+    def setUp(self):
+        super().setUp()
+        array = np.random.default_rng(0).integers(0, 1000, (8, 18, 20)).astype(np.int16)
+        self.volume = slicer.util.addVolumeFromArray(array, np.diag([1.0, 1.0, 3.0, 1.0]), "Thick")
 
     def letTheEngine(self, ending, **reported):
         """Have a script play the engine, which ends as said and reports so: see engine_double."""
@@ -59,7 +76,7 @@ class PanelTestCase(unittest.TestCase):
 
         report = made_up_report(**reported).as_dict()
         command = [child_process.python(), *engine_command(self.folder, report, ending)[1:]]
-        self.during.enter_context(mock.patch.object(sys.modules[MODULE], "Runner", return_value=Runner(command)))
+        self.replace("Runner", return_value=Runner(command))
 
     def clickEnhanceAndWait(self):
         self.ui.enhanceButton.click()

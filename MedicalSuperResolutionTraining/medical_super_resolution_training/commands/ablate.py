@@ -27,12 +27,12 @@ def run(chosen: argparse.Namespace) -> int:
 
     from ..ablation import trained
     from ..curves import CURVES
+    from ..evaluation.accuracy import read_accuracy, write_accuracies
     from ..evaluation.cases import Case
-    from ..evaluation.charts import accuracies, draw_discriminator
     from ..evaluation.study import Study
     from ..evaluation.subjects import parse_crop, subjects
     from ..evaluation.systems import interpolators, networks
-    from ..evaluation.written import measure, slice_encoder
+    from ..evaluation.written import measure, slice_encoder, typed
 
     data = Path(chosen.measure_on or chosen.data)
     found = subjects(data, chosen.split, parse_crop(chosen.crop) if chosen.crop else None)
@@ -53,7 +53,7 @@ def run(chosen: argparse.Namespace) -> int:
         shown=None if chosen.show is None else frozenset(chosen.show),
     )
     print(measure(study, found, say))
-    curves = [chosen.out / name / CURVES for name in RECIPES]
-    if all(accuracies(one) for one in curves):
-        draw_discriminator(curves, chosen.out / "discriminator.png")
+    found_out = [read_accuracy(chosen.out / name / CURVES, name) for name in RECIPES]
+    if all(one.points for one in found_out):
+        write_accuracies(found_out, typed(), chosen.out)
     return 0

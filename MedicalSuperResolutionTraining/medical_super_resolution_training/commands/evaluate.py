@@ -1,12 +1,16 @@
 """Measure models beside classical interpolation on volumes made coarse: tables, figures, checks against invention.
 
 Writes table.md, scores.csv, summary.csv and pictures into a folder; lesions.csv and calibration.csv where asked for.
+With --curves alone it needs no volumes: it draws how well the discriminators of runs told real from made, into
+discriminator.png, with the numbers in discriminator.csv.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+
+from medical_super_resolution.errors import SettingsError
 
 HELP = "measure models: tables and figures"
 _CASES = ("k:2", "k:4", "ij:2")
@@ -22,14 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--uncertainty", action="store_true", help="compare the models' uncertainty with their true error")
     add("--results", action="append", default=[], metavar="NAME=FOLDER", help="what another program made of --inputs")
     add("--inputs", type=Path, metavar="FOLDER", help="keep the coarse volumes here, for other programs")
-    add("--curves", type=Path, nargs="*", default=[], metavar="FILE.csv", help="of adversarial runs, to be drawn")
-    add_common_arguments(parser)
+    curves_help = "adversarial runs (folders, or their curve.csv) whose discriminators' accuracy is to be drawn"
+    add("--curves", nargs="*", default=[], metavar="[NAME=]RUN", help=curves_help)
+    add_common_arguments(parser, needs_data=False)
 
 
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+def add_common_arguments(parser: argparse.ArgumentParser, *, needs_data: bool = True) -> None:
     """What every measurement needs: volumes, where to write, what may be shown."""
     add = parser.add_argument
-    add("--data", type=Path, required=True, help="manifest, or a folder of volumes (ct_*, mr_*: the modality)")
+    add("--data", type=Path, required=needs_data, help="manifest, or a folder of volumes (ct_*, mr_*: the modality)")
     add("--out", type=Path, required=True, help="folder of the tables and figures")
     add("--split", default="validation", help="of a manifest (default: validation)")
     add("--crop", metavar="KxJxI", help="measure the middle of each volume only, at most so many voxels")
@@ -40,9 +45,26 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Measure, and write after every volume what is known by then."""
+    """Measure, and write after every volume what is known by then; draw the curves that are named."""
+    if not (chosen.data or chosen.curves):
+        raise SettingsError(
+            "name the volumes to measure on by --data, or runs whose curves are to be drawn by --curves"
+        )
+
+    from ..evaluation.accuracy import named_runs, write_accuracies
+    from ..evaluation.written import typed
+
+    runs = named_runs(chosen.curves)
+    if chosen.data:
+        print(_measured(chosen))
+    if runs:
+        print(write_accuracies(runs, typed(), chosen.out))
+    return 0
+
+
+def _measured(chosen: argparse.Namespace) -> Path:
+    """The page with the tables of a measurement."""
     from ..evaluation.cases import parse_case
-    from ..evaluation.charts import draw_discriminator
     from ..evaluation.study import Study
     from ..evaluation.subjects import parse_crop, subjects
     from ..evaluation.systems import interpolators, networks, results_of
@@ -60,8 +82,4 @@ def run(chosen: argparse.Namespace) -> int:
         shown=None if chosen.show is None else frozenset(chosen.show),
         inputs=chosen.inputs,
     )
-    page = measure(study, found, lambda line: print(line, flush=True))
-    if chosen.curves:
-        draw_discriminator(chosen.curves, chosen.out / "discriminator.png")
-    print(page)
-    return 0
+    return measure(study, found, lambda line: print(line, flush=True))

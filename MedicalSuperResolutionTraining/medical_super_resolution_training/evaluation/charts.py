@@ -1,12 +1,12 @@
-"""Curves: quality against factor, lesions against size, error against uncertainty, a discriminator's accuracy."""
+"""Curves: quality against factor, lesions against size, error against uncertainty, accuracy of discriminators."""
 
 from __future__ import annotations
 
-import csv
+import itertools
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from medical_super_resolution.errors import SettingsError
 
 from .calibration import Sample, calibrated
 from .cases import parse_case
@@ -21,7 +21,10 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
-_STEP, _ACCURACY = "step", "accuracy"
+_MARKERS = "osD^vPX*"
+_MARKED = 12  # points of a line
+_CHANCE = 0.5
+_LABEL_INCHES = 1.2  # of a system's name in the legend, with its line
 
 
 def draw_factors(scores: list[Score], output: Path) -> bool:
@@ -87,41 +90,21 @@ def draw_calibration(samples: dict[tuple[str, str], list[Sample]], output: Path)
     _save(figure, output)
 
 
-def draw_discriminator(curves: list[Path], output: Path) -> None:
-    """Share of slice sequences that each run's discriminator tells right, against the step.
-
-    Raises
-    ------
-    SettingsError : a run had no discriminator, or the file is something else.
-    """
-    figure, panels = _figure(1, len(curves), shared=True)
-    for panel, path in zip(panels[0], curves, strict=True):
-        found = accuracies(path)
-        if not found:
-            raise SettingsError(f"{path} tells no accuracy of a discriminator; name the curves of an adversarial run")
-        for name, points in found.items():
-            panel.plot(*zip(*points, strict=True), label=name.replace("_", " "))
-        panel.set_title(path.parent.name, fontsize=9)
-        panel.set_xlabel("step")
-        panel.set_ylim(0, 1.02)
-    panels[0][0].set_ylabel("accuracy of the discriminator")
-    _save(figure, output)
-
-
-def accuracies(curves: Path) -> dict[str, list[tuple[float, float]]]:
-    """Steps and values of every column of a run's curves that tells an accuracy; none where nothing was judged."""
-    rows = _rows(curves)
-    names = [name for name in rows[0] if _ACCURACY in name and _STEP in rows[0]] if rows else []
-    found = {name: [(float(row[_STEP]), float(row[name])) for row in rows if row[name]] for name in names}
-    return {name: points for name, points in found.items() if points}
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(line for line in file if not line.startswith("#")))
-    except OSError as problem:
-        raise SettingsError(f"the curves {path} cannot be read: {problem.strerror}") from problem
+def draw_accuracies(runs: dict[str, Sequence[tuple[int, float]]], output: Path) -> None:
+    """Accuracy of each run's discriminator against the steps since it began."""
+    figure, panels = _figure(1, 1, width=4.8)
+    panel = panels[0][0]
+    for (name, points), marker in zip(runs.items(), itertools.cycle(_MARKERS)):
+        steps, values = zip(*points, strict=True)
+        between = math.ceil(len(points) / _MARKED)
+        panel.plot(steps, values, label=name, marker=marker, markersize=4, markevery=between, linewidth=1.3)
+    panel.axhline(_CHANCE, color="black", linewidth=0.7, linestyle=":", label="chance")
+    panel.set_xlabel("steps since the discriminator began to learn")
+    panel.set_xlim(left=0)
+    panel.set_ylabel("accuracy of the discriminator")
+    found = [value for points in runs.values() for _, value in points]
+    panel.set_ylim(min(0.42, *found) - 0.02, max(0.78, *found) + 0.02)
+    _finish(figure, panel, output)
 
 
 def _line(system: str) -> dict[str, Any]:
@@ -147,7 +130,8 @@ def _figure(rows: int, columns: int, *, width: float = 3.4, shared: bool = False
 
 def _finish(figure: Any, labelled: Any, output: Path) -> None:  # noqa: ANN401
     lines, labels = labelled.get_legend_handles_labels()
-    figure.legend(lines, labels, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
+    columns = min(int(figure.get_figwidth() / _LABEL_INCHES), 5)
+    figure.legend(lines, labels, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
     _save(figure, output)
 
 

@@ -109,11 +109,12 @@ class Network:
             axes=task.case.axes,
             slice_profile=task.case.profile,
             sharpness=self.model.sharpness,
+            uncertainty=uncertainty,
             device=self.device,
             threads=self.threads,
         )
         started = time.monotonic()
-        enhanced = enhance(task.lr, self.model, settings, uncertainty=uncertainty)
+        enhanced = enhance(task.lr, self.model, settings)
         seconds = time.monotonic() - started
         sure = enhanced.uncertainty.array if enhanced.uncertainty else None
         return Refined(enhanced.volume.array, seconds, sure)

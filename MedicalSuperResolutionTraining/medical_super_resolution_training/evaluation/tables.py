@@ -30,15 +30,15 @@ def write_tables(findings: Findings, charts: list[str], command: str, out: Path)
     """Write scores.csv, summary.csv, table.md, and lesions.csv and calibration.csv where these checks ran."""
     found = groups(findings.scores)
     columns = list(_TITLES)
-    _write_csv(
+    write_csv(
         out / "scores.csv",
         command,
         ["subject", "modality", "case", "system", *columns],
         ([s.subject, s.modality, s.case, s.system, *(s.values[name] for name in columns)] for s in findings.scores),
     )
-    _write_csv(out / "summary.csv", command, _SUMMARY, _summary_rows(found))
+    write_csv(out / "summary.csv", command, _SUMMARY, _summary_rows(found))
     if findings.lesions:
-        _write_csv(
+        write_csv(
             out / "lesions.csv",
             command,
             list(vars(findings.lesions[0])),
@@ -51,7 +51,7 @@ def write_tables(findings: Findings, charts: list[str], command: str, out: Path)
             for one in [calibrated(samples)]
             for number, (doubt, error) in enumerate(zip(one.uncertainty, one.error, strict=True))
         ]
-        _write_csv(out / "calibration.csv", command, ["system", "case", "bin", "uncertainty", "rms_error"], rows)
+        write_csv(out / "calibration.csv", command, ["system", "case", "bin", "uncertainty", "rms_error"], rows)
     (out / "table.md").write_text(_page(findings, found, charts, command), encoding="utf-8")
 
 
@@ -72,7 +72,7 @@ def _summary_rows(found: list[Group]) -> Iterable[list[object]]:
                 ]
 
 
-def _write_csv(path: Path, command: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def write_csv(path: Path, command: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A comment with the command, the header, and numbers with six digits."""
     with path.open("w", newline="", encoding="utf-8") as file:
         file.write(f"# {command}\n")

@@ -23,9 +23,13 @@ def measure(study: Study, subjects: list[Subject], say: Callable[[str], None]) -
     for folder in (study.out, study.inputs):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-    command = shlex.join(["medsr-train", *sys.argv[1:]])
-    run(study, subjects, say, lambda findings: _write(findings, command, study.out))
+    run(study, subjects, say, lambda findings: _write(findings, typed(), study.out))
     return study.out / "table.md"
+
+
+def typed() -> str:
+    """The command that is running, as it would be typed again."""
+    return shlex.join(["medsr-train", *sys.argv[1:]])
 
 
 def _write(findings: Findings, command: str, out: Path) -> None:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from medical_super_resolution.acquisition import acquisition_matrix, consistency_matrix, fine_centres
+from medical_super_resolution.acquisition import SliceProfile, acquisition_matrix, consistency_matrix, fine_centres
 from medical_super_resolution.errors import SettingsError
 
 FACTORS = [1.25, 1.7, 2.0, 2.5, 4.0, 8.0]
@@ -60,6 +60,13 @@ def test_a_gaussian_profile_has_a_gaussian_frequency_response(frequency: float):
     sigma = factor / math.sqrt(8 * math.log(2))
     expected = math.exp(-2 * (math.pi * sigma * frequency) ** 2)
     assert response(row, 10.5 * factor - 0.5, frequency) == pytest.approx(expected, abs=3e-4)
+
+
+def test_between_the_two_is_a_gaussian_whose_width_lies_in_the_middle():
+    between = acquisition_matrix(9, 36, 4.0, profile="between", thickness=1.2)
+    np.testing.assert_array_equal(between, acquisition_matrix(9, 36, 4.0, thickness=0.85 * 1.2))
+    narrow, middle, wide = (SliceProfile(shape, 1.2).width for shape in ("box", "between", "gaussian"))
+    assert middle == pytest.approx((narrow + wide) / 2)
 
 
 @pytest.mark.parametrize("frequency", [0.05, 0.125, 0.25, 0.4])
@@ -148,5 +155,5 @@ def test_a_thickness_without_meaning_is_refused(thickness: float):
 
 
 def test_an_unknown_profile_is_refused_with_those_there_are():
-    with pytest.raises(SettingsError, match="'sinc'.*gaussian, box"):
+    with pytest.raises(SettingsError, match="'sinc'.*gaussian, between, box"):
         acquisition_matrix(4, 8, 2.0, profile="sinc")

@@ -17,7 +17,7 @@ from medical_super_resolution.devices import failures_in_words
 from medical_super_resolution.errors import DeviceError
 from medical_super_resolution.inference import enhance
 from medical_super_resolution.planning import plan
-from medical_super_resolution.refinement import Refiner
+from medical_super_resolution.refinement import AxisJob, Refiner
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Volume
 from medical_super_resolution.workbench import Workbench
@@ -51,7 +51,7 @@ def refined_on_a_card(
     one = plan(volume.grid, SETTINGS).passes[0]
     into = np.empty(one.target.shape_kji, np.float32)
 
-    refiner.refine(volume.array.astype(np.float32) / 1000, one, into, profile=SliceProfile(), read=None, write=None)
+    refiner.refine(AxisJob(volume.array.astype(np.float32) / 1000, one, into, SliceProfile()))
     return into
 
 

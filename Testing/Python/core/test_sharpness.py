@@ -205,12 +205,13 @@ def test_independent_deviations_add_up_as_squares():
 def test_the_difference_of_the_twins_is_part_of_the_uncertainty(
     a_twin_pair: tuple[Path, Path], a_volume: Volume, amount: float
 ):
-    model, settings = sharpness.load(a_twin_pair[0], amount), EnhanceSettings(**TWICE, sharpness=amount)
+    model = sharpness.load(a_twin_pair[0], amount)
+    settings = EnhanceSettings(**TWICE, sharpness=amount, uncertainty=True)
     steps: list[tuple[int, int]] = []
-    found = enhance(a_volume, model, settings, lambda *step: steps.append(step), uncertainty=True)
+    found = enhance(a_volume, model, settings, lambda *step: steps.append(step))
     twin_digest = digest(a_twin_pair[1])
     a_twin_pair[1].unlink()
-    alone = enhance(a_volume, model, settings, uncertainty=True)
+    alone = enhance(a_volume, model, settings)
 
     assert found.uncertainty is not None
     assert alone.uncertainty is not None

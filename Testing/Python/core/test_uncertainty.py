@@ -15,6 +15,7 @@ from medical_super_resolution.uncertainty import mirrors, spread
 from medical_super_resolution.volumes.volume import Volume
 
 TWICE = EnhanceSettings(factor=2, axes="k", slice_profile="gaussian")
+WITH_UNCERTAINTY = replace(TWICE, uncertainty=True)
 
 
 def test_there_are_eight_mirrors_the_unchanged_one_first(a_volume: Volume):
@@ -46,7 +47,7 @@ def test_the_spread_is_the_standard_deviation_over_the_mirrors(a_volume: Volume)
 def test_the_enhanced_volume_is_the_same_with_and_without(a_volume: Volume, a_model_file):
     model = models.load(a_model_file)
     plain = enhance(a_volume, model, TWICE)
-    asked = enhance(a_volume, model, TWICE, uncertainty=True)
+    asked = enhance(a_volume, model, WITH_UNCERTAINTY)
 
     assert plain.uncertainty is None
     assert asked.uncertainty is not None
@@ -58,7 +59,7 @@ def test_the_enhanced_volume_is_the_same_with_and_without(a_volume: Volume, a_mo
 def test_a_constant_is_certain(a_volume: Volume, a_model_file):
     constant = replace(a_volume, array=np.full_like(a_volume.array, 37))
 
-    found = enhance(constant, models.load(a_model_file), TWICE, uncertainty=True).uncertainty
+    found = enhance(constant, models.load(a_model_file), WITH_UNCERTAINTY).uncertainty
 
     assert found is not None
     assert found.array.max() == pytest.approx(0, abs=1e-3)
@@ -66,7 +67,7 @@ def test_a_constant_is_certain(a_volume: Volume, a_model_file):
 
 def test_progress_reaches_its_total_once(a_volume: Volume, a_model_file):
     steps: list[tuple[int, int]] = []
-    enhance(a_volume, models.load(a_model_file), TWICE, lambda *step: steps.append(step), uncertainty=True)
+    enhance(a_volume, models.load(a_model_file), WITH_UNCERTAINTY, lambda *step: steps.append(step))
 
     assert steps[-1][0] == steps[-1][1]
     assert [done for done, _ in steps] == sorted(done for done, _ in steps)

@@ -31,7 +31,9 @@ def test_four_models_are_trained_once_and_measured(
     assert main([str(one) for one in arguments]) == 0
     weights = {name: (out / f"{name}.safetensors").read_bytes() for name in RECIPES}
     assert len(set(weights.values())) == 4
-    assert {"table.md", "ct_1_ij_2.png", "discriminator.png"} <= {path.name for path in out.iterdir()}
+    assert {"table.md", "ct_1_ij_2.png", "discriminator.png", "discriminator.csv"} <= {
+        path.name for path in out.iterdir()
+    }
     with (out / "scores.csv").open(newline="") as file:
         next(file)
         systems = {row["system"] for row in csv.DictReader(file)}

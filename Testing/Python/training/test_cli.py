@@ -10,30 +10,13 @@ from medical_super_resolution_training.checkpoints import restore_newest
 from medical_super_resolution_training.cli import main
 from medical_super_resolution_training.recipes import read_resolved
 from medical_super_resolution_training.state import new_state
-
-RECIPE = """
-steps = 3
-warm_up_steps = 1
-batch_size = 1
-patch_slices = 4
-patch_in_plane = 16
-factors = [2.0]
-factor_weights = [1.0]
-any_factor_weight = 0.0
-thick_in_plane_fraction = 0.0
-[generator_config]
-channels = 4
-blocks = 1
-pairs = 1
-gate_channels = 2
-kernel_hidden = 4
-"""
+from tiny_recipe import TINY
 
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     path = tmp_path / "recipe.toml"
-    path.write_text(RECIPE)
+    path.write_text("\n".join(["steps = 3", *TINY]))
     return path
 
 

@@ -165,23 +165,53 @@ def test_values_that_are_not_finite_do_not_count():
 
 
 @pytest.fixture
-def curves(tmp_path: Path) -> Path:
-    path = tmp_path / "run" / "curve.csv"
-    path.parent.mkdir()
-    path.write_text("step,loss,accuracy\n50,0.1,\n100,0.09,0.5\n150,0.08,0.75\n")
-    return path
+def adversarial_run(tmp_path: Path) -> Path:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "curve.csv").write_text("step,loss,accuracy\n50,0.1,\n100,0.09,\n150,0.08,0.5\n200,0.07,0.75\n")
+    return run
 
 
-def test_the_accuracy_of_a_discriminator_is_drawn(a_dataset: Path, tmp_path: Path, a_slice_encoder: Path, curves: Path):
-    run(a_dataset, tmp_path / "out", a_slice_encoder, "--case", "k:2", "--show", "--curves", curves)
-    assert (tmp_path / "out" / "discriminator.png").read_bytes().startswith(b"\x89PNG")
+def test_accuracies_of_discriminators_are_drawn_and_written(tmp_path: Path, adversarial_run: Path):
+    out, file = tmp_path / "out", adversarial_run / "curve.csv"
+    assert main(["evaluate", "--out", str(out), "--curves", str(file), f"again={adversarial_run}"]) == 0
+    assert (out / "discriminator.png").read_bytes().startswith(b"\x89PNG")
+    assert [tuple(row.values()) for row in rows(out / "discriminator.csv")] == [
+        (name, step, since, value)
+        for name in ("run", "again")
+        for step, since, value in (("150", "50", "0.5"), ("200", "100", "0.75"))
+    ]
+
+
+def test_accuracies_are_drawn_beside_a_measurement(
+    a_dataset: Path, tmp_path: Path, a_slice_encoder: Path, adversarial_run: Path
+):
+    out = tmp_path / "out"
+    run(a_dataset, out, a_slice_encoder, "--case", "k:2", "--show", "--curves", adversarial_run)
+    assert {"table.md", "discriminator.csv", "discriminator.png"} <= {path.name for path in out.iterdir()}
+
+
+def test_what_cannot_be_drawn_gets_one_sentence(tmp_path: Path, adversarial_run: Path, capsys: pytest.CaptureFixture):
+    flat, other = tmp_path / "flat.csv", tmp_path / "other.csv"
+    flat.write_text("step,loss\n50,0.1\n")
+    other.write_text("accuracy\nhigh\n")
+    for runs, reason in [
+        ([], "--curves"),
+        ([tmp_path / "none"], "cannot be read"),
+        ([flat], "name adversarial runs"),
+        ([other], "is not the curve.csv of a run"),
+        ([adversarial_run, adversarial_run], "NAME=RUN"),
+    ]:
+        assert main(["evaluate", "--out", str(tmp_path / "out"), "--curves", *map(str, runs)]) == 1
+        printed = capsys.readouterr()
+        assert reason in printed.err
+        assert printed.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_cannot_be_measured_gets_one_sentence(a_dataset: Path, tmp_path: Path, a_slice_encoder: Path, capsys):
     empty = tmp_path / "empty"
     empty.mkdir()
-    flat = tmp_path / "flat.csv"
-    flat.write_text("step,loss\n50,0.1\n")
     base = [
         "evaluate",
         "--out",
@@ -200,7 +230,6 @@ def test_what_cannot_be_measured_gets_one_sentence(a_dataset: Path, tmp_path: Pa
         (a_dataset, ["--results", "theirs"], "NAME=FOLDER"),
         (a_dataset, ["--results", f"theirs={empty}"], "holds volumes"),
         (a_dataset, ["--models", "none"], "there is no model"),
-        (a_dataset, ["--case", "k:2", "--curves", str(flat)], "accuracy"),
     ]:
         status = main([*base, "--data", str(data), *more])
         printed = capsys.readouterr()

@@ -137,7 +137,7 @@ def test_the_discriminator_learns_to_tell_noisy_volumes_from_true_ones(entries, 
         discriminator_learning_rate=1e-2,
         steps=2,
     )
-    recipe = plane_recipe(content_fraction=0.0, warm_up_steps=0, steps=40, adversarial=adversarial)
+    recipe = plane_recipe(content_fraction=0.0, warm_up_steps=0, steps=80, adversarial=adversarial)
     state, sampler = new_state(recipe, "cpu"), parts.sampler(recipe, entries)
     set_learning_rates(state, recipe)
     random = torch.Generator().manual_seed(0)
@@ -160,14 +160,21 @@ def test_the_content_stage_leaves_the_discriminator_alone(entries):
 
 def test_every_term_of_the_loss_is_reported(entries):
     recipe = plane_recipe(
-        loss=LossWeights(mse=1.0, gradient=1.0, gradient_difference=1.0, adversarial=0.1, adversarial_features=0.1),
+        loss=LossWeights(
+            mse=1.0,
+            gradient=1.0,
+            squared_gradient=1.0,
+            gradient_difference=1.0,
+            adversarial=0.1,
+            adversarial_features=0.1,
+        ),
         adversarial=AdversarialSettings(
             discriminator="vgg-style", kind="gan", discriminator_config={"channels": 2, "hidden": 4}
         ),
     )
     seen = []
     trained(recipe, entries, after_step=lambda state, terms: seen.append(set(terms)))
-    content = {"l1", "mse", "gradient", "gradient_difference"}
+    content = {"l1", "mse", "gradient", "squared_gradient", "gradient_difference"}
     assert seen[0] == content
     assert seen[-1] == content | {"adversarial", "adversarial_features", "discriminator", "accuracy"}
 

@@ -23,6 +23,7 @@ from medical_super_resolution.planning import plan
 from medical_super_resolution.report import Enhanced
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Volume
+from widget.helpers import entered
 
 MODULE_FILE = Path(__file__).parents[3] / "MedicalSuperResolution" / "MedicalSuperResolution.py"
 OURS = (
@@ -180,23 +181,13 @@ def a_runner() -> FakeRunner:
 @pytest.fixture
 def a_panel(
     the_module: types.ModuleType,
-    slicer_python: types.ModuleType,
     errors_shown: list[str],
     raised_in_slots: list[BaseException],
     a_runner: FakeRunner,
 ) -> Iterator[Any]:
     """The module's widget, set up and entered."""
-    import qt
-
-    parent = slicer_python.qMRMLWidget()
-    qt.QVBoxLayout(parent)
-    parent.isEntered = True
-    panel = the_module.MedicalSuperResolutionWidget(parent)
-    panel.setup()
-    panel.enter()
-    yield panel
-    panel.cleanup()
-    parent.setMRMLScene(None)
+    with entered(the_module.MedicalSuperResolutionWidget) as panel:
+        yield panel
 
 
 @pytest.fixture

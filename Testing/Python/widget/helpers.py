@@ -1,9 +1,61 @@
-"""Waiting for the panel, and looking at the scene."""
+"""A panel as Slicer opens it, waiting for it, and looking at the scene."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
+
+import pytest
+
+
+@contextmanager
+def made(widget_class: Callable[[Any], Any]) -> Iterator[Any]:
+    """A module's widget as Slicer makes it, cleaned up in the end."""
+    import qt
+    import slicer
+
+    parent = slicer.qMRMLWidget()
+    qt.QVBoxLayout(parent)
+    parent.isEntered = True
+    panel = widget_class(parent)
+    yield panel
+    panel.cleanup()
+    parent.setMRMLScene(None)
+
+
+@contextmanager
+def entered(widget_class: Callable[[Any], Any]) -> Iterator[Any]:
+    """A module's widget, set up and entered, and cleaned up in the end."""
+    with made(widget_class) as panel:
+        panel.setup()
+        panel.enter()
+        yield panel
+
+
+def packages_left_by_reload(panel: Any, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """What Python still knows at the moment when Slicer reads the module anew."""
+    from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
+
+    before, reloaded = dict(sys.modules), []
+    monkeypatch.setattr(ScriptedLoadableModuleWidget, "onReload", reloaded.append)
+    try:
+        panel.onReload()
+        left = {name.partition(".")[0] for name in sys.modules}
+    finally:
+        sys.modules.update(before)
+    assert reloaded == [panel]
+    return left
+
+
+def take_torch_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on nothing starts, as where PyTorch is not installed."""
+    from MedicalSuperResolutionLib import torch_setup
+
+    missing = torch_setup.RequirementsMissing("PyTorch is not installed.")
+    monkeypatch.setattr(torch_setup, "ensure_engine", mock.Mock(side_effect=missing))
 
 
 def process_events(seconds: float, until: Callable[[], Any]) -> None:

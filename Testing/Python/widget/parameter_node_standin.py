@@ -6,6 +6,7 @@ cannot show, a value outside its range, or a widget that names no parameter is r
 
 from __future__ import annotations
 
+import abc
 import enum
 import types
 import typing
@@ -53,13 +54,14 @@ class _Tie:
             self._callback()
 
 
-class GuiConnector(_Tie):
-    """What a module derives from to tie a widget of its own; it has to define all of these."""
+def _undefined(*_: Any) -> None:
+    raise NotImplementedError
 
-    def __init_subclass__(cls) -> None:
-        needed = {"canRepresent", "create", "widget", "read", "write", "_connect", "_disconnect"}
-        if needed - set(dir(cls)):
-            raise TypeError(f"Can't instantiate abstract class {cls.__name__} without {needed - set(dir(cls))}")
+
+class GuiConnector(_Tie, abc.ABC):
+    """What a module derives from to tie a widget of its own; only a class that defines all of these can be used."""
+
+    canRepresent = create = widget = read = write = _connect = _disconnect = abc.abstractmethod(_undefined)
 
 
 class _PropertyTie(_Tie):

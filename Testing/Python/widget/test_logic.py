@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from medical_super_resolution.settings import EnhanceSettings
-from widget.helpers import volume_names, wait
+from widget.helpers import take_torch_away, volume_names, wait
 
 
 def test_a_script_gets_the_node(the_module: Any, a_thick_volume: Any, a_runner: Any):
@@ -37,14 +37,11 @@ def test_the_self_tests_pass_without_network_and_main_window(
     def connect(*address: Any) -> None:
         raise AssertionError("a self test asked the network")
 
-    def ensure_engine() -> None:
-        if not torch:
-            raise the_module.torch_setup.RequirementsMissing("PyTorch is not installed.")
-
+    if not torch:
+        take_torch_away(monkeypatch)
     monkeypatch.setattr(socket.socket, "connect", connect)
     monkeypatch.setattr(slicer_python.util, "mainWindow", lambda: None)
     monkeypatch.setattr(slicer_python.util, "getModuleWidget", lambda name: a_panel)
-    monkeypatch.setattr(the_module.torch_setup, "ensure_engine", ensure_engine)
     tests = unittest.defaultTestLoader.loadTestsFromTestCase(the_module.MedicalSuperResolutionTest)
     result = unittest.TestResult()
     tests.run(result)

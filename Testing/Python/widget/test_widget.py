@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import sys
 import weakref
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.settings import EnhanceSettings
-from widget.helpers import enhance, process_events, volume_names, wait
+from widget.helpers import enhance, packages_left_by_reload, process_events, take_torch_away, volume_names, wait
 
 
 def test_a_click_makes_a_new_volume(a_panel: Any, a_thick_volume: Any, a_runner: Any):
@@ -94,12 +93,9 @@ def test_an_unknown_failure_is_shown_once_and_raised_again(
 
 
 def test_what_keeps_it_from_starting_is_shown_once(
-    a_panel: Any, a_thick_volume: Any, the_module: Any, errors_shown: Any, monkeypatch: pytest.MonkeyPatch
+    a_panel: Any, a_thick_volume: Any, errors_shown: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    def refuse() -> None:
-        raise the_module.torch_setup.RequirementsMissing("PyTorch is not installed.")
-
-    monkeypatch.setattr(the_module.torch_setup, "ensure_engine", refuse)
+    take_torch_away(monkeypatch)
     a_panel.ui.enhanceButton.click()
     assert errors_shown == ["PyTorch is not installed."]
     assert a_panel.ui.enhanceButton.text == "Enhance"
@@ -163,14 +159,6 @@ def test_volumes_that_left_the_scene_are_forgotten(
     assert image() is None
 
 
-def test_reloading_reads_our_packages_anew(a_panel: Any, the_module: Any, monkeypatch: pytest.MonkeyPatch):
-    before = dict(sys.modules)
-    reloaded = []
-    monkeypatch.setattr(the_module.ScriptedLoadableModuleWidget, "onReload", reloaded.append)
-    try:
-        a_panel.onReload()
-        left = {name.partition(".")[0] for name in sys.modules}
-    finally:
-        sys.modules.update(before)
-    assert reloaded == [a_panel]
+def test_reloading_reads_our_packages_anew(a_panel: Any, monkeypatch: pytest.MonkeyPatch):
+    left = packages_left_by_reload(a_panel, monkeypatch)
     assert left & {"MedicalSuperResolutionLib", "medical_super_resolution"} == set()

@@ -36,6 +36,12 @@ def test_the_gradient_error_agrees_with_numpy(a_pair):
     assert float(losses.gradient_error(*a_pair)) == pytest.approx(expected, rel=1e-6)
 
 
+def test_the_squared_gradient_error_agrees_with_numpy(a_pair):
+    sr, hr = (one.numpy().astype(float) for one in a_pair)
+    expected = np.mean([np.square(np.diff(sr - hr, axis=axis)).mean() for axis in (2, 3, 4)])
+    assert float(losses.squared_gradient_error(*a_pair)) == pytest.approx(expected, rel=1e-5)
+
+
 def test_the_gradient_error_of_single_slices_leaves_out_their_axis(a_pair):
     sr, hr = (one[:, :, :1] for one in a_pair)
     assert torch.isfinite(losses.gradient_error(sr, hr))

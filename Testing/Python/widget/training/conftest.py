@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from training_double import training_program
+from widget.helpers import entered
 
 MODULE_FILE = Path(__file__).parents[4] / "MedicalSuperResolutionTraining" / "MedicalSuperResolutionTraining.py"
 
@@ -27,7 +28,7 @@ def the_training_module(
     slicer_python.modules.medicalsuperresolutiontraining = types.SimpleNamespace(path=str(MODULE_FILE))
     a_slicer._add_module("Plots", slicer_python.vtkSlicerPlotsLogic())
     module = importlib.import_module("MedicalSuperResolutionTraining")
-    monkeypatch.setattr(module.torch_setup, "ensure_engine", lambda: None)
+    monkeypatch.setattr("MedicalSuperResolutionLib.torch_setup.ensure_engine", lambda: None)
     return module
 
 
@@ -56,23 +57,13 @@ def given(tmp_path: Path) -> Callable[[], list[list[str]]]:
 @pytest.fixture
 def a_training_panel(
     the_training_module: types.ModuleType,
-    slicer_python: types.ModuleType,
     errors_shown: list[str],
     raised_in_slots: list[BaseException],
     train_as: Callable[[str], None],
 ) -> Iterator[Any]:
     """The module's widget, set up and entered."""
-    import qt
-
-    parent = slicer_python.qMRMLWidget()
-    qt.QVBoxLayout(parent)
-    parent.isEntered = True
-    panel = the_training_module.MedicalSuperResolutionTrainingWidget(parent)
-    panel.setup()
-    panel.enter()
-    yield panel
-    panel.cleanup()
-    parent.setMRMLScene(None)
+    with entered(the_training_module.MedicalSuperResolutionTrainingWidget) as panel:
+        yield panel
 
 
 @pytest.fixture

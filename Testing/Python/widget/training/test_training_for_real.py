@@ -11,25 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-RECIPE = """
-generator = "through-plane"
-steps = 2
-warm_up_steps = 1
-batch_size = 1
-patch_slices = 4
-patch_in_plane = 16
-factors = [2.0]
-factor_weights = [1.0]
-any_factor_weight = 0.0
-thick_in_plane_fraction = 0.0
-sample_every = 0
-[generator_config]
-channels = 4
-blocks = 1
-pairs = 1
-gate_channels = 2
-kernel_hidden = 4
-"""
+from tiny_recipe import TINY
 
 
 @pytest.fixture
@@ -50,7 +32,7 @@ def test_a_folder_of_volumes_becomes_a_model(
 ):
     logic = the_training_module.MedicalSuperResolutionTrainingLogic()
     recipe, run, model = tmp_path / "mine.toml", tmp_path / "run", tmp_path / "mine.safetensors"
-    recipe.write_text(RECIPE)
+    recipe.write_text("\n".join(["steps = 2", "sample_every = 0", *TINY]))
     logic.train(recipe, a_folder_of_volumes, run, layout="volumes", device="cpu")
     logic.train(recipe, a_folder_of_volumes, run, layout="volumes", device="cpu", steps=3)  # goes on
     chart = logic.showCurve(run)

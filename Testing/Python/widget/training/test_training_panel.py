@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from widget.helpers import wait
+from widget.helpers import packages_left_by_reload, take_torch_away, wait
 
 LASTS = "step(50, 0.5); step(100, 0.25); checkpoint(); time.sleep(60)"
 
@@ -202,12 +202,9 @@ def test_a_failure_is_shown_once_as_its_sentence(
 
 
 def test_what_keeps_it_from_starting_is_shown_once(
-    a_training_panel: Any, ready: Path, the_training_module: Any, errors_shown: Any, monkeypatch: pytest.MonkeyPatch
+    a_training_panel: Any, ready: Path, errors_shown: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    def refuse() -> None:
-        raise the_training_module.torch_setup.RequirementsMissing("PyTorch is not installed.")
-
-    monkeypatch.setattr(the_training_module.torch_setup, "ensure_engine", refuse)
+    take_torch_away(monkeypatch)
     a_training_panel.ui.startButton.click()
     assert errors_shown == ["PyTorch is not installed."]
     assert a_training_panel.ui.startButton.text == "Start"
@@ -320,15 +317,7 @@ def test_the_self_tests_pass(a_training_panel: Any, the_training_module: Any, sl
         getattr(test, name)()
 
 
-def test_reloading_reads_our_packages_anew(a_training_panel: Any, the_training_module: Any, monkeypatch: Any):
-    before = dict(sys.modules)
-    reloaded = []
-    monkeypatch.setattr(the_training_module.ScriptedLoadableModuleWidget, "onReload", reloaded.append)
-    try:
-        a_training_panel.onReload()
-        left = {name.partition(".")[0] for name in sys.modules}
-    finally:
-        sys.modules.update(before)
-    assert reloaded == [a_training_panel]
+def test_reloading_reads_our_packages_anew(a_training_panel: Any, monkeypatch: Any):
+    left = packages_left_by_reload(a_training_panel, monkeypatch)
     assert "MedicalSuperResolutionTrainingLib" not in left
     assert "MedicalSuperResolutionLib" in left  # the other module goes on with it

@@ -1,0 +1,94 @@
+"""Ties between widgets and text parameters that parameterNodeWrapper itself does not make."""
+
+from collections.abc import Sequence
+
+import ctk
+import qt
+from slicer.i18n import tr as _
+from slicer.parameterNodeWrapper import GuiConnector
+
+
+class TextTie(GuiConnector):
+    """Ties a widget to a text parameter. A panel makes it and hands it over: Slicer never has to find its class.
+
+    widgetClass : of the widgets that it can tie; set by the class.
+    """
+
+    widgetClass: type = qt.QWidget
+
+    def __init__(self, widget: qt.QWidget) -> None:
+        super().__init__()
+        self._widget = widget
+
+    @classmethod
+    def canRepresent(cls, widget: qt.QWidget, datatype: type) -> bool:
+        return type(widget) is cls.widgetClass and datatype is str
+
+    @classmethod
+    def create(cls, widget: qt.QWidget, datatype: type) -> "TextTie | None":
+        return cls(widget) if cls.canRepresent(widget, datatype) else None
+
+    def widget(self) -> qt.QWidget:
+        return self._widget
+
+
+class PathTie(TextTie):
+    """Ties a ctkPathLineEdit to a text parameter: a ``pathlib.Path`` could not be empty."""
+
+    widgetClass = ctk.ctkPathLineEdit
+
+    def read(self) -> str:
+        return self._widget.currentPath
+
+    def write(self, value: str) -> None:
+        if self._widget.currentPath != value:  # setting it moves the cursor of somebody who types
+            self._widget.currentPath = value
+
+    def _connect(self) -> None:
+        self._widget.currentPathChanged.connect(self.changed)  # not said of an empty path
+        self._widget.validInputChanged.connect(self.changed)
+
+    def _disconnect(self) -> None:
+        self._widget.currentPathChanged.disconnect(self.changed)
+        self._widget.validInputChanged.disconnect(self.changed)
+
+
+class ChoiceTie(TextTie):
+    """Ties a QComboBox to a text parameter; what can be chosen is known only when the program runs."""
+
+    widgetClass = qt.QComboBox
+
+    def offer(self, names: Sequence[str], other: str = "") -> None:
+        """List these. ``other`` is the text of a last entry, for which the parameter is empty."""
+        box = self._widget
+        listed = [box.itemData(index) for index in range(box.count)]
+        if listed == [*names, *([""] if other else [])]:
+            return
+        wasBlocked, chosen = box.blockSignals(True), self.read()
+        box.clear()
+        for name in names:
+            box.addItem(name, name)
+        if other:
+            box.addItem(other, "")
+        self.write(chosen)
+        box.blockSignals(wasBlocked)
+
+    def read(self) -> str:
+        return self._widget.currentData or ""
+
+    def write(self, value: str) -> None:
+        """Choose one. What a scene names but is not here is listed as such, so that nothing is hidden."""
+        index = self._widget.findData(value)
+        if index < 0:
+            index = self._widget.count
+            self._list_missing(value)
+        self._widget.currentIndex = index
+
+    def _list_missing(self, value: str) -> None:
+        self._widget.addItem(_("{name} (not there)").format(name=value), value)
+
+    def _connect(self) -> None:
+        self._widget.currentIndexChanged.connect(self.changed)
+
+    def _disconnect(self) -> None:
+        self._widget.currentIndexChanged.disconnect(self.changed)

@@ -1,0 +1,90 @@
+"""What scripts and the Python console can ask of the module."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import slicer
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
+
+from MedicalSuperResolutionLib import torch_setup
+from MedicalSuperResolutionTrainingLib import commands, curve
+from MedicalSuperResolutionTrainingLib.background import BackgroundCommands
+from MedicalSuperResolutionTrainingLib.training_process import TrainingProcess
+from MedicalSuperResolutionTrainingLib.watched_run import WatchedRun
+
+
+class Scripting(ScriptedLoadableModuleLogic):
+    """Training without the panel."""
+
+    def makeProcess(self) -> TrainingProcess:
+        """What runs medsr-train in child processes; made anew for each task."""
+        raise NotImplementedError
+
+    def train(
+        self,
+        recipe: str | Path,
+        data: str | Path,
+        run: str | Path,
+        *,
+        layout: str | None = None,
+        steps: int | None = None,
+        device: str = "auto",
+    ) -> None:
+        """Train in a child process, and wait for it while Slicer goes on drawing.
+
+        recipe: the name of a shipped recipe, or a file. data: a manifest, or with a layout ("volumes", "luna16", ...) a
+        folder, which is prepared first. run: the folder of the run; one that holds a run already goes on with it.
+        """
+        choices = commands.Choices(
+            recipe=str(recipe), data=Path(data), layout=layout, run=Path(run), steps=steps, device=device
+        )
+        self.makeProcess().run(_training(choices), slicer.app.processEvents)
+
+    def export(self, run: str | Path, modelFile: str | Path, *, best: bool = True) -> None:
+        """Write the model file of a run, and wait for it: of the weights that validated best, if it did validate."""
+        self.makeProcess().run(_export(run, modelFile, best=best), slicer.app.processEvents)
+
+    def start(
+        self,
+        choices: commands.Choices,
+        *,
+        onLook: Callable[[], None],
+        onEnd: Callable[[Exception | None], None],
+    ) -> BackgroundCommands:
+        """Start a training in a child process and return at once: see BackgroundCommands."""
+        return BackgroundCommands(_training(choices), on_look=onLook, on_end=onEnd, process=self.makeProcess())
+
+    def startExport(
+        self,
+        run: str | Path,
+        modelFile: str | Path,
+        *,
+        best: bool,
+        onLook: Callable[[], None],
+        onEnd: Callable[[Exception | None], None],
+    ) -> BackgroundCommands:
+        """Start to write the model file of a run and return at once."""
+        written = _export(run, modelFile, best=best)
+        return BackgroundCommands(written, on_look=onLook, on_end=onEnd, process=self.makeProcess())
+
+    def showCurve(self, run: str | Path, quantity: str = curve.LOSS) -> slicer.vtkMRMLPlotChartNode:
+        """Show the curve of a run in a plot view, also of one that was not started here; returns the chart node."""
+        return WatchedRun(Path(run), 0).show(quantity)
+
+    def useModel(self, modelFile: str | Path) -> None:
+        """Choose a model file in the module that enhances."""
+        from MedicalSuperResolution import MedicalSuperResolutionLogic
+
+        MedicalSuperResolutionLogic().getParameterNode().model = str(Path(modelFile).absolute())
+
+
+def _training(choices: commands.Choices) -> list[list[str]]:
+    commands.checked(choices)
+    torch_setup.ensure_engine()
+    choices.run.mkdir(parents=True, exist_ok=True)
+    return commands.training(choices)
+
+
+def _export(run: str | Path, model_file: str | Path, *, best: bool) -> list[list[str]]:
+    torch_setup.ensure_engine()
+    return commands.export(Path(run), Path(model_file), best=best)
