@@ -21,9 +21,9 @@ _KINDS: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "dict":
 class LossWeights:
     """How much each term counts in what the generator minimises; 0 leaves it out.
 
-    l1, mse : mean absolute and mean squared error. gradient : of the differences between neighbours along all axes.
-    gradient_difference : total variation of the error inside the slices. These are the content of the loss; the others
-    count in the adversarial stage only.
+    l1, mse : mean absolute and mean squared error. gradient, squared_gradient : the same of the differences between
+    neighbours along all axes. gradient_difference : total variation of the error inside the slices. These are the
+    content of the loss; the others count in the adversarial stage only.
     perceptual : distance of features, see `PerceptualSettings`. adversarial : see `AdversarialSettings`.
     adversarial_features : squared distance of what the discriminator's stages see ("vgg-style" has them).
     """
@@ -31,6 +31,7 @@ class LossWeights:
     l1: float = 1.0
     mse: float = 0.0
     gradient: float = 0.0
+    squared_gradient: float = 0.0
     gradient_difference: float = 0.0
     perceptual: float = 0.0
     adversarial: float = 0.0

@@ -27,6 +27,7 @@ CONTENT: dict[str, Distance] = {
     "l1": losses.absolute_error,
     "mse": losses.squared_error,
     "gradient": losses.gradient_error,
+    "squared_gradient": losses.squared_gradient_error,
     "gradient_difference": losses.gradient_difference_variation,
 }
 

@@ -31,7 +31,8 @@ MODELS: dict[str, tuple[Stage, ...]] = {
     "general": (
         Stage("general"),
         Stage("general-finetune", starts_from="general"),
-        Stage("general-gauge", "general.safetensors", starts_from="general-finetune"),
+        Stage("general-polish", starts_from="general-finetune"),
+        Stage("general-gauge", "general.safetensors", starts_from="general-polish"),
         Stage("general-sharp", "general-sharp.safetensors", starts_from="general-gauge"),
     ),
 }

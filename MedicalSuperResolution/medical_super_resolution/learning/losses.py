@@ -28,9 +28,17 @@ def gradient_error(sr: Tensor, hr: Tensor) -> Tensor:
 
     An axis with a single voxel has no differences and does not count.
     """
-    difference = sr.float() - hr.float()
-    axes = [axis for axis in (2, 3, 4) if difference.shape[axis] > 1]
-    return torch.stack([difference.diff(dim=axis).abs().mean() for axis in axes]).mean()
+    return torch.stack([change.abs().mean() for change in _changes(sr.float() - hr.float())]).mean()
+
+
+def squared_gradient_error(sr: Tensor, hr: Tensor) -> Tensor:
+    """As `gradient_error`, but the mean of squares: it dwells on the few large errors, which lie at edges."""
+    return torch.stack([change.square().mean() for change in _changes(sr.float() - hr.float())]).mean()
+
+
+def _changes(difference: Tensor) -> list[Tensor]:
+    """(N, C, K, J, I) -> its differences to the next voxel, for each axis that has one."""
+    return [difference.diff(dim=axis) for axis in (2, 3, 4) if difference.shape[axis] > 1]
 
 
 def gradient_difference_variation(sr: Tensor, hr: Tensor) -> Tensor:
