@@ -1,5 +1,7 @@
 """What the widgets of both modules do alike: follow the choices that lie in the scene while the panel is open."""
 
+from __future__ import annotations
+
 import sys
 from typing import Any
 

@@ -65,13 +65,14 @@ def sentences(report: Report) -> str:
         if factor != 1
     ]
     corrected = report.settings.get("consistency", True)
+    profile = "between Gaussian and box" if report.slice_profile == "between" else report.slice_profile
     lines = [
         report.notice,
         "",
         f"{report.software} made this volume from a coarser one.",
         f"Before: {_grid(report.size_before_ijk, report.spacing_before_ijk_mm)}.",
         f"After: {_grid(report.size_after_ijk, report.spacing_after_ijk_mm)}, which is {' and '.join(finer)}.",
-        f"A measured slice was taken as {report.slice_thickness_mm:.4g} mm thick, profile {report.slice_profile}.",
+        f"A measured slice was taken as {report.slice_thickness_mm:.4g} mm thick, profile {profile}.",
         f"The model {report.model} estimated the new voxels{_sharpened(report)}; what it adds is probable, not seen.",
         "The result was corrected to reproduce the measured data."
         if corrected

@@ -24,6 +24,11 @@ def test_what_was_done_is_told_in_sentences(an_enhanced):
     assert said[-1] == "SHA-256 of the model file: 0123abcd"
 
 
+def test_a_profile_that_the_slices_did_not_tell_is_said(an_enhanced):
+    said = provenance.sentences(replace(an_enhanced.report, slice_profile="between"))
+    assert "mm thick, profile between Gaussian and box." in said
+
+
 def test_the_text_lies_beside_the_result(an_enhanced, a_volume_node):
     hierarchy = hierarchy_of(a_volume_node.GetScene())
     study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")
