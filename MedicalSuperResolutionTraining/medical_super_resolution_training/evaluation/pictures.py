@@ -71,7 +71,9 @@ def draw_slices(results: dict[str, np.ndarray], reference: Volume, case: Case, o
         part.imshow(pixels[rows, columns], aspect=view.aspect, interpolation="nearest", **grey)
         if name in differences:
             drawn = wrong.imshow(differences[name], aspect=view.aspect, **signed)
-    bar = figure.colorbar(drawn, ax=[axis for line in grid for axis in line], location="bottom", shrink=0.4, aspect=50)
+    axes = [axis for line in grid for axis in line]
+    inch = 1 / figure.get_figheight()
+    bar = figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.4, aspect=50, fraction=0.3 * inch, pad=0.1 * inch)
     unit = _UNITS.get(reference.modality or "", "signal")
     bar.set_label(
         f"result - reference in {unit}; grey from {window[0]:.4g} to {window[1]:.4g}; PSNR of the whole volume",
