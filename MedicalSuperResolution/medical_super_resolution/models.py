@@ -28,6 +28,7 @@ FORMAT_VERSION = 1
 SHIPPED_FOLDER = model_folders.SHIPPED_FOLDER
 _LARGEST_NUMBER = 1 << 16  # in a configuration
 _CARD_DEPTH = 8  # values within values
+_OTHER_PARTS = {"encoder": "a slice encoder", "down_sampler": "a learned down-sampler"}  # for training alone
 _BLOCK = 1 << 22
 _SIGNS_OF_DAMAGE = (
     SafetensorError,
@@ -185,6 +186,9 @@ def read_header(path: Path) -> dict[str, Any]:
         raise ModelError(f"{path} lacks part of its description; the file is damaged, get it again")
     if version != FORMAT_VERSION:
         raise ModelError(f"{path} has format {version}, this software reads format {FORMAT_VERSION}; update it")
+    for part, name in _OTHER_PARTS.items():
+        if part in header and "generator" not in header:
+            raise ModelError(f"{path} holds {name}, and no network that refines volumes")
     if not (keys <= header.keys() and isinstance(header["generator"], str) and _is_card(header["card"])):
         raise ModelError(f"{path} lacks part of its description; the file is damaged, get it again")
     return header

@@ -78,7 +78,7 @@ def test_the_shipped_encoder_tells_what_it_is_and_is_no_model(shipped: SliceEnco
     assert shipped.config.widths == (32, 64, 128)
     assert path.stat().st_size < 2e6
     assert path not in models.installed()
-    with pytest.raises(models.ModelError, match="slice-encoder"):
+    with pytest.raises(models.ModelError, match="holds a slice encoder, and no network"):
         models.load(path)
 
 

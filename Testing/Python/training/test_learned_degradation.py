@@ -8,6 +8,7 @@ import pytest
 import SimpleITK as sitk
 import torch
 
+from medical_super_resolution import models
 from medical_super_resolution.errors import ModelError, SettingsError
 from medical_super_resolution.learning.degradation import bicubic_decimated
 from medical_super_resolution.learning.learned_degradation import DownSampler, DownSamplerConfig, low_frequency_loss
@@ -185,6 +186,11 @@ def test_a_down_sampler_survives_its_file(a_file: Path):
     down_sampler = load_down_sampler(a_file)
     assert (down_sampler.config.channels, down_sampler.config.blocks, down_sampler.factor) == (4, 2, 2)
     assert not any(weight.requires_grad for weight in down_sampler.parameters())
+
+
+def test_a_down_sampler_is_no_model_that_refines(a_file: Path):
+    with pytest.raises(ModelError, match="holds a learned down-sampler, and no network"):
+        models.load(a_file)
 
 
 def test_a_down_sampler_for_another_factor_is_refused(entries: list[Entry], a_file: Path):
