@@ -15,12 +15,14 @@ import SimpleITK as sitk
 
 from ..errors import VolumeError
 from ..process_memory import physical_bytes
+from .references import packing_in_meta
 from .volume import not_finite
 
 _NIFTI_HEADER_BYTES = 352
 _NIFTI_FLOATS = {"16": "f4", "64": "f8"}  # NIfTI's numbers of the floating types
 _BLOCK = 1 << 22
 _LARGEST_COMPRESSION = 1100  # deflate cannot do better than 1032 to 1
+_ZLIB_OR_GZIP = 47  # zlib's number for either
 _LARGEST_OFFSET = 1 << 26  # bytes before the voxels, such as notes of other programs
 _BYTES = {
     sitk.sitkInt8: 1,
@@ -34,8 +36,13 @@ _BYTES = {
 
 
 def check_complete(path: Path, described: sitk.ImageFileReader | sitk.Image) -> None:
-    """Refuse a NIfTI file that ITK would mend in silence: cut short, garbled, or with values that are not finite."""
+    """Refuse a file that ITK would mend in silence, or never come to the end of.
+
+    NIfTI: cut short, garbled, or with values that are not finite. MetaImage: packed voxels that do not unpack.
+    """
     name = path.name.lower()
+    if name.endswith((".mha", ".mhd")):
+        _check_unpacks(path, claimed_bytes(described))
     if not name.endswith((".nii", ".nii.gz")):
         return
     kind = described.GetMetaData("datatype") if described.HasMetaDataKey("datatype") else ""
@@ -52,6 +59,27 @@ def check_complete(path: Path, described: sitk.ImageFileReader | sitk.Image) -> 
             raise VolumeError(f"{path} is damaged or cut short: {problem}; get it again") from problem
     if held < expected:
         raise VolumeError(f"{path} is cut short: {held} bytes of {expected}; get it again")
+
+
+def _check_unpacks(path: Path, expected: int) -> None:
+    """Refuse a MetaImage whose packed voxels are not ``expected`` bytes: ITK reads on without end, or makes some up."""
+    packing = packing_in_meta(path)
+    if packing is None:
+        return
+    unpacker, total = zlib.decompressobj(_ZLIB_OR_GZIP), 0
+    try:
+        with packing.file.open("rb") as file:
+            file.seek(packing.offset)
+            left = packing.size or packing.file.stat().st_size
+            while total < expected and not unpacker.eof and (block := file.read(min(_BLOCK, left))):
+                left -= len(block)
+                while block and total < expected:
+                    total += len(unpacker.decompress(block, _BLOCK))
+                    block = unpacker.unconsumed_tail
+    except zlib.error as problem:
+        raise VolumeError(f"{path} is damaged: its packed voxels do not unpack; get it again") from problem
+    if total < expected:
+        raise VolumeError(f"{path} is cut short: its voxels unpack to {total} bytes of {expected}; get it again")
 
 
 def _first_voxel(path: Path, described: sitk.ImageFileReader | sitk.Image) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import re
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import VolumeError
@@ -20,6 +21,9 @@ _HERE = ("LOCAL", "Local", "local")
 _META_NAME = re.compile(rb"ElementDataFile[ \t]*[=:]([^\n]*)")
 _META_END = re.compile(rb"^[ \t]*ElementDataFile[ \t]*[=:][^\n]*\n?", re.MULTILINE)
 _META_DIMENSIONS = re.compile(rb"NDims[ \t]*[=:]([^\n]*)")
+_META_PACKED = re.compile(rb"CompressedData[ \t]*[=:][ \t]*[Tt1]")
+_META_PACKED_SIZE = re.compile(rb"CompressedDataSize[ \t]*[=:][ \t]*(\d{1,18})")
+_META_SKIPPED = re.compile(rb"HeaderSize[ \t]*[=:]([^\n]*)")
 _MOST_DIMENSIONS = 10  # more overrun the arrays of the library that reads MetaImage
 _META_PLACES = re.compile(
     rb"(?:TransformMatrix|Rotation|Orientation|Offset|Position|Origin|ElementSpacing|ElementSize|CenterOfRotation)"
@@ -32,6 +36,15 @@ _FARTHEST_MM = 1e9
 _NRRD_NAME = re.compile(rb"data ?file[ \t]*:([^\n]*)", re.IGNORECASE)
 _NRRD_COMMENT = re.compile(rb"^#[^\n]*$", re.MULTILINE)
 _NRRD_END = re.compile(rb"\r?\n\r?\n")
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Where a MetaImage keeps packed voxels: ``size`` bytes of ``file`` from ``offset`` on, all the rest if it is 0."""
+
+    file: Path
+    offset: int
+    size: int
 
 
 def check_plain(path: Path) -> None:
@@ -61,6 +74,27 @@ def data_files(path: Path) -> list[Path]:
         _check_nifti_places(path, header)
         return []
     return [_checked(path, name.decode("utf-8", "replace").strip()) for name in names]
+
+
+def packing_in_meta(path: Path) -> Packing | None:
+    """Where a MetaImage keeps its voxels, if they are packed; None if not.
+
+    Raises
+    ------
+    VolumeError : as `data_files`; or the voxels lie behind the header of another program.
+    """
+    named = data_files(path)
+    with path.open("rb") as file:
+        header = file.read(_HEADER_BYTES)
+    end = _META_END.search(header)
+    assert end is not None  # else it was refused
+    header = header[: end.end()]
+    if not _META_PACKED.search(header):
+        return None
+    if any(count.strip() != b"0" for count in _META_SKIPPED.findall(header)):
+        raise VolumeError(f"{path} keeps its packed voxels behind a foreign header; save it as .nrrd or .mha first")
+    sizes = [int(count) for count in _META_PACKED_SIZE.findall(header)]
+    return Packing(named[0] if named else path, 0 if named else end.end(), sizes[0] if sizes else 0)
 
 
 def _check_places(path: Path, text: bytes) -> None:

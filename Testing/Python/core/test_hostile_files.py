@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,36 @@ def test_numbers_that_the_reader_of_metaimage_does_not_survive_are_refused(tmp_p
     path = tmp_path / "scan.mha"
     path.write_bytes(META.replace("NDims = 3", f"NDims = 3\n{line}").format("LOCAL").encode() + bytes(240))
     assert "cannot be read as a volume" in refused_within_limits(path)
+
+
+@posix_only
+@pytest.mark.parametrize(
+    ("packed", "said"),
+    [
+        (b"x -1 0 0 0 1", "do not unpack"),  # asks for a dictionary, on which ITK waits for ever
+        (b"no packing at all", "do not unpack"),
+        (zlib.compress(bytes(200)), "unpack to 200 bytes of 240"),
+        (zlib.compress(bytes(range(240)))[:99], "unpack to"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".mha", ".mhd"])
+def test_packed_voxels_of_metaimage_that_do_not_unpack_are_refused(
+    tmp_path: Path, suffix: str, packed: bytes, said: str
+):
+    path = tmp_path / f"scan{suffix}"
+    header = META.replace("NDims = 3", f"NDims = 3\nCompressedData = True\nCompressedDataSize = {len(packed)}")
+    path.write_bytes(header.format("LOCAL" if suffix == ".mha" else "scan.zraw").encode())
+    data = path if suffix == ".mha" else path.with_suffix(".zraw")
+    with data.open("ab") as file:
+        file.write(packed)
+    assert said in refused_within_limits(path)
+
+
+def test_packed_voxels_behind_a_foreign_header_are_refused(tmp_path: Path):
+    path = tmp_path / "scan.mhd"
+    path.write_text(META.replace("NDims = 3", "NDims = 3\nCompressedData = True\nHeaderSize = 12").format("scan.zraw"))
+    path.with_suffix(".zraw").write_bytes(bytes(12) + zlib.compress(bytes(240)))
+    assert "behind a foreign header" in refusal(path)
 
 
 @posix_only
