@@ -9,6 +9,7 @@ from measuring import an_mr, gaussian, measured_again, rms
 from medical_super_resolution.acquisition import PROFILES
 from medical_super_resolution.inference import enhance
 from medical_super_resolution.models import Model
+from medical_super_resolution.refinement import Refiner
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
@@ -77,6 +78,19 @@ def test_without_wishes_the_profile_is_read_off_the_slices_and_reported(a_volume
     assert profile in PROFILES
     as_asked = enhance(a_volume, a_model, EnhanceSettings(factor=4, slice_profile=profile))
     np.testing.assert_array_equal(enhanced.volume.array, as_asked.volume.array)
+
+
+@pytest.mark.parametrize(("width", "thickness", "profile"), [
+    (0.95, 1.0, "gaussian"), (0.85, 1.0, "between"), (0.75, 1.0, "box"),
+    (0.80, 0.8, "gaussian"), (0.70, 0.8, "box"), (1.00, 1.2, "gaussian"), (0.90, 1.2, "box"),
+])  # fmt: skip
+def test_thin_and_thick_slices_are_told_apart_by_their_own_measure(
+    a_volume: Volume, a_model: Model, monkeypatch: pytest.MonkeyPatch, width: float, thickness: float, profile: str
+):
+    monkeypatch.setattr(Refiner, "profile_width", lambda *_: width)
+    thickness_mm = thickness * a_volume.grid.through_plane_spacing_mm
+    enhanced = enhance(a_volume, a_model, EnhanceSettings(factor=2, slice_thickness_mm=thickness_mm))
+    assert enhanced.report.slice_profile == profile
 
 
 @pytest.mark.parametrize("said", ["by the volume", "by the user"])
