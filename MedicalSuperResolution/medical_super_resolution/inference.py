@@ -30,8 +30,8 @@ from .volumes.volume import Volume
 from .workbench import Workbench
 
 _MATRIX_BYTES = 48  # of each weight between a measured and a fine slice, while the matrices are made
-# How wide slices look. Of 90 Gaussians and 90 boxes of thickness 1, read along all axes of the training volumes at x4 and
-# x5, 4 lie on the wrong side and 8 between these two. There, the profile between loses least.
+# How wide slices look. Of 90 Gaussians and 90 boxes of thickness 1, read along all axes of the training volumes at x4
+# and x5, 4 lie on the wrong side and 8 between these two. There, the profile between loses least.
 _BOX_BELOW = 0.84
 _GAUSSIAN_ABOVE = 0.855
 _SEEN_OF_THICKNESS = 0.5  # slices of thickness 0.8 and 1.2 look wider or narrower by 0.1 only
