@@ -53,6 +53,7 @@ class PatchSampler:
     def __init__(self, entries: list[Entry], recipe: Recipe) -> None:
         self.recipe = recipe
         self.pool = Pool(entries, recipe)
+        self._longest = max(max(array.shape) for array in self.pool.arrays)  # axis of any volume, in voxels
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> Batch:
         """The batch of one step, or the share of it that one of several processes takes."""
@@ -66,6 +67,7 @@ class PatchSampler:
         if random.random() < recipe.thick_in_plane_fraction:
             second = float(random.uniform(*_SECOND_FACTOR_RANGE))
         slices = int(np.clip(round(80 / factor), 6, 2 * recipe.patch_slices)) if factor > 2 else 2 * recipe.patch_slices
+        slices = max(min(slices, int(self._longest / factor)), 2)  # of small volumes, short sequences
         side = recipe.patch_in_plane
         if factor <= 2 or slices > recipe.patch_slices:
             side = max(16, round(side * (recipe.patch_slices / slices) ** 0.5 / 4) * 4)

@@ -95,6 +95,13 @@ def impatient() -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
+def test_of_small_volumes_and_large_factors_sequences_are_short(entries: list[Entry], a_recipe: Recipe):
+    """Their longest axis has 40 voxels."""
+    batch = PatchSampler(entries, replace(a_recipe, factors=(8.0,), factor_weights=(1.0,))).batch(0)
+    assert batch.lr.shape[2:] == (5, 16, 16)
+    assert batch.hr.shape[2:] == (40, 16, 16)
+
+
 @pytest.mark.usefixtures("impatient")
 def test_volumes_too_small_for_a_patch_are_refused(entries: list[Entry], a_recipe: Recipe):
     sampler = PatchSampler(entries, replace(a_recipe, patch_in_plane=64))
