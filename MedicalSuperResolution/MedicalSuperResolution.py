@@ -42,7 +42,12 @@ class MedicalSuperResolution(ScriptedLoadableModule):
 class MedicalSuperResolutionWidget(ModuleWidget):
     """The panel. What it shows and stores lives in the parameter node; what it does, in the logic."""
 
-    ourPackages = ("MedicalSuperResolutionLib", "medical_super_resolution")
+    ourPackages = (
+        "MedicalSuperResolutionLib",
+        "medical_super_resolution",
+        "MedicalSuperResolutionTrainingLib",  # built on these two: it would go on with the old ones
+        "medical_super_resolution_training",
+    )
 
     def __init__(self, parent=None):
         super().__init__(parent)

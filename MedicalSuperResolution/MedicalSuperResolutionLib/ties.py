@@ -70,7 +70,8 @@ class ChoiceTie(TextTie):
             box.addItem(name, name)
         if other:
             box.addItem(other, "")
-        self.write(chosen)
+        if chosen or other:  # else the first
+            self.write(chosen)
         box.blockSignals(wasBlocked)
 
     def read(self) -> str:

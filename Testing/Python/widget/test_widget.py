@@ -162,3 +162,4 @@ def test_volumes_that_left_the_scene_are_forgotten(
 def test_reloading_reads_our_packages_anew(a_panel: Any, monkeypatch: pytest.MonkeyPatch):
     left = packages_left_by_reload(a_panel, monkeypatch)
     assert left & {"MedicalSuperResolutionLib", "medical_super_resolution"} == set()
+    assert "MedicalSuperResolutionTrainingLib" not in left  # it would go on with the old ones

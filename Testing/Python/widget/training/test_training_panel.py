@@ -135,6 +135,11 @@ def test_it_says_how_long_it_will_take(a_training_panel: Any, ready: Path, train
     assert "Step 200 of 1,000, loss 0.4, about " in a_training_panel.ui.statusLabel.text
 
 
+def test_before_there_is_a_curve_its_loss_alone_can_be_chosen(a_training_panel: Any):
+    box = a_training_panel.ui.quantityComboBox
+    assert [(box.itemText(index), box.itemData(index)) for index in range(box.count)] == [("loss", "loss")]
+
+
 def test_columns_of_the_curve_can_be_chosen(
     a_training_panel: Any, ready: Path, train_as: Callable, slicer_python: types.ModuleType
 ):
