@@ -18,7 +18,7 @@ ifneq ($(INPUT)$(OUTPUT),)
 	@test -n "$$INPUT" && test -n "$$OUTPUT" || { echo "make enhance needs both INPUT and OUTPUT, or neither" >&2; exit 2; }
 	$(VENV)/bin/medsr enhance "$$INPUT" "$$OUTPUT" $${FACTOR:+--factor "$$FACTOR"}
 else
-	$(VENV)/bin/python -m medical_super_resolution.demonstration
+	$(VENV)/bin/python -m medical_super_resolution.cli.demo
 endif
 
 test: $(VENV)/installed-dev

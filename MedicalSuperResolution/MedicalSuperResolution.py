@@ -4,24 +4,21 @@ from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
 from medical_super_resolution.errors import SuperResolutionError
-from MedicalSuperResolutionLib import (
-    enhancement,
-    feedback,
-    panel,
-    region,
-    sample_data,
-    torch_setup,
-)
-from MedicalSuperResolutionLib.compare_section import CompareSection
-from MedicalSuperResolutionLib.dicom_section import DicomSection
-from MedicalSuperResolutionLib.model_selector import ModelSelector
-from MedicalSuperResolutionLib.module_widget import ModuleWidget
-from MedicalSuperResolutionLib.parameter_node import MedicalSuperResolutionParameterNode
-from MedicalSuperResolutionLib.runner import Runner
-from MedicalSuperResolutionLib.scripting import Scripting
-from MedicalSuperResolutionLib.self_check import SelfCheck
-from MedicalSuperResolutionLib.setup_section import SetupSection
-from MedicalSuperResolutionLib.watch import Watch
+from MedicalSuperResolutionLib.engine import enhancement
+from MedicalSuperResolutionLib.engine.runner import Runner
+from MedicalSuperResolutionLib.engine.scripting import Scripting
+from MedicalSuperResolutionLib.panel import layouts as panel
+from MedicalSuperResolutionLib.panel import messages as feedback
+from MedicalSuperResolutionLib.panel.module_widget import ModuleWidget
+from MedicalSuperResolutionLib.panel.observers import Watch
+from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
+from MedicalSuperResolutionLib.panel.sections.compare import CompareSection
+from MedicalSuperResolutionLib.panel.sections.dicom import DicomSection
+from MedicalSuperResolutionLib.panel.sections.model import ModelSelector
+from MedicalSuperResolutionLib.panel.sections.setup import SetupSection
+from MedicalSuperResolutionLib.scene import region, sample_data
+from MedicalSuperResolutionLib.setup import torch as torch_setup
+from MedicalSuperResolutionLib.setup.self_check import SelfCheck
 
 
 class MedicalSuperResolution(ScriptedLoadableModule):

@@ -6,9 +6,9 @@ from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
 from medical_super_resolution.errors import SuperResolutionError
-from MedicalSuperResolutionLib import feedback
-from MedicalSuperResolutionLib.module_widget import ModuleWidget
-from MedicalSuperResolutionLib.ties import ChoiceTie, PathTie
+from MedicalSuperResolutionLib.panel import messages as feedback
+from MedicalSuperResolutionLib.panel.connectors import ChoiceTie, PathTie
+from MedicalSuperResolutionLib.panel.module_widget import ModuleWidget
 from MedicalSuperResolutionTrainingLib import commands, curve, panel, plot
 from MedicalSuperResolutionTrainingLib.parameter_node import MedicalSuperResolutionTrainingParameterNode
 from MedicalSuperResolutionTrainingLib.scripting import Scripting
@@ -185,7 +185,7 @@ class MedicalSuperResolutionTrainingTest(ScriptedLoadableModuleTest):
         slicer.mrmlScene.Clear()
 
     def test_the_shipped_recipes_can_be_read(self):
-        from medical_super_resolution_training.recipes import read_recipe, shipped
+        from medical_super_resolution_training.config.recipes import read_recipe, shipped
 
         self.assertTrue(shipped())
         for path in shipped():

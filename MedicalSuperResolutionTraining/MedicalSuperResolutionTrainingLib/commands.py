@@ -8,8 +8,8 @@ from pathlib import Path
 from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import SettingsError
-from medical_super_resolution_training.config import Recipe
-from medical_super_resolution_training.recipes import find_recipe, read_recipe, shipped
+from medical_super_resolution_training.config.recipe import Recipe
+from medical_super_resolution_training.config.recipes import find_recipe, read_recipe, shipped
 
 PREPARED = "data.json"  # in the folder of a run: the manifest of the volumes that were prepared for it
 CHECKPOINTS, BEST = "checkpoint-*.safetensors", "best.safetensors"  # as the trainer, which needs torch, names them

@@ -6,7 +6,7 @@ from pathlib import Path
 import slicer
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
-from MedicalSuperResolutionLib import torch_setup
+from MedicalSuperResolutionLib.setup import torch as torch_setup
 from MedicalSuperResolutionTrainingLib import commands, curve
 from MedicalSuperResolutionTrainingLib.background import BackgroundCommands
 from MedicalSuperResolutionTrainingLib.training_process import TrainingProcess

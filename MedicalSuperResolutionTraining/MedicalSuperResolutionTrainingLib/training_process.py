@@ -7,9 +7,9 @@ import weakref
 from collections.abc import Callable, Sequence
 
 import medical_super_resolution_training
-from medical_super_resolution import leftovers
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
-from MedicalSuperResolutionLib import child_process
+from medical_super_resolution.system import temp_dirs as leftovers
+from MedicalSuperResolutionLib.engine import child as child_process
 
 _PAUSE_SECONDS = 0.05
 _LOG_LINES = 200

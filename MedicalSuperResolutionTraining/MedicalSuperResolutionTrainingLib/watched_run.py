@@ -6,7 +6,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import SettingsError
-from MedicalSuperResolutionLib.feedback import TimeLeft
+from MedicalSuperResolutionLib.panel.messages import TimeLeft
 from MedicalSuperResolutionTrainingLib import curve, plot
 
 

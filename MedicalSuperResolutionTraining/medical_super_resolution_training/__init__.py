@@ -1,1 +1,1 @@
-"""Training of the networks in `medical_super_resolution.learning`, headless."""
+"""Training of the networks in `medical_super_resolution.networks`, headless."""

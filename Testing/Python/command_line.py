@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from import_rules import ROOTS
-from medical_super_resolution.volumes import files
+from medical_super_resolution.volumes.io import files
 
-PACKAGE_ROOT = Path(files.__file__).parents[2]
+PACKAGE_ROOT = Path(files.__file__).parents[3]
 Medsr = Callable[..., tuple[int, str, str]]
 
 

@@ -14,7 +14,7 @@ from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
 
 if TYPE_CHECKING:
-    from medical_super_resolution.learning.generators.through_plane import ThroughPlaneGenerator
+    from medical_super_resolution.networks.generators.through_plane import ThroughPlaneGenerator
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # widget tests need no screen
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of a script; children would inherit it
@@ -50,7 +50,7 @@ def a_tiny_generator() -> ThroughPlaneGenerator:
     """The product's generator with few, seeded weights, in evaluation mode: quick, and not zero."""
     import torch
 
-    from medical_super_resolution.learning.generators.through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
+    from medical_super_resolution.networks.generators.through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -63,7 +63,7 @@ def a_tiny_generator() -> ThroughPlaneGenerator:
 @pytest.fixture
 def a_model_file(tmp_path: Path, a_tiny_generator: ThroughPlaneGenerator) -> Path:
     """The tiny generator saved as a model file, tiny.safetensors."""
-    from medical_super_resolution import models
+    from medical_super_resolution.models import file as models
 
     path = tmp_path / "tiny.safetensors"
     models.save(path, "through-plane", a_tiny_generator, {"summary": "A few random weights, for tests"})

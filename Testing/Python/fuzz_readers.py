@@ -26,11 +26,11 @@ import numpy as np
 import torch
 
 from dicom_files import write_series
-from medical_super_resolution import models
 from medical_super_resolution.errors import SuperResolutionError
-from medical_super_resolution.learning.generators.through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
-from medical_super_resolution.volumes import files
+from medical_super_resolution.models import file as models
+from medical_super_resolution.networks.generators.through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
 from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
 
 HANG_SECONDS = 20

@@ -1,4 +1,4 @@
-"""The floors of the house as data, and the check of every import against them.
+"""The rooms of the house as data, and the check of every import against them.
 
 A place is a set of source files with the packages it may import. Outside packages are named by their top level
 ("torch"), our own by their dotted name, which stands for everything below it as well. The standard library is free
@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 
 ROOTS = ("MedicalSuperResolution", "MedicalSuperResolutionTraining")  # the folders that Slicer puts on its path
@@ -23,127 +22,78 @@ def _ours(*names: str) -> frozenset[str]:
     return frozenset(f"{_CORE}.{name}" for name in names)
 
 
-_FOUNDATION = frozenset({f"{_CORE}.__version__"}) | _ours(
-    "errors",
-    "leftovers",
-    "checksum",
-    "model_folders",
-    "model_header",
-    "parent_process",
-    "settings",
-    "progress",
-    "report",
-    "process_memory",
-    "terminal",
-)
-_FLOOR_0 = _FOUNDATION | _ours("acquisition")
-_MEETING = _ours(
-    "inference",
-    "job",
-    "account",
-    "refinement",
-    "structure",
-    "residual",
-    "consistency",
-    "output",
-    "plane_refinement",
-    "uncertainty",
-    "workbench",
-)
-_BOTH_WINGS = _ours("learning", "volumes", "models", "sharpness", "devices", "planning") | _MEETING
-_GEOMETRY = _ours("planning", "volumes.grid", "volumes.volume", "volumes.intensity")  # without SimpleITK
+# The rooms of the core from the ground up: each may import those before it, and itself.
+_FOUNDATION = frozenset({f"{_CORE}.__version__"}) | _ours("errors", "settings", "progress", "report", "system")
+_PHYSICS = _FOUNDATION | _ours("physics")
+_VOLUMES = _PHYSICS | _ours("volumes")
+_NETWORKS = _PHYSICS | _ours("networks", "objectives")
+_MODELS = _NETWORKS | _ours("models")
+_INFERENCE = _MODELS | _VOLUMES | _ours("inference")
+_GEOMETRY = _ours("inference.planning", "volumes.grid", "volumes.volume", "volumes.intensity")  # without SimpleITK
+_TEXT = _ours("physics.acquisition", "models.store", "models.header", "cli.terminal")  # without torch
 _NUMERICS = frozenset({"numpy", "SimpleITK"})
 _SLICER = frozenset({"slicer", "vtk"})
-_APPLICATION = _SLICER | {"qt", "ctk", "MedicalSuperResolutionLib"}
+_LIB = "MedicalSuperResolutionLib"
+_APPLICATION = _SLICER | {"qt", "ctk", _LIB}
 
 
 @dataclass(frozen=True)
 class Place:
-    """Files, what they may import, and what their functions and type annotations may import besides."""
+    """Folders or files, what they may import, and what their functions and type annotations may import besides."""
 
     name: str
-    patterns: tuple[str, ...]  # module names; the first place that fits a module is its place
+    patterns: tuple[str, ...]  # module names, each for all below it too; the first place that fits is a module's place
     may_import: frozenset[str]
     in_functions: frozenset[str] = frozenset()
 
 
 PLACES = (
     Place("report", tuple(_ours("report")), _FOUNDATION | _ours("volumes.volume")),
-    Place("floor 0", (_CORE, *sorted(_FOUNDATION)), _FOUNDATION),
-    Place("floor 0, physics", (f"{_CORE}.acquisition",), _FOUNDATION | {"numpy"}),
-    Place("learning", (f"{_CORE}.learning", f"{_CORE}.learning.*"), _FLOOR_0 | _ours("learning") | {"torch"}),
+    Place("without torch", tuple(_TEXT - _ours("physics.acquisition")), _FOUNDATION | _TEXT),
+    Place("acquisition", tuple(_ours("physics.acquisition")), _FOUNDATION | {"numpy"}),
+    Place("planning", tuple(_ours("inference.planning")), _VOLUMES | {"numpy"}),
+    Place("physics", tuple(_ours("physics")), _PHYSICS | {"numpy", "torch"}),
+    Place("volumes", tuple(_ours("volumes")), _VOLUMES | _NUMERICS, in_functions=frozenset({"pydicom"})),
+    Place("networks and objectives", tuple(_ours("networks", "objectives")), _NETWORKS | {"torch"}),
+    Place("models", tuple(_ours("models")), _MODELS | {"torch", "safetensors"}),
+    Place("inference", tuple(_ours("inference")), _INFERENCE | {"numpy", "torch"}),
     Place(
-        "DICOM writer",
-        tuple(_ours("volumes.dicom_output", "volumes.dicom_headers", "volumes.dicom_place")),
-        _FLOOR_0 | _ours("volumes") | _NUMERICS,
-        in_functions=frozenset({"pydicom"}),
+        "command line",
+        tuple(_ours("cli", "__main__")),
+        _INFERENCE | _NUMERICS | _ours("cli") | {"matplotlib", "monai", "nilearn", "PIL", "scipy", "torch"},
     ),
-    Place("volumes", (f"{_CORE}.volumes", f"{_CORE}.volumes.*"), _FLOOR_0 | _ours("volumes") | _NUMERICS),
-    Place("planning", (f"{_CORE}.planning",), _FLOOR_0 | _ours("volumes") | {"numpy"}),
-    Place(
-        "models",
-        tuple(_ours("models", "model_import", "sharpness", "devices", "perceptual_weights")),
-        _FLOOR_0 | _ours("learning", "models") | {"torch", "safetensors"},
-    ),
-    Place(
-        "where the wings meet",
-        tuple(_MEETING),
-        _FLOOR_0 | _BOTH_WINGS | {"numpy", "torch"},
-    ),
-    Place(
-        "faces without Slicer",
-        tuple(
-            _ours("cards", "pictures", "benchmark", "floors", "timing", "arguments", "cli", "demonstration", "__main__")
-        ),
-        _NUMERICS | {_CORE, "matplotlib", "monai", "nilearn", "PIL", "scipy", "torch"},
-    ),
+    Place("foundation", tuple(_ours("system", "errors", "settings", "progress")), _FOUNDATION),
     Place(
         "training",
-        (f"{_CORE}_training", f"{_CORE}_training.*"),
-        _NUMERICS | {_CORE, f"{_CORE}_training", "matplotlib", "safetensors", "tomli", "torch"},
+        (f"{_CORE}_training",),
+        _INFERENCE | _NUMERICS | _ours("cli") | {f"{_CORE}_training", "matplotlib", "safetensors", "tomli", "torch"},
+    ),
+    Place("the package", (_CORE,), _FOUNDATION),
+    Place(
+        "Lib, the engine's child process",
+        (f"{_LIB}.engine.runner", f"{_LIB}.engine.child"),
+        _FOUNDATION | _GEOMETRY | _TEXT | {f"{_LIB}.engine.child"},
+        in_functions=_ours("volumes.io"),  # SimpleITK, which a Slicer may lack at its start
     ),
     Place(
-        "roof, the engine's child process",
-        ("MedicalSuperResolutionLib", "MedicalSuperResolutionLib.runner", "MedicalSuperResolutionLib.child_process"),
-        _FOUNDATION | _GEOMETRY | {"MedicalSuperResolutionLib.child_process"},
-        in_functions=_ours("volumes.files"),  # SimpleITK, which a Slicer may lack at its start
-    ),
-    Place(
-        "roof, the scene",
-        tuple(
-            f"MedicalSuperResolutionLib.{name}"
-            for name in (
-                "scene",
-                "region",
-                "provenance",
-                "dicom_source",
-                "dicom_export",
-                "tasks",
-                "uncertainty_map",
-                "common_grid",
-                "compare",
-                "comparison",
-                "mixture",
-            )
-        ),
-        _FLOOR_0 | _SLICER | _GEOMETRY | {"numpy", "MedicalSuperResolutionLib"},
-        in_functions=_ours("models", "inference", "volumes.resampling", "volumes.dicom_output")  # these need SimpleITK
-        | {"DICOMLib"},
+        "Lib, the scene",
+        (f"{_LIB}.scene", f"{_LIB}.engine.tasks", f"{_LIB}.compare"),
+        _FOUNDATION | _SLICER | _GEOMETRY | _TEXT | {"numpy", _LIB},
+        in_functions=_ours("models", "inference", "volumes")
+        | {"DICOMLib", "SampleData"},  # these need SimpleITK or torch
     ),
     Place(
         "training's face in Slicer",
-        ("MedicalSuperResolutionTraining", "MedicalSuperResolutionTrainingLib", "MedicalSuperResolutionTrainingLib.*"),
+        ("MedicalSuperResolutionTraining", "MedicalSuperResolutionTrainingLib"),
         # Both modules ship in one extension, so what starts a child process or says how long it takes exists once.
-        _FLOOR_0
-        | _APPLICATION
-        | {"numpy", "MedicalSuperResolutionTrainingLib", f"{_CORE}_training.config", f"{_CORE}_training.recipes"},
+        _FOUNDATION | _APPLICATION | _TEXT | {"numpy", "MedicalSuperResolutionTrainingLib", f"{_CORE}_training.config"},
         in_functions=frozenset({"MedicalSuperResolution"}),  # the module, to which an exported model is offered
     ),
     Place(
-        "roof, the application",
-        ("MedicalSuperResolutionLib.*", "MedicalSuperResolution"),
-        _FLOOR_0 | _GEOMETRY | _APPLICATION,
-        in_functions=_BOTH_WINGS | {"numpy", "SampleData", "CompareVolumes", "PyTorchUtils", "torch"},
+        "Lib, the application",
+        (_LIB, "MedicalSuperResolution"),
+        _FOUNDATION | _GEOMETRY | _TEXT | _APPLICATION,
+        in_functions=_INFERENCE | {"numpy", "SampleData", "CompareVolumes", "PyTorchUtils", "torch"},
     ),
 )
 
@@ -206,21 +156,20 @@ def violations(root: Path) -> list[str]:
     known = modules(root)
     found = []
     for module, path in sorted(known.items()):
-        place = next((place for place in PLACES if any(fnmatch(module, one) for one in place.patterns)), None)
+        place = next((place for place in PLACES if _is_allowed(module, place.patterns)), None)
         if place is None:
-            found.append(f"{module} has no place in import_rules.PLACES: on which floor does it live?")
+            found.append(f"{module} has no place in import_rules.PLACES: in which room does it live?")
             continue
         for one in imports(module, path, known):
             allowed = place.may_import | (place.in_functions if _waits(one) else frozenset())
-            if not _is_allowed(one.name, allowed):
+            is_free = one.name in _PACKAGES or one.name.partition(".")[0] in sys.stdlib_module_names
+            if not (is_free or _is_allowed(one.name, allowed)):
                 found.append(f"{module} ({place.name}), line {one.line}, may not import {one.name}")
     return found
 
 
-def _is_allowed(name: str, allowed: frozenset[str]) -> bool:
-    if name in _PACKAGES or name.partition(".")[0] in sys.stdlib_module_names:
-        return True
-    return any(name == one or name.startswith(f"{one}.") for one in allowed)
+def _is_allowed(name: str, allowed: Collection[str]) -> bool:
+    return any(name == one or (one != _CORE and name.startswith(f"{one}.")) for one in allowed)
 
 
 def reached_at_import(module: str, root: Path) -> dict[str, str]:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from medical_super_resolution import models
 from medical_super_resolution.errors import SuperResolutionError
-from medical_super_resolution.volumes import files
+from medical_super_resolution.models import file as models
+from medical_super_resolution.volumes.io import files
 
-PACKAGE_ROOT = Path(files.__file__).parents[2]
+PACKAGE_ROOT = Path(files.__file__).parents[3]
 posix_only = pytest.mark.skipif(os.name != "posix", reason="pipes, devices and limits of Unix")
 # In a process of its own, which may be killed, with a limit to its memory and to its time.
 LIMITED = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medical_super_resolution.acquisition import acquisition_matrix
+from medical_super_resolution.physics.acquisition import acquisition_matrix
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume

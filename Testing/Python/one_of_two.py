@@ -6,8 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-from medical_super_resolution_training.recipes import recipe_from
-from medical_super_resolution_training.runs import run_recipe
+from medical_super_resolution_training.config.recipes import recipe_from
+from medical_super_resolution_training.workflows.run import run_recipe
 
 if __name__ == "__main__":
     recipe, data, run = (Path(argument) for argument in sys.argv[1:])

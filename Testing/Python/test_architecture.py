@@ -20,13 +20,13 @@ TRAINING = "MedicalSuperResolutionTraining/medical_super_resolution_training"
 WITHOUT_TORCH = [
     *(module for module in sorted(modules(REPOSITORY)) if module[0].isupper()),
     "medical_super_resolution",
-    "medical_super_resolution.acquisition",
-    "medical_super_resolution.cli",
-    "medical_super_resolution.planning",
+    "medical_super_resolution.physics.acquisition",
+    "medical_super_resolution.cli.main",
+    "medical_super_resolution.inference.planning",
     "medical_super_resolution.settings",
-    "medical_super_resolution.volumes.files",
+    "medical_super_resolution.volumes.io.files",
     "medical_super_resolution_training",
-    "medical_super_resolution_training.cli",
+    "medical_super_resolution_training.cli.main",
 ]
 
 
@@ -78,27 +78,34 @@ def test_one_python_file_lies_in_each_module_folder():
     [
         (f"{CORE}/settings.py", "import numpy", "numpy"),
         (f"{CORE}/errors.py", "from .volumes.grid import Grid", "medical_super_resolution.volumes.grid"),
-        (f"{CORE}/acquisition.py", "import SimpleITK", "SimpleITK"),
-        (f"{CORE}/learning/blocks.py", "import SimpleITK", "SimpleITK"),
-        (f"{CORE}/learning/blocks.py", "from ..volumes.grid import Grid", "medical_super_resolution.volumes.grid"),
-        (f"{CORE}/learning/generators/through_plane.py", "from ... import models", "medical_super_resolution.models"),
+        (f"{CORE}/physics/acquisition.py", "import SimpleITK", "SimpleITK"),
+        (f"{CORE}/networks/blocks.py", "import SimpleITK", "SimpleITK"),
+        (f"{CORE}/networks/blocks.py", "from ..volumes.grid import Grid", "medical_super_resolution.volumes.grid"),
+        (
+            f"{CORE}/networks/generators/through_plane.py",
+            "from ...models import file",
+            "medical_super_resolution.models.file",
+        ),
         (f"{CORE}/volumes/grid.py", "import torch.nn.functional as functional", "torch.nn.functional"),
-        (f"{CORE}/volumes/files.py", "from ..learning import blocks", "medical_super_resolution.learning.blocks"),
-        (f"{CORE}/volumes/files.py", "def late():\n    import pydicom", "pydicom"),
-        (f"{CORE}/volumes/dicom_output.py", "import pydicom", "pydicom"),
-        (f"{CORE}/volumes/files.py", "def late():\n    import torch", "torch"),
-        (f"{CORE}/planning.py", "from torch import Tensor", "torch"),
-        (f"{CORE}/models.py", "from .volumes import grid", "medical_super_resolution.volumes.grid"),
-        (f"{CORE}/models.py", "import pickle, requests", "requests"),
-        (f"{CORE}/inference.py", "import slicer", "slicer"),
-        (f"{CORE}/consistency.py", "from . import cli", "medical_super_resolution.cli"),
-        (f"{CORE}/cli.py", "def late():\n    import qt", "qt"),
-        (f"{TRAINING}/trainer.py", "import vtk", "vtk"),
-        (f"{TRAINING}/cli.py", "import MedicalSuperResolutionLib.scene", "MedicalSuperResolutionLib.scene"),
-        (f"{LIB}/scene.py", "import qt", "qt"),
-        (f"{LIB}/scene.py", "def late():\n    import torch", "torch"),
-        (f"{LIB}/compare.py", "import torch", "torch"),
-        (f"{LIB}/runner.py", "import slicer", "slicer"),
+        (f"{CORE}/volumes/io/files.py", "from ...networks import blocks", "medical_super_resolution.networks.blocks"),
+        (f"{CORE}/volumes/dicom/writer.py", "import pydicom", "pydicom"),
+        (f"{CORE}/volumes/io/files.py", "def late():\n    import torch", "torch"),
+        (f"{CORE}/inference/planning.py", "from torch import Tensor", "torch"),
+        (f"{CORE}/models/file.py", "from ..volumes import grid", "medical_super_resolution.volumes.grid"),
+        (f"{CORE}/models/file.py", "import pickle, requests", "requests"),
+        (f"{CORE}/inference/enhance.py", "import slicer", "slicer"),
+        (f"{CORE}/physics/projection.py", "from ..cli import main", "medical_super_resolution.cli.main"),
+        (f"{CORE}/cli/main.py", "def late():\n    import qt", "qt"),
+        (f"{TRAINING}/training/trainer.py", "import vtk", "vtk"),
+        (
+            f"{TRAINING}/cli/main.py",
+            "import MedicalSuperResolutionLib.scene.nodes",
+            "MedicalSuperResolutionLib.scene.nodes",
+        ),
+        (f"{LIB}/scene/nodes.py", "import qt", "qt"),
+        (f"{LIB}/scene/nodes.py", "def late():\n    import torch", "torch"),
+        (f"{LIB}/compare/views.py", "import torch", "torch"),
+        (f"{LIB}/engine/runner.py", "import slicer", "slicer"),
         ("MedicalSuperResolution/MedicalSuperResolution.py", "import torch", "torch"),
     ],
 )
@@ -113,18 +120,20 @@ def test_a_forbidden_import_is_found(a_copy: Path, file: str, line: str, named: 
 
 def test_a_file_without_a_floor_is_found(a_copy: Path):
     (a_copy / CORE / "attic.py").touch()
-    sentence = "medical_super_resolution.attic has no place in import_rules.PLACES: on which floor does it live?"
+    sentence = "medical_super_resolution.attic has no place in import_rules.PLACES: in which room does it live?"
     assert sentence in violations(a_copy)
 
 
 def test_torch_behind_another_module_is_found(a_copy: Path):
-    with (a_copy / CORE / "cli.py").open("a", encoding="utf-8") as opened:
-        opened.write("\nfrom .inference import enhance\n")
-    assert reached_at_import("medical_super_resolution.cli", a_copy)["torch"].startswith("medical_super_resolution.")
+    with (a_copy / CORE / "cli" / "main.py").open("a", encoding="utf-8") as opened:
+        opened.write("\nfrom ..inference.enhance import enhance\n")
+    assert reached_at_import("medical_super_resolution.cli.main", a_copy)["torch"].startswith(
+        "medical_super_resolution."
+    )
 
 
 def test_imports_for_types_only_do_not_wake_torch(a_copy: Path):
-    (a_copy / CORE / "cli.py").write_text(
+    (a_copy / CORE / "cli" / "main.py").write_text(
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\ndef late():\n    import torch\n"
     )
-    assert "torch" not in reached_at_import("medical_super_resolution.cli", a_copy)
+    assert "torch" not in reached_at_import("medical_super_resolution.cli.main", a_copy)

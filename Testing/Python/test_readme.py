@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 import readme
-from medical_super_resolution import __version__, arguments
-from medical_super_resolution.volumes import files
+from medical_super_resolution import __version__
+from medical_super_resolution.cli import parser as arguments
+from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
-from medical_super_resolution_training.cli import VERBS
+from medical_super_resolution_training.cli.main import VERBS
 
 PRODUCT = [readme.REPOSITORY / "MedicalSuperResolution", readme.REPOSITORY / "MedicalSuperResolutionTraining"]
 

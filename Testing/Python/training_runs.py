@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from medical_super_resolution_training import parts
-from medical_super_resolution_training.checkpoints import save_checkpoint
-from medical_super_resolution_training.config import AdversarialSettings, LossWeights, Recipe
-from medical_super_resolution_training.distributed import Team
-from medical_super_resolution_training.loading import batches
-from medical_super_resolution_training.manifest import Entry
-from medical_super_resolution_training.state import TrainingState, new_state
-from medical_super_resolution_training.trainer import train
+from medical_super_resolution_training.config.recipe import AdversarialSettings, LossWeights, Recipe
+from medical_super_resolution_training.data.loader import batches
+from medical_super_resolution_training.data.manifest import Entry
+from medical_super_resolution_training.training import tasks as parts
+from medical_super_resolution_training.training.checkpoints import save_checkpoint
+from medical_super_resolution_training.training.distributed import Team
+from medical_super_resolution_training.training.state import TrainingState, new_state
+from medical_super_resolution_training.training.trainer import train
 
 CPU = torch.device("cpu")
 CRITIC = AdversarialSettings(

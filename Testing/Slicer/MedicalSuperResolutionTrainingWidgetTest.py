@@ -33,7 +33,7 @@ class MedicalSuperResolutionTrainingWidgetTest(ModuleTestCase):
 
     def letTheTraining(self, ending):
         """Have a script play medsr-train, which ends as said: see training_double."""
-        from MedicalSuperResolutionLib import child_process
+        from MedicalSuperResolutionLib.engine import child as child_process
         from MedicalSuperResolutionTrainingLib.training_process import TrainingProcess
 
         command = [child_process.python(), *training_program(self.folder, ending)[1:]]

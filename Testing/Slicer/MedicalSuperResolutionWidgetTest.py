@@ -61,7 +61,7 @@ class MedicalSuperResolutionWidgetTest(PanelTestCase):
         self.assertFalse(self.ui.enhanceButton.enabled)
 
     def test_sharpness_waits_for_a_model_with_a_twin(self):
-        from MedicalSuperResolutionLib.model_selector import why_not_sharper
+        from MedicalSuperResolutionLib.panel.sections.model import why_not_sharper
 
         obstacle = why_not_sharper("general")
         self.assertEqual(self.ui.sharpnessSlider.enabled, not obstacle)
@@ -125,7 +125,8 @@ class MedicalSuperResolutionWidgetTest(PanelTestCase):
         self.assertEqual(browser.GetSequenceNode(result).GetNthIndexValue(2), "1.0")
 
     def test_the_set_up_says_what_is_missing_and_tells_the_checksum_of_a_model(self):
-        from medical_super_resolution import checksum, model_folders
+        from medical_super_resolution.models import store as model_folders
+        from medical_super_resolution.system import checksum
 
         self.assertRegex(self.ui.setupLabel.text, "Missing in Slicer's Python: |All packages that are needed")
         model = model_folders.SHIPPED_FOLDER / "general.safetensors"

@@ -49,7 +49,7 @@ class ModuleTestCase(unittest.TestCase):
         self.during = contextlib.ExitStack()
         self.addCleanup(self.during.close)
         self.folder = Path(self.during.enter_context(tempfile.TemporaryDirectory()))
-        self.during.enter_context(mock.patch("MedicalSuperResolutionLib.torch_setup.ensure_engine"))
+        self.during.enter_context(mock.patch("MedicalSuperResolutionLib.setup.torch.ensure_engine"))
 
     def tearDown(self):
         slicer.mrmlScene.Clear()
@@ -71,8 +71,8 @@ class PanelTestCase(ModuleTestCase):
 
     def letTheEngine(self, ending, **reported):
         """Have a script play the engine, which ends as said and reports so: see engine_double."""
-        from MedicalSuperResolutionLib import child_process
-        from MedicalSuperResolutionLib.runner import Runner
+        from MedicalSuperResolutionLib.engine import child as child_process
+        from MedicalSuperResolutionLib.engine.runner import Runner
 
         report = made_up_report(**reported).as_dict()
         command = [child_process.python(), *engine_command(self.folder, report, ending)[1:]]

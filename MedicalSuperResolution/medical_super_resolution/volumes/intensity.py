@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .mapped import every, extremes
+from .memmap import every, extremes
 
 HOUNSFIELD_RANGE = (-1000.0, 1000.0)  # air to dense bone; what lies beyond goes through unclipped
 _AIR_AT_MOST_HU = -850

@@ -6,8 +6,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import VolumeError
-from .files import to_image
 from .grid import Grid
+from .io.files import to_image
 from .volume import Volume
 
 INTERPOLATORS = {"linear": sitk.sitkLinear, "cubic B-spline": sitk.sitkBSpline}

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medical_super_resolution.acquisition import PROFILES, acquisition_matrix
 from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.physics.acquisition import PROFILES, acquisition_matrix
 from medical_super_resolution.settings import check_factor
 from medical_super_resolution.volumes.grid import AXES_IJK, Grid, array_axis
 from medical_super_resolution.volumes.volume import Volume

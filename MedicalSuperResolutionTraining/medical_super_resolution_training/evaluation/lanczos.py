@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medical_super_resolution.acquisition import fine_centres
+from medical_super_resolution.physics.acquisition import fine_centres
 from medical_super_resolution.volumes.grid import array_axis
 
 from .cases import Case

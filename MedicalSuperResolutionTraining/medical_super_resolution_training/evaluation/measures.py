@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from medical_super_resolution.learning import metrics
-from medical_super_resolution.learning.perceptual import SliceEncoder, perceptual_distance
+from medical_super_resolution.objectives import metrics
+from medical_super_resolution.objectives.perceptual import SliceEncoder, perceptual_distance
 from medical_super_resolution.volumes.volume import Volume
 
-from .body import Body
 from .cases import Case, acquired_again
+from .foreground import Body
 
 _SLICES_LOOKED_AT = 16  # by the slice encoder, evenly spaced
 

@@ -9,21 +9,21 @@ from pathlib import Path
 
 import numpy as np
 
-from medical_super_resolution.learning.perceptual import SliceEncoder
-from medical_super_resolution.volumes import files
+from medical_super_resolution.objectives.perceptual import SliceEncoder
+from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
 
-from .blobs import blob_counts
-from .body import Body, body_of
-from .calibration import sample
 from .cases import Case, degraded, is_large_enough, trimmed
-from .findings import Findings, LesionScore, Score
-from .lesions import lesions_for, recovered, with_lesions
+from .checks.calibration import sample
+from .checks.hallucinations import blob_counts
+from .checks.lesions import lesions_for, recovered, with_lesions
+from .checks.noise import noise_bound, noise_deviation
+from .dataset import Subject
+from .foreground import Body, body_of
 from .measures import measured
-from .noise import noise_bound, noise_deviation
-from .pictures import draw_slices
-from .subjects import Subject
-from .systems import Network, Refined, Results, System, Task
+from .methods import Network, Refined, Results, System, Task
+from .output.pictures import draw_slices
+from .results import Findings, LesionScore, Score
 
 _APART = 1.5  # lesions, in distances between the coarse slices: the answers to two of them do not touch
 

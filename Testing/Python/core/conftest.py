@@ -11,10 +11,10 @@ import pytest
 import SimpleITK as sitk
 
 from command_line import Medsr
-from medical_super_resolution import models
-from medical_super_resolution.cli import main
-from medical_super_resolution.models import Model
-from medical_super_resolution.volumes import files
+from medical_super_resolution.cli.main import main
+from medical_super_resolution.models import file as models
+from medical_super_resolution.models.file import Model
+from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
 
 

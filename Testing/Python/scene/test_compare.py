@@ -10,8 +10,8 @@ import pytest
 slicer = pytest.importorskip("slicer", reason="the views need slicer-core")
 
 from medical_super_resolution.errors import SuperResolutionError, VolumeError  # noqa: E402
-from MedicalSuperResolutionLib.compare import PANES, CompareViews, revealing_orientation  # noqa: E402
-from MedicalSuperResolutionLib.scene import write_to_node  # noqa: E402
+from MedicalSuperResolutionLib.compare.views import PANES, CompareViews, revealing_orientation  # noqa: E402
+from MedicalSuperResolutionLib.scene.nodes import write_to_node  # noqa: E402
 from slicer_host import SLICE_VIEW_PIXELS, Screen, load_bundle, save_bundle  # noqa: E402
 
 FOUR_UP, ONE_RED = 3, 6  # Slicer's numbers of two of its layouts

@@ -8,9 +8,9 @@ import pytest
 slicer = pytest.importorskip("slicer", reason="the comparison needs slicer-core")
 
 from medical_super_resolution.errors import VolumeError  # noqa: E402
-from MedicalSuperResolutionLib.common_grid import before_on_grid_of  # noqa: E402
-from MedicalSuperResolutionLib.compare import PANES, CompareViews  # noqa: E402
-from MedicalSuperResolutionLib.comparison import RESAMPLED_LABEL, Comparison  # noqa: E402
+from MedicalSuperResolutionLib.compare.common_grid import before_on_grid_of  # noqa: E402
+from MedicalSuperResolutionLib.compare.comparison import RESAMPLED_LABEL, Comparison  # noqa: E402
+from MedicalSuperResolutionLib.compare.views import PANES, CompareViews  # noqa: E402
 from slicer_host import Screen, ijk_to_ras, load_bundle, node_ids, save_bundle  # noqa: E402
 
 FOUR_UP = 3

@@ -13,9 +13,11 @@ import pytest
 
 slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
 
-from medical_super_resolution import inference, models  # noqa: E402
+from medical_super_resolution.inference import enhance as inference  # noqa: E402
+from medical_super_resolution.models import file as models  # noqa: E402
 from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
-from MedicalSuperResolutionLib import scene, tasks  # noqa: E402
+from MedicalSuperResolutionLib.engine import tasks  # noqa: E402
+from MedicalSuperResolutionLib.scene import nodes as scene  # noqa: E402
 from slicer_host import node_ids  # noqa: E402
 
 pytestmark = [

@@ -7,9 +7,9 @@ import pytest
 
 slicer = pytest.importorskip("slicer", reason="the views need slicer-core")
 
-from MedicalSuperResolutionLib import uncertainty_map  # noqa: E402
-from MedicalSuperResolutionLib.compare import PANES, CompareViews  # noqa: E402
-from MedicalSuperResolutionLib.comparison import Comparison  # noqa: E402
+from MedicalSuperResolutionLib.compare.comparison import Comparison  # noqa: E402
+from MedicalSuperResolutionLib.compare.views import PANES, CompareViews  # noqa: E402
+from MedicalSuperResolutionLib.scene import uncertainty_node as uncertainty_map  # noqa: E402
 from slicer_host import SLICE_VIEW_PIXELS, Screen, ijk_to_ras, node_ids  # noqa: E402
 
 BEFORE, AFTER = 100, 200  # gray values

@@ -8,8 +8,8 @@ import pytest
 
 slicer = pytest.importorskip("slicer", reason="the text needs slicer-core")
 
-from MedicalSuperResolutionLib import provenance  # noqa: E402
-from MedicalSuperResolutionLib.scene import write_to_node  # noqa: E402
+from MedicalSuperResolutionLib.scene import provenance  # noqa: E402
+from MedicalSuperResolutionLib.scene.nodes import write_to_node  # noqa: E402
 from slicer_host import hierarchy_of, load_bundle, node_ids, save_bundle  # noqa: E402
 
 

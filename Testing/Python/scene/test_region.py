@@ -11,9 +11,9 @@ import vtk  # noqa: E402
 
 from medical_super_resolution.errors import VolumeError  # noqa: E402
 from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
-from MedicalSuperResolutionLib.region import cropped, lay_over  # noqa: E402
-from MedicalSuperResolutionLib.scene import volume_from_node  # noqa: E402
-from MedicalSuperResolutionLib.tasks import enhance_node  # noqa: E402
+from MedicalSuperResolutionLib.engine.tasks import enhance_node  # noqa: E402
+from MedicalSuperResolutionLib.scene.nodes import volume_from_node  # noqa: E402
+from MedicalSuperResolutionLib.scene.region import cropped, lay_over  # noqa: E402
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pytest
 from engine_double import child_id, eventually, is_alive
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from medical_super_resolution.settings import EnhanceSettings
-from MedicalSuperResolutionLib import runner
-from MedicalSuperResolutionLib.runner import Runner
+from MedicalSuperResolutionLib.engine import runner
+from MedicalSuperResolutionLib.engine.runner import Runner
 
 pytestmark = pytest.mark.usefixtures("temporary_folder")
 posix_only = pytest.mark.skipif(os.name != "posix", reason="signals are a matter of POSIX")

@@ -12,14 +12,15 @@ import pytest
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Volume
-from MedicalSuperResolutionLib.runner import Runner
+from MedicalSuperResolutionLib.engine.runner import Runner
 
 pytestmark = pytest.mark.usefixtures("temporary_folder")
 posix_only = pytest.mark.skipif(os.name != "posix", reason="signals are a matter of POSIX")
 
 
 def test_the_real_engine_gives_the_same_in_the_child_as_here(a_volume, a_model_file):
-    from medical_super_resolution import inference, models
+    from medical_super_resolution.inference import enhance as inference
+    from medical_super_resolution.models import file as models
 
     settings = EnhanceSettings(factor=2.5, model=str(a_model_file), device="cpu", threads=1)
     volume = dataclasses.replace(a_volume, slice_thickness_mm=2.0)

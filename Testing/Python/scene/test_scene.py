@@ -13,8 +13,8 @@ slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
 
 from medical_super_resolution.errors import VolumeError  # noqa: E402
 from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
-from MedicalSuperResolutionLib.scene import volume_from_node, write_to_node  # noqa: E402
-from MedicalSuperResolutionLib.tasks import enhance_node  # noqa: E402
+from MedicalSuperResolutionLib.engine.tasks import enhance_node  # noqa: E402
+from MedicalSuperResolutionLib.scene.nodes import volume_from_node, write_to_node  # noqa: E402
 from slicer_host import hierarchy_of, ijk_to_ras, load_bundle, save_bundle  # noqa: E402
 
 

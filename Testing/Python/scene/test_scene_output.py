@@ -9,9 +9,9 @@ slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
 
 from medical_super_resolution.errors import Cancelled, VolumeError  # noqa: E402
 from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
-from MedicalSuperResolutionLib import scene as scene_module  # noqa: E402
-from MedicalSuperResolutionLib.scene import write_to_node  # noqa: E402
-from MedicalSuperResolutionLib.tasks import enhance_node  # noqa: E402
+from MedicalSuperResolutionLib.engine.tasks import enhance_node  # noqa: E402
+from MedicalSuperResolutionLib.scene import nodes as scene_module  # noqa: E402
+from MedicalSuperResolutionLib.scene.nodes import write_to_node  # noqa: E402
 from slicer_host import hierarchy_of, ijk_to_ras, node_ids  # noqa: E402
 
 

@@ -13,7 +13,8 @@ from medical_super_resolution.errors import Cancelled, SettingsError, VolumeErro
 from medical_super_resolution.report import Enhanced  # noqa: E402
 from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
 from medical_super_resolution.volumes.volume import Volume  # noqa: E402
-from MedicalSuperResolutionLib import dicom_export, provenance, tasks  # noqa: E402
+from MedicalSuperResolutionLib.engine import tasks  # noqa: E402
+from MedicalSuperResolutionLib.scene import dicom_export, provenance  # noqa: E402
 from slicer_host import add_sequence, hierarchy_of, ijk_to_ras, load_bundle, node_ids, save_bundle  # noqa: E402
 
 SETTINGS = EnhanceSettings(factor=3)

@@ -11,8 +11,11 @@ slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
 
 from medical_super_resolution.errors import SettingsError  # noqa: E402
 from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
-from MedicalSuperResolutionLib import provenance, scene, tasks, uncertainty_map  # noqa: E402
-from MedicalSuperResolutionLib.runner import Runner  # noqa: E402
+from MedicalSuperResolutionLib.engine import tasks  # noqa: E402
+from MedicalSuperResolutionLib.engine.runner import Runner  # noqa: E402
+from MedicalSuperResolutionLib.scene import nodes as scene  # noqa: E402
+from MedicalSuperResolutionLib.scene import provenance  # noqa: E402
+from MedicalSuperResolutionLib.scene import uncertainty_node as uncertainty_map  # noqa: E402
 from slicer_host import hierarchy_of, ijk_to_ras, load_bundle, node_ids, save_bundle  # noqa: E402
 
 WHAT = "the standard deviation over 8 mirror images of the scan"

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from medical_super_resolution_training.config import Recipe
-from medical_super_resolution_training.manifest import Entry
-from medical_super_resolution_training.preparation import prepare
+from medical_super_resolution_training.config.recipe import Recipe
+from medical_super_resolution_training.data.manifest import Entry
+from medical_super_resolution_training.data.preparation import prepare
 
 
 def a_phantom(seed: int, offset: float) -> np.ndarray:
@@ -63,8 +63,8 @@ def a_slice_encoder(tmp_path: Path) -> Path:
     """A slice encoder of a few seeded weights."""
     import torch
 
-    from medical_super_resolution.learning.perceptual import SliceEncoder, SliceEncoderConfig
-    from medical_super_resolution.perceptual_weights import save_encoder
+    from medical_super_resolution.models.perceptual_weights import save_encoder
+    from medical_super_resolution.objectives.perceptual import SliceEncoder, SliceEncoderConfig
 
     path = tmp_path / "encoder.safetensors"
     with torch.random.fork_rng(devices=[]):

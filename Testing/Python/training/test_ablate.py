@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from medical_super_resolution_training.ablation import trained
-from medical_super_resolution_training.cli import main
-from medical_super_resolution_training.commands.ablate import RECIPES
-from medical_super_resolution_training.manifest import Entry
+from medical_super_resolution_training.cli.commands.ablate import RECIPES
+from medical_super_resolution_training.cli.main import main
+from medical_super_resolution_training.data.manifest import Entry
+from medical_super_resolution_training.workflows.ablation import trained
 
 SMALL = [
     *("steps = 2", "warm_up_steps = 1", "batch_size = 1", "patch_slices = 4", "patch_in_plane = 16"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medical_super_resolution.errors import VolumeError
-from medical_super_resolution_training.arrays import stored_array
+from medical_super_resolution_training.data.arrays import stored_array
 
 
 def test_a_patch_is_a_copy_of_its_part(tmp_path: Path):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from medical_super_resolution_training import checkpoints
-from medical_super_resolution_training.checkpoints import restore_newest, save_checkpoint
-from medical_super_resolution_training.config import Recipe
-from medical_super_resolution_training.state import TrainingState, new_state
+from medical_super_resolution_training.config.recipe import Recipe
+from medical_super_resolution_training.training import checkpoints
+from medical_super_resolution_training.training.checkpoints import restore_newest, save_checkpoint
+from medical_super_resolution_training.training.state import TrainingState, new_state
 
 
 @pytest.fixture

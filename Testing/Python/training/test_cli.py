@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medical_super_resolution import models
-from medical_super_resolution_training.checkpoints import restore_newest
-from medical_super_resolution_training.cli import main
-from medical_super_resolution_training.recipes import read_resolved
-from medical_super_resolution_training.state import new_state
+from medical_super_resolution.models import file as models
+from medical_super_resolution_training.cli.main import main
+from medical_super_resolution_training.config.recipes import read_resolved
+from medical_super_resolution_training.training.checkpoints import restore_newest
+from medical_super_resolution_training.training.state import new_state
 from tiny_recipe import TINY
 
 
@@ -40,7 +40,7 @@ def test_an_exported_model_holds_the_averaged_weights(a_run: Path, tmp_path: Pat
 
 
 def test_an_exported_model_enhances_a_volume(a_run: Path, tmp_path: Path, a_volume):
-    from medical_super_resolution.inference import enhance
+    from medical_super_resolution.inference.enhance import enhance
     from medical_super_resolution.settings import EnhanceSettings
 
     output = tmp_path / "mine.safetensors"

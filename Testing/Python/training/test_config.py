@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from medical_super_resolution.errors import SettingsError
-from medical_super_resolution_training.config import AdversarialSettings, LossWeights, Recipe
-from medical_super_resolution_training.recipes import (
+from medical_super_resolution_training.config.recipe import AdversarialSettings, LossWeights, Recipe
+from medical_super_resolution_training.config.recipes import (
     as_toml,
     find_recipe,
     network_config,
@@ -115,7 +115,7 @@ def test_a_misspelt_setting_of_a_table_is_refused_with_its_neighbour(tmp_path: P
 
 
 def test_a_misspelt_setting_of_a_network_is_refused_with_its_neighbour():
-    from medical_super_resolution.learning.generators.srcnn import SrcnnConfig
+    from medical_super_resolution.networks.generators.srcnn import SrcnnConfig
 
     with pytest.raises(SettingsError, match="no setting 'kernel'; did you mean 'kernels'"):
         network_config(SrcnnConfig, {"kernel": [9, 5, 5]}, "the generator srcnn")

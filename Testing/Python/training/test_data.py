@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from medical_super_resolution.errors import SuperResolutionError
-from medical_super_resolution_training.config import Recipe
-from medical_super_resolution_training.data import Batch, PatchSampler
-from medical_super_resolution_training.manifest import Entry
+from medical_super_resolution_training.config.recipe import Recipe
+from medical_super_resolution_training.data.manifest import Entry
+from medical_super_resolution_training.data.sequences import Batch, PatchSampler
 
 
 def same(one: Batch, other: Batch) -> bool:

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from medical_super_resolution_training.checkpoints import restore_newest
-from medical_super_resolution_training.config import LossWeights, Recipe
-from medical_super_resolution_training.distributed import Team
-from medical_super_resolution_training.manifest import Entry
-from medical_super_resolution_training.state import TrainingState, new_state
+from medical_super_resolution_training.config.recipe import LossWeights, Recipe
+from medical_super_resolution_training.data.manifest import Entry
+from medical_super_resolution_training.training.checkpoints import restore_newest
+from medical_super_resolution_training.training.distributed import Team
+from medical_super_resolution_training.training.state import TrainingState, new_state
 from training_runs import CRITIC, assert_same_state, plane_recipe, trained
 
 TOLERANCE = 1e-5

@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from medical_super_resolution import models, perceptual_weights
 from medical_super_resolution.errors import SettingsError
-from medical_super_resolution.learning.perceptual import SliceEncoder, perceptual_distance
-from medical_super_resolution_training import encoder, parts
-from medical_super_resolution_training.cli import main
-from medical_super_resolution_training.config import PerceptualSettings, Recipe
-from medical_super_resolution_training.encoder import SpoiltSampler, spoilt
-from medical_super_resolution_training.manifest import Entry
-from medical_super_resolution_training.objectives import perceptual_features
+from medical_super_resolution.models import file as models
+from medical_super_resolution.models import perceptual_weights
+from medical_super_resolution.objectives.perceptual import SliceEncoder, perceptual_distance
+from medical_super_resolution_training.cli.main import main
+from medical_super_resolution_training.config.recipe import PerceptualSettings, Recipe
+from medical_super_resolution_training.data import encoder
+from medical_super_resolution_training.data.encoder import SpoiltSampler, spoilt
+from medical_super_resolution_training.data.manifest import Entry
+from medical_super_resolution_training.training import tasks as parts
+from medical_super_resolution_training.training.objectives import perceptual_features
 
 
 @pytest.fixture(scope="module")

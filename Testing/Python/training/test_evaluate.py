@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from medical_super_resolution import models
 from medical_super_resolution.errors import SettingsError, VolumeError
-from medical_super_resolution.inference import enhance
-from medical_super_resolution.learning.generators.srcnn import SrcnnConfig, SrcnnGenerator
+from medical_super_resolution.inference.enhance import enhance
+from medical_super_resolution.models import file as models
+from medical_super_resolution.networks.generators.srcnn import SrcnnConfig, SrcnnGenerator
 from medical_super_resolution.settings import EnhanceSettings
-from medical_super_resolution.volumes import files
-from medical_super_resolution_training.cli import main
+from medical_super_resolution.volumes.io import files
+from medical_super_resolution_training.cli.main import main
+from medical_super_resolution_training.data.manifest import Entry, write_manifest
 from medical_super_resolution_training.evaluation.cases import degraded, parse_case, trimmed
-from medical_super_resolution_training.evaluation.findings import Group, Score, groups, statistics
-from medical_super_resolution_training.evaluation.subjects import subjects
-from medical_super_resolution_training.evaluation.systems import networks
-from medical_super_resolution_training.manifest import Entry, write_manifest
+from medical_super_resolution_training.evaluation.dataset import subjects
+from medical_super_resolution_training.evaluation.methods import networks
+from medical_super_resolution_training.evaluation.results import Group, Score, groups, statistics
 
 INTERPOLATORS = ["linear", "cubic B-spline", "Lanczos"]
 

@@ -11,12 +11,9 @@ from scipy import ndimage, stats
 from skimage.metrics import structural_similarity
 
 from medical_super_resolution.errors import SettingsError
-from medical_super_resolution.volumes import files
 from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
-from medical_super_resolution_training.evaluation.blobs import blob_counts
-from medical_super_resolution_training.evaluation.body import body_of
-from medical_super_resolution_training.evaluation.calibration import Sample, calibrated, rank_correlation
 from medical_super_resolution_training.evaluation.cases import (
     Case,
     acquired_again,
@@ -25,9 +22,12 @@ from medical_super_resolution_training.evaluation.cases import (
     parse_case,
     trimmed,
 )
+from medical_super_resolution_training.evaluation.checks.calibration import Sample, calibrated, rank_correlation
+from medical_super_resolution_training.evaluation.checks.hallucinations import blob_counts
+from medical_super_resolution_training.evaluation.checks.noise import noise_bound, noise_deviation
+from medical_super_resolution_training.evaluation.foreground import body_of
 from medical_super_resolution_training.evaluation.lanczos import lanczos
 from medical_super_resolution_training.evaluation.measures import MEASURES, measured
-from medical_super_resolution_training.evaluation.noise import noise_bound, noise_deviation
 
 
 def a_scan(modality: str, shape=(26, 30, 28), seed: int = 0) -> Volume:

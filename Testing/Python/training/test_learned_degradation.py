@@ -8,20 +8,20 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from medical_super_resolution import models
 from medical_super_resolution.errors import ModelError, SettingsError
-from medical_super_resolution.learning.degradation import bicubic_decimated
-from medical_super_resolution.learning.learned_degradation import DownSampler, DownSamplerConfig, low_frequency_loss
-from medical_super_resolution_training.cli import main
-from medical_super_resolution_training.config import AdversarialSettings, LossWeights, Recipe
-from medical_super_resolution_training.degradation_training import degradation_step
-from medical_super_resolution_training.distributed import Team
-from medical_super_resolution_training.down_sampler_files import load_down_sampler, save_down_sampler
-from medical_super_resolution_training.manifest import Entry, write_manifest
-from medical_super_resolution_training.planes import PlaneSampler
-from medical_super_resolution_training.preparation import prepare
-from medical_super_resolution_training.state import new_state
-from medical_super_resolution_training.unpaired import UnpairedSampler
+from medical_super_resolution.models import file as models
+from medical_super_resolution.networks.down_sampler import DownSampler, DownSamplerConfig, low_frequency_loss
+from medical_super_resolution.objectives.degradation import bicubic_decimated
+from medical_super_resolution_training.cli.main import main
+from medical_super_resolution_training.config.recipe import AdversarialSettings, LossWeights, Recipe
+from medical_super_resolution_training.data.manifest import Entry, write_manifest
+from medical_super_resolution_training.data.planes import PlaneSampler
+from medical_super_resolution_training.data.preparation import prepare
+from medical_super_resolution_training.data.unpaired import UnpairedSampler
+from medical_super_resolution_training.training.degradation import degradation_step
+from medical_super_resolution_training.training.distributed import Team
+from medical_super_resolution_training.training.state import new_state
+from medical_super_resolution_training.workflows.down_sampler_files import load_down_sampler, save_down_sampler
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from medical_super_resolution.errors import SettingsError
-from medical_super_resolution_training.config import Recipe
-from medical_super_resolution_training.data import PatchSampler
-from medical_super_resolution_training.loading import batches
-from medical_super_resolution_training.manifest import Entry
-from medical_super_resolution_training.planes import PlaneSampler
+from medical_super_resolution_training.config.recipe import Recipe
+from medical_super_resolution_training.data.loader import batches
+from medical_super_resolution_training.data.manifest import Entry
+from medical_super_resolution_training.data.planes import PlaneSampler
+from medical_super_resolution_training.data.sequences import PatchSampler
 
 SAMPLERS = {"through-plane": PatchSampler, "in-plane": PlaneSampler}
 

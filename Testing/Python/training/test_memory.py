@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medical_super_resolution_training.manifest import Entry, write_manifest
+from medical_super_resolution_training.data.manifest import Entry, write_manifest
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sparse files and /proc")
 
@@ -19,9 +19,9 @@ import json, sys
 from pathlib import Path
 from medical_super_resolution_training.config import Recipe
 from medical_super_resolution_training.data import PatchSampler
-from medical_super_resolution_training.loading import batches
-from medical_super_resolution_training.manifest import read_manifest
-from medical_super_resolution_training.planes import PlaneSampler
+from medical_super_resolution_training.data.loader import batches
+from medical_super_resolution_training.data.manifest import read_manifest
+from medical_super_resolution_training.data.planes import PlaneSampler
 
 def largest():
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from medical_super_resolution.errors import SettingsError
-from medical_super_resolution.learning.degradation import PLANE_DEGRADATIONS
-from medical_super_resolution_training import planes
-from medical_super_resolution_training.config import Recipe
-from medical_super_resolution_training.manifest import Entry
-from medical_super_resolution_training.plane_degradation import with_noise
-from medical_super_resolution_training.planes import PlaneSampler, sequence_axes
+from medical_super_resolution.objectives.degradation import PLANE_DEGRADATIONS
+from medical_super_resolution_training.config.recipe import Recipe
+from medical_super_resolution_training.data import planes
+from medical_super_resolution_training.data.manifest import Entry
+from medical_super_resolution_training.data.plane_degradation import with_noise
+from medical_super_resolution_training.data.planes import PlaneSampler, sequence_axes
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def in_network(sampler: PlaneSampler, place: planes._Place, where: tuple[slice, 
 
 
 def test_slices_are_consecutive_and_both_resolutions_show_the_same_place(numbered, a_recipe: Recipe, monkeypatch):
-    monkeypatch.setattr("medical_super_resolution_training.pool.GAIN_RANGE", (1.0, 1.0))
+    monkeypatch.setattr("medical_super_resolution_training.data.volume_sampler.GAIN_RANGE", (1.0, 1.0))
     sampler = PlaneSampler(numbered, replace(a_recipe, degradation="area"))
     steps = set()
     for step in range(10):

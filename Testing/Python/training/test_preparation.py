@@ -18,10 +18,10 @@ from dataset_samples import (
     write_image,
 )
 from medical_super_resolution.errors import SettingsError, VolumeError
-from medical_super_resolution_training.cleaning import Cleaning
-from medical_super_resolution_training.cli import main
-from medical_super_resolution_training.manifest import Entry, of_split, read_manifest
-from medical_super_resolution_training.preparation import Wishes, prepare
+from medical_super_resolution_training.cli.main import main
+from medical_super_resolution_training.data.cleaning import Cleaning
+from medical_super_resolution_training.data.manifest import Entry, of_split, read_manifest
+from medical_super_resolution_training.data.preparation import Wishes, prepare
 
 
 @pytest.fixture

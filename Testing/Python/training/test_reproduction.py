@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medical_super_resolution import models
 from medical_super_resolution.errors import SettingsError
-from medical_super_resolution_training.checkpoints import checkpoints
-from medical_super_resolution_training.cli import main
-from medical_super_resolution_training.manifest import read_manifest
-from medical_super_resolution_training.reproduction import MODELS, reproduce
+from medical_super_resolution.models import file as models
+from medical_super_resolution_training.cli.main import main
+from medical_super_resolution_training.data.manifest import read_manifest
+from medical_super_resolution_training.training.checkpoints import checkpoints
+from medical_super_resolution_training.workflows.reproduction import MODELS, reproduce
 from tiny_recipe import TINY
 
 SETTINGS = ["steps = 2", "sample_every = 0", "loss.perceptual = 0.0", *TINY]

@@ -16,18 +16,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medical_super_resolution import models
 from medical_super_resolution.errors import SettingsError, SuperResolutionError
-from medical_super_resolution.inference import enhance
+from medical_super_resolution.inference.enhance import enhance
+from medical_super_resolution.models import file as models
 from medical_super_resolution.settings import EnhanceSettings
-from medical_super_resolution_training import observer, parts
-from medical_super_resolution_training.checkpoints import checkpoints
-from medical_super_resolution_training.config import Recipe
-from medical_super_resolution_training.curves import COLUMNS
-from medical_super_resolution_training.manifest import Entry, write_manifest
-from medical_super_resolution_training.recipes import find_recipe, read_recipe, shipped
-from medical_super_resolution_training.runs import export_run, run_recipe
-from medical_super_resolution_training.state import new_state
+from medical_super_resolution_training.config.recipe import Recipe
+from medical_super_resolution_training.config.recipes import find_recipe, read_recipe, shipped
+from medical_super_resolution_training.data.manifest import Entry, write_manifest
+from medical_super_resolution_training.training import callbacks as observer
+from medical_super_resolution_training.training import tasks as parts
+from medical_super_resolution_training.training.checkpoints import checkpoints
+from medical_super_resolution_training.training.curves import COLUMNS
+from medical_super_resolution_training.training.state import new_state
+from medical_super_resolution_training.workflows.run import export_run, run_recipe
 from training_runs import assert_same_state, plane_recipe
 
 SCRIPT = Path(__file__).parents[1] / "one_of_two.py"
@@ -100,7 +101,7 @@ def test_a_trial_of_a_few_steps_is_not_validated(validated_data: Path, tmp_path:
 
 
 def test_the_best_of_the_content_stage_gives_way_to_the_adversarial_one(tmp_path: Path):
-    from medical_super_resolution_training.validation import keep_best
+    from medical_super_resolution_training.training.validation import keep_best
 
     average = new_state(plane_recipe(), "cpu").average
     assert keep_best(tmp_path, average, 1, 30.0, is_adversarial=False)
@@ -259,8 +260,8 @@ def made_small(name: str, an_encoder: Path) -> Recipe:
 
 @pytest.fixture
 def an_encoder(tmp_path: Path) -> Path:
-    from medical_super_resolution.learning.perceptual import SliceEncoder, SliceEncoderConfig
-    from medical_super_resolution.perceptual_weights import save_encoder
+    from medical_super_resolution.models.perceptual_weights import save_encoder
+    from medical_super_resolution.objectives.perceptual import SliceEncoder, SliceEncoderConfig
 
     save_encoder(tmp_path / "encoder.safetensors", SliceEncoder(SliceEncoderConfig(widths=(2, 4, 4))), {})
     return tmp_path / "encoder.safetensors"

@@ -7,21 +7,21 @@ import pytest
 import torch
 
 from medical_super_resolution.errors import ModelError, SettingsError, SuperResolutionError
-from medical_super_resolution_training import parts
-from medical_super_resolution_training.adversarial import train_discriminator
-from medical_super_resolution_training.checkpoints import restore_newest
-from medical_super_resolution_training.config import AdversarialSettings, LossWeights, PerceptualSettings, Recipe
-from medical_super_resolution_training.data import PatchSampler
-from medical_super_resolution_training.distributed import Team
-from medical_super_resolution_training.objectives import answer, content_terms, perceptual_features
-from medical_super_resolution_training.state import (
+from medical_super_resolution_training.config.recipe import AdversarialSettings, LossWeights, PerceptualSettings, Recipe
+from medical_super_resolution_training.data.sequences import PatchSampler
+from medical_super_resolution_training.training import tasks as parts
+from medical_super_resolution_training.training.adversarial import train_discriminator
+from medical_super_resolution_training.training.checkpoints import restore_newest
+from medical_super_resolution_training.training.distributed import Team
+from medical_super_resolution_training.training.objectives import answer, content_terms, perceptual_features
+from medical_super_resolution_training.training.state import (
     discriminator_learning_rate,
     learning_rate,
     new_state,
     set_learning_rates,
     update_average,
 )
-from medical_super_resolution_training.trainer import train
+from medical_super_resolution_training.training.trainer import train
 from training_runs import CPU, assert_same_state, plane_recipe, saved, silent, trained
 
 # The learning rate
@@ -265,7 +265,7 @@ def test_a_gauge_is_trained_on_slice_sequences_only():
 
 
 def test_the_weights_of_another_network_are_not_taken_over(entries, tmp_path):
-    from medical_super_resolution import models
+    from medical_super_resolution.models import file as models
 
     recipe = plane_recipe()
     models.save(tmp_path / "small.safetensors", "srresnet", new_state(recipe, "cpu").average, {})

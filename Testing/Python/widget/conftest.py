@@ -19,7 +19,7 @@ import pytest
 
 from made_up_report import made_up_report
 from medical_super_resolution.errors import Cancelled
-from medical_super_resolution.planning import plan
+from medical_super_resolution.inference.planning import plan
 from medical_super_resolution.report import Enhanced
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Volume
@@ -166,7 +166,7 @@ def the_module(a_slicer: Any, a_runner: FakeRunner, monkeypatch: pytest.MonkeyPa
     with monkeypatch.context() as at_startup:
         at_startup.setitem(sys.modules, "SimpleITK", None)  # Slicer can be built without it
         module = importlib.import_module("MedicalSuperResolution")
-    model_selector = importlib.import_module("MedicalSuperResolutionLib.model_selector")
+    model_selector = importlib.import_module("MedicalSuperResolutionLib.panel.sections.model")
     monkeypatch.setattr(model_selector, "installed_models", lambda: ["general"])
     monkeypatch.setattr(module.torch_setup, "ensure_engine", lambda: None)
     monkeypatch.setattr(module, "Runner", lambda: a_runner)

@@ -52,7 +52,7 @@ def packages_left_by_reload(panel: Any, monkeypatch: pytest.MonkeyPatch) -> set[
 
 def take_torch_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on nothing starts, as where PyTorch is not installed."""
-    from MedicalSuperResolutionLib import torch_setup
+    from MedicalSuperResolutionLib.setup import torch as torch_setup
 
     missing = torch_setup.RequirementsMissing("PyTorch is not installed.")
     monkeypatch.setattr(torch_setup, "ensure_engine", mock.Mock(side_effect=missing))

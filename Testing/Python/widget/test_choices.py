@@ -125,7 +125,7 @@ def test_the_choices_survive_saving_the_scene(a_panel: Any, a_thick_volume: Any,
 
 
 def test_a_model_tells_its_card_in_the_tool_tip(a_panel: Any, the_module: Any, monkeypatch: pytest.MonkeyPatch):
-    from MedicalSuperResolutionLib import model_selector
+    from MedicalSuperResolutionLib.panel.sections import model as model_selector
 
     card = {"summary": "CT and MR", "trained_on": ["IXI", "LIDC"], "scores": {"psnr": 40}, "notes": "x" * 500}
     monkeypatch.setattr(model_selector, "read_header", lambda path: {"card": card})

@@ -12,7 +12,7 @@ pytest.importorskip("slicer")
 
 import dicom_database  # noqa: E402
 from dicom_sources import ROOT, write_source  # noqa: E402
-from medical_super_resolution.volumes import files  # noqa: E402
+from medical_super_resolution.volumes.io import files  # noqa: E402
 from widget.helpers import enhance  # noqa: E402
 
 

@@ -11,7 +11,7 @@ from medical_super_resolution.errors import Cancelled, VolumeError
 
 @pytest.fixture
 def feedback(a_slicer: Any) -> Any:
-    from MedicalSuperResolutionLib import feedback
+    from MedicalSuperResolutionLib.panel import messages as feedback
 
     return feedback
 

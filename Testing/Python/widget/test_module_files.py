@@ -14,13 +14,17 @@ REPOSITORY = Path(__file__).parents[3]
 MODULES = ["MedicalSuperResolution", "MedicalSuperResolutionTraining"]
 
 
-def listed_files(folder: Path) -> list[str]:
-    """The files in the lists of a module's CMakeLists.txt, relative to its folder."""
+def globbed_files(folder: Path) -> list[str]:
+    """The files that the globs of a module's CMakeLists.txt find, relative to its folder."""
     text = (folder / "CMakeLists.txt").read_text()
     variables = dict(re.findall(r"set\((MODULE_NAME|PACKAGE) (\w+)\)", text))
-    lists = re.findall(r"set\(MODULE_PYTHON_\w+\n(.*?)\)", text, re.DOTALL)
-    expanded = re.sub(r"\$\{(\w+)\}", lambda match: variables[match[1]], "\n".join(lists))
-    return expanded.split()
+    found = []
+    for is_recursive, patterns in re.findall(r"file\(GLOB(_RECURSE|) MODULE_PYTHON_.*?\n(.*?)\n  \)", text, re.DOTALL):
+        for pattern in re.findall(r'"(.+?)"', re.sub(r"\$\{(\w+)\}", lambda match: variables[match[1]], patterns)):
+            place, _, name = pattern.rpartition("/")
+            paths = (folder / place).rglob(name) if is_recursive and place else (folder / place).glob(name)
+            found += [path.relative_to(folder).as_posix() for path in paths]
+    return found
 
 
 def present_files(folder: Path) -> set[str]:
@@ -35,20 +39,21 @@ def classes(path: Path) -> dict[str, ast.ClassDef]:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_cmake_lists_exactly_the_files_of_the_module(module: str):
-    listed = listed_files(REPOSITORY / module)
-    assert len(listed) == len(set(listed))
-    assert set(listed) == present_files(REPOSITORY / module)
+def test_cmake_installs_exactly_the_files_of_the_module(module: str):
+    globbed = globbed_files(REPOSITORY / module)
+    assert len(globbed) == len(set(globbed))
+    assert set(globbed) == present_files(REPOSITORY / module)
 
 
-def test_an_unlisted_file_is_found(tmp_path: Path):
+def test_a_file_outside_the_globs_is_found(tmp_path: Path):
     (tmp_path / "CMakeLists.txt").write_text(
-        "set(MODULE_NAME A)\nset(MODULE_PYTHON_SCRIPTS\n  ${MODULE_NAME}.py\n  )\n"
+        "set(MODULE_NAME A)\n"
+        'file(GLOB_RECURSE MODULE_PYTHON_SCRIPTS\n  "${MODULE_NAME}.py"\n  "${MODULE_NAME}Lib/*.py"\n  )\n'
     )
-    (tmp_path / "Lib" / "__pycache__").mkdir(parents=True)
-    for name in ("A.py", "Lib/forgotten.py", "Lib/__pycache__/forgotten.pyc"):
+    (tmp_path / "ALib" / "deep" / "__pycache__").mkdir(parents=True)
+    for name in ("A.py", "ALib/deep/known.py", "ALib/deep/__pycache__/known.pyc", "forgotten.py"):
         (tmp_path / name).touch()
-    assert present_files(tmp_path) - set(listed_files(tmp_path)) == {"Lib/forgotten.py"}
+    assert present_files(tmp_path) - set(globbed_files(tmp_path)) == {"forgotten.py"}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medical_super_resolution import checksum, model_folders
 from medical_super_resolution.errors import SuperResolutionError
+from medical_super_resolution.models import store as model_folders
+from medical_super_resolution.system import checksum
 from widget.helpers import wait
 
 
 @pytest.fixture
 def a_pip(slicer_python: Any, the_module: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Slicer's Python, in which torch and safetensors are missing until pip is asked for them."""
-    from MedicalSuperResolutionLib import torch_setup
+    from MedicalSuperResolutionLib.setup import torch as torch_setup
 
     class Pip:
         asked: list[list[str]] = []
@@ -124,7 +125,7 @@ def test_the_checksum_of_a_chosen_file_is_shown_and_compared(a_panel: Any, a_fil
 def test_an_imported_model_is_installed_and_chosen(
     a_panel: Any, a_file: Path, a_user_folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from MedicalSuperResolutionLib import model_selector
+    from MedicalSuperResolutionLib.panel.sections import model as model_selector
 
     names = lambda: [path.stem for path in model_folders.installed()]  # noqa: E731
     monkeypatch.setattr(model_selector, "installed_models", names)
@@ -179,7 +180,7 @@ def test_without_torch_a_model_cannot_be_proven(a_pip: Any, a_panel: Any, a_file
 
 
 def test_leaving_slicer_ends_an_import(the_module: Any, a_file: Path, a_user_folder: Path):
-    from MedicalSuperResolutionLib import offline_setup
+    from MedicalSuperResolutionLib.setup import offline_wheels as offline_setup
 
     running = offline_setup.ModelImport(a_file)
     folder = running._folder
@@ -190,7 +191,7 @@ def test_leaving_slicer_ends_an_import(the_module: Any, a_file: Path, a_user_fol
 
 
 def test_an_import_that_was_killed_gives_a_sentence(the_module: Any, a_file: Path, a_user_folder: Path):
-    from MedicalSuperResolutionLib import offline_setup
+    from MedicalSuperResolutionLib.setup import offline_wheels as offline_setup
 
     running = offline_setup.ModelImport(a_file)
     running._process.kill()

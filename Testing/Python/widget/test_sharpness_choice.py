@@ -20,7 +20,7 @@ def write_header(path: Path, card: dict[str, Any]) -> None:
 @pytest.fixture
 def a_model_folder(the_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the panel finds its models: general, with a sharp twin, and plain, without."""
-    from MedicalSuperResolutionLib import model_selector
+    from MedicalSuperResolutionLib.panel.sections import model as model_selector
 
     write_header(tmp_path / "general.safetensors", {"sharp_twin": "general-sharp"})
     write_header(tmp_path / "general-sharp.safetensors", {})
@@ -83,5 +83,5 @@ def test_the_sharpness_survives_saving_the_scene(
 def test_a_twin_is_no_model_of_its_own(a_model_folder: Path):
     import importlib
 
-    selector = importlib.import_module("MedicalSuperResolutionLib.model_selector")
+    selector = importlib.import_module("MedicalSuperResolutionLib.panel.sections.model")
     assert [path.stem for path in selector.model_folders.installed(a_model_folder)] == ["general", "plain"]

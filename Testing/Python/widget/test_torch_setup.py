@@ -17,7 +17,7 @@ NUMPY, SAFETENSORS = (types.SimpleNamespace(name=name) for name in ("numpy", "sa
 @pytest.fixture
 def a_setup(a_slicer: Any, slicer_python: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The file under test, in an application with a main window, where all packages but torch are there."""
-    from MedicalSuperResolutionLib import torch_setup
+    from MedicalSuperResolutionLib.setup import torch as torch_setup
 
     monkeypatch.setattr(slicer_python.util, "mainWindow", lambda: "a window")
     monkeypatch.setattr(torch_setup, "is_installed", lambda name: name != "torch")
@@ -137,7 +137,7 @@ def test_packages_that_are_not_installed_in_the_end(a_setup: Any, monkeypatch: A
 
 
 def test_whether_torch_is_there_is_found_out_without_importing_it(a_slicer: Any, tmp_path: Any, monkeypatch: Any):
-    from MedicalSuperResolutionLib import torch_setup
+    from MedicalSuperResolutionLib.setup import torch as torch_setup
 
     (tmp_path / "heavy_package.py").write_text("raise AssertionError('imported')")
     assert not torch_setup.is_installed("heavy_package")

@@ -25,7 +25,7 @@ def test_a_click_makes_a_new_volume(a_panel: Any, a_thick_volume: Any, a_runner:
 
 
 def test_an_uncertainty_map_comes_beside_the_result(a_panel: Any, a_thick_volume: Any, a_runner: Any):
-    from MedicalSuperResolutionLib import uncertainty_map
+    from MedicalSuperResolutionLib.scene import uncertainty_node as uncertainty_map
 
     a_panel.ui.uncertaintyCheckBox.checked = True
     enhance(a_panel, a_runner)

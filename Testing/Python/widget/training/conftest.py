@@ -28,7 +28,7 @@ def the_training_module(
     slicer_python.modules.medicalsuperresolutiontraining = types.SimpleNamespace(path=str(MODULE_FILE))
     a_slicer._add_module("Plots", slicer_python.vtkSlicerPlotsLogic())
     module = importlib.import_module("MedicalSuperResolutionTraining")
-    monkeypatch.setattr("MedicalSuperResolutionLib.torch_setup.ensure_engine", lambda: None)
+    monkeypatch.setattr("MedicalSuperResolutionLib.setup.torch.ensure_engine", lambda: None)
     return module
 
 

@@ -288,7 +288,7 @@ def test_a_model_is_exported_and_offered_to_enhance(
 
 
 def test_enhance_lists_a_model_file_by_its_name(a_panel: Any, tmp_path: Path):
-    from medical_super_resolution.model_folders import SHIPPED_FOLDER
+    from medical_super_resolution.models.store import SHIPPED_FOLDER
 
     file = shutil.copyfile(SHIPPED_FOLDER / "general.safetensors", tmp_path / "mine.safetensors")
     a_panel.logic.getParameterNode().model = str(file)

@@ -1,0 +1,1 @@
+"""Comparison of before and after in Slicer's views."""

@@ -1,0 +1,100 @@
+"""What scripts and the Python console can ask of the module."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
+
+from medical_super_resolution.progress import Progress, ignore
+from medical_super_resolution.settings import EnhanceSettings
+from MedicalSuperResolutionLib.engine import enhancement, tasks
+from MedicalSuperResolutionLib.engine.runner import Runner
+from MedicalSuperResolutionLib.panel import messages as feedback
+from MedicalSuperResolutionLib.scene import dicom_export
+from MedicalSuperResolutionLib.setup import torch as torch_setup
+
+
+class Scripting(ScriptedLoadableModuleLogic):
+    """Enhancing without the panel."""
+
+    def makeRunner(self) -> Runner:
+        """What runs the engine in a child process; made anew for each task."""
+        raise NotImplementedError
+
+    def enhance(
+        self,
+        volumeNode: vtkMRMLScalarVolumeNode,
+        factor: float | None = None,
+        *,
+        spacing: Sequence[float] | None = None,
+        outputVolume: vtkMRMLScalarVolumeNode | None = None,
+        roi: vtkMRMLMarkupsROINode | None = None,
+        progress: Progress = ignore,
+        wait: bool = True,
+        in_process: bool = False,
+        **settings: Any,  # noqa: ANN401 - whatever EnhanceSettings takes
+    ) -> vtkMRMLScalarVolumeNode | enhancement.BackgroundEnhancement:
+        """Enhance a volume node and return the node of the result: a new one, or outputVolume.
+
+        Of a volume that shows an item of a sequence, all items are enhanced, into a new sequence of the same browser.
+
+        Without factor and spacing (three numbers, in mm) slices become as thin as pixels are wide. Further settings:
+        axes, slice_thickness_mm, model, sharpness, consistency, uncertainty, device, threads, memory_gb, as in
+        medical_super_resolution.settings.EnhanceSettings. With uncertainty=True a second volume tells how sure the
+        result is: MedicalSuperResolutionLib.scene.uncertainty_node.map_of(result).
+
+        With roi, a vtkMRMLMarkupsROINode, only the voxels that it touches are enhanced.
+
+        The engine runs in a child process, or with in_process=True in this one. progress(done, total) hears how far it
+        is, and may raise medical_super_resolution.errors.Cancelled. With wait=False the call returns at once what
+        start() returns; the result is in the scene when its is_running has become False.
+        """
+        chosen = EnhanceSettings(
+            factor=None if factor is None else float(factor),
+            spacing_ijk_mm=None if spacing is None else tuple(map(float, spacing)),
+            **settings,
+        )
+        if not wait:
+            return self.start(volumeNode, chosen, outputVolume=outputVolume, roi=roi, onProgress=progress)
+        torch_setup.ensure_engine()
+        task = tasks.task_of(volumeNode, outputVolume, roi)
+        engine = enhancement.engine_here if in_process else partial(enhancement.engine_in_child, self.makeRunner())
+        return tasks.run(task, chosen, engine(lambda done, total: progress(*task.step(done, total))))
+
+    def start(
+        self,
+        volumeNode: vtkMRMLScalarVolumeNode,
+        settings: EnhanceSettings,
+        *,
+        outputVolume: vtkMRMLScalarVolumeNode | None = None,
+        roi: vtkMRMLMarkupsROINode | None = None,
+        onProgress: Progress = ignore,
+        onEnd: enhancement.OnEnd = feedback.log_end,
+    ) -> enhancement.BackgroundEnhancement:
+        """Start an enhancement in a child process and return at once: see BackgroundEnhancement."""
+        torch_setup.ensure_engine()
+        return enhancement.BackgroundEnhancement(
+            volumeNode,
+            settings,
+            output_node=outputVolume,
+            roi=roi,
+            on_progress=onProgress,
+            on_end=onEnd,
+            runner=self.makeRunner(),
+        )
+
+    def export_dicom(
+        self, volumeNode: vtkMRMLScalarVolumeNode, folder: str | Path, *, addToDatabase: bool = False
+    ) -> tuple[str, ...]:
+        """Write a result as a DICOM series into a new or empty folder, and tell what there is to be warned of.
+
+        The volume that was enhanced must have been loaded from Slicer's DICOM database; patient and study come from
+        there. addToDatabase puts the series there, too.
+        """
+        report = dicom_export.export(volumeNode, Path(folder))
+        if addToDatabase:
+            dicom_export.add_to_database(Path(folder))
+        return report.warnings

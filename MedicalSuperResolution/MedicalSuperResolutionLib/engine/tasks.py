@@ -1,0 +1,191 @@
+"""What one click enhances: a volume of the scene, or all items of a sequence, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import slicer
+
+from medical_super_resolution.errors import SettingsError, VolumeError
+from medical_super_resolution.report import Enhanced
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.volume import Volume
+from MedicalSuperResolutionLib.scene import dicom_source
+from MedicalSuperResolutionLib.scene import nodes as scene
+from MedicalSuperResolutionLib.scene import uncertainty_node as uncertainty_map
+
+_STEPS = 10_000  # of one item of a sequence: items may differ in how many steps the engine counts
+
+
+class VolumeTask:
+    """Enhancing one volume node into a new one, or into ``output_node``."""
+
+    count = 1
+
+    def __init__(
+        self,
+        node: slicer.vtkMRMLScalarVolumeNode,
+        output_node: slicer.vtkMRMLScalarVolumeNode | None = None,
+        roi: slicer.vtkMRMLMarkupsROINode | None = None,
+    ) -> None:
+        """Nothing is done yet.
+
+        Raises
+        ------
+        VolumeError : the output node cannot take the result.
+        """
+        if output_node is not None:
+            scene.check_output(output_node, node)
+        self._node, self._output_node, self._roi = node, output_node, roi
+
+    def volume(self) -> Volume:
+        """What the engine has to enhance next; see `scene.volume_from_node`."""
+        return scene.volume_from_node(self._node, self._roi)
+
+    def step(self, done: int, total: int) -> tuple[int, int]:
+        """How far the whole task is, where the engine is so far with the present volume."""
+        return done, total
+
+    def take(self, enhanced: Enhanced) -> slicer.vtkMRMLScalarVolumeNode | None:
+        """Take what the engine has made. Gives the node of the result; None as long as there is more to enhance."""
+        return uncertainty_map.write(enhanced, self._node, self._output_node)
+
+
+class SequenceTask:
+    """Enhancing all items of a sequence into a new sequence with the same index, played by the same browser.
+
+    Nothing enters the scene before the last item is done. What happens to the scene meanwhile ends in a sentence.
+    """
+
+    def __init__(
+        self,
+        proxy: slicer.vtkMRMLScalarVolumeNode,
+        browser: slicer.vtkMRMLSequenceBrowserNode,
+        roi: slicer.vtkMRMLMarkupsROINode | None = None,
+    ) -> None:
+        """``proxy`` is the volume that shows the sequence's present item in the scene of ``browser``."""
+        self._proxy, self._browser, self._roi = proxy, browser, roi
+        self._sequence = browser.GetSequenceNode(proxy)
+        self.count = self._sequence.GetNumberOfDataNodes()
+        self._values = [self._sequence.GetNthIndexValue(number) for number in range(self.count)]
+        self._shown: Enhanced | None = None
+        self._result = slicer.vtkMRMLSequenceNode()  # of no scene yet
+        self._result.SetIndexName(self._sequence.GetIndexName())
+        self._result.SetIndexUnit(self._sequence.GetIndexUnit())
+        self._result.SetIndexType(self._sequence.GetIndexType())
+        self._result.SetNumericIndexValueTolerance(self._sequence.GetNumericIndexValueTolerance())
+
+    def volume(self) -> Volume:
+        """The next item."""
+        self._check_present()
+        item = self._sequence.GetDataNodeAtValue(self._values[self._done], True)
+        if item is None:
+            raise VolumeError(f"items of {self._sequence.GetName()} were removed meanwhile; nothing was made")
+        return scene.volume_from_node(item, self._roi, shown_by=self._proxy)
+
+    def step(self, done: int, total: int) -> tuple[int, int]:
+        """How far all items are."""
+        return _STEPS * self._done + _STEPS * done // max(total, 1), _STEPS * self.count
+
+    def take(self, enhanced: Enhanced) -> slicer.vtkMRMLScalarVolumeNode | None:
+        """Take one item; after the last one, the sequence and the volume that shows it enter the scene."""
+        self._check_present()
+        item = scene.draft(enhanced, self._proxy)
+        item.SetName(f"{self._sequence.GetName()} enhanced")
+        if self._shown is None or self._done == self._browser.GetSelectedItemNumber():
+            self._shown = replace(enhanced, uncertainty=None)
+        self._result.SetDataNodeAtValue(item, self._values[self._done])
+        return self._finish() if self._done == self.count else None
+
+    @property
+    def _done(self) -> int:
+        return self._result.GetNumberOfDataNodes()
+
+    def _finish(self) -> slicer.vtkMRMLScalarVolumeNode:
+        mrml = self._proxy.GetScene()
+        self._result.SetName(mrml.GenerateUniqueName(f"{self._sequence.GetName()} enhanced"))
+        mrml.AddNode(self._result)
+        try:
+            node = scene.write_to_node(self._shown, self._proxy, name=self._result.GetName())
+        except BaseException:
+            mrml.RemoveNode(self._result)
+            raise
+        if dicom_source.is_in_hierarchy(self._sequence):
+            dicom_source.place_beside(self._sequence, self._result)
+        self._browser.AddProxyNode(node, self._result, False)  # from here on it shows the item that the browser shows
+        return node
+
+    def _check_present(self) -> None:
+        if any(node.GetScene() is None for node in (self._proxy, self._sequence, self._browser)):
+            raise VolumeError(f"the sequence {self._sequence.GetName()} was removed meanwhile; nothing was made")
+
+
+def browser_of(node: slicer.vtkMRMLNode | None) -> slicer.vtkMRMLSequenceBrowserNode | None:
+    """The browser that plays a sequence through a volume; None where the volume is of no sequence."""
+    if node is None or node.GetScene() is None or not hasattr(slicer, "vtkMRMLSequenceBrowserNode"):
+        return None
+    browsers = slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode", node.GetScene())
+    return next((browser for browser in browsers if browser.GetSequenceNode(node) is not None), None)
+
+
+def task_of(
+    node: slicer.vtkMRMLScalarVolumeNode,
+    output_node: slicer.vtkMRMLScalarVolumeNode | None = None,
+    roi: slicer.vtkMRMLMarkupsROINode | None = None,
+) -> VolumeTask | SequenceTask:
+    """What enhancing a node means: all items, where it shows one of a sequence.
+
+    Raises
+    ------
+    VolumeError : the output node cannot take the result. SettingsError : an output volume for a sequence.
+    """
+    browser = browser_of(node)
+    if browser is None or browser.GetSequenceNode(node).GetNumberOfDataNodes() == 0:
+        return VolumeTask(node, output_node, roi)
+    if output_node is not None:
+        raise SettingsError(f"{node.GetName()} is of a sequence, which becomes a new sequence; choose no output volume")
+    return SequenceTask(node, browser, roi)
+
+
+def check(task: VolumeTask | SequenceTask, settings: EnhanceSettings) -> None:
+    """Refuse what a task cannot do.
+
+    Raises
+    ------
+    SettingsError : an uncertainty map of a sequence.
+    """
+    if settings.uncertainty and isinstance(task, SequenceTask):
+        raise SettingsError("an uncertainty map is made of a single volume only; ask for none of a sequence")
+
+
+def enhance_node(
+    node: slicer.vtkMRMLScalarVolumeNode,
+    settings: EnhanceSettings,
+    enhance: Callable[[Volume, EnhanceSettings], Enhanced],
+    output_node: slicer.vtkMRMLScalarVolumeNode | None = None,
+    roi: slicer.vtkMRMLMarkupsROINode | None = None,
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """Enhance a volume node, or the sequence that it shows an item of, and wait for it.
+
+    Parameters
+    ----------
+    output_node : where a volume goes; None makes a new node. roi : only the voxels that this region touches.
+    enhance : the engine: in this process or in another. What it raises goes through, and the scene stays as it was.
+
+    Returns
+    -------
+    The node that holds the result, or shows one item of it.
+    """
+    return run(task_of(node, output_node, roi), settings, enhance)
+
+
+def run(
+    task: VolumeTask | SequenceTask, settings: EnhanceSettings, enhance: Callable[[Volume, EnhanceSettings], Enhanced]
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """Do a task from its beginning to its end; gives the node that holds the result."""
+    check(task, settings)
+    node = None
+    while node is None:
+        node = task.take(enhance(task.volume(), settings))
+    return node

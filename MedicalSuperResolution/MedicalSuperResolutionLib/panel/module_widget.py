@@ -1,0 +1,93 @@
+"""What the widgets of both modules do alike: follow the choices that lie in the scene while the panel is open."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import slicer
+from slicer.parameterNodeWrapper import GuiConnector
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
+from slicer.util import VTKObservationMixin
+from vtk import vtkObject
+
+from MedicalSuperResolutionLib.panel.observers import Watch
+
+ParameterNode = Any  # what parameterNodeWrapper makes of a class has no type of its own
+
+
+class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """A panel over the parameter node of the scene: tied to it from entering to leaving, or until the scene is closed.
+
+    ourPackages : what Reload reads anew besides the module; set by the class.
+    ui : the widgets, by their names in the module's .ui file. logic : set by the class in its `setup`.
+    """
+
+    ourPackages: tuple[str, ...] = ()
+
+    def __init__(self, parent: slicer.qMRMLWidget | None = None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self._parameterNode: ParameterNode | None = None
+        self._guiTags: list[int] = []
+        self._watchedParameters = Watch(self._updatePanel)
+
+    def setup(self) -> None:
+        """Load the panel. The class connects it and ends with `followScene`."""
+        ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath(f"UI/{self.moduleName}.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+
+    def followScene(self) -> None:
+        """Show the choices in the scene, and those in the next ones."""
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneChanged)
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneChanged)
+        self.initializeParameterNode()
+
+    def cleanup(self) -> None:
+        self.setParameterNode(None)
+        self.removeObservers()
+
+    def enter(self) -> None:
+        self.initializeParameterNode()
+
+    def exit(self) -> None:
+        self.setParameterNode(None)
+
+    def onReload(self) -> None:
+        for name in [name for name in sys.modules if name.partition(".")[0] in self.ourPackages]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+
+    def onSceneStartClose(self, caller: vtkObject, event: str) -> None:
+        self.setParameterNode(None)
+
+    def onSceneChanged(self, caller: vtkObject, event: str) -> None:
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def initializeParameterNode(self) -> None:
+        self.setParameterNode(self.logic.getParameterNode())
+
+    def setParameterNode(self, parameterNode: ParameterNode | None) -> None:
+        """Tie the panel to these choices and to no others; None unties it."""
+        for tag in self._guiTags:
+            self._parameterNode.disconnectGui(tag)
+        self._parameterNode, self._guiTags = parameterNode, []
+        self._watchedParameters.follow(parameterNode)
+        if parameterNode:
+            self._guiTags = [parameterNode.connectGui(self.ui), parameterNode.connectParametersToGui(self._ties())]
+            self._updatePanel()
+
+    def _ties(self) -> dict[str, GuiConnector]:
+        """Ties of the parameters, by name, whose widgets name none in the .ui file."""
+        raise NotImplementedError
+
+    def _updatePanel(self, caller: vtkObject | None = None, event: str | None = None) -> None:
+        """Show what the choices come to; called when one changes."""
+        raise NotImplementedError

@@ -1,0 +1,105 @@
+"""The list of installed models in the panel."""
+
+from pathlib import Path
+
+import qt
+from slicer.i18n import tr as _
+
+from medical_super_resolution.errors import ModelError
+from medical_super_resolution.models import store as model_folders
+from medical_super_resolution.models.header import read_header, twin_of
+from MedicalSuperResolutionLib.panel.connectors import ChoiceTie
+
+SHIPPED_FOLDER = model_folders.SHIPPED_FOLDER
+
+_LONGEST_LINE = 160  # of a tool tip
+
+
+def installed_models(folder: Path = SHIPPED_FOLDER) -> list[str]:
+    """Names of the models that are shipped in a folder or were imported, the general one first. No torch is needed."""
+    names = [path.stem for path in model_folders.installed(folder)]
+    return sorted(names, key=lambda name: name != "general")
+
+
+def check_installed(model: str) -> None:
+    """Refuse the name of a model that is not here; any file may be named as well.
+
+    Raises
+    ------
+    ModelError : see above.
+    """
+    if model not in installed_models() and not Path(model).is_file():
+        raise ModelError(_("The model {model} is not installed; choose another one.").format(model=model))
+
+
+def why_not_sharper(model: str) -> str:
+    """Why a model, given by its name or path, knows no sharpness but 0; empty where it has a sharp twin."""
+    path = Path(model) if Path(model).is_file() else model_folders.path_of(model, SHIPPED_FOLDER)
+    try:
+        twin = twin_of(path)
+    except ModelError as problem:
+        return str(problem)
+    if twin is None:
+        return _("The model {model} has no sharp twin, so it knows fidelity only.").format(model=path.stem)
+    if not twin.is_file():
+        return _("The file of its sharp twin {twin} is missing beside the model {model}.").format(
+            twin=twin.stem, model=path.stem
+        )
+    return ""
+
+
+def card_of(path: Path) -> str:
+    """What a model says of itself, one line for each thing, or why it cannot be used."""
+    try:
+        card = read_header(path)["card"]
+    except ModelError as problem:
+        return str(problem)
+    return "\n".join([path.stem, *(_entry(name, value) for name, value in card.items())])
+
+
+def _entry(name: str, value: object) -> str:
+    if isinstance(value, dict):
+        value = ", ".join(f"{key} {one}" for key, one in value.items())
+    elif isinstance(value, list):
+        value = ", ".join(map(str, value))
+    line = f"{name.replace('_', ' ')}: {value}"
+    return line if len(line) <= _LONGEST_LINE else line[: _LONGEST_LINE - 3] + "..."
+
+
+class ModelSelector(ChoiceTie):
+    """Ties a QComboBox to the parameter ``model``, with what each model says of itself as tool tips."""
+
+    def __init__(self, box: qt.QComboBox) -> None:
+        """``box`` is filled with the installed models."""
+        super().__init__(box)
+        box.clear()
+        for name in installed_models():
+            self._list(name, name, model_folders.path_of(name, SHIPPED_FOLDER))
+
+    def write(self, value: str) -> None:
+        super().write(value)
+        self._show_card()
+
+    def _list(self, label: str, value: str, file: Path | None) -> None:
+        self._widget.addItem(label, value)
+        if file:
+            self._widget.setItemData(self._widget.count - 1, card_of(file), qt.Qt.ToolTipRole)
+
+    def _list_missing(self, value: str) -> None:
+        file = Path(value)
+        if value and file.is_file():  # a model file may be named as well
+            self._list(file.name, value, file)
+        else:
+            self._list(_("{model} (not installed)").format(model=value), value, None)
+
+    def _show_card(self, index: int = 0) -> None:
+        card = self._widget.itemData(self._widget.currentIndex, qt.Qt.ToolTipRole)
+        self._widget.toolTip = "\n\n".join(filter(None, [_("The network that refines the volume."), card]))
+
+    def _connect(self) -> None:
+        super()._connect()
+        self._widget.connect("currentIndexChanged(int)", self._show_card)
+
+    def _disconnect(self) -> None:
+        super()._disconnect()
+        self._widget.disconnect("currentIndexChanged(int)", self._show_card)

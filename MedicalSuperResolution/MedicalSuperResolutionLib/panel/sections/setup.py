@@ -1,0 +1,103 @@
+"""The section Set-up of the panel: what is missing, wheels from a folder, models from files."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+
+import ctk
+import qt
+from slicer.i18n import tr as _
+
+from medical_super_resolution.errors import ModelError, SuperResolutionError
+from medical_super_resolution.models.header import SUFFIX
+from medical_super_resolution.system import checksum
+from MedicalSuperResolutionLib.panel import messages as feedback
+from MedicalSuperResolutionLib.setup import offline_wheels as offline_setup
+
+_INTERVAL_MS = 100
+
+
+class SetupSection:
+    """Stands behind the buttons of the section. Nothing that is typed into it is kept with the scene."""
+
+    def __init__(self, ui: SimpleNamespace, on_imported: Callable[[str], None]) -> None:
+        """``on_imported`` is called with the name of a model that was imported."""
+        self._ui, self._on_imported = ui, on_imported
+        self._import: offline_setup.ModelImport | None = None
+        ui.wheelsPathLineEdit.filters = ctk.ctkPathLineEdit.Dirs
+        ui.weightsPathLineEdit.filters = ctk.ctkPathLineEdit.Files
+        ui.weightsPathLineEdit.nameFilters = [f"*{SUFFIX}"]
+        ui.weightsPathLineEdit.connect("currentPathChanged(QString)", self._show_checksum)
+        ui.checksumLineEdit.connect("textChanged(QString)", self._show_checksum)
+        ui.wheelsButton.connect("clicked(bool)", self._install)
+        ui.weightsButton.connect("clicked(bool)", self._start_import)
+        self.show()
+
+    def show(self) -> None:
+        """Say what is missing."""
+        missing = ", ".join(offline_setup.missing_packages())
+        self._ui.setupLabel.text = (
+            _("Missing in Slicer's Python: {missing}. Enhance offers to get it; without a network, use wheels.").format(
+                missing=missing
+            )
+            if missing
+            else _("All packages that are needed are installed.")
+        )
+
+    def abandon(self) -> None:
+        """End an import that is under way."""
+        if self._import is not None:
+            running, self._import = self._import, None
+            with suppress(SuperResolutionError):  # it had failed already; nobody is there to be told
+                running.end()
+
+    def _install(self, checked: bool = False) -> None:
+        with feedback.shown_errors(_("The wheels could not be installed.")):
+            path = self._ui.wheelsPathLineEdit.currentPath
+            if not path or not Path(path).is_dir():
+                raise SuperResolutionError(_("Choose the folder that holds the wheels."))
+            offline_setup.install_wheels(Path(path))
+        self.show()
+
+    def _show_checksum(self, text: str = "") -> None:
+        """Tell the SHA-256 of the chosen file, and whether it is the one that was published."""
+        file, label = Path(self._ui.weightsPathLineEdit.currentPath), self._ui.weightsLabel
+        label.text = ""
+        if not file.is_file():
+            return
+        try:
+            found, was_compared = checksum.check(file, self._ui.checksumLineEdit.text)
+        except ModelError as problem:
+            label.text = feedback.sentence(problem)
+            return
+        compared = _("as it should be") if was_compared else _("compare it with the published one")
+        label.text = _("SHA-256 {digest}: {compared}.").format(digest=found, compared=compared)
+
+    def _start_import(self, checked: bool = False) -> None:
+        if self._import is not None:
+            return
+        with feedback.shown_errors(_("The model could not be imported.")):
+            file = Path(self._ui.weightsPathLineEdit.currentPath)
+            if not file.is_file():
+                raise SuperResolutionError(_("Choose the model file, whose name ends in .safetensors."))
+            self._import = offline_setup.ModelImport(file, self._ui.checksumLineEdit.text.strip())
+            self._show_importing(True)
+            qt.QTimer.singleShot(_INTERVAL_MS, lambda: self._look(file.stem))
+
+    def _look(self, name: str) -> None:
+        if self._import is None:
+            return
+        if not self._import.is_over():
+            qt.QTimer.singleShot(_INTERVAL_MS, lambda: self._look(name))
+            return
+        running, self._import = self._import, None
+        self._show_importing(False)
+        with feedback.shown_errors(_("The model could not be imported.")):
+            running.end()
+            self._on_imported(name)
+            self._ui.weightsLabel.text = _("The model {name} is installed.").format(name=name)
+
+    def _show_importing(self, running: bool) -> None:
+        button = self._ui.weightsButton
+        button.enabled, button.text = not running, _("Importing...") if running else _("Import weights")

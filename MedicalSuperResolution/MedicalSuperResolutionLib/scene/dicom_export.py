@@ -1,0 +1,98 @@
+"""A result as a derived DICOM series of the study that its source was loaded from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import slicer
+
+from medical_super_resolution.errors import SuperResolutionError, VolumeError
+from medical_super_resolution.report import Report
+from MedicalSuperResolutionLib.engine import tasks
+from MedicalSuperResolutionLib.scene import dicom_source, provenance
+from MedicalSuperResolutionLib.scene import nodes as scene
+
+_FOLDER_NAME = "super-resolution"
+_SERIES_INSTANCE_UID = "0020,000E"  # as Slicer's database wants it
+
+
+def check_exportable(node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
+    """Refuse what cannot become DICOM, as far as the scene alone can tell.
+
+    Raises
+    ------
+    VolumeError : the node is no result, or one of a volume that was not loaded from DICOM; or it was changed since.
+    """
+    if node is None or node.GetScene() is None or node.GetImageData() is None:
+        raise VolumeError("there is no result to export yet; enhance a volume, or choose one")
+    name, report = node.GetName(), provenance.report_of(node)
+    if report is None or not provenance.source_instances(node):
+        raise VolumeError(
+            f"{name} was not made here from a volume that was loaded from DICOM, so its patient and study are not"
+            " known; save it as .nrrd or .nii.gz instead"
+        )
+    if tasks.browser_of(node) is not None:
+        raise VolumeError(f"{name} is of a sequence, which cannot be exported; save the sequence as .seq.nrrd instead")
+    if node.GetParentTransformNode() is not None:
+        raise VolumeError(
+            f"{name} lies under the transform {node.GetParentTransformNode().GetName()}, which moves it out of its"
+            " place in the DICOM study; take it out of the transform, or save it as .nrrd or .nii.gz instead"
+        )
+    if node.GetImageData().GetDimensions() != tuple(report.size_after_ijk):
+        raise VolumeError(f"{name} was cropped or resampled since it was made; enhance its source again, then export")
+
+
+def export(node: slicer.vtkMRMLScalarVolumeNode, folder: Path) -> Report:
+    """Write a result as a DICOM series: one file for each slice, complete and read again, or nothing.
+
+    Parameters
+    ----------
+    folder : new or empty; its parent exists.
+
+    Returns
+    -------
+    Report : of the run that made the result, with warnings about the writing.
+
+    Raises
+    ------
+    VolumeError : see `check_exportable`; the source's files are gone; see `dicom_output.write_series` for the rest.
+    """
+    check_exportable(node)
+    try:
+        from medical_super_resolution.volumes.dicom.writer import write_series
+    except ImportError as problem:
+        raise SuperResolutionError("this Slicer was built without SimpleITK, which writing DICOM needs") from problem
+    files = dicom_source.files_of_instances(node.GetName(), provenance.source_instances(node))
+    return write_series(scene.volume_from_node(node), provenance.report_of(node), files, folder)
+
+
+def new_folder(parent: Path) -> Path:
+    """A folder in ``parent`` that is not there yet. Its name tells nothing of the patient."""
+    number = 1
+    while (folder := parent / f"{_FOLDER_NAME}-{number}").exists():
+        number += 1
+    return folder
+
+
+def add_to_database(folder: Path) -> None:
+    """Copy a series into Slicer's DICOM database, from where it can be loaded and sent.
+
+    Raises
+    ------
+    SuperResolutionError : there is no open database, or it did not take the series.
+    """
+    database = getattr(slicer, "dicomDatabase", None)
+    try:
+        from DICOMLib import DICOMUtils
+    except ImportError:  # Slicer can be built without DICOM
+        database = None
+    if database is None or not database.isOpen:
+        raise SuperResolutionError(
+            f"the series is in {folder}, but Slicer's DICOM database is not open; import that folder later"
+        )
+    DICOMUtils.importDicom(str(folder), database, copyFiles=True)
+    first = next(iter(sorted(folder.iterdir())))
+    if not database.instancesForSeries(database.fileValue(str(first), _SERIES_INSTANCE_UID)):
+        raise SuperResolutionError(
+            f"the series is in {folder}, but Slicer's DICOM database did not take it; import that folder by hand"
+        )

@@ -1,0 +1,189 @@
+"""Volume nodes of a scene to volumes and back. The scene is changed only when everything has succeeded."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+import vtk
+
+from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.report import Enhanced
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.volume import Volume
+from MedicalSuperResolutionLib.scene import dicom_source, provenance, region
+
+_NO_ITEM = 0  # of the subject hierarchy
+
+
+def volume_from_node(
+    node: slicer.vtkMRMLScalarVolumeNode,
+    roi: slicer.vtkMRMLMarkupsROINode | None = None,
+    shown_by: slicer.vtkMRMLScalarVolumeNode | None = None,
+) -> Volume:
+    """The voxels of a node and where they lie, before its parent transform.
+
+    Parameters
+    ----------
+    roi : only the voxels that this region touches.
+    shown_by : the node that shows it in the scene, where it is an item of a sequence.
+
+    Returns
+    -------
+    Volume : its array (K, J, I) is a view of the node's voxels that cannot be written to. Slice thickness (mm) and
+        modality come from DICOM, and are None where the scene does not know them.
+
+    Raises
+    ------
+    VolumeError : the node is no scalar volume, is a label map, is empty, or its axes are not at right angles; or the
+        region lies outside of it.
+    """
+    _check_kind(node)
+    if node.GetImageData() is None or node.GetImageData().GetPointData().GetScalars() is None:
+        raise VolumeError(f"the volume {node.GetName()} has no voxels; load an image into it, or choose another volume")
+    array = slicer.util.arrayFromVolume(node).view()
+    array.flags.writeable = False
+    ijk_to_ras = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(ijk_to_ras)
+    grid = Grid(array.shape, slicer.util.arrayFromVTKMatrix(ijk_to_ras))
+    if grid.is_sheared:
+        raise VolumeError(
+            f"the axes of the volume {node.GetName()} are not at right angles (a scan with tilted gantry?);"
+            " resample it to a straight grid first, for example with the Resample Scalar/Vector/DWI Volume module"
+        )
+    known = shown_by or node
+    volume = Volume(array, grid, dicom_source.slice_thickness_mm(known), dicom_source.modality(known))
+    return volume if roi is None else region.cropped(volume, known, roi)
+
+
+def write_to_node(
+    enhanced: Enhanced,
+    source_node: slicer.vtkMRMLScalarVolumeNode,
+    output_node: slicer.vtkMRMLScalarVolumeNode | None = None,
+    name: str | None = None,
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """Put a result into the scene of its source, with the source's display, transform, units and place, and a note.
+
+    The voxels are copied. An output node that is given keeps its name; without one a new node is made,
+    called ``name`` or after its source.
+
+    Raises
+    ------
+    VolumeError : the source has left the scene meanwhile, or the output node cannot take the result.
+    """
+    scene = source_node.GetScene()
+    if scene is None:
+        raise VolumeError(f"the volume {source_node.GetName()} was removed meanwhile; choose a volume and try again")
+    if output_node is not None:
+        check_output(output_node, source_node)
+        _hand_over(draft(enhanced, source_node), output_node)
+        copy_display(source_node, output_node)
+        dicom_source.place_beside(source_node, output_node)
+        dicom_source.place_beside(output_node, provenance.write_note(enhanced.report, output_node))
+        return output_node
+    made = draft(enhanced, source_node)
+    made.SetName(name or scene.GenerateUniqueName(f"{source_node.GetName()} enhanced"))
+    scene.AddNode(made)
+    try:
+        copy_display(source_node, made)
+        dicom_source.place_beside(source_node, made)
+        dicom_source.place_beside(made, provenance.write_note(enhanced.report, made))
+    except BaseException:
+        if provenance.note_of(made) is not None:
+            remove(provenance.note_of(made))
+        remove(made)
+        raise
+    return made
+
+
+def _check_kind(node: slicer.vtkMRMLNode | None) -> None:
+    if node is None or not node.IsA("vtkMRMLVolumeNode") or node.GetScene() is None:
+        raise VolumeError("there is no volume to work on; choose one")
+    name = node.GetName()
+    if node.IsA("vtkMRMLLabelMapVolumeNode"):
+        raise VolumeError(f"{name} is a label map, between whose labels there are no values; choose an image volume")
+    components = node.GetImageData().GetNumberOfScalarComponents() if node.GetImageData() else 1
+    if node.GetClassName() != "vtkMRMLScalarVolumeNode" or components != 1:
+        raise VolumeError(
+            f"the volume {name} holds colors or vectors ({components} values a voxel);"
+            " choose a volume with one value a voxel, or make one with the Vector to Scalar Volume module"
+        )
+
+
+def check_output(output_node: slicer.vtkMRMLNode, source_node: slicer.vtkMRMLNode) -> None:
+    """Refuse, before any work is done, an output node that cannot take a result.
+
+    Raises
+    ------
+    VolumeError : it is the source, has left the scene, or is no scalar volume.
+    """
+    if output_node is source_node:
+        raise VolumeError(f"{source_node.GetName()} is chosen as input and as output; choose another output volume")
+    if output_node.GetScene() is None:
+        raise VolumeError(f"the output volume {output_node.GetName()} was removed meanwhile; choose another one")
+    _check_kind(output_node)
+
+
+def draft(enhanced: Enhanced, source_node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode:
+    """The result as a node outside of any scene: making it may fail without harm."""
+    made = slicer.vtkMRMLScalarVolumeNode()
+    slicer.util.updateVolumeFromArray(made, _storable(enhanced.volume.array))
+    made.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(enhanced.volume.grid.ijk_to_ras))
+    made.SetAndObserveTransformNodeID(source_node.GetTransformNodeID())
+    made.SetVoxelValueQuantity(source_node.GetVoxelValueQuantity())
+    made.SetVoxelValueUnits(source_node.GetVoxelValueUnits())
+    for name, value in provenance.attributes(enhanced.report, source_node).items():
+        made.SetAttribute(name, value)
+    return made
+
+
+def _storable(array: np.ndarray) -> np.ndarray:
+    """The array in a type that Slicer can show: it has no half precision and no 64-bit integers."""
+    if array.dtype == np.float16:
+        return array.astype(np.float32)
+    if array.dtype.kind in "iu" and array.dtype.itemsize == 8:
+        limits = np.iinfo(np.int32)
+        fits = limits.min <= array.min() and array.max() <= limits.max
+        return array.astype(np.int32 if fits else np.float64)
+    return array
+
+
+def _hand_over(draft: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Give what the draft holds to a node of the scene, whose observers hear of it once."""
+    with slicer.util.NodeModify(node):
+        for name in node.GetAttributeNames():
+            if name.startswith(provenance.ATTRIBUTE_PREFIX):
+                node.RemoveAttribute(name)
+        for name in draft.GetAttributeNames():
+            node.SetAttribute(name, draft.GetAttribute(name))
+        node.SetVoxelValueQuantity(draft.GetVoxelValueQuantity())
+        node.SetVoxelValueUnits(draft.GetVoxelValueUnits())
+        node.CopyOrientation(draft)
+        node.SetAndObserveTransformNodeID(draft.GetTransformNodeID())
+        node.SetAndObserveImageData(draft.GetImageData())
+
+
+def copy_display(source_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Show a node as the source is shown now: an automatic window would differ, and a comparison would mislead."""
+    node.CreateDefaultDisplayNodes()
+    source, display = source_node.GetDisplayNode(), node.GetDisplayNode()
+    if source is None:
+        return
+    with slicer.util.NodeModify(display):
+        display.SetAutoWindowLevel(False)
+        display.SetWindowLevel(source.GetWindow(), source.GetLevel())
+        display.SetInvertDisplayScalarRange(source.GetInvertDisplayScalarRange())
+        display.SetInterpolate(source.GetInterpolate())
+        display.SetAndObserveColorNodeID(source.GetColorNodeID())
+
+
+def remove(node: slicer.vtkMRMLNode) -> None:
+    """Take a node out of its scene with all that belongs to it."""
+    scene = node.GetScene()
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    item = hierarchy.GetItemByDataNode(node)
+    if item != _NO_ITEM:
+        hierarchy.RemoveItem(item, False, False)
+    kept_by_it = (getattr(node, name, lambda: None)() for name in ("GetStorageNode", "GetDisplayNode"))
+    for belonging in (*kept_by_it, node):
+        if belonging is not None and scene.IsNodePresent(belonging):
+            scene.RemoveNode(belonging)

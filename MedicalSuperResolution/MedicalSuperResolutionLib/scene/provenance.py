@@ -1,0 +1,119 @@
+"""What was done to a volume, kept with it in the scene: as attributes for programs, as a text for people."""
+
+from __future__ import annotations
+
+import json
+
+import slicer
+
+from medical_super_resolution.report import Report
+from MedicalSuperResolutionLib.scene import dicom_source
+
+ATTRIBUTE_PREFIX = "MedicalSuperResolution."
+_REPORT, _SOURCE_INSTANCES = "Report", "SourceInstanceUIDs"  # names of attributes, behind the prefix
+_NOTE_ROLE = "MedicalSuperResolution.WhatWasDone"  # the node reference from a result to its text
+
+
+def attributes(report: Report, source_node: slicer.vtkMRMLScalarVolumeNode) -> dict[str, str]:
+    """What was done, as node attributes: text by full name. They are saved with the scene."""
+    facts = {
+        "SourceName": source_node.GetName(),
+        "SourceNodeID": source_node.GetID(),
+        "Model": report.model,
+        "ModelSha256": report.model_sha256,
+        "Sharpness": f"{report.sharpness:g}",
+        "TwinSha256": report.twin_sha256,
+        "Factor": _numbers(report.factor_ijk),
+        "SpacingBefore": _numbers(report.spacing_before_ijk_mm),
+        "SpacingAfter": _numbers(report.spacing_after_ijk_mm),
+        "SliceThickness": f"{report.slice_thickness_mm:.6g} mm, {report.slice_profile}",
+        "Residual": f"{report.residual_rms:.6g}",
+        "Settings": json.dumps(report.settings, sort_keys=True),
+        "SoftwareVersion": report.software,
+        "Warnings": "\n".join(report.warnings),
+        "Notice": "Not for diagnostic use",
+        _REPORT: json.dumps(report.as_dict(), sort_keys=True),
+        _SOURCE_INSTANCES: source_node.GetAttribute(dicom_source.INSTANCES) or "",
+    }
+    return {ATTRIBUTE_PREFIX + name: value for name, value in facts.items()}
+
+
+def keep_from_export(node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Take from a node what would let it be exported as the image of a patient: its values are none of an image."""
+    for name in (_REPORT, _SOURCE_INSTANCES):
+        node.RemoveAttribute(ATTRIBUTE_PREFIX + name)
+
+
+def report_of(node: slicer.vtkMRMLScalarVolumeNode) -> Report | None:
+    """The report of the run that made a volume; None where it is no result, or one of another version."""
+    try:
+        return Report.from_dict(json.loads(node.GetAttribute(ATTRIBUTE_PREFIX + _REPORT) or ""))
+    except (ValueError, TypeError):
+        return None
+
+
+def source_instances(node: slicer.vtkMRMLScalarVolumeNode) -> str:
+    """The DICOM images that a result comes from: their SOPInstanceUIDs with spaces between them; or nothing."""
+    return node.GetAttribute(ATTRIBUTE_PREFIX + _SOURCE_INSTANCES) or ""
+
+
+def sentences(report: Report) -> str:
+    """What was done, as people say it, one sentence a line. Names of volumes and files, often a patient's, stay out."""
+    finer = [
+        f"{factor:.4g} times finer along {axis.upper()}"
+        for axis, factor in zip("ijk", report.factor_ijk, strict=True)
+        if factor != 1
+    ]
+    corrected = report.settings.get("consistency", True)
+    profile = "between Gaussian and box" if report.slice_profile == "between" else report.slice_profile
+    lines = [
+        report.notice,
+        "",
+        f"{report.software} made this volume from a coarser one.",
+        f"Before: {_grid(report.size_before_ijk, report.spacing_before_ijk_mm)}.",
+        f"After: {_grid(report.size_after_ijk, report.spacing_after_ijk_mm)}, which is {' and '.join(finer)}.",
+        f"A measured slice was taken as {report.slice_thickness_mm:.4g} mm thick, profile {profile}.",
+        f"The model {report.model} estimated the new voxels{_sharpened(report)}; what it adds is probable, not seen.",
+        "The result was corrected to reproduce the measured data."
+        if corrected
+        else "The result was not corrected to reproduce the measured data.",
+        f"Measured again as the scanner would, it differs from the measured data by {report.residual_rms:.3g}"
+        " (root mean square, in the units of the volume).",
+        f"It took {max(1, round(report.seconds))} s on {report.device}.",
+        *([f"The uncertainty map is {report.uncertainty}."] if report.uncertainty else []),
+        *(f"Warning: {warning}." for warning in report.warnings),
+        f"SHA-256 of the model file: {report.model_sha256}",
+        *([f"SHA-256 of the file of its sharp twin: {report.twin_sha256}"] if report.twin_sha256 else []),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def note_of(node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLTextNode | None:
+    """The text that tells what was done to a result, if it is still in the scene."""
+    return node.GetNodeReference(_NOTE_ROLE)
+
+
+def write_note(report: Report, node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLTextNode:
+    """Put the text into the scene of a result, or renew the one that an earlier run has left."""
+    note = note_of(node)
+    if note is None:
+        note = slicer.vtkMRMLTextNode()
+        note.SetName(f"{node.GetName()} - what was done")
+        node.GetScene().AddNode(note)
+        node.SetNodeReferenceID(_NOTE_ROLE, note.GetID())
+    note.SetText(sentences(report))
+    return note
+
+
+def _sharpened(report: Report) -> str:
+    if report.sharpness == 0:
+        return ""
+    return f" at sharpness {report.sharpness:g} of 1, which makes edges crisper and errors larger"
+
+
+def _numbers(values_ijk: tuple[float, float, float]) -> str:
+    return " ".join(f"{value:.6g}" for value in values_ijk)
+
+
+def _grid(size_ijk: tuple[int, int, int], spacing_ijk_mm: tuple[float, float, float]) -> str:
+    return f"{'x'.join(map(str, size_ijk))} voxels of {'x'.join(f'{value:.4g}' for value in spacing_ijk_mm)} mm"

@@ -1,0 +1,1 @@
+"""Installation of torch and of model files, and the self-check."""

@@ -1,0 +1,110 @@
+"""Getting what is needed without a network: packages from a folder of wheels, models from files."""
+
+import importlib.metadata
+import platform
+from contextlib import suppress
+from pathlib import Path
+from subprocess import CalledProcessError
+
+import slicer
+from slicer.i18n import tr as _
+
+from medical_super_resolution.errors import SuperResolutionError
+from medical_super_resolution.system import temp_dirs as leftovers
+from MedicalSuperResolutionLib.engine import child as child_process
+from MedicalSuperResolutionLib.setup import torch as torch_setup
+
+_KEPT = ("numpy", "scipy", "SimpleITK", "packaging")  # Slicer's own, which must stay as they are
+_WHO_FAILED = {"who": "the import", "unharmed": "nothing was changed", "advice": "close other programs"}
+
+
+def missing_packages() -> list[str]:
+    """What the engine needs and Slicer's Python lacks, as pip wants to be asked for it; torch too."""
+    lines = torch_setup.REQUIREMENTS.read_text(encoding="utf-8").splitlines()
+    needed = [line for line in lines if line and not line.startswith("#")] + [f"torch{torch_setup.TORCH_VERSIONS}"]
+    return [one for one in needed if not torch_setup.is_installed(_name(one))]
+
+
+def install_wheels(folder: Path) -> None:
+    """Install what is missing from the wheels in a folder, without asking any network.
+
+    Raises
+    ------
+    RequirementsMissing : the folder holds no wheels, or not all that are needed for this Slicer.
+    """
+    missing = missing_packages()
+    names = ", ".join(map(_name, missing))
+    if missing and not any(folder.glob("*.whl")):
+        message = _("The folder {folder} holds no wheels (.whl files); {names} could not be installed.")
+        raise torch_setup.RequirementsMissing(message.format(folder=folder, names=names))
+    if not missing:
+        return
+    with suppress(CalledProcessError):  # told below
+        slicer.util.pip_install(["--no-index", "--find-links", str(folder), *missing, *_present()])
+    left = ", ".join(map(_name, missing_packages()))
+    if left:
+        message = _(
+            "The wheels in {folder} are not all that is needed; {left} could not be installed. They must be for"
+            " Python {python} on {system} {machine}; the log says more."
+        )
+        raise torch_setup.RequirementsMissing(
+            message.format(
+                folder=folder,
+                left=left,
+                python=".".join(platform.python_version_tuple()[:2]),
+                system=platform.system(),
+                machine=platform.machine(),
+            )
+        )
+
+
+class ModelImport:
+    """Has a child process check and keep a model file, for torch stays out of Slicer's process."""
+
+    def __init__(self, file: Path, sha256: str = "") -> None:
+        """Start it.
+
+        Raises
+        ------
+        SuperResolutionError : torch is missing, or the child cannot be started.
+        """
+        if not torch_setup.is_installed("torch"):
+            raise torch_setup.RequirementsMissing(
+                _("A model is loaded once to prove it, which needs PyTorch; install PyTorch first.")
+            )
+        self._folder = child_process.private_folder()
+        command = [child_process.python(), "-m", "medical_super_resolution", "models", "--import", str(file)]
+        try:
+            self._process = child_process.started([*command, *(["--sha256", sha256] if sha256 else [])], self._folder)
+        except BaseException:
+            leftovers.remove(self._folder)
+            raise
+
+    def is_over(self) -> bool:
+        """Whether the child has ended."""
+        return self._process.poll() is not None
+
+    def end(self) -> None:
+        """Look at how the child ended; one that has not is ended.
+
+        Raises
+        ------
+        SuperResolutionError : the model was refused; the message says why.
+        """
+        status, told = self._process.poll(), child_process.told(self._folder).splitlines()
+        child_process.end(self._process, self._folder)
+        if status is not None and status != 0:
+            raise SuperResolutionError(child_process.why(status, told, **_WHO_FAILED))
+
+
+def _name(requirement: str) -> str:
+    return requirement.partition(">")[0].strip()
+
+
+def _present() -> list[str]:
+    """Slicer's own packages in the very version that is there, so that pip keeps them."""
+    present = []
+    for name in _KEPT:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            present.append(f"{name}=={importlib.metadata.version(name)}")
+    return present

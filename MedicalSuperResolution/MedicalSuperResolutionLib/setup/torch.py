@@ -1,0 +1,108 @@
+"""Get what the engine needs into Slicer's Python, at the moment of need. Torch comes from the PyTorch extension."""
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from subprocess import CalledProcessError
+
+import slicer
+from slicer.i18n import tr as _
+
+from medical_super_resolution.errors import Cancelled, SuperResolutionError
+
+REQUIREMENTS = Path(__file__).parents[2] / "Resources" / "requirements.txt"
+TORCH_VERSIONS = ">=2.2"
+
+
+class RequirementsMissing(SuperResolutionError):
+    """Something that the engine needs is not installed."""
+
+
+def ensure_engine() -> None:
+    """Make sure that the engine can run, asking the user before anything is installed.
+
+    In testing mode and without a main window nobody can be asked, so nothing is installed.
+
+    Raises
+    ------
+    RequirementsMissing : something is missing; the message says how to get it.
+    Cancelled : the user declined.
+    """
+    _ensure_packages()
+    _ensure_torch()
+
+
+def is_installed(name: str) -> bool:
+    """Whether a package could be imported. It is not imported: torch stays out of Slicer's process."""
+    importlib.invalidate_caches()
+    return name in sys.modules or importlib.util.find_spec(name) is not None
+
+
+def may_ask() -> bool:
+    """Whether somebody is there to answer a question."""
+    return not slicer.app.testingEnabled() and slicer.util.mainWindow() is not None
+
+
+def _ensure_packages() -> None:
+    """Install what is absent; what is there stays as it is, for Slicer's own numpy and SimpleITK must not change."""
+    try:
+        from slicer import packaging
+    except ImportError:  # Slicer before 5.12
+        if not is_installed("safetensors"):
+            raise RequirementsMissing(
+                _("This version of Slicer cannot install the package safetensors; update Slicer to 5.12 or later.")
+            ) from None
+        return
+    missing = [one for one in packaging.load_requirements(REQUIREMENTS) if not is_installed(one.name)]
+    if not missing:
+        return
+    names = ", ".join(one.name for one in missing)
+    if not may_ask():
+        message = _("The Python packages {names} are not installed; click Enhance in the application to install them.")
+        raise RequirementsMissing(message.format(names=names))
+    try:
+        packaging.pip_ensure(missing, requester="Medical Super-Resolution")
+    except RuntimeError as declined:
+        raise Cancelled from declined
+    except CalledProcessError as problem:
+        message = _("The Python packages {names} could not be installed; check the network connection and try again.")
+        raise RequirementsMissing(message.format(names=names)) from problem
+
+
+def _ensure_torch() -> None:
+    if is_installed("torch"):
+        return
+    if not is_installed("PyTorchUtils"):
+        _get_pytorch_extension()
+    if not may_ask():
+        raise RequirementsMissing(
+            _("PyTorch is not installed; open the PyTorch Utils module, click Install PyTorch, and try again.")
+        )
+    import PyTorchUtils
+
+    try:
+        torch = PyTorchUtils.PyTorchUtilsLogic().installTorch(
+            askConfirmation=True, torchVersionRequirement=TORCH_VERSIONS
+        )
+    except (CalledProcessError, ImportError, OSError) as problem:
+        raise RequirementsMissing(
+            _("PyTorch could not be installed; the PyTorch Utils module offers other versions to try.")
+        ) from problem
+    if torch is None:
+        raise Cancelled
+
+
+def _get_pytorch_extension() -> None:
+    """Offer the extension that brings torch. Slicer asks, installs and restarts; this always ends in a sentence."""
+    installed = may_ask() and slicer.app.extensionsManagerModel().installExtensionFromServer("PyTorch")
+    if installed:
+        raise RequirementsMissing(
+            _("The PyTorch extension is installed now; restart Slicer, then click Enhance again.")
+        )
+    raise RequirementsMissing(
+        _(
+            "The PyTorch extension is not installed; get it in the Extensions Manager, restart Slicer, and try again."
+            " Without a network, install it from a folder of wheels, in the section Set-up."
+        )
+    )

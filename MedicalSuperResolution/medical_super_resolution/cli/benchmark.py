@@ -1,0 +1,239 @@
+"""How fast the engine is on this machine, and how near to what its network alone would cost.
+
+Every figure of one report comes from one run, on synthetic volumes. What is compared takes turns, so that whatever
+slows the machine for a while slows all of it, and the quickest round counts. Nothing else should be running meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import SettingsError, SuperResolutionError
+from ..inference.context import Workbench
+from ..inference.device import pick_device
+from ..inference.enhance import enhance
+from ..inference.throughplane import Refiner
+from ..models import file as models
+from ..models.file import Model
+from ..networks.generators.through_plane import ThroughPlaneGenerator
+from ..physics.acquisition import fine_centres
+from ..progress import ignore
+from ..settings import EnhanceSettings
+from ..system.memory import keep_freed_blocks
+from ..volumes.grid import Grid
+from ..volumes.intensity import HOUNSFIELD_RANGE, IntensityRange
+from ..volumes.io import files
+from ..volumes.volume import Volume
+from . import roofline as floors
+from .terminal import tell
+from .timing import Tell, quickest
+
+FACTOR = 4
+_SMALLEST = (4, 16)  # slices, and their rows and columns
+_SMALL_TILES_GB = 0.1
+_OVERLAP = 0.25  # of MONAI's windows, its default
+_WINDOW = (32, 96, 96)
+_CUT = (16, 128, 128)  # where MONAI takes part: its windows overlap there as they do in 256 x 256, 2.25 voxels for one
+
+
+def run(model_name: str, settings: EnhanceSettings, *, side: int, slices: int, tell: Tell = tell) -> dict[str, Any]:
+    """Measure everything; one entry for each line of the report.
+
+    settings : device, precision and threads. side, slices : of the volume. tell : hears what is being measured.
+
+    Raises
+    ------
+    SuperResolutionError : the model refines no slice sequences, or the volume is too small.
+    """
+    if slices < _SMALLEST[0] or side < _SMALLEST[1]:
+        raise SettingsError("the benchmark needs {} slices of {} rows and columns at least".format(*_SMALLEST))
+    keep_freed_blocks()
+    model = models.load(models.find(model_name))
+    if not isinstance(model.generator, ThroughPlaneGenerator):
+        raise SuperResolutionError(f"the benchmark measures models that refine slice sequences; {model.name} is none")
+    device = pick_device(settings.device)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    settings = replace(settings, factor=float(FACTOR), axes="k", device=device.type, model=model.name)
+    volume = body(side, slices)
+    bench = Workbench(settings, device, 1, ignore)
+    facts: dict[str, Any] = {
+        "model": model.name,
+        "device": str(device) if device.type == "cpu" else torch.cuda.get_device_name(),
+        "precision": bench.precision,
+        "threads": torch.get_num_threads(),
+        "volume": f"{volume.grid.described()}, x{FACTOR}",
+    }
+    tell("measuring the whole program")  # first: outside Linux a child's peak begins with its parent's
+    facts |= whole_program(model_name, volume, settings)
+    enhance(body(32, 8), model, settings)  # the first call of a library is never the fastest
+    facts |= engine(model, volume, bench, tell)
+    tell("measuring the machine's own speed")
+    generator = Refiner(model.generator, bench).generator
+    facts |= floors.compared(generator, bench, volume.array.size, FACTOR, facts["engine_seconds"])
+    return facts | seams(model, cut_of(volume), bench, tell)
+
+
+def whole_program(model_name: str, volume: Volume, settings: EnhanceSettings) -> dict[str, Any]:
+    """The command line on a file: wall time and its stages, time to the first progress, peak memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        files.write(volume, Path(folder) / "in.nii.gz")
+        command = [
+            sys.executable,
+            "-m",
+            "medical_super_resolution",
+            "enhance",
+            "in.nii.gz",
+            "out.nii.gz",
+            "--report",
+            "report.json",
+        ]
+        command += ["--factor", str(FACTOR), "--axes", "k", "--device", settings.device, "--progress", "json"]
+        command += ["--model", str(models.find(model_name).resolve())]
+        command += ["--precision", settings.precision]
+        command += ["--threads", str(settings.threads)] if settings.threads else []
+        started = time.perf_counter()
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True) as child:
+            assert child.stdout is not None  # asked for above
+            child.stdout.readline()
+            first = time.perf_counter() - started
+            _, words = child.communicate()
+        seconds = time.perf_counter() - started
+        if child.returncode:
+            raise SuperResolutionError(f"the whole program did not come to its end: {words.strip()}")
+        report = json.loads((Path(folder) / "report.json").read_text())
+    output_mb, peak_mb = volume.array.nbytes * FACTOR / 1e6, report["peak_memory_mb"]
+    facts = {
+        "program_seconds": seconds,
+        "program_seconds_to_first_progress": first,
+        "program_stages_seconds": report["stages"],
+        "program_peak_memory_mb": peak_mb,
+        "output_mb": output_mb,
+    }
+    return facts | ({"memory_ratio": peak_mb / output_mb} if peak_mb else {})
+
+
+def engine(model: Model, volume: Volume, bench: Workbench, tell: Tell) -> dict[str, Any]:
+    """The engine on a volume, beside its bare network, on the same half air, and on half of the slices.
+
+    overhead_ratio : engine over bare network. air_ratio : half air, over the volume in which nothing is skipped.
+    growth_ratio : what twice the slices take.
+    """
+    slices, side, _ = volume.array.shape
+    network = Bare(model, volume, bench)
+    still, fewer = body(side, slices, air=0.5), body(side, slices // 2)
+    found = quickest(
+        {
+            "the engine": lambda: enhance(volume, model, bench.settings),
+            "the bare network": network.whole,
+            "the engine, half of the volume air": lambda: enhance(still, model, bench.settings),
+            "the engine, half of the slices": lambda: enhance(fewer, model, bench.settings),
+        },
+        tell,
+    )
+    (seconds, enhanced), (bare, _), (of_still, _), (of_fewer, _) = found
+    return {
+        "engine_seconds": seconds,
+        "microseconds_per_measured_voxel": 1e6 * seconds / volume.array.size,
+        "stages_seconds": enhanced.report.stages,
+        "bare_forward_seconds": bare,
+        "overhead_ratio": seconds / bare,
+        "air_ratio": of_still / seconds,
+        "growth_ratio": 2 * (seconds / slices) / (of_fewer / (slices // 2)),
+    }
+
+
+@torch.inference_mode()
+def seams(model: Model, volume: Volume, bench: Workbench, tell: Tell) -> dict[str, Any]:
+    """The engine in small tiles and MONAI's sliding window, compared with the untiled network.
+
+    A seam is the largest difference, as a part of the range. The time against MONAI's is that of the engine on the same
+    voxels, told their slice profile, as MONAI is: to read it off costs the same for every volume.
+    """
+    low, high = HOUNSFIELD_RANGE
+    tell("measuring seams between tiles")
+    network = Bare(model, volume, bench)
+    told = replace(bench.settings, slice_profile="gaussian")
+    small = replace(told, consistency=False, memory_gb=_SMALL_TILES_GB)
+    untiled = network.whole()[0, 0].cpu().numpy()
+    tiled = enhance(volume, model, small).volume.array
+    facts: dict[str, Any] = {"engine_seam": float(np.abs((tiled - low) / (high - low) - untiled).max())}
+    try:  # the extra `benchmark`
+        from monai.inferers import sliding_window_inference
+    except ImportError:
+        return facts | {"monai": "not installed; pip install medical-super-resolution[benchmark] to compare with it"}
+
+    def usual() -> Any:  # noqa: ANN401 - MONAI gives a tensor, or several
+        window = tuple(min(size, count) for size, count in zip(_WINDOW, network.lr.shape[2:], strict=True))
+        return sliding_window_inference(network.lr, window, 1, network.forward, overlap=_OVERLAP, mode="gaussian")
+
+    works = {"the engine beside MONAI": lambda: enhance(volume, model, told), "MONAI's sliding window": usual}
+    (ours, _), (theirs, result) = quickest(works, tell)
+    return facts | {
+        "monai_volume": volume.grid.described(),
+        "monai_seconds": theirs,
+        "engine_seconds_there": ours,
+        "monai_ratio": theirs / ours,
+        "monai_seam": float(np.abs(result[0, 0].cpu().numpy() - untiled).max()),
+    }
+
+
+def body(side: int, slices: int, *, air: float = 0.0) -> Volume:
+    """A noisy synthetic CT, reproducible; the part ``air`` of its columns is constant air."""
+    random = np.random.default_rng(0)
+    array = random.normal(40, 20, (slices, side, side))
+    array += 200 * np.sin(np.arange(side) / 9)[None, :, None] * np.cos(np.arange(side) / 7)
+    array[:, : round(side * air)] = -1000
+    return Volume(array.astype(np.int16), Grid(array.shape, np.diag([0.8, 0.8, 0.8 * FACTOR, 1.0])), modality="ct")
+
+
+def cut_of(volume: Volume) -> Volume:
+    """The first voxels of a volume along each axis, as exact as the network sees them."""
+    array = volume.array[tuple(slice(count) for count in _CUT)].astype(np.float32)
+    return Volume(array, Grid(array.shape, volume.grid.ijk_to_ras), modality=volume.modality)
+
+
+class Bare:
+    """The same network, as the engine prepares it, on the same voxels: no files, no profile, no data consistency."""
+
+    def __init__(self, model: Model, volume: Volume, bench: Workbench) -> None:
+        assert isinstance(model.generator, ThroughPlaneGenerator)  # others were refused
+        self.bench = bench
+        self.refiner = Refiner(model.generator, bench)
+        self.lr = torch.from_numpy(IntensityRange(*HOUNSFIELD_RANGE).normalised(volume.array))[None, None]
+        self.lr = self.lr.to(bench.device)
+
+    @torch.inference_mode()
+    def forward(self, lr: Tensor) -> Tensor:
+        """Fine slices of (N, 1, K, J, I)."""
+        positions = torch.from_numpy(fine_centres(lr.shape[2] * FACTOR, FACTOR)).to(lr.device)
+        with self.bench.mixed_precision():
+            return self.refiner.generator(lr, positions, FACTOR)
+
+    def whole(self) -> Tensor:
+        """Of all voxels as one large tensor, without tiles."""
+        return self.forward(self.lr)
+
+
+def described(facts: dict[str, Any]) -> list[str]:
+    """The facts as lines for people."""
+    lines = []
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            text = ", ".join(f"{part} {seconds:.2f}" for part, seconds in value.items())
+        else:
+            text = f"{value:.3g}" if isinstance(value, float) else str(value)
+        lines.append(f"{name.replace('_', ' '):36s} {text}")
+    return lines

@@ -1,0 +1,168 @@
+"""Before, after and their difference as a picture: three planes, one window, a scale in the volume's units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import SuperResolutionError
+from ..volumes.grid import Grid
+from ..volumes.intensity import guess_modality, intensity_range
+from ..volumes.resampling import resampled
+from ..volumes.volume import Volume
+
+_CT_WINDOWS = {"soft tissue": (-160.0, 240.0), "lung": (-1000.0, 200.0)}
+_LUNG_SHARE = 0.25  # of the soft tissue: more is a chest
+_UNITS = {"ct": "HU"}
+_DIFFERENCE_PERCENTILE = 99.5
+_PLANES = (("axial", 2), ("coronal", 1), ("sagittal", 0))
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One column: a title, values on the grid of the result (K, J, I), and whether they are a difference."""
+
+    title: str
+    array: np.ndarray
+    is_difference: bool = False
+
+
+def compare(before: Volume, after: Volume, reference: Volume | None = None, *, output: Path) -> list[str]:
+    """Draw before | after | (reference) | difference; returns lines that say what is in the picture.
+
+    ``before`` is shown as cubic B-spline interpolation on the grid of ``after``. The difference is after - before, or
+    after - reference where there is one.
+
+    Raises
+    ------
+    VolumeError : the volumes do not lie in the same place. SuperResolutionError : matplotlib is missing.
+    """
+    if output.suffix.lower() not in (".png", ".jpg", ".pdf", ".svg"):
+        raise SuperResolutionError(f"cannot draw {output.name}; end the name in .png, .jpg, .pdf or .svg")
+    if not output.parent.is_dir():
+        raise SuperResolutionError(f"the folder {output.parent} does not exist; make it first")
+    interpolated = resampled(before, after.grid)
+    panels = [Panel("before (B-spline)", interpolated), Panel("after", after.array)]
+    lines = []
+    if reference is not None:
+        truth = resampled(reference, after.grid)
+        panels += [
+            Panel("reference", truth),
+            Panel("before - reference", interpolated - truth, True),
+            Panel("after - reference", after.array - truth, True),
+        ]
+        for name, array in (("before", interpolated), ("after", after.array)):
+            error = float(np.sqrt(np.mean(np.square(array - truth, dtype=np.float64))))
+            lines.append(f"{name}: {error:.4g} RMS from the reference")
+    else:
+        panels.append(Panel("after - before", after.array - interpolated, True))
+    modality = after.modality or guess_modality(after.array)
+    _draw(panels, after.grid, window_of(after.array, modality), _UNITS.get(modality, "signal"), output)
+    return lines
+
+
+def window_of(array: np.ndarray, modality: str) -> tuple[float, float]:
+    """Values that are shown black and white: a usual window for CT, the robust range for all else."""
+    if modality != "ct":
+        measured = intensity_range(array, modality)
+        return measured.low, measured.high
+    lung, tissue = ((array > -950) & (array < -600)).sum(), (array > -300).sum()
+    return _CT_WINDOWS["lung" if lung > _LUNG_SHARE * tissue else "soft tissue"]
+
+
+def _draw(panels: list[Panel], grid: Grid, window: tuple[float, float], unit: str, output: Path) -> None:
+    try:
+        import matplotlib
+    except ImportError as problem:
+        raise SuperResolutionError("pictures need matplotlib; install it with: pip install matplotlib") from problem
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    differences = [np.abs(panel.array[::2, ::2, ::2]) for panel in panels if panel.is_difference]
+    largest = max(float(np.percentile(values, _DIFFERENCE_PERCENTILE)) for values in differences) or 1.0
+    planes = [[_plane(panel.array, grid, axis) for panel in panels] for _, axis in _PLANES]
+    heights = [row[0].height_mm / row[0].width_mm for row in planes]
+    width = 3.1 * len(panels)
+    figure, axes = pyplot.subplots(
+        3,
+        len(panels),
+        figsize=(width, 3.1 * sum(heights) + 0.9),
+        height_ratios=heights,
+        squeeze=False,
+        facecolor="black",
+        layout="constrained",
+    )
+    for row, (name, _) in enumerate(_PLANES):
+        for column, panel in enumerate(panels):
+            plane, axis = planes[row][column], axes[row, column]
+            limits = (-largest, largest) if panel.is_difference else window
+            extent = (0.0, plane.width_mm, plane.height_mm, 0.0)
+            colours = "RdBu_r" if panel.is_difference else "gray"
+            drawn = axis.imshow(plane.pixels, cmap=colours, vmin=limits[0], vmax=limits[1], extent=extent)
+            axis.set_axis_off()
+            if row == 0:
+                axis.set_title(panel.title, color="white", fontsize=11)
+            if column == 0:
+                _letter(axis, name, plane)
+    bar = figure.colorbar(
+        drawn,  # the last column is always a difference
+        ax=axes,
+        location="bottom",
+        shrink=0.4,
+        aspect=40,
+        pad=0.01,
+    )
+    bar.set_label(f"difference in {unit}; grey window {window[0]:.4g} to {window[1]:.4g} {unit}", color="white")
+    bar.ax.tick_params(colors="white")
+    figure.savefig(output, dpi=110, facecolor="black")
+    pyplot.close(figure)
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """Pixels as a radiologist sees them, and the letters at the left and the top."""
+
+    pixels: np.ndarray
+    width_mm: float
+    height_mm: float
+    left: str
+    top: str
+
+
+def _plane(array: np.ndarray, grid: Grid, ras_axis: int) -> _Plane:
+    """The middle slice across a RAS axis: left is the patient's right or front, up is the front or the head."""
+    nearest = _index_axes(grid)
+    across = nearest[ras_axis]
+    columns_ras, rows_ras = [axis for axis in range(3) if axis != ras_axis]
+    columns, rows = nearest[columns_ras], nearest[rows_ras]
+    plane = array.transpose(2, 1, 0).take(array.shape[2 - across] // 2, axis=across)
+    if columns < rows:  # what is left has the lower index axis first
+        plane = plane.T
+    direction, spacing = grid.direction, grid.spacing_ijk_mm
+    if direction[rows_ras, rows] > 0:  # rows go down: the anterior or superior end comes first
+        plane = plane[::-1]
+    if direction[columns_ras, columns] > 0:  # the right or anterior end is shown at the left
+        plane = plane[:, ::-1]
+    height, width = plane.shape[0] * spacing[rows], plane.shape[1] * spacing[columns]
+    return _Plane(plane, width, height, "RAS"[columns_ras], "RAS"[rows_ras])
+
+
+def _index_axes(grid: Grid) -> list[int]:
+    """For R, A and S: which of i, j, k (0, 1, 2) runs nearest to it; each once."""
+    left = {0, 1, 2}
+    found = [0, 0, 0]
+    size = np.abs(grid.direction)
+    for ras in np.argsort(-size.max(axis=1)):
+        best = max(left, key=lambda axis: size[ras, axis])
+        found[int(ras)] = best
+        left.remove(best)
+    return found
+
+
+def _letter(axis: object, name: str, plane: _Plane) -> None:
+    style = {"color": "yellow", "fontsize": 9, "transform": axis.transAxes}  # type: ignore[attr-defined]
+    axis.text(0.02, 0.5, plane.left, va="center", **style)  # type: ignore[attr-defined]
+    axis.text(0.5, 0.98, plane.top, ha="center", va="top", **style)  # type: ignore[attr-defined]
+    axis.text(0.02, 0.02, name, **style)  # type: ignore[attr-defined]

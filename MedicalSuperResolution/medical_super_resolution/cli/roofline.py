@@ -1,0 +1,74 @@
+"""The least time a network could take on this machine: its arithmetic and its memory traffic at measured speeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..inference.context import Workbench
+from ..networks.generators.through_plane import ThroughPlaneGenerator
+from ..physics.acquisition import fine_centres
+from .timing import timed
+
+_SAMPLE = (1, 1, 8, 24, 24)
+_SIDES = {"cpu": 2048, "cuda": 8192}  # of the matrices that are multiplied
+_BYTES = {"cpu": 1 << 28, "cuda": 1 << 31}  # that are copied
+_ROUNDS = 5
+
+
+def compared(
+    generator: ThroughPlaneGenerator, bench: Workbench, voxels: int, factor: float, seconds: float
+) -> dict[str, Any]:
+    """The two floors of a run over ``voxels`` measured voxels, and which part of its ``seconds`` the larger one is."""
+    operations, values = _work_a_voxel(generator, factor)
+    half = torch.float16 if bench.device.type == "cuda" else torch.bfloat16
+    precision = half if bench.is_mixed else torch.float32
+    arithmetic = voxels * operations / _operations_a_second(bench.device, precision)
+    traffic = voxels * values * precision.itemsize / _bytes_a_second(bench.device)
+    return {
+        "arithmetic_floor_seconds": arithmetic,
+        "memory_traffic_floor_seconds": traffic,
+        "part_of_the_larger_floor": max(arithmetic, traffic) / seconds,
+    }
+
+
+def _work_a_voxel(generator: ThroughPlaneGenerator, factor: float) -> tuple[float, float]:
+    """Operations, and values that convolutions read and write, of one measured voxel; a product and a sum are two."""
+    work = [0.0, 0.0]
+
+    def count(convolution: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        assert isinstance(convolution, nn.Conv3d)  # no others are asked
+        work[0] += 2 * output.numel() * convolution.weight[0].numel()
+        work[1] += output.numel() + sum(one.numel() for one in inputs)
+
+    hooks = [part.register_forward_hook(count) for part in generator.modules() if isinstance(part, nn.Conv3d)]
+    parameter = generator.stem.intensity.weight
+    lr = torch.rand(_SAMPLE, device=parameter.device)
+    positions = torch.from_numpy(fine_centres(round(_SAMPLE[2] * factor), factor)).to(parameter.device)
+    try:
+        with torch.enable_grad():  # without, products take the place of convolutions, and nothing is counted
+            generator(lr, positions, factor)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    channels = generator.config.channels
+    return work[0] / lr.numel() + 4 * channels * factor, work[1] / lr.numel() + 2 * channels + factor
+
+
+def _operations_a_second(device: torch.device, precision: torch.dtype) -> float:
+    side = _SIDES.get(device.type, _SIDES["cpu"])
+    left, right = (torch.rand((side, side), device=device).to(precision) for _ in range(2))
+    return 2 * side**3 / _quickest(lambda: left @ right)
+
+
+def _bytes_a_second(device: torch.device) -> float:
+    source = torch.zeros(_BYTES.get(device.type, _BYTES["cpu"]), dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return 2 * source.numel() / _quickest(lambda: target.copy_(source))
+
+
+def _quickest(work: Callable[[], Any]) -> float:
+    return min(timed(work)[0] for _ in range(_ROUNDS))

@@ -1,0 +1,1 @@
+"""From a volume, a model and settings to the enhanced volume."""

@@ -1,0 +1,70 @@
+"""How sure the network is of each voxel: what it says of the same scan seen in mirrors.
+
+A mirror image holds the same anatomy, so a network that knows gives the same answer; where it guesses, answers differ.
+So do a model and its sharp twin, where there is one: half their difference is the standard deviation of the two. Both
+are taken as independent, so their squares add up. What comes out is no error bar, but it grows with the true error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import product
+
+import numpy as np
+
+from ..volumes.grid import AXES_IJK, array_axis
+from .planning import Plan
+
+_EXACT = 1e-6  # of a voxel
+
+
+def mirrors(planned: Plan) -> Iterator[tuple[int, ...]]:
+    """The array axes of each mirror image, the eight of three axes at most, the unchanged one first.
+
+    An axis whose refined samples do not fill the volume exactly has no mirror: its far end lies elsewhere.
+    """
+    factors = dict(zip(AXES_IJK, planned.factor_ijk, strict=True))
+    exact = [
+        array_axis(axis)
+        for axis in AXES_IJK
+        if abs(planned.source.count(axis) * factors[axis] - planned.target.count(axis)) < _EXACT
+    ]
+    for chosen in product((False, True), repeat=len(exact)):
+        yield tuple(axis for axis, is_mirrored in zip(exact, chosen, strict=True) if is_mirrored)
+
+
+def spread(
+    measured: np.ndarray, first: np.ndarray, refine: Callable[[np.ndarray], np.ndarray], planned: Plan
+) -> np.ndarray:
+    """Standard deviation of the refined mirror images, turned back, in the units of the volume.
+
+    Parameters
+    ----------
+    measured : the scan, (K, J, I). first : its refined volume. refine : gives the refined volume of a mirror image.
+
+    Returns
+    -------
+    float32, of the shape of ``first``.
+    """
+    mean = first.astype(np.float32)
+    squares = np.zeros_like(mean)
+    for number, axes in enumerate(mirrors(planned), start=1):
+        if not axes:
+            continue
+        values = np.flip(refine(np.flip(measured, axes)), axes)
+        change = values - mean  # Welford (1962), DOI 10.1080/00401706.1962.10490022
+        mean += change / number
+        squares += change * (values - mean)
+    return np.sqrt(squares / number)
+
+
+def widened(deviation: np.ndarray, fidelity: np.ndarray, sharp: np.ndarray) -> np.ndarray:
+    """The root of the sum of squares of ``deviation`` and of half the difference of two results, float32."""
+    half = np.subtract(fidelity, sharp, dtype=np.float32) / 2
+    return np.hypot(deviation, half)
+
+
+def described(planned: Plan, *, with_twins: bool) -> str:
+    """What the uncertainty was made of, as the end of a sentence."""
+    text = f"the standard deviation over {len(list(mirrors(planned)))} mirror images of the scan"
+    return f"{text}, joined with half the difference between the model and its sharp twin" if with_twins else text

@@ -1,0 +1,1 @@
+"""Model files: format, storage, card, weight interpolation."""

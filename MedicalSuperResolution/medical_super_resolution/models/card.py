@@ -1,0 +1,50 @@
+"""A model's card as text: what the model says of itself."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelError
+from . import file as models
+from .header import twin_of
+
+
+def described(path: Path) -> list[str]:
+    """Lines for people: name, digest, and the card, or why the file cannot be used."""
+    lines = [path.stem, f"  file          {path}"]
+    try:
+        header = models.read_header(path)
+    except ModelError as problem:
+        return [*lines, f"  cannot be used: {problem}"]
+    lines.append(f"  sha256        {_digest(path)}")
+    lines.append(f"  generator     {header['generator']}, {path.stat().st_size / 1e6:.1f} MB")
+    lines.append(f"  sharp twin    {_twin(path)}")
+    return [*lines, *_entries({key: value for key, value in header["card"].items() if key != "sharp_twin"}, "  ")]
+
+
+def _twin(path: Path) -> str:
+    twin = twin_of(path)
+    if twin is None:
+        return "none, so its sharpness is always 0"
+    return f"{twin.stem}, sha256 {_digest(twin)}" if twin.is_file() else f"{twin.stem}, which is missing"
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _entries(card: dict[str, Any], indent: str) -> Iterator[str]:
+    for key, value in card.items():
+        name = key.replace("_", " ")
+        if isinstance(value, dict):
+            yield f"{indent}{name}"
+            yield from _entries(value, indent + "  ")
+        elif isinstance(value, list) and any(isinstance(item, str) and len(item) > 20 for item in value):
+            yield f"{indent}{name}"
+            yield from (f"{indent}  - {item}" for item in value)
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            yield f"{indent}{name:<13} {text}"

@@ -1,0 +1,216 @@
+"""A model file: weights in safetensors, and in its header what the weights are.
+
+The header holds one JSON text under the key "medical_super_resolution": format version, generator name and
+configuration, and the card (what the model says of itself). No pickle is read or written anywhere.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch.nn.modules.module import register_module_parameter_registration_hook
+
+from ..errors import ModelError, SettingsError
+from ..networks.generators import GENERATORS, Generator
+from . import store as model_folders
+from .header import HEADER_KEY, SUFFIX, names_a_twin
+
+FORMAT_VERSION = 1
+SHIPPED_FOLDER = model_folders.SHIPPED_FOLDER
+_LARGEST_NUMBER = 1 << 16  # in a configuration
+_CARD_DEPTH = 8  # values within values
+_OTHER_PARTS = {"encoder": "a slice encoder", "down_sampler": "a learned down-sampler"}  # for training alone
+_BLOCK = 1 << 22
+_SIGNS_OF_DAMAGE = (
+    SafetensorError,
+    SettingsError,
+    OSError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+)  # fmt: skip - what a network made of nonsense raises
+
+
+@dataclass(frozen=True)
+class Model:
+    """A generator ready to use, and where it came from.
+
+    name : short name, the file's stem. path : the file. sha256 : of the whole file. generator_name, card : see the
+    header. generator : the network in float32 on the CPU, in evaluation mode. sharpness : how far its weights lie
+    towards those of its sharp twin, whose file has the digest twin_sha256: see `sharpness.load`. fidelity : the
+    generator of sharpness 0, where ``generator`` is another.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    generator_name: str
+    card: dict[str, Any]
+    generator: Generator
+    sharpness: float = 0.0
+    twin_sha256: str = ""
+    fidelity: Generator | None = None
+
+    @property
+    def gauging(self) -> Generator:
+        """The generator that measures the slices: only the one of sharpness 0 was trained to."""
+        return self.generator if self.fidelity is None else self.fidelity
+
+
+def installed() -> list[Path]:
+    """The model files that are shipped or were imported, by name, without those that are only sharp twins."""
+    return model_folders.installed(SHIPPED_FOLDER)
+
+
+def find(name: str) -> Path:
+    """The file of a model given by its installed name or by its path.
+
+    Raises
+    ------
+    ModelError : there is no such model; the message lists those there are.
+    """
+    if name.endswith(SUFFIX) or Path(name).is_file():
+        return Path(name)
+    path = model_folders.path_of(name, SHIPPED_FOLDER)
+    if not path.is_file():
+        known = ", ".join(file.stem for file in installed()) or "none"
+        raise ModelError(f"there is no model {name!r}; installed: {known}; or give the path of a model file")
+    return path
+
+
+def save(path: Path, generator_name: str, generator: Generator, card: dict[str, Any]) -> None:
+    """Write a generator with its configuration and card as one file."""
+    header = {
+        "format_version": FORMAT_VERSION,
+        "generator": generator_name,
+        "config": dataclasses.asdict(generator.config),  # type: ignore[arg-type]
+        "card": card,
+    }
+    weights = {name: tensor.detach().float().contiguous().cpu() for name, tensor in generator.state_dict().items()}
+    path.write_bytes(to_bytes(weights, metadata={HEADER_KEY: json.dumps(header)}))
+
+
+def load(path: Path) -> Model:
+    """Read a model file.
+
+    Raises
+    ------
+    ModelError : the file is missing, damaged, not one of ours, newer than this software, or does not fit its own
+        description.
+    """
+    path = Path(path)
+    header = read_header(path)
+    name = header["generator"]
+    if name not in GENERATORS:
+        raise ModelError(f"{path} needs the generator {name!r}, which this version does not have; update the software")
+    try:
+        with safe_open(str(path), framework="pt") as opened:
+            parts = {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118 - not a dict
+            shapes = {key: tuple(part.get_shape()) for key, part in parts.items() if part.get_dtype() == "F32"}
+            if len(shapes) < len(parts):
+                raise ValueError("weights are kept in single precision")
+            generator = _built(name, header["config"], shapes)
+            weights = {key: opened.get_tensor(key) for key in shapes}
+        generator.load_state_dict(weights)
+    except _SIGNS_OF_DAMAGE as problem:
+        raise ModelError(f"{path} does not fit its own description; the file is damaged, get it again") from problem
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
+        raise ModelError(f"{path} holds weights that are not finite; the file is damaged, get it again")
+    generator.eval().requires_grad_(False)
+    return Model(path.stem, path, _sha256(path), name, header["card"], generator)
+
+
+def _built(name: str, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> Generator:
+    """A generator with weights of the given shapes, and no memory taken for one that would have others.
+
+    It is built without weights first, and given up when it has more of them than the file.
+    """
+    for value in config.values():
+        for number in value if isinstance(value, list) else [value]:
+            if not (isinstance(number, int | float) and abs(number) <= _LARGEST_NUMBER):  # nor not a number
+                raise ValueError("a configuration holds numbers that a network can have")
+    left = iter(range(len(shapes) + 1))
+
+    def count(module: object, parameter: str, value: object) -> None:
+        if next(left, None) is None:
+            raise ValueError("the network has more weights than the file")
+
+    config_class, generator_class = GENERATORS[name]
+    counting = register_module_parameter_registration_hook(count)
+    try:
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch says of layers without weights; they are refused below
+            outline = generator_class(config_class(**config))
+    finally:
+        counting.remove()
+    if {key: tuple(tensor.shape) for key, tensor in outline.state_dict().items()} != shapes:
+        raise ValueError("the network has other weights than the file")
+    return generator_class(config_class(**config))
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The header of a model file, checked, without its weights."""
+    if not path.is_file():
+        raise ModelError(f"there is no model file {path}")
+    try:
+        with safe_open(str(path), framework="pt") as opened:
+            metadata = opened.metadata() or {}
+        header = json.loads(metadata[HEADER_KEY])
+        version, keys = header["format_version"], {"generator", "config", "card"}
+    except KeyError as problem:
+        raise ModelError(f"{path} is not a model of MedicalSuperResolution") from problem
+    except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as problem:
+        raise ModelError(f"{path} is damaged or not a safetensors file; get it again") from problem
+    if not isinstance(version, int):
+        raise ModelError(f"{path} lacks part of its description; the file is damaged, get it again")
+    if version != FORMAT_VERSION:
+        raise ModelError(f"{path} has format {version}, this software reads format {FORMAT_VERSION}; update it")
+    for part, name in _OTHER_PARTS.items():
+        if part in header and "generator" not in header:
+            raise ModelError(f"{path} holds {name}, and no network that refines volumes")
+    if not (keys <= header.keys() and isinstance(header["generator"], str) and _is_card(header["card"])):
+        raise ModelError(f"{path} lacks part of its description; the file is damaged, get it again")
+    return header
+
+
+def _is_card(card: object) -> bool:
+    """Whether what a model says of itself can be shown, and asked for what it was trained for."""
+    if not isinstance(card, dict) or not _is_shallow(card, _CARD_DEPTH) or not names_a_twin(card):
+        return False
+    trained = card.get("trained_for", {})
+    if not isinstance(trained, dict):
+        return False
+    modalities, thickness = trained.get("modalities") or [], trained.get("thickness", [0, 1])
+    return (
+        isinstance(modalities, list)
+        and all(isinstance(name, str) for name in modalities)
+        and isinstance(thickness, list)
+        and len(thickness) == 2
+        and all(isinstance(end, int | float) for end in thickness)
+    )
+
+
+def _is_shallow(value: object, depth: int) -> bool:
+    parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    return depth > 0 and all(_is_shallow(part, depth - 1) for part in parts)

@@ -1,0 +1,70 @@
+"""What a model file says of itself, read with the standard library alone: neither torch nor safetensors is needed.
+
+A safetensors file starts with the length of its header, 8 bytes, little end first; the header is JSON, and its entry
+``__metadata__`` holds texts. Ours is a JSON text again: format version, generator, configuration and card.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelError
+
+HEADER_KEY = "medical_super_resolution"
+SUFFIX = ".safetensors"
+_LONGEST = 100_000_000  # bytes of header that safetensors itself allows
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The header of a model file, without its weights.
+
+    Raises
+    ------
+    ModelError : the file is missing, damaged, or not one of ours.
+    """
+    try:
+        with path.open("rb") as opened:
+            (length,) = struct.unpack("<Q", opened.read(8))
+            text = opened.read(length) if length <= _LONGEST else b""
+        header = json.loads(json.loads(text)["__metadata__"][HEADER_KEY])
+    except OSError as problem:
+        raise ModelError(f"the model file {path.name} cannot be read: {problem.strerror}") from problem
+    except (struct.error, ValueError, KeyError, TypeError) as problem:
+        raise ModelError(f"{path.name} is damaged, or not a model of MedicalSuperResolution") from problem
+    if not isinstance(header, dict) or not isinstance(header.get("card"), dict) or not names_a_twin(header["card"]):
+        raise ModelError(f"{path.name} lacks part of its description; the file is damaged, get it again")
+    return header
+
+
+def names_a_twin(card: dict[str, Any]) -> bool:
+    """Whether what a card says of a sharp twin, if anything, is the name of a file beside it, and no way elsewhere."""
+    name = card.get("sharp_twin", "")
+    return isinstance(name, str) and not set(name) & set("/\\:\0")
+
+
+def twin_of(path: Path) -> Path | None:
+    """The file of a model's sharp twin, be it there or not; None where the model has none.
+
+    Raises
+    ------
+    ModelError : see `read_header`.
+    """
+    name = read_header(path)["card"].get("sharp_twin", "")
+    return path.with_name(name + SUFFIX) if name else None
+
+
+def models_in(folder: Path) -> list[Path]:
+    """The model files of a folder, by name. A file that is there only as the sharp twin of another is left out."""
+    files = sorted(folder.glob("*" + SUFFIX))
+    twins = {path: _twin_if_readable(path) for path in files}
+    return [path for path in files if twins[path] is not None or path not in twins.values()]
+
+
+def _twin_if_readable(path: Path) -> Path | None:
+    try:
+        return twin_of(path)
+    except ModelError:  # listed all the same; who wants to use it is told
+        return None

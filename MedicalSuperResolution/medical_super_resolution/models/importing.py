@@ -1,0 +1,76 @@
+"""Adding a model file to those that are installed: compared with its checksum, loaded once to prove it, then kept."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ModelError
+from ..system import checksum
+from ..system.temp_dirs import work_folder
+from .header import SUFFIX
+from .store import SHIPPED_FOLDER, user_folder
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A model that is installed now. ``was_compared``: there was a checksum to compare ``sha256`` with."""
+
+    path: Path
+    sha256: str
+    was_compared: bool
+
+
+def import_model(file: Path, sha256: str | None = None) -> Imported:
+    """Copy a model file into the user's folder of models, where it is found by its name.
+
+    Parameters
+    ----------
+    sha256 : what its checksum must be; None takes what a file of the same name with .sha256 behind it says, if any.
+
+    Raises
+    ------
+    ModelError : it is no model, has another checksum, or another model of its name is installed; or the folder cannot
+        be written. Then nothing is changed.
+    """
+    if file.suffix != SUFFIX:
+        raise ModelError(f"{file.name} is no model file; their names end in {SUFFIX}")
+    wanted, folder = checksum.expected(file, sha256), user_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with work_folder(folder) as work:
+            copy = work / file.name
+            _copy(file, copy)
+            found, was_compared = checksum.check(copy, wanted, file.name)  # of the copy: that one is kept
+            _check_name(file.name, found, folder)
+            _prove(copy)
+            copy.replace(folder / file.name)
+    except OSError as problem:
+        raise ModelError(f"the folder {folder} cannot be written: {problem.strerror}; free some space") from problem
+    return Imported(folder / file.name, found, was_compared)
+
+
+def _copy(file: Path, copy: Path) -> None:
+    if not file.is_file():
+        raise ModelError(f"there is no model file {file}")
+    try:
+        with file.open("rb"):
+            pass
+    except OSError as problem:
+        raise ModelError(f"{file} cannot be read: {problem.strerror}") from problem
+    shutil.copyfile(file, copy)
+
+
+def _check_name(name: str, sha256: str, folder: Path) -> None:
+    """Refuse to hide or replace another model. The same one may be imported again."""
+    for home in (SHIPPED_FOLDER, folder):
+        installed = home / name
+        if installed.is_file() and (home != folder or checksum.digest_of(installed) != sha256):
+            raise ModelError(f"a model named {installed.stem} is installed already; rename the file {name} first")
+
+
+def _prove(file: Path) -> None:
+    from .file import load  # torch, which takes its time: what can be refused before has been
+
+    load(file)

@@ -1,0 +1,116 @@
+"""Where the weights of perceptual features come from: files that are checked before they are used."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from ..errors import ModelError
+from ..objectives.perceptual import SliceEncoder, SliceEncoderConfig, VggFeatures, vgg_features
+
+VGG_FILE_NAME = "vgg19-dcbb9e9d.pth"  # as torchvision publishes it: the name holds the start of the file's SHA-256
+ENCODER_FORMAT_VERSION = 1
+_SHIPPED_ENCODER = Path(__file__).parents[1] / "features" / "slice-encoder.safetensors"  # no model: not among them
+_HEADER_KEY = "medical_super_resolution"
+_DIGEST_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.(?:pth|safetensors)$")
+
+
+def vgg_file() -> Path:
+    """Where PyTorch keeps the weights of VGG-19 that torchvision downloads."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / VGG_FILE_NAME
+
+
+def load_vgg(path: Path | None = None, *, activated: bool) -> VggFeatures:
+    """VGG-19's features from a file in torchvision's layout, .pth or .safetensors; without a path from `vgg_file`.
+
+    The file's name ends in a hyphen and at least the first eight digits of its SHA-256, like torchvision's.
+
+    Raises
+    ------
+    ModelError : the file is missing, does not match its name, or holds something else.
+    """
+    path = vgg_file() if path is None else Path(path)
+    if not path.is_file():
+        raise ModelError(
+            f"there are no VGG-19 weights at {path}; put torchvision's file {VGG_FILE_NAME} there, or use the slice"
+            " encoder for the perceptual loss, which needs no download"
+        )
+    _check_digest(path)
+    try:
+        return vgg_features(_read_weights(path), activated=activated)
+    except (SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, TypeError, AttributeError, EOFError) as bad:
+        raise ModelError(f"{path} does not hold the weights of VGG-19 in torchvision's layout; get it again") from bad
+
+
+def _check_digest(path: Path) -> None:
+    told = _DIGEST_IN_NAME.search(path.name)
+    if told is None:
+        raise ModelError(
+            f"the name of {path} does not end in the start of its SHA-256, like {VGG_FILE_NAME}; rename it so that it"
+            " can be checked"
+        )
+    hashed = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(1 << 22):  # torchvision's file is half a gigabyte
+            hashed.update(part)
+    digest = hashed.hexdigest()
+    if not digest.startswith(told[1]):
+        raise ModelError(f"{path} is damaged: its SHA-256 begins with {digest[:8]}, not {told[1]}; get it again")
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    if path.suffix == ".safetensors":
+        return load_file(str(path))
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def encoder_file() -> Path:
+    """The slice encoder that is shipped."""
+    return _SHIPPED_ENCODER
+
+
+def save_encoder(path: Path, encoder: SliceEncoder, card: dict[str, Any]) -> None:
+    """Write a slice encoder with its configuration and card (what it says of itself) as one safetensors file."""
+    header = {
+        "format_version": ENCODER_FORMAT_VERSION,
+        "encoder": "slice",
+        "config": dataclasses.asdict(encoder.config),
+        "card": card,
+    }
+    weights = {name: tensor.detach().float().contiguous().cpu() for name, tensor in encoder.state_dict().items()}
+    path.write_bytes(to_bytes(weights, metadata={_HEADER_KEY: json.dumps(header)}))
+
+
+def load_encoder(path: Path) -> SliceEncoder:
+    """Read a slice encoder, frozen.
+
+    Raises
+    ------
+    ModelError : the file is missing, damaged, no slice encoder, or newer than this software.
+    """
+    if not path.is_file():
+        raise ModelError(f"there is no slice encoder {path}; train one with medsr-train, or give the path of one")
+    try:
+        with safe_open(str(path), framework="pt") as opened:
+            header = json.loads((opened.metadata() or {})[_HEADER_KEY])
+        config, version = header["config"], header["format_version"]
+        if header["encoder"] != "slice" or version != ENCODER_FORMAT_VERSION:
+            raise ModelError(f"{path} is no slice encoder that this software can read; update it or give another file")
+        encoder = SliceEncoder(SliceEncoderConfig(widths=tuple(config["widths"])))
+        encoder.load_state_dict(load_file(str(path)))
+    except KeyError as bad:
+        raise ModelError(f"{path} is not a slice encoder of MedicalSuperResolution") from bad
+    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as bad:
+        raise ModelError(f"{path} is damaged or not a safetensors file; get it again") from bad
+    return encoder.eval().requires_grad_(False)

@@ -1,0 +1,141 @@
+"""The parts that the product's generators share.
+
+Every tensor is (N, C, K, J, I) with K the slice sequence. All convolutions on the additive path are free of
+biases: a region without structure has features of exactly zero, so a constant stays the same constant to the
+last bit, and air can be skipped without approximation. Biases live only in the gates, which multiply.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .streaming import Sequence, by_voxel, in_slices, runs_as_products
+
+
+def in_plane_convolution(inputs: int, outputs: int) -> nn.Conv3d:
+    """Mix the neighbours inside one slice: 1 x 3 x 3."""
+    return nn.Conv3d(inputs, outputs, (1, 3, 3), padding=(0, 1, 1), bias=False)
+
+
+def sequence_convolution(inputs: int, outputs: int) -> nn.Conv3d:
+    """Mix the neighbours along the slice sequence: 3 x 1 x 1."""
+    return nn.Conv3d(inputs, outputs, (3, 1, 1), padding=(1, 0, 0), bias=False)
+
+
+def pointwise_convolution(inputs: int, outputs: int, *, bias: bool = False) -> nn.Conv3d:
+    """Mix the channels of one voxel: 1 x 1 x 1."""
+    return nn.Conv3d(inputs, outputs, 1, bias=bias)
+
+
+def mixed_channels(convolution: nn.Conv3d, *parts: Tensor) -> Tensor:
+    """Apply a pointwise convolution to parts that stand one behind the other in its channels.
+
+    Without gradients on a CPU it is a sum of matrix products that go where the parts lie: laying them side by side
+    takes longer than the products themselves.
+    """
+    first = parts[0]
+    if not runs_as_products(convolution, first):
+        return convolution(torch.cat(parts, dim=1) if len(parts) > 1 else first)
+    mixed = convolution.weight.new_empty(first[0, 0].numel(), convolution.out_channels)
+    mixed[:] = 0 if convolution.bias is None else convolution.bias
+    weights = convolution.weight.flatten(1).split([part.shape[1] for part in parts], dim=1)
+    for part, weight in zip(parts, weights, strict=True):
+        mixed.addmm_(by_voxel(part, mixed.dtype), weight.t())
+    return mixed.unflatten(0, first.shape[2:]).permute(3, 0, 1, 2)[None]
+
+
+_Network = TypeVar("_Network", bound=nn.Module)
+
+
+def in_memory_order(network: _Network) -> _Network:
+    """Lay the weights out with the channels last, the order in which convolutions are fastest; in place."""
+    for parameter in network.parameters():
+        if parameter.dim() == 5:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
+        elif parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network
+
+
+def forward_differences(volume: Tensor, following: Tensor) -> Tensor:
+    """Differences to the next voxel along K, J and I: (N, 1, K, J, I) -> (N, 3, K, J, I).
+
+    ``following``, (N, 1, 1, J, I), is the slice behind the last. Past the last voxel of a slice the slice is taken to
+    go on unchanged, so the last difference is 0.
+    """
+    along_k = torch.cat([volume[:, :, 1:], following], dim=2) - volume
+    along_j = functional.pad(volume[:, :, :, 1:] - volume[:, :, :, :-1], (0, 0, 0, 1))
+    along_i = functional.pad(volume[..., 1:] - volume[..., :-1], (0, 1))
+    return torch.cat([along_k, along_j, along_i], dim=1)
+
+
+class AttentionGate(nn.Module):
+    """How much of the new features to let through at every voxel, from 0 to 1 (Zhang et al. 2025, eq. 3 and 4).
+
+    alpha = sigmoid(psi(leaky(W_x x + W_d d + b))), one value a voxel. The bias b depends on the slice thickness,
+    so that one set of weights serves overlapping and gapped slices.
+    """
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.initial = pointwise_convolution(channels, hidden)
+        self.dense = pointwise_convolution(channels, hidden)
+        self.acquisition = nn.Linear(1, hidden)
+        self.attention = pointwise_convolution(hidden, 1, bias=True)
+
+    def forward(self, initial: Tensor, dense: Tensor, thickness: Tensor) -> Tensor:
+        bias = self.acquisition((thickness - 1).to(self.acquisition.weight.dtype))[:, :, None, None, None]
+        hidden = mixed_channels(self.initial, initial).add_(mixed_channels(self.dense, dense)).add_(bias)
+        return torch.sigmoid(mixed_channels(self.attention, functional.leaky_relu(hidden, 0.2, inplace=True)))
+
+
+class FactorisedPair(nn.Module):
+    """A 3 x 3 x 3 neighbourhood at less than half the price: in plane, then along the sequence, as a residual."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.in_plane = in_plane_convolution(channels, channels)
+        self.sequence = sequence_convolution(channels, channels)
+
+    def forward(self, features: Tensor, sequence: Sequence) -> Tensor:
+        mixed = features
+        if features.shape[2]:  # a stream that begins or ends has none
+            mixed = functional.leaky_relu(in_slices(self.in_plane, features), 0.2, inplace=True)
+        change = sequence.convolve(self.sequence, mixed)
+        waited = sequence.wait((self, "features"), features, change)
+        return change.add_(waited) if change.dtype == waited.dtype else waited + change
+
+
+class AttentionDenseBlock(nn.Module):
+    """Convolution pairs whose outputs are densely gathered, gated by attention, and added to the block's input.
+
+    Zhang et al. (2025), eq. 2 (dense skip connections), 3 and 4 (gate), beta = 0.2.
+    """
+
+    beta = 0.2
+
+    def __init__(self, channels: int, pairs: int, gate_channels: int) -> None:
+        super().__init__()
+        self.pairs = nn.ModuleList(FactorisedPair(channels) for _ in range(pairs))
+        self.fuse = pointwise_convolution(pairs * channels, channels)
+        self.gate = AttentionGate(channels, gate_channels)
+
+    def forward(self, initial: Tensor, thickness: Tensor, sequence: Sequence) -> Tensor:
+        gathered = [initial]
+        for pair in self.pairs:
+            gathered.append(pair(gathered[-1], sequence))
+        last = gathered[-1]
+        initial, *earlier = (
+            sequence.wait((self, str(number)), features, last) for number, features in enumerate(gathered[:-1])
+        )
+        if not last.shape[2]:
+            return last
+        dense = mixed_channels(self.fuse, *earlier, last)
+        gate = self.gate(initial, dense, thickness)
+        if dense.dtype != last.dtype:
+            return last + dense.mul_(gate).mul_(self.beta)
+        return torch.addcmul(last, gate, dense, value=self.beta)

@@ -1,0 +1,119 @@
+"""What the in-plane generators share: slices in, finer slices out, added to cubic interpolation."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...errors import SettingsError
+from ...physics.interpolation import cubic_matrix
+
+FACTORS = (2, 3, 4)
+_TAPS = 5  # samples that a cubic kernel between two samples can touch, the nearest one in the middle
+INTERPOLATION_REACH = _TAPS // 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaneConfig:
+    """What the configuration of every in-plane generator has: ``factor``, how many times finer J and I become."""
+
+    factor: int = 2
+
+    def __post_init__(self) -> None:
+        if self.factor not in FACTORS:
+            raise SettingsError(f"an in-plane generator refines 2, 3 or 4 times, got factor {self.factor}")
+
+
+class PlaneGenerator(nn.Module, ABC):
+    """(N, 1, K, J, I), mostly in [0, 1] -> (N, 1, K, factor*J, factor*I) float32, each slice for itself.
+
+    The output is cubic interpolation plus what the network adds, also where the paper's network makes the whole
+    picture: the network then has less to learn, and an untrained one is already as good as interpolation.
+
+    refines : always "plane". reach : how many low-resolution voxels away, in the plane, an input can still change an
+    output; None where that is the whole slice. sequence_reach : the same along K, in slices.
+    """
+
+    refines = "plane"
+
+    def __init__(self, config: PlaneConfig) -> None:
+        super().__init__()
+        self.factor = config.factor
+
+    @property
+    @abstractmethod
+    def reach(self) -> int | None:
+        """See the class."""
+
+    @property
+    def sequence_reach(self) -> int:
+        """See the class."""
+        return 0
+
+    @abstractmethod
+    def residual(self, lr: Tensor, interpolated: Tensor) -> Tensor:
+        """What is added to interpolation: (N, 1, K, J, I) and slices (N*K, 1, factor*J, factor*I) -> as the latter."""
+
+    def forward(self, lr: Tensor) -> Tensor:
+        interpolated = enlarged(in_slices(lr), self.factor)
+        return in_volumes(interpolated + self.residual(lr, interpolated).float(), lr.shape[2])
+
+
+def in_slices(volume: Tensor) -> Tensor:
+    """(N, C, K, J, I) -> (N * K, C, J, I)."""
+    return volume.transpose(1, 2).flatten(0, 1)
+
+
+def in_volumes(slices: Tensor, count: int) -> Tensor:
+    """(N * count, C, J, I) -> (N, C, count, J, I), the way back from `in_slices`."""
+    return slices.unflatten(0, (-1, count)).transpose(1, 2)
+
+
+def enlarged(slices: Tensor, factor: int) -> Tensor:
+    """Cubic interpolation of slices (S, 1, J, I) to (S, 1, factor*J, factor*I) float32, outer boundary kept.
+
+    The same as `interpolation.cubic_matrix` along both axes, in time proportional to the size of the slice.
+    """
+    phases = (torch.arange(factor, device=slices.device, dtype=torch.float32) + 0.5) / factor - 0.5
+    kernel = cubic_matrix(_TAPS, phases + _TAPS // 2)[:, None]  # (factor, 1, taps): one row for each new sample
+    with torch.autocast(slices.device.type, enabled=False):
+        along_j = _interleaved(slices.float().transpose(2, 3), kernel).transpose(2, 3)
+        return _interleaved(along_j, kernel)
+
+
+def _interleaved(slices: Tensor, kernel: Tensor) -> Tensor:
+    """Put ``factor`` samples in place of each one along the last axis: (S, 1, J, I) -> (S, 1, J, factor*I)."""
+    padded = functional.pad(slices, (_TAPS // 2, _TAPS // 2, 0, 0), mode="replicate")
+    samples = functional.conv2d(padded, kernel[:, :, None])  # (S, factor, J, I)
+    return samples.permute(0, 2, 3, 1).flatten(2)[:, None]
+
+
+class Upscaler(nn.Sequential):
+    """Sub-pixel convolutions (Shi et al. 2016, arXiv:1609.05158): (S, C, J, I) -> (S, C, factor*J, factor*I).
+
+    Factor 4 is reached in two steps of 2, as in SRGAN.
+    """
+
+    def __init__(self, channels: int, factor: int) -> None:
+        steps = (2, 2) if factor == 4 else (factor,)
+        layers: list[nn.Module] = []
+        for step in steps:
+            layers += [nn.Conv2d(channels, channels * step**2, 3, padding=1), nn.PixelShuffle(step), nn.PReLU()]
+        super().__init__(*layers)
+        self.reach = len(steps)  # low-resolution voxels
+
+
+def last_convolution(channels: int, kernel: int) -> nn.Conv2d:
+    """Features to intensity, begun small so that training starts near the interpolation."""
+    convolution = nn.Conv2d(channels, 1, kernel, padding=kernel // 2, bias=False)
+    convolution.weight.data.mul_(0.1)
+    return convolution
+
+
+def reach_after_upscaling(upscaler: Upscaler, kernel: int, factor: int) -> int:
+    """Reach of the upscaler and of a ``kernel`` x ``kernel`` convolution behind it, in low-resolution voxels."""
+    return upscaler.reach + -(-(kernel // 2) // factor)

@@ -1,0 +1,235 @@
+"""The product's generator: refines a slice sequence along its axis, by any factor, with one set of weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...physics.interpolation import apply_along_sequence, cubic_matrix
+from ..blocks import (
+    AttentionDenseBlock,
+    forward_differences,
+    in_plane_convolution,
+    mixed_channels,
+    pointwise_convolution,
+)
+from ..profile_head import BlurGauge
+from ..streaming import WHOLE, Sequence, SliceStream, in_slices
+
+_CONTRAST = 10.0  # differences between neighbours are about a tenth of the range: this brings features near 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThroughPlaneConfig:
+    """The size of a `ThroughPlaneGenerator`.
+
+    channels : width of the features. blocks : attention dense blocks. pairs : convolution pairs in each block.
+    gate_channels : width inside an attention gate. kernel_hidden : of the network that writes the upscaling kernel.
+    """
+
+    channels: int = 48
+    blocks: int = 3
+    pairs: int = 3
+    gate_channels: int = 16
+    kernel_hidden: int = 64
+
+
+class Stem(nn.Module):
+    """First features: differences of neighbours, weighed by what the intensity itself says (air, fat, bone ...)."""
+
+    reach = 2  # voxels: a difference and a 3 x 3 x 3 kernel
+
+    def __init__(self, channels: int, gate_channels: int) -> None:
+        super().__init__()
+        self.differences = nn.Conv3d(3, channels, 3, padding=1, bias=False)
+        self.intensity = nn.Conv3d(1, gate_channels, (1, 3, 3), padding=(0, 1, 1))
+        self.weigh = pointwise_convolution(gate_channels, channels, bias=True)
+
+    def forward(self, lr: Tensor, following: Tensor, sequence: Sequence) -> Tensor:
+        """``following`` is the slice behind the last of ``lr``; at the end of the volume, that last slice again."""
+        weight = lr.new_zeros(lr.shape[0], self.differences.out_channels, *lr.shape[2:])
+        differences = lr.expand(-1, 3, -1, -1, -1)
+        if lr.shape[2]:  # a stream that ends has none
+            precision = self.differences.weight.dtype  # of neighbours, the difference is rounded and not the values
+            differences = (_CONTRAST * forward_differences(lr, following)).to(precision)
+            told = functional.leaky_relu(in_slices(self.intensity, lr.to(precision)), 0.2, inplace=True)
+            weight = torch.sigmoid(mixed_channels(self.weigh, told))
+        features = sequence.convolve(self.differences, differences)
+        return sequence.trim(features * sequence.wait((self, "weight"), weight, features), self.reach)
+
+
+class PhaseKernel(nn.Module):
+    """Writes the upscaling kernel of every output slice from its place between two input slices.
+
+    Meta-upscaling (Hu et al. 2019, arXiv:1903.00875) along one axis: (M,) phases in [0, 1) -> (M, 2, C) weights for the
+    features of the slice before and the slice after.
+    """
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(7, hidden), nn.SiLU(), nn.Linear(hidden, 2 * channels))
+
+    def forward(self, phases: Tensor, factor: float, thickness: float) -> Tensor:
+        angles = math.pi * phases
+        ones = torch.ones_like(phases)
+        described = torch.stack(
+            [
+                2 * phases - 1,
+                torch.cos(angles),
+                torch.sin(angles),
+                torch.cos(2 * angles),
+                torch.sin(2 * angles),
+                ones / factor,
+                ones * (thickness - 1),
+            ],
+            dim=1,
+        )
+        return self.layers(described).unflatten(1, (2, -1)) / _CONTRAST
+
+
+class ThroughPlaneGenerator(nn.Module):
+    """(N, 1, K, J, I) thick slices -> (N, 1, M, J, I) fine slices at any M places along K.
+
+    Features are computed once on the thick slices, whatever the factor: in a sequence of contiguous slices the blur
+    is always one slice wide. The head then weighs the features of the two slices around each output slice. Local
+    (no pooling, no normalisation) and free of biases: a constant comes out as the same constant.
+    """
+
+    def __init__(self, config: ThroughPlaneConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.stem = Stem(config.channels, config.gate_channels)
+        self.blocks = nn.ModuleList(
+            AttentionDenseBlock(config.channels, config.pairs, config.gate_channels) for _ in range(config.blocks)
+        )
+        self.refine = in_plane_convolution(config.channels, config.channels)
+        self.kernel = PhaseKernel(config.channels, config.kernel_hidden)
+        self.gauge = BlurGauge(config.channels)
+
+    @property
+    def reach(self) -> int:
+        """How many voxels away, in the plane of a slice, an input can still change an output."""
+        return Stem.reach + self.config.blocks * self.config.pairs + 1
+
+    @property
+    def slices_in_flight(self) -> int:
+        """About how many slices of features a stream holds, beside those being pushed; for memory estimates."""
+        pairs = self.config.pairs
+        return self.config.blocks * (3 * pairs + pairs * (pairs + 1) // 2) + 3
+
+    def features(
+        self, lr: Tensor, thickness: float, sequence: Sequence = WHOLE, following: Tensor | None = None
+    ) -> Tensor:
+        """(N, 1, K, J, I), mostly in [0, 1] -> (N, C, K, J, I).
+
+        ``thickness`` is a fraction of the slice distance. With a `SliceStream`, ``lr`` is the next part of the
+        volume and ``following`` the slice behind it; features come later than slices.
+        """
+        told = torch.full((lr.shape[0], 1), thickness, device=lr.device, dtype=torch.float32)
+        features = self.stem(lr, lr[:, :, -1:] if following is None else following, sequence)
+        for block in self.blocks:
+            features = sequence.trim(block(features, told, sequence), self.config.pairs)
+        if not features.shape[2]:
+            return features
+        refined = in_slices(self.refine, features)
+        return sequence.trim(refined.add_(features) if refined.dtype == features.dtype else features + refined, 1)
+
+    def residual(self, features: Tensor, positions: Tensor, factor: float, thickness: float) -> Tensor:
+        """What the features add to cubic interpolation at ``positions``: (N, C, K, J, I) -> (N, 1, M, J, I) float32.
+
+        ``positions`` are ascending, (M,), in units of the input slice, from -1/2 to K - 1/2. Beyond the ends the first
+        and last features go on.
+        """
+        before, after = features[:, :, :1], features[:, :, -1:]
+        around = torch.cat([before, features, after], dim=2)
+        return self.between(around[:, :, :-1], around[:, :, 1:], positions + 1, factor, thickness)
+
+    def between(self, before: Tensor, after: Tensor, positions: Tensor, factor: float, thickness: float) -> Tensor:
+        """As `residual`, for ``positions`` in the intervals from each slice of ``before`` to that of ``after``."""
+        intervals = before.shape[2]
+        base = torch.floor(positions).clamp(0, intervals - 1)
+        kernels = self.kernel((positions - base).float(), factor, thickness).to(before.dtype)  # (M, 2, C)
+        interval = base.long()
+        per_interval = torch.bincount(interval, minlength=intervals)
+        slots = int(per_interval.max())
+        first_of_interval = torch.cumsum(per_interval, 0) - per_interval
+        slot = torch.arange(len(positions), device=positions.device) - first_of_interval[interval]
+        padded = kernels.new_zeros(intervals, slots, *kernels.shape[1:])
+        padded[interval, slot] = kernels
+
+        sides = (side.permute(0, 2, 1, 3, 4).flatten(3) for side in (before, after))  # (N, intervals, C, J*I)
+        values = torch.matmul(padded[:, :, 0], next(sides)) + torch.matmul(padded[:, :, 1], next(sides))
+        chosen = values.flatten(1, 2)[:, interval * slots + slot]  # (N, M, J*I)
+        return chosen.float().unflatten(2, before.shape[-2:]).unsqueeze(1)
+
+    def forward(self, lr: Tensor, positions: Tensor, factor: float, thickness: float = 1.0) -> Tensor:
+        """Fine slices at ``positions``: cubic interpolation and the learned residual, (N, 1, M, J, I) float32."""
+        interpolated = apply_along_sequence(cubic_matrix(lr.shape[2], positions), lr)
+        return interpolated + self.residual(self.features(lr, thickness), positions, factor, thickness)
+
+
+class ResidualStream:
+    """The residual of one sequence, computed a few slices at a time.
+
+    generator, factor, thickness : as in `ThroughPlaneGenerator.residual`. positions : of all output slices, (M,).
+    cut_edges : see `SliceStream`; there the output is ``generator.reach`` voxels smaller than the input.
+    """
+
+    def __init__(
+        self,
+        generator: ThroughPlaneGenerator,
+        positions: Tensor,
+        factor: float,
+        thickness: float,
+        *,
+        cut_edges: tuple[bool, bool, bool, bool] = (False, False, False, False),
+    ) -> None:
+        self.generator = generator
+        self.positions = positions
+        self.factor = factor
+        self.thickness = thickness
+        self._stream = SliceStream(cut_edges)
+        self._previous: Tensor | None = None  # features of the slice before the next ones
+        self._pushed = 0  # slices
+        self._done = 0  # slices whose features have come
+        self._written = 0  # output slices given
+
+    def push(self, lr: Tensor, following: Tensor | None) -> Iterator[Tensor]:
+        """The next slices (N, 1, k, J, I) in, the next output slices (N, 1, m, J, I) out, in parts.
+
+        ``following`` is the slice behind them, or None when they are the last.
+        """
+        self._pushed += lr.shape[2]
+        features = self.generator.features(lr, self.thickness, self._stream, following)
+        yield from self._outputs(features)
+        if following is not None:
+            return
+        self._stream.is_ending = True
+        while self._done < self._pushed:
+            yield from self._outputs(self.generator.features(lr[:, :, :0], self.thickness, self._stream))
+        if self._previous is not None:
+            yield from self._between(self._previous, self._previous, len(self.positions))
+
+    def _outputs(self, features: Tensor) -> Iterator[Tensor]:
+        """The output slices that the next features make possible."""
+        if not features.shape[2]:
+            return
+        previous = features[:, :, :1] if self._previous is None else self._previous
+        before = torch.cat([previous, features[:, :, :-1]], dim=2) if features.shape[2] > 1 else previous
+        stop = int(torch.searchsorted(self.positions, float(self._done + features.shape[2] - 1)))
+        self._previous = features if features.shape[2] == 1 else features[:, :, -1:].clone()
+        yield from self._between(before, features, stop)
+        self._done += features.shape[2]
+
+    def _between(self, before: Tensor, after: Tensor, stop: int) -> Iterator[Tensor]:
+        """The output slices up to number ``stop``, which lie in the intervals between some of the slices."""
+        positions = self.positions[self._written : stop]
+        self._written = stop
+        if len(positions):
+            first = self._done - 1  # index of the slice that opens the first interval
+            yield self.generator.between(before, after, positions - first, self.factor, self.thickness)

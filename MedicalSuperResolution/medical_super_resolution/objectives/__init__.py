@@ -1,0 +1,1 @@
+"""Loss terms, metrics and degradations."""

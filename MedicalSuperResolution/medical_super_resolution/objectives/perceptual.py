@@ -1,0 +1,164 @@
+"""Features in which pictures that look alike lie near each other, and distances between them.
+
+Two kinds: VGG-19, as the papers use it, trained by others on photographs, and the project's own slice encoder. Neither
+has weights of its own here: `perceptual_weights` reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..networks.generators.plane import in_slices, in_volumes
+
+_VGG_WIDTHS = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512, 512, 512, 512))
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+
+
+class VggFeatures(nn.Module):
+    """(N, 1, K, J, I), mostly in [0, 1] -> (N * K, 512, J/16, I/16): VGG-19's last convolution, "5_4".
+
+    activated : features after the rectifier (SRGAN; Zhang et al. 2025, eq. 12) or before it (ESRGAN). Slices must
+    have at least 16 x 16 voxels. The one channel is given as red, green and blue, normalised as the weights expect.
+
+    References
+    ----------
+    .. [1] Simonyan and Zisserman (2015), Very deep convolutional networks. arXiv:1409.1556, configuration E
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, *, activated: bool) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN)[:, None, None], persistent=False)
+        self.register_buffer("deviation", torch.tensor(_IMAGENET_DEVIATION)[:, None, None], persistent=False)
+        layers: list[nn.Module] = []
+        inputs = 3
+        for widths in _VGG_WIDTHS:
+            for width in widths:
+                layers += [nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU(inplace=True)]
+                inputs = width
+            layers.append(nn.MaxPool2d(2))
+        layers = layers[:-1] if activated else layers[:-2]
+        self.features = nn.Sequential(*layers)  # named and numbered as in torchvision's files
+
+    def forward(self, volume: Tensor) -> Tensor:
+        return self.features((in_slices(volume) - self.mean) / self.deviation)
+
+
+def vgg_features(weights: Mapping[str, Tensor], *, activated: bool) -> VggFeatures:
+    """`VggFeatures` with given weights, frozen. Weights of layers that are not needed are left aside.
+
+    Raises
+    ------
+    RuntimeError : a weight is missing or has another shape.
+    """
+    with torch.device("meta"):
+        network = VggFeatures(activated=activated)
+    wanted = {name: weights[name].float() for name in network.state_dict() if name in weights}
+    network.load_state_dict(wanted, assign=True)
+    network.mean = torch.tensor(_IMAGENET_MEAN)[:, None, None]
+    network.deviation = torch.tensor(_IMAGENET_DEVIATION)[:, None, None]
+    return network.eval().requires_grad_(False)
+
+
+def vgg_distance(features: VggFeatures, sr: Tensor, hr: Tensor) -> Tensor:
+    """Mean squared difference of the features, () float32: Zhang et al. (2025), eq. 12."""
+    return functional.mse_loss(features(sr).float(), features(hr).detach().float())
+
+
+@dataclass(frozen=True, kw_only=True)
+class SliceEncoderConfig:
+    """The size of a `SliceEncoder`. widths : of its features at full, half and quarter resolution."""
+
+    widths: tuple[int, int, int] = (32, 64, 128)
+
+
+class SliceEncoder(nn.Module):
+    """(N, 1, K, J, I), mostly in [0, 1] -> features of its slices at three scales, (N * K, C, J, I) and coarser.
+
+    Slices of any size from 4 x 4 on. It stands in for VGG-19 where medical pictures should not be judged by what is
+    seen in photographs, or where nothing may be downloaded.
+    """
+
+    def __init__(self, config: SliceEncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.stages = nn.ModuleList()
+        inputs = 1
+        for number, width in enumerate(config.widths):
+            self.stages.append(
+                nn.Sequential(
+                    nn.Conv2d(inputs, width, 3, stride=2 if number else 1, padding=1),
+                    nn.LeakyReLU(0.2),
+                    nn.Conv2d(width, width, 3, padding=1),
+                    nn.LeakyReLU(0.2),
+                )
+            )
+            inputs = width
+
+    def forward(self, volume: Tensor) -> list[Tensor]:
+        found = []
+        latest = in_slices(volume)
+        for stage in self.stages:
+            latest = stage(latest)
+            found.append(latest)
+        return found
+
+
+class SliceRestorer(nn.Module):
+    """The pretext task that trains a `SliceEncoder`: undo what was done to slices (blur, noise, holes).
+
+    (N, 1, K, J, I) spoilt -> the same size, restored. It sees the features of all scales, so all of them learn.
+    """
+
+    def __init__(self, encoder: SliceEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        width = encoder.config.widths[0]
+        self.bring = nn.ModuleList(nn.Conv2d(inputs, width, 1) for inputs in encoder.config.widths)
+        self.last = nn.Sequential(
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, 1, 3, padding=1),
+        )
+
+    def forward(self, volume: Tensor) -> Tensor:
+        size = volume.shape[-2:]
+        scales = zip(self.bring, self.encoder(volume), strict=True)
+        brought = [
+            functional.interpolate(bring(found), size=size, mode="bilinear", align_corners=False)
+            for bring, found in scales
+        ]
+        return in_volumes(self.last(torch.stack(brought).sum(dim=0)), volume.shape[2])
+
+
+def perceptual_distance(encoder: SliceEncoder, sr: Tensor, hr: Tensor) -> Tensor:
+    """How different two volumes look, () float32, 0 for equal ones; volumes (N, 1, K, J, I).
+
+    At each scale and place the features are brought to unit length, as in [1]_, and their squared distance is taken;
+    the mean over places and then over scales. Lengths below a tenth of the scale's mean count as that, so that noise
+    in air is not blown up.
+
+    References
+    ----------
+    .. [1] Zhang et al. (2018), The unreasonable effectiveness of deep features as a perceptual metric.
+       arXiv:1801.03924
+    """
+    pairs = zip(encoder(sr), encoder(hr), strict=True)
+    return torch.stack([_unit_distance(made.float(), true.float()) for made, true in pairs]).mean()
+
+
+def _unit_distance(made: Tensor, true: Tensor) -> Tensor:
+    true = true.detach()
+    length = true.norm(dim=1, keepdim=True)
+    floor = 0.1 * length.mean() + 1e-12
+    made = made / (made.square().sum(dim=1, keepdim=True) + 1e-12).sqrt().clamp_min(floor)
+    return (made - true / length.clamp_min(floor)).square().sum(dim=1).mean()

@@ -1,0 +1,98 @@
+"""How a scanner turns fine slices into thick ones: the one definition of the physics.
+
+Along one axis, the measured slice n is a weighted mean of the fine samples around its centre, which lies at fine index
+(n + 1/2) * factor - 1/2: both grids share their outer boundary. The weights are the slice profile: its shape and its
+thickness, the latter as a fraction of the distance between slices (1 means contiguous slices, below 1 leaves a gap,
+above 1 overlaps).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import SettingsError
+
+# Shapes of slices, and how wide the Gaussian that blurs like them is for their thickness. That of a box lies between
+# 0.68 (by variance) and 0.72 (at Nyquist). "between" is the least wrong where slices do not tell whether they are the
+# one or the other: to take a box for a Gaussian, or a Gaussian for a box, costs several times as much.
+PROFILES = {"gaussian": 1.0, "between": 0.85, "box": 0.7}
+_SIGMA_PER_FULL_WIDTH_AT_HALF_MAXIMUM = 1 / math.sqrt(8 * math.log(2))
+_SUPPORT_IN_SIGMA = 4.0
+
+
+@dataclass(frozen=True)
+class SliceProfile:
+    """How a slice weighs the tissue across it: one of `PROFILES`, and thickness over slice distance."""
+
+    shape: str = "gaussian"
+    thickness: float = 1.0
+
+    @property
+    def width(self) -> float:
+        """Full width at half maximum, in slice distances, of the Gaussian that blurs like this profile."""
+        return self.thickness * PROFILES[self.shape]
+
+
+def fine_centres(n_hr: int, factor: float) -> np.ndarray:
+    """Centres of the ``n_hr`` fine samples, (n_hr,) float64, in units of the coarse index.
+
+    i_lr = (i_hr + 1/2) / factor - 1/2, the convention of every grid in this project.
+    """
+    return (np.arange(n_hr) + 0.5) / factor - 0.5
+
+
+def acquisition_matrix(
+    n_lr: int, n_hr: int, factor: float, *, profile: str = "gaussian", thickness: float = 1.0
+) -> np.ndarray:
+    """The matrix A of one axis: measured slices = A @ fine samples.
+
+    Parameters
+    ----------
+    n_lr, n_hr : numbers of coarse and fine samples; the fine ones should cover the coarse ones.
+    factor : fine samples per coarse sample, at least 1, whole or not.
+    profile : "gaussian" (``thickness`` is the full width at half maximum), "box" (the mean over ``thickness``), or
+        "between": a Gaussian of 0.85 times the thickness.
+    thickness : slice thickness divided by the distance between slices, above 0. A profile is never taken thinner
+        than one fine sample.
+
+    Returns
+    -------
+    (n_lr, n_hr) float64; each row sums to 1.
+    """
+    if profile not in PROFILES:
+        raise SettingsError(f"unknown slice profile {profile!r}; use one of: {', '.join(PROFILES)}")
+    if not (math.isfinite(thickness) and thickness > 0):
+        raise SettingsError(f"the slice thickness must be above 0, got {thickness:g} times the slice distance")
+    centres = (np.arange(n_lr) + 0.5) * factor - 0.5
+    offset = np.arange(n_hr)[None, :] - centres[:, None]
+    if profile == "box":
+        half = max(thickness * factor, 1.0) / 2  # in fine samples
+        weights = np.clip(np.minimum(offset + 0.5, half) - np.maximum(offset - 0.5, -half), 0, 1)
+    else:
+        sigma = max(PROFILES[profile] * thickness * factor, 1.0) * _SIGMA_PER_FULL_WIDTH_AT_HALF_MAXIMUM
+        weights = np.exp(-0.5 * (offset / sigma) ** 2)
+        weights[np.abs(offset) > _SUPPORT_IN_SIGMA * sigma] = 0
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def consistency_matrix(acquisition: np.ndarray, *, floor: float = 0.05) -> np.ndarray:
+    """The matrix G = A^T (A A^T)^-1 that carries a residual back to the fine samples.
+
+    x + G (y - A x) is the volume nearest to x that reproduces the measured slices y (least change in the sense of
+    least squares). Frequencies that the profile hardly passes are reproduced in part only: eigenvalues of A A^T below
+    ``floor`` times the largest are raised to it, so that noise is never magnified more than 1 / sqrt(floor) times.
+
+    Parameters
+    ----------
+    acquisition : (n_lr, n_hr) matrix A.
+
+    Returns
+    -------
+    (n_hr, n_lr) float64.
+    """
+    values, vectors = np.linalg.eigh(acquisition @ acquisition.T)
+    inverse = (vectors / np.maximum(values, floor * values[-1])) @ vectors.T
+    return acquisition.T @ inverse

@@ -1,0 +1,164 @@
+"""Interpolation, learned residual and measured data brought together along one axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .acquisition import SliceProfile, acquisition_matrix, consistency_matrix, fine_centres
+from .interpolation import apply_along_sequence, cubic_matrix
+
+_NOTHING = 1e-7  # weights this small, relative to the largest, change no result
+_FARTHEST = 64  # measured slices; what a slice says of tissue so far from it is below a millionth of the range
+
+
+class AxisModel:
+    """The linear parts of refining one axis, as matrices between K measured and M fine samples.
+
+    count, fine_count, factor : see `acquisition.acquisition_matrix`.
+    positions : (M,) float64, places of the fine samples in units of the measured ones.
+    acquisition, back, cubic : (K, M), (M, K) and (M, K) float32; each with the `Band` that holds its weights.
+    """
+
+    def __init__(self, count: int, fine_count: int, factor: float, profile: SliceProfile, device: torch.device) -> None:
+        acquisition = acquisition_matrix(count, fine_count, factor, profile=profile.shape, thickness=profile.thickness)
+        back = consistency_matrix(acquisition)
+        fine_places = fine_centres(fine_count, factor)
+        back[np.abs(np.arange(count) - fine_places[:, None]) > _FARTHEST] = 0
+        centres = torch.from_numpy(fine_places)
+        cubic = cubic_matrix(count, centres)
+        self.positions = centres.to(device, torch.float32 if device.type == "mps" else torch.float64)
+        self.acquisition, self.acquisition_band = _on(device, acquisition), Band(acquisition)
+        self.back, self.back_band = _on(device, back), Band(back)
+        self.cubic, self.cubic_band = cubic.to(device, torch.float32), Band(cubic.numpy())
+
+    def interpolated(self, measured: Tensor) -> Tensor:
+        """Cubic interpolation, (K, J, I) -> (M, J, I)."""
+        return apply_along_sequence(self.cubic, measured)
+
+    def projected(self, fine: Tensor, measured: Tensor) -> Tensor:
+        """The volume nearest to ``fine`` (M, J, I) that reproduces the ``measured`` slices (K, J, I)."""
+        missing = measured - apply_along_sequence(self.acquisition, fine)
+        return fine + apply_along_sequence(self.back, missing)
+
+
+class Band:
+    """Which columns of a matrix each row needs: from ``first`` up to ``stop``, neither of which ever goes back."""
+
+    def __init__(self, matrix: np.ndarray) -> None:
+        needed = np.abs(matrix) > _NOTHING * np.abs(matrix).max()
+        first, stop = needed.argmax(axis=1), needed.shape[1] - needed[:, ::-1].argmax(axis=1)
+        self.first = np.minimum.accumulate(first[::-1])[::-1]
+        self.stop = np.maximum.accumulate(stop)
+
+    def columns(self, start: int, stop: int) -> tuple[int, int]:
+        """First column, and the one behind the last, that the rows from ``start`` up to ``stop`` need."""
+        return int(self.first[start]), int(self.stop[stop - 1])
+
+    def rows_within(self, columns: int) -> int:
+        """How many rows need nothing but the first ``columns`` columns."""
+        return int(np.searchsorted(self.stop, columns, side="right"))
+
+
+class Window:
+    """Some neighbouring slices out of a long sequence: added at one end, forgotten at the other.
+
+    read : gives the slices from one number up to another, (k, J, I); None where they are added by hand.
+    ahead : slices to read at a time.
+    """
+
+    def __init__(self, read: Callable[[int, int], Tensor] | None = None, *, count: int = 0, ahead: int = 1) -> None:
+        self._read, self._count, self._ahead = read, count, ahead
+        self._first = self.stop = 0
+        self._slices: Tensor | None = None
+
+    def add(self, slices: Tensor) -> None:
+        """The slices behind those that are known."""
+        self._slices = slices if self._slices is None else torch.cat([self._slices, slices])
+        self.stop += len(slices)
+
+    def __call__(self, start: int, stop: int) -> Tensor:
+        """The slices from ``start`` up to ``stop``; those before must not have been forgotten."""
+        if stop > self.stop and self._read is not None:
+            self.add(self._read(self.stop, min(max(stop, self.stop + self._ahead), self._count)))
+        assert self._slices is not None  # something was asked for
+        return self._slices[start - self._first : stop - self._first]
+
+    def forget(self, before: int) -> None:
+        """Let go of the slices with lower numbers."""
+        if self._slices is not None and before > self._first:
+            self._slices = self._slices[before - self._first :]
+            self._first = min(before, self.stop)
+
+
+class Joining:
+    """Fine slices of one axis, some at a time: cubic interpolation, plus residual, made to reproduce what was measured.
+
+    linear : of the axis. measured : gives measured slices, (k, J, I), from one number up to another; it will not be
+    asked for slices before `needed` again. consistency : whether to reproduce the measured slices.
+    """
+
+    def __init__(self, linear: AxisModel, measured: Callable[[int, int], Tensor], *, consistency: bool) -> None:
+        self.linear = linear
+        self.needed = 0
+        self._measured = measured
+        self._consistency = consistency
+        self._fine, self._missing = Window(), Window()
+        self._given = 0
+
+    def interpolated(self, residual: Tensor) -> Tensor:
+        """The residual of the next fine slices in, the slices themselves out: (m, J, I), not yet consistent."""
+        start, stop = self._fine.stop, self._fine.stop + len(residual)
+        first, last = self.linear.cubic_band.columns(start, stop)
+        fine = apply_along_sequence(self.linear.cubic[start:stop, first:last], self._measured(first, last))
+        return fine.add_(residual)
+
+    def push(self, fine: Tensor) -> Tensor | None:
+        """The next interpolated slices in, those that are final out, which may be later and fewer; None if none are."""
+        linear, start = self.linear, self._missing.stop
+        self._fine.add(fine)
+        interpolated = min(self._fine.stop, len(linear.positions) - 1)
+        if not self._consistency:
+            self.needed = int(linear.cubic_band.first[interpolated])
+            result = self._fine(self._given, self._fine.stop)
+            self._given = self._fine.stop
+            self._fine.forget(self._given)
+            return result
+        known = linear.acquisition_band.rows_within(self._fine.stop)
+        if known > start:
+            first, last = linear.acquisition_band.columns(start, known)
+            again = apply_along_sequence(linear.acquisition[start:known, first:last], self._fine(first, last))
+            self._missing.add(self._measured(start, known) - again)
+        self.needed = min(int(linear.cubic_band.first[interpolated]), known)
+        return self._final(linear.back_band.rows_within(known))
+
+    def _final(self, stop: int) -> Tensor | None:
+        linear, start = self.linear, self._given
+        if stop <= start:
+            return None
+        first, last = linear.back_band.columns(start, stop)
+        change = apply_along_sequence(linear.back[start:stop, first:last], self._missing(first, last))
+        result = change.add_(self._fine(start, stop))
+        self._given = stop
+        unknown = linear.acquisition_band.first[min(self._missing.stop, len(linear.acquisition) - 1)]
+        if stop < len(linear.positions):
+            self._fine.forget(min(stop, int(unknown)))
+            self._missing.forget(int(linear.back_band.first[stop]))
+        return result
+
+
+def acquired(array: np.ndarray, acquisition: np.ndarray, axis: int) -> np.ndarray:
+    """What the scanner would have measured of ``array`` along one array axis, float32; one line of slices at a time."""
+    moved = np.moveaxis(array, axis, 0)
+    result = np.empty((len(acquisition), *moved.shape[1:]), dtype=np.float32)
+    weights = acquisition.astype(np.float32)
+    for line in range(moved.shape[1]):
+        result[:, line] = weights @ moved[:, line].astype(np.float32)
+    return np.moveaxis(result, 0, axis)
+
+
+def _on(device: torch.device, matrix: np.ndarray) -> Tensor:
+    return torch.from_numpy(matrix.astype(np.float32)).to(device)

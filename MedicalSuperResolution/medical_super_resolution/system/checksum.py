@@ -1,0 +1,74 @@
+"""SHA-256 of a file, and whether it is the one that somebody has published."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from ..errors import ModelError
+
+_BLOCK = 1 << 22
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_LONGEST_NOTE = 4096  # bytes of a .sha256 file that are looked at
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file, 64 hexadecimal digits.
+
+    Raises
+    ------
+    ModelError : it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    except OSError as problem:
+        raise ModelError(f"{path} cannot be read: {problem.strerror}") from problem
+    return digest.hexdigest()
+
+
+def expected(path: Path, given: str | None = None) -> str | None:
+    """What the SHA-256 should be: as given, or as a file of the same name with .sha256 behind it says; None if unknown.
+
+    Raises
+    ------
+    ModelError : what is given, or what the file says, is no SHA-256.
+    """
+    note = path.with_name(path.name + ".sha256")
+    where, said = "the SHA-256 that was given", (given or "").strip()
+    if not said and note.is_file():
+        where, said = f"what {note.name} says", _first_word(note)
+    if not said:
+        return None
+    if not _DIGEST.fullmatch(said.lower()):
+        raise ModelError(f"{where} is no SHA-256, which has 64 digits of 0-9 and a-f; copy it again: {said[:80]!r}")
+    return said.lower()
+
+
+def check(path: Path, given: str | None = None, name: str | None = None) -> tuple[str, bool]:
+    """Compare a file with what is `expected` of it, and give its SHA-256, and whether there was one to compare with.
+
+    name : of the file for the refusal, where ``path`` is a copy of it.
+
+    Raises
+    ------
+    ModelError : the two differ; or see `expected`.
+    """
+    wanted, found = expected(path, given), digest_of(path)
+    if wanted is not None and wanted != found:
+        raise ModelError(
+            f"{name or path.name} has the SHA-256 {found}, not {wanted}: it is damaged or another file; get it again"
+        )
+    return found, wanted is not None
+
+
+def _first_word(note: Path) -> str:
+    try:
+        with note.open("rb") as file:
+            words = file.read(_LONGEST_NOTE).decode("utf-8", "replace").split()
+    except OSError as problem:
+        raise ModelError(f"{note} cannot be read: {problem.strerror}") from problem
+    return words[0] if words else ""

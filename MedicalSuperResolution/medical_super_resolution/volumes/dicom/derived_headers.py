@@ -1,0 +1,241 @@
+"""The headers of a derived DICOM series: what the source says, and what was done to it."""
+
+from __future__ import annotations
+
+import copy
+import struct
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...errors import VolumeError
+from ...report import Report
+from . import attributes
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_LONGEST = {"LO": 64, "ST": 1024, "LT": 10240}  # characters that a value may have
+_LARGEST_SERIES_NUMBER = 2**31 - 1
+_UNNUMBERED = 9001  # the derived series of one that has no number
+UNREADABLE = (  # what pydicom raises over damaged files
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+_NAME = "MedicalSuperResolution"
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep quiet about odd values, which pydicom would quote: they may name the patient."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def storage_class_of(files: list[Path]) -> str:
+    """The SOP class of a source series.
+
+    Raises
+    ------
+    VolumeError : it is no CT, MR or PET series, or lacks the identifiers that a derived series must name.
+    """
+    first = _read(files[0], ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID"])
+    storage_class = str(first.get("SOPClassUID", ""))
+    if storage_class not in attributes.STORAGE_CLASSES:
+        raise VolumeError(
+            f"the series in {files[0].parent} is stored as {_class_name(storage_class)}; only CT, MR and PET images"
+            " can be written as DICOM: name an output file that ends in .nii.gz or .nrrd instead"
+        )
+    if not (first.get("SOPInstanceUID") and first.get("StudyInstanceUID")):
+        raise VolumeError(
+            f"the series in {files[0].parent} does not say to which study it belongs, so no DICOM can be derived from"
+            " it: name an output file that ends in .nii.gz or .nrrd instead"
+        )
+    return storage_class
+
+
+def read_headers(files: list[Path], storage_class: str, normal: np.ndarray) -> list[Dataset]:
+    """The headers of the source, sorted along the normal of its slices (unit vector, LPS)."""
+    headers = [_read(file, attributes.to_read(storage_class)) for file in files]
+    for file, header in zip(files, headers, strict=True):
+        if not (header.get("ImagePositionPatient") and header.get("SOPInstanceUID")):
+            raise VolumeError(f"{file} does not say where its slice lies or which it is; no DICOM can be derived")
+    return sorted(headers, key=lambda header: height(header, normal))
+
+
+def height(header: Dataset, normal: np.ndarray) -> float:
+    """Place of a slice along the normal, in mm."""
+    return float(np.dot(np.array(header.ImagePositionPatient, dtype=float), normal))
+
+
+def series_header(headers: list[Dataset], storage_class: str, report: Report) -> Dataset:
+    """What all slices of the derived series have in common, but for geometry and pixels.
+
+    headers : of the source, in the order of the slices.
+    """
+    from pydicom import Dataset
+    from pydicom.uid import generate_uid
+
+    first, middle = headers[0], headers[len(headers) // 2]
+    header = Dataset()
+    copy_values(first, header, attributes.of_series(storage_class))
+    copy_values(middle, header, attributes.WINDOW)
+    for keyword in attributes.wanted(storage_class):
+        if keyword not in header:
+            setattr(header, keyword, None)
+    if "Laterality" not in header and attributes.may_have_sides(header.get("BodyPartExamined", "")):
+        header.Laterality = None
+    if "PatientOrientationCodeSequence" in header:
+        del header.PatientPosition  # PET says it by codes, and the standard forbids to say it twice
+    now = datetime.now(_time_zone(header))
+    header.SOPClassUID = storage_class
+    header.Modality = attributes.STORAGE_CLASSES[storage_class]
+    header.SeriesInstanceUID = generate_uid(prefix=None)
+    if not header.get("FrameOfReferenceUID"):
+        header.FrameOfReferenceUID = generate_uid(prefix=None)
+    header.SeriesNumber = _series_number(first)
+    header.SeriesDescription = _series_description(first, report)
+    header.ImageType = _image_type(first, storage_class)
+    for moment in ("InstanceCreation", "Content", "Series"):
+        if f"{moment}Date" not in header:  # PET counts its decay from the source's series date
+            setattr(header, f"{moment}Date", now.strftime("%Y%m%d"))
+            setattr(header, f"{moment}Time", now.strftime("%H%M%S.%f"))
+    header.DerivationDescription = _text(described(report), "ST")
+    header.ImageComments = _text(" ".join((described(report), *(f"Warning: {one}." for one in report.warnings))), "LT")
+    header.DerivationCodeSequence = [_code("113085", "Spatial resampling")]
+    header.SourceImageSequence = [_reference(source, storage_class) for source in headers]
+    header.ContributingEquipmentSequence = [*header.get("ContributingEquipmentSequence", []), _equipment(report, now)]
+    return header
+
+
+def copy_values(source: Dataset, target: Dataset, keywords: Iterable[str]) -> None:
+    """Copy the attributes for which the source has a value; what cannot be understood is left out."""
+    for keyword in keywords:
+        with suppress(*UNREADABLE):
+            if keyword in source and not source[keyword].is_empty:
+                element = copy.deepcopy(source[keyword])
+                for item in element.value if element.VR == "SQ" else ():
+                    item.remove_private_tags()
+                target.add(element)
+
+
+def missing(header: Dataset, storage_class: str) -> list[str]:
+    """A sentence where the source lacks what its own kind of file must say."""
+    lacking = [keyword for keyword in attributes.needed(storage_class) if header.get(keyword) in (None, "")]
+    if not lacking:
+        return []
+    return [f"the source lacks the DICOM attributes {', '.join(lacking)}, so the derived series lacks them too"]
+
+
+def described(report: Report) -> str:
+    """What was done, in a few sentences."""
+    factor, before, after = (
+        "x".join(f"{value:.{digits}g}" for value in values_ijk)
+        for digits, values_ijk in (
+            (4, report.factor_ijk),
+            (5, report.spacing_before_ijk_mm),
+            (5, report.spacing_after_ijk_mm),
+        )
+    )
+    twin = f", sharpness {report.sharpness:g} (twin sha256 {report.twin_sha256[:12]})" if report.sharpness else ""
+    return (
+        f"Super-resolution by {report.software}, model {report.model[:64]} (sha256 {report.model_sha256[:12]}){twin}:"
+        f" factor {factor}, spacing {before} mm to {after} mm along columns, rows, slices. Measured again as the"
+        f" scanner would, the result differs from the source by {report.residual_rms:.3g} (root mean square)."
+        " For research. Not for diagnostic use."
+    )
+
+
+def _read(file: Path, keywords: list[str]) -> Dataset:
+    from pydicom import dcmread
+
+    try:
+        return dcmread(file, force=True, stop_before_pixels=True, specific_tags=list(keywords))
+    except UNREADABLE:  # which may quote the patient's name
+        raise VolumeError(f"the DICOM header of {file} cannot be read; the file is damaged or gone") from None
+
+
+def _class_name(uid: str) -> str:
+    from pydicom.uid import UID
+
+    return UID(uid).name if uid else "an unnamed kind of image"
+
+
+def _time_zone(header: Dataset) -> tzinfo | None:
+    """The one that the source counts in; None is the computer's own."""
+    with suppress(ValueError):
+        return datetime.strptime(str(header.get("TimezoneOffsetFromUTC") or ""), "%z").tzinfo
+    return None
+
+
+def _series_number(source: Dataset) -> int:
+    with suppress(*UNREADABLE):
+        number = int(source.SeriesNumber) * 100 + 1
+        if 0 < number <= _LARGEST_SERIES_NUMBER:
+            return number
+    return _UNNUMBERED
+
+
+def _series_description(source: Dataset, report: Report) -> str:
+    suffix = f"(super-resolution {'x'.join(f'{factor:.3g}' for factor in report.factor_ijk)})"
+    room = _LONGEST["LO"] - len(suffix) - 1
+    return f"{str(source.get('SeriesDescription') or '')[:room].strip()} {suffix}".strip()
+
+
+def _image_type(source: Dataset, storage_class: str) -> list[str]:
+    """Values 1 to 3 as the kinds of images want them; the third says what the source's pixels mean."""
+    if storage_class == attributes.CT:
+        return ["DERIVED", "SECONDARY", "AXIAL"]
+    third = list(source.get("ImageType") or [])[2:3]
+    if storage_class == attributes.PET:
+        return ["DERIVED", "PRIMARY", *third]  # the standard allows no other second value in PET
+    return ["DERIVED", "SECONDARY", *(third or ["OTHER"])]
+
+
+def _text(text: str, kind: str) -> str:
+    """ASCII, because the source's character set is not known to hold more, and no longer than DICOM allows."""
+    return text.encode("ascii", "replace").decode()[: _LONGEST[kind]]
+
+
+def _code(value: str, meaning: str) -> Dataset:
+    from pydicom import Dataset
+
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "DCM", meaning
+    return code
+
+
+def _reference(source: Dataset, storage_class: str) -> Dataset:
+    from pydicom import Dataset
+
+    item = Dataset()
+    item.ReferencedSOPClassUID = storage_class
+    item.ReferencedSOPInstanceUID = source.SOPInstanceUID
+    item.PurposeOfReferenceCodeSequence = [_code("121322", "Source image for image processing operation")]
+    return item
+
+
+def _equipment(report: Report, now: datetime) -> Dataset:
+    from pydicom import Dataset
+
+    item = Dataset()
+    item.PurposeOfReferenceCodeSequence = [_code("109103", "Modifying Equipment")]
+    item.Manufacturer = f"{_NAME} project"
+    item.ManufacturerModelName = _NAME
+    item.SoftwareVersions = report.software.removeprefix(_NAME).strip()
+    item.ContributionDateTime = now.strftime("%Y%m%d%H%M%S.%f")
+    item.ContributionDescription = "Super-resolution of the source images"
+    return item

@@ -1,0 +1,250 @@
+"""A derived DICOM series: one file for each slice, complete and checked by reading it again, or nothing."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ... import __version__
+from ...errors import VolumeError
+from ...report import Report
+from ...system.temp_dirs import one_at_a_time, work_folder
+from ..grid import Grid
+from ..io import files
+from ..volume import Volume
+from .attributes import CT, MR, PET, of_slice
+from .derived_headers import (
+    UNREADABLE,
+    copy_values,
+    height,
+    missing,
+    quietly,
+    read_headers,
+    series_header,
+    storage_class_of,
+)
+from .geometry_check import check_place
+from .pixels import Encoding, decimal_string, encoding_of
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_IMPLEMENTATION = "2.25.325500257717889597049869227998455178757"  # of this writer
+_DISPLACED_MM = 1e-3  # far above what decimal strings lose, and far below a voxel
+_FLIP_K = np.diag([1.0, 1.0, -1.0, 1.0])
+
+
+def check_output(source_files: Sequence[Path], folder: Path) -> None:
+    """Refuse, before any work is done, a series that could not be written.
+
+    Raises
+    ------
+    VolumeError : the source is no CT, MR or PET series; the folder is a file, is not empty, or cannot be made.
+    """
+    with quietly():
+        storage_class_of(list(source_files))
+    _check_folder(folder)
+
+
+def write_series(volume: Volume, report: Report, source_files: Sequence[Path], folder: Path) -> Report:
+    """Write an enhanced volume as a new series of the study that it comes from.
+
+    Parameters
+    ----------
+    volume : the result. report : how it was made. source_files : of the series that was enhanced; they are only read.
+    folder : must not exist, or be empty. It appears when all files are written and were checked.
+
+    Returns
+    -------
+    Report : the same, with a warning where 16 bits could not hold the values exactly, or where the source's headers
+        lack what the standard asks for.
+
+    Raises
+    ------
+    VolumeError : see `check_output`; the volume was moved; the disk is full; or the files read back differently.
+    """
+    folder = folder.resolve()
+    _check_folder(folder)
+    volume.check_finite()
+    volume = _right_handed(volume)
+    try:
+        with work_folder(folder.parent) as work:
+            with quietly():
+                series, report, encoding = _write_files(volume, report, list(source_files), work / folder.name)
+            _check_files(series, volume, encoding)
+            with one_at_a_time(folder.parent):
+                _check_folder(folder)
+                if sys.platform == "win32" and folder.exists():
+                    folder.rmdir()
+                series.replace(folder)
+    except OSError as problem:
+        free = shutil.disk_usage(folder.parent).free / 1e6
+        raise VolumeError(
+            f"{folder} could not be written; {free:.0f} MB are free on its disk, and about"
+            f" {volume.array.size * 2.2 / 1e6:.0f} MB are needed; free some space or choose another folder"
+        ) from problem
+    return report
+
+
+def _check_folder(folder: Path) -> None:
+    if folder.is_dir():
+        if any(folder.iterdir()):
+            raise VolumeError(f"the folder {folder} is not empty; name a new or an empty one for the DICOM series")
+    elif folder.exists():
+        raise VolumeError(f"{folder} is a file; name a folder for the DICOM series")
+    files.check_writable(folder.parent)
+
+
+def _right_handed(volume: Volume) -> Volume:
+    """The volume with its slices in the order in which readers of DICOM sort them: along the normal."""
+    if np.linalg.det(volume.grid.ijk_to_ras[:3, :3]) > 0:
+        return volume
+    to_last = np.eye(4)
+    to_last[2, 3] = volume.grid.shape_kji[0] - 1
+    grid = Grid(volume.grid.shape_kji, volume.grid.ijk_to_ras @ to_last @ _FLIP_K)
+    return replace(volume, array=volume.array[::-1], grid=grid)
+
+
+def _write_files(
+    volume: Volume, report: Report, source_files: list[Path], series: Path
+) -> tuple[Path, Report, Encoding]:
+    matrix = files.ijk_to_lps(volume.grid)
+    normal = matrix[:3, 2] / np.linalg.norm(matrix[:3, 2])
+    storage_class = storage_class_of(source_files)
+    sources = read_headers(source_files, storage_class, normal)
+    check_place(volume.grid, sources)
+    encoding = encoding_of(volume.array, may_shift=storage_class != PET)
+    report = replace(report, warnings=(*report.warnings, *_rounding(encoding), *missing(sources[0], storage_class)))
+    header = series_header(sources, storage_class, report)
+    _describe_grid(header, volume.grid, report, sources[0])
+    _describe_pixels(header, encoding, storage_class)
+    if storage_class == PET:
+        header.NumberOfSlices = len(volume.array)
+    heights = np.array([height(source, normal) for source in sources])
+    common = _encoded(header)
+    backwards = _number(sources[0]) > _number(sources[-1])
+    series.mkdir()
+    for k, plane in enumerate(volume.array):
+        position = matrix[:3, 3] + k * matrix[:3, 2]
+        nearest = sources[int(np.abs(heights - position @ normal).argmin())]
+        number = len(volume.array) - k if backwards else k + 1
+        one = _slice(common, nearest, number)
+        one.ImagePositionPatient = [decimal_string(value) for value in position]
+        one.SliceLocation = decimal_string(float(position @ normal))
+        one.add_new("PixelData", "OW", encoding.stored(plane).tobytes())
+        one.save_as(series / f"slice{number:04d}.dcm")
+    return series, report, encoding
+
+
+def _rounding(encoding: Encoding) -> list[str]:
+    if encoding.is_exact:
+        return []
+    return [
+        f"DICOM's 16 bits hold the values in steps of {encoding.slope:.3g}: they are rounded by at most"
+        f" {encoding.largest_error:.3g}"
+    ]
+
+
+def _number(source: Dataset) -> int:
+    try:
+        return int(source.InstanceNumber)
+    except UNREADABLE:
+        return 0
+
+
+def _describe_grid(header: Dataset, grid: Grid, report: Report, source: Dataset) -> None:
+    matrix = files.ijk_to_lps(grid)
+    spacing_i, spacing_j, spacing_k = grid.spacing_ijk_mm
+    header.Rows, header.Columns = grid.shape_kji[1:]
+    header.PixelSpacing = [decimal_string(spacing_j), decimal_string(spacing_i)]
+    header.ImageOrientationPatient = [
+        decimal_string(value) for value in (*matrix[:3, 0] / spacing_i, *matrix[:3, 1] / spacing_j)
+    ]
+    header.SpacingBetweenSlices = f"{spacing_k:.7g}"
+    if report.factor_ijk[2] > 1:
+        header.SliceThickness = f"{spacing_k:.7g}"
+    else:  # the slices are as thick as they were measured
+        header.SliceThickness = None
+        copy_values(source, header, ["SliceThickness"])
+
+
+def _describe_pixels(header: Dataset, encoding: Encoding, storage_class: str) -> None:
+    header.SamplesPerPixel = 1
+    if storage_class == PET or not header.get("PhotometricInterpretation"):
+        header.PhotometricInterpretation = "MONOCHROME2"
+    header.BitsAllocated, header.BitsStored, header.HighBit = 16, 16, 15
+    header.PixelRepresentation = int(encoding.dtype.kind == "i")
+    if storage_class != MR or encoding.rescales:
+        header.RescaleIntercept = decimal_string(encoding.intercept)
+        header.RescaleSlope = decimal_string(encoding.slope)
+    if storage_class == MR and encoding.rescales:
+        header.RescaleType = "US"  # unspecified units, as always in MR
+    if storage_class == CT and not header.get("RescaleType"):
+        header.RescaleType = "HU"
+
+
+def _encoded(header: Dataset) -> bytes:
+    """What all slices have in common as a file without pixels: encoding it once takes most of the time."""
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import UID, ExplicitVRLittleEndian
+
+    meta = FileMetaDataset()
+    meta.FileMetaInformationGroupLength = 0  # counted when it is written
+    meta.FileMetaInformationVersion = b"\0\1"
+    meta.MediaStorageSOPClassUID = header.SOPClassUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = UID(_IMPLEMENTATION)
+    meta.ImplementationVersionName = f"MEDSR_{__version__}"[:16]
+    common = BytesIO()
+    file = FileDataset(common, header, preamble=bytes(128), file_meta=meta, is_implicit_VR=False, is_little_endian=True)
+    try:
+        file.save_as(common)
+    except UNREADABLE:
+        raise VolumeError(
+            "the headers of the source hold values that cannot be written again; name an output file that ends in"
+            " .nii.gz or .nrrd instead"
+        ) from None  # it may quote the patient's name
+    return common.getvalue()
+
+
+def _slice(common: bytes, nearest: Dataset, number: int) -> Dataset:
+    """A slice's own copy of what all have in common, with a new identity."""
+    from pydicom import dcmread
+    from pydicom.uid import generate_uid
+
+    one = dcmread(BytesIO(common))
+    copy_values(nearest, one, of_slice(str(one.SOPClassUID)))
+    one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = generate_uid(prefix=None)
+    one.InstanceNumber = number
+    if one.SOPClassUID == PET:
+        one.ImageIndex = number
+    return one
+
+
+def _check_files(series: Path, volume: Volume, encoding: Encoding) -> None:
+    """Read the series again, by another library than wrote it.
+
+    Raises
+    ------
+    VolumeError : it cannot be read, or its values or its place are not those of the volume.
+    """
+    written = files.read(series)
+    wrong = "the DICOM series does not read back as it was written"
+    if written.array.shape != volume.array.shape:
+        raise VolumeError(f"{wrong}: {written.grid.described()}; nothing was kept, please report this")
+    corners = np.array(np.meshgrid(*((0.0, count) for count in volume.array.shape[::-1]), [1.0])).reshape(4, -1)
+    displaced = float(np.abs((written.grid.ijk_to_ras - volume.grid.ijk_to_ras) @ corners).max())
+    if displaced > _DISPLACED_MM:
+        raise VolumeError(f"{wrong}: displaced by {displaced:.3g} mm; nothing was kept, please report this")
+    allowed = encoding.largest_error * 1.001
+    for k, (before, after) in enumerate(zip(volume.array, written.array, strict=True)):
+        change = float(np.abs(before.astype(np.float64) - after).max())
+        if change > allowed:
+            raise VolumeError(f"{wrong}: slice {k} differs by {change:.3g}; nothing was kept, please report this")

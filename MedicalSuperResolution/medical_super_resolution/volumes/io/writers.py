@@ -1,0 +1,57 @@
+"""Where a result goes: into a volume file, or into a DICOM series beside the one that it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...report import Report
+from ..dicom.reader import files_of_series
+from ..volume import Volume
+from . import files
+
+
+@dataclass(frozen=True)
+class Destination:
+    """An output that was checked; see `destination_of`.
+
+    source_files : of the DICOM series that a new one derives from; empty where ``path`` is a volume file.
+    """
+
+    path: Path
+    source_files: tuple[Path, ...]
+    overwrite: bool
+
+    def write(self, volume: Volume, report: Report) -> Report:
+        """Write the result, all of it or nothing; gives the report, with warnings about the writing.
+
+        Raises
+        ------
+        VolumeError : see `files.write` and `dicom_output.write_series`.
+        """
+        if self.source_files:
+            from ..dicom.writer import write_series
+
+            return write_series(volume, report, self.source_files, self.path)
+        files.write(volume, self.path, overwrite=self.overwrite)
+        return report
+
+
+def destination_of(source: Path, output: Path, *, overwrite: bool = False) -> Destination:
+    """A DICOM series where the source is one and the output has no suffix of a volume file; else a volume file.
+
+    overwrite : replace a file. A DICOM series is never written over another.
+
+    Raises
+    ------
+    VolumeError : the output could not be written.
+    """
+    is_series = source.is_dir() or (source.exists() and files.suffix_of(source) is None)
+    if files.suffix_of(output) is not None or not is_series:
+        files.check_output(output, overwrite=overwrite)
+        return Destination(output, (), overwrite)
+    from ..dicom.writer import check_output
+
+    source_files = tuple(map(Path, files_of_series(source)))
+    check_output(source_files, output)
+    return Destination(output, source_files, overwrite)

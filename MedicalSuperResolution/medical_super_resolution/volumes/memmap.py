@@ -1,0 +1,92 @@
+"""Voxels that stay on the disk and come into memory only where they are in use."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import VolumeError
+from ..system.temp_dirs import work_folder
+
+Room = Callable[[tuple[int, ...], np.dtype], np.ndarray]  # makes an array of a shape and type, like numpy.empty
+_BLOCK = 1 << 24
+_PLANES = 16
+
+
+def let_go(array: np.ndarray) -> None:
+    """Take the voxels of an array on the disk out of memory; they stay in their file. Others are left alone."""
+    mapping = getattr(array, "_mmap", None)  # of numpy.memmap, and of what was cut out of one
+    if mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def is_on_disk(array: np.ndarray) -> bool:
+    """Whether an array was made by `disk_room`."""
+    return isinstance(array, np.memmap)
+
+
+def slabs(array: np.ndarray) -> Iterator[np.ndarray]:
+    """A (K, J, I) array as some of its planes after the others, (k, J, I), of which few are in memory at a time."""
+    for start in range(0, len(array), _PLANES):
+        yield np.asarray(array[start : start + _PLANES])  # a view
+        let_go(array)
+
+
+def extremes(array: np.ndarray) -> tuple[float, float]:
+    """The lowest and the highest value."""
+    ends = [(part.min(), part.max()) for part in slabs(array)]
+    return float(min(low for low, _ in ends)), float(max(high for _, high in ends))
+
+
+def every(array: np.ndarray, step: int) -> np.ndarray:
+    """Each ``step``-th value, in the order of memory."""
+    found, begin = [], 0
+    for part in slabs(array):
+        found.append(part.reshape(-1)[-begin % step :: step])
+        begin += part.size
+    return np.concatenate(found)
+
+
+@contextmanager
+def disk_room(beside: Path) -> Iterator[Room]:
+    """Room for arrays in private files in a folder. They are gone at the end, however the program ends."""
+    with work_folder(beside) as folder:
+        made: list[np.ndarray] = []
+
+        def room(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+            file = folder / f"voxels{len(made)}"
+            _reserve(file, int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize)
+            array = np.memmap(file, dtype=dtype, mode="r+", shape=shape)
+            with suppress(OSError):  # Windows keeps a file that is in use; there it goes with its folder
+                file.unlink()
+            made.append(array)
+            return array
+
+        try:
+            yield room
+        finally:
+            for array in made:
+                with suppress(BufferError):  # somebody still looks at it
+                    getattr(array, "_mmap").close()  # noqa: B009 - NumPy has no other name for it
+
+
+def _reserve(file: Path, size: int) -> None:
+    """Make a file that has its place on the disk: a full disk is found now, not when a voxel is written."""
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        with os.fdopen(descriptor, "wb") as opened:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(opened.fileno(), 0, size)
+            else:
+                for start in range(0, size, _BLOCK):
+                    opened.write(bytes(min(_BLOCK, size - start)))
+    except OSError as problem:
+        raise VolumeError(
+            f"{size / 1e9:.1f} GB are needed on the disk for the time of the work, in the folder of the output:"
+            f" {problem.strerror}; free some space or choose another folder"
+        ) from problem

@@ -1,0 +1,59 @@
+"""Train and measure the four models of the LSTMAGAN ablation: neither part, the memory, the attention gate, both.
+
+A model that is trained already by the same settings is not trained again; a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from . import evaluate
+
+HELP = "train and measure the four models of the LSTMAGAN ablation"
+RECIPES = ("lstmagan-1", "lstmagan-2", "lstmagan-3", "lstmagan-4")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Those of a measurement, and the settings of the trainings."""
+    evaluate.add_common_arguments(parser)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="of all four")
+    parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches (default: 0, none)")
+    parser.add_argument("--measure-on", metavar="DATA", help="folder or manifest to measure on instead of --data")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Train what is not there, then write the table, the signed differences and the discriminators' curves."""
+    from pathlib import Path
+
+    from ...evaluation.cases import Case
+    from ...evaluation.checks.discriminator_accuracy import read_accuracy, write_accuracies
+    from ...evaluation.dataset import parse_crop, subjects
+    from ...evaluation.methods import interpolators, networks
+    from ...evaluation.runner import measure, slice_encoder, typed
+    from ...evaluation.study import Study
+    from ...training.curves import CURVES
+    from ...workflows.ablation import trained
+
+    data = Path(chosen.measure_on or chosen.data)
+    found = subjects(data, chosen.split, parse_crop(chosen.crop) if chosen.crop else None)
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    files = [
+        trained(name, chosen.overrides, chosen.data, chosen.out, device=chosen.device, workers=chosen.workers, say=say)
+        for name in RECIPES
+    ]
+    models = networks([str(file) for file in files], chosen.device, chosen.threads)
+    study = Study(
+        tuple({Case("ij", float(model.factor)) for model in models if model.factor}),
+        (*interpolators(), *models),
+        chosen.out,
+        slice_encoder(chosen.encoder),
+        shown=None if chosen.show is None else frozenset(chosen.show),
+    )
+    print(measure(study, found, say))
+    found_out = [read_accuracy(chosen.out / name / CURVES, name) for name in RECIPES]
+    if all(one.points for one in found_out):
+        write_accuracies(found_out, typed(), chosen.out)
+    return 0

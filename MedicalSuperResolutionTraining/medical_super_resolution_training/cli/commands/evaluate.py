@@ -1,0 +1,85 @@
+"""Measure models beside classical interpolation on volumes made coarse: tables, figures, checks against invention.
+
+Writes table.md, scores.csv, summary.csv and pictures into a folder; lesions.csv and calibration.csv where asked for.
+With --curves alone it needs no volumes: it draws how well the discriminators of runs told real from made, into
+discriminator.png, with the numbers in discriminator.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from medical_super_resolution.errors import SettingsError
+
+HELP = "measure models: tables and figures"
+_CASES = ("k:2", "k:4", "ij:2")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The data, the systems, what to do with them, and where to write."""
+    add = parser.add_argument
+    add("--models", nargs="*", default=[], metavar="MODEL", help="installed names or files; MODEL@0.5: its sharpness")
+    case_help = "AXES:FACTOR[:PROFILE[:THICKNESS]], such as k:4 or k:5:box; repeat (default k:2, k:4 and ij:2)"
+    add("--case", action="append", metavar="CASE", dest="cases", help=case_help)
+    add("--lesions", action="store_true", help="insert made-up lesions and see what is left of them")
+    add("--uncertainty", action="store_true", help="compare the models' uncertainty with their true error")
+    add("--results", action="append", default=[], metavar="NAME=FOLDER", help="what another program made of --inputs")
+    add("--inputs", type=Path, metavar="FOLDER", help="keep the coarse volumes here, for other programs")
+    curves_help = "adversarial runs (folders, or their curve.csv) whose discriminators' accuracy is to be drawn"
+    add("--curves", nargs="*", default=[], metavar="[NAME=]RUN", help=curves_help)
+    add_common_arguments(parser, needs_data=False)
+
+
+def add_common_arguments(parser: argparse.ArgumentParser, *, needs_data: bool = True) -> None:
+    """What every measurement needs: volumes, where to write, what may be shown."""
+    add = parser.add_argument
+    add("--data", type=Path, required=needs_data, help="manifest, or a folder of volumes (ct_*, mr_*: the modality)")
+    add("--out", type=Path, required=True, help="folder of the tables and figures")
+    add("--split", default="validation", help="of a manifest (default: validation)")
+    add("--crop", metavar="KxJxI", help="measure the middle of each volume only, at most so many voxels")
+    add("--show", nargs="*", metavar="NAME", help="volumes that pictures may show (default: all)")
+    add("--encoder", type=Path, metavar="FILE", help="slice encoder of the perceptual distance (default: the shipped)")
+    add("--device", default="auto", choices=("auto", "cuda", "mps", "cpu"))
+    add("--threads", type=int)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Measure, and write after every volume what is known by then; draw the curves that are named."""
+    if not (chosen.data or chosen.curves):
+        raise SettingsError(
+            "name the volumes to measure on by --data, or runs whose curves are to be drawn by --curves"
+        )
+
+    from ...evaluation.checks.discriminator_accuracy import named_runs, write_accuracies
+    from ...evaluation.runner import typed
+
+    runs = named_runs(chosen.curves)
+    if chosen.data:
+        print(_measured(chosen))
+    if runs:
+        print(write_accuracies(runs, typed(), chosen.out))
+    return 0
+
+
+def _measured(chosen: argparse.Namespace) -> Path:
+    """The page with the tables of a measurement."""
+    from ...evaluation.cases import parse_case
+    from ...evaluation.dataset import parse_crop, subjects
+    from ...evaluation.methods import interpolators, networks, results_of
+    from ...evaluation.runner import measure, slice_encoder
+    from ...evaluation.study import Study
+
+    found = subjects(chosen.data, chosen.split, parse_crop(chosen.crop) if chosen.crop else None)
+    others = [results_of(text) for text in chosen.results]
+    study = Study(
+        tuple(parse_case(text) for text in chosen.cases or _CASES),
+        (*interpolators(), *others, *networks(chosen.models, chosen.device, chosen.threads)),
+        chosen.out,
+        slice_encoder(chosen.encoder),
+        lesions=chosen.lesions,
+        uncertainty=chosen.uncertainty,
+        shown=None if chosen.show is None else frozenset(chosen.show),
+        inputs=chosen.inputs,
+    )
+    return measure(study, found, lambda line: print(line, flush=True))

@@ -1,0 +1,26 @@
+"""medsr-train export."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "write the averaged weights of a run as a model file"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The run, the card and the model file."""
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--card", type=Path, metavar="FILE.toml", help="what else the model's card shall say")
+    parser.add_argument("--best", action="store_true", help="the weights that validated best, not the last ones")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Write the model file that Slicer and ``medsr enhance`` load."""
+    from ...config.recipes import read_toml
+    from ...workflows.run import export_run
+
+    export_run(chosen.run, chosen.output, also=read_toml(chosen.card) if chosen.card else {}, best=chosen.best)
+    print(chosen.output)
+    return 0

@@ -1,0 +1,44 @@
+"""medsr-train: prepare volumes, train a recipe, export a model."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from medical_super_resolution.cli.terminal import quiet_when_unread
+from medical_super_resolution.errors import SuperResolutionError
+from medical_super_resolution.system.parent_watchdog import end_with_parent
+
+from .commands import ablate, evaluate, export, prepare, recipes, reproduce, train
+
+VERBS = {
+    "prepare": prepare,
+    "train": train,
+    "evaluate": evaluate,
+    "ablate": ablate,
+    "export": export,
+    "recipes": recipes,
+    "reproduce": reproduce,
+}
+
+
+@quiet_when_unread
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status: 0 done, 1 known failure, 2 usage, 141 unread."""
+    parser = argparse.ArgumentParser(prog="medsr-train", description=__doc__)
+    parser.add_argument("--end-with-parent", action="store_true", help=argparse.SUPPRESS)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    for name, verb in VERBS.items():
+        verb.add_arguments(verbs.add_parser(name, help=verb.HELP, description=verb.__doc__))
+    chosen = parser.parse_args(arguments)
+    if chosen.end_with_parent:
+        end_with_parent()
+    try:
+        return VERBS[chosen.verb].run(chosen)
+    except SuperResolutionError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

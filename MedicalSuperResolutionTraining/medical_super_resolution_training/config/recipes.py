@@ -1,0 +1,151 @@
+"""Recipes as files: finding, reading, printing them, and what a run remembers of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+from medical_super_resolution.errors import SettingsError
+
+from .recipe import AdversarialSettings, LossWeights, PerceptualSettings, Recipe
+
+_BESIDE = Path(__file__).parents[2] / "Resources"  # in the repository, and in Slicer
+RESOURCES = _BESIDE if _BESIDE.is_dir() else Path(sys.prefix) / "share" / "medical-super-resolution"  # from a wheel
+FOLDER = RESOURCES / "Recipes"
+_TABLES: dict[str, Any] = {"loss": LossWeights, "perceptual": PerceptualSettings, "adversarial": AdversarialSettings}
+_RESOLVED = "recipe.json"
+
+
+def shipped() -> list[Path]:
+    """The recipes of this software, by name."""
+    return sorted(FOLDER.glob("*.toml"))
+
+
+def find_recipe(name: str) -> Path:
+    """The file of a recipe given by its shipped name or by its path."""
+    if name.endswith(".toml") or Path(name).is_file():
+        if not Path(name).is_file():
+            raise SettingsError(f"there is no recipe {name}")
+        return Path(name)
+    path = FOLDER / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(recipe.stem for recipe in shipped()) or "none"
+        raise SettingsError(f"there is no recipe {name!r}; shipped: {known}; or give the path of a TOML file")
+    return path
+
+
+def read_recipe(path: Path, overrides: list[str]) -> Recipe:
+    """Read a TOML recipe and apply ``key=value`` overrides, whose values are TOML too and whose keys may be dotted."""
+    if not path.is_file():
+        raise SettingsError(f"there is no recipe {path}")
+    table = read_toml(path)
+    for override in overrides:
+        try:
+            table = _merged(table, tomllib.loads(override))
+        except tomllib.TOMLDecodeError as problem:
+            raise SettingsError(
+                f"cannot read the setting {override!r}: {problem}; write key=value, text in quotes"
+            ) from problem
+    return recipe_from(table)
+
+
+def recipe_from(table: dict[str, Any]) -> Recipe:
+    """A recipe from the table of a TOML file; a key it does not know is refused with its neighbour."""
+    settings = _known(table, _names(Recipe), "a recipe")
+    for name, kind in _TABLES.items():
+        if name in settings:
+            if not isinstance(settings[name], dict):
+                raise SettingsError(f"the setting {name} must be a table of settings, got {settings[name]!r}")
+            settings[name] = kind(**_known(settings[name], _names(kind), f"the table {name}"))
+    return Recipe(**settings)
+
+
+def network_config(kind: type, table: dict[str, Any], what: str) -> Any:  # noqa: ANN401 - any network's dataclass
+    """The configuration of a network from its table; a key it does not know is refused with its neighbour."""
+    try:
+        return kind(**_known(table, _names(kind), what))
+    except TypeError as problem:
+        raise SettingsError(f"{what} cannot be built: {problem}") from problem
+
+
+def _names(kind: type) -> set[str]:
+    return {entry.name for entry in dataclasses.fields(kind)}
+
+
+def _known(table: dict[str, Any], names: Iterable[str], what: str) -> dict[str, Any]:
+    """The table with tuples for lists, once all its keys are known."""
+    names = set(names)
+    for key in table:
+        if key not in names:
+            close = difflib.get_close_matches(key, names, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise SettingsError(f"{what} has no setting {key!r}{hint}")
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+
+
+def _merged(table: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The table with changes; tables inside it keep what is not changed."""
+    merged = dict(table)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
+
+
+def as_toml(recipe: Recipe) -> str:
+    """Every setting of a recipe, one a line, in a form that `read_recipe` reads."""
+    table = dataclasses.asdict(recipe)
+    lines: list[str] = []
+    tables: list[str] = []
+    for key, value in table.items():
+        if isinstance(value, dict):
+            tables += _table_lines(key, value)
+        else:
+            lines.append(f"{key} = {_toml(value)}")
+    return "\n".join([*lines, *tables]) + "\n"
+
+
+def _table_lines(name: str, table: dict[str, Any]) -> list[str]:
+    plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
+    lines = ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in plain.items())]
+    for key, value in table.items():
+        if isinstance(value, dict):
+            lines += _table_lines(f"{name}.{key}", value)
+    return lines
+
+
+def _toml(value: object) -> str:
+    return json.dumps(list(value) if isinstance(value, tuple) else value)  # the same for all values that recipes have
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The table of a TOML file."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as problem:
+        raise SettingsError(f"there is no file {path}") from problem
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise SettingsError(f"{path} cannot be read: {problem}") from problem
+
+
+def write_resolved(recipe: Recipe, run: Path) -> None:
+    """Keep, in the folder of a run, every setting it runs with."""
+    (run / _RESOLVED).write_text(json.dumps(dataclasses.asdict(recipe), indent=1) + "\n")
+
+
+def read_resolved(run: Path) -> Recipe:
+    """The recipe of a run."""
+    try:
+        return recipe_from(json.loads((run / _RESOLVED).read_text()))
+    except FileNotFoundError as problem:
+        raise SettingsError(f"{run} is no folder of a training run: it has no {_RESOLVED}") from problem

@@ -1,0 +1,1 @@
+"""From a data set on disk to the batches of a step."""

@@ -1,0 +1,73 @@
+"""What teaches the slice encoder to see: slices are spoilt, and it is asked what they were."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..config.recipe import Recipe
+from .manifest import Entry
+from .planes import PlaneBatch, PlaneSampler
+
+_SHARE = 0.6  # of the slices that each kind of harm is done to
+_BLUR_VOXELS = (0.4, 2.5)  # standard deviation
+_NOISE = (0.01, 0.12)  # standard deviation, of the intensity range
+_HOLES = (1, 6)
+_HOLE_VOXELS = (3, 14)
+
+
+class SpoiltSampler:
+    """Sequences of slices as `PlaneSampler` draws them (``hr``), and spoilt by blur, noise and holes (``lr``).
+
+    Blur teaches what sharpness is, noise what texture is, holes what belongs beside what.
+    """
+
+    def __init__(self, entries: list[Entry], recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.slices = PlaneSampler(entries, recipe)
+
+    def batch(self, step: int, rank: int = 0, world: int = 1) -> PlaneBatch:
+        """The batch of one step, or the share of it that one of several processes takes."""
+        hr, files = self.slices.patches(step, rank, world)
+        first = rank * len(hr)
+        lr = [
+            spoilt(volume[None], np.random.default_rng((self.recipe.seed, step, first + number, 1)))
+            for number, volume in enumerate(hr)
+        ]
+        return PlaneBatch(torch.cat(lr), hr, 1, files)
+
+
+def spoilt(volume: Tensor, random: np.random.Generator) -> Tensor:
+    """(1, 1, K, J, I) -> the same, blurred, with holes, noisy, or several of these; all K slices alike."""
+    harm = random.random(3) < _SHARE
+    if not harm.any():
+        harm[random.integers(3)] = True
+    if harm[0]:
+        volume = _blurred(volume, float(random.uniform(*_BLUR_VOXELS)))
+    if harm[1]:
+        volume = _with_holes(volume, random)
+    if harm[2]:
+        noise = random.normal(0, random.uniform(*_NOISE), volume.shape)
+        volume = volume + torch.from_numpy(noise.astype(np.float32))
+    return volume
+
+
+def _blurred(volume: Tensor, deviation: float) -> Tensor:
+    reach = int(3 * deviation) + 1
+    offsets = torch.arange(-reach, reach + 1, dtype=torch.float32)
+    kernel = torch.exp(-0.5 * (offsets / deviation) ** 2)
+    kernel = (kernel / kernel.sum()).reshape(1, 1, 1, 1, -1)
+    padded = functional.pad(volume, (reach, reach, reach, reach, 0, 0), mode="replicate")
+    return functional.conv3d(functional.conv3d(padded, kernel), kernel.transpose(3, 4))
+
+
+def _with_holes(volume: Tensor, random: np.random.Generator) -> Tensor:
+    volume = volume.clone()
+    rows, columns = volume.shape[-2:]
+    for _ in range(random.integers(*_HOLES, endpoint=True)):
+        height, width = (int(size) for size in random.integers(*_HOLE_VOXELS, size=2, endpoint=True))
+        top, left = int(random.integers(rows)), int(random.integers(columns))
+        volume[..., top : top + height, left : left + width] = volume.mean()
+    return volume

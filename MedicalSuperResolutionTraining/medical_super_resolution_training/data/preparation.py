@@ -1,0 +1,157 @@
+"""A dataset becomes a manifest and array files: each scan is found, checked, cleaned, and given to a split."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from medical_super_resolution.errors import SettingsError, VolumeError
+from medical_super_resolution.progress import Progress, ignore
+from medical_super_resolution.volumes.intensity import guess_modality
+from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.volume import Volume
+
+from .cleaning import Cleaning, cleaned
+from .layouts import Scan, scans_of
+from .manifest import Entry, write_manifest
+from .splitting import shares_from, split_by_patient
+
+_FEWEST_VOXELS = 4  # along each axis
+_SPACING_MM = (0.02, 25.0)  # what a scanner of people makes
+_THICKNESS = (0.2, 4.0)  # over the distance of the slices: wide gaps to strong overlap
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How a dataset is prepared.
+
+    layout, modality : see `layouts.scans_of`. split : shares of patients to train, validate and test with.
+    patient_pattern : regular expression; what it finds in the path of a scan below the dataset, or its first group, is
+    the patient. thickest_mm : slices farther apart are refused.
+    """
+
+    layout: str = "volumes"
+    modality: str = ""
+    split: str = "70/20/10"
+    patient_pattern: str = ""
+    thickest_mm: float | None = None
+    cleaning: Cleaning = field(default_factory=Cleaning)
+
+
+def prepare(
+    dataset: Path,
+    manifest: Path,
+    wishes: Wishes | None = None,
+    *,
+    say: Callable[[str], object] = lambda line: None,
+    progress: Progress = ignore,
+) -> list[Entry]:
+    """Write the manifest of a dataset, and the values of its scans as array files in a folder beside it.
+
+    What cannot be used is left out; the manifest lists it with the reason, and ``say`` gets a line.
+
+    Raises
+    ------
+    SettingsError : the wishes make no sense.
+    VolumeError : the dataset has no scans of the layout, or none that can be used.
+    """
+    wishes = wishes or Wishes()
+    shares, pattern = shares_from(wishes.split), _compiled(wishes.patient_pattern)
+    arrays = manifest.with_suffix("")
+    licences = _licences(dataset)
+    entries: list[Entry] = []
+    refused: list[dict[str, str]] = []
+    scans = scans_of(dataset, wishes.layout, wishes.modality)
+    for number, scan in enumerate(scans):
+        progress(number, len(scans))
+        try:
+            entry = _prepared(scan, arrays / f"{scan.source}.npy", wishes)
+        except VolumeError as problem:
+            why = str(problem).replace(f"{dataset}/", "")
+            refused.append({"source": scan.source, "why": why})
+            say(f"refused {scan.source}: {why}")
+            continue
+        licence = licences.get(Path(scan.source).name, "")
+        entries.append(replace(entry, licence=licence, patient=_patient(scan, pattern)))
+    progress(len(scans), len(scans))
+    if not entries:
+        raise VolumeError(f"none of the {len(refused)} scans can be used; the first: {refused[0]['why']}")
+    splits = split_by_patient((entry.patient for entry in entries), shares)
+    entries = [replace(entry, split=splits[entry.patient]) for entry in entries]
+    write_manifest(entries, manifest, refused)
+    return entries
+
+
+def _prepared(scan: Scan, file: Path, wishes: Wishes) -> Entry:
+    """Read, check and clean a scan, and write its array file."""
+    if scan.missing:
+        raise VolumeError(scan.missing)
+    volume = files.read(scan.path)
+    modality = volume.modality or scan.modality or guess_modality(volume.array)
+    if scan.modality and modality != scan.modality:
+        raise VolumeError(f"{scan.path} is {modality.upper()} and not {scan.modality.upper()}; it was left out")
+    check(volume, wishes.thickest_mm)
+    array, measured = cleaned(volume.array, modality, wishes.cleaning)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    beside = file.with_suffix(".partial")
+    with beside.open("wb") as opened:
+        np.save(opened, array)
+    beside.replace(file)
+    i, j, k = volume.grid.spacing_ijk_mm
+    return Entry(scan.source, str(file.resolve()), modality, (k, j, i), measured.low, measured.high)
+
+
+def check(volume: Volume, thickest_mm: float | None = None) -> None:
+    """Refuse a scan that cannot be trained on; that its values are finite was seen when it was read.
+
+    Raises
+    ------
+    VolumeError : few voxels, a damaged spacing or thickness, axes that are not at right angles, one value everywhere.
+    """
+    grid = volume.grid
+    if min(grid.shape_kji) < _FEWEST_VOXELS:
+        raise VolumeError(
+            f"its grid is {grid.described()}; at least {_FEWEST_VOXELS} voxels along each axis are needed"
+        )
+    lowest, highest = _SPACING_MM
+    if not all(lowest <= spacing <= highest for spacing in grid.spacing_ijk_mm):
+        raise VolumeError(f"its grid is {grid.described()}; such a spacing is damaged, or no scan of a person")
+    if grid.is_sheared:
+        raise VolumeError("its axes are not at right angles (a scan with tilted gantry?); resample it first")
+    distance, thickness = grid.through_plane_spacing_mm, volume.slice_thickness_mm
+    if thickest_mm is not None and distance > thickest_mm:
+        raise VolumeError(f"its slices lie {distance:g} mm apart; at most {thickest_mm:g} mm are wanted")
+    thinnest, thickest = _THICKNESS
+    if thickness is not None and not thinnest <= thickness / distance <= thickest:
+        raise VolumeError(
+            f"its slices are {thickness:g} mm thick and lie {distance:g} mm apart; one of both is damaged"
+        )
+    if volume.array.min() == volume.array.max():
+        raise VolumeError(f"it has the value {volume.array.flat[0]:g} everywhere")
+
+
+def _compiled(pattern: str) -> re.Pattern[str] | None:
+    try:
+        return re.compile(pattern) if pattern else None
+    except re.error as problem:
+        raise SettingsError(f"the pattern {pattern!r} is no regular expression: {problem}") from problem
+
+
+def _patient(scan: Scan, pattern: re.Pattern[str] | None) -> str:
+    if pattern is None or not (found := pattern.search(scan.source)):
+        return scan.patient
+    return found[1 if pattern.groups else 0] or scan.patient
+
+
+def _licences(folder: Path) -> dict[str, str]:
+    """Licences by file name, from an INDEX.tsv in the folder or above it, whose columns "file" and "licence" tell."""
+    for index in (folder / "INDEX.tsv", folder.parent / "INDEX.tsv"):
+        if index.is_file():
+            with index.open(newline="", encoding="utf-8") as file:
+                return {Path(row["file"]).name: row["licence"] for row in csv.DictReader(file, delimiter="\t")}
+    return {}

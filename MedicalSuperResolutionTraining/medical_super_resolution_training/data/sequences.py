@@ -1,0 +1,133 @@
+"""Random pairs of thick and fine slices. The batch of a step depends on the seed and the step alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.physics.acquisition import SliceProfile, acquisition_matrix, consistency_matrix
+
+from ..config.recipe import Recipe
+from .manifest import Entry
+from .volume_sampler import DRAWS, FLAT_BELOW, TRIES, Pool, share_of, varied_contrast
+
+FACTOR_RANGE = (1.25, 8.0)
+_SECOND_FACTOR_RANGE = (1.5, 4.0)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """lr : (N, 1, K, J, I) thick slices; hr : (N, 1, M, J, I) fine slices, both in the network's range.
+
+    positions : (M,) places of the fine slices in units of the thick ones. factor, thickness : of the acquisition.
+    width : full width at half maximum of the slice profile, or for a box of the Gaussian like it, in slice distances.
+    acquisition, consistency : (K, M) and (M, K) matrices A and G. files : where each sample comes from.
+    """
+
+    lr: Tensor
+    hr: Tensor
+    positions: Tensor
+    factor: float
+    thickness: float
+    width: float
+    acquisition: Tensor
+    consistency: Tensor
+    files: tuple[str, ...] = ()
+
+    def to(self, device: str) -> Batch:
+        """The same batch on a device."""
+        moved: dict[str, Any] = {
+            key: value.to(device) for key, value in vars(self).items() if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
+
+
+class PatchSampler:
+    """Draws batches from prepared volumes; see `Recipe` for what varies."""
+
+    def __init__(self, entries: list[Entry], recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.pool = Pool(entries, recipe)
+        self._longest = max(max(array.shape) for array in self.pool.arrays)  # axis of any volume, in voxels
+
+    def batch(self, step: int, rank: int = 0, world: int = 1) -> Batch:
+        """The batch of one step, or the share of it that one of several processes takes."""
+        recipe = self.recipe
+        random = np.random.default_rng((recipe.seed, step))
+        factor = self._factor(random)
+        thinnest, thickest = recipe.thickness_range
+        thickness = float(random.uniform(thinnest, thickest))
+        profile = "box" if random.random() < recipe.box_fraction else "gaussian"
+        second = 1.0
+        if random.random() < recipe.thick_in_plane_fraction:
+            second = float(random.uniform(*_SECOND_FACTOR_RANGE))
+        slices = int(np.clip(round(80 / factor), 6, 2 * recipe.patch_slices)) if factor > 2 else 2 * recipe.patch_slices
+        slices = max(min(slices, int(self._longest / factor)), 2)  # of small volumes, short sequences
+        side = recipe.patch_in_plane
+        if factor <= 2 or slices > recipe.patch_slices:
+            side = max(16, round(side * (recipe.patch_slices / slices) ** 0.5 / 4) * 4)
+        fine = round(slices * factor)
+        shape = (fine, round(side * second), side)
+        patches, files = zip(*(self._patch(random, shape) for _ in range(recipe.batch_size)), strict=True)
+        hr = torch.from_numpy(np.stack(patches))
+        if second > 1:
+            thick = acquisition_matrix(side, hr.shape[2], second)
+            hr = torch.einsum("jm,nkmi->nkji", torch.from_numpy(thick).float(), hr)
+        matrix = acquisition_matrix(slices, fine, factor, profile=profile, thickness=thickness)
+        acquisition = torch.from_numpy(matrix).float()
+        lr = torch.einsum("km,nmji->nkji", acquisition, hr)
+        if random.random() < recipe.noise_fraction:
+            deviation = random.uniform(0, recipe.noise_maximum)
+            lr = lr + torch.from_numpy(random.normal(0, deviation, lr.shape).astype(np.float32))
+        positions = (torch.arange(fine, dtype=torch.float64) + 0.5) / factor - 0.5
+        consistency = torch.from_numpy(consistency_matrix(matrix)).float()
+        width = SliceProfile(profile, thickness).width
+        mine = share_of(recipe.batch_size, rank, world)
+        lr, hr = lr[mine, None], hr[mine, None]
+        return Batch(lr, hr, positions.float(), factor, thickness, width, acquisition, consistency, files[mine])
+
+    def _factor(self, random: np.random.Generator) -> float:
+        recipe = self.recipe
+        weights = np.array([*recipe.factor_weights, recipe.any_factor_weight])
+        choice = random.choice(len(weights), p=weights / weights.sum())
+        return float(recipe.factors[choice] if choice < len(recipe.factors) else random.uniform(*FACTOR_RANGE))
+
+    def _patch(self, random: np.random.Generator, shape: tuple[int, int, int]) -> tuple[np.ndarray, str]:
+        """A patch of fine slices, in the network's range, any axis of the volume as the sequence; and its file."""
+        best = self._candidate(random, shape)
+        for _ in range(TRIES):
+            if best[0].std() > FLAT_BELOW:
+                break
+            best = max(best, self._candidate(random, shape), key=lambda found: np.std(found[0]))
+        return varied_contrast(random, best[0], self.recipe.contrast_range), best[1]
+
+    def _candidate(self, random: np.random.Generator, shape: tuple[int, int, int]) -> tuple[np.ndarray, str]:
+        for _ in range(DRAWS):
+            which = self.pool.draw(random)
+            volume = self.pool.arrays[which]
+            sequence = random.choice(3, p=(0.5, 0.25, 0.25))
+            others = [axis for axis in range(3) if axis != sequence]
+            random.shuffle(others)
+            axes = (sequence, *others)
+            room = [volume.shape[axis] - size for axis, size in zip(axes, shape, strict=True)]
+            if min(room) >= 0:
+                break
+        else:
+            raise SettingsError(
+                f"the volumes are too small for patches of {shape[0]} slices of {shape[1]} x {shape[2]} voxels;"
+                " lower patch_slices or patch_in_plane, or add larger volumes"
+            )
+        where: list[slice] = [slice(None)] * 3
+        for axis, size, free in zip(axes, shape, room, strict=True):
+            start = int(random.integers(free + 1))
+            where[axis] = slice(start, start + size)
+        patch = self.pool.patch(which, tuple(where)).transpose(axes)
+        for axis in range(3):
+            if random.random() < 0.5:
+                patch = np.flip(patch, axis)
+        return np.ascontiguousarray(patch), self.pool.entries[which].source

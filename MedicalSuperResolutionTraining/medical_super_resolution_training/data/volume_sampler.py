@@ -1,0 +1,61 @@
+"""The volumes that a training draws from, and how often each of them is drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.volumes.intensity import IntensityRange
+
+from ..config.recipe import Recipe
+from .arrays import stored_array
+from .manifest import Entry
+
+FLAT_BELOW = 0.02  # standard deviation of a patch that is mostly air
+TRIES = 4
+GAIN_RANGE = (0.7, 1.4)  # a scanner's range is known roughly
+DRAWS = 200  # of a volume and an axis that a patch fits into
+
+
+class Pool:
+    """Prepared volumes with their intensity ranges. Nothing of them stays in memory between two patches."""
+
+    def __init__(self, entries: list[Entry], recipe: Recipe) -> None:
+        if not entries:
+            raise SettingsError("there are no volumes to train on; does the manifest have any of the split train?")
+        self.entries = entries
+        self.arrays = [stored_array(entry.array) for entry in entries]
+        self.ranges = [IntensityRange(entry.low, entry.high) for entry in entries]
+        modalities = [entry.modality for entry in entries]
+        shares = recipe.modality_shares
+        weights = np.array([shares.get(modality, 1) / modalities.count(modality) for modality in modalities])
+        self.weights = weights / weights.sum()
+
+    def draw(self, random: np.random.Generator) -> int:
+        """The number of one volume."""
+        return int(random.choice(len(self.arrays), p=self.weights))
+
+    def patch(self, which: int, where: tuple[slice, ...]) -> np.ndarray:
+        """Part of a volume in the network's range, axes (K, J, I), float32."""
+        return self.ranges[which].normalised(self.arrays[which].patch(where))
+
+
+def varied_contrast(random: np.random.Generator, patch: np.ndarray, exponents: tuple[float, ...]) -> np.ndarray:
+    """The patch as another scanner would show it: a power law and a gain, both drawn; float32, same shape."""
+    lowest, highest = exponents
+    exponent = random.uniform(lowest, highest)
+    changed = np.copysign(np.abs(patch) ** exponent, patch) if exponent != 1 else patch
+    return np.float32(random.uniform(*GAIN_RANGE)) * changed.astype(np.float32)
+
+
+def share_of(count: int, rank: int, world: int) -> slice:
+    """The samples of a batch that one of ``world`` processes takes.
+
+    Raises
+    ------
+    SettingsError : the batch cannot be shared out evenly, so that the mean of the processes is that of the batch.
+    """
+    if count % world:
+        raise SettingsError(f"a batch of {count} cannot be shared by {world} processes; make batch_size a multiple")
+    each = count // world
+    return slice(rank * each, (rank + 1) * each)

@@ -1,0 +1,1 @@
+"""Checks beyond fidelity: lesions, hallucinated structure, calibration, noise."""

@@ -1,0 +1,71 @@
+"""Whether the network's own doubt tells where it errs: error against uncertainty in ten bins of equal count."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..foreground import Body
+
+BINS = 10
+_MOST_VOXELS = 200_000  # of one volume
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Doubt and true error of some voxels of the body, both over the intensity range, (N,) float32 each."""
+
+    uncertainty: np.ndarray
+    error: np.ndarray
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Ten bins from the least to the most doubt.
+
+    uncertainty : mean of each bin. error : root mean square of each bin. rank_correlation : Spearman's, of the bins;
+    of_voxels : of single voxels. covered : share of voxels whose error is at most twice the uncertainty.
+    """
+
+    uncertainty: np.ndarray
+    error: np.ndarray
+    rank_correlation: float
+    of_voxels: float
+    covered: float
+
+
+def sample(uncertainty: np.ndarray, result: np.ndarray, reference: np.ndarray, body: Body, subject: str) -> Sample:
+    """Voxels of the body, at most 200,000, drawn by the subject's name alone."""
+    error = np.abs(body.clipped(result) - body.clipped(reference))[body.inside] / body.peak
+    doubt = uncertainty[body.inside] / body.peak
+    random = np.random.default_rng(zlib.crc32(subject.encode()))
+    chosen = random.permutation(len(error))[:_MOST_VOXELS]
+    return Sample(doubt[chosen].astype(np.float32), error[chosen].astype(np.float32))
+
+
+def calibrated(samples: list[Sample]) -> Calibration:
+    """The bins of all samples together."""
+    doubt = np.concatenate([one.uncertainty for one in samples])
+    error = np.concatenate([one.error for one in samples])
+    bins = np.array_split(np.argsort(doubt, kind="stable"), BINS)
+    means = np.array([doubt[members].mean(dtype=np.float64) for members in bins])
+    errors = np.array([np.sqrt(np.square(error[members], dtype=np.float64).mean()) for members in bins])
+    return Calibration(
+        means,
+        errors,
+        rank_correlation(means, errors),
+        rank_correlation(doubt, error),
+        float((error <= 2 * doubt).mean()),
+    )
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's rank correlation of two (N,) arrays; equal values share their mean rank."""
+    return float(np.corrcoef(_ranks(one), _ranks(other))[0, 1])
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[place]

@@ -1,0 +1,198 @@
+"""What is measured: models through the engine, classical interpolators, and what other programs left in files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from medical_super_resolution.errors import SettingsError, VolumeError
+from medical_super_resolution.inference.enhance import enhance
+from medical_super_resolution.models import file as models
+from medical_super_resolution.models import weight_interpolation as sharpness
+from medical_super_resolution.networks.generators.plane import PlaneGenerator
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.resampling import INTERPOLATORS, resampled
+from medical_super_resolution.volumes.volume import Volume
+
+from .cases import Case
+from .lanczos import lanczos
+
+BASELINE = "cubic B-spline"
+LANCZOS = "Lanczos"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing to refine: ``lr`` (with its place), the grid to reach, the case it was made by, the subject's name."""
+
+    subject: str
+    case: Case
+    lr: Volume
+    grid: Grid
+
+
+@dataclass(frozen=True)
+class Refined:
+    """A result on the wanted grid (K, J, I), its standard deviation where it was asked for, and the time it took."""
+
+    array: np.ndarray
+    seconds: float
+    uncertainty: np.ndarray | None = None
+
+
+class System(Protocol):
+    """Anything that refines a volume."""
+
+    @property
+    def name(self) -> str:
+        """How tables call it."""
+
+    def takes(self, case: Case) -> bool:
+        """Whether it can refine what this case made."""
+
+    def refine(self, task: Task) -> Refined:
+        """The result, on the grid of the task."""
+
+
+@dataclass(frozen=True)
+class Interpolator:
+    """Lanczos, or one of `resampling.INTERPOLATORS`."""
+
+    name: str
+
+    def takes(self, case: Case) -> bool:
+        """Every case."""
+        return True
+
+    def refine(self, task: Task) -> Refined:
+        """Values between the measured ones."""
+        started = time.monotonic()
+        if self.name == LANCZOS:
+            array = lanczos(task.lr.array, task.grid.shape_kji, task.case)
+        else:
+            array = resampled(task.lr, task.grid, self.name)
+        return Refined(array, time.monotonic() - started)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model, run by the engine as a user runs it; the slice profile of the case is told.
+
+    name : of its column. device, threads : see `EnhanceSettings`.
+    """
+
+    name: str
+    model: models.Model
+    device: str = "auto"
+    threads: int | None = None
+
+    @property
+    def factor(self) -> int | None:
+        """Of an in-plane model; None for one that refines any axis by any factor."""
+        generator = self.model.generator
+        return generator.factor if isinstance(generator, PlaneGenerator) else None
+
+    def takes(self, case: Case) -> bool:
+        """Whether the model refines such axes so many times: in-plane models do two axes by their own factor."""
+        return self.factor is None or (len(case.axes) == 2 and case.factor == self.factor)
+
+    def refine(self, task: Task, *, uncertainty: bool = False) -> Refined:
+        """The enhanced volume, and its uncertainty if wanted."""
+        settings = EnhanceSettings(
+            factor=task.case.factor,
+            axes=task.case.axes,
+            slice_profile=task.case.profile,
+            sharpness=self.model.sharpness,
+            uncertainty=uncertainty,
+            device=self.device,
+            threads=self.threads,
+        )
+        started = time.monotonic()
+        enhanced = enhance(task.lr, self.model, settings)
+        seconds = time.monotonic() - started
+        sure = enhanced.uncertainty.array if enhanced.uncertainty else None
+        return Refined(enhanced.volume.array, seconds, sure)
+
+
+@dataclass(frozen=True)
+class Results:
+    """What another program made of the same inputs: one file a subject and case in a folder, such as a_k_4.nii.gz."""
+
+    name: str
+    folder: Path
+
+    def takes(self, case: Case) -> bool:
+        """Whether the folder holds anything for this case."""
+        return any(self.folder.glob(f"*_{case.file_name}.*"))
+
+    def refine(self, task: Task) -> Refined:
+        """Read the result; it must lie on the grid of the reference."""
+        stem = f"{task.subject}_{task.case.file_name}"
+        path = next((one for one in sorted(self.folder.glob(f"{stem}.*")) if files.suffix_of(one)), None)
+        if path is None:
+            raise VolumeError(f"{self.name} has no result {stem} in {self.folder}; make it from the input of that name")
+        volume = files.read(path)
+        if volume.array.shape != task.grid.shape_kji or not np.allclose(
+            volume.grid.ijk_to_ras, task.grid.ijk_to_ras, atol=0.01 * min(task.grid.spacing_ijk_mm)
+        ):
+            raise VolumeError(
+                f"{path} is {volume.grid.described()} and does not lie where the reference,"
+                f" {task.grid.described()}, lies; resample it first"
+            )
+        return Refined(volume.array, float("nan"))
+
+
+def networks(names: Iterable[str], device: str, threads: int | None) -> list[Network]:
+    """Models by installed name or path, "@0.5" after it for a sharpness; called by their files, and folders if need be.
+
+    Raises
+    ------
+    ModelError : a model is missing or damaged. SettingsError : two models would have the same title.
+    """
+    loaded = [_loaded(name) for name in names]
+    titles = [_title(model) for model in loaded]
+    titles = [
+        title if titles.count(title) == 1 else f"{model.path.resolve().parent.name}/{title}"
+        for title, model in zip(titles, loaded, strict=True)
+    ]
+    twice = {title for title in titles if titles.count(title) > 1}
+    if twice:
+        raise SettingsError(f"two models are called {twice.pop()}; rename one of the files")
+    return [Network(title, model, device, threads) for title, model in zip(titles, loaded, strict=True)]
+
+
+def _loaded(name: str) -> models.Model:
+    before, _, wanted = name.rpartition("@")
+    try:
+        amount = float(wanted)
+    except ValueError:
+        return models.load(models.find(name))
+    return sharpness.load(models.find(before), amount) if before else models.load(models.find(name))
+
+
+def _title(model: models.Model) -> str:
+    return f"{model.name}, sharpness {model.sharpness:g}" if model.sharpness else model.name
+
+
+def results_of(text: str) -> Results:
+    """Another program's results from "NAME=FOLDER"."""
+    name, _, folder = text.partition("=")
+    if (
+        not (name and folder)
+        or not Path(folder).is_dir()
+        or not any(files.suffix_of(one) for one in Path(folder).iterdir())
+    ):
+        raise SettingsError(f"cannot use the results {text!r}; write NAME=FOLDER, with a folder that holds volumes")
+    return Results(name, Path(folder))
+
+
+def interpolators() -> list[Interpolator]:
+    """All of them, the baseline among them."""
+    return [Interpolator(name) for name in (*INTERPOLATORS, LANCZOS)]

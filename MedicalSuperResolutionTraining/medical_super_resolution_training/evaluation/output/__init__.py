@@ -1,0 +1,1 @@
+"""Tables, charts and pictures of an evaluation."""

@@ -1,0 +1,182 @@
+"""Findings as CSV, for programs, and as one Markdown page, for people."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ..checks.calibration import calibrated
+from ..checks.hallucinations import BLOBS
+from ..measures import MEASURES
+from ..methods import BASELINE
+from ..results import ALL, MORE, Findings, Group, Statistics, groups
+from .lesion_tables import lesion_lines, lesion_means
+
+_WRITTEN = {name: measure.written for name, measure in MEASURES.items()} | dict.fromkeys(BLOBS, ".1f")
+_WRITTEN |= {"noise_bound": ".2f", "noise_share": ".0%", "seconds": ".1f"}
+_TITLES = {name: measure.title for name, measure in MEASURES.items()} | BLOBS | MORE
+_IN_UNITS = {"gradient", "slices", "residual"}  # Hounsfield units and signals have no common mean
+_PAIRED = ("psnr", "ssim", "hfen", "perceptual")
+_NOTE = """Means over volumes, with the standard deviation. Errors count inside the body (CT: above -900 HU, range -1000
+to 1000 HU; else above 3 % of the 99.5th percentile, range from 0 to it). PSNR on the Y channel is 1.32 dB higher than
+PSNR by its definition (luma has 219 levels and the peak is 255): never compare the two. Lower is better for MSE,
+gradient error, HFEN, perceptual distance, slice consistency error and data-consistency residual. The noise bound is the
+PSNR of a result that misses nothing but the noise of the reference that was not measured; it errs on the high side."""
+
+
+def write_tables(findings: Findings, charts: list[str], command: str, out: Path) -> None:
+    """Write scores.csv, summary.csv, table.md, and lesions.csv and calibration.csv where these checks ran."""
+    found = groups(findings.scores)
+    columns = list(_TITLES)
+    write_csv(
+        out / "scores.csv",
+        command,
+        ["subject", "modality", "case", "system", *columns],
+        ([s.subject, s.modality, s.case, s.system, *(s.values[name] for name in columns)] for s in findings.scores),
+    )
+    write_csv(out / "summary.csv", command, _SUMMARY, _summary_rows(found))
+    if findings.lesions:
+        write_csv(
+            out / "lesions.csv",
+            command,
+            list(vars(findings.lesions[0])),
+            (list(vars(one).values()) for one in findings.lesions),
+        )
+    if findings.samples:
+        rows = [
+            [system, case, number + 1, doubt, error]
+            for (system, case), samples in findings.samples.items()
+            for one in [calibrated(samples)]
+            for number, (doubt, error) in enumerate(zip(one.uncertainty, one.error, strict=True))
+        ]
+        write_csv(out / "calibration.csv", command, ["system", "case", "bin", "uncertainty", "rms_error"], rows)
+    (out / "table.md").write_text(_page(findings, found, charts, command), encoding="utf-8")
+
+
+_SUMMARY = [
+    *("case", "modality", "system", "measure", "volumes", "mean", "standard_deviation"),
+    *("over_b_spline", "over_b_spline_deviation", "over_b_spline_lowest", "over_b_spline_highest"),
+]
+
+
+def _summary_rows(found: list[Group]) -> Iterable[list[object]]:
+    for group in found:
+        for system in group.systems:
+            for name in _TITLES:
+                own, over = group.of(system, name), group.over_baseline(system, name)
+                yield [
+                    *(group.case, group.modality, system, name, own.count, own.mean, own.deviation),
+                    *(over.mean, over.deviation, over.lowest, over.highest),
+                ]
+
+
+def write_csv(path: Path, command: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A comment with the command, the header, and numbers with six digits."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        file.write(f"# {command}\n")
+        writer = csv.writer(file)
+        writer.writerow(header)
+        for row in rows:
+            writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in row])
+
+
+def _page(findings: Findings, found: list[Group], charts: list[str], command: str) -> str:
+    lines = ["# Evaluation", "", "Made by:", "", "```", command, "```", "", _NOTE, ""]
+    for group in found:
+        lines += [f"## {group.case}, {_named(group.modality)}, {_volumes(len(group.subjects))}", ""]
+        lines += _means(group) + _paired(group) + _between(group) + _honesty(group)
+    if findings.lesions:
+        lines += lesion_lines(lesion_means(findings.lesions))
+    if findings.samples:
+        lines += _calibration(findings)
+    if pictures := [*charts, *findings.pictures]:
+        lines += ["## Pictures", "", *(f"![{name}]({name})" for name in pictures), ""]
+    return "\n".join(lines)
+
+
+def _means(group: Group) -> list[str]:
+    names = [name for name in MEASURES if not (group.modality == ALL and name in _IN_UNITS)]
+    names = [name for name in names if any(group.of(system, name).count for system in group.systems)]
+    rows = [[system, *(_with_deviation(group.of(system, name), name) for name in names)] for system in group.systems]
+    return table(["system", *(_TITLES[name] for name in names)], rows)
+
+
+def _paired(group: Group) -> list[str]:
+    names = [name for name in _PAIRED if any(group.of(system, name).count for system in group.systems)]
+    rows = [
+        [system, *(_difference(group.over_baseline(system, name), name) for name in names)]
+        for system in group.systems
+        if system != BASELINE
+    ]
+    titles = [f"{_TITLES[name]} over B-spline (worst)" for name in names]
+    return ["Paired differences:", "", *table(["system", *titles], rows)]
+
+
+def _between(group: Group) -> list[str]:
+    """PSNR of each row less that of each column."""
+    rows = [
+        [system, *("" if system == other else _signed(group.paired(system, other, "psnr")) for other in group.systems)]
+        for system in group.systems
+    ]
+    return ["Paired differences in PSNR, row less column, dB:", "", *table(["", *group.systems], rows)]
+
+
+def _honesty(group: Group) -> list[str]:
+    names = [*BLOBS, *MORE]
+    rows = [[system, *(_number(group.of(system, name).mean, name) for name in names)] for system in group.systems]
+    return [
+        "Blobs that the reference does not show, noise, time:",
+        "",
+        *table(["system", *(_TITLES[n] for n in names)], rows),
+    ]
+
+
+def _calibration(findings: Findings) -> list[str]:
+    rows = []
+    for (system, case), samples in findings.samples.items():
+        one = calibrated(samples)
+        ratio = one.error[-1] / one.error[0] if one.error[0] else math.inf
+        values = f"{one.rank_correlation:.3f}", f"{one.of_voxels:.3f}", f"{one.covered:.0%}", f"{ratio:.1f}"
+        rows.append([system, case, str(len(samples)), *values])
+    titles = ["system", "case", "volumes", "Spearman over 10 bins", "Spearman over voxels"]
+    titles += ["errors within twice the uncertainty", "error of the last bin over the first"]
+    return ["## Uncertainty against true error", "", *table(titles, rows)]
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table, and an empty one."""
+    head = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
+    return [*head, *("| " + " | ".join(row) + " |" for row in rows), ""]
+
+
+def _number(value: float, name: str) -> str:
+    return format(value, _WRITTEN[name]) if math.isfinite(value) else "-"
+
+
+def _with_deviation(found: Statistics, name: str) -> str:
+    if found.count < 2:
+        return _number(found.mean, name)
+    return f"{_number(found.mean, name)} ± {_number(found.deviation, name)}"
+
+
+def _difference(found: Statistics, name: str) -> str:
+    if not found.count:
+        return "-"
+    written = "+" + _WRITTEN[name]
+    worst = found.lowest if name in MEASURES and MEASURES[name].higher_is_better else found.highest
+    deviation = f" ± {found.deviation:{_WRITTEN[name]}}" if found.count > 1 else ""
+    return f"{found.mean:{written}}{deviation} ({worst:{written}})"
+
+
+def _signed(found: Statistics) -> str:
+    return f"{found.mean:+.2f}" if found.count else "-"
+
+
+def _named(modality: str) -> str:
+    return "all modalities" if modality == ALL else modality.upper()
+
+
+def _volumes(count: int) -> str:
+    return "1 volume" if count == 1 else f"{count} volumes"

@@ -1,0 +1,125 @@
+"""What a study finds, one record a result, and the means over subjects that tables and figures show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .checks.calibration import Sample
+from .methods import BASELINE
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Score:
+    """One result: ``values`` by the names of `MEASURES`, `BLOBS` and `MORE`."""
+
+    subject: str
+    modality: str
+    case: str
+    system: str
+    values: dict[str, float]
+
+
+MORE = {
+    "noise_bound": "PSNR dB if only unmeasured noise were wrong",
+    "noise_share": "share of noise in the squared error",
+    "seconds": "seconds",
+}
+
+
+@dataclass(frozen=True)
+class LesionScore:
+    """What a system shows of one lesion; see `lesions.recovered`."""
+
+    subject: str
+    modality: str
+    case: str
+    system: str
+    kind: str
+    diameter_mm: float
+    sign: str
+    contrast: float
+    volume: float
+
+
+@dataclass
+class Findings:
+    """Everything found so far. samples : of doubt and error, by system and case."""
+
+    scores: list[Score] = field(default_factory=list)
+    lesions: list[LesionScore] = field(default_factory=list)
+    samples: dict[tuple[str, str], list[Sample]] = field(default_factory=dict)
+    pictures: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Mean, standard deviation (of the sample) and extremes of some finite values."""
+
+    mean: float
+    deviation: float
+    lowest: float
+    highest: float
+    count: int
+
+
+def statistics(values: Iterable[float]) -> Statistics:
+    """Of the finite ones among the values; all nan where there are none."""
+    finite = np.array([value for value in values if math.isfinite(value)])
+    if not finite.size:
+        return Statistics(math.nan, math.nan, math.nan, math.nan, 0)
+    deviation = float(finite.std(ddof=1)) if finite.size > 1 else math.nan
+    return Statistics(float(finite.mean()), deviation, float(finite.min()), float(finite.max()), finite.size)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The scores of one case and modality (or `ALL`): values by system and subject."""
+
+    case: str
+    modality: str
+    scores: tuple[Score, ...]
+
+    @property
+    def systems(self) -> list[str]:
+        """In the order in which they ran."""
+        return list(dict.fromkeys(score.system for score in self.scores))
+
+    @property
+    def subjects(self) -> list[str]:
+        """In the order in which they ran."""
+        return list(dict.fromkeys(score.subject for score in self.scores))
+
+    def of(self, system: str, measure: str) -> Statistics:
+        """One measure of one system over the subjects."""
+        return statistics(score.values[measure] for score in self.scores if score.system == system)
+
+    def paired(self, system: str, other: str, measure: str) -> Statistics:
+        """``system`` less ``other``, subject by subject."""
+        values = {(score.system, score.subject): score.values[measure] for score in self.scores}
+        return statistics(
+            values[system, subject] - values[other, subject]
+            for subject in self.subjects
+            if (system, subject) in values and (other, subject) in values
+        )
+
+    def over_baseline(self, system: str, measure: str) -> Statistics:
+        """``system`` less B-spline interpolation, subject by subject."""
+        return self.paired(system, BASELINE, measure)
+
+
+def groups(scores: list[Score]) -> list[Group]:
+    """By case and modality, and over all modalities where there are several."""
+    found = []
+    for case in dict.fromkeys(score.case for score in scores):
+        of_case = [score for score in scores if score.case == case]
+        modalities = list(dict.fromkeys(score.modality for score in of_case))
+        for modality in [*modalities, *([ALL] if len(modalities) > 1 else [])]:
+            chosen = tuple(score for score in of_case if modality in (ALL, score.modality))
+            found.append(Group(case, modality, chosen))
+    return found

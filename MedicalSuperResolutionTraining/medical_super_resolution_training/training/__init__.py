@@ -1,0 +1,1 @@
+"""One run: network, data set, step, and what is recorded while it goes on."""

@@ -1,0 +1,137 @@
+"""All that changes during a run: networks, their average, optimisers, the step."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.models import file as models
+from medical_super_resolution.networks.blocks import in_memory_order
+from medical_super_resolution.networks.discriminators import DISCRIMINATORS, Discriminator
+from medical_super_resolution.networks.generators.through_plane import ThroughPlaneGenerator
+
+from ..config.recipe import Recipe
+from ..config.recipes import network_config
+from .tasks import Network, network
+
+
+@dataclass
+class TrainingState:
+    """What a checkpoint holds.
+
+    average : of the generator's weights, what is validated and shipped. score_zero : the middle between the
+    discriminator's scores of real and made volumes, of late; its accuracy is counted from there. step : done so far.
+    """
+
+    generator: Network
+    average: Network
+    optimizer: torch.optim.Optimizer
+    discriminator: Discriminator | None = None
+    discriminator_optimizer: torch.optim.Optimizer | None = None
+    score_zero: float = 0.0
+    step: int = 0
+
+
+def new_state(recipe: Recipe, device: str | torch.device) -> TrainingState:
+    """Fresh weights from the recipe's seed, or those of the model that it starts from."""
+    torch.manual_seed(recipe.seed)
+    generator = in_memory_order(network(recipe)).to(device)
+    if recipe.start_from:
+        _take_over(generator, recipe)
+    is_gauge = recipe.part == "gauge"
+    if is_gauge and not isinstance(generator, ThroughPlaneGenerator):
+        raise SettingsError(f"the generator {recipe.generator!r} has no blur gauge to train")
+    for name, parameter in generator.named_parameters():
+        parameter.requires_grad_(name.startswith("gauge.") == is_gauge)
+    trained = [parameter for parameter in generator.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=recipe.learning_rate, betas=_pair(recipe.betas), eps=recipe.epsilon)
+    state = TrainingState(generator, copy.deepcopy(generator).eval().requires_grad_(False), optimizer)
+    if recipe.has_adversarial_stage:
+        _add_discriminator(state, recipe, device)
+    return state
+
+
+def _add_discriminator(state: TrainingState, recipe: Recipe, device: str | torch.device) -> None:
+    settings = recipe.adversarial
+    built = _built(DISCRIMINATORS, settings.discriminator, settings.discriminator_config, "discriminator")
+    if recipe.loss.adversarial_features and not hasattr(built, "features"):
+        raise SettingsError(
+            f"loss.adversarial_features needs a discriminator that shows its stages, such as vgg-style;"
+            f" {settings.discriminator} does not"
+        )
+    state.discriminator = in_memory_order(built).to(device)
+    state.discriminator_optimizer = torch.optim.Adam(
+        state.discriminator.parameters(), lr=settings.discriminator_learning_rate, betas=_pair(settings.betas)
+    )
+
+
+def _built(registry: dict[str, Any], name: str, table: dict[str, Any], what: str) -> Any:  # noqa: ANN401
+    """A network by its name and the table of its settings."""
+    if name not in registry:
+        raise SettingsError(f"there is no {what} {name!r}; choose one of {', '.join(registry)}")
+    config_class, network_class = registry[name]
+    return network_class(network_config(config_class, table, f"the {what} {name}"))
+
+
+def _take_over(generator: Network, recipe: Recipe) -> None:
+    """Copy the weights of the model to start from."""
+    model = models.load(models.find(recipe.start_from))
+    try:
+        generator.load_state_dict(model.generator.state_dict())
+    except RuntimeError as problem:
+        raise SettingsError(
+            f"{Path(recipe.start_from).name} is another network ({model.generator_name}) or of another size than the"
+            f" recipe's {recipe.generator}; change generator_config, or start from another model"
+        ) from problem
+
+
+def _pair(betas: tuple[float, ...]) -> tuple[float, float]:
+    first, second = betas
+    return first, second
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """The generator's rate: linear warm-up, then the schedule; the adversarial stage has its own peak and length."""
+    if step < recipe.warm_up_steps:
+        return recipe.learning_rate * (step + 1) / recipe.warm_up_steps
+    if recipe.schedule == "halving":
+        peak = recipe.learning_rate if step < recipe.content_steps else recipe.adversarial.learning_rate
+        return peak * 0.5 ** sum(step >= one for one in recipe.halve_at)
+    first, stop, peak = recipe.warm_up_steps, recipe.content_steps, recipe.learning_rate
+    if step >= recipe.content_steps and recipe.has_adversarial_stage:
+        first, stop, peak = recipe.content_steps, recipe.steps, recipe.adversarial.learning_rate
+    low = min(recipe.final_learning_rate, peak)
+    done = (step - first) / max(1, stop - first)
+    return low + (peak - low) * (1 + math.cos(math.pi * min(done, 1.0))) / 2
+
+
+def discriminator_learning_rate(recipe: Recipe, step: int) -> float:
+    """The discriminator's rate follows the generator's, from its own peak."""
+    return (
+        recipe.adversarial.discriminator_learning_rate * learning_rate(recipe, step) / recipe.adversarial.learning_rate
+    )
+
+
+def set_learning_rates(state: TrainingState, recipe: Recipe) -> None:
+    """Give both optimisers the rates of the step."""
+    for group in state.optimizer.param_groups:
+        group["lr"] = learning_rate(recipe, state.step)
+    if state.discriminator_optimizer is not None:
+        for group in state.discriminator_optimizer.param_groups:
+            group["lr"] = discriminator_learning_rate(recipe, state.step)
+
+
+def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Exponential moving average of the weights; what is counted, not learned, is taken as it is."""
+    with torch.no_grad():
+        for mean, value in zip(average.parameters(), network.parameters(), strict=True):
+            mean.lerp_(value, 1 - decay)
+        for kept, counted in zip(average.buffers(), network.buffers(), strict=True):
+            kept.copy_(counted)

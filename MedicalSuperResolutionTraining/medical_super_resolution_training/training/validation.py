@@ -1,0 +1,93 @@
+"""Whole validation volumes through the engine that users run, with the averaged weights of a run."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+
+from medical_super_resolution.inference.enhance import enhance
+from medical_super_resolution.models.file import Model
+from medical_super_resolution.networks.generators import Generator
+from medical_super_resolution.networks.generators.plane import PlaneGenerator
+from medical_super_resolution.objectives.metrics import psnr
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.volume import Volume
+
+from ..config.recipe import Recipe
+from ..data.manifest import Entry
+from ..evaluation.cases import Case, degraded, is_large_enough, trimmed
+from ..evaluation.foreground import body_of
+from .checkpoints import write_tensors
+
+VALIDATION = "validation.csv"
+BEST = "best.safetensors"
+_DECIBELS = "{:.3f}"
+
+
+def case_of(recipe: Recipe, generator: Generator) -> Case:
+    """What validation volumes are degraded by: the factor of an in-plane generator, or the first one of the recipe."""
+    if isinstance(generator, PlaneGenerator):
+        return Case("ij", float(generator.factor))
+    return Case("k", recipe.factors[0] if recipe.factors else 2.0)
+
+
+def validated(generator: Generator, entries: list[Entry], case: Case, device: str) -> dict[str, float]:
+    """PSNR inside the body in dB, by the name of the volume; volumes too small for the case are left out."""
+    model = Model("validation", Path(), "", "", {}, generator)
+    found = {}
+    for entry in entries:
+        reference = _with_thick_slices(entry, case)
+        if not is_large_enough(reference, case):
+            continue
+        reference = trimmed(reference, case)
+        settings = EnhanceSettings(factor=case.factor, axes=case.axes, device=device)
+        result = enhance(degraded(reference, case), model, settings).volume.array
+        body = body_of(reference)
+        made, true = (torch.from_numpy(body.clipped(array)) for array in (result, reference.array))
+        found[entry.source] = psnr(made, true, body.peak, torch.from_numpy(body.inside))
+    return found
+
+
+def _with_thick_slices(entry: Entry, case: Case) -> Volume:
+    """The volume of an entry. Its slices lie so far apart that the engine takes K for the axis of the sequence."""
+    array = np.load(entry.array, mmap_mode="r")
+    k, j, i = array.shape
+    apart = 1.0 if "k" in case.axes else 2 * case.factor
+    return Volume(array, Grid((k, j, i), np.diag([1.0, 1.0, apart, 1.0])), modality=entry.modality)
+
+
+def append_validation(run: Path, step: int, scores: dict[str, float]) -> float:
+    """Add a line for every volume to the run's validation table; returns the mean."""
+    path = run / VALIDATION
+    is_new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        if is_new:
+            writer.writerow(["step", "volume", "psnr_db"])
+        writer.writerows([step, name, _DECIBELS.format(score)] for name, score in scores.items())
+    return float(np.mean(list(scores.values())))
+
+
+def keep_best(run: Path, average: Generator, step: int, score: float, *, is_adversarial: bool) -> bool:
+    """Keep the weights if no earlier ones of the same stage scored higher.
+
+    An adversarial stage begins anew: it gives up decibels for sharpness, so the content stage would always win.
+    """
+    path = run / BEST
+    if path.exists():
+        try:
+            with safe_open(str(path), framework="pt") as opened:
+                earlier = json.loads(opened.metadata()["best"])
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+            earlier = None  # damaged: as good as none
+        if earlier and earlier["is_adversarial"] == is_adversarial and earlier["psnr_db"] >= score:
+            return False
+    best = {"step": step, "psnr_db": score, "is_adversarial": is_adversarial}
+    write_tensors(path, dict(average.state_dict()), {"best": json.dumps(best)})
+    return True

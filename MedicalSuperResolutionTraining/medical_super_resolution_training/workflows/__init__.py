@@ -1,0 +1,1 @@
+"""Whole workflows: a run, its export, ablation, reproduction."""

@@ -1,0 +1,37 @@
+"""One model of an ablation: trained, gone on with, or taken as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ..config.recipes import find_recipe, read_recipe, read_resolved
+from ..training.checkpoints import checkpoints
+from .run import export_run, run_recipe
+
+
+def trained(
+    name: str,
+    overrides: list[str],
+    data: Path,
+    folder: Path,
+    *,
+    device: str = "auto",
+    workers: int = 0,
+    say: Callable[[str], object] = print,
+) -> Path:
+    """The model file of a recipe, folder/name.safetensors, trained in folder/name where it is not there.
+
+    Raises
+    ------
+    SettingsError : there is no such recipe or setting.
+    """
+    recipe = read_recipe(find_recipe(name), overrides)
+    run, model = folder / name, folder / f"{name}.safetensors"
+    if model.is_file() and read_resolved(run) == recipe:
+        say(f"{name}: trained already, {model}")
+        return model
+    say(f"{name}: training for {recipe.steps} steps")
+    run_recipe(recipe, data, run, resume=bool(checkpoints(run)), device=device, workers=workers, say=say)
+    export_run(run, model)
+    return model

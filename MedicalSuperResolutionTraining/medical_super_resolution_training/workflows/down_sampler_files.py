@@ -1,0 +1,57 @@
+"""Files of learned degradation: the weights of a `DownSampler` with its configuration and card."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+
+from medical_super_resolution.errors import ModelError, SettingsError
+from medical_super_resolution.models.header import HEADER_KEY
+from medical_super_resolution.networks.down_sampler import DownSampler, DownSamplerConfig
+
+FORMAT_VERSION = 1
+
+
+def save_down_sampler(path: Path, down_sampler: DownSampler, card: dict[str, Any]) -> None:
+    """Write a down-sampler as one safetensors file."""
+    header = {
+        "format_version": FORMAT_VERSION,
+        "down_sampler": "frequency-separated",
+        "config": dataclasses.asdict(down_sampler.config),
+        "card": card,
+    }
+    weights = {name: tensor.detach().float().contiguous().cpu() for name, tensor in down_sampler.state_dict().items()}
+    path.write_bytes(to_bytes(weights, metadata={HEADER_KEY: json.dumps(header)}))
+
+
+def load_down_sampler(path: Path) -> DownSampler:
+    """Read a down-sampler, frozen.
+
+    Raises
+    ------
+    ModelError : the file is missing, damaged, no down-sampler, or newer than this software.
+    """
+    if not path.is_file():
+        raise ModelError(
+            f"there is no learned down-sampler {path}; train one with the recipe learned-degradation, export it, and"
+            " name its file as degradation_model"
+        )
+    try:
+        with safe_open(str(path), framework="pt") as opened:
+            header = json.loads((opened.metadata() or {})[HEADER_KEY])
+        config, version, _ = header["config"], header["format_version"], header["down_sampler"]
+        if version != FORMAT_VERSION:
+            raise ModelError(f"{path} has format {version}, this software reads format {FORMAT_VERSION}; update it")
+        down_sampler = DownSampler(DownSamplerConfig(**config))
+        down_sampler.load_state_dict(load_file(str(path)))
+    except KeyError as bad:
+        raise ModelError(f"{path} is not a learned down-sampler of MedicalSuperResolution") from bad
+    except (SafetensorError, SettingsError, OSError, ValueError, TypeError, RuntimeError) as bad:
+        raise ModelError(f"{path} is damaged or not a safetensors file; get it again") from bad
+    return down_sampler.eval().requires_grad_(False)

@@ -1,0 +1,83 @@
+"""The benchmark says what it promises. How fast this machine is, no test may ask."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import pytest
+
+from command_line import Medsr
+from medical_super_resolution.cli import timing
+from medical_super_resolution.cli.benchmark import run
+from medical_super_resolution.models import file as models
+from medical_super_resolution.networks.generators.srcnn import SrcnnConfig, SrcnnGenerator
+from medical_super_resolution.networks.generators.through_plane import ThroughPlaneGenerator
+from medical_super_resolution.settings import EnhanceSettings
+
+SMALL = ("--side", 24, "--slices", 4, "--threads", 1, "--device", "cpu")
+
+
+@pytest.fixture
+def without_monai(monkeypatch: pytest.MonkeyPatch):
+    for name in ("monai", "monai.inferers"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+@pytest.mark.usefixtures("without_monai")
+def test_the_benchmark_measures_each_stage_and_each_ratio(medsr: Medsr, a_model_file: Path):
+    status, out, err = medsr("benchmark", "--model", a_model_file, *SMALL, "--json")
+    assert status == 0
+    assert all(line.startswith("measuring ") for line in err.splitlines())
+    facts = json.loads(out)
+    stages = facts["program_stages_seconds"]
+    assert set(stages) == {"read", "transfer", "network", "interpolation", "consistency", "output", "write"}
+    for name in (
+        "overhead_ratio",
+        "air_ratio",
+        "growth_ratio",
+        "arithmetic_floor_seconds",
+        "part_of_the_larger_floor",
+    ):
+        assert math.isfinite(facts[name])
+        assert facts[name] > 0
+    assert ("memory_ratio" in facts) == (facts["program_peak_memory_mb"] is not None)
+    assert facts["precision"] == "float32"
+    assert facts["engine_seam"] < 1e-5
+    assert "pip install medical-super-resolution[benchmark]" in facts["monai"]
+
+
+@pytest.mark.usefixtures("without_monai")
+def test_the_benchmark_says_what_it_is_measuring(a_model_file: Path):
+    said: list[str] = []
+    run(str(a_model_file), EnhanceSettings(device="cpu", threads=1), side=24, slices=5, tell=said.append)
+    assert said[0] == "measuring the whole program"
+    assert "measuring the bare network, round 2 of 2" in said
+
+
+def test_the_quickest_round_of_each_work_counts(monkeypatch: pytest.MonkeyPatch):
+    clock = iter([0, 3, 10, 14, 20, 25, 30, 31])  # begin and end of: first, second; first, second
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
+    results = iter("abcd")
+    works = dict.fromkeys(["first", "second"], lambda: next(results))
+    assert timing.quickest(works, lambda line: None) == [(3, "a"), (1, "d")]
+
+
+def test_a_volume_too_small_to_measure_gets_one_sentence(medsr: Medsr, a_model_file: Path):
+    status, out, err = medsr("benchmark", "--model", a_model_file, "--side", 24, "--slices", 3)
+    assert (status, out) == (1, "")
+    assert err == "error: the benchmark needs 4 slices of 16 rows and columns at least\n"
+
+
+def test_a_model_of_another_kind_gets_one_sentence(medsr: Medsr, tmp_path: Path):
+    path = tmp_path / "plane.safetensors"
+    models.save(path, "srcnn", SrcnnGenerator(SrcnnConfig(factor=2, channels=(8, 4))), {})
+    status, out, err = medsr("benchmark", "--model", path, *SMALL)
+    assert (status, out) == (1, "")
+    assert err.startswith("error: the benchmark measures models that refine slice sequences")
+
+
+def test_the_shipped_model_is_one_that_can_be_measured():
+    assert isinstance(models.load(models.find("general")).generator, ThroughPlaneGenerator)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from command_line import PACKAGE_ROOT, start
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_exits_with_130_and_leaves_nothing(folder: Path, a_long_run: tuple[object, ...], sent: signal.Signals):
+    before = set(folder.iterdir())
+    with start(*a_long_run) as process:
+        steps = [json.loads(process.stdout.readline()) for _ in range(2)]  # it is at work
+        process.send_signal(sent)
+        began = time.monotonic()
+        _, err = process.communicate(timeout=30)
+    assert steps[0]["done"] == 0 < steps[1]["done"]
+    assert process.returncode == 130
+    assert err == "stopped; nothing was written\n"
+    assert set(folder.iterdir()) == before
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of Unix")
+def test_a_full_disk_gets_one_sentence_and_leaves_nothing(scan: Path, folder: Path, a_model_file: Path):
+    def nearly_full() -> None:
+        import resource
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing past the limit fails, as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    before = set(folder.iterdir())
+    arguments = ("enhance", scan, folder / "fine.nii", "--factor", 4, "--model", a_model_file, "--progress", "none")
+    with start(*arguments, preexec_fn=nearly_full) as process:
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert out == ""
+    assert err.startswith("error: ")
+    assert "could not be written" in err
+    assert err.count("\n") == 1
+    assert set(folder.iterdir()) == before
+
+
+def test_an_error_sets_the_exit_status_of_the_process(folder: Path):
+    with start("enhance", folder / "no.nii.gz", folder / "fine.nii.gz") as process:
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert (out, err) == ("", f"error: there is no file {folder / 'no.nii.gz'}\n")
+
+
+@pytest.mark.parametrize("verb", [(), ("enhance",), ("info",), ("compare",), ("models",)])
+def test_help_is_shown_without_torch(verb: tuple[str, ...]):
+    code = (
+        "import sys\nfrom medical_super_resolution.cli.main import main\n"
+        f"try:\n    main([*{verb!r}, '--help'])\n"
+        "except SystemExit as end:\n"
+        "    heavy = {'torch', 'numpy', 'SimpleITK', 'matplotlib'} & sys.modules.keys()\n"
+        "    sys.exit(f'imported {heavy}' if heavy else end.code)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE_ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "usage: medsr" in done.stdout

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from command_line import Medsr, refused
+from medical_super_resolution.volumes.io import files
+
+
+def bad_inputs() -> dict[str, tuple[Callable[[Path], object], str]]:
+    """What is wrong with the input, how to make it (given the path of a good scan), and a part of the sentence."""
+
+    def image(array: np.ndarray, *, vector: bool = False) -> Callable[[Path], object]:
+        return lambda path: sitk.WriteImage(sitk.GetImageFromArray(array, isVector=vector), str(path))
+
+    def with_value(value: float) -> np.ndarray:
+        array = np.zeros((6, 8, 9), np.float32)
+        array[3, 4, 5] = value
+        return array
+
+    return {
+        "missing": (lambda path: path.unlink(), "there is no file"),
+        "text": (lambda path: path.write_text("patient 7\n" * 99), "cannot be read as a volume"),
+        "empty": (lambda path: path.write_bytes(b""), "cannot be read as a volume"),
+        "truncated": (lambda path: path.write_bytes(path.read_bytes()[:-500]), "cut short"),
+        "4-D": (image(np.zeros((2, 6, 8, 9), np.int16)), "4 dimensions"),
+        "RGB": (image(np.zeros((6, 8, 9, 3), np.uint8), vector=True), "3 values in each voxel"),
+        "NaN": (image(with_value(np.nan)), "slice 3 of the volume holds values that are not finite"),
+        "infinite": (image(with_value(-np.inf)), "slice 3 of the volume holds values that are not finite"),
+        "single slice": (image(np.zeros((1, 8, 9), np.int16)), "single slice along k"),
+        "folder": (lambda path: (path.unlink(), path.mkdir()), "no DICOM series"),
+    }
+
+
+@pytest.mark.parametrize("fault", bad_inputs())
+def test_a_bad_input_gets_one_sentence(
+    medsr: Medsr, tmp_path: Path, scan: Path, folder: Path, a_model_file: Path, fault: str
+):
+    make, sentence = bad_inputs()[fault]
+    make(scan)
+    results = tmp_path / "results"
+    results.mkdir()
+    arguments = ("enhance", scan, results / "fine.nii.gz", "--factor", 2, "--model", a_model_file)
+    assert sentence in refused(medsr, results, *arguments)
+
+
+def test_a_text_file_of_no_volumes_name_gets_one_sentence(medsr: Medsr, folder: Path):
+    (folder / "IM0001").write_text("patient 7")
+    assert "cannot be read" in refused(medsr, folder, "enhance", folder / "IM0001", folder / "fine.nii.gz")
+
+
+def test_a_sheared_volume_gets_one_sentence(medsr: Medsr, folder: Path):
+    image = sitk.GetImageFromArray(np.zeros((6, 8, 9), np.int16))
+    image.SetDirection([1, 0, 0, 0, 0.98, 0.2, 0, 0, 0.98])
+    sitk.WriteImage(image, str(folder / "tilted.mha"))
+    arguments = ("enhance", folder / "tilted.mha", folder / "fine.nii.gz", "--factor", 2)
+    assert "not at right angles" in refused(medsr, folder, *arguments)
+
+
+@pytest.mark.parametrize("factor", ["0", "-1", "0.5", "1", "9", "nan", "inf"])
+def test_a_factor_without_meaning_gets_one_sentence(medsr: Medsr, scan: Path, folder: Path, factor: str):
+    arguments = ("enhance", scan, folder / "fine.nii.gz", "--factor", factor)
+    assert f"above 1 and at most 8, got {factor}" in refused(medsr, folder, *arguments)
+
+
+@pytest.mark.parametrize(("wishes", "sentence"), [
+    (("--spacing", 0, 1, 1), "above 0 mm"),
+    (("--spacing", 5, 5, 5), "coarser than the volume"),
+    (("--spacing", 0.8, 0.8, 0.1), "factor along k must be above 1 and at most 8, got 30"),
+    (("--spacing", 0.8, 0.8, 0.8, "--factor", 2), "not both"),
+    (("--factor", 2, "--axes", "x"), "unknown axes 'x'"),
+    (("--factor", 2, "--threads", 0), "threads must be at least 1"),
+    (("--factor", 2, "--slice-thickness", -1), "slice thickness must be above 0 mm"),
+    (("--factor", 2, "--max-memory", 0), "at least 0.1 GB"),
+    (("--factor", 2, "--model", "nonesuch"), "no model 'nonesuch'; installed: "),
+    (("--factor", 2, "--report", "no-such-folder/report.json"), "does not exist; make it first"),
+])  # fmt: skip
+def test_wishes_without_meaning_get_one_sentence(medsr: Medsr, scan: Path, folder: Path, wishes: tuple, sentence: str):
+    assert sentence in refused(medsr, folder, "enhance", scan, folder / "fine.nii.gz", *wishes)
+
+
+def test_a_model_cut_in_half_gets_one_sentence(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
+    a_model_file.write_bytes(a_model_file.read_bytes()[: a_model_file.stat().st_size // 2])
+    arguments = ("enhance", scan, folder / "fine.nii.gz", "--factor", 2, "--model", a_model_file)
+    assert "damaged" in refused(medsr, folder, *arguments)
+
+
+def test_cuda_without_cuda_gets_one_sentence(
+    medsr: Medsr, scan: Path, folder: Path, a_model_file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    arguments = ("enhance", scan, folder / "fine.nii.gz", "--factor", 2, "--model", a_model_file, "--device", "cuda")
+    assert "no CUDA device" in refused(medsr, folder, *arguments)
+
+
+def test_an_output_folder_that_does_not_exist_gets_one_sentence(medsr: Medsr, scan: Path, folder: Path):
+    assert "does not exist; make it first" in refused(
+        medsr, folder, "enhance", scan, folder / "nowhere" / "fine.nii.gz"
+    )
+
+
+def test_an_output_folder_that_may_not_be_written_gets_one_sentence(
+    medsr: Medsr, scan: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def forbidden(*arguments: object, **options: object) -> str:
+        raise PermissionError(13, "Permission denied")  # chmod would not stop a test that runs as root
+
+    monkeypatch.setattr(files.tempfile, "mkdtemp", forbidden)
+    assert "cannot write in the folder" in refused(medsr, folder, "enhance", scan, folder / "fine.nii.gz")
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no /proc")
+def test_a_folder_of_the_system_as_output_gets_one_sentence(medsr: Medsr, scan: Path, folder: Path):
+    assert "cannot write in the folder /proc/self" in refused(medsr, folder, "enhance", scan, "/proc/self/fine.nii.gz")
+
+
+def test_an_output_that_exists_gets_one_sentence_and_is_kept(medsr: Medsr, scan: Path, folder: Path):
+    (folder / "fine.nii.gz").write_text("precious")
+    assert "exists already; add --overwrite" in refused(medsr, folder, "enhance", scan, folder / "fine.nii.gz")
+
+
+def test_a_report_that_exists_gets_one_sentence_and_is_kept(medsr: Medsr, scan: Path, folder: Path):
+    (folder / "report.json").write_text("precious")
+    arguments = ("enhance", scan, folder / "fine.nii.gz", "--report", folder / "report.json")
+    assert "exists already; add --overwrite" in refused(medsr, folder, *arguments)
+
+
+def test_a_report_that_is_a_folder_gets_one_sentence_before_any_work(
+    medsr: Medsr, scan: Path, folder: Path, tmp_path: Path
+):
+    arguments = ("enhance", scan, folder / "fine.nii.gz", "--report", tmp_path, "--overwrite")
+    assert "is a folder; name a file" in refused(medsr, folder, *arguments)
+
+
+def test_an_output_of_no_known_format_gets_one_sentence(medsr: Medsr, scan: Path, folder: Path):
+    assert "cannot tell the format" in refused(medsr, folder, "enhance", scan, folder / "fine.jpg")
+
+
+def test_a_failing_write_gets_one_sentence_and_leaves_nothing(
+    medsr: Medsr, scan: Path, folder: Path, a_model_file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(image: object, name: str, **options: object) -> None:
+        Path(name).write_bytes(b"half")
+        raise RuntimeError("No space left on device")
+
+    monkeypatch.setattr(sitk, "WriteImage", full)
+    wishes = ("--factor", 2, "--model", a_model_file, "--progress", "none", "--report", folder / "report.json")
+    assert "could not be written" in refused(medsr, folder, "enhance", scan, folder / "fine.nii.gz", *wishes)
+
+
+def test_running_out_of_memory_gets_one_sentence(
+    medsr: Medsr, scan: Path, folder: Path, a_model_file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from medical_super_resolution.inference import enhance as inference
+
+    def too_much(*arguments: object, **options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(inference.np, "empty", too_much)
+    arguments = ("enhance", scan, folder / "fine.nii.gz", "--factor", 2, "--model", a_model_file, "--progress", "none")
+    assert "out of memory" in refused(medsr, folder, *arguments)

@@ -1,0 +1,71 @@
+"""Output whose reader has gone, as in ``medsr models | head -1``, ends a command in silence."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from command_line import start
+from medical_super_resolution.cli.terminal import quiet_when_unread
+
+SILENT_END = (141, "", "")  # the shell's word for a program that SIGPIPE has ended
+MEDSR, TRAIN = "medical_super_resolution", "medical_super_resolution_training"
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="pipes of Unix")
+
+
+def unread(*arguments: object, stream: str = "stdout", **options: object) -> tuple[int, str, str]:
+    """How a command ends that prints one stream into a pipe which nobody reads: its status, and what it could say."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with start(*arguments, **options, **{stream: writing}) as process:
+        os.close(writing)
+        out, err = process.communicate(timeout=120)
+    return process.returncode, out or "", err or ""
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments"),
+    [
+        (MEDSR, ["models"]),
+        (TRAIN, ["recipes"]),
+        (TRAIN, ["recipes", "general"]),
+        (TRAIN, ["train", "general", "--print-config"]),
+    ],
+)
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_a_command_whose_output_nobody_reads_ends_in_silence(package: str, arguments: list[str], unbuffered: str):
+    assert unread(*arguments, package=package, environment={"PYTHONUNBUFFERED": unbuffered}) == SILENT_END
+
+
+@pytest.mark.parametrize("package", [MEDSR, TRAIN])
+def test_so_does_a_help_text(package: str):
+    assert unread("--help", package=package, environment={"PYTHONUNBUFFERED": ""}) == SILENT_END
+
+
+def test_so_does_a_description_of_a_volume(scan: Path):
+    assert unread("info", scan) == SILENT_END
+
+
+def test_so_does_one_whose_error_nobody_reads(tmp_path: Path):
+    arguments = ("enhance", tmp_path / "no.nii.gz", tmp_path / "fine.nii.gz")
+    assert unread(*arguments, stream="stderr") == SILENT_END
+
+
+@pytest.mark.parametrize(("kind", "stream"), [("json", "stdout"), ("auto", "stderr")])
+def test_an_enhancement_that_nobody_watches_leaves_nothing(scan: Path, a_model_file: Path, kind: str, stream: str):
+    before = set(scan.parent.iterdir())
+    fine = scan.parent / "fine.nii.gz"
+    arguments = ("enhance", scan, fine, "--factor", 2, "--model", a_model_file, "--progress", kind)
+    assert unread(*arguments, stream=stream) == SILENT_END
+    assert set(scan.parent.iterdir()) == before
+
+
+def test_a_pipe_to_another_process_that_breaks_is_a_failure():
+    def main(typed: list[str] | None = None) -> int:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        quiet_when_unread(main)()

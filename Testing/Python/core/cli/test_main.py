@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from command_line import Medsr, contents, refused
+from medical_super_resolution.models import file as models
+from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.volume import Volume
+
+
+def test_a_scan_is_enhanced(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path, a_volume: Volume):
+    status, out, err = medsr("enhance", scan, folder / "fine.nrrd", "--factor", 2, "--model", a_model_file)
+    assert (status, out) == (0, "")
+    assert "20x18x18 at 0.80x0.80x1.50 mm" in err
+    assert files.read(folder / "fine.nrrd").array.dtype == a_volume.array.dtype
+    assert set(contents(folder)) == {"scan.nii.gz", "fine.nrrd"}
+
+
+def test_the_result_lies_on_the_refined_grid(
+    medsr: Medsr, scan: Path, folder: Path, a_model_file: Path, a_volume: Volume
+):
+    medsr("enhance", scan, folder / "fine.mha", "--factor", 1.7, "--axes", "jk", "--model", a_model_file)
+    result = files.read(folder / "fine.mha").grid
+    expected = a_volume.grid.refined("k", 1.7).refined("j", 1.7)
+    assert result.shape_kji == expected.shape_kji
+    np.testing.assert_allclose(result.ijk_to_ras, expected.ijk_to_ras, atol=1e-4)
+
+
+def test_without_wishes_the_result_is_isotropic(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
+    assert medsr("enhance", scan, folder / "fine.nii", "--model", a_model_file)[0] == 0
+    assert files.read(folder / "fine.nii").grid.spacing_ijk_mm == pytest.approx((0.8, 0.8, 0.8), rel=1e-5)
+
+
+def test_a_target_spacing_is_reached(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
+    spacing = ("--spacing", 0.4, 0.8, 1.3)
+    assert medsr("enhance", scan, folder / "fine.nii.gz", *spacing, "--model", a_model_file)[0] == 0
+    assert files.read(folder / "fine.nii.gz").grid.spacing_ijk_mm == pytest.approx((0.4, 0.8, 1.3), rel=1e-5)
+
+
+def test_a_constant_volume_passes_through(medsr: Medsr, folder: Path, a_model_file: Path):
+    sitk.WriteImage(sitk.GetImageFromArray(np.full((6, 8, 9), 7, np.int16)), str(folder / "flat.nii.gz"))
+    status, *_ = medsr(
+        "enhance", folder / "flat.nii.gz", folder / "fine.nii.gz", "--factor", 2, "--model", a_model_file
+    )
+    assert status == 0
+    np.testing.assert_array_equal(files.read(folder / "fine.nii.gz").array, np.full((12, 8, 9), 7))
+
+
+def test_overwriting_replaces_the_output(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
+    (folder / "fine.nii.gz").write_text("old")
+    arguments = ("enhance", scan, folder / "fine.nii.gz", "--factor", 2, "--model", a_model_file, "--overwrite")
+    assert medsr(*arguments)[0] == 0
+    assert files.read(folder / "fine.nii.gz").array.shape == (18, 18, 20)
+
+
+def test_the_shipped_model_is_the_default(medsr: Medsr, scan: Path, folder: Path):
+    arguments = ("enhance", scan, folder / "fine.nii.gz", "--factor", 2, "--report", folder / "report.json")
+    assert medsr(*arguments)[0] == 0
+    report = json.loads((folder / "report.json").read_text())
+    shipped = (models.SHIPPED_FOLDER / "general.safetensors").read_bytes()
+    assert report["model_sha256"] == hashlib.sha256(shipped).hexdigest()
+
+
+def test_the_report_tells_what_was_done(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path, a_volume: Volume):
+    report = folder / "report.json"
+    wishes = ("--factor", 4, "--slice-thickness", 2.7, "--slice-profile", "box", "--model", a_model_file)
+    assert medsr("enhance", scan, folder / "fine.nii.gz", *wishes, "--report", report)[0] == 0
+    told = json.loads(report.read_text())
+    assert told["input_sha256"] == hashlib.sha256(a_volume.array.tobytes()).hexdigest()
+    assert told["size_before_ijk"] == [20, 18, 9]
+    assert told["size_after_ijk"] == [20, 18, 36]
+    assert told["spacing_after_ijk_mm"] == pytest.approx([0.8, 0.8, 0.75], rel=1e-5)
+    assert told["factor_ijk"] == [1, 1, 4]
+    assert told["slice_thickness_mm"] == 2.7
+    assert told["settings"]["factor"] == 4
+    assert told["settings"]["slice_profile"] == "box"
+    assert told["model"] == "tiny"
+    assert told["model_sha256"] == hashlib.sha256(a_model_file.read_bytes()).hexdigest()
+    assert 0 <= told["residual_rms"] < 1000
+    assert told["seconds"] > 0
+    assert told["peak_memory_mb"] > 50
+    assert told["device"] == "cpu" or "cuda" in told["device"] or told["device"] == "mps"
+    assert "research" in told["notice"]
+
+
+def test_json_progress_is_one_step_a_line_up_to_the_total(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
+    arguments = ("enhance", scan, folder / "fine.nii.gz", "--factor", 2, "--model", a_model_file, "--progress", "json")
+    status, out, _ = medsr(*arguments)
+    steps = [json.loads(line) for line in out.splitlines()]
+    assert status == 0
+    assert all(set(step) == {"done", "total"} for step in steps)
+    assert steps[0]["done"] == 0
+    assert steps[-1]["done"] == steps[-1]["total"]
+
+
+def test_without_a_terminal_progress_is_plain_lines(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
+    *_, err = medsr("enhance", scan, folder / "fine.nii.gz", "--factor", 2, "--model", a_model_file)
+    assert "\r" not in err
+    assert err.splitlines()[0].startswith("0%")
+    assert any(line.startswith("100%") for line in err.splitlines())
+
+
+def test_asked_to_be_quiet_it_says_nothing(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
+    arguments = ("enhance", scan, folder / "fine.nii.gz", "--factor", 2, "--model", a_model_file, "--progress", "none")
+    assert medsr(*arguments) == (0, "", "")
+
+
+def test_a_dicom_series_is_enhanced(medsr: Medsr, folder: Path, a_model_file: Path):
+    from dicom_files import write_series
+
+    stored = np.random.default_rng(0).integers(0, 4096, (6, 12, 10)).astype(np.uint16)
+    write_series(folder / "series", stored)
+    arguments = ("enhance", folder / "series", folder / "fine.nii.gz", "--factor", 2, "--model", a_model_file)
+    assert medsr(*arguments)[0] == 0
+    assert files.read(folder / "fine.nii.gz").array.shape == (12, 12, 10)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("sharpen",),
+        ("enhance",),
+        ("enhance", "in.nii"),
+        ("enhance", "in.nii", "out.nii", "--factor", "x"),
+        ("enhance", "in.nii", "out.nii", "--spacing", "1"),
+        ("enhance", "in.nii", "out.nii", "--device", "gpu"),
+    ],
+)
+def test_wrong_usage_exits_with_2(medsr: Medsr, arguments: tuple[str, ...]):
+    status, out, err = medsr(*arguments)
+    assert (status, out) == (2, "")
+    assert "usage: medsr" in err
+
+
+def test_info_describes_the_volume_and_what_would_be_done(medsr: Medsr, scan: Path):
+    status, out, err = medsr("info", scan)
+    assert (status, err) == (0, "")
+    assert "20x18x9 at 0.80x0.80x3.00 mm" in out
+    assert "int16" in out
+    assert "CT (guessed from the values)" in out
+    assert "through-plane axis  k" in out
+    assert "20x18x34 at 0.80x0.80x0.80 mm (3.75 times finer)" in out
+    assert "GB of memory" in out
+    assert "CPU threads" in out
+
+
+def test_info_says_what_the_headers_of_a_series_say(medsr: Medsr, folder: Path):
+    from dicom_files import write_series
+
+    write_series(folder, np.zeros((4, 12, 10), np.uint16), thickness=4.5, modality="MR")
+    _, out, _ = medsr("info", folder)
+    assert "4.5 mm" in out
+    assert "MR\n" in out
+
+
+def test_info_on_a_volume_that_is_fine_enough_says_so(medsr: Medsr, folder: Path):
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((6, 8, 9), np.int16)), str(folder / "fine.nii.gz"))
+    status, out, _ = medsr("info", folder / "fine.nii.gz")
+    assert status == 0
+    assert "nothing to refine" in out
+
+
+def test_models_are_listed_with_card_and_digest(medsr: Medsr):
+    status, out, _ = medsr("models")
+    shipped = models.SHIPPED_FOLDER / "general.safetensors"
+    assert status == 0
+    assert out.splitlines()[0] == models.installed()[0].stem
+    assert hashlib.sha256(shipped.read_bytes()).hexdigest() in out
+
+
+@pytest.mark.parametrize("with_reference", [False, True])
+def test_compare_draws_a_picture(medsr: Medsr, scan: Path, folder: Path, a_volume: Volume, with_reference: bool):
+    fine = a_volume.grid.refined("k", 2)
+    files.write(Volume(np.repeat(a_volume.array, 2, axis=0), fine), folder / "fine.nii.gz")
+    reference = (folder / "fine.nii.gz",) if with_reference else ()
+    picture = folder / "picture.png"
+    status, out, err = medsr("compare", scan, folder / "fine.nii.gz", *reference, "-o", picture)
+    assert (status, err) == (0, "")
+    assert str(picture) in out
+    if with_reference:
+        assert "after: 0 RMS from the reference" in out
+    pixels = sitk.GetArrayFromImage(sitk.ReadImage(str(picture)))
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert pixels.shape[0] > 300
+    assert pixels.shape[1] > 300
+    assert pixels[..., :3].std() > 10  # and there is something to see
+
+
+def test_volumes_of_two_places_are_not_compared(medsr: Medsr, scan: Path, folder: Path, a_volume: Volume):
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((6, 8, 9), np.int16)), str(folder / "other.nii.gz"))
+    arguments = ("compare", scan, folder / "other.nii.gz", "-o", folder / "picture.png")
+    assert "do not overlap" in refused(medsr, folder, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"), [("picture.txt", "cannot draw"), ("nowhere/picture.png", "does not exist")]
+)
+def test_a_picture_that_cannot_be_drawn_gets_one_sentence(
+    medsr: Medsr, scan: Path, folder: Path, name: str, sentence: str
+):
+    assert sentence in refused(medsr, folder, "compare", scan, scan, "-o", folder / name)

@@ -1,0 +1,78 @@
+"""Where nothing changes nothing is computed, and leaving it out is no approximation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from medical_super_resolution.inference import throughplane as refinement
+from medical_super_resolution.inference.enhance import enhance
+from medical_super_resolution.inference.foreground import structured_box
+from medical_super_resolution.models import file as models
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.volume import Volume
+
+
+@pytest.fixture
+def a_head_in_air() -> Volume:
+    array = np.zeros((14, 60, 50), dtype=np.float32)
+    array[3:9, 30:44, 8:24] = np.random.default_rng(0).uniform(100, 1000, (6, 14, 16))
+    return Volume(array, Grid(array.shape, np.diag([1.0, 1.0, 3.0, 1.0])), modality="mr")
+
+
+def test_the_box_holds_all_that_changes_and_its_margin():
+    volume = torch.full((12, 20, 30), 7.0)
+    volume[5, 10, 20] = 8.0
+
+    assert structured_box(volume.split(5), volume.shape, 3) == (
+        slice(1, 10),
+        slice(6, 15),
+        slice(16, 25),
+    )  # 4..6, 9..11, 19..21 change
+
+
+def test_the_box_ends_with_the_volume():
+    volume = torch.zeros(4, 5, 6)
+    volume[0, 0, 5] = 1.0
+
+    assert structured_box(volume.split(5), volume.shape, 10) == (slice(0, 4), slice(0, 5), slice(0, 6))
+
+
+def test_a_constant_volume_has_no_box():
+    assert structured_box([torch.full((4, 5, 6), 3.0)], (4, 5, 6), 2) is None
+
+
+def test_a_single_slice_that_changes_has_a_box():
+    volume = torch.zeros(1, 8, 8)
+    volume[0, 4, 4] = 1.0
+
+    assert structured_box(volume.split(5), volume.shape, 1) == (slice(0, 1), slice(2, 7), slice(2, 7))
+
+
+@pytest.mark.parametrize("memory_gb", [1.0, 0.1])
+def test_skipping_air_does_not_change_the_result(a_head_in_air, a_model_file, monkeypatch, memory_gb):
+    model = models.load(a_model_file)
+    settings = EnhanceSettings(factor=2.5, slice_profile="gaussian", memory_gb=memory_gb)
+    skipped = enhance(a_head_in_air, model, settings).volume.array
+    monkeypatch.setattr(refinement, "structured_box", lambda parts, shape, margin: tuple(slice(0, n) for n in shape))
+    whole = enhance(a_head_in_air, model, settings).volume.array
+
+    np.testing.assert_allclose(skipped, whole, atol=1e-6 * 1000)
+
+
+def test_air_is_not_computed(a_head_in_air, a_model_file, monkeypatch):
+    model = models.load(a_model_file)
+    seen = []
+    features = model.generator.features
+    monkeypatch.setattr(model.generator, "features", lambda lr, *rest: seen.append(lr.numel()) or features(lr, *rest))
+    enhance(a_head_in_air, model, EnhanceSettings(factor=2, slice_profile="gaussian"))
+    only_air = replace(a_head_in_air, array=np.zeros_like(a_head_in_air.array))
+    computed = sum(seen)
+    enhance(only_air, model, EnhanceSettings(factor=2, slice_profile="gaussian"))
+
+    assert computed < 0.5 * a_head_in_air.array.size
+    assert sum(seen) == computed

@@ -1,0 +1,91 @@
+"""Half precision is as exact as promised, is never taken for the measured data, and repeats itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.inference.context import Workbench
+from medical_super_resolution.inference.enhance import enhance
+from medical_super_resolution.models import file as models
+from medical_super_resolution.progress import ignore
+from medical_super_resolution.report import Enhanced
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.intensity import HOUNSFIELD_RANGE
+from medical_super_resolution.volumes.volume import Volume
+
+
+@pytest.fixture(scope="module")
+def the_shipped_model() -> models.Model:
+    return models.load(models.find("general"))
+
+
+@pytest.fixture
+def a_volume() -> Volume:
+    """A body with soft edges, bones and gas in it, and noise."""
+    random = np.random.default_rng(0)
+    z, y, x = np.mgrid[:10, :48, :48]
+    array = np.where(((y - 24) / 20) ** 2 + ((x - 24) / 22) ** 2 < 1, 40.0, -1000.0)
+    for value in (-900, 300, 1000, 1500):
+        k, j, i = random.uniform((0, 12, 12), (10, 36, 36))
+        array[((z - k) * 4) ** 2 + (y - j) ** 2 + (x - i) ** 2 < 25] = value
+    array += random.normal(0, 15, array.shape)
+    return Volume(array, Grid(array.shape, np.diag([0.8, 0.8, 3.2, 1.0])))
+
+
+def enhanced(volume: Volume, model: models.Model, precision: str) -> Enhanced:
+    settings = EnhanceSettings(factor=4, device="cpu", precision=precision, slice_profile="gaussian")
+    return enhance(Volume(volume.array.astype(np.float32), volume.grid, modality="ct"), model, settings)
+
+
+def test_mixed_precision_differs_by_less_than_half_a_percent_of_the_range(a_volume: Volume, the_shipped_model):
+    exact, mixed = (enhanced(a_volume, the_shipped_model, name) for name in ("float32", "mixed"))
+    low, high = HOUNSFIELD_RANGE
+    difference = np.abs(mixed.volume.array - exact.volume.array) / (high - low)
+    assert 0 < difference.max() <= 5e-3
+    assert (exact.report.precision, mixed.report.precision) == ("float32", "mixed")
+
+
+def test_mixed_precision_reproduces_the_measured_slices_as_well(a_volume: Volume, the_shipped_model):
+    exact, mixed = (enhanced(a_volume, the_shipped_model, name) for name in ("float32", "mixed"))
+    assert mixed.report.residual_rms <= 1.1 * exact.report.residual_rms + 1e-3
+
+
+def test_mixed_precision_gives_the_same_bytes_twice(a_volume: Volume, the_shipped_model):
+    first, second = (enhanced(a_volume, the_shipped_model, "mixed").volume.array.tobytes() for _ in range(2))
+    assert first == second
+
+
+def test_the_model_keeps_its_precision(a_volume: Volume, the_shipped_model):
+    enhanced(a_volume, the_shipped_model, "mixed")
+    assert {parameter.dtype for parameter in the_shipped_model.generator.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "expected"),
+    [
+        ("auto", "cuda", "mixed"),
+        ("auto", "cpu", "float32"),
+        ("float32", "cuda", "float32"),
+        ("mixed", "cpu", "mixed"),
+    ],
+)
+def test_a_graphics_card_computes_in_mixed_precision_unless_told_otherwise(asked: str, device: str, expected: str):
+    bench = Workbench(EnhanceSettings(precision=asked), torch.device(device), 1, ignore)
+    assert bench.precision == expected
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(SettingsError, match="unknown precision 'half'; use one of: auto, float32, mixed"):
+        EnhanceSettings(precision="half")
+
+
+def test_mixed_precision_reads_the_same_slice_profile(a_volume: Volume, the_shipped_model):
+    found = set()
+    for precision in ("float32", "mixed"):
+        settings = EnhanceSettings(factor=4, device="cpu", precision=precision)
+        found.add(enhance(a_volume, the_shipped_model, settings).report.slice_profile)
+    assert len(found) == 1

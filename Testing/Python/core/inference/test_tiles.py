@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from measuring import an_mr, gaussian, rms
+from medical_super_resolution.inference import context as workbench
+from medical_super_resolution.inference import throughplane as refinement
+from medical_super_resolution.inference.enhance import enhance
+from medical_super_resolution.models import file as models
+from medical_super_resolution.models.file import Model
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.volume import Volume
+
+
+@pytest.fixture
+def tile_counts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Filled with the number of tiles of each pass."""
+    counts: list[int] = []
+    tiles = refinement.tiles
+
+    def counted(*arguments: object) -> list:
+        cut = list(tiles(*arguments))
+        counts.append(len(cut))
+        return cut
+
+    monkeypatch.setattr(refinement, "tiles", counted)
+    return counts
+
+
+def a_wide_generator():
+    """Wide and deep enough that a tenth of a gigabyte holds a small tile only; weights that make a visible residual."""
+    from medical_super_resolution.networks.generators.through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        generator = ThroughPlaneGenerator(
+            ThroughPlaneConfig(channels=48, blocks=2, pairs=2, gate_channels=4, kernel_hidden=8)
+        )
+    return generator
+
+
+@pytest.mark.parametrize(("axes", "consistency"), [("k", True), ("k", False), ("i", True), ("kj", True)])
+def test_the_result_does_not_depend_on_the_tiles(
+    tmp_path: Path, tile_counts: list[int], axes: str, consistency: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(refinement, "_PLENTY", dict.fromkeys(refinement._PLENTY, 1000))  # the memory alone decides
+    monkeypatch.setattr(workbench, "_LEAST_BYTES", 4e7)
+    models.save(tmp_path / "wide.safetensors", "through-plane", a_wide_generator(), {})
+    model = models.load(tmp_path / "wide.safetensors")
+    shape = {"k": (6, 107, 131), "i": (107, 131, 6), "kj": (5, 61, 131)}[axes]
+    volume = an_mr(Grid(shape, np.eye(4)))
+    settings = EnhanceSettings(factor=2, axes=axes, consistency=consistency)
+    cut = enhance(volume, model, replace(settings, memory_gb=0.1)).volume.array
+    assert min(tile_counts) >= 4 if len(axes) == 1 else max(tile_counts) >= 2
+    tile_counts.clear()
+    whole = enhance(volume, model, replace(settings, memory_gb=8.0)).volume.array
+    assert set(tile_counts) == {1}
+    assert rms(whole - enhance(volume, zero_residual(model), settings).volume.array) > 0.1  # the network does something
+    assert np.abs(cut - whole).max() <= 1e-3 * np.ptp(volume.array)
+
+
+def test_air_that_is_left_out_changes_nothing(a_model: Model, monkeypatch: pytest.MonkeyPatch):
+    """Where neighbours are all the same nothing is computed: the body here is a small box in the air."""
+    array = np.full((14, 60, 70), 30, np.float32)
+    array[4:9, 20:37, 31:45] = an_mr(Grid((5, 17, 14), np.eye(4))).array
+    volume = Volume(array, Grid(array.shape, np.eye(4)), modality="mr")
+    skipped = enhance(volume, a_model, gaussian(factor=2.5)).volume.array
+    monkeypatch.setattr(refinement, "structured_box", lambda parts, shape, margin: tuple(slice(0, n) for n in shape))
+    computed = enhance(volume, a_model, gaussian(factor=2.5)).volume.array
+    np.testing.assert_allclose(skipped, computed, atol=1e-5 * np.ptp(array))
+
+
+def zero_residual(model: Model) -> Model:
+    """The same model with an upscaling kernel that writes nothing."""
+    import copy
+
+    silent = copy.deepcopy(model.generator)
+    for parameter in silent.kernel.parameters():
+        parameter.zero_()
+    return replace(model, generator=silent)

@@ -1,0 +1,74 @@
+"""The spread over mirror images: exact arithmetic, and silent where nothing can differ."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from medical_super_resolution.inference.enhance import enhance
+from medical_super_resolution.inference.planning import plan
+from medical_super_resolution.inference.uncertainty import mirrors, spread
+from medical_super_resolution.models import file as models
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.volume import Volume
+
+TWICE = EnhanceSettings(factor=2, axes="k", slice_profile="gaussian")
+WITH_UNCERTAINTY = replace(TWICE, uncertainty=True)
+
+
+def test_there_are_eight_mirrors_the_unchanged_one_first(a_volume: Volume):
+    found = list(mirrors(plan(a_volume.grid, TWICE)))
+
+    assert found[0] == ()
+    assert len(set(found)) == 8
+
+
+def test_an_axis_that_is_not_filled_exactly_has_no_mirror(a_volume: Volume):
+    uneven = EnhanceSettings(factor=1.7, axes="k")  # 9 slices become 15.3
+
+    assert list(mirrors(plan(a_volume.grid, uneven))) == [(), (1,), (2,), (2, 1)]
+
+
+def test_the_spread_is_the_standard_deviation_over_the_mirrors(a_volume: Volume):
+    planned = plan(a_volume.grid, TWICE)
+    ramp = np.arange(planned.target.shape_kji[0], dtype=np.float32)[:, None, None]
+
+    def refine(array: np.ndarray) -> np.ndarray:  # an answer that depends on where things lie in the array
+        return np.repeat(array, 2, axis=0).astype(np.float32) + ramp
+
+    answers = [np.flip(refine(np.flip(a_volume.array, axes)), axes) for axes in mirrors(planned)]
+    found = spread(a_volume.array, answers[0], refine, planned)
+
+    np.testing.assert_allclose(found, np.std(np.stack(answers).astype(np.float64), axis=0), rtol=1e-3, atol=1e-2)
+
+
+def test_the_enhanced_volume_is_the_same_with_and_without(a_volume: Volume, a_model_file):
+    model = models.load(a_model_file)
+    plain = enhance(a_volume, model, TWICE)
+    asked = enhance(a_volume, model, WITH_UNCERTAINTY)
+
+    assert plain.uncertainty is None
+    assert asked.uncertainty is not None
+    np.testing.assert_array_equal(asked.volume.array, plain.volume.array)
+    np.testing.assert_allclose(asked.uncertainty.grid.ijk_to_ras, asked.volume.grid.ijk_to_ras)
+    assert asked.uncertainty.array.max() > 1  # an untrained network guesses
+
+
+def test_a_constant_is_certain(a_volume: Volume, a_model_file):
+    constant = replace(a_volume, array=np.full_like(a_volume.array, 37))
+
+    found = enhance(constant, models.load(a_model_file), WITH_UNCERTAINTY).uncertainty
+
+    assert found is not None
+    assert found.array.max() == pytest.approx(0, abs=1e-3)
+
+
+def test_progress_reaches_its_total_once(a_volume: Volume, a_model_file):
+    steps: list[tuple[int, int]] = []
+    enhance(a_volume, models.load(a_model_file), WITH_UNCERTAINTY, lambda *step: steps.append(step))
+
+    assert steps[-1][0] == steps[-1][1]
+    assert [done for done, _ in steps] == sorted(done for done, _ in steps)
+    assert sum(done == total for done, total in steps) == 1

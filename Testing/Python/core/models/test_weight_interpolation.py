@@ -1,0 +1,231 @@
+"""A model and its sharp twin: what lies between them, what is said of it, and what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from command_line import Medsr, refused
+from medical_super_resolution.errors import ModelError, SettingsError
+from medical_super_resolution.inference.enhance import enhance
+from medical_super_resolution.inference.uncertainty import widened
+from medical_super_resolution.models import file as models
+from medical_super_resolution.models import weight_interpolation as sharpness
+from medical_super_resolution.models.card import described
+from medical_super_resolution.networks.generators.through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.dicom import derived_headers as dicom_headers
+from medical_super_resolution.volumes.volume import Volume
+
+TWICE = {"factor": 2.0, "axes": "k", "slice_profile": "gaussian"}
+SMALL = {"channels": 8, "blocks": 1, "pairs": 1, "gate_channels": 4, "kernel_hidden": 8}
+
+
+def write_model(path: Path, seed: int, card: dict, **config: int) -> Path:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        generator = ThroughPlaneGenerator(ThroughPlaneConfig(**(SMALL | config)))
+        with torch.no_grad():
+            for weights in generator.parameters():
+                weights.add_(0.05 * torch.randn_like(weights))  # the layers that start at 0 count, too
+    models.save(path, "through-plane", generator, card)
+    return path
+
+
+@pytest.fixture
+def a_twin_pair(tmp_path: Path) -> tuple[Path, Path]:
+    """A model that names "soft-sharp" as its twin, and that twin."""
+    return (
+        write_model(tmp_path / "soft.safetensors", 1, {"summary": "soft", "sharp_twin": "soft-sharp"}),
+        write_model(tmp_path / "soft-sharp.safetensors", 2, {"summary": "sharp"}),
+    )
+
+
+def refusal(path: Path, amount: float) -> str:
+    with pytest.raises(ModelError) as caught:
+        sharpness.load(path, amount)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("amount", [0.25, 0.5, 1.0])
+def test_weights_lie_on_the_line_between_the_twins(a_twin_pair: tuple[Path, Path], amount: float):
+    soft, sharp = map(load_file, a_twin_pair)
+    mixed = sharpness.load(a_twin_pair[0], amount).generator.state_dict()
+    for name, tensor in mixed.items():
+        share = 0 if name.startswith("gauge.") else amount
+        np.testing.assert_allclose(tensor, (1 - share) * soft[name] + share * sharp[name], atol=1e-6)
+
+
+def test_sharpness_1_is_the_twin_exactly_but_for_what_measures_the_slices(a_twin_pair: tuple[Path, Path]):
+    soft, sharp = map(load_file, a_twin_pair)
+    mixed = sharpness.load(a_twin_pair[0], 1).generator.state_dict()
+    assert any(name.startswith("gauge.") for name in mixed)
+    for name, tensor in mixed.items():
+        np.testing.assert_array_equal(tensor, (soft if name.startswith("gauge.") else sharp)[name])
+
+
+def test_sharpness_0_is_the_model_itself_and_the_twin_is_not_opened(a_twin_pair: tuple[Path, Path]):
+    path, twin = a_twin_pair
+    twin.write_bytes(b"damaged")
+    model = sharpness.load(path, 0)
+    for name, tensor in load_file(path).items():
+        np.testing.assert_array_equal(model.generator.state_dict()[name], tensor)
+    assert (model.sharpness, model.twin_sha256) == (0, "")
+
+
+def test_the_mixed_model_is_ready_to_use_and_says_what_it_is(a_twin_pair: tuple[Path, Path]):
+    path, twin = a_twin_pair
+    model = sharpness.load(path, 0.5)
+    assert not model.generator.training
+    assert not any(parameter.requires_grad for parameter in model.generator.parameters())
+    assert (model.name, model.sha256) == ("soft", digest(path))
+    assert (model.sharpness, model.twin_sha256) == (0.5, digest(twin))
+
+
+def test_slices_are_measured_as_without_sharpness(a_twin_pair: tuple[Path, Path]):
+    weights = sharpness.load(a_twin_pair[0], 0.5).gauging.state_dict()
+    for name, tensor in load_file(a_twin_pair[0]).items():
+        np.testing.assert_array_equal(weights[name], tensor)
+
+
+def test_a_model_without_a_twin_has_no_sharpness(a_model_file: Path):
+    assert "the model tiny has no sharp twin; ask for sharpness 0" in refusal(a_model_file, 0.5)
+
+
+def test_a_missing_twin_is_named(a_twin_pair: tuple[Path, Path]):
+    a_twin_pair[1].unlink()
+    assert "twin soft-sharp of the model soft is missing; put soft-sharp.safetensors" in refusal(a_twin_pair[0], 0.5)
+
+
+def test_a_damaged_twin_is_refused(a_twin_pair: tuple[Path, Path]):
+    a_twin_pair[1].write_bytes(a_twin_pair[1].read_bytes()[:-100])
+    assert "soft-sharp.safetensors" in refusal(a_twin_pair[0], 0.5)
+
+
+def test_a_twin_of_another_configuration_is_refused(a_twin_pair: tuple[Path, Path]):
+    write_model(a_twin_pair[1], 2, {}, channels=16)
+    assert "is another kind of network" in refusal(a_twin_pair[0], 0.5)
+
+
+@pytest.mark.parametrize("name", ["../soft-sharp", "/soft-sharp", "a\\b", "C:soft", 7, ["soft-sharp"]])
+def test_a_twin_elsewhere_is_refused(tmp_path: Path, name: object):
+    path = write_model(tmp_path / "soft.safetensors", 1, {"sharp_twin": name})
+    assert "the file is damaged" in refusal(path, 0)
+
+
+@pytest.mark.parametrize("amount", [-0.1, 1.01, float("nan"), float("inf")])
+def test_a_sharpness_that_is_none_is_refused(a_twin_pair: tuple[Path, Path], amount: float):
+    for ask in (lambda: EnhanceSettings(sharpness=amount), lambda: sharpness.load(a_twin_pair[0], amount)):
+        with pytest.raises(SettingsError, match="sharpness must be at least 0"):
+            ask()
+
+
+def test_a_twin_is_not_listed_as_a_model_of_its_own(a_twin_pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch):
+    path, twin = a_twin_pair
+    monkeypatch.setattr(models, "SHIPPED_FOLDER", path.parent)
+    assert models.installed() == [path]
+    assert models.find("soft-sharp") == twin  # but it can be asked for
+    path.unlink()
+    assert models.installed() == [twin]
+
+
+def test_models_that_name_each_other_or_themselves_or_cannot_be_read_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(models, "SHIPPED_FOLDER", tmp_path)
+    for name, twin in (("a", "b"), ("b", "a"), ("c", "c")):
+        write_model(tmp_path / f"{name}.safetensors", 1, {"sharp_twin": twin})
+    (tmp_path / "d.safetensors").write_bytes(b"damaged")
+    assert [path.stem for path in models.installed()] == ["a", "b", "c", "d"]
+
+
+def test_the_card_tells_of_the_twin(a_twin_pair: tuple[Path, Path], a_model_file: Path):
+    path, twin = a_twin_pair
+    (line,) = [line for line in described(path) if "twin" in line]
+    assert line.split() == ["sharp", "twin", "soft-sharp,", "sha256", digest(twin)]
+    twin.unlink()
+    assert any("sharp twin    soft-sharp, which is missing" in line for line in described(path))
+    assert any("sharp twin    none" in line for line in described(a_model_file))
+
+
+def test_the_result_changes_with_the_sharpness(a_twin_pair: tuple[Path, Path], a_volume: Volume):
+    results = [
+        enhance(a_volume, sharpness.load(a_twin_pair[0], amount), EnhanceSettings(**TWICE, sharpness=amount))
+        for amount in (0, 0.5, 1)
+    ]
+    assert len({result.volume.array.tobytes() for result in results}) == 3
+    assert [result.report.sharpness for result in results] == [0, 0.5, 1]
+    assert [bool(result.report.twin_sha256) for result in results] == [False, True, True]
+
+
+def test_the_engine_refuses_a_model_of_another_sharpness(a_twin_pair: tuple[Path, Path], a_volume: Volume):
+    with pytest.raises(SettingsError, match=r"sharpness 0.5 is asked for, but the model was loaded with 0"):
+        enhance(a_volume, models.load(a_twin_pair[0]), EnhanceSettings(**TWICE, sharpness=0.5))
+
+
+def test_the_command_line_mixes_and_reports_it(medsr: Medsr, scan: Path, folder: Path, a_twin_pair: tuple[Path, Path]):
+    path, twin = a_twin_pair
+    wishes = ("--factor", 2, "--model", path, "--sharpness", 0.5, "--report", folder / "report.json")
+    assert medsr("enhance", scan, folder / "fine.nii.gz", *wishes)[0] == 0
+    told = json.loads((folder / "report.json").read_text())
+    assert (told["sharpness"], told["settings"]["sharpness"]) == (0.5, 0.5)
+    assert (told["model_sha256"], told["twin_sha256"]) == (digest(path), digest(twin))
+
+
+def test_the_command_line_refuses_what_cannot_be(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
+    arguments = ("enhance", scan, folder / "fine.nii.gz", "--factor", 2, "--model", a_model_file, "--sharpness")
+    assert "has no sharp twin" in refused(medsr, folder, *arguments, 0.5)
+    assert "sharpness must be" in refused(medsr, folder, *arguments, 2)
+
+
+def test_dicom_tells_of_both_files(a_twin_pair: tuple[Path, Path], a_volume: Volume):
+    path, twin = a_twin_pair
+    settings = EnhanceSettings(**TWICE, sharpness=0.5)
+    said = dicom_headers.described(enhance(a_volume, sharpness.load(path, 0.5), settings).report)
+    assert f"model soft (sha256 {digest(path)[:12]}), sharpness 0.5 (twin sha256 {digest(twin)[:12]}):" in said
+
+
+def test_independent_deviations_add_up_as_squares():
+    found = widened(np.full(2, 3.0, np.float32), np.array([10, 10], np.uint8), np.array([18, 2], np.uint8))
+    np.testing.assert_allclose(found, [5, 5])
+    assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize("amount", [0.0, 0.5, 1.0])
+def test_the_difference_of_the_twins_is_part_of_the_uncertainty(
+    a_twin_pair: tuple[Path, Path], a_volume: Volume, amount: float
+):
+    model = sharpness.load(a_twin_pair[0], amount)
+    settings = EnhanceSettings(**TWICE, sharpness=amount, uncertainty=True)
+    steps: list[tuple[int, int]] = []
+    found = enhance(a_volume, model, settings, lambda *step: steps.append(step))
+    twin_digest = digest(a_twin_pair[1])
+    a_twin_pair[1].unlink()
+    alone = enhance(a_volume, model, settings)
+
+    assert found.uncertainty is not None
+    assert alone.uncertainty is not None
+    assert (found.uncertainty.array >= alone.uncertainty.array).all()
+    assert found.uncertainty.array.mean() > 1.01 * alone.uncertainty.array.mean()
+    assert found.report.twin_sha256 == twin_digest
+    assert found.report.uncertainty.endswith("half the difference between the model and its sharp twin")
+    assert alone.report.uncertainty == "the standard deviation over 8 mirror images of the scan"
+    assert steps[-1][0] == steps[-1][1]
+    assert sum(done == total for done, total in steps) == 1
+
+
+def test_the_volume_and_its_uncertainty_need_two_files(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
+    fine = folder / "fine.nii.gz"
+    arguments = ("enhance", scan, fine, "--factor", 2, "--model", a_model_file, "--uncertainty", fine)
+    assert "name two files" in refused(medsr, folder, *arguments)

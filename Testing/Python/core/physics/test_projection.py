@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from medical_super_resolution.inference.data_consistency import residual_rms
+from medical_super_resolution.inference.planning import plan
+from medical_super_resolution.physics.acquisition import SliceProfile, acquisition_matrix
+from medical_super_resolution.physics.projection import AxisModel, Joining, acquired
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.grid import Grid
+
+CPU = torch.device("cpu")
+
+
+def a_pair(count: int, factor: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Fine samples (M, 5, 4) and measured slices (K, 5, 4) that have nothing to do with each other."""
+    random = torch.Generator().manual_seed(0)
+    return torch.rand(round(count * factor), 5, 4, generator=random), torch.rand(count, 5, 4, generator=random)
+
+
+@pytest.mark.parametrize("factor", [1.25, 1.7, 2.0, 4.0, 8.0])
+@pytest.mark.parametrize("profile", ["gaussian", "box"])
+def test_what_was_projected_reproduces_the_measured_slices(factor: float, profile: str):
+    fine, measured = a_pair(11, factor)
+    projected = AxisModel(11, len(fine), factor, SliceProfile(shape=profile), CPU).projected(fine, measured)
+    matrix = acquisition_matrix(11, len(fine), factor, profile=profile)
+    np.testing.assert_allclose(acquired(projected.numpy(), matrix, 0), measured, atol=1e-5)
+
+
+def test_projecting_twice_is_projecting_once():
+    fine, measured = a_pair(11, 4.0)
+    model = AxisModel(11, 44, 4.0, SliceProfile(), CPU)
+    once = model.projected(fine, measured)
+    np.testing.assert_allclose(model.projected(once, measured), once, atol=1e-5)
+
+
+@pytest.mark.parametrize("thickness", [1.0, 2.5])
+def test_a_constant_stays_a_constant_through_interpolation_and_projection(thickness: float):
+    model = AxisModel(11, 44, 4.0, SliceProfile(thickness=thickness), CPU)
+    measured = torch.full((11, 5, 4), 0.7)
+    np.testing.assert_allclose(model.projected(model.interpolated(measured), measured), 0.7, atol=1e-5)
+
+
+def test_interpolated_values_lie_at_the_places_of_the_fine_samples():
+    model = AxisModel(20, 50, 2.5, SliceProfile(), CPU)
+    ramp = torch.arange(20.0)[:, None, None].expand(20, 3, 2)
+    expected = (np.arange(50) + 0.5) / 2.5 - 0.5
+    np.testing.assert_allclose(model.interpolated(ramp)[5:-5, 1, 1], expected[5:-5], atol=1e-5)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("dtype", ["int16", "float64"])
+def test_the_scanner_can_be_repeated_along_any_axis(axis: int, dtype: str):
+    array = np.random.default_rng(0).integers(0, 1000, (8, 8, 8)).astype(dtype)
+    matrix = acquisition_matrix(4, 8, 2.0)
+    expected = np.moveaxis(np.tensordot(matrix, array, axes=(1, axis)), 0, axis)
+    np.testing.assert_allclose(acquired(array, matrix, axis), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("consistency", [True, False])
+@pytest.mark.parametrize("sizes", [(1,), (7,), (64,), (3, 50, 1), (1000,)])
+@pytest.mark.parametrize(("factor", "profile"), [
+    (4.0, SliceProfile()), (1.7, SliceProfile("box", 0.8)), (2.5, SliceProfile(thickness=2.5)),
+])  # fmt: skip
+def test_fine_slices_joined_in_parts_are_those_joined_at_once(
+    factor: float, profile: SliceProfile, sizes: tuple[int, ...], consistency: bool
+):
+    """The sequence is longer than what a slice says anything about."""
+    fine, measured = a_pair(180, factor)
+    residual = (fine - 0.5) / 10  # as large as one gets
+    linear = AxisModel(180, len(fine), factor, profile, CPU)
+    expected = linear.interpolated(measured) + residual
+    if consistency:
+        expected = linear.projected(expected, measured)
+    asked, parts, start = [], [], 0
+    joining = Joining(linear, lambda first, stop: asked.append(first) or measured[first:stop], consistency=consistency)
+    cuts = iter(sizes)
+    size = 1
+    while start < len(fine):
+        size, needed = next(cuts, size), joining.needed
+        part = joining.push(joining.interpolated(residual[start : start + size]))
+        parts += [] if part is None else [part]
+        assert min(asked) >= needed
+        asked.clear()
+        start += size
+    np.testing.assert_allclose(torch.cat(parts), expected, atol=1e-5)
+
+
+def test_joining_forgets_what_is_done():
+    fine, measured = a_pair(600, 2.0)
+    joining = Joining(
+        AxisModel(600, 1200, 2.0, SliceProfile(), CPU), lambda *ends: measured[slice(*ends)], consistency=True
+    )
+    for part in fine.split(40):
+        joining.push(joining.interpolated(part))
+        assert len(joining._fine(joining._fine._first, joining._fine.stop)) < 200
+
+
+def test_the_residual_of_a_result_is_that_of_the_whole_matrices():
+    random = np.random.default_rng(0)
+    grid = Grid((9, 8, 7), np.diag([1.0, 1.0, 3.0, 1.0]))
+    planned = plan(grid, EnhanceSettings(factor=2.5, axes="ki"))
+    measured, fine = (random.normal(0, 100, shape) for shape in (grid.shape_kji, planned.target.shape_kji))
+    again = fine
+    for axis in (0, 2):
+        matrix = acquisition_matrix(measured.shape[axis], fine.shape[axis], 2.5)
+        again = np.moveaxis(np.tensordot(matrix, again, axes=(1, axis)), 0, axis)
+    expected = np.sqrt(np.mean(np.square(again - measured)))
+    found = residual_rms(measured, fine, planned, dict.fromkeys("ijk", SliceProfile()))
+    assert found == pytest.approx(expected, rel=1e-5)

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.volume import Volume
+from volume_samples import numbers
+
+_NIFTI_NUMBERS = [  # (start, count, bytes of each) of the numbers in a NIfTI-1 header
+    (0, 1, 4), (32, 1, 4), (36, 1, 2), (40, 8, 2), (56, 3, 4), (68, 4, 2), (76, 8, 4), (108, 3, 4), (120, 1, 2),
+    (124, 6, 4), (252, 2, 2), (256, 18, 4),
+]  # fmt: skip
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(VolumeError) as caught:
+        files.read(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path):
+    assert refusal(tmp_path / "scan.nii.gz") == f"there is no file {tmp_path / 'scan.nii.gz'}"
+
+
+@pytest.mark.parametrize("suffix", files.SUFFIXES)
+@pytest.mark.parametrize("text", ["", "patient 7, please call back\n" * 40])
+def test_a_text_file_with_the_name_of_a_volume_is_refused(tmp_path: Path, suffix: str, text: str):
+    path = tmp_path / f"scan{suffix}"
+    path.write_text(text)
+    assert "cannot be read as a volume" in refusal(path)
+
+
+@pytest.mark.parametrize("suffix", files.SUFFIXES)
+@pytest.mark.parametrize("part", [0.98, 0.5])
+@pytest.mark.parametrize("compress", [True, False])
+def test_a_file_cut_short_is_refused(tmp_path: Path, suffix: str, part: float, compress: bool):
+    path = tmp_path / f"scan{suffix}"
+    files.write(Volume(numbers("int16", (8, 12, 10)), Grid((8, 12, 10), np.eye(4))), path, compress=compress)
+    data = max(tmp_path.iterdir(), key=lambda file: file.stat().st_size)
+    data.write_bytes(data.read_bytes()[: int(part * data.stat().st_size)])
+    assert "cut short" in refusal(path)
+
+
+def test_a_garbled_nifti_file_is_refused(tmp_path: Path):
+    path = tmp_path / "scan.nii.gz"
+    files.write(Volume(numbers("int16", (8, 12, 10)), Grid((8, 12, 10), np.eye(4))), path)
+    content = bytearray(path.read_bytes())
+    content[-300:-290] = bytes(10)
+    path.write_bytes(bytes(content))
+    assert "damaged" in refusal(path)
+
+
+def test_a_4d_volume_is_refused(tmp_path: Path):
+    path = tmp_path / "scan.nii.gz"
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((3, 4, 5, 6), np.int16), isVector=False), str(path))
+    assert "4 dimensions (6x5x4x3)" in refusal(path)
+
+
+def test_a_4d_volume_of_one_time_point_is_a_volume(tmp_path: Path):
+    path = tmp_path / "scan.nii.gz"
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((1, 4, 5, 6), np.int16), isVector=False), str(path))
+    assert files.read(path).array.shape == (4, 5, 6)
+
+
+@pytest.mark.parametrize("suffix", files.SUFFIXES)
+def test_a_colour_volume_is_refused(tmp_path: Path, suffix: str):
+    path = tmp_path / f"scan{suffix}"
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 5, 6, 3), np.uint8), isVector=True), str(path))
+    assert "3 values in each voxel" in refusal(path)
+
+
+def test_a_picture_is_refused(tmp_path: Path):
+    path = tmp_path / "scan.nrrd"
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((5, 6), np.uint8)), str(path))
+    assert "2 dimensions" in refusal(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("suffix", files.SUFFIXES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_values_that_are_not_finite_are_refused(tmp_path: Path, value: float, suffix: str, dtype: str):
+    array = np.zeros((4, 5, 6), dtype)
+    array[2, 1, 1] = value
+    path = tmp_path / f"scan{suffix}"
+    sitk.WriteImage(sitk.GetImageFromArray(array), str(path))
+    assert "slice 2 of the volume holds values that are not finite" in refusal(path)
+
+
+def test_values_that_are_not_finite_are_found_in_a_nifti_file_of_the_other_byte_order(tmp_path: Path):
+    path = tmp_path / "scan.nii"
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 5, 6), np.float32)), str(path))
+    content = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    swapped = content[:348]
+    for start, count, width in _NIFTI_NUMBERS:
+        swapped[start : start + count * width] = (
+            swapped[start : start + count * width].reshape(count, width)[:, ::-1].ravel()
+        )
+    values = np.zeros((4, 5, 6), ">f4")
+    values[0, 0, 0] = 1e-40  # its bytes, read the wrong way round, are a large finite number
+    finite = swapped.tobytes() + bytes(4) + values.tobytes()
+    path.write_bytes(finite)
+    np.testing.assert_allclose(files.read(path).array, values, atol=1e-30)
+    values[3, 0, 0] = np.nan
+    path.write_bytes(swapped.tobytes() + bytes(4) + values.tobytes())
+    assert "slice 3 of the volume holds values that are not finite" in refusal(path)
+
+
+def test_a_sheared_nifti_file_is_refused_for_its_shear(tmp_path: Path):
+    path = tmp_path / "scan.nii"
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 5, 6), np.int16)), str(path))
+    content = bytearray(path.read_bytes())
+    content[252:256] = struct.pack("<hh", 0, 2)  # qform_code and sform_code
+    content[280:328] = struct.pack("<12f", 1, 0, 0.3, 0, 0, 1, 0, 0, 0, 0, 2, 0)  # the rows of the matrix
+    path.write_bytes(bytes(content))
+    assert "not at right angles" in refusal(path)
+
+
+def test_a_header_that_promises_more_than_the_file_can_hold_is_refused_before_memory_is_taken(tmp_path: Path):
+    path = tmp_path / "scan.nii.gz"
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 5, 6), np.int16)), str(path))
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[42:48] = struct.pack("<hhh", 30000, 30000, 30000)  # dim[1..3]: 54 terabytes
+    path.write_bytes(gzip.compress(bytes(content)))
+    assert "the file is damaged" in refusal(path)

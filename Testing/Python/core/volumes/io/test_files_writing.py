@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from command_line import contents
+from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.volume import Volume
+from volume_samples import a_grid_in, numbers
+
+
+@pytest.mark.parametrize("suffix", files.SUFFIXES)
+def test_a_failing_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str):
+    def half_written(image: object, name: str, **options: object) -> None:
+        Path(name).write_bytes(b"half")
+        raise RuntimeError("no space left on device")
+
+    monkeypatch.setattr(sitk, "WriteImage", half_written)
+    with pytest.raises(VolumeError, match="could not be written; .* MB are free"):
+        files.write(Volume(numbers("int16"), a_grid_in(np.eye(3))), tmp_path / f"scan{suffix}")
+    assert contents(tmp_path) == {}
+
+
+def test_a_failing_write_leaves_the_file_that_was_to_be_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "scan.nii.gz"
+    files.write(Volume(numbers("int16"), a_grid_in(np.eye(3))), path)
+    before = contents(tmp_path)
+
+    def failing(image: object, name: str, **options: object) -> None:
+        Path(name).write_bytes(b"half")
+        raise RuntimeError("no space left on device")
+
+    monkeypatch.setattr(sitk, "WriteImage", failing)
+    with pytest.raises(VolumeError):
+        files.write(Volume(numbers("uint8"), a_grid_in(np.eye(3))), path, overwrite=True)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_a_file_that_the_disk_cut_short_silently_never_appears(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+):
+    write_all = sitk.WriteImage
+
+    def cut_short(image: sitk.Image, name: str, **options: object) -> None:
+        write_all(image, name, **options)
+        whole = Path(name).read_bytes()
+        Path(name).write_bytes(whole[:-20])
+
+    monkeypatch.setattr(sitk, "WriteImage", cut_short)
+    with pytest.raises(VolumeError, match="could not be written"):
+        files.write(Volume(numbers("int16"), a_grid_in(np.eye(3))), tmp_path / f"scan{suffix}")
+    assert contents(tmp_path) == {}
+
+
+def test_stopping_in_the_middle_of_a_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def stopped(image: object, name: str, **options: object) -> None:
+        Path(name).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sitk, "WriteImage", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        files.write(Volume(numbers("int16"), a_grid_in(np.eye(3))), tmp_path / "scan.nii.gz")
+    assert contents(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.nii.gz", {"a.nii.gz"}),
+        ("a.mha", {"a.mha"}),
+        ("a.mhd", {"a.mhd", "a.zraw"}),
+        ("a.nhdr", {"a.nhdr", "a.raw.gz"}),
+    ],
+)
+def test_a_write_leaves_the_volume_and_nothing_else(tmp_path: Path, name: str, expected: set[str]):
+    files.write(Volume(numbers("int16"), a_grid_in(np.eye(3))), tmp_path / name)
+    assert set(contents(tmp_path)) == expected
+
+
+def test_a_detached_header_finds_its_data_after_the_folder_was_moved(tmp_path: Path):
+    folder = tmp_path / "one"
+    folder.mkdir()
+    volume = Volume(numbers("int16"), a_grid_in(np.eye(3)))
+    files.write(volume, folder / "scan.mhd")
+    folder.rename(tmp_path / "other")
+    np.testing.assert_array_equal(files.read(tmp_path / "other" / "scan.mhd").array, volume.array)
+
+
+def test_overwriting_replaces_the_volume(tmp_path: Path):
+    path = tmp_path / "scan.nrrd"
+    for dtype in ("int16", "float32"):
+        files.write(Volume(numbers(dtype), a_grid_in(np.eye(3))), path, overwrite=True)
+    assert files.read(path).array.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", ["scan", "scan.txt", "scan.dcm", "scan.nii.bz2"])
+def test_an_output_of_no_known_format_is_refused(tmp_path: Path, name: str):
+    with pytest.raises(VolumeError, match=r"end the name in one of: \.nii\.gz, \.nii, \.nrrd, \.nhdr, \.mha, \.mhd"):
+        files.check_output(tmp_path / name)
+
+
+def test_an_output_that_exists_is_refused_unless_it_may_be_replaced(tmp_path: Path):
+    path = tmp_path / "scan.nii.gz"
+    path.write_bytes(b"precious")
+    with pytest.raises(VolumeError, match="exists already; add --overwrite"):
+        files.check_output(path)
+    files.check_output(path, overwrite=True)
+    assert path.read_bytes() == b"precious"
+
+
+def test_an_output_in_a_folder_that_does_not_exist_is_refused(tmp_path: Path):
+    with pytest.raises(VolumeError, match="does not exist; make it first"):
+        files.check_output(tmp_path / "nowhere" / "scan.nii.gz")
+
+
+def test_a_folder_as_output_is_refused(tmp_path: Path):
+    (tmp_path / "scan.nii.gz").mkdir()
+    with pytest.raises(VolumeError, match="is a folder; name a file"):
+        files.check_output(tmp_path / "scan.nii.gz", overwrite=True)
+
+
+def test_an_output_folder_that_may_not_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def forbidden(*arguments: object, **options: object) -> str:
+        raise PermissionError(13, "Permission denied")  # chmod would not stop a test that runs as root
+
+    monkeypatch.setattr(files.tempfile, "mkdtemp", forbidden)
+    with pytest.raises(VolumeError, match="cannot write in the folder .*Permission denied"):
+        files.check_output(tmp_path / "scan.nii.gz")
+
+
+def test_checking_an_output_leaves_no_trace(tmp_path: Path):
+    files.check_output(tmp_path / "scan.nii.gz")
+    assert contents(tmp_path) == {}
+
+
+def test_a_detached_header_does_not_replace_the_data_of_another_volume(tmp_path: Path):
+    """scan.nhdr and scan.mhd would both keep their voxels in scan.raw."""
+    volume = Volume(numbers("int16"), a_grid_in(np.eye(3)))
+    files.write(volume, tmp_path / "scan.mhd", compress=False)
+    with pytest.raises(VolumeError, match="exists already"):
+        files.write(Volume(-volume.array, volume.grid), tmp_path / "scan.nhdr", compress=False)
+    np.testing.assert_array_equal(files.read(tmp_path / "scan.mhd").array, volume.array)

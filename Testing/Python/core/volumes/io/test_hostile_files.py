@@ -1,0 +1,201 @@
+"""Files that somebody made to do harm, or that came to harm: one sentence each, whatever is in them."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import fuzz_readers
+from dicom_files import write_series
+from limited_reading import posix_only, refusal, refused_within_limits
+from medical_super_resolution.models import file as models
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.volume import Volume
+
+META = """ObjectType = Image
+NDims = 3
+DimSize = 5 6 4
+ElementSpacing = 1 1 2
+ElementType = MET_SHORT
+ElementDataFile = {}
+"""
+NRRD = """NRRD0004
+type: short
+dimension: 3
+space: left-posterior-superior
+sizes: 5 6 4
+space directions: (1,0,0) (0,1,0) (0,0,2)
+endian: little
+encoding: raw
+space origin: (0,0,0)
+"""
+
+
+def header_of(folder: Path, suffix: str, name: str) -> Path:
+    """A header that says that its voxels are in a file called ``name``."""
+    path = folder / f"scan{suffix}"
+    path.write_text(META.format(name) if suffix.startswith(".mh") else f"{NRRD}data file: {name}\n")
+    return path
+
+
+detached = pytest.mark.parametrize("suffix", [".mhd", ".mha", ".nhdr", ".nrrd"])
+
+
+@detached
+@pytest.mark.parametrize("name", ["../secret/scan.raw", "{folder}/secret/scan.raw"])
+def test_voxels_outside_the_folder_of_the_header_are_not_read(tmp_path: Path, suffix: str, name: str):
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "scan.raw").write_bytes(bytes(240))
+    (tmp_path / "here").mkdir()
+    path = header_of(tmp_path / "here", suffix, name.format(folder=tmp_path))
+    assert "outside its own folder" in refusal(path)
+
+
+@posix_only
+@detached
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path, suffix: str):
+    (tmp_path / "secret.raw").write_bytes(bytes(240))
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "scan.raw").symlink_to(tmp_path / "secret.raw")
+    assert "outside its own folder" in refusal(header_of(tmp_path / "here", suffix, "scan.raw"))
+
+
+@detached
+def test_voxels_beside_the_header_are_read(tmp_path: Path, suffix: str):
+    (tmp_path / "other.raw").write_bytes(np.arange(120, dtype="<i2").tobytes())
+    assert files.read(header_of(tmp_path, suffix, "other.raw")).array.max() == 119
+
+
+@posix_only
+@detached
+@pytest.mark.parametrize("name", ["/dev/zero", "pipe", "link", ".", "no.raw", "\0", "x" * 5000])
+def test_what_is_no_plain_file_is_not_opened(tmp_path: Path, suffix: str, name: str):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    assert "no plain file" in refusal(header_of(tmp_path, suffix, name))
+
+
+@detached
+@pytest.mark.parametrize("name", ["LIST\nscan.raw\nscan.raw", "%s/dev/zero 1 4 1", "scan%03d.raw 1 4 1"])
+def test_voxels_in_many_files_are_refused(tmp_path: Path, suffix: str, name: str):
+    """ITK's reader ends the whole process for some of these."""
+    assert "several files" in refusal(header_of(tmp_path, suffix, name))
+
+
+@posix_only
+@pytest.mark.parametrize("suffix", [*files.SUFFIXES, ".dcm", ""])
+def test_a_pipe_and_a_device_are_no_volumes(tmp_path: Path, suffix: str):
+    os.mkfifo(tmp_path / f"pipe{suffix}")
+    (tmp_path / f"device{suffix}").symlink_to("/dev/zero")
+    for name in ("pipe", "device"):
+        assert "not a plain file" in refusal(tmp_path / f"{name}{suffix}")
+
+
+@posix_only
+def test_a_pipe_among_dicom_files_is_refused(tmp_path: Path):
+    write_series(tmp_path / "series", np.zeros((3, 4, 5), np.int16))
+    os.mkfifo(tmp_path / "series" / "pipe")
+    assert "no plain file, pipe" in refusal(tmp_path / "series")
+
+
+@posix_only
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".mha", ".nrrd"])
+def test_a_header_that_claims_a_million_million_voxels_takes_no_memory(tmp_path: Path, suffix: str):
+    path = tmp_path / f"scan{suffix}"
+    files.write(Volume(np.zeros((4, 6, 5), np.int16), Grid((4, 6, 5), np.eye(4))), path)
+    content = gzip.decompress(path.read_bytes()) if suffix == ".nii.gz" else path.read_bytes()
+    content = content.replace(b"5 6 4", b"10000 10000 10000")
+    if suffix.startswith(".nii"):
+        content = content[:42] + np.full(3, 10000, "<i2").tobytes() + content[48:]
+    path.write_bytes(gzip.compress(content) if suffix == ".nii.gz" else content)
+    assert "claims 2000.0 GB of voxels" in refused_within_limits(path)
+
+
+@posix_only
+def test_a_packed_file_that_never_ends_is_given_up(tmp_path: Path):
+    path = tmp_path / "scan.nii.gz"
+    files.write(Volume(np.zeros((4, 6, 5), np.int16), Grid((4, 6, 5), np.eye(4))), path)
+    path.write_bytes(path.read_bytes() + gzip.compress(bytes(300_000_000), 1))
+    assert "far more than its header says" in refused_within_limits(path)
+
+
+@posix_only
+@pytest.mark.parametrize(
+    "line", ["NDims = 65535", "NDims = 100000000", "TransformMatrix = 1e308 0 0 0 1 0 0 0 1", "Offset = nan 0 0"]
+)
+def test_numbers_that_the_reader_of_metaimage_does_not_survive_are_refused(tmp_path: Path, line: str):
+    path = tmp_path / "scan.mha"
+    path.write_bytes(META.replace("NDims = 3", f"NDims = 3\n{line}").format("LOCAL").encode() + bytes(240))
+    assert "cannot be read as a volume" in refused_within_limits(path)
+
+
+@posix_only
+@pytest.mark.parametrize(
+    ("packed", "said"),
+    [
+        (b"x -1 0 0 0 1", "do not unpack"),  # asks for a dictionary, on which ITK waits for ever
+        (b"no packing at all", "do not unpack"),
+        (zlib.compress(bytes(200)), "unpack to 200 bytes of 240"),
+        (zlib.compress(bytes(range(240)))[:99], "unpack to"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".mha", ".mhd"])
+def test_packed_voxels_of_metaimage_that_do_not_unpack_are_refused(
+    tmp_path: Path, suffix: str, packed: bytes, said: str
+):
+    path = tmp_path / f"scan{suffix}"
+    header = META.replace("NDims = 3", f"NDims = 3\nCompressedData = True\nCompressedDataSize = {len(packed)}")
+    path.write_bytes(header.format("LOCAL" if suffix == ".mha" else "scan.zraw").encode())
+    data = path if suffix == ".mha" else path.with_suffix(".zraw")
+    with data.open("ab") as file:
+        file.write(packed)
+    assert said in refused_within_limits(path)
+
+
+def test_packed_voxels_behind_a_foreign_header_are_refused(tmp_path: Path):
+    path = tmp_path / "scan.mhd"
+    path.write_text(META.replace("NDims = 3", "NDims = 3\nCompressedData = True\nHeaderSize = 12").format("scan.zraw"))
+    path.with_suffix(".zraw").write_bytes(bytes(12) + zlib.compress(bytes(240)))
+    assert "behind a foreign header" in refusal(path)
+
+
+@posix_only
+def test_a_dicom_element_that_claims_gigabytes_takes_no_memory(tmp_path: Path):
+    paths = write_series(tmp_path / "series", np.zeros((3, 4, 5), np.int16))
+    content = paths[1].read_bytes()
+    place = content.index(b"OW") + 4
+    paths[1].write_bytes(content[:place] + (0x7FFFFFF0).to_bytes(4, "little") + content[place + 4 :])
+    assert "damaged, cut short" in refused_within_limits(tmp_path / "series")
+
+
+@pytest.mark.parametrize(("tag", "value"), [
+    ("spacing", ("0.8",)), ("spacing", ("x", "y")), ("spacing", ("nan", "1")), ("position", ("1", "2")),
+    ("orientation", ("1", "0", "0", "0", "1")), ("position", ("inf", "0", "0")),
+])  # fmt: skip
+def test_dicom_places_that_are_no_places_are_refused(tmp_path: Path, tag: str, value: tuple[str, ...]):
+    write_series(tmp_path / "series", np.zeros((3, 4, 5), np.int16), **{tag: value})
+    assert "damaged position, orientation or pixel spacing" in refusal(tmp_path / "series")
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=600), suffix=st.sampled_from([*files.SUFFIXES, ".dcm", models.SUFFIX]))
+def test_any_bytes_are_refused_in_one_sentence(tmp_path: Path, content: bytes, suffix: str):
+    path = tmp_path / f"any{suffix}"
+    path.write_bytes(content)
+    refusal(path)
+
+
+@posix_only
+@settings(deadline=None, max_examples=1, derandomize=False)
+@given(first=st.integers(0, 10**9))
+def test_damaged_files_are_read_or_refused_in_one_sentence(first: int):
+    """In child processes: a crash of a library would else end the tests. `fuzz_readers.py` alone runs for longer."""
+    assert fuzz_readers.run(seconds=60, count=280, first=first)["failures"] == []
