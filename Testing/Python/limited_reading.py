@@ -22,9 +22,9 @@ from pathlib import Path
 from medical_super_resolution.errors import SuperResolutionError
 path = Path(sys.argv[1])
 if path.suffix == ".safetensors":
-    from medical_super_resolution.models import load
+    from medical_super_resolution.models.file import load
 else:
-    from medical_super_resolution.volumes.files import read as load
+    from medical_super_resolution.volumes.io.files import read as load
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 signal.alarm(60)
 try:
