@@ -20,7 +20,7 @@ posix_only = pytest.mark.skipif(os.name != "posix", reason="signals are a matter
 @posix_only
 def test_the_child_ends_with_its_parent_and_the_next_run_cleans_up(an_engine, a_volume, temporary_folder, tmp_path):
     an_engine("Path('pid').write_text(str(os.getpid())); time.sleep(60)")  # writes the script
-    package_folder = Path(child_process.__file__).parents[1]
+    package_folder = Path(child_process.__file__).parents[2]
     parent = subprocess.Popen([sys.executable, "-c", PARENT, str(package_folder), str(temporary_folder), str(tmp_path)])
     child = child_id(temporary_folder)
     parent.kill()
