@@ -2,6 +2,7 @@
 # make enhance INPUT=in.nii.gz OUTPUT=out.nii.gz     enhance a scan; FACTOR=4 says how many times finer
 # make test     the test suite (ARGS="-k grid" chooses)
 # make lint     style, types and spelling
+# make docs     the documentation, as a site in build/site; warnings are errors
 # make clean    forget the environment and everything that was built
 
 # torch is pinned; the version in constraints.txt is tested on Python 3.11, so that one is preferred.
@@ -10,7 +11,7 @@ PYTHON ?= $(shell for each in python3.11 python3 python3.12 python3.13 python3.1
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: enhance test lint clean
+.PHONY: enhance test lint docs clean
 .DELETE_ON_ERROR:
 
 enhance: $(VENV)/installed-demo
@@ -29,6 +30,10 @@ lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/codespell
+
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 # The stamp says: these extras are installed as pyproject.toml and constraints.txt ask. .[dev] holds all of .[demo].
 $(VENV)/installed-%: pyproject.toml constraints.txt $(VENV)/created

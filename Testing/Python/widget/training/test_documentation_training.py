@@ -1,4 +1,4 @@
-"""The scripts of README.md that train run, with a script that plays medsr-train."""
+"""The scripts of the documentation that train run, with a script that plays medsr-train."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-import readme
+import documentation
 
 
-@pytest.mark.parametrize("code", readme.scripts("the training module"))
+@pytest.mark.parametrize("code", documentation.scripts("the training module"))
 def test_scripts_train(
     code: str,
     the_training_module: Any,
@@ -23,6 +23,6 @@ def test_scripts_train(
     monkeypatch.chdir(tmp_path)
     Path("scans").mkdir()
     train_as("if verb == 'train': step(50, 0.5)")
-    exec(compile(code, "README.md", "exec"), {})
+    exec(compile(code, "documentation", "exec"), {})
     assert [command[0] for command in given()] == ["prepare", "train", "export"]
     assert given()[1][-2:] == ["--set", "steps = 300"]

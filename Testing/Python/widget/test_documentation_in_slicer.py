@@ -1,4 +1,4 @@
-"""The scripts of README.md for Slicer's Python console run, with a runner that ends at once."""
+"""The scripts of the documentation for Slicer's Python console run, with a runner that ends at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-import readme
+import documentation
 from widget.helpers import volume_names
 
 
@@ -19,12 +19,12 @@ def a_scene_for_scripts(a_thick_volume: Any, slicer_python: Any) -> None:
     region.SetCenter(9.5, 8.5, 12)
 
 
-@pytest.mark.parametrize("code", readme.scripts("the module"))
+@pytest.mark.parametrize("code", documentation.scripts("the module"))
 def test_scripts_run_in_slicer(
     code: str, the_module: Any, a_scene_for_scripts: None, a_runner: Any, slicer_python: Any
 ):
     names = {"slicer": slicer_python}
-    exec(compile(code, "README.md", "exec"), names)
+    exec(compile(code, "documentation", "exec"), names)
     if "thin" in names:
         assert len(volume_names()) == 4
         assert names["thin"].GetImageData().GetDimensions() == (20, 18, 32)
