@@ -19,8 +19,8 @@ class Report:
     sharpness, twin_sha256 : how far the model went towards its sharp twin, and the digest of that file where it was
     used, be it for the uncertainty only.
     factor_ijk, spacing_before_ijk_mm, spacing_after_ijk_mm, size_before_ijk, size_after_ijk : along i, j, k.
-    slice_thickness_mm, slice_profile : as they were taken. residual_rms : root mean square, in the units of the
-    volume, of what the result, measured again as the scanner would, differs from the input; after rounding.
+    slice_thickness_mm, slice_profile : as they were taken. consistency_error_rms : root mean square, in the units of
+    the volume, of what the result, measured again as the scanner would, differs from the input; after rounding.
     precision : of the network's arithmetic, "float32" or "mixed". uncertainty : what the uncertainty was made of, where
     it was asked for. stages : seconds by part of the work.
     settings : what was asked, by the names of `EnhanceSettings`.
@@ -38,7 +38,7 @@ class Report:
     size_after_ijk: tuple[int, int, int]
     slice_thickness_mm: float
     slice_profile: str
-    residual_rms: float
+    consistency_error_rms: float
     device: str
     seconds: float
     settings: dict[str, Any]

@@ -63,7 +63,7 @@ class TrainingProcess:
         """
         if self._child is not None:
             raise SuperResolutionError("a training is running already; wait for it, or stop it first")
-        child_process.remove_leftovers()
+        child_process.remove_stale_folders()
         self._waiting, self._earlier, self.log = list(commands), [], ()
         self._next()
 

@@ -39,9 +39,9 @@ def private_folder() -> Path:
     return leftovers.private_folder(_FOLDER_PREFIX)
 
 
-def remove_leftovers() -> None:
+def remove_stale_folders() -> None:
     """Remove the private folders of processes that are gone and could not do so themselves."""
-    leftovers.remove_leftovers(_FOLDER_PREFIX)
+    leftovers.remove_stale_folders(_FOLDER_PREFIX)
 
 
 def started(arguments: Sequence[str], folder: Path, *packages: ModuleType) -> subprocess.Popen[bytes]:

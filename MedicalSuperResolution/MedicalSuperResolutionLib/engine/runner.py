@@ -86,7 +86,7 @@ class Runner:
         """
         if self._child is not None:
             raise SuperResolutionError("an enhancement is running already; wait for it, or cancel it first")
-        child_process.remove_leftovers()
+        child_process.remove_stale_folders()
         self.progress, self.log = (0, 1), ()
         command = self._command or [child_process.python(), "-m", "medical_super_resolution"]
         self._child = _Child(command, volume, settings)

@@ -27,7 +27,7 @@ def attributes(report: Report, source_node: slicer.vtkMRMLScalarVolumeNode) -> d
         "SpacingBefore": _numbers(report.spacing_before_ijk_mm),
         "SpacingAfter": _numbers(report.spacing_after_ijk_mm),
         "SliceThickness": f"{report.slice_thickness_mm:.6g} mm, {report.slice_profile}",
-        "Residual": f"{report.residual_rms:.6g}",
+        "Residual": f"{report.consistency_error_rms:.6g}",
         "Settings": json.dumps(report.settings, sort_keys=True),
         "SoftwareVersion": report.software,
         "Warnings": "\n".join(report.warnings),
@@ -77,7 +77,7 @@ def sentences(report: Report) -> str:
         "The result was corrected to reproduce the measured data."
         if corrected
         else "The result was not corrected to reproduce the measured data.",
-        f"Measured again as the scanner would, it differs from the measured data by {report.residual_rms:.3g}"
+        f"Measured again as the scanner would, it differs from the measured data by {report.consistency_error_rms:.3g}"
         " (root mean square, in the units of the volume).",
         f"It took {max(1, round(report.seconds))} s on {report.device}.",
         *([f"The uncertainty map is {report.uncertainty}."] if report.uncertainty else []),

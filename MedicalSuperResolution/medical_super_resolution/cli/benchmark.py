@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..errors import SettingsError, SuperResolutionError
-from ..inference.context import Workbench
+from ..inference.context import ExecutionContext
 from ..inference.device import pick_device
 from ..inference.enhance import enhance
 from ..inference.throughplane import Refiner
@@ -35,7 +35,7 @@ from ..volumes.grid import Grid
 from ..volumes.intensity import HOUNSFIELD_RANGE, IntensityRange
 from ..volumes.io import files
 from ..volumes.volume import Volume
-from . import roofline as floors
+from . import roofline
 from .terminal import tell
 from .timing import Tell, quickest
 
@@ -67,22 +67,22 @@ def run(model_name: str, settings: EnhanceSettings, *, side: int, slices: int, t
         torch.set_num_threads(settings.threads)
     settings = replace(settings, factor=float(FACTOR), axes="k", device=device.type, model=model.name)
     volume = body(side, slices)
-    bench = Workbench(settings, device, 1, ignore)
+    context = ExecutionContext(settings, device, 1, ignore)
     facts: dict[str, Any] = {
         "model": model.name,
         "device": str(device) if device.type == "cpu" else torch.cuda.get_device_name(),
-        "precision": bench.precision,
+        "precision": context.precision,
         "threads": torch.get_num_threads(),
         "volume": f"{volume.grid.described()}, x{FACTOR}",
     }
     tell("measuring the whole program")  # first: outside Linux a child's peak begins with its parent's
     facts |= whole_program(model_name, volume, settings)
     enhance(body(32, 8), model, settings)  # the first call of a library is never the fastest
-    facts |= engine(model, volume, bench, tell)
+    facts |= engine(model, volume, context, tell)
     tell("measuring the machine's own speed")
-    generator = Refiner(model.generator, bench).generator
-    facts |= floors.compared(generator, bench, volume.array.size, FACTOR, facts["engine_seconds"])
-    return facts | seams(model, cut_of(volume), bench, tell)
+    generator = Refiner(model.generator, context).generator
+    facts |= roofline.compared(generator, context, volume.array.size, FACTOR, facts["engine_seconds"])
+    return facts | seams(model, cut_of(volume), context, tell)
 
 
 def whole_program(model_name: str, volume: Volume, settings: EnhanceSettings) -> dict[str, Any]:
@@ -125,21 +125,21 @@ def whole_program(model_name: str, volume: Volume, settings: EnhanceSettings) ->
     return facts | ({"memory_ratio": peak_mb / output_mb} if peak_mb else {})
 
 
-def engine(model: Model, volume: Volume, bench: Workbench, tell: Tell) -> dict[str, Any]:
+def engine(model: Model, volume: Volume, context: ExecutionContext, tell: Tell) -> dict[str, Any]:
     """The engine on a volume, beside its bare network, on the same half air, and on half of the slices.
 
     overhead_ratio : engine over bare network. air_ratio : half air, over the volume in which nothing is skipped.
     growth_ratio : what twice the slices take.
     """
     slices, side, _ = volume.array.shape
-    network = Bare(model, volume, bench)
+    network = Bare(model, volume, context)
     still, fewer = body(side, slices, air=0.5), body(side, slices // 2)
     found = quickest(
         {
-            "the engine": lambda: enhance(volume, model, bench.settings),
+            "the engine": lambda: enhance(volume, model, context.settings),
             "the bare network": network.whole,
-            "the engine, half of the volume air": lambda: enhance(still, model, bench.settings),
-            "the engine, half of the slices": lambda: enhance(fewer, model, bench.settings),
+            "the engine, half of the volume air": lambda: enhance(still, model, context.settings),
+            "the engine, half of the slices": lambda: enhance(fewer, model, context.settings),
         },
         tell,
     )
@@ -156,7 +156,7 @@ def engine(model: Model, volume: Volume, bench: Workbench, tell: Tell) -> dict[s
 
 
 @torch.inference_mode()
-def seams(model: Model, volume: Volume, bench: Workbench, tell: Tell) -> dict[str, Any]:
+def seams(model: Model, volume: Volume, context: ExecutionContext, tell: Tell) -> dict[str, Any]:
     """The engine in small tiles and MONAI's sliding window, compared with the untiled network.
 
     A seam is the largest difference, as a part of the range. The time against MONAI's is that of the engine on the same
@@ -164,8 +164,8 @@ def seams(model: Model, volume: Volume, bench: Workbench, tell: Tell) -> dict[st
     """
     low, high = HOUNSFIELD_RANGE
     tell("measuring seams between tiles")
-    network = Bare(model, volume, bench)
-    told = replace(bench.settings, slice_profile="gaussian")
+    network = Bare(model, volume, context)
+    told = replace(context.settings, slice_profile="gaussian")
     small = replace(told, consistency=False, memory_gb=_SMALL_TILES_GB)
     untiled = network.whole()[0, 0].cpu().numpy()
     tiled = enhance(volume, model, small).volume.array
@@ -208,18 +208,18 @@ def cut_of(volume: Volume) -> Volume:
 class Bare:
     """The same network, as the engine prepares it, on the same voxels: no files, no profile, no data consistency."""
 
-    def __init__(self, model: Model, volume: Volume, bench: Workbench) -> None:
+    def __init__(self, model: Model, volume: Volume, context: ExecutionContext) -> None:
         assert isinstance(model.generator, ThroughPlaneGenerator)  # others were refused
-        self.bench = bench
-        self.refiner = Refiner(model.generator, bench)
+        self.context = context
+        self.refiner = Refiner(model.generator, context)
         self.lr = torch.from_numpy(IntensityRange(*HOUNSFIELD_RANGE).normalised(volume.array))[None, None]
-        self.lr = self.lr.to(bench.device)
+        self.lr = self.lr.to(context.device)
 
     @torch.inference_mode()
     def forward(self, lr: Tensor) -> Tensor:
         """Fine slices of (N, 1, K, J, I)."""
         positions = torch.from_numpy(fine_centres(lr.shape[2] * FACTOR, FACTOR)).to(lr.device)
-        with self.bench.mixed_precision():
+        with self.context.mixed_precision():
             return self.refiner.generator(lr, positions, FACTOR)
 
     def whole(self) -> Tensor:

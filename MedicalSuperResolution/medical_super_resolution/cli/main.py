@@ -23,7 +23,7 @@ from .terminal import progress_of_kind, quiet_when_unread
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
     from ..volumes.io.writers import Destination
-    from ..volumes.memmap import Room
+    from ..volumes.memmap import Allocator
 
 _CANCELLED_EXIT = 130
 
@@ -68,16 +68,16 @@ def _enhance(chosen: argparse.Namespace) -> None:
                 f"{chosen.output} cannot hold both the volume and its uncertainty; name two files"
             )
     keep_freed_blocks()
-    with _room(chosen, settings) as room:
-        _enhance_in(room, chosen, settings, destination)
+    with _allocator(chosen, settings) as allocator:
+        _enhance_in(allocator, chosen, settings, destination)
 
 
 @contextmanager
-def _room(chosen: argparse.Namespace, settings: EnhanceSettings) -> Iterator[Room | None]:
-    """Room on the disk for a volume and its result, where they do not fit into memory."""
+def _allocator(chosen: argparse.Namespace, settings: EnhanceSettings) -> Iterator[Allocator | None]:
+    """Allocator on the disk for a volume and its result, where they do not fit into memory."""
     from ..inference.planning import fits_memory, plan
     from ..volumes.io import files
-    from ..volumes.memmap import disk_room
+    from ..volumes.memmap import disk_allocator
 
     known = files.header(chosen.input) if files.suffix_of(chosen.output) else None
     try:
@@ -92,17 +92,17 @@ def _room(chosen: argparse.Namespace, settings: EnhanceSettings) -> Iterator[Roo
             "the uncertainty of a volume that does not fit into memory cannot be computed; crop the volume,"
             " or allow more by --max-memory"
         )
-    with disk_room(chosen.output.parent) as room:
-        yield room
+    with disk_allocator(chosen.output.parent) as allocator:
+        yield allocator
 
 
 def _enhance_in(
-    room: Room | None, chosen: argparse.Namespace, settings: EnhanceSettings, destination: Destination
+    allocator: Allocator | None, chosen: argparse.Namespace, settings: EnhanceSettings, destination: Destination
 ) -> None:
     from ..volumes.io import files
 
     started = time.monotonic()
-    volume = files.read_large(chosen.input, room) if room else files.read(chosen.input)
+    volume = files.read_large(chosen.input, allocator) if allocator else files.read(chosen.input)
     read_seconds = time.monotonic() - started
     if chosen.modality:
         volume = replace(volume, modality=chosen.modality)
@@ -113,7 +113,7 @@ def _enhance_in(
 
     model = sharpness.load(models.find(settings.model), settings.sharpness)
     progress = progress_of_kind(chosen.progress)
-    enhanced = enhance(volume, model, settings, progress, room=room)
+    enhanced = enhance(volume, model, settings, progress, allocator=allocator)
     return_freed_blocks()
     started = time.monotonic()
     done = destination.write(enhanced.volume, enhanced.report)
@@ -129,7 +129,11 @@ def _enhance_in(
     for warning in done.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if chosen.progress != "none":
-        kept = f"measured slices reproduced to {report['residual_rms']:.3g} RMS" if settings.consistency else "done"
+        kept = (
+            f"measured slices reproduced to {report['consistency_error_rms']:.3g} RMS"
+            if settings.consistency
+            else "done"
+        )
         print(
             f"{enhanced.volume.grid.described()}, {report['seconds']:.1f} s, {kept}: {chosen.output}", file=sys.stderr
         )

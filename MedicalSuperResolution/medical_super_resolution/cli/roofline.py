@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..inference.context import Workbench
+from ..inference.context import ExecutionContext
 from ..networks.generators.through_plane import ThroughPlaneGenerator
 from ..physics.acquisition import fine_centres
 from .timing import timed
@@ -20,14 +20,14 @@ _ROUNDS = 5
 
 
 def compared(
-    generator: ThroughPlaneGenerator, bench: Workbench, voxels: int, factor: float, seconds: float
+    generator: ThroughPlaneGenerator, context: ExecutionContext, voxels: int, factor: float, seconds: float
 ) -> dict[str, Any]:
     """The two floors of a run over ``voxels`` measured voxels, and which part of its ``seconds`` the larger one is."""
     operations, values = _work_a_voxel(generator, factor)
-    half = torch.float16 if bench.device.type == "cuda" else torch.bfloat16
-    precision = half if bench.is_mixed else torch.float32
-    arithmetic = voxels * operations / _operations_a_second(bench.device, precision)
-    traffic = voxels * values * precision.itemsize / _bytes_a_second(bench.device)
+    half = torch.float16 if context.device.type == "cuda" else torch.bfloat16
+    precision = half if context.is_mixed else torch.float32
+    arithmetic = voxels * operations / _operations_a_second(context.device, precision)
+    traffic = voxels * values * precision.itemsize / _bytes_a_second(context.device)
     return {
         "arithmetic_floor_seconds": arithmetic,
         "memory_traffic_floor_seconds": traffic,

@@ -17,7 +17,7 @@ _LEAST_BYTES = 0.1e9
 STAGES = ("transfer", "network", "interpolation", "consistency", "output")
 
 
-class Workbench:
+class ExecutionContext:
     """Device, progress and timing of one call of `inference.enhance`.
 
     total : measured voxels to work through, in all passes. held_bytes : of input and output in memory.

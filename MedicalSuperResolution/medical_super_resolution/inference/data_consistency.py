@@ -7,15 +7,17 @@ import math
 import numpy as np
 
 from ..physics.acquisition import SliceProfile, acquisition_matrix
-from ..physics.projection import Band, acquired
+from ..physics.projection import BandedMatrix, acquired
 from ..volumes.grid import array_axis
-from ..volumes.memmap import let_go
+from ..volumes.memmap import release_pages
 from .planning import Plan
 
 _SLICES = 8  # measured ones, at a time
 
 
-def residual_rms(measured: np.ndarray, fine: np.ndarray, planned: Plan, profiles: dict[str, SliceProfile]) -> float:
+def consistency_error_rms(
+    measured: np.ndarray, fine: np.ndarray, planned: Plan, profiles: dict[str, SliceProfile]
+) -> float:
     """Root mean square of (acquisition model applied to the result) - input, in the units of both.
 
     Parameters
@@ -32,7 +34,7 @@ def residual_rms(measured: np.ndarray, fine: np.ndarray, planned: Plan, profiles
         )
     slowest = matrices.pop(0, np.eye(len(measured)) if len(measured) == len(fine) else None)
     assert slowest is not None  # an axis that no pass refines keeps its length
-    band, squares = Band(slowest), 0.0
+    band, squares = BandedMatrix(slowest), 0.0
     for start in range(0, len(measured), _SLICES):
         stop = min(start + _SLICES, len(measured))
         first, last = band.columns(start, stop)
@@ -42,6 +44,6 @@ def residual_rms(measured: np.ndarray, fine: np.ndarray, planned: Plan, profiles
         again = acquired(again, slowest[start:stop, first:last], 0)
         again -= measured[start:stop].astype(np.float32)
         squares += float(np.square(again, dtype=np.float64).sum())
-        let_go(fine)
-        let_go(measured)
+        release_pages(fine)
+        release_pages(measured)
     return math.sqrt(squares / measured.size)

@@ -11,7 +11,7 @@ from ..volumes.intensity import IntensityRange
 
 
 @dataclass(frozen=True)
-class Output:
+class Denormaliser:
     """From the network's range back to the units and type of the volume.
 
     floor : values below it are raised to it; None lets them be.

@@ -17,16 +17,16 @@ from ..report import Enhanced
 from ..settings import EnhanceSettings
 from ..volumes.grid import AXES_IJK
 from ..volumes.intensity import HOUNSFIELD_RANGE
-from ..volumes.memmap import Room, extremes, is_on_disk
+from ..volumes.memmap import Allocator, extremes, is_on_disk
 from ..volumes.volume import Volume
-from .accounting import account_of
-from .context import Workbench
-from .denormalise import Output
+from .context import ExecutionContext
+from .denormalise import Denormaliser
 from .device import failures_in_words, pick_device
 from .inplane import PlaneRefiner
 from .planning import Plan
-from .request import Job, job_of
-from .throughplane import AxisJob, Refiner
+from .reporting import make_report
+from .request import Request, make_request
+from .throughplane import AxisRequest, Refiner
 from .uncertainty import spread, widened
 
 _MATRIX_BYTES = 48  # of each weight between a measured and a fine slice, while the matrices are made
@@ -38,7 +38,12 @@ _SEEN_OF_THICKNESS = 0.5  # slices of thickness 0.8 and 1.2 look wider or narrow
 
 
 def enhance(
-    volume: Volume, model: Model, settings: EnhanceSettings, progress: Progress = ignore, *, room: Room | None = None
+    volume: Volume,
+    model: Model,
+    settings: EnhanceSettings,
+    progress: Progress = ignore,
+    *,
+    allocator: Allocator | None = None,
 ) -> Enhanced:
     """Refine a volume as the settings ask.
 
@@ -50,8 +55,8 @@ def enhance(
     Parameters
     ----------
     progress : called with voxels done and in total; it may raise `errors.Cancelled`.
-    room : makes the arrays of results; `volumes.mapped.disk_room` has some for those that do not fit into memory, and
-        None is memory.
+    allocator : makes the arrays of results: `volumes.memmap.disk_allocator` for those that do not fit into memory;
+        None allocates memory.
 
     Returns
     -------
@@ -62,30 +67,30 @@ def enhance(
     SettingsError, VolumeError : see `planning.plan`. DeviceError : the device is absent.
     """
     started = time.monotonic()
-    job = job_of(volume, model, settings)
-    bench = _bench(job, progress, room)
-    output = Output(job.measured, volume.array.dtype, _lowest_meaning(volume.array, job.modality))
+    request = make_request(volume, model, settings)
+    context = _context(request, progress, allocator)
+    output = Denormaliser(request.measured, volume.array.dtype, _lowest_meaning(volume.array, request.modality))
     with failures_in_words():
-        profiles = _profiles(job, bench)
-        passes = _Passes(job.planned, profiles, bench)
-        array = passes.refined(volume.array, model, output, room or np.empty)
-        sure = _deviation(job, array, passes, output) if settings.uncertainty else None
-    report = account_of(job, bench, array, profiles, started)
-    return Enhanced(Volume(array, job.planned.target, modality=volume.modality), report, sure)
+        profiles = _profiles(request, context)
+        passes = _Passes(request.planned, profiles, context)
+        array = passes.refined(volume.array, model, output, allocator or np.empty)
+        sure = _deviation(request, array, passes, output) if settings.uncertainty else None
+    report = make_report(request, context, array, profiles, started)
+    return Enhanced(Volume(array, request.planned.target, modality=volume.modality), report, sure)
 
 
-def _bench(job: Job, progress: Progress, room: Room | None) -> Workbench:
-    bench = Workbench(job.settings, pick_device(job.settings.device), job.work, progress)
-    bench.held_bytes = _held_bytes(job.volume, job.planned, room)
-    if job.settings.threads is not None:
-        torch.set_num_threads(job.settings.threads)
-    return bench
+def _context(request: Request, progress: Progress, allocator: Allocator | None) -> ExecutionContext:
+    context = ExecutionContext(request.settings, pick_device(request.settings.device), request.work, progress)
+    context.held_bytes = _held_bytes(request.volume, request.planned, allocator)
+    if request.settings.threads is not None:
+        torch.set_num_threads(request.settings.threads)
+    return context
 
 
-def _held_bytes(volume: Volume, planned: Plan, room: Room | None) -> int:
+def _held_bytes(volume: Volume, planned: Plan, allocator: Allocator | None) -> int:
     """Memory that is taken beside the work: by what lies in memory, and by the matrices of an axis."""
     held = 0 if is_on_disk(volume.array) else volume.array.nbytes
-    if room is None:
+    if allocator is None:
         held += 2 * math.prod(planned.target.shape_kji) * volume.array.itemsize  # one is to be written
     weights = max(one.source.count(one.axis) * one.target.count(one.axis) for one in planned.passes)
     return held + _MATRIX_BYTES * weights
@@ -99,17 +104,19 @@ def _lowest_meaning(array: np.ndarray, modality: str) -> float | None:
     return 0.0 if low >= 0 else None
 
 
-def _profiles(job: Job, bench: Workbench) -> dict[str, SliceProfile]:
+def _profiles(request: Request, context: ExecutionContext) -> dict[str, SliceProfile]:
     """The slice profile of each axis: Gaussian in plane; through plane as the settings say, or as the slices look."""
     profiles = dict.fromkeys(AXES_IJK, SliceProfile())
-    gauging = job.model.gauging
+    gauging = request.model.gauging
     if isinstance(gauging, PlaneGenerator):
         return profiles
-    source = job.planned.source
-    through_plane, thickness = source.through_plane_axis, job.thickness_mm / source.through_plane_spacing_mm
-    shape = job.settings.slice_profile
+    source = request.planned.source
+    through_plane, thickness = source.through_plane_axis, request.thickness_mm / source.through_plane_spacing_mm
+    shape = request.settings.slice_profile
     if shape == "auto":
-        width = Refiner(gauging, bench).profile_width(job.volume.array, through_plane, thickness, job.measured)
+        width = Refiner(gauging, context).profile_width(
+            request.volume.array, through_plane, thickness, request.measured
+        )
         shape = _shape_that_looks(width, thickness)
     return profiles | {through_plane: SliceProfile(shape, thickness)}
 
@@ -128,21 +135,23 @@ class _Passes:
 
     planned: Plan
     profiles: dict[str, SliceProfile]
-    bench: Workbench
+    context: ExecutionContext
 
-    def refined(self, array: np.ndarray, model: Model, output: Output, room: Room = np.empty) -> np.ndarray:
+    def refined(
+        self, array: np.ndarray, model: Model, output: Denormaliser, allocator: Allocator = np.empty
+    ) -> np.ndarray:
         """The fine voxels of ``array`` (K, J, I), in the type of ``output``."""
         if isinstance(model.generator, PlaneGenerator):
-            into = room(self.planned.target.shape_kji, output.dtype)
-            plane = PlaneRefiner(model.generator, self.bench)
+            into = allocator(self.planned.target.shape_kji, output.dtype)
+            plane = PlaneRefiner(model.generator, self.context)
             plane.refine(array, self._axis_that_stays(), into, read=output.measured, write=output)
             return into
-        refiner = Refiner(model.generator, self.bench)
+        refiner = Refiner(model.generator, self.context)
         first, last = self.planned.passes[0], self.planned.passes[-1]
         for one in self.planned.passes:
-            into = room(one.target.shape_kji, output.dtype if one is last else np.dtype(np.float32))
+            into = allocator(one.target.shape_kji, output.dtype if one is last else np.dtype(np.float32))
             read, write = output.measured if one is first else None, output if one is last else None
-            refiner.refine(AxisJob(array, one, into, self.profiles[one.axis], read, write))
+            refiner.refine(AxisRequest(array, one, into, self.profiles[one.axis], read, write))
             array = into
         return array
 
@@ -152,11 +161,13 @@ class _Passes:
         return next(axis for axis in AXES_IJK if axis not in refined)
 
 
-def _deviation(job: Job, array: np.ndarray, passes: _Passes, output: Output) -> Volume:
+def _deviation(request: Request, array: np.ndarray, passes: _Passes, output: Denormaliser) -> Volume:
     """The standard deviation of each voxel of the result ``array``, see `uncertainty`."""
-    exact, measured = replace(output, dtype=np.dtype(np.float32)), job.volume.array
-    deviation = spread(measured, array, lambda mirrored: passes.refined(mirrored, job.model, exact), job.planned)
-    if job.ends:
-        results = (array if end is job.model else passes.refined(measured, end, exact) for end in job.ends)
+    exact, measured = replace(output, dtype=np.dtype(np.float32)), request.volume.array
+    deviation = spread(
+        measured, array, lambda mirrored: passes.refined(mirrored, request.model, exact), request.planned
+    )
+    if request.ends:
+        results = (array if end is request.model else passes.refined(measured, end, exact) for end in request.ends)
         deviation = widened(deviation, *results)
-    return Volume(deviation, job.planned.target)
+    return Volume(deviation, request.planned.target)

@@ -10,7 +10,7 @@ from torch import Tensor
 _ROUNDING = 1e-6  # of the range: what floating point leaves of a constant after a pass
 
 
-def structured_box(parts: Iterable[Tensor], shape: tuple[int, ...], margin: int) -> tuple[slice, slice, slice] | None:
+def foreground_box(parts: Iterable[Tensor], shape: tuple[int, ...], margin: int) -> tuple[slice, slice, slice] | None:
     """The box of a volume outside which neighbours are the same, with a margin; None if there is none.
 
     Beyond it the generator's features are exactly 0, so that leaving it out is no approximation.

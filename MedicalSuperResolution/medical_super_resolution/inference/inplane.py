@@ -14,9 +14,9 @@ from ..physics.interpolation import apply_along_sequence
 from ..physics.projection import AxisModel
 from ..volumes.grid import array_axis
 from ..volumes.intensity import IntensityRange
-from ..volumes.memmap import let_go
-from .context import Workbench
-from .denormalise import Output
+from ..volumes.memmap import release_pages
+from .context import ExecutionContext
+from .denormalise import Denormaliser
 
 _WORKING_BYTES_A_FINE_PIXEL = 4 * 64 * 6  # float32, 64 channels, tensors that live at the same time
 
@@ -24,35 +24,37 @@ _WORKING_BYTES_A_FINE_PIXEL = 4 * 64 * 6  # float32, 64 channels, tensors that l
 class PlaneRefiner:
     """Runs an in-plane generator through a volume, a few whole slices at a time."""
 
-    def __init__(self, generator: PlaneGenerator, bench: Workbench) -> None:
-        self.generator = generator.to(bench.device)
-        self.bench = bench
+    def __init__(self, generator: PlaneGenerator, context: ExecutionContext) -> None:
+        self.generator = generator.to(context.device)
+        self.context = context
 
     @torch.inference_mode()
-    def refine(self, source: np.ndarray, across: str, into: np.ndarray, *, read: IntensityRange, write: Output) -> None:
+    def refine(
+        self, source: np.ndarray, across: str, into: np.ndarray, *, read: IntensityRange, write: Denormaliser
+    ) -> None:
         """Refine the slices of ``source`` that lie across the index axis ``across`` into ``into``."""
-        axis, bench, factor = array_axis(across), self.bench, self.generator.factor
+        axis, context, factor = array_axis(across), self.context, self.generator.factor
         slices, fine = np.moveaxis(source, axis, 0), np.moveaxis(into, axis, 0)
         rows, columns = (
-            AxisModel(count, count * factor, factor, SliceProfile(), bench.device) for count in slices.shape[1:]
+            AxisModel(count, count * factor, factor, SliceProfile(), context.device) for count in slices.shape[1:]
         )
         margin = self.generator.sequence_reach
-        step = max(1, int(bench.working_bytes() / (_WORKING_BYTES_A_FINE_PIXEL * math.prod(fine.shape[1:]))))
+        step = max(1, int(context.working_bytes() / (_WORKING_BYTES_A_FINE_PIXEL * math.prod(fine.shape[1:]))))
         for start in range(0, len(slices), step):
             stop = min(start + step, len(slices))
             low = max(0, start - margin)
-            with bench.timed("transfer"):
-                lr = torch.from_numpy(read.normalised(slices[low : stop + margin])).to(bench.device)
-            with bench.timed("network"), bench.mixed_precision():
+            with context.timed("transfer"):
+                lr = torch.from_numpy(read.normalised(slices[low : stop + margin])).to(context.device)
+            with context.timed("network"), context.mixed_precision():
                 sr = self.generator(lr[None, None])[0, 0, start - low : stop - low].float()
-            with bench.timed("consistency"):
-                if bench.settings.consistency:
+            with context.timed("consistency"):
+                if context.settings.consistency:
                     sr = _projected(sr, lr[start - low : stop - low], rows, columns)
-            with bench.timed("output"):
+            with context.timed("output"):
                 fine[start:stop] = write.stored(sr)
-                let_go(into)
-                let_go(source)
-            bench.reach(bench.done + (stop - start) * math.prod(slices.shape[1:]))
+                release_pages(into)
+                release_pages(source)
+            context.reach(context.done + (stop - start) * math.prod(slices.shape[1:]))
 
 
 def _projected(sr: Tensor, measured: Tensor, rows: AxisModel, columns: AxisModel) -> Tensor:

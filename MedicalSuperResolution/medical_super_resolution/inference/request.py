@@ -18,7 +18,7 @@ from .uncertainty import mirrors
 
 
 @dataclass(frozen=True)
-class Job:
+class Request:
     """One volume to enhance.
 
     settings : as they were asked. planned : what they mean for this volume and this model.
@@ -57,7 +57,7 @@ class Job:
         return runs * sum(math.prod(one.source.shape_kji) for one in passes)
 
 
-def job_of(volume: Volume, model: Model, settings: EnhanceSettings) -> Job:
+def make_request(volume: Volume, model: Model, settings: EnhanceSettings) -> Request:
     """Decide what is to be done.
 
     Raises
@@ -66,7 +66,7 @@ def job_of(volume: Volume, model: Model, settings: EnhanceSettings) -> Job:
     """
     planned = plan(volume.grid, _as_the_model_refines(model, settings))
     _check_model(model, settings, planned)
-    return Job(volume, model, settings, planned, both_ends(model) if settings.uncertainty else None)
+    return Request(volume, model, settings, planned, both_ends(model) if settings.uncertainty else None)
 
 
 def _as_the_model_refines(model: Model, settings: EnhanceSettings) -> EnhanceSettings:

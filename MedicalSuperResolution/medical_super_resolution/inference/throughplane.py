@@ -15,14 +15,14 @@ from torch import Tensor
 from ..networks.blocks import in_memory_order
 from ..networks.generators.through_plane import ResidualStream, ThroughPlaneGenerator
 from ..physics.acquisition import SliceProfile
-from ..physics.projection import AxisModel, Joining, Window
+from ..physics.projection import AxisModel, SliceBuffer, StreamingProjector
 from ..system.memory import return_freed_blocks
 from ..volumes.grid import array_axis
 from ..volumes.intensity import IntensityRange
-from ..volumes.memmap import let_go
-from .context import Workbench
-from .denormalise import Output
-from .foreground import structured_box
+from ..volumes.memmap import release_pages
+from .context import ExecutionContext
+from .denormalise import Denormaliser
+from .foreground import foreground_box
 from .planning import Pass
 from .tiling import Tile, tiles
 
@@ -40,7 +40,7 @@ _SAMPLE_PLACES = (0.25, 0.42, 0.58, 0.75)  # of their middles along J and I, as 
 
 
 @dataclass(frozen=True)
-class AxisJob:
+class AxisRequest:
     """One axis of a volume to refine.
 
     source : the volume, (K, J, I). into : takes the result. one : the pass that leads from the one to the other.
@@ -52,7 +52,7 @@ class AxisJob:
     into: np.ndarray
     profile: SliceProfile
     read: IntensityRange | None = None
-    write: Output | None = None
+    write: Denormaliser | None = None
 
     @property
     def slices(self) -> np.ndarray:
@@ -68,9 +68,9 @@ class AxisJob:
 class Refiner:
     """Runs a generator along one axis of a volume after the other."""
 
-    def __init__(self, generator: ThroughPlaneGenerator, bench: Workbench) -> None:
+    def __init__(self, generator: ThroughPlaneGenerator, context: ExecutionContext) -> None:
         self._exact = generator
-        self.bench = bench
+        self.context = context
         self.generator = self._prepared()
         self._largest_side: int | None = None  # of a tile, once the device has run out of memory
 
@@ -79,8 +79,8 @@ class Refiner:
 
         What they add to, first differences and the weights of the fine slices stay exact.
         """
-        generator = self._exact.to(self.bench.device)
-        if self.bench.is_mixed and self.bench.device.type == "cpu":
+        generator = self._exact.to(self.context.device)
+        if self.context.is_mixed and self.context.device.type == "cpu":
             generator = copy.deepcopy(generator).to(torch.bfloat16)
             generator.kernel.float()
             generator.stem.float()
@@ -88,20 +88,20 @@ class Refiner:
         return in_memory_order(generator)
 
     @torch.inference_mode()
-    def refine(self, job: AxisJob) -> None:
+    def refine(self, request: AxisRequest) -> None:
         """Refine one axis.
 
         Where the graphics card runs out of memory the axis is begun again with smaller tiles, at last on the CPU.
         """
-        done_before = self.bench.done
+        done_before = self.context.done
         while True:
             try:
-                self._refine(job)
+                self._refine(request)
                 return
             except torch.cuda.OutOfMemoryError:
-                if self.bench.device.type == "cpu":
+                if self.context.device.type == "cpu":
                     raise
-                self.bench.done = done_before
+                self.context.done = done_before
                 self._make_room()
 
     def _make_room(self) -> None:
@@ -111,68 +111,68 @@ class Refiner:
             self._largest_side = side
         else:
             logger.warning("the graphics card ran out of memory; going on with the CPU")
-            self.bench.device = torch.device("cpu")
+            self.context.device = torch.device("cpu")
             self.generator = self._prepared()
 
-    def _refine(self, job: AxisJob) -> None:
-        slices, fine = job.slices, job.fine
-        linear = AxisModel(len(slices), len(fine), job.one.factor, job.profile, self.bench.device)
+    def _refine(self, request: AxisRequest) -> None:
+        slices, fine = request.slices, request.fine
+        linear = AxisModel(len(slices), len(fine), request.one.factor, request.profile, self.context.device)
         return_freed_blocks()  # what it took to make the matrices of a long axis
         side = self._tile_side()
         for tile in tiles(slices.shape[1:], side, self.generator.reach):
-            self.bench.begin_tile(tile.core_size)
+            self.context.begin_tile(tile.core_size)
             written = 0
-            for sr in self._tile(job, tile, linear):
-                with self.bench.timed("output"):
+            for sr in self._tile(request, tile, linear):
+                with self.context.timed("output"):
                     part = fine[written : written + len(sr), tile.core_j, tile.core_i]
-                    part[...] = sr.cpu().numpy() if job.write is None else job.write.stored(sr)
-                    let_go(job.into)
+                    part[...] = sr.cpu().numpy() if request.write is None else request.write.stored(sr)
+                    release_pages(request.into)
                 written += len(sr)
-            self.bench.reach_slice(len(slices))
+            self.context.reach_slice(len(slices))
 
-    def _tile(self, job: AxisJob, tile: Tile, linear: AxisModel) -> Iterator[Tensor]:
+    def _tile(self, request: AxisRequest, tile: Tile, linear: AxisModel) -> Iterator[Tensor]:
         """The fine slices of one tile, (m, core J, core I), in parts."""
-        slices = job.slices
+        slices = request.slices
 
         def measured(start: int, stop: int) -> Tensor:
-            with self.bench.timed("transfer"):
+            with self.context.timed("transfer"):
                 part = slices[start:stop, tile.outer_j, tile.outer_i]
-                lr = job.read.normalised(part) if job.read else np.array(part, order="C")
-                let_go(slices)
-                return torch.from_numpy(lr).to(self.bench.device)
+                lr = request.read.normalised(part) if request.read else np.array(part, order="C")
+                release_pages(slices)
+                return torch.from_numpy(lr).to(self.context.device)
 
-        window = Window(measured, count=len(slices), ahead=_SLICES_READ)
-        joining = Joining(
+        buffer = SliceBuffer(measured, count=len(slices), ahead=_SLICES_READ)
+        projector = StreamingProjector(
             linear,
-            lambda start, stop: window(start, stop)[:, tile.inner_j, tile.inner_i],
-            consistency=self.bench.settings.consistency,
+            lambda start, stop: buffer(start, stop)[:, tile.inner_j, tile.inner_i],
+            consistency=self.context.settings.consistency,
         )
-        residuals = self._residuals(measured, window, tile, linear, job)
+        residuals = self._residuals(measured, buffer, tile, linear, request)
         for residual in joined_up(residuals, _FINE_SLICES):
-            with self.bench.timed("interpolation"):
-                fine = joining.interpolated(residual)
-            with self.bench.timed("consistency"):
-                sr = joining.push(fine)
+            with self.context.timed("interpolation"):
+                fine = projector.interpolated(residual)
+            with self.context.timed("consistency"):
+                sr = projector.push(fine)
             if sr is not None:
                 yield sr
-            window.forget(joining.needed)
+            buffer.forget(projector.needed)
 
     def _residuals(
         self,
         measured: Callable[[int, int], Tensor],
-        window: Window,
+        buffer: SliceBuffer,
         tile: Tile,
         linear: AxisModel,
-        job: AxisJob,
+        request: AxisRequest,
     ) -> Iterator[Tensor]:
         """What the network adds to one tile, in parts. Where nothing changes it is 0 and nothing is computed."""
         count, total = linear.cubic.shape[1], len(linear.positions)
         shape = (count, *(part.stop - part.start for part in (tile.outer_j, tile.outer_i)))
         parts = (measured(start, min(start + _SLICES_READ, count)) for start in range(0, count, _SLICES_READ))
-        box = structured_box(parts, shape, self.generator.reach)
+        box = foreground_box(parts, shape, self.generator.reach)
         k, j, i = box or (slice(0, 0), slice(0, 0), slice(0, 0))
         first, stop = (int(torch.searchsorted(linear.positions, end - 0.5)) for end in (k.start, k.stop))
-        nothing = torch.zeros((1, 1, 1), device=self.bench.device)
+        nothing = torch.zeros((1, 1, 1), device=self.context.device)
         core = (tile.core_j.stop - tile.core_j.start, tile.core_i.stop - tile.core_i.start)
         yield from (nothing.expand(len(part), *core) for part in torch.arange(first).split(_FINE_SLICES) if len(part))
         if box is not None:
@@ -184,9 +184,9 @@ class Refiner:
                 right and i.stop == shape[2],
             )
             positions = linear.positions[first:stop] - k.start
-            stream = ResidualStream(self.generator, positions, job.one.factor, job.profile.width, cut_edges=cut)
+            stream = ResidualStream(self.generator, positions, request.one.factor, request.profile.width, cut_edges=cut)
             row, column = j.start + cut[0] * self.generator.reach, i.start + cut[2] * self.generator.reach
-            for found in self._pushed(stream, lambda start, end: window(start, end)[:, j, i], k):
+            for found in self._pushed(stream, lambda start, end: buffer(start, end)[:, j, i], k):
                 residual = found.new_zeros(len(found), *shape[1:])
                 residual[:, row : row + found.shape[1], column : column + found.shape[2]] = found
                 yield residual[:, tile.inner_j, tile.inner_i]
@@ -195,33 +195,33 @@ class Refiner:
 
     def _pushed(self, stream: ResidualStream, slices: Callable[[int, int], Tensor], k: slice) -> Iterator[Tensor]:
         """The slices ``k`` of a sequence through a stream, a few at a time; (m, J, I) less what is trimmed."""
-        step = _SLICES_A_PUSH[self.bench.device.type]
+        step = _SLICES_A_PUSH[self.context.device.type]
         for start in range(k.start, k.stop, step):
             stop = min(start + step, k.stop)
             lr = slices(start, min(stop + 1, k.stop))[None, None]
             following = lr[:, :, -1:] if stop < k.stop else None
-            with self.bench.timed("network"), self.bench.mixed_precision():
+            with self.context.timed("network"), self.context.mixed_precision():
                 found = list(stream.push(lr[:, :, : stop - start], following))
-            self.bench.reach_slice(stop)
+            self.context.reach_slice(stop)
             yield from (part[0, 0] for part in found)
 
     @torch.inference_mode()
     def profile_width(self, source: np.ndarray, axis: str, thickness: float, read: IntensityRange) -> float:
         """Full width at half maximum of the slice profile, in slice distances, as samples of the volume look."""
         samples = torch.from_numpy(read.normalised(_scattered(np.moveaxis(source, array_axis(axis), 0))))
-        with self.bench.timed("network"), self.bench.mixed_precision():
-            features = (self.generator.features(one[None, None], thickness) for one in samples.to(self.bench.device))
+        with self.context.timed("network"), self.context.mixed_precision():
+            features = (self.generator.features(one[None, None], thickness) for one in samples.to(self.context.device))
             votes = torch.cat([self.generator.gauge.votes(one.float()) for one in features])
         opinions, weights = votes.sum(dim=0).tolist()
         return (opinions + 1e-9) / (weights + 1e-9)
 
     def _tile_side(self) -> int:
         """Side of the largest square tile, without its margin, that fits the memory there is."""
-        device = self.bench.device.type
+        device = self.context.device.type
         slices = self.generator.slices_in_flight + _WORKING_COPIES * _SLICES_A_PUSH[device]
-        bytes_a_sample = 2 if self.bench.is_mixed and device != "cpu" else 4  # what lies in wait there is exact
+        bytes_a_sample = 2 if self.context.is_mixed and device != "cpu" else 4  # what lies in wait there is exact
         bytes_a_column = bytes_a_sample * slices * self.generator.config.channels + 4 * _COLUMN_SAMPLES
-        side = math.isqrt(int(self.bench.working_bytes() / bytes_a_column)) - 2 * self.generator.reach
+        side = math.isqrt(int(self.context.working_bytes() / bytes_a_column)) - 2 * self.generator.reach
         return max(min(side, _PLENTY[device], self._largest_side or side), _SMALLEST_SIDE)
 
 

@@ -20,7 +20,7 @@ class AxisModel:
 
     count, fine_count, factor : see `acquisition.acquisition_matrix`.
     positions : (M,) float64, places of the fine samples in units of the measured ones.
-    acquisition, back, cubic : (K, M), (M, K) and (M, K) float32; each with the `Band` that holds its weights.
+    acquisition, back, cubic : (K, M), (M, K) and (M, K) float32; each with the `BandedMatrix` that holds its weights.
     """
 
     def __init__(self, count: int, fine_count: int, factor: float, profile: SliceProfile, device: torch.device) -> None:
@@ -31,9 +31,9 @@ class AxisModel:
         centres = torch.from_numpy(fine_places)
         cubic = cubic_matrix(count, centres)
         self.positions = centres.to(device, torch.float32 if device.type == "mps" else torch.float64)
-        self.acquisition, self.acquisition_band = _on(device, acquisition), Band(acquisition)
-        self.back, self.back_band = _on(device, back), Band(back)
-        self.cubic, self.cubic_band = cubic.to(device, torch.float32), Band(cubic.numpy())
+        self.acquisition, self.acquisition_band = _on(device, acquisition), BandedMatrix(acquisition)
+        self.back, self.back_band = _on(device, back), BandedMatrix(back)
+        self.cubic, self.cubic_band = cubic.to(device, torch.float32), BandedMatrix(cubic.numpy())
 
     def interpolated(self, measured: Tensor) -> Tensor:
         """Cubic interpolation, (K, J, I) -> (M, J, I)."""
@@ -45,7 +45,7 @@ class AxisModel:
         return fine + apply_along_sequence(self.back, missing)
 
 
-class Band:
+class BandedMatrix:
     """Which columns of a matrix each row needs: from ``first`` up to ``stop``, neither of which ever goes back."""
 
     def __init__(self, matrix: np.ndarray) -> None:
@@ -63,7 +63,7 @@ class Band:
         return int(np.searchsorted(self.stop, columns, side="right"))
 
 
-class Window:
+class SliceBuffer:
     """Some neighbouring slices out of a long sequence: added at one end, forgotten at the other.
 
     read : gives the slices from one number up to another, (k, J, I); None where they are added by hand.
@@ -94,7 +94,7 @@ class Window:
             self._first = min(before, self.stop)
 
 
-class Joining:
+class StreamingProjector:
     """Fine slices of one axis, some at a time: cubic interpolation, plus residual, made to reproduce what was measured.
 
     linear : of the axis. measured : gives measured slices, (k, J, I), from one number up to another; it will not be
@@ -106,7 +106,7 @@ class Joining:
         self.needed = 0
         self._measured = measured
         self._consistency = consistency
-        self._fine, self._missing = Window(), Window()
+        self._fine, self._missing = SliceBuffer(), SliceBuffer()
         self._given = 0
 
     def interpolated(self, residual: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ def work_folder(beside: Path) -> Iterator[Path]:
     What killed processes of this computer left there is removed first.
     """
     prefix = f"{WORK_FOLDER_PREFIX}{_this_computer()}-"
-    remove_leftovers(prefix, beside)
+    remove_stale_folders(prefix, beside)
     folder = private_folder(prefix, beside)
     try:
         yield folder
@@ -69,7 +69,7 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_leftovers(prefix: str, parent: Path | None = None) -> None:
+def remove_stale_folders(prefix: str, parent: Path | None = None) -> None:
     """Remove the private folders of processes that are gone and could not do so themselves."""
     for folder in (parent or Path(tempfile.gettempdir())).glob(f"{prefix}*-*-*"):
         process_id, started_at, _ = folder.name.removeprefix(prefix).split("-", 2)

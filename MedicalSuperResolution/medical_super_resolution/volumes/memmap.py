@@ -13,12 +13,12 @@ import numpy as np
 from ..errors import VolumeError
 from ..system.temp_dirs import work_folder
 
-Room = Callable[[tuple[int, ...], np.dtype], np.ndarray]  # makes an array of a shape and type, like numpy.empty
+Allocator = Callable[[tuple[int, ...], np.dtype], np.ndarray]  # makes an array of a shape and type, like numpy.empty
 _BLOCK = 1 << 24
 _PLANES = 16
 
 
-def let_go(array: np.ndarray) -> None:
+def release_pages(array: np.ndarray) -> None:
     """Take the voxels of an array on the disk out of memory; they stay in their file. Others are left alone."""
     mapping = getattr(array, "_mmap", None)  # of numpy.memmap, and of what was cut out of one
     if mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
@@ -26,7 +26,7 @@ def let_go(array: np.ndarray) -> None:
 
 
 def is_on_disk(array: np.ndarray) -> bool:
-    """Whether an array was made by `disk_room`."""
+    """Whether an array was made by `disk_allocator`."""
     return isinstance(array, np.memmap)
 
 
@@ -34,7 +34,7 @@ def slabs(array: np.ndarray) -> Iterator[np.ndarray]:
     """A (K, J, I) array as some of its planes after the others, (k, J, I), of which few are in memory at a time."""
     for start in range(0, len(array), _PLANES):
         yield np.asarray(array[start : start + _PLANES])  # a view
-        let_go(array)
+        release_pages(array)
 
 
 def extremes(array: np.ndarray) -> tuple[float, float]:
@@ -53,12 +53,12 @@ def every(array: np.ndarray, step: int) -> np.ndarray:
 
 
 @contextmanager
-def disk_room(beside: Path) -> Iterator[Room]:
-    """Room for arrays in private files in a folder. They are gone at the end, however the program ends."""
+def disk_allocator(beside: Path) -> Iterator[Allocator]:
+    """Allocator for arrays in private files in a folder. They are gone at the end, however the program ends."""
     with work_folder(beside) as folder:
         made: list[np.ndarray] = []
 
-        def room(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        def allocator(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
             file = folder / f"voxels{len(made)}"
             _reserve(file, int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize)
             array = np.memmap(file, dtype=dtype, mode="r+", shape=shape)
@@ -68,7 +68,7 @@ def disk_room(beside: Path) -> Iterator[Room]:
             return array
 
         try:
-            yield room
+            yield allocator
         finally:
             for array in made:
                 with suppress(BufferError):  # somebody still looks at it

@@ -61,7 +61,7 @@ def an_enhanced(a_volume: Volume) -> Enhanced:
         slice_thickness_mm=3.0,
         slice_profile="box",
         settings=asdict(EnhanceSettings(factor=3)),
-        residual_rms=0.25,
+        consistency_error_rms=0.25,
         device="cpu",
         seconds=1.5,
         warnings=("look at it with care; 50 % of it", 'and "here" too'),

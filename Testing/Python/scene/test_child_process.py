@@ -48,7 +48,7 @@ time.sleep(60)
 def test_the_folder_of_a_run_that_goes_on_is_no_leftover(an_engine, a_volume, temporary_folder):
     engine = an_engine("wait_for('go'); finish()")
     engine.start(a_volume, EnhanceSettings())
-    child_process.remove_leftovers()
+    child_process.remove_stale_folders()
     next(temporary_folder.iterdir()).joinpath("go").touch()
     assert eventually(engine.poll).report.model == "general"
 
@@ -60,7 +60,7 @@ def test_only_folders_of_dead_processes_are_leftovers(temporary_folder):
     others = [temporary_folder / name for name in ("MedicalSuperResolution-run-me-too-abc", "something-1-2-3")]
     for folder in others:
         folder.mkdir()
-    child_process.remove_leftovers()
+    child_process.remove_stale_folders()
     assert sorted(temporary_folder.iterdir()) == sorted(others)
     for folder in others:
         folder.rmdir()

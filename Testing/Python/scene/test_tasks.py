@@ -37,7 +37,7 @@ def an_engine(an_enhanced):
 
     def enhance(volume: Volume, settings: EnhanceSettings) -> Enhanced:
         finer = Volume(np.repeat(volume.array, 3, axis=0), volume.grid.refined("k", 3))
-        return Enhanced(finer, replace(an_enhanced.report, residual_rms=float(volume.array.mean())))
+        return Enhanced(finer, replace(an_enhanced.report, consistency_error_rms=float(volume.array.mean())))
 
     return enhance
 
@@ -78,7 +78,7 @@ def test_every_item_tells_what_was_done_to_it(a_proxy, a_browser, an_engine):
     residuals = []
     for number in range(3):
         a_browser.SetSelectedItemNumber(number)
-        residuals.append(provenance.report_of(node).residual_rms)
+        residuals.append(provenance.report_of(node).consistency_error_rms)
     assert np.diff(residuals) == pytest.approx([100, 100])
     assert "Not for diagnostic use" in provenance.note_of(node).GetText()
 

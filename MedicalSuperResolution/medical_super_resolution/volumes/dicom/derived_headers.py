@@ -154,7 +154,7 @@ def described(report: Report) -> str:
     return (
         f"Super-resolution by {report.software}, model {report.model[:64]} (sha256 {report.model_sha256[:12]}){twin}:"
         f" factor {factor}, spacing {before} mm to {after} mm along columns, rows, slices. Measured again as the"
-        f" scanner would, the result differs from the source by {report.residual_rms:.3g} (root mean square)."
+        f" scanner would, the result differs from the source by {report.consistency_error_rms:.3g} (root mean square)."
         " For research. Not for diagnostic use."
     )
 

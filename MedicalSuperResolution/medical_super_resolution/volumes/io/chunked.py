@@ -13,7 +13,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ...errors import VolumeError
-from ..memmap import let_go, slabs
+from ..memmap import release_pages, slabs
 from ..volume import not_finite
 
 OUTLINE_SHAPE = (2, 2, 2)  # of the small volume whose header `complete` takes
@@ -124,8 +124,8 @@ def fill(array: np.ndarray, storage: Storage) -> None:
         for number in range(len(array)):
             array[number] = _plane(source, plane, storage, number).reshape(array.shape[1:])
             if number % 16 == 0:
-                let_go(array)
-    let_go(array)
+                release_pages(array)
+    release_pages(array)
 
 
 def _plane(source: BinaryIO | gzip.GzipFile, count: int, storage: Storage, number: int) -> np.ndarray:

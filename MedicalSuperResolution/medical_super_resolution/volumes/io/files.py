@@ -14,7 +14,7 @@ from ...errors import VolumeError
 from ...system.temp_dirs import WORK_FOLDER_PREFIX, one_at_a_time, work_folder
 from ..dicom import reader as dicom
 from ..grid import Grid
-from ..memmap import Room, is_on_disk
+from ..memmap import Allocator, is_on_disk
 from ..volume import Volume
 from . import chunked as streaming
 from .file_validation import check_complete, check_size, claimed_bytes, silent
@@ -153,8 +153,8 @@ def header(path: Path) -> tuple[Grid, np.dtype] | None:
         return None
 
 
-def read_large(path: Path, room: Room) -> Volume:
-    """As `read`, for a volume file: plane by plane, into ``room`` on the disk, where the file allows it."""
+def read_large(path: Path, allocator: Allocator) -> Volume:
+    """As `read`, for a volume file: plane by plane, into ``allocator`` on the disk, where the file allows it."""
     try:
         named = data_files(path)
         state = _state(path, *named)
@@ -163,7 +163,7 @@ def read_large(path: Path, room: Room) -> Volume:
         if storage is None:
             return read(path)
         check_complete(path, reader)
-        array = room(reader.GetSize()[::-1], streaming.type_of(reader))
+        array = allocator(reader.GetSize()[::-1], streaming.type_of(reader))
         streaming.fill(array, storage)
     except (OSError, EOFError, zlib.error) as problem:
         raise _unreadable(path, problem) from problem

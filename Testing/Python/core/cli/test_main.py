@@ -82,7 +82,7 @@ def test_the_report_tells_what_was_done(medsr: Medsr, scan: Path, folder: Path, 
     assert told["settings"]["slice_profile"] == "box"
     assert told["model"] == "tiny"
     assert told["model_sha256"] == hashlib.sha256(a_model_file.read_bytes()).hexdigest()
-    assert 0 <= told["residual_rms"] < 1000
+    assert 0 <= told["consistency_error_rms"] < 1000
     assert told["seconds"] > 0
     assert told["peak_memory_mb"] > 50
     assert told["device"] == "cpu" or "cuda" in told["device"] or told["device"] == "mps"

@@ -10,7 +10,7 @@ import torch
 
 from medical_super_resolution.inference import throughplane as refinement
 from medical_super_resolution.inference.enhance import enhance
-from medical_super_resolution.inference.foreground import structured_box
+from medical_super_resolution.inference.foreground import foreground_box
 from medical_super_resolution.models import file as models
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
@@ -28,7 +28,7 @@ def test_the_box_holds_all_that_changes_and_its_margin():
     volume = torch.full((12, 20, 30), 7.0)
     volume[5, 10, 20] = 8.0
 
-    assert structured_box(volume.split(5), volume.shape, 3) == (
+    assert foreground_box(volume.split(5), volume.shape, 3) == (
         slice(1, 10),
         slice(6, 15),
         slice(16, 25),
@@ -39,18 +39,18 @@ def test_the_box_ends_with_the_volume():
     volume = torch.zeros(4, 5, 6)
     volume[0, 0, 5] = 1.0
 
-    assert structured_box(volume.split(5), volume.shape, 10) == (slice(0, 4), slice(0, 5), slice(0, 6))
+    assert foreground_box(volume.split(5), volume.shape, 10) == (slice(0, 4), slice(0, 5), slice(0, 6))
 
 
 def test_a_constant_volume_has_no_box():
-    assert structured_box([torch.full((4, 5, 6), 3.0)], (4, 5, 6), 2) is None
+    assert foreground_box([torch.full((4, 5, 6), 3.0)], (4, 5, 6), 2) is None
 
 
 def test_a_single_slice_that_changes_has_a_box():
     volume = torch.zeros(1, 8, 8)
     volume[0, 4, 4] = 1.0
 
-    assert structured_box(volume.split(5), volume.shape, 1) == (slice(0, 1), slice(2, 7), slice(2, 7))
+    assert foreground_box(volume.split(5), volume.shape, 1) == (slice(0, 1), slice(2, 7), slice(2, 7))
 
 
 @pytest.mark.parametrize("memory_gb", [1.0, 0.1])
@@ -58,7 +58,7 @@ def test_skipping_air_does_not_change_the_result(a_head_in_air, a_model_file, mo
     model = models.load(a_model_file)
     settings = EnhanceSettings(factor=2.5, slice_profile="gaussian", memory_gb=memory_gb)
     skipped = enhance(a_head_in_air, model, settings).volume.array
-    monkeypatch.setattr(refinement, "structured_box", lambda parts, shape, margin: tuple(slice(0, n) for n in shape))
+    monkeypatch.setattr(refinement, "foreground_box", lambda parts, shape, margin: tuple(slice(0, n) for n in shape))
     whole = enhance(a_head_in_air, model, settings).volume.array
 
     np.testing.assert_allclose(skipped, whole, atol=1e-6 * 1000)

@@ -47,8 +47,8 @@ def test_both_in_plane_axes_become_finer_and_the_slices_stay(an_in_plane_model, 
 
 def test_the_measured_pixels_are_reproduced(an_in_plane_model):
     volume = a_smooth_volume(0)
-    kept = enhance(volume, an_in_plane_model, EnhanceSettings()).report.residual_rms
-    free = enhance(volume, an_in_plane_model, EnhanceSettings(consistency=False)).report.residual_rms
+    kept = enhance(volume, an_in_plane_model, EnhanceSettings()).report.consistency_error_rms
+    free = enhance(volume, an_in_plane_model, EnhanceSettings(consistency=False)).report.consistency_error_rms
 
     assert kept < 0.5  # rounding to integers
     assert free > 4 * kept

@@ -59,7 +59,7 @@ def test_the_reported_residual_is_that_of_the_file_that_is_written(
     enhanced = enhance(a_volume, a_model, settings)
     again = measured_again(enhanced.volume.array, a_volume.grid, {"k": 4.0}, profile=profile)
     assert enhanced.report.slice_profile == profile
-    assert enhanced.report.residual_rms == pytest.approx(rms(again - a_volume.array), rel=1e-3)
+    assert enhanced.report.consistency_error_rms == pytest.approx(rms(again - a_volume.array), rel=1e-3)
 
 
 @pytest.mark.parametrize("profile", ["gaussian", "box"])

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from medical_super_resolution.errors import DeviceError
-from medical_super_resolution.inference.context import Workbench
+from medical_super_resolution.inference.context import ExecutionContext
 from medical_super_resolution.inference.device import failures_in_words
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.planning import plan
-from medical_super_resolution.inference.throughplane import AxisJob, Refiner
+from medical_super_resolution.inference.throughplane import AxisRequest, Refiner
 from medical_super_resolution.models import file as models
 from medical_super_resolution.physics.acquisition import SliceProfile
 from medical_super_resolution.settings import EnhanceSettings
@@ -34,24 +34,24 @@ def refined_on_a_card(
     volume: Volume, model: models.Model, monkeypatch: pytest.MonkeyPatch, failures: int
 ) -> np.ndarray:
     """What a refiner gives on a card that runs out of memory the first ``failures`` times."""
-    bench = Workbench(SETTINGS, torch.device("cpu"), 1, lambda done, total: None)
-    refiner = Refiner(model.generator, bench)
+    context = ExecutionContext(SETTINGS, torch.device("cpu"), 1, lambda done, total: None)
+    refiner = Refiner(model.generator, context)
     really, left = Refiner._refine, [failures]
 
     def refine(self, *arguments, **keywords):
-        if bench.device.type == "cuda" and left[0]:
+        if context.device.type == "cuda" and left[0]:
             left[0] -= 1
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        bench.device = torch.device("cpu")
+        context.device = torch.device("cpu")
         really(self, *arguments, **keywords)
 
     monkeypatch.setattr(Refiner, "_refine", refine)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (400_000_000, 400_000_000))
-    bench.device = torch.device("cuda")
+    context.device = torch.device("cuda")
     one = plan(volume.grid, SETTINGS).passes[0]
     into = np.empty(one.target.shape_kji, np.float32)
 
-    refiner.refine(AxisJob(volume.array.astype(np.float32) / 1000, one, into, SliceProfile()))
+    refiner.refine(AxisRequest(volume.array.astype(np.float32) / 1000, one, into, SliceProfile()))
     return into
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from medical_super_resolution.errors import SettingsError
-from medical_super_resolution.inference.context import Workbench
+from medical_super_resolution.inference.context import ExecutionContext
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.models import file as models
 from medical_super_resolution.progress import ignore
@@ -51,7 +51,7 @@ def test_mixed_precision_differs_by_less_than_half_a_percent_of_the_range(a_volu
 
 def test_mixed_precision_reproduces_the_measured_slices_as_well(a_volume: Volume, the_shipped_model):
     exact, mixed = (enhanced(a_volume, the_shipped_model, name) for name in ("float32", "mixed"))
-    assert mixed.report.residual_rms <= 1.1 * exact.report.residual_rms + 1e-3
+    assert mixed.report.consistency_error_rms <= 1.1 * exact.report.consistency_error_rms + 1e-3
 
 
 def test_mixed_precision_gives_the_same_bytes_twice(a_volume: Volume, the_shipped_model):
@@ -74,8 +74,8 @@ def test_the_model_keeps_its_precision(a_volume: Volume, the_shipped_model):
     ],
 )
 def test_a_graphics_card_computes_in_mixed_precision_unless_told_otherwise(asked: str, device: str, expected: str):
-    bench = Workbench(EnhanceSettings(precision=asked), torch.device(device), 1, ignore)
-    assert bench.precision == expected
+    context = ExecutionContext(EnhanceSettings(precision=asked), torch.device(device), 1, ignore)
+    assert context.precision == expected
 
 
 def test_an_unknown_precision_is_refused():

@@ -71,7 +71,7 @@ def test_air_that_is_left_out_changes_nothing(a_model: Model, monkeypatch: pytes
     array[4:9, 20:37, 31:45] = an_mr(Grid((5, 17, 14), np.eye(4))).array
     volume = Volume(array, Grid(array.shape, np.eye(4)), modality="mr")
     skipped = enhance(volume, a_model, gaussian(factor=2.5)).volume.array
-    monkeypatch.setattr(refinement, "structured_box", lambda parts, shape, margin: tuple(slice(0, n) for n in shape))
+    monkeypatch.setattr(refinement, "foreground_box", lambda parts, shape, margin: tuple(slice(0, n) for n in shape))
     computed = enhance(volume, a_model, gaussian(factor=2.5)).volume.array
     np.testing.assert_allclose(skipped, computed, atol=1e-5 * np.ptp(array))
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from medical_super_resolution.inference.data_consistency import residual_rms
+from medical_super_resolution.inference.data_consistency import consistency_error_rms
 from medical_super_resolution.inference.planning import plan
 from medical_super_resolution.physics.acquisition import SliceProfile, acquisition_matrix
-from medical_super_resolution.physics.projection import AxisModel, Joining, acquired
+from medical_super_resolution.physics.projection import AxisModel, StreamingProjector, acquired
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 
@@ -75,12 +75,14 @@ def test_fine_slices_joined_in_parts_are_those_joined_at_once(
     if consistency:
         expected = linear.projected(expected, measured)
     asked, parts, start = [], [], 0
-    joining = Joining(linear, lambda first, stop: asked.append(first) or measured[first:stop], consistency=consistency)
+    projector = StreamingProjector(
+        linear, lambda first, stop: asked.append(first) or measured[first:stop], consistency=consistency
+    )
     cuts = iter(sizes)
     size = 1
     while start < len(fine):
-        size, needed = next(cuts, size), joining.needed
-        part = joining.push(joining.interpolated(residual[start : start + size]))
+        size, needed = next(cuts, size), projector.needed
+        part = projector.push(projector.interpolated(residual[start : start + size]))
         parts += [] if part is None else [part]
         assert min(asked) >= needed
         asked.clear()
@@ -90,12 +92,12 @@ def test_fine_slices_joined_in_parts_are_those_joined_at_once(
 
 def test_joining_forgets_what_is_done():
     fine, measured = a_pair(600, 2.0)
-    joining = Joining(
+    projector = StreamingProjector(
         AxisModel(600, 1200, 2.0, SliceProfile(), CPU), lambda *ends: measured[slice(*ends)], consistency=True
     )
     for part in fine.split(40):
-        joining.push(joining.interpolated(part))
-        assert len(joining._fine(joining._fine._first, joining._fine.stop)) < 200
+        projector.push(projector.interpolated(part))
+        assert len(projector._fine(projector._fine._first, projector._fine.stop)) < 200
 
 
 def test_the_residual_of_a_result_is_that_of_the_whole_matrices():
@@ -108,5 +110,5 @@ def test_the_residual_of_a_result_is_that_of_the_whole_matrices():
         matrix = acquisition_matrix(measured.shape[axis], fine.shape[axis], 2.5)
         again = np.moveaxis(np.tensordot(matrix, again, axes=(1, axis)), 0, axis)
     expected = np.sqrt(np.mean(np.square(again - measured)))
-    found = residual_rms(measured, fine, planned, dict.fromkeys("ijk", SliceProfile()))
+    found = consistency_error_rms(measured, fine, planned, dict.fromkeys("ijk", SliceProfile()))
     assert found == pytest.approx(expected, rel=1e-5)

@@ -55,7 +55,7 @@ def prepared(tmp_path: Path, kind: str = "CT", *, real: bool = False, axis: str 
         factor_ijk=tuple(float(FACTOR) if axis == one else 1.0 for one in "ijk"),
         spacing_before_ijk_mm=measured.grid.spacing_ijk_mm,
         spacing_after_ijk_mm=grid.spacing_ijk_mm,
-        residual_rms=0.3125,
+        consistency_error_rms=0.3125,
         software="MedicalSuperResolution 9.8.7",
         warnings=("look at it with care",),
     )

@@ -13,7 +13,7 @@ from command_line import contents
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes import memmap as mapped
 from medical_super_resolution.volumes.io import files
-from medical_super_resolution.volumes.memmap import disk_room, every, extremes, is_on_disk
+from medical_super_resolution.volumes.memmap import disk_allocator, every, extremes, is_on_disk
 from medical_super_resolution.volumes.volume import Volume
 from volume_samples import a_grid_in, numbers
 
@@ -27,8 +27,8 @@ def test_what_was_written_from_the_disk_reads_like_what_was_written_from_memory(
 ):
     volume = Volume(numbers(dtype), a_grid_in(np.eye(3)))
     files.write(volume, tmp_path / f"memory{suffix}", compress=False)
-    with disk_room(tmp_path) as room:
-        array = room(volume.array.shape, volume.array.dtype)
+    with disk_allocator(tmp_path) as allocator:
+        array = allocator(volume.array.shape, volume.array.dtype)
         array[...] = volume.array
         files.write(Volume(array, volume.grid), tmp_path / f"disk{suffix}")
     memory, disk = (files.read(tmp_path / f"{name}{suffix}") for name in ("memory", "disk"))
@@ -47,8 +47,8 @@ def test_a_file_read_plane_by_plane_is_the_file_read_at_once(tmp_path: Path, suf
     path = tmp_path / f"scan{suffix}"
     files.write(Volume(numbers("int16"), a_grid_in(np.eye(3))), path, compress=compress)
     expected = files.read(path)
-    with disk_room(tmp_path) as room:
-        volume = files.read_large(path, room)
+    with disk_allocator(tmp_path) as allocator:
+        volume = files.read_large(path, allocator)
         assert is_on_disk(volume.array) or (compress and suffix in (".mha", ".mhd"))
         np.testing.assert_array_equal(volume.array, expected.array)
         assert volume.array.dtype == expected.array.dtype
@@ -62,8 +62,8 @@ def test_integers_that_a_nifti_header_scales_become_what_itk_makes_of_them(tmp_p
     header[112:120] = np.array([0.5, -3.0], "<f4").tobytes()
     path.write_bytes(header)
     expected = files.read(path).array
-    with disk_room(tmp_path) as room:
-        array = files.read_large(path, room).array
+    with disk_allocator(tmp_path) as allocator:
+        array = files.read_large(path, allocator).array
         assert array.dtype == expected.dtype
         np.testing.assert_allclose(array, expected, rtol=1e-6)
 
@@ -73,8 +73,8 @@ def test_a_large_file_cut_short_is_refused(tmp_path: Path, suffix: str):
     path = tmp_path / f"scan{suffix}"
     files.write(Volume(numbers("int16"), a_grid_in(np.eye(3))), path, compress=suffix == ".nii.gz")
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(VolumeError), disk_room(tmp_path) as room:
-        files.read_large(path, room)
+    with pytest.raises(VolumeError), disk_allocator(tmp_path) as allocator:
+        files.read_large(path, allocator)
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".mha"])
@@ -82,8 +82,8 @@ def test_a_large_file_with_values_that_are_not_finite_is_refused(tmp_path: Path,
     array = numbers("float32").copy()
     array[1, 1, 1] = np.nan
     sitk.WriteImage(files.to_image(Volume(array, a_grid_in(np.eye(3)))), str(tmp_path / f"scan{suffix}"))
-    with pytest.raises(VolumeError, match="slice 1 .*not finite"), disk_room(tmp_path) as room:
-        files.read_large(tmp_path / f"scan{suffix}", room)
+    with pytest.raises(VolumeError, match="slice 1 .*not finite"), disk_allocator(tmp_path) as allocator:
+        files.read_large(tmp_path / f"scan{suffix}", allocator)
 
 
 def test_a_failing_write_from_the_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -92,8 +92,8 @@ def test_a_failing_write_from_the_disk_leaves_nothing(tmp_path: Path, monkeypatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files.streaming, "complete", full)
-    with disk_room(tmp_path) as room:
-        array = room((4, 6, 5), np.dtype(np.int16))
+    with disk_allocator(tmp_path) as allocator:
+        array = allocator((4, 6, 5), np.dtype(np.int16))
         with pytest.raises(VolumeError, match="could not be written"):
             files.write(Volume(array, a_grid_in(np.eye(3))), tmp_path / "scan.nii")
     assert contents(tmp_path) == {}
@@ -104,15 +104,18 @@ def test_a_full_disk_is_found_before_the_work(tmp_path: Path, monkeypatch: pytes
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(mapped.os, "posix_fallocate", full, raising=False)
-    with pytest.raises(VolumeError, match=r"GB are needed on the disk .*No space left"), disk_room(tmp_path) as room:
-        room((4, 5, 6), np.dtype(np.int16))
+    with (
+        pytest.raises(VolumeError, match=r"GB are needed on the disk .*No space left"),
+        disk_allocator(tmp_path) as allocator,
+    ):
+        allocator((4, 5, 6), np.dtype(np.int16))
     assert contents(tmp_path) == {}
 
 
 def test_room_on_the_disk_is_gone_afterwards_also_when_the_work_fails(tmp_path: Path):
     def stopped() -> None:
-        with disk_room(tmp_path) as room:
-            room((4, 5, 6), np.dtype(np.int16))[...] = 7
+        with disk_allocator(tmp_path) as allocator:
+            allocator((4, 5, 6), np.dtype(np.int16))[...] = 7
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -121,12 +124,12 @@ def test_room_on_the_disk_is_gone_afterwards_also_when_the_work_fails(tmp_path: 
 
 
 def test_values_let_go_are_still_there(tmp_path: Path):
-    with disk_room(tmp_path) as room:
-        array = room((40, 30, 20), np.dtype(np.int32))
+    with disk_allocator(tmp_path) as allocator:
+        array = allocator((40, 30, 20), np.dtype(np.int32))
         expected = np.arange(array.size).reshape(array.shape)
         array[...] = expected
-        mapped.let_go(array)
-        mapped.let_go(np.moveaxis(array, 2, 0)[1:, 3:])
+        mapped.release_pages(array)
+        mapped.release_pages(np.moveaxis(array, 2, 0)[1:, 3:])
         np.testing.assert_array_equal(array, expected)
 
 

@@ -11,59 +11,59 @@ import numpy as np
 from .. import __version__
 from ..physics.acquisition import SliceProfile
 from ..report import Report
-from .context import Workbench
-from .data_consistency import residual_rms
-from .request import Job
+from .context import ExecutionContext
+from .data_consistency import consistency_error_rms
+from .request import Request
 from .uncertainty import described
 
 
-def account_of(
-    job: Job, bench: Workbench, array: np.ndarray, profiles: dict[str, SliceProfile], started: float
+def make_report(
+    request: Request, context: ExecutionContext, array: np.ndarray, profiles: dict[str, SliceProfile], started: float
 ) -> Report:
-    """What became of a job.
+    """What became of a request.
 
     Parameters
     ----------
     array : the result, (K, J, I). profiles : the slice profile of each index axis, as it was taken.
     started : when the work began, by ``time.monotonic``.
     """
-    model, planned, settings = job.model, job.planned, job.settings
+    model, planned, settings = request.model, request.planned, request.settings
     return Report(
         model=model.name,
         model_sha256=model.sha256,
         sharpness=model.sharpness,
-        twin_sha256=(job.ends[1] if job.ends else model).twin_sha256,
-        modality=job.modality,
+        twin_sha256=(request.ends[1] if request.ends else model).twin_sha256,
+        modality=request.modality,
         factor_ijk=planned.factor_ijk,
         spacing_before_ijk_mm=planned.source.spacing_ijk_mm,
         spacing_after_ijk_mm=planned.target.spacing_ijk_mm,
         size_before_ijk=planned.source.shape_kji[::-1],
         size_after_ijk=planned.target.shape_kji[::-1],
-        slice_thickness_mm=job.thickness_mm,
+        slice_thickness_mm=request.thickness_mm,
         slice_profile=profiles[planned.source.through_plane_axis].shape,
-        residual_rms=residual_rms(job.volume.array, array, planned, profiles),
-        device=str(bench.device),
-        precision=bench.precision,
+        consistency_error_rms=consistency_error_rms(request.volume.array, array, planned, profiles),
+        device=str(context.device),
+        precision=context.precision,
         seconds=round(time.monotonic() - started, 4),
-        stages={name: round(seconds, 3) for name, seconds in bench.stages.items()},
+        stages={name: round(seconds, 3) for name, seconds in context.stages.items()},
         settings=asdict(replace(settings, model=model.name)),  # a path may name a patient
-        uncertainty=described(planned, with_twins=job.ends is not None) if settings.uncertainty else "",
-        warnings=tuple(_warnings(job, profiles)),
+        uncertainty=described(planned, with_twins=request.ends is not None) if settings.uncertainty else "",
+        warnings=tuple(_warnings(request, profiles)),
         software=f"MedicalSuperResolution {__version__}",
     )
 
 
-def _warnings(job: Job, profiles: dict[str, SliceProfile]) -> list[str]:
+def _warnings(request: Request, profiles: dict[str, SliceProfile]) -> list[str]:
     """Where the request lies outside what the model's card says it was trained for."""
-    trained = job.model.card.get("trained_for", {})
+    trained = request.model.card.get("trained_for", {})
     found = []
-    if trained.get("modalities") and job.modality not in trained["modalities"]:
+    if trained.get("modalities") and request.modality not in trained["modalities"]:
         known = ", ".join(name.upper() for name in trained["modalities"])
         found.append(
-            f"the model was trained on {known}, the volume is {job.modality.upper()}; look at the result with care"
+            f"the model was trained on {known}, the volume is {request.modality.upper()}; look at the result with care"
         )
     low, high = trained.get("thickness", (0.0, math.inf))
-    for one in job.planned.passes:
+    for one in request.planned.passes:
         ratio = profiles[one.axis].thickness
         if not low <= ratio <= high:
             found.append(
