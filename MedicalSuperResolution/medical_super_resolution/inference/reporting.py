@@ -48,7 +48,7 @@ def make_report(
         stages={name: round(seconds, 3) for name, seconds in context.stages.items()},
         settings=asdict(replace(settings, model=model.name)),  # a path may name a patient
         uncertainty=described(planned, with_twins=request.ends is not None) if settings.uncertainty else "",
-        warnings=tuple(_warnings(request, profiles)),
+        warnings=(*request.volume.notes, *_warnings(request, profiles)),
         software=f"MedicalSuperResolution {__version__}",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,12 +22,19 @@ def array_axis(axis: str) -> int:
 class Grid:
     """A regular grid of voxels.
 
-    shape_kji : voxel counts, slowest axis first (the order of the array).
-    ijk_to_ras : (4, 4) float64, voxel-centre index to millimetres, RAS; any direction, left-handed too.
+    Parameters
+    ----------
+    shape_kji : tuple of int
+        Voxel counts, slowest axis first (the order of the array).
+    ijk_to_ras : numpy.ndarray
+        (4, 4) float64, voxel-centre index to millimetres, RAS; any direction, left-handed too.
+    slice_axis : str or None
+        The axis ("i", "j" or "k") along which the slices were acquired, where the file says so; DICOM's is always k.
     """
 
     shape_kji: tuple[int, int, int]
     ijk_to_ras: np.ndarray
+    slice_axis: str | None = None
 
     def __post_init__(self) -> None:
         matrix = np.asarray(self.ijk_to_ras, dtype=np.float64)
@@ -52,7 +59,9 @@ class Grid:
 
     @property
     def through_plane_axis(self) -> str:
-        """The axis of the largest spacing; k on a tie."""
+        """The axis of the slices where the file says so, else the axis of the largest spacing; k on a tie."""
+        if self.slice_axis is not None:
+            return self.slice_axis
         spacing = self.spacing_ijk_mm
         tied = max(spacing) * (1 - 1e-4)
         return next(axis for axis in "kji" if spacing[AXES_IJK.index(axis)] >= tied)
@@ -93,7 +102,7 @@ class Grid:
         new_to_old[column, 3] = (1 / factor - 1) / 2
         shape = list(self.shape_kji)
         shape[array_axis(axis)] = max(1, round(self.count(axis) * factor))
-        return Grid((shape[0], shape[1], shape[2]), self.ijk_to_ras @ new_to_old)
+        return replace(self, shape_kji=(shape[0], shape[1], shape[2]), ijk_to_ras=self.ijk_to_ras @ new_to_old)
 
     def described(self) -> str:
         """For people: "512x512x40 at 0.70x0.70x5.00 mm" (i, j, k)."""

@@ -16,22 +16,36 @@ _KINDS = "iuf"  # signed, unsigned, floating
 class Volume:
     """Values and where they lie.
 
-    array : (K, J, I), integer or floating, in the units of the scanner (HU for CT).
-    grid : of the same shape.
-    slice_thickness_mm : tissue in one slice, where the file says so.
-    modality : "ct", "mr", "pet", "us", or None where nobody said.
+    Parameters
+    ----------
+    array : numpy.ndarray
+        (K, J, I), integer or floating, in the units of the scanner (HU for CT).
+    grid : Grid
+        Of the same shape.
+    slice_thickness_mm : float or None
+        Tissue in one slice, where the file says so.
+    modality : str or None
+        "ct", "mr", "pet", "us", or None where it is not known.
+    padding : numpy.ndarray or None
+        (K, J, I) bool, true where nothing was measured (outside a round field of view, outside tilted slices).
+    notes : tuple of str
+        What the reader had to do to the file (straightened, resampled, left out), for the report.
     """
 
     array: np.ndarray
     grid: Grid
     slice_thickness_mm: float | None = None
     modality: str | None = None
+    padding: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.array.ndim != 3 or self.array.shape != self.grid.shape_kji:
             raise VolumeError(f"a volume needs three axes that fit its grid, got {self.array.shape}")
         if self.array.size == 0:
             raise VolumeError(f"the volume is empty: its size is {self.array.shape[::-1]}")
+        if self.padding is not None and self.padding.shape != self.array.shape:
+            raise VolumeError(f"the padding, {self.padding.shape}, does not fit the volume, {self.array.shape}")
         if self.array.dtype.kind not in _KINDS:
             raise VolumeError(f"the voxels are of type {self.array.dtype}; a volume needs whole or real numbers")
 

@@ -159,3 +159,9 @@ def test_a_damaged_position_is_refused(damage: object):
         matrix[0, 3] = damage
     with pytest.raises(VolumeError, match="spacing or direction is damaged"):
         Grid((4, 4, 4), matrix)
+
+
+def test_the_axis_of_the_slices_is_the_one_that_the_file_names_whatever_the_spacings():
+    grid = Grid((16, 24, 24), np.diag([0.977, 0.977, 0.625, 1.0]), slice_axis="k")
+    assert grid.through_plane_axis == "k"
+    assert grid.refined("k", 2).through_plane_axis == "k"
