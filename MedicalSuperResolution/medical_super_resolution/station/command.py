@@ -1,0 +1,94 @@
+"""medsr station."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import SettingsError
+
+if TYPE_CHECKING:
+    from .receiver import Tls
+
+HELP = "receive DICOM series, enhance those that a rule names, and send the derived series on"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The address, the rules, where results go, and what limits the station."""
+    parser.add_argument("--rules", type=Path, required=True, metavar="FILE.toml", help="tables [[rule]]")
+    parser.add_argument("--send-to", required=True, metavar="AE@HOST:PORT", help="or the address of a DICOMweb service")
+    parser.add_argument("--ae", default="MEDSR", help="AE title; default: %(default)s")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default: %(default)s, this computer")
+    parser.add_argument("--port", type=int, default=11112, help="default: %(default)s")
+    parser.add_argument("--allow", nargs="+", default=[], metavar="AE", help="AE titles that may call; default: all")
+    parser.add_argument(
+        "--queue", type=Path, default=Path("medsr-station"), metavar="FOLDER", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--max-storage", type=float, default=50.0, metavar="GB", help="of the queue; default: %(default)g"
+    )
+    parser.add_argument(
+        "--quiet", type=float, default=30.0, metavar="SECONDS", help="a series is complete then; default: %(default)g"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be done with each series")
+    parser.add_argument("--tls-certificate", type=Path, metavar="PEM", help="secure the connections; needs all three")
+    parser.add_argument("--tls-key", type=Path, metavar="PEM")
+    parser.add_argument("--tls-authority", type=Path, metavar="PEM", help="of the certificates that callers show")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Run until SIGINT or SIGTERM."""
+    try:
+        import pynetdicom  # noqa: F401
+    except ImportError as problem:
+        raise SettingsError(
+            'the station needs pynetdicom: pip install "medical-super-resolution[station]"'
+        ) from problem
+
+    from .queue import Queue
+    from .receiver import listen
+    from .rules import read_rules
+    from .sender import destination_of
+    from .service import Station
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # its messages quote data sets
+    rules, tls = read_rules(chosen.rules), _tls(chosen)
+    for one in (chosen.send_to, *(rule.send_to for rule in rules if rule.send_to)):
+        destination_of(one, title=chosen.ae)
+    if not tls and not _is_loopback(chosen.host):
+        logging.getLogger(__name__).warning("the station listens on %s without TLS", chosen.host)
+    queue = Queue(chosen.queue, largest_bytes=int(chosen.max_storage * 1e9))
+    station = Station(queue, rules, chosen.send_to, chosen.ae, quiet_seconds=chosen.quiet, is_trial=chosen.dry_run)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    server = listen(queue, title=chosen.ae, host=chosen.host, port=chosen.port, callers=tuple(chosen.allow), tls=tls)
+    logging.getLogger(__name__).info("%s listens on %s:%d", chosen.ae, chosen.host, chosen.port)
+    try:
+        station.run(stop)
+    finally:
+        server.shutdown()
+    return 0
+
+
+def _tls(chosen: argparse.Namespace) -> Tls | None:
+    from .receiver import Tls
+
+    files = (chosen.tls_certificate, chosen.tls_key, chosen.tls_authority)
+    if any(files) and not all(files):
+        raise SettingsError("TLS needs all of --tls-certificate, --tls-key and --tls-authority")
+    return Tls(*files) if all(files) else None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

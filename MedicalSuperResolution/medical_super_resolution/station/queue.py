@@ -1,0 +1,189 @@
+"""The series on their way through the station. Where a series lies says how far it is; nothing else is remembered.
+
+Every step is the renaming of one file or folder, which a crash cannot cut in two:
+
+    receiving/SERIES/INSTANCE.dcm   images as they arrive
+    waiting/SERIES/                 a complete series, to be enhanced
+    enhancing/SERIES/               its derived images while they are made
+    sending/SERIES/DERIVED.dcm      derived images still to be sent; each is removed once its receiver has it
+    done/SERIES                     an empty file: images of this series that come again are dropped
+    failed/SERIES/                  set aside; ``reason.txt`` says why
+
+SERIES and INSTANCE are SHA-256 digests of DICOM's identifiers, so no path names a patient.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import SuperResolutionError
+
+RECEIVING, WAITING, SENDING, DONE, FAILED = STATES = ("receiving", "waiting", "sending", "done", "failed")
+_ENHANCING = "enhancing"
+_DIGITS = 20
+_PART = ".part"
+_REASON = "reason.txt"
+DESTINATION = "destination.txt"
+
+
+class QueueFull(SuperResolutionError):
+    """There is no room for another image."""
+
+
+def label(uid: str) -> str:
+    """The name of a series or an instance in the queue, and in logs."""
+    return hashlib.sha256(uid.encode()).hexdigest()[:_DIGITS]
+
+
+class Queue:
+    """Series in a folder, one subfolder for each state.
+
+    Parameters
+    ----------
+    folder : Path
+        Made where it is missing, readable by its owner only.
+    largest_bytes : int
+        What all files together may take.
+    clock : callable
+        Seconds since 1970, as `time.time`.
+    """
+
+    def __init__(self, folder: Path, *, largest_bytes: int, clock: Callable[[], float] = time.time) -> None:
+        self.folder = folder
+        self.largest_bytes = largest_bytes
+        self._clock = clock
+        self._started = clock()
+        for state in STATES:
+            (folder / state).mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.rmtree(folder / _ENHANCING, ignore_errors=True)  # of a process that was killed
+        for part in folder.rglob(f"*{_PART}"):
+            part.unlink()
+        self._bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+    def add(self, series_uid: str, instance_uid: str, encoded: bytes) -> bool:
+        """Keep an image; returns False where its series is known to be past receiving, and it is dropped.
+
+        When this returns the image is on the disk.
+
+        Raises
+        ------
+        QueueFull
+            The queue has reached its size.
+        OSError
+            The disk is full, or cannot be written.
+        """
+        series = label(series_uid)
+        if any((self.folder / state / series).exists() for state in (WAITING, SENDING, DONE)):
+            return False
+        self._try_again(series)
+        path = self.folder / RECEIVING / series / f"{label(instance_uid)}.dcm"
+        if path.exists():
+            return True
+        if self._bytes + len(encoded) > self.largest_bytes:
+            raise QueueFull(f"the queue holds its {self.largest_bytes / 1e9:.3g} GB; increase --max-storage")
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        part = path.with_suffix(_PART)
+        try:
+            with part.open("wb") as file:
+                file.write(encoded)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+        self._bytes += len(encoded)
+        return True
+
+    def complete(self, *, quiet_seconds: float) -> list[str]:
+        """Move the series on to which nothing was added for ``quiet_seconds``; returns their labels.
+
+        Time in which the station did not run does not count: nobody could add anything.
+        """
+        moved = []
+        for folder in self._folders(RECEIVING):
+            last = max((path.stat().st_mtime for path in [folder, *folder.iterdir()]), default=0.0)
+            last = max(last, self._started)
+            if self._clock() - last >= quiet_seconds and any(folder.glob("*.dcm")):
+                folder.replace(self.folder / WAITING / folder.name)
+                moved.append(folder.name)
+        return moved
+
+    def waiting(self) -> list[Path]:
+        """Folders of the complete series, the one that waits longest first."""
+        return self._folders(WAITING)
+
+    def sending(self) -> list[Path]:
+        """Folders of derived images that are still to be sent."""
+        return self._folders(SENDING)
+
+    def workspace(self, series: str) -> Path:
+        """A folder to put derived images into, before `enhanced` makes it the next state of the series."""
+        parent = self.folder / _ENHANCING
+        shutil.rmtree(parent, ignore_errors=True)
+        parent.mkdir(mode=0o700)
+        return parent / series
+
+    def enhanced(self, series: str, workspace: Path, destination: str) -> None:
+        """The derived images are complete: they are to be sent, and the source is no longer needed."""
+        (workspace / DESTINATION).write_text(destination, encoding="utf-8")
+        self._bytes += _size(workspace)
+        workspace.replace(self.folder / SENDING / series)
+        self._remove(self.folder / WAITING / series)
+
+    def finish(self, series: str) -> None:
+        """The series is done with: sent, or passed over."""
+        (self.folder / DONE / series).touch()
+        for state in (WAITING, SENDING):
+            self._remove(self.folder / state / series)
+
+    def fail(self, series: str, reason: str) -> None:
+        """Set a series aside that cannot be enhanced."""
+        target = self.folder / FAILED / series
+        (self.folder / WAITING / series).replace(target)
+        (target / _REASON).write_text(f"{reason}\n", encoding="utf-8")
+
+    def _try_again(self, series: str) -> None:
+        """More images of a series that was set aside: it may have been incomplete."""
+        aside = self.folder / FAILED / series
+        if aside.exists():
+            (aside / _REASON).unlink(missing_ok=True)
+            aside.replace(self.folder / RECEIVING / series)
+
+    def recover(self) -> None:
+        """After a crash between two renamings: a series that lies in two places goes on from the later one."""
+        for folder in self.waiting():
+            if (self.folder / DONE / folder.name).exists() or (self.folder / SENDING / folder.name).exists():
+                self._remove(folder)
+        for folder in self.sending():
+            if (self.folder / DONE / folder.name).exists():
+                self._remove(folder)
+
+    def forget(self, *, older_than_seconds: float) -> None:
+        """Drop the marks of series that were finished long ago, which bounds their number."""
+        for mark in (self.folder / DONE).iterdir():
+            if self._clock() - mark.stat().st_mtime > older_than_seconds:
+                mark.unlink()
+
+    def sent(self, image: Path) -> None:
+        """The receiver has an image."""
+        self._bytes -= image.stat().st_size
+        image.unlink()
+
+    def _folders(self, state: str) -> list[Path]:
+        found = [path for path in (self.folder / state).iterdir() if path.is_dir()]
+        return sorted(found, key=lambda path: (path.stat().st_mtime, path.name))
+
+    def _remove(self, folder: Path) -> None:
+        if folder.exists():
+            self._bytes -= _size(folder)
+            shutil.rmtree(folder)
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

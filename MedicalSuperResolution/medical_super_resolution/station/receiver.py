@@ -1,0 +1,124 @@
+"""The station's ear: DICOM's C-STORE and C-ECHO, from callers that are allowed to call."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import SettingsError
+from .queue import Queue, QueueFull, label
+
+if TYPE_CHECKING:
+    from pynetdicom.ae import ApplicationEntity
+    from pynetdicom.events import Event
+
+_SUCCESS, _OUT_OF_RESOURCES, _CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000
+_LARGEST_PDU = 256 * 1024  # bytes
+_SECONDS_OF_SILENCE = 60
+_MOST_ASSOCIATIONS = 10
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Tls:
+    """PEM files of a secured connection: the station's certificate, its key, and the authority of its callers."""
+
+    certificate: Path
+    key: Path
+    authority: Path
+
+    def server_context(self) -> ssl.SSLContext:
+        """For connections that come in; callers must show a certificate of the authority.
+
+        Raises
+        ------
+        SettingsError
+            A file cannot be read or is no certificate.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.verify_mode = ssl.CERT_REQUIRED
+        try:
+            context.load_cert_chain(self.certificate, self.key)
+            context.load_verify_locations(self.authority)
+        except (OSError, ssl.SSLError) as problem:
+            raise SettingsError(f"the TLS certificates cannot be used: {problem}") from problem
+        return context
+
+
+def listen(
+    queue: Queue, *, title: str, host: str, port: int, callers: tuple[str, ...] = (), tls: Tls | None = None
+) -> ApplicationEntity:
+    """Start to receive, in threads of its own; ``shutdown()`` of the result ends it.
+
+    Parameters
+    ----------
+    queue : Queue
+        Where images go.
+    title, host, port : str, str, int
+        The station's AE title and the address that it is bound to.
+    callers : tuple of str
+        AE titles that may call; empty allows all.
+    tls : Tls or None
+        Secure the connections.
+
+    Raises
+    ------
+    SettingsError
+        The address cannot be used.
+    """
+    from pynetdicom import AE, StoragePresentationContexts, evt
+    from pynetdicom.sop_class import Verification
+
+    entity = AE(ae_title=title)
+    entity.require_called_aet = True
+    entity.require_calling_aet = list(callers)
+    entity.maximum_pdu_size = _LARGEST_PDU
+    entity.network_timeout = entity.dimse_timeout = entity.acse_timeout = _SECONDS_OF_SILENCE
+    entity.maximum_associations = _MOST_ASSOCIATIONS
+    entity.add_supported_context(Verification)
+    for context in StoragePresentationContexts:
+        entity.add_supported_context(context.abstract_syntax, _syntaxes())
+    handlers = [(evt.EVT_C_STORE, _store, [queue])]
+    try:
+        entity.start_server(
+            (host, port), block=False, evt_handlers=handlers, ssl_context=tls.server_context() if tls else None
+        )
+    except OSError as problem:
+        raise SettingsError(f"the station cannot listen on {host}:{port}: {problem.strerror}") from problem
+    return entity
+
+
+def _syntaxes() -> list[str]:
+    """Transfer syntaxes without loss that the reader of series understands."""
+    from pydicom import uid
+
+    return [
+        uid.ExplicitVRLittleEndian,
+        uid.ImplicitVRLittleEndian,
+        uid.DeflatedExplicitVRLittleEndian,
+        uid.JPEGLosslessSV1,
+        uid.JPEGLSLossless,
+        uid.JPEG2000Lossless,
+        uid.RLELossless,
+    ]
+
+
+def _store(event: Event, queue: Queue) -> int:
+    """Answer a C-STORE: success only once the image is on the disk."""
+    try:
+        dataset = event.dataset
+        series, instance = str(dataset.SeriesInstanceUID), str(dataset.SOPInstanceUID)
+    except Exception:  # noqa: BLE001 - whatever a broken data set raises; its text may name a patient
+        logger.warning("an image that cannot be understood was refused")
+        return _CANNOT_UNDERSTAND
+    try:
+        if not queue.add(series, instance, event.encoded_dataset()):
+            logger.info("series %s: an image came again and was dropped", label(series))
+    except (QueueFull, OSError) as problem:
+        logger.error("series %s: an image was refused: %s", label(series), type(problem).__name__)
+        return _OUT_OF_RESOURCES
+    return _SUCCESS

@@ -1,0 +1,311 @@
+"""The station: what is received is on the disk, enhanced once, sent once, and never named in a log."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dicom_files
+from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.station.queue import Queue, QueueFull, label
+from medical_super_resolution.station.rules import Rule, first_that_fits, read_rules
+from medical_super_resolution.station.sender import DicomNode, DicomWeb, SendingError, destination_of
+from medical_super_resolution.station.service import Station
+
+pydicom = pytest.importorskip("pydicom")
+pynetdicom = pytest.importorskip("pynetdicom")
+SERIES = f"{dicom_files.ROOT}.2.1"
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        import time
+
+        return time.time() + self.ahead
+
+
+@pytest.fixture
+def a_clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def a_queue(tmp_path: Path, a_clock: Clock) -> Queue:
+    return Queue(tmp_path / "queue", largest_bytes=10_000_000, clock=a_clock)
+
+
+@pytest.fixture
+def a_series(tmp_path: Path) -> list[Path]:
+    """Five CT slices, 4 mm apart."""
+    stored = np.random.default_rng(0).integers(900, 1200, (5, 12, 10)).astype(np.uint16)
+    (tmp_path / "source").mkdir()
+    return dicom_files.write_series(tmp_path / "source", stored)
+
+
+@pytest.fixture
+def a_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.fixture
+def an_archive(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """A storage provider: its address, and the series of each instance that it got."""
+    got: dict[str, str] = {}
+
+    def store(event):
+        got[str(event.dataset.SOPInstanceUID)] = str(event.dataset.SeriesInstanceUID)
+        return 0
+
+    entity = pynetdicom.AE("ARCHIVE")
+    for context in pynetdicom.StoragePresentationContexts:
+        entity.add_supported_context(context.abstract_syntax)
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(pynetdicom.evt.EVT_C_STORE, store)])
+    yield f"ARCHIVE@127.0.0.1:{server.server_address[1]}", got
+    server.shutdown()
+
+
+def filled(queue: Queue, files: list[Path]) -> None:
+    for file in files:
+        queue.add(SERIES, file.name, file.read_bytes())
+
+
+def station(queue: Queue, model: Path, send_to: str, **more) -> Station:
+    return Station(queue, (Rule(modality="CT", factor=2, model=str(model)),), send_to, "MEDSR", quiet_seconds=5, **more)
+
+
+def rules_file(folder: Path, text: str) -> Path:
+    path = folder / "rules.toml"
+    path.write_text(text)
+    return path
+
+
+def test_an_image_is_on_the_disk_when_it_is_acknowledged_and_its_path_names_nobody(a_queue: Queue):
+    assert a_queue.add("1.2.3", "1.2.3.4", b"image")
+    (path,) = a_queue.folder.rglob("*.dcm")
+    assert path.read_bytes() == b"image"
+    assert path.relative_to(a_queue.folder).as_posix() == f"receiving/{label('1.2.3')}/{label('1.2.3.4')}.dcm"
+
+
+def test_a_series_is_complete_after_it_was_quiet(a_queue: Queue, a_clock: Clock):
+    a_queue.add("1", "1.1", b"a")
+    assert a_queue.complete(quiet_seconds=5) == []
+    a_clock.ahead = 6
+    assert a_queue.complete(quiet_seconds=5) == [label("1")]
+    assert [folder.name for folder in a_queue.waiting()] == [label("1")]
+
+
+def test_what_comes_again_after_completion_is_dropped(a_queue: Queue, a_clock: Clock):
+    a_queue.add("1", "1.1", b"a")
+    a_clock.ahead = 6
+    a_queue.complete(quiet_seconds=5)
+    assert not a_queue.add("1", "1.1", b"a")
+    a_queue.finish(label("1"))
+    assert not a_queue.add("1", "1.2", b"b")
+    assert list(a_queue.folder.rglob("*.dcm")) == []
+
+
+def test_a_queue_at_its_size_refuses_and_has_room_again_when_a_series_is_done(tmp_path: Path):
+    queue = Queue(tmp_path / "queue", largest_bytes=10)
+    queue.add("1", "1.1", bytes(10))
+    with pytest.raises(QueueFull, match="--max-storage"):
+        queue.add("2", "2.1", b"x")
+    queue.complete(quiet_seconds=0)
+    queue.finish(label("1"))
+    assert queue.add("2", "2.1", b"x")
+
+
+def test_what_a_killed_station_left_half_written_is_removed(a_queue: Queue):
+    a_queue.add("1", "1.1", b"a")
+    part = a_queue.folder / "receiving" / label("1") / "2.part"
+    part.touch()
+    (a_queue.workspace(label("1"))).mkdir()
+    again = Queue(a_queue.folder, largest_bytes=10)
+    assert not part.exists()
+    assert sorted(path.name for path in again.folder.iterdir()) == ["done", "failed", "receiving", "sending", "waiting"]
+
+
+def test_a_series_killed_between_two_renamings_is_enhanced_once(a_queue: Queue):
+    a_queue.add("1", "1.1", b"a")
+    a_queue.complete(quiet_seconds=-1)
+    (a_queue.folder / "sending" / label("1")).mkdir()
+    a_queue.recover()
+    assert a_queue.waiting() == []
+
+
+def test_received_series_are_enhanced_and_sent_once(
+    a_queue: Queue, a_clock: Clock, a_series: list[Path], a_model_file: Path, an_archive, a_port: int
+):
+    from medical_super_resolution.station.receiver import listen
+
+    address, got = an_archive
+    server = listen(a_queue, title="MEDSR", host="127.0.0.1", port=a_port, callers=("MODALITY",))
+    try:
+        for _ in range(2):
+            DicomNode("MEDSR", "127.0.0.1", a_port, "MODALITY").send(a_series, lambda _: None)
+    finally:
+        server.shutdown()
+    a_clock.ahead = 10
+    at_work = station(a_queue, a_model_file, address)
+    at_work.enhance_complete(threading.Event())
+    assert at_work.send_waiting()
+    assert len(got) == 10
+    assert len(set(got.values())) == 1
+    assert SERIES not in got.values()
+    assert [path.name for path in a_queue.folder.rglob("*") if path.is_file()] == [label(SERIES)]
+
+
+def test_other_callers_are_refused(a_queue: Queue, a_series: list[Path], a_port: int):
+    from medical_super_resolution.station.receiver import listen
+
+    server = listen(a_queue, title="MEDSR", host="127.0.0.1", port=a_port, callers=("MODALITY",))
+    try:
+        with pytest.raises(SendingError, match="refuses"):
+            DicomNode("MEDSR", "127.0.0.1", a_port, "STRANGER").send(a_series, lambda _: None)
+    finally:
+        server.shutdown()
+    assert list(a_queue.folder.rglob("*.dcm")) == []
+
+
+def test_noise_on_the_port_harms_nothing(a_queue: Queue, a_series: list[Path], a_port: int):
+    from medical_super_resolution.station.receiver import listen
+
+    server = listen(a_queue, title="MEDSR", host="127.0.0.1", port=a_port)
+    try:
+        for noise in (b"GET / HTTP/1.1\r\n\r\n", b"\x01\x00\xff\xff\xff\xff" + bytes(64), b"\x04\x00\xff\xff\xff\xff"):
+            with socket.create_connection(("127.0.0.1", a_port)) as caller:
+                caller.sendall(noise)
+        DicomNode("MEDSR", "127.0.0.1", a_port, "MODALITY").send(a_series, lambda _: None)
+    finally:
+        server.shutdown()
+    assert len(list(a_queue.folder.rglob("*.dcm"))) == 5
+
+
+def test_what_the_archive_does_not_take_is_sent_later(
+    a_queue: Queue, a_clock: Clock, a_series: list[Path], a_model_file: Path, an_archive, a_port: int
+):
+    address, got = an_archive
+    filled(a_queue, a_series)
+    a_clock.ahead = 10
+    at_work = station(a_queue, a_model_file, f"ARCHIVE@127.0.0.1:{a_port}")
+    at_work.enhance_complete(threading.Event())
+    assert not at_work.send_waiting()
+    (folder,) = a_queue.sending()
+    (folder / "destination.txt").write_text(address)
+    assert at_work.send_waiting()
+    assert len(got) == 10
+
+
+def test_a_series_that_cannot_be_enhanced_is_set_aside_with_its_reason(
+    a_queue: Queue, a_clock: Clock, a_series: list[Path], a_model_file: Path
+):
+    filled(a_queue, a_series[:1])
+    a_clock.ahead = 10
+    station(a_queue, a_model_file, "A@b:1").enhance_complete(threading.Event())
+    (reason,) = a_queue.folder.glob("failed/*/reason.txt")
+    assert reason.read_text().strip()
+    assert a_queue.waiting() == []
+
+
+def test_a_series_that_was_set_aside_is_tried_again_with_what_was_missing(
+    a_queue: Queue, a_clock: Clock, a_series: list[Path], a_model_file: Path
+):
+    filled(a_queue, a_series[:1])
+    a_clock.ahead = 10
+    at_work = station(a_queue, a_model_file, "A@b:1")
+    at_work.enhance_complete(threading.Event())
+    filled(a_queue, a_series)
+    a_clock.ahead = 20
+    at_work.enhance_complete(threading.Event())
+    (folder,) = a_queue.sending()
+    assert len(list(folder.glob("*.dcm"))) == 10
+
+
+def test_the_time_in_which_the_station_did_not_run_does_not_count(a_queue: Queue, a_clock: Clock):
+    a_queue.add("1", "1.1", b"a")
+    a_clock.ahead = 3600
+    again = Queue(a_queue.folder, largest_bytes=10, clock=a_clock)
+    assert again.complete(quiet_seconds=5) == []
+    a_clock.ahead = 3606
+    assert again.complete(quiet_seconds=5) == [label("1")]
+
+
+def test_logs_name_no_identifier(
+    a_queue: Queue, a_clock: Clock, a_series: list[Path], a_model_file: Path, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.DEBUG)
+    filled(a_queue, a_series)
+    a_clock.ahead = 10
+    station(a_queue, a_model_file, "A@b:1", is_trial=True).enhance_complete(threading.Event())
+    assert "would be enhanced" in caplog.text
+    assert dicom_files.ROOT not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("said", "fits"),
+    [
+        ({}, True),
+        ({"Modality": "MR"}, False),
+        ({"SeriesDescription": "Topogram"}, False),
+        ({"SliceThickness": 2}, False),
+        ({"SliceThickness": None}, False),
+    ],
+)
+def test_the_first_rule_that_fits_decides(said: dict, fits: bool):
+    header = pydicom.Dataset()
+    header.Modality, header.SeriesDescription, header.SliceThickness = "CT", "AXIAL Thorax 5.0", 5
+    for name, value in said.items():
+        setattr(header, name, value)
+    rule = Rule(modality="CT", description="axial*", thicker_than_mm=2.0)
+    assert (first_that_fits((rule,), header) is rule) == fits
+
+
+def test_what_was_derived_here_is_never_enhanced_again():
+    header, item = pydicom.Dataset(), pydicom.Dataset()
+    item.ManufacturerModelName = "MedicalSuperResolution"
+    header.Modality, header.ContributingEquipmentSequence = "CT", [item]
+    assert first_that_fits((Rule(modality="CT"),), header) is None
+
+
+def test_rules_are_read(tmp_path: Path):
+    path = rules_file(tmp_path, '[[rule]]\nmodality = "MR"\nthicker_than_mm = 3\nfactor = 4\nsend_to = "A@b:1"\n')
+    assert read_rules(path) == (Rule(modality="MR", thicker_than_mm=3, factor=4, send_to="A@b:1"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "at least one"),
+        ("[[rule]]\nmodalty = 'CT'\n", "'modalty'"),
+        ("[[rule]]\nmodality = 'US'\n", "'US'"),
+        ("[[rule]]\nfactor = 'four'\n", "must be a number"),
+        ("[[rule]]\nfactor = 40\n", "at most 8"),
+        ("[[rule]\n", "cannot be read"),
+    ],
+)
+def test_rules_without_sense_are_refused(tmp_path: Path, text: str, said: str):
+    with pytest.raises(SettingsError, match=said):
+        read_rules(rules_file(tmp_path, text))
+
+
+def test_destinations_are_understood():
+    assert destination_of("ORTHANC@pacs.example:4242", title="M") == DicomNode("ORTHANC", "pacs.example", 4242, "M")
+    assert destination_of("https://pacs.example/dicom-web", title="M") == DicomWeb("https://pacs.example/dicom-web")
+
+
+@pytest.mark.parametrize("text", ["", "ORTHANC", "ORTHANC@host", "ORTHANC@host:0", "ORTHANC@host:70000", "@host:1"])
+def test_destinations_without_sense_are_refused(text: str):
+    with pytest.raises(SettingsError, match="AE@HOST:PORT"):
+        destination_of(text, title="M")
