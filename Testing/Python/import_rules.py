@@ -60,7 +60,13 @@ PLACES = (
     Place(
         "command line",
         tuple(_ours("cli", "__main__")),
-        _INFERENCE | _NUMERICS | _ours("cli") | {"matplotlib", "monai", "nilearn", "PIL", "scipy", "torch"},
+        _INFERENCE | _NUMERICS | _ours("cli", "station.command") | {"matplotlib", "monai", "nilearn", "PIL", "scipy", "torch"},
+    ),
+    Place(
+        "station",
+        tuple(_ours("station")),
+        _INFERENCE | _ours("station") | {"tomli"},
+        in_functions=frozenset({"pydicom", "pynetdicom", "dicomweb_client"}),
     ),
     Place("foundation", tuple(_ours("system", "errors", "settings", "progress")), _FOUNDATION),
     Place(

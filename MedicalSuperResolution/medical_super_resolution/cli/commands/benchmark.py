@@ -1,0 +1,32 @@
+"""medsr benchmark."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from ...settings import DEVICES, PRECISIONS, EnhanceSettings
+
+HELP = "measure speed and memory on this machine, for about a minute"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The machine's part, the model, and the size of the volume."""
+    parser.add_argument("--device", choices=DEVICES, default="auto")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: all")
+    parser.add_argument("--model", default=EnhanceSettings().model, metavar="NAME|FILE")
+    parser.add_argument("--side", type=int, default=256, help="rows and columns of the volume; default: %(default)s")
+    parser.add_argument("--slices", type=int, default=32, help="measured slices; default: %(default)s")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Measure, and print a table or JSON."""
+    from ..benchmark import described
+    from ..benchmark import run as measured
+
+    settings = EnhanceSettings(device=chosen.device, precision=chosen.precision, threads=chosen.threads)
+    facts = measured(chosen.model, settings, side=chosen.side, slices=chosen.slices)
+    print(json.dumps(facts, indent=1) if chosen.json else "\n".join(described(facts)))
+    return 0

@@ -1,0 +1,42 @@
+"""medsr info."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ...errors import SuperResolutionError
+from ...settings import EnhanceSettings
+
+HELP = "describe a volume, and what enhance would do with it"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The volume."""
+    parser.add_argument("volume", type=Path, metavar="VOLUME")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Print a table."""
+    from ...inference.planning import estimate, plan
+    from ...volumes.intensity import guess_modality
+    from ...volumes.io import files
+
+    volume = files.read(chosen.volume)
+    grid = volume.grid
+    said = "" if volume.modality else " (guessed from the values)"
+    print(f"size and spacing    {grid.described()}")
+    print(f"values              {volume.array.dtype}, {volume.array.min():g} to {volume.array.max():g}")
+    print(f"modality            {(volume.modality or guess_modality(volume.array)).upper()}{said}")
+    thickness = f"{volume.slice_thickness_mm:g} mm" if volume.slice_thickness_mm else "not stated; taken as no gap"
+    print(f"through-plane axis  {grid.through_plane_axis}, slice thickness {thickness}")
+    try:
+        planned = plan(grid, EnhanceSettings())
+    except SuperResolutionError as problem:
+        print(f"medsr enhance       {problem}")
+        return 0
+    cost = estimate(planned, volume.array.dtype.itemsize, EnhanceSettings())
+    print(f"medsr enhance       {planned.target.described()} ({planned.passes[0].factor:.3g} times finer)")
+    print(f"output              {cost.output_mb:.0f} MB uncompressed, {cost.memory_gb:.1f} GB of memory")
+    print(f"time                about {cost.cpu_seconds:.0f} s on {cost.threads} CPU threads")
+    return 0

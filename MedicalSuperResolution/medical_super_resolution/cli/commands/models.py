@@ -1,0 +1,48 @@
+"""medsr models."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+HELP = "list the installed models with their cards, or import one"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The file to import, if any."""
+    parser.add_argument(
+        "--import", dest="file", type=Path, metavar="FILE.safetensors", help="check a model file and keep a copy of it"
+    )
+    parser.add_argument(
+        "--sha256", metavar="HEX", help="what its checksum must be; default: as FILE.safetensors.sha256 says, if there"
+    )
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """List the models, or import one."""
+    if chosen.file:
+        _import(chosen.file, chosen.sha256)
+        return 0
+
+    from ...models import file as models
+    from ...models.card import described
+
+    for path in models.installed():
+        print("\n".join(described(path)))
+    return 0
+
+
+def _import(file: Path, sha256: str | None) -> None:
+    from ...models.importing import import_model
+
+    imported = import_model(file, sha256)
+
+    from ...models.card import described
+
+    print("\n".join(described(imported.path)))
+    if not imported.was_compared:
+        print(
+            "warning: there was no checksum to compare with; compare the sha256 above with the published one",
+            file=sys.stderr,
+        )

@@ -1,0 +1,66 @@
+"""What every command that enhances can be asked for, and the settings that it means."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..settings import DEVICES, PRECISIONS, PROFILES, EnhanceSettings
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add the options that make an `EnhanceSettings`."""
+    standard = EnhanceSettings()
+    parser.add_argument("--factor", type=float, metavar="F", help="how many times finer, above 1 and at most 8")
+    parser.add_argument(
+        "--axes", default=standard.axes, help="through-plane (default), in-plane, or letters of ijk such as k or ij"
+    )
+    parser.add_argument("--spacing", type=float, nargs=3, metavar=("I", "J", "K"), help="target spacing in mm instead")
+    parser.add_argument("--model", default=standard.model, metavar="NAME|FILE", help="default: %(default)s")
+    parser.add_argument(
+        "--sharpness", type=float, default=standard.sharpness, metavar="S",
+        help="0: fidelity (default), 1: the model's sharp twin, or between; see `medsr models`",
+    )  # fmt: skip
+    parser.add_argument(
+        "--slice-thickness", type=float, metavar="MM", help="tissue in one slice; default: as the file says, or no gap"
+    )
+    parser.add_argument(
+        "--slice-profile", choices=PROFILES, default=standard.slice_profile, help="default: as the slices look"
+    )
+    parser.add_argument("--modality", choices=("ct", "mr", "pet", "us"), help="default: as the file or its values say")
+    parser.add_argument(
+        "--no-consistency", action="store_true", help="do not make the result reproduce the measured slices"
+    )
+    parser.add_argument("--device", choices=DEVICES, default=standard.device)
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: all")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default=standard.precision,
+        help="of the network; default: auto, which is mixed on CUDA and float32 elsewhere",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-memory", type=float, metavar="GB",
+        help="of the whole program; a volume that does not fit waits on the disk, in the folder of OUTPUT",
+    )  # fmt: skip
+
+
+def settings_of(chosen: argparse.Namespace) -> EnhanceSettings:
+    """What the flags of `enhance` ask for.
+
+    Raises
+    ------
+    SettingsError : they make no sense.
+    """
+    return EnhanceSettings(
+        factor=chosen.factor,
+        axes=chosen.axes,
+        spacing_ijk_mm=tuple(chosen.spacing) if chosen.spacing else None,
+        slice_thickness_mm=chosen.slice_thickness,
+        slice_profile=chosen.slice_profile,
+        model=chosen.model,
+        sharpness=chosen.sharpness,
+        consistency=not chosen.no_consistency,
+        uncertainty=chosen.uncertainty is not None,
+        device=chosen.device,
+        threads=chosen.threads,
+        precision=chosen.precision,
+        memory_gb=chosen.max_memory,
+    )
