@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.objectives.terms import LOSS_TERMS
 
 PARTS = ("generator", "gauge", "encoder", "degradation")
 SCHEDULES = ("cosine", "halving")
@@ -17,25 +18,17 @@ DEGRADATIONS = ("measured", "bicubic", "area", "k-space", "learned")
 _KINDS: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "dict": dict, "tuple": tuple, "bool": bool}
 
 
+_Weights: Any = dataclasses.make_dataclass(
+    "_Weights",
+    [(name, "float", field(default=term.weight)) for name, term in LOSS_TERMS.items()],
+    frozen=True,
+    kw_only=True,
+)
+
+
 @dataclass(frozen=True, kw_only=True)
-class LossWeights:
-    """How much each term counts in what the generator minimises; 0 leaves it out.
-
-    l1, mse : mean absolute and mean squared error. gradient, squared_gradient : the same of the differences between
-    neighbours along all axes. gradient_difference : total variation of the error inside the slices. These are the
-    content of the loss; the others count in the adversarial stage only.
-    perceptual : distance of features, see `PerceptualSettings`. adversarial : see `AdversarialSettings`.
-    adversarial_features : squared distance of what the discriminator's stages see ("vgg-style" has them).
-    """
-
-    l1: float = 1.0
-    mse: float = 0.0
-    gradient: float = 0.0
-    squared_gradient: float = 0.0
-    gradient_difference: float = 0.0
-    perceptual: float = 0.0
-    adversarial: float = 0.0
-    adversarial_features: float = 0.0
+class LossWeights(_Weights):
+    """How much each of `LOSS_TERMS` counts in what the generator minimises; 0 leaves a term out."""
 
     def __post_init__(self) -> None:
         check_types(self, "loss.")

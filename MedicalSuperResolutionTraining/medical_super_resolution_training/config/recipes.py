@@ -48,7 +48,11 @@ def read_recipe(path: Path, overrides: list[str]) -> Recipe:
     """Read a TOML recipe and apply ``key=value`` overrides, whose values are TOML too and whose keys may be dotted."""
     if not path.is_file():
         raise SettingsError(f"there is no recipe {path}")
-    table = read_toml(path)
+    return recipe_from(_changed(read_toml(path), overrides))
+
+
+def _changed(table: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """A table with ``key=value`` changes."""
     for override in overrides:
         try:
             table = _merged(table, tomllib.loads(override))
@@ -56,7 +60,7 @@ def read_recipe(path: Path, overrides: list[str]) -> Recipe:
             raise SettingsError(
                 f"cannot read the setting {override!r}: {problem}; write key=value, text in quotes"
             ) from problem
-    return recipe_from(table)
+    return table
 
 
 def recipe_from(table: dict[str, Any]) -> Recipe:
@@ -138,14 +142,19 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} cannot be read: {problem}") from problem
 
 
+def as_json(recipe: Recipe) -> str:
+    """Every setting of a recipe as a JSON object."""
+    return json.dumps(dataclasses.asdict(recipe), indent=1) + "\n"
+
+
 def write_resolved(recipe: Recipe, run: Path) -> None:
     """Keep, in the folder of a run, every setting it runs with."""
-    (run / _RESOLVED).write_text(json.dumps(dataclasses.asdict(recipe), indent=1) + "\n")
+    (run / _RESOLVED).write_text(as_json(recipe))
 
 
-def read_resolved(run: Path) -> Recipe:
-    """The recipe of a run."""
+def read_resolved(run: Path, overrides: list[str] | None = None) -> Recipe:
+    """The recipe of a run, with ``key=value`` changes."""
     try:
-        return recipe_from(json.loads((run / _RESOLVED).read_text()))
+        return recipe_from(_changed(json.loads((run / _RESOLVED).read_text()), overrides or []))
     except FileNotFoundError as problem:
         raise SettingsError(f"{run} is no folder of a training run: it has no {_RESOLVED}") from problem

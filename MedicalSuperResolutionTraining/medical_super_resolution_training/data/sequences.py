@@ -73,7 +73,10 @@ class PatchSampler:
             side = max(16, round(side * (recipe.patch_slices / slices) ** 0.5 / 4) * 4)
         fine = round(slices * factor)
         shape = (fine, round(side * second), side)
-        patches, files = zip(*(self._patch(random, shape) for _ in range(recipe.batch_size)), strict=True)
+        noise = random.uniform(0, recipe.noise_maximum) if random.random() < recipe.noise_fraction else 0.0
+        mine = range(recipe.batch_size)[share_of(recipe.batch_size, rank, world)]
+        randoms = [np.random.default_rng((recipe.seed, step, number)) for number in mine]  # one for each patch
+        patches, files = zip(*(self._patch(each, shape) for each in randoms), strict=True)
         hr = torch.from_numpy(np.stack(patches))
         if second > 1:
             thick = acquisition_matrix(side, hr.shape[2], second)
@@ -81,15 +84,14 @@ class PatchSampler:
         matrix = acquisition_matrix(slices, fine, factor, profile=profile, thickness=thickness)
         acquisition = torch.from_numpy(matrix).float()
         lr = torch.einsum("km,nmji->nkji", acquisition, hr)
-        if random.random() < recipe.noise_fraction:
-            deviation = random.uniform(0, recipe.noise_maximum)
-            lr = lr + torch.from_numpy(random.normal(0, deviation, lr.shape).astype(np.float32))
+        if noise:
+            drawn = np.stack([each.normal(0, noise, lr.shape[1:]) for each in randoms])
+            lr = lr + torch.from_numpy(drawn.astype(np.float32))
         positions = (torch.arange(fine, dtype=torch.float64) + 0.5) / factor - 0.5
         consistency = torch.from_numpy(consistency_matrix(matrix)).float()
         width = SliceProfile(profile, thickness).width
-        mine = share_of(recipe.batch_size, rank, world)
-        lr, hr = lr[mine, None], hr[mine, None]
-        return Batch(lr, hr, positions.float(), factor, thickness, width, acquisition, consistency, files[mine])
+        lr, hr = lr[:, None], hr[:, None]
+        return Batch(lr, hr, positions.float(), factor, thickness, width, acquisition, consistency, files)
 
     def _factor(self, random: np.random.Generator) -> float:
         recipe = self.recipe

@@ -13,9 +13,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from medical_super_resolution.objectives.terms import CONTENT, LOSS_TERMS, terms_of
+
 CURVES = "curve.csv"
-CONTENT = ("l1", "mse", "gradient", "gradient_difference", "gauge")
-TERMS = (*CONTENT, "perceptual", "adversarial", "adversarial_features")
+_ESTIMATOR = "gauge"  # the loss of the slice-profile estimator, which has no other term
+_CONTENT = (*terms_of(CONTENT), _ESTIMATOR)
+TERMS = (*LOSS_TERMS, _ESTIMATOR)
 WATCHED = ("discriminator", "penalty", "accuracy")
 COLUMNS = ("step", "loss", "total", *TERMS, *WATCHED, "learning_rate")
 
@@ -35,7 +38,7 @@ class Means:
         """The means with "loss" and "total", and begin anew."""
         means = {name: float(torch.stack(values).float().mean()) for name, values in self._values.items()}
         self._values.clear()
-        means["loss"] = sum(means.get(name, 0.0) for name in CONTENT)
+        means["loss"] = sum(means.get(name, 0.0) for name in _CONTENT)
         means["total"] = sum(means.get(name, 0.0) for name in TERMS)
         return means
 

@@ -51,6 +51,14 @@ class Team:
         found[self.rank] = scores
         return torch.cat(found)
 
+    def gathered(self, found: dict[str, float]) -> dict[str, float]:
+        """The values that all processes found, in the order of the processes."""
+        if self.world == 1:
+            return found
+        parts: list[dict[str, float]] = [{} for _ in range(self.world)]
+        distributed.all_gather_object(parts, found)
+        return {name: value for part in parts for name, value in part.items()}
+
     def wait(self) -> None:
         """Until all processes are here."""
         if self.world > 1:

@@ -12,8 +12,8 @@ from medical_super_resolution.models.perceptual_weights import encoder_file, loa
 from medical_super_resolution.networks.generators import Generator
 from medical_super_resolution.networks.generators.plane import PlaneGenerator, enlarged, in_slices, in_volumes
 from medical_super_resolution.networks.generators.through_plane import ThroughPlaneGenerator
-from medical_super_resolution.objectives import losses
 from medical_super_resolution.objectives.perceptual import perceptual_distance, vgg_distance
+from medical_super_resolution.objectives.terms import CONTENT, LOSS_TERMS, terms_of
 from medical_super_resolution.physics.interpolation import apply_along_sequence, cubic_matrix
 
 from ..config.recipe import PerceptualSettings, Recipe
@@ -22,14 +22,6 @@ from ..data.sequences import Batch
 
 AnyBatch = Batch | PlaneBatch
 Distance = Callable[[Tensor, Tensor], Tensor]
-
-CONTENT: dict[str, Distance] = {
-    "l1": losses.absolute_error,
-    "mse": losses.squared_error,
-    "gradient": losses.gradient_error,
-    "squared_gradient": losses.squared_gradient_error,
-    "gradient_difference": losses.gradient_difference_variation,
-}
 
 
 @dataclass(frozen=True)
@@ -60,10 +52,10 @@ def answer(generator: nn.Module, batch: AnyBatch, recipe: Recipe) -> Answer:
 def content_terms(made: Answer, hr: Tensor, recipe: Recipe) -> dict[str, Tensor]:
     """The terms that compare voxels."""
     terms = {}
-    for name, distance in CONTENT.items():
+    for name in terms_of(CONTENT):
         weight = getattr(recipe.loss, name)
         if weight:
-            parts = [share * distance(sr, hr) for share, sr in made.versions if share]
+            parts = [share * LOSS_TERMS[name].distance(sr, hr) for share, sr in made.versions if share]
             terms[name] = weight * sum(parts[1:], start=parts[0])
     return terms
 

@@ -46,7 +46,7 @@ def validated(generator: Generator, entries: list[Entry], case: Case, device: st
         if not is_large_enough(reference, case):
             continue
         reference = trimmed(reference, case)
-        settings = EnhanceSettings(factor=case.factor, axes=case.axes, device=device)
+        settings = EnhanceSettings(factor=case.factor, axes=case.axes, slice_profile=case.profile, device=device)
         result = enhance(degraded(reference, case), model, settings).volume.array
         body = body_of(reference)
         made, true = (torch.from_numpy(body.clipped(array)) for array in (result, reference.array))

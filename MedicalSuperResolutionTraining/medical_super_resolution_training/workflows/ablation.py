@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..config.recipes import find_recipe, read_recipe, read_resolved
-from ..training.checkpoints import checkpoints
 from .run import export_run, run_recipe
 
 
@@ -24,7 +23,7 @@ def trained(
 
     Raises
     ------
-    SettingsError : there is no such recipe or setting.
+    SettingsError : there is no such recipe or setting, or the folder holds a run of another recipe or other volumes.
     """
     recipe = read_recipe(find_recipe(name), overrides)
     run, model = folder / name, folder / f"{name}.safetensors"
@@ -32,6 +31,6 @@ def trained(
         say(f"{name}: trained already, {model}")
         return model
     say(f"{name}: training for {recipe.steps} steps")
-    run_recipe(recipe, data, run, resume=bool(checkpoints(run)), device=device, workers=workers, say=say)
+    run_recipe(recipe, data, run, resume=True, device=device, workers=workers, say=say)
     export_run(run, model)
     return model

@@ -17,7 +17,7 @@ from medical_super_resolution.inference.device import pick_device
 from ..config.recipe import Recipe
 from ..config.recipes import read_resolved, write_resolved
 from ..data.loader import batches
-from ..data.manifest import of_split, read_manifest, write_manifest
+from ..data.manifest import Entry, of_split, read_manifest, write_manifest
 from ..training import tasks as parts
 from ..training.callbacks import Observer
 from ..training.checkpoints import checkpoints, restore_newest
@@ -27,14 +27,14 @@ from ..training.state import TrainingState, new_state
 from ..training.trainer import train
 from ..training.validation import BEST
 from .card import card
+from .resume import MANIFEST, entries_to_resume, holds_training, recipe_to_resume
 
-MANIFEST = "manifest.json"  # the copy that a run keeps
 Say = Callable[[str], object]
 
 
 def run_recipe(
-    recipe: Recipe,
-    data: Path,
+    recipe: Recipe | None,
+    data: Path | None,
     run: Path,
     *,
     resume: bool = False,
@@ -46,20 +46,32 @@ def run_recipe(
 
     Parameters
     ----------
-    data : manifest; its split "train" is trained on, "validation" validated. run : folder that is written.
-    workers : processes that prepare batches. say : takes lines about the progress.
+    recipe, data
+        What to train, and the manifest: its split "train" is trained on, "validation" validated. A run that is resumed
+        takes its own where they are None, and refuses those that differ from its own in more than the steps.
+    run
+        Folder that is written.
+    resume
+        Whether to continue the run in the folder; one that has no checkpoint yet starts with fresh weights.
+    workers
+        Processes that prepare batches.
+    say
+        Takes lines about the progress.
 
     Raises
     ------
-    SettingsError : the folder holds a run already, or the recipe cannot be trained on these volumes.
+    SettingsError
+        The folder holds a run already or another one, or the recipe cannot be trained on these volumes.
     """
-    entries = read_manifest(data)
+    recipe, entries = _chosen(recipe, data, run, resume=resume)
     chosen = local_device(pick_device(device))
     team = join(chosen)
-    state = _begun(recipe, run, chosen, resume=resume)
+    state = _begun(recipe, run, chosen)
     team.wait()  # nobody writes before all have looked for checkpoints
     if team.is_first:
-        _write_down(recipe, data, run)
+        run.mkdir(parents=True, exist_ok=True)
+        write_resolved(recipe, run)
+        write_manifest(entries, run / MANIFEST)
     sampler = parts.sampler(recipe, of_split(entries, "train"))
     perceptual = None
     if recipe.loss.perceptual and recipe.has_adversarial_stage:
@@ -71,20 +83,12 @@ def run_recipe(
         validation=of_split(entries, "validation") if recipe.part in parts.OF_GENERATORS else [],
         sample=lambda: sampler.batch(0).to(str(chosen)),
         say=say,
+        team=team,
     )
-    if team.is_first:
-        observer.begin(state)
+    observer.begin(state)
     left = batches(sampler, range(state.step, recipe.steps), workers=workers, rank=team.rank, world=team.world)
     try:
-        train(
-            state,
-            left,
-            recipe,
-            chosen,
-            observer if team.is_first else lambda state, terms: None,
-            perceptual=perceptual,
-            team=team,
-        )
+        train(state, left, recipe, chosen, observer, perceptual=perceptual, team=team)
     except (SettingsError, VolumeError):
         raise  # the recipe does not fit the volumes: no training would mend that
     except SuperResolutionError as problem:
@@ -95,20 +99,23 @@ def run_recipe(
     return state
 
 
-def _begun(recipe: Recipe, run: Path, device: torch.device, *, resume: bool) -> TrainingState:
-    """The state to go on from."""
-    if checkpoints(run) and not resume:
-        raise SettingsError(f"{run} holds a run already; add --resume to go on with it, or choose another folder")
+def _chosen(recipe: Recipe | None, data: Path | None, run: Path, *, resume: bool) -> tuple[Recipe, list[Entry]]:
+    """The recipe and the volumes of a run: those that are given, or its own where it is resumed."""
+    if holds_training(run):
+        if not resume:
+            raise SettingsError(f"{run} holds a run already; add --resume to continue it, or choose another folder")
+        return recipe_to_resume(run, recipe), entries_to_resume(run, data)
+    if recipe is None or data is None:
+        raise SettingsError(f"{run} holds no run to resume; give a recipe and --data MANIFEST.json to start one")
+    return recipe, read_manifest(data)
+
+
+def _begun(recipe: Recipe, run: Path, device: torch.device) -> TrainingState:
+    """The state to continue from."""
     state = new_state(recipe, device)
-    if resume and (warning := restore_newest(run, state)):
+    if warning := restore_newest(run, state):
         print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
     return state
-
-
-def _write_down(recipe: Recipe, data: Path, run: Path) -> None:
-    run.mkdir(parents=True, exist_ok=True)
-    write_resolved(recipe, run)
-    write_manifest(read_manifest(data), run / MANIFEST)
 
 
 def export_run(run: Path, output: Path, *, also: dict[str, Any] | None = None, best: bool = False) -> None:

@@ -107,3 +107,17 @@ def test_volumes_too_small_for_a_patch_are_refused(entries: list[Entry], a_recip
     sampler = PatchSampler(entries, replace(a_recipe, patch_in_plane=64))
     with pytest.raises(SuperResolutionError, match="large|small"):
         sampler.batch(0)
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_each_process_draws_its_share_of_a_batch_and_no_more(entries, a_recipe: Recipe, world: int, monkeypatch):
+    sampler = PatchSampler(entries, replace(a_recipe, batch_size=4, noise_fraction=1.0))
+    whole = sampler.batch(3)
+    drawn = []
+    draw = sampler._patch
+    monkeypatch.setattr(sampler, "_patch", lambda random, shape: drawn.append(shape) or draw(random, shape))
+    shares = [sampler.batch(3, rank, world) for rank in range(world)]
+    assert len(drawn) == 4
+    assert torch.equal(torch.cat([share.lr for share in shares]), whole.lr)
+    assert torch.equal(torch.cat([share.hr for share in shares]), whole.hr)
+    assert sum((share.files for share in shares), ()) == whole.files

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medical_super_resolution.errors import SettingsError
+
+if TYPE_CHECKING:
+    from ...config.recipe import Recipe
 
 HELP = "run a recipe"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The recipe, the data, the folder of the run, and how to run it."""
-    parser.add_argument("recipe", help="name of a shipped recipe, or path of a TOML file")
-    parser.add_argument("--data", type=Path, help="manifest, from medsr-train prepare")
+    recipe_help = "name of a shipped recipe, or path of a TOML file; with --resume, none is the run's own"
+    parser.add_argument("recipe", nargs="?", help=recipe_help)
+    parser.add_argument("--data", type=Path, help="manifest, from medsr-train prepare; with --resume, none is the own")
     parser.add_argument("--out", type=Path, help="folder of the run")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in the folder")
+    parser.add_argument("--resume", action="store_true", help="continue the run in the folder")
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
     parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches (default: 0, none)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
@@ -22,17 +29,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Train from fresh weights, or from the newest checkpoint of the run."""
-    from medical_super_resolution.errors import SettingsError
-
-    from ...config.recipes import as_toml, find_recipe, read_recipe
+    from ...config.recipes import as_toml
     from ...workflows.run import run_recipe
 
-    recipe = read_recipe(find_recipe(chosen.recipe), chosen.overrides)
+    recipe = _recipe(chosen)
     if chosen.print_config:
         print(as_toml(recipe), end="")
         return 0
-    if chosen.data is None or chosen.out is None:
-        raise SettingsError("a training needs --data MANIFEST.json and --out FOLDER")
+    if chosen.out is None:
+        raise SettingsError("a training needs a folder to write to; add --out FOLDER")
     run_recipe(
         recipe,
         chosen.data,
@@ -43,3 +48,14 @@ def run(chosen: argparse.Namespace) -> int:
         say=lambda line: print(line, flush=True),
     )
     return 0
+
+
+def _recipe(chosen: argparse.Namespace) -> Recipe:
+    """The recipe that is named; without a name, that of the run that is resumed, with the changes of --set."""
+    from ...config.recipes import find_recipe, read_recipe, read_resolved
+
+    if chosen.recipe is not None:
+        return read_recipe(find_recipe(chosen.recipe), chosen.overrides)
+    if not chosen.resume or chosen.out is None:
+        raise SettingsError("name a recipe to train, or give --resume and --out FOLDER to continue a run")
+    return read_resolved(chosen.out, chosen.overrides)

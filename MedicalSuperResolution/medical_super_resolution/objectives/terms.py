@@ -1,0 +1,61 @@
+"""The terms that a training can minimise, in one table: weights of recipes, training steps and curves derive from it.
+
+This file imports no torch, so that a recipe can be read without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+CONTENT, ADVERSARIAL = "content", "adversarial"  # the stages of a training
+
+
+@dataclass(frozen=True)
+class LossTerm:
+    """One term of the generator's loss.
+
+    Parameters
+    ----------
+    stage
+        `CONTENT` for a term that counts from the first step on, `ADVERSARIAL` for one that counts only while a
+        discriminator is trained.
+    meaning
+        What it compares, for the reference of recipes.
+    function
+        Name of its function in `losses`, ``(sr, hr) -> ()``; empty where the training step computes the term itself.
+    weight
+        Weight in a recipe that does not give one.
+    """
+
+    stage: str
+    meaning: str
+    function: str = ""
+    weight: float = 0.0
+
+    @property
+    def distance(self) -> Callable[..., Any]:
+        """The function of the term."""
+        from . import losses
+
+        return getattr(losses, self.function)
+
+
+LOSS_TERMS: dict[str, LossTerm] = {
+    "l1": LossTerm(CONTENT, "mean absolute error", "absolute_error", weight=1.0),
+    "mse": LossTerm(CONTENT, "mean squared error", "squared_error"),
+    "gradient": LossTerm(CONTENT, "mean absolute error of differences between neighbours", "gradient_error"),
+    "squared_gradient": LossTerm(CONTENT, "mean squared error of these differences", "squared_gradient_error"),
+    "gradient_difference": LossTerm(
+        CONTENT, "total variation of the error inside the slices", "gradient_difference_variation"
+    ),
+    "perceptual": LossTerm(ADVERSARIAL, "distance of features, see PerceptualSettings"),
+    "adversarial": LossTerm(ADVERSARIAL, "judgement of the discriminator, see AdversarialSettings"),
+    "adversarial_features": LossTerm(ADVERSARIAL, "squared distance of the features of the discriminator"),
+}
+
+
+def terms_of(stage: str) -> tuple[str, ...]:
+    """The names of the terms that belong to a stage, in the order of the table."""
+    return tuple(name for name, term in LOSS_TERMS.items() if term.stage == stage)

@@ -1,0 +1,38 @@
+"""One table of loss terms: weights of recipes, the training step and the columns of the curves derive from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from medical_super_resolution.objectives.terms import CONTENT, LOSS_TERMS, terms_of
+from medical_super_resolution_training.config.recipe import LossWeights
+from medical_super_resolution_training.training.curves import COLUMNS, Means
+
+
+def test_every_term_has_a_weight_in_recipes_and_a_column_in_curves():
+    assert {entry.name for entry in dataclasses.fields(LossWeights)} == set(LOSS_TERMS)
+    assert set(LOSS_TERMS) <= set(COLUMNS)
+
+
+@pytest.mark.parametrize("name", terms_of(CONTENT))
+def test_a_content_term_measures_an_error_and_counts_in_the_loss_of_the_curves(name: str):
+    hr = torch.rand(1, 1, 4, 6, 6, generator=torch.Generator().manual_seed(0))
+    distance = LOSS_TERMS[name].distance
+    assert float(distance(hr, hr)) == 0
+    assert 0 < float(distance(0.9 * hr, hr)) < float(distance(0.5 * hr, hr))
+    means = Means()
+    means.add({name: torch.tensor(2.0)})
+    assert means.taken() == {name: 2.0, "loss": 2.0, "total": 2.0}
+
+
+def test_the_table_is_read_without_torch():
+    code = "import sys; import medical_super_resolution_training.config.recipe; sys.exit('torch' in sys.modules)"
+    assert (
+        subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}, check=False).returncode
+        == 0
+    )

@@ -1,0 +1,122 @@
+"""A run is resumed as what it is: another recipe or other volumes are refused and named, never taken silently."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.models import file as models
+from medical_super_resolution_training.cli.main import main
+from medical_super_resolution_training.config.recipe import LossWeights
+from medical_super_resolution_training.config.recipes import read_resolved
+from medical_super_resolution_training.data.manifest import Entry, write_manifest
+from medical_super_resolution_training.workflows.ablation import trained
+from medical_super_resolution_training.workflows.run import export_run, run_recipe
+from tiny_recipe import TINY
+from training_runs import CRITIC, plane_recipe
+
+
+def silent(line: str) -> None:
+    """Print nothing."""
+
+
+@pytest.fixture
+def data(entries: list[Entry], tmp_path: Path) -> Path:
+    return tmp_path / "data.json"
+
+
+@pytest.fixture
+def a_run(data: Path, tmp_path: Path) -> Path:
+    """A run of two steps."""
+    run_recipe(plane_recipe(steps=2), data, tmp_path / "run", device="cpu", say=silent)
+    return tmp_path / "run"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+CHANGES = {
+    "seed": ({"seed": 4}, "seed is 4 and was 3"),
+    "a loss": ({"loss": LossWeights(l1=0.5, mse=1.0, gradient=2.0, adversarial=1e-2)}, "loss.gradient is 2.0 and was"),
+    "a network": ({"generator_config": {"factor": 2, "channels": 8, "blocks": 1}}, "'channels': 8"),
+    "the critic": ({"adversarial": replace(CRITIC, kind="gan")}, "adversarial.kind is 'gan' and was 'wasserstein'"),
+    "the data's noise": ({"noise_fraction": 0.9}, "noise_fraction is 0.9 and was 0.2"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_another_recipe_is_refused_and_the_run_stays_as_it_is(a_run: Path, data: Path, change: str):
+    settings, named = CHANGES[change]
+    before = contents(a_run)
+    with pytest.raises(SettingsError, match="was started with another recipe") as refusal:
+        run_recipe(plane_recipe(**settings), data, a_run, resume=True, device="cpu", say=silent)
+    assert named in str(refusal.value)
+    assert contents(a_run) == before
+
+
+def test_every_setting_that_differs_is_named(a_run: Path, data: Path):
+    with pytest.raises(SettingsError) as refusal:
+        run_recipe(plane_recipe(seed=1, betas=(0.1, 0.2)), data, a_run, resume=True, device="cpu", say=silent)
+    assert "seed is 1 and was 3" in str(refusal.value)
+    assert "betas is (0.1, 0.2) and was (0.9, 0.99)" in str(refusal.value)
+
+
+def test_the_number_of_steps_may_change(a_run: Path, data: Path):
+    state = run_recipe(plane_recipe(steps=3), data, a_run, resume=True, device="cpu", say=silent)
+    assert state.step == 3
+    assert read_resolved(a_run).steps == 3
+
+
+def test_a_run_resumes_by_itself_from_its_own_recipe_and_manifest(a_run: Path, data: Path):
+    data.unlink()
+    assert main(["train", "--resume", "--out", str(a_run), "--device", "cpu", "--set", "steps = 4"]) == 0
+    assert read_resolved(a_run) == plane_recipe(steps=4)
+    assert (a_run / "checkpoint-00000004.safetensors").is_file()
+
+
+def test_other_volumes_are_refused(a_run: Path, entries: list[Entry], tmp_path: Path):
+    write_manifest(entries[:1], tmp_path / "fewer.json")
+    with pytest.raises(SettingsError, match=r"other volumes than .*fewer.json lists: they differ, such as mr_1.nii.gz"):
+        run_recipe(plane_recipe(), tmp_path / "fewer.json", a_run, resume=True, device="cpu", say=silent)
+
+
+def test_volumes_that_have_moved_are_the_same_volumes(a_run: Path, entries: list[Entry], tmp_path: Path):
+    moved = []
+    for entry in entries:
+        array = Path(entry.array).rename(tmp_path / f"moved_{Path(entry.array).name}")
+        moved.append(replace(entry, array=str(array)))
+    write_manifest(moved, tmp_path / "moved.json")
+    state = run_recipe(plane_recipe(steps=3), tmp_path / "moved.json", a_run, resume=True, device="cpu", say=silent)
+    assert state.step == 3
+
+
+def test_the_card_of_an_export_names_the_loss_that_was_trained(a_run: Path, data: Path, tmp_path: Path):
+    """A refused recipe must not reach the card, although its weights are those of the run."""
+    with pytest.raises(SettingsError):
+        run_recipe(plane_recipe(loss=LossWeights(mse=9.0)), data, a_run, resume=True, device="cpu", say=silent)
+    export_run(a_run, tmp_path / "mine.safetensors")
+    assert models.load(tmp_path / "mine.safetensors").card["training"]["loss"]["mse"] == 1.0
+
+
+def test_an_ablation_refuses_a_folder_of_another_recipe(data: Path, tmp_path: Path):
+    settings = [*TINY, "steps = 1"]
+    trained("through-plane", settings, data, tmp_path, device="cpu", say=silent)
+    with pytest.raises(SettingsError, match="seed is 8 and was 0"):
+        trained("through-plane", [*settings, "seed = 8"], data, tmp_path, device="cpu", say=silent)
+
+
+def test_a_folder_without_a_checkpoint_starts_with_the_recipe_that_is_given(a_run: Path, data: Path):
+    for path in a_run.glob("checkpoint-*"):
+        path.unlink()
+    run_recipe(plane_recipe(steps=2, seed=9), data, a_run, resume=True, device="cpu", say=silent)
+    assert json.loads((a_run / "recipe.json").read_text())["seed"] == 9
+
+
+def test_a_training_without_a_recipe_says_what_to_give(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["train", "--out", str(tmp_path)]) == 1
+    assert "name a recipe to train, or give --resume and --out FOLDER" in capsys.readouterr().err

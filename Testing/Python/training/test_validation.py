@@ -1,0 +1,57 @@
+"""Validation is shared by the processes of a training, and takes the slice profile that it has made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from medical_super_resolution_training.config.recipe import Recipe
+from medical_super_resolution_training.data.manifest import Entry
+from medical_super_resolution_training.evaluation.cases import Case
+from medical_super_resolution_training.training import validation
+from medical_super_resolution_training.training.callbacks import Observer
+from medical_super_resolution_training.training.distributed import Team
+from medical_super_resolution_training.training.state import new_state
+
+
+@dataclass(frozen=True)
+class Apart(Team):
+    """One of several processes; the others have found nothing."""
+
+    def gathered(self, found: dict[str, float]) -> dict[str, float]:
+        return found
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_each_process_validates_its_share_and_the_first_writes(
+    entries: list[Entry], a_recipe: Recipe, tmp_path: Path, monkeypatch, rank: int
+):
+    seen: list[str] = []
+    monkeypatch.setattr(
+        "medical_super_resolution_training.training.callbacks.validated",
+        lambda network, share, case, device: seen.extend(one.source for one in share) or dict.fromkeys(seen, 30.0),
+    )
+    volumes = [replace(entries[0], source=name) for name in "abcde"]
+    callbacks = Observer(
+        tmp_path, a_recipe, "cpu", validation=volumes, sample=lambda: None, say=lambda line: None, team=Apart(rank, 2)
+    )
+    callbacks.validate(new_state(a_recipe, "cpu"))
+    assert seen == (["a", "c", "e"] if rank == 0 else ["b", "d"])
+    assert (tmp_path / "validation.csv").exists() == (rank == 0)
+
+
+@pytest.mark.parametrize("profile", ["gaussian", "box"])
+def test_the_engine_is_given_the_profile_that_made_the_volume(entries, a_recipe: Recipe, monkeypatch, profile: str):
+    given = []
+    enhance = validation.enhance
+    monkeypatch.setattr(
+        validation,
+        "enhance",
+        lambda volume, model, settings: given.append(settings) or enhance(volume, model, settings),
+    )
+    network = new_state(a_recipe, "cpu").average
+    found = validation.validated(network, entries[1:], Case("k", 2.0, profile), "cpu")
+    assert [settings.slice_profile for settings in given] == [profile]
+    assert 15 < found["mr_1.nii.gz"] < 60
