@@ -28,6 +28,8 @@ class Volume:
         "ct", "mr", "pet", "us", or None where it is not known.
     padding : numpy.ndarray or None
         (K, J, I) bool, true where nothing was measured (outside a round field of view, outside tilted slices).
+    sheared_grid : Grid or None
+        The grid that a straightened volume came on, see `tilt.straightened`.
     notes : tuple of str
         What the reader had to do to the file (straightened, resampled, left out), for the report.
     """
@@ -37,6 +39,7 @@ class Volume:
     slice_thickness_mm: float | None = None
     modality: str | None = None
     padding: np.ndarray | None = None
+    sheared_grid: Grid | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
