@@ -11,6 +11,7 @@ import ast
 import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOTS = ("MedicalSuperResolution", "MedicalSuperResolutionTraining")  # the folders that Slicer puts on its path
@@ -60,7 +61,10 @@ PLACES = (
     Place(
         "command line",
         tuple(_ours("cli", "__main__")),
-        _INFERENCE | _NUMERICS | _ours("cli", "station.command") | {"matplotlib", "monai", "nilearn", "PIL", "scipy", "torch"},
+        _INFERENCE
+        | _NUMERICS
+        | _ours("cli", "station.command")
+        | {"matplotlib", "monai", "nilearn", "PIL", "scipy", "torch"},
     ),
     Place(
         "station",
@@ -128,11 +132,16 @@ def modules(root: Path) -> dict[str, Path]:
 def imports(module: str, path: Path, known: dict[str, Path]) -> list[Import]:
     """All imports of one file; relative ones resolved, ``from package import module`` named by the module."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    return list(_walk(ast.parse(path.read_text(encoding="utf-8")), package, known, in_function=False, for_types=False))
+    return _imports_of(path.read_text(encoding="utf-8"), package, frozenset(known))
+
+
+@cache
+def _imports_of(source: str, package: str, known: frozenset[str]) -> list[Import]:
+    return list(_walk(ast.parse(source), package, known, in_function=False, for_types=False))
 
 
 def _walk(
-    node: ast.AST, package: str, known: dict[str, Path], *, in_function: bool, for_types: bool
+    node: ast.AST, package: str, known: frozenset[str], *, in_function: bool, for_types: bool
 ) -> Iterator[Import]:
     for child in ast.iter_child_nodes(node):
         for name in _names(child, package, known):
@@ -146,7 +155,7 @@ def _walk(
         )
 
 
-def _names(node: ast.AST, package: str, known: dict[str, Path]) -> list[str]:
+def _names(node: ast.AST, package: str, known: frozenset[str]) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if not isinstance(node, ast.ImportFrom):
