@@ -49,6 +49,10 @@ class Report:
     warnings: tuple[str, ...] = ()
     notice: str = NOTICE
 
+    def __repr__(self) -> str:
+        before, after = ("x".join(map(str, size)) for size in (self.size_before_ijk, self.size_after_ijk))
+        return f"Report({self.model}: {before} to {after} voxels on {self.device} in {self.seconds:.1f} s)"
+
     def as_dict(self) -> dict[str, Any]:
         """Plain types only, ready for JSON."""
         return dataclasses.asdict(self)

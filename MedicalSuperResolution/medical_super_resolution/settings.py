@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -63,6 +64,14 @@ class EnhanceSettings:
     threads: int | None = None
     precision: str = "auto"
     memory_gb: float | None = None
+
+    def __repr__(self) -> str:
+        changed = (
+            f"{field.name}={getattr(self, field.name)!r}"
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) != field.default
+        )
+        return f"EnhanceSettings({', '.join(changed)})"
 
     def __post_init__(self) -> None:
         if self.factor is not None and self.spacing_ijk_mm is not None:

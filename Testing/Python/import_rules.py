@@ -57,7 +57,12 @@ PLACES = (
     Place("volumes", tuple(_ours("volumes")), _VOLUMES | _NUMERICS, in_functions=frozenset({"pydicom"})),
     Place("networks and objectives", tuple(_ours("networks", "objectives")), _NETWORKS | {"torch"}),
     Place("models", tuple(_ours("models")), _MODELS | {"torch", "safetensors"}),
-    Place("inference", tuple(_ours("inference")), _INFERENCE | {"numpy", "torch"}),
+    Place(
+        "inference",
+        tuple(_ours("inference")),
+        _INFERENCE | {"numpy", "torch"},
+        in_functions=frozenset({"SimpleITK"}),  # of an image that came from there
+    ),
     Place(
         "command line",
         tuple(_ours("cli", "__main__")),
@@ -78,7 +83,7 @@ PLACES = (
         (f"{_CORE}_training",),
         _INFERENCE | _NUMERICS | _ours("cli") | {f"{_CORE}_training", "matplotlib", "safetensors", "tomli", "torch"},
     ),
-    Place("the package", (_CORE,), _FOUNDATION),
+    Place("the package", (_CORE,), _FOUNDATION, in_functions=_INFERENCE),
     Place(
         "Lib, the engine's child process",
         (f"{_LIB}.engine.runner", f"{_LIB}.engine.child"),

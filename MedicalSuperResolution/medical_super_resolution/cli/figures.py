@@ -20,7 +20,7 @@ _DIFFERENCE_PERCENTILE = 99.5
 _PLANES = (("axial", 2), ("coronal", 1), ("sagittal", 0))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Panel:
     """One column: a title, values on the grid of the result (K, J, I), and whether they are a difference."""
 
@@ -120,7 +120,7 @@ def _draw(panels: list[Panel], grid: Grid, window: tuple[float, float], unit: st
     pyplot.close(figure)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Plane:
     """Pixels as a radiologist sees them, and the letters at the left and the top."""
 

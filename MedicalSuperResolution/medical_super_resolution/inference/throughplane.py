@@ -39,7 +39,7 @@ _SAMPLE_SHAPE = (8, 32, 32)  # voxels of the samples that the slice profile is r
 _SAMPLE_PLACES = (0.25, 0.42, 0.58, 0.75)  # of their middles along J and I, as shares of the plane
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AxisRequest:
     """One axis of a volume to refine.
 

@@ -64,6 +64,9 @@ class Model:
     twin_sha256: str = ""
     fidelity: Generator | None = None
 
+    def __repr__(self) -> str:
+        return f"Model({self.name}, {self.generator_name}, sha256 {self.sha256[:8]})"
+
     @property
     def gauging(self) -> Generator:
         """The generator that measures the slices: only the one of sharpness 0 was trained to."""

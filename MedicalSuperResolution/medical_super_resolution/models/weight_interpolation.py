@@ -48,6 +48,31 @@ def load(path: Path, sharpness: float) -> Model:
     return replace(model, generator=mixed, sharpness=sharpness, twin_sha256=twin.sha256, fidelity=model.generator)
 
 
+def load_model(name: str | Path = "general", sharpness: float = 0.0) -> Model:
+    """Load a model by its installed name or from a file.
+
+    Parameters
+    ----------
+    name : str or Path
+        An installed model, such as "general", or the path of a model file.
+    sharpness : float
+        In [0, 1]. 0 is fidelity; 1 takes the weights of the detail model, where there is one.
+
+    Returns
+    -------
+    Model
+        Ready for `enhance`.
+
+    Raises
+    ------
+    ModelError
+        There is no such model, or its file is damaged.
+    SettingsError
+        ``sharpness`` lies outside [0, 1], or the model has no other end.
+    """
+    return load(models.find(str(name)), sharpness)
+
+
 def both_ends(model: Model) -> tuple[Model, Model] | None:
     """A model at sharpness 0 and at 1, ``model`` itself where it is one of them; None where it has no twin here."""
     twin_path = twin_of(model.path)

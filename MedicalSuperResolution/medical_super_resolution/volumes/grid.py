@@ -18,7 +18,7 @@ def array_axis(axis: str) -> int:
     return 2 - AXES_IJK.index(axis)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Grid:
     """A regular grid of voxels.
 
@@ -44,7 +44,24 @@ class Grid:
             or not (np.linalg.norm(matrix[:3, :3], axis=0) > 0).all()
         ):
             raise VolumeError("the position of the volume in space is not defined: its spacing or direction is damaged")
+        matrix = matrix.copy()
+        matrix.setflags(write=False)  # two equal grids stay equal
         object.__setattr__(self, "ijk_to_ras", matrix)
+        k, j, i = map(int, self.shape_kji)
+        object.__setattr__(self, "shape_kji", (k, j, i))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both have the same size and exactly the same place, and agree on the slice axis."""
+        if not isinstance(other, Grid):
+            return NotImplemented
+        same = (self.shape_kji, self.slice_axis) == (other.shape_kji, other.slice_axis)
+        return same and np.array_equal(self.ijk_to_ras, other.ijk_to_ras)
+
+    def __hash__(self) -> int:
+        return hash((self.shape_kji, *self.ijk_to_ras.ravel().tolist()))
+
+    def __repr__(self) -> str:
+        return f"Grid({self.described()})"
 
     @property
     def spacing_ijk_mm(self) -> tuple[float, float, float]:

@@ -12,7 +12,7 @@ from .grid import Grid
 _KINDS = "iuf"  # signed, unsigned, floating
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Volume:
     """Values and where they lie.
 
@@ -52,6 +52,21 @@ class Volume:
         if self.array.dtype.kind not in _KINDS:
             raise VolumeError(f"the voxels are of type {self.array.dtype}; a volume needs whole or real numbers")
 
+    def __eq__(self, other: object) -> bool:
+        """Whether voxels, their type, padding, grid, thickness and modality are the same."""
+        if not isinstance(other, Volume):
+            return NotImplemented
+        return (
+            (self.grid, self.slice_thickness_mm, self.modality, self.array.dtype)
+            == (other.grid, other.slice_thickness_mm, other.modality, other.array.dtype)
+        ) and np.array_equal(self.array, other.array) and _same_padding(self.padding, other.padding)
+
+    def __hash__(self) -> int:
+        raise TypeError("a Volume cannot be hashed: its voxels can change")
+
+    def __repr__(self) -> str:
+        return f"Volume({self.grid.described()}, {self.array.dtype}, {self.modality or 'modality unknown'})"
+
     def check_finite(self) -> None:
         """Refuse NaN and infinite values, slice by slice so that no copy of the volume is made."""
         if self.array.dtype.kind != "f":
@@ -59,6 +74,10 @@ class Volume:
         for number, plane in enumerate(self.array):
             if not np.isfinite(plane).all():
                 raise not_finite(number)
+
+
+def _same_padding(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    return one is other or (one is not None and other is not None and np.array_equal(one, other))
 
 
 def not_finite(number: int) -> VolumeError:

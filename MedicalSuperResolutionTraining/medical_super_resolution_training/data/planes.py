@@ -20,7 +20,7 @@ _ALMOST_SQUARE = 1.2  # largest ratio of the spacings inside a slice
 _ACQUIRED_SHARE = 0.7  # of the slices that are drawn; the rest are cut across them
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PlaneBatch:
     """lr : (N, 1, K, J, I) coarse slices; hr : (N, 1, K, factor*J, factor*I) fine ones, both in the network's range.
 

@@ -20,7 +20,7 @@ FACTOR_RANGE = (1.25, 8.0)
 _SECOND_FACTOR_RANGE = (1.5, 4.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """lr : (N, 1, K, J, I) thick slices; hr : (N, 1, M, J, I) fine slices, both in the network's range.
 

@@ -16,7 +16,7 @@ from .plane_degradation import plane_factor
 from .planes import PlaneSampler
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class UnpairedBatch:
     """hr : (N, 1, K, factor*J, factor*I) fine slices; lr : (N, 1, K, J, I) measured coarse slices of other scans.
 

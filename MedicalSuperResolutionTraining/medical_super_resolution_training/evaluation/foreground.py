@@ -14,7 +14,7 @@ _TISSUE_SHARE = 0.03  # of the high end of the range, where the scale has no mea
 _HIGH_PERCENTILE = 99.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Body:
     """The body in a reference volume.
 

@@ -38,7 +38,7 @@ class Task:
     grid: Grid
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Refined:
     """A result on the wanted grid (K, J, I), its standard deviation where it was asked for, and the time it took."""
 

@@ -24,7 +24,7 @@ AnyBatch = Batch | PlaneBatch
 Distance = Callable[[Tensor, Tensor], Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Answer:
     """What a generator made of a batch, (N, 1, K, J, I) each.
 

@@ -20,7 +20,7 @@ _UNEVEN = 0.02  # of the slice distance: more than this is a missing or displace
 _TILT = 1e-3  # sideways shift over the slice distance: 0.06 degrees
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DicomSeries:
     """What a series of files holds.
 

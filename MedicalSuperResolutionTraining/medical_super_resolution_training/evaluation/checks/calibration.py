@@ -13,7 +13,7 @@ BINS = 10
 _MOST_VOXELS = 200_000  # of one volume
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sample:
     """Doubt and true error of some voxels of the body, both over the intensity range, (N,) float32 each."""
 
@@ -21,7 +21,7 @@ class Sample:
     error: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Calibration:
     """Ten bins from the least to the most doubt.
 

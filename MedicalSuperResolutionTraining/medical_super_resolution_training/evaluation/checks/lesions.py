@@ -28,7 +28,7 @@ _PARTS = 4  # of a voxel along each axis, for its share in a lesion
 _FEWEST_VOXELS = 4  # above half the contrast in the reference: below it a volume says nothing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lesion:
     """A sphere, or a vessel: a straight cylinder with flat ends.
 

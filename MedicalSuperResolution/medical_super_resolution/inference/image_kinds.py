@@ -1,0 +1,214 @@
+"""The kinds of images that `enhance` takes, each with its way to a `Volume` and back.
+
+Images of other packages are recognised by the name of their class, so that none of these packages is imported unless
+the caller has imported it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import SettingsError, VolumeError
+from ..volumes.grid import Grid
+from ..volumes.volume import Volume
+
+TAKEN = (
+    "a path, a Volume, a SimpleITK image, a nibabel image, a MONAI MetaTensor, a TorchIO ScalarImage,"
+    " or an array (K, J, I) with spacing= or affine="
+)
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class Converted:
+    """An image as a volume, and the way back.
+
+    Attributes
+    ----------
+    volume : Volume
+        The image.
+    restore : callable
+        Takes another volume and returns it as an image of the kind of the original.
+    """
+
+    volume: Volume
+    restore: Callable[[Volume], Any]
+
+
+def to_volume(
+    image: Any,  # noqa: ANN401 - of packages that need not be installed
+    *,
+    spacing: tuple[float, float, float] | None = None,
+    affine: np.ndarray | None = None,
+) -> Converted:
+    """Convert an image of any known kind.
+
+    Parameters
+    ----------
+    image : path, Volume, SimpleITK.Image, nibabel.SpatialImage, monai.data.MetaTensor, torchio.ScalarImage, or array
+        One three-dimensional image with one value in each voxel.
+    spacing : tuple of float, optional
+        Of an array alone: distance between voxel centres along i, j and k, in mm.
+    affine : ndarray of shape (4, 4), optional
+        Of an array alone: voxel index (i, j, k) to millimetres in RAS.
+
+    Returns
+    -------
+    Converted
+        The volume, and the way back.
+
+    Raises
+    ------
+    TypeError
+        The image is of none of these kinds.
+    SettingsError
+        An array comes without its spacing, or an image that has one comes with another.
+    VolumeError
+        The image is no scalar volume.
+    """
+    convert = next((one for is_one, one in _KINDS if is_one(image)), None)
+    if convert is not None:
+        if spacing is not None or affine is not None:
+            raise SettingsError(f"spacing and affine are for arrays; {type(image).__name__} carries its own")
+        return convert(image)
+    if _is_array(image):
+        return _from_array(image, spacing, affine)
+    raise TypeError(f"enhance takes {TAKEN}; got {_full_name(type(image))}")
+
+
+def _full_name(kind: type) -> str:
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+
+
+def _is_a(package: str, name: str) -> Callable[[object], bool]:
+    """Recognise a class of a package, and what derives from it, without importing the package."""
+
+    def check(image: object) -> bool:
+        return any(one.__name__ == name and one.__module__.partition(".")[0] == package for one in type(image).__mro__)
+
+    return check
+
+
+def _is_array(image: object) -> bool:
+    return isinstance(image, np.ndarray) or _is_a("torch", "Tensor")(image)
+
+
+def _from_path(path: str | Path) -> Converted:
+    from ..volumes.io import files
+
+    return Converted(files.read(path), lambda volume: volume)
+
+
+def _from_simple_itk(image: Any) -> Converted:  # noqa: ANN401
+    import SimpleITK as sitk
+
+    from ..volumes.io import files
+
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise VolumeError(
+            f"the SimpleITK image has {image.GetDimension()} dimensions and {image.GetNumberOfComponentsPerPixel()}"
+            " values in each voxel; pick one scalar 3-D volume of it first"
+        )
+    ijk_to_lps = np.eye(4)
+    ijk_to_lps[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    ijk_to_lps[:3, 3] = image.GetOrigin()
+    array = sitk.GetArrayFromImage(image)
+    return Converted(Volume(array, Grid(array.shape, _LPS_TO_RAS @ ijk_to_lps)), files.to_image)
+
+
+def _from_nibabel(image: Any) -> Converted:  # noqa: ANN401
+    if len(image.shape) != 3:
+        raise VolumeError(f"the nibabel image has the shape {image.shape}; pick one 3-D volume of it first")
+    if image.affine is None:
+        raise VolumeError("the nibabel image has no affine; give it one first")
+    array = np.asanyarray(image.dataobj).transpose()  # (I, J, K) -> (K, J, I), a view
+
+    def restore(volume: Volume) -> Any:  # noqa: ANN401
+        header = image.header.copy()
+        header.set_data_dtype(volume.array.dtype)
+        for stale in ("slice_code", "slice_start", "slice_end", "slice_duration"):  # of NIfTI: times of the old slices
+            if stale in header:
+                header[stale] = 0
+        return type(image)(volume.array.transpose(), volume.grid.ijk_to_ras, header)
+
+    return Converted(Volume(array, Grid(array.shape, image.affine)), restore)
+
+
+def _from_meta_tensor(image: Any) -> Converted:  # noqa: ANN401
+    is_lps = str(getattr(image.meta.get("space", ""), "value", image.meta.get("space", ""))).upper() == "LPS"
+    to_ras = _LPS_TO_RAS if is_lps else np.eye(4)
+    values = image.as_tensor()
+    affine = to_ras @ np.asarray(image.affine.cpu(), dtype=np.float64)
+
+    def restore(volume: Volume) -> Any:  # noqa: ANN401
+        made = _tensor_like(volume, values)
+        meta = {key: value for key, value in image.meta.items() if key != "affine"}
+        return type(image)(made, affine=_tensor(to_ras @ volume.grid.ijk_to_ras), meta=meta)
+
+    return Converted(_from_channels(values, affine), restore)
+
+
+def _from_torchio(image: Any) -> Converted:  # noqa: ANN401
+    affine = np.asarray(image.affine, dtype=np.float64)
+
+    def restore(volume: Volume) -> Any:  # noqa: ANN401
+        return type(image)(tensor=_tensor_like(volume, image.data), affine=volume.grid.ijk_to_ras)
+
+    return Converted(_from_channels(image.data, affine), restore)
+
+
+def _from_channels(values: Any, affine: np.ndarray) -> Volume:  # noqa: ANN401 - a torch tensor
+    """A tensor (I, J, K) or (1, I, J, K) as a volume."""
+    if values.ndim not in (3, 4) or (values.ndim == 4 and values.shape[0] != 1):
+        raise VolumeError(f"the image has the shape {tuple(values.shape)}; pick one channel of one 3-D volume first")
+    array = values.detach().cpu().numpy().reshape(values.shape[-3:]).transpose()
+    return Volume(array, Grid(array.shape, affine))
+
+
+def _tensor(array: np.ndarray) -> Any:  # noqa: ANN401
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def _tensor_like(volume: Volume, values: Any) -> Any:  # noqa: ANN401
+    """The voxels as a tensor with the axes and on the device of another, whose channel axis is kept."""
+    made = _tensor(volume.array.transpose()).to(values.device)
+    return made[None] if values.ndim == 4 else made
+
+
+def _from_array(image: Any, spacing: tuple[float, float, float] | None, affine: np.ndarray | None) -> Converted:  # noqa: ANN401
+    if (spacing is None) == (affine is None):
+        what = "no spacing" if spacing is None else "both spacing and affine"
+        raise SettingsError(f"the array comes with {what}; give spacing=(i, j, k) in mm, or affine= from ijk to RAS")
+    is_tensor = not isinstance(image, np.ndarray)
+    array = image.detach().cpu().numpy() if is_tensor else image
+    if array.ndim != 3:
+        raise VolumeError(f"the array has the shape {array.shape}; enhance takes one volume with three axes (K, J, I)")
+    grid = Grid(array.shape, np.asarray(affine) if spacing is None else _diagonal(spacing))
+
+    def restore(volume: Volume) -> Any:  # noqa: ANN401
+        return _tensor(volume.array).to(image.device) if is_tensor else volume.array
+
+    return Converted(Volume(array, grid), restore)
+
+
+def _diagonal(spacing: tuple[float, float, float]) -> np.ndarray:
+    if len(spacing) != 3:
+        raise SettingsError(f"spacing has three values in mm, along i, j and k; got {tuple(spacing)}")
+    return np.diag([*map(float, spacing), 1.0])
+
+
+_KINDS: tuple[tuple[Callable[[object], bool], Callable[[Any], Converted]], ...] = (
+    (lambda image: isinstance(image, str | Path), _from_path),
+    (lambda image: isinstance(image, Volume), lambda image: Converted(image, lambda volume: volume)),
+    (_is_a("SimpleITK", "Image"), _from_simple_itk),
+    (_is_a("nibabel", "SpatialImage"), _from_nibabel),
+    (_is_a("monai", "MetaTensor"), _from_meta_tensor),
+    (_is_a("torchio", "ScalarImage"), _from_torchio),
+)

@@ -1,0 +1,147 @@
+"""The public functions: enhance an image of any kind, or the images of a dictionary."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Iterable, MutableMapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..errors import SettingsError
+from ..models.file import Model
+from ..models.weight_interpolation import load_model
+from ..progress import Progress, ignore
+from ..report import Enhanced
+from ..settings import EnhanceSettings
+from . import enhance as engine
+from .image_kinds import to_volume
+
+_Data = TypeVar("_Data", bound=MutableMapping[Any, Any])
+
+
+def enhance(
+    image: Any,  # noqa: ANN401 - of packages that need not be installed
+    model: str | Path | Model | None = None,
+    settings: EnhanceSettings | None = None,
+    *,
+    spacing: tuple[float, float, float] | None = None,
+    affine: np.ndarray | None = None,
+    modality: str | None = None,
+    full: bool = False,
+    progress: Progress = ignore,
+    **options: Any,  # noqa: ANN401 - the fields of EnhanceSettings, which checks them
+) -> Any:  # noqa: ANN401 - the kind of ``image``
+    """Refine an image and return an image of the same kind.
+
+    With neither ``factor`` nor ``spacing_ijk_mm`` among the settings, the axis of the largest spacing is refined to the
+    spacing of the other two, at most 8 times.
+
+    Parameters
+    ----------
+    image : str, Path, Volume, SimpleITK.Image, nibabel image, MetaTensor, ScalarImage, ndarray or Tensor
+        One three-dimensional image with one value in each voxel. A path is read with `read` and gives a `Volume`. An
+        array has the axis order (K, J, I), slowest first, and needs ``spacing`` or ``affine``.
+    model : str, Path or Model, optional
+        The name of an installed model, the path of a model file, or what `load_model` returned. Without it, the model
+        that the settings name.
+    settings : EnhanceSettings, optional
+        What to do. Without it, the defaults.
+    spacing : tuple of float, optional
+        Of an array: distance between voxel centres along i, j and k, in mm.
+    affine : ndarray of shape (4, 4), optional
+        Of an array: voxel index (i, j, k) to millimetres in RAS.
+    modality : {"ct", "mr", "pet", "us"}, optional
+        What the image is. Without it, as the file says, or guessed from the values.
+    full : bool
+        Return an `Enhanced` with the image, a report and the uncertainty, instead of the image alone.
+    progress : callable
+        Called with the measured voxels done and in total. To cancel, it raises `errors.Cancelled`.
+    **options
+        Fields of `EnhanceSettings`, such as ``factor=4``; they replace those of ``settings``.
+
+    Returns
+    -------
+    image of the kind of ``image``, or Enhanced
+        The refined image. Integers are rounded and stay within their type.
+
+    Raises
+    ------
+    TypeError
+        ``image`` is of none of the kinds above, or an option is not a field of `EnhanceSettings`.
+    SettingsError
+        The settings make no sense for this image or model.
+    VolumeError
+        The image is not one scalar volume, or holds values that are not finite.
+    ModelError
+        There is no such model, or its file is damaged.
+    DeviceError
+        The compute device is absent or ran out of memory.
+
+    Examples
+    --------
+    >>> thin = enhance("thick.nii.gz", factor=4)  # doctest: +SKIP
+    >>> thin = enhance(array, spacing=(0.8, 0.8, 3.2), modality="mr")  # doctest: +SKIP
+    """
+    converted = to_volume(image, spacing=spacing, affine=affine)
+    settings = _settings(settings, options)
+    if settings.uncertainty and not full:
+        raise SettingsError("the uncertainty is part of the full result; add full=True, or leave uncertainty out")
+    volume = replace(converted.volume, modality=modality) if modality else converted.volume
+    volume.check_finite()
+    chosen = model if isinstance(model, Model) else load_model(model or settings.model, settings.sharpness)
+    enhanced = engine.enhance(volume, chosen, settings, progress)
+    if not full:
+        return converted.restore(enhanced.volume)
+    uncertainty = converted.restore(enhanced.uncertainty) if enhanced.uncertainty else None
+    return Enhanced(converted.restore(enhanced.volume), enhanced.report, uncertainty)
+
+
+def _settings(settings: EnhanceSettings | None, options: dict[str, Any]) -> EnhanceSettings:
+    known = [field.name for field in dataclasses.fields(EnhanceSettings)]
+    for name in options:
+        if name not in known:
+            raise TypeError(f"enhance has no option {name!r}; the settings are: {', '.join(known)}")
+    return replace(settings or EnhanceSettings(), **options)
+
+
+class EnhanceTransform:
+    """Enhance the images of a dictionary, as a dictionary transform of MONAI or on a TorchIO subject.
+
+    Parameters
+    ----------
+    keys : str or iterable of str
+        The entries to replace.
+    model : str, Path or Model, optional
+        As in `enhance`. It is loaded when the first dictionary comes, and kept.
+    settings : EnhanceSettings, optional
+        As in `enhance`.
+    **options
+        Fields of `EnhanceSettings`.
+    """
+
+    def __init__(
+        self,
+        keys: str | Iterable[str],
+        model: str | Path | Model | None = None,
+        settings: EnhanceSettings | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> None:
+        self.keys = (keys,) if isinstance(keys, str) else tuple(keys)
+        self.settings = _settings(settings, options)
+        self._model = model
+
+    def __repr__(self) -> str:
+        return f"EnhanceTransform(keys={self.keys}, {self.settings})"
+
+    def __call__(self, data: _Data) -> _Data:
+        """Return a copy of the dictionary with the entries refined; the others are the same objects."""
+        if not isinstance(self._model, Model):
+            self._model = load_model(self._model or self.settings.model, self.settings.sharpness)
+        result = copy.copy(data)
+        for key in self.keys:
+            result[key] = enhance(data[key], self._model, self.settings)
+        return result

@@ -1,0 +1,203 @@
+"""The package as its users import it: any kind of image in, the same kind out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+import medical_super_resolution
+from medical_super_resolution import EnhanceSettings, EnhanceTransform, Volume, enhance, load_model, write
+from medical_super_resolution.errors import SettingsError, VolumeError
+from medical_super_resolution.inference.image_kinds import to_volume
+from medical_super_resolution.models.file import Model
+from medical_super_resolution.report import Enhanced
+from medical_super_resolution.volumes.io import files
+
+TWICE = EnhanceSettings(factor=2, axes="k", slice_profile="gaussian", device="cpu")
+
+
+@pytest.fixture
+def expected(a_volume: Volume, a_model: Model) -> Volume:
+    return enhance(a_volume, a_model, TWICE)
+
+
+def test_a_volume_gives_a_volume(expected: Volume, a_volume: Volume):
+    assert isinstance(expected, Volume)
+    assert expected.grid == a_volume.grid.refined("k", 2)
+
+
+def test_a_path_gives_a_volume(a_volume: Volume, a_model: Model, expected: Volume, tmp_path: Path):
+    write(a_volume, tmp_path / "scan.nii.gz")
+
+    found = enhance(str(tmp_path / "scan.nii.gz"), a_model, TWICE)
+
+    assert np.abs(found.array - expected.array.astype(np.float32)).max() <= 1  # the header rounds the spacing
+    np.testing.assert_allclose(found.grid.ijk_to_ras, expected.grid.ijk_to_ras, atol=1e-4)
+
+
+def test_a_simple_itk_image_gives_one_in_the_same_place(a_volume: Volume, a_model: Model, expected: Volume):
+    found = enhance(files.to_image(a_volume), a_model, TWICE, modality="ct")
+
+    assert isinstance(found, sitk.Image)
+    back = to_volume(found).volume
+    np.testing.assert_array_equal(back.array, expected.array)
+    np.testing.assert_allclose(back.grid.ijk_to_ras, expected.grid.ijk_to_ras, atol=1e-9)
+
+
+def test_a_nibabel_image_gives_one_with_the_new_affine_and_type(a_volume: Volume, a_model: Model, expected: Volume):
+    nibabel = pytest.importorskip("nibabel")
+    image = nibabel.Nifti1Image(a_volume.array.transpose(), a_volume.grid.ijk_to_ras)
+    image.header["slice_end"] = 8
+
+    found = enhance(image, a_model, TWICE, modality="ct")
+
+    assert isinstance(found, nibabel.Nifti1Image)
+    assert found.get_data_dtype() == np.int16
+    assert int(found.header["slice_end"]) == 0
+    np.testing.assert_array_equal(np.asarray(found.dataobj).transpose(), expected.array)
+    np.testing.assert_allclose(found.affine, expected.grid.ijk_to_ras)
+
+
+@pytest.mark.parametrize("space", ["RAS", "LPS"])
+def test_a_meta_tensor_gives_one_with_its_channel_and_space(a_volume, a_model: Model, expected: Volume, space: str):
+    torch, data = pytest.importorskip("torch"), pytest.importorskip("monai.data")
+    to_space = np.diag([-1.0, -1.0, 1.0, 1.0]) if space == "LPS" else np.eye(4)
+    values = torch.from_numpy(np.ascontiguousarray(a_volume.array.transpose()))[None]
+    image = data.MetaTensor(values, affine=torch.from_numpy(to_space @ a_volume.grid.ijk_to_ras), meta={"space": space})
+
+    found = enhance(image, a_model, TWICE, modality="ct")
+
+    assert isinstance(found, data.MetaTensor)
+    assert found.meta["space"] == space
+    np.testing.assert_array_equal(found.as_tensor().numpy()[0].transpose(), expected.array)
+    np.testing.assert_allclose(found.affine.numpy(), to_space @ expected.grid.ijk_to_ras)
+
+
+def test_a_torchio_image_gives_one_with_the_new_affine(a_volume: Volume, a_model: Model, expected: Volume):
+    torch, torchio = pytest.importorskip("torch"), pytest.importorskip("torchio")
+    values = torch.from_numpy(np.ascontiguousarray(a_volume.array.transpose()))[None]
+
+    found = enhance(torchio.ScalarImage(tensor=values, affine=a_volume.grid.ijk_to_ras), a_model, TWICE, modality="ct")
+
+    assert isinstance(found, torchio.ScalarImage)
+    np.testing.assert_array_equal(found.data.numpy()[0].transpose(), expected.array)
+    np.testing.assert_allclose(found.affine, expected.grid.ijk_to_ras)
+
+
+def test_an_array_gives_an_array_with_an_affine_or_a_spacing(a_volume: Volume, a_model: Model, expected: Volume):
+    placed = enhance(a_volume.array, a_model, TWICE, affine=a_volume.grid.ijk_to_ras, modality="ct")
+    spaced = enhance(a_volume.array, a_model, TWICE, spacing=(0.8, 0.8, 3.0), modality="ct")
+
+    np.testing.assert_array_equal(placed, expected.array)
+    np.testing.assert_array_equal(spaced, expected.array)
+
+
+def test_a_tensor_gives_a_tensor(a_volume: Volume, a_model: Model, expected: Volume):
+    torch = pytest.importorskip("torch")
+
+    found = enhance(torch.from_numpy(a_volume.array), a_model, TWICE, spacing=(0.8, 0.8, 3.0), modality="ct")
+
+    assert isinstance(found, torch.Tensor)
+    np.testing.assert_array_equal(found.numpy(), expected.array)
+
+
+@pytest.mark.parametrize("image", [3, None, [[1.0]], {"image": 1}])
+def test_another_kind_is_refused_with_what_is_taken(image: object):
+    with pytest.raises(TypeError, match=r"enhance takes a path, a Volume, .* or an array \(K, J, I\) with spacing= or"):
+        enhance(image)
+
+
+def test_an_array_without_spacing_and_a_volume_with_one_are_refused(a_volume: Volume):
+    with pytest.raises(SettingsError, match=r"no spacing; give spacing=\(i, j, k\) in mm"):
+        enhance(a_volume.array)
+    with pytest.raises(SettingsError, match="both spacing and affine"):
+        enhance(a_volume.array, spacing=(1, 1, 1), affine=np.eye(4))
+    with pytest.raises(SettingsError, match="Volume carries its own"):
+        enhance(a_volume, spacing=(1, 1, 1))
+
+
+def test_what_is_no_single_volume_is_refused(a_volume: Volume):
+    with pytest.raises(VolumeError, match=r"shape \(2, 9, 18, 20\)"):
+        enhance(np.stack([a_volume.array] * 2), spacing=(1, 1, 1))
+    with pytest.raises(VolumeError, match="3 values in each voxel"):
+        enhance(sitk.Image([4, 4, 4], sitk.sitkVectorUInt8, 3))
+    with pytest.raises(VolumeError, match="not finite"):
+        enhance(np.full((4, 5, 6), np.nan), spacing=(1, 1, 3))
+
+
+def test_an_option_replaces_a_setting_and_an_unknown_one_is_refused(a_volume: Volume, a_model: Model):
+    found = enhance(a_volume, a_model, TWICE, factor=3)
+
+    assert found.grid == a_volume.grid.refined("k", 3)
+    with pytest.raises(TypeError, match="no option 'facto'; the settings are: factor, axes"):
+        enhance(a_volume, a_model, facto=3)
+
+
+def test_the_full_result_holds_the_report_and_the_uncertainty_in_the_same_kind(a_volume: Volume, a_model: Model):
+    found = enhance(a_volume.array, a_model, TWICE, spacing=(0.8, 0.8, 3.0), modality="ct", uncertainty=True, full=True)
+
+    assert isinstance(found, Enhanced)
+    assert isinstance(found.uncertainty, np.ndarray)
+    assert found.volume.shape == found.uncertainty.shape == (18, 18, 20)
+    assert found.report.factor_ijk == (1, 1, 2)
+    with pytest.raises(SettingsError, match="add full=True"):
+        enhance(a_volume, a_model, uncertainty=True)
+
+
+def test_a_model_is_found_by_its_name_or_file(a_volume: Volume, a_model_file: Path, expected: Volume):
+    assert load_model("general").name == "general"
+    np.testing.assert_array_equal(enhance(a_volume, a_model_file, TWICE).array, expected.array)
+
+
+def test_a_transform_refines_the_named_entries_of_a_dictionary(a_volume: Volume, a_model: Model, expected: Volume):
+    data = {"image": a_volume, "label": 7}
+
+    found = EnhanceTransform("image", a_model, TWICE)(data)
+
+    assert found == {"image": expected, "label": 7}
+    assert data["image"] is a_volume
+
+
+def test_a_transform_refines_a_subject_of_torchio(a_volume: Volume, a_model: Model, expected: Volume):
+    torch, torchio = pytest.importorskip("torch"), pytest.importorskip("torchio")
+    values = torch.from_numpy(np.ascontiguousarray(a_volume.array.transpose()))[None]
+    subject = torchio.Subject(ct=torchio.ScalarImage(tensor=values, affine=a_volume.grid.ijk_to_ras), age=50)
+
+    found = EnhanceTransform(["ct"], a_model, TWICE)(subject)
+
+    assert isinstance(found, torchio.Subject)
+    assert found["ct"].shape == (1, *expected.array.shape[::-1])
+    assert subject["ct"].shape == values.shape
+
+
+def test_representations_take_one_line(a_volume: Volume, a_model: Model):
+    whole = enhance(a_volume, a_model, TWICE, full=True)
+
+    assert repr(a_volume) == "Volume(20x18x9 at 0.80x0.80x3.00 mm, int16, ct)"
+    assert repr(a_volume.grid) == "Grid(20x18x9 at 0.80x0.80x3.00 mm)"
+    assert repr(EnhanceSettings(factor=4.0)) == "EnhanceSettings(factor=4.0)"
+    assert repr(a_model).startswith("Model(tiny, through-plane, sha256 ")
+    assert repr(whole.report).startswith("Report(tiny: 20x18x9 to 20x18x18 voxels on cpu in ")
+    assert all("\n" not in repr(one) for one in (whole, EnhanceTransform("image")))
+
+
+def test_every_public_name_exists_and_another_does_not():
+    assert all(hasattr(medical_super_resolution, name) for name in medical_super_resolution.__all__)
+    assert set(medical_super_resolution.__all__) <= set(dir(medical_super_resolution))
+    with pytest.raises(AttributeError, match="has no attribute 'enhnace'"):
+        medical_super_resolution.enhnace  # noqa: B018
+
+
+def test_importing_the_package_loads_neither_torch_nor_numpy():
+    program = "import medical_super_resolution, sys; print(sorted({'torch', 'numpy', 'SimpleITK'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=None)
+    assert found.stdout.strip() == "[]"
+
+
+def test_the_package_says_that_it_has_types():
+    assert (Path(medical_super_resolution.__file__).parent / "py.typed").is_file()
