@@ -57,9 +57,13 @@ class Volume:
         if not isinstance(other, Volume):
             return NotImplemented
         return (
-            (self.grid, self.slice_thickness_mm, self.modality, self.array.dtype)
-            == (other.grid, other.slice_thickness_mm, other.modality, other.array.dtype)
-        ) and np.array_equal(self.array, other.array) and _same_padding(self.padding, other.padding)
+            (
+                (self.grid, self.slice_thickness_mm, self.modality, self.array.dtype)
+                == (other.grid, other.slice_thickness_mm, other.modality, other.array.dtype)
+            )
+            and np.array_equal(self.array, other.array)
+            and _same_padding(self.padding, other.padding)
+        )
 
     def __hash__(self) -> int:
         raise TypeError("a Volume cannot be hashed: its voxels can change")
