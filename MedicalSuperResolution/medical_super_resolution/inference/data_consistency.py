@@ -10,13 +10,20 @@ from ..physics.acquisition import SliceProfile, acquisition_matrix
 from ..physics.projection import BandedMatrix, acquired
 from ..volumes.grid import array_axis
 from ..volumes.memmap import release_pages
+from .padding import Padding
 from .planning import Plan
 
 _SLICES = 8  # measured ones, at a time
+_NOTHING = 1e-6  # of a weight
+_ALL = slice(None)
 
 
 def consistency_error_rms(
-    measured: np.ndarray, fine: np.ndarray, planned: Plan, profiles: dict[str, SliceProfile]
+    measured: np.ndarray,
+    fine: np.ndarray,
+    planned: Plan,
+    profiles: dict[str, SliceProfile],
+    padding: Padding | None = None,
 ) -> float:
     """Root mean square of (acquisition model applied to the result) - input, in the units of both.
 
@@ -24,6 +31,7 @@ def consistency_error_rms(
     ----------
     measured, fine : (K, J, I) and (M, N, O), before and after all passes of the plan.
     profiles : the slice profile of each index axis.
+    padding : of the measured volume; what it takes part in is left out.
     """
     matrices = {}
     for one in planned.passes:
@@ -34,16 +42,30 @@ def consistency_error_rms(
         )
     slowest = matrices.pop(0, np.eye(len(measured)) if len(measured) == len(fine) else None)
     assert slowest is not None  # an axis that no pass refines keeps its length
-    band, squares = BandedMatrix(slowest), 0.0
+    band, squares, count = BandedMatrix(slowest), 0.0, 0
+    coarse = padding.along(planned.source, "k") if padding else None
+    finer = padding.along(planned.target, "k") if padding else None
     for start in range(0, len(measured), _SLICES):
         stop = min(start + _SLICES, len(measured))
         first, last = band.columns(start, stop)
-        again = np.asarray(fine[first:last])
-        for axis, matrix in matrices.items():
-            again = acquired(again, matrix, axis)
-        again = acquired(again, slowest[start:stop, first:last], 0)
-        again -= measured[start:stop].astype(np.float32)
+        steps = [*matrices.items(), (0, slowest[start:stop, first:last])]
+        part = np.asarray(fine[first:last])
+        if coarse is not None and finer is not None:
+            is_padding, _ = finer.at(slice(first, last), _ALL, _ALL)
+            is_measured = _again(is_padding.astype(np.float32), steps) < _NOTHING
+            is_measured &= ~coarse.at(slice(start, stop), _ALL, _ALL)[0]
+            part = np.where(is_padding, 0, part)
+        again = _again(part, steps) - measured[start:stop].astype(np.float32)
+        again = again[is_measured] if coarse is not None else again
         squares += float(np.square(again, dtype=np.float64).sum())
+        count += again.size
         release_pages(fine)
         release_pages(measured)
-    return math.sqrt(squares / measured.size)
+    return math.sqrt(squares / max(count, 1))
+
+
+def _again(part: np.ndarray, steps: list[tuple[int, np.ndarray]]) -> np.ndarray:
+    """What the scanner would have measured, one axis after the other; (array axis, acquisition matrix) each."""
+    for axis, matrix in steps:
+        part = acquired(part, matrix, axis)
+    return part

@@ -19,14 +19,16 @@ from ..volumes.grid import AXES_IJK
 from ..volumes.intensity import HOUNSFIELD_RANGE
 from ..volumes.memmap import Allocator, extremes, is_on_disk
 from ..volumes.volume import Volume
+from .axis_request import AxisRequest
 from .context import ExecutionContext
 from .denormalise import Denormaliser
 from .device import failures_in_words, pick_device
 from .inplane import PlaneRefiner
+from .padding import Padding
 from .planning import Plan
 from .reporting import make_report
 from .request import Request, make_request
-from .throughplane import AxisRequest, Refiner
+from .throughplane import Refiner
 from .uncertainty import spread, widened
 
 _MATRIX_BYTES = 48  # of each weight between a measured and a fine slice, while the matrices are made
@@ -69,14 +71,15 @@ def enhance(
     started = time.monotonic()
     request = make_request(volume, model, settings)
     context = _context(request, progress, allocator)
-    output = Denormaliser(request.measured, volume.array.dtype, _lowest_meaning(volume.array, request.modality))
+    output = Denormaliser(request.measured, volume.array.dtype, _lowest_meaning(request))
     with failures_in_words():
         profiles = _profiles(request, context)
-        passes = _Passes(request.planned, profiles, context)
-        array = passes.refined(volume.array, model, output, allocator or np.empty)
+        passes = _Passes(request.planned, profiles, context, request.window)
+        array = passes.refined(volume.array, request.padding, model, output, allocator or np.empty)
         sure = _deviation(request, array, passes, output) if settings.uncertainty else None
     report = make_report(request, context, array, profiles, started)
-    return Enhanced(Volume(array, request.planned.target, modality=volume.modality), report, sure)
+    fine = replace(volume, array=array, grid=request.planned.target, slice_thickness_mm=None, padding=None)
+    return Enhanced(fine, report, sure)
 
 
 def _context(request: Request, progress: Progress, allocator: Allocator | None) -> ExecutionContext:
@@ -96,10 +99,10 @@ def _held_bytes(volume: Volume, planned: Plan, allocator: Allocator | None) -> i
     return held + _MATRIX_BYTES * weights
 
 
-def _lowest_meaning(array: np.ndarray, modality: str) -> float | None:
+def _lowest_meaning(request: Request) -> float | None:
     """The value below which nothing has a meaning: air for CT, 0 for magnitudes; None where there is no such value."""
-    low, _ = extremes(array)
-    if modality == "ct":
+    low = request.padding.lowest_measured() if request.padding else extremes(request.volume.array)[0]
+    if request.modality == "ct":
         return min(low, HOUNSFIELD_RANGE[0])
     return 0.0 if low >= 0 else None
 
@@ -136,22 +139,30 @@ class _Passes:
     planned: Plan
     profiles: dict[str, SliceProfile]
     context: ExecutionContext
+    window: tuple[float, float]
 
     def refined(
-        self, array: np.ndarray, model: Model, output: Denormaliser, allocator: Allocator = np.empty
+        self,
+        array: np.ndarray,
+        padding: Padding | None,
+        model: Model,
+        output: Denormaliser,
+        allocator: Allocator = np.empty,
     ) -> np.ndarray:
         """The fine voxels of ``array`` (K, J, I), in the type of ``output``."""
         if isinstance(model.generator, PlaneGenerator):
             into = allocator(self.planned.target.shape_kji, output.dtype)
             plane = PlaneRefiner(model.generator, self.context)
-            plane.refine(array, self._axis_that_stays(), into, read=output.measured, write=output)
+            plane.refine(array, self._axis_that_stays(), into, read=output.measured, write=output, window=self.window)
+            if padding:
+                padding.put_back(into, self.planned.target)
             return into
         refiner = Refiner(model.generator, self.context)
         first, last = self.planned.passes[0], self.planned.passes[-1]
         for one in self.planned.passes:
             into = allocator(one.target.shape_kji, output.dtype if one is last else np.dtype(np.float32))
             read, write = output.measured if one is first else None, output if one is last else None
-            refiner.refine(AxisRequest(array, one, into, self.profiles[one.axis], read, write))
+            refiner.refine(AxisRequest(array, one, into, self.profiles[one.axis], self.window, read, write, padding))
             array = into
         return array
 
@@ -163,11 +174,15 @@ class _Passes:
 
 def _deviation(request: Request, array: np.ndarray, passes: _Passes, output: Denormaliser) -> Volume:
     """The standard deviation of each voxel of the result ``array``, see `uncertainty`."""
-    exact, measured = replace(output, dtype=np.dtype(np.float32)), request.volume.array
-    deviation = spread(
-        measured, array, lambda mirrored: passes.refined(mirrored, request.model, exact), request.planned
-    )
+    exact, measured, padding = replace(output, dtype=np.dtype(np.float32)), request.volume.array, request.padding
+
+    def mirrored(axes: tuple[int, ...]) -> np.ndarray:
+        return passes.refined(np.flip(measured, axes), padding and padding.flipped(axes), request.model, exact)
+
+    deviation = spread(array, mirrored, request.planned)
     if request.ends:
-        results = (array if end is request.model else passes.refined(measured, end, exact) for end in request.ends)
+        results = (
+            array if end is request.model else passes.refined(measured, padding, end, exact) for end in request.ends
+        )
         deviation = widened(deviation, *results)
     return Volume(deviation, request.planned.target)

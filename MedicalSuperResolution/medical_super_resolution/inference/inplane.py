@@ -30,9 +30,19 @@ class PlaneRefiner:
 
     @torch.inference_mode()
     def refine(
-        self, source: np.ndarray, across: str, into: np.ndarray, *, read: IntensityRange, write: Denormaliser
+        self,
+        source: np.ndarray,
+        across: str,
+        into: np.ndarray,
+        *,
+        read: IntensityRange,
+        write: Denormaliser,
+        window: tuple[float, float],
     ) -> None:
-        """Refine the slices of ``source`` that lie across the index axis ``across`` into ``into``."""
+        """Refine the slices of ``source`` that lie across the index axis ``across`` into ``into``.
+
+        The network sees values inside ``window`` only; what lies beyond is interpolated and added.
+        """
         axis, context, factor = array_axis(across), self.context, self.generator.factor
         slices, fine = np.moveaxis(source, axis, 0), np.moveaxis(into, axis, 0)
         rows, columns = (
@@ -46,7 +56,11 @@ class PlaneRefiner:
             with context.timed("transfer"):
                 lr = torch.from_numpy(read.normalised(slices[low : stop + margin])).to(context.device)
             with context.timed("network"), context.mixed_precision():
-                sr = self.generator(lr[None, None])[0, 0, start - low : stop - low].float()
+                seen = lr.clamp(*window)
+                sr = self.generator(seen[None, None])[0, 0, start - low : stop - low].float()
+                beyond = (lr - seen)[start - low : stop - low]
+                if beyond.any():
+                    sr = sr + _along_rows(rows.cubic, _along_columns(columns.cubic, beyond))
             with context.timed("consistency"):
                 if context.settings.consistency:
                     sr = _projected(sr, lr[start - low : stop - low], rows, columns)

@@ -16,6 +16,8 @@ from .data_consistency import consistency_error_rms
 from .request import Request
 from .uncertainty import described
 
+_LARGEST_ERROR = 0.01  # of the range; above, the result is not what was measured
+
 
 def make_report(
     request: Request, context: ExecutionContext, array: np.ndarray, profiles: dict[str, SliceProfile], started: float
@@ -28,6 +30,7 @@ def make_report(
     started : when the work began, by ``time.monotonic``.
     """
     model, planned, settings = request.model, request.planned, request.settings
+    error = consistency_error_rms(request.volume.array, array, planned, profiles, request.padding)
     return Report(
         model=model.name,
         model_sha256=model.sha256,
@@ -41,14 +44,14 @@ def make_report(
         size_after_ijk=planned.target.shape_kji[::-1],
         slice_thickness_mm=request.thickness_mm,
         slice_profile=profiles[planned.source.through_plane_axis].shape,
-        consistency_error_rms=consistency_error_rms(request.volume.array, array, planned, profiles),
+        consistency_error_rms=error,
         device=str(context.device),
         precision=context.precision,
         seconds=round(time.monotonic() - started, 4),
         stages={name: round(seconds, 3) for name, seconds in context.stages.items()},
         settings=asdict(replace(settings, model=model.name)),  # a path may name a patient
         uncertainty=described(planned, with_twins=request.ends is not None) if settings.uncertainty else "",
-        warnings=(*request.volume.notes, *_warnings(request, profiles)),
+        warnings=(*request.volume.notes, *_warnings(request, profiles), *_inconsistent(request, error)),
         software=f"MedicalSuperResolution {__version__}",
     )
 
@@ -71,3 +74,14 @@ def _warnings(request: Request, profiles: dict[str, SliceProfile]) -> list[str]:
                 f" the model was trained for {low:g} to {high:g}"
             )
     return found
+
+
+def _inconsistent(request: Request, error: float) -> list[str]:
+    """Where the result does not reproduce what was measured."""
+    part = error / (request.measured.high - request.measured.low)
+    if not request.settings.consistency or part <= _LARGEST_ERROR:
+        return []
+    return [
+        f"measured again, the result differs from the input by {error:.3g} (RMS), {part:.1%} of the range;"
+        " look at the result with care"
+    ]

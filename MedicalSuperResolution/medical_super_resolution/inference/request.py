@@ -11,8 +11,9 @@ from ..models.file import Model
 from ..models.weight_interpolation import both_ends
 from ..networks.generators.plane import PlaneGenerator
 from ..settings import EnhanceSettings
-from ..volumes.intensity import IntensityRange, guess_modality, intensity_range
+from ..volumes.intensity import IntensityRange, guess_modality, intensity_range, trained_window
 from ..volumes.volume import Volume
+from .padding import Padding, padding_of
 from .planning import Plan, plan
 from .uncertainty import mirrors
 
@@ -39,7 +40,18 @@ class Request:
     @cached_property
     def measured(self) -> IntensityRange:
         """The intensities of the volume."""
-        return intensity_range(self.volume.array, self.modality)
+        values = self.padding.values if self.padding else ()
+        return intensity_range(self.volume.array, self.modality, padding=values, mask=self.volume.padding)
+
+    @cached_property
+    def padding(self) -> Padding | None:
+        """Voxels outside the field of view."""
+        return padding_of(self.volume)
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """Lowest and highest normalised value that networks were trained with."""
+        return trained_window(self.modality)
 
     @property
     def thickness_mm(self) -> float:

@@ -6,7 +6,6 @@ import copy
 import logging
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,16 +13,13 @@ from torch import Tensor
 
 from ..networks.blocks import in_memory_order
 from ..networks.generators.through_plane import ResidualStream, ThroughPlaneGenerator
-from ..physics.acquisition import SliceProfile
 from ..physics.projection import AxisModel, SliceBuffer, StreamingProjector
 from ..system.memory import return_freed_blocks
 from ..volumes.grid import array_axis
 from ..volumes.intensity import IntensityRange
-from ..volumes.memmap import release_pages
+from .axis_request import AxisRequest
 from .context import ExecutionContext
-from .denormalise import Denormaliser
-from .foreground import foreground_box
-from .planning import Pass
+from .foreground import foreground_box, where_slices_change
 from .tiling import Tile, tiles
 
 logger = logging.getLogger(__name__)
@@ -37,32 +33,6 @@ _COLUMN_SAMPLES = 8 * _FINE_SLICES  # float32 samples of a column that live at t
 _SMALLEST_SIDE = 16
 _SAMPLE_SHAPE = (8, 32, 32)  # voxels of the samples that the slice profile is read from
 _SAMPLE_PLACES = (0.25, 0.42, 0.58, 0.75)  # of their middles along J and I, as shares of the plane
-
-
-@dataclass(frozen=True, eq=False)
-class AxisRequest:
-    """One axis of a volume to refine.
-
-    source : the volume, (K, J, I). into : takes the result. one : the pass that leads from the one to the other.
-    profile : of the measured slices. read, write : convert intensities; None where they are the network's own.
-    """
-
-    source: np.ndarray
-    one: Pass
-    into: np.ndarray
-    profile: SliceProfile
-    read: IntensityRange | None = None
-    write: Denormaliser | None = None
-
-    @property
-    def slices(self) -> np.ndarray:
-        """The source with the axis first."""
-        return np.moveaxis(self.source, array_axis(self.one.axis), 0)
-
-    @property
-    def fine(self) -> np.ndarray:
-        """The result with the axis first."""
-        return np.moveaxis(self.into, array_axis(self.one.axis), 0)
 
 
 class Refiner:
@@ -115,8 +85,8 @@ class Refiner:
             self.generator = self._prepared()
 
     def _refine(self, request: AxisRequest) -> None:
-        slices, fine = request.slices, request.fine
-        linear = AxisModel(len(slices), len(fine), request.one.factor, request.profile, self.context.device)
+        slices, fine_count = request.slices, len(request.fine)
+        linear = AxisModel(len(slices), fine_count, request.one.factor, request.profile, self.context.device)
         return_freed_blocks()  # what it took to make the matrices of a long axis
         side = self._tile_side()
         for tile in tiles(slices.shape[1:], side, self.generator.reach):
@@ -124,32 +94,31 @@ class Refiner:
             written = 0
             for sr in self._tile(request, tile, linear):
                 with self.context.timed("output"):
-                    part = fine[written : written + len(sr), tile.core_j, tile.core_i]
-                    part[...] = sr.cpu().numpy() if request.write is None else request.write.stored(sr)
-                    release_pages(request.into)
+                    request.store(sr, written, tile.core_j, tile.core_i)
                 written += len(sr)
             self.context.reach_slice(len(slices))
 
     def _tile(self, request: AxisRequest, tile: Tile, linear: AxisModel) -> Iterator[Tensor]:
         """The fine slices of one tile, (m, core J, core I), in parts."""
-        slices = request.slices
 
         def measured(start: int, stop: int) -> Tensor:
             with self.context.timed("transfer"):
-                part = slices[start:stop, tile.outer_j, tile.outer_i]
-                lr = request.read.normalised(part) if request.read else np.array(part, order="C")
-                release_pages(slices)
+                lr = request.measured(start, stop, tile.outer_j, tile.outer_i)
                 return torch.from_numpy(lr).to(self.context.device)
 
-        buffer = SliceBuffer(measured, count=len(slices), ahead=_SLICES_READ)
+        buffer = SliceBuffer(measured, count=len(request.slices), ahead=_SLICES_READ)
         projector = StreamingProjector(
             linear,
             lambda start, stop: buffer(start, stop)[:, tile.inner_j, tile.inner_i],
             consistency=self.context.settings.consistency,
         )
         residuals = self._residuals(measured, buffer, tile, linear, request)
+        given = 0
         for residual in joined_up(residuals, _FINE_SLICES):
             with self.context.timed("interpolation"):
+                places = linear.positions[given : given + len(residual)]
+                residual = where_slices_change(residual, buffer, len(request.slices), places, tile)
+                given += len(residual)
                 fine = projector.interpolated(residual)
             with self.context.timed("consistency"):
                 sr = projector.push(fine)
@@ -169,7 +138,7 @@ class Refiner:
         count, total = linear.cubic.shape[1], len(linear.positions)
         shape = (count, *(part.stop - part.start for part in (tile.outer_j, tile.outer_i)))
         parts = (measured(start, min(start + _SLICES_READ, count)) for start in range(0, count, _SLICES_READ))
-        box = foreground_box(parts, shape, self.generator.reach)
+        box = foreground_box((part.clamp_(*request.window) for part in parts), shape, self.generator.reach)
         k, j, i = box or (slice(0, 0), slice(0, 0), slice(0, 0))
         first, stop = (int(torch.searchsorted(linear.positions, end - 0.5)) for end in (k.start, k.stop))
         nothing = torch.zeros((1, 1, 1), device=self.context.device)
@@ -186,7 +155,7 @@ class Refiner:
             positions = linear.positions[first:stop] - k.start
             stream = ResidualStream(self.generator, positions, request.one.factor, request.profile.width, cut_edges=cut)
             row, column = j.start + cut[0] * self.generator.reach, i.start + cut[2] * self.generator.reach
-            for found in self._pushed(stream, lambda start, end: buffer(start, end)[:, j, i], k):
+            for found in self._pushed(stream, lambda start, end: buffer(start, end)[:, j, i].clamp(*request.window), k):
                 residual = found.new_zeros(len(found), *shape[1:])
                 residual[:, row : row + found.shape[1], column : column + found.shape[2]] = found
                 yield residual[:, tile.inner_j, tile.inner_i]

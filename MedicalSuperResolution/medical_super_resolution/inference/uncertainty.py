@@ -33,14 +33,12 @@ def mirrors(planned: Plan) -> Iterator[tuple[int, ...]]:
         yield tuple(axis for axis, is_mirrored in zip(exact, chosen, strict=True) if is_mirrored)
 
 
-def spread(
-    measured: np.ndarray, first: np.ndarray, refine: Callable[[np.ndarray], np.ndarray], planned: Plan
-) -> np.ndarray:
+def spread(first: np.ndarray, refine: Callable[[tuple[int, ...]], np.ndarray], planned: Plan) -> np.ndarray:
     """Standard deviation of the refined mirror images, turned back, in the units of the volume.
 
     Parameters
     ----------
-    measured : the scan, (K, J, I). first : its refined volume. refine : gives the refined volume of a mirror image.
+    first : the refined volume, (K, J, I). refine : gives the refined volume of the mirror image along array axes.
 
     Returns
     -------
@@ -51,7 +49,7 @@ def spread(
     for number, axes in enumerate(mirrors(planned), start=1):
         if not axes:
             continue
-        values = np.flip(refine(np.flip(measured, axes)), axes)
+        values = np.flip(refine(axes), axes)
         change = values - mean  # Welford (1962), DOI 10.1080/00401706.1962.10490022
         mean += change / number
         squares += change * (values - mean)

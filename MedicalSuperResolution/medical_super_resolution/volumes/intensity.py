@@ -1,4 +1,4 @@
-"""The range of a volume that networks see as 0 to 1, and the guess of the modality it rests on."""
+"""The range of a volume that networks see as 0 to 1, its padding, and the guess of the modality."""
 
 from __future__ import annotations
 
@@ -8,42 +8,129 @@ import numpy as np
 
 from .memmap import every, extremes
 
-HOUNSFIELD_RANGE = (-1000.0, 1000.0)  # air to dense bone; what lies beyond goes through unclipped
+HOUNSFIELD_RANGE = (-1000.0, 1000.0)  # air to dense bone: 0 and 1 for a network
+HOUNSFIELD_WINDOW = (-1024, 3071)  # what a scanner's twelve bits hold; below lies padding, above metal
+BRIGHTEST_WIDTHS = 4  # of the range of other modalities: fat and vessels reach three times the range
 _AIR_AT_MOST_HU = -850
+_LOWEST_HU = -4096
+_HIGHEST_HU = 32767
+_PADDING_AT_MOST = -1200  # HU; far below air with its noise
+_LEAST_PLATEAU = 2e-4  # of the voxels
+_FEWEST_VOXELS = 8
+_NEARBY = 16  # units around a plateau, where a plateau has next to no voxels and noise has most of its own
+_PLATEAU_OVER_NEARBY = 10
 _FOREGROUND_PERCENTILE = 99.5
+_SAMPLES = 2_000_000
 
 
 @dataclass(frozen=True)
 class IntensityRange:
-    """Volume values that a network sees as 0 (``low``) and 1 (``high``), in the units of the volume."""
+    """Volume values that a network sees as 0 (``low``) and 1 (``high``), in the units of the volume.
+
+    Parameters
+    ----------
+    low, high : float
+        In the units of the volume.
+    padding : tuple of float
+        Values that mark voxels outside the field of view; a network sees them as 0.
+    """
 
     low: float
     high: float
+    padding: tuple[float, ...] = ()
 
     def normalised(self, values: np.ndarray) -> np.ndarray:
-        """Values in the volume's units -> float32, mostly in [0, 1]; never clipped."""
+        """Values in the volume's units -> float32, mostly in [0, 1]; not clipped."""
         wide = values.astype(np.float32) if values.dtype.itemsize <= 2 else values.astype(np.float64)
-        return np.ascontiguousarray((wide - self.low) / (self.high - self.low), dtype=np.float32)
+        found = np.ascontiguousarray((wide - self.low) / (self.high - self.low), dtype=np.float32)
+        for value in self.padding:
+            found[values == value] = 0
+        return found
+
+
+def trained_window(modality: str) -> tuple[float, float]:
+    """The lowest and highest normalised value that networks were trained with.
+
+    Parameters
+    ----------
+    modality : str
+        "ct" or anything else.
+    """
+    if modality != "ct":
+        return -1.0, float(BRIGHTEST_WIDTHS)
+    low, high = HOUNSFIELD_RANGE
+    return tuple((value - low) / (high - low) for value in HOUNSFIELD_WINDOW)  # type: ignore[return-value]
+
+
+def padding_values(array: np.ndarray) -> tuple[float, ...]:
+    """The values outside a round field of view, such as -2000, -3024 or -32768: plateaus far below air.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        (K, J, I), any type. At most two million values are looked at.
+
+    Returns
+    -------
+    tuple of float
+        Ascending; empty where the volume has no padding, or nothing else.
+    """
+    sample = _sample(array)
+    low = sample[sample < _PADDING_AT_MOST].astype(np.float64)
+    if not low.size:
+        return ()
+    values, counts = np.unique(low, return_counts=True)
+    reached = np.concatenate([[0], np.cumsum(counts)])
+    first = np.searchsorted(values, values - _NEARBY, side="left")
+    stop = np.searchsorted(values, values + _NEARBY, side="right")
+    others = reached[stop] - reached[first] - counts
+    is_plateau = (counts >= max(_LEAST_PLATEAU * sample.size, _FEWEST_VOXELS)) & (
+        counts >= _PLATEAU_OVER_NEARBY * others
+    )
+    found = values[is_plateau]
+    if np.isin(sample, found).all():
+        return ()
+    return tuple(float(value) for value in found)
 
 
 def guess_modality(array: np.ndarray) -> str:
-    """Say "ct" where the values look like Hounsfield units (air near -1000), "mr" otherwise."""
+    """Return "ct" where the values look like Hounsfield units (air near -1000), "mr" otherwise; padding is ignored."""
     low, high = extremes(array)
-    return "ct" if -4096 <= low <= _AIR_AT_MOST_HU and high <= 32767 else "mr"
+    if low < _LOWEST_HU or low <= _PADDING_AT_MOST:
+        sample = _sample(array)
+        low = float(sample[~np.isin(sample, padding_values(array))].min())
+    return "ct" if _LOWEST_HU <= low <= _AIR_AT_MOST_HU and high <= _HIGHEST_HU else "mr"
 
 
-def intensity_range(array: np.ndarray, modality: str) -> IntensityRange:
+def intensity_range(
+    array: np.ndarray, modality: str, *, padding: tuple[float, ...] = (), mask: np.ndarray | None = None
+) -> IntensityRange:
     """The range that networks are trained with: Hounsfield units for CT, robust percentiles for all else.
 
     Parameters
     ----------
-    array : values of the whole volume, any shape.
-    modality : "ct" or anything else.
+    array : numpy.ndarray
+        Values of the whole volume, any shape.
+    modality : str
+        "ct" or anything else.
+    padding : tuple of float
+        Values that were not measured; see `padding_values`.
+    mask : numpy.ndarray or None
+        True where nothing was measured, of the shape of ``array``.
     """
     if modality == "ct":
-        return IntensityRange(*HOUNSFIELD_RANGE)
-    sample = every(array, max(1, array.size // 2_000_000)).astype(np.float32)
+        return IntensityRange(*HOUNSFIELD_RANGE, padding)
+    step = max(1, array.size // _SAMPLES)
+    sample = every(array, step)
+    is_measured = ~np.isin(sample, padding)
+    if mask is not None:
+        is_measured &= ~every(mask, step)
+    sample = sample[is_measured].astype(np.float32) if is_measured.any() else sample.astype(np.float32)
     low = float(np.percentile(sample, 0.5))
     above = sample[sample > low]
     high = float(np.percentile(above, _FOREGROUND_PERCENTILE)) if above.size else low
-    return IntensityRange(low, high if high > low else low + 1.0)
+    return IntensityRange(low, high if high > low else low + 1.0, padding)
+
+
+def _sample(array: np.ndarray) -> np.ndarray:
+    return every(array, max(1, array.size // _SAMPLES))

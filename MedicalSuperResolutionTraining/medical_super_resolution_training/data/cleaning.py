@@ -7,10 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from medical_super_resolution.volumes.intensity import IntensityRange, intensity_range
+from medical_super_resolution.volumes.intensity import (
+    BRIGHTEST_WIDTHS,
+    HOUNSFIELD_WINDOW,
+    IntensityRange,
+    intensity_range,
+)
 
-HOUNSFIELD_WINDOW = (-1024, 3071)  # what a scanner's twelve bits hold; below lies padding, above metal
-_BRIGHTEST = 4  # widths of the range
 _SHRINKING = 4  # of the volume that the bias is estimated on: it is smooth
 _BIAS_ITERATIONS = [50, 50, 30]
 _FOREGROUND_BINS = 128
@@ -42,7 +45,7 @@ def cleaned(array: np.ndarray, modality: str, cleaning: Cleaning) -> tuple[np.nd
         array = without_background(array)
     measured = intensity_range(array, modality)
     width = measured.high - measured.low
-    kept = _limits(array.dtype, measured.low - width, measured.low + _BRIGHTEST * width)
+    kept = _limits(array.dtype, measured.low - width, measured.low + BRIGHTEST_WIDTHS * width)
     return _small(np.clip(array, *kept), array.dtype), measured
 
 

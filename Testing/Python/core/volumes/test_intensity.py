@@ -3,7 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medical_super_resolution.volumes.intensity import IntensityRange, guess_modality, intensity_range
+from medical_super_resolution.volumes.intensity import (
+    IntensityRange,
+    guess_modality,
+    intensity_range,
+    padding_values,
+    trained_window,
+)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "float32", "float64"])
@@ -76,3 +82,54 @@ def test_a_constant_volume_has_a_range_too(value: int):
     measured = intensity_range(np.full((4, 5, 6), value), "mr")
     assert measured.low == value
     assert measured.high > measured.low
+
+
+def a_ct(padding: float, *, share: int = 8, dtype: str = "int16") -> np.ndarray:
+    """Air, tissue and noise, 16 x 16 x 16; one row in ``share`` is padding."""
+    array = np.random.default_rng(0).normal(-950, 60, (16, 16, 16))
+    array[:, 4:12, 4:12] += 1000
+    array[:, ::share] = padding
+    return array.astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "int32", "float32", "float64"])
+@pytest.mark.parametrize("padding", [-1500, -2000, -2048, -3024, -8192, -9999, -32768])
+def test_a_plateau_far_below_air_is_padding_and_leaves_the_modality_alone(padding: int, dtype: str):
+    array = a_ct(padding, dtype=dtype)
+    assert padding_values(array) == (padding,)
+    assert guess_modality(array) == "ct"
+
+
+def test_two_kinds_of_padding_are_both_found():
+    array = a_ct(-2000)
+    array[:, 1] = -3024
+    assert padding_values(array) == (-3024, -2000)
+
+
+@pytest.mark.parametrize("padding", [-1000, -1024])
+def test_air_is_no_padding(padding: int):
+    assert padding_values(a_ct(padding)) == ()
+
+
+def test_noise_and_streaks_far_below_air_are_no_padding():
+    array = np.random.default_rng(0).normal(-1400, 100, (20, 20, 20)).round().astype(np.int16)
+    assert padding_values(array) == ()
+
+
+def test_a_volume_of_nothing_else_has_no_padding():
+    assert padding_values(np.full((4, 5, 6), -2000, np.int16)) == ()
+
+
+def test_mr_with_padding_stays_mr_and_keeps_its_range():
+    array = np.random.default_rng(0).gamma(2, 100, (20, 30, 30)).astype(np.int16)
+    plain = intensity_range(array, "mr")
+    array[:, :6] = -9999
+    assert guess_modality(array) == "mr"
+    found = intensity_range(array, "mr", padding=padding_values(array))
+    assert (found.low, found.high) == (pytest.approx(plain.low, abs=10), pytest.approx(plain.high, rel=0.05))
+    assert found.normalised(array)[0, 0, 0] == 0
+
+
+def test_networks_were_trained_on_what_twelve_bits_hold():
+    assert trained_window("ct") == pytest.approx((-0.012, 2.0355))
+    assert trained_window("mr") == (-1, 4)
