@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from medical_super_resolution.errors import Cancelled, VolumeError
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.labels import refine_labels
+from medical_super_resolution.volumes.volume import Volume
+
+THIN = (1.0, 1.0, 1.0)
+FACTOR = 4
+
+
+def a_grid(shape, spacing_ijk=THIN, origin=(-20.0, 30.0, 5.0)) -> Grid:
+    matrix = np.diag([*spacing_ijk, 1.0])
+    matrix[:3, 3] = origin
+    return Grid(shape, matrix)
+
+
+def three_balls(shape=(48, 40, 44)) -> np.ndarray:
+    """Three touching labels, 7, 300 and 1000, with boundaries at all angles."""
+    k, j, i = np.indices(shape)
+    truth = np.zeros(shape, np.int32)
+    truth[(k - 22) ** 2 + (j - 18) ** 2 + (i - 16) ** 2 < 14**2] = 7
+    truth[(k - 26) ** 2 + (j - 20) ** 2 + (i - 28) ** 2 < 12**2] = 300
+    truth[(k - 12) ** 2 + (j - 28) ** 2 + (i - 20) ** 2 < 8**2] = 1000
+    return truth
+
+
+def thick(truth: np.ndarray, factor=FACTOR) -> Volume:
+    """The most frequent label in each thick voxel."""
+    parts = truth.reshape(-1, factor, *truth.shape[1:])
+    values = np.unique(truth)
+    frequent = values[np.stack([(parts == value).sum(axis=1) for value in values]).argmax(axis=0)]
+    return Volume(frequent.astype(truth.dtype), a_grid(frequent.shape, (1.0, 1.0, float(factor))))
+
+
+def agreement(one: np.ndarray, other: np.ndarray) -> float:
+    values = np.unique(other)[1:]
+    return float(
+        np.mean([2 * ((one == v) & (other == v)).sum() / ((one == v).sum() + (other == v).sum()) for v in values])
+    )
+
+
+def test_refined_labels_are_closer_to_the_truth_than_repeated_slices():
+    truth = three_balls()
+    coarse = thick(truth)
+    fine = refine_labels(coarse, coarse.grid.refined("k", FACTOR))
+    repeated = np.repeat(coarse.array, FACTOR, axis=0)
+    assert 1 - agreement(fine.array, truth) < 0.7 * (1 - agreement(repeated, truth))
+
+
+def test_no_label_is_new_and_the_type_stays():
+    coarse = thick(three_balls())
+    fine = refine_labels(coarse, coarse.grid.refined("k", FACTOR))
+    assert fine.array.dtype == np.int32
+    assert set(np.unique(fine.array)) == {0, 7, 300, 1000}
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4, 5])
+def test_the_old_label_is_the_most_frequent_in_every_old_voxel(factor):
+    truth = three_balls((60, 40, 44))
+    coarse = thick(truth, factor)
+    fine = refine_labels(coarse, coarse.grid.refined("k", factor))
+    kept = (fine.array.reshape(-1, factor, *truth.shape[1:]) == coarse.array[:, None]).sum(axis=1)
+    assert (2 * kept >= factor).all()
+
+
+@pytest.mark.parametrize("axis", ["i", "j", "k"])
+def test_every_axis_can_be_the_thick_one(axis):
+    coarse = thick(three_balls())
+    expected = refine_labels(coarse, coarse.grid.refined("k", FACTOR)).array
+    number = "kji".index(axis)
+    spacing = [1.0, 1.0, 1.0]
+    spacing["ijk".index(axis)] = float(FACTOR)
+    turned = np.moveaxis(coarse.array, 0, number)
+    volume = Volume(turned, a_grid(turned.shape, spacing))
+    found = refine_labels(volume, volume.grid.refined(axis, FACTOR)).array
+    assert np.array_equal(np.moveaxis(found, number, 0), expected)
+
+
+def test_the_same_grid_gives_the_same_labels_in_every_integer_type():
+    for dtype in (np.uint8, np.int8, np.uint16, np.int16, np.int32, np.uint32, np.int64, np.float32):
+        coarse = thick(three_balls())
+        array = np.where(coarse.array > 0, np.minimum(coarse.array, 100), 0).astype(dtype)
+        same = refine_labels(Volume(array, coarse.grid), coarse.grid)
+        assert same.array.dtype == dtype
+        assert np.array_equal(same.array, array)
+
+
+def test_slabs_leave_no_trace(monkeypatch):
+    coarse = thick(three_balls())
+    grid = coarse.grid.refined("k", FACTOR)
+    whole = refine_labels(coarse, grid).array
+    monkeypatch.setattr("medical_super_resolution.volumes.labels._SLAB", 2)
+    assert np.array_equal(refine_labels(coarse, grid).array, whole)
+
+
+def test_a_region_of_the_grid_gives_the_labels_of_that_region():
+    coarse = thick(three_balls())
+    fine = coarse.grid.refined("k", FACTOR)
+    corner = fine.ijk_to_ras.copy()
+    corner[:3, 3] = (fine.ijk_to_ras @ [6, 5, 8, 1])[:3]
+    part = refine_labels(coarse, Grid((20, 18, 22), corner)).array
+    assert np.array_equal(part, refine_labels(coarse, fine).array[8:28, 5:23, 6:28])
+
+
+def test_an_oblique_grid_takes_the_labels_along():
+    coarse = thick(three_balls())
+    fine = refine_labels(coarse, coarse.grid.refined("k", FACTOR))
+    angle = np.radians(20)
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    oblique = Grid((48, 60, 60), turn @ fine.grid.ijk_to_ras)
+    there = refine_labels(coarse, oblique)
+    back = refine_labels(there, fine.grid)
+    inside = refine_labels(Volume(np.ones_like(there.array), oblique), fine.grid).array > 0
+    assert agreement(np.where(inside, back.array, 0), np.where(inside, fine.array, 0)) > 0.94
+
+
+def test_a_full_volume_of_one_label_stays_full():
+    full = Volume(np.full((6, 8, 9), 3, np.uint8), a_grid((6, 8, 9), (1.0, 1.0, 5.0)))
+    assert (refine_labels(full, full.grid.refined("k", 5)).array == 3).all()
+
+
+def test_an_image_is_refused_as_a_label_map():
+    image = Volume(np.full((4, 4, 4), 0.5, np.float32), a_grid((4, 4, 4)))
+    with pytest.raises(VolumeError, match="not whole numbers"):
+        refine_labels(image, image.grid.refined("k", 2))
+
+
+def test_labels_of_another_place_are_refused():
+    coarse = thick(three_balls())
+    with pytest.raises(VolumeError, match="does not overlap"):
+        refine_labels(coarse, a_grid((8, 8, 8), origin=(500.0, 0.0, 0.0)))
+
+
+def test_the_user_can_stop_it():
+    coarse = thick(three_balls())
+
+    def stop(done, total):
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        refine_labels(coarse, coarse.grid.refined("k", FACTOR), stop)
