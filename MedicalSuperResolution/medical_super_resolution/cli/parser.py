@@ -6,10 +6,11 @@ import argparse
 from types import ModuleType
 
 from ..station import command as station
-from .commands import benchmark, compare, enhance, info, models
+from .commands import benchmark, compare, enhance, info, labels, models
 
 COMMANDS: dict[str, ModuleType] = {
     "enhance": enhance,
+    "labels": labels,
     "compare": compare,
     "info": info,
     "models": models,

@@ -19,8 +19,10 @@ from ...system.parent_watchdog import end_with_parent
 from ...system.temp_dirs import work_folder
 from ..settings import add_settings, settings_of
 from ..terminal import progress_of_kind
+from .labels import labels_of, write_labels
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
+    from ...volumes.grid import Grid
     from ...volumes.io.writers import Destination
     from ...volumes.memmap import Allocator
 
@@ -45,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also write a standard deviation of each voxel, over mirror images of the scan and the sharp twin if there"
         " is one; 8 to 10 times the time",
     )
+    parser.add_argument(
+        "--labels", type=Path, nargs=2, metavar=("SEG", "SEG_OUT"), help="bring a segmentation onto the refined grid"
+    )
     parser.add_argument("--report", type=Path, metavar="FILE.json", help="write down what was done")
     parser.add_argument("--overwrite", action="store_true", help="replace OUTPUT and the report where they exist")
     parser.add_argument("--progress", choices=("auto", "json", "none"), default="auto", help="how to show progress")
@@ -68,9 +73,14 @@ def run(chosen: argparse.Namespace) -> int:
             raise SuperResolutionError(
                 f"{chosen.output} cannot hold both the volume and its uncertainty; name two files"
             )
+    labels = labels_of(chosen)
     keep_freed_blocks()
     with _allocator(chosen, settings) as allocator:
-        _enhance_in(allocator, chosen, settings, destination)
+        grid = _enhance_in(allocator, chosen, settings, destination)
+    if labels is not None:
+        write_labels(
+            labels.refined(grid), chosen.labels[1], overwrite=chosen.overwrite, quiet=chosen.progress == "none"
+        )
     return 0
 
 
@@ -100,7 +110,7 @@ def _allocator(chosen: argparse.Namespace, settings: EnhanceSettings) -> Iterato
 
 def _enhance_in(
     allocator: Allocator | None, chosen: argparse.Namespace, settings: EnhanceSettings, destination: Destination
-) -> None:
+) -> Grid:
     from ...volumes.io import files
 
     started = time.monotonic()
@@ -139,6 +149,7 @@ def _enhance_in(
         print(
             f"{enhanced.volume.grid.described()}, {report['seconds']:.1f} s, {kept}: {chosen.output}", file=sys.stderr
         )
+    return enhanced.volume.grid
 
 
 def _check_report(path: Path | None, output: Path, overwrite: bool) -> None:

@@ -148,7 +148,7 @@ def header(path: Path) -> tuple[Grid, np.dtype] | None:
     """Grid and type of a volume file, without its voxels; None where it is none, which reading it will explain."""
     try:
         reader = _opened(path) if path.is_file() and suffix_of(path) and data_files(path) is not None else None
-        return (_grid_of(reader), streaming.type_of(reader)) if reader and reader.GetDimension() == 3 else None
+        return (grid_of(reader), streaming.type_of(reader)) if reader and reader.GetDimension() == 3 else None
     except (VolumeError, KeyError, OSError, EOFError, zlib.error):
         return None
 
@@ -168,7 +168,7 @@ def read_large(path: Path, allocator: Allocator) -> Volume:
     except (OSError, EOFError, zlib.error) as problem:
         raise _unreadable(path, problem) from problem
     _check_unchanged(state, path, *named)
-    return Volume(array, _grid_of(reader))
+    return Volume(array, grid_of(reader))
 
 
 def _read_file(path: Path) -> Volume:
@@ -182,7 +182,7 @@ def _read_file(path: Path) -> Volume:
     except RuntimeError as problem:
         raise VolumeError(f"{path} cannot be read to its end; the file is damaged or cut short") from problem
     _check_unchanged(state, path, *named)
-    return Volume(sitk.GetArrayFromImage(image), _grid_of(image))
+    return Volume(sitk.GetArrayFromImage(image), grid_of(image))
 
 
 def _opened(path: Path) -> sitk.ImageFileReader:
@@ -203,7 +203,8 @@ def _opened(path: Path) -> sitk.ImageFileReader:
     return reader
 
 
-def _grid_of(described: sitk.Image | sitk.ImageFileReader) -> Grid:
+def grid_of(described: sitk.Image | sitk.ImageFileReader) -> Grid:
+    """The grid of an image, or of a reader that has read the header."""
     matrix = np.eye(4)
     matrix[:3, :3] = np.reshape(described.GetDirection(), (3, 3)) * described.GetSpacing()
     matrix[:3, 3] = described.GetOrigin()

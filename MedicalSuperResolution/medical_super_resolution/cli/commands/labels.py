@@ -1,0 +1,69 @@
+"""medsr labels."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import VolumeError
+from ..terminal import progress_of_kind
+
+if TYPE_CHECKING:  # numpy is not imported at the start of the program
+    from ...volumes.io.segmentations import Segmentation
+
+HELP = "bring a segmentation onto the grid of a refined volume"
+DESCRIPTION = (
+    "Bring a segmentation onto the grid of a refined volume: NIfTI, NRRD, MetaImage, or .seg.nrrd with its names and\n"
+    "colours. Shapes are interpolated between slices; every label keeps its value, and none is new."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Segmentation, output, and the volume whose grid it is to have."""
+    parser.add_argument("segmentation", type=Path, metavar="SEG")
+    parser.add_argument("output", type=Path, metavar="OUT")
+    parser.add_argument(
+        "--like", type=Path, required=True, metavar="VOLUME", help="the volume whose grid OUT will have"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT where it exists")
+    parser.add_argument("--progress", choices=("auto", "json", "none"), default="auto", help="how to show progress")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Read, refine, write."""
+    from ...volumes.io import files, segmentations
+
+    segmentation = segmentations.read(chosen.segmentation)
+    segmentations.check_output(segmentation, chosen.output, overwrite=chosen.overwrite)
+    described = files.header(chosen.like)
+    grid = described[0] if described else files.read(chosen.like).grid
+    refined = segmentation.refined(grid, progress_of_kind(chosen.progress))
+    write_labels(refined, chosen.output, overwrite=chosen.overwrite, quiet=chosen.progress == "none")
+    return 0
+
+
+def labels_of(chosen: argparse.Namespace) -> Segmentation | None:
+    """What ``--labels`` of `enhance` names, read and its output checked before any work is done."""
+    if not chosen.labels:
+        return None
+    from ...volumes.io import segmentations
+
+    source, output = chosen.labels
+    if output.resolve() == chosen.output.resolve():
+        raise VolumeError(f"{output} cannot hold both the volume and its labels; name two files")
+    segmentation = segmentations.read(source)
+    segmentations.check_output(segmentation, output, overwrite=chosen.overwrite)
+    return segmentation
+
+
+def write_labels(segmentation: Segmentation, output: Path, *, overwrite: bool, quiet: bool = False) -> None:
+    """Write a refined segmentation and say how many labels it has."""
+    from ...volumes.io import segmentations
+    from ...volumes.labels import label_values
+
+    segmentations.write(segmentation, output, overwrite=overwrite)
+    if not quiet:
+        count = sum(len(label_values(layer)) for layer in segmentation.layers)
+        print(f"{segmentation.grid.described()}, {count} labels: {output}", file=sys.stderr)

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from command_line import refused
+from medical_super_resolution.volumes.io import files, segmentations
+
+FACTS = {
+    "Segment0_ID": "Segment_1",
+    "Segment0_Name": "left kidney",
+    "Segment0_Color": "0.9 0.1 0.1",
+    "Segment0_LabelValue": "1",
+    "Segment0_Layer": "0",
+    "Segment0_Extent": "2 5 2 5 1 4",
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A thick scan of 10x10x8 voxels at 1x1x4 mm, and the same anatomy as labels."""
+    values = np.zeros((8, 10, 10), np.int16)
+    values[1:6, 2:7, 2:7] = 700
+    values += np.random.default_rng(0).integers(0, 50, values.shape, dtype=np.int16)
+    for name, array in (("scan", values), ("labels", (values > 300).astype(np.uint16) * 17)):
+        image = sitk.GetImageFromArray(array)
+        image.SetSpacing((1.0, 1.0, 4.0))
+        sitk.WriteImage(image, str(tmp_path / f"{name}.nii.gz"))
+    return tmp_path
+
+
+def a_slicer_segmentation(path, layers=1):
+    masks = np.zeros((8, 10, 10, layers), np.uint8)
+    masks[1:6, 2:6, 2:6, 0] = 1
+    masks[2:5, 4:8, 4:8, -1] = layers
+    image = sitk.GetImageFromArray(masks, isVector=True) if layers > 1 else sitk.GetImageFromArray(masks[..., 0])
+    image.SetSpacing((1.0, 1.0, 4.0))
+    for key, value in FACTS.items():
+        image.SetMetaData(key, value)
+    sitk.WriteImage(image, str(path))
+
+
+def test_enhance_brings_the_labels_onto_the_grid_of_its_result(medsr, folder, a_model_file):
+    outputs = folder / "fine.nii.gz", folder / "fine_labels.nii.gz"
+    options = ("--factor", 4, "--model", a_model_file, "--labels", folder / "labels.nii.gz", outputs[1])
+    status, _, err = medsr("enhance", folder / "scan.nii.gz", outputs[0], *options)
+    assert status == 0, err
+    fine, labels = map(files.read, outputs)
+    assert labels.grid == fine.grid
+    assert labels.array.dtype == np.uint16
+    assert set(np.unique(labels.array)) == {0, 17}
+
+
+def test_labels_come_onto_the_grid_of_a_volume_that_was_enhanced_before(medsr, folder):
+    image = sitk.GetImageFromArray(np.zeros((32, 10, 10), np.int16))
+    image.SetOrigin((0, 0, -1.5))
+    sitk.WriteImage(image, str(folder / "fine.nii.gz"))
+    status, _, err = medsr(
+        "labels", folder / "labels.nii.gz", folder / "out.nrrd", "--like", folder / "fine.nii.gz", "--progress", "none"
+    )
+    assert status == 0, err
+    found = files.read(folder / "out.nrrd")
+    assert found.array.shape == (32, 10, 10)
+    assert (found.array[:, 4, 4] == np.repeat(files.read(folder / "labels.nii.gz").array[:, 4, 4], 4)).mean() > 0.9
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_segments_keep_their_names_colours_and_layers(medsr, folder, layers):
+    a_slicer_segmentation(folder / "in.seg.nrrd", layers)
+    status, _, err = medsr("labels", folder / "in.seg.nrrd", folder / "out.seg.nrrd", "--like", folder / "scan.nii.gz")
+    assert status == 0, err
+    found, given = segmentations.read(folder / "out.seg.nrrd"), segmentations.read(folder / "in.seg.nrrd")
+    assert found.facts["Segment0_Name"] == "left kidney"
+    assert found.facts["Segment0_Color"] == "0.9 0.1 0.1"
+    assert found.facts["Segment0_Extent"] == "0 9 0 9 0 7"
+    assert len(found.layers) == layers
+    for one, other in zip(found.layers, given.layers, strict=True):
+        assert np.array_equal(one.array, other.array)
+
+
+def test_overlapping_segments_are_refused_where_the_file_cannot_hold_them(medsr, folder):
+    a_slicer_segmentation(folder / "in.seg.nrrd", 2)
+    said = refused(
+        medsr, folder, "labels", folder / "in.seg.nrrd", folder / "out.nii.gz", "--like", folder / "scan.nii.gz"
+    )
+    assert ".seg.nrrd" in said
+
+
+def test_an_image_in_place_of_a_segmentation_is_refused(medsr, folder):
+    image = sitk.Cast(sitk.ReadImage(str(folder / "scan.nii.gz")), sitk.sitkFloat32) * 0.5
+    sitk.WriteImage(image, str(folder / "half.nii.gz"))
+    said = refused(
+        medsr, folder, "labels", folder / "half.nii.gz", folder / "out.nii.gz", "--like", folder / "scan.nii.gz"
+    )
+    assert "not whole numbers" in said
+
+
+def test_the_volume_and_its_labels_need_two_files(medsr, folder):
+    both = folder / "out.nii.gz"
+    assert "two files" in refused(
+        medsr, folder, "enhance", folder / "scan.nii.gz", both, "--labels", folder / "labels.nii.gz", both
+    )
