@@ -12,9 +12,9 @@ import torch
 from medical_super_resolution_training.config.recipe import AdversarialSettings, LossWeights, Recipe
 from medical_super_resolution_training.data.loader import batches
 from medical_super_resolution_training.data.manifest import Entry
-from medical_super_resolution_training.training import tasks as parts
+from medical_super_resolution_training.tasks import task_of
 from medical_super_resolution_training.training.checkpoints import save_checkpoint
-from medical_super_resolution_training.training.distributed import Team
+from medical_super_resolution_training.training.distributed import DistributedContext
 from medical_super_resolution_training.training.state import TrainingState, new_state
 from medical_super_resolution_training.training.trainer import train
 
@@ -56,15 +56,15 @@ def trained(
     state: TrainingState | None = None,
     steps: Iterable[int] | None = None,
     after_step: Callable[..., None] = silent,
-    team: Team | None = None,
+    context: DistributedContext | None = None,
 ) -> TrainingState:
     """A run without a folder, from its state to the end of the recipe or for the given steps."""
     state = state or new_state(recipe, "cpu")
     left = range(state.step, recipe.steps) if steps is None else steps
-    team = team or Team()
-    sampler = parts.sampler(recipe, entries)
-    given = batches(sampler, left, workers=0, rank=team.rank, world=team.world)  # type: ignore[arg-type]
-    train(state, given, recipe, CPU, after_step, team=team)  # type: ignore[arg-type]
+    context = context or DistributedContext()
+    task = task_of(recipe)
+    given = batches(task.dataset(entries), left, workers=0, rank=context.rank, world=context.world)  # type: ignore[arg-type]
+    train(task, state, given, after_step, device=CPU, context=context)  # type: ignore[arg-type]
     return state
 
 

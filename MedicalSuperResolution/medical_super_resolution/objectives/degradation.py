@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -73,11 +74,30 @@ def k_space_truncated(hr: Tensor, factor: int) -> Tensor:
     return torch.fft.ifft2(spectrum).real / factor**2
 
 
-PLANE_DEGRADATIONS: dict[str, Callable[[Tensor, int], Tensor]] = {
-    "measured": measured_in_plane,
-    "bicubic": bicubic_decimated,
-    "area": area_decimated,
-    "k-space": k_space_truncated,
+WHOLE_SLICE = 1 << 20  # low-resolution voxels: more than any slice has
+
+
+@dataclass(frozen=True)
+class PlaneDegradation:
+    """A way to shrink slices.
+
+    Parameters
+    ----------
+    function
+        (N, 1, K, J, I) and the factor -> (N, 1, K, J / factor, I / factor).
+    reach
+        How far around a patch it must see the slice, in low-resolution voxels.
+    """
+
+    function: Callable[..., Tensor]
+    reach: int
+
+
+PLANE_DEGRADATIONS = {
+    "measured": PlaneDegradation(measured_in_plane, reach=4),
+    "bicubic": PlaneDegradation(bicubic_decimated, reach=3),
+    "area": PlaneDegradation(area_decimated, reach=0),
+    "k-space": PlaneDegradation(k_space_truncated, reach=WHOLE_SLICE),  # a band limit is felt in the whole slice
 }
 
 

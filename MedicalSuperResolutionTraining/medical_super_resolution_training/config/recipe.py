@@ -9,12 +9,10 @@ from typing import Any
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.objectives.terms import LOSS_TERMS
 
-PARTS = ("generator", "gauge", "encoder", "degradation")
 SCHEDULES = ("cosine", "halving")
 PERCEPTUAL_FEATURES = ("slice-encoder", "vgg", "vgg-before-activation")
 ADVERSARIAL_KINDS = ("wasserstein", "adaptive-wasserstein", "gan", "relativistic")
 NOISES = ("modality", "gaussian", "rician", "poisson")
-DEGRADATIONS = ("measured", "bicubic", "area", "k-space", "learned")
 _KINDS: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "dict": dict, "tuple": tuple, "bool": bool}
 
 
@@ -85,8 +83,8 @@ class AdversarialSettings:
 class Recipe:
     """One training run.
 
-    part : what is trained: "generator"; "gauge", its blur gauge on frozen features; "encoder", the slice encoder of the
-    perceptual loss; "degradation", a down-sampler for ``degradation = "learned"``.
+    task : what is trained: "generator"; "slice-profile", its estimator of the slice profile on frozen features;
+    "slice-encoder", the encoder of the perceptual loss; "down-sampler", for ``degradation = "learned"``. See `tasks`.
     start_from : a model file to take the weights from; empty for fresh ones.
     generator : name in GENERATORS; generator_config : its settings, the rest keep their defaults.
     loss, perceptual, adversarial : tables, see `LossWeights`, `PerceptualSettings` and `AdversarialSettings`.
@@ -100,8 +98,8 @@ class Recipe:
     gradient_clip : largest norm of the gradient. mixed_precision : compute in bfloat16 where that loses nothing.
     factors, factor_weights : refinement factors that are drawn as they are, with these relative weights;
     any_factor_weight : relative weight of any factor in [1.25, 8]. In-plane generators have one, in their config.
-    degradation : how an in-plane patch is coarsened: "measured" (slice profiles as below), "bicubic", "area",
-    "k-space", or "learned" by the down-sampler in ``degradation_model``.
+    degradation : how an in-plane patch is coarsened: one of PLANE_DEGRADATIONS, such as "measured" (slice profiles as
+    below), or "learned" by the down-sampler in ``degradation_model``.
     low_resolution : manifest of measured coarse scans, which a down-sampler learns to imitate.
     modality_shares : relative share of patches of each modality that the data have, 1 where it is not said.
     contrast_range : of the exponent of a power law that changes the contrast of a patch, as another scanner would.
@@ -117,7 +115,7 @@ class Recipe:
     A run shorter than ``validate_every`` is not validated; the end of a longer one always is.
     """
 
-    part: str = "generator"
+    task: str = "generator"
     start_from: str = ""
     generator: str = "through-plane"
     generator_config: dict[str, Any] = field(default_factory=dict)
@@ -162,7 +160,7 @@ class Recipe:
     def __post_init__(self) -> None:
         check_types(self, "")
         check_positive(self, ("steps", "batch_size", "patch_slices", "patch_in_plane", "learning_rate"), "")
-        choices = {"part": PARTS, "schedule": SCHEDULES, "degradation": DEGRADATIONS, "noise": NOISES}
+        choices = {"schedule": SCHEDULES, "noise": NOISES}
         for name, words in choices.items():
             check_choice(name, getattr(self, name), words)
         check_betas("betas", self.betas)
@@ -177,9 +175,6 @@ class Recipe:
             raise SettingsError("an adversarial loss needs a discriminator; name one as adversarial.discriminator")
         if self.degradation == "learned" and not self.degradation_model:
             raise SettingsError("a learned degradation needs the file of its down-sampler as degradation_model")
-
-        if self.part == "degradation" and not self.low_resolution:
-            raise SettingsError("a down-sampler needs the manifest of measured coarse scans as low_resolution")
         for name in ("contrast_range", "thickness_range"):
             ends = getattr(self, name)
             if len(ends) != 2 or not 0 < ends[0] <= ends[1]:
@@ -188,7 +183,7 @@ class Recipe:
     @property
     def content_steps(self) -> int:
         """Number of steps before the adversarial stage; all of them where there is none."""
-        if self.part not in ("generator", "degradation") or not self.loss.adversarial:
+        if not self.loss.adversarial:
             return self.steps
         return round(self.content_fraction * self.steps)
 

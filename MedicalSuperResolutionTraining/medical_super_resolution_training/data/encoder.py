@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..config.recipe import Recipe
+from .batch import PairedBatch
 from .manifest import Entry
-from .planes import PlaneBatch, PlaneSampler
+from .planes import PlaneSampler
 
 _SHARE = 0.6  # of the slices that each kind of harm is done to
 _BLUR_VOXELS = (0.4, 2.5)  # standard deviation
@@ -28,7 +29,7 @@ class SpoiltSampler:
         self.recipe = recipe
         self.slices = PlaneSampler(entries, recipe)
 
-    def batch(self, step: int, rank: int = 0, world: int = 1) -> PlaneBatch:
+    def batch(self, step: int, rank: int = 0, world: int = 1) -> PairedBatch:
         """The batch of one step, or the share of it that one of several processes takes."""
         hr, files = self.slices.patches(step, rank, world)
         first = rank * len(hr)
@@ -36,7 +37,7 @@ class SpoiltSampler:
             spoilt(volume[None], np.random.default_rng((self.recipe.seed, step, first + number, 1)))
             for number, volume in enumerate(hr)
         ]
-        return PlaneBatch(torch.cat(lr), hr, 1, files)
+        return PairedBatch(lr=torch.cat(lr), hr=hr, factor=1, files=files)
 
 
 def spoilt(volume: Tensor, random: np.random.Generator) -> Tensor:

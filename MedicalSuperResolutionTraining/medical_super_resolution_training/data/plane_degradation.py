@@ -19,11 +19,7 @@ from medical_super_resolution.objectives.degradation import (
 )
 
 from ..config.recipe import Recipe
-from ..workflows.down_sampler_files import load_down_sampler
-
-WHOLE_SLICE = 1 << 20  # low-resolution voxels: more than any slice has
-# How far a low-resolution voxel sees, in low-resolution voxels. A band limit of k-space is felt in the whole slice.
-_REACH = {"measured": 4, "bicubic": 3, "area": 0, "k-space": WHOLE_SLICE}
+from .down_sampler_file import load_down_sampler
 
 
 def plane_factor(recipe: Recipe) -> int:
@@ -31,7 +27,7 @@ def plane_factor(recipe: Recipe) -> int:
     return PlaneConfig(factor=recipe.generator_config.get("factor", PlaneConfig.factor)).factor
 
 
-class PlaneDegradation:
+class PatchDegradation:
     """Shrinks slices as ``degradation`` of a recipe says; the same input and random numbers give the same output.
 
     reach : how far around a patch it must be given the slice, in low-resolution voxels.
@@ -49,8 +45,11 @@ class PlaneDegradation:
                     f" coarser, the recipe wants {self.factor} times; train one for this factor"
                 )
             self.reach = self._down_sampler.reach
+        elif recipe.degradation in PLANE_DEGRADATIONS:
+            self.reach = PLANE_DEGRADATIONS[recipe.degradation].reach
         else:
-            self.reach = _REACH[recipe.degradation]
+            known = ", ".join([*PLANE_DEGRADATIONS, "learned"])
+            raise SettingsError(f"there is no degradation {recipe.degradation!r}; choose one of {known}")
 
     def shrunk(self, hr: Tensor, random: np.random.Generator) -> Tensor:
         """(N, 1, K, J, I) -> (N, 1, K, J/factor, I/factor); thickness and profile of "measured" are drawn."""
@@ -62,7 +61,7 @@ class PlaneDegradation:
             thickness = float(random.uniform(thinnest, thickest))
             profile = "box" if random.random() < self.recipe.box_fraction else "gaussian"
             return measured_in_plane(hr, self.factor, profile=profile, thickness=thickness)
-        return PLANE_DEGRADATIONS[self.recipe.degradation](hr, self.factor)
+        return PLANE_DEGRADATIONS[self.recipe.degradation].function(hr, self.factor)
 
 
 def with_noise(lr: Tensor, modality: str, recipe: Recipe, random: np.random.Generator) -> Tensor:

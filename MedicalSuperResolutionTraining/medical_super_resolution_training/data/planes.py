@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,32 +11,13 @@ from torch import Tensor
 from medical_super_resolution.errors import SettingsError
 
 from ..config.recipe import Recipe
+from .batch import PairedBatch
 from .manifest import Entry
-from .plane_degradation import PlaneDegradation, with_noise
+from .plane_degradation import PatchDegradation, with_noise
 from .volume_sampler import DRAWS, FLAT_BELOW, TRIES, Pool, share_of, varied_contrast
 
 _ALMOST_SQUARE = 1.2  # largest ratio of the spacings inside a slice
 _ACQUIRED_SHARE = 0.7  # of the slices that are drawn; the rest are cut across them
-
-
-@dataclass(frozen=True, eq=False)
-class PlaneBatch:
-    """lr : (N, 1, K, J, I) coarse slices; hr : (N, 1, K, factor*J, factor*I) fine ones, both in the network's range.
-
-    The K slices are consecutive. files : where each sample comes from.
-    """
-
-    lr: Tensor
-    hr: Tensor
-    factor: int
-    files: tuple[str, ...] = ()
-
-    def to(self, device: str) -> PlaneBatch:
-        """The same batch on a device."""
-        moved: dict[str, Any] = {
-            key: value.to(device) for key, value in vars(self).items() if isinstance(value, Tensor)
-        }
-        return replace(self, **moved)
 
 
 @dataclass(frozen=True)
@@ -59,7 +39,7 @@ class PlaneSampler:
     def __init__(self, entries: list[Entry], recipe: Recipe) -> None:
         self.recipe = recipe
         self.pool = Pool(entries, recipe)
-        self.degradation = PlaneDegradation(recipe)
+        self.degradation = PatchDegradation(recipe)
         self.sequences = [sequence_axes(entry.spacing_kji_mm) for entry in entries]
         if recipe.patch_in_plane % self.degradation.factor:
             raise SettingsError(
@@ -67,11 +47,11 @@ class PlaneSampler:
                 f" {recipe.patch_in_plane}"
             )
 
-    def batch(self, step: int, rank: int = 0, world: int = 1) -> PlaneBatch:
+    def batch(self, step: int, rank: int = 0, world: int = 1) -> PairedBatch:
         """The batch of one step, or the share of it that one of several processes takes."""
         pairs = [self._pair(random) for random in self._randoms(step, rank, world)]
         lr, hr, files = zip(*pairs, strict=True)
-        return PlaneBatch(torch.cat(lr), torch.cat(hr), self.degradation.factor, files)
+        return PairedBatch(lr=torch.cat(lr), hr=torch.cat(hr), factor=self.degradation.factor, files=files)
 
     def patches(self, step: int, rank: int = 0, world: int = 1) -> tuple[Tensor, tuple[str, ...]]:
         """The same without low resolution: fine slices, (N, 1, K, J, I), and where they come from."""

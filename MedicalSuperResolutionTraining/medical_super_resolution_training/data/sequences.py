@@ -2,49 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
-
 import numpy as np
 import torch
-from torch import Tensor
 
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.physics.acquisition import SliceProfile, acquisition_matrix, consistency_matrix
 
 from ..config.recipe import Recipe
+from .batch import SequenceBatch
 from .manifest import Entry
 from .volume_sampler import DRAWS, FLAT_BELOW, TRIES, Pool, share_of, varied_contrast
 
 FACTOR_RANGE = (1.25, 8.0)
 _SECOND_FACTOR_RANGE = (1.5, 4.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """lr : (N, 1, K, J, I) thick slices; hr : (N, 1, M, J, I) fine slices, both in the network's range.
-
-    positions : (M,) places of the fine slices in units of the thick ones. factor, thickness : of the acquisition.
-    width : full width at half maximum of the slice profile, or for a box of the Gaussian like it, in slice distances.
-    acquisition, consistency : (K, M) and (M, K) matrices A and G. files : where each sample comes from.
-    """
-
-    lr: Tensor
-    hr: Tensor
-    positions: Tensor
-    factor: float
-    thickness: float
-    width: float
-    acquisition: Tensor
-    consistency: Tensor
-    files: tuple[str, ...] = ()
-
-    def to(self, device: str) -> Batch:
-        """The same batch on a device."""
-        moved: dict[str, Any] = {
-            key: value.to(device) for key, value in vars(self).items() if isinstance(value, Tensor)
-        }
-        return replace(self, **moved)
 
 
 class PatchSampler:
@@ -55,7 +25,7 @@ class PatchSampler:
         self.pool = Pool(entries, recipe)
         self._longest = max(max(array.shape) for array in self.pool.arrays)  # axis of any volume, in voxels
 
-    def batch(self, step: int, rank: int = 0, world: int = 1) -> Batch:
+    def batch(self, step: int, rank: int = 0, world: int = 1) -> SequenceBatch:
         """The batch of one step, or the share of it that one of several processes takes."""
         recipe = self.recipe
         random = np.random.default_rng((recipe.seed, step))
@@ -90,8 +60,17 @@ class PatchSampler:
         positions = (torch.arange(fine, dtype=torch.float64) + 0.5) / factor - 0.5
         consistency = torch.from_numpy(consistency_matrix(matrix)).float()
         width = SliceProfile(profile, thickness).width
-        lr, hr = lr[:, None], hr[:, None]
-        return Batch(lr, hr, positions.float(), factor, thickness, width, acquisition, consistency, files)
+        return SequenceBatch(
+            lr=lr[:, None],
+            hr=hr[:, None],
+            factor=factor,
+            files=files,
+            positions=positions.float(),
+            thickness=thickness,
+            width=width,
+            acquisition=acquisition,
+            consistency=consistency,
+        )
 
     def _factor(self, random: np.random.Generator) -> float:
         recipe = self.recipe

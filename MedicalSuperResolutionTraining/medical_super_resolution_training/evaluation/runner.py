@@ -18,12 +18,12 @@ from .results import Findings
 from .study import Study, run
 
 
-def measure(study: Study, subjects: list[Subject], say: Callable[[str], None]) -> Path:
+def measure(study: Study, subjects: list[Subject], log: Callable[[str], None]) -> Path:
     """Run a study; after every volume, write what is known by then. Returns the page with the tables."""
     for folder in (study.out, study.inputs):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-    run(study, subjects, say, lambda findings: _write(findings, typed(), study.out))
+    run(study, subjects, log, lambda findings: _write(findings, typed(), study.out))
     return study.out / "table.md"
 
 

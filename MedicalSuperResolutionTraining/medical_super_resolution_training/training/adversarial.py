@@ -1,4 +1,4 @@
-"""The discriminator's steps, and what it makes the generator pay."""
+"""The steps of the discriminator, and the terms of the loss that it gives the generator."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from medical_super_resolution.objectives import losses
 
 from ..config.recipe import Recipe
 from ..data.volume_sampler import share_of
-from .distributed import Team
-from .objectives import AnyBatch, interpolated
+from ..tasks.task import Judged
+from .distributed import DistributedContext
 from .optimisation import precision
 from .state import TrainingState
 
@@ -31,7 +31,7 @@ CRITIC_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def generator_loss(kind: str, real: Tensor, fake: Tensor) -> Tensor:
-    """What the scores cost the generator."""
+    """The term of the generator, from the scores of real and made volumes."""
     if kind in _WASSERSTEIN:
         return losses.wasserstein_generator_loss(fake)
     if kind == "gan":
@@ -40,9 +40,9 @@ def generator_loss(kind: str, real: Tensor, fake: Tensor) -> Tensor:
 
 
 def train_discriminator(
-    state: TrainingState, batch: AnyBatch, made: Tensor, recipe: Recipe, team: Team
+    state: TrainingState, judged: Judged, recipe: Recipe, context: DistributedContext
 ) -> dict[str, Tensor]:
-    """As many steps of the discriminator as the recipe says, on a batch and what was made of it.
+    """Train the discriminator for as many steps as the recipe gives it for each one of the generator.
 
     Returns
     -------
@@ -51,54 +51,55 @@ def train_discriminator(
     discriminator, optimizer = state.discriminator, state.discriminator_optimizer
     assert discriminator is not None  # noqa: S101 - the recipe has an adversarial stage
     assert optimizer is not None  # noqa: S101
-    settings, condition = recipe.adversarial, interpolated(batch)
-    real, fake = (to_judge(discriminator, one, condition) for one in (batch.hr, made.detach()))
+    settings, device = recipe.adversarial, judged.made.device
+    real, fake = (to_judge(discriminator, one, judged.condition) for one in (judged.real, judged.made.detach()))
     seen: dict[str, Tensor] = {}
     for number in range(settings.steps):
-        with precision(recipe, made.device):
-            scores = [team.all_scores(discriminator(one).float()) for one in (real, fake)]
+        with precision(recipe, device):
+            scores = [context.gather_scores(discriminator(one).float()) for one in (real, fake)]
             loss = CRITIC_LOSSES[settings.kind](*scores)
         is_behind = settings.kind != "adaptive-wasserstein" or losses.wasserstein_critic_is_behind(*scores)
         seen = {"discriminator": loss.detach(), "accuracy": _accuracy(state, settings.kind, *scores)}
         if number and not is_behind:
             break
-        loss = loss * team.world  # see Team.all_scores
+        loss = loss * context.world  # see DistributedContext.gather_scores
         if settings.kind in _WASSERSTEIN:
-            mixture = _mixture(recipe, state.step, number, team).to(made.device)
+            mixture = _mixture(recipe, state.step, number, context).to(device)
             penalty = losses.gradient_penalty(discriminator, real, fake, mixture)
             loss = loss + settings.penalty * penalty
             seen["penalty"] = penalty.detach()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        team.average_gradients(discriminator.parameters())
+        context.average_gradients(discriminator.parameters())
         optimizer.step()
     return seen
 
 
 def adversarial_terms(
-    discriminator: Discriminator, batch: AnyBatch, made: Tensor, recipe: Recipe, team: Team
+    discriminator: Discriminator, judged: Judged, recipe: Recipe, context: DistributedContext
 ) -> dict[str, Tensor]:
-    """The terms of the generator's loss that a discriminator gives, weighed, by name."""
-    condition = interpolated(batch)
+    """The terms of the generator's loss that a discriminator gives, weighted, by name."""
     discriminator.requires_grad_(False)
-    fake_scores = discriminator(to_judge(discriminator, made, condition)).float()
+    fake_scores = discriminator(to_judge(discriminator, judged.made, judged.condition)).float()
     with torch.no_grad():
-        real_scores = discriminator(to_judge(discriminator, batch.hr, condition)).float()
-    loss = generator_loss(recipe.adversarial.kind, team.all_scores(real_scores), team.all_scores(fake_scores))
+        real_scores = discriminator(to_judge(discriminator, judged.real, judged.condition)).float()
+    loss = generator_loss(
+        recipe.adversarial.kind, context.gather_scores(real_scores), context.gather_scores(fake_scores)
+    )
     terms = {"adversarial": recipe.loss.adversarial * loss}
     if recipe.loss.adversarial_features and isinstance(discriminator, VggStyleDiscriminator):
         with torch.no_grad():
-            real = discriminator.features(batch.hr)
-        distance = losses.adversarial_feature_loss(real, discriminator.features(made))
+            real = discriminator.features(judged.real)
+        distance = losses.adversarial_feature_loss(real, discriminator.features(judged.made))
         terms["adversarial_features"] = recipe.loss.adversarial_features * distance
     discriminator.requires_grad_(True)
     return terms
 
 
-def _mixture(recipe: Recipe, step: int, number: int, team: Team) -> Tensor:
+def _mixture(recipe: Recipe, step: int, number: int, context: DistributedContext) -> Tensor:
     """The shares of real volumes in the mixtures: of the whole batch, whoever computes; this process' part of them."""
     whole = np.random.default_rng((recipe.seed, step, number)).random(recipe.batch_size, dtype=np.float32)
-    return torch.from_numpy(whole[share_of(recipe.batch_size, team.rank, team.world)])
+    return torch.from_numpy(whole[share_of(recipe.batch_size, context.rank, context.world)])
 
 
 def _accuracy(state: TrainingState, kind: str, real: Tensor, fake: Tensor) -> Tensor:

@@ -90,7 +90,7 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor]) -> None:
 def _parts(state: TrainingState) -> list[tuple[str, nn.Module, torch.optim.Optimizer | None]]:
     parts: list[tuple[str, nn.Module, torch.optim.Optimizer | None]] = [
         ("generator", state.generator, state.optimizer),
-        ("average", state.average, None),
+        ("average", state.averaged, None),
     ]
     if state.discriminator is not None:
         parts.append(("discriminator", state.discriminator, state.discriminator_optimizer))

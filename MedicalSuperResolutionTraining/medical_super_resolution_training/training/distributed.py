@@ -16,7 +16,7 @@ from torch import Tensor, distributed, nn
 
 
 @dataclass(frozen=True)
-class Team:
+class DistributedContext:
     """One process, ``rank``, among ``world``; counted from 0."""
 
     rank: int = 0
@@ -39,7 +39,7 @@ class Team:
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
 
-    def all_scores(self, scores: Tensor) -> Tensor:
+    def gather_scores(self, scores: Tensor) -> Tensor:
         """Scores of the whole batch, (N, M), from this process' share; gradients flow into the share alone.
 
         A mean over them must be multiplied by ``world``: `average_gradients` divides what each process contributes.
@@ -51,7 +51,7 @@ class Team:
         found[self.rank] = scores
         return torch.cat(found)
 
-    def gathered(self, found: dict[str, float]) -> dict[str, float]:
+    def gather(self, found: dict[str, float]) -> dict[str, float]:
         """The values that all processes found, in the order of the processes."""
         if self.world == 1:
             return found
@@ -59,20 +59,20 @@ class Team:
         distributed.all_gather_object(parts, found)
         return {name: value for part in parts for name, value in part.items()}
 
-    def wait(self) -> None:
-        """Until all processes are here."""
+    def barrier(self) -> None:
+        """Wait until all processes are here."""
         if self.world > 1:
             distributed.barrier()
 
 
-def join(device: torch.device) -> Team:
-    """The team that ``torchrun`` started, or this process alone."""
+def initialise(device: torch.device) -> DistributedContext:
+    """Join the processes that ``torchrun`` started; without it, this process alone."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
-        return Team()
+        return DistributedContext()
     if not distributed.is_initialized():
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    return Team(distributed.get_rank(), world)
+    return DistributedContext(distributed.get_rank(), world)
 
 
 def local_device(device: torch.device) -> torch.device:

@@ -1,4 +1,4 @@
-"""What all steps have in common: their precision, and the optimiser's step; refused where a loss is not finite."""
+"""Precision of a training step, and the step of the optimiser; refused where a loss is not finite."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from medical_super_resolution.errors import SuperResolutionError
 
 from ..config.recipe import Recipe
-from .distributed import Team
-from .state import TrainingState, update_average
+from .distributed import DistributedContext
+from .state import TrainingState
 
 
 def precision(recipe: Recipe, device: torch.device) -> torch.autocast:
@@ -28,29 +28,42 @@ def update_generator(
     seen: dict[str, Tensor],
     files: tuple[str, ...],
     recipe: Recipe,
-    team: Team,
+    context: DistributedContext,
 ) -> dict[str, Tensor]:
-    """Step down the slope of the terms' sum, and take the average along; ``files`` are those of the batch.
+    """Step down the gradient of the sum of the terms, and update the average of the weights.
+
+    Parameters
+    ----------
+    seen
+        What the discriminator gave for the curves.
+    files
+        Those of the batch, for the message.
 
     Returns
     -------
-    The terms and what else was ``seen``, for the curves.
+    The terms and what was ``seen``, detached.
+
+    Raises
+    ------
+    SuperResolutionError
+        The loss or its gradient is not finite.
     """
     state.optimizer.zero_grad(set_to_none=True)
     loss = torch.stack(list(terms.values())).sum()
-    shared = terms.get("adversarial", torch.zeros_like(loss))  # a mean over all processes, see Team.all_scores
-    (loss + (team.world - 1) * shared).backward()
-    team.average_gradients(state.generator.parameters())
+    shared = terms.get(
+        "adversarial", torch.zeros_like(loss)
+    )  # a mean over all processes, see DistributedContext.gather_scores
+    (loss + (context.world - 1) * shared).backward()
+    context.average_gradients(state.generator.parameters())
     norm = nn.utils.clip_grad_norm_(state.generator.parameters(), recipe.gradient_clip)
     refuse_what_is_not_finite([loss, norm, *seen.values()], state.step, files)
     state.optimizer.step()
-    decay = min(recipe.average_decay, (1 + state.step) / (10 + state.step))
-    update_average(state.average, state.generator, decay)
+    state.averaged.update_parameters(state.generator)
     return {name: value.detach() for name, value in (terms | seen).items()}
 
 
 def refuse_what_is_not_finite(values: Iterable[Tensor], step: int, files: tuple[str, ...]) -> None:
-    """Stop a run before its weights are spoilt."""
+    """Stop a run before its weights are damaged."""
     for value in values:
         if not torch.isfinite(value):
             raise SuperResolutionError(

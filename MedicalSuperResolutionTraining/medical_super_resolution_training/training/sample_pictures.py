@@ -1,4 +1,4 @@
-"""Pictures of what a run makes of one fixed batch: interpolated, made, true, side by side."""
+"""Pictures of what a run makes of one fixed batch, side by side."""
 
 from __future__ import annotations
 
@@ -9,47 +9,35 @@ import torch
 from matplotlib.image import imsave
 from torch import Tensor
 
-from medical_super_resolution.objectives.degradation import bicubic_decimated
-
-from ..config.recipe import Recipe
-from ..data.sequences import Batch
-from ..data.unpaired import UnpairedBatch
-from .objectives import AnyBatch, answer, interpolated
-from .state import TrainingState
-
 FOLDER = "samples"
 _SHOWN = 4  # patches of the batch
 _SMALLEST = 96  # pixels of a patch: smaller ones are enlarged
 
 
 @torch.no_grad()
-def write_sample(run: Path, state: TrainingState, batch: AnyBatch | UnpairedBatch, recipe: Recipe) -> Path:
-    """Draw a middle slice of the first patches, across the sequence where that was refined; one row a patch.
+def write_sample(run: Path, step: int, volumes: tuple[Tensor, ...]) -> Path:
+    """Draw the middle slice of the first patches, one row a patch.
 
-    Of a down-sampler: shrunk, made, and a measured slice of another scan.
+    Parameters
+    ----------
+    volumes
+        (N, 1, K, J, I) each, from left to right, in the range of the network: see `TrainingTask.pictures`.
     """
-    if isinstance(batch, UnpairedBatch):
-        volumes = (bicubic_decimated(batch.hr, batch.factor), state.average(batch.hr), batch.lr)
-    else:
-        volumes = (interpolated(batch), answer(state.average, batch, recipe).shown, batch.hr)
-    is_sequence = isinstance(batch, Batch)
-    rows = [
-        _row([volume[number, 0] for volume in volumes], across=is_sequence)
-        for number in range(min(_SHOWN, len(batch.hr)))
-    ]
+    count = min(_SHOWN, *(len(volume) for volume in volumes))
+    rows = [_row([volume[number, 0] for volume in volumes]) for number in range(count)]
     picture = np.concatenate(rows)
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
-    path = folder / f"step-{state.step:08d}.png"
+    path = folder / f"step-{step:08d}.png"
     imsave(path, np.clip(picture, 0, 1), cmap="gray", vmin=0, vmax=1)
     return path
 
 
-def _row(volumes: list[Tensor], *, across: bool) -> np.ndarray:
-    """Sections of (K, J, I) volumes side by side."""
+def _row(volumes: list[Tensor]) -> np.ndarray:
+    """The middle slices of (K, J, I) volumes side by side."""
     shown = []
     for volume in volumes:
-        section = volume[:, :, volume.shape[2] // 2] if across else volume[volume.shape[0] // 2]
+        section = volume[volume.shape[0] // 2]
         times = max(1, -(-_SMALLEST // min(section.shape)))
         pixels = section.float().cpu().numpy()
         shown.append(np.pad(np.kron(pixels, np.ones((times, times))), 1, constant_values=1.0))

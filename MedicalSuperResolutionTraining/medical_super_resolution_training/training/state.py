@@ -2,85 +2,102 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.models import file as models
 from medical_super_resolution.networks.blocks import in_memory_order
 from medical_super_resolution.networks.discriminators import DISCRIMINATORS, Discriminator
-from medical_super_resolution.networks.generators.through_plane import ThroughPlaneGenerator
 
 from ..config.recipe import Recipe
 from ..config.recipes import network_config
-from .tasks import Network, network
+from ..tasks import task_of
 
 
 @dataclass
 class TrainingState:
     """What a checkpoint holds.
 
-    average : of the generator's weights, what is validated and shipped. score_zero : the middle between the
-    discriminator's scores of real and made volumes, of late; its accuracy is counted from there. step : done so far.
+    Parameters
+    ----------
+    generator
+        The network that is trained.
+    averaged
+        Exponential moving average of its weights.
+    score_zero
+        The middle between the recent scores of real and made volumes, from which the accuracy of a critic is counted.
+    step
+        Number of steps done.
     """
 
-    generator: Network
-    average: Network
+    generator: nn.Module
+    averaged: AveragedModel
     optimizer: torch.optim.Optimizer
     discriminator: Discriminator | None = None
     discriminator_optimizer: torch.optim.Optimizer | None = None
     score_zero: float = 0.0
     step: int = 0
 
+    @property
+    def average(self) -> nn.Module:
+        """The network with averaged weights, which is validated and exported."""
+        return self.averaged.module
+
 
 def new_state(recipe: Recipe, device: str | torch.device) -> TrainingState:
     """Fresh weights from the recipe's seed, or those of the model that it starts from."""
+    task = task_of(recipe)
     torch.manual_seed(recipe.seed)
-    generator = in_memory_order(network(recipe)).to(device)
+    generator = in_memory_order(task.network()).to(device)
     if recipe.start_from:
         _take_over(generator, recipe)
-    is_gauge = recipe.part == "gauge"
-    if is_gauge and not isinstance(generator, ThroughPlaneGenerator):
-        raise SettingsError(f"the generator {recipe.generator!r} has no blur gauge to train")
     for name, parameter in generator.named_parameters():
-        parameter.requires_grad_(name.startswith("gauge.") == is_gauge)
+        parameter.requires_grad_(task.trains(name))
     trained = [parameter for parameter in generator.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=recipe.learning_rate, betas=_pair(recipe.betas), eps=recipe.epsilon)
-    state = TrainingState(generator, copy.deepcopy(generator).eval().requires_grad_(False), optimizer)
+    state = TrainingState(generator, _averaged(generator, recipe.average_decay), optimizer)
     if recipe.has_adversarial_stage:
         _add_discriminator(state, recipe, device)
     return state
 
 
+def _averaged(network: nn.Module, decay: float) -> AveragedModel:
+    """The average of a network's weights; the first steps, which change much, are forgotten sooner."""
+
+    def average(mean: Tensor, value: Tensor, count: Tensor | int) -> Tensor:
+        number = int(count)
+        return mean.lerp(value, 1 - min(decay, (1 + number) / (10 + number)))
+
+    averaged = AveragedModel(network, avg_fn=average)
+    averaged.module.eval().requires_grad_(False)
+    return averaged
+
+
 def _add_discriminator(state: TrainingState, recipe: Recipe, device: str | torch.device) -> None:
     settings = recipe.adversarial
-    built = _built(DISCRIMINATORS, settings.discriminator, settings.discriminator_config, "discriminator")
+    name = settings.discriminator
+    if name not in DISCRIMINATORS:
+        raise SettingsError(f"there is no discriminator {name!r}; choose one of {', '.join(DISCRIMINATORS)}")
+    config_class, network_class = DISCRIMINATORS[name]
+    built: Any = network_class(network_config(config_class, settings.discriminator_config, f"the discriminator {name}"))
     if recipe.loss.adversarial_features and not hasattr(built, "features"):
         raise SettingsError(
-            f"loss.adversarial_features needs a discriminator that shows its stages, such as vgg-style;"
-            f" {settings.discriminator} does not"
+            f"loss.adversarial_features needs a discriminator that shows its stages, such as vgg-style; {name} does not"
         )
     state.discriminator = in_memory_order(built).to(device)
     state.discriminator_optimizer = torch.optim.Adam(
-        state.discriminator.parameters(), lr=settings.discriminator_learning_rate, betas=_pair(settings.betas)
+        built.parameters(), lr=settings.discriminator_learning_rate, betas=_pair(settings.betas)
     )
 
 
-def _built(registry: dict[str, Any], name: str, table: dict[str, Any], what: str) -> Any:  # noqa: ANN401
-    """A network by its name and the table of its settings."""
-    if name not in registry:
-        raise SettingsError(f"there is no {what} {name!r}; choose one of {', '.join(registry)}")
-    config_class, network_class = registry[name]
-    return network_class(network_config(config_class, table, f"the {what} {name}"))
-
-
-def _take_over(generator: Network, recipe: Recipe) -> None:
+def _take_over(generator: nn.Module, recipe: Recipe) -> None:
     """Copy the weights of the model to start from."""
     model = models.load(models.find(recipe.start_from))
     try:
@@ -126,12 +143,3 @@ def set_learning_rates(state: TrainingState, recipe: Recipe) -> None:
     if state.discriminator_optimizer is not None:
         for group in state.discriminator_optimizer.param_groups:
             group["lr"] = discriminator_learning_rate(recipe, state.step)
-
-
-def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Exponential moving average of the weights; what is counted, not learned, is taken as it is."""
-    with torch.no_grad():
-        for mean, value in zip(average.parameters(), network.parameters(), strict=True):
-            mean.lerp_(value, 1 - decay)
-        for kept, counted in zip(average.buffers(), network.buffers(), strict=True):
-            kept.copy_(counted)

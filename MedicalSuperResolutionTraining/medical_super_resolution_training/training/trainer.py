@@ -3,76 +3,84 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..config.recipe import Recipe
-from ..data.unpaired import UnpairedBatch
+from ..data.batch import Batch
+from ..tasks.task import TrainingTask
 from .adversarial import adversarial_terms, train_discriminator
-from .degradation import degradation_step
-from .distributed import Team
-from .objectives import AnyBatch, Distance, answer, content_terms, gauge_loss
+from .distributed import DistributedContext
+from .objectives import Distance, appearance_terms
 from .optimisation import precision, update_generator
 from .state import TrainingState, set_learning_rates
 
 AfterStep = Callable[[TrainingState, dict[str, Tensor]], None]
-ALONE = Team()
+SINGLE = DistributedContext()
 
 
 def train(
+    task: TrainingTask[Any],
     state: TrainingState,
-    batches: Iterable[AnyBatch | UnpairedBatch],
-    recipe: Recipe,
-    device: torch.device,
+    batches: Iterable[Batch],
     after_step: AfterStep,
     *,
+    device: torch.device,
     perceptual: Distance | None = None,
-    team: Team = ALONE,
+    context: DistributedContext = SINGLE,
 ) -> None:
     """Run from ``state.step`` to the end of the batches.
 
     Parameters
     ----------
-    batches : this process' share of the batch of each step that is left, see `loading.batches`.
-    after_step : called after each step with the terms of its loss, for curves, checkpoints, validation and pictures.
-    perceptual : the distance of the perceptual loss, where the recipe has one.
-    team : the processes that train together.
+    batches
+        This process' share of the batch of each step that is left, see `loader.batches`.
+    after_step
+        Called after each step with the terms of its loss, for curves, checkpoints, validation and pictures.
+    device
+        Where the networks are.
+    perceptual
+        The distance of the perceptual loss, where the recipe has one.
+    context
+        The processes that train together.
 
     Raises
     ------
-    SuperResolutionError : the loss is not finite any more; the weights are those before the step.
+    SuperResolutionError
+        The loss is not finite any more; the weights are those before the step.
     """
     for batch in batches:
-        set_learning_rates(state, recipe)
-        if isinstance(batch, UnpairedBatch):
-            terms = degradation_step(state, batch.to(str(device)), recipe, perceptual, team)
-        else:
-            terms = training_step(state, batch.to(str(device)), recipe, perceptual, team)
+        set_learning_rates(state, task.recipe)
+        terms = training_step(task, state, batch.to(device), perceptual=perceptual, context=context)
         state.step += 1
         after_step(state, terms)
 
 
 def training_step(
-    state: TrainingState, batch: AnyBatch, recipe: Recipe, perceptual: Distance | None, team: Team
+    task: TrainingTask[Any],
+    state: TrainingState,
+    batch: Batch,
+    *,
+    perceptual: Distance | None = None,
+    context: DistributedContext = SINGLE,
 ) -> dict[str, Tensor]:
     """One step of the discriminator, in the adversarial stage, and one of the generator.
 
     Returns
     -------
-    What the curves show: weighed terms of the generator's loss, and what `train_discriminator` saw.
+    What the curves show: weighted terms of the generator's loss, and what `train_discriminator` gives.
     """
+    recipe = task.recipe
+    device = next(state.generator.parameters()).device
     seen: dict[str, Tensor] = {}
-    with precision(recipe, batch.lr.device):
-        if recipe.part == "gauge":
-            terms = {"gauge": gauge_loss(state.generator, batch)}  # type: ignore[arg-type]  # new_state has checked
-        else:
-            made = answer(state.generator, batch, recipe)
-            terms = content_terms(made, batch.hr, recipe)
+    with precision(recipe, device):
+        made = task.predict(state.generator, batch)
+        terms = made.terms
     if state.step >= recipe.content_steps and state.discriminator is not None:
-        seen = train_discriminator(state, batch, made.shown, recipe, team)
-        with precision(recipe, batch.lr.device):
-            if perceptual is not None:
-                terms["perceptual"] = recipe.loss.perceptual * perceptual(made.shown, batch.hr)
-            terms |= adversarial_terms(state.discriminator, batch, made.shown, recipe, team)
-    return update_generator(state, terms, seen, batch.files, recipe, team)
+        judged = task.judged(made, batch)
+        seen = train_discriminator(state, judged, recipe, context)
+        with precision(recipe, device):
+            terms = terms | appearance_terms(made, recipe, perceptual)
+            terms |= adversarial_terms(state.discriminator, judged, recipe, context)
+    return update_generator(state, terms, seen, batch.files, recipe, context)

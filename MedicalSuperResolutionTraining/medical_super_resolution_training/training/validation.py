@@ -13,13 +13,11 @@ from safetensors import SafetensorError, safe_open
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.networks.generators import Generator
-from medical_super_resolution.networks.generators.plane import PlaneGenerator
 from medical_super_resolution.objectives.metrics import psnr
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
 
-from ..config.recipe import Recipe
 from ..data.manifest import Entry
 from ..evaluation.cases import Case, degraded, is_large_enough, trimmed
 from ..evaluation.foreground import body_of
@@ -28,13 +26,6 @@ from .checkpoints import write_tensors
 VALIDATION = "validation.csv"
 BEST = "best.safetensors"
 _DECIBELS = "{:.3f}"
-
-
-def case_of(recipe: Recipe, generator: Generator) -> Case:
-    """What validation volumes are degraded by: the factor of an in-plane generator, or the first one of the recipe."""
-    if isinstance(generator, PlaneGenerator):
-        return Case("ij", float(generator.factor))
-    return Case("k", recipe.factors[0] if recipe.factors else 2.0)
 
 
 def validated(generator: Generator, entries: list[Entry], case: Case, device: str) -> dict[str, float]:

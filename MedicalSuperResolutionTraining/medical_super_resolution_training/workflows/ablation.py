@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..config.recipes import find_recipe, read_recipe, read_resolved
-from .run import export_run, run_recipe
+from .export import export_run
+from .run import run_recipe
 
 
 def trained(
@@ -17,7 +18,7 @@ def trained(
     *,
     device: str = "auto",
     workers: int = 0,
-    say: Callable[[str], object] = print,
+    log: Callable[[str], object] = print,
 ) -> Path:
     """The model file of a recipe, folder/name.safetensors, trained in folder/name where it is not there.
 
@@ -28,9 +29,9 @@ def trained(
     recipe = read_recipe(find_recipe(name), overrides)
     run, model = folder / name, folder / f"{name}.safetensors"
     if model.is_file() and read_resolved(run) == recipe:
-        say(f"{name}: trained already, {model}")
+        log(f"{name}: trained already, {model}")
         return model
-    say(f"{name}: training for {recipe.steps} steps")
-    run_recipe(recipe, data, run, resume=True, device=device, workers=workers, say=say)
+    log(f"{name}: training for {recipe.steps} steps")
+    run_recipe(recipe, data, run, resume=True, device=device, workers=workers, log=log)
     export_run(run, model)
     return model

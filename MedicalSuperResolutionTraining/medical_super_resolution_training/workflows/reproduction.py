@@ -9,8 +9,9 @@ from pathlib import Path
 from medical_super_resolution.errors import SettingsError
 
 from ..config.recipes import RESOURCES, find_recipe, read_recipe, read_toml
-from ..data.preparation import Wishes, prepare
-from .run import export_run, run_recipe
+from ..data.preparation.prepare import Wishes, prepare
+from .export import export_run
+from .run import run_recipe
 
 _CARDS = RESOURCES / "Cards"
 
@@ -45,7 +46,7 @@ def reproduce(
     *,
     overrides: list[str],
     device: str = "auto",
-    say: Callable[[str], object] = lambda line: None,
+    log: Callable[[str], object] = lambda line: None,
 ) -> list[Path]:
     """Prepare a folder of scans, train every stage of a model on all of them, and write its files with their cards.
 
@@ -65,15 +66,15 @@ def reproduce(
     out.mkdir(parents=True, exist_ok=True)
     data = out / "data.json"
     if not data.is_file():
-        entries = prepare(scans, data, Wishes(split="100"), say=say)
-        say(f"{len(entries)} volumes in {data}")
+        entries = prepare(scans, data, Wishes(split="100"), log=log)
+        log(f"{len(entries)} volumes in {data}")
     made: dict[str, Path] = {}
     for stage in MODELS[model]:
-        say(f"stage {stage.recipe}")
+        log(f"stage {stage.recipe}")
         run = out / stage.recipe
         changes = [f"start_from = {made[stage.starts_from].as_posix()!r}"] if stage.starts_from else []
         recipe = read_recipe(find_recipe(stage.recipe), [*overrides, *changes])
-        run_recipe(recipe, data, run, resume=True, device=device, say=say)
+        run_recipe(recipe, data, run, resume=True, device=device, log=log)
         made[stage.recipe] = out / stage.file if stage.file else run / f"{stage.recipe}.safetensors"
         export_run(run, made[stage.recipe], also=_said_of(made[stage.recipe], model))
     return [made[stage.recipe] for stage in MODELS[model] if stage.file]

@@ -1,35 +1,34 @@
-"""A run from its recipe and manifest to its folder, and from its folder to a model file."""
+"""A run from its recipe and manifest to its folder."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from torch import nn
 
 from medical_super_resolution.errors import SettingsError, SuperResolutionError, VolumeError
 from medical_super_resolution.inference.device import pick_device
 
 from ..config.recipe import Recipe
-from ..config.recipes import read_resolved, write_resolved
+from ..config.recipes import write_resolved
 from ..data.loader import batches
 from ..data.manifest import Entry, of_split, read_manifest, write_manifest
-from ..training import tasks as parts
-from ..training.callbacks import Observer
+from ..tasks import task_of
+from ..tasks.task import TrainingTask
+from ..training.callbacks import RunCallbacks
 from ..training.checkpoints import checkpoints, restore_newest
-from ..training.distributed import join, local_device
+from ..training.distributed import DistributedContext, initialise, local_device
+from ..training.loggers import chosen_loggers
 from ..training.objectives import perceptual_features
 from ..training.state import TrainingState, new_state
 from ..training.trainer import train
-from ..training.validation import BEST
-from .card import card
 from .resume import MANIFEST, entries_to_resume, holds_training, recipe_to_resume
 
-Say = Callable[[str], object]
+Log = Callable[[str], object]
 
 
 def run_recipe(
@@ -40,7 +39,8 @@ def run_recipe(
     resume: bool = False,
     device: str = "auto",
     workers: int = 0,
-    say: Say = print,
+    log: Log = print,
+    loggers: list[str] | None = None,
 ) -> TrainingState:
     """Train a recipe on the volumes of a manifest, from fresh weights or from the newest checkpoint of the run.
 
@@ -53,10 +53,14 @@ def run_recipe(
         Folder that is written.
     resume
         Whether to continue the run in the folder; one that has no checkpoint yet starts with fresh weights.
+    device
+        "auto", "cuda", "mps" or "cpu".
     workers
         Processes that prepare batches.
-    say
+    log
         Takes lines about the progress.
+    loggers
+        Where the curves go beside the CSV, see `loggers.LOGGERS`; None for TensorBoard where it is installed.
 
     Raises
     ------
@@ -64,39 +68,77 @@ def run_recipe(
         The folder holds a run already or another one, or the recipe cannot be trained on these volumes.
     """
     recipe, entries = _chosen(recipe, data, run, resume=resume)
+    named = chosen_loggers(loggers)
+    task = task_of(recipe)
     chosen = local_device(pick_device(device))
-    team = join(chosen)
+    context = initialise(chosen)
     state = _begun(recipe, run, chosen)
-    team.wait()  # nobody writes before all have looked for checkpoints
-    if team.is_first:
+    context.barrier()  # nobody writes before all have looked for checkpoints
+    if context.is_first:
         run.mkdir(parents=True, exist_ok=True)
         write_resolved(recipe, run)
         write_manifest(entries, run / MANIFEST)
-    sampler = parts.sampler(recipe, of_split(entries, "train"))
+        log(header(task, state, entries, chosen))
+    sampler = task.dataset(of_split(entries, "train"))
+    callbacks = RunCallbacks(
+        run,
+        task,
+        str(chosen),
+        validation=of_split(entries, "validation"),
+        sample=lambda: sampler.batch(0).to(chosen),
+        log=log,
+        context=context,
+        loggers=named,
+    )
+    left = batches(sampler, range(state.step, recipe.steps), workers=workers, rank=context.rank, world=context.world)
+    _train(task, state, left, callbacks, chosen, context)
+    context.barrier()
+    return state
+
+
+def header(task: TrainingTask[Any], state: TrainingState, entries: list[Entry], device: torch.device) -> str:
+    """One line on what is about to be trained: network, device, parameters, volumes, steps."""
+    recipe = task.recipe
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
+    where = device.type if device.type == "mps" else name
+    what = recipe.generator if recipe.task == "generator" else recipe.task
+    critic = ""
+    if state.discriminator is not None:
+        critic = f", discriminator {recipe.adversarial.discriminator} {_parameters(state.discriminator)}"
+    counts = ", ".join(f"{len(of_split(entries, split))} {split}" for split in ("train", "validation"))
+    start = f"from step {state.step} to {recipe.steps}" if state.step else f"{recipe.steps} steps"
+    return f"{what} {_parameters(state.generator)}{critic}; volumes: {counts}; {start} on {where}"
+
+
+def _parameters(network: nn.Module) -> str:
+    trained = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    return f"with {trained:,} parameters"
+
+
+def _train(
+    task: TrainingTask[Any],
+    state: TrainingState,
+    left: Any,  # noqa: ANN401 - batches of the task
+    callbacks: RunCallbacks,
+    device: torch.device,
+    context: DistributedContext,
+) -> None:
+    """Train to the end; what stops a run in the middle names its last good checkpoint."""
+    recipe, run = task.recipe, callbacks.run
     perceptual = None
     if recipe.loss.perceptual and recipe.has_adversarial_stage:
-        perceptual = perceptual_features(recipe.perceptual, str(chosen))
-    observer = Observer(
-        run,
-        recipe,
-        str(chosen),
-        validation=of_split(entries, "validation") if recipe.part in parts.OF_GENERATORS else [],
-        sample=lambda: sampler.batch(0).to(str(chosen)),
-        say=say,
-        team=team,
-    )
-    observer.begin(state)
-    left = batches(sampler, range(state.step, recipe.steps), workers=workers, rank=team.rank, world=team.world)
+        perceptual = perceptual_features(recipe.perceptual, str(device))
+    callbacks.begin(state)
     try:
-        train(state, left, recipe, chosen, observer, perceptual=perceptual, team=team)
+        train(task, state, left, callbacks, device=device, perceptual=perceptual, context=context)
     except (SettingsError, VolumeError):
         raise  # the recipe does not fit the volumes: no training would mend that
     except SuperResolutionError as problem:
         good = checkpoints(run)
         kept = f"the last good checkpoint is {good[0]}" if good else "there is no checkpoint yet"
         raise SuperResolutionError(f"{problem}; {kept}; lower the learning rate and resume") from problem
-    team.wait()
-    return state
+    finally:
+        callbacks.end()
 
 
 def _chosen(recipe: Recipe | None, data: Path | None, run: Path, *, resume: bool) -> tuple[Recipe, list[Entry]]:
@@ -116,27 +158,3 @@ def _begun(recipe: Recipe, run: Path, device: torch.device) -> TrainingState:
     if warning := restore_newest(run, state):
         print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
     return state
-
-
-def export_run(run: Path, output: Path, *, also: dict[str, Any] | None = None, best: bool = False) -> None:
-    """Write the averaged weights of a run as the file that Slicer and ``medsr enhance`` load.
-
-    Parameters
-    ----------
-    also : what else the model's card shall say. best : the weights that validated best, not the last ones.
-
-    Raises
-    ------
-    SettingsError : the run has no such weights.
-    """
-    recipe = read_resolved(run)
-    state = new_state(replace(recipe, start_from=""), "cpu")
-    restore_newest(run, state)
-    if not state.step:
-        raise SettingsError(f"{run} has no checkpoint that can be read; train first")
-    if best:
-        if not (run / BEST).is_file():
-            raise SettingsError(f"{run} has no {BEST}; its manifest has no volumes of the split validation")
-        state.average.load_state_dict(load_file(str(run / BEST)))
-    entries = of_split(read_manifest(run / MANIFEST), "train")
-    parts.export(output, recipe, state.average, card(recipe, state, entries, also or {}))

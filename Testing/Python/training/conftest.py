@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.data.manifest import Entry
-from medical_super_resolution_training.data.preparation import prepare
+from medical_super_resolution_training.data.preparation.prepare import prepare
 
 
 def a_phantom(seed: int, offset: float) -> np.ndarray:

@@ -50,6 +50,6 @@ def test_a_run_that_was_stopped_goes_on(entries: list[Entry], tmp_path: Path):
     said: list[str] = []
     for steps in (2, 3):
         settings = [*SMALL, f"steps = {steps}"]
-        trained("lstmagan-1", settings, tmp_path / "data.json", tmp_path / "out", device="cpu", say=said.append)
+        trained("lstmagan-1", settings, tmp_path / "data.json", tmp_path / "out", device="cpu", log=said.append)
     assert (tmp_path / "out" / "lstmagan-1" / "checkpoint-00000003.safetensors").is_file()
     assert not any("already" in line for line in said)

@@ -12,12 +12,13 @@ import torch
 
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution_training.config.recipe import Recipe
+from medical_super_resolution_training.data.batch import SequenceBatch
 from medical_super_resolution_training.data.manifest import Entry
-from medical_super_resolution_training.data.sequences import Batch, PatchSampler
+from medical_super_resolution_training.data.sequences import PatchSampler
 
 
-def same(one: Batch, other: Batch) -> bool:
-    pairs = [(getattr(one, entry.name), getattr(other, entry.name)) for entry in dataclasses.fields(Batch)]
+def same(one: SequenceBatch, other: SequenceBatch) -> bool:
+    pairs = [(getattr(one, entry.name), getattr(other, entry.name)) for entry in dataclasses.fields(SequenceBatch)]
     return all(torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in pairs)
 
 

@@ -17,7 +17,7 @@ import torch
 from medical_super_resolution_training.config.recipe import LossWeights, Recipe
 from medical_super_resolution_training.data.manifest import Entry
 from medical_super_resolution_training.training.checkpoints import restore_newest
-from medical_super_resolution_training.training.distributed import Team
+from medical_super_resolution_training.training.distributed import DistributedContext
 from medical_super_resolution_training.training.state import TrainingState, new_state
 from training_runs import CRITIC, assert_same_state, plane_recipe, trained
 
@@ -78,14 +78,14 @@ def test_two_processes_train_the_weights_of_one(entries: list[Entry], tmp_path: 
 def test_a_process_alone_keeps_its_gradients_and_scores():
     parameter = torch.nn.Parameter(torch.zeros(3))
     parameter.grad = torch.arange(3.0)
-    Team().average_gradients([parameter])
+    DistributedContext().average_gradients([parameter])
     assert parameter.grad.tolist() == [0, 1, 2]
     scores = torch.rand(2, 3)
-    assert Team().all_scores(scores) is scores
+    assert DistributedContext().gather_scores(scores) is scores
 
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused(entries: list[Entry]):
     from medical_super_resolution.errors import SettingsError
 
     with pytest.raises(SettingsError, match="batch of 3 cannot be shared by 2 processes"):
-        trained(plane_recipe(batch_size=3), entries, team=Team(0, 2))
+        trained(plane_recipe(batch_size=3), entries, context=DistributedContext(0, 2))

@@ -16,7 +16,7 @@ from medical_super_resolution_training.config.recipe import PerceptualSettings, 
 from medical_super_resolution_training.data import encoder
 from medical_super_resolution_training.data.encoder import SpoiltSampler, spoilt
 from medical_super_resolution_training.data.manifest import Entry
-from medical_super_resolution_training.training import tasks as parts
+from medical_super_resolution_training.tasks import task_of
 from medical_super_resolution_training.training.objectives import perceptual_features
 
 
@@ -89,7 +89,7 @@ def test_the_shipped_encoder_tells_what_it_is_and_is_no_model(shipped: SliceEnco
 
 @pytest.fixture
 def sampler(entries: list[Entry], a_recipe: Recipe) -> SpoiltSampler:
-    return SpoiltSampler(entries, replace(a_recipe, part="encoder", patch_slices=2, batch_size=4))
+    return SpoiltSampler(entries, replace(a_recipe, task="slice-encoder", patch_slices=2, batch_size=4))
 
 
 def test_slices_are_spoilt_the_same_way_every_time_and_on_every_machine(sampler: SpoiltSampler):
@@ -139,4 +139,4 @@ def test_the_shipped_recipe_makes_a_file_that_perceptual_losses_read(a_dataset: 
 
 def test_a_recipe_across_slices_refuses_degradations_inside_them(entries: list[Entry], a_recipe: Recipe):
     with pytest.raises(SettingsError, match="is for recipes that refine inside slices"):
-        parts.sampler(replace(a_recipe, degradation="bicubic"), entries)
+        task_of(replace(a_recipe, degradation="bicubic")).dataset(entries)

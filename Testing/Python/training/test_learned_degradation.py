@@ -14,14 +14,14 @@ from medical_super_resolution.networks.down_sampler import DownSampler, DownSamp
 from medical_super_resolution.objectives.degradation import bicubic_decimated
 from medical_super_resolution_training.cli.main import main
 from medical_super_resolution_training.config.recipe import AdversarialSettings, LossWeights, Recipe
+from medical_super_resolution_training.data.down_sampler_file import load_down_sampler, save_down_sampler
 from medical_super_resolution_training.data.manifest import Entry, write_manifest
 from medical_super_resolution_training.data.planes import PlaneSampler
-from medical_super_resolution_training.data.preparation import prepare
+from medical_super_resolution_training.data.preparation.prepare import prepare
 from medical_super_resolution_training.data.unpaired import UnpairedSampler
-from medical_super_resolution_training.training.degradation import degradation_step
-from medical_super_resolution_training.training.distributed import Team
+from medical_super_resolution_training.tasks import task_of
 from medical_super_resolution_training.training.state import new_state
-from medical_super_resolution_training.workflows.down_sampler_files import load_down_sampler, save_down_sampler
+from medical_super_resolution_training.training.trainer import training_step
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def coarse_data(a_dataset: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def a_recipe(coarse_data: Path) -> Recipe:
     return Recipe(
-        part="degradation",
+        task="down-sampler",
         low_resolution=str(coarse_data),
         generator_config={"factor": 2, "channels": 8, "blocks": 1},
         loss=LossWeights(l1=1.0, adversarial=0.02),
@@ -84,7 +84,7 @@ def roughness(volume: torch.Tensor) -> float:
 def test_a_down_sampler_learns_the_noise_of_the_coarse_scans_and_keeps_the_picture(entries, a_recipe: Recipe):
     sampler, state = UnpairedSampler(entries, a_recipe), new_state(a_recipe, "cpu")
     for _ in range(a_recipe.steps):
-        degradation_step(state, sampler.batch(state.step), a_recipe, None, Team())
+        training_step(task_of(a_recipe), state, sampler.batch(state.step))
         state.step += 1
     batch = sampler.batch(10_000)
     with torch.no_grad():
@@ -98,14 +98,14 @@ def test_a_down_sampler_learns_the_noise_of_the_coarse_scans_and_keeps_the_pictu
 def test_without_a_discriminator_it_shrinks_as_bicubic_does(entries: list[Entry], a_recipe: Recipe):
     recipe = replace(a_recipe, loss=LossWeights(l1=1.0))
     state, sampler = new_state(recipe, "cpu"), UnpairedSampler(entries, recipe)
-    terms = degradation_step(state, sampler.batch(0), recipe, None, Team())
+    terms = training_step(task_of(recipe), state, sampler.batch(0))
     assert set(terms) == {"l1"}
     assert float(terms["l1"]) < 0.05
 
 
 def test_a_missing_manifest_of_coarse_scans_is_asked_for():
     with pytest.raises(SettingsError, match="needs the manifest of measured coarse scans as low_resolution"):
-        Recipe(part="degradation")
+        task_of(Recipe(task="down-sampler"))
 
 
 def test_coarse_scans_that_are_all_for_testing_are_refused(entries: list[Entry], a_recipe: Recipe, tmp_path: Path):

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution_training.data.manifest import Entry, read_manifest, write_manifest
-from medical_super_resolution_training.data.preparation import prepare
+from medical_super_resolution_training.data.preparation.prepare import prepare
 
 
 def test_a_manifest_is_read_as_it_was_written(a_dataset: Path, tmp_path: Path):

@@ -86,7 +86,7 @@ def test_a_patch_is_made_coarse_as_part_of_its_whole_slice(entries, a_recipe, de
         whole = list(sampler._inside(place))
         for axis, offset, end in zip(place.axes[1:], offsets, ends, strict=True):
             whole[axis] = slice(offset, end)
-        expected = PLANE_DEGRADATIONS[degradation](in_network(sampler, place, tuple(whole)), factor)
+        expected = PLANE_DEGRADATIONS[degradation].function(in_network(sampler, place, tuple(whole)), factor)
         first, second = (start // factor for start in place.start_kji[1:])
         expected = expected[..., first : first + 12 // factor, second : second + 12 // factor]
         np.testing.assert_allclose(inner, expected, atol=2e-5)
@@ -162,7 +162,6 @@ def test_no_volumes_are_refused(a_recipe: Recipe):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"degradation": "bicubik"}, "degradation must be one of measured, bicubic, .*, got 'bicubik'"),
         ({"noise": "pink"}, "noise must be one of modality, .*, got 'pink'"),
         ({"degradation": "learned"}, "needs the file of its down-sampler as degradation_model"),
     ],
@@ -170,6 +169,11 @@ def test_no_volumes_are_refused(a_recipe: Recipe):
 def test_degradations_without_meaning_are_refused(table: dict, message: str):
     with pytest.raises(SettingsError, match=message):
         Recipe(**table)
+
+
+def test_a_degradation_that_is_not_there_is_refused_by_name(entries: list[Entry], a_recipe: Recipe):
+    with pytest.raises(SettingsError, match="no degradation 'bicubik'; choose one of measured, bicubic, .*, learned"):
+        PlaneSampler(entries, replace(a_recipe, degradation="bicubik"))
 
 
 # Noise

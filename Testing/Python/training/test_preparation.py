@@ -19,9 +19,9 @@ from dataset_samples import (
 )
 from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution_training.cli.main import main
-from medical_super_resolution_training.data.cleaning import Cleaning
 from medical_super_resolution_training.data.manifest import Entry, of_split, read_manifest
-from medical_super_resolution_training.data.preparation import Wishes, prepare
+from medical_super_resolution_training.data.preparation.cleaning import Cleaning
+from medical_super_resolution_training.data.preparation.prepare import Wishes, prepare
 
 
 @pytest.fixture

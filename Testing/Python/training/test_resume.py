@@ -15,7 +15,8 @@ from medical_super_resolution_training.config.recipe import LossWeights
 from medical_super_resolution_training.config.recipes import read_resolved
 from medical_super_resolution_training.data.manifest import Entry, write_manifest
 from medical_super_resolution_training.workflows.ablation import trained
-from medical_super_resolution_training.workflows.run import export_run, run_recipe
+from medical_super_resolution_training.workflows.export import export_run
+from medical_super_resolution_training.workflows.run import run_recipe
 from tiny_recipe import TINY
 from training_runs import CRITIC, plane_recipe
 
@@ -32,7 +33,7 @@ def data(entries: list[Entry], tmp_path: Path) -> Path:
 @pytest.fixture
 def a_run(data: Path, tmp_path: Path) -> Path:
     """A run of two steps."""
-    run_recipe(plane_recipe(steps=2), data, tmp_path / "run", device="cpu", say=silent)
+    run_recipe(plane_recipe(steps=2), data, tmp_path / "run", device="cpu", log=silent)
     return tmp_path / "run"
 
 
@@ -54,20 +55,20 @@ def test_another_recipe_is_refused_and_the_run_stays_as_it_is(a_run: Path, data:
     settings, named = CHANGES[change]
     before = contents(a_run)
     with pytest.raises(SettingsError, match="was started with another recipe") as refusal:
-        run_recipe(plane_recipe(**settings), data, a_run, resume=True, device="cpu", say=silent)
+        run_recipe(plane_recipe(**settings), data, a_run, resume=True, device="cpu", log=silent)
     assert named in str(refusal.value)
     assert contents(a_run) == before
 
 
 def test_every_setting_that_differs_is_named(a_run: Path, data: Path):
     with pytest.raises(SettingsError) as refusal:
-        run_recipe(plane_recipe(seed=1, betas=(0.1, 0.2)), data, a_run, resume=True, device="cpu", say=silent)
+        run_recipe(plane_recipe(seed=1, betas=(0.1, 0.2)), data, a_run, resume=True, device="cpu", log=silent)
     assert "seed is 1 and was 3" in str(refusal.value)
     assert "betas is (0.1, 0.2) and was (0.9, 0.99)" in str(refusal.value)
 
 
 def test_the_number_of_steps_may_change(a_run: Path, data: Path):
-    state = run_recipe(plane_recipe(steps=3), data, a_run, resume=True, device="cpu", say=silent)
+    state = run_recipe(plane_recipe(steps=3), data, a_run, resume=True, device="cpu", log=silent)
     assert state.step == 3
     assert read_resolved(a_run).steps == 3
 
@@ -82,7 +83,7 @@ def test_a_run_resumes_by_itself_from_its_own_recipe_and_manifest(a_run: Path, d
 def test_other_volumes_are_refused(a_run: Path, entries: list[Entry], tmp_path: Path):
     write_manifest(entries[:1], tmp_path / "fewer.json")
     with pytest.raises(SettingsError, match=r"other volumes than .*fewer.json lists: they differ, such as mr_1.nii.gz"):
-        run_recipe(plane_recipe(), tmp_path / "fewer.json", a_run, resume=True, device="cpu", say=silent)
+        run_recipe(plane_recipe(), tmp_path / "fewer.json", a_run, resume=True, device="cpu", log=silent)
 
 
 def test_volumes_that_have_moved_are_the_same_volumes(a_run: Path, entries: list[Entry], tmp_path: Path):
@@ -91,29 +92,29 @@ def test_volumes_that_have_moved_are_the_same_volumes(a_run: Path, entries: list
         array = Path(entry.array).rename(tmp_path / f"moved_{Path(entry.array).name}")
         moved.append(replace(entry, array=str(array)))
     write_manifest(moved, tmp_path / "moved.json")
-    state = run_recipe(plane_recipe(steps=3), tmp_path / "moved.json", a_run, resume=True, device="cpu", say=silent)
+    state = run_recipe(plane_recipe(steps=3), tmp_path / "moved.json", a_run, resume=True, device="cpu", log=silent)
     assert state.step == 3
 
 
 def test_the_card_of_an_export_names_the_loss_that_was_trained(a_run: Path, data: Path, tmp_path: Path):
     """A refused recipe must not reach the card, although its weights are those of the run."""
     with pytest.raises(SettingsError):
-        run_recipe(plane_recipe(loss=LossWeights(mse=9.0)), data, a_run, resume=True, device="cpu", say=silent)
+        run_recipe(plane_recipe(loss=LossWeights(mse=9.0)), data, a_run, resume=True, device="cpu", log=silent)
     export_run(a_run, tmp_path / "mine.safetensors")
     assert models.load(tmp_path / "mine.safetensors").card["training"]["loss"]["mse"] == 1.0
 
 
 def test_an_ablation_refuses_a_folder_of_another_recipe(data: Path, tmp_path: Path):
     settings = [*TINY, "steps = 1"]
-    trained("through-plane", settings, data, tmp_path, device="cpu", say=silent)
+    trained("through-plane", settings, data, tmp_path, device="cpu", log=silent)
     with pytest.raises(SettingsError, match="seed is 8 and was 0"):
-        trained("through-plane", [*settings, "seed = 8"], data, tmp_path, device="cpu", say=silent)
+        trained("through-plane", [*settings, "seed = 8"], data, tmp_path, device="cpu", log=silent)
 
 
 def test_a_folder_without_a_checkpoint_starts_with_the_recipe_that_is_given(a_run: Path, data: Path):
     for path in a_run.glob("checkpoint-*"):
         path.unlink()
-    run_recipe(plane_recipe(steps=2, seed=9), data, a_run, resume=True, device="cpu", say=silent)
+    run_recipe(plane_recipe(steps=2, seed=9), data, a_run, resume=True, device="cpu", log=silent)
     assert json.loads((a_run / "recipe.json").read_text())["seed"] == 9
 
 

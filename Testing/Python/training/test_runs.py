@@ -23,12 +23,13 @@ from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.config.recipes import find_recipe, read_recipe, shipped
 from medical_super_resolution_training.data.manifest import Entry, write_manifest
-from medical_super_resolution_training.training import callbacks as observer
-from medical_super_resolution_training.training import tasks as parts
+from medical_super_resolution_training.data.planes import PlaneSampler
+from medical_super_resolution_training.training import callbacks
 from medical_super_resolution_training.training.checkpoints import checkpoints
 from medical_super_resolution_training.training.curves import COLUMNS
 from medical_super_resolution_training.training.state import new_state
-from medical_super_resolution_training.workflows.run import export_run, run_recipe
+from medical_super_resolution_training.workflows.export import export_run
+from medical_super_resolution_training.workflows.run import run_recipe
 from training_runs import assert_same_state, plane_recipe
 
 SCRIPT = Path(__file__).parents[1] / "one_of_two.py"
@@ -60,18 +61,18 @@ def silent(line: str) -> None:
 
 
 def test_the_curves_have_a_row_for_every_report(data: Path, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(observer, "REPORT_EVERY", 2)
-    run_recipe(plane_recipe(), data, tmp_path / "run", device="cpu", say=silent)
+    monkeypatch.setattr(callbacks, "REPORT_EVERY", 2)
+    run_recipe(plane_recipe(), data, tmp_path / "run", device="cpu", log=silent)
     rows = rows_of(tmp_path / "run" / "curve.csv")
     assert tuple(rows[0]) == COLUMNS
-    assert [int(row["step"]) for row in rows] == [2, 4, 5]
-    assert [bool(row["accuracy"]) for row in rows] == [False, True, True]
+    assert [int(row["step"]) for row in rows] == [1, 2, 4, 5]
+    assert [bool(row["accuracy"]) for row in rows] == [False, False, True, True]
     assert all(float(row["loss"]) == pytest.approx(float(row["l1"]) + float(row["mse"]), rel=1e-4) for row in rows)
 
 
 def test_a_run_ends_with_a_checkpoint_a_picture_and_a_line(data: Path, tmp_path: Path):
     lines: list[str] = []
-    run_recipe(plane_recipe(), data, tmp_path / "run", device="cpu", say=lines.append)
+    run_recipe(plane_recipe(), data, tmp_path / "run", device="cpu", log=lines.append)
     assert [path.name for path in checkpoints(tmp_path / "run")] == ["checkpoint-00000005.safetensors"]
     assert [path.name for path in (tmp_path / "run" / "samples").iterdir()] == ["step-00000005.png"]
     assert lines[-1].startswith("step 5 of 5  loss ")
@@ -81,7 +82,7 @@ def test_a_run_ends_with_a_checkpoint_a_picture_and_a_line(data: Path, tmp_path:
 
 def test_whole_volumes_are_validated_and_the_best_weights_kept(validated_data: Path, tmp_path: Path):
     recipe = plane_recipe(content_fraction=1.0, steps=4, validate_every=2)
-    run_recipe(recipe, validated_data, tmp_path / "run", device="cpu", say=silent)
+    run_recipe(recipe, validated_data, tmp_path / "run", device="cpu", log=silent)
     rows = rows_of(tmp_path / "run" / "validation.csv")
     assert [(int(row["step"]), row["volume"]) for row in rows] == [(2, "mr_1.nii.gz"), (4, "mr_1.nii.gz")]
     assert all(15 < float(row["psnr_db"]) < 60 for row in rows)
@@ -90,13 +91,13 @@ def test_whole_volumes_are_validated_and_the_best_weights_kept(validated_data: P
 
 
 def test_slice_sequences_are_validated_along_the_sequence(validated_data: Path, tmp_path: Path, a_recipe: Recipe):
-    run_recipe(replace(a_recipe, steps=2, validate_every=2), validated_data, tmp_path / "run", device="cpu", say=silent)
+    run_recipe(replace(a_recipe, steps=2, validate_every=2), validated_data, tmp_path / "run", device="cpu", log=silent)
     (row,) = rows_of(tmp_path / "run" / "validation.csv")
     assert 15 < float(row["psnr_db"]) < 60
 
 
 def test_a_trial_of_a_few_steps_is_not_validated(validated_data: Path, tmp_path: Path):
-    run_recipe(plane_recipe(steps=1), validated_data, tmp_path / "run", device="cpu", say=silent)
+    run_recipe(plane_recipe(steps=1), validated_data, tmp_path / "run", device="cpu", log=silent)
     assert not (tmp_path / "run" / "validation.csv").exists()
 
 
@@ -111,35 +112,33 @@ def test_the_best_of_the_content_stage_gives_way_to_the_adversarial_one(tmp_path
 
 
 def test_without_validation_there_are_no_best_weights_to_export(data: Path, tmp_path: Path):
-    run_recipe(plane_recipe(steps=1), data, tmp_path / "run", device="cpu", say=silent)
+    run_recipe(plane_recipe(steps=1), data, tmp_path / "run", device="cpu", log=silent)
     with pytest.raises(SettingsError, match="no volumes of the split validation"):
         export_run(tmp_path / "run", tmp_path / "best.safetensors", best=True)
 
 
 def test_a_loss_that_is_not_finite_names_the_last_good_checkpoint(data: Path, tmp_path: Path, monkeypatch):
     run = tmp_path / "run"
-    run_recipe(plane_recipe(steps=2), data, run, device="cpu", say=silent)
-    real = parts.sampler
+    run_recipe(plane_recipe(steps=2), data, run, device="cpu", log=silent)
+    real = PlaneSampler.batch
 
-    def spoilt(recipe, entries):
-        sampler = real(recipe, entries)
-        draw = sampler.batch
-        sampler.batch = lambda *where: replace(draw(*where), lr=draw(*where).lr * float("nan"))
-        return sampler
+    def damaged(sampler, *where):
+        batch = real(sampler, *where)
+        return replace(batch, lr=batch.lr * float("nan"))
 
-    monkeypatch.setattr(parts, "sampler", spoilt)
+    monkeypatch.setattr(PlaneSampler, "batch", damaged)
     with pytest.raises(SuperResolutionError, match=r"nan at step 2, on patches of .*checkpoint-00000002.safetensors"):
-        run_recipe(plane_recipe(), data, run, device="cpu", resume=True, say=silent)
+        run_recipe(plane_recipe(), data, run, device="cpu", resume=True, log=silent)
 
 
 def test_volumes_that_are_too_small_are_not_blamed_on_the_learning_rate(data: Path, tmp_path: Path):
     with pytest.raises(SettingsError, match="too small") as refusal:
-        run_recipe(plane_recipe(patch_in_plane=4096), data, tmp_path / "run", device="cpu", say=silent)
+        run_recipe(plane_recipe(patch_in_plane=4096), data, tmp_path / "run", device="cpu", log=silent)
     assert "learning rate" not in str(refusal.value)
 
 
 def test_the_card_says_what_the_model_was_trained_for_and_how(data: Path, tmp_path: Path):
-    run_recipe(plane_recipe(), data, tmp_path / "run", device="cpu", say=silent)
+    run_recipe(plane_recipe(), data, tmp_path / "run", device="cpu", log=silent)
     export_run(tmp_path / "run", tmp_path / "mine.safetensors", also={"summary": "mine"})
     card = models.load(tmp_path / "mine.safetensors").card
     assert card["summary"] == "mine"
@@ -149,7 +148,7 @@ def test_the_card_says_what_the_model_was_trained_for_and_how(data: Path, tmp_pa
 
 
 def test_a_sharp_twin_says_whose_twin_it_is_and_keeps_its_gauge(data: Path, tmp_path: Path, a_recipe: Recipe):
-    run_recipe(replace(a_recipe, steps=1), data, tmp_path / "run", device="cpu", say=silent)
+    run_recipe(replace(a_recipe, steps=1), data, tmp_path / "run", device="cpu", log=silent)
     export_run(tmp_path / "run", tmp_path / "plain.safetensors")
     small = [
         f"start_from = '{(tmp_path / 'plain.safetensors').as_posix()}'",
@@ -165,7 +164,7 @@ def test_a_sharp_twin_says_whose_twin_it_is_and_keeps_its_gauge(data: Path, tmp_
         "loss.perceptual = 0.0",
     ]
     recipe = read_recipe(find_recipe("general-sharp"), small)
-    run_recipe(recipe, data, tmp_path / "sharp", device="cpu", say=silent)
+    run_recipe(recipe, data, tmp_path / "sharp", device="cpu", log=silent)
     export_run(tmp_path / "sharp", tmp_path / "plain-sharp.safetensors")
     plain, sharp = (models.load(tmp_path / name) for name in ("plain.safetensors", "plain-sharp.safetensors"))
     assert sharp.card["sharp_twin_of"] == "plain"
@@ -197,19 +196,19 @@ def test_a_run_that_was_killed_resumes_to_the_weights_of_one_that_was_not(data: 
     process.wait()
     (newest, *_) = checkpoints(run)
     assert 15 <= int(newest.stem[-8:]) < 60
-    resumed = run_recipe(recipe, data, run, device="cpu", resume=True, say=silent)
-    whole = run_recipe(recipe, data, tmp_path / "whole", device="cpu", say=silent)
+    resumed = run_recipe(recipe, data, run, device="cpu", resume=True, log=silent)
+    whole = run_recipe(recipe, data, tmp_path / "whole", device="cpu", log=silent)
     assert_same_state(resumed, whole, atol=1e-6)
     reports = [[row["step"] for row in rows_of(folder / "curve.csv")] for folder in (run, tmp_path / "whole")]
     assert reports[0] == reports[1]
 
 
 def test_a_run_whose_checkpoints_are_all_damaged_does_not_begin_anew(data: Path, tmp_path: Path):
-    run_recipe(plane_recipe(steps=1), data, tmp_path / "run", device="cpu", say=silent)
+    run_recipe(plane_recipe(steps=1), data, tmp_path / "run", device="cpu", log=silent)
     for path in checkpoints(tmp_path / "run"):
         path.write_bytes(b"damaged")
     with pytest.raises(SuperResolutionError, match="no checkpoint in .* can be read"):
-        run_recipe(plane_recipe(), data, tmp_path / "run", device="cpu", resume=True, say=silent)
+        run_recipe(plane_recipe(), data, tmp_path / "run", device="cpu", resume=True, log=silent)
 
 
 # Every shipped recipe
@@ -232,7 +231,7 @@ SMALL_DISCRIMINATORS = {
     "refined-sequence": {"channels": 2, "hidden": 4},
     "wavelet-conditional": {"channels": 2},
 }
-OF_GENERATORS = [path.stem for path in shipped() if read_recipe(path, []).part == "generator"]
+OF_GENERATORS = [path.stem for path in shipped() if read_recipe(path, []).task == "generator"]
 
 
 def made_small(name: str, an_encoder: Path) -> Recipe:
@@ -272,7 +271,7 @@ def test_every_recipe_trains_and_makes_a_model_that_enhances(
     name: str, data: Path, tmp_path: Path, an_encoder: Path, a_volume
 ):
     recipe = made_small(name, an_encoder)
-    state = run_recipe(recipe, data, tmp_path / "run", device="cpu", say=silent)
+    state = run_recipe(recipe, data, tmp_path / "run", device="cpu", log=silent)
     assert state.step == 2
     assert (state.discriminator is not None) == (recipe.loss.adversarial > 0)
     export_run(tmp_path / "run", tmp_path / "mine.safetensors")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from medical_super_resolution.errors import SettingsError
-from medical_super_resolution_training.data.splitting import shares_from, split_by_patient
+from medical_super_resolution_training.data.preparation.splitting import shares_from, split_by_patient
 
 SHARES = (0.7, 0.2, 0.1)
 

@@ -9,17 +9,17 @@ import torch
 from medical_super_resolution.errors import ModelError, SettingsError, SuperResolutionError
 from medical_super_resolution_training.config.recipe import AdversarialSettings, LossWeights, PerceptualSettings, Recipe
 from medical_super_resolution_training.data.sequences import PatchSampler
-from medical_super_resolution_training.training import tasks as parts
+from medical_super_resolution_training.tasks import task_of
+from medical_super_resolution_training.tasks.task import Judged
 from medical_super_resolution_training.training.adversarial import train_discriminator
 from medical_super_resolution_training.training.checkpoints import restore_newest
-from medical_super_resolution_training.training.distributed import Team
-from medical_super_resolution_training.training.objectives import answer, content_terms, perceptual_features
+from medical_super_resolution_training.training.distributed import DistributedContext
+from medical_super_resolution_training.training.objectives import perceptual_features
 from medical_super_resolution_training.training.state import (
     discriminator_learning_rate,
     learning_rate,
     new_state,
     set_learning_rates,
-    update_average,
 )
 from medical_super_resolution_training.training.trainer import train
 from training_runs import CPU, assert_same_state, plane_recipe, saved, silent, trained
@@ -76,9 +76,9 @@ def test_the_adversarial_stage_begins_at_its_own_rate():
 def test_the_content_of_the_loss_is_the_weighed_sum_of_its_terms(entries, a_recipe: Recipe):
     recipe = replace(a_recipe, consistent_weight=0.0, loss=LossWeights(l1=2.0, mse=3.0))
     batch = PatchSampler(entries, recipe).batch(0)
-    made = answer(new_state(recipe, "cpu").generator, batch, recipe)
-    terms = content_terms(made, batch.hr, recipe)
-    difference = (made.shown - batch.hr).detach()
+    made = task_of(recipe).predict(new_state(recipe, "cpu").generator, batch)
+    terms = made.terms
+    difference = (made.sr - batch.hr).detach()
     assert terms.keys() == {"l1", "mse"}
     assert float(terms["l1"].detach()) == pytest.approx(2 * float(difference.abs().mean()), rel=1e-5)
     assert float(terms["mse"].detach()) == pytest.approx(3 * float(difference.square().mean()), rel=1e-5)
@@ -96,17 +96,22 @@ def test_the_consistent_part_of_the_loss_does_not_punish_what_the_projection_men
 
     def loss(weight: float) -> float:
         recipe = replace(a_recipe, consistent_weight=weight)
-        return float(content_terms(answer(Wrong(), batch, recipe), batch.hr, recipe)["l1"])
+        return float(task_of(recipe).predict(Wrong(), batch).terms["l1"])
 
     assert loss(0.0) > 0.05
     assert loss(1.0) < 1e-5
 
 
 def test_the_average_moves_by_a_part_of_the_way():
-    average, generator = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)
-    before, after = average.weight.detach().clone(), generator.weight.detach().clone()
-    update_average(average, generator, 0.75)
-    np.testing.assert_allclose(average.weight.detach(), 0.75 * before + 0.25 * after, atol=1e-6)
+    recipe = plane_recipe(average_decay=0.75)
+    state = new_state(recipe, "cpu")
+    state.averaged.n_averaged += 1000  # beyond the first steps, which are forgotten sooner
+    name, weight = next(iter(state.generator.named_parameters()))
+    before = weight.detach().clone()
+    with torch.no_grad():
+        weight.add_(1.0)
+    state.averaged.update_parameters(state.generator)
+    np.testing.assert_allclose(state.average.get_parameter(name), before + 0.25, atol=1e-6)
 
 
 # The loop
@@ -120,7 +125,7 @@ def test_training_brings_the_loss_down(entries, a_recipe: Recipe):
     @torch.no_grad()
     def loss() -> float:
         drawn = [sampler.batch(step) for step in range(6)]
-        terms = [content_terms(answer(state.generator, batch, recipe), batch.hr, recipe)["l1"] for batch in drawn]
+        terms = [task_of(recipe).predict(state.generator, batch).terms["l1"] for batch in drawn]
         return float(torch.stack(terms).mean())
 
     before = loss()
@@ -138,14 +143,15 @@ def test_the_discriminator_learns_to_tell_noisy_volumes_from_true_ones(entries, 
         steps=2,
     )
     recipe = plane_recipe(content_fraction=0.0, warm_up_steps=0, steps=80, adversarial=adversarial)
-    state, sampler = new_state(recipe, "cpu"), parts.sampler(recipe, entries)
+    state, sampler = new_state(recipe, "cpu"), task_of(recipe).dataset(entries)
     set_learning_rates(state, recipe)
     random = torch.Generator().manual_seed(0)
     accuracies = []
     for step in range(recipe.steps):
         batch = sampler.batch(step)
         made = batch.hr + 0.3 * torch.randn(batch.hr.shape, generator=random)
-        accuracies.append(float(train_discriminator(state, batch, made, recipe, Team())["accuracy"]))
+        judged = Judged(made, batch.hr, made)
+        accuracies.append(float(train_discriminator(state, judged, recipe, DistributedContext())["accuracy"]))
     assert np.mean(accuracies[:3]) < 0.75
     assert np.mean(accuracies[-10:]) > 0.9
 
@@ -213,7 +219,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_patches(entr
 
     state = new_state(a_recipe, "cpu")
     with pytest.raises(SuperResolutionError, match=r"the loss is nan at step 2, on patches of (ct|mr)_1.nii.gz"):
-        train(state, spoilt(), a_recipe, CPU, silent)
+        train(task_of(a_recipe), state, spoilt(), silent, device=CPU)
     assert all(bool(parameter.isfinite().all()) for parameter in state.generator.parameters())
 
 
@@ -261,7 +267,7 @@ def test_features_of_a_discriminator_without_any_are_refused():
 
 def test_a_gauge_is_trained_on_slice_sequences_only():
     with pytest.raises(SettingsError, match="no blur gauge"):
-        new_state(Recipe(part="gauge", generator="srcnn"), "cpu")
+        new_state(Recipe(task="slice-profile", generator="srcnn"), "cpu")
 
 
 def test_the_weights_of_another_network_are_not_taken_over(entries, tmp_path):
@@ -277,7 +283,7 @@ def test_the_weights_of_another_network_are_not_taken_over(entries, tmp_path):
 
 
 def test_training_the_gauge_leaves_the_generator_alone(entries, a_recipe: Recipe):
-    recipe = replace(a_recipe, part="gauge")
+    recipe = replace(a_recipe, task="slice-profile")
     fresh, state = new_state(recipe, "cpu"), trained(recipe, entries)
     for name, tensor in fresh.generator.state_dict().items():
         changed = not torch.equal(state.generator.state_dict()[name], tensor)
@@ -285,5 +291,15 @@ def test_training_the_gauge_leaves_the_generator_alone(entries, a_recipe: Recipe
 
 
 def test_the_sampler_fits_the_generator(entries, a_recipe: Recipe):
-    assert type(parts.sampler(a_recipe, entries)).__name__ == "PatchSampler"
-    assert type(parts.sampler(plane_recipe(), entries)).__name__ == "PlaneSampler"
+    assert type(task_of(a_recipe).dataset(entries)).__name__ == "PatchSampler"
+    assert type(task_of(plane_recipe()).dataset(entries)).__name__ == "PlaneSampler"
+
+
+def test_a_task_without_an_adversarial_stage_refuses_an_adversarial_loss():
+    with pytest.raises(SettingsError, match='task = "slice-encoder" has no adversarial stage'):
+        task_of(plane_recipe(task="slice-encoder"))
+
+
+def test_a_task_that_is_not_there_is_refused_by_name():
+    with pytest.raises(SettingsError, match="there is no task 'gauge'; choose generator or one of slice-sequence"):
+        task_of(Recipe(task="gauge"))

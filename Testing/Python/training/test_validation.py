@@ -10,17 +10,18 @@ import pytest
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.data.manifest import Entry
 from medical_super_resolution_training.evaluation.cases import Case
+from medical_super_resolution_training.tasks import task_of
 from medical_super_resolution_training.training import validation
-from medical_super_resolution_training.training.callbacks import Observer
-from medical_super_resolution_training.training.distributed import Team
+from medical_super_resolution_training.training.callbacks import RunCallbacks
+from medical_super_resolution_training.training.distributed import DistributedContext
 from medical_super_resolution_training.training.state import new_state
 
 
 @dataclass(frozen=True)
-class Apart(Team):
+class Apart(DistributedContext):
     """One of several processes; the others have found nothing."""
 
-    def gathered(self, found: dict[str, float]) -> dict[str, float]:
+    def gather(self, found: dict[str, float]) -> dict[str, float]:
         return found
 
 
@@ -34,8 +35,15 @@ def test_each_process_validates_its_share_and_the_first_writes(
         lambda network, share, case, device: seen.extend(one.source for one in share) or dict.fromkeys(seen, 30.0),
     )
     volumes = [replace(entries[0], source=name) for name in "abcde"]
-    callbacks = Observer(
-        tmp_path, a_recipe, "cpu", validation=volumes, sample=lambda: None, say=lambda line: None, team=Apart(rank, 2)
+    callbacks = RunCallbacks(
+        tmp_path,
+        task_of(a_recipe),
+        "cpu",
+        validation=volumes,
+        sample=lambda: None,
+        log=lambda line: None,
+        context=Apart(rank, 2),
+        loggers=[],
     )
     callbacks.validate(new_state(a_recipe, "cpu"))
     assert seen == (["a", "c", "e"] if rank == 0 else ["b", "d"])

@@ -37,11 +37,11 @@ def run(chosen: argparse.Namespace) -> int:
     data = Path(chosen.measure_on or chosen.data)
     found = subjects(data, chosen.split, parse_crop(chosen.crop) if chosen.crop else None)
 
-    def say(line: str) -> None:
+    def log(line: str) -> None:
         print(line, flush=True)
 
     files = [
-        trained(name, chosen.overrides, chosen.data, chosen.out, device=chosen.device, workers=chosen.workers, say=say)
+        trained(name, chosen.overrides, chosen.data, chosen.out, device=chosen.device, workers=chosen.workers, log=log)
         for name in RECIPES
     ]
     models = networks([str(file) for file in files], chosen.device, chosen.threads)
@@ -52,7 +52,7 @@ def run(chosen: argparse.Namespace) -> int:
         slice_encoder(chosen.encoder),
         shown=None if chosen.show is None else frozenset(chosen.show),
     )
-    print(measure(study, found, say))
+    print(measure(study, found, log))
     found_out = [read_accuracy(chosen.out / name / CURVES, name) for name in RECIPES]
     if all(one.points for one in found_out):
         write_accuracies(found_out, typed(), chosen.out)

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Write the model file that Slicer and ``medsr enhance`` load."""
     from ...config.recipes import read_toml
-    from ...workflows.run import export_run
+    from ...workflows.export import export_run
 
     export_run(chosen.run, chosen.output, also=read_toml(chosen.card) if chosen.card else {}, best=chosen.best)
     print(chosen.output)

@@ -31,9 +31,9 @@ def run(chosen: argparse.Namespace) -> int:
     """Check and convert the scans, and write the manifest."""
     from medical_super_resolution.cli.terminal import progress_of_kind
 
-    from ...data.cleaning import Cleaning
-    from ...data.preparation import Wishes, prepare
-    from ...data.splitting import SPLITS
+    from ...data.preparation.cleaning import Cleaning
+    from ...data.preparation.prepare import Wishes, prepare
+    from ...data.preparation.splitting import SPLITS
 
     wishes = Wishes(
         layout=chosen.layout,
@@ -44,7 +44,7 @@ def run(chosen: argparse.Namespace) -> int:
         cleaning=Cleaning(chosen.n4, chosen.suppress_background),
     )
     progress = progress_of_kind("auto")
-    entries = prepare(chosen.dataset, chosen.manifest, wishes, say=print, progress=progress)
+    entries = prepare(chosen.dataset, chosen.manifest, wishes, log=print, progress=progress)
     patients = {split: {entry.patient for entry in entries if entry.split == split} for split in SPLITS}
     parts = ", ".join(f"{len(labels)} {split}" for split, labels in patients.items())
     count = f"{len(entries)} volume{'' if len(entries) == 1 else 's'}"

@@ -27,7 +27,7 @@ def run(chosen: argparse.Namespace) -> int:
         chosen.out,
         overrides=chosen.overrides,
         device=chosen.device,
-        say=lambda line: print(line, flush=True),
+        log=lambda line: print(line, flush=True),
     )
     for file in files:
         print(file)

@@ -24,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
     parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches (default: 0, none)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    log_help = "curves beside the CSV: tensorboard (where installed, the default), wandb or mlflow; repeat for several"
+    parser.add_argument("--log", action="append", metavar="NAME", dest="loggers", help=log_help)
     parser.add_argument("--print-config", action="store_true", help="print every setting, and do nothing")
 
 
@@ -45,7 +47,8 @@ def run(chosen: argparse.Namespace) -> int:
         resume=chosen.resume,
         device=chosen.device,
         workers=chosen.workers,
-        say=lambda line: print(line, flush=True),
+        log=lambda line: print(line, flush=True),
+        loggers=chosen.loggers,
     )
     return 0
 

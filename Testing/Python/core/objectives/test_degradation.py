@@ -70,7 +70,7 @@ def test_measuring_in_plane_is_measuring_both_axes():
 def test_a_slow_wave_stays_where_it_is(name: str, factor: int):
     count = 96
     hr = (wave(count, 48.0)[:, None] + wave(count, 48.0)[None]).float()[None, None, None]
-    lr = degradation.PLANE_DEGRADATIONS[name](hr, factor)[0, 0, 0].double()
+    lr = degradation.PLANE_DEGRADATIONS[name].function(hr, factor)[0, 0, 0].double()
     expected = wave(count // factor, 48.0, coarse_places(count // factor, factor))
     expected = expected[:, None] + expected[None]
     assert lr.shape == expected.shape
@@ -81,7 +81,7 @@ def test_a_slow_wave_stays_where_it_is(name: str, factor: int):
 
 @pytest.mark.parametrize("name", sorted(degradation.PLANE_DEGRADATIONS))
 def test_a_constant_stays_the_same_constant(name: str):
-    lr = degradation.PLANE_DEGRADATIONS[name](torch.full((1, 1, 2, 12, 18), 0.7), 3)
+    lr = degradation.PLANE_DEGRADATIONS[name].function(torch.full((1, 1, 2, 12, 18), 0.7), 3)
     assert torch.allclose(lr, torch.full((1, 1, 2, 4, 6), 0.7), atol=1e-6)
 
 

@@ -16,9 +16,9 @@ from medical_super_resolution.volumes.intensity import guess_modality
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
 
+from ..manifest import Entry, write_manifest
 from .cleaning import Cleaning, cleaned
 from .layouts import Scan, scans_of
-from .manifest import Entry, write_manifest
 from .splitting import shares_from, split_by_patient
 
 _FEWEST_VOXELS = 4  # along each axis
@@ -48,12 +48,12 @@ def prepare(
     manifest: Path,
     wishes: Wishes | None = None,
     *,
-    say: Callable[[str], object] = lambda line: None,
+    log: Callable[[str], object] = lambda line: None,
     progress: Progress = ignore,
 ) -> list[Entry]:
     """Write the manifest of a dataset, and the values of its scans as array files in a folder beside it.
 
-    What cannot be used is left out; the manifest lists it with the reason, and ``say`` gets a line.
+    What cannot be used is left out; the manifest lists it with the reason, and ``log`` gets a line.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def prepare(
         except VolumeError as problem:
             why = str(problem).replace(f"{dataset}/", "")
             refused.append({"source": scan.source, "why": why})
-            say(f"refused {scan.source}: {why}")
+            log(f"refused {scan.source}: {why}")
             continue
         licence = licences.get(Path(scan.source).name, "")
         entries.append(replace(entry, licence=licence, patient=_patient(scan, pattern)))

@@ -1,0 +1,41 @@
+"""What can be trained. TASKS is the whole registry; a recipe names one of them as ``task``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from medical_super_resolution.errors import SettingsError
+
+from ..config.recipe import Recipe
+from .down_sampler import DownSamplerTask
+from .generator import generator_classes
+from .in_plane import InPlaneTask
+from .slice_encoder import SliceEncoderTask
+from .slice_profile import SliceProfileTask
+from .slice_sequence import SliceSequenceTask
+from .task import TrainingTask
+
+TASKS: dict[str, type[TrainingTask[Any]]] = {
+    "slice-sequence": SliceSequenceTask,
+    "in-plane": InPlaneTask,
+    "slice-profile": SliceProfileTask,
+    "slice-encoder": SliceEncoderTask,
+    "down-sampler": DownSamplerTask,
+}
+_OF_GENERATORS = {"sequence": "slice-sequence", "plane": "in-plane"}  # by what the generator refines
+
+
+def task_of(recipe: Recipe) -> TrainingTask[Any]:
+    """The task of a recipe; of ``task = "generator"``, the one that trains such a generator.
+
+    Raises
+    ------
+    SettingsError
+        There is no such task or generator, or the recipe does not fit the task.
+    """
+    name = recipe.task
+    if name == "generator":
+        name = _OF_GENERATORS[getattr(generator_classes(recipe.generator)[1], "refines", "sequence")]
+    if name not in TASKS:
+        raise SettingsError(f"there is no task {name!r}; choose generator or one of {', '.join(TASKS)}")
+    return TASKS[name](recipe)

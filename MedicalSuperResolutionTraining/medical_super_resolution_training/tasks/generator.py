@@ -1,0 +1,78 @@
+"""What the tasks that train a generator have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.models import file as models
+from medical_super_resolution.networks.generators import GENERATORS, Generator
+from medical_super_resolution.objectives.terms import CONTENT, LOSS_TERMS, terms_of
+
+from ..config.recipe import LossWeights
+from ..config.recipes import network_config
+from .task import BatchType, TrainingTask
+
+
+@dataclass(frozen=True, eq=False)
+class Versions:
+    """The volumes that a generator made of a batch, (N, 1, K, J, I) each.
+
+    Parameters
+    ----------
+    shares
+        Volumes with their share of the content loss.
+    shown
+        The one that users get: perceptual and adversarial terms compare this one.
+    """
+
+    shares: tuple[tuple[float, Tensor], ...]
+    shown: Tensor
+
+
+class GeneratorTask(TrainingTask[BatchType]):
+    """Train one of GENERATORS."""
+
+    is_adversarial = True
+
+    def network(self) -> nn.Module:
+        """Build the generator that the recipe names."""
+        config_class, generator_class = generator_classes(self.recipe.generator)
+        config = network_config(config_class, self.recipe.generator_config, f"the generator {self.recipe.generator}")
+        return generator_class(config)
+
+    def export(self, path: Path, network: nn.Module, card: dict[str, Any]) -> None:
+        """Write the model file that Slicer and ``medsr enhance`` load."""
+        models.save(path, self.recipe.generator, cast("Generator", network), card)
+
+    def trains(self, parameter: str) -> bool:
+        """Everything but the estimator of the slice profile, which has a task of its own."""
+        return not parameter.startswith("gauge.")
+
+
+def generator_classes(name: str) -> tuple[type, type[Generator]]:
+    """The configuration and the network of a generator by its name.
+
+    Raises
+    ------
+    SettingsError
+        There is no such generator.
+    """
+    if name not in GENERATORS:
+        raise SettingsError(f"there is no generator {name!r}; choose one of {', '.join(GENERATORS)}")
+    return GENERATORS[name]
+
+
+def content_terms(made: Versions, hr: Tensor, weights: LossWeights) -> dict[str, Tensor]:
+    """The weighted terms that compare voxels, by name."""
+    terms = {}
+    for name in terms_of(CONTENT):
+        weight = getattr(weights, name)
+        if weight:
+            parts = [share * LOSS_TERMS[name].distance(sr, hr) for share, sr in made.shares if share]
+            terms[name] = weight * sum(parts[1:], start=parts[0])
+    return terms

@@ -1,0 +1,58 @@
+"""Train a generator that refines each slice in its plane."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from medical_super_resolution.networks.generators.plane import enlarged, in_slices, in_volumes
+
+from ..data.batch import PairedBatch
+from ..data.loader import Sampler
+from ..data.manifest import Entry
+from ..data.plane_degradation import plane_factor
+from ..data.planes import PlaneSampler
+from ..evaluation.cases import Case
+from .generator import GeneratorTask, Versions, content_terms
+from .task import Judged, Prediction
+
+
+class InPlaneTask(GeneratorTask[PairedBatch]):
+    """The loss is that of the output."""
+
+    def dataset(self, entries: list[Entry]) -> Sampler[PairedBatch]:
+        """Fine slices, made coarse as the degradation of the recipe does it."""
+        return PlaneSampler(entries, self.recipe)
+
+    def predict(self, network: nn.Module, batch: PairedBatch) -> Prediction:
+        """Refine the batch and compare."""
+        sr = network(batch.lr)
+        return Prediction(content_terms(Versions(((1.0, sr),), sr), batch.hr, self.recipe.loss), sr, batch.hr)
+
+    def judged(self, prediction: Prediction, batch: PairedBatch) -> Judged:
+        """The refined and the true slices, on the condition of the interpolated ones."""
+        assert prediction.sr is not None  # noqa: S101 - see `predict`
+        return Judged(prediction.sr, batch.hr, interpolated_in_plane(batch))
+
+    def pictures(self, network: nn.Module, batch: PairedBatch) -> tuple[Tensor, ...]:
+        """Slices: interpolated, refined, true."""
+        return interpolated_in_plane(batch), network(batch.lr), batch.hr
+
+    def validation_case(self) -> Case | None:
+        """The factor of the generator, along both axes of the plane."""
+        return Case("ij", float(plane_factor(self.recipe)))
+
+    def description(self) -> dict[str, dict[str, Any]]:
+        """Factor, thickness and degradation."""
+        recipe = self.recipe
+        profile = f"Gaussian, and box in {recipe.box_fraction:.0%} of the batches"
+        return {
+            "trained_for": {"factor": [plane_factor(recipe)], "thickness": list(recipe.thickness_range)},
+            "training": {"slice_profile": profile if recipe.degradation == "measured" else recipe.degradation},
+        }
+
+
+def interpolated_in_plane(batch: PairedBatch) -> Tensor:
+    """The coarse slices, interpolated to the fine ones, (N, 1, K, factor * J, factor * I)."""
+    return in_volumes(enlarged(in_slices(batch.lr), int(batch.factor)), batch.lr.shape[2])

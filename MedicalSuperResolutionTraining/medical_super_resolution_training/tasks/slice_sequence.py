@@ -1,0 +1,76 @@
+"""Train a generator that refines a sequence of slices along its axis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.physics.interpolation import apply_along_sequence, cubic_matrix
+
+from ..data.batch import SequenceBatch
+from ..data.loader import Sampler
+from ..data.manifest import Entry
+from ..data.sequences import FACTOR_RANGE, PatchSampler
+from ..evaluation.cases import Case
+from .generator import GeneratorTask, Versions, content_terms
+from .task import Judged, Prediction
+
+
+class SliceSequenceTask(GeneratorTask[SequenceBatch]):
+    """The loss is that of the output and of its projection onto what the measured slices allow."""
+
+    def dataset(self, entries: list[Entry]) -> Sampler[SequenceBatch]:
+        """Thick slices, made of fine ones by a drawn slice profile."""
+        if self.recipe.degradation != "measured":
+            raise SettingsError(
+                "a recipe that refines across slices measures thick slices; degradation ="
+                f' "{self.recipe.degradation}" is for recipes that refine inside slices'
+            )
+        return PatchSampler(entries, self.recipe)
+
+    def predict(self, network: nn.Module, batch: SequenceBatch) -> Prediction:
+        """Refine the batch and compare."""
+        made = self.refine(network, batch)
+        return Prediction(content_terms(made, batch.hr, self.recipe.loss), made.shown, batch.hr)
+
+    def refine(self, network: nn.Module, batch: SequenceBatch) -> Versions:
+        """The output of the network, and its projection where the recipe gives that a weight."""
+        weight = self.recipe.consistent_weight
+        sr = network(batch.lr, batch.positions, batch.factor, batch.width)
+        if not weight:
+            return Versions(((1.0, sr),), sr)
+        missing = batch.lr - apply_along_sequence(batch.acquisition, sr)
+        consistent = sr + apply_along_sequence(batch.consistency, missing)
+        return Versions(((1 - weight, sr), (weight, consistent)), consistent)
+
+    def judged(self, prediction: Prediction, batch: SequenceBatch) -> Judged:
+        """The refined and the true slices, on the condition of the interpolated ones."""
+        assert prediction.sr is not None  # noqa: S101 - see `predict`
+        return Judged(prediction.sr, batch.hr, _interpolated(batch))
+
+    def pictures(self, network: nn.Module, batch: SequenceBatch) -> tuple[Tensor, ...]:
+        """Cuts across the slices: interpolated, refined, true."""
+        volumes = (_interpolated(batch), self.refine(network, batch).shown, batch.hr)
+        return tuple(volume.transpose(2, 3) for volume in volumes)
+
+    def validation_case(self) -> Case | None:
+        """The first factor of the recipe, along the slice axis."""
+        return Case("k", self.recipe.factors[0] if self.recipe.factors else 2.0)
+
+    def description(self) -> dict[str, dict[str, Any]]:
+        """Factors, thickness and slice profiles."""
+        recipe = self.recipe
+        return {
+            "trained_for": {
+                "factor": list(FACTOR_RANGE if recipe.any_factor_weight else recipe.factors),
+                "thickness": list(recipe.thickness_range),
+            },
+            "training": {"slice_profile": f"Gaussian, and box in {recipe.box_fraction:.0%} of the batches"},
+        }
+
+
+def _interpolated(batch: SequenceBatch) -> Tensor:
+    """The thick slices, interpolated to the fine ones, (N, 1, M, J, I)."""
+    return apply_along_sequence(cubic_matrix(batch.lr.shape[2], batch.positions), batch.lr)

@@ -1,0 +1,113 @@
+"""The contract of what can be trained: a network, a data set, a training step, and the file that is exported."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from torch import Tensor, nn
+
+from medical_super_resolution.errors import SettingsError
+
+from ..config.recipe import Recipe
+from ..data.batch import Batch
+from ..data.loader import Sampler
+from ..data.manifest import Entry
+from ..evaluation.cases import Case
+
+BatchType = TypeVar("BatchType", bound=Batch)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a network made of a batch.
+
+    Parameters
+    ----------
+    terms
+        Weighted terms of the loss that count from the first step on, by their names in `LOSS_TERMS`.
+    sr, hr
+        Result and truth, (N, 1, K, J, I), that the terms of the adversarial stage compare; None for a task that has no
+        such stage.
+    """
+
+    terms: dict[str, Tensor]
+    sr: Tensor | None = None
+    hr: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What a discriminator compares.
+
+    Parameters
+    ----------
+    made, real
+        (N, 1, K, J, I), what the network made and what it shall look like.
+    condition
+        The same size; what a conditional discriminator sees beside either.
+    """
+
+    made: Tensor
+    real: Tensor
+    condition: Tensor
+
+
+class TrainingTask(ABC, Generic[BatchType]):
+    """What a recipe trains. The training loop knows nothing else of it.
+
+    Parameters
+    ----------
+    recipe
+        The settings of the run.
+
+    Raises
+    ------
+    SettingsError
+        The recipe has an adversarial loss, and the task has no adversarial stage.
+    """
+
+    is_adversarial = False  # whether it has an adversarial stage
+
+    def __init__(self, recipe: Recipe) -> None:
+        if recipe.has_adversarial_stage and not self.is_adversarial:
+            raise SettingsError(f'task = "{recipe.task}" has no adversarial stage; set loss.adversarial to 0')
+        self.recipe = recipe
+
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """Build the network with fresh weights."""
+
+    @abstractmethod
+    def dataset(self, entries: list[Entry]) -> Sampler[BatchType]:
+        """What draws the batch of each step from prepared volumes."""
+
+    @abstractmethod
+    def predict(self, network: nn.Module, batch: BatchType) -> Prediction:
+        """Run the network on a batch, and compare."""
+
+    @abstractmethod
+    def export(self, path: Path, network: nn.Module, card: dict[str, Any]) -> None:
+        """Write the file that is used afterwards."""
+
+    @abstractmethod
+    def pictures(self, network: nn.Module, batch: BatchType) -> tuple[Tensor, ...]:
+        """Volumes (N, 1, K, J, I) to look at side by side; rows and columns of a picture are their last two axes."""
+
+    def judged(self, prediction: Prediction, batch: BatchType) -> Judged:
+        """What the discriminator compares; only called for a task that has an adversarial stage."""
+        raise NotImplementedError
+
+    def trains(self, parameter: str) -> bool:  # noqa: ARG002 - for those that train a part
+        """Whether a parameter of the network, by its name, is trained."""
+        return True
+
+    def validation_case(self) -> Case | None:
+        """How validation volumes are degraded; None where the network does not refine volumes."""
+        return None
+
+    def description(self) -> dict[str, dict[str, Any]]:
+        """What the card of the exported model says beside modalities and steps, by section."""
+        return {}

@@ -1,0 +1,98 @@
+"""Curves beside the CSV, for the tools that people watch trainings with: TensorBoard, Weights & Biases, MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+from medical_super_resolution.errors import SettingsError
+
+
+class Logger(Protocol):
+    """Takes the rows of the curves."""
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        """Log the values of one report."""
+
+    def close(self) -> None:
+        """Write what is left."""
+
+
+class TensorBoardLogger:
+    """Event files in the folder of the run; those of steps after ``first`` are superseded, as in the CSV."""
+
+    def __init__(self, run: Path, settings: dict[str, Any], first: int) -> None:  # noqa: ARG002 - as all loggers
+        writer = import_module("torch.utils.tensorboard").SummaryWriter
+        self._writer = writer(str(run), purge_step=first + 1 if first else None)
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        """Log the values of one report."""
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._writer.close()
+
+
+class WandbLogger:
+    """A run of Weights & Biases, named as the folder; its client decides where it is kept."""
+
+    def __init__(self, run: Path, settings: dict[str, Any], first: int) -> None:
+        wandb = import_module("wandb")
+        how = {"project": "medical-super-resolution", "name": run.name, "dir": str(run), "config": settings}
+        self._run = wandb.init(resume="allow" if first else None, **how)
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        """Log the values of one report."""
+        self._run.log(values, step=step)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._run.finish()
+
+
+class MlflowLogger:
+    """A run of MLflow, named as the folder; its client decides where it is kept."""
+
+    def __init__(self, run: Path, settings: dict[str, Any], first: int) -> None:  # noqa: ARG002 - as all loggers
+        self._mlflow = import_module("mlflow")
+        self._mlflow.start_run(run_name=run.name)
+        self._mlflow.log_params({name: str(value) for name, value in settings.items()})
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        """Log the values of one report."""
+        self._mlflow.log_metrics(values, step=step)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._mlflow.end_run()
+
+
+LOGGERS: dict[str, Callable[[Path, dict[str, Any], int], Logger]] = {
+    "tensorboard": TensorBoardLogger,
+    "wandb": WandbLogger,
+    "mlflow": MlflowLogger,
+}
+
+
+def chosen_loggers(names: list[str] | None) -> list[str]:
+    """The loggers that are asked for; None is TensorBoard where it is installed.
+
+    Raises
+    ------
+    SettingsError
+        There is no such logger, or its package is not installed.
+    """
+    if names is None:
+        return ["tensorboard"] if find_spec("tensorboard") else []
+    for name in names:
+        if name not in LOGGERS:
+            raise SettingsError(f"there is no logger {name!r}; choose from {', '.join(LOGGERS)}")
+        if not find_spec(name):
+            raise SettingsError(f"{name} is not installed; pip install {name}, or leave out --log {name}")
+    return names

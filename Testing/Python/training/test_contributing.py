@@ -1,0 +1,83 @@
+"""The steps of CONTRIBUTING.md, carried out on a copy of the sources: a loss, a degradation, a generator, a recipe."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[3]
+ROOTS = ("MedicalSuperResolution", "MedicalSuperResolutionTraining")
+STEP = re.compile(
+    r"(At the end of|In the new file|Among the imports of|In the table `(?P<table>\w+)` of) `(?P<file>[^`]+)`"
+    r".*?\n *```(?:python|toml)\n(?P<block>.*?)```",
+    re.DOTALL,
+)
+
+
+def carried_out(text: str, root: Path) -> list[Path]:
+    """Write every block of CONTRIBUTING.md where its sentence says; the files that were changed."""
+    changed = []
+    for step in STEP.finditer(text):
+        path, block = root / step["file"], textwrap.dedent(step["block"]).strip("\n")
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        assert bool(before) != step[1].startswith("In the new file"), path
+        if step["table"]:
+            start = re.search(rf"^{step['table']}\b.*{{$", before, re.MULTILINE).end()
+            after = f"{before[:start]}\n    {block}{before[start:]}"
+        elif step[1].startswith("Among"):
+            after = before.replace(
+                "from __future__ import annotations\n", f"from __future__ import annotations\n{block}\n"
+            )
+        else:
+            after = f"{before}\n\n{block}\n" if before else f"{block}\n"
+        path.write_text(after, encoding="utf-8")
+        changed.append(path.relative_to(root))
+    return changed
+
+
+@pytest.fixture
+def a_copy(tmp_path: Path) -> Path:
+    for root in ROOTS:
+        ignored = shutil.ignore_patterns("weights", "features", "__pycache__", "Icons", "Screenshots", "*Lib")
+        shutil.copytree(REPOSITORY / root, tmp_path / "copy" / root, ignore=ignored)
+    return tmp_path / "copy"
+
+
+def test_every_section_has_at_most_four_steps():
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    sections = {part.partition("\n")[0]: part for part in text.split("\n## ")[1:]}
+    added = {title: part for title, part in sections.items() if title.startswith("Add ")}
+    assert set(added) >= {"Add a loss", "Add a degradation", "Add a generator", "Add a recipe"}
+    assert all(1 < len(re.findall(r"^\d\. ", part, re.MULTILINE)) <= 4 for part in added.values())
+
+
+@pytest.mark.slow
+def test_a_loss_a_degradation_a_generator_and_a_recipe_are_added_as_it_says(
+    a_copy: Path, entries: list, tmp_path: Path, a_dataset: Path
+):
+    changed = carried_out((REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8"), a_copy)
+    assert {path.parent.name for path in changed} == {"objectives", "generators", "Recipes"}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(str(a_copy / root) for root in ROOTS)}
+    run, model = tmp_path / "run", tmp_path / "tiny.safetensors"
+    for arguments in (
+        ["train", "tiny", "--data", tmp_path / "data.json", "--out", run, "--device", "cpu"],
+        ["export", run, "-o", model],
+    ):
+        command = [sys.executable, "-m", "medical_super_resolution_training", *map(str, arguments)]
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    with (run / "curve.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert all(float(row["largest"]) > 0 for row in rows)
+    assert float(rows[-1]["loss"]) == pytest.approx(float(rows[-1]["l1"]) + float(rows[-1]["largest"]), rel=1e-4)
+    assert json.loads((run / "recipe.json").read_text())["degradation"] == "nearest"
+    assert model.stat().st_size > 0
