@@ -38,8 +38,8 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.print_config:
         print(as_toml(recipe), end="")
         return 0
-    if chosen.out is None:
-        raise SettingsError("a training needs a folder to write to; add --out FOLDER")
+    if chosen.out is None or (chosen.data is None and not chosen.resume):
+        raise SettingsError("a training needs --data MANIFEST.json and --out FOLDER")
     run_recipe(
         recipe,
         chosen.data,
