@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import VolumeError
 
 AXES_IJK = "ijk"  # index axes of a file, fastest first; arrays are the other way round, (K, J, I)
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # DICOM and ITK count towards left and posterior
 _FARTHEST_MM = 1e9
 _SHEAR_TOLERANCE = 1e-3  # cosine between two axes: 0.06 degrees
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import struct
-import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +14,7 @@ import numpy as np
 from ...errors import VolumeError
 from ...report import Report
 from . import attributes
+from .header import UNREADABLE
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -23,26 +22,7 @@ if TYPE_CHECKING:
 _LONGEST = {"LO": 64, "ST": 1024, "LT": 10240}  # characters that a value may have
 _LARGEST_SERIES_NUMBER = 2**31 - 1
 _UNNUMBERED = 9001  # the derived series of one that has no number
-UNREADABLE = (  # what pydicom raises over damaged files
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
 _NAME = "MedicalSuperResolution"
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Keep quiet about odd values, which pydicom would quote: they may name the patient."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def storage_class_of(files: list[Path]) -> str:

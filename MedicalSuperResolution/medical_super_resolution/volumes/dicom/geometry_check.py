@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import VolumeError
 from ..grid import Grid
 from ..io import files
-from .derived_headers import UNREADABLE
+from .header import UNREADABLE
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -1,186 +1,242 @@
-"""DICOM series: one volume from many files, or a sentence that says why not."""
+"""One volume from the DICOM files of a folder, or a sentence that says why not."""
 
 from __future__ import annotations
 
-import math
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 from ...errors import VolumeError
-from ..io.file_validation import check_size, claimed_bytes, silent
-from .sorter import series_of
+from ..grid import LPS_TO_RAS, Grid
+from ..io.file_validation import check_size
+from ..tilt import covering, windows
+from ..volume import Volume
+from .frames import Frame
+from .header import DicomFile, number, quietly, whole
+from .sorter import Contents, Part, Series, contents_of
+from .stack import Stack, resampled, stack_of
+from .values import FLOATING, has_table, looked_up, padding_of, rescale, stored_bytes, stored_numbers
 
-_POSITION, _ORIENTATION, _PIXEL_SPACING = "0020|0032", "0020|0037", "0028|0030"
-_SERIES, _DESCRIPTION, _MODALITY, _THICKNESS = "0020|000e", "0008|103e", "0008|0060", "0018|0050"
 _MODALITIES = {"CT": "ct", "MR": "mr", "PT": "pet", "US": "us"}
-_UNEVEN = 0.02  # of the slice distance: more than this is a missing or displaced slice
-_TILT = 1e-3  # sideways shift over the slice distance: 0.06 degrees
+_PADDING_GAP = 0.05  # of the range of all other values: padding lies further away, or else it is background
+_LOWEST_HU = -1024.0  # nothing lets X-rays through better than nothing
+_MOST_LISTED = 8
+_INTEGERS = tuple(np.dtype(name) for name in ("int16", "int32", "int64"))
 
 
-@dataclass(frozen=True, eq=False)
-class DicomSeries:
-    """What a series of files holds.
+@dataclass(frozen=True)
+class Selection:
+    """Which volume is wanted where a folder holds several.
 
-    array : (K, J, I) after the rescaling that the files ask for. ijk_to_lps : (4, 4) float64, index to mm, LPS.
-    modality : "ct", "mr", "pet", "us" or None.
+    Parameters
+    ----------
+    series : str or None
+        The number of a series, or its SeriesInstanceUID.
+    phase : int or None
+        Which of the volumes of a series that has several images at each place, from 1.
     """
 
-    array: np.ndarray
-    ijk_to_lps: np.ndarray
-    slice_thickness_mm: float | None
-    modality: str | None
-
-    @property
-    def shape_kji(self) -> tuple[int, int, int]:
-        """Slices, rows, columns."""
-        k, j, i = self.array.shape
-        return k, j, i
+    series: str | None = None
+    phase: int | None = None
 
 
-def read_series(path: Path) -> DicomSeries:
-    """Read the series in a folder, or the series that a file belongs to.
+_ANY = Selection()
+
+
+def read_series(path: Path, selection: Selection = _ANY) -> Volume:
+    """Read the series in a folder, a zipped folder or a DICOMDIR, or the series that a file belongs to.
+
+    Slices that are tilted, displaced or unevenly spaced are brought onto a straight and even grid; ``notes`` says so.
 
     Raises
     ------
-    VolumeError : no DICOM at ``path``; several series in the folder; slices that are missing, uneven, doubled or
-        sheared by a tilted gantry.
+    VolumeError
+        There is no DICOM at ``path``; the folder holds several series or a series several volumes, and none is
+        selected; or slices are missing.
     """
-    names = files_of_series(path)
-    headers = [_header(name) for name in names]
-    ijk_to_lps, order = _geometry(headers, path)
-    held = sum(Path(name).stat().st_size for name in names)
-    check_size(f"the DICOM series in {path}", sum(map(claimed_bytes, headers)), held)
-    try:
-        reader = sitk.ImageSeriesReader()
-        reader.SetFileNames([names[index] for index in order])
-        with silent():
-            image = reader.Execute()
-    except RuntimeError as problem:
-        raise VolumeError(f"the DICOM series in {path} cannot be read; one of its files is damaged") from problem
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise VolumeError(f"the DICOM series in {path} is coloured or not three-dimensional; pick a plain series")
-    thickness = _number(headers[0], _THICKNESS)
-    modality = _MODALITIES.get(_text(headers[0], _MODALITY))
-    return DicomSeries(sitk.GetArrayFromImage(image), ijk_to_lps, thickness, modality)
+    where = f"the DICOM series in {path}"
+    series, part, notes = _selected(path, selection)
+    with quietly():
+        stack = stack_of(part.frames, where)
+        held = sum(file.path.stat().st_size for file in {frame.file.path: frame.file for frame in part.frames}.values())
+        check_size(where, sum(map(stored_bytes, part.frames)), held)
+        array, padding = _values(stack.frames)
+    modality = _MODALITIES.get(series.modality)
+    padding = padding if padding is not None and _is_far_away(array, padding, modality) else None
+    array, padding = _on_even_grid(array, padding, stack, modality)
+    grid = Grid(array.shape, LPS_TO_RAS @ stack.ijk_to_lps(), "k")
+    said = (*series.notes, *stack.notes, *notes)
+    return Volume(array, grid, _thickness_mm(part.frames), modality, padding, notes=said)
 
 
-def files_of_series(path: Path) -> list[str]:
-    """The files of the series in a folder, or of the series that a file belongs to; see `read_series`."""
-    folder = path if path.is_dir() else path.parent
-    odd = next((file for file in folder.iterdir() if file.exists() and not (file.is_file() or file.is_dir())), None)
-    if odd:  # reading it may never come to an end
-        raise VolumeError(f"the folder {folder} holds something that is no plain file, {odd.name}; move it elsewhere")
-    files: dict[str, list[str]] = {}
-    for file in sorted(file for file in folder.iterdir() if file.is_file()):
-        if series := series_of(file):
-            files.setdefault(series, []).append(str(file))
-    if path.is_file():
-        wanted = series_of(path)
-        if wanted is None:
+def files_of_series(path: Path, selection: Selection = _ANY) -> list[Path]:
+    """The files of the volume that `read_series` reads."""
+    _, part, _ = _selected(path, selection)
+    return sorted({frame.file.path for frame in part.frames})
+
+
+def _selected(path: Path, selection: Selection) -> tuple[Series, Part, list[str]]:
+    contents = contents_of(path)
+    series, notes = _series(contents, path, selection)
+    if series.problem:
+        raise VolumeError(f"the DICOM series in {path} {series.problem}")
+    parts = series.parts
+    if len(parts) == 1 and selection.phase in (None, 1):
+        return series, parts[0], notes
+    if selection.phase is None or not 1 <= selection.phase <= len(parts):
+        raise VolumeError(
+            f"the DICOM series in {path} holds {len(parts)} volume{'s' * (len(parts) > 1)}:"
+            f" {_listed([f'{place}: {part.label}' for place, part in enumerate(parts, 1)])}; it has"
+            " several images at one place: choose one by --phase N"
+        )
+    part = parts[selection.phase - 1]
+    return series, part, [*notes, f"volume {selection.phase} of {len(parts)} of the series was taken: {part.label}"]
+
+
+def _series(contents: Contents, path: Path, selection: Selection) -> tuple[Series, list[str]]:
+    """The one that is selected, or the only one that is a volume; and a sentence about what else there is."""
+    notes = [f"what is no image was ignored: {_listed(list(contents.ignored))}"] if contents.ignored else []
+    series = contents.series
+    if selection.series is not None:
+        chosen = [one for one in series if selection.series in (one.uid, str(one.number))]
+        if len(chosen) == 1:
+            return chosen[0], notes
+        why = "no series" if not chosen else f"{len(chosen)} series"
+        raise VolumeError(
+            f"{path} holds {why} with the number or UID {selection.series}:"
+            f" {_listed([described(one, with_uid=True) for one in series])}; choose one of them by --series N or UID"
+        )
+    if not series:
+        if contents.ignored:
             raise VolumeError(
-                f"{path} cannot be read as a volume or DICOM file; it may be damaged or of another format"
+                f"{path} holds no DICOM images: {_listed(list(contents.ignored))}; name the scan's folder"
             )
-        if not wanted:
-            raise VolumeError(f"{path} is neither a volume file nor part of a DICOM series")
-        return files[wanted]
-    if not files:
         raise VolumeError(f"there is no DICOM series in the folder {path}")
-    if len(files) > 1:
-        found = "; ".join(
-            f"{_text(_header(names[0]), _DESCRIPTION) or 'no description'} ({len(names)} images, {Path(names[0]).name})"
-            for names in files.values()
-        )
-        raise VolumeError(
-            f"the folder {folder} holds {len(files)} series: {found}; name any one file of the one you want"
-        )
-    return next(iter(files.values()))
+    volumes = [one for one in series if not one.problem]
+    if len(series) == 1:
+        return series[0], notes
+    if len(volumes) == 1:
+        others = _listed([described(one) for one in series if one is not volumes[0]])
+        return volumes[0], [*notes, f"series that are no volumes were ignored: {others}"]
+    folder = path if path.is_dir() else path.parent
+    raise VolumeError(
+        f"the folder {folder} holds {len(series)} series: {_listed([described(one) for one in series])};"
+        " choose one by --series N, or name any one file of the one you want"
+    )
 
 
-def _header(name: str) -> sitk.ImageFileReader:
-    try:
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(name)
-        reader.SetImageIO("GDCMImageIO")
-        with silent():
-            reader.ReadImageInformation()
-    except RuntimeError as problem:
-        raise VolumeError(
-            f"{name} cannot be read as a volume or DICOM file; it may be damaged or of another format"
-        ) from problem
-    return reader
+def described(series: Series, *, with_uid: bool = False) -> str:
+    """A series in a few words: its number and description, how many images it has, and one of its files."""
+    number_ = "" if series.number is None else f"{series.number}: "
+    volumes = f" in {len(series.parts)} volumes" if len(series.parts) > 1 else ""
+    uid = f", {series.uid}" if with_uid else ""
+    first = series.parts[0].frames[0].file.path.name
+    return f"{number_}{series.description or 'no description'} ({series.images} images{volumes}, {first}{uid})"
 
 
-def _geometry(headers: list[sitk.ImageFileReader], path: Path) -> tuple[np.ndarray, list[int]]:
-    """(4, 4) index to LPS, and the order of the files along the normal of the slices."""
-    if len(headers) == 1:
-        raise VolumeError(f"the DICOM series in {path} has a single file; at least two slices are needed")
-    for tag, what in ((_POSITION, "position"), (_ORIENTATION, "orientation"), (_PIXEL_SPACING, "pixel spacing")):
-        if not all(header.HasMetaDataKey(tag) for header in headers):
-            raise VolumeError(
-                f"the DICOM series in {path} has slices without a {what}; it cannot be placed in the patient"
-            )
-    orientations = np.array([_numbers(header, _ORIENTATION, 6) for header in headers])
-    sizes = {header.GetSize()[:2] for header in headers}
-    if np.abs(orientations - orientations[0]).max() > _TILT or len(sizes) > 1:
-        raise VolumeError(
-            f"the slices of the DICOM series in {path} differ in orientation or size; split the series first"
-        )
-    along_i, along_j = orientations[0, :3], orientations[0, 3:]
-    normal = np.cross(along_i, along_j)
-    positions = np.array([_numbers(header, _POSITION, 3) for header in headers])
-    heights = positions @ normal
-    order = np.argsort(heights)
-    steps = np.diff(heights[order])
-    distance = float(heights[order[-1]] - heights[order[0]]) / (len(headers) - 1)
-    if steps.min() < _UNEVEN * max(distance, 1e-6):
-        raise VolumeError(
-            f"the DICOM series in {path} has several images at one place (phases, echoes?); split it first"
-        )
-    if np.abs(steps - distance).max() > _UNEVEN * distance:
-        raise VolumeError(
-            f"the slices of the DICOM series in {path} are {steps.min():.2f} to {steps.max():.2f} mm apart;"
-            " some are missing, or it must be resampled to even spacing first"
-        )
-    step = (positions[order[-1]] - positions[order[0]]) / (len(headers) - 1)
-    sideways = float(np.linalg.norm(step - normal * distance))
-    if sideways > _TILT * distance:
-        raise VolumeError(
-            f"the slices of the DICOM series in {path} are sheared by a gantry tilt of"
-            f" {math.degrees(math.atan2(sideways, distance)):.1f} degrees; resample it to a straight grid first"
-        )
-    row_distance, column_distance = _numbers(headers[0], _PIXEL_SPACING, 2)
-    matrix = np.eye(4)
-    matrix[:3, 0] = along_i * column_distance
-    matrix[:3, 1] = along_j * row_distance
-    matrix[:3, 2] = normal * distance
-    matrix[:3, 3] = positions[order[0]]
-    return matrix, [int(index) for index in order]
+def _listed(items: list[str]) -> str:
+    more = f"; and {len(items) - _MOST_LISTED} more" if len(items) > _MOST_LISTED else ""
+    return "; ".join(items[:_MOST_LISTED]) + more
 
 
-def _text(header: sitk.ImageFileReader, tag: str) -> str:
-    return header.GetMetaData(tag).strip().rstrip("\0") if header.HasMetaDataKey(tag) else ""
+def _values(frames: list[Frame]) -> tuple[np.ndarray, np.ndarray | None]:
+    """The values of images, each rescaled by what it says itself, and where they were padded.
+
+    Returns
+    -------
+    tuple
+        (K, J, I) of the smallest type that holds them, whole where all are whole; and (K, J, I) bool or None.
+    """
+    shape = (len(frames), *frames[0].shape_ji)
+    stored = np.empty(shape, np.result_type(*{_stored_type(frame.file) for frame in frames}))
+    padding, extremes = None, []
+    by_file: dict[Path, list[int]] = defaultdict(list)
+    for k, frame in enumerate(frames):
+        by_file[frame.file.path].append(k)
+    for places in by_file.values():
+        planes = stored_numbers(frames[places[0]].file, [frames[k] for k in places])
+        for k, plane in zip(places, planes, strict=True):
+            stored[k] = plane
+            extremes.append((k, float(plane.min()), float(plane.max())))
+            padded = padding_of(frames[k], plane)
+            if padded is not None and padded.any():
+                padding = np.zeros(shape, bool) if padding is None else padding
+                padding[k] = padded
+    extremes.sort()
+    return _rescaled(stored, frames, [(low, high) for _, low, high in extremes]), padding
 
 
-def _numbers(header: sitk.ImageFileReader, tag: str, count: int) -> list[float]:
-    values = [_float(part) for part in _text(header, tag).split("\\")]
-    if len(values) != count or not all(map(math.isfinite, values)):
-        raise VolumeError(
-            "a slice of the DICOM series has a damaged position, orientation or pixel spacing; it cannot be placed in"
-            " the patient: get the series again"
-        )
+def _stored_type(file: DicomFile) -> np.dtype:
+    if file.pixel_tag in FLOATING:
+        return np.dtype(FLOATING[file.pixel_tag])
+    size = {8: 1, 32: 4}.get(whole(file.header, "BitsAllocated", 16), 2)
+    return np.dtype(f"{'i' if whole(file.header, 'PixelRepresentation') == 1 else 'u'}{size}")
+
+
+def _rescaled(stored: np.ndarray, frames: list[Frame], extremes: list[tuple[float, float]]) -> np.ndarray:
+    """Stored numbers as values; in place where their type allows it."""
+    if any(map(has_table, frames)):
+        return np.stack([looked_up(frame, plane) for frame, plane in zip(frames, stored, strict=True)])
+    scales = [rescale(frame) for frame in frames]
+    if all(scale == (1, 0) for scale in scales):
+        return stored
+    ends = [slope * end + intercept for (slope, intercept), pair in zip(scales, extremes, strict=True) for end in pair]
+    if stored.dtype.kind == "f" or any(value != int(value) for scale in scales for value in scale):
+        values = np.empty(stored.shape, np.float32 if stored.itemsize <= 2 else np.float64)
+    else:
+        dtype = next(one for one in _INTEGERS if np.iinfo(one).min <= min(ends) and max(ends) <= np.iinfo(one).max)
+        values = stored.view(dtype) if dtype.itemsize == stored.itemsize else np.empty(stored.shape, dtype)
+    exact = np.float64 if values.dtype.kind == "f" else np.int64 if stored.itemsize > 2 else np.int32
+    for plane, target, (slope, intercept) in zip(stored, values, scales, strict=True):
+        if exact == np.float64:
+            target[:] = plane * slope + intercept
+        elif slope == 1:
+            target[:] = np.add(plane, exact(intercept), dtype=exact)
+        else:
+            target[:] = np.multiply(plane, exact(slope), dtype=exact) + exact(intercept)
     return values
 
 
-def _float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
+def _is_far_away(array: np.ndarray, padding: np.ndarray, modality: str | None) -> bool:
+    """Whether padding is told from what was measured by its values; else it is background like any other."""
+    padded = array[padding]
+    low, high, lowest, highest = np.inf, -np.inf, float(padded.min()), float(padded.max())
+    for plane, mask in zip(array, padding, strict=True):
+        if not mask.all():
+            measured = plane[~mask]
+            low, high = min(low, float(measured.min())), max(high, float(measured.max()))
+    if low > high:
+        return False
+    if modality == "ct" and highest < _LOWEST_HU:
+        return True
+    gap = _PADDING_GAP * (high - low)
+    return highest < low - gap or lowest > high + gap
 
 
-def _number(header: sitk.ImageFileReader, tag: str) -> float | None:
-    value = _float(_text(header, tag))
-    return value if math.isfinite(value) and value > 0 else None
+def _on_even_grid(
+    array: np.ndarray, padding: np.ndarray | None, stack: Stack, modality: str | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Move what is tilted or displaced to its place, then fill the even places along the slices."""
+    if stack.shifts_ji is not None:
+        lowest = float(array.min()) if padding is None else float(array[padding].min())
+        fill = lowest
+        if modality == "ct" and padding is None and array.dtype.kind in "if":
+            fill = min(lowest, _LOWEST_HU)
+        starts, shape, _ = covering(stack.shifts_ji, stack.frames[0].shape_ji)
+        array, padding = windows(array, starts, shape, fill, padding)
+    if stack.targets is not None:
+        nearest = np.abs(stack.places_mm[:, None] - stack.targets).argmin(axis=0)
+        padded = None if padding is None else padding[nearest]
+        even = resampled(array, stack.places_mm, stack.targets)
+        if padded is not None:
+            even[padded] = array[padding].min()
+        array, padding = even, padded
+    return array, padding
+
+
+def _thickness_mm(frames: list[Frame]) -> float | None:
+    """What most slices say."""
+    said = Counter(frame.thickness_mm for frame in frames if number(frame.header, "SliceThickness"))
+    return said.most_common(1)[0][0] if said else None

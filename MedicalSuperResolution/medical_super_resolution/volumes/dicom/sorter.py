@@ -1,110 +1,292 @@
-"""A first look at DICOM files, before the library that reads them trusts the lengths that they claim.
-
-Its reader takes the memory that an element asks for before it looks whether the file holds as much.
-"""
+"""What is in a folder of DICOM files: the series, the volumes that each of them holds, and what is no image."""
 
 from __future__ import annotations
 
-import struct
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+
+import numpy as np
 
 from ...errors import VolumeError
+from ...system.archive import unpacked
+from . import phases
+from .frames import Frame, frames_of
+from .header import DicomFile, quietly, read_file, text, whole
+from .stack import height, spacing
 
-_MAGIC_AT, _MAGIC = 128, b"DICM"
-_ITEMS = 0xFFFE  # a group of elements
-_TRANSFER_SYNTAX, _SERIES, _PIXELS = (0x0002, 0x0010), (0x0020, 0x000E), (0x7FE0, 0x0010)
-_ITEM_END, _SEQUENCE_END = (_ITEMS, 0xE00D), (_ITEMS, 0xE0DD)
-_UNDEFINED = 0xFFFFFFFF
-_IMPLICIT, _BIG_ENDIAN, _DEFLATED = (f"1.2.840.10008.1.2{end}" for end in ("", ".2", ".1.99"))
-_SHORT = b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()
-_LONG = b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split()
-_LONGEST_TEXT = 128
-_DEEPEST = 32  # sequences within sequences
+_SAME_DIRECTION = 1e-3  # cosine: 0.06 degrees
+_SAME_SPACING = 1e-3  # relative
+_FAR = 8.0  # slice distances: what lies further away is of another stack
+_LARGER = 2.0  # times as many images: the smaller stacks are left out
+_MULTI_FRAME_KINDS = {
+    "NM": "nuclear medicine in one file, whose frames are not placed one by one",
+    "US": "an ultrasound sequence in time",
+    "XA": "an X-ray sequence in time",
+    "RF": "an X-ray sequence in time",
+}
+_NO_IMAGES = ("SEG", "RTDOSE", "RTPLAN", "RTSTRUCT", "SR", "KO", "PR", "DOC", "REG", "FID", "RWV", "PLAN", "AU", "ECG")
+_IMAGE_STORAGE = " Image Storage"  # how the names of the storage classes of images end
+_MOST_NAMED = 8
 
 
-class _DamagedError(Exception):
-    """An element does not fit into its file."""
+@dataclass(frozen=True)
+class Part:
+    """The images of one volume; ``label`` is what sets it apart from the other volumes of its series."""
+
+    label: str
+    frames: list[Frame]
 
 
-def series_of(path: Path) -> str | None:
-    """The SeriesInstanceUID of a DICOM file; "" where it has none, None where the file is no DICOM.
+@dataclass(frozen=True)
+class Series:
+    """A series, as a table of a folder shows it.
+
+    Parameters
+    ----------
+    uid, description, modality : str
+        As the files say; the description may be empty.
+    number : int or None
+        The scanner's.
+    parts : tuple of Part
+        The volumes in it: more than one where several images lie at each place.
+    problem : str
+        Why there is no volume in it; empty where there is one.
+    notes : tuple of str
+        What was left out.
+    """
+
+    uid: str
+    number: int | None
+    description: str
+    modality: str
+    parts: tuple[Part, ...]
+    problem: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def images(self) -> int:
+        """How many images its volumes have together."""
+        return sum(len(part.frames) for part in self.parts)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All series below a folder, in the order of their numbers, and the names of what holds no image."""
+
+    series: tuple[Series, ...]
+    ignored: tuple[str, ...]
+
+
+def contents_of(path: Path) -> Contents:
+    """Sort what lies in a folder and below it, in a zipped one, or beside a file.
 
     Raises
     ------
-    VolumeError : a DICOM file with an element that is longer than the file, or packed so that nobody can tell.
+    VolumeError
+        A DICOM file is damaged; something in the folder is no plain file.
     """
-    with path.open("rb") as file:
-        file.seek(_MAGIC_AT)
-        has_magic = file.read(len(_MAGIC)) == _MAGIC
-        if not has_magic:
-            file.seek(0)
-        try:
-            return _Elements(file, path.stat().st_size, has_magic).series()
-        except (_DamagedError, struct.error) as problem:
-            if not has_magic:
-                return None
-            raise VolumeError(f"{path} is damaged, cut short or deflated; get the DICOM series again") from problem
-
-
-class _Elements:
-    """Goes through all elements of a file, also those within others."""
-
-    def __init__(self, file: BinaryIO, size: int, has_magic: bool) -> None:
-        self._file, self._size = file, size
-        self._syntax = ""
-        self._order = "<"
-        self._ends: list[int] = []  # of the sequences and items around the next element
-        self._in_pixels = False
-        self._is_explicit = has_magic or self._looks_explicit()
-
-    def series(self) -> str:
-        """The series, once every element was seen to fit into the file."""
-        found = ""
-        while head := self._file.read(8):
-            if self._syntax and head[:2] != b"\x02\x00":
-                self._leave_the_meta_information()
-            tag, length, kind = self._element(head)
-            while self._ends and self._file.tell() >= self._ends[-1] + 8:
-                self._ends.pop()
-            if tag in (_ITEM_END, _SEQUENCE_END):
-                self._in_pixels = False
-                del self._ends[-1:]
-            elif length == _UNDEFINED or kind == b"SQ" or (tag[0] == _ITEMS and not self._in_pixels):
-                self._open(tag, length)  # its elements come next
-            elif tag in (_TRANSFER_SYNTAX, _SERIES) and not self._ends and length <= _LONGEST_TEXT:
-                text = self._file.read(length).rstrip(b"\0 ").decode("ascii", "replace")
-                self._syntax, found = (text, found) if tag == _TRANSFER_SYNTAX else (self._syntax, text)
-            else:
-                self._file.seek(length, 1)
-        return found
-
-    def _looks_explicit(self) -> bool:
-        kind = self._file.read(6)[4:]
-        self._file.seek(0)
-        return kind in _SHORT or kind in _LONG
-
-    def _leave_the_meta_information(self) -> None:
-        if self._syntax == _DEFLATED:
-            raise _DamagedError
-        self._order = ">" if self._syntax == _BIG_ENDIAN else "<"
-        self._is_explicit = self._syntax != _IMPLICIT
-        self._syntax = ""
-
-    def _element(self, head: bytes) -> tuple[tuple[int, int], int, bytes]:
-        """Tag, bytes of the value that follows, and its kind."""
-        group, number = struct.unpack(self._order + "HH", head[:4])
-        kind = head[4:6] if self._is_explicit and group != _ITEMS else b""
-        if kind in _SHORT:
-            (length,) = struct.unpack(self._order + "H", head[6:])
+    wanted = None
+    folder = unpacked(path) if path.suffix.lower() == ".zip" and path.is_file() else path
+    with quietly():
+        if folder.is_file() and folder.name.upper() != "DICOMDIR":
+            wanted = _series_of_file(folder)
+            found = _files_in(folder.parent, nested=False)
         else:
-            (length,) = struct.unpack(self._order + "I", self._file.read(4) if kind in _LONG else head[4:])
-        if length not in (0, _UNDEFINED) and length > self._size - self._file.tell():
-            raise _DamagedError
-        return (group, number), length, kind
+            found = _files_in(folder if folder.is_dir() else folder.parent, nested=True)
+        return _sorted(found, wanted)
 
-    def _open(self, tag: tuple[int, int], length: int) -> None:
-        self._in_pixels = tag == _PIXELS
-        self._ends.append(self._size if length == _UNDEFINED else self._file.tell() + length)
-        if len(self._ends) > _DEEPEST:
-            raise _DamagedError
+
+def _series_of_file(path: Path) -> str:
+    file = read_file(path)
+    if file is None:
+        raise VolumeError(
+            f"{path} cannot be read as a volume or DICOM file; it may be damaged, or it is not a format that this"
+            " program reads"
+        )
+    if not text(file.header, "SeriesInstanceUID"):
+        raise VolumeError(f"{path} is neither a volume file nor part of a DICOM series")
+    return text(file.header, "SeriesInstanceUID")
+
+
+def _files_in(folder: Path, *, nested: bool) -> Iterator[DicomFile]:
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if nested and not name.startswith("."))
+        for path in (Path(root) / name for name in sorted(names)):
+            if not path.exists():  # a link to nowhere, as of an annex without its content
+                continue
+            if not path.is_file():  # reading it may never come to an end
+                raise VolumeError(
+                    f"the folder {path.parent} holds something that is no plain file, {path.name}; move it elsewhere"
+                )
+            if path.stat().st_size and (file := read_file(path)):
+                yield file
+
+
+def _sorted(files: Iterator[DicomFile], wanted: str | None) -> Contents:
+    by_series: dict[str, list[DicomFile]] = defaultdict(list)
+    ignored, doubles, instances = [], 0, set()
+    for file in files:
+        uid = text(file.header, "SeriesInstanceUID")
+        instance = text(file.header, "SOPInstanceUID") + text(file.header, "ImagePositionPatient")
+        if not uid or (wanted and uid != wanted):
+            continue
+        if instance and instance in instances:
+            doubles += 1
+        elif _is_image(file):
+            by_series[uid].append(file)
+        else:
+            ignored.append(f"{file.path.name} ({_kind(file)})")
+        instances.add(instance)
+    series = [_series(uid, found) for uid, found in by_series.items()]
+    series.sort(key=lambda one: (one.number is None, one.number or 0, one.uid))
+    if doubles:
+        ignored.append(f"{doubles} copies of files that are there already")
+    return Contents(tuple(series), tuple(ignored))
+
+
+def _is_image(file: DicomFile) -> bool:
+    """Whether a file holds an image; one that should and does not is refused."""
+    if text(file.header, "Modality") in _NO_IMAGES:
+        return False
+    if file.pixel_tag and whole(file.header, "Rows") and whole(file.header, "Columns"):
+        return True
+    if _kind(file).endswith(_IMAGE_STORAGE):
+        raise VolumeError(f"{file.path} is damaged or cut short: it has no pixels; get the DICOM series again")
+    return False
+
+
+def _kind(file: DicomFile) -> str:
+    from pydicom.uid import UID
+
+    uid = text(file.header, "SOPClassUID")
+    return UID(uid).name if uid else "no image"
+
+
+def _series(uid: str, files: list[DicomFile]) -> Series:
+    first = files[0].header
+    said = text(first, "SeriesNumber")
+    number = whole(first, "SeriesNumber") if said else None
+    description, modality = text(first, "SeriesDescription"), text(first, "Modality")
+    problem = next(filter(None, map(_problem, files)), "")
+    if problem:
+        frames = [Frame(file, 0, file.header) for file in files]
+        return Series(uid, number, description, modality, (Part("", frames),), problem)
+    parts, problem, notes = _volumes([frame for file in files for frame in frames_of(file)])
+    return Series(uid, number, description, modality, tuple(parts), problem, tuple(notes))
+
+
+def _problem(file: DicomFile) -> str:
+    """Why a file cannot be part of a volume, whatever its place."""
+    header, modality = file.header, text(file.header, "Modality")
+    if whole(header, "SamplesPerPixel", 1) != 1 or text(header, "PhotometricInterpretation") == "PALETTE COLOR":
+        return "is coloured; pick a plain series"
+    if "MOSAIC" in text(header, "ImageType"):
+        return (
+            "is a Siemens mosaic, whose files show all slices in one picture; convert it to NIfTI first, for example by"
+            " dcm2niix"
+        )
+    if whole(header, "NumberOfFrames", 1) > 1 and "PerFrameFunctionalGroupsSequence" not in header:
+        kind = _MULTI_FRAME_KINDS.get(modality, "a multi-frame file that does not say where its frames lie")
+        return f"is {kind}; it cannot be refined as a volume: convert it to NIfTI first"
+    return ""
+
+
+def _volumes(frames: list[Frame]) -> tuple[list[Part], str, list[str]]:
+    """The volumes in the images of a series; or why there are none; and what was left out."""
+    placed = [frame for frame in frames if not _lacks(frame)]
+    if len(placed) < 2:
+        lacks = next(filter(None, map(_lacks, frames)), "")
+        if lacks:
+            return [Part("", frames)], f"has slices without a {lacks}; it cannot be placed in the patient", []
+        return [Part("", frames)], "has a single file; at least two slices are needed", []
+    notes = _left_out([frame for frame in frames if _lacks(frame)], "without a place in the patient")
+    stacks = _grouped(placed, _is_parallel)
+    stacks = [part for stack in stacks for part in _near(stack)]
+    kept, others = _largest(stacks)
+    notes += _left_out(others, "of another orientation, size, pixel spacing or place")
+    parts, doubles, unsplit = [], 0, False
+    for stack in kept:
+        found, twice = phases.split(stack)
+        doubles, unsplit = doubles + twice, unsplit or not found
+        label = f"{len(stack)} images {_plane(stack[0])}" if len(kept) > 1 else ""
+        parts += [Part(", ".join(filter(None, (label, more))), part) for more, part in found]
+    if unsplit:
+        return [Part("", placed)], "has several images at one place (phases, echoes?) that nothing tells apart", notes
+    largest, others = _largest([part.frames for part in parts])
+    notes += _left_out(others, "of an incomplete volume")
+    if doubles:
+        notes.append(f"{doubles} images that were there twice were taken once")
+    parts = [part for part in parts if part.frames in largest]
+    if len(parts[0].frames) < 2:
+        if len(frames) == 1:
+            return [Part("", frames)], "has a single file; at least two slices are needed", []
+        return [Part("", placed)], "has slices that differ in orientation or size; split the series first", notes
+    return [Part("" if len(parts) == 1 else part.label, part.frames) for part in parts], "", notes
+
+
+def _lacks(frame: Frame) -> str:
+    for what, value in (
+        ("position", frame.position),
+        ("orientation", frame.orientation),
+        ("pixel spacing", frame.spacing_ji_mm),
+    ):
+        if value is None:
+            return what
+    return ""
+
+
+def _left_out(frames: list[Frame], why: str) -> list[str]:
+    if not frames:
+        return []
+    names = ", ".join(frame.name for frame in frames[:_MOST_NAMED]) + (", ..." if len(frames) > _MOST_NAMED else "")
+    return [f"{len(frames)} images {why} were left out: {names}"]
+
+
+def _grouped(frames: list[Frame], belongs: Callable[[Frame, Frame], bool]) -> list[list[Frame]]:
+    groups: list[list[Frame]] = []
+    for frame in frames:
+        group = next((group for group in groups if belongs(group[0], frame)), None)
+        if group is None:
+            groups.append([frame])
+        else:
+            group.append(frame)
+    return groups
+
+
+def _is_parallel(one: Frame, other: Frame) -> bool:
+    """Whether two images are of the same orientation, size and pixel spacing."""
+    assert one.orientation is not None
+    assert other.orientation is not None
+    same_spacing = np.allclose(spacing(one), spacing(other), rtol=_SAME_SPACING, atol=0)
+    same_direction = float(np.abs(one.orientation - other.orientation).max()) <= _SAME_DIRECTION
+    return one.shape_ji == other.shape_ji and same_spacing and same_direction
+
+
+def _near(stack: list[Frame]) -> list[list[Frame]]:
+    """A stack, cut where it is interrupted by far more than its slice distance."""
+    ordered = sorted(stack, key=height)
+    steps = np.diff([height(frame) for frame in ordered])
+    apart = steps[steps > 1e-3]
+    if apart.size < 2:
+        return [stack]
+    cuts = np.flatnonzero(steps > _FAR * 1.01 * float(np.median(apart))) + 1
+    ends = [0, *cuts.tolist(), len(ordered)]
+    return [ordered[begin:end] for begin, end in zip(ends[:-1], ends[1:], strict=True)]
+
+
+def _largest(stacks: list[list[Frame]]) -> tuple[list[list[Frame]], list[Frame]]:
+    """The largest stacks, and the images of those that are small beside them."""
+    most = max(map(len, stacks))
+    kept = [stack for stack in stacks if len(stack) * _LARGER > most]
+    others = [frame for stack in stacks if len(stack) * _LARGER <= most for frame in stack]
+    return kept, others
+
+
+def _plane(frame: Frame) -> str:
+    """Roughly how a slice lies in the patient."""
+    assert frame.orientation is not None
+    normal = np.abs(np.cross(*frame.orientation))
+    return ("sagittal", "coronal", "axial")[int(normal.argmax())]

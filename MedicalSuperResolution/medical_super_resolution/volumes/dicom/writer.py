@@ -21,16 +21,15 @@ from ..io import files
 from ..volume import Volume
 from .attributes import CT, MR, PET, of_slice
 from .derived_headers import (
-    UNREADABLE,
     copy_values,
     height,
     missing,
-    quietly,
     read_headers,
     series_header,
     storage_class_of,
 )
 from .geometry_check import check_place
+from .header import UNREADABLE, quietly
 from .pixels import Encoding, decimal_string, encoding_of
 
 if TYPE_CHECKING:

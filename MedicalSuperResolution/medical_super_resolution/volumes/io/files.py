@@ -12,8 +12,8 @@ import SimpleITK as sitk
 
 from ...errors import VolumeError
 from ...system.temp_dirs import WORK_FOLDER_PREFIX, one_at_a_time, work_folder
-from ..dicom import reader as dicom
-from ..grid import Grid
+from ..dicom.reader import Selection, read_series
+from ..grid import LPS_TO_RAS, Grid
 from ..memmap import Allocator, is_on_disk
 from ..volume import Volume
 from . import chunked as streaming
@@ -21,14 +21,20 @@ from .file_validation import check_complete, check_size, claimed_bytes, silent
 from .header_validation import check_plain, data_files
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _DATA_SUFFIXES = {".mhd": (".raw", ".zraw"), ".nhdr": (".raw", ".raw.gz")}  # where detached headers keep the voxels
 _READERS = dict.fromkeys((".nii", ".gz"), "NiftiImageIO")
 _READERS |= dict.fromkeys((".nrrd", ".nhdr"), "NrrdImageIO") | dict.fromkeys((".mha", ".mhd"), "MetaImageIO")
 
 
-def read(path: Path | str) -> Volume:
-    """Read a volume file, or a DICOM series named by its folder or by any file in it.
+def read(path: Path | str, selection: Selection | None = None) -> Volume:
+    """Read a volume file, or a DICOM series named by its folder, its zipped folder or any file in it.
+
+    Parameters
+    ----------
+    path : pathlib.Path or str
+        File or folder.
+    selection : Selection or None
+        Which volume, where a DICOM folder holds several.
 
     Returns
     -------
@@ -43,7 +49,7 @@ def read(path: Path | str) -> Volume:
     try:
         if not path.exists():
             raise VolumeError(f"there is no file {path}")
-        volume = _read_file(path) if path.is_file() and suffix_of(path) else _read_series(path)
+        volume = _read_file(path) if path.is_file() and suffix_of(path) else _read_series(path, selection)
     except (OSError, EOFError, zlib.error) as problem:
         raise _unreadable(path, problem) from problem
     volume.check_finite()
@@ -55,12 +61,10 @@ def _unreadable(path: Path, problem: Exception) -> VolumeError:
     return VolumeError(f"{path} cannot be read as a volume: {why}")
 
 
-def _read_series(path: Path) -> Volume:
+def _read_series(path: Path, selection: Selection | None) -> Volume:
     if not path.is_dir():
         check_plain(path)
-    series = dicom.read_series(path)
-    placed = Grid(series.shape_kji, _LPS_TO_RAS @ series.ijk_to_lps)
-    return Volume(series.array, placed, series.slice_thickness_mm, series.modality)
+    return read_series(path, selection or Selection())
 
 
 def suffix_of(path: Path) -> str | None:
@@ -208,7 +212,7 @@ def grid_of(described: sitk.Image | sitk.ImageFileReader) -> Grid:
     matrix = np.eye(4)
     matrix[:3, :3] = np.reshape(described.GetDirection(), (3, 3)) * described.GetSpacing()
     matrix[:3, 3] = described.GetOrigin()
-    return Grid(described.GetSize()[::-1], _LPS_TO_RAS @ matrix)
+    return Grid(described.GetSize()[::-1], LPS_TO_RAS @ matrix)
 
 
 def _check_unchanged(state: list[tuple[int, int]], *paths: Path) -> None:
@@ -241,10 +245,10 @@ def to_image(volume: Volume) -> sitk.Image:
     to_lps = ijk_to_lps(volume.grid)
     image.SetSpacing(volume.grid.spacing_ijk_mm)
     image.SetOrigin(to_lps[:3, 3].tolist())
-    image.SetDirection((_LPS_TO_RAS[:3, :3] @ volume.grid.direction).ravel().tolist())
+    image.SetDirection((LPS_TO_RAS[:3, :3] @ volume.grid.direction).ravel().tolist())
     return image
 
 
 def ijk_to_lps(grid: Grid) -> np.ndarray:
     """(4, 4) voxel-centre index to millimetres in LPS, as DICOM and ITK count."""
-    return _LPS_TO_RAS @ grid.ijk_to_ras
+    return LPS_TO_RAS @ grid.ijk_to_ras

@@ -137,17 +137,9 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("missing", [2, 5])
-def test_a_missing_slice_is_refused_with_the_distances(tmp_path: Path, stored: np.ndarray, missing: int):
-    write_series(tmp_path / "scan", stored, skip=(missing,))
-    assert "5.00 to 10.00 mm apart" in refusal(tmp_path / "scan")
-
-
-def test_a_tilted_gantry_is_refused_with_its_angle(tmp_path: Path, stored: np.ndarray):
-    orientation, _, step = dicom_files.geometry()
-    tilted = step + 5 * np.tan(np.deg2rad(12)) * orientation[3:]
-    write_series(tmp_path / "scan", stored, step=tilted)
-    assert "gantry tilt of 12.0 degrees" in refusal(tmp_path / "scan")
+def test_more_than_a_single_missing_slice_is_refused_with_the_distances(tmp_path: Path, stored: np.ndarray):
+    write_series(tmp_path / "scan", stored, skip=(2, 3))
+    assert "5.00 to 15.00 mm apart" in refusal(tmp_path / "scan")
 
 
 def test_a_single_file_is_refused(tmp_path: Path, stored: np.ndarray):
@@ -172,18 +164,29 @@ def test_slices_without_a_place_are_refused(tmp_path: Path, stored: np.ndarray, 
     assert f"without a {word}" in refusal(tmp_path / "scan")
 
 
-def test_slices_of_two_orientations_are_refused(tmp_path: Path, stored: np.ndarray):
+def test_a_scout_in_the_series_is_left_out_and_named(tmp_path: Path, stored: np.ndarray):
     _, origin, step = dicom_files.geometry()
     write_series(tmp_path / "scan", stored)
     scout = {"position": origin + 9 * step, "orientation": (1, 0, 0, 0, 0, 1), "number": 99}
     write_series(tmp_path / "scan", stored[:1], names=["scout.dcm"], **scout)
-    assert "orientation or size" in refusal(tmp_path / "scan")
+    volume = files.read(tmp_path / "scan")
+    np.testing.assert_array_equal(volume.array, stored.astype(int) - 1024)
+    assert "scout.dcm" in volume.notes[0]
 
 
-def test_slices_of_two_sizes_are_refused(tmp_path: Path, stored: np.ndarray):
+def test_a_slice_of_another_size_is_left_out_and_named(tmp_path: Path, stored: np.ndarray):
     _, origin, step = dicom_files.geometry()
     write_series(tmp_path / "scan", stored)
     write_series(tmp_path / "scan", stored[:1, :5], names=["small.dcm"], position=origin + 7 * step, number=99)
+    volume = files.read(tmp_path / "scan")
+    assert volume.array.shape == stored.shape
+    assert "small.dcm" in volume.notes[0]
+
+
+def test_slices_that_have_no_stack_in_common_are_refused(tmp_path: Path, stored: np.ndarray):
+    for number, orientation in enumerate(((1, 0, 0, 0, 1, 0), (1, 0, 0, 0, 0, 1))):
+        said = {"position": (0, 0, 0), "orientation": orientation, "number": 90 + number}
+        write_series(tmp_path / "scan", stored[:1], names=[f"{number}.dcm"], **said)
     assert "orientation or size" in refusal(tmp_path / "scan")
 
 

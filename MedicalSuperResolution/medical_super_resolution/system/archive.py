@@ -1,0 +1,52 @@
+"""Zipped folders, unpacked for the time of the program."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+import zipfile
+from functools import lru_cache
+from pathlib import Path
+
+from ..errors import VolumeError
+from .temp_dirs import private_folder, remove, remove_stale_folders
+
+_PREFIX = "medsr-zip-"
+_MOST_MEMBERS = 200_000
+
+
+def unpacked(path: Path) -> Path:
+    """The content of a zip file in a private folder, which is gone when the program ends.
+
+    Raises
+    ------
+    VolumeError
+        The file is damaged or encrypted, or its content does not fit on the disk.
+    """
+    state = path.stat()
+    return _unpacked(path.resolve(), state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _unpacked(path: Path, size: int, modified: int) -> Path:
+    remove_stale_folders(_PREFIX)
+    folder = private_folder(_PREFIX)
+    atexit.register(remove, folder)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            needed, free = sum(member.file_size for member in members), shutil.disk_usage(tempfile.gettempdir()).free
+            if needed > free or len(members) > _MOST_MEMBERS:
+                raise VolumeError(
+                    f"{path} unpacks to {len(members)} files of {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free"
+                    " for temporary files; unpack it yourself and name the folder"
+                )
+            for number, member in enumerate(members):  # a name of our own: theirs may lead anywhere
+                target = folder / f"{number:06d}-{Path(member.filename.replace(chr(92), '/')).name}"
+                with archive.open(member) as packed, target.open("wb") as file:
+                    shutil.copyfileobj(packed, file)
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError) as problem:
+        remove(folder)
+        raise VolumeError(f"{path} cannot be unpacked: it is damaged or encrypted; unpack it yourself") from problem
+    return folder

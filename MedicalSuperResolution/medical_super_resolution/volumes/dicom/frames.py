@@ -1,0 +1,112 @@
+"""The images in a DICOM file: itself, or the frames of an enhanced multi-frame file, each with what is said of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .header import DicomFile, number, numbers, text, whole
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_DEEPEST = 3  # of the sequences in a functional group; the direction of a diffusion gradient lies deepest
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image of one place.
+
+    Parameters
+    ----------
+    file : DicomFile
+        Where its pixels are.
+    index : int
+        Which of the file's frames it is, from 0.
+    header : pydicom.Dataset
+        What is said of it, by the keywords of single-frame files.
+    """
+
+    file: DicomFile
+    index: int
+    header: Dataset
+
+    @cached_property
+    def position(self) -> np.ndarray | None:
+        """(3,) centre of the first voxel in mm, LPS; None where it is not known."""
+        found = numbers(self.header, "ImagePositionPatient")
+        return np.array(found) if len(found) == 3 else None
+
+    @cached_property
+    def orientation(self) -> np.ndarray | None:
+        """(2, 3) unit vectors along the rows and along the columns, LPS; None where they are not known."""
+        found = numbers(self.header, "ImageOrientationPatient")
+        if len(found) != 6:
+            return None
+        axes = np.reshape(found, (2, 3))
+        lengths = np.linalg.norm(axes, axis=1)
+        is_right = np.abs(lengths - 1).max() < 0.1 and abs(float(axes[0] @ axes[1])) < 1e-2
+        return axes / lengths[:, None] if is_right else None
+
+    @cached_property
+    def spacing_ji_mm(self) -> tuple[float, float] | None:
+        """Distance of the rows and of the columns; None where they are not known."""
+        found = numbers(self.header, "PixelSpacing")
+        return (found[0], found[1]) if len(found) == 2 and min(found) > 0 else None
+
+    @cached_property
+    def shape_ji(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return whole(self.file.header, "Rows"), whole(self.file.header, "Columns")
+
+    @property
+    def thickness_mm(self) -> float | None:
+        """Tissue in the slice; None where it is not known."""
+        found = number(self.header, "SliceThickness")
+        return found if found is not None and found > 0 else None
+
+    @property
+    def instance(self) -> tuple[str, int]:
+        """What no other image has."""
+        return text(self.file.header, "SOPInstanceUID") or str(self.file.path), self.index
+
+    @property
+    def name(self) -> str:
+        """For people: the name of the file, with the frame where there are several."""
+        several = whole(self.file.header, "NumberOfFrames", 1) > 1
+        return f"{self.file.path.name}, frame {self.index + 1}" if several else self.file.path.name
+
+
+def frames_of(file: DicomFile) -> list[Frame]:
+    """The images of a file, in the order in which it holds them."""
+    per_frame = file.header.get("PerFrameFunctionalGroupsSequence")
+    if not per_frame:
+        return [Frame(file, 0, file.header)]
+    shared = file.header.get("SharedFunctionalGroupsSequence") or []
+    common = _flat([file.header], 0)
+    for item in shared:
+        common.update(_flat([item]))
+    found = []
+    for index, item in enumerate(per_frame):
+        header = _flat([item])
+        for tag, element in common.items():
+            header.setdefault(tag, element)
+        found.append(Frame(file, index, header))
+    return found
+
+
+def _flat(items: list[Dataset], deepest: int = _DEEPEST) -> Dataset:
+    """The values in some data sets and in the sequences inside them, in one data set."""
+    from pydicom import Dataset
+
+    flat = Dataset()
+    for item in items:
+        for element in item:
+            if element.VR != "SQ":
+                flat[element.tag] = element
+            elif deepest:
+                flat.update(_flat(list(element.value[:1]), deepest - 1))
+    return flat

@@ -1,0 +1,228 @@
+"""One DICOM file: what it says of its images, and where its pixels lie. No pixel is decoded here."""
+
+from __future__ import annotations
+
+import math
+import mmap
+import struct
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import VolumeError
+from ...system.memory import physical_bytes
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+UNREADABLE = (  # what pydicom raises over damaged files
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+DEFLATED, BIG_ENDIAN, IMPLICIT = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2"
+_MAGIC_AT, _MAGIC, _META_LENGTH_AT, _META_AT = 128, b"DICM", 140, 144
+_FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")  # of files without the magic word; the last is big endian
+_PIXELS, _FLOAT_PIXELS, _DOUBLE_PIXELS = 0x7FE00010, 0x7FE00008, 0x7FE00009
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+_LARGEST_COMPRESSION = 1100  # deflate cannot do better than 1032 to 1
+
+_KEYWORDS = """
+    SOPClassUID SOPInstanceUID Modality StudyInstanceUID SeriesInstanceUID SeriesNumber SeriesDescription
+    InstanceNumber ImageType FrameType NumberOfFrames SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence
+    ImagePositionPatient ImageOrientationPatient PixelSpacing SliceThickness Rows Columns
+    SamplesPerPixel PhotometricInterpretation BitsAllocated BitsStored HighBit PixelRepresentation
+    RescaleSlope RescaleIntercept ModalityLUTSequence PixelPaddingValue PixelPaddingRangeLimit
+    EchoNumbers EchoTime InversionTime FlipAngle DiffusionBValue DiffusionGradientOrientation ConvolutionKernel
+    TemporalPositionIdentifier TriggerTime NominalPercentageOfCardiacPhase CardiacRRIntervalSpecified
+    AcquisitionNumber AcquisitionTime ContentTime ImageIndex FrameReferenceTime ReconstructionDiameter
+"""
+_PRIVATE = (0x0019100C, 0x00431039, 0x20011003)  # b-values of Siemens, GE and Philips in classic MR
+
+
+@dataclass(frozen=True)
+class DicomFile:
+    """A DICOM file, read up to its pixels.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    header : pydicom.Dataset
+        Those of its attributes that matter for reading images.
+    syntax : str
+        UID of the transfer syntax; empty where the file does not say.
+    pixel_tag : int
+        Tag of the pixels, 0 where there are none.
+    pixels_at : int
+        Where the value of the pixels begins in the (inflated) file, in bytes.
+    pixel_bytes : int or None
+        Length of that value; None where the pixels are compressed.
+    """
+
+    path: Path
+    header: Dataset
+    syntax: str
+    pixel_tag: int
+    pixels_at: int
+    pixel_bytes: int | None
+
+    def read(self, start: int, count: int) -> bytes:
+        """Some bytes of the uncompressed pixels, counted from their first; fewer where the file ends before."""
+        with self.path.open("rb") as file:
+            if self.syntax == DEFLATED:
+                file = BytesIO(_inflated(self.path, file.read()))  # type: ignore[assignment]
+            file.seek(self.pixels_at + start)
+            return file.read(count)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep quiet about odd values, which pydicom would quote: they may name the patient."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def read_file(path: Path) -> DicomFile | None:
+    """Read a file up to its pixels; None where it is no DICOM.
+
+    Raises
+    ------
+    VolumeError
+        A DICOM file that is damaged.
+    """
+    with path.open("rb") as file:
+        start = file.read(_MAGIC_AT + len(_MAGIC))
+        has_magic = start[_MAGIC_AT:] == _MAGIC
+        if not has_magic and start[:2] not in _FIRST_GROUPS:
+            return None
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            try:
+                return _parsed(path, content)
+            except UNREADABLE as problem:
+                if not has_magic:
+                    return None
+                raise VolumeError(f"{path} is damaged, cut short or changed; get the DICOM series again") from problem
+
+
+def _parsed(path: Path, content: mmap.mmap) -> DicomFile | None:
+    from pydicom import dcmread
+    from pydicom.filereader import read_dataset
+
+    tags = _tags()
+    if _is_deflated(content):
+        stream = BytesIO(_inflated(path, content[:]))
+        header = read_dataset(stream, False, True, stop_when=_at_pixels, specific_tags=tags)
+        syntax = DEFLATED
+    else:
+        stream = content  # type: ignore[assignment]
+        header = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=tags)
+        syntax = str(header.file_meta.get("TransferSyntaxUID", ""))
+        if not header:
+            return None
+        if not syntax:
+            syntax = IMPLICIT if header.original_encoding[0] else ""
+            syntax = syntax if header.original_encoding[1] else BIG_ENDIAN
+    at, size = stream.tell(), len(stream.getbuffer()) if isinstance(stream, BytesIO) else len(content)
+    order = ">" if syntax == BIG_ENDIAN else "<"
+    head = stream.read(12)
+    if len(head) < 12:
+        return DicomFile(path, header, syntax, 0, at, 0)
+    group, element = struct.unpack_from(order + "HH", head)
+    is_implicit = syntax == IMPLICIT
+    (length,) = struct.unpack_from(order + "I", head, 4 if is_implicit else 8)
+    begin = at + (8 if is_implicit else 12)
+    is_compressed = length == _UNDEFINED_LENGTH
+    if not is_compressed and length > size - begin:
+        raise EOFError
+    return DicomFile(path, header, syntax, group << 16 | element, begin, None if is_compressed else length)
+
+
+@cache
+def _tags() -> list[int]:
+    """What is read of a file: the parser skips all else."""
+    return [*map(_tag, _KEYWORDS.split()), *_PRIVATE]
+
+
+def _at_pixels(tag: int, vr: str | None, length: int) -> bool:
+    return tag in (_PIXELS, _FLOAT_PIXELS, _DOUBLE_PIXELS)
+
+
+def _is_deflated(content: mmap.mmap) -> bool:
+    return DEFLATED.encode() in content[_MAGIC_AT : _META_AT + 1024]
+
+
+def _inflated(path: Path, content: bytes) -> bytes:
+    """The data set of a deflated file."""
+    (length,) = struct.unpack_from("<I", content, _META_LENGTH_AT)
+    packed = content[_META_AT + length :]
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+    data = unpacker.decompress(packed, min(len(packed) * _LARGEST_COMPRESSION, (physical_bytes() or 1 << 33) // 4))
+    if not unpacker.eof:
+        raise VolumeError(f"{path} is damaged: its deflated content does not unpack; get the DICOM series again")
+    return data
+
+
+@cache
+def _tag(keyword: str) -> int:
+    from pydicom.datadict import tag_for_keyword
+    from pydicom.tag import Tag
+
+    return Tag(tag_for_keyword(keyword) or 0)
+
+
+def _value(header: Dataset, keyword: str) -> object:
+    """A value; None where it is absent. By tag, which is quicker than by name."""
+    tag = _tag(keyword)
+    return header[tag].value if tag in header else None
+
+
+def text(header: Dataset, keyword: str) -> str:
+    """A value as text, several of them joined with backslashes; empty where it is absent or damaged."""
+    try:
+        value = _value(header, keyword)
+        if isinstance(value, str):
+            return value.strip()
+        return "" if value is None else "\\".join(map(str, value)) if isinstance(value, Iterable) else str(value)
+    except UNREADABLE:
+        return ""
+
+
+def number(header: Dataset, keyword: str) -> float | None:
+    """A value as a finite number; None where it is absent or damaged."""
+    found = numbers(header, keyword)
+    return found[0] if found else None
+
+
+def numbers(header: Dataset, keyword: str) -> tuple[float, ...]:
+    """All values as finite numbers; none where one of them is absent or damaged."""
+    try:
+        value = _value(header, keyword)
+        if value is None or value == "":
+            return ()
+        several = isinstance(value, Iterable) and not isinstance(value, str)
+        found = tuple(map(float, value)) if several else (float(value),)  # type: ignore[call-overload, arg-type]
+    except UNREADABLE:
+        return ()
+    return found if all(map(math.isfinite, found)) else ()
+
+
+def whole(header: Dataset, keyword: str, default: int = 0) -> int:
+    """A value as a whole number."""
+    value = number(header, keyword)
+    return default if value is None else int(value)

@@ -1,0 +1,169 @@
+"""Several images at one place: echoes, phases, b-values and the like, split by the attribute that differs."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+
+import numpy as np
+
+from .frames import Frame
+from .header import number, text
+from .stack import height
+from .values import rescale, stored_numbers
+
+Key = Callable[[Frame], str]
+_SAME_PLACE = 0.05  # of the slice distance
+_PRIVATE_B_VALUES = (0x0019100C, 0x00431039, 0x20011003)  # of Siemens, GE and Philips
+_GE_OFFSET = 1_000_000_000  # which GE adds to a b-value
+# With what stands before and after the value, for people. The first that splits is taken.
+_ATTRIBUTES = (
+    ("EchoNumbers", "echo ", ""),
+    ("EchoTime", "echo time ", " ms"),
+    ("EffectiveEchoTime", "echo time ", " ms"),
+    ("InversionTime", "inversion time ", " ms"),
+    ("FlipAngle", "flip angle ", " degrees"),
+    ("ImageType", "", ""),
+    ("FrameType", "", ""),
+    ("b-value", "b ", " s/mm2"),
+    ("TemporalPositionIdentifier", "time position ", ""),
+    ("TemporalPositionIndex", "time position ", ""),
+    ("NominalPercentageOfCardiacPhase", "cardiac phase ", " %"),
+    ("TriggerTime", "trigger time ", " ms"),
+    ("NominalCardiacTriggerDelayTime", "trigger time ", " ms"),
+    ("DiffusionGradientOrientation", "gradient ", ""),
+    ("ConvolutionKernel", "kernel ", ""),
+    ("AcquisitionNumber", "acquisition ", ""),
+    ("StackID", "stack ", ""),
+    ("AcquisitionTime", "acquired at ", ""),
+    ("ContentTime", "made at ", ""),
+)
+# What orders the images at one place where no value is common to all slices of a phase.
+_ORDERS = ("TriggerTime", "FrameReferenceTime", "AcquisitionTime", "ContentTime", "InstanceNumber")
+
+
+def split(frames: list[Frame]) -> tuple[list[tuple[str, list[Frame]]], int]:
+    """Split parallel images into volumes with at most one image at each place.
+
+    Returns
+    -------
+    tuple
+        Pairs of what is common to a volume's images, for people, and the images; empty where nothing in the headers
+        tells the images at one place apart. And how many images were left out because they were there twice.
+    """
+    places = _places(frames)
+    if len(set(places.values())) == len(frames):
+        return [("", frames)], 0
+    for names in ([name for name, _, _ in _ATTRIBUTES], []):
+        once = _without_doubles(frames, places, names)
+        found = _split(once, places, "")
+        if sum(len(part) for _, part in found) == len(once):
+            return found, len(frames) - len(once)
+    return [], 0
+
+
+def _places(frames: list[Frame]) -> dict[tuple[str, int], int]:
+    """The number of the place of each image."""
+    heights = sorted((height(frame), frame.instance) for frame in frames)
+    steps = np.diff([value for value, _ in heights])
+    apart = steps[steps > 1e-3]
+    limit = _SAME_PLACE * float(np.median(apart)) if apart.size else np.inf
+    numbers = np.concatenate([[0], np.cumsum(steps > limit)])
+    return {instance: int(place) for (_, instance), place in zip(heights, numbers, strict=True)}
+
+
+def _without_doubles(frames: list[Frame], places: dict[tuple[str, int], int], names: list[str]) -> list[Frame]:
+    """Each image once: the same pixels, at the same place, with the same values of some attributes."""
+    kept: dict[tuple[str, ...], list[Frame]] = defaultdict(list)
+    for frame in frames:
+        said = (str(places[frame.instance]), *(value_of(frame, name) for name in names))
+        if not any(_are_equal(frame, other) for other in kept[said]):
+            kept[said].append(frame)
+    chosen = {frame.instance for group in kept.values() for frame in group}
+    return [frame for frame in frames if frame.instance in chosen]
+
+
+def _are_equal(one: Frame, other: Frame) -> bool:
+    return rescale(one) == rescale(other) and np.array_equal(
+        stored_numbers(one.file, [one]), stored_numbers(other.file, [other])
+    )
+
+
+def _most(frames: list[Frame], places: dict[tuple[str, int], int]) -> int:
+    return max(Counter(places[frame.instance] for frame in frames).values())
+
+
+def _split(frames: list[Frame], places: dict[tuple[str, int], int], label: str) -> list[tuple[str, list[Frame]]]:
+    most = _most(frames, places)
+    if most == 1:
+        return [(label, frames)]
+    for name, before, after in _ATTRIBUTES:
+        groups = _by_value(frames, name)
+        if 1 < len(groups) <= most and max(_most(group, places) for group in groups.values()) < most:
+            return [
+                part
+                for value in sorted(groups, key=_natural)
+                for part in _split(groups[value], places, _joined(label, f"{before}{value}{after}"))
+            ]
+    ranked = _by_rank(frames, places, most)
+    return [(_joined(label, f"number {rank + 1}"), group) for rank, group in enumerate(ranked)]
+
+
+def _by_value(frames: list[Frame], name: str) -> dict[str, list[Frame]]:
+    groups: dict[str, list[Frame]] = defaultdict(list)
+    for frame in frames:
+        groups[value_of(frame, name)].append(frame)
+    return groups
+
+
+def _by_rank(frames: list[Frame], places: dict[tuple[str, int], int], most: int) -> list[list[Frame]]:
+    """By the order of the images at each place, where there are as many at each."""
+    there: dict[int, list[Frame]] = defaultdict(list)
+    for frame in frames:
+        there[places[frame.instance]].append(frame)
+    if len(there) < 2 or any(len(group) < most for group in there.values()):
+        return []
+    for name in _ORDERS:
+        if all(len({_rank(frame, name) for frame in group}) == most for group in there.values()):
+            ordered = [sorted(group, key=lambda frame: _rank(frame, name)) for group in there.values()]
+            return [list(group) for group in zip(*ordered, strict=True)]
+    return []
+
+
+def _rank(frame: Frame, name: str) -> tuple[float, int]:
+    value = number(frame.header, name)
+    return (-1.0 if value is None else value), frame.index if name == "InstanceNumber" else 0
+
+
+def value_of(frame: Frame, name: str) -> str:
+    """What tells an image from others at its place; empty where the header does not say."""
+    if name != "b-value":
+        return text(frame.header, name)
+    if said := text(frame.header, "DiffusionBValue"):
+        return said
+    for tag in _PRIVATE_B_VALUES:
+        if tag in frame.header:
+            return _private_b_value(frame, tag)
+    return ""
+
+
+def _private_b_value(frame: Frame, tag: int) -> str:
+    value = frame.header[tag].value
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "replace").strip("\0 ").split("\\")
+    first = value if isinstance(value, str | float | int) else next(iter(value), "")
+    try:
+        return f"{float(first) % _GE_OFFSET:g}"
+    except (TypeError, ValueError):
+        return ""
+
+
+def _natural(value: str) -> tuple[float, str]:
+    try:
+        return float(value), value
+    except ValueError:
+        return np.inf, value
+
+
+def _joined(label: str, more: str) -> str:
+    return f"{label}, {more}" if label else more.strip()

@@ -1,0 +1,222 @@
+"""Folders as they come: what is no image, several series, several volumes in one, copies, nests, archives, links."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+
+from dicom_kinds import ROOT, header, image, save, write_images
+from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.volumes.dicom.reader import Selection
+from medical_super_resolution.volumes.io import files
+
+
+@pytest.fixture
+def stored() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 3000, (6, 7, 9)).astype(np.int16)
+
+
+def refusal(path: Path, selection: Selection | None = None) -> str:
+    with pytest.raises(VolumeError) as caught:
+        files.read(path, selection)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_is_no_image_is_ignored_and_named(tmp_path: Path, stored: np.ndarray):
+    folder = write_images(tmp_path / "ct", stored)
+    kinds = {
+        "RTSTRUCT": "1.2.840.10008.5.1.4.1.1.481.3",
+        "SR": "1.2.840.10008.5.1.4.1.1.88.11",
+        "KO": "1.2.840.10008.5.1.4.1.1.88.59",
+        "PR": "1.2.840.10008.5.1.4.1.1.11.1",
+        "DOC": "1.2.840.10008.5.1.4.1.1.104.1",
+    }
+    for number, (modality, uid) in enumerate(kinds.items()):
+        made = header(modality, f"{ROOT}.7.{number}")
+        made.SOPClassUID = uid
+        save(made, folder / f"{modality}.dcm")
+    dose = image(stored[0], (0, 0, 0), modality="RTDOSE", SOPClassUID="1.2.840.10008.5.1.4.1.1.481.2")
+    save(dose, folder / "dose.dcm")
+    volume = files.read(folder)
+    np.testing.assert_array_equal(volume.array, stored)
+    for name in (*kinds, "dose"):
+        assert f"{name}.dcm" in volume.notes[0]
+
+
+def test_a_series_in_nested_folders_is_read_as_one(tmp_path: Path, stored: np.ndarray):
+    folder = write_images(tmp_path / "flat", stored)
+    for k, path in enumerate(sorted(folder.iterdir())):
+        target = tmp_path / "cd" / "PAT1" / "ST1" / f"part{k % 2}" / f"IM{k}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    (tmp_path / "cd" / "DICOMDIR").write_bytes(b"not a good one")
+    for path in (tmp_path / "cd", tmp_path / "cd" / "DICOMDIR"):
+        np.testing.assert_array_equal(files.read(path).array, stored)
+
+
+def test_a_zipped_folder_is_read_like_the_folder(tmp_path: Path, stored: np.ndarray):
+    write_images(tmp_path / "ct" / "a" / "b", stored)
+    shutil.make_archive(str(tmp_path / "scan"), "zip", tmp_path / "ct")
+    np.testing.assert_array_equal(files.read(tmp_path / "scan.zip").array, stored)
+
+
+def test_a_damaged_zip_file_is_refused(tmp_path: Path):
+    (tmp_path / "scan.zip").write_bytes(b"PK\x03\x04 and no more")
+    assert "cannot be unpacked" in refusal(tmp_path / "scan.zip")
+
+
+def test_links_into_another_folder_are_followed_and_links_to_nowhere_ignored(tmp_path: Path, stored: np.ndarray):
+    folder = write_images(tmp_path / "objects", stored)
+    (tmp_path / "scan").mkdir()
+    for path in folder.iterdir():
+        (tmp_path / "scan" / path.name).symlink_to(Path("..") / "objects" / path.name)
+    (tmp_path / "scan" / "gone.dcm").symlink_to(tmp_path / "nowhere")
+    np.testing.assert_array_equal(files.read(tmp_path / "scan").array, stored)
+    np.testing.assert_array_equal(files.read(tmp_path / "scan" / "003.dcm").array, stored)
+
+
+def test_the_same_file_twice_counts_once(tmp_path: Path, stored: np.ndarray):
+    folder = write_images(tmp_path / "ct", stored)
+    shutil.copy(folder / "002.dcm", folder / "copy of 002.dcm")
+    volume = files.read(folder)
+    np.testing.assert_array_equal(volume.array, stored)
+    assert "1 copies" in volume.notes[0]
+
+
+def test_the_same_slice_sent_twice_counts_once(tmp_path: Path, stored: np.ndarray):
+    folder = write_images(tmp_path / "ct", stored)
+    save(image(stored[2], (0, 0, 10), InstanceNumber=99), folder / "again.dcm")
+    volume = files.read(folder)
+    np.testing.assert_array_equal(volume.array, stored)
+    assert "twice" in volume.notes[0]
+
+
+@pytest.fixture
+def a_study(tmp_path: Path, stored: np.ndarray) -> Path:
+    for number, description in ((2, "Thin"), (5, "Bone")):
+        said = {"SeriesInstanceUID": f"{ROOT}.5.{number}", "SeriesNumber": number, "SeriesDescription": description}
+        write_images(tmp_path / "study" / description, stored + number, **said)
+    return tmp_path / "study"
+
+
+def test_several_series_are_listed_with_their_numbers(a_study: Path):
+    message = refusal(a_study)
+    assert "holds 2 series" in message
+    assert "2: Thin (6 images, 000.dcm); 5: Bone (6 images, 000.dcm)" in message
+    assert "--series N" in message
+
+
+@pytest.mark.parametrize(("chosen", "added"), [("5", 5), (f"{ROOT}.5.2", 2)])
+def test_a_series_is_chosen_by_its_number_or_uid(a_study: Path, stored: np.ndarray, chosen: str, added: int):
+    np.testing.assert_array_equal(files.read(a_study, Selection(series=chosen)).array, stored + added)
+
+
+def test_a_number_that_no_series_has_is_refused_with_those_there_are(a_study: Path):
+    message = refusal(a_study, Selection(series="3"))
+    assert "no series with the number or UID 3" in message
+    assert f"{ROOT}.5.5" in message
+
+
+def test_a_screenshot_beside_the_scan_does_not_count_as_a_choice(tmp_path: Path, stored: np.ndarray):
+    folder = write_images(tmp_path / "ct", stored)
+    shot = image(stored[0], (0, 0, 0), SeriesInstanceUID=f"{ROOT}.8", SeriesDescription="Dose report")
+    del shot.ImagePositionPatient
+    save(shot, folder / "shot.dcm")
+    volume = files.read(folder)
+    np.testing.assert_array_equal(volume.array, stored)
+    assert "Dose report" in volume.notes[-1]
+
+
+def echoes(made: Dataset, number: int) -> None:
+    made.EchoTime, made.EchoNumbers = (10, 80)[number], number + 1
+
+
+def b_values(made: Dataset, number: int) -> None:
+    made.DiffusionBValue = (0.0, 1000.0)[number]
+
+
+def private_b_values(made: Dataset, number: int) -> None:
+    made.add_new(0x00431039, "IS", [(0, 1000001000)[number], 8, 0, 0])
+
+
+def kinds(made: Dataset, number: int) -> None:
+    made.ImageType = ["ORIGINAL", "PRIMARY", "MP"[number], "ND"]
+
+
+def positions_in_time(made: Dataset, number: int) -> None:
+    made.TemporalPositionIdentifier = number + 1
+
+
+def moments(made: Dataset, number: int) -> None:
+    made.TriggerTime = 100.0 * number + float(made.ImagePositionPatient[2])
+
+
+def order_alone(made: Dataset, number: int) -> None:
+    made.InstanceNumber = int(made.InstanceNumber) + 6 * number
+
+
+@pytest.mark.parametrize(
+    ("differ", "label"),
+    [
+        (echoes, "1: echo 1; 2: echo 2"),
+        (b_values, "1: b 0.0 s/mm2; 2: b 1000.0 s/mm2"),
+        (private_b_values, "1: b 0 s/mm2; 2: b 1000 s/mm2"),
+        (kinds, "PRIMARY\\M\\ND; 2: ORIGINAL\\PRIMARY\\P\\ND"),
+        (positions_in_time, "1: time position 1; 2: time position 2"),
+        (moments, "1: number 1; 2: number 2"),
+        (order_alone, "1: number 1; 2: number 2"),
+    ],
+)
+def test_several_images_at_one_place_are_split_by_what_differs(tmp_path: Path, stored: np.ndarray, differ, label: str):
+    for number in range(2):
+
+        def change(made: Dataset, k: int, number: int = number) -> None:
+            differ(made, number)
+
+        write_images(tmp_path / f"{number}", stored + 10 * number, modality="MR", change=change)
+    message = refusal(tmp_path)
+    assert "several images at one place" in message
+    assert label in message
+    assert "--phase N" in message
+    for number in range(2):
+        volume = files.read(tmp_path, Selection(phase=number + 1))
+        np.testing.assert_array_equal(volume.array, stored + 10 * number)
+    assert "holds 2 volumes" in refusal(tmp_path, Selection(phase=3))
+
+
+def test_a_b0_and_three_directions_are_four_volumes(tmp_path: Path, stored: np.ndarray):
+    for number in range(4):
+
+        def change(made: Dataset, k: int, number: int = number) -> None:
+            made.DiffusionBValue = 1000.0 if number else 0.0
+            if number:
+                made.DiffusionGradientOrientation = [float(axis == number) for axis in (1, 2, 3)]
+
+        write_images(tmp_path / f"{number}", stored + number, modality="MR", change=change)
+    assert "holds 4 volumes" in refusal(tmp_path)
+    found = [files.read(tmp_path, Selection(phase=number)).array[0, 0, 0] - stored[0, 0, 0] for number in range(1, 5)]
+    assert sorted(found) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"modality": "MR", "ImageType": ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]}, "Siemens mosaic"),
+        ({"modality": "NM", "NumberOfFrames": 1, "SamplesPerPixel": 3}, "coloured"),
+    ],
+)
+def test_kinds_that_are_no_stack_are_named(tmp_path: Path, stored: np.ndarray, said: dict, words: str):
+    write_images(tmp_path / "scan", stored, **said)
+    assert words in refusal(tmp_path / "scan")
+
+
+@pytest.mark.parametrize(("modality", "words"), [("NM", "nuclear medicine"), ("US", "ultrasound"), ("XA", "X-ray")])
+def test_frames_without_places_are_refused_in_words(tmp_path: Path, stored: np.ndarray, modality: str, words: str):
+    made = image(stored, (0, 0, 0), modality=modality, NumberOfFrames=6)
+    save(made, tmp_path / "scan" / "all.dcm")
+    assert words in refusal(tmp_path / "scan")

@@ -1,0 +1,188 @@
+"""Where slices lie: tilted, displaced, rounded, missing, in two zones, in many frames of one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+
+from dicom_kinds import enhanced, item, save, write_images
+from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.volumes.dicom.reader import Selection
+from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.volume import Volume
+
+PLANES = {"axial": (1, 0, 0, 0, 1, 0), "coronal": (1, 0, 0, 0, 0, -1), "sagittal": (0, 1, 0, 0, 0, -1)}
+
+
+def wave(places: np.ndarray) -> np.ndarray:
+    """A smooth function of the place (..., 3) in mm, LPS: -400 to 600."""
+    x, y, z = np.moveaxis(places, -1, 0)
+    return 100 + 250 * np.sin(x / 4) * np.cos(y / 5) + 250 * np.cos(z / 14 + y / 9)
+
+
+def write_scan(folder: Path, positions: np.ndarray, orientation=PLANES["axial"], shape=(22, 24), **said) -> None:
+    """CT slices of `wave`, 1 x 1 mm."""
+    along_i, along_j = np.reshape(orientation, (2, 3)).astype(float)
+    j, i = np.indices(shape)
+    places = positions[:, None, None] + i[..., None] * along_i + j[..., None] * along_j
+    stored = np.rint(wave(places)).astype(np.int16)
+
+    def change(made: Dataset, k: int) -> None:
+        made.ImageOrientationPatient = list(orientation)
+        made.ImagePositionPatient = [f"{value:.10g}" for value in positions[k]]
+
+    write_images(folder, stored, change=change, **said)
+
+
+def error_of(volume: Volume) -> np.ndarray:
+    """How far the values lie from the true function, where something was measured."""
+    k, j, i = np.indices(volume.array.shape)
+    ras = np.stack([i, j, k], -1) @ volume.grid.ijk_to_ras[:3, :3].T + volume.grid.ijk_to_ras[:3, 3]
+    error = np.abs(volume.array - wave(ras * (-1, -1, 1)))
+    return error if volume.padding is None else error[~volume.padding]
+
+
+@pytest.mark.parametrize("plane", PLANES)
+@pytest.mark.parametrize("towards", ["rows", "columns"])
+@pytest.mark.parametrize("degrees", [16.5, -12])
+@pytest.mark.parametrize("upwards", [True, False])
+def test_tilted_slices_are_straightened(tmp_path: Path, plane: str, towards: str, degrees: float, upwards: bool):
+    along_i, along_j = np.reshape(PLANES[plane], (2, 3)).astype(float)
+    normal = np.cross(along_i, along_j)
+    step = 4 * normal + 4 * np.tan(np.radians(degrees)) * (along_j if towards == "columns" else along_i)
+    positions = np.array([10.0, -20, 30]) + np.arange(8)[:: 1 if upwards else -1, None] * step
+    write_scan(tmp_path / "ct", positions, PLANES[plane])
+    volume = files.read(tmp_path / "ct")
+    assert not volume.grid.is_sheared
+    np.testing.assert_allclose(volume.grid.spacing_ijk_mm, (1, 1, 4), atol=1e-6)
+    assert (~volume.padding).sum() == pytest.approx(8 * 22 * 24, rel=0.05)
+    assert np.sqrt(np.mean(error_of(volume) ** 2)) < 3
+    assert np.unique(volume.array[volume.padding]) == [-1024]
+    assert f"tilted by {abs(degrees):.1f} degrees" in volume.notes[0]
+
+
+def test_slices_that_were_displaced_one_by_one_return_to_their_place(tmp_path: Path):
+    positions = np.zeros((8, 3))
+    positions[:, 2], positions[:, 0] = 3 * np.arange(8), (0, 2, 0, 0, 1.5, 0, 0, 0)
+    write_scan(tmp_path / "ct", positions)
+    volume = files.read(tmp_path / "ct")
+    assert np.sqrt(np.mean(error_of(volume) ** 2)) < 3
+    assert "displaced sideways by up to 2.00 mm" in volume.notes[0]
+
+
+@pytest.mark.parametrize("spacing", [0.625, 1.25, 2.33])
+def test_positions_rounded_to_a_tenth_of_a_millimetre_are_even(tmp_path: Path, spacing: float):
+    positions = np.zeros((40, 3))
+    positions[:, 2] = np.round(spacing * np.arange(40) - 33.3, 1)
+    write_scan(tmp_path / "ct", positions)
+    volume = files.read(tmp_path / "ct")
+    assert volume.notes == ()
+    assert volume.array.shape[0] == 40
+    assert volume.grid.spacing_ijk_mm[2] == pytest.approx(spacing, rel=1e-3)
+
+
+def test_rounded_positions_of_oblique_slices_are_neither_uneven_nor_tilted(tmp_path: Path):
+    along_i, along_j = np.array([1.0, 0, 0]), np.array([0, np.cos(0.4), np.sin(0.4)])
+    positions = np.round(np.arange(9)[:, None] * 0.7 * np.cross(along_i, along_j), 1)
+    write_scan(tmp_path / "ct", positions, (*along_i, *along_j))
+    volume = files.read(tmp_path / "ct")
+    assert (volume.notes, volume.padding) == ((), None)
+    assert volume.grid.spacing_ijk_mm[2] == pytest.approx(0.7, rel=0.02)
+
+
+@pytest.mark.parametrize("missing", [1, 4, 6])
+def test_a_missing_slice_is_interpolated_and_named(tmp_path: Path, missing: int):
+    positions = np.zeros((8, 3))
+    positions[:, 2] = 3.0 * np.arange(8)
+    write_scan(tmp_path / "ct", np.delete(positions, missing, 0))
+    volume = files.read(tmp_path / "ct")
+    assert volume.array.shape[0] == 8
+    assert volume.grid.spacing_ijk_mm[2] == pytest.approx(3)
+    error = error_of(volume)
+    assert np.delete(error, missing, 0).max() <= 0.5  # the others are as they were measured
+    assert error[missing].mean() < 5
+    assert f"slice {missing + 1} of 8 is missing" in volume.notes[0]
+
+
+@pytest.mark.parametrize("steps", [[2] * 6 + [4] * 4, [4] * 4 + [2] * 6, [3] * 5 + [5] * 4, [1] * 8 + [5] * 4])
+def test_two_zones_of_spacing_become_one_at_their_true_places(tmp_path: Path, steps: list[float]):
+    positions = np.zeros((len(steps) + 1, 3))
+    positions[1:, 2] = np.cumsum(steps)
+    write_scan(tmp_path / "ct", positions)
+    volume = files.read(tmp_path / "ct")
+    assert volume.grid.spacing_ijk_mm[2] == pytest.approx(min(steps), rel=0.06)
+    assert np.sqrt(np.mean(error_of(volume) ** 2)) < 8
+    assert f"{min(steps):.2f} to {max(steps):.2f} mm apart" in volume.notes[0]
+
+
+@pytest.mark.parametrize("gone", [(3, 4), (2, 6)])
+def test_many_missing_slices_are_refused(tmp_path: Path, gone: tuple[int, ...]):
+    positions = np.zeros((12, 3))
+    positions[:, 2] = 3.0 * np.arange(12)
+    write_scan(tmp_path / "ct", np.delete(positions, gone, 0))
+    with pytest.raises(VolumeError, match="mm apart"):
+        files.read(tmp_path / "ct")
+
+
+def test_one_slice_of_another_pixel_spacing_does_not_decide_for_all(tmp_path: Path):
+    positions = np.zeros((8, 3))
+    positions[:, 2] = 3.0 * np.arange(8)
+    write_scan(tmp_path / "ct", positions)
+    write_scan(tmp_path / "ct", positions, SeriesInstanceUID="1.2.3")
+    stored = np.ones((1, 22, 24), np.int16)
+    write_images(tmp_path / "two", stored, PixelSpacing=[2, 2])
+    write_scan(tmp_path / "two" / "rest", positions + (0, 0, 3))
+    volume = files.read(tmp_path / "two")
+    assert volume.grid.spacing_ijk_mm[:2] == (1, 1)
+    assert volume.array.shape[0] == 8
+    assert "pixel spacing" in volume.notes[0]
+
+
+def test_slices_of_dicom_lie_along_k_though_the_pixels_are_larger(tmp_path: Path):
+    positions = np.zeros((8, 3))
+    positions[:, 2] = 0.625 * np.arange(8)
+    write_scan(tmp_path / "ct", positions, SliceThickness=1.25)
+    volume = files.read(tmp_path / "ct")
+    assert (volume.grid.through_plane_axis, volume.slice_thickness_mm) == ("k", 1.25)
+
+
+STORED = np.random.default_rng(0).integers(0, 900, (8, 6, 5)).astype(np.uint16)
+
+
+@pytest.mark.parametrize("kind", ["CT", "MR", "PT", "legacy CT"])
+@pytest.mark.parametrize("order", [range(8), range(8)[::-1], (3, 0, 7, 1, 6, 2, 5, 4)])
+def test_frames_are_ordered_by_place_and_rescaled_one_by_one(tmp_path: Path, kind: str, order):
+    order, slopes = list(order), np.linspace(0.5, 1.2, 8)
+    positions = [(3, 4, 5.0 * k) for k in order]
+    made = enhanced(STORED[order], positions, kind, slopes=[f"{slopes[k]:.6g}" for k in order])
+    save(made, tmp_path / "scan" / "all.dcm")
+    volume = files.read(tmp_path / "scan")
+    np.testing.assert_allclose(volume.array, STORED * np.round(slopes, 6)[:, None, None], rtol=1e-6)
+    np.testing.assert_allclose(volume.grid.ijk_to_ras, [[-1, 0, 0, -3], [0, -1, 0, -4], [0, 0, 5, 0], [0, 0, 0, 1]])
+    assert volume.slice_thickness_mm == 4
+    assert volume.modality == {"CT": "ct", "MR": "mr", "PT": "pet"}[kind.split()[-1]]
+
+
+def test_echoes_in_the_frames_of_one_file_are_split(tmp_path: Path):
+    positions = [(0, 0, 5.0 * (number // 2)) for number in range(8)]
+
+    def groups(number: int) -> dict[str, object]:
+        return {"MREchoSequence": [item(EffectiveEchoTime=(10.0, 80.0)[number % 2])]}
+
+    save(enhanced(STORED, positions, extra=groups), tmp_path / "scan" / "all.dcm")
+    with pytest.raises(VolumeError, match=r"1: echo time 10\.0 ms; 2: echo time 80\.0 ms"):
+        files.read(tmp_path / "scan")
+    for phase in (1, 2):
+        volume = files.read(tmp_path / "scan" / "all.dcm", Selection(phase=phase))
+        np.testing.assert_array_equal(volume.array, STORED[phase - 1 :: 2])
+
+
+def test_tilted_frames_of_one_file_are_straightened(tmp_path: Path):
+    positions = [(0, 5 * k * np.tan(0.3), 5.0 * k) for k in range(8)]
+    save(enhanced(STORED, positions), tmp_path / "scan" / "all.dcm")
+    volume = files.read(tmp_path / "scan")
+    assert f"tilted by {np.degrees(0.3):.1f} degrees" in volume.notes[0]
+    assert volume.array.shape == (8, 6 + int(np.ceil(35 * np.tan(0.3))), 5)

@@ -1,0 +1,150 @@
+"""The values of every slice are those that pydicom reads: its own stored numbers by its own slope and intercept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless
+
+from dicom_kinds import write_images
+from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.volumes.io import files
+
+
+@pytest.fixture
+def stored() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 3000, (6, 7, 9)).astype(np.int16)
+
+
+def as_pydicom_reads(folder: Path) -> np.ndarray:
+    found = [pydicom.dcmread(path) for path in sorted(folder.iterdir())]
+    return np.stack([one.pixel_array * float(one.RescaleSlope) + float(one.RescaleIntercept) for one in found])
+
+
+def test_every_slice_of_a_pet_has_its_own_slope(tmp_path: Path, stored: np.ndarray):
+    slopes = [1, 0.5, 0.0123, 2.5e-4, 3, 0.75]
+
+    def change(header: Dataset, k: int) -> None:
+        header.RescaleSlope, header.RescaleIntercept = slopes[k], 0
+
+    write_images(tmp_path / "pet", stored, change=change, modality="PT")
+    volume = files.read(tmp_path / "pet")
+    assert volume.array.dtype == np.float32
+    np.testing.assert_allclose(volume.array, as_pydicom_reads(tmp_path / "pet"), rtol=1e-7)
+
+
+def test_every_slice_has_its_own_intercept_sign_and_bits(tmp_path: Path, stored: np.ndarray):
+    def change(header: Dataset, k: int) -> None:
+        header.RescaleSlope, header.RescaleIntercept = 1, (0, -1024, -1000)[k % 3]
+        if k % 2:
+            header.PixelRepresentation, header.BitsStored, header.HighBit = 0, 12, 11
+        else:
+            header.PixelData = (stored[k] - 1500).astype(np.int16).tobytes()
+
+    write_images(tmp_path / "ct", stored, change=change)
+    volume = files.read(tmp_path / "ct")
+    assert volume.array.dtype == np.int16
+    np.testing.assert_array_equal(volume.array, as_pydicom_reads(tmp_path / "ct"))
+
+
+def test_unsigned_numbers_above_32767_keep_their_value(tmp_path: Path):
+    stored = np.array([[[0, 65535], [40000, 7]]] * 3, np.uint16)
+    write_images(tmp_path / "ct", stored, RescaleSlope=1, RescaleIntercept=-1024)
+    array = files.read(tmp_path / "ct").array
+    assert array.dtype == np.int32
+    np.testing.assert_array_equal(array, stored.astype(int) - 1024)
+
+
+@pytest.mark.parametrize(("bits", "sign"), [(12, 1), (12, 0), (10, 1)])
+def test_what_else_lies_in_the_bits_of_a_number_is_no_part_of_it(tmp_path: Path, bits: int, sign: int):
+    numbers = np.array([[[0, 1], [2 ** (bits - 1) - 1, 2**bits - 1]]] * 2, np.uint16)
+    write_images(tmp_path / "mr", numbers | 0xF000, modality="MR", BitsStored=bits, HighBit=bits - 1,
+                 PixelRepresentation=sign)  # fmt: skip
+    array = files.read(tmp_path / "mr").array
+    np.testing.assert_array_equal(array[0, 1], [2 ** (bits - 1) - 1, -1 if sign else 2**bits - 1])
+
+
+def test_monochrome1_and_a_window_concern_the_display_only(tmp_path: Path, stored: np.ndarray):
+    said = {"PhotometricInterpretation": "MONOCHROME1", "WindowCenter": 40, "WindowWidth": 400}
+    write_images(tmp_path / "ct", stored, RescaleSlope=1, RescaleIntercept=-1024, **said)
+    np.testing.assert_array_equal(files.read(tmp_path / "ct").array, stored - 1024)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_compressed_slices_have_the_same_values(tmp_path: Path, stored: np.ndarray, photometric: str):
+    slopes = [1, 0.5, 2, 0.25, 3, 1.5]
+
+    def change(header: Dataset, k: int) -> None:
+        header.RescaleSlope, header.RescaleIntercept, header.PhotometricInterpretation = slopes[k], -7, photometric
+        header.file_meta.TransferSyntaxUID = RLELossless
+        plane = stored[k].astype("<i2").view(np.uint8).reshape(-1, 2)
+        header.PixelData = encapsulate([_run_lengths([plane[:, 1].tobytes(), plane[:, 0].tobytes()])])
+        header["PixelData"].is_undefined_length = True
+
+    write_images(tmp_path / "ct", stored, change=change)
+    truth = stored * np.array(slopes)[:, None, None] - 7
+    np.testing.assert_allclose(files.read(tmp_path / "ct").array, truth, rtol=1e-7)
+
+
+def _run_lengths(segments: list[bytes]) -> bytes:
+    """Bytes as DICOM's run length encoding has them, with literal runs only (PS3.5 annex G)."""
+    packed = []
+    for segment in segments:
+        runs = [segment[at : at + 128] for at in range(0, len(segment), 128)]
+        one = b"".join(bytes([len(run) - 1]) + run for run in runs)
+        packed.append(one + bytes(len(one) % 2))
+    offsets = [64, 64 + len(packed[0])] + [0] * 13
+    return np.array([len(segments), *offsets], "<u4").tobytes() + b"".join(packed)
+
+
+@pytest.mark.parametrize("syntax", [DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_deflated_and_big_endian_files_are_read(tmp_path: Path, stored: np.ndarray, syntax: str):
+    def change(header: Dataset, k: int) -> None:
+        header.file_meta.TransferSyntaxUID = syntax
+        if syntax == ExplicitVRBigEndian:
+            header.PixelData = stored[k].astype(">i2").tobytes()
+            header["PixelData"].VR = "OW"
+
+    write_images(tmp_path / "ct", stored, change=change, RescaleSlope=2, RescaleIntercept=-1024)
+    np.testing.assert_array_equal(files.read(tmp_path / "ct").array, stored.astype(int) * 2 - 1024)
+
+
+@pytest.mark.parametrize(("named", "sign"), [(-2000, 1), (63536, 0)])
+def test_named_padding_far_below_air_is_marked(tmp_path: Path, stored: np.ndarray, named: int, sign: int):
+    stored = stored.copy()
+    stored[:, :2] = -2000
+    said = {"RescaleSlope": 1, "RescaleIntercept": 0 if sign else -1024, "PixelRepresentation": sign}
+
+    def change(header: Dataset, k: int) -> None:
+        header.add_new(0x00280120, "SS" if sign else "US", named)
+
+    write_images(tmp_path / "ct", stored, change=change, **said)
+    volume = files.read(tmp_path / "ct")
+    if sign:
+        assert volume.padding[:, :2].all()
+        assert not volume.padding[:, 2:].any()
+    else:  # 62512 HU and far above all else
+        np.testing.assert_array_equal(volume.padding, volume.array == 62512)
+
+
+def test_named_padding_that_looks_like_background_is_background(tmp_path: Path, stored: np.ndarray):
+    def change(header: Dataset, k: int) -> None:
+        header.add_new(0x00280120, "SS", 0)
+
+    stored = np.where(stored < 20, 0, stored)
+    write_images(tmp_path / "mr", stored, change=change, modality="MR")
+    assert files.read(tmp_path / "mr").padding is None
+
+
+def test_pixels_that_are_cut_short_are_refused(tmp_path: Path, stored: np.ndarray):
+    def change(header: Dataset, k: int) -> None:
+        header.Rows = 70
+
+    write_images(tmp_path / "ct", stored, change=change)
+    with pytest.raises(VolumeError, match="cut short"):
+        files.read(tmp_path / "ct")
