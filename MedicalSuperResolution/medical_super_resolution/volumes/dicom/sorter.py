@@ -30,6 +30,11 @@ _MULTI_FRAME_KINDS = {
 _NO_IMAGES = ("SEG", "RTDOSE", "RTPLAN", "RTSTRUCT", "SR", "KO", "PR", "DOC", "REG", "FID", "RWV", "PLAN", "AU", "ECG")
 _IMAGE_STORAGE = " Image Storage"  # how the names of the storage classes of images end
 _MOST_NAMED = 8
+_PLACES = {
+    "position": "ImagePositionPatient",
+    "orientation": "ImageOrientationPatient",
+    "pixel spacing": "PixelSpacing",
+}
 
 
 @dataclass(frozen=True)
@@ -196,11 +201,13 @@ def _problem(file: DicomFile) -> str:
 
 def _volumes(frames: list[Frame]) -> tuple[list[Part], str, list[str]]:
     """The volumes in the images of a series; or why there are none; and what was left out."""
+    if any(_PLACES[_lacks(frame)] in frame.header for frame in frames if _lacks(frame)):
+        return [Part("", frames)], "has a damaged position, orientation or pixel spacing; get the series again", []
     placed = [frame for frame in frames if not _lacks(frame)]
     if len(placed) < 2:
         lacks = next(filter(None, map(_lacks, frames)), "")
         if lacks:
-            return [Part("", frames)], f"has slices without a {lacks}; it cannot be placed in the patient", []
+            return [Part("", frames)], f"has slices without their {lacks}; it cannot be placed in the patient", []
         return [Part("", frames)], "has a single file; at least two slices are needed", []
     notes = _left_out([frame for frame in frames if _lacks(frame)], "without a place in the patient")
     stacks = _grouped(placed, _is_parallel)

@@ -161,7 +161,7 @@ def test_several_images_at_one_place_are_refused(tmp_path: Path, stored: np.ndar
 )
 def test_slices_without_a_place_are_refused(tmp_path: Path, stored: np.ndarray, tag: tuple[int, int], word: str):
     write_series(tmp_path / "scan", stored, leave_out=(tag,))
-    assert f"without a {word}" in refusal(tmp_path / "scan")
+    assert f"without their {word}" in refusal(tmp_path / "scan")
 
 
 def test_a_scout_in_the_series_is_left_out_and_named(tmp_path: Path, stored: np.ndarray):
