@@ -54,7 +54,7 @@ PLACES = (
     Place("acquisition", tuple(_ours("physics.acquisition")), _FOUNDATION | {"numpy"}),
     Place("planning", tuple(_ours("inference.planning")), _VOLUMES | {"numpy"}),
     Place("physics", tuple(_ours("physics")), _PHYSICS | {"numpy", "torch"}),
-    Place("volumes", tuple(_ours("volumes")), _VOLUMES | _NUMERICS, in_functions=frozenset({"pydicom"})),
+    Place("volumes", tuple(_ours("volumes")), _VOLUMES | _NUMERICS, in_functions=frozenset({"nibabel", "pydicom"})),
     Place("networks and objectives", tuple(_ours("networks", "objectives")), _NETWORKS | {"torch"}),
     Place("models", tuple(_ours("models")), _MODELS | {"torch", "safetensors"}),
     Place(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -10,6 +10,25 @@ from ..errors import VolumeError
 from .grid import Grid
 
 _KINDS = "iuf"  # signed, unsigned, floating
+
+
+@dataclass(frozen=True, eq=False)
+class FileHeader:
+    """What a file said that a result's file says again.
+
+    Parameters
+    ----------
+    ijk_to_ras : numpy.ndarray
+        (4, 4) of the file's own grid.
+    nifti : bytes
+        The NIfTI header, little endian; empty for other formats.
+    fields : dict
+        Free pairs of keys and values of a NRRD file, such as the names of segments.
+    """
+
+    ijk_to_ras: np.ndarray
+    nifti: bytes = b""
+    fields: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +49,8 @@ class Volume:
         (K, J, I) bool, true where nothing was measured (outside a round field of view, outside tilted slices).
     sheared_grid : Grid or None
         The grid that a straightened volume came on, see `tilt.straightened`.
+    header : FileHeader or None
+        What the volume's file said besides.
     notes : tuple of str
         What the reader had to do to the file (straightened, resampled, left out), for the report.
     """
@@ -40,6 +61,7 @@ class Volume:
     modality: str | None = None
     padding: np.ndarray | None = None
     sheared_grid: Grid | None = None
+    header: FileHeader | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -114,7 +114,7 @@ def _enhance_in(
     from ...volumes.io import files
 
     started = time.monotonic()
-    volume = files.read_large(chosen.input, allocator) if allocator else files.read(chosen.input)
+    volume = files.read(chosen.input, allocator=allocator)
     read_seconds = time.monotonic() - started
     if chosen.modality:
         volume = replace(volume, modality=chosen.modality)

@@ -14,6 +14,7 @@ from ...errors import VolumeError
 from ...system.archive import unpacked
 from . import phases
 from .frames import Frame, frames_of
+from ..io.foreign import not_read
 from .header import DicomFile, quietly, read_file, text, whole
 from .stack import height, spacing
 
@@ -107,10 +108,7 @@ def contents_of(path: Path) -> Contents:
 def _series_of_file(path: Path) -> str:
     file = read_file(path)
     if file is None:
-        raise VolumeError(
-            f"{path} cannot be read as a volume or DICOM file; it may be damaged, or it is not a format that this"
-            " program reads"
-        )
+        raise not_read(path)
     if not text(file.header, "SeriesInstanceUID"):
         raise VolumeError(f"{path} is neither a volume file nor part of a DICOM series")
     return text(file.header, "SeriesInstanceUID")

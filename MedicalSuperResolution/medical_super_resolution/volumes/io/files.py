@@ -1,10 +1,12 @@
-"""Volumes in files: NIfTI, NRRD, MetaImage and DICOM, through SimpleITK. The only place where LPS becomes RAS."""
+"""Volumes in files: NIfTI, NRRD, MetaImage, FreeSurfer and DICOM, in RAS."""
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import tempfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,45 +17,128 @@ from ...system.temp_dirs import WORK_FOLDER_PREFIX, one_at_a_time, work_folder
 from ..dicom.reader import Selection, read_series
 from ..grid import LPS_TO_RAS, Grid
 from ..memmap import Allocator, is_on_disk
+from ..tilt import straightened, tilt_degrees
 from ..volume import Volume
-from . import chunked as streaming
-from .file_validation import check_complete, check_size, claimed_bytes, silent
-from .header_validation import check_plain, data_files
+from .encode import encode
+from .file_validation import LARGEST_COMPRESSION, LARGEST_COMPRESSION_OF_BZIP2, check_plain, check_size
+from .foreign import not_read
+from .header import LARGEST_STRAIGHTENED, Header
+from .metaimage import read_meta_header
+from .nifti import read_mgh_header, read_nifti_header
+from .nrrd import read_nrrd_header
+from .stream import fill, finish, opened, read_volume
 
-SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")  # that can be written
+_READ_ONLY = (".hdr", ".hdr.gz", ".img", ".img.gz", ".mgz", ".mgh", ".mgh.gz")
 _DATA_SUFFIXES = {".mhd": (".raw", ".zraw"), ".nhdr": (".raw", ".raw.gz")}  # where detached headers keep the voxels
-_READERS = dict.fromkeys((".nii", ".gz"), "NiftiImageIO")
-_READERS |= dict.fromkeys((".nrrd", ".nhdr"), "NrrdImageIO") | dict.fromkeys((".mha", ".mhd"), "MetaImageIO")
+_DAMAGES = (OSError, EOFError, zlib.error)
 
 
-def read(path: Path | str, selection: Selection | None = None) -> Volume:
+def read(
+    path: Path | str,
+    selection: Selection | None = None,
+    *,
+    number: int | None = None,
+    allocator: Allocator | None = None,
+) -> Volume:
     """Read a volume file, or a DICOM series named by its folder, its zipped folder or any file in it.
 
     Parameters
     ----------
-    path : pathlib.Path or str
-        File or folder.
+    path : Path or str
+        Of the file or folder.
     selection : Selection or None
         Which volume, where a DICOM folder holds several.
+    number : int or None
+        Of the volume, from 0, where the file holds a series of several; None refuses such a file.
+    allocator : callable or None
+        Makes the array of a volume file; `memmap.disk_allocator` has some for those that do not fit into memory.
 
     Returns
     -------
-    Volume with the values as stored (after the file's own rescaling), finite, and its geometry in RAS.
+    Volume
+        The values as stored (after the file's own rescaling), finite, and its geometry in RAS. Tilted slices are
+        brought onto a straight grid.
 
     Raises
     ------
-    VolumeError : the file is missing, damaged, cut short, not a volume, 4-D, coloured, or holds values that are not
-        finite; or a folder holds no DICOM series or several.
+    VolumeError
+        The file is missing, damaged, cut short, not a volume, coloured, or holds values that are not finite; or a
+        folder holds no DICOM series or several.
     """
     path = Path(path)
     try:
         if not path.exists():
             raise VolumeError(f"there is no file {path}")
-        volume = _read_file(path) if path.is_file() and suffix_of(path) else _read_series(path, selection)
-    except (OSError, EOFError, zlib.error) as problem:
+        if path.is_file() and is_volume_file(path):
+            return _read_file(path, number, allocator or np.empty)
+        volume = _read_series(path, selection)
+    except _DAMAGES as problem:
         raise _unreadable(path, problem) from problem
     volume.check_finite()
     return volume
+
+
+def header_of(path: Path) -> Header:
+    """What a volume file holds, without its voxels; sizes that cannot be true are refused.
+
+    Raises
+    ------
+    VolumeError
+        See `read`.
+    """
+    check_plain(path)
+    try:
+        header = _parsed(path)
+        held = sum({file: file.stat().st_size for file in (path, header.voxels.file)}.values())
+    except gzip.BadGzipFile as problem:
+        raise not_read(path) from problem
+    except _DAMAGES as problem:
+        raise _unreadable(path, problem) from problem
+    most = LARGEST_COMPRESSION_OF_BZIP2 if header.voxels.packing == "bzip2" else LARGEST_COMPRESSION
+    check_size(str(path), header.stored_bytes, held, most=most)
+    return header
+
+
+def _parsed(path: Path) -> Header:
+    name = path.name.lower()
+    if name.endswith((".nrrd", ".nhdr")):
+        return read_nrrd_header(path)
+    if name.endswith((".mha", ".mhd")):
+        return read_meta_header(path)
+    if name.endswith((".mgz", ".mgh", ".mgh.gz")):
+        return read_mgh_header(path)
+    return read_nifti_header(path)
+
+
+def _read_file(path: Path, number: int | None, allocator: Allocator) -> Volume:
+    header = header_of(path)
+    state = _state(path, header.voxels.file)
+    if number is None and header.count > 1:
+        shape = "x".join(map(str, header.sizes))
+        raise VolumeError(
+            f"{path} has {len(header.sizes)} dimensions ({shape}), a series of {header.count} volumes; name one of"
+            " them by --volume, or let `medsr enhance` do them all"
+        )
+    if number is not None and not 0 <= number < header.count:
+        raise VolumeError(f"{path} has no volume {number}; its volumes are 0 to {header.count - 1}")
+    array = read_volume(header, number or 0, allocator)
+    _check_unchanged(state, path, header.voxels.file)
+    return volume_of(header, array)
+
+
+def volume_of(header: Header, array: np.ndarray) -> Volume:
+    """The volume of a header and its voxels; tilted slices are straightened."""
+    volume = Volume(array, header.grid, header=header.kept, notes=header.notes)
+    off = np.abs(header.grid.direction.T @ header.grid.direction - np.eye(3)).max()
+    if off <= LARGEST_STRAIGHTENED:
+        return volume
+    note = f"the slices were tilted by {tilt_degrees(header.grid):.1f} degrees and were straightened"
+    moved = straightened(volume)
+    return Volume(
+        moved.array, moved.grid, padding=moved.padding, sheared_grid=header.grid, header=header.kept,
+        notes=(*header.notes, note),
+    )  # fmt: skip
 
 
 def _unreadable(path: Path, problem: Exception) -> VolumeError:
@@ -65,6 +150,11 @@ def _read_series(path: Path, selection: Selection | None) -> Volume:
     if not path.is_dir():
         check_plain(path)
     return read_series(path, selection or Selection())
+
+
+def is_volume_file(path: Path) -> bool:
+    """Whether a name is that of a volume file that can be read; all else may be DICOM."""
+    return path.name.lower().endswith((*SUFFIXES, *_READ_ONLY))
 
 
 def suffix_of(path: Path) -> str | None:
@@ -101,36 +191,43 @@ def write(volume: Volume, path: Path | str, *, overwrite: bool = False, compress
 
     Raises
     ------
-    VolumeError : see `check_output`; or the disk is full.
+    VolumeError
+        See `check_output`; or the disk is full.
     """
-    path = Path(path)
+    write_series([volume], path, overwrite=overwrite, compress=compress)
+
+
+def write_series(
+    volumes: Sequence[Volume], path: Path | str, *, overwrite: bool = False, compress: bool = True
+) -> None:
+    """Write volumes on one grid into one file, a single one as a 3-D volume; see `write`."""
+    path, first = Path(path), volumes[0]
+    arrays = [volume.array for volume in volumes]
     check_output(path, overwrite=overwrite)
     try:
         with work_folder(path.parent) as folder:
             part = folder / path.name
-            check_complete(part, _written(volume, part, compress=compress))
+            encode(arrays, first.grid, part, kept=first.header, compress=compress and not is_on_disk(arrays[0]))
+            _check_complete(part)
             taken = _put(folder, path, overwrite)
-    except (RuntimeError, OSError, VolumeError) as problem:
+    except (RuntimeError, OSError, EOFError, zlib.error, VolumeError) as problem:
         free = shutil.disk_usage(path.parent).free / 1e6
         raise VolumeError(
             f"{path} could not be written; {free:.0f} MB are free on its disk, and up to"
-            f" {volume.array.nbytes / 1e6:.0f} MB are needed; free some space or choose another folder"
+            f" {len(arrays) * arrays[0].nbytes / 1e6:.0f} MB are needed; free some space or choose another folder"
         ) from problem
     if taken:
         raise VolumeError(f"{taken} was written by another program in the meantime; choose another name")
 
 
-def _written(volume: Volume, part: Path, *, compress: bool) -> sitk.Image | sitk.ImageFileReader:
-    """Write a file and give what describes it. Voxels on the disk go there without coming into memory at once."""
-    on_disk = is_on_disk(volume.array)
-    array = np.zeros(streaming.OUTLINE_SHAPE, volume.array.dtype) if on_disk else volume.array
-    image = to_image(Volume(array, Grid(array.shape, volume.grid.ijk_to_ras)))
-    with silent():
-        sitk.WriteImage(image, str(part), useCompression=compress and not on_disk)
-    if not on_disk:
-        return image
-    streaming.complete(part, volume.array)
-    return _opened(part)
+def _check_complete(part: Path) -> None:
+    """Read what was written to its end: a full disk may cut it short in silence."""
+    header = _parsed(part)
+    plane = np.empty((1, *header.grid.shape_kji[1:]), header.dtype)
+    with opened(header) as source:
+        for _ in range(header.grid.shape_kji[0] * (1 if header.is_interleaved else header.count)):
+            fill(plane, source, header)
+        finish(source, header)
 
 
 def _put(folder: Path, path: Path, overwrite: bool) -> Path | None:
@@ -151,72 +248,14 @@ def _taken(path: Path) -> Path | None:
 def header(path: Path) -> tuple[Grid, np.dtype] | None:
     """Grid and type of a volume file, without its voxels; None where it is none, which reading it will explain."""
     try:
-        reader = _opened(path) if path.is_file() and suffix_of(path) and data_files(path) is not None else None
-        return (grid_of(reader), streaming.type_of(reader)) if reader and reader.GetDimension() == 3 else None
-    except (VolumeError, KeyError, OSError, EOFError, zlib.error):
+        found = header_of(path) if path.is_file() and is_volume_file(path) else None
+    except VolumeError:
         return None
-
-
-def read_large(path: Path, allocator: Allocator) -> Volume:
-    """As `read`, for a volume file: plane by plane, into ``allocator`` on the disk, where the file allows it."""
-    try:
-        named = data_files(path)
-        state = _state(path, *named)
-        reader = _checked(path, named)
-        storage = streaming.storage_of(path, reader, named)
-        if storage is None:
-            return read(path)
-        check_complete(path, reader)
-        array = allocator(reader.GetSize()[::-1], streaming.type_of(reader))
-        streaming.fill(array, storage)
-    except (OSError, EOFError, zlib.error) as problem:
-        raise _unreadable(path, problem) from problem
-    _check_unchanged(state, path, *named)
-    return Volume(array, grid_of(reader))
-
-
-def _read_file(path: Path) -> Volume:
-    named = data_files(path)
-    state = _state(path, *named)
-    reader = _checked(path, named)
-    try:
-        check_complete(path, reader)
-        with silent():
-            image = reader.Execute()
-    except RuntimeError as problem:
-        raise VolumeError(f"{path} cannot be read to its end; the file is damaged or cut short") from problem
-    _check_unchanged(state, path, *named)
-    return Volume(sitk.GetArrayFromImage(image), grid_of(image))
-
-
-def _opened(path: Path) -> sitk.ImageFileReader:
-    """A reader that has read the header."""
-    try:
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(str(path))
-        reader.SetImageIO(_READERS[path.suffix.lower()])  # no other of ITK's readers gets to see a stranger's file
-        with silent():
-            reader.ReadImageInformation()
-    except RuntimeError as problem:
-        if "orthonormal" in str(problem):
-            raise VolumeError(
-                f"the axes of {path} are not at right angles (a scan with tilted gantry?);"
-                " resample it to a straight grid first"
-            ) from problem
-        raise VolumeError(f"{path} cannot be read as a volume; it may be damaged or of another format") from problem
-    return reader
-
-
-def grid_of(described: sitk.Image | sitk.ImageFileReader) -> Grid:
-    """The grid of an image, or of a reader that has read the header."""
-    matrix = np.eye(4)
-    matrix[:3, :3] = np.reshape(described.GetDirection(), (3, 3)) * described.GetSpacing()
-    matrix[:3, 3] = described.GetOrigin()
-    return Grid(described.GetSize()[::-1], LPS_TO_RAS @ matrix)
+    return (found.grid, found.dtype) if found else None
 
 
 def _check_unchanged(state: list[tuple[int, int]], *paths: Path) -> None:
-    if _state(*paths) != state:  # ITK fills with zeros what is missing at the end of a NIfTI file
+    if _state(*paths) != state:
         raise VolumeError(f"{paths[0]} changed while it was read; wait until it is complete and try again")
 
 
@@ -224,19 +263,12 @@ def _state(*paths: Path) -> list[tuple[int, int]]:
     return [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
 
 
-def _checked(path: Path, named: list[Path]) -> sitk.ImageFileReader:
-    """A header, read; what is no scalar 3-D volume, and sizes that cannot be true, are refused."""
-    reader = _opened(path)
-    size, components = reader.GetSize(), reader.GetNumberOfComponents()
-    if reader.GetDimension() != 3:
-        shape = "x".join(map(str, size))
-        raise VolumeError(f"{path} has {reader.GetDimension()} dimensions ({shape}); pick one 3-D volume of it first")
-    if components != 1:
-        raise VolumeError(
-            f"{path} has {components} values in each voxel (a colour or vector volume); pick one component first"
-        )
-    check_size(str(path), claimed_bytes(reader), sum(file.stat().st_size for file in (path, *named)))
-    return reader
+def grid_of(image: sitk.Image) -> Grid:
+    """The grid of a SimpleITK image."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    matrix[:3, 3] = image.GetOrigin()
+    return Grid(image.GetSize()[::-1], LPS_TO_RAS @ matrix)
 
 
 def to_image(volume: Volume) -> sitk.Image:

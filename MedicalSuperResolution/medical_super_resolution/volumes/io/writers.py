@@ -46,7 +46,7 @@ def destination_of(source: Path, output: Path, *, overwrite: bool = False) -> De
     ------
     VolumeError : the output could not be written.
     """
-    is_series = source.is_dir() or (source.exists() and files.suffix_of(source) is None)
+    is_series = source.is_dir() or (source.exists() and not files.is_volume_file(source))
     if files.suffix_of(output) is not None or not is_series:
         files.check_output(output, overwrite=overwrite)
         return Destination(output, (), overwrite)

@@ -53,12 +53,15 @@ def test_a_text_file_of_no_volumes_name_gets_one_sentence(medsr: Medsr, folder: 
     assert "cannot be read" in refused(medsr, folder, "enhance", folder / "IM0001", folder / "fine.nii.gz")
 
 
-def test_a_sheared_volume_gets_one_sentence(medsr: Medsr, folder: Path):
+def test_a_tilted_volume_is_straightened_and_the_angle_said(medsr: Medsr, folder: Path, a_model_file: Path):
     image = sitk.GetImageFromArray(np.zeros((6, 8, 9), np.int16))
     image.SetDirection([1, 0, 0, 0, 0.98, 0.2, 0, 0, 0.98])
     sitk.WriteImage(image, str(folder / "tilted.mha"))
-    arguments = ("enhance", folder / "tilted.mha", folder / "fine.nii.gz", "--factor", 2)
-    assert "not at right angles" in refused(medsr, folder, *arguments)
+    arguments = ("enhance", folder / "tilted.mha", folder / "fine.nii.gz", "--factor", 2, "--model", a_model_file)
+    status, _, said = medsr(*arguments)
+    assert status == 0
+    assert "warning: the slices were tilted by 11.5 degrees and were straightened" in said
+    assert not files.read(folder / "fine.nii.gz").grid.is_sheared
 
 
 @pytest.mark.parametrize("factor", ["0", "-1", "0.5", "1", "9", "nan", "inf"])

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 
 from command_line import Medsr, contents, refused
 from medical_super_resolution.errors import VolumeError
@@ -23,6 +22,7 @@ from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.system import temp_dirs as leftovers
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.io.header import Header
 from medical_super_resolution.volumes.volume import Volume
 
 PACKAGE_ROOT = Path(files.__file__).parents[3]
@@ -31,18 +31,18 @@ posix_only = pytest.mark.skipif(os.name != "posix", reason="signals and modes of
 WRITER = """
 import signal, sys, time
 from pathlib import Path
-import numpy as np, SimpleITK as sitk
-from medical_super_resolution.volumes import files
+import numpy as np
+from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
-def slowly(image, name, **options):
-    Path(name).write_bytes(b"half")
+def slowly(arrays, grid, part, **options):
+    part.write_bytes(b"half")
     print("writing", flush=True)
     time.sleep(60)
 def interrupt(*signal_and_frame):
     raise KeyboardInterrupt
 signal.signal(signal.SIGTERM, interrupt)
-sitk.WriteImage = slowly
+files.encode = slowly
 files.write(Volume(np.zeros((3, 4, 5), np.int16), Grid((3, 4, 5), np.eye(4))), sys.argv[1])
 """
 
@@ -107,14 +107,14 @@ def test_folders_of_other_computers_and_other_programs_are_left_alone(folder: Pa
 
 def test_of_two_programs_that_write_one_file_the_first_wins(folder: Path, monkeypatch: pytest.MonkeyPatch):
     """The other one comes to its end while the first is still writing."""
-    write_image, path = sitk.WriteImage, folder / "fine.mhd"
+    encode, path = files.encode, folder / "fine.mhd"
 
-    def overtaken(image: sitk.Image, name: str, **options: object) -> None:
-        monkeypatch.setattr(sitk, "WriteImage", write_image)
+    def overtaken(arrays: object, grid: Grid, part: Path, **options: object) -> None:
+        monkeypatch.setattr(files, "encode", encode)
         files.write(a_small_volume(7), path)
-        write_image(image, name, **options)
+        encode(arrays, grid, part, **options)
 
-    monkeypatch.setattr(sitk, "WriteImage", overtaken)
+    monkeypatch.setattr(files, "encode", overtaken)
     with pytest.raises(VolumeError, match="was written by another program in the meantime"):
         files.write(a_small_volume(1), path)
     assert set(contents(folder)) == {"fine.mhd", "fine.zraw"}
@@ -150,13 +150,14 @@ def test_a_folder_that_may_not_be_written_is_refused_before_the_work(
 
 def test_an_input_cut_short_while_it_is_read_is_refused(folder: Path, scan: Path, monkeypatch: pytest.MonkeyPatch):
     """Its header and its length were good when they were looked at."""
-    check_complete = files.check_complete
+    read_volume = files.read_volume
 
-    def then_cut(path: Path, described: object) -> None:
-        check_complete(path, described)
-        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    def then_cut(header: Header, *arguments: object) -> np.ndarray:
+        array = read_volume(header, *arguments)
+        header.path.write_bytes(header.path.read_bytes()[: header.path.stat().st_size // 2])
+        return array
 
-    monkeypatch.setattr(files, "check_complete", then_cut)
+    monkeypatch.setattr(files, "read_volume", then_cut)
     with pytest.raises(VolumeError, match="changed while it was read"):
         files.read(scan)
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 
 from command_line import contents
 from medical_super_resolution.errors import VolumeError
@@ -15,11 +14,11 @@ from volume_samples import a_grid_in, numbers
 
 @pytest.mark.parametrize("suffix", files.SUFFIXES)
 def test_a_failing_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str):
-    def half_written(image: object, name: str, **options: object) -> None:
-        Path(name).write_bytes(b"half")
+    def half_written(arrays: object, grid: object, part: Path, **options: object) -> None:
+        part.write_bytes(b"half")
         raise RuntimeError("no space left on device")
 
-    monkeypatch.setattr(sitk, "WriteImage", half_written)
+    monkeypatch.setattr(files, "encode", half_written)
     with pytest.raises(VolumeError, match="could not be written; .* MB are free"):
         files.write(Volume(numbers("int16"), a_grid_in(np.eye(3))), tmp_path / f"scan{suffix}")
     assert contents(tmp_path) == {}
@@ -30,39 +29,38 @@ def test_a_failing_write_leaves_the_file_that_was_to_be_replaced(tmp_path: Path,
     files.write(Volume(numbers("int16"), a_grid_in(np.eye(3))), path)
     before = contents(tmp_path)
 
-    def failing(image: object, name: str, **options: object) -> None:
-        Path(name).write_bytes(b"half")
+    def failing(arrays: object, grid: object, part: Path, **options: object) -> None:
+        part.write_bytes(b"half")
         raise RuntimeError("no space left on device")
 
-    monkeypatch.setattr(sitk, "WriteImage", failing)
+    monkeypatch.setattr(files, "encode", failing)
     with pytest.raises(VolumeError):
         files.write(Volume(numbers("uint8"), a_grid_in(np.eye(3))), path, overwrite=True)
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".mha"])
 def test_a_file_that_the_disk_cut_short_silently_never_appears(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ):
-    write_all = sitk.WriteImage
+    write_all = files.encode
 
-    def cut_short(image: sitk.Image, name: str, **options: object) -> None:
-        write_all(image, name, **options)
-        whole = Path(name).read_bytes()
-        Path(name).write_bytes(whole[:-20])
+    def cut_short(arrays: object, grid: object, part: Path, **options: object) -> None:
+        write_all(arrays, grid, part, **options)
+        part.write_bytes(part.read_bytes()[:-20])
 
-    monkeypatch.setattr(sitk, "WriteImage", cut_short)
+    monkeypatch.setattr(files, "encode", cut_short)
     with pytest.raises(VolumeError, match="could not be written"):
         files.write(Volume(numbers("int16"), a_grid_in(np.eye(3))), tmp_path / f"scan{suffix}")
     assert contents(tmp_path) == {}
 
 
 def test_stopping_in_the_middle_of_a_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def stopped(image: object, name: str, **options: object) -> None:
-        Path(name).write_bytes(b"half")
+    def stopped(arrays: object, grid: object, part: Path, **options: object) -> None:
+        part.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sitk, "WriteImage", stopped)
+    monkeypatch.setattr(files, "encode", stopped)
     with pytest.raises(KeyboardInterrupt):
         files.write(Volume(numbers("int16"), a_grid_in(np.eye(3))), tmp_path / "scan.nii.gz")
     assert contents(tmp_path) == {}

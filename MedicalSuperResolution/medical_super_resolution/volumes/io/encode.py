@@ -1,0 +1,184 @@
+"""Volumes written to files, from memory or from the disk, some planes at a time."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from ..grid import Grid
+from ..memmap import slabs
+from ..volume import FileHeader
+
+GZIP_LEVEL = 4
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_NRRD_TYPES = {
+    "i1": "signed char", "u1": "unsigned char", "i2": "short", "u2": "unsigned short", "i4": "int",
+    "u4": "unsigned int", "i8": "long long int", "u8": "unsigned long long int", "f4": "float", "f8": "double",
+}  # fmt: skip
+_META_TYPES = {
+    "i1": "MET_CHAR", "u1": "MET_UCHAR", "i2": "MET_SHORT", "u2": "MET_USHORT", "i4": "MET_INT", "u4": "MET_UINT",
+    "i8": "MET_LONG_LONG", "u8": "MET_ULONG_LONG", "f4": "MET_FLOAT", "f8": "MET_DOUBLE",
+}  # fmt: skip
+_SIZE_DIGITS = 20
+
+
+def encode(
+    arrays: Sequence[np.ndarray], grid: Grid, part: Path, *, kept: FileHeader | None = None, compress: bool = True
+) -> None:
+    """Write a volume, or a series of volumes on one grid, in the format of the file's name.
+
+    Parameters
+    ----------
+    arrays : sequence of numpy.ndarray
+        (K, J, I) each, of one type.
+    grid : Grid
+        Of each.
+    part : Path
+        The file; of a detached header (.mhd, .nhdr) another one is written beside it.
+    kept : FileHeader or None
+        What the source's header said.
+    compress : bool
+        Pack the voxels; ``.nii`` never is packed, ``.nii.gz`` always.
+    """
+    name = part.name.lower()
+    if name.endswith((".nii", ".nii.gz")):
+        _encode_nifti(arrays, grid, part, kept)
+    elif name.endswith((".nrrd", ".nhdr")):
+        _encode_nrrd(arrays, grid, part, kept, compress)
+    else:
+        _encode_meta(arrays, grid, part, compress)
+
+
+def _encode_nifti(arrays: Sequence[np.ndarray], grid: Grid, part: Path, kept: FileHeader | None) -> None:
+    from .nifti import encoded_header
+
+    header = encoded_header(grid, kept, arrays[0].dtype, len(arrays))
+    with part.open("wb") as file:
+        if part.name.lower().endswith(".gz"):
+            with gzip.GzipFile("", "wb", GZIP_LEVEL, file, mtime=0) as packed:
+                packed.write(header)
+                _write_all(arrays, packed.write)
+        else:
+            file.write(header)
+            _write_all(arrays, file.write)
+
+
+def _encode_nrrd(arrays: Sequence[np.ndarray], grid: Grid, part: Path, kept: FileHeader | None, compress: bool) -> None:
+    is_detached, is_series = part.name.lower().endswith(".nhdr"), len(arrays) > 1
+    data = part.with_suffix(".raw.gz" if compress else ".raw") if is_detached else part
+    to_lps = _LPS_TO_RAS @ grid.ijk_to_ras
+    directions = " ".join(_vector(to_lps[:3, axis]) for axis in range(3))
+    sizes = " ".join(map(str, reversed(grid.shape_kji)))
+    lines = [
+        "NRRD0005",
+        f"type: {_NRRD_TYPES[_code(arrays[0])]}",
+        f"dimension: {4 if is_series else 3}",
+        "space: left-posterior-superior",
+        f"sizes: {len(arrays)} {sizes}" if is_series else f"sizes: {sizes}",
+        f"space directions: {'none ' if is_series else ''}{directions}",
+        f"kinds: {'list ' if is_series else ''}domain domain domain",
+        "endian: little",
+        f"encoding: {'gzip' if compress else 'raw'}",
+        f"space origin: {_vector(to_lps[:3, 3])}",
+        *([f"data file: {data.name}"] if is_detached else []),
+        *(f"{key}:={value}" for key, value in (kept.fields if kept else {}).items()),
+    ]
+    part.write_bytes(("\n".join(lines) + "\n" + ("" if is_detached else "\n")).encode())
+    with data.open("wb" if is_detached else "ab") as file:
+        if compress:
+            with gzip.GzipFile("", "wb", GZIP_LEVEL, file, mtime=0) as packed:
+                _write_side_by_side(arrays, packed.write)
+        else:
+            _write_side_by_side(arrays, file.write)
+
+
+def _encode_meta(arrays: Sequence[np.ndarray], grid: Grid, part: Path, compress: bool) -> None:
+    is_detached, count = part.name.lower().endswith(".mhd"), 4 if len(arrays) > 1 else 3
+    data = part.with_suffix(".zraw" if compress else ".raw") if is_detached else part
+    to_lps, turned, spacing = _LPS_TO_RAS @ grid.ijk_to_ras, np.eye(count), np.ones(count)
+    origin = np.zeros(count)
+    spacing[:3], origin[:3] = grid.spacing_ijk_mm, to_lps[:3, 3]
+    turned[:3, :3] = (to_lps[:3, :3] / spacing[:3]).T
+    sizes = [*reversed(grid.shape_kji), *([len(arrays)] if count > 3 else [])]
+    head = [
+        "ObjectType = Image",
+        f"NDims = {count}",
+        "BinaryData = True",
+        "BinaryDataByteOrderMSB = False",
+        f"CompressedData = {compress}",
+    ]
+    tail = [
+        f"TransformMatrix = {_row(turned.ravel())}",
+        f"Offset = {_row(origin)}",
+        f"ElementSpacing = {_row(spacing)}",
+        f"DimSize = {' '.join(map(str, sizes))}",
+        f"ElementType = {_META_TYPES[_code(arrays[0])]}",
+        f"ElementDataFile = {data.name if is_detached else 'LOCAL'}",
+        "",
+    ]
+    begin = "\n".join(head) + "\n"
+    size_line = f"CompressedDataSize = {{:<{_SIZE_DIGITS}d}}\n" if compress else ""
+    part.write_bytes((begin + size_line.format(0) + "\n".join(tail)).encode())
+    with data.open("wb" if is_detached else "ab") as file:
+        start = file.tell()
+        if compress:
+            _write_packed(arrays, file)
+        else:
+            _write_all(arrays, file.write)
+        size = file.tell() - start
+    if compress:
+        with part.open("r+b") as file:
+            file.seek(len(begin.encode()))
+            file.write(size_line.format(size).encode())
+
+
+def _write_packed(arrays: Sequence[np.ndarray], file: BinaryIO) -> None:
+    packer = zlib.compressobj(GZIP_LEVEL)
+    _write_all(arrays, lambda block: file.write(packer.compress(block)))
+    file.write(packer.flush())
+
+
+def _write_all(arrays: Sequence[np.ndarray], write: Callable[[bytes], object]) -> None:
+    for array in arrays:
+        for slab in slabs(array):
+            write(_little(slab).tobytes())
+
+
+def _write_side_by_side(arrays: Sequence[np.ndarray], write: Callable[[bytes], object]) -> None:
+    """The values of all volumes of a series together in each voxel, as 3D Slicer keeps sequences."""
+    if len(arrays) == 1:
+        _write_all(arrays, write)
+        return
+    for together in _planes(arrays):
+        write(_little(together).tobytes())
+
+
+def _planes(arrays: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    for plane in range(len(arrays[0])):
+        yield np.stack([array[plane] for array in arrays], axis=-1)
+
+
+def _little(values: np.ndarray) -> np.ndarray:
+    return values.astype(values.dtype.newbyteorder("<"), copy=False)
+
+
+def _code(array: np.ndarray) -> str:
+    return f"{array.dtype.kind}{array.dtype.itemsize}"
+
+
+def _vector(values: np.ndarray) -> str:
+    return "(" + ",".join(_number(value) for value in values) + ")"
+
+
+def _row(values: np.ndarray) -> str:
+    return " ".join(_number(value) for value in values)
+
+
+def _number(value: float) -> str:
+    """The shortest text that is the same number again; -0 is 0."""
+    return repr(float(value) + 0.0).removesuffix(".0")

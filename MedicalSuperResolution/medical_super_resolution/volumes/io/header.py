@@ -1,0 +1,175 @@
+"""What a volume file says before its voxels: parsed once, used by checks, planning, whole and partial reading."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import VolumeError
+from ..grid import Grid
+from ..volume import FileHeader
+
+SHEAR_OF_ROUNDING = 2e-5  # cosine between two axes: what single precision leaves of a right angle
+LARGEST_STRAIGHTENED = 1e-3  # 0.06 degrees; beyond it, slices are tilted
+
+
+@dataclass(frozen=True)
+class Voxels:
+    """Where a file keeps its voxels.
+
+    Parameters
+    ----------
+    file : Path
+        That holds them; for a detached header not the header's.
+    offset : int
+        Bytes before the first voxel: of the file, or of what unpacks from it where ``is_file_packed``.
+    packing : str
+        "raw", "gzip", "bzip2", "zlib", "text" or "hex".
+    is_file_packed : bool
+        The whole file is packed, its header too.
+    """
+
+    file: Path
+    offset: int = 0
+    packing: str = "raw"
+    is_file_packed: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """What a volume file holds.
+
+    Parameters
+    ----------
+    path : Path
+        The file that was named.
+    sizes : tuple of int
+        Voxels along i, j and k, and the number of volumes where the file holds a series.
+    grid : Grid
+        Of one volume.
+    stored : numpy.dtype
+        Of the voxels in the file, with their byte order.
+    voxels : Voxels
+        Where they are.
+    slope, intercept : float
+        Value = slope * stored + intercept.
+    is_interleaved : bool
+        The values of all volumes of a series lie side by side in each voxel.
+    kept : FileHeader
+        What goes on into the file of a result.
+    notes : tuple of str
+        What was done to make sense of the header.
+    """
+
+    path: Path
+    sizes: tuple[int, ...]
+    grid: Grid
+    stored: np.dtype
+    voxels: Voxels
+    kept: FileHeader
+    slope: float = 1.0
+    intercept: float = 0.0
+    is_interleaved: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """Number of volumes."""
+        return self.sizes[3] if len(self.sizes) > 3 else 1
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether values differ from what is stored."""
+        return (self.slope, self.intercept) != (1.0, 0.0)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the values: scaled whole numbers become floating ones."""
+        if not self.is_scaled:
+            return self.stored.newbyteorder("=")
+        return np.dtype(np.float32 if self.stored.itemsize <= 2 or self.stored == np.float32 else np.float64)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Of all voxels of all volumes, unpacked."""
+        return math.prod(self.sizes) * self.stored.itemsize
+
+
+def damaged(path: Path, what: str) -> VolumeError:
+    """The refusal of a header that cannot be true."""
+    return VolumeError(f"{path} cannot be read as a volume: {what}; get it again")
+
+
+def placed(path: Path, sizes: tuple[int, ...], matrix: np.ndarray) -> tuple[Grid, tuple[str, ...]]:
+    """The grid of a header's index-to-RAS matrix, axes that are nearly at right angles straightened; and a note of it.
+
+    Raises
+    ------
+    VolumeError
+        The place in space is damaged.
+    """
+    try:
+        grid = Grid((sizes[2], sizes[1], sizes[0]), matrix)
+    except VolumeError as problem:
+        raise damaged(path, "its place in space is damaged") from problem
+    off = float(np.abs(grid.direction.T @ grid.direction - np.eye(3)).max())
+    if not SHEAR_OF_ROUNDING < off <= LARGEST_STRAIGHTENED:
+        return grid, ()
+    left, _, right = np.linalg.svd(grid.direction)
+    straight = grid.ijk_to_ras.copy()
+    straight[:3, :3] = (left @ right) * grid.spacing_ijk_mm
+    angle = math.degrees(math.asin(off))
+    note = f"the axes were {angle:.2g} degrees off right angles and are taken as straight"
+    return Grid(grid.shape_kji, straight), (note,)
+
+
+def checked_sizes(path: Path, counts: list[int]) -> tuple[int, ...]:
+    """Sizes of a volume or a series, without single entries at the end; pictures and stranger things are refused."""
+    if any(count < 1 for count in counts):
+        raise damaged(path, f"its size is {'x'.join(map(str, counts))}")
+    while len(counts) > 3 and counts[-1] == 1:
+        counts = counts[:-1]
+    if not 3 <= len(counts) <= 4:
+        shape = "x".join(map(str, counts))
+        raise VolumeError(f"{path} has {len(counts)} dimensions ({shape}); pick one 3-D volume of it first")
+    return tuple(counts)
+
+
+def in_several_values(path: Path, components: int) -> VolumeError:
+    """The refusal of a colour or vector volume."""
+    return VolumeError(
+        f"{path} has {components} values in each voxel (a colour or vector volume); pick one component first"
+    )
+
+
+def beside(header: Path, name: str) -> Path:
+    """The file called ``name`` in a header, if it may be followed: a plain file whose name stays in the folder.
+
+    The name may be a link, as git-annex and other stores of data make them.
+
+    Raises
+    ------
+    VolumeError
+        It may not.
+    """
+    if "%" in name or name.upper().startswith("LIST"):
+        raise VolumeError(f"{header} keeps its voxels in several files; save it as one file (.nrrd or .mha) first")
+    try:
+        is_inside = not Path(name).is_absolute() and ".." not in Path(name).parts
+        file = header.parent / name
+        is_plain = file.is_file()
+    except (OSError, ValueError, RuntimeError):  # a name that no file can have, or links in a circle
+        is_plain, is_inside = False, True
+    if not is_plain:
+        raise VolumeError(
+            f"{header} names a file for its voxels that is no plain file beside it; put both files into one folder"
+        )
+    if not is_inside:
+        raise VolumeError(
+            f"{header} names a file outside its own folder for its voxels; put both files into one folder and edit"
+            " the header"
+        )
+    return file

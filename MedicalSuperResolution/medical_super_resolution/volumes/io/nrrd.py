@@ -1,0 +1,182 @@
+"""Headers of NRRD files.
+
+References
+----------
+.. [1] Kindlmann, Definition of NRRD file format. https://teem.sourceforge.net/nrrd/format.html
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import VolumeError
+from ..volume import FileHeader
+from .foreign import not_read
+from .header import Header, Voxels, beside, checked_sizes, damaged, in_several_values, placed
+
+_HEADER_BYTES = 1 << 20  # headers are a thousandth of that
+_END = re.compile(rb"\r?\n\r?\n")
+_VECTOR = re.compile(r"\(([^()]*)\)|none", re.IGNORECASE)
+_TO_RAS = {
+    "right-anterior-superior": (1.0, 1.0, 1.0),
+    "ras": (1.0, 1.0, 1.0),
+    "left-anterior-superior": (-1.0, 1.0, 1.0),
+    "las": (-1.0, 1.0, 1.0),
+}
+_LPS = (-1.0, -1.0, 1.0)
+_SERIES_KINDS = ("list", "time", "domain", "space", "???", "")
+_ENCODINGS = {
+    "raw": "raw", "gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2", "txt": "text", "text": "text",
+    "ascii": "text", "hex": "hex",
+}  # fmt: skip
+_TYPES = {
+    "i1": ("signed char", "int8", "int8_t"),
+    "u1": ("uchar", "unsigned char", "uint8", "uint8_t"),
+    "i2": ("short", "short int", "signed short", "signed short int", "int16", "int16_t"),
+    "u2": ("ushort", "unsigned short", "unsigned short int", "uint16", "uint16_t"),
+    "i4": ("int", "signed int", "int32", "int32_t"),
+    "u4": ("uint", "unsigned int", "uint32", "uint32_t"),
+    "i8": ("longlong", "long long", "long long int", "signed long long", "signed long long int", "int64", "int64_t"),
+    "u8": ("ulonglong", "unsigned long long", "unsigned long long int", "uint64", "uint64_t"),
+    "f4": ("float",),
+    "f8": ("double",),
+}
+
+
+def read_nrrd_header(path: Path) -> Header:
+    """The header of ``.nrrd`` or ``.nhdr``.
+
+    Raises
+    ------
+    VolumeError
+        It is no NRRD file, damaged, or names voxels elsewhere.
+    """
+    with path.open("rb") as file:
+        block = file.read(_HEADER_BYTES)
+    if not block.startswith(b"NRRD"):
+        raise not_read(path, block[:512])
+    end = _END.search(block)
+    fields, kept = _fields(path, (block[: end.start()] if end else block).decode("utf-8", "replace"))
+    sizes = _whole_numbers(path, fields, "sizes")
+    series = _series_axis(path, fields, len(sizes))
+    if series is not None:
+        sizes = [count for axis, count in enumerate(sizes) if axis != series] + [sizes[series]]
+    shape = checked_sizes(path, sizes)
+    grid, notes = placed(path, shape, _matrix(path, fields, series))
+    stored = _stored(path, fields)
+    is_interleaved = series == 0 and len(shape) == 4
+    voxels = _voxels(path, fields, end.end() if end else None, int(np.prod(shape, dtype=object)) * stored.itemsize)
+    return Header(path, shape, grid, stored, voxels, FileHeader(grid.ijk_to_ras, fields=kept), 1.0, 0.0,
+                  is_interleaved, notes)  # fmt: skip
+
+
+def _fields(path: Path, text: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Fields by name, lower case and without blanks; and the free pairs of keys and values."""
+    fields: dict[str, str] = {}
+    kept: dict[str, str] = {}
+    for line in text.splitlines()[1:]:
+        if line.startswith("#"):
+            continue
+        name, separator, value = line.partition(":")
+        if separator and value.startswith("="):
+            kept[name] = value[1:]
+        elif separator:
+            key = name.lower().replace(" ", "")
+            if key in fields:
+                raise damaged(path, f"it names {name.strip()!r} twice")
+            fields[key] = value.strip()
+    return fields, kept
+
+
+def _whole_numbers(path: Path, fields: dict[str, str], name: str) -> list[int]:
+    words = fields.get(name, "").split()
+    if not words or not all(word.isdigit() and len(word) < 19 for word in words):
+        raise damaged(path, f"its {name} are {fields.get(name, 'not there')[:60]!r}")
+    return [int(word) for word in words]
+
+
+def _series_axis(path: Path, fields: dict[str, str], dimensions: int) -> int | None:
+    """The axis along which volumes follow each other; values of several components are refused."""
+    kinds = (fields.get("kinds", "").lower().split() + [""] * dimensions)[:dimensions]
+    directions = _vectors(path, fields.get("spacedirections", ""))
+    if dimensions <= 3:
+        vector = next((axis for axis, kind in enumerate(kinds) if kind not in _SERIES_KINDS), None)
+        if dimensions == 3 and vector is not None:
+            raise in_several_values(path, _whole_numbers(path, fields, "sizes")[vector])
+        return None
+    apart = [axis for axis, direction in enumerate(directions) if direction is None]
+    apart = apart or [axis for axis, kind in enumerate(kinds) if kind in ("list", "time")]
+    if len(apart) > 1 or dimensions > 4:
+        return None
+    axis = apart[0] if apart else dimensions - 1
+    if kinds[axis] not in _SERIES_KINDS or (kinds[axis] in ("???", "") and axis == 0 and apart):
+        raise in_several_values(path, _whole_numbers(path, fields, "sizes")[axis])
+    if axis not in (0, dimensions - 1):
+        raise VolumeError(f"{path} has its series along axis {axis}; save it with the series first or last")
+    return axis
+
+
+def _vectors(path: Path, text: str) -> list[np.ndarray | None]:
+    found: list[np.ndarray | None] = []
+    for match in _VECTOR.finditer(text):
+        found.append(None if match.group(1) is None else _numbers(path, match.group(1)))
+    return found
+
+
+def _numbers(path: Path, text: str) -> np.ndarray:
+    try:
+        return np.array([float(word) for word in re.split(r"[\s,]+", text.strip()) if word], np.float64)
+    except ValueError as problem:
+        raise damaged(path, "its place in space is damaged") from problem
+
+
+def _matrix(path: Path, fields: dict[str, str], series: int | None) -> np.ndarray:
+    """(4, 4) index to RAS."""
+    matrix = np.eye(4)
+    space = fields.get("space", "").lower().removesuffix("-time")
+    vectors = [one for axis, one in enumerate(_vectors(path, fields.get("spacedirections", ""))) if axis != series]
+    origins = _vectors(path, fields.get("spaceorigin", ""))
+    if vectors:
+        if len(vectors) < 3 or any(one is None or one.size < 3 for one in vectors):
+            raise damaged(path, "its space directions are damaged")
+        matrix[:3, :3] = np.stack([one[:3] for one in vectors[:3] if one is not None], axis=1)
+    elif "spacings" in fields:
+        spacings = [one for axis, one in enumerate(_numbers(path, fields["spacings"])) if axis != series][:3]
+        matrix[:3, :3] = np.diag([*spacings, 1.0, 1.0, 1.0][:3])
+    if origins and origins[0] is not None:
+        if origins[0].size < 3:
+            raise damaged(path, "its space origin is damaged")
+        matrix[:3, 3] = origins[0][:3]
+    with np.errstate(all="ignore"):  # what is not finite is refused as a place
+        return np.diag([*_TO_RAS.get(space, _LPS), 1.0]) @ matrix
+
+
+def _stored(path: Path, fields: dict[str, str]) -> np.dtype:
+    name = " ".join(fields.get("type", "").lower().split())
+    code = next((code for code, names in _TYPES.items() if name in names), None)
+    if code is None:
+        raise damaged(path, f"its voxels are of the unknown type {name[:40]!r}")
+    return np.dtype((">" if fields.get("endian", "little").lower() == "big" else "<") + code)
+
+
+def _voxels(path: Path, fields: dict[str, str], end: int | None, expected: int) -> Voxels:
+    packing = _ENCODINGS.get(fields.get("encoding", "").lower())
+    if packing is None:
+        raise damaged(path, f"its voxels are in the unknown encoding {fields.get('encoding', '')[:40]!r}")
+    name = fields.get("datafile")
+    if name is None and end is None:
+        raise damaged(path, "it does not say where its voxels are")
+    file, offset = (path, end or 0) if name is None else (beside(path, name), 0)
+    skipped = fields.get("byteskip", "0"), fields.get("lineskip", "0")
+    if skipped[1] not in ("0", "") or not re.fullmatch(r"-1|\d{1,10}", skipped[0]):
+        raise VolumeError(f"{path} keeps its voxels behind lines of text; save it as .nrrd or .mha first")
+    if skipped[0] == "-1":
+        if packing != "raw":
+            raise damaged(path, "its packed voxels are said to lie at the end")
+        return Voxels(file, max(file.stat().st_size - expected, 0), packing)
+    if packing != "raw" and int(skipped[0]):
+        raise VolumeError(f"{path} keeps its packed voxels behind a foreign header; save it as .nrrd or .mha first")
+    return Voxels(file, offset + int(skipped[0]), packing)
