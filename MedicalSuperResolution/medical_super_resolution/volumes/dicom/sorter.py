@@ -12,9 +12,9 @@ import numpy as np
 
 from ...errors import VolumeError
 from ...system.archive import unpacked
+from ..io.foreign import not_read
 from . import phases
 from .frames import Frame, frames_of
-from ..io.foreign import not_read
 from .header import DicomFile, quietly, read_file, text, whole
 from .stack import height, spacing
 
