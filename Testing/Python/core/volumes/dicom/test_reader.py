@@ -206,7 +206,7 @@ def test_a_folder_without_a_series_is_refused(tmp_path: Path, content: str):
 
 def test_a_file_that_is_no_dicom_is_refused(tmp_path: Path):
     (tmp_path / "IM0001").write_text("no scan here")
-    assert "cannot be read as a volume or DICOM file" in refusal(tmp_path / "IM0001")
+    assert "not a format that this program reads: text" in refusal(tmp_path / "IM0001")
 
 
 def test_nothing_but_the_sentence_is_said_about_a_folder_without_a_series(
