@@ -23,7 +23,7 @@ from ..errors import SettingsError, SuperResolutionError
 from ..inference.context import ExecutionContext
 from ..inference.device import pick_device
 from ..inference.enhance import enhance
-from ..inference.throughplane import Refiner
+from ..inference.throughplane import SequenceRefiner
 from ..models import file as models
 from ..models.file import Model
 from ..networks.generators.through_plane import ThroughPlaneGenerator
@@ -80,7 +80,7 @@ def run(model_name: str, settings: EnhanceSettings, *, side: int, slices: int, t
     enhance(body(32, 8), model, settings)  # the first call of a library is never the fastest
     facts |= engine(model, volume, context, tell)
     tell("measuring the machine's own speed")
-    generator = Refiner(model.generator, context).generator
+    generator = SequenceRefiner(model.generator, context).generator
     facts |= roofline.compared(generator, context, volume.array.size, FACTOR, facts["engine_seconds"])
     return facts | seams(model, cut_of(volume), context, tell)
 
@@ -211,7 +211,7 @@ class Bare:
     def __init__(self, model: Model, volume: Volume, context: ExecutionContext) -> None:
         assert isinstance(model.generator, ThroughPlaneGenerator)  # others were refused
         self.context = context
-        self.refiner = Refiner(model.generator, context)
+        self.refiner = SequenceRefiner(model.generator, context)
         self.lr = torch.from_numpy(IntensityRange(*HOUNSFIELD_RANGE).normalised(volume.array))[None, None]
         self.lr = self.lr.to(context.device)
 

@@ -1,4 +1,4 @@
-"""One axis of a volume to refine: how its slices are read for the work, and how the result is stored."""
+"""What a refiner is given: a whole volume, and of it one axis with the way in and the way out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,35 @@ from ..volumes.intensity import IntensityRange
 from ..volumes.memmap import release_pages
 from .denormalise import Denormaliser
 from .padding import FILLED_SLICES, Padding, PaddingAlongAxis
-from .planning import Pass
+from .planning import Pass, Plan
+
+
+@dataclass(frozen=True, eq=False)
+class VolumeRequest:
+    """One volume, or a mirror image of it, to refine.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        The measured volume, (K, J, I).
+    planned : Plan
+        The passes.
+    profiles : dict of str to SliceProfile
+        The slice profile of each index axis.
+    window : tuple of float
+        Lowest and highest normalised value that the network may see; see `intensity.trained_window`.
+    denormaliser : Denormaliser
+        Converts the result.
+    padding : Padding or None
+        Voxels of the measured volume that are held apart.
+    """
+
+    array: np.ndarray
+    planned: Plan
+    profiles: dict[str, SliceProfile]
+    window: tuple[float, float]
+    denormaliser: Denormaliser
+    padding: Padding | None = None
 
 
 @dataclass(frozen=True, eq=False)

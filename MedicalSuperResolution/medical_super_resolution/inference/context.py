@@ -1,27 +1,61 @@
-"""What stays the same during one enhancement: the device, how far it is, and where the time goes."""
+"""What stays the same during one enhancement: device, precision, memory, progress and timing."""
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import torch
 
 from ..progress import Progress
 from ..settings import EnhanceSettings
+from ..volumes.memmap import Allocator
+from .axis_request import VolumeRequest
+from .device import cpu_has_bfloat16
 from .planning import PROGRAM_BYTES
 
-_PLENTY_BYTES = 0.9e9  # more makes nothing faster
+if TYPE_CHECKING:
+    from ..networks.generators.plane import PlaneGenerator
+    from ..networks.generators.through_plane import ThroughPlaneGenerator
+
+_ENOUGH_BYTES = 0.9e9  # more makes nothing faster
 _LEAST_BYTES = 0.1e9
 STAGES = ("transfer", "network", "interpolation", "consistency", "output")
 
 
-class ExecutionContext:
-    """Device, progress and timing of one call of `inference.enhance`.
+class Refiner(Protocol):
+    """Runs a generator through a volume."""
 
-    total : measured voxels to work through, in all passes. held_bytes : of input and output in memory.
-    stages : seconds by part of the work; on CUDA, whose work is queued, by the part that waited for it.
+    def refined(self, request: VolumeRequest, allocator: Allocator) -> np.ndarray:
+        """Return the fine volume (K, J, I), in the type of the request's denormaliser."""
+
+
+class ExecutionContext:
+    """Device, progress and timing of one call of `inference.enhance.enhance`.
+
+    Parameters
+    ----------
+    settings : EnhanceSettings
+        As they were asked.
+    device : torch.device
+        Where the network runs. A graphics card that runs out of memory is given up for the CPU.
+    total : int
+        Measured voxels to work through, in all passes.
+    progress : callable
+        Called with voxels done and in total.
+
+    Attributes
+    ----------
+    held_bytes : int
+        Memory taken by input and output.
+    tile_limit : int or None
+        Side of a tile, or number of whole slices, that is not to be exceeded, once the device has run out of memory.
+    stages : dict of str to float
+        Seconds by part of the work. On CUDA, whose work is queued, by the part that waited for it.
     """
 
     def __init__(self, settings: EnhanceSettings, device: torch.device, total: int, progress: Progress) -> None:
@@ -30,22 +64,35 @@ class ExecutionContext:
         self.total = total
         self.done = 0
         self.held_bytes = 0
+        self.tile_limit: int | None = None
         self._tile = 0, 0
         self.stages = dict.fromkeys(STAGES, 0.0)
         self._progress = progress
         progress(0, total)
 
+    def sequence_refiner(self, generator: ThroughPlaneGenerator) -> Refiner:
+        """Make the refiner of a generator that takes slice sequences."""
+        from .throughplane import SequenceRefiner  # which needs this module
+
+        return SequenceRefiner(generator, self)
+
+    def plane_refiner(self, generator: PlaneGenerator) -> Refiner:
+        """Make the refiner of a generator that takes whole slices."""
+        from .inplane import PlaneRefiner
+
+        return PlaneRefiner(generator, self)
+
     def reach(self, done: int) -> None:
-        """Say that ``done`` voxels are done; this is also where the user's wish to stop is heard."""
+        """Report that ``done`` voxels are done. The progress callback may raise to cancel."""
         self.done = done
         self._progress(done, self.total)
 
     def begin_tile(self, core_size: int) -> None:
-        """From here on `reach_slice` counts slices of ``core_size`` voxels."""
+        """From here on, `reach_slice` counts slices of ``core_size`` voxels."""
         self._tile = self.done, core_size
 
     def reach_slice(self, count: int) -> None:
-        """Say that ``count`` slices of the tile are done."""
+        """Report that ``count`` slices of the tile are done."""
         done_before, core_size = self._tile
         done = done_before + count * core_size
         if done > self.done:
@@ -60,7 +107,12 @@ class ExecutionContext:
 
     @property
     def is_mixed(self) -> bool:
-        """Whether the network computes in half precision: as asked, or else on CUDA."""
+        """Whether the network computes in half precision.
+
+        As asked, or else on CUDA. A CPU without units for bfloat16 would be slower and less exact, so it never does.
+        """
+        if self.device.type == "cpu" and not cpu_has_bfloat16():
+            return False
         if self.settings.precision == "auto":
             return self.device.type == "cuda"
         return self.settings.precision == "mixed"
@@ -70,15 +122,47 @@ class ExecutionContext:
         """Of the network: "float32" or "mixed"."""
         return "mixed" if self.is_mixed else "float32"
 
-    def working_bytes(self) -> float:
-        """Memory for the work itself: of a graphics card, half of what is free."""
-        if self.device.type == "cuda":
-            free, _ = torch.cuda.mem_get_info(self.device)
-            return free / 2
-        if self.settings.memory_gb is None:
-            return _PLENTY_BYTES
-        return max(self.settings.memory_gb * 1e9 - self.held_bytes - PROGRAM_BYTES, _LEAST_BYTES)
-
     def mixed_precision(self) -> torch.autocast:
         """Half precision for the network on CUDA; on a CPU, the refiner converts the network itself."""
         return torch.autocast("cuda", enabled=self.is_mixed and self.device.type == "cuda")
+
+    def working_bytes(self) -> float:
+        """Memory for the work itself: of a graphics card, half of what is free or cached by torch."""
+        if self.device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(self.device)
+            cached = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+            return (free + cached) / 2
+        if self.settings.memory_gb is None:
+            return _ENOUGH_BYTES
+        return max(self.settings.memory_gb * 1e9 - self.held_bytes - PROGRAM_BYTES, _LEAST_BYTES)
+
+    def retry_with_less_memory(self, attempt: Callable[[], None], shrink: Callable[[], None]) -> None:
+        """Call ``attempt`` until the graphics card does not run out of memory, and ``shrink`` after each failure.
+
+        Raises
+        ------
+        torch.cuda.OutOfMemoryError
+            On the CPU, where there is nothing left to shrink to.
+        """
+        done_before = self.done
+        while not self._succeeds(attempt):
+            # Outside the `except` block: the traceback, which held the tensors of the failed attempt, is gone.
+            self.done = done_before
+            gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            shrink()
+
+    def _succeeds(self, attempt: Callable[[], None]) -> bool:
+        try:
+            attempt()
+        except torch.cuda.OutOfMemoryError:
+            if self.device.type == "cpu":
+                raise
+            return False
+        return True
+
+    def move_to_cpu(self) -> None:
+        """Give the graphics card up."""
+        self.device = torch.device("cpu")
+        self.tile_limit = None

@@ -1,17 +1,27 @@
-"""The device to compute on, and its failures in words."""
+"""The device to compute on, what it can do, and its failures in words."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
 from ..errors import DeviceError
 
+_TORCH_CHECKS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch.cpu, where there is no cpuinfo
+
 
 def pick_device(name: str) -> torch.device:
-    """The device to compute on; "auto" takes the fastest there is."""
+    """Return the device to compute on; "auto" takes the fastest there is.
+
+    Raises
+    ------
+    DeviceError
+        There is no such device here.
+    """
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -21,6 +31,28 @@ def pick_device(name: str) -> torch.device:
     if name == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("there is no Apple GPU that PyTorch can use here; choose --device auto or cpu")
     return torch.device(name)
+
+
+@functools.cache
+def cpu_has_bfloat16() -> bool:
+    """Whether the CPU computes in bfloat16 itself: AVX-512 BF16, AMX, or the BF16 extension of Arm."""
+    try:
+        return "bf16" in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # not Linux
+        return any(bool(getattr(torch.cpu, name, bool)()) for name in _TORCH_CHECKS)
+
+
+@contextmanager
+def cpu_threads(count: int | None) -> Iterator[None]:
+    """Let torch use ``count`` CPU threads inside the block; None leaves the number as it is."""
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if count is not None:
+            torch.set_num_threads(before)
 
 
 @contextmanager
@@ -33,12 +65,12 @@ def failures_in_words() -> Iterator[None]:
             "the graphics card ran out of memory; close other programs or choose --device cpu"
         ) from problem
     except RuntimeError as problem:
-        said = str(problem)
-        if "allocate memory" in said or "not enough memory" in said:
+        text = str(problem)
+        if "allocate memory" in text or "not enough memory" in text:
             raise DeviceError(
                 "the computer ran out of memory; crop the volume or ask for a smaller factor"
             ) from problem
-        if "CUDA" in said or "MPS" in said:
-            first = said.strip().splitlines()[0]
+        if "CUDA" in text or "MPS" in text:
+            first = text.strip().splitlines()[0]
             raise DeviceError(f"the graphics card failed ({first}); try again, or choose --device cpu") from problem
         raise

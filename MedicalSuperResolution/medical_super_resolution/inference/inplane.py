@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import logging
 import math
 
 import numpy as np
@@ -12,51 +14,75 @@ from ..networks.generators.plane import PlaneGenerator
 from ..physics.acquisition import SliceProfile
 from ..physics.interpolation import apply_along_sequence
 from ..physics.projection import AxisModel
-from ..volumes.grid import array_axis
-from ..volumes.intensity import IntensityRange
-from ..volumes.memmap import release_pages
+from ..volumes.grid import AXES_IJK, array_axis
+from ..volumes.memmap import Allocator, release_pages
+from .axis_request import VolumeRequest
 from .context import ExecutionContext
-from .denormalise import Denormaliser
+
+logger = logging.getLogger(__name__)
 
 _WORKING_BYTES_A_FINE_PIXEL = 4 * 64 * 6  # float32, 64 channels, tensors that live at the same time
 
 
 class PlaneRefiner:
-    """Runs an in-plane generator through a volume, a few whole slices at a time."""
+    """Runs an in-plane generator through a volume, a few whole slices at a time.
+
+    Parameters
+    ----------
+    generator : PlaneGenerator
+        Stays as it is; a copy works on the device.
+    context : ExecutionContext
+        Device, memory and progress.
+    """
 
     def __init__(self, generator: PlaneGenerator, context: ExecutionContext) -> None:
-        self.generator = generator.to(context.device)
+        self._exact = generator
         self.context = context
+        self.generator = copy.deepcopy(generator).to(context.device)
+        self._slices = 1  # at a time, in the attempt under way
+
+    def refined(self, request: VolumeRequest, allocator: Allocator) -> np.ndarray:
+        """Refine the slices that lie across the axis that is not refined.
+
+        The network sees values inside the request's window only; what lies beyond is interpolated and added.
+        """
+        target = request.planned.target
+        result = allocator(target.shape_kji, request.denormaliser.dtype)
+        self.context.retry_with_less_memory(lambda: self._refine(request, result), self._shrink)
+        if request.padding:
+            request.padding.put_back(result, target)
+        return result
+
+    def _shrink(self) -> None:
+        """Take fewer slices at a time, and at last the CPU."""
+        if self._slices > 1:
+            self.context.tile_limit = self._slices // 2
+            logger.warning(
+                "the graphics card ran out of memory; going on with %d slices at a time", self.context.tile_limit
+            )
+        else:
+            logger.warning("the graphics card ran out of memory; going on with the CPU")
+            self.context.move_to_cpu()
+            self.generator = copy.deepcopy(self._exact)
 
     @torch.inference_mode()
-    def refine(
-        self,
-        source: np.ndarray,
-        across: str,
-        into: np.ndarray,
-        *,
-        read: IntensityRange,
-        write: Denormaliser,
-        window: tuple[float, float],
-    ) -> None:
-        """Refine the slices of ``source`` that lie across the index axis ``across`` into ``into``.
-
-        The network sees values inside ``window`` only; what lies beyond is interpolated and added.
-        """
-        axis, context, factor = array_axis(across), self.context, self.generator.factor
-        slices, fine = np.moveaxis(source, axis, 0), np.moveaxis(into, axis, 0)
+    def _refine(self, request: VolumeRequest, result: np.ndarray) -> None:
+        context, factor, array, final = self.context, self.generator.factor, request.array, request.denormaliser
+        in_plane = {one.axis for one in request.planned.passes}
+        across = array_axis(next(axis for axis in AXES_IJK if axis not in in_plane))
+        slices, fine = np.moveaxis(array, across, 0), np.moveaxis(result, across, 0)
+        self._slices = self._slices_at_a_time(math.prod(fine.shape[1:]), len(slices))
         rows, columns = (
             AxisModel(count, count * factor, factor, SliceProfile(), context.device) for count in slices.shape[1:]
         )
         margin = self.generator.sequence_reach
-        step = max(1, int(context.working_bytes() / (_WORKING_BYTES_A_FINE_PIXEL * math.prod(fine.shape[1:]))))
-        for start in range(0, len(slices), step):
-            stop = min(start + step, len(slices))
+        for start in range(0, len(slices), self._slices):
+            stop = min(start + self._slices, len(slices))
             low = max(0, start - margin)
             with context.timed("transfer"):
-                lr = torch.from_numpy(read.normalised(slices[low : stop + margin])).to(context.device)
+                lr = torch.from_numpy(final.measured.normalised(slices[low : stop + margin])).to(context.device)
             with context.timed("network"), context.mixed_precision():
-                seen = lr.clamp(*window)
+                seen = lr.clamp(*request.window)
                 sr = self.generator(seen[None, None])[0, 0, start - low : stop - low].float()
                 beyond = (lr - seen)[start - low : stop - low]
                 if beyond.any():
@@ -65,10 +91,14 @@ class PlaneRefiner:
                 if context.settings.consistency:
                     sr = _projected(sr, lr[start - low : stop - low], rows, columns)
             with context.timed("output"):
-                fine[start:stop] = write.stored(sr)
-                release_pages(into)
-                release_pages(source)
+                fine[start:stop] = final.stored(sr)
+                release_pages(result)
+                release_pages(array)
             context.reach(context.done + (stop - start) * math.prod(slices.shape[1:]))
+
+    def _slices_at_a_time(self, fine_pixels: int, count: int) -> int:
+        fitting = int(self.context.working_bytes() / (_WORKING_BYTES_A_FINE_PIXEL * fine_pixels))
+        return max(1, min(fitting, count, self.context.tile_limit or count))
 
 
 def _projected(sr: Tensor, measured: Tensor, rows: AxisModel, columns: AxisModel) -> Tensor:

@@ -14,7 +14,7 @@ from ..volumes.grid import AXES_IJK, Grid
 
 _SAME = 1e-3  # a spacing this close (relative) to the wanted one is left alone
 _UNCERTAINTY_RUNS = 8  # mirror images
-_UNCERTAINTY_BYTES = 16  # a voxel: mean, sum of squares, present result and its change
+_UNCERTAINTY_BYTES = 20  # a voxel: unrounded result, mean, sum of squares, present result and its change
 PROGRAM_BYTES = 4.5e8  # the program with PyTorch, before any volume
 _WORKING_BYTES = 9e8
 _SHARE_OF_MEMORY = 0.6  # the rest is for others

@@ -9,7 +9,6 @@ from functools import cached_property
 from ..errors import SettingsError
 from ..models.file import Model
 from ..models.weight_interpolation import both_ends
-from ..networks.generators.plane import PlaneGenerator
 from ..settings import EnhanceSettings
 from ..volumes.intensity import IntensityRange, guess_modality, intensity_range, trained_window
 from ..volumes.volume import Volume
@@ -22,8 +21,18 @@ from .uncertainty import mirrors
 class Request:
     """One volume to enhance.
 
-    settings : as they were asked. planned : what they mean for this volume and this model.
-    ends : the model at sharpness 0 and at 1, where the uncertainty is asked for and there are both.
+    Parameters
+    ----------
+    volume : Volume
+        The measured volume.
+    model : Model
+        What refines it.
+    settings : EnhanceSettings
+        As they were asked.
+    planned : Plan
+        What the settings mean for this volume and this model.
+    ends : tuple of Model or None
+        The model at sharpness 0 and at 1, where the uncertainty is asked for and there are both.
     """
 
     volume: Volume
@@ -34,7 +43,7 @@ class Request:
 
     @cached_property
     def modality(self) -> str:
-        """Of the volume; guessed where it does not say."""
+        """Of the volume; guessed from the values where it is not known."""
         return self.volume.modality or guess_modality(self.volume.array)
 
     @cached_property
@@ -63,7 +72,7 @@ class Request:
     def work(self) -> int:
         """Measured voxels to work through, in all passes of all runs."""
         passes = self.planned.passes
-        passes = passes[:1] if isinstance(self.model.generator, PlaneGenerator) else passes
+        passes = passes[:1] if self.model.generator.capabilities.in_one_pass else passes
         runs = len(list(mirrors(self.planned))) if self.settings.uncertainty else 1
         runs += sum(end is not self.model for end in self.ends or ())
         return runs * sum(math.prod(one.source.shape_kji) for one in passes)
@@ -74,32 +83,43 @@ def make_request(volume: Volume, model: Model, settings: EnhanceSettings) -> Req
 
     Raises
     ------
-    SettingsError, VolumeError : see `planning.plan`. SettingsError also where the model cannot do what is asked.
+    SettingsError
+        The model cannot do what is asked; or see `planning.plan`.
+    VolumeError
+        See `planning.plan`.
     """
-    planned = plan(volume.grid, _as_the_model_refines(model, settings))
+    planned = plan(volume.grid, _with_factor_of(model, settings))
     _check_model(model, settings, planned)
     return Request(volume, model, settings, planned, both_ends(model) if settings.uncertainty else None)
 
 
-def _as_the_model_refines(model: Model, settings: EnhanceSettings) -> EnhanceSettings:
-    """The settings; where they say neither factor nor spacing, an in-plane model refines as it was made to."""
-    if isinstance(model.generator, PlaneGenerator) and settings.factor is None and settings.spacing_ijk_mm is None:
-        return replace(settings, factor=float(model.generator.factor), axes="in-plane")
+def _with_factor_of(model: Model, settings: EnhanceSettings) -> EnhanceSettings:
+    """The settings; where they name neither factor nor spacing, a model for one factor refines as it was made to."""
+    able = model.generator.capabilities
+    if len(able.factors) == 1 and settings.factor is None and settings.spacing_ijk_mm is None:
+        return replace(settings, factor=able.factors[0], axes=able.axes)
     return settings
 
 
 def _check_model(model: Model, settings: EnhanceSettings, planned: Plan) -> None:
-    """Refuse a model of another sharpness, and to ask an in-plane model for anything but its factor along two axes."""
+    """Refuse a model of another sharpness, and what lies outside its capabilities."""
     if model.sharpness != settings.sharpness:
         raise SettingsError(
             f"sharpness {settings.sharpness:g} is asked for, but the model was loaded with {model.sharpness:g};"
-            " load it by sharpness.load"
+            " load it with load_model(name, sharpness)"
         )
-    if not isinstance(model.generator, PlaneGenerator):
-        return
-    factor = float(model.generator.factor)
-    if [one.factor for one in planned.passes] != [factor, factor]:
+    able = model.generator.capabilities
+    if settings.precision not in ("auto", *able.precisions):
         raise SettingsError(
-            f"the model {model.name} refines both in-plane axes {factor:g} times and nothing else;"
-            f" ask for --axes in-plane --factor {factor:g}, or choose the model general"
+            f"the model {model.name} does not compute in precision {settings.precision}; choose one of:"
+            f" {', '.join(able.precisions)}"
+        )
+    if not able.factors:
+        return
+    asked = [one.factor for one in planned.passes]
+    if not any(asked == [factor, factor] for factor in able.factors):
+        known = " or ".join(f"{factor:g}" for factor in able.factors)
+        raise SettingsError(
+            f"the model {model.name} refines both in-plane axes {known} times and nothing else;"
+            f" ask for --axes {able.axes} --factor {able.factors[0]:g}, or choose the model general"
         )

@@ -1,8 +1,9 @@
-"""How sure the network is of each voxel: what it says of the same scan seen in mirrors.
+"""The uncertainty of a result: how much the network's answers differ when it sees the same scan in mirrors.
 
-A mirror image holds the same anatomy, so a network that knows gives the same answer; where it guesses, answers differ.
-So do a model and its sharp twin, where there is one: half their difference is the standard deviation of the two. Both
-are taken as independent, so their squares add up. What comes out is no error bar, but it grows with the true error.
+A mirror image holds the same anatomy. Where the data determine the result, the answers agree; where the network fills
+in, they differ. So do a model and its sharp twin, where there is one: half their difference is the standard deviation
+of the two. Both are taken as independent, so their squares add up. The result is not an error bar, but it grows with
+the true error.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _EXACT = 1e-6  # of a voxel
 
 
 def mirrors(planned: Plan) -> Iterator[tuple[int, ...]]:
-    """The array axes of each mirror image, the eight of three axes at most, the unchanged one first.
+    """Yield the array axes of each mirror image, the eight of three axes at most, the unchanged one first.
 
     An axis whose refined samples do not fill the volume exactly has no mirror: its far end lies elsewhere.
     """
@@ -34,31 +35,42 @@ def mirrors(planned: Plan) -> Iterator[tuple[int, ...]]:
 
 
 def spread(first: np.ndarray, refine: Callable[[tuple[int, ...]], np.ndarray], planned: Plan) -> np.ndarray:
-    """Standard deviation of the refined mirror images, turned back, in the units of the volume.
+    """Return the standard deviation of the refined mirror images, turned back.
 
     Parameters
     ----------
-    first : the refined volume, (K, J, I). refine : gives the refined volume of the mirror image along array axes.
+    first : ndarray
+        The refined volume, (K, J, I), floating, not rounded: of the same precision as what ``refine`` returns.
+    refine : callable
+        Returns the refined volume of the mirror image along array axes.
+    planned : Plan
+        What was done to the scan.
 
     Returns
     -------
-    float32, of the shape of ``first``.
+    ndarray
+        float32, of the shape of ``first``, in the units of the volume.
+
+    References
+    ----------
+    .. [1] Welford (1962), Note on a method for calculating corrected sums of squares and products.
+       DOI 10.1080/00401706.1962.10490022
     """
-    mean = first.astype(np.float32)
+    mean = first.copy()
     squares = np.zeros_like(mean)
     for number, axes in enumerate(mirrors(planned), start=1):
         if not axes:
             continue
         values = np.flip(refine(axes), axes)
-        change = values - mean  # Welford (1962), DOI 10.1080/00401706.1962.10490022
+        change = values - mean
         mean += change / number
         squares += change * (values - mean)
-    return np.sqrt(squares / number)
+    return np.sqrt(squares / number).astype(np.float32, copy=False)
 
 
 def widened(deviation: np.ndarray, fidelity: np.ndarray, sharp: np.ndarray) -> np.ndarray:
-    """The root of the sum of squares of ``deviation`` and of half the difference of two results, float32."""
-    half = np.subtract(fidelity, sharp, dtype=np.float32) / 2
+    """Return the root of the sum of squares of ``deviation`` and of half the difference of two results, float32."""
+    half = (np.subtract(fidelity, sharp) / 2).astype(np.float32, copy=False)
     return np.hypot(deviation, half)
 
 

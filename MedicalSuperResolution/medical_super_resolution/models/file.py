@@ -99,7 +99,7 @@ def save(path: Path, generator_name: str, generator: Generator, card: dict[str, 
     header = {
         "format_version": FORMAT_VERSION,
         "generator": generator_name,
-        "config": dataclasses.asdict(generator.config),  # type: ignore[arg-type]
+        "config": dataclasses.asdict(generator.config),
         "card": card,
     }
     weights = {name: tensor.detach().float().contiguous().cpu() for name, tensor in generator.state_dict().items()}

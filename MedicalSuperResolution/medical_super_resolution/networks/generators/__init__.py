@@ -1,19 +1,19 @@
-"""One network a file, each with its configuration. GENERATORS is the whole registry."""
+"""One network a file, each with its configuration. `GENERATORS` lists them all."""
 
 from __future__ import annotations
 
 from .attention_dense import AttentionDenseConfig, AttentionDenseGenerator
+from .base import Capabilities, Generator
 from .disgan import DisganConfig, DisganGenerator
 from .hybrid_attention import HybridAttentionConfig, HybridAttentionGenerator
 from .medgan import MedganConfig, MedganGenerator
-from .plane import PlaneGenerator
 from .rrdb import RrdbConfig, RrdbGenerator
 from .srcnn import SrcnnConfig, SrcnnGenerator
 from .srresnet import SrresnetConfig, SrresnetGenerator
 from .tgan import TganConfig, TganGenerator
 from .through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
 
-Generator = ThroughPlaneGenerator | PlaneGenerator
+__all__ = ["GENERATORS", "Capabilities", "Generator"]
 
 GENERATORS: dict[str, tuple[type, type[Generator]]] = {
     "through-plane": (ThroughPlaneConfig, ThroughPlaneGenerator),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,15 +12,23 @@ from torch.nn import functional
 
 from ...errors import SettingsError
 from ...physics.interpolation import cubic_matrix
+from .base import Capabilities, Generator, RefinerFactory
 
 FACTORS = (2, 3, 4)
+_Refiner = TypeVar("_Refiner")
 _TAPS = 5  # samples that a cubic kernel between two samples can touch, the nearest one in the middle
 INTERPOLATION_REACH = _TAPS // 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlaneConfig:
-    """What the configuration of every in-plane generator has: ``factor``, how many times finer J and I become."""
+    """What the configuration of every in-plane generator has.
+
+    Parameters
+    ----------
+    factor : int
+        How many times finer J and I become: 2, 3 or 4.
+    """
 
     factor: int = 2
 
@@ -28,17 +37,22 @@ class PlaneConfig:
             raise SettingsError(f"an in-plane generator refines 2, 3 or 4 times, got factor {self.factor}")
 
 
-class PlaneGenerator(nn.Module, ABC):
+class PlaneGenerator(Generator):
     """(N, 1, K, J, I), mostly in [0, 1] -> (N, 1, K, factor*J, factor*I) float32, each slice for itself.
 
     The output is cubic interpolation plus what the network adds, also where the paper's network makes the whole
     picture: the network then has less to learn, and an untrained one is already as good as interpolation.
 
-    refines : always "plane". reach : how many low-resolution voxels away, in the plane, an input can still change an
-    output; None where that is the whole slice. sequence_reach : the same along K, in slices.
+    Attributes
+    ----------
+    factor : int
+        How many times finer J and I become.
+    reach : int or None
+        How many low-resolution voxels away, in the plane, an input can still change an output. None for the whole
+        slice.
+    sequence_reach : int
+        The same along K, in slices.
     """
-
-    refines = "plane"
 
     def __init__(self, config: PlaneConfig) -> None:
         super().__init__()
@@ -53,6 +67,15 @@ class PlaneGenerator(nn.Module, ABC):
     def sequence_reach(self) -> int:
         """See the class."""
         return 0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Both in-plane axes at once, by the factor of the configuration."""
+        return Capabilities(axes="in-plane", factors=(float(self.factor),), reach=self.reach, needs_profile=False)
+
+    def make_refiner(self, factory: RefinerFactory[_Refiner]) -> _Refiner:
+        """Return what runs this generator through a volume, slice by slice."""
+        return factory.plane_refiner(self)
 
     @abstractmethod
     def residual(self, lr: Tensor, interpolated: Tensor) -> Tensor:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +19,10 @@ from ..blocks import (
     pointwise_convolution,
 )
 from ..profile_head import BlurGauge
-from ..streaming import WHOLE, Sequence, SliceStream, in_slices
+from ..streaming import WHOLE, Sequence, in_slices
+from .base import ANY_AXIS, Capabilities, Generator, RefinerFactory
 
+_Refiner = TypeVar("_Refiner")
 _CONTRAST = 10.0  # differences between neighbours are about a tenth of the range: this brings features near 1
 
 
@@ -92,7 +94,7 @@ class PhaseKernel(nn.Module):
         return self.layers(described).unflatten(1, (2, -1)) / _CONTRAST
 
 
-class ThroughPlaneGenerator(nn.Module):
+class ThroughPlaneGenerator(Generator):
     """(N, 1, K, J, I) thick slices -> (N, 1, M, J, I) fine slices at any M places along K.
 
     Features are computed once on the thick slices, whatever the factor: in a sequence of contiguous slices the blur
@@ -110,6 +112,15 @@ class ThroughPlaneGenerator(nn.Module):
         self.refine = in_plane_convolution(config.channels, config.channels)
         self.kernel = PhaseKernel(config.channels, config.kernel_hidden)
         self.gauge = BlurGauge(config.channels)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """One axis at a time, whichever it is, by any factor."""
+        return Capabilities(axes=ANY_AXIS, reach=self.reach, needs_profile=True)
+
+    def make_refiner(self, factory: RefinerFactory[_Refiner]) -> _Refiner:
+        """Return what runs this generator along one axis of a volume after the other."""
+        return factory.sequence_refiner(self)
 
     @property
     def reach(self) -> int:
@@ -171,65 +182,3 @@ class ThroughPlaneGenerator(nn.Module):
         """Fine slices at ``positions``: cubic interpolation and the learned residual, (N, 1, M, J, I) float32."""
         interpolated = apply_along_sequence(cubic_matrix(lr.shape[2], positions), lr)
         return interpolated + self.residual(self.features(lr, thickness), positions, factor, thickness)
-
-
-class ResidualStream:
-    """The residual of one sequence, computed a few slices at a time.
-
-    generator, factor, thickness : as in `ThroughPlaneGenerator.residual`. positions : of all output slices, (M,).
-    cut_edges : see `SliceStream`; there the output is ``generator.reach`` voxels smaller than the input.
-    """
-
-    def __init__(
-        self,
-        generator: ThroughPlaneGenerator,
-        positions: Tensor,
-        factor: float,
-        thickness: float,
-        *,
-        cut_edges: tuple[bool, bool, bool, bool] = (False, False, False, False),
-    ) -> None:
-        self.generator = generator
-        self.positions = positions
-        self.factor = factor
-        self.thickness = thickness
-        self._stream = SliceStream(cut_edges)
-        self._previous: Tensor | None = None  # features of the slice before the next ones
-        self._pushed = 0  # slices
-        self._done = 0  # slices whose features have come
-        self._written = 0  # output slices given
-
-    def push(self, lr: Tensor, following: Tensor | None) -> Iterator[Tensor]:
-        """The next slices (N, 1, k, J, I) in, the next output slices (N, 1, m, J, I) out, in parts.
-
-        ``following`` is the slice behind them, or None when they are the last.
-        """
-        self._pushed += lr.shape[2]
-        features = self.generator.features(lr, self.thickness, self._stream, following)
-        yield from self._outputs(features)
-        if following is not None:
-            return
-        self._stream.is_ending = True
-        while self._done < self._pushed:
-            yield from self._outputs(self.generator.features(lr[:, :, :0], self.thickness, self._stream))
-        if self._previous is not None:
-            yield from self._between(self._previous, self._previous, len(self.positions))
-
-    def _outputs(self, features: Tensor) -> Iterator[Tensor]:
-        """The output slices that the next features make possible."""
-        if not features.shape[2]:
-            return
-        previous = features[:, :, :1] if self._previous is None else self._previous
-        before = torch.cat([previous, features[:, :, :-1]], dim=2) if features.shape[2] > 1 else previous
-        stop = int(torch.searchsorted(self.positions, float(self._done + features.shape[2] - 1)))
-        self._previous = features if features.shape[2] == 1 else features[:, :, -1:].clone()
-        yield from self._between(before, features, stop)
-        self._done += features.shape[2]
-
-    def _between(self, before: Tensor, after: Tensor, stop: int) -> Iterator[Tensor]:
-        """The output slices up to number ``stop``, which lie in the intervals between some of the slices."""
-        positions = self.positions[self._written : stop]
-        self._written = stop
-        if len(positions):
-            first = self._done - 1  # index of the slice that opens the first interval
-            yield self.generator.between(before, after, positions - first, self.factor, self.thickness)

@@ -7,7 +7,7 @@ import pytest
 
 from measuring import an_mr, gaussian, measured_again, rms
 from medical_super_resolution.inference.enhance import enhance
-from medical_super_resolution.inference.throughplane import Refiner
+from medical_super_resolution.inference.throughplane import SequenceRefiner
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.physics.acquisition import PROFILES
 from medical_super_resolution.settings import EnhanceSettings
@@ -87,7 +87,7 @@ def test_without_wishes_the_profile_is_read_off_the_slices_and_reported(a_volume
 def test_thin_and_thick_slices_are_told_apart_by_their_own_measure(
     a_volume: Volume, a_model: Model, monkeypatch: pytest.MonkeyPatch, width: float, thickness: float, profile: str
 ):
-    monkeypatch.setattr(Refiner, "profile_width", lambda *_: width)
+    monkeypatch.setattr(SequenceRefiner, "profile_width", lambda *_: width)
     thickness_mm = thickness * a_volume.grid.through_plane_spacing_mm
     enhanced = enhance(a_volume, a_model, EnhanceSettings(factor=2, slice_thickness_mm=thickness_mm))
     assert enhanced.report.slice_profile == profile

@@ -6,22 +6,29 @@ The card is played: the workbench names a card, whose work the CPU does once it 
 from __future__ import annotations
 
 import logging
+import weakref
 
 import numpy as np
 import pytest
 import torch
 
 from medical_super_resolution.errors import DeviceError
+from medical_super_resolution.inference.axis_request import AxisRequest, VolumeRequest
 from medical_super_resolution.inference.context import ExecutionContext
+from medical_super_resolution.inference.denormalise import Denormaliser
 from medical_super_resolution.inference.device import failures_in_words
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.planning import plan
-from medical_super_resolution.inference.throughplane import AxisRequest, Refiner
+from medical_super_resolution.inference.throughplane import SequenceRefiner
 from medical_super_resolution.models import file as models
+from medical_super_resolution.networks.generators import GENERATORS
 from medical_super_resolution.physics.acquisition import SliceProfile
 from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.intensity import IntensityRange
 from medical_super_resolution.volumes.volume import Volume
 
+EVERYTHING = (-np.inf, np.inf)  # a window of normalised values
 SETTINGS = EnhanceSettings(factor=2, axes="k", device="cpu", slice_profile="gaussian")
 
 
@@ -35,8 +42,8 @@ def refined_on_a_card(
 ) -> np.ndarray:
     """What a refiner gives on a card that runs out of memory the first ``failures`` times."""
     context = ExecutionContext(SETTINGS, torch.device("cpu"), 1, lambda done, total: None)
-    refiner = Refiner(model.generator, context)
-    really, left = Refiner._refine, [failures]
+    refiner = SequenceRefiner(model.generator, context)
+    really, left = SequenceRefiner._refine, [failures]
 
     def refine(self, *arguments, **keywords):
         if context.device.type == "cuda" and left[0]:
@@ -45,13 +52,15 @@ def refined_on_a_card(
         context.device = torch.device("cpu")
         really(self, *arguments, **keywords)
 
-    monkeypatch.setattr(Refiner, "_refine", refine)
+    monkeypatch.setattr(SequenceRefiner, "_refine", refine)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (400_000_000, 400_000_000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 0)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 0)
     context.device = torch.device("cuda")
     one = plan(volume.grid, SETTINGS).passes[0]
     into = np.empty(one.target.shape_kji, np.float32)
 
-    refiner.refine(AxisRequest(volume.array.astype(np.float32) / 1000, one, into, SliceProfile()))
+    refiner.refine(AxisRequest(volume.array.astype(np.float32) / 1000, one, into, SliceProfile(), EVERYTHING))
     return into
 
 
@@ -76,6 +85,61 @@ def test_each_step_down_is_said_in_one_line(a_volume: Volume, a_model, monkeypat
     assert all(after <= before / 2 for before, after in zip(sides[:-1], sides[1:], strict=True))
 
 
+def test_free_memory_is_read_after_the_failed_attempt_is_gone():
+    """The traceback of a failure holds its frames, and those hold the tensors that filled the card."""
+    context = ExecutionContext(SETTINGS, torch.device("cpu"), 1, lambda done, total: None)
+    context.device = torch.device("cuda")
+    alive: list[weakref.ref] = []
+
+    def attempt() -> None:
+        tensor = torch.zeros(4)
+        if not alive:
+            alive.append(weakref.ref(tensor))
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    seen = []
+    context.retry_with_less_memory(attempt, lambda: seen.append(alive[0]()))
+
+    assert seen == [None]
+
+
+@pytest.mark.parametrize("failures", [0, 1, 100])
+def test_an_in_plane_model_takes_fewer_slices_and_then_the_cpu(failures: int, monkeypatch, caplog):
+    config_class, generator_class = GENERATORS["srcnn"]
+    torch.manual_seed(0)
+    generator = generator_class(config_class(channels=(4, 4), kernels=(3, 1, 3))).eval()
+    array = np.random.default_rng(0).normal(size=(9, 8, 10)).astype(np.float32)
+    grid = Grid(array.shape, np.diag([2.0, 2.0, 4.0, 1.0]))
+    planned = plan(grid, EnhanceSettings(factor=2, axes="in-plane"))
+    final = Denormaliser(IntensityRange(0, 1), np.dtype(np.float32), None)
+    context = ExecutionContext(SETTINGS, torch.device("cpu"), 1, lambda done, total: None)
+    refiner = generator.make_refiner(context)
+    really, left = type(refiner)._refine, [failures]
+    request = VolumeRequest(array, planned, {}, EVERYTHING, final)
+    expected = refiner.refined(request, np.empty)
+
+    def refine(self, *arguments):
+        if context.device.type == "cuda" and left[0]:
+            left[0] -= 1
+            self._slices = self._slices_at_a_time(320, len(array))
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        context.device = torch.device("cpu")
+        really(self, *arguments)
+
+    monkeypatch.setattr(type(refiner), "_refine", refine)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (400_000_000, 400_000_000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 0)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 0)
+    context.device = torch.device("cuda")
+    with caplog.at_level(logging.WARNING):
+        found = refiner.refined(request, np.empty)
+
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    said = [record.getMessage().partition("going on with ")[2] for record in caplog.records]
+    every = ["4 slices at a time", "2 slices at a time", "1 slices at a time", "the CPU"]
+    assert said == every[:failures]
+
+
 def test_a_cpu_that_runs_out_of_memory_is_not_asked_again(a_volume: Volume, a_model, monkeypatch):
     asked = []
 
@@ -83,7 +147,7 @@ def test_a_cpu_that_runs_out_of_memory_is_not_asked_again(a_volume: Volume, a_mo
         asked.append(1)
         raise torch.cuda.OutOfMemoryError("out of memory")
 
-    monkeypatch.setattr(Refiner, "_refine", fail)
+    monkeypatch.setattr(SequenceRefiner, "_refine", fail)
     with pytest.raises(DeviceError):
         enhance(a_volume, a_model, SETTINGS)
     assert len(asked) == 1

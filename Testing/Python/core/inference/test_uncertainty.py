@@ -39,7 +39,7 @@ def test_the_spread_is_the_standard_deviation_over_the_mirrors(a_volume: Volume)
         return np.repeat(array, 2, axis=0).astype(np.float32) + ramp
 
     answers = [np.flip(refine(np.flip(a_volume.array, axes)), axes) for axes in mirrors(planned)]
-    found = spread(a_volume.array, answers[0], refine, planned)
+    found = spread(answers[0], lambda axes: refine(np.flip(a_volume.array, axes)), planned)
 
     np.testing.assert_allclose(found, np.std(np.stack(answers).astype(np.float64), axis=0), rtol=1e-3, atol=1e-2)
 
@@ -54,6 +54,31 @@ def test_the_enhanced_volume_is_the_same_with_and_without(a_volume: Volume, a_mo
     np.testing.assert_array_equal(asked.volume.array, plain.volume.array)
     np.testing.assert_allclose(asked.uncertainty.grid.ijk_to_ras, asked.volume.grid.ijk_to_ras)
     assert asked.uncertainty.array.max() > 1  # an untrained network guesses
+
+
+def test_where_all_answers_agree_rounding_adds_no_uncertainty(a_volume: Volume, a_model_file):
+    """A network without weights interpolates, which is the same in every mirror; the result is rounded."""
+    model = models.load(a_model_file)
+    for parameter in model.generator.parameters():
+        parameter.zero_()
+    assert a_volume.array.dtype.kind == "i"
+
+    found = enhance(a_volume, model, WITH_UNCERTAINTY).uncertainty
+
+    assert found is not None
+    assert found.array.max() < 0.01  # units of the volume; a rounded answer among others would differ by up to 0.16
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.uint8, np.int32, np.float32, np.float64])
+def test_the_uncertainty_does_not_depend_on_the_type_of_the_voxels(a_volume: Volume, a_model_file, dtype: type):
+    model = models.load(a_model_file)
+    shifted = replace(a_volume, array=np.clip(a_volume.array + 1000, 0, 250).astype(np.int16), modality="mr")
+    expected = enhance(shifted, model, WITH_UNCERTAINTY).uncertainty.array
+
+    found = enhance(replace(shifted, array=shifted.array.astype(dtype)), model, WITH_UNCERTAINTY)
+
+    assert found.volume.array.dtype == dtype
+    np.testing.assert_allclose(found.uncertainty.array, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_a_constant_is_certain(a_volume: Volume, a_model_file):

@@ -4,11 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from medical_super_resolution.networks.generators.through_plane import (
-    ResidualStream,
-    ThroughPlaneConfig,
-    ThroughPlaneGenerator,
-)
+from medical_super_resolution.networks.generators.through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
+from medical_super_resolution.networks.residual_stream import ResidualStream
 from medical_super_resolution.physics.acquisition import fine_centres
 
 FACTORS = [1.25, 1.7, 2.0, 3.0, 4.0, 6.37, 8.0]

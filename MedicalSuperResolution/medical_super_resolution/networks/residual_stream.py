@@ -1,0 +1,73 @@
+"""The residual of a slice sequence, computed a few slices at a time in the memory of a few slices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from .generators.through_plane import ThroughPlaneGenerator
+from .streaming import SliceStream
+
+
+class ResidualStream:
+    """The residual of one sequence, computed a few slices at a time.
+
+    generator, factor, thickness : as in `ThroughPlaneGenerator.residual`. positions : of all output slices, (M,).
+    cut_edges : see `SliceStream`; there the output is ``generator.reach`` voxels smaller than the input.
+    """
+
+    def __init__(
+        self,
+        generator: ThroughPlaneGenerator,
+        positions: Tensor,
+        factor: float,
+        thickness: float,
+        *,
+        cut_edges: tuple[bool, bool, bool, bool] = (False, False, False, False),
+    ) -> None:
+        self.generator = generator
+        self.positions = positions
+        self.factor = factor
+        self.thickness = thickness
+        self._stream = SliceStream(cut_edges)
+        self._previous: Tensor | None = None  # features of the slice before the next ones
+        self._pushed = 0  # slices
+        self._done = 0  # slices whose features have come
+        self._written = 0  # output slices given
+
+    def push(self, lr: Tensor, following: Tensor | None) -> Iterator[Tensor]:
+        """The next slices (N, 1, k, J, I) in, the next output slices (N, 1, m, J, I) out, in parts.
+
+        ``following`` is the slice behind them, or None when they are the last.
+        """
+        self._pushed += lr.shape[2]
+        features = self.generator.features(lr, self.thickness, self._stream, following)
+        yield from self._outputs(features)
+        if following is not None:
+            return
+        self._stream.is_ending = True
+        while self._done < self._pushed:
+            yield from self._outputs(self.generator.features(lr[:, :, :0], self.thickness, self._stream))
+        if self._previous is not None:
+            yield from self._between(self._previous, self._previous, len(self.positions))
+
+    def _outputs(self, features: Tensor) -> Iterator[Tensor]:
+        """The output slices that the next features make possible."""
+        if not features.shape[2]:
+            return
+        previous = features[:, :, :1] if self._previous is None else self._previous
+        before = torch.cat([previous, features[:, :, :-1]], dim=2) if features.shape[2] > 1 else previous
+        stop = int(torch.searchsorted(self.positions, float(self._done + features.shape[2] - 1)))
+        self._previous = features if features.shape[2] == 1 else features[:, :, -1:].clone()
+        yield from self._between(before, features, stop)
+        self._done += features.shape[2]
+
+    def _between(self, before: Tensor, after: Tensor, stop: int) -> Iterator[Tensor]:
+        """The output slices up to number ``stop``, which lie in the intervals between some of the slices."""
+        positions = self.positions[self._written : stop]
+        self._written = stop
+        if len(positions):
+            first = self._done - 1  # index of the slice that opens the first interval
+            yield self.generator.between(before, after, positions - first, self.factor, self.thickness)

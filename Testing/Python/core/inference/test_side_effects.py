@@ -1,0 +1,75 @@
+"""Enhancing changes nothing of its caller's: neither the threads of the process nor the model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from medical_super_resolution.errors import Cancelled
+from medical_super_resolution.inference.context import ExecutionContext
+from medical_super_resolution.inference.enhance import enhance
+from medical_super_resolution.models.file import Model
+from medical_super_resolution.networks.generators import GENERATORS
+from medical_super_resolution.networks.generators.base import Generator
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.volume import Volume
+
+TWICE = EnhanceSettings(factor=2, axes="k", slice_profile="gaussian", device="cpu")
+
+
+@pytest.fixture
+def three_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_threads_hold_for_one_call(a_volume: Volume, a_model: Model, three_threads):
+    inside = []
+    enhance(a_volume, a_model, replace(TWICE, threads=1), lambda done, total: inside.append(torch.get_num_threads()))
+
+    assert inside[-1] == 1
+    assert torch.get_num_threads() == 3
+
+
+def test_threads_come_back_after_a_run_that_was_cancelled(a_volume: Volume, a_model: Model, three_threads):
+    def cancel(done: int, total: int) -> None:
+        if done:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        enhance(a_volume, a_model, replace(TWICE, threads=1), cancel)
+
+    assert torch.get_num_threads() == 3
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed"])
+def test_the_model_keeps_its_device_type_and_layout(a_volume: Volume, a_model: Model, precision: str):
+    def state() -> list[tuple[object, ...]]:
+        return [(one.device, one.dtype, one.stride(), one.data_ptr()) for one in a_model.generator.parameters()]
+
+    before = state()
+    enhance(a_volume, a_model, replace(TWICE, precision=precision))
+
+    assert state() == before
+
+
+def test_a_refiner_works_on_another_device_with_a_copy(a_tiny_generator: Generator):
+    planar = GENERATORS["srcnn"][1](GENERATORS["srcnn"][0]())
+    for generator in (a_tiny_generator, planar):
+        context = ExecutionContext(TWICE, torch.device("meta"), 1, lambda done, total: None)
+        refiner = generator.make_refiner(context)
+
+        assert {one.device.type for one in refiner.generator.parameters()} == {"meta"}
+        assert {one.device.type for one in generator.parameters()} == {"cpu"}
+
+
+def test_every_generator_states_what_it_can_do():
+    for name, (config_class, generator_class) in GENERATORS.items():
+        able = generator_class(config_class()).capabilities
+        assert able.precisions == ("float32", "mixed"), name
+        assert able.in_one_pass == (able.axes == "in-plane") == bool(able.factors), name
+        assert able.needs_profile == (name == "through-plane")
