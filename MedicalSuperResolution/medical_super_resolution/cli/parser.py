@@ -6,7 +6,7 @@ import argparse
 from types import ModuleType
 
 from ..station import command as station
-from .commands import benchmark, compare, enhance, info, labels, models
+from .commands import benchmark, compare, enhance, export_model, info, labels, models
 
 COMMANDS: dict[str, ModuleType] = {
     "enhance": enhance,
@@ -14,6 +14,7 @@ COMMANDS: dict[str, ModuleType] = {
     "compare": compare,
     "info": info,
     "models": models,
+    "export-model": export_model,
     "benchmark": benchmark,
     "station": station,
 }

@@ -1,0 +1,26 @@
+"""medsr export-model."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "write a model for another runtime: ONNX, or PyTorch's exported program"
+_FORMATS = ("onnx", "torch-export")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The model, the format, the file."""
+    parser.add_argument("model", metavar="NAME|FILE", help="an installed model, or a model file")
+    parser.add_argument("output", type=Path, metavar="OUTPUT", help="file to write; a card in Markdown goes beside it")
+    parser.add_argument("--to", choices=_FORMATS, default="onnx", help="default: %(default)s")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Write the files, and print their names."""
+    from ...models import file as models
+    from ...models.export.files import export_model
+
+    for path in export_model(models.load(models.find(chosen.model)), chosen.to, chosen.output):
+        print(path)
+    return 0

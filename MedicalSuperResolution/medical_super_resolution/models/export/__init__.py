@@ -1,0 +1,1 @@
+"""Models for other runtimes: ONNX and PyTorch's exported programs, with a card in Markdown."""

@@ -1,0 +1,118 @@
+"""Writing a model for another runtime: ONNX or PyTorch's exported program, each with a card in Markdown beside it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...errors import SuperResolutionError
+from ...system.temp_dirs import work_folder
+from ..file import Model
+from .program import INPUTS, OUTPUT, program_of
+
+_SMALLEST, _LARGEST = 3, 65_536  # voxels along an axis
+
+
+def export_model(model: Model, kind: str, path: Path) -> list[Path]:
+    """Write a model in another format, and its card as ``README.md`` beside it.
+
+    Parameters
+    ----------
+    model : Model
+        A through-plane model.
+    kind : {"onnx", "torch-export"}
+        The format.
+    path : Path
+        File to write; it must not exist.
+
+    Returns
+    -------
+    list of Path
+        The files that were written.
+
+    Raises
+    ------
+    SuperResolutionError
+        The path exists or cannot be written, or the packages for the format are missing.
+    ModelError
+        See `program.program_of`.
+    """
+    card = path.with_name(f"{path.stem}.md")
+    for one in (path, card):
+        if one.exists():
+            raise SuperResolutionError(f"{one} exists already; choose another name")
+    if not path.parent.is_dir():
+        raise SuperResolutionError(f"the folder {path.parent} does not exist; create it first")
+    program, example = program_of(model)
+    sizes = {name: torch.export.Dim(name, min=_SMALLEST, max=_LARGEST) for name in ("K", "J", "I", "M")}
+    free = {"lr": {2: sizes["K"], 3: sizes["J"], 4: sizes["I"]}, "positions": {0: sizes["M"]}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the exporters' own insides
+        exported = torch.export.export(program, example, dynamic_shapes=free | {"factor": None, "width": None})
+        with work_folder(path.parent) as folder:
+            FORMATS[kind](exported, folder / path.name)
+            (folder / path.name).replace(path)
+    card.write_text(card_of(model), encoding="utf-8")
+    return [path, card]
+
+
+def _write_onnx(exported: torch.export.ExportedProgram, path: Path) -> None:
+    try:
+        import onnxscript  # noqa: F401
+    except ImportError as problem:
+        raise SuperResolutionError(
+            'ONNX needs further packages: pip install "medical-super-resolution[onnx]"'
+        ) from problem
+    made = torch.onnx.export(exported, dynamo=True, input_names=list(INPUTS), output_names=[OUTPUT], verbose=False)
+    assert made is not None  # noqa: S101 - so it is with dynamo
+    made.save(str(path))
+
+
+def _write_program(exported: torch.export.ExportedProgram, path: Path) -> None:
+    torch.export.save(exported, path)
+
+
+FORMATS: dict[str, Callable[[torch.export.ExportedProgram, Path], None]] = {
+    "onnx": _write_onnx,
+    "torch-export": _write_program,
+}
+
+
+def card_of(model: Model) -> str:
+    """The card of a model in Markdown, with the metadata block that model hubs read."""
+    card = model.card
+    lines = [
+        "---",
+        f"license: {str(card.get('license', 'unknown')).lower()}",
+        "tags: [medical-imaging, super-resolution, ct, mri]",
+        "---",
+        "",
+        f"# {model.name}",
+        "",
+        f"{card.get('summary', '')}. For research. Not for diagnosis.",
+        "",
+        "| Input | Shape | Meaning |",
+        "|---|---|---|",
+        "| `lr` | (1, 1, K, J, I) float32 | thick slices; 0 to 1 is -1000 to 1000 HU in CT, else percentiles |",
+        "| `positions` | (M,) float32 | places of the fine slices, (m + 1/2) / factor - 1/2 |",
+        "| `factor` | (1,) float32 | fine slices for each thick one |",
+        "| `width` | (1,) float32 | full width at half maximum of the slice profile, in slice distances |",
+        "",
+        "The output `sr`, (1, 1, M, J, I) float32, is not yet consistent with the slices: add Aᵀ(AAᵀ)⁻¹(lr − A sr).",
+        "",
+        f"SHA-256 of the model file: `{model.sha256}`",
+    ]
+    for key, value in card.items():
+        if key not in ("summary", "license"):
+            lines += ["", f"## {key.replace('_', ' ').capitalize()}", "", *_described(value)]
+    return "\n".join(lines) + "\n"
+
+
+def _described(value: Any) -> list[str]:  # noqa: ANN401 - whatever a card holds
+    if isinstance(value, dict):
+        return [f"- {key.replace('_', ' ')}: {one}" for key, one in value.items()]
+    return [f"- {one}" for one in value] if isinstance(value, list) else [str(value)]

@@ -1,0 +1,80 @@
+"""Models in other runtimes give what ours gives, at any size and factor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from medical_super_resolution.errors import ModelError, SuperResolutionError
+from medical_super_resolution.models.export.files import FORMATS, card_of, export_model
+from medical_super_resolution.models.export.program import INPUTS, program_of
+from medical_super_resolution.models.file import Model
+from medical_super_resolution.networks.generators import GENERATORS
+
+
+def inputs(shape: tuple[int, int, int], factor: float, width: float) -> dict[str, torch.Tensor]:
+    lr = torch.rand(1, 1, *shape, generator=torch.Generator().manual_seed(1))
+    positions = (torch.arange(int(shape[0] * factor)) + 0.5) / factor - 0.5
+    return dict(zip(INPUTS, (lr, positions, torch.tensor([factor]), torch.tensor([width])), strict=True))
+
+
+def ours(model: Model, given: dict[str, torch.Tensor]) -> np.ndarray:
+    lr, positions, factor, width = given.values()
+    with torch.no_grad():
+        return model.generator(lr, positions.double(), float(factor), float(width)).numpy()
+
+
+@pytest.mark.parametrize(("factor", "width"), [(4.0, 1.0), (2.5, 0.8), (1.3, 1.2)])
+def test_the_program_gives_what_the_generator_gives(a_model: Model, factor: float, width: float):
+    program, _ = program_of(a_model)
+    given = inputs((6, 12, 9), factor, width)
+    assert np.abs(program(*given.values()).detach().numpy() - ours(a_model, given)).max() < 1e-5
+
+
+def test_onnx_gives_what_the_generator_gives_at_other_sizes_and_factors(a_model: Model, tmp_path: Path):
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    path, card = export_model(a_model, "onnx", tmp_path / "tiny.onnx")
+    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    for shape, factor in (((7, 15, 11), 4.0), ((4, 20, 30), 2.5)):
+        given = inputs(shape, factor, 0.9)
+        (made,) = session.run(None, {name: tensor.numpy() for name, tensor in given.items()})
+        assert np.abs(made - ours(a_model, given)).max() < 1e-4
+    assert a_model.sha256 in card.read_text(encoding="utf-8")
+
+
+def test_an_exported_program_gives_what_the_generator_gives(a_model: Model, tmp_path: Path):
+    path, _ = export_model(a_model, "torch-export", tmp_path / "tiny.pt2")
+    given = inputs((7, 15, 11), 3.0, 1.1)
+    made = torch.export.load(path).module()(*given.values()).detach().numpy()
+    assert np.abs(made - ours(a_model, given)).max() < 1e-4
+
+
+def test_nothing_is_overwritten(a_model: Model, tmp_path: Path):
+    path = tmp_path / "tiny.onnx"
+    path.write_text("mine")
+    with pytest.raises(SuperResolutionError, match="exists already"):
+        export_model(a_model, "onnx", path)
+    assert path.read_text() == "mine"
+
+
+def test_an_in_plane_model_is_refused(a_model: Model):
+    config, network = GENERATORS["srcnn"]
+    in_plane = Model("plane", Path(), "", "srcnn", {}, network(config()))
+    with pytest.raises(ModelError, match="only through-plane models"):
+        program_of(in_plane)
+
+
+def test_the_card_names_licence_and_summary(a_model: Model):
+    text = card_of(a_model)
+    assert text.startswith("---\nlicense: ")
+    assert "A few random weights" in text
+
+
+def test_the_formats_of_the_command_line_are_those_there_are():
+    from medical_super_resolution.cli.commands import export_model as command
+
+    assert set(command._FORMATS) == set(FORMATS)
