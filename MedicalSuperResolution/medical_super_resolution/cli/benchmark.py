@@ -23,7 +23,7 @@ from ..errors import SettingsError, SuperResolutionError
 from ..inference.context import ExecutionContext
 from ..inference.device import pick_device
 from ..inference.enhance import enhance
-from ..inference.throughplane import SequenceRefiner
+from ..inference.refiners.throughplane import SequenceRefiner
 from ..models import file as models
 from ..models.file import Model
 from ..networks.generators.through_plane import ThroughPlaneGenerator

@@ -14,9 +14,9 @@ import torch
 from ..progress import Progress
 from ..settings import EnhanceSettings
 from ..volumes.memmap import Allocator
-from .axis_request import VolumeRequest
 from .device import cpu_has_bfloat16
 from .planning import PROGRAM_BYTES
+from .refiners.axis_request import VolumeRequest
 
 if TYPE_CHECKING:
     from ..networks.generators.plane import PlaneGenerator
@@ -72,13 +72,13 @@ class ExecutionContext:
 
     def sequence_refiner(self, generator: ThroughPlaneGenerator) -> Refiner:
         """Make the refiner of a generator that takes slice sequences."""
-        from .throughplane import SequenceRefiner  # which needs this module
+        from .refiners.throughplane import SequenceRefiner  # which needs this module
 
         return SequenceRefiner(generator, self)
 
     def plane_refiner(self, generator: PlaneGenerator) -> Refiner:
         """Make the refiner of a generator that takes whole slices."""
-        from .inplane import PlaneRefiner
+        from .refiners.inplane import PlaneRefiner
 
         return PlaneRefiner(generator, self)
 

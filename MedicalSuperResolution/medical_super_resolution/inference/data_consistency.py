@@ -10,8 +10,8 @@ from ..physics.acquisition import SliceProfile, acquisition_matrix
 from ..physics.projection import BandedMatrix, acquired
 from ..volumes.grid import array_axis
 from ..volumes.memmap import release_pages
-from .padding import Padding
 from .planning import Plan
+from .refiners.padding import Padding
 
 _SLICES = 8  # measured ones, at a time
 _NOTHING = 1e-6  # of a weight

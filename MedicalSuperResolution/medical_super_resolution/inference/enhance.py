@@ -18,17 +18,17 @@ from ..volumes.grid import AXES_IJK
 from ..volumes.intensity import HOUNSFIELD_RANGE
 from ..volumes.memmap import Allocator, extremes, is_on_disk
 from ..volumes.volume import Volume
-from .axis_request import VolumeRequest
 from .context import ExecutionContext
-from .denormalise import Denormaliser
 from .device import cpu_threads, failures_in_words, pick_device
 from .planning import Plan
+from .refiners.axis_request import VolumeRequest
+from .refiners.denormalise import Denormaliser
 from .reporting import make_report
 from .request import Request, make_request
 from .uncertainty import spread, widened
 
 if TYPE_CHECKING:
-    from .throughplane import SequenceRefiner
+    from .refiners.throughplane import SequenceRefiner
 
 _MATRIX_BYTES = 48  # of each weight between a measured and a fine slice, while the matrices are made
 # How wide slices look. Of 90 Gaussians and 90 boxes of thickness 1, read along all axes of the training volumes at x4

@@ -12,8 +12,8 @@ from ..models.weight_interpolation import both_ends
 from ..settings import EnhanceSettings
 from ..volumes.intensity import IntensityRange, guess_modality, intensity_range, trained_window
 from ..volumes.volume import Volume
-from .padding import Padding, padding_of
 from .planning import Plan, plan
+from .refiners.padding import Padding, padding_of
 from .uncertainty import mirrors
 
 

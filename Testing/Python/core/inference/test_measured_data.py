@@ -7,7 +7,7 @@ import pytest
 
 from measuring import an_mr, gaussian, measured_again, rms
 from medical_super_resolution.inference.enhance import enhance
-from medical_super_resolution.inference.throughplane import SequenceRefiner
+from medical_super_resolution.inference.refiners.throughplane import SequenceRefiner
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.physics.acquisition import PROFILES
 from medical_super_resolution.settings import EnhanceSettings

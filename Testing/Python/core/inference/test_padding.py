@@ -9,7 +9,7 @@ import pytest
 
 from measuring import gaussian, measured_again
 from medical_super_resolution.inference.enhance import enhance
-from medical_super_resolution.inference.padding import fill_along_sequence
+from medical_super_resolution.inference.refiners.padding import fill_along_sequence
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.networks.generators.through_plane import ThroughPlaneGenerator
 from medical_super_resolution.volumes.memmap import disk_allocator

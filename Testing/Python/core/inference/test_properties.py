@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from medical_super_resolution.errors import VolumeError
-from medical_super_resolution.inference import throughplane as refinement
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.planning import plan
-from medical_super_resolution.inference.tiling import tiles
+from medical_super_resolution.inference.refiners import throughplane as refinement
+from medical_super_resolution.inference.refiners.tiling import tiles
 from medical_super_resolution.models import file as models
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.networks.generators.through_plane import ThroughPlaneConfig, ThroughPlaneGenerator

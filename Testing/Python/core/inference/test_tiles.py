@@ -9,8 +9,8 @@ import torch
 
 from measuring import an_mr, gaussian, rms
 from medical_super_resolution.inference import context as workbench
-from medical_super_resolution.inference import throughplane as refinement
 from medical_super_resolution.inference.enhance import enhance
+from medical_super_resolution.inference.refiners import throughplane as refinement
 from medical_super_resolution.models import file as models
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.settings import EnhanceSettings

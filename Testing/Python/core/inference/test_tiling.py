@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from medical_super_resolution.inference.tiling import tiles
+from medical_super_resolution.inference.refiners.tiling import tiles
 
 
 @settings(deadline=None, derandomize=True, max_examples=80)

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..networks.generators.plane import PlaneGenerator
-from ..physics.acquisition import SliceProfile
-from ..physics.interpolation import apply_along_sequence
-from ..physics.projection import AxisModel
-from ..volumes.grid import AXES_IJK, array_axis
-from ..volumes.memmap import Allocator, release_pages
+from ...networks.generators.plane import PlaneGenerator
+from ...physics.acquisition import SliceProfile
+from ...physics.interpolation import apply_along_sequence
+from ...physics.projection import AxisModel
+from ...volumes.grid import AXES_IJK, array_axis
+from ...volumes.memmap import Allocator, release_pages
+from ..context import ExecutionContext
 from .axis_request import VolumeRequest
-from .context import ExecutionContext
 
 logger = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ from functools import cached_property
 import numpy as np
 from torch import Tensor
 
-from ..physics.acquisition import SliceProfile
-from ..volumes.grid import array_axis
-from ..volumes.intensity import IntensityRange
-from ..volumes.memmap import release_pages
+from ...physics.acquisition import SliceProfile
+from ...volumes.grid import array_axis
+from ...volumes.intensity import IntensityRange
+from ...volumes.memmap import release_pages
+from ..planning import Pass, Plan
 from .denormalise import Denormaliser
 from .padding import FILLED_SLICES, Padding, PaddingAlongAxis
-from .planning import Pass, Plan
 
 
 @dataclass(frozen=True, eq=False)

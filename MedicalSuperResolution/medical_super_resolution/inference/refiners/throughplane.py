@@ -9,15 +9,15 @@ import math
 import numpy as np
 import torch
 
-from ..networks.blocks import in_memory_order
-from ..networks.generators.through_plane import ThroughPlaneGenerator
-from ..physics.projection import AxisModel
-from ..system.memory import return_freed_blocks
-from ..volumes.grid import array_axis
-from ..volumes.intensity import IntensityRange
-from ..volumes.memmap import Allocator
+from ...networks.blocks import in_memory_order
+from ...networks.generators.through_plane import ThroughPlaneGenerator
+from ...physics.projection import AxisModel
+from ...system.memory import return_freed_blocks
+from ...volumes.grid import array_axis
+from ...volumes.intensity import IntensityRange
+from ...volumes.memmap import Allocator
+from ..context import ExecutionContext
 from .axis_request import AxisRequest, VolumeRequest
-from .context import ExecutionContext
 from .tile_stream import FINE_SLICES, SLICES_A_PUSH, TileStream
 from .tiling import tiles
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import Tensor
 
-from ..volumes.intensity import IntensityRange
+from ...volumes.intensity import IntensityRange
 
 _SLICES = 16
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from ..networks.generators.through_plane import ThroughPlaneGenerator
-from ..networks.residual_stream import ResidualStream
-from ..physics.projection import AxisModel, SliceBuffer, StreamingProjector
+from ...networks.generators.through_plane import ThroughPlaneGenerator
+from ...networks.residual_stream import ResidualStream
+from ...physics.projection import AxisModel, SliceBuffer, StreamingProjector
+from ..context import ExecutionContext
 from .axis_request import AxisRequest
-from .context import ExecutionContext
 from .foreground import foreground_box, where_slices_change
 from .tiling import Tile
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..volumes.grid import AXES_IJK, Grid, array_axis
-from ..volumes.intensity import padding_values
-from ..volumes.memmap import release_pages
-from ..volumes.volume import Volume
+from ...volumes.grid import AXES_IJK, Grid, array_axis
+from ...volumes.intensity import padding_values
+from ...volumes.memmap import release_pages
+from ...volumes.volume import Volume
 
 FILLED_SLICES = 8  # how far measured slices go on into padding; beyond, there is air
 

@@ -1,0 +1,1 @@
+"""The ways in which a generator is run through a volume."""
