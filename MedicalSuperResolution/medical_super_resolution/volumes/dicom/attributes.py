@@ -30,9 +30,10 @@ _IMAGE = """
     ContrastBolusTotalDose ContrastBolusIngredient ContrastBolusIngredientConcentration
 """
 _OF_CLASS = {
+    # Not GantryDetectorTilt: the derived slices are straight, and readers would straighten them once more.
     CT: """
         KVP ScanOptions DataCollectionDiameter ReconstructionDiameter DistanceSourceToDetector DistanceSourceToPatient
-        GantryDetectorTilt TableHeight RotationDirection FilterType FocalSpots GeneratorPower ConvolutionKernel
+        TableHeight RotationDirection FilterType FocalSpots GeneratorPower ConvolutionKernel
         RevolutionTime SingleCollimationWidth TotalCollimationWidth TableSpeed TableFeedPerRotation SpiralPitchFactor
         RescaleType
     """,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -96,7 +96,6 @@ def series_header(headers: list[Dataset], storage_class: str, report: Report) ->
     header.DerivationDescription = _text(described(report), "ST")
     header.ImageComments = _text(" ".join((described(report), *(f"Warning: {one}." for one in report.warnings))), "LT")
     header.DerivationCodeSequence = [_code("113085", "Spatial resampling")]
-    header.SourceImageSequence = [_reference(source, storage_class) for source in headers]
     header.ContributingEquipmentSequence = [*header.get("ContributingEquipmentSequence", []), _equipment(report, now)]
     return header
 
@@ -196,6 +195,11 @@ def _code(value: str, meaning: str) -> Dataset:
     code = Dataset()
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "DCM", meaning
     return code
+
+
+def references(sources: Sequence[Dataset], storage_class: str) -> list[Dataset]:
+    """The value of SourceImageSequence for a slice that was made from some slices of the source."""
+    return [_reference(source, storage_class) for source in sources]
 
 
 def _reference(source: Dataset, storage_class: str) -> Dataset:

@@ -40,15 +40,14 @@ def check_place(grid: Grid, sources: list[Dataset]) -> None:
 
 def _outside_mm(grid: Grid, sources: list[Dataset]) -> float:
     """How far voxel centers of a grid lie outside of the voxel centers of a series; 0 or less where none does."""
-    first, last = sources[0], sources[-1]
+    first = sources[0]
     along_i, along_j = np.array(first.ImageOrientationPatient, float).reshape(2, 3)
     axes = np.array([along_i, along_j, np.cross(along_i, along_j)])
     row_distance, column_distance = map(float, first.PixelSpacing)
-    begin = axes @ np.array(first.ImagePositionPatient, float)
-    length = abs(float(axes[2] @ np.array(last.ImagePositionPatient, float)) - float(begin[2]))
-    spacing = np.array([column_distance, row_distance, length / max(len(sources) - 1, 1)])
-    size = np.array([(first.Columns - 1) * column_distance, (first.Rows - 1) * row_distance, length])
-    lowest = np.array([begin[0], begin[1], min(begin[2], axes[2] @ np.array(last.ImagePositionPatient, float))])
+    begins = np.array([source.ImagePositionPatient for source in sources], float) @ axes.T  # apart, of tilted slices
+    lowest, size = begins.min(axis=0), np.ptp(begins, axis=0)
+    spacing = np.array([column_distance, row_distance, size[2] / max(len(sources) - 1, 1)])
+    size += ((first.Columns - 1) * column_distance, (first.Rows - 1) * row_distance, 0)
     corners = np.array(np.meshgrid(*((0.0, count - 1.0) for count in grid.shape_kji[::-1]), [1.0])).reshape(4, -1)
     places = (axes @ (files.ijk_to_lps(grid) @ corners)[:3]).T - lowest
     margin = _MARGIN * spacing

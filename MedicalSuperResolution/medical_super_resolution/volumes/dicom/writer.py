@@ -25,6 +25,7 @@ from .derived_headers import (
     height,
     missing,
     read_headers,
+    references,
     series_header,
     storage_class_of,
 )
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _IMPLEMENTATION = "2.25.325500257717889597049869227998455178757"  # of this writer
 _DISPLACED_MM = 1e-3  # far above what decimal strings lose, and far below a voxel
+_SLICES_AROUND = 2 * (1 - 1e-6)  # on each side: the four slices that cubic interpolation reads
 _FLIP_K = np.diag([1.0, 1.0, -1.0, 1.0])
 
 
@@ -127,14 +129,19 @@ def _write_files(
     if storage_class == PET:
         header.NumberOfSlices = len(volume.array)
     heights = np.array([height(source, normal) for source in sources])
+    reach = _SLICES_AROUND * float(np.ptp(heights)) / max(len(heights) - 1, 1)
     common = _encoded(header)
     backwards = _number(sources[0]) > _number(sources[-1])
     series.mkdir()
     for k, plane in enumerate(volume.array):
         position = matrix[:3, 3] + k * matrix[:3, 2]
-        nearest = sources[int(np.abs(heights - position @ normal).argmin())]
+        away = np.abs(heights - position @ normal)
+        nearest = sources[int(away.argmin())]
         number = len(volume.array) - k if backwards else k + 1
         one = _slice(common, nearest, number)
+        made_from = np.flatnonzero(away < reach) if report.factor_ijk[2] > 1 else []
+        used = [sources[index] for index in made_from] or [nearest]
+        one.SourceImageSequence = references(used, storage_class)
         one.ImagePositionPatient = [decimal_string(value) for value in position]
         one.SliceLocation = decimal_string(float(position @ normal))
         one.add_new("PixelData", "OW", encoding.stored(plane).tobytes())

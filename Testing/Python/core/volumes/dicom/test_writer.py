@@ -192,13 +192,40 @@ def test_the_derivation_is_told(tmp_path: Path):
         assert said in header.DerivationDescription
         assert said in header.ImageComments
     assert "look at it with care" in header.ImageComments
-    sources = [pydicom.dcmread(file).SOPInstanceUID for file in derived.source_files]
-    assert [item.ReferencedSOPInstanceUID for item in header.SourceImageSequence] == sources
     assert {item.PurposeOfReferenceCodeSequence[0].CodeValue for item in header.SourceImageSequence} == {"121322"}
     software = header.ContributingEquipmentSequence[-1]
     assert software.PurposeOfReferenceCodeSequence[0].CodeValue == "109103"
     assert (software.ManufacturerModelName, software.SoftwareVersions) == ("MedicalSuperResolution", "9.8.7")
     assert float(header.SpacingBetweenSlices) == pytest.approx(5 / FACTOR)
+
+
+def test_each_slice_names_the_source_slices_that_it_came_from_and_no_other(tmp_path: Path):
+    derived = prepared(tmp_path).write()
+    sources = [pydicom.dcmread(file).SOPInstanceUID for file in derived.source_files]
+    named = [[one.ReferencedSOPInstanceUID for one in header.SourceImageSequence] for header in derived.headers]
+    assert named[0] == sources[:2]
+    assert named[7] == sources[1:4]  # the middle of measured slice 2
+    assert named[8] == sources[1:5]
+    assert named[14] == sources[3:]
+
+
+def test_a_slice_that_was_refined_in_its_plane_came_from_one_slice(tmp_path: Path):
+    derived = prepared(tmp_path, axis="j").write()
+    sources = [pydicom.dcmread(file).SOPInstanceUID for file in derived.source_files]
+    assert [[one.ReferencedSOPInstanceUID for one in header.SourceImageSequence] for header in derived.headers] == [
+        [uid] for uid in sources
+    ]
+
+
+def test_a_tilted_source_gives_a_straight_series(tmp_path: Path):
+    def tilted(header: pydicom.Dataset, k: int) -> None:
+        header.ImagePositionPatient[1] += 5 * k * np.tan(np.radians(15))
+        header.GantryDetectorTilt = 15
+
+    derived = prepared(tmp_path, change=tilted).write()
+    assert_same_place(files.read(derived.folder), derived.volume)
+    assert "GantryDetectorTilt" not in derived.headers[0]
+    assert derived.headers[0].ImagePositionPatient[:2] == derived.headers[-1].ImagePositionPatient[:2]
 
 
 def test_slices_are_numbered_in_the_direction_of_the_source(tmp_path: Path):
