@@ -88,7 +88,7 @@ def test_one_python_file_lies_in_each_module_folder():
         ),
         (f"{CORE}/volumes/grid.py", "import torch.nn.functional as functional", "torch.nn.functional"),
         (f"{CORE}/volumes/io/files.py", "from ...networks import blocks", "medical_super_resolution.networks.blocks"),
-        (f"{CORE}/volumes/dicom/writer.py", "import pydicom", "pydicom"),
+        (f"{CORE}/volumes/dicom/derived/writer.py", "import pydicom", "pydicom"),
         (f"{CORE}/volumes/io/files.py", "def late():\n    import torch", "torch"),
         (f"{CORE}/inference/planning.py", "from torch import Tensor", "torch"),
         (f"{CORE}/models/file.py", "from ..volumes import grid", "medical_super_resolution.volumes.grid"),

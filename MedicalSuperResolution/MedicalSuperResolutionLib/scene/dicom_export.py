@@ -59,7 +59,7 @@ def export(node: slicer.vtkMRMLScalarVolumeNode, folder: Path) -> Report:
     """
     check_exportable(node)
     try:
-        from medical_super_resolution.volumes.dicom.writer import write_series
+        from medical_super_resolution.volumes.dicom.derived.writer import write_series
     except ImportError as problem:
         raise SuperResolutionError("this Slicer was built without SimpleITK, which writing DICOM needs") from problem
     files = dicom_source.files_of_instances(node.GetName(), provenance.source_instances(node))

@@ -15,9 +15,10 @@ from ..tilt import covering, windows
 from ..volume import Volume
 from .frames import Frame
 from .header import DicomFile, number, quietly, whole
-from .sorter import Contents, Part, Series, contents_of
+from .sorter import Contents, Series, contents_of
 from .stack import Stack, resampled, stack_of
 from .values import FLOATING, has_table, looked_up, padding_of, rescale, stored_bytes, stored_numbers
+from .volumes import Part
 
 _MODALITIES = {"CT": "ct", "MR": "mr", "PT": "pet", "US": "us"}
 _PADDING_GAP = 0.05  # of the range of all other values: padding lies further away, or else it is background

@@ -30,7 +30,7 @@ class Destination:
         VolumeError : see `files.write` and `dicom_output.write_series`.
         """
         if self.source_files:
-            from ..dicom.writer import write_series
+            from ..dicom.derived.writer import write_series
 
             return write_series(volume, report, self.source_files, self.path)
         files.write(volume, self.path, overwrite=self.overwrite)
@@ -50,7 +50,7 @@ def destination_of(source: Path, output: Path, *, overwrite: bool = False) -> De
     if files.suffix_of(output) is not None or not is_series:
         files.check_output(output, overwrite=overwrite)
         return Destination(output, (), overwrite)
-    from ..dicom.writer import check_output
+    from ..dicom.derived.writer import check_output
 
     source_files = tuple(map(Path, files_of_series(source)))
     check_output(source_files, output)

@@ -20,7 +20,7 @@ from medical_super_resolution.models import weight_interpolation as sharpness
 from medical_super_resolution.models.card import described
 from medical_super_resolution.networks.generators.through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
 from medical_super_resolution.settings import EnhanceSettings
-from medical_super_resolution.volumes.dicom import derived_headers as dicom_headers
+from medical_super_resolution.volumes.dicom.derived import headers as dicom_headers
 from medical_super_resolution.volumes.volume import Volume
 
 TWICE = {"factor": 2.0, "axes": "k", "slice_profile": "gaussian"}

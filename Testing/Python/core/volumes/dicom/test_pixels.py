@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medical_super_resolution.volumes.dicom.pixels import Encoding, decimal_string, encoding_of
+from medical_super_resolution.volumes.dicom.derived.pixels import Encoding, decimal_string, encoding_of
 
 
 def restored(encoding: Encoding, array: np.ndarray) -> np.ndarray:

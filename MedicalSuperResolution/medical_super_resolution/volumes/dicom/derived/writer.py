@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ... import __version__
-from ...errors import VolumeError
-from ...report import Report
-from ...system.temp_dirs import one_at_a_time, work_folder
-from ..grid import Grid
-from ..io import files
-from ..volume import Volume
+from .... import __version__
+from ....errors import VolumeError
+from ....report import Report
+from ....system.temp_dirs import one_at_a_time, work_folder
+from ...grid import Grid
+from ...io import files
+from ...volume import Volume
+from ..header import UNREADABLE, quietly
 from .attributes import CT, MR, PET, of_slice
-from .derived_headers import (
+from .checks import check_files, check_place
+from .headers import (
     copy_values,
     height,
     missing,
@@ -29,16 +31,13 @@ from .derived_headers import (
     series_header,
     storage_class_of,
 )
-from .geometry_check import check_place
-from .header import UNREADABLE, quietly
 from .pixels import Encoding, decimal_string, encoding_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 _IMPLEMENTATION = "2.25.325500257717889597049869227998455178757"  # of this writer
-_DISPLACED_MM = 1e-3  # far above what decimal strings lose, and far below a voxel
-_SLICES_AROUND = 2 * (1 - 1e-6)  # on each side: the four slices that cubic interpolation reads
+_SLICES_AROUND = 4  # those that cubic interpolation reads
 _FLIP_K = np.diag([1.0, 1.0, -1.0, 1.0])
 
 
@@ -79,7 +78,7 @@ def write_series(volume: Volume, report: Report, source_files: Sequence[Path], f
         with work_folder(folder.parent) as work:
             with quietly():
                 series, report, encoding = _write_files(volume, report, list(source_files), work / folder.name)
-            _check_files(series, volume, encoding)
+            check_files(series, volume, encoding)
             with one_at_a_time(folder.parent):
                 _check_folder(folder)
                 if sys.platform == "win32" and folder.exists():
@@ -129,24 +128,29 @@ def _write_files(
     if storage_class == PET:
         header.NumberOfSlices = len(volume.array)
     heights = np.array([height(source, normal) for source in sources])
-    reach = _SLICES_AROUND * float(np.ptp(heights)) / max(len(heights) - 1, 1)
     common = _encoded(header)
     backwards = _number(sources[0]) > _number(sources[-1])
     series.mkdir()
     for k, plane in enumerate(volume.array):
         position = matrix[:3, 3] + k * matrix[:3, 2]
-        away = np.abs(heights - position @ normal)
-        nearest = sources[int(away.argmin())]
+        used = _made_from(sources, np.abs(heights - position @ normal), refined=report.factor_ijk[2] > 1)
         number = len(volume.array) - k if backwards else k + 1
-        one = _slice(common, nearest, number)
-        made_from = np.flatnonzero(away < reach) if report.factor_ijk[2] > 1 else []
-        used = [sources[index] for index in made_from] or [nearest]
+        one = _slice(common, used[0], number)
         one.SourceImageSequence = references(used, storage_class)
         one.ImagePositionPatient = [decimal_string(value) for value in position]
         one.SliceLocation = decimal_string(float(position @ normal))
         one.add_new("PixelData", "OW", encoding.stored(plane).tobytes())
         one.save_as(series / f"slice{number:04d}.dcm")
     return series, report, encoding
+
+
+def _made_from(sources: list[Dataset], away: np.ndarray, *, refined: bool) -> list[Dataset]:
+    """The slices of the source that a derived one came from, the nearest first.
+
+    away : distance of each from the derived slice, in mm. refined : slices were made between the measured ones.
+    """
+    nearest = np.argsort(away, kind="stable")[: _SLICES_AROUND if refined else 1]
+    return [sources[index] for index in nearest]
 
 
 def _rounding(encoding: Encoding) -> list[str]:
@@ -232,27 +236,3 @@ def _slice(common: bytes, nearest: Dataset, number: int) -> Dataset:
     if one.SOPClassUID == PET:
         one.ImageIndex = number
     return one
-
-
-def _check_files(series: Path, volume: Volume, encoding: Encoding) -> None:
-    """Read the series again, by another library than wrote it.
-
-    Raises
-    ------
-    VolumeError : it cannot be read, or its values or its place are not those of the volume.
-    """
-    written = files.read(series)
-    wrong = "the DICOM series does not read back as it was written"
-    if written.array.shape != volume.array.shape:
-        raise VolumeError(f"{wrong}: {written.grid.described()}; nothing was kept, please report this")
-    corners = np.array(np.meshgrid(*((0.0, count) for count in volume.array.shape[::-1]), [1.0])).reshape(4, -1)
-    displaced = float(np.abs((written.grid.ijk_to_ras - volume.grid.ijk_to_ras) @ corners).max())
-    if displaced > _DISPLACED_MM:
-        raise VolumeError(f"{wrong}: displaced by {displaced:.3g} mm; nothing was kept, please report this")
-    allowed = encoding.largest_error * 1.001
-    if not encoding.is_exact:  # real values are read as float32
-        allowed += float(np.spacing(np.float32(max(abs(float(volume.array.min())), abs(float(volume.array.max()))))))
-    for k, (before, after) in enumerate(zip(volume.array, written.array, strict=True)):
-        change = float(np.abs(before.astype(np.float64) - after).max())
-        if change > allowed:
-            raise VolumeError(f"{wrong}: slice {k} differs by {change:.3g}; nothing was kept, please report this")

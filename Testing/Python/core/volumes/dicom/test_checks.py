@@ -11,7 +11,7 @@ from pydicom import dcmread
 
 from dicom_sources import write_source
 from medical_super_resolution.errors import VolumeError
-from medical_super_resolution.volumes.dicom.geometry_check import check_place
+from medical_super_resolution.volumes.dicom.derived.checks import check_place
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files
 

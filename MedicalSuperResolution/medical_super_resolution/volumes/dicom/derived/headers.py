@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import VolumeError
-from ...report import Report
+from ....errors import VolumeError
+from ....report import Report
+from ..header import UNREADABLE
 from . import attributes
-from .header import UNREADABLE
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -1,20 +1,24 @@
-"""Whether a volume still lies where the DICOM series lies that it is said to come from."""
+"""Whether a volume still lies where its source lies, and whether a written series reads back as it was meant."""
 
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import VolumeError
-from ..grid import Grid
-from ..io import files
-from .header import UNREADABLE
+from ....errors import VolumeError
+from ...grid import Grid
+from ...io import files
+from ...volume import Volume
+from ..header import UNREADABLE
+from .pixels import Encoding
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+_DISPLACED_MM = 1e-3  # far above what decimal strings lose, and far below a voxel
 _MARGIN = 1.0  # voxels of the source: a grid with other borders may begin or end this much outside
 
 
@@ -52,3 +56,27 @@ def _outside_mm(grid: Grid, sources: list[Dataset]) -> float:
     places = (axes @ (files.ijk_to_lps(grid) @ corners)[:3]).T - lowest
     margin = _MARGIN * spacing
     return float(np.maximum(-margin - places, places - size - margin).max())
+
+
+def check_files(series: Path, volume: Volume, encoding: Encoding) -> None:
+    """Read the series again, by another library than wrote it.
+
+    Raises
+    ------
+    VolumeError : it cannot be read, or its values or its place are not those of the volume.
+    """
+    written = files.read(series)
+    wrong = "the DICOM series does not read back as it was written"
+    if written.array.shape != volume.array.shape:
+        raise VolumeError(f"{wrong}: {written.grid.described()}; nothing was kept, please report this")
+    corners = np.array(np.meshgrid(*((0.0, count) for count in volume.array.shape[::-1]), [1.0])).reshape(4, -1)
+    displaced = float(np.abs((written.grid.ijk_to_ras - volume.grid.ijk_to_ras) @ corners).max())
+    if displaced > _DISPLACED_MM:
+        raise VolumeError(f"{wrong}: displaced by {displaced:.3g} mm; nothing was kept, please report this")
+    allowed = encoding.largest_error * 1.001
+    if not encoding.is_exact:  # real values are read as float32
+        allowed += float(np.spacing(np.float32(max(abs(float(volume.array.min())), abs(float(volume.array.max()))))))
+    for k, (before, after) in enumerate(zip(volume.array, written.array, strict=True)):
+        change = float(np.abs(before.astype(np.float64) - after).max())
+        if change > allowed:
+            raise VolumeError(f"{wrong}: slice {k} differs by {change:.3g}; nothing was kept, please report this")

@@ -1,0 +1,1 @@
+"""A derived DICOM series: headers, stored numbers, files."""
