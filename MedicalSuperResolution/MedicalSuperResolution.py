@@ -7,14 +7,17 @@ from medical_super_resolution.errors import SuperResolutionError
 from MedicalSuperResolutionLib.engine import enhancement
 from MedicalSuperResolutionLib.engine.runner import Runner
 from MedicalSuperResolutionLib.engine.scripting import Scripting
-from MedicalSuperResolutionLib.panel import layouts as panel
-from MedicalSuperResolutionLib.panel import messages as feedback
+from MedicalSuperResolutionLib.panel import MedicalSuperResolutionSubjectHierarchyPlugin as data_menu
+from MedicalSuperResolutionLib.panel import display, messages
+from MedicalSuperResolutionLib.panel.choices import Goal
 from MedicalSuperResolutionLib.panel.module_widget import ModuleWidget
-from MedicalSuperResolutionLib.panel.observers import Watch
+from MedicalSuperResolutionLib.panel.observers import Observer
 from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
 from MedicalSuperResolutionLib.panel.sections.compare import CompareSection
 from MedicalSuperResolutionLib.panel.sections.dicom import DicomSection
 from MedicalSuperResolutionLib.panel.sections.model import ModelSelector
+from MedicalSuperResolutionLib.panel.sections.queue import QueueSection
+from MedicalSuperResolutionLib.panel.sections.result import ResultSection
 from MedicalSuperResolutionLib.panel.sections.setup import SetupSection
 from MedicalSuperResolutionLib.scene import region, sample_data
 from MedicalSuperResolutionLib.setup import torch as torch_setup
@@ -32,8 +35,9 @@ class MedicalSuperResolution(ScriptedLoadableModule):
         parent.contributors = ["MedicalSuperResolution contributors"]
         parent.helpText = _("Makes thick-slice CT and MR volumes finer, and keeps the measured data.")
         parent.acknowledgementText = _("For research. Not for diagnosis.")
-        slicer.app.connect("startupCompleted()", panel.register_layouts)
+        slicer.app.connect("startupCompleted()", display.register_layouts)
         slicer.app.connect("startupCompleted()", sample_data.register)
+        slicer.app.connect("startupCompleted()", data_menu.register)
 
 
 class MedicalSuperResolutionWidget(ModuleWidget):
@@ -48,11 +52,13 @@ class MedicalSuperResolutionWidget(ModuleWidget):
 
     def __init__(self, parent=None):
         super().__init__(parent)
-        self._watchedInput = Watch(self._updatePanel)  # a volume enters the scene before its voxels do
-        self._watchedRegion = Watch(self._updatePanel)
+        self._watchedInput = Observer(self._updatePanel)  # a volume enters the scene before its voxels do
+        self._watchedRegion = Observer(self._updatePanel)
         self._enhancement = None
         self._timeLeft = None
         self._compare = None
+        self._result = None
+        self._queue = None
         self._dicom = None
         self._selfCheck = None
         self._setup = None
@@ -60,11 +66,13 @@ class MedicalSuperResolutionWidget(ModuleWidget):
     def setup(self):
         super().setup()
         self.logic = MedicalSuperResolutionLogic()
-        self._compare = CompareSection(self.ui, lambda: self._parameterNode or self.logic.getParameterNode())
-        self._dicom = DicomSection(self.ui, lambda: self._parameterNode or self.logic.getParameterNode())
+        self._compare = CompareSection(self.ui, self._choices)
+        self._result = ResultSection(self.ui, self._choices, self._onDelete)
+        self._queue = QueueSection(self.ui, lambda: self._choices().settings(), lambda: Runner(), self._onQueue)
+        self._dicom = DicomSection(self.ui, self._choices)
         self.ui.enhanceButton.connect("clicked(bool)", self.onEnhanceButton)
         self.ui.regionSelector.connect("nodeAddedByUserAction(vtkMRMLNode*)", self.onRegionAdded)
-        self._selfCheck = SelfCheck(self.ui, lambda: self._parameterNode.engine_settings(), lambda: Runner())
+        self._selfCheck = SelfCheck(self.ui, lambda: self._choices().engine_settings(), lambda: Runner())
         self._setup = SetupSection(self.ui, self._onModelImported)
         self.followScene()
 
@@ -72,36 +80,46 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         if self._enhancement:
             self._enhancement.abandon()
             self._enhancement = None
-        for section in filter(None, (self._selfCheck, self._setup)):  # setup may have failed before it made them
+        for section in filter(None, (self._queue, self._selfCheck, self._setup)):  # setup may have failed before
             section.abandon()
         if self._compare:
             self._compare.exit()
         super().cleanup()
 
+    def followScene(self):
+        scene = slicer.mrmlScene
+        for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent):
+            self.addObserver(scene, event, self.onSceneContentChanged)
+        super().followScene()
+
     def onSceneStartClose(self, caller, event):
         self.ui.statusLabel.text = ""
         if self._enhancement:
             self._enhancement.cancel()
+        self._queue.abandon()
         self._compare.exit()
         super().onSceneStartClose(caller, event)
 
-    def initializeParameterNode(self):
-        super().initializeParameterNode()
-        self._parameterNode.choose_input()
-        self._compare.resume()
+    def onSceneContentChanged(self, caller, event):
+        if self._parameterNode is not None and not slicer.mrmlScene.IsBatchProcessing():
+            self._parameterNode.choose_input()
 
     def setParameterNode(self, parameterNode):
         self._watchedInput.follow(None)
         self._watchedRegion.follow(None)
+        if parameterNode:
+            parameterNode.choose_input()
         super().setParameterNode(parameterNode)
+        if parameterNode:
+            self._compare.resume()
 
     def onEnhanceButton(self, checked=False):
         if self._enhancement:
             self._enhancement.cancel()
             return
-        with feedback.shown_errors(_("The enhancement could not be started.")):
+        with messages.shown_errors(_("The enhancement could not be started.")):
             chosen = self._parameterNode
-            self._timeLeft = feedback.TimeLeft()
+            self._timeLeft = messages.TimeLeft()
             self._enhancement = self.logic.start(
                 chosen.inputVolume,
                 chosen.settings(),
@@ -118,12 +136,25 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         if volume and volume.GetImageData():
             region.lay_over(roi, volume)
 
+    def enhanceThroughPlane(self, volumes):
+        """What "Enhance through-plane" in the module Data does: one volume is enhanced at once, several in a queue."""
+        chosen = self._choices()
+        chosen.goal = Goal.ISOTROPIC
+        if len(volumes) == 1 and not self._enhancement and not self._queue.is_running:
+            chosen.inputVolume = volumes[0]
+            self.onEnhanceButton()
+        elif not self._queue.is_running:
+            self._queue.start(volumes)
+
+    def _choices(self):
+        return self._parameterNode or self.logic.getParameterNode()
+
     def _onModelImported(self, name):
         self.initializeParameterNode()  # lists the models anew
-        if self.ui.modelComboBox.findData(name) >= 0:  # not the mere sharp twin of another
+        if self.ui.modelComboBox.findData(name) >= 0:  # not the mere detail model of another
             self._parameterNode.model = name
 
-    def _ties(self):
+    def _connectors(self):
         return {"model": ModelSelector(self.ui.modelComboBox)}
 
     def _updatePanel(self, caller=None, event=None):
@@ -132,35 +163,50 @@ class MedicalSuperResolutionWidget(ModuleWidget):
             return
         self._watchedInput.follow(chosen.inputVolume)
         self._watchedRegion.follow(chosen.region)
-        description, obstacle = "", ""
+        display.show_choices(self.ui, chosen)
+        if chosen.inputVolume is None and not self._enhancement:
+            display.show_untouched(self.ui)
+        else:
+            self._showPlan(chosen)
+        for section in (self._compare, self._result, self._dicom):
+            section.show()
+
+    def _showPlan(self, chosen):
+        foreseen, obstacle = None, _("Several volumes are being enhanced.") if self._queue.is_running else ""
         try:
-            description = enhancement.describe(
-                chosen.inputVolume, chosen.settings(), chosen.outputVolume, chosen.region
-            )
+            foreseen = enhancement.outlook(chosen.inputVolume, chosen.settings(), chosen.outputVolume, chosen.region)
         except SuperResolutionError as problem:
-            obstacle = feedback.sentence(problem)
-        panel.show_goal(self.ui, chosen.goal)
-        panel.show_sharpness(self.ui, chosen.model)
-        panel.show_slice_thickness(self.ui, chosen.inputVolume)
-        panel.show_plan(self.ui, description, obstacle, running=self._enhancement is not None)
-        self._compare.show()
-        self._dicom.show()
+            obstacle = messages.sentence(problem)
+        display.show_plan(self.ui, foreseen, obstacle, running=self._enhancement is not None)
 
     def _showProgress(self, done, total):
-        panel.show_progress(self.ui, done, total, self._timeLeft.sentence(done, total))
+        display.show_progress(self.ui, done, total, self._timeLeft.sentence(done, total))
 
     def _onEnd(self, node, problem):
         source, self._enhancement = self._enhancement.source, None
-        panel.show_end(self.ui, node, problem)
+        display.show_end(self.ui, node, problem)
         if node is not None:
             chosen = self.logic.getParameterNode()
             chosen.resultSource, chosen.resultVolume = source, node
-            panel.show_volume(node)
+            display.show_volume(node)
         self._updatePanel()
-        with feedback.shown_errors(_("The volume could not be enhanced.")):
+        with messages.shown_errors(_("The volume could not be enhanced.")):
             if problem is not None:
                 raise problem
             self._compare.renew(source, node)
+
+    def _onQueue(self, source, node):
+        """Let the latest result of the queue be compared."""
+        chosen = self.logic.getParameterNode()
+        chosen.resultSource, chosen.resultVolume = source, node
+        self._updatePanel()
+
+    def _onDelete(self, source):
+        self._compare.exit()
+        self.ui.statusLabel.text = ""
+        if source is not None and source.GetScene() is not None:
+            display.show_volume(source)
+        self._updatePanel()
 
 
 class MedicalSuperResolutionLogic(Scripting):
@@ -196,7 +242,7 @@ class MedicalSuperResolutionTest(ScriptedLoadableModuleTest):
             self.assertEqual(len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")), 1)
             return
         result = logic.enhance(volumeNode, device="cpu")
-        self.assertEqual(result.GetName(), "Thick enhanced")
+        self.assertEqual(result.GetName(), "Thick 1 mm")
         self.assertEqual(result.GetImageData().GetDimensions(), (20, 24, 24))
         self.assertEqual(result.GetSpacing(), (1.0, 1.0, 1.0))
 
@@ -209,4 +255,4 @@ class MedicalSuperResolutionTest(ScriptedLoadableModuleTest):
         slicer.mrmlScene.Clear()
         widget.enter()
         self.assertFalse(widget.ui.enhanceButton.enabled)
-        self.assertIn("no volume", widget.ui.enhanceButton.toolTip)
+        self.assertIn("Load a volume first", widget.ui.enhanceButton.toolTip)

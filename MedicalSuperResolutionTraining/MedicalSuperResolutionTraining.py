@@ -6,8 +6,8 @@ from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
 from medical_super_resolution.errors import SuperResolutionError
-from MedicalSuperResolutionLib.panel import messages as feedback
-from MedicalSuperResolutionLib.panel.connectors import ChoiceTie, PathTie
+from MedicalSuperResolutionLib.panel import messages
+from MedicalSuperResolutionLib.panel.connectors import ChoiceConnector, PathConnector
 from MedicalSuperResolutionLib.panel.module_widget import ModuleWidget
 from MedicalSuperResolutionTrainingLib import commands, curve, panel, plot
 from MedicalSuperResolutionTrainingLib.parameter_node import MedicalSuperResolutionTrainingParameterNode
@@ -48,7 +48,10 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
         super().setup()
         self.logic = MedicalSuperResolutionTrainingLogic()
         panel.choose_dialogs(self.ui)
-        self._recipe, self._quantity = ChoiceTie(self.ui.recipeComboBox), ChoiceTie(self.ui.quantityComboBox)
+        self._recipe, self._quantity = (
+            ChoiceConnector(self.ui.recipeComboBox),
+            ChoiceConnector(self.ui.quantityComboBox),
+        )
         self._recipe.offer(commands.shipped_recipes(), other=_("From a file"))
         self._quantity.offer([curve.LOSS])
         self.ui.startButton.connect("clicked(bool)", self.onStartButton)
@@ -72,7 +75,7 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
         if self._running:
             self._running.stop()
             return
-        with feedback.shown_errors(_("The training could not be started.")):
+        with messages.shown_errors(_("The training could not be started.")):
             choices = self.logic.getParameterNode().choices()
             run = WatchedRun(choices.run, commands.checked(choices).steps)
             self._running = self.logic.start(
@@ -82,13 +85,13 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
         self._updatePanel()
 
     def onCurveButton(self, checked=False):
-        with feedback.shown_errors(_("The curve could not be shown.")):
+        with messages.shown_errors(_("The curve could not be shown.")):
             chosen = self.logic.getParameterNode()
             self._offerQuantities(curve.read(Path(chosen.run)))
             self.logic.showCurve(chosen.run, chosen.quantity)
 
     def onExportButton(self, checked=False):
-        with feedback.shown_errors(_("The model could not be exported.")):
+        with messages.shown_errors(_("The model could not be exported.")):
             chosen = self.logic.getParameterNode()
             path = chosen.model_file()
             done = _("Written: {path}").format(path=path)
@@ -104,19 +107,19 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
         self._updatePanel()
 
     def onUseButton(self, checked=False):
-        with feedback.shown_errors(_("The model could not be chosen.")):
+        with messages.shown_errors(_("The model could not be chosen.")):
             self.logic.useModel(self.logic.getParameterNode().model_file())
             slicer.util.selectModule("MedicalSuperResolution")
 
-    def _ties(self):
+    def _connectors(self):
         return {
             "recipe": self._recipe,
             "quantity": self._quantity,
-            "recipeFile": PathTie(self.ui.recipePathLineEdit),
-            "volumes": PathTie(self.ui.volumesPathLineEdit),
-            "manifest": PathTie(self.ui.manifestPathLineEdit),
-            "run": PathTie(self.ui.runPathLineEdit),
-            "model": PathTie(self.ui.modelPathLineEdit),
+            "recipeFile": PathConnector(self.ui.recipePathLineEdit),
+            "volumes": PathConnector(self.ui.volumesPathLineEdit),
+            "manifest": PathConnector(self.ui.manifestPathLineEdit),
+            "run": PathConnector(self.ui.runPathLineEdit),
+            "model": PathConnector(self.ui.modelPathLineEdit),
         }
 
     def _updatePanel(self, caller=None, event=None):
@@ -127,7 +130,7 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
         try:
             description = commands.describe(choices)
         except SuperResolutionError as problem:
-            obstacle = feedback.sentence(problem)
+            obstacle = messages.sentence(problem)
         panel.show_choices(self.ui, chosen)
         panel.show_plan(self.ui, description, obstacle, running=running)
         panel.show_model(self.ui, has_run=self._hasRun(), has_model=chosen.model_file().is_file(), running=running)
@@ -163,7 +166,7 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
         self._running = None
         panel.show_end(self.ui, done, problem, goes_on=self._hasRun())
         self._updatePanel()
-        with feedback.shown_errors(_("The training failed.")):
+        with messages.shown_errors(_("The training failed.")):
             if problem is not None:
                 raise problem
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 import medical_super_resolution_training
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
-from medical_super_resolution.system import temp_dirs as leftovers
-from MedicalSuperResolutionLib.engine import child as child_process
+from medical_super_resolution.system import temp_dirs
+from MedicalSuperResolutionLib.engine import subprocess
 
 _PAUSE_SECONDS = 0.05
 _LOG_LINES = 200
@@ -63,7 +63,7 @@ class TrainingProcess:
         """
         if self._child is not None:
             raise SuperResolutionError("a training is running already; wait for it, or stop it first")
-        child_process.remove_stale_folders()
+        subprocess.remove_stale_folders()
         self._waiting, self._earlier, self.log = list(commands), [], ()
         self._next()
 
@@ -84,7 +84,7 @@ class TrainingProcess:
         told = self._child.told()
         self._end_child()
         if status != 0:
-            raise SuperResolutionError(child_process.why(status, told, **_WHO_FAILED))
+            raise SuperResolutionError(subprocess.failure_sentence(status, told, **_WHO_FAILED))
         self._earlier += lines
         if self._waiting:
             self._next()
@@ -96,7 +96,7 @@ class TrainingProcess:
         self._end_child()
 
     def _next(self) -> None:
-        program = self._program or [child_process.python(), "-m", medical_super_resolution_training.__name__]
+        program = self._program or [subprocess.python(), "-m", medical_super_resolution_training.__name__]
         self._child = _Child([*program, "--end-with-parent", *self._waiting.pop(0)])
 
     def _end_child(self) -> None:
@@ -109,21 +109,21 @@ class _Child:
     """One child process and its folder."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
-        self._folder = child_process.private_folder()
+        self._folder = subprocess.private_folder()
         try:
-            self._process = child_process.started(arguments, self._folder, medical_super_resolution_training)
+            self._process = subprocess.started(arguments, self._folder, medical_super_resolution_training)
         except BaseException:
-            leftovers.remove(self._folder)
+            temp_dirs.remove(self._folder)
             raise
-        self.end = weakref.finalize(self, child_process.end, self._process, self._folder)  # at the end of Python too
+        self.end = weakref.finalize(self, subprocess.end, self._process, self._folder)  # at the end of Python too
 
     def status(self) -> int | None:
         return self._process.poll()
 
     def lines(self) -> list[str]:
         """What it has printed, a progress bar as it stands now."""
-        text = child_process.said(self._folder) + child_process.told(self._folder)
+        text = subprocess.output_of(self._folder) + subprocess.errors_of(self._folder)
         return [line.rsplit("\r", 1)[-1] for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
 
     def told(self) -> list[str]:
-        return child_process.told(self._folder).splitlines()
+        return subprocess.errors_of(self._folder).splitlines()

@@ -1,7 +1,7 @@
 """A script that plays the engine for `Runner`, and what a test wants to know of the child that runs it.
 
-The script takes the arguments of `medsr enhance`, ends when its standard input does, and then does what the test asks:
-``finish()`` gives the input back as the result, ``step(done, total)`` tells of progress, and so on.
+The script reads the arguments of `medsr enhance` from lines of its standard input, ends when that does, and does for
+each line what the test asks: ``finish()`` gives the input back as the result, ``step(done, total)`` prints progress...
 """
 
 from __future__ import annotations
@@ -16,39 +16,52 @@ from typing import Any
 
 SCRIPT_NAME = "engine.py"
 _SCRIPT = """
-import json, os, signal, sys, threading, time
+import json, os, queue, signal, sys, threading, time
 from pathlib import Path
 
 import medical_super_resolution
 
-def end_with_parent():
-    while os.read(0, 1):
-        pass
+requests = queue.Queue()
+
+def read():
+    waiting = b""
+    while block := os.read(0, 4096):
+        *lines, waiting = (waiting + block).split(b"\\n")
+        for line in lines:
+            requests.put(json.loads(line))
     os._exit(1)
 
-threading.Thread(target=end_with_parent, daemon=True).start()
-given, output, report = sys.argv[2], sys.argv[3], sys.argv[sys.argv.index("--report") + 1]
+threading.Thread(target=read, daemon=True).start()
 
 def step(done, total):
     print(json.dumps({"done": done, "total": total}), flush=True)
 
 def finish():
     Path(output).write_bytes(Path(given).read_bytes())
-    if "--uncertainty" in sys.argv:
-        Path(sys.argv[sys.argv.index("--uncertainty") + 1]).write_bytes(Path(given).read_bytes())
+    if "--uncertainty" in arguments:
+        Path(arguments[arguments.index("--uncertainty") + 1]).write_bytes(Path(given).read_bytes())
     Path(report).write_text(json.dumps(REPORT))
 
 def wait_for(name):
     while not Path(name).exists():
         time.sleep(0.01)
 
+while True:
+    arguments = requests.get()
+    given, output, report = arguments[1], arguments[2], arguments[arguments.index("--report") + 1]
+    ENDING
+    print(json.dumps({"status": 0}), flush=True)
 """
 
 
 def engine_command(folder: Path, report: dict[str, Any], ending: str) -> list[str]:
     """Write the script into a folder; the command that runs it."""
     script = folder / SCRIPT_NAME
-    script.write_text((_SCRIPT + ending).replace("REPORT", f"json.loads({json.dumps(report)!r})"))
+    script.write_text(
+        _SCRIPT.replace("ENDING", ending.replace("\n", "\n    ")).replace(
+            "REPORT", f"json.loads({json.dumps(report)!r})"
+        )
+    )
     return [sys.executable, str(script)]
 
 

@@ -86,13 +86,13 @@ PLACES = (
     Place("the package", (_CORE,), _FOUNDATION, in_functions=_INFERENCE),
     Place(
         "Lib, the engine's child process",
-        (f"{_LIB}.engine.runner", f"{_LIB}.engine.child"),
-        _FOUNDATION | _GEOMETRY | _TEXT | {f"{_LIB}.engine.child"},
+        (f"{_LIB}.engine.runner", f"{_LIB}.engine.exchange", f"{_LIB}.engine.subprocess"),
+        _FOUNDATION | _GEOMETRY | _TEXT | {f"{_LIB}.engine.exchange", f"{_LIB}.engine.subprocess"},
         in_functions=_ours("volumes.io"),  # SimpleITK, which a Slicer may lack at its start
     ),
     Place(
         "Lib, the scene",
-        (f"{_LIB}.scene", f"{_LIB}.engine.tasks", f"{_LIB}.compare"),
+        (f"{_LIB}.scene", f"{_LIB}.engine.tasks", f"{_LIB}.engine.experience", f"{_LIB}.compare"),
         _FOUNDATION | _SLICER | _GEOMETRY | _TEXT | {"numpy", _LIB},
         in_functions=_ours("models", "inference", "volumes")
         | {"DICOMLib", "SampleData"},  # these need SimpleITK or torch

@@ -33,10 +33,10 @@ class MedicalSuperResolutionTrainingWidgetTest(ModuleTestCase):
 
     def letTheTraining(self, ending):
         """Have a script play medsr-train, which ends as said: see training_double."""
-        from MedicalSuperResolutionLib.engine import child as child_process
+        from MedicalSuperResolutionLib.engine import subprocess
         from MedicalSuperResolutionTrainingLib.training_process import TrainingProcess
 
-        command = [child_process.python(), *training_program(self.folder, ending)[1:]]
+        command = [subprocess.python(), *training_program(self.folder, ending)[1:]]
         self.replace("TrainingProcess", return_value=TrainingProcess(command))
 
     def test_the_panel_says_what_it_will_do(self):

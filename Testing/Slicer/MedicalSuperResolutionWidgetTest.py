@@ -30,10 +30,10 @@ class MedicalSuperResolutionWidgetTest(PanelTestCase):
     def test_a_click_makes_a_volume_and_shows_it(self):
         self.letTheEngine("step(1, 2)\nfinish()")
         self.clickEnhanceAndWait()
-        self.assertEqual(volumeNames(), ["Thick", "Thick enhanced"])
-        self.assertEqual(self.ui.statusLabel.text, "Done: Thick enhanced")
+        self.assertEqual(volumeNames(), ["Thick", "Thick 1 mm"])
+        self.assertEqual(self.ui.statusLabel.text, "Done: Thick 1 mm")
         shown = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode().GetBackgroundVolumeID()
-        self.assertEqual(slicer.mrmlScene.GetNodeByID(shown).GetName(), "Thick enhanced")
+        self.assertEqual(slicer.mrmlScene.GetNodeByID(shown).GetName(), "Thick 1 mm")
 
     def test_a_second_click_cancels_within_a_second(self):
         self.letTheEngine(HANGS)
@@ -72,7 +72,7 @@ class MedicalSuperResolutionWidgetTest(PanelTestCase):
     def test_a_note_lies_beside_the_result(self):
         self.letTheEngine("finish()")
         self.clickEnhanceAndWait()
-        note = slicer.util.getNode("Thick enhanced - what was done")
+        note = slicer.util.getNode("Thick 1 mm - what was done")
         self.assertIn("Not for diagnostic use", note.GetText())
 
     def test_a_result_of_a_dicom_volume_becomes_a_series_of_its_study(self):
@@ -97,7 +97,8 @@ class MedicalSuperResolutionWidgetTest(PanelTestCase):
         self.assertTrue(self.ui.exportButton.enabled, self.ui.exportButton.toolTip)
         self.ui.exportButton.click()
         self.assertIn("5 files are in", self.ui.exportLabel.text)
-        self.assertIn("They are in the DICOM database, too.", self.ui.exportLabel.text)
+        self.ui.databaseButton.click()
+        self.assertIn("The new series is in the DICOM database.", self.ui.exportLabel.text)
         self.assertEqual(len(database.seriesForStudy(f"{ROOT}.1")), 2)
         hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
         items = [hierarchy.GetItemByDataNode(slicer.mrmlScene.GetNodeByID(loaded))]
@@ -115,7 +116,7 @@ class MedicalSuperResolutionWidgetTest(PanelTestCase):
         self.assertIn("3 volumes of a sequence, each 20x18x8", self.ui.descriptionLabel.text)
         self.letTheEngine("step(1, 2)\nfinish()")
         self.clickEnhanceAndWait()
-        self.assertEqual(volumeNames(), ["Phases", "Phases enhanced", "Thick"])
+        self.assertEqual(volumeNames(), ["Phases", "Phases 1 mm", "Thick"])
         (browser,) = slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode")
         result = self.widget._parameterNode.resultVolume
         for number in (2, 0):
@@ -125,11 +126,11 @@ class MedicalSuperResolutionWidgetTest(PanelTestCase):
         self.assertEqual(browser.GetSequenceNode(result).GetNthIndexValue(2), "1.0")
 
     def test_the_set_up_says_what_is_missing_and_tells_the_checksum_of_a_model(self):
-        from medical_super_resolution.models import store as model_folders
+        from medical_super_resolution.models import store
         from medical_super_resolution.system import checksum
 
         self.assertRegex(self.ui.setupLabel.text, "Missing in Slicer's Python: |All packages that are needed")
-        model = model_folders.SHIPPED_FOLDER / "general.safetensors"
+        model = store.SHIPPED_FOLDER / "general.safetensors"
         self.ui.weightsPathLineEdit.currentPath = str(model)
         self.assertIn(checksum.digest_of(model), self.ui.weightsLabel.text)
         self.ui.checksumLineEdit.text = "0" * 64

@@ -71,11 +71,11 @@ class PanelTestCase(ModuleTestCase):
 
     def letTheEngine(self, ending, **reported):
         """Have a script play the engine, which ends as said and reports so: see engine_double."""
-        from MedicalSuperResolutionLib.engine import child as child_process
+        from MedicalSuperResolutionLib.engine import subprocess
         from MedicalSuperResolutionLib.engine.runner import Runner
 
         report = made_up_report(**reported).as_dict()
-        command = [child_process.python(), *engine_command(self.folder, report, ending)[1:]]
+        command = [subprocess.python(), *engine_command(self.folder, report, ending)[1:]]
         self.replace("Runner", return_value=Runner(command))
 
     def clickEnhanceAndWait(self):

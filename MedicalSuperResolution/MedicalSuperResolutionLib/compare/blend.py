@@ -38,7 +38,7 @@ def _squares(width: int, row: int) -> Iterable[tuple[int, int]]:
     return [(left, left + side - 1) for left in range(first, max(width, _LARGEST_SCREEN), 2 * side)]
 
 
-class Mixture:
+class Blend:
     """What lies over the volume of a slice view: nothing at first."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Mixture:
         before: slicer.vtkMRMLScalarVolumeNode,
         colors: slicer.vtkMRMLScalarVolumeNode | None = None,
     ) -> None:
-        """``before`` is what to mix with the volume that the view shows; ``colors`` is what to color it with."""
+        """``before`` is what to blend with the volume that the view shows; ``colors`` is what to color it with."""
         self._logic, self._before, self._colors = logic, before, colors
         self._pattern: Pattern | None = None
         self._drawn: tuple[Pattern | None, int, int] = (None, 0, 0)

@@ -8,16 +8,16 @@ import numpy as np
 import slicer
 import vtk
 
-from MedicalSuperResolutionLib.compare.blend import Mixture
+from MedicalSuperResolutionLib.compare import layouts
+from MedicalSuperResolutionLib.compare.colors import add_legend, diverging_colors
 from MedicalSuperResolutionLib.compare.common_grid import before_on_grid_of
-from MedicalSuperResolutionLib.compare.views import PANES, CompareViews
+from MedicalSuperResolutionLib.compare.fitting import revealing_orientation
+from MedicalSuperResolutionLib.compare.views import CompareViews
 from MedicalSuperResolutionLib.scene import nodes as scene
-from MedicalSuperResolutionLib.scene import uncertainty_node as uncertainty_map
+from MedicalSuperResolutionLib.scene import uncertainty_node
+from MedicalSuperResolutionLib.scene.dicom_source import units_of
 
-RESAMPLED_LABEL = "Before, B-spline"
 _SURE = 0.25  # of the brightest uncertainty: what lies below it is not colored
-_COLORS = 255  # an odd number: the one in the middle stands for no difference
-_BLUE, _WHITE, _RED = (0.02, 0.19, 0.58), (0.97, 0.97, 0.97), (0.60, 0.0, 0.05)
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,26 @@ class Comparison:
         """What is compared now; None where nothing is."""
         return self._shown if self.is_active else None
 
-    def enter(self, before: slicer.vtkMRMLScalarVolumeNode, after: slicer.vtkMRMLScalarVolumeNode) -> None:
+    @property
+    def views(self) -> CompareViews:
+        """The views that show it."""
+        return self._views
+
+    def enter(
+        self,
+        before: slicer.vtkMRMLScalarVolumeNode,
+        after: slicer.vtkMRMLScalarVolumeNode,
+        *,
+        arrangement: layouts.Arrangement = layouts.ROW,
+        plane: str | None = None,
+    ) -> None:
         """Compare two volumes.
+
+        Parameters
+        ----------
+        arrangement : one of `layouts.ARRANGEMENTS`.
+        plane : "Axial", "Sagittal" or "Coronal"; None takes the plane across the thick slices of the volumes, in
+            which a difference can be seen.
 
         Raises
         ------
@@ -63,35 +81,32 @@ class Comparison:
         SuperResolutionError : there are no slice views, or SimpleITK is missing.
         """
         resampled = before_on_grid_of(before, after)
+        plane = plane or revealing_orientation(before) or revealing_orientation(after) or "Axial"
         old, self._temporary = self._temporary, []
         try:
             source = before if resampled is None else self._add_before(before, after, resampled)
             difference, limit = self._add_difference(source, after)
             colors = self._add_uncertainty(after)
-            self._views.enter(source, after, difference, sharing_window=(before,), colors=colors)
-            if colors is not None:
-                self._add_legend(
-                    colors, f"Uncertainty {_units(after)}".strip()
-                )  # views hear of legends that come later
+            self._views.enter(
+                source,
+                after,
+                difference,
+                arrangement=arrangement,
+                plane=plane,
+                sharing_window=(before,),
+                colors=colors,
+            )
+            units = units_of(after)
+            for node, title in ((difference, "Difference"), (colors, "Uncertainty")):
+                if node is not None:  # after the views exist, which look for legends only then
+                    self._temporary.append(add_legend(node, f"{title} {units}".strip()))
         except BaseException:
             self._remove(self._temporary)
             self._temporary = old
             raise
         self._remove(old)
-        self._views.set_label(0, PANES[0].label if resampled is None else RESAMPLED_LABEL)
-        self._shown = Shown(
-            before.GetName(),
-            after.GetName(),
-            resampled is not None,
-            limit,
-            _units(after),
-            None if colors is None else _ends_of_colors(colors.GetDisplayNode()),
-        )
-
-    @property
-    def mixture(self) -> Mixture | None:
-        """What lies over after in its view: before, or the uncertainty of after; None where nothing is compared."""
-        return self._views.mixture
+        ends = None if colors is None else _ends_of_colors(colors.GetDisplayNode())
+        self._shown = Shown(before.GetName(), after.GetName(), resampled is not None, limit, units, ends)
 
     def fit(self) -> None:
         """See `CompareViews.fit`."""
@@ -115,9 +130,9 @@ class Comparison:
     ) -> tuple[slicer.vtkMRMLScalarVolumeNode, float]:
         arrays = [slicer.util.arrayFromVolume(node) for node in (after, before)]
         difference = np.subtract(*arrays, dtype=np.float32, casting="unsafe")
-        limit = uncertainty_map.limit(difference)
+        limit = uncertainty_node.limit(difference)
         node = self._add_volume(f"{after.GetName()} minus {before.GetName()}", difference, after)
-        colors = self._add(_diverging_colors())
+        colors = self._add(diverging_colors())
         display = node.GetDisplayNode()
         display.SetAutoWindowLevel(False)
         display.SetWindowLevel(2 * limit, 0)
@@ -126,23 +141,20 @@ class Comparison:
 
     def _add_uncertainty(self, after: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode | None:
         """The uncertainty of after, if it is known, as an overlay of its own; the voxels are shared."""
-        known = uncertainty_map.map_of(after)
+        known = uncertainty_node.map_of(after)
         if known is None or known.GetImageData() is None or known.GetDisplayNode() is None:
             return None
         node = self._add_node(known.GetName(), known.GetImageData(), known)
         scene.copy_display(known, node)
-        display, (first, _) = node.GetDisplayNode(), _ends_of_colors(node.GetDisplayNode())
+        display = node.GetDisplayNode()
+        brightest = display.GetLevel() + display.GetWindow() / 2
+        first = _SURE * brightest
+        display.SetAutoWindowLevel(False)
+        display.SetWindowLevel(brightest - first, (brightest + first) / 2)  # the legend begins where the colors do
         display.SetAutoThreshold(False)
         display.SetThreshold(first, max(first, known.GetImageData().GetScalarRange()[1]))
         display.SetApplyThreshold(True)
         return node
-
-    def _add_legend(self, node: slicer.vtkMRMLScalarVolumeNode, title: str) -> None:
-        legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(node)
-        legend.SetTitleText(title)
-        legend.SetHideFromEditors(True)
-        legend.SetSaveWithScene(False)
-        self._temporary.append(legend)
 
     def _add_volume(
         self, name: str, array: np.ndarray, like: slicer.vtkMRMLScalarVolumeNode
@@ -180,25 +192,4 @@ class Comparison:
 
 def _ends_of_colors(display: slicer.vtkMRMLScalarVolumeDisplayNode) -> tuple[float, float]:
     """The uncertainty that is the first to be colored, and the one that is the brightest."""
-    brightest = display.GetLevel() + display.GetWindow() / 2
-    return _SURE * brightest, brightest
-
-
-def _units(volume: slicer.vtkMRMLScalarVolumeNode) -> str:
-    units = volume.GetVoxelValueUnits()
-    return units.GetCodeMeaning() or "" if units is not None else ""
-
-
-def _diverging_colors() -> slicer.vtkMRMLColorTableNode:
-    """Blue, over white for no difference, to red."""
-    node = slicer.vtkMRMLColorTableNode()
-    node.SetName("Medical Super-Resolution difference")
-    node.SetTypeToUser()
-    table = vtk.vtkLookupTable()
-    table.SetNumberOfTableValues(_COLORS)
-    for index, place in enumerate(np.linspace(-1, 1, _COLORS)):
-        end = np.array(_BLUE if place < 0 else _RED)
-        table.SetTableValue(index, *(np.array(_WHITE) * (1 - abs(place)) + end * abs(place)), 1)
-    table.SetTableRange(0, _COLORS - 1)
-    node.SetAndObserveLookupTable(table)
-    return node
+    return display.GetLevel() - display.GetWindow() / 2, display.GetLevel() + display.GetWindow() / 2

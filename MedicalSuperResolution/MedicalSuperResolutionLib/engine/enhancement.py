@@ -1,6 +1,8 @@
 """Enhancing a volume of the scene: what it would do, and doing it here or while the user works on."""
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import qt
 import slicer
@@ -8,15 +10,18 @@ from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import Cancelled, SettingsError
+from medical_super_resolution.inference.planning import estimate, plan
 from medical_super_resolution.progress import Progress
 from medical_super_resolution.report import Enhanced
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib.engine import tasks
+from MedicalSuperResolutionLib.engine.experience import Experience
 from MedicalSuperResolutionLib.engine.runner import Runner
-from MedicalSuperResolutionLib.panel import messages as feedback
+from MedicalSuperResolutionLib.panel import messages
 from MedicalSuperResolutionLib.panel.sections.model import check_installed
 from MedicalSuperResolutionLib.scene import nodes as scene
+from MedicalSuperResolutionLib.scene.cautions import cautions
 
 _INTERVAL_MS = 100
 
@@ -26,37 +31,41 @@ OnEnd = Callable[[vtkMRMLScalarVolumeNode | None, Exception | None], None]
 """Called once: with the node that holds the result, or with what went wrong (`Cancelled` where the user stopped it)."""
 
 
-def describe(
+@dataclass(frozen=True)
+class Outlook:
+    """What enhancing would make of a volume, how large, and how long it would take; and what to know before."""
+
+    description: str
+    cautions: list[str]
+
+
+def outlook(
     node: vtkMRMLScalarVolumeNode | None,
     settings: EnhanceSettings,
     output_node: vtkMRMLScalarVolumeNode | None = None,
     roi: vtkMRMLMarkupsROINode | None = None,
-) -> str:
-    """One line: what enhancing would make of the volume, how large, and how long it would take.
+) -> Outlook:
+    """See `Outlook`; nothing is computed.
 
     Raises
     ------
     SuperResolutionError : it would be refused; the message says why.
     """
-    from medical_super_resolution.inference.planning import estimate, plan
-
     volume = scene.volume_from_node(node, roi)
     if output_node is node:
         raise SettingsError(_("Input and output are the same volume; choose another output volume."))
     task = tasks.task_of(node, output_node, roi)
     tasks.check(task, settings)
-    count = task.count
     check_installed(settings.model)
     planned = plan(volume.grid, settings)
     cost = estimate(planned, volume.array.dtype.itemsize, settings)
-    line = _("{what}, {size}").format(what=planned.description, size=feedback.size(count * cost.output_mb))
-    if count > 1:
-        line = _("{count} volumes of a sequence, each {line} in all").format(count=count, line=line)
-    if settings.device in ("cuda", "mps"):  # nobody has measured this graphics card
-        return line
-    return _("{line}, about {time} on the processor of this computer").format(
-        line=line, time=feedback.duration(count * cost.cpu_seconds)
-    )
+    line = _("{what}, {size}").format(what=planned.description, size=messages.size(task.count * cost.output_mb))
+    if task.count > 1:
+        line = _("{count} volumes of a sequence, each {line} in all").format(count=task.count, line=line)
+    seconds = Experience(qt.QSettings()).seconds(volume, settings, task.count)
+    if seconds is not None:
+        line = _("{line}, about {time}").format(line=line, time=messages.duration(seconds))
+    return Outlook(line, cautions(node, volume, planned))
 
 
 def engine_here(progress: Progress) -> Engine:
@@ -84,20 +93,24 @@ def engine_in_child(runner: Runner, progress: Progress) -> Engine:
 
 
 class BackgroundEnhancement:
-    """One run of the engine in a child process, looked after by a timer, so that Slicer stays alive."""
+    """One run of the engine in its own process, looked after by a timer, so that Slicer stays alive.
+
+    source : the volume node that is enhanced. is_running : until ``on_end`` is called.
+    """
 
     def __init__(
         self,
         node: vtkMRMLScalarVolumeNode,
         settings: EnhanceSettings,
         *,
-        output_node: vtkMRMLScalarVolumeNode | None,
-        roi: vtkMRMLMarkupsROINode | None,
-        on_progress: Callable[[int, int], None],
+        output_node: vtkMRMLScalarVolumeNode | None = None,
+        roi: vtkMRMLMarkupsROINode | None = None,
+        on_progress: Progress,
         on_end: OnEnd,
         runner: Runner,
+        keeps_process: bool = False,
     ) -> None:
-        """Start it.
+        """Start it. ``keeps_process`` : leave the process of the runner alive at a good end, for the next run.
 
         Raises
         ------
@@ -107,39 +120,52 @@ class BackgroundEnhancement:
         self._task = tasks.task_of(node, output_node, roi)
         tasks.check(self._task, settings)
         self._on_progress, self._on_end, self._runner = on_progress, on_end, runner
-        self.is_running = True  # until ``on_end`` is called
-        runner.start(self._task.volume(), settings)
+        self._keeps_process = keeps_process
+        self.is_running = True
+        self._start_next()
         qt.QTimer.singleShot(_INTERVAL_MS, self._look)
 
     def cancel(self) -> None:
-        """End the child process now. The scene stays as it was."""
+        """End the process now. The scene stays as it was."""
         if self.is_running:
             self.abandon()
             self._on_end(None, Cancelled())
 
     def abandon(self) -> None:
-        """End the child process now, and let nobody hear of it: for when the panel itself goes away."""
+        """End the process now, without calling ``on_end``: for when the panel itself goes away."""
         self.is_running = False
-        self._runner.cancel()
+        self._runner.close()
+
+    def _start_next(self) -> None:
+        self._volume, self._started = self._task.volume(), time.monotonic()
+        self._runner.start(self._volume, self._settings)
 
     def _look(self) -> None:
         if not self.is_running:
             return
         node, failure = None, None
         try:
+            self._task.check_present()
             enhanced = self._runner.poll()
             if enhanced is not None:
-                node = self._task.take(enhanced)
+                node = self._take(enhanced)
             if node is None:
-                self._go_on(start_next=enhanced is not None)
+                self._on_progress(*self._task.step(*self._runner.progress))
+                qt.QTimer.singleShot(_INTERVAL_MS, self._look)
                 return
-        except Exception as problem:  # a timer has nobody to raise to: the caller hears of it, whatever it is
+        except Exception as problem:  # nobody above a timer would hear of it: the caller does, whatever it is
             failure = problem
-        self.abandon()
+        self.is_running = False
+        if failure is not None or not self._keeps_process:
+            self._runner.close()
         self._on_end(node, failure)
 
-    def _go_on(self, *, start_next: bool) -> None:
-        if start_next:
-            self._runner.start(self._task.volume(), self._settings)
-        self._on_progress(*self._task.step(*self._runner.progress))
-        qt.QTimer.singleShot(_INTERVAL_MS, self._look)
+    def _take(self, enhanced: Enhanced) -> vtkMRMLScalarVolumeNode | None:
+        """Put a result where it belongs; start the next volume of the task, if there is one."""
+        seconds = enhanced.report.seconds
+        start_seconds = max(time.monotonic() - self._started - seconds, 0.0)
+        Experience(qt.QSettings()).learn(self._volume, self._settings, seconds, start_seconds)
+        node = self._task.take(enhanced)
+        if node is None:
+            self._start_next()
+        return node

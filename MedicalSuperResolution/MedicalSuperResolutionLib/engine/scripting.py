@@ -12,7 +12,7 @@ from medical_super_resolution.progress import Progress, ignore
 from medical_super_resolution.settings import EnhanceSettings
 from MedicalSuperResolutionLib.engine import enhancement, tasks
 from MedicalSuperResolutionLib.engine.runner import Runner
-from MedicalSuperResolutionLib.panel import messages as feedback
+from MedicalSuperResolutionLib.panel import messages
 from MedicalSuperResolutionLib.scene import dicom_export
 from MedicalSuperResolutionLib.setup import torch as torch_setup
 
@@ -61,8 +61,12 @@ class Scripting(ScriptedLoadableModuleLogic):
             return self.start(volumeNode, chosen, outputVolume=outputVolume, roi=roi, onProgress=progress)
         torch_setup.ensure_engine()
         task = tasks.task_of(volumeNode, outputVolume, roi)
-        engine = enhancement.engine_here if in_process else partial(enhancement.engine_in_child, self.makeRunner())
-        return tasks.run(task, chosen, engine(lambda done, total: progress(*task.step(done, total))))
+        runner = self.makeRunner()
+        engine = enhancement.engine_here if in_process else partial(enhancement.engine_in_child, runner)
+        try:
+            return tasks.run(task, chosen, engine(lambda done, total: progress(*task.step(done, total))))
+        finally:
+            runner.close()
 
     def start(
         self,
@@ -72,7 +76,7 @@ class Scripting(ScriptedLoadableModuleLogic):
         outputVolume: vtkMRMLScalarVolumeNode | None = None,
         roi: vtkMRMLMarkupsROINode | None = None,
         onProgress: Progress = ignore,
-        onEnd: enhancement.OnEnd = feedback.log_end,
+        onEnd: enhancement.OnEnd = messages.log_end,
     ) -> enhancement.BackgroundEnhancement:
         """Start an enhancement in a child process and return at once: see BackgroundEnhancement."""
         torch_setup.ensure_engine()

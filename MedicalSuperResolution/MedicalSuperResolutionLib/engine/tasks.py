@@ -11,9 +11,8 @@ from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.report import Enhanced
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Volume
-from MedicalSuperResolutionLib.scene import dicom_source
+from MedicalSuperResolutionLib.scene import dicom_source, uncertainty_node
 from MedicalSuperResolutionLib.scene import nodes as scene
-from MedicalSuperResolutionLib.scene import uncertainty_node as uncertainty_map
 
 _STEPS = 10_000  # of one item of a sequence: items may differ in how many steps the engine counts
 
@@ -43,13 +42,23 @@ class VolumeTask:
         """What the engine has to enhance next; see `scene.volume_from_node`."""
         return scene.volume_from_node(self._node, self._roi)
 
+    def check_present(self) -> None:
+        """Refuse to go on where the input has left the scene.
+
+        Raises
+        ------
+        VolumeError : see above.
+        """
+        if self._node.GetScene() is None:
+            raise VolumeError(f"the volume {self._node.GetName()} was removed meanwhile; nothing was made")
+
     def step(self, done: int, total: int) -> tuple[int, int]:
         """How far the whole task is, where the engine is so far with the present volume."""
         return done, total
 
     def take(self, enhanced: Enhanced) -> slicer.vtkMRMLScalarVolumeNode | None:
         """Take what the engine has made. Gives the node of the result; None as long as there is more to enhance."""
-        return uncertainty_map.write(enhanced, self._node, self._output_node)
+        return uncertainty_node.write(enhanced, self._node, self._output_node)
 
 
 class SequenceTask:
@@ -78,7 +87,7 @@ class SequenceTask:
 
     def volume(self) -> Volume:
         """The next item."""
-        self._check_present()
+        self.check_present()
         item = self._sequence.GetDataNodeAtValue(self._values[self._done], True)
         if item is None:
             raise VolumeError(f"items of {self._sequence.GetName()} were removed meanwhile; nothing was made")
@@ -90,9 +99,9 @@ class SequenceTask:
 
     def take(self, enhanced: Enhanced) -> slicer.vtkMRMLScalarVolumeNode | None:
         """Take one item; after the last one, the sequence and the volume that shows it enter the scene."""
-        self._check_present()
+        self.check_present()
         item = scene.draft(enhanced, self._proxy)
-        item.SetName(f"{self._sequence.GetName()} enhanced")
+        item.SetName(scene.result_name(self._sequence.GetName(), enhanced.report))
         if self._shown is None or self._done == self._browser.GetSelectedItemNumber():
             self._shown = replace(enhanced, uncertainty=None)
         self._result.SetDataNodeAtValue(item, self._values[self._done])
@@ -104,7 +113,8 @@ class SequenceTask:
 
     def _finish(self) -> slicer.vtkMRMLScalarVolumeNode:
         mrml = self._proxy.GetScene()
-        self._result.SetName(mrml.GenerateUniqueName(f"{self._sequence.GetName()} enhanced"))
+        name = scene.result_name(self._sequence.GetName(), self._shown.report)
+        self._result.SetName(mrml.GenerateUniqueName(name))
         mrml.AddNode(self._result)
         try:
             node = scene.write_to_node(self._shown, self._proxy, name=self._result.GetName())
@@ -116,7 +126,8 @@ class SequenceTask:
         self._browser.AddProxyNode(node, self._result, False)  # from here on it shows the item that the browser shows
         return node
 
-    def _check_present(self) -> None:
+    def check_present(self) -> None:
+        """See `VolumeTask.check_present`."""
         if any(node.GetScene() is None for node in (self._proxy, self._sequence, self._browser)):
             raise VolumeError(f"the sequence {self._sequence.GetName()} was removed meanwhile; nothing was made")
 

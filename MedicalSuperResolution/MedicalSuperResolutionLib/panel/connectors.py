@@ -8,7 +8,7 @@ from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import GuiConnector
 
 
-class TextTie(GuiConnector):
+class TextConnector(GuiConnector):
     """Ties a widget to a text parameter. A panel makes it and hands it over: Slicer never has to find its class.
 
     widgetClass : of the widgets that it can tie; set by the class.
@@ -25,14 +25,14 @@ class TextTie(GuiConnector):
         return type(widget) is cls.widgetClass and datatype is str
 
     @classmethod
-    def create(cls, widget: qt.QWidget, datatype: type) -> "TextTie | None":
+    def create(cls, widget: qt.QWidget, datatype: type) -> "TextConnector | None":
         return cls(widget) if cls.canRepresent(widget, datatype) else None
 
     def widget(self) -> qt.QWidget:
         return self._widget
 
 
-class PathTie(TextTie):
+class PathConnector(TextConnector):
     """Ties a ctkPathLineEdit to a text parameter: a ``pathlib.Path`` could not be empty."""
 
     widgetClass = ctk.ctkPathLineEdit
@@ -53,7 +53,7 @@ class PathTie(TextTie):
         self._widget.validInputChanged.disconnect(self.changed)
 
 
-class ChoiceTie(TextTie):
+class ChoiceConnector(TextConnector):
     """Ties a QComboBox to a text parameter; what can be chosen is known only when the program runs."""
 
     widgetClass = qt.QComboBox

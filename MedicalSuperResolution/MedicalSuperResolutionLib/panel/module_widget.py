@@ -11,7 +11,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 from vtk import vtkObject
 
-from MedicalSuperResolutionLib.panel.observers import Watch
+from MedicalSuperResolutionLib.panel.observers import Observer
 
 ParameterNode = Any  # what parameterNodeWrapper makes of a class has no type of its own
 
@@ -31,7 +31,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = None
         self._parameterNode: ParameterNode | None = None
         self._guiTags: list[int] = []
-        self._watchedParameters = Watch(self._updatePanel)
+        self._watchedParameters = Observer(self._updatePanel)
 
     def setup(self) -> None:
         """Load the panel. The class connects it and ends with `followScene`."""
@@ -81,10 +81,13 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode, self._guiTags = parameterNode, []
         self._watchedParameters.follow(parameterNode)
         if parameterNode:
-            self._guiTags = [parameterNode.connectGui(self.ui), parameterNode.connectParametersToGui(self._ties())]
+            self._guiTags = [
+                parameterNode.connectGui(self.ui),
+                parameterNode.connectParametersToGui(self._connectors()),
+            ]
             self._updatePanel()
 
-    def _ties(self) -> dict[str, GuiConnector]:
+    def _connectors(self) -> dict[str, GuiConnector]:
         """Ties of the parameters, by name, whose widgets name none in the .ui file."""
         raise NotImplementedError
 

@@ -14,7 +14,7 @@ class Observed(Protocol):
     def RemoveObserver(self, tag: int) -> None: ...
 
 
-class Watch:
+class Observer:
     """Calls back when one thing changes; which one may change.
 
     `slicer.util.VTKObservationMixin` keeps what it once observed alive, for volumes a matter of gigabytes.

@@ -74,8 +74,8 @@ def new_folder(parent: Path) -> Path:
     return folder
 
 
-def add_to_database(folder: Path) -> None:
-    """Copy a series into Slicer's DICOM database, from where it can be loaded and sent.
+def add_to_database(folder: Path) -> str:
+    """Copy a series into Slicer's DICOM database, from where it can be loaded and sent; gives its UID.
 
     Raises
     ------
@@ -92,7 +92,9 @@ def add_to_database(folder: Path) -> None:
         )
     DICOMUtils.importDicom(str(folder), database, copyFiles=True)
     first = next(iter(sorted(folder.iterdir())))
-    if not database.instancesForSeries(database.fileValue(str(first), _SERIES_INSTANCE_UID)):
+    series = database.fileValue(str(first), _SERIES_INSTANCE_UID)
+    if not database.instancesForSeries(series):
         raise SuperResolutionError(
             f"the series is in {folder}, but Slicer's DICOM database did not take it; import that folder by hand"
         )
+    return series

@@ -12,6 +12,7 @@ from medical_super_resolution.errors import VolumeError
 INSTANCES = "DICOM.instanceUIDs"  # the attribute in which Slicer names the images that a volume was loaded from
 _SLICE_THICKNESS, _MODALITY = "0018,0050", "0008,0060"  # DICOM tags, as Slicer's database wants them
 _MODALITIES = {"CT": "ct", "MR": "mr", "PT": "pet", "US": "us"}
+_HOUNSFIELD = "[hnsf'U]"  # its code in UCUM
 _NO_ITEM = 0  # of the subject hierarchy
 _OF_SERIES = ("Modality", "FrameOfReferenceUID", "Manufacturer", "Model")  # as Slicer's own DICOM export asks for them
 _PREFIX = "DICOM."
@@ -33,6 +34,14 @@ def modality(node: slicer.vtkMRMLScalarVolumeNode) -> str | None:
     attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
     name = "" if item == _NO_ITEM else hierarchy.GetItemAttribute(item, attribute)
     return _MODALITIES.get((name or _value(node, _MODALITY)).strip())
+
+
+def units_of(node: slicer.vtkMRMLScalarVolumeNode) -> str:
+    """The unit of the values as people write it, "HU" for CT; empty where it is not known."""
+    units = node.GetVoxelValueUnits()
+    if modality(node) == "ct" or (units is not None and units.GetCodeValue() == _HOUNSFIELD):
+        return "HU"
+    return "" if units is None else units.GetCodeMeaning() or ""
 
 
 def is_in_hierarchy(node: slicer.vtkMRMLNode) -> bool:

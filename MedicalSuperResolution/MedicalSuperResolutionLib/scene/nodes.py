@@ -7,7 +7,7 @@ import slicer
 import vtk
 
 from medical_super_resolution.errors import VolumeError
-from medical_super_resolution.report import Enhanced
+from medical_super_resolution.report import Enhanced, Report
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib.scene import dicom_source, provenance, region
@@ -81,7 +81,7 @@ def write_to_node(
         dicom_source.place_beside(output_node, provenance.write_note(enhanced.report, output_node))
         return output_node
     made = draft(enhanced, source_node)
-    made.SetName(name or scene.GenerateUniqueName(f"{source_node.GetName()} enhanced"))
+    made.SetName(name or scene.GenerateUniqueName(result_name(source_node.GetName(), enhanced.report)))
     scene.AddNode(made)
     try:
         copy_display(source_node, made)
@@ -93,6 +93,15 @@ def write_to_node(
         remove(made)
         raise
     return made
+
+
+def result_name(source: str, report: Report) -> str:
+    """The name of a result tells its goal: "Chest x4", "Chest in-plane x2" or "Chest 0.7 mm"."""
+    factor, axes = report.settings.get("factor"), report.settings.get("axes")
+    if factor is not None:
+        return f"{source} {'in-plane ' if axes == 'in-plane' else ''}x{factor:g}"
+    pairs = zip(report.spacing_after_ijk_mm, report.factor_ijk, strict=True)
+    return f"{source} {min(spacing for spacing, factor in pairs if factor != 1):.2g} mm"
 
 
 def _check_kind(node: slicer.vtkMRMLNode | None) -> None:

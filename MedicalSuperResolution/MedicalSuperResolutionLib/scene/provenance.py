@@ -7,7 +7,7 @@ import json
 import slicer
 
 from medical_super_resolution.report import Report
-from MedicalSuperResolutionLib.scene import dicom_source
+from MedicalSuperResolutionLib.scene import dicom_source, region
 
 ATTRIBUTE_PREFIX = "MedicalSuperResolution."
 _REPORT, _SOURCE_INSTANCES = "Report", "SourceInstanceUIDs"  # names of attributes, behind the prefix
@@ -57,11 +57,17 @@ def source_instances(node: slicer.vtkMRMLScalarVolumeNode) -> str:
     return node.GetAttribute(ATTRIBUTE_PREFIX + _SOURCE_INSTANCES) or ""
 
 
-def sentences(report: Report) -> str:
-    """What was done, as people say it, one sentence a line. Names of volumes and files, often a patient's, stay out."""
+def sentences(report: Report, axes: str = "IJK") -> str:
+    """What was done, one sentence a line. Names of volumes and files, often a patient's, stay out.
+
+    Parameters
+    ----------
+    report : of the run.
+    axes : a letter for each of the index axes i, j and k.
+    """
     finer = [
-        f"{factor:.4g} times finer along {axis.upper()}"
-        for axis, factor in zip("ijk", report.factor_ijk, strict=True)
+        f"{factor:.4g} times finer along {axis}"
+        for axis, factor in zip(axes, report.factor_ijk, strict=True)
         if factor != 1
     ]
     corrected = report.settings.get("consistency", True)
@@ -78,7 +84,7 @@ def sentences(report: Report) -> str:
         if corrected
         else "The result was not corrected to reproduce the measured data.",
         f"Measured again as the scanner would, it differs from the measured data by {report.consistency_error_rms:.3g}"
-        " (root mean square, in the units of the volume).",
+        f" (root mean square{', in HU' if report.modality == 'ct' else ''}).",
         f"It took {max(1, round(report.seconds))} s on {report.device}.",
         *([f"The uncertainty map is {report.uncertainty}."] if report.uncertainty else []),
         *(f"Warning: {warning}." for warning in report.warnings),
@@ -101,7 +107,7 @@ def write_note(report: Report, node: slicer.vtkMRMLScalarVolumeNode) -> slicer.v
         note.SetName(f"{node.GetName()} - what was done")
         node.GetScene().AddNode(note)
         node.SetNodeReferenceID(_NOTE_ROLE, note.GetID())
-    note.SetText(sentences(report))
+    note.SetText(sentences(report, region.anatomical_axes(node)))
     return note
 
 

@@ -1,4 +1,4 @@
-"""The part of a volume that lies in a region of interest, as voxels."""
+"""Where a volume lies in the patient, and the part of it that lies in a region of interest, as voxels."""
 
 from __future__ import annotations
 
@@ -30,6 +30,15 @@ def between(node: slicer.vtkMRMLTransformableNode, other: slicer.vtkMRMLTransfor
     ):
         raise VolumeError(f"a warp lies between {node.GetName()} and {other.GetName()}; harden the transforms first")
     return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def anatomical_axes(node: slicer.vtkMRMLScalarVolumeNode) -> str:
+    """For the index axes i, j and k of a volume: the letter, of "RAS", of the direction that each is nearest to."""
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASDirectionMatrix(matrix)
+    direction = np.abs(slicer.util.arrayFromVTKMatrix(matrix)[:3, :3])
+    best = max(itertools.permutations(range(3)), key=lambda ras: sum(direction[ras[axis], axis] for axis in range(3)))
+    return "".join("RAS"[axis] for axis in best)
 
 
 def cropped(volume: Volume, node: slicer.vtkMRMLScalarVolumeNode, roi: slicer.vtkMRMLMarkupsROINode) -> Volume:

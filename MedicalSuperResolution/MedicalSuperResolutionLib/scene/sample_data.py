@@ -9,8 +9,7 @@ from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.volumes.grid import Grid
-from MedicalSuperResolutionLib.panel import layouts as panel
-from MedicalSuperResolutionLib.panel import messages as feedback
+from MedicalSuperResolutionLib.panel import display, messages
 from MedicalSuperResolutionLib.scene import nodes as scene
 
 CATEGORY, SAMPLE = "MedicalSuperResolution", "ThickMRHead"
@@ -42,11 +41,11 @@ def load(source: object) -> None:
     """What a click on the sample does: load MRHead as it was measured, and beside it with thick slices."""
     import SampleData
 
-    with feedback.shown_errors(_("The sample could not be loaded.")):
+    with messages.shown_errors(_("The sample could not be loaded.")):
         nodes = SampleData.SampleDataLogic().downloadFromSource(source)
         if not nodes:
             raise SuperResolutionError(_("The sample could not be downloaded; check the network and try again."))
-        panel.show_volume(thick_copy(nodes[0]))
+        display.show_volume(thick_copy(nodes[0]))
 
 
 def thick_copy(node: vtkMRMLScalarVolumeNode) -> vtkMRMLScalarVolumeNode:

@@ -10,8 +10,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import SuperResolutionError
-from medical_super_resolution.system import temp_dirs as leftovers
-from MedicalSuperResolutionLib.engine import child as child_process
+from medical_super_resolution.system import temp_dirs
+from MedicalSuperResolutionLib.engine import subprocess
 from MedicalSuperResolutionLib.setup import torch as torch_setup
 
 _KEPT = ("numpy", "scipy", "SimpleITK", "packaging")  # Slicer's own, which must stay as they are
@@ -72,12 +72,12 @@ class ModelImport:
             raise torch_setup.RequirementsMissing(
                 _("A model is loaded once to prove it, which needs PyTorch; install PyTorch first.")
             )
-        self._folder = child_process.private_folder()
-        command = [child_process.python(), "-m", "medical_super_resolution", "models", "--import", str(file)]
+        self._folder = subprocess.private_folder()
+        command = [subprocess.python(), "-m", "medical_super_resolution", "models", "--import", str(file)]
         try:
-            self._process = child_process.started([*command, *(["--sha256", sha256] if sha256 else [])], self._folder)
+            self._process = subprocess.started([*command, *(["--sha256", sha256] if sha256 else [])], self._folder)
         except BaseException:
-            leftovers.remove(self._folder)
+            temp_dirs.remove(self._folder)
             raise
 
     def is_over(self) -> bool:
@@ -91,10 +91,10 @@ class ModelImport:
         ------
         SuperResolutionError : the model was refused; the message says why.
         """
-        status, told = self._process.poll(), child_process.told(self._folder).splitlines()
-        child_process.end(self._process, self._folder)
+        status, told = self._process.poll(), subprocess.errors_of(self._folder).splitlines()
+        subprocess.end(self._process, self._folder)
         if status is not None and status != 0:
-            raise SuperResolutionError(child_process.why(status, told, **_WHO_FAILED))
+            raise SuperResolutionError(subprocess.failure_sentence(status, told, **_WHO_FAILED))
 
 
 def _name(requirement: str) -> str:

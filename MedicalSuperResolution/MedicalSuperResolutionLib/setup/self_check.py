@@ -45,7 +45,7 @@ class SelfCheck:
     def abandon(self) -> None:
         """End the test run, if there is one."""
         if self._runner is not None:
-            self._runner.cancel()
+            self._runner.close()
             self._runner = None
 
     def _start(self, checked: bool = False) -> None:

@@ -11,6 +11,11 @@ from .memmap import every, extremes
 HOUNSFIELD_RANGE = (-1000.0, 1000.0)  # air to dense bone: 0 and 1 for a network
 HOUNSFIELD_WINDOW = (-1024, 3071)  # what a scanner's twelve bits hold; below lies padding, above metal
 BRIGHTEST_WIDTHS = 4  # of the range of other modalities: fat and vessels reach three times the range
+CT_WINDOWS = {  # values shown black and white: (level - width / 2, level + width / 2), in HU
+    "soft": (-160.0, 240.0),
+    "lung": (-1350.0, 150.0),
+    "bone": (-500.0, 1300.0),
+}
 _AIR_AT_MOST_HU = -850
 _LOWEST_HU = -4096
 _HIGHEST_HU = 32767

@@ -6,11 +6,14 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
+import vtk
 
 slicer = pytest.importorskip("slicer", reason="the views need slicer-core")
 
 from medical_super_resolution.errors import SuperResolutionError, VolumeError  # noqa: E402
-from MedicalSuperResolutionLib.compare.views import PANES, CompareViews, revealing_orientation  # noqa: E402
+from MedicalSuperResolutionLib.compare.fitting import revealing_orientation  # noqa: E402
+from MedicalSuperResolutionLib.compare.layouts import ALL_PLANES, ARRANGEMENTS, COLUMNS, ROW, TWO_PLANES  # noqa: E402
+from MedicalSuperResolutionLib.compare.views import CompareViews  # noqa: E402
 from MedicalSuperResolutionLib.scene.nodes import write_to_node  # noqa: E402
 from slicer_host import SLICE_VIEW_PIXELS, Screen, load_bundle, save_bundle  # noqa: E402
 
@@ -20,7 +23,7 @@ FOUR_UP, ONE_RED = 3, 6  # Slicer's numbers of two of its layouts
 @pytest.fixture
 def a_screen(a_slicer):
     a_slicer.mrmlScene().GetFirstNodeByClass("vtkMRMLLayoutNode").SetViewArrangement(FOUR_UP)
-    return Screen(a_slicer, [pane.tag for pane in PANES])
+    return Screen(a_slicer, [column.tag for column in COLUMNS])
 
 
 @pytest.fixture
@@ -31,20 +34,22 @@ def some_views(a_slicer):
 
 
 @pytest.fixture
-def a_pair(a_volume_node, an_enhanced):
-    """The CT, and the same voxels on a grid with three times as many slices."""
+def a_trio(a_volume_node, an_enhanced):
+    """The CT, the same voxels on a grid with three times as many slices, and zeros there as their difference."""
     after = write_to_node(an_enhanced, a_volume_node)
     slicer.util.arrayFromVolume(after)[:] -= 1
     slicer.util.arrayFromVolumeModified(after)
-    return a_volume_node, after
+    difference = slicer.util.addVolumeFromArray(slicer.util.arrayFromVolume(after) * 0, name="Difference")
+    difference.CopyOrientation(after)
+    return a_volume_node, after, difference
 
 
 def window(volume):
     return volume.GetDisplayNode().GetWindow(), volume.GetDisplayNode().GetLevel()
 
 
-def test_before_and_after_fill_their_views_with_the_same_picture(some_views, a_pair, a_screen):
-    some_views.enter(*a_pair, orientation="Axial")
+def test_before_and_after_fill_their_views_with_the_same_picture(some_views, a_trio, a_screen):
+    some_views.enter(*a_trio, plane="Axial")
     before, after = a_screen.pixels(0), a_screen.pixels(1)
     assert before.shape == SLICE_VIEW_PIXELS
     assert before.std() > 20
@@ -52,31 +57,31 @@ def test_before_and_after_fill_their_views_with_the_same_picture(some_views, a_p
     np.testing.assert_allclose(after[inside, inside], before[inside, inside], atol=1)
 
 
-def test_each_view_shows_its_own_volume(some_views, a_pair, a_screen):
-    before, after = a_pair
+def test_each_view_shows_its_own_volume(some_views, a_trio, a_screen):
+    before, after, difference = a_trio
     slicer.util.arrayFromVolume(after)[:] = 3000
     slicer.util.arrayFromVolumeModified(after)
-    some_views.enter(before, after)
+    some_views.enter(before, after, difference)
     assert a_screen.pixels(0).mean() < 200
     assert a_screen.pixels(1)[100, 100] == 255
 
 
-def test_the_volume_is_fitted_into_the_view(some_views, a_pair, a_screen):
-    some_views.enter(*a_pair, orientation="Axial")
+def test_the_volume_is_fitted_into_the_view(some_views, a_trio, a_screen):
+    some_views.enter(*a_trio, plane="Axial")
     bounds, view = np.zeros(6), a_screen.logic(0).GetSliceNode()
-    a_pair[0].GetSliceBounds(bounds, view.GetSliceToRAS())
+    a_trio[0].GetSliceBounds(bounds, view.GetSliceToRAS())
     filled = (bounds[1::2] - bounds[::2])[:2] / view.GetFieldOfView()[:2]
     assert filled.max() == pytest.approx(1, abs=0.05)
 
 
-def test_the_planes_lie_along_the_axes_of_an_oblique_volume(some_views, a_pair, a_screen, a_volume):
-    some_views.enter(*a_pair, orientation="Axial")
+def test_the_planes_lie_along_the_axes_of_an_oblique_volume(some_views, a_trio, a_screen, a_volume):
+    some_views.enter(*a_trio, plane="Axial")
     plane = slicer.util.arrayFromVTKMatrix(a_screen.logic(1).GetSliceNode().GetSliceToRAS())[:3, :2]
     assert np.abs(a_volume.grid.direction.T @ plane).max(axis=0) == pytest.approx([1, 1])
 
 
-def test_scrolling_one_view_scrolls_the_other(some_views, a_pair, a_screen):
-    some_views.enter(*a_pair, orientation="Axial")
+def test_scrolling_one_view_scrolls_the_other(some_views, a_trio, a_screen):
+    some_views.enter(*a_trio, plane="Axial")
     picture = a_screen.pixels(1)
     offset = a_screen.logic(1).GetSliceOffset()
     a_screen.scroll(0, 9.0)
@@ -86,22 +91,22 @@ def test_scrolling_one_view_scrolls_the_other(some_views, a_pair, a_screen):
     assert a_screen.logic(0).GetSliceOffset() == pytest.approx(offset)
 
 
-def test_the_other_view_follows_while_the_mouse_still_moves(some_views, a_pair, a_screen):
-    some_views.enter(*a_pair)
+def test_the_other_view_follows_while_the_mouse_still_moves(some_views, a_trio, a_screen):
+    some_views.enter(*a_trio)
     composites = [a_screen.logic(number).GetSliceCompositeNode() for number in range(2)]
     assert [(one.GetLinkedControl(), one.GetHotLinkedControl()) for one in composites] == [(1, 1), (1, 1)]
 
 
-def test_zooming_one_view_zooms_the_other(some_views, a_pair, a_screen):
-    some_views.enter(*a_pair)
+def test_zooming_one_view_zooms_the_other(some_views, a_trio, a_screen):
+    some_views.enter(*a_trio)
     width_mm, height_mm, _ = a_screen.logic(1).GetSliceNode().GetFieldOfView()
     a_screen.zoom(0, 2)
     assert a_screen.logic(1).GetSliceNode().GetFieldOfView()[:2] == pytest.approx((width_mm / 2, height_mm / 2))
 
 
-def test_scrolling_leaves_the_views_of_the_user_alone(some_views, a_pair, a_screen, a_slicer):
+def test_scrolling_leaves_the_views_of_the_user_alone(some_views, a_trio, a_screen, a_slicer):
     red = a_slicer.applicationLogic().GetSliceLogicByLayoutName("Red")
-    some_views.enter(*a_pair, orientation="Axial")
+    some_views.enter(*a_trio, plane="Axial")
     red.GetSliceNode().GetSliceToRAS().DeepCopy(a_screen.logic(0).GetSliceNode().GetSliceToRAS())
     red.GetSliceNode().UpdateMatrices()
     offset = red.GetSliceOffset()
@@ -109,26 +114,111 @@ def test_scrolling_leaves_the_views_of_the_user_alone(some_views, a_pair, a_scre
     assert red.GetSliceOffset() == offset
 
 
-def test_views_of_different_width_show_the_same_place_at_the_same_scale(some_views, a_pair, a_screen):
-    some_views.enter(*a_pair, orientation="Axial")
+def test_views_of_different_width_show_the_same_place_at_the_same_scale(some_views, a_trio, a_screen):
+    some_views.enter(*a_trio, plane="Axial")
     a_screen.logic(1).ResizeSliceNode(150, 200)
     some_views.fit()
-    np.testing.assert_allclose(a_screen.pixels(1), a_screen.pixels(0)[:, 25:175], atol=3)
+    inside = slice(5, -5)  # the volume ends on the very edge of the narrow view
+    np.testing.assert_allclose(a_screen.pixels(1)[:, inside], a_screen.pixels(0)[:, 25:175][:, inside], atol=3)
 
 
-def test_the_window_of_before_is_given_to_after_and_is_no_longer_automatic(some_views, a_pair):
-    before, after = a_pair
+def is_whole(screen, number, volume):
+    """Whether a view shows all of a volume."""
+    node, bounds = screen.logic(number).GetSliceNode(), np.zeros(6)
+    to_slice = vtk.vtkMatrix4x4()
+    vtk.vtkMatrix4x4.Invert(node.GetSliceToRAS(), to_slice)
+    volume.GetSliceBounds(bounds, to_slice)
+    edges = np.abs(bounds[:4]) * 2  # the plane goes through the middle of the volume
+    return bool((edges.reshape(2, 2).max(axis=1) <= np.array(node.GetFieldOfView()[:2]) * 1.001).all())
+
+
+@pytest.mark.parametrize("size", [(400, 200), (90, 300), (150, 150)])
+def test_every_view_shows_the_whole_volume_at_any_size(some_views, a_trio, a_screen, size):
+    some_views.enter(*a_trio, plane="Coronal")
+    for number in range(3):  # as Qt resizes them, one after the other
+        a_screen.logic(number).ResizeSliceNode(*size)
+    a_screen.logic(1).ResizeSliceNode(size[0] - 30, size[1])
+    assert [is_whole(a_screen, number, a_trio[0]) for number in range(3)] == [True] * 3
+    nodes = [a_screen.logic(number).GetSliceNode() for number in range(3)]
+    scales = [node.GetFieldOfView()[0] / node.GetDimensions()[0] for node in nodes]
+    assert scales == pytest.approx([scales[0]] * 3)
+
+
+def test_a_view_that_the_user_has_zoomed_is_not_fitted_again(some_views, a_trio, a_screen):
+    some_views.enter(*a_trio)
+    a_screen.zoom(0, 4)
+    height_mm = a_screen.logic(0).GetSliceNode().GetFieldOfView()[1]
+    a_screen.logic(0).ResizeSliceNode(300, 200)
+    assert a_screen.logic(0).GetSliceNode().GetFieldOfView()[1] == pytest.approx(height_mm)
+
+
+def test_fitting_after_a_change_of_size_keeps_the_slice(some_views, a_trio, a_screen):
+    some_views.enter(*a_trio, plane="Axial")
+    a_screen.scroll(0, 6.0)
+    offset = a_screen.logic(0).GetSliceOffset()
+    a_screen.logic(0).ResizeSliceNode(90, 200)
+    assert a_screen.logic(0).GetSliceOffset() == pytest.approx(offset)
+
+
+def test_an_enlarged_view_is_fitted_by_itself_and_the_others_after_it(some_views, a_trio, a_screen):
+    some_views.enter(*a_trio)
+    before = a_screen.logic(1).GetSliceNode().GetFieldOfView()
+    a_screen.layout.AddMaximizedViewNode(a_screen.logic(1).GetSliceNode())  # what a double-click does
+    a_screen.logic(1).ResizeSliceNode(600, 600)
+    assert is_whole(a_screen, 1, a_trio[0])
+    a_screen.layout.RemoveAllMaximizedViewNodes()
+    a_screen.logic(1).ResizeSliceNode(*SLICE_VIEW_PIXELS)
+    assert a_screen.logic(1).GetSliceNode().GetFieldOfView()[:2] == pytest.approx(before[:2])
+
+
+@pytest.mark.parametrize(
+    ("arrangement", "planes"),
+    [(ROW, ["Axial"]), (TWO_PLANES, ["Coronal", "Sagittal"]), (ALL_PLANES, ["Axial", "Coronal", "Sagittal"])],
+)
+def test_each_row_of_an_arrangement_shows_its_plane(some_views, a_volume, a_slicer, arrangement, planes):
+    straight = np.diag([*a_volume.grid.spacing_ijk_mm, 1.0])
+    trio = [slicer.util.addVolumeFromArray(a_volume.array, straight) for _ in range(3)]
+    some_views.enter(*trio, arrangement=arrangement, plane="Axial")
+    named = a_slicer.applicationLogic().GetSliceLogicByLayoutName
+    shown = [[named(tag).GetSliceNode().GetOrientation() for tag in row] for row in arrangement.tags]
+    assert shown == [[plane] * arrangement.columns for plane in planes]
+    volumes = [[named(tag).GetSliceCompositeNode().GetBackgroundVolumeID() for tag in row] for row in arrangement.tags]
+    assert volumes == [[one.GetID() for one in trio[: arrangement.columns]]] * len(planes)
+
+
+def test_the_crosshair_is_as_before_when_the_comparison_ends(some_views, a_trio, a_screen, a_slicer):
+    node = a_slicer.mrmlScene().GetFirstNodeByClass("vtkMRMLCrosshairNode") or a_slicer.mrmlScene().AddNewNodeByClass(
+        "vtkMRMLCrosshairNode"
+    )
+    node.SetCrosshairMode(node.ShowHashmarks)
+    some_views.enter(*a_trio)
+    some_views.show_crosshair(True)
+    assert node.GetCrosshairMode() == node.ShowSmallBasic
+    some_views.show_crosshair(False)
+    assert node.GetCrosshairMode() == node.NoCrosshair
+    some_views.exit()
+    assert node.GetCrosshairMode() == node.ShowHashmarks
+
+
+def test_a_window_that_is_asked_for_is_that_of_before_and_after(some_views, a_trio):
+    some_views.enter(*a_trio)
+    some_views.set_window(-1350, 150)
+    assert window(a_trio[0]) == window(a_trio[1]) == (1500, -600)
+
+
+def test_the_window_of_before_is_given_to_after_and_is_no_longer_automatic(some_views, a_trio):
+    before, after, difference = a_trio
     before.GetDisplayNode().SetAutoWindowLevel(False)
     before.GetDisplayNode().SetWindowLevel(400, 40)
     after.GetDisplayNode().SetAutoWindowLevel(True)
-    some_views.enter(before, after)
+    some_views.enter(before, after, difference)
     assert window(before) == window(after) == (400, 40)
     assert not after.GetDisplayNode().GetAutoWindowLevel()
 
 
-def test_changing_one_window_changes_the_other_until_the_end(some_views, a_pair):
-    before, after = a_pair
-    some_views.enter(before, after)
+def test_changing_one_window_changes_the_other_until_the_end(some_views, a_trio):
+    before, after, difference = a_trio
+    some_views.enter(before, after, difference)
     after.GetDisplayNode().SetWindowLevel(1500, -600)
     assert window(before) == (1500, -600)
     before.GetDisplayNode().SetWindowLevel(80, 40)
@@ -139,27 +229,27 @@ def test_changing_one_window_changes_the_other_until_the_end(some_views, a_pair)
     assert window(before) == (80, 40)
 
 
-def test_leaving_brings_the_layout_back(some_views, a_pair, a_screen):
-    some_views.enter(*a_pair)
+def test_leaving_brings_the_layout_back(some_views, a_trio, a_screen):
+    some_views.enter(*a_trio)
     assert some_views.is_active
     assert a_screen.layout.GetViewArrangement() > 100
-    some_views.enter(*a_pair)
+    some_views.enter(*a_trio)
     some_views.exit()
     assert a_screen.layout.GetViewArrangement() == FOUR_UP
     assert not some_views.is_active
     assert a_screen.logic(0).GetSliceCompositeNode().GetBackgroundVolumeID() is None
 
 
-def test_leaving_keeps_a_layout_that_the_user_has_chosen_meanwhile(some_views, a_pair, a_screen):
-    some_views.enter(*a_pair)
+def test_leaving_keeps_a_layout_that_the_user_has_chosen_meanwhile(some_views, a_trio, a_screen):
+    some_views.enter(*a_trio)
     a_screen.layout.SetViewArrangement(ONE_RED)
     some_views.exit()
     assert a_screen.layout.GetViewArrangement() == ONE_RED
 
 
-def test_a_scene_saved_while_comparing_can_be_left_after_loading(some_views, a_pair, a_screen, a_slicer, tmp_path):
+def test_a_scene_saved_while_comparing_can_be_left_after_loading(some_views, a_trio, a_screen, a_slicer, tmp_path):
     scene = a_slicer.mrmlScene()
-    some_views.enter(*a_pair)
+    some_views.enter(*a_trio)
     save_bundle(scene, tmp_path / "scene.mrb")
     some_views.exit()
     load_bundle(scene, tmp_path / "scene.mrb")
@@ -168,31 +258,29 @@ def test_a_scene_saved_while_comparing_can_be_left_after_loading(some_views, a_p
     assert a_screen.layout.GetViewArrangement() == FOUR_UP
 
 
-def test_a_closed_scene_can_be_left(some_views, a_pair, a_screen, a_slicer):
-    some_views.enter(*a_pair)
+def test_a_closed_scene_can_be_left(some_views, a_trio, a_screen, a_slicer):
+    some_views.enter(*a_trio)
     a_slicer.mrmlScene().Clear(False)
     some_views.fit()
     some_views.exit()
     assert not some_views.is_active
 
 
-def test_a_volume_loaded_meanwhile_does_not_take_a_view(some_views, a_pair, a_slicer):
-    some_views.enter(*a_pair)
+def test_a_volume_loaded_meanwhile_does_not_take_a_view(some_views, a_trio, a_slicer):
+    some_views.enter(*a_trio)
     newcomer = slicer.util.addVolumeFromArray(np.zeros((4, 4, 4)))
     a_slicer.applicationLogic().GetSelectionNode().SetActiveVolumeID(newcomer.GetID())
     a_slicer.applicationLogic().PropagateVolumeSelection()
-    logics = [a_slicer.applicationLogic().GetSliceLogicByLayoutName(tag) for tag in ("Red", PANES[0].tag)]
+    logics = [a_slicer.applicationLogic().GetSliceLogicByLayoutName(tag) for tag in ("Red", COLUMNS[0].tag)]
     shown = [logic.GetSliceCompositeNode().GetBackgroundVolumeID() for logic in logics]
-    assert shown == [newcomer.GetID(), a_pair[0].GetID()]
+    assert shown == [newcomer.GetID(), a_trio[0].GetID()]
 
 
-def test_a_difference_is_shown_in_a_third_view_with_its_own_window(some_views, a_pair, a_screen):
-    before, after = a_pair
-    difference = slicer.util.addVolumeFromArray(slicer.util.arrayFromVolume(after) * 0, name="Difference")
-    difference.CopyOrientation(after)
+def test_a_difference_is_shown_in_a_third_view_with_its_own_window(some_views, a_trio, a_screen):
+    difference = a_trio[2]
     difference.GetDisplayNode().SetAutoWindowLevel(False)
     difference.GetDisplayNode().SetWindowLevel(100, 0)
-    some_views.enter(before, after, difference)
+    some_views.enter(*a_trio)
     assert a_screen.pixels(2)[100, 100] == pytest.approx(127, abs=1)
     assert window(difference) == (100, 0)
     a_screen.scroll(0, 3.0)
@@ -201,7 +289,7 @@ def test_a_difference_is_shown_in_a_third_view_with_its_own_window(some_views, a
 
 @pytest.mark.parametrize(
     ("stacked_along", "spacing_mm", "plane"),
-    [("S", 5, "Coronal"), ("A", 5, "Axial"), ("R", 5, "Axial"), ("S", 1, "Axial")],
+    [("S", 5, "Coronal"), ("A", 5, "Axial"), ("R", 5, "Axial"), ("S", 1, None)],
 )
 def test_the_views_cut_across_thick_slices(a_scene, stacked_along, spacing_mm, plane):
     ijk_to_ras = np.eye(4)
@@ -211,25 +299,26 @@ def test_the_views_cut_across_thick_slices(a_scene, stacked_along, spacing_mm, p
 
 def test_one_volume_is_not_enough(some_views, a_volume_node, a_screen):
     with pytest.raises(VolumeError, match="choose both"):
-        some_views.enter(a_volume_node, None)
+        some_views.enter(a_volume_node, None, None)
     assert a_screen.layout.GetViewArrangement() == FOUR_UP
 
 
 def test_a_label_map_is_not_compared(some_views, a_volume_node, a_volume):
     labels = slicer.util.addVolumeFromArray(a_volume.array, name="Bones", nodeClassName="vtkMRMLLabelMapVolumeNode")
     with pytest.raises(VolumeError, match="Bones is a label map"):
-        some_views.enter(a_volume_node, labels)
+        some_views.enter(a_volume_node, labels, labels)
 
 
-def test_without_slice_views_there_is_a_sentence(some_views, a_pair, a_screen, a_slicer):
+def test_without_slice_views_there_is_a_sentence(some_views, a_trio, a_screen, a_slicer):
     a_slicer.applicationLogic().GetSliceLogics().RemoveAllItems()
     a_slicer.mrmlScene().RemoveAllObservers()
     with pytest.raises(SuperResolutionError, match="there are no slice views to compare in"):
-        some_views.enter(*a_pair)
+        some_views.enter(*a_trio)
     assert a_screen.layout.GetViewArrangement() == FOUR_UP
 
 
-def test_the_layout_is_well_formed(some_views, a_pair, a_screen):
-    some_views.enter(*a_pair)
-    views = ElementTree.fromstring(a_screen.layout.GetCurrentLayoutDescription()).findall("item/view")
-    assert [view.get("singletontag") for view in views] == [pane.tag for pane in PANES[:2]]
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+def test_every_layout_is_well_formed(some_views, a_trio, a_screen, arrangement):
+    some_views.enter(*a_trio, arrangement=arrangement)
+    views = ElementTree.fromstring(a_screen.layout.GetCurrentLayoutDescription()).iter("view")
+    assert [view.get("singletontag") for view in views] == [tag for row in arrangement.tags for tag in row]

@@ -9,8 +9,9 @@ slicer = pytest.importorskip("slicer", reason="the comparison needs slicer-core"
 
 from medical_super_resolution.errors import VolumeError  # noqa: E402
 from MedicalSuperResolutionLib.compare.common_grid import before_on_grid_of  # noqa: E402
-from MedicalSuperResolutionLib.compare.comparison import RESAMPLED_LABEL, Comparison  # noqa: E402
-from MedicalSuperResolutionLib.compare.views import PANES, CompareViews  # noqa: E402
+from MedicalSuperResolutionLib.compare.comparison import Comparison  # noqa: E402
+from MedicalSuperResolutionLib.compare.layouts import COLUMNS  # noqa: E402
+from MedicalSuperResolutionLib.compare.views import CompareViews  # noqa: E402
 from slicer_host import Screen, ijk_to_ras, load_bundle, node_ids, save_bundle  # noqa: E402
 
 FOUR_UP = 3
@@ -19,7 +20,7 @@ FOUR_UP = 3
 @pytest.fixture
 def a_screen(a_slicer):
     a_slicer.mrmlScene().GetFirstNodeByClass("vtkMRMLLayoutNode").SetViewArrangement(FOUR_UP)
-    return Screen(a_slicer, [pane.tag for pane in PANES])
+    return Screen(a_slicer, [column.tag for column in COLUMNS])
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_the_difference_is_after_minus_before(a_comparison, a_pair):
     np.testing.assert_allclose(slicer.util.arrayFromVolume(difference)[12:36], 10, atol=1.5)
 
 
-def test_the_difference_has_a_symmetric_window_around_white(a_comparison, a_pair, a_screen):
+def test_the_difference_has_a_symmetric_window_around_zero(a_comparison, a_pair, a_screen):
     a_comparison.enter(*a_pair)
     display, limit = hidden_volumes()[1].GetDisplayNode(), a_comparison.shown.limit
     assert (display.GetWindow(), display.GetLevel()) == (2 * limit, 0)
@@ -87,17 +88,71 @@ def test_the_difference_has_a_symmetric_window_around_white(a_comparison, a_pair
     assert 5 < limit < 60
 
 
+def color(screen, number):
+    """Red, green and blue, 0 to 255, in the middle of a view."""
+    producer = screen.logic(number).GetImageDataConnection().GetProducer()
+    producer.Update()
+    return [producer.GetOutputDataObject(0).GetScalarComponentAsDouble(100, 100, 0, one) for one in range(3)]
+
+
 @pytest.mark.parametrize(("raised_by", "redder"), [(0, 0), (60, 1), (-60, -1)])
-def test_higher_is_red_and_lower_is_blue(a_comparison, a_pair, a_screen, raised_by, redder):
+def test_higher_is_orange_and_lower_is_blue_and_no_difference_is_dark(
+    a_comparison, a_pair, a_screen, raised_by, redder
+):
     before, _ = a_pair
     after = slicer.util.addVolumeFromArray(
         slicer.util.arrayFromVolume(before) + np.float32(raised_by), ijk_to_ras(before), "After"
     )
     a_comparison.enter(before, after)
-    producer = a_screen.logic(2).GetImageDataConnection().GetProducer()
-    producer.Update()
-    red, _, blue, _ = (producer.GetOutputDataObject(0).GetScalarComponentAsDouble(100, 100, 0, one) for one in range(4))
+    red, green, blue = color(a_screen, 2)
     assert np.sign(round((red - blue) / 20)) == redder
+    assert (max(red, green, blue) < 40) == (raised_by == 0)
+
+
+@pytest.mark.parametrize(("stacked_along", "plane"), [("S", "Coronal"), ("A", "Axial")])
+def test_it_opens_across_the_thick_slices_though_before_is_resampled(
+    a_comparison, a_pair, a_screen, stacked_along, plane
+):
+    turn = np.eye(4)
+    turn[:3, :3] = np.roll(np.eye(3), "RAS".index(stacked_along) + 1, axis=0)
+    for volume in a_pair:
+        volume.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(turn @ ijk_to_ras(volume)))
+    a_comparison.enter(*a_pair)
+    assert a_comparison.shown.resampled
+    assert a_screen.logic(0).GetSliceNode().GetOrientation() == plane
+
+
+def test_a_plane_that_is_asked_for_is_shown(a_comparison, a_pair, a_screen):
+    a_comparison.enter(*a_pair, plane="Sagittal")
+    assert a_screen.logic(2).GetSliceNode().GetOrientation() == "Sagittal"
+
+
+def test_legends_name_units_and_begin_where_the_colors_begin(a_comparison, a_pair, a_scene):
+    from MedicalSuperResolutionLib.scene import uncertainty_node
+
+    before, after = a_pair
+    known = slicer.util.addVolumeFromArray(np.full((48, 40, 40), 8, np.float32), ijk_to_ras(after), "Uncertainty")
+    uncertainty_node._color(known)
+    after.SetNodeReferenceID(uncertainty_node._ROLE, known.GetID())
+    units = slicer.vtkCodedEntry()
+    units.SetValueSchemeMeaning("[hnsf'U]", "UCUM", "Hounsfield unit")
+    after.SetVoxelValueUnits(units)
+    a_comparison.enter(before, after)
+    legends = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+    assert [legend.GetTitleText() for legend in legends] == ["Difference HU", "Uncertainty HU"]
+    colored = legends[1].GetPrimaryDisplayNode()
+    assert colored.GetLevel() - colored.GetWindow() / 2 == pytest.approx(colored.GetLowerThreshold()) == 2
+    assert a_comparison.shown.uncertainty == (2, 8)
+
+
+def test_a_region_does_not_tint_the_comparison(a_comparison, a_pair, a_scene):
+    region = a_scene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
+    region.CreateDefaultDisplayNodes()
+    assert region.GetDisplayNode().GetFillVisibility()
+    a_comparison.enter(*a_pair)
+    assert not region.GetDisplayNode().GetFillVisibility()
+    a_comparison.exit()
+    assert region.GetDisplayNode().GetFillVisibility()
 
 
 def test_before_and_after_share_the_window_that_before_had(a_comparison, a_pair):
@@ -111,11 +166,10 @@ def test_before_and_after_share_the_window_that_before_had(a_comparison, a_pair)
     assert {(one.GetWindow(), one.GetLevel()) for one in shown} == {(300, 20)}
 
 
-def test_the_title_bar_says_that_before_is_resampled(a_comparison, a_pair, a_screen):
+def test_it_is_known_whether_before_is_resampled(a_comparison, a_pair):
     a_comparison.enter(*a_pair)
-    assert a_screen.logic(0).GetSliceNode().GetLayoutLabel() == RESAMPLED_LABEL
+    assert a_comparison.shown.resampled
     a_comparison.enter(a_pair[0], slicer.util.addVolumeFromArray(np.ones((12, 40, 40)), ijk_to_ras(a_pair[0])))
-    assert a_screen.logic(0).GetSliceNode().GetLayoutLabel() == "Before"
     assert not a_comparison.shown.resampled
 
 

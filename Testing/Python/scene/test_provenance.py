@@ -34,7 +34,7 @@ def test_the_text_lies_beside_the_result(an_enhanced, a_volume_node):
     study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")
     hierarchy.CreateItem(study, a_volume_node)
     note = provenance.note_of(write_to_node(an_enhanced, a_volume_node))
-    assert note.GetName() == "Chest enhanced - what was done"
+    assert note.GetName() == "Chest x3 - what was done"
     assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(note)) == study
 
 
@@ -51,7 +51,7 @@ def test_the_text_survives_saving_the_scene(an_enhanced, a_volume_node, tmp_path
     save_bundle(scene, tmp_path / "scene.mrb")
     scene.Clear(False)
     load_bundle(scene, tmp_path / "scene.mrb")
-    assert provenance.note_of(scene.GetFirstNodeByName("Chest enhanced")).GetText() == text
+    assert provenance.note_of(scene.GetFirstNodeByName("Chest x3")).GetText() == text
 
 
 def test_removing_the_text_removes_nothing_else(an_enhanced, a_volume_node):

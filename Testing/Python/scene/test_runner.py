@@ -13,7 +13,7 @@ import pytest
 from engine_double import child_id, eventually, is_alive
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from medical_super_resolution.settings import EnhanceSettings
-from MedicalSuperResolutionLib.engine import runner
+from MedicalSuperResolutionLib.engine import exchange
 from MedicalSuperResolutionLib.engine.runner import Runner
 
 pytestmark = pytest.mark.usefixtures("temporary_folder")
@@ -58,6 +58,46 @@ def test_one_runner_can_run_many_times(an_engine, a_volume):
     engine = an_engine("finish()")
     for _ in range(3):
         assert engine.run(a_volume, EnhanceSettings()).report.model == "general"
+    engine.close()
+
+
+def test_all_runs_of_a_runner_share_one_process(an_engine, a_volume, temporary_folder):
+    engine = an_engine("Path('pids').open('a').write(f'{os.getpid()} '); finish()")
+    engine.run(a_volume, EnhanceSettings())
+    engine.run(a_volume, EnhanceSettings(uncertainty=True))
+    written = next(temporary_folder.glob("*/pids")).read_text().split()
+    assert (len(written), len(set(written))) == (2, 1)
+    assert is_alive(int(written[0]))
+    engine.close()
+    assert not is_alive(int(written[0]))
+
+
+def test_the_result_of_an_earlier_run_is_not_taken_for_a_new_one(an_engine, a_volume):
+    engine = an_engine("Path('seen').exists() or finish(); Path('seen').touch()")
+    engine.run(a_volume, EnhanceSettings())
+    with pytest.raises(SuperResolutionError, match="without a complete result"):
+        engine.run(a_volume, EnhanceSettings())
+
+
+def test_warnings_of_an_earlier_run_are_not_those_of_a_new_one(an_engine, a_volume):
+    engine = an_engine(
+        "Path('seen').exists() or print('warning: thin', file=sys.stderr); Path('seen').touch(); finish()"
+    )
+    logs = []
+    for _ in range(2):
+        engine.run(a_volume, EnhanceSettings())
+        logs.append(engine.log)
+    assert logs == [("warning: thin",), ()]
+    engine.close()
+
+
+def test_a_process_that_has_ended_between_two_runs_is_started_anew(an_engine, a_volume, temporary_folder):
+    engine = an_engine("Path('pid').write_text(str(os.getpid())); finish()")
+    engine.run(a_volume, EnhanceSettings())
+    os.kill(child_id(temporary_folder), 9)
+    eventually(lambda: not is_alive(child_id(temporary_folder)))
+    assert engine.run(a_volume, EnhanceSettings()).report.model == "general"
+    engine.close()
 
 
 def test_a_second_run_at_the_same_time_is_refused(an_engine, a_volume):
@@ -65,7 +105,7 @@ def test_a_second_run_at_the_same_time_is_refused(an_engine, a_volume):
     engine.start(a_volume, EnhanceSettings())
     with pytest.raises(SuperResolutionError, match="running already"):
         engine.start(a_volume, EnhanceSettings())
-    engine.cancel()
+    engine.close()
 
 
 def test_warnings_of_the_child_are_kept_for_the_log(an_engine, a_volume):
@@ -75,7 +115,7 @@ def test_warnings_of_the_child_are_kept_for_the_log(an_engine, a_volume):
 
 
 def test_every_setting_reaches_the_child(a_volume):
-    plain = runner.flags(a_volume, EnhanceSettings())
+    plain = exchange.arguments(a_volume, EnhanceSettings())
     changed = {
         "factor": 2.5,
         "axes": "ij",
@@ -93,12 +133,12 @@ def test_every_setting_reaches_the_child(a_volume):
     }
     assert changed.keys() == {field.name for field in dataclasses.fields(EnhanceSettings)}
     for name, value in changed.items():
-        assert runner.flags(a_volume, EnhanceSettings(**{name: value})) != plain, name
+        assert exchange.arguments(a_volume, EnhanceSettings(**{name: value})) != plain, name
 
 
 def test_what_only_the_node_knows_reaches_the_child(a_volume):
     volume = dataclasses.replace(a_volume, slice_thickness_mm=2.5, modality="mr")
-    chosen = runner.flags(volume, EnhanceSettings())
+    chosen = exchange.arguments(volume, EnhanceSettings())
     assert chosen[chosen.index("--slice-thickness") + 1] == "2.5"
     assert chosen[chosen.index("--modality") + 1] == "mr"
 
@@ -106,7 +146,7 @@ def test_what_only_the_node_knows_reaches_the_child(a_volume):
 def test_a_model_file_named_from_here_is_found_from_the_childs_folder(a_volume, tmp_path, monkeypatch):
     (tmp_path / "mine.safetensors").touch()
     monkeypatch.chdir(tmp_path)
-    assert str(tmp_path / "mine.safetensors") in runner.flags(a_volume, EnhanceSettings(model="mine.safetensors"))
+    assert str(tmp_path / "mine.safetensors") in exchange.arguments(a_volume, EnhanceSettings(model="mine.safetensors"))
 
 
 @posix_only
@@ -118,7 +158,7 @@ def test_nobody_else_can_look_at_the_volume(an_engine, a_volume, temporary_folde
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) & 0o077 for path in folder.glob("*.nrrd")}
     assert modes == {"input.nrrd": 0, "output.nrrd": 0}
-    engine.cancel()
+    engine.close()
 
 
 # ---- a run that is stopped
@@ -144,14 +184,14 @@ def test_cancelling_from_progress_ends_the_child_within_a_second(an_engine, a_vo
 def test_cancelling_while_run_waits_is_told_to_the_caller(an_engine, a_volume):
     engine = an_engine("time.sleep(60)")
     with pytest.raises(Cancelled):
-        engine.run(a_volume, EnhanceSettings(), lambda done, total: engine.cancel())
+        engine.run(a_volume, EnhanceSettings(), lambda done, total: engine.close())
 
 
 def test_a_cancelled_run_is_told_by_poll(an_engine, a_volume):
     engine = an_engine("time.sleep(60)")
     engine.start(a_volume, EnhanceSettings())
-    engine.cancel()
-    engine.cancel()
+    engine.close()
+    engine.close()
     with pytest.raises(Cancelled):
         engine.poll()
 
@@ -163,7 +203,7 @@ def test_a_child_that_does_not_listen_is_killed_after_a_second(an_engine, a_volu
     )
     engine.start(a_volume, EnhanceSettings())
     child, started = child_id(temporary_folder), time.monotonic()
-    engine.cancel()
+    engine.close()
     assert 0.9 < time.monotonic() - started < 2
     assert not is_alive(child)
 
@@ -176,7 +216,7 @@ def test_what_a_launcher_has_started_ends_too(an_engine, a_volume, temporary_fol
     )
     engine.start(a_volume, EnhanceSettings())
     grandchild = child_id(temporary_folder)
-    engine.cancel()
+    engine.close()
     eventually(lambda: not is_alive(grandchild))
 
 

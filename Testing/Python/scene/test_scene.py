@@ -124,7 +124,7 @@ def test_a_result_becomes_a_node_with_its_voxels_and_their_place(an_enhanced, a_
 
 def test_every_result_has_a_name_of_its_own(an_enhanced, a_volume_node):
     names = [write_to_node(an_enhanced, a_volume_node).GetName() for _ in range(2)]
-    assert names == ["Chest enhanced", "Chest enhanced_1"]
+    assert names == ["Chest x3", "Chest x3_1"]
 
 
 def test_a_result_is_shown_as_its_source_is(an_enhanced, a_volume_node):
@@ -192,7 +192,7 @@ def test_what_was_done_survives_saving_the_scene(an_enhanced, a_volume_node, tmp
     save_bundle(scene, tmp_path / "scene.mrb")
     scene.Clear(False)
     load_bundle(scene, tmp_path / "scene.mrb")
-    node = scene.GetFirstNodeByName("Chest enhanced")
+    node = scene.GetFirstNodeByName("Chest x3")
     assert attribute(node, "SourceName") == "Chest"
     assert attribute(node, "SourceNodeID") == source_id
     assert attribute(node, "Model") == "general"

@@ -97,7 +97,7 @@ def test_the_engine_gets_the_volume_and_the_settings(an_enhanced, a_volume_node,
         assert settings.factor == 3
         return an_enhanced
 
-    assert enhance_node(a_volume_node, EnhanceSettings(factor=3), enhance).GetName() == "Chest enhanced"
+    assert enhance_node(a_volume_node, EnhanceSettings(factor=3), enhance).GetName() == "Chest x3"
 
 
 @pytest.mark.parametrize("failure", [Cancelled, VolumeError, MemoryError])

@@ -49,7 +49,7 @@ def voxels(node) -> np.ndarray:
 def test_every_item_is_enhanced_into_a_sequence_with_the_same_index(a_proxy, a_browser, an_engine):
     node = tasks.enhance_node(a_proxy, SETTINGS, an_engine)
     before, after = a_browser.GetSequenceNode(a_proxy), a_browser.GetSequenceNode(node)
-    assert (after.GetName(), node.GetName()) == ("Phases enhanced", "Phases enhanced")
+    assert (after.GetName(), node.GetName()) == ("Phases 1 mm", "Phases 1 mm")
     assert (after.GetIndexName(), after.GetIndexUnit(), after.GetIndexType()) == ("time", "s", before.GetIndexType())
     assert [after.GetNthIndexValue(number) for number in range(after.GetNumberOfDataNodes())] == ["0.0", "0.5", "1.0"]
     for number in range(3):
@@ -63,7 +63,7 @@ def test_one_browser_plays_both(a_proxy, a_browser, an_engine):
     for number in (2, 0, 1):
         a_browser.SetSelectedItemNumber(number)
         np.testing.assert_array_equal(voxels(node)[1::3], voxels(a_proxy))
-    assert node.GetName() == "Phases enhanced"
+    assert node.GetName() == "Phases 1 mm"
 
 
 def test_the_item_that_is_shown_is_shown_at_once(a_proxy, a_browser, an_engine):
@@ -182,11 +182,11 @@ def test_an_output_volume_is_refused(a_proxy, a_volume_node):
 def test_a_volume_of_no_sequence_is_one_task(a_volume_node, an_engine, a_proxy):
     task = tasks.task_of(a_volume_node)
     assert (task.count, task.step(3, 7)) == (1, (3, 7))
-    assert tasks.enhance_node(a_volume_node, SETTINGS, an_engine).GetName() == "Chest enhanced"
+    assert tasks.enhance_node(a_volume_node, SETTINGS, an_engine).GetName() == "Chest x3"
 
 
 def test_a_sequence_is_not_exported_as_one_volume(a_proxy, an_engine):
     a_proxy.SetAttribute("DICOM.instanceUIDs", "1.2.3")
     node = tasks.enhance_node(a_proxy, SETTINGS, an_engine)
-    with pytest.raises(VolumeError, match=r"Phases enhanced is of a sequence.*save the sequence as \.seq\.nrrd"):
+    with pytest.raises(VolumeError, match=r"Phases 1 mm is of a sequence.*save the sequence as \.seq\.nrrd"):
         dicom_export.check_exportable(node)

@@ -53,7 +53,7 @@ class FakeRunner:
             raise self._ending
         return self._ending
 
-    def cancel(self) -> None:
+    def close(self) -> None:
         self.was_cancelled = self._ending is None
 
     def run(self, volume: Volume, settings: EnhanceSettings, progress: Any) -> Enhanced:
@@ -90,6 +90,7 @@ def slicer_python() -> Iterator[types.ModuleType]:
         slicer_widgets.ctkPathLineEdit,
         slicer_widgets.ctkSliderWidget,
         slicer_widgets.qMRMLNodeComboBox,
+        slicer_widgets.qMRMLCheckableNodeComboBox,
         slicer_widgets.qMRMLWidget,
     )
     made = pythonqt_double.make_modules(own)
@@ -119,11 +120,12 @@ def _forget(*packages: str) -> dict[str, types.ModuleType]:
 @pytest.fixture
 def a_slicer(slicer_python: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The application: a fresh scene, and what the panel asks of `slicer.app`."""
-    from PySide6 import QtWidgets
+    from PySide6 import QtCore, QtWidgets
 
     import slicer_host
 
     host = slicer_host.boot()
+    QtCore.QSettings().clear()
     host.processEvents = lambda: None
     host.testingEnabled = lambda: False
     host.topLevelWidgets = list

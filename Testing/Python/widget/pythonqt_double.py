@@ -8,7 +8,9 @@ anew, with the part of their behavior that module code can notice.
 
 from __future__ import annotations
 
+import atexit
 import inspect
+import tempfile
 import types
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -112,7 +114,7 @@ class QUiLoader(QtUiTools.QUiLoader):
 
     def createWidget(self, name: str, parent: QtWidgets.QWidget | None = None, object_name: str = "") -> Any:  # noqa: N802
         """Called by `load` for each widget."""
-        made = _WRAPPED.get(name) or _qt_attribute(name)
+        made = _WRAPPED.get(name) or qt_class(name)
         widget = made(parent)
         widget.setObjectName(object_name)
         _KEPT.append(widget)
@@ -123,7 +125,8 @@ class _File(QtCore.QFile):
     ReadOnly = QtCore.QIODevice.OpenModeFlag.ReadOnly
 
 
-def _qt_attribute(name: str) -> Any:
+def qt_class(name: str) -> Any:
+    """What `qt` has under a name: a class with PythonQt's manners, or anything else as it is."""
     for module in (QtWidgets, QtGui, QtCore):
         found = getattr(module, name, None)
         if isinstance(found, type) and issubclass(found, QtCore.QObject):
@@ -143,8 +146,19 @@ def widget_class(name: str) -> type:
 def make_modules(widgets: Iterable[type]) -> dict[str, types.ModuleType]:
     """The modules `qt` and `ctk`, with these widget classes besides Qt's own."""
     QtWidgets.QApplication.instance() or _KEPT.append(QtWidgets.QApplication([]))
+    _forget_settings()
     _WRAPPED.update((widget.__name__, widget) for widget in widgets)
     qt, ctk = types.ModuleType("qt"), types.ModuleType("ctk")
-    qt.__getattr__, qt.QUiLoader, qt.QFile = _qt_attribute, QUiLoader, _File
+    qt.__getattr__, qt.QUiLoader, qt.QFile = qt_class, QUiLoader, _File
     ctk.__getattr__ = widget_class
     return {"qt": qt, "ctk": ctk}
+
+
+def _forget_settings() -> None:
+    """Keep the application's settings in a folder that is gone at the end: none of the user's are read or written."""
+    folder = tempfile.TemporaryDirectory(prefix="settings-")
+    atexit.register(folder.cleanup)
+    QtCore.QSettings.setDefaultFormat(QtCore.QSettings.Format.IniFormat)
+    QtCore.QSettings.setPath(QtCore.QSettings.Format.IniFormat, QtCore.QSettings.Scope.UserScope, folder.name)
+    QtCore.QCoreApplication.setOrganizationName("Double")
+    QtCore.QCoreApplication.setApplicationName("Slicer")

@@ -8,7 +8,7 @@ from typing import Any
 import slicer
 from PySide6 import QtCore, QtGui, QtWidgets
 
-from widget.pythonqt_double import PythonQtManners
+from widget.pythonqt_double import PythonQtManners, qt_class
 
 IN_SLICER = (  # Slicer puts these into the package `slicer`; its own Python names them all
     "qMRMLWidget",
@@ -155,6 +155,88 @@ class qMRMLNodeComboBox(PythonQtManners, QtWidgets.QWidget):  # noqa: N801
             self._box.setCurrentIndex(self._box.findData(self._id))
         else:
             self.setCurrentNodeID(listed[0] if listed and not self.noneEnabled else "")
+
+
+class qMRMLCheckableNodeComboBox(qMRMLNodeComboBox):  # noqa: N801
+    """A list of nodes with a check mark each."""
+
+    checkedNodesChanged = QtCore.Signal()
+
+    def checkedNodes(self) -> tuple[slicer.vtkMRMLNode, ...]:  # noqa: N802
+        """The nodes that are checked, in the order of the scene."""
+        return tuple(node for node in self._nodes() if node.GetID() in self._checked()) if self._scene else ()
+
+    def check(self, node: slicer.vtkMRMLNode) -> None:
+        """Check a node."""
+        self._checked().add(node.GetID())
+        self.checkedNodesChanged.emit()
+
+    def _checked(self) -> set[str]:
+        return self.__dict__.setdefault("_checked_ids", set())
+
+
+class qMRMLSliceWidget(PythonQtManners, QtWidgets.QWidget):  # noqa: N801
+    """A slice view below its title bar, which has the widths and size policies of Slicer's."""
+
+    def __init__(self, logic: slicer.vtkMRMLSliceLogic, parent: QtWidgets.QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._logic = logic
+        bar, outer = QtWidgets.QHBoxLayout(), QtWidgets.QVBoxLayout(self)
+        for _ in range(3):  # pin, fit and maximize
+            button = QtWidgets.QToolButton()
+            button.setFixedWidth(22)
+            bar.addWidget(button)
+        self._label = qt_class("QLabel")(logic.GetSliceNode().GetLayoutLabel())
+        self._label.setObjectName("ViewLabel")
+        self._label.setMinimumWidth(self._label.fontMetrics().horizontalAdvance("XX"))
+        self._slider = qt_class("QSlider")()
+        self._slider.setOrientation(QtCore.Qt.Orientation.Horizontal)
+        self._slider.setMinimumWidth(180)
+        for widget in (self._label, self._slider):
+            bar.addWidget(widget)
+        outer.addLayout(bar)
+        outer.addWidget(QtWidgets.QWidget(), 1)
+
+    def sliceController(self) -> qMRMLSliceWidget:  # noqa: N802
+        """The title bar; here, the widget itself."""
+        return self
+
+    def sliceOffsetSlider(self) -> QtWidgets.QSlider:  # noqa: N802
+        """The slider in the title bar."""
+        return self._slider
+
+    def sliceLogic(self) -> slicer.vtkMRMLSliceLogic:  # noqa: N802
+        """What makes the picture."""
+        return self._logic
+
+    def mrmlSliceCompositeNode(self) -> slicer.vtkMRMLSliceCompositeNode:  # noqa: N802
+        """Which volumes are shown."""
+        return self._logic.GetSliceCompositeNode()
+
+
+class LayoutManager:
+    """The views of the present layout, made when they are asked for, as children of a widget."""
+
+    def __init__(self, host: Any, parent: QtWidgets.QWidget | None = None) -> None:
+        self._host, self._parent, self._made = host, parent, {}
+
+    @property
+    def layout(self) -> int:
+        """The number of the layout."""
+        return slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode").GetViewArrangement()
+
+    def sliceWidget(self, name: str) -> qMRMLSliceWidget:  # noqa: N802
+        """The widget of a slice view."""
+        if name not in self._made:
+            logic = self._host.applicationLogic().GetSliceLogicByLayoutName(name)
+            self._made[name] = qMRMLSliceWidget(logic)
+            if self._parent is not None:
+                self._parent.layout().addWidget(self._made[name])
+        return self._made[name]
+
+    def layoutLogic(self) -> Any:  # noqa: N802
+        """Knows the node of the layout."""
+        return self._host._layout
 
 
 class qMRMLWidget(PythonQtManners, QtWidgets.QWidget):  # noqa: N801

@@ -12,7 +12,7 @@ from medical_super_resolution.settings import EnhanceSettings
 
 def test_enhance_waits_for_an_input_and_says_so(a_panel: Any):
     assert not a_panel.ui.enhanceButton.enabled
-    assert a_panel.ui.enhanceButton.toolTip == "There is no volume to work on; choose one."
+    assert a_panel.ui.enhanceButton.toolTip == "Load a volume first (try ThickMRHead in Sample Data)."
 
 
 def test_a_volume_that_is_loaded_is_chosen_by_itself(a_panel: Any, a_thick_volume: Any):
@@ -29,7 +29,7 @@ def test_a_label_map_is_not_chosen(a_panel: Any, slicer_python: Any):
 
 def test_the_panel_says_what_enhance_will_do(a_panel: Any, a_thick_volume: Any):
     expected = "20x18x8 at 1.00x1.00x3.00 mm becomes 20x18x24 at 1.00x1.00x1.00 mm, 0.1 MB"
-    assert a_panel.ui.descriptionLabel.text == f"{expected}, about 3 s on the processor of this computer"
+    assert a_panel.ui.descriptionLabel.text == f"{expected}, about 3 s"
     a_panel._parameterNode.device = type(a_panel._parameterNode.device).CUDA
     assert a_panel.ui.descriptionLabel.text == expected
 
@@ -135,3 +135,49 @@ def test_a_model_tells_its_card_in_the_tool_tip(a_panel: Any, the_module: Any, m
     assert lines[0] == "The network that refines the volume."
     assert lines[2:6] == ["general", "summary: CT and MR", "trained on: IXI, LIDC", "scores: psnr 40"]
     assert max(map(len, lines)) <= 160
+
+
+def test_the_volume_on_the_screen_is_chosen_not_the_first(a_panel: Any, a_slicer: Any, slicer_python: Any):
+    import numpy as np
+
+    a_panel.exit()
+    volumes = [slicer_python.util.addVolumeFromArray(np.zeros((3, 4, 5)), name=name) for name in ("First", "Second")]
+    logic = a_slicer.applicationLogic()
+    logic.GetSelectionNode().SetActiveVolumeID(volumes[1].GetID())
+    node = slicer_python.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode", "Red")
+    node.SetLayoutName("Red")
+    logic.PropagateVolumeSelection()
+    logic.GetSliceLogics().GetItemAsObject(0).GetSliceCompositeNode().SetBackgroundVolumeID(volumes[1].GetID())
+    a_panel.enter()
+    assert a_panel._parameterNode.inputVolume is volumes[1]
+
+
+def test_a_custom_spacing_begins_with_what_to_do(a_panel: Any, a_thick_volume: Any):
+    a_panel._parameterNode.goal = type(a_panel._parameterNode.goal).CUSTOM_SPACING
+    assert a_panel.ui.descriptionLabel.text == "Enter a spacing."
+
+
+def test_the_settings_are_said_in_one_line(a_panel: Any, a_thick_volume: Any):
+    assert a_panel.ui.settingsLabel.text == (
+        "general, detail 0, slices 3 mm, the distance between slices, profile from the slices"
+    )
+    a_panel._parameterNode.sliceThickness = 4
+    assert "slices 4 mm, set by hand" in a_panel.ui.settingsLabel.text
+
+
+def test_directions_are_those_of_the_patient(a_panel: Any, slicer_python: Any):
+    import numpy as np
+
+    sagittal = np.zeros((4, 4))
+    sagittal[[1, 2, 0, 3], range(4)] = 1, -1, 3, 1  # i runs to anterior, j to inferior, k to the right
+    volume = slicer_python.util.addVolumeFromArray(np.zeros((8, 18, 20)), sagittal, "Sagittal")
+    a_panel._parameterNode.inputVolume = volume
+    assert a_panel.ui.spacingLabel.text == "Spacing (A, S, R):"
+
+
+def test_what_to_know_is_said_before_the_click(a_panel: Any, a_thick_volume: Any):
+    assert a_panel.ui.warningLabel.isHidden()
+    a_panel._parameterNode.goal = type(a_panel._parameterNode.goal).CUSTOM_FACTOR
+    a_panel._parameterNode.factor = 6
+    assert a_panel.ui.warningLabel.text == "6 times finer is far: above 5, more is guessed."
+    assert not a_panel.ui.warningLabel.isHidden()

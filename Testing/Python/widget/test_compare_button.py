@@ -29,7 +29,9 @@ def test_compare_opens_and_closes(a_panel: Any, a_thick_volume: Any, a_runner: A
 
 def test_compare_that_fails_says_why_once(a_panel: Any, a_thick_volume: Any, a_runner: Any, errors_shown: Any):
     enhance(a_panel, a_runner)
-    a_panel._compare.comparison.enter = lambda *pair: (_ for _ in ()).throw(VolumeError("there are no slice views"))
+    a_panel._compare.comparison.enter = lambda *pair, **options: (_ for _ in ()).throw(
+        VolumeError("there are no slice views")
+    )
     a_panel.ui.compareButton.click()
     assert errors_shown == ["There are no slice views."]
     assert not a_panel.ui.compareButton.checked
@@ -37,17 +39,17 @@ def test_compare_that_fails_says_why_once(a_panel: Any, a_thick_volume: Any, a_r
 
 def test_the_panel_says_what_is_compared(a_panel: Any, a_thick_volume: Any, a_runner: Any):
     enhance(a_panel, a_runner)
-    assert (a_panel.ui.comparisonLabel.text, a_panel.ui.mixComboBox.enabled) == ("", False)
+    assert (a_panel.ui.comparisonLabel.text, a_panel.ui.overlayComboBox.enabled) == ("", False)
     a_panel.ui.compareButton.click()
     said = a_panel.ui.comparisonLabel.text
-    assert "Before is Thick, resampled by cubic B-spline onto the grid of Thick enhanced." in said
-    assert "Difference is after minus before: red is higher, blue lower, strongest at" in said
+    assert "Before is Thick, resampled by cubic B-spline onto the grid of Thick 1 mm." in said
+    assert "Difference is after minus before: orange is higher, blue lower, brightest at" in said
     a_panel.ui.compareButton.click()
-    assert (a_panel.ui.comparisonLabel.text, a_panel.ui.mixComboBox.enabled) == ("", False)
+    assert (a_panel.ui.comparisonLabel.text, a_panel.ui.overlayComboBox.enabled) == ("", False)
 
 
 def choose(panel: Any, how: str) -> None:
-    panel.ui.mixComboBox.currentIndex = panel.ui.mixComboBox.findText(how)
+    panel.ui.overlayComboBox.currentIndex = panel.ui.overlayComboBox.findText(how)
 
 
 def test_the_slider_wipes_and_fades(a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any):
@@ -55,17 +57,21 @@ def test_the_slider_wipes_and_fades(a_panel: Any, a_thick_volume: Any, a_runner:
     a_panel.ui.compareButton.click()
     logic = slicer_python.app.applicationLogic().GetSliceLogicByLayoutName("MedicalSuperResolutionAfter")
     composite, reslice = logic.GetSliceCompositeNode(), logic.GetForegroundLayer().GetReslice()
-    assert not a_panel.ui.mixSlider.enabled
+    assert not a_panel.ui.overlaySlider.enabled
     choose(a_panel, "Fade to before")
-    a_panel.ui.mixSlider.value = 40
-    assert (a_panel.ui.mixSlider.enabled, composite.GetForegroundOpacity(), reslice.GetStencil()) == (True, 0.4, None)
+    a_panel.ui.overlaySlider.value = 40
+    assert (a_panel.ui.overlaySlider.enabled, composite.GetForegroundOpacity(), reslice.GetStencil()) == (
+        True,
+        0.4,
+        None,
+    )
     choose(a_panel, "Wipe to before")
     assert composite.GetForegroundOpacity() == 1
     assert reslice.GetStencil().IsInside(79, 0, 0)
     assert not reslice.GetStencil().IsInside(80, 0, 0)
-    assert a_panel.ui.mixSlider.toolTip == "Left of the line is before, right of it after."
+    assert a_panel.ui.overlaySlider.toolTip == "Left of the line is before, right of it after."
     choose(a_panel, "Checkerboard with before")
-    assert not a_panel.ui.mixSlider.enabled
+    assert not a_panel.ui.overlaySlider.enabled
     assert not reslice.GetStencil().IsInside(25, 0, 0)
 
 
@@ -77,7 +83,7 @@ def test_a_comparison_begins_with_after_alone(a_panel: Any, a_thick_volume: Any,
     logic = slicer_python.app.applicationLogic().GetSliceLogicByLayoutName("MedicalSuperResolutionAfter")
     assert logic.GetForegroundLayer().GetReslice().GetStencil() is None
     a_panel.ui.compareButton.click()
-    assert a_panel.ui.mixComboBox.currentText == "After alone"
+    assert a_panel.ui.overlayComboBox.currentText == "After alone"
     assert logic.GetSliceCompositeNode().GetForegroundVolumeID() is None
 
 
@@ -88,17 +94,17 @@ def test_uncertainty_is_colored_where_it_is_known(a_panel: Any, a_thick_volume: 
     choose(a_panel, "Uncertainty in colors")
     logic = slicer_python.app.applicationLogic().GetSliceLogicByLayoutName("MedicalSuperResolutionAfter")
     shown = slicer_python.mrmlScene.GetNodeByID(logic.GetSliceCompositeNode().GetForegroundVolumeID())
-    assert shown.GetName() == "Thick enhanced uncertainty"
-    assert a_panel.ui.mixSlider.enabled
-    assert a_panel.ui.comparisonLabel.text.endswith("below 0.25 it is not colored.")
+    assert shown.GetName() == "Thick 1 mm uncertainty"
+    assert a_panel.ui.overlaySlider.enabled
+    assert a_panel.ui.comparisonLabel.text.endswith("Uncertainty is colored from 0.25 on, and brightest at 1.")
 
 
 def test_where_uncertainty_is_not_known_it_is_said(a_panel: Any, a_thick_volume: Any, a_runner: Any):
     enhance(a_panel, a_runner)
     a_panel.ui.compareButton.click()
     choose(a_panel, "Uncertainty in colors")
-    assert not a_panel.ui.mixSlider.enabled
-    assert "There is no uncertainty map of Thick enhanced" in a_panel.ui.comparisonLabel.text
+    assert not a_panel.ui.overlaySlider.enabled
+    assert "There is no uncertainty map of Thick 1 mm" in a_panel.ui.comparisonLabel.text
 
 
 def test_any_two_volumes_can_be_compared(a_panel: Any, a_thick_volume: Any, slicer_python: Any):
@@ -133,7 +139,7 @@ def test_a_scene_that_was_saved_while_comparing_is_compared_again(
     a_panel.ui.compareButton.click()
     layout.SetViewArrangement(comparing)  # as loading such a scene does
     a_panel.enter()
-    assert a_panel._compare.comparison.shown.after == "Thick enhanced"
+    assert a_panel._compare.comparison.shown.after == "Thick 1 mm"
     assert a_panel.ui.comparisonLabel.text.startswith("Before is Thick")
     a_panel._parameterNode.resultVolume = None
     a_panel.ui.compareButton.click()

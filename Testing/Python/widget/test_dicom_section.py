@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,10 @@ def test_the_slice_thickness_is_shown_with_who_says_so(a_panel: Any, a_dicom_vol
     assert box.specialValueText == "from the volume"
 
 
-def test_a_click_writes_the_series_and_puts_it_into_the_database(
+def test_a_click_writes_the_series_and_leaves_the_database_alone(
     a_panel: Any, a_dicom_volume: Any, a_runner: Any, a_folder: Path, slicer_python: Any
 ):
-    button, database = a_panel.ui.exportButton, slicer_python.dicomDatabase
+    button = a_panel.ui.exportButton
     assert (button.enabled, "enhance a volume" in button.toolTip) == (False, True)
     enhance(a_panel, a_runner)
     assert (button.enabled, button.toolTip) == (False, "Choose a folder for the DICOM files.")
@@ -56,22 +57,28 @@ def test_a_click_writes_the_series_and_puts_it_into_the_database(
     assert button.enabled
     button.click()
     written = list((a_folder / "super-resolution-1").iterdir())
-    assert a_panel.ui.exportLabel.text == (
-        f"{len(written)} files are in {a_folder / 'super-resolution-1'}. They are in the DICOM database, too."
-    )
-    series = database.fileValue(str(written[0]), "0020,000E")
-    assert len(database.instancesForSeries(series)) == len(written) > 5
-
-
-def test_the_database_can_be_left_as_it_is(
-    a_panel: Any, a_dicom_volume: Any, a_runner: Any, a_folder: Path, slicer_python: Any
-):
-    enhance(a_panel, a_runner)
-    a_panel.ui.exportPathLineEdit.currentPath = str(a_folder)
-    a_panel.ui.exportDatabaseCheckBox.checked = False
-    a_panel.ui.exportButton.click()
-    assert a_panel.ui.exportLabel.text.endswith("super-resolution-1.")
+    assert a_panel.ui.exportLabel.text == f"{len(written)} files are in {a_folder / 'super-resolution-1'}."
     assert len(slicer_python.dicomDatabase._files) == 5
+
+
+def test_a_result_is_sent_to_the_database_and_selected_there(
+    a_panel: Any, a_dicom_volume: Any, a_runner: Any, slicer_python: Any, monkeypatch: pytest.MonkeyPatch
+):
+    import types
+
+    opened, selected = [], []
+    browser = types.SimpleNamespace(setSelectedItems=lambda kind, series: selected.extend(series))
+    widget = types.SimpleNamespace(browserWidget=types.SimpleNamespace(dicomBrowser=browser))
+    monkeypatch.setattr(slicer_python.util, "mainWindow", object)
+    monkeypatch.setattr(slicer_python.util, "selectModule", opened.append)
+    monkeypatch.setattr(slicer_python.util, "getModuleWidget", lambda name: widget)
+    sys.modules["ctk"].ctkDICOMModel = types.SimpleNamespace(SeriesType=3)
+    assert not a_panel.ui.databaseButton.enabled
+    enhance(a_panel, a_runner)
+    a_panel.ui.databaseButton.click()
+    database = slicer_python.dicomDatabase
+    assert a_panel.ui.exportLabel.text == "The new series is in the DICOM database."
+    assert (opened, len(database.instancesForSeries(selected[0]))) == (["DICOM"], 15)
 
 
 def test_what_keeps_it_from_being_written_is_shown(
@@ -82,7 +89,7 @@ def test_what_keeps_it_from_being_written_is_shown(
     next((tmp_path / "source").iterdir()).unlink()
     a_panel.ui.exportButton.click()
     assert errors_shown == [
-        "1 of the DICOM files that Head enhanced comes from are not in Slicer's DICOM database; import them again in"
+        "1 of the DICOM files that Head 0.7 mm comes from are not in Slicer's DICOM database; import them again in"
         " the DICOM module, then export again."
     ]
     assert (list(a_folder.iterdir()), a_panel.ui.exportLabel.text) == ([], "")

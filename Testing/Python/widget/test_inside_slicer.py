@@ -27,22 +27,11 @@ def a_main_window(
 ) -> None:
     """As much of it as these tests ask for: modules, slice views and files."""
     import slicer_host
+    from widget import slicer_widgets
     from widget.helpers import process_events
 
-    util, scene = slicer_python.util, slicer_python.mrmlScene
-    node = scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
-    logic_named = a_slicer.applicationLogic().GetSliceLogicByLayoutName
-
-    class LayoutManager:
-        layout = property(lambda self: node.GetViewArrangement())
-
-        def sliceWidget(self, name: str) -> Any:
-            return types.SimpleNamespace(
-                mrmlSliceCompositeNode=lambda: logic_named(name).GetSliceCompositeNode(),
-                sliceLogic=lambda: logic_named(name),
-            )
-
-    monkeypatch.setattr(a_slicer, "layoutManager", LayoutManager)
+    util, scene, manager = slicer_python.util, slicer_python.mrmlScene, slicer_widgets.LayoutManager(a_slicer)
+    monkeypatch.setattr(a_slicer, "layoutManager", lambda: manager)
     monkeypatch.setattr(a_slicer, "processEvents", lambda: process_events(0.01, lambda: False))
     monkeypatch.setattr(util, "selectModule", lambda name: a_panel.enter())
     monkeypatch.setattr(util, "getModuleWidget", lambda name: a_panel)

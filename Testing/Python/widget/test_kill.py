@@ -238,7 +238,7 @@ def test_the_file_that_the_volume_was_loaded_from_is_not_needed(a_bench: Bench, 
     a_bench.work(0.3)
     (tmp_path / "thick.nrrd").unlink()
     a_bench.work(60)
-    assert (a_bench.errors, a_bench.panel.ui.statusLabel.text) == ([], "Done: Thick enhanced")
+    assert (a_bench.errors, a_bench.panel.ui.statusLabel.text) == ([], "Done: Thick 1 mm")
 
 
 def test_somebody_empties_the_temporary_folder(a_bench: Bench, the_engine: Any):

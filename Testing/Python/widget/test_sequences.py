@@ -38,9 +38,9 @@ def test_a_click_enhances_all_items(a_panel: Any, a_proxy: Any, a_runner: Any, s
     wait(lambda: a_panel.ui.progressBar.value in range(660, 670))
     finish_items(a_panel, a_runner, 1)
     assert a_panel._enhancement is None
-    assert volume_names() == ["Phases", "Phases enhanced"]
+    assert volume_names() == ["Phases", "Phases 1 mm"]
     assert len(slicer_python.util.getNodesByClass("vtkMRMLSequenceNode")) == 2
-    assert a_panel.ui.statusLabel.text == "Done: Phases enhanced"
+    assert a_panel.ui.statusLabel.text == "Done: Phases 1 mm"
     assert a_panel._parameterNode.resultVolume.GetImageData().GetDimensions() == (20, 18, 24)
 
 
@@ -65,5 +65,5 @@ def test_a_script_gets_the_volume_that_shows_the_sequence(the_module: Any, a_pro
     heard = []
     logic = the_module.MedicalSuperResolutionLogic()
     node = logic.enhance(a_proxy, progress=lambda done, total: heard.append(done / total))
-    assert node.GetName() == "Phases enhanced"
+    assert node.GetName() == "Phases 1 mm"
     assert heard == pytest.approx([1 / 6, 3 / 6, 5 / 6])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from medical_super_resolution.errors import SuperResolutionError
-from medical_super_resolution.models import store as model_folders
+from medical_super_resolution.models import store
 from medical_super_resolution.system import checksum
 from widget.helpers import wait
 
@@ -50,14 +50,14 @@ def a_wheel_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def a_user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(model_folders.FOLDER_VARIABLE, str(tmp_path / "models"))
+    monkeypatch.setenv(store.FOLDER_VARIABLE, str(tmp_path / "models"))
     return tmp_path / "models"
 
 
 @pytest.fixture
 def a_file(tmp_path: Path, a_user_folder: Path) -> Path:
     """The shipped model under another name."""
-    return Path(shutil.copyfile(model_folders.SHIPPED_FOLDER / "general.safetensors", tmp_path / "mine.safetensors"))
+    return Path(shutil.copyfile(store.SHIPPED_FOLDER / "general.safetensors", tmp_path / "mine.safetensors"))
 
 
 # ---- wheels
@@ -127,7 +127,7 @@ def test_an_imported_model_is_installed_and_chosen(
 ):
     from MedicalSuperResolutionLib.panel.sections import model as model_selector
 
-    names = lambda: [path.stem for path in model_folders.installed()]  # noqa: E731
+    names = lambda: [path.stem for path in store.installed()]  # noqa: E731
     monkeypatch.setattr(model_selector, "installed_models", names)
     a_panel.ui.weightsPathLineEdit.currentPath = str(a_file)
     a_panel.ui.weightsButton.click()
@@ -180,9 +180,9 @@ def test_without_torch_a_model_cannot_be_proven(a_pip: Any, a_panel: Any, a_file
 
 
 def test_leaving_slicer_ends_an_import(the_module: Any, a_file: Path, a_user_folder: Path):
-    from MedicalSuperResolutionLib.setup import offline_wheels as offline_setup
+    from MedicalSuperResolutionLib.setup import offline_wheels
 
-    running = offline_setup.ModelImport(a_file)
+    running = offline_wheels.ModelImport(a_file)
     folder = running._folder
     running.end()
     assert running._process.poll() is not None
@@ -191,9 +191,9 @@ def test_leaving_slicer_ends_an_import(the_module: Any, a_file: Path, a_user_fol
 
 
 def test_an_import_that_was_killed_gives_a_sentence(the_module: Any, a_file: Path, a_user_folder: Path):
-    from MedicalSuperResolutionLib.setup import offline_wheels as offline_setup
+    from MedicalSuperResolutionLib.setup import offline_wheels
 
-    running = offline_setup.ModelImport(a_file)
+    running = offline_wheels.ModelImport(a_file)
     running._process.kill()
     running._process.wait()
     with pytest.raises(SuperResolutionError, match="the import was stopped from outside"):

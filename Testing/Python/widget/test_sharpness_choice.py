@@ -84,4 +84,4 @@ def test_a_twin_is_no_model_of_its_own(a_model_folder: Path):
     import importlib
 
     selector = importlib.import_module("MedicalSuperResolutionLib.panel.sections.model")
-    assert [path.stem for path in selector.model_folders.installed(a_model_folder)] == ["general", "plain"]
+    assert [path.stem for path in selector.store.installed(a_model_folder)] == ["general", "plain"]

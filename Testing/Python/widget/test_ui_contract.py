@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -20,9 +21,11 @@ INPUTS = {
     "QLineEdit",
     "ctkPathLineEdit",
     "ctkSliderWidget",
+    "QTableWidget",
+    "qMRMLCheckableNodeComboBox",
     "qMRMLNodeComboBox",
 }
-PLAIN_QT = INPUTS - {"ctkPathLineEdit", "ctkSliderWidget", "qMRMLNodeComboBox"} | {"QLabel", "QProgressBar", "QWidget"}
+PLAIN_QT = {name for name in INPUTS if name.startswith("Q")} | {"QLabel", "QProgressBar", "QWidget"}
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +48,14 @@ def inputs(form: ElementTree.Element) -> dict[str, ElementTree.Element]:
 
 def parameters() -> dict[str, str]:
     """The annotated names of the parameter node class, with their types as written."""
-    tree = ast.parse((MODULE / "MedicalSuperResolutionLib" / "parameter_node.py").read_text())
+    tree = ast.parse((MODULE / "MedicalSuperResolutionLib" / "panel" / "parameter_node.py").read_text())
     (made,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name.endswith("ParameterNode")]
     return {node.target.id: ast.unparse(node.annotation) for node in made.body if isinstance(node, ast.AnnAssign)}
 
 
 def names_used_as_ui() -> set[str]:
     """Every x of a `self.ui.x` or `ui.x` in the module's own files."""
-    files = [MODULE / "MedicalSuperResolution.py", *(MODULE / "MedicalSuperResolutionLib").glob("*.py")]
+    files = [MODULE / "MedicalSuperResolution.py", *(MODULE / "MedicalSuperResolutionLib").rglob("*.py")]
     nodes = [
         node for path in files for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)
     ]
@@ -106,6 +109,40 @@ def test_the_tab_key_reaches_every_input_in_the_order_of_the_panel(a_form: Eleme
     assert [name for name in order if name in inputs(a_form)] == list(inputs(a_form))
 
 
+def test_every_tool_tip_is_one_sentence(a_form: ElementTree.Element):
+    tips = [text_of(widget, "toolTip") for widget in widgets(a_form).values()]
+    assert [tip for tip in filter(None, tips) if not re.fullmatch(r"[^.]+(?:\.\w[^.]*)*\.", tip)] == []
+
+
+def test_no_text_that_changes_can_widen_the_panel(a_form: ElementTree.Element):
+    """A label or a list without an ignored horizontal size policy would widen Slicer's window with its text."""
+    changing = {
+        name: widget
+        for name, widget in widgets(a_form).items()
+        if widget.get("class").endswith("ComboBox")
+        or (widget.get("class") == "QLabel" and not text_of(widget, "buddy"))
+    }
+    policies = {
+        name: widget.find("property[@name='sizePolicy']/sizepolicy").get("hsizetype")
+        for name, widget in changing.items()
+    }
+    assert set(policies.values()) == {"Ignored"}
+    assert [name for name in changing if name.endswith("Label") and text_of(changing[name], "wordWrap") != "true"] == []
+
+
+def test_fields_take_the_width_of_the_panel_on_every_system(a_form: ElementTree.Element):
+    """macOS would leave a field with an ignored size policy without any width."""
+    forms = [layout for layout in a_form.iter("layout") if layout.get("class") == "QFormLayout"]
+    assert {text_of(form, "fieldGrowthPolicy") for form in forms} == {"QFormLayout::AllNonFixedFieldsGrow"}
+
+
+def test_enhance_comes_after_volume_and_goal_alone(a_form: ElementTree.Element):
+    assert list(inputs(a_form))[:7] == [
+        "inputSelector", "goalComboBox", "factorSpinBox", "spacingISpinBox", "spacingJSpinBox", "spacingKSpinBox",
+        "enhanceButton",
+    ]  # fmt: skip
+
+
 def test_every_class_from_outside_qt_is_declared(a_form: ElementTree.Element):
     declared = {custom.findtext("class") for custom in a_form.iter("customwidget")}
     used = {widget.get("class") for widget in widgets(a_form).values()}
@@ -120,7 +157,7 @@ def test_every_node_list_gets_the_scene(a_form: ElementTree.Element):
         and connection.findtext("signal") == "mrmlSceneChanged(vtkMRMLScene*)"
         and connection.findtext("slot") == "setMRMLScene(vtkMRMLScene*)"
     }
-    lists = {name for name, widget in widgets(a_form).items() if widget.get("class") == "qMRMLNodeComboBox"}
+    lists = {name for name, widget in widgets(a_form).items() if widget.get("class").endswith("NodeComboBox")}
     assert wired == lists
 
 

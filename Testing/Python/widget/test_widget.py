@@ -19,19 +19,19 @@ def test_a_click_makes_a_new_volume(a_panel: Any, a_thick_volume: Any, a_runner:
     assert volume_names() == ["Thick"]
     a_runner.finish()
     wait(lambda: a_panel._enhancement is None)
-    assert volume_names() == ["Thick", "Thick enhanced"]
+    assert volume_names() == ["Thick", "Thick 1 mm"]
     assert a_panel._parameterNode.resultVolume.GetImageData().GetDimensions() == (20, 18, 24)
-    assert a_panel.ui.statusLabel.text == "Done: Thick enhanced"
+    assert a_panel.ui.statusLabel.text == "Done: Thick 1 mm"
 
 
 def test_an_uncertainty_map_comes_beside_the_result(a_panel: Any, a_thick_volume: Any, a_runner: Any):
-    from MedicalSuperResolutionLib.scene import uncertainty_node as uncertainty_map
+    from MedicalSuperResolutionLib.scene import uncertainty_node
 
     a_panel.ui.uncertaintyCheckBox.checked = True
     enhance(a_panel, a_runner)
-    assert volume_names() == ["Thick", "Thick enhanced", "Thick enhanced uncertainty"]
+    assert volume_names() == ["Thick", "Thick 1 mm", "Thick 1 mm uncertainty"]
     result = a_panel._parameterNode.resultVolume
-    assert (result.GetName(), uncertainty_map.map_of(result).GetName()) == tuple(volume_names()[1:])
+    assert (result.GetName(), uncertainty_node.map_of(result).GetName()) == tuple(volume_names()[1:])
 
 
 def test_the_result_is_shown(a_panel: Any, a_thick_volume: Any, a_runner: Any, a_slicer: Any):
@@ -52,7 +52,7 @@ def test_while_it_runs_the_panel_shows_how_far_it_is(a_panel: Any, a_thick_volum
     a_panel.ui.enhanceButton.click()
     assert a_panel.ui.enhanceButton.text == "Cancel"
     assert a_panel.ui.statusLabel.text == "Starting..."
-    assert not a_panel.ui.inputsCollapsibleButton.enabled
+    assert not a_panel.ui.inputsWidget.enabled
     assert not a_panel.ui.progressBar.isHidden()
     a_runner.progress = (2**32, 2**33)  # voxels: more than a progress bar can count
     wait(lambda: a_panel.ui.progressBar.value == 500)
@@ -65,7 +65,7 @@ def test_a_second_click_cancels(a_panel: Any, a_thick_volume: Any, a_runner: Any
     assert a_runner.was_cancelled
     assert a_panel.ui.enhanceButton.text == "Enhance"
     assert a_panel.ui.statusLabel.text == "Stopped. Nothing was changed."
-    assert a_panel.ui.inputsCollapsibleButton.enabled
+    assert a_panel.ui.inputsWidget.enabled
     assert a_panel.ui.progressBar.isHidden()
     assert (volume_names(), errors_shown) == (["Thick"], [])
 
@@ -141,7 +141,7 @@ def test_it_goes_on_while_another_module_is_open(a_panel: Any, a_thick_volume: A
     a_panel.exit()
     a_runner.finish()
     wait(lambda: a_panel._enhancement is None)
-    assert volume_names() == ["Thick", "Thick enhanced"]
+    assert volume_names() == ["Thick", "Thick 1 mm"]
     a_panel.enter()
     assert a_panel.ui.enhanceButton.text == "Enhance"
     assert (a_panel.ui.compareButton.enabled, errors_shown) == (True, [])

@@ -1,4 +1,4 @@
-"""The section Compare of the panel: what it offers, says and does."""
+"""The section Comparison of the panel: what it offers, says and does."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -9,34 +9,54 @@ from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import SuperResolutionError
-from MedicalSuperResolutionLib.compare.blend import Mixture
+from medical_super_resolution.volumes.intensity import CT_WINDOWS
+from MedicalSuperResolutionLib.compare.blend import Blend
 from MedicalSuperResolutionLib.compare.comparison import Comparison, Shown
-from MedicalSuperResolutionLib.compare.views import PANES, CompareViews
-from MedicalSuperResolutionLib.panel import messages as feedback
-from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode, Mix
+from MedicalSuperResolutionLib.compare.layouts import AFTER, BEFORE, COLUMNS
+from MedicalSuperResolutionLib.compare.views import CompareViews
+from MedicalSuperResolutionLib.panel import messages
+from MedicalSuperResolutionLib.panel.choices import Overlay
+from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
+
+_KEY = "X"
+_SLIDER_WIDTH = 40  # pixels: narrower than Slicer's slider wants to be, so that the title beside it is not cut
 
 
 class CompareSection:
-    """Stands behind the button Compare and what lies below it. ``comparison`` is what they open and mix."""
+    """Stands behind the button Compare and the section Comparison. ``comparison`` is what they open and change."""
 
     def __init__(self, ui: SimpleNamespace, choices: Callable[[], MedicalSuperResolutionParameterNode]) -> None:
-        """``choices`` gives the parameter node of the scene; its changes are told by `show`."""
+        """``choices`` gives the parameter node of the scene; `show` is to be called when it changes."""
         self.comparison = Comparison(CompareViews(slicer.app.applicationLogic()))
         self._ui, self._choices = ui, choices
+        self._entered_with: tuple = ()
+        self._shortcut: qt.QShortcut | None = None
+        names = {"soft": _("Soft tissue"), "lung": _("Lung"), "bone": _("Bone")}
+        ui.windowComboBox.addItem(_("As it is"), "")
+        for name in CT_WINDOWS:
+            ui.windowComboBox.addItem(names[name], name)
+        ui.windowComboBox.connect("currentIndexChanged(int)", self._set_window)
         ui.compareButton.connect("clicked(bool)", self._click)
+        ui.beforeButton.connect("toggled(bool)", self._toggle)
 
     def show(self) -> None:
         """Offer to compare where there is something to compare, and the way back while comparing."""
-        ui, chosen, shown, active = self._ui, self._choices(), self.comparison.shown, self.comparison.is_active
+        ui, chosen, active = self._ui, self._choices(), self.comparison.is_active
         pair = chosen.pair_to_compare()
-        mixture = self.comparison.mixture
-        if mixture:
-            _mix(mixture, chosen.mix, chosen.mixShare / 100)
-        ui.mixComboBox.enabled = mixture is not None
-        obstacle = _why_no_share(mixture, chosen.mix)
-        ui.mixSlider.enabled = not obstacle
-        ui.mixSlider.toolTip = obstacle or _how_to_use(chosen.mix)
-        ui.comparisonLabel.text = _sentence(shown, chosen.mix) if shown else ""
+        if active and self.comparison.shown and self._entered_with != self._arranged():
+            with messages.shown_errors(_("The volumes could not be compared.")):
+                self._enter(*self._pair_shown())
+                self._fit_later()
+        shown, blends = self.comparison.shown, self.comparison.views.blends
+        self._draw(blends)
+        for widget in (ui.overlayComboBox, ui.beforeButton, ui.crosshairCheckBox):
+            widget.enabled = bool(blends)
+        ui.planeComboBox.enabled = None in chosen.arrangement.value.planes
+        ui.windowComboBox.enabled = bool(blends) and shown is not None and shown.units == "HU"
+        obstacle = _why_no_share(blends, chosen.overlay)
+        ui.overlaySlider.enabled = not obstacle
+        ui.overlaySlider.toolTip = obstacle or _how_to_use(chosen.overlay)
+        ui.comparisonLabel.text = _sentence(shown, chosen.overlay) if shown else ""
         button = ui.compareButton
         button.checked, button.enabled = active, active or pair is not None
         button.text = _("Close comparison") if active else _("Compare")
@@ -59,66 +79,119 @@ class CompareSection:
         except SuperResolutionError:
             pair = None
         if pair is None:
-            self.comparison.exit()
+            self.exit()
         else:
-            qt.QTimer.singleShot(0, self.comparison.fit)
+            self._fit_later()
         self.show()
 
     def exit(self) -> None:
         """End the comparison."""
+        self._ui.beforeButton.checked = False
+        self._ui.windowComboBox.currentIndex = 0
         self.comparison.exit()
+        if self._shortcut is not None:
+            self._shortcut.enabled = False
 
     def _click(self, checked: bool) -> None:
-        with feedback.shown_errors(_("The volumes could not be compared.")):
+        with messages.shown_errors(_("The volumes could not be compared.")):
             if checked:
+                self._choices().overlay = Overlay.NOTHING
                 self._enter(*self._choices().pair_to_compare())
-                self._choices().mix = Mix.NOTHING
-                qt.QTimer.singleShot(0, self.comparison.fit)  # once the views have their size on the screen
+                self._ui.compareCollapsibleButton.collapsed = False
+                self._fit_later()
             else:
-                self.comparison.exit()
+                self.exit()
         self.show()
 
+    def _arranged(self) -> tuple:
+        chosen = self._choices()
+        return chosen.arrangement, chosen.plane
+
+    def _pair_shown(self) -> tuple[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode]:
+        return self._choices().pair_to_compare() or self._last_pair
+
     def _enter(self, before: vtkMRMLScalarVolumeNode, after: vtkMRMLScalarVolumeNode) -> None:
+        chosen = self._choices()
+        self._entered_with, self._last_pair = self._arranged(), (before, after)
         with slicer.util.WaitCursor():
-            self.comparison.enter(before, after)
-        _give_titles_room()
+            self.comparison.enter(before, after, arrangement=chosen.arrangement.value, plane=chosen.plane.value)
+        _make_room(self.comparison.views.tags)
+        self._listen_to_key()
+
+    def _fit_later(self) -> None:
+        qt.QTimer.singleShot(0, self.comparison.fit)  # once the views have their size on the screen
+
+    def _listen_to_key(self) -> None:
+        if self._shortcut is None and slicer.util.mainWindow() is not None:
+            self._shortcut = qt.QShortcut(qt.QKeySequence(_KEY), slicer.util.mainWindow())
+            self._shortcut.connect("activated()", self._flicker)
+        if self._shortcut is not None:
+            self._shortcut.enabled = True
+
+    def _flicker(self) -> None:
+        self._ui.beforeButton.checked = not self._ui.beforeButton.checked
+
+    def _toggle(self, checked: bool) -> None:
+        self._draw(self.comparison.views.blends)
+
+    def _draw(self, blends: list[Blend]) -> None:
+        """Lay over after what is chosen, or before in its place."""
+        if not blends:
+            return
+        chosen, replaced = self._choices(), self._ui.beforeButton.checked
+        for blend in blends:
+            if replaced:
+                blend.fade(1)
+            else:
+                _overlay(blend, chosen.overlay, chosen.overlayShare / 100)
+        self.comparison.views.set_label(AFTER, COLUMNS[BEFORE if replaced else AFTER].label)
+        self.comparison.views.show_crosshair(chosen.crosshair)
+
+    def _set_window(self, index: int) -> None:
+        name = self._ui.windowComboBox.itemData(index)
+        if name:
+            self.comparison.views.set_window(*CT_WINDOWS[name])
 
 
-def _give_titles_room() -> None:
-    """Slicer's title bars keep room for two letters; ours have a word or two."""
+def _make_room(tags: list[str]) -> None:
+    """Let the views share the width equally, whatever their title bars hold; Slicer's window must not grow.
+
+    A view whose horizontal size policy is "ignored" asks for no width at all. Titles get the room that they need.
+    """
     manager = slicer.app.layoutManager()
-    widgets = [manager.sliceWidget(pane.tag) for pane in PANES] if manager else []
-    for widget in filter(None, widgets):
+    for widget in filter(None, (manager.sliceWidget(tag) for tag in tags) if manager else ()):
+        widget.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Preferred)
+        widget.sliceController().sliceOffsetSlider().setMinimumWidth(_SLIDER_WIDTH)
         for label in slicer.util.findChildren(widget, name="ViewLabel"):
             label.setMinimumWidth(label.sizeHint.width())
 
 
-def _mix(mixture: Mixture, how: Mix, share: float) -> None:
+def _overlay(blend: Blend, how: Overlay, share: float) -> None:
     {
-        Mix.NOTHING: mixture.clear,
-        Mix.WIPE: lambda: mixture.wipe(share),
-        Mix.FADE: lambda: mixture.fade(share),
-        Mix.CHECKERBOARD: mixture.checkerboard,
-        Mix.UNCERTAINTY: lambda: mixture.color(share),
+        Overlay.NOTHING: blend.clear,
+        Overlay.WIPE: lambda: blend.wipe(share),
+        Overlay.FADE: lambda: blend.fade(share),
+        Overlay.CHECKERBOARD: blend.checkerboard,
+        Overlay.UNCERTAINTY: lambda: blend.color(share),
     }[how]()
 
 
-def _why_no_share(mixture: Mixture | None, how: Mix) -> str:
+def _why_no_share(blends: list[Blend], how: Overlay) -> str:
     """Why the slider is of no use; empty where it is."""
-    if mixture is None:
+    if not blends:
         return _("Nothing is compared.")
-    if how is Mix.UNCERTAINTY and not mixture.has_colors:
+    if how is Overlay.UNCERTAINTY and not blends[0].has_colors:
         return _("There is no uncertainty map of this volume; check Uncertainty map, and enhance again.")
-    if how in (Mix.NOTHING, Mix.CHECKERBOARD):
+    if how in (Overlay.NOTHING, Overlay.CHECKERBOARD):
         return _("Choose to wipe, to fade or to color first.")
     return ""
 
 
-def _how_to_use(how: Mix) -> str:
+def _how_to_use(how: Overlay) -> str:
     return {
-        Mix.WIPE: _("Left of the line is before, right of it after."),
-        Mix.FADE: _("Left: after alone. Right: before alone."),
-        Mix.UNCERTAINTY: _("Left: no colors. Right: strong colors."),
+        Overlay.WIPE: _("Left of the line is before, right of it after."),
+        Overlay.FADE: _("Left: after alone. Right: before alone."),
+        Overlay.UNCERTAINTY: _("Left: no colors. Right: strong colors."),
     }[how]
 
 
@@ -129,26 +202,29 @@ def _offer(pair: tuple[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode] | None)
     return _("Show {before}, {after} and their difference side by side, linked.").format(before=before, after=after)
 
 
-def _sentence(shown: Shown, how: Mix) -> str:
+def _sentence(shown: Shown, how: Overlay) -> str:
     before = _("Before is {before}.").format(before=shown.before)
     if shown.resampled:
         before = _("Before is {before}, resampled by cubic B-spline onto the grid of {after}.").format(
             before=shown.before, after=shown.after
         )
-    difference = _("Difference is after minus before: red is higher, blue lower, strongest at {limit:g} {units}.")
-    units = shown.units or _("units of the volume")
-    sentences = [before, difference.format(limit=shown.limit, units=units)]
-    if how is Mix.UNCERTAINTY:
-        sentences.append(_uncertainty(shown, units))
+    difference = _("Difference is after minus before: orange is higher, blue lower, brightest at {limit}.")
+    sentences = [before, difference.format(limit=_value(shown.limit, shown.units))]
+    if how is Overlay.UNCERTAINTY:
+        sentences.append(_uncertainty(shown))
     return " ".join(sentences)
 
 
-def _uncertainty(shown: Shown, units: str) -> str:
+def _value(value: float, units: str) -> str:
+    return f"{value:g} {units}".strip()
+
+
+def _uncertainty(shown: Shown) -> str:
     if shown.uncertainty is None:
         return _("There is no uncertainty map of {after}: check Uncertainty map, and enhance again.").format(
             after=shown.after
         )
-    first, brightest = shown.uncertainty
-    return _("Uncertainty is brightest at {brightest:g} {units}; below {first:g} it is not colored.").format(
-        first=first, brightest=brightest, units=units
+    first, brightest = (_value(end, shown.units) for end in shown.uncertainty)
+    return _("Uncertainty is colored from {first} on, and brightest at {brightest}.").format(
+        first=first, brightest=brightest
     )

@@ -1,5 +1,6 @@
 """The section DICOM of the panel: what it offers, says and does."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,13 +11,13 @@ from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import SuperResolutionError
-from MedicalSuperResolutionLib.panel import messages as feedback
+from MedicalSuperResolutionLib.panel import messages
 from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
 from MedicalSuperResolutionLib.scene import dicom_export
 
 
 class DicomSection:
-    """Stands behind the button Export to DICOM. The folder is not kept with the scene: it may name a person."""
+    """Stands behind the buttons of the section. The folder is not kept with the scene: it may name a person."""
 
     def __init__(self, ui: SimpleNamespace, choices: Callable[[], MedicalSuperResolutionParameterNode]) -> None:
         """``choices`` gives the parameter node of the scene; its changes are told by `show`."""
@@ -24,13 +25,18 @@ class DicomSection:
         ui.exportPathLineEdit.filters = ctk.ctkPathLineEdit.Dirs
         ui.exportPathLineEdit.connect("currentPathChanged(QString)", self._path_changed)  # said of folders only
         ui.exportPathLineEdit.connect("validInputChanged(bool)", self._path_changed)
-        ui.exportButton.connect("clicked(bool)", self._click)
+        ui.exportButton.connect("clicked(bool)", self._export)
+        ui.databaseButton.connect("clicked(bool)", self._send)
 
     def show(self) -> None:
-        """Offer to export where there is something to export and a folder to put it into."""
-        button, obstacle = self._ui.exportButton, self._obstacle()
-        button.enabled = not obstacle
-        button.toolTip = obstacle or _("Write the volume as a new series of its patient's study, and read it again.")
+        """Offer to export where there is something to export, and a folder to put it into."""
+        ui, obstacle = self._ui, self._obstacle()
+        ui.databaseButton.enabled = not obstacle
+        ui.databaseButton.toolTip = obstacle or _("Put the result into Slicer's DICOM database, and select it there.")
+        path = ui.exportPathLineEdit.currentPath
+        obstacle = obstacle or ("" if path and Path(path).is_dir() else _("Choose a folder for the DICOM files."))
+        ui.exportButton.enabled = not obstacle
+        ui.exportButton.toolTip = obstacle or _("Write the result as a new series of its patient's study.")
 
     def _path_changed(self, path_or_validity: str | bool = "") -> None:
         self.show()
@@ -43,19 +49,40 @@ class DicomSection:
         try:
             dicom_export.check_exportable(self._node())
         except SuperResolutionError as problem:
-            return feedback.sentence(problem)
-        path = self._ui.exportPathLineEdit.currentPath
-        return "" if path and Path(path).is_dir() else _("Choose a folder for the DICOM files.")
+            return messages.sentence(problem)
+        return ""
 
-    def _click(self, checked: bool = False) -> None:
-        label = self._ui.exportLabel
-        label.text = ""
-        with feedback.shown_errors(_("The volume could not be exported.")), slicer.util.WaitCursor():
-            node, folder = self._node(), dicom_export.new_folder(Path(self._ui.exportPathLineEdit.currentPath))
-            known = len(dicom_export.provenance.report_of(node).warnings)
-            report = dicom_export.export(node, folder)
-            said = [_("{count} files are in {folder}.").format(count=len(list(folder.iterdir())), folder=folder)]
-            label.text = " ".join([*said, *(feedback.sentence(warning) for warning in report.warnings[known:])])
-            if self._choices().addToDatabase:
-                dicom_export.add_to_database(folder)
-                label.text += " " + _("They are in the DICOM database, too.")
+    def _export(self, checked: bool = False) -> None:
+        with messages.shown_errors(_("The volume could not be exported.")), slicer.util.WaitCursor():
+            folder = dicom_export.new_folder(Path(self._ui.exportPathLineEdit.currentPath))
+            self._ui.exportLabel.text = ""
+            warnings = self._write(folder)
+            count = len(list(folder.iterdir()))
+            done = _("{count} files are in {folder}.").format(count=count, folder=folder)
+            self._ui.exportLabel.text = " ".join([done, *warnings])
+
+    def _send(self, checked: bool = False) -> None:
+        with messages.shown_errors(_("The volume could not be sent to the DICOM database.")):
+            self._ui.exportLabel.text = ""
+            with slicer.util.WaitCursor(), tempfile.TemporaryDirectory() as temporary:
+                folder = dicom_export.new_folder(Path(temporary))
+                warnings = self._write(folder)
+                series = dicom_export.add_to_database(folder)
+            done = _("The new series is in the DICOM database.")
+            self._ui.exportLabel.text = " ".join([done, *warnings])
+            _select(series)
+
+    def _write(self, folder: Path) -> list[str]:
+        """Write the series; gives what there is to be warned of, one sentence each."""
+        node = self._node()
+        known = len(dicom_export.provenance.report_of(node).warnings)
+        return [messages.sentence(one) for one in dicom_export.export(node, folder).warnings[known:]]
+
+
+def _select(series: str) -> None:
+    """Open Slicer's DICOM browser with a series, given by its UID, selected."""
+    if slicer.util.mainWindow() is None:
+        return
+    slicer.util.selectModule("DICOM")
+    browser = slicer.util.getModuleWidget("DICOM").browserWidget.dicomBrowser
+    browser.setSelectedItems(ctk.ctkDICOMModel.SeriesType, [series])

@@ -6,18 +6,18 @@ import qt
 from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import ModelError
-from medical_super_resolution.models import store as model_folders
+from medical_super_resolution.models import store
 from medical_super_resolution.models.header import read_header, twin_of
-from MedicalSuperResolutionLib.panel.connectors import ChoiceTie
+from MedicalSuperResolutionLib.panel.connectors import ChoiceConnector
 
-SHIPPED_FOLDER = model_folders.SHIPPED_FOLDER
+SHIPPED_FOLDER = store.SHIPPED_FOLDER
 
 _LONGEST_LINE = 160  # of a tool tip
 
 
 def installed_models(folder: Path = SHIPPED_FOLDER) -> list[str]:
     """Names of the models that are shipped in a folder or were imported, the general one first. No torch is needed."""
-    names = [path.stem for path in model_folders.installed(folder)]
+    names = [path.stem for path in store.installed(folder)]
     return sorted(names, key=lambda name: name != "general")
 
 
@@ -34,7 +34,7 @@ def check_installed(model: str) -> None:
 
 def why_not_sharper(model: str) -> str:
     """Why a model, given by its name or path, knows no sharpness but 0; empty where it has a sharp twin."""
-    path = Path(model) if Path(model).is_file() else model_folders.path_of(model, SHIPPED_FOLDER)
+    path = Path(model) if Path(model).is_file() else store.path_of(model, SHIPPED_FOLDER)
     try:
         twin = twin_of(path)
     except ModelError as problem:
@@ -66,7 +66,7 @@ def _entry(name: str, value: object) -> str:
     return line if len(line) <= _LONGEST_LINE else line[: _LONGEST_LINE - 3] + "..."
 
 
-class ModelSelector(ChoiceTie):
+class ModelSelector(ChoiceConnector):
     """Ties a QComboBox to the parameter ``model``, with what each model says of itself as tool tips."""
 
     def __init__(self, box: qt.QComboBox) -> None:
@@ -74,7 +74,7 @@ class ModelSelector(ChoiceTie):
         super().__init__(box)
         box.clear()
         for name in installed_models():
-            self._list(name, name, model_folders.path_of(name, SHIPPED_FOLDER))
+            self._list(name, name, store.path_of(name, SHIPPED_FOLDER))
 
     def write(self, value: str) -> None:
         super().write(value)

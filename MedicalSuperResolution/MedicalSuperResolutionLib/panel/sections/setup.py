@@ -12,8 +12,8 @@ from slicer.i18n import tr as _
 from medical_super_resolution.errors import ModelError, SuperResolutionError
 from medical_super_resolution.models.header import SUFFIX
 from medical_super_resolution.system import checksum
-from MedicalSuperResolutionLib.panel import messages as feedback
-from MedicalSuperResolutionLib.setup import offline_wheels as offline_setup
+from MedicalSuperResolutionLib.panel import messages
+from MedicalSuperResolutionLib.setup import offline_wheels
 
 _INTERVAL_MS = 100
 
@@ -24,7 +24,7 @@ class SetupSection:
     def __init__(self, ui: SimpleNamespace, on_imported: Callable[[str], None]) -> None:
         """``on_imported`` is called with the name of a model that was imported."""
         self._ui, self._on_imported = ui, on_imported
-        self._import: offline_setup.ModelImport | None = None
+        self._import: offline_wheels.ModelImport | None = None
         ui.wheelsPathLineEdit.filters = ctk.ctkPathLineEdit.Dirs
         ui.weightsPathLineEdit.filters = ctk.ctkPathLineEdit.Files
         ui.weightsPathLineEdit.nameFilters = [f"*{SUFFIX}"]
@@ -36,7 +36,7 @@ class SetupSection:
 
     def show(self) -> None:
         """Say what is missing."""
-        missing = ", ".join(offline_setup.missing_packages())
+        missing = ", ".join(offline_wheels.missing_packages())
         self._ui.setupLabel.text = (
             _("Missing in Slicer's Python: {missing}. Enhance offers to get it; without a network, use wheels.").format(
                 missing=missing
@@ -53,11 +53,11 @@ class SetupSection:
                 running.end()
 
     def _install(self, checked: bool = False) -> None:
-        with feedback.shown_errors(_("The wheels could not be installed.")):
+        with messages.shown_errors(_("The wheels could not be installed.")):
             path = self._ui.wheelsPathLineEdit.currentPath
             if not path or not Path(path).is_dir():
                 raise SuperResolutionError(_("Choose the folder that holds the wheels."))
-            offline_setup.install_wheels(Path(path))
+            offline_wheels.install_wheels(Path(path))
         self.show()
 
     def _show_checksum(self, text: str = "") -> None:
@@ -69,7 +69,7 @@ class SetupSection:
         try:
             found, was_compared = checksum.check(file, self._ui.checksumLineEdit.text)
         except ModelError as problem:
-            label.text = feedback.sentence(problem)
+            label.text = messages.sentence(problem)
             return
         compared = _("as it should be") if was_compared else _("compare it with the published one")
         label.text = _("SHA-256 {digest}: {compared}.").format(digest=found, compared=compared)
@@ -77,11 +77,11 @@ class SetupSection:
     def _start_import(self, checked: bool = False) -> None:
         if self._import is not None:
             return
-        with feedback.shown_errors(_("The model could not be imported.")):
+        with messages.shown_errors(_("The model could not be imported.")):
             file = Path(self._ui.weightsPathLineEdit.currentPath)
             if not file.is_file():
                 raise SuperResolutionError(_("Choose the model file, whose name ends in .safetensors."))
-            self._import = offline_setup.ModelImport(file, self._ui.checksumLineEdit.text.strip())
+            self._import = offline_wheels.ModelImport(file, self._ui.checksumLineEdit.text.strip())
             self._show_importing(True)
             qt.QTimer.singleShot(_INTERVAL_MS, lambda: self._look(file.stem))
 
@@ -93,7 +93,7 @@ class SetupSection:
             return
         running, self._import = self._import, None
         self._show_importing(False)
-        with feedback.shown_errors(_("The model could not be imported.")):
+        with messages.shown_errors(_("The model could not be imported.")):
             running.end()
             self._on_imported(name)
             self._ui.weightsLabel.text = _("The model {name} is installed.").format(name=name)

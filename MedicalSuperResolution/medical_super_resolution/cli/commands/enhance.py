@@ -52,6 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--report", type=Path, metavar="FILE.json", help="write down what was done")
     parser.add_argument("--overwrite", action="store_true", help="replace OUTPUT and the report where they exist")
+    parser.add_argument(
+        "--no-compression", action="store_true", help="write volume files uncompressed: larger, but without delay"
+    )
     parser.add_argument("--progress", choices=("auto", "json", "none"), default="auto", help="how to show progress")
     parser.add_argument("--end-with-parent", action="store_true", help=argparse.SUPPRESS)
 
@@ -128,10 +131,11 @@ def _enhance_in(
     enhanced = enhance(volume, model, settings, progress, allocator=allocator)
     return_freed_blocks()
     started = time.monotonic()
-    done = destination.write(enhanced.volume, enhanced.report)
+    compress = not chosen.no_compression
+    done = destination.write(enhanced.volume, enhanced.report, compress=compress)
     write_seconds = time.monotonic() - started
     if enhanced.uncertainty:
-        files.write(enhanced.uncertainty, chosen.uncertainty, overwrite=chosen.overwrite)
+        files.write(enhanced.uncertainty, chosen.uncertainty, overwrite=chosen.overwrite, compress=compress)
     report = done.as_dict()
     report["stages"] = {"read": round(read_seconds, 3), **report["stages"], "write": round(write_seconds, 3)}
     report["peak_memory_mb"] = peak_mb()

@@ -22,8 +22,12 @@ class Destination:
     source_files: tuple[Path, ...]
     overwrite: bool
 
-    def write(self, volume: Volume, report: Report) -> Report:
+    def write(self, volume: Volume, report: Report, *, compress: bool = True) -> Report:
         """Write the result, all of it or nothing; gives the report, with warnings about the writing.
+
+        Parameters
+        ----------
+        compress : whether a volume file is compressed; a DICOM series never is.
 
         Raises
         ------
@@ -33,7 +37,7 @@ class Destination:
             from ..dicom.derived.writer import write_series
 
             return write_series(volume, report, self.source_files, self.path)
-        files.write(volume, self.path, overwrite=self.overwrite)
+        files.write(volume, self.path, overwrite=self.overwrite, compress=compress)
         return report
 
 

@@ -14,8 +14,7 @@ from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
 from MedicalSuperResolutionLib.engine import tasks  # noqa: E402
 from MedicalSuperResolutionLib.engine.runner import Runner  # noqa: E402
 from MedicalSuperResolutionLib.scene import nodes as scene  # noqa: E402
-from MedicalSuperResolutionLib.scene import provenance  # noqa: E402
-from MedicalSuperResolutionLib.scene import uncertainty_node as uncertainty_map  # noqa: E402
+from MedicalSuperResolutionLib.scene import provenance, uncertainty_node  # noqa: E402
 from slicer_host import hierarchy_of, ijk_to_ras, load_bundle, node_ids, save_bundle  # noqa: E402
 
 WHAT = "the standard deviation over 8 mirror images of the scan"
@@ -33,9 +32,9 @@ def an_unsure_result(an_enhanced):
 def test_the_map_lies_where_the_result_lies(an_unsure_result, a_volume_node):
     transform = a_volume_node.GetScene().AddNewNodeByClass("vtkMRMLLinearTransformNode")
     a_volume_node.SetAndObserveTransformNodeID(transform.GetID())
-    node = uncertainty_map.write(an_unsure_result, a_volume_node)
-    found = uncertainty_map.map_of(node)
-    assert (node.GetName(), found.GetName()) == ("Chest enhanced", "Chest enhanced uncertainty")
+    node = uncertainty_node.write(an_unsure_result, a_volume_node)
+    found = uncertainty_node.map_of(node)
+    assert (node.GetName(), found.GetName()) == ("Chest x3", "Chest x3 uncertainty")
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(found), an_unsure_result.uncertainty.array)
     np.testing.assert_allclose(ijk_to_ras(found), ijk_to_ras(node))
     assert found.GetParentTransformNode() is transform
@@ -45,12 +44,12 @@ def test_the_map_has_the_units_of_the_source(an_unsure_result, a_volume_node):
     units = slicer.vtkCodedEntry()
     units.SetValueSchemeMeaning("[hnsf'U]", "UCUM", "Hounsfield unit")
     a_volume_node.SetVoxelValueUnits(units)
-    found = uncertainty_map.map_of(uncertainty_map.write(an_unsure_result, a_volume_node))
+    found = uncertainty_node.map_of(uncertainty_node.write(an_unsure_result, a_volume_node))
     assert found.GetVoxelValueUnits().GetCodeMeaning() == "Hounsfield unit"
 
 
 def test_the_map_is_shown_in_colors_from_0_to_nearly_its_largest_value(an_unsure_result, a_volume_node):
-    display = uncertainty_map.map_of(uncertainty_map.write(an_unsure_result, a_volume_node)).GetDisplayNode()
+    display = uncertainty_node.map_of(uncertainty_node.write(an_unsure_result, a_volume_node)).GetDisplayNode()
     assert not display.GetAutoWindowLevel()
     assert (display.GetWindow(), display.GetLevel()) == (100, 50)
     assert display.GetColorNode().GetName() == "Iron"
@@ -60,13 +59,13 @@ def test_the_map_lies_in_the_same_study(an_unsure_result, a_volume_node):
     hierarchy = hierarchy_of(a_volume_node.GetScene())
     study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")
     hierarchy.CreateItem(study, a_volume_node)
-    found = uncertainty_map.map_of(uncertainty_map.write(an_unsure_result, a_volume_node))
+    found = uncertainty_node.map_of(uncertainty_node.write(an_unsure_result, a_volume_node))
     assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(found)) == study
 
 
 def test_the_map_tells_what_it_is_and_cannot_pass_for_an_image(an_unsure_result, a_volume_node):
-    node = uncertainty_map.write(an_unsure_result, a_volume_node)
-    found = uncertainty_map.map_of(node)
+    node = uncertainty_node.write(an_unsure_result, a_volume_node)
+    found = uncertainty_node.map_of(node)
     assert found.GetAttribute("MedicalSuperResolution.Uncertainty") == WHAT
     assert found.GetAttribute("MedicalSuperResolution.Model") == "general"
     assert provenance.report_of(node) is not None
@@ -76,34 +75,34 @@ def test_the_map_tells_what_it_is_and_cannot_pass_for_an_image(an_unsure_result,
 
 def test_the_map_survives_saving_the_scene(an_unsure_result, a_volume_node, tmp_path):
     mrml = a_volume_node.GetScene()
-    uncertainty_map.write(an_unsure_result, a_volume_node)
+    uncertainty_node.write(an_unsure_result, a_volume_node)
     save_bundle(mrml, tmp_path / "scene.mrb")
     load_bundle(mrml, tmp_path / "scene.mrb")
-    found = uncertainty_map.map_of(mrml.GetFirstNodeByName("Chest enhanced"))
+    found = uncertainty_node.map_of(mrml.GetFirstNodeByName("Chest x3"))
     assert slicer.util.arrayFromVolume(found).max() == 100
     assert found.GetDisplayNode().GetColorNode().GetName() == "Iron"
 
 
 def test_without_a_map_there_is_none(an_enhanced, a_volume_node):
-    assert uncertainty_map.map_of(uncertainty_map.write(an_enhanced, a_volume_node)) is None
-    assert uncertainty_map.map_of(a_volume_node) is None
+    assert uncertainty_node.map_of(uncertainty_node.write(an_enhanced, a_volume_node)) is None
+    assert uncertainty_node.map_of(a_volume_node) is None
 
 
 def test_the_map_of_an_earlier_run_goes_with_what_it_described(an_unsure_result, an_enhanced, a_volume_node):
-    node = uncertainty_map.write(an_unsure_result, a_volume_node)
-    first = uncertainty_map.map_of(node)
-    uncertainty_map.write(an_unsure_result, a_volume_node, node)
-    second = uncertainty_map.map_of(node)
-    assert (first.GetScene(), second.GetName()) == (None, "Chest enhanced uncertainty")
-    uncertainty_map.write(an_enhanced, a_volume_node, node)
-    assert (uncertainty_map.map_of(node), second.GetScene()) == (None, None)
+    node = uncertainty_node.write(an_unsure_result, a_volume_node)
+    first = uncertainty_node.map_of(node)
+    uncertainty_node.write(an_unsure_result, a_volume_node, node)
+    second = uncertainty_node.map_of(node)
+    assert (first.GetScene(), second.GetName()) == (None, "Chest x3 uncertainty")
+    uncertainty_node.write(an_enhanced, a_volume_node, node)
+    assert (uncertainty_node.map_of(node), second.GetScene()) == (None, None)
 
 
 def test_a_run_that_fails_leaves_neither(an_unsure_result, a_volume_node, monkeypatch):
     before = node_ids(a_volume_node.GetScene())
     monkeypatch.setattr(scene, "copy_display", lambda *nodes: (_ for _ in ()).throw(MemoryError))
     with pytest.raises(MemoryError):
-        uncertainty_map.write(an_unsure_result, a_volume_node)
+        uncertainty_node.write(an_unsure_result, a_volume_node)
     assert node_ids(a_volume_node.GetScene()) == before
 
 

@@ -1,4 +1,4 @@
-"""A child process with a private folder: how it is started and ended on each system, and what a dead parent left."""
+"""A process with a private folder: how it is started and ended on each system, and what a dead parent left."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from types import ModuleType
 
 import medical_super_resolution
 from medical_super_resolution.errors import SuperResolutionError
-from medical_super_resolution.system import temp_dirs as leftovers
+from medical_super_resolution.system import temp_dirs
 
 _FOLDER_PREFIX = "MedicalSuperResolution-run-"
 _STDOUT, _STDERR = "stdout.txt", "stderr.txt"
 _GRACE_SECONDS = 1.0
 _NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows; elsewhere there is none to suppress
-_LAUNCHER_SAYS = "exit abnormally"  # Slicer's launcher puts "error: [python] exit abnormally" below a crash
+_LAUNCHER_CRASH = "exit abnormally"  # Slicer's launcher puts "error: [python] exit abnormally" below a crash
 
 
 def python() -> str:
@@ -36,16 +36,16 @@ def python() -> str:
 
 def private_folder() -> Path:
     """A new temporary folder that nobody else may look into; its name tells whose it is."""
-    return leftovers.private_folder(_FOLDER_PREFIX)
+    return temp_dirs.private_folder(_FOLDER_PREFIX)
 
 
 def remove_stale_folders() -> None:
     """Remove the private folders of processes that are gone and could not do so themselves."""
-    leftovers.remove_stale_folders(_FOLDER_PREFIX)
+    temp_dirs.remove_stale_folders(_FOLDER_PREFIX)
 
 
 def started(arguments: Sequence[str], folder: Path, *packages: ModuleType) -> subprocess.Popen[bytes]:
-    """Start a child in its folder, where it also puts what it prints.
+    """Start a process in its folder, where it also puts what it prints.
 
     It can import this package and the ``packages``, which this process has imported from wherever they lie.
 
@@ -55,7 +55,8 @@ def started(arguments: Sequence[str], folder: Path, *packages: ModuleType) -> su
     """
     homes = [str(Path(package.__file__).parents[1]) for package in (medical_super_resolution, *packages)]
     search_path = os.pathsep.join(filter(None, [*dict.fromkeys(homes), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": search_path, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+    environment = {"OMP_WAIT_POLICY": "passive", **os.environ}  # threads that wait leave the processor to Slicer
+    environment |= {"PYTHONPATH": search_path, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
     with (folder / _STDOUT).open("xb") as stdout, (folder / _STDERR).open("xb") as stderr:
         try:
             return subprocess.Popen(
@@ -73,28 +74,36 @@ def started(arguments: Sequence[str], folder: Path, *packages: ModuleType) -> su
             raise SuperResolutionError(f"{arguments[0]} could not be started: {problem.strerror}") from problem
 
 
-def said(folder: Path) -> str:
-    """What a child has printed so far on its standard output."""
-    return _text(folder / _STDOUT)
+def output_of(folder: Path, start: int = 0) -> str:
+    """What a process has printed on its standard output, from byte ``start`` on."""
+    return _text(folder / _STDOUT, start)
 
 
-def told(folder: Path) -> str:
-    """What a child has printed so far on its standard error: warnings and errors."""
-    return _text(folder / _STDERR)
+def errors_of(folder: Path, start: int = 0) -> str:
+    """What a process has printed on its standard error, warnings and errors, from byte ``start`` on."""
+    return _text(folder / _STDERR, start)
 
 
-def why(status: int, lines: Sequence[str], *, who: str, unharmed: str, advice: str) -> str:
-    """Why a child has failed, in one sentence: in its own words, or else as its exit status tells.
+def printed_bytes(folder: Path) -> tuple[int, int]:
+    """How much a process has printed so far on its standard output and its standard error."""
+    return tuple(len(_bytes(folder / name)) for name in (_STDOUT, _STDERR))
+
+
+def failure_sentence(status: int, lines: Sequence[str], *, who: str, unharmed: str, advice: str) -> str:
+    """Why a process has failed, in one sentence: its own error message, or what its exit status means.
 
     Parameters
     ----------
-    status : negative where a signal has ended it. lines : what it `told`.
-    who, unharmed, advice : the child, what it has left as it was, and what to do where it was stopped from outside.
+    status : exit status, negative where a signal has ended the process.
+    lines : of its standard error.
+    who : name of the process in the sentence.
+    unharmed : what it has left as it was.
+    advice : what to do where it was stopped from outside.
     """
-    said = [line for line in lines if line.startswith("error: ") and _LAUNCHER_SAYS not in line]
-    if status > 0 and said:
-        return said[-1].removeprefix("error: ")
-    if status > 0 and not any(_LAUNCHER_SAYS in line for line in lines):
+    messages = [line for line in lines if line.startswith("error: ") and _LAUNCHER_CRASH not in line]
+    if status > 0 and messages:
+        return messages[-1].removeprefix("error: ")
+    if status > 0 and not any(_LAUNCHER_CRASH in line for line in lines):
         return f"{who} stopped unexpectedly with exit status {status}; {unharmed}, the log says more"
     how = "crashed"
     with suppress(ValueError):
@@ -103,7 +112,7 @@ def why(status: int, lines: Sequence[str], *, who: str, unharmed: str, advice: s
 
 
 def end(process: subprocess.Popen[bytes], folder: Path) -> None:
-    """End a child with all that it has started: asked first, forced after a second. Then its folder is removed."""
+    """End a process with all that it has started: asked first, forced after a second. Then its folder is removed."""
     if process.poll() is None:
         _signal_group(process, forced=False)
         _wait(process)
@@ -111,13 +120,17 @@ def end(process: subprocess.Popen[bytes], folder: Path) -> None:
         _wait(process)
     if process.stdin is not None:
         process.stdin.close()
-    leftovers.remove(folder)
+    temp_dirs.remove(folder)
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, start: int) -> str:
+    return _bytes(path)[start:].decode("utf-8", errors="replace")  # the \r of a progress bar stays one
+
+
+def _bytes(path: Path) -> bytes:
     with suppress(OSError):  # somebody has emptied the temporary folder
-        return path.read_bytes().decode("utf-8", errors="replace")  # the \r of a progress bar stays one
-    return ""
+        return path.read_bytes()
+    return b""
 
 
 def _signal_group(process: subprocess.Popen[bytes], *, forced: bool) -> None:

@@ -12,7 +12,7 @@ import pytest
 from engine_double import child_id, eventually, is_alive
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.settings import EnhanceSettings
-from MedicalSuperResolutionLib.engine import child as child_process
+from MedicalSuperResolutionLib.engine import subprocess as engine_process
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="signals are a matter of POSIX")
 
@@ -20,7 +20,7 @@ posix_only = pytest.mark.skipif(os.name != "posix", reason="signals are a matter
 @posix_only
 def test_the_child_ends_with_its_parent_and_the_next_run_cleans_up(an_engine, a_volume, temporary_folder, tmp_path):
     an_engine("Path('pid').write_text(str(os.getpid())); time.sleep(60)")  # writes the script
-    package_folder = Path(child_process.__file__).parents[2]
+    package_folder = Path(engine_process.__file__).parents[2]
     parent = subprocess.Popen([sys.executable, "-c", PARENT, str(package_folder), str(temporary_folder), str(tmp_path)])
     child = child_id(temporary_folder)
     parent.kill()
@@ -48,7 +48,7 @@ time.sleep(60)
 def test_the_folder_of_a_run_that_goes_on_is_no_leftover(an_engine, a_volume, temporary_folder):
     engine = an_engine("wait_for('go'); finish()")
     engine.start(a_volume, EnhanceSettings())
-    child_process.remove_stale_folders()
+    engine_process.remove_stale_folders()
     next(temporary_folder.iterdir()).joinpath("go").touch()
     assert eventually(engine.poll).report.model == "general"
 
@@ -60,14 +60,14 @@ def test_only_folders_of_dead_processes_are_leftovers(temporary_folder):
     others = [temporary_folder / name for name in ("MedicalSuperResolution-run-me-too-abc", "something-1-2-3")]
     for folder in others:
         folder.mkdir()
-    child_process.remove_stale_folders()
+    engine_process.remove_stale_folders()
     assert sorted(temporary_folder.iterdir()) == sorted(others)
     for folder in others:
         folder.rmdir()
 
 
 def test_this_python_is_started_where_it_is_a_program():
-    assert child_process.python() == sys.executable
+    assert engine_process.python() == sys.executable
 
 
 def test_slicers_python_is_found_beside_the_application(tmp_path, monkeypatch):
@@ -75,10 +75,10 @@ def test_slicers_python_is_found_beside_the_application(tmp_path, monkeypatch):
     launcher.write_text("")
     launcher.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "SlicerApp-real"))
-    assert Path(child_process.python()) == launcher
+    assert Path(engine_process.python()) == launcher
 
 
 def test_an_application_without_slicers_python_is_told_so(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", str(tmp_path / "SlicerApp-real"))
     with pytest.raises(SuperResolutionError, match="PythonSlicer was not found"):
-        child_process.python()
+        engine_process.python()

@@ -1,0 +1,68 @@
+"""Plane, center and scale of linked slice views."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import numpy as np
+import slicer
+import vtk
+
+_THICKER = 1.01  # a spacing this many times the others tells slices apart from planes
+
+Rows = list[list[slicer.vtkMRMLSliceLogic]]
+
+
+def revealing_orientation(volume: slicer.vtkMRMLScalarVolumeNode) -> str | None:
+    """The anatomical plane that cuts across the thick slices of a volume; None where its voxels are cubes."""
+    matrix = vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(matrix)
+    axes = slicer.util.arrayFromVTKMatrix(matrix)[:3, :3]
+    spacing_ijk_mm = np.linalg.norm(axes, axis=0)
+    if spacing_ijk_mm.max() <= _THICKER * spacing_ijk_mm.min():
+        return None
+    stacking = np.abs(axes[:, spacing_ijk_mm.argmax()])  # along right, anterior and superior
+    return "Coronal" if stacking.argmax() == 2 else "Axial"
+
+
+def fit(rows: Rows) -> dict[str, tuple[tuple[int, int], float]]:
+    """Show the whole volume in every view: one plane for each row, one scale for all.
+
+    Returns
+    -------
+    `sizes_and_heights` of the views.
+    """
+    for row in filter(None, rows):
+        narrowest = min(row, key=lambda logic: min(logic.GetSliceNode().GetDimensions()[:2]))
+        narrowest.RotateSliceToLowestVolumeAxes(False)
+        narrowest.FitSliceToBackground()
+        for other in row:
+            _copy_plane(narrowest.GetSliceNode(), other.GetSliceNode())
+    scale = max((_mm_per_pixel(row[0].GetSliceNode()) for row in rows if row), default=1.0)
+    for logic in chain(*rows):
+        _set_scale(logic.GetSliceNode(), scale)
+    return sizes_and_heights(rows)
+
+
+def sizes_and_heights(rows: Rows) -> dict[str, tuple[tuple[int, int], float]]:
+    """Of each view, by its node's ID: its size in pixels, and its height in mm, which Slicer keeps on resizing."""
+    nodes = [logic.GetSliceNode() for logic in chain(*rows)]
+    return {node.GetID(): (tuple(node.GetDimensions()[:2]), node.GetFieldOfView()[1]) for node in nodes}
+
+
+def _copy_plane(source: slicer.vtkMRMLSliceNode, target: slicer.vtkMRMLSliceNode) -> None:
+    if target is source:
+        return
+    target.GetSliceToRAS().DeepCopy(source.GetSliceToRAS())
+    target.SetXYZOrigin(source.GetXYZOrigin())
+    _set_scale(target, _mm_per_pixel(source))
+
+
+def _mm_per_pixel(node: slicer.vtkMRMLSliceNode) -> float:
+    return node.GetFieldOfView()[0] / node.GetDimensions()[0]
+
+
+def _set_scale(node: slicer.vtkMRMLSliceNode, mm_per_pixel: float) -> None:
+    width, height, _ = node.GetDimensions()
+    node.SetFieldOfView(mm_per_pixel * width, mm_per_pixel * height, node.GetFieldOfView()[2])
+    node.UpdateMatrices()

@@ -1,0 +1,74 @@
+"""How long enhancing takes on this computer, learned from the runs so far."""
+
+from __future__ import annotations
+
+import json
+from typing import Protocol
+
+from medical_super_resolution.inference.planning import estimate, plan
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.volume import Volume
+
+_KEY = "MedicalSuperResolution/SecondsLearned"
+_START = "start"  # name of the seconds before the first voxel
+_START_SECONDS = 3.0  # what `planning.estimate` allows for it
+_NEW = 0.5  # weight of the latest run
+
+
+class Store(Protocol):
+    """Settings of the application, as QSettings has them."""
+
+    def value(self, key: str, default: str) -> str: ...
+
+    def setValue(self, key: str, value: str) -> None: ...  # noqa: N802 - Qt's name
+
+
+class Experience:
+    """Seconds of past runs, kept in the settings of the application; it holds nothing about any volume."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def seconds(self, volume: Volume, settings: EnhanceSettings, count: int = 1) -> float | None:
+        """How long ``count`` volumes like this one will take; None where nothing is known of this device.
+
+        Raises
+        ------
+        SuperResolutionError : see `planning.plan`.
+        """
+        known = self._known()
+        times = known.get(_kind(settings))
+        if times is None and settings.device in ("cuda", "mps"):
+            return None
+        return known.get(_START, _START_SECONDS) + count * _work_seconds(volume, settings) * (times or 1.0)
+
+    def learn(self, volume: Volume, settings: EnhanceSettings, engine_seconds: float, start_seconds: float) -> None:
+        """Take a run into account.
+
+        Parameters
+        ----------
+        engine_seconds : that the engine took for the voxels.
+        start_seconds : that passed besides, before and after.
+        """
+        known = self._known()
+        measured = {_kind(settings): engine_seconds / _work_seconds(volume, settings), _START: start_seconds}
+        for name, value in measured.items():
+            known[name] = round((1 - _NEW) * known.get(name, value) + _NEW * value, 4)
+        self._store.setValue(_KEY, json.dumps(known))
+
+    def _known(self) -> dict[str, float]:
+        try:
+            return {name: float(value) for name, value in json.loads(self._store.value(_KEY, "{}") or "{}").items()}
+        except (ValueError, TypeError, AttributeError):  # written by somebody else
+            return {}
+
+
+def _work_seconds(volume: Volume, settings: EnhanceSettings) -> float:
+    cost = estimate(plan(volume.grid, settings), volume.array.dtype.itemsize, settings)
+    return max(cost.cpu_seconds - _START_SECONDS, 1e-3)
+
+
+def _kind(settings: EnhanceSettings) -> str:
+    """Runs of one kind take a time in proportion to their voxels."""
+    passes = "uncertain" if settings.uncertainty else "plain"
+    return f"{settings.device} {settings.threads or 'all'} {settings.model.rpartition('/')[2]} {passes}"

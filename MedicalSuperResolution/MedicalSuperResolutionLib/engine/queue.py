@@ -1,0 +1,115 @@
+"""Several volumes enhanced one after the other, by one process of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from slicer import vtkMRMLScalarVolumeNode
+
+from medical_super_resolution.errors import Cancelled, SuperResolutionError
+from medical_super_resolution.settings import EnhanceSettings
+from MedicalSuperResolutionLib.engine.enhancement import BackgroundEnhancement
+from MedicalSuperResolutionLib.engine.runner import Runner
+
+
+@dataclass
+class Item:
+    """One volume of a queue.
+
+    part : of the work that is done, 0 to 1. result : the new node. problem : why there is none; `Cancelled` where the
+    user took it out.
+    """
+
+    node: vtkMRMLScalarVolumeNode
+    part: float = 0.0
+    result: vtkMRMLScalarVolumeNode | None = None
+    problem: Exception | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.result is not None or self.problem is not None
+
+
+class Queue:
+    """Runs its items in their order. A failure of one does not stop the others.
+
+    items : all of them, also those that are over.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[vtkMRMLScalarVolumeNode],
+        settings: EnhanceSettings,
+        runner: Runner,
+        on_change: Callable[[], None],
+        on_result: Callable[[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode], None],
+    ) -> None:
+        """Start with the first volume.
+
+        Parameters
+        ----------
+        on_change : called when an item has got further.
+        on_result : called with a volume and what was made of it.
+        """
+        self.items = [Item(node) for node in nodes]
+        self._settings, self._runner = settings, runner
+        self._on_change, self._on_result = on_change, on_result
+        self._current: BackgroundEnhancement | None = None
+        self._go_on()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether an item is left."""
+        return not all(item.is_over for item in self.items)
+
+    def cancel(self, items: Sequence[Item] | None = None) -> None:
+        """Take items out; None takes all. The one that is running is stopped, and the next one begins."""
+        waiting = [item for item in (self.items if items is None else items) if not item.is_over]
+        running = next((item for item in self.items if not item.is_over), None)
+        for item in waiting:
+            if item is not running:
+                item.problem = Cancelled()
+        if running in waiting and self._current is not None:
+            self._current.cancel()
+        self._on_change()
+
+    def abandon(self) -> None:
+        """Stop without telling anybody: for when the panel goes away."""
+        if self._current is not None:
+            self._current.abandon()
+            self._current = None
+        self.items = []
+
+    def _go_on(self) -> None:
+        self._current = None
+        for item in self.items:
+            if item.is_over:
+                continue
+            try:
+                self._current = BackgroundEnhancement(
+                    item.node,
+                    self._settings,
+                    on_progress=lambda done, total, item=item: self._progress(item, done / max(total, 1)),
+                    on_end=lambda node, problem, item=item: self._end(item, node, problem),
+                    runner=self._runner,
+                    keeps_process=True,
+                )
+            except SuperResolutionError as problem:
+                item.problem = problem
+                continue
+            return
+        self._runner.close()
+
+    def _progress(self, item: Item, part: float) -> None:
+        item.part = part
+        self._on_change()
+
+    def _end(self, item: Item, node: vtkMRMLScalarVolumeNode | None, problem: Exception | None) -> None:
+        item.result, item.problem = node, problem
+        item.part = 1.0 if node is not None else item.part
+        self._go_on()
+        self._on_change()
+        if node is not None:
+            self._on_result(item.node, node)

@@ -1,0 +1,60 @@
+"""The entry "Enhance through-plane" in the context menu of the module Data, for volumes and folders of volumes.
+
+Slicer reads this file by its path, and wants the class to be named like the file.
+"""
+
+import qt
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+_MODULE = "MedicalSuperResolution"
+
+
+def register() -> None:
+    """Make the entry known. To be done once Slicer has started; without a subject hierarchy, nothing happens."""
+    if hasattr(slicer, "qSlicerSubjectHierarchyScriptedPlugin"):
+        slicer.qSlicerSubjectHierarchyScriptedPlugin(None).setPythonSource(__file__)
+
+
+class MedicalSuperResolutionSubjectHierarchyPlugin:
+    """What Slicer asks for a context menu. It owns no item of the tree, so most methods of a plugin are left out."""
+
+    def __init__(self, scriptedPlugin: "slicer.qSlicerSubjectHierarchyScriptedPlugin") -> None:
+        scriptedPlugin.name = _MODULE
+        self.scriptedPlugin = scriptedPlugin
+        self.action = qt.QAction(_("Enhance through-plane"), scriptedPlugin)
+        self.action.connect("triggered()", self.enhance)
+        slicer.qSlicerSubjectHierarchyPluginHandler.instance().registerPlugin(scriptedPlugin)
+
+    def canOwnSubjectHierarchyItem(self, itemID: int) -> float:
+        return 0.0
+
+    def roleForPlugin(self) -> str:
+        return "N/A"
+
+    def itemContextMenuActions(self) -> list:
+        return [self.action]
+
+    def showContextMenuActionsForItem(self, itemID: int) -> None:
+        self.action.visible = bool(itemID) and bool(_volumes([itemID]))
+
+    def enhance(self) -> None:
+        """Enhance the volumes that are selected in the tree, or lie in the selected folders."""
+        selected = vtk.vtkIdList()
+        slicer.qSlicerSubjectHierarchyPluginHandler.instance().currentItems(selected)
+        volumes = _volumes([selected.GetId(index) for index in range(selected.GetNumberOfIds())])
+        slicer.util.selectModule(_MODULE)
+        slicer.util.getModuleWidget(_MODULE).enhanceThroughPlane(volumes)
+
+
+def _volumes(items: list[int]) -> list[slicer.vtkMRMLScalarVolumeNode]:
+    """The image volumes in these branches of the tree, each once."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    found = []
+    for item in items:
+        nodes = vtk.vtkCollection()
+        hierarchy.GetDataNodesInBranch(item, nodes, "vtkMRMLScalarVolumeNode")
+        found += [hierarchy.GetItemDataNode(item), *(nodes.GetItemAsObject(i) for i in range(nodes.GetNumberOfItems()))]
+    images = [node for node in found if node is not None and node.GetClassName() == "vtkMRMLScalarVolumeNode"]
+    return list(dict.fromkeys(images))

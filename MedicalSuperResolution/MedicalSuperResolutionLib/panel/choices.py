@@ -1,0 +1,119 @@
+"""The lists that the panel offers, with their texts. Scenes store the names: never rename one."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from slicer.i18n import tr as _
+
+from MedicalSuperResolutionLib.compare import layouts
+
+
+class Goal(Enum):
+    """What the user wants to reach."""
+
+    ISOTROPIC = 1
+    THIN_SLICES_2 = 2
+    THIN_SLICES_4 = 3
+    IN_PLANE_2 = 4
+    CUSTOM_FACTOR = 5
+    CUSTOM_SPACING = 6
+
+    def label(self) -> str:
+        """The text in the panel (parameterNodeWrapper looks for a method of this name)."""
+        return {
+            Goal.ISOTROPIC: _("Isotropic"),
+            Goal.THIN_SLICES_2: _("Thin slices x2"),
+            Goal.THIN_SLICES_4: _("Thin slices x4"),
+            Goal.IN_PLANE_2: _("In-plane x2"),
+            Goal.CUSTOM_FACTOR: _("Thin slices, other factor"),
+            Goal.CUSTOM_SPACING: _("Custom spacing"),
+        }[self]
+
+
+class Overlay(Enum):
+    """What lies over after in its view while comparing."""
+
+    NOTHING = 1
+    WIPE = 2
+    FADE = 3
+    CHECKERBOARD = 4
+    UNCERTAINTY = 5
+
+    def label(self) -> str:
+        """The text in the panel."""
+        return {
+            Overlay.NOTHING: _("After alone"),
+            Overlay.WIPE: _("Wipe to before"),
+            Overlay.FADE: _("Fade to before"),
+            Overlay.CHECKERBOARD: _("Checkerboard with before"),
+            Overlay.UNCERTAINTY: _("Uncertainty in colors"),
+        }[self]
+
+
+class Arrangement(Enum):
+    """Which views the comparison shows."""
+
+    ROW = layouts.ROW
+    TWO_PLANES = layouts.TWO_PLANES
+    ALL_PLANES = layouts.ALL_PLANES
+
+    def label(self) -> str:
+        """The text in the panel."""
+        return {
+            Arrangement.ROW: _("Before, after, difference"),
+            Arrangement.TWO_PLANES: _("Coronal and sagittal"),
+            Arrangement.ALL_PLANES: _("All planes"),
+        }[self]
+
+
+class Plane(Enum):
+    """The plane of the views, where the arrangement leaves it open."""
+
+    REVEALING = None
+    AXIAL = "Axial"
+    CORONAL = "Coronal"
+    SAGITTAL = "Sagittal"
+
+    def label(self) -> str:
+        """The text in the panel."""
+        return {
+            Plane.REVEALING: _("Across the slices"),
+            Plane.AXIAL: _("Axial"),
+            Plane.CORONAL: _("Coronal"),
+            Plane.SAGITTAL: _("Sagittal"),
+        }[self]
+
+
+class Profile(Enum):
+    """How a measured slice weighs the tissue across it."""
+
+    AUTO = "auto"
+    GAUSSIAN = "gaussian"
+    BOX = "box"
+
+    def label(self) -> str:
+        """The text in the panel."""
+        return {
+            Profile.AUTO: _("From the slices"),
+            Profile.GAUSSIAN: _("Gaussian"),
+            Profile.BOX: _("Box"),
+        }[self]
+
+
+class Device(Enum):
+    """Where to compute."""
+
+    AUTO = "auto"
+    CUDA = "cuda"
+    MPS = "mps"
+    CPU = "cpu"
+
+    def label(self) -> str:
+        """The text in the panel."""
+        return {
+            Device.AUTO: _("Automatic"),
+            Device.CUDA: _("NVIDIA GPU (CUDA)"),
+            Device.MPS: _("Apple GPU (MPS)"),
+            Device.CPU: _("CPU"),
+        }[self]

@@ -1,0 +1,130 @@
+"""What the widgets of the panel show. ``ui`` has them as attributes, by the names in the .ui file."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import slicer
+from slicer import vtkMRMLScalarVolumeNode
+from slicer.i18n import tr as _
+
+from medical_super_resolution.errors import Cancelled, SuperResolutionError
+from MedicalSuperResolutionLib.compare import layouts
+from MedicalSuperResolutionLib.panel.choices import Goal
+from MedicalSuperResolutionLib.panel.messages import sentence
+from MedicalSuperResolutionLib.panel.sections.model import why_not_sharper
+from MedicalSuperResolutionLib.scene import dicom_source, region
+
+if TYPE_CHECKING:  # both import this file
+    from MedicalSuperResolutionLib.engine.enhancement import Outlook
+    from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
+
+_STEPS = 1000  # the engine counts voxels, more than a progress bar can
+
+
+def register_layouts() -> None:
+    """Tell the application the compare layouts: a scene that was saved while comparing asks for one on loading."""
+    manager = slicer.app.layoutManager()
+    if manager:  # not without a main window
+        layouts.register(manager.layoutLogic().GetLayoutNode())
+
+
+def show_choices(ui: SimpleNamespace, chosen: MedicalSuperResolutionParameterNode) -> None:
+    """Show the boxes that a goal needs, what is taken where nothing is set, and the settings in one line."""
+    for widget in (ui.factorLabel, ui.factorSpinBox):
+        widget.visible = chosen.goal is Goal.CUSTOM_FACTOR
+    for widget in (ui.spacingLabel, ui.spacingWidget):
+        widget.visible = chosen.goal is Goal.CUSTOM_SPACING
+    volume = chosen.inputVolume
+    letters = region.anatomical_axes(volume) if volume is not None else "RAS"
+    ui.spacingLabel.text = _("Spacing ({axes}):").format(axes=", ".join(letters))
+    thickness = _thickness(volume)
+    ui.sliceThicknessSpinBox.specialValueText = thickness
+    obstacle = why_not_sharper(chosen.model)
+    ui.sharpnessSlider.enabled = not obstacle
+    ui.sharpnessSlider.toolTip = (
+        sentence(SuperResolutionError(obstacle))
+        if obstacle
+        else _("0 is closest to the truth on average; 1 shows crisp edges and texture, of which some are guessed.")
+    )
+    if chosen.sliceThickness:
+        thickness = _("{thickness:g} mm, set by hand").format(thickness=chosen.sliceThickness)
+    ui.settingsLabel.text = _("{model}, detail {detail:g}, slices {thickness}, profile {profile}").format(
+        model=chosen.model,
+        detail=0.0 if obstacle else chosen.sharpness,
+        thickness=thickness,
+        profile=chosen.profile.label().lower(),
+    )
+
+
+def _thickness(volume: vtkMRMLScalarVolumeNode | None) -> str:
+    """What the slice thickness is taken for as long as the user does not set it, and where that comes from."""
+    if volume is None or volume.GetImageData() is None:
+        return _("from the volume")
+    if thickness := dicom_source.slice_thickness_mm(volume):
+        return _("{thickness:g} mm, from DICOM").format(thickness=thickness)
+    return _("{spacing:.4g} mm, the distance between slices").format(spacing=max(volume.GetSpacing()))
+
+
+def show_plan(ui: SimpleNamespace, foreseen: Outlook | None, obstacle: str, *, running: bool) -> None:
+    """Show what Enhance will do, or why it cannot. While it runs, the button cancels it.
+
+    Parameters
+    ----------
+    foreseen : what it will do; None where that is not known.
+    obstacle : why it cannot be started; empty where it can.
+    """
+    ui.descriptionLabel.text = obstacle or foreseen.description
+    ui.warningLabel.text = " ".join(foreseen.cautions) if foreseen else ""
+    ui.warningLabel.visible = bool(ui.warningLabel.text)
+    for widget in (ui.inputsWidget, ui.advancedCollapsibleButton, ui.queueSelector):
+        widget.enabled = not running
+    button = ui.enhanceButton
+    button.enabled = running or not obstacle
+    if running:
+        button.text, button.toolTip = _("Cancel"), _("Stop. Nothing in the scene changes.")
+    else:
+        button.text, button.toolTip = _("Enhance"), obstacle or _("Make the finer volume. Slicer stays free meanwhile.")
+    ui.progressBar.visible = running
+
+
+def show_untouched(ui: SimpleNamespace) -> None:
+    """Say how to begin, where no volume is chosen."""
+    loaded = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode") is not None
+    text = _("Choose a volume.") if loaded else _("Load a volume first (try ThickMRHead in Sample Data).")
+    show_plan(ui, None, text, running=False)
+
+
+def show_progress(ui: SimpleNamespace, done: int, total: int, status: str) -> None:
+    """Move the bar, and say how long it will take."""
+    ui.progressBar.maximum = _STEPS
+    ui.progressBar.value = _STEPS * done // max(total, 1)
+    ui.statusLabel.text = status
+
+
+def show_end(ui: SimpleNamespace, node: vtkMRMLScalarVolumeNode | None, problem: Exception | None) -> None:
+    """Say how it ended."""
+    if problem is None:
+        ui.statusLabel.text = _("Done: {name}").format(name=node.GetName())
+    elif isinstance(problem, Cancelled):
+        ui.statusLabel.text = _("Stopped. Nothing was changed.")
+    else:
+        ui.statusLabel.text = sentence(problem)
+
+
+def volume_on_screen() -> vtkMRMLScalarVolumeNode | None:
+    """The volume that a slice view shows, or else the first in the scene; label maps and colors do not count."""
+    logics = slicer.app.applicationLogic().GetSliceLogics()
+    composites = [logics.GetItemAsObject(index).GetSliceCompositeNode() for index in range(logics.GetNumberOfItems())]
+    shown = [slicer.mrmlScene.GetNodeByID(one.GetBackgroundVolumeID() or "") for one in composites if one is not None]
+    volumes = [*filter(None, shown), *slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")]
+    plain = [one for one in volumes if one.GetClassName() == "vtkMRMLScalarVolumeNode" and not one.GetHideFromEditors()]
+    return plain[0] if plain else None
+
+
+def show_volume(volume: vtkMRMLScalarVolumeNode) -> None:
+    """Show a volume in the slice views, at the same place as before."""
+    logic = slicer.app.applicationLogic()
+    logic.GetSelectionNode().SetActiveVolumeID(volume.GetID())
+    logic.PropagateBackgroundVolumeSelection(0)

@@ -1,0 +1,93 @@
+"""The section Several volumes of the panel: a queue with the progress of each volume."""
+
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+
+import qt
+from slicer import vtkMRMLScalarVolumeNode
+from slicer.i18n import tr as _
+
+from medical_super_resolution.errors import Cancelled
+from medical_super_resolution.settings import EnhanceSettings
+from MedicalSuperResolutionLib.engine.queue import Item, Queue
+from MedicalSuperResolutionLib.engine.runner import Runner
+from MedicalSuperResolutionLib.panel import messages
+from MedicalSuperResolutionLib.setup import torch as torch_setup
+
+
+class QueueSection:
+    """Stands behind the list of volumes and the buttons below it."""
+
+    def __init__(
+        self,
+        ui: SimpleNamespace,
+        settings: Callable[[], EnhanceSettings],
+        make_runner: Callable[[], Runner],
+        on_result: Callable[[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode], None],
+    ) -> None:
+        """See `Queue`. ``settings`` are asked for when it starts: what the panel says then holds for all volumes."""
+        self._ui, self._settings, self._make_runner, self._on_result = ui, settings, make_runner, on_result
+        self.queue: Queue | None = None
+        ui.queueTable.setHorizontalHeaderLabels([_("Volume"), _("Progress")])
+        ui.queueTable.horizontalHeader().setStretchLastSection(True)
+        ui.queueTable.verticalHeader().hide()
+        ui.queueSelector.connect("checkedNodesChanged()", self.show)
+        ui.queueButton.connect("clicked(bool)", self._start_checked)
+        ui.cancelOneButton.connect("clicked(bool)", self._cancel_selected)
+        ui.cancelAllButton.connect("clicked(bool)", self._cancel_all)
+        self.show()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether volumes are being enhanced."""
+        return self.queue is not None and self.queue.is_running
+
+    def start(self, nodes: Sequence[vtkMRMLScalarVolumeNode]) -> None:
+        """Enhance these volumes, as the panel is set."""
+        with messages.shown_errors(_("The volumes could not be enhanced.")):
+            torch_setup.ensure_engine()
+            self._ui.queueCollapsibleButton.collapsed = False
+            self.queue = Queue(nodes, self._settings(), self._make_runner(), self.show, self._on_result)
+        self.show()
+
+    def abandon(self) -> None:
+        """End what is running."""
+        if self.queue is not None:
+            self.queue.abandon()
+            self.queue = None
+
+    def show(self) -> None:
+        """Show how far each volume is, and what can be done."""
+        ui, items = self._ui, self.queue.items if self.queue else []
+        ui.queueButton.enabled = bool(ui.queueSelector.checkedNodes()) and not self.is_running
+        ui.cancelOneButton.enabled = ui.cancelAllButton.enabled = self.is_running
+        table = ui.queueTable
+        table.visible = bool(items)
+        if table.rowCount != len(items):
+            table.setRowCount(len(items))
+            for row in range(len(items)):
+                for column in range(2):
+                    table.setItem(row, column, qt.QTableWidgetItem(""))
+        for row, item in enumerate(items):
+            table.item(row, 0).setText(item.node.GetName())
+            table.item(row, 1).setText(_progress(item))
+
+    def _start_checked(self, checked: bool = False) -> None:
+        self.start(list(self._ui.queueSelector.checkedNodes()))
+
+    def _cancel_selected(self, checked: bool = False) -> None:
+        rows = {index.row() for index in self._ui.queueTable.selectionModel().selectedRows()}
+        self.queue.cancel([self.queue.items[row] for row in rows])
+
+    def _cancel_all(self, checked: bool = False) -> None:
+        self.queue.cancel()
+
+
+def _progress(item: Item) -> str:
+    if item.result is not None:
+        return _("done: {name}").format(name=item.result.GetName())
+    if isinstance(item.problem, Cancelled):
+        return _("cancelled")
+    if item.problem is not None:
+        return messages.sentence(item.problem)
+    return _("{percent} %").format(percent=round(100 * item.part)) if item.part else _("waiting")

@@ -1,0 +1,42 @@
+"""What a user ought to know of a volume before it is enhanced."""
+
+from __future__ import annotations
+
+import slicer
+
+from medical_super_resolution.inference.planning import Plan
+from medical_super_resolution.volumes.volume import Volume
+
+_FAR_FACTOR = 5.0  # beyond it, models were trained on few examples
+_FILL_HU = -1500  # values below it are no tissue but fill what the scanner did not measure
+_GAP = 1.05  # distance of slices over their thickness
+_TRAINED_ON = ("ct", "mr")
+
+
+def cautions(node: slicer.vtkMRMLScalarVolumeNode, volume: Volume, planned: Plan) -> list[str]:
+    """One sentence for each thing.
+
+    Parameters
+    ----------
+    node : the volume in the scene. volume : its voxels, or the part that is to be enhanced.
+    planned : what is to be done.
+    """
+    found = []
+    transform = node.GetParentTransformNode()
+    if transform is not None and not transform.IsLinear():
+        found.append(
+            f"The transform {transform.GetName()} straightens tilted or uneven slices; they are enhanced as stored."
+        )
+    factor = max(planned.factor_ijk)
+    if factor > _FAR_FACTOR:
+        found.append(f"{factor:.3g} times finer is far: above {_FAR_FACTOR:g}, more is guessed.")
+    if volume.modality is not None and volume.modality not in _TRAINED_ON:
+        found.append(f"The model was trained on CT and MR, not on {volume.modality.upper()}.")
+    axis = volume.grid.through_plane_axis
+    distance = volume.grid.spacing_ijk_mm["ijk".index(axis)]
+    thickness = volume.slice_thickness_mm
+    if thickness is not None and distance > _GAP * thickness:
+        found.append(f"Slices of {thickness:.3g} mm lie {distance:.3g} mm apart; nothing was measured between them.")
+    if volume.modality == "ct" and volume.array[len(volume.array) // 2].min() < _FILL_HU:
+        found.append(f"Values below {_FILL_HU} HU fill what was not measured; edges beside them are less sure.")
+    return found

@@ -1,0 +1,44 @@
+"""A process that runs one command line after the other, for a program that must not load PyTorch itself.
+
+``python -m medical_super_resolution.cli.worker`` reads a JSON list of arguments of `medsr` from each line of its
+standard input, and answers on standard output with ``{"status": N}``, the exit status of that command, behind what the
+command has printed. Starting Python and PyTorch takes seconds, which all commands but the first save.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+
+from .main import main
+
+_BLOCK = 65536
+
+
+def serve() -> int:
+    """Run what standard input asks for. The process ends when that does, also in the middle of a command."""
+    requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(requests,), daemon=True).start()
+    while True:
+        try:
+            arguments = json.loads(requests.get())
+        except KeyboardInterrupt:  # `main` has turned SIGTERM into it
+            return 0
+        print(json.dumps({"status": main(arguments)}), flush=True)
+
+
+def _read(requests: queue.SimpleQueue[bytes]) -> None:
+    waiting = b""
+    while block := os.read(0, _BLOCK):  # not sys.stdin, whose lock would be held when Python ends
+        *lines, waiting = (waiting + block).split(b"\n")
+        for line in lines:
+            requests.put(line)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(serve())

@@ -1,0 +1,135 @@
+"""The panel and the compare views in a window of the size of a small screen."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from widget.helpers import enhance, process_events
+
+WIDTH, HEIGHT = 1366, 768
+PANEL = 420  # pixels: about what Slicer gives its module panel
+
+
+@pytest.fixture
+def a_window(
+    a_panel: Any, a_slicer: Any, slicer_python: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[types.SimpleNamespace]:
+    """Slicer's main window: the panel in a scroll area at the left, the views in the middle."""
+    from PySide6 import QtCore, QtWidgets
+
+    from widget import slicer_widgets
+
+    window, dock, scroll = QtWidgets.QMainWindow(), QtWidgets.QDockWidget(), QtWidgets.QScrollArea()
+    scroll.setWidgetResizable(True)
+    scroll.setWidget(a_panel.parent)
+    scroll.setMinimumWidth(PANEL)
+    dock.setWidget(scroll)
+    window.addDockWidget(QtCore.Qt.DockWidgetArea.LeftDockWidgetArea, dock)
+    central = QtWidgets.QWidget()
+    QtWidgets.QHBoxLayout(central).setContentsMargins(0, 0, 0, 0)
+    window.setCentralWidget(central)
+    window.resize(WIDTH, HEIGHT)
+    window.show()
+    manager = slicer_widgets.LayoutManager(a_slicer, central)
+    monkeypatch.setattr(a_slicer, "layoutManager", lambda: manager)
+    monkeypatch.setattr(slicer_python.util, "mainWindow", lambda: window)
+    yield types.SimpleNamespace(window=window, scroll=scroll, view=manager.sliceWidget)
+    scroll.takeWidget()
+    window.close()
+
+
+@pytest.fixture
+def comparing(a_window: Any, a_panel: Any, a_thick_volume: Any, a_runner: Any) -> Any:
+    enhance(a_panel, a_runner)
+    a_panel.ui.compareButton.click()
+    process_events(0.2, lambda: False)
+    return a_window
+
+
+def views(window: Any) -> list[Any]:
+    return [window.view(f"MedicalSuperResolution{name}") for name in ("Before", "After", "Difference")]
+
+
+def test_comparing_does_not_widen_the_window(comparing: Any, a_panel: Any):
+    assert (comparing.window.width(), comparing.window.minimumSizeHint().width() <= WIDTH) == (WIDTH, True)
+    a_panel.ui.overlayComboBox.currentIndex = a_panel.ui.overlayComboBox.findText("Uncertainty in colors")
+    process_events(0.1, lambda: False)
+    assert (comparing.window.width(), comparing.window.minimumSizeHint().width() <= WIDTH) == (WIDTH, True)
+
+
+@pytest.mark.parametrize("width", [1100, WIDTH, 2560])
+def test_the_views_are_equally_wide_at_any_size_and_their_titles_whole(comparing: Any, width: int):
+    comparing.window.resize(width, HEIGHT)
+    process_events(0.2, lambda: False)
+    widths = [view.width for view in views(comparing)]
+    assert max(widths) - min(widths) <= 1
+    for view in views(comparing):
+        assert view._label.width >= view._label.sizeHint.width()
+
+
+def test_enhance_and_compare_are_visible_without_scrolling(a_window: Any, a_panel: Any, a_thick_volume: Any):
+    process_events(0.2, lambda: False)
+    assert a_window.scroll.verticalScrollBar().value() == 0
+    for button in (a_panel.ui.enhanceButton, a_panel.ui.compareButton):
+        bottom = button.mapTo(a_panel.parent, button.rect.bottomLeft()).y()
+        assert bottom <= a_window.scroll.viewport().height()
+
+
+@pytest.mark.parametrize("width", [300, 340])
+def test_nothing_is_cut_in_a_narrow_panel(a_panel: Any, a_thick_volume: Any, width: int):
+    from PySide6 import QtCore, QtWidgets
+
+    a_panel.parent.resize(width, 900)
+    a_panel.parent.show()
+    process_events(0.1, lambda: False)
+    assert a_panel.parent.minimumSizeHint.width() <= width
+    shown = [child for child in a_panel.parent.findChildren(QtWidgets.QWidget) if child.isVisible()]
+    right_edges = {
+        child.property("objectName"): child.mapTo(a_panel.parent, QtCore.QPoint(child.property("width"), 0)).x()
+        for child in shown
+        if child.parentWidget() is not None
+    }
+    outside = [name for name, edge in right_edges.items() if edge > width]
+    assert [name for name in outside if name and not name.startswith("qt_")] == []
+
+
+def test_the_key_shows_before_in_place_of_after_and_back(comparing: Any, a_panel: Any, slicer_python: Any):
+    composite = slicer_python.mrmlScene.GetSingletonNode("MedicalSuperResolutionAfter", "vtkMRMLSliceCompositeNode")
+    node = slicer_python.mrmlScene.GetSingletonNode("MedicalSuperResolutionAfter", "vtkMRMLSliceNode")
+    shortcut = a_panel._compare._shortcut
+    seen = []
+    for _ in range(2):
+        shortcut.activated.emit()
+        seen.append((composite.GetForegroundOpacity(), node.GetLayoutLabel()))
+    assert seen == [(1.0, "Before"), (0.0, "After")]
+    a_panel.ui.compareButton.click()
+    assert not shortcut.enabled
+
+
+def test_other_views_are_shown_when_they_are_chosen(comparing: Any, a_panel: Any, slicer_python: Any):
+    layout = slicer_python.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    before = layout.GetViewArrangement()
+    a_panel.ui.arrangementComboBox.currentIndex = a_panel.ui.arrangementComboBox.findText("All planes")
+    assert layout.GetViewArrangement() == before + 2
+    assert not a_panel.ui.planeComboBox.enabled
+    a_panel.ui.compareButton.click()
+    a_panel.ui.compareButton.click()
+    assert layout.GetViewArrangement() == before + 2  # remembered
+
+
+def test_a_window_for_ct_is_offered_for_ct_only(comparing: Any, a_panel: Any, a_thick_volume: Any, slicer_python: Any):
+    assert not a_panel.ui.windowComboBox.enabled
+    units = slicer_python.vtkCodedEntry()
+    units.SetValueSchemeMeaning("[hnsf'U]", "UCUM", "Hounsfield unit")
+    for node in (a_thick_volume, a_panel._parameterNode.resultVolume):
+        node.SetVoxelValueUnits(units)
+    for _ in range(2):
+        a_panel.ui.compareButton.click()
+    a_panel.ui.windowComboBox.currentIndex = a_panel.ui.windowComboBox.findText("Lung")
+    display = a_thick_volume.GetDisplayNode()
+    assert (display.GetWindow(), display.GetLevel()) == (1500, -600)
+    assert a_panel.ui.comparisonLabel.text.endswith(" HU.")
