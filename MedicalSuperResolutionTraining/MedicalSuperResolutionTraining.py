@@ -9,8 +9,9 @@ from medical_super_resolution.errors import SuperResolutionError
 from MedicalSuperResolutionLib.panel import messages
 from MedicalSuperResolutionLib.panel.connectors import ChoiceConnector, PathConnector
 from MedicalSuperResolutionLib.panel.module_widget import ModuleWidget
-from MedicalSuperResolutionTrainingLib import commands, curve, panel, plot
+from MedicalSuperResolutionTrainingLib import commands, curve, data_check, panel, plot
 from MedicalSuperResolutionTrainingLib.parameter_node import MedicalSuperResolutionTrainingParameterNode
+from MedicalSuperResolutionTrainingLib.samples import SamplePicture
 from MedicalSuperResolutionTrainingLib.scripting import Scripting
 from MedicalSuperResolutionTrainingLib.training_process import TrainingProcess
 from MedicalSuperResolutionTrainingLib.watched_run import WatchedRun
@@ -42,12 +43,13 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
     def __init__(self, parent=None):
         super().__init__(parent)
         self._running = None
-        self._recipe = self._quantity = None
+        self._recipe = self._quantity = self._sample = None
 
     def setup(self):
         super().setup()
         self.logic = MedicalSuperResolutionTrainingLogic()
         panel.choose_dialogs(self.ui)
+        self._sample = SamplePicture(self.ui.sampleLabel)
         self._recipe, self._quantity = (
             ChoiceConnector(self.ui.recipeComboBox),
             ChoiceConnector(self.ui.quantityComboBox),
@@ -126,11 +128,13 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
         chosen, running = self._parameterNode, self._running is not None
         if chosen is None:
             return
-        choices, description, obstacle = chosen.choices(), "", ""
+        choices, description, data, obstacle = chosen.choices(), "", "", ""
         try:
             description = commands.describe(choices)
+            data = data_check.data_line(choices, commands.checked(choices))
         except SuperResolutionError as problem:
             obstacle = messages.sentence(problem)
+        self.ui.recipeInfoLabel.text, self.ui.dataCheckLabel.text = data_check.explained(choices.recipe), data
         panel.show_choices(self.ui, chosen)
         panel.show_plan(self.ui, description, obstacle, running=running)
         panel.show_model(self.ui, has_run=self._hasRun(), has_model=chosen.model_file().is_file(), running=running)
@@ -146,7 +150,9 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
         chosen = self._chosen()
         run.look(chosen.quantity)
         self._offerQuantities(run.curves)
-        panel.show_progress(self.ui, run.latest(chosen.quantity), chosen.quantity, run.steps, run.seconds_left())
+        log = self._running.log if self._running else ()
+        panel.show_progress(self.ui, run.latest(chosen.quantity), chosen.quantity, run.steps, run.seconds_left(), log)
+        self._sample.show(run.folder)
         self._showLog()
 
     def _offerQuantities(self, curves):

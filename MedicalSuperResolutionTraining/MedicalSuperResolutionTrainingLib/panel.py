@@ -62,12 +62,17 @@ def show_model(ui: SimpleNamespace, *, has_run: bool, has_model: bool, running: 
 
 
 def show_progress(
-    ui: SimpleNamespace, latest: tuple[int, float] | None, quantity: str, steps: int, seconds: float | None
+    ui: SimpleNamespace,
+    latest: tuple[int, float] | None,
+    quantity: str,
+    steps: int,
+    seconds: float | None,
+    log: Sequence[str] = (),
 ) -> None:
-    """Move the bar, and say how far it is and how long it will take."""
+    """Move the bar, and say how far it is and how long it will take; before the first step, what was printed last."""
     if latest is None:
         ui.progressBar.maximum = 0  # a bar that only moves
-        ui.statusLabel.text = _("Starting...")
+        ui.statusLabel.text = log[-1].strip() if log else _("Starting...")
         return
     step, value = latest
     ui.progressBar.maximum, ui.progressBar.value = max(steps, 1), min(step, steps)

@@ -7,7 +7,7 @@ from typing import Annotated
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
-from MedicalSuperResolutionLib.panel.parameter_node import Device
+from MedicalSuperResolutionLib.panel.choices import Device
 from MedicalSuperResolutionTrainingLib.commands import Choices
 from MedicalSuperResolutionTrainingLib.curve import LOSS
 

@@ -67,5 +67,6 @@ def _chart(scene: vtkMRMLScene) -> vtkMRMLPlotChartNode:
 
 def _mark_points(series: vtkMRMLPlotSeriesNode, values: list[float]) -> None:
     """Show points where most steps have no value: the line ends at every gap, and alone they would not be seen."""
-    is_sparse = sum(map(math.isfinite, values)) < len(values) / 2
+    count = sum(map(math.isfinite, values))
+    is_sparse = count < len(values) / 2 or count == 1
     series.SetMarkerStyle(series.MarkerStyleCircle if is_sparse else series.MarkerStyleNone)

@@ -13,24 +13,24 @@ from MedicalSuperResolutionTrainingLib import curve, plot
 class WatchedRun:
     """The folder of a run, looked at now and then; also of one that was not started here.
 
-    curves : as they were at the last look. steps : how many the run will have.
+    folder : of the run. curves : as they were at the last look. steps : how many the run will have.
     """
 
     def __init__(self, folder: Path, steps: int) -> None:
         self.curves: curve.Curve = {}
         self.steps = steps
-        self._folder = folder
+        self.folder = folder
         self._time_left = TimeLeft()
         self._is_shown = False
 
     def look(self, quantity: str) -> None:
         """Read the curves, and draw one of them where they have grown. The first time, it is brought into view."""
-        curves = curve.read(self._folder)
+        curves = curve.read(self.folder)
         if curves == self.curves:
             return
         self.curves = curves
         if quantity in curves:
-            chart = plot.draw(slicer.mrmlScene, curves, quantity, self._folder.name)
+            chart = plot.draw(slicer.mrmlScene, curves, quantity, self.folder.name)
             if not self._is_shown:
                 plot.show(chart)
             self._is_shown = True
@@ -42,10 +42,10 @@ class WatchedRun:
         ------
         SettingsError : there is none of this name.
         """
-        self.curves = curve.read(self._folder)
+        self.curves = curve.read(self.folder)
         if quantity not in self.curves:
-            raise SettingsError(_("there is no curve of {name} in {folder}").format(name=quantity, folder=self._folder))
-        chart = plot.draw(slicer.mrmlScene, self.curves, quantity, self._folder.name)
+            raise SettingsError(_("there is no curve of {name} in {folder}").format(name=quantity, folder=self.folder))
+        chart = plot.draw(slicer.mrmlScene, self.curves, quantity, self.folder.name)
         plot.show(chart)
         return chart
 

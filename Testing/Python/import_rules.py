@@ -101,7 +101,10 @@ PLACES = (
         "training's face in Slicer",
         ("MedicalSuperResolutionTraining", "MedicalSuperResolutionTrainingLib"),
         # Both modules ship in one extension, so what starts a child process or says how long it takes exists once.
-        _FOUNDATION | _APPLICATION | _TEXT | {"numpy", "MedicalSuperResolutionTrainingLib", f"{_CORE}_training.config"},
+        _FOUNDATION
+        | _APPLICATION
+        | _TEXT
+        | {"numpy", "MedicalSuperResolutionTrainingLib", f"{_CORE}_training.config", f"{_CORE}_training.data.manifest"},
         in_functions=frozenset({"MedicalSuperResolution"}),  # the module, to which an exported model is offered
     ),
     Place(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import SuperResolutionError
+from ..errors import SuperResolutionError, VolumeError
 from ..volumes.grid import Grid
-from ..volumes.intensity import guess_modality, intensity_range
+from ..volumes.intensity import CT_WINDOWS, guess_modality, intensity_range
 from ..volumes.resampling import resampled
 from ..volumes.volume import Volume
 
-_CT_WINDOWS = {"soft tissue": (-160.0, 240.0), "lung": (-1000.0, 200.0)}
 _LUNG_SHARE = 0.25  # of the soft tissue: more is a chest
 _UNITS = {"ct": "HU"}
 _DIFFERENCE_PERCENTILE = 99.5
@@ -29,16 +29,39 @@ class Panel:
     is_difference: bool = False
 
 
-def compare(before: Volume, after: Volume, reference: Volume | None = None, *, output: Path) -> list[str]:
+def compare(
+    before: Volume,
+    after: Volume,
+    reference: Volume | None = None,
+    *,
+    output: Path,
+    window: tuple[float, float] | None = None,
+    slices: Mapping[str, int] | None = None,
+) -> list[str]:
     """Draw before | after | (reference) | difference; returns lines that say what is in the picture.
 
     ``before`` is shown as cubic B-spline interpolation on the grid of ``after``. The difference is after - before, or
     after - reference where there is one.
 
+    Parameters
+    ----------
+    window : tuple of float or None
+        Values shown black and white; None takes what `window_of` finds.
+    slices : mapping or None
+        Slice of ``after`` to show, from 0, by "axial", "coronal" and "sagittal"; the middle one where none is named.
+
     Raises
     ------
-    VolumeError : the volumes do not lie in the same place. SuperResolutionError : matplotlib is missing.
+    VolumeError
+        The volumes do not lie in the same place, or a slice is not in them.
+    SuperResolutionError
+        matplotlib is missing.
     """
+    slices = slices or {}
+    for name, ras_axis in _PLANES:
+        count = after.array.shape[2 - _index_axes(after.grid)[ras_axis]]
+        if not 0 <= slices.get(name, 0) < count:
+            raise VolumeError(f"there is no {name} slice {slices[name]}; the volume has 0 to {count - 1}")
     if output.suffix.lower() not in (".png", ".jpg", ".pdf", ".svg"):
         raise SuperResolutionError(f"cannot draw {output.name}; end the name in .png, .jpg, .pdf or .svg")
     if not output.parent.is_dir():
@@ -59,7 +82,8 @@ def compare(before: Volume, after: Volume, reference: Volume | None = None, *, o
     else:
         panels.append(Panel("after - before", after.array - interpolated, True))
     modality = after.modality or guess_modality(after.array)
-    _draw(panels, after.grid, window_of(after.array, modality), _UNITS.get(modality, "signal"), output)
+    window = window or window_of(after.array, modality)
+    _draw(panels, after.grid, window, _UNITS.get(modality, "signal"), output, slices)
     return lines
 
 
@@ -69,10 +93,17 @@ def window_of(array: np.ndarray, modality: str) -> tuple[float, float]:
         measured = intensity_range(array, modality)
         return measured.low, measured.high
     lung, tissue = ((array > -950) & (array < -600)).sum(), (array > -300).sum()
-    return _CT_WINDOWS["lung" if lung > _LUNG_SHARE * tissue else "soft tissue"]
+    return CT_WINDOWS["lung" if lung > _LUNG_SHARE * tissue else "soft"]
 
 
-def _draw(panels: list[Panel], grid: Grid, window: tuple[float, float], unit: str, output: Path) -> None:
+def _draw(
+    panels: list[Panel],
+    grid: Grid,
+    window: tuple[float, float],
+    unit: str,
+    output: Path,
+    slices: Mapping[str, int],
+) -> None:
     try:
         import matplotlib
     except ImportError as problem:
@@ -82,7 +113,7 @@ def _draw(panels: list[Panel], grid: Grid, window: tuple[float, float], unit: st
 
     differences = [np.abs(panel.array[::2, ::2, ::2]) for panel in panels if panel.is_difference]
     largest = max(float(np.percentile(values, _DIFFERENCE_PERCENTILE)) for values in differences) or 1.0
-    planes = [[_plane(panel.array, grid, axis) for panel in panels] for _, axis in _PLANES]
+    planes = [[_plane(panel.array, grid, axis, slices.get(name)) for panel in panels] for name, axis in _PLANES]
     heights = [row[0].height_mm / row[0].width_mm for row in planes]
     width = 3.1 * len(panels)
     figure, axes = pyplot.subplots(
@@ -131,13 +162,17 @@ class _Plane:
     top: str
 
 
-def _plane(array: np.ndarray, grid: Grid, ras_axis: int) -> _Plane:
-    """The middle slice across a RAS axis: left is the patient's right or front, up is the front or the head."""
+def _plane(array: np.ndarray, grid: Grid, ras_axis: int, number: int | None) -> _Plane:
+    """A slice across a RAS axis, the middle one by default.
+
+    Left is the patient's right or front, up is the front or the head.
+    """
     nearest = _index_axes(grid)
     across = nearest[ras_axis]
     columns_ras, rows_ras = [axis for axis in range(3) if axis != ras_axis]
     columns, rows = nearest[columns_ras], nearest[rows_ras]
-    plane = array.transpose(2, 1, 0).take(array.shape[2 - across] // 2, axis=across)
+    number = array.shape[2 - across] // 2 if number is None else number
+    plane = array.transpose(2, 1, 0).take(number, axis=across)
     if columns < rows:  # what is left has the lower index axis first
         plane = plane.T
     direction, spacing = grid.direction, grid.spacing_ijk_mm

@@ -142,12 +142,10 @@ def test_the_volume_on_the_screen_is_chosen_not_the_first(a_panel: Any, a_slicer
 
     a_panel.exit()
     volumes = [slicer_python.util.addVolumeFromArray(np.zeros((3, 4, 5)), name=name) for name in ("First", "Second")]
-    logic = a_slicer.applicationLogic()
-    logic.GetSelectionNode().SetActiveVolumeID(volumes[1].GetID())
-    node = slicer_python.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode", "Red")
-    node.SetLayoutName("Red")
-    logic.PropagateVolumeSelection()
-    logic.GetSliceLogics().GetItemAsObject(0).GetSliceCompositeNode().SetBackgroundVolumeID(volumes[1].GetID())
+    layout = slicer_python.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    layout.SetViewArrangement(layout.SlicerLayoutFourUpView)
+    red = a_slicer.applicationLogic().GetSliceLogicByLayoutName("Red")
+    red.GetSliceCompositeNode().SetBackgroundVolumeID(volumes[1].GetID())
     a_panel.enter()
     assert a_panel._parameterNode.inputVolume is volumes[1]
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -191,6 +192,39 @@ def test_compare_draws_a_picture(medsr: Medsr, scan: Path, folder: Path, a_volum
     assert pixels.shape[0] > 300
     assert pixels.shape[1] > 300
     assert pixels[..., :3].std() > 10  # and there is something to see
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [(("400", "40"), (-160, 240)), (("lung",), (-1350, 150)), (("bone",), (-500, 1300)), (("soft",), (-160, 240))],
+)
+def test_the_window_of_a_comparison_can_be_chosen(
+    medsr: Medsr, scan: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, typed: tuple[str, ...], expected: Any
+):
+    from medical_super_resolution.cli import figures
+
+    drawn = []
+    monkeypatch.setattr(figures, "_draw", lambda *given: drawn.append(given))
+    status, _, _ = medsr("compare", scan, scan, "-o", folder / "a.png", "--window", *typed, "--slice", "coronal=3")
+    assert (status, drawn[0][2], drawn[0][5]) == (0, expected, {"coronal": 3})
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (
+            ("--window", "brain"),
+            "unknown window 'brain'; give a width above 0 and a level, or one of: soft, lung, bone",
+        ),
+        (("--window", "0", "40"), "unknown window '0 40'"),
+        (("--slice", "oblique=3"), "unknown slice 'oblique=3'"),
+        (("--slice", "axial=999"), "there is no axial slice 999; the volume has 0 to"),
+    ],
+)
+def test_a_window_or_slice_that_makes_no_sense_is_refused(
+    medsr: Medsr, scan: Path, folder: Path, flags: tuple[str, ...], sentence: str
+):
+    assert sentence in refused(medsr, folder, "compare", scan, scan, "-o", folder / "a.png", *flags)
 
 
 def test_volumes_of_two_places_are_not_compared(medsr: Medsr, scan: Path, folder: Path, a_volume: Volume):

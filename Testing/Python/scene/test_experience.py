@@ -1,0 +1,55 @@
+"""How long enhancing takes is learned from the runs so far."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytest.importorskip("slicer")
+
+from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
+from MedicalSuperResolutionLib.engine.experience import Experience  # noqa: E402
+
+
+class Store(dict):
+    """Settings of the application."""
+
+    def value(self, key, default):
+        return self.get(key, default)
+
+    def setValue(self, key, value):  # noqa: N802
+        self[key] = value
+
+
+def test_without_experience_the_estimate_of_the_package_counts_and_nothing_is_said_of_a_graphics_card(a_volume):
+    experience = Experience(Store())
+    assert experience.seconds(a_volume, EnhanceSettings()) > 2.9
+    assert experience.seconds(a_volume, EnhanceSettings(device="cuda")) is None
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_after_two_runs_the_time_is_within_a_factor_of_one_and_a_half(a_volume, device):
+    store, settings = Store(), EnhanceSettings(device=device, uncertainty=True)
+    for _ in range(2):
+        Experience(store).learn(a_volume, settings, engine_seconds=40.0, start_seconds=5.0)
+    assert 45 / 1.5 < Experience(store).seconds(a_volume, settings) < 45 * 1.5
+    assert 85 / 1.5 < Experience(store).seconds(a_volume, settings, count=2) < 85 * 1.5
+
+
+def test_runs_with_uncertainty_say_nothing_of_runs_without(a_volume):
+    store = Store()
+    before = Experience(store).seconds(a_volume, EnhanceSettings())
+    Experience(store).learn(a_volume, EnhanceSettings(uncertainty=True), engine_seconds=1000.0, start_seconds=3.0)
+    assert Experience(store).seconds(a_volume, EnhanceSettings()) == pytest.approx(before)
+
+
+def test_what_is_kept_holds_numbers_only_and_what_others_wrote_is_ignored(a_volume):
+    store = Store()
+    Experience(store).learn(a_volume, EnhanceSettings(model="/home/jane doe/x"), engine_seconds=1.0, start_seconds=3.0)
+    (kept,) = store.values()
+    assert "jane" not in kept
+    assert all(isinstance(value, float) for value in json.loads(kept).values())
+    for broken in ("[1]", "{", '{"start": "x"}'):
+        store[next(iter(store))] = broken
+        assert Experience(store).seconds(a_volume, EnhanceSettings()) > 0

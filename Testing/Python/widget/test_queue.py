@@ -1,0 +1,124 @@
+"""Several volumes one after the other: progress of each, and a way out for one or all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from medical_super_resolution.errors import VolumeError
+from widget.helpers import volume_names, wait
+
+
+@pytest.fixture
+def three(a_slicer: Any, a_panel: Any) -> list[Any]:
+    """Three thick volumes, all of them checked."""
+    import slicer
+
+    volumes = [
+        slicer.util.addVolumeFromArray(np.full((8, 18, 20), 7, np.int16), np.diag([1.0, 1.0, 3.0, 1.0]), name)
+        for name in ("A", "B", "C")
+    ]
+    for volume in volumes:
+        a_panel.ui.queueSelector.check(volume)
+    return volumes
+
+
+def rows(panel: Any) -> list[tuple[str, str]]:
+    table = panel.ui.queueTable
+    return [tuple(table.item(row, column).text() for column in range(2)) for row in range(table.rowCount)]
+
+
+def test_checked_volumes_are_enhanced_one_after_the_other(a_panel: Any, three: list[Any], a_runner: Any):
+    assert a_panel.ui.queueButton.enabled
+    a_panel.ui.queueButton.click()
+    assert rows(a_panel) == [("A", "waiting"), ("B", "waiting"), ("C", "waiting")]
+    a_runner.progress = (1, 4)
+    wait(lambda: rows(a_panel)[0] == ("A", "25 %"))
+    for number in range(3):
+        a_runner.finish()
+        wait(lambda number=number: rows(a_panel)[number][1].startswith("done"))
+    assert volume_names() == ["A", "B", "C", "A 1 mm", "B 1 mm", "C 1 mm"]
+    assert not a_panel._queue.is_running
+    assert a_panel._parameterNode.pair_to_compare() is None  # A is the input, C 1 mm the latest result
+
+
+def test_one_volume_can_be_taken_out(a_panel: Any, three: list[Any], a_runner: Any):
+    a_panel.ui.queueButton.click()
+    a_panel.ui.queueTable.selectRow(1)
+    a_panel.ui.cancelOneButton.click()
+    assert rows(a_panel)[1] == ("B", "cancelled")
+    for _ in range(2):
+        a_runner.finish()
+        wait(lambda: a_runner._ending is None or not a_panel._queue.is_running)
+    assert [result for _, result in rows(a_panel)] == ["done: A 1 mm", "cancelled", "done: C 1 mm"]
+
+
+def test_cancel_all_stops_and_keeps_what_is_done(a_panel: Any, three: list[Any], a_runner: Any):
+    a_panel.ui.queueButton.click()
+    a_runner.finish()
+    wait(lambda: rows(a_panel)[0][1].startswith("done"))
+    a_panel.ui.cancelAllButton.click()
+    assert a_runner.was_cancelled
+    assert [result for _, result in rows(a_panel)][1:] == ["cancelled", "cancelled"]
+    assert volume_names() == ["A", "B", "C", "A 1 mm"]
+
+
+def test_a_failure_of_one_does_not_stop_the_others(a_panel: Any, three: list[Any], a_runner: Any):
+    a_panel.ui.queueButton.click()
+    a_runner.fail(VolumeError("the volume is flat"))
+    wait(lambda: rows(a_panel)[0][1] == "The volume is flat.")
+    a_runner.was_cancelled = False
+    a_runner.finish()
+    wait(lambda: rows(a_panel)[1][1] == "done: B 1 mm")
+
+
+def test_enhance_waits_for_the_queue(a_panel: Any, three: list[Any], a_runner: Any):
+    a_panel.ui.queueButton.click()
+    a_panel._updatePanel()
+    assert (a_panel.ui.enhanceButton.enabled, a_panel.ui.enhanceButton.toolTip) == (
+        False,
+        "Several volumes are being enhanced.",
+    )
+
+
+def test_the_data_module_offers_to_enhance_volumes_and_folders_of_them(
+    a_panel: Any, three: list[Any], a_runner: Any, slicer_python: Any, monkeypatch: pytest.MonkeyPatch
+):
+    import types
+
+    import slicer_host
+
+    hierarchy = slicer_host.hierarchy_of(slicer_python.mrmlScene)
+    folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "Study")
+    items = [hierarchy.CreateItem(folder, volume) for volume in three]
+    selected = []
+    handler = types.SimpleNamespace(
+        registerPlugin=lambda plugin: None,
+        currentItems=lambda ids: [ids.InsertNextId(item) for item in selected],
+    )
+    monkeypatch.setattr(
+        slicer_python,
+        "qSlicerSubjectHierarchyPluginHandler",
+        types.SimpleNamespace(instance=lambda: handler),
+        raising=False,
+    )
+    monkeypatch.setattr(slicer_python.util, "selectModule", lambda name: None)
+    monkeypatch.setattr(slicer_python.util, "getModuleWidget", lambda name: a_panel)
+    from MedicalSuperResolutionLib.panel import MedicalSuperResolutionSubjectHierarchyPlugin as data_menu
+
+    plugin = data_menu.MedicalSuperResolutionSubjectHierarchyPlugin.__new__(
+        data_menu.MedicalSuperResolutionSubjectHierarchyPlugin
+    )
+    plugin.action = types.SimpleNamespace(visible=False)
+    for item, offered in ((items[0], True), (folder, True), (0, False)):
+        plugin.showContextMenuActionsForItem(item)
+        assert plugin.action.visible == offered
+    selected[:] = [folder]
+    plugin.enhance()
+    assert [item.node.GetName() for item in a_panel._queue.queue.items] == ["A", "B", "C"]
+    a_panel._queue.abandon()
+    selected[:] = [items[1]]
+    plugin.enhance()
+    assert a_panel._enhancement.source is three[1]

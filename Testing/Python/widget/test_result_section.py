@@ -1,0 +1,56 @@
+"""The buttons below Compare: the note of the latest result, and a way to be rid of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from widget.helpers import enhance, volume_names
+
+
+def test_the_note_opens_and_names_the_direction_of_the_patient(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any, monkeypatch: pytest.MonkeyPatch
+):
+    shown = []
+    monkeypatch.setattr(slicer_python.util, "infoDisplay", lambda text, **options: shown.append((text, options)))
+    assert a_panel.ui.resultWidget.isHidden()
+    enhance(a_panel, a_runner)
+    assert not a_panel.ui.resultWidget.isHidden()
+    a_panel.ui.noteButton.click()
+    ((text, options),) = shown
+    assert "3 times finer along S" in text
+    assert options["windowTitle"] == "What was done: Thick 1 mm"
+
+
+def test_delete_result_leaves_nothing_of_it(a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any):
+    import slicer_host
+
+    nodes = slicer_host.node_ids(slicer_python.mrmlScene)
+    a_panel.ui.uncertaintyCheckBox.checked = True
+    enhance(a_panel, a_runner)
+    a_panel.ui.deleteButton.click()
+    assert slicer_host.node_ids(slicer_python.mrmlScene) == nodes
+    assert volume_names() == ["Thick"]
+    assert (a_panel.ui.resultWidget.isHidden(), a_panel.ui.compareButton.enabled) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("goal", "name"), [("THIN_SLICES_4", "Thick x4"), ("IN_PLANE_2", "Thick in-plane x2"), ("ISOTROPIC", "Thick 1 mm")]
+)
+def test_a_result_is_named_after_its_goal(a_panel: Any, a_thick_volume: Any, a_runner: Any, goal: str, name: str):
+    a_panel._parameterNode.goal = type(a_panel._parameterNode.goal)[goal]
+    enhance(a_panel, a_runner)
+    assert volume_names() == ["Thick", name]
+
+
+def test_a_removed_input_is_noticed_while_it_runs(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any, errors_shown: list[str]
+):
+    from widget.helpers import wait
+
+    a_panel.ui.enhanceButton.click()
+    slicer_python.mrmlScene.RemoveNode(a_thick_volume)  # the engine is still at work
+    wait(lambda: a_panel._enhancement is None, seconds=2)
+    assert a_runner.was_cancelled
+    assert errors_shown == ["The volume Thick was removed meanwhile; nothing was made."]
