@@ -31,7 +31,6 @@ class MedicalSuperResolution(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         parent.title = _("Medical Super-Resolution")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Image Synthesis")]
-        parent.dependencies = []
         parent.contributors = ["MedicalSuperResolution contributors"]
         parent.helpText = _("Makes thick-slice CT and MR volumes finer, and keeps the measured data.")
         parent.acknowledgementText = _("For research. Not for diagnosis.")
@@ -52,16 +51,9 @@ class MedicalSuperResolutionWidget(ModuleWidget):
 
     def __init__(self, parent=None):
         super().__init__(parent)
-        self._watchedInput = Observer(self._updatePanel)  # a volume enters the scene before its voxels do
-        self._watchedRegion = Observer(self._updatePanel)
-        self._enhancement = None
-        self._timeLeft = None
-        self._compare = None
-        self._result = None
-        self._queue = None
-        self._dicom = None
-        self._selfCheck = None
-        self._setup = None
+        self._watchedInput, self._watchedRegion = Observer(self._updatePanel), Observer(self._updatePanel)
+        self._enhancement = self._timeLeft = None
+        self._compare = self._result = self._queue = self._dicom = self._selfCheck = self._setup = None
 
     def setup(self):
         super().setup()
@@ -132,9 +124,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         self._updatePanel()
 
     def onRegionAdded(self, roi):
-        volume = self._parameterNode.inputVolume
-        if volume and volume.GetImageData():
-            region.lay_over(roi, volume)
+        region.lay_over(roi, self._parameterNode.inputVolume)
 
     def enhanceThroughPlane(self, volumes):
         """What "Enhance through-plane" in the module Data does: one volume is enhanced at once, several in a queue."""
@@ -194,6 +184,8 @@ class MedicalSuperResolutionWidget(ModuleWidget):
             if problem is not None:
                 raise problem
             self._compare.renew(source, node)
+            if segmentation := self.logic.getParameterNode().segmentation:
+                self.logic.refine_segmentation(segmentation, source, node)
 
     def _onQueue(self, source, node):
         """Let the latest result of the queue be compared."""

@@ -35,6 +35,7 @@ class SlicerHost:
         self._scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())  # the module Colors does it
         self._add_module("Volumes", slicer.vtkSlicerVolumesLogic())
         self._add_module("Sequences", slicer.vtkSlicerSequencesLogic())  # makes the nodes of sequences known
+        self._add_module("Segmentations", slicer.vtkSlicerSegmentationsModuleLogic())
         self._add_module("SubjectHierarchy", slicer.vtkSlicerSubjectHierarchyModuleLogic())
         hierarchy_of(self._scene)  # makes the node
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(self._scene, True)

@@ -5,7 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
+import slicer
+from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from medical_super_resolution.progress import Progress, ignore
@@ -13,7 +14,7 @@ from medical_super_resolution.settings import EnhanceSettings
 from MedicalSuperResolutionLib.engine import enhancement, tasks
 from MedicalSuperResolutionLib.engine.runner import Runner
 from MedicalSuperResolutionLib.panel import messages
-from MedicalSuperResolutionLib.scene import dicom_export
+from MedicalSuperResolutionLib.scene import dicom_export, segmentation
 from MedicalSuperResolutionLib.setup import torch as torch_setup
 
 
@@ -88,6 +89,17 @@ class Scripting(ScriptedLoadableModuleLogic):
             on_progress=onProgress,
             on_end=onEnd,
             runner=self.makeRunner(),
+        )
+
+    def refine_segmentation(
+        self,
+        segmentationNode: vtkMRMLSegmentationNode,
+        volumeNode: vtkMRMLScalarVolumeNode,
+        resultNode: vtkMRMLScalarVolumeNode,
+    ) -> vtkMRMLSegmentationNode:
+        """Bring a segmentation of a volume onto the grid of its result: a new segmentation of the same segments."""
+        return segmentation.refine(
+            segmentationNode, volumeNode, resultNode, lambda done, total: slicer.app.processEvents()
         )
 
     def export_dicom(

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
+from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
@@ -26,6 +26,7 @@ class MedicalSuperResolutionParameterNode:
 
     inputVolume : the volume to enhance. outputVolume : the volume to write to; None makes a new one.
     region : enhance only what it touches; None takes the whole volume.
+    segmentation : brought onto the grid of the result, too; None for none.
     goal : what to reach. factor : for the goal CUSTOM_FACTOR. spacingI, spacingJ, spacingK : target spacing in mm for
         the goal CUSTOM_SPACING, along the index axes of the volume; 0 keeps an axis as it is.
     sliceThickness : tissue in one slice, in mm; 0 takes what the volume says. profile : its weight across the slice.
@@ -44,6 +45,7 @@ class MedicalSuperResolutionParameterNode:
     inputVolume: vtkMRMLScalarVolumeNode
     outputVolume: vtkMRMLScalarVolumeNode
     region: vtkMRMLMarkupsROINode
+    segmentation: vtkMRMLSegmentationNode
     goal: Goal = Goal.ISOTROPIC
     factor: Annotated[float, WithinRange(1.1, LARGEST_FACTOR)] = 3.0
     spacingI: Annotated[float, WithinRange(0, 50)] = 0.0

@@ -101,7 +101,8 @@ def result_name(source: str, report: Report) -> str:
     if factor is not None:
         return f"{source} {'in-plane ' if axes == 'in-plane' else ''}x{factor:g}"
     pairs = zip(report.spacing_after_ijk_mm, report.factor_ijk, strict=True)
-    return f"{source} {min(spacing for spacing, factor in pairs if factor != 1):.2g} mm"
+    refined = [spacing for spacing, factor in pairs if factor != 1]
+    return f"{source} {min(refined or report.spacing_after_ijk_mm):.2g} mm"
 
 
 def _check_kind(node: slicer.vtkMRMLNode | None) -> None:
@@ -192,7 +193,7 @@ def remove(node: slicer.vtkMRMLNode) -> None:
     item = hierarchy.GetItemByDataNode(node)
     if item != _NO_ITEM:
         hierarchy.RemoveItem(item, False, False)
-    kept_by_it = (getattr(node, name, lambda: None)() for name in ("GetStorageNode", "GetDisplayNode"))
-    for belonging in (*kept_by_it, node):
+    kept_by_it = [getattr(node, name, lambda: None)() for name in ("GetStorageNode", "GetDisplayNode")]
+    for belonging in (node, *kept_by_it):  # a slice view gives a volume that loses its display node a new one
         if belonging is not None and scene.IsNodePresent(belonging):
             scene.RemoveNode(belonging)

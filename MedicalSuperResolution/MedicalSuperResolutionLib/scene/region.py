@@ -73,8 +73,13 @@ def cropped(volume: Volume, node: slicer.vtkMRMLScalarVolumeNode, roi: slicer.vt
     return replace(volume, array=array, grid=Grid(array.shape, volume.grid.ijk_to_ras @ shift))
 
 
-def lay_over(roi: slicer.vtkMRMLMarkupsROINode, node: slicer.vtkMRMLScalarVolumeNode) -> None:
-    """Give a new region a place to start from: the middle half of a volume, along the axes of its voxels."""
+def lay_over(roi: slicer.vtkMRMLMarkupsROINode, node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
+    """Give a new region a place to start from: the middle half of a volume, along the axes of its voxels.
+
+    Without a volume, or one without voxels, it stays where it is. It is not filled: that would tint the slices.
+    """
+    if node is None or node.GetImageData() is None:
+        return
     ijk_to_ras = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(ijk_to_ras)
     matrix = slicer.util.arrayFromVTKMatrix(ijk_to_ras)
@@ -90,3 +95,4 @@ def lay_over(roi: slicer.vtkMRMLMarkupsROINode, node: slicer.vtkMRMLScalarVolume
         roi.SetAndObserveObjectToNodeMatrix(slicer.util.vtkMatrixFromArray(place))
         roi.SetSize(*(size_ijk * spacing_ijk_mm / 2))
     roi.CreateDefaultDisplayNodes()
+    roi.GetDisplayNode().SetFillVisibility(False)

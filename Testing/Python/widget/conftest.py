@@ -6,6 +6,7 @@ where SLICER_PYTHON_SRC names its folder Base/Python and MEDSR_SLICER_MODULES is
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import os
 import sys
@@ -65,6 +66,7 @@ class FakeRunner:
     def finish(self) -> None:
         planned = plan(self._volume.grid, self.settings)
         report = made_up_report(
+            settings=dataclasses.asdict(self.settings),
             factor_ijk=planned.factor_ijk,
             spacing_after_ijk_mm=planned.target.spacing_ijk_mm,
             size_after_ijk=planned.target.shape_kji[::-1],

@@ -27,7 +27,7 @@ def test_a_script_need_not_wait(the_module: Any, a_thick_volume: Any, a_runner: 
     assert running.is_running
     a_runner.finish()
     wait(lambda: not running.is_running)
-    assert volume_names() == ["Thick", "Thick 1 mm"]
+    assert volume_names() == ["Thick", "Thick 1.5 mm"]
 
 
 @pytest.mark.parametrize("torch", [True, False], ids=["with torch", "without torch"])

@@ -1,0 +1,61 @@
+"""Segmentations come along onto the grid of a result."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
+
+from medical_super_resolution.errors import VolumeError  # noqa: E402
+from MedicalSuperResolutionLib.scene import segmentation  # noqa: E402
+from MedicalSuperResolutionLib.scene.nodes import write_to_node  # noqa: E402
+from slicer_host import node_ids  # noqa: E402
+
+
+@pytest.fixture
+def a_segmentation(a_scene, a_volume_node):
+    """Two segments that overlap: a box, and the same box one slice higher."""
+    node = a_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Drawn")
+    node.CreateDefaultDisplayNodes()
+    node.SetReferenceImageGeometryParameterFromVolumeNode(a_volume_node)
+    for name, first in (("Low", 2), ("High", 3)):
+        array = np.zeros(slicer.util.arrayFromVolume(a_volume_node).shape, np.uint8)
+        array[first : first + 3, 4:10, 5:12] = 1
+        node.GetSegmentation().AddEmptySegment(name, f"{name} box", (1, 0, 0.5))
+        slicer.util.updateSegmentBinaryLabelmapFromArray(array, node, name, a_volume_node)
+    return node
+
+
+def test_segments_lie_on_the_fine_grid_where_they_were_drawn(a_segmentation, a_volume_node, an_enhanced):
+    result = write_to_node(an_enhanced, a_volume_node)
+    made = segmentation.refine(a_segmentation, a_volume_node, result)
+    assert made.GetName() == "Drawn on Chest x3"
+    for name, first in (("Low", 2), ("High", 3)):
+        segment = made.GetSegmentation().GetSegment(name)
+        assert (segment.GetName(), segment.GetColor()) == (f"{name} box", (1.0, 0.0, 0.5))
+        array = slicer.util.arrayFromSegmentBinaryLabelmap(made, name, result)
+        assert array.shape == slicer.util.arrayFromVolume(result).shape
+        inside = array[3 * first + 1 : 3 * (first + 3) - 1, 5:9, 6:11]
+        assert inside.all()
+        assert array.sum() == pytest.approx(9 * 6 * 7, rel=0.15)
+
+
+def test_only_the_segmentation_is_added(a_segmentation, a_volume_node, an_enhanced, a_scene):
+    result = write_to_node(an_enhanced, a_volume_node)
+    nodes = node_ids(a_scene)
+    made = segmentation.refine(a_segmentation, a_volume_node, result)
+    assert node_ids(a_scene) - nodes == {made.GetID(), made.GetDisplayNodeID()}
+
+
+def test_a_segmentation_of_another_place_is_refused_and_nothing_is_made(
+    a_segmentation, a_volume_node, an_enhanced, a_scene
+):
+    result = write_to_node(an_enhanced, a_volume_node)
+    far = np.eye(4)
+    far[:3, 3] = 5000
+    result.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(far))
+    nodes = node_ids(a_scene)
+    with pytest.raises(VolumeError, match="does not overlap"):
+        segmentation.refine(a_segmentation, a_volume_node, result)
+    assert node_ids(a_scene) == nodes
