@@ -30,6 +30,21 @@ def refine(
     ------
     VolumeError : segmentation and result do not overlap.
     """
+    mrml = result.GetScene()
+    known = set(_label_displays(mrml))
+    try:
+        return _refined(segmentation, source, result, progress)
+    finally:
+        for display in set(_label_displays(mrml)) - known:
+            mrml.RemoveNode(display)  # slicer.util makes label maps for a moment, and leaves their display nodes
+
+
+def _refined(
+    segmentation: slicer.vtkMRMLSegmentationNode,
+    source: slicer.vtkMRMLScalarVolumeNode,
+    result: slicer.vtkMRMLScalarVolumeNode,
+    progress: Progress,
+) -> slicer.vtkMRMLSegmentationNode:
     from medical_super_resolution.volumes.labels import refine_labels
 
     old = segmentation.GetSegmentation()
@@ -40,9 +55,8 @@ def refine(
         array = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, name, source)
         labels = replace(coarse, array=(np.asarray(array) > 0).astype(np.uint8))
         arrays[name] = refine_labels(labels, grid, progress).array
-    mrml = result.GetScene()
-    left_over = set(slicer.util.getNodesByClass("vtkMRMLLabelMapVolumeDisplayNode", mrml))
-    made = mrml.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{segmentation.GetName()} on {result.GetName()}")
+    name = f"{segmentation.GetName()} on {result.GetName()}"
+    made = result.GetScene().AddNewNodeByClass("vtkMRMLSegmentationNode", name)
     made.CreateDefaultDisplayNodes()
     made.SetReferenceImageGeometryParameterFromVolumeNode(result)
     for name, array in arrays.items():
@@ -51,6 +65,8 @@ def refine(
         slicer.util.updateSegmentBinaryLabelmapFromArray(array, made, name, result)
     made.SetAndObserveTransformNodeID(result.GetTransformNodeID())
     dicom_source.place_beside(result, made)
-    for display in set(slicer.util.getNodesByClass("vtkMRMLLabelMapVolumeDisplayNode", mrml)) - left_over:
-        mrml.RemoveNode(display)  # slicer.util has removed the label map and left its display node
     return made
+
+
+def _label_displays(mrml: slicer.vtkMRMLScene) -> list[slicer.vtkMRMLNode]:
+    return slicer.util.getNodesByClass("vtkMRMLLabelMapVolumeDisplayNode", mrml)

@@ -69,7 +69,7 @@ def test_a_second_run_renews_the_text(an_enhanced, a_volume_node):
     output = write_to_node(an_enhanced, a_volume_node)
     provenance.note_of(output).SetText("old")
     write_to_node(an_enhanced, a_volume_node, output)
-    assert provenance.note_of(output).GetText() == provenance.sentences(an_enhanced.report)
+    assert provenance.note_of(output).GetText() == provenance.sentences(an_enhanced.report, "RAS")
     assert scene.GetNumberOfNodesByClass("vtkMRMLTextNode") == 1
 
 

@@ -49,7 +49,7 @@ def voxels(node) -> np.ndarray:
 def test_every_item_is_enhanced_into_a_sequence_with_the_same_index(a_proxy, a_browser, an_engine):
     node = tasks.enhance_node(a_proxy, SETTINGS, an_engine)
     before, after = a_browser.GetSequenceNode(a_proxy), a_browser.GetSequenceNode(node)
-    assert (after.GetName(), node.GetName()) == ("Phases 1 mm", "Phases 1 mm")
+    assert (after.GetName(), node.GetName()) == ("Phases x3", "Phases x3")
     assert (after.GetIndexName(), after.GetIndexUnit(), after.GetIndexType()) == ("time", "s", before.GetIndexType())
     assert [after.GetNthIndexValue(number) for number in range(after.GetNumberOfDataNodes())] == ["0.0", "0.5", "1.0"]
     for number in range(3):
@@ -63,7 +63,7 @@ def test_one_browser_plays_both(a_proxy, a_browser, an_engine):
     for number in (2, 0, 1):
         a_browser.SetSelectedItemNumber(number)
         np.testing.assert_array_equal(voxels(node)[1::3], voxels(a_proxy))
-    assert node.GetName() == "Phases 1 mm"
+    assert node.GetName() == "Phases x3"
 
 
 def test_the_item_that_is_shown_is_shown_at_once(a_proxy, a_browser, an_engine):
@@ -111,7 +111,7 @@ def test_a_saved_scene_brings_the_sequence_back(a_proxy, an_engine, tmp_path):
     save_bundle(scene, tmp_path / "scene.mrb")
     scene.Clear(False)
     load_bundle(scene, tmp_path / "scene.mrb")
-    (node,) = [one for one in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if "enhanced" in one.GetName()]
+    (node,) = [one for one in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if "x3" in one.GetName()]
     assert tasks.browser_of(node).GetNumberOfItems() == 3
     np.testing.assert_array_equal(voxels(node), before)
     assert provenance.report_of(node) is not None
@@ -188,5 +188,5 @@ def test_a_volume_of_no_sequence_is_one_task(a_volume_node, an_engine, a_proxy):
 def test_a_sequence_is_not_exported_as_one_volume(a_proxy, an_engine):
     a_proxy.SetAttribute("DICOM.instanceUIDs", "1.2.3")
     node = tasks.enhance_node(a_proxy, SETTINGS, an_engine)
-    with pytest.raises(VolumeError, match=r"Phases 1 mm is of a sequence.*save the sequence as \.seq\.nrrd"):
+    with pytest.raises(VolumeError, match=r"Phases x3 is of a sequence.*save the sequence as \.seq\.nrrd"):
         dicom_export.check_exportable(node)

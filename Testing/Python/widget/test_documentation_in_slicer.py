@@ -26,7 +26,7 @@ def test_scripts_run_in_slicer(
     names = {"slicer": slicer_python}
     exec(compile(code, "documentation", "exec"), names)
     if "thin" in names:
-        assert len(volume_names()) == 1 + code.count("logic.enhance(")
+        assert len(volume_names()) == 1 + code.count(".enhance(")
         assert names["thin"].GetImageData().GetDimensions() == (20, 18, 32)
     else:
         assert volume_names() == ["CTChest"]

@@ -64,7 +64,7 @@ class QueueSection:
         table = ui.queueTable
         table.visible = bool(items)
         if table.rowCount != len(items):
-            table.setRowCount(len(items))
+            table.rowCount = len(items)
             for row in range(len(items)):
                 for column in range(2):
                     table.setItem(row, column, qt.QTableWidgetItem(""))
@@ -76,7 +76,7 @@ class QueueSection:
         self.start(list(self._ui.queueSelector.checkedNodes()))
 
     def _cancel_selected(self, checked: bool = False) -> None:
-        rows = {index.row() for index in self._ui.queueTable.selectionModel().selectedRows()}
+        rows = {item.row() for item in self._ui.queueTable.selectedItems()}
         self.queue.cancel([self.queue.items[row] for row in rows])
 
     def _cancel_all(self, checked: bool = False) -> None:
