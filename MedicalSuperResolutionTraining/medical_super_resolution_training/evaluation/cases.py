@@ -1,4 +1,4 @@
-"""What is done to a volume before a system gets to see it."""
+"""What is done to a volume before a method gets to see it."""
 
 from __future__ import annotations
 

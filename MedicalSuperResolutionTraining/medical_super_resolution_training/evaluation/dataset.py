@@ -1,4 +1,4 @@
-"""The volumes that systems are measured on, read one at a time."""
+"""The volumes that methods are measured on, read one at a time."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Shape = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Subject:
+class EvaluationVolume:
     """A volume that can be read: its name and how; ``read`` gives a volume that knows its modality."""
 
     name: str
     read: Callable[[], Volume]
 
 
-def subjects(data: Path, split: str, largest_kji: Shape | None = None) -> list[Subject]:
+def volumes_of(data: Path, split: str, largest_kji: Shape | None = None) -> list[EvaluationVolume]:
     """The volumes of a folder, or those of one split of a manifest.
 
     Parameters
@@ -41,17 +41,17 @@ def subjects(data: Path, split: str, largest_kji: Shape | None = None) -> list[S
     """
     if data.is_dir():
         paths = sorted(path for path in data.iterdir() if path.is_file() and files.suffix_of(path))
-        found = [Subject(_stem(path), lambda path=path: _from_file(path)) for path in paths]  # type: ignore[misc]
+        found = [EvaluationVolume(_stem(path), lambda path=path: _from_file(path)) for path in paths]  # type: ignore[misc]
         if not found:
             raise VolumeError(f"there are no volumes in the folder {data}")
     else:
         entries = of_split(read_manifest(data), split)
-        found = [Subject(_stem(Path(one.source)), lambda one=one: _from_array(one)) for one in entries]  # type: ignore[misc]
+        found = [EvaluationVolume(_stem(Path(one.source)), lambda one=one: _from_array(one)) for one in entries]  # type: ignore[misc]
         if not found:
             raise VolumeError(f"the manifest {data} has no volume in its split {split!r}; choose another with --split")
     if largest_kji is None:
         return found
-    return [Subject(one.name, lambda one=one: _middle(one.read(), largest_kji)) for one in found]  # type: ignore[misc]
+    return [EvaluationVolume(one.name, lambda one=one: _middle(one.read(), largest_kji)) for one in found]  # type: ignore[misc]
 
 
 def parse_crop(text: str) -> Shape:

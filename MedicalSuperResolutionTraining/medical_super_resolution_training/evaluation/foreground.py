@@ -15,7 +15,7 @@ _HIGH_PERCENTILE = 99.5
 
 
 @dataclass(frozen=True, eq=False)
-class Body:
+class Foreground:
     """The body in a reference volume.
 
     inside : boolean, (K, J, I). low, high : values beyond them are clipped before they are compared, in the units of
@@ -41,12 +41,12 @@ class Body:
         return (self.clipped(array) - np.float32(self.low)) / np.float32(self.peak)
 
 
-def body_of(reference: Volume) -> Body:
+def foreground_of(reference: Volume) -> Foreground:
     """CT: above -900 HU, range -1000 to 1000 HU. All else: above 3 % of the 99.5th percentile, range from 0 to it."""
     array = reference.array.astype(np.float32)
     if reference.modality == "ct":
         low, high = HOUNSFIELD_RANGE
-        return Body(array > _TISSUE_ABOVE_HU, low, high, _TISSUE_ABOVE_HU)
+        return Foreground(array > _TISSUE_ABOVE_HU, low, high, _TISSUE_ABOVE_HU)
     above_lowest = array[array > array.min()]
     high = float(np.percentile(above_lowest, _HIGH_PERCENTILE)) if above_lowest.size else 1.0
-    return Body(array > _TISSUE_SHARE * high, 0.0, high, _TISSUE_SHARE * high)
+    return Foreground(array > _TISSUE_SHARE * high, 0.0, high, _TISSUE_SHARE * high)

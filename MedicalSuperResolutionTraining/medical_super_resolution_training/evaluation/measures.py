@@ -13,7 +13,8 @@ from medical_super_resolution.objectives.perceptual import SliceEncoder, percept
 from medical_super_resolution.volumes.volume import Volume
 
 from .cases import Case, acquired_again
-from .foreground import Body
+from .foreground import Foreground
+from .realism import features_distance, octaves
 
 _SLICES_LOOKED_AT = 16  # by the slice encoder, evenly spaced
 
@@ -35,13 +36,16 @@ MEASURES = {
     "gradient": Measure("gradient error (units per voxel)", False, ".2f"),
     "hfen": Measure("HFEN", False, ".3f"),
     "perceptual": Measure("learned perceptual distance", False, ".4f"),
+    "octave1": Measure("power in the first octave beyond the coarse samples, over the true one", True, ".2f"),
+    "octave2": Measure("in the second octave", True, ".2f"),
+    "features": Measure("distance of ImageNet features of standing cuts", False, ".3f"),
     "slices": Measure("slice consistency error (units)", False, ".2f"),
     "residual": Measure("data-consistency residual (units)", False, ".2f"),
 }
 
 
 def measured(
-    result: np.ndarray, reference: Volume, body: Body, lr: Volume, case: Case, encoder: SliceEncoder | None = None
+    result: np.ndarray, reference: Volume, body: Foreground, lr: Volume, case: Case, encoder: SliceEncoder | None = None
 ) -> dict[str, float]:
     """Every one of `MEASURES` for one result.
 
@@ -52,6 +56,7 @@ def measured(
     """
     made, true = (torch.from_numpy(body.clipped(array)) for array in (result, reference.array))
     inside = torch.from_numpy(body.inside)
+    octave1, octave2 = octaves(made.numpy(), true.numpy(), case)
     return {
         "psnr": metrics.psnr(made, true, body.peak, inside),
         "psnr_luma": metrics.psnr_of_luma(made, true, body.peak, inside),
@@ -60,12 +65,15 @@ def measured(
         "gradient": metrics.gradient_error(made, true, inside),
         "hfen": metrics.hfen(made, true, inside),
         "perceptual": _perceptual(result, reference.array, body, encoder),
+        "octave1": octave1,
+        "octave2": octave2,
+        "features": features_distance(result, reference.array, body),
         "slices": metrics.slice_consistency_error(made, true, inside),
         "residual": residual(result, body, lr, case),
     }
 
 
-def residual(result: np.ndarray, body: Body, lr: Volume, case: Case) -> float:
+def residual(result: np.ndarray, body: Foreground, lr: Volume, case: Case) -> float:
     """Root mean square of (acquisition of the result) - (what was measured), inside the measured body, in its units."""
     measured_values = lr.array.astype(np.float64)
     missed = acquired_again(result.astype(np.float32), case) - measured_values
@@ -73,7 +81,7 @@ def residual(result: np.ndarray, body: Body, lr: Volume, case: Case) -> float:
 
 
 @torch.inference_mode()
-def _perceptual(made: np.ndarray, true: np.ndarray, body: Body, encoder: SliceEncoder | None) -> float:
+def _perceptual(made: np.ndarray, true: np.ndarray, body: Foreground, encoder: SliceEncoder | None) -> float:
     if encoder is None:
         return math.nan
     chosen = np.unique(np.linspace(0, len(true) - 1, _SLICES_LOOKED_AT).round().astype(int))

@@ -16,7 +16,7 @@ from medical_super_resolution.models import file as models
 from medical_super_resolution.models import weight_interpolation as sharpness
 from medical_super_resolution.networks.generators.plane import PlaneGenerator
 from medical_super_resolution.settings import EnhanceSettings
-from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.grid import Grid, array_axis
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.resampling import INTERPOLATORS, resampled
 from medical_super_resolution.volumes.volume import Volume
@@ -26,6 +26,7 @@ from .lanczos import lanczos
 
 BASELINE = "cubic B-spline"
 LANCZOS = "Lanczos"
+THICK = "thick slices"  # each coarse sample as it is, over all the fine ones that it covers
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Refined:
     uncertainty: np.ndarray | None = None
 
 
-class System(Protocol):
+class Method(Protocol):
     """Anything that refines a volume."""
 
     @property
@@ -63,7 +64,7 @@ class System(Protocol):
 
 @dataclass(frozen=True)
 class Interpolator:
-    """Lanczos, or one of `resampling.INTERPOLATORS`."""
+    """Lanczos, one of `resampling.INTERPOLATORS`, or the coarse samples as they are."""
 
     name: str
 
@@ -74,11 +75,23 @@ class Interpolator:
     def refine(self, task: Task) -> Refined:
         """Values between the measured ones."""
         started = time.monotonic()
-        if self.name == LANCZOS:
+        if self.name == THICK:
+            array = _repeated(task)
+        elif self.name == LANCZOS:
             array = lanczos(task.lr.array, task.grid.shape_kji, task.case)
         else:
             array = resampled(task.lr, task.grid, self.name)
         return Refined(array, time.monotonic() - started)
+
+
+def _repeated(task: Task) -> np.ndarray:
+    """The coarse sample that each fine one lies in, (K, J, I)."""
+    array = task.lr.array
+    for axis in task.case.axes:
+        at = array_axis(axis)
+        places = (np.arange(task.grid.shape_kji[at]) + 0.5) / task.case.factor
+        array = array.take(np.minimum(places.astype(int), array.shape[at] - 1), axis=at)
+    return array
 
 
 @dataclass(frozen=True)
@@ -122,7 +135,7 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Results:
+class ExternalResults:
     """What another program made of the same inputs: one file a subject and case in a folder, such as a_k_4.nii.gz."""
 
     name: str
@@ -181,7 +194,7 @@ def _title(model: models.Model) -> str:
     return f"{model.name}, sharpness {model.sharpness:g}" if model.sharpness else model.name
 
 
-def results_of(text: str) -> Results:
+def results_of(text: str) -> ExternalResults:
     """Another program's results from "NAME=FOLDER"."""
     name, _, folder = text.partition("=")
     if (
@@ -190,9 +203,9 @@ def results_of(text: str) -> Results:
         or not any(files.suffix_of(one) for one in Path(folder).iterdir())
     ):
         raise SettingsError(f"cannot use the results {text!r}; write NAME=FOLDER, with a folder that holds volumes")
-    return Results(name, Path(folder))
+    return ExternalResults(name, Path(folder))
 
 
-def interpolators() -> list[Interpolator]:
-    """All of them, the baseline among them."""
-    return [Interpolator(name) for name in (*INTERPOLATORS, LANCZOS)]
+def interpolators(*, thick: bool = False) -> list[Interpolator]:
+    """All of them, the baseline among them; ``thick`` adds the coarse samples as they are."""
+    return [Interpolator(name) for name in (*([THICK] if thick else []), *INTERPOLATORS, LANCZOS)]

@@ -21,7 +21,7 @@ class Score:
     subject: str
     modality: str
     case: str
-    system: str
+    method: str
     values: dict[str, float]
 
 
@@ -34,12 +34,12 @@ MORE = {
 
 @dataclass(frozen=True)
 class LesionScore:
-    """What a system shows of one lesion; see `lesions.recovered`."""
+    """What a method shows of one lesion; see `lesions.recovered`."""
 
     subject: str
     modality: str
     case: str
-    system: str
+    method: str
     kind: str
     diameter_mm: float
     sign: str
@@ -47,12 +47,27 @@ class LesionScore:
     volume: float
 
 
+@dataclass(frozen=True)
+class DownstreamScore:
+    """How well a method shows one structure; see `downstream.Agreement`."""
+
+    subject: str
+    modality: str
+    case: str
+    method: str
+    structure: str
+    dice: float
+    hausdorff_mm: float
+    volume_error: float
+
+
 @dataclass
-class Findings:
-    """Everything found so far. samples : of doubt and error, by system and case."""
+class StudyResults:
+    """Everything found so far. samples : of doubt and error, by method and case."""
 
     scores: list[Score] = field(default_factory=list)
     lesions: list[LesionScore] = field(default_factory=list)
+    downstream: list[DownstreamScore] = field(default_factory=list)
     samples: dict[tuple[str, str], list[Sample]] = field(default_factory=dict)
     pictures: list[str] = field(default_factory=list)
 
@@ -79,38 +94,38 @@ def statistics(values: Iterable[float]) -> Statistics:
 
 @dataclass(frozen=True)
 class Group:
-    """The scores of one case and modality (or `ALL`): values by system and subject."""
+    """The scores of one case and modality (or `ALL`): values by method and subject."""
 
     case: str
     modality: str
     scores: tuple[Score, ...]
 
     @property
-    def systems(self) -> list[str]:
+    def methods(self) -> list[str]:
         """In the order in which they ran."""
-        return list(dict.fromkeys(score.system for score in self.scores))
+        return list(dict.fromkeys(score.method for score in self.scores))
 
     @property
     def subjects(self) -> list[str]:
         """In the order in which they ran."""
         return list(dict.fromkeys(score.subject for score in self.scores))
 
-    def of(self, system: str, measure: str) -> Statistics:
-        """One measure of one system over the subjects."""
-        return statistics(score.values[measure] for score in self.scores if score.system == system)
+    def of(self, method: str, measure: str) -> Statistics:
+        """One measure of one method over the subjects."""
+        return statistics(score.values[measure] for score in self.scores if score.method == method)
 
-    def paired(self, system: str, other: str, measure: str) -> Statistics:
-        """``system`` less ``other``, subject by subject."""
-        values = {(score.system, score.subject): score.values[measure] for score in self.scores}
+    def paired(self, method: str, other: str, measure: str) -> Statistics:
+        """``method`` less ``other``, subject by subject."""
+        values = {(score.method, score.subject): score.values[measure] for score in self.scores}
         return statistics(
-            values[system, subject] - values[other, subject]
+            values[method, subject] - values[other, subject]
             for subject in self.subjects
-            if (system, subject) in values and (other, subject) in values
+            if (method, subject) in values and (other, subject) in values
         )
 
-    def over_baseline(self, system: str, measure: str) -> Statistics:
-        """``system`` less B-spline interpolation, subject by subject."""
-        return self.paired(system, BASELINE, measure)
+    def over_baseline(self, method: str, measure: str) -> Statistics:
+        """``method`` less B-spline interpolation, subject by subject."""
+        return self.paired(method, BASELINE, measure)
 
 
 def groups(scores: list[Score]) -> list[Group]:

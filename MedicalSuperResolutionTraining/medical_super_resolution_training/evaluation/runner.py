@@ -10,20 +10,21 @@ from pathlib import Path
 from medical_super_resolution.models.perceptual_weights import encoder_file, load_encoder
 from medical_super_resolution.objectives.perceptual import SliceEncoder
 
-from .dataset import Subject
+from .dataset import EvaluationVolume
 from .output.charts import draw_calibration, draw_factors, draw_lesions
+from .output.downstream_tables import draw_downstream
 from .output.lesion_tables import lesion_means
 from .output.tables import write_tables
-from .results import Findings
+from .results import StudyResults
 from .study import Study, run
 
 
-def measure(study: Study, subjects: list[Subject], log: Callable[[str], None]) -> Path:
+def measure(study: Study, subjects: list[EvaluationVolume], log: Callable[[str], None]) -> Path:
     """Run a study; after every volume, write what is known by then. Returns the page with the tables."""
     for folder in (study.out, study.inputs):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-    run(study, subjects, log, lambda findings: _write(findings, typed(), study.out))
+    run(study, subjects, log, lambda results: _write(results, typed(), study.out))
     return study.out / "table.md"
 
 
@@ -32,20 +33,23 @@ def typed() -> str:
     return shlex.join(["medsr-train", *sys.argv[1:]])
 
 
-def _write(findings: Findings, command: str, out: Path) -> None:
+def _write(results: StudyResults, command: str, out: Path) -> None:
     """Tables and charts; the slices were drawn when they were there."""
-    if not findings.scores:
+    if not results.scores:
         return
     charts = []
-    if draw_factors(findings.scores, out / "factors.png"):
+    if draw_factors(results.scores, out / "factors.png"):
         charts.append("factors.png")
-    if findings.lesions:
-        draw_lesions(lesion_means(findings.lesions), out / "lesions.png")
+    if results.lesions:
+        draw_lesions(lesion_means(results.lesions), out / "lesions.png")
         charts.append("lesions.png")
-    if findings.samples:
-        draw_calibration(findings.samples, out / "calibration.png")
+    if results.downstream:
+        draw_downstream(results.downstream, out / "downstream.png")
+        charts.append("downstream.png")
+    if results.samples:
+        draw_calibration(results.samples, out / "calibration.png")
         charts.append("calibration.png")
-    write_tables(findings, charts, command, out)
+    write_tables(results, charts, command, out)
 
 
 def slice_encoder(path: Path | None) -> SliceEncoder:

@@ -20,7 +20,7 @@ from medical_super_resolution.volumes.volume import Volume
 
 from ..data.manifest import Entry
 from ..evaluation.cases import Case, degraded, is_large_enough, trimmed
-from ..evaluation.foreground import body_of
+from ..evaluation.foreground import foreground_of
 from .checkpoints import write_tensors
 
 VALIDATION = "validation.csv"
@@ -39,7 +39,7 @@ def validated(generator: Generator, entries: list[Entry], case: Case, device: st
         reference = trimmed(reference, case)
         settings = EnhanceSettings(factor=case.factor, axes=case.axes, slice_profile=case.profile, device=device)
         result = enhance(degraded(reference, case), model, settings).volume.array
-        body = body_of(reference)
+        body = foreground_of(reference)
         made, true = (torch.from_numpy(body.clipped(array)) for array in (result, reference.array))
         found[entry.source] = psnr(made, true, body.peak, torch.from_numpy(body.inside))
     return found

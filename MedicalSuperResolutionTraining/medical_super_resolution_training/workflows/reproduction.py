@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.inference.device import pick_device
 
-from ..config.recipes import RESOURCES, find_recipe, read_recipe, read_toml
+from ..config.recipe import Recipe
+from ..config.recipes import RESOURCES, find_recipe, read_recipe, read_resolved, read_toml
+from ..data.manifest import of_split, read_manifest
 from ..data.preparation.prepare import Wishes, prepare
+from .budget import fitted
 from .export import export_run
+from .resume import holds_training
 from .run import run_recipe
 
 _CARDS = RESOURCES / "Cards"
@@ -46,16 +52,26 @@ def reproduce(
     *,
     overrides: list[str],
     device: str = "auto",
+    workers: int = 0,
+    budget: float | None = None,
     log: Callable[[str], object] = lambda line: None,
 ) -> list[Path]:
     """Prepare a folder of scans, train every stage of a model on all of them, and write its files with their cards.
 
-    What is done already is not done again; a stage that was stopped goes on from its last checkpoint.
+    What is done already is not done again; a stage that was stopped continues from its last checkpoint.
 
     Parameters
     ----------
-    scans : folder of volumes. out : folder for manifest, runs and model files.
-    overrides : ``key=value`` for every stage.
+    scans
+        Folder of volumes.
+    out
+        Folder for manifest, runs and model files.
+    overrides
+        ``key=value`` for every stage.
+    workers
+        Processes that prepare batches.
+    budget
+        Seconds for all trainings together; the steps of each stage are scaled to it. None trains the full recipes.
 
     Returns
     -------
@@ -68,16 +84,35 @@ def reproduce(
     if not data.is_file():
         entries = prepare(scans, data, Wishes(split="100"), log=log)
         log(f"{len(entries)} volumes in {data}")
+    deadline = None if budget is None else time.monotonic() + budget
     made: dict[str, Path] = {}
     for stage in MODELS[model]:
         log(f"stage {stage.recipe}")
         run = out / stage.recipe
         changes = [f"start_from = {made[stage.starts_from].as_posix()!r}"] if stage.starts_from else []
         recipe = read_recipe(find_recipe(stage.recipe), [*overrides, *changes])
-        run_recipe(recipe, data, run, resume=True, device=device, log=log)
+        if deadline is not None:
+            seconds = _share(stage, MODELS[model], overrides) * (deadline - time.monotonic())
+            recipe = _within(recipe, seconds, data, run, device=device, workers=workers)
+        run_recipe(recipe, data, run, resume=True, device=device, workers=workers, log=log)
         made[stage.recipe] = out / stage.file if stage.file else run / f"{stage.recipe}.safetensors"
         export_run(run, made[stage.recipe], also=_said_of(made[stage.recipe], model))
     return [made[stage.recipe] for stage in MODELS[model] if stage.file]
+
+
+def _share(stage: Stage, stages: tuple[Stage, ...], overrides: list[str]) -> float:
+    """The steps of a stage over those of all that are left."""
+    left = stages[stages.index(stage) :]
+    steps = [read_recipe(find_recipe(one.recipe), overrides).steps for one in left]
+    return steps[0] / sum(steps)
+
+
+def _within(recipe: Recipe, seconds: float, data: Path, run: Path, *, device: str, workers: int) -> Recipe:
+    """The recipe with steps for a time; of a run that was begun, its own."""
+    if holds_training(run):
+        return read_resolved(run)
+    entries = of_split(read_manifest(data), "train")
+    return fitted(recipe, seconds, entries, pick_device(device), workers=workers)
 
 
 def _said_of(file: Path, model: str) -> dict[str, object]:

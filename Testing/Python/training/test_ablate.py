@@ -36,8 +36,8 @@ def test_four_models_are_trained_once_and_measured(
     }
     with (out / "scores.csv").open(newline="") as file:
         next(file)
-        systems = {row["system"] for row in csv.DictReader(file)}
-    assert systems == {"linear", "cubic B-spline", "Lanczos", *RECIPES}
+        methods = {row["method"] for row in csv.DictReader(file)}
+    assert methods == {"linear", "cubic B-spline", "Lanczos", *RECIPES}
 
     capsys.readouterr()
     assert main([str(one) for one in arguments]) == 0

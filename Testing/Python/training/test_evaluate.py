@@ -20,7 +20,7 @@ from medical_super_resolution.volumes.io import files
 from medical_super_resolution_training.cli.main import main
 from medical_super_resolution_training.data.manifest import Entry, write_manifest
 from medical_super_resolution_training.evaluation.cases import degraded, parse_case, trimmed
-from medical_super_resolution_training.evaluation.dataset import subjects
+from medical_super_resolution_training.evaluation.dataset import volumes_of
 from medical_super_resolution_training.evaluation.methods import networks
 from medical_super_resolution_training.evaluation.results import Group, Score, groups, statistics
 
@@ -42,21 +42,28 @@ def test_an_evaluation_writes_tables_and_pictures(
     a_dataset: Path, tmp_path: Path, a_slice_encoder: Path, a_model_file: Path
 ):
     out = tmp_path / "out"
-    checks = ("--lesions", "--uncertainty", "--show", "ct_1")
+    checks = ("--lesions", "--uncertainty", "--downstream", "--show", "ct_1")
     run(a_dataset, out, a_slice_encoder, "--models", a_model_file, "--case", "k:2", "--case", "k:3", *checks)
 
     assert {path.name for path in out.iterdir()} == {
-        *("table.md", "scores.csv", "summary.csv", "lesions.csv", "calibration.csv"),
-        *("factors.png", "lesions.png", "calibration.png", "ct_1_k_2.png", "ct_1_k_3.png"),
+        *("table.md", "scores.csv", "summary.csv", "lesions.csv", "calibration.csv", "downstream.csv"),
+        *("factors.png", "lesions.png", "calibration.png", "downstream.png", "ct_1_k_2.png", "ct_1_k_3.png"),
     }
     scores = rows(out / "scores.csv")
-    assert [row["system"] for row in scores[:4]] == [*INTERPOLATORS, "tiny"]
-    assert len(scores) == 2 * 2 * 4
+    assert [row["method"] for row in scores[:5]] == ["thick slices", *INTERPOLATORS, "tiny"]
+    assert len(scores) == 2 * 2 * 5
     assert all(math.isfinite(float(row[name])) for row in scores for name in ("psnr", "ssim", "perceptual", "residual"))
     assert len(rows(out / "calibration.csv")) == 2 * 10
     assert {row["kind"] for row in rows(out / "lesions.csv")} <= {"sphere", "vessel"}
     page = (out / "table.md").read_text()
-    for text in ("medsr-train", "## k:2, all modalities, 2 volumes", "Spearman", "![factors.png]"):
+    for text in (
+        "medsr-train",
+        "## k:2, all modalities, 2 volumes",
+        "Spearman",
+        "bone, 1 volume",
+        "![factors.png]",
+        "![downstream.png]",
+    ):
         assert text in page
 
 
@@ -65,10 +72,10 @@ def test_a_model_is_measured_as_users_run_it(
 ):
     out = tmp_path / "out"
     run(a_dataset, out, a_slice_encoder, "--models", a_model_file, "--case", "k:2", "--show")
-    found = next(row for row in rows(out / "scores.csv") if (row["subject"], row["system"]) == ("ct_1", "tiny"))
+    found = next(row for row in rows(out / "scores.csv") if (row["subject"], row["method"]) == ("ct_1", "tiny"))
 
     case = parse_case("k:2")
-    subject = next(one for one in subjects(a_dataset, "", (16, 30, 30)) if one.name == "ct_1")
+    subject = next(one for one in volumes_of(a_dataset, "", (16, 30, 30)) if one.name == "ct_1")
     truth = trimmed(subject.read(), case)
     settings = EnhanceSettings(factor=2, axes="k", slice_profile="gaussian")
     result = enhance(degraded(truth, case), models.load(a_model_file), settings).volume
@@ -102,9 +109,9 @@ def test_an_in_plane_model_takes_part_in_its_own_factor(a_dataset: Path, tmp_pat
     models.save(model, "srcnn", SrcnnGenerator(SrcnnConfig(factor=2, channels=(4, 2))), {})
     cases = ("--case", "ij:2", "--case", "ij:3", "--case", "k:2")
     run(a_dataset, tmp_path / "out", a_slice_encoder, "--models", model, *cases, "--show")
-    taken = {(row["case"], row["system"]) for row in rows(tmp_path / "out" / "scores.csv")}
-    assert {case for case, system in taken if system == "plane"} == {"ij:2"}
-    assert {case for case, system in taken if system == "linear"} == {"ij:2", "ij:3", "k:2"}
+    taken = {(row["case"], row["method"]) for row in rows(tmp_path / "out" / "scores.csv")}
+    assert {case for case, method in taken if method == "plane"} == {"ij:2"}
+    assert {case for case, method in taken if method == "linear"} == {"ij:2", "ij:3", "k:2"}
 
 
 def test_another_programs_results_are_measured(a_dataset: Path, tmp_path: Path, a_slice_encoder: Path):
@@ -122,27 +129,27 @@ def test_another_programs_results_are_measured(a_dataset: Path, tmp_path: Path, 
         sitk.WriteImage(fine, str(theirs / path.name))
     run(a_dataset, tmp_path / "second", a_slice_encoder, "--case", "k:2", "--results", f"nearest={theirs}", "--show")
     found = rows(tmp_path / "second" / "scores.csv")
-    psnr = {row["system"]: float(row["psnr"]) for row in found if row["subject"] == "mr_1"}
+    psnr = {row["method"]: float(row["psnr"]) for row in found if row["subject"] == "mr_1"}
     assert 10 < psnr["nearest"] < psnr["cubic B-spline"]
 
 
 def test_the_split_of_a_manifest_is_measured(entries: list[Entry], tmp_path: Path):
     path = tmp_path / "split.json"
     write_manifest([replace(entry, split=split) for entry, split in zip(entries, ("train", "test"), strict=True)], path)
-    assert [one.name for one in subjects(path, "test")] == ["mr_1"]
+    assert [one.name for one in volumes_of(path, "test")] == ["mr_1"]
     with pytest.raises(VolumeError, match="--split"):
-        subjects(path, "validation")
+        volumes_of(path, "validation")
 
 
 def test_the_middle_of_a_volume_lies_where_it_lay(a_dataset: Path):
-    whole, middle = (subjects(a_dataset, "", crop)[0].read() for crop in (None, (10, 100, 12)))
+    whole, middle = (volumes_of(a_dataset, "", crop)[0].read() for crop in (None, (10, 100, 12)))
     assert middle.array.shape == (10, 36, 12)
     np.testing.assert_array_equal(middle.array, whole.array[15:25, :, 11:23])
     np.testing.assert_allclose(middle.grid.ijk_to_ras[:3, 3], (whole.grid.ijk_to_ras @ (11, 0, 15, 1))[:3])
 
 
-def a_score(subject: str, system: str, psnr: float, modality: str = "ct") -> Score:
-    return Score(subject, modality, "k:2", system, {"psnr": psnr})
+def a_score(subject: str, method: str, psnr: float, modality: str = "ct") -> Score:
+    return Score(subject, modality, "k:2", method, {"psnr": psnr})
 
 
 def test_differences_are_paired_by_subject():

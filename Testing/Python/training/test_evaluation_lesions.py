@@ -6,7 +6,7 @@ import pytest
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
 from medical_super_resolution_training.evaluation.checks.lesions import Lesion, lesions_for, recovered, with_lesions
-from medical_super_resolution_training.evaluation.foreground import body_of
+from medical_super_resolution_training.evaluation.foreground import foreground_of
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_a_lesion_lies_where_it_was_put(a_body: Volume):
 
 
 def test_lesions_lie_in_the_body_apart_from_each_other_and_depend_on_the_name_alone(a_body: Volume):
-    body = body_of(a_body)
+    body = foreground_of(a_body)
     found = lesions_for(a_body, body, "a", apart_mm=3)
     again = lesions_for(a_body, body, "a", apart_mm=3)
     other = lesions_for(a_body, body, "b", apart_mm=3)
@@ -56,7 +56,7 @@ def test_lesions_lie_in_the_body_apart_from_each_other_and_depend_on_the_name_al
 
 def test_no_lesion_is_put_where_there_is_no_body():
     air = Volume(np.full((20, 20, 20), -1000, np.int16), Grid((20, 20, 20), np.eye(4)), modality="ct")
-    assert lesions_for(air, body_of(air), "a", apart_mm=1) == []
+    assert lesions_for(air, foreground_of(air), "a", apart_mm=1) == []
 
 
 def test_what_is_shown_in_full_is_recovered_in_full_and_half_is_half(a_body: Volume):

@@ -25,7 +25,7 @@ from medical_super_resolution_training.evaluation.cases import (
 from medical_super_resolution_training.evaluation.checks.calibration import Sample, calibrated, rank_correlation
 from medical_super_resolution_training.evaluation.checks.hallucinations import blob_counts
 from medical_super_resolution_training.evaluation.checks.noise import noise_bound, noise_deviation
-from medical_super_resolution_training.evaluation.foreground import body_of
+from medical_super_resolution_training.evaluation.foreground import foreground_of
 from medical_super_resolution_training.evaluation.lanczos import lanczos
 from medical_super_resolution_training.evaluation.measures import MEASURES, measured
 
@@ -99,7 +99,7 @@ def test_scores_are_those_of_independent_arithmetic(modality: str):
     reference = trimmed(a_scan(modality), case)
     lr = degraded(reference, case)
     result = ndimage.gaussian_filter(reference.array.astype(np.float32), (0.8, 0.3, 0.3)) + 3
-    body = body_of(reference)
+    body = foreground_of(reference)
 
     found = measured(result, reference, body, lr, case)
 
@@ -149,7 +149,7 @@ def test_lanczos_interpolation_is_that_of_itk(text: str):
 def test_the_noise_that_was_added_is_found(text: str):
     volume = a_scan("ct", (48, 48, 48))
     case = parse_case(text)
-    found = noise_deviation(volume, body_of(volume), case)
+    found = noise_deviation(volume, foreground_of(volume), case)
     assert 10 < found < 14  # 12 was added
     share = 1 / 2 if text == "k:2" else 3 / 4
     assert noise_bound(12, 2000, case) == pytest.approx(10 * math.log10(2000**2 / (share * 144)))
@@ -157,7 +157,7 @@ def test_the_noise_that_was_added_is_found(text: str):
 
 def test_the_noise_of_too_little_body_is_not_a_number():
     volume = a_scan("ct", (8, 9, 9))
-    assert math.isnan(noise_deviation(volume, body_of(volume), Case("k", 2)))
+    assert math.isnan(noise_deviation(volume, foreground_of(volume), Case("k", 2)))
 
 
 def a_block(value: float) -> Volume:
@@ -173,7 +173,7 @@ def test_new_blobs_are_counted_by_their_sign_and_known_ones_are_not():
     block = a_block(40)
     reference = Volume(with_ball(block.array, 150, (8, 8, 8)), block.grid, modality="ct")
     result = with_ball(with_ball(reference.array, 150, (20, 20, 20)), -150, (8, 20, 20))
-    body = body_of(reference)
+    body = foreground_of(reference)
     liters = body.inside.sum() / 1e6
 
     found = blob_counts(result, reference, body)
@@ -185,7 +185,7 @@ def test_new_blobs_are_counted_by_their_sign_and_known_ones_are_not():
 def test_faint_noise_makes_no_blobs():
     reference = a_block(40)
     result = reference.array + np.random.default_rng(0).normal(0, 15, reference.array.shape).astype(np.float32)
-    assert set(blob_counts(result, reference, body_of(reference)).values()) == {0}
+    assert set(blob_counts(result, reference, foreground_of(reference)).values()) == {0}
 
 
 def test_rank_correlation_is_spearmans():

@@ -27,7 +27,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     from ...evaluation.cases import Case
     from ...evaluation.checks.discriminator_accuracy import read_accuracy, write_accuracies
-    from ...evaluation.dataset import parse_crop, subjects
+    from ...evaluation.dataset import parse_crop, volumes_of
     from ...evaluation.methods import interpolators, networks
     from ...evaluation.runner import measure, slice_encoder, typed
     from ...evaluation.study import Study
@@ -35,7 +35,7 @@ def run(chosen: argparse.Namespace) -> int:
     from ...workflows.ablation import trained
 
     data = Path(chosen.measure_on or chosen.data)
-    found = subjects(data, chosen.split, parse_crop(chosen.crop) if chosen.crop else None)
+    found = volumes_of(data, chosen.split, parse_crop(chosen.crop) if chosen.crop else None)
 
     def log(line: str) -> None:
         print(line, flush=True)

@@ -17,12 +17,16 @@ _CASES = ("k:2", "k:4", "ij:2")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The data, the systems, what to do with them, and where to write."""
+    """The data, the methods, what to do with them, and where to write."""
     add = parser.add_argument
     add("--models", nargs="*", default=[], metavar="MODEL", help="installed names or files; MODEL@0.5: its sharpness")
     case_help = "AXES:FACTOR[:PROFILE[:THICKNESS]], such as k:4 or k:5:box; repeat (default k:2, k:4 and ij:2)"
     add("--case", action="append", metavar="CASE", dest="cases", help=case_help)
     add("--lesions", action="store_true", help="insert made-up lesions and see what is left of them")
+    downstream_help = "CT: measure bone and lung by thresholds, as a later program would, of thick slices too"
+    add("--downstream", action="store_true", help=downstream_help)
+    upscaler_help = "networks for photographs, by their own weights on cuts across the slices: realsr, srmd"
+    add("--upscalers", nargs="*", default=[], metavar="NAME", help=upscaler_help)
     add("--uncertainty", action="store_true", help="compare the models' uncertainty with their true error")
     add("--results", action="append", default=[], metavar="NAME=FOLDER", help="what another program made of --inputs")
     add("--inputs", type=Path, metavar="FOLDER", help="keep the coarse volumes here, for other programs")
@@ -65,20 +69,27 @@ def run(chosen: argparse.Namespace) -> int:
 def _measured(chosen: argparse.Namespace) -> Path:
     """The page with the tables of a measurement."""
     from ...evaluation.cases import parse_case
-    from ...evaluation.dataset import parse_crop, subjects
+    from ...evaluation.dataset import parse_crop, volumes_of
     from ...evaluation.methods import interpolators, networks, results_of
     from ...evaluation.runner import measure, slice_encoder
     from ...evaluation.study import Study
+    from ...evaluation.upscalers import upscalers
 
-    found = subjects(chosen.data, chosen.split, parse_crop(chosen.crop) if chosen.crop else None)
+    found = volumes_of(chosen.data, chosen.split, parse_crop(chosen.crop) if chosen.crop else None)
     others = [results_of(text) for text in chosen.results]
     study = Study(
         tuple(parse_case(text) for text in chosen.cases or _CASES),
-        (*interpolators(), *others, *networks(chosen.models, chosen.device, chosen.threads)),
+        (
+            *interpolators(thick=chosen.downstream),
+            *upscalers(chosen.upscalers),
+            *others,
+            *networks(chosen.models, chosen.device, chosen.threads),
+        ),
         chosen.out,
         slice_encoder(chosen.encoder),
         lesions=chosen.lesions,
         uncertainty=chosen.uncertainty,
+        downstream=chosen.downstream,
         shown=None if chosen.show is None else frozenset(chosen.show),
         inputs=chosen.inputs,
     )

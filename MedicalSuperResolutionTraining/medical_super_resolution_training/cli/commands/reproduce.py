@@ -14,11 +14,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("scans", type=Path, help="folder of volumes")
     parser.add_argument("out", type=Path, help="folder for the manifest, the runs and the model files")
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
+    parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches (default: 0, none)")
+    budget_help = "time for all trainings together, such as 90s, 10m or 2h: the steps are scaled to it"
+    parser.add_argument("--budget", metavar="TIME", help=budget_help)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Prepare the scans, train every stage, export the model with its card; a second call goes on where one stopped."""
+    """Prepare the scans, train every stage, export the model; a second call continues where one stopped."""
+    from ...workflows.budget import parse_budget
     from ...workflows.reproduction import reproduce
 
     files = reproduce(
@@ -27,6 +31,8 @@ def run(chosen: argparse.Namespace) -> int:
         chosen.out,
         overrides=chosen.overrides,
         device=chosen.device,
+        workers=chosen.workers,
+        budget=parse_budget(chosen.budget) if chosen.budget else None,
         log=lambda line: print(line, flush=True),
     )
     for file in files:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..foreground import Body
+from ..foreground import Foreground
 
 BINS = 10
 _MOST_VOXELS = 200_000  # of one volume
@@ -36,7 +36,9 @@ class Calibration:
     covered: float
 
 
-def sample(uncertainty: np.ndarray, result: np.ndarray, reference: np.ndarray, body: Body, subject: str) -> Sample:
+def sample(
+    uncertainty: np.ndarray, result: np.ndarray, reference: np.ndarray, body: Foreground, subject: str
+) -> Sample:
     """Voxels of the body, at most 200,000, drawn by the subject's name alone."""
     error = np.abs(body.clipped(result) - body.clipped(reference))[body.inside] / body.peak
     doubt = uncertainty[body.inside] / body.peak

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from medical_super_resolution.volumes.volume import Volume
 
-from ..foreground import Body
+from ..foreground import Foreground
 
 _FINE_MM, _COARSE_MM = 1.0, 2.5  # a blob of 2 to 8 mm stands out between these two blurs
 _SHARE_OF_PEAK = 0.0125  # 25 HU in CT: a sphere of 4 mm answers with 0.63 of its contrast
@@ -20,7 +20,7 @@ _FEWEST_VOXELS = 4  # along an axis, for the blur
 BLOBS = {"bright": "new bright blobs per liter", "dark": "new dark blobs per liter", "lost": "blobs lost per liter"}
 
 
-def blob_counts(result: np.ndarray, reference: Volume, body: Body) -> dict[str, float]:
+def blob_counts(result: np.ndarray, reference: Volume, body: Foreground) -> dict[str, float]:
     """Blobs of 2 to 8 mm in the result that the reference does not show, per liter of body, and those that got lost.
 
     Not a number where the volume has fewer than four slices.

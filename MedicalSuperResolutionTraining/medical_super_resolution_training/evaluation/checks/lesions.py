@@ -1,6 +1,6 @@
-"""Made-up lesions of known size and contrast, to see what a system leaves of a real one.
+"""Made-up lesions of known size and contrast, to see what a method leaves of a real one.
 
-A lesion is put into a volume before it is made coarse. What a system makes of the volume with lesions, less what it
+A lesion is put into a volume before it is made coarse. What a method makes of the volume with lesions, less what it
 makes of the volume without, is its answer to them.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from medical_super_resolution.volumes.volume import Volume
 
-from ..foreground import Body
+from ..foreground import Foreground
 
 DIAMETERS_MM = (2.0, 3.0, 4.0, 6.0, 8.0)
 KINDS = ("sphere", "vessel")
@@ -81,7 +81,7 @@ class Lesion:
         return within.reshape(k, _PARTS, j, _PARTS, i, _PARTS).mean(axis=(1, 3, 5))
 
 
-def lesions_for(volume: Volume, body: Body, subject: str, *, apart_mm: float) -> list[Lesion]:
+def lesions_for(volume: Volume, body: Foreground, subject: str, *, apart_mm: float) -> list[Lesion]:
     """Lesions of every kind, size and sign at places in the body that depend on the subject's name alone.
 
     None lies nearer than ``apart_mm`` to another or to the end of the volume. Where no place is left, one is left out.
@@ -111,7 +111,7 @@ def _wanted() -> Iterator[tuple[str, float, int]]:
                     yield kind, diameter, sign
 
 
-def _fits(lesion: Lesion, volume: Volume, body: Body, margin_mm: float) -> bool:
+def _fits(lesion: Lesion, volume: Volume, body: Foreground, margin_mm: float) -> bool:
     outer = lesion.box(volume, margin_mm)
     if any(one.start < 0 or one.stop > count for one, count in zip(outer, volume.array.shape, strict=True)):
         return False
@@ -137,7 +137,7 @@ def with_lesions(volume: Volume, lesions: list[Lesion]) -> Volume:
 
 
 def recovered(lesion: Lesion, answer: np.ndarray, truth: np.ndarray, volume: Volume, margin_mm: float) -> dict:
-    """How much of one lesion a system shows.
+    """How much of one lesion a method shows.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from medical_super_resolution.volumes.grid import array_axis
 from medical_super_resolution.volumes.volume import Volume
 
 from ..cases import Case
-from ..foreground import Body
+from ..foreground import Foreground
 
 _BLOCK = 6  # voxels along each axis
 _FEWEST_BLOCKS = 8
@@ -24,7 +24,7 @@ _PLAIN_PERCENTILE = 25  # the quarter of the body with the least structure
 _GAINS = {1: 70.0, 2: 36.0, 3: 216.0}  # sum of the squared weights of the filter for so many refined axes
 
 
-def noise_deviation(reference: Volume, body: Body, case: Case) -> float:
+def noise_deviation(reference: Volume, body: Foreground, case: Case) -> float:
     """Standard deviation of the noise along the refined axes, in the units of the volume; nan where body is scarce.
 
     Second differences along each refined axis (twice along a single one) are blind to flat and sloping structure [1]_.

@@ -24,7 +24,7 @@ _STYLE: dict[Any, Any] = {
 _MARKERS = "osD^vPX*"
 _MARKED = 12  # points of a line
 _CHANCE = 0.5
-_LABEL_INCHES = 1.2  # of a system's name in the legend, with its line
+_LABEL_INCHES = 1.2  # of a method's name in the legend, with its line
 
 
 def draw_factors(scores: list[Score], output: Path) -> bool:
@@ -39,14 +39,14 @@ def draw_factors(scores: list[Score], output: Path) -> bool:
         return False
     found = [group for group in groups([score for score in scores if score.case in names]) if group.modality != ALL]
     modalities = list(dict.fromkeys(group.modality for group in found))
-    figure, panels = _figure(2, len(modalities))
+    figure, panels = figure_of(2, len(modalities))
     for column, modality in enumerate(modalities):
         own = [group for group in found if group.modality == modality]
         for row, measure in enumerate(("psnr", "ssim")):
             panel = panels[row][column]
-            for system in dict.fromkeys(system for group in own for system in group.systems):
-                points = [(axes[group.case].factor, group.of(system, measure).mean) for group in own]
-                panel.plot(*zip(*points, strict=True), label=system, **_line(system))
+            for method in dict.fromkeys(method for group in own for method in group.methods):
+                points = [(axes[group.case].factor, group.of(method, measure).mean) for group in own]
+                panel.plot(*zip(*points, strict=True), label=method, **_line(method))
             panel.set_ylabel(f"{'PSNR dB' if measure == 'psnr' else 'SSIM'}, {modality.upper()}")
             panel.set_xlabel(f"factor along {refined}")
     _finish(figure, panels[0][0], output)
@@ -56,14 +56,14 @@ def draw_factors(scores: list[Score], output: Path) -> bool:
 def draw_lesions(means: list[LesionMean], output: Path) -> None:
     """Recovered contrast and volume error against diameter; a column for each case and kind."""
     columns = list(dict.fromkeys((one.case, one.kind) for one in means))
-    figure, panels = _figure(2, len(columns), shared=True)
+    figure, panels = figure_of(2, len(columns), shared=True)
     for column, (case, kind) in enumerate(columns):
         own = [one for one in means if (one.case, one.kind) == (case, kind)]
-        for system in dict.fromkeys(one.system for one in own):
-            chosen = [one for one in own if one.system == system]
+        for method in dict.fromkeys(one.method for one in own):
+            chosen = [one for one in own if one.method == method]
             sizes = [one.diameter_mm for one in chosen]
-            panels[0][column].plot(sizes, [one.contrast.mean for one in chosen], label=system, **_line(system))
-            panels[1][column].plot(sizes, [one.volume.mean for one in chosen], label=system, **_line(system))
+            panels[0][column].plot(sizes, [one.contrast.mean for one in chosen], label=method, **_line(method))
+            panels[1][column].plot(sizes, [one.volume.mean for one in chosen], label=method, **_line(method))
         panels[0][column].axhline(1, color="black", linewidth=0.7)
         panels[1][column].axhline(0, color="black", linewidth=0.7)
         panels[0][column].set_title(f"{case}, {kind}s", fontsize=9)
@@ -75,24 +75,24 @@ def draw_lesions(means: list[LesionMean], output: Path) -> None:
 
 def draw_calibration(samples: dict[tuple[str, str], list[Sample]], output: Path) -> None:
     """Root mean square error against mean uncertainty in ten bins of equal count, in percent of the range."""
-    figure, panels = _figure(1, 1, width=4.8)
+    figure, panels = figure_of(1, 1, width=4.8)
     panel = panels[0][0]
     largest = 0.0
-    for (system, case), some in samples.items():
+    for (method, case), some in samples.items():
         one = calibrated(some)
-        label = f"{system}, {case}: Spearman {one.rank_correlation:.2f}"
+        label = f"{method}, {case}: Spearman {one.rank_correlation:.2f}"
         panel.plot(100 * one.uncertainty, 100 * one.error, marker="o", markersize=3.5, label=label)
         largest = max(largest, 100 * float(one.uncertainty.max()))
     panel.plot([0, largest], [0, largest], color="black", linewidth=0.7, linestyle=":", label="error = uncertainty")
     panel.set_xlabel("uncertainty (mean of a tenth of the voxels), % of the range")
     panel.set_ylabel("true error (RMS), % of the range")
     panel.legend(fontsize=7)
-    _save(figure, output)
+    save(figure, output)
 
 
 def draw_accuracies(runs: dict[str, Sequence[tuple[int, float]]], output: Path) -> None:
     """Accuracy of each run's discriminator against the steps since it began."""
-    figure, panels = _figure(1, 1, width=4.8)
+    figure, panels = figure_of(1, 1, width=4.8)
     panel = panels[0][0]
     for (name, points), marker in zip(runs.items(), itertools.cycle(_MARKERS)):
         steps, values = zip(*points, strict=True)
@@ -107,14 +107,15 @@ def draw_accuracies(runs: dict[str, Sequence[tuple[int, float]]], output: Path) 
     _finish(figure, panel, output)
 
 
-def _line(system: str) -> dict[str, Any]:
+def _line(method: str) -> dict[str, Any]:
     """B-spline interpolation is what all are measured against, so it looks different."""
-    if system == BASELINE:
+    if method == BASELINE:
         return {"color": "black", "linestyle": "--", "marker": "s", "markersize": 3}
     return {"marker": "o", "markersize": 3}
 
 
-def _figure(rows: int, columns: int, *, width: float = 3.4, shared: bool = False) -> tuple[Any, list[list[Any]]]:
+def figure_of(rows: int, columns: int, *, width: float = 3.4, shared: bool = False) -> tuple[Any, list[list[Any]]]:
+    """A figure with panels, ``width`` inches each."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -132,10 +133,11 @@ def _finish(figure: Any, labelled: Any, output: Path) -> None:  # noqa: ANN401
     lines, labels = labelled.get_legend_handles_labels()
     columns = min(int(figure.get_figwidth() / _LABEL_INCHES), 5)
     figure.legend(lines, labels, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
-    _save(figure, output)
+    save(figure, output)
 
 
-def _save(figure: Any, output: Path) -> None:  # noqa: ANN401
+def save(figure: Any, output: Path) -> None:  # noqa: ANN401
+    """Write a figure, and forget it."""
     from matplotlib import pyplot
 
     figure.savefig(output, dpi=200)

@@ -1,4 +1,4 @@
-"""What systems make of lesions, by size: means over lesions, and their tables."""
+"""What methods make of lesions, by size: means over lesions, and their tables."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ..results import LesionScore, Statistics, statistics
 
 @dataclass(frozen=True)
 class LesionMean:
-    """All lesions of one case, system, kind and diameter."""
+    """All lesions of one case, method, kind and diameter."""
 
     case: str
-    system: str
+    method: str
     kind: str
     diameter_mm: float
     contrast: Statistics
@@ -21,16 +21,16 @@ class LesionMean:
 
 
 def lesion_means(scores: list[LesionScore]) -> list[LesionMean]:
-    """Means by case, kind, system and diameter, in the order in which cases and systems ran."""
-    keys = dict.fromkeys((one.case, one.kind, one.system) for one in scores)
+    """Means by case, kind, method and diameter, in the order in which cases and methods ran."""
+    keys = dict.fromkeys((one.case, one.kind, one.method) for one in scores)
     found = []
-    for case, kind, system in keys:
-        own = [one for one in scores if (one.case, one.kind, one.system) == (case, kind, system)]
+    for case, kind, method in keys:
+        own = [one for one in scores if (one.case, one.kind, one.method) == (case, kind, method)]
         for diameter in sorted({one.diameter_mm for one in own}):
             chosen = [one for one in own if one.diameter_mm == diameter]
             contrast = statistics(one.contrast for one in chosen)
             volume = statistics(one.volume for one in chosen)
-            found.append(LesionMean(case, system, kind, diameter, contrast, volume))
+            found.append(LesionMean(case, method, kind, diameter, contrast, volume))
     return found
 
 
@@ -41,7 +41,7 @@ def lesion_lines(means: list[LesionMean]) -> list[str]:
         "",
         "Bright and dark lesions of a tenth of the intensity range (200 HU in CT), put into the volumes before they",
         "are made coarse. Each cell: share of the contrast that is recovered, and error of the volume above half the",
-        "contrast (for lesions large enough to have one). A perfect system has 100 % and +0 %.",
+        "contrast (for lesions large enough to have one). A perfect method has 100 % and +0 %.",
         "",
     ]
     for case, kind in dict.fromkeys((one.case, one.kind) for one in means):
@@ -49,16 +49,16 @@ def lesion_lines(means: list[LesionMean]) -> list[str]:
         diameters = sorted({one.diameter_mm for one in own})
         counts = {one.diameter_mm: one.contrast.count for one in own}
         titles = [f"{diameter:g} mm ({counts[diameter]})" for diameter in diameters]
-        lines += [f"{case}, {kind}s, diameter (number):", "", "| system | " + " | ".join(titles) + " |"]
+        lines += [f"{case}, {kind}s, diameter (number):", "", "| method | " + " | ".join(titles) + " |"]
         lines.append("|" + "---|" * (1 + len(titles)))
-        for system in dict.fromkeys(one.system for one in own):
+        for method in dict.fromkeys(one.method for one in own):
             cells = [
                 _cell(one)
                 for diameter in diameters
                 for one in own
-                if (one.system, one.diameter_mm) == (system, diameter)
+                if (one.method, one.diameter_mm) == (method, diameter)
             ]
-            lines.append(f"| {system} | " + " | ".join(cells) + " |")
+            lines.append(f"| {method} | " + " | ".join(cells) + " |")
         lines.append("")
     return lines
 

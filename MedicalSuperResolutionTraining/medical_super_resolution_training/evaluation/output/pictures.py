@@ -13,7 +13,7 @@ from medical_super_resolution.volumes.grid import AXES_IJK, Grid, array_axis
 from medical_super_resolution.volumes.volume import Volume
 
 from ..cases import Case
-from ..foreground import Body, body_of
+from ..foreground import Foreground, foreground_of
 from ..methods import BASELINE
 
 _MOST_COLUMNS = 6
@@ -42,9 +42,9 @@ class _View:
 def draw_slices(results: dict[str, np.ndarray], reference: Volume, case: Case, output: Path) -> None:
     """Draw the reference and every result: a slice, an enlarged part, and result - reference in red and blue.
 
-    The slice and the part are those where the baseline errs most in the grey window: no system chooses its picture.
+    The slice and the part are those where the baseline errs most in the grey window: no method chooses its picture.
     """
-    body = body_of(reference)
+    body = foreground_of(reference)
     window = window_of(reference.array, reference.modality or "mr")
     seen = [np.clip(array.astype(np.float32), *window) for array in (results[BASELINE], reference.array)]
     error = np.where(body.inside, np.abs(seen[0] - seen[1]), 0)
@@ -111,7 +111,7 @@ def _enlarged(error: np.ndarray) -> tuple[slice, slice]:
     return slice(int(row), int(row) + height), slice(int(column), int(column) + width)
 
 
-def _squared_error(array: np.ndarray, reference: Volume, body: Body) -> float:
+def _squared_error(array: np.ndarray, reference: Volume, body: Foreground) -> float:
     wrong = (body.clipped(array) - body.clipped(reference.array))[body.inside]
     return float(np.square(wrong, dtype=np.float64).mean())
 

@@ -1,4 +1,4 @@
-"""Findings as CSV, for programs, and as one Markdown page, for people."""
+"""StudyResults as CSV, for programs, and as one Markdown page, for people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from ..checks.calibration import calibrated
 from ..checks.hallucinations import BLOBS
 from ..measures import MEASURES
 from ..methods import BASELINE
-from ..results import ALL, MORE, Findings, Group, Statistics, groups
+from ..results import ALL, MORE, Group, Statistics, StudyResults, groups
+from .downstream_tables import downstream_lines
 from .lesion_tables import lesion_lines, lesion_means
 
 _WRITTEN = {name: measure.written for name, measure in MEASURES.items()} | dict.fromkeys(BLOBS, ".1f")
@@ -26,48 +27,55 @@ gradient error, HFEN, perceptual distance, slice consistency error and data-cons
 PSNR of a result that misses nothing but the noise of the reference that was not measured; it errs on the high side."""
 
 
-def write_tables(findings: Findings, charts: list[str], command: str, out: Path) -> None:
-    """Write scores.csv, summary.csv, table.md, and lesions.csv and calibration.csv where these checks ran."""
-    found = groups(findings.scores)
+def write_tables(results: StudyResults, charts: list[str], command: str, out: Path) -> None:
+    """Write scores.csv, summary.csv and table.md, and a CSV for each check that ran."""
+    found = groups(results.scores)
     columns = list(_TITLES)
     write_csv(
         out / "scores.csv",
         command,
-        ["subject", "modality", "case", "system", *columns],
-        ([s.subject, s.modality, s.case, s.system, *(s.values[name] for name in columns)] for s in findings.scores),
+        ["subject", "modality", "case", "method", *columns],
+        ([s.subject, s.modality, s.case, s.method, *(s.values[name] for name in columns)] for s in results.scores),
     )
     write_csv(out / "summary.csv", command, _SUMMARY, _summary_rows(found))
-    if findings.lesions:
+    if results.lesions:
         write_csv(
             out / "lesions.csv",
             command,
-            list(vars(findings.lesions[0])),
-            (list(vars(one).values()) for one in findings.lesions),
+            list(vars(results.lesions[0])),
+            (list(vars(one).values()) for one in results.lesions),
         )
-    if findings.samples:
+    if results.downstream:
+        write_csv(
+            out / "downstream.csv",
+            command,
+            list(vars(results.downstream[0])),
+            (list(vars(one).values()) for one in results.downstream),
+        )
+    if results.samples:
         rows = [
-            [system, case, number + 1, doubt, error]
-            for (system, case), samples in findings.samples.items()
+            [method, case, number + 1, doubt, error]
+            for (method, case), samples in results.samples.items()
             for one in [calibrated(samples)]
             for number, (doubt, error) in enumerate(zip(one.uncertainty, one.error, strict=True))
         ]
-        write_csv(out / "calibration.csv", command, ["system", "case", "bin", "uncertainty", "rms_error"], rows)
-    (out / "table.md").write_text(_page(findings, found, charts, command), encoding="utf-8")
+        write_csv(out / "calibration.csv", command, ["method", "case", "bin", "uncertainty", "rms_error"], rows)
+    (out / "table.md").write_text(_page(results, found, charts, command), encoding="utf-8")
 
 
 _SUMMARY = [
-    *("case", "modality", "system", "measure", "volumes", "mean", "standard_deviation"),
+    *("case", "modality", "method", "measure", "volumes", "mean", "standard_deviation"),
     *("over_b_spline", "over_b_spline_deviation", "over_b_spline_lowest", "over_b_spline_highest"),
 ]
 
 
 def _summary_rows(found: list[Group]) -> Iterable[list[object]]:
     for group in found:
-        for system in group.systems:
+        for method in group.methods:
             for name in _TITLES:
-                own, over = group.of(system, name), group.over_baseline(system, name)
+                own, over = group.of(method, name), group.over_baseline(method, name)
                 yield [
-                    *(group.case, group.modality, system, name, own.count, own.mean, own.deviation),
+                    *(group.case, group.modality, method, name, own.count, own.mean, own.deviation),
                     *(over.mean, over.deviation, over.lowest, over.highest),
                 ]
 
@@ -82,65 +90,67 @@ def write_csv(path: Path, command: str, header: Sequence[str], rows: Iterable[Se
             writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in row])
 
 
-def _page(findings: Findings, found: list[Group], charts: list[str], command: str) -> str:
+def _page(results: StudyResults, found: list[Group], charts: list[str], command: str) -> str:
     lines = ["# Evaluation", "", "Made by:", "", "```", command, "```", "", _NOTE, ""]
     for group in found:
         lines += [f"## {group.case}, {_named(group.modality)}, {_volumes(len(group.subjects))}", ""]
         lines += _means(group) + _paired(group) + _between(group) + _honesty(group)
-    if findings.lesions:
-        lines += lesion_lines(lesion_means(findings.lesions))
-    if findings.samples:
-        lines += _calibration(findings)
-    if pictures := [*charts, *findings.pictures]:
+    if results.lesions:
+        lines += lesion_lines(lesion_means(results.lesions))
+    if results.downstream:
+        lines += downstream_lines(results.downstream)
+    if results.samples:
+        lines += _calibration(results)
+    if pictures := [*charts, *results.pictures]:
         lines += ["## Pictures", "", *(f"![{name}]({name})" for name in pictures), ""]
     return "\n".join(lines)
 
 
 def _means(group: Group) -> list[str]:
     names = [name for name in MEASURES if not (group.modality == ALL and name in _IN_UNITS)]
-    names = [name for name in names if any(group.of(system, name).count for system in group.systems)]
-    rows = [[system, *(_with_deviation(group.of(system, name), name) for name in names)] for system in group.systems]
-    return table(["system", *(_TITLES[name] for name in names)], rows)
+    names = [name for name in names if any(group.of(method, name).count for method in group.methods)]
+    rows = [[method, *(_with_deviation(group.of(method, name), name) for name in names)] for method in group.methods]
+    return table(["method", *(_TITLES[name] for name in names)], rows)
 
 
 def _paired(group: Group) -> list[str]:
-    names = [name for name in _PAIRED if any(group.of(system, name).count for system in group.systems)]
+    names = [name for name in _PAIRED if any(group.of(method, name).count for method in group.methods)]
     rows = [
-        [system, *(_difference(group.over_baseline(system, name), name) for name in names)]
-        for system in group.systems
-        if system != BASELINE
+        [method, *(_difference(group.over_baseline(method, name), name) for name in names)]
+        for method in group.methods
+        if method != BASELINE
     ]
     titles = [f"{_TITLES[name]} over B-spline (worst)" for name in names]
-    return ["Paired differences:", "", *table(["system", *titles], rows)]
+    return ["Paired differences:", "", *table(["method", *titles], rows)]
 
 
 def _between(group: Group) -> list[str]:
     """PSNR of each row less that of each column."""
     rows = [
-        [system, *("" if system == other else _signed(group.paired(system, other, "psnr")) for other in group.systems)]
-        for system in group.systems
+        [method, *("" if method == other else _signed(group.paired(method, other, "psnr")) for other in group.methods)]
+        for method in group.methods
     ]
-    return ["Paired differences in PSNR, row less column, dB:", "", *table(["", *group.systems], rows)]
+    return ["Paired differences in PSNR, row less column, dB:", "", *table(["", *group.methods], rows)]
 
 
 def _honesty(group: Group) -> list[str]:
     names = [*BLOBS, *MORE]
-    rows = [[system, *(_number(group.of(system, name).mean, name) for name in names)] for system in group.systems]
+    rows = [[method, *(_number(group.of(method, name).mean, name) for name in names)] for method in group.methods]
     return [
         "Blobs that the reference does not show, noise, time:",
         "",
-        *table(["system", *(_TITLES[n] for n in names)], rows),
+        *table(["method", *(_TITLES[n] for n in names)], rows),
     ]
 
 
-def _calibration(findings: Findings) -> list[str]:
+def _calibration(results: StudyResults) -> list[str]:
     rows = []
-    for (system, case), samples in findings.samples.items():
+    for (method, case), samples in results.samples.items():
         one = calibrated(samples)
         ratio = one.error[-1] / one.error[0] if one.error[0] else math.inf
         values = f"{one.rank_correlation:.3f}", f"{one.of_voxels:.3f}", f"{one.covered:.0%}", f"{ratio:.1f}"
-        rows.append([system, case, str(len(samples)), *values])
-    titles = ["system", "case", "volumes", "Spearman over 10 bins", "Spearman over voxels"]
+        rows.append([method, case, str(len(samples)), *values])
+    titles = ["method", "case", "volumes", "Spearman over 10 bins", "Spearman over voxels"]
     titles += ["errors within twice the uncertainty", "error of the last bin over the first"]
     return ["## Uncertainty against true error", "", *table(titles, rows)]
 

