@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
+from ..system.checksum import digest_of
 from . import file as models
 from .header import twin_of
 
@@ -19,7 +19,7 @@ def described(path: Path) -> list[str]:
         header = models.read_header(path)
     except ModelError as problem:
         return [*lines, f"  cannot be used: {problem}"]
-    lines.append(f"  sha256        {_digest(path)}")
+    lines.append(f"  sha256        {digest_of(path)}")
     lines.append(f"  generator     {header['generator']}, {path.stat().st_size / 1e6:.1f} MB")
     lines.append(f"  sharp twin    {_twin(path)}")
     return [*lines, *_entries({key: value for key, value in header["card"].items() if key != "sharp_twin"}, "  ")]
@@ -29,11 +29,7 @@ def _twin(path: Path) -> str:
     twin = twin_of(path)
     if twin is None:
         return "none, so its sharpness is always 0"
-    return f"{twin.stem}, sha256 {_digest(twin)}" if twin.is_file() else f"{twin.stem}, which is missing"
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return f"{twin.stem}, sha256 {digest_of(twin)}" if twin.is_file() else f"{twin.stem}, which is missing"
 
 
 def _entries(card: dict[str, Any], indent: str) -> Iterator[str]:

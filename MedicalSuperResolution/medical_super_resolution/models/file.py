@@ -7,7 +7,6 @@ configuration, and the card (what the model says of itself). No pickle is read o
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import warnings
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from ..errors import ModelError, SettingsError
 from ..networks.generators import GENERATORS, Generator
+from ..system.checksum import digest_of
 from . import store as model_folders
 from .header import HEADER_KEY, SUFFIX, names_a_twin
 
@@ -29,7 +29,6 @@ SHIPPED_FOLDER = model_folders.SHIPPED_FOLDER
 _LARGEST_NUMBER = 1 << 16  # in a configuration
 _CARD_DEPTH = 8  # values within values
 _OTHER_PARTS = {"encoder": "a slice encoder", "down_sampler": "a learned down-sampler"}  # for training alone
-_BLOCK = 1 << 22
 _SIGNS_OF_DAMAGE = (
     SafetensorError,
     SettingsError,
@@ -133,7 +132,7 @@ def load(path: Path) -> Model:
     if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
         raise ModelError(f"{path} holds weights that are not finite; the file is damaged, get it again")
     generator.eval().requires_grad_(False)
-    return Model(path.stem, path, _sha256(path), name, header["card"], generator)
+    return Model(path.stem, path, digest_of(path), name, header["card"], generator)
 
 
 def _built(name: str, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> Generator:
@@ -162,14 +161,6 @@ def _built(name: str, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]
     if {key: tuple(tensor.shape) for key, tensor in outline.state_dict().items()} != shapes:
         raise ValueError("the network has other weights than the file")
     return generator_class(config_class(**config))
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def read_header(path: Path) -> dict[str, Any]:

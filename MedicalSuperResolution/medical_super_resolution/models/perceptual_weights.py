@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import pickle
 import re
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from ..errors import ModelError
 from ..objectives.perceptual import SliceEncoder, SliceEncoderConfig, VggFeatures, vgg_features
+from ..system.checksum import digest_of
 
 VGG_FILE_NAME = "vgg19-dcbb9e9d.pth"  # as torchvision publishes it: the name holds the start of the file's SHA-256
 ENCODER_FORMAT_VERSION = 1
@@ -60,11 +60,7 @@ def _check_digest(path: Path) -> None:
             f"the name of {path} does not end in the start of its SHA-256, like {VGG_FILE_NAME}; rename it so that it"
             " can be checked"
         )
-    hashed = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(1 << 22):  # torchvision's file is half a gigabyte
-            hashed.update(part)
-    digest = hashed.hexdigest()
+    digest = digest_of(path)
     if not digest.startswith(told[1]):
         raise ModelError(f"{path} is damaged: its SHA-256 begins with {digest[:8]}, not {told[1]}; get it again")
 

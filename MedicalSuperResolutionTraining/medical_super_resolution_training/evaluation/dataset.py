@@ -22,10 +22,21 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class EvaluationVolume:
-    """A volume that can be read: its name and how; ``read`` gives a volume that knows its modality."""
+    """A volume that can be read.
+
+    Parameters
+    ----------
+    name
+        Name in tables.
+    read
+        Gives the volume, which knows its modality.
+    measured
+        Gives what the scanner itself made of the same acquisition with thicker slices; None where these are simulated.
+    """
 
     name: str
     read: Callable[[], Volume]
+    measured: Callable[[], Volume] | None = None
 
 
 def volumes_of(data: Path, split: str, largest_kji: Shape | None = None) -> list[EvaluationVolume]:
@@ -52,6 +63,44 @@ def volumes_of(data: Path, split: str, largest_kji: Shape | None = None) -> list
     if largest_kji is None:
         return found
     return [EvaluationVolume(one.name, lambda one=one: _middle(one.read(), largest_kji)) for one in found]  # type: ignore[misc]
+
+
+def measured_pair(thick: Path, thin: Path, largest_kji: Shape | None = None) -> EvaluationVolume:
+    """One acquisition that was reconstructed twice, with thick and with thin slices.
+
+    Parameters
+    ----------
+    thick, thin
+        Files of both; the outer boundaries of their grids agree.
+    largest_kji
+        As of `volumes_of`, in voxels of the thin one.
+
+    Raises
+    ------
+    VolumeError
+        The grids do not fit each other.
+    """
+    coarse, fine = _from_file(thick), _from_file(thin)
+    ratios = [round(own / other) for own, other in zip(fine.array.shape, coarse.array.shape, strict=True)]
+    is_whole = tuple(count * ratio for count, ratio in zip(coarse.array.shape, ratios, strict=True)) == fine.array.shape
+    near = 0.1 * min(fine.grid.spacing_ijk_mm)
+    is_same_place = np.allclose(np.ravel(coarse.grid.bounds_ras_mm), np.ravel(fine.grid.bounds_ras_mm), atol=near)
+    if not (is_whole and is_same_place):
+        raise VolumeError(
+            f"{thick} ({coarse.grid.described()}) does not cover the same place as {thin} ({fine.grid.described()})"
+            " with a whole number of thin slices in each thick one"
+        )
+    if largest_kji is not None:
+        most = [max(1, count // ratio) for count, ratio in zip(largest_kji, ratios, strict=True)]
+        starts = [max(0, (count - one) // 2) for count, one in zip(coarse.array.shape, most, strict=True)]
+        counts = [min(count, one) for count, one in zip(coarse.array.shape, most, strict=True)]
+        coarse = _part(coarse, starts, counts)
+        fine = _part(
+            fine,
+            [start * ratio for start, ratio in zip(starts, ratios, strict=True)],
+            [count * ratio for count, ratio in zip(counts, ratios, strict=True)],
+        )
+    return EvaluationVolume(thin.parent.name, lambda: fine, lambda: coarse)
 
 
 def parse_crop(text: str) -> Shape:
@@ -86,9 +135,14 @@ def _from_array(entry: Entry) -> Volume:
 
 def _middle(volume: Volume, largest_kji: Shape) -> Volume:
     starts = [max(0, (count - most) // 2) for count, most in zip(volume.array.shape, largest_kji, strict=True)]
-    where = tuple(slice(start, start + most) for start, most in zip(starts, largest_kji, strict=True))
+    counts = [min(count, most) for count, most in zip(volume.array.shape, largest_kji, strict=True)]
+    return _part(volume, starts, counts)
+
+
+def _part(volume: Volume, starts_kji: list[int], counts_kji: list[int]) -> Volume:
+    where = tuple(slice(start, start + count) for start, count in zip(starts_kji, counts_kji, strict=True))
     array = volume.array[where]
     moved = volume.grid.ijk_to_ras.copy()
-    moved[:3, 3] += moved[:3, :3] @ starts[::-1]
+    moved[:3, 3] += moved[:3, :3] @ starts_kji[::-1]
     k, j, i = array.shape
     return Volume(array, Grid((k, j, i), moved), volume.slice_thickness_mm, volume.modality)

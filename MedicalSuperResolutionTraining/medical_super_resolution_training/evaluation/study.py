@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.objectives.perceptual import SliceEncoder
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
@@ -75,16 +76,26 @@ def run(
             if not is_large_enough(volume, case):
                 report(f"{subject.name} {case.name}: left out, it is too small")
                 continue
-            truth = _truth(subject.name, volume, case)
+            truth = _truth(subject, volume, case)
             if study.inputs is not None:
                 files.write(truth.task.lr, study.inputs / f"{subject.name}_{case.file_name}.nii.gz", overwrite=True)
             _one(study, truth, collected, report)
         done(collected)
 
 
-def _truth(name: str, volume: Volume, case: Case) -> _Truth:
+def _truth(subject: EvaluationVolume, volume: Volume, case: Case) -> _Truth:
     reference = trimmed(volume, case)
-    return _Truth(reference, foreground_of(reference), Task(name, case, degraded(reference, case), reference.grid))
+    lr = degraded(reference, case) if subject.measured is None else subject.measured()
+    expected = tuple(
+        count // (round(case.factor) if axis in case.axes else 1)
+        for axis, count in zip("kji", reference.grid.shape_kji, strict=True)
+    )
+    if subject.measured is not None and lr.grid.shape_kji != expected:
+        raise SettingsError(
+            f"the thick slices of {subject.name} are {lr.grid.described()}, which is not what the case"
+            f" {case.name} makes of the thin ones; give the case of the pair by --case"
+        )
+    return _Truth(reference, foreground_of(reference), Task(subject.name, case, lr, reference.grid))
 
 
 def _one(study: Study, truth: _Truth, collected: StudyResults, report: Callable[[str], None]) -> None:

@@ -57,15 +57,16 @@ class Upscaler:
     condition: Callable[[Path], np.ndarray] = field(default=lambda folder: np.empty(0, np.float32))
 
     def takes(self, case: Case) -> bool:
-        """One axis, by a factor that there are weights for."""
-        return len(case.axes) == 1 and case.factor in self.files
+        """One axis, by any factor; where there are no weights for it, the result of the nearest one is resampled."""
+        return len(case.axes) == 1
 
     def refine(self, task: Task) -> Refined:
         """The mean of the enlarged cuts along both other axes, in the units of the volume."""
         started = time.monotonic()
         range_ = foreground_of(task.lr)
         scaled = range_.scaled(task.lr.array)
-        axis, factor = array_axis(task.case.axes), int(task.case.factor)
+        axis = array_axis(task.case.axes)
+        factor = min(self.files, key=lambda one: abs(one - task.case.factor))
         network, condition = self._network(factor)
         total = np.zeros(task.grid.shape_kji, np.float32)
         for across in (array_axis(other) for other in AXES_IJK if other != task.case.axes):
@@ -73,6 +74,7 @@ class Upscaler:
             cuts = scaled.transpose(across, axis, along)
             enlarged = np.stack([_enlarged(network, cut, condition, factor) for cut in cuts])
             enlarged = enlarged.reshape(*enlarged.shape[:2], -1, factor).mean(axis=3)
+            enlarged = _resampled(enlarged, task.grid.shape_kji[axis], factor / task.case.factor)
             total += enlarged.transpose(np.argsort((across, axis, along))) / 2
         array = np.clip(total, 0, 1) * range_.peak + range_.low
         return Refined(array.astype(np.float32), time.monotonic() - started)
@@ -93,6 +95,16 @@ class Upscaler:
         if network.load_param(str(parameters)) or network.load_model(str(parameters.with_suffix(".bin"))):
             raise SettingsError(f"{self.name} has no weights {parameters}; install another version of {self.package}")
         return network, self.condition(folder)
+
+
+def _resampled(cuts: np.ndarray, count: int, step: float) -> np.ndarray:
+    """``count`` rows of cuts (S, rows, columns), ``step`` rows apart, by linear interpolation; the border stays."""
+    if step == 1:
+        return cuts
+    places = np.clip((np.arange(count) + 0.5) * step - 0.5, 0, cuts.shape[1] - 1)
+    below = np.minimum(places.astype(int), cuts.shape[1] - 2)
+    weight = (places - below)[:, None].astype(np.float32)
+    return (1 - weight) * cuts[:, below] + weight * cuts[:, below + 1]
 
 
 def _enlarged(network: Any, cut: np.ndarray, condition: np.ndarray, factor: int) -> np.ndarray:  # noqa: ANN401

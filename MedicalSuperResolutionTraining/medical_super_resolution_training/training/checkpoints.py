@@ -43,6 +43,18 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     beside.replace(path)
 
 
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a safetensors file, on the CPU, and its metadata.
+
+    Raises
+    ------
+    SafetensorError, OSError
+        The file is missing or damaged.
+    """
+    with safe_open(str(path), framework="pt") as opened:
+        return {key: opened.get_tensor(key) for key in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
+
+
 def checkpoints(folder: Path) -> list[Path]:
     """Checkpoint files of a run, newest first."""
     return sorted(folder.glob("checkpoint-*.safetensors"), reverse=True)
@@ -62,9 +74,8 @@ def restore_newest(folder: Path, state: TrainingState) -> str | None:
     warning = None
     for path in checkpoints(folder):
         try:
-            with safe_open(str(path), framework="pt") as opened:
-                tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-                numbers = {name: json.loads(opened.metadata()[name]) for name in _NUMBERS}
+            tensors, metadata = read_tensors(path)
+            numbers = {name: json.loads(metadata[name]) for name in _NUMBERS}
             _restore(state, tensors)
         except (SafetensorError, OSError, KeyError, TypeError, RuntimeError) as problem:
             first = str(problem).strip().splitlines()[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.models.file import Model
@@ -21,7 +21,7 @@ from medical_super_resolution.volumes.volume import Volume
 from ..data.manifest import Entry
 from ..evaluation.cases import Case, degraded, is_large_enough, trimmed
 from ..evaluation.foreground import foreground_of
-from .checkpoints import write_tensors
+from .checkpoints import read_tensors, write_tensors
 
 VALIDATION = "validation.csv"
 BEST = "best.safetensors"
@@ -73,8 +73,7 @@ def keep_best(run: Path, average: Generator, step: int, score: float, *, is_adve
     path = run / BEST
     if path.exists():
         try:
-            with safe_open(str(path), framework="pt") as opened:
-                earlier = json.loads(opened.metadata()["best"])
+            earlier = json.loads(read_tensors(path)[1]["best"])
         except (SafetensorError, OSError, KeyError, TypeError, ValueError):
             earlier = None  # damaged: as good as none
         if earlier and earlier["is_adversarial"] == is_adversarial and earlier["psnr_db"] >= score:

@@ -6,14 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
-
 from medical_super_resolution.errors import SettingsError
 
 from ..config.recipes import read_resolved
 from ..data.manifest import of_split, read_manifest
 from ..tasks import task_of
-from ..training.checkpoints import restore_newest
+from ..training.checkpoints import read_tensors, restore_newest
 from ..training.state import new_state
 from ..training.validation import BEST
 from .card import card
@@ -43,7 +41,7 @@ def export_run(run: Path, output: Path, *, also: dict[str, Any] | None = None, b
     if best:
         if not (run / BEST).is_file():
             raise SettingsError(f"{run} has no {BEST}; its manifest has no volumes of the split validation")
-        state.average.load_state_dict(load_file(str(run / BEST)))
+        state.average.load_state_dict(read_tensors(run / BEST)[0])
     entries = of_split(read_manifest(run / MANIFEST), "train")
     task = task_of(recipe)
     task.export(output, state.average, card(task, state.step, entries, also or {}))

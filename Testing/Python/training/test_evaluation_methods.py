@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import math
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
-from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
+from medical_super_resolution_training.cli.main import main
+from medical_super_resolution_training.evaluation import upscalers as upscaler_module
 from medical_super_resolution_training.evaluation.cases import Case, degraded
 from medical_super_resolution_training.evaluation.checks.downstream import agreements
+from medical_super_resolution_training.evaluation.dataset import measured_pair
 from medical_super_resolution_training.evaluation.foreground import foreground_of
 from medical_super_resolution_training.evaluation.methods import THICK, Interpolator, Task, interpolators
 from medical_super_resolution_training.evaluation.realism import features_distance, octaves
+from medical_super_resolution_training.evaluation.study import Study, run
 from medical_super_resolution_training.evaluation.upscalers import UPSCALERS, upscalers
 
 SHAPE = (24, 30, 28)
@@ -59,11 +65,17 @@ def test_an_upscaler_that_is_not_there_is_refused_by_name():
         upscalers(["esrgan"])
 
 
-def test_an_upscaler_takes_one_axis_by_a_factor_that_it_has_weights_for():
-    real, multiple = upscalers(["realsr", "srmd"])
-    assert [real.takes(Case("k", factor)) for factor in (2.0, 3.0, 4.0)] == [False, False, True]
-    assert [multiple.takes(Case("k", factor)) for factor in (2.0, 3.0, 4.0, 5.0)] == [True, True, True, False]
-    assert not real.takes(Case("ij", 4.0))
+def test_an_upscaler_takes_one_axis_at_a_time():
+    (one,) = upscalers(["realsr"])
+    assert [one.takes(Case(axes, 4.0)) for axes in ("k", "i", "ij")] == [True, True, False]
+
+
+def test_a_factor_without_weights_is_resampled_from_the_nearest_one():
+    """Four rows a slice become five: a slope stays a slope, and its ends stay where the slices end."""
+    rows = np.arange(12, dtype=np.float32)[None, :, None] + np.zeros((2, 1, 3), np.float32)
+    made = upscaler_module._resampled(rows, 15, 4 / 5)
+    np.testing.assert_allclose(made[0, 1:-1, 0], (np.arange(1, 14) + 0.5) * 0.8 - 0.5, atol=1e-5)
+    assert (made[0, 0, 0], made[1, -1, 2]) == (0, 11)
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch):
@@ -147,3 +159,49 @@ def test_a_structure_that_is_lost_has_no_surface(a_body: Volume):
 
 def test_other_modalities_have_no_thresholds(a_body: Volume):
     assert agreements(a_body.array, Volume(a_body.array, a_body.grid, modality="mr")) == {}
+
+
+# One acquisition, reconstructed twice
+
+
+def written_pair(folder: Path, factor: int) -> tuple[Path, Path]:
+    """A thin volume and a thick one of the same place, each thick value the number of its slice."""
+    thin = np.random.default_rng(0).integers(-500, 500, (24, 16, 16)).astype(np.int16)
+    thick = np.arange(24 // factor, dtype=np.int16)[:, None, None] * np.ones((1, 16, 16), np.int16)
+    paths = folder / "ct_thick.nii.gz", folder / "ct_thin.nii.gz"
+    for path, array, spacing in zip(paths, (thick, thin), (float(factor), 1.0), strict=True):
+        image = sitk.GetImageFromArray(array)
+        image.SetSpacing((1.0, 1.0, spacing))
+        image.SetOrigin((0.0, 0.0, (spacing - 1) / 2))
+        sitk.WriteImage(image, str(path))
+    return paths
+
+
+def test_a_pair_is_cut_at_the_same_place(tmp_path: Path):
+    pair = measured_pair(*written_pair(tmp_path, 4), (8, 6, 6))
+    thin, thick = pair.read(), pair.measured()
+    assert (thin.array.shape, thick.array.shape) == ((8, 6, 6), (2, 6, 6))
+    np.testing.assert_array_equal(thick.array[:, 0, 0], [2, 3])
+    np.testing.assert_allclose(thick.grid.bounds_ras_mm, thin.grid.bounds_ras_mm, atol=1e-5)
+
+
+def test_a_pair_that_does_not_cover_the_same_place_is_refused(tmp_path: Path):
+    thick, thin = written_pair(tmp_path, 4)
+    image = sitk.ReadImage(str(thick))
+    image.SetOrigin((0.0, 0.0, 0.0))
+    sitk.WriteImage(image, str(thick))
+    with pytest.raises(VolumeError, match="does not cover the same place"):
+        measured_pair(thick, thin)
+
+
+def test_what_the_scanner_measured_is_refined_and_not_what_is_simulated(tmp_path: Path, a_slice_encoder: Path):
+    thick, thin = written_pair(tmp_path, 4)
+    arguments = ["evaluate", "--pair", thick, thin, "--case", "k:4", "--downstream", "--encoder", a_slice_encoder]
+    assert (
+        main([str(one) for one in [*arguments, "--inputs", tmp_path / "in", "--show", "--out", tmp_path / "out"]]) == 0
+    )
+    kept = sitk.GetArrayFromImage(sitk.ReadImage(str(next((tmp_path / "in").iterdir()))))
+    np.testing.assert_array_equal(kept[:, 0, 0], np.arange(6))
+    study = Study((Case("k", 2.0),), (Interpolator("linear"),), tmp_path / "out")
+    with pytest.raises(SettingsError, match="give the case of the pair by --case"):
+        run(study, [measured_pair(thick, thin)], lambda line: None, lambda results: None)

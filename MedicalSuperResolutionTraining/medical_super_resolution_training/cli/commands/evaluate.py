@@ -22,6 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--models", nargs="*", default=[], metavar="MODEL", help="installed names or files; MODEL@0.5: its sharpness")
     case_help = "AXES:FACTOR[:PROFILE[:THICKNESS]], such as k:4 or k:5:box; repeat (default k:2, k:4 and ij:2)"
     add("--case", action="append", metavar="CASE", dest="cases", help=case_help)
+    pair_help = "one acquisition that the scanner reconstructed twice, in place of --data; its case by --case"
+    add("--pair", action="append", nargs=2, default=[], type=Path, metavar=("THICK", "THIN"), help=pair_help)
     add("--lesions", action="store_true", help="insert made-up lesions and see what is left of them")
     downstream_help = "CT: measure bone and lung by thresholds, as a later program would, of thick slices too"
     add("--downstream", action="store_true", help=downstream_help)
@@ -50,16 +52,16 @@ def add_common_arguments(parser: argparse.ArgumentParser, *, needs_data: bool = 
 
 def run(chosen: argparse.Namespace) -> int:
     """Measure, and write after every volume what is known by then; draw the curves that are named."""
-    if not (chosen.data or chosen.curves):
+    if not (chosen.data or chosen.pair or chosen.curves):
         raise SettingsError(
-            "name the volumes to measure on by --data, or runs whose curves are to be drawn by --curves"
+            "name the volumes to measure on by --data or --pair, or runs whose curves are to be drawn by --curves"
         )
 
     from ...evaluation.checks.discriminator_accuracy import named_runs, write_accuracies
     from ...evaluation.runner import typed
 
     runs = named_runs(chosen.curves)
-    if chosen.data:
+    if chosen.data or chosen.pair:
         print(_measured(chosen))
     if runs:
         print(write_accuracies(runs, typed(), chosen.out))
@@ -69,13 +71,16 @@ def run(chosen: argparse.Namespace) -> int:
 def _measured(chosen: argparse.Namespace) -> Path:
     """The page with the tables of a measurement."""
     from ...evaluation.cases import parse_case
-    from ...evaluation.dataset import parse_crop, volumes_of
+    from ...evaluation.dataset import measured_pair, parse_crop, volumes_of
     from ...evaluation.methods import interpolators, networks, results_of
     from ...evaluation.runner import measure, slice_encoder
     from ...evaluation.study import Study
     from ...evaluation.upscalers import upscalers
 
-    found = volumes_of(chosen.data, chosen.split, parse_crop(chosen.crop) if chosen.crop else None)
+    crop = parse_crop(chosen.crop) if chosen.crop else None
+    found = [measured_pair(thick, thin, crop) for thick, thin in chosen.pair]
+    if chosen.data:
+        found += volumes_of(chosen.data, chosen.split, crop)
     others = [results_of(text) for text in chosen.results]
     study = Study(
         tuple(parse_case(text) for text in chosen.cases or _CASES),
