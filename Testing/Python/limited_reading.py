@@ -1,4 +1,4 @@
-"""Reading a file that means harm: what it is refused with, and whether that took time or memory."""
+"""Reading a file that means kinds: what it is refused with, and whether that took time or memory."""
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from medical_super_resolution_training.config.recipe import AdversarialSettings, LossWeights, Recipe
+from medical_super_resolution_training.config.losses import AdversarialSettings, LossWeights
+from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.data.loader import batches
 from medical_super_resolution_training.data.manifest import Entry
 from medical_super_resolution_training.tasks import task_of

@@ -1,118 +1,92 @@
-"""What a recipe may say: frozen dataclasses with every default in this file. `recipes` reads them from TOML."""
+"""The settings of a recipe: frozen dataclasses with every default in this folder. `recipes` reads them from TOML."""
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
 from medical_super_resolution.errors import SettingsError
-from medical_super_resolution.objectives.terms import LOSS_TERMS
+
+from .checks import check_betas, check_choice, check_positive, check_types
+from .losses import AdversarialSettings, LossWeights, PerceptualSettings
 
 SCHEDULES = ("cosine", "halving")
-PERCEPTUAL_FEATURES = ("slice-encoder", "vgg", "vgg-before-activation")
-ADVERSARIAL_KINDS = ("wasserstein", "adaptive-wasserstein", "gan", "relativistic")
 NOISES = ("modality", "gaussian", "rician", "poisson")
-_KINDS: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "dict": dict, "tuple": tuple, "bool": bool}
-
-
-_Weights: Any = dataclasses.make_dataclass(
-    "_Weights",
-    [(name, "float", field(default=term.weight)) for name, term in LOSS_TERMS.items()],
-    frozen=True,
-    kw_only=True,
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossWeights(_Weights):
-    """How much each of `LOSS_TERMS` counts in what the generator minimises; 0 leaves a term out."""
-
-    def __post_init__(self) -> None:
-        check_types(self, "loss.")
-        for name, weight in vars(self).items():
-            if not weight >= 0:
-                raise SettingsError(f"loss.{name} must not be below 0, got {weight}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PerceptualSettings:
-    """Which features the perceptual loss compares.
-
-    features : "slice-encoder" (the project's own), "vgg" (VGG-19's layer 5_4) or "vgg-before-activation".
-    file : of their weights; empty for the shipped encoder, or for VGG-19 where torch hub keeps it.
-    """
-
-    features: str = "slice-encoder"
-    file: str = ""
-
-    def __post_init__(self) -> None:
-        check_types(self, "perceptual.")
-        check_choice("perceptual.features", self.features, PERCEPTUAL_FEATURES)
-
-
-@dataclass(frozen=True, kw_only=True)
-class AdversarialSettings:
-    """The discriminator and how it is trained.
-
-    discriminator : name in DISCRIMINATORS; discriminator_config : its settings, the rest keep their defaults.
-    kind : "wasserstein" (with gradient penalty), "adaptive-wasserstein" (the same, and the critic is trained on until
-    it is not behind, at most ``steps`` times; MedGAN), "gan", or "relativistic" (average).
-    penalty : weight of the gradient penalty of the Wasserstein kinds. steps : of the discriminator for each one of the
-    generator. learning_rate : of the generator in the adversarial stage. discriminator_learning_rate, betas : of the
-    discriminator's Adam.
-    """
-
-    discriminator: str = ""
-    discriminator_config: dict[str, Any] = field(default_factory=dict)
-    kind: str = "wasserstein"
-    penalty: float = 10.0
-    steps: int = 1
-    learning_rate: float = 1e-4
-    discriminator_learning_rate: float = 1e-4
-    betas: tuple[float, ...] = (0.5, 0.9)
-
-    def __post_init__(self) -> None:
-        check_types(self, "adversarial.")
-        check_choice("adversarial.kind", self.kind, ADVERSARIAL_KINDS)
-        check_positive(self, ("steps", "learning_rate", "discriminator_learning_rate"), "adversarial.")
-        check_betas("adversarial.betas", self.betas)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """One training run.
 
-    task : what is trained: "generator"; "slice-profile", its estimator of the slice profile on frozen features;
-    "slice-encoder", the encoder of the perceptual loss; "down-sampler", for ``degradation = "learned"``. See `tasks`.
-    start_from : a model file to take the weights from; empty for fresh ones.
-    generator : name in GENERATORS; generator_config : its settings, the rest keep their defaults.
-    loss, perceptual, adversarial : tables, see `LossWeights`, `PerceptualSettings` and `AdversarialSettings`.
-    steps, warm_up_steps : number of optimiser steps, and of those with a rising learning rate.
-    content_fraction : share of the steps, at the start, with the content of the loss alone; the adversarial stage is
-    the rest. It says nothing where the loss has an adversarial weight of 0.
-    batch_size : patches a step. patch_slices : thick slices in a patch (of an in-plane generator: slices).
-    patch_in_plane : voxels of its side, at high resolution where the plane is refined.
-    learning_rate, final_learning_rate : peak and end of a stage. schedule : "cosine", or "halving" at each of the steps
-    ``halve_at``. betas, epsilon : of Adam. average_decay : of the weight average.
-    gradient_clip : largest norm of the gradient. mixed_precision : compute in bfloat16 where that loses nothing.
-    factors, factor_weights : refinement factors that are drawn as they are, with these relative weights;
-    any_factor_weight : relative weight of any factor in [1.25, 8]. In-plane generators have one, in their config.
-    degradation : how an in-plane patch is coarsened: one of PLANE_DEGRADATIONS, such as "measured" (slice profiles as
-    below), or "learned" by the down-sampler in ``degradation_model``.
-    low_resolution : manifest of measured coarse scans, which a down-sampler learns to imitate.
-    modality_shares : relative share of patches of each modality that the data have, 1 where it is not said.
-    contrast_range : of the exponent of a power law that changes the contrast of a patch, as another scanner would.
-    thickness_range : slice thickness over slice distance. box_fraction : share of box profiles, the rest are Gaussian.
-    noise_fraction, noise_maximum : share of batches with noise on the slices, and its largest standard deviation
-    (fraction of the intensity range). thick_in_plane_fraction : share of batches whose slices are themselves thick
-    along one of their axes, as the second of two passes meets them. noise : its kind on in-plane patches, "modality"
-    for the one that the modality has.
-    consistent_weight : share of the content that is measured after the data-consistency projection, the rest on the raw
-    output; where it is above 0, perceptual and adversarial losses judge the projected output. Slice sequences only.
-    seed : of weights and patches. checkpoint_minutes : time between checkpoints.
-    validate_every, sample_every : steps between validations on whole volumes and between sample pictures; 0 for never.
-    A run shorter than ``validate_every`` is not validated; the end of a longer one always is.
+    Parameters
+    ----------
+    task
+        What is trained: "generator"; "slice-profile", its estimator of the slice profile on frozen features;
+        "slice-encoder", the encoder of the perceptual loss; "down-sampler", for ``degradation = "learned"``. See
+        `tasks`.
+    start_from
+        A model file to take the weights from; empty for fresh ones.
+    generator, generator_config
+        Name in GENERATORS, and its settings; the rest keep their defaults.
+    loss, perceptual, adversarial
+        Tables, see `LossWeights`, `PerceptualSettings` and `AdversarialSettings`.
+    steps, warm_up_steps
+        Number of optimiser steps, and of those with a rising learning rate.
+    content_fraction
+        Share of the steps, at the start, with the content of the loss alone; the adversarial stage is the rest. It
+        has no effect where the loss has an adversarial weight of 0.
+    batch_size
+        Patches a step.
+    patch_slices
+        Thick slices in a patch (of an in-plane generator: slices).
+    patch_in_plane
+        Voxels of the side of a patch, at high resolution where the plane is refined.
+    learning_rate, final_learning_rate
+        Peak and end of a stage.
+    schedule, halve_at
+        "cosine", or "halving" at each of the steps ``halve_at``.
+    betas, epsilon
+        Of Adam.
+    average_decay
+        Of the average of the weights.
+    gradient_clip
+        Largest norm of the gradient.
+    mixed_precision
+        Whether to compute in bfloat16 where that loses nothing.
+    factors, factor_weights
+        Refinement factors of slice sequences, and how often each is drawn. In-plane generators have one, in their
+        config.
+    any_factor_weight
+        How often any factor in [1.25, 8] is drawn.
+    degradation, degradation_model
+        How an in-plane patch is coarsened: one of PLANE_DEGRADATIONS, such as "measured" (slice profiles as below),
+        or "learned" by the down-sampler in ``degradation_model``.
+    low_resolution
+        Manifest of measured coarse scans, which a down-sampler learns to imitate.
+    modality_shares
+        Relative share of patches of each modality; 1 where none is given.
+    contrast_range
+        Of the exponent of a power law that changes the contrast of a patch, as another scanner would.
+    thickness_range
+        Slice thickness over slice distance.
+    box_fraction
+        Share of box profiles; the rest are Gaussian.
+    noise_fraction, noise_maximum, noise
+        Share of batches with noise on the slices, and its largest standard deviation (fraction of the intensity
+        range); its kind on in-plane patches, "modality" for the one that the modality has.
+    thick_in_plane_fraction
+        Share of batches whose slices are themselves thick along one of their axes, as the second of two passes meets
+        them.
+    consistent_weight
+        Share of the content that is measured after the data-consistency projection, the rest on the raw output; above
+        0, perceptual and adversarial losses judge the projected output. Slice sequences only.
+    seed
+        Of weights and patches.
+    checkpoint_minutes
+        Time between checkpoints.
+    validate_every, sample_every
+        Steps between validations on whole volumes and between sample pictures; 0 for never. A run shorter than
+        ``validate_every`` is not validated; the end of a longer one always is.
     """
 
     task: str = "generator"
@@ -191,33 +165,3 @@ class Recipe:
     def has_adversarial_stage(self) -> bool:
         """Whether a discriminator is trained at all."""
         return self.content_steps < self.steps
-
-
-def check_types(settings: Any, where: str) -> None:  # noqa: ANN401 - any of the dataclasses above
-    """Refuse values of another type than the field's."""
-    for entry in dataclasses.fields(settings):
-        kind = _KINDS.get(str(entry.type).partition("[")[0])
-        value = getattr(settings, entry.name)
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        fits = kind is None or (isinstance(value, kind) and (kind in (str, dict, tuple, bool) or is_number))
-        if not fits or (kind is tuple and not all(isinstance(one, (int, float)) for one in value)):
-            raise SettingsError(f"the setting {where}{entry.name} must be of type {entry.type}, got {value!r}")
-
-
-def check_positive(settings: Any, names: tuple[str, ...], where: str) -> None:  # noqa: ANN401
-    """Refuse numbers that are not above 0."""
-    for name in names:
-        if not getattr(settings, name) > 0:
-            raise SettingsError(f"{where}{name} must be above 0, got {getattr(settings, name)}")
-
-
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse a word that is none of the choices."""
-    if value not in choices:
-        raise SettingsError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
-
-
-def check_betas(name: str, betas: tuple[float, ...]) -> None:
-    """Refuse what Adam cannot average with."""
-    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-        raise SettingsError(f"{name} must be two numbers from 0 to below 1, got {list(betas)}")

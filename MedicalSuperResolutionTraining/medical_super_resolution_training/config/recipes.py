@@ -17,7 +17,8 @@ else:
 
 from medical_super_resolution.errors import SettingsError
 
-from .recipe import AdversarialSettings, LossWeights, PerceptualSettings, Recipe
+from .losses import AdversarialSettings, LossWeights, PerceptualSettings
+from .recipe import Recipe
 
 _BESIDE = Path(__file__).parents[2] / "Resources"  # in the repository, and in Slicer
 RESOURCES = _BESIDE if _BESIDE.is_dir() else Path(sys.prefix) / "share" / "medical-super-resolution"  # from a wheel

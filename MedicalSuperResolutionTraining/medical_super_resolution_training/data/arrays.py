@@ -12,9 +12,9 @@ from medical_super_resolution.errors import VolumeError
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array in a .npy file: where it is, and what its header says.
+    """An array in a .npy file: where it is, and the entries of its header.
 
-    It is mapped into memory for each patch anew. A mapping that is kept counts every page it ever touched as memory of
+    It is mapped into memory for each patch again. A mapping that is kept counts every page it ever touched as memory of
     this process, and holds a file open: a thousand scans are more than a process may have.
     """
 

@@ -1,4 +1,4 @@
-"""What teaches the slice encoder to see: slices are spoilt, and it is asked what they were."""
+"""The pretext task of the slice encoder: slices are corrupted, and the network restores them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .batch import PairedBatch
 from .manifest import Entry
 from .planes import PlaneSampler
 
-_SHARE = 0.6  # of the slices that each kind of harm is done to
+_SHARE = 0.6  # of the slices that each kind of kinds is done to
 _BLUR_VOXELS = (0.4, 2.5)  # standard deviation
 _NOISE = (0.01, 0.12)  # standard deviation, of the intensity range
 _HOLES = (1, 6)
 _HOLE_VOXELS = (3, 14)
 
 
-class SpoiltSampler:
-    """Sequences of slices as `PlaneSampler` draws them (``hr``), and spoilt by blur, noise and holes (``lr``).
+class CorruptedSampler:
+    """Sequences of slices as `PlaneSampler` draws them (``hr``), and corrupted by blur, noise and holes (``lr``).
 
     Blur teaches what sharpness is, noise what texture is, holes what belongs beside what.
     """
@@ -34,22 +34,22 @@ class SpoiltSampler:
         hr, files = self.slices.patches(step, rank, world)
         first = rank * len(hr)
         lr = [
-            spoilt(volume[None], np.random.default_rng((self.recipe.seed, step, first + number, 1)))
+            corrupted(volume[None], np.random.default_rng((self.recipe.seed, step, first + number, 1)))
             for number, volume in enumerate(hr)
         ]
         return PairedBatch(lr=torch.cat(lr), hr=hr, factor=1, files=files)
 
 
-def spoilt(volume: Tensor, random: np.random.Generator) -> Tensor:
+def corrupted(volume: Tensor, random: np.random.Generator) -> Tensor:
     """(1, 1, K, J, I) -> the same, blurred, with holes, noisy, or several of these; all K slices alike."""
-    harm = random.random(3) < _SHARE
-    if not harm.any():
-        harm[random.integers(3)] = True
-    if harm[0]:
+    kinds = random.random(3) < _SHARE
+    if not kinds.any():
+        kinds[random.integers(3)] = True
+    if kinds[0]:
         volume = _blurred(volume, float(random.uniform(*_BLUR_VOXELS)))
-    if harm[1]:
+    if kinds[1]:
         volume = _with_holes(volume, random)
-    if harm[2]:
+    if kinds[2]:
         noise = random.normal(0, random.uniform(*_NOISE), volume.shape)
         volume = volume + torch.from_numpy(noise.astype(np.float32))
     return volume

@@ -28,7 +28,7 @@ def plane_factor(recipe: Recipe) -> int:
 
 
 class PatchDegradation:
-    """Shrinks slices as ``degradation`` of a recipe says; the same input and random numbers give the same output.
+    """Shrinks slices by the ``degradation`` of a recipe; the same input and random numbers give the same output.
 
     reach : how far around a patch it must be given the slice, in low-resolution voxels.
     """

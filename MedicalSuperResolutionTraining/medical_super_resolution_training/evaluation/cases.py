@@ -110,7 +110,7 @@ def _coarse_count(fine: int, factor: float) -> int:
 
 
 def _thickness_mm(grid: Grid, case: Case) -> float | None:
-    """What a header would say: tissue in one slice, where the slices are those that were made coarser."""
+    """The thickness in a header: tissue in one slice, where the slices are those that were made coarser."""
     if grid.through_plane_axis not in case.axes:
         return None
     return case.thickness * grid.through_plane_spacing_mm

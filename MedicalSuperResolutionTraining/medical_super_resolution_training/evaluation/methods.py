@@ -96,15 +96,23 @@ def _repeated(task: Task) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Network:
-    """A model, run by the engine as a user runs it; the slice profile of the case is told.
+    """A model, run by the engine as a user runs it.
 
-    name : of its column. device, threads : see `EnhanceSettings`.
+    Parameters
+    ----------
+    name
+        Of its column.
+    device, threads
+        See `EnhanceSettings`.
+    estimates_profile
+        Whether the engine estimates the slice profile; otherwise it is given that of the case.
     """
 
     name: str
     model: models.Model
     device: str = "auto"
     threads: int | None = None
+    estimates_profile: bool = False
 
     @property
     def factor(self) -> int | None:
@@ -121,7 +129,7 @@ class Network:
         settings = EnhanceSettings(
             factor=task.case.factor,
             axes=task.case.axes,
-            slice_profile=task.case.profile,
+            slice_profile="auto" if self.estimates_profile else task.case.profile,
             sharpness=self.model.sharpness,
             uncertainty=uncertainty,
             device=self.device,
@@ -162,7 +170,9 @@ class ExternalResults:
         return Refined(volume.array, float("nan"))
 
 
-def networks(names: Iterable[str], device: str, threads: int | None) -> list[Network]:
+def networks(
+    names: Iterable[str], device: str, threads: int | None, *, estimate_profile: bool = False
+) -> list[Network]:
     """Models by installed name or path, "@0.5" after it for a sharpness; called by their files, and folders if need be.
 
     Raises
@@ -178,7 +188,9 @@ def networks(names: Iterable[str], device: str, threads: int | None) -> list[Net
     twice = {title for title in titles if titles.count(title) > 1}
     if twice:
         raise SettingsError(f"two models are called {twice.pop()}; rename one of the files")
-    return [Network(title, model, device, threads) for title, model in zip(titles, loaded, strict=True)]
+    return [
+        Network(title, model, device, threads, estimate_profile) for title, model in zip(titles, loaded, strict=True)
+    ]
 
 
 def _loaded(name: str) -> models.Model:

@@ -85,7 +85,9 @@ def run(
 
 def _truth(subject: EvaluationVolume, volume: Volume, case: Case) -> _Truth:
     reference = trimmed(volume, case)
-    lr = degraded(reference, case) if subject.measured is None else subject.measured()
+    lr = degraded(reference, case)
+    if subject.measured is not None:
+        lr = replace(subject.measured(), slice_thickness_mm=lr.slice_thickness_mm)
     expected = tuple(
         count // (round(case.factor) if axis in case.axes else 1)
         for axis, count in zip("kji", reference.grid.shape_kji, strict=True)
@@ -149,9 +151,9 @@ def _lesion_scores(methods: list[Method], truth: _Truth, without: dict[str, np.n
     case, volume = truth.task.case, truth.volume
     apart_mm = _APART * max(truth.task.lr.grid.spacing_ijk_mm)
     lesions = lesions_for(volume, truth.body, truth.task.subject, apart_mm=apart_mm)
-    spoilt = with_lesions(volume, lesions)
-    task = Task(truth.task.subject, case, degraded(spoilt, case), volume.grid)
-    true = spoilt.array.astype(np.float32) - volume.array
+    corrupted = with_lesions(volume, lesions)
+    task = Task(truth.task.subject, case, degraded(corrupted, case), volume.grid)
+    true = corrupted.array.astype(np.float32) - volume.array
     found = []
     for method in methods:
         if isinstance(method, ExternalResults):

@@ -121,7 +121,7 @@ def _enlarged(network: Any, cut: np.ndarray, condition: np.ndarray, factor: int)
 
 
 def _bicubic_kernel(folder: Path) -> np.ndarray:
-    """What SRMD is told of the blur, (15,): the principal components of its program, which the package holds."""
+    """The blur that SRMD assumes, (15,): principal components that the program in the package holds."""
     for library in _libraries(folder):
         if found := _KERNEL.search(library.read_bytes()):
             return np.array([float(number) for number in found[1].split(b",")], np.float32)

@@ -13,7 +13,7 @@ from medical_super_resolution.models import file as models
 from medical_super_resolution.networks.generators import GENERATORS, Generator
 from medical_super_resolution.objectives.terms import CONTENT, LOSS_TERMS, terms_of
 
-from ..config.recipe import LossWeights
+from ..config.losses import LossWeights
 from ..config.recipes import network_config
 from .task import BatchType, TrainingTask
 

@@ -12,7 +12,7 @@ from medical_super_resolution.objectives.perceptual import SliceEncoder, SliceEn
 
 from ..config.recipes import network_config
 from ..data.batch import PairedBatch
-from ..data.encoder import SpoiltSampler
+from ..data.encoder import CorruptedSampler
 from ..data.loader import Sampler
 from ..data.manifest import Entry
 from .generator import Versions, content_terms
@@ -29,7 +29,7 @@ class SliceEncoderTask(TrainingTask[PairedBatch]):
 
     def dataset(self, entries: list[Entry]) -> Sampler[PairedBatch]:
         """Slices with blur, noise and holes."""
-        return SpoiltSampler(entries, self.recipe)
+        return CorruptedSampler(entries, self.recipe)
 
     def predict(self, network: nn.Module, batch: PairedBatch) -> Prediction:
         """Restore the slices and compare."""
@@ -37,7 +37,7 @@ class SliceEncoderTask(TrainingTask[PairedBatch]):
         return Prediction(content_terms(Versions(((1.0, sr),), sr), batch.hr, self.recipe.loss))
 
     def pictures(self, network: nn.Module, batch: PairedBatch) -> tuple[Tensor, ...]:
-        """Slices: spoilt, restored, true."""
+        """Slices: corrupted, restored, true."""
         return batch.lr, network(batch.lr), batch.hr
 
     def export(self, path: Path, network: nn.Module, card: dict[str, Any]) -> None:

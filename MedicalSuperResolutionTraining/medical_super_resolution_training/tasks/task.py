@@ -109,5 +109,5 @@ class TrainingTask(ABC, Generic[BatchType]):
         return None
 
     def description(self) -> dict[str, dict[str, Any]]:
-        """What the card of the exported model says beside modalities and steps, by section."""
+        """Entries of the card of the exported model beside modalities and steps, by section."""
         return {}

@@ -1,1 +1,1 @@
-"""One run: network, data set, step, and what is recorded while it goes on."""
+"""One run: network, data set, step, and what is recorded meanwhile."""

@@ -97,7 +97,7 @@ def adversarial_terms(
 
 
 def _mixture(recipe: Recipe, step: int, number: int, context: DistributedContext) -> Tensor:
-    """The shares of real volumes in the mixtures: of the whole batch, whoever computes; this process' part of them."""
+    """The shares of real volumes in the mixtures: drawn for the whole batch; this process' part of them."""
     whole = np.random.default_rng((recipe.seed, step, number)).random(recipe.batch_size, dtype=np.float32)
     return torch.from_numpy(whole[share_of(recipe.batch_size, context.rank, context.world)])
 

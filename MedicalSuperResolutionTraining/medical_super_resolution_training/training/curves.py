@@ -35,7 +35,7 @@ class Means:
             self._values.setdefault(name, []).append(value)
 
     def taken(self) -> dict[str, float]:
-        """The means with "loss" and "total", and begin anew."""
+        """Take the means, with "loss" and "total", and reset."""
         means = {name: float(torch.stack(values).float().mean()) for name, values in self._values.items()}
         self._values.clear()
         means["loss"] = sum(means.get(name, 0.0) for name in _CONTENT)

@@ -10,7 +10,8 @@ from torch import Tensor
 from medical_super_resolution.models.perceptual_weights import encoder_file, load_encoder, load_vgg
 from medical_super_resolution.objectives.perceptual import perceptual_distance, vgg_distance
 
-from ..config.recipe import PerceptualSettings, Recipe
+from ..config.losses import PerceptualSettings
+from ..config.recipe import Recipe
 from ..tasks.task import Prediction
 
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -28,7 +29,7 @@ def perceptual_features(settings: PerceptualSettings, device: str) -> Distance:
 
     Raises
     ------
-    ModelError : the weights are not there; for VGG-19 the message says both ways out.
+    ModelError : the weights are not there; for VGG-19 the message names both remedies.
     """
     if settings.features == "slice-encoder":
         encoder = load_encoder(Path(settings.file) if settings.file else encoder_file()).to(device)

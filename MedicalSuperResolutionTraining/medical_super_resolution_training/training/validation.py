@@ -68,7 +68,7 @@ def append_validation(run: Path, step: int, scores: dict[str, float]) -> float:
 def keep_best(run: Path, average: Generator, step: int, score: float, *, is_adversarial: bool) -> bool:
     """Keep the weights if no earlier ones of the same stage scored higher.
 
-    An adversarial stage begins anew: it gives up decibels for sharpness, so the content stage would always win.
+    An adversarial stage starts again: it loses decibels for detail, so the content stage would always score higher.
     """
     path = run / BEST
     if path.exists():

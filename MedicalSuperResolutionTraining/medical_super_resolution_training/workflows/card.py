@@ -1,4 +1,4 @@
-"""What an exported model says of itself."""
+"""The card of an exported model: what it was trained for and on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def card(task: TrainingTask[Any], steps: int, entries: list[Entry], also: dict[s
     entries
         The volumes that were trained on.
     also
-        What else the card says (summary, failures ...).
+        Further entries (summary, failures ...).
     """
     recipe, described = task.recipe, task.description()
     made = {

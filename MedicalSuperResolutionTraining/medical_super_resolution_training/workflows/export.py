@@ -24,7 +24,7 @@ def export_run(run: Path, output: Path, *, also: dict[str, Any] | None = None, b
     Parameters
     ----------
     also
-        What else the model's card says.
+        Further entries of the model's card.
     best
         Whether to take the weights that validated best, not the last ones.
 

@@ -13,7 +13,7 @@ from medical_super_resolution.inference.device import pick_device
 from ..config.recipe import Recipe
 from ..config.recipes import RESOURCES, find_recipe, read_recipe, read_resolved, read_toml
 from ..data.manifest import of_split, read_manifest
-from ..data.preparation.prepare import Wishes, prepare
+from ..data.preparation.prepare import Preparation, prepare
 from .budget import fitted
 from .export import export_run
 from .resume import holds_training
@@ -82,7 +82,7 @@ def reproduce(
     out.mkdir(parents=True, exist_ok=True)
     data = out / "data.json"
     if not data.is_file():
-        entries = prepare(scans, data, Wishes(split="100"), log=log)
+        entries = prepare(scans, data, Preparation(split="100"), log=log)
         log(f"{len(entries)} volumes in {data}")
     deadline = None if budget is None else time.monotonic() + budget
     made: dict[str, Path] = {}
@@ -96,7 +96,7 @@ def reproduce(
             recipe = _within(recipe, seconds, data, run, device=device, workers=workers)
         run_recipe(recipe, data, run, resume=True, device=device, workers=workers, log=log)
         made[stage.recipe] = out / stage.file if stage.file else run / f"{stage.recipe}.safetensors"
-        export_run(run, made[stage.recipe], also=_said_of(made[stage.recipe], model))
+        export_run(run, made[stage.recipe], also=_card_entries(made[stage.recipe], model))
     return [made[stage.recipe] for stage in MODELS[model] if stage.file]
 
 
@@ -108,16 +108,16 @@ def _share(stage: Stage, stages: tuple[Stage, ...], overrides: list[str]) -> flo
 
 
 def _within(recipe: Recipe, seconds: float, data: Path, run: Path, *, device: str, workers: int) -> Recipe:
-    """The recipe with steps for a time; of a run that was begun, its own."""
+    """The recipe with steps for a time; of a run that was started, its own."""
     if holds_training(run):
         return read_resolved(run)
     entries = of_split(read_manifest(data), "train")
     return fitted(recipe, seconds, entries, pick_device(device), workers=workers)
 
 
-def _said_of(file: Path, model: str) -> dict[str, object]:
-    """What the repository has to say of a model file in its card; the main file names its sharp twin."""
+def _card_entries(file: Path, model: str) -> dict[str, object]:
+    """Entries of the card of a model file that are kept in the repository; the main file names its sharp twin."""
     card = _CARDS / f"{file.stem}.toml"
-    said: dict[str, object] = read_toml(card) if card.is_file() else {}
+    kept: dict[str, object] = read_toml(card) if card.is_file() else {}
     twins = [Path(stage.file).stem for stage in MODELS[model] if stage.file not in ("", f"{model}.safetensors")]
-    return said | ({"sharp_twin": twins[0]} if twins and file.stem == model else {})
+    return kept | ({"sharp_twin": twins[0]} if twins and file.stem == model else {})

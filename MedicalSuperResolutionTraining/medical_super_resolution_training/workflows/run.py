@@ -73,7 +73,7 @@ def run_recipe(
     chosen = local_device(pick_device(device))
     context = initialise(chosen)
     state = _begun(recipe, run, chosen)
-    context.barrier()  # nobody writes before all have looked for checkpoints
+    context.barrier()  # no process writes before all have looked for checkpoints
     if context.is_first:
         run.mkdir(parents=True, exist_ok=True)
         write_resolved(recipe, run)
@@ -132,7 +132,7 @@ def _train(
     try:
         train(task, state, left, callbacks, device=device, perceptual=perceptual, context=context)
     except (SettingsError, VolumeError):
-        raise  # the recipe does not fit the volumes: no training would mend that
+        raise  # the recipe does not fit the volumes: more training would not help
     except SuperResolutionError as problem:
         good = checkpoints(run)
         kept = f"the last good checkpoint is {good[0]}" if good else "there is no checkpoint yet"

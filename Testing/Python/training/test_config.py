@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from medical_super_resolution.errors import SettingsError
-from medical_super_resolution_training.config.recipe import AdversarialSettings, LossWeights, Recipe
+from medical_super_resolution_training.config.losses import AdversarialSettings, LossWeights
+from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.config.recipes import (
     as_toml,
     find_recipe,

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from medical_super_resolution_training.config.recipe import LossWeights, Recipe
+from medical_super_resolution_training.config.losses import LossWeights
+from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.data.manifest import Entry
 from medical_super_resolution_training.training.checkpoints import restore_newest
 from medical_super_resolution_training.training.distributed import DistributedContext

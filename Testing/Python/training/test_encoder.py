@@ -12,9 +12,10 @@ from medical_super_resolution.models import file as models
 from medical_super_resolution.models import perceptual_weights
 from medical_super_resolution.objectives.perceptual import SliceEncoder, perceptual_distance
 from medical_super_resolution_training.cli.main import main
-from medical_super_resolution_training.config.recipe import PerceptualSettings, Recipe
+from medical_super_resolution_training.config.losses import PerceptualSettings
+from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.data import encoder
-from medical_super_resolution_training.data.encoder import SpoiltSampler, spoilt
+from medical_super_resolution_training.data.encoder import CorruptedSampler, corrupted
 from medical_super_resolution_training.data.manifest import Entry
 from medical_super_resolution_training.tasks import task_of
 from medical_super_resolution_training.training.objectives import perceptual_features
@@ -88,11 +89,11 @@ def test_the_shipped_encoder_tells_what_it_is_and_is_no_model(shipped: SliceEnco
 
 
 @pytest.fixture
-def sampler(entries: list[Entry], a_recipe: Recipe) -> SpoiltSampler:
-    return SpoiltSampler(entries, replace(a_recipe, task="slice-encoder", patch_slices=2, batch_size=4))
+def sampler(entries: list[Entry], a_recipe: Recipe) -> CorruptedSampler:
+    return CorruptedSampler(entries, replace(a_recipe, task="slice-encoder", patch_slices=2, batch_size=4))
 
 
-def test_slices_are_spoilt_the_same_way_every_time_and_on_every_machine(sampler: SpoiltSampler):
+def test_slices_are_spoilt_the_same_way_every_time_and_on_every_machine(sampler: CorruptedSampler):
     whole, again = sampler.batch(3), sampler.batch(3)
     assert torch.equal(whole.lr, again.lr)
     halves = [sampler.batch(3, rank, 2) for rank in (0, 1)]
@@ -102,7 +103,7 @@ def test_slices_are_spoilt_the_same_way_every_time_and_on_every_machine(sampler:
     assert whole.lr.shape == whole.hr.shape == (4, 1, 2, 16, 16)
 
 
-def test_no_slice_stays_as_it_was(sampler: SpoiltSampler):
+def test_no_slice_stays_as_it_was(sampler: CorruptedSampler):
     for step in range(5):
         batch = sampler.batch(step)
         changed = (batch.lr - batch.hr).abs().flatten(1).mean(dim=1)
@@ -119,7 +120,7 @@ def test_blur_keeps_the_mean_and_holes_keep_the_rest(slices: torch.Tensor):
 
 
 def test_each_kind_of_harm_is_done(slices: torch.Tensor):
-    made = [spoilt(slices, np.random.default_rng(seed)) for seed in range(40)]
+    made = [corrupted(slices, np.random.default_rng(seed)) for seed in range(40)]
     rough = [float((one.diff(dim=-1)).abs().mean() / slices.diff(dim=-1).abs().mean()) for one in made]
     assert min(rough) < 0.95  # blurred and not noisy
     assert max(rough) > 1.2  # noisy

@@ -71,7 +71,7 @@ def test_what_is_shown_in_full_is_recovered_in_full_and_half_is_half(a_body: Vol
 
 def test_signals_of_an_mr_stay_at_or_above_zero(a_body: Volume):
     mr = Volume(np.where(a_body.array > 0, 100, 0).astype(np.uint8), a_body.grid, modality="mr")
-    spoilt = with_lesions(mr, [a_lesion("sphere", 8, -150), a_lesion("sphere", 8, 0)])
-    assert spoilt.array.dtype == np.uint8
-    assert spoilt.array.min() == 0
-    assert spoilt.array[20, 30, 51] == 0
+    corrupted = with_lesions(mr, [a_lesion("sphere", 8, -150), a_lesion("sphere", 8, 0)])
+    assert corrupted.array.dtype == np.uint8
+    assert corrupted.array.min() == 0
+    assert corrupted.array[20, 30, 51] == 0

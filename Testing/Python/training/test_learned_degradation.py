@@ -13,7 +13,8 @@ from medical_super_resolution.models import file as models
 from medical_super_resolution.networks.down_sampler import DownSampler, DownSamplerConfig, low_frequency_loss
 from medical_super_resolution.objectives.degradation import bicubic_decimated
 from medical_super_resolution_training.cli.main import main
-from medical_super_resolution_training.config.recipe import AdversarialSettings, LossWeights, Recipe
+from medical_super_resolution_training.config.losses import AdversarialSettings, LossWeights
+from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.data.down_sampler_file import load_down_sampler, save_down_sampler
 from medical_super_resolution_training.data.manifest import Entry, write_manifest
 from medical_super_resolution_training.data.planes import PlaneSampler

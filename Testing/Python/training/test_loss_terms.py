@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from medical_super_resolution.objectives.terms import CONTENT, LOSS_TERMS, terms_of
-from medical_super_resolution_training.config.recipe import LossWeights
+from medical_super_resolution_training.config.losses import LossWeights
 from medical_super_resolution_training.training.curves import COLUMNS, Means
 
 

@@ -21,7 +21,7 @@ from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution_training.cli.main import main
 from medical_super_resolution_training.data.manifest import Entry, of_split, read_manifest
 from medical_super_resolution_training.data.preparation.cleaning import Cleaning
-from medical_super_resolution_training.data.preparation.prepare import Wishes, prepare
+from medical_super_resolution_training.data.preparation.prepare import Preparation, prepare
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def refused(manifest: Path) -> dict[str, str]:
 
 def test_luna16_is_read_by_subsets_without_its_masks(dataset: Path, tmp_path: Path):
     sources = make_luna16(dataset)
-    entries = prepare(dataset, tmp_path / "data.json", Wishes(layout="luna16"))
+    entries = prepare(dataset, tmp_path / "data.json", Preparation(layout="luna16"))
     assert [entry.source for entry in entries] == sources
     assert [entry.patient for entry in entries] == [Path(source).stem for source in sources]
     for number, entry in enumerate(entries):
@@ -50,7 +50,7 @@ def test_luna16_is_read_by_subsets_without_its_masks(dataset: Path, tmp_path: Pa
 @pytest.mark.parametrize(("modality", "contrast", "place"), [("", "flair", 0), ("t1ce", "t1ce", 2), ("t2", "t2", 3)])
 def test_brats2021_gives_one_contrast_of_each_patient(dataset, tmp_path, modality: str, contrast: str, place: int):
     names = make_brats2021(dataset / "BraTS2021_Training_Data", count=3)
-    entries = prepare(dataset, tmp_path / "data.json", Wishes(layout="brats2021", modality=modality))
+    entries = prepare(dataset, tmp_path / "data.json", Preparation(layout="brats2021", modality=modality))
     assert [entry.patient for entry in entries] == names
     assert [Path(entry.source).name for entry in entries] == [f"{name}_{contrast}.nii.gz" for name in names]
     assert {entry.modality for entry in entries} == {"mr"}
@@ -64,7 +64,7 @@ def test_brats2021_gives_one_contrast_of_each_patient(dataset, tmp_path, modalit
 def test_a_patient_without_the_contrast_is_refused_by_name(dataset: Path, tmp_path: Path):
     names = make_brats2021(dataset, count=4)
     (dataset / names[2] / f"{names[2]}_flair.nii.gz").unlink()
-    entries = prepare(dataset, tmp_path / "data.json", Wishes(layout="brats2021"))
+    entries = prepare(dataset, tmp_path / "data.json", Preparation(layout="brats2021"))
     assert [entry.patient for entry in entries] == [*names[:2], names[3]]
     (why,) = refused(tmp_path / "data.json").values()
     assert why == f"the folder {names[2]} has no {names[2]}_flair.nii.gz"
@@ -72,7 +72,7 @@ def test_a_patient_without_the_contrast_is_refused_by_name(dataset: Path, tmp_pa
 
 def test_lidc_idri_is_read_by_series_and_patient_without_x_ray_pictures(dataset: Path, tmp_path: Path):
     names = make_lidc_idri(dataset, count=3)
-    entries = prepare(dataset, tmp_path / "data.json", Wishes(layout="lidc-idri"))
+    entries = prepare(dataset, tmp_path / "data.json", Preparation(layout="lidc-idri"))
     assert [entry.patient for entry in entries] == names
     assert {entry.modality for entry in entries} == {"ct"}
     np.testing.assert_array_equal(np.load(entries[2].array), np.clip(a_ct(2), -1024, 3071))
@@ -83,7 +83,7 @@ def test_two_series_of_a_patient_are_two_volumes_in_one_split(dataset: Path, tmp
     names = make_lidc_idri(dataset, count=6)
     for name in names:
         write_dicom_series(dataset / name / "study-2" / "series-2", a_ct(50))
-    entries = prepare(dataset, tmp_path / "data.json", Wishes(layout="lidc-idri"))
+    entries = prepare(dataset, tmp_path / "data.json", Preparation(layout="lidc-idri"))
     assert len(entries) == 12
     for name in names:
         assert len({entry.split for entry in entries if entry.patient == name}) == 1
@@ -91,7 +91,7 @@ def test_two_series_of_a_patient_are_two_volumes_in_one_split(dataset: Path, tmp
 
 def test_no_name_of_a_patient_gets_into_the_manifest(dataset: Path, tmp_path: Path):
     make_lidc_idri(dataset, count=2)
-    prepare(dataset, tmp_path / "data.json", Wishes(layout="lidc-idri"))
+    prepare(dataset, tmp_path / "data.json", Preparation(layout="lidc-idri"))
     text = (tmp_path / "data.json").read_text().lower()
     assert "secret" not in text
     assert str(tmp_path).lower() not in text
@@ -133,33 +133,33 @@ def test_a_pattern_may_tell_the_patient(dataset: Path, tmp_path: Path):
     for name in ("chest_p7_a.nii", "head_p7_b.nii", "head_p8_a.nii", "phantom.nii"):
         write_image(dataset / name, an_mr(0))
     for pattern in (r"p\d", r"_(p\d)_"):
-        entries = prepare(dataset, tmp_path / "data.json", Wishes(patient_pattern=pattern))
+        entries = prepare(dataset, tmp_path / "data.json", Preparation(patient_pattern=pattern))
         assert [entry.patient for entry in entries] == ["p7", "p7", "p8", "phantom"]
     with pytest.raises(SettingsError, match="no regular expression"):
-        prepare(dataset, tmp_path / "data.json", Wishes(patient_pattern="(p"))
+        prepare(dataset, tmp_path / "data.json", Preparation(patient_pattern="(p"))
 
 
 @pytest.mark.parametrize("layout", ["luna16", "brats2021", "lidc-idri", "volumes"])
 def test_a_dataset_of_another_layout_is_refused_with_what_was_expected(dataset: Path, tmp_path: Path, layout: str):
     dataset.mkdir()
     with pytest.raises(VolumeError, match="there are no .* in"):
-        prepare(dataset, tmp_path / "data.json", Wishes(layout=layout))
+        prepare(dataset, tmp_path / "data.json", Preparation(layout=layout))
     assert not (tmp_path / "data.json").exists()
 
 
 @pytest.mark.parametrize(
-    ("wishes", "message"),
+    ("settings", "message"),
     [
-        (Wishes(layout="luna"), "no dataset layout 'luna'; choose one of volumes, luna16"),
-        (Wishes(layout="brats2021", modality="mr"), "no modality 'mr'; choose one of flair"),
-        (Wishes(modality="flair"), "no modality 'flair'; choose one of ct, mr, pet, us"),
-        (Wishes(split="most"), "cannot read the split 'most'"),
+        (Preparation(layout="luna"), "no dataset layout 'luna'; choose one of volumes, luna16"),
+        (Preparation(layout="brats2021", modality="mr"), "no modality 'mr'; choose one of flair"),
+        (Preparation(modality="flair"), "no modality 'flair'; choose one of ct, mr, pet, us"),
+        (Preparation(split="most"), "cannot read the split 'most'"),
     ],
 )
-def test_wishes_without_sense_are_refused(dataset: Path, tmp_path: Path, wishes: Wishes, message: str):
+def test_wishes_without_sense_are_refused(dataset: Path, tmp_path: Path, settings: Preparation, message: str):
     write_image(dataset / "one.nii", an_mr(0))
     with pytest.raises(SettingsError, match=message):
-        prepare(dataset, tmp_path / "data.json", wishes)
+        prepare(dataset, tmp_path / "data.json", settings)
 
 
 # Checks
@@ -202,7 +202,7 @@ def test_a_dataset_without_a_single_good_scan_is_refused(dataset: Path, tmp_path
 def test_a_modality_fills_in_where_files_are_silent_and_does_not_overrule_them(dataset: Path, tmp_path: Path):
     write_image(dataset / "silent.nii", an_mr(0))
     write_dicom_series(dataset / "telling", a_ct(0))
-    (entry,) = prepare(dataset, tmp_path / "data.json", Wishes(modality="pet"))
+    (entry,) = prepare(dataset, tmp_path / "data.json", Preparation(modality="pet"))
     assert entry.modality == "pet"
     assert refused(tmp_path / "data.json")["telling"].startswith("telling is CT and not PET")
 
@@ -239,8 +239,8 @@ def test_the_shading_of_the_coils_is_corrected(dataset: Path, tmp_path: Path):
     noise = np.random.default_rng(0).normal(0, 5, head.shape)
     shaded = head * np.exp(0.4 * i) + noise
     write_image(dataset / "one.nii.gz", shaded.astype(np.float32), (2, 2, 2))
-    wishes = Wishes(cleaning=Cleaning(n4=True))
-    (entry,) = prepare(dataset, tmp_path / "data.json", wishes)
+    settings = Preparation(cleaning=Cleaning(n4=True))
+    (entry,) = prepare(dataset, tmp_path / "data.json", settings)
     inside = (k**2 + j**2 + i**2 < 0.6) & (head > 500)
     left, right = inside & (i < -0.3), inside & (i > 0.3)
     after = np.load(entry.array)
@@ -253,7 +253,7 @@ def test_the_noise_of_the_air_can_be_suppressed(dataset: Path, tmp_path: Path):
     array = an_mr(0)
     array[4, 0, 0] = 0
     write_image(dataset / "one.nii", array)
-    (entry,) = prepare(dataset, tmp_path / "data.json", Wishes(cleaning=Cleaning(suppress_background=True)))
+    (entry,) = prepare(dataset, tmp_path / "data.json", Preparation(cleaning=Cleaning(suppress_background=True)))
     after = np.load(entry.array)
     assert not after[:, 0].any()
     np.testing.assert_array_equal(after[:, 4:16, 4:14], array[:, 4:16, 4:14])
@@ -261,7 +261,9 @@ def test_the_noise_of_the_air_can_be_suppressed(dataset: Path, tmp_path: Path):
 
 def test_ct_is_left_alone_by_what_is_for_mr(dataset: Path, tmp_path: Path):
     write_image(dataset / "one.nii", a_ct(0))
-    (entry,) = prepare(dataset, tmp_path / "data.json", Wishes(cleaning=Cleaning(n4=True, suppress_background=True)))
+    (entry,) = prepare(
+        dataset, tmp_path / "data.json", Preparation(cleaning=Cleaning(n4=True, suppress_background=True))
+    )
     np.testing.assert_array_equal(np.load(entry.array), np.clip(a_ct(0), -1024, 3071))
 
 
@@ -310,7 +312,7 @@ def test_preparing_again_gives_the_same_manifest(dataset: Path, tmp_path: Path):
     make_luna16(dataset)
     texts: list[str] = []
     for _ in range(2):
-        prepare(dataset, tmp_path / "data.json", Wishes(layout="luna16"))
+        prepare(dataset, tmp_path / "data.json", Preparation(layout="luna16"))
         texts.append((tmp_path / "data.json").read_text())
     assert texts[0] == texts[1]
     assert isinstance(read_manifest(tmp_path / "data.json")[0], Entry)

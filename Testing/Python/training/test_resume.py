@@ -11,7 +11,7 @@ import pytest
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.models import file as models
 from medical_super_resolution_training.cli.main import main
-from medical_super_resolution_training.config.recipe import LossWeights
+from medical_super_resolution_training.config.losses import LossWeights
 from medical_super_resolution_training.config.recipes import read_resolved
 from medical_super_resolution_training.data.manifest import Entry, write_manifest
 from medical_super_resolution_training.workflows.ablation import trained

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from medical_super_resolution.errors import ModelError, SettingsError, SuperResolutionError
-from medical_super_resolution_training.config.recipe import AdversarialSettings, LossWeights, PerceptualSettings, Recipe
+from medical_super_resolution_training.config.losses import AdversarialSettings, LossWeights, PerceptualSettings
+from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.data.sequences import PatchSampler
 from medical_super_resolution_training.tasks import task_of
 from medical_super_resolution_training.tasks.task import Judged
@@ -212,14 +213,14 @@ def test_a_run_that_was_broken_off_resumes_to_the_same_weights(entries, a_recipe
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_patches(entries, a_recipe: Recipe):
     sampler = PatchSampler(entries, a_recipe)
 
-    def spoilt():
+    def corrupted():
         for step in range(a_recipe.steps):
             batch = sampler.batch(step)
             yield replace(batch, hr=batch.hr * float("nan")) if step == 2 else batch
 
     state = new_state(a_recipe, "cpu")
     with pytest.raises(SuperResolutionError, match=r"the loss is nan at step 2, on patches of (ct|mr)_1.nii.gz"):
-        train(task_of(a_recipe), state, spoilt(), silent, device=CPU)
+        train(task_of(a_recipe), state, corrupted(), silent, device=CPU)
     assert all(bool(parameter.isfinite().all()) for parameter in state.generator.parameters())
 
 

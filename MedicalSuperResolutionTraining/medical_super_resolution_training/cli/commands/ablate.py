@@ -1,6 +1,6 @@
 """Train and measure the four models of the LSTMAGAN ablation: neither part, the memory, the attention gate, both.
 
-A model that is trained already by the same settings is not trained again; a run that was stopped goes on.
+A model that is trained already by the same settings is not trained again; a run that was stopped is continued.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Measure models beside classical interpolation on volumes made coarse: tables, figures, checks against invention.
 
 Writes table.md, scores.csv, summary.csv and pictures into a folder; lesions.csv and calibration.csv where asked for.
-With --curves alone it needs no volumes: it draws how well the discriminators of runs told real from made, into
+With --curves alone it needs no volumes: it draws how well the discriminators of runs distinguished real from made, into
 discriminator.png, with the numbers in discriminator.csv.
 """
 
@@ -24,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--case", action="append", metavar="CASE", dest="cases", help=case_help)
     pair_help = "one acquisition that the scanner reconstructed twice, in place of --data; its case by --case"
     add("--pair", action="append", nargs=2, default=[], type=Path, metavar=("THICK", "THIN"), help=pair_help)
+    estimate_help = "models estimate the slice profile, as by default for users; otherwise they are given the true one"
+    add("--estimate-profile", action="store_true", help=estimate_help)
     add("--lesions", action="store_true", help="insert made-up lesions and see what is left of them")
     downstream_help = "CT: measure bone and lung by thresholds, as a later program would, of thick slices too"
     add("--downstream", action="store_true", help=downstream_help)
@@ -88,7 +90,7 @@ def _measured(chosen: argparse.Namespace) -> Path:
             *interpolators(thick=chosen.downstream),
             *upscalers(chosen.upscalers),
             *others,
-            *networks(chosen.models, chosen.device, chosen.threads),
+            *networks(chosen.models, chosen.device, chosen.threads, estimate_profile=chosen.estimate_profile),
         ),
         chosen.out,
         slice_encoder(chosen.encoder),

@@ -11,7 +11,7 @@ HELP = "write the averaged weights of a run as a model file"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The run, the card and the model file."""
     parser.add_argument("run", type=Path)
-    parser.add_argument("--card", type=Path, metavar="FILE.toml", help="what else the model's card shall say")
+    parser.add_argument("--card", type=Path, metavar="FILE.toml", help="further entries of the model's card")
     parser.add_argument("--best", action="store_true", help="the weights that validated best, not the last ones")
     parser.add_argument("-o", "--output", type=Path, required=True)
 

@@ -16,7 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--layout", default="volumes", help="volumes, luna16, brats2021 or lidc-idri (default: volumes)"
     )
     parser.add_argument(
-        "--modality", default="", help="ct, mr, pet or us, where files do not tell; of brats2021 flair, t1, t1ce or t2"
+        "--modality",
+        default="",
+        help="ct, mr, pet or us, where the files do not name it; of brats2021 flair, t1, t1ce or t2",
     )
     parser.add_argument("--split", default="70/20/10", help="shares of patients: train/validation/test")
     parser.add_argument(
@@ -32,10 +34,10 @@ def run(chosen: argparse.Namespace) -> int:
     from medical_super_resolution.cli.terminal import progress_of_kind
 
     from ...data.preparation.cleaning import Cleaning
-    from ...data.preparation.prepare import Wishes, prepare
+    from ...data.preparation.prepare import Preparation, prepare
     from ...data.preparation.splitting import SPLITS
 
-    wishes = Wishes(
+    settings = Preparation(
         layout=chosen.layout,
         modality=chosen.modality,
         split=chosen.split,
@@ -44,7 +46,7 @@ def run(chosen: argparse.Namespace) -> int:
         cleaning=Cleaning(chosen.n4, chosen.suppress_background),
     )
     progress = progress_of_kind("auto")
-    entries = prepare(chosen.dataset, chosen.manifest, wishes, log=print, progress=progress)
+    entries = prepare(chosen.dataset, chosen.manifest, settings, log=print, progress=progress)
     patients = {split: {entry.patient for entry in entries if entry.split == split} for split in SPLITS}
     parts = ", ".join(f"{len(labels)} {split}" for split, labels in patients.items())
     count = f"{len(entries)} volume{'' if len(entries) == 1 else 's'}"

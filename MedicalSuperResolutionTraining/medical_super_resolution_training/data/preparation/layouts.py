@@ -19,8 +19,16 @@ _BIDS_SUBJECT = re.compile(r"sub-[0-9A-Za-z]+")
 class Scan:
     """A scan that a dataset has, not read yet.
 
-    source : its path below the dataset. patient : the dataset's own label. modality : where the dataset tells, else "".
-    missing : why it is not there, although the dataset should have it.
+    Parameters
+    ----------
+    source
+        Its path below the dataset.
+    patient
+        The dataset's own label.
+    modality
+        Where the dataset names it, else "".
+    missing
+        Why it is not there, although the dataset should have it.
     """
 
     path: Path
@@ -98,7 +106,7 @@ def scans_of(dataset: Path, layout: str, modality: str = "") -> list[Scan]:
 
     Parameters
     ----------
-    layout : one of `LAYOUTS`. modality : of a folder of volumes, where files do not tell; the contrast of BraTS2021.
+    layout : one of `LAYOUTS`. modality : of a folder of volumes, where files do not name it; the contrast of BraTS2021.
 
     Raises
     ------

@@ -27,7 +27,7 @@ _THICKNESS = (0.2, 4.0)  # over the distance of the slices: wide gaps to strong 
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Preparation:
     """How a dataset is prepared.
 
     layout, modality : see `layouts.scans_of`. split : shares of patients to train, validate and test with.
@@ -46,7 +46,7 @@ class Wishes:
 def prepare(
     dataset: Path,
     manifest: Path,
-    wishes: Wishes | None = None,
+    settings: Preparation | None = None,
     *,
     log: Callable[[str], object] = lambda line: None,
     progress: Progress = ignore,
@@ -57,20 +57,20 @@ def prepare(
 
     Raises
     ------
-    SettingsError : the wishes make no sense.
+    SettingsError : the settings are contradictory.
     VolumeError : the dataset has no scans of the layout, or none that can be used.
     """
-    wishes = wishes or Wishes()
-    shares, pattern = shares_from(wishes.split), _compiled(wishes.patient_pattern)
+    settings = settings or Preparation()
+    shares, pattern = shares_from(settings.split), _compiled(settings.patient_pattern)
     arrays = manifest.with_suffix("")
     licences = _licences(dataset)
     entries: list[Entry] = []
     refused: list[dict[str, str]] = []
-    scans = scans_of(dataset, wishes.layout, wishes.modality)
+    scans = scans_of(dataset, settings.layout, settings.modality)
     for number, scan in enumerate(scans):
         progress(number, len(scans))
         try:
-            entry = _prepared(scan, arrays / f"{scan.source}.npy", wishes)
+            entry = _prepared(scan, arrays / f"{scan.source}.npy", settings)
         except VolumeError as problem:
             why = str(problem).replace(f"{dataset}/", "")
             refused.append({"source": scan.source, "why": why})
@@ -87,7 +87,7 @@ def prepare(
     return entries
 
 
-def _prepared(scan: Scan, file: Path, wishes: Wishes) -> Entry:
+def _prepared(scan: Scan, file: Path, settings: Preparation) -> Entry:
     """Read, check and clean a scan, and write its array file."""
     if scan.missing:
         raise VolumeError(scan.missing)
@@ -95,8 +95,8 @@ def _prepared(scan: Scan, file: Path, wishes: Wishes) -> Entry:
     modality = volume.modality or scan.modality or guess_modality(volume.array)
     if scan.modality and modality != scan.modality:
         raise VolumeError(f"{scan.path} is {modality.upper()} and not {scan.modality.upper()}; it was left out")
-    check(volume, wishes.thickest_mm)
-    array, measured = cleaned(volume.array, modality, wishes.cleaning)
+    check(volume, settings.thickest_mm)
+    array, measured = cleaned(volume.array, modality, settings.cleaning)
     file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_suffix(".partial")
     with beside.open("wb") as opened:
@@ -149,7 +149,7 @@ def _patient(scan: Scan, pattern: re.Pattern[str] | None) -> str:
 
 
 def _licences(folder: Path) -> dict[str, str]:
-    """Licences by file name, from an INDEX.tsv in the folder or above it, whose columns "file" and "licence" tell."""
+    """Licences by file name, from an INDEX.tsv in the folder or above it, in its columns "file" and "licence"."""
     for index in (folder / "INDEX.tsv", folder.parent / "INDEX.tsv"):
         if index.is_file():
             with index.open(newline="", encoding="utf-8") as file:

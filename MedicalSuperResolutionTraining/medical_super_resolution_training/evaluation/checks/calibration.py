@@ -1,4 +1,4 @@
-"""Whether the network's own doubt tells where it errs: error against uncertainty in ten bins of equal count."""
+"""Whether uncertainty predicts the error: error against uncertainty in ten bins of equal count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well the discriminators of adversarial runs told real from made, from the curves that runs keep.
+"""How well the discriminators of adversarial runs distinguished real from made, from the curves that runs keep.
 
 The accuracy is the share of right judgements between two reports; 0.5 is chance.
 """
@@ -48,15 +48,15 @@ def named_runs(texts: list[str]) -> list[Accuracy]:
         file = path / CURVES if path.is_dir() else path
         one = read_accuracy(file, name if path != Path(text) else file.resolve().parent.name)
         if not one.points:
-            raise SettingsError(f"{file} tells no accuracy of a discriminator; name adversarial runs")
+            raise SettingsError(f"{file} has no accuracy of a discriminator; name adversarial runs")
         if one.name in (other.name for other in found):
-            raise SettingsError(f"two runs are called {one.name}; tell them apart by NAME=RUN")
+            raise SettingsError(f"two runs are called {one.name}; name them by NAME=RUN")
         found.append(one)
     return found
 
 
 def read_accuracy(file: Path, name: str) -> Accuracy:
-    """What a curve.csv tells; no points where there was no discriminator."""
+    """The accuracy in a curve.csv; no points where there was no discriminator."""
     began = 0
     points: list[tuple[int, float]] = []
     try:

@@ -25,7 +25,7 @@ _EACH = 2  # lesions of a size, kind and sign
 _TRIES = 200
 _BODY_SHARE = 0.9  # of the voxels around a lesion
 _PARTS = 4  # of a voxel along each axis, for its share in a lesion
-_FEWEST_VOXELS = 4  # above half the contrast in the reference: below it a volume says nothing
+_FEWEST_VOXELS = 4  # above half the contrast in the reference: below it a volume is not measured
 
 
 @dataclass(frozen=True, eq=False)

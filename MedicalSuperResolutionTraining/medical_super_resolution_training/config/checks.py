@@ -1,0 +1,40 @@
+"""Refusals that the settings of a recipe share."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from medical_super_resolution.errors import SettingsError
+
+_KINDS: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "dict": dict, "tuple": tuple, "bool": bool}
+
+
+def check_types(settings: Any, where: str) -> None:  # noqa: ANN401 - any of the dataclasses above
+    """Refuse values of another type than the field's."""
+    for entry in dataclasses.fields(settings):
+        kind = _KINDS.get(str(entry.type).partition("[")[0])
+        value = getattr(settings, entry.name)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        fits = kind is None or (isinstance(value, kind) and (kind in (str, dict, tuple, bool) or is_number))
+        if not fits or (kind is tuple and not all(isinstance(one, (int, float)) for one in value)):
+            raise SettingsError(f"the setting {where}{entry.name} must be of type {entry.type}, got {value!r}")
+
+
+def check_positive(settings: Any, names: tuple[str, ...], where: str) -> None:  # noqa: ANN401
+    """Refuse numbers that are not above 0."""
+    for name in names:
+        if not getattr(settings, name) > 0:
+            raise SettingsError(f"{where}{name} must be above 0, got {getattr(settings, name)}")
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse a word that is none of the choices."""
+    if value not in choices:
+        raise SettingsError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def check_betas(name: str, betas: tuple[float, ...]) -> None:
+    """Refuse what Adam cannot average with."""
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        raise SettingsError(f"{name} must be two numbers from 0 to below 1, got {list(betas)}")

@@ -1,0 +1,92 @@
+"""The tables of a recipe that describe its loss: weights, perceptual features, discriminator."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.objectives.terms import LOSS_TERMS
+
+from .checks import check_betas, check_choice, check_positive, check_types
+
+PERCEPTUAL_FEATURES = ("slice-encoder", "vgg", "vgg-before-activation")
+ADVERSARIAL_KINDS = ("wasserstein", "adaptive-wasserstein", "gan", "relativistic")
+
+_Weights: Any = dataclasses.make_dataclass(
+    "_Weights",
+    [(name, "float", field(default=term.weight)) for name, term in LOSS_TERMS.items()],
+    frozen=True,
+    kw_only=True,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossWeights(_Weights):
+    """How much each of `LOSS_TERMS` counts in what the generator minimises; 0 leaves a term out."""
+
+    def __post_init__(self) -> None:
+        check_types(self, "loss.")
+        for name, weight in vars(self).items():
+            if not weight >= 0:
+                raise SettingsError(f"loss.{name} must not be below 0, got {weight}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerceptualSettings:
+    """Which features the perceptual loss compares.
+
+    Parameters
+    ----------
+    features
+        "slice-encoder" (the project's own), "vgg" (VGG-19's layer 5_4) or "vgg-before-activation".
+    file
+        File of their weights; empty for the shipped encoder, or for VGG-19 where torch hub keeps it.
+    """
+
+    features: str = "slice-encoder"
+    file: str = ""
+
+    def __post_init__(self) -> None:
+        check_types(self, "perceptual.")
+        check_choice("perceptual.features", self.features, PERCEPTUAL_FEATURES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdversarialSettings:
+    """The discriminator and how it is trained.
+
+    Parameters
+    ----------
+    discriminator
+        Name in DISCRIMINATORS.
+    discriminator_config
+        Its settings; the rest keep their defaults.
+    kind
+        "wasserstein" (with gradient penalty), "adaptive-wasserstein" (the same, and the critic is trained until it is not
+        behind, at most ``steps`` times; MedGAN), "gan", or "relativistic" (average).
+    penalty
+        Weight of the gradient penalty of the Wasserstein kinds.
+    steps
+        Steps of the discriminator for each one of the generator.
+    learning_rate
+        Of the generator in the adversarial stage.
+    discriminator_learning_rate, betas
+        Of the discriminator's Adam.
+    """
+
+    discriminator: str = ""
+    discriminator_config: dict[str, Any] = field(default_factory=dict)
+    kind: str = "wasserstein"
+    penalty: float = 10.0
+    steps: int = 1
+    learning_rate: float = 1e-4
+    discriminator_learning_rate: float = 1e-4
+    betas: tuple[float, ...] = (0.5, 0.9)
+
+    def __post_init__(self) -> None:
+        check_types(self, "adversarial.")
+        check_choice("adversarial.kind", self.kind, ADVERSARIAL_KINDS)
+        check_positive(self, ("steps", "learning_rate", "discriminator_learning_rate"), "adversarial.")
+        check_betas("adversarial.betas", self.betas)
