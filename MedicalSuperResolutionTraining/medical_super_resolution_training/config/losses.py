@@ -64,8 +64,8 @@ class AdversarialSettings:
     discriminator_config
         Its settings; the rest keep their defaults.
     kind
-        "wasserstein" (with gradient penalty), "adaptive-wasserstein" (the same, and the critic is trained until it is not
-        behind, at most ``steps`` times; MedGAN), "gan", or "relativistic" (average).
+        "wasserstein" (with gradient penalty), "adaptive-wasserstein" (the same, and the critic is trained until it is
+        not behind, at most ``steps`` times; MedGAN), "gan", or "relativistic" (average).
     penalty
         Weight of the gradient penalty of the Wasserstein kinds.
     steps
