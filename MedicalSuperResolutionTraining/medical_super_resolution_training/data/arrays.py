@@ -34,7 +34,8 @@ def stored_array(path: str) -> StoredArray:
 
     Raises
     ------
-    VolumeError : the file is missing, cut short, or not an array of three axes as ``medsr-train prepare`` writes it.
+    VolumeError
+        The file is missing, cut short, or not an array of three axes as ``medsr-train prepare`` writes it.
     """
     try:
         mapped = np.load(path, mmap_mode="r")

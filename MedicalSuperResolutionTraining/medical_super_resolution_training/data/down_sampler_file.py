@@ -35,7 +35,8 @@ def load_down_sampler(path: Path) -> DownSampler:
 
     Raises
     ------
-    ModelError : the file is missing, damaged, no down-sampler, or newer than this software.
+    ModelError
+        The file is missing, damaged, no down-sampler, or newer than this software.
     """
     if not path.is_file():
         raise ModelError(

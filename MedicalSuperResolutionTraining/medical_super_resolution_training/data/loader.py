@@ -46,7 +46,8 @@ def batches(
 
     Raises
     ------
-    SuperResolutionError : what the sampler raises, also in a worker.
+    SuperResolutionError
+        What the sampler raises, also in a worker.
     """
     if not workers:
         for step in steps:

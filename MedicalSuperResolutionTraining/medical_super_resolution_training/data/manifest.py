@@ -14,7 +14,12 @@ from medical_super_resolution.errors import VolumeError
 class Entry:
     """One prepared volume: its array file (K, J, I), modality, spacing in mm, intensity range, and licence if known.
 
-    split : "train", "validation" or "test". patient : whose it is, by the dataset's own label.
+    Parameters
+    ----------
+    split
+        "train", "validation" or "test".
+    patient
+        Whose it is, by the dataset's own label.
     """
 
     source: str
@@ -38,7 +43,8 @@ def read_manifest(path: Path) -> list[Entry]:
 
     Raises
     ------
-    VolumeError : the manifest is missing or damaged.
+    VolumeError
+        The manifest is missing or damaged.
     """
     if not path.is_file():
         raise VolumeError(f"there is no manifest {path}; make one with: medsr-train prepare FOLDER {path}")
@@ -59,7 +65,10 @@ def _entry(table: dict[str, Any], folder: Path) -> Entry:
 def write_manifest(entries: list[Entry], path: Path, refused: list[dict[str, str]] | None = None) -> None:
     """Write a manifest. Arrays below its folder are named from there, so that they can be moved with it.
 
-    refused : what was left out, each with "source" and "why".
+    Parameters
+    ----------
+    refused
+        What was left out, each with "source" and "why".
     """
     folder = path.parent.resolve()
     tables = []

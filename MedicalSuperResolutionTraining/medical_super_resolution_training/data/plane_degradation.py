@@ -30,7 +30,10 @@ def plane_factor(recipe: Recipe) -> int:
 class PatchDegradation:
     """Shrinks slices by the ``degradation`` of a recipe; the same input and random numbers give the same output.
 
-    reach : how far around a patch it must be given the slice, in low-resolution voxels.
+    Parameters
+    ----------
+    reach
+        How far around a patch it must be given the slice, in low-resolution voxels.
     """
 
     def __init__(self, recipe: Recipe) -> None:

@@ -53,7 +53,8 @@ def share_of(count: int, rank: int, world: int) -> slice:
 
     Raises
     ------
-    SettingsError : the batch cannot be shared out evenly, so that the mean of the processes is that of the batch.
+    SettingsError
+        The batch cannot be shared out evenly, so that the mean of the processes is that of the batch.
     """
     if count % world:
         raise SettingsError(f"a batch of {count} cannot be shared by {world} processes; make batch_size a multiple")

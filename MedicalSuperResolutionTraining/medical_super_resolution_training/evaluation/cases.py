@@ -20,7 +20,12 @@ _FEWEST_SLICES = 4  # thick ones, along each axis that is made coarser
 class Case:
     """One acquisition: ``axes`` (letters of "ijk") made ``factor`` times coarser.
 
-    profile : slice profile, see `acquisition.PROFILES`. thickness : of a slice, over the distance between slices.
+    Parameters
+    ----------
+    profile
+        Slice profile, see `acquisition.PROFILES`.
+    thickness
+        Of a slice, over the distance between slices.
     """
 
     axes: str

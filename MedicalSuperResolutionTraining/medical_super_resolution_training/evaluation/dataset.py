@@ -44,11 +44,13 @@ def volumes_of(data: Path, split: str, largest_kji: Shape | None = None) -> list
 
     Parameters
     ----------
-    largest_kji : keep at most so many voxels along each array axis, from the middle of the volume; None keeps all.
+    largest_kji
+        Keep at most so many voxels along each array axis, from the middle of the volume; None keeps all.
 
     Raises
     ------
-    VolumeError : there are none.
+    VolumeError
+        There are none.
     """
     if data.is_dir():
         paths = sorted(path for path in data.iterdir() if path.is_file() and files.suffix_of(path))

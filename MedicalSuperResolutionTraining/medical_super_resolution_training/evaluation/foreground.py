@@ -18,8 +18,14 @@ _HIGH_PERCENTILE = 99.5
 class Foreground:
     """The body in a reference volume.
 
-    inside : boolean, (K, J, I). low, high : values beyond them are clipped before they are compared, in the units of
-    the volume. above : what lies above this value is body.
+    Parameters
+    ----------
+    inside
+        Boolean, (K, J, I).
+    low, high
+        Values beyond them are clipped before they are compared, in the units of the volume.
+    above
+        What lies above this value is body.
     """
 
     inside: np.ndarray

@@ -51,8 +51,12 @@ def measured(
 
     Parameters
     ----------
-    result : (K, J, I), on the grid of the reference, in its units.
-    lr : what the result was made from. encoder : without it the perceptual distance is not a number.
+    result
+        (K, J, I), on the grid of the reference, in its units.
+    lr
+        What the result was made from.
+    encoder
+        Without it the perceptual distance is not a number.
     """
     made, true = (torch.from_numpy(body.clipped(array)) for array in (result, reference.array))
     inside = torch.from_numpy(body.inside)

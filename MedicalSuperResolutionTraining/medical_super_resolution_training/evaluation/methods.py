@@ -177,7 +177,10 @@ def networks(
 
     Raises
     ------
-    ModelError : a model is missing or damaged. SettingsError : two models would have the same title.
+    ModelError
+        A model is missing or damaged.
+    SettingsError
+        Two models would have the same title.
     """
     loaded = [_loaded(name) for name in names]
     titles = [_title(model) for model in loaded]

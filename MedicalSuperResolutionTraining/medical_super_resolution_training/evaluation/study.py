@@ -34,9 +34,18 @@ _APART = 1.5  # lesions, in distances between the coarse slices: the answers to 
 class Study:
     """What to do.
 
-    encoder : for the perceptual distance. lesions, uncertainty, downstream : whether these checks run. shown : volumes
-    that may be drawn, None for all. out : folder of the pictures. inputs : folder to keep the coarse volumes in, for
-    other programs.
+    Parameters
+    ----------
+    encoder
+        For the perceptual distance.
+    lesions, uncertainty, downstream
+        Whether these checks run.
+    shown
+        Volumes that may be drawn, None for all.
+    out
+        Folder of the pictures.
+    inputs
+        Folder to keep the coarse volumes in, for other programs.
     """
 
     cases: tuple[Case, ...]

@@ -69,7 +69,8 @@ def restore_newest(folder: Path, state: TrainingState) -> str | None:
 
     Raises
     ------
-    SuperResolutionError : there are checkpoints, and none can be read.
+    SuperResolutionError
+        There are checkpoints, and none can be read.
     """
     warning = None
     for path in checkpoints(folder):

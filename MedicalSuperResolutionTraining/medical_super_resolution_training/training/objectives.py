@@ -29,7 +29,8 @@ def perceptual_features(settings: PerceptualSettings, device: str) -> Distance:
 
     Raises
     ------
-    ModelError : the weights are not there; for VGG-19 the message names both remedies.
+    ModelError
+        The weights are not there; for VGG-19 the message names both remedies.
     """
     if settings.features == "slice-encoder":
         encoder = load_encoder(Path(settings.file) if settings.file else encoder_file()).to(device)

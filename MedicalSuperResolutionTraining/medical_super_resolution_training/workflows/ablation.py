@@ -24,7 +24,8 @@ def trained(
 
     Raises
     ------
-    SettingsError : there is no such recipe or setting, or the folder holds a run of another recipe or other volumes.
+    SettingsError
+        There is no such recipe or setting, or the folder holds a run of another recipe or other volumes.
     """
     recipe = read_recipe(find_recipe(name), overrides)
     run, model = folder / name, folder / f"{name}.safetensors"

@@ -26,7 +26,10 @@ _CARDS = RESOURCES / "Cards"
 class Stage:
     """One training: its recipe, the model file it makes, and the recipe whose model it starts from.
 
-    file : its name in the output folder; empty where only later stages need it.
+    Parameters
+    ----------
+    file
+        Its name in the output folder; empty where only later stages need it.
     """
 
     recipe: str

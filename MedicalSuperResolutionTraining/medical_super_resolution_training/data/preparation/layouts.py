@@ -106,12 +106,17 @@ def scans_of(dataset: Path, layout: str, modality: str = "") -> list[Scan]:
 
     Parameters
     ----------
-    layout : one of `LAYOUTS`. modality : of a folder of volumes, where files do not name it; the contrast of BraTS2021.
+    layout
+        One of `LAYOUTS`.
+    modality
+        Of a folder of volumes, where files do not name it; the contrast of BraTS2021.
 
     Raises
     ------
-    SettingsError : an unknown layout, or a modality that it does not have.
-    VolumeError : the dataset is missing or has no such scans.
+    SettingsError
+        An unknown layout, or a modality that it does not have.
+    VolumeError
+        The dataset is missing or has no such scans.
     """
     if layout not in LAYOUTS:
         raise SettingsError(f"there is no dataset layout {layout!r}; choose one of {', '.join(LAYOUTS)}")

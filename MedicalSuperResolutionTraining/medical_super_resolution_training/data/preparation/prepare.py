@@ -30,9 +30,17 @@ _THICKNESS = (0.2, 4.0)  # over the distance of the slices: wide gaps to strong 
 class Preparation:
     """How a dataset is prepared.
 
-    layout, modality : see `layouts.scans_of`. split : shares of patients to train, validate and test with.
-    patient_pattern : regular expression; what it finds in the path of a scan below the dataset, or its first group, is
-    the patient. thickest_mm : slices farther apart are refused.
+    Parameters
+    ----------
+    layout, modality
+        See `layouts.scans_of`.
+    split
+        Shares of patients to train, validate and test with.
+    patient_pattern
+        Regular expression; what it finds in the path of a scan below the dataset, or its first group, is the
+        patient.
+    thickest_mm
+        Slices farther apart are refused.
     """
 
     layout: str = "volumes"
@@ -57,8 +65,10 @@ def prepare(
 
     Raises
     ------
-    SettingsError : the settings are contradictory.
-    VolumeError : the dataset has no scans of the layout, or none that can be used.
+    SettingsError
+        The settings are contradictory.
+    VolumeError
+        The dataset has no scans of the layout, or none that can be used.
     """
     settings = settings or Preparation()
     shares, pattern = shares_from(settings.split), _compiled(settings.patient_pattern)
@@ -111,7 +121,8 @@ def check(volume: Volume, thickest_mm: float | None = None) -> None:
 
     Raises
     ------
-    VolumeError : few voxels, a damaged spacing or thickness, axes that are not at right angles, one value everywhere.
+    VolumeError
+        Few voxels, a damaged spacing or thickness, axes that are not at right angles, one value everywhere.
     """
     grid = volume.grid
     if min(grid.shape_kji) < _FEWEST_VOXELS:

@@ -17,7 +17,8 @@ def shares_from(text: str) -> tuple[float, ...]:
 
     Raises
     ------
-    SettingsError : no such numbers.
+    SettingsError
+        No such numbers.
     """
     try:
         shares = [float(part) for part in text.split("/")]

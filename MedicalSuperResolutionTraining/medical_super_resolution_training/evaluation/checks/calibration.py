@@ -25,8 +25,18 @@ class Sample:
 class Calibration:
     """Ten bins from the least to the most doubt.
 
-    uncertainty : mean of each bin. error : root mean square of each bin. rank_correlation : Spearman's, of the bins;
-    of_voxels : of single voxels. covered : share of voxels whose error is at most twice the uncertainty.
+    Parameters
+    ----------
+    uncertainty
+        Mean of each bin.
+    error
+        Root mean square of each bin.
+    rank_correlation
+        Spearman's, of the bins.
+    of_voxels
+        Of single voxels.
+    covered
+        Share of voxels whose error is at most twice the uncertainty.
     """
 
     uncertainty: np.ndarray

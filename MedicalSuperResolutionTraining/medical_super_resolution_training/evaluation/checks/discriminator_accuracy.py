@@ -20,8 +20,12 @@ from ..output.tables import write_csv
 class Accuracy:
     """Of the discriminator of one run.
 
-    began : the last reported step before there was one, at most one report early. points : later steps of the run, and
-    the accuracy there.
+    Parameters
+    ----------
+    began
+        The last reported step before there was one, at most one report early.
+    points
+        Later steps of the run, and the accuracy there.
     """
 
     name: str
@@ -39,7 +43,8 @@ def named_runs(texts: list[str]) -> list[Accuracy]:
 
     Raises
     ------
-    SettingsError : there is no such run, it had no discriminator, or two have one name.
+    SettingsError
+        There is no such run, it had no discriminator, or two have one name.
     """
     found: list[Accuracy] = []
     for text in texts:

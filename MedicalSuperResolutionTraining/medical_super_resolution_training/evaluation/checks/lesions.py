@@ -32,8 +32,14 @@ _FEWEST_VOXELS = 4  # above half the contrast in the reference: below it a volum
 class Lesion:
     """A sphere, or a vessel: a straight cylinder with flat ends.
 
-    centre_kji_mm : from the centre of the first voxel, along the array axes. direction_kji : of a vessel, unit vector.
-    contrast : what is added to the volume, in its units, below 0 for a dark one.
+    Parameters
+    ----------
+    centre_kji_mm
+        From the centre of the first voxel, along the array axes.
+    direction_kji
+        Of a vessel, unit vector.
+    contrast
+        What is added to the volume, in its units, below 0 for a dark one.
     """
 
     kind: str
@@ -141,7 +147,8 @@ def recovered(lesion: Lesion, answer: np.ndarray, truth: np.ndarray, volume: Vol
 
     Parameters
     ----------
-    answer, truth : differences that the lesions make in a result and in the reference, (K, J, I).
+    answer, truth
+        Differences that the lesions make in a result and in the reference, (K, J, I).
 
     Returns
     -------

@@ -27,7 +27,12 @@ _UNITS = {"ct": "HU"}
 class _View:
     """How a volume is cut and turned: radiological, feet and back below.
 
-    cut : (K, J, I) -> (rows, columns) pixels. aspect : height of a pixel over its width.
+    Parameters
+    ----------
+    cut
+        (K, J, I) -> (rows, columns) pixels.
+    aspect
+        Height of a pixel over its width.
     """
 
     across: int
