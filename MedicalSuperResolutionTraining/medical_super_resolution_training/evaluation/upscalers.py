@@ -31,7 +31,7 @@ from .cases import Case
 from .foreground import foreground_of
 from .methods import Refined, Task
 
-_PADDING = 12  # pixels around a cut, repeated from its border
+_PADDING = 6  # pixels around a cut, repeated from its border
 _KERNEL = re.compile(rb"degradation_vector\[15\] = float\[15\]\(([^)]*)\)")
 
 
