@@ -14,7 +14,6 @@ from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.models import file as models
 from medical_super_resolution.models import weight_interpolation as sharpness
-from medical_super_resolution.networks.generators.plane import PlaneGenerator
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid, array_axis
 from medical_super_resolution.volumes.io import files
@@ -115,10 +114,9 @@ class Network:
     estimates_profile: bool = False
 
     @property
-    def factor(self) -> int | None:
+    def factor(self) -> float | None:
         """Of an in-plane model; None for one that refines any axis by any factor."""
-        generator = self.model.generator
-        return generator.factor if isinstance(generator, PlaneGenerator) else None
+        return next(iter(self.model.generator.capabilities.factors), None)
 
     def takes(self, case: Case) -> bool:
         """Whether the model refines such axes so many times: in-plane models do two axes by their own factor."""

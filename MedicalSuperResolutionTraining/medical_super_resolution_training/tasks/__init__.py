@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from medical_super_resolution.errors import SettingsError
 
 from ..config.recipe import Recipe
 from .down_sampler import DownSamplerTask
-from .generator import generator_classes
+from .generator import new_generator
 from .in_plane import InPlaneTask
 from .slice_encoder import SliceEncoderTask
 from .slice_profile import SliceProfileTask
@@ -22,7 +24,7 @@ TASKS: dict[str, type[TrainingTask[Any]]] = {
     "slice-encoder": SliceEncoderTask,
     "down-sampler": DownSamplerTask,
 }
-_OF_GENERATORS = {"sequence": "slice-sequence", "plane": "in-plane"}  # by what the generator refines
+_OF_GENERATORS = {"any": "slice-sequence", "in-plane": "in-plane"}  # by the axes of a generator's `Capabilities`
 
 
 def task_of(recipe: Recipe) -> TrainingTask[Any]:
@@ -35,7 +37,8 @@ def task_of(recipe: Recipe) -> TrainingTask[Any]:
     """
     name = recipe.task
     if name == "generator":
-        name = _OF_GENERATORS[getattr(generator_classes(recipe.generator)[1], "refines", "sequence")]
+        with torch.device("meta"):  # without weights
+            name = _OF_GENERATORS[new_generator(recipe).capabilities.axes]
     if name not in TASKS:
         raise SettingsError(f"there is no task {name!r}; choose generator or one of {', '.join(TASKS)}")
     return TASKS[name](recipe)

@@ -14,6 +14,7 @@ from medical_super_resolution.networks.generators import GENERATORS, Generator
 from medical_super_resolution.objectives.terms import CONTENT, LOSS_TERMS, terms_of
 
 from ..config.losses import LossWeights
+from ..config.recipe import Recipe
 from ..config.recipes import network_config
 from .task import BatchType, TrainingTask
 
@@ -41,9 +42,7 @@ class GeneratorTask(TrainingTask[BatchType]):
 
     def network(self) -> nn.Module:
         """Build the generator that the recipe names."""
-        config_class, generator_class = generator_classes(self.recipe.generator)
-        config = network_config(config_class, self.recipe.generator_config, f"the generator {self.recipe.generator}")
-        return generator_class(config)
+        return new_generator(self.recipe)
 
     def export(self, path: Path, network: nn.Module, card: dict[str, Any]) -> None:
         """Write the model file that Slicer and ``medsr enhance`` load."""
@@ -54,17 +53,19 @@ class GeneratorTask(TrainingTask[BatchType]):
         return not parameter.startswith("gauge.")
 
 
-def generator_classes(name: str) -> tuple[type, type[Generator]]:
-    """The configuration and the network of a generator by its name.
+def new_generator(recipe: Recipe) -> Generator:
+    """The generator that a recipe names, with fresh weights.
 
     Raises
     ------
     SettingsError
-        There is no such generator.
+        There is no such generator, or it has no such settings.
     """
+    name = recipe.generator
     if name not in GENERATORS:
         raise SettingsError(f"there is no generator {name!r}; choose one of {', '.join(GENERATORS)}")
-    return GENERATORS[name]
+    config_class, generator_class = GENERATORS[name]
+    return generator_class(network_config(config_class, recipe.generator_config, f"the generator {name}"))
 
 
 def content_terms(made: Versions, hr: Tensor, weights: LossWeights) -> dict[str, Tensor]:

@@ -184,7 +184,7 @@ def test_what_cannot_be_used_is_listed_with_its_reason_and_the_rest_is_kept(data
         "tiny.nii.gz": "such a spacing is damaged",
         "thick.nii.gz": "its slices lie 8 mm apart; at most 5 mm are wanted",
         "damaged": "its slices are 30 mm thick and lie 1.25 mm apart",
-        "text.nii": "cut short or of another format",
+        "text.nii": "not a format that this program reads",
     }.items():
         assert words in why[name]
     assert len(why) == 7

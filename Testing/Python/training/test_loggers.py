@@ -1,0 +1,72 @@
+"""Curves for TensorBoard, Weights & Biases and MLflow, and the line before the first step."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from medical_super_resolution.errors import SettingsError
+from medical_super_resolution_training.data.manifest import Entry
+from medical_super_resolution_training.training.loggers import LOGGERS, chosen_loggers
+from medical_super_resolution_training.workflows.run import run_recipe
+from training_runs import plane_recipe
+
+CLIENTS = {
+    "wandb": "calls = []\nclass Run:\n    def log(self, values, step): calls.append((step, values))\n"
+    "    def finish(self): calls.append('end')\ndef init(**how): calls.append(how); return Run()\n",
+    "mlflow": "calls = []\ndef start_run(run_name): calls.append(run_name)\n"
+    "def log_params(values): calls.append(values)\n"
+    "def log_metrics(values, step): calls.append((step, values))\ndef end_run(): calls.append('end')\n",
+}
+
+
+@pytest.fixture(params=CLIENTS)
+def a_client(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a client that writes down its calls."""
+    (tmp_path / "clients").mkdir()
+    (tmp_path / "clients" / f"{request.param}.py").write_text(CLIENTS[request.param])
+    monkeypatch.syspath_prepend(str(tmp_path / "clients"))
+    monkeypatch.delitem(sys.modules, request.param, raising=False)
+    return request.param
+
+
+def test_a_client_gets_the_settings_the_rows_and_the_end(a_client: str, tmp_path: Path):
+    logger = LOGGERS[a_client](tmp_path / "run", {"steps": 5}, 0)
+    logger.add(2, {"loss": 0.5})
+    logger.close()
+    first, *settings, row, end = sys.modules[a_client].calls
+    assert "run" in (first, *(first.values() if isinstance(first, dict) else ()))
+    assert (row, end) == ((2, {"loss": 0.5}), "end")
+    assert settings in ([], [{"steps": "5"}])
+
+
+def test_a_logger_that_is_not_installed_is_named():
+    for name in LOGGERS:
+        if find_spec(name) is None:
+            with pytest.raises(SettingsError, match=f"{name} is not installed; pip install {name}"):
+                chosen_loggers([name])
+    with pytest.raises(SettingsError, match="no logger 'visdom'; choose from tensorboard, wandb, mlflow"):
+        chosen_loggers(["visdom"])
+
+
+@pytest.mark.skipif(not find_spec("tensorboard"), reason="tensorboard is not installed")
+def test_a_resumed_run_goes_to_tensorboard_without_gaps(entries: list[Entry], tmp_path: Path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    lines: list[str] = []
+    for steps in (2, 5):
+        recipe = plane_recipe(steps=steps, sample_every=0)
+        run_recipe(recipe, tmp_path / "data.json", tmp_path / "run", resume=True, device="cpu", log=lines.append)
+    events = EventAccumulator(str(tmp_path / "run"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == [1, 2, 5]
+    assert {"total", "l1", "mse", "accuracy", "learning_rate"} <= set(events.Tags()["scalars"])
+    headers = [line for line in lines if line.startswith("srresnet with ")]
+    assert len(headers) == 2
+    assert "discriminator sequence-lstm with" in headers[0]
+    assert "volumes: 2 train, 0 validation; 2 steps on " in headers[0]
+    assert "from step 2 to 5 on " in headers[1]
+    assert [line.split()[1] for line in lines if line.startswith("step ")] == ["1", "2", "5"]
