@@ -17,6 +17,7 @@ from ...settings import EnhanceSettings
 from ...system.memory import keep_freed_blocks, peak_mb, return_freed_blocks
 from ...system.parent_watchdog import end_with_parent
 from ...system.temp_dirs import work_folder
+from ..selection import add_selection, selection_of
 from ..settings import add_settings, settings_of
 from ..terminal import progress_of_kind
 from .labels import labels_of, write_labels
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Input, output, what is asked for, and what is written beside it."""
     parser.add_argument("input", type=Path, metavar="INPUT")
     parser.add_argument("output", type=Path, metavar="OUTPUT", help=_OUTPUT_HELP)
+    add_selection(parser)
     add_settings(parser)
     parser.add_argument(
         "--uncertainty",
@@ -68,7 +70,9 @@ def run(chosen: argparse.Namespace) -> int:
     from ...volumes.io import files
     from ...volumes.io import writers as destinations
 
-    destination = destinations.destination_of(chosen.input, chosen.output, overwrite=chosen.overwrite)
+    destination = destinations.destination_of(
+        chosen.input, chosen.output, selection_of(chosen), overwrite=chosen.overwrite
+    )
     _check_report(chosen.report, chosen.output, chosen.overwrite)
     if chosen.uncertainty:
         files.check_output(chosen.uncertainty, overwrite=chosen.overwrite)
@@ -117,7 +121,7 @@ def _enhance_in(
     from ...volumes.io import files
 
     started = time.monotonic()
-    volume = files.read(chosen.input, allocator=allocator)
+    volume = files.read(chosen.input, selection_of(chosen), allocator=allocator)
     read_seconds = time.monotonic() - started
     if chosen.modality:
         volume = replace(volume, modality=chosen.modality)

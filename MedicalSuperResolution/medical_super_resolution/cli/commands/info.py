@@ -7,13 +7,15 @@ from pathlib import Path
 
 from ...errors import SuperResolutionError
 from ...settings import EnhanceSettings
+from ..selection import add_selection, selection_of
 
-HELP = "describe a volume, and what enhance would do with it"
+HELP = "describe a volume, and what enhance would do with it; of a folder with several series, list them"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The volume."""
+    """The volume, and which one where there are several."""
     parser.add_argument("volume", type=Path, metavar="VOLUME")
+    add_selection(parser)
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -22,13 +24,17 @@ def run(chosen: argparse.Namespace) -> int:
     from ...volumes.intensity import guess_modality
     from ...volumes.io import files
 
-    volume = files.read(chosen.volume)
+    if chosen.series is None and chosen.phase is None and _list_series(chosen.volume):
+        return 0
+    volume = files.read(chosen.volume, selection_of(chosen))
     grid = volume.grid
     said = "" if volume.modality else " (guessed from the values)"
     print(f"size and spacing    {grid.described()}")
     print(f"values              {volume.array.dtype}, {volume.array.min():g} to {volume.array.max():g}")
     print(f"modality            {(volume.modality or guess_modality(volume.array)).upper()}{said}")
     thickness = f"{volume.slice_thickness_mm:g} mm" if volume.slice_thickness_mm else "not stated; taken as no gap"
+    for note in volume.notes:
+        print(f"note                {note}")
     print(f"through-plane axis  {grid.through_plane_axis}, slice thickness {thickness}")
     try:
         planned = plan(grid, EnhanceSettings())
@@ -40,3 +46,17 @@ def run(chosen: argparse.Namespace) -> int:
     print(f"output              {cost.output_mb:.0f} MB uncompressed, {cost.memory_gb:.1f} GB of memory")
     print(f"time                about {cost.cpu_seconds:.0f} s on {cost.threads} CPU threads")
     return 0
+
+
+def _list_series(path: Path) -> bool:
+    """Print the series in a folder or a zipped one if they hold several volumes; whether they do."""
+    from ...volumes.dicom.sorter import contents_of
+    from ...volumes.dicom.table import table_of
+
+    if not (path.is_dir() or (path.is_file() and path.suffix.lower() == ".zip")):
+        return False
+    contents = contents_of(path)
+    if sum(len(series.parts) for series in contents.series if not series.problem) < 2:
+        return False
+    print("\n".join(table_of(contents)))
+    return True

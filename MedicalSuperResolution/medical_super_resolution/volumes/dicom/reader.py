@@ -17,13 +17,13 @@ from .frames import Frame
 from .header import DicomFile, number, quietly, whole
 from .sorter import Contents, Series, contents_of
 from .stack import Stack, resampled, stack_of
+from .table import described, listed
 from .values import FLOATING, has_table, looked_up, padding_of, rescale, stored_bytes, stored_numbers
 from .volumes import Part
 
 _MODALITIES = {"CT": "ct", "MR": "mr", "PT": "pet", "US": "us"}
 _PADDING_GAP = 0.05  # of the range of all other values: padding lies further away, or else it is background
 _LOWEST_HU = -1024.0  # nothing lets X-rays through better than nothing
-_MOST_LISTED = 8
 _INTEGERS = tuple(np.dtype(name) for name in ("int16", "int32", "int64"))
 
 
@@ -89,7 +89,7 @@ def _selected(path: Path, selection: Selection) -> tuple[Series, Part, list[str]
     if selection.phase is None or not 1 <= selection.phase <= len(parts):
         raise VolumeError(
             f"the DICOM series in {path} holds {len(parts)} volume{'s' * (len(parts) > 1)}:"
-            f" {_listed([f'{place}: {part.label}' for place, part in enumerate(parts, 1)])}; it has"
+            f" {listed([f'{place}: {part.label}' for place, part in enumerate(parts, 1)])}; it has"
             " several images at one place: choose one by --phase N"
         )
     part = parts[selection.phase - 1]
@@ -98,7 +98,7 @@ def _selected(path: Path, selection: Selection) -> tuple[Series, Part, list[str]
 
 def _series(contents: Contents, path: Path, selection: Selection) -> tuple[Series, list[str]]:
     """The one that is selected, or the only one that is a volume; and a sentence about what else there is."""
-    notes = [f"what is no image was ignored: {_listed(list(contents.ignored))}"] if contents.ignored else []
+    notes = [f"what is no image was ignored: {listed(list(contents.ignored))}"] if contents.ignored else []
     series = contents.series
     if selection.series is not None:
         chosen = [one for one in series if selection.series in (one.uid, str(one.number))]
@@ -107,39 +107,23 @@ def _series(contents: Contents, path: Path, selection: Selection) -> tuple[Serie
         why = "no series" if not chosen else f"{len(chosen)} series"
         raise VolumeError(
             f"{path} holds {why} with the number or UID {selection.series}:"
-            f" {_listed([described(one, with_uid=True) for one in series])}; choose one of them by --series N or UID"
+            f" {listed([described(one, with_uid=True) for one in series])}; choose one of them by --series N or UID"
         )
     if not series:
         if contents.ignored:
-            raise VolumeError(
-                f"{path} holds no DICOM images: {_listed(list(contents.ignored))}; name the scan's folder"
-            )
+            raise VolumeError(f"{path} holds no DICOM images: {listed(list(contents.ignored))}; name the scan's folder")
         raise VolumeError(f"there is no DICOM series in the folder {path}")
     volumes = [one for one in series if not one.problem]
     if len(series) == 1:
         return series[0], notes
     if len(volumes) == 1:
-        others = _listed([described(one) for one in series if one is not volumes[0]])
+        others = listed([described(one) for one in series if one is not volumes[0]])
         return volumes[0], [*notes, f"series that are no volumes were ignored: {others}"]
     folder = path if path.is_dir() else path.parent
     raise VolumeError(
-        f"the folder {folder} holds {len(series)} series: {_listed([described(one) for one in series])};"
+        f"the folder {folder} holds {len(series)} series: {listed([described(one) for one in series])};"
         " choose one by --series N, or name any one file of the one you want"
     )
-
-
-def described(series: Series, *, with_uid: bool = False) -> str:
-    """A series in a few words: its number and description, how many images it has, and one of its files."""
-    number_ = "" if series.number is None else f"{series.number}: "
-    volumes = f" in {len(series.parts)} volumes" if len(series.parts) > 1 else ""
-    uid = f", {series.uid}" if with_uid else ""
-    first = series.parts[0].frames[0].file.path.name
-    return f"{number_}{series.description or 'no description'} ({series.images} images{volumes}, {first}{uid})"
-
-
-def _listed(items: list[str]) -> str:
-    more = f"; and {len(items) - _MOST_LISTED} more" if len(items) > _MOST_LISTED else ""
-    return "; ".join(items[:_MOST_LISTED]) + more
 
 
 def _values(frames: list[Frame]) -> tuple[np.ndarray, np.ndarray | None]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...report import Report
-from ..dicom.reader import files_of_series
+from ..dicom.reader import Selection, files_of_series
 from ..volume import Volume
 from . import files
 
@@ -41,7 +41,9 @@ class Destination:
         return report
 
 
-def destination_of(source: Path, output: Path, *, overwrite: bool = False) -> Destination:
+def destination_of(
+    source: Path, output: Path, selection: Selection | None = None, *, overwrite: bool = False
+) -> Destination:
     """A DICOM series where the source is one and the output has no suffix of a volume file; else a volume file.
 
     overwrite : replace a file. A DICOM series is never written over another.
@@ -56,6 +58,6 @@ def destination_of(source: Path, output: Path, *, overwrite: bool = False) -> De
         return Destination(output, (), overwrite)
     from ..dicom.derived.writer import check_output
 
-    source_files = tuple(map(Path, files_of_series(source)))
+    source_files = tuple(files_of_series(source, selection or Selection()))
     check_output(source_files, output)
     return Destination(output, source_files, overwrite)

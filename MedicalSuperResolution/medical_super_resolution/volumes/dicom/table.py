@@ -1,0 +1,58 @@
+"""Series in words: a few for a sentence, a row for a table."""
+
+from __future__ import annotations
+
+from ...errors import VolumeError
+from .sorter import Contents, Series
+from .stack import spacing, stack_of
+from .volumes import Part
+
+_MOST_LISTED = 8
+_HEAD = ("number", "description", "modality", "slices", "spacing in mm", "volumes", "UID")
+
+
+def described(series: Series, *, with_uid: bool = False) -> str:
+    """A series in a few words: its number and description, how many images it has, and one of its files."""
+    number = "" if series.number is None else f"{series.number}: "
+    volumes = f" in {len(series.parts)} volumes" if len(series.parts) > 1 else ""
+    uid = f", {series.uid}" if with_uid else ""
+    first = series.parts[0].frames[0].file.path.name
+    return f"{number}{series.description or 'no description'} ({series.images} images{volumes}, {first}{uid})"
+
+
+def listed(items: list[str]) -> str:
+    """Some items in one sentence, the first of them if they are many."""
+    more = f"; and {len(items) - _MOST_LISTED} more" if len(items) > _MOST_LISTED else ""
+    return "; ".join(items[:_MOST_LISTED]) + more
+
+
+def table_of(contents: Contents) -> list[str]:
+    """The lines of a table with a row for each series, and what is no image below it."""
+    rows = [_HEAD, *map(_row, contents.series)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    for series in contents.series:
+        for place, part in enumerate(series.parts if len(series.parts) > 1 else (), 1):
+            lines.append(f"series {_number(series)}, --phase {place}: {part.label}, {len(part.frames)} slices")
+    return lines + [f"no image: {name}" for name in contents.ignored]
+
+
+def _row(series: Series) -> tuple[str, ...]:
+    part = series.parts[0]
+    shown = series.problem.partition(";")[0] if series.problem else _spacing(part)
+    volumes = "0" if series.problem else str(len(series.parts))
+    description = series.description or "-"
+    return _number(series), description, series.modality or "-", str(len(part.frames)), shown, volumes, series.uid
+
+
+def _number(series: Series) -> str:
+    return "-" if series.number is None else str(series.number)
+
+
+def _spacing(part: Part) -> str:
+    row_distance, column_distance = spacing(part.frames[0])
+    try:
+        along = f"{stack_of(part.frames, 'the series').spacing_mm:.3g}"
+    except VolumeError:
+        along = "uneven"
+    return f"{column_distance:.3g} x {row_distance:.3g} x {along}"

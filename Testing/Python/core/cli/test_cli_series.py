@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+
+from command_line import Medsr
+from dicom_kinds import ROOT, write_images
+from medical_super_resolution.volumes.io import files
+
+STORED = np.random.default_rng(0).integers(0, 900, (5, 12, 10)).astype(np.int16)
+
+
+@pytest.fixture
+def a_study(folder: Path) -> Path:
+    """A CT of 5 mm, and an MR of 3 mm with two echoes."""
+    write_images(folder / "study" / "ct", STORED, SeriesNumber=3, SeriesDescription="Thorax", StudyID="1")
+    for echo in (1, 2):
+
+        def change(made: Dataset, k: int, echo: int = echo) -> None:
+            made.EchoNumbers = echo
+
+        said = {"SeriesInstanceUID": f"{ROOT}.6", "SeriesNumber": 7, "SeriesDescription": "Brain", "modality": "MR"}
+        write_images(folder / "study" / f"mr{echo}", STORED + echo, (0, 0, 3), change, **said)
+    return folder / "study"
+
+
+def test_info_lists_the_series_of_a_folder_in_a_table(medsr: Medsr, a_study: Path):
+    status, out, _ = medsr("info", a_study)
+    head, ct, mr, *phases = out.splitlines()
+    assert status == 0
+    assert head.split()[:4] == ["number", "description", "modality", "slices"]
+    assert ct.split()[:9] == ["3", "Thorax", "CT", "5", "1", "x", "1", "x", "5"]
+    assert mr.split()[:10] == ["7", "Brain", "MR", "5", "1", "x", "1", "x", "3", "2"]
+    assert mr.endswith(f"{ROOT}.6")
+    assert phases == ["series 7, --phase 1: echo 1, 5 slices", "series 7, --phase 2: echo 2, 5 slices"]
+
+
+def test_one_series_and_one_volume_of_it_are_enhanced_by_name(
+    medsr: Medsr, a_study: Path, folder: Path, a_model_file: Path
+):
+    chosen = ("--factor", 2, "--model", a_model_file)
+    assert medsr("enhance", a_study, folder / "ct.nrrd", "--series", 3, *chosen)[0] == 0
+    assert medsr("enhance", a_study, folder / "mr.nrrd", "--series", f"{ROOT}.6", "--phase", 2, *chosen)[0] == 0
+    assert files.read(folder / "ct.nrrd").grid.spacing_ijk_mm[2] == pytest.approx(2.5)
+    assert files.read(folder / "mr.nrrd").grid.spacing_ijk_mm[2] == pytest.approx(1.5)
+    again = medsr("info", a_study, "--series", 7, "--phase", 2)[1]
+    assert "10x12x5 at 1.00x1.00x3.00 mm" in again
+
+
+def test_a_series_that_is_not_named_is_refused(medsr: Medsr, a_study: Path, folder: Path):
+    status, _, err = medsr("enhance", a_study, folder / "out.nrrd", "--factor", 2)
+    assert status == 1
+    assert "3: Thorax (5 images, 000.dcm); 7: Brain (10 images in 2 volumes, 000.dcm)" in err
+    assert "--series N" in err
