@@ -12,6 +12,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .inference.fusion.public import fuse
+    from .inference.fusion.settings import FusionSettings
     from .inference.public import EnhanceTransform, enhance
     from .models.weight_interpolation import load_model
     from .settings import EnhanceSettings
@@ -19,13 +21,25 @@ if TYPE_CHECKING:
     from .volumes.volume import Volume
 
 __version__ = "0.1.0"
-__all__ = ["EnhanceSettings", "EnhanceTransform", "Volume", "enhance", "load_model", "read", "write"]
+__all__ = [
+    "EnhanceSettings",
+    "EnhanceTransform",
+    "FusionSettings",
+    "Volume",
+    "enhance",
+    "fuse",
+    "load_model",
+    "read",
+    "write",
+]
 
 _HOMES = {
     "EnhanceSettings": "settings",
     "EnhanceTransform": "inference.public",
+    "FusionSettings": "inference.fusion.settings",
     "Volume": "volumes.volume",
     "enhance": "inference.public",
+    "fuse": "inference.fusion.public",
     "load_model": "models.weight_interpolation",
     "read": "volumes.io.files",
     "write": "volumes.io.files",

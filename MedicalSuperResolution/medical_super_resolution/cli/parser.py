@@ -6,10 +6,11 @@ import argparse
 from types import ModuleType
 
 from ..station import command as station
-from .commands import benchmark, compare, enhance, export_model, info, labels, models
+from .commands import benchmark, compare, enhance, export_model, fuse, info, labels, models
 
 COMMANDS: dict[str, ModuleType] = {
     "enhance": enhance,
+    "fuse": fuse,
     "labels": labels,
     "compare": compare,
     "info": info,

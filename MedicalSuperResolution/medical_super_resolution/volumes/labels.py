@@ -1,18 +1,8 @@
-"""Label maps on a finer grid: shape-based interpolation, one axis at a time.
-
-Between two slices the boundary of a label moves as its signed distances say, and each fine voxel goes to the label
-that lies deepest inside. Then the labels are held to what was drawn: within each thick voxel the old label keeps the
-majority of the fine voxels, those that were nearest to it.
-
-References
-----------
-.. [1] Raya and Udupa (1990), Shape-based interpolation of multidimensional objects. DOI 10.1109/42.52980
-"""
+"""Label maps on a finer grid: shape-based interpolation, one axis at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -21,14 +11,11 @@ from ..errors import VolumeError
 from ..progress import Progress, ignore
 from .grid import AXES_IJK, Grid, array_axis
 from .io.files import to_image
+from .label_shapes import ALIGNED, AxisRefinement
 from .volume import Volume
 
 BACKGROUND = 0
 _MOST_LABELS = 65535
-_SLAB = 16  # slices at a time
-_REACH = 3  # slices beyond them that matter: cubic interpolation takes two, and a distance is cut off before the third
-_CUT_SLICES, _CUT_PIXELS = 0.6, 2.0  # distances are cut off here; more of one shape must not outweigh all of another
-_ALIGNED = 1e-3  # of a voxel: what two grids may differ by over their whole length and still count as parallel
 
 
 def refine_labels(labels: Volume, grid: Grid, progress: Progress = ignore) -> Volume:
@@ -57,11 +44,15 @@ def refine_labels(labels: Volume, grid: Grid, progress: Progress = ignore) -> Vo
     values, indices = _as_indices(labels.array)
     transform = np.linalg.inv(labels.grid.ijk_to_ras) @ grid.ijk_to_ras
     if _is_parallel(transform, grid):
-        return replace(labels, array=values[_along_axes(indices, labels.grid, grid, transform, progress)], grid=grid)
+        return _placed(labels, values[_along_axes(indices, labels.grid, grid, transform, progress)], grid)
     own = _as_fine(labels.grid, min(grid.spacing_ijk_mm))
     transform = np.linalg.inv(labels.grid.ijk_to_ras) @ own.ijk_to_ras
-    fine = replace(labels, array=values[_along_axes(indices, labels.grid, own, transform, progress)], grid=own)
-    return replace(labels, array=_nearest(fine, grid), grid=grid)
+    fine = _placed(labels, values[_along_axes(indices, labels.grid, own, transform, progress)], own)
+    return _placed(labels, _nearest(fine, grid), grid)
+
+
+def _placed(labels: Volume, array: np.ndarray, grid: Grid) -> Volume:
+    return replace(labels, array=array, grid=grid, padding=None, sheared_grid=None)
 
 
 def label_values(labels: Volume) -> np.ndarray:
@@ -94,7 +85,7 @@ def _as_indices(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _is_parallel(transform: np.ndarray, grid: Grid) -> bool:
     leaning = np.abs(transform[:3, :3] - np.diag(np.diag(transform[:3, :3])))
-    return bool((leaning * np.array(grid.shape_kji[::-1])).max() < _ALIGNED)
+    return bool((leaning * np.array(grid.shape_kji[::-1])).max() < ALIGNED)
 
 
 def _as_fine(grid: Grid, spacing_mm: float) -> Grid:
@@ -121,147 +112,7 @@ def _along_axes(
         positions = np.arange(target.count(axis)) * transform[column, column] + transform[column, 3]
         moved = np.moveaxis(indices, number, 0)
         first, second = (value for other, value in enumerate(spacing_kji) if other != number)
-        one = _AxisRefinement(moved, positions, (spacing_kji[number], first, second), progress)
+        one = AxisRefinement(moved, positions, (spacing_kji[number], first, second), progress)
         indices = np.moveaxis(one.refined(), 0, number)
         spacing_kji[number] = target.spacing_ijk_mm[column]
     return indices
-
-
-@dataclass(frozen=True)
-class _AxisRefinement:
-    """One axis of a label map refined, slab by slab.
-
-    slices : (K, J, I) numbers of labels, the axis first.
-    positions : (M,) places of the fine slices, in units of the old ones; ascending or descending.
-    spacing_mm : of the old slices, and of the two axes across.
-    """
-
-    slices: np.ndarray
-    positions: np.ndarray
-    spacing_mm: tuple[float, float, float]
-    progress: Progress
-
-    def refined(self) -> np.ndarray:
-        """(M, J, I) numbers of labels; 0 beyond the old slices."""
-        count = len(self.slices)
-        fine = np.zeros((len(self.positions), *self.slices.shape[1:]), self.slices.dtype)
-        nearest = np.floor(self.positions + 0.5 + _ALIGNED).astype(int)
-        inside = (nearest >= 0) & (nearest < count)
-        if np.abs(self.positions - nearest)[inside].max(initial=0) < _ALIGNED or count == 1:
-            fine[inside] = self.slices[nearest[inside]]
-            return fine
-        for start in range(0, count, _SLAB):
-            stop = min(start + _SLAB, count)
-            self.progress(start, count)
-            rows = np.flatnonzero((nearest >= start) & (nearest < stop))
-            if len(rows):
-                low, high = max(start - _REACH, 0), min(stop + _REACH, count)
-                fine[rows] = self._slab(low, high, self.positions[rows] - low, nearest[rows] - low)
-        self.progress(count, count)
-        return fine
-
-    def _slab(self, low: int, high: int, positions: np.ndarray, nearest: np.ndarray) -> np.ndarray:
-        """The fine slices at ``positions`` among the old ones from ``low`` to ``high``."""
-        old = self.slices[low:high]
-        scores = _Scores(old, positions, nearest)
-        for label, box in _boxes(old, self._margin()):
-            distance = self._signed_distance(old[box] == label)
-            scores.offer(label, box, distance)
-        return scores.labels_with_majority()
-
-    @property
-    def _cut_mm(self) -> float:
-        return max(_CUT_SLICES * self.spacing_mm[0], _CUT_PIXELS * max(self.spacing_mm[1:]))
-
-    def _margin(self) -> tuple[int, int, int]:
-        across = [int(np.ceil(self._cut_mm / spacing)) + 1 for spacing in self.spacing_mm[1:]]
-        return 2, across[0], across[1]
-
-    def _signed_distance(self, mask: np.ndarray) -> np.ndarray:
-        """Distance to the boundary in mm, (K, J, I) float32: positive inside, cut off on both sides."""
-        if mask.all():
-            return np.full(mask.shape, self._cut_mm, np.float32)
-        image = sitk.GetImageFromArray(mask.astype(np.uint8))
-        image.SetSpacing(self.spacing_mm[::-1])
-        distance = sitk.SignedMaurerDistanceMap(
-            image, insideIsPositive=True, squaredDistance=False, useImageSpacing=True
-        )
-        values = sitk.GetArrayFromImage(distance)
-        values += np.float32(min(self.spacing_mm[1:]) / 2)  # 0 is the centre of the outermost voxel inside
-        return values.clip(-self._cut_mm, self._cut_mm, out=values)
-
-
-class _Scores:
-    """Which label each fine voxel belongs to, the label that lies deepest inside it.
-
-    old : (K, J, I) label numbers. positions : (M,) of the fine slices among them. nearest : (M,) the old slice of each.
-    """
-
-    def __init__(self, old: np.ndarray, positions: np.ndarray, nearest: np.ndarray) -> None:
-        self._old, self._positions, self._nearest = old, positions, nearest
-        shape = (len(positions), *old.shape[1:])
-        self._best = np.full(shape, -np.inf, np.float32)
-        self._kept = np.zeros(shape, np.float32)  # the score of the old label
-        self._labels = old[nearest]
-
-    def offer(self, label: int, box: tuple[slice, slice, slice], distance: np.ndarray) -> None:
-        """Give the fine voxels to ``label`` where its interpolated ``distance`` is the largest so far."""
-        first, stop, plane = box[0].start, box[0].stop, box[1:]
-        begins = first == 0 or self._positions > first
-        for row in np.flatnonzero(begins & ((stop == len(self._old)) | (self._positions < stop - 1))):
-            taps, weights = _cubic(self._positions[row], len(self._old))
-            score = np.tensordot(weights, distance[np.clip(taps - first, 0, stop - first - 1)], 1)
-            best, labels = self._best[row][plane], self._labels[row][plane]
-            np.copyto(self._kept[row][plane], score, where=self._old[self._nearest[row]][plane] == label)
-            better = score > best
-            np.copyto(best, score, where=better)
-            np.copyto(labels, label, where=better)
-
-    def labels_with_majority(self) -> np.ndarray:
-        """The label of each fine voxel; more than half of those inside an old voxel keep its label."""
-        for number in np.unique(self._nearest):
-            rows = np.flatnonzero(self._nearest == number)
-            self._keep_majority(slice(rows[0], rows[-1] + 1), self._old[number])
-        return self._labels
-
-    def _keep_majority(self, rows: slice, old: np.ndarray) -> None:
-        labels = self._labels[rows]
-        is_kept = labels == old
-        missing = (len(labels) + 1) // 2 - is_kept.sum(axis=0)
-        where = np.nonzero(missing > 0)
-        if not len(where[0]):
-            return
-        lead = np.where(is_kept, np.inf, self._best[rows] - self._kept[rows])[:, where[0], where[1]]
-        rank = lead.argsort(axis=0).argsort(axis=0)
-        columns = labels[:, where[0], where[1]]
-        labels[:, where[0], where[1]] = np.where(rank < missing[where], old[where], columns)
-
-
-def _cubic(position: float, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The four slices around a place and their weights, by Keys' cubic convolution; the end slices go on beyond."""
-    base = int(np.floor(position))
-    part = position - base
-    weights = np.array(
-        [
-            -0.5 * part**3 + part**2 - 0.5 * part,
-            1.5 * part**3 - 2.5 * part**2 + 1,
-            -1.5 * part**3 + 2 * part**2 + 0.5 * part,
-            0.5 * part**3 - 0.5 * part**2,
-        ],
-        np.float32,
-    )
-    return np.clip(np.arange(base - 1, base + 3), 0, count - 1), weights
-
-
-def _boxes(labels: np.ndarray, margin: tuple[int, int, int]) -> Iterator[tuple[int, tuple[slice, slice, slice]]]:
-    """Each label number that occurs, and the box around its voxels with a margin."""
-    count = int(labels.max()) + 1
-    bounds = []
-    for axis, width in enumerate(margin):
-        planes = np.moveaxis(labels, axis, 0)
-        occurs = np.array([np.bincount(plane.ravel(), minlength=count) > 0 for plane in planes])
-        first, last = occurs.argmax(axis=0), len(planes) - 1 - occurs[::-1].argmax(axis=0)
-        bounds.append((np.maximum(first - width, 0), np.minimum(last + width + 1, len(planes))))
-    for label in np.flatnonzero(occurs.any(axis=0)):
-        k, j, i = (slice(int(low[label]), int(stop[label])) for low, stop in bounds)
-        yield int(label), (k, j, i)

@@ -73,7 +73,7 @@ def run(chosen: argparse.Namespace) -> int:
     destination = destinations.destination_of(
         chosen.input, chosen.output, selection_of(chosen), overwrite=chosen.overwrite
     )
-    _check_report(chosen.report, chosen.output, chosen.overwrite)
+    check_report(chosen.report, chosen.output, chosen.overwrite)
     if chosen.uncertainty:
         files.check_output(chosen.uncertainty, overwrite=chosen.overwrite)
         if chosen.uncertainty.resolve() == chosen.output.resolve():
@@ -145,7 +145,7 @@ def _enhance_in(
     report["peak_memory_mb"] = peak_mb()
     report["input_sha256"] = _voxels_sha256(volume.array)
     if chosen.report:
-        _write_report(chosen.report, report)
+        write_report(chosen.report, report)
     for warning in done.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if chosen.progress != "none":
@@ -160,7 +160,8 @@ def _enhance_in(
     return enhanced.volume.grid
 
 
-def _check_report(path: Path | None, output: Path, overwrite: bool) -> None:
+def check_report(path: Path | None, output: Path, overwrite: bool) -> None:
+    """Refuse, before any work is done, a report that could not be written."""
     if path is None:
         return
     if path.resolve() == output.resolve():
@@ -175,7 +176,8 @@ def _check_report(path: Path | None, output: Path, overwrite: bool) -> None:
         raise SuperResolutionError(f"the folder {path.parent} does not exist; make it first")
 
 
-def _write_report(path: Path, report: dict[str, Any]) -> None:
+def write_report(path: Path, report: dict[str, Any]) -> None:
+    """Write a report as JSON; the file appears only when it is complete."""
     try:
         with work_folder(path.parent) as folder:
             (folder / path.name).write_text(json.dumps(report, indent=1) + "\n")

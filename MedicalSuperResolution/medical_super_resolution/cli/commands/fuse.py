@@ -1,0 +1,100 @@
+"""medsr fuse."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import SettingsError
+from ...settings import DEVICES, EnhanceSettings
+from ..terminal import progress_of_kind
+
+if TYPE_CHECKING:  # numpy is not imported at the start of the program
+    from ...volumes.volume import Volume
+
+HELP = "fuse several thick stacks into one isotropic volume"
+DESCRIPTION = (
+    "Fuse 2 to 12 thick stacks of one contrast and one session, in any planes, into one volume with cubic voxels.\n"
+    "Each stack is a volume file or a DICOM series given by its folder."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Stacks, output, grid, and how they are brought together."""
+    parser.add_argument("stacks", type=Path, nargs="+", metavar="STACK")
+    parser.add_argument("output", type=Path, metavar="OUTPUT", help="a volume file")
+    parser.add_argument("--spacing", type=float, metavar="MM", help="of the result; default: the finest of the stacks")
+    parser.add_argument("--like", type=Path, metavar="VOLUME", help="give the result the grid of this volume")
+    parser.add_argument(
+        "--slice-thickness", type=float, nargs="+", metavar="MM",
+        help="one for all stacks or one for each; default: as the files say, or no gap",
+    )  # fmt: skip
+    parser.add_argument("--modality", choices=("ct", "mr", "pet", "us"), help="default: as the files or values say")
+    parser.add_argument("--register", choices=("rigid", "none"), default="rigid", help="default: %(default)s")
+    parser.add_argument("--force-frame", action="store_true", help="accept other patients and frames of reference")
+    parser.add_argument("--model", default=EnhanceSettings().model, metavar="NAME|FILE", help="default: %(default)s")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="for refining the stacks")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: all")
+    parser.add_argument("--uncertainty", type=Path, metavar="FILE", help="write where the stacks contradict each other")
+    parser.add_argument("--report", type=Path, metavar="FILE.json", help="write down what was done")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUTPUT and the report where they exist")
+    parser.add_argument("--progress", choices=("auto", "json", "none"), default="auto", help="how to show progress")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Read, fuse, write."""
+    from ...inference.fusion.fuse import fuse_stacks
+    from ...inference.fusion.settings import FusionSettings
+    from ...models.weight_interpolation import load_model
+    from ...volumes.io import files
+    from ...volumes.io.session import check_one_session
+    from .enhance import check_report, write_report
+
+    settings = FusionSettings(
+        spacing_mm=chosen.spacing,
+        register=chosen.register,
+        enhance=EnhanceSettings(model=chosen.model, device=chosen.device, threads=chosen.threads),
+    )
+    for path in filter(None, (chosen.output, chosen.uncertainty)):
+        files.check_output(path, overwrite=chosen.overwrite)
+    check_report(chosen.report, chosen.output, chosen.overwrite)
+    if not chosen.force_frame:
+        check_one_session(chosen.stacks)
+    stacks = _read(chosen)
+    like = files.read(chosen.like) if chosen.like else None
+    fused = fuse_stacks(
+        stacks, load_model(chosen.model), settings, like=like, progress=progress_of_kind(chosen.progress)
+    )
+    files.write(fused.volume, chosen.output, overwrite=chosen.overwrite)
+    if chosen.uncertainty:
+        files.write(fused.uncertainty, chosen.uncertainty, overwrite=chosen.overwrite)
+    if chosen.report:
+        write_report(chosen.report, fused.report.as_dict())
+    if chosen.progress != "none":
+        print(f"{fused.volume.grid.described()}, {fused.report.seconds:.1f} s: {chosen.output}", file=sys.stderr)
+    return 0
+
+
+def _read(chosen: argparse.Namespace) -> list[Volume]:
+    """The stacks, with the thickness and modality that were asked for."""
+    from ...volumes.io import files
+
+    thickness = chosen.slice_thickness or [None]
+    if len(thickness) not in (1, len(chosen.stacks)):
+        raise SettingsError(
+            f"{len(thickness)} slice thicknesses for {len(chosen.stacks)} stacks; give one, or one each"
+        )
+    stacks = []
+    for path, value in zip(chosen.stacks, thickness * (len(chosen.stacks) // len(thickness)), strict=True):
+        volume = files.read(path)
+        stacks.append(
+            replace(
+                volume,
+                modality=chosen.modality or volume.modality,
+                slice_thickness_mm=value or volume.slice_thickness_mm,
+            )
+        )
+    return stacks

@@ -1,0 +1,1 @@
+"""Several thick stacks of one contrast become one isotropic volume."""

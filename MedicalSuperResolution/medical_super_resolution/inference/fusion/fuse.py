@@ -1,0 +1,213 @@
+"""Several stacks in, one volume out."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from ... import __version__
+from ...models.file import Model
+from ...progress import Progress, ignore
+from ...report import NOTICE
+from ...volumes.grid import Grid
+from ...volumes.intensity import HOUNSFIELD_RANGE
+from ...volumes.registration import described, rigid_motion
+from ...volumes.volume import Volume
+from . import stacks as sets
+from .operator import StackOperator
+from .prior import RefinedStack, blended, matched_gains, refined_stack
+from .settings import FusionSettings
+from .solver import Measurement, contradiction, solve
+
+
+@dataclass(frozen=True, kw_only=True)
+class FusionReport:
+    """What was done. All lists are in the order of the stacks.
+
+    shift_mm, angle_degrees : of the motion that was found. gain : what the values were multiplied with.
+    consistency_error_rms : of the fused volume acquired again, in the units of each stack.
+    """
+
+    model: str
+    model_sha256: str
+    modality: str
+    size_ijk: tuple[int, int, int]
+    spacing_mm: float
+    slice_profile: tuple[str, ...]
+    shift_mm: tuple[float, ...]
+    angle_degrees: tuple[float, ...]
+    gain: tuple[float, ...]
+    consistency_error_rms: tuple[float, ...]
+    seconds: float
+    settings: dict[str, Any]
+    software: str = field(default=f"MedicalSuperResolution {__version__}")
+    notice: str = NOTICE
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain types only, ready for JSON."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class Fused:
+    """A fused volume, what was done, and how far the stacks contradict each other around each voxel (a deviation)."""
+
+    volume: Volume
+    report: FusionReport
+    uncertainty: Volume
+
+
+def fuse_stacks(
+    stacks: Sequence[Volume],
+    model: Model,
+    settings: FusionSettings | None = None,
+    *,
+    like: Volume | None = None,
+    progress: Progress = ignore,
+) -> Fused:
+    """Fuse stacks of one contrast and one session into one volume with cubic voxels.
+
+    Each stack is refined by the model, the refined stacks are registered, their brightness is matched, and their
+    blend is the prior. The result minimises prior_weight * |x - prior|^2 + sum_s |A_s x - y_s|^2, where A_s acquires x
+    as stack s.
+
+    Parameters
+    ----------
+    stacks : 2 to 12, of any direction; the result does not depend on their order.
+    like : a volume whose grid the result has; None is a grid over all stacks.
+    progress : called with the steps done and in total; it may raise `errors.Cancelled`.
+
+    Raises
+    ------
+    VolumeError : see `stacks.check`.
+    """
+    started = time.monotonic()
+    settings = settings or FusionSettings()
+    modality = sets.check(stacks)
+    order = sets.in_order(stacks)
+    fusion = Fusion([replace(stacks[number], modality=modality) for number in order], model, settings, progress)
+    fused, uncertainty = fusion.result(like.grid if like else None)
+    kept = [order.index(number) for number in range(len(stacks))]
+    report = _report(fusion, [fusion.refined[number] for number in kept], [fusion.errors[n] for n in kept], started)
+    whole = _stored(fused.numpy(), np.result_type(*(stack.array.dtype for stack in stacks)))
+    return Fused(Volume(whole, fusion.grid, modality=modality), report, Volume(uncertainty.numpy(), fusion.grid))
+
+
+class Fusion:
+    """The work on one set of stacks, which need not be checked; a single one is allowed.
+
+    refined : each stack with its prior, motion and gain. grid : of the result. errors : of consistency, one a stack.
+    """
+
+    def __init__(self, stacks: Sequence[Volume], model: Model, settings: FusionSettings, progress: Progress) -> None:
+        self._stacks, self._model, self._settings, self._progress = stacks, model, settings, progress
+        self._done, self._steps = 0, 4 * len(stacks) + settings.iterations + 2
+        self.spacing_mm = settings.spacing_mm or sets.finest_spacing_mm(stacks)
+        self.refined: list[RefinedStack] = []
+        self.errors: list[float] = []
+        self.grid: Grid
+
+    @torch.inference_mode()
+    def result(self, grid: Grid | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """The fused volume and its uncertainty, (Z, Y, X) float32 each."""
+        if grid is not None:
+            self.spacing_mm = min(grid.spacing_ijk_mm)
+        self._refine()
+        if self._settings.register == "rigid":
+            self._register()
+        self.grid = grid or sets.union_grid([self._moved(one) for one in self.refined], self.spacing_mm)
+        if self.refined[0].stack.modality != "ct":  # Hounsfield units need no matching
+            gains = matched_gains(self.refined, self.grid)
+            self.refined = [replace(one, gain=gain) for one, gain in zip(self.refined, gains, strict=True)]
+        self._step()
+        empty = min(float(one.stack.array.min()) for one in self.refined)
+        measurements = [self._measurement(one) for one in self.refined]
+        fused = solve(
+            blended(self.refined, self.grid, empty),
+            measurements,
+            prior_weight=self._settings.prior_weight,
+            iterations=self._settings.iterations,
+            step=self._step,
+        )
+        fused.clamp_(min=self._floor(empty))
+        self.errors = [
+            _rms(measurement, fused) / one.gain for one, measurement in zip(self.refined, measurements, strict=True)
+        ]
+        uncertainty = contradiction(fused, measurements)
+        self._progress(self._steps, self._steps)
+        return fused, uncertainty
+
+    def _floor(self, lowest: float) -> float:
+        """The value below which nothing has a meaning, as `enhance` takes it."""
+        if self.refined[0].stack.modality == "ct":
+            return min(lowest, HOUNSFIELD_RANGE[0])
+        return 0.0 if lowest >= 0 else -math.inf
+
+    def _step(self, count: int = 1) -> None:
+        self._done += count
+        self._progress(min(self._done, self._steps), self._steps)
+
+    def _refine(self) -> None:
+        for stack in self._stacks:
+            coarse = sets.as_coarse_as(stack, self.spacing_mm)
+            self.refined.append(
+                refined_stack(coarse, self.spacing_mm, self._model, self._settings.enhance, self._still_wanted)
+            )
+            self._step(2)
+
+    def _still_wanted(self, done: int, total: int) -> None:
+        self._progress(min(self._done, self._steps), self._steps)
+
+    def _register(self) -> None:
+        first = self.refined[0].fine
+        for number, one in enumerate(self.refined[1:], start=1):
+            self.refined[number] = replace(one, motion=rigid_motion(first, one.fine))
+            self._step(2)
+
+    def _moved(self, one: RefinedStack) -> Grid:
+        return Grid(one.stack.grid.shape_kji, one.motion @ one.stack.grid.ijk_to_ras)
+
+    def _measurement(self, one: RefinedStack) -> Measurement:
+        operator = StackOperator(one.stack.grid, self.grid, one.profile, one.motion)
+        return Measurement(operator, torch.from_numpy(np.ascontiguousarray(one.stack.array)) * one.gain)
+
+
+def _rms(measurement: Measurement, volume: torch.Tensor) -> float:
+    missing = measurement.missing(volume).double().square()
+    return math.sqrt(float(missing.sum()) / max(float(measurement.operator.valid().sum()), 1.0))
+
+
+def _stored(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """The values in the type of the stacks; whole numbers are rounded and stay within their type."""
+    if dtype.kind == "f":
+        return values.astype(dtype, copy=False)
+    limits = np.iinfo(dtype)
+    return np.clip(np.rint(values.astype(np.float64)), limits.min, limits.max).astype(dtype)
+
+
+def _report(fusion: Fusion, stacks: list[RefinedStack], errors: list[float], started: float) -> FusionReport:
+    motions = [described(one.motion, one.stack) for one in stacks]
+    model, settings = fusion._model, fusion._settings
+    asked = dataclasses.asdict(settings)
+    asked["enhance"]["model"] = model.name  # a path may name a patient
+    return FusionReport(
+        model=model.name,
+        model_sha256=model.sha256,
+        modality=stacks[0].stack.modality or "",
+        size_ijk=fusion.grid.shape_kji[::-1],
+        spacing_mm=fusion.spacing_mm,
+        slice_profile=tuple(one.profile.shape for one in stacks),
+        shift_mm=tuple(round(shift, 3) for shift, _ in motions),
+        angle_degrees=tuple(round(angle, 3) for _, angle in motions),
+        gain=tuple(round(one.gain, 4) for one in stacks),
+        consistency_error_rms=tuple(errors),
+        seconds=round(time.monotonic() - started, 2),
+        settings=asked,
+    )

@@ -1,0 +1,68 @@
+"""The public function: fuse images of any kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ...models.file import Model
+from ...models.weight_interpolation import load_model
+from ...progress import Progress, ignore
+from ...volumes.volume import Volume
+from ..image_kinds import to_volume
+from .fuse import Fused, fuse_stacks
+from .settings import FusionSettings
+
+
+def fuse(
+    stacks: Sequence[Any],
+    model: str | Path | Model = "general",
+    settings: FusionSettings | None = None,
+    *,
+    like: Volume | None = None,
+    full: bool = False,
+    progress: Progress = ignore,
+    **options: Any,  # noqa: ANN401 - the fields of FusionSettings, which checks them
+) -> Volume | Fused:
+    """Fuse thick stacks of one contrast and one session into one volume with cubic voxels.
+
+    Parameters
+    ----------
+    stacks : sequence of str, Path, Volume, or images that `enhance` takes
+        2 to 12 stacks, in any planes. The result does not depend on their order.
+    model : str, Path or Model
+        The name of an installed model, the path of a model file, or what `load_model` returned.
+    settings : FusionSettings, optional
+        What to do. Without it, the defaults.
+    like : Volume, optional
+        The grid of the result. Without it, a grid over all stacks.
+    full : bool
+        Return a `Fused` with the volume, a report and the uncertainty, instead of the volume alone.
+    progress : callable
+        Called with the steps done and in total. To cancel, it raises `errors.Cancelled`.
+    **options
+        Fields of `FusionSettings`, such as ``spacing_mm=1.0``; they replace those of ``settings``.
+
+    Returns
+    -------
+    Volume or Fused
+        In the type of the stacks. Integers are rounded and stay within their type.
+
+    Raises
+    ------
+    VolumeError
+        The stacks are fewer than 2 or more than 12, of different modality, one of them is there twice, or one does not
+        overlap with the others.
+    SettingsError
+        The settings make no sense.
+
+    Examples
+    --------
+    >>> volume = fuse(["axial.nii.gz", "coronal.nii.gz"], spacing_mm=1.0)  # doctest: +SKIP
+    """
+    volumes = [to_volume(stack, spacing=None, affine=None).volume for stack in stacks]
+    loaded = model if isinstance(model, Model) else load_model(model)
+    fused = fuse_stacks(volumes, loaded, replace(settings or FusionSettings(), **options), like=like, progress=progress)
+    return fused if full else fused.volume

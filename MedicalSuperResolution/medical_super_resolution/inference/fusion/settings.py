@@ -1,0 +1,39 @@
+"""What a user may ask of one fusion."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from ...errors import SettingsError
+from ...settings import EnhanceSettings
+
+REGISTRATIONS = ("rigid", "none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FusionSettings:
+    """One fusion, as asked.
+
+    spacing_mm : between the voxels of the result, along all axes; None is the finest in-plane spacing of the stacks.
+    register : "rigid" moves the stacks onto each other, "none" trusts their positions.
+    prior_weight : how much the volume keeps to what the model expects, against the measured slices.
+    iterations : of the conjugate gradients, at most.
+    enhance : how each stack is refined for the prior; its factor, axes and spacing are not used.
+    """
+
+    spacing_mm: float | None = None
+    register: str = "rigid"
+    prior_weight: float = 0.02
+    iterations: int = 15
+    enhance: EnhanceSettings = field(default_factory=EnhanceSettings)
+
+    def __post_init__(self) -> None:
+        if self.spacing_mm is not None and not (math.isfinite(self.spacing_mm) and self.spacing_mm > 0):
+            raise SettingsError(f"the spacing of the result must be above 0 mm, got {self.spacing_mm:g}")
+        if self.register not in REGISTRATIONS:
+            raise SettingsError(f"unknown registration {self.register!r}; use one of: {', '.join(REGISTRATIONS)}")
+        if not self.prior_weight > 0:
+            raise SettingsError(f"the weight of the prior must be above 0, got {self.prior_weight:g}")
+        if self.iterations < 1:
+            raise SettingsError(f"the number of iterations must be at least 1, got {self.iterations}")

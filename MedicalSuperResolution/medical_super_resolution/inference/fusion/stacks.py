@@ -1,0 +1,108 @@
+"""The stacks of one fusion: which sets are accepted, and the grid that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ...errors import VolumeError
+from ...volumes.grid import AXES_IJK, Grid, array_axis
+from ...volumes.intensity import guess_modality
+from ...volumes.volume import Volume
+
+FEWEST, MOST = 2, 12
+_MOST_VOXELS = 2**30
+
+
+def check(stacks: Sequence[Volume]) -> str:
+    """Refuse stacks that cannot be fused; gives their modality.
+
+    Raises
+    ------
+    VolumeError : fewer than 2 or more than 12 stacks, of different modality, one of them twice, one of them sheared,
+        or one that overlaps with no other.
+    """
+    if not FEWEST <= len(stacks) <= MOST:
+        raise VolumeError(
+            f"fusion needs {FEWEST} to {MOST} stacks, got {len(stacks)}; a single one is for medsr enhance"
+        )
+    modalities = sorted({stack.modality or guess_modality(stack.array) for stack in stacks})
+    if len(modalities) > 1:
+        found = " and ".join(map(str.upper, modalities))
+        raise VolumeError(f"the stacks are of different modality, {found}; give stacks of one")
+    for number, stack in enumerate(stacks):
+        stack.check_finite()
+        if stack.grid.is_sheared:
+            raise VolumeError(f"the axes of stack {number + 1} are not at right angles; resample it to a straight grid")
+        for earlier in range(number):
+            other = stacks[earlier]
+            if stack.grid == other.grid and np.array_equal(stack.array, other.array):
+                raise VolumeError(f"stacks {earlier + 1} and {number + 1} are the same scan; give each stack once")
+        others = [other.grid for other in stacks if other is not stack]
+        if not any(_overlap(stack.grid, other) for other in others):
+            raise VolumeError(f"stack {number + 1} overlaps with no other stack in space; are they of one session?")
+    return modalities[0]
+
+
+def _overlap(one: Grid, other: Grid) -> bool:
+    (low, high), (other_low, other_high) = one.bounds_ras_mm, other.bounds_ras_mm
+    return bool((np.minimum(high, other_high) > np.maximum(low, other_low)).all())
+
+
+def in_order(stacks: Sequence[Volume]) -> list[int]:
+    """Numbers of the stacks, the finest in plane first: an order that does not depend on how they were given."""
+
+    def key(number: int) -> tuple[float, ...]:
+        stack = stacks[number]
+        return (*sorted(stack.grid.spacing_ijk_mm), *stack.grid.ijk_to_ras.ravel(), float(stack.array.sum(dtype=float)))
+
+    return sorted(range(len(stacks)), key=key)
+
+
+def finest_spacing_mm(stacks: Sequence[Volume]) -> float:
+    """The smallest distance between voxels of any stack."""
+    return min(min(stack.grid.spacing_ijk_mm) for stack in stacks)
+
+
+def union_grid(grids: Sequence[Grid], spacing_mm: float) -> Grid:
+    """Cubic voxels over all grids, along the axes of the first one and from its first corner.
+
+    Raises
+    ------
+    VolumeError : it would hold more than 2^30 voxels.
+    """
+    first = grids[0]
+    axes = np.eye(4)
+    axes[:3, :3] = first.direction * spacing_mm
+    axes[:3, 3] = (first.ijk_to_ras @ [-0.5, -0.5, -0.5, 1.0])[:3] + axes[:3, :3] @ [0.5, 0.5, 0.5]
+    corners = np.concatenate([np.linalg.inv(axes) @ grid.ijk_to_ras @ _corners(grid) for grid in grids], axis=1)[:3]
+    low, high = np.floor(corners.min(axis=1) + 0.5 + 1e-3), np.ceil(corners.max(axis=1) + 0.5 - 1e-3)
+    count = np.maximum((high - low).astype(int), 2)
+    if count.prod() > _MOST_VOXELS:
+        size = "x".join(map(str, count))
+        raise VolumeError(f"the fused volume would have {size} voxels; ask for a coarser --spacing than {spacing_mm:g}")
+    axes[:3, 3] = (axes @ [*low, 1.0])[:3]
+    return Grid((int(count[2]), int(count[1]), int(count[0])), axes)
+
+
+def _corners(grid: Grid) -> np.ndarray:
+    """Indices (i, j, k, 1) of the outer corners, (4, 8)."""
+    k, j, i = grid.shape_kji
+    return np.array(np.meshgrid((-0.5, i - 0.5), (-0.5, j - 0.5), (-0.5, k - 0.5), [1.0])).reshape(4, -1)
+
+
+def as_coarse_as(stack: Volume, spacing_mm: float) -> Volume:
+    """The stack with as many in-plane voxels averaged as fit into one of the result."""
+    for axis in AXES_IJK.replace(stack.grid.through_plane_axis, ""):
+        size = int(spacing_mm / stack.grid.spacing_ijk_mm[AXES_IJK.index(axis)] + 1e-3)
+        if size < 2 or stack.grid.count(axis) < 2 * size:
+            continue
+        number = array_axis(axis)
+        moved = np.moveaxis(stack.array, number, 0)
+        count = len(moved) // size
+        mean = moved[: count * size].reshape(count, size, *moved.shape[1:]).mean(axis=1, dtype=np.float32)
+        grid = Grid(tuple(np.moveaxis(mean, 0, number).shape), stack.grid.refined(axis, 1 / size).ijk_to_ras)
+        stack = replace(stack, array=np.ascontiguousarray(np.moveaxis(mean, 0, number)), grid=grid, padding=None)
+    return stack

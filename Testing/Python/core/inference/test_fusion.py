@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from command_line import refused
+from medical_super_resolution import fuse
+from medical_super_resolution.errors import Cancelled, SettingsError, VolumeError
+from medical_super_resolution.inference.enhance import enhance
+from medical_super_resolution.inference.fusion.fuse import Fusion
+from medical_super_resolution.inference.fusion.settings import FusionSettings
+from medical_super_resolution.models.file import load
+from medical_super_resolution.progress import ignore
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.registration import described, rigid_motion
+from medical_super_resolution.volumes.volume import Volume
+
+SIDE, FACTOR = 24, 4
+
+
+@pytest.fixture
+def a_model(a_model_file):
+    return load(a_model_file)
+
+
+def a_truth(side=SIDE) -> np.ndarray:
+    """Smooth blobs over a background, positive."""
+    random = np.random.default_rng(5)
+    places = np.indices((side, side, side)).reshape(3, -1)
+    truth = np.full(side**3, 50.0)
+    for _ in range(12):
+        middle, width = random.uniform(0.2, 0.8, (3, 1)) * side, random.uniform(0.08, 0.16) * side
+        truth += random.uniform(200, 600) * np.exp(-((places - middle) ** 2).sum(axis=0) / (2 * width**2))
+    return truth.reshape(side, side, side).astype(np.float32)
+
+
+def a_stack(truth: np.ndarray, axis: int, dtype=np.float32) -> Volume:
+    """Every four slices along one array axis averaged."""
+    moved = np.moveaxis(truth, axis, 0)
+    thick = np.moveaxis(moved.reshape(-1, FACTOR, *moved.shape[1:]).mean(axis=1), 0, axis)
+    spacing = [1.0, 1.0, 1.0]
+    spacing[2 - axis] = float(FACTOR)
+    matrix = np.diag([*spacing, 1.0])
+    matrix[2 - axis, 3] = (FACTOR - 1) / 2
+    return Volume(np.ascontiguousarray(thick).astype(dtype), Grid(thick.shape, matrix), float(FACTOR), "mr")
+
+
+def three_stacks(dtype=np.float32) -> list[Volume]:
+    truth = a_truth()
+    return [a_stack(truth, axis, dtype) for axis in range(3)]
+
+
+def error(found: np.ndarray, truth: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((found.astype(float) - truth) ** 2)))
+
+
+def test_a_single_stack_comes_out_as_enhancement_gives_it(a_model):
+    stack = three_stacks()[0]
+    settings = EnhanceSettings(slice_profile="gaussian")
+    expected = enhance(stack, a_model, settings).volume
+    found, _ = Fusion([stack], a_model, FusionSettings(enhance=settings), ignore).result()
+    assert found.shape == expected.array.shape
+    span = float(stack.array.max() - stack.array.min())
+    assert np.abs(found.numpy() - expected.array).max() < 1e-3 * span
+
+
+def test_three_stacks_are_nearer_to_the_truth_than_any_one_of_them(a_model):
+    stacks, truth = three_stacks(), a_truth()
+    settings = EnhanceSettings(slice_profile="box")
+    fused = fuse(stacks, a_model, register="none", enhance=settings)
+    alone = [error(enhance(stack, a_model, settings).volume.array, truth) for stack in stacks]
+    assert fused.array.shape == truth.shape
+    assert error(fused.array, truth) < 0.5 * min(alone)
+
+
+def test_the_order_of_the_stacks_does_not_matter(a_model):
+    stacks = three_stacks(np.int16)
+    one, other = fuse(stacks, a_model, full=True), fuse([stacks[i] for i in (2, 0, 1)], a_model, full=True)
+    assert np.array_equal(one.volume.array, other.volume.array)
+    assert one.volume.grid == other.volume.grid
+    assert [one.report.gain[i] for i in (2, 0, 1)] == list(other.report.gain)
+    assert one.volume.array.dtype == np.int16
+
+
+def test_constant_stacks_give_the_same_constant(a_model):
+    stacks = [replace(stack, array=np.full_like(stack.array, 60 + 1e-3 * n)) for n, stack in enumerate(three_stacks())]
+    assert np.abs(fuse(stacks, a_model, register="none").array - 60).max() < 0.1
+
+
+def test_a_stack_with_another_gain_is_matched(a_model):
+    stacks = three_stacks()
+    brighter = [stacks[0], replace(stacks[1], array=stacks[1].array * 1.5), stacks[2]]
+    report = fuse(brighter, a_model, register="none", full=True).report
+    assert report.gain[0] / report.gain[1] == pytest.approx(1.5, rel=0.03)
+    assert np.prod(report.gain) == pytest.approx(1, rel=0.01)
+
+
+def test_the_result_can_have_the_grid_of_a_stack_or_another_spacing(a_model):
+    stacks = three_stacks()
+    assert fuse(stacks, a_model, register="none", like=stacks[1]).grid == stacks[1].grid
+    coarser = fuse(stacks, a_model, register="none", spacing_mm=2.0)
+    assert coarser.grid.shape_kji == (12, 12, 12)
+    assert coarser.grid.spacing_ijk_mm == pytest.approx((2.0, 2.0, 2.0))
+
+
+def test_registration_finds_a_motion():
+    truth = a_truth(40)
+    grid = Grid(truth.shape, np.diag([2.0, 2.0, 2.0, 1.0]))
+    motion = np.eye(4)
+    motion[:3, 3] = (3.0, -2.0, 1.0)
+    moved = Volume(truth, Grid(truth.shape, np.linalg.inv(motion) @ grid.ijk_to_ras))
+    found = rigid_motion(Volume(truth, grid), moved)
+    left = described(found @ np.linalg.inv(motion), Volume(truth, grid))
+    assert left[0] < 0.5
+    assert left[1] < 0.5
+
+
+def test_stacks_that_cannot_be_fused_are_refused_in_one_sentence(a_model):
+    stacks = three_stacks()
+    far = stacks[1].grid.ijk_to_ras.copy()
+    far[0, 3] += 500
+    cases = {
+        "needs 2 to 12 stacks, got 1": stacks[:1],
+        "needs 2 to 12 stacks, got 13": stacks[:1] * 13,
+        "stacks 1 and 3 are the same scan": [stacks[0], stacks[1], stacks[0]],
+        "different modality, CT and MR": [stacks[0], replace(stacks[1], modality="ct")],
+        "stack 1 overlaps with no other": [stacks[0], replace(stacks[1], grid=Grid(stacks[1].grid.shape_kji, far))],
+    }
+    for sentence, refused_stacks in cases.items():
+        with pytest.raises(VolumeError, match=sentence):
+            fuse(refused_stacks, a_model)
+
+
+@pytest.mark.parametrize("nonsense", [{"spacing_mm": 0.0}, {"register": "affine"}, {"iterations": 0}])
+def test_nonsense_is_refused(nonsense):
+    with pytest.raises(SettingsError):
+        FusionSettings(**nonsense)
+
+
+def test_the_user_can_stop_it(a_model):
+    def stop(done, total):
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        fuse(three_stacks(), a_model, progress=stop)
+
+
+def test_the_command_writes_volume_uncertainty_and_report(medsr, tmp_path, a_model_file):
+    paths = [tmp_path / f"stack{number}.nii.gz" for number in range(3)]
+    for stack, path in zip(three_stacks(np.int16), paths, strict=True):
+        files.write(stack, path)
+    written = [tmp_path / name for name in ("fused.nii.gz", "uncertainty.nii.gz", "report.json")]
+    options = ("--model", a_model_file, "--register", "none", "--spacing", 1.0, "--slice-thickness", 4.0)
+    status, _, err = medsr(
+        "fuse", *paths, written[0], "--uncertainty", written[1], "--report", written[2], "--modality", "mr", *options
+    )
+    assert status == 0, err
+    assert files.read(written[0]).array.shape == (SIDE, SIDE, SIDE)
+    assert files.read(written[1]).grid == files.read(written[0]).grid
+    report = json.loads(written[2].read_text())
+    assert report["size_ijk"] == [SIDE, SIDE, SIDE]
+    assert len(report["consistency_error_rms"]) == 3
+    assert "2 to 12" in refused(medsr, tmp_path, "fuse", paths[0], tmp_path / "other.nii.gz")
