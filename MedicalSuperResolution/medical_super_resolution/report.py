@@ -19,8 +19,13 @@ class Report:
     sharpness, twin_sha256 : how far the model went towards its sharp twin, and the digest of that file where it was
     used, be it for the uncertainty only.
     factor_ijk, spacing_before_ijk_mm, spacing_after_ijk_mm, size_before_ijk, size_after_ijk : along i, j, k.
-    slice_thickness_mm, slice_profile : as they were taken. consistency_error_rms : root mean square, in the units of
-    the volume, of what the result, measured again as the scanner would, differs from the input; after rounding.
+    slice_thickness_mm : as the file or the user said, or the distance between slices.
+    slice_profile, slice_width_mm : shape of the through-plane slice profile, as it was taken, and its width: full width
+    at half maximum of a Gaussian, whole width of a box. slice_width_error_mm : its standard error, 0 where it was told.
+    slice_profile_source : "told", "estimated" from the slices, or "assumed" where they cannot tell.
+    consistency_error_rms : root mean square, in the units of the volume, of what the result, measured again as the
+    scanner would with the profile taken, differs from the input; after rounding.
+    other_profile, other_consistency_error_rms : the next likely profile, and what the same would be under it.
     precision : of the network's arithmetic, "float32" or "mixed". uncertainty : what the uncertainty was made of, where
     it was asked for. stages : seconds by part of the work.
     settings : what was asked, by the names of `EnhanceSettings`.
@@ -38,7 +43,12 @@ class Report:
     size_after_ijk: tuple[int, int, int]
     slice_thickness_mm: float
     slice_profile: str
+    slice_width_mm: float | None = None
+    slice_width_error_mm: float = 0.0
+    slice_profile_source: str = "told"
     consistency_error_rms: float
+    other_profile: str = ""
+    other_consistency_error_rms: float | None = None
     device: str
     seconds: float
     settings: dict[str, Any]
@@ -56,6 +66,15 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """Plain types only, ready for JSON."""
         return dataclasses.asdict(self)
+
+    @property
+    def profile_described(self) -> str:
+        """The slice profile for people: "Gaussian 4.5 +- 0.3 mm (estimated; slices 5 mm thick)"."""
+        width = self.slice_thickness_mm if self.slice_width_mm is None else self.slice_width_mm
+        shape = "Gaussian" if self.slice_profile == "gaussian" else self.slice_profile
+        error = f" +- {self.slice_width_error_mm:.2g}" if self.slice_width_error_mm else ""
+        said = f"; slice thickness {self.slice_thickness_mm:.3g} mm" if self.slice_profile_source != "told" else ""
+        return f"{shape} {width:.3g}{error} mm ({self.slice_profile_source}{said})"
 
     @classmethod
     def from_dict(cls, facts: dict[str, Any]) -> Report:

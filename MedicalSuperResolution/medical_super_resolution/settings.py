@@ -10,7 +10,7 @@ from .errors import SettingsError
 
 LARGEST_FACTOR = 8.0
 NAMED_AXES = ("through-plane", "in-plane")
-PROFILES = ("auto", "gaussian", "between", "box")
+PROFILES = ("auto", "gaussian", "box")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("auto", "float32", "mixed")
 
@@ -38,8 +38,8 @@ class EnhanceSettings:
         With neither, the through-plane axis is refined to the in-plane spacing, at most 8 times.
     slice_thickness_mm : tissue in one slice; None takes what the volume says, or else contiguous slices.
     slice_profile : weight across the slice: "gaussian" (``slice_thickness_mm`` is its full width at half maximum),
-        "box" (the mean over it), "between" the two, or "auto": as the slices themselves look. In-plane axes are always
-        taken as Gaussian.
+        "box" (the mean over it), or "auto": a Gaussian whose width is estimated from the slices, with
+        ``slice_thickness_mm`` as prior knowledge. In-plane axes are always taken as Gaussian.
     model : an installed model's name, or the path of a model file.
     sharpness : how far the model goes towards its sharp twin, in [0, 1]; 0 is fidelity.
     consistency : make the result reproduce the measured slices.

@@ -26,7 +26,7 @@ def attributes(report: Report, source_node: slicer.vtkMRMLScalarVolumeNode) -> d
         "Factor": _numbers(report.factor_ijk),
         "SpacingBefore": _numbers(report.spacing_before_ijk_mm),
         "SpacingAfter": _numbers(report.spacing_after_ijk_mm),
-        "SliceThickness": f"{report.slice_thickness_mm:.6g} mm, {report.slice_profile}",
+        "SliceThickness": report.profile_described,
         "Residual": f"{report.consistency_error_rms:.6g}",
         "Settings": json.dumps(report.settings, sort_keys=True),
         "SoftwareVersion": report.software,
@@ -71,20 +71,19 @@ def sentences(report: Report, axes: str = "IJK") -> str:
         if factor != 1
     ]
     corrected = report.settings.get("consistency", True)
-    profile = "between Gaussian and box" if report.slice_profile == "between" else report.slice_profile
     lines = [
         report.notice,
         "",
         f"{report.software} made this volume from a coarser one.",
         f"Before: {_grid(report.size_before_ijk, report.spacing_before_ijk_mm)}.",
         f"After: {_grid(report.size_after_ijk, report.spacing_after_ijk_mm)}, which is {' and '.join(finer)}.",
-        f"A measured slice was taken as {report.slice_thickness_mm:.4g} mm thick, profile {profile}.",
+        f"The slice profile was taken as {report.profile_described}.",
         f"The model {report.model} estimated the new voxels{_sharpened(report)}; what it adds is probable, not seen.",
         "The result was corrected to reproduce the measured data."
         if corrected
         else "The result was not corrected to reproduce the measured data.",
         f"Measured again as the scanner would, it differs from the measured data by {report.consistency_error_rms:.3g}"
-        f" (root mean square{', in HU' if report.modality == 'ct' else ''}).",
+        f" (root mean square{', in HU' if report.modality == 'ct' else ''})." + _under_the_other_profile(report),
         f"It took {max(1, round(report.seconds))} s on {report.device}.",
         *([f"The uncertainty map is {report.uncertainty}."] if report.uncertainty else []),
         *(f"Warning: {warning}." for warning in report.warnings),
@@ -109,6 +108,12 @@ def write_note(report: Report, node: slicer.vtkMRMLScalarVolumeNode) -> slicer.v
         node.SetNodeReferenceID(_NOTE_ROLE, note.GetID())
     note.SetText(sentences(report, region.anatomical_axes(node)))
     return note
+
+
+def _under_the_other_profile(report: Report) -> str:
+    if report.other_consistency_error_rms is None:
+        return ""
+    return f" If the slices were {report.other_profile}, it would differ by {report.other_consistency_error_rms:.3g}."
 
 
 def _sharpened(report: Report) -> str:

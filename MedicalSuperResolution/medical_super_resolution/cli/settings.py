@@ -24,7 +24,10 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         "--slice-thickness", type=float, metavar="MM", help="tissue in one slice; default: as the file says, or no gap"
     )
     parser.add_argument(
-        "--slice-profile", choices=PROFILES, default=standard.slice_profile, help="default: as the slices look"
+        "--slice-profile",
+        choices=PROFILES,
+        default=standard.slice_profile,
+        help="gaussian or box, as wide as --slice-thickness; default: a Gaussian whose width is estimated",
     )
     parser.add_argument("--modality", choices=("ct", "mr", "pet", "us"), help="default: as the file or its values say")
     parser.add_argument(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _ENOUGH_BYTES = 0.9e9  # more makes nothing faster
 _LEAST_BYTES = 0.1e9
-STAGES = ("transfer", "network", "interpolation", "consistency", "output")
+STAGES = ("profile", "transfer", "network", "interpolation", "consistency", "output")
 
 
 class Refiner(Protocol):

@@ -38,7 +38,7 @@ def consistency_error_rms(
         axis, profile = array_axis(one.axis), profiles[one.axis]
         count, fine_count = one.source.shape_kji[axis], one.target.shape_kji[axis]
         matrices[axis] = acquisition_matrix(
-            count, fine_count, one.factor, profile=profile.shape, thickness=profile.thickness
+            count, fine_count, one.factor, profile=profile.shape, thickness=profile.width
         )
     slowest = matrices.pop(0, np.eye(len(measured)) if len(measured) == len(fine) else None)
     assert slowest is not None  # an axis that no pass refines keeps its length

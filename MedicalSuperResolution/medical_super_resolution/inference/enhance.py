@@ -5,37 +5,27 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from ..models.file import Model
-from ..physics.acquisition import SliceProfile
 from ..progress import Progress, ignore
 from ..report import Enhanced
 from ..settings import EnhanceSettings
-from ..volumes.grid import AXES_IJK
 from ..volumes.intensity import HOUNSFIELD_RANGE
 from ..volumes.memmap import Allocator, extremes, is_on_disk
 from ..volumes.volume import Volume
 from .context import ExecutionContext
 from .device import cpu_threads, failures_in_words, pick_device
 from .planning import Plan
+from .profile import profile_of, profiles_of
 from .refiners.axis_request import VolumeRequest
 from .refiners.denormalise import Denormaliser
 from .reporting import make_report
 from .request import Request, make_request
 from .uncertainty import spread, widened
 
-if TYPE_CHECKING:
-    from .refiners.throughplane import SequenceRefiner
-
 _MATRIX_BYTES = 48  # of each weight between a measured and a fine slice, while the matrices are made
-# How wide slices look. Of 90 Gaussians and 90 boxes of thickness 1, read along all axes of the training volumes at x4
-# and x5, 4 lie on the wrong side and 8 between these two. There, the profile between loses least.
-_BOX_BELOW = 0.84
-_GAUSSIAN_ABOVE = 0.855
-_SEEN_OF_THICKNESS = 0.5  # slices of thickness 0.8 and 1.2 look wider or narrower by 0.1 only
 
 
 def enhance(
@@ -85,13 +75,15 @@ def enhance(
     context = _context(request, progress, allocator)
     final = Denormaliser(request.measured, volume.array.dtype, _lowest_meaning(request))
     with failures_in_words(), cpu_threads(settings.threads):
-        profiles = _profiles(request, context)
+        with context.timed("profile"):
+            estimate = profile_of(request)
+        profiles = profiles_of(request, estimate.profile)
         exact = final.unrounded() if settings.uncertainty else final
         work = VolumeRequest(volume.array, request.planned, profiles, request.window, exact, request.padding)
         array = model.generator.make_refiner(context).refined(work, allocator or np.empty)
         uncertainty = _deviation(request, array, work, context) if settings.uncertainty else None
     array = final.rounded(array)
-    report = make_report(request, context, array, profiles, started)
+    report = make_report(request, context, array, estimate, started)
     fine = replace(volume, array=array, grid=request.planned.target, slice_thickness_mm=None, padding=None)
     return Enhanced(fine, report, uncertainty)
 
@@ -117,30 +109,6 @@ def _lowest_meaning(request: Request) -> float | None:
     if request.modality == "ct":
         return min(low, HOUNSFIELD_RANGE[0])
     return 0.0 if low >= 0 else None
-
-
-def _profiles(request: Request, context: ExecutionContext) -> dict[str, SliceProfile]:
-    """The slice profile of each axis: Gaussian in plane; through plane as the settings say, or as the slices look."""
-    profiles = dict.fromkeys(AXES_IJK, SliceProfile())
-    gauging = request.model.gauging
-    if not gauging.capabilities.needs_profile:
-        return profiles
-    source = request.planned.source
-    through_plane, thickness = source.through_plane_axis, request.thickness_mm / source.through_plane_spacing_mm
-    shape = request.settings.slice_profile
-    if shape == "auto":
-        refiner = cast("SequenceRefiner", gauging.make_refiner(context))  # only its generators need a profile
-        width = refiner.profile_width(request.volume.array, through_plane, thickness, request.measured)
-        shape = _shape_that_looks(width, thickness)
-    return profiles | {through_plane: SliceProfile(shape, thickness)}
-
-
-def _shape_that_looks(width: float, thickness: float) -> str:
-    """The profile of slices, from how wide they look and how thick they are, both in slice distances."""
-    width -= _SEEN_OF_THICKNESS * (thickness - 1)
-    if width < _BOX_BELOW:
-        return "box"
-    return "gaussian" if width > _GAUSSIAN_ABOVE else "between"
 
 
 def _deviation(request: Request, array: np.ndarray, work: VolumeRequest, context: ExecutionContext) -> Volume:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 
 from .. import __version__
 from ..physics.acquisition import SliceProfile
+from ..physics.slice_profile import ProfileEstimate
 from ..report import Report
 from .context import ExecutionContext
 from .data_consistency import consistency_error_rms
+from .profile import profiles_of
 from .request import Request
 from .uncertainty import described
 
@@ -20,17 +23,17 @@ _LARGEST_ERROR = 0.01  # of the range; above, the result is not what was measure
 
 
 def make_report(
-    request: Request, context: ExecutionContext, array: np.ndarray, profiles: dict[str, SliceProfile], started: float
+    request: Request, context: ExecutionContext, array: np.ndarray, estimate: ProfileEstimate, started: float
 ) -> Report:
     """What became of a request.
 
     Parameters
     ----------
-    array : the result, (K, J, I). profiles : the slice profile of each index axis, as it was taken.
+    array : the result, (K, J, I). estimate : the slice profile as it was taken.
     started : when the work began, by ``time.monotonic``.
     """
     model, planned, settings = request.model, request.planned, request.settings
-    error = consistency_error_rms(request.volume.array, array, planned, profiles, request.padding)
+    profile = _of_the_profile(request, array, estimate)
     return Report(
         model=model.name,
         model_sha256=model.sha256,
@@ -42,21 +45,44 @@ def make_report(
         spacing_after_ijk_mm=planned.target.spacing_ijk_mm,
         size_before_ijk=planned.source.shape_kji[::-1],
         size_after_ijk=planned.target.shape_kji[::-1],
-        slice_thickness_mm=request.thickness_mm,
-        slice_profile=profiles[planned.source.through_plane_axis].shape,
-        consistency_error_rms=error,
+        **profile,
         device=str(context.device),
         precision=context.precision,
         seconds=round(time.monotonic() - started, 4),
         stages={name: round(seconds, 3) for name, seconds in context.stages.items()},
         settings=asdict(replace(settings, model=model.name)),  # a path may name a patient
         uncertainty=described(planned, with_twins=request.ends is not None) if settings.uncertainty else "",
-        warnings=(*request.volume.notes, *_warnings(request, profiles), *_inconsistent(request, error)),
+        warnings=(
+            *request.volume.notes,
+            *_warnings(request),
+            *_inconsistent(request, profile["consistency_error_rms"]),
+        ),
         software=f"MedicalSuperResolution {__version__}",
     )
 
 
-def _warnings(request: Request, profiles: dict[str, SliceProfile]) -> list[str]:
+def _of_the_profile(request: Request, array: np.ndarray, estimate: ProfileEstimate) -> dict[str, Any]:
+    """The slice profile that was taken, and how well the result reproduces the slices under it and under another."""
+    distance = request.planned.source.through_plane_spacing_mm
+    other = estimate.next_likely(request.thickness_mm / distance)
+
+    def error(profile: SliceProfile) -> float:
+        profiles = profiles_of(request, profile)
+        return consistency_error_rms(request.volume.array, array, request.planned, profiles, request.padding)
+
+    return {
+        "slice_thickness_mm": request.thickness_mm,
+        "slice_profile": estimate.profile.shape,
+        "slice_width_mm": estimate.profile.width * distance,
+        "slice_width_error_mm": estimate.error * distance,
+        "slice_profile_source": estimate.source,
+        "consistency_error_rms": error(estimate.profile),
+        "other_profile": other.described(distance),
+        "other_consistency_error_rms": error(other),
+    }
+
+
+def _warnings(request: Request) -> list[str]:
     """Where the request lies outside what the model's card says it was trained for."""
     trained = request.model.card.get("trained_for", {})
     found = []
@@ -66,13 +92,13 @@ def _warnings(request: Request, profiles: dict[str, SliceProfile]) -> list[str]:
             f"the model was trained on {known}, the volume is {request.modality.upper()}; look at the result with care"
         )
     low, high = trained.get("thickness", (0.0, math.inf))
-    for one in request.planned.passes:
-        ratio = profiles[one.axis].thickness
-        if not low <= ratio <= high:
-            found.append(
-                f"the slices are {ratio:.2f} times as thick as they are apart along {one.axis};"
-                f" the model was trained for {low:g} to {high:g}"
-            )
+    source = request.planned.source
+    ratio, axis = request.thickness_mm / source.through_plane_spacing_mm, source.through_plane_axis
+    if not low <= ratio <= high and axis in {one.axis for one in request.planned.passes}:
+        found.append(
+            f"the slices are {ratio:.2f} times as thick as they are apart along {axis};"
+            f" the model was trained for {low:g} to {high:g}"
+        )
     return found
 
 

@@ -29,6 +29,7 @@ SHIPPED_FOLDER = model_folders.SHIPPED_FOLDER
 _LARGEST_NUMBER = 1 << 16  # in a configuration
 _CARD_DEPTH = 8  # values within values
 _OTHER_PARTS = {"encoder": "a slice encoder", "down_sampler": "a learned down-sampler"}  # for training alone
+_FORMER = "gauge."  # weights of files made before the slice-profile estimator had a file of its own
 _SIGNS_OF_DAMAGE = (
     SafetensorError,
     SettingsError,
@@ -49,8 +50,7 @@ class Model:
 
     name : short name, the file's stem. path : the file. sha256 : of the whole file. generator_name, card : see the
     header. generator : the network in float32 on the CPU, in evaluation mode. sharpness : how far its weights lie
-    towards those of its sharp twin, whose file has the digest twin_sha256: see `sharpness.load`. fidelity : the
-    generator of sharpness 0, where ``generator`` is another.
+    towards those of its sharp twin, whose file has the digest twin_sha256: see `sharpness.load`.
     """
 
     name: str
@@ -61,15 +61,9 @@ class Model:
     generator: Generator
     sharpness: float = 0.0
     twin_sha256: str = ""
-    fidelity: Generator | None = None
 
     def __repr__(self) -> str:
         return f"Model({self.name}, {self.generator_name}, sha256 {self.sha256[:8]})"
-
-    @property
-    def gauging(self) -> Generator:
-        """The generator that measures the slices: only the one of sharpness 0 was trained to."""
-        return self.generator if self.fidelity is None else self.fidelity
 
 
 def installed() -> list[Path]:
@@ -120,7 +114,8 @@ def load(path: Path) -> Model:
         raise ModelError(f"{path} needs the generator {name!r}, which this version does not have; update the software")
     try:
         with safe_open(str(path), framework="pt") as opened:
-            parts = {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118 - not a dict
+            kept = [key for key in opened.keys() if not key.startswith(_FORMER)]  # noqa: SIM118 - not a dict
+            parts = {key: opened.get_slice(key) for key in kept}
             shapes = {key: tuple(part.get_shape()) for key, part in parts.items() if part.get_dtype() == "F32"}
             if len(shapes) < len(parts):
                 raise ValueError("weights are kept in single precision")

@@ -19,8 +19,6 @@ from . import file as models
 from .file import Model
 from .header import twin_of
 
-_KEPT = "gauge."  # these weights measure the slices, which is none of sharpness
-
 
 def load(path: Path, sharpness: float) -> Model:
     """A model whose weights are (1 - sharpness) times its own and sharpness times those of its sharp twin.
@@ -40,12 +38,9 @@ def load(path: Path, sharpness: float) -> Model:
     sharp = twin.generator.state_dict()
     mixed = copy.deepcopy(model.generator)
     mixed.load_state_dict(
-        {
-            name: weights if name.startswith(_KEPT) else torch.lerp(weights, sharp[name], sharpness)
-            for name, weights in model.generator.state_dict().items()
-        }
+        {name: torch.lerp(weights, sharp[name], sharpness) for name, weights in model.generator.state_dict().items()}
     )
-    return replace(model, generator=mixed, sharpness=sharpness, twin_sha256=twin.sha256, fidelity=model.generator)
+    return replace(model, generator=mixed, sharpness=sharpness, twin_sha256=twin.sha256)
 
 
 def load_model(name: str | Path = "general", sharpness: float = 0.0) -> Model:

@@ -15,25 +15,46 @@ import numpy as np
 
 from ..errors import SettingsError
 
-# Shapes of slices, and how wide the Gaussian that blurs like them is for their thickness. That of a box lies between
-# 0.68 (by variance) and 0.72 (at Nyquist). "between" is the least wrong where slices do not tell whether they are the
-# one or the other: to take a box for a Gaussian, or a Gaussian for a box, costs several times as much.
-PROFILES = {"gaussian": 1.0, "between": 0.85, "box": 0.7}
-_SIGMA_PER_FULL_WIDTH_AT_HALF_MAXIMUM = 1 / math.sqrt(8 * math.log(2))
+# Shapes of slices, and how wide the Gaussian that blurs like them is for their width. That of a box lies between 0.68
+# (by variance) and 0.72 (at Nyquist).
+PROFILES = {"gaussian": 1.0, "box": 0.7}
+SIGMA_PER_FULL_WIDTH = 1 / math.sqrt(8 * math.log(2))  # of a Gaussian's full width at half maximum
 _SUPPORT_IN_SIGMA = 4.0
 
 
 @dataclass(frozen=True)
 class SliceProfile:
-    """How a slice weighs the tissue across it: one of `PROFILES`, and thickness over slice distance."""
+    """How a slice weighs the tissue across it.
+
+    shape : one of `PROFILES`. width : in slice distances; full width at half maximum of a Gaussian, whole width of a
+    box. Contiguous slices of an ideal scanner have the width 1, a gap makes it less, an overlap more.
+    """
 
     shape: str = "gaussian"
-    thickness: float = 1.0
+    width: float = 1.0
 
     @property
-    def width(self) -> float:
+    def gaussian_width(self) -> float:
         """Full width at half maximum, in slice distances, of the Gaussian that blurs like this profile."""
-        return self.thickness * PROFILES[self.shape]
+        return self.width * PROFILES[self.shape]
+
+    def described(self, distance_mm: float) -> str:
+        """For people: "Gaussian 4.5 mm", with the distance between slices in millimetres."""
+        return (
+            f"{self.shape.capitalize() if self.shape == 'gaussian' else self.shape} {self.width * distance_mm:.3g} mm"
+        )
+
+
+def gaussian_weights(count: int, centres: np.ndarray, width: float) -> np.ndarray:
+    """Weights of ``count`` samples around ``centres``, (M, count) float64; each row sums to 1.
+
+    ``width`` is the full width at half maximum, and never taken below one sample; all in samples.
+    """
+    sigma = max(width, 1.0) * SIGMA_PER_FULL_WIDTH
+    offset = np.arange(count)[None, :] - centres[:, None]
+    weights = np.exp(-0.5 * (offset / sigma) ** 2)
+    weights[np.abs(offset) > _SUPPORT_IN_SIGMA * sigma] = 0
+    return weights / weights.sum(axis=1, keepdims=True)
 
 
 def fine_centres(n_hr: int, factor: float) -> np.ndarray:
@@ -53,8 +74,7 @@ def acquisition_matrix(
     ----------
     n_lr, n_hr : numbers of coarse and fine samples; the fine ones should cover the coarse ones.
     factor : fine samples per coarse sample, at least 1, whole or not.
-    profile : "gaussian" (``thickness`` is the full width at half maximum), "box" (the mean over ``thickness``), or
-        "between": a Gaussian of 0.85 times the thickness.
+    profile : "gaussian" (``thickness`` is the full width at half maximum) or "box" (the mean over ``thickness``).
     thickness : slice thickness divided by the distance between slices, above 0. A profile is never taken thinner
         than one fine sample.
 
@@ -67,14 +87,11 @@ def acquisition_matrix(
     if not (math.isfinite(thickness) and thickness > 0):
         raise SettingsError(f"the slice thickness must be above 0, got {thickness:g} times the slice distance")
     centres = (np.arange(n_lr) + 0.5) * factor - 0.5
+    if profile == "gaussian":
+        return gaussian_weights(n_hr, centres, thickness * factor)
     offset = np.arange(n_hr)[None, :] - centres[:, None]
-    if profile == "box":
-        half = max(thickness * factor, 1.0) / 2  # in fine samples
-        weights = np.clip(np.minimum(offset + 0.5, half) - np.maximum(offset - 0.5, -half), 0, 1)
-    else:
-        sigma = max(PROFILES[profile] * thickness * factor, 1.0) * _SIGMA_PER_FULL_WIDTH_AT_HALF_MAXIMUM
-        weights = np.exp(-0.5 * (offset / sigma) ** 2)
-        weights[np.abs(offset) > _SUPPORT_IN_SIGMA * sigma] = 0
+    half = max(thickness * factor, 1.0) / 2  # in fine samples
+    weights = np.clip(np.minimum(offset + 0.5, half) - np.maximum(offset - 0.5, -half), 0, 1)
     return weights / weights.sum(axis=1, keepdims=True)
 
 

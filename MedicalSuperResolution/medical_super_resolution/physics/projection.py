@@ -24,7 +24,7 @@ class AxisModel:
     """
 
     def __init__(self, count: int, fine_count: int, factor: float, profile: SliceProfile, device: torch.device) -> None:
-        acquisition = acquisition_matrix(count, fine_count, factor, profile=profile.shape, thickness=profile.thickness)
+        acquisition = acquisition_matrix(count, fine_count, factor, profile=profile.shape, thickness=profile.width)
         back = consistency_matrix(acquisition)
         fine_places = fine_centres(fine_count, factor)
         back[np.abs(np.arange(count) - fine_places[:, None]) > _FARTHEST] = 0

@@ -21,7 +21,7 @@ class Recipe:
     Parameters
     ----------
     task
-        What is trained: "generator"; "slice-profile", its estimator of the slice profile on frozen features;
+        What is trained: "generator"; "slice-profile", the estimator of slice profiles;
         "slice-encoder", the encoder of the perceptual loss; "down-sampler", for ``degradation = "learned"``. See
         `tasks`.
     start_from

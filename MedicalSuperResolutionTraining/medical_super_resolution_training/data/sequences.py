@@ -59,7 +59,7 @@ class PatchSampler:
             lr = lr + torch.from_numpy(drawn.astype(np.float32))
         positions = (torch.arange(fine, dtype=torch.float64) + 0.5) / factor - 0.5
         consistency = torch.from_numpy(consistency_matrix(matrix)).float()
-        width = SliceProfile(profile, thickness).width
+        width = SliceProfile(profile, thickness).gaussian_width
         return SequenceBatch(
             lr=lr[:, None],
             hr=hr[:, None],

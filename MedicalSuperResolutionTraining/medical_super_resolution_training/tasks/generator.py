@@ -48,10 +48,6 @@ class GeneratorTask(TrainingTask[BatchType]):
         """Write the model file that Slicer and ``medsr enhance`` load."""
         models.save(path, self.recipe.generator, cast("Generator", network), card)
 
-    def trains(self, parameter: str) -> bool:
-        """Everything but the estimator of the slice profile, which has a task of its own."""
-        return not parameter.startswith("gauge.")
-
 
 def new_generator(recipe: Recipe) -> Generator:
     """The generator that a recipe names, with fresh weights.

@@ -1,37 +1,50 @@
-"""Train the estimator of the slice profile on the features of a generator, which stay as they are."""
+"""Train the estimator of the slice profile on scans whose profile is known."""
 
 from __future__ import annotations
 
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
-from medical_super_resolution.errors import SettingsError
-from medical_super_resolution.networks.generators.through_plane import ThroughPlaneGenerator
+from medical_super_resolution.models import profile_estimator
+from medical_super_resolution.networks.profile_head import ProfileHead, ProfileHeadConfig
+from medical_super_resolution.physics.slice_profile import ProfileCalibration
 
-from ..data.batch import SequenceBatch
-from .slice_sequence import SliceSequenceTask
-from .task import Prediction
+from ..config.recipes import network_config
+from ..data.loader import Sampler
+from ..data.manifest import Entry
+from ..data.slice_profiles import ProfileBatch, ProfileSampler
+from .task import Prediction, TrainingTask
+
+_EXACT_ENOUGH = 0.04  # of a width: below it, errors count by their square
 
 
-class SliceProfileTask(SliceSequenceTask):
-    """The loss is the squared error of the estimated width, in slice distances."""
-
-    is_adversarial = False
+class SliceProfileTask(TrainingTask[ProfileBatch]):
+    """The loss is the error of the logarithm of the width, nearly its absolute value."""
 
     def network(self) -> nn.Module:
-        """Build the generator that has the estimator."""
-        network = super().network()
-        if not isinstance(network, ThroughPlaneGenerator):
-            raise SettingsError(f"the generator {self.recipe.generator!r} has no blur gauge to train")
-        return network
+        """Build the estimator."""
+        return ProfileHead(
+            network_config(ProfileHeadConfig, self.recipe.generator_config, "the slice-profile estimator")
+        )
 
-    def trains(self, parameter: str) -> bool:
-        """The estimator alone."""
-        return parameter.startswith("gauge.")
+    def dataset(self, entries: list[Entry]) -> Sampler[ProfileBatch]:
+        """Cuts across slices of known profile."""
+        return ProfileSampler(entries, self.recipe)
 
-    def predict(self, network: nn.Module, batch: SequenceBatch) -> Prediction:
-        """Estimate the width of the profile that made the slices."""
-        generator = cast("ThroughPlaneGenerator", network)
-        features = generator.features(batch.lr, batch.thickness).detach()
-        return Prediction({"gauge": (generator.gauge(features) - batch.width).square().mean()})
+    def predict(self, network: nn.Module, batch: ProfileBatch) -> Prediction:
+        """Estimate the width of each scan."""
+        found = network(batch.lr, batch.known)
+        return Prediction({"slice_profile": functional.smooth_l1_loss(found, batch.log_width, beta=_EXACT_ENOUGH)})
+
+    def pictures(self, network: nn.Module, batch: ProfileBatch) -> tuple[Tensor, ...]:  # noqa: ARG002
+        """The cuts of each scan."""
+        return (batch.lr[:, None],)
+
+    def export(self, path: Path, network: nn.Module, card: dict[str, Any]) -> None:
+        """Write the estimator, with a calibration that says within which widths it was trained."""
+        low, high = self.recipe.thickness_range
+        calibration = ProfileCalibration(width_range=(low, high))
+        profile_estimator.save(path, cast("ProfileHead", network), calibration, card)

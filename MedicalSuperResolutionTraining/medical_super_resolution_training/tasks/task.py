@@ -100,10 +100,6 @@ class TrainingTask(ABC, Generic[BatchType]):
         """What the discriminator compares; only called for a task that has an adversarial stage."""
         raise NotImplementedError
 
-    def trains(self, parameter: str) -> bool:  # noqa: ARG002 - for those that train a part
-        """Whether a parameter of the network, by its name, is trained."""
-        return True
-
     def validation_case(self) -> Case | None:
         """How validation volumes are degraded; None where the network does not refine volumes."""
         return None

@@ -1,8 +1,8 @@
 """The curves of a run as CSV: one row a report, the same columns for every recipe, empty where a recipe has no such.
 
-step, loss : the content of the generator's loss, or the gauge's. total : all its terms. Then the terms, weighed;
-discriminator, penalty : what the discriminator minimises. accuracy : its share of right judgements. learning_rate :
-of the generator.
+step, loss : the content of the generator's loss, or the slice-profile estimator's. total : all its terms. Then the
+terms, weighed; discriminator, penalty : what the discriminator minimises. accuracy : its share of right judgements.
+learning_rate : of the generator.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 from medical_super_resolution.objectives.terms import CONTENT, LOSS_TERMS, terms_of
 
 CURVES = "curve.csv"
-_ESTIMATOR = "gauge"  # the loss of the slice-profile estimator, which has no other term
+_ESTIMATOR = "slice_profile"  # the loss of the slice-profile estimator, which has no other term
 _CONTENT = (*terms_of(CONTENT), _ESTIMATOR)
 TERMS = (*LOSS_TERMS, _ESTIMATOR)
 WATCHED = ("discriminator", "penalty", "accuracy")

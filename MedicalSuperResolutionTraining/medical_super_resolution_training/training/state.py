@@ -58,10 +58,8 @@ def new_state(recipe: Recipe, device: str | torch.device) -> TrainingState:
     generator = in_memory_order(task.network()).to(device)
     if recipe.start_from:
         _take_over(generator, recipe)
-    for name, parameter in generator.named_parameters():
-        parameter.requires_grad_(task.trains(name))
-    trained = [parameter for parameter in generator.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(trained, lr=recipe.learning_rate, betas=_pair(recipe.betas), eps=recipe.epsilon)
+    weights, betas = generator.parameters(), _pair(recipe.betas)
+    optimizer = torch.optim.Adam(weights, lr=recipe.learning_rate, betas=betas, eps=recipe.epsilon)
     state = TrainingState(generator, _averaged(generator, recipe.average_decay), optimizer)
     if recipe.has_adversarial_stage:
         _add_discriminator(state, recipe, device)

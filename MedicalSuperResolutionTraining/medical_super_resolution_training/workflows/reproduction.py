@@ -41,9 +41,8 @@ MODELS: dict[str, tuple[Stage, ...]] = {
     "general": (
         Stage("general"),
         Stage("general-finetune", starts_from="general"),
-        Stage("general-polish", starts_from="general-finetune"),
-        Stage("general-gauge", "general.safetensors", starts_from="general-polish"),
-        Stage("general-sharp", "general-sharp.safetensors", starts_from="general-gauge"),
+        Stage("general-polish", "general.safetensors", starts_from="general-finetune"),
+        Stage("general-sharp", "general-sharp.safetensors", starts_from="general-polish"),
     ),
 }
 

@@ -24,9 +24,19 @@ def test_what_was_done_is_told_in_sentences(an_enhanced):
     assert said[-1] == "SHA-256 of the model file: 0123abcd"
 
 
-def test_a_profile_that_the_slices_did_not_tell_is_said(an_enhanced):
-    said = provenance.sentences(replace(an_enhanced.report, slice_profile="between"))
-    assert "mm thick, profile between Gaussian and box." in said
+def test_an_estimated_profile_is_told_with_its_error(an_enhanced):
+    estimated = replace(
+        an_enhanced.report,
+        slice_profile="gaussian",
+        slice_width_mm=2.71,
+        slice_width_error_mm=0.182,
+        slice_profile_source="estimated",
+        other_profile="box 3 mm",
+        other_consistency_error_rms=12.3,
+    )
+    said = provenance.sentences(estimated)
+    assert "The slice profile was taken as Gaussian 2.71 +- 0.18 mm (estimated; slice thickness 3 mm)." in said
+    assert "If the slices were box 3 mm, it would differ by 12.3." in said
 
 
 def test_the_text_lies_beside_the_result(an_enhanced, a_volume_node):

@@ -266,11 +266,6 @@ def test_features_of_a_discriminator_without_any_are_refused():
         new_state(plane_recipe(loss=loss), "cpu")
 
 
-def test_a_gauge_is_trained_on_slice_sequences_only():
-    with pytest.raises(SettingsError, match="no blur gauge"):
-        new_state(Recipe(task="slice-profile", generator="srcnn"), "cpu")
-
-
 def test_the_weights_of_another_network_are_not_taken_over(entries, tmp_path):
     from medical_super_resolution.models import file as models
 
@@ -281,14 +276,6 @@ def test_the_weights_of_another_network_are_not_taken_over(entries, tmp_path):
     )
     with pytest.raises(SettingsError, match=r"small.safetensors is another network \(srresnet\) or of another size"):
         new_state(larger, "cpu")
-
-
-def test_training_the_gauge_leaves_the_generator_alone(entries, a_recipe: Recipe):
-    recipe = replace(a_recipe, task="slice-profile")
-    fresh, state = new_state(recipe, "cpu"), trained(recipe, entries)
-    for name, tensor in fresh.generator.state_dict().items():
-        changed = not torch.equal(state.generator.state_dict()[name], tensor)
-        assert changed == name.startswith("gauge.")
 
 
 def test_the_sampler_fits_the_generator(entries, a_recipe: Recipe):
@@ -302,5 +289,5 @@ def test_a_task_without_an_adversarial_stage_refuses_an_adversarial_loss():
 
 
 def test_a_task_that_is_not_there_is_refused_by_name():
-    with pytest.raises(SettingsError, match="there is no task 'gauge'; choose generator or one of slice-sequence"):
-        task_of(Recipe(task="gauge"))
+    with pytest.raises(SettingsError, match="there is no task 'gauging'; choose generator or one of slice-sequence"):
+        task_of(Recipe(task="gauging"))

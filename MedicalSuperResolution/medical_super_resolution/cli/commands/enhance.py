@@ -23,6 +23,7 @@ from ..terminal import progress_of_kind
 from .labels import labels_of, write_labels
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
+    from ...report import Report
     from ...volumes.grid import Grid
     from ...volumes.io.writers import Destination
     from ...volumes.memmap import Allocator
@@ -149,15 +150,19 @@ def _enhance_in(
     for warning in done.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if chosen.progress != "none":
-        kept = (
-            f"measured slices reproduced to {report['consistency_error_rms']:.3g} RMS"
-            if settings.consistency
-            else "done"
-        )
-        print(
-            f"{enhanced.volume.grid.described()}, {report['seconds']:.1f} s, {kept}: {chosen.output}", file=sys.stderr
-        )
+        _tell(done, f"{enhanced.volume.grid.described()}, {report['seconds']:.1f} s", chosen.output)
     return enhanced.volume.grid
+
+
+def _tell(report: Report, made: str, output: Path) -> None:
+    """What was done, for people."""
+    kept = "done"
+    print(f"slice profile: {report.profile_described}", file=sys.stderr)
+    if report.settings.get("consistency", True):
+        kept = f"measured slices reproduced to {report.consistency_error_rms:.3g} RMS"
+        if other := report.other_consistency_error_rms:
+            print(f"if the slices were {report.other_profile}: reproduced to {other:.3g} RMS", file=sys.stderr)
+    print(f"{made}, {kept}: {output}", file=sys.stderr)
 
 
 def check_report(path: Path | None, output: Path, overwrite: bool) -> None:

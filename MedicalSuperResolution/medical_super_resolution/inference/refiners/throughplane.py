@@ -13,8 +13,6 @@ from ...networks.blocks import in_memory_order
 from ...networks.generators.through_plane import ThroughPlaneGenerator
 from ...physics.projection import AxisModel
 from ...system.memory import return_freed_blocks
-from ...volumes.grid import array_axis
-from ...volumes.intensity import IntensityRange
 from ...volumes.memmap import Allocator
 from ..context import ExecutionContext
 from .axis_request import AxisRequest, VolumeRequest
@@ -27,8 +25,6 @@ _LARGEST_SIDE = {"cpu": 256, "cuda": 512, "mps": 256}  # of a tile; beyond it no
 _SMALLEST_SIDE = 16
 _WORKING_COPIES = 8  # tensors of the size of one push that live at the same time inside a block
 _COLUMN_SAMPLES = 8 * FINE_SLICES  # float32 samples of a column that live at the same time outside the network
-_SAMPLE_SHAPE = (8, 32, 32)  # voxels of the samples that the slice profile is read from
-_SAMPLE_PLACES = (0.25, 0.42, 0.58, 0.75)  # of their middles along J and I, as shares of the plane
 
 
 class SequenceRefiner:
@@ -58,7 +54,6 @@ class SequenceRefiner:
             generator = generator.to(torch.bfloat16)
             generator.kernel.float()
             generator.stem.float()
-            generator.gauge.float()
         return in_memory_order(generator)
 
     def refined(self, request: VolumeRequest, allocator: Allocator) -> np.ndarray:
@@ -104,16 +99,6 @@ class SequenceRefiner:
                 written += len(sr)
             self.context.reach_slice(len(slices))
 
-    @torch.inference_mode()
-    def profile_width(self, source: np.ndarray, axis: str, thickness: float, read: IntensityRange) -> float:
-        """Full width at half maximum of the slice profile, in slice distances, as samples of the volume look."""
-        samples = torch.from_numpy(read.normalised(_scattered(np.moveaxis(source, array_axis(axis), 0))))
-        with self.context.timed("network"), self.context.mixed_precision():
-            features = (self.generator.features(one[None, None], thickness) for one in samples.to(self.context.device))
-            votes = torch.cat([self.generator.gauge.votes(one.float()) for one in features])
-        opinions, weights = votes.sum(dim=0).tolist()
-        return (opinions + 1e-9) / (weights + 1e-9)
-
     def _tile_side(self) -> int:
         """Side of the largest square tile, without its margin, that fits the memory there is."""
         device = self.context.device.type
@@ -122,15 +107,3 @@ class SequenceRefiner:
         bytes_a_column = bytes_a_sample * slices * self.generator.config.channels + 4 * _COLUMN_SAMPLES
         side = math.isqrt(int(self.context.working_bytes() / bytes_a_column)) - 2 * self.generator.reach
         return max(min(side, _LARGEST_SIDE[device], self.context.tile_limit or side), _SMALLEST_SIDE)
-
-
-def _scattered(slices: np.ndarray) -> np.ndarray:
-    """Samples of (K, J, I) slices from all over the plane, (N, k, j, i): one organ alone may look blurred."""
-    shape = tuple(min(size, count) for size, count in zip(_SAMPLE_SHAPE, slices.shape, strict=True))
-    k = (slices.shape[0] - shape[0]) // 2
-    starts = [
-        [min(max(int(place * count - size / 2), 0), count - size) for place in _SAMPLE_PLACES]
-        for size, count in zip(shape[1:], slices.shape[1:], strict=True)
-    ]
-    places = ((j, i) for j in starts[0] for i in starts[1])
-    return np.stack([slices[k : k + shape[0], j : j + shape[1], i : i + shape[2]] for j, i in places])

@@ -97,7 +97,7 @@ class TileStream:
                 left and i.start == 0,
                 right and i.stop == shape[2],
             )
-            width, factor = self.request.profile.width, self.request.one.factor
+            width, factor = self.request.profile.gaussian_width, self.request.one.factor
             stream = ResidualStream(self.generator, positions[first:stop] - k.start, factor, width, cut_edges=cut)
             row, column = j.start + cut[0] * reach, i.start + cut[2] * reach
             for found in self._pushed(stream, lambda start, end: self._buffer(start, end)[:, j, i].clamp(*window), k):

@@ -18,7 +18,6 @@ from ..blocks import (
     mixed_channels,
     pointwise_convolution,
 )
-from ..profile_head import BlurGauge
 from ..streaming import WHOLE, Sequence, in_slices
 from .base import ANY_AXIS, Capabilities, Generator, RefinerFactory
 
@@ -111,7 +110,6 @@ class ThroughPlaneGenerator(Generator):
         )
         self.refine = in_plane_convolution(config.channels, config.channels)
         self.kernel = PhaseKernel(config.channels, config.kernel_hidden)
-        self.gauge = BlurGauge(config.channels)
 
     @property
     def capabilities(self) -> Capabilities:

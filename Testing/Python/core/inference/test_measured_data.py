@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from measuring import an_mr, gaussian, measured_again, rms
+from medical_super_resolution.errors import ModelError
 from medical_super_resolution.inference.enhance import enhance
-from medical_super_resolution.inference.refiners.throughplane import SequenceRefiner
+from medical_super_resolution.models import profile_estimator
 from medical_super_resolution.models.file import Model
-from medical_super_resolution.physics.acquisition import PROFILES
+from medical_super_resolution.networks.profile_head import ProfileHead, ProfileHeadConfig
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
@@ -72,25 +74,40 @@ def test_the_slice_profile_that_is_asked_is_the_one_that_is_reproduced(a_grid: G
     assert rms(measured_again(result, a_grid, {"k": 4.0}, profile=wrong) - volume.array) > 1
 
 
-def test_without_wishes_the_profile_is_read_off_the_slices_and_reported(a_volume: Volume, a_model: Model):
-    enhanced = enhance(a_volume, a_model, EnhanceSettings(factor=4))
-    profile = enhanced.report.slice_profile
-    assert profile in PROFILES
-    as_asked = enhance(a_volume, a_model, EnhanceSettings(factor=4, slice_profile=profile))
-    np.testing.assert_array_equal(enhanced.volume.array, as_asked.volume.array)
+def test_without_wishes_the_width_of_the_profile_is_estimated_with_its_error(a_volume: Volume, a_model: Model):
+    report = enhance(a_volume, a_model, EnhanceSettings(factor=4)).report
+    assert report.slice_profile == "gaussian"
+    assert report.slice_profile_source in ("estimated", "assumed")
+    assert report.slice_width_mm is not None
+    assert 0 < report.slice_width_error_mm < report.slice_width_mm
 
 
-@pytest.mark.parametrize(("width", "thickness", "profile"), [
-    (0.95, 1.0, "gaussian"), (0.85, 1.0, "between"), (0.75, 1.0, "box"),
-    (0.80, 0.8, "gaussian"), (0.70, 0.8, "box"), (1.00, 1.2, "gaussian"), (0.90, 1.2, "box"),
-])  # fmt: skip
-def test_thin_and_thick_slices_are_told_apart_by_their_own_measure(
-    a_volume: Volume, a_model: Model, monkeypatch: pytest.MonkeyPatch, width: float, thickness: float, profile: str
+def test_the_estimated_profile_is_the_one_that_is_reproduced(a_grid: Grid, a_model: Model):
+    volume = an_mr(a_grid)
+    volume = replace(volume, array=volume.array + 1000)
+    estimated = enhance(volume, a_model, EnhanceSettings(factor=4))
+    told = enhance(volume, a_model, gaussian(factor=4, slice_thickness_mm=estimated.report.slice_width_mm))
+    np.testing.assert_array_equal(estimated.volume.array, told.volume.array)
+    assert told.report.slice_profile_source == "told"
+
+
+def test_the_residual_is_also_reported_under_the_next_likely_profile(a_grid: Grid, a_model: Model):
+    volume = an_mr(a_grid)
+    enhanced = enhance(volume, a_model, gaussian(factor=4))
+    assert enhanced.report.other_profile == "box 3 mm"
+    again = measured_again(enhanced.volume.array, a_grid, {"k": 4.0}, profile="box")
+    assert enhanced.report.other_consistency_error_rms == pytest.approx(rms(again - volume.array), rel=1e-3)
+
+
+def test_without_a_trained_estimator_a_profile_is_to_be_told(
+    a_volume: Volume, a_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(SequenceRefiner, "profile_width", lambda *_: width)
-    thickness_mm = thickness * a_volume.grid.through_plane_spacing_mm
-    enhanced = enhance(a_volume, a_model, EnhanceSettings(factor=2, slice_thickness_mm=thickness_mm))
-    assert enhanced.report.slice_profile == profile
+    profile_estimator.save(tmp_path / "fresh.safetensors", ProfileHead(ProfileHeadConfig()), None, {})
+    estimator = profile_estimator.load
+    monkeypatch.setattr(profile_estimator, "load", lambda: estimator(tmp_path / "fresh.safetensors"))
+    with pytest.raises(ModelError, match="never trained; give the profile by --slice-profile gaussian or box"):
+        enhance(a_volume, a_model, EnhanceSettings(factor=4))
+    assert enhance(a_volume, a_model, gaussian(factor=4)).report.slice_profile_source == "told"
 
 
 @pytest.mark.parametrize("said", ["by the volume", "by the user"])

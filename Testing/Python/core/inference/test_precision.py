@@ -104,5 +104,5 @@ def test_mixed_precision_reads_the_same_slice_profile(a_volume: Volume, the_ship
     found = set()
     for precision in ("float32", "mixed"):
         settings = EnhanceSettings(factor=4, device="cpu", precision=precision)
-        found.add(enhance(a_volume, the_shipped_model, settings).report.slice_profile)
+        found.add(enhance(a_volume, the_shipped_model, settings).report.slice_width_mm)
     assert len(found) == 1

@@ -53,6 +53,11 @@ def test_a_model_says_what_it_is(a_model_file: Path):
     assert model.sha256 == hashlib.sha256(a_model_file.read_bytes()).hexdigest()
 
 
+def test_weights_of_a_former_gauge_are_left_out(a_model_file: Path, a_tiny_generator):
+    path = rewritten(a_model_file, weights={"gauge.weight.weight": torch.ones(1, 4, 1, 1, 1)})
+    assert models.load(path).generator.state_dict().keys() == a_tiny_generator.state_dict().keys()
+
+
 def test_a_model_is_ready_to_use(a_model_file: Path):
     generator = models.load(a_model_file).generator
     assert not generator.training

@@ -63,16 +63,13 @@ def test_weights_lie_on_the_line_between_the_twins(a_twin_pair: tuple[Path, Path
     soft, sharp = map(load_file, a_twin_pair)
     mixed = sharpness.load(a_twin_pair[0], amount).generator.state_dict()
     for name, tensor in mixed.items():
-        share = 0 if name.startswith("gauge.") else amount
-        np.testing.assert_allclose(tensor, (1 - share) * soft[name] + share * sharp[name], atol=1e-6)
+        np.testing.assert_allclose(tensor, (1 - amount) * soft[name] + amount * sharp[name], atol=1e-6)
 
 
-def test_sharpness_1_is_the_twin_exactly_but_for_what_measures_the_slices(a_twin_pair: tuple[Path, Path]):
-    soft, sharp = map(load_file, a_twin_pair)
-    mixed = sharpness.load(a_twin_pair[0], 1).generator.state_dict()
-    assert any(name.startswith("gauge.") for name in mixed)
-    for name, tensor in mixed.items():
-        np.testing.assert_array_equal(tensor, (soft if name.startswith("gauge.") else sharp)[name])
+def test_sharpness_1_is_the_twin_exactly(a_twin_pair: tuple[Path, Path]):
+    sharp = load_file(a_twin_pair[1])
+    for name, tensor in sharpness.load(a_twin_pair[0], 1).generator.state_dict().items():
+        np.testing.assert_array_equal(tensor, sharp[name])
 
 
 def test_sharpness_0_is_the_model_itself_and_the_twin_is_not_opened(a_twin_pair: tuple[Path, Path]):
@@ -91,12 +88,6 @@ def test_the_mixed_model_is_ready_to_use_and_says_what_it_is(a_twin_pair: tuple[
     assert not any(parameter.requires_grad for parameter in model.generator.parameters())
     assert (model.name, model.sha256) == ("soft", digest(path))
     assert (model.sharpness, model.twin_sha256) == (0.5, digest(twin))
-
-
-def test_slices_are_measured_as_without_sharpness(a_twin_pair: tuple[Path, Path]):
-    weights = sharpness.load(a_twin_pair[0], 0.5).gauging.state_dict()
-    for name, tensor in load_file(a_twin_pair[0]).items():
-        np.testing.assert_array_equal(weights[name], tensor)
 
 
 def test_a_model_without_a_twin_has_no_sharpness(a_model_file: Path):

@@ -1,40 +1,48 @@
-"""The vote on the slice profile: weighted, additive, silent where there is nothing to see."""
+"""The vote on the width of the slice profile: weighted, additive, silent where there is nothing to see."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from medical_super_resolution.networks.profile_head import BlurGauge
+from medical_super_resolution.networks.profile_head import ProfileHead, ProfileHeadConfig
 
 
 @pytest.fixture
-def a_gauge() -> BlurGauge:
+def a_head() -> ProfileHead:
     torch.manual_seed(0)
-    return BlurGauge(6).eval()
+    return ProfileHead(ProfileHeadConfig(channels=6, layers=2)).eval()
 
 
-def test_parts_of_a_volume_vote_together_as_the_whole(a_gauge):
-    features = torch.randn(1, 6, 8, 10, 12)
-
-    whole = a_gauge.votes(features)
-    parts = a_gauge.votes(features[:, :, :3]) + a_gauge.votes(features[:, :, 3:])
-
-    torch.testing.assert_close(whole, parts)
+def test_cuts_of_a_scan_vote_together_as_the_whole(a_head: ProfileHead):
+    cuts = torch.randn(5, 8, 24)
+    torch.testing.assert_close(a_head.votes(cuts).sum(0), a_head.votes(cuts[:2]).sum(0) + a_head.votes(cuts[2:]).sum(0))
 
 
-def test_air_has_no_vote(a_gauge):
-    features = torch.randn(1, 6, 4, 8, 8)
-    with_air = torch.cat([features, torch.zeros_like(features)], dim=3)
-
-    torch.testing.assert_close(a_gauge(with_air), a_gauge(features))
-
-
-def test_nothing_to_see_is_taken_for_contiguous_slices(a_gauge):
-    assert a_gauge(torch.zeros(1, 6, 4, 8, 8)).item() == pytest.approx(1.0)
+def test_air_has_no_vote(a_head: ProfileHead):
+    cuts = torch.randn(1, 3, 8, 24)
+    with_air = torch.cat([cuts, torch.zeros_like(cuts)], dim=1)
+    torch.testing.assert_close(a_head(with_air), a_head(cuts), rtol=1e-4, atol=1e-5)
 
 
-def test_the_contrast_of_the_scan_does_not_matter(a_gauge):
-    features = torch.randn(1, 6, 4, 8, 8)
+def test_the_contrast_of_the_scan_does_not_matter(a_head: ProfileHead):
+    cuts = torch.randn(1, 3, 8, 24)
+    torch.testing.assert_close(a_head(100 * cuts), a_head(cuts), rtol=1e-3, atol=1e-3)
 
-    torch.testing.assert_close(a_gauge(100 * features), a_gauge(features), rtol=1e-3, atol=1e-3)
+
+def test_an_offset_of_the_scan_does_not_matter(a_head: ProfileHead):
+    cuts = torch.randn(1, 3, 8, 24)
+    torch.testing.assert_close(a_head(cuts + 7), a_head(cuts), rtol=1e-3, atol=1e-3)
+
+
+def test_what_is_not_known_has_no_vote(a_head: ProfileHead):
+    cuts = torch.randn(1, 3, 8, 24)
+    known = torch.ones(1, 3, 8, 24, dtype=torch.bool)
+    known[:, 2] = False
+    torch.testing.assert_close(a_head(cuts, known), a_head(cuts[:, :2]))
+
+
+def test_the_shortest_cut_has_a_vote(a_head: ProfileHead):
+    assert a_head.votes(torch.randn(1, 4, a_head.shortest_cut)).shape == (1, 2)
+    with pytest.raises(RuntimeError):
+        a_head.votes(torch.randn(1, 4, a_head.shortest_cut - 2))

@@ -67,11 +67,14 @@ def test_a_gaussian_profile_has_a_gaussian_frequency_response(frequency: float):
     assert response(row, 10.5 * factor - 0.5, frequency) == pytest.approx(expected, abs=3e-4)
 
 
-def test_between_the_two_is_a_gaussian_whose_width_lies_in_the_middle():
-    between = acquisition_matrix(9, 36, 4.0, profile="between", thickness=1.2)
-    np.testing.assert_array_equal(between, acquisition_matrix(9, 36, 4.0, thickness=0.85 * 1.2))
-    narrow, middle, wide = (SliceProfile(shape, 1.2).width for shape in ("box", "between", "gaussian"))
-    assert middle == pytest.approx((narrow + wide) / 2)
+def test_a_box_is_told_to_networks_as_the_gaussian_that_blurs_like_it():
+    assert SliceProfile("gaussian", 1.2).gaussian_width == 1.2
+    assert SliceProfile("box", 1.2).gaussian_width == pytest.approx(0.84)
+
+
+def test_a_profile_is_described_in_millimetres():
+    assert SliceProfile("gaussian", 0.9).described(5.0) == "Gaussian 4.5 mm"
+    assert SliceProfile("box", 1.0).described(5.0) == "box 5 mm"
 
 
 @pytest.mark.parametrize("frequency", [0.05, 0.125, 0.25, 0.4])
@@ -160,5 +163,5 @@ def test_a_thickness_without_meaning_is_refused(thickness: float):
 
 
 def test_an_unknown_profile_is_refused_with_those_there_are():
-    with pytest.raises(SettingsError, match="'sinc'.*gaussian, between, box"):
+    with pytest.raises(SettingsError, match="'sinc'.*gaussian, box"):
         acquisition_matrix(4, 8, 2.0, profile="sinc")

@@ -38,7 +38,7 @@ def test_projecting_twice_is_projecting_once():
 
 @pytest.mark.parametrize("thickness", [1.0, 2.5])
 def test_a_constant_stays_a_constant_through_interpolation_and_projection(thickness: float):
-    model = AxisModel(11, 44, 4.0, SliceProfile(thickness=thickness), CPU)
+    model = AxisModel(11, 44, 4.0, SliceProfile(width=thickness), CPU)
     measured = torch.full((11, 5, 4), 0.7)
     np.testing.assert_allclose(model.projected(model.interpolated(measured), measured), 0.7, atol=1e-5)
 
@@ -62,7 +62,7 @@ def test_the_scanner_can_be_repeated_along_any_axis(axis: int, dtype: str):
 @pytest.mark.parametrize("consistency", [True, False])
 @pytest.mark.parametrize("sizes", [(1,), (7,), (64,), (3, 50, 1), (1000,)])
 @pytest.mark.parametrize(("factor", "profile"), [
-    (4.0, SliceProfile()), (1.7, SliceProfile("box", 0.8)), (2.5, SliceProfile(thickness=2.5)),
+    (4.0, SliceProfile()), (1.7, SliceProfile("box", 0.8)), (2.5, SliceProfile(width=2.5)),
 ])  # fmt: skip
 def test_fine_slices_joined_in_parts_are_those_joined_at_once(
     factor: float, profile: SliceProfile, sizes: tuple[int, ...], consistency: bool

@@ -61,7 +61,7 @@ def test_only_the_boxes_that_are_needed_are_shown(a_training_panel: Any):
 def test_the_shipped_recipes_are_offered(a_training_panel: Any):
     box = a_training_panel.ui.recipeComboBox
     names = [box.itemText(index) for index in range(box.count)]
-    assert {"general", "general-gauge"} <= set(names)
+    assert {"general", "slice-profile"} <= set(names)
     assert (names[-1], box.currentText) == ("From a file", "general")
 
 

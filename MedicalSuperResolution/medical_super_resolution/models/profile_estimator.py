@@ -1,0 +1,80 @@
+"""The file of a slice-profile estimator: its weights, and in its header what it was trained within and how it errs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+
+from ..errors import ModelError
+from ..networks.profile_head import ProfileHead, ProfileHeadConfig
+from ..physics.slice_profile import ProfileCalibration
+from .header import HEADER_KEY
+
+FORMAT_VERSION = 1
+SHIPPED = Path(__file__).parents[1] / "features" / "slice-profile.safetensors"  # no model: not among them
+_INSTEAD = "give the profile by --slice-profile gaussian or box, and its width by --slice-thickness"
+
+
+@dataclass(frozen=True)
+class ProfileEstimator:
+    """A network that reads the width of slice profiles, frozen, and how to take what it says."""
+
+    head: ProfileHead
+    calibration: ProfileCalibration
+
+
+def save(path: Path, head: ProfileHead, calibration: ProfileCalibration | None, card: dict[str, Any]) -> None:
+    """Write an estimator as one safetensors file; one without calibration was not trained, and will be refused."""
+    header = {
+        "format_version": FORMAT_VERSION,
+        "profile_head": dataclasses.asdict(head.config),
+        "calibration": None if calibration is None else dataclasses.asdict(calibration),
+        "card": card,
+    }
+    weights = {name: tensor.detach().float().contiguous().cpu() for name, tensor in head.state_dict().items()}
+    path.write_bytes(to_bytes(weights, metadata={HEADER_KEY: json.dumps(header)}))
+
+
+def load(path: Path = SHIPPED) -> ProfileEstimator:
+    """Read an estimator.
+
+    Raises
+    ------
+    ModelError : the file is missing, damaged, no estimator, newer than this software, or was never trained; the message
+        says what to do instead.
+    """
+    if not path.is_file():
+        raise ModelError(f"the slice profile cannot be estimated: there is no file {path}; {_INSTEAD}")
+    try:
+        with safe_open(str(path), framework="pt") as opened:
+            header = json.loads((opened.metadata() or {})[HEADER_KEY])
+        config, version, numbers = header["profile_head"], header["format_version"], header["calibration"]
+        if version != FORMAT_VERSION:
+            raise ModelError(f"{path} has format {version}, this software reads format {FORMAT_VERSION}; update it")
+        if numbers is None:
+            raise ModelError(f"the slice-profile estimator {path.name} was never trained; {_INSTEAD}")
+        head = ProfileHead(ProfileHeadConfig(**config))
+        head.load_state_dict(load_file(str(path)))
+        calibration = _calibration(numbers)
+    except KeyError as problem:
+        raise ModelError(f"{path} is not a slice-profile estimator of MedicalSuperResolution") from problem
+    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as problem:
+        raise ModelError(f"{path} is damaged or not a safetensors file; get it again") from problem
+    return ProfileEstimator(head.eval().requires_grad_(False), calibration)
+
+
+def _calibration(numbers: dict[str, Any]) -> ProfileCalibration:
+    low, high = (float(end) for end in numbers["width_range"])
+    calibration = ProfileCalibration(**{**numbers, "width_range": (low, high)})
+    positive = (low, high, calibration.gain, calibration.prior_width, calibration.prior_spread, calibration.spread)
+    if not all(math.isfinite(number) and number > 0 for number in positive) or low > high:
+        raise ValueError("a calibration holds widths and spreads above 0")
+    return calibration

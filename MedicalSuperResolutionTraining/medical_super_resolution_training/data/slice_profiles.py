@@ -1,0 +1,174 @@
+"""What teaches the slice-profile estimator: cuts across slices that were made thick by a known profile."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.physics.acquisition import SliceProfile, acquisition_matrix, gaussian_weights
+from medical_super_resolution.physics.slice_profile import FINE_SAMPLES, cuts
+
+from ..config.recipe import Recipe
+from .batch import Batch
+from .manifest import Entry
+from .volume_sampler import DRAWS, FLAT_BELOW, TRIES, Pool, share_of
+
+_CUTS = 12  # of a scan
+_SMALLEST_FACTOR = 1.6  # slice distance over in-plane spacing
+_FEWEST_SLICES, _USUAL_SHARE = 8, 0.7
+_USUAL_WIDTH, _USUAL_SPREAD = 0.97, 0.12
+_KERNEL_SHARE = 0.5  # of the scans that are sharpened or softened in plane, as convolution kernels do
+_SHARPENING, _SOFTENING = (0.5, 3.0), (0.9, 2.8)  # weight of what is taken off; full width at half maximum in voxels
+_SHARPENING_WIDTH = 2.35  # voxels
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ProfileBatch(Batch):
+    """Cuts of scans whose slice profile is known.
+
+    Parameters
+    ----------
+    lr
+        (N, P, K, T) cuts of N scans, see `slice_profile.cuts`.
+    known
+        (N, P, K, T) bool, where they hold values.
+    log_width
+        (N,) natural logarithm of the width of the Gaussian that blurs like the profile, in slice distances.
+    """
+
+    lr: Tensor
+    known: Tensor
+    log_width: Tensor
+
+
+class ProfileSampler:
+    """Draws scans from prepared volumes; factor, width, shape, kernel and noise are drawn for each of them.
+
+    ``patch_slices`` and ``patch_in_plane`` of the recipe are the slices and the fine samples of a cut.
+    """
+
+    def __init__(self, entries: list[Entry], recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.pool = Pool(entries, recipe)
+
+    def batch(self, step: int, rank: int = 0, world: int = 1) -> ProfileBatch:
+        """The batch of one step, or the share of it that one of several processes takes."""
+        numbers = range(self.recipe.batch_size)[share_of(self.recipe.batch_size, rank, world)]
+        scans = [self._scan(np.random.default_rng((self.recipe.seed, step, number))) for number in numbers]
+        lr, known, log_width, files = zip(*scans, strict=True)
+        return ProfileBatch(
+            lr=torch.from_numpy(np.stack(lr)),
+            known=torch.from_numpy(np.stack(known)),
+            log_width=torch.tensor(log_width),
+            files=files,
+        )
+
+    def _scan(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float, str]:
+        fine, spacing, source = self._fine(random)
+        factor = self._factor(random, len(fine), spacing)
+        profile = self._profile(random)
+        count = int(len(fine) / factor + 1e-6)
+        matrix = acquisition_matrix(count, len(fine), factor, profile=profile.shape, thickness=profile.width)
+        slices = np.tensordot(matrix.astype(np.float32), _through_a_kernel(random, fine), axes=1)
+        slices = self._noisy(random, slices)
+        ratios = factor * spacing[0] / spacing[1], factor * spacing[0] / spacing[2]
+        both = cuts(slices, ratios, lambda part: np.clip(part, 0, 1.5).astype(np.float32))
+        planes = both[int(random.integers(2))]
+        chosen, known = self._cropped(random, planes[random.permutation(len(planes))[:_CUTS]])
+        return chosen, known, math.log(_seen_width(profile, factor, spacing)), source
+
+    def _fine(self, random: np.random.Generator) -> tuple[np.ndarray, tuple[float, ...], str]:
+        """A part of a volume in the network's range, slices first, their spacing and its file.
+
+        Slices that lie farther apart than the voxels of their plane stay slices.
+        """
+        best: tuple[float, np.ndarray, tuple[float, ...], str] | None = None
+        for _ in range(DRAWS):
+            which = self.pool.draw(random)
+            entry, shape = self.pool.entries[which], self.pool.arrays[which].shape
+            axis = 0 if max(entry.spacing_kji_mm) > 1.8 * min(entry.spacing_kji_mm) else int(random.integers(3))
+            side = 8 * self.recipe.patch_in_plane // FINE_SAMPLES
+            wanted = [side, side, side]
+            wanted[axis] = 8 * 2 * self.recipe.patch_slices
+            size = [min(count, one) for count, one in zip(shape, wanted, strict=True)]
+            if size[axis] < _SMALLEST_FACTOR * _FEWEST_SLICES:
+                continue
+            first = [int(random.integers(count - one + 1)) for count, one in zip(shape, size, strict=True)]
+            where = tuple(slice(start, start + one) for start, one in zip(first, size, strict=True))
+            patch = np.moveaxis(self.pool.patch(which, where), axis, 0)
+            order = (axis, *(other for other in range(3) if other != axis))
+            found = (float(patch.std()), patch, tuple(entry.spacing_kji_mm[other] for other in order), entry.source)
+            best = found if best is None or found[0] > best[0] else best
+            if best[0] > FLAT_BELOW * TRIES:
+                break
+        if best is None:
+            raise SettingsError("no volume has enough slices to learn slice profiles from; 13 along an axis are needed")
+        return best[1:]
+
+    def _factor(self, random: np.random.Generator, count: int, spacing: tuple[float, ...]) -> float:
+        recipe = self.recipe
+        weights = np.array([*recipe.factor_weights, recipe.any_factor_weight])
+        choice = random.choice(len(weights), p=weights / weights.sum())
+        factor = recipe.factors[choice] if choice < len(recipe.factors) else random.uniform(_SMALLEST_FACTOR, 8)
+        least = _SMALLEST_FACTOR * max(spacing[1:]) / spacing[0]
+        return float(np.clip(factor, max(least, 1.25), max(count / _FEWEST_SLICES, least, 1.25)))
+
+    def _profile(self, random: np.random.Generator) -> SliceProfile:
+        thinnest, thickest = self.recipe.thickness_range
+        width = random.uniform(thinnest, thickest)
+        if random.random() < _USUAL_SHARE:
+            width = np.clip(random.normal(_USUAL_WIDTH, _USUAL_SPREAD), thinnest, thickest)
+        return SliceProfile("box" if random.random() < self.recipe.box_fraction else "gaussian", float(width))
+
+    def _noisy(self, random: np.random.Generator, slices: np.ndarray) -> np.ndarray:
+        if random.random() >= self.recipe.noise_fraction:
+            return slices
+        noise = random.normal(0, 1, slices.shape).astype(np.float32)
+        if random.random() < 0.5:
+            noise = _in_plane(noise, float(random.uniform(1.0, _SHARPENING_WIDTH)))
+            noise /= noise.std()
+        return slices + np.float32(random.uniform(0, self.recipe.noise_maximum)) * noise
+
+    def _cropped(self, random: np.random.Generator, planes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A part of each cut, all of the recipe's size; where a cut ends it goes on as its last value, not known."""
+        size = (self.recipe.patch_slices, self.recipe.patch_in_plane)
+        chosen, known = [], []
+        for number in range(_CUTS):
+            plane = planes[number % len(planes)]
+            first = [
+                int(random.integers(max(1, count - one + 1))) for count, one in zip(plane.shape, size, strict=True)
+            ]
+            part = plane[first[0] : first[0] + size[0], first[1] : first[1] + size[1]]
+            beyond = [(0, one - count) for count, one in zip(part.shape, size, strict=True)]
+            chosen.append(np.pad(part, beyond, mode="edge"))
+            known.append(np.pad(np.ones(part.shape, bool), beyond))
+        return np.stack(chosen), np.stack(known)
+
+
+def _seen_width(profile: SliceProfile, factor: float, spacing: tuple[float, ...]) -> float:
+    """The width against the resolution of the plane: the fine slices have one of their own, where they lie farther."""
+    own = max(0.0, spacing[0] ** 2 - (spacing[1] + spacing[2]) ** 2 / 4) / (factor * spacing[0]) ** 2
+    return math.sqrt(profile.gaussian_width**2 + own)
+
+
+def _through_a_kernel(random: np.random.Generator, fine: np.ndarray) -> np.ndarray:
+    """The slices sharpened or softened in their plane, or as they are."""
+    if random.random() >= _KERNEL_SHARE:
+        return fine
+    if random.random() < 0.6:
+        weight = np.float32(random.uniform(*_SHARPENING))
+        return fine + weight * (fine - _in_plane(fine, _SHARPENING_WIDTH))
+    return _in_plane(fine, float(random.uniform(*_SOFTENING)))
+
+
+def _in_plane(slices: np.ndarray, width: float) -> np.ndarray:
+    """(K, J, I) blurred along J and I by a Gaussian of this full width at half maximum, in voxels."""
+    for axis in (1, 2):
+        weights = gaussian_weights(slices.shape[axis], np.arange(slices.shape[axis]), width).astype(np.float32)
+        slices = np.moveaxis(np.tensordot(weights, slices, axes=(1, axis)), 0, axis)
+    return slices

@@ -1,0 +1,88 @@
+"""How the slice-profile estimator is taught: scans whose slice profile is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from medical_super_resolution.models import profile_estimator
+from medical_super_resolution_training.config.recipe import Recipe
+from medical_super_resolution_training.config.recipes import find_recipe, read_recipe
+from medical_super_resolution_training.data.manifest import Entry
+from medical_super_resolution_training.data.slice_profiles import ProfileSampler
+from medical_super_resolution_training.tasks import task_of
+from medical_super_resolution_training.training.state import new_state
+from medical_super_resolution_training.training.trainer import train
+
+
+@pytest.fixture
+def a_recipe_of_profiles() -> Recipe:
+    return replace(
+        read_recipe(find_recipe("slice-profile"), []),
+        batch_size=2,
+        steps=2,
+        patch_slices=6,
+        patch_in_plane=24,
+        generator_config={"channels": 4, "layers": 2, "hidden": 4},
+    )
+
+
+@pytest.fixture
+def some_scans(tmp_path: Path) -> list[Entry]:
+    """Two isotropic volumes of smooth noise."""
+    entries = []
+    for number in range(2):
+        array = np.cumsum(np.random.default_rng(number).normal(size=(40, 50, 60)), axis=2).astype(np.float32)
+        np.save(tmp_path / f"{number}.npy", array)
+        path = str(tmp_path / f"{number}.npy")
+        entries.append(Entry(f"scan {number}", path, "mr", (1.0, 1.0, 1.0), float(array.min()), float(array.max())))
+    return entries
+
+
+def test_a_batch_depends_on_seed_and_step_alone(some_scans: list[Entry], a_recipe_of_profiles: Recipe):
+    one, same, other = (ProfileSampler(some_scans, a_recipe_of_profiles).batch(step) for step in (3, 3, 4))
+    torch.testing.assert_close(one.lr, same.lr, rtol=0, atol=0)
+    assert not torch.equal(one.log_width, other.log_width)
+
+
+def test_processes_share_a_batch(some_scans: list[Entry], a_recipe_of_profiles: Recipe):
+    sampler = ProfileSampler(some_scans, a_recipe_of_profiles)
+    whole, second = sampler.batch(0), sampler.batch(0, 1, 2)
+    torch.testing.assert_close(whole.lr[1:], second.lr)
+
+
+def test_widths_stay_within_what_the_recipe_says(some_scans: list[Entry], a_recipe_of_profiles: Recipe):
+    sampler = ProfileSampler(some_scans, replace(a_recipe_of_profiles, batch_size=8, box_fraction=0.0))
+    widths = sampler.batch(0).log_width.exp()
+    assert ((widths >= 0.5) & (widths <= 1.5)).all()
+    assert widths.std() > 0.01
+
+
+def test_two_steps_change_the_weights_and_the_file_can_be_used(
+    some_scans: list[Entry], a_recipe_of_profiles: Recipe, tmp_path: Path
+):
+    state = new_state(a_recipe_of_profiles, "cpu")
+    before = {name: tensor.clone() for name, tensor in state.generator.state_dict().items()}
+    task = task_of(a_recipe_of_profiles)
+    sampler = task.dataset(some_scans)
+    terms = []
+    batches = [sampler.batch(step) for step in range(2)]
+    train(task, state, batches, lambda _, found: terms.append(found), device=torch.device("cpu"))
+    assert set(terms[0]) >= {"slice_profile"}
+    assert any(not torch.equal(tensor, before[name]) for name, tensor in state.generator.state_dict().items())
+    task.export(tmp_path / "mine.safetensors", state.average, {"summary": "mine"})
+    assert profile_estimator.load(tmp_path / "mine.safetensors").calibration.width_range == (0.5, 1.5)
+
+
+def test_the_loss_is_an_error_of_the_logarithm_of_the_width(some_scans: list[Entry], a_recipe_of_profiles: Recipe):
+    batch = ProfileSampler(some_scans, a_recipe_of_profiles).batch(0)
+
+    def off(lr: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        return batch.log_width + 0.3
+
+    terms = task_of(a_recipe_of_profiles).predict(off, batch).terms  # type: ignore[arg-type]
+    assert terms["slice_profile"].item() == pytest.approx(0.28, abs=1e-6)
