@@ -56,7 +56,7 @@ PLACES = (
     Place("physics", tuple(_ours("physics")), _PHYSICS | {"numpy", "torch"}),
     Place("volumes", tuple(_ours("volumes")), _VOLUMES | _NUMERICS, in_functions=frozenset({"nibabel", "pydicom"})),
     Place("networks and objectives", tuple(_ours("networks", "objectives")), _NETWORKS | {"torch"}),
-    Place("models", tuple(_ours("models")), _MODELS | {"torch", "safetensors"}),
+    Place("models", tuple(_ours("models")), _MODELS | {"torch", "safetensors"}, in_functions=frozenset({"onnxscript"})),
     Place(
         "inference",
         tuple(_ours("inference")),

@@ -107,9 +107,11 @@ def test_without_a_terminal_progress_is_plain_lines(medsr: Medsr, scan: Path, fo
     assert any(line.startswith("100%") for line in err.splitlines())
 
 
-def test_asked_to_be_quiet_it_says_nothing(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
+def test_asked_to_be_quiet_it_only_warns(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
     arguments = ("enhance", scan, folder / "fine.nii.gz", "--factor", 2, "--model", a_model_file, "--progress", "none")
-    assert medsr(*arguments) == (0, "", "")
+    status, out, err = medsr(*arguments)
+    assert (status, out) == (0, "")
+    assert all(line.startswith("warning: ") for line in err.splitlines())
 
 
 def test_a_dicom_series_is_enhanced(medsr: Medsr, folder: Path, a_model_file: Path):
