@@ -61,7 +61,7 @@ class StackOperator:
             shape = profile if axis == axes[0] else SliceProfile()
             matrices.append(
                 acquisition_matrix(
-                    stack.count(axis), fine.count(axis), factor, profile=shape.shape, thickness=shape.thickness
+                    stack.count(axis), fine.count(axis), factor, profile=shape.shape, thickness=shape.width
                 )
             )
         self._through, *self._across = (torch.from_numpy(matrix.astype(np.float32)) for matrix in matrices)

@@ -48,12 +48,13 @@ def refined_stack(
     spacing = stack.grid.spacing_ijk_mm
     i, j, k = (min(value, max(spacing_mm, value / LARGEST_FACTOR)) for value in spacing)
     wanted = (i, j, k)
-    profile = SliceProfile(thickness=(stack.slice_thickness_mm or _distance(stack)) / _distance(stack))
+    profile = SliceProfile(width=(stack.slice_thickness_mm or _distance(stack)) / _distance(stack))
     if all(abs(new - old) < 1e-3 * old for new, old in zip(wanted, spacing, strict=True)):
         return RefinedStack(stack, stack, profile, np.eye(4))
     asked = replace(settings, factor=None, axes="through-plane", spacing_ijk_mm=wanted, uncertainty=False)
     enhanced = enhance(stack, model, asked, progress)
-    profile = replace(profile, shape=enhanced.report.slice_profile)
+    report = enhanced.report
+    profile = SliceProfile(report.slice_profile, report.slice_width_mm / _distance(stack))
     return RefinedStack(stack, enhanced.volume, profile, np.eye(4))
 
 
