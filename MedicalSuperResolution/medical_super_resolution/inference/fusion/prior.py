@@ -54,7 +54,7 @@ def refined_stack(
     asked = replace(settings, factor=None, axes="through-plane", spacing_ijk_mm=wanted, uncertainty=False)
     enhanced = enhance(stack, model, asked, progress)
     report = enhanced.report
-    profile = SliceProfile(report.slice_profile, report.slice_width_mm / _distance(stack))
+    profile = SliceProfile(report.slice_profile, (report.slice_width_mm or _distance(stack)) / _distance(stack))
     return RefinedStack(stack, enhanced.volume, profile, np.eye(4))
 
 
