@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 
 from dataset_samples import (
     a_ct,
@@ -291,14 +290,14 @@ def test_the_arrays_of_a_manifest_move_with_it(dataset: Path, tmp_path: Path):
 
 
 def test_a_scan_of_the_same_name_in_another_folder_has_its_own_array(dataset: Path, tmp_path: Path):
-    for value, name in enumerate(["p1/t1.nii", "p2/t1.nii", "p2/t1.nii.gz"]):
+    names = ["p1/t1.nii", "p2/t1.nii", "p2/t1.nii.gz"]  # of the last two, ITK's reader always reads the first
+    for value, name in enumerate(names):
         write_image(dataset / name, an_mr(value))
     entries = prepare(dataset, tmp_path / "data.json")
     assert len({entry.array for entry in entries}) == 3
     for entry in entries:
-        image = sitk.GetArrayFromImage(sitk.ReadImage(str(dataset / entry.source)))
-        stored = np.load(entry.array)
-        np.testing.assert_array_equal(stored[1], image[1])
+        written = an_mr(names.index(entry.source))
+        np.testing.assert_array_equal(np.load(entry.array)[1], written[1])
 
 
 def test_licences_come_from_an_index(dataset: Path, tmp_path: Path):
