@@ -21,7 +21,7 @@ from ..progress import Progress
 
 _SLAB = 16  # slices at a time
 _REACH = 3  # slices beyond them that matter: cubic interpolation takes two, and a distance is cut off before the third
-_CUT_SLICES, _CUT_PIXELS = 0.3, 1.5  # distances are cut off here; more of one shape must not outweigh all of another
+_CUT_SLICES, _CUT_PIXELS = 0.3, 2.0  # distances are cut off here; more of one shape must not outweigh all of another
 ALIGNED = 1e-3  # of a voxel: what two grids may differ by over their whole length and still count as parallel
 
 

@@ -20,7 +20,7 @@ from ...system.temp_dirs import work_folder
 from ..selection import add_selection, selection_of
 from ..settings import add_settings, settings_of
 from ..terminal import progress_of_kind
-from .labels import labels_of, write_labels
+from .labels import enhance_labels, labels_of, write_labels
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
     from ...report import Report
@@ -67,6 +67,9 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.end_with_parent:
         end_with_parent()
     settings = settings_of(chosen)
+
+    if enhance_labels(chosen, settings):
+        return 0
 
     from ...volumes.io import files
     from ...volumes.io import writers as destinations

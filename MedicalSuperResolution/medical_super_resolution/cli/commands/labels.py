@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import VolumeError
+from ...settings import EnhanceSettings
 from ..terminal import progress_of_kind
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
@@ -56,6 +57,23 @@ def labels_of(chosen: argparse.Namespace) -> Segmentation | None:
     segmentation = segmentations.read(source)
     segmentations.check_output(segmentation, output, overwrite=chosen.overwrite)
     return segmentation
+
+
+def enhance_labels(chosen: argparse.Namespace, settings: EnhanceSettings) -> bool:
+    """Refine the input of `enhance` as what it is where it is a segmentation, and say so; False where it is none."""
+    from ...volumes.io import segmentations
+
+    if not (segmentations.is_segmentation(chosen.input) and chosen.input.is_file()):
+        return False
+    from ...inference.planning import plan
+
+    segmentation = segmentations.read(chosen.input)
+    segmentations.check_output(segmentation, chosen.output, overwrite=chosen.overwrite)
+    grid = plan(segmentation.grid, settings).target
+    print(f"{chosen.input} is a segmentation: its shapes are interpolated, no model is used", file=sys.stderr)
+    refined = segmentation.refined(grid, progress_of_kind(chosen.progress))
+    write_labels(refined, chosen.output, overwrite=chosen.overwrite, quiet=chosen.progress == "none")
+    return True
 
 
 def write_labels(segmentation: Segmentation, output: Path, *, overwrite: bool, quiet: bool = False) -> None:

@@ -49,7 +49,7 @@ def read(path: Path) -> Segmentation:
     ------
     VolumeError : see `files.read`.
     """
-    if not (_is_segmentation(path) and path.is_file()):
+    if not (is_segmentation(path) and path.is_file()):
         return Segmentation((files.read(path),))
     try:
         with silent():
@@ -73,7 +73,7 @@ def check_output(segmentation: Segmentation, path: Path, *, overwrite: bool = Fa
     VolumeError : see `files.check_output`; or the segments overlap and the file is no .seg.nrrd.
     """
     files.check_output(path, overwrite=overwrite)
-    if len(segmentation.layers) > 1 and not _is_segmentation(path):
+    if len(segmentation.layers) > 1 and not is_segmentation(path):
         raise VolumeError(f"the segments overlap, which {path.name} cannot hold; end its name in {SEGMENTATION_SUFFIX}")
 
 
@@ -85,7 +85,7 @@ def write(segmentation: Segmentation, path: Path, *, overwrite: bool = False) ->
     VolumeError : see `check_output`; or the disk is full.
     """
     check_output(segmentation, path, overwrite=overwrite)
-    if not _is_segmentation(path):
+    if not is_segmentation(path):
         files.write(segmentation.layers[0], path, overwrite=overwrite)
         return
     images = [files.to_image(layer) for layer in segmentation.layers]
@@ -101,7 +101,8 @@ def write(segmentation: Segmentation, path: Path, *, overwrite: bool = False) ->
         raise VolumeError(f"{path} could not be written; free some space or choose another folder") from problem
 
 
-def _is_segmentation(path: Path) -> bool:
+def is_segmentation(path: Path) -> bool:
+    """Whether a file is a segmentation of 3D Slicer, by its name."""
     return path.name.lower().endswith(SEGMENTATION_SUFFIX)
 
 

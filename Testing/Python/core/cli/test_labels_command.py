@@ -101,3 +101,14 @@ def test_the_volume_and_its_labels_need_two_files(medsr, folder):
     assert "two files" in refused(
         medsr, folder, "enhance", folder / "scan.nii.gz", both, "--labels", folder / "labels.nii.gz", both
     )
+
+
+def test_a_segmentation_by_itself_is_refined_as_one(medsr, folder):
+    a_slicer_segmentation(folder / "in.seg.nrrd")
+    status, _, err = medsr("enhance", folder / "in.seg.nrrd", folder / "out.seg.nrrd", "--factor", 4)
+    assert status == 0, err
+    assert "is a segmentation" in err
+    found = segmentations.read(folder / "out.seg.nrrd")
+    assert found.layers[0].array.shape == (32, 10, 10)
+    assert set(np.unique(found.layers[0].array)) == {0, 1}
+    assert found.facts["Segment0_Name"] == "left kidney"
