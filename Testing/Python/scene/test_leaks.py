@@ -92,6 +92,7 @@ def test_runs_in_child_processes_into_one_node(a_medium_node, an_engine, an_enha
     assert growth_mb(run) < ALLOWED_MB
     assert node_ids(mrml) == nodes
     assert open_files() == files
+    runner.close()
     assert list(temporary_folder.iterdir()) == []
     with pytest.raises(ChildProcessError):  # nobody is left, dead or alive
         os.waitpid(-1, os.WNOHANG)
@@ -103,7 +104,7 @@ def test_runs_that_are_cancelled(a_medium_node, an_engine, temporary_folder):
 
     def run() -> None:
         runner.start(volume, SETTINGS)
-        runner.cancel()
+        runner.close()
 
     run()
     nodes, files = node_ids(mrml), open_files()
