@@ -19,11 +19,11 @@ ifneq ($(INPUT)$(OUTPUT),)
 	@test -n "$$INPUT" && test -n "$$OUTPUT" || { echo "make enhance needs both INPUT and OUTPUT, or neither" >&2; exit 2; }
 	$(VENV)/bin/medsr enhance "$$INPUT" "$$OUTPUT" $${FACTOR:+--factor "$$FACTOR"}
 else
-	$(VENV)/bin/python -m medical_super_resolution.cli.demo
+	$(VENV)/bin/medsr demo
 endif
 
 test: $(VENV)/installed-dev
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses=auto --dist=loadfile -rs $(ARGS)
 
 lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check .

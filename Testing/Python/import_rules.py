@@ -69,7 +69,7 @@ PLACES = (
         _INFERENCE
         | _NUMERICS
         | _ours("cli", "station.command")
-        | {"matplotlib", "monai", "nilearn", "PIL", "scipy", "torch"},
+        | {"argcomplete", "matplotlib", "monai", "nilearn", "PIL", "scipy", "torch"},
     ),
     Place(
         "station",

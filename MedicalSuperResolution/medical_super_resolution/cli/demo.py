@@ -6,7 +6,6 @@ DOI 10.1016/j.neuroimage.2010.07.033): nothing is downloaded.
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from ..volumes.io import files
 from ..volumes.resampling import INTERPOLATORS, resampled
 from ..volumes.volume import Volume
 from .figures import compare
+from .terminal import progress_of_kind
 
 FACTOR = 4
 OURS = "ours"
@@ -46,7 +46,7 @@ def main(folder: Path) -> None:
     for name in (*INTERPOLATORS, OURS):
         started = time.monotonic()
         if name == OURS:
-            results[name] = enhance(thick, model, settings).volume
+            results[name] = enhance(thick, model, settings, progress_of_kind("auto")).volume
         else:
             results[name] = Volume(resampled(thick, truth.grid, name), truth.grid)
         seconds[name] = time.monotonic() - started
@@ -90,10 +90,3 @@ def table(results: dict[str, Volume], truth: Volume, seconds: dict[str, float]) 
         values = psnr(result, reference.clamp(0, peak), peak, head), ssim(result, reference.clamp(0, peak), peak, head)
         lines.append(f"{name:16s} {values[0]:8.2f} {values[1]:8.4f} {seconds[name]:8.1f}")
     return lines
-
-
-if __name__ == "__main__":
-    try:
-        main(Path(sys.argv[1] if len(sys.argv) > 1 else "demonstration"))
-    except SuperResolutionError as problem:
-        sys.exit(f"error: {problem}")

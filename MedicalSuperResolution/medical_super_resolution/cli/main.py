@@ -7,7 +7,8 @@ import sys
 from typing import NoReturn
 
 from ..errors import Cancelled, SuperResolutionError
-from .parser import COMMANDS, parser
+from ..system.threads import wait_passively
+from .parser import COMMANDS, complete, parser
 from .terminal import quiet_when_unread
 
 _CANCELLED_EXIT = 130
@@ -15,8 +16,11 @@ _CANCELLED_EXIT = 130
 
 @quiet_when_unread
 def main(typed: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status: 0 done, 1 known failure, 2 usage, 130 interrupted, 141 unread."""
-    chosen = parser(__doc__).parse_args(typed)
+    """Run the command line; return the exit status: 0 done, 1 failed, 2 usage, 130 interrupted, 141 output unread."""
+    wait_passively()
+    made = parser(__doc__)
+    complete(made)
+    chosen = made.parse_args(typed)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return COMMANDS[chosen.command].run(chosen)

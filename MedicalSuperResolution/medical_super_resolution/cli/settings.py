@@ -10,39 +10,50 @@ from ..settings import DEVICES, PRECISIONS, PROFILES, EnhanceSettings
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add the options that make an `EnhanceSettings`."""
     standard = EnhanceSettings()
-    parser.add_argument("--factor", type=float, metavar="F", help="how many times finer, above 1 and at most 8")
-    parser.add_argument(
+    what = parser.add_argument_group("what to refine")
+    what.add_argument("--factor", type=float, metavar="F", help="how many times finer, above 1 and at most 8")
+    what.add_argument(
         "--axes", default=standard.axes, help="through-plane (default), in-plane, or letters of ijk such as k or ij"
     )
-    parser.add_argument("--spacing", type=float, nargs=3, metavar=("I", "J", "K"), help="target spacing in mm instead")
-    parser.add_argument("--model", default=standard.model, metavar="NAME|FILE", help="default: %(default)s")
-    parser.add_argument(
+    what.add_argument("--spacing", type=float, nargs=3, metavar=("I", "J", "K"), help="target spacing in mm instead")
+    how = parser.add_argument_group("model")
+    how.add_argument("--model", default=standard.model, metavar="NAME|FILE", help="default: %(default)s")
+    how.add_argument(
         "--sharpness", type=float, default=standard.sharpness, metavar="S",
         help="0: fidelity (default), 1: the model's sharp twin, or between; see `medsr models`",
     )  # fmt: skip
-    parser.add_argument(
+    scan = parser.add_argument_group("what is known of the scan")
+    scan.add_argument(
         "--slice-thickness", type=float, metavar="MM", help="tissue in one slice; default: as the file says, or no gap"
     )
-    parser.add_argument(
+    scan.add_argument(
         "--slice-profile",
         choices=PROFILES,
         default=standard.slice_profile,
         help="gaussian or box, as wide as --slice-thickness; default: a Gaussian whose width is estimated",
     )
-    parser.add_argument("--modality", choices=("ct", "mr", "pet", "us"), help="default: as the file or its values say")
-    parser.add_argument(
+    scan.add_argument("--modality", choices=("ct", "mr", "pet", "us"), help="default: as the file or its values say")
+    how.add_argument(
         "--no-consistency", action="store_true", help="do not make the result reproduce the measured slices"
     )
-    parser.add_argument("--device", choices=DEVICES, default=standard.device)
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: all")
-    parser.add_argument(
+    computer = parser.add_argument_group("computer")
+    computer.add_argument("--device", choices=DEVICES, default=standard.device)
+    computer.add_argument(
+        "--threads", type=threads_of, metavar="N|auto", help="CPU threads; auto (default): all that are available"
+    )
+    computer.add_argument(
         "--precision", choices=PRECISIONS, default=standard.precision,
         help="of the network; default: auto, which is mixed on CUDA and float32 elsewhere",
     )  # fmt: skip
-    parser.add_argument(
+    computer.add_argument(
         "--max-memory", type=float, metavar="GB",
         help="of the whole program; a volume that does not fit waits on the disk, in the folder of OUTPUT",
     )  # fmt: skip
+
+
+def threads_of(text: str) -> int | None:
+    """Read a number of threads; "auto" is None."""
+    return None if text == "auto" else int(text)
 
 
 def settings_of(chosen: argparse.Namespace) -> EnhanceSettings:
@@ -50,7 +61,8 @@ def settings_of(chosen: argparse.Namespace) -> EnhanceSettings:
 
     Raises
     ------
-    SettingsError : they make no sense.
+    SettingsError
+        They make no sense.
     """
     return EnhanceSettings(
         factor=chosen.factor,

@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from ..progress import Progress, ignore
-
 _UNREAD_EXIT = 141  # what a shell says of a program that SIGPIPE has ended
 
 
@@ -53,38 +51,65 @@ def _has_no_reader(stream: TextIO) -> bool:
     return bool(poll.poll(0))
 
 
-def progress_of_kind(kind: str) -> Progress:
-    """A `Progress` for people ("auto"), for programs ("json"), or a silent one ("none")."""
-    return {"json": json_progress, "none": ignore}.get(kind) or TerminalProgress(sys.stderr.isatty())
+class Display:
+    """A `Progress` that also knows which part of the work is under way. This one shows nothing."""
+
+    def stage(self, name: str) -> None:
+        """Begin a part of the work, such as "reading"."""
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show how far the part is."""
+
+
+def progress_of_kind(kind: str) -> Display:
+    """Make a display for people ("auto"), for programs ("json"), or a silent one ("none")."""
+    return {"json": JsonProgress, "none": Display}.get(kind, TerminalProgress)()
 
 
 def tell(line: str) -> None:
-    """One line on standard error, at once."""
+    """Print one line on standard error, at once."""
     print(line, file=sys.stderr, flush=True)
 
 
-def json_progress(done: int, total: int) -> None:
-    """One line of JSON on standard output."""
-    print(json.dumps({"done": done, "total": total}), flush=True)
-
-
-class TerminalProgress:
-    """A bar with the time left on a terminal; elsewhere a line every tenth of the way. On standard error."""
-
-    def __init__(self, terminal: bool) -> None:
-        self.terminal = terminal
-        self.started = time.monotonic()
-        self.tenths = -1
+class JsonProgress(Display):
+    """One line of JSON on standard output for each step."""
 
     def __call__(self, done: int, total: int) -> None:
-        """Show how far the run is."""
-        part = done / total
-        left = (time.monotonic() - self.started) * (1 - part) / part if part else None
-        text = f"{part:4.0%}" + ("" if left is None else f"  {left:.0f} s left")
+        """Print the step."""
+        print(json.dumps({"done": done, "total": total}), flush=True)
+
+
+class TerminalProgress(Display):
+    """Stage, elapsed time and time left, on standard error: a bar on a terminal, elsewhere a line every tenth."""
+
+    def __init__(self) -> None:
+        self.terminal = sys.stderr.isatty()
+        self.started = time.monotonic()
+        self._begin("refining")
+
+    def _begin(self, name: str) -> None:
+        self._name = name
+        self._stage_started = time.monotonic()
+        self._tenths = -1
+
+    def stage(self, name: str) -> None:
+        """Begin a part of the work, and show its name at once."""
+        self._begin(name)
+        text = f"{name} ... {time.monotonic() - self.started:.0f} s"
+        self._show(text, "" if self.terminal else "\n")
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show how far the part is."""
+        now, part = time.monotonic(), done / total
+        text = f"{part:4.0%}  {now - self.started:.0f} s"
+        if part:
+            text += f", {(now - self._stage_started) * (1 - part) / part:.0f} s left"
         if self.terminal:
             filled = round(30 * part)
-            end = "\n" if done == total else ""
-            print(f"\r[{'#' * filled}{'.' * (30 - filled)}] {text}   ", end=end, file=sys.stderr, flush=True)
-        elif int(10 * part) > self.tenths:
-            self.tenths = int(10 * part)
-            print(text.strip(), file=sys.stderr, flush=True)
+            self._show(f"{self._name} [{'#' * filled}{'.' * (30 - filled)}] {text}", "\n" if done == total else "")
+        elif int(10 * part) > self._tenths:
+            self._tenths = int(10 * part)
+            self._show(f"{self._name} {text.strip()}", "\n")
+
+    def _show(self, text: str, end: str) -> None:
+        print(f"\r{text:<70}" if self.terminal else text, end=end, file=sys.stderr, flush=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from ..errors import DeviceError
+from ..system.threads import available_cpus
 
 _TORCH_CHECKS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch.cpu, where there is no cpuinfo
 
@@ -44,15 +45,13 @@ def cpu_has_bfloat16() -> bool:
 
 @contextmanager
 def cpu_threads(count: int | None) -> Iterator[None]:
-    """Let torch use ``count`` CPU threads inside the block; None leaves the number as it is."""
+    """Let torch use ``count`` CPU threads inside the block; None takes as many as it has, and CPUs are available."""
     before = torch.get_num_threads()
-    if count is not None:
-        torch.set_num_threads(count)
+    torch.set_num_threads(count or min(before, available_cpus()))
     try:
         yield
     finally:
-        if count is not None:
-            torch.set_num_threads(before)
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -25,6 +25,17 @@ def described(path: Path) -> list[str]:
     return [*lines, *_entries({key: value for key, value in header["card"].items() if key != "sharp_twin"}, "  ")]
 
 
+def summarised(path: Path) -> str:
+    """Return one line: name, size, what it is for, or why the file cannot be used."""
+    try:
+        card = models.read_header(path)["card"]
+    except ModelError as problem:
+        return f"{path.stem:<16} cannot be used: {problem}"
+    modalities = ", ".join(name.upper() for name in card.get("trained_for", {}).get("modalities", []))
+    summary = str(card.get("summary", "")).partition("\n")[0]
+    return f"{path.stem:<16} {path.stat().st_size / 1e6:4.1f} MB  {modalities:<8} {summary}".rstrip()
+
+
 def _twin(path: Path) -> str:
     twin = twin_of(path)
     if twin is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,12 +34,68 @@ def return_freed_blocks() -> None:
             ctypes.CDLL(None).malloc_trim(0)
 
 
-def physical_bytes() -> int | None:
-    """The memory of this computer; None where the system does not tell."""
+def physical_bytes(root: Path = Path("/")) -> int | None:
+    """Return the memory that this process may use: of the computer, or less where it runs in a container.
+
+    Parameters
+    ----------
+    root : Path
+        Where the file systems ``proc`` and ``sys`` are mounted.
+
+    Returns
+    -------
+    int or None
+        In bytes; None where the system has no way to ask.
+    """
+    known = [size for size in (_computer_bytes(), *_container_limits(root)) if size]
+    return min(known, default=None)
+
+
+def _computer_bytes() -> int | None:
+    if sys.platform == "win32":
+        return _windows_bytes()
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+    except (AttributeError, ValueError, OSError):
         return None
+
+
+class _MemoryStatus(ctypes.Structure):
+    """MEMORYSTATUSEX of the Windows API."""
+
+    _fields_ = [  # noqa: RUF012 - ctypes wants a list
+        ("length", ctypes.c_uint32),
+        ("load", ctypes.c_uint32),
+        *((name, ctypes.c_uint64) for name in ("total", "free", "page_total", "page_free", "virtual", "virtual_free")),
+        ("extended", ctypes.c_uint64),
+    ]
+
+
+def _windows_bytes() -> int | None:
+    status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
+    kernel = ctypes.windll.kernel32  # type: ignore[attr-defined, unused-ignore]
+    return int(status.total) if kernel.GlobalMemoryStatusEx(ctypes.byref(status)) else None
+
+
+def _container_limits(root: Path) -> Iterator[int]:
+    """Limits of the control groups that this process is in, version 2 or 1, and of those above them."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:  # not Linux
+        return
+    for line in lines:
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0":
+            mounted, name = root / "sys/fs/cgroup", "memory.max"
+        elif "memory" in controllers.split(","):
+            mounted, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+        else:
+            continue
+        group = Path(path.lstrip("/"))
+        for part in (group, *group.parents):  # inside a container, its own group is mounted as the top
+            with suppress(OSError, ValueError):  # "max" is no number
+                yield int((mounted / part / name).read_text())
 
 
 def peak_mb() -> float | None:

@@ -6,6 +6,7 @@ import argparse
 import json
 
 from ...settings import DEVICES, PRECISIONS, EnhanceSettings
+from ..settings import threads_of
 
 HELP = "measure speed and memory on this machine, for about a minute"
 
@@ -14,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The machine's part, the model, and the size of the volume."""
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--precision", choices=PRECISIONS, default="auto")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: all")
+    parser.add_argument("--threads", type=threads_of, metavar="N|auto", help="CPU threads; default: auto")
     parser.add_argument("--model", default=EnhanceSettings().model, metavar="NAME|FILE")
     parser.add_argument("--side", type=int, default=256, help="rows and columns of the volume; default: %(default)s")
     parser.add_argument("--slices", type=int, default=32, help="measured slices; default: %(default)s")

@@ -124,20 +124,23 @@ def _enhance_in(
 ) -> Grid:
     from ...volumes.io import files
 
+    progress = progress_of_kind(chosen.progress)
+    progress.stage("reading")
     started = time.monotonic()
     volume = files.read(chosen.input, selection_of(chosen), allocator=allocator)
     read_seconds = time.monotonic() - started
     if chosen.modality:
         volume = replace(volume, modality=chosen.modality)
 
+    progress.stage("loading the model")
     from ...inference.enhance import enhance
-    from ...models import file as models
-    from ...models import weight_interpolation as sharpness
+    from ...models.weight_interpolation import load_model
 
-    model = sharpness.load(models.find(settings.model), settings.sharpness)
-    progress = progress_of_kind(chosen.progress)
+    model = load_model(settings.model, settings.sharpness)
+    progress.stage("refining")
     enhanced = enhance(volume, model, settings, progress, allocator=allocator)
     return_freed_blocks()
+    progress.stage("writing")
     started = time.monotonic()
     compress = not chosen.no_compression
     done = destination.write(enhanced.volume, enhanced.report, compress=compress)
@@ -147,8 +150,8 @@ def _enhance_in(
     report = done.as_dict()
     report["stages"] = {"read": round(read_seconds, 3), **report["stages"], "write": round(write_seconds, 3)}
     report["peak_memory_mb"] = peak_mb()
-    report["input_sha256"] = _voxels_sha256(volume.array)
     if chosen.report:
+        report["input_sha256"] = _voxels_sha256(volume.array)
         write_report(chosen.report, report)
     for warning in done.warnings:
         print(f"warning: {warning}", file=sys.stderr)

@@ -6,11 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
-HELP = "list the installed models with their cards, or import one"
+HELP = "list the installed models, show the card of one, or import one"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The file to import, if any."""
+    """The model to show or the file to import, if any."""
+    parser.add_argument("--card", metavar="NAME", help="show all that a model states about itself")
     parser.add_argument(
         "--import", dest="file", type=Path, metavar="FILE.safetensors", help="check a model file and keep a copy of it"
     )
@@ -20,16 +21,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """List the models, or import one."""
+    """List the models, show one, or import one."""
     if chosen.file:
         _import(chosen.file, chosen.sha256)
         return 0
 
     from ...models import file as models
-    from ...models.card import described
+    from ...models.card import described, summarised
 
+    if chosen.card:
+        print("\n".join(described(models.find(chosen.card))))
+        return 0
     for path in models.installed():
-        print("\n".join(described(path)))
+        print(summarised(path))
+    print("`medsr models --card NAME` shows the card of one.", file=sys.stderr)
     return 0
 
 

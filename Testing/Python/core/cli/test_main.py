@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+import medical_super_resolution
 from command_line import Medsr, contents, refused
+from medical_super_resolution.cli.commands import enhance as enhance_command
 from medical_super_resolution.models import file as models
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
@@ -103,8 +105,8 @@ def test_json_progress_is_one_step_a_line_up_to_the_total(medsr: Medsr, scan: Pa
 def test_without_a_terminal_progress_is_plain_lines(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
     *_, err = medsr("enhance", scan, folder / "fine.nii.gz", "--factor", 2, "--model", a_model_file)
     assert "\r" not in err
-    assert err.splitlines()[0].startswith("0%")
-    assert any(line.startswith("100%") for line in err.splitlines())
+    assert any(line.startswith("refining 0%") for line in err.splitlines())
+    assert any(line.startswith("refining 100%") for line in err.splitlines())
 
 
 def test_asked_to_be_quiet_it_only_warns(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
@@ -174,8 +176,38 @@ def test_models_are_listed_with_card_and_digest(medsr: Medsr):
     status, out, _ = medsr("models")
     shipped = models.SHIPPED_FOLDER / "general.safetensors"
     assert status == 0
-    assert out.splitlines()[0] == models.installed()[0].stem
+    lines = out.splitlines()
+    assert [line.split()[0] for line in lines] == [path.stem for path in models.installed()]
+
+    status, out, _ = medsr("models", "--card", "general")
+    assert status == 0
+    assert out.splitlines()[0] == "general"
     assert hashlib.sha256(shipped.read_bytes()).hexdigest() in out
+
+
+def test_the_version_and_three_examples_are_shown(medsr: Medsr):
+    assert medsr("--version")[:2] == (0, f"medsr {medical_super_resolution.__version__}\n")
+    status, out, _ = medsr("--help")
+    assert status == 0
+    assert out.count("\n  medsr enhance ") == 3
+
+
+def test_the_input_is_hashed_for_a_report_alone(medsr: Medsr, scan, folder, a_model_file, monkeypatch):
+    hashed = []
+    monkeypatch.setattr(enhance_command, "_voxels_sha256", lambda array: hashed.append(1) or "0" * 64)
+    medsr("enhance", scan, folder / "a.nii", "--factor", 2, "--model", a_model_file)
+    assert not hashed
+    medsr("enhance", scan, folder / "b.nii", "--factor", 2, "--model", a_model_file, "--report", folder / "b.json")
+    assert hashed == [1]
+
+
+def test_stages_are_shown_with_elapsed_time(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
+    _, _, err = medsr("enhance", scan, folder / "a.nii", "--factor", 2, "--model", a_model_file)
+    lines = err.splitlines()
+    assert lines[0].startswith("reading ... 0 s")
+    assert any(line.startswith("loading the model ... ") for line in lines)
+    assert any(line.startswith("refining 100%") and line.endswith(" s, 0 s left") for line in lines)
+    assert any(line.startswith("writing ... ") for line in lines)
 
 
 @pytest.mark.parametrize("with_reference", [False, True])

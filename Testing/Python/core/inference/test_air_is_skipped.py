@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from medical_super_resolution.inference.enhance import enhance
-from medical_super_resolution.inference.refiners import throughplane as refinement
+from medical_super_resolution.inference.refiners import tile_stream as refinement
 from medical_super_resolution.inference.refiners.foreground import foreground_box
 from medical_super_resolution.models import file as models
 from medical_super_resolution.settings import EnhanceSettings

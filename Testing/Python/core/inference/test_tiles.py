@@ -11,6 +11,7 @@ from measuring import an_mr, gaussian, rms
 from medical_super_resolution.inference import context as workbench
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.refiners import throughplane as refinement
+from medical_super_resolution.inference.refiners import tile_stream
 from medical_super_resolution.models import file as models
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.settings import EnhanceSettings
@@ -49,7 +50,9 @@ def a_wide_generator():
 def test_the_result_does_not_depend_on_the_tiles(
     tmp_path: Path, tile_counts: list[int], axes: str, consistency: bool, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(refinement, "_PLENTY", dict.fromkeys(refinement._PLENTY, 1000))  # the memory alone decides
+    monkeypatch.setattr(
+        refinement, "_LARGEST_SIDE", dict.fromkeys(refinement._LARGEST_SIDE, 1000)
+    )  # the memory alone decides
     monkeypatch.setattr(workbench, "_LEAST_BYTES", 4e7)
     models.save(tmp_path / "wide.safetensors", "through-plane", a_wide_generator(), {})
     model = models.load(tmp_path / "wide.safetensors")
@@ -71,7 +74,7 @@ def test_air_that_is_left_out_changes_nothing(a_model: Model, monkeypatch: pytes
     array[4:9, 20:37, 31:45] = an_mr(Grid((5, 17, 14), np.eye(4))).array
     volume = Volume(array, Grid(array.shape, np.eye(4)), modality="mr")
     skipped = enhance(volume, a_model, gaussian(factor=2.5)).volume.array
-    monkeypatch.setattr(refinement, "foreground_box", lambda parts, shape, margin: tuple(slice(0, n) for n in shape))
+    monkeypatch.setattr(tile_stream, "foreground_box", lambda parts, shape, margin: tuple(slice(0, n) for n in shape))
     computed = enhance(volume, a_model, gaussian(factor=2.5)).volume.array
     np.testing.assert_allclose(skipped, computed, atol=1e-5 * np.ptp(array))
 

@@ -140,7 +140,7 @@ def test_the_command_line_imports_and_lists(medsr: Medsr, a_file: Path, a_user_f
     status, out, err = medsr("models", "--import", a_file)
     assert (status, digest in out) == (0, True)
     assert "there was no checksum to compare with" in err
-    assert "\nmine\n" in medsr("models")[1]
+    assert "\nmine  " in medsr("models")[1]
     assert medsr("models", "--import", a_file, "--sha256", digest)[2] == ""
     status, _, err = medsr("models", "--import", a_file, "--sha256", WRONG)
     assert (status, err) == (

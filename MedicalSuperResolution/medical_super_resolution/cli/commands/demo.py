@@ -1,0 +1,23 @@
+"""medsr demo."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "enhance a head template that comes with a package, and compare with the truth"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The folder for volumes and picture."""
+    parser.add_argument(
+        "folder", type=Path, nargs="?", default=Path("demonstration"), metavar="FOLDER", help="default: %(default)s"
+    )
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Write volumes and a picture, print a table."""
+    from ..demo import main
+
+    main(chosen.folder)
+    return 0

@@ -1,0 +1,40 @@
+"""How many CPU threads compute, and how they wait for each other."""
+
+from __future__ import annotations
+
+import math
+import os
+from contextlib import suppress
+from pathlib import Path
+
+# OpenMP's threads spin while they wait for the next piece of work. Where other programs compute as well, that takes the
+# cores away from those who have work to do: a network of many short steps then takes several times as long.
+_WAIT_PASSIVELY = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
+
+
+def wait_passively() -> None:
+    """Let threads sleep while they wait. To be called before torch is imported; what the user has set stays."""
+    for name, value in _WAIT_PASSIVELY.items():
+        os.environ.setdefault(name, value)
+
+
+def available_cpus(root: Path = Path("/")) -> int:
+    """Return how many CPUs this process may use: its affinity, and the quota of its container, rounded up."""
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        count = os.cpu_count() or 1
+    return max(1, math.ceil(min(count, _quota(root))))
+
+
+def _quota(root: Path) -> float:
+    """CPUs that the control group allows; infinite where there is no limit."""
+    with suppress(OSError, ValueError):  # version 2; "max" is no number
+        quota, period = (root / "sys/fs/cgroup/cpu.max").read_text().split()
+        return int(quota) / int(period)
+    with suppress(OSError, ValueError):  # version 1
+        group = root / "sys/fs/cgroup/cpu"
+        microseconds = int((group / "cpu.cfs_quota_us").read_text())
+        if microseconds > 0:
+            return microseconds / int((group / "cpu.cfs_period_us").read_text())
+    return math.inf

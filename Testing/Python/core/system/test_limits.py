@@ -1,0 +1,90 @@
+"""Memory and CPUs that a process may use: of the computer, or of the container that it runs in."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from medical_super_resolution.system import memory, threads
+
+
+def written(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "1000000\n"},
+        {"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/memory.max": "1000000", "sys/fs/cgroup/a/b/memory.max": ""},
+        {"proc/self/cgroup": "0::/host/path\n", "sys/fs/cgroup/memory.max": "1000000\n"},
+        {"proc/self/cgroup": "5:cpu,memory:/docker/x\n", "sys/fs/cgroup/memory/memory.limit_in_bytes": "1000000\n"},
+    ],
+    ids=["version 2", "a group above", "mounted as the top", "version 1"],
+)  # fmt: skip
+def test_the_limit_of_a_container_is_seen(tmp_path: Path, files: dict[str, str]):
+    assert memory.physical_bytes(written(tmp_path, files)) == 1_000_000
+
+
+@pytest.mark.parametrize("limit", ["max\n", f"{1 << 62}\n", "damaged\n"])
+def test_a_container_without_a_limit_has_the_memory_of_the_computer(tmp_path: Path, limit: str):
+    root = written(tmp_path, {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": limit})
+
+    assert memory.physical_bytes(root) == memory._computer_bytes()
+
+
+def test_windows_is_asked_for_its_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fill(pointer) -> int:
+        status = pointer._obj
+        assert status.length == ctypes.sizeof(status) == 64
+        status.total = 17_000_000_000
+        return 1
+
+    kernel = SimpleNamespace(kernel32=SimpleNamespace(GlobalMemoryStatusEx=fill))
+    monkeypatch.setattr(ctypes, "windll", kernel, raising=False)
+    monkeypatch.setattr(memory.sys, "platform", "win32")
+
+    assert memory.physical_bytes(tmp_path) == 17_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"sys/fs/cgroup/cpu.max": "150000 100000\n"}, 2),
+        ({"sys/fs/cgroup/cpu.max": "max 100000\n"}, 8),
+        ({"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "100000\n", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n"}, 1),
+        ({"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n"}, 8),
+        ({}, 8),
+    ],
+)
+def test_the_cpus_of_a_container_are_counted(tmp_path: Path, files, expected: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+
+    assert threads.available_cpus(written(tmp_path, files)) == expected
+
+
+def test_threads_wait_passively_in_our_programs_and_what_the_user_set_stays():
+    program = (
+        "import os; from medical_super_resolution.cli.main import main\n"
+        "try: main(['--version'])\nexcept SystemExit: pass\n"
+        "print(os.environ['OMP_WAIT_POLICY'], os.environ['KMP_BLOCKTIME'])"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "KMP_", "GOMP_"))}
+    for given, expected in (({}, "PASSIVE 0"), ({"KMP_BLOCKTIME": "200"}, "PASSIVE 200")):
+        found = subprocess.run(
+            [sys.executable, "-c", program],
+            env={**environment, **given, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert found.stdout.splitlines()[-1] == expected
