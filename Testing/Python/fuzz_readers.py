@@ -26,6 +26,7 @@ import numpy as np
 import torch
 
 from dicom_files import write_series
+from dicom_kinds import enhanced, save
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.models import file as models
 from medical_super_resolution.networks.generators.through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
@@ -67,10 +68,11 @@ def write_seeds(folder: Path) -> list[Path]:
             seeds.append(home / f"scan{suffix}")
             files.write(Volume(noise.astype(dtype), Grid((4, 6, 5), np.eye(4))), seeds[-1], compress=compress)
     write_series(folder / "dicom", noise.astype(np.int16))
+    save(enhanced(noise.astype(np.uint16), [(0, 0, 3.0 * k) for k in range(4)]), folder / "enhanced" / "all.dcm")
     config = ThroughPlaneConfig(channels=4, blocks=1, pairs=1, gate_channels=2, kernel_hidden=4)
     torch.manual_seed(0)
     (folder / "model").mkdir()
-    seeds += [folder / "dicom", folder / "model" / "tiny.safetensors"]
+    seeds += [folder / "dicom", folder / "enhanced", folder / "model" / "tiny.safetensors"]
     models.save(seeds[-1], "through-plane", ThroughPlaneGenerator(config), {"trained_for": {"modalities": ["ct"]}})
     return seeds
 

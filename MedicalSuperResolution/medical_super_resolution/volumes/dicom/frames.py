@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .header import DicomFile, number, numbers, text, whole
+from ...errors import VolumeError
+from .header import UNREADABLE, DicomFile, number, numbers, text, whole
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -81,7 +82,20 @@ class Frame:
 
 
 def frames_of(file: DicomFile) -> list[Frame]:
-    """The images of a file, in the order in which it holds them."""
+    """The images of a file, in the order in which it holds them.
+
+    Raises
+    ------
+    VolumeError
+        What the file says of its frames is damaged.
+    """
+    try:
+        return _frames(file)
+    except UNREADABLE as problem:
+        raise VolumeError(f"what {file.path} says of its frames is damaged; get the DICOM series again") from problem
+
+
+def _frames(file: DicomFile) -> list[Frame]:
     per_frame = file.header.get("PerFrameFunctionalGroupsSequence")
     if not per_frame:
         return [Frame(file, 0, file.header)]

@@ -93,9 +93,16 @@ class DicomFile:
 @contextmanager
 def quietly() -> Iterator[None]:
     """Keep quiet about odd values, which pydicom would quote: they may name the patient."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    from pydicom import config
+
+    before = config.convert_wrong_length_to_UN
+    config.convert_wrong_length_to_UN = True  # in place of an error of a type of its own
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        config.convert_wrong_length_to_UN = before
 
 
 def read_file(path: Path) -> DicomFile | None:

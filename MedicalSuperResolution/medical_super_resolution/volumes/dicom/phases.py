@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .frames import Frame
-from .header import number, text
+from .header import UNREADABLE, number, text
 from .stack import height
 from .values import rescale, stored_numbers
 
@@ -148,13 +148,13 @@ def value_of(frame: Frame, name: str) -> str:
 
 
 def _private_b_value(frame: Frame, tag: int) -> str:
-    value = frame.header[tag].value
-    if isinstance(value, bytes):
-        value = value.decode("ascii", "replace").strip("\0 ").split("\\")
-    first = value if isinstance(value, str | float | int) else next(iter(value), "")
     try:
+        value = frame.header[tag].value
+        if isinstance(value, bytes):
+            value = value.decode("ascii", "replace").strip("\0 ").split("\\")
+        first = value if isinstance(value, str | float | int) else next(iter(value), "")
         return f"{float(first) % _GE_OFFSET:g}"
-    except (TypeError, ValueError):
+    except UNREADABLE:
         return ""
 
 
