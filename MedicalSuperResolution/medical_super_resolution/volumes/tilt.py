@@ -193,9 +193,9 @@ def _shifted(plane: np.ndarray, start: float, count: int, axis: int) -> np.ndarr
     away = _TAPS - part
     weights = np.sinc(away) * np.sinc(away / 3)
     weights = (weights / weights.sum()).astype(np.float32 if plane.dtype.itemsize <= 4 else np.float64)
-    return sum(
-        weight * plane.take((places + tap).clip(0, last), axis) for tap, weight in zip(_TAPS, weights, strict=True)
-    )
+    taps = [plane.take((places + tap).clip(0, last), axis) for tap in _TAPS]
+    moved = sum(weight * tap for weight, tap in zip(weights, taps, strict=True))
+    return np.clip(moved, np.minimum.reduce(taps), np.maximum.reduce(taps))  # no ringing beyond what was measured
 
 
 def _on_windows(volume: Volume, axis: str, starts: np.ndarray, shape: tuple[int, int], fill: float | None) -> Volume:
