@@ -15,10 +15,18 @@ DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("auto", "float32", "mixed")
 
 
-def check_factor(factor: float, what: str = "the factor") -> None:
-    """Refuse a refinement factor outside (1, 8]."""
-    if not (math.isfinite(factor) and 1 < factor <= LARGEST_FACTOR):
-        raise SettingsError(f"{what} must be above 1 and at most {LARGEST_FACTOR:g}, got {factor:g}")
+def check_factor(factor: float, what: str = "the factor", axis: str = "through-plane") -> None:
+    """Refuse a refinement factor outside (1, 8]; for larger ones, say how to make it in two steps along ``axis``."""
+    if math.isfinite(factor) and 1 < factor <= LARGEST_FACTOR:
+        return
+    message = f"{what} must be above 1 and at most {LARGEST_FACTOR:g}, got {factor:g}"
+    if LARGEST_FACTOR < factor <= LARGEST_FACTOR**2:
+        first = round(math.sqrt(factor), 2)
+        message += (
+            f"; make it in two steps, by `medsr enhance INPUT BETWEEN.nii.gz --axes {axis} --factor {first:g}` and"
+            f" `medsr enhance BETWEEN.nii.gz OUTPUT --axes {axis} --factor {factor / first:.6g}`"
+        )
+    raise SettingsError(message)
 
 
 def check_sharpness(sharpness: float) -> None:
@@ -32,9 +40,10 @@ class EnhanceSettings:
     """One enhancement, as asked. What it means for a given volume is decided by `planning.plan`.
 
     factor : how many times finer each of ``axes`` becomes, in (1, 8], whole or not.
-    axes : "through-plane" (the axis of the largest spacing), "in-plane" (the other two), or letters of "ijk", the
+    axes : "through-plane" (across the slices), "in-plane" (the other two), or letters of "ijk", the
         index axes of the volume, fastest first.
     spacing_ijk_mm : the spacing to reach instead of ``factor``; an axis already as fine stays as it is.
+    exact_spacing : bring axes that are finer than ``spacing_ijk_mm`` to it too, by averaging.
         With neither, the through-plane axis is refined to the in-plane spacing, at most 8 times.
     slice_thickness_mm : tissue in one slice; None takes what the volume says, or else contiguous slices.
     slice_profile : weight across the slice: "gaussian" (``slice_thickness_mm`` is its full width at half maximum),
@@ -54,6 +63,7 @@ class EnhanceSettings:
     factor: float | None = None
     axes: str = "through-plane"
     spacing_ijk_mm: tuple[float, float, float] | None = None
+    exact_spacing: bool = False
     slice_thickness_mm: float | None = None
     slice_profile: str = "auto"
     model: str = "general"
@@ -77,7 +87,9 @@ class EnhanceSettings:
         if self.factor is not None and self.spacing_ijk_mm is not None:
             raise SettingsError("give either a factor or a target spacing, not both")
         if self.factor is not None:
-            check_factor(self.factor)
+            check_factor(self.factor, axis=self.axes)
+        if self.exact_spacing and self.spacing_ijk_mm is None:
+            raise SettingsError("an exact spacing needs the three spacings in mm, along i, j and k")
         if self.axes not in NAMED_AXES and (
             not self.axes or set(self.axes) - set("ijk") or len(set(self.axes)) < len(self.axes)
         ):

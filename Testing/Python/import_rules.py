@@ -63,10 +63,12 @@ PLACES = (
         _INFERENCE | {"numpy", "torch"},
         in_functions=frozenset({"SimpleITK"}),  # of an image that came from there
     ),
+    Place("cohort", tuple(_ours("cohort")), _INFERENCE | _ours("cohort") | {"numpy"}),
     Place(
         "command line",
         tuple(_ours("cli", "__main__")),
         _INFERENCE
+        | _ours("cohort")
         | _NUMERICS
         | _ours("cli", "station.command")
         | {"argcomplete", "matplotlib", "monai", "nilearn", "PIL", "scipy", "torch"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ..errors import SettingsError
 from ..settings import DEVICES, PRECISIONS, PROFILES, EnhanceSettings
 
 
@@ -15,7 +16,14 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--axes", default=standard.axes, help="through-plane (default), in-plane, or letters of ijk such as k or ij"
     )
-    what.add_argument("--spacing", type=float, nargs=3, metavar=("I", "J", "K"), help="target spacing in mm instead")
+    what.add_argument(
+        "--spacing", type=float, nargs=3, metavar=("I", "J", "K"),
+        help="spacing in mm to reach instead; axes that are finer already stay as they are",
+    )  # fmt: skip
+    what.add_argument(
+        "--exact-spacing", type=float, nargs="*", metavar="MM",
+        help="bring axes that are finer to the spacing too, by averaging; alone or with its own I J K",
+    )  # fmt: skip
     how = parser.add_argument_group("model")
     how.add_argument("--model", default=standard.model, metavar="NAME|FILE", help="default: %(default)s")
     how.add_argument(
@@ -64,10 +72,15 @@ def settings_of(chosen: argparse.Namespace) -> EnhanceSettings:
     SettingsError
         They make no sense.
     """
+    exact = chosen.exact_spacing
+    if exact and (chosen.spacing or len(exact) != 3):
+        raise SettingsError("give the spacing once, as three numbers in mm: --exact-spacing I J K")
+    spacing = exact or chosen.spacing
     return EnhanceSettings(
         factor=chosen.factor,
         axes=chosen.axes,
-        spacing_ijk_mm=tuple(chosen.spacing) if chosen.spacing else None,
+        spacing_ijk_mm=(spacing[0], spacing[1], spacing[2]) if spacing else None,
+        exact_spacing=exact is not None,
         slice_thickness_mm=chosen.slice_thickness,
         slice_profile=chosen.slice_profile,
         model=chosen.model,

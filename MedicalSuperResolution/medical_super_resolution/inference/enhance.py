@@ -13,10 +13,12 @@ from ..progress import Progress, ignore
 from ..report import Enhanced
 from ..settings import EnhanceSettings
 from ..volumes.intensity import HOUNSFIELD_RANGE
+from ..volumes.label_detection import is_label_map
 from ..volumes.memmap import Allocator, extremes, is_on_disk
 from ..volumes.volume import Volume
 from .context import ExecutionContext
 from .device import cpu_threads, failures_in_words, pick_device
+from .labels import enhance_labels
 from .planning import Plan
 from .profile import profile_of, profiles_of
 from .refiners.axis_request import VolumeRequest
@@ -46,7 +48,7 @@ def enhance(
     Parameters
     ----------
     volume : Volume
-        The measured volume.
+        The measured volume; of a label map, shapes are interpolated, see `labels.enhance_labels`.
     model : Model
         See `models.weight_interpolation.load_model`. It is not changed.
     settings : EnhanceSettings
@@ -70,8 +72,11 @@ def enhance(
     DeviceError
         The device is absent or failed.
     """
+    if is_label_map(volume):
+        return enhance_labels(volume, settings, progress)
     started = time.monotonic()
     request = make_request(volume, model, settings)
+    volume = request.volume
     context = _context(request, progress, allocator)
     final = Denormaliser(request.measured, volume.array.dtype, _lowest_meaning(request))
     with failures_in_words(), cpu_threads(settings.threads):

@@ -79,7 +79,7 @@ def plan(grid: Grid, settings: EnhanceSettings) -> Plan:
     passes = []
     current = grid
     for axis in sorted(factors, key=lambda name: (name != through_plane, "kji".index(name))):
-        check_factor(factors[axis], f"the factor along {axis}")
+        check_factor(factors[axis], f"the factor along {axis}", axis)
         if grid.count(axis) < 2:
             raise VolumeError(f"the volume has a single slice along {axis}; there is nothing to refine between")
         refined = current.refined(axis, factors[axis])
@@ -129,18 +129,19 @@ def named_axes(grid: Grid, axes: str) -> str:
     return axes
 
 
+def finer_axes(grid: Grid, settings: EnhanceSettings) -> dict[str, float]:
+    """The axes that are finer already than the spacing asked for, each with wanted spacing over its own."""
+    spacing = dict(zip(AXES_IJK, grid.spacing_ijk_mm, strict=True))
+    wanted = dict(zip(AXES_IJK, settings.spacing_ijk_mm or grid.spacing_ijk_mm, strict=True))
+    return {axis: wanted[axis] / spacing[axis] for axis in AXES_IJK if wanted[axis] > spacing[axis] * (1 + _SAME)}
+
+
 def _factors(grid: Grid, settings: EnhanceSettings) -> dict[str, float]:
     spacing = dict(zip(AXES_IJK, grid.spacing_ijk_mm, strict=True))
     if settings.factor is not None:
         return dict.fromkeys(named_axes(grid, settings.axes), settings.factor)
     if settings.spacing_ijk_mm is not None:
         wanted = dict(zip(AXES_IJK, settings.spacing_ijk_mm, strict=True))
-        for axis in AXES_IJK:
-            if wanted[axis] > spacing[axis] * (1 + _SAME):
-                raise SettingsError(
-                    f"the target spacing along {axis}, {wanted[axis]:g} mm, is coarser than the volume's"
-                    f" {spacing[axis]:g} mm; enhancing only refines"
-                )
         return {
             axis: _plain(spacing[axis] / wanted[axis])
             for axis in AXES_IJK

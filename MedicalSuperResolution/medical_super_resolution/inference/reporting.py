@@ -13,12 +13,15 @@ from .. import __version__
 from ..physics.acquisition import SliceProfile
 from ..physics.slice_profile import ProfileEstimate
 from ..report import Report
+from ..volumes.grid import AXES_IJK
 from .context import ExecutionContext
 from .data_consistency import consistency_error_rms
+from .planning import finer_axes
 from .profile import profiles_of
 from .request import Request
 from .uncertainty import described
 
+_GUESSED_ABOVE = 5.0  # times finer
 _LARGEST_ERROR = 0.01  # of the range; above, the result is not what was measured
 
 
@@ -85,7 +88,7 @@ def _of_the_profile(request: Request, array: np.ndarray, estimate: ProfileEstima
 def _warnings(request: Request) -> list[str]:
     """Where the request lies outside what the model's card says it was trained for."""
     trained = request.model.card.get("trained_for", {})
-    found = []
+    found = _about_factors(request)
     if trained.get("modalities") and request.modality not in trained["modalities"]:
         known = ", ".join(name.upper() for name in trained["modalities"])
         found.append(
@@ -99,6 +102,23 @@ def _warnings(request: Request) -> list[str]:
             f"the slices are {ratio:.2f} times as thick as they are apart along {axis};"
             f" the model was trained for {low:g} to {high:g}"
         )
+    return found
+
+
+def _about_factors(request: Request) -> list[str]:
+    """Axes that stay as they are, and factors at which much is guessed."""
+    grid, settings = request.planned.source, request.settings
+    spacing = dict(zip(AXES_IJK, grid.spacing_ijk_mm, strict=True))
+    found = [
+        f"{axis} stays at {spacing[axis]:.3g} mm, which is finer than asked; --exact-spacing would make it coarser"
+        for axis in finer_axes(grid, settings)
+    ]
+    found += [
+        f"the factor along {one.axis} is {one.factor:.3g}; above {_GUESSED_ABOVE:g}, much of what lies inside a slice"
+        " is guessed"
+        for one in request.planned.passes
+        if one.factor > _GUESSED_ABOVE
+    ]
     return found
 
 

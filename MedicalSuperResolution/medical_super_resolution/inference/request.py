@@ -11,8 +11,9 @@ from ..models.file import Model
 from ..models.weight_interpolation import both_ends
 from ..settings import EnhanceSettings
 from ..volumes.intensity import IntensityRange, guess_modality, intensity_range, trained_window
+from ..volumes.resampling import averaged
 from ..volumes.volume import Volume
-from .planning import Plan, plan
+from .planning import Plan, finer_axes, plan
 from .refiners.padding import Padding, padding_of
 from .uncertainty import mirrors
 
@@ -88,6 +89,9 @@ def make_request(volume: Volume, model: Model, settings: EnhanceSettings) -> Req
     VolumeError
         See `planning.plan`.
     """
+    if settings.exact_spacing:
+        for axis, factor in finer_axes(volume.grid, settings).items():
+            volume = averaged(volume, axis, factor)
     planned = plan(volume.grid, _with_factor_of(model, settings))
     _check_model(model, settings, planned)
     return Request(volume, model, settings, planned, both_ends(model) if settings.uncertainty else None)

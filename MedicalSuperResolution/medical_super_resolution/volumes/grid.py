@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +11,9 @@ from ..errors import VolumeError
 
 AXES_IJK = "ijk"  # index axes of a file, fastest first; arrays are the other way round, (K, J, I)
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # DICOM and ITK count towards left and posterior
+SAME_SPACING = 1e-3  # relative
 _FARTHEST_MM = 1e9
+_NEEDS_DIGITS_MM = 0.1
 _SHEAR_TOLERANCE = 1e-3  # cosine between two axes: 0.06 degrees
 
 
@@ -77,12 +80,21 @@ class Grid:
 
     @property
     def through_plane_axis(self) -> str:
-        """The axis of the slices where the file says so, else the axis of the largest spacing; k on a tie."""
+        """The axis of the slices where the file says so, else the one whose spacing is unlike the other two.
+
+        Pixels are mostly as wide as high, be the slices thicker or thinner. Where all spacings are the same it is k.
+        """
         if self.slice_axis is not None:
             return self.slice_axis
-        spacing = self.spacing_ijk_mm
-        tied = max(spacing) * (1 - 1e-4)
-        return next(axis for axis in "kji" if spacing[AXES_IJK.index(axis)] >= tied)
+        spacing = dict(zip(AXES_IJK, self.spacing_ijk_mm, strict=True))
+        if max(spacing.values()) <= min(spacing.values()) * (1 + SAME_SPACING):
+            return "k"
+
+        def others_unlike(axis: str) -> tuple[int, float]:
+            one, other = (math.log(spacing[name]) for name in AXES_IJK if name != axis)
+            return round(abs(one - other) / SAME_SPACING), -spacing[axis]
+
+        return min("kji", key=others_unlike)
 
     @property
     def through_plane_spacing_mm(self) -> float:
@@ -125,4 +137,9 @@ class Grid:
     def described(self) -> str:
         """For people: "512x512x40 at 0.70x0.70x5.00 mm" (i, j, k)."""
         counts = "x".join(str(self.count(axis)) for axis in AXES_IJK)
-        return f"{counts} at " + "x".join(f"{value:.2f}" for value in self.spacing_ijk_mm) + " mm"
+        return f"{counts} at " + "x".join(map(_few_digits, self.spacing_ijk_mm)) + " mm"
+
+
+def _few_digits(millimetres: float) -> str:
+    """Two places behind the point, or three digits where that is too few, as for micro-CT."""
+    return f"{millimetres:.2f}" if millimetres >= _NEEDS_DIGITS_MM else f"{millimetres:.3g}"

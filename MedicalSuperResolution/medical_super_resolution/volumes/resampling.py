@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import SimpleITK as sitk
 
 from ..errors import VolumeError
-from .grid import Grid
+from ..physics.acquisition import acquisition_matrix
+from .grid import Grid, array_axis
+from .intensity import padding_values
 from .io.files import to_image
 from .volume import Volume
 
+_NOTHING = 1e-6  # of a weight
 INTERPOLATORS = {"linear": sitk.sitkLinear, "cubic B-spline": sitk.sitkBSpline}
 
 
@@ -29,3 +34,38 @@ def resampled(volume: Volume, grid: Grid, interpolator: str = "cubic B-spline") 
     resample.UseNearestNeighborExtrapolatorOn()
     resample.SetOutputPixelType(sitk.sitkFloat32)
     return sitk.GetArrayFromImage(resample.Execute(sitk.Cast(to_image(volume), sitk.sitkFloat32)))
+
+
+def averaged(volume: Volume, axis: str, factor: float) -> Volume:
+    """A volume made coarser along one axis, each voxel the weighted mean of those around it.
+
+    Parameters
+    ----------
+    volume : Volume
+        The fine one. Its padding takes no part; a coarse voxel is padding where the nearest fine one is.
+    axis : str
+        "i", "j" or "k".
+    factor : float
+        Coarse spacing over fine spacing, above 1.
+
+    References
+    ----------
+    The weights are those of `acquisition.acquisition_matrix`.
+    """
+    grid, at = volume.grid.refined(axis, 1 / factor), array_axis(axis)
+    count = grid.shape_kji[at]
+    weights = acquisition_matrix(count, volume.grid.shape_kji[at], factor).astype(np.float32)
+    is_padding = np.isin(volume.array, padding_values(volume.array))
+    if volume.padding is not None:
+        is_padding |= volume.padding
+    fine, inside = (np.moveaxis(one, at, -1) for one in (np.where(is_padding, 0, volume.array), ~is_padding))
+    nearest = np.minimum(((np.arange(count) + 0.5) * factor).astype(int), volume.grid.shape_kji[at] - 1)
+    total, known = fine.astype(np.float32) @ weights.T, inside.astype(np.float32) @ weights.T
+    values = np.moveaxis(total / np.maximum(known, _NOTHING), -1, at)
+    if volume.array.dtype.kind in "iu":
+        limits = np.iinfo(volume.array.dtype)
+        values = np.rint(values).clip(limits.min, limits.max)
+    left_out = np.take(is_padding, nearest, at)
+    array = np.where(left_out, np.take(volume.array, nearest, at), values).astype(volume.array.dtype)
+    padding = None if volume.padding is None else np.take(volume.padding, nearest, at)
+    return replace(volume, array=array, grid=grid, padding=padding)

@@ -24,11 +24,14 @@ class FileHeader:
         The NIfTI header, little endian; empty for other formats.
     fields : dict
         Free pairs of keys and values of a NRRD file, such as the names of segments.
+    is_labels : bool
+        The file is a segmentation, by its name or its header.
     """
 
     ijk_to_ras: np.ndarray
     nifti: bytes = b""
     fields: dict[str, str] = field(default_factory=dict)
+    is_labels: bool = False
 
 
 @dataclass(frozen=True, eq=False)

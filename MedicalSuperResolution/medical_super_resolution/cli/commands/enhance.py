@@ -5,16 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import SuperResolutionError
+from ...errors import SettingsError, SuperResolutionError
+from ...report import Report
 from ...settings import EnhanceSettings
-from ...system.memory import keep_freed_blocks, peak_mb, return_freed_blocks
+from ...system.memory import keep_freed_blocks, peak_mb
 from ...system.parent_watchdog import end_with_parent
 from ...system.temp_dirs import work_folder
 from ..selection import add_selection, selection_of
@@ -23,15 +20,15 @@ from ..terminal import progress_of_kind
 from .labels import enhance_labels, labels_of, write_labels
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
-    from ...report import Report
     from ...volumes.grid import Grid
     from ...volumes.io.writers import Destination
-    from ...volumes.memmap import Allocator
 
 HELP = "refine a volume"
 DESCRIPTION = (
-    "Refine a volume: NIfTI, NRRD, MetaImage, or a DICOM series given by its folder or any of its files.\n"
-    "i, j, k are the index axes of the file, fastest first; through-plane is the axis of the largest spacing.\n"
+    "Refine a volume: NIfTI, NRRD, MetaImage, FreeSurfer, or a DICOM series by its folder or any of its files.\n"
+    "Of a file with several volumes, each is refined. Two folders: all volumes in the first go into the second.\n"
+    "i, j, k are the index axes of the file, fastest first; through-plane is the axis across\n"
+    "the slices: the file names it, or its spacing is unlike the other two.\n"
     "With neither --factor nor --spacing the through-plane axis is refined to the in-plane spacing, at most 8x."
 )
 _OUTPUT_HELP = ".nii.gz, .nii, .nrrd, .nhdr, .mha, .mhd, or for a DICOM series a folder, new or empty"
@@ -53,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels", type=Path, nargs=2, metavar=("SEG", "SEG_OUT"), help="bring a segmentation onto the refined grid"
     )
+    parser.add_argument("--volume", type=int, metavar="N", help="of a file with several volumes, only number N from 0")
+    parser.add_argument(
+        "--keep-tilt", action="store_true", help="give slices of a tilted gantry back on the tilted grid they came on"
+    )
+    parser.add_argument("--skip-existing", action="store_true", help="of a folder, leave out what has a result already")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="of a folder, N volumes at a time; default: 1")
     parser.add_argument("--report", type=Path, metavar="FILE.json", help="write down what was done")
     parser.add_argument("--overwrite", action="store_true", help="replace OUTPUT and the report where they exist")
     parser.add_argument(
@@ -67,16 +70,18 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.end_with_parent:
         end_with_parent()
     settings = settings_of(chosen)
-
     if enhance_labels(chosen, settings):
         return 0
 
+    from ...cohort.batch import is_batch
+    from ...volumes.dicom.reader import Selection
     from ...volumes.io import files
     from ...volumes.io import writers as destinations
 
-    destination = destinations.destination_of(
-        chosen.input, chosen.output, selection_of(chosen), overwrite=chosen.overwrite
-    )
+    selection = selection_of(chosen)
+    if selection == Selection() and is_batch(chosen.input, chosen.output):
+        return _run_batch(chosen, settings)
+    destination = destinations.destination_of(chosen.input, chosen.output, selection, overwrite=chosen.overwrite)
     check_report(chosen.report, chosen.output, chosen.overwrite)
     if chosen.uncertainty:
         files.check_output(chosen.uncertainty, overwrite=chosen.overwrite)
@@ -86,8 +91,7 @@ def run(chosen: argparse.Namespace) -> int:
             )
     labels = labels_of(chosen)
     keep_freed_blocks()
-    with _allocator(chosen, settings) as allocator:
-        grid = _enhance_in(allocator, chosen, settings, destination)
+    grid = _enhance_in(chosen, settings, destination)
     if labels is not None:
         write_labels(
             labels.refined(grid), chosen.labels[1], overwrite=chosen.overwrite, quiet=chosen.progress == "none"
@@ -95,75 +99,64 @@ def run(chosen: argparse.Namespace) -> int:
     return 0
 
 
-@contextmanager
-def _allocator(chosen: argparse.Namespace, settings: EnhanceSettings) -> Iterator[Allocator | None]:
-    """Allocator on the disk for a volume and its result, where they do not fit into memory."""
-    from ...inference.planning import fits_memory, plan
-    from ...volumes.io import files
-    from ...volumes.memmap import disk_allocator
-
-    known = files.header(chosen.input) if files.suffix_of(chosen.output) else None
-    try:
-        fits = known is None or fits_memory(plan(known[0], settings), known[1].itemsize, settings)
-    except SuperResolutionError:
-        fits = True  # the engine will say what is wrong
-    if fits:
-        yield None
-        return
-    if settings.uncertainty:
-        raise SuperResolutionError(
-            "the uncertainty of a volume that does not fit into memory cannot be computed; crop the volume,"
-            " or allow more by --max-memory"
-        )
-    with disk_allocator(chosen.output.parent) as allocator:
-        yield allocator
-
-
-def _enhance_in(
-    allocator: Allocator | None, chosen: argparse.Namespace, settings: EnhanceSettings, destination: Destination
-) -> Grid:
-    from ...volumes.io import files
-
-    progress = progress_of_kind(chosen.progress)
-    progress.stage("reading")
-    started = time.monotonic()
-    volume = files.read(chosen.input, selection_of(chosen), allocator=allocator)
-    read_seconds = time.monotonic() - started
-    if chosen.modality:
-        volume = replace(volume, modality=chosen.modality)
-
-    progress.stage("loading the model")
-    from ...inference.enhance import enhance
+def _enhance_in(chosen: argparse.Namespace, settings: EnhanceSettings, destination: Destination) -> Grid:
+    from ...cohort.single import Task, run_task
     from ...models.weight_interpolation import load_model
 
+    task = Task(
+        chosen.input, destination, selection_of(chosen), chosen.volume, chosen.modality, chosen.keep_tilt,
+        chosen.uncertainty, compress=not chosen.no_compression,
+    )  # fmt: skip
+    progress = progress_of_kind(chosen.progress)
+    progress.stage("loading the model")
     model = load_model(settings.model, settings.sharpness)
-    progress.stage("refining")
-    enhanced = enhance(volume, model, settings, progress, allocator=allocator)
-    return_freed_blocks()
-    progress.stage("writing")
-    started = time.monotonic()
-    compress = not chosen.no_compression
-    done = destination.write(enhanced.volume, enhanced.report, compress=compress)
-    write_seconds = time.monotonic() - started
-    if enhanced.uncertainty:
-        files.write(enhanced.uncertainty, chosen.uncertainty, overwrite=chosen.overwrite, compress=compress)
-    report = done.as_dict()
-    report["stages"] = {"read": round(read_seconds, 3), **report["stages"], "write": round(write_seconds, 3)}
-    report["peak_memory_mb"] = peak_mb()
+    done = run_task(task, settings, model, progress, progress.stage)
+    report = done.report | {"peak_memory_mb": peak_mb()}
     if chosen.report:
-        report["input_sha256"] = _voxels_sha256(volume.array)
         write_report(chosen.report, report)
-    for warning in done.warnings:
+    for warning in report["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     if chosen.progress != "none":
-        _tell(done, f"{enhanced.volume.grid.described()}, {report['seconds']:.1f} s", chosen.output)
-    return enhanced.volume.grid
+        made = f"{done.grid.described()}, {report['seconds']:.1f} s"
+        _tell(Report.from_dict(report), made, chosen.output)
+    return done.grid
+
+
+def _run_batch(chosen: argparse.Namespace, settings: EnhanceSettings) -> int:
+    """All volumes of a folder: a line for each as it is done, a table at the end."""
+    from ...cohort.batch import TABLE, Batch, Row, run_batch
+
+    for name, value in (("--report", chosen.report), ("--uncertainty", chosen.uncertainty), ("--labels", chosen.labels),
+                        ("--volume", chosen.volume)):  # fmt: skip
+        if value is not None:
+            raise SettingsError(f"{name} is for a single volume, and {chosen.input} is a folder of several")
+    if chosen.jobs < 1:
+        raise SettingsError(f"the number of jobs must be at least 1, got {chosen.jobs}")
+
+    def announce(row: Row) -> None:
+        if chosen.progress != "none":
+            detail = f"{row.size} at {row.spacing_mm} mm, {row.seconds:g} s" if row.status == "done" else row.message
+            print(f"{row.status:8}{row.input}: {detail}", file=sys.stderr, flush=True)
+
+    batch = Batch(
+        chosen.input, chosen.output, settings, chosen.modality, chosen.skip_existing, chosen.overwrite,
+        chosen.keep_tilt,
+        not chosen.no_compression,
+    )  # fmt: skip
+    rows = run_batch(batch, jobs=chosen.jobs, announce=announce)
+    counts = {status: sum(row.status == status for row in rows) for status in ("done", "skipped", "failed")}
+    width = max(len(row.input) for row in rows)
+    for row in rows:
+        print(f"{row.input:{width}}  {row.status:8}  {row.size:14}  {row.spacing_mm:18}  {row.message[:100]}".rstrip())
+    print(f"{', '.join(f'{count} {status}' for status, count in counts.items())}: {chosen.output / TABLE}")
+    return 1 if counts["failed"] else 0
 
 
 def _tell(report: Report, made: str, output: Path) -> None:
     """What was done, for people."""
     kept = "done"
-    print(f"slice profile: {report.profile_described}", file=sys.stderr)
+    if report.modality != "labels":
+        print(f"slice profile: {report.profile_described}", file=sys.stderr)
     if report.settings.get("consistency", True):
         kept = f"measured slices reproduced to {report.consistency_error_rms:.3g} RMS"
         if other := report.other_consistency_error_rms:
@@ -195,14 +188,3 @@ def write_report(path: Path, report: dict[str, Any]) -> None:
             (folder / path.name).replace(path)
     except OSError as problem:
         raise SuperResolutionError(f"the report {path} could not be written: {problem.strerror}") from problem
-
-
-def _voxels_sha256(array: Any) -> str:  # noqa: ANN401 - numpy is not imported at the start of the program
-    import hashlib
-
-    from ...volumes.memmap import slabs
-
-    digest = hashlib.sha256()
-    for part in slabs(array):
-        digest.update(part.tobytes())
-    return digest.hexdigest()

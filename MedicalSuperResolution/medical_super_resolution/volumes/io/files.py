@@ -6,7 +6,8 @@ import gzip
 import shutil
 import tempfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from ...errors import VolumeError
 from ...system.temp_dirs import WORK_FOLDER_PREFIX, one_at_a_time, work_folder
 from ..dicom.reader import Selection, read_series
 from ..grid import LPS_TO_RAS, Grid
+from ..label_detection import has_segments, named_like_labels
 from ..memmap import Allocator, is_on_disk
 from ..tilt import straightened, tilt_degrees
 from ..volume import Volume
@@ -29,7 +31,7 @@ from .nrrd import read_nrrd_header
 from .stream import fill, finish, opened, read_volume
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")  # that can be written
-_READ_ONLY = (".hdr", ".hdr.gz", ".img", ".img.gz", ".mgz", ".mgh", ".mgh.gz")
+_READ_ONLY = (".hdr.gz", ".hdr", ".img.gz", ".img", ".mgh.gz", ".mgz", ".mgh")
 _DATA_SUFFIXES = {".mhd": (".raw", ".zraw"), ".nhdr": (".raw", ".raw.gz")}  # where detached headers keep the voxels
 _DAMAGES = (OSError, EOFError, zlib.error)
 
@@ -127,18 +129,37 @@ def _read_file(path: Path, number: int | None, allocator: Allocator) -> Volume:
     return volume_of(header, array)
 
 
+def read_all(path: Path, allocator: Allocator | None = None) -> Iterator[Volume]:
+    """The volumes of a file one after the other, its voxels read once; see `read`."""
+    header = header_of(path)
+    state = _state(path, header.voxels.file)
+    make = allocator or np.empty
+    try:
+        if header.is_interleaved:
+            for number in range(header.count):
+                yield volume_of(header, read_volume(header, number, make))
+        else:
+            with opened(header) as source:
+                for _ in range(header.count):
+                    array = make(header.grid.shape_kji, header.dtype)
+                    fill(array, source, header)
+                    yield volume_of(header, array)
+                finish(source, header)
+    except _DAMAGES as problem:
+        raise _unreadable(path, problem) from problem
+    _check_unchanged(state, path, header.voxels.file)
+
+
 def volume_of(header: Header, array: np.ndarray) -> Volume:
     """The volume of a header and its voxels; tilted slices are straightened."""
-    volume = Volume(array, header.grid, header=header.kept, notes=header.notes)
+    is_labels = header.kept.is_labels or has_segments(header.kept.fields) or named_like_labels(header.path.name)
+    kept = replace(header.kept, is_labels=is_labels)
+    volume = Volume(array, header.grid, header=kept, notes=header.notes)
     off = np.abs(header.grid.direction.T @ header.grid.direction - np.eye(3)).max()
     if off <= LARGEST_STRAIGHTENED:
         return volume
     note = f"the slices were tilted by {tilt_degrees(header.grid):.1f} degrees and were straightened"
-    moved = straightened(volume)
-    return Volume(
-        moved.array, moved.grid, padding=moved.padding, sheared_grid=header.grid, header=header.kept,
-        notes=(*header.notes, note),
-    )  # fmt: skip
+    return replace(straightened(volume), notes=(*header.notes, note))
 
 
 def _unreadable(path: Path, problem: Exception) -> VolumeError:
@@ -152,9 +173,15 @@ def _read_series(path: Path, selection: Selection | None) -> Volume:
     return read_series(path, selection or Selection())
 
 
+def readable_suffix_of(path: Path) -> str | None:
+    """The suffix of a file name that can be read, such as ".nii.gz" or ".mgz"; None where it has none."""
+    name = path.name.lower()
+    return next((suffix for suffix in (*SUFFIXES, *_READ_ONLY) if name.endswith(suffix)), None)
+
+
 def is_volume_file(path: Path) -> bool:
     """Whether a name is that of a volume file that can be read; all else may be DICOM."""
-    return path.name.lower().endswith((*SUFFIXES, *_READ_ONLY))
+    return readable_suffix_of(path) is not None
 
 
 def suffix_of(path: Path) -> str | None:

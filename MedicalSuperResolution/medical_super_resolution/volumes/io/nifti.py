@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...errors import VolumeError
-from ..grid import Grid
+from ..grid import AXES_IJK, SAME_SPACING, Grid
 from ..volume import FileHeader
 from .foreign import not_read
 from .header import Header, Voxels, checked_sizes, damaged, in_several_values, placed
@@ -22,6 +23,7 @@ LARGEST_OFFSET = 1 << 26  # bytes before the voxels, such as notes of other prog
 _SIZES_OF_HEADER = {348: 1, 540: 2}  # bytes of NIfTI-1 and NIfTI-2
 _MAGIC = {1: (344, (b"n+1", b"ni1")), 2: (4, (b"n+2", b"ni2"))}
 _MM_A_UNIT = {1: 1000.0, 3: 0.001}  # metres and micrometres; all else is millimetres
+_INTENT_LABEL = 1002
 _MGH_BYTES = 284
 _MGH_FOOTER_BYTES = 20
 _COLOURS = {128: 3, 2304: 4}
@@ -49,6 +51,7 @@ def read_nifti_header(path: Path) -> Header:
     is_pair = header["magic"].tobytes().startswith(b"ni")
     sizes = _sizes(path, header)
     grid, notes = placed(path, sizes, _affine(path, header))
+    grid = _with_slice_axis(grid, header)
     stored = _stored(path, header)
     slope, intercept = _scaling(path, header)
     offset = float(header["vox_offset"])
@@ -59,7 +62,10 @@ def read_nifti_header(path: Path) -> Header:
     file_of_voxels = _image_file(told) if is_pair else told
     packed = file_of_voxels.name.lower().endswith(".gz")
     voxels = Voxels(file_of_voxels, place, "gzip" if packed else "raw", is_file_packed=packed)
-    kept = FileHeader(grid.ijk_to_ras, nifti=header.binaryblock if order == "<" else _swapped(header))
+    is_labels = int(header["intent_code"]) == _INTENT_LABEL
+    kept = FileHeader(
+        grid.ijk_to_ras, nifti=header.binaryblock if order == "<" else _swapped(header), is_labels=is_labels
+    )
     return Header(path, sizes, grid, stored, voxels, kept, slope, intercept, notes=notes)
 
 
@@ -172,6 +178,15 @@ def _affine(path: Path, header: Nifti1Header) -> np.ndarray:
     unit = _MM_A_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
     with np.errstate(all="ignore"):  # what is not finite is refused as a place
         return np.diag([unit, unit, unit, 1.0]) @ np.asarray(matrix, np.float64)
+
+
+def _with_slice_axis(grid: Grid, header: Nifti1Header) -> Grid:
+    """The grid; where its spacings are all the same, with the slice axis that the header names."""
+    spacing = grid.spacing_ijk_mm
+    axis = header.get_dim_info()[2]
+    if axis is None or max(spacing) > min(spacing) * (1 + SAME_SPACING):
+        return grid
+    return replace(grid, slice_axis=AXES_IJK[axis])
 
 
 def _stored(path: Path, header: Nifti1Header) -> np.dtype:

@@ -72,7 +72,9 @@ def test_a_factor_without_meaning_gets_one_sentence(medsr: Medsr, scan: Path, fo
 
 @pytest.mark.parametrize(("wishes", "sentence"), [
     (("--spacing", 0, 1, 1), "above 0 mm"),
-    (("--spacing", 5, 5, 5), "coarser than the volume"),
+    (("--spacing", 5, 5, 5), "nothing to refine"),
+    (("--exact-spacing",), "needs the three spacings"),
+    (("--exact-spacing", 1, 1), "three numbers in mm"),
     (("--spacing", 0.8, 0.8, 0.1), "factor along k must be above 1 and at most 8, got 30"),
     (("--spacing", 0.8, 0.8, 0.8, "--factor", 2), "not both"),
     (("--factor", 2, "--axes", "x"), "unknown axes 'x'"),

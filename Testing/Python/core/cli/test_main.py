@@ -274,3 +274,15 @@ def test_a_picture_that_cannot_be_drawn_gets_one_sentence(
     medsr: Medsr, scan: Path, folder: Path, name: str, sentence: str
 ):
     assert sentence in refused(medsr, folder, "compare", scan, scan, "-o", folder / name)
+
+
+def test_axes_that_are_finer_than_asked_stay_with_a_word_unless_the_spacing_is_exact(
+    medsr: Medsr, scan: Path, folder: Path, a_model_file: Path
+):
+    arguments = ("enhance", scan, "--model", a_model_file, "--spacing", 1, 1, 1)
+    status, _, said = medsr(*arguments[:2], folder / "fine.nii.gz", *arguments[2:])
+    assert status == 0
+    assert files.read(folder / "fine.nii.gz").grid.spacing_ijk_mm == pytest.approx((0.8, 0.8, 1), rel=1e-5)
+    assert "warning: i stays at 0.8 mm, which is finer than asked" in said
+    assert medsr(*arguments[:2], folder / "exact.nii.gz", *arguments[2:], "--exact-spacing")[0] == 0
+    assert files.read(folder / "exact.nii.gz").grid.spacing_ijk_mm == pytest.approx((1, 1, 1), rel=1e-5)

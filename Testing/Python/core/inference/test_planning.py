@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medical_super_resolution.errors import SettingsError, VolumeError
-from medical_super_resolution.inference.planning import estimate, named_axes, plan
+from medical_super_resolution.inference.planning import estimate, finer_axes, named_axes, plan
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 
@@ -86,14 +86,22 @@ def test_a_target_spacing_is_reached_exactly_where_the_factor_is_not_whole():
     assert planned.target.spacing_ijk_mm == pytest.approx((0.7, 0.7, 1.3), rel=1e-12)
 
 
-def test_a_target_spacing_that_is_coarser_is_refused():
-    with pytest.raises(SettingsError, match="along j, 1 mm, is coarser than the volume's 0.7 mm"):
-        plan(a_scan(), EnhanceSettings(spacing_ijk_mm=(0.7, 1.0, 1.0)))
+def test_axes_that_are_finer_than_asked_stay_as_they_are():
+    grid = a_scan((0.47, 0.47, 5.0))
+    settings = EnhanceSettings(spacing_ijk_mm=(1, 1, 1))
+    planned = plan(grid, settings)
+    assert planned.target.spacing_ijk_mm == pytest.approx((0.47, 0.47, 1.0))
+    assert finer_axes(grid, settings) == pytest.approx({"i": 1 / 0.47, "j": 1 / 0.47})
 
 
-def test_a_target_spacing_beyond_8_times_finer_is_refused_with_its_axis():
-    with pytest.raises(SettingsError, match="factor along k must be above 1 and at most 8, got 10"):
-        plan(a_scan(), EnhanceSettings(spacing_ijk_mm=(0.7, 0.7, 0.5)))
+@pytest.mark.parametrize(("wanted", "factor", "steps_of"), [(0.5, 10, (3.16, 3.16456)), (0.1, 50, (7.07, 7.07214))])
+def test_a_factor_above_8_is_refused_with_the_two_commands_that_make_it(wanted: float, factor: int, steps_of):
+    with pytest.raises(SettingsError, match=f"factor along k must be above 1 and at most 8, got {factor}; ") as caught:
+        plan(a_scan(), EnhanceSettings(spacing_ijk_mm=(0.7, 0.7, wanted)))
+    first, second = steps_of
+    assert f"`medsr enhance INPUT BETWEEN.nii.gz --axes k --factor {first}`" in str(caught.value)
+    assert f"`medsr enhance BETWEEN.nii.gz OUTPUT --axes k --factor {second}`" in str(caught.value)
+    assert first * second == pytest.approx(factor, rel=1e-4)
 
 
 @pytest.mark.parametrize("asked", [{}, {"spacing_ijk_mm": (0.7, 0.7, 0.7)}])

@@ -103,13 +103,18 @@ def test_a_grid_keeps_its_own_matrix_when_it_is_refined():
         ((0.8, 3.0, 0.9), "j"),
         ((3.0, 0.8, 0.9), "i"),
         ((1.0, 1.0, 1.0), "k"),
-        ((2.0, 1.0, 2.0), "k"),
-        ((1.0, 2.0, 2.0), "k"),
-        ((2.0, 2.0, 1.0), "j"),
-        ((2.00001, 1.0, 2.0), "k"),  # a tie but for the digits of the file
+        ((2.0, 1.0, 2.0), "j"),
+        ((1.0, 2.0, 2.0), "i"),
+        ((2.0, 2.0, 1.0), "k"),
+        ((2.00001, 1.0, 2.0), "j"),  # a tie but for the digits of the file
+        ((0.977, 0.977, 0.625), "k"),  # thin slices of a large field of view
+        ((0.625, 0.977, 0.977), "i"),
+        ((1.04, 1.04, 0.6), "k"),
+        ((0.47, 0.5, 5.0), "k"),
+        ((4.0, 2.0, 1.0), "i"),
     ],
 )
-def test_the_through_plane_axis_has_the_largest_spacing_and_k_wins_a_tie(spacing, expected: str):
+def test_the_through_plane_axis_is_the_one_whose_spacing_is_unlike_the_others_and_k_wins_a_tie(spacing, expected: str):
     assert Grid((4, 4, 4), affine(spacing, angles=(10, 20, 30))).through_plane_axis == expected
 
 
@@ -165,3 +170,12 @@ def test_the_axis_of_the_slices_is_the_one_that_the_file_names_whatever_the_spac
     grid = Grid((16, 24, 24), np.diag([0.977, 0.977, 0.625, 1.0]), slice_axis="k")
     assert grid.through_plane_axis == "k"
     assert grid.refined("k", 2).through_plane_axis == "k"
+
+
+@pytest.mark.parametrize(("spacing", "text"), [
+    ((0.7, 0.7, 5.0), "4x4x4 at 0.70x0.70x5.00 mm"),
+    ((0.0125, 0.0125, 0.05), "4x4x4 at 0.0125x0.0125x0.05 mm"),
+    ((0.0008, 0.0008, 0.12), "4x4x4 at 0.0008x0.0008x0.12 mm"),
+])  # fmt: skip
+def test_small_spacings_are_written_with_enough_digits(spacing, text: str):
+    assert Grid((4, 4, 4), np.diag([*spacing, 1.0])).described() == text

@@ -7,7 +7,7 @@ import pytest
 
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.grid import Grid
-from medical_super_resolution.volumes.resampling import INTERPOLATORS, resampled
+from medical_super_resolution.volumes.resampling import INTERPOLATORS, averaged, resampled
 from medical_super_resolution.volumes.volume import Volume
 
 
@@ -46,3 +46,20 @@ def test_volumes_of_different_places_are_refused(a_volume: Volume):
     moved[0, 3] += 1000
     with pytest.raises(VolumeError, match="do not overlap"):
         resampled(a_volume, replace(a_volume.grid, ijk_to_ras=moved))
+
+
+@pytest.mark.parametrize("axis", ["i", "j", "k"])
+@pytest.mark.parametrize("factor", [2.0, 2.128])
+def test_an_averaged_ramp_is_the_ramp_of_the_coarser_grid(axis: str, factor: float):
+    grid = Grid((16, 20, 24), np.diag([0.47, 0.47, 5.0, 1.0]))
+    coarse = averaged(Volume(places(grid), grid), axis, factor)
+    assert coarse.grid == grid.refined(axis, 1 / factor)
+    inside = tuple(slice(2, -2) if name == axis else slice(None) for name in "kji")
+    np.testing.assert_allclose(coarse.array[inside], places(coarse.grid)[inside], atol=0.05)
+
+
+def test_padding_takes_no_part_in_an_average():
+    grid = Grid((8, 20, 24), np.diag([0.47, 0.47, 5.0, 1.0]))
+    array = np.full(grid.shape_kji, 40, np.int16)
+    array[:, :, :9] = -3024
+    assert set(np.unique(averaged(Volume(array, grid), "i", 2.0).array)) == {-3024, 40}

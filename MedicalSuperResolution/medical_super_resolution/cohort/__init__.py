@@ -1,0 +1,1 @@
+"""Many volumes through the same door: files, series of volumes, folders."""

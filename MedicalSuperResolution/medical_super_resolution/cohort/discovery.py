@@ -1,0 +1,125 @@
+"""What there is to enhance in a folder, and the names of the results."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import VolumeError
+from ..volumes.dicom.reader import Selection
+from ..volumes.dicom.sorter import Series, contents_of
+from ..volumes.io import files
+
+_ENTITIES_BEFORE = ("sub", "ses", "sample", "task", "tracksys", "acq", "ce", "trc", "stain")  # in the order of BIDS
+_NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One volume to enhance.
+
+    Parameters
+    ----------
+    source : Path
+        A volume file, or the folder of a DICOM series.
+    name : str
+        Of the result, relative to the output folder; a file, or a folder for a DICOM series.
+    selection : Selection or None
+        Which series of the folder.
+    problem : str
+        Why it cannot be enhanced; mostly empty.
+    """
+
+    source: Path
+    name: str
+    selection: Selection | None = None
+    problem: str = ""
+
+
+def items_in(folder: Path, leave_out: Path | None = None) -> list[Item]:
+    """The volume files and DICOM series in a folder and below it, in the order of their names.
+
+    Parameters
+    ----------
+    folder : Path
+        To look into; hidden folders are left out.
+    leave_out : Path or None
+        A folder below that holds results.
+    """
+    found: list[Item] = []
+    has_others = False
+    for root, folders, names in os.walk(folder):
+        here = Path(root)
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and (here / name).resolve() != leave_out
+        )
+        for name in sorted(names):
+            path = here / name
+            if name.startswith("."):
+                continue
+            if files.is_volume_file(path):
+                found += _item_of_file(path, folder)
+            elif path.suffix.lower() in ("", ".dcm", ".ima", ".img", ".dicom") or path.stem.isdigit():
+                has_others = True
+    return found + (_series_in(folder) if has_others else [])
+
+
+def _item_of_file(path: Path, folder: Path) -> list[Item]:
+    suffix = files.readable_suffix_of(path) or ""
+    is_image_of_a_pair = suffix.startswith(".img")
+    if is_image_of_a_pair and any(
+        path.with_name(path.name[: -len(suffix)] + other).is_file() for other in (".hdr", ".hdr.gz")
+    ):
+        return []
+    stem = path.name[: len(path.name) - len(suffix)]
+    ending = suffix if suffix in files.SUFFIXES else ".nii.gz"
+    if path.name.lower().endswith(".seg.nrrd"):
+        stem, ending = stem[: -len(".seg")], ".seg.nrrd"
+    return [Item(path, str(path.parent.relative_to(folder) / (result_stem(stem) + ending)))]
+
+
+def result_stem(stem: str) -> str:
+    """The name of a result: of BIDS with the entity ``rec-medsr`` at its place, other names as they are."""
+    parts = stem.split("_")
+    if not parts[0].startswith("sub-") or len(parts) < 2:
+        return stem
+    for number, part in enumerate(parts):
+        if part.startswith("rec-"):
+            return "_".join([*parts[:number], part + "medsr", *parts[number + 1 :]])
+    place = sum(part.partition("-")[0] in _ENTITIES_BEFORE and "-" in part for part in parts)
+    return "_".join([*parts[:place], "rec-medsr", *parts[place:]])
+
+
+def _series_in(folder: Path) -> list[Item]:
+    try:
+        contents = contents_of(folder)
+    except VolumeError as problem:
+        return [Item(folder, ".", problem=str(problem))]
+    names: dict[str, int] = {}
+    items = []
+    for series in contents.series:
+        home = _home(series, folder)
+        name = str(home.relative_to(folder) / _label(series)) if _shares(series, contents.series, folder) else ""
+        name = name or (str(home.relative_to(folder)) if home != folder else _label(series))
+        names[name] = names.get(name, 0) + 1
+        name = name if names[name] == 1 else f"{name}_{names[name]}"
+        items.append(Item(home, name, Selection(series=series.uid), series.problem))
+    return items
+
+
+def _home(series: Series, folder: Path) -> Path:
+    """The folder that holds all files of a series."""
+    parents = {str(frame.file.path.parent) for part in series.parts for frame in part.frames}
+    return Path(os.path.commonpath(parents)) if parents else folder
+
+
+def _shares(series: Series, others: tuple[Series, ...], folder: Path) -> bool:
+    home = _home(series, folder)
+    return any(other is not series and _home(other, folder) == home for other in others)
+
+
+def _label(series: Series) -> str:
+    words = [str(series.number) if series.number is not None else "", series.description or series.modality]
+    return _NOT_IN_A_NAME.sub("_", "_".join(word for word in words if word)).strip("._") or "series"

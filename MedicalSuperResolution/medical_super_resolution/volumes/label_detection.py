@@ -1,0 +1,57 @@
+"""Whether a volume is a label map, whose values are names and must not be mixed."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from .memmap import every
+from .volume import Volume
+
+_NAMES = re.compile(
+    r"(^|[^a-z])(d?seg|segs?|segmentations?|labels?|labelmaps?|masks?|brainmask|aseg|aparc|parc|parcellations?|rois?"
+    r"|annotations?|atlas)([^a-z]|$)"
+)
+_SEGMENT = re.compile(r"Segment\d+_(ID|LabelValue)$")
+_MOST_NAMED_LABELS = 512  # of a volume whose name says so
+_MOST_LABELS = 32  # of one whose values alone say so
+_FEWEST_VOXELS = 500
+_SAME_NEIGHBOURS = 0.7  # share of pairs along a row: labels are patches, while images have noise
+_SAMPLES = 2_000_000
+
+
+def named_like_labels(name: str) -> bool:
+    """Whether a file name is that of a segmentation, such as sub-01_dseg.nii.gz or liver_mask.nrrd."""
+    return name.lower().endswith(".seg.nrrd") or bool(_NAMES.search(name.lower().split(".")[0]))
+
+
+def has_segments(fields: dict[str, str]) -> bool:
+    """Whether the free fields of a NRRD file are those of a segmentation of 3D Slicer."""
+    return any(_SEGMENT.match(key) for key in fields)
+
+
+def is_label_map(volume: Volume) -> bool:
+    """Whether the values of a volume are labels: few whole numbers in patches, or in a file that says so.
+
+    A volume whose modality is known is none.
+    """
+    if volume.modality is not None:
+        return False
+    if volume.header is not None and volume.header.is_labels:
+        return _distinct(volume.array, _MOST_NAMED_LABELS) is not None
+    if volume.array.dtype.kind not in "iu" or volume.array.size < _FEWEST_VOXELS:
+        return False
+    values = _distinct(volume.array, _MOST_LABELS)
+    if values is None or len(values) < 2 or values[0] < 0:
+        return False
+    middle = np.asarray(volume.array[len(volume.array) // 2])
+    pairs = middle[:, 1:] == middle[:, :-1]
+    return bool(pairs.size) and float(pairs.mean()) >= _SAME_NEIGHBOURS
+
+
+def _distinct(array: np.ndarray, most: int) -> np.ndarray | None:
+    """The values of an array, ascending, where they are whole and no more than ``most``; else None."""
+    values = np.unique(every(array, max(1, array.size // _SAMPLES)))
+    is_whole = array.dtype.kind in "iu" or not np.any(values % 1)
+    return values if is_whole and len(values) <= most else None

@@ -1,0 +1,150 @@
+"""Folders of volumes, and files that hold several volumes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from command_line import Medsr, refused
+from dicom_files import write_series
+from medical_super_resolution.cohort.discovery import items_in, result_stem
+from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.volume import Volume
+
+
+def a_folder_of_scans(folder: Path, volume: Volume) -> Path:
+    """A BIDS-like folder: two images with sidecars, a broken one, and a text file."""
+    source = folder / "in" / "sub-01" / "anat"
+    source.mkdir(parents=True)
+    files.write(volume, source / "sub-01_acq-t_T1w.nii.gz")
+    described = {"RepetitionTime": 2.0, "SliceTiming": [0, 1], "SliceThickness": 3}
+    (source / "sub-01_acq-t_T1w.json").write_text(json.dumps(described))
+    files.write(volume, folder / "in" / "plain.nrrd")
+    (folder / "in" / "broken.nii.gz").write_bytes(b"no volume")
+    (folder / "in" / "README").write_text("scans")
+    return folder / "in"
+
+
+def rows_of(folder: Path) -> dict[str, dict[str, str]]:
+    with (folder / "medsr.csv").open(newline="") as file:
+        return {row["input"]: row for row in csv.DictReader(file)}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_folder_goes_into_a_folder_and_one_bad_file_does_not_stop_the_others(
+    medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path, jobs: int
+):
+    source, results = a_folder_of_scans(folder, a_volume), folder / "out"
+    arguments = ("enhance", source, results, "--factor", 2, "--model", a_model_file, "--jobs", jobs)
+    status, out, _ = medsr(*arguments)
+    assert status == 1
+    rows = rows_of(results)
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "broken.nii.gz": "failed", "plain.nrrd": "done", "sub-01/anat/sub-01_acq-t_T1w.nii.gz": "done",
+    }  # fmt: skip
+    assert "not a format that this program reads" in rows["broken.nii.gz"]["message"]
+    assert "2 done, 0 skipped, 1 failed" in out
+    home = results / "sub-01" / "anat"
+    assert files.read(home / "sub-01_acq-t_rec-medsr_T1w.nii.gz").array.shape == (18, 18, 20)
+    assert json.loads((home / "sub-01_acq-t_rec-medsr_T1w.json").read_text()) == {
+        "RepetitionTime": 2.0, "Sources": ["sub-01_acq-t_T1w.nii.gz"],
+    }  # fmt: skip
+    (source / "broken.nii.gz").unlink()
+    status, out, _ = medsr(*arguments, "--skip-existing")
+    assert (status, "0 done, 2 skipped, 0 failed" in out) == (0, True)
+
+
+def test_results_inside_the_input_folder_are_no_input(folder: Path, a_volume: Volume):
+    source = a_folder_of_scans(folder, a_volume)
+    (source / "results").mkdir()
+    files.write(a_volume, source / "results" / "plain.nrrd")
+    names = [item.name for item in items_in(source, (source / "results").resolve())]
+    assert names == ["broken.nii.gz", "plain.nrrd", "sub-01/anat/sub-01_acq-t_rec-medsr_T1w.nii.gz"]
+
+
+def test_several_dicom_series_are_a_batch_and_one_is_a_series(
+    medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path
+):
+    (folder / "in").mkdir()
+    for number in (1, 2):
+        write_series(folder / "in" / f"s{number}", a_volume.array.clip(0), series=number)
+    arguments = ("--factor", 2, "--model", a_model_file, "--progress", "none")
+    assert medsr("enhance", folder / "in", folder / "out", *arguments)[0] == 0
+    assert [row["status"] for row in rows_of(folder / "out").values()] == ["done", "done"]
+    assert files.read(folder / "out" / "s1").array.shape[0] == 18
+    assert medsr("enhance", folder / "in" / "s1", folder / "one", *arguments)[0] == 0
+    assert not (folder / "one" / "medsr.csv").exists()
+
+
+@pytest.mark.parametrize(("stem", "expected"), [
+    ("sub-01_T1w", "sub-01_rec-medsr_T1w"),
+    ("sub-01_ses-2_task-rest_run-1_bold", "sub-01_ses-2_task-rest_rec-medsr_run-1_bold"),
+    ("sub-01_rec-norm_run-2_T2w", "sub-01_rec-normmedsr_run-2_T2w"),
+    ("patient7", "patient7"),
+])  # fmt: skip
+def test_names_of_bids_get_their_entity_at_its_place(stem: str, expected: str):
+    assert result_stem(stem) == expected
+
+
+def a_time_series(path: Path, volume: Volume, count: int = 3) -> np.ndarray:
+    """``count`` volumes that get brighter, (T, K, J, I), as NIfTI with gradients beside it."""
+    arrays = np.stack([volume.array + 40 * number for number in range(count)])
+    image = nibabel.Nifti1Image(arrays.transpose(3, 2, 1, 0), volume.grid.ijk_to_ras)
+    image.header.set_zooms((0.8, 0.8, 3.0, 2.5))
+    nibabel.save(image, path)
+    path.with_name("dwi.bval").write_text("0 1000 1000\n")
+    path.with_name("dwi.bvec").write_text("0 1 0\n0 0 1\n0 0 0\n")
+    return arrays
+
+
+def test_each_volume_of_a_time_series_is_refined_into_one_series(
+    medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path
+):
+    arrays = a_time_series(folder / "dwi.nii.gz", a_volume)
+    arguments = ("--factor", 2, "--model", a_model_file, "--slice-profile", "gaussian", "--modality", "ct")
+    assert medsr("enhance", folder / "dwi.nii.gz", folder / "fine.nii.gz", *arguments)[0] == 0
+    image = nibabel.load(folder / "fine.nii.gz")
+    assert image.shape == (20, 18, 18, 3)
+    assert image.header.get_zooms() == pytest.approx((0.8, 0.8, 1.5, 2.5))
+    assert (folder / "fine.bval").read_text() == "0 1000 1000\n"
+    assert (folder / "fine.bvec").exists()
+    assert medsr("enhance", folder / "dwi.nii.gz", folder / "one.nii.gz", *arguments, "--volume", 2)[0] == 0
+    one = files.read(folder / "one.nii.gz").array
+    np.testing.assert_array_equal(np.asarray(image.dataobj)[..., 2].transpose(2, 1, 0), one)
+    assert abs(float(one.mean()) - arrays[2].mean()) < 40 < abs(float(one.mean()) - arrays[0].mean())
+
+
+def test_a_volume_that_is_not_there_is_refused(medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path):
+    a_time_series(folder / "dwi.nii.gz", a_volume)
+    arguments = ("enhance", folder / "dwi.nii.gz", folder / "one.nii.gz", "--factor", 2, "--model", a_model_file)
+    assert "has no volume 3; its volumes are 0 to 2" in refused(medsr, folder, *arguments, "--volume", 3)
+
+
+@pytest.mark.parametrize("name", ["fine.seq.nrrd", "fine.nrrd", "fine.mha", "fine.nii"])
+def test_a_series_is_written_and_read_in_every_format(folder: Path, a_volume: Volume, name: str):
+    volumes = [Volume(a_volume.array + number, a_volume.grid) for number in range(3)]
+    files.write_series(volumes, folder / name)
+    again = list(files.read_all(folder / name))
+    for number, volume in enumerate(again):
+        np.testing.assert_array_equal(volume.array, volumes[number].array)
+        np.testing.assert_allclose(volume.grid.ijk_to_ras, a_volume.grid.ijk_to_ras, atol=1e-4)
+        np.testing.assert_array_equal(files.read(folder / name, number=number).array, volume.array)
+    assert len(again) == 3
+
+
+def test_a_tilted_volume_goes_back_onto_its_tilted_grid_if_asked(medsr: Medsr, folder: Path, a_model_file: Path):
+    matrix = np.diag([1, 1, 4, 1.0])
+    matrix[1, 1], matrix[2, 1] = np.cos(0.3), -np.sin(0.3)
+    k, j, i = np.indices((8, 20, 16))
+    image = nibabel.Nifti1Image((100 * np.sin(j / 4) * np.cos(i / 5) + 300 + 0 * k).astype(np.int16).T, matrix)
+    nibabel.save(image, folder / "tilted.nii.gz")
+    arguments = ("--factor", 2, "--model", a_model_file, "--progress", "none", "--keep-tilt")
+    assert medsr("enhance", folder / "tilted.nii.gz", folder / "fine.nii.gz", *arguments)[0] == 0
+    fine = nibabel.load(folder / "fine.nii.gz")
+    assert fine.shape == (16, 20, 16)
+    np.testing.assert_allclose(fine.affine[:3, :3], matrix[:3, :3] @ np.diag([1, 1, 0.5]), atol=1e-5)

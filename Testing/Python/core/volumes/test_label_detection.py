@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from medical_super_resolution.inference.enhance import enhance
+from medical_super_resolution.models.file import Model
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.label_detection import is_label_map, named_like_labels
+from medical_super_resolution.volumes.volume import Volume
+
+
+def labels(dtype: str = "uint8") -> Volume:
+    """A ball inside a ball, values 0, 5, 17 and 42."""
+    k, j, i = np.meshgrid(*(np.linspace(-1, 1, count) for count in (10, 24, 20)), indexing="ij")
+    radius = np.sqrt(k**2 + j**2 + i**2)
+    array = np.select([radius < 0.3, radius < 0.6, radius < 0.9], [42, 17, 5], 0).astype(dtype)
+    return Volume(array, Grid(array.shape, np.diag([1, 1, 4, 1.0])))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "int32"])
+def test_labels_in_the_same_labels_out(a_model: Model, dtype: str):
+    enhanced = enhance(labels(dtype), a_model, EnhanceSettings())
+    assert enhanced.volume.array.shape == (40, 24, 20)
+    assert enhanced.volume.array.dtype == dtype
+    assert set(np.unique(enhanced.volume.array)) == {0, 5, 17, 42}
+    assert "the volume is a label map" in enhanced.report.warnings[0]
+
+
+def test_an_image_is_no_label_map(a_volume: Volume):
+    noise = np.random.default_rng(0).integers(0, 30, (10, 24, 20)).astype(np.uint8)
+    assert not is_label_map(replace(labels(), array=noise))
+    assert not is_label_map(replace(a_volume, modality=None))
+    assert not is_label_map(replace(labels(), array=np.full((10, 24, 20), 7, np.uint8)))
+
+
+def test_a_volume_of_a_known_modality_is_no_label_map():
+    assert not is_label_map(replace(labels(), modality="mr"))
+
+
+@pytest.mark.parametrize("name", ["sub-01_dseg.nii.gz", "liver_mask.nrrd", "labels.nii", "scan.seg.nrrd", "aseg.mgz",
+                                  "T1-label.nii.gz", "Segmentation 3.nrrd"])  # fmt: skip
+def test_names_of_segmentations(name: str):
+    assert named_like_labels(name)
+
+
+@pytest.mark.parametrize("name", ["sub-01_T1w.nii.gz", "unmasked.nii", "segovia_ct.nii.gz", "scan.nrrd", "croi.nii"])
+def test_names_of_images(name: str):
+    assert not named_like_labels(name)
+
+
+def test_floating_labels_in_a_file_that_is_named_so_stay_labels(tmp_path: Path, a_model: Model):
+    volume = replace(labels(), array=labels().array.astype(np.float32))
+    files.write(volume, tmp_path / "scan_mask.nii.gz")
+    fine = enhance(files.read(tmp_path / "scan_mask.nii.gz"), a_model, EnhanceSettings()).volume
+    assert set(np.unique(fine.array)) == {0, 5, 17, 42}
+
+
+def test_a_nifti_file_whose_intent_is_labels_holds_labels(tmp_path: Path):
+    image = nibabel.Nifti1Image(labels("float32").array.transpose(2, 1, 0), np.diag([1, 1, 4, 1.0]))
+    image.header.set_intent(1002)
+    nibabel.save(image, tmp_path / "x.nii.gz")
+    assert is_label_map(files.read(tmp_path / "x.nii.gz"))
