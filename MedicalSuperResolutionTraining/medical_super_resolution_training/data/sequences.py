@@ -36,11 +36,7 @@ class PatchSampler:
         second = 1.0
         if random.random() < recipe.thick_in_plane_fraction:
             second = float(random.uniform(*_SECOND_FACTOR_RANGE))
-        slices = int(np.clip(round(80 / factor), 6, 2 * recipe.patch_slices)) if factor > 2 else 2 * recipe.patch_slices
-        slices = max(min(slices, int(self._longest / factor)), 2)  # of small volumes, short sequences
-        side = recipe.patch_in_plane
-        if factor <= 2 or slices > recipe.patch_slices:
-            side = max(16, round(side * (recipe.patch_slices / slices) ** 0.5 / 4) * 4)
+        slices, side = self._size(factor)
         fine = round(slices * factor)
         shape = (fine, round(side * second), side)
         noise = random.uniform(0, recipe.noise_maximum) if random.random() < recipe.noise_fraction else 0.0
@@ -71,6 +67,16 @@ class PatchSampler:
             acquisition=acquisition,
             consistency=consistency,
         )
+
+    def _size(self, factor: float) -> tuple[int, int]:
+        """Thick slices of a patch, and voxels of its side: about as many voxels for every factor."""
+        recipe = self.recipe
+        slices = int(np.clip(round(80 / factor), 6, 2 * recipe.patch_slices)) if factor > 2 else 2 * recipe.patch_slices
+        slices = max(min(slices, int(self._longest / factor)), 2)  # of small volumes, short sequences
+        side = recipe.patch_in_plane
+        if factor <= 2 or slices > recipe.patch_slices:
+            side = max(16, round(side * (recipe.patch_slices / slices) ** 0.5 / 4) * 4)
+        return slices, side
 
     def _factor(self, random: np.random.Generator) -> float:
         recipe = self.recipe
