@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import VolumeError
@@ -63,7 +63,21 @@ def items_in(folder: Path, leave_out: Path | None = None) -> list[Item]:
                 found += _item_of_file(path, folder)
             elif path.suffix.lower() in ("", ".dcm", ".ima", ".img", ".dicom") or path.stem.isdigit():
                 has_others = True
-    return found + (_series_in(folder) if has_others else [])
+    return _with_names_of_their_own(found + (_series_in(folder) if has_others else []))
+
+
+def _with_names_of_their_own(items: list[Item]) -> list[Item]:
+    """The items; where two have one name, as scan.mgz and scan.nii.gz, the later one's has its whole source in it."""
+    taken: set[str] = set()
+    named = []
+    for item in items:
+        name = item.name
+        if name in taken:
+            suffix = files.suffix_of(Path(name)) or ""
+            name = str(Path(name).with_name(item.source.name.replace(".", "_") + suffix))
+        taken.add(name)
+        named.append(replace(item, name=name))
+    return named
 
 
 def _item_of_file(path: Path, folder: Path) -> list[Item]:

@@ -26,8 +26,13 @@ def run(chosen: argparse.Namespace) -> int:
 
     if chosen.series is None and chosen.phase is None and _list_series(chosen.volume):
         return 0
-    volume = files.read(chosen.volume, selection_of(chosen))
+    count = 1
+    if chosen.volume.is_file() and files.is_volume_file(chosen.volume):
+        count = files.header_of(chosen.volume).count
+    volume = files.read(chosen.volume, selection_of(chosen), number=0 if count > 1 else None)
     grid = volume.grid
+    if count > 1:
+        print(f"volumes             {count}; the first is described")
     said = "" if volume.modality else " (guessed from the values)"
     print(f"size and spacing    {grid.described()}")
     print(f"values              {volume.array.dtype}, {volume.array.min():g} to {volume.array.max():g}")

@@ -67,6 +67,12 @@ def test_results_inside_the_input_folder_are_no_input(folder: Path, a_volume: Vo
     assert names == ["broken.nii.gz", "plain.nrrd", "sub-01/anat/sub-01_acq-t_rec-medsr_T1w.nii.gz"]
 
 
+def test_two_files_never_have_one_result(folder: Path):
+    for name in ("scan.mgz", "scan.nii.gz", "scan.hdr", "scan.img"):
+        (folder / name).touch()
+    assert [item.name for item in items_in(folder)] == ["scan.nii.gz", "scan_mgz.nii.gz", "scan_nii_gz.nii.gz"]
+
+
 def test_several_dicom_series_are_a_batch_and_one_is_a_series(
     medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path
 ):
@@ -117,6 +123,13 @@ def test_each_volume_of_a_time_series_is_refined_into_one_series(
     one = files.read(folder / "one.nii.gz").array
     np.testing.assert_array_equal(np.asarray(image.dataobj)[..., 2].transpose(2, 1, 0), one)
     assert abs(float(one.mean()) - arrays[2].mean()) < 40 < abs(float(one.mean()) - arrays[0].mean())
+
+
+def test_a_series_of_volumes_is_described(medsr: Medsr, folder: Path, a_volume: Volume):
+    a_time_series(folder / "dwi.nii.gz", a_volume)
+    status, out, _ = medsr("info", folder / "dwi.nii.gz")
+    assert status == 0
+    assert "volumes             3; the first is described" in out
 
 
 def test_a_volume_that_is_not_there_is_refused(medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path):
