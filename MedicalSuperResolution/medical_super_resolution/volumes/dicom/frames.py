@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import VolumeError
-from .header import UNREADABLE, DicomFile, number, numbers, text, whole
+from .header import UNREADABLE, DicomFile, number, numbers, whole
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -71,8 +71,8 @@ class Frame:
 
     @property
     def instance(self) -> tuple[str, int]:
-        """What no other image has."""
-        return text(self.file.header, "SOPInstanceUID") or str(self.file.path), self.index
+        """What no other image has; not the UID, which careless programs give to several."""
+        return str(self.file.path), self.index
 
     @property
     def name(self) -> str:

@@ -88,9 +88,9 @@ def _selected(path: Path, selection: Selection) -> tuple[Series, Part, list[str]
         return series, parts[0], notes
     if selection.phase is None or not 1 <= selection.phase <= len(parts):
         raise VolumeError(
-            f"the DICOM series in {path} holds {len(parts)} volume{'s' * (len(parts) > 1)}:"
-            f" {listed([f'{place}: {part.label}' for place, part in enumerate(parts, 1)])}; it has"
-            " several images at one place: choose one by --phase N"
+            f"the DICOM series in {path} holds {len(parts)} volume{'s' * (len(parts) > 1)}, as several images at one"
+            " place or slices in several directions:"
+            f" {listed([f'{place}: {part.label}' for place, part in enumerate(parts, 1)])}; choose one by --phase N"
         )
     part = parts[selection.phase - 1]
     return series, part, [*notes, f"volume {selection.phase} of {len(parts)} of the series was taken: {part.label}"]

@@ -220,3 +220,17 @@ def test_frames_without_places_are_refused_in_words(tmp_path: Path, stored: np.n
     made = image(stored, (0, 0, 0), modality=modality, NumberOfFrames=6)
     save(made, tmp_path / "scan" / "all.dcm")
     assert words in refusal(tmp_path / "scan")
+
+
+def test_slices_in_three_directions_are_three_volumes(tmp_path: Path, stored: np.ndarray):
+    planes = {"axial": (1, 0, 0, 0, 1, 0), "coronal": (1, 0, 0, 0, 0, -1), "sagittal": (0, 1, 0, 0, 0, -1)}
+    for number, (name, orientation) in enumerate(planes.items()):
+        step = tuple(5.0 * np.cross(orientation[:3], orientation[3:]))
+        write_images(tmp_path / name, stored + number, step, ImageOrientationPatient=list(orientation))
+    assert "1: 6 images axial; 2: 6 images coronal; 3: 6 images sagittal" in refusal(tmp_path)
+    np.testing.assert_array_equal(files.read(tmp_path, Selection(phase=3)).array, stored + 2)
+
+
+def test_slices_that_carelessly_share_one_uid_are_still_told_apart(tmp_path: Path, stored: np.ndarray):
+    write_images(tmp_path / "ct", stored, SOPInstanceUID="1.2.3.4")
+    np.testing.assert_array_equal(files.read(tmp_path / "ct").array, stored)
