@@ -109,6 +109,11 @@ def test_a_column_that_most_steps_lack_is_drawn_as_points(plot: types.ModuleType
     assert (series.GetLineStyle(), series.GetMarkerStyle()) == (series.LineStyleSolid, series.MarkerStyleNone)
 
 
+def test_a_curve_of_one_point_is_seen(plot: types.ModuleType, a_scene: object):
+    series = plot.draw(a_scene, {"step": [50.0], "loss": [0.5]}, "loss", "Run").GetPlotSeriesNode()
+    assert series.GetMarkerStyle() == series.MarkerStyleCircle
+
+
 @pytest.mark.parametrize("removed", ["vtkMRMLTableNode", "vtkMRMLPlotSeriesNode", "vtkMRMLPlotChartNode"])
 def test_what_the_user_has_deleted_is_made_anew(plot: types.ModuleType, a_scene: object, removed: str):
     plot.draw(a_scene, {"step": [50.0], "loss": [0.5]}, "loss", "My run")

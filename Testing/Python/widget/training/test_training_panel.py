@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import types
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from widget.helpers import packages_left_by_reload, take_torch_away, wait
@@ -326,3 +328,59 @@ def test_reloading_reads_our_packages_anew(a_training_panel: Any, monkeypatch: A
     left = packages_left_by_reload(a_training_panel, monkeypatch)
     assert "MedicalSuperResolutionTrainingLib" not in left
     assert "MedicalSuperResolutionLib" in left  # the other module goes on with it
+
+
+def test_the_recipe_is_explained_in_one_line(a_training_panel: Any):
+    a_training_panel._parameterNode.recipe = "srcnn"
+    assert a_training_panel.ui.recipeInfoLabel.text.startswith(
+        "SRCNN (Dong et al. 2016, DOI 10.1109/TPAMI.2015.2439281)"
+    )
+    assert a_training_panel.ui.recipeInfoLabel.text.endswith("interpolated slices.")
+
+
+def test_the_data_are_counted_before_the_start(a_training_panel: Any, ready: Path):
+    volumes = []
+    for name, modality, shape, split in (
+        ("a", "ct", (90, 90, 90), "train"),
+        ("b", "mr", (4, 90, 90), "train"),
+        ("c", "mr", (90, 90, 90), "validation"),
+    ):
+        np.save(ready.parent / f"{name}.npy", np.zeros(shape, np.int8))
+        entry = {"source": name, "array": f"{name}.npy", "modality": modality, "spacing_kji_mm": [1, 1, 1]}
+        volumes.append(entry | {"low": 0, "high": 1, "split": split})
+    (ready.parent / "volumes.json").write_text(json.dumps({"volumes": volumes}))
+    a_training_panel._updatePanel()
+    text = a_training_panel.ui.dataCheckLabel.text
+    assert text.startswith(
+        "2 volumes to train on (1 CT, 1 MR), 1 to validate. 1 are smaller than a patch (patch_slices "
+    )
+
+
+def test_a_folder_of_volumes_is_counted(a_training_panel: Any, ready: Path, tmp_path: Path):
+    (tmp_path / "scans").mkdir()
+    for name in ("a.nii.gz", "b.NRRD", "notes.txt"):
+        (tmp_path / "scans" / name).touch()
+    ui = a_training_panel.ui
+    ui.dataComboBox.currentIndex = ui.dataComboBox.findText("A folder of volumes")
+    ui.volumesPathLineEdit.currentPath = str(tmp_path / "scans")
+    assert ui.dataCheckLabel.text == "2 volume files; they are checked and prepared first."
+
+
+def test_the_latest_sample_picture_is_shown(a_training_panel: Any, tmp_path: Path):
+    from PySide6 import QtGui
+
+    (tmp_path / "samples").mkdir()
+    assert a_training_panel.ui.sampleLabel.isHidden()
+    for step, width in ((50, 40), (100, 60)):
+        QtGui.QImage(width, 20, QtGui.QImage.Format.Format_RGB32).save(str(tmp_path / f"samples/step-{step:08d}.png"))
+    a_training_panel._sample.show(tmp_path)
+    assert not a_training_panel.ui.sampleLabel.isHidden()
+    assert a_training_panel.ui.sampleLabel.toolTip == "step-00000100.png"
+    assert 0 < a_training_panel.ui.sampleLabel.pixmap.width() <= 60
+
+
+def test_before_the_first_step_it_says_what_was_printed_last(a_training_panel: Any):
+    from MedicalSuperResolutionTrainingLib import panel
+
+    panel.show_progress(a_training_panel.ui, None, "loss", 100, None, ("device cpu", "preparing 3 of 8"))
+    assert a_training_panel.ui.statusLabel.text == "preparing 3 of 8"
