@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,16 +21,17 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def refused(medsr: Medsr, folder: Path, *arguments: object) -> str:
-    """The sentence of a refusal, after checking that there is nothing but it."""
+    """The sentence of a refusal, after checking that there is nothing but it and the parts of the work before it."""
     before = contents(folder)
     status, out, err = medsr(*arguments)
     assert status == 1
     assert out == ""
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1
     assert err.endswith("\n")
+    *stages, sentence = err.splitlines(keepends=True)
+    assert all(re.fullmatch(r"[a-z ]+ \.\.\. \d+ s\n", stage) for stage in stages)
+    assert sentence.startswith("error: ")
     assert contents(folder) == before
-    return err
+    return sentence
 
 
 def start(

@@ -100,7 +100,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _enhance_in(chosen: argparse.Namespace, settings: EnhanceSettings, destination: Destination) -> Grid:
-    from ...cohort.single import Task, run_task
+    from ...cohort.single import Task, check_input, run_task
     from ...models.weight_interpolation import load_model
 
     task = Task(
@@ -108,6 +108,7 @@ def _enhance_in(chosen: argparse.Namespace, settings: EnhanceSettings, destinati
         chosen.uncertainty, compress=not chosen.no_compression,
     )  # fmt: skip
     progress = progress_of_kind(chosen.progress)
+    check_input(task)
     progress.stage("loading the model")
     model = load_model(settings.model, settings.sharpness)
     done = run_task(task, settings, model, progress, progress.stage)

@@ -27,7 +27,6 @@ def bad_inputs() -> dict[str, tuple[Callable[[Path], object], str]]:
         "text": (lambda path: path.write_text("patient 7\n" * 99), "cannot be read as a volume"),
         "empty": (lambda path: path.write_bytes(b""), "cannot be read as a volume"),
         "truncated": (lambda path: path.write_bytes(path.read_bytes()[:-500]), "cut short"),
-        "4-D": (image(np.zeros((2, 6, 8, 9), np.int16)), "4 dimensions"),
         "RGB": (image(np.zeros((6, 8, 9, 3), np.uint8), vector=True), "3 values in each voxel"),
         "NaN": (image(with_value(np.nan)), "slice 3 of the volume holds values that are not finite"),
         "infinite": (image(with_value(-np.inf)), "slice 3 of the volume holds values that are not finite"),
@@ -150,12 +149,22 @@ def test_an_output_of_no_known_format_gets_one_sentence(medsr: Medsr, scan: Path
 def test_a_failing_write_gets_one_sentence_and_leaves_nothing(
     medsr: Medsr, scan: Path, folder: Path, a_model_file: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    def full(image: object, name: str, **options: object) -> None:
-        Path(name).write_bytes(b"half")
-        raise RuntimeError("No space left on device")
+    def full(arrays: object, grid: object, part: Path, **options: object) -> None:
+        part.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(sitk, "WriteImage", full)
-    wishes = ("--factor", 2, "--model", a_model_file, "--progress", "none", "--report", folder / "report.json")
+    monkeypatch.setattr(files, "encode", full)
+    wishes = (
+        "--factor",
+        2,
+        "--model",
+        a_model_file,
+        "--progress",
+        "none",
+        "--no-consistency",
+        "--report",
+        folder / "r",
+    )
     assert "could not be written" in refused(medsr, folder, "enhance", scan, folder / "fine.nii.gz", *wishes)
 
 
