@@ -263,14 +263,14 @@ def test_the_childs_input_goes_before_it_is_read(a_bench: Bench, the_engine: Any
 
 
 def test_the_disk_is_full_at_the_start(a_bench: Bench, the_engine: Any, monkeypatch: pytest.MonkeyPatch):
-    import SimpleITK as sitk
+    from medical_super_resolution.volumes.io import files
 
-    def fill(image: Any, name: str, **options: Any) -> None:
-        Path(name).write_bytes(b"half")
-        raise RuntimeError("No space left on device")
+    def fill(arrays: Any, grid: Any, part: Path, **options: Any) -> None:
+        part.write_bytes(b"half")
+        raise OSError("No space left on device")
 
     the_engine(BUSY)
-    monkeypatch.setattr(sitk, "WriteImage", fill)
+    monkeypatch.setattr(files, "encode", fill)
     a_bench.click()
     a_bench.check_end()
 
