@@ -150,15 +150,7 @@ def windows(
         plane = planes[number]
         if padding is not None and padding[number].any():
             plane = _continued(plane, padding[number])
-        inside = np.ones(shape, bool)
-        nearest = []
-        for axis in (0, 1):
-            place = start[axis] + np.arange(shape[axis])
-            within = (place > -0.5 - _ON_A_VOXEL) & (place < plane.shape[axis] - 0.5 + _ON_A_VOXEL)
-            inside &= np.expand_dims(within, 1 - axis)
-            nearest.append(np.rint(place).astype(int).clip(0, planes.shape[axis + 1] - 1))
-        if padding is not None:
-            inside &= ~padding[number][np.ix_(*nearest)]
+        inside = _measured(start, shape, plane.shape, None if padding is None else padding[number])
         moved = _shifted(_shifted(plane, start[0], shape[0], 0), start[1], shape[1], 1)
         if planes.dtype.kind in "iu":
             limits = np.iinfo(planes.dtype)
@@ -166,6 +158,20 @@ def windows(
         result[number] = np.where(inside, moved, fill)
         outside[number] = ~inside
     return result, outside
+
+
+def _measured(
+    start: np.ndarray, shape: tuple[int, int], plane_shape: tuple[int, ...], padded: np.ndarray | None
+) -> np.ndarray:
+    """Which voxels of a window lie within its plane and not on padding."""
+    inside = np.ones(shape, bool)
+    nearest = []
+    for axis in (0, 1):
+        place = start[axis] + np.arange(shape[axis])
+        within = (place > -0.5 - _ON_A_VOXEL) & (place < plane_shape[axis] - 0.5 + _ON_A_VOXEL)
+        inside &= np.expand_dims(within, 1 - axis)
+        nearest.append(np.rint(place).astype(int).clip(0, plane_shape[axis] - 1))
+    return inside if padded is None else inside & ~padded[np.ix_(*nearest)]
 
 
 def _continued(plane: np.ndarray, padded: np.ndarray) -> np.ndarray:
