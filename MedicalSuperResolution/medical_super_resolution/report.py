@@ -16,19 +16,40 @@ NOTICE = "For research. Not for diagnostic use."
 class Report:
     """What was done.
 
-    sharpness, twin_sha256 : how far the model went towards its sharp twin, and the digest of that file where it was
-    used, be it for the uncertainty only.
-    factor_ijk, spacing_before_ijk_mm, spacing_after_ijk_mm, size_before_ijk, size_after_ijk : along i, j, k.
-    slice_thickness_mm : as the file or the user said, or the distance between slices.
-    slice_profile, slice_width_mm : shape of the through-plane slice profile, as it was taken, and its width: full width
-    at half maximum of a Gaussian, whole width of a box. slice_width_error_mm : its standard error, 0 where it was told.
-    slice_profile_source : "told", "estimated" from the slices, or "assumed" where they cannot tell.
-    consistency_error_rms : root mean square, in the units of the volume, of what the result, measured again as the
-    scanner would with the profile taken, differs from the input; after rounding.
-    other_profile, other_consistency_error_rms : the next likely profile, and what the same would be under it.
-    precision : of the network's arithmetic, "float32" or "mixed". uncertainty : what the uncertainty was made of, where
-    it was asked for. stages : seconds by part of the work.
-    settings : what was asked, by the names of `EnhanceSettings`.
+    Attributes
+    ----------
+    model, model_sha256 : str
+        Name of the model, and the SHA-256 of its file.
+    sharpness : float
+        How far the weights lie towards those of the sharp twin, in [0, 1].
+    twin_sha256 : str
+        SHA-256 of the twin's file where it was used, also where for the uncertainty alone.
+    modality : str
+        Of the volume, as known or as guessed from the values.
+    factor_ijk, spacing_before_ijk_mm, spacing_after_ijk_mm, size_before_ijk, size_after_ijk : tuple
+        Along i, j and k.
+    slice_thickness_mm : float
+        As the file or the user gave it, or the distance between slices.
+    slice_profile, slice_width_mm : str, float
+        Shape of the through-plane slice profile, as it was taken, and its width: full width at half maximum of a
+        Gaussian, whole width of a box.
+    slice_width_error_mm : float
+        Standard error of the width, 0 where it was given.
+    slice_profile_source : str
+        "told" where it was given, "estimated" from the slices, or "assumed" where they cannot tell.
+    consistency_error_rms : float
+        Root mean square of (result, measured again with this profile) - input, after rounding, in the units of the
+        volume.
+    other_profile, other_consistency_error_rms : str, float
+        The next likely profile, and the same error under it.
+    precision : str
+        Of the network's arithmetic, "float32" or "mixed".
+    uncertainty : str
+        What the uncertainty was made of, where it was asked for.
+    stages : dict of str to float
+        Seconds by part of the work.
+    settings : dict
+        What was asked, by the names of `EnhanceSettings`.
     """
 
     model: str

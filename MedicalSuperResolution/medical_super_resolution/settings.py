@@ -39,25 +39,42 @@ def check_sharpness(sharpness: float) -> None:
 class EnhanceSettings:
     """One enhancement, as asked. What it means for a given volume is decided by `planning.plan`.
 
-    factor : how many times finer each of ``axes`` becomes, in (1, 8], whole or not.
-    axes : "through-plane" (across the slices), "in-plane" (the other two), or letters of "ijk", the
-        index axes of the volume, fastest first.
-    spacing_ijk_mm : the spacing to reach instead of ``factor``; an axis already as fine stays as it is.
-    exact_spacing : bring axes that are finer than ``spacing_ijk_mm`` to it too, by averaging.
-        With neither, the through-plane axis is refined to the in-plane spacing, at most 8 times.
-    slice_thickness_mm : tissue in one slice; None takes what the volume says, or else contiguous slices.
-    slice_profile : weight across the slice: "gaussian" (``slice_thickness_mm`` is its full width at half maximum),
-        "box" (the mean over it), or "auto": a Gaussian whose width is estimated from the slices, with
-        ``slice_thickness_mm`` as prior knowledge. In-plane axes are always taken as Gaussian.
-    model : an installed model's name, or the path of a model file.
-    sharpness : how far the model goes towards its sharp twin, in [0, 1]; 0 is fidelity.
-    consistency : make the result reproduce the measured slices.
-    uncertainty : also give a standard deviation of each voxel, at eight to ten times the work.
-    device : "auto", "cuda", "mps" or "cpu". threads : of the CPU, None for all.
-    precision : of the network's arithmetic: "float32", "mixed" (half precision where it is exact enough; on CPUs that
-        have units for it, quicker) or "auto": mixed on CUDA. Interpolation and consistency are always float32.
-    memory_gb : memory of the whole program, input and output included, in gigabytes; what the program and a small
-        tile need is the least. None: as much as makes it faster, about 1.4 beside input and output.
+    Parameters
+    ----------
+    factor : float, optional
+        How many times finer each of ``axes`` becomes, in (1, 8], whole or not. With neither this nor
+        ``spacing_ijk_mm``, the through-plane axis is refined to the in-plane spacing, at most 8 times.
+    axes : str
+        "through-plane" (across the slices), "in-plane" (the other two), or letters of "ijk", the index axes of the
+        volume, fastest first.
+    spacing_ijk_mm : tuple of float, optional
+        The spacing to reach instead of ``factor``. An axis that is as fine already stays as it is.
+    exact_spacing : bool
+        Bring axes that are finer than ``spacing_ijk_mm`` to it too, by averaging.
+    slice_thickness_mm : float, optional
+        Tissue in one slice. None takes what the volume states, or else contiguous slices.
+    slice_profile : str
+        Weight across the slice: "gaussian" (``slice_thickness_mm`` is its full width at half maximum), "box" (the mean
+        over it), or "auto": a Gaussian whose width is estimated from the slices, with ``slice_thickness_mm`` as prior
+        knowledge. In-plane axes are always taken as Gaussian.
+    model : str
+        An installed model's name, or the path of a model file.
+    sharpness : float
+        How far the model goes towards its sharp twin, in [0, 1]; 0 is fidelity.
+    consistency : bool
+        Make the result reproduce the measured slices.
+    uncertainty : bool
+        Also compute a standard deviation of each voxel, at eight to ten times the work.
+    device : str
+        "auto", "cuda", "mps" or "cpu".
+    threads : int, optional
+        Of the CPU. None takes all that are available.
+    precision : str
+        Of the network's arithmetic: "float32", "mixed" (half precision where it is exact enough; a CPU without units
+        for bfloat16 computes in float32) or "auto": mixed on CUDA. Interpolation and consistency are always float32.
+    memory_gb : float, optional
+        Memory of the whole program, input and output included, in gigabytes. None takes as much as makes it faster,
+        about 1.4 beside input and output.
     """
 
     factor: float | None = None

@@ -13,7 +13,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -26,7 +26,6 @@ from ..inference.enhance import enhance
 from ..inference.refiners.throughplane import SequenceRefiner
 from ..models import file as models
 from ..models.file import Model
-from ..networks.generators.through_plane import ThroughPlaneGenerator
 from ..physics.acquisition import fine_centres
 from ..progress import ignore
 from ..settings import EnhanceSettings
@@ -60,7 +59,7 @@ def run(model_name: str, settings: EnhanceSettings, *, side: int, slices: int, t
         raise SettingsError("the benchmark needs {} slices of {} rows and columns at least".format(*_SMALLEST))
     keep_freed_blocks()
     model = models.load(models.find(model_name))
-    if not isinstance(model.generator, ThroughPlaneGenerator):
+    if model.generator.capabilities.in_one_pass:
         raise SuperResolutionError(f"the benchmark measures models that refine slice sequences; {model.name} is none")
     device = pick_device(settings.device)
     if settings.threads:
@@ -80,7 +79,7 @@ def run(model_name: str, settings: EnhanceSettings, *, side: int, slices: int, t
     enhance(body(32, 8), model, settings)  # the first call of a library is never the fastest
     facts |= engine(model, volume, context, tell)
     tell("measuring the machine's own speed")
-    generator = SequenceRefiner(model.generator, context).generator
+    generator = Bare(model, volume, context).refiner.generator
     facts |= roofline.compared(generator, context, volume.array.size, FACTOR, facts["engine_seconds"])
     return facts | seams(model, cut_of(volume), context, tell)
 
@@ -209,9 +208,8 @@ class Bare:
     """The same network, as the engine prepares it, on the same voxels: no files, no profile, no data consistency."""
 
     def __init__(self, model: Model, volume: Volume, context: ExecutionContext) -> None:
-        assert isinstance(model.generator, ThroughPlaneGenerator)  # others were refused
         self.context = context
-        self.refiner = SequenceRefiner(model.generator, context)
+        self.refiner = cast("SequenceRefiner", model.generator.make_refiner(context))  # others were refused
         self.lr = torch.from_numpy(IntensityRange(*HOUNSFIELD_RANGE).normalised(volume.array))[None, None]
         self.lr = self.lr.to(context.device)
 

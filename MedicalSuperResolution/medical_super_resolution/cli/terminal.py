@@ -1,4 +1,4 @@
-"""What the command line shows while it works, and how it ends when nobody reads that any more."""
+"""What the command line shows while it works, and how it ends when its output is closed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-_UNREAD_EXIT = 141  # what a shell says of a program that SIGPIPE has ended
+_UNREAD_EXIT = 141  # of a program that SIGPIPE has ended, in a shell
 
 
 def quiet_when_unread(main: Callable[..., int]) -> Callable[..., int]:
-    """Wrap the main function of a program: where its reader has gone, as in ``medsr models | head -1``, it just ends.
+    """Wrap the main function of a program that ends quietly when its output is closed (``medsr info scan | head -1``).
 
     The exit status is then 141. A pipe of another kind that breaks is a failure like any other.
     """
@@ -47,7 +47,7 @@ def _has_no_reader(stream: TextIO) -> bool:
     if not hasattr(select, "poll"):  # on Windows, which leads nowhere else
         return True
     poll = select.poll()
-    poll.register(stream.fileno(), 0)  # a broken pipe is told unasked
+    poll.register(stream.fileno(), 0)  # a broken pipe is always reported
     return bool(poll.poll(0))
 
 

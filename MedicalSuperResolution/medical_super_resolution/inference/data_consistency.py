@@ -29,9 +29,14 @@ def consistency_error_rms(
 
     Parameters
     ----------
-    measured, fine : (K, J, I) and (M, N, O), before and after all passes of the plan.
-    profiles : the slice profile of each index axis.
-    padding : of the measured volume; what it takes part in is left out.
+    measured, fine : ndarray
+        (K, J, I) and (M, N, O), before and after all passes of the plan.
+    planned : Plan
+        The passes.
+    profiles : dict of str to SliceProfile
+        The slice profile of each index axis.
+    padding : Padding, optional
+        Of the measured volume; measured voxels that it takes part in are left out.
     """
     matrices = {}
     for one in planned.passes:

@@ -72,8 +72,10 @@ def acquisition_matrix(
 
     Parameters
     ----------
-    n_lr, n_hr : numbers of coarse and fine samples; the fine ones should cover the coarse ones.
-    factor : fine samples per coarse sample, at least 1, whole or not.
+    n_lr, n_hr : int
+        Numbers of coarse and fine samples; the fine ones should cover the coarse ones.
+    factor : float
+        Fine samples per coarse sample, at least 1, whole or not.
     profile : "gaussian" (``thickness`` is the full width at half maximum) or "box" (the mean over ``thickness``).
     thickness : slice thickness divided by the distance between slices, above 0. A profile is never taken thinner
         than one fine sample.
@@ -104,7 +106,10 @@ def consistency_matrix(acquisition: np.ndarray, *, floor: float = 0.05) -> np.nd
 
     Parameters
     ----------
-    acquisition : (n_lr, n_hr) matrix A.
+    acquisition : ndarray
+        (n_lr, n_hr) matrix A.
+    floor : float
+        Smallest eigenvalue of A A^T that is inverted as it is, as a fraction of the largest.
 
     Returns
     -------

@@ -18,9 +18,22 @@ _FARTHEST = 64  # measured slices; what a slice says of tissue so far from it is
 class AxisModel:
     """The linear parts of refining one axis, as matrices between K measured and M fine samples.
 
-    count, fine_count, factor : see `acquisition.acquisition_matrix`.
-    positions : (M,) float64, places of the fine samples in units of the measured ones.
-    acquisition, back, cubic : (K, M), (M, K) and (M, K) float32; each with the `BandedMatrix` that holds its weights.
+    Parameters
+    ----------
+    count, fine_count, factor
+        See `acquisition.acquisition_matrix`.
+    profile : SliceProfile
+        Of the measured slices.
+    device : torch.device
+        Where the matrices are kept.
+
+    Attributes
+    ----------
+    positions : Tensor
+        (M,) float64, places of the fine samples in units of the measured ones.
+    acquisition, back, cubic : Tensor
+        (K, M), (M, K) and (M, K) float32, each with the `BandedMatrix` that tells where its weights lie: fine to
+        measured slices, data-consistency error to fine slices, and cubic interpolation.
     """
 
     def __init__(self, count: int, fine_count: int, factor: float, profile: SliceProfile, device: torch.device) -> None:
@@ -64,10 +77,16 @@ class BandedMatrix:
 
 
 class SliceBuffer:
-    """Some neighbouring slices out of a long sequence: added at one end, forgotten at the other.
+    """Some neighbouring slices of a long sequence: added at one end, forgotten at the other.
 
-    read : gives the slices from one number up to another, (k, J, I); None where they are added by hand.
-    ahead : slices to read at a time.
+    Parameters
+    ----------
+    read : callable, optional
+        Returns the slices from one number up to another, (k, J, I). None where they are added with `add`.
+    count : int
+        Slices of the whole sequence.
+    ahead : int
+        Slices to read at a time.
     """
 
     def __init__(self, read: Callable[[int, int], Tensor] | None = None, *, count: int = 0, ahead: int = 1) -> None:
@@ -88,17 +107,24 @@ class SliceBuffer:
         return self._slices[start - self._first : stop - self._first]
 
     def forget(self, before: int) -> None:
-        """Let go of the slices with lower numbers."""
+        """Drop the slices with lower numbers."""
         if self._slices is not None and before > self._first:
             self._slices = self._slices[before - self._first :]
             self._first = min(before, self.stop)
 
 
 class StreamingProjector:
-    """Fine slices of one axis, some at a time: cubic interpolation, plus residual, made to reproduce what was measured.
+    """Interpolation, residual and data consistency of one axis, for some fine slices at a time.
 
-    linear : of the axis. measured : gives measured slices, (k, J, I), from one number up to another; it will not be
-    asked for slices before `needed` again. consistency : whether to reproduce the measured slices.
+    Parameters
+    ----------
+    linear : AxisModel
+        Of the axis.
+    measured : callable
+        Returns the measured slices from one number up to another, (k, J, I). Slices before `needed` are not asked for
+        again.
+    consistency : bool
+        Whether to reproduce the measured slices.
     """
 
     def __init__(self, linear: AxisModel, measured: Callable[[int, int], Tensor], *, consistency: bool) -> None:

@@ -20,7 +20,12 @@ def foreground_box(parts: Iterable[Tensor], shape: tuple[int, ...], margin: int)
 
     Parameters
     ----------
-    parts : the volume, (K, J, I) of this ``shape``, as some of its slices after the others.
+    parts : iterable of Tensor
+        The volume, (K, J, I), as some of its slices after the others.
+    shape : tuple of int
+        Of the volume.
+    margin : int
+        Voxels added on each side.
     """
     marks = [torch.zeros(count, dtype=torch.bool) for count in shape]
     start = 0

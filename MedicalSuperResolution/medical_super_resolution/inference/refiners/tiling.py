@@ -11,10 +11,16 @@ from dataclasses import dataclass
 class Tile:
     """One tile of a (J, I) plane.
 
-    core_j, core_i : the part of the plane this tile answers for; the cores cover the plane without overlap.
-    outer_j, outer_i : the core and its margin, cut off at the borders of the plane.
-    inner_j, inner_i : the core inside the outer part.
-    cut_edges : whether the outer part ends inside the plane at its (first row, last row, first column, last column).
+    Parameters
+    ----------
+    core_j, core_i : slice
+        The part of the plane that comes from this tile. The cores cover the plane without overlap.
+    outer_j, outer_i : slice
+        The core and its margin, cut off at the borders of the plane.
+    inner_j, inner_i : slice
+        The core inside the outer part.
+    cut_edges : tuple of bool
+        Whether the outer part ends inside the plane at its (first row, last row, first column, last column).
     """
 
     core_j: slice

@@ -33,7 +33,7 @@ def test_the_benchmark_measures_each_stage_and_each_ratio(medsr: Medsr, a_model_
     assert all(line.startswith("measuring ") for line in err.splitlines())
     facts = json.loads(out)
     stages = facts["program_stages_seconds"]
-    assert set(stages) == {"read", "transfer", "network", "interpolation", "consistency", "output", "write"}
+    assert set(stages) == {"read", "profile", "transfer", "network", "interpolation", "consistency", "output", "write"}
     for name in (
         "overhead_ratio",
         "air_ratio",
