@@ -92,12 +92,12 @@ def test_a_curve_becomes_a_table_a_series_and_a_chart(plot: types.ModuleType, a_
 
 
 def test_a_curve_that_grows_stays_in_its_nodes_and_tells_the_chart_once(plot: types.ModuleType, a_scene: object):
-    chart = plot.draw(a_scene, {"step": [50.0], "loss": [0.5]}, "loss", "My run")
+    chart = plot.draw(a_scene, {"step": [50.0, 100.0], "loss": [0.5, 0.25]}, "loss", "My run")
     told = []
     chart.AddObserver("ModifiedEvent", lambda *event: told.append(event))
     nodes = a_scene.GetNumberOfNodes()
-    assert plot.draw(a_scene, {"step": [50.0, 100.0], "loss": [0.5, 0.25]}, "loss", "My run") is chart
-    assert values(chart, "loss") == [0.5, 0.25]
+    assert plot.draw(a_scene, {"step": [50.0, 100.0, 150.0], "loss": [0.5, 0.25, 0.125]}, "loss", "My run") is chart
+    assert values(chart, "loss") == [0.5, 0.25, 0.125]
     assert (a_scene.GetNumberOfNodes(), len(told)) == (nodes, 1)
 
 
