@@ -8,6 +8,7 @@ import sys
 from medical_super_resolution.cli.terminal import quiet_when_unread
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.system.parent_watchdog import end_with_parent
+from medical_super_resolution.system.threads import wait_passively
 
 from .commands import ablate, evaluate, export, prepare, recipes, reproduce, train
 
@@ -25,6 +26,7 @@ VERBS = {
 @quiet_when_unread
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0 done, 1 known failure, 2 usage, 141 unread."""
+    wait_passively()
     parser = argparse.ArgumentParser(prog="medsr-train", description=__doc__)
     parser.add_argument("--end-with-parent", action="store_true", help=argparse.SUPPRESS)
     verbs = parser.add_subparsers(dest="verb", required=True)
