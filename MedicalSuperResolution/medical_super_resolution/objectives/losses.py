@@ -122,6 +122,17 @@ def gan_generator_loss(fake: Tensor) -> Tensor:
     return functional.softplus(-fake.float()).mean()
 
 
+def hinge_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """How far scores of the truth stay below 1 and those of what was made above -1; farther is not better.
+
+    References
+    ----------
+    .. [1] Lim and Ye (2017), Geometric GAN. arXiv:1705.02894, eq. 12; with spectral normalisation as in
+       Miyato et al. (2018), arXiv:1802.05957, eq. 16. The generator pays `wasserstein_generator_loss`.
+    """
+    return functional.relu(1 - real.float()).mean() + functional.relu(1 + fake.float()).mean()
+
+
 def relativistic_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
     """How far the truth is from being told as more real than the average of what was made, and the reverse.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .cuts import CutsConfig, CutsDiscriminator
 from .patch import PatchConfig, PatchDiscriminator
 from .refined_sequence import RefinedSequenceConfig, RefinedSequenceCritic
 from .sequence_lstm import SequenceLstmConfig, SequenceLstmDiscriminator
@@ -21,6 +22,7 @@ Discriminator = (
     | SequenceLstmDiscriminator
     | RefinedSequenceCritic
     | WaveletConditionalDiscriminator
+    | CutsDiscriminator
 )
 
 DISCRIMINATORS: dict[str, tuple[type, type[Discriminator]]] = {
@@ -28,6 +30,7 @@ DISCRIMINATORS: dict[str, tuple[type, type[Discriminator]]] = {
     "patch": (PatchConfig, PatchDiscriminator),
     "sequence-lstm": (SequenceLstmConfig, SequenceLstmDiscriminator),
     "refined-sequence": (RefinedSequenceConfig, RefinedSequenceCritic),
+    "cuts": (CutsConfig, CutsDiscriminator),
     "wavelet-conditional": (WaveletConditionalConfig, WaveletConditionalDiscriminator),
 }
 

@@ -73,6 +73,10 @@ class VggStyleDiscriminator(nn.Module):
             found.append(latest)
         return found
 
+    def judged(self, volume: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The scores, and the `features` they rest on."""
+        features = self.features(volume)
+        return self.judge(features[-1].mean(dim=(2, 3))).reshape(volume.shape[0], volume.shape[2]), features
+
     def forward(self, volume: Tensor) -> Tensor:
-        described = self.features(volume)[-1].mean(dim=(2, 3))
-        return self.judge(described).reshape(volume.shape[0], volume.shape[2])
+        return self.judged(volume)[0]

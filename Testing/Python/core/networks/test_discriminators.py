@@ -18,6 +18,7 @@ SMALL = {
     "sequence-lstm": {"channels": 4, "grid": 2, "hidden": 8},
     "refined-sequence": {"channels": 4, "hidden": 6},
     "wavelet-conditional": {"channels": 4},
+    "cuts": {"channels": 4, "slice_channels": 4, "every": 2},
 }
 ALL = sorted(DISCRIMINATORS)
 

@@ -180,3 +180,9 @@ def test_feature_losses_are_means_over_the_stages():
 def test_accuracy_counts_judgements_on_the_right_side():
     assert losses.discriminator_accuracy(REAL, FAKE) == pytest.approx(5 / 8)
     assert losses.discriminator_accuracy(REAL + 10, FAKE + 10, zero=10) == pytest.approx(5 / 8)
+
+
+def test_the_hinge_loss_agrees_with_numpy():
+    real, fake = REAL.numpy(), FAKE.numpy()
+    expected = np.maximum(0, 1 - real).mean() + np.maximum(0, 1 + fake).mean()
+    assert float(losses.hinge_critic_loss(REAL, FAKE)) == pytest.approx(expected, rel=1e-6)

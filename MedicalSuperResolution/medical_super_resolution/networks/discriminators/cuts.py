@@ -1,0 +1,92 @@
+"""The critic that sees what people see: coronal and sagittal cuts of a refined volume, and its slices in a row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from ...objectives.cuts import lying_cuts, standing_cuts
+
+_MAGNIFIED = 10.0  # what refinement adds is about a tenth of the range
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutsConfig:
+    """The size of a `CutsDiscriminator`.
+
+    channels, slice_channels : width of the first convolution on standing cuts and on slices; it doubles at each of
+    ``halvings``. every : distance in voxels of the cuts that are looked at; of the slices it is one less, so that
+    refined by ``every`` they do not all lie at the same place between the measured ones.
+    """
+
+    channels: int = 32
+    slice_channels: int = 16
+    halvings: int = 2
+    every: int = 4
+
+
+def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Module:
+    return spectral_norm(nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=1))
+
+
+class _PatchJudge(nn.Module):
+    """(S, C, rows, columns) -> (S, 1, rows / 4, columns / 4) scores for two halvings, and what each stage sees."""
+
+    def __init__(self, inputs: int, width: int, halvings: int) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList([_convolution(inputs, width, 3)])
+        for _ in range(halvings):
+            self.stages.append(_convolution(width, 2 * width, 4, 2))
+            width *= 2
+        self.judge = nn.Conv2d(width, 1, 3, padding=1)
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, list[Tensor]]:
+        found, latest = [], pictures
+        for stage in self.stages:
+            latest = nn.functional.leaky_relu(stage(latest), 0.2)
+            found.append(latest)
+        return self.judge(latest), found
+
+
+class CutsDiscriminator(nn.Module):
+    """(N, 2, K, J, I) -> (N, M) scores, real is high: one for each of the overlapping patches of all cuts.
+
+    The first channel is the volume to judge, the second its low-resolution counterpart, interpolated to the same size.
+    One judge sees the cuts that stand on the slices, coronal and sagittal alike: there the steps and the smoothness of
+    refined slices show. Another sees slices with their two neighbours: there it shows when texture changes from one
+    slice to the next. What is judged enters as the difference from the condition, magnified: it is small. Weights but
+    the last are normalised spectrally [2]_.
+
+    References
+    ----------
+    .. [1] Isola et al. (2017), Image-to-image translation with conditional adversarial networks. arXiv:1611.07004
+    .. [2] Miyato et al. (2018), Spectral normalization for generative adversarial networks. arXiv:1802.05957
+    """
+
+    conditional = True
+
+    def __init__(self, config: CutsConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.standing = _PatchJudge(2, config.channels, config.halvings)
+        self.lying = _PatchJudge(6, config.slice_channels, config.halvings)
+
+    def judged(self, volume: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The scores, and what the stages of both judges see, for `losses.adversarial_feature_loss`."""
+        every, count = self.config.every, volume.shape[0]
+        judged, condition = volume.float().split(1, dim=1)
+        volume = torch.cat([_MAGNIFIED * (judged - condition), condition], dim=1)
+        pictures = [(self.standing, one) for one in standing_cuts(volume, every=every)]
+        pictures.append((self.lying, lying_cuts(volume, every=every - 1)))
+        scores, features = [], []
+        for judge, one in pictures:
+            score, found = judge(one)
+            scores.append(score.unflatten(0, (count, -1)).flatten(1))
+            features += found
+        return torch.cat(scores, dim=1), features
+
+    def forward(self, volume: Tensor) -> Tensor:
+        return self.judged(volume)[0]
