@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .streaming import Sequence, by_voxel, in_slices, runs_as_products
+from .streaming import Sequence, by_voxel, in_slices, learned_convolution, runs_as_products
 
 
 def in_plane_convolution(inputs: int, outputs: int) -> nn.Conv3d:
@@ -39,7 +39,7 @@ def mixed_channels(convolution: nn.Conv3d, *parts: Tensor) -> Tensor:
     """
     first = parts[0]
     if not runs_as_products(convolution, first):
-        return convolution(torch.cat(parts, dim=1) if len(parts) > 1 else first)
+        return learned_convolution(convolution, torch.cat(parts, dim=1) if len(parts) > 1 else first)
     mixed = convolution.weight.new_empty(first[0, 0].numel(), convolution.out_channels)
     mixed[:] = 0 if convolution.bias is None else convolution.bias
     weights = convolution.weight.flatten(1).split([part.shape[1] for part in parts], dim=1)

@@ -27,11 +27,24 @@ def by_voxel(slices: Tensor, precision: torch.dtype) -> Tensor:
 def in_slices(convolution: nn.Conv3d, slices: Tensor) -> Tensor:
     """Apply a 1 x 3 x 3 convolution. On a CPU as a flat one: PyTorch has no quick way for few slices in 3-D."""
     if not runs_as_products(convolution, slices):
-        return convolution(slices)
+        return learned_convolution(convolution, slices)
     weight = convolution.weight[:, :, 0]
     flat = slices[0].transpose(0, 1).to(weight.dtype)
     flat = functional.conv2d(flat, weight, convolution.bias, padding=weight.shape[2] // 2)
     return flat.transpose(0, 1)[None]
+
+
+def learned_convolution(convolution: nn.Conv3d, slices: Tensor) -> Tensor:
+    """A convolution while its weights are learned. On a CPU, a kernel that is flat is several times as fast in 2-D."""
+    weight, bias = convolution.weight, convolution.bias
+    if slices.device.type != "cpu" or 1 not in weight.shape[2:4] or not slices.shape[2]:
+        return convolution(slices)
+    if weight.shape[2] == 1:
+        each = slices.transpose(1, 2).flatten(0, 1)
+        flat = functional.conv2d(each, weight[:, :, 0], bias, padding=weight.shape[3] // 2)
+        return flat.unflatten(0, (-1, slices.shape[2])).transpose(1, 2)
+    flat = functional.conv2d(slices.flatten(3), weight[..., 0], bias, padding=(weight.shape[2] // 2, 0))
+    return flat.unflatten(3, slices.shape[3:])
 
 
 class WholeSequence:
@@ -40,7 +53,7 @@ class WholeSequence:
     def convolve(self, convolution: nn.Conv3d, slices: Tensor) -> Tensor:
         """Apply a convolution whose kernel spans three slices; beyond the ends there is nothing (zeros)."""
         if not runs_as_products(convolution, slices):
-            return convolution(slices)
+            return learned_convolution(convolution, slices)
         nothing = torch.zeros_like(slices[:, :, :1])
         return _convolved(convolution, [nothing, *slices.split(1, dim=_SEQUENCE), nothing])
 
