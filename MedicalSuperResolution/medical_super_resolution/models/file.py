@@ -121,7 +121,8 @@ def load(path: Path) -> Model:
                 raise ValueError("weights are kept in single precision")
             generator = _built(name, header["config"], shapes)
             weights = {key: opened.get_tensor(key) for key in shapes}
-        generator.load_state_dict(weights)
+        zeros = {key: generator.state_dict()[key] for key in _newer(type(generator)) if key not in weights}
+        generator.load_state_dict(weights | zeros)
     except _SIGNS_OF_DAMAGE as problem:
         raise ModelError(f"{path} does not fit its own description; the file is damaged, get it again") from problem
     if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
@@ -139,7 +140,7 @@ def _built(name: str, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]
         for number in value if isinstance(value, list) else [value]:
             if not (isinstance(number, int | float) and abs(number) <= _LARGEST_NUMBER):  # nor not a number
                 raise ValueError("a configuration holds numbers that a network can have")
-    left = iter(range(len(shapes) + 1))
+    left = iter(range(len(shapes) + 1 + len(_newer(GENERATORS[name][1]))))
 
     def count(module: object, parameter: str, value: object) -> None:
         if next(left, None) is None:
@@ -153,9 +154,16 @@ def _built(name: str, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]
             outline = generator_class(config_class(**config))
     finally:
         counting.remove()
-    if {key: tuple(tensor.shape) for key, tensor in outline.state_dict().items()} != shapes:
+    wanted = {key: tuple(tensor.shape) for key, tensor in outline.state_dict().items()}
+    missing = wanted.keys() - shapes.keys()
+    if wanted != shapes | {key: wanted[key] for key in missing} or not missing <= set(_newer(generator_class)):
         raise ValueError("the network has other weights than the file")
     return generator_class(config_class(**config))
+
+
+def _newer(generator_class: type) -> tuple[str, ...]:
+    """Names of weights that older files lack; they are 0 there, which is what a fresh network has."""
+    return getattr(generator_class, "zero_where_missing", ())
 
 
 def read_header(path: Path) -> dict[str, Any]:

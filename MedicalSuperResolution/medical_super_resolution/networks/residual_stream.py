@@ -16,6 +16,7 @@ class ResidualStream:
 
     generator, factor, thickness : as in `ThroughPlaneGenerator.residual`. positions : of all output slices, (M,).
     cut_edges : see `SliceStream`; there the output is ``generator.reach`` voxels smaller than the input.
+    origin : see `ThroughPlaneGenerator.textured`, of the first output.
     """
 
     def __init__(
@@ -26,11 +27,13 @@ class ResidualStream:
         thickness: float,
         *,
         cut_edges: tuple[bool, bool, bool, bool] = (False, False, False, False),
+        origin: tuple[int, int, int] = (0, 0, 0),
     ) -> None:
         self.generator = generator
         self.positions = positions
         self.factor = factor
         self.thickness = thickness
+        self.origin = origin
         self._stream = SliceStream(cut_edges)
         self._previous: Tensor | None = None  # features of the slice before the next ones
         self._pushed = 0  # slices
@@ -66,8 +69,9 @@ class ResidualStream:
 
     def _between(self, before: Tensor, after: Tensor, stop: int) -> Iterator[Tensor]:
         """The output slices up to number ``stop``, which lie in the intervals between some of the slices."""
-        positions = self.positions[self._written : stop]
-        self._written = stop
+        written, self._written = self._written, stop
+        positions = self.positions[written:stop] - (self._done - 1)  # from the slice that opens the first interval
         if len(positions):
-            first = self._done - 1  # index of the slice that opens the first interval
-            yield self.generator.between(before, after, positions - first, self.factor, self.thickness)
+            sure = self.generator.between(before, after, positions, self.factor, self.thickness)
+            origin = (self.origin[0] + written, *self.origin[1:])
+            yield self.generator.textured(sure, before, after, positions, origin=origin)

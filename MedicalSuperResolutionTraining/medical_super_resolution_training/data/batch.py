@@ -65,6 +65,8 @@ class SequenceBatch(PairedBatch):
         Full width at half maximum of the slice profile in slice distances; of a box, that of the Gaussian like it.
     acquisition, consistency
         (K, M) and (M, K) matrices A and G of `physics.acquisition`.
+    seed
+        Of random texture, where the generator has any.
     """
 
     positions: Tensor
@@ -72,3 +74,4 @@ class SequenceBatch(PairedBatch):
     width: float
     acquisition: Tensor
     consistency: Tensor
+    seed: int

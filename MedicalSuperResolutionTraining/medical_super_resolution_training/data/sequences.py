@@ -66,6 +66,7 @@ class PatchSampler:
             width=width,
             acquisition=acquisition,
             consistency=consistency,
+            seed=step,
         )
 
     def _size(self, factor: float) -> tuple[int, int]:

@@ -38,7 +38,7 @@ class SliceSequenceTask(GeneratorTask[SequenceBatch]):
     def refine(self, network: nn.Module, batch: SequenceBatch) -> Versions:
         """The output of the network, and its projection where the recipe gives that a weight."""
         weight = self.recipe.consistent_weight
-        sr = network(batch.lr, batch.positions, batch.factor, batch.width)
+        sr = network(batch.lr, batch.positions, batch.factor, batch.width, seed=batch.seed)
         if not weight:
             return Versions(((1.0, sr),), sr)
         missing = batch.lr - apply_along_sequence(batch.acquisition, sr)

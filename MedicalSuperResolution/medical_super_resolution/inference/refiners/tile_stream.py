@@ -98,8 +98,10 @@ class TileStream:
                 right and i.stop == shape[2],
             )
             width, factor = self.request.profile.gaussian_width, self.request.one.factor
-            stream = ResidualStream(self.generator, positions[first:stop] - k.start, factor, width, cut_edges=cut)
             row, column = j.start + cut[0] * reach, i.start + cut[2] * reach
+            origin = (first, tile.outer_j.start + row, tile.outer_i.start + column)
+            part = positions[first:stop] - k.start
+            stream = ResidualStream(self.generator, part, factor, width, cut_edges=cut, origin=origin)
             for found in self._pushed(stream, lambda start, end: self._buffer(start, end)[:, j, i].clamp(*window), k):
                 residual = found.new_zeros(len(found), *shape[1:])
                 residual[:, row : row + found.shape[1], column : column + found.shape[2]] = found

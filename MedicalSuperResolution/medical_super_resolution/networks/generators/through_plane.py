@@ -18,6 +18,7 @@ from ..blocks import (
     mixed_channels,
     pointwise_convolution,
 )
+from ..grain import KINDS, grain
 from ..streaming import WHOLE, Sequence, in_slices
 from .base import ANY_AXIS, Capabilities, Generator, RefinerFactory
 
@@ -99,11 +100,17 @@ class ThroughPlaneGenerator(Generator):
     Features are computed once on the thick slices, whatever the factor: in a sequence of contiguous slices the blur
     is always one slice wide. The head then weighs the features of the two slices around each output slice. Local
     (no pooling, no normalisation) and free of biases: a constant comes out as the same constant.
+
+    Where ``texture`` is not 0, random texture is added as strong as the features say: what cannot be known in its place
+    can be right in its amount. It belongs to the voxels of the volume, see `grain`, and never changes by itself.
     """
+
+    zero_where_missing = ("texture",)  # in files older than it
 
     def __init__(self, config: ThroughPlaneConfig) -> None:
         super().__init__()
         self.config = config
+        self.texture = nn.Parameter(torch.zeros(KINDS, config.channels))
         self.stem = Stem(config.channels, config.gate_channels)
         self.blocks = nn.ModuleList(
             AttentionDenseBlock(config.channels, config.pairs, config.gate_channels) for _ in range(config.blocks)
@@ -148,7 +155,9 @@ class ThroughPlaneGenerator(Generator):
         refined = in_slices(self.refine, features)
         return sequence.trim(refined.add_(features) if refined.dtype == features.dtype else features + refined, 1)
 
-    def residual(self, features: Tensor, positions: Tensor, factor: float, thickness: float) -> Tensor:
+    def residual(
+        self, features: Tensor, positions: Tensor, factor: float, thickness: float, *, seed: int = 0
+    ) -> Tensor:
         """What the features add to cubic interpolation at ``positions``: (N, C, K, J, I) -> (N, 1, M, J, I) float32.
 
         ``positions`` are ascending, (M,), in units of the input slice, from -1/2 to K - 1/2. Beyond the ends the first
@@ -156,7 +165,37 @@ class ThroughPlaneGenerator(Generator):
         """
         before, after = features[:, :, :1], features[:, :, -1:]
         around = torch.cat([before, features, after], dim=2)
-        return self.between(around[:, :, :-1], around[:, :, 1:], positions + 1, factor, thickness)
+        before, after = around[:, :, :-1], around[:, :, 1:]
+        sure = self.between(before, after, positions + 1, factor, thickness)
+        return self.textured(sure, before, after, positions + 1, seed=seed)
+
+    def textured(
+        self,
+        sure: Tensor,
+        before: Tensor,
+        after: Tensor,
+        positions: Tensor,
+        *,
+        origin: tuple[int, int, int] = (0, 0, 0),
+        seed: int = 0,
+    ) -> Tensor:
+        """The residual ``sure`` (N, 1, M, J, I) of `between`, with random texture where the network has any.
+
+        ``origin`` is the number of the first voxel along M, J and I in the whole refined volume.
+        """
+        if not (self.texture.requires_grad or self.texture.any()):
+            return sure
+        numbers = (
+            torch.arange(size, device=sure.device) + first for size, first in zip(sure.shape[2:], origin, strict=True)
+        )
+        base = torch.floor(positions).clamp(0, before.shape[2] - 1)
+        share = (positions - base).to(sure.dtype)[:, None, None]
+        strengths = (
+            torch.einsum("tc,nckji->ntkji", self.texture.to(side.dtype), side.abs()).float()[:, :, base.long()]
+            for side in (before, after)
+        )
+        strength = torch.lerp(next(strengths), next(strengths), share) / _CONTRAST
+        return sure + (strength * grain(*numbers, seed=seed)).sum(dim=1, keepdim=True)
 
     def between(self, before: Tensor, after: Tensor, positions: Tensor, factor: float, thickness: float) -> Tensor:
         """As `residual`, for ``positions`` in the intervals from each slice of ``before`` to that of ``after``."""
@@ -176,7 +215,7 @@ class ThroughPlaneGenerator(Generator):
         chosen = values.flatten(1, 2)[:, interval * slots + slot]  # (N, M, J*I)
         return chosen.float().unflatten(2, before.shape[-2:]).unsqueeze(1)
 
-    def forward(self, lr: Tensor, positions: Tensor, factor: float, thickness: float = 1.0) -> Tensor:
+    def forward(self, lr: Tensor, positions: Tensor, factor: float, thickness: float = 1.0, *, seed: int = 0) -> Tensor:
         """Fine slices at ``positions``: cubic interpolation and the learned residual, (N, 1, M, J, I) float32."""
         interpolated = apply_along_sequence(cubic_matrix(lr.shape[2], positions), lr)
-        return interpolated + self.residual(self.features(lr, thickness), positions, factor, thickness)
+        return interpolated + self.residual(self.features(lr, thickness), positions, factor, thickness, seed=seed)
