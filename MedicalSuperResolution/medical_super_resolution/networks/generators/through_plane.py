@@ -185,7 +185,7 @@ class ThroughPlaneGenerator(Generator):
         """
         if not (self.texture.requires_grad or self.texture.any()):
             return sure
-        numbers = (
+        slices, rows, columns = (
             torch.arange(size, device=sure.device) + first for size, first in zip(sure.shape[2:], origin, strict=True)
         )
         base = torch.floor(positions).clamp(0, before.shape[2] - 1)
@@ -195,7 +195,7 @@ class ThroughPlaneGenerator(Generator):
             for side in (before, after)
         )
         strength = torch.lerp(next(strengths), next(strengths), share) / _CONTRAST
-        return sure + (strength * grain(*numbers, seed=seed)).sum(dim=1, keepdim=True)
+        return sure + (strength * grain(slices, rows, columns, seed=seed)).sum(dim=1, keepdim=True)
 
     def between(self, before: Tensor, after: Tensor, positions: Tensor, factor: float, thickness: float) -> Tensor:
         """As `residual`, for ``positions`` in the intervals from each slice of ``before`` to that of ``after``."""
