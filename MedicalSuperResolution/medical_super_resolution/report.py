@@ -54,8 +54,8 @@ class Report:
 
     model: str
     model_sha256: str
-    sharpness: float = 0.0
-    twin_sha256: str = ""
+    detail: float = 0.0
+    detail_sha256: str = ""
     modality: str
     factor_ijk: tuple[float, float, float]
     spacing_before_ijk_mm: tuple[float, float, float]

@@ -29,10 +29,10 @@ def check_factor(factor: float, what: str = "the factor", axis: str = "through-p
     raise SettingsError(message)
 
 
-def check_sharpness(sharpness: float) -> None:
-    """Refuse a sharpness outside [0, 1]."""
-    if not 0 <= sharpness <= 1:
-        raise SettingsError(f"the sharpness must be at least 0 (fidelity) and at most 1, got {sharpness:g}")
+def check_detail(detail: float) -> None:
+    """Refuse a detail outside [0, 1]."""
+    if not 0 <= detail <= 1:
+        raise SettingsError(f"the detail must be at least 0 (fidelity) and at most 1, got {detail:g}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ class EnhanceSettings:
     slice_thickness_mm: float | None = None
     slice_profile: str = "auto"
     model: str = "general"
-    sharpness: float = 0.0
+    detail: float = 0.0
     consistency: bool = True
     uncertainty: bool = False
     device: str = "auto"
@@ -122,7 +122,7 @@ class EnhanceSettings:
             raise SettingsError(f"the slice thickness must be above 0 mm, got {self.slice_thickness_mm:g}")
         if self.slice_profile not in PROFILES:
             raise SettingsError(f"unknown slice profile {self.slice_profile!r}; use one of: {', '.join(PROFILES)}")
-        check_sharpness(self.sharpness)
+        check_detail(self.detail)
         if self.device not in DEVICES:
             raise SettingsError(f"unknown device {self.device!r}; use one of: {', '.join(DEVICES)}")
         if self.threads is not None and self.threads < 1:

@@ -60,14 +60,14 @@ class MedicalSuperResolutionWidgetTest(PanelTestCase):
         self.assertEqual(self.ui.enhanceButton.text, "Enhance")
         self.assertFalse(self.ui.enhanceButton.enabled)
 
-    def test_sharpness_waits_for_a_model_with_a_twin(self):
-        from MedicalSuperResolutionLib.panel.sections.model import why_not_sharper
+    def test_detail_waits_for_a_model_with_a_detail_model(self):
+        from MedicalSuperResolutionLib.panel.sections.model import why_no_detail
 
-        obstacle = why_not_sharper("general")
-        self.assertEqual(self.ui.sharpnessSlider.enabled, not obstacle)
-        self.assertEqual((self.ui.sharpnessSlider.minimum, self.ui.sharpnessSlider.maximum), (0, 1))
+        obstacle = why_no_detail("general")
+        self.assertEqual(self.ui.detailSlider.enabled, not obstacle)
+        self.assertEqual((self.ui.detailSlider.minimum, self.ui.detailSlider.maximum), (0, 1))
         if obstacle:
-            self.assertIn("twin", self.ui.sharpnessSlider.toolTip)
+            self.assertIn("detail_model", self.ui.detailSlider.toolTip)
 
     def test_a_note_lies_beside_the_result(self):
         self.letTheEngine("finish()")

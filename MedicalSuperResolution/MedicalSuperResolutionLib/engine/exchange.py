@@ -29,7 +29,7 @@ def arguments(volume: Volume, settings: EnhanceSettings) -> list[str]:
     if settings.memory_gb is not None:
         chosen += ["--max-memory", repr(settings.memory_gb)]
     chosen += ["--axes", settings.axes, "--slice-profile", settings.slice_profile]
-    chosen += ["--sharpness", repr(settings.sharpness)]
+    chosen += ["--detail", repr(settings.detail)]
     if settings.factor is not None:
         chosen += ["--factor", repr(settings.factor)]
     if settings.spacing_ijk_mm is not None:

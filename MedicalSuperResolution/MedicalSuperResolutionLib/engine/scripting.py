@@ -43,7 +43,7 @@ class Scripting(ScriptedLoadableModuleLogic):
         Of a volume that shows an item of a sequence, all items are enhanced, into a new sequence of the same browser.
 
         Without factor and spacing (three numbers, in mm) slices become as thin as pixels are wide. Further settings:
-        axes, slice_thickness_mm, model, sharpness, consistency, uncertainty, device, threads, memory_gb, as in
+        axes, slice_thickness_mm, model, detail, consistency, uncertainty, device, threads, memory_gb, as in
         medical_super_resolution.settings.EnhanceSettings. With uncertainty=True a second volume tells how sure the
         result is: MedicalSuperResolutionLib.scene.uncertainty_node.map_of(result).
 

@@ -13,7 +13,7 @@ from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from MedicalSuperResolutionLib.compare import layouts
 from MedicalSuperResolutionLib.panel.choices import Goal
 from MedicalSuperResolutionLib.panel.messages import sentence
-from MedicalSuperResolutionLib.panel.sections.model import why_not_sharper
+from MedicalSuperResolutionLib.panel.sections.model import why_no_detail
 from MedicalSuperResolutionLib.scene import dicom_source, region
 
 if TYPE_CHECKING:  # both import this file
@@ -41,9 +41,9 @@ def show_choices(ui: SimpleNamespace, chosen: MedicalSuperResolutionParameterNod
     ui.spacingLabel.text = _("Spacing ({axes}):").format(axes=", ".join(letters))
     thickness = _thickness(volume)
     ui.sliceThicknessSpinBox.specialValueText = thickness
-    obstacle = why_not_sharper(chosen.model)
-    ui.sharpnessSlider.enabled = not obstacle
-    ui.sharpnessSlider.toolTip = (
+    obstacle = why_no_detail(chosen.model)
+    ui.detailSlider.enabled = not obstacle
+    ui.detailSlider.toolTip = (
         sentence(SuperResolutionError(obstacle))
         if obstacle
         else _("0 is closest to the truth on average; 1 shows crisp edges and texture, of which some are guessed.")
@@ -52,7 +52,7 @@ def show_choices(ui: SimpleNamespace, chosen: MedicalSuperResolutionParameterNod
         thickness = _("{thickness:g} mm, set by hand").format(thickness=chosen.sliceThickness)
     ui.settingsLabel.text = _("{model}, detail {detail:g}, slices {thickness}, profile {profile}").format(
         model=chosen.model,
-        detail=0.0 if obstacle else chosen.sharpness,
+        detail=0.0 if obstacle else chosen.detail,
         thickness=thickness,
         profile=chosen.profile.label().lower(),
     )

@@ -10,7 +10,7 @@ from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.settings import LARGEST_FACTOR, EnhanceSettings
 from MedicalSuperResolutionLib.panel import display
 from MedicalSuperResolutionLib.panel.choices import Arrangement, Device, Goal, Overlay, Plane, Profile
-from MedicalSuperResolutionLib.panel.sections.model import why_not_sharper
+from MedicalSuperResolutionLib.panel.sections.model import why_no_detail
 
 _PRESETS = {
     Goal.ISOTROPIC: {},
@@ -31,7 +31,7 @@ class MedicalSuperResolutionParameterNode:
         the goal CUSTOM_SPACING, along the index axes of the volume; 0 keeps an axis as it is.
     sliceThickness : tissue in one slice, in mm; 0 takes what the volume says. profile : its weight across the slice.
     model : an installed model's name, or the path of a model file.
-    sharpness : how far the model goes towards its sharp twin; 0 is fidelity. Without a twin it has no effect.
+    detail : how far the model goes towards its detail model; 0 is fidelity. Without a detail model it has no effect.
     keepMeasuredData : make the result reproduce the measured slices.
     uncertainty : also make a volume that tells how sure the result is.
     device, threads : where to compute; 0 threads are all.
@@ -54,7 +54,7 @@ class MedicalSuperResolutionParameterNode:
     sliceThickness: Annotated[float, WithinRange(0, 50)] = 0.0
     profile: Profile = Profile.AUTO
     model: str = "general"
-    sharpness: Annotated[float, WithinRange(0, 1)] = 0.0
+    detail: Annotated[float, WithinRange(0, 1)] = 0.0
     keepMeasuredData: bool = True
     uncertainty: bool = False
     device: Device = Device.AUTO
@@ -86,7 +86,7 @@ class MedicalSuperResolutionParameterNode:
             slice_thickness_mm=self.sliceThickness or None,
             slice_profile=self.profile.value,
             model=self.model,
-            sharpness=0.0 if why_not_sharper(self.model) else self.sharpness,
+            detail=0.0 if why_no_detail(self.model) else self.detail,
             consistency=self.keepMeasuredData,
             uncertainty=self.uncertainty,
             device=self.device.value,

@@ -21,8 +21,8 @@ def attributes(report: Report, source_node: slicer.vtkMRMLScalarVolumeNode) -> d
         "SourceNodeID": source_node.GetID(),
         "Model": report.model,
         "ModelSha256": report.model_sha256,
-        "Sharpness": f"{report.sharpness:g}",
-        "TwinSha256": report.twin_sha256,
+        "Detail": f"{report.detail:g}",
+        "DetailModelSha256": report.detail_sha256,
         "Factor": _numbers(report.factor_ijk),
         "SpacingBefore": _numbers(report.spacing_before_ijk_mm),
         "SpacingAfter": _numbers(report.spacing_after_ijk_mm),
@@ -78,7 +78,7 @@ def sentences(report: Report, axes: str = "IJK") -> str:
         f"Before: {_grid(report.size_before_ijk, report.spacing_before_ijk_mm)}.",
         f"After: {_grid(report.size_after_ijk, report.spacing_after_ijk_mm)}, which is {' and '.join(finer)}.",
         f"The slice profile was taken as {report.profile_described}.",
-        f"The model {report.model} estimated the new voxels{_sharpened(report)}; what it adds is probable, not seen.",
+        f"The model {report.model} estimated the new voxels{_with_detail(report)}; what it adds is probable, not seen.",
         "The result was corrected to reproduce the measured data."
         if corrected
         else "The result was not corrected to reproduce the measured data.",
@@ -88,7 +88,7 @@ def sentences(report: Report, axes: str = "IJK") -> str:
         *([f"The uncertainty map is {report.uncertainty}."] if report.uncertainty else []),
         *(f"Warning: {warning}." for warning in report.warnings),
         f"SHA-256 of the model file: {report.model_sha256}",
-        *([f"SHA-256 of the file of its sharp twin: {report.twin_sha256}"] if report.twin_sha256 else []),
+        *([f"SHA-256 of the file of its detail model: {report.detail_sha256}"] if report.detail_sha256 else []),
     ]
     return "\n".join(lines) + "\n"
 
@@ -116,10 +116,10 @@ def _under_the_other_profile(report: Report) -> str:
     return f" If the slices were {report.other_profile}, it would differ by {report.other_consistency_error_rms:.3g}."
 
 
-def _sharpened(report: Report) -> str:
-    if report.sharpness == 0:
+def _with_detail(report: Report) -> str:
+    if report.detail == 0:
         return ""
-    return f" at sharpness {report.sharpness:g} of 1, which makes edges crisper and errors larger"
+    return f" at detail {report.detail:g} of 1, which makes edges crisper and errors larger"
 
 
 def _numbers(values_ijk: tuple[float, float, float]) -> str:

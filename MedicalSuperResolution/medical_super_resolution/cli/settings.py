@@ -27,8 +27,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("model")
     how.add_argument("--model", default=standard.model, metavar="NAME|FILE", help="default: %(default)s")
     how.add_argument(
-        "--sharpness", type=float, default=standard.sharpness, metavar="S",
-        help="0: fidelity (default), 1: the model's sharp twin, or between; see `medsr models`",
+        "--detail", type=float, default=standard.detail, metavar="S",
+        help="0: fidelity (default), 1: the model's detail model, or between; see `medsr models`",
     )  # fmt: skip
     scan = parser.add_argument_group("what is known of the scan")
     scan.add_argument(
@@ -84,7 +84,7 @@ def settings_of(chosen: argparse.Namespace) -> EnhanceSettings:
         slice_thickness_mm=chosen.slice_thickness,
         slice_profile=chosen.slice_profile,
         model=chosen.model,
-        sharpness=chosen.sharpness,
+        detail=chosen.detail,
         consistency=not chosen.no_consistency,
         uncertainty=chosen.uncertainty is not None,
         device=chosen.device,

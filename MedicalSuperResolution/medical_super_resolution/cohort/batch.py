@@ -128,11 +128,11 @@ def write_table(rows: Sequence[Row], path: Path) -> None:
 
 def _rows(batch: Batch, items: list[Item], jobs: int) -> Iterator[Row]:
     if jobs == 1:
-        model = load_model(batch.settings.model, batch.settings.sharpness)
+        model = load_model(batch.settings.model, batch.settings.detail)
         for item in items:
             yield one_row(batch, item, model)
         return
-    load_model(batch.settings.model, batch.settings.sharpness)  # refused here and not once in each process
+    load_model(batch.settings.model, batch.settings.detail)  # refused here and not once in each process
     with ProcessPoolExecutor(jobs, get_context("spawn"), _begin, (batch,)) as pool:
         yield from pool.map(_in_child, items)
 
@@ -141,7 +141,7 @@ _CHILD: list[tuple[Batch, Model]] = []  # of a process: what it was started for,
 
 
 def _begin(batch: Batch) -> None:
-    _CHILD.append((batch, load_model(batch.settings.model, batch.settings.sharpness)))
+    _CHILD.append((batch, load_model(batch.settings.model, batch.settings.detail)))
 
 
 def _in_child(item: Item) -> Row:

@@ -92,7 +92,7 @@ def enhance(
         raise SettingsError("the uncertainty is part of the full result; add full=True, or leave uncertainty out")
     volume = replace(converted.volume, modality=modality) if modality else converted.volume
     volume.check_finite()
-    chosen = model if isinstance(model, Model) else load_model(model or settings.model, settings.sharpness)
+    chosen = model if isinstance(model, Model) else load_model(model or settings.model, settings.detail)
     enhanced = engine.enhance(volume, chosen, settings, progress)
     if not full:
         return converted.restore(enhanced.volume)
@@ -140,7 +140,7 @@ class EnhanceTransform:
     def __call__(self, data: _Data) -> _Data:
         """Return a copy of the dictionary with the entries refined; the others are the same objects."""
         if not isinstance(self._model, Model):
-            self._model = load_model(self._model or self.settings.model, self.settings.sharpness)
+            self._model = load_model(self._model or self.settings.model, self.settings.detail)
         result = copy.copy(data)
         for key in self.keys:
             result[key] = enhance(data[key], self._model, self.settings)

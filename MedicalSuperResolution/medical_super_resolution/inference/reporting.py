@@ -40,8 +40,8 @@ def make_report(
     return Report(
         model=model.name,
         model_sha256=model.sha256,
-        sharpness=model.sharpness,
-        twin_sha256=(request.ends[1] if request.ends else model).twin_sha256,
+        detail=model.detail,
+        detail_sha256=(request.ends[1] if request.ends else model).detail_sha256,
         modality=request.modality,
         factor_ijk=planned.factor_ijk,
         spacing_before_ijk_mm=planned.source.spacing_ijk_mm,
@@ -54,7 +54,7 @@ def make_report(
         seconds=round(time.monotonic() - started, 4),
         stages={name: round(seconds, 3) for name, seconds in context.stages.items()},
         settings=asdict(replace(settings, model=model.name)),  # a path may name a patient
-        uncertainty=described(planned, with_twins=request.ends is not None) if settings.uncertainty else "",
+        uncertainty=described(planned, with_detail_models=request.ends is not None) if settings.uncertainty else "",
         warnings=(
             *request.volume.notes,
             *_warnings(request),

@@ -33,7 +33,7 @@ class Request:
     planned : Plan
         What the settings mean for this volume and this model.
     ends : tuple of Model or None
-        The model at sharpness 0 and at 1, where the uncertainty is asked for and there are both.
+        The model at detail 0 and at 1, where the uncertainty is asked for and there are both.
     """
 
     volume: Volume
@@ -106,11 +106,11 @@ def _with_factor_of(model: Model, settings: EnhanceSettings) -> EnhanceSettings:
 
 
 def _check_model(model: Model, settings: EnhanceSettings, planned: Plan) -> None:
-    """Refuse a model of another sharpness, and what lies outside its capabilities."""
-    if model.sharpness != settings.sharpness:
+    """Refuse a model of another detail, and what lies outside its capabilities."""
+    if model.detail != settings.detail:
         raise SettingsError(
-            f"sharpness {settings.sharpness:g} is asked for, but the model was loaded with {model.sharpness:g};"
-            " load it with load_model(name, sharpness)"
+            f"detail {settings.detail:g} is asked for, but the model was loaded with {model.detail:g};"
+            " load it with load_model(name, detail)"
         )
     able = model.generator.capabilities
     if settings.precision not in ("auto", *able.precisions):

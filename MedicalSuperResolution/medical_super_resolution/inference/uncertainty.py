@@ -1,7 +1,7 @@
 """The uncertainty of a result: how much the network's answers differ when it sees the same scan in mirrors.
 
 A mirror image holds the same anatomy. Where the data determine the result, the answers agree; where the network fills
-in, they differ. So do a model and its sharp twin, where there is one: half their difference is the standard deviation
+in, they differ. So do a model and its detail model, where there is one: half their difference is the standard deviation
 of the two. Both are taken as independent, so their squares add up. The result is not an error bar, but it grows with
 the true error.
 """
@@ -68,13 +68,17 @@ def spread(first: np.ndarray, refine: Callable[[tuple[int, ...]], np.ndarray], p
     return np.sqrt(squares / number).astype(np.float32, copy=False)
 
 
-def widened(deviation: np.ndarray, fidelity: np.ndarray, sharp: np.ndarray) -> np.ndarray:
+def widened(deviation: np.ndarray, fidelity: np.ndarray, detailed: np.ndarray) -> np.ndarray:
     """Return the root of the sum of squares of ``deviation`` and of half the difference of two results, float32."""
-    half = (np.subtract(fidelity, sharp) / 2).astype(np.float32, copy=False)
+    half = np.subtract(fidelity, detailed, dtype=np.float32) / 2
     return np.hypot(deviation, half)
 
 
-def described(planned: Plan, *, with_twins: bool) -> str:
+def described(planned: Plan, *, with_detail_models: bool) -> str:
     """What the uncertainty was made of, as the end of a sentence."""
     text = f"the standard deviation over {len(list(mirrors(planned)))} mirror images of the scan"
-    return f"{text}, joined with half the difference between the model and its sharp twin" if with_twins else text
+    return (
+        f"{text}, joined with half the difference between the model and its detail model"
+        if with_detail_models
+        else text
+    )

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import ModelError
 from ..system.checksum import digest_of
 from . import file as models
-from .header import twin_of
+from .header import detail_model_of
 
 
 def described(path: Path) -> list[str]:
@@ -21,8 +21,8 @@ def described(path: Path) -> list[str]:
         return [*lines, f"  cannot be used: {problem}"]
     lines.append(f"  sha256        {digest_of(path)}")
     lines.append(f"  generator     {header['generator']}, {path.stat().st_size / 1e6:.1f} MB")
-    lines.append(f"  sharp twin    {_twin(path)}")
-    return [*lines, *_entries({key: value for key, value in header["card"].items() if key != "sharp_twin"}, "  ")]
+    lines.append(f"  detail model    {_detail_model(path)}")
+    return [*lines, *_entries({key: value for key, value in header["card"].items() if key != "detail_model"}, "  ")]
 
 
 def summarised(path: Path) -> str:
@@ -36,11 +36,13 @@ def summarised(path: Path) -> str:
     return f"{path.stem:<16} {path.stat().st_size / 1e6:4.1f} MB  {modalities:<8} {summary}".rstrip()
 
 
-def _twin(path: Path) -> str:
-    twin = twin_of(path)
-    if twin is None:
-        return "none, so its sharpness is always 0"
-    return f"{twin.stem}, sha256 {digest_of(twin)}" if twin.is_file() else f"{twin.stem}, which is missing"
+def _detail_model(path: Path) -> str:
+    detail_model = detail_model_of(path)
+    if detail_model is None:
+        return "none, so its detail is always 0"
+    if not detail_model.is_file():
+        return f"{detail_model.stem}, which is missing"
+    return f"{detail_model.stem}, sha256 {digest_of(detail_model)}"
 
 
 def _entries(card: dict[str, Any], indent: str) -> Iterator[str]:

@@ -22,7 +22,7 @@ from ..errors import ModelError, SettingsError
 from ..networks.generators import GENERATORS, Generator
 from ..system.checksum import digest_of
 from . import store as model_folders
-from .header import HEADER_KEY, SUFFIX, names_a_twin
+from .header import HEADER_KEY, SUFFIX, names_a_detail_model
 
 FORMAT_VERSION = 1
 SHIPPED_FOLDER = model_folders.SHIPPED_FOLDER
@@ -49,8 +49,8 @@ class Model:
     """A generator ready to use, and where it came from.
 
     name : short name, the file's stem. path : the file. sha256 : of the whole file. generator_name, card : see the
-    header. generator : the network in float32 on the CPU, in evaluation mode. sharpness : how far its weights lie
-    towards those of its sharp twin, whose file has the digest twin_sha256: see `sharpness.load`.
+    header. generator : the network in float32 on the CPU, in evaluation mode. detail : how far its weights lie
+    towards those of its detail model, whose file has the digest detail_sha256: see `detail.load`.
     """
 
     name: str
@@ -59,15 +59,15 @@ class Model:
     generator_name: str
     card: dict[str, Any]
     generator: Generator
-    sharpness: float = 0.0
-    twin_sha256: str = ""
+    detail: float = 0.0
+    detail_sha256: str = ""
 
     def __repr__(self) -> str:
         return f"Model({self.name}, {self.generator_name}, sha256 {self.sha256[:8]})"
 
 
 def installed() -> list[Path]:
-    """The model files that are shipped or were imported, by name, without those that are only sharp twins."""
+    """The model files that are shipped or were imported, by name, without those that are only detail models."""
     return model_folders.installed(SHIPPED_FOLDER)
 
 
@@ -193,7 +193,7 @@ def read_header(path: Path) -> dict[str, Any]:
 
 def _is_card(card: object) -> bool:
     """Whether what a model says of itself can be shown, and asked for what it was trained for."""
-    if not isinstance(card, dict) or not _is_shallow(card, _CARD_DEPTH) or not names_a_twin(card):
+    if not isinstance(card, dict) or not _is_shallow(card, _CARD_DEPTH) or not names_a_detail_model(card):
         return False
     trained = card.get("trained_for", {})
     if not isinstance(trained, dict):

@@ -34,37 +34,41 @@ def read_header(path: Path) -> dict[str, Any]:
         raise ModelError(f"the model file {path.name} cannot be read: {problem.strerror}") from problem
     except (struct.error, ValueError, KeyError, TypeError) as problem:
         raise ModelError(f"{path.name} is damaged, or not a model of MedicalSuperResolution") from problem
-    if not isinstance(header, dict) or not isinstance(header.get("card"), dict) or not names_a_twin(header["card"]):
+    if (
+        not isinstance(header, dict)
+        or not isinstance(header.get("card"), dict)
+        or not names_a_detail_model(header["card"])
+    ):
         raise ModelError(f"{path.name} lacks part of its description; the file is damaged, get it again")
     return header
 
 
-def names_a_twin(card: dict[str, Any]) -> bool:
-    """Whether what a card says of a sharp twin, if anything, is the name of a file beside it, and no way elsewhere."""
-    name = card.get("sharp_twin", "")
+def names_a_detail_model(card: dict[str, Any]) -> bool:
+    """Whether a card names no detail model, or one that is a file beside it and no path elsewhere."""
+    name = card.get("detail_model", "")
     return isinstance(name, str) and not set(name) & set("/\\:\0")
 
 
-def twin_of(path: Path) -> Path | None:
-    """The file of a model's sharp twin, be it there or not; None where the model has none.
+def detail_model_of(path: Path) -> Path | None:
+    """The file of a model's detail model, be it there or not; None where the model has none.
 
     Raises
     ------
     ModelError : see `read_header`.
     """
-    name = read_header(path)["card"].get("sharp_twin", "")
+    name = read_header(path)["card"].get("detail_model", "")
     return path.with_name(name + SUFFIX) if name else None
 
 
 def models_in(folder: Path) -> list[Path]:
-    """The model files of a folder, by name. A file that is there only as the sharp twin of another is left out."""
+    """The model files of a folder, by name. A file that is there only as the detail model of another is left out."""
     files = sorted(folder.glob("*" + SUFFIX))
-    twins = {path: _twin_if_readable(path) for path in files}
-    return [path for path in files if twins[path] is not None or path not in twins.values()]
+    detail_models = {path: _detail_model_if_readable(path) for path in files}
+    return [path for path in files if detail_models[path] is not None or path not in detail_models.values()]
 
 
-def _twin_if_readable(path: Path) -> Path | None:
+def _detail_model_if_readable(path: Path) -> Path | None:
     try:
-        return twin_of(path)
+        return detail_model_of(path)
     except ModelError:  # listed all the same; who wants to use it is told
         return None

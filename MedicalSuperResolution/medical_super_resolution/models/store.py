@@ -26,7 +26,7 @@ def user_folder() -> Path:
 
 
 def installed(shipped: Path = SHIPPED_FOLDER) -> list[Path]:
-    """The model files that are shipped, then those that were imported, each by name; without mere sharp twins."""
+    """The model files that are shipped, then those that were imported, each by name; without mere detail models."""
     return [*models_in(shipped), *models_in(user_folder())]
 
 

@@ -1,6 +1,6 @@
-"""Between fidelity and sharpness: the weights of a model and of its sharp twin, mixed.
+"""Between fidelity and detail: the weights of a model and of its detail model, mixed.
 
-A sharp twin is the same network, trained further for sharp edges and texture. What lies between the two on a straight
+A detail model is the same network, trained further for sharp edges and texture. What lies between the two on a straight
 line in the space of their weights goes smoothly from the one to the other: network interpolation, Wang et al. 2018
 (ESRGAN), arXiv:1809.00219, section 3.4.
 """
@@ -14,43 +14,43 @@ from pathlib import Path
 import torch
 
 from ..errors import ModelError
-from ..settings import check_sharpness
+from ..settings import check_detail
 from . import file as models
 from .file import Model
-from .header import twin_of
+from .header import detail_model_of
 
 
-def load(path: Path, sharpness: float) -> Model:
-    """A model whose weights are (1 - sharpness) times its own and sharpness times those of its sharp twin.
+def load(path: Path, detail: float) -> Model:
+    """A model whose weights are (1 - detail) times its own and detail times those of its detail model.
 
-    With 0 they are the model's own, and the twin is not looked at.
+    With 0 they are the model's own, and the detail model is not looked at.
 
     Raises
     ------
-    ModelError : see `models.load`; or there is no sharp twin, it is missing, or it is another kind of network.
-    SettingsError : ``sharpness`` lies outside [0, 1].
+    ModelError : see `models.load`; or there is no detail model, it is missing, or it is another kind of network.
+    SettingsError : ``detail`` lies outside [0, 1].
     """
-    check_sharpness(sharpness)
+    check_detail(detail)
     model = models.load(path)
-    if sharpness == 0:
+    if detail == 0:
         return model
-    twin = _twin(model)
-    sharp = twin.generator.state_dict()
+    detail_model = _detail_model(model)
+    detailed = detail_model.generator.state_dict()
     mixed = copy.deepcopy(model.generator)
     mixed.load_state_dict(
-        {name: torch.lerp(weights, sharp[name], sharpness) for name, weights in model.generator.state_dict().items()}
+        {name: torch.lerp(weights, detailed[name], detail) for name, weights in model.generator.state_dict().items()}
     )
-    return replace(model, generator=mixed, sharpness=sharpness, twin_sha256=twin.sha256)
+    return replace(model, generator=mixed, detail=detail, detail_sha256=detail_model.sha256)
 
 
-def load_model(name: str | Path = "general", sharpness: float = 0.0) -> Model:
+def load_model(name: str | Path = "general", detail: float = 0.0) -> Model:
     """Load a model by its installed name or from a file.
 
     Parameters
     ----------
     name : str or Path
         An installed model, such as "general", or the path of a model file.
-    sharpness : float
+    detail : float
         In [0, 1]. 0 is fidelity; 1 takes the weights of the detail model, where there is one.
 
     Returns
@@ -63,33 +63,33 @@ def load_model(name: str | Path = "general", sharpness: float = 0.0) -> Model:
     ModelError
         There is no such model, or its file is damaged.
     SettingsError
-        ``sharpness`` lies outside [0, 1], or the model has no other end.
+        ``detail`` lies outside [0, 1], or the model has no other end.
     """
-    return load(models.find(str(name)), sharpness)
+    return load(models.find(str(name)), detail)
 
 
 def both_ends(model: Model) -> tuple[Model, Model] | None:
-    """A model at sharpness 0 and at 1, ``model`` itself where it is one of them; None where it has no twin here."""
-    twin_path = twin_of(model.path)
-    if twin_path is None or not twin_path.is_file():
+    """A model at detail 0 and at 1, ``model`` itself where it is one of them; None without a detail model."""
+    detail_path = detail_model_of(model.path)
+    if detail_path is None or not detail_path.is_file():
         return None
-    fidelity, sharp = (model if model.sharpness == end else load(model.path, end) for end in (0.0, 1.0))
-    return fidelity, sharp
+    fidelity, detailed = (model if model.detail == end else load(model.path, end) for end in (0.0, 1.0))
+    return fidelity, detailed
 
 
-def _twin(model: Model) -> Model:
-    path = twin_of(model.path)
+def _detail_model(model: Model) -> Model:
+    path = detail_model_of(model.path)
     if path is None:
-        raise ModelError(f"the model {model.name} has no sharp twin; ask for sharpness 0, or choose another model")
+        raise ModelError(f"the model {model.name} has no detail model; ask for detail 0, or choose another model")
     if not path.is_file():
         raise ModelError(
-            f"the sharp twin {path.stem} of the model {model.name} is missing; put {path.name} beside it,"
-            " or ask for sharpness 0"
+            f"the detail model {path.stem} of the model {model.name} is missing; put {path.name} beside it,"
+            " or ask for detail 0"
         )
-    twin = models.load(path)
-    if twin.generator_name != model.generator_name or twin.generator.config != model.generator.config:
+    detail_model = models.load(path)
+    if detail_model.generator_name != model.generator_name or detail_model.generator.config != model.generator.config:
         raise ModelError(
-            f"{path.stem}, named as the sharp twin of the model {model.name}, is another kind of network;"
-            " get both files again, or ask for sharpness 0"
+            f"{path.stem}, named as the detail model of the model {model.name}, is another kind of network;"
+            " get both files again, or ask for detail 0"
         )
-    return twin
+    return detail_model

@@ -150,6 +150,21 @@ def relativistic_generator_loss(real: Tensor, fake: Tensor) -> Tensor:
     return relativistic_critic_loss(fake, real)
 
 
+def paired_relativistic_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """-log sigmoid(score of the truth - score of the result) at the same place, so that the content cancels out.
+
+    References
+    ----------
+    .. [1] Jolicoeur-Martineau (2018), The relativistic discriminator. arXiv:1807.00734, section 4.1
+    """
+    return functional.softplus(fake.float() - real.float()).mean()
+
+
+def paired_relativistic_generator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """The same with the parts exchanged."""
+    return paired_relativistic_critic_loss(fake, real)
+
+
 def adversarial_feature_loss(real_features: Sequence[Tensor], fake_features: Sequence[Tensor]) -> Tensor:
     """Mean squared difference of what a discriminator sees in the truth and in what was made, over its stages.
 

@@ -50,6 +50,7 @@ LOSS_TERMS: dict[str, LossTerm] = {
     "gradient_difference": LossTerm(
         CONTENT, "total variation of the error inside the slices", "gradient_difference_variation"
     ),
+    "spectrum": LossTerm(ADVERSARIAL, "log power along the slice sequence, see objectives.spectrum"),
     "perceptual": LossTerm(ADVERSARIAL, "distance of features, see PerceptualSettings"),
     "adversarial": LossTerm(ADVERSARIAL, "judgement of the discriminator, see AdversarialSettings"),
     "adversarial_features": LossTerm(ADVERSARIAL, "squared distance of the features of the discriminator"),

@@ -11,8 +11,8 @@ from medical_super_resolution.objectives.terms import LOSS_TERMS
 
 from .checks import check_betas, check_choice, check_positive, check_types
 
-PERCEPTUAL_FEATURES = ("slice-encoder", "vgg", "vgg-before-activation")
-ADVERSARIAL_KINDS = ("wasserstein", "adaptive-wasserstein", "gan", "relativistic")
+PERCEPTUAL_FEATURES = ("slice-encoder", "vgg", "vgg-before-activation", "efficientnet-lite2")
+ADVERSARIAL_KINDS = ("wasserstein", "adaptive-wasserstein", "gan", "hinge", "relativistic", "relativistic-pairs")
 
 _Weights: Any = dataclasses.make_dataclass(
     "_Weights",
@@ -40,7 +40,8 @@ class PerceptualSettings:
     Parameters
     ----------
     features
-        "slice-encoder" (the project's own), "vgg" (VGG-19's layer 5_4) or "vgg-before-activation".
+        "slice-encoder" (the project's own), "vgg" (VGG-19's layer 5_4), "vgg-before-activation", all of slices; or
+        "efficientnet-lite2", of coronal and sagittal cuts.
     file
         File of their weights; empty for the shipped encoder, or for VGG-19 where torch hub keeps it.
     """
@@ -65,7 +66,10 @@ class AdversarialSettings:
         Its settings; the rest keep their defaults.
     kind
         "wasserstein" (with gradient penalty), "adaptive-wasserstein" (the same, and the critic is trained until it is
-        not behind, at most ``steps`` times; MedGAN), "gan", or "relativistic" (average).
+        not behind, at most ``steps`` times; MedGAN), "gan", "hinge", "relativistic" (average), or
+        "relativistic-pairs" (truth and result at the same place).
+    head_start
+        Steps at the start of the adversarial stage in which only the discriminator learns from its judgement.
     penalty
         Weight of the gradient penalty of the Wasserstein kinds.
     steps
@@ -79,6 +83,7 @@ class AdversarialSettings:
     discriminator: str = ""
     discriminator_config: dict[str, Any] = field(default_factory=dict)
     kind: str = "wasserstein"
+    head_start: int = 0
     penalty: float = 10.0
     steps: int = 1
     learning_rate: float = 1e-4

@@ -22,7 +22,7 @@ _HOLE_VOXELS = (3, 14)
 class CorruptedSampler:
     """Sequences of slices as `PlaneSampler` draws them (``hr``), and corrupted by blur, noise and holes (``lr``).
 
-    Blur teaches what sharpness is, noise what texture is, holes what belongs beside what.
+    Blur teaches what detail is, noise what texture is, holes what belongs beside what.
     """
 
     def __init__(self, entries: list[Entry], recipe: Recipe) -> None:

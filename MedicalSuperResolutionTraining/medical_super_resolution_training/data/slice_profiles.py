@@ -22,7 +22,7 @@ _CUTS = 12  # of a scan
 _SMALLEST_FACTOR = 1.6  # slice distance over in-plane spacing
 _FEWEST_SLICES, _USUAL_SHARE = 8, 0.7
 _USUAL_WIDTH, _USUAL_SPREAD = 0.97, 0.12
-_KERNEL_SHARE = 0.5  # of the scans that are sharpened or softened in plane, as convolution kernels do
+_KERNEL_SHARE = 0.5  # of the scans that are with_detail or softened in plane, as convolution kernels do
 _SHARPENING, _SOFTENING = (0.5, 3.0), (0.9, 2.8)  # weight of what is taken off; full width at half maximum in voxels
 _SHARPENING_WIDTH = 2.35  # voxels
 
@@ -157,7 +157,7 @@ def _seen_width(profile: SliceProfile, factor: float, spacing: tuple[float, ...]
 
 
 def _through_a_kernel(random: np.random.Generator, fine: np.ndarray) -> np.ndarray:
-    """The slices sharpened or softened in their plane, or as they are."""
+    """The slices with_detail or softened in their plane, or as they are."""
     if random.random() >= _KERNEL_SHARE:
         return fine
     if random.random() < 0.6:

@@ -13,7 +13,7 @@ import numpy as np
 from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.models import file as models
-from medical_super_resolution.models import weight_interpolation as sharpness
+from medical_super_resolution.models import weight_interpolation as detail
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid, array_axis
 from medical_super_resolution.volumes.io import files
@@ -128,7 +128,7 @@ class Network:
             factor=task.case.factor,
             axes=task.case.axes,
             slice_profile="auto" if self.estimates_profile else task.case.profile,
-            sharpness=self.model.sharpness,
+            detail=self.model.detail,
             uncertainty=uncertainty,
             device=self.device,
             threads=self.threads,
@@ -171,7 +171,7 @@ class ExternalResults:
 def networks(
     names: Iterable[str], device: str, threads: int | None, *, estimate_profile: bool = False
 ) -> list[Network]:
-    """Models by installed name or path, "@0.5" after it for a sharpness; called by their files, and folders if need be.
+    """Models by installed name or path, "@0.5" after it for a detail; called by their files, and folders if need be.
 
     Raises
     ------
@@ -200,11 +200,11 @@ def _loaded(name: str) -> models.Model:
         amount = float(wanted)
     except ValueError:
         return models.load(models.find(name))
-    return sharpness.load(models.find(before), amount) if before else models.load(models.find(name))
+    return detail.load(models.find(before), amount) if before else models.load(models.find(name))
 
 
 def _title(model: models.Model) -> str:
-    return f"{model.name}, sharpness {model.sharpness:g}" if model.sharpness else model.name
+    return f"{model.name}, detail {model.detail:g}" if model.detail else model.name
 
 
 def results_of(text: str) -> ExternalResults:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from medical_super_resolution.networks.discriminators import Discriminator, to_judge
+from medical_super_resolution.networks.discriminators.cuts import CutsDiscriminator
 from medical_super_resolution.networks.discriminators.vgg_style import VggStyleDiscriminator
 from medical_super_resolution.objectives import losses
 
@@ -26,16 +27,20 @@ CRITIC_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "wasserstein": losses.wasserstein_critic_loss,
     "adaptive-wasserstein": losses.wasserstein_critic_loss,
     "gan": losses.gan_critic_loss,
+    "hinge": losses.hinge_critic_loss,
     "relativistic": losses.relativistic_critic_loss,
+    "relativistic-pairs": losses.paired_relativistic_critic_loss,
 }
 
 
 def generator_loss(kind: str, real: Tensor, fake: Tensor) -> Tensor:
     """The term of the generator, from the scores of real and made volumes."""
-    if kind in _WASSERSTEIN:
+    if kind in (*_WASSERSTEIN, "hinge"):
         return losses.wasserstein_generator_loss(fake)
     if kind == "gan":
         return losses.gan_generator_loss(fake)
+    if kind == "relativistic-pairs":
+        return losses.paired_relativistic_generator_loss(real, fake)
     return losses.relativistic_generator_loss(real, fake)
 
 
@@ -80,20 +85,26 @@ def adversarial_terms(
 ) -> dict[str, Tensor]:
     """The terms of the generator's loss that a discriminator gives, weighted, by name."""
     discriminator.requires_grad_(False)
-    fake_scores = discriminator(to_judge(discriminator, judged.made, judged.condition)).float()
+    fake_scores, fake_features = _judged(discriminator, to_judge(discriminator, judged.made, judged.condition))
     with torch.no_grad():
-        real_scores = discriminator(to_judge(discriminator, judged.real, judged.condition)).float()
+        real_scores, real_features = _judged(discriminator, to_judge(discriminator, judged.real, judged.condition))
     loss = generator_loss(
         recipe.adversarial.kind, context.gather_scores(real_scores), context.gather_scores(fake_scores)
     )
     terms = {"adversarial": recipe.loss.adversarial * loss}
-    if recipe.loss.adversarial_features and isinstance(discriminator, VggStyleDiscriminator):
-        with torch.no_grad():
-            real = discriminator.features(judged.real)
-        distance = losses.adversarial_feature_loss(real, discriminator.features(judged.made))
+    if recipe.loss.adversarial_features:
+        distance = losses.adversarial_feature_loss(real_features, fake_features)
         terms["adversarial_features"] = recipe.loss.adversarial_features * distance
     discriminator.requires_grad_(True)
     return terms
+
+
+def _judged(discriminator: Discriminator, volume: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """The scores, and the features of the discriminator's stages where it shows them."""
+    if isinstance(discriminator, CutsDiscriminator | VggStyleDiscriminator):
+        scores, features = discriminator.judged(volume)
+        return scores.float(), features
+    return discriminator(volume).float(), []
 
 
 def _mixture(recipe: Recipe, step: int, number: int, context: DistributedContext) -> Tensor:
@@ -105,7 +116,9 @@ def _mixture(recipe: Recipe, step: int, number: int, context: DistributedContext
 def _accuracy(state: TrainingState, kind: str, real: Tensor, fake: Tensor) -> Tensor:
     """Share of right judgements. Scores of critics have no zero of their own: the middle of earlier ones serves."""
     real, fake = real.detach(), fake.detach()
-    if kind == "gan":
+    if kind == "relativistic-pairs":
+        return (real > fake).float().mean()
+    if kind in ("gan", "hinge"):
         return torch.tensor(losses.discriminator_accuracy(real, fake))
     middle = float(real.mean() + fake.mean()) / 2
     state.score_zero = middle if not state.score_zero else _INERTIA * state.score_zero + (1 - _INERTIA) * middle

@@ -8,20 +8,28 @@ from pathlib import Path
 from torch import Tensor
 
 from medical_super_resolution.models.perceptual_weights import encoder_file, load_encoder, load_vgg
-from medical_super_resolution.objectives.perceptual import perceptual_distance, vgg_distance
+from medical_super_resolution.objectives.perceptual import cuts_distance, perceptual_distance, vgg_distance
+from medical_super_resolution.objectives.spectrum import spectrum_error
 
 from ..config.losses import PerceptualSettings
 from ..config.recipe import Recipe
+from ..data.batch import Batch, SequenceBatch
 from ..tasks.task import Prediction
+from .efficientnet import load_efficientnet
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 
 
-def appearance_terms(made: Prediction, recipe: Recipe, perceptual: Distance | None) -> dict[str, Tensor]:
+def appearance_terms(made: Prediction, batch: Batch, recipe: Recipe, perceptual: Distance | None) -> dict[str, Tensor]:
     """The weighted terms by name; ``perceptual`` is the distance of the recipe, see `perceptual_features`."""
-    if perceptual is None or made.sr is None or made.hr is None:
+    if made.sr is None or made.hr is None:
         return {}
-    return {"perceptual": recipe.loss.perceptual * perceptual(made.sr, made.hr)}
+    terms = {}
+    if perceptual is not None:
+        terms["perceptual"] = recipe.loss.perceptual * perceptual(made.sr, made.hr)
+    if recipe.loss.spectrum and isinstance(batch, SequenceBatch):
+        terms["spectrum"] = recipe.loss.spectrum * spectrum_error(made.sr, made.hr, batch.factor)
+    return terms
 
 
 def perceptual_features(settings: PerceptualSettings, device: str) -> Distance:
@@ -35,6 +43,9 @@ def perceptual_features(settings: PerceptualSettings, device: str) -> Distance:
     if settings.features == "slice-encoder":
         encoder = load_encoder(Path(settings.file) if settings.file else encoder_file()).to(device)
         return lambda sr, hr: perceptual_distance(encoder, sr, hr)
+    if settings.features == "efficientnet-lite2":
+        efficientnet = load_efficientnet().to(device)
+        return lambda sr, hr: cuts_distance(efficientnet, sr, hr)
     activated = settings.features == "vgg"
     vgg = load_vgg(Path(settings.file) if settings.file else None, activated=activated).to(device)
     return lambda sr, hr: vgg_distance(vgg, sr, hr)

@@ -41,5 +41,5 @@ def card(task: TrainingTask[Any], steps: int, entries: list[Entry], also: dict[s
     if recipe.start_from:
         made["training"]["started_from"] = Path(recipe.start_from).stem
         if recipe.has_adversarial_stage and not recipe.content_steps:
-            made["sharp_twin_of"] = Path(recipe.start_from).stem
+            made["detail_model_of"] = Path(recipe.start_from).stem
     return made

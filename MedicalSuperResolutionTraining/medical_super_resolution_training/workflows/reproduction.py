@@ -42,7 +42,7 @@ MODELS: dict[str, tuple[Stage, ...]] = {
         Stage("general"),
         Stage("general-finetune", starts_from="general"),
         Stage("general-polish", "general.safetensors", starts_from="general-finetune"),
-        Stage("general-sharp", "general-sharp.safetensors", starts_from="general-polish"),
+        Stage("general-detail", "general-detail.safetensors", starts_from="general-polish"),
     ),
 }
 
@@ -118,8 +118,8 @@ def _within(recipe: Recipe, seconds: float, data: Path, run: Path, *, device: st
 
 
 def _card_entries(file: Path, model: str) -> dict[str, object]:
-    """Entries of the card of a model file that are kept in the repository; the main file names its sharp twin."""
+    """Entries of the card of a model file that are kept in the repository; the main file names its detail model."""
     card = _CARDS / f"{file.stem}.toml"
     kept: dict[str, object] = read_toml(card) if card.is_file() else {}
-    twins = [Path(stage.file).stem for stage in MODELS[model] if stage.file not in ("", f"{model}.safetensors")]
-    return kept | ({"sharp_twin": twins[0]} if twins and file.stem == model else {})
+    detail_models = [Path(stage.file).stem for stage in MODELS[model] if stage.file not in ("", f"{model}.safetensors")]
+    return kept | ({"detail_model": detail_models[0]} if detail_models and file.stem == model else {})

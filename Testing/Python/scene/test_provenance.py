@@ -83,12 +83,12 @@ def test_a_second_run_renews_the_text(an_enhanced, a_volume_node):
     assert scene.GetNumberOfNodesByClass("vtkMRMLTextNode") == 1
 
 
-def test_sharpness_is_told_with_the_files_of_both_twins(an_enhanced, a_volume_node):
-    report = replace(an_enhanced.report, sharpness=0.5, twin_sha256="4567cdef")
+def test_detail_is_told_with_the_files_of_both_detail_models(an_enhanced, a_volume_node):
+    report = replace(an_enhanced.report, detail=0.5, detail_sha256="4567cdef")
     said = provenance.sentences(report)
-    assert "at sharpness 0.5 of 1" in said
-    assert said.splitlines()[-1] == "SHA-256 of the file of its sharp twin: 4567cdef"
+    assert "at detail 0.5 of 1" in said
+    assert said.splitlines()[-1] == "SHA-256 of the file of its detail model: 4567cdef"
     kept = provenance.attributes(report, a_volume_node)
-    names = ("Sharpness", "ModelSha256", "TwinSha256")
+    names = ("Detail", "ModelSha256", "DetailModelSha256")
     assert [kept[provenance.ATTRIBUTE_PREFIX + name] for name in names] == ["0.5", "0123abcd", "4567cdef"]
     assert "sharp" not in provenance.sentences(an_enhanced.report)

@@ -123,7 +123,7 @@ def test_every_setting_reaches_the_child(a_volume):
         "slice_thickness_mm": 4.0,
         "slice_profile": "box",
         "model": "other",
-        "sharpness": 0.5,
+        "detail": 0.5,
         "consistency": False,
         "uncertainty": True,
         "device": "cpu",

@@ -84,12 +84,12 @@ def test_a_model_is_measured_as_users_run_it(
     assert float(found["psnr"]) == pytest.approx(10 * math.log10(2000**2 / np.mean(error[inside] ** 2)), abs=1e-3)
 
 
-def test_a_model_is_measured_at_a_sharpness(tmp_path: Path, a_model_file: Path, a_tiny_generator):
+def test_a_model_is_measured_at_a_detail(tmp_path: Path, a_model_file: Path, a_tiny_generator):
     soft = tmp_path / "soft.safetensors"
-    models.save(soft, "through-plane", a_tiny_generator, {"sharp_twin": "tiny"})
+    models.save(soft, "through-plane", a_tiny_generator, {"detail_model": "tiny"})
     found = networks([str(soft), f"{soft}@0.5", str(a_model_file)], "cpu", 1)
-    assert [one.name for one in found] == ["soft", "soft, sharpness 0.5", "tiny"]
-    assert [one.model.sharpness for one in found] == [0, 0.5, 0]
+    assert [one.name for one in found] == ["soft", "soft, detail 0.5", "tiny"]
+    assert [one.model.detail for one in found] == [0, 0.5, 0]
 
 
 def test_models_of_one_name_are_called_by_their_folders(tmp_path: Path, a_model_file: Path):

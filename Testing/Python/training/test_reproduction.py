@@ -24,13 +24,13 @@ def reproduced(a_dataset: Path, tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def test_a_reproduction_trains_every_stage_and_writes_both_twins(reproduced: Path):
+def test_a_reproduction_trains_every_stage_and_writes_both_detail_models(reproduced: Path):
     for stage in MODELS["general"]:
         assert [path.name for path in checkpoints(reproduced / stage.recipe)] == ["checkpoint-00000002.safetensors"]
-    general, sharp = (models.load(reproduced / f"{name}.safetensors") for name in ("general", "general-sharp"))
-    assert general.card["sharp_twin"] == "general-sharp"
+    general, detailed = (models.load(reproduced / f"{name}.safetensors") for name in ("general", "general-detail"))
+    assert general.card["detail_model"] == "general-detail"
     assert general.card["license"] == "Apache-2.0"
-    assert sharp.card["sharp_twin_of"] == "general"
+    assert detailed.card["detail_model_of"] == "general"
     assert {entry.split for entry in read_manifest(reproduced / "data.json")} == {"train"}
 
 
@@ -41,10 +41,10 @@ def test_each_stage_says_where_it_started(reproduced: Path):
 
 def test_a_second_call_does_not_train_again(reproduced: Path, a_dataset: Path):
     before = {path: path.stat().st_mtime_ns for path in reproduced.rglob("checkpoint-*")}
-    weights = models.load(reproduced / "general-sharp.safetensors").generator.state_dict()
+    weights = models.load(reproduced / "general-detail.safetensors").generator.state_dict()
     reproduce("general", a_dataset, reproduced, overrides=SETTINGS, device="cpu")
     assert {path: path.stat().st_mtime_ns for path in reproduced.rglob("checkpoint-*")} == before
-    again = models.load(reproduced / "general-sharp.safetensors").generator.state_dict()
+    again = models.load(reproduced / "general-detail.safetensors").generator.state_dict()
     assert all(np.array_equal(again[name], weights[name]) for name in weights)
 
 

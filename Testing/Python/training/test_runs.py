@@ -144,10 +144,10 @@ def test_the_card_says_what_the_model_was_trained_for_and_how(data: Path, tmp_pa
     assert card["summary"] == "mine"
     assert card["trained_for"] == {"modalities": ["ct", "mr"], "factor": [2], "thickness": [0.7, 1.3]}
     assert (card["training"]["steps"], card["training"]["adversarial_steps"]) == (5, 3)
-    assert "sharp_twin_of" not in card
+    assert "detail_model_of" not in card
 
 
-def test_a_sharp_twin_says_whose_twin_it_is(data: Path, tmp_path: Path, a_recipe: Recipe):
+def test_a_detail_model_says_whose_detail_model_it_is(data: Path, tmp_path: Path, a_recipe: Recipe):
     run_recipe(replace(a_recipe, steps=1), data, tmp_path / "run", device="cpu", log=silent)
     export_run(tmp_path / "run", tmp_path / "plain.safetensors")
     small = [
@@ -163,14 +163,14 @@ def test_a_sharp_twin_says_whose_twin_it_is(data: Path, tmp_path: Path, a_recipe
         "thick_in_plane_fraction = 0.0",
         "loss.perceptual = 0.0",
     ]
-    recipe = read_recipe(find_recipe("general-sharp"), small)
+    recipe = read_recipe(find_recipe("general-detail"), small)
     run_recipe(recipe, data, tmp_path / "sharp", device="cpu", log=silent)
-    export_run(tmp_path / "sharp", tmp_path / "plain-sharp.safetensors")
-    plain, sharp = (models.load(tmp_path / name) for name in ("plain.safetensors", "plain-sharp.safetensors"))
-    assert sharp.card["sharp_twin_of"] == "plain"
+    export_run(tmp_path / "sharp", tmp_path / "plain-detail.safetensors")
+    plain, detailed = (models.load(tmp_path / name) for name in ("plain.safetensors", "plain-detail.safetensors"))
+    assert detailed.card["detail_model_of"] == "plain"
     weights = plain.generator.state_dict()
     changed = {
-        name for name, tensor in sharp.generator.state_dict().items() if not np.array_equal(tensor, weights[name])
+        name for name, tensor in detailed.generator.state_dict().items() if not np.array_equal(tensor, weights[name])
     }
     assert changed
 

@@ -89,7 +89,7 @@ def test_the_consistent_part_of_the_loss_does_not_punish_what_the_projection_men
     """An answer that is wrong by what the measured slices tell costs nothing once it is projected."""
 
     class Wrong(torch.nn.Module):
-        def forward(self, lr, positions, factor, thickness):
+        def forward(self, lr, positions, factor, thickness, *, seed):
             seen = torch.einsum("mk,nckji->ncmji", batch.consistency, torch.ones_like(lr))
             return batch.hr + 0.1 * seen
 

@@ -139,8 +139,8 @@ def test_an_imported_model_is_installed_and_chosen(
     assert [path.name for path in a_user_folder.iterdir()] == ["mine.safetensors"]
 
 
-def test_a_sharp_twin_is_installed_and_not_chosen(a_panel: Any, a_user_folder: Path):
-    a_panel._onModelImported("general-sharp")  # is not listed by itself
+def test_a_detail_model_is_installed_and_not_chosen(a_panel: Any, a_user_folder: Path):
+    a_panel._onModelImported("general-detail")  # is not listed by itself
     assert a_panel._parameterNode.model == "general"
 
 

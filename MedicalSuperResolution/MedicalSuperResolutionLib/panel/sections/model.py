@@ -7,7 +7,7 @@ from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import ModelError
 from medical_super_resolution.models import store
-from medical_super_resolution.models.header import read_header, twin_of
+from medical_super_resolution.models.header import detail_model_of, read_header
 from MedicalSuperResolutionLib.panel.connectors import ChoiceConnector
 
 SHIPPED_FOLDER = store.SHIPPED_FOLDER
@@ -32,18 +32,18 @@ def check_installed(model: str) -> None:
         raise ModelError(_("The model {model} is not installed; choose another one.").format(model=model))
 
 
-def why_not_sharper(model: str) -> str:
-    """Why a model, given by its name or path, knows no sharpness but 0; empty where it has a sharp twin."""
+def why_no_detail(model: str) -> str:
+    """Why a model, given by its name or path, knows no detail but 0; empty where it has a detail model."""
     path = Path(model) if Path(model).is_file() else store.path_of(model, SHIPPED_FOLDER)
     try:
-        twin = twin_of(path)
+        detail_model = detail_model_of(path)
     except ModelError as problem:
         return str(problem)
-    if twin is None:
-        return _("The model {model} has no sharp twin, so it knows fidelity only.").format(model=path.stem)
-    if not twin.is_file():
-        return _("The file of its sharp twin {twin} is missing beside the model {model}.").format(
-            twin=twin.stem, model=path.stem
+    if detail_model is None:
+        return _("The model {model} has no detail model, so it knows fidelity only.").format(model=path.stem)
+    if not detail_model.is_file():
+        return _("The file of its detail model {detail_model} is missing beside the model {model}.").format(
+            detail_model=detail_model.stem, model=path.stem
         )
     return ""
 

@@ -44,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--uncertainty",
         type=Path,
         metavar="FILE",
-        help="also write a standard deviation of each voxel, over mirror images of the scan and the sharp twin if there"
-        " is one; 8 to 10 times the time",
+        help="also write a standard deviation of each voxel, over mirror images of the scan and the detail model"
+        " if there is one; 8 to 10 times the time",
     )
     parser.add_argument(
         "--labels", type=Path, nargs=2, metavar=("SEG", "SEG_OUT"), help="bring a segmentation onto the refined grid"
@@ -110,7 +110,7 @@ def _enhance_in(chosen: argparse.Namespace, settings: EnhanceSettings, destinati
     progress = progress_of_kind(chosen.progress)
     check_input(task)
     progress.stage("loading the model")
-    model = load_model(settings.model, settings.sharpness)
+    model = load_model(settings.model, settings.detail)
     done = run_task(task, settings, model, progress, progress.stage)
     report = done.report | {"peak_memory_mb": peak_mb()}
     if chosen.report:

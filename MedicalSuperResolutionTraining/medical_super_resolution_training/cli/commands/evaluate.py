@@ -19,7 +19,7 @@ _CASES = ("k:2", "k:4", "ij:2")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The data, the methods, what to do with them, and where to write."""
     add = parser.add_argument
-    add("--models", nargs="*", default=[], metavar="MODEL", help="installed names or files; MODEL@0.5: its sharpness")
+    add("--models", nargs="*", default=[], metavar="MODEL", help="installed names or files; MODEL@0.5: its detail")
     case_help = "AXES:FACTOR[:PROFILE[:THICKNESS]], such as k:4 or k:5:box; repeat (default k:2, k:4 and ij:2)"
     add("--case", action="append", metavar="CASE", dest="cases", help=case_help)
     pair_help = "one acquisition that the scanner reconstructed twice, in place of --data; its case by --case"

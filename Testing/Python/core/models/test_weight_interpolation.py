@@ -1,4 +1,4 @@
-"""A model and its sharp twin: what lies between them, what is said of it, and what is refused."""
+"""A model and its detail model: what lies between them, what is said of it, and what is refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from medical_super_resolution.errors import ModelError, SettingsError
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.uncertainty import widened
 from medical_super_resolution.models import file as models
-from medical_super_resolution.models import weight_interpolation as sharpness
+from medical_super_resolution.models import weight_interpolation as detail
 from medical_super_resolution.models.card import described
 from medical_super_resolution.networks.generators.through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
 from medical_super_resolution.settings import EnhanceSettings
@@ -39,17 +39,17 @@ def write_model(path: Path, seed: int, card: dict, **config: int) -> Path:
 
 
 @pytest.fixture
-def a_twin_pair(tmp_path: Path) -> tuple[Path, Path]:
-    """A model that names "soft-sharp" as its twin, and that twin."""
+def a_detail_pair(tmp_path: Path) -> tuple[Path, Path]:
+    """A model that names "soft-detail" as its detail model, and that detail model."""
     return (
-        write_model(tmp_path / "soft.safetensors", 1, {"summary": "soft", "sharp_twin": "soft-sharp"}),
-        write_model(tmp_path / "soft-sharp.safetensors", 2, {"summary": "sharp"}),
+        write_model(tmp_path / "soft.safetensors", 1, {"summary": "soft", "detail_model": "soft-detail"}),
+        write_model(tmp_path / "soft-detail.safetensors", 2, {"summary": "sharp"}),
     )
 
 
 def refusal(path: Path, amount: float) -> str:
     with pytest.raises(ModelError) as caught:
-        sharpness.load(path, amount)
+        detail.load(path, amount)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -59,132 +59,141 @@ def digest(path: Path) -> str:
 
 
 @pytest.mark.parametrize("amount", [0.25, 0.5, 1.0])
-def test_weights_lie_on_the_line_between_the_twins(a_twin_pair: tuple[Path, Path], amount: float):
-    soft, sharp = map(load_file, a_twin_pair)
-    mixed = sharpness.load(a_twin_pair[0], amount).generator.state_dict()
+def test_weights_lie_on_the_line_between_the_detail_models(a_detail_pair: tuple[Path, Path], amount: float):
+    soft, detailed = map(load_file, a_detail_pair)
+    mixed = detail.load(a_detail_pair[0], amount).generator.state_dict()
     for name, tensor in mixed.items():
-        np.testing.assert_allclose(tensor, (1 - amount) * soft[name] + amount * sharp[name], atol=1e-6)
+        np.testing.assert_allclose(tensor, (1 - amount) * soft[name] + amount * detailed[name], atol=1e-6)
 
 
-def test_sharpness_1_is_the_twin_exactly(a_twin_pair: tuple[Path, Path]):
-    sharp = load_file(a_twin_pair[1])
-    for name, tensor in sharpness.load(a_twin_pair[0], 1).generator.state_dict().items():
-        np.testing.assert_array_equal(tensor, sharp[name])
+def test_detail_1_is_the_detail_model_exactly(a_detail_pair: tuple[Path, Path]):
+    detailed = load_file(a_detail_pair[1])
+    for name, tensor in detail.load(a_detail_pair[0], 1).generator.state_dict().items():
+        np.testing.assert_array_equal(tensor, detailed[name])
 
 
-def test_sharpness_0_is_the_model_itself_and_the_twin_is_not_opened(a_twin_pair: tuple[Path, Path]):
-    path, twin = a_twin_pair
-    twin.write_bytes(b"damaged")
-    model = sharpness.load(path, 0)
+def test_detail_0_is_the_model_itself_and_the_detail_model_is_not_opened(a_detail_pair: tuple[Path, Path]):
+    path, detail_model = a_detail_pair
+    detail_model.write_bytes(b"damaged")
+    model = detail.load(path, 0)
     for name, tensor in load_file(path).items():
         np.testing.assert_array_equal(model.generator.state_dict()[name], tensor)
-    assert (model.sharpness, model.twin_sha256) == (0, "")
+    assert (model.detail, model.detail_sha256) == (0, "")
 
 
-def test_the_mixed_model_is_ready_to_use_and_says_what_it_is(a_twin_pair: tuple[Path, Path]):
-    path, twin = a_twin_pair
-    model = sharpness.load(path, 0.5)
+def test_the_mixed_model_is_ready_to_use_and_says_what_it_is(a_detail_pair: tuple[Path, Path]):
+    path, detail_model = a_detail_pair
+    model = detail.load(path, 0.5)
     assert not model.generator.training
     assert not any(parameter.requires_grad for parameter in model.generator.parameters())
     assert (model.name, model.sha256) == ("soft", digest(path))
-    assert (model.sharpness, model.twin_sha256) == (0.5, digest(twin))
+    assert (model.detail, model.detail_sha256) == (0.5, digest(detail_model))
 
 
-def test_a_model_without_a_twin_has_no_sharpness(a_model_file: Path):
-    assert "the model tiny has no sharp twin; ask for sharpness 0" in refusal(a_model_file, 0.5)
+def test_a_model_without_a_detail_model_has_no_detail(a_model_file: Path):
+    assert "the model tiny has no detail model; ask for detail 0" in refusal(a_model_file, 0.5)
 
 
-def test_a_missing_twin_is_named(a_twin_pair: tuple[Path, Path]):
-    a_twin_pair[1].unlink()
-    assert "twin soft-sharp of the model soft is missing; put soft-sharp.safetensors" in refusal(a_twin_pair[0], 0.5)
+def test_a_missing_detail_model_is_named(a_detail_pair: tuple[Path, Path]):
+    a_detail_pair[1].unlink()
+    assert "detail model soft-detail of the model soft is missing; put soft-detail.safetensors" in refusal(
+        a_detail_pair[0], 0.5
+    )
 
 
-def test_a_damaged_twin_is_refused(a_twin_pair: tuple[Path, Path]):
-    a_twin_pair[1].write_bytes(a_twin_pair[1].read_bytes()[:-100])
-    assert "soft-sharp.safetensors" in refusal(a_twin_pair[0], 0.5)
+def test_a_damaged_detail_model_is_refused(a_detail_pair: tuple[Path, Path]):
+    a_detail_pair[1].write_bytes(a_detail_pair[1].read_bytes()[:-100])
+    assert "soft-detail.safetensors" in refusal(a_detail_pair[0], 0.5)
 
 
-def test_a_twin_of_another_configuration_is_refused(a_twin_pair: tuple[Path, Path]):
-    write_model(a_twin_pair[1], 2, {}, channels=16)
-    assert "is another kind of network" in refusal(a_twin_pair[0], 0.5)
+def test_a_detail_model_of_another_configuration_is_refused(a_detail_pair: tuple[Path, Path]):
+    write_model(a_detail_pair[1], 2, {}, channels=16)
+    assert "is another kind of network" in refusal(a_detail_pair[0], 0.5)
 
 
-@pytest.mark.parametrize("name", ["../soft-sharp", "/soft-sharp", "a\\b", "C:soft", 7, ["soft-sharp"]])
-def test_a_twin_elsewhere_is_refused(tmp_path: Path, name: object):
-    path = write_model(tmp_path / "soft.safetensors", 1, {"sharp_twin": name})
+@pytest.mark.parametrize("name", ["../soft-detail", "/soft-detail", "a\\b", "C:soft", 7, ["soft-detail"]])
+def test_a_detail_model_elsewhere_is_refused(tmp_path: Path, name: object):
+    path = write_model(tmp_path / "soft.safetensors", 1, {"detail_model": name})
     assert "the file is damaged" in refusal(path, 0)
 
 
 @pytest.mark.parametrize("amount", [-0.1, 1.01, float("nan"), float("inf")])
-def test_a_sharpness_that_is_none_is_refused(a_twin_pair: tuple[Path, Path], amount: float):
-    for ask in (lambda: EnhanceSettings(sharpness=amount), lambda: sharpness.load(a_twin_pair[0], amount)):
-        with pytest.raises(SettingsError, match="sharpness must be at least 0"):
+def test_a_detail_that_is_none_is_refused(a_detail_pair: tuple[Path, Path], amount: float):
+    for ask in (lambda: EnhanceSettings(detail=amount), lambda: detail.load(a_detail_pair[0], amount)):
+        with pytest.raises(SettingsError, match="detail must be at least 0"):
             ask()
 
 
-def test_a_twin_is_not_listed_as_a_model_of_its_own(a_twin_pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch):
-    path, twin = a_twin_pair
+def test_a_detail_model_is_not_listed_as_a_model_of_its_own(
+    a_detail_pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+):
+    path, detail_model = a_detail_pair
     monkeypatch.setattr(models, "SHIPPED_FOLDER", path.parent)
     assert models.installed() == [path]
-    assert models.find("soft-sharp") == twin  # but it can be asked for
+    assert models.find("soft-detail") == detail_model  # but it can be asked for
     path.unlink()
-    assert models.installed() == [twin]
+    assert models.installed() == [detail_model]
 
 
 def test_models_that_name_each_other_or_themselves_or_cannot_be_read_are_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(models, "SHIPPED_FOLDER", tmp_path)
-    for name, twin in (("a", "b"), ("b", "a"), ("c", "c")):
-        write_model(tmp_path / f"{name}.safetensors", 1, {"sharp_twin": twin})
+    for name, detail_model in (("a", "b"), ("b", "a"), ("c", "c")):
+        write_model(tmp_path / f"{name}.safetensors", 1, {"detail_model": detail_model})
     (tmp_path / "d.safetensors").write_bytes(b"damaged")
     assert [path.stem for path in models.installed()] == ["a", "b", "c", "d"]
 
 
-def test_the_card_tells_of_the_twin(a_twin_pair: tuple[Path, Path], a_model_file: Path):
-    path, twin = a_twin_pair
-    (line,) = [line for line in described(path) if "twin" in line]
-    assert line.split() == ["sharp", "twin", "soft-sharp,", "sha256", digest(twin)]
-    twin.unlink()
-    assert any("sharp twin    soft-sharp, which is missing" in line for line in described(path))
-    assert any("sharp twin    none" in line for line in described(a_model_file))
+def test_the_card_tells_of_the_detail_model(a_detail_pair: tuple[Path, Path], a_model_file: Path):
+    path, detail_model = a_detail_pair
+    (line,) = [line for line in described(path) if "detail_model" in line]
+    assert line.split() == ["detail", "model", "soft-detail,", "sha256", digest(detail_model)]
+    detail_model.unlink()
+    assert any("detail model    soft-detail, which is missing" in line for line in described(path))
+    assert any("detail model    none" in line for line in described(a_model_file))
 
 
-def test_the_result_changes_with_the_sharpness(a_twin_pair: tuple[Path, Path], a_volume: Volume):
+def test_the_result_changes_with_the_detail(a_detail_pair: tuple[Path, Path], a_volume: Volume):
     results = [
-        enhance(a_volume, sharpness.load(a_twin_pair[0], amount), EnhanceSettings(**TWICE, sharpness=amount))
+        enhance(a_volume, detail.load(a_detail_pair[0], amount), EnhanceSettings(**TWICE, detail=amount))
         for amount in (0, 0.5, 1)
     ]
     assert len({result.volume.array.tobytes() for result in results}) == 3
-    assert [result.report.sharpness for result in results] == [0, 0.5, 1]
-    assert [bool(result.report.twin_sha256) for result in results] == [False, True, True]
+    assert [result.report.detail for result in results] == [0, 0.5, 1]
+    assert [bool(result.report.detail_sha256) for result in results] == [False, True, True]
 
 
-def test_the_engine_refuses_a_model_of_another_sharpness(a_twin_pair: tuple[Path, Path], a_volume: Volume):
-    with pytest.raises(SettingsError, match=r"sharpness 0.5 is asked for, but the model was loaded with 0"):
-        enhance(a_volume, models.load(a_twin_pair[0]), EnhanceSettings(**TWICE, sharpness=0.5))
+def test_the_engine_refuses_a_model_of_another_detail(a_detail_pair: tuple[Path, Path], a_volume: Volume):
+    with pytest.raises(SettingsError, match=r"detail 0.5 is asked for, but the model was loaded with 0"):
+        enhance(a_volume, models.load(a_detail_pair[0]), EnhanceSettings(**TWICE, detail=0.5))
 
 
-def test_the_command_line_mixes_and_reports_it(medsr: Medsr, scan: Path, folder: Path, a_twin_pair: tuple[Path, Path]):
-    path, twin = a_twin_pair
-    wishes = ("--factor", 2, "--model", path, "--sharpness", 0.5, "--report", folder / "report.json")
+def test_the_command_line_mixes_and_reports_it(
+    medsr: Medsr, scan: Path, folder: Path, a_detail_pair: tuple[Path, Path]
+):
+    path, detail_model = a_detail_pair
+    wishes = ("--factor", 2, "--model", path, "--detail", 0.5, "--report", folder / "report.json")
     assert medsr("enhance", scan, folder / "fine.nii.gz", *wishes)[0] == 0
     told = json.loads((folder / "report.json").read_text())
-    assert (told["sharpness"], told["settings"]["sharpness"]) == (0.5, 0.5)
-    assert (told["model_sha256"], told["twin_sha256"]) == (digest(path), digest(twin))
+    assert (told["detail"], told["settings"]["detail"]) == (0.5, 0.5)
+    assert (told["model_sha256"], told["detail_sha256"]) == (digest(path), digest(detail_model))
 
 
 def test_the_command_line_refuses_what_cannot_be(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
-    arguments = ("enhance", scan, folder / "fine.nii.gz", "--factor", 2, "--model", a_model_file, "--sharpness")
-    assert "has no sharp twin" in refused(medsr, folder, *arguments, 0.5)
-    assert "sharpness must be" in refused(medsr, folder, *arguments, 2)
+    arguments = ("enhance", scan, folder / "fine.nii.gz", "--factor", 2, "--model", a_model_file, "--detail")
+    assert "has no detail model" in refused(medsr, folder, *arguments, 0.5)
+    assert "detail must be" in refused(medsr, folder, *arguments, 2)
 
 
-def test_dicom_tells_of_both_files(a_twin_pair: tuple[Path, Path], a_volume: Volume):
-    path, twin = a_twin_pair
-    settings = EnhanceSettings(**TWICE, sharpness=0.5)
-    said = dicom_headers.described(enhance(a_volume, sharpness.load(path, 0.5), settings).report)
-    assert f"model soft (sha256 {digest(path)[:12]}), sharpness 0.5 (twin sha256 {digest(twin)[:12]}):" in said
+def test_dicom_tells_of_both_files(a_detail_pair: tuple[Path, Path], a_volume: Volume):
+    path, detail_model = a_detail_pair
+    settings = EnhanceSettings(**TWICE, detail=0.5)
+    said = dicom_headers.described(enhance(a_volume, detail.load(path, 0.5), settings).report)
+    assert (
+        f"model soft (sha256 {digest(path)[:12]}), detail 0.5 (detail model sha256 {digest(detail_model)[:12]}):"
+        in said
+    )
 
 
 def test_independent_deviations_add_up_as_squares():
@@ -194,23 +203,23 @@ def test_independent_deviations_add_up_as_squares():
 
 
 @pytest.mark.parametrize("amount", [0.0, 0.5, 1.0])
-def test_the_difference_of_the_twins_is_part_of_the_uncertainty(
-    a_twin_pair: tuple[Path, Path], a_volume: Volume, amount: float
+def test_the_difference_of_the_detail_models_is_part_of_the_uncertainty(
+    a_detail_pair: tuple[Path, Path], a_volume: Volume, amount: float
 ):
-    model = sharpness.load(a_twin_pair[0], amount)
-    settings = EnhanceSettings(**TWICE, sharpness=amount, uncertainty=True)
+    model = detail.load(a_detail_pair[0], amount)
+    settings = EnhanceSettings(**TWICE, detail=amount, uncertainty=True)
     steps: list[tuple[int, int]] = []
     found = enhance(a_volume, model, settings, lambda *step: steps.append(step))
-    twin_digest = digest(a_twin_pair[1])
-    a_twin_pair[1].unlink()
+    detail_model_digest = digest(a_detail_pair[1])
+    a_detail_pair[1].unlink()
     alone = enhance(a_volume, model, settings)
 
     assert found.uncertainty is not None
     assert alone.uncertainty is not None
     assert (found.uncertainty.array >= alone.uncertainty.array).all()
     assert found.uncertainty.array.mean() > 1.01 * alone.uncertainty.array.mean()
-    assert found.report.twin_sha256 == twin_digest
-    assert found.report.uncertainty.endswith("half the difference between the model and its sharp twin")
+    assert found.report.detail_sha256 == detail_model_digest
+    assert found.report.uncertainty.endswith("half the difference between the model and its detail model")
     assert alone.report.uncertainty == "the standard deviation over 8 mirror images of the scan"
     assert steps[-1][0] == steps[-1][1]
     assert sum(done == total for done, total in steps) == 1

@@ -186,3 +186,10 @@ def test_the_hinge_loss_agrees_with_numpy():
     real, fake = REAL.numpy(), FAKE.numpy()
     expected = np.maximum(0, 1 - real).mean() + np.maximum(0, 1 + fake).mean()
     assert float(losses.hinge_critic_loss(REAL, FAKE)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_paired_relativistic_losses_agree_with_numpy():
+    real, fake = REAL.numpy(), FAKE.numpy()
+    critic, generator = -np.log(sigmoid(real - fake)).mean(), -np.log(sigmoid(fake - real)).mean()
+    assert float(losses.paired_relativistic_critic_loss(REAL, FAKE)) == pytest.approx(critic, rel=1e-5)
+    assert float(losses.paired_relativistic_generator_loss(REAL, FAKE)) == pytest.approx(generator, rel=1e-5)

@@ -1,4 +1,4 @@
-"""Sharpness and consistency against scipy and numpy."""
+"""Detail and consistency against scipy and numpy."""
 
 from __future__ import annotations
 

@@ -129,11 +129,14 @@ def described(report: Report) -> str:
             (5, report.spacing_after_ijk_mm),
         )
     )
-    twin = f", sharpness {report.sharpness:g} (twin sha256 {report.twin_sha256[:12]})" if report.sharpness else ""
+    detail_model = (
+        f", detail {report.detail:g} (detail model sha256 {report.detail_sha256[:12]})" if report.detail else ""
+    )
     return (
-        f"Super-resolution by {report.software}, model {report.model[:64]} (sha256 {report.model_sha256[:12]}){twin}:"
-        f" factor {factor}, spacing {before} mm to {after} mm along columns, rows, slices. Measured again as the"
-        f" scanner would, the result differs from the source by {report.consistency_error_rms:.3g} (root mean square)."
+        f"Super-resolution by {report.software}, model {report.model[:64]} (sha256 {report.model_sha256[:12]})"
+        f"{detail_model}: factor {factor}, spacing {before} mm to {after} mm along columns, rows, slices."
+        f" Measured again as the scanner would, the result differs from the source by"
+        f" {report.consistency_error_rms:.3g} (root mean square)."
         " For research. Not for diagnostic use."
     )
 

@@ -1,4 +1,4 @@
-"""Sharpness in the panel: offered where the chosen model has a sharp twin."""
+"""Detail in the panel: offered where the chosen model has a detail model."""
 
 from __future__ import annotations
 
@@ -19,68 +19,68 @@ def write_header(path: Path, card: dict[str, Any]) -> None:
 
 @pytest.fixture
 def a_model_folder(the_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the panel finds its models: general, with a sharp twin, and plain, without."""
+    """Where the panel finds its models: general, with a detail model, and plain, without."""
     from MedicalSuperResolutionLib.panel.sections import model as model_selector
 
-    write_header(tmp_path / "general.safetensors", {"sharp_twin": "general-sharp"})
-    write_header(tmp_path / "general-sharp.safetensors", {})
+    write_header(tmp_path / "general.safetensors", {"detail_model": "general-detail"})
+    write_header(tmp_path / "general-detail.safetensors", {})
     write_header(tmp_path / "plain.safetensors", {})
     monkeypatch.setattr(model_selector, "SHIPPED_FOLDER", tmp_path)
     monkeypatch.setattr(model_selector, "installed_models", lambda: ["general", "plain"])
     return tmp_path
 
 
-def test_sharpness_is_offered_with_a_twin_and_reaches_the_engine(
+def test_detail_is_offered_with_a_detail_model_and_reaches_the_engine(
     a_model_folder: Path, a_panel: Any, a_thick_volume: Any, a_runner: Any
 ):
-    slider = a_panel.ui.sharpnessSlider
+    slider = a_panel.ui.detailSlider
     assert (slider.enabled, slider.minimum, slider.maximum, slider.value) == (True, 0, 1, 0)
     slider.value = 0.5
     a_panel.ui.enhanceButton.click()
-    assert a_runner.settings.sharpness == 0.5
+    assert a_runner.settings.detail == 0.5
     a_runner.finish()
 
 
-def test_without_a_twin_the_slider_says_why_it_is_of_no_use(a_model_folder: Path, a_panel: Any, a_thick_volume: Any):
-    a_panel.ui.sharpnessSlider.value = 0.5
+def test_without_a_detail_model_the_slider_says_why_it_is_of_no_use(
+    a_model_folder: Path, a_panel: Any, a_thick_volume: Any
+):
+    a_panel.ui.detailSlider.value = 0.5
     a_panel._parameterNode.model = "plain"
-    assert not a_panel.ui.sharpnessSlider.enabled
-    assert a_panel.ui.sharpnessSlider.toolTip == "The model plain has no sharp twin, so it knows fidelity only."
-    assert a_panel._parameterNode.settings().sharpness == 0
+    assert not a_panel.ui.detailSlider.enabled
+    assert a_panel.ui.detailSlider.toolTip == "The model plain has no detail model, so it knows fidelity only."
+    assert a_panel._parameterNode.settings().detail == 0
     assert a_panel.ui.enhanceButton.enabled
     a_panel._parameterNode.model = "general"
-    assert a_panel._parameterNode.settings().sharpness == 0.5
+    assert a_panel._parameterNode.settings().detail == 0.5
 
 
-def test_a_missing_twin_is_said(a_model_folder: Path, a_panel: Any, a_thick_volume: Any):
-    (a_model_folder / "general-sharp.safetensors").unlink()
+def test_a_missing_detail_model_is_said(a_model_folder: Path, a_panel: Any, a_thick_volume: Any):
+    (a_model_folder / "general-detail.safetensors").unlink()
     a_panel.enter()
-    assert a_panel.ui.sharpnessSlider.toolTip == (
-        "The file of its sharp twin general-sharp is missing beside the model general."
+    assert a_panel.ui.detailSlider.toolTip == (
+        "The file of its detail model general-detail is missing beside the model general."
     )
 
 
-def test_a_model_that_cannot_be_read_has_no_sharpness(a_model_folder: Path, a_panel: Any, a_thick_volume: Any):
+def test_a_model_that_cannot_be_read_has_no_detail(a_model_folder: Path, a_panel: Any, a_thick_volume: Any):
     (a_model_folder / "general.safetensors").write_bytes(b"damaged")
     a_panel.enter()
-    assert "damaged" in a_panel.ui.sharpnessSlider.toolTip
-    assert a_panel._parameterNode.settings().sharpness == 0
+    assert "damaged" in a_panel.ui.detailSlider.toolTip
+    assert a_panel._parameterNode.settings().detail == 0
 
 
-def test_the_sharpness_survives_saving_the_scene(
-    a_model_folder: Path, a_panel: Any, slicer_python: Any, tmp_path: Path
-):
+def test_the_detail_survives_saving_the_scene(a_model_folder: Path, a_panel: Any, slicer_python: Any, tmp_path: Path):
     import slicer_host
 
-    a_panel._parameterNode.sharpness = 0.25
+    a_panel._parameterNode.detail = 0.25
     slicer_host.save_bundle(slicer_python.mrmlScene, tmp_path / "scene.mrb")
     slicer_python.mrmlScene.Clear(False)
-    assert a_panel.ui.sharpnessSlider.value == 0
+    assert a_panel.ui.detailSlider.value == 0
     slicer_host.load_bundle(slicer_python.mrmlScene, tmp_path / "scene.mrb")
-    assert (a_panel._parameterNode.sharpness, a_panel.ui.sharpnessSlider.value) == (0.25, 0.25)
+    assert (a_panel._parameterNode.detail, a_panel.ui.detailSlider.value) == (0.25, 0.25)
 
 
-def test_a_twin_is_no_model_of_its_own(a_model_folder: Path):
+def test_a_detail_model_is_no_model_of_its_own(a_model_folder: Path):
     import importlib
 
     selector = importlib.import_module("MedicalSuperResolutionLib.panel.sections.model")
