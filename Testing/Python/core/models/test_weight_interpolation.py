@@ -147,7 +147,7 @@ def test_models_that_name_each_other_or_themselves_or_cannot_be_read_are_listed(
 
 def test_the_card_tells_of_the_detail_model(a_detail_pair: tuple[Path, Path], a_model_file: Path):
     path, detail_model = a_detail_pair
-    (line,) = [line for line in described(path) if "detail_model" in line]
+    (line,) = [line for line in described(path) if line.lstrip().startswith("detail model")]
     assert line.split() == ["detail", "model", "soft-detail,", "sha256", digest(detail_model)]
     detail_model.unlink()
     assert any("detail model    soft-detail, which is missing" in line for line in described(path))
