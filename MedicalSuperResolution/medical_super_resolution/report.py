@@ -20,10 +20,10 @@ class Report:
     ----------
     model, model_sha256 : str
         Name of the model, and the SHA-256 of its file.
-    sharpness : float
-        How far the weights lie towards those of the sharp twin, in [0, 1].
-    twin_sha256 : str
-        SHA-256 of the twin's file where it was used, also where for the uncertainty alone.
+    detail : float
+        How far the weights lie towards those of the detail model, in [0, 1].
+    detail_sha256 : str
+        SHA-256 of the detail model's file where it was used, also where for the uncertainty alone.
     modality : str
         Of the volume, as known or as guessed from the values.
     factor_ijk, spacing_before_ijk_mm, spacing_after_ijk_mm, size_before_ijk, size_after_ijk : tuple

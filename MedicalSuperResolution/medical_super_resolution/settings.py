@@ -59,8 +59,8 @@ class EnhanceSettings:
         knowledge. In-plane axes are always taken as Gaussian.
     model : str
         An installed model's name, or the path of a model file.
-    sharpness : float
-        How far the model goes towards its sharp twin, in [0, 1]; 0 is fidelity.
+    detail : float
+        How far the model goes towards its detail model, in [0, 1]; 0 is fidelity.
     consistency : bool
         Make the result reproduce the measured slices.
     uncertainty : bool
