@@ -34,6 +34,8 @@ def arguments(volume: Volume, settings: EnhanceSettings) -> list[str]:
         chosen += ["--factor", repr(settings.factor)]
     if settings.spacing_ijk_mm is not None:
         chosen += ["--spacing", *map(repr, settings.spacing_ijk_mm)]
+    if settings.exact_spacing:
+        chosen += ["--exact-spacing"]
     thickness_mm = settings.slice_thickness_mm or volume.slice_thickness_mm
     if thickness_mm is not None:
         chosen += ["--slice-thickness", repr(thickness_mm)]

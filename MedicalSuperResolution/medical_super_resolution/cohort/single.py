@@ -57,6 +57,8 @@ class Task:
         The file for the standard deviation of each voxel.
     compress : bool
         Pack the voxels of volume files where the format allows either.
+    hashed : bool
+        Whether the report names the SHA-256 of the input's voxels.
     """
 
     source: Path
@@ -67,6 +69,7 @@ class Task:
     keep_tilt: bool = False
     uncertainty: Path | None = None
     compress: bool = True
+    hashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,9 @@ def _volume(
     if enhanced.uncertainty and task.uncertainty:
         sure = _tilted_again(replace(enhanced.uncertainty, sheared_grid=enhanced.volume.sheared_grid), task)
         files.write(sure, task.uncertainty, overwrite=task.destination.overwrite, compress=task.compress)
-    return _outcome(result.grid, report, read_seconds, time.monotonic() - started, [volume.array])
+    return _outcome(
+        result.grid, report, read_seconds, time.monotonic() - started, [volume.array] if task.hashed else []
+    )
 
 
 def _series(task: Task, settings: EnhanceSettings, model: Model, progress: Progress) -> Outcome:
@@ -171,7 +176,8 @@ def _series(task: Task, settings: EnhanceSettings, model: Model, progress: Progr
             enhanced = enhance(_as_asked(volume, task), model, settings, _part_of(progress, number, count))
             settings = _with_profile_of(enhanced.report, settings)
             result = _tilted_again(enhanced.volume, task)
-            _update(digest, volume.array)
+            if task.hashed:
+                _update(digest, volume.array)
             if results is None:
                 first = result
                 results = allocator((count, *result.array.shape), result.array.dtype)
@@ -186,7 +192,8 @@ def _series(task: Task, settings: EnhanceSettings, model: Model, progress: Progr
     copy_beside(task.source, task.destination.path, _GRADIENTS, overwrite=task.destination.overwrite)
     done = _joined(reports)
     found = _outcome(first.grid, done, writing - started - done.seconds, time.monotonic() - writing, [])
-    return replace(found, report=found.report | {"input_sha256": digest.hexdigest(), "volumes": count})
+    hashes = {"input_sha256": digest.hexdigest()} if task.hashed else {}
+    return replace(found, report=found.report | hashes | {"volumes": count})
 
 
 def _segmentation(task: Task, settings: EnhanceSettings, progress: Progress) -> Outcome:
@@ -198,7 +205,9 @@ def _segmentation(task: Task, settings: EnhanceSettings, progress: Progress) -> 
     refined = replace(segmentation, layers=tuple(one.volume for one in done))
     segmentations.write(refined, task.destination.path, overwrite=task.destination.overwrite)
     arrays = [layer.array for layer in segmentation.layers]
-    return _outcome(refined.grid, done[0].report, read_seconds, time.monotonic() - started, arrays)
+    return _outcome(
+        refined.grid, done[0].report, read_seconds, time.monotonic() - started, arrays if task.hashed else []
+    )
 
 
 def _as_asked(volume: Volume, task: Task) -> Volume:
@@ -247,7 +256,7 @@ def _outcome(
     digest = hashlib.sha256()
     for array in arrays:
         _update(digest, array)
-    return Outcome(grid, facts | {"input_sha256": digest.hexdigest()})
+    return Outcome(grid, facts | ({"input_sha256": digest.hexdigest()} if arrays else {}))
 
 
 def _update(digest: hashlib._Hash, array: np.ndarray) -> None:

@@ -77,7 +77,7 @@ def k_space_truncated(hr: Tensor, factor: int) -> Tensor:
 WHOLE_SLICE = 1 << 20  # low-resolution voxels: more than any slice has
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PlaneDegradation:
     """A way to shrink slices.
 

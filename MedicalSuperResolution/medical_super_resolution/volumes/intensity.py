@@ -134,7 +134,7 @@ def intensity_range(
     low = float(np.percentile(sample, 0.5))
     above = sample[sample > low]
     high = float(np.percentile(above, _FOREGROUND_PERCENTILE)) if above.size else low
-    return IntensityRange(low, high if high > low else low + 1.0, padding)
+    return IntensityRange(low, high if high > low else low + max(1.0, 1e-6 * abs(low)), padding)
 
 
 def _sample(array: np.ndarray) -> np.ndarray:

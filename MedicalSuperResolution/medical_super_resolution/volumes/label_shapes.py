@@ -25,7 +25,7 @@ _CUT_SLICES, _CUT_PIXELS = 0.3, 2.0  # distances are cut off here; more of one s
 ALIGNED = 1e-3  # of a voxel: what two grids may differ by over their whole length and still count as parallel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AxisRefinement:
     """One axis of a label map refined, slab by slab.
 

@@ -35,7 +35,7 @@ _PADDING = 6  # pixels around a cut, repeated from its border
 _KERNEL = re.compile(rb"degradation_vector\[15\] = float\[15\]\(([^)]*)\)")
 
 
-@dataclass
+@dataclass(eq=False)
 class Upscaler:
     """One network for ncnn.
 

@@ -120,6 +120,7 @@ def test_every_setting_reaches_the_child(a_volume):
         "factor": 2.5,
         "axes": "ij",
         "spacing_ijk_mm": (0.5, 0.25, 1.0),
+        "exact_spacing": True,
         "slice_thickness_mm": 4.0,
         "slice_profile": "box",
         "model": "other",

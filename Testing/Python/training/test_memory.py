@@ -17,8 +17,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sparse files an
 WATCHED = """
 import json, sys
 from pathlib import Path
-from medical_super_resolution_training.config import Recipe
-from medical_super_resolution_training.data import PatchSampler
+from medical_super_resolution_training.config.recipe import Recipe
+from medical_super_resolution_training.data.sequences import PatchSampler
 from medical_super_resolution_training.data.loader import batches
 from medical_super_resolution_training.data.manifest import read_manifest
 from medical_super_resolution_training.data.planes import PlaneSampler

@@ -88,11 +88,11 @@ def test_only_the_boxes_that_a_goal_needs_are_shown(a_panel: Any):
     assert all(boxes == [False, False] for boxes in shown.values())
 
 
-def test_a_spacing_coarser_than_the_volume_is_refused_before_the_click(a_panel: Any, a_thick_volume: Any):
+def test_a_spacing_coarser_than_the_volume_leaves_nothing_to_click(a_panel: Any, a_thick_volume: Any):
     a_panel._parameterNode.goal = type(a_panel._parameterNode.goal).CUSTOM_SPACING
     a_panel._parameterNode.spacingK = 7.0
     assert not a_panel.ui.enhanceButton.enabled
-    assert "coarser" in a_panel.ui.enhanceButton.toolTip
+    assert "as fine as asked already" in a_panel.ui.enhanceButton.toolTip
     assert a_panel.ui.descriptionLabel.text == a_panel.ui.enhanceButton.toolTip
 
 

@@ -105,7 +105,7 @@ def _enhance_in(chosen: argparse.Namespace, settings: EnhanceSettings, destinati
 
     task = Task(
         chosen.input, destination, selection_of(chosen), chosen.volume, chosen.modality, chosen.keep_tilt,
-        chosen.uncertainty, compress=not chosen.no_compression,
+        chosen.uncertainty, compress=not chosen.no_compression, hashed=chosen.report is not None,
     )  # fmt: skip
     progress = progress_of_kind(chosen.progress)
     check_input(task)

@@ -34,7 +34,6 @@ def run(chosen: argparse.Namespace) -> int:
         return 0
     for path in models.installed():
         print(summarised(path))
-    print("`medsr models --card NAME` shows the card of one.", file=sys.stderr)
     return 0
 
 

@@ -20,7 +20,7 @@ _SAME = 1e-3
 _INSIDE = 0.99  # a measured voxel counts where this share of it lies inside the fine volume
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Slab:
     """Some measured slices: their rows, the part of the fine volume they see, and where they sample it."""
 

@@ -25,7 +25,7 @@ _GAIN_FLOOR = 0.1  # of the bright voxels: darker ones tell nothing
 _FEWEST_FOR_GAIN = 200
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RefinedStack:
     """One stack and what the model makes of it.
 

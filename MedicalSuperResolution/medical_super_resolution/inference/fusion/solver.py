@@ -11,7 +11,7 @@ from torch import Tensor
 from .operator import StackOperator
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Measurement:
     """One stack as the solver sees it.
 

@@ -21,7 +21,7 @@ _MOST_MISSING = 8  # one slice in as many may be missing
 _WIDEST_ZONE = 8.0  # slice distances, where a part of the stack was measured with a larger spacing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stack:
     """Parallel slices in the order of their places.
 

@@ -44,7 +44,10 @@ def test_progress_for_programs_names_nothing(medsr: Medsr, a_named_scan: Path, a
 
 
 def test_a_silent_run_names_nothing(medsr: Medsr, a_named_scan: Path, a_model_file: Path):
-    assert enhanced(medsr, a_named_scan, a_model_file, "--progress", "none") == (0, "", "")
+    status, out, err = enhanced(medsr, a_named_scan, a_model_file, "--progress", "none")
+    assert (status, out) == (0, "")
+    assert all(line.startswith("warning: ") for line in err.splitlines())
+    assert a_named_scan.name not in err
 
 
 def test_a_failing_run_names_what_was_typed_once_and_leaves_no_report(
