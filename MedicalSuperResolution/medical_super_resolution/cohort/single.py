@@ -204,7 +204,7 @@ def _segmentation(task: Task, settings: EnhanceSettings, progress: Progress) -> 
     started = time.monotonic()
     refined = replace(segmentation, layers=tuple(one.volume for one in done))
     segmentations.write(refined, task.destination.path, overwrite=task.destination.overwrite)
-    arrays = [layer.array for layer in segmentation.layers]
+    arrays = [layer.array for layer in segmentation.layers] if task.hashed else []
     return _outcome(
         refined.grid, done[0].report, read_seconds, time.monotonic() - started, arrays if task.hashed else []
     )
