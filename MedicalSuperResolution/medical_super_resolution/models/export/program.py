@@ -92,12 +92,16 @@ def program_of(model: Model) -> tuple[ThroughPlaneProgram, tuple[Tensor, ...]]:
     Raises
     ------
     ModelError
-        The model refines slices in their plane, which these programs do not.
+        The model refines slices in their plane, or adds random texture, which these programs do not.
     """
     if not isinstance(model.generator, ThroughPlaneGenerator):
         raise ModelError(
             f"the model {model.name} is a {model.generator_name}; only through-plane models can be exported,"
             " such as general"
+        )
+    if model.generator.texture.any():
+        raise ModelError(
+            f"the model {model.name} adds random texture, which exported programs do not have; export general instead"
         )
     slices, rows, columns = _EXAMPLE
     lr = torch.rand(1, 1, slices, rows, columns, generator=torch.Generator().manual_seed(0))

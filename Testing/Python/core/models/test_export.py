@@ -68,6 +68,12 @@ def test_an_in_plane_model_is_refused(a_model: Model):
         program_of(in_plane)
 
 
+def test_a_model_with_random_texture_is_refused(a_model: Model):
+    a_model.generator.texture.fill_(0.1)
+    with pytest.raises(ModelError, match="random texture"):
+        program_of(a_model)
+
+
 def test_the_card_names_licence_and_summary(a_model: Model):
     text = card_of(a_model)
     assert text.startswith("---\nlicense: ")
