@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -49,6 +50,17 @@ def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+def children() -> set[int]:
+    """The processes, dead or alive, that this one started and has not waited for."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            # "PID (COMMAND) STATE PARENT ...": a command may hold blanks and brackets
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == os.getpid():
+                found.add(int(stat.parent.name))
+    return found
+
+
 def growth_mb(run: Callable[[], None]) -> float:
     """How much memory a hundred runs cost, after some to warm up."""
     for _ in range(WARM_UP):
@@ -87,15 +99,16 @@ def test_runs_in_child_processes_into_one_node(a_medium_node, an_engine, an_enha
     def run() -> None:
         tasks.enhance_node(a_medium_node, SETTINGS, runner.run, output)
 
+    others = children()  # of tests before this one, in the same process
     run()
     nodes, files = node_ids(mrml), open_files()
     assert growth_mb(run) < ALLOWED_MB
     assert node_ids(mrml) == nodes
     assert open_files() == files
+    assert children() - others != set()  # the worker waits for more
     runner.close()
     assert list(temporary_folder.iterdir()) == []
-    with pytest.raises(ChildProcessError):  # nobody is left, dead or alive
-        os.waitpid(-1, os.WNOHANG)
+    assert children() - others == set()
 
 
 def test_runs_that_are_cancelled(a_medium_node, an_engine, temporary_folder):
