@@ -25,7 +25,8 @@ class BackgroundCommands:
 
         Raises
         ------
-        SuperResolutionError : they cannot be started; then ``on_end`` is not called.
+        SuperResolutionError
+            They cannot be started; then ``on_end`` is not called.
         """
         self._on_look, self._on_end, self._process = on_look, on_end, process
         self.is_running = True  # until ``on_end`` is called

@@ -19,9 +19,18 @@ CHECKPOINTS, BEST = "checkpoint-*.safetensors", "best.safetensors"  # as the tra
 class Choices:
     """One training, as the user wants it.
 
-    recipe : a shipped name, or a file. data : a manifest, or a folder of volumes that is prepared first.
-    layout : how that folder is laid out, None for a manifest. run : the folder of the run.
-    steps : None takes the recipe's.
+    Parameters
+    ----------
+    recipe
+        A shipped name, or a file.
+    data
+        A manifest, or a folder of volumes that is prepared first.
+    layout
+        How that folder is laid out, None for a manifest.
+    run
+        The folder of the run.
+    steps
+        None takes the recipe's.
     """
 
     recipe: str
@@ -47,7 +56,8 @@ def checked(choices: Choices) -> Recipe:
 
     Raises
     ------
-    SettingsError : the training cannot be started; the message says why.
+    SettingsError
+        The training cannot be started; the message says why.
     """
     if not choices.recipe:
         raise SettingsError(_("choose a recipe first"))
@@ -69,7 +79,8 @@ def describe(choices: Choices) -> str:
 
     Raises
     ------
-    SettingsError : see `checked`.
+    SettingsError
+        See `checked`.
     """
     steps, folder = checked(choices).steps, choices.run
     if holds_a_run(folder):

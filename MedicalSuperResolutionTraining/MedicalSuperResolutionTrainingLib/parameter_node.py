@@ -39,10 +39,24 @@ class DataKind(Enum):
 class MedicalSuperResolutionTrainingParameterNode:
     """The choices of the panel. Paths are text, which may be empty.
 
-    recipe : name of a shipped recipe; empty takes recipeFile. dataKind : what the data are; the folder of them is
-    volumes, or the file is manifest. run : the folder of the run. steps : 0 takes the recipe's. device : where to
-    compute. quantity : what the chart shows. model : the file to export to; empty takes one in the run's folder. best :
-    export the weights that validated best, where a run has validated.
+    Parameters
+    ----------
+    recipe
+        Name of a shipped recipe; empty takes recipeFile.
+    dataKind
+        What the data are; the folder of them is volumes, or the file is manifest.
+    run
+        The folder of the run.
+    steps
+        0 takes the recipe's.
+    device
+        Where to compute.
+    quantity
+        What the chart shows.
+    model
+        The file to export to; empty takes one in the run's folder.
+    best
+        Export the weights that validated best, where a run has validated.
     """
 
     recipe: str = "general"

@@ -23,7 +23,10 @@ _WHO_FAILED = {
 class TrainingProcess:
     """Waited for (`run`), or looked after by a timer (`start`, then `poll` until it is over).
 
-    log : the last lines of what the commands have printed.
+    Parameters
+    ----------
+    log
+        The last lines of what the commands have printed.
     """
 
     def __init__(self, program: Sequence[str] | None = None) -> None:
@@ -44,7 +47,8 @@ class TrainingProcess:
 
         Raises
         ------
-        SuperResolutionError : one has failed, and why.
+        SuperResolutionError
+            One has failed, and why.
         """
         self.start(commands)
         try:
@@ -59,7 +63,8 @@ class TrainingProcess:
 
         Raises
         ------
-        SuperResolutionError : commands are under way, or the child cannot be started.
+        SuperResolutionError
+            Commands are under way, or the child cannot be started.
         """
         if self._child is not None:
             raise SuperResolutionError("a training is running already; wait for it, or stop it first")
@@ -72,7 +77,10 @@ class TrainingProcess:
 
         Raises
         ------
-        SuperResolutionError : one has failed, and why. Cancelled : the training was stopped, or none was started.
+        SuperResolutionError
+            One has failed, and why.
+        Cancelled
+            The training was stopped, or none was started.
         """
         if self._child is None:
             raise Cancelled

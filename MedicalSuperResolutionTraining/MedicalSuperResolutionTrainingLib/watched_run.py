@@ -13,7 +13,14 @@ from MedicalSuperResolutionTrainingLib import curve, plot
 class WatchedRun:
     """The folder of a run, looked at now and then; also of one that was not started here.
 
-    folder : of the run. curves : as they were at the last look. steps : how many the run will have.
+    Parameters
+    ----------
+    folder
+        Folder of the run.
+    curves
+        As they were at the last look.
+    steps
+        How many the run will have.
     """
 
     def __init__(self, folder: Path, steps: int) -> None:
@@ -40,7 +47,8 @@ class WatchedRun:
 
         Raises
         ------
-        SettingsError : there is none of this name.
+        SettingsError
+            There is none of this name.
         """
         self.curves = curve.read(self.folder)
         if quantity not in self.curves:

@@ -25,7 +25,8 @@ def before_on_grid_of(
 
     Raises
     ------
-    VolumeError, SuperResolutionError : see `Comparison.enter`.
+    VolumeError, SuperResolutionError
+        See `Comparison.enter`.
     """
     volume, target = scene.volume_from_node(before), scene.volume_from_node(after).grid
     grid = Grid(volume.grid.shape_kji, region.between(before, after) @ volume.grid.ijk_to_ras)

@@ -24,8 +24,12 @@ _SURE = 0.25  # of the brightest uncertainty: what lies below it is not colored
 class Shown:
     """What is on the screen. limit : the difference with the strongest color, in ``units`` (may be empty).
 
-    resampled : whether before was brought onto the grid of after. uncertainty : where the colors of the uncertainty of
-    after begin and end, in ``units``; None where it is not known.
+    Parameters
+    ----------
+    resampled
+        Whether before was brought onto the grid of after.
+    uncertainty
+        Where the colors of the uncertainty of after begin and end, in ``units``; None where it is not known.
     """
 
     before: str
@@ -71,14 +75,18 @@ class Comparison:
 
         Parameters
         ----------
-        arrangement : one of `layouts.ARRANGEMENTS`.
-        plane : "Axial", "Sagittal" or "Coronal"; None takes the plane across the thick slices of the volumes, in
+        arrangement
+            One of `layouts.ARRANGEMENTS`.
+        plane
+            "Axial", "Sagittal" or "Coronal"; None takes the plane across the thick slices of the volumes, in
             which a difference can be seen.
 
         Raises
         ------
-        VolumeError : one of them cannot be compared, they do not overlap, or a warp lies between them.
-        SuperResolutionError : there are no slice views, or SimpleITK is missing.
+        VolumeError
+            One of them cannot be compared, they do not overlap, or a warp lies between them.
+        SuperResolutionError
+            There are no slice views, or SimpleITK is missing.
         """
         resampled = before_on_grid_of(before, after)
         plane = plane or revealing_orientation(before) or revealing_orientation(after) or "Axial"

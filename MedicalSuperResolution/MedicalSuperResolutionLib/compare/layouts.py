@@ -32,9 +32,12 @@ class Arrangement:
 
     Parameters
     ----------
-    number : of the layout in Slicer.
-    columns : how many of `COLUMNS` are shown.
-    planes : anatomical plane of each row; None stands for the plane that the user chooses.
+    number
+        Number of the layout in Slicer.
+    columns
+        How many of `COLUMNS` are shown.
+    planes
+        Anatomical plane of each row; None stands for the plane that the user chooses.
     """
 
     number: int

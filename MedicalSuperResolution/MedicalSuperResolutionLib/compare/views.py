@@ -58,15 +58,21 @@ class CompareViews:
 
         Parameters
         ----------
-        arrangement : one of `layouts.ARRANGEMENTS`.
-        plane : "Axial", "Sagittal" or "Coronal", for an arrangement that leaves the plane open.
-        sharing_window : further volumes that are to share it, though they are not shown.
-        colors : a volume that may be laid over after, in colors of its own: see `blends`.
+        arrangement
+            One of `layouts.ARRANGEMENTS`.
+        plane
+            "Axial", "Sagittal" or "Coronal", for an arrangement that leaves the plane open.
+        sharing_window
+            Further volumes that are to share it, though they are not shown.
+        colors
+            A volume that may be laid over after, in colors of its own: see `blends`.
 
         Raises
         ------
-        VolumeError : a volume is missing, empty or a label map.
-        SuperResolutionError : there are no slice views, as in Slicer without its main window.
+        VolumeError
+            A volume is missing, empty or a label map.
+        SuperResolutionError
+            There are no slice views, as in Slicer without its main window.
         """
         volumes = [before, after, difference]
         for volume in volumes:

@@ -49,7 +49,8 @@ def outlook(
 
     Raises
     ------
-    SuperResolutionError : it would be refused; the message says why.
+    SuperResolutionError
+        It would be refused; the message says why.
     """
     volume = scene.volume_from_node(node, roi)
     if output_node is node:
@@ -95,7 +96,12 @@ def engine_in_child(runner: Runner, progress: Progress) -> Engine:
 class BackgroundEnhancement:
     """One run of the engine in its own process, looked after by a timer, so that Slicer stays alive.
 
-    source : the volume node that is enhanced. is_running : until ``on_end`` is called.
+    Parameters
+    ----------
+    source
+        The volume node that is enhanced.
+    is_running
+        Until ``on_end`` is called.
     """
 
     def __init__(
@@ -114,7 +120,8 @@ class BackgroundEnhancement:
 
         Raises
         ------
-        SuperResolutionError : it cannot be started; then ``on_end`` is not called.
+        SuperResolutionError
+            It cannot be started; then ``on_end`` is not called.
         """
         self.source, self._settings = node, settings
         self._task = tasks.task_of(node, output_node, roi)

@@ -53,7 +53,8 @@ def write_input(volume: Volume, folder: Path) -> None:
 
     Raises
     ------
-    SuperResolutionError : the disk is full.
+    SuperResolutionError
+        The disk is full.
     """
     for name in (_INPUT, _OUTPUT, _UNCERTAINTY, _REPORT):
         (folder / name).unlink(missing_ok=True)
@@ -74,7 +75,8 @@ def read_result(folder: Path, settings: EnhanceSettings, modality: str | None) -
 
     Raises
     ------
-    SuperResolutionError : it is not complete.
+    SuperResolutionError
+        It is not complete.
     """
     try:
         written = json.loads((folder / _REPORT).read_text(encoding="utf-8"))

@@ -34,7 +34,8 @@ class Experience:
 
         Raises
         ------
-        SuperResolutionError : see `planning.plan`.
+        SuperResolutionError
+            See `planning.plan`.
         """
         known = self._known()
         times = known.get(_kind(settings))
@@ -47,8 +48,10 @@ class Experience:
 
         Parameters
         ----------
-        engine_seconds : that the engine took for the voxels.
-        start_seconds : that passed besides, before and after.
+        engine_seconds
+            Seconds that the engine computed.
+        start_seconds
+            Seconds spent before and after the engine.
         """
         known = self._known()
         measured = {_kind(settings): engine_seconds / _work_seconds(volume, settings), _START: start_seconds}

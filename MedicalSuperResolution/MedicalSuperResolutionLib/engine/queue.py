@@ -17,8 +17,14 @@ from MedicalSuperResolutionLib.engine.runner import Runner
 class Item:
     """One volume of a queue.
 
-    part : of the work that is done, 0 to 1. result : the new node. problem : why there is none; `Cancelled` where the
-    user took it out.
+    Parameters
+    ----------
+    part
+        Fraction of the work done, 0 to 1.
+    result
+        The new node.
+    problem
+        Why there is none; `Cancelled` where the user took it out.
     """
 
     node: vtkMRMLScalarVolumeNode
@@ -35,7 +41,10 @@ class Item:
 class Queue:
     """Runs its items in their order. A failure of one does not stop the others.
 
-    items : all of them, also those that are over.
+    Parameters
+    ----------
+    items
+        All of them, also those that are over.
     """
 
     def __init__(
@@ -50,8 +59,10 @@ class Queue:
 
         Parameters
         ----------
-        on_change : called when an item has got further.
-        on_result : called with a volume and what was made of it.
+        on_change
+            Called when an item has got further.
+        on_result
+            Called with a volume and what was made of it.
         """
         self.items = [Item(node) for node in nodes]
         self._settings, self._runner = settings, runner

@@ -37,7 +37,12 @@ class Runner:
 
     All runs share one process, which loads PyTorch once; `close` ends it, and so does a run that fails.
 
-    progress : (done, total) of the present run. log : the last lines of warnings and errors that it has printed.
+    Parameters
+    ----------
+    progress
+        (done, total) of the present run.
+    log
+        The last lines of warnings and errors that it has printed.
     """
 
     def __init__(self, command: Sequence[str] | None = None) -> None:
@@ -58,12 +63,15 @@ class Runner:
 
         Parameters
         ----------
-        progress : called many times a second, also where nothing is new; what it raises ends the process.
+        progress
+            Called many times a second, also where nothing is new; what it raises ends the process.
 
         Raises
         ------
-        SuperResolutionError : what the engine refused, in its words; or the process died.
-        Cancelled : from ``progress``, or because something that ``progress`` did called `close`.
+        SuperResolutionError
+            What the engine refused, in its words; or the process died.
+        Cancelled
+            From ``progress``, or because something that ``progress`` did called `close`.
         """
         self.start(volume, settings)
         try:
@@ -82,7 +90,8 @@ class Runner:
 
         Raises
         ------
-        SuperResolutionError : a run is under way, the disk is full, or the process cannot be started.
+        SuperResolutionError
+            A run is under way, the disk is full, or the process cannot be started.
         """
         if self._run is not None:
             raise SuperResolutionError("an enhancement is running already; wait for it, or cancel it first")
@@ -103,7 +112,10 @@ class Runner:
 
         Raises
         ------
-        SuperResolutionError : see `run`. Cancelled : the run was cancelled, or none was started.
+        SuperResolutionError
+            See `run`.
+        Cancelled
+            The run was cancelled, or none was started.
         """
         if self._run is None:
             raise Cancelled

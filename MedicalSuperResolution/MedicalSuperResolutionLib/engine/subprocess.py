@@ -51,7 +51,8 @@ def started(arguments: Sequence[str], folder: Path, *packages: ModuleType) -> su
 
     Raises
     ------
-    SuperResolutionError : the program is missing or not allowed to run.
+    SuperResolutionError
+        The program is missing or not allowed to run.
     """
     homes = [str(Path(package.__file__).parents[1]) for package in (medical_super_resolution, *packages)]
     search_path = os.pathsep.join(filter(None, [*dict.fromkeys(homes), os.environ.get("PYTHONPATH")]))
@@ -94,11 +95,16 @@ def failure_sentence(status: int, lines: Sequence[str], *, who: str, unharmed: s
 
     Parameters
     ----------
-    status : exit status, negative where a signal has ended the process.
-    lines : of its standard error.
-    who : name of the process in the sentence.
-    unharmed : what it has left as it was.
-    advice : what to do where it was stopped from outside.
+    status
+        Exit status, negative where a signal has ended the process.
+    lines
+        Lines of the process's standard error.
+    who
+        Name of the process in the sentence.
+    unharmed
+        What it has left as it was.
+    advice
+        What to do where it was stopped from outside.
     """
     messages = [line for line in lines if line.startswith("error: ") and _LAUNCHER_CRASH not in line]
     if status > 0 and messages:

@@ -32,7 +32,8 @@ class VolumeTask:
 
         Raises
         ------
-        VolumeError : the output node cannot take the result.
+        VolumeError
+            The output node cannot take the result.
         """
         if output_node is not None:
             scene.check_output(output_node, node)
@@ -47,7 +48,8 @@ class VolumeTask:
 
         Raises
         ------
-        VolumeError : see above.
+        VolumeError
+            See above.
         """
         if self._node.GetScene() is None:
             raise VolumeError(f"the volume {self._node.GetName()} was removed meanwhile; nothing was made")
@@ -149,7 +151,10 @@ def task_of(
 
     Raises
     ------
-    VolumeError : the output node cannot take the result. SettingsError : an output volume for a sequence.
+    VolumeError
+        The output node cannot take the result.
+    SettingsError
+        An output volume for a sequence.
     """
     browser = browser_of(node)
     if browser is None or browser.GetSequenceNode(node).GetNumberOfDataNodes() == 0:
@@ -164,7 +169,8 @@ def check(task: VolumeTask | SequenceTask, settings: EnhanceSettings) -> None:
 
     Raises
     ------
-    SettingsError : an uncertainty map of a sequence.
+    SettingsError
+        An uncertainty map of a sequence.
     """
     if settings.uncertainty and isinstance(task, SequenceTask):
         raise SettingsError("an uncertainty map is made of a single volume only; ask for none of a sequence")
@@ -181,8 +187,12 @@ def enhance_node(
 
     Parameters
     ----------
-    output_node : where a volume goes; None makes a new node. roi : only the voxels that this region touches.
-    enhance : the engine: in this process or in another. What it raises goes through, and the scene stays as it was.
+    output_node
+        Where a volume goes; None makes a new node.
+    roi
+        Only the voxels that this region touches.
+    enhance
+        The engine: in this process or in another. What it raises goes through, and the scene stays as it was.
 
     Returns
     -------

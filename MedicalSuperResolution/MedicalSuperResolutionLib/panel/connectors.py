@@ -11,7 +11,10 @@ from slicer.parameterNodeWrapper import GuiConnector
 class TextConnector(GuiConnector):
     """Ties a widget to a text parameter. A panel makes it and hands it over: Slicer never has to find its class.
 
-    widgetClass : of the widgets that it can tie; set by the class.
+    Parameters
+    ----------
+    widgetClass
+        Of the widgets that it can tie; set by the class.
     """
 
     widgetClass: type = qt.QWidget

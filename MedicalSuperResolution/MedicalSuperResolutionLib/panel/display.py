@@ -72,8 +72,10 @@ def show_plan(ui: SimpleNamespace, foreseen: Outlook | None, obstacle: str, *, r
 
     Parameters
     ----------
-    foreseen : what it will do; None where that is not known.
-    obstacle : why it cannot be started; empty where it can.
+    foreseen
+        What it will do; None where that is not known.
+    obstacle
+        Why it cannot be started; empty where it can.
     """
     ui.descriptionLabel.text = obstacle or foreseen.description
     ui.warningLabel.text = " ".join(foreseen.cautions) if foreseen else ""

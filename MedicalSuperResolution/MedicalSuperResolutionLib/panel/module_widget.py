@@ -19,8 +19,14 @@ ParameterNode = Any  # what parameterNodeWrapper makes of a class has no type of
 class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """A panel over the parameter node of the scene: tied to it from entering to leaving, or until the scene is closed.
 
-    ourPackages : what Reload reads anew besides the module; set by the class.
-    ui : the widgets, by their names in the module's .ui file. logic : set by the class in its `setup`.
+    Parameters
+    ----------
+    ourPackages
+        What Reload reads anew besides the module; set by the class.
+    ui
+        The widgets, by their names in the module's .ui file.
+    logic
+        Set by the class in its `setup`.
     """
 
     ourPackages: tuple[str, ...] = ()

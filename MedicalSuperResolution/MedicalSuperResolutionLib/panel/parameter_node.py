@@ -24,22 +24,51 @@ _PRESETS = {
 class MedicalSuperResolutionParameterNode:
     """The choices of the panel.
 
-    inputVolume : the volume to enhance. outputVolume : the volume to write to; None makes a new one.
-    region : enhance only what it touches; None takes the whole volume.
-    segmentation : brought onto the grid of the result, too; None for none.
-    goal : what to reach. factor : for the goal CUSTOM_FACTOR. spacingI, spacingJ, spacingK : target spacing in mm for
-        the goal CUSTOM_SPACING, along the index axes of the volume; 0 keeps an axis as it is.
-    sliceThickness : tissue in one slice, in mm; 0 takes what the volume says. profile : its weight across the slice.
-    model : an installed model's name, or the path of a model file.
-    detail : how far the model goes towards its detail model; 0 is fidelity. Without a detail model it has no effect.
-    keepMeasuredData : make the result reproduce the measured slices.
-    uncertainty : also make a volume that tells how sure the result is.
-    device, threads : where to compute; 0 threads are all.
-    compareVolume : what to compare the input with; None means what was made of it.
-    arrangement, plane : of the views of the comparison. crosshair : whether they mark the same place.
-    overlay : what the comparison lays over after, in its views. overlayShare : how much of it, in percent.
-    exportVolume : what to export to DICOM; None means the latest result.
-    resultVolume, resultSource : what the latest run made, and from which volume; no widget shows them.
+    Parameters
+    ----------
+    inputVolume
+        The volume to enhance.
+    outputVolume
+        The volume to write to; None makes a new one.
+    region
+        Enhance only what it touches; None takes the whole volume.
+    segmentation
+        Brought onto the grid of the result, too; None for none.
+    goal
+        What to reach.
+    factor
+        For the goal CUSTOM_FACTOR.
+    spacingI, spacingJ, spacingK
+        Target spacing in mm for the goal CUSTOM_SPACING, along the index axes of the volume; 0 keeps an axis as
+        it is.
+    sliceThickness
+        Tissue in one slice, in mm; 0 takes what the volume says.
+    profile
+        Shape of the slice profile.
+    model
+        An installed model's name, or the path of a model file.
+    detail
+        How far the model goes towards its detail model; 0 is fidelity. Without a detail model it has no effect.
+    keepMeasuredData
+        Make the result reproduce the measured slices.
+    uncertainty
+        Also make a volume that tells how sure the result is.
+    device, threads
+        Where to compute; 0 threads are all.
+    compareVolume
+        What to compare the input with; None means what was made of it.
+    arrangement, plane
+        Arrangement and plane of the comparison's views.
+    crosshair
+        Whether they mark the same place.
+    overlay
+        What the comparison lays over after, in its views.
+    overlayShare
+        How much of it, in percent.
+    exportVolume
+        What to export to DICOM; None means the latest result.
+    resultVolume, resultSource
+        What the latest run made, and from which volume; no widget shows them.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -79,7 +108,8 @@ class MedicalSuperResolutionParameterNode:
 
         Raises
         ------
-        SettingsError : a choice has no meaning.
+        SettingsError
+            A choice has no meaning.
         """
         return EnhanceSettings(
             **self._refinement(),

@@ -18,8 +18,12 @@ def cautions(node: slicer.vtkMRMLScalarVolumeNode, volume: Volume, planned: Plan
 
     Parameters
     ----------
-    node : the volume in the scene. volume : its voxels, or the part that is to be enhanced.
-    planned : what is to be done.
+    node
+        The volume in the scene.
+    volume
+        The voxels of the node, or the part to be enhanced.
+    planned
+        What is to be done.
     """
     found = []
     transform = node.GetParentTransformNode()

@@ -21,7 +21,8 @@ def check_exportable(node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
 
     Raises
     ------
-    VolumeError : the node is no result, or one of a volume that was not loaded from DICOM; or it was changed since.
+    VolumeError
+        The node is no result, or one of a volume that was not loaded from DICOM; or it was changed since.
     """
     if node is None or node.GetScene() is None or node.GetImageData() is None:
         raise VolumeError("there is no result to export yet; enhance a volume, or choose one")
@@ -47,7 +48,8 @@ def export(node: slicer.vtkMRMLScalarVolumeNode, folder: Path) -> Report:
 
     Parameters
     ----------
-    folder : new or empty; its parent exists.
+    folder
+        New or empty; its parent exists.
 
     Returns
     -------
@@ -55,7 +57,8 @@ def export(node: slicer.vtkMRMLScalarVolumeNode, folder: Path) -> Report:
 
     Raises
     ------
-    VolumeError : see `check_exportable`; the source's files are gone; see `dicom_output.write_series` for the rest.
+    VolumeError
+        See `check_exportable`; the source's files are gone; see `dicom_output.write_series` for the rest.
     """
     check_exportable(node)
     try:
@@ -79,7 +82,8 @@ def add_to_database(folder: Path) -> str:
 
     Raises
     ------
-    SuperResolutionError : there is no open database, or it did not take the series.
+    SuperResolutionError
+        There is no open database, or it did not take the series.
     """
     database = getattr(slicer, "dicomDatabase", None)
     try:

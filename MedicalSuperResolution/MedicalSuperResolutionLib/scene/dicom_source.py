@@ -69,11 +69,13 @@ def files_of_instances(name: str, instances: str) -> list[Path]:
 
     Parameters
     ----------
-    name : of the volume that was made from them, for the refusal.
+    name
+        Name of the volume made from them, for the error message.
 
     Raises
     ------
-    VolumeError : Slicer's DICOM database does not know them all, or their files are gone.
+    VolumeError
+        Slicer's DICOM database does not know them all, or their files are gone.
     """
     database = _database()
     files = [Path(database.fileForInstance(uid) or "") for uid in instances.split()] if database is not None else []

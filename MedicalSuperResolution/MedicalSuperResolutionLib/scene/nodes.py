@@ -24,8 +24,10 @@ def volume_from_node(
 
     Parameters
     ----------
-    roi : only the voxels that this region touches.
-    shown_by : the node that shows it in the scene, where it is an item of a sequence.
+    roi
+        Only the voxels that this region touches.
+    shown_by
+        The node that shows it in the scene, where it is an item of a sequence.
 
     Returns
     -------
@@ -68,7 +70,8 @@ def write_to_node(
 
     Raises
     ------
-    VolumeError : the source has left the scene meanwhile, or the output node cannot take the result.
+    VolumeError
+        The source has left the scene meanwhile, or the output node cannot take the result.
     """
     scene = source_node.GetScene()
     if scene is None:
@@ -124,7 +127,8 @@ def check_output(output_node: slicer.vtkMRMLNode, source_node: slicer.vtkMRMLNod
 
     Raises
     ------
-    VolumeError : it is the source, has left the scene, or is no scalar volume.
+    VolumeError
+        It is the source, has left the scene, or is no scalar volume.
     """
     if output_node is source_node:
         raise VolumeError(f"{source_node.GetName()} is chosen as input and as output; choose another output volume")

@@ -62,8 +62,10 @@ def sentences(report: Report, axes: str = "IJK") -> str:
 
     Parameters
     ----------
-    report : of the run.
-    axes : a letter for each of the index axes i, j and k.
+    report
+        Report of the run.
+    axes
+        A letter for each of the index axes i, j and k.
     """
     finer = [
         f"{factor:.4g} times finer along {axis}"

@@ -22,7 +22,8 @@ def between(node: slicer.vtkMRMLTransformableNode, other: slicer.vtkMRMLTransfor
 
     Raises
     ------
-    VolumeError : a transform between them is a warp, which no matrix describes.
+    VolumeError
+        A transform between them is a warp, which no matrix describes.
     """
     matrix = vtk.vtkMatrix4x4()
     if not slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(
@@ -48,11 +49,13 @@ def cropped(volume: Volume, node: slicer.vtkMRMLScalarVolumeNode, roi: slicer.vt
 
     Parameters
     ----------
-    node : where ``volume`` comes from; its parent transform and that of ``roi`` are taken into account.
+    node
+        Where ``volume`` comes from; its parent transform and that of ``roi`` are taken into account.
 
     Raises
     ------
-    VolumeError : the region has no size yet, lies outside of the volume, or a warp lies between them.
+    VolumeError
+        The region has no size yet, lies outside of the volume, or a warp lies between them.
     """
     if min(roi.GetSize()) <= 0:
         raise VolumeError(f"the region {roi.GetName()} has no size yet; draw it in a slice view, or choose none")

@@ -22,13 +22,17 @@ def refine(
 
     Parameters
     ----------
-    segmentation : of ``source``.
-    source, result : the volume that was enhanced, and what was made of it.
-    progress : called with steps done and in total of each segment; what it raises goes through, and nothing is made.
+    segmentation
+        The segmentation that belongs to ``source``.
+    source, result
+        The volume that was enhanced, and what was made of it.
+    progress
+        Called with steps done and in total of each segment; what it raises goes through, and nothing is made.
 
     Raises
     ------
-    VolumeError : segmentation and result do not overlap.
+    VolumeError
+        Segmentation and result do not overlap.
     """
     mrml = result.GetScene()
     known = set(_label_displays(mrml))

@@ -30,7 +30,8 @@ def install_wheels(folder: Path) -> None:
 
     Raises
     ------
-    RequirementsMissing : the folder holds no wheels, or not all that are needed for this Slicer.
+    RequirementsMissing
+        The folder holds no wheels, or not all that are needed for this Slicer.
     """
     missing = missing_packages()
     names = ", ".join(map(_name, missing))
@@ -66,7 +67,8 @@ class ModelImport:
 
         Raises
         ------
-        SuperResolutionError : torch is missing, or the child cannot be started.
+        SuperResolutionError
+            Torch is missing, or the child cannot be started.
         """
         if not torch_setup.is_installed("torch"):
             raise torch_setup.RequirementsMissing(
@@ -89,7 +91,8 @@ class ModelImport:
 
         Raises
         ------
-        SuperResolutionError : the model was refused; the message says why.
+        SuperResolutionError
+            The model was refused; the message says why.
         """
         status, told = self._process.poll(), subprocess.errors_of(self._folder).splitlines()
         subprocess.end(self._process, self._folder)

@@ -26,8 +26,10 @@ def ensure_engine() -> None:
 
     Raises
     ------
-    RequirementsMissing : something is missing; the message says how to get it.
-    Cancelled : the user declined.
+    RequirementsMissing
+        Something is missing; the message says how to get it.
+    Cancelled
+        The user declined.
     """
     _ensure_packages()
     _ensure_torch()

@@ -49,11 +49,19 @@ _CUT = (16, 128, 128)  # where MONAI takes part: its windows overlap there as th
 def run(model_name: str, settings: EnhanceSettings, *, side: int, slices: int, tell: Tell = tell) -> dict[str, Any]:
     """Measure everything; one entry for each line of the report.
 
-    settings : device, precision and threads. side, slices : of the volume. tell : hears what is being measured.
+    Parameters
+    ----------
+    settings
+        Device, precision and threads.
+    side, slices
+        Size of the volume, in voxels.
+    tell
+        Called with what is being measured.
 
     Raises
     ------
-    SuperResolutionError : the model refines no slice sequences, or the volume is too small.
+    SuperResolutionError
+        The model refines no slice sequences, or the volume is too small.
     """
     if slices < _SMALLEST[0] or side < _SMALLEST[1]:
         raise SettingsError("the benchmark needs {} slices of {} rows and columns at least".format(*_SMALLEST))
@@ -127,8 +135,14 @@ def whole_program(model_name: str, volume: Volume, settings: EnhanceSettings) ->
 def engine(model: Model, volume: Volume, context: ExecutionContext, tell: Tell) -> dict[str, Any]:
     """The engine on a volume, beside its bare network, on the same half air, and on half of the slices.
 
-    overhead_ratio : engine over bare network. air_ratio : half air, over the volume in which nothing is skipped.
-    growth_ratio : what twice the slices take.
+    Parameters
+    ----------
+    overhead_ratio
+        Engine over bare network.
+    air_ratio
+        Half air, over the volume in which nothing is skipped.
+    growth_ratio
+        What twice the slices take.
     """
     slices, side, _ = volume.array.shape
     network = Bare(model, volume, context)

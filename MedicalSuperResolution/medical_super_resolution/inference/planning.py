@@ -64,8 +64,10 @@ def plan(grid: Grid, settings: EnhanceSettings) -> Plan:
 
     Raises
     ------
-    SettingsError : nothing would be refined, or a factor lies outside (1, 8].
-    VolumeError : the grid is sheared, or has a single slice along an axis to refine.
+    SettingsError
+        Nothing would be refined, or a factor lies outside (1, 8].
+    VolumeError
+        The grid is sheared, or has a single slice along an axis to refine.
     """
     if grid.is_sheared:
         raise VolumeError(

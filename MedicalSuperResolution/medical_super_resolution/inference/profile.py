@@ -25,7 +25,8 @@ def profile_of(request: Request) -> ProfileEstimate:
 
     Raises
     ------
-    ModelError : it is to be estimated, and there is no trained estimator.
+    ModelError
+        It is to be estimated, and there is no trained estimator.
     """
     axis, distance = request.planned.source.through_plane_axis, request.planned.source.through_plane_spacing_mm
     thickness, shape = request.thickness_mm / distance, request.settings.slice_profile
@@ -66,7 +67,8 @@ def seen(array: np.ndarray, grid: Grid, measured: IntensityRange, estimator: Pro
 
     Parameters
     ----------
-    measured : the range of intensities that networks see as 0 to 1.
+    measured
+        The range of intensities that networks see as 0 to 1.
     """
     axis, distance = grid.through_plane_axis, grid.through_plane_spacing_mm
     spacing = dict(zip(AXES_IJK, grid.spacing_ijk_mm, strict=True))

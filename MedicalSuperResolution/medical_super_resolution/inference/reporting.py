@@ -32,8 +32,12 @@ def make_report(
 
     Parameters
     ----------
-    array : the result, (K, J, I). estimate : the slice profile as it was taken.
-    started : when the work began, by ``time.monotonic``.
+    array
+        The result, (K, J, I).
+    estimate
+        The slice profile as it was taken.
+    started
+        When the work began, by ``time.monotonic``.
     """
     model, planned, settings = request.model, request.planned, request.settings
     profile = _of_the_profile(request, array, estimate)

@@ -48,9 +48,21 @@ _SIGNS_OF_DAMAGE = (
 class Model:
     """A generator ready to use, and where it came from.
 
-    name : short name, the file's stem. path : the file. sha256 : of the whole file. generator_name, card : see the
-    header. generator : the network in float32 on the CPU, in evaluation mode. detail : how far its weights lie
-    towards those of its detail model, whose file has the digest detail_sha256: see `detail.load`.
+    Parameters
+    ----------
+    name
+        Short name, the file's stem.
+    path
+        The file.
+    sha256
+        Digest of the whole file.
+    generator_name, card
+        See the header.
+    generator
+        The network in float32 on the CPU, in evaluation mode.
+    detail
+        How far its weights lie towards those of its detail model, whose file has the digest detail_sha256: see
+        `detail.load`.
     """
 
     name: str
@@ -76,7 +88,8 @@ def find(name: str) -> Path:
 
     Raises
     ------
-    ModelError : there is no such model; the message lists those there are.
+    ModelError
+        There is no such model; the message lists those there are.
     """
     if name.endswith(SUFFIX) or Path(name).is_file():
         return Path(name)

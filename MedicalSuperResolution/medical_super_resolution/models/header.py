@@ -23,7 +23,8 @@ def read_header(path: Path) -> dict[str, Any]:
 
     Raises
     ------
-    ModelError : the file is missing, damaged, or not one of ours.
+    ModelError
+        The file is missing, damaged, or not one of ours.
     """
     try:
         with path.open("rb") as opened:
@@ -54,7 +55,8 @@ def detail_model_of(path: Path) -> Path | None:
 
     Raises
     ------
-    ModelError : see `read_header`.
+    ModelError
+        See `read_header`.
     """
     name = read_header(path)["card"].get("detail_model", "")
     return path.with_name(name + SUFFIX) if name else None

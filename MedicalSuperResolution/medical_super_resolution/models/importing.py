@@ -27,7 +27,8 @@ def import_model(file: Path, sha256: str | None = None) -> Imported:
 
     Parameters
     ----------
-    sha256 : what its checksum must be; None takes what a file of the same name with .sha256 behind it says, if any.
+    sha256
+        What its checksum must be; None takes what a file of the same name with .sha256 behind it says, if any.
 
     Raises
     ------

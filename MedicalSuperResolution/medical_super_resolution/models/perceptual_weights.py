@@ -38,7 +38,8 @@ def load_vgg(path: Path | None = None, *, activated: bool) -> VggFeatures:
 
     Raises
     ------
-    ModelError : the file is missing, does not match its name, or holds something else.
+    ModelError
+        The file is missing, does not match its name, or holds something else.
     """
     path = vgg_file() if path is None else Path(path)
     if not path.is_file():
@@ -93,7 +94,8 @@ def load_encoder(path: Path) -> SliceEncoder:
 
     Raises
     ------
-    ModelError : the file is missing, damaged, no slice encoder, or newer than this software.
+    ModelError
+        The file is missing, damaged, no slice encoder, or newer than this software.
     """
     if not path.is_file():
         raise ModelError(f"there is no slice encoder {path}; train one with medsr-train, or give the path of one")

@@ -27,8 +27,10 @@ def load(path: Path, detail: float) -> Model:
 
     Raises
     ------
-    ModelError : see `models.load`; or there is no detail model, it is missing, or it is another kind of network.
-    SettingsError : ``detail`` lies outside [0, 1].
+    ModelError
+        See `models.load`; or there is no detail model, it is missing, or it is another kind of network.
+    SettingsError
+        ``detail`` lies outside [0, 1].
     """
     check_detail(detail)
     model = models.load(path)

@@ -28,7 +28,14 @@ _WINDOW = 5  # voxels: side of the mean that separates the frequencies
 class DownSamplerConfig(PlaneConfig):
     """The size of a `DownSampler`; the paper has 64 channels and 8 blocks.
 
-    channels : width of the features. blocks : residual blocks. factor : how many times coarser J and I become.
+    Parameters
+    ----------
+    channels
+        Width of the features.
+    blocks
+        Number of residual blocks.
+    factor
+        How many times coarser J and I become.
     """
 
     channels: int = 32
@@ -40,8 +47,12 @@ class DownSampler(nn.Module):
 
     The network's part is added to the bicubic result, so that training starts there.
 
-    factor : how many times coarser J and I become. reach : how many low-resolution voxels away an input can still
-    change an output.
+    Parameters
+    ----------
+    factor
+        How many times coarser J and I become.
+    reach
+        How many low-resolution voxels away an input can still change an output.
     """
 
     def __init__(self, config: DownSamplerConfig) -> None:

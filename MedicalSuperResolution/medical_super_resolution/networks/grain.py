@@ -21,7 +21,8 @@ def grain(slices: Tensor, rows: Tensor, columns: Tensor, seed: int = 0) -> Tenso
 
     Parameters
     ----------
-    slices, rows, columns : (M,), (J,) and (I,) int64, the voxels' numbers; rows and columns one after the other.
+    slices, rows, columns
+        (M,), (J,) and (I,) int64, the voxels' numbers; rows and columns one after the other.
 
     Returns
     -------

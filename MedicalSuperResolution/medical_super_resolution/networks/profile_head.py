@@ -18,8 +18,14 @@ _NOTHING = 1e-12
 class ProfileHeadConfig:
     """The size of a `ProfileHead`.
 
-    channels : width of the features. layers : convolutions, each of 3 slices by 5 fine samples.
-    hidden : width of the layer that forms the opinion.
+    Parameters
+    ----------
+    channels
+        Width of the features.
+    layers
+        Convolutions, each of 3 slices by 5 fine samples.
+    hidden
+        Width of the hidden layer.
     """
 
     channels: int = 16
@@ -57,8 +63,10 @@ class ProfileHead(nn.Module):
 
         Parameters
         ----------
-        cuts : (P, K, T), K slices and T fine samples, of the same scale for all cuts of a scan.
-        known : (P, K, T) bool, where a cut holds measured values; None for everywhere.
+        cuts
+            (P, K, T), K slices and T fine samples, of the same scale for all cuts of a scan.
+        known
+            (P, K, T) bool, where a cut holds measured values; None for everywhere.
 
         Returns
         -------

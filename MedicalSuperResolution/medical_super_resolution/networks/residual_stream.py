@@ -14,9 +14,16 @@ from .streaming import SliceStream
 class ResidualStream:
     """The residual of one sequence, computed a few slices at a time.
 
-    generator, factor, thickness : as in `ThroughPlaneGenerator.residual`. positions : of all output slices, (M,).
-    cut_edges : see `SliceStream`; there the output is ``generator.reach`` voxels smaller than the input.
-    origin : see `ThroughPlaneGenerator.textured`, of the first output.
+    Parameters
+    ----------
+    generator, factor, thickness
+        As in `ThroughPlaneGenerator.residual`.
+    positions
+        (M,) places of all output slices.
+    cut_edges
+        See `SliceStream`; there the output is ``generator.reach`` voxels smaller than the input.
+    origin
+        See `ThroughPlaneGenerator.textured`, of the first output.
     """
 
     def __init__(

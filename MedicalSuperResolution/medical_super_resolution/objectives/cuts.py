@@ -10,7 +10,10 @@ def standing_cuts(volume: Tensor, *, every: int = 1) -> tuple[Tensor, Tensor]:
 
     Parameters
     ----------
-    volume : (N, C, K, J, I). every : distance of the cuts, in voxels; the first lies half of it from the side.
+    volume
+        (N, C, K, J, I).
+    every
+        Distance of the cuts, in voxels; the first lies half of it from the side.
 
     Returns
     -------

@@ -90,9 +90,12 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
 
     Parameters
     ----------
-    critic : volumes -> scores; samples must not see each other (no batch normalisation).
-    real, fake : (N, C, K, J, I).
-    mixture : (N,) share of ``real`` in each sample, from 0 to 1, to be drawn uniformly.
+    critic
+        Maps volumes to scores; samples must not see each other (no batch normalisation).
+    real, fake
+        (N, C, K, J, I).
+    mixture
+        (N,) share of ``real`` in each sample, from 0 to 1, to be drawn uniformly.
 
     References
     ----------

@@ -25,8 +25,11 @@ _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 class VggFeatures(nn.Module):
     """(N, 1, K, J, I), mostly in [0, 1] -> (N * K, 512, J/16, I/16): VGG-19's last convolution, "5_4".
 
-    activated : features after the rectifier (SRGAN; Zhang et al. 2025, eq. 12) or before it (ESRGAN). Slices must
-    have at least 16 x 16 voxels. The one channel is given as red, green and blue, normalised as the weights expect.
+    Parameters
+    ----------
+    activated
+        Features after the rectifier (SRGAN; Zhang et al. 2025, eq. 12) or before it (ESRGAN). Slices must have at
+        least 16 x 16 voxels. The one channel is given as red, green and blue, normalised as the weights expect.
 
     References
     ----------
@@ -59,7 +62,8 @@ def vgg_features(weights: Mapping[str, Tensor], *, activated: bool) -> VggFeatur
 
     Raises
     ------
-    RuntimeError : a weight is missing or has another shape.
+    RuntimeError
+        A weight is missing or has another shape.
     """
     with torch.device("meta"):
         network = VggFeatures(activated=activated)

@@ -16,8 +16,12 @@ def band_powers(volume: Tensor, factor: float, *, cell: int = 8) -> Tensor:
 
     Parameters
     ----------
-    volume : (N, 1, M, J, I) fine slices. factor : fine slices in a thick one, above 1.
-    cell : side in voxels of the squares of a slice over which power is averaged.
+    volume
+        (N, 1, M, J, I) fine slices.
+    factor
+        Fine slices in a thick one, above 1.
+    cell
+        Side in voxels of the squares of a slice over which power is averaged.
 
     Returns
     -------

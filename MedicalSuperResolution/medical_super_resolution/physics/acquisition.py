@@ -26,8 +26,13 @@ _SUPPORT_IN_SIGMA = 4.0
 class SliceProfile:
     """How a slice weighs the tissue across it.
 
-    shape : one of `PROFILES`. width : in slice distances; full width at half maximum of a Gaussian, whole width of a
-    box. Contiguous slices of an ideal scanner have the width 1, a gap makes it less, an overlap more.
+    Parameters
+    ----------
+    shape
+        One of `PROFILES`.
+    width
+        In slice distances; full width at half maximum of a Gaussian, whole width of a box. Contiguous slices of
+        an ideal scanner have the width 1, a gap makes it less, an overlap more.
     """
 
     shape: str = "gaussian"
@@ -76,9 +81,11 @@ def acquisition_matrix(
         Numbers of coarse and fine samples; the fine ones should cover the coarse ones.
     factor : float
         Fine samples per coarse sample, at least 1, whole or not.
-    profile : "gaussian" (``thickness`` is the full width at half maximum) or "box" (the mean over ``thickness``).
-    thickness : slice thickness divided by the distance between slices, above 0. A profile is never taken thinner
-        than one fine sample.
+    profile
+        "gaussian" (``thickness`` is the full width at half maximum) or "box" (the mean over ``thickness``).
+    thickness
+        Slice thickness divided by the distance between slices, above 0. A profile is never taken thinner than one
+        fine sample.
 
     Returns
     -------

@@ -11,8 +11,10 @@ def cubic_matrix(count: int, positions: Tensor) -> Tensor:
 
     Parameters
     ----------
-    count : number of samples; beyond the ends the first and last sample go on.
-    positions : (M,) places in units of the sample index.
+    count
+        Number of samples; beyond the ends the first and last sample go on.
+    positions
+        (M,) places in units of the sample index.
 
     Returns
     -------

@@ -37,8 +37,14 @@ _GROUPS = 8  # of cuts, for the jackknife
 class ProfileEstimate:
     """A slice profile and how sure it is.
 
-    profile : as it is taken. error : standard error of its width, in slice distances; 0 where it was told.
-    source : "told" by the user, "estimated" from the slices, or "assumed" where slices cannot tell.
+    Parameters
+    ----------
+    profile
+        As it is taken.
+    error
+        Standard error of its width, in slice distances; 0 where it was told.
+    source
+        "told" by the user, "estimated" from the slices, or "assumed" where slices cannot tell.
     """
 
     profile: SliceProfile
@@ -60,11 +66,20 @@ class ProfileEstimate:
 class ProfileCalibration:
     """What the estimator knows of itself and of scanners; all spreads are of the natural logarithm of the width.
 
-    gain, bias : it sees gain times the truth plus bias, because it was trained to lose least. spread : of the truth
-    that is worked out from it, beyond what its own cuts disagree about; disagreement : how much more they do than the
-    jackknife says. width_range : slice distances within which it was trained.
-    prior_width, prior_spread : of the Gaussian that scanners make, over the slice thickness.
-    caution : the width taken lies so many variances below the mean, because too wide costs more than too narrow.
+    Parameters
+    ----------
+    gain, bias
+        It sees gain times the truth plus bias, because it was trained to lose least.
+    spread
+        Of the truth that is worked out from it, beyond what its own cuts disagree about.
+    disagreement
+        How much more they do than the jackknife says.
+    width_range
+        Slice distances within which it was trained.
+    prior_width, prior_spread
+        Of the Gaussian that scanners make, over the slice thickness.
+    caution
+        The width taken lies so many variances below the mean, because too wide costs more than too narrow.
     """
 
     gain: float = 1.0
@@ -90,7 +105,8 @@ def sight_of(votes: Sequence[np.ndarray]) -> Sight | None:
 
     Parameters
     ----------
-    votes : for each way to cut, (P, 2) sums of weighted opinions and of weights, cut by cut.
+    votes
+        For each way to cut, (P, 2) sums of weighted opinions and of weights, cut by cut.
     """
     joined = np.concatenate([one.astype(np.float64) for one in votes])
     total = joined.sum(axis=0)
@@ -110,7 +126,8 @@ def weighed(sight: Sight | None, thickness: float, calibration: ProfileCalibrati
 
     Parameters
     ----------
-    thickness : of the slices as the file says, in slice distances; contiguous slices have 1.
+    thickness
+        Of the slices as the file says, in slice distances; contiguous slices have 1.
     """
     prior, precision = math.log(calibration.prior_width * thickness), calibration.prior_spread**-2
     mean, source = prior, "assumed"
@@ -141,7 +158,10 @@ def has_finer_plane(shape: tuple[int, ...], ratios: tuple[float, float]) -> bool
 
     Parameters
     ----------
-    shape : (K, J, I), slices first. ratios : slice distance over the spacing along J and I.
+    shape
+        (K, J, I), slices first.
+    ratios
+        Slice distance over the spacing along J and I.
     """
     extents = (shape[1] / ratios[0], shape[2] / ratios[1])
     return shape[0] >= _LEAST_SLICES and min(ratios) >= _LEAST_RATIO and min(extents) >= 5
@@ -154,8 +174,12 @@ def cuts(
 
     Parameters
     ----------
-    slices : (K, J, I), in the units of the volume. ratios : slice distance over the spacing along J and I.
-    normalised : brings parts of them to float32, mostly in [0, 1].
+    slices
+        (K, J, I), in the units of the volume.
+    ratios
+        Slice distance over the spacing along J and I.
+    normalised
+        Brings parts of them to float32, mostly in [0, 1].
 
     Returns
     -------

@@ -18,7 +18,8 @@ def digest_of(path: Path) -> str:
 
     Raises
     ------
-    ModelError : it cannot be read.
+    ModelError
+        It cannot be read.
     """
     digest = hashlib.sha256()
     try:
@@ -35,7 +36,8 @@ def expected(path: Path, given: str | None = None) -> str | None:
 
     Raises
     ------
-    ModelError : what is given, or what the file says, is no SHA-256.
+    ModelError
+        What is given, or what the file says, is no SHA-256.
     """
     note = path.with_name(path.name + ".sha256")
     where, said = "the SHA-256 that was given", (given or "").strip()
@@ -51,11 +53,15 @@ def expected(path: Path, given: str | None = None) -> str | None:
 def check(path: Path, given: str | None = None, name: str | None = None) -> tuple[str, bool]:
     """Compare a file with what is `expected` of it, and give its SHA-256, and whether there was one to compare with.
 
-    name : of the file for the refusal, where ``path`` is a copy of it.
+    Parameters
+    ----------
+    name
+        Name of the file in the message, where ``path`` is a copy of it.
 
     Raises
     ------
-    ModelError : the two differ; or see `expected`.
+    ModelError
+        The two differ; or see `expected`.
     """
     wanted, found = expected(path, given), digest_of(path)
     if wanted is not None and wanted != found:

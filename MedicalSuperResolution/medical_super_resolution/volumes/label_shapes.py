@@ -29,9 +29,14 @@ ALIGNED = 1e-3  # of a voxel: what two grids may differ by over their whole leng
 class AxisRefinement:
     """One axis of a label map refined, slab by slab.
 
-    slices : (K, J, I) numbers of labels, the axis first.
-    positions : (M,) places of the fine slices, in units of the old ones; ascending or descending.
-    spacing_mm : of the old slices, and of the two axes across.
+    Parameters
+    ----------
+    slices
+        (K, J, I) numbers of labels, the axis first.
+    positions
+        (M,) places of the fine slices, in units of the old ones; ascending or descending.
+    spacing_mm
+        Spacing of the old slices and along the two axes across, in mm.
     """
 
     slices: np.ndarray
@@ -92,7 +97,14 @@ class AxisRefinement:
 class _Scores:
     """Which label each fine voxel belongs to, the label that lies deepest inside it.
 
-    old : (K, J, I) label numbers. positions : (M,) of the fine slices among them. nearest : (M,) the old slice of each.
+    Parameters
+    ----------
+    old
+        (K, J, I) label numbers.
+    positions
+        (M,) places of the fine slices among them.
+    nearest
+        (M,) the old slice of each.
     """
 
     def __init__(self, old: np.ndarray, positions: np.ndarray, nearest: np.ndarray) -> None:

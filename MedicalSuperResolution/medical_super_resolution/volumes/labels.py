@@ -23,10 +23,13 @@ def refine_labels(labels: Volume, grid: Grid, progress: Progress = ignore) -> Vo
 
     Parameters
     ----------
-    labels : whole numbers, (K, J, I), of any type.
-    grid : of the result. Along axes parallel to those of the label map, shapes are interpolated; on an oblique grid
+    labels
+        Whole numbers, (K, J, I), of any type.
+    grid
+        Grid of the result. Along axes parallel to those of the label map, shapes are interpolated; on an oblique grid
         the label map is first refined on its own axes, then each voxel takes the nearest label.
-    progress : called with slices done and in total; it may raise `errors.Cancelled`.
+    progress
+        Called with slices done and in total; it may raise `errors.Cancelled`.
 
     Returns
     -------
@@ -34,7 +37,8 @@ def refine_labels(labels: Volume, grid: Grid, progress: Progress = ignore) -> Vo
 
     Raises
     ------
-    VolumeError : a voxel is not a whole number, there are more than 65535 labels, or the grids do not overlap.
+    VolumeError
+        A voxel is not a whole number, there are more than 65535 labels, or the grids do not overlap.
 
     Notes
     -----

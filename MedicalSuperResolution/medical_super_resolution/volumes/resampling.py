@@ -23,7 +23,8 @@ def resampled(volume: Volume, grid: Grid, interpolator: str = "cubic B-spline") 
 
     Raises
     ------
-    VolumeError : the grid does not overlap the volume in space.
+    VolumeError
+        The grid does not overlap the volume in space.
     """
     (low, high), (here_low, here_high) = grid.bounds_ras_mm, volume.grid.bounds_ras_mm
     if (np.minimum(high, here_high) - np.maximum(low, here_low)).min() <= 0:

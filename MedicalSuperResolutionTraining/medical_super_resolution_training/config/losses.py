@@ -63,7 +63,7 @@ class AdversarialSettings:
     discriminator
         Name in DISCRIMINATORS.
     discriminator_config
-        Its settings; the rest keep their defaults.
+        Settings of the discriminator; the others keep their defaults.
     kind
         "wasserstein" (with gradient penalty), "adaptive-wasserstein" (the same, and the critic is trained until it is
         not behind, at most ``steps`` times; MedGAN), "gan", "hinge", "relativistic" (average), or
@@ -75,9 +75,9 @@ class AdversarialSettings:
     steps
         Steps of the discriminator for each one of the generator.
     learning_rate
-        Of the generator in the adversarial stage.
+        Learning rate of the generator in the adversarial stage.
     discriminator_learning_rate, betas
-        Of the discriminator's Adam.
+        Parameters of the discriminator's Adam.
     """
 
     discriminator: str = ""

@@ -46,9 +46,9 @@ class Recipe:
     schedule, halve_at
         "cosine", or "halving" at each of the steps ``halve_at``.
     betas, epsilon
-        Of Adam.
+        Parameters of Adam.
     average_decay
-        Of the average of the weights.
+        Decay of the moving average of the weights.
     gradient_clip
         Largest norm of the gradient.
     mixed_precision
@@ -66,7 +66,7 @@ class Recipe:
     modality_shares
         Relative share of patches of each modality; 1 where none is given.
     contrast_range
-        Of the exponent of a power law that changes the contrast of a patch, as another scanner would.
+        Range of the exponent of a power law that changes the contrast of a patch, as another scanner would.
     thickness_range
         Slice thickness over slice distance.
     box_fraction
@@ -81,7 +81,7 @@ class Recipe:
         Share of the content that is measured after the data-consistency projection, the rest on the raw output; above
         0, perceptual and adversarial losses judge the projected output. Slice sequences only.
     seed
-        Of weights and patches.
+        Seed of weights and patches.
     checkpoint_minutes
         Time between checkpoints.
     validate_every, sample_every

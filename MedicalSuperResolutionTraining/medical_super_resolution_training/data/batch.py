@@ -60,13 +60,13 @@ class SequenceBatch(PairedBatch):
     positions
         (M,) float32, places of the fine slices in units of the thick ones.
     thickness
-        Of the thick slices, in slice distances.
+        Thickness of the slices, in slice distances.
     width
         Full width at half maximum of the slice profile in slice distances; of a box, that of the Gaussian like it.
     acquisition, consistency
         (K, M) and (M, K) matrices A and G of `physics.acquisition`.
     seed
-        Of random texture, where the generator has any.
+        Seed of random texture, where the generator has any.
     """
 
     positions: Tensor

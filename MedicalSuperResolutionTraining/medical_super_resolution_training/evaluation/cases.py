@@ -25,7 +25,7 @@ class Case:
     profile
         Slice profile, see `acquisition.PROFILES`.
     thickness
-        Of a slice, over the distance between slices.
+        Slice thickness over the distance between slices.
     """
 
     axes: str

@@ -100,7 +100,7 @@ class Network:
     Parameters
     ----------
     name
-        Of its column.
+        Name of its column.
     device, threads
         See `EnhanceSettings`.
     estimates_profile

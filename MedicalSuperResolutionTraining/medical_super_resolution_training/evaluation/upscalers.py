@@ -44,7 +44,7 @@ class Upscaler:
     name
         Name in tables.
     package
-        Of the Python index, as it is imported; its folder holds the weights.
+        Python package, by its import name; its folder holds the weights.
     files
         Parameter file below the package for each factor.
     condition

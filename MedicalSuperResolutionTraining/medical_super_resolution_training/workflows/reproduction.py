@@ -29,7 +29,7 @@ class Stage:
     Parameters
     ----------
     file
-        Its name in the output folder; empty where only later stages need it.
+        Name of the file in the output folder; empty where only later stages need it.
     """
 
     recipe: str

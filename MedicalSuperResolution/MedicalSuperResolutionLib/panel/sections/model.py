@@ -26,7 +26,8 @@ def check_installed(model: str) -> None:
 
     Raises
     ------
-    ModelError : see above.
+    ModelError
+        See above.
     """
     if model not in installed_models() and not Path(model).is_file():
         raise ModelError(_("The model {model} is not installed; choose another one.").format(model=model))

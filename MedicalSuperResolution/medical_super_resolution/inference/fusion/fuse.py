@@ -31,8 +31,14 @@ from .solver import Measurement, contradiction, solve
 class FusionReport:
     """What was done. All lists are in the order of the stacks.
 
-    shift_mm, angle_degrees : of the motion that was found. gain : what the values were multiplied with.
-    consistency_error_rms : of the fused volume acquired again, in the units of each stack.
+    Parameters
+    ----------
+    shift_mm, angle_degrees
+        Shift and rotation that registration found.
+    gain
+        What the values were multiplied with.
+    consistency_error_rms
+        Root mean square difference between each stack and the fused volume acquired again, in the stack's units.
     """
 
     model: str
@@ -80,13 +86,17 @@ def fuse_stacks(
 
     Parameters
     ----------
-    stacks : 2 to 12, of any direction; the result does not depend on their order.
-    like : a volume whose grid the result has; None is a grid over all stacks.
-    progress : called with the steps done and in total; it may raise `errors.Cancelled`.
+    stacks
+        2 to 12, of any direction; the result does not depend on their order.
+    like
+        A volume whose grid the result has; None is a grid over all stacks.
+    progress
+        Called with the steps done and in total; it may raise `errors.Cancelled`.
 
     Raises
     ------
-    VolumeError : see `stacks.check`.
+    VolumeError
+        See `stacks.check`.
     """
     started = time.monotonic()
     settings = settings or FusionSettings()
@@ -103,7 +113,14 @@ def fuse_stacks(
 class Fusion:
     """The work on one set of stacks, which need not be checked; a single one is allowed.
 
-    refined : each stack with its prior, motion and gain. grid : of the result. errors : of consistency, one a stack.
+    Parameters
+    ----------
+    refined
+        Each stack with its prior, motion and gain.
+    grid
+        Grid of the result.
+    errors
+        Consistency error of each stack.
     """
 
     def __init__(self, stacks: Sequence[Volume], model: Model, settings: FusionSettings, progress: Progress) -> None:

@@ -35,10 +35,14 @@ class StackOperator:
 
     Parameters
     ----------
-    stack : grid of the measured stack, of any direction.
-    target : grid of x; its voxels are about cubes.
-    profile : of the slices. In-plane axes coarser than the target are taken as Gaussian, finer ones as points.
-    motion : (4, 4) from the stack's millimetres (RAS) to the target's.
+    stack
+        Grid of the measured stack, of any direction.
+    target
+        Grid of x; its voxels are about cubes.
+    profile
+        Slice profile. In-plane axes coarser than the target are taken as Gaussian, finer ones as points.
+    motion
+        (4, 4) from the stack's millimetres (RAS) to the target's.
 
     Notes
     -----

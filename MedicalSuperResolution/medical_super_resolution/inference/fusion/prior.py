@@ -29,8 +29,18 @@ _FEWEST_FOR_GAIN = 200
 class RefinedStack:
     """One stack and what the model makes of it.
 
-    stack : as measured, float32. fine : refined to about the spacing of the result. profile : of the slices.
-    motion : (4, 4) from the stack's millimetres to those of the result. gain : to multiply the values with.
+    Parameters
+    ----------
+    stack
+        The stack as measured, float32.
+    fine
+        Refined to about the spacing of the result.
+    profile
+        Slice profile of the stack.
+    motion
+        (4, 4) from the stack's millimetres to those of the result.
+    gain
+        Factor that the values are multiplied with.
     """
 
     stack: Volume

@@ -15,11 +15,18 @@ REGISTRATIONS = ("rigid", "none")
 class FusionSettings:
     """One fusion, as asked.
 
-    spacing_mm : between the voxels of the result, along all axes; None is the finest in-plane spacing of the stacks.
-    register : "rigid" moves the stacks onto each other, "none" trusts their positions.
-    prior_weight : how much the volume keeps to what the model expects, against the measured slices.
-    iterations : of the conjugate gradients, at most.
-    enhance : how each stack is refined for the prior; its factor, axes and spacing are not used.
+    Parameters
+    ----------
+    spacing_mm
+        Spacing of the result along all axes, in mm; None is the finest in-plane spacing of the stacks.
+    register
+        "rigid" moves the stacks onto each other, "none" trusts their positions.
+    prior_weight
+        How much the volume keeps to what the model expects, against the measured slices.
+    iterations
+        Largest number of conjugate gradient iterations.
+    enhance
+        How each stack is refined for the prior; its factor, axes and spacing are not used.
     """
 
     spacing_mm: float | None = None

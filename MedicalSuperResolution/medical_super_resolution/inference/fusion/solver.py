@@ -15,7 +15,14 @@ from .operator import StackOperator
 class Measurement:
     """One stack as the solver sees it.
 
-    operator : A_s. values : y_s, (K, J, I) float32, its gain matched. weight : w_s.
+    Parameters
+    ----------
+    operator
+        The acquisition A_s of the stack.
+    values
+        y_s, (K, J, I) float32, its gain matched.
+    weight
+        w_s.
     """
 
     operator: StackOperator
@@ -39,10 +46,14 @@ def solve(
 
     Parameters
     ----------
-    prior : (Z, Y, X) float32, also where the search starts.
-    prior_weight : above 0.
-    iterations : at most; fewer where the gradient has vanished.
-    step : called after each iteration; it may raise `errors.Cancelled`.
+    prior
+        (Z, Y, X) float32, also where the search starts.
+    prior_weight
+        Weight of the prior, above 0.
+    iterations
+        Largest number of iterations; fewer where the gradient has vanished.
+    step
+        Called after each iteration; it may raise `errors.Cancelled`.
 
     References
     ----------

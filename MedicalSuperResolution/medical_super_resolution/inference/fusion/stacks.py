@@ -71,7 +71,8 @@ def union_grid(grids: Sequence[Grid], spacing_mm: float) -> Grid:
 
     Raises
     ------
-    VolumeError : it would hold more than 2^30 voxels.
+    VolumeError
+        It would hold more than 2^30 voxels.
     """
     first = grids[0]
     axes = np.eye(4)

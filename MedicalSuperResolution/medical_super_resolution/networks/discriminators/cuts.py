@@ -17,9 +17,13 @@ _MAGNIFIED = 10.0  # what refinement adds is about a tenth of the range
 class CutsConfig:
     """The size of a `CutsDiscriminator`.
 
-    channels, slice_channels : width of the first convolution on standing cuts and on slices; it doubles at each of
-    ``halvings``. every : distance in voxels of the cuts that are looked at; of the slices it is one less, so that
-    refined by ``every`` they do not all lie at the same place between the measured ones.
+    Parameters
+    ----------
+    channels, slice_channels
+        Width of the first convolution on standing cuts and on slices; it doubles at each of ``halvings``.
+    every
+        Distance in voxels of the cuts that are looked at; of the slices it is one less, so that refined by
+        ``every`` they do not all lie at the same place between the measured ones.
     """
 
     channels: int = 32

@@ -14,7 +14,12 @@ from .vgg_style import layer_norm
 class PatchConfig:
     """The size of a `PatchDiscriminator`; the paper begins with 64 channels.
 
-    channels : width of the first convolution. halvings : how often the size is halved and the width doubled.
+    Parameters
+    ----------
+    channels
+        Width of the first convolution.
+    halvings
+        How often the size is halved and the width doubled.
 
     References
     ----------

@@ -14,8 +14,14 @@ from .memory import LongShortTermMemory
 class RefinedSequenceConfig:
     """The size of a `RefinedSequenceCritic`; the project's own design, no paper's.
 
-    channels : width of the first convolution; it doubles twice. cell : side, in voxels, of the square whose sequence
-    is judged by itself, a multiple of 4. hidden : width of each memory.
+    Parameters
+    ----------
+    channels
+        Width of the first convolution; it doubles twice.
+    cell
+        Side, in voxels, of the square whose sequence is judged by itself, a multiple of 4.
+    hidden
+        Width of each memory.
     """
 
     channels: int = 16

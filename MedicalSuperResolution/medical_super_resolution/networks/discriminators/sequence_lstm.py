@@ -14,8 +14,14 @@ from .memory import LongShortTermMemory
 class SequenceLstmConfig:
     """The size of a `SequenceLstmDiscriminator`.
 
-    channels : width of the first convolution that describes a slice; it doubles twice. grid : the description has
-    grid x grid places, whatever the size of the slice. hidden : width of the memory. The paper prints none of these.
+    Parameters
+    ----------
+    channels
+        Width of the first convolution that describes a slice; it doubles twice.
+    grid
+        The description has grid x grid places, whatever the size of the slice.
+    hidden
+        Width of the memory. The paper prints none of these.
 
     References
     ----------

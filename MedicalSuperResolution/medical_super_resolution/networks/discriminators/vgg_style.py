@@ -15,7 +15,12 @@ STAGES = 4  # the size is halved and the width doubled in each, but for the widt
 class VggStyleConfig:
     """The size of a `VggStyleDiscriminator`; smaller than the paper's (64 channels, 1024 hidden), for two CPU cores.
 
-    channels : width of the first convolutions. hidden : width of the fully connected layer.
+    Parameters
+    ----------
+    channels
+        Width of the first convolutions.
+    hidden
+        Width of the fully connected layer.
 
     References
     ----------

@@ -19,7 +19,10 @@ _HALF = 1 / math.sqrt(2)
 class WaveletConditionalConfig:
     """The size of a `WaveletConditionalDiscriminator`; the authors' program is several times wider, and deeper.
 
-    channels : width at full resolution; it doubles at each of two levels.
+    Parameters
+    ----------
+    channels
+        Width at full resolution; it doubles at each of two levels.
 
     References
     ----------

@@ -18,9 +18,20 @@ _OPEN = 2.0  # gates begin nearly open: half-open ones would halve the signal at
 class AttentionDenseConfig(PlaneConfig):
     """The size of an `AttentionDenseGenerator`.
 
-    channels : width of the features. modules : attention dense connection modules. layers : convolutions in each.
-    gate_channels : width inside an attention gate. attention : whether there are gates; the ablation's models 1 and 2
-    have none. beta : weight of what the dense layers found, 0.2 in the paper.
+    Parameters
+    ----------
+    channels
+        Width of the features.
+    modules
+        Attention dense connection modules.
+    layers
+        Convolutions in each.
+    gate_channels
+        Width inside an attention gate.
+    attention
+        Whether there are gates; the ablation's models 1 and 2 have none.
+    beta
+        Weight of what the dense layers found, 0.2 in the paper.
 
     The paper gives no other sizes; SRResNet's (64 channels, 16 modules) are its skeleton, the defaults are smaller for
     two CPU cores.

@@ -14,7 +14,10 @@ from .rrdb import ResidualInResidual
 class DisganConfig(PlaneConfig):
     """The size of a `DisganGenerator`; smaller than the authors' (64 channels, growth 64, 3 blocks), for two CPU cores.
 
-    channels, growth, blocks : as in `RrdbConfig`.
+    Parameters
+    ----------
+    channels, growth, blocks
+        As in `RrdbConfig`.
 
     References
     ----------

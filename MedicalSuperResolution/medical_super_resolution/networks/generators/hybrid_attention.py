@@ -15,8 +15,16 @@ from .srresnet import OUTER_KERNEL
 class HybridAttentionConfig(PlaneConfig):
     """The size of a `HybridAttentionGenerator`.
 
-    channels : width of the features. blocks : residual blocks. squeeze : how many times narrower the hidden layer of
-    the channel attention is. kernel : side of the spatial attention's kernel, odd.
+    Parameters
+    ----------
+    channels
+        Width of the features.
+    blocks
+        Number of residual blocks.
+    squeeze
+        How many times narrower the hidden layer of the channel attention is.
+    kernel
+        Side of the spatial attention's kernel, odd.
 
     The paper gives no sizes; those of SRGAN (64 channels, 16 blocks) are its starting point, the defaults are smaller
     for two CPU cores. ``squeeze`` and ``kernel`` are as in [2]_, except that so few channels are squeezed less.

@@ -13,7 +13,12 @@ from .plane import PlaneConfig, PlaneGenerator, in_slices, last_convolution
 class MedganConfig(PlaneConfig):
     """The size of a `MedganGenerator`.
 
-    channels : width of the features. convolutions : 3 x 3 convolutions before the transposed ones.
+    Parameters
+    ----------
+    channels
+        Width of the features.
+    convolutions
+        3 x 3 convolutions before the transposed ones.
 
     The paper makes pictures from noise: here the low-resolution slice takes the place of the noise, a few convolutions
     describe it, and the transposed convolutions enlarge it. What the paper is about is how it is trained: see

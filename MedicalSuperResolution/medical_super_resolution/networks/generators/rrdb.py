@@ -19,8 +19,14 @@ BETA = 0.2  # residual scaling
 class RrdbConfig(PlaneConfig):
     """The size of an `RrdbGenerator`; smaller than the paper's (64 channels, growth 32, 23 blocks), for two CPU cores.
 
-    channels : width of the features. growth : new channels of each convolution in a dense block. blocks :
-    residual-in-residual dense blocks.
+    Parameters
+    ----------
+    channels
+        Width of the features.
+    growth
+        New channels of each convolution in a dense block.
+    blocks
+        Number of residual-in-residual dense blocks.
 
     References
     ----------

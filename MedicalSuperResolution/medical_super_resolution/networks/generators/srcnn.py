@@ -14,7 +14,12 @@ from .plane import INTERPOLATION_REACH, PlaneConfig, PlaneGenerator, last_convol
 class SrcnnConfig(PlaneConfig):
     """The size of an `SrcnnGenerator`; the defaults are those of the paper (9-5-5, 64 and 32 features).
 
-    kernels : sides of the three kernels, odd. channels : features after the first and the second convolution.
+    Parameters
+    ----------
+    kernels
+        Sides of the three kernels, odd.
+    channels
+        Numbers of features after the first and the second convolution.
 
     References
     ----------

@@ -15,9 +15,16 @@ OUTER_KERNEL = 9  # side of the first and the last kernel in the paper
 class SrresnetConfig(PlaneConfig):
     """The size of an `SrresnetGenerator`; smaller than the paper's (64 channels, 16 blocks), for two CPU cores.
 
-    channels : width of the features. blocks : residual blocks. batch_norm : normalise by the batch inside the blocks,
-    as the paper does; off, because without it results are no worse (Wang et al. 2018, section 3.1), do not depend on
-    what else is in the batch, and averaged weights need no statistics of their own.
+    Parameters
+    ----------
+    channels
+        Width of the features.
+    blocks
+        Number of residual blocks.
+    batch_norm
+        Normalise by the batch inside the blocks, as the paper does; off, because without it results are no worse
+        (Wang et al. 2018, section 3.1), do not depend on what else is in the batch, and averaged weights need no
+        statistics of their own.
 
     References
     ----------

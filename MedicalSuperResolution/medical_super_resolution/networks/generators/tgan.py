@@ -16,8 +16,20 @@ from .srresnet import OUTER_KERNEL, ResidualBlock
 class TganConfig(PlaneConfig):
     """The size of a `TganGenerator`; no sizes of the paper could be verified, these suit two CPU cores.
 
-    channels : width of the convolution branch. blocks : its residual blocks. patch : side, in low-resolution voxels,
-    of the square that becomes one token. width : of a token. layers : of the transformer. heads : of its attention.
+    Parameters
+    ----------
+    channels
+        Width of the convolution branch.
+    blocks
+        Number of its residual blocks.
+    patch
+        Side, in low-resolution voxels, of the square that becomes one token.
+    width
+        Width of a token.
+    layers
+        Layers of the transformer.
+    heads
+        Heads of its attention.
 
     References
     ----------

@@ -30,8 +30,18 @@ _CONTRAST = 10.0  # differences between neighbours are about a tenth of the rang
 class ThroughPlaneConfig:
     """The size of a `ThroughPlaneGenerator`.
 
-    channels : width of the features. blocks : attention dense blocks. pairs : convolution pairs in each block.
-    gate_channels : width inside an attention gate. kernel_hidden : of the network that writes the upscaling kernel.
+    Parameters
+    ----------
+    channels
+        Width of the features.
+    blocks
+        Number of attention dense blocks.
+    pairs
+        Number of convolution pairs in each block.
+    gate_channels
+        Width inside an attention gate.
+    kernel_hidden
+        Width of the network that writes the upscaling kernel.
     """
 
     channels: int = 48

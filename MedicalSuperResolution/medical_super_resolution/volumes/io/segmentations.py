@@ -25,8 +25,12 @@ _OF_THE_OLD_GRID = ("ConversionParameters", "ReferenceImageExtentOffset", "_Exte
 class Segmentation:
     """Labels that may overlap.
 
-    layers : label maps on one grid; a voxel has one label in each.
-    facts : the header's entries about segments, such as "Segment0_Name"; empty for formats that have none.
+    Parameters
+    ----------
+    layers
+        Label maps on one grid; a voxel has one label in each.
+    facts
+        The header's entries about segments, such as "Segment0_Name"; empty for formats that have none.
     """
 
     layers: tuple[Volume, ...]
@@ -47,7 +51,8 @@ def read(path: Path) -> Segmentation:
 
     Raises
     ------
-    VolumeError : see `files.read`.
+    VolumeError
+        See `files.read`.
     """
     if not (is_segmentation(path) and path.is_file()):
         return Segmentation((files.read(path),))
@@ -70,7 +75,8 @@ def check_output(segmentation: Segmentation, path: Path, *, overwrite: bool = Fa
 
     Raises
     ------
-    VolumeError : see `files.check_output`; or the segments overlap and the file is no .seg.nrrd.
+    VolumeError
+        See `files.check_output`; or the segments overlap and the file is no .seg.nrrd.
     """
     files.check_output(path, overwrite=overwrite)
     if len(segmentation.layers) > 1 and not is_segmentation(path):
@@ -82,7 +88,8 @@ def write(segmentation: Segmentation, path: Path, *, overwrite: bool = False) ->
 
     Raises
     ------
-    VolumeError : see `check_output`; or the disk is full.
+    VolumeError
+        See `check_output`; or the disk is full.
     """
     check_output(segmentation, path, overwrite=overwrite)
     if not is_segmentation(path):

@@ -16,7 +16,8 @@ def check_one_session(paths: Sequence[Path]) -> None:
 
     Raises
     ------
-    VolumeError : two series differ.
+    VolumeError
+        Two series differ.
     """
     import pydicom
 

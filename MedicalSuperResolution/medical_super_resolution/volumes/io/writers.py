@@ -15,7 +15,10 @@ from . import files
 class Destination:
     """An output that was checked; see `destination_of`.
 
-    source_files : of the DICOM series that a new one derives from; empty where ``path`` is a volume file.
+    Parameters
+    ----------
+    source_files
+        Files of the DICOM series that a new one derives from; empty where ``path`` is a volume file.
     """
 
     path: Path
@@ -27,11 +30,13 @@ class Destination:
 
         Parameters
         ----------
-        compress : whether a volume file is compressed; a DICOM series never is.
+        compress
+            Whether a volume file is compressed; a DICOM series never is.
 
         Raises
         ------
-        VolumeError : see `files.write` and `dicom_output.write_series`.
+        VolumeError
+            See `files.write` and `dicom_output.write_series`.
         """
         if self.source_files:
             from ..dicom.derived.writer import write_series
@@ -46,11 +51,15 @@ def destination_of(
 ) -> Destination:
     """A DICOM series where the source is one and the output has no suffix of a volume file; else a volume file.
 
-    overwrite : replace a file. A DICOM series is never written over another.
+    Parameters
+    ----------
+    overwrite
+        Replace a file. A DICOM series is never written over another.
 
     Raises
     ------
-    VolumeError : the output could not be written.
+    VolumeError
+        The output could not be written.
     """
     is_series = source.is_dir() or (source.exists() and not files.is_volume_file(source))
     if files.suffix_of(output) is not None or not is_series:

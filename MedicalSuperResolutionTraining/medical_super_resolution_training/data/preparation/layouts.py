@@ -22,7 +22,7 @@ class Scan:
     Parameters
     ----------
     source
-        Its path below the dataset.
+        Path below the dataset.
     patient
         The dataset's own label.
     modality
@@ -109,7 +109,7 @@ def scans_of(dataset: Path, layout: str, modality: str = "") -> list[Scan]:
     layout
         One of `LAYOUTS`.
     modality
-        Of a folder of volumes, where files do not name it; the contrast of BraTS2021.
+        Modality of a folder of volumes whose files do not name it; the contrast of BraTS2021.
 
     Raises
     ------

@@ -34,7 +34,7 @@ class Calibration:
     rank_correlation
         Spearman's, of the bins.
     of_voxels
-        Of single voxels.
+        Rank correlation of single voxels.
     covered
         Share of voxels whose error is at most twice the uncertainty.
     """

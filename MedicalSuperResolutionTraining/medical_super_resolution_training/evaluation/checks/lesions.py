@@ -37,7 +37,7 @@ class Lesion:
     centre_kji_mm
         From the centre of the first voxel, along the array axes.
     direction_kji
-        Of a vessel, unit vector.
+        Direction of a vessel, a unit vector.
     contrast
         What is added to the volume, in its units, below 0 for a dark one.
     """

@@ -27,11 +27,15 @@ def check_place(grid: Grid, sources: list[Dataset]) -> None:
 
     Parameters
     ----------
-    grid : of the result. sources : headers of the source's slices, in their order.
+    grid
+        Grid of the result.
+    sources
+        Headers of the source's slices, in their order.
 
     Raises
     ------
-    VolumeError : the volume reaches out of the source. Nothing is said where the source does not tell its own place.
+    VolumeError
+        The volume reaches out of the source. Nothing is said where the source does not tell its own place.
     """
     with suppress(*UNREADABLE):
         outside_mm = _outside_mm(grid, sources)
@@ -63,7 +67,8 @@ def check_files(series: Path, volume: Volume, encoding: Encoding) -> None:
 
     Raises
     ------
-    VolumeError : it cannot be read, or its values or its place are not those of the volume.
+    VolumeError
+        It cannot be read, or its values or its place are not those of the volume.
     """
     written = files.read(series)
     wrong = "the DICOM series does not read back as it was written"

@@ -30,7 +30,8 @@ def storage_class_of(files: list[Path]) -> str:
 
     Raises
     ------
-    VolumeError : it is no CT, MR or PET series, or lacks the identifiers that a derived series must name.
+    VolumeError
+        It is no CT, MR or PET series, or lacks the identifiers that a derived series must name.
     """
     first = _read(files[0], ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID"])
     storage_class = str(first.get("SOPClassUID", ""))
@@ -64,7 +65,10 @@ def height(header: Dataset, normal: np.ndarray) -> float:
 def series_header(headers: list[Dataset], storage_class: str, report: Report) -> Dataset:
     """What all slices of the derived series have in common, but for geometry and pixels.
 
-    headers : of the source, in the order of the slices.
+    Parameters
+    ----------
+    headers
+        Headers of the source, in the order of the slices.
     """
     from pydicom import Dataset
     from pydicom.uid import generate_uid

@@ -43,7 +43,10 @@ def encoding_of(array: np.ndarray, *, may_shift: bool) -> Encoding:
 
     Parameters
     ----------
-    array : (K, J, I), finite. may_shift : an intercept other than 0 is allowed (in PET it is not).
+    array
+        (K, J, I), finite.
+    may_shift
+        An intercept other than 0 is allowed (in PET it is not).
     """
     low, high = float(array.min()), float(array.max())
     if _is_whole(array):

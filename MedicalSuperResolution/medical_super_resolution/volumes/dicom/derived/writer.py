@@ -46,7 +46,8 @@ def check_output(source_files: Sequence[Path], folder: Path) -> None:
 
     Raises
     ------
-    VolumeError : the source is no CT, MR or PET series; the folder is a file, is not empty, or cannot be made.
+    VolumeError
+        The source is no CT, MR or PET series; the folder is a file, is not empty, or cannot be made.
     """
     with quietly():
         storage_class_of(list(source_files))
@@ -58,8 +59,14 @@ def write_series(volume: Volume, report: Report, source_files: Sequence[Path], f
 
     Parameters
     ----------
-    volume : the result. report : how it was made. source_files : of the series that was enhanced; they are only read.
-    folder : must not exist, or be empty. It appears when all files are written and were checked.
+    volume
+        The result.
+    report
+        How it was made.
+    source_files
+        Files of the enhanced series; they are only read.
+    folder
+        Must not exist, or be empty. It appears when all files are written and were checked.
 
     Returns
     -------
@@ -68,7 +75,8 @@ def write_series(volume: Volume, report: Report, source_files: Sequence[Path], f
 
     Raises
     ------
-    VolumeError : see `check_output`; the volume was moved; the disk is full; or the files read back differently.
+    VolumeError
+        See `check_output`; the volume was moved; the disk is full; or the files read back differently.
     """
     folder = folder.resolve()
     _check_folder(folder)
@@ -147,7 +155,12 @@ def _write_files(
 def _made_from(sources: list[Dataset], away: np.ndarray, *, refined: bool) -> list[Dataset]:
     """The slices of the source that a derived one came from, the nearest first.
 
-    away : distance of each from the derived slice, in mm. refined : slices were made between the measured ones.
+    Parameters
+    ----------
+    away
+        Distance of each from the derived slice, in mm.
+    refined
+        Slices were made between the measured ones.
     """
     nearest = np.argsort(away, kind="stable")[: _SLICES_AROUND if refined else 1]
     return [sources[index] for index in nearest]
