@@ -21,5 +21,5 @@ class DeviceError(SuperResolutionError):
     """The compute device is absent or ran out of memory."""
 
 
-class Cancelled(Exception):  # noqa: N818 - the user's wish, not an error: nobody reports it as a failure
+class Cancelled(Exception):  # noqa: N818 - the user's wish, not an error: it is not reported as a failure
     """The user asked to stop. Nothing was changed."""

@@ -36,7 +36,7 @@ class Report:
     slice_width_error_mm : float
         Standard error of the width, 0 where it was given.
     slice_profile_source : str
-        "told" where it was given, "estimated" from the slices, or "assumed" where they cannot tell.
+        "given" by the user, "estimated" from the slices, or "assumed" where the slices do not determine it.
     consistency_error_rms : float
         Root mean square of (result, measured again with this profile) - input, after rounding, in the units of the
         volume.
@@ -66,7 +66,7 @@ class Report:
     slice_profile: str
     slice_width_mm: float | None = None
     slice_width_error_mm: float = 0.0
-    slice_profile_source: str = "told"
+    slice_profile_source: str = "given"
     consistency_error_rms: float
     other_profile: str = ""
     other_consistency_error_rms: float | None = None
@@ -94,7 +94,7 @@ class Report:
         width = self.slice_thickness_mm if self.slice_width_mm is None else self.slice_width_mm
         shape = "Gaussian" if self.slice_profile == "gaussian" else self.slice_profile
         error = f" +- {self.slice_width_error_mm:.2g}" if self.slice_width_error_mm else ""
-        said = f"; slice thickness {self.slice_thickness_mm:.3g} mm" if self.slice_profile_source != "told" else ""
+        said = f"; slice thickness {self.slice_thickness_mm:.3g} mm" if self.slice_profile_source != "given" else ""
         return f"{shape} {width:.3g}{error} mm ({self.slice_profile_source}{said})"
 
     @classmethod

@@ -16,7 +16,7 @@ PRECISIONS = ("auto", "float32", "mixed")
 
 
 def check_factor(factor: float, what: str = "the factor", axis: str = "through-plane") -> None:
-    """Refuse a refinement factor outside (1, 8]; for larger ones, say how to make it in two steps along ``axis``."""
+    """Refuse a refinement factor outside (1, 8]; for larger ones, name the two steps to use along ``axis``."""
     if math.isfinite(factor) and 1 < factor <= LARGEST_FACTOR:
         return
     message = f"{what} must be above 1 and at most {LARGEST_FACTOR:g}, got {factor:g}"

@@ -44,7 +44,7 @@ class BackgroundCommands:
             self._on_end(Cancelled())
 
     def abandon(self) -> None:
-        """End the child process now, and let nobody hear of it: for when the panel itself goes away."""
+        """End the child process now, without callbacks: for when the panel itself is closed."""
         self.is_running = False
         self._process.stop()
 
@@ -58,7 +58,7 @@ class BackgroundCommands:
             if not is_over:
                 qt.QTimer.singleShot(_INTERVAL_MS, self._look)
                 return
-        except Exception as problem:  # a timer has nobody to raise to: the caller hears of it, whatever it is
+        except Exception as problem:  # a timer has no caller to raise to: the callback gets it, whatever it is
             failure = problem
         self.abandon()
         self._on_end(failure)

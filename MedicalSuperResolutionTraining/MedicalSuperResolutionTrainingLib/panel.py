@@ -69,7 +69,7 @@ def show_progress(
     seconds: float | None,
     log: Sequence[str] = (),
 ) -> None:
-    """Move the bar, and say how far it is and how long it will take; before the first step, what was printed last."""
+    """Move the bar, and show progress and the time left; before the first step, what was printed last."""
     if latest is None:
         ui.progressBar.maximum = 0  # a bar that only moves
         ui.statusLabel.text = log[-1].strip() if log else _("Starting...")

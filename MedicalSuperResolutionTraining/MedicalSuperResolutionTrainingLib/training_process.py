@@ -89,10 +89,10 @@ class TrainingProcess:
         self.log = tuple([*self._earlier, *lines][-_LOG_LINES:])
         if status is None:
             return False
-        told = self._child.told()
+        errors = self._child.errors()
         self._end_child()
         if status != 0:
-            raise SuperResolutionError(subprocess.failure_sentence(status, told, **_WHO_FAILED))
+            raise SuperResolutionError(subprocess.failure_sentence(status, errors, **_WHO_FAILED))
         self._earlier += lines
         if self._waiting:
             self._next()
@@ -133,5 +133,5 @@ class _Child:
         text = subprocess.output_of(self._folder) + subprocess.errors_of(self._folder)
         return [line.rsplit("\r", 1)[-1] for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
 
-    def told(self) -> list[str]:
+    def errors(self) -> list[str]:
         return subprocess.errors_of(self._folder).splitlines()

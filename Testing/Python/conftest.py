@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # widget tests need no screen
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of a script; children would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):  # each worker and its children take their share of the cores
+    share = str(max(1, (os.cpu_count() or 1) // int(workers)))
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
+        os.environ.setdefault(variable, share)
 os.environ["MEDSR_MODEL_FOLDER"] = os.devnull  # what the user of this computer has imported is of no concern
 
 

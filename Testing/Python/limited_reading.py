@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -20,33 +21,41 @@ LIMITED = """
 import resource, signal, sys
 from pathlib import Path
 from medical_super_resolution.errors import SuperResolutionError
-path = Path(sys.argv[1])
-if path.suffix == ".safetensors":
+paths = [Path(one) for one in sys.argv[1:]]
+if paths[0].suffix == ".safetensors":
     from medical_super_resolution.models.file import load
 else:
     from medical_super_resolution.volumes.io.files import read as load
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-signal.alarm(60)
-try:
-    load(path)
-    print("read")
-except SuperResolutionError as problem:
-    print(problem)
+for path in paths:
+    signal.alarm(60)
+    try:
+        load(path)
+        print("read")
+    except SuperResolutionError as problem:
+        print(problem)
 grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 sys.exit(f"took {grown} kB" if grown > 150_000 else 0)
 """
 
 
-def refused_within_limits(path: Path) -> str:
-    """The sentence, from a process that neither hung nor took memory."""
+def all_refused_within_limits(paths: Sequence[Path]) -> list[str]:
+    """The sentence for each file, from one process that neither hung nor took memory."""
     environment = os.environ | {"PYTHONPATH": str(PACKAGE_ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(path)], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", LIMITED, *map(str, paths)], env=environment, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("\n") == 1
-    assert done.stdout != "read\n"
-    return done.stdout
+    sentences = done.stdout.splitlines()
+    assert len(sentences) == len(paths)
+    assert "read" not in sentences
+    return sentences
+
+
+def refused_within_limits(path: Path) -> str:
+    """As `all_refused_within_limits`, for one file."""
+    (sentence,) = all_refused_within_limits([path])
+    return sentence
 
 
 def refusal(path: Path) -> str:

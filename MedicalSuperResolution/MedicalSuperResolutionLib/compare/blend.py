@@ -14,7 +14,7 @@ import slicer
 import vtk
 
 _SQUARES = 8  # of the checkerboard, across the view
-_LARGEST_SCREEN = 4096  # pixels a side: a view that grows asks for its picture before anybody hears that it has grown
+_LARGEST_SCREEN = 4096  # pixels a side: a view that grows asks for its picture before its resize event
 
 Pattern = Callable[[int, int], Iterable[tuple[int, int]]]
 """Of a view so many pixels wide, in a row (from 0, bottom first): the first and the last of pixels next to each other
@@ -108,7 +108,7 @@ class Blend:
         self._drawn = (self._pattern, width, height)
         layer = self._logic.GetForegroundLayer()
         layer.GetReslice().SetStencilData(None if self._pattern is None else _stencil(self._pattern, width, height))
-        layer.Modified()  # the view draws itself when it hears of it
+        layer.Modified()  # the view observes it and draws itself
 
 
 def _stencil(pattern: Pattern, width: int, height: int) -> vtk.vtkImageStencilData:

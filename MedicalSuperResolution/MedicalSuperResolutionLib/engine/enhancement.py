@@ -160,7 +160,7 @@ class BackgroundEnhancement:
                 self._on_progress(*self._task.step(*self._runner.progress))
                 qt.QTimer.singleShot(_INTERVAL_MS, self._look)
                 return
-        except Exception as problem:  # nobody above a timer would hear of it: the caller does, whatever it is
+        except Exception as problem:  # a timer has no caller to raise to: the callback gets it, whatever it is
             failure = problem
         self.is_running = False
         if failure is not None or not self._keeps_process:

@@ -35,12 +35,12 @@ def python() -> str:
 
 
 def private_folder() -> Path:
-    """A new temporary folder that nobody else may look into; its name tells whose it is."""
+    """A new temporary folder, private to the user; its name holds the process that owns it."""
     return temp_dirs.private_folder(_FOLDER_PREFIX)
 
 
 def remove_stale_folders() -> None:
-    """Remove the private folders of processes that are gone and could not do so themselves."""
+    """Remove the private folders of processes that ended without doing so."""
     temp_dirs.remove_stale_folders(_FOLDER_PREFIX)
 
 
@@ -122,7 +122,7 @@ def end(process: subprocess.Popen[bytes], folder: Path) -> None:
     if process.poll() is None:
         _signal_group(process, forced=False)
         _wait(process)
-        _signal_group(process, forced=True)  # Slicer's launcher may be gone before the Python that it has started
+        _signal_group(process, forced=True)  # Slicer's launcher may end before the Python that it has started
         _wait(process)
     if process.stdin is not None:
         process.stdin.close()
@@ -145,7 +145,7 @@ def _signal_group(process: subprocess.Popen[bytes], *, forced: bool) -> None:
             asked = ["taskkill", "/PID", str(process.pid), "/T", "/F"]
             subprocess.run(asked, capture_output=True, check=False, creationflags=_NO_WINDOW)
         return
-    with suppress(OSError):  # all gone already
+    with suppress(OSError):  # all ended already
         os.killpg(process.pid, signal.SIGKILL if forced else signal.SIGTERM)
 
 

@@ -99,7 +99,7 @@ def show_untouched(ui: SimpleNamespace) -> None:
 
 
 def show_progress(ui: SimpleNamespace, done: int, total: int, status: str) -> None:
-    """Move the bar, and say how long it will take."""
+    """Move the bar, and show how long it will take."""
     ui.progressBar.maximum = _STEPS
     ui.progressBar.value = _STEPS * done // max(total, 1)
     ui.statusLabel.text = status

@@ -14,7 +14,7 @@ _SOON_S = 1.0  # before this much time has passed, nothing can be said about the
 
 
 class TimeLeft:
-    """How long a run will still take, told from how long it took so far."""
+    """Estimate of the time left, from the time taken so far."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -30,9 +30,9 @@ class TimeLeft:
         return _("Enhancing, about {duration} left").format(duration=duration(seconds))
 
     def seconds(self, done: int, total: int) -> float | None:
-        """The time left, or None while it is too early to say.
+        """The time left, or None while it is too early for an estimate.
 
-        The clock starts with the first step that is told: how long loading took says nothing.
+        The clock starts with the first reported step, because loading is no measure of the steps.
         """
         now = self._clock()
         if self._first is None or done < self._first[1]:  # or it went back: an interrupted run goes on from before
@@ -44,7 +44,7 @@ class TimeLeft:
 
 
 def duration(seconds: float) -> str:
-    """A number of seconds as people say it: "12 s", "3 min", "1 h 5 min"."""
+    """A duration in words: "12 s", "3 min", "1 h 5 min"."""
     if seconds < 90:
         return _("{seconds} s").format(seconds=max(1, round(seconds)))
     minutes = round(seconds / 60)
@@ -54,7 +54,7 @@ def duration(seconds: float) -> str:
 
 
 def size(megabytes: float) -> str:
-    """The size of a volume as people say it: "0.1 MB", "150 MB", "1.2 GB"."""
+    """The size of a volume in words: "0.1 MB", "150 MB", "1.2 GB"."""
     if megabytes >= 1000:
         return _("{gigabytes:.1f} GB").format(gigabytes=megabytes / 1000)
     if megabytes >= 10:
@@ -69,7 +69,7 @@ def sentence(problem: Exception) -> str:
 
 
 def log_end(node: slicer.vtkMRMLScalarVolumeNode | None, problem: Exception | None) -> None:
-    """Put the end of a run that nobody waits for into the log."""
+    """Log the end of a run whose result is not awaited."""
     if problem is None:
         logging.info("Enhanced: %s", node.GetName())
     elif not isinstance(problem, Cancelled):

@@ -28,7 +28,7 @@ def slice_thickness_mm(node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
 
 
 def modality(node: slicer.vtkMRMLScalarVolumeNode) -> str | None:
-    """What kind of image it is: "ct", "mr", "pet" or "us"; None where nobody said."""
+    """What kind of image it is: "ct", "mr", "pet" or "us"; None where unknown."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
     item = hierarchy.GetItemByDataNode(node)
     attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()

@@ -40,7 +40,7 @@ def install_wheels(folder: Path) -> None:
         raise torch_setup.RequirementsMissing(message.format(folder=folder, names=names))
     if not missing:
         return
-    with suppress(CalledProcessError):  # told below
+    with suppress(CalledProcessError):  # reported below
         slicer.util.pip_install(["--no-index", "--find-links", str(folder), *missing, *_present()])
     left = ", ".join(map(_name, missing_packages()))
     if left:
@@ -94,10 +94,10 @@ class ModelImport:
         SuperResolutionError
             The model was refused; the message says why.
         """
-        status, told = self._process.poll(), subprocess.errors_of(self._folder).splitlines()
+        status, errors = self._process.poll(), subprocess.errors_of(self._folder).splitlines()
         subprocess.end(self._process, self._folder)
         if status is not None and status != 0:
-            raise SuperResolutionError(subprocess.failure_sentence(status, told, **_WHO_FAILED))
+            raise SuperResolutionError(subprocess.failure_sentence(status, errors, **_WHO_FAILED))
 
 
 def _name(requirement: str) -> str:

@@ -28,7 +28,7 @@ _PATH = re.compile(r"(?:[A-Za-z]:)?[\\/](?:.*[\\/])?[^\s'\"]*")  # up to the las
 
 
 class SelfCheck:
-    """Stands behind the button Self-check: runs the engine on a made-up volume, and shows what there is to say."""
+    """The button Self-check: runs the engine on a synthetic volume, and shows the result."""
 
     def __init__(
         self, ui: SimpleNamespace, settings: Callable[[], EnhanceSettings], make_runner: Callable[[], Runner]
@@ -69,7 +69,7 @@ class SelfCheck:
         seconds = time.monotonic() - self._started
         try:
             enhanced = self._runner.poll()
-        except Exception as problem:  # a timer has nobody to raise to: the text says it, whatever it is
+        except Exception as problem:  # a timer has no caller to raise to: the text shows it, whatever it is
             self._end(str(problem) or type(problem).__name__)
             return
         if enhanced is not None:

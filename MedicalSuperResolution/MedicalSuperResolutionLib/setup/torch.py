@@ -22,7 +22,7 @@ class RequirementsMissing(SuperResolutionError):
 def ensure_engine() -> None:
     """Make sure that the engine can run, asking the user before anything is installed.
 
-    In testing mode and without a main window nobody can be asked, so nothing is installed.
+    In testing mode and without a main window the user cannot be asked, so nothing is installed.
 
     Raises
     ------

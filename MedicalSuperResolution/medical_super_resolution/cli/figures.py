@@ -38,7 +38,7 @@ def compare(
     window: tuple[float, float] | None = None,
     slices: Mapping[str, int] | None = None,
 ) -> list[str]:
-    """Draw before | after | (reference) | difference; returns lines that say what is in the picture.
+    """Draw before | after | (reference) | difference; returns lines that describe the picture.
 
     ``before`` is shown as cubic B-spline interpolation on the grid of ``after``. The difference is after - before, or
     after - reference where there is one.

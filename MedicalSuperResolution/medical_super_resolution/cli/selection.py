@@ -23,7 +23,7 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
 
 
 def selection_of(chosen: argparse.Namespace) -> Selection:
-    """What the options say."""
+    """The options as a selection."""
     from ..volumes.dicom.reader import Selection
 
     return Selection(chosen.series, chosen.phase)

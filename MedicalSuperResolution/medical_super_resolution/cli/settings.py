@@ -40,7 +40,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         default=standard.slice_profile,
         help="gaussian or box, as wide as --slice-thickness; default: a Gaussian whose width is estimated",
     )
-    scan.add_argument("--modality", choices=("ct", "mr", "pet", "us"), help="default: as the file or its values say")
+    scan.add_argument("--modality", choices=("ct", "mr", "pet", "us"), help="default: from the file or its values")
     how.add_argument(
         "--no-consistency", action="store_true", help="do not make the result reproduce the measured slices"
     )

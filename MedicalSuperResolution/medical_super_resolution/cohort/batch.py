@@ -28,7 +28,7 @@ _OF_OLD_SLICES = ("SliceTiming", "SliceThickness")  # entries of a sidecar that 
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one volume: "done", "skipped" or "failed"; ``message`` says why, or what to look at."""
+    """Outcome for one volume: "done", "skipped" or "failed"; ``message`` says why, or what to look at."""
 
     input: str
     output: str

@@ -1,4 +1,4 @@
-"""The slice profile of a volume: as it was told, or as its slices show and scanners make it likely."""
+"""The slice profile of a volume: given by the user, or estimated from its slices and the header."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _LARGEST_ERROR = 0.01  # of the range; above, the result is not what was measure
 def make_report(
     request: Request, context: ExecutionContext, array: np.ndarray, estimate: ProfileEstimate, started: float
 ) -> Report:
-    """What became of a request.
+    """Outcome of a request.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """A model file: weights in safetensors, and in its header what the weights are.
 
 The header holds one JSON text under the key "medical_super_resolution": format version, generator name and
-configuration, and the card (what the model says of itself). No pickle is read or written anywhere.
+configuration, and the model card. No pickle is read or written anywhere.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def _built(name: str, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]
     counting = register_module_parameter_registration_hook(count)
     try:
         with torch.device("meta"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch says of layers without weights; they are refused below
+            warnings.simplefilter("ignore")  # torch warns of layers without weights; they are refused below
             outline = generator_class(config_class(**config))
     finally:
         counting.remove()
@@ -205,7 +205,7 @@ def read_header(path: Path) -> dict[str, Any]:
 
 
 def _is_card(card: object) -> bool:
-    """Whether what a model says of itself can be shown, and asked for what it was trained for."""
+    """Whether a model card can be shown, and names what the model was trained for."""
     if not isinstance(card, dict) or not _is_shallow(card, _CARD_DEPTH) or not names_a_detail_model(card):
         return False
     trained = card.get("trained_for", {})

@@ -72,5 +72,5 @@ def models_in(folder: Path) -> list[Path]:
 def _detail_model_if_readable(path: Path) -> Path | None:
     try:
         return detail_model_of(path)
-    except ModelError:  # listed all the same; who wants to use it is told
+    except ModelError:  # listed all the same; using it raises the error
         return None

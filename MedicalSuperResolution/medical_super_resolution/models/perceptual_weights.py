@@ -55,15 +55,15 @@ def load_vgg(path: Path | None = None, *, activated: bool) -> VggFeatures:
 
 
 def _check_digest(path: Path) -> None:
-    told = _DIGEST_IN_NAME.search(path.name)
-    if told is None:
+    named = _DIGEST_IN_NAME.search(path.name)
+    if named is None:
         raise ModelError(
             f"the name of {path} does not end in the start of its SHA-256, like {VGG_FILE_NAME}; rename it so that it"
             " can be checked"
         )
     digest = digest_of(path)
-    if not digest.startswith(told[1]):
-        raise ModelError(f"{path} is damaged: its SHA-256 begins with {digest[:8]}, not {told[1]}; get it again")
+    if not digest.startswith(named[1]):
+        raise ModelError(f"{path} is damaged: its SHA-256 begins with {digest[:8]}, not {named[1]}; get it again")
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
@@ -78,7 +78,7 @@ def encoder_file() -> Path:
 
 
 def save_encoder(path: Path, encoder: SliceEncoder, card: dict[str, Any]) -> None:
-    """Write a slice encoder with its configuration and card (what it says of itself) as one safetensors file."""
+    """Write a slice encoder with its configuration and card as one safetensors file."""
     header = {
         "format_version": ENCODER_FORMAT_VERSION,
         "encoder": "slice",

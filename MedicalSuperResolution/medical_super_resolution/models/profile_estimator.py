@@ -25,7 +25,7 @@ _INSTEAD = "give the profile by --slice-profile gaussian or box, and its width b
 
 @dataclass(frozen=True)
 class ProfileEstimator:
-    """A network that reads the width of slice profiles, frozen, and how to take what it says."""
+    """A frozen network that estimates the width of slice profiles, with its calibration."""
 
     head: ProfileHead
     calibration: ProfileCalibration

@@ -137,7 +137,7 @@ def hinge_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def relativistic_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """How far the truth is from being told as more real than the average of what was made, and the reverse.
+    """How far the critic is from scoring real above the average generated sample, and the reverse.
 
     -log D(real, fake) - log(1 - D(fake, real)) with D(a, b) = sigmoid(score of a - mean score of b).
 

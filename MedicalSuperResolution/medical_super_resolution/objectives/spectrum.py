@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_FLOOR = 0.002  # of the range: changes smaller than this are not told apart
+_FLOOR = 0.002  # of the range: smaller changes are not distinguished
 _BANDS_IN_OCTAVE = 2
 _FEWEST_SLICES = 4  # of fewer, a window leaves nothing
 

@@ -42,14 +42,14 @@ class ProfileEstimate:
     profile
         As it is taken.
     error
-        Standard error of its width, in slice distances; 0 where it was told.
+        Standard error of its width, in slice distances; 0 where it was given.
     source
-        "told" by the user, "estimated" from the slices, or "assumed" where slices cannot tell.
+        "given" by the user, "estimated" from the slices, or "assumed" where the slices do not determine it.
     """
 
     profile: SliceProfile
     error: float = 0.0
-    source: str = "told"
+    source: str = "given"
 
     def next_likely(self, thickness: float) -> SliceProfile:
         """The profile that the slices may have instead.
@@ -94,14 +94,14 @@ class ProfileCalibration:
 
 @dataclass(frozen=True)
 class Sight:
-    """What the cuts say: the natural logarithm of the width in slice distances, and its standard error."""
+    """Result of the cuts: the natural logarithm of the width in slice distances, and its standard error."""
 
     log_width: float
     error: float
 
 
 def sight_of(votes: Sequence[np.ndarray]) -> Sight | None:
-    """Opinions of cuts brought together; None where none has anything to say.
+    """Estimates of cuts combined; None where none is certain enough.
 
     Parameters
     ----------

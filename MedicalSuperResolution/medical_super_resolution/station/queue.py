@@ -103,7 +103,7 @@ class Queue:
     def complete(self, *, quiet_seconds: float) -> list[str]:
         """Move the series on to which nothing was added for ``quiet_seconds``; returns their labels.
 
-        Time in which the station did not run does not count: nobody could add anything.
+        Time in which the station did not run does not count: no instance could arrive.
         """
         moved = []
         for folder in self._folders(RECEIVING):

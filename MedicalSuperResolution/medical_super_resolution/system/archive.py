@@ -17,7 +17,7 @@ _MOST_MEMBERS = 200_000
 
 
 def unpacked(path: Path) -> Path:
-    """The content of a zip file in a private folder, which is gone when the program ends.
+    """The content of a zip file in a private folder, which is deleted when the program ends.
 
     Raises
     ------

@@ -8,7 +8,7 @@ import threading
 
 
 def end_with_parent() -> None:
-    """From now on, end this process when its standard input ends, which comes when its parent is gone."""
+    """From now on, end this process when its standard input ends, which happens when its parent ends."""
     threading.Thread(target=_wait_for_the_end, daemon=True).start()
 
 

@@ -21,7 +21,7 @@ _NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows; elsewhere
 
 @contextmanager
 def work_folder(beside: Path) -> Iterator[Path]:
-    """A hidden folder that nobody else may look into, for files on their way into ``beside``; gone at the end.
+    """A hidden private folder for files on their way into ``beside``; deleted at the end.
 
     What killed processes of this computer left there is removed first.
     """
@@ -59,7 +59,7 @@ def _wait_for_lock(lock: Callable[[], None]) -> None:
 
 
 def private_folder(prefix: str, parent: Path | None = None) -> Path:
-    """A new folder that nobody else may look into, in ``parent`` or with the system's temporary files."""
+    """A new private folder, in ``parent`` or with the system's temporary files."""
     process_id = os.getpid()
     return Path(tempfile.mkdtemp(prefix=f"{prefix}{process_id}-{_start_time(process_id)}-", dir=parent))
 
@@ -70,7 +70,7 @@ def remove(folder: Path) -> None:
 
 
 def remove_stale_folders(prefix: str, parent: Path | None = None) -> None:
-    """Remove the private folders of processes that are gone and could not do so themselves."""
+    """Remove the private folders of processes that ended without doing so."""
     for folder in (parent or Path(tempfile.gettempdir())).glob(f"{prefix}*-*-*"):
         process_id, started_at, _ = folder.name.removeprefix(prefix).split("-", 2)
         if process_id.isdigit() and _start_time(int(process_id)) != started_at:

@@ -15,7 +15,7 @@ _NAMES = re.compile(
 )
 _SEGMENT = re.compile(r"Segment\d+_(ID|LabelValue)$")
 _MOST_NAMED_LABELS = 512  # of a volume whose name says so
-_MOST_LABELS = 32  # of one whose values alone say so
+_MOST_LABELS = 32  # of one that is recognised by its values alone
 _FEWEST_VOXELS = 500
 _SAME_NEIGHBOURS = 0.7  # share of pairs along a row: labels are patches, while images have noise
 _SAMPLES = 2_000_000

@@ -1,6 +1,6 @@
 """The shapes of labels between slices: signed distances, interpolated along one axis.
 
-Between two slices the boundary of a label moves as its signed distances say, and each fine voxel goes to the label
+Between two slices the boundary of a label moves with its signed distances, and each fine voxel goes to the label
 that lies deepest inside. Then the labels are held to what was drawn: within each thick voxel the old label keeps at
 least half of the fine voxels, those that were nearest to it.
 

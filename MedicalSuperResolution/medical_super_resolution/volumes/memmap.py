@@ -54,7 +54,7 @@ def every(array: np.ndarray, step: int) -> np.ndarray:
 
 @contextmanager
 def disk_allocator(beside: Path) -> Iterator[Allocator]:
-    """Allocator for arrays in private files in a folder. They are gone at the end, however the program ends."""
+    """Allocator for arrays in private files in a folder. They are deleted at the end, however the program ends."""
     with work_folder(beside) as folder:
         made: list[np.ndarray] = []
 

@@ -1,4 +1,4 @@
-"""One model of an ablation: trained, gone on with, or taken as it is."""
+"""One model of an ablation: trained, resumed, or reused."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ def test_what_was_done_survives_saving_the_scene(an_enhanced, a_volume_node, tmp
     assert attribute(node, "Factor") == "1 1 3"
     assert attribute(node, "SpacingBefore") == "0.8 0.8 3"
     assert attribute(node, "SpacingAfter") == "0.8 0.8 1"
-    assert attribute(node, "SliceThickness") == "box 3 mm (told)"
+    assert attribute(node, "SliceThickness") == "box 3 mm (given)"
     assert attribute(node, "Residual") == "0.25"
     assert EnhanceSettings(**json.loads(attribute(node, "Settings"))) == EnhanceSettings(factor=3)
     assert attribute(node, "SoftwareVersion") == "MedicalSuperResolution 0.1.0"

@@ -20,7 +20,7 @@ class DicomSection:
     """Stands behind the buttons of the section. The folder is not kept with the scene: it may name a person."""
 
     def __init__(self, ui: SimpleNamespace, choices: Callable[[], MedicalSuperResolutionParameterNode]) -> None:
-        """``choices`` gives the parameter node of the scene; its changes are told by `show`."""
+        """``choices`` gives the parameter node of the scene; `show` announces its changes."""
         self._ui, self._choices = ui, choices
         ui.exportPathLineEdit.filters = ctk.ctkPathLineEdit.Dirs
         ui.exportPathLineEdit.connect("currentPathChanged(QString)", self._path_changed)  # said of folders only

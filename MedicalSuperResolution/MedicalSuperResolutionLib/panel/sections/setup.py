@@ -49,7 +49,7 @@ class SetupSection:
         """End an import that is under way."""
         if self._import is not None:
             running, self._import = self._import, None
-            with suppress(SuperResolutionError):  # it had failed already; nobody is there to be told
+            with suppress(SuperResolutionError):  # it had failed already and was reported
                 running.end()
 
     def _install(self, checked: bool = False) -> None:

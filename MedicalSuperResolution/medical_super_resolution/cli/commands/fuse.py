@@ -30,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--like", type=Path, metavar="VOLUME", help="give the result the grid of this volume")
     parser.add_argument(
         "--slice-thickness", type=float, nargs="+", metavar="MM",
-        help="one for all stacks or one for each; default: as the files say, or no gap",
+        help="one for all stacks or one for each; default: from the files, or no gap",
     )  # fmt: skip
-    parser.add_argument("--modality", choices=("ct", "mr", "pet", "us"), help="default: as the files or values say")
+    parser.add_argument("--modality", choices=("ct", "mr", "pet", "us"), help="default: from the files or their values")
     parser.add_argument("--register", choices=("rigid", "none"), default="rigid", help="default: %(default)s")
     parser.add_argument("--force-frame", action="store_true", help="accept other patients and frames of reference")
     parser.add_argument("--model", default=EnhanceSettings().model, metavar="NAME|FILE", help="default: %(default)s")

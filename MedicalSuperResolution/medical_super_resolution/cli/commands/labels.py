@@ -60,7 +60,7 @@ def labels_of(chosen: argparse.Namespace) -> Segmentation | None:
 
 
 def enhance_labels(chosen: argparse.Namespace, settings: EnhanceSettings) -> bool:
-    """Refine the input of `enhance` as what it is where it is a segmentation, and say so; False where it is none."""
+    """Refine the input of `enhance` as a segmentation where it is one, and report it; False where it is none."""
     from ...volumes.io import segmentations
 
     if not (segmentations.is_segmentation(chosen.input) and chosen.input.is_file()):
@@ -77,7 +77,7 @@ def enhance_labels(chosen: argparse.Namespace, settings: EnhanceSettings) -> boo
 
 
 def write_labels(segmentation: Segmentation, output: Path, *, overwrite: bool, quiet: bool = False) -> None:
-    """Write a refined segmentation and say how many labels it has."""
+    """Write a refined segmentation and report how many labels it has."""
     from ...volumes.io import segmentations
     from ...volumes.labels import label_values
 

@@ -1,4 +1,4 @@
-"""DISGAN's discriminator: a 3-D U-Net that is told the wavelet bands of what it judges."""
+"""DISGAN's discriminator: a 3-D U-Net conditioned on the wavelet bands of its input."""
 
 from __future__ import annotations
 

@@ -69,8 +69,8 @@ class Stem(nn.Module):
         if lr.shape[2]:  # a stream that ends has none
             precision = self.differences.weight.dtype  # of neighbours, the difference is rounded and not the values
             differences = (_CONTRAST * forward_differences(lr, following)).to(precision)
-            told = functional.leaky_relu(in_slices(self.intensity, lr.to(precision)), 0.2, inplace=True)
-            weight = torch.sigmoid(mixed_channels(self.weigh, told))
+            intensity = functional.leaky_relu(in_slices(self.intensity, lr.to(precision)), 0.2, inplace=True)
+            weight = torch.sigmoid(mixed_channels(self.weigh, intensity))
         features = sequence.convolve(self.differences, differences)
         return sequence.trim(features * sequence.wait((self, "weight"), weight, features), self.reach)
 
@@ -111,8 +111,8 @@ class ThroughPlaneGenerator(Generator):
     is always one slice wide. The head then weighs the features of the two slices around each output slice. Local
     (no pooling, no normalisation) and free of biases: a constant comes out as the same constant.
 
-    Where ``texture`` is not 0, random texture is added as strong as the features say: what cannot be known in its place
-    can be right in its amount. It belongs to the voxels of the volume, see `grain`, and never changes by itself.
+    Where ``texture`` is not 0, random texture is added, its strength computed from the features: its amount can be
+    right where its place cannot be known. It depends on the voxel and the seed alone, see `grain`.
     """
 
     zero_where_missing = ("texture",)  # in files older than it
@@ -156,10 +156,10 @@ class ThroughPlaneGenerator(Generator):
         ``thickness`` is a fraction of the slice distance. With a `SliceStream`, ``lr`` is the next part of the
         volume and ``following`` the slice behind it; features come later than slices.
         """
-        told = torch.full((lr.shape[0], 1), thickness, device=lr.device, dtype=torch.float32)
+        width = torch.full((lr.shape[0], 1), thickness, device=lr.device, dtype=torch.float32)
         features = self.stem(lr, lr[:, :, -1:] if following is None else following, sequence)
         for block in self.blocks:
-            features = sequence.trim(block(features, told, sequence), self.config.pairs)
+            features = sequence.trim(block(features, width, sequence), self.config.pairs)
         if not features.shape[2]:
             return features
         refined = in_slices(self.refine, features)

@@ -1,4 +1,4 @@
-"""One DICOM file: what it says of its images, and where its pixels lie. No pixel is decoded here."""
+"""The header of one DICOM file: its images, and where their pixels lie. No pixel is decoded here."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class DicomFile:
     header : pydicom.Dataset
         Those of its attributes that matter for reading images.
     syntax : str
-        UID of the transfer syntax; empty where the file does not say.
+        UID of the transfer syntax; empty where the file has none.
     pixel_tag : int
         Tag of the pixels, 0 where there are none.
     pixels_at : int

@@ -136,7 +136,7 @@ def _rank(frame: Frame, name: str) -> tuple[float, int]:
 
 
 def value_of(frame: Frame, name: str) -> str:
-    """What tells an image from others at its place; empty where the header does not say."""
+    """What tells an image from others at its place; empty where the header has none."""
     if name != "b-value":
         return text(frame.header, name)
     if said := text(frame.header, "DiffusionBValue"):

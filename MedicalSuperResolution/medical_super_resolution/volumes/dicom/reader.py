@@ -127,7 +127,7 @@ def _series(contents: Contents, path: Path, selection: Selection) -> tuple[Serie
 
 
 def _values(frames: list[Frame]) -> tuple[np.ndarray, np.ndarray | None]:
-    """The values of images, each rescaled by what it says itself, and where they were padded.
+    """The values of images, each rescaled by its own slope and intercept, and where they were padded.
 
     Returns
     -------
@@ -185,7 +185,7 @@ def _rescaled(stored: np.ndarray, frames: list[Frame], extremes: list[tuple[floa
 
 
 def _is_far_away(array: np.ndarray, padding: np.ndarray, modality: str | None) -> bool:
-    """Whether padding is told from what was measured by its values; else it is background like any other."""
+    """Whether values identify padding; otherwise it is treated as background."""
     padded = array[padding]
     low, high, lowest, highest = np.inf, -np.inf, float(padded.min()), float(padded.max())
     for plane, mask in zip(array, padding, strict=True):
@@ -222,6 +222,6 @@ def _on_even_grid(
 
 
 def _thickness_mm(frames: list[Frame]) -> float | None:
-    """What most slices say."""
+    """The most frequent value among the slices."""
     said = Counter(frame.thickness_mm for frame in frames if number(frame.header, "SliceThickness"))
     return said.most_common(1)[0][0] if said else None

@@ -32,7 +32,7 @@ class Series:
     Parameters
     ----------
     uid, description, modality : str
-        As the files say; the description may be empty.
+        As in the files; the description may be empty.
     number : int or None
         The scanner's.
     parts : tuple of Part

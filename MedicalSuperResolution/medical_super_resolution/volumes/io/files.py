@@ -258,7 +258,7 @@ def _check_complete(part: Path) -> None:
 
 
 def _put(folder: Path, path: Path, overwrite: bool) -> Path | None:
-    """Move the files of ``folder`` to ``path`` and beside it, or say which file is there already."""
+    """Move the files of ``folder`` to ``path`` and beside it, or name the file that is there already."""
     with one_at_a_time(path.parent):
         taken = None if overwrite else _taken(path)
         if taken is None:

@@ -42,9 +42,9 @@ def read_nifti_header(path: Path) -> Header:
     VolumeError
         It is no NIfTI file, or damaged.
     """
-    told = _header_file(path)
-    is_packed = told.name.lower().endswith(".gz")
-    with gzip.open(told) if is_packed else told.open("rb") as file:
+    header_file = _header_file(path)
+    is_packed = header_file.name.lower().endswith(".gz")
+    with gzip.open(header_file) if is_packed else header_file.open("rb") as file:
         block = file.read(max(_SIZES_OF_HEADER))
     version, order = _version(path, block)
     header = header_from(block, version, order)
@@ -59,7 +59,7 @@ def read_nifti_header(path: Path) -> Header:
     if not 0 <= offset <= LARGEST_OFFSET:
         raise VolumeError(f"{path} is damaged: its voxels cannot begin at byte {offset:g}; get it again")
     place = int(offset) if offset >= least else least + 4
-    file_of_voxels = _image_file(told) if is_pair else told
+    file_of_voxels = _image_file(header_file) if is_pair else header_file
     packed = file_of_voxels.name.lower().endswith(".gz")
     voxels = Voxels(file_of_voxels, place, "gzip" if packed else "raw", is_file_packed=packed)
     is_labels = int(header["intent_code"]) == _INTENT_LABEL

@@ -12,7 +12,7 @@ _SAME = {"PatientID": "patients", "FrameOfReferenceUID": "frames of reference"}
 
 
 def check_one_session(paths: Sequence[Path]) -> None:
-    """Refuse series of different patients or frames of reference; volume files do not say and are not looked at.
+    """Refuse series of different patients or frames of reference; volume files name neither and are not checked.
 
     Raises
     ------

@@ -88,7 +88,7 @@ def test_the_estimated_profile_is_the_one_that_is_reproduced(a_grid: Grid, a_mod
     estimated = enhance(volume, a_model, EnhanceSettings(factor=4))
     told = enhance(volume, a_model, gaussian(factor=4, slice_thickness_mm=estimated.report.slice_width_mm))
     np.testing.assert_array_equal(estimated.volume.array, told.volume.array)
-    assert told.report.slice_profile_source == "told"
+    assert told.report.slice_profile_source == "given"
 
 
 def test_the_residual_is_also_reported_under_the_next_likely_profile(a_grid: Grid, a_model: Model):
@@ -107,7 +107,7 @@ def test_without_a_trained_estimator_a_profile_is_to_be_told(
     monkeypatch.setattr(profile_estimator, "load", lambda: estimator(tmp_path / "fresh.safetensors"))
     with pytest.raises(ModelError, match="never trained; give the profile by --slice-profile gaussian or box"):
         enhance(a_volume, a_model, EnhanceSettings(factor=4))
-    assert enhance(a_volume, a_model, gaussian(factor=4)).report.slice_profile_source == "told"
+    assert enhance(a_volume, a_model, gaussian(factor=4)).report.slice_profile_source == "given"
 
 
 @pytest.mark.parametrize("said", ["by the volume", "by the user"])

@@ -89,7 +89,7 @@ _TYPE_2_OF_CLASS = {
         RadiopharmaceuticalInformationSequence PatientOrientationCodeSequence PatientGantryRelationshipCodeSequence
     """,
 }
-# The standard wants these to have a value (type 1), which nobody but the source can know.
+# The standard wants these to have a value (type 1), which only the source can know.
 _TYPE_1_OF_CLASS = {
     CT: "",
     MR: "ScanningSequence SequenceVariant",

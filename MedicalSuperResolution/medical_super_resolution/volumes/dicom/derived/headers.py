@@ -83,7 +83,7 @@ def series_header(headers: list[Dataset], storage_class: str, report: Report) ->
     if "Laterality" not in header and attributes.may_have_sides(header.get("BodyPartExamined", "")):
         header.Laterality = None
     if "PatientOrientationCodeSequence" in header:
-        del header.PatientPosition  # PET says it by codes, and the standard forbids to say it twice
+        del header.PatientPosition  # PET gives it by codes, and the standard forbids giving it twice
     now = datetime.now(_time_zone(header))
     header.SOPClassUID = storage_class
     header.Modality = attributes.STORAGE_CLASSES[storage_class]
@@ -116,7 +116,7 @@ def copy_values(source: Dataset, target: Dataset, keywords: Iterable[str]) -> No
 
 
 def missing(header: Dataset, storage_class: str) -> list[str]:
-    """A sentence where the source lacks what its own kind of file must say."""
+    """A sentence where the source lacks an attribute that its kind of file must have."""
     lacking = [keyword for keyword in attributes.needed(storage_class) if header.get(keyword) in (None, "")]
     if not lacking:
         return []
