@@ -63,7 +63,12 @@ PLACES = (
         _INFERENCE | {"numpy", "torch"},
         in_functions=frozenset({"SimpleITK"}),  # of an image that came from there
     ),
-    Place("cohort", tuple(_ours("cohort")), _INFERENCE | _ours("cohort") | {"numpy"}),
+    Place(
+        "cohort",
+        tuple(_ours("cohort")),
+        _INFERENCE | _ours("cohort") | {"numpy"},
+        in_functions=frozenset({"distributed", "PIL", "pyarrow", "torch"}),
+    ),
     Place(
         "command line",
         tuple(_ours("cli", "__main__")),
@@ -71,7 +76,7 @@ PLACES = (
         | _ours("cohort")
         | _NUMERICS
         | _ours("cli", "station.command")
-        | {"argcomplete", "matplotlib", "monai", "nilearn", "PIL", "scipy", "torch"},
+        | {"argcomplete", "distributed", "matplotlib", "monai", "nilearn", "PIL", "scipy", "torch"},
     ),
     Place(
         "station",

@@ -9,10 +9,11 @@ from types import ModuleType
 
 from .. import __version__
 from ..station import command as station
-from .commands import benchmark, compare, demo, enhance, export_model, fuse, info, labels, models
+from .commands import benchmark, cohort, compare, demo, enhance, export_model, fuse, info, labels, models
 
 COMMANDS: dict[str, ModuleType] = {
     "enhance": enhance,
+    "cohort": cohort,
     "fuse": fuse,
     "labels": labels,
     "compare": compare,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -15,20 +14,44 @@ from ..errors import SuperResolutionError, VolumeError
 from ..models.file import Model
 from ..models.weight_interpolation import load_model
 from ..progress import Progress, ignore
+from ..report import Report
 from ..settings import EnhanceSettings
 from ..system.temp_dirs import work_folder
 from ..volumes.io.writers import destination_of
+from . import bids
 from .discovery import Item, items_in
-from .single import Task, copy_beside, run_task, stem_of
+from .single import Look, Outcome, Task, run_task
 
 TABLE = "medsr.csv"
-_SIDECARS = (".bval", ".bvec")
-_OF_OLD_SLICES = ("SliceTiming", "SliceThickness")  # entries of a sidecar that no longer hold
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
-    """Outcome for one volume: "done", "skipped" or "failed"; ``message`` says why, or what to look at."""
+    """One volume in the table of results, as text except for the seconds.
+
+    Parameters
+    ----------
+    input, output : str
+        Relative to the two folders.
+    status : str
+        "done", "skipped", "failed", or "set aside" for one that ended its process again and again.
+    size, spacing_mm, factor : str
+        Of the result, along i, j and k.
+    modality, model, settings : str
+        What was enhanced with what; settings are those that differ from the standard.
+    slice_profile : str
+        As taken, for people.
+    slice_width_mm, slice_thickness_mm : str
+        Width of that profile, and what the file or the user gave.
+    consistency_error : str
+        Root mean square of (result, measured again) - input, in the units of the volume.
+    uncertainty : str
+        Root mean square of the standard deviation of each voxel, in the units of the volume, where it was asked for.
+    seconds : float
+        Of the whole volume, reading and writing included.
+    warnings, error : str
+        What to look at, and why there is no result.
+    """
 
     input: str
     output: str
@@ -36,9 +59,28 @@ class Row:
     size: str = ""
     spacing_mm: str = ""
     factor: str = ""
+    modality: str = ""
+    model: str = ""
+    settings: str = ""
+    slice_profile: str = ""
+    slice_width_mm: str = ""
+    slice_thickness_mm: str = ""
     consistency_error: str = ""
+    uncertainty: str = ""
     seconds: float = 0.0
-    message: str = ""
+    warnings: str = ""
+    error: str = ""
+
+    @property
+    def message(self) -> str:
+        """What a person should read about this volume."""
+        return self.error or self.warnings
+
+    @property
+    def line(self) -> str:
+        """One line for people, as soon as the volume is done."""
+        made = f"{self.size} at {self.spacing_mm} mm, {self.seconds:g} s"
+        return f"{self.status:9} {self.input}: {made if self.status == 'done' else self.message}"
 
 
 @dataclass(frozen=True)
@@ -107,6 +149,7 @@ def run_batch(batch: Batch, *, jobs: int = 1, announce: Callable[[Row], None] = 
         batch.output.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise VolumeError(f"the folder {batch.output} cannot be made: {problem.strerror}") from problem
+    bids.describe(batch.folder, batch.output)
     rows = []
     for row in _rows(batch, items, jobs):
         rows.append(row)
@@ -149,53 +192,50 @@ def _in_child(item: Item) -> Row:
     return one_row(batch, item, model)
 
 
-def one_row(batch: Batch, item: Item, model: Model, progress: Progress = ignore) -> Row:
-    """Enhance one volume; a failure becomes a row too."""
+def one_row(batch: Batch, item: Item, model: Model, progress: Progress = ignore, look: Look = Task.look) -> Row:
+    """Enhance one volume; a failure becomes a row too. ``look`` is that of `single.Task`."""
     output, started = batch.output / item.name, time.monotonic()
-    source = str(item.source.relative_to(batch.folder))
+    row = Row(input=str(item.source.relative_to(batch.folder)), output=item.name, status="failed")
     if batch.skip_existing and output.exists():
-        return Row(source, item.name, "skipped", message="the result exists")
+        return replace(row, status="skipped", warnings="the result exists")
     try:
         if item.problem:
             raise VolumeError(item.problem)
         output.parent.mkdir(parents=True, exist_ok=True)
         destination = destination_of(item.source, output, item.selection, overwrite=batch.overwrite)
         task = Task(
-            item.source, destination, item.selection, None, batch.modality, batch.keep_tilt, compress=batch.compress
-        )
+            item.source, destination, item.selection, None, batch.modality, batch.keep_tilt,
+            compress=batch.compress, look=look,
+        )  # fmt: skip
         done = run_task(task, batch.settings, model, progress)
         if item.selection is None:
-            _copy_sidecars(item.source, output, overwrite=batch.overwrite)
+            bids.copy_sidecars(item.source, output, batch.folder, overwrite=batch.overwrite)
     except SuperResolutionError as problem:
-        return Row(source, item.name, "failed", message=str(problem))
+        return replace(row, error=str(problem))
     except (MemoryError, OSError) as problem:
-        return Row(source, item.name, "failed", message=f"{type(problem).__name__}: {problem}")
+        return replace(row, error=f"{type(problem).__name__}: {problem}")
     except Exception as problem:  # noqa: BLE001 - the other volumes go on
-        return Row(source, item.name, "failed", message=f"unexpected {type(problem).__name__}: {problem}")
+        return replace(row, error=f"unexpected {type(problem).__name__}: {problem}")
+    return _described(row, done, repr(batch.settings), time.monotonic() - started)
+
+
+def _described(row: Row, done: Outcome, settings: str, seconds: float) -> Row:
+    """The row of a volume that was enhanced, with the facts of its report."""
     facts = done.report
-    return Row(
-        source,
-        item.name,
-        "done",
-        "x".join(map(str, reversed(done.grid.shape_kji))),
-        "x".join(f"{value:.4g}" for value in done.grid.spacing_ijk_mm),
-        "x".join(f"{value:.3g}" for value in facts["factor_ijk"]),
-        f"{facts['consistency_error_rms']:.3g}",
-        round(time.monotonic() - started, 1),
-        "; ".join(facts["warnings"]),
+    width = facts["slice_width_mm"] or facts["slice_thickness_mm"]
+    return replace(
+        row,
+        status="done",
+        size="x".join(map(str, reversed(done.grid.shape_kji))),
+        spacing_mm="x".join(f"{value:.4g}" for value in done.grid.spacing_ijk_mm),
+        factor="x".join(f"{value:.3g}" for value in facts["factor_ijk"]),
+        modality=facts["modality"],
+        model=facts["model"],
+        settings=settings,
+        slice_profile=Report.from_dict(facts).profile_described,
+        slice_width_mm=f"{width:.3g}",
+        slice_thickness_mm=f"{facts['slice_thickness_mm']:.3g}",
+        consistency_error=f"{facts['consistency_error_rms']:.3g}",
+        seconds=round(seconds, 1),
+        warnings="; ".join(facts["warnings"]),
     )
-
-
-def _copy_sidecars(source: Path, output: Path, *, overwrite: bool) -> None:
-    """What BIDS keeps beside an image; entries about the old slices are left out of its description."""
-    copy_beside(source, output, _SIDECARS, overwrite=overwrite)
-    described, copy = stem_of(source, ".json"), stem_of(output, ".json")
-    if not described.is_file() or (copy.exists() and not overwrite):
-        return
-    try:
-        facts = json.loads(described.read_text(encoding="utf-8"))
-    except ValueError:
-        return
-    if isinstance(facts, dict):
-        kept = {key: value for key, value in facts.items() if key not in _OF_OLD_SLICES}
-        copy.write_text(json.dumps(kept | {"Sources": [source.name]}, indent=2) + "\n", encoding="utf-8")

@@ -32,6 +32,7 @@ from ..volumes.tilt import sheared
 from ..volumes.volume import Volume
 
 Stage = Callable[[str], None]
+Look = Callable[[Volume, Enhanced], None]
 _GRADIENTS = (".bval", ".bvec", ".bvals", ".bvecs")  # of diffusion, beside their images
 
 
@@ -59,6 +60,8 @@ class Task:
         Pack the voxels of volume files where the format allows either.
     hashed : bool
         Whether the report names the SHA-256 of the input's voxels.
+    look : callable
+        Called with the volume before and after, while both are in memory; of a series with its first.
     """
 
     source: Path
@@ -70,6 +73,7 @@ class Task:
     uncertainty: Path | None = None
     compress: bool = True
     hashed: bool = False
+    look: Look = lambda before, done: None
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,7 @@ def _volume(
     read_seconds = time.monotonic() - started
     stage("refining")
     enhanced = enhance(_as_asked(volume, task), model, settings, progress, allocator=allocator)
+    task.look(volume, enhanced)
     return_freed_blocks()
     stage("writing")
     started = time.monotonic()
@@ -179,6 +184,7 @@ def _series(task: Task, settings: EnhanceSettings, model: Model, progress: Progr
             if task.hashed:
                 _update(digest, volume.array)
             if results is None:
+                task.look(volume, enhanced)
                 first = result
                 results = allocator((count, *result.array.shape), result.array.dtype)
             results[number] = result.array

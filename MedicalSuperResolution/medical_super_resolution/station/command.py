@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The address, the rules, where results go, and what limits the station."""
     parser.add_argument("--rules", type=Path, required=True, metavar="FILE.toml", help="tables [[rule]]")
     parser.add_argument("--send-to", required=True, metavar="AE@HOST:PORT", help="or the address of a DICOMweb service")
+    parser.add_argument("--fetch-from", metavar="URL", help="also fetch series of this week from a DICOMweb service")
     parser.add_argument("--ae", default="MEDSR", help="AE title; default: %(default)s")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default: %(default)s, this computer")
     parser.add_argument("--port", type=int, default=11112, help="default: %(default)s")
@@ -56,6 +57,7 @@ def run(chosen: argparse.Namespace) -> int:
     from .rules import read_rules
     from .sender import destination_of
     from .service import Station
+    from .source import DicomWebSource
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # its messages quote data sets
@@ -65,7 +67,10 @@ def run(chosen: argparse.Namespace) -> int:
     if not tls and not _is_loopback(chosen.host):
         logging.getLogger(__name__).warning("the station listens on %s without TLS", chosen.host)
     queue = Queue(chosen.queue, largest_bytes=int(chosen.max_storage * 1e9))
-    station = Station(queue, rules, chosen.send_to, chosen.ae, quiet_seconds=chosen.quiet, is_trial=chosen.dry_run)
+    source = DicomWebSource(chosen.fetch_from, rules) if chosen.fetch_from else None
+    station = Station(
+        queue, rules, chosen.send_to, chosen.ae, quiet_seconds=chosen.quiet, is_trial=chosen.dry_run, source=source
+    )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -78,7 +78,7 @@ class Queue:
             The disk is full, or cannot be written.
         """
         series = label(series_uid)
-        if any((self.folder / state / series).exists() for state in (WAITING, SENDING, DONE)):
+        if self._lies_in(series, WAITING, SENDING, DONE):
             return False
         self._try_again(series)
         path = self.folder / RECEIVING / series / f"{label(instance_uid)}.dcm"
@@ -99,6 +99,10 @@ class Queue:
             raise
         self._bytes += len(encoded)
         return True
+
+    def is_known(self, series_uid: str) -> bool:
+        """Whether a series was received as a whole."""
+        return self._lies_in(label(series_uid), WAITING, SENDING, DONE, FAILED)
 
     def complete(self, *, quiet_seconds: float) -> list[str]:
         """Move the series on to which nothing was added for ``quiet_seconds``; returns their labels.
@@ -174,6 +178,9 @@ class Queue:
         """The receiver has an image."""
         self._bytes -= image.stat().st_size
         image.unlink()
+
+    def _lies_in(self, series: str, *states: str) -> bool:
+        return any((self.folder / state / series).exists() for state in states)
 
     def _folders(self, state: str) -> list[Path]:
         found = [path for path in (self.folder / state).iterdir() if path.is_dir()]

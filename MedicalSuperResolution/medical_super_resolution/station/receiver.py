@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from pynetdicom.events import Event
 
 _SUCCESS, _OUT_OF_RESOURCES, _CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000
-_LARGEST_PDU = 256 * 1024  # bytes
+_LARGEST_PDU = 256 * 1024  # bytes, as announced to callers; twice as many are still read
+_LARGEST_IMAGE = 1 << 30  # bytes, which are in memory until the image is complete
 _SECONDS_OF_SILENCE = 60
 _MOST_ASSOCIATIONS = 10
 logger = logging.getLogger(__name__)
@@ -47,6 +49,46 @@ class Tls:
         except (OSError, ssl.SSLError) as problem:
             raise SettingsError(f"the TLS certificates cannot be used: {problem}") from problem
         return context
+
+
+class BoundedReceive:
+    """Reads from a connection, and ends it when the caller claims or sends more than an image can have.
+
+    Parameters
+    ----------
+    receive : callable
+        Reads as many bytes as it is asked for.
+    largest_pdu, largest_message : int
+        Bytes that one protocol data unit, and all units of one message, may have.
+    """
+
+    def __init__(
+        self,
+        receive: Callable[[int], bytearray],
+        largest_pdu: int = 2 * _LARGEST_PDU,
+        largest_message: int = _LARGEST_IMAGE,
+    ) -> None:
+        self._receive = receive
+        self._largest_pdu, self._largest_message = largest_pdu, largest_message
+        self._received = 0
+
+    def __call__(self, count: int) -> bytearray:
+        """Read ``count`` bytes.
+
+        Raises
+        ------
+        ConnectionAbortedError
+            They are too many.
+        """
+        self._received += count
+        if count > self._largest_pdu or self._received > self._largest_message:
+            logger.warning("a caller that claims or sends more than an image can have was cut off")
+            raise ConnectionAbortedError("too many bytes")
+        return self._receive(count)
+
+    def next_message(self) -> None:
+        """A message is complete: count from 0 again."""
+        self._received = 0
 
 
 def listen(
@@ -82,11 +124,10 @@ def listen(
     entity.add_supported_context(Verification)
     for context in StoragePresentationContexts:
         entity.add_supported_context(context.abstract_syntax, _syntaxes())
-    handlers = [(evt.EVT_C_STORE, _store, [queue])]
+    handlers = [(evt.EVT_CONN_OPEN, _bound), (evt.EVT_DIMSE_RECV, _next_message), (evt.EVT_C_STORE, _store, [queue])]
+    secured = tls.server_context() if tls else None
     try:
-        entity.start_server(
-            (host, port), block=False, evt_handlers=handlers, ssl_context=tls.server_context() if tls else None
-        )
+        entity.start_server((host, port), block=False, evt_handlers=handlers, ssl_context=secured)
     except OSError as problem:
         raise SettingsError(f"the station cannot listen on {host}:{port}: {problem.strerror}") from problem
     return entity
@@ -105,6 +146,15 @@ def _syntaxes() -> list[str]:
         uid.JPEG2000Lossless,
         uid.RLELossless,
     ]
+
+
+def _bound(event: Event) -> None:
+    connection = event.assoc.dul.socket
+    connection.recv = BoundedReceive(connection.recv)
+
+
+def _next_message(event: Event) -> None:
+    event.assoc.dul.socket.recv.next_message()
 
 
 def _store(event: Event, queue: Queue) -> int:

@@ -68,11 +68,12 @@ class Rule:
     def fits(self, header: Dataset) -> bool:
         """Whether the header of any image of a series is of this kind."""
         description = str(header.get("SeriesDescription") or "")
-        return (
-            header.get("Modality") == self.modality
-            and fnmatchcase(description.casefold(), self.description.casefold())
-            and float(header.get("SliceThickness") or 0) > self.thicker_than_mm
-        )
+        is_thicker = float(header.get("SliceThickness") or 0) > self.thicker_than_mm
+        return is_thicker and self.may_fit(str(header.get("Modality")), description)
+
+    def may_fit(self, modality: str, description: str) -> bool:
+        """Whether a series of this modality and description is of this kind, as far as these tell."""
+        return modality == self.modality and fnmatchcase(description.casefold(), self.description.casefold())
 
 
 def read_rules(path: Path) -> tuple[Rule, ...]:

@@ -12,6 +12,7 @@ from ..models.file import Model
 from .queue import DESTINATION, Queue
 from .rules import Rule, first_that_fits
 from .sender import SendingError, destination_of
+from .source import DicomWebSource
 
 _POLL_SECONDS = 0.5
 _RETRY_SECONDS = 30.0
@@ -37,6 +38,10 @@ class Station:
         A series is complete when nothing was added to it for so long.
     is_trial : bool
         Say what would be done, and pass all series over.
+    source : DicomWebSource or None
+        Where series are fetched from, besides those that are sent here.
+    retry_seconds : float
+        Between two looks at the source, and before what was not taken is sent again.
     """
 
     queue: Queue
@@ -45,14 +50,19 @@ class Station:
     title: str
     quiet_seconds: float = 30.0
     is_trial: bool = False
+    source: DicomWebSource | None = None
     retry_seconds: float = _RETRY_SECONDS
     _models: dict[str, Model] = field(default_factory=dict)
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set."""
         self.queue.recover()
-        pause = 0.0
+        pause = until_fetch = 0.0
         while not stop.wait(_POLL_SECONDS):
+            until_fetch -= _POLL_SECONDS
+            if self.source and until_fetch <= 0:
+                self.source.fetch(self.queue)
+                until_fetch = self.retry_seconds
             self.enhance_complete(stop)
             pause = max(0.0, pause - _POLL_SECONDS)
             if not pause and not self.send_waiting():

@@ -25,13 +25,17 @@ def work_folder(beside: Path) -> Iterator[Path]:
 
     What killed processes of this computer left there is removed first.
     """
-    prefix = f"{WORK_FOLDER_PREFIX}{_this_computer()}-"
-    remove_stale_folders(prefix, beside)
-    folder = private_folder(prefix, beside)
+    remove_abandoned(beside)
+    folder = private_folder(f"{WORK_FOLDER_PREFIX}{_this_computer()}-", beside)
     try:
         yield folder
     finally:
         remove(folder)
+
+
+def remove_abandoned(beside: Path) -> None:
+    """Remove the work folders that killed processes of this computer left in ``beside``."""
+    remove_stale_folders(f"{WORK_FOLDER_PREFIX}{_this_computer()}-", beside)
 
 
 @contextmanager

@@ -136,8 +136,7 @@ def _run_batch(chosen: argparse.Namespace, settings: EnhanceSettings) -> int:
 
     def announce(row: Row) -> None:
         if chosen.progress != "none":
-            detail = f"{row.size} at {row.spacing_mm} mm, {row.seconds:g} s" if row.status == "done" else row.message
-            print(f"{row.status:8}{row.input}: {detail}", file=sys.stderr, flush=True)
+            print(row.line, file=sys.stderr, flush=True)
 
     batch = Batch(
         chosen.input, chosen.output, settings, chosen.modality, chosen.skip_existing, chosen.overwrite,

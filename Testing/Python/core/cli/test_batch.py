@@ -47,7 +47,7 @@ def test_a_folder_goes_into_a_folder_and_one_bad_file_does_not_stop_the_others(
     assert {name: row["status"] for name, row in rows.items()} == {
         "broken.nii.gz": "failed", "plain.nrrd": "done", "sub-01/anat/sub-01_acq-t_T1w.nii.gz": "done",
     }  # fmt: skip
-    assert "not a format that this program reads" in rows["broken.nii.gz"]["message"]
+    assert "not a format that this program reads" in rows["broken.nii.gz"]["error"]
     assert "2 done, 0 skipped, 1 failed" in out
     home = results / "sub-01" / "anat"
     assert files.read(home / "sub-01_acq-t_rec-medsr_T1w.nii.gz").array.shape == (18, 18, 20)

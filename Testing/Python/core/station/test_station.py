@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,11 +13,15 @@ import numpy as np
 import pytest
 
 import dicom_files
+import documentation
+from medical_super_resolution.cli.parser import parser
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.station.queue import Queue, QueueFull, label
+from medical_super_resolution.station.receiver import BoundedReceive
 from medical_super_resolution.station.rules import Rule, first_that_fits, read_rules
 from medical_super_resolution.station.sender import DicomNode, DicomWeb, SendingError, destination_of
 from medical_super_resolution.station.service import Station
+from medical_super_resolution.station.source import DicomWebSource
 
 pydicom = pytest.importorskip("pydicom")
 pynetdicom = pytest.importorskip("pynetdicom")
@@ -193,6 +198,29 @@ def test_noise_on_the_port_harms_nothing(a_queue: Queue, a_series: list[Path], a
     assert len(list(a_queue.folder.rglob("*.dcm"))) == 5
 
 
+def test_a_caller_that_claims_or_sends_too_much_is_cut_off():
+    receive = BoundedReceive(bytearray, largest_pdu=100, largest_message=250)
+    assert len(receive(100)) == 100
+    with pytest.raises(ConnectionAbortedError):
+        receive(101)
+    receive.next_message()
+    receive(100), receive(100)
+    with pytest.raises(ConnectionAbortedError):
+        receive(100)
+
+
+def test_a_unit_that_claims_gigabytes_is_not_waited_for(a_queue: Queue, a_port: int):
+    from medical_super_resolution.station.receiver import listen
+
+    server = listen(a_queue, title="MEDSR", host="127.0.0.1", port=a_port)
+    try:
+        with socket.create_connection(("127.0.0.1", a_port), timeout=20) as caller:
+            caller.sendall(b"\x01\x00\xff\xff\xff\xff")
+            assert caller.recv(1) == b""
+    finally:
+        server.shutdown()
+
+
 def test_what_the_archive_does_not_take_is_sent_later(
     a_queue: Queue, a_clock: Clock, a_series: list[Path], a_model_file: Path, an_archive, a_port: int
 ):
@@ -309,3 +337,77 @@ def test_destinations_are_understood():
 def test_destinations_without_sense_are_refused(text: str):
     with pytest.raises(SettingsError, match="AE@HOST:PORT"):
         destination_of(text, title="M")
+
+
+class AService:
+    """A DICOMweb service with one series, as dicomweb-client shows it."""
+
+    def __init__(self, images: list[Path]) -> None:
+        self.images = [pydicom.dcmread(path) for path in images]
+        self.asked: list[dict] = []
+        self.retrieved = 0
+
+    def search_for_series(self, *, search_filters: dict, **options: object) -> list[dict]:
+        self.asked.append(search_filters)
+        found = pydicom.Dataset()
+        found.StudyInstanceUID, found.SeriesInstanceUID = self.images[0].StudyInstanceUID, SERIES
+        found.NumberOfSeriesRelatedInstances = len(self.images)
+        return [found.to_json_dict()]
+
+    def retrieve_series(self, study: str, series: str) -> list:
+        self.retrieved += 1
+        return self.images
+
+
+@pytest.fixture
+def a_service(a_series: list[Path], monkeypatch: pytest.MonkeyPatch) -> AService:
+    made = AService(a_series)
+    monkeypatch.setattr(pytest.importorskip("dicomweb_client"), "DICOMwebClient", lambda address: made)
+    return made
+
+
+def test_a_series_of_a_service_is_fetched_once_and_only_when_it_grows_no_more(a_queue: Queue, a_service: AService):
+    source = DicomWebSource("http://pacs", (Rule(modality="CT"),))
+    whole, a_service.images = a_service.images, a_service.images[:2]
+    source.fetch(a_queue)
+    a_service.images = whole
+    source.fetch(a_queue)
+    assert a_service.retrieved == 0
+    source.fetch(a_queue)
+    source.fetch(a_queue)
+    assert a_service.retrieved == 1
+    stored = sorted(a_queue.folder.rglob("*.dcm"))
+    assert {pydicom.dcmread(path).SOPInstanceUID for path in stored} == {image.SOPInstanceUID for image in whole}
+    assert a_service.asked[0]["Modality"] == "CT"
+
+
+def test_series_that_no_rule_can_fit_stay_where_they_are(a_queue: Queue, a_service: AService):
+    source = DicomWebSource("http://pacs", (Rule(modality="CT", description="other*"),))
+    source.fetch(a_queue), source.fetch(a_queue)
+    assert a_service.retrieved == 0
+
+
+def test_a_service_that_fails_is_asked_again_and_the_log_names_nobody(
+    a_queue: Queue, a_service: AService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def fail(**options: object) -> None:
+        raise OSError(f"http://pacs/series/{SERIES}")
+
+    source = DicomWebSource("http://pacs", (Rule(modality="CT"),))
+    with monkeypatch.context() as broken:
+        broken.setattr(a_service, "search_for_series", fail)
+        source.fetch(a_queue)
+    assert "OSError" in caplog.text
+    assert SERIES not in caplog.text
+    source.fetch(a_queue), source.fetch(a_queue)
+    assert a_service.retrieved == 1
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "medsr-station.service"])
+def test_the_files_to_run_a_station_call_it_rightly(name: str):
+    text = (documentation.REPOSITORY / "Resources" / "Station" / name).read_text()
+    line = re.search(r"--rules.*?(?=\n\S|\n {4}\w|\Z)", text, re.DOTALL).group()
+    chosen = parser(None).parse_args(["station", *line.split()])
+    assert chosen.rules == Path("/etc/medsr/rules.toml")
+    assert chosen.queue == Path("/var/lib/medsr")
+    destination_of(chosen.send_to, title=chosen.ae)

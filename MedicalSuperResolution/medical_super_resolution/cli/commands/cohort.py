@@ -1,0 +1,129 @@
+"""medsr cohort."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import SettingsError
+from ...settings import EnhanceSettings
+from ...system.memory import physical_bytes
+from ...system.threads import available_cpus
+from ..settings import add_settings, settings_of
+
+if TYPE_CHECKING:
+    from ...cohort.batch import Row
+
+HELP = "refine thousands of studies on several computers"
+DESCRIPTION = (
+    "Refine all volume files and DICOM series of a folder by several workers, here or on a cluster, each study once.\n"
+    "A study whose worker dies is given to another one, twice; then it is set aside. Of a BIDS data set, the results\n"
+    "are a derived data set. OUT gets a table (medsr.csv) and a report (medsr.html)."
+)
+_INTERRUPTED = 130
+_CPUS_PER_WORKER = 4
+_SHARE_OF_MEMORY = 0.8
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The folders, which studies, what is asked for, and who does it."""
+    parser.add_argument("input", type=Path, metavar="IN", help="folder, or a BIDS data set")
+    parser.add_argument("output", type=Path, metavar="OUT", help="folder, new or empty")
+    parser.add_argument(
+        "level", nargs="?", choices=("participant",), default="participant", help="of analysis, as BIDS apps are called"
+    )
+    which = parser.add_argument_group("which studies")
+    which.add_argument(
+        "--pattern", nargs="+", default=[], metavar="GLOB", help="paths below IN, such as '*_T1w.nii.gz'; default: all"
+    )
+    which.add_argument("--participant-label", nargs="+", default=[], metavar="LABEL", help="of a BIDS data set")
+    which.add_argument("--resume", action="store_true", help="go on: verify what is done, and do the rest")
+    which.add_argument("--overwrite", action="store_true", help="do all again, over the results of an earlier run")
+    who = parser.add_argument_group("workers")
+    who.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of a Dask cluster that runs; default: workers started here"
+    )
+    who.add_argument("--workers", type=int, metavar="N", help="started here; default: one for each GPU, or for 4 CPUs")
+    add_settings(parser)
+    parser.add_argument(
+        "--uncertainty", action="store_const", const=True, help="of each study in the table; 8 to 10 times the time"
+    )
+    parser.add_argument("--no-compression", action="store_true", help="write volume files uncompressed")
+    parser.add_argument("--quiet", action="store_true", help="print no line for each study")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Find the studies, let workers do them, and count."""
+    try:
+        import distributed  # noqa: F401
+    except ImportError as problem:
+        raise SettingsError(
+            'cohorts need Dask: pip install "medical-super-resolution[cohort]"; or use `medsr enhance IN OUT --jobs N`'
+        ) from problem
+
+    from ...cohort.batch import TABLE, Batch
+    from ...cohort.whole import open_output, run_cohort, studies_in
+
+    if chosen.workers is not None and (chosen.workers < 1 or chosen.scheduler):
+        raise SettingsError("--workers is at least 1, and for workers started here; --scheduler has its own")
+    settings = settings_of(chosen)
+    batch = Batch(
+        chosen.input.resolve(), chosen.output.resolve(), settings, chosen.modality,
+        overwrite=chosen.overwrite, compress=not chosen.no_compression,
+    )  # fmt: skip
+    items = studies_in(batch, chosen.pattern, chosen.participant_label)
+    open_output(batch, resume=chosen.resume)
+    counts: Counter[str] = Counter()
+
+    def announce(row: Row) -> None:
+        counts[row.status] += 1
+        if not chosen.quiet:
+            print(f"{sum(counts.values())}/{len(items)} {row.line}", file=sys.stderr, flush=True)
+
+    try:
+        connection, settings = _workers(chosen, settings, len(items))
+        with connection as client:
+            if client.dashboard_link and not chosen.quiet:
+                print(f"dashboard: {client.dashboard_link}", file=sys.stderr, flush=True)
+            rows = run_cohort(replace(batch, settings=settings), items, client, announce)
+    except KeyboardInterrupt:
+        print(
+            f"stopped: {counts['done'] + counts['kept']} of {len(items)} are done; go on with --resume", file=sys.stderr
+        )
+        return _INTERRUPTED
+    return _summary(rows, counts, chosen.output / TABLE)
+
+
+def _summary(rows: list[Row], counts: Counter[str], table: Path) -> int:
+    """Print what has no result, and how many have one; the exit status."""
+    for row in rows:
+        if row.error:
+            print(f"{row.status}: {row.input}: {row.error}")
+    print(f"{', '.join(f'{count} {status}' for status, count in sorted(counts.items()))}: {table}")
+    return 1 if any(row.error for row in rows) else 0
+
+
+def _workers(
+    chosen: argparse.Namespace, settings: EnhanceSettings, studies: int
+) -> tuple[AbstractContextManager[Any], EnhanceSettings]:
+    """Workers that are started or found on entering, and the settings with each one's share of this computer."""
+    from ...cohort.workers import gpus_here, local_workers, workers_at
+
+    if chosen.scheduler:
+        return workers_at(chosen.scheduler), settings
+    gpus = gpus_here() if settings.device in ("auto", "cuda") else []
+    count = min(studies, chosen.workers or len(gpus) or max(1, available_cpus() // _CPUS_PER_WORKER))
+    if gpus and count > len(gpus):
+        raise SettingsError(f"there are {len(gpus)} GPUs for {count} workers, and each has its own; lower --workers")
+    memory = physical_bytes()
+    share = _SHARE_OF_MEMORY * memory / count / 1e9 if memory else None
+    return local_workers(count, gpus), replace(
+        settings,
+        threads=settings.threads or max(1, available_cpus() // count),
+        memory_gb=settings.memory_gb or share,
+    )

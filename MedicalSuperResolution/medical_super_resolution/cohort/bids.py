@@ -1,0 +1,87 @@
+"""What BIDS asks for beside images: the description of a derived data set, and of each file in it.
+
+References
+----------
+.. [1] Brain Imaging Data Structure 1.10, "BIDS Derivatives". https://bids-specification.readthedocs.io
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from .single import copy_beside, stem_of
+
+DESCRIPTION = "dataset_description.json"
+NOT_RAW = ("code", "derivatives", "phenotype", "sourcedata", "stimuli")  # folders of a data set without raw images
+_VERSION = "1.10.0"
+_GRADIENTS = (".bval", ".bvec")
+_OF_OLD_SLICES = ("SliceTiming", "SliceThickness")  # entries of a sidecar that no longer hold
+_ABOVE_IMAGES = ("*.json", "sub-*/*.json", "sub-*/ses-*/*.json")  # what images below inherit
+_KEPT = ("participants.tsv", "participants.json", "LICENSE", "CHANGES")
+_README = "Volumes refined by MedicalSuperResolution (entity rec-medsr). For research. Not for diagnostic use.\n"
+
+
+def is_data_set(folder: Path) -> bool:
+    """Whether a folder is the root of a BIDS data set."""
+    return (folder / DESCRIPTION).is_file()
+
+
+def describe(folder: Path, output: Path) -> None:
+    """Make ``output`` a derived data set of ``folder``, if that is a data set; files that are there stay."""
+    if not is_data_set(folder):
+        return
+    description = {
+        "Name": f"{_facts(folder / DESCRIPTION).get('Name', folder.name)}, refined",
+        "BIDSVersion": _VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "MedicalSuperResolution", "Version": __version__}],
+        "DatasetLinks": {"raw": os.path.relpath(folder.resolve(), output.resolve())},
+    }
+    _write_new(output / DESCRIPTION, json.dumps(description, indent=2) + "\n")
+    _write_new(output / "README", _README)
+    _write_new(output / ".bidsignore", "medsr*\n")
+    for name in _KEPT:
+        if (folder / name).is_file() and not (output / name).exists():
+            shutil.copyfile(folder / name, output / name)
+    for path in (path for pattern in _ABOVE_IMAGES for path in sorted(folder.glob(pattern))):
+        if path.name not in (DESCRIPTION, *_KEPT):
+            _write_new(output / path.relative_to(folder), json.dumps(_without_slices(_facts(path)), indent=2) + "\n")
+
+
+def copy_sidecars(source: Path, output: Path, data_set: Path, *, overwrite: bool) -> None:
+    """Copy what lies beside an image, its gradients and its description, beside the result.
+
+    Entries about the old slices are left out of the description, and the source is added, in a data set as a BIDS URI.
+    """
+    copy_beside(source, output, _GRADIENTS, overwrite=overwrite)
+    described, copy = stem_of(source, ".json"), stem_of(output, ".json")
+    facts = _facts(described) if described.is_file() else {}
+    is_bids = is_data_set(data_set)
+    if not (facts or is_bids) or (copy.exists() and not overwrite):
+        return
+    origin = f"bids:raw:{source.relative_to(data_set).as_posix()}" if is_bids else source.name
+    copy.write_text(json.dumps(_without_slices(facts) | {"Sources": [origin]}, indent=2) + "\n", encoding="utf-8")
+
+
+def _without_slices(facts: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in facts.items() if key not in _OF_OLD_SLICES}
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    """The entries of a JSON file; none where it is broken, which is not for this program to judge."""
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _write_new(path: Path, text: str) -> None:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")

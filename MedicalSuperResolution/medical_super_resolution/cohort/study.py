@@ -1,0 +1,145 @@
+"""One study of a cohort, as a worker does it: done once, verified when it comes again, with a record of it beside it.
+
+The result appears first, whole or not at all, then its record. A worker that is killed before the record leaves a
+result that is made again; after it, the record is found and the result compared with it.
+"""
+
+from __future__ import annotations
+
+import functools
+import glob
+import hashlib
+import json
+import shutil
+import threading
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..errors import ModelError
+from ..models.file import Model
+from ..models.weight_interpolation import load_model
+from ..system.checksum import digest_of
+from ..system.temp_dirs import work_folder
+from .batch import Batch, Row, one_row
+from .discovery import Item
+from .preview import Preview
+from .single import stem_of
+
+STATE = "medsr-cohort"  # folder of records and thumbnails in the output folder
+_OF_THE_COMPUTER = ("device", "threads", "memory_gb")  # settings that do not change what a result is
+_one_at_a_time = threading.Lock()  # of a worker with several threads: the engine uses them all itself
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished study.
+
+    Parameters
+    ----------
+    row : Row
+        Its line in the table.
+    asked : dict
+        Model, settings and input that it was made from.
+    files : dict of str to str
+        SHA-256 of each file of the result, by name relative to the output folder.
+    """
+
+    row: Row
+    asked: dict[str, Any]
+    files: dict[str, str]
+
+
+def run_study(batch: Batch, item: Item) -> Row:
+    """Enhance one study on a worker, or find that it is done already ("kept"); a failure becomes a row too.
+
+    Parameters
+    ----------
+    batch : Batch
+        What is asked for; its output folder belongs to the cohort, so what lies there without a record is replaced.
+    item : Item
+        The study.
+    """
+    with _one_at_a_time:
+        model = _model(batch.settings.model, batch.settings.detail)
+        asked = _asked(batch, item, model)
+        path = record_of(batch.output, item.name)
+        if known := _verified(path, asked, batch.output):
+            return replace(known, status="kept")
+        path.unlink(missing_ok=True)
+        output = batch.output / item.name
+        if item.selection is not None and item.name != "." and output.is_dir():
+            shutil.rmtree(output)
+        preview = Preview(thumbnail_of(batch.output, item.name))
+        row = one_row(replace(batch, overwrite=True, skip_existing=False), item, model, look=preview)
+        row = replace(row, uncertainty=preview.uncertainty)
+        if row.status == "done":
+            _write(Record(row, asked, _digests(output, batch.output)), path)
+        return row
+
+
+def record_of(output: Path, name: str) -> Path:
+    """The file that says that a study is done; ``name`` is that of its result in the folder ``output``."""
+    return output / STATE / "records" / f"{_label(name)}.json"
+
+
+def thumbnail_of(output: Path, name: str) -> Path:
+    """The picture of a study before and after; see `record_of`."""
+    return output / STATE / "thumbnails" / f"{_label(name)}.png"
+
+
+def _label(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:20]
+
+
+@functools.lru_cache(maxsize=1)
+def _model(name: str, detail: float) -> Model:
+    return load_model(name, detail)
+
+
+def _asked(batch: Batch, item: Item, model: Model) -> dict[str, Any]:
+    """What a result depends on; sizes and times stand for the input."""
+    source = item.source
+    paths = sorted(path for path in source.iterdir() if path.is_file()) if source.is_dir() else [source]
+    stats = [path.stat() for path in paths]
+    settings = {name: value for name, value in asdict(batch.settings).items() if name not in _OF_THE_COMPUTER}
+    asked = {
+        "software": __version__,
+        "model": [model.sha256, model.detail_sha256],
+        "settings": settings,
+        "options": [batch.modality, batch.keep_tilt, batch.compress],
+        "input": [len(paths), sum(one.st_size for one in stats), max((one.st_mtime_ns for one in stats), default=0)],
+    }
+    return dict(json.loads(json.dumps(asked)))  # tuples as JSON gives them back
+
+
+def _digests(output: Path, folder: Path) -> dict[str, str]:
+    """SHA-256 of the files of a result, with those beside it under its name."""
+    if output.is_dir():
+        paths = sorted(path for path in output.iterdir() if path.is_file())
+    else:
+        paths = sorted(output.parent.glob(f"{glob.escape(stem_of(output).name)}.*"))
+    return {path.relative_to(folder).as_posix(): digest_of(path) for path in paths}
+
+
+def _verified(path: Path, asked: dict[str, Any], folder: Path) -> Row | None:
+    """The row of a record whose result was made from the same and is still as it was; None is none."""
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        record = Record(Row(**facts["row"]), facts["asked"], facts["files"])
+        is_same = record.asked == asked and bool(record.files)
+        if is_same and all(digest_of(folder / name) == digest for name, digest in record.files.items()):
+            return record.row
+    except (OSError, ValueError, KeyError, TypeError, ModelError):  # none, of an older program, or a file is gone
+        pass
+    return None
+
+
+def _write(record: Record, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    facts = {field.name: getattr(record, field.name) for field in fields(Record)} | {"row": asdict(record.row)}
+    with work_folder(path.parent) as folder:
+        part = folder / path.name
+        part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        part.replace(path)

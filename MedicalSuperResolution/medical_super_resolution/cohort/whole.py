@@ -1,0 +1,129 @@
+"""A whole cohort: what belongs to it, its state in the output folder, its table and its report."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import VolumeError
+from ..system.temp_dirs import remove_abandoned
+from . import bids
+from .batch import TABLE, Batch, Row, write_table
+from .discovery import Item, items_in
+from .page import write_page
+from .study import STATE, record_of
+from .workers import rows_from
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+PARQUET = "medsr.parquet"
+_TABLE_SECONDS = 30.0  # between two tables on the way; records are written at once
+
+
+def studies_in(batch: Batch, patterns: Sequence[str] = (), participants: Sequence[str] = ()) -> list[Item]:
+    """The studies of a folder that are asked for.
+
+    Parameters
+    ----------
+    batch : Batch
+        Names the folder. Of a BIDS data set, only raw images are studies.
+    patterns : sequence of str
+        Of paths relative to the folder, with the wildcards ``*`` and ``?``; empty is all.
+    participants : sequence of str
+        Labels of a BIDS data set, with or without ``sub-``; empty is all.
+
+    Raises
+    ------
+    VolumeError
+        There are none.
+    """
+    found = items_in(batch.folder, batch.output.resolve())
+    is_data_set = bids.is_data_set(batch.folder)
+    subjects = {f"sub-{label.removeprefix('sub-')}" for label in participants}
+    chosen = []
+    for item in found:
+        path = item.source.relative_to(batch.folder)
+        first = path.parts[0] if path.parts else ""
+        if (is_data_set and first in bids.NOT_RAW) or (subjects and first not in subjects):
+            continue
+        if not patterns or any(fnmatchcase(path.as_posix(), pattern) for pattern in patterns):
+            chosen.append(item)
+    if not chosen:
+        raise VolumeError(f"of {len(found)} volumes in the folder {batch.folder}, none is asked for")
+    return chosen
+
+
+def open_output(batch: Batch, *, resume: bool) -> None:
+    """Make the output folder ready; it is new, empty, or that of a run that goes on or is done again.
+
+    Raises
+    ------
+    VolumeError
+        It holds something else, or a run that is not to go on, or it cannot be made.
+    """
+    state = batch.output / STATE
+    try:
+        batch.output.mkdir(parents=True, exist_ok=True)
+        if state.is_dir() and not (resume or batch.overwrite):
+            raise VolumeError(
+                f"{batch.output} holds an earlier run; add --resume to go on, or --overwrite to replace it"
+            )
+        if not state.is_dir() and any(batch.output.iterdir()):
+            raise VolumeError(f"the folder {batch.output} is not empty; name a new or an empty one for the cohort")
+        if batch.overwrite and not resume:
+            shutil.rmtree(state, ignore_errors=True)
+        state.mkdir(exist_ok=True)
+    except OSError as problem:
+        raise VolumeError(f"the folder {batch.output} cannot be made: {problem.strerror}") from problem
+    bids.describe(batch.folder, batch.output)
+
+
+def run_cohort(batch: Batch, items: Sequence[Item], client: Client, announce: Callable[[Row], None]) -> list[Row]:
+    """Enhance studies on workers; table and report are written also when this is interrupted.
+
+    Parameters
+    ----------
+    batch : Batch
+        What to do.
+    items : sequence of Item
+        The studies.
+    client : Client
+        Of Dask, connected to the workers.
+    announce : callable
+        Called with each row as it is done.
+    """
+    rows: list[Row] = []
+    written = time.monotonic()
+    try:
+        for row in rows_from(client, batch, items):
+            rows.append(row)
+            announce(row)
+            if time.monotonic() - written > _TABLE_SECONDS:
+                write_table(rows, batch.output / TABLE)
+                written = time.monotonic()
+    finally:
+        _write_all(rows, batch.output)
+    for folder in {
+        record_of(batch.output, items[0].name).parent,
+        *((batch.output / item.name).parent for item in items),
+    }:
+        remove_abandoned(folder)
+    return rows
+
+
+def _write_all(rows: Sequence[Row], output: Path) -> None:
+    rows = sorted(rows, key=lambda row: row.input)
+    write_table(rows, output / TABLE)
+    write_page(rows, output)
+    with suppress(ImportError):  # optional
+        import pyarrow
+        from pyarrow import parquet
+
+        parquet.write_table(pyarrow.Table.from_pylist([asdict(row) for row in rows]), output / PARQUET)

@@ -1,0 +1,77 @@
+"""Where series come from that nobody sends: a DICOMweb service that is searched (QIDO-RS) and read (WADO-RS)."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from .queue import Queue, label
+from .rules import Rule
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_FIELDS = ("SeriesDescription", "NumberOfSeriesRelatedInstances")
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class DicomWebSource:
+    """A service whose new series are fetched into the queue.
+
+    Parameters
+    ----------
+    address : str
+        Of the service.
+    rules : tuple of Rule
+        Series whose modality and description fit none are left where they are; the rest of a rule is looked at later.
+    days : int
+        Studies that are older, by their date, are left alone.
+    """
+
+    address: str
+    rules: tuple[Rule, ...]
+    days: int = 7
+    _counts: dict[str, str] = field(default_factory=dict)  # images of a series at the last look
+    _fetched: set[str] = field(default_factory=set)
+
+    def fetch(self, queue: Queue) -> None:
+        """Fetch the series that are new and have as many images as at the last look."""
+        from dicomweb_client import DICOMwebClient
+
+        client = DICOMwebClient(self.address)
+        try:
+            for study, series, count in self._found(client):
+                is_growing = self._counts.get(series) != count
+                self._counts[series] = count
+                if is_growing or series in self._fetched or queue.is_known(series):
+                    continue
+                for image in client.retrieve_series(study, series):
+                    queue.add(series, str(image.SOPInstanceUID), _encoded(image))
+                self._fetched.add(series)
+                logger.info("series %s: fetched", label(series))
+        except Exception as problem:  # noqa: BLE001 - of requests, pydicom or the queue; texts may name a patient
+            logger.warning("series cannot be fetched: %s; tried again later", type(problem).__name__)
+
+    def _found(self, client: Any) -> Iterator[tuple[str, str, str]]:  # noqa: ANN401 - dicomweb-client has no types
+        from pydicom import Dataset
+
+        since = datetime.date.today() - datetime.timedelta(days=self.days)
+        for modality in sorted({rule.modality for rule in self.rules}):
+            filters = {"Modality": modality, "StudyDate": f"{since:%Y%m%d}-"}
+            for answer in client.search_for_series(fields=_FIELDS, search_filters=filters, get_remaining=True):
+                found = Dataset.from_json(answer)
+                if any(rule.may_fit(modality, str(found.get("SeriesDescription") or "")) for rule in self.rules):
+                    count = str(found.get("NumberOfSeriesRelatedInstances") or "")
+                    yield str(found.StudyInstanceUID), str(found.SeriesInstanceUID), count
+
+
+def _encoded(image: Dataset) -> bytes:
+    """An image as the bytes of a DICOM file."""
+    buffer = BytesIO()
+    image.save_as(buffer)
+    return buffer.getvalue()

@@ -1,0 +1,254 @@
+"""A cohort: each study is done once, whatever happens to its workers, and verified when the cohort goes on."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import deadly_study
+import dicom_files
+from command_line import Medsr
+from medical_super_resolution.cohort import whole
+from medical_super_resolution.cohort.batch import Batch, Row
+from medical_super_resolution.cohort.discovery import Item
+from medical_super_resolution.cohort.page import unlike, write_page
+from medical_super_resolution.cohort.preview import picture
+from medical_super_resolution.cohort.study import thumbnail_of
+from medical_super_resolution.cohort.workers import local_workers, rows_from, worker_options
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.volume import Volume
+
+distributed = pytest.importorskip("distributed")
+
+
+@pytest.fixture(scope="module")
+def a_client() -> Iterator[distributed.Client]:
+    """Two workers that are threads of this process."""
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def a_batch(tmp_path: Path, a_volume: Volume, a_model_file: Path) -> Batch:
+    """Four volumes, one of them broken."""
+    source = tmp_path / "in"
+    (source / "a").mkdir(parents=True)
+    for name in ("a/one.nii.gz", "two.nrrd", "three.nii"):
+        files.write(a_volume, source / name)
+    (source / "broken.nii.gz").write_bytes(b"no volume")
+    return Batch(source, tmp_path / "out", EnhanceSettings(factor=2, model=str(a_model_file), threads=1))
+
+
+@pytest.fixture
+def a_bids_data_set(tmp_path: Path, a_volume: Volume) -> Path:
+    root = tmp_path / "bids"
+    for label in ("01", "02"):
+        anat = root / f"sub-{label}" / "anat"
+        anat.mkdir(parents=True)
+        files.write(a_volume, anat / f"sub-{label}_T1w.nii.gz")
+    (root / "derivatives").mkdir()
+    files.write(a_volume, root / "derivatives" / "old.nii.gz")
+    (root / "dataset_description.json").write_text('{"Name": "Scans", "BIDSVersion": "1.8.0"}')
+    (root / "T1w.json").write_text('{"EchoTime": 0.003, "SliceThickness": 3}')
+    (root / "participants.tsv").write_text("participant_id\nsub-01\nsub-02\n")
+    return root
+
+
+def run(batch: Batch, client: distributed.Client, *, resume: bool = False, stop_after: int = 99) -> dict[str, str]:
+    """Status of each study; interrupted after some."""
+    seen: list[Row] = []
+
+    def announce(row: Row) -> None:
+        seen.append(row)
+        if len(seen) == stop_after:
+            raise KeyboardInterrupt
+
+    items = whole.studies_in(batch)
+    whole.open_output(batch, resume=resume)
+    return {row.input: row.status for row in whole.run_cohort(batch, items, client, announce)}
+
+
+def table_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "medsr.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_each_study_is_done_and_described_in_table_and_report(a_batch: Batch, a_client):
+    status = run(a_batch, a_client)
+    assert status == {"a/one.nii.gz": "done", "two.nrrd": "done", "three.nii": "done", "broken.nii.gz": "failed"}
+    assert files.read(a_batch.output / "a" / "one.nii.gz").array.shape == (18, 18, 20)
+    rows = {row["input"]: row for row in table_of(a_batch.output)}
+    assert rows["two.nrrd"]["model"] == "tiny"
+    assert "factor=2" in rows["two.nrrd"]["settings"]
+    assert float(rows["two.nrrd"]["slice_width_mm"]) > 0
+    assert "not a format" in rows["broken.nii.gz"]["error"]
+    page = (a_batch.output / "medsr.html").read_text()
+    assert page.index("broken.nii.gz") < page.index("a/one.nii.gz")
+    assert thumbnail_of(a_batch.output, "two.nrrd").relative_to(a_batch.output).as_posix() in page
+    assert not list(a_batch.output.rglob(".medsr-*"))
+
+
+def test_going_on_verifies_what_is_done_and_does_the_rest(a_batch: Batch, a_client):
+    run(a_batch, a_client)
+    (a_batch.output / "two.nrrd").write_bytes(b"half of a volu")
+    (a_batch.output / "three.nii").unlink()
+    before = (a_batch.output / "a" / "one.nii.gz").stat().st_mtime_ns
+    status = run(a_batch, a_client, resume=True)
+    assert status == {"a/one.nii.gz": "kept", "two.nrrd": "done", "three.nii": "done", "broken.nii.gz": "failed"}
+    assert (a_batch.output / "a" / "one.nii.gz").stat().st_mtime_ns == before
+    assert files.read(a_batch.output / "two.nrrd").array.shape == (18, 18, 20)
+
+
+def test_another_wish_does_what_is_done_again(a_batch: Batch, a_client):
+    run(a_batch, a_client)
+    asked = EnhanceSettings(factor=3, model=a_batch.settings.model, threads=1)
+    again = Batch(a_batch.folder, a_batch.output, asked)
+    assert run(again, a_client, resume=True)["two.nrrd"] == "done"
+    assert files.read(a_batch.output / "two.nrrd").array.shape == (27, 18, 20)
+
+
+def test_an_interrupted_cohort_goes_on(a_batch: Batch, a_client):
+    (a_batch.folder / "broken.nii.gz").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        run(a_batch, a_client, stop_after=1)
+    (first,) = table_of(a_batch.output)
+    status = run(a_batch, a_client, resume=True)
+    assert status[first["input"]] == "kept"
+    assert set(status.values()) <= {"kept", "done"}
+
+
+def test_dicom_series_become_derived_series_also_over_a_half_written_one(
+    tmp_path: Path, a_volume: Volume, a_model_file: Path, a_client
+):
+    (tmp_path / "in").mkdir()
+    for number in (1, 2):
+        dicom_files.write_series(tmp_path / "in" / f"s{number}", a_volume.array.clip(0), series=number)
+    batch = Batch(tmp_path / "in", tmp_path / "out", EnhanceSettings(factor=2, model=str(a_model_file), threads=1))
+    whole.open_output(batch, resume=False)
+    (batch.output / "s2").mkdir()
+    (batch.output / "s2" / "slice.dcm").write_bytes(b"half")
+    assert run(batch, a_client, resume=True) == {"s1": "done", "s2": "done"}
+    assert files.read(batch.output / "s2").array.shape[0] == 18
+
+
+def test_no_more_studies_are_handed_out_than_there_are_workers(a_batch: Batch, a_client):
+    handed_out = []
+
+    def studies() -> Iterator[Item]:
+        for number in range(60):
+            handed_out.append(number)
+            yield Item(a_batch.folder / "in", str(number))
+
+    ahead = []
+    for done, _ in enumerate(rows_from(a_client, a_batch, studies(), deadly_study.work)):
+        ahead.append(len(handed_out) - done)
+    assert len(ahead) == 60
+    assert max(ahead) == 2
+
+
+def test_a_study_that_kills_workers_is_set_aside_and_the_others_are_done(tmp_path: Path):
+    batch = SimpleNamespace(settings=SimpleNamespace(device="cpu"), folder=tmp_path)
+    items = [Item(tmp_path, name) for name in ("one", "deadly", "two", "three")]
+    with local_workers(2) as client:
+        rows = list(rows_from(client, batch, items, deadly_study.work))
+    assert sorted(row for row in rows if isinstance(row, str)) == ["one", "three", "two"]
+    (row,) = (row for row in rows if isinstance(row, Row))
+    assert (row.output, row.status) == ("deadly", "set aside")
+    assert "3 workers died" in row.error
+
+
+def test_a_worker_sees_one_gpu_and_offers_it_as_a_resource():
+    assert worker_options("2")["env"] == {"CUDA_VISIBLE_DEVICES": "2"}
+    assert worker_options("2")["resources"] == {"GPU": 1}
+    assert "resources" not in worker_options(None)
+
+
+def test_a_data_set_of_bids_becomes_a_derived_one(a_bids_data_set: Path, tmp_path: Path, a_model_file: Path, a_client):
+    settings = EnhanceSettings(factor=2, model=str(a_model_file), threads=1)
+    batch = Batch(a_bids_data_set, tmp_path / "out", settings)
+    assert set(run(batch, a_client).values()) == {"done"}
+    described = json.loads((batch.output / "dataset_description.json").read_text())
+    assert (described["DatasetType"], described["DatasetLinks"]) == ("derivative", {"raw": "../bids"})
+    assert json.loads((batch.output / "T1w.json").read_text()) == {"EchoTime": 0.003}
+    beside = json.loads((batch.output / "sub-01" / "anat" / "sub-01_rec-medsr_T1w.json").read_text())
+    assert beside["Sources"] == ["bids:raw:sub-01/anat/sub-01_T1w.nii.gz"]
+    assert (batch.output / "participants.tsv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({}, ["sub-01", "sub-02"]),
+        ({"participants": ["02"]}, ["sub-02"]),
+        ({"patterns": ["*sub-01_T1w*"]}, ["sub-01"]),
+    ],
+)
+def test_studies_are_chosen_by_pattern_and_participant(a_bids_data_set: Path, asked: dict, found: list[str]):
+    batch = Batch(a_bids_data_set, a_bids_data_set / "derivatives" / "medsr", EnhanceSettings())
+    assert [item.source.name[:6] for item in whole.studies_in(batch, **asked)] == found
+
+
+def test_the_command_connects_to_a_scheduler(medsr: Medsr, a_batch: Batch, a_client):
+    arguments = ("cohort", a_batch.folder, a_batch.output, "--factor", 2, "--model", a_batch.settings.model)
+    options = ("--threads", 1, "--scheduler", a_client.scheduler.address)
+    status, out, err = medsr(*arguments, *options, "--pattern", "t*")
+    assert (status, out.startswith("2 done: ")) == (0, True)
+    assert "2/2 done" in err
+    status, _, err = medsr(*arguments, *options)
+    assert (status, "holds an earlier run" in err) == (1, True)
+
+
+def test_a_folder_with_other_things_is_refused(medsr: Medsr, a_batch: Batch):
+    status, _, err = medsr("cohort", a_batch.folder / "a", a_batch.folder)
+    assert (status, "is not empty" in err) == (1, True)
+    assert not (a_batch.folder / "medsr-cohort").exists()
+
+
+def test_without_dask_the_command_says_how_to_get_it(medsr: Medsr, a_batch: Batch, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    status, _, err = medsr("cohort", a_batch.folder, a_batch.output)
+    assert (status, "[cohort]" in err) == (1, True)
+
+
+def a_row(number: int, **facts: str) -> Row:
+    standard = {"modality": "ct", "slice_width_mm": "4", "slice_thickness_mm": "5", "consistency_error": "2"}
+    return Row(input=f"s{number}", output=f"s{number}", status="done", **(standard | facts))
+
+
+def test_what_is_unlike_the_others_of_its_modality_stands_out():
+    rows = [a_row(number, consistency_error=f"{2 + 0.1 * (number % 3)}") for number in range(12)]
+    rows += [a_row(12, consistency_error="9"), a_row(13, slice_width_mm="9"), a_row(14, modality="mr")]
+    distances = unlike(rows)
+    assert distances["s12"]["residual"] > 10
+    assert distances["s13"]["slice profile"] > 10
+    assert max(abs(value) for number in range(12) for value in distances[f"s{number}"].values()) < 2
+    assert "s14" not in distances
+
+
+def test_the_report_names_failures_then_outliers_and_text_of_files_is_no_markup(tmp_path: Path):
+    rows = [a_row(number) for number in range(9)] + [a_row(9, consistency_error="50"), a_row(10, error="<b>bad</b>")]
+    write_page(rows, tmp_path)
+    page = (tmp_path / "medsr.html").read_text()
+    assert page.index("<td>s10</td>") < page.index("<td>s9</td>") < page.index("<td>s0</td>")
+    assert "&lt;b&gt;bad" in page
+    assert "residual is above the others" in page
+
+
+def test_a_thumbnail_shows_the_cut_across_the_slices_before_and_after(a_volume: Volume):
+    fine = Volume(np.repeat(a_volume.array, 2, axis=0), a_volume.grid.refined("k", 2))
+    gray = picture(a_volume, fine, across=0)
+    assert gray.dtype == np.uint8
+    rows, columns = gray.shape
+    assert rows / (columns / 2) == pytest.approx(27 / 16, rel=0.02)  # 9 slices of 3 mm, 20 columns of 0.8 mm
+    np.testing.assert_array_equal(gray[:, : columns // 2], gray[:, columns // 2 :])
