@@ -2,7 +2,8 @@
 
 Between two slices the boundary of a label moves with its signed distances, and each fine voxel goes to the label
 that lies deepest inside. Then the labels are held to what was drawn: within each thick voxel the old label keeps at
-least half of the fine voxels, those that were nearest to it.
+least half of the fine voxels, those that were nearest to it. Where an image is given, a label also loses by
+how unlike its tissue a fine voxel is; boundaries move in the partial-volume zone alone, because shape weighs more.
 
 References
 ----------
@@ -18,6 +19,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..progress import Progress
+from .label_evidence import ImageEvidence, Penalty
 
 _SLAB = 16  # slices at a time
 _REACH = 3  # slices beyond them that matter: cubic interpolation takes two, and a distance is cut off before the third
@@ -37,12 +39,15 @@ class AxisRefinement:
         (M,) places of the fine slices, in units of the old ones; ascending or descending.
     spacing_mm
         Spacing of the old slices and along the two axes across, in mm.
+    image
+        (M, J, I) values of an image on the fine slices, whose edges the boundaries follow where they are uncertain.
     """
 
     slices: np.ndarray
     positions: np.ndarray
     spacing_mm: tuple[float, float, float]
     progress: Progress
+    image: np.ndarray | None = None
 
     def refined(self) -> np.ndarray:
         """(M, J, I) numbers of labels; 0 beyond the old slices."""
@@ -59,18 +64,30 @@ class AxisRefinement:
             rows = np.flatnonzero((nearest >= start) & (nearest < stop))
             if len(rows):
                 low, high = max(start - _REACH, 0), min(stop + _REACH, count)
-                fine[rows] = self._slab(low, high, self.positions[rows] - low, nearest[rows] - low)
+                evidence = self._evidence(low, high, nearest, rows[0])
+                fine[rows] = self._slab(low, high, self.positions[rows] - low, nearest[rows] - low, evidence)
         self.progress(count, count)
         return fine
 
-    def _slab(self, low: int, high: int, positions: np.ndarray, nearest: np.ndarray) -> np.ndarray:
+    def _slab(
+        self, low: int, high: int, positions: np.ndarray, nearest: np.ndarray, evidence: ImageEvidence | None
+    ) -> np.ndarray:
         """The fine slices at ``positions`` among the old ones from ``low`` to ``high``."""
         old = self.slices[low:high]
         scores = _Scores(old, positions, nearest)
         for label, box in _boxes(old, self._margin()):
-            distance = self._signed_distance(old[box] == label)
-            scores.offer(label, box, distance)
+            mask = old[box] == label
+            distance = self._signed_distance(mask)
+            penalty = None if evidence is None else evidence.penalties(mask, distance, box, self._cut_mm)
+            scores.offer(label, box, distance, penalty)
         return scores.labels_with_majority()
+
+    def _evidence(self, low: int, high: int, nearest: np.ndarray, first: int) -> ImageEvidence | None:
+        """What the image says of the old slices from ``low`` to ``high``; ``first`` is the first row of the slab."""
+        if self.image is None:
+            return None
+        rows = np.flatnonzero((nearest >= low) & (nearest < high))
+        return ImageEvidence(self.image[rows], nearest[rows] - low, high - low, self.spacing_mm, first - int(rows[0]))
 
     @property
     def _cut_mm(self) -> float:
@@ -114,13 +131,17 @@ class _Scores:
         self._kept = np.zeros(shape, np.float32)  # the score of the old label
         self._labels = old[nearest]
 
-    def offer(self, label: int, box: tuple[slice, slice, slice], distance: np.ndarray) -> None:
-        """Give the fine voxels to ``label`` where its interpolated ``distance`` is the largest so far."""
+    def offer(
+        self, label: int, box: tuple[slice, slice, slice], distance: np.ndarray, penalty: Penalty | None = None
+    ) -> None:
+        """Give the fine voxels to ``label`` where its interpolated ``distance``, less a penalty, is the largest."""
         first, stop, plane = box[0].start, box[0].stop, box[1:]
         begins = first == 0 or self._positions > first
         for row in np.flatnonzero(begins & ((stop == len(self._old)) | (self._positions < stop - 1))):
             taps, weights = _cubic(self._positions[row], len(self._old))
             score = np.tensordot(weights, distance[np.clip(taps - first, 0, stop - first - 1)], 1)
+            if penalty is not None:
+                score -= penalty.of(int(row), min(max(int(self._nearest[row]) - first, 0), stop - first - 1))
             best, labels = self._best[row][plane], self._labels[row][plane]
             np.copyto(self._kept[row][plane], score, where=self._old[self._nearest[row]][plane] == label)
             better = score > best

@@ -12,13 +12,14 @@ from ..progress import Progress, ignore
 from .grid import AXES_IJK, Grid, array_axis
 from .io.files import to_image
 from .label_shapes import ALIGNED, AxisRefinement
+from .resampling import resampled
 from .volume import Volume
 
 BACKGROUND = 0
 _MOST_LABELS = 65535
 
 
-def refine_labels(labels: Volume, grid: Grid, progress: Progress = ignore) -> Volume:
+def refine_labels(labels: Volume, grid: Grid, progress: Progress = ignore, *, image: Volume | None = None) -> Volume:
     """The label map on another grid of the same space, mostly a finer one.
 
     Parameters
@@ -30,6 +31,8 @@ def refine_labels(labels: Volume, grid: Grid, progress: Progress = ignore) -> Vo
         the label map is first refined on its own axes, then each voxel takes the nearest label.
     progress
         Called with slices done and in total; it may raise `errors.Cancelled`.
+    image
+        The refined image: between slices, boundaries are also drawn to its edges. Without it, shapes alone count.
 
     Returns
     -------
@@ -48,10 +51,10 @@ def refine_labels(labels: Volume, grid: Grid, progress: Progress = ignore) -> Vo
     values, indices = _as_indices(labels.array)
     transform = np.linalg.inv(labels.grid.ijk_to_ras) @ grid.ijk_to_ras
     if _is_parallel(transform, grid):
-        return _placed(labels, values[_along_axes(indices, labels.grid, grid, transform, progress)], grid)
+        return _placed(labels, values[_along_axes(indices, labels.grid, grid, transform, progress, image)], grid)
     own = _as_fine(labels.grid, min(grid.spacing_ijk_mm))
     transform = np.linalg.inv(labels.grid.ijk_to_ras) @ own.ijk_to_ras
-    fine = _placed(labels, values[_along_axes(indices, labels.grid, own, transform, progress)], own)
+    fine = _placed(labels, values[_along_axes(indices, labels.grid, own, transform, progress, image)], own)
     return _placed(labels, _nearest(fine, grid), grid)
 
 
@@ -106,7 +109,12 @@ def _nearest(labels: Volume, grid: Grid) -> np.ndarray:
 
 
 def _along_axes(
-    indices: np.ndarray, source: Grid, target: Grid, transform: np.ndarray, progress: Progress
+    indices: np.ndarray,
+    source: Grid,
+    target: Grid,
+    transform: np.ndarray,
+    progress: Progress,
+    image: Volume | None,
 ) -> np.ndarray:
     """One pass for each axis that changes, the through-plane axis first."""
     through_plane = source.through_plane_axis
@@ -116,7 +124,28 @@ def _along_axes(
         positions = np.arange(target.count(axis)) * transform[column, column] + transform[column, 3]
         moved = np.moveaxis(indices, number, 0)
         first, second = (value for other, value in enumerate(spacing_kji) if other != number)
-        one = AxisRefinement(moved, positions, (spacing_kji[number], first, second), progress)
+        values = None
+        if image is not None and axis == through_plane:
+            values = np.moveaxis(_values_on(image, _refined_along(source, target, transform, column)), number, 0)
+        one = AxisRefinement(moved, positions, (spacing_kji[number], first, second), progress, values)
         indices = np.moveaxis(one.refined(), 0, number)
         spacing_kji[number] = target.spacing_ijk_mm[column]
     return indices
+
+
+def _refined_along(source: Grid, target: Grid, transform: np.ndarray, column: int) -> Grid:
+    """The source's grid with the places of the target along one index axis."""
+    axis = np.eye(4)
+    axis[column, column], axis[column, 3] = transform[column, column], transform[column, 3]
+    shape = list(source.shape_kji)
+    shape[2 - column] = target.shape_kji[2 - column]
+    return Grid((shape[0], shape[1], shape[2]), source.ijk_to_ras @ axis)
+
+
+def _values_on(image: Volume, grid: Grid) -> np.ndarray:
+    """The image on a grid, (K, J, I): as it is where it lies there already."""
+    ends = np.array([[0, 0, 0, 1.0], [*grid.shape_kji[::-1], 1.0]]).T
+    difference = np.linalg.solve(grid.ijk_to_ras, image.grid.ijk_to_ras @ ends) - ends
+    if image.grid.shape_kji == grid.shape_kji and np.abs(difference).max() < ALIGNED:
+        return image.array
+    return resampled(replace(image, padding=None), grid, "linear")

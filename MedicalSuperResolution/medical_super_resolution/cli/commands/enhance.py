@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels", type=Path, nargs=2, metavar=("SEG", "SEG_OUT"), help="bring a segmentation onto the refined grid"
     )
+    parser.add_argument("--snap", action="store_true", help="draw boundaries of --labels to the edges of OUTPUT")
     parser.add_argument("--volume", type=int, metavar="N", help="of a file with several volumes, only number N from 0")
     parser.add_argument(
         "--keep-tilt", action="store_true", help="give slices of a tilted gantry back on the tilted grid they came on"
@@ -94,7 +95,10 @@ def run(chosen: argparse.Namespace) -> int:
     grid = _enhance_in(chosen, settings, destination)
     if labels is not None:
         write_labels(
-            labels.refined(grid), chosen.labels[1], overwrite=chosen.overwrite, quiet=chosen.progress == "none"
+            labels.refined(grid, image=files.read(chosen.output) if chosen.snap else None),
+            chosen.labels[1],
+            overwrite=chosen.overwrite,
+            quiet=chosen.progress == "none",
         )
     return 0
 

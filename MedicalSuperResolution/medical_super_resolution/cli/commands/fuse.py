@@ -33,7 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="one for all stacks or one for each; default: from the files, or no gap",
     )  # fmt: skip
     parser.add_argument("--modality", choices=("ct", "mr", "pet", "us"), help="default: from the files or their values")
-    parser.add_argument("--register", choices=("rigid", "none"), default="rigid", help="default: %(default)s")
+    parser.add_argument(
+        "--register",
+        choices=("rigid", "slices", "none"),
+        default="rigid",
+        help="motion of the stacks, or of each slice; default: rigid",
+    )
     parser.add_argument("--force-frame", action="store_true", help="accept other patients and frames of reference")
     parser.add_argument("--model", default=EnhanceSettings().model, metavar="NAME|FILE", help="default: %(default)s")
     parser.add_argument("--device", choices=DEVICES, default="auto", help="for refining the stacks")

@@ -12,7 +12,9 @@ from ...settings import EnhanceSettings
 from ..terminal import progress_of_kind
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
+    from ...volumes.grid import Grid
     from ...volumes.io.segmentations import Segmentation
+    from ...volumes.volume import Volume
 
 HELP = "bring a segmentation onto the grid of a refined volume"
 DESCRIPTION = (
@@ -28,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--like", type=Path, required=True, metavar="VOLUME", help="the volume whose grid OUT will have"
     )
+    parser.add_argument("--snap", action="store_true", help="also draw boundaries to the edges of VOLUME")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT where it exists")
     parser.add_argument("--progress", choices=("auto", "json", "none"), default="auto", help="how to show progress")
 
@@ -38,11 +41,17 @@ def run(chosen: argparse.Namespace) -> int:
 
     segmentation = segmentations.read(chosen.segmentation)
     segmentations.check_output(segmentation, chosen.output, overwrite=chosen.overwrite)
-    described = files.header(chosen.like)
-    grid = described[0] if described else files.read(chosen.like).grid
-    refined = segmentation.refined(grid, progress_of_kind(chosen.progress))
+    image = files.read(chosen.like) if chosen.snap else None
+    refined = segmentation.refined(_grid_of(chosen.like, image), progress_of_kind(chosen.progress), image=image)
     write_labels(refined, chosen.output, overwrite=chosen.overwrite, quiet=chosen.progress == "none")
     return 0
+
+
+def _grid_of(path: Path, image: Volume | None) -> Grid:
+    from ...volumes.io import files
+
+    described = None if image else files.header(path)
+    return described[0] if described else (image or files.read(path)).grid
 
 
 def labels_of(chosen: argparse.Namespace) -> Segmentation | None:

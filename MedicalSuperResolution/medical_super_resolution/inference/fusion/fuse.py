@@ -6,68 +6,26 @@ import dataclasses
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from ... import __version__
 from ...models.file import Model
 from ...progress import Progress, ignore
-from ...report import NOTICE
 from ...volumes.grid import Grid
 from ...volumes.intensity import HOUNSFIELD_RANGE
 from ...volumes.registration import described, rigid_motion
 from ...volumes.volume import Volume
 from . import stacks as sets
-from .operator import StackOperator
-from .prior import RefinedStack, blended, matched_gains, refined_stack
+from .alignment import aligned, searches
+from .brightness import evenly_shaded, matched_gains
+from .prior import RefinedStack, blended, refined_stack
+from .report import Fused, FusionReport
 from .settings import FusionSettings
-from .solver import Measurement, contradiction, solve
+from .solver import Measurement, contradiction, measurement, solve
 
-
-@dataclass(frozen=True, kw_only=True)
-class FusionReport:
-    """What was done. All lists are in the order of the stacks.
-
-    Parameters
-    ----------
-    shift_mm, angle_degrees
-        Shift and rotation that registration found.
-    gain
-        What the values were multiplied with.
-    consistency_error_rms
-        Root mean square difference between each stack and the fused volume acquired again, in the stack's units.
-    """
-
-    model: str
-    model_sha256: str
-    modality: str
-    size_ijk: tuple[int, int, int]
-    spacing_mm: float
-    slice_profile: tuple[str, ...]
-    shift_mm: tuple[float, ...]
-    angle_degrees: tuple[float, ...]
-    gain: tuple[float, ...]
-    consistency_error_rms: tuple[float, ...]
-    seconds: float
-    settings: dict[str, Any]
-    software: str = field(default=f"MedicalSuperResolution {__version__}")
-    notice: str = NOTICE
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain types only, ready for JSON."""
-        return dataclasses.asdict(self)
-
-
-@dataclass(frozen=True)
-class Fused:
-    """A fused volume, what was done, and how far the stacks contradict each other around each voxel (a deviation)."""
-
-    volume: Volume
-    report: FusionReport
-    uncertainty: Volume
+_HALF = 0.5
 
 
 def fuse_stacks(
@@ -125,7 +83,9 @@ class Fusion:
 
     def __init__(self, stacks: Sequence[Volume], model: Model, settings: FusionSettings, progress: Progress) -> None:
         self._stacks, self._model, self._settings, self._progress = stacks, model, settings, progress
-        self._done, self._steps = 0, 4 * len(stacks) + settings.iterations + 2
+        self._done, self._steps = 0, 2 * len(stacks) + settings.iterations + 2
+        if settings.register != "none" and len(stacks) > 1:
+            self._steps += len(stacks) - 1 + searches(len(stacks), slices=settings.register == "slices")
         self.spacing_mm = settings.spacing_mm or sets.finest_spacing_mm(stacks)
         self.refined: list[RefinedStack] = []
         self.errors: list[float] = []
@@ -137,17 +97,16 @@ class Fusion:
         if grid is not None:
             self.spacing_mm = min(grid.spacing_ijk_mm)
         self._refine()
-        if self._settings.register == "rigid":
+        if self._settings.register != "none" and len(self.refined) > 1:
             self._register()
-        self.grid = grid or sets.union_grid([self._moved(one) for one in self.refined], self.spacing_mm)
-        if self.refined[0].stack.modality != "ct":  # Hounsfield units need no matching
-            gains = matched_gains(self.refined, self.grid)
-            self.refined = [replace(one, gain=gain) for one, gain in zip(self.refined, gains, strict=True)]
+        self.grid = grid or sets.union_grid([one.moved_grid for one in self.refined], self.spacing_mm)
+        if self.refined[0].stack.modality != "ct" and len(self.refined) > 1:  # Hounsfield units need no matching
+            self._match_brightness()
         self._step()
         empty = min(float(one.stack.array.min()) for one in self.refined)
-        measurements = [self._measurement(one) for one in self.refined]
+        measurements = [measurement(one, self.grid) for one in self.refined]
         fused = solve(
-            blended(self.refined, self.grid, empty),
+            blended(self.refined, self.grid, empty, sharp=True),
             measurements,
             prior_weight=self._settings.prior_weight,
             iterations=self._settings.iterations,
@@ -186,14 +145,16 @@ class Fusion:
         first = self.refined[0].fine
         for number, one in enumerate(self.refined[1:], start=1):
             self.refined[number] = replace(one, motion=rigid_motion(first, one.fine))
-            self._step(2)
+            self._step()
+        self.refined = aligned(
+            self.refined, self.spacing_mm, slices=self._settings.register == "slices", step=self._step
+        )
 
-    def _moved(self, one: RefinedStack) -> Grid:
-        return Grid(one.stack.grid.shape_kji, one.motion @ one.stack.grid.ijk_to_ras)
-
-    def _measurement(self, one: RefinedStack) -> Measurement:
-        operator = StackOperator(one.stack.grid, self.grid, one.profile, one.motion)
-        return Measurement(operator, torch.from_numpy(np.ascontiguousarray(one.stack.array)) * one.gain)
+    def _match_brightness(self) -> None:
+        gains = matched_gains(self.refined, self.grid)
+        self.refined = [replace(one, gain=gain) for one, gain in zip(self.refined, gains, strict=True)]
+        if self._settings.shading:
+            self.refined = evenly_shaded(self.refined, self.grid)
 
 
 def _rms(measurement: Measurement, volume: torch.Tensor) -> float:
@@ -224,6 +185,9 @@ def _report(fusion: Fusion, stacks: list[RefinedStack], errors: list[float], sta
         shift_mm=tuple(round(shift, 3) for shift, _ in motions),
         angle_degrees=tuple(round(angle, 3) for _, angle in motions),
         gain=tuple(round(one.gain, 4) for one in stacks),
+        slices_held_down=tuple(
+            0 if one.slice_weights is None else int((one.slice_weights < _HALF).sum()) for one in stacks
+        ),
         consistency_error_rms=tuple(errors),
         seconds=round(time.monotonic() - started, 2),
         settings=asked,

@@ -42,7 +42,7 @@ class StackOperator:
     profile
         Slice profile. In-plane axes coarser than the target are taken as Gaussian, finer ones as points.
     motion
-        (4, 4) from the stack's millimetres (RAS) to the target's.
+        (4, 4) from the stack's millimetres (RAS) to the target's, or (K, 4, 4) for each slice its own.
 
     Notes
     -----
@@ -72,15 +72,23 @@ class StackOperator:
         self._band = BandedMatrix(matrices[0])
         self.shape_kji = stack.shape_kji
         self._target_shape = target.shape_kji
-        to_target = np.linalg.inv(target.ijk_to_ras) @ (np.eye(4) if motion is None else motion) @ fine.ijk_to_ras
-        self._to_target = to_target[:, [*(AXES_IJK.index(axis) for axis in reversed(axes)), 3]]  # of fine (b, a, s)
+        motions = np.eye(4)[None] if motion is None else motion.reshape(-1, 4, 4)
+        to_target = np.linalg.inv(target.ijk_to_ras) @ motions @ fine.ijk_to_ras
+        self._to_target = to_target[..., [*(AXES_IJK.index(axis) for axis in reversed(axes)), 3]]  # of fine (b, a, s)
         self._is_inside = self._lies_inside()
 
-    def acquire(self, volume: Tensor) -> Tensor:
-        """The stack of a fine ``volume``, (Z, Y, X) -> (K, J, I)."""
+    def acquire(self, volume: Tensor, *, beyond: bool = False) -> Tensor:
+        """The stack of a fine ``volume``, (Z, Y, X) -> (K, J, I).
+
+        Parameters
+        ----------
+        beyond
+            Outside the volume its border goes on, instead of 0 for measured voxels that reach there.
+        """
         sequence = volume.new_zeros([self.shape_kji[axis] for axis in self._order])
         for slab in self._slabs():
-            sequence[slab.rows] = self._measure(volume, slab)
+            measured = self._measure(volume, slab)
+            sequence[slab.rows] = measured if beyond else self._inside(measured, slab)
         return self._as_stack(sequence)
 
     def correlate(self, stack: Tensor) -> Tensor:
@@ -91,10 +99,19 @@ class StackOperator:
             self._spread(sequence[slab.rows], slab, result)
         return result
 
-    def add_normal(self, volume: Tensor, weight: float, result: Tensor) -> None:
-        """Add weight * A^T A volume to ``result``."""
+    def add_normal(self, volume: Tensor, weights: Tensor, result: Tensor) -> None:
+        """Add A^T W A volume to ``result``; W holds the ``weights`` of the slices, (K,)."""
         for slab in self._slabs():
-            self._spread(weight * self._measure(volume, slab), slab, result)
+            self._spread(weights[slab.rows, None, None] * self._measure(volume, slab), slab, result)
+
+    def by_slice(self, values: Tensor) -> Tensor:
+        """One value for each slice, (K,), in a shape that multiplies a stack."""
+        return self._as_stack(values[:, None, None])
+
+    @property
+    def slice_axis(self) -> int:
+        """Array axis of the slices."""
+        return self._order[0]
 
     def valid(self) -> Tensor:
         """1 where a measured voxel lies inside the target, (K, J, I); 0 elsewhere."""
@@ -112,17 +129,17 @@ class StackOperator:
         samples = F.grid_sample(
             volume[slab.box][None, None], slab.places, mode="bilinear", padding_mode="border", align_corners=True
         )[0, 0]
-        return self._inside(self._integrated(samples, slab), slab)
+        return self._integrated(samples, slab)
 
     def _integrated(self, samples: Tensor, slab: _Slab) -> Tensor:
         rows, columns = self._across
-        in_plane = _along(columns, _along(rows, samples, 1), 2)
-        return _along(slab.through, in_plane, 0)
+        in_plane = along(columns, along(rows, samples, 1), 2)
+        return along(slab.through, in_plane, 0)
 
     def _spread(self, sequence: Tensor, slab: _Slab, result: Tensor) -> None:
         rows, columns = self._across
-        sequence = _along(slab.through.T, self._inside(sequence, slab), 0)
-        samples = _along(columns.T, _along(rows.T, sequence, 1), 2)
+        sequence = along(slab.through.T, self._inside(sequence, slab), 0)
+        samples = along(columns.T, along(rows.T, sequence, 1), 2)
         part = result[slab.box]
         gradient, _ = torch.ops.aten.grid_sampler_3d_backward(
             samples[None, None].contiguous(), part[None, None], slab.places, _LINEAR, _BORDER, True, [True, False]
@@ -138,14 +155,15 @@ class StackOperator:
     def _fine_shape(self) -> tuple[int, int, int]:
         return self._through.shape[1], self._across[0].shape[1], self._across[1].shape[1]
 
-    def _corners(self, first: int, stop: int) -> np.ndarray:
+    def _corners(self, to_target: np.ndarray, first: int, stop: int) -> np.ndarray:
         """Target indices (i, j, k) of the corners of some fine slices, (3, 8)."""
         _, rows, columns = self._fine_shape()
         corners = np.array(np.meshgrid((0, columns - 1), (0, rows - 1), (first, stop - 1), [1.0])).reshape(4, -1)
-        return (self._to_target @ corners)[:3]
+        return (to_target @ corners)[:3]
 
     def _lies_inside(self) -> bool:
-        corners = self._corners(0, self._fine_shape()[0])
+        count = self._fine_shape()[0]
+        corners = np.concatenate([self._corners(one, 0, count) for one in self._to_target], axis=1)
         last = np.array(self._target_shape[::-1])[:, None] - 1
         return bool((corners > -0.5 - _SAME).all() and (corners < last + 0.5 + _SAME).all())
 
@@ -154,7 +172,11 @@ class StackOperator:
         start = 0
         while start < count:
             stop = start + 1
-            while stop < count and self._samples(start, stop + 1) * rows * columns <= _SAMPLES:
+            while (
+                len(self._to_target) == 1
+                and stop < count
+                and self._samples(start, stop + 1) * rows * columns <= _SAMPLES
+            ):
                 stop += 1
             first, last = self._band.columns(start, stop)
             yield self._slab(slice(start, stop), first, last)
@@ -165,13 +187,14 @@ class StackOperator:
         return last - first
 
     def _slab(self, rows: slice, first: int, last: int) -> _Slab:
-        corners = self._corners(first, last)
+        to_target = self._to_target[rows.start if len(self._to_target) > 1 else 0]
+        corners = self._corners(to_target, first, last)
         limits = self._target_shape[::-1]
         low = [int(np.clip(np.floor(line.min()), 0, count - 2)) for line, count in zip(corners, limits, strict=True)]
         high = [int(np.clip(np.ceil(line.max()) + 1, 2, count)) for line, count in zip(corners, limits, strict=True)]
         high = [max(stop, start + 2) for start, stop in zip(low, high, strict=True)]
         shape = (last - first, *self._fine_shape()[1:])
-        theta = _normalised(self._to_target, shape, first, low, high)
+        theta = _normalised(to_target, shape, first, low, high)
         places = F.affine_grid(torch.from_numpy(theta)[None].float(), [1, 1, *shape], align_corners=True)
         box = (slice(low[2], high[2]), slice(low[1], high[1]), slice(low[0], high[0]))
         return _Slab(rows, self._through[rows, first:last], box, places)
@@ -192,7 +215,7 @@ def _normalised(
     return (to_box @ to_target @ to_index)[:3]
 
 
-def _along(matrix: Tensor, array: Tensor, axis: int) -> Tensor:
+def along(matrix: Tensor, array: Tensor, axis: int) -> Tensor:
     """Multiply a (M, N) matrix with one axis of a three-dimensional array."""
     if matrix.shape[0] == matrix.shape[1] and bool((matrix.diagonal() == 1).all()):
         return array

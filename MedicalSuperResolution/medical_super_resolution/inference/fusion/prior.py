@@ -14,15 +14,13 @@ from ...models.file import Model
 from ...physics.acquisition import SliceProfile
 from ...progress import Progress
 from ...settings import LARGEST_FACTOR, EnhanceSettings
-from ...volumes.grid import AXES_IJK, Grid
+from ...volumes.grid import Grid
+from ...volumes.resampling import resampled
 from ...volumes.volume import Volume
 from ..enhance import enhance
 
 _SOFT_MM = 4.0  # within so much of its border a stack gives way to the others
 _OUTSIDE = 1e-3
-_GAIN_STEP = 3  # every third voxel along each axis tells the gain
-_GAIN_FLOOR = 0.1  # of the bright voxels: darker ones tell nothing
-_FEWEST_FOR_GAIN = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +39,10 @@ class RefinedStack:
         (4, 4) from the stack's millimetres to those of the result.
     gain
         Factor that the values are multiplied with.
+    slice_motions
+        (K, 4, 4), the same as ``motion`` for each slice, where slices move by themselves.
+    slice_weights
+        (K,), how far each slice is trusted; None trusts all.
     """
 
     stack: Volume
@@ -48,6 +50,18 @@ class RefinedStack:
     profile: SliceProfile
     motion: np.ndarray
     gain: float = 1.0
+    slice_motions: np.ndarray | None = None
+    slice_weights: Tensor | None = None
+
+    @property
+    def moved_grid(self) -> Grid:
+        """Where the stack lies after its motion."""
+        return Grid(self.stack.grid.shape_kji, self.motion @ self.stack.grid.ijk_to_ras, self.stack.grid.slice_axis)
+
+    @property
+    def motions(self) -> np.ndarray:
+        """Of the slices where they are known, else of the stack."""
+        return self.motion if self.slice_motions is None else self.slice_motions
 
 
 def refined_stack(
@@ -68,11 +82,20 @@ def refined_stack(
     return RefinedStack(stack, enhanced.volume, profile, np.eye(4))
 
 
-def blended(stacks: Sequence[RefinedStack], grid: Grid, empty: float) -> Tensor:
-    """The refined stacks on one grid, averaged where they overlap, (Z, Y, X); ``empty`` where there is none."""
+def blended(stacks: Sequence[RefinedStack], grid: Grid, empty: float, *, sharp: bool = False) -> Tensor:
+    """The refined stacks on one grid, averaged where they overlap, (Z, Y, X); ``empty`` where there is none.
+
+    Parameters
+    ----------
+    sharp
+        Sample by cubic B-splines, which blur less than linear interpolation and take longer.
+    """
     total, weights = torch.zeros(grid.shape_kji), torch.zeros(grid.shape_kji)
     for one in stacks:
         values, weight = on_grid(one, grid)
+        if sharp and bool((weight > 0).any()):
+            moved = Grid(one.fine.grid.shape_kji, one.motion @ one.fine.grid.ijk_to_ras)
+            values = torch.from_numpy(resampled(replace(one.fine, grid=moved, padding=None), grid)) * one.gain
         total += weight * values
         weights += weight
     return torch.where(weights > 0, total / weights.clamp_min(1e-12), torch.tensor(empty))
@@ -98,38 +121,6 @@ def on_grid(one: RefinedStack, grid: Grid) -> tuple[Tensor, Tensor]:
         values[k] = sampled[0, 0, 0]
         weights[k] = torch.where(depth > -_OUTSIDE, (depth / soft).clamp(0.05, 1), torch.zeros(())).prod(dim=-1)
     return values, weights
-
-
-def matched_gains(stacks: Sequence[RefinedStack], grid: Grid) -> list[float]:
-    """The gain of each stack that makes the overlaps equally bright; their geometric mean is 1."""
-    coarse = grid
-    for axis in AXES_IJK:
-        coarse = coarse.refined(axis, 1 / _GAIN_STEP)
-    samples = [on_grid(one, coarse) for one in stacks]
-    floors = [float(values[weight > 0].quantile(0.99)) * _GAIN_FLOOR for values, weight in _thinned(samples)]
-    rows, ratios = [], []
-    for first in range(len(stacks)):
-        for second in range(first):
-            (a, in_a), (b, in_b) = samples[first], samples[second]
-            both = (in_a > 0) & (in_b > 0) & (a > floors[first]) & (b > floors[second])
-            count = int(both.sum())
-            if count < _FEWEST_FOR_GAIN:
-                continue
-            row = np.zeros(len(stacks))
-            row[[first, second]] = 1, -1
-            rows.append(row * np.sqrt(count))
-            ratios.append(float((b[both] / a[both]).median().log()) * np.sqrt(count))
-    if not rows:
-        return [1.0] * len(stacks)
-    rows.append(np.ones(len(stacks)))  # the mean of the logarithms is 0
-    gains, *_ = np.linalg.lstsq(np.array(rows), np.array([*ratios, 0.0]), rcond=None)
-    return [float(value) for value in np.exp(gains)]
-
-
-def _thinned(samples: Sequence[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
-    """Few enough values for a quantile."""
-    step = max(1, samples[0][0].numel() // 1_000_000)
-    return [(values.flatten()[::step], weight.flatten()[::step]) for values, weight in samples]
 
 
 def _distance(stack: Volume) -> float:

@@ -12,7 +12,8 @@ from ...models.weight_interpolation import load_model
 from ...progress import Progress, ignore
 from ...volumes.volume import Volume
 from ..image_kinds import to_volume
-from .fuse import Fused, fuse_stacks
+from .fuse import fuse_stacks
+from .report import Fused
 from .settings import FusionSettings
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ...errors import SettingsError
 from ...settings import EnhanceSettings
 
-REGISTRATIONS = ("rigid", "none")
+REGISTRATIONS = ("rigid", "slices", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,10 @@ class FusionSettings:
     spacing_mm
         Spacing of the result along all axes, in mm; None is the finest in-plane spacing of the stacks.
     register
-        "rigid" moves the stacks onto each other, "none" trusts their positions.
+        "rigid" moves the stacks onto each other, "slices" each slice besides, and trusts slices less that still
+        contradict the other stacks; "none" trusts the positions as they are.
+    shading
+        Match smooth differences of brightness between the stacks, not their gain alone; never of CT.
     prior_weight
         How much the volume keeps to what the model expects, against the measured slices.
     iterations
@@ -31,7 +34,8 @@ class FusionSettings:
 
     spacing_mm: float | None = None
     register: str = "rigid"
-    prior_weight: float = 0.02
+    shading: bool = True
+    prior_weight: float = 0.05
     iterations: int = 15
     enhance: EnhanceSettings = field(default_factory=EnhanceSettings)
 

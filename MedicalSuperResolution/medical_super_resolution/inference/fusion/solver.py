@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ...volumes.grid import Grid
 from .operator import StackOperator
+from .prior import RefinedStack
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,17 +24,29 @@ class Measurement:
         The acquisition A_s of the stack.
     values
         y_s, (K, J, I) float32, its gain matched.
-    weight
-        w_s.
+    weights
+        w_s, (K,), of each slice.
     """
 
     operator: StackOperator
     values: Tensor
-    weight: float = 1.0
+    weights: Tensor
 
     def missing(self, volume: Tensor) -> Tensor:
         """Y - A x, 0 where the stack reaches outside the volume; (K, J, I)."""
         return (self.values - self.operator.acquire(volume)) * self.operator.valid()
+
+    def spread(self, stack: Tensor) -> Tensor:
+        """The adjoint of the acquisition of a stack whose slices are weighted, (Z, Y, X)."""
+        return self.operator.correlate(stack * self.operator.by_slice(self.weights))
+
+
+def measurement(one: RefinedStack, grid: Grid) -> Measurement:
+    """A stack as the solver sees it, its gain applied; ``grid`` is that of the fused volume."""
+    operator = StackOperator(one.stack.grid, grid, one.profile, one.motions)
+    values = torch.from_numpy(np.ascontiguousarray(one.stack.array)) * one.gain
+    count = one.stack.grid.count(one.stack.grid.through_plane_axis)
+    return Measurement(operator, values, torch.ones(count) if one.slice_weights is None else one.slice_weights)
 
 
 def solve(
@@ -63,7 +78,7 @@ def solve(
     volume = prior.clone()
     gradient = torch.zeros_like(prior)
     for one in measurements:
-        gradient += one.weight * one.operator.correlate(one.missing(prior))
+        gradient += one.spread(one.missing(prior))
     direction = gradient.clone()
     squared = first = float(gradient.double().square().sum())
     for _ in range(iterations):
@@ -71,7 +86,7 @@ def solve(
             break
         image = prior_weight * direction
         for one in measurements:
-            one.operator.add_normal(direction, one.weight, image)
+            one.operator.add_normal(direction, one.weights, image)
         length = squared / float((direction.double() * image.double()).sum())
         volume.add_(direction, alpha=length)
         gradient.add_(image, alpha=-length)
@@ -85,6 +100,6 @@ def contradiction(volume: Tensor, measurements: Sequence[Measurement]) -> Tensor
     """How far the stacks are from the volume around each of its voxels: a root mean square, (Z, Y, X)."""
     squares, counts = torch.zeros_like(volume), torch.zeros_like(volume)
     for one in measurements:
-        squares += one.weight * one.operator.correlate(one.missing(volume).square())
-        counts += one.weight * one.operator.correlate(torch.ones_like(one.values))
+        squares += one.spread(one.missing(volume).square())
+        counts += one.spread(torch.ones_like(one.values))
     return (squares / counts.clamp_min(1e-6)).clamp_min(0).sqrt()

@@ -41,9 +41,9 @@ class Segmentation:
         """Of all layers."""
         return self.layers[0].grid
 
-    def refined(self, grid: Grid, progress: Progress = ignore) -> Segmentation:
+    def refined(self, grid: Grid, progress: Progress = ignore, *, image: Volume | None = None) -> Segmentation:
         """The same segments on another grid; see `labels.refine_labels`."""
-        return replace(self, layers=tuple(refine_labels(layer, grid, progress) for layer in self.layers))
+        return replace(self, layers=tuple(refine_labels(layer, grid, progress, image=image) for layer in self.layers))
 
 
 def read(path: Path) -> Segmentation:

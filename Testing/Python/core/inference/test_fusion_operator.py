@@ -38,11 +38,17 @@ def a_stack_grid(kind: str) -> Grid:
 
 def an_operator(kind="oblique", thickness=0.8) -> StackOperator:
     motion = a_turn(3.0, (0.5, -0.4, 0.2))
+    if kind == "moving slices":
+        kind, motion = "straight", np.array([a_turn(n, (0.3 * n, 0.0, -0.2 * n)) for n in range(4)])
     return StackOperator(a_stack_grid(kind), FINE, SliceProfile("gaussian", thickness), motion)
 
 
+def a_measurement(acquisition: StackOperator, values: torch.Tensor) -> Measurement:
+    return Measurement(acquisition, values, torch.ones(acquisition.shape_kji[acquisition.slice_axis]))
+
+
 @pytest.mark.parametrize("samples", [4_000_000, 3_000])
-@pytest.mark.parametrize("kind", ["straight", "oblique", "sticking out"])
+@pytest.mark.parametrize("kind", ["straight", "oblique", "sticking out", "moving slices"])
 def test_the_adjoint_is_exact(kind, samples, monkeypatch):
     monkeypatch.setattr(operator, "_SAMPLES", samples)
     generator = torch.Generator().manual_seed(0)
@@ -53,7 +59,7 @@ def test_the_adjoint_is_exact(kind, samples, monkeypatch):
     assert float(one) == pytest.approx(float(other), rel=1e-4, abs=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["straight", "oblique", "sticking out"])
+@pytest.mark.parametrize("kind", ["straight", "oblique", "sticking out", "moving slices"])
 def test_a_constant_volume_gives_a_constant_stack(kind):
     acquisition = an_operator(kind)
     stack = acquisition.acquire(torch.full(FINE.shape_kji, 37.0))
@@ -81,7 +87,7 @@ def test_on_its_own_axes_a_stack_is_acquired_as_enhancement_takes_it():
 def test_without_anything_missing_the_prior_stays():
     acquisition = an_operator()
     prior = torch.rand(FINE.shape_kji, generator=torch.Generator().manual_seed(3))
-    found = solve(prior, [Measurement(acquisition, acquisition.acquire(prior))], prior_weight=0.02, iterations=5)
+    found = solve(prior, [a_measurement(acquisition, acquisition.acquire(prior))], prior_weight=0.02, iterations=5)
     assert float((found - prior).abs().max()) < 1e-4
 
 
@@ -91,7 +97,7 @@ def test_two_stacks_bring_the_volume_nearer_than_one():
     across = Grid((22, 24, 6), np.diag([4.0, 1.0, 1.0, 1.0]) + np.array([[0, 0, 0, 2.5]] + [[0] * 4] * 3))
     along = Grid((5, 24, 26), np.diag([1.0, 1.0, 4.0, 1.0]) + np.array([[0] * 4] * 2 + [[0, 0, 0, 2.5]] + [[0] * 4]))
     operators = [StackOperator(grid, FINE, SliceProfile()) for grid in (along, across)]
-    both = [Measurement(one, one.acquire(truth)) for one in operators]
+    both = [a_measurement(one, one.acquire(truth)) for one in operators]
     errors = [
         float((solve(torch.zeros(FINE.shape_kji), some, prior_weight=0.01, iterations=20) - truth).square().mean())
         for some in (both[:1], both[1:], both)
@@ -104,5 +110,15 @@ def test_stacks_that_contradict_each_other_are_uncertain_where_they_do():
     volume = torch.ones(FINE.shape_kji)
     values = acquisition.acquire(volume)
     values[2, 5:9, 5:9] += 3
-    found = contradiction(volume, [Measurement(acquisition, values)])
+    found = contradiction(volume, [a_measurement(acquisition, values)])
     assert float(found[12, 11, 10]) > 10 * float(found[4, 4, 20])
+
+
+def test_a_slice_that_is_not_trusted_changes_nothing():
+    acquisition = an_operator("straight")
+    truth = torch.rand(FINE.shape_kji, generator=torch.Generator().manual_seed(4))
+    values = acquisition.acquire(truth)
+    values[2] += 100
+    weights = torch.tensor([1.0, 1.0, 0.0, 1.0])
+    found = solve(truth, [Measurement(acquisition, values, weights)], prior_weight=0.02, iterations=5)
+    assert float((found - truth).abs().max()) < 1e-3

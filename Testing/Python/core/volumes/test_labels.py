@@ -144,3 +144,28 @@ def test_the_user_can_stop_it():
 
     with pytest.raises(Cancelled):
         refine_labels(coarse, coarse.grid.refined("k", FACTOR), stop)
+
+
+def an_image(truth: np.ndarray, grid: Grid) -> Volume:
+    """Every label in its own brightness, with noise."""
+    levels = {0: 100.0, 7: 300.0, 300: 600.0, 1000: 900.0}
+    values = np.vectorize(levels.get)(truth) + np.random.default_rng(3).normal(0, 40, truth.shape)
+    return Volume(values.astype(np.float32), grid)
+
+
+def test_boundaries_follow_the_edges_of_an_image_and_the_old_labels_hold():
+    truth = three_balls()
+    coarse = thick(truth)
+    grid = coarse.grid.refined("k", FACTOR)
+    by_shape = refine_labels(coarse, grid).array
+    fine = refine_labels(coarse, grid, image=an_image(truth, grid)).array
+    assert 1 - agreement(fine, truth) < 0.8 * (1 - agreement(by_shape, truth))
+    kept = (fine.reshape(-1, FACTOR, *truth.shape[1:]) == coarse.array[:, None]).sum(axis=1)
+    assert (2 * kept >= FACTOR).all()
+
+
+def test_an_image_of_one_value_changes_nothing():
+    coarse = thick(three_balls())
+    grid = coarse.grid.refined("k", FACTOR)
+    flat = Volume(np.full(grid.shape_kji, 5, np.int16), grid)
+    assert np.array_equal(refine_labels(coarse, grid, image=flat).array, refine_labels(coarse, grid).array)

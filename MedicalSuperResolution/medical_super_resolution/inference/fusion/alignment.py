@@ -1,0 +1,217 @@
+"""Motion of stacks, or of each of their slices, found by acquiring a volume and comparing with what was measured.
+
+The motion minimises |gain A(motion) x - y|^2 by Gauss-Newton steps, where x is fused from the other stacks. A is the
+acquisition that the solver uses, so that the result is accurate to a fraction of a voxel, where registration of volumes
+that are blurred along different axes is not.
+
+References
+----------
+.. [1] Gholipour et al. (2010), Robust super-resolution volume reconstruction from slice acquisitions.
+   DOI 10.1109/TMI.2010.2051680
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...volumes.grid import Grid, array_axis
+from .brightness import matched_gains
+from .operator import StackOperator
+from .prior import RefinedStack, blended, on_grid
+from .solver import measurement, solve
+from .stacks import as_coarse_as, union_grid
+
+_WORKING_MM = 2.0  # spacing that the search works at
+_ROUNDS, _STEPS = 2, 2
+_ITERATIONS, _PRIOR_WEIGHT = 6, 0.05  # of the volume from the other stacks
+_KNOWN = 0.99  # share of a measured voxel that lies where the volume is known
+_FEWEST = 50  # measured voxels that tell a motion
+_STEP_MM = 0.25  # of the finite differences
+_ARM_MM = 40.0  # a turn of 1/40 moves tissue at this distance by 1 mm
+_LONGEST_MM = 1.5  # a step is rarely longer: its standard deviation beforehand
+_USUAL = 0.03  # of the values: an error that is no contradiction
+_HALF_WEIGHT = 2.0  # a slice that is missed by so many times the median counts half
+
+
+def aligned(
+    stacks: Sequence[RefinedStack], spacing_mm: float, *, slices: bool, step: Callable[[], None]
+) -> list[RefinedStack]:
+    """The stacks with their motions improved; the first one stays in place.
+
+    Parameters
+    ----------
+    stacks
+        Registered roughly.
+    spacing_mm
+        Spacing of the result.
+    slices
+        Find the motion of each slice too, and trust slices less that still contradict the other stacks.
+    step
+        Called after each stack and round; it may raise `errors.Cancelled`.
+    """
+    working_mm = max(_WORKING_MM, spacing_mm)
+    coarse = [replace(one, stack=as_coarse_as(one.stack, working_mm)) for one in stacks]
+    grid = union_grid([one.moved_grid for one in coarse], working_mm)
+    gains = matched_gains(coarse, grid)
+    coarse = [replace(one, gain=gain) for one, gain in zip(coarse, gains, strict=True)]
+    for _ in range(_ROUNDS):
+        for number in range(1, len(coarse)):
+            search = _search(coarse, number, grid)
+            coarse[number] = replace(coarse[number], motion=search.improved(coarse[number].motion, _STEPS)[0])
+            step()
+    for _ in range(_ROUNDS if slices else 0):
+        for number, one in enumerate(coarse):
+            search = _search(coarse, number, grid)
+            count = one.stack.grid.count(one.stack.grid.through_plane_axis)
+            motions, errors = search.improved(np.broadcast_to(one.motions, (count, 4, 4)), _STEPS)
+            coarse[number] = replace(one, slice_motions=motions, slice_weights=_trust(errors, one.stack.array))
+            step()
+    return [
+        replace(one, motion=found.motion, slice_motions=found.slice_motions, slice_weights=found.slice_weights)
+        for one, found in zip(stacks, coarse, strict=True)
+    ]
+
+
+def searches(count: int, *, slices: bool) -> int:
+    """How often `aligned` calls ``step`` for so many stacks."""
+    return _ROUNDS * (count - 1 + (count if slices else 0))
+
+
+def _search(stacks: Sequence[RefinedStack], number: int, grid: Grid) -> _Search:
+    """The search for the motion of one stack against the volume fused from the others."""
+    one, others = stacks[number], [other for other in stacks if other is not stacks[number]]
+    volume = solve(
+        blended(others, grid, min(float(other.stack.array.min()) for other in others)),
+        [measurement(other, grid) for other in others],
+        prior_weight=_PRIOR_WEIGHT,
+        iterations=_ITERATIONS,
+    )
+    known = torch.zeros(grid.shape_kji)
+    for other in others:
+        known[on_grid(other, grid)[1] > 0] = 1
+    middle = (np.array(one.stack.grid.shape_kji[::-1]) - 1) / 2
+    return _Search(
+        lambda motions: StackOperator(one.stack.grid, grid, one.profile, motions),
+        torch.from_numpy(np.ascontiguousarray(one.stack.array)),
+        volume,
+        known,
+        array_axis(one.stack.grid.through_plane_axis),
+        (one.moved_grid.ijk_to_ras @ np.append(middle, 1.0))[:3],
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """The search for the motion of one stack.
+
+    Parameters
+    ----------
+    operator
+        Gives the acquisition for a motion.
+    values
+        (K, J, I), what was measured.
+    volume, known
+        (Z, Y, X), what is acquired, and 1 where it is known.
+    slice_axis
+        Array axis of the slices.
+    centre_mm
+        (3,) in RAS of the volume, what turns are about.
+    """
+
+    operator: Callable[[np.ndarray], StackOperator]
+    values: Tensor
+    volume: Tensor
+    known: Tensor
+    slice_axis: int
+    centre_mm: np.ndarray
+
+    def improved(self, motion: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """The motion that makes the acquired volume most like what was measured, near a first guess.
+
+        Parameters
+        ----------
+        motion
+            (4, 4) of the stack, or (K, 4, 4) of its slices: where the search starts.
+        steps
+            Gauss-Newton steps; one that makes the agreement worse is taken back.
+
+        Returns
+        -------
+        The motion, and the mean square of what it leaves of each slice or of the stack, (K,) or (1,); infinite where
+        too little is known.
+        """
+        best = motions = motion.reshape(-1, 4, 4)
+        least = np.full(len(motions), np.inf)
+        for step in range(steps + 1):
+            missing, slopes, counts = self._linearised(motions, with_slopes=step < steps)
+            error = (missing.square().sum(dim=1) / counts.clamp_min(1)).numpy()
+            better = (error < least) & (counts.numpy() > _FEWEST)
+            best, least = np.where(better[:, None, None], motions, best), np.where(better, error, least)
+            if step == steps or not better.any():
+                break
+            change = _gauss_newton(missing, slopes, counts)
+            motions = np.where(better[:, None, None], self._steps(change) @ motions, best)
+        return best.reshape(motion.shape), least
+
+    def _linearised(self, motions: np.ndarray, *, with_slopes: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """What is missing, (N, n), and its change with each of the six parameters, (6, N, n); N slices or 1.
+
+        The third is the number of voxels that count, (N,).
+        """
+        acquisition = self.operator(motions)
+        valid = (self._flat(acquisition.acquire(self.known), len(motions)) > _KNOWN).double()
+        measured = self._flat(self.values, len(motions)) * valid
+        acquired = self._flat(acquisition.acquire(self.volume, beyond=True), len(motions))
+        inside = acquired * valid
+        squared = inside.square().sum(dim=1, keepdim=True).clamp_min(1e-9)
+        gain = (inside * measured).sum(dim=1, keepdim=True) / squared
+        slopes = []
+        for number in range(6 if with_slopes else 0):
+            shift = np.zeros((1, 6))
+            shift[0, number] = _STEP_MM
+            moved = self.operator(self._steps(shift) @ motions).acquire(self.volume, beyond=True)
+            slope = gain * (self._flat(moved, len(motions)) - acquired) * valid / _STEP_MM
+            slopes.append(slope - inside * ((slope * inside).sum(dim=1, keepdim=True) / squared))  # the gain follows
+        return measured - gain * inside, torch.stack(slopes) if slopes else inside, valid.sum(dim=1)
+
+    def _flat(self, stack: Tensor, count: int) -> Tensor:
+        return stack.movedim(self.slice_axis, 0).reshape(count, -1).double()
+
+    def _steps(self, change_mm: np.ndarray) -> np.ndarray:
+        """(N, 4, 4) of shifts, and turns about the centre given as the way at `_ARM_MM`; (N, 6) in mm."""
+        return np.array([_rigid(one[:3], one[3:] / _ARM_MM, self.centre_mm) for one in change_mm])
+
+
+def _gauss_newton(missing: Tensor, slopes: Tensor, counts: Tensor) -> np.ndarray:
+    """(N, 6) in mm: the step of each slice, held back where its voxels say little."""
+    normal = torch.einsum("pnv,qnv->npq", slopes, slopes)
+    noise = missing.square().sum(dim=1) / counts.clamp_min(1) + 1e-12
+    normal += (noise / _LONGEST_MM**2)[:, None, None] * torch.eye(6, dtype=normal.dtype)
+    wanted = torch.einsum("pnv,nv->np", slopes, missing)
+    return torch.linalg.solve(normal, wanted).numpy()
+
+
+def _trust(errors: np.ndarray, values: np.ndarray) -> Tensor:
+    """Weights of slices, (K,) float32, from their mean square errors; 1 where the error is not known."""
+    known = np.isfinite(errors)
+    if not known.any():
+        return torch.ones(len(errors))
+    usual = max(float(np.median(errors[known])), float(np.square(_USUAL * values, dtype=np.float64).mean()), 1e-12)
+    ratio = np.sqrt(np.where(known, errors, 0) / usual)
+    return torch.from_numpy(1 / (1 + (ratio / _HALF_WEIGHT) ** 4)).float()
+
+
+def _rigid(shift_mm: np.ndarray, turn: np.ndarray, centre_mm: np.ndarray) -> np.ndarray:
+    """(4, 4): a turn by a rotation vector in radians about a centre, then a shift."""
+    angle = float(np.linalg.norm(turn))
+    x, y, z = turn / angle if angle > 0 else turn
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    matrix = np.eye(4)
+    matrix[:3, :3] += np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    matrix[:3, 3] = centre_mm - matrix[:3, :3] @ centre_mm + shift_mm
+    return matrix

@@ -1,0 +1,125 @@
+"""What an image says of the labels near a boundary: how unlike a label's tissue each fine voxel is.
+
+References
+----------
+.. [1] Van Leemput et al. (1999), Automated model-based tissue classification of MR images of the brain: tissues as
+   Gaussians whose parameters vary smoothly. DOI 10.1109/42.811270
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..physics.acquisition import SIGMA_PER_FULL_WIDTH, gaussian_weights
+
+_AROUND_MM = 6.0  # standard deviation of the neighbourhood that says what a label's tissue looks like
+_BLOCK_MM = 2.0  # pixels of so much are taken together
+_MOST_VARIANCES = 9.0  # a voxel that is farther from a label's mean is as unlike as that
+_LEAST_VARIANCE = 0.05  # of the label's variance over all of the slab
+_FAINT = 1e-4  # weight of the label's mean over all of the slab
+_WEIGHT = 0.5  # of the image against the shape, which can differ by twice the cut
+
+
+class ImageEvidence:
+    """The image of some old slices and of the fine ones among them.
+
+    Parameters
+    ----------
+    fine
+        (M, J, I), the image on fine slices.
+    nearest
+        (M,), the old slice of each, counted from the first of ``count``.
+    count
+        Old slices.
+    spacing_mm
+        Of the old slices and along the two axes across.
+    first
+        The fine slice that `Penalty.of` counts from.
+    """
+
+    def __init__(
+        self, fine: np.ndarray, nearest: np.ndarray, count: int, spacing_mm: tuple[float, ...], first: int = 0
+    ) -> None:
+        self._fine = fine[first:]
+        self._spacing_mm = spacing_mm
+        self._mean, self._square = np.zeros((2, count, *fine.shape[1:]), np.float32)
+        for number in np.unique(nearest):
+            values = fine[nearest == number].astype(np.float32)
+            self._mean[number], self._square[number] = values.mean(axis=0), (values**2).mean(axis=0)
+
+    def penalties(self, mask: np.ndarray, distance: np.ndarray, box: tuple[slice, slice, slice], cut: float) -> Penalty:
+        """How unlike a label each voxel in a box is, from its voxels that are away from the boundary.
+
+        Parameters
+        ----------
+        mask
+            (k, j, i), where the label was drawn in the box.
+        distance
+            Signed, of the same shape, cut off at ``cut``.
+        """
+        core = _core(mask, distance >= min(min(self._spacing_mm[1:]), cut)).astype(np.float32)
+        total = float(core.sum())
+        middle = float((core * self._mean[box]).sum()) / total
+        shifted = self._mean[box] - np.float32(middle)
+        squared = self._square[box] - self._mean[box] ** 2 + shifted**2
+        spread = max(float((core * squared).sum()) / total, 1e-12)
+        blocks = [max(1, int(_BLOCK_MM / spacing)) for spacing in self._spacing_mm[1:]]
+        weight, first, second = (
+            self._smoothed(_in_blocks(field, blocks), blocks) for field in (core, core * shifted, core * squared)
+        )
+        weight += _FAINT
+        mean = first / weight
+        variance = np.maximum((second + _FAINT * spread) / weight - mean**2, _LEAST_VARIANCE * spread)
+        shape = mask.shape[1:]
+        return Penalty(
+            self._fine[:, box[1], box[2]],
+            _repeated(mean + middle, blocks, shape),
+            _repeated(variance, blocks, shape),
+            _WEIGHT * cut,
+        )
+
+    def _smoothed(self, field: np.ndarray, blocks: list[int]) -> np.ndarray:
+        for axis, (spacing, size) in enumerate(zip(self._spacing_mm, (1, *blocks), strict=True)):
+            count = field.shape[axis]
+            width = _AROUND_MM / SIGMA_PER_FULL_WIDTH / (spacing * size)
+            weights = gaussian_weights(count, np.arange(count), width).astype(np.float32)
+            field = np.moveaxis(np.tensordot(weights, field, (1, axis)), 0, axis)
+        return field
+
+
+class Penalty:
+    """Of one label in a box: mean and variance (k, j, i), and the image there, (M, j, i)."""
+
+    def __init__(self, fine: np.ndarray, mean: np.ndarray, variance: np.ndarray, most: float) -> None:
+        self._fine, self._mean, self._variance, self._most = fine, mean, variance, most
+
+    def of(self, row: int, old: int) -> np.ndarray:
+        """Of one fine slice, (j, i), in the unit of distances; ``old`` is the old slice in the box."""
+        away = (self._fine[row] - self._mean[old]) ** 2 / self._variance[old]
+        return np.minimum(away, _MOST_VARIANCES) * (self._most / _MOST_VARIANCES)
+
+
+def _core(mask: np.ndarray, is_deep: np.ndarray) -> np.ndarray:
+    """Voxels of a label that hold nothing else: away from the boundary, in the slices before and behind too."""
+    core = mask & is_deep
+    core[1:] &= mask[:-1]
+    core[:-1] &= mask[1:]
+    for found in (core, mask & is_deep):
+        if found.any():
+            return found
+    return mask
+
+
+def _in_blocks(field: np.ndarray, blocks: list[int]) -> np.ndarray:
+    """Means over blocks of pixels, those at the end smaller."""
+    for axis, size in enumerate(blocks, start=1):
+        begins = np.arange(0, field.shape[axis], size)
+        counts = np.diff([*begins, field.shape[axis]]).astype(np.float32)
+        field = np.add.reduceat(field, begins, axis=axis) / np.expand_dims(counts, [a for a in range(3) if a != axis])
+    return field
+
+
+def _repeated(field: np.ndarray, blocks: list[int], shape: tuple[int, ...]) -> np.ndarray:
+    for axis, size in enumerate(blocks, start=1):
+        field = field.repeat(size, axis=axis)
+    return field[:, : shape[0], : shape[1]]
