@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +59,8 @@ class Queue:
         self.largest_bytes = largest_bytes
         self._clock = clock
         self._started = clock()
+        self._lock = threading.Lock()  # images arrive in several threads while series are enhanced in another
+        self._taken = ""
         for state in STATES:
             (folder / state).mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.rmtree(folder / _ENHANCING, ignore_errors=True)  # of a process that was killed
@@ -68,7 +71,8 @@ class Queue:
     def add(self, series_uid: str, instance_uid: str, encoded: bytes) -> bool:
         """Keep an image; returns False where its series is known to be past receiving, and it is dropped.
 
-        When this returns the image is on the disk.
+        When this returns the image is on the disk. A series that waits to be enhanced, and lacks the image, was not
+        complete, and goes back to those that are received.
 
         Raises
         ------
@@ -77,11 +81,16 @@ class Queue:
         OSError
             The disk is full, or cannot be written.
         """
-        series = label(series_uid)
-        if self._lies_in(series, WAITING, SENDING, DONE):
-            return False
-        self._try_again(series)
-        path = self.folder / RECEIVING / series / f"{label(instance_uid)}.dcm"
+        series, name = label(series_uid), f"{label(instance_uid)}.dcm"
+        with self._lock:
+            if self._lies_in(series, WAITING) and series != self._taken and not self._holds(WAITING, series, name):
+                (self.folder / WAITING / series).replace(self.folder / RECEIVING / series)  # it was not complete
+            if self._lies_in(series, WAITING, SENDING, DONE):
+                return False
+            self._try_again(series)
+            return self._keep(self.folder / RECEIVING / series / name, encoded)
+
+    def _keep(self, path: Path, encoded: bytes) -> bool:
         if path.exists():
             return True
         if self._bytes + len(encoded) > self.largest_bytes:
@@ -104,19 +113,28 @@ class Queue:
         """Whether a series was received as a whole."""
         return self._lies_in(label(series_uid), WAITING, SENDING, DONE, FAILED)
 
+    def take(self, series: str) -> bool:
+        """Begin to enhance a waiting series: from now on it takes no more images. False where it waits no more."""
+        with self._lock:
+            waits = self._lies_in(series, WAITING)
+            self._taken = series if waits else ""
+        return waits
+
     def complete(self, *, quiet_seconds: float) -> list[str]:
         """Move the series on to which nothing was added for ``quiet_seconds``; returns their labels.
 
         Time in which the station did not run does not count: no instance could arrive.
         """
-        moved = []
-        for folder in self._folders(RECEIVING):
-            last = max((path.stat().st_mtime for path in [folder, *folder.iterdir()]), default=0.0)
-            last = max(last, self._started)
-            if self._clock() - last >= quiet_seconds and any(folder.glob("*.dcm")):
-                folder.replace(self.folder / WAITING / folder.name)
-                moved.append(folder.name)
-        return moved
+        with self._lock:  # files that are being received change their names
+            return [folder.name for folder in self._folders(RECEIVING) if self._move_on(folder, quiet_seconds)]
+
+    def _move_on(self, folder: Path, quiet_seconds: float) -> bool:
+        last = max(path.stat().st_mtime for path in [folder, *folder.iterdir()])
+        is_quiet = self._clock() - max(last, self._started) >= quiet_seconds
+        is_complete = is_quiet and any(folder.glob("*.dcm"))
+        if is_complete:
+            folder.replace(self.folder / WAITING / folder.name)
+        return is_complete
 
     def waiting(self) -> list[Path]:
         """Folders of the complete series, the one that waits longest first."""
@@ -148,6 +166,7 @@ class Queue:
 
     def fail(self, series: str, reason: str) -> None:
         """Set a series aside that cannot be enhanced."""
+        self._taken = ""
         target = self.folder / FAILED / series
         (self.folder / WAITING / series).replace(target)
         (target / _REASON).write_text(f"{reason}\n", encoding="utf-8")
@@ -178,6 +197,9 @@ class Queue:
         """The receiver has an image."""
         self._bytes -= image.stat().st_size
         image.unlink()
+
+    def _holds(self, state: str, series: str, name: str) -> bool:
+        return (self.folder / state / series / name).exists()
 
     def _lies_in(self, series: str, *states: str) -> bool:
         return any((self.folder / state / series).exists() for state in states)

@@ -76,6 +76,8 @@ class Station:
         for folder in self.queue.waiting():
             if stop.is_set():
                 return
+            if not self.queue.take(folder.name):
+                continue
             try:
                 self._enhance(folder)
             except SuperResolutionError as problem:

@@ -122,6 +122,18 @@ def test_what_comes_again_after_completion_is_dropped(a_queue: Queue, a_clock: C
     assert list(a_queue.folder.rglob("*.dcm")) == []
 
 
+def test_a_waiting_series_that_gets_another_image_was_not_complete(a_queue: Queue):
+    a_queue.add("1", "1.1", b"a")
+    a_queue.complete(quiet_seconds=-1)
+    assert a_queue.add("1", "1.2", b"b")
+    assert not a_queue.take(label("1"))
+    a_queue.complete(quiet_seconds=-1)
+    assert a_queue.take(label("1"))
+    assert not a_queue.add("1", "1.3", b"c")
+    (folder,) = a_queue.waiting()
+    assert len(list(folder.iterdir())) == 2
+
+
 def test_a_queue_at_its_size_refuses_and_has_room_again_when_a_series_is_done(tmp_path: Path):
     queue = Queue(tmp_path / "queue", largest_bytes=10)
     queue.add("1", "1.1", bytes(10))
