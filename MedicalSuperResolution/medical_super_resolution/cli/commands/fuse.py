@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import SettingsError
+from ...errors import SettingsError, VolumeError
 from ...settings import DEVICES, EnhanceSettings
 from ..terminal import progress_of_kind
 
@@ -25,7 +25,7 @@ DESCRIPTION = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Stacks, output, grid, and how they are brought together."""
     parser.add_argument("stacks", type=Path, nargs="+", metavar="STACK")
-    parser.add_argument("output", type=Path, metavar="OUTPUT", help="a volume file")
+    parser.add_argument("output", type=Path, metavar="OUTPUT", help="a volume file, or a folder for a DICOM series")
     parser.add_argument("--spacing", type=float, metavar="MM", help="of the result; default: the finest of the stacks")
     parser.add_argument("--like", type=Path, metavar="VOLUME", help="give the result the grid of this volume")
     parser.add_argument(
@@ -54,6 +54,7 @@ def run(chosen: argparse.Namespace) -> int:
     from ...inference.fusion.fuse import fuse_stacks
     from ...inference.fusion.settings import FusionSettings
     from ...models.weight_interpolation import load_model
+    from ...volumes.dicom.derived.writer import write_series
     from ...volumes.io import files
     from ...volumes.io.session import check_one_session
     from .enhance import check_report, write_report
@@ -63,7 +64,8 @@ def run(chosen: argparse.Namespace) -> int:
         register=chosen.register,
         enhance=EnhanceSettings(model=chosen.model, device=chosen.device, threads=chosen.threads),
     )
-    for path in filter(None, (chosen.output, chosen.uncertainty)):
+    series = _series_of(chosen)
+    for path in filter(None, (None if series else chosen.output, chosen.uncertainty)):
         files.check_output(path, overwrite=chosen.overwrite)
     check_report(chosen.report, chosen.output, chosen.overwrite)
     if not chosen.force_frame:
@@ -73,7 +75,11 @@ def run(chosen: argparse.Namespace) -> int:
     fused = fuse_stacks(
         stacks, load_model(chosen.model), settings, like=like, progress=progress_of_kind(chosen.progress)
     )
-    files.write(fused.volume, chosen.output, overwrite=chosen.overwrite)
+    if series:
+        report = fused.report.as_refinement(stacks[0].grid, fused.volume.grid)
+        write_series(fused.volume, report, series[0], chosen.output, further_sources=series[1:])
+    else:
+        files.write(fused.volume, chosen.output, overwrite=chosen.overwrite)
     if chosen.uncertainty:
         files.write(fused.uncertainty, chosen.uncertainty, overwrite=chosen.overwrite)
     if chosen.report:
@@ -81,6 +87,29 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.progress != "none":
         print(f"{fused.volume.grid.described()}, {fused.report.seconds:.1f} s: {chosen.output}", file=sys.stderr)
     return 0
+
+
+def _series_of(chosen: argparse.Namespace) -> list[list[Path]]:
+    """The files of each stack where the output is to be a DICOM series; empty where it is a volume file.
+
+    Raises
+    ------
+    VolumeError
+        The output is no volume file, and a stack is no DICOM series.
+    """
+    from ...volumes.dicom.derived.writer import check_output
+    from ...volumes.dicom.reader import files_of_series
+    from ...volumes.io import files
+
+    if files.suffix_of(chosen.output) is not None or not any(stack.is_dir() for stack in chosen.stacks):
+        return []
+    for stack in chosen.stacks:
+        if not stack.is_dir():
+            raise VolumeError(f"{stack} is no DICOM series, so no DICOM can name it as a source; end OUTPUT in .nii.gz")
+    series = [files_of_series(stack) for stack in chosen.stacks]
+    for one in series:
+        check_output(one, chosen.output)
+    return series
 
 
 def _read(chosen: argparse.Namespace) -> list[Volume]:

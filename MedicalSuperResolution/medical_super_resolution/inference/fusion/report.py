@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ... import __version__
-from ...report import NOTICE
+from ...report import NOTICE, Report
+from ...volumes.grid import Grid
 from ...volumes.volume import Volume
 
 
@@ -46,6 +47,36 @@ class FusionReport:
     def as_dict(self) -> dict[str, Any]:
         """Plain types only, ready for JSON."""
         return dataclasses.asdict(self)
+
+    def as_refinement(self, stack: Grid, grid: Grid) -> Report:
+        """The same as the report of a refinement of one stack, for the headers of a DICOM series.
+
+        Parameters
+        ----------
+        stack
+            Grid of the stack.
+        grid
+            Grid of the fused volume.
+        """
+        before, after = stack.spacing_ijk_mm, grid.spacing_ijk_mm
+        i, j, k = (max(old / new, 1.0) for old, new in zip(before, after, strict=True))
+        return Report(
+            model=self.model,
+            model_sha256=self.model_sha256,
+            modality=self.modality,
+            factor_ijk=(i, j, k),
+            spacing_before_ijk_mm=before,
+            spacing_after_ijk_mm=after,
+            size_before_ijk=stack.shape_kji[::-1],
+            size_after_ijk=self.size_ijk,
+            slice_thickness_mm=stack.through_plane_spacing_mm,
+            slice_profile=self.slice_profile[0],
+            consistency_error_rms=max(self.consistency_error_rms),
+            device="cpu",
+            seconds=self.seconds,
+            settings=self.settings,
+            software=self.software,
+        )
 
 
 @dataclass(frozen=True)

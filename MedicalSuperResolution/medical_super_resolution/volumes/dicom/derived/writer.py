@@ -54,7 +54,14 @@ def check_output(source_files: Sequence[Path], folder: Path) -> None:
     _check_folder(folder)
 
 
-def write_series(volume: Volume, report: Report, source_files: Sequence[Path], folder: Path) -> Report:
+def write_series(
+    volume: Volume,
+    report: Report,
+    source_files: Sequence[Path],
+    folder: Path,
+    *,
+    further_sources: Sequence[Sequence[Path]] = (),
+) -> Report:
     """Write an enhanced volume as a new series of the study that it comes from.
 
     Parameters
@@ -67,6 +74,8 @@ def write_series(volume: Volume, report: Report, source_files: Sequence[Path], f
         Files of the enhanced series; they are only read.
     folder
         Must not exist, or be empty. It appears when all files are written and were checked.
+    further_sources
+        Files of the other series that the volume was fused from; every slice then names all slices of all sources.
 
     Returns
     -------
@@ -85,7 +94,9 @@ def write_series(volume: Volume, report: Report, source_files: Sequence[Path], f
     try:
         with work_folder(folder.parent) as work:
             with quietly():
-                series, report, encoding = _write_files(volume, report, list(source_files), work / folder.name)
+                series, report, encoding = _write_files(
+                    volume, report, list(source_files), further_sources, work / folder.name
+                )
             check_files(series, volume, encoding)
             with one_at_a_time(folder.parent):
                 _check_folder(folder)
@@ -121,20 +132,27 @@ def _right_handed(volume: Volume) -> Volume:
 
 
 def _write_files(
-    volume: Volume, report: Report, source_files: list[Path], series: Path
+    volume: Volume,
+    report: Report,
+    source_files: list[Path],
+    further_sources: Sequence[Sequence[Path]],
+    series: Path,
 ) -> tuple[Path, Report, Encoding]:
     matrix = files.ijk_to_lps(volume.grid)
     normal = matrix[:3, 2] / np.linalg.norm(matrix[:3, 2])
     storage_class = storage_class_of(source_files)
     sources = read_headers(source_files, storage_class, normal)
-    check_place(volume.grid, sources)
+    further = [read_headers(list(files), storage_class_of(list(files)), normal) for files in further_sources]
+    if not further:  # a fused volume may reach as far as any of its sources
+        check_place(volume.grid, sources)
     encoding = encoding_of(volume.array, may_shift=storage_class != PET)
     report = replace(report, warnings=(*report.warnings, *_rounding(encoding), *missing(sources[0], storage_class)))
-    header = series_header(sources, storage_class, report)
+    header = series_header(sources, storage_class, report, fused_from=1 + len(further) if further else 0)
     _describe_grid(header, volume.grid, report, sources[0])
     _describe_pixels(header, encoding, storage_class)
     if storage_class == PET:
         header.NumberOfSlices = len(volume.array)
+    named = [source for one in (sources, *further) for source in one]
     heights = np.array([height(source, normal) for source in sources])
     common = _encoded(header)
     backwards = _number(sources[0]) > _number(sources[-1])
@@ -144,7 +162,7 @@ def _write_files(
         used = _made_from(sources, np.abs(heights - position @ normal), refined=report.factor_ijk[2] > 1)
         number = len(volume.array) - k if backwards else k + 1
         one = _slice(common, used[0], number)
-        one.SourceImageSequence = references(used, storage_class)
+        one.SourceImageSequence = references(named if further else used, storage_class)
         one.ImagePositionPatient = [decimal_string(value) for value in position]
         one.SliceLocation = decimal_string(float(position @ normal))
         one.add_new("PixelData", "OW", encoding.stored(plane).tobytes())

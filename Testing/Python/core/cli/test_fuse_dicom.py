@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+import pydicom
+import pytest
+
+from command_line import refused
+from dicom_sources import ROOT, write_source
+from medical_super_resolution.volumes.io import files
+
+SHAPE = (5, 16, 14)
+
+
+@pytest.fixture
+def two_series(tmp_path):
+    """Two series of one frame of reference, the second 2.5 mm further along its slices."""
+    random = np.random.default_rng(2)
+
+    def further(header, k):
+        header.SeriesInstanceUID, header.SOPInstanceUID = f"{ROOT}.22", f"{ROOT}.33.{k + 1}"
+        header.ImagePositionPatient = [*header.ImagePositionPatient[:2], header.ImagePositionPatient[2] + 2.5]
+
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder, change in zip(folders, (lambda header, k: None, further), strict=True):
+        write_source(folder, random.integers(400, 900, SHAPE).astype(np.uint16), "MR", change=change)
+    return folders
+
+
+def test_a_fused_dicom_series_names_every_source(medsr, tmp_path, two_series, a_model_file):
+    output = tmp_path / "fused"
+    options = ("--model", a_model_file, "--register", "none", "--spacing", 2.0, "--progress", "none")
+    status, _, err = medsr("fuse", *two_series, output, *options)
+    assert status == 0, err
+    written = [pydicom.dcmread(file) for file in sorted(output.iterdir())]
+    sources = {pydicom.dcmread(file).SOPInstanceUID for folder in two_series for file in folder.iterdir()}
+    assert len(sources) == 10
+    for header in written:
+        assert {item.ReferencedSOPInstanceUID for item in header.SourceImageSequence} == sources
+    assert written[0].SeriesDescription.endswith("(fused from 2 series)")
+    assert written[0].DerivationDescription.startswith("Fusion of 2 series by MedicalSuperResolution")
+    assert written[0].StudyInstanceUID == f"{ROOT}.1"
+    assert written[0].SeriesInstanceUID not in (f"{ROOT}.2", f"{ROOT}.22")
+    assert files.read(output).grid.spacing_ijk_mm == pytest.approx((2.0, 2.0, 2.0))
+
+
+def test_series_of_other_patients_or_frames_are_refused_unless_forced(medsr, tmp_path, two_series, a_model_file):
+    results = tmp_path / "results"
+    results.mkdir()
+    for keyword, sentence in (("PatientID", "different patients"), ("FrameOfReferenceUID", "different frames")):
+        changed = tmp_path / keyword
+        changed.mkdir()
+        for file in two_series[1].iterdir():
+            header = pydicom.dcmread(file)
+            setattr(header, keyword, "1.2.3")
+            header.save_as(changed / file.name)
+        assert sentence in refused(medsr, results, "fuse", two_series[0], changed, results / "no.nii.gz")
+    options = ("--model", a_model_file, "--register", "none", "--spacing", 3.0, "--force-frame")
+    assert medsr("fuse", two_series[0], changed, tmp_path / "forced.nii.gz", *options)[0] == 0
+
+
+def test_a_dicom_series_cannot_name_a_volume_file_as_its_source(medsr, tmp_path, two_series):
+    files.write(files.read(two_series[1]), tmp_path / "second.nii.gz")
+    results = tmp_path / "results"
+    results.mkdir()
+    told = refused(medsr, results, "fuse", two_series[0], tmp_path / "second.nii.gz", results / "fused")
+    assert "is no DICOM series" in told
