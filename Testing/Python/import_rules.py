@@ -54,7 +54,12 @@ PLACES = (
     Place("acquisition", tuple(_ours("physics.acquisition")), _FOUNDATION | {"numpy"}),
     Place("planning", tuple(_ours("inference.planning")), _VOLUMES | {"numpy"}),
     Place("physics", tuple(_ours("physics")), _PHYSICS | {"numpy", "torch"}),
-    Place("volumes", tuple(_ours("volumes")), _VOLUMES | _NUMERICS, in_functions=frozenset({"nibabel", "pydicom"})),
+    Place(
+        "volumes",
+        tuple(_ours("volumes")),
+        _VOLUMES | _NUMERICS,
+        in_functions=frozenset({"highdicom", "nibabel", "pydicom"}),
+    ),
     Place("networks and objectives", tuple(_ours("networks", "objectives")), _NETWORKS | {"torch"}),
     Place("models", tuple(_ours("models")), _MODELS | {"torch", "safetensors"}, in_functions=frozenset({"onnxscript"})),
     Place(

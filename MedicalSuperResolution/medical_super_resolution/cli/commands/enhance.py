@@ -17,7 +17,7 @@ from ...system.temp_dirs import work_folder
 from ..selection import add_selection, selection_of
 from ..settings import add_settings, settings_of
 from ..terminal import progress_of_kind
-from .labels import enhance_labels, labels_of, write_labels
+from .labels import enhance_labels, images_of, labels_of, write_labels
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
     from ...volumes.grid import Grid
@@ -99,6 +99,7 @@ def run(chosen: argparse.Namespace) -> int:
             chosen.labels[1],
             overwrite=chosen.overwrite,
             quiet=chosen.progress == "none",
+            images=images_of(chosen.output),
         )
     return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:  # numpy is not imported at the start of the program
 
 HELP = "bring a segmentation onto the grid of a refined volume"
 DESCRIPTION = (
-    "Bring a segmentation onto the grid of a refined volume: NIfTI, NRRD, MetaImage, or .seg.nrrd with its names and\n"
-    "colours. Shapes are interpolated between slices; every label keeps its value, and none is new."
+    "Bring a segmentation onto the grid of a refined volume: NIfTI, NRRD, MetaImage, or .seg.nrrd or DICOM SEG (.dcm)\n"
+    "with names and colours. Shapes are interpolated between slices; every label keeps its value, and none is new."
 )
 
 
@@ -40,11 +41,21 @@ def run(chosen: argparse.Namespace) -> int:
     from ...volumes.io import files, segmentations
 
     segmentation = segmentations.read(chosen.segmentation)
-    segmentations.check_output(segmentation, chosen.output, overwrite=chosen.overwrite)
+    images = images_of(chosen.like)
+    segmentations.check_output(segmentation, chosen.output, overwrite=chosen.overwrite, images=images)
     image = files.read(chosen.like) if chosen.snap else None
     refined = segmentation.refined(_grid_of(chosen.like, image), progress_of_kind(chosen.progress), image=image)
-    write_labels(refined, chosen.output, overwrite=chosen.overwrite, quiet=chosen.progress == "none")
+    write_labels(refined, chosen.output, overwrite=chosen.overwrite, quiet=chosen.progress == "none", images=images)
     return 0
+
+
+def images_of(path: Path) -> list[Path]:
+    """The files of a DICOM series given by its folder; empty for a volume file."""
+    if not path.is_dir():
+        return []
+    from ...volumes.dicom.reader import files_of_series
+
+    return files_of_series(path)
 
 
 def _grid_of(path: Path, image: Volume | None) -> Grid:
@@ -58,13 +69,14 @@ def labels_of(chosen: argparse.Namespace) -> Segmentation | None:
     """What ``--labels`` of `enhance` names, read and its output checked before any work is done."""
     if not chosen.labels:
         return None
-    from ...volumes.io import segmentations
+    from ...volumes.io import files, segmentations
 
     source, output = chosen.labels
     if output.resolve() == chosen.output.resolve():
         raise VolumeError(f"{output} cannot hold both the volume and its labels; name two files")
     segmentation = segmentations.read(source)
-    segmentations.check_output(segmentation, output, overwrite=chosen.overwrite)
+    to_be_a_series = [chosen.output] if files.suffix_of(chosen.output) is None else []
+    segmentations.check_output(segmentation, output, overwrite=chosen.overwrite, images=to_be_a_series)
     return segmentation
 
 
@@ -72,7 +84,7 @@ def enhance_labels(chosen: argparse.Namespace, settings: EnhanceSettings) -> boo
     """Refine the input of `enhance` as a segmentation where it is one, and report it; False where it is none."""
     from ...volumes.io import segmentations
 
-    if not (segmentations.is_segmentation(chosen.input) and chosen.input.is_file()):
+    if not segmentations.is_segmentation_file(chosen.input):
         return False
     from ...inference.planning import plan
 
@@ -85,12 +97,14 @@ def enhance_labels(chosen: argparse.Namespace, settings: EnhanceSettings) -> boo
     return True
 
 
-def write_labels(segmentation: Segmentation, output: Path, *, overwrite: bool, quiet: bool = False) -> None:
+def write_labels(
+    segmentation: Segmentation, output: Path, *, overwrite: bool, quiet: bool = False, images: Sequence[Path] = ()
+) -> None:
     """Write a refined segmentation and report how many labels it has."""
     from ...volumes.io import segmentations
     from ...volumes.labels import label_values
 
-    segmentations.write(segmentation, output, overwrite=overwrite)
+    segmentations.write(segmentation, output, overwrite=overwrite, images=images)
     if not quiet:
         count = sum(len(label_values(layer)) for layer in segmentation.layers)
         print(f"{segmentation.grid.described()}, {count} labels: {output}", file=sys.stderr)

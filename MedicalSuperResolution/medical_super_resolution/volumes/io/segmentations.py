@@ -1,7 +1,8 @@
-"""Segmentations in files: label maps of any format, and .seg.nrrd with the names and colours of its segments."""
+"""Segmentations in files: label maps of any format, .seg.nrrd and DICOM SEG with the names and colours of segments."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,13 +12,14 @@ import SimpleITK as sitk
 from ...errors import VolumeError
 from ...progress import Progress, ignore
 from ...system.temp_dirs import work_folder
+from ..dicom.segmentation import check_highdicom, is_dicom_segmentation, read_segmentation, write_segmentation
 from ..grid import Grid
 from ..labels import refine_labels
 from ..volume import Volume
 from . import files
 from .file_validation import silent
 
-SEGMENTATION_SUFFIX = ".seg.nrrd"
+SEGMENTATION_SUFFIX, DICOM_SUFFIX = ".seg.nrrd", ".dcm"
 _OF_THE_OLD_GRID = ("ConversionParameters", "ReferenceImageExtentOffset", "_Extent")  # ends of keys
 
 
@@ -54,6 +56,8 @@ def read(path: Path) -> Segmentation:
     VolumeError
         See `files.read`.
     """
+    if is_dicom_segmentation(path):
+        return Segmentation(*read_segmentation(path))
     if not (is_segmentation(path) and path.is_file()):
         return Segmentation((files.read(path),))
     try:
@@ -70,33 +74,56 @@ def read(path: Path) -> Segmentation:
     return Segmentation(tuple(Volume(np.ascontiguousarray(layer), grid) for layer in layers), facts)
 
 
-def check_output(segmentation: Segmentation, path: Path, *, overwrite: bool = False) -> None:
+def check_output(
+    segmentation: Segmentation, path: Path, *, overwrite: bool = False, images: Sequence[Path] = ()
+) -> None:
     """Refuse an output that could not be written or could not hold the segments.
+
+    Parameters
+    ----------
+    images
+        Files of the DICOM series on whose grid the segmentation is to be; only a DICOM SEG (.dcm) needs them.
 
     Raises
     ------
     VolumeError
-        See `files.check_output`; or the segments overlap and the file is no .seg.nrrd.
+        See `files.check_output`; the segments overlap and the file is no .seg.nrrd; or a DICOM SEG has no series.
     """
+    if path.suffix.lower() == DICOM_SUFFIX:
+        check_highdicom()
+        if not images:
+            raise VolumeError(
+                f"{path.name} would be a DICOM segmentation, which names the images of a series; give a folder of DICOM"
+                " as the refined volume, or end the output in .seg.nrrd"
+            )
+        if path.exists() and not overwrite:
+            raise VolumeError(f"{path} exists already; add --overwrite to replace it, or choose another name")
+        files.check_writable(path.parent)
+        return
     files.check_output(path, overwrite=overwrite)
     if len(segmentation.layers) > 1 and not is_segmentation(path):
         raise VolumeError(f"the segments overlap, which {path.name} cannot hold; end its name in {SEGMENTATION_SUFFIX}")
 
 
-def write(segmentation: Segmentation, path: Path, *, overwrite: bool = False) -> None:
-    """Write a label map, or a .seg.nrrd with names and colours.
+def write(segmentation: Segmentation, path: Path, *, overwrite: bool = False, images: Sequence[Path] = ()) -> None:
+    """Write a label map, or a .seg.nrrd or a DICOM SEG with names and colours.
 
     Raises
     ------
     VolumeError
         See `check_output`; or the disk is full.
     """
-    check_output(segmentation, path, overwrite=overwrite)
+    check_output(segmentation, path, overwrite=overwrite, images=images)
+    if path.suffix.lower() == DICOM_SUFFIX:
+        with work_folder(path.parent) as folder:
+            write_segmentation(segmentation.layers, segmentation.facts, images, folder / path.name)
+            (folder / path.name).replace(path)
+        return
     if not is_segmentation(path):
         files.write(segmentation.layers[0], path, overwrite=overwrite)
         return
-    images = [files.to_image(layer) for layer in segmentation.layers]
-    image = images[0] if len(images) == 1 else sitk.Compose(images)
+    layers = [files.to_image(layer) for layer in segmentation.layers]
+    image = layers[0] if len(layers) == 1 else sitk.Compose(layers)
     for key, value in _facts_on(segmentation).items():
         image.SetMetaData(key, value)
     try:
@@ -111,6 +138,11 @@ def write(segmentation: Segmentation, path: Path, *, overwrite: bool = False) ->
 def is_segmentation(path: Path) -> bool:
     """Whether a file is a segmentation of 3D Slicer, by its name."""
     return path.name.lower().endswith(SEGMENTATION_SUFFIX)
+
+
+def is_segmentation_file(path: Path) -> bool:
+    """Whether a path is a file of segments: of 3D Slicer by its name, or a DICOM SEG by its header."""
+    return path.is_file() and (is_segmentation(path) or is_dicom_segmentation(path))
 
 
 def _facts_on(segmentation: Segmentation) -> dict[str, str]:

@@ -1,0 +1,211 @@
+"""DICOM segmentations (SEG) through highdicom, with the names and colours of their segments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ... import __version__
+from ...errors import VolumeError
+from ..grid import LPS_TO_RAS, Grid
+from ..volume import Volume
+from .header import UNREADABLE, quietly
+
+if TYPE_CHECKING:
+    from highdicom.seg import Segmentation, SegmentDescription
+
+_STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # of bits or fractions, and of label maps
+_PREAMBLE, _MAGIC = 128, b"DICM"
+_KJI = [2, 1, 0, 3]  # columns of (i, j, k, 1) in the order of the array
+_SERIES_NUMBER = 9101
+_NAME = "MedicalSuperResolution"
+
+
+def is_dicom_segmentation(path: Path) -> bool:
+    """Whether a file is a DICOM SEG, by its header."""
+    from pydicom import dcmread
+
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        if file.read(_PREAMBLE + len(_MAGIC))[_PREAMBLE:] != _MAGIC:
+            return False
+    try:
+        header = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
+    except UNREADABLE:
+        return False
+    return str(header.get("SOPClassUID", "")) in _STORAGE
+
+
+def check_highdicom() -> None:
+    """Refuse DICOM segmentations where highdicom is not installed.
+
+    Raises
+    ------
+    VolumeError
+        It is not installed.
+    """
+    try:
+        import highdicom  # noqa: F401 - whether it is there
+    except ImportError:
+        raise VolumeError(
+            'DICOM segmentations need highdicom; install it with `pip install "medical-super-resolution[seg]"`, or give'
+            " the segmentation as .seg.nrrd"
+        ) from None
+
+
+def read_segmentation(path: Path) -> tuple[tuple[Volume, ...], dict[str, str]]:
+    """The layers of a DICOM SEG, one unless segments overlap, and its segments in the words of .seg.nrrd.
+
+    Raises
+    ------
+    VolumeError
+        highdicom is not installed, or the file is damaged or not made of parallel slices.
+    """
+    check_highdicom()
+    import highdicom
+
+    try:
+        with quietly():
+            found = highdicom.seg.segread(path)
+            layers, place = _layers(found)
+    except (*UNREADABLE, RuntimeError) as problem:
+        raise VolumeError(f"{path} cannot be read as a DICOM segmentation; it is damaged or not a volume") from problem
+    facts: dict[str, str] = {}
+    layer_of = {int(value): number for number, layer in enumerate(layers) for value in np.unique(layer) if value}
+    for number in found.segment_numbers:
+        facts |= _facts_of(found.get_segment_description(number), number, layer_of.get(number, 0))
+    grid = Grid((layers[0].shape[0], layers[0].shape[1], layers[0].shape[2]), LPS_TO_RAS @ place[:, _KJI])
+    return tuple(Volume(layer, grid) for layer in layers), facts
+
+
+def _layers(found: Segmentation) -> tuple[list[np.ndarray], np.ndarray]:
+    """Label maps of segment numbers, (K, J, I) uint16 each, and (4, 4) from their indices (k, j, i) to LPS."""
+    layers: list[np.ndarray] = []
+    for number in found.segment_numbers:  # one at a time, because a thousand masks do not fit into memory
+        volume = found.get_volume(segment_numbers=[number], combine_segments=True)
+        mask = volume.array > 0
+        for layer in layers:
+            if not layer[mask].any():
+                break
+        else:
+            layer = np.zeros(mask.shape, np.uint16)
+            layers.append(layer)
+        layer[mask] = number
+    return layers, volume.affine
+
+
+def _facts_of(segment: SegmentDescription, number: int, layer: int) -> dict[str, str]:
+    key = f"Segment{number - 1}"
+    facts = {
+        f"{key}_ID": f"Segment_{number}",
+        f"{key}_Name": str(segment.segment_label),
+        f"{key}_LabelValue": str(number),
+        f"{key}_Layer": str(layer),
+        f"{key}_Extent": "",
+    }
+    colour = segment.get("RecommendedDisplayCIELabValue")
+    if colour is not None:
+        from highdicom.color import CIELabColor
+
+        red_green_blue = CIELabColor.from_dicom_value(tuple(colour)).to_rgb()
+        facts[f"{key}_Color"] = " ".join(f"{value / 255:.4g}" for value in red_green_blue)
+    return facts
+
+
+def write_segmentation(layers: Sequence[Volume], facts: dict[str, str], images: Sequence[Path], path: Path) -> None:
+    """Write a DICOM SEG of the study that some images belong to; slices without a label are left out.
+
+    Parameters
+    ----------
+    layers
+        Label maps on one grid.
+    facts
+        Of .seg.nrrd: names and colours by the labels' values.
+    images
+        Files of the series that was segmented, of the same frame of reference.
+
+    Raises
+    ------
+    VolumeError
+        highdicom is not installed, or the series lacks what a segmentation must name.
+    """
+    check_highdicom()
+    import highdicom
+    from pydicom import dcmread
+    from pydicom.uid import generate_uid
+
+    values = [(layer, value) for layer in layers for value in np.unique(layer.array) if value]
+    if not values:
+        raise VolumeError("the segmentation holds no label; a DICOM segmentation needs at least one")
+    segments = [_description(number, int(value), facts) for number, (_, value) in enumerate(values, start=1)]
+    one_layer = len(layers) == 1
+    affine = (np.linalg.inv(LPS_TO_RAS) @ layers[0].grid.ijk_to_ras)[:, _KJI]
+    try:
+        with quietly():
+            headers = [dcmread(image, stop_before_pixels=True) for image in images]
+            made = highdicom.seg.Segmentation(
+                source_images=headers,
+                pixel_array=highdicom.Volume(
+                    _numbered(layers[0], values) if one_layer else _stacked(layers, values),
+                    affine,
+                    "PATIENT",
+                    frame_of_reference_uid=headers[0].FrameOfReferenceUID,
+                    channels=None if one_layer else {"SegmentNumber": list(range(1, len(values) + 1))},
+                ),
+                segmentation_type="BINARY",
+                segment_descriptions=segments,
+                series_instance_uid=generate_uid(prefix=None),
+                series_number=_SERIES_NUMBER,
+                sop_instance_uid=generate_uid(prefix=None),
+                instance_number=1,
+                manufacturer=f"{_NAME} project",
+                manufacturer_model_name=_NAME,
+                software_versions=__version__,
+                device_serial_number="0",
+                series_description="Segmentation on the refined grid",
+            )
+            made.save_as(path)
+    except UNREADABLE as problem:
+        raise VolumeError(
+            f"the series in {images[0].parent} lacks what a DICOM segmentation must name; end the output in .seg.nrrd"
+        ) from problem
+
+
+def _numbered(layer: Volume, values: Sequence[tuple[Volume, int]]) -> np.ndarray:
+    """(K, J, I) uint16, the number of the segment in place of each label."""
+    labels = np.array([0, *(value for _, value in values)])
+    order = np.argsort(labels)
+    numbers: np.ndarray = order[np.searchsorted(labels[order], layer.array)].astype(np.uint16)
+    return numbers
+
+
+def _stacked(layers: Sequence[Volume], values: Sequence[tuple[Volume, int]]) -> np.ndarray:
+    """(K, J, I, segments) uint8 masks."""
+    masks = np.zeros((*layers[0].grid.shape_kji, len(values)), np.uint8)
+    for number, (layer, value) in enumerate(values):
+        masks[..., number] = layer.array == value
+    return masks
+
+
+def _description(number: int, value: int, facts: dict[str, str]) -> SegmentDescription:
+    from highdicom.color import CIELabColor
+    from highdicom.seg import SegmentDescription
+    from pydicom.sr.codedict import codes
+
+    key = next((name.removesuffix("_LabelValue") for name, label in facts.items()
+                if name.endswith("_LabelValue") and label == str(value)), "")  # fmt: skip
+    colour = facts.get(f"{key}_Color", "").split()
+    return SegmentDescription(
+        segment_number=number,
+        segment_label=facts.get(f"{key}_Name", "")[:64] or f"label {value}",
+        segmented_property_category=codes.SCT.AnatomicalStructure,
+        segmented_property_type=codes.SCT.AnatomicalStructure,
+        algorithm_type="MANUAL",
+        display_color=CIELabColor.from_rgb(*(round(float(part) * 255) for part in colour))
+        if len(colour) == 3
+        else None,
+    )

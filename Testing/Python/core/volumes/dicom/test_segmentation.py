@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import numpy as np
+import pydicom
+import pytest
+
+from command_line import refused
+from dicom_sources import ROOT, write_source
+from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.io import files, segmentations
+from medical_super_resolution.volumes.io.segmentations import Segmentation
+from medical_super_resolution.volumes.volume import Volume
+
+pytest.importorskip("highdicom", reason="DICOM segmentations need the extra seg")
+
+FACTS = {
+    "Segment0_ID": "Segment_1",
+    "Segment0_Name": "liver",
+    "Segment0_Color": "0.8 0.2 0.2",
+    "Segment0_LabelValue": "1",
+    "Segment0_Layer": "0",
+    "Segment1_ID": "Segment_2",
+    "Segment1_Name": "lesion",
+    "Segment1_Color": "0.2 0.4 0.8",
+    "Segment1_LabelValue": "2",
+}
+
+
+@pytest.fixture
+def a_series(tmp_path):
+    """A folder with a CT series of 10x12x5 voxels, oblique."""
+    stored = np.random.default_rng(0).integers(0, 400, (5, 12, 10)).astype(np.uint16)
+    write_source(tmp_path / "scan", stored, "CT", oblique=True)
+    return tmp_path / "scan"
+
+
+def two_segments(grid: Grid, *, overlapping: bool) -> Segmentation:
+    arrays = np.zeros((2, *grid.shape_kji), np.uint8)
+    arrays[0, 1:4, 2:8, 2:7] = 1
+    arrays[int(overlapping), 2:4, 4:6, 3:6] = 2
+    layers = tuple(Volume(array, grid) for array in arrays[: 2 if overlapping else 1])
+    return Segmentation(layers, FACTS | {"Segment1_Layer": str(int(overlapping))})
+
+
+@pytest.mark.parametrize("overlapping", [False, True])
+def test_segments_come_back_with_place_names_and_colours(tmp_path, a_series, overlapping):
+    given = two_segments(files.read(a_series).grid, overlapping=overlapping)
+    segmentations.write(given, tmp_path / "seg.dcm", images=sorted(a_series.iterdir()))
+    found = segmentations.read(tmp_path / "seg.dcm").refined(given.grid)  # empty slices are not in the file
+    assert len(found.layers) == len(given.layers)
+    for one, other in zip(found.layers, given.layers, strict=True):
+        assert np.array_equal(one.array, other.array)
+    for key in ("Segment0_Name", "Segment1_Name", "Segment0_LabelValue", "Segment1_Layer"):
+        assert found.facts[key] == given.facts[key]
+    colour = [float(part) for part in found.facts["Segment1_Color"].split()]
+    assert colour == pytest.approx([0.2, 0.4, 0.8], abs=0.02)
+    written = pydicom.dcmread(tmp_path / "seg.dcm")
+    assert (written.StudyInstanceUID, written.FrameOfReferenceUID) == (f"{ROOT}.1", f"{ROOT}.4")
+
+
+def test_a_dicom_segmentation_is_refined_onto_the_series_it_names(medsr, tmp_path, a_series, a_model_file):
+    segmentations.write(
+        two_segments(files.read(a_series).grid, overlapping=False),
+        tmp_path / "seg.dcm",
+        images=list(a_series.iterdir()),
+    )
+    fine = tmp_path / "fine"
+    options = ("--factor", 2, "--model", a_model_file, "--labels", tmp_path / "seg.dcm", tmp_path / "fine_seg.dcm")
+    status, _, err = medsr("enhance", a_series, fine, *options, "--progress", "none")
+    assert status == 0, err
+    found = segmentations.read(tmp_path / "fine_seg.dcm")
+    assert found.grid.spacing_ijk_mm == pytest.approx(files.read(fine).grid.spacing_ijk_mm, rel=1e-4)
+    assert set(np.unique(found.layers[0].array)) == {0, 1, 2}
+    written = pydicom.dcmread(tmp_path / "fine_seg.dcm")
+    named = {item.ReferencedSOPInstanceUID for item in written.ReferencedSeriesSequence[0].ReferencedInstanceSequence}
+    assert named <= {pydicom.dcmread(file).SOPInstanceUID for file in fine.iterdir()}
+
+
+def test_a_dicom_segmentation_needs_a_series_to_name(medsr, tmp_path, a_series):
+    scan = files.read(a_series)
+    for name, volume in (("scan", scan), ("labels", two_segments(scan.grid, overlapping=False).layers[0])):
+        files.write(volume, tmp_path / f"{name}.nii.gz")
+    results = tmp_path / "results"
+    results.mkdir()
+    sentence = refused(
+        medsr, results, "labels", tmp_path / "labels.nii.gz", results / "out.dcm", "--like", tmp_path / "scan.nii.gz"
+    )
+    assert "give a folder of DICOM" in sentence
+
+
+def test_a_damaged_dicom_segmentation_is_refused_in_one_sentence(tmp_path, a_series):
+    segmentations.write(
+        two_segments(files.read(a_series).grid, overlapping=False),
+        tmp_path / "seg.dcm",
+        images=list(a_series.iterdir()),
+    )
+    broken = pydicom.dcmread(tmp_path / "seg.dcm")
+    del broken.PerFrameFunctionalGroupsSequence
+    broken.save_as(tmp_path / "broken.dcm")
+    with pytest.raises(VolumeError, match="cannot be read as a DICOM segmentation"):
+        segmentations.read(tmp_path / "broken.dcm")
