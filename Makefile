@@ -1,5 +1,6 @@
 # make enhance                                       try it on a head template that comes with a package
 # make enhance INPUT=in.nii.gz OUTPUT=out.nii.gz     enhance a scan; FACTOR=4 says how many times finer
+# make view     open the head template in a browser, to enhance and compare
 # make test     the test suite (ARGS="-k grid" chooses)
 # make lint     style, types and spelling
 # make docs     the documentation, as a site in build/site; warnings are errors
@@ -11,7 +12,7 @@ PYTHON ?= $(shell for each in python3.11 python3 python3.12 python3.13 python3.1
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: enhance test lint docs clean
+.PHONY: enhance view test lint docs clean
 .DELETE_ON_ERROR:
 
 enhance: $(VENV)/installed-demo
@@ -21,6 +22,9 @@ ifneq ($(INPUT)$(OUTPUT),)
 else
 	$(VENV)/bin/medsr demo
 endif
+
+view: $(VENV)/installed-demo,viewer
+	$(VENV)/bin/medsr view --demo --open
 
 test: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest --numprocesses=auto --dist=loadfile -rs $(ARGS)

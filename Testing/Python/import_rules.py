@@ -66,7 +66,7 @@ PLACES = (
         "inference",
         tuple(_ours("inference")),
         _INFERENCE | {"numpy", "torch"},
-        in_functions=frozenset({"SimpleITK"}),  # of an image that came from there
+        in_functions=frozenset({"SimpleITK", "monai"}),  # of an image that came from there
     ),
     Place(
         "cohort",
@@ -80,7 +80,7 @@ PLACES = (
         _INFERENCE
         | _ours("cohort")
         | _NUMERICS
-        | _ours("cli", "station.command")
+        | _ours("cli", "station.command", "viewer.command")
         | {"argcomplete", "distributed", "matplotlib", "monai", "nilearn", "PIL", "scipy", "torch"},
     ),
     Place(
@@ -88,6 +88,12 @@ PLACES = (
         tuple(_ours("station")),
         _INFERENCE | _ours("station") | {"tomli"},
         in_functions=frozenset({"pydicom", "pynetdicom", "dicomweb_client"}),
+    ),
+    Place(
+        "viewer",
+        tuple(_ours("viewer")),
+        _INFERENCE | _ours("viewer", "cli.figures") | {"numpy", "starlette"},
+        in_functions=_ours("cli.demo") | {"starlette", "uvicorn"},
     ),
     Place("foundation", tuple(_ours("system", "errors", "settings", "progress")), _FOUNDATION),
     Place(

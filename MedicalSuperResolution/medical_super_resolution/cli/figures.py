@@ -11,13 +11,13 @@ import numpy as np
 from ..errors import SuperResolutionError, VolumeError
 from ..volumes.grid import Grid
 from ..volumes.intensity import CT_WINDOWS, guess_modality, intensity_range
+from ..volumes.planes import PLANES, Plane, index_axes, plane_of
 from ..volumes.resampling import resampled
 from ..volumes.volume import Volume
 
 _LUNG_SHARE = 0.25  # of the soft tissue: more is a chest
 _UNITS = {"ct": "HU"}
 _DIFFERENCE_PERCENTILE = 99.5
-_PLANES = (("axial", 2), ("coronal", 1), ("sagittal", 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +58,8 @@ def compare(
         matplotlib is missing.
     """
     slices = slices or {}
-    for name, ras_axis in _PLANES:
-        count = after.array.shape[2 - _index_axes(after.grid)[ras_axis]]
+    for name, ras_axis in PLANES.items():
+        count = after.array.shape[2 - index_axes(after.grid)[ras_axis]]
         if not 0 <= slices.get(name, 0) < count:
             raise VolumeError(f"there is no {name} slice {slices[name]}; the volume has 0 to {count - 1}")
     if output.suffix.lower() not in (".png", ".jpg", ".pdf", ".svg"):
@@ -113,7 +113,9 @@ def _draw(
 
     differences = [np.abs(panel.array[::2, ::2, ::2]) for panel in panels if panel.is_difference]
     largest = max(float(np.percentile(values, _DIFFERENCE_PERCENTILE)) for values in differences) or 1.0
-    planes = [[_plane(panel.array, grid, axis, slices.get(name)) for panel in panels] for name, axis in _PLANES]
+    planes = [
+        [plane_of(panel.array, grid, axis, slices.get(name)) for panel in panels] for name, axis in PLANES.items()
+    ]
     heights = [row[0].height_mm / row[0].width_mm for row in planes]
     width = 3.1 * len(panels)
     figure, axes = pyplot.subplots(
@@ -125,7 +127,7 @@ def _draw(
         facecolor="black",
         layout="constrained",
     )
-    for row, (name, _) in enumerate(_PLANES):
+    for row, name in enumerate(PLANES):
         for column, panel in enumerate(panels):
             plane, axis = planes[row][column], axes[row, column]
             limits = (-largest, largest) if panel.is_difference else window
@@ -151,52 +153,7 @@ def _draw(
     pyplot.close(figure)
 
 
-@dataclass(frozen=True, eq=False)
-class _Plane:
-    """Pixels as a radiologist sees them, and the letters at the left and the top."""
-
-    pixels: np.ndarray
-    width_mm: float
-    height_mm: float
-    left: str
-    top: str
-
-
-def _plane(array: np.ndarray, grid: Grid, ras_axis: int, number: int | None) -> _Plane:
-    """A slice across a RAS axis, the middle one by default.
-
-    Left is the patient's right or front, up is the front or the head.
-    """
-    nearest = _index_axes(grid)
-    across = nearest[ras_axis]
-    columns_ras, rows_ras = [axis for axis in range(3) if axis != ras_axis]
-    columns, rows = nearest[columns_ras], nearest[rows_ras]
-    number = array.shape[2 - across] // 2 if number is None else number
-    plane = array.transpose(2, 1, 0).take(number, axis=across)
-    if columns < rows:  # what is left has the lower index axis first
-        plane = plane.T
-    direction, spacing = grid.direction, grid.spacing_ijk_mm
-    if direction[rows_ras, rows] > 0:  # rows go down: the anterior or superior end comes first
-        plane = plane[::-1]
-    if direction[columns_ras, columns] > 0:  # the right or anterior end is shown at the left
-        plane = plane[:, ::-1]
-    height, width = plane.shape[0] * spacing[rows], plane.shape[1] * spacing[columns]
-    return _Plane(plane, width, height, "RAS"[columns_ras], "RAS"[rows_ras])
-
-
-def _index_axes(grid: Grid) -> list[int]:
-    """For R, A and S: which of i, j, k (0, 1, 2) runs nearest to it; each once."""
-    left = {0, 1, 2}
-    found = [0, 0, 0]
-    size = np.abs(grid.direction)
-    for ras in np.argsort(-size.max(axis=1)):
-        best = max(left, key=lambda axis: size[ras, axis])
-        found[int(ras)] = best
-        left.remove(best)
-    return found
-
-
-def _letter(axis: object, name: str, plane: _Plane) -> None:
+def _letter(axis: object, name: str, plane: Plane) -> None:
     style = {"color": "yellow", "fontsize": 9, "transform": axis.transAxes}  # type: ignore[attr-defined]
     axis.text(0.02, 0.5, plane.left, va="center", **style)  # type: ignore[attr-defined]
     axis.text(0.5, 0.98, plane.top, ha="center", va="top", **style)  # type: ignore[attr-defined]

@@ -9,6 +9,7 @@ from types import ModuleType
 
 from .. import __version__
 from ..station import command as station
+from ..viewer import command as viewer
 from .commands import benchmark, cohort, compare, demo, enhance, export_model, fuse, info, labels, models
 
 COMMANDS: dict[str, ModuleType] = {
@@ -23,6 +24,7 @@ COMMANDS: dict[str, ModuleType] = {
     "benchmark": benchmark,
     "demo": demo,
     "station": station,
+    "view": viewer,
 }
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-HELP = "write a model for another runtime: ONNX, or PyTorch's exported program"
-_FORMATS = ("onnx", "torch-export")
+HELP = "write a model for another runtime: ONNX, PyTorch's exported program, or a bundle of MONAI"
+_FORMATS = ("onnx", "onnx-float16", "torch-export", "monai-bundle")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The model, the format, the file."""
     parser.add_argument("model", metavar="NAME|FILE", help="an installed model, or a model file")
-    parser.add_argument("output", type=Path, metavar="OUTPUT", help="file to write; a card in Markdown goes beside it")
+    parser.add_argument("output", type=Path, metavar="OUTPUT", help="file or folder to write, with a card in Markdown")
     parser.add_argument("--to", choices=_FORMATS, default="onnx", help="default: %(default)s")
 
 

@@ -6,12 +6,15 @@ import argparse
 import sys
 from pathlib import Path
 
+from ...errors import SettingsError
+
 HELP = "list the installed models, show the card of one, or import one"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The model to show or the file to import, if any."""
     parser.add_argument("--card", metavar="NAME", help="show all that a model states about itself")
+    parser.add_argument("--markdown", action="store_true", help="with --card: as Markdown, for a model hub")
     parser.add_argument(
         "--import", dest="file", type=Path, metavar="FILE.safetensors", help="check a model file and keep a copy of it"
     )
@@ -29,12 +32,25 @@ def run(chosen: argparse.Namespace) -> int:
     from ...models import file as models
     from ...models.card import described, summarised
 
+    if chosen.markdown:
+        _print_markdown(chosen.card)
+        return 0
     if chosen.card:
         print("\n".join(described(models.find(chosen.card))))
         return 0
     for path in models.installed():
         print(summarised(path))
     return 0
+
+
+def _print_markdown(name: str | None) -> None:
+    if name is None:
+        raise SettingsError("--markdown needs a model: medsr models --card NAME --markdown")
+
+    from ...models import file as models
+    from ...models.export.files import card_of
+
+    print(card_of(models.load(models.find(name))), end="")
 
 
 def _import(file: Path, sha256: str | None) -> None:

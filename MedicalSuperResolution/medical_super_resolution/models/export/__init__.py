@@ -1,1 +1,1 @@
-"""Models for other runtimes: ONNX and PyTorch's exported programs, with a card in Markdown."""
+"""Models for other runtimes: ONNX, PyTorch's exported programs and bundles of MONAI, with a card in Markdown."""

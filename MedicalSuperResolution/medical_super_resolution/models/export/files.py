@@ -1,4 +1,4 @@
-"""Writing a model for another runtime: ONNX or PyTorch's exported program, each with a card in Markdown beside it."""
+"""Writing a model for another runtime, with a card in Markdown."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ import torch
 from ...errors import SuperResolutionError
 from ...system.temp_dirs import work_folder
 from ..file import Model
+from .bundle import write_bundle
 from .program import INPUTS, OUTPUT, program_of
 
+BUNDLE = "monai-bundle"
+_HALF = "onnx-float16"
 _SMALLEST, _LARGEST = 3, 65_536  # voxels along an axis
 
 
@@ -24,10 +27,10 @@ def export_model(model: Model, kind: str, path: Path) -> list[Path]:
     ----------
     model : Model
         A through-plane model.
-    kind : {"onnx", "torch-export"}
+    kind : {"onnx", "onnx-float16", "torch-export", "monai-bundle"}
         The format.
     path : Path
-        File to write; it must not exist.
+        File to write, or the folder of a bundle; it must not exist.
 
     Returns
     -------
@@ -42,12 +45,14 @@ def export_model(model: Model, kind: str, path: Path) -> list[Path]:
         See `program.program_of`.
     """
     card = path.with_name(f"{path.stem}.md")
-    for one in (path, card):
+    for one in (path,) if kind == BUNDLE else (path, card):
         if one.exists():
             raise SuperResolutionError(f"{one} exists already; choose another name")
     if not path.parent.is_dir():
         raise SuperResolutionError(f"the folder {path.parent} does not exist; create it first")
-    program, example = program_of(model)
+    if kind == BUNDLE:
+        return write_bundle(model, path, card_of(model))
+    program, example = program_of(model, half=kind == _HALF)
     sizes = {name: torch.export.Dim(name, min=_SMALLEST, max=_LARGEST) for name in ("K", "J", "I", "M")}
     free = {"lr": {2: sizes["K"], 3: sizes["J"], 4: sizes["I"]}, "positions": {0: sizes["M"]}}
     with warnings.catch_warnings():
@@ -78,6 +83,7 @@ def _write_program(exported: torch.export.ExportedProgram, path: Path) -> None:
 
 FORMATS: dict[str, Callable[[torch.export.ExportedProgram, Path], None]] = {
     "onnx": _write_onnx,
+    _HALF: _write_onnx,
     "torch-export": _write_program,
 }
 
@@ -88,6 +94,8 @@ def card_of(model: Model) -> str:
     lines = [
         "---",
         f"license: {str(card.get('license', 'unknown')).lower()}",
+        "library_name: medical-super-resolution",
+        "pipeline_tag: image-to-image",
         "tags: [medical-imaging, super-resolution, ct, mri]",
         "---",
         "",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -24,12 +26,17 @@ class ThroughPlaneProgram(nn.Module):
     Parameters
     ----------
     generator : ThroughPlaneGenerator
-        Its weights are shared.
+        Its weights are shared, except in half precision.
+    half : bool
+        Compute the features in float16. Intensities, the weights of the fine slices and the result stay float32.
     """
 
-    def __init__(self, generator: ThroughPlaneGenerator) -> None:
+    def __init__(self, generator: ThroughPlaneGenerator, *, half: bool = False) -> None:
         super().__init__()
         self.generator = generator
+        if half:
+            self.generator = copy.deepcopy(generator).half()
+            self.generator.kernel.float()
 
     def forward(self, lr: Tensor, positions: Tensor, factor: Tensor, width: Tensor) -> Tensor:
         """Refine one sequence.
@@ -61,7 +68,7 @@ class ThroughPlaneProgram(nn.Module):
         first = base.long()
         before, after = (around.index_select(2, first + side) for side in (0, 1))
         weights = kernels.permute(1, 2, 0)[:, None, :, :, None, None]  # (2, 1, C, M, 1, 1)
-        residual = (weights[0] * before + weights[1] * after).sum(dim=1, keepdim=True)
+        residual = (weights[0] * before.float() + weights[1] * after.float()).sum(dim=1, keepdim=True)
         return _cubic(lr, positions) + residual
 
 
@@ -86,8 +93,15 @@ def _cubic(lr: Tensor, positions: Tensor) -> Tensor:
     return total
 
 
-def program_of(model: Model) -> tuple[ThroughPlaneProgram, tuple[Tensor, ...]]:
+def program_of(model: Model, *, half: bool = False) -> tuple[ThroughPlaneProgram, tuple[Tensor, ...]]:
     """The program of a model, and an example of its inputs.
+
+    Parameters
+    ----------
+    model : Model
+        A through-plane model.
+    half : bool
+        See `ThroughPlaneProgram`.
 
     Raises
     ------
@@ -107,4 +121,4 @@ def program_of(model: Model) -> tuple[ThroughPlaneProgram, tuple[Tensor, ...]]:
     lr = torch.rand(1, 1, slices, rows, columns, generator=torch.Generator().manual_seed(0))
     count = slices * _EXAMPLE_FACTOR
     positions = (torch.arange(count, dtype=torch.float32) + 0.5) / _EXAMPLE_FACTOR - 0.5
-    return ThroughPlaneProgram(model.generator).eval(), (lr, positions, torch.tensor([3.0]), torch.ones(1))
+    return ThroughPlaneProgram(model.generator, half=half).eval(), (lr, positions, torch.tensor([3.0]), torch.ones(1))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from medical_super_resolution.errors import ModelError, SuperResolutionError
-from medical_super_resolution.models.export.files import FORMATS, card_of, export_model
+from medical_super_resolution.models.export.files import BUNDLE, FORMATS, card_of, export_model
 from medical_super_resolution.models.export.program import INPUTS, program_of
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.networks.generators import GENERATORS
@@ -53,6 +53,15 @@ def test_an_exported_program_gives_what_the_generator_gives(a_model: Model, tmp_
     assert np.abs(made - ours(a_model, given)).max() < 1e-4
 
 
+def test_in_half_precision_the_program_differs_by_less_than_a_two_hundredth_of_the_range(a_model: Model):
+    program, _ = program_of(a_model, half=True)
+    given = inputs((6, 12, 9), 2.5, 0.9)
+    with torch.no_grad():
+        made = program(*given.values())
+    assert made.dtype == torch.float32
+    assert 0 < np.abs(made.numpy() - ours(a_model, given)).max() < 5e-3
+
+
 def test_nothing_is_overwritten(a_model: Model, tmp_path: Path):
     path = tmp_path / "tiny.onnx"
     path.write_text("mine")
@@ -83,4 +92,4 @@ def test_the_card_names_licence_and_summary(a_model: Model):
 def test_the_formats_of_the_command_line_are_those_there_are():
     from medical_super_resolution.cli.commands import export_model as command
 
-    assert set(command._FORMATS) == set(FORMATS)
+    assert set(command._FORMATS) == {*FORMATS, BUNDLE}

@@ -1,0 +1,82 @@
+"""What can be asked for in the page, and the arguments of ``medsr enhance`` that say so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import SettingsError
+from ..models import file as models
+from ..models.header import detail_model_of
+from ..settings import EnhanceSettings
+
+_THROUGH_PLANE, _IN_PLANE = "through-plane", "in-plane"
+GOALS: dict[str, tuple[str, dict[str, Any]]] = {  # as in the panel of Slicer
+    "isotropic": ("Isotropic", {}),
+    "thin-2": ("Thin slices x2", {"factor": 2.0, "axes": _THROUGH_PLANE}),
+    "thin-4": ("Thin slices x4", {"factor": 4.0, "axes": _THROUGH_PLANE}),
+    "in-plane-2": ("In-plane x2", {"factor": 2.0, "axes": _IN_PLANE}),
+    "factor": ("Thin slices, other factor", {"axes": _THROUGH_PLANE}),
+    "spacing": ("Custom spacing", {}),
+}
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """Settings for one enhancement."""
+
+    settings: EnhanceSettings
+
+    @classmethod
+    def from_dict(cls, wanted: dict[str, Any]) -> Wishes:
+        """Read what the page sent: ``goal``, ``model``, ``detail``, and ``factor`` or ``spacing`` for some goals.
+
+        Raises
+        ------
+        SettingsError
+            A value is missing or has no meaning.
+        ModelError
+            There is no such model.
+        """
+        goal = str(wanted.get("goal"))
+        if goal not in GOALS:
+            raise SettingsError(f"unknown goal {goal!r}; use one of: {', '.join(GOALS)}")
+        fields = dict(GOALS[goal][1])
+        try:
+            if goal == "factor":
+                fields["factor"] = float(wanted["factor"])
+            if goal == "spacing":
+                i, j, k = map(float, wanted["spacing"])
+                fields["spacing_ijk_mm"] = (i, j, k)
+            detail = float(wanted.get("detail", 0))
+        except (KeyError, TypeError, ValueError) as problem:
+            raise SettingsError("a factor, three spacings in mm, and a detail are numbers; fill them in") from problem
+        name = str(wanted.get("model", "general"))
+        if name not in {path.stem for path in models.installed()}:
+            raise SettingsError(f"there is no model {name!r} in the list; choose one that is")
+        return cls(EnhanceSettings(model=name, detail=detail, **fields))
+
+    @property
+    def arguments(self) -> list[str]:
+        """What ``medsr enhance`` takes after its input and output."""
+        settings = self.settings
+        asked = ["--model", settings.model, "--detail", f"{settings.detail:g}"]
+        if settings.spacing_ijk_mm is not None:
+            return [*asked, "--spacing", *(f"{value:g}" for value in settings.spacing_ijk_mm)]
+        if settings.factor is None:
+            return asked
+        return [*asked, "--factor", f"{settings.factor:g}", "--axes", settings.axes]
+
+
+def choices() -> dict[str, Any]:
+    """What the lists of the page hold."""
+    return {
+        "goals": [{"name": name, "label": label} for name, (label, _) in GOALS.items()],
+        "models": [{"name": path.stem, "has_detail": _has_detail(path)} for path in models.installed()],
+    }
+
+
+def _has_detail(path: Path) -> bool:
+    detail_model = detail_model_of(path)
+    return detail_model is not None and detail_model.is_file()

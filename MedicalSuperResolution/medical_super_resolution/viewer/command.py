@@ -1,0 +1,99 @@
+"""medsr view."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import socket
+import webbrowser
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import SettingsError
+from ..system import temp_dirs
+
+if TYPE_CHECKING:
+    from .comparison import Comparison
+
+HELP = "open, enhance and compare volumes in a browser"
+DESCRIPTION = (
+    "Open, enhance and compare volumes in a browser, on this computer. The address that is printed holds a token;\n"
+    "nobody gets in without it. From another computer, forward the port first: ssh -L PORT:127.0.0.1:PORT HOST"
+)
+_HOST = "127.0.0.1"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is shown at the start, and the limits of the server."""
+    parser.add_argument("volume", type=Path, nargs="?", metavar="VOLUME", help="to show at the start")
+    parser.add_argument("--after", type=Path, metavar="ENHANCED", help="what VOLUME became, to compare with")
+    parser.add_argument("--demo", action="store_true", help="show a head template that comes with a package")
+    parser.add_argument("--port", type=int, default=0, help="default: any that is free")
+    parser.add_argument("--open", action="store_true", help="open the address in the browser of this computer")
+    parser.add_argument(
+        "--max-upload", type=float, default=4.0, metavar="GB", help="largest upload; default: %(default)g"
+    )
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM."""
+    try:
+        import starlette  # noqa: F401
+        import uvicorn
+    except ImportError as problem:
+        raise SettingsError(
+            'the viewer needs further packages: pip install "medical-super-resolution[viewer]"'
+        ) from problem
+
+    from .server import application
+    from .sessions import FOLDER_PREFIX, Sessions
+
+    if not 0 < chosen.max_upload < float("inf"):
+        raise SettingsError(f"the largest upload must be above 0 GB, got {chosen.max_upload:g}")
+    temp_dirs.remove_stale_folders(FOLDER_PREFIX)
+    folder = temp_dirs.private_folder(FOLDER_PREFIX)
+    token = secrets.token_urlsafe(32)
+    try:
+        served = application(Sessions(_first(chosen, folder)), token, largest_upload=int(chosen.max_upload * 1e9))
+        with _listening(chosen.port) as listening, suppress(KeyboardInterrupt):
+            address = f"http://{_HOST}:{listening.getsockname()[1]}/?token={token}"
+            print(address, flush=True)
+            if chosen.open:
+                webbrowser.open(address)
+            server = uvicorn.Server(uvicorn.Config(served, log_level="warning", access_log=False))
+            server.run(sockets=[listening])
+    finally:
+        temp_dirs.remove(folder)
+    return 0
+
+
+def _first(chosen: argparse.Namespace, folder: Path) -> tuple[Path, Comparison] | None:
+    """The volume of the command line, and what is compared."""
+    from ..volumes.io import files
+    from .comparison import Comparison
+
+    if chosen.demo and chosen.volume:
+        raise SettingsError("give either a volume or --demo")
+    if chosen.after and not chosen.volume:
+        raise SettingsError("--after needs the volume before; give both")
+    if chosen.demo:
+        from ..cli import demo
+
+        thick = demo.thickened(demo.template(), demo.FACTOR)
+        files.write(thick, folder / "head.nii.gz")
+        return folder / "head.nii.gz", Comparison(thick)
+    if chosen.volume is None:
+        return None
+    return chosen.volume, Comparison(files.read(chosen.volume), files.read(chosen.after) if chosen.after else None)
+
+
+def _listening(port: int) -> socket.socket:
+    listening = socket.socket()
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((_HOST, port))
+    except (OSError, OverflowError) as problem:
+        listening.close()
+        raise SettingsError(f"port {port} cannot be used; choose another, or leave --port out") from problem
+    return listening

@@ -1,0 +1,225 @@
+// The controls of the page. All state of the work lies on the server, so a reload loses nothing.
+
+import { Views } from "./views.js";
+
+const TOKEN = new URLSearchParams(location.search).get("token");
+const PRESETS = { soft: [400, 40], lung: [1500, -600], bone: [1800, 400] }; // width and level in HU
+const POLL_MS = 300;
+const FLICKER_MS = 600;
+
+const by = (id) => document.getElementById(id);
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
+const views = new Views(by("views"), (path) => ask(path), showView, (text) => tell(capital(text), true));
+let session = sessionStorage.getItem("session"); // of this tab
+let state = null;
+let models = [];
+
+async function ask(path, options = {}) {
+  const headers = { Authorization: `Bearer ${TOKEN}` };
+  const address = path.startsWith("/") ? path : `/api/sessions/${session}/${path}`;
+  const answer = await fetch(address, { headers, ...options }).catch(() => {
+    throw new Error("the server does not answer; is medsr view still running?");
+  });
+  if (answer.ok) return answer;
+  const said = await answer.json().catch(() => ({}));
+  throw Object.assign(new Error(said.error || `the server answered ${answer.status}`), { status: answer.status });
+}
+
+const post = async (path, body = {}) => (await ask(path, { method: "POST", body: JSON.stringify(body) })).json();
+const poll = async () => take(await (await ask(`/api/sessions/${session}`)).json());
+
+function tell(text, isWrong = false) {
+  by("message").textContent = text;
+  by("message").classList.toggle("wrong", isWrong);
+}
+
+// Runs what a control does, and shows why it failed.
+const attempt = (action) => async (event) => {
+  event?.preventDefault();
+  try {
+    await action(event);
+  } catch (problem) {
+    tell(capital(problem.message), true);
+  }
+};
+
+async function start() {
+  const choices = await (await ask("/api/choices")).json();
+  models = choices.models;
+  for (const goal of choices.goals) by("goal").add(new Option(goal.label, goal.name));
+  for (const model of models) by("model").add(new Option(model.name, model.name));
+  chooseGoal();
+  chooseModel();
+  try {
+    await poll();
+  } catch (problem) {
+    if (problem.status !== 404) throw problem;
+    session = (await post("/api/sessions")).session;
+    sessionStorage.setItem("session", session);
+    await poll();
+  }
+}
+
+// Shows what the server says about the session.
+function take(found) {
+  const isOther = !state || state.version !== found.version;
+  const wasRunning = state?.run?.status === "running";
+  const hadFocus = by("cancel") === document.activeElement;
+  state = found;
+  const { volume, run } = state;
+  const isRunning = run?.status === "running";
+  by("enhance").disabled = !volume || isRunning;
+  by("cancel").disabled = !isRunning;
+  by("progress").value = run ? run.part : 0;
+  if (isRunning) {
+    tell(run.part ? `Enhancing, ${Math.round(100 * run.part)} %` : "Enhancing: loading the model");
+    setTimeout(attempt(poll), POLL_MS);
+  } else if (wasRunning) {
+    tell(capital(run.message), run.status === "failed");
+    if (hadFocus) by("enhance").focus(); // not lost with the button that is off now
+  }
+  if (isOther) show();
+}
+
+async function openFiles(files) {
+  if (!files.length) return;
+  tell(`Uploading ${files.length === 1 ? files[0].name : `${files.length} files`} ...`);
+  for (const [number, file] of [...files].entries()) {
+    await ask(`files/${encodeURIComponent(file.name)}${number ? "" : "?first=1"}`, { method: "PUT", body: file });
+  }
+  await open({});
+}
+
+async function open(what) {
+  tell("Opening ...");
+  const found = await post("open", what);
+  views.window = null;
+  tell("");
+  take(found);
+}
+
+function wishes() {
+  const [goal, model, factor] = ["goal", "model", "factor"].map((id) => by(id).value);
+  const spacing = ["i", "j", "k"].map((axis) => by(`spacing-${axis}`).value);
+  return { goal, model, factor, spacing, detail: Number(by("detail").value) };
+}
+
+function chooseGoal() {
+  by("factor-field").hidden = by("goal").value !== "factor";
+  by("spacing-field").hidden = by("goal").value !== "spacing";
+}
+
+function chooseModel() {
+  by("detail").disabled = !models.find((one) => one.name === by("model").value)?.has_detail;
+  if (by("detail").disabled) by("detail").value = 0;
+  chooseDetail();
+}
+
+function chooseDetail() {
+  const value = Number(by("detail").value);
+  by("detail-value").value = value === 0 ? "0, fidelity" : value === 1 ? "1, most detail" : value.toFixed(2);
+}
+
+// Builds the views anew: for another volume, a result, or other planes.
+function show() {
+  const { volume, report } = state;
+  by("result").hidden = !report;
+  by("facts").replaceChildren(...(report ? facts(report) : []));
+  by("overlay").disabled = !volume?.images.includes("after");
+  if (!volume) return;
+  by("size").textContent = volume.size_after ? `${volume.size_before}, now ${volume.size_after}` : volume.size_before;
+  for (const name of Object.keys(PRESETS)) by("preset").querySelector(`[value=${name}]`).disabled = !volume.is_ct;
+  if (!views.window) choosePreset("auto");
+  const plane = by("plane").value;
+  views.show(volume, plane === "revealing" ? volume.revealing : [plane]);
+}
+
+function facts(report) {
+  const texts = {
+    Model: report.model + (report.detail ? `, detail ${report.detail}` : ""),
+    Time: `${report.seconds.toFixed(1)} s on ${report.device}`,
+    "Slice thickness": `${report.slice_thickness_mm.toPrecision(3)} mm`,
+    "Measured slices reproduced to": `${report.consistency_error_rms.toPrecision(3)} RMS`,
+  };
+  if (report.warnings.length) texts.Warnings = report.warnings.join("; ");
+  return Object.entries(texts).flatMap(([name, text]) =>
+    [["dt", name], ["dd", text]].map(([kind, textContent]) => Object.assign(document.createElement(kind), { textContent })));
+}
+
+// Shows window and wipe, which mouse and keys changed.
+function showView() {
+  showWindow("custom");
+  by("wipe").value = views.wipe;
+}
+
+function showWindow(preset) {
+  [by("width").value, by("level").value] = views.window.map((value) => Number(value.toPrecision(5)));
+  by("preset").value = preset;
+}
+
+function choosePreset(name) {
+  const [low, high] = state.volume.window;
+  views.window = PRESETS[name] || (name === "auto" ? [high - low, (low + high) / 2] : views.window);
+  showWindow(name);
+}
+
+function chooseOverlay(name) {
+  if (by("overlay").disabled) return;
+  by("overlay").value = name;
+  by("wipe-field").hidden = name !== "wipe";
+  Object.assign(views, { overlay: name, isBefore: false });
+  views.redraw();
+}
+
+async function download(name) {
+  const url = URL.createObjectURL(await (await ask(`result/${name}`)).blob());
+  Object.assign(document.createElement("a"), { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
+const on = (id, kind, action) => by(id).addEventListener(kind, attempt(action));
+on("open-form", "submit", () => open({ path: by("path").value }));
+on("file", "change", () => openFiles(by("file").files));
+on("enhance-form", "submit", async () => take(await post("enhance", wishes())));
+on("cancel", "click", async () => take(await post("cancel")));
+on("goal", "change", chooseGoal);
+on("model", "change", chooseModel);
+on("detail", "input", chooseDetail);
+on("plane", "change", show);
+on("preset", "change", () => {
+  if (views.window) choosePreset(by("preset").value);
+  views.redraw();
+});
+for (const id of ["width", "level"]) {
+  on(id, "change", () => {
+    if (!views.window) return;
+    views.window = [Number(by("width").value) || views.window[0], Number(by("level").value)];
+    showWindow("custom");
+    views.redraw();
+  });
+}
+on("overlay", "change", () => chooseOverlay(by("overlay").value));
+on("wipe", "input", () => {
+  views.wipe = Number(by("wipe").value);
+  views.redraw();
+});
+on("download-volume", "click", () => download("result.nii.gz"));
+on("download-report", "click", () => download("report.json"));
+on("views", "dragover", () => by("views").classList.add("dropping"));
+on("views", "dragleave", () => by("views").classList.remove("dropping"));
+on("views", "drop", (event) => {
+  by("views").classList.remove("dropping");
+  return openFiles(event.dataTransfer.files);
+});
+document.addEventListener("keydown", (event) => {
+  const names = { f: "flicker", w: "wipe", a: "after" };
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select")) return;
+  if (names[event.key]) chooseOverlay(names[event.key]);
+});
+window.addEventListener("resize", () => views.redraw());
+setInterval(() => {
+  if (views.overlay !== "flicker") return;
+  views.isBefore = !views.isBefore;
+  views.redraw();
+}, FLICKER_MS);
+attempt(start)();

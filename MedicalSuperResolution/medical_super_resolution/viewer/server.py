@@ -1,0 +1,196 @@
+"""The server of the viewer: a page, and what it asks for. Every question needs the token of the printed address."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from ..errors import SettingsError, SuperResolutionError
+from .choices import Wishes, choices
+from .sessions import Session, SessionOver, Sessions
+
+_PAGE = Path(__file__).parent / "page"
+_PAGE_FILES = {"viewer.css": "text/css"} | dict.fromkeys(("viewer.js", "views.js", "images.js"), "text/javascript")
+_LARGEST_QUESTION = 1 << 16  # bytes of JSON
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
+    " connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def application(sessions: Sessions, token: str, *, largest_upload: int) -> Starlette:
+    """Make the server.
+
+    Parameters
+    ----------
+    sessions : Sessions
+        Closed when the server ends.
+    token : str
+        What the address ends in.
+    largest_upload : int
+        Bytes that a session may upload for one volume.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await run_in_threadpool(sessions.close)
+
+    made = Starlette(
+        routes=_routes(),
+        lifespan=lifespan,
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),  # no other name leads here
+            Middleware(BaseHTTPMiddleware, dispatch=_guard(token)),
+        ],
+        exception_handlers={SuperResolutionError: _refused},
+    )
+    made.state.sessions, made.state.largest_upload = sessions, largest_upload
+    return made
+
+
+def _routes() -> list[Route]:
+    session = "/api/sessions/{session}"
+    return [
+        Route("/", lambda request: FileResponse(_PAGE / "index.html")),
+        Route("/page/{name}", _page_file),
+        Route("/api/choices", lambda request: JSONResponse(choices())),
+        Route("/api/sessions", _new_session, methods=["POST"]),
+        Route(session, _state),
+        Route(f"{session}/files/{{name}}", _upload, methods=["PUT"]),
+        Route(f"{session}/open", _open, methods=["POST"]),
+        Route(f"{session}/enhance", _enhance, methods=["POST"]),
+        Route(f"{session}/cancel", _cancel, methods=["POST"]),
+        Route(f"{session}/slices/{{image}}/{{plane}}/{{number:int}}", _slice),
+        Route(f"{session}/result/{{name}}", _result),
+    ]
+
+
+def _guard(token: str) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
+    """Ask for the token: in the address of the page, in a header of what the page asks."""
+
+    async def dispatch(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+        path = request.url.path
+        shown = request.query_params.get("token", "") if path == "/" else ""
+        shown = shown or request.headers.get("authorization", "").removeprefix("Bearer ")
+        if path.startswith("/page/") or secrets.compare_digest(shown.encode(), token.encode()):
+            response = await go_on(request)
+        else:
+            response = PlainTextResponse("Open the address that medsr view has printed.\n", 403)
+        response.headers.update(_HEADERS)
+        return response
+
+    return dispatch
+
+
+async def _refused(request: Request, problem: Exception) -> Response:
+    return JSONResponse({"error": str(problem)}, 404 if isinstance(problem, SessionOver) else 422)
+
+
+def _session(request: Request) -> Session:
+    return _sessions(request)[request.path_params["session"]]
+
+
+def _sessions(request: Request) -> Sessions:
+    sessions: Sessions = request.app.state.sessions
+    return sessions
+
+
+async def _question(request: Request) -> dict[str, Any]:
+    text = b""
+    async for part in request.stream():
+        text += part
+        if len(text) > _LARGEST_QUESTION:
+            raise SettingsError("the question is too long")
+    try:
+        asked = json.loads(text or b"{}")
+    except ValueError:
+        asked = None
+    if not isinstance(asked, dict):
+        raise SettingsError("the question is no JSON object")
+    return asked
+
+
+def _page_file(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in _PAGE_FILES:
+        return PlainTextResponse("there is no such file\n", 404)
+    return FileResponse(_PAGE / name, media_type=_PAGE_FILES[name])
+
+
+def _new_session(request: Request) -> Response:
+    return JSONResponse({"session": _sessions(request).new()})
+
+
+def _state(request: Request) -> Response:
+    return JSONResponse(_session(request).state())
+
+
+async def _upload(request: Request) -> Response:
+    session, limit = _session(request), request.app.state.largest_upload
+    if request.query_params.get("first"):
+        session.begin_upload()
+    room = limit - sum(path.stat().st_size for path in session.uploads.iterdir())
+    path = session.upload_path(request.path_params["name"])
+    try:
+        with path.open("wb") as file:
+            async for part in request.stream():
+                room -= len(part)
+                if room < 0:
+                    raise SettingsError(f"more than {limit / 1e9:g} GB; start medsr view with a larger --max-upload")
+                await run_in_threadpool(file.write, part)
+    except BaseException:  # too large, or the page has gone
+        path.unlink()
+        raise
+    return JSONResponse({})
+
+
+async def _open(request: Request) -> Response:
+    session, asked = _session(request), await _question(request)
+    if "path" in asked:
+        await run_in_threadpool(session.open, Path(str(asked["path"]).strip()).expanduser())
+    else:
+        await run_in_threadpool(session.open_uploads)
+    return JSONResponse(session.state())
+
+
+async def _enhance(request: Request) -> Response:
+    wishes = Wishes.from_dict(await _question(request))
+    await run_in_threadpool(_sessions(request).enhance, request.path_params["session"], wishes)
+    return JSONResponse(_session(request).state())
+
+
+def _cancel(request: Request) -> Response:
+    session = _session(request)
+    session.end_run()
+    return JSONResponse(session.state())
+
+
+def _slice(request: Request) -> Response:
+    asked, comparison = request.path_params, _session(request).comparison
+    if comparison is None:
+        raise SettingsError("there is no volume yet; open one first")
+    pixels = comparison.pixels(asked["image"], asked["plane"], asked["number"])
+    described = {"X-Rows": str(pixels.shape[0]), "X-Columns": str(pixels.shape[1]), "X-Type": pixels.dtype.name}
+    return Response(pixels.tobytes(), media_type="application/octet-stream", headers=described)
+
+
+def _result(request: Request) -> Response:
+    path = _session(request).result(request.path_params["name"])
+    return FileResponse(path, filename=path.name, media_type="application/octet-stream")

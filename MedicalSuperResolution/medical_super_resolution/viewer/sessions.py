@@ -1,0 +1,220 @@
+"""What one page in a browser works on; pages know nothing of each other."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ..errors import SettingsError, SuperResolutionError, VolumeError
+from ..system import temp_dirs
+from ..volumes.io import files
+from ..volumes.volume import Volume
+from .choices import Wishes
+from .comparison import Comparison
+from .enhancement import Enhancement
+
+FOLDER_PREFIX = "medsr-view-"
+_MOST_SESSIONS = 8
+_UPLOADS, _RUN = "uploads-", "run-"
+_RESULT, _REPORT = "result.nii.gz", "report.json"
+
+
+class SessionOver(SuperResolutionError):  # noqa: N818 - it is not wrong to have been away
+    """There is no session of this name, or there is none any more."""
+
+
+class Session:
+    """A volume, its enhancement, and the files of both.
+
+    Parameters
+    ----------
+    folder : Path
+        An empty folder of the session's own.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.uploads = temp_dirs.private_folder(_UPLOADS, folder)
+        self.comparison: Comparison | None = None
+        self.run: Enhancement | None = None
+        self.version = 0  # of the comparison
+        self._source: Path | None = None
+        self._results: Path | None = None
+
+    def upload_path(self, name: str) -> Path:
+        """Where a file of this name is put; only its last part counts, with plain characters."""
+        plain = re.sub(r"[^A-Za-z0-9._-]", "_", name.replace("\\", "/").rpartition("/")[2]).lstrip(".")[-100:]
+        path = self.uploads / (plain or "file")
+        return path if not path.exists() else self.uploads / f"{len(list(self.uploads.iterdir()))}-{path.name}"
+
+    def begin_upload(self) -> None:
+        """Make room for the files of another volume; those of the one that is shown stay until it is opened."""
+        self.uploads = temp_dirs.private_folder(_UPLOADS, self.folder)
+        self._remove_all_but(_UPLOADS, self.uploads, self._source)
+
+    def open(self, path: Path, after: Path | None = None) -> None:
+        """Show a volume, alone or with its result.
+
+        Raises
+        ------
+        VolumeError
+            A file cannot be read, or the two do not lie in the same place.
+        """
+        self.end_run()
+        self.show(path, Comparison(files.read(path), files.read(after) if after else None))
+
+    def open_uploads(self) -> None:
+        """Show what was uploaded: a volume file, alone or with its data, or the files of a DICOM series.
+
+        Raises
+        ------
+        VolumeError
+            There are several volumes, or they cannot be read.
+        """
+        volumes = sorted(path for path in self.uploads.iterdir() if files.is_volume_file(path))
+        if len({path.name.partition(".")[0] for path in volumes}) > 1:
+            raise VolumeError(f"these are several volumes, {volumes[0].name} and others; choose one")
+        self.open(volumes[0] if volumes else self.uploads)
+        self._remove_all_but(_UPLOADS, self.uploads)
+
+    def show(self, path: Path, comparison: Comparison) -> None:
+        """Show a comparison whose volume lies at ``path``."""
+        self._source, self.comparison, self._results, self.run = path, comparison, None, None
+        self.version += 1
+
+    def enhance(self, wishes: Wishes) -> None:
+        """Begin an enhancement of the volume.
+
+        Raises
+        ------
+        SuperResolutionError
+            There is no volume, or a run is under way, or the process cannot be started.
+        """
+        if self._source is None or self.comparison is None:
+            raise SettingsError("there is no volume yet; open one first")
+        if self.is_running:
+            raise SettingsError("the enhancement is still running; cancel it first")
+        self._remove_all_but(_RUN, self._results)
+        folder = temp_dirs.private_folder(_RUN, self.folder)
+        before = self.comparison.before
+        outputs = [str(folder / _RESULT), "--report", str(folder / _REPORT)]
+        arguments = [str(self._source.resolve()), *outputs, *wishes.arguments]
+        self.run = Enhancement(arguments, folder, lambda: self._finish(before, folder))
+
+    def _finish(self, before: Volume, folder: Path) -> None:
+        self.comparison = Comparison(before, files.read(folder / _RESULT))
+        self._results = folder
+        self.version += 1
+
+    def _remove_all_but(self, prefix: str, *kept: Path | None) -> None:
+        for folder in self.folder.glob(f"{prefix}*"):
+            if not any(path and path.is_relative_to(folder) for path in kept):
+                temp_dirs.remove(folder)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether an enhancement is under way."""
+        return self.run is not None and self.run.status == "running"
+
+    def result(self, name: str) -> Path:
+        """The file of the result, "result.nii.gz" or "report.json".
+
+        Raises
+        ------
+        SuperResolutionError
+            There is none.
+        """
+        if self._results is None or name not in (_RESULT, _REPORT):
+            raise SuperResolutionError("there is no result yet; enhance a volume first")
+        return self._results / name
+
+    def state(self) -> dict[str, Any]:
+        """What the page shows, in plain types."""
+        run = self.run
+        return {
+            "version": self.version,
+            "volume": self.comparison.described if self.comparison else None,
+            "run": {"status": run.status, "message": run.message, "part": run.part} if run else None,
+            "report": json.loads(self.result(_REPORT).read_text(encoding="utf-8")) if self._results else None,
+        }
+
+    def end_run(self) -> None:
+        """End the enhancement, if any."""
+        if self.run is not None:
+            self.run.cancel()
+
+    def close(self) -> None:
+        """End the enhancement and remove all files."""
+        self.end_run()
+        temp_dirs.remove(self.folder)
+
+
+class Sessions:
+    """The sessions of a server. A new one beyond the eighth takes the place of the oldest that is not at work.
+
+    Parameters
+    ----------
+    first : tuple of Path and Comparison, or None
+        What every new session shows.
+    """
+
+    def __init__(self, first: tuple[Path, Comparison] | None = None) -> None:
+        self._first = first
+        self._sessions: dict[str, Session] = {}
+        self._lock = threading.Lock()
+
+    def __getitem__(self, name: str) -> Session:
+        """The session of a name; `SessionOver` where there is none."""
+        if name not in self._sessions:
+            raise SessionOver("this session is over; open the volume again")
+        return self._sessions[name]
+
+    def __iter__(self) -> Iterator[Session]:
+        """All sessions, the oldest first."""
+        return iter(list(self._sessions.values()))
+
+    def new(self) -> str:
+        """Make a session; return its name, which nobody can guess.
+
+        Raises
+        ------
+        SettingsError
+            All sessions are at work.
+        """
+        with self._lock:
+            if len(self._sessions) >= _MOST_SESSIONS:
+                idle = next((name for name, one in self._sessions.items() if not one.is_running), None)
+                if idle is None:
+                    raise SettingsError(f"{_MOST_SESSIONS} enhancements are running; wait for one, or cancel it")
+                self._sessions.pop(idle).close()
+            name = secrets.token_urlsafe(16)
+            self._sessions[name] = Session(temp_dirs.private_folder(FOLDER_PREFIX))
+            if self._first:
+                self._sessions[name].show(*self._first)
+            return name
+
+    def enhance(self, name: str, wishes: Wishes) -> None:
+        """Begin the enhancement of a session. There is one at a time: two would need the memory of both.
+
+        Raises
+        ------
+        SuperResolutionError
+            See `Session.enhance`; or another session is at work.
+        """
+        with self._lock:
+            if any(one.is_running for one in self if one is not self[name]):
+                raise SettingsError("another enhancement is running on this computer; wait for it, or cancel it")
+            self[name].enhance(wishes)
+
+    def close(self) -> None:
+        """Close all sessions."""
+        for one in self:
+            with suppress(OSError):
+                one.close()
+        self._sessions.clear()

@@ -1,0 +1,86 @@
+"""A bundle of MONAI is valid by MONAI's own checks, and its run gives what the engine gives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from medical_super_resolution import enhance, read
+from medical_super_resolution.models.export.files import export_model
+from medical_super_resolution.models.file import Model
+from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.volume import Volume
+
+bundles = pytest.importorskip("monai.bundle", reason="MONAI checks and runs its bundles")
+pytest.importorskip("ignite", reason="MONAI's evaluator needs pytorch-ignite")
+
+
+@pytest.fixture
+def a_bundle(a_model: Model, tmp_path: Path) -> Path:
+    folder = tmp_path / "bundle"
+    export_model(a_model, "monai-bundle", folder)
+    return folder
+
+
+def test_a_bundle_has_the_files_that_the_specification_asks_for(a_bundle: Path, a_model: Model):
+    files = {str(path.relative_to(a_bundle)) for path in a_bundle.rglob("*") if path.is_file()}
+    weights = f"models/{a_model.path.name}"
+    assert {"configs/metadata.json", "configs/inference.json", "models/model.pt", "docs/README.md", weights} <= files
+
+
+def test_the_metadata_is_valid_by_a_schema(a_bundle: Path, tmp_path: Path):
+    pytest.importorskip("jsonschema", reason="MONAI checks metadata by it")
+    texts = ["schema", "version", "monai_version", "pytorch_version", "numpy_version", "task", "description"]
+    texts += ["authors", "copyright"]
+    tensor = {"type": "object", "required": ["type", "format", "num_channels", "spatial_shape", "dtype", "value_range"]}
+    tensors = {"type": "object", "minProperties": 1, "additionalProperties": tensor}
+    data_format = {"type": "object", "required": ["inputs", "outputs"], "additionalProperties": tensors}
+    properties = {name: {"type": "string", "minLength": 1} for name in texts}
+    properties |= {"network_data_format": data_format, "required_packages_version": {"type": "object"}}
+    schema = tmp_path / "schema.json"  # where there is one already, MONAI loads none
+    schema.write_text(json.dumps({"type": "object", "required": list(properties), "properties": properties}))
+    bundles.verify_metadata(str(a_bundle / "configs/metadata.json"), filepath=str(schema))
+
+
+def test_the_network_takes_and_gives_what_the_metadata_say(a_bundle: Path):
+    bundles.verify_net_in_out(
+        "network_def",
+        meta_file=str(a_bundle / "configs/metadata.json"),
+        config_file=str(a_bundle / "configs/inference.json"),
+        device="cpu", n=3, any=9, bundle_root=str(a_bundle),
+    )  # fmt: skip
+
+
+def test_the_state_dictionary_of_a_bundle_fits_its_network(a_bundle: Path, a_model: Model):
+    parser = bundles.ConfigParser()
+    parser.read_config(str(a_bundle / "configs/inference.json"))
+    parser["bundle_root"] = str(a_bundle)
+    network = parser.get_parsed_content("network_def")
+    network.load_state_dict(torch.load(a_bundle / "models/model.pt", weights_only=True))
+    lr = torch.rand(1, 1, 4, 9, 9)
+    positions = (torch.arange(8) + 0.5) / 2 - 0.5
+    expected = a_model.generator(lr, positions.double(), 2.0)
+    torch.testing.assert_close(network(lr), expected, rtol=0, atol=1e-5)
+
+
+def test_an_inference_run_writes_what_the_engine_gives(a_bundle: Path, a_model: Model, a_volume: Volume):
+    (a_bundle / "input").mkdir()
+    files.write(a_volume, a_bundle / "input/scan.nii.gz")
+    workflow = bundles.ConfigWorkflow(
+        config_file=str(a_bundle / "configs/inference.json"),
+        meta_file=str(a_bundle / "configs/metadata.json"),
+        logging_file=False, workflow_type="inference", bundle_root=str(a_bundle), factor=2,
+        device="$torch.device('cpu')",
+    )  # fmt: skip
+    workflow.initialize()
+    assert workflow.check_properties() == []
+    workflow.run()
+    made = read(a_bundle / "output/scan_fine.nii.gz")
+    given = read(a_bundle / "input/scan.nii.gz")
+    expected = enhance(Volume(given.array.astype(np.float32), given.grid), a_model, factor=2)
+    np.testing.assert_allclose(made.grid.ijk_to_ras, expected.grid.ijk_to_ras, atol=1e-4)
+    np.testing.assert_allclose(made.array, expected.array, rtol=0, atol=1e-3)

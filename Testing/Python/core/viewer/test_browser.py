@@ -1,0 +1,188 @@
+"""The viewer in a real Chromium, by mouse and by keys; skipped unless MEDSR_CHROMIUM names the program."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.volume import Volume
+
+CHROMIUM = os.environ.get("MEDSR_CHROMIUM", "")
+ROOT = Path(__file__).parents[4]
+PATIENCE = 240_000  # ms, for a computer that is busy with other things
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM, reason="MEDSR_CHROMIUM does not name a Chromium to drive"),
+]
+if CHROMIUM:
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright drives the browser")
+    pytest.importorskip("starlette", reason="the viewer's extra is not installed")
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small scan that is quickly enhanced, and a large one whose enhancement takes longer than a test."""
+    folder = tmp_path_factory.mktemp("scans")
+    for name, shape in (("small", (8, 40, 36)), ("large", (60, 320, 320))):
+        k, j, i = np.meshgrid(*(np.linspace(-1, 1, count) for count in shape), indexing="ij")
+        array = (900 * (k**2 + j**2 + i**2 < 0.6) + 300 * (np.abs(i + k) < 0.2)).astype(np.int16)
+        files.write(Volume(array, Grid(shape, np.diag([1.0, 1.0, 4.0, 1.0]))), folder / f"{name}.nii.gz")
+    (folder / "wrong.nii.gz").write_bytes(gzip.compress(b"no volume"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(scans: Path) -> Iterator[str]:
+    command = [sys.executable, "-m", "medical_super_resolution", "view"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "MedicalSuperResolution")}
+    with subprocess.Popen(command, cwd=scans, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        yield server.stdout.readline().strip()
+        server.terminate()
+        assert server.wait(60) == 0
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[object]:
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium, address: str):
+    context = chromium.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    problems, asked = [], []
+    page.on("pageerror", lambda problem: problems.append(str(problem)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    page.wait_for_selector("#goal option", state="attached")
+    yield page
+    context.close()
+    assert problems == []
+    home = address.partition("?")[0]
+    assert [url for url in asked if not url.startswith((home, "data:", f"blob:{home}"))] == []
+
+
+def open_scan(page, path: Path) -> None:
+    page.get_by_label("Volume file").set_input_files(path)
+    page.wait_for_selector("canvas[data-drawn^=before]")
+
+
+def enhance(page, goal: str = "Thin slices x2") -> None:
+    page.get_by_label("Goal").select_option(label=goal)
+    page.get_by_role("button", name="Enhance", exact=True).click()
+    page.wait_for_selector("canvas[data-drawn^=difference]")
+
+
+def shades(page, image: str, *, left: float) -> list[int]:
+    """The greys of a column of a canvas, ``left`` of its width from the left."""
+    script = """([canvas, left]) => { const context = canvas.getContext('2d');
+        const data = context.getImageData(Math.floor(left * canvas.width), 0, 1, canvas.height).data;
+        return [...data].filter((_, n) => n % 4 === 0) }"""
+    canvas = page.query_selector(f"canvas[data-drawn^={image}]")
+    return page.evaluate(script, [canvas, left])
+
+
+def test_a_scan_is_uploaded_enhanced_compared_and_downloaded(page, scans: Path, tmp_path: Path):
+    open_scan(page, scans / "small.nii.gz")
+    assert "36x40x8" in page.inner_text("#size")
+    enhance(page)
+    assert "Done" in page.inner_text("#message")
+    assert "36x40x16" in page.inner_text("#size")
+    captions = page.locator("section[aria-label=Coronal] figcaption").all_inner_texts()
+    assert captions == ["Before", "After", "Difference, after - before"]
+    for name, title in (("result.nii.gz", "Download volume"), ("report.json", "Download report")):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=title).click()
+        assert download.value.suggested_filename == name
+        download.value.save_as(tmp_path / name)
+    assert files.read(tmp_path / "result.nii.gz").array.shape == (16, 40, 36)
+    assert json.loads((tmp_path / "report.json").read_text())["model"] == "general"
+
+
+def test_the_wipe_shows_before_at_the_left_and_after_at_the_right(page, scans: Path):
+    open_scan(page, scans / "small.nii.gz")
+    enhance(page)
+    after = [shades(page, "after", left=left) for left in (0.45, 0.55)]
+    page.get_by_label("In the middle view").select_option(label="Wipe to before")
+    page.wait_for_selector("canvas[data-drawn$=wipe]")
+    assert shades(page, "after", left=0.45) == shades(page, "before", left=0.45) != after[0]
+    assert shades(page, "after", left=0.55) == after[1]
+
+
+def test_an_enhancement_is_cancelled(page, scans: Path):
+    open_scan(page, scans / "large.nii.gz")
+    page.get_by_role("button", name="Enhance", exact=True).click()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_text("Cancelled. Nothing was changed.").wait_for()
+    assert page.get_by_role("button", name="Enhance", exact=True).is_enabled()
+
+
+def test_a_wrong_file_is_refused_in_a_sentence_and_the_scan_before_stays(page, scans: Path):
+    open_scan(page, scans / "small.nii.gz")
+    page.get_by_label("Volume file").set_input_files(scans / "wrong.nii.gz")
+    page.wait_for_selector("#message.wrong")
+    assert "wrong.nii.gz" in page.inner_text("#message")
+    assert page.locator("canvas[data-drawn^=before]").count() == 2
+
+
+def test_a_reload_loses_nothing_and_a_second_tab_is_another_session(page, scans: Path):
+    open_scan(page, scans / "small.nii.gz")
+    enhance(page)
+    page.reload()
+    page.wait_for_selector("canvas[data-drawn^=difference]")
+    other = page.context.new_page()
+    other.goto(page.url)
+    other.get_by_text("Open a volume:").wait_for()
+    assert other.locator("canvas").count() == 0
+
+
+def test_everything_can_be_done_by_keys(page, scans: Path):
+    page.get_by_label("Path on the server").focus()
+    page.keyboard.type(str(scans / "small.nii.gz"))
+    page.keyboard.press("Enter")
+    page.wait_for_selector("canvas[data-drawn^=before]")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "enhance":
+            break
+    page.keyboard.press("Enter")
+    page.wait_for_selector("canvas[data-drawn^=difference]")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.tagName") == "CANVAS":
+            break
+    first = page.evaluate("document.activeElement.ariaLabel")
+    page.keyboard.press("ArrowUp")
+    page.wait_for_function("text => document.activeElement.ariaLabel !== text", arg=first)
+    second = page.evaluate("document.activeElement.ariaLabel")
+    numbers = [int(re.search(r"slice (\d+)", text)[1]) for text in (first, second)]
+    assert numbers[1] == numbers[0] + 1
+    page.keyboard.press("w")
+    page.wait_for_selector("canvas[data-drawn$=wipe]")
+    page.keyboard.press("ArrowRight")
+    assert page.input_value("#wipe") == "0.52"
+
+
+def test_every_control_and_image_has_a_name(page, scans: Path):
+    open_scan(page, scans / "small.nii.gz")
+    script = """() => [...document.querySelectorAll('input, select, button, canvas, progress')].filter((one) =>
+        !(one.ariaLabel || one.labels?.length || one.textContent.trim())).map((one) => one.outerHTML)"""
+    assert page.evaluate(script) == []
