@@ -51,13 +51,13 @@ async function start() {
   chooseGoal();
   chooseModel();
   try {
-    await poll();
+    if (session) return await poll();
   } catch (problem) {
-    if (problem.status !== 404) throw problem;
-    session = (await post("/api/sessions")).session;
-    sessionStorage.setItem("session", session);
-    await poll();
+    if (problem.status !== 404) throw problem; // 404: the server was started anew
   }
+  session = (await post("/api/sessions")).session;
+  sessionStorage.setItem("session", session);
+  return poll();
 }
 
 // Shows what the server says about the session.

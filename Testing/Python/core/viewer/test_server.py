@@ -268,10 +268,10 @@ def test_a_real_run_ends_with_a_result_and_a_report(a_scan: Path, a_model_file: 
 
 
 def test_a_run_that_fails_says_why(tmp_path: Path):
-    run = Enhancement([str(tmp_path / "none.nii"), str(tmp_path / "out.nii")], tmp_path, lambda: None)
+    run = Enhancement(["scan.nii", "out.nii", "--factor", "9"], tmp_path, lambda: None)
     run.wait()
     assert run.status == "failed"
-    assert "there is no file" in run.message
+    assert run.message.startswith("the factor must be above 1 and at most 8, got 9")
 
 
 def test_a_run_can_be_cancelled_at_its_start(a_scan: Path, tmp_path: Path):
