@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 _FOLDERS = ("Resources/Results", "Resources/Screenshots")
 _KINDS = (".png", ".csv", ".svg")
+_HISTORY = "Resources/Results/benchmark_history.jsonl"
+_COLUMNS = {
+    "date": "Date",
+    "processor": "Processor",
+    "device": "Device",
+    "threads": "Threads",
+    "engine": "Engine",
+    "microseconds_per_measured_voxel": "µs a measured voxel",
+    "part_of_the_larger_floor": "Part of the floor",
+    "overhead_ratio": "Engine over network",
+    "monai_ratio": "MONAI over engine",
+    "program_seconds_to_first_progress": "s to first progress",
+    "program_peak_memory_mb": "Peak MB",
+}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -20,3 +37,23 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
                 name = path.relative_to(root).as_posix()
                 files.append(File(name, str(root), config.site_dir, use_directory_urls=False))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Put the history of benchmarks where a page asks for it."""
+    mark = "<!-- benchmark history -->"
+    if mark not in markdown:
+        return markdown
+    lines = (Path(config.docs_dir).parent / _HISTORY).read_text(encoding="utf-8").splitlines()
+    return markdown.replace(mark, history_table([json.loads(line) for line in lines]))
+
+
+def history_table(runs: list[dict[str, Any]]) -> str:
+    """The runs of ``medsr benchmark --append`` as a table in Markdown, the latest first."""
+    rows = [list(_COLUMNS.values()), ["---"] * len(_COLUMNS)]
+    rows += [[_written(run.get(name)) for name in _COLUMNS] for run in reversed(runs)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _written(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else "not measured" if value is None else str(value)

@@ -35,8 +35,9 @@ from ..volumes.intensity import HOUNSFIELD_RANGE, IntensityRange
 from ..volumes.io import files
 from ..volumes.volume import Volume
 from . import roofline
+from .benchmark_report import identity
+from .roofline import Tell, quickest
 from .terminal import tell
-from .timing import Tell, quickest
 
 FACTOR = 4
 _SMALLEST = (4, 16)  # slices, and their rows and columns
@@ -75,9 +76,9 @@ def run(model_name: str, settings: EnhanceSettings, *, side: int, slices: int, t
     settings = replace(settings, factor=float(FACTOR), axes="k", device=device.type, model=model.name)
     volume = body(side, slices)
     context = ExecutionContext(settings, device, 1, ignore)
-    facts: dict[str, Any] = {
+    facts: dict[str, Any] = identity() | {
         "model": model.name,
-        "device": str(device) if device.type == "cpu" else torch.cuda.get_device_name(),
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else str(device),
         "precision": context.precision,
         "threads": torch.get_num_threads(),
         "volume": f"{volume.grid.described()}, x{FACTOR}",
@@ -140,18 +141,18 @@ def engine(model: Model, volume: Volume, context: ExecutionContext, tell: Tell) 
     overhead_ratio
         Engine over bare network.
     air_ratio
-        Half air, over the volume in which nothing is skipped.
+        Half of the slices, half air, over those in which nothing is skipped.
     growth_ratio
         What twice the slices take.
     """
     slices, side, _ = volume.array.shape
     network = Bare(model, volume, context)
-    still, fewer = body(side, slices, air=0.5), body(side, slices // 2)
+    still, fewer = body(side, slices // 2, air=0.5), body(side, slices // 2)
     found = quickest(
         {
             "the engine": lambda: enhance(volume, model, context.settings),
             "the bare network": network.whole,
-            "the engine, half of the volume air": lambda: enhance(still, model, context.settings),
+            "the engine, half of the slices, half air": lambda: enhance(still, model, context.settings),
             "the engine, half of the slices": lambda: enhance(fewer, model, context.settings),
         },
         tell,
@@ -163,7 +164,7 @@ def engine(model: Model, volume: Volume, context: ExecutionContext, tell: Tell) 
         "stages_seconds": enhanced.report.stages,
         "bare_forward_seconds": bare,
         "overhead_ratio": seconds / bare,
-        "air_ratio": of_still / seconds,
+        "air_ratio": of_still / of_fewer,
         "growth_ratio": 2 * (seconds / slices) / (of_fewer / (slices // 2)),
     }
 
@@ -237,15 +238,3 @@ class Bare:
     def whole(self) -> Tensor:
         """Of all voxels as one large tensor, without tiles."""
         return self.forward(self.lr)
-
-
-def described(facts: dict[str, Any]) -> list[str]:
-    """The facts as lines for people."""
-    lines = []
-    for name, value in facts.items():
-        if isinstance(value, dict):
-            text = ", ".join(f"{part} {seconds:.2f}" for part, seconds in value.items())
-        else:
-            text = f"{value:.3g}" if isinstance(value, float) else str(value)
-        lines.append(f"{name.replace('_', ' '):36s} {text}")
-    return lines

@@ -1,8 +1,14 @@
-"""The least time a network could take on this machine: its arithmetic and its memory traffic at measured speeds."""
+"""How long works take that are compared, and the least time that a network could take on this machine.
+
+Works take turns, so that whatever slows the machine for a while slows all. The least time is that of the network's
+arithmetic and memory traffic, at speeds measured here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -11,12 +17,34 @@ from torch import Tensor, nn
 from ..inference.context import ExecutionContext
 from ..networks.generators.through_plane import ThroughPlaneGenerator
 from ..physics.acquisition import fine_centres
-from .timing import timed
 
 _SAMPLE = (1, 1, 8, 24, 24)
 _SIDES = {"cpu": 2048, "cuda": 8192}  # of the matrices that are multiplied
 _BYTES = {"cpu": 1 << 28, "cuda": 1 << 31}  # that are copied
 _ROUNDS = 5
+_TURNS = 2
+
+Tell = Callable[[str], None]
+"""Takes a line for whoever waits."""
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds that a call takes, CUDA's queue included, and what it gives."""
+    started = time.perf_counter()
+    result = work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - started, result
+
+
+def quickest(works: Mapping[str, Callable[[], Any]], tell: Tell) -> list[tuple[float, Any]]:
+    """Seconds and result of each work's quickest round."""
+    best: list[tuple[float, Any]] = [(math.inf, None)] * len(works)
+    for number in range(_TURNS):
+        for place, (name, work) in enumerate(works.items()):
+            tell(f"measuring {name}, round {number + 1} of {_TURNS}")
+            best[place] = min(best[place], timed(work), key=lambda one: one[0])
+    return best
 
 
 def compared(

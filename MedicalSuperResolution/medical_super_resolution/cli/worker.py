@@ -2,7 +2,8 @@
 
 ``python -m medical_super_resolution.cli.worker`` reads a JSON list of arguments of `medsr` from each line of its
 standard input, and answers on standard output with ``{"status": N}``, the exit status of that command, behind what the
-command has printed. Starting Python and PyTorch takes seconds, which all commands but the first save.
+command has printed. Starting Python and PyTorch takes seconds, which all commands but the first save. Its priority is
+lower than that of the program.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import signal
 import sys
 import threading
 
+from ..system.threads import lower_priority
 from .main import main
 
 _BLOCK = 65536
@@ -21,6 +23,7 @@ _BLOCK = 65536
 
 def serve() -> int:
     """Run what standard input asks for. The process ends when that does, also in the middle of a command."""
+    lower_priority()
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(requests,), daemon=True).start()
     while True:

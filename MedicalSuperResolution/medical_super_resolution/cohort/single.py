@@ -84,22 +84,6 @@ class Outcome:
     report: dict[str, Any]
 
 
-def check_input(task: Task) -> None:
-    """Refuse what can be seen from the header alone, before a model is loaded.
-
-    Raises
-    ------
-    VolumeError
-        The input is missing or no volume, or it has no volume of the asked number.
-    """
-    if not task.source.exists():
-        raise VolumeError(f"there is no file {task.source}")
-    if files.is_volume_file(task.source) and task.source.is_file():
-        count = files.header_of(task.source).count
-        if task.number is not None and not 0 <= task.number < count:
-            raise VolumeError(f"{task.source} has no volume {task.number}; its volumes are 0 to {count - 1}")
-
-
 def run_task(
     task: Task, settings: EnhanceSettings, model: Model, progress: Progress = ignore, stage: Stage = lambda text: None
 ) -> Outcome:

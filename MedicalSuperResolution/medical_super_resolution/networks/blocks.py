@@ -40,11 +40,11 @@ def mixed_channels(convolution: nn.Conv3d, *parts: Tensor) -> Tensor:
     first = parts[0]
     if not runs_as_products(convolution, first):
         return learned_convolution(convolution, torch.cat(parts, dim=1) if len(parts) > 1 else first)
-    mixed = convolution.weight.new_empty(first[0, 0].numel(), convolution.out_channels)
-    mixed[:] = 0 if convolution.bias is None else convolution.bias
-    weights = convolution.weight.flatten(1).split([part.shape[1] for part in parts], dim=1)
-    for part, weight in zip(parts, weights, strict=True):
-        mixed.addmm_(by_voxel(part, mixed.dtype), weight.t())
+    precision, bias = convolution.weight.dtype, convolution.bias
+    weight, *weights = convolution.weight.flatten(1).split([part.shape[1] for part in parts], dim=1)
+    mixed = functional.linear(by_voxel(first, precision), weight, bias)
+    for part, weight in zip(parts[1:], weights, strict=True):
+        mixed.addmm_(by_voxel(part, precision), weight.t())
     return mixed.unflatten(0, first.shape[2:]).permute(3, 0, 1, 2)[None]
 
 

@@ -118,7 +118,10 @@ class SliceStream:
     def trim(self, slices: Tensor, width: int) -> Tensor:
         """Drop ``width`` voxels at each cut edge of the tile."""
         top, bottom, left, right = (width * cut for cut in self.cut_edges)
-        return slices[:, :, :, top : slices.shape[3] - bottom, left : slices.shape[4] - right]
+        kept = slices[:, :, :, top : slices.shape[3] - bottom, left : slices.shape[4] - right]
+        if kept.device.type != "cpu":
+            return kept
+        return kept.contiguous(memory_format=torch.channels_last_3d)  # once, and not again in each layer that reads it
 
 
 def _last_two(parts: list[Tensor]) -> list[Tensor]:
@@ -141,7 +144,8 @@ def _convolved(convolution: nn.Conv3d, parts: list[Tensor]) -> Tensor:
         return _as_products(convolution, slices)
     weight = convolution.weight.transpose(1, 2).flatten(1, 2)  # three slices as channels of one
     flat = [torch.cat(slices[number : number + 3], dim=1)[:, :, 0] for number in range(count - 2)]
-    mixed = functional.conv2d(torch.cat(flat), weight, convolution.bias, padding=(rows // 2, columns // 2))
+    known = torch.cat(flat).contiguous(memory_format=torch.channels_last)
+    mixed = functional.conv2d(known, weight, convolution.bias, padding=(rows // 2, columns // 2))
     return mixed.transpose(0, 1)[None]
 
 

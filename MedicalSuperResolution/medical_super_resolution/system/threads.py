@@ -1,21 +1,35 @@
-"""How many CPU threads compute, and how they wait for each other."""
+"""How many CPU threads compute, how they wait for each other, and for the other programs of the computer."""
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
 # OpenMP's threads spin while they wait for the next piece of work. Where other programs compute as well, that takes the
 # cores away from those who have work to do: a network of many short steps then takes several times as long.
 _WAIT_PASSIVELY = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
+_NICE = 5  # of -20 to 19
+_BELOW_NORMAL = 0x4000  # BELOW_NORMAL_PRIORITY_CLASS of Windows
 
 
 def wait_passively() -> None:
     """Let threads sleep while they wait. To be called before torch is imported; what the user has set stays."""
     for name, value in _WAIT_PASSIVELY.items():
         os.environ.setdefault(name, value)
+
+
+def lower_priority() -> None:
+    """Let other programs compute first, such as the one in front of the user; where none wants to, nothing is lost."""
+    if sys.platform == "win32":
+        kernel = ctypes.windll.kernel32
+        kernel.SetPriorityClass(kernel.GetCurrentProcess(), _BELOW_NORMAL)
+        return
+    with suppress(OSError):  # a sandbox may forbid it
+        os.nice(_NICE)
 
 
 def available_cpus(root: Path = Path("/")) -> int:

@@ -74,14 +74,16 @@ def run(chosen: argparse.Namespace) -> int:
     if enhance_labels(chosen, settings):
         return 0
 
-    from ...cohort.batch import is_batch
     from ...volumes.dicom.reader import Selection
     from ...volumes.io import files
     from ...volumes.io import writers as destinations
 
     selection = selection_of(chosen)
-    if selection == Selection() and is_batch(chosen.input, chosen.output):
-        return _run_batch(chosen, settings)
+    if selection == Selection() and chosen.input.is_dir():
+        from ...cohort.batch import is_batch
+
+        if is_batch(chosen.input, chosen.output):
+            return _run_batch(chosen, settings)
     destination = destinations.destination_of(chosen.input, chosen.output, selection, overwrite=chosen.overwrite)
     check_report(chosen.report, chosen.output, chosen.overwrite)
     if chosen.uncertainty:
@@ -105,16 +107,16 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _enhance_in(chosen: argparse.Namespace, settings: EnhanceSettings, destination: Destination) -> Grid:
-    from ...cohort.single import Task, check_input, run_task
+    progress = progress_of_kind(chosen.progress)
+    _check_input(chosen.input, chosen.volume)
+    progress.stage("loading the model")  # and PyTorch, which takes more than a second
+    from ...cohort.single import Task, run_task
     from ...models.weight_interpolation import load_model
 
     task = Task(
         chosen.input, destination, selection_of(chosen), chosen.volume, chosen.modality, chosen.keep_tilt,
         chosen.uncertainty, compress=not chosen.no_compression, hashed=chosen.report is not None,
     )  # fmt: skip
-    progress = progress_of_kind(chosen.progress)
-    check_input(task)
-    progress.stage("loading the model")
     model = load_model(settings.model, settings.detail)
     done = run_task(task, settings, model, progress, progress.stage)
     report = done.report | {"peak_memory_mb": peak_mb()}
@@ -126,6 +128,18 @@ def _enhance_in(chosen: argparse.Namespace, settings: EnhanceSettings, destinati
         made = f"{done.grid.described()}, {report['seconds']:.1f} s"
         _tell(Report.from_dict(report), made, chosen.output)
     return done.grid
+
+
+def _check_input(source: Path, number: int | None) -> None:
+    """Refuse what can be seen from the header alone, before PyTorch is loaded."""
+    from ...volumes.io import files
+
+    if not source.exists():
+        raise SuperResolutionError(f"there is no file {source}")
+    if files.is_volume_file(source) and source.is_file():
+        count = files.header_of(source).count
+        if number is not None and not 0 <= number < count:
+            raise SuperResolutionError(f"{source} has no volume {number}; its volumes are 0 to {count - 1}")
 
 
 def _run_batch(chosen: argparse.Namespace, settings: EnhanceSettings) -> int:

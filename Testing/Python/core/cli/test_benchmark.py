@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from command_line import Medsr
-from medical_super_resolution.cli import timing
+from medical_super_resolution.cli import benchmark_report, roofline
 from medical_super_resolution.cli.benchmark import run
+from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.models import file as models
 from medical_super_resolution.networks.generators.srcnn import SrcnnConfig, SrcnnGenerator
 from medical_super_resolution.networks.generators.through_plane import ThroughPlaneGenerator
@@ -27,8 +28,10 @@ def without_monai(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.usefixtures("without_monai")
-def test_the_benchmark_measures_each_stage_and_each_ratio(medsr: Medsr, a_model_file: Path):
-    status, out, err = medsr("benchmark", "--model", a_model_file, *SMALL, "--json")
+def test_the_benchmark_measures_each_stage_and_each_ratio(medsr: Medsr, a_model_file: Path, tmp_path: Path):
+    history = tmp_path / "history.jsonl"
+    history.write_text('{"an": "earlier line"}\n')
+    status, out, err = medsr("benchmark", "--model", a_model_file, *SMALL, "--json", "--append", history)
     assert status == 0
     assert all(line.startswith("measuring ") for line in err.splitlines())
     facts = json.loads(out)
@@ -47,6 +50,11 @@ def test_the_benchmark_measures_each_stage_and_each_ratio(medsr: Medsr, a_model_
     assert facts["precision"] == "float32"
     assert facts["engine_seam"] < 1e-5
     assert "pip install medical-super-resolution[benchmark]" in facts["monai"]
+    earlier, line = history.read_text().splitlines()
+    assert earlier == '{"an": "earlier line"}'
+    again = json.loads(line)
+    assert (again["date"], again["threads"], again["engine"]) == (facts["date"], 1, facts["engine"])
+    assert again["engine_seconds"] == pytest.approx(facts["engine_seconds"], rel=1e-3)
 
 
 @pytest.mark.usefixtures("without_monai")
@@ -59,10 +67,37 @@ def test_the_benchmark_says_what_it_is_measuring(a_model_file: Path):
 
 def test_the_quickest_round_of_each_work_counts(monkeypatch: pytest.MonkeyPatch):
     clock = iter([0, 3, 10, 14, 20, 25, 30, 31])  # begin and end of: first, second; first, second
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(roofline.time, "perf_counter", lambda: next(clock))
     results = iter("abcd")
     works = dict.fromkeys(["first", "second"], lambda: next(results))
-    assert timing.quickest(works, lambda line: None) == [(3, "a"), (1, "d")]
+    assert roofline.quickest(works, lambda line: None) == [(3, "a"), (1, "d")]
+
+
+def test_the_table_says_machine_engine_and_date_and_leaves_out_what_was_not_measured():
+    facts = benchmark_report.identity() | {
+        "model": "general", "device": "cpu", "precision": "float32", "threads": 2, "volume": "24x24x8, x4",
+        "microseconds_per_measured_voxel": 7.504, "part_of_the_larger_floor": 0.34, "program_peak_memory_mb": None,
+        "stages_seconds": {"network": 1.5}, "program_stages_seconds": {"read": 0.25},
+    }  # fmt: skip
+    lines = benchmark_report.table(facts).splitlines()
+    assert facts["engine"] in lines[0]
+    assert facts["date"] in lines[0]
+    assert lines[1] == f"{facts['processor']}, 2 threads, on cpu in float32"
+    assert any(line.split()[-2:] == ["7.50", "µs"] for line in lines)
+    assert any(line.endswith("34%") for line in lines)
+    assert not any("peak memory" in line for line in lines)
+    assert lines[-1] == "Whole program, seconds: read 0.25"
+
+
+def test_the_processor_has_the_name_that_linux_knows(tmp_path: Path):
+    known = tmp_path / "cpuinfo"
+    known.write_text("processor\t: 0\nmodel name\t: Some CPU @ 2.50GHz\nmodel name\t: another\n")
+    assert benchmark_report.processor(known) == "Some CPU @ 2.50GHz"
+
+
+def test_a_history_that_cannot_be_written_gets_one_sentence(tmp_path: Path):
+    with pytest.raises(SuperResolutionError, match="could not be written"):
+        benchmark_report.appended(tmp_path / "no" / "history.jsonl", {})
 
 
 def test_a_volume_too_small_to_measure_gets_one_sentence(medsr: Medsr, a_model_file: Path):

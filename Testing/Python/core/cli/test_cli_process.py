@@ -69,3 +69,15 @@ def test_help_is_shown_without_torch(verb: tuple[str, ...]):
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "usage: medsr" in done.stdout
+
+
+def test_what_the_header_shows_is_refused_before_torch_is_loaded(folder: Path, scan: Path):
+    typed = ["enhance", str(scan), str(folder / "fine.nii"), "--volume", "3"]
+    code = (
+        "import sys\nfrom medical_super_resolution.cli.main import main\n"
+        f"status = main({typed!r})\n"
+        "sys.exit('torch was imported' if 'torch' in sys.modules else status)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE_ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, f"error: {scan} has no volume 3; its volumes are 0 to 0\n")

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from command_line import PACKAGE_ROOT
 from medical_super_resolution.system import memory, threads
 
 
@@ -88,3 +89,15 @@ def test_threads_wait_passively_in_our_programs_and_what_the_user_set_stays():
             check=True,
         )
         assert found.stdout.splitlines()[-1] == expected
+
+
+@pytest.mark.skipif(os.name == "nt", reason="priorities of Unix")
+def test_the_worker_of_another_program_has_a_lower_priority_than_it():
+    command = [sys.executable, "-m", "medical_super_resolution.cli.worker"]
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE_ROOT)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True) as worker:
+        worker.stdin.write('["info", "no-such-file.nii"]\n')
+        worker.stdin.flush()
+        assert worker.stdout.readline() == '{"status": 1}\n'
+        priority = os.getpriority(os.PRIO_PROCESS, worker.pid)
+    assert priority > min(os.getpriority(os.PRIO_PROCESS, 0), 18)  # 19 is the lowest there is
