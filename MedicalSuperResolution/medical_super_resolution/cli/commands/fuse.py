@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="rigid",
         help="motion of the stacks, or of each slice; default: rigid",
     )
+    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="fuse, refine, fuse again; default: 1")
     parser.add_argument("--force-frame", action="store_true", help="accept other patients and frames of reference")
     parser.add_argument("--model", default=EnhanceSettings().model, metavar="NAME|FILE", help="default: %(default)s")
     parser.add_argument("--device", choices=DEVICES, default="auto", help="for refining the stacks")
@@ -62,6 +63,7 @@ def run(chosen: argparse.Namespace) -> int:
     settings = FusionSettings(
         spacing_mm=chosen.spacing,
         register=chosen.register,
+        rounds=chosen.rounds,
         enhance=EnhanceSettings(model=chosen.model, device=chosen.device, threads=chosen.threads),
     )
     series = _series_of(chosen)

@@ -20,7 +20,7 @@ from ...volumes.volume import Volume
 from . import stacks as sets
 from .alignment import aligned, searches
 from .brightness import evenly_shaded, matched_gains
-from .prior import RefinedStack, blended, refined_stack
+from .prior import RefinedStack, blended, refined_again, refined_stack
 from .report import Fused, FusionReport
 from .settings import FusionSettings
 from .solver import Measurement, contradiction, measurement, solve
@@ -83,7 +83,7 @@ class Fusion:
 
     def __init__(self, stacks: Sequence[Volume], model: Model, settings: FusionSettings, progress: Progress) -> None:
         self._stacks, self._model, self._settings, self._progress = stacks, model, settings, progress
-        self._done, self._steps = 0, 2 * len(stacks) + settings.iterations + 2
+        self._done, self._steps = 0, 2 * settings.rounds * len(stacks) + settings.rounds * settings.iterations + 2
         if settings.register != "none" and len(stacks) > 1:
             self._steps += len(stacks) - 1 + searches(len(stacks), slices=settings.register == "slices")
         self.spacing_mm = settings.spacing_mm or sets.finest_spacing_mm(stacks)
@@ -105,20 +105,30 @@ class Fusion:
         self._step()
         empty = min(float(one.stack.array.min()) for one in self.refined)
         measurements = [measurement(one, self.grid) for one in self.refined]
-        fused = solve(
-            blended(self.refined, self.grid, empty, sharp=True),
-            measurements,
-            prior_weight=self._settings.prior_weight,
-            iterations=self._settings.iterations,
-            step=self._step,
-        )
-        fused.clamp_(min=self._floor(empty))
+        fused = self._solved(self.refined, measurements, empty)
+        for _ in range(self._settings.rounds - 1):
+            fused = self._solved([self._refined_again(one, fused) for one in self.refined], measurements, empty)
         self.errors = [
             _rms(measurement, fused) / one.gain for one, measurement in zip(self.refined, measurements, strict=True)
         ]
         uncertainty = contradiction(fused, measurements)
         self._progress(self._steps, self._steps)
         return fused, uncertainty
+
+    def _solved(self, prior: Sequence[RefinedStack], measurements: Sequence[Measurement], empty: float) -> torch.Tensor:
+        fused = solve(
+            blended(prior, self.grid, empty, sharp=True),
+            measurements,
+            prior_weight=self._settings.prior_weight,
+            iterations=self._settings.iterations,
+            step=self._step,
+        )
+        return fused.clamp_(min=self._floor(empty))
+
+    def _refined_again(self, one: RefinedStack, fused: torch.Tensor) -> RefinedStack:
+        again = refined_again(one, fused, self.grid, self._model, self._settings.enhance, self._still_wanted)
+        self._step(2)
+        return again
 
     def _floor(self, lowest: float) -> float:
         """The value below which nothing has a meaning, as `enhance` takes it."""

@@ -18,6 +18,7 @@ from ...volumes.grid import Grid
 from ...volumes.resampling import resampled
 from ...volumes.volume import Volume
 from ..enhance import enhance
+from .operator import StackOperator
 
 _SOFT_MM = 4.0  # within so much of its border a stack gives way to the others
 _OUTSIDE = 1e-3
@@ -80,6 +81,27 @@ def refined_stack(
     report = enhanced.report
     profile = SliceProfile(report.slice_profile, (report.slice_width_mm or _distance(stack)) / _distance(stack))
     return RefinedStack(stack, enhanced.volume, profile, np.eye(4))
+
+
+def refined_again(
+    one: RefinedStack, fused: Tensor, grid: Grid, model: Model, settings: EnhanceSettings, progress: Progress
+) -> RefinedStack:
+    """A stack whose refinement is that of the fused volume, acquired in its direction with slices half as far apart.
+
+    What the other stacks have resolved is kept that way, and the model adds what none of them has.
+    """
+    stack, spacing_mm = one.stack.grid, min(grid.spacing_ijk_mm)
+    halved = stack.refined(stack.through_plane_axis, 2)
+    values = StackOperator(halved, grid, SliceProfile(), one.motion).acquire(fused, beyond=True)
+    thinner = replace(
+        one.stack,
+        array=values.numpy(),
+        grid=replace(halved, slice_axis=stack.through_plane_axis),
+        slice_thickness_mm=halved.through_plane_spacing_mm,
+        padding=None,
+    )
+    asked = replace(settings, slice_profile="gaussian")
+    return replace(one, fine=refined_stack(thinner, spacing_mm, model, asked, progress).fine, gain=1.0)
 
 
 def blended(stacks: Sequence[RefinedStack], grid: Grid, empty: float, *, sharp: bool = False) -> Tensor:

@@ -26,6 +26,8 @@ class FusionSettings:
         Match smooth differences of brightness between the stacks, not their gain alone; never of CT.
     prior_weight
         How much the volume keeps to what the model expects, against the measured slices.
+    rounds
+        How often the stacks are fused; from the second time on, the model refines what was fused before.
     iterations
         Largest number of conjugate gradient iterations.
     enhance
@@ -36,7 +38,8 @@ class FusionSettings:
     register: str = "rigid"
     shading: bool = True
     prior_weight: float = 0.05
-    iterations: int = 15
+    rounds: int = 1
+    iterations: int = 10
     enhance: EnhanceSettings = field(default_factory=EnhanceSettings)
 
     def __post_init__(self) -> None:
@@ -46,5 +49,6 @@ class FusionSettings:
             raise SettingsError(f"unknown registration {self.register!r}; use one of: {', '.join(REGISTRATIONS)}")
         if not self.prior_weight > 0:
             raise SettingsError(f"the weight of the prior must be above 0, got {self.prior_weight:g}")
-        if self.iterations < 1:
-            raise SettingsError(f"the number of iterations must be at least 1, got {self.iterations}")
+        for count, what in ((self.rounds, "rounds"), (self.iterations, "iterations")):
+            if count < 1:
+                raise SettingsError(f"the number of {what} must be at least 1, got {count}")

@@ -78,6 +78,15 @@ def test_three_stacks_are_nearer_to_the_truth_than_any_one_of_them(a_model):
     assert error(fused.array, truth) < 0.5 * min(alone)
 
 
+def test_a_second_round_still_reproduces_every_stack(a_model):
+    stacks = three_stacks()[:2]
+    options = {"register": "none", "iterations": 4, "full": True}
+    once, twice = (fuse(stacks, a_model, rounds=rounds, **options) for rounds in (1, 2))
+    assert not np.array_equal(once.volume.array, twice.volume.array)
+    assert max(twice.report.consistency_error_rms) < 1.2 * max(once.report.consistency_error_rms)
+    assert error(twice.volume.array, a_truth()) < 1.2 * error(once.volume.array, a_truth())
+
+
 def test_the_order_of_the_stacks_does_not_matter(a_model):
     stacks = three_stacks(np.int16)
     one, other = fuse(stacks, a_model, full=True), fuse([stacks[i] for i in (2, 0, 1)], a_model, full=True)
@@ -136,7 +145,7 @@ def test_stacks_that_cannot_be_fused_are_refused_in_one_sentence(a_model):
             fuse(refused_stacks, a_model)
 
 
-@pytest.mark.parametrize("nonsense", [{"spacing_mm": 0.0}, {"register": "affine"}, {"iterations": 0}])
+@pytest.mark.parametrize("nonsense", [{"spacing_mm": 0.0}, {"register": "affine"}, {"iterations": 0}, {"rounds": 0}])
 def test_nonsense_is_refused(nonsense):
     with pytest.raises(SettingsError):
         FusionSettings(**nonsense)
