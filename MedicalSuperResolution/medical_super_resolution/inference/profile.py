@@ -10,7 +10,8 @@ import torch
 from ..models import profile_estimator
 from ..models.profile_estimator import ProfileEstimator
 from ..physics.acquisition import SliceProfile
-from ..physics.slice_profile import ProfileEstimate, Sight, against_own_width, cuts, has_finer_plane, sight_of, weighed
+from ..physics.profile_cuts import cuts, has_finer_plane
+from ..physics.slice_profile import ProfileEstimate, Sight, against_noise, against_own_width, noise_share, weighed
 from ..volumes.grid import AXES_IJK, Grid, array_axis
 from ..volumes.intensity import IntensityRange
 from .planning import Plan
@@ -18,6 +19,7 @@ from .request import Request
 
 _BRIGHTEST = 1.5  # of the normalised range; what is brighter (metal) would outvote all else
 _CUTS_AT_A_TIME = 8
+_NOISE_SEEN_IN = (16, 256, 256)  # slices and voxels of their plane, at most
 
 
 def profile_of(request: Request) -> ProfileEstimate:
@@ -37,8 +39,17 @@ def profile_of(request: Request) -> ProfileEstimate:
     }:
         return ProfileEstimate(SliceProfile("gaussian", thickness), source="assumed")  # nothing depends on it
     estimator = profile_estimator.load()
-    sight = seen(request.volume.array, request.planned.source, request.measured, estimator)
-    return against_own_width(weighed(sight, thickness, estimator.calibration), _own_width(request.planned))
+    array, source = request.volume.array, request.planned.source
+    estimate = weighed(seen(array, source, request.measured, estimator), thickness, estimator.calibration)
+    return against_noise(against_own_width(estimate, _own_width(request.planned)), _noise_of(array, source))
+
+
+def _noise_of(array: np.ndarray, grid: Grid) -> float:
+    """See `noise_share`; of the middle of the volume."""
+    slices, _ = _slices_first(array, grid)
+    starts = [max(0, (count - most) // 2) for count, most in zip(slices.shape, _NOISE_SEEN_IN, strict=True)]
+    middle = tuple(slice(start, start + most) for start, most in zip(starts, _NOISE_SEEN_IN, strict=True))
+    return noise_share(slices[middle].astype(np.float32))
 
 
 def _own_width(planned: Plan) -> float:
@@ -70,17 +81,20 @@ def seen(array: np.ndarray, grid: Grid, measured: IntensityRange, estimator: Pro
     measured
         The range of intensities that networks see as 0 to 1.
     """
-    axis, distance = grid.through_plane_axis, grid.through_plane_spacing_mm
-    spacing = dict(zip(AXES_IJK, grid.spacing_ijk_mm, strict=True))
-    in_plane = sorted((other for other in AXES_IJK if other != axis), key=array_axis)
-    slices = np.moveaxis(array, array_axis(axis), 0)
-    ratios = distance / spacing[in_plane[0]], distance / spacing[in_plane[1]]
+    slices, ratios = _slices_first(array, grid)
     if not has_finer_plane(slices.shape, ratios):
         return None
-    votes = []
-    for planes in cuts(slices, ratios, lambda part: np.clip(measured.normalised(part), 0, _BRIGHTEST)):
-        if planes.shape[2] >= estimator.head.shortest_cut:
-            parts = torch.from_numpy(planes).split(_CUTS_AT_A_TIME)
-            votes.append(torch.cat([estimator.head.votes(part) for part in parts]).numpy())
-    sight = sight_of(votes) if votes else None
-    return sight if sight is None or math.isfinite(sight.error) else None
+    groups = []
+    for group in cuts(slices, ratios, lambda part: np.clip(measured.normalised(part), 0, _BRIGHTEST)):
+        parts = [part for planes in group for part in torch.from_numpy(planes).split(_CUTS_AT_A_TIME)]
+        groups.append(torch.cat([estimator.head.sums(part) for part in parts]).sum(dim=0, keepdim=True))
+    log_width, log_error = (float(one) for one in estimator.head.compared(groups))
+    return Sight(log_width, math.exp(log_error)) if math.isfinite(log_width + log_error) else None
+
+
+def _slices_first(array: np.ndarray, grid: Grid) -> tuple[np.ndarray, tuple[float, float]]:
+    """The array with its through-plane axis first, and the slice distance over the spacing along the others."""
+    axis, distance = grid.through_plane_axis, grid.through_plane_spacing_mm
+    spacing = dict(zip(AXES_IJK, grid.spacing_ijk_mm, strict=True))
+    first, second = sorted((other for other in AXES_IJK if other != axis), key=array_axis)
+    return np.moveaxis(array, array_axis(axis), 0), (distance / spacing[first], distance / spacing[second])

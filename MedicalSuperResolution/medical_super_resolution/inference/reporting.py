@@ -22,6 +22,8 @@ from .request import Request
 from .uncertainty import described
 
 _GUESSED_ABOVE = 5.0  # times finer
+_UNCERTAIN_ABOVE = 0.12  # of its width: the error of a slice profile that is worth stating
+_NOISE_ABOVE = 0.1  # of the power of differences between slices
 _LARGEST_ERROR = 0.01  # of the range; above, the result is not what was measured
 
 
@@ -62,6 +64,7 @@ def make_report(
         warnings=(
             *request.volume.notes,
             *_warnings(request),
+            *_about_the_profile(request, estimate),
             *_inconsistent(request, profile["consistency_error_rms"]),
         ),
         software=f"MedicalSuperResolution {__version__}",
@@ -105,6 +108,23 @@ def _warnings(request: Request) -> list[str]:
         found.append(
             f"the slices are {ratio:.2f} times as thick as they are apart along {axis};"
             f" the model was trained for {low:g} to {high:g}"
+        )
+    return found
+
+
+def _about_the_profile(request: Request, estimate: ProfileEstimate) -> list[str]:
+    """Where the slice profile is uncertain, or narrower than the slices because of noise."""
+    distance, width = request.planned.source.through_plane_spacing_mm, estimate.profile.width
+    found = []
+    if estimate.error > _UNCERTAIN_ABOVE * width:
+        found.append(
+            f"the slice profile is uncertain: {width * distance:.2g} +- {estimate.error * distance:.1g} mm;"
+            " if you know it, give --slice-profile and --slice-thickness"
+        )
+    if estimate.noise > _NOISE_ABOVE:
+        found.append(
+            f"noise makes up {estimate.noise:.0%} of the differences between slices; the slice profile is taken"
+            " narrower, so that noise is not sharpened"
         )
     return found
 

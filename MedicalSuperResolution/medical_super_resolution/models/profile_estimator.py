@@ -18,7 +18,7 @@ from ..networks.profile_head import ProfileHead, ProfileHeadConfig
 from ..physics.slice_profile import ProfileCalibration
 from .header import HEADER_KEY
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SHIPPED = Path(__file__).parents[1] / "features" / "slice-profile.safetensors"  # no model: not among them
 _INSTEAD = "give the profile by --slice-profile gaussian or box, and its width by --slice-thickness"
 
@@ -58,7 +58,10 @@ def load(path: Path = SHIPPED) -> ProfileEstimator:
             header = json.loads((opened.metadata() or {})[HEADER_KEY])
         config, version, numbers = header["profile_head"], header["format_version"], header["calibration"]
         if version != FORMAT_VERSION:
-            raise ModelError(f"{path} has format {version}, this software reads format {FORMAT_VERSION}; update it")
+            raise ModelError(
+                f"{path} has format {version}, this software reads format {FORMAT_VERSION};"
+                f" update {'this software' if version > FORMAT_VERSION else 'the file'}"
+            )
         if numbers is None:
             raise ModelError(f"the slice-profile estimator {path.name} was never trained; {_INSTEAD}")
         head = ProfileHead(ProfileHeadConfig(**config))
@@ -74,7 +77,7 @@ def load(path: Path = SHIPPED) -> ProfileEstimator:
 def _calibration(numbers: dict[str, Any]) -> ProfileCalibration:
     low, high = (float(end) for end in numbers["width_range"])
     calibration = ProfileCalibration(**{**numbers, "width_range": (low, high)})
-    positive = (low, high, calibration.gain, calibration.prior_width, calibration.prior_spread, calibration.spread)
+    positive = (low, high, calibration.spread, calibration.cost_of_excess)
     if not all(math.isfinite(number) and number > 0 for number in positive) or low > high:
-        raise ValueError("a calibration holds widths and spreads above 0")
+        raise ValueError("a calibration holds widths, spreads and costs above 0")
     return calibration

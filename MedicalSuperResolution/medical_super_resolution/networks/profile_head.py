@@ -1,17 +1,22 @@
-"""The network that reads the width of the slice profile off cuts across the slices."""
+"""The network that reads the width of the slice profile off cuts across the slices and cuts to compare with."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_SLOPE = 0.1
-_OPINION_SCALE = 0.3  # opinions begin within a third of the contiguous slice
+from ..physics.profile_cuts import REFERENCE_WIDTHS
+
+_SLOPE, _SLOPE_INSIDE = 0.1, 0.2
 _REACH_FINE = 2  # samples of the fine axis that one layer looks to each side
-_NOTHING = 1e-12
+_NOTHING, _NO_ENERGY = 1e-9, 1e-12
+_WEIGHTINGS = 3
+_USUAL_WIDTH, _WIDTH_SCALE = -0.2, 0.4  # of the logarithm of the width: where answers begin, and how far they reach
+_USUAL_ERROR, _ERROR_SCALE, _ERROR_RANGE = -2.2, 0.5, (-3.0, 1.5)  # the same of the logarithm of its error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,25 +25,29 @@ class ProfileHeadConfig:
 
     Parameters
     ----------
-    channels
+    channels : int
         Width of the features.
-    layers
+    layers : int
         Convolutions, each of 3 slices by 5 fine samples.
-    hidden
-        Width of the hidden layer.
+    hidden : int
+        Looks at each pixel.
+    joint : int
+        Width of the layers that compare the looks of groups of cuts.
     """
 
     channels: int = 16
     layers: int = 4
     hidden: int = 24
+    joint: int = 32
 
 
 class ProfileHead(nn.Module):
-    """A weighted vote of all pixels of some cuts on the width of the slice profile.
+    """Compares cuts across the slices with cuts of the plane made thick by known widths.
 
-    A cut is a plane across the slices: slices along its first axis, a finer in-plane axis along its second, with
-    `slice_profile.FINE_SAMPLES` samples to the distance between slices. The features are homogeneous (no biases, leaky
-    rectifiers) and opinions look at their direction alone, so the contrast of the scan does not matter.
+    A cut is a plane with slices along its first axis and a finer axis along its second, see `profile_cuts.cuts`. The
+    features are homogeneous (no biases, leaky rectifiers) and looks are taken at their direction alone, so the contrast
+    of the scan does not matter. Looks are averaged over all pixels of a group of cuts, in three weightings, and the
+    means of the groups are compared.
     """
 
     def __init__(self, config: ProfileHeadConfig) -> None:
@@ -48,29 +57,36 @@ class ProfileHead(nn.Module):
         self.convolutions = nn.ModuleList(
             nn.Conv2d(count, config.channels, (3, 1 + 2 * _REACH_FINE), bias=False) for count in inputs
         )
-        self.opinion = nn.Sequential(
-            nn.Conv2d(config.channels, config.hidden, 1), nn.LeakyReLU(0.2), nn.Conv2d(config.hidden, 2, 1)
-        )
+        self.looks = nn.Sequential(nn.Conv2d(config.channels, config.hidden, 1), nn.LeakyReLU(_SLOPE_INSIDE))
+        self.weight = nn.Conv2d(config.hidden, 1, 1)
         self.power = nn.Parameter(torch.tensor(1.0))
+        means = _WEIGHTINGS * config.hidden
+        self.joint = nn.Sequential(
+            nn.Linear(means + 1 + len(REFERENCE_WIDTHS) * (means + 3), config.joint),
+            nn.LeakyReLU(_SLOPE_INSIDE),
+            nn.Linear(config.joint, config.joint),
+            nn.LeakyReLU(_SLOPE_INSIDE),
+            nn.Linear(config.joint, 2),
+        )
 
     @property
     def shortest_cut(self) -> int:
-        """Fine samples that a cut must have at least, so that one pixel of it has a vote."""
+        """Fine samples that a cut must have at least, so that one pixel of it is looked at."""
         return 2 * _REACH_FINE * len(self.convolutions) + 2
 
-    def votes(self, cuts: Tensor, known: Tensor | None = None) -> Tensor:
-        """Sums of weighted opinions, and of weights, which add up over the cuts of a scan.
+    def sums(self, cuts: Tensor, known: Tensor | None = None) -> Tensor:
+        """Weighted sums of looks, and of weights, which add up over the cuts of a group.
 
         Parameters
         ----------
-        cuts
+        cuts : Tensor
             (P, K, T), K slices and T fine samples, of the same scale for all cuts of a scan.
-        known
+        known : Tensor or None
             (P, K, T) bool, where a cut holds measured values; None for everywhere.
 
         Returns
         -------
-        (P, 2) float32; the first over the second is the natural logarithm of the width in slice distances.
+        (P, 3 hidden + 4) float32.
         """
         values = cuts[:, None]
         slope_k = values[:, :, 1:, :-1] - values[:, :, :-1, :-1]
@@ -80,17 +96,51 @@ class ProfileHead(nn.Module):
             found = functional.leaky_relu(convolution(functional.pad(features, (0, 0, 1, 1))), _SLOPE)
             inner = features[..., _REACH_FINE:-_REACH_FINE]
             features = found if number == 0 else found + inner
-        strength = (features.square().mean(dim=1, keepdim=True) + _NOTHING).sqrt()
-        opinion, weight = self.opinion(features / strength).split(1, dim=1)
-        weight = functional.softplus(weight) * strength.pow(self.power)
+        strength = (features.square().mean(dim=1, keepdim=True) + _NO_ENERGY).sqrt()
+        looks = self.looks(features / strength)
+        inside = torch.ones_like(strength)
         if known is not None:
             reach = _REACH_FINE * len(self.convolutions)
-            inside = known[:, None, :, reach : -reach - 1]
-            weight = weight * (inside[:, :, 1:] & inside[:, :, :-1])
-        return torch.stack([(weight * opinion * _OPINION_SCALE).flatten(1).sum(1), weight.flatten(1).sum(1)], dim=1)
+            here = known[:, None, :, reach : -reach - 1]
+            inside = (here[:, :, 1:] & here[:, :, :-1]).to(strength.dtype)
+        learned = functional.softplus(self.weight(looks)) * strength.pow(self.power)
+        weights = [weight * inside for weight in (learned, strength.square(), strength)]
+        parts = [*(weight * looks for weight in weights), *weights, inside]
+        return torch.cat([part.flatten(2).sum(2) for part in parts], dim=1)
 
-    def forward(self, cuts: Tensor, known: Tensor | None = None) -> Tensor:
-        """(N, P, K, T) cuts of N scans -> (N,) natural logarithms of their widths in slice distances."""
-        joined = None if known is None else known.flatten(0, 1)
-        opinions, weights = self.votes(cuts.flatten(0, 1), joined).unflatten(0, cuts.shape[:2]).sum(dim=1).unbind(dim=1)
-        return opinions / (weights + _NOTHING)
+    def compared(self, groups: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """What groups of cuts say together.
+
+        Parameters
+        ----------
+        groups : sequence of Tensor
+            (N, 3 hidden + 4) sums of the cuts across the slices, and of those for each of `REFERENCE_WIDTHS`.
+
+        Returns
+        -------
+        (N,) natural logarithms of widths in slice distances, and (N,) natural logarithms of their standard errors.
+        """
+        (looks, levels), *references = (self._means(group) for group in groups)
+        facts = [looks]
+        for others, their_levels in references:
+            facts += [others - looks, their_levels - levels]
+        facts.append(levels[:, 1:2] - levels[:, :1])
+        width, error = self.joint(torch.cat(facts, dim=1)).unbind(dim=1)
+        return (
+            _WIDTH_SCALE * width + _USUAL_WIDTH,
+            (_ERROR_SCALE * error).clamp(*_ERROR_RANGE) + _USUAL_ERROR,
+        )
+
+    def _means(self, sums: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean looks in each weighting, and logarithms of the root mean square and mean strength, and mean weight."""
+        *looks, weights, inside = sums.split([self.config.hidden] * _WEIGHTINGS + [_WEIGHTINGS, 1], dim=1)
+        totals = (weights + _NOTHING).unbind(dim=1)
+        means = [one / total[:, None] for one, total in zip(looks, totals, strict=True)]
+        weight, energy, strength = (torch.log(total / (inside[:, 0] + _NOTHING)) for total in totals)
+        return torch.cat(means, dim=1), torch.stack([energy / 2, strength, weight], dim=1)
+
+    def forward(self, cuts: Tensor, known: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(N, G, P, K, T) groups of cuts of N scans -> `compared`."""
+        inside = None if known is None else known.flatten(0, 2)
+        sums = self.sums(cuts.flatten(0, 2), inside).unflatten(0, cuts.shape[:3]).sum(dim=2)
+        return self.compared(sums.unbind(dim=1))

@@ -10,19 +10,19 @@ import torch
 from torch import Tensor
 
 from medical_super_resolution.errors import SettingsError
-from medical_super_resolution.physics.acquisition import SliceProfile, acquisition_matrix, gaussian_weights
-from medical_super_resolution.physics.slice_profile import FINE_SAMPLES, cuts
+from medical_super_resolution.physics.acquisition import PROFILES, SliceProfile, acquisition_matrix, gaussian_weights
+from medical_super_resolution.physics.profile_cuts import FINE_SAMPLES, cuts
 
 from ..config.recipe import Recipe
 from .batch import Batch
 from .manifest import Entry
 from .volume_sampler import DRAWS, FLAT_BELOW, TRIES, Pool, share_of
 
-_CUTS = 12  # of a scan
+_CUTS = 8  # of each group of a scan
 _SMALLEST_FACTOR = 1.6  # slice distance over in-plane spacing
-_FEWEST_SLICES, _USUAL_SHARE = 8, 0.7
-_USUAL_WIDTH, _USUAL_SPREAD = 0.97, 0.12
-_KERNEL_SHARE = 0.5  # of the scans that are with_detail or softened in plane, as convolution kernels do
+_FEWEST_SLICES, _LEAST_EXTENT = 8, 6  # measured slices; slice distances that the plane extends over
+_SMOOTH_SHARE, _SMOOTHNESS = 0.25, (0.3, 1.1)  # of the scans; full width at half maximum in slice distances
+_KERNEL_SHARE = 0.5  # of the scans that are sharpened or softened in plane, as convolution kernels do
 _SHARPENING, _SOFTENING = (0.5, 3.0), (0.9, 2.8)  # weight of what is taken off; full width at half maximum in voxels
 _SHARPENING_WIDTH = 2.35  # voxels
 
@@ -34,9 +34,9 @@ class ProfileBatch(Batch):
     Parameters
     ----------
     lr
-        (N, P, K, T) cuts of N scans, see `slice_profile.cuts`.
+        (N, G, P, K, T) groups of cuts of N scans, see `profile_cuts.cuts`.
     known
-        (N, P, K, T) bool, where they hold values.
+        (N, G, P, K, T) bool, where they hold values.
     log_width
         (N,) natural logarithm of the width of the Gaussian that blurs like the profile, in slice distances.
     """
@@ -70,16 +70,17 @@ class ProfileSampler:
 
     def _scan(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float, str]:
         fine, spacing, source = self._fine(random)
-        factor = self._factor(random, len(fine), spacing)
+        factor = self._factor(random, fine.shape, spacing)
         profile = self._profile(random)
+        fine = _smooth(random, fine, factor, spacing)
         count = int(len(fine) / factor + 1e-6)
         matrix = acquisition_matrix(count, len(fine), factor, profile=profile.shape, thickness=profile.width)
         slices = np.tensordot(matrix.astype(np.float32), _through_a_kernel(random, fine), axes=1)
         slices = self._noisy(random, slices)
         ratios = factor * spacing[0] / spacing[1], factor * spacing[0] / spacing[2]
-        both = cuts(slices, ratios, lambda part: np.clip(part, 0, 1.5).astype(np.float32))
-        planes = both[int(random.integers(2))]
-        chosen, known = self._cropped(random, planes[random.permutation(len(planes))[:_CUTS]])
+        groups = cuts(slices, ratios, lambda part: np.clip(part, 0, 1.5).astype(np.float32))
+        cropped = [self._cropped(random, [plane for planes in group for plane in planes]) for group in groups]
+        chosen, known = (np.stack(parts) for parts in zip(*cropped, strict=True))
         return chosen, known, math.log(_seen_width(profile, factor, spacing)), source
 
     def _fine(self, random: np.random.Generator) -> tuple[np.ndarray, tuple[float, ...], str]:
@@ -110,20 +111,22 @@ class ProfileSampler:
             raise SettingsError("no volume has enough slices to learn slice profiles from; 13 along an axis are needed")
         return best[1:]
 
-    def _factor(self, random: np.random.Generator, count: int, spacing: tuple[float, ...]) -> float:
+    def _factor(self, random: np.random.Generator, shape: tuple[int, ...], spacing: tuple[float, ...]) -> float:
         recipe = self.recipe
         weights = np.array([*recipe.factor_weights, recipe.any_factor_weight])
         choice = random.choice(len(weights), p=weights / weights.sum())
         factor = recipe.factors[choice] if choice < len(recipe.factors) else random.uniform(_SMALLEST_FACTOR, 8)
         least = _SMALLEST_FACTOR * max(spacing[1:]) / spacing[0]
-        return float(np.clip(factor, max(least, 1.25), max(count / _FEWEST_SLICES, least, 1.25)))
+        extent = min(shape[1] * spacing[1], shape[2] * spacing[2]) / spacing[0]
+        most = min(shape[0] / _FEWEST_SLICES, extent / _LEAST_EXTENT)
+        return float(np.clip(factor, max(least, 1.25), max(most, least, 1.25)))
 
     def _profile(self, random: np.random.Generator) -> SliceProfile:
         thinnest, thickest = self.recipe.thickness_range
-        width = random.uniform(thinnest, thickest)
-        if random.random() < _USUAL_SHARE:
-            width = np.clip(random.normal(_USUAL_WIDTH, _USUAL_SPREAD), thinnest, thickest)
-        return SliceProfile("box" if random.random() < self.recipe.box_fraction else "gaussian", float(width))
+        width = math.exp(random.uniform(math.log(thinnest), math.log(thickest)))
+        if random.random() < self.recipe.box_fraction:
+            return SliceProfile("box", width / PROFILES["box"])
+        return SliceProfile("gaussian", width)
 
     def _noisy(self, random: np.random.Generator, slices: np.ndarray) -> np.ndarray:
         if random.random() >= self.recipe.noise_fraction:
@@ -134,12 +137,13 @@ class ProfileSampler:
             noise /= noise.std()
         return slices + np.float32(random.uniform(0, self.recipe.noise_maximum)) * noise
 
-    def _cropped(self, random: np.random.Generator, planes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """A part of each cut, all of the recipe's size; where a cut ends it goes on as its last value, not known."""
+    def _cropped(self, random: np.random.Generator, planes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Parts of some cuts, all of the recipe's size; where a cut ends it goes on as its last value, not known."""
         size = (self.recipe.patch_slices, self.recipe.patch_in_plane)
+        order = random.permutation(len(planes))
         chosen, known = [], []
         for number in range(_CUTS):
-            plane = planes[number % len(planes)]
+            plane = planes[order[number % len(planes)]]
             first = [
                 int(random.integers(max(1, count - one + 1))) for count, one in zip(plane.shape, size, strict=True)
             ]
@@ -156,8 +160,16 @@ def _seen_width(profile: SliceProfile, factor: float, spacing: tuple[float, ...]
     return math.sqrt(profile.gaussian_width**2 + own)
 
 
+def _smooth(random: np.random.Generator, fine: np.ndarray, factor: float, spacing: tuple[float, ...]) -> np.ndarray:
+    """The volume blurred alike along all axes, as templates and PET are, or as it is."""
+    if random.random() >= _SMOOTH_SHARE:
+        return fine
+    width_mm = random.uniform(*_SMOOTHNESS) * factor * spacing[0]
+    return _blurred(fine, (0, 1, 2), tuple(width_mm / one for one in spacing))
+
+
 def _through_a_kernel(random: np.random.Generator, fine: np.ndarray) -> np.ndarray:
-    """The slices with_detail or softened in their plane, or as they are."""
+    """The slices sharpened or softened in their plane, or as they are."""
     if random.random() >= _KERNEL_SHARE:
         return fine
     if random.random() < 0.6:
@@ -168,7 +180,12 @@ def _through_a_kernel(random: np.random.Generator, fine: np.ndarray) -> np.ndarr
 
 def _in_plane(slices: np.ndarray, width: float) -> np.ndarray:
     """(K, J, I) blurred along J and I by a Gaussian of this full width at half maximum, in voxels."""
-    for axis in (1, 2):
-        weights = gaussian_weights(slices.shape[axis], np.arange(slices.shape[axis]), width).astype(np.float32)
-        slices = np.moveaxis(np.tensordot(weights, slices, axes=(1, axis)), 0, axis)
-    return slices
+    return _blurred(slices, (1, 2), (width, width))
+
+
+def _blurred(array: np.ndarray, axes: tuple[int, ...], widths: tuple[float, ...]) -> np.ndarray:
+    """(K, J, I) blurred along axes by Gaussians of these full widths at half maximum, in voxels."""
+    for axis, width in zip(axes, widths, strict=True):
+        weights = gaussian_weights(array.shape[axis], np.arange(array.shape[axis]), width).astype(np.float32)
+        array = np.moveaxis(np.tensordot(weights, array, axes=(1, axis)), 0, axis)
+    return array

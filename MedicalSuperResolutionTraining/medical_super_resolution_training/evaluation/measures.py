@@ -14,6 +14,7 @@ from medical_super_resolution.volumes.volume import Volume
 
 from .cases import Case, acquired_again
 from .foreground import Foreground
+from .phases import error_of_last, pulse
 from .realism import features_distance, octaves
 
 _SLICES_LOOKED_AT = 16  # by the slice encoder, evenly spaced
@@ -39,6 +40,8 @@ MEASURES = {
     "octave1": Measure("power in the first octave beyond the coarse samples, over the true one", True, ".2f"),
     "octave2": Measure("in the second octave", True, ".2f"),
     "features": Measure("distance of ImageNet features of standing cuts", False, ".3f"),
+    "pulse": Measure("slice-to-slice change, over the true one: largest phase over smallest", False, ".2f"),
+    "last": Measure("error in the last two thick slices, over that between them", False, ".2f"),
     "slices": Measure("slice consistency error (units)", False, ".2f"),
     "residual": Measure("data-consistency residual (units)", False, ".2f"),
 }
@@ -72,6 +75,8 @@ def measured(
         "octave1": octave1,
         "octave2": octave2,
         "features": features_distance(result, reference.array, body),
+        "pulse": pulse(made.numpy(), true.numpy(), body.inside, case),
+        "last": error_of_last(made.numpy(), true.numpy(), body.inside, case),
         "slices": metrics.slice_consistency_error(made, true, inside),
         "residual": residual(result, body, lr, case),
     }

@@ -18,11 +18,13 @@ from ..data.manifest import Entry
 from ..data.slice_profiles import ProfileBatch, ProfileSampler
 from .task import Prediction, TrainingTask
 
-_EXACT_ENOUGH = 0.04  # of a width: below it, errors count by their square
+_EXACT_ENOUGH = 0.08  # of a width: below it, errors count by their square
+_ERROR_WEIGHT = 3.0
+_FARTHEST = 5.0  # standard errors: a width that is off by more counts as this
 
 
 class SliceProfileTask(TrainingTask[ProfileBatch]):
-    """The loss is the error of the logarithm of the width, nearly its absolute value."""
+    """The loss is the negative likelihood of the logarithm of the width, and its error nearly by absolute value."""
 
     def network(self) -> nn.Module:
         """Build the estimator."""
@@ -36,12 +38,14 @@ class SliceProfileTask(TrainingTask[ProfileBatch]):
 
     def predict(self, network: nn.Module, batch: ProfileBatch) -> Prediction:
         """Estimate the width of each scan."""
-        found = network(batch.lr, batch.known)
-        return Prediction({"slice_profile": functional.smooth_l1_loss(found, batch.log_width, beta=_EXACT_ENOUGH)})
+        log_width, log_error = network(batch.lr, batch.known)
+        deviation = ((log_width - batch.log_width) / log_error.exp()).square().clamp(max=_FARTHEST**2)
+        error = functional.smooth_l1_loss(log_width, batch.log_width, beta=_EXACT_ENOUGH)
+        return Prediction({"slice_profile": _ERROR_WEIGHT * error + (deviation / 2 + log_error).mean()})
 
     def pictures(self, network: nn.Module, batch: ProfileBatch) -> tuple[Tensor, ...]:  # noqa: ARG002
-        """The cuts of each scan."""
-        return (batch.lr[:, None],)
+        """The cuts across the slices of each scan."""
+        return (batch.lr[:, :1],)
 
     def export(self, path: Path, network: nn.Module, card: dict[str, Any]) -> None:
         """Write the estimator, with a calibration that says within which widths it was trained."""

@@ -17,16 +17,17 @@ from medical_super_resolution.physics.slice_profile import ProfileCalibration
 @pytest.fixture
 def a_head() -> ProfileHead:
     torch.manual_seed(0)
-    return ProfileHead(ProfileHeadConfig(channels=4, layers=2))
+    return ProfileHead(ProfileHeadConfig(channels=4, layers=2, hidden=4, joint=4))
 
 
 def test_an_estimator_is_read_as_it_was_saved(a_head: ProfileHead, tmp_path: Path):
-    calibration = ProfileCalibration(gain=0.7, bias=-0.02, width_range=(0.6, 1.4))
+    calibration = ProfileCalibration(spread=0.07, width_range=(0.6, 1.4))
     profile_estimator.save(tmp_path / "one.safetensors", a_head, calibration, {"summary": "for tests"})
     again = profile_estimator.load(tmp_path / "one.safetensors")
     assert again.calibration == calibration
-    cuts = torch.randn(1, 2, 8, 24)
-    np.testing.assert_array_equal(again.head(cuts), a_head(cuts).detach())
+    cuts = torch.randn(1, 3, 2, 8, 24)
+    for found, expected in zip(again.head(cuts), a_head(cuts), strict=True):
+        np.testing.assert_array_equal(found, expected.detach())
     assert not any(parameter.requires_grad for parameter in again.head.parameters())
 
 

@@ -1,4 +1,4 @@
-"""The slice profile as a number with its error: what is seen, what is known, and how both are weighed."""
+"""The slice profile as a number with its error: how what is seen, what is likely, and noise are weighed."""
 
 from __future__ import annotations
 
@@ -10,52 +10,52 @@ import pytest
 
 from medical_super_resolution.physics.acquisition import SliceProfile
 from medical_super_resolution.physics.slice_profile import (
-    FINE_SAMPLES,
     ProfileCalibration,
     ProfileEstimate,
     Sight,
+    against_noise,
     against_own_width,
-    cuts,
-    has_finer_plane,
-    sight_of,
+    noise_share,
     weighed,
 )
 
-KNOWN = ProfileCalibration(spread=0.1, prior_width=0.9, prior_spread=0.1)
+EXACT = ProfileCalibration(spread=1e-3)
 
 
-def as_they_are(part: np.ndarray) -> np.ndarray:
-    return part.astype(np.float32)
+def width_for(seen: float, error: float, calibration: ProfileCalibration = EXACT) -> float:
+    return weighed(Sight(math.log(seen), error), 1.0, calibration).profile.width
 
 
-def test_where_slices_show_nothing_the_width_is_the_one_that_scanners_make():
-    estimate = weighed(None, 1.2, KNOWN)
+@pytest.mark.parametrize("thickness", [0.8, 1.0, 1.3])
+def test_where_slices_show_nothing_the_width_follows_the_thickness(thickness: float):
+    estimate = weighed(None, thickness, EXACT)
     assert estimate.source == "assumed"
-    assert estimate.profile.width == pytest.approx(0.9 * 1.2)
-    assert estimate.error == pytest.approx(0.1 * 0.9 * 1.2)
+    assert estimate.profile.width == pytest.approx(thickness * weighed(None, 1.0, EXACT).profile.width, rel=0.01)
+    assert 0.8 * thickness < estimate.profile.width < thickness
+    assert 0.05 < estimate.error / estimate.profile.width < 0.25
 
 
-def test_sight_and_knowledge_of_equal_precision_meet_in_the_middle():
-    estimate = weighed(Sight(math.log(0.7), 0.0), 1.0, KNOWN)
-    assert estimate.source == "estimated"
-    assert estimate.profile.width == pytest.approx(math.sqrt(0.7 * 0.9))
-    assert estimate.error == pytest.approx(estimate.profile.width * 0.1 / math.sqrt(2))
+def test_a_width_that_is_seen_exactly_is_taken():
+    assert width_for(0.85, 0.005) == pytest.approx(0.85, rel=0.01)
 
 
-def test_cuts_that_disagree_count_less():
-    sure, unsure = (weighed(Sight(math.log(0.6), error), 1.0, KNOWN).profile.width for error in (0.01, 0.5))
-    assert sure < unsure < 0.9
+@pytest.mark.parametrize("likely", [0.7, 1.0])
+def test_a_width_that_is_seen_roughly_is_drawn_to_the_likely_one_nearby(likely: float):
+    assert abs(width_for(1.07 * likely, 0.07) - likely) < 0.055 * likely
+
+
+def test_in_doubt_the_narrower_width_is_taken():
+    equal_costs = replace(EXACT, cost_of_excess=1.0)
+    assert width_for(0.85, 0.2) < width_for(0.85, 0.2, equal_costs) - 0.01
+
+
+def test_a_doubtful_width_has_the_larger_error():
+    sure, unsure = (weighed(Sight(math.log(0.85), error), 1.0, EXACT).error for error in (0.02, 0.2))
+    assert unsure > 3 * sure
 
 
 def test_a_width_that_was_never_trained_is_taken_as_the_last_that_was():
-    beyond = weighed(Sight(math.log(9.0), 0.0), 1.0, KNOWN)
-    assert beyond == weighed(Sight(math.log(1.5), 0.0), 1.0, KNOWN)
-
-
-def test_an_estimator_that_shrinks_what_it_sees_is_read_the_other_way_round():
-    shrinking = replace(KNOWN, gain=0.5, bias=-0.1, spread=1e-4)
-    estimate = weighed(Sight(0.5 * math.log(0.7) - 0.1, 0.0), 1.0, shrinking)
-    assert estimate.profile.width == pytest.approx(0.7, rel=1e-4)
+    assert width_for(9.0, 0.01) == width_for(1.4, 0.01)
 
 
 def test_fine_slices_that_are_wide_themselves_leave_less_to_the_profile():
@@ -67,42 +67,32 @@ def test_fine_slices_that_are_wide_themselves_leave_less_to_the_profile():
     assert against_own_width(estimate, 5.0).profile.width == pytest.approx(1 / 3)
 
 
-def test_cuts_that_agree_have_no_error_and_cuts_that_disagree_have_one():
-    agreeing = sight_of([np.tile([-0.2, 2.0], (16, 1))])
-    disagreeing = sight_of([np.stack([np.linspace(-0.4, 0.0, 16), np.full(16, 2.0)], axis=1)])
-    assert agreeing is not None
-    assert disagreeing is not None
-    assert agreeing.log_width == pytest.approx(-0.1)
-    assert agreeing.error == pytest.approx(0, abs=1e-9)
-    assert disagreeing.error > 0.01
+def test_the_profile_against_noise_inverts_as_the_wiener_filter_does():
+    narrower = against_noise(ProfileEstimate(SliceProfile("gaussian", 1.0)), 0.3).profile
+
+    def passed(width: float) -> float:  # by a Gaussian, at 0.45 cycles a slice distance
+        return math.exp(-((math.pi * 0.45 * width) ** 2) / (4 * math.log(2)))
+
+    assert 1 / passed(narrower.width) == pytest.approx(0.7 / passed(1.0))
 
 
-@pytest.mark.parametrize("votes", [np.zeros((8, 2)), np.full((8, 2), np.nan)])
-def test_votes_without_weight_say_nothing(votes: np.ndarray):
-    assert sight_of([votes]) is None
+def test_noise_makes_no_profile_narrower_than_about_half():
+    assert against_noise(ProfileEstimate(SliceProfile("gaussian", 1.0)), 1.0).profile.width == pytest.approx(0.55)
 
 
-def test_cuts_have_the_same_number_of_samples_to_a_slice_whatever_the_plane():
-    volume = np.random.default_rng(0).normal(size=(10, 60, 90))
-    along_i, along_j = cuts(volume, (5.0, 7.5), as_they_are)
-    assert along_i.shape == (16, 10, 12 * FINE_SAMPLES)
-    assert along_j.shape == (16, 10, 12 * FINE_SAMPLES)
+@pytest.mark.parametrize(("signal", "noise", "share"), [(1.0, 0.0, 0.0), (1.0, 0.3, 0.12), (0.0, 1.0, 1.0)])
+def test_noise_is_recognised_in_smooth_slices(signal: float, noise: float, share: float):
+    smooth = np.sin(2 * np.pi * np.arange(64) / 32)
+    alternating = np.where(np.arange(12) % 2, 1, -1)[:, None, None] * smooth[:, None] * smooth
+    slices = signal * alternating + noise * np.random.default_rng(0).normal(size=(12, 64, 64))
+    assert noise_share(slices.astype(np.float32)) == pytest.approx(share, abs=0.05)
 
 
-def test_cuts_of_an_isotropic_scan_look_the_same_at_any_gain():
-    volume = np.random.default_rng(0).normal(size=(10, 40, 40))
-    for plain, bright in zip(cuts(volume, (4, 4), as_they_are), cuts(50 * volume, (4, 4), as_they_are), strict=True):
-        np.testing.assert_allclose(plain, bright, rtol=1e-2, atol=1e-3)
-
-
-@pytest.mark.parametrize(("shape", "ratios", "can"), [
-    ((20, 100, 100), (4.0, 4.0), True),
-    ((3, 100, 100), (4.0, 4.0), False),  # too few slices
-    ((20, 100, 100), (1.0, 1.0), False),  # the plane is no finer
-    ((20, 100, 12), (4.0, 4.0), False),  # the plane is hardly larger than a slice is thick
-])  # fmt: skip
-def test_slices_tell_only_where_their_plane_is_finer(shape: tuple[int, ...], ratios: tuple[float, float], can: bool):
-    assert has_finer_plane(shape, ratios) == can
+def test_air_without_noise_leaves_the_share_of_noise_as_it_is():
+    slices = np.random.default_rng(0).normal(size=(12, 32, 32)).astype(np.float32)
+    with_air = np.pad(slices, [(0, 0), (0, 0), (0, 64)])
+    assert noise_share(with_air) == pytest.approx(noise_share(slices), abs=0.05)
+    assert noise_share(np.zeros((5, 8, 8), np.float32)) == 0
 
 
 @pytest.mark.parametrize(("taken", "other"), [

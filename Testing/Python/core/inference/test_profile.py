@@ -1,0 +1,81 @@
+"""The slice profile of a request: what the shipped estimator sees, and what is warned of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from medical_super_resolution.inference.enhance import enhance
+from medical_super_resolution.inference.profile import seen
+from medical_super_resolution.models import profile_estimator
+from medical_super_resolution.models.file import Model
+from medical_super_resolution.physics.acquisition import acquisition_matrix, gaussian_weights
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.intensity import IntensityRange
+from medical_super_resolution.volumes.volume import Volume
+
+SLICES, FACTOR, SIDE = 14, 4, 56
+
+
+@pytest.fixture(scope="module")
+def an_isotropic_volume() -> np.ndarray:
+    """Bodies with edges as sharp as voxels allow: smooth noise above a threshold, values of a magnitude image."""
+    array = np.random.default_rng(0).normal(size=(SLICES * FACTOR, SIDE, SIDE)).astype(np.float32)
+    for axis, count in enumerate(array.shape):
+        weights = gaussian_weights(count, np.arange(count), 9.0).astype(np.float32)
+        array = np.moveaxis(np.tensordot(weights, array, axes=(1, axis)), 0, axis)
+    return np.where(array > 0, 0.8, 0.2).astype(np.float32)
+
+
+def thick(fine: np.ndarray, width: float, *, noise: float = 0.0) -> Volume:
+    matrix = acquisition_matrix(SLICES, SLICES * FACTOR, FACTOR, thickness=width).astype(np.float32)
+    slices = np.tensordot(matrix, fine, axes=1)
+    slices = slices + noise * np.random.default_rng(1).normal(size=slices.shape)
+    grid = Grid(slices.shape, np.diag([1.0, 1.0, FACTOR, 1.0]))
+    return Volume(np.rint(1000 * slices).astype(np.int16), grid, modality="mr")
+
+
+def test_wider_slices_look_wider(an_isotropic_volume: np.ndarray):
+    estimator = profile_estimator.load()
+    found = []
+    for width in (0.65, 0.85, 1.1):
+        volume = thick(an_isotropic_volume, width)
+        sight = seen(volume.array, volume.grid, IntensityRange(0.0, 1000.0), estimator)
+        assert sight is not None
+        assert 0.01 < sight.error < 0.5
+        found.append(sight.log_width)
+    assert found[0] + 0.1 < found[1] < found[2] - 0.1
+
+
+def test_noise_makes_the_profile_narrower_and_is_warned_of(an_isotropic_volume: np.ndarray, a_model: Model):
+    settings = EnhanceSettings(factor=2, axes="k")
+    clean, noisy = (
+        enhance(thick(an_isotropic_volume, 1.0, noise=noise), a_model, settings).report for noise in (0, 0.15)
+    )
+    assert noisy.slice_width_mm is not None
+    assert clean.slice_width_mm is not None
+    assert noisy.slice_width_mm < 0.85 * clean.slice_width_mm
+    assert not any("noise makes up" in warning for warning in clean.warnings)
+    assert any("noise makes up" in warning for warning in noisy.warnings)
+
+
+@pytest.mark.parametrize(("shape", "warned"), [("auto", True), ("gaussian", False)])
+def test_an_uncertain_profile_is_warned_of_with_what_to_do(
+    an_isotropic_volume: np.ndarray, a_model: Model, shape: str, warned: bool
+):
+    """Three slices do not determine their profile."""
+    whole = thick(an_isotropic_volume, 1.0)
+    few = replace(whole, array=whole.array[:3], grid=Grid((3, SIDE, SIDE), np.diag([1.0, 1.0, FACTOR, 1.0])))
+    report = enhance(few, a_model, EnhanceSettings(factor=2, axes="k", slice_profile=shape)).report
+    found = [warning for warning in report.warnings if "the slice profile is uncertain" in warning]
+    assert len(found) == warned
+    if warned:
+        assert "give --slice-profile and --slice-thickness" in found[0]
+
+
+def test_a_factor_above_five_is_warned_of(an_isotropic_volume: np.ndarray, a_model: Model):
+    report = enhance(thick(an_isotropic_volume, 1.0), a_model, EnhanceSettings(factor=6, axes="k")).report
+    assert any("the factor along k is 6; above 5" in warning for warning in report.warnings)
