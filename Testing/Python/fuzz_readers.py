@@ -7,6 +7,7 @@ Files that break the rule are kept. Reading happens in a child process, so that 
 from __future__ import annotations
 
 import argparse
+import bz2
 import gzip
 import json
 import os
@@ -22,11 +23,13 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import torch
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from dicom_files import write_series
-from dicom_kinds import enhanced, save
+from dicom_kinds import enhanced, image, save
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.models import file as models
 from medical_super_resolution.networks.generators.through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
@@ -34,6 +37,7 @@ from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
 
+MOSAIC = Path(nibabel.__file__).parent / "nicom" / "tests" / "data" / "siemens_dwi_0.dcm.gz"
 HANG_SECONDS = 20
 MEMORY_MB = 400  # more than before the first file
 _CASES_A_CHILD = 400
@@ -72,8 +76,40 @@ def write_seeds(folder: Path) -> list[Path]:
     config = ThroughPlaneConfig(channels=4, blocks=1, pairs=1, gate_channels=2, kernel_hidden=4)
     torch.manual_seed(0)
     (folder / "model").mkdir()
-    seeds += [folder / "dicom", folder / "enhanced", folder / "model" / "tiny.safetensors"]
+    seeds += [folder / "dicom", folder / "enhanced", *_read_only_seeds(folder, noise.astype(np.int16))]
+    seeds.append(folder / "model" / "tiny.safetensors")
     models.save(seeds[-1], "through-plane", ThroughPlaneGenerator(config), {"trained_for": {"modalities": ["ct"]}})
+    return seeds
+
+
+def _read_only_seeds(folder: Path, values: np.ndarray) -> list[Path]:
+    """Good files of the formats that are read and not written."""
+    tilted, seeds = np.diag([1, 1, 2, 1.0]), []
+    tilted[1, 2] = 0.5
+    kinds = {"pair.hdr": nibabel.Nifti1Pair, "two.nii": nibabel.Nifti2Image, "scan.mgz": nibabel.MGHImage}
+    for name, kind in kinds.items():
+        made = kind(values.T, tilted)
+        if kind is not nibabel.MGHImage:
+            made.header.extensions.append(nibabel.nifti1.Nifti1Extension(6, b"a comment"))
+        (folder / name.replace(".", "-")).mkdir()
+        seeds.append(folder / name.replace(".", "-") / name)
+        nibabel.save(made, seeds[-1])
+    (folder / "bzip2").mkdir()
+    seeds.append(folder / "bzip2" / "scan.seg.nrrd")
+    header = b"NRRD0004\ntype: short\ndimension: 3\nsizes: 5 6 4\nendian: little\nencoding: bzip2\nSegment0_ID:=one\n\n"
+    seeds[-1].write_bytes(header + bz2.compress(values.astype("<i2").tobytes()))
+    for syntax in (DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian):
+        seeds.append(folder / syntax.name.replace(" ", "-"))
+        for k, plane in enumerate(values):
+            made = image(plane.astype(">i2" if syntax == ExplicitVRBigEndian else "<i2"), (0, 0, 5 * k))
+            made.file_meta.TransferSyntaxUID = syntax
+            save(made, seeds[-1] / f"{k}.dcm")
+    (folder / "zip").mkdir()
+    seeds.append(Path(shutil.make_archive(str(folder / "zip" / "scan"), "zip", folder / "dicom")))
+    if MOSAIC.is_file():
+        (folder / "mosaic").mkdir()
+        (folder / "mosaic" / "0.dcm").write_bytes(gzip.decompress(MOSAIC.read_bytes()))
+        seeds.append(folder / "mosaic")
     return seeds
 
 

@@ -30,7 +30,9 @@ _VOLUMES = _PHYSICS | _ours("volumes")
 _NETWORKS = _PHYSICS | _ours("networks", "objectives")
 _MODELS = _NETWORKS | _ours("models")
 _INFERENCE = _MODELS | _VOLUMES | _ours("inference")
-_GEOMETRY = _ours("inference.planning", "volumes.grid", "volumes.volume", "volumes.intensity")  # without SimpleITK
+_GEOMETRY = _ours(  # without SimpleITK
+    "inference.planning", "volumes.grid", "volumes.volume", "volumes.tilt", "volumes.intensity"
+)
 _TEXT = _ours("physics.acquisition", "models.store", "models.header", "cli.terminal")  # without torch
 _NUMERICS = frozenset({"numpy", "SimpleITK"})
 _SLICER = frozenset({"slicer", "vtk"})

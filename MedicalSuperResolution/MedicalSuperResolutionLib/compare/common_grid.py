@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import slicer
 
-from medical_super_resolution.errors import SuperResolutionError, VolumeError
+from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib.scene import nodes as scene
@@ -30,8 +30,6 @@ def before_on_grid_of(
     """
     volume, target = scene.volume_from_node(before), scene.volume_from_node(after).grid
     grid = Grid(volume.grid.shape_kji, region.between(before, after) @ volume.grid.ijk_to_ras)
-    if grid.is_sheared:
-        raise VolumeError(f"a transform shears {before.GetName()} against {after.GetName()}; harden it, then resample")
     if grid.shape_kji == target.shape_kji and _same_place(grid, target):
         return None
     volume = replace(volume, grid=grid)

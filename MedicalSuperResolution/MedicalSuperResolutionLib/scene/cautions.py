@@ -5,6 +5,7 @@ from __future__ import annotations
 import slicer
 
 from medical_super_resolution.inference.planning import Plan
+from medical_super_resolution.volumes.tilt import tilt_degrees
 from medical_super_resolution.volumes.volume import Volume
 
 _FAR_FACTOR = 5.0  # beyond it, models were trained on few examples
@@ -27,9 +28,15 @@ def cautions(node: slicer.vtkMRMLScalarVolumeNode, volume: Volume, planned: Plan
     """
     found = []
     transform = node.GetParentTransformNode()
-    if transform is not None and not transform.IsLinear():
+    if volume.grid.is_sheared:
+        angle = tilt_degrees(volume.grid)
         found.append(
-            f"The transform {transform.GetName()} straightens tilted or uneven slices; they are enhanced as stored."
+            f"The slices are tilted by {angle:.1f} degrees; the result is straight, and its field of view larger."
+        )
+    elif transform is not None and not transform.IsLinear():
+        found.append(
+            f"The transform {transform.GetName()} is no matrix (uneven slices, or a warp);"
+            " the volume is enhanced as it lies before it."
         )
     factor = max(planned.factor_ijk)
     if factor > _FAR_FACTOR:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import slicer
-import vtk
 
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.report import Enhanced, Report
 from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.tilt import straight_grid
 from medical_super_resolution.volumes.volume import Volume
-from MedicalSuperResolutionLib.scene import dicom_source, provenance, region
+from MedicalSuperResolutionLib.scene import acquisition_transform, dicom_source, provenance, region
 
 _NO_ITEM = 0  # of the subject hierarchy
 
@@ -20,7 +20,7 @@ def volume_from_node(
     roi: slicer.vtkMRMLMarkupsROINode | None = None,
     shown_by: slicer.vtkMRMLScalarVolumeNode | None = None,
 ) -> Volume:
-    """The voxels of a node and where they lie, before its parent transform.
+    """The voxels of a node and where they lie, before its parent transform but after that of tilted slices.
 
     Parameters
     ----------
@@ -36,22 +36,16 @@ def volume_from_node(
 
     Raises
     ------
-    VolumeError : the node is no scalar volume, is a label map, is empty, or its axes are not at right angles; or the
-        region lies outside of it.
+    VolumeError : the node is no scalar volume, is a label map, is empty, or its slices cannot be straightened, see
+        `tilt.straight_grid`; or the region lies outside of it.
     """
     _check_kind(node)
     if node.GetImageData() is None or node.GetImageData().GetPointData().GetScalars() is None:
         raise VolumeError(f"the volume {node.GetName()} has no voxels; load an image into it, or choose another volume")
     array = slicer.util.arrayFromVolume(node).view()
     array.flags.writeable = False
-    ijk_to_ras = vtk.vtkMatrix4x4()
-    node.GetIJKToRASMatrix(ijk_to_ras)
-    grid = Grid(array.shape, slicer.util.arrayFromVTKMatrix(ijk_to_ras))
-    if grid.is_sheared:
-        raise VolumeError(
-            f"the axes of the volume {node.GetName()} are not at right angles (a scan with tilted gantry?);"
-            " resample it to a straight grid first, for example with the Resample Scalar/Vector/DWI Volume module"
-        )
+    grid = Grid(array.shape, acquisition_transform.ijk_to_ras_of(node, shown_by))
+    straight_grid(grid)  # refuses what cannot be straightened
     known = shown_by or node
     volume = Volume(array, grid, dicom_source.slice_thickness_mm(known), dicom_source.modality(known))
     return volume if roi is None else region.cropped(volume, known, roi)
@@ -142,7 +136,8 @@ def draft(enhanced: Enhanced, source_node: slicer.vtkMRMLScalarVolumeNode) -> sl
     made = slicer.vtkMRMLScalarVolumeNode()
     slicer.util.updateVolumeFromArray(made, _storable(enhanced.volume.array))
     made.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(enhanced.volume.grid.ijk_to_ras))
-    made.SetAndObserveTransformNodeID(source_node.GetTransformNodeID())
+    parent = acquisition_transform.parent_of(source_node)
+    made.SetAndObserveTransformNodeID(parent.GetID() if parent else None)
     made.SetVoxelValueQuantity(source_node.GetVoxelValueQuantity())
     made.SetVoxelValueUnits(source_node.GetVoxelValueUnits())
     for name, value in provenance.attributes(enhanced.report, source_node).items():

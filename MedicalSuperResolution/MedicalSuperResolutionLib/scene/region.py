@@ -12,6 +12,7 @@ import vtk
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
+from MedicalSuperResolutionLib.scene.acquisition_transform import parent_of
 
 _TOUCH = 1e-3  # of a voxel: a face of the region that lies on a border between voxels takes no part of the next one
 _CORNERS = np.array(list(itertools.product((-0.5, 0.5), repeat=3)))  # of a box of size 1 around the origin
@@ -26,9 +27,7 @@ def between(node: slicer.vtkMRMLTransformableNode, other: slicer.vtkMRMLTransfor
         A transform between them is a warp, which no matrix describes.
     """
     matrix = vtk.vtkMatrix4x4()
-    if not slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(
-        node.GetParentTransformNode(), other.GetParentTransformNode(), matrix
-    ):
+    if not slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(parent_of(node), parent_of(other), matrix):
         raise VolumeError(f"a warp lies between {node.GetName()} and {other.GetName()}; harden the transforms first")
     return slicer.util.arrayFromVTKMatrix(matrix)
 

@@ -16,10 +16,15 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--phase",
-        type=int,
-        metavar="N",
-        help="of a DICOM series with several images at each place (echoes, phases, b-values), volume N from 1",
+        type=_phase,
+        metavar="N|all",
+        help="of a DICOM series with several images at each place (echoes, phases, b-values), volume N from 1, or all"
+        " into one file",
     )
+
+
+def _phase(text: str) -> int | str:
+    return text if text == "all" else int(text)
 
 
 def selection_of(chosen: argparse.Namespace) -> Selection:

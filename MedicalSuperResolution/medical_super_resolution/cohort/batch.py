@@ -20,7 +20,8 @@ from ..system.temp_dirs import work_folder
 from ..volumes.io.writers import destination_of
 from . import bids
 from .discovery import Item, items_in
-from .single import Look, Outcome, Task, run_task
+from .single import run_task
+from .task import Look, Outcome, Task
 
 TABLE = "medsr.csv"
 
@@ -98,7 +99,7 @@ class Batch:
     skip_existing, overwrite : bool
         What happens where a result is there already; with neither, that volume fails.
     keep_tilt : bool
-        See `single.Task`.
+        See `task.Task`.
     compress : bool
         Pack the voxels of volume files.
     """
@@ -193,7 +194,7 @@ def _in_child(item: Item) -> Row:
 
 
 def one_row(batch: Batch, item: Item, model: Model, progress: Progress = ignore, look: Look = Task.look) -> Row:
-    """Enhance one volume; a failure becomes a row too. ``look`` is that of `single.Task`."""
+    """Enhance one volume; a failure becomes a row too. ``look`` is that of `task.Task`."""
     output, started = batch.output / item.name, time.monotonic()
     row = Row(input=str(item.source.relative_to(batch.folder)), output=item.name, status="failed")
     if batch.skip_existing and output.exists():
@@ -207,7 +208,7 @@ def one_row(batch: Batch, item: Item, model: Model, progress: Progress = ignore,
             item.source, destination, item.selection, None, batch.modality, batch.keep_tilt,
             compress=batch.compress, look=look,
         )  # fmt: skip
-        done = run_task(task, batch.settings, model, progress)
+        done = run_task(task, batch.settings, lambda: model, progress)
         if item.selection is None:
             bids.copy_sidecars(item.source, output, batch.folder, overwrite=batch.overwrite)
     except SuperResolutionError as problem:

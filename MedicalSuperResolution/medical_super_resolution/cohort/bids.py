@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from .single import copy_beside, stem_of
+from ..volumes.io import files
 
 DESCRIPTION = "dataset_description.json"
 NOT_RAW = ("code", "derivatives", "phenotype", "sourcedata", "stimuli")  # folders of a data set without raw images
 _VERSION = "1.10.0"
-_GRADIENTS = (".bval", ".bvec")
+GRADIENTS = (".bval", ".bvec", ".bvals", ".bvecs")  # of diffusion, beside their images
 _OF_OLD_SLICES = ("SliceTiming", "SliceThickness")  # entries of a sidecar that no longer hold
 _ABOVE_IMAGES = ("*.json", "sub-*/*.json", "sub-*/ses-*/*.json")  # what images below inherit
 _KEPT = ("participants.tsv", "participants.json", "LICENSE", "CHANGES")
@@ -58,7 +58,7 @@ def copy_sidecars(source: Path, output: Path, data_set: Path, *, overwrite: bool
 
     Entries about the old slices are left out of the description, and the source is added, in a data set as a BIDS URI.
     """
-    copy_beside(source, output, _GRADIENTS, overwrite=overwrite)
+    copy_beside(source, output, GRADIENTS, overwrite=overwrite)
     described, copy = stem_of(source, ".json"), stem_of(output, ".json")
     facts = _facts(described) if described.is_file() else {}
     is_bids = is_data_set(data_set)
@@ -85,3 +85,17 @@ def _write_new(path: Path, text: str) -> None:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+
+
+def copy_beside(source: Path, output: Path, endings: tuple[str, ...], *, overwrite: bool) -> None:
+    """Copy the files that lie beside a source under its name, such as its gradients, beside the output."""
+    for ending in endings:
+        beside, copy = stem_of(source, ending), stem_of(output, ending)
+        if beside.is_file() and beside != copy and (overwrite or not copy.exists()):
+            shutil.copyfile(beside, copy)
+
+
+def stem_of(path: Path, ending: str = "") -> Path:
+    """A path with another ending in place of its volume suffix: scan.nii.gz becomes scan.bval."""
+    suffix = files.readable_suffix_of(path) or ""
+    return path.with_name(path.name[: len(path.name) - len(suffix)] + ending)

@@ -119,7 +119,12 @@ def _series_in(folder: Path) -> list[Item]:
         name = name or (str(home.relative_to(folder)) if home != folder else _label(series))
         names[name] = names.get(name, 0) + 1
         name = name if names[name] == 1 else f"{name}_{names[name]}"
-        items.append(Item(home, name, Selection(series=series.uid), series.problem))
+        if len(series.parts) > 1 and not series.problem:
+            items += [
+                Item(home, f"{name}_{place}", Selection(series.uid, place)) for place in range(1, len(series.parts) + 1)
+            ]
+        else:
+            items.append(Item(home, name, Selection(series.uid), series.problem))
     return items
 
 

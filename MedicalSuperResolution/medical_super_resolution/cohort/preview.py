@@ -16,7 +16,7 @@ _BLACK, _WHITE = 1.0, 99.0  # percentiles of the cut after
 
 @dataclass
 class Preview:
-    """Called with a volume before and after; see `single.Task`.
+    """Called with a volume before and after; see `task.Task`.
 
     Parameters
     ----------

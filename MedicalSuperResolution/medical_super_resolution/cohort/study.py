@@ -23,9 +23,9 @@ from ..models.weight_interpolation import load_model
 from ..system.checksum import digest_of
 from ..system.temp_dirs import work_folder
 from .batch import Batch, Row, one_row
+from .bids import stem_of
 from .discovery import Item
 from .preview import Preview
-from .single import stem_of
 
 STATE = "medsr-cohort"  # folder of records and thumbnails in the output folder
 _OF_THE_COMPUTER = ("device", "threads", "memory_gb")  # settings that do not change what a result is

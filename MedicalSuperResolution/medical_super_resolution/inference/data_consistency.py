@@ -24,6 +24,7 @@ def consistency_error_rms(
     planned: Plan,
     profiles: dict[str, SliceProfile],
     padding: Padding | None = None,
+    is_gap: np.ndarray | None = None,
 ) -> float:
     """Root mean square of (acquisition model applied to the result) - input, in the units of both.
 
@@ -37,6 +38,8 @@ def consistency_error_rms(
         The slice profile of each index axis.
     padding : Padding, optional
         Of the measured volume; measured voxels that it takes part in are left out.
+    is_gap : ndarray, optional
+        (K,) bool, slices that were not measured; they are left out.
     """
     matrices = {}
     for one in planned.passes:
@@ -61,7 +64,8 @@ def consistency_error_rms(
             is_measured &= ~coarse.at(slice(start, stop), _ALL, _ALL)[0]
             part = np.where(is_padding, 0, part)
         again = _again(part, steps) - measured[start:stop].astype(np.float32)
-        again = again[is_measured] if coarse is not None else again
+        is_there = np.ones(stop - start, bool) if is_gap is None else ~is_gap[start:stop]
+        again = again[is_measured & is_there[:, None, None]] if coarse is not None else again[is_there]
         squares += float(np.square(again, dtype=np.float64).sum())
         count += again.size
         release_pages(fine)

@@ -25,7 +25,7 @@ from .refiners.axis_request import VolumeRequest
 from .refiners.denormalise import Denormaliser
 from .reporting import make_report
 from .request import Request, make_request
-from .uncertainty import spread, widened
+from .uncertainty import raise_in_gaps, spread, widened
 
 _MATRIX_BYTES = 48  # of each weight between a measured and a fine slice, while the matrices are made
 
@@ -84,12 +84,21 @@ def enhance(
             estimate = profile_of(request)
         profiles = profiles_of(request, estimate.profile)
         exact = final.unrounded() if settings.uncertainty else final
-        work = VolumeRequest(volume.array, request.planned, profiles, request.window, exact, request.padding)
+        work = VolumeRequest(
+            volume.array, request.planned, profiles, request.window, exact, request.padding, volume.interpolated
+        )
         array = model.generator.make_refiner(context).refined(work, allocator or np.empty)
         uncertainty = _deviation(request, array, work, context) if settings.uncertainty else None
     array = final.rounded(array)
     report = make_report(request, context, array, estimate, started)
-    fine = replace(volume, array=array, grid=request.planned.target, slice_thickness_mm=None, padding=None)
+    fine = replace(
+        volume,
+        array=array,
+        grid=request.planned.target,
+        slice_thickness_mm=None,
+        padding=None,
+        interpolated=None,
+    )
     return Enhanced(fine, report, uncertainty)
 
 
@@ -121,11 +130,14 @@ def _deviation(request: Request, array: np.ndarray, work: VolumeRequest, context
 
     def refined(model: Model, axes: tuple[int, ...] = ()) -> np.ndarray:
         padding = work.padding and work.padding.flipped(axes)
-        mirrored = replace(work, array=np.flip(work.array, axes), padding=padding)
+        is_gap = np.flip(work.is_gap) if work.is_gap is not None and 0 in axes else work.is_gap
+        mirrored = replace(work, array=np.flip(work.array, axes), padding=padding, is_gap=is_gap)
         return model.generator.make_refiner(context).refined(mirrored, np.empty)
 
     deviation = spread(array, lambda axes: refined(request.model, axes), request.planned)
     if request.ends:
         results = (array if end is request.model else refined(end) for end in request.ends)
         deviation = widened(deviation, *results)
+    if request.volume.interpolated is not None:
+        raise_in_gaps(deviation, request.volume, request.planned.target)
     return Volume(deviation, request.planned.target)

@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import SettingsError, VolumeError
-from ..volumes.grid import Grid
+from ..volumes.grid import LPS_TO_RAS, Grid
 from ..volumes.volume import Volume
 
 TAKEN = (
     "a path, a Volume, a SimpleITK image, a nibabel image, a MONAI MetaTensor, a TorchIO ScalarImage,"
     " or an array (K, J, I) with spacing= or affine="
 )
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ def _from_simple_itk(image: Any) -> Converted:  # noqa: ANN401
     ijk_to_lps[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
     ijk_to_lps[:3, 3] = image.GetOrigin()
     array = sitk.GetArrayFromImage(image)
-    return Converted(Volume(array, Grid(array.shape, _LPS_TO_RAS @ ijk_to_lps)), files.to_image)
+    return Converted(Volume(array, Grid(array.shape, LPS_TO_RAS @ ijk_to_lps)), files.to_image)
 
 
 def _from_nibabel(image: Any) -> Converted:  # noqa: ANN401
@@ -141,7 +140,7 @@ def _from_nibabel(image: Any) -> Converted:  # noqa: ANN401
 
 def _from_meta_tensor(image: Any) -> Converted:  # noqa: ANN401
     is_lps = str(getattr(image.meta.get("space", ""), "value", image.meta.get("space", ""))).upper() == "LPS"
-    to_ras = _LPS_TO_RAS if is_lps else np.eye(4)
+    to_ras = LPS_TO_RAS if is_lps else np.eye(4)
     values = image.as_tensor()
     affine = to_ras @ np.asarray(image.affine.cpu(), dtype=np.float64)
 

@@ -6,6 +6,7 @@ import time
 from dataclasses import asdict, replace
 
 from .. import __version__
+from ..errors import SettingsError
 from ..progress import Progress, ignore
 from ..report import Enhanced, Report
 from ..settings import EnhanceSettings
@@ -24,6 +25,8 @@ def enhance_labels(volume: Volume, settings: EnhanceSettings, progress: Progress
     SettingsError, VolumeError
         See `planning.plan` and `labels.refine_labels`.
     """
+    if settings.uncertainty:
+        raise SettingsError("a label map has no uncertainty; leave --uncertainty out, or give the modality of an image")
     started = time.monotonic()
     planned = plan(volume.grid, settings)
     fine = refine_labels(replace(volume, padding=None), planned.target, progress)

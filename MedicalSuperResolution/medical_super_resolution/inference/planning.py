@@ -11,6 +11,7 @@ from ..errors import SettingsError, VolumeError
 from ..settings import LARGEST_FACTOR, EnhanceSettings, check_factor
 from ..system.memory import physical_bytes
 from ..volumes.grid import AXES_IJK, Grid
+from ..volumes.tilt import straight_grid
 
 _SAME = 1e-3  # a spacing this close (relative) to the wanted one is left alone
 _UNCERTAINTY_RUNS = 8  # mirror images
@@ -58,7 +59,7 @@ class Plan:
 
 
 def plan(grid: Grid, settings: EnhanceSettings) -> Plan:
-    """Decide the passes for a volume on ``grid``.
+    """Decide the passes for a volume on ``grid``, or on the straight grid of its slices where they are tilted.
 
     The in-plane axes come last: by then the slices are thin, and each pass sees the largest volume last.
 
@@ -67,13 +68,9 @@ def plan(grid: Grid, settings: EnhanceSettings) -> Plan:
     SettingsError
         Nothing would be refined, or a factor lies outside (1, 8].
     VolumeError
-        The grid is sheared, or has a single slice along an axis to refine.
+        There is a single slice along an axis to refine; or see `tilt.straight_grid`.
     """
-    if grid.is_sheared:
-        raise VolumeError(
-            "the axes of the volume are not at right angles (a scan with tilted gantry?); resample it to a straight"
-            " grid first, for example by hardening its acquisition transform in Slicer"
-        )
+    grid = straight_grid(grid)
     factors = _factors(grid, settings)
     if not factors:
         raise SettingsError(f"nothing to refine: the volume, {grid.described()}, is as fine as asked already")

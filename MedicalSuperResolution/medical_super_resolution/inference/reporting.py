@@ -60,7 +60,7 @@ def make_report(
         seconds=round(time.monotonic() - started, 4),
         stages={name: round(seconds, 3) for name, seconds in context.stages.items()},
         settings=asdict(replace(settings, model=model.name)),  # a path may name a patient
-        uncertainty=described(planned, with_detail_models=request.ends is not None) if settings.uncertainty else "",
+        uncertainty=_of_the_uncertainty(request) if settings.uncertainty else "",
         warnings=(
             *request.volume.notes,
             *_warnings(request),
@@ -71,6 +71,11 @@ def make_report(
     )
 
 
+def _of_the_uncertainty(request: Request) -> str:
+    with_gaps = request.volume.interpolated is not None
+    return described(request.planned, with_detail_models=request.ends is not None, with_gaps=with_gaps)
+
+
 def _of_the_profile(request: Request, array: np.ndarray, estimate: ProfileEstimate) -> dict[str, Any]:
     """The slice profile that was taken, and how well the result reproduces the slices under it and under another."""
     distance = request.planned.source.through_plane_spacing_mm
@@ -78,7 +83,8 @@ def _of_the_profile(request: Request, array: np.ndarray, estimate: ProfileEstima
 
     def error(profile: SliceProfile) -> float:
         profiles = profiles_of(request, profile)
-        return consistency_error_rms(request.volume.array, array, request.planned, profiles, request.padding)
+        volume, planned = request.volume, request.planned
+        return consistency_error_rms(volume.array, array, planned, profiles, request.padding, volume.interpolated)
 
     return {
         "slice_thickness_mm": request.thickness_mm,

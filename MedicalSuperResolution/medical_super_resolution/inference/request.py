@@ -12,6 +12,7 @@ from ..models.weight_interpolation import both_ends
 from ..settings import EnhanceSettings
 from ..volumes.intensity import IntensityRange, guess_modality, intensity_range, trained_window
 from ..volumes.resampling import averaged
+from ..volumes.tilt import straightened
 from ..volumes.volume import Volume
 from .planning import Plan, finer_axes, plan
 from .refiners.padding import Padding, padding_of
@@ -89,6 +90,8 @@ def make_request(volume: Volume, model: Model, settings: EnhanceSettings) -> Req
     VolumeError
         See `planning.plan`.
     """
+    if volume.grid.is_sheared:
+        volume = straightened(volume)
     if settings.exact_spacing:
         for axis, factor in finer_axes(volume.grid, settings).items():
             volume = averaged(volume, axis, factor)

@@ -2,8 +2,9 @@
 
 A mirror image holds the same anatomy. Where the data determine the result, the answers agree; where the network fills
 in, they differ. So do a model and its detail model, where there is one: half their difference is the standard deviation
-of the two. Both are taken as independent, so their squares add up. The result is not an error bar, but it grows with
-the true error.
+of the two. Where a slice is missing, half the difference of its neighbours is the standard deviation of what was put
+there. All are taken as independent, so their squares add up. The result is not an error bar, but it grows with the true
+error.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from itertools import product
 
 import numpy as np
 
-from ..volumes.grid import AXES_IJK, array_axis
+from ..volumes.grid import AXES_IJK, Grid, array_axis
+from ..volumes.volume import Volume
 from .planning import Plan
+from .refiners.padding import nearest_measured
 
 _EXACT = 1e-6  # of a voxel
 
@@ -74,11 +77,34 @@ def widened(deviation: np.ndarray, fidelity: np.ndarray, detailed: np.ndarray) -
     return np.hypot(deviation, half)
 
 
-def described(planned: Plan, *, with_detail_models: bool) -> str:
+def raise_in_gaps(deviation: np.ndarray, volume: Volume, grid: Grid) -> None:
+    """Add, in place, what is not known where slices are missing: half the difference of the slices on both sides.
+
+    Parameters
+    ----------
+    deviation : ndarray
+        (M, J, I), of the fine volume.
+    volume : Volume
+        The measured volume, whose ``interpolated`` names the slices where nothing was measured.
+    grid : Grid
+        Of the fine volume.
+    """
+    assert volume.interpolated is not None  # of a volume without a gap there is nothing to add
+    slices, rows, columns = (nearest_measured(volume.grid, grid, axis) for axis in "kji")
+    there = np.flatnonzero(~volume.interpolated)
+    for number in np.flatnonzero(volume.interpolated):
+        above = int(np.searchsorted(there, number).clip(1, len(there) - 1))
+        before, after = (volume.array[there[place]].astype(np.float32) for place in (above - 1, above))
+        half = (np.abs(after - before) / 2)[np.ix_(rows, columns)]
+        for fine in np.flatnonzero(slices == number):
+            np.hypot(deviation[fine], half, out=deviation[fine])
+
+
+def described(planned: Plan, *, with_detail_models: bool, with_gaps: bool = False) -> str:
     """What the uncertainty was made of, as the end of a sentence."""
     text = f"the standard deviation over {len(list(mirrors(planned)))} mirror images of the scan"
-    return (
-        f"{text}, joined with half the difference between the model and its detail model"
-        if with_detail_models
-        else text
-    )
+    if with_detail_models:
+        text += ", joined with half the difference between the model and its detail model"
+    if with_gaps:
+        text += ", and where a slice is missing with half the difference between its neighbours"
+    return text

@@ -26,6 +26,8 @@ class AxisModel:
         Of the measured slices.
     device : torch.device
         Where the matrices are kept.
+    is_gap : numpy.ndarray or None
+        (K,) bool, slices that were not measured: interpolation sees them, and the result need not reproduce them.
 
     Attributes
     ----------
@@ -36,9 +38,19 @@ class AxisModel:
         measured slices, data-consistency error to fine slices, and cubic interpolation.
     """
 
-    def __init__(self, count: int, fine_count: int, factor: float, profile: SliceProfile, device: torch.device) -> None:
+    def __init__(
+        self,
+        count: int,
+        fine_count: int,
+        factor: float,
+        profile: SliceProfile,
+        device: torch.device,
+        is_gap: np.ndarray | None = None,
+    ) -> None:
         acquisition = acquisition_matrix(count, fine_count, factor, profile=profile.shape, thickness=profile.width)
-        back = consistency_matrix(acquisition)
+        there = slice(None) if is_gap is None else ~is_gap
+        back = np.zeros((fine_count, count))
+        back[:, there] = consistency_matrix(acquisition[there])
         fine_places = fine_centres(fine_count, factor)
         back[np.abs(np.arange(count) - fine_places[:, None]) > _FARTHEST] = 0
         centres = torch.from_numpy(fine_places)
@@ -63,6 +75,8 @@ class BandedMatrix:
 
     def __init__(self, matrix: np.ndarray) -> None:
         needed = np.abs(matrix) > _NOTHING * np.abs(matrix).max()
+        rows = np.flatnonzero(needed.any(axis=1))  # one that needs nothing, as in a gap, goes with its neighbour
+        needed = needed[rows[np.searchsorted(rows, np.arange(len(needed))).clip(max=len(rows) - 1)]]
         first, stop = needed.argmax(axis=1), needed.shape[1] - needed[:, ::-1].argmax(axis=1)
         self.first = np.minimum.accumulate(first[::-1])[::-1]
         self.stop = np.maximum.accumulate(stop)
@@ -159,7 +173,7 @@ class StreamingProjector:
             again = apply_along_sequence(linear.acquisition[start:known, first:last], self._fine(first, last))
             self._missing.add(self._measured(start, known) - again)
         self.needed = min(int(linear.cubic_band.first[interpolated]), known)
-        return self._final(linear.back_band.rows_within(known))
+        return self._final(min(linear.back_band.rows_within(known), self._fine.stop))
 
     def _final(self, stop: int) -> Tensor | None:
         linear, start = self.linear, self._given

@@ -69,4 +69,5 @@ def averaged(volume: Volume, axis: str, factor: float) -> Volume:
     left_out = np.take(is_padding, nearest, at)
     array = np.where(left_out, np.take(volume.array, nearest, at), values).astype(volume.array.dtype)
     padding = None if volume.padding is None else np.take(volume.padding, nearest, at)
-    return replace(volume, array=array, grid=grid, padding=padding)
+    interpolated = volume.interpolated[nearest] if volume.interpolated is not None and at == 0 else volume.interpolated
+    return replace(volume, array=array, grid=grid, padding=padding, interpolated=interpolated)

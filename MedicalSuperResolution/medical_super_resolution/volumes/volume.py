@@ -22,6 +22,8 @@ class FileHeader:
         (4, 4) of the file's own grid.
     nifti : bytes
         The NIfTI header, little endian; empty for other formats.
+    extensions : bytes
+        What follows the NIfTI header, little endian, with sizes and codes as in the file: notes of other programs.
     fields : dict
         Free pairs of keys and values of a NRRD file, such as the names of segments.
     is_labels : bool
@@ -30,6 +32,7 @@ class FileHeader:
 
     ijk_to_ras: np.ndarray
     nifti: bytes = b""
+    extensions: bytes = b""
     fields: dict[str, str] = field(default_factory=dict)
     is_labels: bool = False
 
@@ -52,6 +55,8 @@ class Volume:
         (K, J, I) bool, true where nothing was measured (outside a round field of view, outside tilted slices).
     sheared_grid : Grid or None
         The grid that a straightened volume came on, see `tilt.straightened`.
+    interpolated : numpy.ndarray or None
+        (K,) bool, true for slices that the reader interpolated between others, as none was measured there.
     header : FileHeader or None
         What the volume's file said besides.
     notes : tuple of str
@@ -64,6 +69,7 @@ class Volume:
     modality: str | None = None
     padding: np.ndarray | None = None
     sheared_grid: Grid | None = None
+    interpolated: np.ndarray | None = None
     header: FileHeader | None = None
     notes: tuple[str, ...] = ()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,14 @@ def folder(tmp_path: Path) -> Path:
 def scan(folder: Path, a_volume: Volume) -> Path:
     path = folder / "scan.nii.gz"
     files.write(a_volume, path)
+    return path
+
+
+@pytest.fixture
+def scan_without_air(folder: Path, a_volume: Volume) -> Path:
+    """Tissue and bone alone, far above the value of air, so that nothing is raised to it and all is reproduced."""
+    path = folder / "scan_without_air.nii.gz"
+    files.write(replace(a_volume, array=a_volume.array.clip(-100)), path)
     return path
 
 

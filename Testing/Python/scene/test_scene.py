@@ -75,11 +75,11 @@ def test_a_color_volume_is_refused(a_scene):
         volume_from_node(node)
 
 
-def test_a_sheared_volume_is_refused(a_volume_node):
-    sheared = np.diag([1.0, 1.0, 3.0, 1.0])
-    sheared[1, 2] = 0.5
-    a_volume_node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(sheared))
-    with pytest.raises(VolumeError, match="Chest are not at right angles"):
+def test_slices_without_right_angles_are_refused(a_volume_node):
+    skewed = np.diag([1.0, 1.0, 3.0, 1.0])
+    skewed[0, 1] = 0.5
+    a_volume_node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(skewed))
+    with pytest.raises(VolumeError, match="not at right angles"):
         volume_from_node(a_volume_node)
 
 

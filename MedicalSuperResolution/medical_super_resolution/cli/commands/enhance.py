@@ -17,7 +17,7 @@ from ...system.temp_dirs import work_folder
 from ..selection import add_selection, selection_of
 from ..settings import add_settings, settings_of
 from ..terminal import progress_of_kind
-from .labels import enhance_labels, images_of, labels_of, write_labels
+from .labels import images_of, labels_of, write_labels
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
     from ...volumes.grid import Grid
@@ -71,8 +71,6 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.end_with_parent:
         end_with_parent()
     settings = settings_of(chosen)
-    if enhance_labels(chosen, settings):
-        return 0
 
     from ...volumes.dicom.reader import Selection
     from ...volumes.io import files
@@ -110,15 +108,15 @@ def _enhance_in(chosen: argparse.Namespace, settings: EnhanceSettings, destinati
     progress = progress_of_kind(chosen.progress)
     _check_input(chosen.input, chosen.volume)
     progress.stage("loading the model")  # and PyTorch, which takes more than a second
-    from ...cohort.single import Task, run_task
+    from ...cohort.single import run_task
+    from ...cohort.task import Task
     from ...models.weight_interpolation import load_model
 
     task = Task(
         chosen.input, destination, selection_of(chosen), chosen.volume, chosen.modality, chosen.keep_tilt,
         chosen.uncertainty, compress=not chosen.no_compression, hashed=chosen.report is not None,
     )  # fmt: skip
-    model = load_model(settings.model, settings.detail)
-    done = run_task(task, settings, model, progress, progress.stage)
+    done = run_task(task, settings, lambda: load_model(settings.model, settings.detail), progress, progress.stage)
     report = done.report | {"peak_memory_mb": peak_mb()}
     if chosen.report:
         write_report(chosen.report, report)
@@ -134,8 +132,7 @@ def _check_input(source: Path, number: int | None) -> None:
     """Refuse what can be seen from the header alone, before PyTorch is loaded."""
     from ...volumes.io import files
 
-    if not source.exists():
-        raise SuperResolutionError(f"there is no file {source}")
+    files.check_exists(source)
     if files.is_volume_file(source) and source.is_file():
         count = files.header_of(source).count
         if number is not None and not 0 <= number < count:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import VolumeError
-from ...settings import EnhanceSettings
 from ..terminal import progress_of_kind
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
@@ -78,23 +77,6 @@ def labels_of(chosen: argparse.Namespace) -> Segmentation | None:
     to_be_a_series = [chosen.output] if files.suffix_of(chosen.output) is None else []
     segmentations.check_output(segmentation, output, overwrite=chosen.overwrite, images=to_be_a_series)
     return segmentation
-
-
-def enhance_labels(chosen: argparse.Namespace, settings: EnhanceSettings) -> bool:
-    """Refine the input of `enhance` as a segmentation where it is one, and report it; False where it is none."""
-    from ...volumes.io import segmentations
-
-    if not segmentations.is_segmentation_file(chosen.input):
-        return False
-    from ...inference.planning import plan
-
-    segmentation = segmentations.read(chosen.input)
-    segmentations.check_output(segmentation, chosen.output, overwrite=chosen.overwrite)
-    grid = plan(segmentation.grid, settings).target
-    print(f"{chosen.input} is a segmentation: its shapes are interpolated, no model is used", file=sys.stderr)
-    refined = segmentation.refined(grid, progress_of_kind(chosen.progress))
-    write_labels(refined, chosen.output, overwrite=chosen.overwrite, quiet=chosen.progress == "none")
-    return True
 
 
 def write_labels(

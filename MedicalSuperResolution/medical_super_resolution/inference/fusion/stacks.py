@@ -105,5 +105,6 @@ def as_coarse_as(stack: Volume, spacing_mm: float) -> Volume:
         count = len(moved) // size
         mean = moved[: count * size].reshape(count, size, *moved.shape[1:]).mean(axis=1, dtype=np.float32)
         grid = Grid(tuple(np.moveaxis(mean, 0, number).shape), stack.grid.refined(axis, 1 / size).ijk_to_ras)
-        stack = replace(stack, array=np.ascontiguousarray(np.moveaxis(mean, 0, number)), grid=grid, padding=None)
+        array = np.ascontiguousarray(np.moveaxis(mean, 0, number))
+        stack = replace(stack, array=array, grid=grid, padding=None, interpolated=None)
     return stack

@@ -35,6 +35,8 @@ class VolumeRequest:
         Converts the result.
     padding : Padding or None
         Voxels of the measured volume that are held apart.
+    is_gap : numpy.ndarray or None
+        (K,) bool, slices of ``array`` that were not measured.
     """
 
     array: np.ndarray
@@ -43,6 +45,7 @@ class VolumeRequest:
     window: tuple[float, float]
     denormaliser: Denormaliser
     padding: Padding | None = None
+    is_gap: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +68,8 @@ class AxisRequest:
         Convert intensities; None where they are normalised already.
     padding : Padding or None
         Voxels of the measured volume that are held apart; ``write`` puts them back.
+    is_gap : numpy.ndarray or None
+        Slices along the axis that were not measured.
     """
 
     source: np.ndarray
@@ -75,6 +80,7 @@ class AxisRequest:
     read: IntensityRange | None = None
     write: Denormaliser | None = None
     padding: Padding | None = None
+    is_gap: np.ndarray | None = None
 
     @property
     def slices(self) -> np.ndarray:

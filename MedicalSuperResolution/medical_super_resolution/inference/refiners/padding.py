@@ -42,7 +42,7 @@ class Padding:
 
     def along(self, grid: Grid, axis: str) -> PaddingAlongAxis:
         """The padding of a volume on ``grid``, which refines the measured one, as slices along an index axis."""
-        places = [_nearest(self.grid, grid, name) for name in reversed(AXES_IJK)]
+        places = [nearest_measured(self.grid, grid, name) for name in reversed(AXES_IJK)]
         return PaddingAlongAxis(self, tuple(places), array_axis(axis))
 
     def at(self, places: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -135,7 +135,7 @@ def fill_along_sequence(slices: np.ndarray, is_padding: np.ndarray) -> np.ndarra
     return filled
 
 
-def _nearest(measured: Grid, fine: Grid, axis: str) -> np.ndarray:
+def nearest_measured(measured: Grid, fine: Grid, axis: str) -> np.ndarray:
     """For each fine voxel along an axis, the number of the measured voxel that it lies in."""
     column = AXES_IJK.index(axis)
     ratio = fine.spacing_ijk_mm[column] / measured.spacing_ijk_mm[column]

@@ -64,7 +64,8 @@ class SequenceRefiner:
             into = allocator(one.target.shape_kji, final.dtype if is_last else np.dtype(np.float32))
             read, write = final.measured if is_first else None, final if is_last else None
             profile = request.profiles[one.axis]
-            self.refine(AxisRequest(array, one, into, profile, request.window, read, write, request.padding))
+            is_gap = request.is_gap if one.axis == "k" else None
+            self.refine(AxisRequest(array, one, into, profile, request.window, read, write, request.padding, is_gap))
             array = into
         return array
 
@@ -88,7 +89,8 @@ class SequenceRefiner:
 
     def _refine(self, request: AxisRequest) -> None:
         slices, fine_count = request.slices, len(request.fine)
-        linear = AxisModel(len(slices), fine_count, request.one.factor, request.profile, self.context.device)
+        factor, profile, device = request.one.factor, request.profile, self.context.device
+        linear = AxisModel(len(slices), fine_count, factor, profile, device, request.is_gap)
         return_freed_blocks()  # what it took to make the matrices of a long axis
         for tile in tiles(slices.shape[1:], self._tile_side(), self.generator.reach):
             self.context.begin_tile(tile.core_size)

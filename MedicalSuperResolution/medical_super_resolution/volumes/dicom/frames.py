@@ -29,11 +29,14 @@ class Frame:
         Which of the file's frames it is, from 0.
     header : pydicom.Dataset
         What is said of it, by the keywords of single-frame files.
+    tiles : int
+        How many slices lie side by side, and below each other, in a mosaic; ``index`` counts them row by row.
     """
 
     file: DicomFile
     index: int
     header: Dataset
+    tiles: int = 1
 
     @cached_property
     def position(self) -> np.ndarray | None:
@@ -61,7 +64,7 @@ class Frame:
     @cached_property
     def shape_ji(self) -> tuple[int, int]:
         """Rows and columns."""
-        return whole(self.file.header, "Rows"), whole(self.file.header, "Columns")
+        return whole(self.file.header, "Rows") // self.tiles, whole(self.file.header, "Columns") // self.tiles
 
     @property
     def thickness_mm(self) -> float | None:
@@ -78,7 +81,7 @@ class Frame:
     def name(self) -> str:
         """For people: the name of the file, with the frame where there are several."""
         several = whole(self.file.header, "NumberOfFrames", 1) > 1
-        return f"{self.file.path.name}, frame {self.index + 1}" if several else self.file.path.name
+        return f"{self.file.path.name}, frame {self.index + 1}" if several or self.tiles > 1 else self.file.path.name
 
 
 def frames_of(file: DicomFile) -> list[Frame]:

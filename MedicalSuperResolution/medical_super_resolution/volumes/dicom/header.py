@@ -49,9 +49,10 @@ _KEYWORDS = """
     RescaleSlope RescaleIntercept ModalityLUTSequence PixelPaddingValue PixelPaddingRangeLimit
     EchoNumbers EchoTime InversionTime FlipAngle DiffusionBValue DiffusionGradientOrientation ConvolutionKernel
     TemporalPositionIdentifier TriggerTime NominalPercentageOfCardiacPhase CardiacRRIntervalSpecified
+    SpacingBetweenSlices
     AcquisitionNumber AcquisitionTime ContentTime ImageIndex FrameReferenceTime ReconstructionDiameter
 """
-_PRIVATE = (0x0019100C, 0x00431039, 0x20011003)  # b-values of Siemens, GE and Philips in classic MR
+_PRIVATE = (0x0019100C, 0x00431039, 0x20011003, 0x00291010)  # b-values of Siemens, GE and Philips; Siemens' own header
 
 
 @dataclass(frozen=True)

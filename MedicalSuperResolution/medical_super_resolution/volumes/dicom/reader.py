@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,20 +12,19 @@ import numpy as np
 from ...errors import VolumeError
 from ..grid import LPS_TO_RAS, Grid
 from ..io.file_validation import check_size
-from ..tilt import covering, windows
 from ..volume import Volume
+from ..windows import covering, windows
 from .frames import Frame
-from .header import DicomFile, number, quietly, whole
+from .header import number, quietly
 from .sorter import Contents, Series, contents_of
-from .stack import Stack, resampled, stack_of
+from .stack import Stack, stack_of
 from .table import described, listed
-from .values import FLOATING, has_table, looked_up, padding_of, rescale, stored_bytes, stored_numbers
+from .values import stored_bytes
 from .volumes import Part
+from .voxels import LOWEST_HU, is_far_away, resampled, voxels_of
 
 _MODALITIES = {"CT": "ct", "MR": "mr", "PT": "pet", "US": "us"}
-_PADDING_GAP = 0.05  # of the range of all other values: padding lies further away, or else it is background
-_LOWEST_HU = -1024.0  # nothing lets X-rays through better than nothing
-_INTEGERS = tuple(np.dtype(name) for name in ("int16", "int32", "int64"))
+ALL_PHASES = "all"
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Selection:
     ----------
     series : str or None
         The number of a series, or its SeriesInstanceUID.
-    phase : int or None
-        Which of the volumes of a series that has several images at each place, from 1.
+    phase : int, str or None
+        Which of the volumes of a series that has several images at each place, from 1; or `ALL_PHASES`.
     """
 
     series: str | None = None
-    phase: int | None = None
+    phase: int | str | None = None
 
 
 _ANY = Selection()
@@ -57,43 +57,69 @@ def read_series(path: Path, selection: Selection = _ANY) -> Volume:
         There is no DICOM at ``path``; the folder holds several series or a series several volumes, and none is
         selected; or slices are missing.
     """
+    series, parts, notes = _selected(path, selection)
+    if len(parts) > 1:
+        raise VolumeError(f"the DICOM series in {path} holds {_named(parts)}; choose one by --phase N")
+    return _volume_of(path, series, parts[0], notes)
+
+
+def read_all_phases(path: Path, selection: Selection) -> tuple[int, Iterator[Volume]]:
+    """How many volumes a series holds, and each of them, read as it is asked for; see `read_series`."""
+    series, parts, notes = _selected(path, selection)
+    said = [f"the series holds {_named(parts)}"] if len(parts) > 1 else []
+    return len(parts), (_volume_of(path, series, part, [*notes, *said]) for part in parts)
+
+
+def _named(parts: list[Part]) -> str:
+    """Several volumes of a series in words."""
+    labels = listed([f"{place}: {part.label}" for place, part in enumerate(parts, 1)])
+    return f"{len(parts)} volumes, as several images at one place or slices in several directions: {labels}"
+
+
+def _volume_of(path: Path, series: Series, part: Part, notes: list[str]) -> Volume:
     where = f"the DICOM series in {path}"
-    series, part, notes = _selected(path, selection)
     with quietly():
         stack = stack_of(part.frames, where)
         held = sum(file.path.stat().st_size for file in {frame.file.path: frame.file for frame in part.frames}.values())
         check_size(where, sum(map(stored_bytes, part.frames)), held)
-        array, padding = _values(stack.frames)
+        array, padding = voxels_of(stack.frames)
     modality = _MODALITIES.get(series.modality)
-    padding = padding if padding is not None and _is_far_away(array, padding, modality) else None
+    padding = padding if padding is not None and is_far_away(array, padding, modality) else None
     array, padding = _on_even_grid(array, padding, stack, modality)
-    grid = Grid(array.shape, LPS_TO_RAS @ stack.ijk_to_lps(), "k")
-    said = (*series.notes, *stack.notes, *notes)
-    return Volume(array, grid, _thickness_mm(part.frames), modality, padding, notes=said)
+    return Volume(
+        array,
+        Grid(array.shape, LPS_TO_RAS @ stack.ijk_to_lps(), "k"),
+        _thickness_mm(part.frames),
+        modality,
+        padding,
+        sheared_grid=_tilted_grid(stack, len(array)),
+        interpolated=stack.is_interpolated,
+        notes=(*series.notes, *stack.notes, *notes),
+    )
 
 
 def files_of_series(path: Path, selection: Selection = _ANY) -> list[Path]:
     """The files of the volume that `read_series` reads."""
-    _, part, _ = _selected(path, selection)
-    return sorted({frame.file.path for frame in part.frames})
+    _, parts, _ = _selected(path, selection)
+    return sorted({frame.file.path for part in parts for frame in part.frames})
 
 
-def _selected(path: Path, selection: Selection) -> tuple[Series, Part, list[str]]:
+def _selected(path: Path, selection: Selection) -> tuple[Series, list[Part], list[str]]:
+    """The series that is meant, the volumes of it that are meant, and sentences about the others."""
     contents = contents_of(path)
     series, notes = _series(contents, path, selection)
     if series.problem:
         raise VolumeError(f"the DICOM series in {path} {series.problem}")
-    parts = series.parts
-    if len(parts) == 1 and selection.phase in (None, 1):
-        return series, parts[0], notes
-    if selection.phase is None or not 1 <= selection.phase <= len(parts):
+    parts, phase = list(series.parts), selection.phase
+    if phase == ALL_PHASES or (len(parts) == 1 and phase in (None, 1)):
+        return series, parts, notes
+    if not isinstance(phase, int) or not 1 <= phase <= len(parts):
+        held = _named(parts) if len(parts) > 1 else "1 volume"
         raise VolumeError(
-            f"the DICOM series in {path} holds {len(parts)} volume{'s' * (len(parts) > 1)}, as several images at one"
-            " place or slices in several directions:"
-            f" {listed([f'{place}: {part.label}' for place, part in enumerate(parts, 1)])}; choose one by --phase N"
+            f"the DICOM series in {path} holds {held}; choose one by --phase N, or all of them by --phase all"
         )
-    part = parts[selection.phase - 1]
-    return series, part, [*notes, f"volume {selection.phase} of {len(parts)} of the series was taken: {part.label}"]
+    part = parts[phase - 1]
+    return series, [part], [*notes, f"volume {phase} of {len(parts)} of the series was taken: {part.label}"]
 
 
 def _series(contents: Contents, path: Path, selection: Selection) -> tuple[Series, list[str]]:
@@ -126,80 +152,6 @@ def _series(contents: Contents, path: Path, selection: Selection) -> tuple[Serie
     )
 
 
-def _values(frames: list[Frame]) -> tuple[np.ndarray, np.ndarray | None]:
-    """The values of images, each rescaled by its own slope and intercept, and where they were padded.
-
-    Returns
-    -------
-    tuple
-        (K, J, I) of the smallest type that holds them, whole where all are whole; and (K, J, I) bool or None.
-    """
-    shape = (len(frames), *frames[0].shape_ji)
-    stored = np.empty(shape, np.result_type(*{_stored_type(frame.file) for frame in frames}))
-    padding, extremes = None, []
-    by_file: dict[Path, list[int]] = defaultdict(list)
-    for k, frame in enumerate(frames):
-        by_file[frame.file.path].append(k)
-    for places in by_file.values():
-        planes = stored_numbers(frames[places[0]].file, [frames[k] for k in places])
-        for k, plane in zip(places, planes, strict=True):
-            stored[k] = plane
-            extremes.append((k, float(plane.min()), float(plane.max())))
-            padded = padding_of(frames[k], plane)
-            if padded is not None and padded.any():
-                padding = np.zeros(shape, bool) if padding is None else padding
-                padding[k] = padded
-    extremes.sort()
-    return _rescaled(stored, frames, [(low, high) for _, low, high in extremes]), padding
-
-
-def _stored_type(file: DicomFile) -> np.dtype:
-    if file.pixel_tag in FLOATING:
-        return np.dtype(FLOATING[file.pixel_tag])
-    size = {8: 1, 32: 4}.get(whole(file.header, "BitsAllocated", 16), 2)
-    return np.dtype(f"{'i' if whole(file.header, 'PixelRepresentation') == 1 else 'u'}{size}")
-
-
-def _rescaled(stored: np.ndarray, frames: list[Frame], extremes: list[tuple[float, float]]) -> np.ndarray:
-    """Stored numbers as values; in place where their type allows it."""
-    if any(map(has_table, frames)):
-        return np.stack([looked_up(frame, plane) for frame, plane in zip(frames, stored, strict=True)])
-    scales = [rescale(frame) for frame in frames]
-    if all(scale == (1, 0) for scale in scales):
-        return stored
-    ends = [slope * end + intercept for (slope, intercept), pair in zip(scales, extremes, strict=True) for end in pair]
-    if stored.dtype.kind == "f" or any(value != int(value) for scale in scales for value in scale):
-        values = np.empty(stored.shape, np.float32 if stored.itemsize <= 2 else np.float64)
-    else:
-        dtype = next(one for one in _INTEGERS if np.iinfo(one).min <= min(ends) and max(ends) <= np.iinfo(one).max)
-        values = stored.view(dtype) if dtype.itemsize == stored.itemsize else np.empty(stored.shape, dtype)
-    exact = np.float64 if values.dtype.kind == "f" else np.int64 if stored.itemsize > 2 else np.int32
-    for plane, target, (slope, intercept) in zip(stored, values, scales, strict=True):
-        if exact == np.float64:
-            target[:] = plane * slope + intercept
-        elif slope == 1:
-            target[:] = np.add(plane, exact(intercept), dtype=exact)
-        else:
-            target[:] = np.multiply(plane, exact(slope), dtype=exact) + exact(intercept)
-    return values
-
-
-def _is_far_away(array: np.ndarray, padding: np.ndarray, modality: str | None) -> bool:
-    """Whether values identify padding; otherwise it is treated as background."""
-    padded = array[padding]
-    low, high, lowest, highest = np.inf, -np.inf, float(padded.min()), float(padded.max())
-    for plane, mask in zip(array, padding, strict=True):
-        if not mask.all():
-            measured = plane[~mask]
-            low, high = min(low, float(measured.min())), max(high, float(measured.max()))
-    if low > high:
-        return False
-    if modality == "ct" and highest < _LOWEST_HU:
-        return True
-    gap = _PADDING_GAP * (high - low)
-    return highest < low - gap or lowest > high + gap
-
-
 def _on_even_grid(
     array: np.ndarray, padding: np.ndarray | None, stack: Stack, modality: str | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -208,7 +160,7 @@ def _on_even_grid(
         lowest = float(array.min()) if padding is None else float(array[padding].min())
         fill = lowest
         if modality == "ct" and padding is None and array.dtype.kind in "if":
-            fill = min(lowest, _LOWEST_HU)
+            fill = min(lowest, LOWEST_HU)
         starts, shape, _ = covering(stack.shifts_ji, stack.frames[0].shape_ji)
         array, padding = windows(array, starts, shape, fill, padding)
     if stack.targets is not None:
@@ -219,6 +171,13 @@ def _on_even_grid(
             even[padded] = array[padding].min()
         array, padding = even, padded
     return array, padding
+
+
+def _tilted_grid(stack: Stack, count: int) -> Grid | None:
+    """The grid on which tilted slices lie; None where they are not tilted."""
+    matrix = stack.tilted_ijk_to_lps()
+    rows, columns = stack.frames[0].shape_ji
+    return None if matrix is None else Grid((count, rows, columns), LPS_TO_RAS @ matrix, "k")
 
 
 def _thickness_mm(frames: list[Frame]) -> float | None:

@@ -13,6 +13,7 @@ from ...system.archive import unpacked
 from ..io.foreign import not_read
 from .frames import Frame, frames_of
 from .header import DicomFile, quietly, read_file, text, whole
+from .mosaic import is_mosaic, slices_of
 from .volumes import Part, volumes_in
 
 _MULTI_FRAME_KINDS = {
@@ -156,7 +157,8 @@ def _series(uid: str, files: list[DicomFile]) -> Series:
     if problem:
         frames = [Frame(file, 0, file.header) for file in files]
         return Series(uid, number, description, modality, (Part("", frames),), problem)
-    parts, problem, notes = volumes_in([frame for file in files for frame in frames_of(file)])
+    frames = [frame for file in files for frame in (slices_of(file) if is_mosaic(file.header) else frames_of(file))]
+    parts, problem, notes = volumes_in(frames)
     return Series(uid, number, description, modality, tuple(parts), problem, tuple(notes))
 
 
@@ -165,10 +167,10 @@ def _problem(file: DicomFile) -> str:
     header, modality = file.header, text(file.header, "Modality")
     if whole(header, "SamplesPerPixel", 1) != 1 or text(header, "PhotometricInterpretation") == "PALETTE COLOR":
         return "is coloured; pick a plain series"
-    if "MOSAIC" in text(header, "ImageType"):
+    if is_mosaic(header) and not slices_of(file):
         return (
-            "is a Siemens mosaic, whose files show all slices in one picture; convert it to NIfTI first, for example by"
-            " dcm2niix"
+            "is a Siemens mosaic without the part of its headers that says how its slices lie; convert the original"
+            " series, or convert it to NIfTI by dcm2niix"
         )
     if whole(header, "NumberOfFrames", 1) > 1 and "PerFrameFunctionalGroupsSequence" not in header:
         kind = _MULTI_FRAME_KINDS.get(modality, "a multi-frame file that does not say where its frames lie")

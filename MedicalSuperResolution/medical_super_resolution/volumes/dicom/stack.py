@@ -9,11 +9,12 @@ from functools import cached_property
 import numpy as np
 
 from ...errors import VolumeError
-from ..tilt import covering
+from ..windows import covering
 from .frames import Frame
+from .voxels import ROUNDED_MM
 
-_ROUNDED_MM = 0.08  # positions are often written with a single digit behind the point
 _UNEVEN = 0.02  # of the slice distance
+_ON_THE_LINE = 1e-6  # voxels
 _TILT = 1e-3  # sideways shift over the slice distance: 0.06 degrees
 _SAME_ZONE = 1.6  # a step up to this many times the smallest one is of the same spacing
 _WIDEST_GAP = 2.1  # slice distances: a single slice may be missing
@@ -32,7 +33,7 @@ class Stack:
     spacing_mm : float
         Distance of the even places, from a line through the positions.
     targets : numpy.ndarray or None
-        The even places in mm from the first slice, where the slices do not lie there; see `resampled`.
+        The even places in mm from the first slice, where the slices do not lie there; see `voxels.resampled`.
     shifts_ji : numpy.ndarray or None
         (K, 2) how far each slice lies along its columns and rows from the first, in voxels, where they are shifted.
     notes : tuple of str
@@ -51,6 +52,14 @@ class Stack:
         heights = np.array([height(frame) for frame in self.frames])
         return heights - heights[0]
 
+    @cached_property
+    def is_interpolated(self) -> np.ndarray | None:
+        """(N,) bool, which of the even places are further than half a slice distance from all slices; None if none."""
+        if self.targets is None:
+            return None
+        is_far = np.abs(self.places_mm[:, None] - self.targets).min(axis=0) > self.spacing_mm / 2
+        return is_far if is_far.any() else None
+
     def ijk_to_lps(self) -> np.ndarray:
         """(4, 4) voxel index to mm, LPS, of the volume that is made of the stack."""
         first = self.frames[0]
@@ -62,6 +71,18 @@ class Stack:
         if self.shifts_ji is not None:
             _, _, (before_j, before_i) = covering(self.shifts_ji, first.shape_ji)
             matrix[:3, 3] -= before_j * matrix[:3, 1] + before_i * matrix[:3, 0]
+        return matrix
+
+    def tilted_ijk_to_lps(self) -> np.ndarray | None:
+        """(4, 4) voxel index to mm, LPS, of the slices as they lie, where they are shifted evenly; else None."""
+        if self.shifts_ji is None:
+            return None
+        shift_a_mm = self.shifts_ji[-1] / self.places_mm[-1]
+        if not np.allclose(np.outer(self.places_mm, shift_a_mm), self.shifts_ji, rtol=0, atol=_ON_THE_LINE):
+            return None
+        matrix = self.ijk_to_lps()
+        matrix[:3, 2] += self.spacing_mm * (shift_a_mm[0] * matrix[:3, 1] + shift_a_mm[1] * matrix[:3, 0])
+        matrix[:3, 3] = self.frames[0].position
         return matrix
 
 
@@ -114,7 +135,7 @@ def _even_places(places: np.ndarray, where: str) -> tuple[float, np.ndarray | No
     base = float(steps[steps <= _SAME_ZONE * steps.min()].mean())
     numbers = np.concatenate([[0], np.cumsum(np.rint(steps / base))])
     distance, first = np.polyfit(numbers, places, 1)
-    tolerance = min(max(_UNEVEN * distance, _ROUNDED_MM), distance / 4)
+    tolerance = min(max(_UNEVEN * distance, ROUNDED_MM), distance / 4)
     fits = float(np.abs(first + distance * numbers - places).max()) <= tolerance
     count = int(numbers[-1]) + 1
     if fits and count == len(places):
@@ -160,11 +181,11 @@ def _sideways(frames: list[Frame], heights: np.ndarray, where: str) -> tuple[np.
     positions = np.array([frame.position for frame in frames])
     aside = (positions - positions[0]) @ np.array([along_j, along_i]).T
     length = float(heights[-1] - heights[0])
-    if np.ptp(aside, axis=0).max() <= max(2 * _ROUNDED_MM, _TILT * length):
+    if np.ptp(aside, axis=0).max() <= max(2 * ROUNDED_MM, _TILT * length):
         return None, ()
     slope, first = np.polyfit(heights, aside, 1)
     line = first + np.outer(heights, slope)
-    is_line = float(np.abs(line - aside).max()) <= _ROUNDED_MM
+    is_line = float(np.abs(line - aside).max()) <= ROUNDED_MM
     if is_line:
         aside = line - line[0]
     row_distance, column_distance = spacing(frames[0])
@@ -179,58 +200,3 @@ def _sideways(frames: list[Frame], heights: np.ndarray, where: str) -> tuple[np.
         )
     far = float(np.ptp(aside, axis=0).max())
     return shifts, (f"the slices are displaced sideways by up to {far:.2f} mm: they were moved to their true places",)
-
-
-def resampled(planes: np.ndarray, places: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Planes at other places, by the cubic through the four measured planes around each; measured ones are kept.
-
-    Parameters
-    ----------
-    planes : numpy.ndarray
-        (K, J, I).
-    places, targets : numpy.ndarray
-        (K,) and (N,) ascending, where the planes are and where they are wanted.
-
-    Returns
-    -------
-    numpy.ndarray
-        (N, J, I), of the same type.
-    """
-    result = np.empty((len(targets), *planes.shape[1:]), planes.dtype)
-    for number, target in enumerate(targets):
-        nearest = int(np.abs(places - target).argmin())
-        if abs(places[nearest] - target) <= _ROUNDED_MM:
-            result[number] = planes[nearest]
-            continue
-        weights = _hermite(places, float(target))
-        plane = sum(weight * planes[index].astype(np.float64) for index, weight in weights.items())
-        if planes.dtype.kind in "iu":
-            limits = np.iinfo(planes.dtype)
-            plane = np.rint(plane).clip(limits.min, limits.max)
-        result[number] = plane
-    return result
-
-
-def _hermite(places: np.ndarray, target: float) -> dict[int, float]:
-    """Weights of the planes around a place: a cubic with the slopes of parabolas through three planes."""
-    above = int(np.clip(np.searchsorted(places, target), 1, len(places) - 1))
-    below, step = above - 1, float(places[above] - places[above - 1])
-    part = (target - float(places[below])) / step
-    weights = {below: (1 + 2 * part) * (1 - part) ** 2, above: part**2 * (3 - 2 * part)}
-    for index, weight in ((below, part * (1 - part) ** 2 * step), (above, part**2 * (part - 1) * step)):
-        for other, share in _slope(places, index).items():
-            weights[other] = weights.get(other, 0.0) + weight * share
-    return weights
-
-
-def _slope(places: np.ndarray, index: int) -> dict[int, float]:
-    """Weights of the planes whose sum is the slope at one of them; a straight line at the ends."""
-    last = len(places) - 1
-    if index in (0, last):
-        one, other = (0, 1) if index == 0 else (last - 1, last)
-        step = float(places[other] - places[one])
-        return {one: -1 / step, other: 1 / step}
-    before, after = float(places[index] - places[index - 1]), float(places[index + 1] - places[index])
-    whole = before + after
-    left, right = after / (whole * before), before / (whole * after)
-    return {index - 1: -left, index: left - right, index + 1: right}

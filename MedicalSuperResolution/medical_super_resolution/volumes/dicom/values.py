@@ -17,6 +17,7 @@ from ...errors import VolumeError
 from ..io.file_validation import silent
 from .frames import Frame
 from .header import BIG_ENDIAN, DEFLATED, IMPLICIT, UNREADABLE, DicomFile, number, numbers, text, whole
+from .mosaic import tiles_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -50,6 +51,8 @@ def stored_numbers(file: DicomFile, frames: list[Frame]) -> np.ndarray:
     VolumeError
         The pixels are cut short, packed in a way that is not known, or damaged.
     """
+    if frames[0].tiles > 1:
+        return tiles_of(stored_numbers(file, [Frame(file, 0, file.header)])[0], frames)
     if file.syntax in _UNCOMPRESSED:
         return _uncompressed(file, frames)
     everything = _decompressed(file, frames[0].shape_ji)

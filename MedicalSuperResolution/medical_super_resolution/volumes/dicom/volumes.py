@@ -81,7 +81,8 @@ def _left_out(frames: list[Frame], why: str) -> list[str]:
     if not frames:
         return []
     names = ", ".join(frame.name for frame in frames[:_MOST_NAMED]) + (", ..." if len(frames) > _MOST_NAMED else "")
-    return [f"{len(frames)} images {why} were left out: {names}"]
+    counted = "1 image" if len(frames) == 1 else f"{len(frames)} images"
+    return [f"{counted} {why} {'was' if len(frames) == 1 else 'were'} left out: {names}"]
 
 
 def _grouped(frames: list[Frame], belongs: Callable[[Frame, Frame], bool]) -> list[list[Frame]]:

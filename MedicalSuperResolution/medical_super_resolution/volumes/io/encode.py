@@ -10,12 +10,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..grid import Grid
+from ..grid import LPS_TO_RAS, Grid
 from ..memmap import slabs
 from ..volume import FileHeader
 
 GZIP_LEVEL = 4
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _NRRD_TYPES = {
     "i1": "signed char", "u1": "unsigned char", "i2": "short", "u2": "unsigned short", "i4": "int",
     "u4": "unsigned int", "i8": "long long int", "u8": "unsigned long long int", "f4": "float", "f8": "double",
@@ -55,7 +54,7 @@ def encode(
 
 
 def _encode_nifti(arrays: Sequence[np.ndarray], grid: Grid, part: Path, kept: FileHeader | None) -> None:
-    from .nifti import encoded_header
+    from .nifti.writing import encoded_header
 
     header = encoded_header(grid, kept, arrays[0].dtype, len(arrays))
     with part.open("wb") as file:
@@ -71,7 +70,7 @@ def _encode_nifti(arrays: Sequence[np.ndarray], grid: Grid, part: Path, kept: Fi
 def _encode_nrrd(arrays: Sequence[np.ndarray], grid: Grid, part: Path, kept: FileHeader | None, compress: bool) -> None:
     is_detached, is_series = part.name.lower().endswith(".nhdr"), len(arrays) > 1
     data = part.with_suffix(".raw.gz" if compress else ".raw") if is_detached else part
-    to_lps = _LPS_TO_RAS @ grid.ijk_to_ras
+    to_lps = LPS_TO_RAS @ grid.ijk_to_ras
     directions = " ".join(_vector(to_lps[:3, axis]) for axis in range(3))
     sizes = " ".join(map(str, reversed(grid.shape_kji)))
     lines = [
@@ -100,7 +99,7 @@ def _encode_nrrd(arrays: Sequence[np.ndarray], grid: Grid, part: Path, kept: Fil
 def _encode_meta(arrays: Sequence[np.ndarray], grid: Grid, part: Path, compress: bool) -> None:
     is_detached, count = part.name.lower().endswith(".mhd"), 4 if len(arrays) > 1 else 3
     data = part.with_suffix(".zraw" if compress else ".raw") if is_detached else part
-    to_lps, turned, spacing = _LPS_TO_RAS @ grid.ijk_to_ras, np.eye(count), np.ones(count)
+    to_lps, turned, spacing = LPS_TO_RAS @ grid.ijk_to_ras, np.eye(count), np.ones(count)
     origin = np.zeros(count)
     spacing[:3], origin[:3] = grid.spacing_ijk_mm, to_lps[:3, 3]
     turned[:3, :3] = (to_lps[:3, :3] / spacing[:3]).T

@@ -17,16 +17,17 @@ from ...errors import VolumeError
 from ...system.temp_dirs import WORK_FOLDER_PREFIX, one_at_a_time, work_folder
 from ..dicom.reader import Selection, read_series
 from ..grid import LPS_TO_RAS, Grid
-from ..label_detection import has_segments, named_like_labels
+from ..label_detection import has_segments, is_label_map, named_like_labels
 from ..memmap import Allocator, is_on_disk
-from ..tilt import straightened, tilt_degrees
+from ..tilt import straightened
 from ..volume import Volume
 from .encode import encode
 from .file_validation import LARGEST_COMPRESSION, LARGEST_COMPRESSION_OF_BZIP2, check_plain, check_size
 from .foreign import not_read
 from .header import LARGEST_STRAIGHTENED, Header
 from .metaimage import read_meta_header
-from .nifti import read_mgh_header, read_nifti_header
+from .nifti.freesurfer import read_mgh_header
+from .nifti.reading import read_nifti_header
 from .nrrd import read_nrrd_header
 from .stream import fill, finish, opened, read_volume
 
@@ -70,8 +71,7 @@ def read(
     """
     path = Path(path)
     try:
-        if not path.exists():
-            raise VolumeError(f"there is no file {path}")
+        check_exists(path)
         if path.is_file() and is_volume_file(path):
             return _read_file(path, number, allocator or np.empty)
         volume = _read_series(path, selection)
@@ -79,6 +79,14 @@ def read(
         raise _unreadable(path, problem) from problem
     volume.check_finite()
     return volume
+
+
+def check_exists(path: Path) -> None:
+    """Refuse a file that is not there; of a link, as git-annex makes them, say that its content is not."""
+    if path.is_symlink() and not path.exists():
+        raise VolumeError(f"{path} is a link to a file that is not there; fetch it first, for example by git annex get")
+    if not path.exists():
+        raise VolumeError(f"there is no file {path}")
 
 
 def header_of(path: Path) -> Header:
@@ -151,15 +159,12 @@ def read_all(path: Path, allocator: Allocator | None = None) -> Iterator[Volume]
 
 
 def volume_of(header: Header, array: np.ndarray) -> Volume:
-    """The volume of a header and its voxels; tilted slices are straightened."""
+    """The volume of a header and its voxels; tilted slices are straightened, but for those of a label map."""
     is_labels = header.kept.is_labels or has_segments(header.kept.fields) or named_like_labels(header.path.name)
     kept = replace(header.kept, is_labels=is_labels)
     volume = Volume(array, header.grid, header=kept, notes=header.notes)
     off = np.abs(header.grid.direction.T @ header.grid.direction - np.eye(3)).max()
-    if off <= LARGEST_STRAIGHTENED:
-        return volume
-    note = f"the slices were tilted by {tilt_degrees(header.grid):.1f} degrees and were straightened"
-    return replace(straightened(volume), notes=(*header.notes, note))
+    return volume if off <= LARGEST_STRAIGHTENED or is_label_map(volume) else straightened(volume)
 
 
 def _unreadable(path: Path, problem: Exception) -> VolumeError:

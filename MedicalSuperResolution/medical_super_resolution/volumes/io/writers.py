@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...errors import VolumeError
 from ...report import Report
-from ..dicom.reader import Selection, files_of_series
+from ..dicom.reader import ALL_PHASES, Selection, files_of_series
 from ..volume import Volume
 from . import files
 
@@ -65,6 +66,8 @@ def destination_of(
     if files.suffix_of(output) is not None or not is_series:
         files.check_output(output, overwrite=overwrite)
         return Destination(output, (), overwrite)
+    if selection is not None and selection.phase == ALL_PHASES:
+        raise VolumeError(f"{output} is to be a DICOM series, which holds one volume; name a file for all, as .nii.gz")
     from ..dicom.derived.writer import check_output
 
     source_files = tuple(files_of_series(source, selection or Selection()))

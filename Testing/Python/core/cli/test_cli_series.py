@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
 from command_line import Medsr
 from dicom_kinds import ROOT, write_images
+from medical_super_resolution.cohort.discovery import items_in
 from medical_super_resolution.volumes.io import files
 
 STORED = np.random.default_rng(0).integers(0, 900, (5, 12, 10)).astype(np.int16)
@@ -48,6 +50,27 @@ def test_one_series_and_one_volume_of_it_are_enhanced_by_name(
     assert files.read(folder / "mr.nrrd").grid.spacing_ijk_mm[2] == pytest.approx(1.5)
     again = medsr("info", a_study, "--series", 7, "--phase", 2)[1]
     assert "10x12x5 at 1.00x1.00x3.00 mm" in again
+
+
+def test_all_volumes_of_a_series_go_into_one_file(medsr: Medsr, a_study: Path, folder: Path, a_model_file: Path):
+    chosen = ("--factor", 2, "--model", a_model_file, "--series", 7, "--slice-profile", "gaussian")
+    assert medsr("enhance", a_study, folder / "all.nii.gz", "--phase", "all", *chosen)[0] == 0
+    assert nibabel.load(folder / "all.nii.gz").shape == (10, 12, 10, 2)
+    for number in (1, 2):
+        assert medsr("enhance", a_study, folder / f"{number}.nrrd", "--phase", number, *chosen)[0] == 0
+        one, together = files.read(folder / f"{number}.nrrd"), files.read(folder / "all.nii.gz", number=number - 1)
+        np.testing.assert_array_equal(together.array, one.array)
+        np.testing.assert_allclose(together.grid.ijk_to_ras, one.grid.ijk_to_ras, atol=1e-6)
+
+
+def test_all_volumes_of_a_series_are_no_dicom_series(medsr: Medsr, a_study: Path, folder: Path):
+    status, _, err = medsr("enhance", a_study, folder / "new", "--series", 7, "--phase", "all")
+    assert status == 1
+    assert "name a file for all, as .nii.gz" in err
+
+
+def test_a_batch_takes_each_volume_of_a_series_by_itself(a_study: Path):
+    assert [item.name for item in items_in(a_study)] == ["ct", "7_Brain_1", "7_Brain_2"]
 
 
 def test_a_series_that_is_not_named_is_refused(medsr: Medsr, a_study: Path, folder: Path):

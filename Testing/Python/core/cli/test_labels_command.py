@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -103,11 +104,25 @@ def test_the_volume_and_its_labels_need_two_files(medsr, folder):
     )
 
 
+def test_a_tilted_label_map_is_straightened_without_new_labels(medsr, folder):
+    labels = np.zeros((8, 20, 16), np.uint8)
+    labels[2:6, 6:14, 4:12], labels[3:5, 8:12, 6:10] = 5, 42
+    tilted = np.diag([1, 1, 4, 1.0])
+    tilted[1, 2] = 1.5
+    nibabel.save(nibabel.Nifti1Image(labels.T, tilted), folder / "tilted_seg.nii.gz")
+    assert medsr("enhance", folder / "tilted_seg.nii.gz", folder / "fine.nii.gz", "--factor", 4)[0] == 0
+    fine = files.read(folder / "fine.nii.gz")
+    assert not fine.grid.is_sheared
+    assert set(np.unique(fine.array)) == {0, 5, 42}
+    volume = float(np.prod(fine.grid.spacing_ijk_mm))
+    assert (fine.array > 0).sum() * volume == pytest.approx((labels > 0).sum() * 4, rel=0.15)
+
+
 def test_a_segmentation_by_itself_is_refined_as_one(medsr, folder):
     a_slicer_segmentation(folder / "in.seg.nrrd")
     status, _, err = medsr("enhance", folder / "in.seg.nrrd", folder / "out.seg.nrrd", "--factor", 4)
     assert status == 0, err
-    assert "is a segmentation" in err
+    assert "is a label map" in err
     found = segmentations.read(folder / "out.seg.nrrd")
     assert found.layers[0].array.shape == (32, 10, 10)
     assert set(np.unique(found.layers[0].array)) == {0, 1}

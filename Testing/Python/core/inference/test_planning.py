@@ -121,10 +121,19 @@ def test_a_single_slice_along_another_axis_is_no_hindrance():
     assert steps(a_scan((1, 1, 1), (1, 20, 20)), factor=2, axes="i") == [("i", 2)]
 
 
-def test_a_sheared_volume_is_refused():
+def test_tilted_slices_are_planned_for_on_their_straight_grid():
     matrix = np.diag([1.0, 1.0, 5.0, 1.0])
     matrix[1, 2] = 0.5
-    with pytest.raises(VolumeError, match="not at right angles .*straight grid"):
+    planned = plan(Grid((10, 10, 10), matrix), EnhanceSettings(factor=2))
+    assert planned.source.shape_kji == (10, 15, 10)  # nine steps of half a voxel more
+    assert planned.source.spacing_ijk_mm == pytest.approx((1, 1, 5))
+    assert planned.target.shape_kji == (20, 15, 10)
+
+
+def test_rows_and_columns_that_are_not_at_right_angles_are_refused():
+    matrix = np.diag([1.0, 1.0, 5.0, 1.0])
+    matrix[0, 1] = 0.5
+    with pytest.raises(VolumeError, match="not at right angles, .*straight grid"):
         plan(Grid((10, 10, 10), matrix), EnhanceSettings(factor=2))
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.planning import plan
-from medical_super_resolution.inference.uncertainty import mirrors, spread
+from medical_super_resolution.inference.uncertainty import mirrors, raise_in_gaps, spread
 from medical_super_resolution.models import file as models
+from medical_super_resolution.models.file import Model
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Volume
 
@@ -97,3 +98,27 @@ def test_progress_reaches_its_total_once(a_volume: Volume, a_model_file):
     assert steps[-1][0] == steps[-1][1]
     assert [done for done, _ in steps] == sorted(done for done, _ in steps)
     assert sum(done == total for done, total in steps) == 1
+
+
+def test_where_a_slice_is_missing_half_the_difference_of_its_neighbours_is_added(a_volume: Volume):
+    missing = np.zeros(9, bool)
+    missing[4] = True
+    volume = replace(a_volume, interpolated=missing)
+    deviation = np.full((18, 18, 20), 3, np.float32)
+    raise_in_gaps(deviation, volume, plan(volume.grid, TWICE).target)
+    half = np.abs(volume.array[5].astype(float) - volume.array[3]) / 2
+    np.testing.assert_allclose(deviation[8], np.hypot(3, half), rtol=1e-5)
+    np.testing.assert_array_equal(deviation[9], deviation[8])
+    assert (np.delete(deviation, (8, 9), axis=0) == 3).all()
+
+
+def test_a_missing_slice_is_less_certain_than_the_others_and_the_report_says_so(a_volume: Volume, a_model: Model):
+    missing = np.zeros(9, bool)
+    missing[4] = True
+    done = enhance(replace(a_volume, interpolated=missing), a_model, WITH_UNCERTAINTY)
+    half = np.abs(a_volume.array[5].astype(float) - a_volume.array[3]) / 2
+    assert done.uncertainty is not None
+    assert (done.uncertainty.array[8:10] >= half - 0.01).all()
+    assert (done.uncertainty.array[6:8] < half).any()
+    assert "where a slice is missing" in done.report.uncertainty
+    assert done.volume.interpolated is None

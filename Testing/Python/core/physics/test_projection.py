@@ -29,6 +29,22 @@ def test_what_was_projected_reproduces_the_measured_slices(factor: float, profil
     np.testing.assert_allclose(acquired(projected.numpy(), matrix, 0), measured, atol=1e-5)
 
 
+@pytest.mark.parametrize("profile", [SliceProfile(), SliceProfile("box")])
+@pytest.mark.parametrize("gap", [0, 5, 10])
+def test_a_slice_that_was_not_measured_need_not_be_reproduced(profile: SliceProfile, gap: int):
+    fine, measured = a_pair(11, 4.0)
+    is_gap = np.arange(11) == gap
+    model = AxisModel(11, 44, 4.0, profile, CPU, is_gap)
+    projected = model.projected(fine, measured)
+    again = acquired(projected.numpy(), acquisition_matrix(11, 44, 4.0, profile=profile.shape), 0)
+    np.testing.assert_allclose(again[~is_gap], measured[~is_gap], atol=1e-5)
+    assert np.abs(again[gap] - measured[gap].numpy()).mean() > 0.05
+    projector = StreamingProjector(model, lambda *ends: measured[slice(*ends)], consistency=True)
+    projector.interpolated(torch.zeros(44, 5, 4))
+    parts = [projector.push(fine[start : start + 4]) for start in range(0, 44, 4)]
+    np.testing.assert_allclose(torch.cat([part for part in parts if part is not None]), projected, atol=1e-5)
+
+
 def test_projecting_twice_is_projecting_once():
     fine, measured = a_pair(11, 4.0)
     model = AxisModel(11, 44, 4.0, SliceProfile(), CPU)

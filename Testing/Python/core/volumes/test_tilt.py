@@ -32,6 +32,20 @@ LEANINGS = [(slices, towards, degrees) for slices, towards in ("kj", "ki", "ji",
 
 
 @pytest.mark.parametrize(("slices", "towards", "degrees"), LEANINGS)
+def test_the_straight_grid_is_known_before_the_voxels(slices: str, towards: str, degrees: float):
+    grid = tilted_grid(slices, towards, degrees)
+    straight = tilt.straightened(Volume(np.zeros(grid.shape_kji, np.uint8), grid))
+    assert tilt.straight_grid(grid) == straight.grid
+    assert tilt.straight_grid(straight.grid) is straight.grid
+    assert straight.notes == (f"the slices were tilted by {abs(degrees):.1f} degrees and were straightened",)
+
+
+def test_slices_that_lie_almost_beside_each_other_are_refused():
+    with pytest.raises(VolumeError, match="tilted by 70 degrees, 60 at most"):
+        tilt.straight_grid(tilted_grid("k", "j", 70))
+
+
+@pytest.mark.parametrize(("slices", "towards", "degrees"), LEANINGS)
 def test_straightened_slices_show_the_same_tissue_at_the_same_place(slices: str, towards: str, degrees: float):
     grid = tilted_grid(slices, towards, degrees)
     straight = tilt.straightened(Volume(wave(grid).astype(np.float32), grid))

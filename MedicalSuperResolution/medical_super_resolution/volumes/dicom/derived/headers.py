@@ -14,6 +14,7 @@ import numpy as np
 from ....errors import VolumeError
 from ....report import Report
 from ..header import UNREADABLE
+from ..mosaic import is_mosaic
 from . import attributes
 
 if TYPE_CHECKING:
@@ -33,12 +34,17 @@ def storage_class_of(files: list[Path]) -> str:
     VolumeError
         It is no CT, MR or PET series, or lacks the identifiers that a derived series must name.
     """
-    first = _read(files[0], ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID"])
+    first = _read(files[0], ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "ImageType"])
     storage_class = str(first.get("SOPClassUID", ""))
     if storage_class not in attributes.STORAGE_CLASSES:
         raise VolumeError(
             f"the series in {files[0].parent} is stored as {_class_name(storage_class)}; only CT, MR and PET images"
             " can be written as DICOM: name an output file that ends in .nii.gz or .nrrd instead"
+        )
+    if is_mosaic(first):
+        raise VolumeError(
+            f"the series in {files[0].parent} is a Siemens mosaic, from which no DICOM can be derived: name an output"
+            " file that ends in .nii.gz or .nrrd instead"
         )
     if not (first.get("SOPInstanceUID") and first.get("StudyInstanceUID")):
         raise VolumeError(

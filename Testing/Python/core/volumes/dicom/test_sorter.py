@@ -206,7 +206,7 @@ def test_a_b0_and_three_directions_are_four_volumes(tmp_path: Path, stored: np.n
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ({"modality": "MR", "ImageType": ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]}, "Siemens mosaic"),
+        ({"modality": "MR", "ImageType": ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]}, "Siemens mosaic without"),
         ({"modality": "NM", "NumberOfFrames": 1, "SamplesPerPixel": 3}, "coloured"),
     ],
 )

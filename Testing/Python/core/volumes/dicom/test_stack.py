@@ -62,6 +62,12 @@ def test_tilted_slices_are_straightened(tmp_path: Path, plane: str, towards: str
     assert np.sqrt(np.mean(error_of(volume) ** 2)) < 3
     assert np.unique(volume.array[volume.padding]) == [-1024]
     assert f"tilted by {abs(degrees):.1f} degrees" in volume.notes[0]
+    assert volume.sheared_grid is not None  # where the slices lie themselves, as --keep-tilt gives them back
+    lps = np.diag([-1, -1, 1, 1]) @ volume.sheared_grid.ijk_to_ras
+    first, last = sorted((positions[0], positions[-1]), key=lambda place: place @ normal)
+    np.testing.assert_allclose(lps @ (0, 0, 0, 1), (*first, 1), atol=1e-6)
+    np.testing.assert_allclose(lps @ (0, 0, 7, 1), (*last, 1), atol=1e-6)
+    np.testing.assert_allclose(lps[:3, :2].T, (along_i, along_j), atol=1e-6)
 
 
 def test_slices_that_were_displaced_one_by_one_return_to_their_place(tmp_path: Path):
@@ -105,6 +111,16 @@ def test_a_missing_slice_is_interpolated_and_named(tmp_path: Path, missing: int)
     assert np.delete(error, missing, 0).max() <= 0.5  # the others are as they were measured
     assert error[missing].mean() < 5
     assert f"slice {missing + 1} of 8 is missing" in volume.notes[0]
+    np.testing.assert_array_equal(np.flatnonzero(volume.interpolated), [missing])
+
+
+def test_slices_closer_than_positions_are_mostly_rounded_are_not_taken_for_one_another(tmp_path: Path):
+    positions = np.zeros((8, 3))
+    positions[:, 2] = 0.02 * np.arange(8)  # of a micro-CT
+    write_scan(tmp_path / "ct", np.delete(positions, 3, 0))
+    volume = files.read(tmp_path / "ct")
+    assert volume.grid.spacing_ijk_mm[2] == pytest.approx(0.02)
+    np.testing.assert_array_equal(np.flatnonzero(volume.interpolated), [3])
 
 
 @pytest.mark.parametrize("steps", [[2] * 6 + [4] * 4, [4] * 4 + [2] * 6, [3] * 5 + [5] * 4, [1] * 8 + [5] * 4])
@@ -116,6 +132,10 @@ def test_two_zones_of_spacing_become_one_at_their_true_places(tmp_path: Path, st
     assert volume.grid.spacing_ijk_mm[2] == pytest.approx(min(steps), rel=0.06)
     assert np.sqrt(np.mean(error_of(volume) ** 2)) < 8
     assert f"{min(steps):.2f} to {max(steps):.2f} mm apart" in volume.notes[0]
+    places = volume.grid.spacing_ijk_mm[2] * np.arange(volume.array.shape[0])
+    far = np.abs(places[:, None] - positions[:, 2]).min(axis=1) > 0.5 * volume.grid.spacing_ijk_mm[2]
+    np.testing.assert_array_equal(volume.interpolated, far)
+    assert 0 < far.sum() < len(far) / 2 or max(steps) == 5 * min(steps)
 
 
 @pytest.mark.parametrize("gone", [(3, 4), (2, 6)])

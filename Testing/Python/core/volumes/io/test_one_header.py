@@ -277,3 +277,39 @@ def test_what_is_written_is_read_alike_by_nibabel(tmp_path: Path):
         np.testing.assert_allclose(image.affine, matrix)
         np.testing.assert_allclose(image.get_qform(), matrix, atol=1e-5)
         assert image.header.get_xyzt_units()[0] == "mm"
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image, nibabel.Nifti1Pair])
+def test_extensions_of_a_nifti_header_go_into_the_result(tmp_path: Path, order: str, kind: type):
+    image = kind(VALUES.T, np.eye(4), kind.header_class(endianness=order))
+    for code, content in ((6, b"a comment"), (4, b"<AFNI/>" * 40)):
+        image.header.extensions.append(nibabel.nifti1.Nifti1Extension(code, content))
+    nibabel.save(image, tmp_path / "scan.hdr" if kind is nibabel.Nifti1Pair else tmp_path / "scan.nii")
+    files.write(files.read(next(tmp_path.glob("scan.[hn]*"))), tmp_path / "again.nii.gz")
+    again = nibabel.load(tmp_path / "again.nii.gz")
+    assert [(one.get_code(), one.get_content().rstrip(b"\0")) for one in again.header.extensions] == [
+        (6, b"a comment"),
+        (4, b"<AFNI/>" * 40),
+    ]
+    np.testing.assert_array_equal(np.asarray(again.dataobj), VALUES.T)
+
+
+@pytest.mark.parametrize("size", [0, 7, -16, 1 << 20])
+def test_a_damaged_extension_is_left_out_and_the_voxels_are_read(tmp_path: Path, size: int):
+    image = nibabel.Nifti1Image(VALUES.T, np.eye(4))
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension(6, b"a comment"))
+    nibabel.save(image, tmp_path / "scan.nii")
+    content = bytearray((tmp_path / "scan.nii").read_bytes())
+    content[352:356] = size.to_bytes(4, "little", signed=True)
+    (tmp_path / "scan.nii").write_bytes(content)
+    volume = files.read(tmp_path / "scan.nii")
+    assert volume.header is not None
+    assert volume.header.extensions == b""
+    np.testing.assert_array_equal(volume.array, VALUES)
+
+
+def test_a_link_without_its_content_is_refused_with_what_to_do(tmp_path: Path):
+    (tmp_path / "scan.nii.gz").symlink_to("../.git/annex/objects/scan.nii.gz")
+    with pytest.raises(VolumeError, match="link to a file that is not there; fetch it first"):
+        files.read(tmp_path / "scan.nii.gz")

@@ -1,4 +1,4 @@
-"""Headers of NIfTI-1, NIfTI-2 and FreeSurfer files, through nibabel."""
+"""Headers of NIfTI-1 and NIfTI-2 files."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import VolumeError
-from ..grid import AXES_IJK, SAME_SPACING, Grid
-from ..volume import FileHeader
-from .foreign import not_read
-from .header import Header, Voxels, checked_sizes, damaged, in_several_values, placed
+from ....errors import VolumeError
+from ...grid import AXES_IJK, SAME_SPACING, Grid
+from ...volume import FileHeader
+from ..foreign import not_read
+from ..header import Header, Voxels, checked_sizes, damaged, in_several_values, placed
+from .extensions import LARGEST_EXTENSIONS, extensions_in
 
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Header
@@ -24,8 +25,6 @@ _SIZES_OF_HEADER = {348: 1, 540: 2}  # bytes of NIfTI-1 and NIfTI-2
 _MAGIC = {1: (344, (b"n+1", b"ni1")), 2: (4, (b"n+2", b"ni2"))}
 _MM_A_UNIT = {1: 1000.0, 3: 0.001}  # metres and micrometres; all else is millimetres
 _INTENT_LABEL = 1002
-_MGH_BYTES = 284
-_MGH_FOOTER_BYTES = 20
 _COLOURS = {128: 3, 2304: 4}
 _SCALAR_KINDS = "iuf"
 _LARGEST_ITEM = 8  # bytes; there are 16-byte floating numbers
@@ -43,9 +42,7 @@ def read_nifti_header(path: Path) -> Header:
         It is no NIfTI file, or damaged.
     """
     header_file = _header_file(path)
-    is_packed = header_file.name.lower().endswith(".gz")
-    with gzip.open(header_file) if is_packed else header_file.open("rb") as file:
-        block = file.read(max(_SIZES_OF_HEADER))
+    block = _start_of(header_file, max(_SIZES_OF_HEADER) + 1)  # and whether there are extensions
     version, order = _version(path, block)
     header = header_from(block, version, order)
     is_pair = header["magic"].tobytes().startswith(b"ni")
@@ -64,31 +61,24 @@ def read_nifti_header(path: Path) -> Header:
     voxels = Voxels(file_of_voxels, place, "gzip" if packed else "raw", is_file_packed=packed)
     is_labels = int(header["intent_code"]) == _INTENT_LABEL
     kept = FileHeader(
-        grid.ijk_to_ras, nifti=header.binaryblock if order == "<" else _swapped(header), is_labels=is_labels
+        grid.ijk_to_ras,
+        nifti=header.binaryblock if order == "<" else _swapped(header),
+        extensions=_extensions(header_file, block, header.sizeof_hdr, LARGEST_OFFSET if is_pair else place, order),
+        is_labels=is_labels,
     )
     return Header(path, sizes, grid, stored, voxels, kept, slope, intercept, notes=notes)
 
 
-def read_mgh_header(path: Path) -> Header:
-    """The header of FreeSurfer's ``.mgh`` and ``.mgz``."""
-    from nibabel.freesurfer.mghformat import MGHHeader
-    from nibabel.spatialimages import HeaderDataError
+def _start_of(file: Path, size: int) -> bytes:
+    with gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb") as content:
+        return content.read(size)
 
-    is_packed = not path.name.lower().endswith(".mgh")
-    with gzip.open(path) if is_packed else path.open("rb") as file:
-        block = file.read(_MGH_BYTES)
-    if len(block) < _MGH_BYTES or block[:4] != b"\0\0\0\x01":
-        raise not_read(path, block)
-    try:
-        header = MGHHeader(block + bytes(_MGH_FOOTER_BYTES), check=False)
-        sizes = checked_sizes(path, [int(count) for count in header["dims"]])
-        stored = header.get_data_dtype()
-        matrix = header.get_affine()
-    except (HeaderDataError, ValueError, KeyError, ZeroDivisionError) as problem:
-        raise damaged(path, "its header is damaged") from problem
-    grid, notes = placed(path, sizes, matrix)
-    voxels = Voxels(path, _MGH_BYTES, "gzip" if is_packed else "raw", is_file_packed=is_packed)
-    return Header(path, sizes, grid, stored.newbyteorder(">"), voxels, FileHeader(grid.ijk_to_ras), notes=notes)
+
+def _extensions(file: Path, block: bytes, begin: int, end: int, order: str) -> bytes:
+    """The extensions between the header and the voxels; ``block`` is how the file begins."""
+    if not any(block[begin : begin + 1]):
+        return b""
+    return extensions_in(_start_of(file, min(end, begin + LARGEST_EXTENSIONS))[begin:], order)
 
 
 def header_from(block: bytes, version: int, order: str = "<") -> Nifti1Header:
@@ -213,54 +203,3 @@ def _scaling(path: Path, header: Nifti1Header) -> tuple[float, float]:
 
 def _swapped(header: Nifti1Header) -> bytes:
     return header.as_byteswapped("<").binaryblock
-
-
-def encoded_header(grid: Grid, kept: FileHeader | None, dtype: np.dtype, volumes: int) -> bytes:
-    """The bytes before the voxels of a NIfTI file for volumes on ``grid``; what the source's header said is kept.
-
-    sform and qform describe the refined grid each in its own space, and keep their codes.
-    """
-    from nibabel.nifti1 import Nifti1Header
-
-    shape = tuple(reversed(grid.shape_kji)) + ((volumes,) if volumes > 1 else ())
-    if kept is None or not kept.nifti:
-        header, forms = Nifti1Header(), {"sform": (grid.ijk_to_ras, 1), "qform": (grid.ijk_to_ras, 1)}
-        header.set_xyzt_units("mm", "sec")
-    else:
-        header = header_from(kept.nifti, version_of(kept.nifti))
-        forms = _refined_forms(header, grid, kept)
-    longest = np.iinfo(header["dim"].dtype).max
-    if max(shape) > longest:
-        raise VolumeError(f"NIfTI holds {longest} voxels along an axis at most; choose .nrrd or .mha")
-    repetition = float(header["pixdim"][4])
-    header.set_data_dtype(dtype)
-    header.set_data_shape(shape)
-    for name, (matrix, code) in forms.items():
-        (header.set_sform if name == "sform" else header.set_qform)(matrix, code=code)
-    header["pixdim"][1:4] = grid.spacing_ijk_mm if not forms else np.linalg.norm(forms["qform"][0][:3, :3], axis=0)
-    header["pixdim"][4] = repetition
-    for name in ("slice_code", "slice_start", "slice_end", "slice_duration"):
-        header[name] = 0  # of slices that are no more
-    header["scl_slope"], header["scl_inter"] = 1, 0
-    is_first = version_of(header.binaryblock) == 1
-    header["magic"] = b"n+1\0" if is_first else b"n+2\0\r\n\x1a\n"
-    header["vox_offset"] = 352 if is_first else 544
-    return header.binaryblock + bytes(4)
-
-
-def _refined_forms(header: Nifti1Header, grid: Grid, kept: FileHeader) -> dict[str, tuple[np.ndarray, int]]:
-    """Each form of the source, its index changed as the grid's was; the grid itself where that was straightened."""
-    change = np.linalg.inv(kept.ijk_to_ras) @ grid.ijk_to_ras
-    off_axis = change[:3, :3] - np.diag(np.diag(change[:3, :3]))
-    is_refinement = np.abs(off_axis).max() < 1e-4
-    forms = {}
-    for name in ("qform", "sform"):
-        matrix, code = (header.get_sform if name == "sform" else header.get_qform)(coded=True)
-        if matrix is None or not code:
-            matrix, code = grid.ijk_to_ras, 0
-        elif is_refinement:
-            matrix = matrix @ change
-        else:
-            matrix = grid.ijk_to_ras
-        forms[name] = (matrix, int(code))
-    return forms

@@ -1,0 +1,120 @@
+"""Several volumes of one file or DICOM series enhanced into one file."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from ..errors import SettingsError, VolumeError
+from ..inference.enhance import enhance
+from ..models.file import Model
+from ..progress import Progress
+from ..report import Report
+from ..settings import EnhanceSettings
+from ..system.memory import return_freed_blocks
+from ..volumes.dicom.reader import read_all_phases
+from ..volumes.io import files
+from ..volumes.memmap import Allocator, disk_allocator
+from ..volumes.volume import Volume
+from .bids import GRADIENTS, copy_beside
+from .task import Outcome, Task, as_asked, outcome_of, tilted_again, update
+
+_SAME_PLACE_MM = 1e-3
+
+
+def run_series(task: Task, settings: EnhanceSettings, model: Model, progress: Progress) -> Outcome:
+    """Each volume into one file; the results wait on the disk, and the slice profile is estimated once.
+
+    Raises
+    ------
+    SuperResolutionError
+        See `single.run_task`; or the volumes do not lie on one grid.
+    """
+    if settings.uncertainty:
+        raise SettingsError(
+            "the uncertainty of a series of volumes is not computed; name one of them by --volume or --phase"
+        )
+    destination, started, digest = task.destination, time.monotonic(), hashlib.sha256()
+    count, volumes = _volumes_of(task)
+    reports: list[Report] = []
+    with disk_allocator(destination.path.parent) as allocator:
+        results: np.ndarray | None = None
+        for number, volume in enumerate(volumes):
+            enhanced = enhance(as_asked(volume, task), model, settings, _part_of(progress, number, count))
+            settings = _with_profile_of(enhanced.report, settings)
+            result = tilted_again(enhanced.volume, task)
+            if task.hashed:
+                update(digest, volume.array)
+            if results is None:
+                task.look(volume, enhanced)
+                first, results = result, allocator((count, *result.array.shape), result.array.dtype)
+            results = _put(result, number, first, results, allocator)
+            reports.append(enhanced.report)
+            return_freed_blocks()
+        assert results is not None  # a file and a series hold at least one volume
+        together = [replace(first, array=array) for array in results]
+        writing = time.monotonic()
+        files.write_series(together, destination.path, overwrite=destination.overwrite, compress=task.compress)
+        together.clear()
+    copy_beside(task.source, destination.path, GRADIENTS, overwrite=destination.overwrite)
+    done = _joined(reports)
+    found = outcome_of(first.grid, done, writing - started - done.seconds, time.monotonic() - writing, [])
+    hashes = {"input_sha256": digest.hexdigest()} if task.hashed else {}
+    return replace(found, report=found.report | hashes | {"volumes": count})
+
+
+def _volumes_of(task: Task) -> tuple[int, Iterator[Volume]]:
+    """How many volumes there are, and each of them, read as it is asked for."""
+    if task.source.is_file() and files.is_volume_file(task.source):
+        return files.header_of(task.source).count, files.read_all(task.source)
+    assert task.selection is not None  # all phases were asked for
+    return read_all_phases(task.source, task.selection)
+
+
+def _put(result: Volume, number: int, first: Volume, results: np.ndarray, allocator: Allocator) -> np.ndarray:
+    """Keep one result among the others, in a type that holds them all."""
+    if result.array.shape != first.array.shape or not np.allclose(
+        result.grid.ijk_to_ras, first.grid.ijk_to_ras, rtol=0, atol=_SAME_PLACE_MM
+    ):
+        raise VolumeError(
+            f"volume {number + 1} of the series, {result.grid.described()}, does not lie where the first one does,"
+            f" {first.grid.described()}; enhance them one by one by --phase N"
+        )
+    common = np.result_type(results.dtype, result.array.dtype)
+    if common != results.dtype:
+        wider = allocator(results.shape, common)
+        wider[:number] = results[:number]
+        results = wider
+    results[number] = result.array
+    return results
+
+
+def _with_profile_of(report: Report, settings: EnhanceSettings) -> EnhanceSettings:
+    """The settings with the slice profile that was estimated, for the other volumes of a series."""
+    if settings.slice_profile != "auto" or report.slice_profile == "none":
+        return settings
+    return replace(
+        settings,
+        slice_profile=report.slice_profile,
+        slice_thickness_mm=report.slice_width_mm or report.slice_thickness_mm,
+    )
+
+
+def _part_of(progress: Progress, number: int, count: int) -> Progress:
+    return lambda done, total: progress(number * total + done, count * total)
+
+
+def _joined(reports: list[Report]) -> Report:
+    """One report of a series: the largest consistency error, all warnings, all seconds."""
+    warnings = dict.fromkeys(warning for report in reports for warning in report.warnings)
+    return replace(
+        reports[0],
+        consistency_error_rms=max(report.consistency_error_rms for report in reports),
+        seconds=math.fsum(report.seconds for report in reports),
+        warnings=tuple(warnings),
+    )

@@ -1,0 +1,102 @@
+"""One volume, series of volumes or segmentation to enhance, and what came of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import SettingsError
+from ..report import Enhanced, Report
+from ..volumes.dicom.reader import Selection
+from ..volumes.grid import Grid
+from ..volumes.io.writers import Destination
+from ..volumes.memmap import slabs
+from ..volumes.tilt import sheared
+from ..volumes.volume import Volume
+
+Look = Callable[[Volume, Enhanced], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to enhance, and where the result goes.
+
+    Parameters
+    ----------
+    source : Path
+        A volume file, or a DICOM series by its folder or a file in it.
+    destination : Destination
+        See `writers.destination_of`.
+    selection : Selection or None
+        Which volume of a DICOM folder.
+    number : int or None
+        Which volume of a file that holds a series, from 0; None is all.
+    modality : str or None
+        Of the volume; None is what its file says.
+    keep_tilt : bool
+        Give straightened slices back on the tilted grid that they came on.
+    uncertainty : Path or None
+        The file for the standard deviation of each voxel.
+    compress : bool
+        Pack the voxels of volume files where the format allows either.
+    hashed : bool
+        Whether the report names the SHA-256 of the input's voxels.
+    look : callable
+        Called with the volume before and after, while both are in memory; of a series with its first.
+    """
+
+    source: Path
+    destination: Destination
+    selection: Selection | None = None
+    number: int | None = None
+    modality: str | None = None
+    keep_tilt: bool = False
+    uncertainty: Path | None = None
+    compress: bool = True
+    hashed: bool = False
+    look: Look = lambda before, done: None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The grid of a result, and its report as plain types, with the seconds of reading and writing."""
+
+    grid: Grid
+    report: dict[str, Any]
+
+
+def as_asked(volume: Volume, task: Task) -> Volume:
+    """The volume with the modality that was asked for."""
+    return replace(volume, modality=task.modality) if task.modality else volume
+
+
+def tilted_again(volume: Volume, task: Task) -> Volume:
+    """The volume on the tilted grid that it came on, where that was asked for."""
+    if not task.keep_tilt or volume.sheared_grid is None:
+        return volume
+    if task.destination.source_files:
+        raise SettingsError("--keep-tilt is for volume files; a derived DICOM series has straight slices")
+    return sheared(volume, volume.sheared_grid)
+
+
+def outcome_of(
+    grid: Grid, report: Report, read_seconds: float, write_seconds: float, arrays: list[np.ndarray]
+) -> Outcome:
+    """The outcome of a task whose voxels were ``arrays``; with none of them, no hash is taken."""
+    facts = report.as_dict()
+    facts["stages"] = {"read": round(read_seconds, 3), **facts["stages"], "write": round(write_seconds, 3)}
+    digest = hashlib.sha256()
+    for array in arrays:
+        update(digest, array)
+    return Outcome(grid, facts | ({"input_sha256": digest.hexdigest()} if arrays else {}))
+
+
+def update(digest: hashlib._Hash, array: np.ndarray) -> None:
+    """Add the voxels of an array to a digest."""
+    for part in slabs(array):
+        digest.update(part.tobytes())

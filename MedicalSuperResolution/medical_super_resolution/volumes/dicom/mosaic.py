@@ -1,0 +1,82 @@
+"""Siemens mosaics: all slices of a volume as tiles of one picture.
+
+References
+----------
+.. [1] NiBabel, Siemens mosaic format. https://nipy.org/nibabel/dicom/dicom_mosaic.html
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .frames import Frame
+from .header import UNREADABLE, DicomFile, number, text, whole
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_POSITION = 0x00200032
+_CSA = 0x00291010  # Siemens' own header of an image, which knows the direction of the slices
+
+
+def is_mosaic(header: Dataset) -> bool:
+    """Whether an image shows several slices side by side."""
+    return "MOSAIC" in text(header, "ImageType").split("\\")
+
+
+def slices_of(file: DicomFile) -> list[Frame]:
+    """The slices of a mosaic, each with its place; none where the file does not say how they lie.
+
+    The place of a mosaic is that of a slice as large as the whole picture around the middle of the first slice.
+    """
+    try:
+        return _slices_of(file)
+    except UNREADABLE:
+        return []
+
+
+def _slices_of(file: DicomFile) -> list[Frame]:
+    whole_picture = Frame(file, 0, file.header)
+    position, orientation, spacing_ji = whole_picture.position, whole_picture.orientation, whole_picture.spacing_ji_mm
+    distance = number(file.header, "SpacingBetweenSlices") or number(file.header, "SliceThickness")
+    count, normal = _count_and_normal(file.header)
+    tiles = math.ceil(math.sqrt(count))
+    rows, columns = whole(file.header, "Rows"), whole(file.header, "Columns")
+    if position is None or orientation is None or spacing_ji is None or not distance or normal is None:
+        return []
+    if not count or rows % tiles or columns % tiles:
+        return []
+    along_i, along_j = orientation
+    step = np.cross(along_i, along_j) * distance
+    step *= 1 if step @ normal > 0 else -1
+    first = position + along_i * spacing_ji[1] * (columns - columns // tiles) / 2
+    first += along_j * spacing_ji[0] * (rows - rows // tiles) / 2
+    return [Frame(file, index, _placed(file.header, first + index * step), tiles) for index in range(count)]
+
+
+def tiles_of(picture: np.ndarray, frames: list[Frame]) -> np.ndarray:
+    """The slices (N, J, I) out of the whole picture (rows, columns); they are numbered row by row."""
+    rows, columns = frames[0].shape_ji
+    corners = [(frame.index // frame.tiles * rows, frame.index % frame.tiles * columns) for frame in frames]
+    return np.stack([picture[row : row + rows, column : column + columns] for row, column in corners])
+
+
+def _count_and_normal(header: Dataset) -> tuple[int, np.ndarray | None]:
+    """How many slices a mosaic holds, and the direction in which they follow each other, LPS."""
+    from nibabel.nicom import csareader
+
+    content = header[_CSA].value if _CSA in header else b""
+    said = csareader.read(content) if content else {"tags": {}}
+    return int(csareader.get_n_mosaic(said) or 0), csareader.get_slice_normal(said)
+
+
+def _placed(header: Dataset, position: np.ndarray) -> Dataset:
+    from pydicom import Dataset
+
+    placed = Dataset()
+    placed.update(header)
+    placed.add_new(_POSITION, "DS", [float(value) for value in position])  # setting it would change the original
+    return placed

@@ -1,0 +1,35 @@
+"""Headers of FreeSurfer's .mgh and .mgz."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+from ...volume import FileHeader
+from ..foreign import not_read
+from ..header import Header, Voxels, checked_sizes, damaged, placed
+
+_MGH_BYTES = 284
+_MGH_FOOTER_BYTES = 20
+
+
+def read_mgh_header(path: Path) -> Header:
+    """The header of FreeSurfer's ``.mgh`` and ``.mgz``."""
+    from nibabel.freesurfer.mghformat import MGHHeader
+    from nibabel.spatialimages import HeaderDataError
+
+    is_packed = not path.name.lower().endswith(".mgh")
+    with gzip.open(path) if is_packed else path.open("rb") as file:
+        block = file.read(_MGH_BYTES)
+    if len(block) < _MGH_BYTES or block[:4] != b"\0\0\0\x01":
+        raise not_read(path, block)
+    try:
+        header = MGHHeader(block + bytes(_MGH_FOOTER_BYTES), check=False)
+        sizes = checked_sizes(path, [int(count) for count in header["dims"]])
+        stored = header.get_data_dtype()
+        matrix = header.get_affine()
+    except (HeaderDataError, ValueError, KeyError, ZeroDivisionError) as problem:
+        raise damaged(path, "its header is damaged") from problem
+    grid, notes = placed(path, sizes, matrix)
+    voxels = Voxels(path, _MGH_BYTES, "gzip" if is_packed else "raw", is_file_packed=is_packed)
+    return Header(path, sizes, grid, stored.newbyteorder(">"), voxels, FileHeader(grid.ijk_to_ras), notes=notes)

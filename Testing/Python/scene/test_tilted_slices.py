@@ -1,0 +1,112 @@
+"""Tilted slices in Slicer: as a sheared matrix, and as the acquisition transform that its DICOM reader makes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import slicer
+import vtk
+
+from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.inference.planning import plan
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.tilt import straight_grid, straightened, tilt_degrees
+from MedicalSuperResolutionLib.compare.common_grid import before_on_grid_of
+from MedicalSuperResolutionLib.scene.cautions import cautions
+from MedicalSuperResolutionLib.scene.nodes import volume_from_node, write_to_node
+
+TWICE = EnhanceSettings(factor=2)
+
+
+def with_acquisition_transform(node: slicer.vtkMRMLScalarVolumeNode, displacement_of) -> np.ndarray:
+    """As DICOMScalarVolumePlugin of Slicer makes it: the corners of each slice, displaced.
+
+    Returns
+    -------
+    numpy.ndarray
+        (4, 4) voxel index to mm, RAS, of the tilted slices where ``displacement_of(k)`` grows evenly with k.
+    """
+    columns, rows, slices = node.GetImageData().GetDimensions()
+    image = vtk.vtkImageData()
+    image.SetOrigin(*node.GetOrigin())
+    image.SetDimensions(2, 2, slices)
+    spacing = node.GetSpacing()
+    image.SetSpacing(spacing[0] * columns, spacing[1] * rows, spacing[2])
+    image.AllocateScalars(vtk.VTK_DOUBLE, 3)
+    transform, direction = slicer.vtkOrientedGridTransform(), vtk.vtkMatrix4x4()
+    node.GetIJKToRASDirectionMatrix(direction)
+    transform.SetGridDirectionMatrix(direction)
+    transform.SetDisplacementGridData(image)
+    made = node.GetScene().AddNewNodeByClass("vtkMRMLGridTransformNode", "Chest acquisition transform")
+    made.SetAndObserveTransformToParent(transform)
+    displacements = slicer.util.arrayFromGridTransform(made)
+    for k in range(slices):
+        displacements[k] = displacement_of(k)
+    node.SetAndObserveTransformNodeID(made.GetID())
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    tilted = slicer.util.arrayFromVTKMatrix(matrix)
+    tilted[:3, 2] += displacement_of(1)
+    tilted[:3, 3] += displacement_of(0)
+    return tilted
+
+
+@pytest.fixture
+def tilted_matrix(a_volume_node) -> np.ndarray:
+    along_j = volume_from_node(a_volume_node).grid.direction[:, 1]
+    return with_acquisition_transform(a_volume_node, lambda k: 0.9 * k * along_j)
+
+
+def test_the_acquisition_transform_is_taken_as_the_place_of_the_slices(a_volume_node, tilted_matrix):
+    volume = volume_from_node(a_volume_node)
+    np.testing.assert_allclose(volume.grid.ijk_to_ras, tilted_matrix, atol=1e-6)
+    assert tilt_degrees(volume.grid) == pytest.approx(np.degrees(np.arctan(0.9 / 3)), abs=1e-3)
+    assert plan(volume.grid, TWICE).source == straight_grid(volume.grid)
+
+
+def test_a_result_lies_above_the_acquisition_transform_where_the_slices_lie(a_volume_node, tilted_matrix, an_enhanced):
+    registration = a_volume_node.GetScene().AddNewNodeByClass("vtkMRMLLinearTransformNode", "registration")
+    a_volume_node.GetParentTransformNode().SetAndObserveTransformNodeID(registration.GetID())
+    straight = straightened(volume_from_node(a_volume_node))
+    made = write_to_node(replace(an_enhanced, volume=straight), a_volume_node)
+    assert made.GetParentTransformNode() is registration
+    np.testing.assert_allclose(volume_from_node(made).grid.ijk_to_ras, straight.grid.ijk_to_ras, atol=1e-6)
+
+
+def test_the_tilted_slices_are_compared_where_they_lie(a_volume_node, tilted_matrix, an_enhanced):
+    pytest.importorskip("SimpleITK")
+    straight = straightened(volume_from_node(a_volume_node))
+    made = write_to_node(replace(an_enhanced, volume=straight), a_volume_node)
+    before = before_on_grid_of(a_volume_node, made)
+    assert before is not None
+    inside = ~straight.padding
+    inside[:, :2], inside[:, -2:] = False, False
+    difference = np.abs(before - straight.array)[inside]
+    assert np.median(difference) < 20  # of 1900; two interpolations by different kernels
+
+
+def test_uneven_slices_are_enhanced_as_they_are_stored_and_that_is_a_caution(a_volume_node):
+    before = volume_from_node(a_volume_node).grid
+    with_acquisition_transform(a_volume_node, lambda k: np.array([0, 0, 2.0 * (k > 3)]))
+    volume = volume_from_node(a_volume_node)
+    assert volume.grid == before
+    assert "Chest acquisition transform is no matrix" in cautions(a_volume_node, volume, plan(volume.grid, TWICE))[0]
+
+
+def test_a_sheared_matrix_is_straightened_and_that_is_a_caution(a_volume_node):
+    sheared = np.diag([0.8, 0.8, 3.0, 1.0])
+    sheared[1, 2] = 0.9
+    a_volume_node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(sheared))
+    volume = volume_from_node(a_volume_node)
+    found = cautions(a_volume_node, volume, plan(volume.grid, TWICE))
+    assert found[0].startswith("The slices are tilted by 16.7 degrees; the result is straight")
+
+
+def test_slices_that_lie_almost_beside_each_other_are_refused(a_volume_node):
+    sheared = np.diag([0.8, 0.8, 3.0, 1.0])
+    sheared[1, 2] = 30
+    a_volume_node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(sheared))
+    with pytest.raises(VolumeError, match="tilted by 84 degrees"):
+        volume_from_node(a_volume_node)
