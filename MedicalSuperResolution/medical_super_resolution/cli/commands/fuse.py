@@ -29,6 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--spacing", type=float, metavar="MM", help="of the result; default: the finest of the stacks")
     parser.add_argument("--like", type=Path, metavar="VOLUME", help="give the result the grid of this volume")
     parser.add_argument(
+        "--region", type=float, nargs=6, metavar=("R", "R", "A", "A", "S", "S"),
+        help="give this part alone: lowest and highest R, A and S in mm",
+    )  # fmt: skip
+    parser.add_argument(
         "--slice-thickness", type=float, nargs="+", metavar="MM",
         help="one for all stacks or one for each; default: from the files, or no gap",
     )  # fmt: skip
@@ -62,6 +66,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     settings = FusionSettings(
         spacing_mm=chosen.spacing,
+        region_ras_mm=tuple(chosen.region) if chosen.region else None,
         register=chosen.register,
         rounds=chosen.rounds,
         enhance=EnhanceSettings(model=chosen.model, device=chosen.device, threads=chosen.threads),

@@ -100,6 +100,8 @@ class Fusion:
         if self._settings.register != "none" and len(self.refined) > 1:
             self._register()
         self.grid = grid or sets.union_grid([one.moved_grid for one in self.refined], self.spacing_mm)
+        if self._settings.region_ras_mm is not None:
+            self.grid = sets.cropped_grid(self.grid, self._settings.region_ras_mm)
         if self.refined[0].stack.modality != "ct" and len(self.refined) > 1:  # Hounsfield units need no matching
             self._match_brightness()
         self._step()

@@ -19,6 +19,8 @@ class FusionSettings:
     ----------
     spacing_mm
         Spacing of the result along all axes, in mm; None is the finest in-plane spacing of the stacks.
+    region_ras_mm
+        Lowest and highest R, A and S (R, R, A, A, S, S) of the part to give, in mm; None is all of it.
     register
         "rigid" moves the stacks onto each other, "slices" each slice besides, and trusts slices less that still
         contradict the other stacks; "none" trusts the positions as they are.
@@ -35,6 +37,7 @@ class FusionSettings:
     """
 
     spacing_mm: float | None = None
+    region_ras_mm: tuple[float, float, float, float, float, float] | None = None
     register: str = "rigid"
     shading: bool = True
     prior_weight: float = 0.05
@@ -47,6 +50,10 @@ class FusionSettings:
             raise SettingsError(f"the spacing of the result must be above 0 mm, got {self.spacing_mm:g}")
         if self.register not in REGISTRATIONS:
             raise SettingsError(f"unknown registration {self.register!r}; use one of: {', '.join(REGISTRATIONS)}")
+        if self.region_ras_mm is not None and not all(
+            low < high for low, high in zip(self.region_ras_mm[::2], self.region_ras_mm[1::2], strict=True)
+        ):
+            raise SettingsError(f"the region must have its lowest value before its highest, got {self.region_ras_mm}")
         if not self.prior_weight > 0:
             raise SettingsError(f"the weight of the prior must be above 0, got {self.prior_weight:g}")
         for count, what in ((self.rounds, "rounds"), (self.iterations, "iterations")):

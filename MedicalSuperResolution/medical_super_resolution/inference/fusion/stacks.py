@@ -88,6 +88,27 @@ def union_grid(grids: Sequence[Grid], spacing_mm: float) -> Grid:
     return Grid((int(count[2]), int(count[1]), int(count[0])), axes)
 
 
+def cropped_grid(grid: Grid, region_ras_mm: Sequence[float]) -> Grid:
+    """The part of a grid around a box, given by its lowest and highest R, A and S in mm.
+
+    Raises
+    ------
+    VolumeError
+        The box lies outside the grid.
+    """
+    bounds = [region_ras_mm[0:2], region_ras_mm[2:4], region_ras_mm[4:6]]
+    corners = np.array(np.meshgrid(*bounds, [1.0])).reshape(4, -1)
+    places = (np.linalg.inv(grid.ijk_to_ras) @ corners)[:3]
+    low = np.maximum(np.floor(places.min(axis=1) + 0.5 + 1e-3), 0).astype(int)
+    high = np.minimum(np.ceil(places.max(axis=1) + 0.5 - 1e-3), grid.shape_kji[::-1]).astype(int)
+    if (high - low).min() < 2:
+        raise VolumeError("the region lies outside the stacks; give its lowest and highest R, A and S in mm")
+    matrix = grid.ijk_to_ras.copy()
+    matrix[:3, 3] = (matrix @ [*low, 1.0])[:3]
+    i, j, k = high - low
+    return Grid((int(k), int(j), int(i)), matrix)
+
+
 def _corners(grid: Grid) -> np.ndarray:
     """Indices (i, j, k, 1) of the outer corners, (4, 8)."""
     k, j, i = grid.shape_kji

@@ -117,6 +117,19 @@ def test_the_result_can_have_the_grid_of_a_stack_or_another_spacing(a_model):
     assert coarser.grid.spacing_ijk_mm == pytest.approx((2.0, 2.0, 2.0))
 
 
+def test_a_region_is_that_part_of_the_whole(a_model):
+    stacks = three_stacks()
+    options = {"register": "none", "shading": False, "enhance": EnhanceSettings(slice_profile="box")}
+    whole = fuse(stacks, a_model, **options)
+    part = fuse(stacks, a_model, region_ras_mm=(3.6, 18.4, 3.6, 18.4, 5.6, 20.4), **options)
+    assert part.array.shape == (15, 15, 15)
+    assert part.grid.ijk_to_ras[:3, 3] == pytest.approx([4, 4, 6])
+    inner = np.s_[4:-4, 4:-4, 4:-4]  # at the border of the region fewer slices count
+    assert error(part.array[inner], whole.array[6:21, 4:19, 4:19][inner]) < 0.02 * float(np.ptp(whole.array))
+    with pytest.raises(VolumeError, match="outside the stacks"):
+        fuse(stacks, a_model, region_ras_mm=(100, 120, 0, 9, 0, 9), **options)
+
+
 def test_registration_finds_a_motion():
     truth = a_truth(40)
     grid = Grid(truth.shape, np.diag([2.0, 2.0, 2.0, 1.0]))
