@@ -28,7 +28,8 @@ from .discovery import Item
 from .preview import Preview
 
 STATE = "medsr-cohort"  # folder of records and thumbnails in the output folder
-_OF_THE_COMPUTER = ("device", "threads", "memory_gb")  # settings that do not change what a result is
+# Settings that do not say what a result is: how it is computed, and the name of the model (its SHA-256 counts).
+_LEFT_OUT = ("model", "device", "threads", "memory_gb")
 _one_at_a_time = threading.Lock()  # of a worker with several threads: the engine uses them all itself
 
 
@@ -103,7 +104,7 @@ def _asked(batch: Batch, item: Item, model: Model) -> dict[str, Any]:
     source = item.source
     paths = sorted(path for path in source.iterdir() if path.is_file()) if source.is_dir() else [source]
     stats = [path.stat() for path in paths]
-    settings = {name: value for name, value in asdict(batch.settings).items() if name not in _OF_THE_COMPUTER}
+    settings = {name: value for name, value in asdict(batch.settings).items() if name not in _LEFT_OUT}
     asked = {
         "software": __version__,
         "model": [model.sha256, model.detail_sha256],

@@ -62,7 +62,13 @@ def local_workers(count: int, gpus: Sequence[str] = ()) -> Iterator[Client]:
 
 def worker_options(gpu: str | None) -> dict[str, Any]:
     """How a worker is started: one study at a time; if there is a ``gpu``, it sees that one alone."""
-    options: dict[str, Any] = {"host": "127.0.0.1", "nthreads": 1, "memory_limit": 0}  # the engine bounds its memory
+    options: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "nthreads": 1,
+        "memory_limit": 0,  # the engine bounds its memory
+        "dashboard": False,  # the scheduler has one
+        "silence_logs": logging.CRITICAL,
+    }
     if gpu is not None:
         options |= {"resources": {_GPU: 1}, "env": {"CUDA_VISIBLE_DEVICES": gpu}}
     return options

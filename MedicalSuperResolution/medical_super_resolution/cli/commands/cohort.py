@@ -121,7 +121,7 @@ def _workers(
     if gpus and count > len(gpus):
         raise SettingsError(f"there are {len(gpus)} GPUs for {count} workers, and each has its own; lower --workers")
     memory = physical_bytes()
-    share = _SHARE_OF_MEMORY * memory / count / 1e9 if memory else None
+    share = round(_SHARE_OF_MEMORY * memory / count / 1e9, 1) if memory else None
     return local_workers(count, gpus), replace(
         settings,
         threads=settings.threads or max(1, available_cpus() // count),
