@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import SettingsError, VolumeError
 from ...settings import DEVICES, EnhanceSettings
+from ..settings import threads_of
 from ..terminal import progress_of_kind
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force-frame", action="store_true", help="accept other patients and frames of reference")
     parser.add_argument("--model", default=EnhanceSettings().model, metavar="NAME|FILE", help="default: %(default)s")
     parser.add_argument("--device", choices=DEVICES, default="auto", help="for refining the stacks")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: all")
+    parser.add_argument("--threads", type=threads_of, metavar="N|auto", help="CPU threads; default: auto")
     parser.add_argument("--uncertainty", type=Path, metavar="FILE", help="write where the stacks contradict each other")
     parser.add_argument("--report", type=Path, metavar="FILE.json", help="write down what was done")
     parser.add_argument("--overwrite", action="store_true", help="replace OUTPUT and the report where they exist")
