@@ -37,7 +37,8 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scans")
     for name, shape in (("small", (8, 40, 36)), ("large", (60, 320, 320))):
         k, j, i = np.meshgrid(*(np.linspace(-1, 1, count) for count in shape), indexing="ij")
-        array = (900 * (k**2 + j**2 + i**2 < 0.6) + 300 * (np.abs(i + k) < 0.2)).astype(np.int16)
+        body = 900 * (k**2 + j**2 + i**2 < 0.6) + 300 * (np.abs(i + k) < 0.2)
+        array = (body + np.random.default_rng(0).normal(200, 20, shape)).astype(np.int16)
         files.write(Volume(array, Grid(shape, np.diag([1.0, 1.0, 4.0, 1.0]))), folder / f"{name}.nii.gz")
     (folder / "wrong.nii.gz").write_bytes(gzip.compress(b"no volume"))
     return folder
@@ -125,6 +126,16 @@ def test_the_wipe_shows_before_at_the_left_and_after_at_the_right(page, scans: P
     page.wait_for_selector("canvas[data-drawn$=wipe]")
     assert shades(page, "after", left=0.45) == shades(page, "before", left=0.45) != after[0]
     assert shades(page, "after", left=0.55) == after[1]
+
+
+def test_flicker_shows_before_and_after_in_turn(page, scans: Path):
+    open_scan(page, scans / "small.nii.gz")
+    enhance(page)
+    images = [shades(page, image, left=0.5) for image in ("before", "after")]
+    page.get_by_label("In the middle view").select_option(label="Flicker with before")
+    for image in (*images, images[0]):
+        while shades(page, "after", left=0.5) != image:
+            page.wait_for_timeout(50)
 
 
 def test_an_enhancement_is_cancelled(page, scans: Path):
