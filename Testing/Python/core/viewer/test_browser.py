@@ -92,13 +92,14 @@ def enhance(page, goal: str = "Thin slices x2") -> None:
     page.wait_for_selector("canvas[data-drawn^=difference]")
 
 
+SHADES = """([image, left]) => { const canvas = document.querySelector(`canvas[data-drawn^=${image}]`);
+    const data = canvas.getContext('2d').getImageData(Math.floor(left * canvas.width), 0, 1, canvas.height).data;
+    return [...data].filter((_, n) => n % 4 === 0) }"""
+
+
 def shades(page, image: str, *, left: float) -> list[int]:
-    """The greys of a column of a canvas, ``left`` of its width from the left."""
-    script = """([canvas, left]) => { const context = canvas.getContext('2d');
-        const data = context.getImageData(Math.floor(left * canvas.width), 0, 1, canvas.height).data;
-        return [...data].filter((_, n) => n % 4 === 0) }"""
-    canvas = page.query_selector(f"canvas[data-drawn^={image}]")
-    return page.evaluate(script, [canvas, left])
+    """The reds of a column of a canvas, ``left`` of its width from the left."""
+    return page.evaluate(SHADES, [image, left])
 
 
 def test_a_scan_is_uploaded_enhanced_compared_and_downloaded(page, scans: Path, tmp_path: Path):
@@ -134,8 +135,7 @@ def test_flicker_shows_before_and_after_in_turn(page, scans: Path):
     images = [shades(page, image, left=0.5) for image in ("before", "after")]
     page.get_by_label("In the middle view").select_option(label="Flicker with before")
     for image in (*images, images[0]):
-        while shades(page, "after", left=0.5) != image:
-            page.wait_for_timeout(50)
+        page.wait_for_function(f"wanted => String(({SHADES})(['after', 0.5])) === String(wanted)", arg=image)
 
 
 def test_an_enhancement_is_cancelled(page, scans: Path):
