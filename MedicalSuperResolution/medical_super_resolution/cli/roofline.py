@@ -12,13 +12,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..inference.context import ExecutionContext
 from ..networks.generators.through_plane import ThroughPlaneGenerator
-from ..physics.acquisition import fine_centres
 
-_SAMPLE = (1, 1, 8, 24, 24)
 _SIDES = {"cpu": 2048, "cuda": 8192}  # of the matrices that are multiplied
 _BYTES = {"cpu": 1 << 28, "cuda": 1 << 31}  # that are copied
 _ROUNDS = 5
@@ -51,7 +49,7 @@ def compared(
     generator: ThroughPlaneGenerator, context: ExecutionContext, voxels: int, factor: float, seconds: float
 ) -> dict[str, Any]:
     """The two floors of a run over ``voxels`` measured voxels, and which part of its ``seconds`` the larger one is."""
-    operations, values = _work_a_voxel(generator, factor)
+    operations, values = work_a_voxel(generator, factor)
     half = torch.float16 if context.device.type == "cuda" else torch.bfloat16
     precision = half if context.is_mixed else torch.float32
     arithmetic = voxels * operations / _operations_a_second(context.device, precision)
@@ -63,27 +61,16 @@ def compared(
     }
 
 
-def _work_a_voxel(generator: ThroughPlaneGenerator, factor: float) -> tuple[float, float]:
-    """Operations, and values that convolutions read and write, of one measured voxel; a product and a sum are two."""
-    work = [0.0, 0.0]
+def work_a_voxel(generator: ThroughPlaneGenerator, factor: float) -> tuple[float, float]:
+    """Operations, and values that convolutions read and write, of one measured voxel; a product and a sum are two.
 
-    def count(convolution: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        assert isinstance(convolution, nn.Conv3d)  # no others are asked
-        work[0] += 2 * output.numel() * convolution.weight[0].numel()
-        work[1] += output.numel() + sum(one.numel() for one in inputs)
-
-    hooks = [part.register_forward_hook(count) for part in generator.modules() if isinstance(part, nn.Conv3d)]
-    parameter = generator.stem.intensity.weight
-    lr = torch.rand(_SAMPLE, device=parameter.device)
-    positions = torch.from_numpy(fine_centres(round(_SAMPLE[2] * factor), factor)).to(parameter.device)
-    try:
-        with torch.enable_grad():  # without, products take the place of convolutions, and nothing is counted
-            generator(lr, positions, factor)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    Each convolution of the generator is taken once at every measured voxel, and the head once at every fine one.
+    """
+    convolutions = [part for part in generator.modules() if isinstance(part, nn.Conv3d)]
+    operations = sum(2 * one.weight.numel() for one in convolutions)
+    values = sum(one.in_channels + one.out_channels for one in convolutions)
     channels = generator.config.channels
-    return work[0] / lr.numel() + 4 * channels * factor, work[1] / lr.numel() + 2 * channels + factor
+    return operations + 4 * channels * factor, values + 2 * channels + factor
 
 
 def _operations_a_second(device: torch.device, precision: torch.dtype) -> float:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from command_line import Medsr
 from medical_super_resolution.cli import benchmark_report, roofline
@@ -15,7 +17,7 @@ from medical_super_resolution.cli.benchmark import run
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.models import file as models
 from medical_super_resolution.networks.generators.srcnn import SrcnnConfig, SrcnnGenerator
-from medical_super_resolution.networks.generators.through_plane import ThroughPlaneGenerator
+from medical_super_resolution.networks.generators.through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
 from medical_super_resolution.settings import EnhanceSettings
 
 SMALL = ("--side", 24, "--slices", 4, "--threads", 1, "--device", "cpu")
@@ -98,6 +100,17 @@ def test_the_processor_has_the_name_that_linux_knows(tmp_path: Path):
 def test_a_history_that_cannot_be_written_gets_one_sentence(tmp_path: Path):
     with pytest.raises(SuperResolutionError, match="could not be written"):
         benchmark_report.appended(tmp_path / "no" / "history.jsonl", {})
+
+
+def test_the_floor_counts_what_pytorch_counts():
+    generator, factor = ThroughPlaneGenerator(ThroughPlaneConfig(channels=8, blocks=2, pairs=2)), 4.0
+    lr = torch.rand(1, 1, 6, 7, 9)
+    with FlopCounterMode(display=False) as counter:
+        generator.features(lr, 1.0)
+    operations, values = roofline.work_a_voxel(generator, factor)
+    head = 4 * 8 * factor
+    assert operations - head == pytest.approx(counter.get_total_flops() / lr.numel(), rel=1e-3)
+    assert 2 * 8 * 10 < values < operations
 
 
 def test_a_volume_too_small_to_measure_gets_one_sentence(medsr: Medsr, a_model_file: Path):
