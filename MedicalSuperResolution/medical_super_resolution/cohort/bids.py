@@ -23,6 +23,8 @@ GRADIENTS = (".bval", ".bvec", ".bvals", ".bvecs")  # of diffusion, beside their
 _OF_OLD_SLICES = ("SliceTiming", "SliceThickness")  # entries of a sidecar that no longer hold
 _ABOVE_IMAGES = ("*.json", "sub-*/*.json", "sub-*/ses-*/*.json")  # what images below inherit
 _KEPT = ("participants.tsv", "participants.json", "LICENSE", "CHANGES")
+# Unless the source says it.
+_OF_DERIVED_IMAGES: dict[str, Any] = {"Description": "Refined by MedicalSuperResolution", "SkullStripped": False}
 _README = "Volumes refined by MedicalSuperResolution (entity rec-medsr). For research. Not for diagnostic use.\n"
 
 
@@ -65,7 +67,8 @@ def copy_sidecars(source: Path, output: Path, data_set: Path, *, overwrite: bool
     if not (facts or is_bids) or (copy.exists() and not overwrite):
         return
     origin = f"bids:raw:{source.relative_to(data_set).as_posix()}" if is_bids else source.name
-    copy.write_text(json.dumps(_without_slices(facts) | {"Sources": [origin]}, indent=2) + "\n", encoding="utf-8")
+    facts = (_OF_DERIVED_IMAGES if is_bids else {}) | _without_slices(facts) | {"Sources": [origin]}
+    copy.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
 def _without_slices(facts: dict[str, Any]) -> dict[str, Any]:

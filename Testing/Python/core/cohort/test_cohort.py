@@ -183,6 +183,7 @@ def test_a_data_set_of_bids_becomes_a_derived_one(a_bids_data_set: Path, tmp_pat
     assert json.loads((batch.output / "T1w.json").read_text()) == {"EchoTime": 0.003}
     beside = json.loads((batch.output / "sub-01" / "anat" / "sub-01_rec-medsr_T1w.json").read_text())
     assert beside["Sources"] == ["bids:raw:sub-01/anat/sub-01_T1w.nii.gz"]
+    assert beside["SkullStripped"] is False
     assert (batch.output / "participants.tsv").is_file()
 
 
