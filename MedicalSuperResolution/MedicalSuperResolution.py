@@ -4,22 +4,23 @@ from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
 from medical_super_resolution.errors import SuperResolutionError
-from MedicalSuperResolutionLib.engine import enhancement
 from MedicalSuperResolutionLib.engine.runner import Runner
 from MedicalSuperResolutionLib.engine.scripting import Scripting
 from MedicalSuperResolutionLib.panel import MedicalSuperResolutionSubjectHierarchyPlugin as data_menu
-from MedicalSuperResolutionLib.panel import display, messages
+from MedicalSuperResolutionLib.panel import display, messages, parameter_node
 from MedicalSuperResolutionLib.panel.choices import Goal
 from MedicalSuperResolutionLib.panel.module_widget import ModuleWidget
 from MedicalSuperResolutionLib.panel.observers import Observer
-from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
+from MedicalSuperResolutionLib.panel.sections import plan
 from MedicalSuperResolutionLib.panel.sections.compare import CompareSection
 from MedicalSuperResolutionLib.panel.sections.dicom import DicomSection
+from MedicalSuperResolutionLib.panel.sections.fuse import FuseSection
 from MedicalSuperResolutionLib.panel.sections.model import ModelSelector
 from MedicalSuperResolutionLib.panel.sections.queue import QueueSection
 from MedicalSuperResolutionLib.panel.sections.result import ResultSection
+from MedicalSuperResolutionLib.panel.sections.run import RunSection
 from MedicalSuperResolutionLib.panel.sections.setup import SetupSection
-from MedicalSuperResolutionLib.scene import region, sample_data
+from MedicalSuperResolutionLib.scene import provenance, region, sample_data
 from MedicalSuperResolutionLib.setup import torch as torch_setup
 from MedicalSuperResolutionLib.setup.self_check import SelfCheck
 
@@ -52,27 +53,34 @@ class MedicalSuperResolutionWidget(ModuleWidget):
     def __init__(self, parent=None):
         super().__init__(parent)
         self._watchedInput, self._watchedRegion = Observer(self._updatePanel), Observer(self._updatePanel)
-        self._enhancement = self._timeLeft = None
-        self._compare = self._result = self._queue = self._dicom = self._selfCheck = self._setup = None
+        self._run = self._compare = self._result = self._queue = self._fuse = None
+        self._dicom = self._selfCheck = self._setup = None
 
     def setup(self):
         super().setup()
         self.logic = MedicalSuperResolutionLogic()
+        self._run = RunSection(self.ui, self._onOver)
         self._compare = CompareSection(self.ui, self._choices)
         self._result = ResultSection(self.ui, self._choices, self._onDelete)
-        self._queue = QueueSection(self.ui, lambda: self._choices().settings(), lambda: Runner(), self._onQueue)
+        self._queue = QueueSection(
+            self.ui,
+            lambda: self._choices().settings(),
+            lambda: Runner(),
+            self._onResult,
+            lambda: self._run.current is not None,
+            self._updatePanel,
+        )
+        self._fuse = FuseSection(self.ui, self._choices, self._onFuse, self._isBusy)
         self._dicom = DicomSection(self.ui, self._choices)
         self.ui.enhanceButton.connect("clicked(bool)", self.onEnhanceButton)
-        self.ui.regionSelector.connect("nodeAddedByUserAction(vtkMRMLNode*)", self.onRegionAdded)
+        added = "nodeAddedByUserAction(vtkMRMLNode*)"
+        self.ui.regionSelector.connect(added, lambda roi: region.lay_over(roi, self._choices().inputVolume))
         self._selfCheck = SelfCheck(self.ui, lambda: self._choices().engine_settings(), lambda: Runner())
         self._setup = SetupSection(self.ui, self._onModelImported)
         self.followScene()
 
     def cleanup(self):
-        if self._enhancement:
-            self._enhancement.abandon()
-            self._enhancement = None
-        for section in filter(None, (self._queue, self._selfCheck, self._setup)):  # setup may have failed before
+        for section in filter(None, (self._run, self._queue, self._selfCheck, self._setup)):  # setup may have failed
             section.abandon()
         if self._compare:
             self._compare.exit()
@@ -85,11 +93,10 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         super().followScene()
 
     def onSceneStartClose(self, caller, event):
-        self.ui.statusLabel.text = ""
-        if self._enhancement:
-            self._enhancement.cancel()
+        self._run.cancel()
         self._queue.abandon()
         self._compare.exit()
+        self.ui.statusLabel.text = ""
         super().onSceneStartClose(caller, event)
 
     def onSceneContentChanged(self, caller, event):
@@ -106,38 +113,36 @@ class MedicalSuperResolutionWidget(ModuleWidget):
             self._compare.resume()
 
     def onEnhanceButton(self, checked=False):
-        if self._enhancement:
-            self._enhancement.cancel()
+        if self._run.current:
+            self._run.cancel()
             return
-        with messages.shown_errors(_("The enhancement could not be started.")):
-            chosen = self._parameterNode
-            self._timeLeft = messages.TimeLeft()
-            self._enhancement = self.logic.start(
-                chosen.inputVolume,
-                chosen.settings(),
-                outputVolume=chosen.outputVolume,
-                roi=chosen.region,
-                onProgress=self._showProgress,
-                onEnd=self._onEnd,
-            )
-            self._showProgress(0, 1)
-        self._updatePanel()
+        chosen = self._parameterNode
 
-    def onRegionAdded(self, roi):
-        region.lay_over(roi, self._parameterNode.inputVolume)
+        def begin(**listeners):
+            output, roi = chosen.outputVolume, chosen.region
+            return self.logic.start(chosen.inputVolume, chosen.settings(), outputVolume=output, roi=roi, **listeners)
+
+        self._run.start(_("The enhancement could not be started."), begin)
+        self._updatePanel()
 
     def enhanceThroughPlane(self, volumes):
         """What "Enhance through-plane" in the module Data does: one volume is enhanced at once, several in a queue."""
-        chosen = self._choices()
-        chosen.goal = Goal.ISOTROPIC
-        if len(volumes) == 1 and not self._enhancement and not self._queue.is_running:
+        with messages.shown_errors(_("The volumes could not be enhanced.")):
+            if self._isBusy():
+                raise SuperResolutionError(_("An enhancement is running already; wait for it, or cancel it first."))
+            chosen = self._choices()
+            chosen.goal = Goal.ISOTROPIC
+            if len(volumes) != 1:
+                self._queue.start(volumes)
+                return
             chosen.inputVolume = volumes[0]
             self.onEnhanceButton()
-        elif not self._queue.is_running:
-            self._queue.start(volumes)
 
     def _choices(self):
         return self._parameterNode or self.logic.getParameterNode()
+
+    def _isBusy(self):
+        return self._run.current is not None or self._queue.is_running
 
     def _onModelImported(self, name):
         self.initializeParameterNode()  # lists the models anew
@@ -154,41 +159,36 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         self._watchedInput.follow(chosen.inputVolume)
         self._watchedRegion.follow(chosen.region)
         display.show_choices(self.ui, chosen)
-        if chosen.inputVolume is None and not self._enhancement:
-            display.show_untouched(self.ui)
-        else:
-            self._showPlan(chosen)
-        for section in (self._compare, self._result, self._dicom):
+        plan.show(self.ui, chosen, is_queue_running=self._queue.is_running, is_running=self._run.current is not None)
+        for section in (self._compare, self._result, self._queue, self._fuse, self._dicom):
             section.show()
 
-    def _showPlan(self, chosen):
-        foreseen, obstacle = None, _("Several volumes are being enhanced.") if self._queue.is_running else ""
-        try:
-            foreseen = enhancement.outlook(chosen.inputVolume, chosen.settings(), chosen.outputVolume, chosen.region)
-        except SuperResolutionError as problem:
-            obstacle = messages.sentence(problem)
-        display.show_plan(self.ui, foreseen, obstacle, running=self._enhancement is not None)
+    def _onFuse(self, volumes):
+        chosen = self._choices()
 
-    def _showProgress(self, done, total):
-        display.show_progress(self.ui, done, total, self._timeLeft.sentence(done, total))
+        def begin(**listeners):
+            return self.logic.startFusion(volumes, chosen.fusion_settings(), chosen.fusion_spacing_mm(), **listeners)
 
-    def _onEnd(self, node, problem):
-        source, self._enhancement = self._enhancement.source, None
-        display.show_end(self.ui, node, problem)
-        if node is not None:
-            chosen = self.logic.getParameterNode()
-            chosen.resultSource, chosen.resultVolume = source, node
-            display.show_volume(node)
+        self._run.start(_("The volumes could not be fused."), begin)
+        if self._run.current and chosen.inputVolume not in volumes:
+            chosen.inputVolume = volumes[0]  # the one that Compare is to begin with
         self._updatePanel()
-        with messages.shown_errors(_("The volume could not be enhanced.")):
+
+    def _onOver(self, source, node, problem):
+        if node is not None:
+            display.show_volume(node)
+            self._onResult(source, node)
+        self._updatePanel()
+        with messages.shown_errors(_("The volume could not be made.")):
             if problem is not None:
                 raise problem
-            self._compare.renew(source, node)
-            if segmentation := self.logic.getParameterNode().segmentation:
+            self._compare.show()
+            segmentation = self.logic.getParameterNode().segmentation
+            if segmentation and not provenance.is_fused(node):
                 self.logic.refine_segmentation(segmentation, source, node)
 
-    def _onQueue(self, source, node):
-        """Let the latest result of the queue be compared."""
+    def _onResult(self, source, node):
+        """Let the latest result be compared."""
         chosen = self.logic.getParameterNode()
         chosen.resultSource, chosen.resultVolume = source, node
         self._updatePanel()
@@ -205,7 +205,7 @@ class MedicalSuperResolutionLogic(Scripting):
     """Enhancing without the panel, for scripts and the Python console: see Scripting."""
 
     def getParameterNode(self):
-        return MedicalSuperResolutionParameterNode(super().getParameterNode())
+        return parameter_node.choices_in(super().getParameterNode())
 
     def makeRunner(self):
         return Runner()

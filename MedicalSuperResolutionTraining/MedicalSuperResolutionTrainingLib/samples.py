@@ -23,6 +23,8 @@ class SamplePicture:
         self._shown, self._label.visible = latest, latest is not None
         if latest is not None:
             picture = qt.QPixmap(str(latest))
-            width = min(self._label.parentWidget().width, picture.width())
+            margins = self._label.parentWidget().layout().contentsMargins()
+            room = self._label.parentWidget().width - margins.left() - margins.right()
+            width = max(1, min(room, picture.width()))
             self._label.setPixmap(picture.scaledToWidth(width, qt.Qt.SmoothTransformation))
             self._label.toolTip = latest.name

@@ -10,14 +10,10 @@ import medical_super_resolution_training
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from medical_super_resolution.system import temp_dirs
 from MedicalSuperResolutionLib.engine import subprocess
+from MedicalSuperResolutionLib.translation import tr as _
 
 _PAUSE_SECONDS = 0.05
 _LOG_LINES = 200
-_WHO_FAILED = {
-    "who": "the training",
-    "unharmed": "the checkpoints of the run are kept",
-    "advice": "close other programs or lower batch_size in the recipe",
-}
 
 
 class TrainingProcess:
@@ -67,7 +63,7 @@ class TrainingProcess:
             Commands are under way, or the child cannot be started.
         """
         if self._child is not None:
-            raise SuperResolutionError("a training is running already; wait for it, or stop it first")
+            raise SuperResolutionError(_("a training is running already; wait for it, or stop it first"))
         subprocess.remove_stale_folders()
         self._waiting, self._earlier, self.log = list(commands), [], ()
         self._next()
@@ -92,7 +88,7 @@ class TrainingProcess:
         errors = self._child.errors()
         self._end_child()
         if status != 0:
-            raise SuperResolutionError(subprocess.failure_sentence(status, errors, **_WHO_FAILED))
+            raise SuperResolutionError(subprocess.failure_sentence(status, errors, **_who_failed()))
         self._earlier += lines
         if self._waiting:
             self._next()
@@ -111,6 +107,14 @@ class TrainingProcess:
         child, self._child = self._child, None
         if child is not None:
             child.end()
+
+
+def _who_failed() -> dict[str, str]:
+    return {
+        "who": _("the training"),
+        "unharmed": _("the checkpoints of the run are kept"),
+        "advice": _("close other programs or lower batch_size in the recipe"),
+    }
 
 
 class _Child:

@@ -33,7 +33,8 @@ _INFERENCE = _MODELS | _VOLUMES | _ours("inference")
 _GEOMETRY = _ours(  # without SimpleITK
     "inference.planning", "volumes.grid", "volumes.volume", "volumes.tilt", "volumes.intensity"
 )
-_TEXT = _ours("physics.acquisition", "models.store", "models.header", "cli.terminal")  # without torch
+_PROFILE = _ours("physics.acquisition", "physics.slice_profile")
+_TEXT = _PROFILE | _ours("models.store", "models.header", "models.profile_calibration", "cli.terminal")  # without torch
 _NUMERICS = frozenset({"numpy", "SimpleITK"})
 _SLICER = frozenset({"slicer", "vtk"})
 _LIB = "MedicalSuperResolutionLib"
@@ -52,7 +53,7 @@ class Place:
 
 PLACES = (
     Place("report", tuple(_ours("report")), _FOUNDATION | _ours("volumes.volume")),
-    Place("without torch", tuple(_TEXT - _ours("physics.acquisition")), _FOUNDATION | _TEXT),
+    Place("without torch", tuple(_TEXT - _PROFILE), _FOUNDATION | _TEXT),
     Place("acquisition", tuple(_ours("physics.acquisition")), _FOUNDATION | {"numpy"}),
     Place("planning", tuple(_ours("inference.planning")), _VOLUMES | {"numpy"}),
     Place("physics", tuple(_ours("physics")), _PHYSICS | {"numpy", "torch"}),
@@ -108,9 +109,13 @@ PLACES = (
     Place(
         "Lib, the engine's child process",
         (f"{_LIB}.engine.runner", f"{_LIB}.engine.exchange", f"{_LIB}.engine.subprocess"),
-        _FOUNDATION | _GEOMETRY | _TEXT | {f"{_LIB}.engine.exchange", f"{_LIB}.engine.subprocess"},
+        _FOUNDATION
+        | _GEOMETRY
+        | _TEXT
+        | {f"{_LIB}.{name}" for name in ("engine.exchange", "engine.subprocess", "translation")},
         in_functions=_ours("volumes.io"),  # SimpleITK, which a Slicer may lack at its start
     ),
+    Place("Lib, translation", (f"{_LIB}.translation",), frozenset({"slicer.i18n"})),
     Place(
         "Lib, the scene",
         (f"{_LIB}.scene", f"{_LIB}.engine.tasks", f"{_LIB}.engine.experience", f"{_LIB}.compare"),

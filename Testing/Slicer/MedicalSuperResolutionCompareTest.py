@@ -42,10 +42,10 @@ class MedicalSuperResolutionCompareTest(PanelTestCase):
         self.assertIn("Before is Thick. Difference is after minus before", self.ui.comparisonLabel.text)
         self.assertEqual(len(volumeNames()), 3)  # the difference is there, hidden
         after = slicer.mrmlScene.GetSingletonNode("MedicalSuperResolutionAfter", "vtkMRMLSliceCompositeNode")
-        self.ui.overlayComboBox.currentIndex = self.ui.overlayComboBox.findText("Fade to before")
+        self.ui.overlayComboBox.currentIndex = self.ui.overlayComboBox.findText("Fade")
         self.ui.overlaySlider.value = 40
         self.assertEqual(after.GetForegroundOpacity(), 0.4)
-        self.ui.overlayComboBox.currentIndex = self.ui.overlayComboBox.findText("Wipe to before")
+        self.ui.overlayComboBox.currentIndex = self.ui.overlayComboBox.findText("Wipe")
         self.assertEqual(after.GetForegroundOpacity(), 1)
         self.ui.compareButton.click()
         self.assertEqual(slicer.app.layoutManager().layout, layout)
@@ -91,7 +91,7 @@ class MedicalSuperResolutionCompareTest(PanelTestCase):
         self.ui.compareButton.click()
         slicer.app.processEvents()
         self.assertFalse(self.ui.overlaySlider.enabled)
-        self.ui.overlayComboBox.currentIndex = self.ui.overlayComboBox.findText("Wipe to before")
+        self.ui.overlayComboBox.currentIndex = self.ui.overlayComboBox.findText("Wipe")
         self.ui.overlaySlider.value = 50
         slicer.app.processEvents()
         logic = slicer.app.layoutManager().sliceWidget("MedicalSuperResolutionAfter").sliceLogic()
@@ -110,7 +110,7 @@ class MedicalSuperResolutionCompareTest(PanelTestCase):
         self.clickEnhanceAndWait()
         self.assertEqual(volumeNames(), ["Thick", "Thick 1 mm", "Thick 1 mm uncertainty"])
         self.ui.compareButton.click()
-        self.ui.overlayComboBox.currentIndex = self.ui.overlayComboBox.findText("Uncertainty in colors")
+        self.ui.overlayComboBox.currentIndex = self.ui.overlayComboBox.findText("Uncertainty")
         slicer.app.processEvents()
         after = slicer.mrmlScene.GetSingletonNode("MedicalSuperResolutionAfter", "vtkMRMLSliceCompositeNode")
         shown = slicer.mrmlScene.GetNodeByID(after.GetForegroundVolumeID())

@@ -24,7 +24,7 @@ class MedicalSuperResolutionWidgetTest(PanelTestCase):
         self.ui.goalComboBox.currentIndex = self.ui.goalComboBox.findText("Thin slices x4")
         self.assertIn("becomes 20x18x32 at 1.00x1.00x0.75 mm", self.ui.descriptionLabel.text)
         self.assertTrue(self.ui.factorSpinBox.isHidden())
-        self.ui.goalComboBox.currentIndex = self.ui.goalComboBox.findText("Thin slices, other factor")
+        self.ui.goalComboBox.currentIndex = self.ui.goalComboBox.findText("Other factor")
         self.assertFalse(self.ui.factorSpinBox.isHidden())
 
     def test_a_click_makes_a_volume_and_shows_it(self):
@@ -89,7 +89,7 @@ class MedicalSuperResolutionWidgetTest(PanelTestCase):
         DICOMUtils.importDicom(str(self.folder / "source"), database)
         (loaded,) = DICOMUtils.loadSeriesByUID([f"{ROOT}.2"])
         self.ui.inputSelector.setCurrentNodeID(loaded)
-        self.assertEqual(self.ui.sliceThicknessSpinBox.specialValueText, "4 mm, from DICOM")
+        self.assertEqual(self.ui.sliceThicknessSpinBox.specialValueText, "auto, 4 mm")
         self.letTheEngine("finish()", size_after_ijk=(10, 12, 5), factor_ijk=(1.0, 1.0, 1.0))
         self.clickEnhanceAndWait()
         (self.folder / "exported").mkdir()

@@ -10,6 +10,7 @@ import slicer
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
+from MedicalSuperResolutionLib.engine.exchange import no_simpleitk
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene import region
 
@@ -36,9 +37,7 @@ def before_on_grid_of(
     try:
         return _along_axes(volume, target) if _is_parallel(grid, target) else _resampled(volume, target)
     except ImportError as problem:
-        raise SuperResolutionError(
-            "SimpleITK is missing in this Python; install it with slicer.util.pip_install('SimpleITK') and try again"
-        ) from problem
+        raise SuperResolutionError(no_simpleitk()) from problem
 
 
 def _resampled(volume: Volume, target: Grid) -> np.ndarray:

@@ -16,6 +16,7 @@ from MedicalSuperResolutionLib.compare.views import CompareViews
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene import uncertainty_node
 from MedicalSuperResolutionLib.scene.dicom_source import units_of
+from MedicalSuperResolutionLib.translation import tr as _
 
 _SURE = 0.25  # of the brightest uncertainty: what lies below it is not colored
 
@@ -105,7 +106,7 @@ class Comparison:
                 colors=colors,
             )
             units = units_of(after)
-            for node, title in ((difference, "Difference"), (colors, "Uncertainty")):
+            for node, title in ((difference, _("Difference")), (colors, _("Uncertainty"))):
                 if node is not None:  # after the views exist, which look for legends only then
                     self._temporary.append(add_legend(node, f"{title} {units}".strip()))
         except BaseException:

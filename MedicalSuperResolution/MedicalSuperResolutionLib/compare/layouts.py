@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from xml.sax.saxutils import escape
 
 import slicer
+
+from MedicalSuperResolutionLib.translation import tr as _
 
 _FIRST_LAYOUT = 61500  # Slicer keeps the numbers up to 100 for itself
 
 
 @dataclass(frozen=True)
 class Column:
-    """The views of one volume: the singleton tag of the first, and the label and color of their title bars."""
+    """The views of one volume: the singleton tag of the first, and the color of their title bars."""
 
     tag: str
-    label: str
     color: str
+
+    @property
+    def label(self) -> str:
+        """What the title bars say."""
+        return (_("Before"), _("After"), _("Difference"))[COLUMNS.index(self)]
 
 
 BEFORE, AFTER, DIFFERENCE = range(3)
 COLUMNS = (
-    Column("MedicalSuperResolutionBefore", "Before", "#5D8CAE"),
-    Column("MedicalSuperResolutionAfter", "After", "#6CA36C"),
-    Column("MedicalSuperResolutionDifference", "Difference", "#B0813F"),
+    Column("MedicalSuperResolutionBefore", "#5D8CAE"),
+    Column("MedicalSuperResolutionAfter", "#6CA36C"),
+    Column("MedicalSuperResolutionDifference", "#B0813F"),
 )
 
 
@@ -62,7 +69,7 @@ class Arrangement:
         views = "".join(
             f'<item><view class="vtkMRMLSliceNode" singletontag="{tag}">'
             '<property name="orientation" action="default">Axial</property>'
-            f'<property name="viewlabel" action="default">{column.label}</property>'
+            f'<property name="viewlabel" action="default">{escape(column.label)}</property>'
             f'<property name="viewcolor" action="default">{column.color}</property>'
             "</view></item>"
             for tag, column in zip(tags, COLUMNS, strict=False)

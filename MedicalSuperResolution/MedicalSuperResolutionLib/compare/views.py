@@ -13,6 +13,7 @@ from MedicalSuperResolutionLib.compare import fitting, layouts
 from MedicalSuperResolutionLib.compare.blend import Blend
 from MedicalSuperResolutionLib.compare.shared_window import SharedWindow
 from MedicalSuperResolutionLib.compare.view_settings import Crosshair, UnfilledRegions
+from MedicalSuperResolutionLib.translation import tr as _
 
 _VIEW_GROUP = 615  # views are linked within their group; Slicer's own views are in group 0
 _PREVIOUS_LAYOUT = "MedicalSuperResolution.PreviousLayout"  # attribute of the layout node, saved with the scene
@@ -39,7 +40,7 @@ class CompareViews:
     @property
     def is_active(self) -> bool:
         """Whether the compare views are on the screen."""
-        return layouts.arrangement_of(self._layout_node) is not None
+        return layouts.arrangement_of(self.layout_node) is not None
 
     def enter(
         self,
@@ -120,25 +121,27 @@ class CompareViews:
         for logic in chain(*self._rows):
             logic.GetSliceCompositeNode().SetBackgroundVolumeID(None)
             logic.GetSliceCompositeNode().SetForegroundVolumeID(None)
-        layout_node = self._layout_node
+        layout_node = self.layout_node
         previous = layout_node.GetAttribute(_PREVIOUS_LAYOUT)
         layout_node.RemoveAttribute(_PREVIOUS_LAYOUT)
+        layout_node.RemoveAllMaximizedViewNodes()  # an enlarged view of ours would be all that is seen of the other
         layout_node.SetViewArrangement(int(previous) if previous else layout_node.SlicerLayoutFourUpView)
 
     @property
     def tags(self) -> list[str]:
         """The singleton tags of the views on the screen."""
-        arrangement = layouts.arrangement_of(self._layout_node)
+        arrangement = layouts.arrangement_of(self.layout_node)
         return [] if arrangement is None else list(chain(*arrangement.tags))
 
     @property
-    def _layout_node(self) -> slicer.vtkMRMLLayoutNode | None:
+    def layout_node(self) -> slicer.vtkMRMLLayoutNode | None:
+        """Knows the layout on the screen."""
         return self._application_logic.GetMRMLScene().GetFirstNodeByClass("vtkMRMLLayoutNode")
 
     @property
     def _rows(self) -> list[list[slicer.vtkMRMLSliceLogic]]:
         """Of the views of the present arrangement; a view that does not exist is left out."""
-        arrangement = layouts.arrangement_of(self._layout_node)
+        arrangement = layouts.arrangement_of(self.layout_node)
         found = self._application_logic.GetSliceLogicByLayoutName
         rows = [] if arrangement is None else [[found(tag) for tag in tags] for tags in arrangement.tags]
         return [[logic for logic in row if logic is not None] for row in rows]
@@ -146,20 +149,21 @@ class CompareViews:
     @property
     def _visible_rows(self) -> list[list[slicer.vtkMRMLSliceLogic]]:
         """`_rows`, or the one view that the user has enlarged by a double-click."""
-        enlarged = self._layout_node.GetMaximizedViewNode(0) if self.is_active else None
+        enlarged = self.layout_node.GetMaximizedViewNode(0) if self.is_active else None
         rows = self._rows
         return rows if enlarged is None else [[one for one in row if one.GetSliceNode() is enlarged] for row in rows]
 
     def _open_layout(self, arrangement: layouts.Arrangement) -> None:
-        layout_node = self._layout_node
+        layout_node = self.layout_node
         if layout_node is not None:
             layouts.register(layout_node)
             if not self.is_active:
                 layout_node.SetAttribute(_PREVIOUS_LAYOUT, str(layout_node.GetViewArrangement()))
+            layout_node.RemoveAllMaximizedViewNodes()  # as Slicer does it when the user chooses a layout
             layout_node.SetViewArrangement(arrangement.number)
         if layout_node is None or any(len(row) < arrangement.columns for row in self._rows):
             self.exit()
-            raise SuperResolutionError("there are no slice views to compare in; start Slicer with its main window")
+            raise SuperResolutionError(_("there are no slice views to compare in; start Slicer with its main window"))
 
     def _fit_again(self, *_: object) -> None:
         """Fit anew where the views have changed their size and the user has not zoomed since."""
@@ -188,10 +192,14 @@ class CompareViews:
 
 def _check(volume: slicer.vtkMRMLScalarVolumeNode | None) -> None:
     if volume is None or volume.GetScene() is None or volume.GetImageData() is None:
-        raise VolumeError("there are no two volumes to compare; choose both")
+        raise VolumeError(_("there are no two volumes to compare; choose both"))
     volume.CreateDefaultDisplayNodes()
     if not volume.GetDisplayNode().IsA("vtkMRMLScalarVolumeDisplayNode"):
-        raise VolumeError(f"{volume.GetName()} is a label map, without gray values to compare; choose an image volume")
+        raise VolumeError(
+            _("{name} is a label map, without gray values to compare; choose an image volume").format(
+                name=volume.GetName()
+            )
+        )
 
 
 def _show(logic: slicer.vtkMRMLSliceLogic, volume: slicer.vtkMRMLScalarVolumeNode) -> None:

@@ -1,34 +1,29 @@
 """Enhancing a volume of the scene: what it would do, and doing it here or while the user works on."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import qt
 import slicer
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
-from slicer.i18n import tr as _
 
-from medical_super_resolution.errors import Cancelled, SettingsError
+from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.inference.planning import estimate, plan
 from medical_super_resolution.progress import Progress
 from medical_super_resolution.report import Enhanced
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib.engine import tasks
+from MedicalSuperResolutionLib.engine.background import BackgroundRun, OnEnd
 from MedicalSuperResolutionLib.engine.experience import Experience
 from MedicalSuperResolutionLib.engine.runner import Runner
 from MedicalSuperResolutionLib.panel import messages
 from MedicalSuperResolutionLib.panel.sections.model import check_installed
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene.cautions import cautions
-
-_INTERVAL_MS = 100
+from MedicalSuperResolutionLib.translation import tr as _
 
 Engine = Callable[[Volume, EnhanceSettings], Enhanced]
-
-OnEnd = Callable[[vtkMRMLScalarVolumeNode | None, Exception | None], None]
-"""Called once: with the node that holds the result, or with what went wrong (`Cancelled` where the user stopped it)."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +55,16 @@ def outlook(
     check_installed(settings.model)
     planned = plan(volume.grid, settings)
     cost = estimate(planned, volume.array.dtype.itemsize, settings)
-    line = _("{what}, {size}").format(what=planned.description, size=messages.size(task.count * cost.output_mb))
+    line = _("{before} becomes {after}, {size}").format(
+        before=messages.grid(planned.source),
+        after=messages.grid(planned.target),
+        size=messages.size(task.count * cost.output_mb),
+    )
     if task.count > 1:
         line = _("{count} volumes of a sequence, each {line} in all").format(count=task.count, line=line)
     seconds = Experience(qt.QSettings()).seconds(volume, settings, task.count)
     if seconds is not None:
-        line = _("{line}, about {time}").format(line=line, time=messages.duration(seconds))
+        line = messages.with_time(line, seconds)
     return Outlook(line, cautions(node, volume, planned))
 
 
@@ -93,86 +92,49 @@ def engine_in_child(runner: Runner, progress: Progress) -> Engine:
     return lambda volume, settings: runner.run(volume, settings, hear)
 
 
-class BackgroundEnhancement:
-    """One run of the engine in its own process, looked after by a timer, so that Slicer stays alive.
-
-    Parameters
-    ----------
-    source
-        The volume node that is enhanced.
-    is_running
-        Until ``on_end`` is called.
-    """
+class EnhanceTask:
+    """A `tasks.VolumeTask` or `tasks.SequenceTask` with the settings that it is done with."""
 
     def __init__(
         self,
         node: vtkMRMLScalarVolumeNode,
         settings: EnhanceSettings,
-        *,
         output_node: vtkMRMLScalarVolumeNode | None = None,
         roi: vtkMRMLMarkupsROINode | None = None,
-        on_progress: Progress,
-        on_end: OnEnd,
-        runner: Runner,
-        keeps_process: bool = False,
     ) -> None:
-        """Start it. ``keeps_process`` : leave the process of the runner alive at a good end, for the next run.
-
-        Raises
-        ------
-        SuperResolutionError
-            It cannot be started; then ``on_end`` is not called.
-        """
-        self.source, self._settings = node, settings
-        self._task = tasks.task_of(node, output_node, roi)
+        """See `tasks.task_of` and `tasks.check` for what is refused."""
+        self._task, self._settings = tasks.task_of(node, output_node, roi), settings
         tasks.check(self._task, settings)
-        self._on_progress, self._on_end, self._runner = on_progress, on_end, runner
-        self._keeps_process = keeps_process
-        self.is_running = True
-        self._start_next()
-        qt.QTimer.singleShot(_INTERVAL_MS, self._look)
+        self.check_present, self.step, self.take = self._task.check_present, self._task.step, self._task.take
 
-    def cancel(self) -> None:
-        """End the process now. The scene stays as it was."""
-        if self.is_running:
-            self.abandon()
-            self._on_end(None, Cancelled())
+    def begin(self, runner: Runner) -> None:
+        """Enhance the next volume."""
+        self._volume = self._task.volume()
+        runner.start(self._volume, self._settings)
 
-    def abandon(self) -> None:
-        """End the process now, without calling ``on_end``: for when the panel itself goes away."""
-        self.is_running = False
-        self._runner.close()
+    def learn(self, result: Enhanced, seconds: float) -> None:
+        """Note how long it took."""
+        start_seconds = max(seconds - result.report.seconds, 0.0)
+        Experience(qt.QSettings()).learn(self._volume, self._settings, result.report.seconds, start_seconds)
 
-    def _start_next(self) -> None:
-        self._volume, self._started = self._task.volume(), time.monotonic()
-        self._runner.start(self._volume, self._settings)
 
-    def _look(self) -> None:
-        if not self.is_running:
-            return
-        node, failure = None, None
-        try:
-            self._task.check_present()
-            enhanced = self._runner.poll()
-            if enhanced is not None:
-                node = self._take(enhanced)
-            if node is None:
-                self._on_progress(*self._task.step(*self._runner.progress))
-                qt.QTimer.singleShot(_INTERVAL_MS, self._look)
-                return
-        except Exception as problem:  # a timer has no caller to raise to: the callback gets it, whatever it is
-            failure = problem
-        self.is_running = False
-        if failure is not None or not self._keeps_process:
-            self._runner.close()
-        self._on_end(node, failure)
-
-    def _take(self, enhanced: Enhanced) -> vtkMRMLScalarVolumeNode | None:
-        """Put a result where it belongs; start the next volume of the task, if there is one."""
-        seconds = enhanced.report.seconds
-        start_seconds = max(time.monotonic() - self._started - seconds, 0.0)
-        Experience(qt.QSettings()).learn(self._volume, self._settings, seconds, start_seconds)
-        node = self._task.take(enhanced)
-        if node is None:
-            self._start_next()
-        return node
+def in_background(
+    node: vtkMRMLScalarVolumeNode,
+    settings: EnhanceSettings,
+    *,
+    output_node: vtkMRMLScalarVolumeNode | None = None,
+    roi: vtkMRMLMarkupsROINode | None = None,
+    on_progress: Progress,
+    on_end: OnEnd,
+    runner: Runner,
+    keeps_process: bool = False,
+) -> BackgroundRun:
+    """Start to enhance a volume node; see `BackgroundRun`."""
+    return BackgroundRun(
+        node,
+        EnhanceTask(node, settings, output_node, roi),
+        on_progress=on_progress,
+        on_end=on_end,
+        runner=runner,
+        keeps_process=keeps_process,
+    )

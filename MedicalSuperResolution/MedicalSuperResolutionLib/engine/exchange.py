@@ -4,92 +4,131 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Protocol
 
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.report import Enhanced, Report
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Volume
+from MedicalSuperResolutionLib.translation import tr as _
 
-_INPUT, _OUTPUT, _UNCERTAINTY, _REPORT = "input.nrrd", "output.nrrd", "uncertainty.nrrd", "report.json"
+_INPUT, OUTPUT, UNCERTAINTY, REPORT = "input.nrrd", "output.nrrd", "uncertainty.nrrd", "report.json"
 
 
-def arguments(volume: Volume, settings: EnhanceSettings) -> list[str]:
-    """The command line of `medsr`, to be run in the folder of the process.
+class Exchange(Protocol):
+    """One command of the engine, as files in the folder of its process."""
 
-    It says the settings, and what only the node knows of the volume.
-    """
-    command = ["enhance", _INPUT, _OUTPUT, "--progress", "json", "--report", _REPORT, "--no-compression"]
+    def arguments(self) -> list[str]:
+        """The command line of `medsr`, to be run in that folder."""
+
+    def write_inputs(self, folder: Path) -> None:
+        """Put what is to be worked on into the folder; what an earlier command has left there goes."""
+
+    def result(self, folder: Path) -> object:
+        """What the command has left in the folder."""
+
+
+@dataclass(frozen=True)
+class EnhanceExchange:
+    """`medsr enhance`."""
+
+    volume: Volume
+    settings: EnhanceSettings
+
+    def arguments(self) -> list[str]:
+        """The command line; it says the settings, and what only the node knows of the volume."""
+        settings = self.settings
+        chosen = ["enhance", _INPUT, OUTPUT, "--progress", "json", "--report", REPORT, "--no-compression"]
+        chosen += where_and_with(settings)
+        chosen += ["--precision", settings.precision]
+        if settings.memory_gb is not None:
+            chosen += ["--max-memory", repr(settings.memory_gb)]
+        chosen += ["--axes", settings.axes, "--slice-profile", settings.slice_profile]
+        chosen += ["--detail", repr(settings.detail)]
+        if settings.factor is not None:
+            chosen += ["--factor", repr(settings.factor)]
+        if settings.spacing_ijk_mm is not None:
+            chosen += ["--spacing", *map(repr, settings.spacing_ijk_mm)]
+        if settings.exact_spacing:
+            chosen += ["--exact-spacing"]
+        thickness_mm = settings.slice_thickness_mm or self.volume.slice_thickness_mm
+        if thickness_mm is not None:
+            chosen += ["--slice-thickness", repr(thickness_mm)]
+        if self.volume.modality is not None:
+            chosen += ["--modality", self.volume.modality]
+        if settings.uncertainty:
+            chosen += ["--uncertainty", UNCERTAINTY]
+        return chosen if settings.consistency else [*chosen, "--no-consistency"]
+
+    def write_inputs(self, folder: Path) -> None:
+        """See `write_volumes`."""
+        write_volumes({_INPUT: self.volume}, folder)
+
+    def result(self, folder: Path) -> Enhanced:
+        """The volume and what was done.
+
+        Raises
+        ------
+        SuperResolutionError
+            The command has left no complete result.
+        """
+        try:
+            report = Report.from_dict(json.loads((folder / REPORT).read_text(encoding="utf-8")))
+            settings = replace(self.settings, model=report.model)  # its name: a path may name a patient
+            report = replace(report, settings=asdict(settings))  # JSON has made lists of what were tuples
+            volume = read_volume(folder / OUTPUT)
+            uncertainty = read_volume(folder / UNCERTAINTY) if settings.uncertainty else None
+        except (OSError, ValueError, TypeError, SuperResolutionError) as problem:
+            raise incomplete() from problem
+        return Enhanced(replace(volume, modality=self.volume.modality), report, uncertainty)
+
+
+def where_and_with(settings: EnhanceSettings) -> list[str]:
+    """The options for the model and for where to compute."""
     model = Path(settings.model)
     name = str(model.resolve()) if model.is_file() else settings.model  # the process works in another folder
-    chosen = [*command, "--model", name]
-    chosen += ["--device", settings.device, "--precision", settings.precision]
-    if settings.memory_gb is not None:
-        chosen += ["--max-memory", repr(settings.memory_gb)]
-    chosen += ["--axes", settings.axes, "--slice-profile", settings.slice_profile]
-    chosen += ["--detail", repr(settings.detail)]
-    if settings.factor is not None:
-        chosen += ["--factor", repr(settings.factor)]
-    if settings.spacing_ijk_mm is not None:
-        chosen += ["--spacing", *map(repr, settings.spacing_ijk_mm)]
-    if settings.exact_spacing:
-        chosen += ["--exact-spacing"]
-    thickness_mm = settings.slice_thickness_mm or volume.slice_thickness_mm
-    if thickness_mm is not None:
-        chosen += ["--slice-thickness", repr(thickness_mm)]
-    if volume.modality is not None:
-        chosen += ["--modality", volume.modality]
-    if settings.threads is not None:
-        chosen += ["--threads", str(settings.threads)]
-    if settings.uncertainty:
-        chosen += ["--uncertainty", _UNCERTAINTY]
-    return chosen if settings.consistency else [*chosen, "--no-consistency"]
+    chosen = ["--model", name, "--device", settings.device]
+    return chosen if settings.threads is None else [*chosen, "--threads", str(settings.threads)]
 
 
-def write_input(volume: Volume, folder: Path) -> None:
-    """Put a volume into the folder of the process; what an earlier run has left there goes.
+def write_volumes(volumes: dict[str, Volume], folder: Path) -> None:
+    """Put volumes into the folder of the process, by their file names; what an earlier command has left there goes.
 
     Raises
     ------
     SuperResolutionError
         The disk is full.
     """
-    for name in (_INPUT, _OUTPUT, _UNCERTAINTY, _REPORT):
-        (folder / name).unlink(missing_ok=True)
-    files, path, parent = _files(), folder / _INPUT, folder.parent
+    for left in (*folder.glob("*.nrrd"), folder / REPORT):
+        left.unlink(missing_ok=True)
+    files, parent = _files(), folder.parent
     try:
-        files.write(volume, path, compress=False)
-        path.chmod(0o600)
+        for name, volume in volumes.items():
+            files.write(volume, folder / name, compress=False)
+            (folder / name).chmod(0o600)
     except (OSError, SuperResolutionError) as problem:
-        free_mb, needed_mb = shutil.disk_usage(parent).free / 1e6, volume.array.nbytes / 1e6
-        raise SuperResolutionError(
-            f"the folder for temporary files, {parent}, did not take a copy of the volume: {free_mb:.0f} MB are free"
-            f" and {needed_mb:.0f} MB are needed, for the result some times more; free some space there and try again"
-        ) from problem
+        message = _(
+            "The folder for temporary files, {folder}, did not take a copy of the volume: {free} MB are free and"
+            " {needed} MB are needed, for the result some times more; free some space there and try again."
+        )
+        free_mb = round(shutil.disk_usage(parent).free / 1e6)
+        needed_mb = round(sum(volume.array.nbytes for volume in volumes.values()) / 1e6)
+        raise SuperResolutionError(message.format(folder=parent, free=free_mb, needed=needed_mb)) from problem
 
 
-def read_result(folder: Path, settings: EnhanceSettings, modality: str | None) -> Enhanced:
-    """What the command has left in the folder of the process.
+def read_volume(path: Path) -> Volume:
+    """A volume that the process has written."""
+    return _files().read(path)
 
-    Raises
-    ------
-    SuperResolutionError
-        It is not complete.
-    """
-    try:
-        written = json.loads((folder / _REPORT).read_text(encoding="utf-8"))
-        report = Report.from_dict(written)
-        settings = replace(settings, model=report.model)  # its name: a path may name a patient
-        report = replace(report, settings=asdict(settings))  # JSON has made lists of what were tuples
-        volume = _files().read(folder / _OUTPUT)
-        uncertainty = _files().read(folder / _UNCERTAINTY) if settings.uncertainty else None
-    except (OSError, ValueError, TypeError, SuperResolutionError) as problem:
-        raise SuperResolutionError(
-            "the engine ended without a complete result; try again, and report it with the log if it stays so"
-        ) from problem
-    return Enhanced(replace(volume, modality=modality), report, uncertainty)
+
+def incomplete() -> SuperResolutionError:
+    """What to raise where a result is missing or damaged."""
+    return SuperResolutionError(
+        _("The engine ended without a complete result; try again, and report it with the log if it stays so.")
+    )
 
 
 def _files() -> ModuleType:
@@ -97,7 +136,10 @@ def _files() -> ModuleType:
     try:
         from medical_super_resolution.volumes.io import files
     except ImportError as problem:
-        raise SuperResolutionError(
-            "SimpleITK is missing in this Python; install it with slicer.util.pip_install('SimpleITK') and try again"
-        ) from problem
+        raise SuperResolutionError(no_simpleitk()) from problem
     return files
+
+
+def no_simpleitk() -> str:
+    """What to say where SimpleITK cannot be imported."""
+    return _("SimpleITK is missing in this Python; install it with slicer.util.pip_install('SimpleITK') and try again.")

@@ -13,6 +13,7 @@ _KEY = "MedicalSuperResolution/SecondsLearned"
 _START = "start"  # name of the seconds before the first voxel
 _START_SECONDS = 3.0  # what `planning.estimate` allows for it
 _NEW = 0.5  # weight of the latest run
+_MILLION = 1e6
 
 
 class Store(Protocol):
@@ -53,8 +54,20 @@ class Experience:
         start_seconds
             Seconds spent before and after the engine.
         """
+        times = engine_seconds / _work_seconds(volume, settings)
+        self._take_into_account({_kind(settings): times, _START: start_seconds})
+
+    def fusion_seconds(self, voxels: int, settings: EnhanceSettings) -> float | None:
+        """How long fusing will take; None before the first time. ``voxels`` : of the result, times the stacks."""
+        seconds_a_million = self._known().get(f"{_place(settings)} fusion")
+        return None if seconds_a_million is None else seconds_a_million * voxels / _MILLION
+
+    def learn_fusion(self, voxels: int, settings: EnhanceSettings, seconds: float) -> None:
+        """Take a fusion into account; see `fusion_seconds`."""
+        self._take_into_account({f"{_place(settings)} fusion": seconds * _MILLION / max(voxels, 1)})
+
+    def _take_into_account(self, measured: dict[str, float]) -> None:
         known = self._known()
-        measured = {_kind(settings): engine_seconds / _work_seconds(volume, settings), _START: start_seconds}
         for name, value in measured.items():
             known[name] = round((1 - _NEW) * known.get(name, value) + _NEW * value, 4)
         self._store.setValue(_KEY, json.dumps(known))
@@ -73,5 +86,8 @@ def _work_seconds(volume: Volume, settings: EnhanceSettings) -> float:
 
 def _kind(settings: EnhanceSettings) -> str:
     """Runs of one kind take a time in proportion to their voxels."""
-    passes = "uncertain" if settings.uncertainty else "plain"
-    return f"{settings.device} {settings.threads or 'all'} {settings.model.rpartition('/')[2]} {passes}"
+    return f"{_place(settings)} {'uncertain' if settings.uncertainty else 'plain'}"
+
+
+def _place(settings: EnhanceSettings) -> str:
+    return f"{settings.device} {settings.threads or 'all'} {settings.model.rpartition('/')[2]}"

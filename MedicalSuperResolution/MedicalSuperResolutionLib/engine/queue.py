@@ -9,7 +9,8 @@ from slicer import vtkMRMLScalarVolumeNode
 
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from medical_super_resolution.settings import EnhanceSettings
-from MedicalSuperResolutionLib.engine.enhancement import BackgroundEnhancement
+from MedicalSuperResolutionLib.engine import enhancement
+from MedicalSuperResolutionLib.engine.background import BackgroundRun
 from MedicalSuperResolutionLib.engine.runner import Runner
 
 
@@ -21,6 +22,8 @@ class Item:
     ----------
     part
         Fraction of the work done, 0 to 1.
+    stage
+        The part of the work that the engine is at, by its own name; empty while it waits.
     result
         The new node.
     problem
@@ -29,6 +32,7 @@ class Item:
 
     node: vtkMRMLScalarVolumeNode
     part: float = 0.0
+    stage: str = ""
     result: vtkMRMLScalarVolumeNode | None = None
     problem: Exception | None = None
 
@@ -67,7 +71,7 @@ class Queue:
         self.items = [Item(node) for node in nodes]
         self._settings, self._runner = settings, runner
         self._on_change, self._on_result = on_change, on_result
-        self._current: BackgroundEnhancement | None = None
+        self._current: BackgroundRun | None = None
         self._go_on()
 
     @property
@@ -99,7 +103,7 @@ class Queue:
             if item.is_over:
                 continue
             try:
-                self._current = BackgroundEnhancement(
+                self._current = enhancement.in_background(
                     item.node,
                     self._settings,
                     on_progress=lambda done, total, item=item: self._progress(item, done / max(total, 1)),
@@ -114,7 +118,7 @@ class Queue:
         self._runner.close()
 
     def _progress(self, item: Item, part: float) -> None:
-        item.part = part
+        item.part, item.stage = part, self._runner.stage
         self._on_change()
 
     def _end(self, item: Item, node: vtkMRMLScalarVolumeNode | None, problem: Exception | None) -> None:

@@ -11,6 +11,7 @@ import time
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from typing import Any
 
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from medical_super_resolution.progress import Progress, ignore
@@ -18,18 +19,14 @@ from medical_super_resolution.report import Enhanced
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.system import temp_dirs
 from medical_super_resolution.volumes.volume import Volume
-
-from . import exchange, subprocess
+from MedicalSuperResolutionLib.engine import subprocess
+from MedicalSuperResolutionLib.engine.exchange import EnhanceExchange, Exchange
+from MedicalSuperResolutionLib.translation import tr as _
 
 _WORKER = "medical_super_resolution.cli.worker"
 _POLL_SECONDS = 0.05
 _LOG_LINES = 50
 _CANCELLED_EXIT = 130
-_WHO_FAILED = {
-    "who": "the engine",
-    "unharmed": "the scene is unchanged",
-    "advice": "close other programs, lower the memory limit or crop the volume",
-}
 
 
 class Runner:
@@ -41,6 +38,8 @@ class Runner:
     ----------
     progress
         (done, total) of the present run.
+    stage
+        The part of the work that it is at, by the engine's name; empty before the first.
     log
         The last lines of warnings and errors that it has printed.
     """
@@ -51,6 +50,7 @@ class Runner:
         self._worker: _Worker | None = None
         self._run: _Run | None = None
         self.progress = (0, 1)
+        self.stage = ""
         self.log: tuple[str, ...] = ()
 
     @property
@@ -59,7 +59,11 @@ class Runner:
         return self._run is not None
 
     def run(self, volume: Volume, settings: EnhanceSettings, progress: Progress = ignore) -> Enhanced:
-        """Enhance a volume and wait for it. The process stays for the next run until `close`.
+        """Enhance a volume and wait for it; see `run_exchange`."""
+        return self.run_exchange(EnhanceExchange(volume, settings), progress)
+
+    def run_exchange(self, exchange: Exchange, progress: Progress = ignore) -> Any:  # noqa: ANN401 - what that gives
+        """Run a command and wait for it. The process stays for the next run until `close`.
 
         Parameters
         ----------
@@ -73,19 +77,23 @@ class Runner:
         Cancelled
             From ``progress``, or because something that ``progress`` did called `close`.
         """
-        self.start(volume, settings)
+        self.start_exchange(exchange)
         try:
             while True:
-                enhanced = self.poll()
+                result = self.poll()
                 progress(*self.progress)
-                if enhanced is not None:
-                    return enhanced
+                if result is not None:
+                    return result
                 time.sleep(_POLL_SECONDS)
         except BaseException:
             self.close()
             raise
 
     def start(self, volume: Volume, settings: EnhanceSettings) -> None:
+        """Start to enhance a volume and return at once; see `start_exchange`."""
+        self.start_exchange(EnhanceExchange(volume, settings))
+
+    def start_exchange(self, exchange: Exchange) -> None:
         """Start a run and return at once. It is over when `poll` gives its result or raises.
 
         Raises
@@ -94,26 +102,26 @@ class Runner:
             A run is under way, the disk is full, or the process cannot be started.
         """
         if self._run is not None:
-            raise SuperResolutionError("an enhancement is running already; wait for it, or cancel it first")
-        self.progress, self.log = (0, 1), ()
+            raise SuperResolutionError(_("An enhancement is running already; wait for it, or cancel it first."))
+        self.progress, self.stage, self.log = (0, 1), "", ()
         if self._worker is not None and self._worker.has_ended():
             self.close()
         try:
             if self._worker is None:
                 subprocess.remove_stale_folders()
                 self._worker = _Worker(self._command or [subprocess.python(), "-m", _WORKER])
-            self._run = _Run(self._worker, volume, settings)
+            self._run = _Run(self._worker, exchange)
         except BaseException:
             self.close()
             raise
 
-    def poll(self) -> Enhanced | None:
-        """The result when the run is over, else None.
+    def poll(self) -> Any:  # noqa: ANN401 - what its exchange gives
+        """The result when the run is over, else None: for `start`, an `Enhanced`.
 
         Raises
         ------
         SuperResolutionError
-            See `run`.
+            See `run_exchange`.
         Cancelled
             The run was cancelled, or none was started.
         """
@@ -121,15 +129,15 @@ class Runner:
             raise Cancelled
         try:
             status = self._run.status()
-            self.progress, self.log = self._run.progress, self._run.last_lines()
+            self.progress, self.stage, self.log = self._run.progress, self._run.stage, self._run.last_lines()
             if status is None:
                 return None
-            enhanced = self._run.result(status)
+            result = self._run.result(status)
         except BaseException:
             self.close()
             raise
         self._run = None
-        return enhanced
+        return result
 
     def close(self) -> None:
         """End the process, with the run if there is one, within a second or two. Its folder is removed."""
@@ -165,39 +173,50 @@ class _Worker:
 
 
 class _Run:
-    """One enhancement by the worker."""
+    """One command of the worker."""
 
-    def __init__(self, worker: _Worker, volume: Volume, settings: EnhanceSettings) -> None:
-        self.progress = (0, 1)
-        self._worker, self._settings, self._modality = worker, settings, volume.modality
-        exchange.write_input(volume, worker.folder)
+    def __init__(self, worker: _Worker, exchange: Exchange) -> None:
+        self.progress, self.stage = (0, 1), ""
+        self._worker, self._exchange = worker, exchange
+        exchange.write_inputs(worker.folder)
         self._output_start, self._errors_start = subprocess.printed_bytes(worker.folder)
-        worker.ask(exchange.arguments(volume, settings))
+        worker.ask(exchange.arguments())
 
     def status(self) -> int | None:
         """The exit status of the command; None while it runs. Notes how far it is."""
         has_ended = self._worker.has_ended()  # asked before reading, so that its last words are heard
         status = None
         for answer in self._answers():
-            with suppress(KeyError, TypeError):  # something else that was printed
+            if "stage" in answer:
+                self.stage = str(answer["stage"])
+            with suppress(KeyError):
                 self.progress = (answer["done"], answer["total"])
-            with suppress(KeyError, TypeError):
-                status = answer["status"]
+            status = answer.get("status", status)
         return self._worker.exit_status if status is None and has_ended else status
 
-    def _answers(self) -> Iterator[object]:
+    def _answers(self) -> Iterator[dict[str, Any]]:
         whole_lines = subprocess.output_of(self._worker.folder, self._output_start).split("\n")[:-1]
         for line in whole_lines:
             with suppress(ValueError):
-                yield json.loads(line)
+                answer = json.loads(line)
+                if isinstance(answer, dict):  # else something else that was printed
+                    yield answer
 
     def last_lines(self) -> tuple[str, ...]:
         return tuple(subprocess.errors_of(self._worker.folder, self._errors_start).splitlines()[-_LOG_LINES:])
 
-    def result(self, status: int) -> Enhanced:
+    def result(self, status: int) -> Any:  # noqa: ANN401 - what the exchange gives
         """What the command has left behind; raises why it failed."""
         if status == _CANCELLED_EXIT:
             raise Cancelled
         if status != 0:
-            raise SuperResolutionError(subprocess.failure_sentence(status, self.last_lines(), **_WHO_FAILED))
-        return exchange.read_result(self._worker.folder, self._settings, self._modality)
+            raise SuperResolutionError(subprocess.failure_sentence(status, self.last_lines(), **_who_failed()))
+        return self._exchange.result(self._worker.folder)
+
+
+def _who_failed() -> dict[str, str]:
+    return {
+        "who": _("the engine"),
+        "unharmed": _("the scene is unchanged"),
+        "advice": _("close other programs, lower the memory limit or crop the volume"),
+    }

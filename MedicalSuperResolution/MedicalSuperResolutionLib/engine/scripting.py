@@ -9,13 +9,16 @@ import slicer
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
+from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.progress import Progress, ignore
 from medical_super_resolution.settings import EnhanceSettings
-from MedicalSuperResolutionLib.engine import enhancement, tasks
+from MedicalSuperResolutionLib.engine import enhancement, fusion, tasks
+from MedicalSuperResolutionLib.engine.background import BackgroundRun, OnEnd
 from MedicalSuperResolutionLib.engine.runner import Runner
 from MedicalSuperResolutionLib.panel import messages
 from MedicalSuperResolutionLib.scene import dicom_export, segmentation
 from MedicalSuperResolutionLib.setup import torch as torch_setup
+from MedicalSuperResolutionLib.translation import tr as _
 
 
 class Scripting(ScriptedLoadableModuleLogic):
@@ -37,7 +40,7 @@ class Scripting(ScriptedLoadableModuleLogic):
         wait: bool = True,
         in_process: bool = False,
         **settings: Any,  # noqa: ANN401 - whatever EnhanceSettings takes
-    ) -> vtkMRMLScalarVolumeNode | enhancement.BackgroundEnhancement:
+    ) -> vtkMRMLScalarVolumeNode | BackgroundRun:
         """Enhance a volume node and return the node of the result: a new one, or outputVolume.
 
         Of a volume that shows an item of a sequence, all items are enhanced, into a new sequence of the same browser.
@@ -77,11 +80,11 @@ class Scripting(ScriptedLoadableModuleLogic):
         outputVolume: vtkMRMLScalarVolumeNode | None = None,
         roi: vtkMRMLMarkupsROINode | None = None,
         onProgress: Progress = ignore,
-        onEnd: enhancement.OnEnd = messages.log_end,
-    ) -> enhancement.BackgroundEnhancement:
-        """Start an enhancement in a child process and return at once: see BackgroundEnhancement."""
+        onEnd: OnEnd = messages.log_end,
+    ) -> BackgroundRun:
+        """Start an enhancement in a child process and return at once: see BackgroundRun."""
         torch_setup.ensure_engine()
-        return enhancement.BackgroundEnhancement(
+        return enhancement.in_background(
             volumeNode,
             settings,
             output_node=outputVolume,
@@ -91,6 +94,47 @@ class Scripting(ScriptedLoadableModuleLogic):
             runner=self.makeRunner(),
         )
 
+    def fuse(
+        self,
+        volumeNodes: Sequence[vtkMRMLScalarVolumeNode],
+        spacing: float | None = None,
+        *,
+        progress: Progress = ignore,
+        **settings: Any,  # noqa: ANN401 - whatever EnhanceSettings takes
+    ) -> vtkMRMLScalarVolumeNode:
+        """Fuse thick stacks of one contrast and one session into a new volume with cubic voxels, and return its node.
+
+        spacing, in mm, is that of the result; without it, it is the finest of the stacks. Of the settings of enhance,
+        model, slice_thickness_mm, uncertainty, device and threads count. With uncertainty=True a second volume tells
+        how far the stacks contradict each other.
+        """
+
+        def hear(done: int, total: int) -> None:
+            slicer.app.processEvents()
+            progress(done, total)
+
+        torch_setup.ensure_engine()
+        runner = self.makeRunner()
+        try:
+            return fusion.wait_for(volumeNodes, EnhanceSettings(**settings), spacing, runner, hear)
+        finally:
+            runner.close()
+
+    def startFusion(
+        self,
+        volumeNodes: Sequence[vtkMRMLScalarVolumeNode],
+        settings: EnhanceSettings,
+        spacing: float | None = None,
+        *,
+        onProgress: Progress = ignore,
+        onEnd: OnEnd = messages.log_end,
+    ) -> BackgroundRun:
+        """Start to fuse in a child process and return at once: see BackgroundRun."""
+        torch_setup.ensure_engine()
+        return fusion.in_background(
+            volumeNodes, settings, spacing, on_progress=onProgress, on_end=onEnd, runner=self.makeRunner()
+        )
+
     def refine_segmentation(
         self,
         segmentationNode: vtkMRMLSegmentationNode,
@@ -98,9 +142,15 @@ class Scripting(ScriptedLoadableModuleLogic):
         resultNode: vtkMRMLScalarVolumeNode,
     ) -> vtkMRMLSegmentationNode:
         """Bring a segmentation of a volume onto the grid of its result: a new segmentation of the same segments."""
-        return segmentation.refine(
-            segmentationNode, volumeNode, resultNode, lambda done, total: slicer.app.processEvents()
-        )
+
+        def look(done: int, total: int) -> None:
+            slicer.app.processEvents()  # in which the scene may be closed
+            for node in (segmentationNode, volumeNode, resultNode):
+                if node.GetScene() is None:
+                    message = _("{name} was removed meanwhile; the segmentation did not come along")
+                    raise VolumeError(message.format(name=node.GetName()))
+
+        return segmentation.refine(segmentationNode, volumeNode, resultNode, look)
 
     def export_dicom(
         self, volumeNode: vtkMRMLScalarVolumeNode, folder: str | Path, *, addToDatabase: bool = False

@@ -15,6 +15,7 @@ from types import ModuleType
 import medical_super_resolution
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.system import temp_dirs
+from MedicalSuperResolutionLib.translation import tr as _
 
 _FOLDER_PREFIX = "MedicalSuperResolution-run-"
 _STDOUT, _STDERR = "stdout.txt", "stderr.txt"
@@ -30,7 +31,7 @@ def python() -> str:
     beside = str(Path(sys.executable).parent) if sys.executable else ""
     found = shutil.which("PythonSlicer") or shutil.which("PythonSlicer", path=beside)
     if found is None:
-        raise SuperResolutionError("the program PythonSlicer was not found beside Slicer; install Slicer again")
+        raise SuperResolutionError(_("the program PythonSlicer was not found beside Slicer; install Slicer again"))
     return found
 
 
@@ -72,7 +73,9 @@ def started(arguments: Sequence[str], folder: Path, *packages: ModuleType) -> su
                 creationflags=_NO_WINDOW,
             )
         except OSError as problem:
-            raise SuperResolutionError(f"{arguments[0]} could not be started: {problem.strerror}") from problem
+            raise SuperResolutionError(
+                _("{program} could not be started: {reason}").format(program=arguments[0], reason=problem.strerror)
+            ) from problem
 
 
 def output_of(folder: Path, start: int = 0) -> str:
@@ -110,11 +113,15 @@ def failure_sentence(status: int, lines: Sequence[str], *, who: str, unharmed: s
     if status > 0 and messages:
         return messages[-1].removeprefix("error: ")
     if status > 0 and not any(_LAUNCHER_CRASH in line for line in lines):
-        return f"{who} stopped unexpectedly with exit status {status}; {unharmed}, the log says more"
-    how = "crashed"
+        message = _("{who} stopped unexpectedly with exit status {status}; {unharmed}, the log says more")
+        return message.format(who=who, status=status, unharmed=unharmed)
+    how = _("crashed")
     with suppress(ValueError):
-        how = f"ended by {signal.Signals(-status).name}"
-    return f"{who} was stopped from outside ({how}), most often for lack of memory; {unharmed}; {advice}, and try again"
+        how = _("ended by {signal}").format(signal=signal.Signals(-status).name)
+    message = _(
+        "{who} was stopped from outside ({how}), most often for lack of memory; {unharmed}; {advice}, and try again"
+    )
+    return message.format(who=who, how=how, unharmed=unharmed, advice=advice)
 
 
 def end(process: subprocess.Popen[bytes], folder: Path) -> None:

@@ -13,6 +13,7 @@ from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib.scene import dicom_source, uncertainty_node
 from MedicalSuperResolutionLib.scene import nodes as scene
+from MedicalSuperResolutionLib.translation import tr as _
 
 _STEPS = 10_000  # of one item of a sequence: items may differ in how many steps the engine counts
 
@@ -52,7 +53,9 @@ class VolumeTask:
             See above.
         """
         if self._node.GetScene() is None:
-            raise VolumeError(f"the volume {self._node.GetName()} was removed meanwhile; nothing was made")
+            raise VolumeError(
+                _("the volume {name} was removed meanwhile; nothing was made").format(name=self._node.GetName())
+            )
 
     def step(self, done: int, total: int) -> tuple[int, int]:
         """How far the whole task is, where the engine is so far with the present volume."""
@@ -92,7 +95,9 @@ class SequenceTask:
         self.check_present()
         item = self._sequence.GetDataNodeAtValue(self._values[self._done], True)
         if item is None:
-            raise VolumeError(f"items of {self._sequence.GetName()} were removed meanwhile; nothing was made")
+            raise VolumeError(
+                _("items of {name} were removed meanwhile; nothing was made").format(name=self._sequence.GetName())
+            )
         return scene.volume_from_node(item, self._roi, shown_by=self._proxy)
 
     def step(self, done: int, total: int) -> tuple[int, int]:
@@ -131,7 +136,9 @@ class SequenceTask:
     def check_present(self) -> None:
         """See `VolumeTask.check_present`."""
         if any(node.GetScene() is None for node in (self._proxy, self._sequence, self._browser)):
-            raise VolumeError(f"the sequence {self._sequence.GetName()} was removed meanwhile; nothing was made")
+            raise VolumeError(
+                _("the sequence {name} was removed meanwhile; nothing was made").format(name=self._sequence.GetName())
+            )
 
 
 def browser_of(node: slicer.vtkMRMLNode | None) -> slicer.vtkMRMLSequenceBrowserNode | None:
@@ -160,7 +167,11 @@ def task_of(
     if browser is None or browser.GetSequenceNode(node).GetNumberOfDataNodes() == 0:
         return VolumeTask(node, output_node, roi)
     if output_node is not None:
-        raise SettingsError(f"{node.GetName()} is of a sequence, which becomes a new sequence; choose no output volume")
+        raise SettingsError(
+            _("{name} is of a sequence, which becomes a new sequence; choose no output volume").format(
+                name=node.GetName()
+            )
+        )
     return SequenceTask(node, browser, roi)
 
 
@@ -173,7 +184,7 @@ def check(task: VolumeTask | SequenceTask, settings: EnhanceSettings) -> None:
         An uncertainty map of a sequence.
     """
     if settings.uncertainty and isinstance(task, SequenceTask):
-        raise SettingsError("an uncertainty map is made of a single volume only; ask for none of a sequence")
+        raise SettingsError(_("an uncertainty map is made of a single volume only; ask for none of a sequence"))
 
 
 def enhance_node(

@@ -1,4 +1,4 @@
-"""The entry "Enhance through-plane" in the context menu of the module Data, for volumes and folders of volumes.
+"""The entry "Enhance through-plane" in the context menu of the module Data, for a volume or a folder of volumes.
 
 Slicer reads this file by its path, and wants the class to be named like the file.
 """
@@ -6,7 +6,8 @@ Slicer reads this file by its path, and wants the class to be named like the fil
 import qt
 import slicer
 import vtk
-from slicer.i18n import tr as _
+
+from MedicalSuperResolutionLib.translation import tr as _
 
 _MODULE = "MedicalSuperResolution"
 
@@ -40,7 +41,7 @@ class MedicalSuperResolutionSubjectHierarchyPlugin:
         self.action.visible = bool(itemID) and bool(_volumes([itemID]))
 
     def enhance(self) -> None:
-        """Enhance the volumes that are selected in the tree, or lie in the selected folders."""
+        """Enhance the volume that is selected in the tree, or all in the selected folder."""
         selected = vtk.vtkIdList()
         slicer.qSlicerSubjectHierarchyPluginHandler.instance().currentItems(selected)
         volumes = _volumes([selected.GetId(index) for index in range(selected.GetNumberOfIds())])

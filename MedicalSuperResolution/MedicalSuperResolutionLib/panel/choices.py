@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-from slicer.i18n import tr as _
-
 from MedicalSuperResolutionLib.compare import layouts
+from MedicalSuperResolutionLib.translation import tr as _
 
 
 class Goal(Enum):
@@ -26,7 +25,7 @@ class Goal(Enum):
             Goal.THIN_SLICES_2: _("Thin slices x2"),
             Goal.THIN_SLICES_4: _("Thin slices x4"),
             Goal.IN_PLANE_2: _("In-plane x2"),
-            Goal.CUSTOM_FACTOR: _("Thin slices, other factor"),
+            Goal.CUSTOM_FACTOR: _("Other factor"),
             Goal.CUSTOM_SPACING: _("Custom spacing"),
         }[self]
 
@@ -44,10 +43,10 @@ class Overlay(Enum):
         """The text in the panel."""
         return {
             Overlay.NOTHING: _("After alone"),
-            Overlay.WIPE: _("Wipe to before"),
-            Overlay.FADE: _("Fade to before"),
-            Overlay.CHECKERBOARD: _("Checkerboard with before"),
-            Overlay.UNCERTAINTY: _("Uncertainty in colors"),
+            Overlay.WIPE: _("Wipe"),
+            Overlay.FADE: _("Fade"),
+            Overlay.CHECKERBOARD: _("Checkerboard"),
+            Overlay.UNCERTAINTY: _("Uncertainty"),
         }[self]
 
 
@@ -61,8 +60,8 @@ class Arrangement(Enum):
     def label(self) -> str:
         """The text in the panel."""
         return {
-            Arrangement.ROW: _("Before, after, difference"),
-            Arrangement.TWO_PLANES: _("Coronal and sagittal"),
+            Arrangement.ROW: _("Side by side"),
+            Arrangement.TWO_PLANES: _("Two planes"),
             Arrangement.ALL_PLANES: _("All planes"),
         }[self]
 
@@ -113,7 +112,7 @@ class Device(Enum):
         """The text in the panel."""
         return {
             Device.AUTO: _("Automatic"),
-            Device.CUDA: _("NVIDIA GPU (CUDA)"),
-            Device.MPS: _("Apple GPU (MPS)"),
+            Device.CUDA: _("NVIDIA (CUDA)"),
+            Device.MPS: _("Apple (MPS)"),
             Device.CPU: _("CPU"),
         }[self]

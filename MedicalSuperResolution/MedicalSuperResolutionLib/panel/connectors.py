@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import ctk
 import qt
-from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import GuiConnector
+
+from MedicalSuperResolutionLib.translation import tr as _
 
 
 class TextConnector(GuiConnector):

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import slicer
 from slicer import vtkMRMLScalarVolumeNode
-from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from MedicalSuperResolutionLib.compare import layouts
 from MedicalSuperResolutionLib.panel.choices import Goal
 from MedicalSuperResolutionLib.panel.messages import sentence
 from MedicalSuperResolutionLib.panel.sections.model import why_no_detail
-from MedicalSuperResolutionLib.scene import dicom_source, region
+from MedicalSuperResolutionLib.panel.settings_line import automatic_thickness, settings_line
+from MedicalSuperResolutionLib.scene import region
+from MedicalSuperResolutionLib.translation import tr as _
 
-if TYPE_CHECKING:  # both import this file
-    from MedicalSuperResolutionLib.engine.enhancement import Outlook
+if TYPE_CHECKING:  # imports this file
     from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
 
 _STEPS = 1000  # the engine counts voxels, more than a progress bar can
@@ -39,8 +39,7 @@ def show_choices(ui: SimpleNamespace, chosen: MedicalSuperResolutionParameterNod
     volume = chosen.inputVolume
     letters = region.anatomical_axes(volume) if volume is not None else "RAS"
     ui.spacingLabel.text = _("Spacing ({axes}):").format(axes=", ".join(letters))
-    thickness = _thickness(volume)
-    ui.sliceThicknessSpinBox.specialValueText = thickness
+    ui.sliceThicknessSpinBox.specialValueText = automatic_thickness(volume)
     obstacle = why_no_detail(chosen.model)
     ui.detailSlider.enabled = not obstacle
     ui.detailSlider.toolTip = (
@@ -48,54 +47,7 @@ def show_choices(ui: SimpleNamespace, chosen: MedicalSuperResolutionParameterNod
         if obstacle
         else _("0 is closest to the truth on average; 1 shows crisp edges and texture, of which some are guessed.")
     )
-    if chosen.sliceThickness:
-        thickness = _("{thickness:g} mm, set by hand").format(thickness=chosen.sliceThickness)
-    ui.settingsLabel.text = _("{model}, detail {detail:g}, slices {thickness}, profile {profile}").format(
-        model=chosen.model,
-        detail=0.0 if obstacle else chosen.detail,
-        thickness=thickness,
-        profile=chosen.profile.label().lower(),
-    )
-
-
-def _thickness(volume: vtkMRMLScalarVolumeNode | None) -> str:
-    """What the slice thickness is taken for as long as the user does not set it, and where that comes from."""
-    if volume is None or volume.GetImageData() is None:
-        return _("from the volume")
-    if thickness := dicom_source.slice_thickness_mm(volume):
-        return _("{thickness:g} mm, from DICOM").format(thickness=thickness)
-    return _("{spacing:.4g} mm, the distance between slices").format(spacing=max(volume.GetSpacing()))
-
-
-def show_plan(ui: SimpleNamespace, foreseen: Outlook | None, obstacle: str, *, running: bool) -> None:
-    """Show what Enhance will do, or why it cannot. While it runs, the button cancels it.
-
-    Parameters
-    ----------
-    foreseen
-        What it will do; None where that is not known.
-    obstacle
-        Why it cannot be started; empty where it can.
-    """
-    ui.descriptionLabel.text = obstacle or foreseen.description
-    ui.warningLabel.text = " ".join(foreseen.cautions) if foreseen else ""
-    ui.warningLabel.visible = bool(ui.warningLabel.text)
-    for widget in (ui.inputsWidget, ui.advancedCollapsibleButton, ui.queueSelector):
-        widget.enabled = not running
-    button = ui.enhanceButton
-    button.enabled = running or not obstacle
-    if running:
-        button.text, button.toolTip = _("Cancel"), _("Stop. Nothing in the scene changes.")
-    else:
-        button.text, button.toolTip = _("Enhance"), obstacle or _("Make the finer volume. Slicer stays free meanwhile.")
-    ui.progressBar.visible = running
-
-
-def show_untouched(ui: SimpleNamespace) -> None:
-    """Say how to begin, where no volume is chosen."""
-    loaded = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode") is not None
-    text = _("Choose a volume.") if loaded else _("Load a volume first (try ThickMRHead in Sample Data).")
-    show_plan(ui, None, text, running=False)
+    ui.settingsLabel.text = settings_line(chosen, 0.0 if obstacle else chosen.detail)
 
 
 def show_progress(ui: SimpleNamespace, done: int, total: int, status: str) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import slicer
-from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
+from medical_super_resolution.volumes.grid import Grid
+from MedicalSuperResolutionLib.translation import tr as _
 
+_NEEDS_DIGITS_MM = 0.1
 _SOON_S = 1.0  # before this much time has passed, nothing can be said about the time left
 
 
@@ -20,14 +22,13 @@ class TimeLeft:
         self._clock = clock
         self._first: tuple[float, int] | None = None
 
-    def sentence(self, done: int, total: int) -> str:
-        """One line for the user."""
-        if done <= 0:
-            return _("Starting...")
-        seconds = self.seconds(done, total)
+    def sentence(self, done: int, total: int, stage: str = "") -> str:
+        """One line for the user. ``stage`` : the part of the work, as the engine names it; empty before the first."""
+        text = stage_words(stage)
+        seconds = self.seconds(done, total) if 0 < done < total else None
         if seconds is None:
-            return _("Enhancing...")
-        return _("Enhancing, about {duration} left").format(duration=duration(seconds))
+            return _("{what}...").format(what=text)
+        return _("{what}, about {duration} left").format(what=text, duration=duration(seconds))
 
     def seconds(self, done: int, total: int) -> float | None:
         """The time left, or None while it is too early for an estimate.
@@ -41,6 +42,30 @@ class TimeLeft:
         if done == done_then or now - started < _SOON_S:
             return None
         return (now - started) * (total - done) / (done - done_then)
+
+
+def stage_words(stage: str) -> str:
+    """What the engine is at, for people."""
+    return {
+        "loading the model": _("Loading the model"),
+        "reading": _("Reading the volume"),
+        "refining": _("Enhancing"),
+        "fusing": _("Fusing"),
+        "writing": _("Taking over the result"),
+    }.get(stage, _("Starting"))
+
+
+def grid(of: Grid) -> str:
+    """Size and spacing of a volume, along i, j and k."""
+    return _("{size} at {spacing} mm").format(
+        size="x".join(str(of.count(axis)) for axis in "ijk"),
+        spacing="x".join(f"{one:.2f}" if one >= _NEEDS_DIGITS_MM else f"{one:.3g}" for one in of.spacing_ijk_mm),
+    )
+
+
+def with_time(line: str, seconds: float) -> str:
+    """A line of a plan, with how long it will take."""
+    return _("{line}, about {time}").format(line=line, time=duration(seconds))
 
 
 def duration(seconds: float) -> str:

@@ -1,16 +1,23 @@
 """Everything a user can choose in the panel, stored in the scene, and what it asks of the engine."""
 
+from dataclasses import replace
 from typing import Annotated
 
-from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
-from slicer.i18n import tr as _
+from slicer import (
+    vtkMRMLMarkupsROINode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLScriptedModuleNode,
+    vtkMRMLSegmentationNode,
+)
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.settings import LARGEST_FACTOR, EnhanceSettings
-from MedicalSuperResolutionLib.panel import display
+from MedicalSuperResolutionLib.panel import display, remembered
 from MedicalSuperResolutionLib.panel.choices import Arrangement, Device, Goal, Overlay, Plane, Profile
 from MedicalSuperResolutionLib.panel.sections.model import why_no_detail
+from MedicalSuperResolutionLib.scene import provenance
+from MedicalSuperResolutionLib.translation import tr as _
 
 _PRESETS = {
     Goal.ISOTROPIC: {},
@@ -127,6 +134,16 @@ class MedicalSuperResolutionParameterNode:
         """Where and with which model to compute, without what to make: for a test run on another volume."""
         return EnhanceSettings(model=self.model, device=self.device.value, threads=self.threads or None)
 
+    def fusion_settings(self) -> EnhanceSettings:
+        """What the choices ask where several volumes are fused."""
+        thickness = self.sliceThickness or None
+        return replace(self.engine_settings(), slice_thickness_mm=thickness, uncertainty=self.uncertainty)
+
+    def fusion_spacing_mm(self) -> float | None:
+        """The spacing that a fused volume is to have; None takes the finest of its stacks."""
+        wanted = [one for one in (self.spacingI, self.spacingJ, self.spacingK) if one]
+        return min(wanted) if wanted and self.goal is Goal.CUSTOM_SPACING else None
+
     def _refinement(self) -> dict:
         if self.goal in _PRESETS:
             return _PRESETS[self.goal]
@@ -141,11 +158,26 @@ class MedicalSuperResolutionParameterNode:
     def pair_to_compare(self) -> tuple[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode] | None:
         """The input and what to compare it with: the chosen volume, or else the output, or else the latest result.
 
-        None where there is no such thing.
+        None where there is no such thing. A fused volume is compared with any of its stacks.
         """
         before, after = self.inputVolume, self.compareVolume or self.outputVolume
-        if after is None and before is self.resultSource:
+        if after is None and self._was_made_of(before):
             after = self.resultVolume
         if before is None or after is None or after is before:
             return None
         return None if after.GetScene() is None or after.GetImageData() is None else (before, after)
+
+    def _was_made_of(self, volume: vtkMRMLScalarVolumeNode | None) -> bool:
+        result = self.resultVolume
+        return volume is not None and (
+            volume is self.resultSource or (result is not None and volume in provenance.stacks_of(result))
+        )
+
+
+def choices_in(node: vtkMRMLScriptedModuleNode) -> MedicalSuperResolutionParameterNode:
+    """The choices that a node of the scene holds; those of a new scene begin with what is remembered."""
+    is_new = node.GetParameterCount() == 0
+    chosen = MedicalSuperResolutionParameterNode(node)
+    if is_new:
+        remembered.recall(chosen)
+    return chosen

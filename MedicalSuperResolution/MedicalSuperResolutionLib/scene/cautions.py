@@ -7,6 +7,7 @@ import slicer
 from medical_super_resolution.inference.planning import Plan
 from medical_super_resolution.volumes.tilt import tilt_degrees
 from medical_super_resolution.volumes.volume import Volume
+from MedicalSuperResolutionLib.translation import tr as _
 
 _FAR_FACTOR = 5.0  # beyond it, models were trained on few examples
 _FILL_HU = -1500  # values below it are no tissue but fill what the scanner did not measure
@@ -31,23 +32,41 @@ def cautions(node: slicer.vtkMRMLScalarVolumeNode, volume: Volume, planned: Plan
     if volume.grid.is_sheared:
         angle = tilt_degrees(volume.grid)
         found.append(
-            f"The slices are tilted by {angle:.1f} degrees; the result is straight, and its field of view larger."
+            _(
+                "The slices are tilted by {angle:.1f} degrees; the result is straight, and its field of view larger."
+            ).format(angle=angle)
         )
     elif transform is not None and not transform.IsLinear():
         found.append(
-            f"The transform {transform.GetName()} is no matrix (uneven slices, or a warp);"
-            " the volume is enhanced as it lies before it."
+            _(
+                "The transform {transform} is no matrix (uneven slices, or a warp); the volume is enhanced as it lies"
+                " before it."
+            ).format(transform=transform.GetName())
         )
     factor = max(planned.factor_ijk)
     if factor > _FAR_FACTOR:
-        found.append(f"{factor:.3g} times finer is far: above {_FAR_FACTOR:g}, more is guessed.")
+        found.append(
+            _("{factor:.3g} times finer is far: above {limit:g}, more is guessed.").format(
+                factor=factor, limit=_FAR_FACTOR
+            )
+        )
     if volume.modality is not None and volume.modality not in _TRAINED_ON:
-        found.append(f"The model was trained on CT and MR, not on {volume.modality.upper()}.")
+        found.append(
+            _("The model was trained on CT and MR, not on {modality}.").format(modality=volume.modality.upper())
+        )
     axis = volume.grid.through_plane_axis
     distance = volume.grid.spacing_ijk_mm["ijk".index(axis)]
     thickness = volume.slice_thickness_mm
     if thickness is not None and distance > _GAP * thickness:
-        found.append(f"Slices of {thickness:.3g} mm lie {distance:.3g} mm apart; nothing was measured between them.")
+        found.append(
+            _("Slices of {thickness:.3g} mm lie {distance:.3g} mm apart; nothing was measured between them.").format(
+                thickness=thickness, distance=distance
+            )
+        )
     if volume.modality == "ct" and volume.array[len(volume.array) // 2].min() < _FILL_HU:
-        found.append(f"Values below {_FILL_HU} HU fill what was not measured; edges beside them are less sure.")
+        found.append(
+            _("Values below {value} HU fill what was not measured; edges beside them are less sure.").format(
+                value=_FILL_HU
+            )
+        )
     return found

@@ -11,6 +11,7 @@ from medical_super_resolution.report import Report
 from MedicalSuperResolutionLib.engine import tasks
 from MedicalSuperResolutionLib.scene import dicom_source, provenance
 from MedicalSuperResolutionLib.scene import nodes as scene
+from MedicalSuperResolutionLib.translation import tr as _
 
 _FOLDER_NAME = "super-resolution"
 _SERIES_INSTANCE_UID = "0020,000E"  # as Slicer's database wants it
@@ -25,22 +26,38 @@ def check_exportable(node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
         The node is no result, or one of a volume that was not loaded from DICOM; or it was changed since.
     """
     if node is None or node.GetScene() is None or node.GetImageData() is None:
-        raise VolumeError("there is no result to export yet; enhance a volume, or choose one")
+        raise VolumeError(_("there is no result to export yet; enhance a volume, or choose one"))
     name, report = node.GetName(), provenance.report_of(node)
+    if provenance.is_fused(node):
+        message = _("{name} is fused from several series, which cannot be exported; save it as .nrrd or .nii.gz")
+        raise VolumeError(message.format(name=name))
     if report is None or not provenance.source_instances(node):
         raise VolumeError(
-            f"{name} was not made here from a volume that was loaded from DICOM, so its patient and study are not"
-            " known; save it as .nrrd or .nii.gz instead"
+            _(
+                "{name} was not made here from a volume that was loaded from DICOM, so its"
+                " patient and study are not known; save it as .nrrd or .nii.gz instead"
+            ).format(name=name)
         )
     if tasks.browser_of(node) is not None:
-        raise VolumeError(f"{name} is of a sequence, which cannot be exported; save the sequence as .seq.nrrd instead")
+        raise VolumeError(
+            _("{name} is of a sequence, which cannot be exported; save the sequence as .seq.nrrd instead").format(
+                name=name
+            )
+        )
     if node.GetParentTransformNode() is not None:
         raise VolumeError(
-            f"{name} lies under the transform {node.GetParentTransformNode().GetName()}, which moves it out of its"
-            " place in the DICOM study; take it out of the transform, or save it as .nrrd or .nii.gz instead"
+            _(
+                "{name} lies under the transform {transform}, which moves it out of its place in"
+                " the DICOM study; take it out of the transform, or save it as .nrrd or .nii.gz"
+                " instead"
+            ).format(name=name, transform=node.GetParentTransformNode().GetName())
         )
     if node.GetImageData().GetDimensions() != tuple(report.size_after_ijk):
-        raise VolumeError(f"{name} was cropped or resampled since it was made; enhance its source again, then export")
+        raise VolumeError(
+            _("{name} was cropped or resampled since it was made; enhance its source again, then export").format(
+                name=name
+            )
+        )
 
 
 def export(node: slicer.vtkMRMLScalarVolumeNode, folder: Path) -> Report:
@@ -64,7 +81,7 @@ def export(node: slicer.vtkMRMLScalarVolumeNode, folder: Path) -> Report:
     try:
         from medical_super_resolution.volumes.dicom.derived.writer import write_series
     except ImportError as problem:
-        raise SuperResolutionError("this Slicer was built without SimpleITK, which writing DICOM needs") from problem
+        raise SuperResolutionError(_("this Slicer was built without SimpleITK, which writing DICOM needs")) from problem
     files = dicom_source.files_of_instances(node.GetName(), provenance.source_instances(node))
     return write_series(scene.volume_from_node(node), provenance.report_of(node), files, folder)
 
@@ -92,13 +109,17 @@ def add_to_database(folder: Path) -> str:
         database = None
     if database is None or not database.isOpen:
         raise SuperResolutionError(
-            f"the series is in {folder}, but Slicer's DICOM database is not open; import that folder later"
+            _("the series is in {folder}, but Slicer's DICOM database is not open; import that folder later").format(
+                folder=folder
+            )
         )
     DICOMUtils.importDicom(str(folder), database, copyFiles=True)
     first = next(iter(sorted(folder.iterdir())))
     series = database.fileValue(str(first), _SERIES_INSTANCE_UID)
     if not database.instancesForSeries(series):
         raise SuperResolutionError(
-            f"the series is in {folder}, but Slicer's DICOM database did not take it; import that folder by hand"
+            _(
+                "the series is in {folder}, but Slicer's DICOM database did not take it; import that folder by hand"
+            ).format(folder=folder)
         )
     return series

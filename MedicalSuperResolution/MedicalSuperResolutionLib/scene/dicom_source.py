@@ -8,9 +8,11 @@ from pathlib import Path
 import slicer
 
 from medical_super_resolution.errors import VolumeError
+from MedicalSuperResolutionLib.translation import tr as _
 
 INSTANCES = "DICOM.instanceUIDs"  # the attribute in which Slicer names the images that a volume was loaded from
 _SLICE_THICKNESS, _MODALITY = "0018,0050", "0008,0060"  # DICOM tags, as Slicer's database wants them
+_PATIENT_ID, _FRAME_OF_REFERENCE = "0010,0020", "0020,0052"
 _MODALITIES = {"CT": "ct", "MR": "mr", "PT": "pet", "US": "us"}
 _HOUNSFIELD = "[hnsf'U]"  # its code in UCUM
 _NO_ITEM = 0  # of the subject hierarchy
@@ -34,6 +36,16 @@ def modality(node: slicer.vtkMRMLScalarVolumeNode) -> str | None:
     attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
     name = "" if item == _NO_ITEM else hierarchy.GetItemAttribute(item, attribute)
     return _MODALITIES.get((name or _value(node, _MODALITY)).strip())
+
+
+def patient(node: slicer.vtkMRMLScalarVolumeNode) -> str:
+    """The ID of the patient that a volume is of; empty where DICOM does not know it."""
+    return _value(node, _PATIENT_ID).strip()
+
+
+def frame_of_reference(node: slicer.vtkMRMLScalarVolumeNode) -> str:
+    """The UID of the space that a volume lies in; empty where DICOM does not know it."""
+    return _value(node, _FRAME_OF_REFERENCE).strip()
 
 
 def units_of(node: slicer.vtkMRMLScalarVolumeNode) -> str:
@@ -82,8 +94,10 @@ def files_of_instances(name: str, instances: str) -> list[Path]:
     missing = sum(not file.is_file() for file in files)
     if not files or missing:
         raise VolumeError(
-            f"{missing or 'all'} of the DICOM files that {name} comes from are not in Slicer's DICOM database;"
-            " import them again in the DICOM module, then export again"
+            _(
+                "{missing} of the DICOM files that {name} comes from are not in Slicer's DICOM"
+                " database; import them again in the DICOM module, then export again"
+            ).format(missing=missing or "all", name=name)
         )
     return files
 

@@ -11,6 +11,7 @@ from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.tilt import straight_grid
 from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib.scene import acquisition_transform, dicom_source, provenance, region
+from MedicalSuperResolutionLib.translation import tr as _
 
 _NO_ITEM = 0  # of the subject hierarchy
 
@@ -41,7 +42,11 @@ def volume_from_node(
     """
     _check_kind(node)
     if node.GetImageData() is None or node.GetImageData().GetPointData().GetScalars() is None:
-        raise VolumeError(f"the volume {node.GetName()} has no voxels; load an image into it, or choose another volume")
+        raise VolumeError(
+            _("the volume {name} has no voxels; load an image into it, or choose another volume").format(
+                name=node.GetName()
+            )
+        )
     array = slicer.util.arrayFromVolume(node).view()
     array.flags.writeable = False
     grid = Grid(array.shape, acquisition_transform.ijk_to_ras_of(node, shown_by))
@@ -69,21 +74,37 @@ def write_to_node(
     """
     scene = source_node.GetScene()
     if scene is None:
-        raise VolumeError(f"the volume {source_node.GetName()} was removed meanwhile; choose a volume and try again")
+        raise VolumeError(
+            _("the volume {name} was removed meanwhile; choose a volume and try again").format(
+                name=source_node.GetName()
+            )
+        )
     if output_node is not None:
         check_output(output_node, source_node)
         _hand_over(draft(enhanced, source_node), output_node)
         copy_display(source_node, output_node)
         dicom_source.place_beside(source_node, output_node)
-        dicom_source.place_beside(output_node, provenance.write_note(enhanced.report, output_node))
+        note = provenance.sentences(enhanced.report, region.anatomical_axes(output_node))
+        dicom_source.place_beside(output_node, provenance.write_note(note, output_node))
         return output_node
-    made = draft(enhanced, source_node)
-    made.SetName(name or scene.GenerateUniqueName(result_name(source_node.GetName(), enhanced.report)))
-    scene.AddNode(made)
+    return add_draft(
+        draft(enhanced, source_node),
+        name or scene.GenerateUniqueName(result_name(source_node.GetName(), enhanced.report)),
+        source_node,
+        provenance.sentences(enhanced.report, region.anatomical_axes(source_node)),
+    )
+
+
+def add_draft(
+    made: slicer.vtkMRMLScalarVolumeNode, name: str, source_node: slicer.vtkMRMLScalarVolumeNode, note: str
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """Put a draft into the scene of its source, with the source's display and place, and a note: as a whole or not."""
+    made.SetName(name)
+    source_node.GetScene().AddNode(made)
     try:
         copy_display(source_node, made)
         dicom_source.place_beside(source_node, made)
-        dicom_source.place_beside(made, provenance.write_note(enhanced.report, made))
+        dicom_source.place_beside(made, provenance.write_note(note, made))
     except BaseException:
         if provenance.note_of(made) is not None:
             remove(provenance.note_of(made))
@@ -104,15 +125,22 @@ def result_name(source: str, report: Report) -> str:
 
 def _check_kind(node: slicer.vtkMRMLNode | None) -> None:
     if node is None or not node.IsA("vtkMRMLVolumeNode") or node.GetScene() is None:
-        raise VolumeError("there is no volume to work on; choose one")
+        raise VolumeError(_("there is no volume to work on; choose one"))
     name = node.GetName()
     if node.IsA("vtkMRMLLabelMapVolumeNode"):
-        raise VolumeError(f"{name} is a label map, between whose labels there are no values; choose an image volume")
+        raise VolumeError(
+            _("{name} is a label map, between whose labels there are no values; choose an image volume").format(
+                name=name
+            )
+        )
     components = node.GetImageData().GetNumberOfScalarComponents() if node.GetImageData() else 1
     if node.GetClassName() != "vtkMRMLScalarVolumeNode" or components != 1:
         raise VolumeError(
-            f"the volume {name} holds colors or vectors ({components} values a voxel);"
-            " choose a volume with one value a voxel, or make one with the Vector to Scalar Volume module"
+            _(
+                "the volume {name} holds colors or vectors ({count} values a voxel); choose a"
+                " volume with one value a voxel, or make one with the Vector to Scalar Volume"
+                " module"
+            ).format(name=name, count=components)
         )
 
 
@@ -125,22 +153,35 @@ def check_output(output_node: slicer.vtkMRMLNode, source_node: slicer.vtkMRMLNod
         It is the source, has left the scene, or is no scalar volume.
     """
     if output_node is source_node:
-        raise VolumeError(f"{source_node.GetName()} is chosen as input and as output; choose another output volume")
+        raise VolumeError(
+            _("{name} is chosen as input and as output; choose another output volume").format(
+                name=source_node.GetName()
+            )
+        )
     if output_node.GetScene() is None:
-        raise VolumeError(f"the output volume {output_node.GetName()} was removed meanwhile; choose another one")
+        raise VolumeError(
+            _("the output volume {name} was removed meanwhile; choose another one").format(name=output_node.GetName())
+        )
     _check_kind(output_node)
 
 
 def draft(enhanced: Enhanced, source_node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode:
     """The result as a node outside of any scene: making it may fail without harm."""
+    return draft_of(enhanced.volume, source_node, provenance.attributes(enhanced.report, source_node))
+
+
+def draft_of(
+    volume: Volume, source_node: slicer.vtkMRMLScalarVolumeNode, attributes: dict[str, str]
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """A volume as a node outside of any scene, in the coordinates and units of its source."""
     made = slicer.vtkMRMLScalarVolumeNode()
-    slicer.util.updateVolumeFromArray(made, _storable(enhanced.volume.array))
-    made.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(enhanced.volume.grid.ijk_to_ras))
+    slicer.util.updateVolumeFromArray(made, _storable(volume.array))
+    made.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(volume.grid.ijk_to_ras))
     parent = acquisition_transform.parent_of(source_node)
     made.SetAndObserveTransformNodeID(parent.GetID() if parent else None)
     made.SetVoxelValueQuantity(source_node.GetVoxelValueQuantity())
     made.SetVoxelValueUnits(source_node.GetVoxelValueUnits())
-    for name, value in provenance.attributes(enhanced.report, source_node).items():
+    for name, value in attributes.items():
         made.SetAttribute(name, value)
     return made
 

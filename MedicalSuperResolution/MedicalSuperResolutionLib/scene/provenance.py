@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import slicer
 
 from medical_super_resolution.report import Report
-from MedicalSuperResolutionLib.scene import dicom_source, region
+from MedicalSuperResolutionLib.scene import dicom_source
 
 ATTRIBUTE_PREFIX = "MedicalSuperResolution."
 _REPORT, _SOURCE_INSTANCES = "Report", "SourceInstanceUIDs"  # names of attributes, behind the prefix
+_FUSION_REPORT = "FusionReport"
 _NOTE_ROLE = "MedicalSuperResolution.WhatWasDone"  # the node reference from a result to its text
+_STACK_ROLE = "MedicalSuperResolution.Stack"  # the node references from a fused volume to its stacks
 
 
 def attributes(report: Report, source_node: slicer.vtkMRMLScalarVolumeNode) -> dict[str, str]:
@@ -36,6 +40,38 @@ def attributes(report: Report, source_node: slicer.vtkMRMLScalarVolumeNode) -> d
         _SOURCE_INSTANCES: source_node.GetAttribute(dicom_source.INSTANCES) or "",
     }
     return {ATTRIBUTE_PREFIX + name: value for name, value in facts.items()}
+
+
+def fusion_attributes(report: dict[str, Any], nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> dict[str, str]:
+    """The same of a volume that was fused from several. ``report`` : as `medsr fuse` writes it down."""
+    facts = {
+        "SourceName": "\n".join(node.GetName() for node in nodes),
+        "SourceNodeID": " ".join(node.GetID() for node in nodes),
+        "Model": report["model"],
+        "ModelSha256": report["model_sha256"],
+        "SpacingAfter": f"{report['spacing_mm']:.6g}",
+        "SoftwareVersion": report["software"],
+        "Notice": "Not for diagnostic use",
+        _FUSION_REPORT: json.dumps(report, sort_keys=True),
+    }
+    return {ATTRIBUTE_PREFIX + name: value for name, value in facts.items()}
+
+
+def is_fused(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
+    """Whether a volume was fused from several."""
+    return node.GetAttribute(ATTRIBUTE_PREFIX + _FUSION_REPORT) is not None
+
+
+def name_sources(node: slicer.vtkMRMLScalarVolumeNode, stacks: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> None:
+    """Let a fused volume know the nodes of its stacks; the scene keeps it."""
+    for stack in stacks:
+        node.AddNodeReferenceID(_STACK_ROLE, stack.GetID())
+
+
+def stacks_of(node: slicer.vtkMRMLScalarVolumeNode) -> list[slicer.vtkMRMLScalarVolumeNode]:
+    """The stacks of a fused volume that are in the scene; empty for any other volume."""
+    found = [node.GetNthNodeReference(_STACK_ROLE, n) for n in range(node.GetNumberOfNodeReferences(_STACK_ROLE))]
+    return [stack for stack in found if stack is not None]
 
 
 def keep_from_export(node: slicer.vtkMRMLScalarVolumeNode) -> None:
@@ -95,20 +131,42 @@ def sentences(report: Report, axes: str = "IJK") -> str:
     return "\n".join(lines) + "\n"
 
 
+def fusion_sentences(report: dict[str, Any]) -> str:
+    """What was done to fuse stacks, one sentence a line. The stacks have numbers; their names stay out."""
+    stacks = zip(
+        report["shift_mm"], report["angle_degrees"], report["gain"], report["consistency_error_rms"], strict=True
+    )
+    lines = [
+        report["notice"],
+        "",
+        f"{report['software']} fused this volume from {len(report['shift_mm'])} stacks.",
+        f"It has {'x'.join(map(str, report['size_ijk']))} voxels of {report['spacing_mm']:.4g} mm along each axis.",
+        f"The model {report['model']} estimated what no stack has measured; what it adds is probable, not seen.",
+        *(
+            f"Stack {number} was moved by {shift:.2g} mm and {angle:.2g} degrees, its values were multiplied by"
+            f" {gain:.3g}; measured again, the result differs from it by {error:.3g} (root mean square)."
+            for number, (shift, angle, gain, error) in enumerate(stacks, start=1)
+        ),
+        f"It took {max(1, round(report['seconds']))} s.",
+        f"SHA-256 of the model file: {report['model_sha256']}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def note_of(node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLTextNode | None:
     """The text that tells what was done to a result, if it is still in the scene."""
     return node.GetNodeReference(_NOTE_ROLE)
 
 
-def write_note(report: Report, node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLTextNode:
-    """Put the text into the scene of a result, or renew the one that an earlier run has left."""
+def write_note(text: str, node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLTextNode:
+    """Put such a text into the scene of a result, or renew the one that an earlier run has left."""
     note = note_of(node)
     if note is None:
         note = slicer.vtkMRMLTextNode()
         note.SetName(f"{node.GetName()} - what was done")
         node.GetScene().AddNode(note)
         node.SetNodeReferenceID(_NOTE_ROLE, note.GetID())
-    note.SetText(sentences(report, region.anatomical_axes(node)))
+    note.SetText(text)
     return note
 
 

@@ -13,6 +13,7 @@ from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib.scene.acquisition_transform import parent_of
+from MedicalSuperResolutionLib.translation import tr as _
 
 _TOUCH = 1e-3  # of a voxel: a face of the region that lies on a border between voxels takes no part of the next one
 _CORNERS = np.array(list(itertools.product((-0.5, 0.5), repeat=3)))  # of a box of size 1 around the origin
@@ -28,7 +29,11 @@ def between(node: slicer.vtkMRMLTransformableNode, other: slicer.vtkMRMLTransfor
     """
     matrix = vtk.vtkMatrix4x4()
     if not slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(parent_of(node), parent_of(other), matrix):
-        raise VolumeError(f"a warp lies between {node.GetName()} and {other.GetName()}; harden the transforms first")
+        raise VolumeError(
+            _("a warp lies between {name} and {other}; harden the transforms first").format(
+                name=node.GetName(), other=other.GetName()
+            )
+        )
     return slicer.util.arrayFromVTKMatrix(matrix)
 
 
@@ -57,7 +62,11 @@ def cropped(volume: Volume, node: slicer.vtkMRMLScalarVolumeNode, roi: slicer.vt
         The region has no size yet, lies outside of the volume, or a warp lies between them.
     """
     if min(roi.GetSize()) <= 0:
-        raise VolumeError(f"the region {roi.GetName()} has no size yet; draw it in a slice view, or choose none")
+        raise VolumeError(
+            _("the region {region} has no size yet; draw it in a slice view, or choose none").format(
+                region=roi.GetName()
+            )
+        )
     to_ras = between(roi, node) @ slicer.util.arrayFromVTKMatrix(roi.GetObjectToNodeMatrix())
     corners = np.column_stack([_CORNERS * roi.GetSize(), np.ones(len(_CORNERS))])
     corners_ijk = (np.linalg.inv(volume.grid.ijk_to_ras) @ to_ras @ corners.T)[:3]
@@ -66,8 +75,9 @@ def cropped(volume: Volume, node: slicer.vtkMRMLScalarVolumeNode, roi: slicer.vt
     after = np.clip(np.ceil(corners_ijk.max(axis=1) + 0.5 - _TOUCH), 0, size_ijk).astype(int)
     if (after <= first).any():
         raise VolumeError(
-            f"the region {roi.GetName()} lies outside of the volume {node.GetName()}; move it onto the volume,"
-            " or choose none"
+            _("the region {region} lies outside of the volume {name}; move it onto the volume, or choose none").format(
+                region=roi.GetName(), name=node.GetName()
+            )
         )
     array = volume.array[tuple(slice(begin, end) for begin, end in zip(first[::-1], after[::-1], strict=True))]
     shift = np.eye(4)

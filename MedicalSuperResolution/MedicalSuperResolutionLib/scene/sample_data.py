@@ -5,12 +5,12 @@ MRHead was donated by the person in it, to be used without any restrictions.
 
 import slicer
 from slicer import vtkMRMLScalarVolumeNode
-from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.volumes.grid import Grid
 from MedicalSuperResolutionLib.panel import display, messages
 from MedicalSuperResolutionLib.scene import nodes as scene
+from MedicalSuperResolutionLib.translation import tr as _
 
 CATEGORY, SAMPLE = "MedicalSuperResolution", "ThickMRHead"
 _DIGEST = "cc211f0dfd9a05ca3841ce1141b292898b2dd2d3f08286affadf823a7e58df93"  # as in Slicer's SampleData.py

@@ -32,17 +32,26 @@ def write(
 
     A map that an earlier run has left to the output node describes what is there no longer, and goes.
     """
-    made = None if enhanced.uncertainty is None else _draft(enhanced, source_node)  # may fail without harm
+    made = None
+    if enhanced.uncertainty is not None:  # may fail without harm
+        made = scene.draft(replace(enhanced, volume=enhanced.uncertainty), source_node)
+        provenance.keep_from_export(made)
     node = scene.write_to_node(enhanced, source_node, output_node)
     if map_of(node) is not None:
         scene.remove(map_of(node))
     if made is not None:
-        made.SetName(f"{node.GetName()} uncertainty")
-        node.GetScene().AddNode(made)
-        _color(made)
-        dicom_source.place_beside(node, made)
-        node.SetNodeReferenceID(_ROLE, made.GetID())
+        attach(made, enhanced.report.uncertainty, node)
     return node
+
+
+def attach(made: slicer.vtkMRMLScalarVolumeNode, described: str, node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Put the draft of a map into the scene of its result. ``described`` : what it was made of."""
+    made.SetAttribute(_ATTRIBUTE, described)
+    made.SetName(f"{node.GetName()} uncertainty")
+    node.GetScene().AddNode(made)
+    _color(made)
+    dicom_source.place_beside(node, made)
+    node.SetNodeReferenceID(_ROLE, made.GetID())
 
 
 def limit(values: np.ndarray) -> float:
@@ -51,13 +60,6 @@ def limit(values: np.ndarray) -> float:
     size = size[np.isfinite(size)]
     widest = float(np.percentile(size, _WIDEST)) if size.size else 0.0
     return float(f"{widest or float(size.max(initial=0)) or 1.0:.2g}")
-
-
-def _draft(enhanced: Enhanced, source_node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode:
-    made = scene.draft(replace(enhanced, volume=enhanced.uncertainty), source_node)
-    provenance.keep_from_export(made)
-    made.SetAttribute(_ATTRIBUTE, enhanced.report.uncertainty)
-    return made
 
 
 def _color(node: slicer.vtkMRMLScalarVolumeNode) -> None:

@@ -7,15 +7,14 @@ from pathlib import Path
 from subprocess import CalledProcessError
 
 import slicer
-from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.system import temp_dirs
 from MedicalSuperResolutionLib.engine import subprocess
 from MedicalSuperResolutionLib.setup import torch as torch_setup
+from MedicalSuperResolutionLib.translation import tr as _
 
 _KEPT = ("numpy", "scipy", "SimpleITK", "packaging")  # Slicer's own, which must stay as they are
-_WHO_FAILED = {"who": "the import", "unharmed": "nothing was changed", "advice": "close other programs"}
 
 
 def missing_packages() -> list[str]:
@@ -97,7 +96,8 @@ class ModelImport:
         status, errors = self._process.poll(), subprocess.errors_of(self._folder).splitlines()
         subprocess.end(self._process, self._folder)
         if status is not None and status != 0:
-            raise SuperResolutionError(subprocess.failure_sentence(status, errors, **_WHO_FAILED))
+            who = {"who": _("the import"), "unharmed": _("nothing was changed"), "advice": _("close other programs")}
+            raise SuperResolutionError(subprocess.failure_sentence(status, errors, **who))
 
 
 def _name(requirement: str) -> str:

@@ -11,7 +11,6 @@ from types import SimpleNamespace
 
 import qt
 import slicer
-from slicer.i18n import tr as _
 
 import medical_super_resolution
 from medical_super_resolution.errors import SuperResolutionError
@@ -20,6 +19,7 @@ from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib.engine.runner import Runner
 from MedicalSuperResolutionLib.setup import torch as torch_setup
+from MedicalSuperResolutionLib.translation import tr as _
 
 _INTERVAL_MS = 100
 _PATIENCE_SECONDS = 120.0

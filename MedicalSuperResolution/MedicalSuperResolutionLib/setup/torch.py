@@ -7,9 +7,9 @@ from pathlib import Path
 from subprocess import CalledProcessError
 
 import slicer
-from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
+from MedicalSuperResolutionLib.translation import tr as _
 
 REQUIREMENTS = Path(__file__).parents[2] / "Resources" / "requirements.txt"
 TORCH_VERSIONS = ">=2.2"

@@ -115,7 +115,8 @@ def whole_program(model_name: str, volume: Volume, settings: EnhanceSettings) ->
         pipe = subprocess.PIPE
         with subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True) as child:
             assert child.stdout is not None  # asked for above
-            child.stdout.readline()
+            while (line := child.stdout.readline()) and "done" not in json.loads(line):
+                pass  # it names a part of the work
             first = time.perf_counter() - started
             _, words = child.communicate()
         seconds = time.perf_counter() - started

@@ -72,7 +72,11 @@ def tell(line: str) -> None:
 
 
 class JsonProgress(Display):
-    """One line of JSON on standard output for each step."""
+    """One line of JSON on standard output for each step, and for each part of the work as it begins."""
+
+    def stage(self, name: str) -> None:
+        """Print the name of the part."""
+        print(json.dumps({"stage": name}), flush=True)
 
     def __call__(self, done: int, total: int) -> None:
         """Print the step."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,9 @@ from ..errors import ModelError
 from ..networks.profile_head import ProfileHead, ProfileHeadConfig
 from ..physics.slice_profile import ProfileCalibration
 from .header import HEADER_KEY
+from .profile_calibration import SHIPPED, calibration_from
 
 FORMAT_VERSION = 2
-SHIPPED = Path(__file__).parents[1] / "features" / "slice-profile.safetensors"  # no model: not among them
 _INSTEAD = "give the profile by --slice-profile gaussian or box, and its width by --slice-thickness"
 
 
@@ -66,18 +65,9 @@ def load(path: Path = SHIPPED) -> ProfileEstimator:
             raise ModelError(f"the slice-profile estimator {path.name} was never trained; {_INSTEAD}")
         head = ProfileHead(ProfileHeadConfig(**config))
         head.load_state_dict(load_file(str(path)))
-        calibration = _calibration(numbers)
+        calibration = calibration_from(numbers)
     except KeyError as problem:
         raise ModelError(f"{path} is not a slice-profile estimator of MedicalSuperResolution") from problem
     except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as problem:
         raise ModelError(f"{path} is damaged or not a safetensors file; get it again") from problem
     return ProfileEstimator(head.eval().requires_grad_(False), calibration)
-
-
-def _calibration(numbers: dict[str, Any]) -> ProfileCalibration:
-    low, high = (float(end) for end in numbers["width_range"])
-    calibration = ProfileCalibration(**{**numbers, "width_range": (low, high)})
-    positive = (low, high, calibration.spread, calibration.cost_of_excess)
-    if not all(math.isfinite(number) and number > 0 for number in positive) or low > high:
-        raise ValueError("a calibration holds widths, spreads and costs above 0")
-    return calibration

@@ -13,7 +13,7 @@ import pytest
 from engine_double import child_id, eventually, is_alive
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from medical_super_resolution.settings import EnhanceSettings
-from MedicalSuperResolutionLib.engine import exchange
+from MedicalSuperResolutionLib.engine.exchange import EnhanceExchange
 from MedicalSuperResolutionLib.engine.runner import Runner
 
 pytestmark = pytest.mark.usefixtures("temporary_folder")
@@ -41,6 +41,21 @@ def test_progress_arrives_up_to_its_end(an_engine, a_volume):
     assert seen[-1] == (3, 3)
     assert (1, 3) in seen
     assert seen == sorted(seen, key=lambda step: step[0] / step[1])
+
+
+def test_the_part_of_the_work_arrives(an_engine, a_volume, temporary_folder):
+    engine = an_engine(
+        "print(json.dumps({'stage': 'reading'}), flush=True); wait_for('go');"
+        "print(json.dumps({'stage': 'refining'}), flush=True); finish()"
+    )
+
+    def look(done, total):
+        if engine.stage == "reading":
+            next(temporary_folder.glob("*")).joinpath("go").touch()
+
+    engine.run(a_volume, EnhanceSettings(), look)
+    assert engine.stage == "refining"
+    engine.close()
 
 
 def test_a_run_can_be_looked_after_by_a_timer(an_engine, a_volume, temporary_folder):
@@ -134,13 +149,13 @@ def test_every_setting_reaches_the_child(a_volume):
     assert changed.keys() == {field.name for field in dataclasses.fields(EnhanceSettings)}
     for name, value in changed.items():
         also = {"spacing_ijk_mm": (1.0, 1.0, 1.0)} if name == "exact_spacing" else {}
-        plain = exchange.arguments(a_volume, EnhanceSettings(**also))
-        assert exchange.arguments(a_volume, EnhanceSettings(**also, **{name: value})) != plain, name
+        plain = EnhanceExchange(a_volume, EnhanceSettings(**also)).arguments()
+        assert EnhanceExchange(a_volume, EnhanceSettings(**also, **{name: value})).arguments() != plain, name
 
 
 def test_what_only_the_node_knows_reaches_the_child(a_volume):
     volume = dataclasses.replace(a_volume, slice_thickness_mm=2.5, modality="mr")
-    chosen = exchange.arguments(volume, EnhanceSettings())
+    chosen = EnhanceExchange(volume, EnhanceSettings()).arguments()
     assert chosen[chosen.index("--slice-thickness") + 1] == "2.5"
     assert chosen[chosen.index("--modality") + 1] == "mr"
 
@@ -148,7 +163,8 @@ def test_what_only_the_node_knows_reaches_the_child(a_volume):
 def test_a_model_file_named_from_here_is_found_from_the_childs_folder(a_volume, tmp_path, monkeypatch):
     (tmp_path / "mine.safetensors").touch()
     monkeypatch.chdir(tmp_path)
-    assert str(tmp_path / "mine.safetensors") in exchange.arguments(a_volume, EnhanceSettings(model="mine.safetensors"))
+    chosen = EnhanceExchange(a_volume, EnhanceSettings(model="mine.safetensors")).arguments()
+    assert str(tmp_path / "mine.safetensors") in chosen
 
 
 @posix_only

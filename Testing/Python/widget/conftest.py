@@ -39,15 +39,20 @@ class FakeRunner:
     """A run that ends as the test says: with a finer volume of ones, or with a failure."""
 
     def __init__(self) -> None:
-        self.progress = (0, 1)
+        self.progress, self.stage = (0, 1), ""
         self.settings: EnhanceSettings | None = None
         self.was_cancelled = False
-        self._ending: Enhanced | Exception | None = None
+        self.also_reported: dict[str, Any] = {}
+        self.exchange: Any = None
+        self._ending: Any = None
 
     def start(self, volume: Volume, settings: EnhanceSettings) -> None:
         self._volume, self.settings, self._ending = volume, settings, None
 
-    def poll(self) -> Enhanced | None:
+    def start_exchange(self, exchange: Any) -> None:
+        self.exchange, self._ending = exchange, None
+
+    def poll(self) -> Any:
         if self.was_cancelled:
             raise Cancelled
         if isinstance(self._ending, Exception):
@@ -70,12 +75,16 @@ class FakeRunner:
             factor_ijk=planned.factor_ijk,
             spacing_after_ijk_mm=planned.target.spacing_ijk_mm,
             size_after_ijk=planned.target.shape_kji[::-1],
+            **self.also_reported,
         )
         volume = Volume(np.ones(planned.target.shape_kji, np.int16), planned.target)
         self._ending = Enhanced(volume, report, volume if self.settings.uncertainty else None)
 
     def fail(self, problem: Exception) -> None:
         self._ending = problem
+
+    def give(self, result: Any) -> None:
+        self._ending = result
 
 
 @pytest.fixture(scope="module")

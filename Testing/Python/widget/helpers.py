@@ -77,7 +77,7 @@ def enhance(panel: Any, runner: Any) -> None:
     """Click Enhance and let the run end well."""
     panel.ui.enhanceButton.click()
     runner.finish()
-    wait(lambda: panel._enhancement is None)
+    wait(lambda: panel._run.current is None)
 
 
 def volume_names() -> list[str]:

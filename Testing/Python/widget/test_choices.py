@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from medical_super_resolution.settings import EnhanceSettings
+from widget.helpers import enhance
 
 
 def test_enhance_waits_for_an_input_and_says_so(a_panel: Any):
@@ -157,10 +158,40 @@ def test_a_custom_spacing_begins_with_what_to_do(a_panel: Any, a_thick_volume: A
 
 def test_the_settings_are_said_in_one_line(a_panel: Any, a_thick_volume: Any):
     assert a_panel.ui.settingsLabel.text == (
-        "general, detail 0, slices 3 mm, the distance between slices, profile from the slices"
+        "general, detail 0, slices 3 mm (their distance), Gaussian 2.5 +- 0.5 mm (expected)"
     )
     a_panel._parameterNode.sliceThickness = 4
-    assert "slices 4 mm, set by hand" in a_panel.ui.settingsLabel.text
+    assert "slices 4 mm (set by hand)" in a_panel.ui.settingsLabel.text
+
+
+def test_a_profile_that_was_estimated_is_said_with_its_error(a_panel: Any, a_thick_volume: Any, a_runner: Any):
+    a_runner.also_reported = {
+        "slice_profile_source": "estimated",
+        "slice_thickness_mm": 3.0,
+        "slice_width_mm": 2.7,
+        "slice_width_error_mm": 0.12,
+    }
+    enhance(a_panel, a_runner)
+    assert a_panel.ui.settingsLabel.text.endswith("slices 3 mm (their distance), Gaussian 2.70 +- 0.12 mm (estimated)")
+    a_panel._parameterNode.sliceThickness = 2  # it would be estimated anew
+    assert a_panel.ui.settingsLabel.text.endswith("slices 2 mm (set by hand), Gaussian 1.7 +- 0.3 mm (expected)")
+    a_panel._parameterNode.profile = type(a_panel._parameterNode.profile).BOX
+    assert a_panel.ui.settingsLabel.text.endswith("Box 2 mm")
+
+
+def test_the_comparison_of_a_new_scene_is_arranged_as_the_latest_one(a_panel: Any, slicer_python: Any):
+    chosen = a_panel._parameterNode
+    arrangement, plane = type(chosen.arrangement), type(chosen.plane)
+    a_panel.ui.arrangementComboBox.currentIndex = 2
+    a_panel.ui.planeComboBox.currentIndex = 3
+    slicer_python.mrmlScene.Clear(False)
+    assert a_panel._parameterNode.arrangement is arrangement.ROW  # a program has chosen, not the user
+    a_panel.ui.arrangementComboBox.currentIndex = 2
+    a_panel.ui.planeComboBox.currentIndex = 3
+    a_panel.ui.planeComboBox.activated.emit(3)
+    slicer_python.mrmlScene.Clear(False)
+    chosen = a_panel._parameterNode
+    assert (chosen.arrangement, chosen.plane, chosen.crosshair) == (arrangement.ALL_PLANES, plane.SAGITTAL, False)
 
 
 def test_directions_are_those_of_the_patient(a_panel: Any, slicer_python: Any):

@@ -58,19 +58,19 @@ def test_the_slider_wipes_and_fades(a_panel: Any, a_thick_volume: Any, a_runner:
     logic = slicer_python.app.applicationLogic().GetSliceLogicByLayoutName("MedicalSuperResolutionAfter")
     composite, reslice = logic.GetSliceCompositeNode(), logic.GetForegroundLayer().GetReslice()
     assert not a_panel.ui.overlaySlider.enabled
-    choose(a_panel, "Fade to before")
+    choose(a_panel, "Fade")
     a_panel.ui.overlaySlider.value = 40
     assert (a_panel.ui.overlaySlider.enabled, composite.GetForegroundOpacity(), reslice.GetStencil()) == (
         True,
         0.4,
         None,
     )
-    choose(a_panel, "Wipe to before")
+    choose(a_panel, "Wipe")
     assert composite.GetForegroundOpacity() == 1
     assert reslice.GetStencil().IsInside(79, 0, 0)
     assert not reslice.GetStencil().IsInside(80, 0, 0)
     assert a_panel.ui.overlaySlider.toolTip == "Left of the line is before, right of it after."
-    choose(a_panel, "Checkerboard with before")
+    choose(a_panel, "Checkerboard")
     assert not a_panel.ui.overlaySlider.enabled
     assert not reslice.GetStencil().IsInside(25, 0, 0)
 
@@ -78,7 +78,7 @@ def test_the_slider_wipes_and_fades(a_panel: Any, a_thick_volume: Any, a_runner:
 def test_a_comparison_begins_with_after_alone(a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any):
     enhance(a_panel, a_runner)
     a_panel.ui.compareButton.click()
-    choose(a_panel, "Wipe to before")
+    choose(a_panel, "Wipe")
     a_panel.ui.compareButton.click()
     logic = slicer_python.app.applicationLogic().GetSliceLogicByLayoutName("MedicalSuperResolutionAfter")
     assert logic.GetForegroundLayer().GetReslice().GetStencil() is None
@@ -91,7 +91,7 @@ def test_uncertainty_is_colored_where_it_is_known(a_panel: Any, a_thick_volume: 
     a_panel.ui.uncertaintyCheckBox.checked = True
     enhance(a_panel, a_runner)
     a_panel.ui.compareButton.click()
-    choose(a_panel, "Uncertainty in colors")
+    choose(a_panel, "Uncertainty")
     logic = slicer_python.app.applicationLogic().GetSliceLogicByLayoutName("MedicalSuperResolutionAfter")
     shown = slicer_python.mrmlScene.GetNodeByID(logic.GetSliceCompositeNode().GetForegroundVolumeID())
     assert shown.GetName() == "Thick 1 mm uncertainty"
@@ -102,7 +102,7 @@ def test_uncertainty_is_colored_where_it_is_known(a_panel: Any, a_thick_volume: 
 def test_where_uncertainty_is_not_known_it_is_said(a_panel: Any, a_thick_volume: Any, a_runner: Any):
     enhance(a_panel, a_runner)
     a_panel.ui.compareButton.click()
-    choose(a_panel, "Uncertainty in colors")
+    choose(a_panel, "Uncertainty")
     assert not a_panel.ui.overlaySlider.enabled
     assert "There is no uncertainty map of Thick 1 mm" in a_panel.ui.comparisonLabel.text
 

@@ -38,12 +38,12 @@ def a_folder(tmp_path: Path) -> Path:
 
 def test_the_slice_thickness_is_shown_with_who_says_so(a_panel: Any, a_dicom_volume: Any, slicer_python: Any):
     box = a_panel.ui.sliceThicknessSpinBox
-    assert (box.specialValueText, box.value) == ("4 mm, from DICOM", 0)
+    assert (box.specialValueText, box.value) == ("auto, 4 mm", 0)
     a_dicom_volume.SetAttribute("DICOM.instanceUIDs", None)
     a_dicom_volume.Modified()
-    assert box.specialValueText == "5 mm, the distance between slices"
+    assert box.specialValueText == "auto, 5 mm"
     slicer_python.mrmlScene.Clear(False)
-    assert box.specialValueText == "from the volume"
+    assert box.specialValueText == "auto"
 
 
 def test_a_click_writes_the_series_and_leaves_the_database_alone(
@@ -66,6 +66,8 @@ def test_a_result_is_sent_to_the_database_and_selected_there(
 ):
     import types
 
+    from MedicalSuperResolutionLib.panel.sections import dicom
+
     opened, selected = [], []
     browser = types.SimpleNamespace(setSelectedItems=lambda kind, series: selected.extend(series))
     widget = types.SimpleNamespace(browserWidget=types.SimpleNamespace(dicomBrowser=browser))
@@ -79,6 +81,11 @@ def test_a_result_is_sent_to_the_database_and_selected_there(
     assert a_panel.ui.exportLabel.text == "The new series is in the DICOM database."
     assert (opened, len(selected)) == (["DICOM"], 1)
     assert len(slicer_python.dicomDatabase._files) > 10
+    widget.browserWidget.useVisualDICOMBrowser = True  # the other browser, by a setting of Slicer
+    patients = types.SimpleNamespace(selectSeriesInstanceUIDs=selected.extend)
+    widget.browserWidget.dicomVisualBrowser = types.SimpleNamespace(patientView=lambda: patients)
+    dicom._select("1.2.3")
+    assert selected[1:] == ["1.2.3"]
 
 
 def test_what_keeps_it_from_being_written_is_shown(

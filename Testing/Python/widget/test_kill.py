@@ -65,11 +65,11 @@ class Bench:
     @property
     def child(self) -> Any:
         """The child process."""
-        return self.panel._enhancement._runner._worker._process
+        return self.panel._run.current._runner._worker._process
 
     @property
     def is_running(self) -> bool:
-        return self.panel._enhancement is not None
+        return self.panel._run.current is not None
 
     def work(self, seconds: float) -> None:
         """Let Qt work for so long, or until the run is over."""
@@ -112,7 +112,7 @@ def a_bench(
     bench = Bench(a_panel, a_thick_volume, errors_shown, folder)
     yield bench
     if bench.is_running:
-        bench.panel._enhancement.abandon()
+        bench.panel._run.current.abandon()
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def views(window: Any) -> list[Any]:
 
 def test_comparing_does_not_widen_the_window(comparing: Any, a_panel: Any):
     assert (comparing.window.width(), comparing.window.minimumSizeHint().width() <= WIDTH) == (WIDTH, True)
-    a_panel.ui.overlayComboBox.currentIndex = a_panel.ui.overlayComboBox.findText("Uncertainty in colors")
+    a_panel.ui.overlayComboBox.currentIndex = a_panel.ui.overlayComboBox.findText("Uncertainty")
     process_events(0.1, lambda: False)
     assert (comparing.window.width(), comparing.window.minimumSizeHint().width() <= WIDTH) == (WIDTH, True)
 
@@ -83,7 +83,9 @@ def test_enhance_and_compare_are_visible_without_scrolling(a_window: Any, a_pane
 def test_nothing_is_cut_in_a_narrow_panel(a_panel: Any, a_thick_volume: Any, width: int):
     from PySide6 import QtCore, QtWidgets
 
-    a_panel.parent.resize(width, 900)
+    a_panel._parameterNode.goal = type(a_panel._parameterNode.goal).CUSTOM_SPACING
+    a_panel.ui.compareCollapsibleButton.collapsed = a_panel.ui.advancedCollapsibleButton.collapsed = False
+    a_panel.parent.resize(width, 1800)
     a_panel.parent.show()
     process_events(0.1, lambda: False)
     assert a_panel.parent.minimumSizeHint.width() <= width
@@ -95,6 +97,16 @@ def test_nothing_is_cut_in_a_narrow_panel(a_panel: Any, a_thick_volume: Any, wid
     }
     outside = [name for name, edge in right_edges.items() if edge > width]
     assert [name for name in outside if name and not name.startswith("qt_")] == []
+    boxes = [child for child in shown if isinstance(child, QtWidgets.QComboBox) and child.property("count")]
+    assert {text for box in boxes for text in texts_cut_in(box)} - {"Thick"} == set()
+
+
+def texts_cut_in(box: Any) -> list[str]:
+    """The entries of a list that are wider than it is, with its arrow."""
+    arrow = 24
+    width = box.property("width") - arrow
+    texts = [box.itemText(index) for index in range(box.property("count"))]
+    return [text for text in texts if box.fontMetrics().horizontalAdvance(text) > width]
 
 
 def test_the_key_shows_before_in_place_of_after_and_back(comparing: Any, a_panel: Any, slicer_python: Any):
@@ -133,3 +145,34 @@ def test_a_window_for_ct_is_offered_for_ct_only(comparing: Any, a_panel: Any, a_
     display = a_thick_volume.GetDisplayNode()
     assert (display.GetWindow(), display.GetLevel()) == (1500, -600)
     assert a_panel.ui.comparisonLabel.text.endswith(" HU.")
+
+
+def test_an_enlarged_view_does_not_keep_the_comparison_or_the_next_layout_away(
+    a_window: Any, a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any
+):
+    enhance(a_panel, a_runner)
+    layout = slicer_python.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    for tag in ("Red", "MedicalSuperResolutionAfter"):
+        view = slicer_python.mrmlScene.GetSingletonNode(tag, "vtkMRMLSliceNode")
+        layout.AddMaximizedViewNode(view)
+        a_panel.ui.compareButton.click()
+        assert layout.GetMaximizedViewNode(0) is None
+
+
+def test_another_layout_ends_the_comparison(comparing: Any, a_panel: Any, slicer_python: Any):
+    layout = slicer_python.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    layout.SetViewArrangement(layout.SlicerLayoutOneUpRedSliceView)
+    assert (a_panel.ui.compareButton.text, a_panel.ui.compareButton.checked) == ("Compare", False)
+    assert not a_panel._compare._shortcut.enabled
+    assert layout.GetViewArrangement() == layout.SlicerLayoutOneUpRedSliceView
+    hidden = [node.GetName() for node in slicer_python.util.getNodesByClass("vtkMRMLScalarVolumeNode")]
+    assert hidden == ["Thick", "Thick 1 mm"]
+    a_panel.ui.compareButton.click()
+    assert a_panel.ui.compareButton.checked
+
+
+def test_titles_have_room_for_before_in_place_of_after(comparing: Any, a_panel: Any):
+    a_panel.ui.beforeButton.click()
+    process_events(0.1, lambda: False)
+    for view in views(comparing):
+        assert view._label.width >= view._label.sizeHint.width()

@@ -36,7 +36,7 @@ def test_the_time_left_is_told_from_the_first_step_on(messages: Any):
     said = []
     for time, done in [(100, 0), (120, 10), (120.5, 11), (130, 20), (140, 30)]:
         now[0] = time
-        said.append(left.sentence(done, 100))
+        said.append(left.sentence(done, 100, "refining" if done else ""))
     assert said == [
         "Starting...",
         "Enhancing...",

@@ -74,9 +74,26 @@ def test_a_failure_of_one_does_not_stop_the_others(a_panel: Any, three: list[Any
     wait(lambda: rows(a_panel)[1][1] == "done: B 1 mm")
 
 
+def test_one_engine_works_at_a_time(a_panel: Any, three: list[Any], a_runner: Any, errors_shown: list[str]):
+    assert a_panel.ui.queueButton.enabled
+    a_panel.ui.enhanceButton.click()
+    assert not a_panel.ui.queueButton.enabled
+    a_panel.enhanceThroughPlane(three[:2])
+    assert errors_shown == ["An enhancement is running already; wait for it, or cancel it first."]
+    assert not a_panel._queue.is_running
+    a_panel.ui.enhanceButton.click()
+    assert a_panel.ui.queueButton.enabled
+
+
+def test_enhance_is_free_again_when_the_queue_was_cancelled(a_panel: Any, three: list[Any], a_runner: Any):
+    a_panel.ui.queueButton.click()
+    assert not a_panel.ui.enhanceButton.enabled
+    a_panel.ui.cancelAllButton.click()
+    assert a_panel.ui.enhanceButton.enabled
+
+
 def test_enhance_waits_for_the_queue(a_panel: Any, three: list[Any], a_runner: Any):
     a_panel.ui.queueButton.click()
-    a_panel._updatePanel()
     assert (a_panel.ui.enhanceButton.enabled, a_panel.ui.enhanceButton.toolTip) == (
         False,
         "Several volumes are being enhanced.",
@@ -121,4 +138,4 @@ def test_the_data_module_offers_to_enhance_volumes_and_folders_of_them(
     a_panel._queue.abandon()
     selected[:] = [items[1]]
     plugin.enhance()
-    assert a_panel._enhancement.source is three[1]
+    assert a_panel._run.current.source is three[1]

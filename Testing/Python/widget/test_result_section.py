@@ -51,6 +51,6 @@ def test_a_removed_input_is_noticed_while_it_runs(
 
     a_panel.ui.enhanceButton.click()
     slicer_python.mrmlScene.RemoveNode(a_thick_volume)  # the engine is still at work
-    wait(lambda: a_panel._enhancement is None, seconds=2)
+    wait(lambda: a_panel._run.current is None, seconds=2)
     assert a_runner.was_cancelled
     assert errors_shown == ["The volume Thick was removed meanwhile; nothing was made."]

@@ -23,7 +23,7 @@ def finish_items(panel: Any, runner: Any, count: int) -> None:
     for _ in range(count):
         started = runner._volume
         runner.finish()
-        wait(lambda: panel._enhancement is None or runner._volume is not started)  # noqa: B023 - waited for here
+        wait(lambda: panel._run.current is None or runner._volume is not started)  # noqa: B023 - waited for here
 
 
 def test_the_line_before_the_click_counts_the_items(a_panel: Any, a_proxy: Any):
@@ -37,7 +37,7 @@ def test_a_click_enhances_all_items(a_panel: Any, a_proxy: Any, a_runner: Any, s
     assert volume_names() == ["Phases"]
     wait(lambda: a_panel.ui.progressBar.value in range(660, 670))
     finish_items(a_panel, a_runner, 1)
-    assert a_panel._enhancement is None
+    assert a_panel._run.current is None
     assert volume_names() == ["Phases", "Phases 1 mm"]
     assert len(slicer_python.util.getNodesByClass("vtkMRMLSequenceNode")) == 2
     assert a_panel.ui.statusLabel.text == "Done: Phases 1 mm"

@@ -62,6 +62,26 @@ def names_used_as_ui() -> set[str]:
     return {node.attr for node in nodes if ast.unparse(node.value) in ("self.ui", "self._ui", "ui")}
 
 
+def untranslated(path: Path) -> list[str]:
+    """Texts for the user that a file does not hand to the translation: of errors, and of what widgets show."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        text = None
+        if isinstance(node, ast.Call) and node.args and ast.unparse(node.func).endswith(("Error", "Missing", "append")):
+            text = node.args[0]
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith((".text", ".toolTip")):
+            text = node.value
+        parts = text.values if isinstance(text, ast.JoinedStr) else [text]
+        if any(isinstance(part, ast.Constant) and " " in str(part.value) for part in parts):
+            found.append(f"{path.name}, line {node.lineno}: {ast.unparse(text)}")
+    return found
+
+
+def test_every_text_of_the_panel_and_of_the_scene_can_be_translated():
+    files = [MODULE / "MedicalSuperResolution.py", *(MODULE / "MedicalSuperResolutionLib").rglob("*.py")]
+    assert [text for path in files for text in untranslated(path)] == []
+
+
 def test_every_bound_widget_names_a_parameter(a_form: ElementTree.Element):
     bound = [text_of(widget, "SlicerParameterName") for widget in widgets(a_form).values()]
     bound = [name for name in bound if name]

@@ -18,7 +18,7 @@ def test_a_click_makes_a_new_volume(a_panel: Any, a_thick_volume: Any, a_runner:
     assert a_runner.settings == EnhanceSettings()
     assert volume_names() == ["Thick"]
     a_runner.finish()
-    wait(lambda: a_panel._enhancement is None)
+    wait(lambda: a_panel._run.current is None)
     assert volume_names() == ["Thick", "Thick 1 mm"]
     assert a_panel._parameterNode.resultVolume.GetImageData().GetDimensions() == (20, 18, 24)
     assert a_panel.ui.statusLabel.text == "Done: Thick 1 mm"
@@ -54,9 +54,13 @@ def test_while_it_runs_the_panel_shows_how_far_it_is(a_panel: Any, a_thick_volum
     assert a_panel.ui.statusLabel.text == "Starting..."
     assert not a_panel.ui.inputsWidget.enabled
     assert not a_panel.ui.progressBar.isHidden()
-    a_runner.progress = (2**32, 2**33)  # voxels: more than a progress bar can count
+    a_runner.stage = "loading the model"
+    wait(lambda: a_panel.ui.statusLabel.text == "Loading the model...")
+    a_runner.progress, a_runner.stage = (2**32, 2**33), "refining"  # voxels: more than a progress bar can count
     wait(lambda: a_panel.ui.progressBar.value == 500)
     assert a_panel.ui.statusLabel.text == "Enhancing..."
+    a_runner.progress, a_runner.stage = (2**33, 2**33), "writing"
+    wait(lambda: a_panel.ui.statusLabel.text == "Taking over the result...")
 
 
 def test_a_second_click_cancels(a_panel: Any, a_thick_volume: Any, a_runner: Any, errors_shown: Any):
@@ -75,7 +79,7 @@ def test_a_known_failure_is_shown_once_as_its_sentence(
 ):
     a_panel.ui.enhanceButton.click()
     a_runner.fail(VolumeError("the volume holds values that are not finite"))
-    wait(lambda: a_panel._enhancement is None)
+    wait(lambda: a_panel._run.current is None)
     assert errors_shown == ["The volume holds values that are not finite."]
     assert a_panel.ui.statusLabel.text == errors_shown[0]
     assert a_panel.ui.enhanceButton.text == "Enhance"
@@ -87,8 +91,8 @@ def test_an_unknown_failure_is_shown_once_and_raised_again(
 ):
     a_panel.ui.enhanceButton.click()
     a_runner.fail(ZeroDivisionError("division by zero"))
-    wait(lambda: a_panel._enhancement is None)
-    assert errors_shown == ["The volume could not be enhanced.\n\ndivision by zero"]
+    wait(lambda: a_panel._run.current is None)
+    assert errors_shown == ["The volume could not be made.\n\ndivision by zero"]
     assert isinstance(raised_in_slots.pop(), ZeroDivisionError)
 
 
@@ -113,7 +117,7 @@ def test_removing_the_input_while_it_runs_ends_in_a_sentence(
     a_panel.ui.enhanceButton.click()
     a_runner.finish()
     slicer_python.mrmlScene.RemoveNode(a_thick_volume)
-    wait(lambda: a_panel._enhancement is None)
+    wait(lambda: a_panel._run.current is None)
     assert len(errors_shown) == 1
     assert "removed" in errors_shown[0]
     assert volume_names() == []
@@ -123,7 +127,7 @@ def test_closing_the_scene_ends_the_child(a_panel: Any, a_thick_volume: Any, a_r
     a_panel.ui.enhanceButton.click()
     slicer_python.mrmlScene.Clear(False)
     assert a_runner.was_cancelled
-    assert a_panel._enhancement is None
+    assert a_panel._run.current is None
     assert a_panel._parameterNode.inputVolume is None  # of the new scene
     assert a_panel.ui.enhanceButton.text == "Enhance"
 
@@ -140,7 +144,7 @@ def test_it_goes_on_while_another_module_is_open(a_panel: Any, a_thick_volume: A
     a_panel.ui.enhanceButton.click()
     a_panel.exit()
     a_runner.finish()
-    wait(lambda: a_panel._enhancement is None)
+    wait(lambda: a_panel._run.current is None)
     assert volume_names() == ["Thick", "Thick 1 mm"]
     a_panel.enter()
     assert a_panel.ui.enhanceButton.text == "Enhance"

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import qt
 import slicer
 from slicer import vtkMRMLScalarVolumeNode
-from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.volumes.intensity import CT_WINDOWS
@@ -14,9 +13,11 @@ from MedicalSuperResolutionLib.compare.blend import Blend
 from MedicalSuperResolutionLib.compare.comparison import Comparison, Shown
 from MedicalSuperResolutionLib.compare.layouts import AFTER, BEFORE, COLUMNS
 from MedicalSuperResolutionLib.compare.views import CompareViews
-from MedicalSuperResolutionLib.panel import messages
+from MedicalSuperResolutionLib.panel import messages, remembered
 from MedicalSuperResolutionLib.panel.choices import Overlay
+from MedicalSuperResolutionLib.panel.observers import Observer
 from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
+from MedicalSuperResolutionLib.translation import tr as _
 
 _KEY = "X"
 _SLIDER_WIDTH = 40  # pixels: narrower than Slicer's slider wants to be, so that the title beside it is not cut
@@ -30,12 +31,17 @@ class CompareSection:
         self.comparison = Comparison(CompareViews(slicer.app.applicationLogic()))
         self._ui, self._choices = ui, choices
         self._entered_with: tuple = ()
+        self._last_pair: tuple | None = None
         self._shortcut: qt.QShortcut | None = None
+        self._watched_layout = Observer(self._layout_changed)
         names = {"soft": _("Soft tissue"), "lung": _("Lung"), "bone": _("Bone")}
         ui.windowComboBox.addItem(_("As it is"), "")
         for name in CT_WINDOWS:
             ui.windowComboBox.addItem(names[name], name)
         ui.windowComboBox.connect("currentIndexChanged(int)", self._set_window)
+        ui.arrangementComboBox.connect("activated(int)", self._remember)  # by the user; not said of a loaded scene
+        ui.planeComboBox.connect("activated(int)", self._remember)
+        ui.crosshairCheckBox.connect("clicked(bool)", self._remember)
         ui.compareButton.connect("clicked(bool)", self._click)
         ui.beforeButton.connect("toggled(bool)", self._toggle)
 
@@ -45,7 +51,7 @@ class CompareSection:
         pair = chosen.pair_to_compare()
         if active and self.comparison.shown and self._entered_with != self._arranged():
             with messages.shown_errors(_("The volumes could not be compared.")):
-                self._enter(*self._pair_shown())
+                self._enter(*self._arranged()[2])
                 self._fit_later()
         shown, blends = self.comparison.shown, self.comparison.views.blends
         self._draw(blends)
@@ -61,12 +67,6 @@ class CompareSection:
         button.checked, button.enabled = active, active or pair is not None
         button.text = _("Close comparison") if active else _("Compare")
         button.toolTip = _("Go back to the previous layout.") if active else _offer(pair)
-
-    def renew(self, before: vtkMRMLScalarVolumeNode, after: vtkMRMLScalarVolumeNode) -> None:
-        """Compare these from now on, if a comparison is on the screen."""
-        if self.comparison.is_active:
-            self._enter(before, after)
-            self.show()
 
     def resume(self) -> None:
         """Fill the views of a scene that was saved while comparing: what was made for them is not saved with it."""
@@ -86,9 +86,11 @@ class CompareSection:
 
     def exit(self) -> None:
         """End the comparison."""
+        self._watched_layout.follow(None)
         self._ui.beforeButton.checked = False
         self._ui.windowComboBox.currentIndex = 0
         self.comparison.exit()
+        self._last_pair = None
         if self._shortcut is not None:
             self._shortcut.enabled = False
 
@@ -104,19 +106,30 @@ class CompareSection:
         self.show()
 
     def _arranged(self) -> tuple:
+        """What the views are to show now, with the time of the latest change of the result."""
         chosen = self._choices()
-        return chosen.arrangement, chosen.plane
+        pair = chosen.pair_to_compare() or self._last_pair
+        image = pair[1].GetImageData()
+        return chosen.arrangement, chosen.plane, pair, image.GetMTime() if image else 0
 
-    def _pair_shown(self) -> tuple[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode]:
-        return self._choices().pair_to_compare() or self._last_pair
+    def _remember(self, choice: object = None) -> None:
+        remembered.keep(self._choices())
 
     def _enter(self, before: vtkMRMLScalarVolumeNode, after: vtkMRMLScalarVolumeNode) -> None:
         chosen = self._choices()
-        self._entered_with, self._last_pair = self._arranged(), (before, after)
+        self._last_pair = (before, after)
+        self._entered_with = self._arranged()
         with slicer.util.WaitCursor():
             self.comparison.enter(before, after, arrangement=chosen.arrangement.value, plane=chosen.plane.value)
+        self._watched_layout.follow(self.comparison.views.layout_node)
         _make_room(self.comparison.views.tags)
         self._listen_to_key()
+
+    def _layout_changed(self, layout_node: slicer.vtkMRMLLayoutNode, event: str) -> None:
+        """End the comparison where the user has chosen another layout."""
+        if not self.comparison.is_active:
+            self.exit()
+            self.show()
 
     def _fit_later(self) -> None:
         qt.QTimer.singleShot(0, self.comparison.fit)  # once the views have their size on the screen
@@ -163,7 +176,16 @@ def _make_room(tags: list[str]) -> None:
         widget.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Preferred)
         widget.sliceController().sliceOffsetSlider().setMinimumWidth(_SLIDER_WIDTH)
         for label in slicer.util.findChildren(widget, name="ViewLabel"):
-            label.setMinimumWidth(label.sizeHint.width())
+            label.setMinimumWidth(_widest(label))
+
+
+def _widest(label: qt.QLabel) -> int:
+    """How wide the title of a view can become: one of After says Before for a while."""
+    shown, widths = label.text, []
+    for text in (*(column.label for column in COLUMNS), shown):
+        label.text = text
+        widths.append(label.sizeHint.width())
+    return max(widths)
 
 
 def _overlay(blend: Blend, how: Overlay, share: float) -> None:
@@ -209,14 +231,10 @@ def _sentence(shown: Shown, how: Overlay) -> str:
             before=shown.before, after=shown.after
         )
     difference = _("Difference is after minus before: orange is higher, blue lower, brightest at {limit}.")
-    sentences = [before, difference.format(limit=_value(shown.limit, shown.units))]
+    sentences = [before, difference.format(limit=f"{shown.limit:g} {shown.units}".strip())]
     if how is Overlay.UNCERTAINTY:
         sentences.append(_uncertainty(shown))
     return " ".join(sentences)
-
-
-def _value(value: float, units: str) -> str:
-    return f"{value:g} {units}".strip()
 
 
 def _uncertainty(shown: Shown) -> str:
@@ -224,7 +242,7 @@ def _uncertainty(shown: Shown) -> str:
         return _("There is no uncertainty map of {after}: check Uncertainty map, and enhance again.").format(
             after=shown.after
         )
-    first, brightest = (_value(end, shown.units) for end in shown.uncertainty)
+    first, brightest = (f"{end:g} {shown.units}".strip() for end in shown.uncertainty)
     return _("Uncertainty is colored from {first} on, and brightest at {brightest}.").format(
         first=first, brightest=brightest
     )

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import ctk
 import slicer
 from slicer import vtkMRMLScalarVolumeNode
-from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import SuperResolutionError
 from MedicalSuperResolutionLib.panel import messages
 from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
 from MedicalSuperResolutionLib.scene import dicom_export
+from MedicalSuperResolutionLib.translation import tr as _
 
 
 class DicomSection:
@@ -84,5 +84,8 @@ def _select(series: str) -> None:
     if slicer.util.mainWindow() is None:
         return
     slicer.util.selectModule("DICOM")
-    browser = slicer.util.getModuleWidget("DICOM").browserWidget.dicomBrowser
-    browser.setSelectedItems(ctk.ctkDICOMModel.SeriesType, [series])
+    browser = slicer.util.getModuleWidget("DICOM").browserWidget
+    if getattr(browser, "useVisualDICOMBrowser", False):  # which of the two is shown is a setting of Slicer
+        browser.dicomVisualBrowser.patientView().selectSeriesInstanceUIDs([series])
+    else:
+        browser.dicomBrowser.setSelectedItems(ctk.ctkDICOMModel.SeriesType, [series])

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import qt
-from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import ModelError
 from medical_super_resolution.models import store
 from medical_super_resolution.models.header import detail_model_of, read_header
 from MedicalSuperResolutionLib.panel.connectors import ChoiceConnector
+from MedicalSuperResolutionLib.translation import tr as _
 
 SHIPPED_FOLDER = store.SHIPPED_FOLDER
 

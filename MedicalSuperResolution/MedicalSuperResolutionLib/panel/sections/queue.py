@@ -5,14 +5,14 @@ from types import SimpleNamespace
 
 import qt
 from slicer import vtkMRMLScalarVolumeNode
-from slicer.i18n import tr as _
 
-from medical_super_resolution.errors import Cancelled
+from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from medical_super_resolution.settings import EnhanceSettings
 from MedicalSuperResolutionLib.engine.queue import Item, Queue
 from MedicalSuperResolutionLib.engine.runner import Runner
 from MedicalSuperResolutionLib.panel import messages
 from MedicalSuperResolutionLib.setup import torch as torch_setup
+from MedicalSuperResolutionLib.translation import tr as _
 
 
 class QueueSection:
@@ -24,9 +24,23 @@ class QueueSection:
         settings: Callable[[], EnhanceSettings],
         make_runner: Callable[[], Runner],
         on_result: Callable[[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode], None],
+        is_other_running: Callable[[], bool],
+        on_running: Callable[[], None],
     ) -> None:
-        """See `Queue`. ``settings`` are asked for when it starts: what the panel says then holds for all volumes."""
+        """See `Queue` for the first ones.
+
+        Parameters
+        ----------
+        settings
+            Asked for when the queue starts: what the panel says then holds for all volumes.
+        is_other_running
+            Whether the engine works on something else.
+        on_running
+            Called when the queue has begun or ended.
+        """
         self._ui, self._settings, self._make_runner, self._on_result = ui, settings, make_runner, on_result
+        self._is_other_running, self._on_running = is_other_running, on_running
+        self._was_running = False
         self.queue: Queue | None = None
         ui.queueTable.setHorizontalHeaderLabels([_("Volume"), _("Progress")])
         ui.queueTable.horizontalHeader().setStretchLastSection(True)
@@ -45,6 +59,8 @@ class QueueSection:
     def start(self, nodes: Sequence[vtkMRMLScalarVolumeNode]) -> None:
         """Enhance these volumes, as the panel is set."""
         with messages.shown_errors(_("The volumes could not be enhanced.")):
+            if not nodes:  # the list does not say that checked volumes have left the scene
+                raise SuperResolutionError(_("Check a volume first."))
             torch_setup.ensure_engine()
             self._ui.queueCollapsibleButton.collapsed = False
             self.queue = Queue(nodes, self._settings(), self._make_runner(), self.show, self._on_result)
@@ -59,7 +75,8 @@ class QueueSection:
     def show(self) -> None:
         """Show how far each volume is, and what can be done."""
         ui, items = self._ui, self.queue.items if self.queue else []
-        ui.queueButton.enabled = bool(ui.queueSelector.checkedNodes()) and not self.is_running
+        free = not self.is_running and not self._is_other_running()
+        ui.queueButton.enabled = bool(ui.queueSelector.checkedNodes()) and free
         ui.cancelOneButton.enabled = ui.cancelAllButton.enabled = self.is_running
         table = ui.queueTable
         table.visible = bool(items)
@@ -71,6 +88,9 @@ class QueueSection:
         for row, item in enumerate(items):
             table.item(row, 0).setText(item.node.GetName())
             table.item(row, 1).setText(_progress(item))
+        if self._was_running != self.is_running:
+            self._was_running = self.is_running
+            self._on_running()
 
     def _start_checked(self, checked: bool = False) -> None:
         self.start(list(self._ui.queueSelector.checkedNodes()))
@@ -90,4 +110,6 @@ def _progress(item: Item) -> str:
         return _("cancelled")
     if item.problem is not None:
         return messages.sentence(item.problem)
-    return _("{percent} %").format(percent=round(100 * item.part)) if item.part else _("waiting")
+    if item.part:
+        return _("{percent} %").format(percent=round(100 * item.part))
+    return _("{what}...").format(what=messages.stage_words(item.stage)) if item.stage else _("waiting")

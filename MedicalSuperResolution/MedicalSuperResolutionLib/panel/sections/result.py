@@ -5,11 +5,11 @@ from types import SimpleNamespace
 
 import slicer
 from slicer import vtkMRMLScalarVolumeNode
-from slicer.i18n import tr as _
 
 from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene import provenance, uncertainty_node
+from MedicalSuperResolutionLib.translation import tr as _
 
 
 class ResultSection:

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 
 import ctk
 import qt
-from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import ModelError, SuperResolutionError
 from medical_super_resolution.models.header import SUFFIX
 from medical_super_resolution.system import checksum
 from MedicalSuperResolutionLib.panel import messages
 from MedicalSuperResolutionLib.setup import offline_wheels
+from MedicalSuperResolutionLib.translation import tr as _
 
 _INTERVAL_MS = 100
 

@@ -52,6 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--uncertainty", type=Path, metavar="FILE", help="write where the stacks contradict each other")
     parser.add_argument("--report", type=Path, metavar="FILE.json", help="write down what was done")
     parser.add_argument("--overwrite", action="store_true", help="replace OUTPUT and the report where they exist")
+    parser.add_argument(
+        "--no-compression", action="store_true", help="write volume files uncompressed: larger, but without delay"
+    )
     parser.add_argument("--progress", choices=("auto", "json", "none"), default="auto", help="how to show progress")
 
 
@@ -78,18 +81,23 @@ def run(chosen: argparse.Namespace) -> int:
     check_report(chosen.report, chosen.output, chosen.overwrite)
     if not chosen.force_frame:
         check_one_session(chosen.stacks)
+    progress = progress_of_kind(chosen.progress)
+    progress.stage("reading")
     stacks = _read(chosen)
     like = files.read(chosen.like) if chosen.like else None
-    fused = fuse_stacks(
-        stacks, load_model(chosen.model), settings, like=like, progress=progress_of_kind(chosen.progress)
-    )
+    progress.stage("loading the model")
+    model = load_model(chosen.model)
+    progress.stage("fusing")
+    fused = fuse_stacks(stacks, model, settings, like=like, progress=progress)
+    progress.stage("writing")
+    written = {"overwrite": chosen.overwrite, "compress": not chosen.no_compression}
     if series:
         report = fused.report.as_refinement(stacks[0].grid, fused.volume.grid)
         write_series(fused.volume, report, series[0], chosen.output, further_sources=series[1:])
     else:
-        files.write(fused.volume, chosen.output, overwrite=chosen.overwrite)
+        files.write(fused.volume, chosen.output, **written)
     if chosen.uncertainty:
-        files.write(fused.uncertainty, chosen.uncertainty, overwrite=chosen.overwrite)
+        files.write(fused.uncertainty, chosen.uncertainty, **written)
     if chosen.report:
         write_report(chosen.report, fused.report.as_dict())
     if chosen.progress != "none":

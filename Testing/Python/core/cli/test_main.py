@@ -92,12 +92,15 @@ def test_the_report_tells_what_was_done(medsr: Medsr, scan: Path, folder: Path, 
     assert "research" in told["notice"]
 
 
-def test_json_progress_is_one_step_a_line_up_to_the_total(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
+def test_json_progress_names_parts_and_is_one_step_a_line(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
     arguments = ("enhance", scan, folder / "fine.nii.gz", "--factor", 2, "--model", a_model_file, "--progress", "json")
     status, out, _ = medsr(*arguments)
-    steps = [json.loads(line) for line in out.splitlines()]
+    lines = [json.loads(line) for line in out.splitlines()]
+    steps = [line for line in lines if set(line) == {"done", "total"}]
     assert status == 0
-    assert all(set(step) == {"done", "total"} for step in steps)
+    assert [line for line in lines if line not in steps] == [
+        {"stage": name} for name in ("loading the model", "reading", "refining", "writing")
+    ]
     assert steps[0]["done"] == 0
     assert steps[-1]["done"] == steps[-1]["total"]
 

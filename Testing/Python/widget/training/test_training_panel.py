@@ -363,7 +363,29 @@ def test_a_folder_of_volumes_is_counted(a_training_panel: Any, ready: Path, tmp_
     ui = a_training_panel.ui
     ui.dataComboBox.currentIndex = ui.dataComboBox.findText("A folder of volumes")
     ui.volumesPathLineEdit.currentPath = str(tmp_path / "scans")
-    assert ui.dataCheckLabel.text == "2 volume files; they are checked and prepared first."
+    assert ui.dataCheckLabel.text == "2 files of volumes; they are checked and prepared first."
+
+
+def test_very_many_files_are_not_counted_to_the_end_nor_twice(
+    a_training_panel: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from MedicalSuperResolutionTrainingLib import data_check
+
+    (tmp_path / "scans").mkdir()
+    for number in range(5):
+        (tmp_path / "scans" / f"{number}.dcm").touch()
+    monkeypatch.setattr(data_check, "_MOST_COUNTED", 3)
+    looked = []
+    rglob = Path.rglob
+    monkeypatch.setattr(Path, "rglob", lambda path, pattern: looked.append(path) or rglob(path, pattern))
+    ui = a_training_panel.ui
+    ui.dataComboBox.currentIndex = ui.dataComboBox.findText("A folder of volumes")
+    ui.volumesPathLineEdit.currentPath = str(tmp_path / "scans")
+    ui.runPathLineEdit.currentPath = str(tmp_path / "run")
+    for steps in (10, 20):
+        ui.stepsSpinBox.value = steps
+        assert ui.dataCheckLabel.text == "more than 3 files of volumes; they are checked and prepared first."
+    assert looked == [tmp_path / "scans"]
 
 
 def test_the_latest_sample_picture_is_shown(a_training_panel: Any, tmp_path: Path):

@@ -1,0 +1,122 @@
+"""Work of the engine while the user goes on: looked after by a timer, so that Slicer stays alive."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import qt
+from slicer import vtkMRMLScalarVolumeNode
+
+from medical_super_resolution.errors import Cancelled
+from medical_super_resolution.progress import Progress
+from MedicalSuperResolutionLib.engine.runner import Runner
+
+_INTERVAL_MS = 100
+
+OnEnd = Callable[[vtkMRMLScalarVolumeNode | None, Exception | None], None]
+"""Called once: with the node that holds the result, or with what went wrong (`Cancelled` where the user stopped it)."""
+
+
+class Task(Protocol):
+    """What one click makes, in one command of the engine or in several."""
+
+    def begin(self, runner: Runner) -> None:
+        """Start the next command."""
+
+    def check_present(self) -> None:
+        """Raise where an input has left the scene."""
+
+    def step(self, done: int, total: int) -> tuple[int, int]:
+        """How far the whole task is, where the present command is so far."""
+
+    def take(self, result: Any) -> vtkMRMLScalarVolumeNode | None:  # noqa: ANN401 - what the command gives
+        """Take a result. Gives the node of the whole; None as long as there is more to do."""
+
+    def learn(self, result: Any, seconds: float) -> None:  # noqa: ANN401
+        """Note that the present command has taken so long."""
+
+
+class BackgroundRun:
+    """One task, in the process of a runner.
+
+    Parameters
+    ----------
+    source
+        The volume node that the result is compared with.
+    is_running
+        Until ``on_end`` is called.
+    """
+
+    def __init__(
+        self,
+        source: vtkMRMLScalarVolumeNode,
+        task: Task,
+        *,
+        on_progress: Progress,
+        on_end: OnEnd,
+        runner: Runner,
+        keeps_process: bool = False,
+    ) -> None:
+        """Start it. ``keeps_process`` : leave the process of the runner alive at a good end, for the next run.
+
+        Raises
+        ------
+        SuperResolutionError
+            It cannot be started; then ``on_end`` is not called.
+        """
+        self.source, self._task = source, task
+        self._on_progress, self._on_end, self._runner = on_progress, on_end, runner
+        self._keeps_process = keeps_process
+        self.is_running = True
+        self._begin()
+        qt.QTimer.singleShot(_INTERVAL_MS, self._look)
+
+    @property
+    def stage(self) -> str:
+        """The part of the work that the engine is at, by its own name; empty before the first."""
+        return self._runner.stage
+
+    def cancel(self) -> None:
+        """End the process now. The scene stays as it was."""
+        if self.is_running:
+            self.abandon()
+            self._on_end(None, Cancelled())
+
+    def abandon(self) -> None:
+        """End the process now, without calling ``on_end``: for when the panel itself goes away."""
+        self.is_running = False
+        self._runner.close()
+
+    def _begin(self) -> None:
+        self._started = time.monotonic()
+        self._task.begin(self._runner)
+
+    def _look(self) -> None:
+        if not self.is_running:
+            return
+        node, failure = None, None
+        try:
+            self._task.check_present()
+            result = self._runner.poll()
+            if result is not None:
+                node = self._take(result)
+            if node is None:
+                self._on_progress(*self._task.step(*self._runner.progress))
+                qt.QTimer.singleShot(_INTERVAL_MS, self._look)
+                return
+        except Exception as problem:  # a timer has no caller to raise to: the callback gets it, whatever it is
+            failure = problem
+        self.is_running = False
+        if failure is not None or not self._keeps_process:
+            self._runner.close()
+        self._on_end(node, failure)
+
+    def _take(self, result: Any) -> vtkMRMLScalarVolumeNode | None:  # noqa: ANN401
+        """Put a result where it belongs; start the next command of the task, if there is one."""
+        self._task.learn(result, time.monotonic() - self._started)
+        node = self._task.take(result)
+        if node is None:
+            self._begin()
+        return node

@@ -1,0 +1,193 @@
+"""Fusing several stacks of the scene into one volume, in the engine's process."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import qt
+from slicer import vtkMRMLScalarVolumeNode
+
+from medical_super_resolution.errors import SettingsError, SuperResolutionError
+from medical_super_resolution.progress import Progress
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.volume import Volume
+from MedicalSuperResolutionLib.engine import exchange, tasks
+from MedicalSuperResolutionLib.engine.background import BackgroundRun, OnEnd
+from MedicalSuperResolutionLib.engine.experience import Experience
+from MedicalSuperResolutionLib.engine.runner import Runner
+from MedicalSuperResolutionLib.panel import messages
+from MedicalSuperResolutionLib.panel.sections.model import check_installed
+from MedicalSuperResolutionLib.scene import stacks
+from MedicalSuperResolutionLib.scene.stacks import FusedStacks
+from MedicalSuperResolutionLib.translation import tr as _
+
+
+@dataclass(frozen=True)
+class FuseExchange:
+    """`medsr fuse`.
+
+    Parameters
+    ----------
+    stacks
+        See `stacks.volumes_of`.
+    settings
+        Model, device and threads; whether an uncertainty is made; slice thickness, where it is the same for all.
+    spacing_mm
+        Of the result; None is the finest spacing of the stacks.
+    """
+
+    stacks: Sequence[Volume]
+    settings: EnhanceSettings
+    spacing_mm: float | None = None
+
+    def arguments(self) -> list[str]:
+        """The command line, to be run in the folder of the process."""
+        chosen = ["fuse", *self._names(), exchange.OUTPUT, "--progress", "json", "--report", exchange.REPORT]
+        chosen += ["--no-compression", *exchange.where_and_with(self.settings)]
+        if self.spacing_mm is not None:
+            chosen += ["--spacing", repr(self.spacing_mm)]
+        if modality := next((stack.modality for stack in self.stacks if stack.modality), None):
+            chosen += ["--modality", modality]
+        if self.settings.uncertainty:
+            chosen += ["--uncertainty", exchange.UNCERTAINTY]
+        given = self.settings.slice_thickness_mm
+        thickness = (given or stack.slice_thickness_mm or stack.grid.through_plane_spacing_mm for stack in self.stacks)
+        return [*chosen, "--slice-thickness", *map(repr, thickness)]
+
+    def write_inputs(self, folder: Path) -> None:
+        """See `exchange.write_volumes`."""
+        exchange.write_volumes(dict(zip(self._names(), self.stacks, strict=True)), folder)
+
+    def result(self, folder: Path) -> FusedStacks:
+        """The fused volume and what was done.
+
+        Raises
+        ------
+        SuperResolutionError
+            The command has left no complete result.
+        """
+        try:
+            report = json.loads((folder / exchange.REPORT).read_text(encoding="utf-8"))
+            volume = exchange.read_volume(folder / exchange.OUTPUT)
+            wanted = self.settings.uncertainty
+            return FusedStacks(volume, report, exchange.read_volume(folder / exchange.UNCERTAINTY) if wanted else None)
+        except (OSError, ValueError, SuperResolutionError) as problem:
+            raise exchange.incomplete() from problem
+
+    def _names(self) -> list[str]:
+        return [f"stack-{number}.nrrd" for number in range(1, len(self.stacks) + 1)]
+
+
+class FusionTask:
+    """Fusing volume nodes into a new one; see `background.Task`."""
+
+    def __init__(
+        self, nodes: Sequence[vtkMRMLScalarVolumeNode], settings: EnhanceSettings, spacing_mm: float | None = None
+    ) -> None:
+        """Nothing is done yet.
+
+        Raises
+        ------
+        SuperResolutionError
+            See `checked`.
+        """
+        self._nodes, self._settings = list(nodes), settings
+        self._exchange = FuseExchange(checked(nodes, settings), settings, spacing_mm)
+
+    def begin(self, runner: Runner) -> None:
+        """Start to fuse."""
+        runner.start_exchange(self._exchange)
+
+    def check_present(self) -> None:
+        """Refuse to go on where a stack has left the scene."""
+        stacks.check(self._nodes)
+
+    def step(self, done: int, total: int) -> tuple[int, int]:
+        """How far it is."""
+        return done, total
+
+    def take(self, result: FusedStacks) -> vtkMRMLScalarVolumeNode:
+        """See `stacks.write`."""
+        return stacks.write(result, self._nodes)
+
+    def learn(self, result: FusedStacks, seconds: float) -> None:
+        """Note how long it took."""
+        work = len(self._nodes) * result.volume.array.size
+        Experience(qt.QSettings()).learn_fusion(work, self._settings, seconds)
+
+
+def checked(nodes: Sequence[vtkMRMLScalarVolumeNode], settings: EnhanceSettings) -> list[Volume]:
+    """The stacks, where they can be fused.
+
+    Raises
+    ------
+    SuperResolutionError
+        See `stacks.volumes_of`; or a volume is of a sequence, or the model is missing.
+    """
+    for node in nodes:
+        if tasks.browser_of(node) is not None:
+            message = _("{name} is of a sequence, which cannot be fused; copy one item into a volume of its own")
+            raise SettingsError(message.format(name=node.GetName()))
+    check_installed(settings.model)
+    return stacks.volumes_of(nodes)
+
+
+def outlook(
+    nodes: Sequence[vtkMRMLScalarVolumeNode], settings: EnhanceSettings, spacing_mm: float | None = None
+) -> str:
+    """One line: what fusing would make, how large, and how long it would take.
+
+    Raises
+    ------
+    SuperResolutionError
+        It would be refused; the message says why.
+    """
+    volumes = checked(nodes, settings)
+    grid = _grid_of([volume.grid for volume in volumes], spacing_mm)
+    voxels = math.prod(grid.shape_kji)
+    line = _("{count} stacks become {grid}, {size}").format(
+        count=len(nodes),
+        grid=messages.grid(grid),
+        size=messages.size(voxels * max(volume.array.itemsize for volume in volumes) / 1e6),
+    )
+    seconds = Experience(qt.QSettings()).fusion_seconds(len(nodes) * voxels, settings)
+    return line if seconds is None else messages.with_time(line, seconds)
+
+
+def _grid_of(grids: list[Grid], spacing_mm: float | None) -> Grid:
+    from medical_super_resolution.inference.fusion.stacks import union_grid
+
+    finest_first = sorted(grids, key=lambda grid: (*sorted(grid.spacing_ijk_mm), *grid.ijk_to_ras.ravel()))
+    return union_grid(finest_first, spacing_mm or min(min(grid.spacing_ijk_mm) for grid in grids))
+
+
+def in_background(
+    nodes: Sequence[vtkMRMLScalarVolumeNode],
+    settings: EnhanceSettings,
+    spacing_mm: float | None = None,
+    *,
+    on_progress: Progress,
+    on_end: OnEnd,
+    runner: Runner,
+) -> BackgroundRun:
+    """Start to fuse volume nodes; see `BackgroundRun`."""
+    task = FusionTask(nodes, settings, spacing_mm)
+    return BackgroundRun(nodes[0], task, on_progress=on_progress, on_end=on_end, runner=runner)
+
+
+def wait_for(
+    nodes: Sequence[vtkMRMLScalarVolumeNode],
+    settings: EnhanceSettings,
+    spacing_mm: float | None,
+    runner: Runner,
+    meanwhile: Callable[[int, int], None],
+) -> vtkMRMLScalarVolumeNode:
+    """Fuse volume nodes and wait for it; ``meanwhile`` is called with steps done and in total, and may raise."""
+    return stacks.write(
+        runner.run_exchange(FuseExchange(checked(nodes, settings), settings, spacing_mm), meanwhile), nodes
+    )

@@ -1,0 +1,67 @@
+"""What Enhance will do, what to know before, and the button itself."""
+
+from types import SimpleNamespace
+
+import slicer
+
+from medical_super_resolution.errors import SuperResolutionError
+from MedicalSuperResolutionLib.engine import enhancement
+from MedicalSuperResolutionLib.engine.enhancement import Outlook
+from MedicalSuperResolutionLib.panel import messages
+from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
+from MedicalSuperResolutionLib.translation import tr as _
+
+
+def show(
+    ui: SimpleNamespace, chosen: MedicalSuperResolutionParameterNode, *, is_queue_running: bool, is_running: bool
+) -> None:
+    """Show what Enhance will do with these choices, or why it cannot.
+
+    Parameters
+    ----------
+    is_queue_running
+        Whether several volumes are being enhanced.
+    is_running
+        Whether one volume is being made; then the button cancels it.
+    """
+    foreseen, obstacle = None, ""
+    try:
+        if chosen.inputVolume is None and not is_running:
+            obstacle = _how_to_begin()
+        else:
+            foreseen = enhancement.outlook(chosen.inputVolume, chosen.settings(), chosen.outputVolume, chosen.region)
+            obstacle = _("Several volumes are being enhanced.") if is_queue_running else ""
+    except SuperResolutionError as problem:
+        obstacle = messages.sentence(problem)
+    _show(ui, foreseen, obstacle, running=is_running)
+
+
+def _show(ui: SimpleNamespace, foreseen: Outlook | None, obstacle: str, *, running: bool) -> None:
+    """Show what Enhance will do, or why it cannot. While it runs, the button cancels it.
+
+    Parameters
+    ----------
+    foreseen
+        What it will do; None where that is not known.
+    obstacle
+        Why it cannot be started; empty where it can.
+    """
+    ui.descriptionLabel.text = obstacle or foreseen.description
+    ui.warningLabel.text = " ".join(foreseen.cautions) if foreseen else ""
+    ui.warningLabel.visible = bool(ui.warningLabel.text)
+    for widget in (ui.inputsWidget, ui.advancedCollapsibleButton, ui.queueSelector):
+        widget.enabled = not running
+    button = ui.enhanceButton
+    button.enabled = running or not obstacle
+    if running:
+        button.text, button.toolTip = _("Cancel"), _("Stop. Nothing in the scene changes.")
+    else:
+        button.text, button.toolTip = _("Enhance"), obstacle or _("Make the finer volume. Slicer stays free meanwhile.")
+    ui.progressBar.visible = running
+
+
+def _how_to_begin() -> str:
+    """What to do where no volume is chosen."""
+    if slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode") is not None:
+        return _("Choose a volume.")
+    return _("Load a volume first (try ThickMRHead in Sample Data).")

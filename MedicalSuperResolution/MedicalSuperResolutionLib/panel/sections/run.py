@@ -1,0 +1,63 @@
+"""The one run that the panel looks after: how far it is, a way to stop it, and how it ends."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+from slicer import vtkMRMLScalarVolumeNode
+
+from MedicalSuperResolutionLib.engine.background import BackgroundRun
+from MedicalSuperResolutionLib.panel import display, messages
+
+OnOver = Callable[[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode | None, Exception | None], None]
+"""Called at the end with the source, and with the node of the result or with what went wrong."""
+
+
+class RunSection:
+    """Stands behind the progress bar and the line below it.
+
+    Parameters
+    ----------
+    current
+        What is running; None where nothing is.
+    """
+
+    def __init__(self, ui: SimpleNamespace, on_over: OnOver) -> None:
+        self._ui, self._on_over = ui, on_over
+        self._time_left = messages.TimeLeft()
+        self.current: BackgroundRun | None = None
+
+    def start(self, message: str, begin: Callable[..., BackgroundRun]) -> None:
+        """Start a run, or show why it cannot be started.
+
+        Parameters
+        ----------
+        message
+            What to show above an unforeseen failure.
+        begin
+            Starts it; takes ``onProgress`` and ``onEnd``.
+        """
+        with messages.shown_errors(message):
+            self._time_left = messages.TimeLeft()
+            self.current = begin(onProgress=self._show, onEnd=self._end)
+            self._show(0, 1)
+
+    def cancel(self) -> None:
+        """Stop it, if something is running."""
+        if self.current:
+            self.current.cancel()
+
+    def abandon(self) -> None:
+        """End it without a word: for when the panel goes away."""
+        if self.current:
+            self.current.abandon()
+            self.current = None
+
+    def _show(self, done: int, total: int) -> None:
+        display.show_progress(
+            self._ui, done, total, self._time_left.sentence(done, total, self.current.stage if self.current else "")
+        )
+
+    def _end(self, node: vtkMRMLScalarVolumeNode | None, problem: Exception | None) -> None:
+        source, self.current = self.current.source, None
+        display.show_end(self._ui, node, problem)
+        self._on_over(source, node, problem)

@@ -1,0 +1,77 @@
+"""The settings in one line: model, detail, slices and their profile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slicer import vtkMRMLScalarVolumeNode
+
+from medical_super_resolution.errors import SuperResolutionError
+from medical_super_resolution.models.profile_calibration import expected_profile
+from medical_super_resolution.report import Report
+from MedicalSuperResolutionLib.panel.choices import Profile
+from MedicalSuperResolutionLib.scene import dicom_source, provenance
+from MedicalSuperResolutionLib.scene import nodes as scene
+from MedicalSuperResolutionLib.translation import tr as _
+
+if TYPE_CHECKING:  # imports this file
+    from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
+
+_SAME_MM = 1e-3
+
+
+def settings_line(chosen: MedicalSuperResolutionParameterNode, detail: float) -> str:
+    """What Enhance will use. ``detail`` : as far as the model knows it."""
+    return _("{model}, detail {detail:g}, slices {thickness}, {profile}").format(
+        model=chosen.model, detail=detail, thickness=_thickness(chosen), profile=_profile(chosen)
+    )
+
+
+def automatic_thickness(volume: vtkMRMLScalarVolumeNode | None) -> str:
+    """What the box of the slice thickness shows as long as the user has set none."""
+    if volume is None or volume.GetImageData() is None:
+        return _("auto")
+    thickness = dicom_source.slice_thickness_mm(volume) or max(volume.GetSpacing())
+    return _("auto, {thickness:.4g} mm").format(thickness=thickness)
+
+
+def _thickness(chosen: MedicalSuperResolutionParameterNode) -> str:
+    """How thick slices are taken, and where that comes from."""
+    volume = chosen.inputVolume
+    if chosen.sliceThickness:
+        return _("{thickness:g} mm (set by hand)").format(thickness=chosen.sliceThickness)
+    if volume is None or volume.GetImageData() is None:
+        return _("from the volume")
+    if thickness := dicom_source.slice_thickness_mm(volume):
+        return _("{thickness:g} mm (from DICOM)").format(thickness=thickness)
+    return _("{spacing:.4g} mm (their distance)").format(spacing=max(volume.GetSpacing()))
+
+
+def _profile(chosen: MedicalSuperResolutionParameterNode) -> str:
+    """The slice profile: as it was asked for, as the slices of this volume have shown it, or as scanners make it."""
+    try:
+        volume = scene.volume_from_node(chosen.inputVolume)
+        distance = volume.grid.through_plane_spacing_mm
+        thickness = chosen.sliceThickness or volume.slice_thickness_mm or distance
+        expected = expected_profile(thickness / distance)
+    except SuperResolutionError:
+        return _("profile {name}").format(name=chosen.profile.label().lower())
+    if chosen.profile is not Profile.AUTO:
+        return _("{shape} {width:.3g} mm").format(shape=chosen.profile.label(), width=thickness)
+    known = _estimated_before(chosen, thickness)
+    if known is not None:
+        width, error = known.slice_width_mm, known.slice_width_error_mm
+        return _("Gaussian {width:.2f} +- {error:.2f} mm (estimated)").format(width=width, error=error)
+    width, error = expected.profile.width * distance, expected.error * distance
+    return _("Gaussian {width:.1f} +- {error:.1f} mm (expected)").format(width=width, error=error)
+
+
+def _estimated_before(chosen: MedicalSuperResolutionParameterNode, thickness_mm: float) -> Report | None:
+    """The report of the latest run, where it has estimated the profile of the input as it is to be estimated again."""
+    result = chosen.resultVolume
+    if result is None or chosen.resultSource is not chosen.inputVolume:
+        return None
+    report = provenance.report_of(result)
+    if report is None or report.slice_profile_source != "estimated":
+        return None
+    return report if abs(report.slice_thickness_mm - thickness_mm) < _SAME_MM else None

@@ -1,0 +1,107 @@
+"""Several thick stacks of one session as what one volume is fused from, and the fused volume in the scene."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import slicer
+
+from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.tilt import straightened
+from medical_super_resolution.volumes.volume import Volume
+from MedicalSuperResolutionLib.scene import dicom_source, provenance, region, uncertainty_node
+from MedicalSuperResolutionLib.scene import nodes as scene
+from MedicalSuperResolutionLib.scene.acquisition_transform import parent_of
+from MedicalSuperResolutionLib.translation import tr as _
+
+FEWEST, MOST = 2, 12
+_UNCERTAINTY = "how far the stacks contradict each other, as a standard deviation"
+
+
+@dataclass(frozen=True)
+class FusedStacks:
+    """What the engine has made of stacks.
+
+    Parameters
+    ----------
+    volume
+        The fused volume, with cubic voxels.
+    report
+        What was done, as `medsr fuse` writes it down.
+    uncertainty
+        How far the stacks contradict each other around each voxel, where it was asked for.
+    """
+
+    volume: Volume
+    report: dict[str, Any]
+    uncertainty: Volume | None = None
+
+
+def volumes_of(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> list[Volume]:
+    """The stacks where they lie in the coordinates of the first node, before its parent transform.
+
+    Raises
+    ------
+    VolumeError
+        See `check`, `nodes.volume_from_node`, `region.between` and `tilt.straightened`.
+    """
+    check(nodes)
+    found = []
+    for node in nodes:
+        volume = scene.volume_from_node(node)
+        grid = Grid(volume.grid.shape_kji, region.between(node, nodes[0]) @ volume.grid.ijk_to_ras)
+        volume = replace(volume, grid=grid)
+        found.append(straightened(volume) if grid.is_sheared else volume)
+    modalities = sorted({volume.modality.upper() for volume in found if volume.modality})
+    if len(modalities) > 1:
+        message = _("the volumes are of different modality, {names}; fuse stacks of one contrast")
+        raise VolumeError(message.format(names=", ".join(modalities)))
+    return found
+
+
+def check(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> None:
+    """Refuse stacks that are too few or too many, that have left the scene, or that are of different sessions.
+
+    Raises
+    ------
+    VolumeError
+        See above.
+    """
+    if not FEWEST <= len(nodes) <= MOST:
+        message = _("fusion needs {fewest} to {most} stacks of one session, and {count} are checked; check others")
+        raise VolumeError(message.format(fewest=FEWEST, most=MOST, count=len(nodes)))
+    for node in nodes:
+        if node.GetScene() is None:
+            message = _("the volume {name} was removed meanwhile; nothing was made")
+            raise VolumeError(message.format(name=node.GetName()))
+    if len({dicom_source.patient(node) for node in nodes} - {""}) > 1:
+        raise VolumeError(_("the volumes are of different patients; fuse stacks of one session"))
+    untouched = [node for node in nodes if parent_of(node) is None]  # others were brought into place
+    if len({dicom_source.frame_of_reference(node) for node in untouched} - {""}) > 1:
+        message = _(
+            "the volumes have different frames of reference, so their places do not fit; register one to the other, and"
+            " keep it under the transform"
+        )
+        raise VolumeError(message)
+
+
+def write(fused: FusedStacks, nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> slicer.vtkMRMLScalarVolumeNode:
+    """Put a fused volume into the scene of its stacks, with the display and the place of the first, and a note."""
+    check(nodes)
+    first, mrml = nodes[0], nodes[0].GetScene()
+    facts = provenance.fusion_attributes(fused.report, nodes)
+    node = scene.add_draft(
+        scene.draft_of(fused.volume, first, facts),
+        mrml.GenerateUniqueName(_("{name} fused").format(name=first.GetName())),
+        first,
+        provenance.fusion_sentences(fused.report),
+    )
+    provenance.name_sources(node, nodes)
+    if fused.uncertainty is not None:
+        facts = {provenance.ATTRIBUTE_PREFIX + "FusionReport": json.dumps(fused.report, sort_keys=True)}
+        uncertainty_node.attach(scene.draft_of(fused.uncertainty, first, facts), _UNCERTAINTY, node)
+    return node

@@ -1,0 +1,48 @@
+"""What the shipped slice-profile estimator knows of scanners, read without torch: the header of its file."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelError
+from ..physics.slice_profile import ProfileCalibration, ProfileEstimate, weighed
+from .header import read_header
+
+SHIPPED = Path(__file__).parents[1] / "features" / "slice-profile.safetensors"  # no model: not among them
+
+
+def expected_profile(thickness: float, path: Path = SHIPPED) -> ProfileEstimate:
+    """The slice profile that scanners make likely, before any slice is looked at.
+
+    Parameters
+    ----------
+    thickness
+        Of the slices, in slice distances.
+
+    Raises
+    ------
+    ModelError
+        The file of the estimator is missing or damaged.
+    """
+    try:
+        return weighed(None, thickness, calibration_from(read_header(path)["calibration"]))
+    except (KeyError, TypeError, ValueError) as problem:
+        raise ModelError(f"{path.name} is damaged; install the extension again") from problem
+
+
+def calibration_from(numbers: dict[str, Any]) -> ProfileCalibration:
+    """The calibration that a header holds as plain types.
+
+    Raises
+    ------
+    TypeError, ValueError, KeyError
+        It is none.
+    """
+    low, high = (float(end) for end in numbers["width_range"])
+    calibration = ProfileCalibration(**{**numbers, "width_range": (low, high)})
+    positive = (low, high, calibration.spread, calibration.cost_of_excess)
+    if not all(math.isfinite(number) and number > 0 for number in positive) or low > high:
+        raise ValueError("a calibration holds widths, spreads and costs above 0")
+    return calibration

@@ -1,0 +1,176 @@
+"""Several stacks become one volume: what is offered, what is said, and what the scene holds in the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.volume import Volume
+from widget.helpers import volume_names, wait
+
+AXIAL = np.diag([1.0, 1.0, 4.0, 1.0])
+CORONAL = np.array([[1.0, 0, 0, 0], [0, 0, 4.0, 0], [0, 1.0, 0, 0], [0, 0, 0, 1.0]])
+REPORT = {
+    "model": "general",
+    "model_sha256": "0123",
+    "size_ijk": [24, 24, 24],
+    "spacing_mm": 1.0,
+    "shift_mm": [0.0, 1.25],
+    "angle_degrees": [0.0, 0.5],
+    "gain": [1.0, 1.1],
+    "consistency_error_rms": [2.0, 3.0],
+    "seconds": 12.4,
+    "software": "MedicalSuperResolution 0.1.0",
+    "notice": "For research. Not for diagnostic use.",
+}
+
+
+def add(name: str, ijk_to_ras: np.ndarray) -> Any:
+    import slicer
+
+    array = np.random.default_rng(len(name)).integers(0, 1000, (6, 24, 24)).astype(np.int16)
+    return slicer.util.addVolumeFromArray(array, ijk_to_ras, name)
+
+
+@pytest.fixture
+def stacks(a_slicer: Any, a_panel: Any) -> list[Any]:
+    """Two stacks of one head, both checked."""
+    made = [add("Axial", AXIAL), add("Coronal", CORONAL)]
+    for one in made:
+        a_panel.ui.queueSelector.check(one)
+    return made
+
+
+def fused(also: dict[str, Any] | None = None) -> Any:
+    from MedicalSuperResolutionLib.scene.stacks import FusedStacks
+
+    volume = Volume(np.full((24, 24, 24), 7, np.int16), Grid((24, 24, 24), np.eye(4)))
+    return FusedStacks(volume, REPORT, **(also or {}))
+
+
+def test_one_volume_cannot_be_fused_and_two_are_foreseen(a_panel: Any, a_slicer: Any):
+    a_panel.ui.queueSelector.check(add("Axial", AXIAL))
+    assert (a_panel.ui.fuseButton.enabled, a_panel.ui.fuseLabel.text) == (False, "")
+    assert a_panel.ui.fuseButton.toolTip == "Check at least two stacks of one session."
+    a_panel.ui.queueSelector.check(add("Coronal", CORONAL))
+    assert a_panel.ui.fuseButton.enabled
+    assert a_panel.ui.fuseLabel.text == "2 stacks become 24x26x26 at 1.00x1.00x1.00 mm, 0.1 MB"
+
+
+def test_a_click_makes_one_volume_that_is_compared_with_each_stack(a_panel: Any, stacks: list[Any], a_runner: Any):
+    from MedicalSuperResolutionLib.scene import provenance
+
+    a_panel.ui.fuseButton.click()
+    a_runner.stage, a_runner.progress = "fusing", (1, 4)
+    wait(lambda: a_panel.ui.statusLabel.text == "Fusing...")
+    assert (a_panel.ui.enhanceButton.text, a_panel.ui.fuseButton.enabled) == ("Cancel", False)
+    a_runner.give(fused())
+    wait(lambda: a_panel._run.current is None)
+    result = a_panel._parameterNode.resultVolume
+    assert volume_names() == ["Axial", "Coronal", "Axial fused"]
+    assert (result.GetSpacing(), result.GetImageData().GetDimensions()) == ((1.0, 1.0, 1.0), (24, 24, 24))
+    assert provenance.stacks_of(result) == stacks
+    for stack in stacks:
+        a_panel._parameterNode.inputVolume = stack
+        assert a_panel._parameterNode.pair_to_compare() == (stack, result)
+    note = provenance.note_of(result).GetText()
+    assert "Stack 2 was moved by 1.2 mm and 0.5 degrees, its values were multiplied by 1.1" in note
+    assert "Coronal" not in note
+
+
+def test_an_open_comparison_goes_over_to_the_stack_that_is_chosen(a_panel: Any, stacks: list[Any], a_runner: Any):
+    a_panel.ui.fuseButton.click()
+    a_runner.give(fused())
+    wait(lambda: a_panel._run.current is None)
+    a_panel.ui.compareButton.click()
+    assert a_panel.ui.comparisonLabel.text.startswith("Before is Axial, resampled")
+    a_panel._parameterNode.inputVolume = stacks[1]
+    assert a_panel.ui.comparisonLabel.text.startswith("Before is Coronal, resampled")
+
+
+def test_where_stacks_contradict_each_other_becomes_a_map(a_panel: Any, stacks: list[Any], a_runner: Any):
+    from MedicalSuperResolutionLib.scene import uncertainty_node
+
+    a_panel.ui.uncertaintyCheckBox.checked = True
+    a_panel.ui.fuseButton.click()
+    assert "--uncertainty" in a_runner.exchange.arguments()
+    a_runner.give(fused({"uncertainty": Volume(np.ones((24, 24, 24), np.float32), Grid((24, 24, 24), np.eye(4)))}))
+    wait(lambda: a_panel._run.current is None)
+    known = uncertainty_node.map_of(a_panel._parameterNode.resultVolume)
+    assert known.GetName() == "Axial fused uncertainty"
+    assert "contradict" in known.GetAttribute("MedicalSuperResolution.Uncertainty")
+
+
+def test_what_cannot_be_fused_is_said_before_the_click(
+    a_panel: Any, stacks: list[Any], slicer_python: Any, monkeypatch: pytest.MonkeyPatch
+):
+    from MedicalSuperResolutionLib.scene import dicom_source
+
+    chosen = a_panel._parameterNode
+    monkeypatch.setattr(dicom_source, "patient", lambda node: node.GetName())
+    a_panel._fuse.show()
+    assert a_panel.ui.fuseLabel.text == "The volumes are of different patients; fuse stacks of one session."
+    assert not a_panel.ui.fuseButton.enabled
+    monkeypatch.setattr(dicom_source, "patient", lambda node: "")
+    monkeypatch.setattr(dicom_source, "frame_of_reference", lambda node: node.GetName())
+    a_panel._fuse.show()
+    assert a_panel.ui.fuseLabel.text.startswith("The volumes have different frames of reference")
+    registered = slicer_python.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    stacks[1].SetAndObserveTransformNodeID(registered.GetID())
+    a_panel._fuse.show()
+    assert a_panel.ui.fuseButton.enabled
+    chosen.model = "gone"
+    assert a_panel.ui.fuseLabel.text == "The model gone is not installed; choose another one."
+
+
+def test_a_stack_under_a_transform_is_fused_where_it_lies(a_panel: Any, stacks: list[Any], slicer_python: Any):
+    from MedicalSuperResolutionLib.scene.stacks import volumes_of
+
+    moved = slicer_python.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = np.eye(4)
+    matrix[:3, 3] = 1, 2, 3
+    moved.SetMatrixTransformToParent(slicer_python.util.vtkMatrixFromArray(matrix))
+    stacks[1].SetAndObserveTransformNodeID(moved.GetID())
+    np.testing.assert_allclose(volumes_of(stacks)[1].grid.ijk_to_ras, matrix @ CORONAL)
+    np.testing.assert_allclose(volumes_of(stacks[::-1])[1].grid.ijk_to_ras, np.linalg.inv(matrix) @ AXIAL)
+
+
+@pytest.mark.parametrize("ending", ["refused", "removed", "cancelled"])
+def test_what_goes_wrong_leaves_the_scene_as_it_was(
+    a_panel: Any, stacks: list[Any], a_runner: Any, errors_shown: list[str], slicer_python: Any, ending: str
+):
+    a_panel.ui.fuseButton.click()
+    if ending == "refused":
+        a_runner.fail(VolumeError("stack 2 overlaps with no other stack in space; are they of one session?"))
+    elif ending == "removed":
+        slicer_python.mrmlScene.RemoveNode(stacks[1])
+    else:
+        a_panel.ui.enhanceButton.click()
+    wait(lambda: a_panel._run.current is None)
+    assert volume_names() == (["Axial"] if ending == "removed" else ["Axial", "Coronal"])
+    expected = {
+        "refused": ["Stack 2 overlaps with no other stack in space; are they of one session?"],
+        "removed": ["The volume Coronal was removed meanwhile; nothing was made."],
+        "cancelled": [],
+    }
+    assert errors_shown == expected[ending]
+
+
+def test_how_long_it_takes_is_learned(a_panel: Any, stacks: list[Any], a_runner: Any):
+    assert "about" not in a_panel.ui.fuseLabel.text
+    a_panel.ui.fuseButton.click()
+    a_runner.give(fused())
+    wait(lambda: a_panel._run.current is None)
+    assert a_panel.ui.fuseLabel.text.endswith(", 0.1 MB, about 1 s")
+
+
+def test_a_fused_volume_is_not_exported_as_a_series_of_one_scan(a_panel: Any, stacks: list[Any], a_runner: Any):
+    a_panel.ui.fuseButton.click()
+    a_runner.give(fused())
+    wait(lambda: a_panel._run.current is None)
+    assert not a_panel.ui.databaseButton.enabled
+    assert a_panel.ui.databaseButton.toolTip.startswith("Axial fused is fused from several series")
