@@ -96,7 +96,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         self._run.cancel()
         self._queue.abandon()
         self._compare.exit()
-        self.ui.statusLabel.text = ""
+        display.say(self.ui, "")
         super().onSceneStartClose(caller, event)
 
     def onSceneContentChanged(self, caller, event):
@@ -195,7 +195,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
 
     def _onDelete(self, source):
         self._compare.exit()
-        self.ui.statusLabel.text = ""
+        display.say(self.ui, "")
         if source is not None and source.GetScene() is not None:
             display.show_volume(source)
         self._updatePanel()

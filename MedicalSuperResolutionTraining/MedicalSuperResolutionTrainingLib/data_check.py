@@ -34,7 +34,7 @@ def explained(recipe: str) -> str:
             break
         comment.append(line.lstrip("# "))
     found = _SENTENCE.match(" ".join(comment))
-    return found.group() if found else ""
+    return found.group().replace("`", "") if found else ""
 
 
 def data_line(choices: Choices, recipe: Recipe) -> str:

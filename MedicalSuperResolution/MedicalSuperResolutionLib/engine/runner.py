@@ -195,8 +195,9 @@ class _Run:
         return self._worker.exit_status if status is None and has_ended else status
 
     def _answers(self) -> Iterator[dict[str, Any]]:
-        whole_lines = subprocess.output_of(self._worker.folder, self._output_start).split("\n")[:-1]
-        for line in whole_lines:
+        """What it has printed since the last look, line by line."""
+        lines, self._output_start = subprocess.new_lines(self._worker.folder, self._output_start)
+        for line in lines:
             with suppress(ValueError):
                 answer = json.loads(line)
                 if isinstance(answer, dict):  # else something else that was printed

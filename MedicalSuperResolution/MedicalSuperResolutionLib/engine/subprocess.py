@@ -83,6 +83,13 @@ def output_of(folder: Path, start: int = 0) -> str:
     return _text(folder / _STDOUT, start)
 
 
+def new_lines(folder: Path, start: int) -> tuple[list[str], int]:
+    """The whole lines on standard output from byte ``start`` on, and where the next ones will begin."""
+    whole = _bytes(folder / _STDOUT, start).rpartition(b"\n")[0]
+    lines = whole.decode("utf-8", errors="replace").split("\n") if whole else []
+    return lines, start + len(whole) + bool(whole)
+
+
 def errors_of(folder: Path, start: int = 0) -> str:
     """What a process has printed on its standard error, warnings and errors, from byte ``start`` on."""
     return _text(folder / _STDERR, start)
@@ -137,12 +144,13 @@ def end(process: subprocess.Popen[bytes], folder: Path) -> None:
 
 
 def _text(path: Path, start: int) -> str:
-    return _bytes(path)[start:].decode("utf-8", errors="replace")  # the \r of a progress bar stays one
+    return _bytes(path, start).decode("utf-8", errors="replace")  # the \r of a progress bar stays one
 
 
-def _bytes(path: Path) -> bytes:
-    with suppress(OSError):  # somebody has emptied the temporary folder
-        return path.read_bytes()
+def _bytes(path: Path, start: int = 0) -> bytes:
+    with suppress(OSError), path.open("rb") as opened:  # somebody may have emptied the temporary folder
+        opened.seek(start)
+        return opened.read()
     return b""
 
 

@@ -54,17 +54,22 @@ def show_progress(ui: SimpleNamespace, done: int, total: int, status: str) -> No
     """Move the bar, and show how long it will take."""
     ui.progressBar.maximum = _STEPS
     ui.progressBar.value = _STEPS * done // max(total, 1)
-    ui.statusLabel.text = status
+    say(ui, status)
 
 
 def show_end(ui: SimpleNamespace, node: vtkMRMLScalarVolumeNode | None, problem: Exception | None) -> None:
     """Say how it ended."""
     if problem is None:
-        ui.statusLabel.text = _("Done: {name}").format(name=node.GetName())
+        say(ui, _("Done: {name}").format(name=node.GetName()))
     elif isinstance(problem, Cancelled):
-        ui.statusLabel.text = _("Stopped. Nothing was changed.")
+        say(ui, _("Stopped. Nothing was changed."))
     else:
-        ui.statusLabel.text = sentence(problem)
+        say(ui, sentence(problem))
+
+
+def say(ui: SimpleNamespace, status: str) -> None:
+    """Show a line below the bar; an empty one takes no room."""
+    ui.statusLabel.text, ui.statusLabel.visible = status, bool(status)
 
 
 def volume_on_screen() -> vtkMRMLScalarVolumeNode | None:

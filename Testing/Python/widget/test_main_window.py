@@ -84,7 +84,8 @@ def test_nothing_is_cut_in_a_narrow_panel(a_panel: Any, a_thick_volume: Any, wid
     from PySide6 import QtCore, QtWidgets
 
     a_panel._parameterNode.goal = type(a_panel._parameterNode.goal).CUSTOM_SPACING
-    a_panel.ui.compareCollapsibleButton.collapsed = a_panel.ui.advancedCollapsibleButton.collapsed = False
+    for name in ("compare", "advanced", "queue", "dicom", "setup"):
+        getattr(a_panel.ui, f"{name}CollapsibleButton").collapsed = False
     a_panel.parent.resize(width, 1800)
     a_panel.parent.show()
     process_events(0.1, lambda: False)

@@ -22,9 +22,11 @@ class RunSection:
     """
 
     def __init__(self, ui: SimpleNamespace, on_over: OnOver) -> None:
+        """``on_over`` is called at the end of each run."""
         self._ui, self._on_over = ui, on_over
         self._time_left = messages.TimeLeft()
         self.current: BackgroundRun | None = None
+        display.say(ui, "")
 
     def start(self, message: str, begin: Callable[..., BackgroundRun]) -> None:
         """Start a run, or show why it cannot be started.
