@@ -160,6 +160,21 @@ def test_what_goes_wrong_leaves_the_scene_as_it_was(
     assert errors_shown == expected[ending]
 
 
+def test_the_engine_understands_what_it_is_asked(a_panel: Any, stacks: list[Any], a_runner: Any):
+    from medical_super_resolution.cli.parser import parser
+
+    chosen = a_panel._parameterNode
+    chosen.goal, chosen.spacingK, chosen.threads = type(chosen.goal).CUSTOM_SPACING, 0.5, 2
+    a_panel.ui.fuseButton.click()
+    asked = parser(None).parse_args(a_runner.exchange.arguments())
+    assert ([path.name for path in asked.stacks], asked.output.name) == (
+        ["stack-1.nrrd", "stack-2.nrrd"],
+        "output.nrrd",
+    )
+    assert (asked.spacing, asked.slice_thickness, asked.threads) == (0.5, [4.0, 4.0], 2)
+    assert (asked.model, asked.progress, asked.no_compression, asked.uncertainty) == ("general", "json", True, None)
+
+
 def test_how_long_it_takes_is_learned(a_panel: Any, stacks: list[Any], a_runner: Any):
     assert "about" not in a_panel.ui.fuseLabel.text
     a_panel.ui.fuseButton.click()
