@@ -1,4 +1,4 @@
-"""Draws Resources/Screenshots/slicer.png and panels.png: the panel, and the views of a comparison, outside Slicer.
+"""Draws Resources/Screenshots/slicer.png: the panel, and the views of a comparison, outside Slicer.
 
     MEDSR_BEFORE=thick.nii.gz MEDSR_AFTER=fine.nii.gz MEDSR_REPORT=fine.json \
         python -m pytest -n0 Testing/Python/widget/draw_screenshots.py
@@ -88,21 +88,3 @@ def test_draw_the_comparison(an_enhanced_scan: Any, a_slicer: Any):
         painter.drawText(QtCore.QRect(left, 0, VIEW[0], bar), QtCore.Qt.AlignmentFlag.AlignCenter, column.label)
     painter.end()
     assert whole.save(str(SCREENSHOTS / "slicer.png"))
-
-
-def test_draw_the_panels(an_enhanced_scan: Any):
-    from PySide6 import QtGui
-
-    ui, heights = an_enhanced_scan.ui, (560, 900)
-    first = picture(an_enhanced_scan.parent, PANEL, heights[0])
-    for section in (ui.compareCollapsibleButton, ui.advancedCollapsibleButton):
-        section.collapsed = False
-    an_enhanced_scan.parent.hide()
-    second = picture(an_enhanced_scan.parent, PANEL, heights[1])
-    whole = QtGui.QImage(2 * PANEL + 20, heights[1], QtGui.QImage.Format.Format_RGB888)
-    whole.fill(QtGui.QColor("white"))
-    painter = QtGui.QPainter(whole)
-    painter.drawImage(0, 0, first)
-    painter.drawImage(PANEL + 20, 0, second)
-    painter.end()
-    assert whole.save(str(SCREENSHOTS / "panels.png"))
