@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from medical_super_resolution.models.profile_calibration import expected_profile
 from medical_super_resolution.settings import EnhanceSettings
 from widget.helpers import enhance
 
@@ -156,10 +157,15 @@ def test_a_custom_spacing_begins_with_what_to_do(a_panel: Any, a_thick_volume: A
     assert a_panel.ui.descriptionLabel.text == "Enter a spacing."
 
 
+def expected_words(thickness_mm: float) -> str:
+    """The profile of slices of this thickness, 3 mm apart, before they are seen."""
+    likely = expected_profile(thickness_mm / 3)
+    return f"Gaussian {3 * likely.profile.width:.1f} +- {3 * likely.error:.1f} mm (expected)"
+
+
 def test_the_settings_are_said_in_one_line(a_panel: Any, a_thick_volume: Any):
-    assert a_panel.ui.settingsLabel.text == (
-        "general, detail 0, slices 3 mm (their distance), Gaussian 2.5 +- 0.5 mm (expected)"
-    )
+    expected = expected_words(thickness_mm=3)
+    assert a_panel.ui.settingsLabel.text == f"general, detail 0, slices 3 mm (their distance), {expected}"
     a_panel._parameterNode.sliceThickness = 4
     assert "slices 4 mm (set by hand)" in a_panel.ui.settingsLabel.text
 
@@ -174,7 +180,7 @@ def test_a_profile_that_was_estimated_is_said_with_its_error(a_panel: Any, a_thi
     enhance(a_panel, a_runner)
     assert a_panel.ui.settingsLabel.text.endswith("slices 3 mm (their distance), Gaussian 2.70 +- 0.12 mm (estimated)")
     a_panel._parameterNode.sliceThickness = 2  # it would be estimated anew
-    assert a_panel.ui.settingsLabel.text.endswith("slices 2 mm (set by hand), Gaussian 1.7 +- 0.3 mm (expected)")
+    assert a_panel.ui.settingsLabel.text.endswith(f"slices 2 mm (set by hand), {expected_words(thickness_mm=2)}")
     a_panel._parameterNode.profile = type(a_panel._parameterNode.profile).BOX
     assert a_panel.ui.settingsLabel.text.endswith("Box 2 mm")
 
