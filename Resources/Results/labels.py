@@ -1,6 +1,7 @@
 """Draws Resources/Results/labels.png: python Resources/Results/labels.py THIN_CT.nii.gz labels.png.
 
-Bone of a thin CT, made thick by majority over 4 slices, and brought back to the thin grid.
+Bone of a thin CT, made thick by majority over 4 slices, and brought back to the thin grid; for --snap the CT is made as
+thick and enhanced.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import SimpleITK as sitk
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
+from medical_super_resolution import EnhanceSettings, enhance
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.labels import refine_labels
+from medical_super_resolution.volumes.resampling import averaged
 from medical_super_resolution.volumes.volume import Volume
 
 FACTOR = 4
@@ -37,6 +40,15 @@ def thick(truth: Volume) -> Volume:
     share = truth.array.reshape(-1, FACTOR, *truth.array.shape[1:]).mean(axis=1)
     mask = (share > 0.5).astype(np.uint8)
     return Volume(mask, Grid(mask.shape, truth.grid.refined("k", 1 / FACTOR).ijk_to_ras))
+
+
+def enhanced(path: Path, count: int) -> Volume:
+    """The CT with slices averaged to the thick ones, and enhanced back."""
+    volume = files.read(path)
+    array = volume.array[:count]
+    scan = Volume(array, Grid(array.shape, volume.grid.ijk_to_ras), modality="ct")
+    settings = EnhanceSettings(factor=float(FACTOR), slice_profile="gaussian")
+    return enhance(averaged(scan, "k", FACTOR), settings=settings)
 
 
 def on_grid(labels: Volume, like: Volume, interpolator: int) -> np.ndarray:
@@ -96,10 +108,12 @@ def main(source: Path, output: Path) -> None:
         "thick, repeated (nearest)": on_grid(coarse, truth, sitk.sitkNearestNeighbor),
         "ITK label-Gaussian": on_grid(coarse, truth, sitk.sitkLabelGaussian),
         "medsr labels": refine_labels(coarse, truth.grid).array,
+        "medsr labels --snap": refine_labels(coarse, truth.grid, image=enhanced(source, len(truth.array))).array,
         "thin truth": truth.array,
     }
-    figure, axes = plt.subplots(2, 2, figsize=(10, 5.6))
-    for axis, (name, mask) in zip(axes.ravel(), found.items(), strict=True):
+    figure, axes = plt.subplots(3, 2, figsize=(10, 8.4))
+    axes[-1, -1].axis("off")
+    for axis, (name, mask) in zip(axes.ravel(), found.items(), strict=False):
         dice = 2 * (mask & truth.array).sum() / (mask.sum() + truth.array.sum())
         axis.imshow(rendered(mask, truth.grid.spacing_ijk_mm))
         axis.set_title(name if mask is truth.array else f"{name}: Dice {dice:.3f}")
