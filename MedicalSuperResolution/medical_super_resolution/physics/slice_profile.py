@@ -180,7 +180,7 @@ def noise_share(slices: np.ndarray) -> float:
     .. [1] Donoho and Johnstone (1994), Ideal spatial adaptation by wavelet shrinkage. doi:10.1093/biomet/81.3.425
     """
     diagonal = np.abs(np.diff(np.diff(slices, axis=1), axis=2)) / 2
-    across = np.square(np.diff(slices, n=2, axis=0))
+    across = np.square(np.diff(slices, n=2, axis=0), dtype=np.float64)  # values may be as large as 64 bits hold
     if not (diagonal.any() and across.any()):
         return 0.0
     deviation = 1.4826 * float(np.median(diagonal[diagonal > 0]))

@@ -113,7 +113,7 @@ def test_without_a_terminal_progress_is_plain_lines(medsr: Medsr, scan: Path, fo
 
 
 def test_asked_to_be_quiet_it_says_nothing(medsr: Medsr, scan_without_air: Path, folder: Path, a_model_file: Path):
-    wishes = ("--factor", 2, "--model", a_model_file, "--progress", "none")
+    wishes = ("--factor", 2, "--model", a_model_file, "--slice-profile", "gaussian", "--progress", "none")
     assert medsr("enhance", scan_without_air, folder / "fine.nii.gz", *wishes) == (0, "", "")
 
 
