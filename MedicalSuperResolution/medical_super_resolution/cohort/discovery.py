@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import VolumeError
-from ..volumes.dicom.reader import Selection
+from ..volumes.dicom.derived.headers import storage_class_of
+from ..volumes.dicom.reader import ALL_PHASES, Selection
 from ..volumes.dicom.sorter import Series, contents_of
 from ..volumes.io import files
 
@@ -119,13 +120,27 @@ def _series_in(folder: Path) -> list[Item]:
         name = name or (str(home.relative_to(folder)) if home != folder else _label(series))
         names[name] = names.get(name, 0) + 1
         name = name if names[name] == 1 else f"{name}_{names[name]}"
-        if len(series.parts) > 1 and not series.problem:
+        if series.problem:
+            items.append(Item(home, name, Selection(series.uid), series.problem))
+        elif not _is_derivable(series):
+            phase = ALL_PHASES if len(series.parts) > 1 else None
+            items.append(Item(home, f"{name}.nii.gz", Selection(series.uid, phase)))
+        elif len(series.parts) > 1:
             items += [
                 Item(home, f"{name}_{place}", Selection(series.uid, place)) for place in range(1, len(series.parts) + 1)
             ]
         else:
-            items.append(Item(home, name, Selection(series.uid), series.problem))
+            items.append(Item(home, name, Selection(series.uid)))
     return items
+
+
+def _is_derivable(series: Series) -> bool:
+    """Whether a DICOM series can be derived from a series: not from multi-frame files and mosaics."""
+    try:
+        storage_class_of([series.parts[0].frames[0].file.path])
+    except VolumeError:
+        return False
+    return True
 
 
 def _home(series: Series, folder: Path) -> Path:

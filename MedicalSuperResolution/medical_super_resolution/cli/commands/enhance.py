@@ -170,9 +170,11 @@ def _run_batch(chosen: argparse.Namespace, settings: EnhanceSettings) -> int:
 
 def _tell(report: Report, made: str, output: Path) -> None:
     """What was done, for people."""
+    if report.modality == "labels":
+        print(f"{made}: {output}", file=sys.stderr)
+        return
     kept = "done"
-    if report.modality != "labels":
-        print(f"slice profile: {report.profile_described}", file=sys.stderr)
+    print(f"slice profile: {report.profile_described}", file=sys.stderr)
     if report.settings.get("consistency", True):
         kept = f"measured slices reproduced to {report.consistency_error_rms:.3g} RMS"
         if other := report.other_consistency_error_rms:

@@ -8,7 +8,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from command_line import Medsr
-from dicom_kinds import ROOT, write_images
+from dicom_kinds import ROOT, enhanced, save, write_images
 from medical_super_resolution.cohort.discovery import items_in
 from medical_super_resolution.volumes.io import files
 
@@ -71,6 +71,11 @@ def test_all_volumes_of_a_series_are_no_dicom_series(medsr: Medsr, a_study: Path
 
 def test_a_batch_takes_each_volume_of_a_series_by_itself(a_study: Path):
     assert [item.name for item in items_in(a_study)] == ["ct", "7_Brain_1", "7_Brain_2"]
+
+
+def test_a_batch_writes_files_where_no_dicom_can_be_derived(tmp_path: Path):
+    save(enhanced(STORED.astype(np.uint16), [(0, 0, 3.0 * k) for k in range(5)]), tmp_path / "mr" / "all.dcm")
+    assert [item.name for item in items_in(tmp_path)] == ["mr.nii.gz"]
 
 
 def test_a_series_that_is_not_named_is_refused(medsr: Medsr, a_study: Path, folder: Path):
