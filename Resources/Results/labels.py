@@ -17,7 +17,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from medical_super_resolution import EnhanceSettings, enhance
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files
-from medical_super_resolution.volumes.labels import refine_labels
+from medical_super_resolution.volumes.label_maps.refinement import refine_labels
 from medical_super_resolution.volumes.resampling import averaged
 from medical_super_resolution.volumes.volume import Volume
 

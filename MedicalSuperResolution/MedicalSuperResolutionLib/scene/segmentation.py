@@ -49,7 +49,7 @@ def _refined(
     result: slicer.vtkMRMLScalarVolumeNode,
     progress: Progress,
 ) -> slicer.vtkMRMLSegmentationNode:
-    from medical_super_resolution.volumes.labels import refine_labels
+    from medical_super_resolution.volumes.label_maps.refinement import refine_labels
 
     old = segmentation.GetSegmentation()
     names = [old.GetNthSegmentID(number) for number in range(old.GetNumberOfSegments())]

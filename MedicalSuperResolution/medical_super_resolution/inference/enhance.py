@@ -13,7 +13,7 @@ from ..progress import Progress, ignore
 from ..report import Enhanced
 from ..settings import EnhanceSettings
 from ..volumes.intensity import HOUNSFIELD_RANGE
-from ..volumes.label_detection import is_label_map
+from ..volumes.label_maps.detection import is_label_map
 from ..volumes.memmap import Allocator, extremes, is_on_disk
 from ..volumes.volume import Volume
 from .context import ExecutionContext

@@ -10,7 +10,7 @@ from ..errors import SettingsError
 from ..progress import Progress, ignore
 from ..report import Enhanced, Report
 from ..settings import EnhanceSettings
-from ..volumes.labels import refine_labels
+from ..volumes.label_maps.refinement import refine_labels
 from ..volumes.volume import Volume
 from .planning import plan
 

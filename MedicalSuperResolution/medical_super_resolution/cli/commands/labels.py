@@ -84,7 +84,7 @@ def write_labels(
 ) -> None:
     """Write a refined segmentation and report how many labels it has."""
     from ...volumes.io import segmentations
-    from ...volumes.labels import label_values
+    from ...volumes.label_maps.refinement import label_values
 
     segmentations.write(segmentation, output, overwrite=overwrite, images=images)
     if not quiet:

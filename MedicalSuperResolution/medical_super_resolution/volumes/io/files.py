@@ -17,7 +17,7 @@ from ...errors import VolumeError
 from ...system.temp_dirs import WORK_FOLDER_PREFIX, one_at_a_time, work_folder
 from ..dicom.reader import Selection, read_series
 from ..grid import LPS_TO_RAS, Grid
-from ..label_detection import has_segments, is_label_map, named_like_labels
+from ..label_maps.detection import has_segments, is_label_map, named_like_labels
 from ..memmap import Allocator, is_on_disk
 from ..tilt import straightened
 from ..volume import Volume

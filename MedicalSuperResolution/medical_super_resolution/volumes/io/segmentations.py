@@ -14,7 +14,7 @@ from ...progress import Progress, ignore
 from ...system.temp_dirs import work_folder
 from ..dicom.segmentation import check_highdicom, is_dicom_segmentation, read_segmentation, write_segmentation
 from ..grid import Grid
-from ..labels import refine_labels
+from ..label_maps.refinement import refine_labels
 from ..volume import Volume
 from . import files
 from .file_validation import silent

@@ -12,7 +12,7 @@ from medical_super_resolution.models.file import Model
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files
-from medical_super_resolution.volumes.label_detection import is_label_map, named_like_labels
+from medical_super_resolution.volumes.label_maps.detection import is_label_map, named_like_labels
 from medical_super_resolution.volumes.volume import Volume
 
 

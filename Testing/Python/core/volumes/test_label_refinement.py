@@ -5,7 +5,7 @@ import pytest
 
 from medical_super_resolution.errors import Cancelled, VolumeError
 from medical_super_resolution.volumes.grid import Grid
-from medical_super_resolution.volumes.labels import refine_labels
+from medical_super_resolution.volumes.label_maps.refinement import refine_labels
 from medical_super_resolution.volumes.volume import Volume
 
 THIN = (1.0, 1.0, 1.0)
@@ -93,7 +93,7 @@ def test_slabs_leave_no_trace(monkeypatch):
     coarse = thick(three_balls())
     grid = coarse.grid.refined("k", FACTOR)
     whole = refine_labels(coarse, grid).array
-    monkeypatch.setattr("medical_super_resolution.volumes.label_shapes._SLAB", 2)
+    monkeypatch.setattr("medical_super_resolution.volumes.label_maps.shapes._SLAB", 2)
     assert np.array_equal(refine_labels(coarse, grid).array, whole)
 
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from ..progress import Progress
-from .label_evidence import ImageEvidence, Penalty
+from ...progress import Progress
+from .evidence import ImageEvidence, Penalty
 
 _SLAB = 16  # slices at a time
 _REACH = 3  # slices beyond them that matter: cubic interpolation takes two, and a distance is cut off before the third

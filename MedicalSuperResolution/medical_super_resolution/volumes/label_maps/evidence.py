@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..physics.acquisition import SIGMA_PER_FULL_WIDTH, gaussian_weights
+from ...physics.acquisition import SIGMA_PER_FULL_WIDTH, gaussian_weights
 
 _AROUND_MM = 6.0  # standard deviation of the neighbourhood that says what a label's tissue looks like
 _BLOCK_MM = 2.0  # pixels of so much are taken together

@@ -6,8 +6,8 @@ import re
 
 import numpy as np
 
-from .memmap import every
-from .volume import Volume
+from ..memmap import every
+from ..volume import Volume
 
 _NAMES = re.compile(
     r"(^|[^a-z])(d?seg|segs?|segmentations?|labels?|labelmaps?|masks?|brainmask|aseg|aparc|parc|parcellations?|rois?"

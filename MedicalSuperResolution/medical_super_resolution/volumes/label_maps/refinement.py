@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import SimpleITK as sitk
 
-from ..errors import VolumeError
-from ..progress import Progress, ignore
-from .grid import AXES_IJK, Grid, array_axis
-from .io.files import to_image
-from .label_shapes import ALIGNED, AxisRefinement
-from .resampling import resampled
-from .volume import Volume
+from ...errors import VolumeError
+from ...progress import Progress, ignore
+from ..grid import AXES_IJK, Grid, array_axis
+from ..io.files import to_image
+from ..resampling import resampled
+from ..volume import Volume
+from .shapes import ALIGNED, AxisRefinement
 
 BACKGROUND = 0
 _MOST_LABELS = 65535

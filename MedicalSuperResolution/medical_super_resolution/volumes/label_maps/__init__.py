@@ -1,0 +1,1 @@
+"""Label maps: which volumes are, and their shapes on a finer grid."""
