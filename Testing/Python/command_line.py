@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -32,6 +33,13 @@ def refused(medsr: Medsr, folder: Path, *arguments: object) -> str:
     assert sentence.startswith("error: ")
     assert contents(folder) == before
     return sentence
+
+
+def next_step(process: subprocess.Popen[str]) -> dict[str, int]:
+    """The next line of progress for programs that counts steps; lines that name a stage are passed over."""
+    while "done" not in (line := json.loads(process.stdout.readline())):
+        pass
+    return line
 
 
 def start(

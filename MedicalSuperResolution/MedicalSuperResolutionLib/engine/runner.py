@@ -106,14 +106,21 @@ class Runner:
         self.progress, self.stage, self.log = (0, 1), "", ()
         if self._worker is not None and self._worker.has_ended():
             self.close()
+        was_there = self._worker is not None
         try:
-            if self._worker is None:
-                subprocess.remove_stale_folders()
-                self._worker = _Worker(self._command or [subprocess.python(), "-m", _WORKER])
-            self._run = _Run(self._worker, exchange)
+            self._run = _Run(self._ready_worker(), exchange)
+            if was_there and not self._run.was_taken:  # it ended after it was looked at
+                self.close()
+                self._run = _Run(self._ready_worker(), exchange)
         except BaseException:
             self.close()
             raise
+
+    def _ready_worker(self) -> _Worker:
+        if self._worker is None:
+            subprocess.remove_stale_folders()
+            self._worker = _Worker(self._command or [subprocess.python(), "-m", _WORKER])
+        return self._worker
 
     def poll(self) -> Any:  # noqa: ANN401 - what its exchange gives
         """The result when the run is over, else None: for `start`, an `Enhanced`.
@@ -165,11 +172,13 @@ class _Worker:
     def exit_status(self) -> int | None:
         return self._process.returncode
 
-    def ask(self, arguments: Sequence[str]) -> None:
-        """Let it run a command line."""
-        with suppress(OSError):  # it has ended; its exit status says so
+    def ask(self, arguments: Sequence[str]) -> bool:
+        """Let it run a command line; whether it took that. One that has ended does not, as its exit status shows."""
+        with suppress(OSError):
             self._process.stdin.write(json.dumps(list(arguments)).encode() + b"\n")
             self._process.stdin.flush()
+            return True
+        return False
 
 
 class _Run:
@@ -180,7 +189,7 @@ class _Run:
         self._worker, self._exchange = worker, exchange
         exchange.write_inputs(worker.folder)
         self._output_start, self._errors_start = subprocess.printed_bytes(worker.folder)
-        worker.ask(exchange.arguments())
+        self.was_taken = worker.ask(exchange.arguments())
 
     def status(self) -> int | None:
         """The exit status of the command; None while it runs. Notes how far it is."""

@@ -139,7 +139,8 @@ def end(process: subprocess.Popen[bytes], folder: Path) -> None:
         _signal_group(process, forced=True)  # Slicer's launcher may end before the Python that it has started
         _wait(process)
     if process.stdin is not None:
-        process.stdin.close()
+        with suppress(OSError):  # what was written last was not read
+            process.stdin.close()
     temp_dirs.remove(folder)
 
 

@@ -115,6 +115,18 @@ def test_a_process_that_has_ended_between_two_runs_is_started_anew(an_engine, a_
     engine.close()
 
 
+def test_a_process_that_ends_just_after_it_was_looked_at_is_started_anew(
+    an_engine, a_volume, temporary_folder, monkeypatch: pytest.MonkeyPatch
+):
+    engine = an_engine("Path('pid').write_text(str(os.getpid())); finish()")
+    engine.run(a_volume, EnhanceSettings())
+    os.kill(child_id(temporary_folder), 9)
+    eventually(lambda: not is_alive(child_id(temporary_folder)))
+    monkeypatch.setattr(engine._worker, "has_ended", lambda: False)
+    assert engine.run(a_volume, EnhanceSettings()).report.model == "general"
+    engine.close()
+
+
 def test_a_second_run_at_the_same_time_is_refused(an_engine, a_volume):
     engine = an_engine("time.sleep(60)")
     engine.start(a_volume, EnhanceSettings())

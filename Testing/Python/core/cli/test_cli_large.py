@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from command_line import Medsr, refused, start
+from command_line import Medsr, next_step, refused, start
 from medical_super_resolution.inference.planning import fits_memory, plan
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes import memmap as mapped
@@ -57,7 +56,7 @@ def test_the_room_of_a_killed_run_is_empty_and_gone_at_the_next_run(
     a_model_file: Path,
 ):
     with start(*a_long_run) as process:
-        assert json.loads(process.stdout.readline())["done"] == 0
+        assert next_step(process)["done"] == 0
         process.kill()
     (left,) = folder.glob(".medsr-*")
     assert not list(left.iterdir())  # the voxels went with the process

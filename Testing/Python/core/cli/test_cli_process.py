@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from command_line import PACKAGE_ROOT, start
+from command_line import PACKAGE_ROOT, next_step, start
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
@@ -18,7 +17,7 @@ from command_line import PACKAGE_ROOT, start
 def test_stopping_exits_with_130_and_leaves_nothing(folder: Path, a_long_run: tuple[object, ...], sent: signal.Signals):
     before = set(folder.iterdir())
     with start(*a_long_run) as process:
-        steps = [json.loads(process.stdout.readline()) for _ in range(2)]  # it is at work
+        steps = [next_step(process) for _ in range(2)]  # it is at work
         process.send_signal(sent)
         began = time.monotonic()
         _, err = process.communicate(timeout=30)
