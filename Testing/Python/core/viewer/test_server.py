@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -264,7 +265,8 @@ def test_a_real_run_ends_with_a_result_and_a_report(a_scan: Path, a_model_file: 
     run = Enhancement(asked, folder, lambda: ended.append(files.read(result).array.shape))
     run.wait()
     assert (run.status, run.part, ended) == ("done", 1.0, [(8, 5, 6)]), run.message
-    assert {"model", "seconds", "device", "warnings", "consistency_error_rms"} <= Report.__dataclass_fields__.keys()
+    made = Report.from_dict(json.loads(report.read_text()))
+    assert (made.model, made.size_after_ijk) == ("tiny", (6, 5, 8))
 
 
 def test_a_run_that_fails_says_why(tmp_path: Path):
