@@ -114,23 +114,28 @@ class Batch:
     compress: bool = True
 
 
-def is_batch(source: Path, output: Path) -> bool:
-    """Whether an input and an output name folders, and the input holds more than one DICOM series."""
+def batch_in(source: Path, output: Path) -> list[Item]:
+    """The volumes of a folder that go into another; none where ``source`` is one volume file or one DICOM series."""
     from ..volumes.io import files
 
     if not source.is_dir() or files.suffix_of(output) is not None or output.is_file():
-        return False
+        return []
     items = items_in(source, output.resolve())
-    return len(items) > 1 or any(item.selection is None and not item.problem for item in items)
+    is_batch = len(items) > 1 or any(item.selection is None and not item.problem for item in items)
+    return items if is_batch else []
 
 
-def run_batch(batch: Batch, *, jobs: int = 1, announce: Callable[[Row], None] = lambda row: None) -> list[Row]:
+def run_batch(
+    batch: Batch, items: list[Item], *, jobs: int = 1, announce: Callable[[Row], None] = lambda row: None
+) -> list[Row]:
     """Enhance all volumes of a folder, and write a table of them into the output folder.
 
     Parameters
     ----------
     batch : Batch
         What to do.
+    items : list of Item
+        The volumes of its folder, see `batch_in`.
     jobs : int
         Processes at a time; each loads the model once.
     announce : callable
@@ -139,13 +144,10 @@ def run_batch(batch: Batch, *, jobs: int = 1, announce: Callable[[Row], None] = 
     Raises
     ------
     VolumeError
-        The folder holds nothing to enhance, or the output folder cannot be made.
+        The output folder cannot be made.
     ModelError
         The model cannot be loaded.
     """
-    items = items_in(batch.folder, batch.output.resolve())
-    if not items:
-        raise VolumeError(f"there is no volume file and no DICOM series in the folder {batch.folder}")
     try:
         batch.output.mkdir(parents=True, exist_ok=True)
     except OSError as problem:

@@ -20,6 +20,7 @@ from ..terminal import progress_of_kind
 from .labels import images_of, labels_of, write_labels
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
+    from ...cohort.discovery import Item
     from ...volumes.grid import Grid
     from ...volumes.io.writers import Destination
 
@@ -78,10 +79,10 @@ def run(chosen: argparse.Namespace) -> int:
 
     selection = selection_of(chosen)
     if selection == Selection() and chosen.input.is_dir():
-        from ...cohort.batch import is_batch
+        from ...cohort.batch import batch_in
 
-        if is_batch(chosen.input, chosen.output):
-            return _run_batch(chosen, settings)
+        if items := batch_in(chosen.input, chosen.output):
+            return _run_batch(chosen, settings, items)
     destination = destinations.destination_of(chosen.input, chosen.output, selection, overwrite=chosen.overwrite)
     check_report(chosen.report, chosen.output, chosen.overwrite)
     if chosen.uncertainty:
@@ -139,7 +140,7 @@ def _check_input(source: Path, number: int | None) -> None:
             raise SuperResolutionError(f"{source} has no volume {number}; its volumes are 0 to {count - 1}")
 
 
-def _run_batch(chosen: argparse.Namespace, settings: EnhanceSettings) -> int:
+def _run_batch(chosen: argparse.Namespace, settings: EnhanceSettings, items: list[Item]) -> int:
     """All volumes of a folder: a line for each as it is done, a table at the end."""
     from ...cohort.batch import TABLE, Batch, Row, run_batch
 
@@ -159,7 +160,7 @@ def _run_batch(chosen: argparse.Namespace, settings: EnhanceSettings) -> int:
         chosen.keep_tilt,
         not chosen.no_compression,
     )  # fmt: skip
-    rows = run_batch(batch, jobs=chosen.jobs, announce=announce)
+    rows = run_batch(batch, items, jobs=chosen.jobs, announce=announce)
     counts = {status: sum(row.status == status for row in rows) for status in ("done", "skipped", "failed")}
     width = max(len(row.input) for row in rows)
     for row in rows:
