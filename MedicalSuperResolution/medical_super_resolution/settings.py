@@ -13,6 +13,7 @@ NAMED_AXES = ("through-plane", "in-plane")
 PROFILES = ("auto", "gaussian", "box")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("auto", "float32", "mixed")
+STANDARD, BEST = QUALITIES = ("standard", "best")
 
 
 def check_factor(factor: float, what: str = "the factor", axis: str = "through-plane") -> None:
@@ -61,6 +62,9 @@ class EnhanceSettings:
         An installed model's name, or the path of a model file.
     detail : float
         How far the model goes towards its detail model, in [0, 1]; 0 is fidelity.
+    quality : str
+        "standard", or "best": the mean over the refined mirror images of the scan (self-ensemble, up to eight times the
+        work), a little closer to the truth. For fidelity alone: ``detail`` must be 0.
     consistency : bool
         Make the result reproduce the measured slices.
     uncertainty : bool
@@ -85,12 +89,18 @@ class EnhanceSettings:
     slice_profile: str = "auto"
     model: str = "general"
     detail: float = 0.0
+    quality: str = STANDARD
     consistency: bool = True
     uncertainty: bool = False
     device: str = "auto"
     threads: int | None = None
     precision: str = "auto"
     memory_gb: float | None = None
+
+    @property
+    def sees_mirrors(self) -> bool:
+        """Whether the scan's mirror images are refined too: for its uncertainty, or for the mean of them."""
+        return self.uncertainty or self.quality == BEST
 
     def __repr__(self) -> str:
         changed = (
@@ -123,6 +133,12 @@ class EnhanceSettings:
         if self.slice_profile not in PROFILES:
             raise SettingsError(f"unknown slice profile {self.slice_profile!r}; use one of: {', '.join(PROFILES)}")
         check_detail(self.detail)
+        if self.quality not in QUALITIES:
+            raise SettingsError(f"unknown quality {self.quality!r}; use one of: {', '.join(QUALITIES)}")
+        if self.quality == BEST and self.detail:
+            raise SettingsError(
+                f"the best quality is a mean, which takes away the detail of {self.detail:g}; use one of them"
+            )
         if self.device not in DEVICES:
             raise SettingsError(f"unknown device {self.device!r}; use one of: {', '.join(DEVICES)}")
         if self.threads is not None and self.threads < 1:

@@ -47,7 +47,7 @@ class EnhanceExchange:
         if settings.memory_gb is not None:
             chosen += ["--max-memory", repr(settings.memory_gb)]
         chosen += ["--axes", settings.axes, "--slice-profile", settings.slice_profile]
-        chosen += ["--detail", repr(settings.detail)]
+        chosen += ["--detail", repr(settings.detail), "--quality", settings.quality]
         if settings.factor is not None:
             chosen += ["--factor", repr(settings.factor)]
         if settings.spacing_ijk_mm is not None:

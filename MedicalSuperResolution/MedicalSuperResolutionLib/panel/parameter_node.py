@@ -12,7 +12,7 @@ from slicer import (
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 from medical_super_resolution.errors import SettingsError
-from medical_super_resolution.settings import LARGEST_FACTOR, EnhanceSettings
+from medical_super_resolution.settings import BEST, LARGEST_FACTOR, STANDARD, EnhanceSettings
 from MedicalSuperResolutionLib.panel import display, remembered
 from MedicalSuperResolutionLib.panel.choices import Arrangement, Device, Goal, Overlay, Plane, Profile
 from MedicalSuperResolutionLib.panel.sections.model import why_no_detail
@@ -60,6 +60,8 @@ class MedicalSuperResolutionParameterNode:
         Make the result reproduce the measured slices.
     uncertainty
         Also make a volume that tells how sure the result is.
+    bestQuality
+        Take the mean over mirror images of the scan.
     device, threads
         Where to compute; 0 threads are all.
     compareVolume
@@ -93,6 +95,7 @@ class MedicalSuperResolutionParameterNode:
     detail: Annotated[float, WithinRange(0, 1)] = 0.0
     keepMeasuredData: bool = True
     uncertainty: bool = False
+    bestQuality: bool = False
     device: Device = Device.AUTO
     threads: Annotated[int, WithinRange(0, 256)] = 0
     compareVolume: vtkMRMLScalarVolumeNode
@@ -126,6 +129,7 @@ class MedicalSuperResolutionParameterNode:
             detail=0.0 if why_no_detail(self.model) else self.detail,
             consistency=self.keepMeasuredData,
             uncertainty=self.uncertainty,
+            quality=BEST if self.bestQuality else STANDARD,
             device=self.device.value,
             threads=self.threads or None,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..errors import SettingsError
-from ..settings import DEVICES, PRECISIONS, PROFILES, EnhanceSettings
+from ..settings import DEVICES, PRECISIONS, PROFILES, QUALITIES, EnhanceSettings
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +29,10 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--detail", type=float, default=standard.detail, metavar="S",
         help="0: fidelity (default), 1: the model's detail model, or between; see `medsr models`",
+    )  # fmt: skip
+    how.add_argument(
+        "--quality", choices=QUALITIES, default=standard.quality,
+        help="best: the mean over mirror images of the scan, about eight times the work; default: %(default)s",
     )  # fmt: skip
     scan = parser.add_argument_group("what is known of the scan")
     scan.add_argument(
@@ -85,6 +89,7 @@ def settings_of(chosen: argparse.Namespace) -> EnhanceSettings:
         slice_profile=chosen.slice_profile,
         model=chosen.model,
         detail=chosen.detail,
+        quality=chosen.quality,
         consistency=not chosen.no_consistency,
         uncertainty=chosen.uncertainty is not None,
         device=chosen.device,

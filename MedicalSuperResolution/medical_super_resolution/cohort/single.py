@@ -74,9 +74,10 @@ def _allocator(task: Task, settings: EnhanceSettings) -> Iterator[Allocator | No
         fits = known is None or fits_memory(plan(known[0], settings), known[1].itemsize, settings)
     except (SettingsError, VolumeError):
         fits = True  # the engine will say what is wrong
-    if not fits and settings.uncertainty:
+    if not fits and settings.sees_mirrors:
+        asked = "uncertainty" if settings.uncertainty else "best quality"
         raise SettingsError(
-            "the uncertainty of a volume that does not fit into memory cannot be computed; crop the volume,"
+            f"the {asked} of a volume that does not fit into memory cannot be computed; crop the volume,"
             " or allow more by --max-memory"
         )
     with nullcontext(None) if fits else disk_allocator(task.destination.path.parent) as allocator:

@@ -11,7 +11,7 @@ import numpy as np
 from ..models.file import Model
 from ..progress import Progress, ignore
 from ..report import Enhanced
-from ..settings import EnhanceSettings
+from ..settings import BEST, EnhanceSettings
 from ..volumes.intensity import HOUNSFIELD_RANGE
 from ..volumes.label_maps.detection import is_label_map
 from ..volumes.memmap import Allocator, extremes, is_on_disk
@@ -25,7 +25,7 @@ from .refiners.axis_request import VolumeRequest
 from .refiners.denormalise import Denormaliser
 from .reporting import make_report
 from .request import Request, make_request
-from .uncertainty import raise_in_gaps, spread, widened
+from .uncertainty import mirror_statistics, raise_in_gaps, widened
 
 _MATRIX_BYTES = 48  # of each weight between a measured and a fine slice, while the matrices are made
 
@@ -83,12 +83,14 @@ def enhance(
         with context.timed("profile"):
             estimate = profile_of(request)
         profiles = profiles_of(request, estimate.profile)
-        exact = final.unrounded() if settings.uncertainty else final
+        exact = final.unrounded() if settings.sees_mirrors else final
         work = VolumeRequest(
             volume.array, request.planned, profiles, request.window, exact, request.padding, volume.interpolated
         )
         array = model.generator.make_refiner(context).refined(work, allocator or np.empty)
-        uncertainty = _deviation(request, array, work, context) if settings.uncertainty else None
+        uncertainty = None
+        if settings.sees_mirrors:
+            array, uncertainty = _of_the_mirrors(request, array, work, context)
     array = final.rounded(array)
     report = make_report(request, context, array, estimate, started)
     fine = replace(
@@ -125,8 +127,10 @@ def _lowest_meaning(request: Request) -> float | None:
     return 0.0 if low >= 0 else None
 
 
-def _deviation(request: Request, array: np.ndarray, work: VolumeRequest, context: ExecutionContext) -> Volume:
-    """The standard deviation of each voxel of the result ``array``, which is not rounded; see `uncertainty`."""
+def _of_the_mirrors(
+    request: Request, first: np.ndarray, work: VolumeRequest, context: ExecutionContext
+) -> tuple[np.ndarray, Volume | None]:
+    """The result and its uncertainty, where they are asked for, from all mirror images; ``first`` is not rounded."""
 
     def refined(model: Model, axes: tuple[int, ...] = ()) -> np.ndarray:
         padding = work.padding and work.padding.flipped(axes)
@@ -134,10 +138,13 @@ def _deviation(request: Request, array: np.ndarray, work: VolumeRequest, context
         mirrored = replace(work, array=np.flip(work.array, axes), padding=padding, is_gap=is_gap)
         return model.generator.make_refiner(context).refined(mirrored, np.empty)
 
-    deviation = spread(array, lambda axes: refined(request.model, axes), request.planned)
+    mean, deviation = mirror_statistics(first, lambda axes: refined(request.model, axes), request.planned)
+    result = mean if request.settings.quality == BEST else first
+    if not request.settings.uncertainty:
+        return result, None
     if request.ends:
-        results = (array if end is request.model else refined(end) for end in request.ends)
+        results = (first if end is request.model else refined(end) for end in request.ends)
         deviation = widened(deviation, *results)
     if request.volume.interpolated is not None:
         raise_in_gaps(deviation, request.volume, request.planned.target)
-    return Volume(deviation, request.planned.target)
+    return result, Volume(deviation, request.planned.target)

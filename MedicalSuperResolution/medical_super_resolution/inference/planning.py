@@ -14,8 +14,8 @@ from ..volumes.grid import AXES_IJK, Grid
 from ..volumes.tilt import straight_grid
 
 _SAME = 1e-3  # a spacing this close (relative) to the wanted one is left alone
-_UNCERTAINTY_RUNS = 8  # mirror images
-_UNCERTAINTY_BYTES = 20  # a voxel: unrounded result, mean, sum of squares, present result and its change
+_MIRROR_RUNS = 8  # mirror images
+_MIRROR_BYTES = 20  # a voxel: unrounded result, mean, sum of squares, present result and its change
 PROGRAM_BYTES = 4.5e8  # the program with PyTorch, before any volume
 _WORKING_BYTES = 9e8
 _SHARE_OF_MEMORY = 0.6  # the rest is for others
@@ -105,9 +105,9 @@ def estimate(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> Es
     memory = PROGRAM_BYTES + (voxels_in + voxels_out) * bytes_a_voxel + between + _WORKING_BYTES
     threads = settings.threads or available_cpus()
     seconds = sum(math.prod(one.source.shape_kji) for one in planned.passes) * _CORE_SECONDS_A_VOXEL / threads
-    if settings.uncertainty:
-        seconds *= _UNCERTAINTY_RUNS
-        memory += voxels_out * _UNCERTAINTY_BYTES
+    if settings.sees_mirrors:
+        seconds *= _MIRROR_RUNS
+        memory += voxels_out * _MIRROR_BYTES
     return Estimate(voxels_out * bytes_a_voxel / 1e6, memory / 1e9, _START_SECONDS + seconds, threads)
 
 

@@ -75,7 +75,7 @@ class Request:
         """Measured voxels to work through, in all passes of all runs."""
         passes = self.planned.passes
         passes = passes[:1] if self.model.generator.capabilities.in_one_pass else passes
-        runs = len(list(mirrors(self.planned))) if self.settings.uncertainty else 1
+        runs = len(list(mirrors(self.planned))) if self.settings.sees_mirrors else 1
         runs += sum(end is not self.model for end in self.ends or ())
         return runs * sum(math.prod(one.source.shape_kji) for one in passes)
 

@@ -37,8 +37,10 @@ def mirrors(planned: Plan) -> Iterator[tuple[int, ...]]:
         yield tuple(axis for axis, is_mirrored in zip(exact, chosen, strict=True) if is_mirrored)
 
 
-def spread(first: np.ndarray, refine: Callable[[tuple[int, ...]], np.ndarray], planned: Plan) -> np.ndarray:
-    """Return the standard deviation of the refined mirror images, turned back.
+def mirror_statistics(
+    first: np.ndarray, refine: Callable[[tuple[int, ...]], np.ndarray], planned: Plan
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and the standard deviation of the refined mirror images, turned back.
 
     Parameters
     ----------
@@ -51,13 +53,17 @@ def spread(first: np.ndarray, refine: Callable[[tuple[int, ...]], np.ndarray], p
 
     Returns
     -------
-    ndarray
+    mean : ndarray
+        Of the shape and type of ``first``. It reproduces the measured slices as each of the images does.
+    deviation : ndarray
         float32, of the shape of ``first``, in the units of the volume.
 
     References
     ----------
     .. [1] Welford (1962), Note on a method for calculating corrected sums of squares and products.
        DOI 10.1080/00401706.1962.10490022
+    .. [2] Timofte, Rothe and Van Gool (2016), Seven ways to improve example-based single image super resolution:
+       the mean as the better result ("enhanced prediction", self-ensemble). arXiv:1511.02228
     """
     mean = first.copy()
     squares = np.zeros_like(mean)
@@ -68,7 +74,7 @@ def spread(first: np.ndarray, refine: Callable[[tuple[int, ...]], np.ndarray], p
         change = values - mean
         mean += change / number
         squares += change * (values - mean)
-    return np.sqrt(squares / number).astype(np.float32, copy=False)
+    return mean, np.sqrt(squares / number).astype(np.float32, copy=False)
 
 
 def widened(deviation: np.ndarray, fidelity: np.ndarray, detailed: np.ndarray) -> np.ndarray:

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.planning import plan
-from medical_super_resolution.inference.uncertainty import mirrors, raise_in_gaps, spread
+from medical_super_resolution.inference.uncertainty import mirror_statistics, mirrors, raise_in_gaps
 from medical_super_resolution.models import file as models
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.settings import EnhanceSettings
@@ -32,7 +33,7 @@ def test_an_axis_that_is_not_filled_exactly_has_no_mirror(a_volume: Volume):
     assert list(mirrors(plan(a_volume.grid, uneven))) == [(), (1,), (2,), (2, 1)]
 
 
-def test_the_spread_is_the_standard_deviation_over_the_mirrors(a_volume: Volume):
+def test_mean_and_standard_deviation_are_those_over_the_mirrors(a_volume: Volume):
     planned = plan(a_volume.grid, TWICE)
     ramp = np.arange(planned.target.shape_kji[0], dtype=np.float32)[:, None, None]
 
@@ -40,9 +41,10 @@ def test_the_spread_is_the_standard_deviation_over_the_mirrors(a_volume: Volume)
         return np.repeat(array, 2, axis=0).astype(np.float32) + ramp
 
     answers = [np.flip(refine(np.flip(a_volume.array, axes)), axes) for axes in mirrors(planned)]
-    found = spread(answers[0], lambda axes: refine(np.flip(a_volume.array, axes)), planned)
+    mean, deviation = mirror_statistics(answers[0], lambda axes: refine(np.flip(a_volume.array, axes)), planned)
 
-    np.testing.assert_allclose(found, np.std(np.stack(answers).astype(np.float64), axis=0), rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(mean, np.mean(np.stack(answers).astype(np.float64), axis=0), rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(deviation, np.std(np.stack(answers).astype(np.float64), axis=0), rtol=1e-3, atol=1e-2)
 
 
 def test_the_enhanced_volume_is_the_same_with_and_without(a_volume: Volume, a_model_file):
@@ -68,6 +70,30 @@ def test_where_all_answers_agree_rounding_adds_no_uncertainty(a_volume: Volume, 
 
     assert found is not None
     assert found.array.max() < 0.01  # units of the volume; a rounded answer among others would differ by up to 0.16
+
+
+def test_the_best_quality_is_the_mean_of_the_mirror_images_and_reproduces_the_slices(a_volume: Volume, a_model_file):
+    model = models.load(a_model_file)
+    scan = replace(a_volume, array=a_volume.array.astype(np.float32), modality="mr")  # nothing is clipped
+    mirrored = []
+    for axes in mirrors(plan(scan.grid, TWICE)):
+        answer = enhance(replace(scan, array=np.ascontiguousarray(np.flip(scan.array, axes))), model, TWICE)
+        mirrored.append(np.flip(answer.volume.array, axes))
+
+    best = enhance(scan, model, replace(TWICE, quality="best"))
+
+    np.testing.assert_allclose(best.volume.array, np.mean(mirrored, axis=0), atol=0.02)  # units of the volume
+    assert np.abs(best.volume.array - mirrored[0]).max() > 1  # an untrained network guesses
+    assert best.report.consistency_error_rms < 0.01
+    assert best.uncertainty is None
+    uncertain = enhance(scan, model, replace(WITH_UNCERTAINTY, quality="best"))
+    np.testing.assert_array_equal(uncertain.volume.array, best.volume.array)
+    assert uncertain.uncertainty is not None
+
+
+def test_the_best_quality_is_refused_with_detail_which_a_mean_would_take_away():
+    with pytest.raises(SettingsError, match=r"takes away the detail of 0\.5"):
+        replace(TWICE, quality="best", detail=0.5)
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.uint8, np.int32, np.float32, np.float64])
