@@ -12,9 +12,9 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .inference.fusion.public import fuse
+    from .api.enhance import EnhanceTransform, enhance
+    from .api.fuse import fuse
     from .inference.fusion.settings import FusionSettings
-    from .inference.public import EnhanceTransform, enhance
     from .models.weight_interpolation import load_model
     from .settings import EnhanceSettings
     from .volumes.io.files import read, write
@@ -35,11 +35,11 @@ __all__ = [
 
 _HOMES = {
     "EnhanceSettings": "settings",
-    "EnhanceTransform": "inference.public",
+    "EnhanceTransform": "api.enhance",
     "FusionSettings": "inference.fusion.settings",
     "Volume": "volumes.volume",
-    "enhance": "inference.public",
-    "fuse": "inference.fusion.public",
+    "enhance": "api.enhance",
+    "fuse": "api.fuse",
     "load_model": "models.weight_interpolation",
     "read": "volumes.io.files",
     "write": "volumes.io.files",

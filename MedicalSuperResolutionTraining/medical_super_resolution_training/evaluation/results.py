@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .checks.calibration import Sample
-from .methods import BASELINE
+from .methods.method import BASELINE
 
 ALL = "all"
 

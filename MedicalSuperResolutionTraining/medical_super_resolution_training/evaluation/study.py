@@ -21,9 +21,9 @@ from .checks.hallucinations import blob_counts
 from .checks.lesions import lesions_for, recovered, with_lesions
 from .checks.noise import noise_bound, noise_deviation
 from .dataset import EvaluationVolume
-from .foreground import Foreground, foreground_of
-from .measures import measured
-from .methods import ExternalResults, Method, Network, Refined, Task
+from .measures.foreground import Foreground, foreground_of
+from .measures.registry import measured
+from .methods.method import ExternalResults, Method, Network, Refined, Task
 from .output.pictures import draw_slices
 from .results import DownstreamScore, LesionScore, Score, StudyResults
 

@@ -12,7 +12,7 @@ from ..data.batch import PairedBatch
 from ..data.loader import Sampler
 from ..data.manifest import Entry
 from ..data.plane_degradation import plane_factor
-from ..data.planes import PlaneSampler
+from ..data.samplers.planes import PlaneSampler
 from ..evaluation.cases import Case
 from .generator import GeneratorTask, Versions, content_terms
 from .task import Judged, Prediction

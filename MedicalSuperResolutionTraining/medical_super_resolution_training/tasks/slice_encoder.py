@@ -12,9 +12,9 @@ from medical_super_resolution.objectives.perceptual import SliceEncoder, SliceEn
 
 from ..config.recipes import network_config
 from ..data.batch import PairedBatch
-from ..data.encoder import CorruptedSampler
 from ..data.loader import Sampler
 from ..data.manifest import Entry
+from ..data.samplers.encoder import CorruptedSampler
 from .generator import Versions, content_terms
 from .task import Prediction, TrainingTask
 

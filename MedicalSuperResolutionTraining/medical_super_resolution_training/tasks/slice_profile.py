@@ -15,7 +15,7 @@ from medical_super_resolution.physics.slice_profile import ProfileCalibration
 from ..config.recipes import network_config
 from ..data.loader import Sampler
 from ..data.manifest import Entry
-from ..data.slice_profiles import ProfileBatch, ProfileSampler
+from ..data.samplers.slice_profiles import ProfileBatch, ProfileSampler
 from .task import Prediction, TrainingTask
 
 _EXACT_ENOUGH = 0.08  # of a width: below it, errors count by their square

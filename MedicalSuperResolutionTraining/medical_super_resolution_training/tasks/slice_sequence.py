@@ -12,7 +12,7 @@ from medical_super_resolution.physics.interpolation import apply_along_sequence,
 from ..data.batch import SequenceBatch
 from ..data.loader import Sampler
 from ..data.manifest import Entry
-from ..data.sequences import FACTOR_RANGE, PatchSampler
+from ..data.samplers.sequences import FACTOR_RANGE, PatchSampler
 from ..evaluation.cases import Case
 from .generator import GeneratorTask, Versions, content_terms
 from .task import Judged, Prediction

@@ -12,8 +12,8 @@ from ..config.recipes import read_resolved
 from ..data.manifest import of_split, read_manifest
 from ..tasks import task_of
 from ..training.checkpoints import read_tensors, restore_newest
+from ..training.monitoring.validation import BEST
 from ..training.state import new_state
-from ..training.validation import BEST
 from .card import card
 from .resume import MANIFEST
 

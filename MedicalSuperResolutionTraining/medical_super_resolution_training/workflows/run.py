@@ -19,10 +19,10 @@ from ..data.loader import batches
 from ..data.manifest import Entry, of_split, read_manifest, write_manifest
 from ..tasks import task_of
 from ..tasks.task import TrainingTask
-from ..training.callbacks import RunCallbacks
 from ..training.checkpoints import checkpoints, restore_newest
 from ..training.distributed import DistributedContext, initialise, local_device
-from ..training.loggers import chosen_loggers
+from ..training.monitoring.callbacks import RunCallbacks
+from ..training.monitoring.loggers import chosen_loggers
 from ..training.objectives import perceptual_features
 from ..training.state import TrainingState, new_state
 from ..training.trainer import train

@@ -70,7 +70,7 @@ def test_scores_of_validation_are_a_column_of_their_own(tmp_path: Path):
 
 def test_the_trainer_names_its_files_so():
     pytest.importorskip("torch")
-    from medical_super_resolution_training.training import curves, validation
+    from medical_super_resolution_training.training.monitoring import curves, validation
 
     assert (curve.FILE, curve.VALIDATION_FILE) == (curves.CURVES, validation.VALIDATION)
     assert list(curves.COLUMNS[:2]) == [curve.STEP, curve.LOSS]

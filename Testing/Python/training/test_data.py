@@ -14,7 +14,7 @@ from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.data.batch import SequenceBatch
 from medical_super_resolution_training.data.manifest import Entry
-from medical_super_resolution_training.data.sequences import PatchSampler
+from medical_super_resolution_training.data.samplers.sequences import PatchSampler
 
 
 def same(one: SequenceBatch, other: SequenceBatch) -> bool:

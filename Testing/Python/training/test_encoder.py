@@ -14,9 +14,9 @@ from medical_super_resolution.objectives.perceptual import SliceEncoder, percept
 from medical_super_resolution_training.cli.main import main
 from medical_super_resolution_training.config.losses import PerceptualSettings
 from medical_super_resolution_training.config.recipe import Recipe
-from medical_super_resolution_training.data import encoder
-from medical_super_resolution_training.data.encoder import CorruptedSampler, corrupted
 from medical_super_resolution_training.data.manifest import Entry
+from medical_super_resolution_training.data.samplers import encoder
+from medical_super_resolution_training.data.samplers.encoder import CorruptedSampler, corrupted
 from medical_super_resolution_training.tasks import task_of
 from medical_super_resolution_training.training.objectives import perceptual_features
 

@@ -21,7 +21,7 @@ from medical_super_resolution_training.cli.main import main
 from medical_super_resolution_training.data.manifest import Entry, write_manifest
 from medical_super_resolution_training.evaluation.cases import degraded, parse_case, trimmed
 from medical_super_resolution_training.evaluation.dataset import volumes_of
-from medical_super_resolution_training.evaluation.methods import networks
+from medical_super_resolution_training.evaluation.methods.method import networks
 from medical_super_resolution_training.evaluation.results import Group, Score, groups, statistics
 
 INTERPOLATORS = ["linear", "cubic B-spline", "Lanczos"]

@@ -6,7 +6,7 @@ import pytest
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
 from medical_super_resolution_training.evaluation.checks.lesions import Lesion, lesions_for, recovered, with_lesions
-from medical_super_resolution_training.evaluation.foreground import foreground_of
+from medical_super_resolution_training.evaluation.measures.foreground import foreground_of
 
 
 @pytest.fixture(scope="module")

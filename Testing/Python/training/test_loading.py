@@ -12,8 +12,8 @@ from medical_super_resolution.errors import SettingsError
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.data.loader import batches
 from medical_super_resolution_training.data.manifest import Entry
-from medical_super_resolution_training.data.planes import PlaneSampler
-from medical_super_resolution_training.data.sequences import PatchSampler
+from medical_super_resolution_training.data.samplers.planes import PlaneSampler
+from medical_super_resolution_training.data.samplers.sequences import PatchSampler
 
 SAMPLERS = {"through-plane": PatchSampler, "in-plane": PlaneSampler}
 

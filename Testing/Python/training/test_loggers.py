@@ -10,7 +10,7 @@ import pytest
 
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution_training.data.manifest import Entry
-from medical_super_resolution_training.training.loggers import LOGGERS, chosen_loggers
+from medical_super_resolution_training.training.monitoring.loggers import LOGGERS, chosen_loggers
 from medical_super_resolution_training.workflows.run import run_recipe
 from training_runs import plane_recipe
 

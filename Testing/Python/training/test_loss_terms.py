@@ -11,7 +11,7 @@ import torch
 
 from medical_super_resolution.objectives.terms import CONTENT, LOSS_TERMS, terms_of
 from medical_super_resolution_training.config.losses import LossWeights
-from medical_super_resolution_training.training.curves import COLUMNS, Means
+from medical_super_resolution_training.training.monitoring.curves import COLUMNS, Means
 
 
 def test_every_term_has_a_weight_in_recipes_and_a_column_in_curves():

@@ -18,10 +18,10 @@ WATCHED = """
 import json, sys
 from pathlib import Path
 from medical_super_resolution_training.config.recipe import Recipe
-from medical_super_resolution_training.data.sequences import PatchSampler
+from medical_super_resolution_training.data.samplers.sequences import PatchSampler
 from medical_super_resolution_training.data.loader import batches
 from medical_super_resolution_training.data.manifest import read_manifest
-from medical_super_resolution_training.data.planes import PlaneSampler
+from medical_super_resolution_training.data.samplers.planes import PlaneSampler
 
 def largest():
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024

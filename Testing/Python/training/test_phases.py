@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from medical_super_resolution_training.evaluation.cases import Case
-from medical_super_resolution_training.evaluation.phases import changes_by_phase, error_of_last, pulse
+from medical_super_resolution_training.evaluation.measures.phases import changes_by_phase, error_of_last, pulse
 
 
 @pytest.fixture

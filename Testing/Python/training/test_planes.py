@@ -9,10 +9,10 @@ import torch
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.objectives.degradation import PLANE_DEGRADATIONS
 from medical_super_resolution_training.config.recipe import Recipe
-from medical_super_resolution_training.data import planes
 from medical_super_resolution_training.data.manifest import Entry
 from medical_super_resolution_training.data.plane_degradation import with_noise
-from medical_super_resolution_training.data.planes import PlaneSampler, sequence_axes
+from medical_super_resolution_training.data.samplers import planes
+from medical_super_resolution_training.data.samplers.planes import PlaneSampler, sequence_axes
 
 
 @pytest.fixture

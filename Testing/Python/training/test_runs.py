@@ -24,10 +24,10 @@ from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.config.recipes import find_recipe, read_recipe, shipped
 from medical_super_resolution_training.data.manifest import Entry, write_manifest
-from medical_super_resolution_training.data.planes import PlaneSampler
-from medical_super_resolution_training.training import callbacks
+from medical_super_resolution_training.data.samplers.planes import PlaneSampler
 from medical_super_resolution_training.training.checkpoints import checkpoints
-from medical_super_resolution_training.training.curves import COLUMNS
+from medical_super_resolution_training.training.monitoring import callbacks
+from medical_super_resolution_training.training.monitoring.curves import COLUMNS
 from medical_super_resolution_training.training.state import new_state
 from medical_super_resolution_training.workflows.export import export_run
 from medical_super_resolution_training.workflows.run import run_recipe
@@ -103,7 +103,7 @@ def test_a_trial_of_a_few_steps_is_not_validated(validated_data: Path, tmp_path:
 
 
 def test_the_best_of_the_content_stage_gives_way_to_the_adversarial_one(tmp_path: Path):
-    from medical_super_resolution_training.training.validation import keep_best
+    from medical_super_resolution_training.training.monitoring.validation import keep_best
 
     average = new_state(plane_recipe(), "cpu").average
     assert keep_best(tmp_path, average, 1, 30.0, is_adversarial=False)

@@ -14,7 +14,7 @@ from medical_super_resolution.models import profile_estimator
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.config.recipes import find_recipe, read_recipe
 from medical_super_resolution_training.data.manifest import Entry
-from medical_super_resolution_training.data.slice_profiles import ProfileSampler
+from medical_super_resolution_training.data.samplers.slice_profiles import ProfileSampler
 from medical_super_resolution_training.tasks import task_of
 from medical_super_resolution_training.training.state import new_state
 from medical_super_resolution_training.training.trainer import train

@@ -9,7 +9,7 @@ import torch
 from medical_super_resolution.errors import ModelError, SettingsError, SuperResolutionError
 from medical_super_resolution_training.config.losses import AdversarialSettings, LossWeights, PerceptualSettings
 from medical_super_resolution_training.config.recipe import Recipe
-from medical_super_resolution_training.data.sequences import PatchSampler
+from medical_super_resolution_training.data.samplers.sequences import PatchSampler
 from medical_super_resolution_training.tasks import task_of
 from medical_super_resolution_training.tasks.task import Judged
 from medical_super_resolution_training.training.adversarial import train_discriminator

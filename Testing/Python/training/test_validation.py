@@ -11,9 +11,9 @@ from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.data.manifest import Entry
 from medical_super_resolution_training.evaluation.cases import Case
 from medical_super_resolution_training.tasks import task_of
-from medical_super_resolution_training.training import validation
-from medical_super_resolution_training.training.callbacks import RunCallbacks
 from medical_super_resolution_training.training.distributed import DistributedContext
+from medical_super_resolution_training.training.monitoring import validation
+from medical_super_resolution_training.training.monitoring.callbacks import RunCallbacks
 from medical_super_resolution_training.training.state import new_state
 
 
@@ -31,7 +31,7 @@ def test_each_process_validates_its_share_and_the_first_writes(
 ):
     seen: list[str] = []
     monkeypatch.setattr(
-        "medical_super_resolution_training.training.callbacks.validated",
+        "medical_super_resolution_training.training.monitoring.callbacks.validated",
         lambda network, share, case, device: seen.extend(one.source for one in share) or dict.fromkeys(seen, 30.0),
     )
     volumes = [replace(entries[0], source=name) for name in "abcde"]

@@ -13,7 +13,7 @@ from ..terminal import progress_of_kind
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
     from ...volumes.grid import Grid
-    from ...volumes.io.segmentations import Segmentation
+    from ...volumes.segmentations.files import Segmentation
     from ...volumes.volume import Volume
 
 HELP = "bring a segmentation onto the grid of a refined volume"
@@ -37,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Read, refine, write."""
-    from ...volumes.io import files, segmentations
+    from ...volumes.io import files
+    from ...volumes.segmentations import files as segmentations
 
     segmentation = segmentations.read(chosen.segmentation)
     images = images_of(chosen.like)
@@ -68,7 +69,8 @@ def labels_of(chosen: argparse.Namespace) -> Segmentation | None:
     """What ``--labels`` of `enhance` names, read and its output checked before any work is done."""
     if not chosen.labels:
         return None
-    from ...volumes.io import files, segmentations
+    from ...volumes.io import files
+    from ...volumes.segmentations import files as segmentations
 
     source, output = chosen.labels
     if output.resolve() == chosen.output.resolve():
@@ -83,8 +85,8 @@ def write_labels(
     segmentation: Segmentation, output: Path, *, overwrite: bool, quiet: bool = False, images: Sequence[Path] = ()
 ) -> None:
     """Write a refined segmentation and report how many labels it has."""
-    from ...volumes.io import segmentations
     from ...volumes.label_maps.refinement import label_values
+    from ...volumes.segmentations import files as segmentations
 
     segmentations.write(segmentation, output, overwrite=overwrite, images=images)
     if not quiet:

@@ -122,7 +122,7 @@ def inference(model: Model) -> dict[str, Any]:
         "datalist": "$sorted(glob.glob(os.path.join(@dataset_dir, '*.nii*')))",
         "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
         "network_def": {
-            "_target_": f"{_PACKAGE}.inference.bundle.BundleNetwork",
+            "_target_": f"{_PACKAGE}.api.bundle.BundleNetwork",
             "path": f"$@bundle_root + '/models/{model.path.name}'",
             "detail": "@detail",
         },
@@ -139,7 +139,7 @@ def inference(model: Model) -> dict[str, Any]:
             "transform": "@preprocessing",
         },
         "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "num_workers": 0},
-        "inferer": {"_target_": f"{_PACKAGE}.inference.bundle.EnhanceInferer", "factor": "@factor"},
+        "inferer": {"_target_": f"{_PACKAGE}.api.bundle.EnhanceInferer", "factor": "@factor"},
         "postprocessing": {
             "_target_": "Compose",
             "transforms": [

@@ -74,10 +74,10 @@ def _measured(chosen: argparse.Namespace) -> Path:
     """The page with the tables of a measurement."""
     from ...evaluation.cases import parse_case
     from ...evaluation.dataset import measured_pair, parse_crop, volumes_of
-    from ...evaluation.methods import interpolators, networks, results_of
+    from ...evaluation.methods.method import interpolators, networks, results_of
+    from ...evaluation.methods.upscalers import upscalers
     from ...evaluation.runner import measure, slice_encoder
     from ...evaluation.study import Study
-    from ...evaluation.upscalers import upscalers
 
     crop = parse_crop(chosen.crop) if chosen.crop else None
     found = [measured_pair(thick, thin, crop) for thick, thin in chosen.pair]

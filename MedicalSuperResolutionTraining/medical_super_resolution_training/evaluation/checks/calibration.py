@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..foreground import Foreground
+from ..measures.foreground import Foreground
 
 BINS = 10
 _MOST_VOXELS = 200_000  # of one volume

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from medical_super_resolution.errors import SettingsError
 
-from ...training.curves import CURVES
+from ...training.monitoring.curves import CURVES
 from ..output.charts import draw_accuracies
 from ..output.tables import write_csv
 

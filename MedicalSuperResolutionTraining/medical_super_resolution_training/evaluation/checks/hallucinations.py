@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from medical_super_resolution.volumes.volume import Volume
 
-from ..foreground import Foreground
+from ..measures.foreground import Foreground
 
 _FINE_MM, _COARSE_MM = 1.0, 2.5  # a blob of 2 to 8 mm stands out between these two blurs
 _SHARE_OF_PEAK = 0.0125  # 25 HU in CT: a sphere of 4 mm answers with 0.63 of its contrast

@@ -15,7 +15,7 @@ import numpy as np
 
 from medical_super_resolution.volumes.volume import Volume
 
-from ..foreground import Foreground
+from ..measures.foreground import Foreground
 
 DIAMETERS_MM = (2.0, 3.0, 4.0, 6.0, 8.0)
 KINDS = ("sphere", "vessel")

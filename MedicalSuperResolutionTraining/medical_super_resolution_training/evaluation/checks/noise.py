@@ -16,7 +16,7 @@ from medical_super_resolution.volumes.grid import array_axis
 from medical_super_resolution.volumes.volume import Volume
 
 from ..cases import Case
-from ..foreground import Foreground
+from ..measures.foreground import Foreground
 
 _BLOCK = 6  # voxels along each axis
 _FEWEST_BLOCKS = 8

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..cases import parse_case
 from ..checks.calibration import Sample, calibrated
-from ..methods import BASELINE
+from ..methods.method import BASELINE
 from ..results import ALL, Score, groups
 from .lesion_tables import LesionMean
 

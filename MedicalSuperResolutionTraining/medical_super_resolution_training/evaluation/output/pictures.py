@@ -13,8 +13,8 @@ from medical_super_resolution.volumes.grid import AXES_IJK, Grid, array_axis
 from medical_super_resolution.volumes.volume import Volume
 
 from ..cases import Case
-from ..foreground import Foreground, foreground_of
-from ..methods import BASELINE
+from ..measures.foreground import Foreground, foreground_of
+from ..methods.method import BASELINE
 
 _MOST_COLUMNS = 6
 _PANEL_INCH = 1.7

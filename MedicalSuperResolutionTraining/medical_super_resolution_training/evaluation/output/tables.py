@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ..checks.calibration import calibrated
 from ..checks.hallucinations import BLOBS
-from ..measures import MEASURES
-from ..methods import BASELINE
+from ..measures.registry import MEASURES
+from ..methods.method import BASELINE
 from ..results import ALL, MORE, Group, Statistics, StudyResults, groups
 from .downstream_tables import downstream_lines
 from .lesion_tables import lesion_lines, lesion_means

@@ -6,7 +6,8 @@ import pytest
 import SimpleITK as sitk
 
 from command_line import refused
-from medical_super_resolution.volumes.io import files, segmentations
+from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.segmentations import files as segmentations
 
 FACTS = {
     "Segment0_ID": "Segment_1",

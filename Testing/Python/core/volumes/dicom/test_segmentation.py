@@ -8,8 +8,9 @@ from command_line import refused
 from dicom_sources import ROOT, write_source
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.grid import Grid
-from medical_super_resolution.volumes.io import files, segmentations
-from medical_super_resolution.volumes.io.segmentations import Segmentation
+from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.segmentations import files as segmentations
+from medical_super_resolution.volumes.segmentations.files import Segmentation
 from medical_super_resolution.volumes.volume import Volume
 
 pytest.importorskip("highdicom", reason="DICOM segmentations need the extra seg")

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import SettingsError
+from ..inference import enhance as engine
 from ..models.file import Model
 from ..models.weight_interpolation import load_model
 from ..progress import Progress, ignore
 from ..report import Enhanced
 from ..settings import EnhanceSettings
-from . import enhance as engine
 from .image_kinds import to_volume
 
 _Data = TypeVar("_Data", bound=MutableMapping[Any, Any])

@@ -12,15 +12,15 @@ from torch import Tensor
 
 from medical_super_resolution.networks.generators import Generator
 
-from ..data.batch import Batch
-from ..data.manifest import Entry
-from ..tasks.task import TrainingTask
-from .checkpoints import save_checkpoint
+from ...data.batch import Batch
+from ...data.manifest import Entry
+from ...tasks.task import TrainingTask
+from ..checkpoints import save_checkpoint
+from ..distributed import DistributedContext
+from ..state import TrainingState, learning_rate
 from .curves import CURVES, Means, append_row, cut_after
-from .distributed import DistributedContext
 from .loggers import LOGGERS, Logger
 from .sample_pictures import write_sample
-from .state import TrainingState, learning_rate
 from .validation import VALIDATION, append_validation, keep_best, validated
 
 REPORT_EVERY = 50  # steps

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from medical_super_resolution.errors import SettingsError
 
-from ..config.recipe import Recipe
-from .batch import PairedBatch
-from .manifest import Entry
-from .plane_degradation import PatchDegradation, with_noise
-from .volume_sampler import DRAWS, FLAT_BELOW, TRIES, Pool, share_of, varied_contrast
+from ...config.recipe import Recipe
+from ..batch import PairedBatch
+from ..manifest import Entry
+from ..plane_degradation import PatchDegradation, with_noise
+from ..volume_sampler import DRAWS, FLAT_BELOW, TRIES, Pool, share_of, varied_contrast
 
 _ALMOST_SQUARE = 1.2  # largest ratio of the spacings inside a slice
 _ACQUIRED_SHARE = 0.7  # of the slices that are drawn; the rest are cut across them

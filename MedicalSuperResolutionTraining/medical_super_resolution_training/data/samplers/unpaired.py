@@ -7,10 +7,10 @@ from pathlib import Path
 
 from medical_super_resolution.errors import SettingsError
 
-from ..config.recipe import Recipe
-from .batch import PairedBatch
-from .manifest import Entry, of_split, read_manifest
-from .plane_degradation import plane_factor
+from ...config.recipe import Recipe
+from ..batch import PairedBatch
+from ..manifest import Entry, of_split, read_manifest
+from ..plane_degradation import plane_factor
 from .planes import PlaneSampler
 
 

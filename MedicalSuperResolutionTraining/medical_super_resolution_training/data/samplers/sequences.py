@@ -8,10 +8,10 @@ import torch
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.physics.acquisition import SliceProfile, acquisition_matrix, consistency_matrix
 
-from ..config.recipe import Recipe
-from .batch import SequenceBatch
-from .manifest import Entry
-from .volume_sampler import DRAWS, FLAT_BELOW, TRIES, Pool, share_of, varied_contrast
+from ...config.recipe import Recipe
+from ..batch import SequenceBatch
+from ..manifest import Entry
+from ..volume_sampler import DRAWS, FLAT_BELOW, TRIES, Pool, share_of, varied_contrast
 
 FACTOR_RANGE = (1.25, 8.0)
 _SECOND_FACTOR_RANGE = (1.5, 4.0)

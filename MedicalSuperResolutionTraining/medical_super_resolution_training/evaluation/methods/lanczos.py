@@ -7,7 +7,7 @@ import numpy as np
 from medical_super_resolution.physics.acquisition import fine_centres
 from medical_super_resolution.volumes.grid import array_axis
 
-from .cases import Case
+from ..cases import Case
 
 _REACH = 5  # samples to either side, as SimpleITK takes them
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..config.recipe import Recipe
-from .batch import PairedBatch
-from .manifest import Entry
+from ...config.recipe import Recipe
+from ..batch import PairedBatch
+from ..manifest import Entry
 from .planes import PlaneSampler
 
 _SHARE = 0.6  # of the slices that each kind of kinds is done to

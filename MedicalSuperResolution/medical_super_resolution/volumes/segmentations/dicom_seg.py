@@ -10,9 +10,9 @@ import numpy as np
 
 from ... import __version__
 from ...errors import VolumeError
+from ..dicom.header import UNREADABLE, quietly
 from ..grid import LPS_TO_RAS, Grid
 from ..volume import Volume
-from .header import UNREADABLE, quietly
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation, SegmentDescription

@@ -13,10 +13,10 @@ from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.physics.acquisition import PROFILES, SliceProfile, acquisition_matrix, gaussian_weights
 from medical_super_resolution.physics.profile_cuts import FINE_SAMPLES, cuts
 
-from ..config.recipe import Recipe
-from .batch import Batch
-from .manifest import Entry
-from .volume_sampler import DRAWS, FLAT_BELOW, TRIES, Pool, share_of
+from ...config.recipe import Recipe
+from ..batch import Batch
+from ..manifest import Entry
+from ..volume_sampler import DRAWS, FLAT_BELOW, TRIES, Pool, share_of
 
 _CUTS = 8  # of each group of a scan
 _SMALLEST_FACTOR = 1.6  # slice distance over in-plane spacing

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..models.export.program import program_of
 from ..models.weight_interpolation import load
-from .public import enhance
+from .enhance import enhance
 
 
 class BundleNetwork(nn.Module):

@@ -12,7 +12,7 @@ from medical_super_resolution.objectives import metrics
 from medical_super_resolution.objectives.perceptual import SliceEncoder, perceptual_distance
 from medical_super_resolution.volumes.volume import Volume
 
-from .cases import Case, acquired_again
+from ..cases import Case, acquired_again
 from .foreground import Foreground
 from .phases import error_of_last, pulse
 from .realism import features_distance, octaves

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from medical_super_resolution.volumes.grid import array_axis
 
-from .cases import Case
+from ..cases import Case
 from .foreground import Foreground
 
 _CUTS = 6  # of each direction, in the middle half of the volume

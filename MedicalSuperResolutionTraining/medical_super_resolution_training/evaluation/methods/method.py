@@ -20,7 +20,7 @@ from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.resampling import INTERPOLATORS, resampled
 from medical_super_resolution.volumes.volume import Volume
 
-from .cases import Case
+from ..cases import Case
 from .lanczos import lanczos
 
 BASELINE = "cubic B-spline"

@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ...models.file import Model
-from ...models.weight_interpolation import load_model
-from ...progress import Progress, ignore
-from ...volumes.volume import Volume
-from ..image_kinds import to_volume
-from .fuse import fuse_stacks
-from .report import Fused
-from .settings import FusionSettings
+from ..inference.fusion.fuse import fuse_stacks
+from ..inference.fusion.report import Fused
+from ..inference.fusion.settings import FusionSettings
+from ..models.file import Model
+from ..models.weight_interpolation import load_model
+from ..progress import Progress, ignore
+from ..volumes.volume import Volume
+from .image_kinds import to_volume
 
 
 def fuse(

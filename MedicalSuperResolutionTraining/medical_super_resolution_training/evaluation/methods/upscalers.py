@@ -27,9 +27,9 @@ import numpy as np
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.volumes.grid import AXES_IJK, array_axis
 
-from .cases import Case
-from .foreground import foreground_of
-from .methods import Refined, Task
+from ..cases import Case
+from ..measures.foreground import foreground_of
+from .method import Refined, Task
 
 _PADDING = 6  # pixels around a cut, repeated from its border
 _KERNEL = re.compile(rb"degradation_vector\[15\] = float\[15\]\(([^)]*)\)")

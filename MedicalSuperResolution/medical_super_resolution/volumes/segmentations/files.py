@@ -12,12 +12,12 @@ import SimpleITK as sitk
 from ...errors import VolumeError
 from ...progress import Progress, ignore
 from ...system.temp_dirs import work_folder
-from ..dicom.segmentation import check_highdicom, is_dicom_segmentation, read_segmentation, write_segmentation
 from ..grid import Grid
+from ..io import files
+from ..io.file_validation import silent
 from ..label_maps.refinement import refine_labels
 from ..volume import Volume
-from . import files
-from .file_validation import silent
+from .dicom_seg import check_highdicom, is_dicom_segmentation, read_segmentation, write_segmentation
 
 SEGMENTATION_SUFFIX, DICOM_SUFFIX = ".seg.nrrd", ".dcm"
 _OF_THE_OLD_GRID = ("ConversionParameters", "ReferenceImageExtentOffset", "_Extent")  # ends of keys

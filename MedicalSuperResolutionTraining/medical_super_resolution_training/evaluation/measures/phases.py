@@ -8,7 +8,7 @@ import numpy as np
 
 from medical_super_resolution.volumes.grid import array_axis
 
-from .cases import Case
+from ..cases import Case
 
 _LAST = 2  # thick slices at each end of the volume
 

@@ -18,10 +18,10 @@ from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
 
-from ..data.manifest import Entry
-from ..evaluation.cases import Case, degraded, is_large_enough, trimmed
-from ..evaluation.foreground import foreground_of
-from .checkpoints import read_tensors, write_tensors
+from ...data.manifest import Entry
+from ...evaluation.cases import Case, degraded, is_large_enough, trimmed
+from ...evaluation.measures.foreground import foreground_of
+from ..checkpoints import read_tensors, write_tensors
 
 VALIDATION = "validation.csv"
 BEST = "best.safetensors"

@@ -1,0 +1,1 @@
+"""What a training step takes: random patches of the volumes, by seed and step."""

@@ -1,0 +1,1 @@
+"""What is measured: anything that refines a volume."""
