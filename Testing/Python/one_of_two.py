@@ -1,4 +1,4 @@
-"""One process of a training that ``torchrun`` would start: recipe.json, manifest, run folder."""
+"""One process of trainings that ``torchrun`` would start: a manifest, and folders of runs with their recipe.json."""
 
 from __future__ import annotations
 
@@ -10,5 +10,7 @@ from medical_super_resolution_training.config.recipes import recipe_from
 from medical_super_resolution_training.workflows.run import run_recipe
 
 if __name__ == "__main__":
-    recipe, data, run = (Path(argument) for argument in sys.argv[1:])
-    run_recipe(recipe_from(json.loads(recipe.read_text())), data, run, device="cpu")
+    data, *folders = (Path(argument) for argument in sys.argv[1:])
+    for folder in folders:
+        recipe = recipe_from(json.loads((folder / "recipe.json").read_text()))
+        run_recipe(recipe, data, folder / "run", device="cpu")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -26,20 +25,22 @@ TOLERANCE = 1e-5
 SCRIPT = Path(__file__).parents[1] / "one_of_two.py"
 
 
-def trained_by_two(recipe: Recipe, data: Path, run: Path) -> TrainingState:
-    """What two processes leave in the folder of a run."""
-    (run.parent / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe)))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def trained_by_two(recipes: dict[str, Recipe], data: Path) -> dict[str, TrainingState]:
+    """What two processes leave in the folders of the runs of all recipes, one after the other."""
+    folders = {name: data.with_name(name) for name in recipes}
+    for name, recipe in recipes.items():
+        folders[name].mkdir()
+        (folders[name] / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe)))
+    meeting = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # as torchrun does
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(sys.path),
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
+        "MASTER_PORT": str(meeting.port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
         "WORLD_SIZE": "2",
         "OMP_NUM_THREADS": "1",
     }
-    arguments = [sys.executable, str(SCRIPT), str(run.parent / "recipe.json"), str(data), str(run)]
+    arguments = [sys.executable, str(SCRIPT), str(data), *map(str, folders.values())]
     both = [
         subprocess.Popen(arguments, env=environment | {"RANK": str(rank)}, stderr=subprocess.PIPE, text=True)
         for rank in range(2)
@@ -47,33 +48,35 @@ def trained_by_two(recipe: Recipe, data: Path, run: Path) -> TrainingState:
     for process in both:
         _, problem = process.communicate(timeout=300)
         assert process.returncode == 0, problem
-    state = new_state(recipe, "cpu")
-    restore_newest(run, state)
-    return state
+    states = {name: new_state(recipe, "cpu") for name, recipe in recipes.items()}
+    for name, state in states.items():
+        restore_newest(folders[name] / "run", state)
+    return states
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch was built without torch.distributed")
-@pytest.mark.parametrize("kind", ["wasserstein", "relativistic"])
-def test_two_processes_train_the_weights_of_one(entries: list[Entry], tmp_path: Path, kind: str):
+def test_two_processes_train_the_weights_of_one(entries: list[Entry], tmp_path: Path):
     """The gradient penalty mixes by the whole batch's numbers; relativistic losses compare with the mean of all."""
-    recipe = plane_recipe(
+    common = plane_recipe(
         steps=4,
         content_fraction=0.25,
         warm_up_steps=0,
         learning_rate=1e-4,
-        adversarial=replace(CRITIC, kind=kind, learning_rate=1e-4, discriminator_learning_rate=1e-4, steps=2),
         loss=LossWeights(l1=1.0, gradient=0.5, adversarial=0.5),
         batch_size=4,
         mixed_precision=False,
         sample_every=0,
     )
-    alone = trained(recipe, entries)
-    together = trained_by_two(recipe, tmp_path / "data.json", tmp_path / "run")
-    assert together.step == 4
-    for one in (together, alone):  # relativistic scores are differences: the last bias moves by rounding errors alone
-        one.discriminator.judge.bias.data.zero_()
-    assert_same_state(together, alone, atol=TOLERANCE)
+    critic = replace(CRITIC, learning_rate=1e-4, discriminator_learning_rate=1e-4, steps=2)
+    kinds = ("wasserstein", "relativistic")
+    recipes = {kind: replace(common, adversarial=replace(critic, kind=kind)) for kind in kinds}
+    for kind, together in trained_by_two(recipes, tmp_path / "data.json").items():
+        alone = trained(recipes[kind], entries)
+        assert together.step == 4
+        for one in (together, alone):  # relativistic scores are differences: the last bias moves by rounding alone
+            one.discriminator.judge.bias.data.zero_()
+        assert_same_state(together, alone, atol=TOLERANCE)
 
 
 def test_a_process_alone_keeps_its_gradients_and_scores():

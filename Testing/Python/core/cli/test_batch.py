@@ -40,8 +40,8 @@ def test_a_folder_goes_into_a_folder_and_one_bad_file_does_not_stop_the_others(
     medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path, jobs: int
 ):
     source, results = a_folder_of_scans(folder, a_volume), folder / "out"
-    arguments = ("enhance", source, results, "--factor", 2, "--model", a_model_file, "--jobs", jobs)
-    status, out, _ = medsr(*arguments)
+    arguments = ("enhance", source, results, "--factor", 2, "--model", a_model_file)
+    status, out, _ = medsr(*arguments, "--jobs", jobs)
     assert status == 1
     rows = rows_of(results)
     assert {name: row["status"] for name, row in rows.items()} == {

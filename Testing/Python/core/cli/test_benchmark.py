@@ -13,29 +13,27 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from command_line import Medsr
 from medical_super_resolution.cli import benchmark_report, roofline
-from medical_super_resolution.cli.benchmark import run
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.models import file as models
 from medical_super_resolution.networks.generators.srcnn import SrcnnConfig, SrcnnGenerator
 from medical_super_resolution.networks.generators.through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
-from medical_super_resolution.settings import EnhanceSettings
 
 SMALL = ("--side", 24, "--slices", 4, "--threads", 1, "--device", "cpu")
 
 
-@pytest.fixture
-def without_monai(monkeypatch: pytest.MonkeyPatch):
+def test_the_benchmark_measures_each_stage_and_each_ratio(
+    medsr: Medsr, a_model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     for name in ("monai", "monai.inferers"):
         monkeypatch.setitem(sys.modules, name, None)
-
-
-@pytest.mark.usefixtures("without_monai")
-def test_the_benchmark_measures_each_stage_and_each_ratio(medsr: Medsr, a_model_file: Path, tmp_path: Path):
     history = tmp_path / "history.jsonl"
     history.write_text('{"an": "earlier line"}\n')
     status, out, err = medsr("benchmark", "--model", a_model_file, *SMALL, "--json", "--append", history)
     assert status == 0
-    assert all(line.startswith("measuring ") for line in err.splitlines())
+    lines = err.splitlines()
+    assert all(line.startswith("measuring ") for line in lines)
+    assert lines[0].startswith("measuring the whole program")
+    assert any(line.startswith("measuring the bare network, round 2 of 2") for line in lines)
     facts = json.loads(out)
     stages = facts["program_stages_seconds"]
     assert set(stages) == {"read", "profile", "transfer", "network", "interpolation", "consistency", "output", "write"}
@@ -57,14 +55,6 @@ def test_the_benchmark_measures_each_stage_and_each_ratio(medsr: Medsr, a_model_
     again = json.loads(line)
     assert (again["date"], again["threads"], again["engine"]) == (facts["date"], 1, facts["engine"])
     assert again["engine_seconds"] == pytest.approx(facts["engine_seconds"], rel=1e-3)
-
-
-@pytest.mark.usefixtures("without_monai")
-def test_the_benchmark_says_what_it_is_measuring(a_model_file: Path):
-    said: list[str] = []
-    run(str(a_model_file), EnhanceSettings(device="cpu", threads=1), side=24, slices=5, tell=said.append)
-    assert said[0] == "measuring the whole program"
-    assert "measuring the bare network, round 2 of 2" in said
 
 
 def test_the_quickest_round_of_each_work_counts(monkeypatch: pytest.MonkeyPatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -24,7 +26,7 @@ def the_shipped_model() -> models.Model:
     return models.load(models.find("general"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def a_volume() -> Volume:
     """A body with soft edges, bones and gas in it, and noise."""
     random = np.random.default_rng(0)
@@ -42,15 +44,26 @@ def enhanced(volume: Volume, model: models.Model, precision: str) -> Enhanced:
     return enhance(Volume(volume.array.astype(np.float32), volume.grid, modality="ct"), model, settings)
 
 
-@pytest.fixture(autouse=True)
-def with_units_for_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def with_units_for_bfloat16() -> Iterator[None]:
     """A CPU without them computes the same, only slower."""
-    monkeypatch.setattr(context_module, "cpu_has_bfloat16", lambda: True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(context_module, "cpu_has_bfloat16", lambda: True)
+        yield
 
 
-def test_mixed_precision_differs_by_less_than_half_a_percent_of_the_range(a_volume: Volume, the_shipped_model):
+@pytest.fixture(scope="module")
+def exact(a_volume: Volume, the_shipped_model: models.Model) -> Enhanced:
+    return enhanced(a_volume, the_shipped_model, "float32")
+
+
+@pytest.fixture(scope="module")
+def mixed(a_volume: Volume, the_shipped_model: models.Model, with_units_for_bfloat16: None) -> Enhanced:
+    return enhanced(a_volume, the_shipped_model, "mixed")
+
+
+def test_mixed_precision_differs_by_less_than_half_a_percent_of_the_range(exact: Enhanced, mixed: Enhanced):
     """In 999 of 1000 voxels. The order of sums, which differs between CPUs, lets single voxels at edges differ more."""
-    exact, mixed = (enhanced(a_volume, the_shipped_model, name) for name in ("float32", "mixed"))
     low, high = HOUNSFIELD_RANGE
     difference = np.abs(mixed.volume.array - exact.volume.array) / (high - low)
     assert 0 < np.percentile(difference, 99.9) <= 5e-3
@@ -59,25 +72,26 @@ def test_mixed_precision_differs_by_less_than_half_a_percent_of_the_range(a_volu
     assert (exact.report.precision, mixed.report.precision) == ("float32", "mixed")
 
 
-def test_a_cpu_without_units_for_half_precision_stays_exact(a_volume: Volume, the_shipped_model, monkeypatch):
+def test_a_cpu_without_units_for_half_precision_stays_exact(
+    a_volume: Volume, the_shipped_model, exact: Enhanced, monkeypatch
+):
     monkeypatch.setattr(context_module, "cpu_has_bfloat16", lambda: False)
-    exact, mixed = (enhanced(a_volume, the_shipped_model, name) for name in ("float32", "mixed"))
-    assert mixed.report.precision == "float32"
-    np.testing.assert_array_equal(mixed.volume.array, exact.volume.array)
+    found = enhanced(a_volume, the_shipped_model, "mixed")
+    assert found.report.precision == "float32"
+    np.testing.assert_array_equal(found.volume.array, exact.volume.array)
 
 
-def test_mixed_precision_reproduces_the_measured_slices_as_well(a_volume: Volume, the_shipped_model):
-    exact, mixed = (enhanced(a_volume, the_shipped_model, name) for name in ("float32", "mixed"))
+def test_mixed_precision_reproduces_the_measured_slices_as_well(exact: Enhanced, mixed: Enhanced):
     assert mixed.report.consistency_error_rms <= 1.1 * exact.report.consistency_error_rms + 1e-3
 
 
-def test_mixed_precision_gives_the_same_bytes_twice(a_volume: Volume, the_shipped_model):
-    first, second = (enhanced(a_volume, the_shipped_model, "mixed").volume.array.tobytes() for _ in range(2))
-    assert first == second
+def test_mixed_precision_gives_the_same_bytes_twice(a_volume: Volume, the_shipped_model, mixed: Enhanced):
+    again = enhanced(a_volume, the_shipped_model, "mixed")
+    assert again.volume.array.tobytes() == mixed.volume.array.tobytes()
 
 
-def test_the_model_keeps_its_precision(a_volume: Volume, the_shipped_model):
-    enhanced(a_volume, the_shipped_model, "mixed")
+def test_the_model_keeps_its_precision(the_shipped_model, mixed: Enhanced):
+    assert mixed.report.precision == "mixed"
     assert {parameter.dtype for parameter in the_shipped_model.generator.parameters()} == {torch.float32}
 
 

@@ -96,7 +96,7 @@ def test_the_best_quality_is_refused_with_detail_which_a_mean_would_take_away():
         replace(TWICE, quality="best", detail=0.5)
 
 
-@pytest.mark.parametrize("dtype", [np.int16, np.uint8, np.int32, np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
 def test_the_uncertainty_does_not_depend_on_the_type_of_the_voxels(a_volume: Volume, a_model_file, dtype: type):
     model = models.load(a_model_file)
     shifted = replace(a_volume, array=np.clip(a_volume.array + 1000, 0, 250).astype(np.int16), modality="mr")

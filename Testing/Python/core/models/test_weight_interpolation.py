@@ -202,7 +202,7 @@ def test_independent_deviations_add_up_as_squares():
     assert found.dtype == np.float32
 
 
-@pytest.mark.parametrize("amount", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("amount", [0.0, 1.0])
 def test_the_difference_of_the_detail_models_is_part_of_the_uncertainty(
     a_detail_pair: tuple[Path, Path], a_volume: Volume, amount: float
 ):
