@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -65,6 +66,16 @@ def process_events(seconds: float, until: Callable[[], Any]) -> None:
     end = QtCore.QDeadlineTimer(int(1000 * seconds))
     while not until() and not end.hasExpired():
         QtWidgets.QApplication.processEvents(QtCore.QEventLoop.ProcessEventsFlag.AllEvents, 20)
+        time.sleep(0.002)  # Qt returns at once where nothing happens; a child that is waited for needs the processor
+
+
+def settle() -> None:
+    """Let Qt lay out and draw, with the timers that only wait for their turn."""
+    from PySide6 import QtWidgets
+
+    for _ in range(20):
+        QtWidgets.QApplication.processEvents()
+        time.sleep(0.002)
 
 
 def wait(until: Callable[[], Any], seconds: float = 10) -> None:

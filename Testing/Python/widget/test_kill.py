@@ -30,8 +30,8 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are a matter
 
 LONGEST_PAUSE_SECONDS = 2.0
 BUSY = """
-for number in range(40):
-    step(number, 40)
+for number in range(20):
+    step(number, 20)
     time.sleep(0.02)
 Path(report).write_text(json.dumps(REPORT))
 whole = Path(given).read_bytes()
@@ -39,9 +39,9 @@ with open(output, "wb") as file:
     for start in range(0, len(whole), 1000):
         file.write(whole[start : start + 1000])
         file.flush()
-        time.sleep(0.05)
+        time.sleep(0.03)
 """
-SECONDS_OF_BUSY = 1.3
+SECONDS_OF_BUSY = 0.7
 HANGS = "step(1, 4)\ntime.sleep(600)"
 SMALL_DISK = (
     "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000));"
@@ -78,6 +78,7 @@ class Bench:
         end = time.monotonic() + seconds
         while self.is_running and time.monotonic() < end:
             self._timed(lambda: QtWidgets.QApplication.processEvents(QtCore.QEventLoop.ProcessEventsFlag.AllEvents, 20))
+            time.sleep(0.002)  # as in `helpers.process_events`
 
     def _timed(self, what: Any) -> None:
         started = time.monotonic()
@@ -150,15 +151,16 @@ def test_a_child_killed_at_any_moment(a_bench: Bench, the_engine: Any, number: i
 
 
 @pytest.mark.slow
-def test_the_real_engine_killed_at_ten_moments(a_bench: Bench, the_engine: Any):
+def test_the_real_engine_killed_at_several_moments(a_bench: Bench, the_engine: Any):
     the_engine(command=[sys.executable, "-m", "medical_super_resolution.cli.worker"])
-    choose = random.Random(0)
-    for _ in range(10):
+    for seconds in (0, 0.1, 0.3, 0.7, 1.5):  # it starts, imports, reads, computes
         a_bench.click()
-        a_bench.work(choose.uniform(0, 2.0))
-        assert a_bench.is_running
+        a_bench.work(seconds)
+        if not a_bench.is_running:  # a quick machine is done by then
+            break
         a_bench.child.kill()
         a_bench.check_end()
+    assert seconds > 0.1
 
 
 def test_a_child_that_crashes(a_bench: Bench, the_engine: Any):

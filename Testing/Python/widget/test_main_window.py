@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from widget.helpers import enhance, process_events
+from widget.helpers import enhance, settle
 
 WIDTH, HEIGHT = 1366, 768
 PANEL = 420  # pixels: about what Slicer gives its module panel
@@ -46,7 +46,7 @@ def a_window(
 def comparing(a_window: Any, a_panel: Any, a_thick_volume: Any, a_runner: Any) -> Any:
     enhance(a_panel, a_runner)
     a_panel.ui.compareButton.click()
-    process_events(0.2, lambda: False)
+    settle()
     return a_window
 
 
@@ -57,14 +57,14 @@ def views(window: Any) -> list[Any]:
 def test_comparing_does_not_widen_the_window(comparing: Any, a_panel: Any):
     assert (comparing.window.width(), comparing.window.minimumSizeHint().width() <= WIDTH) == (WIDTH, True)
     a_panel.ui.overlayComboBox.currentIndex = a_panel.ui.overlayComboBox.findText("Uncertainty")
-    process_events(0.1, lambda: False)
+    settle()
     assert (comparing.window.width(), comparing.window.minimumSizeHint().width() <= WIDTH) == (WIDTH, True)
 
 
 @pytest.mark.parametrize("width", [1100, WIDTH, 2560])
 def test_the_views_are_equally_wide_at_any_size_and_their_titles_whole(comparing: Any, width: int):
     comparing.window.resize(width, HEIGHT)
-    process_events(0.2, lambda: False)
+    settle()
     widths = [view.width for view in views(comparing)]
     assert max(widths) - min(widths) <= 1
     for view in views(comparing):
@@ -72,7 +72,7 @@ def test_the_views_are_equally_wide_at_any_size_and_their_titles_whole(comparing
 
 
 def test_enhance_and_compare_are_visible_without_scrolling(a_window: Any, a_panel: Any, a_thick_volume: Any):
-    process_events(0.2, lambda: False)
+    settle()
     assert a_window.scroll.verticalScrollBar().value() == 0
     for button in (a_panel.ui.enhanceButton, a_panel.ui.compareButton):
         bottom = button.mapTo(a_panel.parent, button.rect.bottomLeft()).y()
@@ -88,7 +88,7 @@ def test_nothing_is_cut_in_a_narrow_panel(a_panel: Any, a_thick_volume: Any, wid
         getattr(a_panel.ui, f"{name}CollapsibleButton").collapsed = False
     a_panel.parent.resize(width, 1800)
     a_panel.parent.show()
-    process_events(0.1, lambda: False)
+    settle()
     assert a_panel.parent.minimumSizeHint.width() <= width
     shown = [child for child in a_panel.parent.findChildren(QtWidgets.QWidget) if child.isVisible()]
     right_edges = {
@@ -174,6 +174,6 @@ def test_another_layout_ends_the_comparison(comparing: Any, a_panel: Any, slicer
 
 def test_titles_have_room_for_before_in_place_of_after(comparing: Any, a_panel: Any):
     a_panel.ui.beforeButton.click()
-    process_events(0.1, lambda: False)
+    settle()
     for view in views(comparing):
         assert view._label.width >= view._label.sizeHint.width()

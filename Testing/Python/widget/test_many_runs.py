@@ -1,4 +1,4 @@
-"""A hundred clicks on Enhance: the scene, the panel's observers and the memory stay as they were after the first."""
+"""Many clicks on Enhance: the scene, the panel's observers and the memory stay as they were after the first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import pytest
 from widget.helpers import enhance
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
-ALLOWED_MB = 50
+CLICKS = 20
+ALLOWED_MB = 10  # about 0.1 were measured
 
 
 def memory_mb() -> float:
@@ -23,19 +24,19 @@ def memory_mb() -> float:
 
 
 @pytest.mark.slow
-def test_a_hundred_clicks_leave_nothing_behind(a_panel: Any, a_slicer: Any, a_runner: Any, slicer_python: Any):
+def test_many_clicks_leave_nothing_behind(a_panel: Any, a_slicer: Any, a_runner: Any, slicer_python: Any):
     import slicer_host
 
     scene = slicer_python.mrmlScene
-    array = np.zeros((20, 96, 96), np.int16)  # the result holds 1.5 MB: a hundred would be seen
+    array = np.zeros((20, 96, 96), np.int16)  # the result holds 1.5 MB: twenty would be seen
     slicer_python.util.addVolumeFromArray(array, np.diag([1.0, 1.0, 4.0, 1.0]), "Medium")
     output = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Output")
     a_panel.enter()
     a_panel.ui.outputSelector.setCurrentNode(output)
-    for _ in range(5):
+    for _ in range(3):
         enhance(a_panel, a_runner)
     nodes, observed, before = slicer_host.node_ids(scene), len(a_panel.Observations), memory_mb()
-    for _ in range(100):
+    for _ in range(CLICKS):
         enhance(a_panel, a_runner)
     assert memory_mb() - before < ALLOWED_MB
     assert slicer_host.node_ids(scene) == nodes

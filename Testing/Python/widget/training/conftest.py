@@ -29,6 +29,7 @@ def the_training_module(
     a_slicer._add_module("Plots", slicer_python.vtkSlicerPlotsLogic())
     module = importlib.import_module("MedicalSuperResolutionTraining")
     monkeypatch.setattr("MedicalSuperResolutionLib.setup.torch.ensure_engine", lambda: None)
+    monkeypatch.setattr("MedicalSuperResolutionTrainingLib.background._INTERVAL_MS", 20)
     return module
 
 

@@ -129,10 +129,12 @@ def test_the_curve_is_drawn_and_shown_while_it_runs(
     assert not ui.trainingCollapsibleButton.enabled
 
 
-def test_it_says_how_long_it_will_take(a_training_panel: Any, ready: Path, train_as: Callable):
+def test_it_says_how_long_it_will_take(a_training_panel: Any, ready: Path, train_as: Callable, tmp_path: Path):
     a_training_panel.ui.stepsSpinBox.value = 1000
-    train_as("step(100, 0.5); time.sleep(1.5); step(200, 0.4); time.sleep(60)")
+    train_as("step(100, 0.5); wait_for('go'); step(200, 0.4); time.sleep(60)")
     a_training_panel.ui.startButton.click()
+    wait(lambda: a_training_panel.ui.statusLabel.text.startswith("Step 100 of"))
+    (tmp_path / "go").touch()
     wait(lambda: " left" in a_training_panel.ui.statusLabel.text)
     assert "Step 200 of 1,000, loss 0.4, about " in a_training_panel.ui.statusLabel.text
 
