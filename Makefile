@@ -15,6 +15,8 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --c
 .PHONY: enhance view test lint docs clean
 .DELETE_ON_ERROR:
 
+unexport PYTHONDONTWRITEBYTECODE # the child processes of the tests start faster from compiled files
+
 enhance: $(VENV)/installed-demo
 ifneq ($(INPUT)$(OUTPUT),)
 	@test -n "$$INPUT" && test -n "$$OUTPUT" || { echo "make enhance needs both INPUT and OUTPUT, or neither" >&2; exit 2; }
@@ -27,7 +29,7 @@ view: $(VENV)/installed-demo,viewer
 	$(VENV)/bin/medsr view --demo --open
 
 test: $(VENV)/installed-dev
-	$(VENV)/bin/python -m pytest --numprocesses=auto --dist=loadfile -rs $(ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder -rs $(ARGS)
 
 lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check .

@@ -80,7 +80,7 @@ def is_alive(process_id: int) -> bool:
         return False
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 5.0) -> Any:
+def eventually(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
     """Wait until a condition holds; what it said then."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

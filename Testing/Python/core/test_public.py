@@ -63,21 +63,6 @@ def test_a_nibabel_image_gives_one_with_the_new_affine_and_type(a_volume: Volume
     np.testing.assert_allclose(found.affine, expected.grid.ijk_to_ras)
 
 
-@pytest.mark.parametrize("space", ["RAS", "LPS"])
-def test_a_meta_tensor_gives_one_with_its_channel_and_space(a_volume, a_model: Model, expected: Volume, space: str):
-    torch, data = pytest.importorskip("torch"), pytest.importorskip("monai.data")
-    to_space = np.diag([-1.0, -1.0, 1.0, 1.0]) if space == "LPS" else np.eye(4)
-    values = torch.from_numpy(np.ascontiguousarray(a_volume.array.transpose()))[None]
-    image = data.MetaTensor(values, affine=torch.from_numpy(to_space @ a_volume.grid.ijk_to_ras), meta={"space": space})
-
-    found = enhance(image, a_model, TWICE, modality="ct")
-
-    assert isinstance(found, data.MetaTensor)
-    assert found.meta["space"] == space
-    np.testing.assert_array_equal(found.as_tensor().numpy()[0].transpose(), expected.array)
-    np.testing.assert_allclose(found.affine.numpy(), to_space @ expected.grid.ijk_to_ras)
-
-
 def test_a_torchio_image_gives_one_with_the_new_affine(a_volume: Volume, a_model: Model, expected: Volume):
     torch, torchio = pytest.importorskip("torch"), pytest.importorskip("torchio")
     values = torch.from_numpy(np.ascontiguousarray(a_volume.array.transpose()))[None]

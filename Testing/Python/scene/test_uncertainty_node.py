@@ -12,7 +12,6 @@ slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
 from medical_super_resolution.errors import SettingsError  # noqa: E402
 from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
 from MedicalSuperResolutionLib.engine import tasks  # noqa: E402
-from MedicalSuperResolutionLib.engine.runner import Runner  # noqa: E402
 from MedicalSuperResolutionLib.scene import nodes as scene  # noqa: E402
 from MedicalSuperResolutionLib.scene import provenance, uncertainty_node  # noqa: E402
 from slicer_host import hierarchy_of, ijk_to_ras, load_bundle, node_ids, save_bundle  # noqa: E402
@@ -110,15 +109,6 @@ def test_the_child_hands_the_map_over(an_engine, a_volume, temporary_folder):
     enhanced = an_engine("finish()").run(a_volume, EnhanceSettings(uncertainty=True))
     np.testing.assert_array_equal(enhanced.uncertainty.array, a_volume.array)
     assert an_engine("finish()").run(a_volume, EnhanceSettings()).uncertainty is None
-
-
-def test_the_real_engine_makes_a_map_in_the_child(a_volume, a_model_file, temporary_folder):
-    settings = EnhanceSettings(factor=2, model=str(a_model_file), device="cpu", threads=1, uncertainty=True)
-    enhanced = Runner().run(a_volume, settings)
-    assert enhanced.uncertainty.array.shape == enhanced.volume.array.shape
-    assert enhanced.uncertainty.array.dtype == np.float32
-    assert enhanced.report.uncertainty == WHAT
-    assert enhanced.report.settings["uncertainty"]
 
 
 def test_of_a_sequence_no_map_is_made(a_scene, a_volume):

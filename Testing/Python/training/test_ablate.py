@@ -20,6 +20,7 @@ SMALL = [
 ]
 
 
+@pytest.mark.slow
 def test_four_models_are_trained_once_and_measured(
     a_dataset: Path, entries: list[Entry], tmp_path: Path, a_slice_encoder: Path, capsys: pytest.CaptureFixture[str]
 ):

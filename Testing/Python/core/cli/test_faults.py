@@ -126,12 +126,14 @@ def test_files_that_belong_together_are_put_down_by_one_program_at_a_time(folder
     with leftovers.one_at_a_time(folder):
         code = (
             "import sys; from pathlib import Path; from medical_super_resolution.system import temp_dirs as leftovers\n"
+            "print('here', flush=True)\n"
             "with leftovers.one_at_a_time(Path(sys.argv[1])):\n    print('in', flush=True)\n"
         )
         environment = os.environ | {"PYTHONPATH": str(PACKAGE_ROOT)}
         other = subprocess.Popen([sys.executable, "-c", code, str(folder)], env=environment, stdout=subprocess.PIPE)
+        assert other.stdout.readline() == b"here\n"
         os.set_blocking(other.stdout.fileno(), False)
-        time.sleep(1)
+        time.sleep(0.2)
         assert not other.stdout.read()
     assert other.wait(timeout=30) == 0
     other.stdout.close()

@@ -34,6 +34,7 @@ def test_the_program_gives_what_the_generator_gives(a_model: Model, factor: floa
     assert np.abs(program(*given.values()).detach().numpy() - ours(a_model, given)).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_onnx_gives_what_the_generator_gives_at_other_sizes_and_factors(a_model: Model, tmp_path: Path):
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

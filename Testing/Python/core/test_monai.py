@@ -1,22 +1,52 @@
-"""A bundle of MONAI is valid by MONAI's own checks, and its run gives what the engine gives."""
+"""MONAI: its tensors are taken, and a bundle is valid by its own checks and gives what the engine gives."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 
-from medical_super_resolution import enhance, read
+from medical_super_resolution import EnhanceSettings, enhance, read
 from medical_super_resolution.models.export.files import export_model
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
 
-bundles = pytest.importorskip("monai.bundle", reason="MONAI checks and runs its bundles")
-pytest.importorskip("ignite", reason="MONAI's evaluator needs pytorch-ignite")
+TWICE = EnhanceSettings(factor=2, axes="k", slice_profile="gaussian", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def monai() -> ModuleType:
+    """MONAI. Its import takes seconds, so none of the other files of tests needs it."""
+    return pytest.importorskip("monai", reason="MONAI is not installed")
+
+
+@pytest.fixture(scope="module")
+def bundles(monai: ModuleType) -> ModuleType:
+    pytest.importorskip("ignite", reason="MONAI's evaluator needs pytorch-ignite")
+    return pytest.importorskip("monai.bundle")
+
+
+@pytest.mark.parametrize("space", ["RAS", "LPS"])
+def test_a_meta_tensor_gives_one_with_its_channel_and_space(
+    monai: ModuleType, a_volume: Volume, a_model: Model, space: str
+):
+    to_space = np.diag([-1.0, -1.0, 1.0, 1.0]) if space == "LPS" else np.eye(4)
+    values = torch.from_numpy(np.ascontiguousarray(a_volume.array.transpose()))[None]
+    affine = torch.from_numpy(to_space @ a_volume.grid.ijk_to_ras)
+    image = monai.data.MetaTensor(values, affine=affine, meta={"space": space})
+
+    expected = enhance(a_volume, a_model, TWICE)
+    found = enhance(image, a_model, TWICE, modality="ct")
+
+    assert isinstance(found, monai.data.MetaTensor)
+    assert found.meta["space"] == space
+    np.testing.assert_array_equal(found.as_tensor().numpy()[0].transpose(), expected.array)
+    np.testing.assert_allclose(found.affine.numpy(), to_space @ expected.grid.ijk_to_ras)
 
 
 @pytest.fixture
@@ -32,8 +62,8 @@ def test_a_bundle_has_the_files_that_the_specification_asks_for(a_bundle: Path, 
     assert {"configs/metadata.json", "configs/inference.json", "models/model.pt", "docs/README.md", weights} <= files
 
 
-def test_the_metadata_is_valid_by_a_schema(a_bundle: Path, tmp_path: Path):
-    pytest.importorskip("jsonschema", reason="MONAI checks metadata by it")
+def test_the_metadata_is_valid_by_a_schema(bundles: ModuleType, a_bundle: Path, tmp_path: Path):
+    pytest.importorskip("jsonschema", reason="MONAI checks metadata with jsonschema, which is not installed")
     texts = ["schema", "version", "monai_version", "pytorch_version", "numpy_version", "task", "description"]
     texts += ["authors", "copyright"]
     tensor = {"type": "object", "required": ["type", "format", "num_channels", "spatial_shape", "dtype", "value_range"]}
@@ -46,7 +76,7 @@ def test_the_metadata_is_valid_by_a_schema(a_bundle: Path, tmp_path: Path):
     bundles.verify_metadata(str(a_bundle / "configs/metadata.json"), filepath=str(schema))
 
 
-def test_the_network_takes_and_gives_what_the_metadata_say(a_bundle: Path):
+def test_the_network_takes_and_gives_what_the_metadata_say(bundles: ModuleType, a_bundle: Path):
     bundles.verify_net_in_out(
         "network_def",
         meta_file=str(a_bundle / "configs/metadata.json"),
@@ -55,7 +85,7 @@ def test_the_network_takes_and_gives_what_the_metadata_say(a_bundle: Path):
     )  # fmt: skip
 
 
-def test_the_state_dictionary_of_a_bundle_fits_its_network(a_bundle: Path, a_model: Model):
+def test_the_state_dictionary_of_a_bundle_fits_its_network(bundles: ModuleType, a_bundle: Path, a_model: Model):
     parser = bundles.ConfigParser()
     parser.read_config(str(a_bundle / "configs/inference.json"))
     parser["bundle_root"] = str(a_bundle)
@@ -67,7 +97,9 @@ def test_the_state_dictionary_of_a_bundle_fits_its_network(a_bundle: Path, a_mod
     torch.testing.assert_close(network(lr), expected, rtol=0, atol=1e-5)
 
 
-def test_an_inference_run_writes_what_the_engine_gives(a_bundle: Path, a_model: Model, a_volume: Volume):
+def test_an_inference_run_writes_what_the_engine_gives(
+    bundles: ModuleType, a_bundle: Path, a_model: Model, a_volume: Volume
+):
     (a_bundle / "input").mkdir()
     files.write(a_volume, a_bundle / "input/scan.nii.gz")
     workflow = bundles.ConfigWorkflow(
