@@ -153,6 +153,7 @@ def test_every_setting_reaches_the_child(a_volume):
         "detail": 0.5,
         "consistency": False,
         "uncertainty": True,
+        "quality": "best",
         "device": "cpu",
         "threads": 3,
         "precision": "mixed",
