@@ -13,10 +13,12 @@ from torch import Tensor
 from ...physics.acquisition import SliceProfile, acquisition_matrix
 from ...physics.projection import BandedMatrix
 from ...volumes.grid import AXES_IJK, Grid, array_axis
+from .half_grid import with_middles, without_middles
 
 _SAMPLES = 4_000_000  # of the fine volume, at a time
 _LINEAR, _BORDER = 0, 1  # as PyTorch numbers interpolation and padding
 _SAME = 1e-3
+_ALONG = 0.9  # cosine to the through-plane direction
 _INSIDE = 0.99  # a measured voxel counts where this share of it lies inside the fine volume
 
 
@@ -31,7 +33,7 @@ class _Slab:
 
 
 class StackOperator:
-    """A x = the stack: trilinear samples of x on the refined grid of the stack, then the profile along each axis.
+    """A x = the stack: samples of x on the refined grid of the stack, then the profile along each axis.
 
     Parameters
     ----------
@@ -47,8 +49,9 @@ class StackOperator:
     Notes
     -----
     Both directions go slab by slab, so that memory stays bounded; `correlate` is exactly the adjoint of `acquire`. A
-    constant volume gives a constant stack of the same value. Measured voxels that reach outside the target are 0 in
-    both directions.
+    constant volume gives a constant stack of the same value. Samples are trilinear; where they lie between the voxels
+    of x, it is first made twice as dense along the axes across the slices. Measured voxels that reach outside the
+    target are 0 in both directions.
     """
 
     def __init__(self, stack: Grid, target: Grid, profile: SliceProfile, motion: np.ndarray | None = None) -> None:
@@ -76,6 +79,7 @@ class StackOperator:
         to_target = np.linalg.inv(target.ijk_to_ras) @ motions @ fine.ijk_to_ras
         self._to_target = to_target[..., [*(AXES_IJK.index(axis) for axis in reversed(axes)), 3]]  # of fine (b, a, s)
         self._is_inside = self._lies_inside()
+        self._dense_axes = _dense_axes(self._to_target)
 
     def acquire(self, volume: Tensor, *, beyond: bool = False) -> Tensor:
         """The stack of a fine ``volume``, (Z, Y, X) -> (K, J, I).
@@ -87,8 +91,8 @@ class StackOperator:
         """
         sequence = volume.new_zeros([self.shape_kji[axis] for axis in self._order])
         for slab in self._slabs():
-            measured = self._measure(volume, slab)
-            sequence[slab.rows] = measured if beyond else self._inside(measured, slab)
+            acquired = self._measure(volume, slab)
+            sequence[slab.rows] = acquired if beyond else self._inside(acquired, slab)
         return self._as_stack(sequence)
 
     def correlate(self, stack: Tensor) -> Tensor:
@@ -126,8 +130,11 @@ class StackOperator:
         return sequence.permute([self._order.index(axis) for axis in range(3)])
 
     def _measure(self, volume: Tensor, slab: _Slab) -> Tensor:
+        part = volume[slab.box]
+        for axis in self._dense_axes:
+            part = with_middles(part, axis)
         samples = F.grid_sample(
-            volume[slab.box][None, None], slab.places, mode="bilinear", padding_mode="border", align_corners=True
+            part[None, None], slab.places, mode="bilinear", padding_mode="border", align_corners=True
         )[0, 0]
         return self._integrated(samples, slab)
 
@@ -141,10 +148,15 @@ class StackOperator:
         sequence = along(slab.through.T, self._inside(sequence, slab), 0)
         samples = along(columns.T, along(rows.T, sequence, 1), 2)
         part = result[slab.box]
-        gradient, _ = torch.ops.aten.grid_sampler_3d_backward(
-            samples[None, None].contiguous(), part[None, None], slab.places, _LINEAR, _BORDER, True, [True, False]
-        )
-        part += gradient[0, 0]
+        shape = [2 * n - 1 if axis in self._dense_axes else n for axis, n in enumerate(part.shape)]
+        gradients = torch.ops.aten.grid_sampler_3d_backward(
+            samples[None, None].contiguous(), part.new_empty(1, 1, *shape), slab.places, _LINEAR, _BORDER, True,
+            [True, False],
+        )  # fmt: skip
+        gradient = gradients[0][0, 0]
+        for axis in reversed(self._dense_axes):
+            gradient = without_middles(gradient, axis)
+        part += gradient
 
     def _inside(self, sequence: Tensor, slab: _Slab) -> Tensor:
         if self._is_inside:
@@ -172,32 +184,41 @@ class StackOperator:
         start = 0
         while start < count:
             stop = start + 1
-            while (
-                len(self._to_target) == 1
-                and stop < count
-                and self._samples(start, stop + 1) * rows * columns <= _SAMPLES
-            ):
-                stop += 1
             first, last = self._band.columns(start, stop)
+            while len(self._to_target) == 1 and stop < count:
+                further = self._band.columns(start, stop + 1)[1]
+                if (further - first) * rows * columns > _SAMPLES:
+                    break
+                stop, last = stop + 1, further
             yield self._slab(slice(start, stop), first, last)
             start = stop
-
-    def _samples(self, start: int, stop: int) -> int:
-        first, last = self._band.columns(start, stop)
-        return last - first
 
     def _slab(self, rows: slice, first: int, last: int) -> _Slab:
         to_target = self._to_target[rows.start if len(self._to_target) > 1 else 0]
         corners = self._corners(to_target, first, last)
         limits = self._target_shape[::-1]
-        low = [int(np.clip(np.floor(line.min()), 0, count - 2)) for line, count in zip(corners, limits, strict=True)]
-        high = [int(np.clip(np.ceil(line.max()) + 1, 2, count)) for line, count in zip(corners, limits, strict=True)]
+        low = [int(np.clip(np.floor(line.min()) - 1, 0, n - 2)) for line, n in zip(corners, limits, strict=True)]
+        high = [int(np.clip(np.ceil(line.max()) + 2, 2, n)) for line, n in zip(corners, limits, strict=True)]
         high = [max(stop, start + 2) for start, stop in zip(low, high, strict=True)]
         shape = (last - first, *self._fine_shape()[1:])
         theta = _normalised(to_target, shape, first, low, high)
         places = F.affine_grid(torch.from_numpy(theta)[None].float(), [1, 1, *shape], align_corners=True)
         box = (slice(low[2], high[2]), slice(low[1], high[1]), slice(low[0], high[0]))
         return _Slab(rows, self._through[rows, first:last], box, places)
+
+
+def _dense_axes(to_target: np.ndarray) -> list[int]:
+    """Array axes of the target that are sampled between voxels and whose detail the slice profile does not blur.
+
+    Parameters
+    ----------
+    to_target
+        (K, 4, 4) from fine samples (b, a, s) to target indices (i, j, k).
+    """
+    if np.abs(to_target - np.round(to_target)).max() < _SAME:
+        return []
+    through = np.abs(to_target[0, :3, 2]) / np.linalg.norm(to_target[0, :3, 2])
+    return [2 - column for column in range(3) if through[column] < _ALONG]
 
 
 def _normalised(
