@@ -17,7 +17,7 @@ _BLOCK_MM = 2.0  # pixels of so much are taken together
 _MOST_VARIANCES = 9.0  # a voxel that is farther from a label's mean is as unlike as that
 _LEAST_VARIANCE = 0.05  # of the label's variance over all of the slab
 _FAINT = 1e-4  # weight of the label's mean over all of the slab
-_WEIGHT = 0.5  # of the image against the shape, which can differ by twice the cut
+_WEIGHT = 0.75  # of the image against the shape, which can differ by twice the cut
 
 
 class ImageEvidence:
