@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from import_rules import ROOTS
 from medical_super_resolution.volumes.io import files
@@ -33,6 +37,19 @@ def refused(medsr: Medsr, folder: Path, *arguments: object) -> str:
     assert sentence.startswith("error: ")
     assert contents(folder) == before
     return sentence
+
+
+@contextmanager
+def nearly_full_disk() -> Iterator[None]:
+    """No file can grow beyond 4096 bytes meanwhile: writing fails there, as on a full disk."""
+    resource = pytest.importorskip("resource", reason="limits of Unix")
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def next_step(process: subprocess.Popen[str]) -> dict[str, int]:

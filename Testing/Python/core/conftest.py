@@ -72,8 +72,8 @@ def medsr(capfd: pytest.CaptureFixture[str]) -> Medsr:
 
 @pytest.fixture
 def a_long_run(folder: Path, a_model_file: Path) -> tuple[object, ...]:
-    """The arguments of a run that takes many seconds if nobody stops it; the model is wide for that."""
-    array = np.random.default_rng(0).integers(0, 1000, (60, 256, 256)).astype(np.int16)
+    """The arguments of a run that takes many seconds if nobody stops it."""
+    array = np.random.default_rng(0).integers(0, 1000, (32, 128, 128)).astype(np.int16)
     sitk.WriteImage(sitk.GetImageFromArray(array), str(folder / "large.nii"))
     wishes = ("--factor", 8, "--axes", "ijk", "--progress", "json", "--max-memory", 0.1)
     return ("enhance", folder / "large.nii", folder / "fine.nii.gz", "--model", a_model_file, *wishes)

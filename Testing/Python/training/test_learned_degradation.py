@@ -53,7 +53,7 @@ def a_recipe(coarse_data: Path) -> Recipe:
             discriminator_learning_rate=3e-3,
         ),
         content_fraction=0.0,
-        steps=150,
+        steps=120,
         warm_up_steps=1,
         learning_rate=3e-3,
         batch_size=8,

@@ -14,6 +14,8 @@ from medical_super_resolution.models.export.program import INPUTS, program_of
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.networks.generators import GENERATORS
 
+TRACED: list[torch.export.ExportedProgram] = []  # that of `a_model`
+
 
 def inputs(shape: tuple[int, int, int], factor: float, width: float) -> dict[str, torch.Tensor]:
     lr = torch.rand(1, 1, *shape, generator=torch.Generator().manual_seed(1))
@@ -34,8 +36,23 @@ def test_the_program_gives_what_the_generator_gives(a_model: Model, factor: floa
     assert np.abs(program(*given.values()).detach().numpy() - ours(a_model, given)).max() < 1e-5
 
 
+@pytest.fixture
+def traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Following the network's operations takes seconds; they are the same for every format."""
+    follow = torch.export.export
+
+    def followed(*arguments: object, **options: object) -> torch.export.ExportedProgram:
+        if not TRACED:
+            TRACED.append(follow(*arguments, **options))
+        return TRACED[0]
+
+    monkeypatch.setattr(torch.export, "export", followed)
+
+
 @pytest.mark.slow
-def test_onnx_gives_what_the_generator_gives_at_other_sizes_and_factors(a_model: Model, tmp_path: Path):
+def test_onnx_gives_what_the_generator_gives_at_other_sizes_and_factors(
+    a_model: Model, tmp_path: Path, traced_once: None
+):
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     path, card = export_model(a_model, "onnx", tmp_path / "tiny.onnx")
@@ -47,7 +64,7 @@ def test_onnx_gives_what_the_generator_gives_at_other_sizes_and_factors(a_model:
     assert a_model.sha256 in card.read_text(encoding="utf-8")
 
 
-def test_an_exported_program_gives_what_the_generator_gives(a_model: Model, tmp_path: Path):
+def test_an_exported_program_gives_what_the_generator_gives(a_model: Model, tmp_path: Path, traced_once: None):
     path, _ = export_model(a_model, "torch-export", tmp_path / "tiny.pt2")
     given = inputs((7, 15, 11), 3.0, 1.1)
     made = torch.export.load(path).module()(*given.values()).detach().numpy()
