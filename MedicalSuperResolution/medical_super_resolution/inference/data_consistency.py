@@ -10,8 +10,9 @@ from ..physics.acquisition import SliceProfile, acquisition_matrix
 from ..physics.projection import BandedMatrix, acquired
 from ..volumes.grid import array_axis
 from ..volumes.memmap import release_pages
+from ..volumes.volume import MeasuredSlices
 from .planning import Plan
-from .refiners.padding import Padding
+from .refiners.padding import Padding, padding_of_slices
 
 _SLICES = 8  # measured ones, at a time
 _NOTHING = 1e-6  # of a weight
@@ -24,7 +25,7 @@ def consistency_error_rms(
     planned: Plan,
     profiles: dict[str, SliceProfile],
     padding: Padding | None = None,
-    is_gap: np.ndarray | None = None,
+    slices: MeasuredSlices | None = None,
 ) -> float:
     """Root mean square of (acquisition model applied to the result) - input, in the units of both.
 
@@ -38,21 +39,25 @@ def consistency_error_rms(
         The slice profile of each index axis.
     padding : Padding, optional
         Of the measured volume; measured voxels that it takes part in are left out.
-    is_gap : ndarray, optional
-        (K,) bool, slices that were not measured; they are left out.
+    slices : MeasuredSlices, optional
+        Of the measured volume, where they do not lie at even places; where k is refined, they take its place.
     """
+    coarse = padding.along(planned.source, "k") if padding else None
+    finer = padding.along(planned.target, "k") if padding else None
     matrices = {}
     for one in planned.passes:
         axis, profile = array_axis(one.axis), profiles[one.axis]
         count, fine_count = one.source.shape_kji[axis], one.target.shape_kji[axis]
+        width, places = profile.width, None
+        if slices is not None and one.axis == "k":
+            count, width, places = len(slices.places), width * slices.thickness, slices.places
+            measured, coarse = slices.array, padding_of_slices(padding, slices)
         matrices[axis] = acquisition_matrix(
-            count, fine_count, one.factor, profile=profile.shape, thickness=profile.width
+            count, fine_count, one.factor, profile=profile.shape, thickness=width, places=places
         )
     slowest = matrices.pop(0, np.eye(len(measured)) if len(measured) == len(fine) else None)
     assert slowest is not None  # an axis that no pass refines keeps its length
     band, squares, count = BandedMatrix(slowest), 0.0, 0
-    coarse = padding.along(planned.source, "k") if padding else None
-    finer = padding.along(planned.target, "k") if padding else None
     for start in range(0, len(measured), _SLICES):
         stop = min(start + _SLICES, len(measured))
         first, last = band.columns(start, stop)
@@ -64,8 +69,7 @@ def consistency_error_rms(
             is_measured &= ~coarse.at(slice(start, stop), _ALL, _ALL)[0]
             part = np.where(is_padding, 0, part)
         again = _again(part, steps) - measured[start:stop].astype(np.float32)
-        is_there = np.ones(stop - start, bool) if is_gap is None else ~is_gap[start:stop]
-        again = again[is_measured & is_there[:, None, None]] if coarse is not None else again[is_there]
+        again = again[is_measured] if coarse is not None else again
         squares += float(np.square(again, dtype=np.float64).sum())
         count += again.size
         release_pages(fine)

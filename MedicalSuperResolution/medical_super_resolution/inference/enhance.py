@@ -85,7 +85,7 @@ def enhance(
         profiles = profiles_of(request, estimate.profile)
         exact = final.unrounded() if settings.sees_mirrors else final
         work = VolumeRequest(
-            volume.array, request.planned, profiles, request.window, exact, request.padding, volume.interpolated
+            volume.array, request.planned, profiles, request.window, exact, request.padding, volume.measured
         )
         array = model.generator.make_refiner(context).refined(work, allocator or np.empty)
         uncertainty = None
@@ -99,7 +99,7 @@ def enhance(
         grid=request.planned.target,
         slice_thickness_mm=None,
         padding=None,
-        interpolated=None,
+        measured=None,
     )
     return Enhanced(fine, report, uncertainty)
 
@@ -134,8 +134,8 @@ def _of_the_mirrors(
 
     def refined(model: Model, axes: tuple[int, ...] = ()) -> np.ndarray:
         padding = work.padding and work.padding.flipped(axes)
-        is_gap = np.flip(work.is_gap) if work.is_gap is not None and 0 in axes else work.is_gap
-        mirrored = replace(work, array=np.flip(work.array, axes), padding=padding, is_gap=is_gap)
+        measured = work.measured and work.measured.flipped(axes, len(work.array))
+        mirrored = replace(work, array=np.flip(work.array, axes), padding=padding, measured=measured)
         return model.generator.make_refiner(context).refined(mirrored, np.empty)
 
     mean, deviation = mirror_statistics(first, lambda axes: refined(request.model, axes), request.planned)

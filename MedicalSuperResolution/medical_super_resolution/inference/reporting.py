@@ -84,7 +84,7 @@ def _of_the_profile(request: Request, array: np.ndarray, estimate: ProfileEstima
     def error(profile: SliceProfile) -> float:
         profiles = profiles_of(request, profile)
         volume, planned = request.volume, request.planned
-        return consistency_error_rms(volume.array, array, planned, profiles, request.padding, volume.interpolated)
+        return consistency_error_rms(volume.array, array, planned, profiles, request.padding, volume.measured)
 
     return {
         "slice_thickness_mm": request.thickness_mm,

@@ -91,16 +91,17 @@ def raise_in_gaps(deviation: np.ndarray, volume: Volume, grid: Grid) -> None:
     deviation : ndarray
         (M, J, I), of the fine volume.
     volume : Volume
-        The measured volume, whose ``interpolated`` names the slices where nothing was measured.
+        The measured volume, whose ``interpolated`` names the places where nothing was measured.
     grid : Grid
         Of the fine volume.
     """
-    assert volume.interpolated is not None  # of a volume without a gap there is nothing to add
+    measured, is_gap = volume.measured, volume.interpolated
+    assert measured is not None  # of a volume without a gap there is nothing to add
+    assert is_gap is not None
     slices, rows, columns = (nearest_measured(volume.grid, grid, axis) for axis in "kji")
-    there = np.flatnonzero(~volume.interpolated)
-    for number in np.flatnonzero(volume.interpolated):
-        above = int(np.searchsorted(there, number).clip(1, len(there) - 1))
-        before, after = (volume.array[there[place]].astype(np.float32) for place in (above - 1, above))
+    for number in np.flatnonzero(is_gap):
+        above = int(np.searchsorted(measured.places, number).clip(1, len(measured.places) - 1))
+        before, after = (measured.array[place].astype(np.float32) for place in (above - 1, above))
         half = (np.abs(after - before) / 2)[np.ix_(rows, columns)]
         for fine in np.flatnonzero(slices == number):
             np.hypot(deviation[fine], half, out=deviation[fine])

@@ -50,12 +50,13 @@ class SliceProfile:
         )
 
 
-def gaussian_weights(count: int, centres: np.ndarray, width: float) -> np.ndarray:
+def gaussian_weights(count: int, centres: np.ndarray, width: float | np.ndarray) -> np.ndarray:
     """Weights of ``count`` samples around ``centres``, (M, count) float64; each row sums to 1.
 
-    ``width`` is the full width at half maximum, and never taken below one sample; all in samples.
+    ``width`` is the full width at half maximum, of all rows or of each, and never taken below one sample; all in
+    samples.
     """
-    sigma = max(width, 1.0) * SIGMA_PER_FULL_WIDTH
+    sigma = np.maximum(width, 1.0)[..., None] * SIGMA_PER_FULL_WIDTH
     offset = np.arange(count)[None, :] - centres[:, None]
     weights = np.exp(-0.5 * (offset / sigma) ** 2)
     weights[np.abs(offset) > _SUPPORT_IN_SIGMA * sigma] = 0
@@ -71,7 +72,13 @@ def fine_centres(n_hr: int, factor: float) -> np.ndarray:
 
 
 def acquisition_matrix(
-    n_lr: int, n_hr: int, factor: float, *, profile: str = "gaussian", thickness: float = 1.0
+    n_lr: int,
+    n_hr: int,
+    factor: float,
+    *,
+    profile: str = "gaussian",
+    thickness: float | np.ndarray = 1.0,
+    places: np.ndarray | None = None,
 ) -> np.ndarray:
     """The matrix A of one axis: measured slices = A @ fine samples.
 
@@ -84,8 +91,10 @@ def acquisition_matrix(
     profile
         "gaussian" (``thickness`` is the full width at half maximum) or "box" (the mean over ``thickness``).
     thickness
-        Slice thickness divided by the distance between slices, above 0. A profile is never taken thinner than one
-        fine sample.
+        Slice thickness divided by the distance between slices, above 0, of all slices or (n_lr,) of each. A profile is
+        never taken thinner than one fine sample.
+    places : ndarray or None
+        (n_lr,) where the slices lie, in units of the coarse index; None is 0, 1, 2 and so on.
 
     Returns
     -------
@@ -93,13 +102,14 @@ def acquisition_matrix(
     """
     if profile not in PROFILES:
         raise SettingsError(f"unknown slice profile {profile!r}; use one of: {', '.join(PROFILES)}")
-    if not (math.isfinite(thickness) and thickness > 0):
-        raise SettingsError(f"the slice thickness must be above 0, got {thickness:g} times the slice distance")
-    centres = (np.arange(n_lr) + 0.5) * factor - 0.5
+    thickness = np.asarray(thickness, dtype=np.float64)
+    if not (np.isfinite(thickness) & (thickness > 0)).all():
+        raise SettingsError(f"the slice thickness must be above 0, got {thickness.min():g} times the slice distance")
+    centres = ((np.arange(n_lr) if places is None else places) + 0.5) * factor - 0.5
     if profile == "gaussian":
         return gaussian_weights(n_hr, centres, thickness * factor)
     offset = np.arange(n_hr)[None, :] - centres[:, None]
-    half = max(thickness * factor, 1.0) / 2  # in fine samples
+    half = np.maximum(thickness * factor, 1.0)[..., None] / 2  # in fine samples
     weights = np.clip(np.minimum(offset + 0.5, half) - np.maximum(offset - 0.5, -half), 0, 1)
     return weights / weights.sum(axis=1, keepdims=True)
 

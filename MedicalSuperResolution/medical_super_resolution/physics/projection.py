@@ -26,15 +26,17 @@ class AxisModel:
         Of the measured slices.
     device : torch.device
         Where the matrices are kept.
-    is_gap : numpy.ndarray or None
-        (K,) bool, slices that were not measured: interpolation sees them, and the result need not reproduce them.
+    places : numpy.ndarray or None
+        (N,) where the measured slices lie, in units of the K even ones, which interpolation sees; None is at these.
+    thickness : numpy.ndarray or None
+        (N,) of each measured slice, relative to that of the profile.
 
     Attributes
     ----------
     positions : Tensor
         (M,) float64, places of the fine samples in units of the measured ones.
     acquisition, back, cubic : Tensor
-        (K, M), (M, K) and (M, K) float32, each with the `BandedMatrix` that tells where its weights lie: fine to
+        (N, M), (M, N) and (M, K) float32, each with the `BandedMatrix` that tells where its weights lie: fine to
         measured slices, data-consistency error to fine slices, and cubic interpolation.
     """
 
@@ -45,14 +47,17 @@ class AxisModel:
         factor: float,
         profile: SliceProfile,
         device: torch.device,
-        is_gap: np.ndarray | None = None,
+        places: np.ndarray | None = None,
+        thickness: np.ndarray | None = None,
     ) -> None:
-        acquisition = acquisition_matrix(count, fine_count, factor, profile=profile.shape, thickness=profile.width)
-        there = slice(None) if is_gap is None else ~is_gap
-        back = np.zeros((fine_count, count))
-        back[:, there] = consistency_matrix(acquisition[there])
+        places = np.arange(count) if places is None else places
+        width = profile.width * (np.ones(len(places)) if thickness is None else thickness)
+        acquisition = acquisition_matrix(
+            len(places), fine_count, factor, profile=profile.shape, thickness=width, places=places
+        )
+        back = consistency_matrix(acquisition)
         fine_places = fine_centres(fine_count, factor)
-        back[np.abs(np.arange(count) - fine_places[:, None]) > _FARTHEST] = 0
+        back[np.abs(places - fine_places[:, None]) > _FARTHEST] = 0
         centres = torch.from_numpy(fine_places)
         cubic = cubic_matrix(count, centres)
         self.positions = centres.to(device, torch.float32 if device.type == "mps" else torch.float64)
@@ -65,7 +70,7 @@ class AxisModel:
         return apply_along_sequence(self.cubic, measured)
 
     def projected(self, fine: Tensor, measured: Tensor) -> Tensor:
-        """The volume nearest to ``fine`` (M, J, I) that reproduces the ``measured`` slices (K, J, I)."""
+        """The volume nearest to ``fine`` (M, J, I) that reproduces the ``measured`` slices (N, J, I)."""
         missing = measured - apply_along_sequence(self.acquisition, fine)
         return fine + apply_along_sequence(self.back, missing)
 
@@ -134,17 +139,27 @@ class StreamingProjector:
     ----------
     linear : AxisModel
         Of the axis.
-    measured : callable
-        Returns the measured slices from one number up to another, (k, J, I). Slices before `needed` are not asked for
-        again.
+    even : callable
+        Returns the even slices, which are interpolated, from one number up to another, (k, J, I). Slices before
+        `needed` are not asked for again.
     consistency : bool
         Whether to reproduce the measured slices.
+    measured : callable or None
+        Likewise the measured slices, where they do not lie at the even places; those before `known` are not asked for
+        again. None where the even slices were measured.
     """
 
-    def __init__(self, linear: AxisModel, measured: Callable[[int, int], Tensor], *, consistency: bool) -> None:
+    def __init__(
+        self,
+        linear: AxisModel,
+        even: Callable[[int, int], Tensor],
+        *,
+        consistency: bool,
+        measured: Callable[[int, int], Tensor] | None = None,
+    ) -> None:
         self.linear = linear
-        self.needed = 0
-        self._measured = measured
+        self.needed = self.known = 0
+        self._even, self._measured, self._are_one = even, measured or even, measured is None
         self._consistency = consistency
         self._fine, self._missing = SliceBuffer(), SliceBuffer()
         self._given = 0
@@ -153,16 +168,16 @@ class StreamingProjector:
         """The residual of the next fine slices in, the slices themselves out: (m, J, I), not yet consistent."""
         start, stop = self._fine.stop, self._fine.stop + len(residual)
         first, last = self.linear.cubic_band.columns(start, stop)
-        fine = apply_along_sequence(self.linear.cubic[start:stop, first:last], self._measured(first, last))
+        fine = apply_along_sequence(self.linear.cubic[start:stop, first:last], self._even(first, last))
         return fine.add_(residual)
 
     def push(self, fine: Tensor) -> Tensor | None:
         """The next interpolated slices in, those that are final out, which may be later and fewer; None if none are."""
         linear, start = self.linear, self._missing.stop
         self._fine.add(fine)
-        interpolated = min(self._fine.stop, len(linear.positions) - 1)
+        interpolated = int(linear.cubic_band.first[min(self._fine.stop, len(linear.positions) - 1)])
         if not self._consistency:
-            self.needed = int(linear.cubic_band.first[interpolated])
+            self.needed = interpolated
             result = self._fine(self._given, self._fine.stop)
             self._given = self._fine.stop
             self._fine.forget(self._given)
@@ -172,7 +187,8 @@ class StreamingProjector:
             first, last = linear.acquisition_band.columns(start, known)
             again = apply_along_sequence(linear.acquisition[start:known, first:last], self._fine(first, last))
             self._missing.add(self._measured(start, known) - again)
-        self.needed = min(int(linear.cubic_band.first[interpolated]), known)
+        self.known = known
+        self.needed = min(interpolated, known) if self._are_one else interpolated
         return self._final(min(linear.back_band.rows_within(known), self._fine.stop))
 
     def _final(self, stop: int) -> Tensor | None:

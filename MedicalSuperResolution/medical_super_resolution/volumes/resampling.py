@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import SimpleITK as sitk
@@ -56,18 +57,36 @@ def averaged(volume: Volume, axis: str, factor: float) -> Volume:
     grid, at = volume.grid.refined(axis, 1 / factor), array_axis(axis)
     count = grid.shape_kji[at]
     weights = acquisition_matrix(count, volume.grid.shape_kji[at], factor).astype(np.float32)
-    is_padding = np.isin(volume.array, padding_values(volume.array))
-    if volume.padding is not None:
-        is_padding |= volume.padding
-    fine, inside = (np.moveaxis(one, at, -1) for one in (np.where(is_padding, 0, volume.array), ~is_padding))
     nearest = np.minimum(((np.arange(count) + 0.5) * factor).astype(int), volume.grid.shape_kji[at] - 1)
+    reduce = partial(_averaged, plateaus=padding_values(volume.array), weights=weights, nearest=nearest, axis=at)
+    array, padding = reduce(volume.array, volume.padding)
+    measured = volume.measured
+    if measured is not None and at == 0:
+        measured = replace(measured, places=(measured.places + 0.5) / factor - 0.5)
+    elif measured is not None:
+        slices, slice_padding = reduce(measured.array, measured.padding)
+        measured = replace(measured, array=slices, padding=slice_padding)
+    return replace(volume, array=array, grid=grid, padding=padding, measured=measured)
+
+
+def _averaged(
+    array: np.ndarray,
+    padding: np.ndarray | None,
+    plateaus: tuple[float, ...],
+    weights: np.ndarray,
+    nearest: np.ndarray,
+    axis: int,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """An array and its padding, made coarser along one of their axes; ``nearest`` are the fine places of coarse voxels."""
+    is_padding = np.isin(array, plateaus)
+    if padding is not None:
+        is_padding |= padding
+    fine, inside = (np.moveaxis(one, axis, -1) for one in (np.where(is_padding, 0, array), ~is_padding))
     total, known = fine.astype(np.float32) @ weights.T, inside.astype(np.float32) @ weights.T
-    values = np.moveaxis(total / np.maximum(known, _NOTHING), -1, at)
-    if volume.array.dtype.kind in "iu":
-        limits = np.iinfo(volume.array.dtype)
+    values = np.moveaxis(total / np.maximum(known, _NOTHING), -1, axis)
+    if array.dtype.kind in "iu":
+        limits = np.iinfo(array.dtype)
         values = np.rint(values).clip(limits.min, limits.max)
-    left_out = np.take(is_padding, nearest, at)
-    array = np.where(left_out, np.take(volume.array, nearest, at), values).astype(volume.array.dtype)
-    padding = None if volume.padding is None else np.take(volume.padding, nearest, at)
-    interpolated = volume.interpolated[nearest] if volume.interpolated is not None and at == 0 else volume.interpolated
-    return replace(volume, array=array, grid=grid, padding=padding, interpolated=interpolated)
+    left_out = np.take(is_padding, nearest, axis)
+    values = np.where(left_out, np.take(array, nearest, axis), values).astype(array.dtype)
+    return values, None if padding is None else np.take(padding, nearest, axis)

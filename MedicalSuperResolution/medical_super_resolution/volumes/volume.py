@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from ..errors import VolumeError
 from .grid import Grid
 
 _KINDS = "iuf"  # signed, unsigned, floating
+_HALF = 0.5 + 1e-3  # of a slice
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,39 @@ class FileHeader:
 
 
 @dataclass(frozen=True, eq=False)
+class MeasuredSlices:
+    """Slices as they were measured, where they do not lie at the even places of a volume.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        (N, J, I), of the volume's type.
+    places : numpy.ndarray
+        (N,) ascending, where they lie along k, in slices of the volume.
+    thickness : numpy.ndarray
+        (N,) of each, relative to the volume's slice thickness.
+    padding : numpy.ndarray or None
+        (N, J, I) bool, as of the volume.
+    """
+
+    array: np.ndarray
+    places: np.ndarray
+    thickness: np.ndarray
+    padding: np.ndarray | None = None
+
+    def are_far_from(self, count: int) -> np.ndarray:
+        """(K,) bool: which of so many even places lie further than half a slice from all measured slices."""
+        return np.abs(self.places[:, None] - np.arange(count)).min(axis=0) > _HALF
+
+    def flipped(self, axes: tuple[int, ...], count: int) -> MeasuredSlices:
+        """Those of the mirror image, along array axes, of a volume with so many slices."""
+        padding = None if self.padding is None else np.flip(self.padding, axes)
+        if 0 not in axes:
+            return replace(self, array=np.flip(self.array, axes), padding=padding)
+        return MeasuredSlices(np.flip(self.array, axes), count - 1 - self.places[::-1], self.thickness[::-1], padding)
+
+
+@dataclass(frozen=True, eq=False)
 class Volume:
     """Values and where they lie.
 
@@ -55,8 +89,8 @@ class Volume:
         (K, J, I) bool, true where nothing was measured (outside a round field of view, outside tilted slices).
     sheared_grid : Grid or None
         The grid that a straightened volume came on, see `tilt.straightened`.
-    interpolated : numpy.ndarray or None
-        (K,) bool, true for slices that the reader interpolated between others, as none was measured there.
+    measured : MeasuredSlices or None
+        The slices that the reader interpolated to even places, where they did not lie there.
     header : FileHeader or None
         What the volume's file said besides.
     notes : tuple of str
@@ -69,7 +103,7 @@ class Volume:
     modality: str | None = None
     padding: np.ndarray | None = None
     sheared_grid: Grid | None = None
-    interpolated: np.ndarray | None = None
+    measured: MeasuredSlices | None = None
     header: FileHeader | None = None
     notes: tuple[str, ...] = ()
 
@@ -82,6 +116,14 @@ class Volume:
             raise VolumeError(f"the padding, {self.padding.shape}, does not fit the volume, {self.array.shape}")
         if self.array.dtype.kind not in _KINDS:
             raise VolumeError(f"the voxels are of type {self.array.dtype}; a volume needs whole or real numbers")
+
+    @property
+    def interpolated(self) -> np.ndarray | None:
+        """(K,) bool, true for slices where nothing was measured within half a slice; None where there are none."""
+        if self.measured is None:
+            return None
+        is_far = self.measured.are_far_from(len(self.array))
+        return is_far if is_far.any() else None
 
     def __eq__(self, other: object) -> bool:
         """Whether voxels, their type, padding, grid, thickness and modality are the same."""

@@ -127,5 +127,5 @@ def as_coarse_as(stack: Volume, spacing_mm: float) -> Volume:
         mean = moved[: count * size].reshape(count, size, *moved.shape[1:]).mean(axis=1, dtype=np.float32)
         grid = Grid(tuple(np.moveaxis(mean, 0, number).shape), stack.grid.refined(axis, 1 / size).ijk_to_ras)
         array = np.ascontiguousarray(np.moveaxis(mean, 0, number))
-        stack = replace(stack, array=array, grid=grid, padding=None, interpolated=None)
+        stack = replace(stack, array=array, grid=grid, padding=None, measured=None)
     return stack

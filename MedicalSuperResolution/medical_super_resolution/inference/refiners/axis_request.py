@@ -12,9 +12,10 @@ from ...physics.acquisition import SliceProfile
 from ...volumes.grid import array_axis
 from ...volumes.intensity import IntensityRange
 from ...volumes.memmap import release_pages
+from ...volumes.volume import MeasuredSlices
 from ..planning import Pass, Plan
 from .denormalise import Denormaliser
-from .padding import FILLED_SLICES, Padding, PaddingAlongAxis
+from .padding import FILLED_SLICES, Padding, PaddingAlongAxis, padding_of_slices
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +36,8 @@ class VolumeRequest:
         Converts the result.
     padding : Padding or None
         Voxels of the measured volume that are held apart.
-    is_gap : numpy.ndarray or None
-        (K,) bool, slices of ``array`` that were not measured.
+    measured : MeasuredSlices or None
+        What ``array`` was interpolated from, where slices do not lie at even places.
     """
 
     array: np.ndarray
@@ -45,7 +46,43 @@ class VolumeRequest:
     window: tuple[float, float]
     denormaliser: Denormaliser
     padding: Padding | None = None
-    is_gap: np.ndarray | None = None
+    measured: MeasuredSlices | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SliceReader:
+    """Slices of a volume as the work needs them: normalised, measured tissue continued into padding.
+
+    Parameters
+    ----------
+    slices : numpy.ndarray
+        (K, J, I), the refined axis first.
+    read : IntensityRange or None
+        Normalises intensities; None where they are normalised already.
+    padding : PaddingAlongAxis or None
+        Voxels that are held apart.
+    """
+
+    slices: np.ndarray
+    read: IntensityRange | None
+    padding: PaddingAlongAxis | None
+
+    def __len__(self) -> int:
+        return len(self.slices)
+
+    def __call__(self, start: int, stop: int, rows: slice, columns: slice) -> np.ndarray:
+        """The slices from ``start`` up to ``stop``, (k, J, I) float32."""
+        if self.padding is None:
+            return self._normalised(start, stop, rows, columns)
+        first = max(0, start - FILLED_SLICES)
+        wide = self._normalised(first, min(stop + FILLED_SLICES, len(self)), rows, columns)
+        return self.padding.filled(wide, first, rows, columns)[start - first : stop - first]
+
+    def _normalised(self, start: int, stop: int, rows: slice, columns: slice) -> np.ndarray:
+        part = self.slices[start:stop, rows, columns]
+        found = self.read.normalised(part) if self.read else np.array(part, order="C")
+        release_pages(self.slices)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +105,8 @@ class AxisRequest:
         Convert intensities; None where they are normalised already.
     padding : Padding or None
         Voxels of the measured volume that are held apart; ``write`` puts them back.
-    is_gap : numpy.ndarray or None
-        Slices along the axis that were not measured.
+    measured : MeasuredSlices or None
+        What ``source`` was interpolated from along the axis, where slices do not lie at even places.
     """
 
     source: np.ndarray
@@ -80,25 +117,25 @@ class AxisRequest:
     read: IntensityRange | None = None
     write: Denormaliser | None = None
     padding: Padding | None = None
-    is_gap: np.ndarray | None = None
+    measured: MeasuredSlices | None = None
 
-    @property
-    def slices(self) -> np.ndarray:
-        """The source with the axis first."""
-        return np.moveaxis(self.source, array_axis(self.one.axis), 0)
+    @cached_property
+    def even_slices(self) -> SliceReader:
+        """The slices of the source along the axis."""
+        padding = None if self.padding is None else self.padding.along(self.one.source, self.one.axis)
+        return SliceReader(np.moveaxis(self.source, array_axis(self.one.axis), 0), self.read, padding)
+
+    @cached_property
+    def measured_slices(self) -> SliceReader | None:
+        """The slices that the result reproduces, where they are others than those of the source."""
+        if self.measured is None:
+            return None
+        return SliceReader(self.measured.array, self.read, padding_of_slices(self.padding, self.measured))
 
     @property
     def fine(self) -> np.ndarray:
         """The result with the axis first."""
         return np.moveaxis(self.into, array_axis(self.one.axis), 0)
-
-    def measured(self, start: int, stop: int, rows: slice, columns: slice) -> np.ndarray:
-        """The slices from ``start`` up to ``stop``, normalised, measured tissue continued into padding; (k, J, I)."""
-        if self._before is None:
-            return self._normalised(start, stop, rows, columns)
-        first = max(0, start - FILLED_SLICES)
-        wide = self._normalised(first, min(stop + FILLED_SLICES, len(self.slices)), rows, columns)
-        return self._before.filled(wide, first, rows, columns)[start - first : stop - first]
 
     def store(self, sr: Tensor, first: int, rows: slice, columns: slice) -> None:
         """Write fine slices (m, J, I) into the result, from slice ``first`` on."""
@@ -107,16 +144,6 @@ class AxisRequest:
         if self._after is not None and self.write is not None:
             self._after.put_back(part, first, rows, columns)
         release_pages(self.into)
-
-    def _normalised(self, start: int, stop: int, rows: slice, columns: slice) -> np.ndarray:
-        part = self.slices[start:stop, rows, columns]
-        found = self.read.normalised(part) if self.read else np.array(part, order="C")
-        release_pages(self.source)
-        return found
-
-    @cached_property
-    def _before(self) -> PaddingAlongAxis | None:
-        return None if self.padding is None else self.padding.along(self.one.source, self.one.axis)
 
     @cached_property
     def _after(self) -> PaddingAlongAxis | None:

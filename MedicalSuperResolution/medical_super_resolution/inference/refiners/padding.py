@@ -9,7 +9,7 @@ import numpy as np
 from ...volumes.grid import AXES_IJK, Grid, array_axis
 from ...volumes.intensity import padding_values
 from ...volumes.memmap import release_pages
-from ...volumes.volume import Volume
+from ...volumes.volume import MeasuredSlices, Volume
 
 FILLED_SLICES = 8  # how far measured slices go on into padding; beyond, there is air
 
@@ -109,6 +109,14 @@ def padding_of(volume: Volume) -> Padding | None:
     if not values and (volume.padding is None or not volume.padding.any()):
         return None
     return Padding(volume.array, volume.grid, values, volume.padding)
+
+
+def padding_of_slices(padding: Padding | None, slices: MeasuredSlices) -> PaddingAlongAxis | None:
+    """The padding of the slices that a volume was interpolated from, along k, where the volume has the ``padding``."""
+    if padding is None:
+        return None
+    grid = Grid(slices.array.shape, padding.grid.ijk_to_ras, "k")
+    return Padding(slices.array, grid, padding.values, slices.padding).along(grid, "k")
 
 
 def fill_along_sequence(slices: np.ndarray, is_padding: np.ndarray) -> np.ndarray:

@@ -64,8 +64,8 @@ class SequenceRefiner:
             into = allocator(one.target.shape_kji, final.dtype if is_last else np.dtype(np.float32))
             read, write = final.measured if is_first else None, final if is_last else None
             profile = request.profiles[one.axis]
-            is_gap = request.is_gap if one.axis == "k" else None
-            self.refine(AxisRequest(array, one, into, profile, request.window, read, write, request.padding, is_gap))
+            measured = request.measured if is_first and one.axis == "k" else None
+            self.refine(AxisRequest(array, one, into, profile, request.window, read, write, request.padding, measured))
             array = into
         return array
 
@@ -88,11 +88,13 @@ class SequenceRefiner:
             self.generator = self._prepared()
 
     def _refine(self, request: AxisRequest) -> None:
-        slices, fine_count = request.slices, len(request.fine)
-        factor, profile, device = request.one.factor, request.profile, self.context.device
-        linear = AxisModel(len(slices), fine_count, factor, profile, device, request.is_gap)
+        slices, measured, fine_count = request.even_slices, request.measured, len(request.fine)
+        where = (measured.places, measured.thickness) if measured else ()
+        linear = AxisModel(
+            len(slices), fine_count, request.one.factor, request.profile, self.context.device, *where
+        )
         return_freed_blocks()  # what it took to make the matrices of a long axis
-        for tile in tiles(slices.shape[1:], self._tile_side(), self.generator.reach):
+        for tile in tiles(slices.slices.shape[1:], self._tile_side(), self.generator.reach):
             self.context.begin_tile(tile.core_size)
             written = 0
             for sr in TileStream(self.generator, self.context, request, tile, linear).fine_slices():

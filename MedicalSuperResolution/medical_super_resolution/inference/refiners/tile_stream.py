@@ -50,8 +50,11 @@ class TileStream:
         self.request = request
         self.tile = tile
         self.linear = linear
-        self._count = len(request.slices)
-        self._buffer = SliceBuffer(self._measured, count=self._count, ahead=_SLICES_READ)
+        self._count = len(request.even_slices)
+        self._buffer = SliceBuffer(self._even, count=self._count, ahead=_SLICES_READ)
+        self._measured_buffer: SliceBuffer | None = None
+        if (measured := request.measured_slices) is not None:
+            self._measured_buffer = SliceBuffer(self._measured, count=len(measured), ahead=_SLICES_READ)
 
     def fine_slices(self) -> Iterator[Tensor]:
         """Yield the fine slices of the core, (m, core J, core I), in parts."""
@@ -59,6 +62,7 @@ class TileStream:
             self.linear,
             lambda start, stop: self._buffer(start, stop)[:, self.tile.inner_j, self.tile.inner_i],
             consistency=self.context.settings.consistency,
+            measured=self._measured_buffer,
         )
         done = 0
         for residual in joined_up(self._residuals(), FINE_SLICES):
@@ -72,11 +76,20 @@ class TileStream:
             if sr is not None:
                 yield sr
             self._buffer.forget(projector.needed)
+            if self._measured_buffer is not None:
+                self._measured_buffer.forget(projector.known)
+
+    def _even(self, start: int, stop: int) -> Tensor:
+        """Some even slices of the outer part of the tile, normalised, on the device."""
+        with self.context.timed("transfer"):
+            lr = self.request.even_slices(start, stop, self.tile.outer_j, self.tile.outer_i)
+            return torch.from_numpy(lr).to(self.context.device)
 
     def _measured(self, start: int, stop: int) -> Tensor:
-        """Some measured slices of the outer part of the tile, normalised, on the device."""
+        """Some measured slices of the core of the tile, where they do not lie at even places."""
+        assert self.request.measured_slices is not None
         with self.context.timed("transfer"):
-            lr = self.request.measured(start, stop, self.tile.outer_j, self.tile.outer_i)
+            lr = self.request.measured_slices(start, stop, self.tile.core_j, self.tile.core_i)
             return torch.from_numpy(lr).to(self.context.device)
 
     def _residuals(self) -> Iterator[Tensor]:
@@ -84,7 +97,7 @@ class TileStream:
         tile, positions, reach = self.tile, self.linear.positions, self.generator.reach
         count, total, window = self._count, len(positions), self.request.window
         shape = (count, *(part.stop - part.start for part in (tile.outer_j, tile.outer_i)))
-        parts = (self._measured(start, min(start + _SLICES_READ, count)) for start in range(0, count, _SLICES_READ))
+        parts = (self._even(start, min(start + _SLICES_READ, count)) for start in range(0, count, _SLICES_READ))
         box = foreground_box((part.clamp_(*window) for part in parts), shape, reach)
         k, j, i = box or (slice(0, 0), slice(0, 0), slice(0, 0))
         first, stop = (int(torch.searchsorted(positions, end - 0.5)) for end in (k.start, k.stop))

@@ -12,7 +12,7 @@ import numpy as np
 from ...errors import VolumeError
 from ..grid import LPS_TO_RAS, Grid
 from ..io.file_validation import check_size
-from ..volume import Volume
+from ..volume import MeasuredSlices, Volume
 from ..windows import covering, windows
 from .frames import Frame
 from .header import number, quietly
@@ -85,7 +85,12 @@ def _volume_of(path: Path, series: Series, part: Part, notes: list[str]) -> Volu
         array, padding = voxels_of(stack.frames)
     modality = _MODALITIES.get(series.modality)
     padding = padding if padding is not None and is_far_away(array, padding, modality) else None
-    array, padding = _on_even_grid(array, padding, stack, modality)
+    array, padding = _straightened(array, padding, stack, modality)
+    measured = None
+    if stack.targets is not None:
+        thickness = _relative_thickness(stack.frames, _thickness_mm(part.frames))
+        measured = MeasuredSlices(array, stack.places_mm / stack.spacing_mm, thickness, padding)
+        array, padding = _at_even_places(measured, stack)
     return Volume(
         array,
         Grid(array.shape, LPS_TO_RAS @ stack.ijk_to_lps(), "k"),
@@ -93,7 +98,7 @@ def _volume_of(path: Path, series: Series, part: Part, notes: list[str]) -> Volu
         modality,
         padding,
         sheared_grid=_tilted_grid(stack, len(array)),
-        interpolated=stack.is_interpolated,
+        measured=measured,
         notes=(*series.notes, *stack.notes, *notes),
     )
 
@@ -152,10 +157,10 @@ def _series(contents: Contents, path: Path, selection: Selection) -> tuple[Serie
     )
 
 
-def _on_even_grid(
+def _straightened(
     array: np.ndarray, padding: np.ndarray | None, stack: Stack, modality: str | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Move what is tilted or displaced to its place, then fill the even places along the slices."""
+    """Move what is tilted or displaced to its place in the plane."""
     if stack.shifts_ji is not None:
         lowest = float(array.min()) if padding is None else float(array[padding].min())
         fill = lowest
@@ -163,14 +168,23 @@ def _on_even_grid(
             fill = min(lowest, LOWEST_HU)
         starts, shape, _ = covering(stack.shifts_ji, stack.frames[0].shape_ji)
         array, padding = windows(array, starts, shape, fill, padding)
-    if stack.targets is not None:
-        nearest = np.abs(stack.places_mm[:, None] - stack.targets).argmin(axis=0)
-        padded = None if padding is None else padding[nearest]
-        even = resampled(array, stack.places_mm, stack.targets)
-        if padded is not None:
-            even[padded] = array[padding].min()
-        array, padding = even, padded
     return array, padding
+
+
+def _at_even_places(slices: MeasuredSlices, stack: Stack) -> tuple[np.ndarray, np.ndarray | None]:
+    """The volume that the network sees: slices interpolated along k, and where nothing was measured in the plane."""
+    assert stack.targets is not None  # the slices are uneven
+    even = resampled(slices.array, stack.places_mm, stack.targets)
+    if slices.padding is None:
+        return even, None
+    padding = slices.padding[np.abs(stack.places_mm[:, None] - stack.targets).argmin(axis=0)]
+    even[padding] = slices.array[slices.padding].min()
+    return even, padding
+
+
+def _relative_thickness(frames: list[Frame], usual_mm: float | None) -> np.ndarray:
+    """(N,) slice thickness of each image over the usual one; 1 where it is not known."""
+    return np.array([(frame.thickness_mm or usual_mm) / usual_mm if usual_mm else 1.0 for frame in frames])
 
 
 def _tilted_grid(stack: Stack, count: int) -> Grid | None:

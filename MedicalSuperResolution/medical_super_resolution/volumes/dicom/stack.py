@@ -52,14 +52,6 @@ class Stack:
         heights = np.array([height(frame) for frame in self.frames])
         return heights - heights[0]
 
-    @cached_property
-    def is_interpolated(self) -> np.ndarray | None:
-        """(N,) bool, which of the even places are further than half a slice distance from all slices; None if none."""
-        if self.targets is None:
-            return None
-        is_far = np.abs(self.places_mm[:, None] - self.targets).min(axis=0) > self.spacing_mm / 2
-        return is_far if is_far.any() else None
-
     def ijk_to_lps(self) -> np.ndarray:
         """(4, 4) voxel index to mm, LPS, of the volume that is made of the stack."""
         first = self.frames[0]
@@ -149,9 +141,13 @@ def _even_places(places: np.ndarray, where: str) -> tuple[float, np.ndarray | No
     if fits and not _zones(steps, base).any():
         gaps = ", ".join(str(int(numbers[at]) + 2) for at in np.flatnonzero(np.rint(steps / base) > 1))
         many = f"slice {gaps} of {count} is" if missing == 1 else f"slices {gaps} of {count} are"
-        note = f"{many} missing and was interpolated from its neighbours: nothing was measured there"
+        were = "was" if missing == 1 else "were"
+        note = f"{many} missing and {were} interpolated from the neighbours: nothing was measured there"
     else:
-        note = f"{said}; they were interpolated to an even distance of {distance:.3g} mm at their true places"
+        note = (
+            f"{said}; the network sees them interpolated to an even distance of {distance:.3g} mm, and the result"
+            " reproduces them at their true places"
+        )
     return float(distance), distance * np.arange(count), (note,)
 
 

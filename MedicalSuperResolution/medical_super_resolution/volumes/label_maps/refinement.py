@@ -59,7 +59,7 @@ def refine_labels(labels: Volume, grid: Grid, progress: Progress = ignore, *, im
 
 
 def _placed(labels: Volume, array: np.ndarray, grid: Grid) -> Volume:
-    return replace(labels, array=array, grid=grid, padding=None, sheared_grid=None, interpolated=None)
+    return replace(labels, array=array, grid=grid, padding=None, sheared_grid=None, measured=None)
 
 
 def label_values(labels: Volume) -> np.ndarray:
