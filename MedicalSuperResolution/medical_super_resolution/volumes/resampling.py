@@ -77,7 +77,7 @@ def _averaged(
     nearest: np.ndarray,
     axis: int,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """An array and its padding, made coarser along one of their axes; ``nearest`` are the fine places of coarse voxels."""
+    """An array and its padding, made coarser along ``axis``; ``nearest`` are the fine places of coarse voxels."""
     is_padding = np.isin(array, plateaus)
     if padding is not None:
         is_padding |= padding

@@ -90,9 +90,7 @@ class SequenceRefiner:
     def _refine(self, request: AxisRequest) -> None:
         slices, measured, fine_count = request.even_slices, request.measured, len(request.fine)
         where = (measured.places, measured.thickness) if measured else ()
-        linear = AxisModel(
-            len(slices), fine_count, request.one.factor, request.profile, self.context.device, *where
-        )
+        linear = AxisModel(len(slices), fine_count, request.one.factor, request.profile, self.context.device, *where)
         return_freed_blocks()  # what it took to make the matrices of a long axis
         for tile in tiles(slices.slices.shape[1:], self._tile_side(), self.generator.reach):
             self.context.begin_tile(tile.core_size)

@@ -14,6 +14,8 @@ from .header import UNREADABLE, DicomFile, number, numbers, whole
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+_UNASSIGNED = (0x00209170, 0x00209171)  # of converted files: what counts only where nothing else says it
+_OF_OTHER_IMAGES = (0x00081140, 0x00089124, 0x00082112, 0x00209172)  # that a frame refers to or was made from
 _DEEPEST = 3  # of the sequences in a functional group; the direction of a diffusion gradient lies deepest
 
 
@@ -103,27 +105,30 @@ def _frames(file: DicomFile) -> list[Frame]:
     if not per_frame:
         return [Frame(file, 0, file.header)]
     shared = file.header.get("SharedFunctionalGroupsSequence") or []
-    common = _flat([file.header], 0)
+    common = flat([file.header], 0)
     for item in shared:
-        common.update(_flat([item]))
+        common.update(flat([item]))
     found = []
     for index, item in enumerate(per_frame):
-        header = _flat([item])
+        header = flat([item])
         for tag, element in common.items():
             header.setdefault(tag, element)
         found.append(Frame(file, index, header))
     return found
 
 
-def _flat(items: list[Dataset], deepest: int = _DEEPEST) -> Dataset:
+def flat(items: list[Dataset], deepest: int = _DEEPEST) -> Dataset:
     """The values in some data sets and in the sequences inside them, in one data set."""
     from pydicom import Dataset
 
-    flat = Dataset()
+    found, unassigned = Dataset(), Dataset()
     for item in items:
         for element in item:
             if element.VR != "SQ":
-                flat[element.tag] = element
-            elif deepest:
-                flat.update(_flat(list(element.value[:1]), deepest - 1))
-    return flat
+                found[element.tag] = element
+            elif deepest and element.tag not in _OF_OTHER_IMAGES:
+                nested = flat(list(element.value[:1]), deepest - 1)
+                (unassigned if element.tag in _UNASSIGNED else found).update(nested)
+    for tag, element in unassigned.items():
+        found.setdefault(tag, element)
+    return found

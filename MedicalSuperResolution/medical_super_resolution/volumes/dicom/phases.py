@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .differences import groups_by_any
 from .frames import Frame
 from .header import UNREADABLE, number, text
 from .stack import height
@@ -39,7 +40,10 @@ _ATTRIBUTES = (
     ("ContentTime", "made at ", ""),
 )
 # What orders the images at one place where no value is common to all slices of a phase.
-_ORDERS = ("TriggerTime", "FrameReferenceTime", "AcquisitionTime", "ContentTime", "InstanceNumber")
+_ORDERS = (
+    *("TriggerTime", "FrameReferenceTime", "AcquisitionTime", "ContentTime"),
+    *("FrameAcquisitionDateTime", "FrameReferenceDateTime", "InstanceNumber"),
+)
 
 
 def split(frames: list[Frame]) -> tuple[list[tuple[str, list[Frame]]], int]:
@@ -54,12 +58,24 @@ def split(frames: list[Frame]) -> tuple[list[tuple[str, list[Frame]]], int]:
     places = _places(frames)
     if len(set(places.values())) == len(frames):
         return [("", frames)], 0
-    for names in ([name for name, _, _ in _ATTRIBUTES], []):
-        once = _without_doubles(frames, places, names)
+    if _are_doubles(frames, places) and _most(once := _without_doubles(frames, places, []), places) == 1:
+        return [("", once)], len(frames) - len(once)
+    names = [name for name, _, _ in _ATTRIBUTES]
+    for remove in (lambda: frames, lambda: _without_doubles(frames, places, names),
+                   lambda: _without_doubles(frames, places, [])):  # fmt: skip
+        once = remove()
         found = _split(once, places, "")
-        if sum(len(part) for _, part in found) == len(once):
+        if found and sum(len(part) for _, part in found) == len(once):
             return found, len(frames) - len(once)
     return [], 0
+
+
+def _are_doubles(frames: list[Frame], places: dict[tuple[str, int], int]) -> bool:
+    """Whether all images at the middle one of the places with most images are the same."""
+    counts = Counter(places.values())
+    fullest = sorted(place for place, count in counts.items() if count == max(counts.values()))
+    first, *others = [frame for frame in frames if places[frame.instance] == fullest[len(fullest) // 2]]
+    return all(_are_equal(first, other) for other in others)
 
 
 def _places(frames: list[Frame]) -> dict[tuple[str, int], int]:
@@ -103,8 +119,11 @@ def _split(frames: list[Frame], places: dict[tuple[str, int], int], label: str) 
             return [
                 part
                 for value in sorted(groups, key=_natural)
-                for part in _split(groups[value], places, _joined(label, f"{before}{value}{after}"))
+                for part in _split(groups[value], places, _joined(label, _said(before, value, after)))
             ]
+    name, groups = groups_by_any(frames, places, most)
+    if groups:
+        return [(_joined(label, _said(f"{name} ", value)), groups[value]) for value in sorted(groups, key=_natural)]
     ranked = _by_rank(frames, places, most)
     return [(_joined(label, f"number {rank + 1}"), group) for rank, group in enumerate(ranked)]
 
@@ -158,7 +177,15 @@ def _private_b_value(frame: Frame, tag: int) -> str:
         return ""
 
 
+def _said(before: str, value: str, after: str = "") -> str:
+    """A value for people, between what stands before and after it."""
+    return f"{before}{value}{after}" if value else f"no {before.strip() or 'value'}"
+
+
 def _natural(value: str) -> tuple[float, str]:
+    """Numbers by size, text after them, and nothing before all."""
+    if not value:
+        return -np.inf, value
     try:
         return float(value), value
     except ValueError:

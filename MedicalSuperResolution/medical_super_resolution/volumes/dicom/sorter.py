@@ -14,7 +14,7 @@ from ..io.foreign import not_read
 from .frames import Frame, frames_of
 from .header import DicomFile, quietly, read_file, text, whole
 from .mosaic import is_mosaic, slices_of
-from .volumes import Part, volumes_in
+from .volumes import Part, left_out, volumes_in
 
 _MULTI_FRAME_KINDS = {
     "NM": "nuclear medicine in one file, whose frames are not placed one by one",
@@ -153,12 +153,14 @@ def _series(uid: str, files: list[DicomFile]) -> Series:
     said = text(first, "SeriesNumber")
     number = whole(first, "SeriesNumber") if said else None
     description, modality = text(first, "SeriesDescription"), text(first, "Modality")
-    problem = next(filter(None, map(_problem, files)), "")
-    if problem:
-        frames = [Frame(file, 0, file.header) for file in files]
-        return Series(uid, number, description, modality, (Part("", frames),), problem)
-    frames = [frame for file in files for frame in (slices_of(file) if is_mosaic(file.header) else frames_of(file))]
+    problems = {file.path: _problem(file) for file in files}
+    fit = [file for file in files if not problems[file.path]]
+    others = [Frame(file, 0, file.header) for file in files if problems[file.path]]
+    if not fit:
+        return Series(uid, number, description, modality, (Part("", others),), problems[others[0].file.path])
+    frames = [frame for file in fit for frame in (slices_of(file) if is_mosaic(file.header) else frames_of(file))]
     parts, problem, notes = volumes_in(frames)
+    notes += left_out(others, "that can be no part of a volume, such as a picture in colour,")
     return Series(uid, number, description, modality, tuple(parts), problem, tuple(notes))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from . import phases
 from .frames import Frame
+from .header import text
 from .stack import height, spacing
 
 _SAME_DIRECTION = 1e-3  # cosine: 0.06 degrees
@@ -16,6 +17,7 @@ _SAME_SPACING = 1e-3  # relative
 _FAR = 8.0  # slice distances: what lies further away is of another stack
 _LARGER = 2.0  # times as many images: the smaller stacks are left out
 _MOST_NAMED = 8
+_LOCALIZER = "LOCALIZER"
 _PLACES = {
     "position": "ImagePositionPatient",
     "orientation": "ImageOrientationPatient",
@@ -35,17 +37,19 @@ def volumes_in(frames: list[Frame]) -> tuple[list[Part], str, list[str]]:
     """The volumes in the images of a series; or why there are none; and what was left out."""
     if any(_PLACES[_lacks(frame)] in frame.header for frame in frames if _lacks(frame)):
         return [Part("", frames)], "has a damaged position, orientation or pixel spacing; get the series again", []
+    frames, scouts = _without_scouts(frames)
     placed = [frame for frame in frames if not _lacks(frame)]
     if len(placed) < 2:
         lacks = next(filter(None, map(_lacks, frames)), "")
         if lacks:
             return [Part("", frames)], f"has slices without their {lacks}; it cannot be placed in the patient", []
         return [Part("", frames)], "has a single file; at least two slices are needed", []
-    notes = _left_out([frame for frame in frames if _lacks(frame)], "without a place in the patient")
+    notes = left_out(scouts, "of a localizer")
+    notes += left_out([frame for frame in frames if _lacks(frame)], "without a place in the patient")
     stacks = _grouped(placed, _is_parallel)
     stacks = [part for stack in stacks for part in _near(stack)]
     kept, others = _largest(stacks)
-    notes += _left_out(others, "of another orientation, size, pixel spacing or place")
+    notes += left_out(others, "of another orientation, size, pixel spacing or place")
     parts, doubles, unsplit = [], 0, False
     for stack in kept:
         found, twice = phases.split(stack)
@@ -55,7 +59,7 @@ def volumes_in(frames: list[Frame]) -> tuple[list[Part], str, list[str]]:
     if unsplit:
         return [Part("", placed)], "has several images at one place (phases, echoes?) that nothing tells apart", notes
     largest, others = _largest([part.frames for part in parts])
-    notes += _left_out(others, "of an incomplete volume")
+    notes += left_out(others, "of an incomplete volume")
     if doubles:
         notes.append(f"{doubles} images that were there twice were taken once")
     parts = [part for part in parts if part.frames in largest]
@@ -64,6 +68,15 @@ def volumes_in(frames: list[Frame]) -> tuple[list[Part], str, list[str]]:
             return [Part("", frames)], "has a single file; at least two slices are needed", []
         return [Part("", placed)], "has slices that differ in orientation or size; split the series first", notes
     return [Part("" if len(parts) == 1 else part.label, part.frames) for part in parts], "", notes
+
+
+def _without_scouts(frames: list[Frame]) -> tuple[list[Frame], list[Frame]]:
+    """The images, and apart from them the localizers, where there are others."""
+    scouts = [frame for frame in frames if _LOCALIZER in text(frame.header, "ImageType").split("\\")]
+    if len(scouts) == len(frames):
+        return frames, []
+    apart = {frame.instance for frame in scouts}
+    return [frame for frame in frames if frame.instance not in apart], scouts
 
 
 def _lacks(frame: Frame) -> str:
@@ -77,7 +90,8 @@ def _lacks(frame: Frame) -> str:
     return ""
 
 
-def _left_out(frames: list[Frame], why: str) -> list[str]:
+def left_out(frames: list[Frame], why: str) -> list[str]:
+    """A sentence that names some images that are no part of the volume; none where there are none."""
     if not frames:
         return []
     names = ", ".join(frame.name for frame in frames[:_MOST_NAMED]) + (", ..." if len(frames) > _MOST_NAMED else "")
