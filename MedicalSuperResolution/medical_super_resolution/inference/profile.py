@@ -10,10 +10,11 @@ import torch
 from ..models import profile_estimator
 from ..models.profile_estimator import ProfileEstimator
 from ..physics.acquisition import SliceProfile
-from ..physics.profile_cuts import cuts, has_finer_plane
+from ..physics.profile_cuts import FEWEST_SLICES, cuts, has_finer_plane
 from ..physics.slice_profile import ProfileEstimate, Sight, against_noise, against_own_width, noise_share, weighed
 from ..volumes.grid import AXES_IJK, Grid, array_axis
 from ..volumes.intensity import IntensityRange
+from ..volumes.volume import Volume
 from .planning import Plan
 from .request import Request
 
@@ -39,9 +40,18 @@ def profile_of(request: Request) -> ProfileEstimate:
     }:
         return ProfileEstimate(SliceProfile("gaussian", thickness), source="assumed")  # nothing depends on it
     estimator = profile_estimator.load()
-    array, source = request.volume.array, request.planned.source
+    array, source = _as_measured(request.volume), request.planned.source
     estimate = weighed(seen(array, source, request.measured, estimator), thickness, estimator.calibration)
     return against_noise(against_own_width(estimate, _own_width(request.planned)), _noise_of(array, source))
+
+
+def _as_measured(volume: Volume) -> np.ndarray:
+    """The longest run of slices that has no gap: what was interpolated over a gap looks thicker than slices are."""
+    if (is_gap := volume.interpolated) is None:
+        return volume.array
+    ends = np.flatnonzero(np.diff(np.concatenate([[True], is_gap, [True]])))
+    start, stop = max(zip(ends[::2], ends[1::2], strict=True), key=lambda run: run[1] - run[0])
+    return volume.array[start:stop] if stop - start >= FEWEST_SLICES else volume.array
 
 
 def _noise_of(array: np.ndarray, grid: Grid) -> float:

@@ -12,6 +12,7 @@ from ..errors import VolumeError
 AXES_IJK = "ijk"  # index axes of a file, fastest first; arrays are the other way round, (K, J, I)
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # DICOM and ITK count towards left and posterior
 SAME_SPACING = 1e-3  # relative
+_CLEARLY = 2.0  # times as different
 _FARTHEST_MM = 1e9
 _NEEDS_DIGITS_MM = 0.1
 _SHEAR_TOLERANCE = 1e-3  # cosine between two axes: 0.06 degrees
@@ -82,19 +83,21 @@ class Grid:
     def through_plane_axis(self) -> str:
         """The axis of the slices where the file says so, else the one whose spacing is unlike the other two.
 
-        Pixels are mostly as wide as high, be the slices thicker or thinner. Where all spacings are the same it is k.
+        Pixels are mostly as wide as high, be the slices thicker or thinner. Where no spacing stands out it is that of
+        the largest spacing, and k where all are the same.
         """
-        if self.slice_axis is not None:
-            return self.slice_axis
-        spacing = dict(zip(AXES_IJK, self.spacing_ijk_mm, strict=True))
-        if max(spacing.values()) <= min(spacing.values()) * (1 + SAME_SPACING):
-            return "k"
+        spacing = self.spacing_ijk_mm
+        is_cubic = max(spacing) <= min(spacing) * (1 + SAME_SPACING)
+        return self.slice_axis or self.odd_axis or ("k" if is_cubic else AXES_IJK[int(np.argmax(spacing))])
 
-        def others_unlike(axis: str) -> tuple[int, float]:
-            one, other = (math.log(spacing[name]) for name in AXES_IJK if name != axis)
-            return round(abs(one - other) / SAME_SPACING), -spacing[axis]
-
-        return min("kji", key=others_unlike)
+    @property
+    def odd_axis(self) -> str | None:
+        """The axis whose spacing stands out: it is clearly less like the other two than they are like each other."""
+        by_spacing = sorted("kji", key=lambda axis: self.spacing_ijk_mm[AXES_IJK.index(axis)])
+        low, middle, high = (math.log(self.spacing_ijk_mm[AXES_IJK.index(axis)]) for axis in by_spacing)
+        if max(middle - low, high - middle) <= max(SAME_SPACING, _CLEARLY * min(middle - low, high - middle)):
+            return None
+        return by_spacing[0 if middle - low > high - middle else 2]
 
     @property
     def through_plane_spacing_mm(self) -> float:

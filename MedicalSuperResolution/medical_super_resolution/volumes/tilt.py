@@ -28,6 +28,12 @@ def tilt_degrees(grid: Grid) -> float:
     return math.degrees(math.acos(min(1.0, cosine)))
 
 
+def is_tilted(grid: Grid) -> bool:
+    """Whether a sheared grid is one of tilted slices: with rows and columns at right angles."""
+    along_u, along_v, _ = _axes_of_slices(grid)
+    return bool(abs(along_u @ along_v) <= _SHEARED * np.linalg.norm(along_u) * np.linalg.norm(along_v))
+
+
 def straight_grid(grid: Grid) -> Grid:
     """The straight grid that covers all slices of a sheared one; a straight grid as it is.
 
@@ -72,7 +78,7 @@ def _straight(grid: Grid) -> tuple[Grid, np.ndarray]:
     """The straight grid that covers all slices of a sheared one, and (N, 2) where its window of each slice begins."""
     axis = grid.through_plane_axis
     along_u, along_v, along_w = _axes_of_slices(grid)
-    if abs(along_u @ along_v) > _SHEARED * np.linalg.norm(along_u) * np.linalg.norm(along_v):
+    if not is_tilted(grid):
         raise VolumeError(
             "the axes of the volume are not at right angles, nor are the rows and columns of its slices;"
             " resample it to a straight grid first"

@@ -40,14 +40,28 @@ def is_label_map(volume: Volume) -> bool:
         return False
     if volume.header is not None and volume.header.is_labels:
         return _distinct(volume.array, _MOST_NAMED_LABELS) is not None
-    if volume.array.dtype.kind not in "iu" or volume.array.size < _FEWEST_VOXELS:
+    if volume.array.size < _FEWEST_VOXELS:
         return False
-    values = _distinct(volume.array, _MOST_LABELS)
+    values = _distinct(volume.array, _MOST_NAMED_LABELS)
     if values is None or len(values) < 2 or values[0] < 0:
         return False
     middle = np.asarray(volume.array[len(volume.array) // 2])
-    pairs = middle[:, 1:] == middle[:, :-1]
-    return bool(pairs.size) and float(pairs.mean()) >= _SAME_NEIGHBOURS
+    left, right = middle[:, :-1].ravel(), middle[:, 1:].ravel()
+    if left.size == 0 or (left == right).mean() < _SAME_NEIGHBOURS:
+        return False
+    return len(values) <= _MOST_LABELS or _are_names(left, right, values)
+
+
+def _are_names(left: np.ndarray, right: np.ndarray, values: np.ndarray) -> bool:
+    """Whether many values are names: in patches beside the background too, and neighbours are no nearer than others."""
+    found, counts = np.unique(left, return_counts=True)
+    background = found[counts.argmax()]
+    inside = (left != background) | (right != background)
+    differ = inside & (left != right)
+    if not differ.any() or (left == right)[inside].mean() < _SAME_NEIGHBOURS:
+        return False
+    steps = np.searchsorted(values, left[differ]) - np.searchsorted(values, right[differ])
+    return float(np.median(np.abs(steps))) > 1
 
 
 def _distinct(array: np.ndarray, most: int) -> np.ndarray | None:

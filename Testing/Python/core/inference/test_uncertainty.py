@@ -14,7 +14,7 @@ from medical_super_resolution.inference.uncertainty import mirror_statistics, mi
 from medical_super_resolution.models import file as models
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.settings import EnhanceSettings
-from medical_super_resolution.volumes.volume import Volume
+from medical_super_resolution.volumes.volume import MeasuredSlices, Volume
 
 TWICE = EnhanceSettings(factor=2, axes="k", slice_profile="gaussian")
 WITH_UNCERTAINTY = replace(TWICE, uncertainty=True)
@@ -126,10 +126,13 @@ def test_progress_reaches_its_total_once(a_volume: Volume, a_model_file):
     assert sum(done == total for done, total in steps) == 1
 
 
+def all_but_the_fifth(volume: Volume) -> MeasuredSlices:
+    there = np.delete(np.arange(9), 4)
+    return MeasuredSlices(volume.array[there], there, np.ones(8))
+
+
 def test_where_a_slice_is_missing_half_the_difference_of_its_neighbours_is_added(a_volume: Volume):
-    missing = np.zeros(9, bool)
-    missing[4] = True
-    volume = replace(a_volume, interpolated=missing)
+    volume = replace(a_volume, measured=all_but_the_fifth(a_volume))
     deviation = np.full((18, 18, 20), 3, np.float32)
     raise_in_gaps(deviation, volume, plan(volume.grid, TWICE).target)
     half = np.abs(volume.array[5].astype(float) - volume.array[3]) / 2
@@ -139,12 +142,10 @@ def test_where_a_slice_is_missing_half_the_difference_of_its_neighbours_is_added
 
 
 def test_a_missing_slice_is_less_certain_than_the_others_and_the_report_says_so(a_volume: Volume, a_model: Model):
-    missing = np.zeros(9, bool)
-    missing[4] = True
-    done = enhance(replace(a_volume, interpolated=missing), a_model, WITH_UNCERTAINTY)
+    done = enhance(replace(a_volume, measured=all_but_the_fifth(a_volume)), a_model, WITH_UNCERTAINTY)
     half = np.abs(a_volume.array[5].astype(float) - a_volume.array[3]) / 2
     assert done.uncertainty is not None
     assert (done.uncertainty.array[8:10] >= half - 0.01).all()
     assert (done.uncertainty.array[6:8] < half).any()
     assert "where a slice is missing" in done.report.uncertainty
-    assert done.volume.interpolated is None
+    assert done.volume.measured is None

@@ -32,17 +32,33 @@ def test_what_was_projected_reproduces_the_measured_slices(factor: float, profil
 @pytest.mark.parametrize("profile", [SliceProfile(), SliceProfile("box")])
 @pytest.mark.parametrize("gap", [0, 5, 10])
 def test_a_slice_that_was_not_measured_need_not_be_reproduced(profile: SliceProfile, gap: int):
-    fine, measured = a_pair(11, 4.0)
-    is_gap = np.arange(11) == gap
-    model = AxisModel(11, 44, 4.0, profile, CPU, is_gap)
-    projected = model.projected(fine, measured)
+    fine, even = a_pair(11, 4.0)
+    there = np.delete(np.arange(11), gap)
+    model = AxisModel(11, 44, 4.0, profile, CPU, there)
+    projected = model.projected(fine, even[there])
     again = acquired(projected.numpy(), acquisition_matrix(11, 44, 4.0, profile=profile.shape), 0)
-    np.testing.assert_allclose(again[~is_gap], measured[~is_gap], atol=1e-5)
-    assert np.abs(again[gap] - measured[gap].numpy()).mean() > 0.05
-    projector = StreamingProjector(model, lambda *ends: measured[slice(*ends)], consistency=True)
-    projector.interpolated(torch.zeros(44, 5, 4))
-    parts = [projector.push(fine[start : start + 4]) for start in range(0, 44, 4)]
-    np.testing.assert_allclose(torch.cat([part for part in parts if part is not None]), projected, atol=1e-5)
+    np.testing.assert_allclose(again[there], even[there], atol=1e-5)
+    assert np.abs(again[gap] - even[gap].numpy()).mean() > 0.05
+
+
+@pytest.mark.parametrize("sizes", [4, 44, 64])
+def test_slices_measured_between_the_even_places_are_reproduced_there(sizes: int):
+    fine, even = a_pair(90, 4.0)
+    places = np.concatenate([np.arange(0, 40, 2.0), np.arange(40, 60) + 0.3, np.delete(np.arange(60, 90.0), 7)])
+    thickness = np.where(places < 40, 2.0, 1.0)
+    measured = torch.rand(len(places), 5, 4, generator=torch.Generator().manual_seed(1))
+    model = AxisModel(90, 360, 4.0, SliceProfile("box", 0.9), CPU, places, thickness)
+    rows = np.stack([np.abs((np.arange(360) + 0.5) / 4 - 0.5 - place) * 2 for place in places])
+    rows = np.clip((0.9 * thickness[:, None] - rows) * 2 + 0.5, 0, 1)  # the mean over each slice, its ends in part
+    rows /= rows.sum(axis=1, keepdims=True)
+    expected = model.projected(model.interpolated(even), measured)
+    np.testing.assert_allclose(np.tensordot(rows, expected, 1), measured, atol=1e-4)
+    projector = StreamingProjector(
+        model, lambda *ends: even[slice(*ends)], consistency=True, measured=lambda *ends: measured[slice(*ends)]
+    )
+    nothing = torch.zeros(360, 5, 4)
+    parts = [projector.push(projector.interpolated(part)) for part in nothing.split(sizes)]
+    np.testing.assert_allclose(torch.cat([part for part in parts if part is not None]), expected, atol=1e-5)
 
 
 def test_projecting_twice_is_projecting_once():

@@ -112,6 +112,7 @@ def test_a_grid_keeps_its_own_matrix_when_it_is_refined():
         ((1.04, 1.04, 0.6), "k"),
         ((0.47, 0.5, 5.0), "k"),
         ((4.0, 2.0, 1.0), "i"),
+        ((1.0, 2.0, 3.0), "k"),  # none stands out: the largest
     ],
 )
 def test_the_through_plane_axis_is_the_one_whose_spacing_is_unlike_the_others_and_k_wins_a_tie(spacing, expected: str):

@@ -24,7 +24,7 @@ def labels(dtype: str = "uint8") -> Volume:
     return Volume(array, Grid(array.shape, np.diag([1, 1, 4, 1.0])))
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "int32"])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "float32", "float64"])
 def test_labels_in_the_same_labels_out(a_model: Model, dtype: str):
     enhanced = enhance(labels(dtype), a_model, EnhanceSettings())
     assert enhanced.volume.array.shape == (40, 24, 20)
@@ -38,6 +38,18 @@ def test_an_image_is_no_label_map(a_volume: Volume):
     assert not is_label_map(replace(labels(), array=noise))
     assert not is_label_map(replace(a_volume, modality=None))
     assert not is_label_map(replace(labels(), array=np.full((10, 24, 20), 7, np.uint8)))
+
+
+def test_a_parcellation_of_many_labels_is_known_by_its_patches_and_jumps():
+    k, j, i = np.indices((8, 48, 40)) // 4
+    names = np.random.default_rng(0).permutation(np.arange(1000, 1240))
+    assert is_label_map(replace(labels(), array=names[k * 120 + j * 10 + i].astype(np.int16), grid=a_grid((8, 48, 40))))
+    smooth = np.rint(20 + 15 * np.sin(j / 3) + 15 * np.cos(i / 3)).astype(np.int16)  # few greys, neighbours alike
+    assert not is_label_map(replace(labels(), array=smooth, grid=a_grid((8, 48, 40))))
+
+
+def a_grid(shape: tuple[int, int, int]) -> Grid:
+    return Grid(shape, np.diag([1, 1, 4, 1.0]))
 
 
 def test_a_volume_of_a_known_modality_is_no_label_map():

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....errors import VolumeError
-from ...grid import AXES_IJK, SAME_SPACING, Grid
+from ...grid import AXES_IJK, Grid
+from ...tilt import is_tilted
 from ...volume import FileHeader
 from ..foreign import not_read
 from ..header import Header, Voxels, checked_sizes, damaged, in_several_values, placed
@@ -25,6 +26,7 @@ _SIZES_OF_HEADER = {348: 1, 540: 2}  # bytes of NIfTI-1 and NIfTI-2
 _MAGIC = {1: (344, (b"n+1", b"ni1")), 2: (4, (b"n+2", b"ni2"))}
 _MM_A_UNIT = {1: 1000.0, 3: 0.001}  # metres and micrometres; all else is millimetres
 _INTENT_LABEL = 1002
+_ALIGNED = 2  # codes of a form from here on are of spaces that a scan was aligned to
 _COLOURS = {128: 3, 2304: 4}
 _SCALAR_KINDS = "iuf"
 _LARGEST_ITEM = 8  # bytes; there are 16-byte floating numbers
@@ -33,7 +35,8 @@ _LARGEST_ITEM = 8  # bytes; there are 16-byte floating numbers
 def read_nifti_header(path: Path) -> Header:
     """The header of ``.nii``, ``.nii.gz``, or of a pair of ``.hdr`` and ``.img``.
 
-    The sform is the place in space where it has a code, else the qform, as all readers of neuroimages do. A slope of 0
+    The sform is the place in space where it has a code, else the qform, as all readers of neuroimages do. Where the
+    sform is damaged or sheared as no scanner shears, the grid is that of the qform; a result refines both. A slope of 0
     is no slope.
 
     Raises
@@ -47,7 +50,7 @@ def read_nifti_header(path: Path) -> Header:
     header = header_from(block, version, order)
     is_pair = header["magic"].tobytes().startswith(b"ni")
     sizes = _sizes(path, header)
-    grid, notes = placed(path, sizes, _affine(path, header))
+    grid, notes = _placed(path, sizes, header)
     grid = _with_slice_axis(grid, header)
     stored = _stored(path, header)
     slope, intercept = _scaling(path, header)
@@ -57,7 +60,7 @@ def read_nifti_header(path: Path) -> Header:
         raise VolumeError(f"{path} is damaged: its voxels cannot begin at byte {offset:g}; get it again")
     place = int(offset) if offset >= least else least + 4
     file_of_voxels = _image_file(header_file) if is_pair else header_file
-    packed = file_of_voxels.name.lower().endswith(".gz")
+    packed = _is_packed(file_of_voxels)
     voxels = Voxels(file_of_voxels, place, "gzip" if packed else "raw", is_file_packed=packed)
     is_labels = int(header["intent_code"]) == _INTENT_LABEL
     kept = FileHeader(
@@ -70,8 +73,14 @@ def read_nifti_header(path: Path) -> Header:
 
 
 def _start_of(file: Path, size: int) -> bytes:
-    with gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb") as content:
+    with gzip.open(file) if _is_packed(file) else file.open("rb") as content:
         return content.read(size)
+
+
+def _is_packed(file: Path) -> bool:
+    """Whether the content is packed by gzip; names are wrong at times."""
+    with file.open("rb") as content:
+        return content.read(2) == b"\x1f\x8b"
 
 
 def _extensions(file: Path, block: bytes, begin: int, end: int, order: str) -> bytes:
@@ -147,34 +156,60 @@ def _sizes(path: Path, header: Nifti1Header) -> tuple[int, ...]:
     return checked_sizes(path, counts)
 
 
-def _affine(path: Path, header: Nifti1Header) -> np.ndarray:
-    """(4, 4) index to RAS, in millimetres."""
-    from nibabel.spatialimages import HeaderDataError
+def _placed(path: Path, sizes: tuple[int, ...], header: Nifti1Header) -> tuple[Grid, tuple[str, ...]]:
+    """The grid, and what had to be done to make sense of its place; see `read_nifti_header`."""
+    _mend(header)
+    forms = {name: _form(header, name) for name in ("sform", "qform")}
+    dropped = [name for name, form in forms.items() if form is None and header[f"{name}_code"] > 0]
+    known = [form for form in forms.values() if form is not None]
+    if not known:
+        if dropped:
+            raise damaged(path, "its place in space is damaged")
+        return placed(path, sizes, _in_mm(header, header.get_base_affine()))
+    for name in dropped:
+        header[f"{name}_code"] = 0
+    said = tuple(f"the {name} is damaged; the place in space is that of the other form" for name in dropped)
+    grid, notes = placed(path, sizes, known[0])
+    if len(known) < 2 or not grid.is_sheared or (header["sform_code"] < _ALIGNED and is_tilted(grid)):
+        return grid, (*said, *notes)
+    grid, notes = placed(path, sizes, known[1])
+    return grid, (*said, *notes, "the sform is sheared, as an alignment leaves it; the grid of the qform was refined")
 
+
+def _mend(header: Nifti1Header) -> None:
+    """Mend, in place, what nibabel mends: spacings not above 0, an unknown handedness, and what counts for nothing."""
     spacing = np.abs(header["pixdim"][1:4])  # as nibabel mends them: a negative spacing is one without its sign
     spacing[spacing == 0] = 1
     header["pixdim"][1:4] = spacing
     unused = header["pixdim"][4:]
     header["pixdim"][4:] = np.where(np.isfinite(unused), unused, 0)
+    if header["pixdim"][0] not in (-1, 1):
+        header["pixdim"][0] = 1
+
+
+def _form(header: Nifti1Header, name: str) -> np.ndarray | None:
+    """(4, 4) index to RAS by the sform or the qform, in millimetres; None where it has no code or is damaged."""
+    from nibabel.spatialimages import HeaderDataError
+
     try:
-        if header["sform_code"] > 0:
-            matrix = header.get_sform()
-        elif header["qform_code"] > 0:
-            matrix = header.get_qform()
-        else:
-            matrix = header.get_base_affine()
-    except (HeaderDataError, ValueError, np.linalg.LinAlgError) as problem:
-        raise damaged(path, "its place in space is damaged") from problem
+        matrix, code = (header.get_sform if name == "sform" else header.get_qform)(coded=True)
+    except (HeaderDataError, ValueError, np.linalg.LinAlgError):
+        return None
+    if not code or not np.isfinite(matrix).all() or np.linalg.matrix_rank(matrix[:3, :3]) < 3:
+        return None
+    return _in_mm(header, matrix)
+
+
+def _in_mm(header: Nifti1Header, matrix: np.ndarray) -> np.ndarray:
     unit = _MM_A_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
-    with np.errstate(all="ignore"):  # what is not finite is refused as a place
+    with np.errstate(all="ignore"):  # what is too large is refused as a place
         return np.diag([unit, unit, unit, 1.0]) @ np.asarray(matrix, np.float64)
 
 
 def _with_slice_axis(grid: Grid, header: Nifti1Header) -> Grid:
-    """The grid; where its spacings are all the same, with the slice axis that the header names."""
-    spacing = grid.spacing_ijk_mm
+    """The grid; where no spacing stands out, with the slice axis that the header names."""
     axis = header.get_dim_info()[2]
-    if axis is None or max(spacing) > min(spacing) * (1 + SAME_SPACING):
+    if axis is None or grid.odd_axis is not None:
         return grid
     return replace(grid, slice_axis=AXES_IJK[axis])
 

@@ -160,9 +160,20 @@ def order_alone(made: Dataset, number: int) -> None:
     made.InstanceNumber = int(made.InstanceNumber) + 6 * number
 
 
+def scan_options(made: Dataset, number: int) -> None:
+    made.ScanOptions = ("FS", "NONE")[number]
+
+
+def contrast(made: Dataset, number: int) -> None:
+    if number:
+        made.ContrastBolusAgent = "Gd"
+
+
 @pytest.mark.parametrize(
     ("differ", "label"),
     [
+        (scan_options, "1: scan options FS; 2: scan options NONE"),
+        (contrast, "1: no contrast/bolus agent; 2: contrast/bolus agent Gd"),
         (echoes, "1: echo 1; 2: echo 2"),
         (b_values, "1: b 0.0 s/mm2; 2: b 1000.0 s/mm2"),
         (private_b_values, "1: b 0 s/mm2; 2: b 1000 s/mm2"),
@@ -187,6 +198,42 @@ def test_several_images_at_one_place_are_split_by_what_differs(tmp_path: Path, s
         volume = files.read(tmp_path, Selection(phase=number + 1))
         np.testing.assert_array_equal(volume.array, stored + 10 * number)
     assert "holds 2 volumes" in refusal(tmp_path, Selection(phase=3))
+
+
+def test_what_differs_counts_and_not_the_order_in_which_images_came(tmp_path: Path, stored: np.ndarray):
+    numbers = np.random.default_rng(1).permutation(12)
+    for number in range(2):
+
+        def change(made: Dataset, k: int, number: int = number) -> None:
+            made.ProtocolName, made.InstanceNumber = f"protocol {number}", int(numbers[2 * k + number])
+
+        write_images(tmp_path / f"{number}", stored + 10 * number, modality="MR", change=change)
+    np.testing.assert_array_equal(files.read(tmp_path, Selection(phase=2)).array, stored + 10)
+
+
+def test_air_that_two_echoes_share_is_no_copy(tmp_path: Path, stored: np.ndarray):
+    stored[0] = 0
+    for number in range(2):
+        write_images(tmp_path / f"{number}", stored * (1 + number), modality="MR", ScanOptions=("FS", "NONE")[number])
+    np.testing.assert_array_equal(files.read(tmp_path, Selection(phase=2)).array, stored * 2)
+
+
+def test_a_series_sent_twice_with_new_numbers_and_times_counts_once(tmp_path: Path, stored: np.ndarray):
+    write_images(tmp_path / "first", stored)
+    write_images(tmp_path / "again", stored, ContentTime="101010", AcquisitionNumber=7)
+    volume = files.read(tmp_path)
+    np.testing.assert_array_equal(volume.array, stored)
+    assert "6 images that were there twice" in volume.notes[0]
+
+
+def test_localizers_and_pictures_in_colour_inside_a_series_are_left_out(tmp_path: Path, stored: np.ndarray):
+    folder = write_images(tmp_path / "ct", stored)
+    save(image(stored[0], (0, 0, 12.5), ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]), folder / "scout.dcm")
+    save(image(stored[0], (0, 0, 0), SamplesPerPixel=3, PhotometricInterpretation="RGB"), folder / "dose.dcm")
+    volume = files.read(folder)
+    np.testing.assert_array_equal(volume.array, stored)
+    assert "scout.dcm" in volume.notes[0]
+    assert "dose.dcm" in volume.notes[1]
 
 
 def test_a_b0_and_three_directions_are_four_volumes(tmp_path: Path, stored: np.ndarray):

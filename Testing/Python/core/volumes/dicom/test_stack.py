@@ -37,11 +37,18 @@ def write_scan(folder: Path, positions: np.ndarray, orientation=PLANES["axial"],
     write_images(folder, stored, change=change, **said)
 
 
+def places_of(volume: Volume, slices: np.ndarray) -> np.ndarray:
+    """(N, J, I, 3) places of voxels in mm, LPS, in slices that may lie between those of the volume."""
+    j, i = np.indices(volume.array.shape[1:])
+    index = np.stack([np.broadcast_to(i, (len(slices), *i.shape)), np.broadcast_to(j, (len(slices), *j.shape)),
+                      np.broadcast_to(slices[:, None, None], (len(slices), *j.shape))], -1)  # fmt: skip
+    ras = index @ volume.grid.ijk_to_ras[:3, :3].T + volume.grid.ijk_to_ras[:3, 3]
+    return ras * (-1, -1, 1)
+
+
 def error_of(volume: Volume) -> np.ndarray:
     """How far the values lie from the true function, where something was measured."""
-    k, j, i = np.indices(volume.array.shape)
-    ras = np.stack([i, j, k], -1) @ volume.grid.ijk_to_ras[:3, :3].T + volume.grid.ijk_to_ras[:3, 3]
-    error = np.abs(volume.array - wave(ras * (-1, -1, 1)))
+    error = np.abs(volume.array - wave(places_of(volume, np.arange(len(volume.array)))))
     return error if volume.padding is None else error[~volume.padding]
 
 
@@ -135,6 +142,10 @@ def test_two_zones_of_spacing_become_one_at_their_true_places(tmp_path: Path, st
     places = volume.grid.spacing_ijk_mm[2] * np.arange(volume.array.shape[0])
     far = np.abs(places[:, None] - positions[:, 2]).min(axis=1) > 0.5 * volume.grid.spacing_ijk_mm[2]
     np.testing.assert_array_equal(volume.interpolated, far)
+    assert volume.measured is not None
+    step = volume.grid.spacing_ijk_mm[2]
+    np.testing.assert_allclose(volume.measured.places * step, positions[:, 2], atol=1e-9)
+    assert np.abs(volume.measured.array - wave(places_of(volume, volume.measured.places))).max() <= 0.5
     assert 0 < far.sum() < len(far) / 2 or max(steps) == 5 * min(steps)
 
 
@@ -184,6 +195,32 @@ def test_frames_are_ordered_by_place_and_rescaled_one_by_one(tmp_path: Path, kin
     np.testing.assert_allclose(volume.grid.ijk_to_ras, [[-1, 0, 0, -3], [0, -1, 0, -4], [0, 0, 5, 0], [0, 0, 0, 1]])
     assert volume.slice_thickness_mm == 4
     assert volume.modality == {"CT": "ct", "MR": "mr", "PT": "pet"}[kind.split()[-1]]
+
+
+def test_frames_are_told_apart_by_their_component_and_by_their_dimension(tmp_path: Path):
+    order = [3, 6, 0, 5, 1, 7, 2, 4]
+    positions = [(0, 0, 5.0 * (number // 2)) for number in order]
+
+    def components(frame: int) -> dict[str, object]:
+        kind = ("MAGNITUDE", "PHASE")[order[frame] % 2]
+        return {"MRImageFrameTypeSequence": [item(ComplexImageComponent=kind)]}
+
+    def dimensions(frame: int) -> dict[str, object]:
+        return {"FrameContentSequence": [item(DimensionIndexValues=[order[frame] // 2 + 1, order[frame] % 2 + 1])]}
+
+    for groups in (components, dimensions):
+        save(enhanced(STORED[order], positions, extra=groups), tmp_path / "scan" / "all.dcm")
+        for phase in (1, 2):
+            volume = files.read(tmp_path / "scan", Selection(phase=phase))
+            np.testing.assert_array_equal(volume.array, STORED[phase - 1 :: 2])
+
+
+def test_what_a_converted_file_does_not_assign_counts_last(tmp_path: Path):
+    positions = [(0, 0, 5.0 * number) for number in range(8)]
+    others = {"UnassignedPerFrameConvertedAttributesSequence": [item(ImagePositionPatient=[9, 9, 9], EchoNumbers=1)],
+              "ReferencedImageSequence": [item(ImagePositionPatient=[7, 7, 7])]}  # fmt: skip
+    save(enhanced(STORED, positions, "legacy CT", extra=lambda frame: others), tmp_path / "scan" / "all.dcm")
+    np.testing.assert_array_equal(files.read(tmp_path / "scan").array, STORED)
 
 
 def test_echoes_in_the_frames_of_one_file_are_split(tmp_path: Path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import struct
 from pathlib import Path
 
 import nibabel
@@ -124,6 +126,58 @@ def test_a_tilted_gantry_is_straightened_and_its_angle_said(tmp_path: Path):
     fine = refined(tmp_path / "scan.nii", tmp_path / "fine.nii")
     np.testing.assert_allclose(fine.affine, volume.grid.refined("k", 4).ijk_to_ras, atol=1e-4)
     np.testing.assert_allclose(fine.get_qform(), fine.affine, atol=1e-4)
+
+
+def test_an_sform_that_an_alignment_sheared_is_kept_and_the_grid_is_that_of_the_scanner(tmp_path: Path):
+    sheared = np.array([[1.1, 0.2, 0.1, 0], [-0.1, 0.9, 0.3, 0], [0, -0.2, 1, 0], [0, 0, 0, 1.0]]) @ SCANNER
+    nibabel.save(an_image(sheared, 4, SCANNER, 1), tmp_path / "scan.nii")
+    volume = files.read(tmp_path / "scan.nii")
+    np.testing.assert_allclose(volume.grid.ijk_to_ras, SCANNER, atol=1e-5)
+    assert "sheared" in volume.notes[0]
+    fine = refined(tmp_path / "scan.nii", tmp_path / "fine.nii")
+    np.testing.assert_allclose(fine.affine, sheared @ QUARTERS, atol=1e-5)
+    np.testing.assert_allclose(fine.get_qform(), SCANNER @ QUARTERS, atol=1e-5)
+
+
+@pytest.mark.parametrize("handedness", [0, np.nan, 7])
+def test_an_unknown_handedness_of_the_qform_is_right(tmp_path: Path, handedness: float):
+    image = an_image(SCANNER, 1, SCANNER, 1)
+    nibabel.save(image, tmp_path / "scan.nii")
+    written = bytearray((tmp_path / "scan.nii").read_bytes())
+    struct.pack_into("<f", written, 76, handedness)
+    (tmp_path / "scan.nii").write_bytes(written)
+    fine = refined(tmp_path / "scan.nii", tmp_path / "fine.nii")
+    np.testing.assert_allclose(fine.get_qform(), SCANNER @ QUARTERS, atol=1e-5)
+
+
+@pytest.mark.parametrize("damage", [np.zeros(12), np.full(12, np.nan)])
+def test_a_damaged_sform_gives_way_to_the_qform(tmp_path: Path, damage: np.ndarray):
+    nibabel.save(an_image(SCANNER, 1, TURN @ SCANNER, 1), tmp_path / "scan.nii")
+    written = bytearray((tmp_path / "scan.nii").read_bytes())
+    struct.pack_into("<12f", written, 280, *damage)
+    (tmp_path / "scan.nii").write_bytes(written)
+    volume = files.read(tmp_path / "scan.nii")
+    np.testing.assert_allclose(volume.grid.ijk_to_ras, TURN @ SCANNER, atol=1e-5)
+    assert "the sform is damaged" in volume.notes[0]
+    fine = refined(tmp_path / "scan.nii", tmp_path / "fine.nii")
+    np.testing.assert_allclose(fine.affine, TURN @ SCANNER @ QUARTERS, atol=1e-5)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_file_is_read_by_what_it_is_and_not_by_its_name(tmp_path: Path, packed: bool):
+    nibabel.save(an_image(SCANNER, 1, SCANNER, 1), tmp_path / "good.nii")
+    content = (tmp_path / "good.nii").read_bytes()
+    path = tmp_path / ("scan.nii" if packed else "scan.nii.gz")
+    path.write_bytes(gzip.compress(content) if packed else content)
+    np.testing.assert_array_equal(files.read(path).array, VALUES)
+
+
+@pytest.mark.parametrize(("named", "expected"), [(1, "j"), (None, "k")])
+def test_the_slice_axis_that_a_header_names_decides_where_no_spacing_stands_out(tmp_path: Path, named, expected: str):
+    image = an_image(np.diag([1, 2, 3, 1.0]), 1, np.diag([1, 2, 3, 1.0]), 1)
+    image.header.set_dim_info(slice=named)
+    nibabel.save(image, tmp_path / "scan.nii")
+    assert files.read(tmp_path / "scan.nii").grid.through_plane_axis == expected
 
 
 def test_slices_whose_rows_and_columns_are_not_at_right_angles_are_refused(tmp_path: Path):
