@@ -104,6 +104,12 @@ def _read_only_seeds(folder: Path, values: np.ndarray) -> list[Path]:
             made = image(plane.astype(">i2" if syntax == ExplicitVRBigEndian else "<i2"), (0, 0, 5 * k))
             made.file_meta.TransferSyntaxUID = syntax
             save(made, seeds[-1] / f"{k}.dcm")
+    for step in (0, 1, 3, 4):  # tilted, and one is missing
+        save(image(values[step - (step > 1)], (0, 0.5 * step, 3.0 * step)), folder / "uneven" / f"{step}.dcm")
+    for number in range(8):
+        made = image(values[number % 4], (0, 0, 3.0 * (number % 4)), ScanOptions=f"option {number // 4}")
+        save(made, folder / "phases" / f"{number}.dcm")
+    seeds += [folder / "uneven", folder / "phases"]
     (folder / "zip").mkdir()
     seeds.append(Path(shutil.make_archive(str(folder / "zip" / "scan"), "zip", folder / "dicom")))
     if MOSAIC.is_file():
@@ -207,7 +213,8 @@ def outcome(case: Path) -> str:
         if case.suffix == models.SUFFIX:
             models.load(case)
         else:
-            files.read(case)
+            home = case if case.is_dir() else case.parent
+            files.write(files.read(case), home / "again.nii", overwrite=True, compress=False)
     except SuperResolutionError as problem:
         sentence = str(problem)
         return "refused" if "\n" not in sentence and len(sentence) < 1000 else f"odd sentence {sentence[:200]!r}"

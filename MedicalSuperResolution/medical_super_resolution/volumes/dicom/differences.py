@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from .frames import Frame, flat
 from .header import UNREADABLE
 
 if TYPE_CHECKING:
-    from pydicom import DataElement, Dataset
+    from pydicom import Dataset
 
 _DIMENSIONS = 0x00209157  # DimensionIndexValues: the place of a frame along each dimension of its file
 _NO_DIFFERENCE = ("UI", "SQ", "OB", "OW", "OF", "OD", "OL", "OV", "UN", "AT")  # kinds of values
@@ -20,7 +21,7 @@ _LONGEST = 40  # characters of a value in a label
 def groups_by_any(
     frames: list[Frame], place_of: dict[tuple[str, int], int], most: int
 ) -> tuple[str, dict[str, list[Frame]]]:
-    """The name of the first attribute that has ``most`` values, each for at most one image of a place; and the images.
+    """The first attribute that has ``most`` values, each for at most one image of a place, and the images of each.
 
     Parameters
     ----------
@@ -39,45 +40,37 @@ def groups_by_any(
     whole = {path: _header_of(path) for path in {frame.file.path for frame in frames}}
     said: dict[tuple[str, str], dict[str, list[Frame]]] = defaultdict(lambda: defaultdict(list))
     for frame in frames:
-        values = _values(whole[frame.file.path]) | _values(frame.header)
-        for attribute, value in values.items():
+        for attribute, value in (whole[frame.file.path] | _values(frame.header)).items():
             said[attribute][value].append(frame)
     for (_, label), groups in sorted(said.items()):
-        rest = [frame for frame in frames if frame.instance not in _instances(groups)]
+        there = {frame.instance for group in groups.values() for frame in group}
+        rest = [frame for frame in frames if frame.instance not in there]
         found = groups | ({"": rest} if rest else {})
         if len(found) == most and all(_is_single(group, place_of) for group in found.values()):
             return label, found
     return "", {}
 
 
-def _instances(groups: dict[str, list[Frame]]) -> set[tuple[str, int]]:
-    return {frame.instance for group in groups.values() for frame in group}
-
-
 def _is_single(group: list[Frame], place_of: dict[tuple[str, int], int]) -> bool:
     return len({place_of[frame.instance] for frame in group}) == len(group)
 
 
-def _header_of(path: Path) -> Dataset:
+def _header_of(path: Path) -> dict[tuple[str, str], str]:
     from pydicom import dcmread
 
-    try:
-        return flat([dcmread(path, stop_before_pixels=True, force=True)], 0)
-    except UNREADABLE:
-        return flat([], 0)
+    with suppress(*UNREADABLE):
+        return _values(flat([dcmread(path, stop_before_pixels=True, force=True)], 0))
+    return {}
 
 
 def _values(header: Dataset) -> dict[tuple[str, str], str]:
     """Values by a key that sorts them and their name for people; those of the dimensions one by one."""
     found: dict[tuple[str, str], str] = {}
-    for element in header:
-        if element.tag == _DIMENSIONS and element.value:
-            for number, value in enumerate(element.value, 1):
-                found[f"{element.tag:08x}.{number}", f"dimension {number}"] = str(value)
-        elif not element.tag.is_private and element.VR not in _NO_DIFFERENCE:
-            found[f"{element.tag:08x}", element.name.lower()] = _text(element)
+    with suppress(*UNREADABLE):  # values that are damaged tell nothing
+        for element in header:
+            if element.tag == _DIMENSIONS and element.value:
+                for number, value in enumerate(element.value, 1):
+                    found[f"{element.tag:08x}.{number}", f"dimension {number}"] = str(value)
+            elif not element.tag.is_private and element.VR not in _NO_DIFFERENCE:
+                found[f"{element.tag:08x}", element.name.lower()] = str(element.value)[:_LONGEST]
     return found
-
-
-def _text(element: DataElement) -> str:
-    return str(element.value)[:_LONGEST]
