@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -16,72 +15,13 @@ from ..models.weight_interpolation import load_model
 from ..progress import Progress, ignore
 from ..report import Report
 from ..settings import EnhanceSettings
-from ..system.temp_dirs import work_folder
+from ..system.temp_dirs import remove_empty
 from ..volumes.io.writers import destination_of
 from . import bids
 from .discovery import Item, items_in
 from .single import run_task
+from .table import TABLE, Row, write_table
 from .task import Look, Outcome, Task
-
-TABLE = "medsr.csv"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One volume in the table of results, as text except for the seconds.
-
-    Parameters
-    ----------
-    input, output : str
-        Relative to the two folders.
-    status : str
-        "done", "skipped", "failed", or "set aside" for one that ended its process again and again.
-    size, spacing_mm, factor : str
-        Of the result, along i, j and k.
-    modality, model, settings : str
-        What was enhanced with what; settings are those that differ from the standard.
-    slice_profile : str
-        As taken, for people.
-    slice_width_mm, slice_thickness_mm : str
-        Width of that profile, and what the file or the user gave.
-    consistency_error : str
-        Root mean square of (result, measured again) - input, in the units of the volume.
-    uncertainty : str
-        Root mean square of the standard deviation of each voxel, in the units of the volume, where it was asked for.
-    seconds : float
-        Of the whole volume, reading and writing included.
-    warnings, error : str
-        What to look at, and why there is no result.
-    """
-
-    input: str
-    output: str
-    status: str
-    size: str = ""
-    spacing_mm: str = ""
-    factor: str = ""
-    modality: str = ""
-    model: str = ""
-    settings: str = ""
-    slice_profile: str = ""
-    slice_width_mm: str = ""
-    slice_thickness_mm: str = ""
-    consistency_error: str = ""
-    uncertainty: str = ""
-    seconds: float = 0.0
-    warnings: str = ""
-    error: str = ""
-
-    @property
-    def message(self) -> str:
-        """What a person should read about this volume."""
-        return self.error or self.warnings
-
-    @property
-    def line(self) -> str:
-        """One line for people, as soon as the volume is done."""
-        made = f"{self.size} at {self.spacing_mm} mm, {self.seconds:g} s"
-        return f"{self.status:9} {self.input}: {made if self.status == 'done' else self.message}"
 
 
 @dataclass(frozen=True)
@@ -153,23 +93,17 @@ def run_batch(
     except OSError as problem:
         raise VolumeError(f"the folder {batch.output} cannot be made: {problem.strerror}") from problem
     bids.describe(batch.folder, batch.output)
-    rows = []
-    for row in _rows(batch, items, jobs):
-        rows.append(row)
-        announce(row)
-        write_table(rows, batch.output / TABLE)
+    place, rows = {item.name: number for number, item in enumerate(items)}, []
+    try:
+        for row in _rows(batch, items, jobs):
+            rows.append(row)
+            rows.sort(key=lambda one: place[one.output])
+            announce(row)
+            write_table(rows, batch.output / TABLE)
+    finally:
+        for item in items:
+            remove_empty((batch.output / item.name).parent, batch.output)
     return rows
-
-
-def write_table(rows: Sequence[Row], path: Path) -> None:
-    """Write the table as CSV, all of it or nothing."""
-    with work_folder(path.parent) as folder:
-        part = folder / path.name
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, [one.name for one in fields(Row)])
-            writer.writeheader()
-            writer.writerows(asdict(row) for row in rows)
-        part.replace(path)
 
 
 def _rows(batch: Batch, items: list[Item], jobs: int) -> Iterator[Row]:
@@ -180,7 +114,12 @@ def _rows(batch: Batch, items: list[Item], jobs: int) -> Iterator[Row]:
         return
     load_model(batch.settings.model, batch.settings.detail)  # refused here and not once in each process
     with ProcessPoolExecutor(jobs, get_context("spawn"), _begin, (batch,)) as pool:
-        yield from pool.map(_in_child, items)
+        running = [pool.submit(_in_child, item) for item in items]
+        try:
+            yield from (one.result() for one in as_completed(running))
+        finally:
+            for one in running:
+                one.cancel()
 
 
 _CHILD: list[tuple[Batch, Model]] = []  # of a process: what it was started for, and its model

@@ -12,8 +12,8 @@ import numpy as np
 
 from ..report import NOTICE
 from ..system.temp_dirs import work_folder
-from .batch import Row
 from .study import thumbnail_of
+from .table import Row
 
 PAGE = "medsr.html"
 _UNLIKE = 3.5  # robust standard deviations from the median

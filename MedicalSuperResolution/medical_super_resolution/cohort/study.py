@@ -22,10 +22,11 @@ from ..models.file import Model
 from ..models.weight_interpolation import load_model
 from ..system.checksum import digest_of
 from ..system.temp_dirs import work_folder
-from .batch import Batch, Row, one_row
+from .batch import Batch, one_row
 from .bids import stem_of
 from .discovery import Item
 from .preview import Preview
+from .table import Row
 
 STATE = "medsr-cohort"  # folder of records and thumbnails in the output folder
 # Settings that do not say what a result is: how it is computed, and the name of the model (its SHA-256 counts).

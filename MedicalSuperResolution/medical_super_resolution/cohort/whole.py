@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 from ..errors import VolumeError
 from ..system.temp_dirs import remove_abandoned
 from . import bids
-from .batch import TABLE, Batch, Row, write_table
+from .batch import Batch
 from .discovery import Item, items_in
 from .page import write_page
 from .study import STATE, record_of
+from .table import TABLE, Row, write_table
 from .workers import rows_from
 
 if TYPE_CHECKING:

@@ -16,9 +16,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError, SuperResolutionError
-from .batch import Batch, Row
+from .batch import Batch
 from .discovery import Item
 from .study import run_study
+from .table import Row
 
 if TYPE_CHECKING:
     from distributed import Client, Future

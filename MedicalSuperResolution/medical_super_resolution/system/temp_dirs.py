@@ -112,3 +112,11 @@ def _is_alive(process_id: int) -> bool:
     except PermissionError:
         pass
     return True
+
+
+def remove_empty(folder: Path, stay: Path) -> None:
+    """Remove a folder that holds nothing, and those around it, up to one that stays."""
+    with suppress(OSError):  # it holds something, or was never made
+        while folder != stay:
+            folder.rmdir()
+            folder = folder.parent

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import SettingsError, SuperResolutionError
+from ...errors import Cancelled, SettingsError, SuperResolutionError
 from ...report import Report
 from ...settings import EnhanceSettings
 from ...system.memory import keep_freed_blocks, peak_mb
@@ -142,7 +142,8 @@ def _check_input(source: Path, number: int | None) -> None:
 
 def _run_batch(chosen: argparse.Namespace, settings: EnhanceSettings, items: list[Item]) -> int:
     """All volumes of a folder: a line for each as it is done, a table at the end."""
-    from ...cohort.batch import TABLE, Batch, Row, run_batch
+    from ...cohort.batch import Batch, run_batch
+    from ...cohort.table import TABLE, Row
 
     for name, value in (("--report", chosen.report), ("--uncertainty", chosen.uncertainty), ("--labels", chosen.labels),
                         ("--volume", chosen.volume)):  # fmt: skip
@@ -160,7 +161,10 @@ def _run_batch(chosen: argparse.Namespace, settings: EnhanceSettings, items: lis
         chosen.keep_tilt,
         not chosen.no_compression,
     )  # fmt: skip
-    rows = run_batch(batch, items, jobs=chosen.jobs, announce=announce)
+    try:
+        rows = run_batch(batch, items, jobs=chosen.jobs, announce=announce)
+    except KeyboardInterrupt as stop:
+        raise Cancelled(f"{chosen.output / TABLE} lists what is done; --skip-existing goes on from there") from stop
     counts = {status: sum(row.status == status for row in rows) for status in ("done", "skipped", "failed")}
     width = max(len(row.input) for row in rows)
     for row in rows:

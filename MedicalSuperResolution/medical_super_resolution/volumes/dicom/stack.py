@@ -16,6 +16,8 @@ from .voxels import ROUNDED_MM
 _UNEVEN = 0.02  # of the slice distance
 _ON_THE_LINE = 1e-6  # voxels
 _TILT = 1e-3  # sideways shift over the slice distance: 0.06 degrees
+_JITTER = 1.5  # steps that differ by no more than this many times scatter around one spacing
+_ALIKE = 1.3  # else, steps up to this many times the smallest one are those of the finest zone
 _SAME_ZONE = 1.6  # a step up to this many times the smallest one is of the same spacing
 _WIDEST_GAP = 2.1  # slice distances: a single slice may be missing
 _MOST_MISSING = 8  # one slice in as many may be missing
@@ -124,7 +126,8 @@ def stack_of(frames: list[Frame], where: str) -> Stack:
 def _even_places(places: np.ndarray, where: str) -> tuple[float, np.ndarray | None, tuple[str, ...]]:
     """The slice distance, and where the places are not even: those that are, and a sentence."""
     steps = np.diff(places)
-    base = float(steps[steps <= _SAME_ZONE * steps.min()].mean())
+    alike = _ALIKE if steps.max() > _JITTER * steps.min() else _JITTER
+    base = float(steps[steps <= alike * steps.min()].mean())
     numbers = np.concatenate([[0], np.cumsum(np.rint(steps / base))])
     distance, first = np.polyfit(numbers, places, 1)
     tolerance = min(max(_UNEVEN * distance, ROUNDED_MM), distance / 4)

@@ -46,22 +46,27 @@ def is_label_map(volume: Volume) -> bool:
     if values is None or len(values) < 2 or values[0] < 0:
         return False
     middle = np.asarray(volume.array[len(volume.array) // 2])
-    left, right = middle[:, :-1].ravel(), middle[:, 1:].ravel()
-    if left.size == 0 or (left == right).mean() < _SAME_NEIGHBOURS:
+    pairs = middle[:, 1:] == middle[:, :-1]
+    if not pairs.size or float(pairs.mean()) < _SAME_NEIGHBOURS:
         return False
-    return len(values) <= _MOST_LABELS or _are_names(left, right, values)
+    return len(values) <= _MOST_LABELS or _are_names(middle, values)
 
 
-def _are_names(left: np.ndarray, right: np.ndarray, values: np.ndarray) -> bool:
-    """Whether many values are names: in patches beside the background too, and neighbours are no nearer than others."""
-    found, counts = np.unique(left, return_counts=True)
-    background = found[counts.argmax()]
-    inside = (left != background) | (right != background)
-    differ = inside & (left != right)
-    if not differ.any() or (left == right)[inside].mean() < _SAME_NEIGHBOURS:
-        return False
-    steps = np.searchsorted(values, left[differ]) - np.searchsorted(values, right[differ])
-    return float(np.median(np.abs(steps))) > 1
+def _are_names(plane: np.ndarray, values: np.ndarray) -> bool:
+    """Whether many values are names: in patches beside the background too, whose neighbours are no next values.
+
+    Greys of a smooth image change by the next value from patch to patch, along rows and columns.
+    """
+    found, counts = np.unique(plane, return_counts=True)
+    background, steps = found[counts.argmax()], []
+    for one, other in ((plane[:, :-1], plane[:, 1:]), (plane[:-1], plane[1:])):
+        inside = (one != background) | (other != background)
+        differ = inside & (one != other)
+        if not differ.any() or (one == other)[inside].mean() < _SAME_NEIGHBOURS:
+            return False
+        change = np.searchsorted(values, one[differ]) - np.searchsorted(values, other[differ])
+        steps.append(float(np.median(np.abs(change))))
+    return max(steps) > 1
 
 
 def _distinct(array: np.ndarray, most: int) -> np.ndarray | None:

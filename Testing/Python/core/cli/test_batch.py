@@ -12,7 +12,9 @@ import pytest
 
 from command_line import Medsr, refused
 from dicom_files import write_series
-from medical_super_resolution.cohort.discovery import items_in, result_stem
+from medical_super_resolution.cohort import batch
+from medical_super_resolution.cohort.discovery import Item, items_in, result_stem
+from medical_super_resolution.cohort.table import Row
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
 
@@ -57,6 +59,26 @@ def test_a_folder_goes_into_a_folder_and_one_bad_file_does_not_stop_the_others(
     (source / "broken.nii.gz").unlink()
     status, out, _ = medsr(*arguments, "--skip-existing")
     assert (status, "0 done, 2 skipped, 0 failed" in out) == (0, True)
+
+
+def test_a_batch_that_is_stopped_says_what_is_done_and_leaves_no_empty_folder(
+    medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    source = a_folder_of_scans(folder, a_volume)
+    enhance_one = batch.one_row
+
+    def stopped(asked: batch.Batch, item: Item, *more: object) -> Row:
+        if item.name.startswith("sub-01"):
+            (asked.output / item.name).parent.mkdir(parents=True)
+            raise KeyboardInterrupt
+        return enhance_one(asked, item, *more)
+
+    monkeypatch.setattr(batch, "one_row", stopped)
+    status, _, err = medsr("enhance", source, folder / "out", "--model", a_model_file, "--factor", 2)
+    assert status == 130
+    assert "medsr.csv lists what is done; --skip-existing goes on from there" in err
+    assert set(rows_of(folder / "out")) == {"broken.nii.gz", "plain.nrrd"}
+    assert not (folder / "out" / "sub-01").exists()
 
 
 def test_results_inside_the_input_folder_are_no_input(folder: Path, a_volume: Volume):

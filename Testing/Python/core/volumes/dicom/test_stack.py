@@ -130,7 +130,7 @@ def test_slices_closer_than_positions_are_mostly_rounded_are_not_taken_for_one_a
     np.testing.assert_array_equal(np.flatnonzero(volume.interpolated), [3])
 
 
-@pytest.mark.parametrize("steps", [[2] * 6 + [4] * 4, [4] * 4 + [2] * 6, [3] * 5 + [5] * 4, [1] * 8 + [5] * 4])
+@pytest.mark.parametrize("steps", [[2] * 6 + [4] * 4, [4] * 4 + [2] * 6, [5] * 8 + [8] * 6, [1] * 8 + [5] * 4])
 def test_two_zones_of_spacing_become_one_at_their_true_places(tmp_path: Path, steps: list[float]):
     positions = np.zeros((len(steps) + 1, 3))
     positions[1:, 2] = np.cumsum(steps)

@@ -1,0 +1,81 @@
+"""The table of a batch or a cohort: a row for each volume, as CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from ..system.temp_dirs import work_folder
+
+TABLE = "medsr.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One volume in the table of results, as text except for the seconds.
+
+    Parameters
+    ----------
+    input, output : str
+        Relative to the two folders.
+    status : str
+        "done", "skipped", "failed", or "set aside" for one that ended its process again and again.
+    size, spacing_mm, factor : str
+        Of the result, along i, j and k.
+    modality, model, settings : str
+        What was enhanced with what; settings are those that differ from the standard.
+    slice_profile : str
+        As taken, for people.
+    slice_width_mm, slice_thickness_mm : str
+        Width of that profile, and what the file or the user gave.
+    consistency_error : str
+        Root mean square of (result, measured again) - input, in the units of the volume.
+    uncertainty : str
+        Root mean square of the standard deviation of each voxel, in the units of the volume, where it was asked for.
+    seconds : float
+        Of the whole volume, reading and writing included.
+    warnings, error : str
+        What to look at, and why there is no result.
+    """
+
+    input: str
+    output: str
+    status: str
+    size: str = ""
+    spacing_mm: str = ""
+    factor: str = ""
+    modality: str = ""
+    model: str = ""
+    settings: str = ""
+    slice_profile: str = ""
+    slice_width_mm: str = ""
+    slice_thickness_mm: str = ""
+    consistency_error: str = ""
+    uncertainty: str = ""
+    seconds: float = 0.0
+    warnings: str = ""
+    error: str = ""
+
+    @property
+    def message(self) -> str:
+        """What a person should read about this volume."""
+        return self.error or self.warnings
+
+    @property
+    def line(self) -> str:
+        """One line for people, as soon as the volume is done."""
+        made = f"{self.size} at {self.spacing_mm} mm, {self.seconds:g} s"
+        return f"{self.status:9} {self.input}: {made if self.status == 'done' else self.message}"
+
+
+def write_table(rows: Sequence[Row], path: Path) -> None:
+    """Write the table as CSV, all of it or nothing."""
+    with work_folder(path.parent) as folder:
+        part = folder / path.name
+        with part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, [one.name for one in fields(Row)])
+            writer.writeheader()
+            writer.writerows(asdict(row) for row in rows)
+        part.replace(path)
