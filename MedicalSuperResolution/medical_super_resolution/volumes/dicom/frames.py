@@ -129,6 +129,6 @@ def flat(items: list[Dataset], deepest: int = _DEEPEST) -> Dataset:
             elif deepest and element.tag not in _OF_OTHER_IMAGES:
                 nested = flat(list(element.value[:1]), deepest - 1)
                 (unassigned if element.tag in _UNASSIGNED else found).update(nested)
-    for tag, element in unassigned.items():
-        found.setdefault(tag, element)
+    for tag, value in unassigned.items():
+        found.setdefault(tag, value)
     return found
