@@ -48,7 +48,8 @@ def consistency_error_rms(
     for one in planned.passes:
         axis, profile = array_axis(one.axis), profiles[one.axis]
         count, fine_count = one.source.shape_kji[axis], one.target.shape_kji[axis]
-        width, places = profile.width, None
+        width: float | np.ndarray = profile.width
+        places = None
         if slices is not None and one.axis == "k":
             count, width, places = len(slices.places), width * slices.thickness, slices.places
             measured, coarse = slices.array, padding_of_slices(padding, slices)
