@@ -34,7 +34,7 @@ def has_segments(fields: dict[str, str]) -> bool:
 def is_label_map(volume: Volume) -> bool:
     """Whether the values of a volume are labels: few whole numbers in patches, or in a file that says so.
 
-    A volume whose modality is known is none.
+    A volume whose modality is known is none, nor are floating numbers without the background 0.
     """
     if volume.modality is not None:
         return False
@@ -43,7 +43,7 @@ def is_label_map(volume: Volume) -> bool:
     if volume.array.size < _FEWEST_VOXELS:
         return False
     values = _distinct(volume.array, _MOST_NAMED_LABELS)
-    if values is None or len(values) < 2 or values[0] < 0:
+    if values is None or len(values) < 2 or values[0] < 0 or (volume.array.dtype.kind == "f" and values[0] > 0):
         return False
     middle = np.asarray(volume.array[len(volume.array) // 2])
     pairs = middle[:, 1:] == middle[:, :-1]

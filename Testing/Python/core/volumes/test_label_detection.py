@@ -38,6 +38,7 @@ def test_an_image_is_no_label_map(a_volume: Volume):
     assert not is_label_map(replace(labels(), array=noise))
     assert not is_label_map(replace(a_volume, modality=None))
     assert not is_label_map(replace(labels(), array=np.full((10, 24, 20), 7, np.uint8)))
+    assert not is_label_map(replace(labels(), array=labels("float32").array + 40))
 
 
 def test_a_parcellation_of_many_labels_is_known_by_its_patches_and_jumps():
