@@ -17,7 +17,7 @@ from ...system.threads import available_cpus
 from ..settings import add_settings, settings_of
 
 if TYPE_CHECKING:
-    from ...cohort.batch import Row
+    from ...cohort.table import Row
 
 HELP = "refine thousands of studies on several computers"
 DESCRIPTION = (
@@ -66,7 +66,8 @@ def run(chosen: argparse.Namespace) -> int:
             'cohorts need Dask: pip install "medical-super-resolution[cohort]"; or use `medsr enhance IN OUT --jobs N`'
         ) from problem
 
-    from ...cohort.batch import TABLE, Batch
+    from ...cohort.batch import Batch
+    from ...cohort.table import TABLE
     from ...cohort.whole import open_output, run_cohort, studies_in
 
     if chosen.workers is not None and (chosen.workers < 1 or chosen.scheduler):

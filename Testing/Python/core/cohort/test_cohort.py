@@ -16,11 +16,12 @@ import deadly_study
 import dicom_files
 from command_line import Medsr
 from medical_super_resolution.cohort import whole, workers
-from medical_super_resolution.cohort.batch import Batch, Row
+from medical_super_resolution.cohort.batch import Batch
 from medical_super_resolution.cohort.discovery import Item
 from medical_super_resolution.cohort.page import unlike, write_page
 from medical_super_resolution.cohort.preview import picture
 from medical_super_resolution.cohort.study import thumbnail_of
+from medical_super_resolution.cohort.table import Row
 from medical_super_resolution.cohort.workers import local_workers, rows_from, worker_options
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.io import files
