@@ -104,7 +104,7 @@ def test_runs_in_child_processes_into_one_node(a_medium_node, an_engine, an_enha
     nodes, files = node_ids(mrml), open_files()
     assert growth_mb(run) < ALLOWED_MB
     assert node_ids(mrml) == nodes
-    assert open_files() == files
+    assert open_files() <= files  # what an earlier test had open may close meanwhile
     assert children() - others != set()  # the worker waits for more
     runner.close()
     assert list(temporary_folder.iterdir()) == []
@@ -122,5 +122,6 @@ def test_runs_that_are_cancelled(a_medium_node, an_engine, temporary_folder):
     run()
     nodes, files = node_ids(mrml), open_files()
     assert growth_mb(run) < ALLOWED_MB
-    assert (node_ids(mrml), open_files()) == (nodes, files)
+    assert node_ids(mrml) == nodes
+    assert open_files() <= files
     assert list(temporary_folder.iterdir()) == []

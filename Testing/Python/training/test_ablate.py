@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,15 +25,17 @@ SMALL = [
 def test_four_models_are_trained_once_and_measured(
     a_dataset: Path, entries: list[Entry], tmp_path: Path, a_slice_encoder: Path, capsys: pytest.CaptureFixture[str]
 ):
-    out = tmp_path / "ablation"
-    arguments = ["ablate", "--data", tmp_path / "data.json", "--measure-on", a_dataset, "--out", out]
-    arguments += ["--encoder", a_slice_encoder, "--crop", "16x24x24", "--show", "ct_1", "--device", "cpu"]
+    out, measured = tmp_path / "ablation", tmp_path / "measured"
+    measured.mkdir()
+    shutil.copy(a_dataset / "mr_1.nii.gz", measured)
+    arguments = ["ablate", "--data", tmp_path / "data.json", "--measure-on", measured, "--out", out]
+    arguments += ["--encoder", a_slice_encoder, "--crop", "16x24x24", "--show", "mr_1", "--device", "cpu"]
     for setting in SMALL:
         arguments += ["--set", setting]
     assert main([str(one) for one in arguments]) == 0
     weights = {name: (out / f"{name}.safetensors").read_bytes() for name in RECIPES}
     assert len(set(weights.values())) == 4
-    assert {"table.md", "ct_1_ij_2.png", "discriminator.png", "discriminator.csv"} <= {
+    assert {"table.md", "mr_1_ij_2.png", "discriminator.png", "discriminator.csv"} <= {
         path.name for path in out.iterdir()
     }
     with (out / "scores.csv").open(newline="") as file:

@@ -21,7 +21,7 @@ from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.models import file as models
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution_training.config.recipe import Recipe
-from medical_super_resolution_training.config.recipes import find_recipe, read_recipe, shipped
+from medical_super_resolution_training.config.recipes import find_recipe, read_recipe, recipe_from, shipped
 from medical_super_resolution_training.data.manifest import Entry, write_manifest
 from medical_super_resolution_training.data.samplers.planes import PlaneSampler
 from medical_super_resolution_training.training.checkpoints import checkpoints
@@ -33,12 +33,12 @@ from medical_super_resolution_training.workflows.run import run_recipe
 from training_runs import assert_same_state, plane_recipe
 
 # Trains, and kills itself with -9 soon after the eighth step, in the middle of whatever follows.
-KILLED = """
+KILLED = f"""
 import json, os, signal, sys, threading
 from pathlib import Path
-from medical_super_resolution_training.config.recipes import recipe_from
-from medical_super_resolution_training.training import callbacks
-from medical_super_resolution_training.workflows.run import run_recipe
+from {recipe_from.__module__} import recipe_from
+from {callbacks.__package__} import callbacks
+from {run_recipe.__module__} import run_recipe
 
 recipe, data, run = map(Path, sys.argv[1:])
 save = callbacks.save_checkpoint

@@ -158,7 +158,6 @@ def test_no_more_studies_are_handed_out_than_there_are_workers(a_batch: Batch, a
     assert max(ahead) == 2
 
 
-@pytest.mark.slow
 def test_a_study_that_kills_workers_is_set_aside_and_the_others_are_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
