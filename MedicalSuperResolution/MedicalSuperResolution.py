@@ -9,8 +9,7 @@ from MedicalSuperResolutionLib.engine.scripting import Scripting
 from MedicalSuperResolutionLib.panel import MedicalSuperResolutionSubjectHierarchyPlugin as data_menu
 from MedicalSuperResolutionLib.panel import display, messages, parameter_node
 from MedicalSuperResolutionLib.panel.choices import Goal
-from MedicalSuperResolutionLib.panel.module_widget import ModuleWidget
-from MedicalSuperResolutionLib.panel.observers import Observer
+from MedicalSuperResolutionLib.panel.module_widget import ModuleWidget, Observer
 from MedicalSuperResolutionLib.panel.sections import plan
 from MedicalSuperResolutionLib.panel.sections.compare import CompareSection
 from MedicalSuperResolutionLib.panel.sections.dicom import DicomSection

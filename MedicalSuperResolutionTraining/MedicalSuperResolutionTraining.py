@@ -11,10 +11,9 @@ from MedicalSuperResolutionLib.panel.connectors import ChoiceConnector, PathConn
 from MedicalSuperResolutionLib.panel.module_widget import ModuleWidget
 from MedicalSuperResolutionTrainingLib import commands, curve, data_check, panel, plot
 from MedicalSuperResolutionTrainingLib.parameter_node import MedicalSuperResolutionTrainingParameterNode
-from MedicalSuperResolutionTrainingLib.samples import SamplePicture
 from MedicalSuperResolutionTrainingLib.scripting import Scripting
 from MedicalSuperResolutionTrainingLib.training_process import TrainingProcess
-from MedicalSuperResolutionTrainingLib.watched_run import WatchedRun
+from MedicalSuperResolutionTrainingLib.watched_run import SamplePicture, WatchedRun
 
 
 class MedicalSuperResolutionTraining(ScriptedLoadableModule):

@@ -1,13 +1,16 @@
-"""A run that is being watched: its curves, drawn as they grow, and how long it still takes."""
+"""A run that is being watched: its curves, drawn as they grow, its sample pictures, and the time left."""
 
 from pathlib import Path
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import SettingsError
 from MedicalSuperResolutionLib.panel.messages import TimeLeft
 from MedicalSuperResolutionTrainingLib import curve, plot
+
+_SAMPLES = "samples"  # folder of the pictures, in that of the run
 
 
 class WatchedRun:
@@ -65,3 +68,26 @@ class WatchedRun:
         """How long it still takes, or None while it is too early for an estimate."""
         steps = self.curves.get(curve.STEP)
         return self._time_left.seconds(int(steps[-1]), self.steps) if steps else None
+
+
+class SamplePicture:
+    """Shows the latest picture of a run in a label."""
+
+    def __init__(self, label: qt.QLabel) -> None:
+        self._label = label
+        self._shown: Path | None = None
+        label.visible = False
+
+    def show(self, run: Path) -> None:
+        """Show the latest picture, where there is one; nothing is done where it is shown already."""
+        latest = max((run / _SAMPLES).glob("step-*.png"), default=None)
+        if latest == self._shown:
+            return
+        self._shown, self._label.visible = latest, latest is not None
+        if latest is not None:
+            picture = qt.QPixmap(str(latest))
+            margins = self._label.parentWidget().layout().contentsMargins()
+            room = self._label.parentWidget().width - margins.left() - margins.right()
+            width = max(1, min(room, picture.width()))
+            self._label.setPixmap(picture.scaledToWidth(width, qt.Qt.SmoothTransformation))
+            self._label.toolTip = latest.name

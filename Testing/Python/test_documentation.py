@@ -15,7 +15,7 @@ import pytest
 
 import documentation
 from medical_super_resolution import __version__
-from medical_super_resolution.cli import parser as arguments
+from medical_super_resolution.cli import main as arguments
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
 from medical_super_resolution_training.cli.main import VERBS

@@ -13,7 +13,7 @@ _SCRIPT = """
 import json, os, sys, time
 from pathlib import Path
 
-from medical_super_resolution.system.parent_watchdog import end_with_parent
+from medical_super_resolution.system.process import end_with_parent
 import medical_super_resolution_training
 
 assert sys.argv[1] == "--end-with-parent"

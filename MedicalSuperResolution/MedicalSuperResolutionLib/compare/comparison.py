@@ -9,9 +9,9 @@ import slicer
 import vtk
 
 from MedicalSuperResolutionLib.compare import layouts
-from MedicalSuperResolutionLib.compare.colors import add_legend, diverging_colors
 from MedicalSuperResolutionLib.compare.common_grid import before_on_grid_of
 from MedicalSuperResolutionLib.compare.fitting import revealing_orientation
+from MedicalSuperResolutionLib.compare.view_settings import add_legend, diverging_colors
 from MedicalSuperResolutionLib.compare.views import CompareViews
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene import uncertainty_node

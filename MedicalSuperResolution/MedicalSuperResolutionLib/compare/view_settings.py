@@ -1,8 +1,15 @@
-"""What the comparison changes in Slicer's views for as long as it is open, and brings back at its end."""
+"""What the comparison sets in Slicer's views: crosshair, regions without fill, one window, colors and legends."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import numpy as np
 import slicer
+import vtk
+
+_COLORS = 255  # an odd number: the one in the middle stands for no difference
+_LOWER, _SAME, _HIGHER = (0.35, 0.68, 1.0), (0.10, 0.10, 0.10), (1.0, 0.48, 0.25)
 
 
 class Crosshair:
@@ -37,3 +44,54 @@ class UnfilledRegions:
         for display in self._filled:
             if display.GetScene() is not None:
                 display.SetFillVisibility(True)
+
+
+class SharedWindow:
+    """Keeps the window of some volumes the same. The first volume decides at the beginning."""
+
+    def __init__(self, volumes: Iterable[slicer.vtkMRMLScalarVolumeNode]) -> None:
+        self._displays = [volume.GetDisplayNode() for volume in volumes]
+        for display in self._displays:
+            display.SetAutoWindowLevel(False)
+        self._follow(self._displays[0])
+        self._observations = [
+            (display, display.AddObserver(vtk.vtkCommand.ModifiedEvent, self._follow)) for display in self._displays
+        ]
+
+    def set(self, low: float, high: float) -> None:
+        """Show these values black and white, in the units of the volumes."""
+        self._displays[0].SetWindowLevel(high - low, (low + high) / 2)
+
+    def release(self) -> None:
+        """Leave the windows as they are, each free again."""
+        for display, tag in self._observations:
+            display.RemoveObserver(tag)
+
+    def _follow(self, changed: slicer.vtkMRMLScalarVolumeDisplayNode, *_: object) -> None:
+        for display in self._displays:
+            if display is not changed:
+                display.SetWindowLevel(changed.GetWindow(), changed.GetLevel())  # no event where nothing changes
+
+
+def diverging_colors() -> slicer.vtkMRMLColorTableNode:
+    """Bright blue over dark gray, for no difference, to bright orange. The node is in no scene yet."""
+    node = slicer.vtkMRMLColorTableNode()
+    node.SetName("Medical Super-Resolution difference")
+    node.SetTypeToUser()
+    table = vtk.vtkLookupTable()
+    table.SetNumberOfTableValues(_COLORS)
+    for index, place in enumerate(np.linspace(-1, 1, _COLORS)):
+        end = np.array(_LOWER if place < 0 else _HIGHER)
+        table.SetTableValue(index, *(np.array(_SAME) * (1 - abs(place)) + end * abs(place)), 1)
+    table.SetTableRange(0, _COLORS - 1)
+    node.SetAndObserveLookupTable(table)
+    return node
+
+
+def add_legend(node: slicer.vtkMRMLScalarVolumeNode, title: str) -> slicer.vtkMRMLColorLegendDisplayNode:
+    """A legend in every view that shows a volume. It is hidden from lists and not saved with the scene."""
+    legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(node)
+    legend.SetTitleText(title)
+    legend.SetHideFromEditors(True)
+    legend.SetSaveWithScene(False)
+    return legend

@@ -11,8 +11,7 @@ import vtk
 from medical_super_resolution.errors import SuperResolutionError, VolumeError
 from MedicalSuperResolutionLib.compare import fitting, layouts
 from MedicalSuperResolutionLib.compare.blend import Blend
-from MedicalSuperResolutionLib.compare.shared_window import SharedWindow
-from MedicalSuperResolutionLib.compare.view_settings import Crosshair, UnfilledRegions
+from MedicalSuperResolutionLib.compare.view_settings import Crosshair, SharedWindow, UnfilledRegions
 from MedicalSuperResolutionLib.translation import tr as _
 
 _VIEW_GROUP = 615  # views are linked within their group; Slicer's own views are in group 0

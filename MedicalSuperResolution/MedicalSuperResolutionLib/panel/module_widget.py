@@ -1,19 +1,48 @@
-"""What the widgets of both modules do alike: follow the choices that lie in the scene while the panel is open."""
+"""What the panels of both modules share: following the parameter node of the scene while they are open."""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import slicer
 from slicer.parameterNodeWrapper import GuiConnector
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
-from vtk import vtkObject
-
-from MedicalSuperResolutionLib.panel.observers import Observer
+from vtk import vtkCommand, vtkObject
 
 ParameterNode = Any  # what parameterNodeWrapper makes of a class has no type of its own
+
+
+class Observed(Protocol):
+    """A VTK object, or a wrapped parameter node."""
+
+    def AddObserver(self, event: int, callback: Callable) -> int: ...
+
+    def RemoveObserver(self, tag: int) -> None: ...
+
+
+class Observer:
+    """Calls back when one thing changes; which one may change.
+
+    `slicer.util.VTKObservationMixin` keeps what it once observed alive, for volumes a matter of gigabytes.
+    """
+
+    def __init__(self, callback: Callable) -> None:
+        self._callback = callback
+        self._thing: Observed | None = None
+        self._tag = 0
+
+    def follow(self, thing: Observed | None) -> None:
+        """Follow this from now on, or nothing."""
+        if thing is self._thing:
+            return
+        if self._thing is not None:
+            self._thing.RemoveObserver(self._tag)
+        if thing is not None:
+            self._tag = thing.AddObserver(vtkCommand.ModifiedEvent, self._callback)
+        self._thing = thing
 
 
 class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Annotated
 
+import qt
 from slicer import (
     vtkMRMLMarkupsROINode,
     vtkMRMLScalarVolumeNode,
@@ -13,7 +14,7 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.settings import BEST, LARGEST_FACTOR, STANDARD, EnhanceSettings
-from MedicalSuperResolutionLib.panel import display, remembered
+from MedicalSuperResolutionLib.panel import display
 from MedicalSuperResolutionLib.panel.choices import Arrangement, Device, Goal, Overlay, Plane, Profile
 from MedicalSuperResolutionLib.panel.sections.model import why_no_detail
 from MedicalSuperResolutionLib.scene import provenance
@@ -25,6 +26,9 @@ _PRESETS = {
     Goal.THIN_SLICES_4: {"factor": 4.0, "axes": "through-plane"},
     Goal.IN_PLANE_2: {"factor": 2.0, "axes": "in-plane"},
 }
+
+_REMEMBERED_KEY = "MedicalSuperResolution/Comparison/"  # in the settings of the application
+_REMEMBERED = {"arrangement": Arrangement, "plane": Plane}
 
 
 @parameterNodeWrapper
@@ -183,5 +187,23 @@ def choices_in(node: vtkMRMLScriptedModuleNode) -> MedicalSuperResolutionParamet
     is_new = node.GetParameterCount() == 0
     chosen = MedicalSuperResolutionParameterNode(node)
     if is_new:
-        remembered.recall(chosen)
+        _recall(chosen)
     return chosen
+
+
+def remember(chosen: MedicalSuperResolutionParameterNode) -> None:
+    """Keep the arrangement of the comparison in the settings of the application, for new scenes."""
+    settings = qt.QSettings()
+    for name in _REMEMBERED:
+        settings.setValue(_REMEMBERED_KEY + name, getattr(chosen, name).name)
+    settings.setValue(_REMEMBERED_KEY + "crosshair", "yes" if chosen.crosshair else "no")
+
+
+def _recall(chosen: MedicalSuperResolutionParameterNode) -> None:
+    """Take the arrangement that was kept; an unknown name changes nothing."""
+    settings = qt.QSettings()
+    for name, kind in _REMEMBERED.items():
+        known = settings.value(_REMEMBERED_KEY + name, "")
+        if known in kind.__members__:
+            setattr(chosen, name, kind[known])
+    chosen.crosshair = settings.value(_REMEMBERED_KEY + "crosshair", "no") == "yes"

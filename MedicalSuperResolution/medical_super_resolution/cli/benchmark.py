@@ -35,8 +35,7 @@ from ..volumes.intensity import HOUNSFIELD_RANGE, IntensityRange
 from ..volumes.io import files
 from ..volumes.volume import Volume
 from . import roofline
-from .benchmark_report import identity
-from .roofline import Tell, quickest
+from .roofline import Tell, identity, quickest
 from .terminal import tell
 
 FACTOR = 4

@@ -1,4 +1,4 @@
-"""How long works take that are compared, and the least time that a network could take on this machine.
+"""The machine of a benchmark: its name, the time of compared works, and the least time that a network takes.
 
 Works take turns, so that whatever slows the machine for a while slows all. The least time is that of the network's
 arithmetic and memory traffic, at speeds measured here.
@@ -7,13 +7,17 @@ arithmetic and memory traffic, at speeds measured here.
 from __future__ import annotations
 
 import math
+import platform
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from .. import __version__
 from ..inference.context import ExecutionContext
 from ..networks.generators.through_plane import ThroughPlaneGenerator
 
@@ -87,3 +91,23 @@ def _bytes_a_second(device: torch.device) -> float:
 
 def _quickest(work: Callable[[], Any]) -> float:
     return min(timed(work)[0] for _ in range(_ROUNDS))
+
+
+def identity() -> dict[str, Any]:
+    """What a figure means nothing without: the date, this version, PyTorch's, and the processor."""
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "version": __version__,
+        "engine": f"torch {torch.__version__}",
+        "processor": processor(Path("/proc/cpuinfo")),
+    }
+
+
+def processor(known: Path) -> str:
+    """The name of the processor: from Linux's file ``known``, or what Python knows elsewhere."""
+    with suppress(OSError):
+        for line in known.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()

@@ -1,11 +1,15 @@
-"""What every command that enhances can be asked for, and the settings that it means."""
+"""Options that several commands share, and the settings that they mean."""
 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from ..errors import SettingsError
 from ..settings import DEVICES, PRECISIONS, PROFILES, QUALITIES, EnhanceSettings
+
+if TYPE_CHECKING:  # numpy is not imported at the start of the program
+    from ..volumes.dicom.reader import Selection
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -97,3 +101,28 @@ def settings_of(chosen: argparse.Namespace) -> EnhanceSettings:
         precision=chosen.precision,
         memory_gb=chosen.max_memory,
     )
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """Add the options that make a `Selection`."""
+    parser.add_argument(
+        "--series", metavar="N|UID", help="of a DICOM folder with several series, the one with this number or UID"
+    )
+    parser.add_argument(
+        "--phase",
+        type=_phase,
+        metavar="N|all",
+        help="of a DICOM series with several images at each place (echoes, phases, b-values), volume N from 1, or all"
+        " into one file",
+    )
+
+
+def _phase(text: str) -> int | str:
+    return text if text == "all" else int(text)
+
+
+def selection_of(chosen: argparse.Namespace) -> Selection:
+    """The options as a selection."""
+    from ..volumes.dicom.reader import Selection
+
+    return Selection(chosen.series, chosen.phase)

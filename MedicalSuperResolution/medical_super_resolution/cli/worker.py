@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 
-from ..system.threads import lower_priority
+from ..system.process import lower_priority
 from .main import main
 
 _BLOCK = 65536

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from ..errors import DeviceError
-from ..system.threads import available_cpus
+from ..system.process import available_cpus
 
 _TORCH_CHECKS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch.cpu, where there is no cpuinfo
 

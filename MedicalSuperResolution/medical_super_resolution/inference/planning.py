@@ -9,7 +9,7 @@ from fractions import Fraction
 from ..errors import SettingsError, VolumeError
 from ..settings import LARGEST_FACTOR, EnhanceSettings, check_factor
 from ..system.memory import physical_bytes
-from ..system.threads import available_cpus
+from ..system.process import available_cpus
 from ..volumes.grid import AXES_IJK, Grid
 from ..volumes.tilt import straight_grid
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import ModelError
 from ..system.checksum import digest_of
 from . import file as models
-from .header import detail_model_of
+from .store import detail_model_of
 
 
 def described(path: Path) -> list[str]:

@@ -22,7 +22,7 @@ from ..errors import ModelError, SettingsError
 from ..networks.generators import GENERATORS, Generator
 from ..system.checksum import digest_of
 from . import store as model_folders
-from .header import HEADER_KEY, SUFFIX, names_a_detail_model
+from .store import HEADER_KEY, SUFFIX, names_a_detail_model
 
 FORMAT_VERSION = 1
 SHIPPED_FOLDER = model_folders.SHIPPED_FOLDER

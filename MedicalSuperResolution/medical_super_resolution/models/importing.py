@@ -9,8 +9,7 @@ from pathlib import Path
 from ..errors import ModelError
 from ..system import checksum
 from ..system.temp_dirs import work_folder
-from .header import SUFFIX
-from .store import SHIPPED_FOLDER, user_folder
+from .store import SHIPPED_FOLDER, SUFFIX, user_folder
 
 
 @dataclass(frozen=True)

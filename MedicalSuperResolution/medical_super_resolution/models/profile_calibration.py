@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import ModelError
 from ..physics.slice_profile import ProfileCalibration, ProfileEstimate, weighed
-from .header import read_header
+from .store import read_header
 
 SHIPPED = Path(__file__).parents[1] / "features" / "slice-profile.safetensors"  # no model: not among them
 

@@ -15,8 +15,8 @@ from safetensors.torch import save as to_bytes
 from ..errors import ModelError
 from ..networks.profile_head import ProfileHead, ProfileHeadConfig
 from ..physics.slice_profile import ProfileCalibration
-from .header import HEADER_KEY
 from .profile_calibration import SHIPPED, calibration_from
+from .store import HEADER_KEY
 
 FORMAT_VERSION = 2
 _INSTEAD = "give the profile by --slice-profile gaussian or box, and its width by --slice-thickness"

@@ -1,14 +1,24 @@
-"""Where installed models lie: those that are shipped, and those that this user has imported."""
+"""The installed models and the headers of their files, by the standard library alone: torch is not needed.
+
+A safetensors file starts with the length of its header, 8 bytes, little end first; the header is JSON, and its entry
+``__metadata__`` holds texts. The one of `HEADER_KEY` is JSON again: format version, generator, configuration and card.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import struct
 import sys
 from pathlib import Path
+from typing import Any
 
-from .header import SUFFIX, models_in
+from ..errors import ModelError
 
 SHIPPED_FOLDER = Path(__file__).parents[1] / "weights"
+HEADER_KEY = "medical_super_resolution"
+SUFFIX = ".safetensors"
+_LONGEST = 100_000_000  # bytes of header that safetensors itself allows
 FOLDER_VARIABLE = "MEDSR_MODEL_FOLDER"  # of the environment; names another folder for imported models
 
 
@@ -36,3 +46,61 @@ def path_of(name: str, shipped: Path = SHIPPED_FOLDER) -> Path:
     if not (shipped / (name + SUFFIX)).is_file() and imported.is_file():
         return imported
     return shipped / (name + SUFFIX)
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The header of a model file, without its weights.
+
+    Raises
+    ------
+    ModelError
+        The file is missing, damaged, or not one of ours.
+    """
+    try:
+        with path.open("rb") as opened:
+            (length,) = struct.unpack("<Q", opened.read(8))
+            text = opened.read(length) if length <= _LONGEST else b""
+        header = json.loads(json.loads(text)["__metadata__"][HEADER_KEY])
+    except OSError as problem:
+        raise ModelError(f"the model file {path.name} cannot be read: {problem.strerror}") from problem
+    except (struct.error, ValueError, KeyError, TypeError) as problem:
+        raise ModelError(f"{path.name} is damaged, or not a model of MedicalSuperResolution") from problem
+    if (
+        not isinstance(header, dict)
+        or not isinstance(header.get("card"), dict)
+        or not names_a_detail_model(header["card"])
+    ):
+        raise ModelError(f"{path.name} lacks part of its description; the file is damaged, get it again")
+    return header
+
+
+def names_a_detail_model(card: dict[str, Any]) -> bool:
+    """Whether a card names no detail model, or one that is a file beside it and no path elsewhere."""
+    name = card.get("detail_model", "")
+    return isinstance(name, str) and not set(name) & set("/\\:\0")
+
+
+def detail_model_of(path: Path) -> Path | None:
+    """The file of a model's detail model, be it there or not; None where the model has none.
+
+    Raises
+    ------
+    ModelError
+        See `read_header`.
+    """
+    name = read_header(path)["card"].get("detail_model", "")
+    return path.with_name(name + SUFFIX) if name else None
+
+
+def models_in(folder: Path) -> list[Path]:
+    """The model files of a folder, by name. A file that is there only as the detail model of another is left out."""
+    files = sorted(folder.glob("*" + SUFFIX))
+    detail_models = {path: _detail_model_if_readable(path) for path in files}
+    return [path for path in files if detail_models[path] is not None or path not in detail_models.values()]
+
+
+def _detail_model_if_readable(path: Path) -> Path | None:
+    try:
+        return detail_model_of(path)
+    except ModelError:  # listed all the same; using it raises the error
+        return None

@@ -17,7 +17,7 @@ from ..errors import ModelError
 from ..settings import check_detail
 from . import file as models
 from .file import Model
-from .header import detail_model_of
+from .store import detail_model_of
 
 
 def load(path: Path, detail: float) -> Model:

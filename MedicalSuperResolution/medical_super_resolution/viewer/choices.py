@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import SettingsError
 from ..models import file as models
-from ..models.header import detail_model_of
+from ..models.store import detail_model_of
 from ..settings import EnhanceSettings
 
 _THROUGH_PLANE, _IN_PLANE = "through-plane", "in-plane"

@@ -7,8 +7,7 @@ import sys
 
 from medical_super_resolution.cli.terminal import quiet_when_unread
 from medical_super_resolution.errors import SuperResolutionError
-from medical_super_resolution.system.parent_watchdog import end_with_parent
-from medical_super_resolution.system.threads import wait_passively
+from medical_super_resolution.system.process import end_with_parent, wait_passively
 
 from .commands import ablate, evaluate, export, prepare, recipes, reproduce, train
 

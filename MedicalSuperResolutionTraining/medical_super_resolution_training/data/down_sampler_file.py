@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 
 from medical_super_resolution.errors import ModelError, SettingsError
-from medical_super_resolution.models.header import HEADER_KEY
+from medical_super_resolution.models.store import HEADER_KEY
 from medical_super_resolution.networks.down_sampler import DownSampler, DownSamplerConfig
 
 FORMAT_VERSION = 1

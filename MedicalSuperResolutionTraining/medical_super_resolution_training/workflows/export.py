@@ -1,14 +1,15 @@
-"""From the folder of a run to the file that is used."""
+"""From a run, or a recipe that is still to be trained, to the model file."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from medical_super_resolution.errors import SettingsError
 
-from ..config.recipes import read_resolved
+from ..config.recipes import find_recipe, read_recipe, read_resolved
 from ..data.manifest import of_split, read_manifest
 from ..tasks import task_of
 from ..training.checkpoints import read_tensors, restore_newest
@@ -16,6 +17,7 @@ from ..training.monitoring.validation import BEST
 from ..training.state import new_state
 from .card import card
 from .resume import MANIFEST
+from .run import run_recipe
 
 
 def export_run(run: Path, output: Path, *, also: dict[str, Any] | None = None, best: bool = False) -> None:
@@ -45,3 +47,31 @@ def export_run(run: Path, output: Path, *, also: dict[str, Any] | None = None, b
     entries = of_split(read_manifest(run / MANIFEST), "train")
     task = task_of(recipe)
     task.export(output, state.average, card(task, state.step, entries, also or {}))
+
+
+def trained(
+    name: str,
+    overrides: list[str],
+    data: Path,
+    folder: Path,
+    *,
+    device: str = "auto",
+    workers: int = 0,
+    log: Callable[[str], object] = print,
+) -> Path:
+    """The model file of a recipe, folder/name.safetensors, trained in folder/name where it is not there.
+
+    Raises
+    ------
+    SettingsError
+        There is no such recipe or setting, or the folder holds a run of another recipe or other volumes.
+    """
+    recipe = read_recipe(find_recipe(name), overrides)
+    run, model = folder / name, folder / f"{name}.safetensors"
+    if model.is_file() and read_resolved(run) == recipe:
+        log(f"{name}: trained already, {model}")
+        return model
+    log(f"{name}: training for {recipe.steps} steps")
+    run_recipe(recipe, data, run, resume=True, device=device, workers=workers, log=log)
+    export_run(run, model)
+    return model

@@ -11,7 +11,7 @@ import pytest
 from medical_super_resolution_training.cli.commands.ablate import RECIPES
 from medical_super_resolution_training.cli.main import main
 from medical_super_resolution_training.data.manifest import Entry
-from medical_super_resolution_training.workflows.ablation import trained
+from medical_super_resolution_training.workflows.export import trained
 
 SMALL = [
     *("steps = 2", "warm_up_steps = 1", "batch_size = 1", "patch_slices = 4", "patch_in_plane = 16"),

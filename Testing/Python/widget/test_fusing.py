@@ -161,7 +161,7 @@ def test_what_goes_wrong_leaves_the_scene_as_it_was(
 
 
 def test_the_engine_understands_what_it_is_asked(a_panel: Any, stacks: list[Any], a_runner: Any):
-    from medical_super_resolution.cli.parser import parser
+    from medical_super_resolution.cli.main import parser
 
     chosen = a_panel._parameterNode
     chosen.goal, chosen.spacingK, chosen.threads = type(chosen.goal).CUSTOM_SPACING, 0.5, 2

@@ -13,10 +13,10 @@ from MedicalSuperResolutionLib.compare.blend import Blend
 from MedicalSuperResolutionLib.compare.comparison import Comparison, Shown
 from MedicalSuperResolutionLib.compare.layouts import AFTER, BEFORE, COLUMNS
 from MedicalSuperResolutionLib.compare.views import CompareViews
-from MedicalSuperResolutionLib.panel import messages, remembered
+from MedicalSuperResolutionLib.panel import messages
 from MedicalSuperResolutionLib.panel.choices import Overlay
-from MedicalSuperResolutionLib.panel.observers import Observer
-from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
+from MedicalSuperResolutionLib.panel.module_widget import Observer
+from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode, remember
 from MedicalSuperResolutionLib.translation import tr as _
 
 _KEY = "X"
@@ -113,7 +113,7 @@ class CompareSection:
         return chosen.arrangement, chosen.plane, pair, image.GetMTime() if image else 0
 
     def _remember(self, choice: object = None) -> None:
-        remembered.keep(self._choices())
+        remember(self._choices())
 
     def _enter(self, before: vtkMRMLScalarVolumeNode, after: vtkMRMLScalarVolumeNode) -> None:
         chosen = self._choices()

@@ -6,7 +6,7 @@ import qt
 
 from medical_super_resolution.errors import ModelError
 from medical_super_resolution.models import store
-from medical_super_resolution.models.header import detail_model_of, read_header
+from medical_super_resolution.models.store import detail_model_of, read_header
 from MedicalSuperResolutionLib.panel.connectors import ChoiceConnector
 from MedicalSuperResolutionLib.translation import tr as _
 

@@ -9,7 +9,7 @@ import ctk
 import qt
 
 from medical_super_resolution.errors import ModelError, SuperResolutionError
-from medical_super_resolution.models.header import SUFFIX
+from medical_super_resolution.models.store import SUFFIX
 from medical_super_resolution.system import checksum
 from MedicalSuperResolutionLib.panel import messages
 from MedicalSuperResolutionLib.setup import offline_wheels

@@ -5,11 +5,30 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
+from ...errors import SuperResolutionError
 from ...settings import DEVICES, PRECISIONS, EnhanceSettings
 from ..settings import threads_of
 
 HELP = "measure speed and memory on this machine, in less than two minutes; let nothing else run meanwhile"
+_ROWS = (  # title of a group, or what a figure is, its name in the report, and how it is written
+    ("Speed", "", ""),
+    ("a measured voxel", "microseconds_per_measured_voxel", "{:.2f} µs"),
+    ("part of what the machine's arithmetic or memory allows", "part_of_the_larger_floor", "{:.0%}"),
+    ("engine over its bare network", "overhead_ratio", "{:.2f}"),
+    ("MONAI's sliding window over the engine", "monai_ratio", "{:.2f}"),
+    ("a volume that is half air over one without", "air_ratio", "{:.2f}"),
+    ("time for twice the slices", "growth_ratio", "{:.2f} times"),
+    ("Whole program", "", ""),
+    ("from start to end", "program_seconds", "{:.1f} s"),
+    ("to the first progress", "program_seconds_to_first_progress", "{:.1f} s"),
+    ("peak memory", "program_peak_memory_mb", "{:.0f} MB"),
+    ("size of the output", "output_mb", "{:.0f} MB"),
+    ("Largest seam between tiles, as a part of the range", "", ""),
+    ("engine", "engine_seam", "{:.1e}"),
+    ("MONAI", "monai_seam", "{:.1e}"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +46,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Measure, and print a table or JSON."""
     from ..benchmark import run as measured
-    from ..benchmark_report import appended, table
 
     settings = EnhanceSettings(device=chosen.device, precision=chosen.precision, threads=chosen.threads)
     facts = measured(chosen.model, settings, side=chosen.side, slices=chosen.slices)
@@ -35,3 +53,36 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.append:
         appended(chosen.append, facts)
     return 0
+
+
+def table(facts: dict[str, Any]) -> str:
+    """The facts of `benchmark.run` for people."""
+    lines = [
+        f"medsr {facts['version']}, model {facts['model']}, {facts['engine']}, {facts['date']}",
+        f"{facts['processor']}, {facts['threads']} threads, on {facts['device']} in {facts['precision']}",
+        facts["volume"],
+    ]
+    for what, name, form in _ROWS:
+        if not name:
+            lines += ["", what]
+        elif facts.get(name) is not None:
+            lines.append(f"  {what:56}{form.format(facts[name]):>14}")
+    for what, name in (("Engine", "stages_seconds"), ("Whole program", "program_stages_seconds")):
+        lines += ["", f"{what}, seconds: " + ", ".join(f"{part} {used:.2f}" for part, used in facts[name].items())]
+    return "\n".join([*lines, *([f"\nMONAI: {facts['monai']}"] if "monai" in facts else [])])
+
+
+def appended(path: Path, facts: dict[str, Any]) -> None:
+    """Add the facts to a history, as one line of JSON.
+
+    Raises
+    ------
+    SuperResolutionError
+        The file cannot be written.
+    """
+    rounded = {name: float(f"{one:.4g}") if isinstance(one, float) else one for name, one in facts.items()}
+    try:
+        with path.open("a", encoding="utf-8") as history:
+            history.write(json.dumps(rounded, ensure_ascii=False) + "\n")
+    except OSError as problem:
+        raise SuperResolutionError(f"the history {path} could not be written: {problem.strerror}") from problem

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import SettingsError
 from ...settings import EnhanceSettings
 from ...system.memory import physical_bytes
-from ...system.threads import available_cpus
+from ...system.process import available_cpus
 from ..settings import add_settings, settings_of
 
 if TYPE_CHECKING:

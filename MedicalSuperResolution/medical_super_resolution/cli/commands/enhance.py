@@ -12,10 +12,9 @@ from ...errors import Cancelled, SettingsError, SuperResolutionError
 from ...report import Report
 from ...settings import EnhanceSettings
 from ...system.memory import keep_freed_blocks, peak_mb
-from ...system.parent_watchdog import end_with_parent
+from ...system.process import end_with_parent
 from ...system.temp_dirs import work_folder
-from ..selection import add_selection, selection_of
-from ..settings import add_settings, settings_of
+from ..settings import add_selection, add_settings, selection_of, settings_of
 from ..terminal import progress_of_kind
 from .labels import images_of, labels_of, write_labels
 

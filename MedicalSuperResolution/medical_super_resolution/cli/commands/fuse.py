@@ -64,8 +64,8 @@ def run(chosen: argparse.Namespace) -> int:
     from ...inference.fusion.settings import FusionSettings
     from ...models.weight_interpolation import load_model
     from ...volumes.dicom.derived.writer import write_series
+    from ...volumes.dicom.reader import check_one_session
     from ...volumes.io import files
-    from ...volumes.io.session import check_one_session
     from .enhance import check_report, write_report
 
     settings = FusionSettings(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...errors import SuperResolutionError
 from ...settings import EnhanceSettings
-from ..selection import add_selection, selection_of
+from ..settings import add_selection, selection_of
 
 HELP = "describe a volume, and what enhance would do with it; of a folder with several series, list them"
 

@@ -12,7 +12,7 @@ import torch
 
 from ...system.temp_dirs import work_folder
 from ..file import Model
-from ..header import detail_model_of
+from ..store import detail_model_of
 from .program import program_of
 
 _SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"

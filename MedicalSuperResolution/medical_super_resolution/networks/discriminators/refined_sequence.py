@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .memory import LongShortTermMemory
+from .sequence_lstm import LongShortTermMemory
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from .voxels import LOWEST_HU, is_far_away, resampled, voxels_of
 
 _MODALITIES = {"CT": "ct", "MR": "mr", "PT": "pet", "US": "us"}
 ALL_PHASES = "all"
+_SAME_IN_SESSION = {"PatientID": "patients", "FrameOfReferenceUID": "frames of reference"}
 
 
 @dataclass(frozen=True)
@@ -198,3 +199,26 @@ def _thickness_mm(frames: list[Frame]) -> float | None:
     """The most frequent value among the slices."""
     said = Counter(frame.thickness_mm for frame in frames if number(frame.header, "SliceThickness"))
     return said.most_common(1)[0][0] if said else None
+
+
+def check_one_session(paths: Sequence[Path]) -> None:
+    """Refuse series of different patients or frames of reference; volume files name neither and are not checked.
+
+    Raises
+    ------
+    VolumeError
+        Two series differ.
+    """
+    import pydicom
+
+    series = [path for path in paths if path.is_dir()]
+    headers = [
+        pydicom.dcmread(files_of_series(path)[0], stop_before_pixels=True, specific_tags=list(_SAME_IN_SESSION))
+        for path in series
+    ]
+    for tag, what in _SAME_IN_SESSION.items():
+        found = {str(header.get(tag, "")) for header in headers} - {""}
+        if len(found) > 1:
+            raise VolumeError(
+                f"the series are of different {what}; fuse stacks of one session, or add --force-frame if they are"
+            )

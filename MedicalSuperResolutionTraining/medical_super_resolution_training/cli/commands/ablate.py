@@ -32,7 +32,7 @@ def run(chosen: argparse.Namespace) -> int:
     from ...evaluation.runner import measure, slice_encoder, typed
     from ...evaluation.study import Study
     from ...training.monitoring.curves import CURVES
-    from ...workflows.ablation import trained
+    from ...workflows.export import trained
 
     data = Path(chosen.measure_on or chosen.data)
     found = volumes_of(data, chosen.split, parse_crop(chosen.crop) if chosen.crop else None)

@@ -1,8 +1,12 @@
-"""Random pairs of coarse and fine slices. The batch of a step depends on the seed and the step alone."""
+"""Random coarse and fine slices: pairs of one scan, or of scans that do not belong together.
+
+The batch of a step depends on the seed and the step alone.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,8 +16,8 @@ from medical_super_resolution.errors import SettingsError
 
 from ...config.recipe import Recipe
 from ..batch import PairedBatch
-from ..manifest import Entry
-from ..plane_degradation import PatchDegradation, with_noise
+from ..manifest import Entry, of_split, read_manifest
+from ..plane_degradation import PatchDegradation, plane_factor, with_noise
 from ..volume_sampler import DRAWS, FLAT_BELOW, TRIES, Pool, share_of, varied_contrast
 
 _ALMOST_SQUARE = 1.2  # largest ratio of the spacings inside a slice
@@ -162,3 +166,22 @@ def _drawn_axes(random: np.random.Generator, sequences: list[int]) -> tuple[int,
 
 def _inner(slices: Tensor, start: tuple[int, int], side: int) -> Tensor:
     return slices[..., start[0] : start[0] + side, start[1] : start[1] + side]
+
+
+class UnpairedSampler:
+    """Draws fine slices from the entries, and coarse ones from the manifest ``low_resolution`` of the recipe."""
+
+    def __init__(self, entries: list[Entry], recipe: Recipe) -> None:
+        self.factor = plane_factor(recipe)
+        coarse = of_split(read_manifest(Path(recipe.low_resolution)), "train")
+        if not coarse:
+            raise SettingsError(f"the manifest {recipe.low_resolution} has no volumes of the split train")
+        self.fine = PlaneSampler(entries, recipe)
+        in_coarse = replace(recipe, seed=recipe.seed + 1, patch_in_plane=recipe.patch_in_plane // self.factor)
+        self.coarse = PlaneSampler(coarse, replace(in_coarse, generator_config={"factor": self.factor}))
+
+    def batch(self, step: int, rank: int = 0, world: int = 1) -> PairedBatch:
+        """The batch of one step, or the share of it that one of several processes takes."""
+        hr, fine_files = self.fine.patches(step, rank, world)
+        lr, coarse_files = self.coarse.patches(step, rank, world)
+        return PairedBatch(lr=lr, hr=hr, factor=self.factor, files=fine_files + coarse_files)

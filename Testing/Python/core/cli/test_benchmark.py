@@ -12,7 +12,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from command_line import Medsr
-from medical_super_resolution.cli import benchmark_report, roofline
+from medical_super_resolution.cli import roofline
+from medical_super_resolution.cli.commands import benchmark as command
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.models import file as models
 from medical_super_resolution.networks.generators.srcnn import SrcnnConfig, SrcnnGenerator
@@ -66,12 +67,12 @@ def test_the_quickest_round_of_each_work_counts(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_table_says_machine_engine_and_date_and_leaves_out_what_was_not_measured():
-    facts = benchmark_report.identity() | {
+    facts = roofline.identity() | {
         "model": "general", "device": "cpu", "precision": "float32", "threads": 2, "volume": "24x24x8, x4",
         "microseconds_per_measured_voxel": 7.504, "part_of_the_larger_floor": 0.34, "program_peak_memory_mb": None,
         "stages_seconds": {"network": 1.5}, "program_stages_seconds": {"read": 0.25},
     }  # fmt: skip
-    lines = benchmark_report.table(facts).splitlines()
+    lines = command.table(facts).splitlines()
     assert facts["engine"] in lines[0]
     assert facts["date"] in lines[0]
     assert lines[1] == f"{facts['processor']}, 2 threads, on cpu in float32"
@@ -84,12 +85,12 @@ def test_the_table_says_machine_engine_and_date_and_leaves_out_what_was_not_meas
 def test_the_processor_has_the_name_that_linux_knows(tmp_path: Path):
     known = tmp_path / "cpuinfo"
     known.write_text("processor\t: 0\nmodel name\t: Some CPU @ 2.50GHz\nmodel name\t: another\n")
-    assert benchmark_report.processor(known) == "Some CPU @ 2.50GHz"
+    assert roofline.processor(known) == "Some CPU @ 2.50GHz"
 
 
 def test_a_history_that_cannot_be_written_gets_one_sentence(tmp_path: Path):
     with pytest.raises(SuperResolutionError, match="could not be written"):
-        benchmark_report.appended(tmp_path / "no" / "history.jsonl", {})
+        command.appended(tmp_path / "no" / "history.jsonl", {})
 
 
 def test_the_floor_counts_what_pytorch_counts():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from medical_super_resolution.errors import ModelError
-from medical_super_resolution.models import header as model_header
+from medical_super_resolution.models import store as model_header
 
 
 def test_it_is_the_header_that_the_engine_reads(a_model_file: Path):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from medical_super_resolution.networks.discriminators import DISCRIMINATORS, to_judge
-from medical_super_resolution.networks.discriminators.memory import LongShortTermMemory
+from medical_super_resolution.networks.discriminators.sequence_lstm import LongShortTermMemory
 from medical_super_resolution.networks.discriminators.vgg_style import VggStyleConfig, VggStyleDiscriminator
 from medical_super_resolution.networks.discriminators.wavelet_conditional import haar_bands
 from medical_super_resolution.objectives.losses import gradient_penalty

@@ -14,7 +14,7 @@ import pytest
 
 import dicom_files
 import documentation
-from medical_super_resolution.cli.parser import parser
+from medical_super_resolution.cli.main import parser
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.station.queue import Queue, QueueFull, label
 from medical_super_resolution.station.receiver import BoundedReceive

@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from command_line import PACKAGE_ROOT
-from medical_super_resolution.system import memory, threads
+from medical_super_resolution.system import memory
+from medical_super_resolution.system import process as threads
 
 
 def written(root: Path, files: dict[str, str]) -> Path:

@@ -1,11 +1,13 @@
-"""How many CPU threads compute, how they wait for each other, and for the other programs of the computer."""
+"""What a process has of the computer: its CPUs, how its threads wait, its priority, and its end with its parent."""
 
 from __future__ import annotations
 
 import ctypes
 import math
 import os
+import signal
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -52,3 +54,14 @@ def _quota(root: Path) -> float:
         if microseconds > 0:
             return microseconds / int((group / "cpu.cfs_period_us").read_text())
     return math.inf
+
+
+def end_with_parent() -> None:
+    """From now on, end this process when its standard input ends, which happens when its parent ends."""
+    threading.Thread(target=_wait_for_the_end, daemon=True).start()
+
+
+def _wait_for_the_end() -> None:
+    while os.read(0, 1):  # not sys.stdin, whose lock would be held when Python ends
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
