@@ -19,6 +19,7 @@ from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.label_maps.refinement import refine_labels
 from medical_super_resolution.volumes.resampling import averaged
+from medical_super_resolution.volumes.simple_itk import to_image
 from medical_super_resolution.volumes.volume import Volume
 
 FACTOR = 4
@@ -28,7 +29,7 @@ SIDE = 480
 def bone(path: Path) -> Volume:
     """The largest bones: above 180 HU after smoothing by 0.8 mm."""
     volume = files.read(path)
-    image = sitk.DiscreteGaussian(sitk.Cast(files.to_image(volume), sitk.sitkFloat32), 0.8**2)
+    image = sitk.DiscreteGaussian(sitk.Cast(to_image(volume), sitk.sitkFloat32), 0.8**2)
     parts = sitk.RelabelComponent(sitk.ConnectedComponent(image > 180), minimumObjectSize=500)
     count = len(volume.array) // FACTOR * FACTOR
     mask = (sitk.GetArrayFromImage(parts)[:count] > 0).astype(np.uint8)
@@ -53,7 +54,7 @@ def enhanced(path: Path, count: int) -> Volume:
 
 def on_grid(labels: Volume, like: Volume, interpolator: int) -> np.ndarray:
     """ITK's resampling."""
-    image, reference = files.to_image(labels), files.to_image(like)
+    image, reference = to_image(labels), to_image(like)
     return sitk.GetArrayFromImage(sitk.Resample(image, reference, sitk.Transform(), interpolator, 0))
 
 

@@ -34,7 +34,7 @@ from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.models import file as models
 from medical_super_resolution.networks.generators.through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
 from medical_super_resolution.volumes.grid import Grid
-from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.io import files, formats
 from medical_super_resolution.volumes.volume import Volume
 
 MOSAIC = Path(nibabel.__file__).parent / "nicom" / "tests" / "data" / "siemens_dwi_0.dcm.gz"
@@ -65,7 +65,7 @@ def write_seeds(folder: Path) -> list[Path]:
     folder.mkdir()
     noise = np.random.default_rng(0).integers(0, 1000, (4, 6, 5))
     seeds = []
-    for suffix in files.SUFFIXES:
+    for suffix in formats.SUFFIXES:
         for dtype, compress in (("int16", True), ("float32", False)):
             home = folder / f"{suffix[1:]}-{dtype}"
             home.mkdir()

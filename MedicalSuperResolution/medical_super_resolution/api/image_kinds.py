@@ -106,18 +106,14 @@ def _from_path(path: str | Path) -> Converted:
 def _from_simple_itk(image: Any) -> Converted:  # noqa: ANN401
     import SimpleITK as sitk
 
-    from ..volumes.io import files
+    from ..volumes.simple_itk import grid_of, to_image
 
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise VolumeError(
             f"the SimpleITK image has {image.GetDimension()} dimensions and {image.GetNumberOfComponentsPerPixel()}"
             " values in each voxel; pick one scalar 3-D volume of it first"
         )
-    ijk_to_lps = np.eye(4)
-    ijk_to_lps[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
-    ijk_to_lps[:3, 3] = image.GetOrigin()
-    array = sitk.GetArrayFromImage(image)
-    return Converted(Volume(array, Grid(array.shape, LPS_TO_RAS @ ijk_to_lps)), files.to_image)
+    return Converted(Volume(sitk.GetArrayFromImage(image), grid_of(image)), to_image)
 
 
 def _from_nibabel(image: Any) -> Converted:  # noqa: ANN401

@@ -56,9 +56,9 @@ class Batch:
 
 def batch_in(source: Path, output: Path) -> list[Item]:
     """The volumes of a folder that go into another; none where ``source`` is one volume file or one DICOM series."""
-    from ..volumes.io import files
+    from ..volumes.io import formats
 
-    if not source.is_dir() or files.suffix_of(output) is not None or output.is_file():
+    if not source.is_dir() or formats.suffix_of(output) is not None or output.is_file():
         return []
     items = items_in(source, output.resolve())
     is_batch = len(items) > 1 or any(item.selection is None and not item.problem for item in items)

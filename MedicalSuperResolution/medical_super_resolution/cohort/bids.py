@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..volumes.io import files
+from ..volumes.io import formats
 
 DESCRIPTION = "dataset_description.json"
 NOT_RAW = ("code", "derivatives", "phenotype", "sourcedata", "stimuli")  # folders of a data set without raw images
@@ -100,5 +100,5 @@ def copy_beside(source: Path, output: Path, endings: tuple[str, ...], *, overwri
 
 def stem_of(path: Path, ending: str = "") -> Path:
     """A path with another ending in place of its volume suffix: scan.nii.gz becomes scan.bval."""
-    suffix = files.readable_suffix_of(path) or ""
+    suffix = formats.readable_suffix_of(path) or ""
     return path.with_name(path.name[: len(path.name) - len(suffix)] + ending)

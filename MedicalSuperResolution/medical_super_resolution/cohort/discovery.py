@@ -11,7 +11,7 @@ from ..errors import VolumeError
 from ..volumes.dicom.derived.headers import storage_class_of
 from ..volumes.dicom.reader import ALL_PHASES, Selection
 from ..volumes.dicom.sorter import Series, contents_of
-from ..volumes.io import files
+from ..volumes.io import formats
 
 _ENTITIES_BEFORE = ("sub", "ses", "sample", "task", "tracksys", "acq", "ce", "trc", "stain")  # in the order of BIDS
 _NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
@@ -60,7 +60,7 @@ def items_in(folder: Path, leave_out: Path | None = None) -> list[Item]:
             path = here / name
             if name.startswith("."):
                 continue
-            if files.is_volume_file(path):
+            if formats.is_volume_file(path):
                 found += _item_of_file(path, folder)
             elif path.suffix.lower() in ("", ".dcm", ".ima", ".img", ".dicom") or path.stem.isdigit():
                 has_others = True
@@ -74,7 +74,7 @@ def _with_names_of_their_own(items: list[Item]) -> list[Item]:
     for item in items:
         name = item.name
         if name in taken:
-            suffix = files.suffix_of(Path(name)) or ""
+            suffix = formats.suffix_of(Path(name)) or ""
             name = str(Path(name).with_name(item.source.name.replace(".", "_") + suffix))
         taken.add(name)
         named.append(replace(item, name=name))
@@ -82,14 +82,14 @@ def _with_names_of_their_own(items: list[Item]) -> list[Item]:
 
 
 def _item_of_file(path: Path, folder: Path) -> list[Item]:
-    suffix = files.readable_suffix_of(path) or ""
+    suffix = formats.readable_suffix_of(path) or ""
     is_image_of_a_pair = suffix.startswith(".img")
     if is_image_of_a_pair and any(
         path.with_name(path.name[: -len(suffix)] + other).is_file() for other in (".hdr", ".hdr.gz")
     ):
         return []
     stem = path.name[: len(path.name) - len(suffix)]
-    ending = suffix if suffix in files.SUFFIXES else ".nii.gz"
+    ending = suffix if suffix in formats.SUFFIXES else ".nii.gz"
     if path.name.lower().endswith(".seg.nrrd"):
         stem, ending = stem[: -len(".seg")], ".seg.nrrd"
     return [Item(path, str(path.parent.relative_to(folder) / (result_stem(stem) + ending)))]

@@ -18,7 +18,7 @@ from ..report import Report
 from ..settings import EnhanceSettings
 from ..system.memory import return_freed_blocks
 from ..volumes.dicom.reader import read_all_phases
-from ..volumes.io import files
+from ..volumes.io import files, formats
 from ..volumes.memmap import Allocator, disk_allocator
 from ..volumes.volume import Volume
 from .bids import GRADIENTS, copy_beside
@@ -70,8 +70,8 @@ def run_series(task: Task, settings: EnhanceSettings, model: Model, progress: Pr
 
 def _volumes_of(task: Task) -> tuple[int, Iterator[Volume]]:
     """How many volumes there are, and each of them, read as it is asked for."""
-    if task.source.is_file() and files.is_volume_file(task.source):
-        return files.header_of(task.source).count, files.read_all(task.source)
+    if task.source.is_file() and formats.is_volume_file(task.source):
+        return formats.header_of(task.source).count, files.read_all(task.source)
     assert task.selection is not None  # all phases were asked for
     return read_all_phases(task.source, task.selection)
 

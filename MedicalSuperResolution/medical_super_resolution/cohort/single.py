@@ -17,7 +17,7 @@ from ..report import Enhanced
 from ..settings import EnhanceSettings
 from ..system.memory import return_freed_blocks
 from ..volumes.dicom.reader import ALL_PHASES
-from ..volumes.io import files
+from ..volumes.io import files, formats
 from ..volumes.memmap import Allocator, disk_allocator
 from ..volumes.segmentations import files as segmentations
 from .series import run_series
@@ -56,8 +56,8 @@ def run_task(
     source = task.source
     if segmentations.is_segmentation_file(source):
         return _segmentation(task, settings, progress)
-    if source.is_file() and files.is_volume_file(source):
-        if task.number is None and files.header_of(source).count > 1:
+    if source.is_file() and formats.is_volume_file(source):
+        if task.number is None and formats.header_of(source).count > 1:
             return run_series(task, settings, load(), progress)
     elif task.selection is not None and task.selection.phase == ALL_PHASES:
         return run_series(task, settings, load(), progress)
@@ -70,7 +70,7 @@ def run_task(
 @contextmanager
 def _allocator(task: Task, settings: EnhanceSettings) -> Iterator[Allocator | None]:
     """Allocator on the disk for a volume and its result, where they do not fit into memory."""
-    known = None if task.destination.source_files else files.header(task.source)
+    known = None if task.destination.source_files else formats.grid_and_type_of(task.source)
     try:
         fits = known is None or fits_memory(plan(known[0], settings), known[1].itemsize, settings)
     except (SettingsError, VolumeError):

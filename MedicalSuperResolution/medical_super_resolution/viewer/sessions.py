@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import SettingsError, SuperResolutionError, VolumeError
 from ..system import temp_dirs
-from ..volumes.io import files
+from ..volumes.io import files, formats
 from ..volumes.volume import Volume
 from .choices import Wishes
 from .comparison import Comparison
@@ -77,7 +77,7 @@ class Session:
         VolumeError
             There are several volumes, or they cannot be read.
         """
-        volumes = sorted(path for path in self.uploads.iterdir() if files.is_volume_file(path))
+        volumes = sorted(path for path in self.uploads.iterdir() if formats.is_volume_file(path))
         if len({path.name.partition(".")[0] for path in volumes}) > 1:
             raise VolumeError(f"these are several volumes, {volumes[0].name} and others; choose one")
         self.open(volumes[0] if volumes else self.uploads)

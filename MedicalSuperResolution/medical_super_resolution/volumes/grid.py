@@ -69,6 +69,11 @@ class Grid:
         return f"Grid({self.described()})"
 
     @property
+    def ijk_to_lps(self) -> np.ndarray:
+        """(4, 4) voxel-centre index to millimetres in LPS, as DICOM and ITK count."""
+        return LPS_TO_RAS @ self.ijk_to_ras
+
+    @property
     def spacing_ijk_mm(self) -> tuple[float, float, float]:
         """Distance between voxel centres along i, j and k, in mm."""
         i, j, k = np.linalg.norm(self.ijk_to_ras[:3, :3], axis=0)

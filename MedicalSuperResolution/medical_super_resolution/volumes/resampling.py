@@ -12,7 +12,7 @@ from ..errors import VolumeError
 from ..physics.acquisition import acquisition_matrix
 from .grid import Grid, array_axis
 from .intensity import padding_values
-from .io.files import to_image
+from .simple_itk import to_image
 from .volume import Volume
 
 _NOTHING = 1e-6  # of a weight

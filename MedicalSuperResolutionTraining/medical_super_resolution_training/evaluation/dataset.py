@@ -11,7 +11,7 @@ import numpy as np
 from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.intensity import guess_modality
-from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.io import files, formats
 from medical_super_resolution.volumes.volume import Volume
 
 from ..data.manifest import Entry, of_split, read_manifest
@@ -53,7 +53,7 @@ def volumes_of(data: Path, split: str, largest_kji: Shape | None = None) -> list
         There are none.
     """
     if data.is_dir():
-        paths = sorted(path for path in data.iterdir() if path.is_file() and files.suffix_of(path))
+        paths = sorted(path for path in data.iterdir() if path.is_file() and formats.suffix_of(path))
         found = [EvaluationVolume(_stem(path), lambda path=path: _from_file(path)) for path in paths]  # type: ignore[misc]
         if not found:
             raise VolumeError(f"there are no volumes in the folder {data}")
@@ -119,7 +119,7 @@ def parse_crop(text: str) -> Shape:
 
 
 def _stem(path: Path) -> str:
-    return path.name.removesuffix(files.suffix_of(path) or "")
+    return path.name.removesuffix(formats.suffix_of(path) or "")
 
 
 def _from_file(path: Path) -> Volume:

@@ -16,7 +16,7 @@ from medical_super_resolution.api.image_kinds import to_volume
 from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.report import Enhanced
-from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.simple_itk import to_image
 
 TWICE = EnhanceSettings(factor=2, axes="k", slice_profile="gaussian", device="cpu")
 
@@ -41,7 +41,7 @@ def test_a_path_gives_a_volume(a_volume: Volume, a_model: Model, expected: Volum
 
 
 def test_a_simple_itk_image_gives_one_in_the_same_place(a_volume: Volume, a_model: Model, expected: Volume):
-    found = enhance(files.to_image(a_volume), a_model, TWICE, modality="ct")
+    found = enhance(to_image(a_volume), a_model, TWICE, modality="ct")
 
     assert isinstance(found, sitk.Image)
     back = to_volume(found).volume

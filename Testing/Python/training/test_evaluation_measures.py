@@ -12,7 +12,7 @@ from skimage.metrics import structural_similarity
 
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.volumes.grid import Grid
-from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.simple_itk import to_image
 from medical_super_resolution.volumes.volume import Volume
 from medical_super_resolution_training.evaluation.cases import (
     Case,
@@ -132,8 +132,8 @@ def test_lanczos_interpolation_is_that_of_itk(text: str):
     volume = trimmed(a_scan("ct"), case)
     coarse = degraded(volume, case)
     expected = sitk.Resample(
-        files.to_image(Volume(coarse.array.astype(np.float32), coarse.grid)),
-        files.to_image(volume),
+        to_image(Volume(coarse.array.astype(np.float32), coarse.grid)),
+        to_image(volume),
         sitk.Transform(),
         sitk.sitkLanczosWindowedSinc,
         0.0,

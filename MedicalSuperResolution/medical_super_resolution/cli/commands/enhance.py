@@ -130,11 +130,11 @@ def _enhance_in(chosen: argparse.Namespace, settings: EnhanceSettings, destinati
 
 def _check_input(source: Path, number: int | None) -> None:
     """Refuse what can be seen from the header alone, before PyTorch is loaded."""
-    from ...volumes.io import files
+    from ...volumes.io import files, formats
 
     files.check_exists(source)
-    if files.is_volume_file(source) and source.is_file():
-        count = files.header_of(source).count
+    if formats.is_volume_file(source) and source.is_file():
+        count = formats.header_of(source).count
         if number is not None and not 0 <= number < count:
             raise SuperResolutionError(f"{source} has no volume {number}; its volumes are 0 to {count - 1}")
 

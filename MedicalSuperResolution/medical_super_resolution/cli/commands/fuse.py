@@ -115,9 +115,9 @@ def _series_of(chosen: argparse.Namespace) -> list[list[Path]]:
     """
     from ...volumes.dicom.derived.writer import check_output
     from ...volumes.dicom.reader import files_of_series
-    from ...volumes.io import files
+    from ...volumes.io import formats
 
-    if files.suffix_of(chosen.output) is not None or not any(stack.is_dir() for stack in chosen.stacks):
+    if formats.suffix_of(chosen.output) is not None or not any(stack.is_dir() for stack in chosen.stacks):
         return []
     for stack in chosen.stacks:
         if not stack.is_dir():

@@ -59,9 +59,9 @@ def images_of(path: Path) -> list[Path]:
 
 
 def _grid_of(path: Path, image: Volume | None) -> Grid:
-    from ...volumes.io import files
+    from ...volumes.io import files, formats
 
-    described = None if image else files.header(path)
+    described = None if image else formats.grid_and_type_of(path)
     return described[0] if described else (image or files.read(path)).grid
 
 
@@ -69,14 +69,14 @@ def labels_of(chosen: argparse.Namespace) -> Segmentation | None:
     """What ``--labels`` of `enhance` names, read and its output checked before any work is done."""
     if not chosen.labels:
         return None
-    from ...volumes.io import files
+    from ...volumes.io import formats
     from ...volumes.segmentations import files as segmentations
 
     source, output = chosen.labels
     if output.resolve() == chosen.output.resolve():
         raise VolumeError(f"{output} cannot hold both the volume and its labels; name two files")
     segmentation = segmentations.read(source)
-    to_be_a_series = [chosen.output] if files.suffix_of(chosen.output) is None else []
+    to_be_a_series = [chosen.output] if formats.suffix_of(chosen.output) is None else []
     segmentations.check_output(segmentation, output, overwrite=chosen.overwrite, images=to_be_a_series)
     return segmentation
 

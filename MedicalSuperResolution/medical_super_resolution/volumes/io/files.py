@@ -1,8 +1,7 @@
-"""Volumes in files: NIfTI, NRRD, MetaImage, FreeSurfer and DICOM, in RAS."""
+"""Reading and writing of volumes: NIfTI, NRRD, MetaImage, FreeSurfer and DICOM, in RAS."""
 
 from __future__ import annotations
 
-import gzip
 import shutil
 import tempfile
 import zlib
@@ -11,30 +10,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 from ...errors import VolumeError
 from ...system.temp_dirs import WORK_FOLDER_PREFIX, one_at_a_time, work_folder
 from ..dicom.reader import Selection, read_series
-from ..grid import LPS_TO_RAS, Grid
 from ..label_maps.detection import has_segments, is_label_map, named_like_labels
 from ..memmap import Allocator, is_on_disk
 from ..tilt import straightened
 from ..volume import Volume
 from .encode import encode
-from .file_validation import LARGEST_COMPRESSION, LARGEST_COMPRESSION_OF_BZIP2, check_plain, check_size
-from .foreign import not_read
+from .file_validation import check_plain
+from .formats import DAMAGES, SUFFIXES, header_of, is_volume_file, parsed, suffix_of, unreadable
 from .header import LARGEST_STRAIGHTENED, Header
-from .metaimage import read_meta_header
-from .nifti.freesurfer import read_mgh_header
-from .nifti.reading import read_nifti_header
-from .nrrd import read_nrrd_header
 from .stream import fill, finish, opened, read_volume
 
-SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")  # that can be written
-_READ_ONLY = (".hdr.gz", ".hdr", ".img.gz", ".img", ".mgh.gz", ".mgz", ".mgh")
 _DATA_SUFFIXES = {".mhd": (".raw", ".zraw"), ".nhdr": (".raw", ".raw.gz")}  # where detached headers keep the voxels
-_DAMAGES = (OSError, EOFError, zlib.error)
 
 
 def read(
@@ -75,8 +65,8 @@ def read(
         if path.is_file() and is_volume_file(path):
             return _read_file(path, number, allocator or np.empty)
         volume = _read_series(path, selection)
-    except _DAMAGES as problem:
-        raise _unreadable(path, problem) from problem
+    except DAMAGES as problem:
+        raise unreadable(path, problem) from problem
     volume.check_finite()
     return volume
 
@@ -87,38 +77,6 @@ def check_exists(path: Path) -> None:
         raise VolumeError(f"{path} is a link to a file that is not there; fetch it first, for example by git annex get")
     if not path.exists():
         raise VolumeError(f"there is no file {path}")
-
-
-def header_of(path: Path) -> Header:
-    """What a volume file holds, without its voxels; sizes that cannot be true are refused.
-
-    Raises
-    ------
-    VolumeError
-        See `read`.
-    """
-    check_plain(path)
-    try:
-        header = _parsed(path)
-        held = sum({file: file.stat().st_size for file in (path, header.voxels.file)}.values())
-    except gzip.BadGzipFile as problem:
-        raise not_read(path) from problem
-    except _DAMAGES as problem:
-        raise _unreadable(path, problem) from problem
-    most = LARGEST_COMPRESSION_OF_BZIP2 if header.voxels.packing == "bzip2" else LARGEST_COMPRESSION
-    check_size(str(path), header.stored_bytes, held, most=most)
-    return header
-
-
-def _parsed(path: Path) -> Header:
-    name = path.name.lower()
-    if name.endswith((".nrrd", ".nhdr")):
-        return read_nrrd_header(path)
-    if name.endswith((".mha", ".mhd")):
-        return read_meta_header(path)
-    if name.endswith((".mgz", ".mgh", ".mgh.gz")):
-        return read_mgh_header(path)
-    return read_nifti_header(path)
 
 
 def _read_file(path: Path, number: int | None, allocator: Allocator) -> Volume:
@@ -153,8 +111,8 @@ def read_all(path: Path, allocator: Allocator | None = None) -> Iterator[Volume]
                     fill(array, source, header)
                     yield volume_of(header, array)
                 finish(source, header)
-    except _DAMAGES as problem:
-        raise _unreadable(path, problem) from problem
+    except DAMAGES as problem:
+        raise unreadable(path, problem) from problem
     _check_unchanged(state, path, header.voxels.file)
 
 
@@ -167,32 +125,10 @@ def volume_of(header: Header, array: np.ndarray) -> Volume:
     return volume if off <= LARGEST_STRAIGHTENED or is_label_map(volume) else straightened(volume)
 
 
-def _unreadable(path: Path, problem: Exception) -> VolumeError:
-    why = problem.strerror if isinstance(problem, OSError) and problem.strerror else "it is damaged or cut short"
-    return VolumeError(f"{path} cannot be read as a volume: {why}")
-
-
 def _read_series(path: Path, selection: Selection | None) -> Volume:
     if not path.is_dir():
         check_plain(path)
     return read_series(path, selection or Selection())
-
-
-def readable_suffix_of(path: Path) -> str | None:
-    """The suffix of a file name that can be read, such as ".nii.gz" or ".mgz"; None where it has none."""
-    name = path.name.lower()
-    return next((suffix for suffix in (*SUFFIXES, *_READ_ONLY) if name.endswith(suffix)), None)
-
-
-def is_volume_file(path: Path) -> bool:
-    """Whether a name is that of a volume file that can be read; all else may be DICOM."""
-    return readable_suffix_of(path) is not None
-
-
-def suffix_of(path: Path) -> str | None:
-    """The volume suffix of a file name, such as ".nii.gz"; None where it has none of ours."""
-    name = path.name.lower()
-    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
 
 
 def check_output(path: Path | str, *, overwrite: bool = False) -> None:
@@ -254,7 +190,7 @@ def write_series(
 
 def _check_complete(part: Path) -> None:
     """Read what was written to its end: a full disk may cut it short in silence."""
-    header = _parsed(part)
+    header = parsed(part)
     plane = np.empty((1, *header.grid.shape_kji[1:]), header.dtype)
     with opened(header) as source:
         for _ in range(header.grid.shape_kji[0] * (1 if header.is_interleaved else header.count)):
@@ -277,15 +213,6 @@ def _taken(path: Path) -> Path | None:
     return next((file for file in (path, *beside) if file.exists()), None)
 
 
-def header(path: Path) -> tuple[Grid, np.dtype] | None:
-    """Grid and type of a volume file, without its voxels; None where it is none, which reading it will explain."""
-    try:
-        found = header_of(path) if path.is_file() and is_volume_file(path) else None
-    except VolumeError:
-        return None
-    return (found.grid, found.dtype) if found else None
-
-
 def _check_unchanged(state: list[tuple[int, int]], *paths: Path) -> None:
     if _state(*paths) != state:
         raise VolumeError(f"{paths[0]} changed while it was read; wait until it is complete and try again")
@@ -293,26 +220,3 @@ def _check_unchanged(state: list[tuple[int, int]], *paths: Path) -> None:
 
 def _state(*paths: Path) -> list[tuple[int, int]]:
     return [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-
-
-def grid_of(image: sitk.Image) -> Grid:
-    """The grid of a SimpleITK image."""
-    matrix = np.eye(4)
-    matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
-    matrix[:3, 3] = image.GetOrigin()
-    return Grid(image.GetSize()[::-1], LPS_TO_RAS @ matrix)
-
-
-def to_image(volume: Volume) -> sitk.Image:
-    """The SimpleITK image of a volume, in LPS."""
-    image = sitk.GetImageFromArray(volume.array)
-    to_lps = ijk_to_lps(volume.grid)
-    image.SetSpacing(volume.grid.spacing_ijk_mm)
-    image.SetOrigin(to_lps[:3, 3].tolist())
-    image.SetDirection((LPS_TO_RAS[:3, :3] @ volume.grid.direction).ravel().tolist())
-    return image
-
-
-def ijk_to_lps(grid: Grid) -> np.ndarray:
-    """(4, 4) voxel-centre index to millimetres in LPS, as DICOM and ITK count."""
-    return LPS_TO_RAS @ grid.ijk_to_ras

@@ -9,7 +9,7 @@ from ...errors import VolumeError
 from ...report import Report
 from ..dicom.reader import ALL_PHASES, Selection, files_of_series
 from ..volume import Volume
-from . import files
+from . import files, formats
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ def destination_of(
     VolumeError
         The output could not be written.
     """
-    is_series = source.is_dir() or (source.exists() and not files.is_volume_file(source))
-    if files.suffix_of(output) is not None or not is_series:
+    is_series = source.is_dir() or (source.exists() and not formats.is_volume_file(source))
+    if formats.suffix_of(output) is not None or not is_series:
         files.check_output(output, overwrite=overwrite)
         return Destination(output, (), overwrite)
     if selection is not None and selection.phase == ALL_PHASES:

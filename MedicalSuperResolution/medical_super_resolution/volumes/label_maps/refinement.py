@@ -10,8 +10,8 @@ import SimpleITK as sitk
 from ...errors import VolumeError
 from ...progress import Progress, ignore
 from ..grid import AXES_IJK, Grid, array_axis
-from ..io.files import to_image
 from ..resampling import resampled
+from ..simple_itk import to_image
 from ..volume import Volume
 from .shapes import ALIGNED, AxisRefinement
 

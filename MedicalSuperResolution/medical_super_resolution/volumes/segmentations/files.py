@@ -16,6 +16,7 @@ from ..grid import Grid
 from ..io import files
 from ..io.file_validation import silent
 from ..label_maps.refinement import refine_labels
+from ..simple_itk import grid_of, to_image
 from ..volume import Volume
 from .dicom_seg import check_highdicom, is_dicom_segmentation, read_segmentation, write_segmentation
 
@@ -67,7 +68,7 @@ def read(path: Path) -> Segmentation:
         raise VolumeError(f"{path} cannot be read as a segmentation; it is damaged or of another format") from problem
     if image.GetDimension() != 3:
         raise VolumeError(f"{path} has {image.GetDimension()} dimensions; a segmentation has three")
-    grid = files.grid_of(image)
+    grid = grid_of(image)
     array = sitk.GetArrayFromImage(image)
     layers = [array] if image.GetNumberOfComponentsPerPixel() == 1 else list(np.moveaxis(array, -1, 0))
     facts = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if key.startswith("Segment")}
@@ -122,7 +123,7 @@ def write(segmentation: Segmentation, path: Path, *, overwrite: bool = False, im
     if not is_segmentation(path):
         files.write(segmentation.layers[0], path, overwrite=overwrite)
         return
-    layers = [files.to_image(layer) for layer in segmentation.layers]
+    layers = [to_image(layer) for layer in segmentation.layers]
     image = layers[0] if len(layers) == 1 else sitk.Compose(layers)
     for key, value in _facts_on(segmentation).items():
         image.SetMetaData(key, value)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medical_super_resolution.errors import SettingsError, VolumeError
-from medical_super_resolution.volumes.io.files import SUFFIXES, suffix_of
+from medical_super_resolution.volumes.io.formats import SUFFIXES, suffix_of
 
 MODALITIES = ("ct", "mr", "pet", "us")
 CONTRASTS = ("flair", "t1", "t1ce", "t2")  # of BraTS2021

@@ -16,7 +16,7 @@ from medical_super_resolution.models import file as models
 from medical_super_resolution.models import weight_interpolation as detail
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid, array_axis
-from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.io import files, formats
 from medical_super_resolution.volumes.resampling import INTERPOLATORS, resampled
 from medical_super_resolution.volumes.volume import Volume
 
@@ -154,7 +154,7 @@ class ExternalResults:
     def refine(self, task: Task) -> Refined:
         """Read the result; it must lie on the grid of the reference."""
         stem = f"{task.subject}_{task.case.file_name}"
-        path = next((one for one in sorted(self.folder.glob(f"{stem}.*")) if files.suffix_of(one)), None)
+        path = next((one for one in sorted(self.folder.glob(f"{stem}.*")) if formats.suffix_of(one)), None)
         if path is None:
             raise VolumeError(f"{self.name} has no result {stem} in {self.folder}; make it from the input of that name")
         volume = files.read(path)
@@ -213,7 +213,7 @@ def results_of(text: str) -> ExternalResults:
     if (
         not (name and folder)
         or not Path(folder).is_dir()
-        or not any(files.suffix_of(one) for one in Path(folder).iterdir())
+        or not any(formats.suffix_of(one) for one in Path(folder).iterdir())
     ):
         raise SettingsError(f"cannot use the results {text!r}; write NAME=FOLDER, with a folder that holds volumes")
     return ExternalResults(name, Path(folder))

@@ -24,7 +24,7 @@ from medical_super_resolution.networks.generators.through_plane import ThroughPl
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import AXES_IJK, Grid, array_axis
 from medical_super_resolution.volumes.intensity import HOUNSFIELD_RANGE, guess_modality
-from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.io import files, formats
 from medical_super_resolution.volumes.volume import Volume
 
 TYPES = ("int16", "uint16", "uint8", "int32", "float32", "float64")
@@ -213,7 +213,7 @@ def test_the_same_work_twice_gives_identical_bytes(a_model: Model, volume: Volum
 
 
 @MANY
-@given(volume=volumes(), suffix=st.sampled_from(files.SUFFIXES), compress=st.booleans())
+@given(volume=volumes(), suffix=st.sampled_from(formats.SUFFIXES), compress=st.booleans())
 def test_a_file_gives_back_the_values_and_places_that_were_written(volume: Volume, suffix: str, compress: bool):
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"scan{suffix}"

@@ -57,7 +57,7 @@ def _outside_mm(grid: Grid, sources: list[Dataset]) -> float:
     spacing = np.array([column_distance, row_distance, size[2] / max(len(sources) - 1, 1)])
     size += ((first.Columns - 1) * column_distance, (first.Rows - 1) * row_distance, 0)
     corners = np.array(np.meshgrid(*((0.0, count - 1.0) for count in grid.shape_kji[::-1]), [1.0])).reshape(4, -1)
-    places = (axes @ (files.ijk_to_lps(grid) @ corners)[:3]).T - lowest
+    places = (axes @ (grid.ijk_to_lps @ corners)[:3]).T - lowest
     margin = _MARGIN * spacing
     return float(np.maximum(-margin - places, places - size - margin).max())
 

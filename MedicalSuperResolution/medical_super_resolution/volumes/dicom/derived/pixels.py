@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from .attributes import CT, MR, PET
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 _SIGNED, _UNSIGNED = np.dtype(np.int16), np.dtype(np.uint16)
 _STEPS = 65535  # between the lowest and the highest 16-bit number
@@ -28,6 +34,15 @@ class Encoding:
     def rescales(self) -> bool:
         """True where stored numbers are not yet values."""
         return (self.slope, self.intercept) != (1, 0)
+
+    def warnings(self) -> list[str]:
+        """A sentence about the rounding, where there is any."""
+        if self.is_exact:
+            return []
+        return [
+            f"DICOM's 16 bits hold the values in steps of {self.slope:.3g}: they are rounded by at most"
+            f" {self.largest_error:.3g}"
+        ]
 
     def stored(self, plane: np.ndarray) -> np.ndarray:
         """The numbers that stand for the values of one slice, little endian."""
@@ -64,6 +79,22 @@ def encoding_of(array: np.ndarray, *, may_shift: bool) -> Encoding:
     limits = np.iinfo(dtype)
     slope = max(high / limits.max, low / limits.min if limits.min else 0.0)
     return Encoding(dtype, _as_written(slope), is_exact=False)
+
+
+def describe_pixels(header: Dataset, encoding: Encoding, storage_class: str) -> None:
+    """Put the attributes of the pixels into a header, for a storage class of `attributes`."""
+    header.SamplesPerPixel = 1
+    if storage_class == PET or not header.get("PhotometricInterpretation"):
+        header.PhotometricInterpretation = "MONOCHROME2"
+    header.BitsAllocated, header.BitsStored, header.HighBit = 16, 16, 15
+    header.PixelRepresentation = int(encoding.dtype.kind == "i")
+    if storage_class != MR or encoding.rescales:
+        header.RescaleIntercept = decimal_string(encoding.intercept)
+        header.RescaleSlope = decimal_string(encoding.slope)
+    if storage_class == MR and encoding.rescales:
+        header.RescaleType = "US"  # unspecified units, as always in MR
+    if storage_class == CT and not header.get("RescaleType"):
+        header.RescaleType = "HU"
 
 
 def decimal_string(value: float) -> str:

@@ -20,7 +20,7 @@ from ...grid import Grid
 from ...io import files
 from ...volume import Volume
 from ..header import UNREADABLE, quietly
-from .attributes import CT, MR, PET, of_slice
+from .attributes import PET, of_slice
 from .checks import check_files, check_place
 from .headers import (
     copy_values,
@@ -31,7 +31,7 @@ from .headers import (
     series_header,
     storage_class_of,
 )
-from .pixels import Encoding, decimal_string, encoding_of
+from .pixels import Encoding, decimal_string, describe_pixels, encoding_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -138,7 +138,7 @@ def _write_files(
     further_sources: Sequence[Sequence[Path]],
     series: Path,
 ) -> tuple[Path, Report, Encoding]:
-    matrix = files.ijk_to_lps(volume.grid)
+    matrix = volume.grid.ijk_to_lps
     normal = matrix[:3, 2] / np.linalg.norm(matrix[:3, 2])
     storage_class = storage_class_of(source_files)
     sources = read_headers(source_files, storage_class, normal)
@@ -146,10 +146,10 @@ def _write_files(
     if not further:  # a fused volume may reach as far as any of its sources
         check_place(volume.grid, sources)
     encoding = encoding_of(volume.array, may_shift=storage_class != PET)
-    report = replace(report, warnings=(*report.warnings, *_rounding(encoding), *missing(sources[0], storage_class)))
+    report = replace(report, warnings=(*report.warnings, *encoding.warnings(), *missing(sources[0], storage_class)))
     header = series_header(sources, storage_class, report, fused_from=1 + len(further) if further else 0)
     _describe_grid(header, volume.grid, report, sources[0])
-    _describe_pixels(header, encoding, storage_class)
+    describe_pixels(header, encoding, storage_class)
     if storage_class == PET:
         header.NumberOfSlices = len(volume.array)
     named = [source for one in (sources, *further) for source in one]
@@ -184,15 +184,6 @@ def _made_from(sources: list[Dataset], away: np.ndarray, *, refined: bool) -> li
     return [sources[index] for index in nearest]
 
 
-def _rounding(encoding: Encoding) -> list[str]:
-    if encoding.is_exact:
-        return []
-    return [
-        f"DICOM's 16 bits hold the values in steps of {encoding.slope:.3g}: they are rounded by at most"
-        f" {encoding.largest_error:.3g}"
-    ]
-
-
 def _number(source: Dataset) -> int:
     try:
         return int(source.InstanceNumber)
@@ -201,7 +192,7 @@ def _number(source: Dataset) -> int:
 
 
 def _describe_grid(header: Dataset, grid: Grid, report: Report, source: Dataset) -> None:
-    matrix = files.ijk_to_lps(grid)
+    matrix = grid.ijk_to_lps
     spacing_i, spacing_j, spacing_k = grid.spacing_ijk_mm
     header.Rows, header.Columns = grid.shape_kji[1:]
     header.PixelSpacing = [decimal_string(spacing_j), decimal_string(spacing_i)]
@@ -214,21 +205,6 @@ def _describe_grid(header: Dataset, grid: Grid, report: Report, source: Dataset)
     else:  # the slices are as thick as they were measured
         header.SliceThickness = None
         copy_values(source, header, ["SliceThickness"])
-
-
-def _describe_pixels(header: Dataset, encoding: Encoding, storage_class: str) -> None:
-    header.SamplesPerPixel = 1
-    if storage_class == PET or not header.get("PhotometricInterpretation"):
-        header.PhotometricInterpretation = "MONOCHROME2"
-    header.BitsAllocated, header.BitsStored, header.HighBit = 16, 16, 15
-    header.PixelRepresentation = int(encoding.dtype.kind == "i")
-    if storage_class != MR or encoding.rescales:
-        header.RescaleIntercept = decimal_string(encoding.intercept)
-        header.RescaleSlope = decimal_string(encoding.slope)
-    if storage_class == MR and encoding.rescales:
-        header.RescaleType = "US"  # unspecified units, as always in MR
-    if storage_class == CT and not header.get("RescaleType"):
-        header.RescaleType = "HU"
 
 
 def _encoded(header: Dataset) -> bytes:

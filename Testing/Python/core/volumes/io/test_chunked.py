@@ -12,15 +12,16 @@ import SimpleITK as sitk
 from command_line import contents
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes import memmap as mapped
-from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.io import files, formats
 from medical_super_resolution.volumes.memmap import disk_allocator, every, extremes, is_on_disk
+from medical_super_resolution.volumes.simple_itk import to_image
 from medical_super_resolution.volumes.volume import Volume
 from volume_samples import a_grid_in, numbers
 
 TYPES = ("int16", "uint16", "uint8", "float32", "float64", "int32")
 
 
-@pytest.mark.parametrize("suffix", files.SUFFIXES)
+@pytest.mark.parametrize("suffix", formats.SUFFIXES)
 @pytest.mark.parametrize("dtype", TYPES)
 def test_what_was_written_from_the_disk_reads_like_what_was_written_from_memory(
     tmp_path: Path, suffix: str, dtype: str
@@ -41,7 +42,7 @@ def test_what_was_written_from_the_disk_reads_like_what_was_written_from_memory(
         assert unpack(path.read_bytes()).replace(b"disk.raw", b"memory.raw") == unpack(other.read_bytes())
 
 
-@pytest.mark.parametrize("suffix", files.SUFFIXES)
+@pytest.mark.parametrize("suffix", formats.SUFFIXES)
 @pytest.mark.parametrize("compress", [False, True])
 def test_a_file_read_plane_by_plane_is_the_file_read_at_once(tmp_path: Path, suffix: str, compress: bool):
     path = tmp_path / f"scan{suffix}"
@@ -81,7 +82,7 @@ def test_a_large_file_cut_short_is_refused(tmp_path: Path, suffix: str):
 def test_a_large_file_with_values_that_are_not_finite_is_refused(tmp_path: Path, suffix: str):
     array = numbers("float32").copy()
     array[1, 1, 1] = np.nan
-    sitk.WriteImage(files.to_image(Volume(array, a_grid_in(np.eye(3)))), str(tmp_path / f"scan{suffix}"))
+    sitk.WriteImage(to_image(Volume(array, a_grid_in(np.eye(3)))), str(tmp_path / f"scan{suffix}"))
     with pytest.raises(VolumeError, match="slice 1 .*not finite"), disk_allocator(tmp_path) as allocator:
         files.read(tmp_path / f"scan{suffix}", allocator=allocator)
 

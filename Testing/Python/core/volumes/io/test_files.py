@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.io import files, formats
 from medical_super_resolution.volumes.volume import Volume
 from volume_samples import a_grid_in, numbers
 
@@ -28,7 +28,7 @@ def directions() -> dict[str, np.ndarray]:
     }
 
 
-@pytest.mark.parametrize("suffix", files.SUFFIXES)
+@pytest.mark.parametrize("suffix", formats.SUFFIXES)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_values_and_type_survive_a_round_trip(tmp_path: Path, suffix: str, dtype: str):
     path = tmp_path / f"scan{suffix}"
@@ -39,7 +39,7 @@ def test_values_and_type_survive_a_round_trip(tmp_path: Path, suffix: str, dtype
     np.testing.assert_array_equal(again.array, volume.array)
 
 
-@pytest.mark.parametrize("suffix", files.SUFFIXES)
+@pytest.mark.parametrize("suffix", formats.SUFFIXES)
 @pytest.mark.parametrize("name", directions())
 def test_the_place_in_the_patient_survives_a_round_trip(tmp_path: Path, suffix: str, name: str):
     grid = a_grid_in(directions()[name])
@@ -48,7 +48,7 @@ def test_the_place_in_the_patient_survives_a_round_trip(tmp_path: Path, suffix: 
     np.testing.assert_allclose(files.read(path).grid.ijk_to_ras, grid.ijk_to_ras, atol=1e-4)
 
 
-@pytest.mark.parametrize("suffix", files.SUFFIXES)
+@pytest.mark.parametrize("suffix", formats.SUFFIXES)
 @pytest.mark.parametrize("name", directions())
 def test_simpleitk_finds_the_written_voxels_in_the_same_place(tmp_path: Path, suffix: str, name: str):
     grid = a_grid_in(directions()[name])
@@ -60,7 +60,7 @@ def test_simpleitk_finds_the_written_voxels_in_the_same_place(tmp_path: Path, su
         np.testing.assert_allclose(ras, (grid.ijk_to_ras @ [*index, 1])[:3], atol=1e-4)
 
 
-@pytest.mark.parametrize("suffix", files.SUFFIXES)
+@pytest.mark.parametrize("suffix", formats.SUFFIXES)
 @pytest.mark.parametrize("name", directions())
 def test_voxels_written_by_simpleitk_are_read_in_the_same_place(tmp_path: Path, suffix: str, name: str):
     image = sitk.GetImageFromArray(numbers("int16"))

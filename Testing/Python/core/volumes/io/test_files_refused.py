@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.grid import Grid
-from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.io import files, formats
 from medical_super_resolution.volumes.volume import Volume
 from volume_samples import numbers
 
@@ -31,7 +31,7 @@ def test_a_missing_file_is_refused(tmp_path: Path):
     assert refusal(tmp_path / "scan.nii.gz") == f"there is no file {tmp_path / 'scan.nii.gz'}"
 
 
-@pytest.mark.parametrize("suffix", files.SUFFIXES)
+@pytest.mark.parametrize("suffix", formats.SUFFIXES)
 @pytest.mark.parametrize("text", ["", "patient 7, please call back\n" * 40])
 def test_a_text_file_with_the_name_of_a_volume_is_refused(tmp_path: Path, suffix: str, text: str):
     path = tmp_path / f"scan{suffix}"
@@ -39,7 +39,7 @@ def test_a_text_file_with_the_name_of_a_volume_is_refused(tmp_path: Path, suffix
     assert "cannot be read as a volume" in refusal(path)
 
 
-@pytest.mark.parametrize("suffix", files.SUFFIXES)
+@pytest.mark.parametrize("suffix", formats.SUFFIXES)
 @pytest.mark.parametrize("part", [0.98, 0.5])
 @pytest.mark.parametrize("compress", [True, False])
 def test_a_file_cut_short_is_refused(tmp_path: Path, suffix: str, part: float, compress: bool):
@@ -71,7 +71,7 @@ def test_a_4d_volume_of_one_time_point_is_a_volume(tmp_path: Path):
     assert files.read(path).array.shape == (4, 5, 6)
 
 
-@pytest.mark.parametrize("suffix", files.SUFFIXES)
+@pytest.mark.parametrize("suffix", formats.SUFFIXES)
 def test_a_colour_volume_is_refused(tmp_path: Path, suffix: str):
     path = tmp_path / f"scan{suffix}"
     sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 5, 6, 3), np.uint8), isVector=True), str(path))
@@ -85,7 +85,7 @@ def test_a_picture_is_refused(tmp_path: Path):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("suffix", files.SUFFIXES)
+@pytest.mark.parametrize("suffix", formats.SUFFIXES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_values_that_are_not_finite_are_refused(tmp_path: Path, value: float, suffix: str, dtype: str):
     array = np.zeros((4, 5, 6), dtype)

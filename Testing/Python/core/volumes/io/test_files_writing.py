@@ -7,12 +7,12 @@ import pytest
 
 from command_line import contents
 from medical_super_resolution.errors import VolumeError
-from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.io import files, formats
 from medical_super_resolution.volumes.volume import Volume
 from volume_samples import a_grid_in, numbers
 
 
-@pytest.mark.parametrize("suffix", files.SUFFIXES)
+@pytest.mark.parametrize("suffix", formats.SUFFIXES)
 def test_a_failing_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str):
     def half_written(arrays: object, grid: object, part: Path, **options: object) -> None:
         part.write_bytes(b"half")

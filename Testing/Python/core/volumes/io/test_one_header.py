@@ -15,7 +15,7 @@ import SimpleITK as sitk
 
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.grid import Grid
-from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.io import files, formats
 from medical_super_resolution.volumes.memmap import disk_allocator
 from medical_super_resolution.volumes.volume import Volume
 
@@ -38,7 +38,7 @@ def assert_read_alike_in_all_ways(path: Path, expected: np.ndarray, matrix: np.n
     """Whole, plane by plane, planned from the header alone: one shape, type, place and values."""
     volume = files.read(path)
     np.testing.assert_allclose(volume.array, expected, rtol=1e-6)
-    grid, dtype = files.header(path)
+    grid, dtype = formats.grid_and_type_of(path)
     assert grid == volume.grid
     assert dtype == volume.array.dtype
     with disk_allocator(path.parent) as allocator:
