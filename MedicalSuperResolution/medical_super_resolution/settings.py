@@ -10,6 +10,7 @@ from .errors import SettingsError
 
 LARGEST_FACTOR = 8.0
 NAMED_AXES = ("through-plane", "in-plane")
+MODALITIES = ("ct", "mr", "pet", "us")
 PROFILES = ("auto", "gaussian", "box")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("auto", "float32", "mixed")

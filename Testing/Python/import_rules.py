@@ -100,7 +100,7 @@ PLACES = (
     Place(
         "viewer",
         tuple(_ours("viewer")),
-        _INFERENCE | _ours("viewer", "cli.figures") | {"numpy", "starlette"},
+        _INFERENCE | _ours("viewer", "cli.figures", "cli.settings") | {"numpy", "starlette"},
         in_functions=_ours("cli.demo") | {"starlette", "uvicorn"},
     ),
     Place("foundation", tuple(_ours("system", "errors", "settings", "progress")), _FOUNDATION),
@@ -117,6 +117,7 @@ PLACES = (
         _FOUNDATION
         | _GEOMETRY
         | _TEXT
+        | _ours("cli.settings")
         | {f"{_LIB}.{name}" for name in ("engine.exchange", "engine.subprocess", "translation")},
         in_functions=_ours("volumes.io"),  # SimpleITK, which a Slicer may lack at its start
     ),

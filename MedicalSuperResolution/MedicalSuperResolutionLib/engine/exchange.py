@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol
+from typing import Any, Protocol
 
+from medical_super_resolution.cli.settings import arguments_of
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.report import Enhanced, Report
 from medical_super_resolution.settings import EnhanceSettings
@@ -16,6 +19,7 @@ from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib.translation import tr as _
 
 _INPUT, OUTPUT, UNCERTAINTY, REPORT = "input.nrrd", "output.nrrd", "uncertainty.nrrd", "report.json"
+AS_FILES = ("--progress", "json", "--report", REPORT, "--no-compression")  # what every command leaves
 
 
 class Exchange(Protocol):
@@ -40,28 +44,13 @@ class EnhanceExchange:
 
     def arguments(self) -> list[str]:
         """The command line; it says the settings, and what only the node knows of the volume."""
-        settings = self.settings
-        chosen = ["enhance", _INPUT, OUTPUT, "--progress", "json", "--report", REPORT, "--no-compression"]
-        chosen += where_and_with(settings)
-        chosen += ["--precision", settings.precision]
-        if settings.memory_gb is not None:
-            chosen += ["--max-memory", repr(settings.memory_gb)]
-        chosen += ["--axes", settings.axes, "--slice-profile", settings.slice_profile]
-        chosen += ["--detail", repr(settings.detail), "--quality", settings.quality]
-        if settings.factor is not None:
-            chosen += ["--factor", repr(settings.factor)]
-        if settings.spacing_ijk_mm is not None:
-            chosen += ["--spacing", *map(repr, settings.spacing_ijk_mm)]
-        if settings.exact_spacing:
-            chosen += ["--exact-spacing"]
-        thickness_mm = settings.slice_thickness_mm or self.volume.slice_thickness_mm
-        if thickness_mm is not None:
-            chosen += ["--slice-thickness", repr(thickness_mm)]
-        if self.volume.modality is not None:
-            chosen += ["--modality", self.volume.modality]
-        if settings.uncertainty:
-            chosen += ["--uncertainty", UNCERTAINTY]
-        return chosen if settings.consistency else [*chosen, "--no-consistency"]
+        volume, settings = self.volume, self.settings
+        thickness_mm = settings.slice_thickness_mm or volume.slice_thickness_mm
+        settings = replace(settings, model=model_for_child(settings), slice_thickness_mm=thickness_mm)
+        chosen = ["enhance", _INPUT, OUTPUT, *AS_FILES, *arguments_of(settings)]
+        if volume.modality is not None:
+            chosen += ["--modality", volume.modality]
+        return [*chosen, "--uncertainty", UNCERTAINTY] if settings.uncertainty else chosen
 
     def write_inputs(self, folder: Path) -> None:
         """See `write_volumes`."""
@@ -75,23 +64,18 @@ class EnhanceExchange:
         SuperResolutionError
             The command has left no complete result.
         """
-        try:
-            report = Report.from_dict(json.loads((folder / REPORT).read_text(encoding="utf-8")))
-            settings = replace(self.settings, model=report.model)  # its name: a path may name a patient
-            report = replace(report, settings=asdict(settings))  # JSON has made lists of what were tuples
-            volume = read_volume(folder / OUTPUT)
-            uncertainty = read_volume(folder / UNCERTAINTY) if settings.uncertainty else None
-        except (OSError, ValueError, TypeError, SuperResolutionError) as problem:
-            raise incomplete() from problem
+        with incomplete_refused():
+            facts, volume, uncertainty = result_in(folder, uncertainty=self.settings.uncertainty)
+            report = Report.from_dict(facts)
+        settings = replace(self.settings, model=report.model)  # its name: a path may name a patient
+        report = replace(report, settings=asdict(settings))  # JSON has made lists of what were tuples
         return Enhanced(replace(volume, modality=self.volume.modality), report, uncertainty)
 
 
-def where_and_with(settings: EnhanceSettings) -> list[str]:
-    """The options for the model and for where to compute."""
+def model_for_child(settings: EnhanceSettings) -> str:
+    """The model's name, or the whole path of its file: the process works in another folder."""
     model = Path(settings.model)
-    name = str(model.resolve()) if model.is_file() else settings.model  # the process works in another folder
-    chosen = ["--model", name, "--device", settings.device]
-    return chosen if settings.threads is None else [*chosen, "--threads", str(settings.threads)]
+    return str(model.resolve()) if model.is_file() else settings.model
 
 
 def write_volumes(volumes: dict[str, Volume], folder: Path) -> None:
@@ -119,16 +103,28 @@ def write_volumes(volumes: dict[str, Volume], folder: Path) -> None:
         raise SuperResolutionError(message.format(folder=parent, free=free_mb, needed=needed_mb)) from problem
 
 
-def read_volume(path: Path) -> Volume:
-    """A volume that the process has written."""
-    return _files().read(path)
+def result_in(folder: Path, *, uncertainty: bool) -> tuple[dict[str, Any], Volume, Volume | None]:
+    """What a command has written: the report, the volume, and its uncertainty where there is one."""
+    report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    read = _files().read
+    return report, read(folder / OUTPUT), read(folder / UNCERTAINTY) if uncertainty else None
 
 
-def incomplete() -> SuperResolutionError:
-    """What to raise where a result is missing or damaged."""
-    return SuperResolutionError(
-        _("The engine ended without a complete result; try again, and report it with the log if it stays so.")
-    )
+@contextmanager
+def incomplete_refused() -> Iterator[None]:
+    """Raise one sentence where a result is missing or damaged.
+
+    Raises
+    ------
+    SuperResolutionError
+        See above.
+    """
+    try:
+        yield
+    except (OSError, ValueError, TypeError, SuperResolutionError) as problem:
+        raise SuperResolutionError(
+            _("The engine ended without a complete result; try again, and report it with the log if it stays so.")
+        ) from problem
 
 
 def _files() -> ModuleType:

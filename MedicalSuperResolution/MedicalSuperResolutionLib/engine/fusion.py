@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from pathlib import Path
 import qt
 from slicer import vtkMRMLScalarVolumeNode
 
-from medical_super_resolution.errors import SettingsError, SuperResolutionError
+from medical_super_resolution.cli.settings import arguments_of
+from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.progress import Progress
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
@@ -47,8 +47,11 @@ class FuseExchange:
 
     def arguments(self) -> list[str]:
         """The command line, to be run in the folder of the process."""
-        chosen = ["fuse", *self._names(), exchange.OUTPUT, "--progress", "json", "--report", exchange.REPORT]
-        chosen += ["--no-compression", *exchange.where_and_with(self.settings)]
+        settings = self.settings
+        engine = EnhanceSettings(
+            model=exchange.model_for_child(settings), device=settings.device, threads=settings.threads
+        )
+        chosen = ["fuse", *self._names(), exchange.OUTPUT, *exchange.AS_FILES, *arguments_of(engine)]
         if self.spacing_mm is not None:
             chosen += ["--spacing", repr(self.spacing_mm)]
         if modality := next((stack.modality for stack in self.stacks if stack.modality), None):
@@ -71,13 +74,9 @@ class FuseExchange:
         SuperResolutionError
             The command has left no complete result.
         """
-        try:
-            report = json.loads((folder / exchange.REPORT).read_text(encoding="utf-8"))
-            volume = exchange.read_volume(folder / exchange.OUTPUT)
-            wanted = self.settings.uncertainty
-            return FusedStacks(volume, report, exchange.read_volume(folder / exchange.UNCERTAINTY) if wanted else None)
-        except (OSError, ValueError, SuperResolutionError) as problem:
-            raise exchange.incomplete() from problem
+        with exchange.incomplete_refused():
+            report, volume, uncertainty = exchange.result_in(folder, uncertainty=self.settings.uncertainty)
+        return FusedStacks(volume, report, uncertainty)
 
     def _names(self) -> list[str]:
         return [f"stack-{number}.nrrd" for number in range(1, len(self.stacks) + 1)]

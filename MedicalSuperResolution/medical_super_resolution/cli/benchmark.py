@@ -36,6 +36,7 @@ from ..volumes.io import files
 from ..volumes.volume import Volume
 from . import roofline
 from .roofline import Tell, identity, quickest
+from .settings import arguments_of
 from .terminal import tell
 
 FACTOR = 4
@@ -96,20 +97,9 @@ def whole_program(model_name: str, volume: Volume, settings: EnhanceSettings) ->
     """The command line on a file: wall time and its stages, time to the first progress, peak memory."""
     with tempfile.TemporaryDirectory() as folder:
         files.write(volume, Path(folder) / "in.nii.gz")
-        command = [
-            sys.executable,
-            "-m",
-            "medical_super_resolution",
-            "enhance",
-            "in.nii.gz",
-            "out.nii.gz",
-            "--report",
-            "report.json",
-        ]
-        command += ["--factor", str(FACTOR), "--axes", "k", "--device", settings.device, "--progress", "json"]
-        command += ["--model", str(models.find(model_name).resolve())]
-        command += ["--precision", settings.precision]
-        command += ["--threads", str(settings.threads)] if settings.threads else []
+        asked = replace(settings, model=str(models.find(model_name).resolve()))
+        command = [sys.executable, "-m", "medical_super_resolution", "enhance", "in.nii.gz", "out.nii.gz"]
+        command += ["--report", "report.json", "--progress", "json", *arguments_of(asked)]
         started = time.perf_counter()
         pipe = subprocess.PIPE
         with subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True) as child:

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..errors import SuperResolutionError
 from ..inference.enhance import enhance
 from ..models import file as models
 from ..objectives.metrics import psnr, ssim
 from ..physics.acquisition import acquisition_matrix
 from ..physics.projection import acquired
 from ..settings import EnhanceSettings
+from ..system.packages import optional
 from ..volumes.grid import Grid
 from ..volumes.io import files
 from ..volumes.resampling import INTERPOLATORS, resampled
@@ -60,11 +60,7 @@ def main(folder: Path) -> None:
 
 def template() -> Volume:
     """The MNI T1 template at 1 mm, in the range of a 12-bit scanner."""
-    try:
-        import nilearn.datasets
-    except ImportError as problem:
-        raise SuperResolutionError("the demonstration needs nilearn; install it with: pip install nilearn") from problem
-    image = nilearn.datasets.load_mni152_template(resolution=1)
+    image = optional("nilearn.datasets", "demonstrations", extra="demo").load_mni152_template(resolution=1)
     values = np.asarray(image.dataobj, dtype=np.float64).transpose(2, 1, 0)
     values = np.rint(values / values.max() * 4095).astype(np.int16)
     count = values.shape[0] // FACTOR * FACTOR

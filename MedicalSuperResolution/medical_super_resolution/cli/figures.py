@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import SuperResolutionError, VolumeError
+from ..errors import SettingsError, VolumeError
+from ..system.packages import optional
 from ..volumes.grid import Grid
 from ..volumes.intensity import CT_WINDOWS, guess_modality, intensity_range
 from ..volumes.planes import PLANES, Plane, index_axes, plane_of
@@ -63,9 +64,9 @@ def compare(
         if not 0 <= slices.get(name, 0) < count:
             raise VolumeError(f"there is no {name} slice {slices[name]}; the volume has 0 to {count - 1}")
     if output.suffix.lower() not in (".png", ".jpg", ".pdf", ".svg"):
-        raise SuperResolutionError(f"cannot draw {output.name}; end the name in .png, .jpg, .pdf or .svg")
+        raise SettingsError(f"cannot draw {output.name}; end the name in .png, .jpg, .pdf or .svg")
     if not output.parent.is_dir():
-        raise SuperResolutionError(f"the folder {output.parent} does not exist; make it first")
+        raise SettingsError(f"the folder {output.parent} does not exist; make it first")
     interpolated = resampled(before, after.grid)
     panels = [Panel("before (B-spline)", interpolated), Panel("after", after.array)]
     lines = []
@@ -104,11 +105,7 @@ def _draw(
     output: Path,
     slices: Mapping[str, int],
 ) -> None:
-    try:
-        import matplotlib
-    except ImportError as problem:
-        raise SuperResolutionError("pictures need matplotlib; install it with: pip install matplotlib") from problem
-    matplotlib.use("Agg")
+    optional("matplotlib", "pictures").use("Agg")
     from matplotlib import pyplot
 
     differences = [np.abs(panel.array[::2, ::2, ::2]) for panel in panels if panel.is_difference]

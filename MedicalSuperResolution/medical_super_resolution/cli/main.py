@@ -52,8 +52,16 @@ def complete(made: argparse.ArgumentParser) -> None:
             argcomplete.autocomplete(made)
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """Make the parser of the command line; the name of the chosen command is its ``command``."""
+def parser(description: str | None, only: str | None = None) -> argparse.ArgumentParser:
+    """Make the parser of the command line; the name of the chosen command is its ``command``.
+
+    Parameters
+    ----------
+    description : str or None
+        For ``--help``.
+    only : str or None
+        The command whose options are added; None adds those of all.
+    """
     made = argparse.ArgumentParser(
         prog="medsr",
         description=description,
@@ -69,7 +77,8 @@ def parser(description: str | None) -> argparse.ArgumentParser:
             description=getattr(command, "DESCRIPTION", command.HELP),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        command.add_arguments(one)
+        if only in (None, name):
+            command.add_arguments(one)
     return made
 
 
@@ -77,9 +86,10 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 def main(typed: list[str] | None = None) -> int:
     """Run the command line; return the exit status: 0 done, 1 failed, 2 usage, 130 interrupted, 141 output unread."""
     wait_passively()
-    made = parser(__doc__)
+    asked = sys.argv[1:] if typed is None else typed
+    made = parser(__doc__, next((word for word in asked if word in COMMANDS), None))
     complete(made)
-    chosen = made.parse_args(typed)
+    chosen = made.parse_args(asked)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return COMMANDS[chosen.command].run(chosen)

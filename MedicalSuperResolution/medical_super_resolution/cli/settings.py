@@ -1,24 +1,39 @@
-"""Options that several commands share, and the settings that they mean."""
+"""Options that several commands share: the settings of an enhancement and back, the output, which volume is meant."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import SettingsError
-from ..settings import DEVICES, PRECISIONS, PROFILES, QUALITIES, EnhanceSettings
+from ..settings import DEVICES, MODALITIES, PRECISIONS, PROFILES, QUALITIES, EnhanceSettings
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
     from ..volumes.dicom.reader import Selection
 
+_STANDARD = EnhanceSettings()
+_OPTIONS = {  # of the settings that are one value
+    "factor": "--factor",
+    "axes": "--axes",
+    "slice_thickness_mm": "--slice-thickness",
+    "slice_profile": "--slice-profile",
+    "model": "--model",
+    "detail": "--detail",
+    "quality": "--quality",
+    "device": "--device",
+    "threads": "--threads",
+    "precision": "--precision",
+    "memory_gb": "--max-memory",
+}
+
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add the options that make an `EnhanceSettings`."""
-    standard = EnhanceSettings()
     what = parser.add_argument_group("what to refine")
     what.add_argument("--factor", type=float, metavar="F", help="how many times finer, above 1 and at most 8")
     what.add_argument(
-        "--axes", default=standard.axes, help="through-plane (default), in-plane, or letters of ijk such as k or ij"
+        "--axes", default=_STANDARD.axes, help="through-plane (default), in-plane, or letters of ijk such as k or ij"
     )
     what.add_argument(
         "--spacing", type=float, nargs=3, metavar=("I", "J", "K"),
@@ -28,52 +43,69 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         "--exact-spacing", type=float, nargs="*", metavar="MM",
         help="bring axes that are finer to the spacing too, by averaging; alone or with its own I J K",
     )  # fmt: skip
-    how = parser.add_argument_group("model")
-    how.add_argument("--model", default=standard.model, metavar="NAME|FILE", help="default: %(default)s")
-    how.add_argument(
-        "--detail", type=float, default=standard.detail, metavar="S",
-        help="0: fidelity (default), 1: the model's detail model, or between; see `medsr models`",
-    )  # fmt: skip
-    how.add_argument(
-        "--quality", choices=QUALITIES, default=standard.quality,
-        help="best: the mean over mirror images of the scan, about eight times the work; default: %(default)s",
-    )  # fmt: skip
+    _add_model(parser)
     scan = parser.add_argument_group("what is known of the scan")
     scan.add_argument(
         "--slice-thickness", type=float, metavar="MM", help="tissue in one slice; default: as the file says, or no gap"
     )
     scan.add_argument(
-        "--slice-profile",
-        choices=PROFILES,
-        default=standard.slice_profile,
+        "--slice-profile", choices=PROFILES, default=_STANDARD.slice_profile,
         help="gaussian or box, as wide as --slice-thickness; default: a Gaussian whose width is estimated",
-    )
-    scan.add_argument("--modality", choices=("ct", "mr", "pet", "us"), help="default: from the file or its values")
+    )  # fmt: skip
+    add_modality(scan)
+    computer = add_computer(parser)
+    add_precision(computer)
+    computer.add_argument(
+        "--max-memory", type=float, metavar="GB",
+        help="of the whole program; a volume that does not fit is kept on the disk, in the folder of OUTPUT",
+    )  # fmt: skip
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    how = parser.add_argument_group("model")
+    how.add_argument("--model", default=_STANDARD.model, metavar="NAME|FILE", help="default: %(default)s")
+    how.add_argument(
+        "--detail", type=float, default=_STANDARD.detail, metavar="S",
+        help="0: fidelity (default), 1: the model's detail model, or between; see `medsr models`",
+    )  # fmt: skip
+    how.add_argument(
+        "--quality", choices=QUALITIES, default=_STANDARD.quality,
+        help="best: the mean over mirror images of the scan, about eight times the work; default: %(default)s",
+    )  # fmt: skip
     how.add_argument(
         "--no-consistency", action="store_true", help="do not make the result reproduce the measured slices"
     )
+
+
+def add_modality(parser: argparse._ActionsContainer) -> None:
+    """Add ``--modality``."""
+    parser.add_argument("--modality", choices=MODALITIES, help="default: from the file or its values")
+
+
+def add_computer(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add a group with ``--device`` and ``--threads``, to which more can be added."""
     computer = parser.add_argument_group("computer")
-    computer.add_argument("--device", choices=DEVICES, default=standard.device)
+    computer.add_argument("--device", choices=DEVICES, default=_STANDARD.device, help="default: %(default)s")
     computer.add_argument(
-        "--threads", type=threads_of, metavar="N|auto", help="CPU threads; auto (default): all that are available"
+        "--threads", type=_threads, metavar="N|auto", help="CPU threads; auto (default): all that are available"
     )
-    computer.add_argument(
-        "--precision", choices=PRECISIONS, default=standard.precision,
+    return computer
+
+
+def add_precision(parser: argparse._ActionsContainer) -> None:
+    """Add ``--precision``."""
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default=_STANDARD.precision,
         help="of the network; default: auto, which is mixed on CUDA and float32 elsewhere",
     )  # fmt: skip
-    computer.add_argument(
-        "--max-memory", type=float, metavar="GB",
-        help="of the whole program; a volume that does not fit waits on the disk, in the folder of OUTPUT",
-    )  # fmt: skip
 
 
-def threads_of(text: str) -> int | None:
-    """Read a number of threads; "auto" is None."""
+def _threads(text: str) -> int | None:
     return None if text == "auto" else int(text)
 
 
 def settings_of(chosen: argparse.Namespace) -> EnhanceSettings:
-    """What the flags of `enhance` ask for.
+    """The settings that the options of `add_settings` mean.
 
     Raises
     ------
@@ -84,23 +116,43 @@ def settings_of(chosen: argparse.Namespace) -> EnhanceSettings:
     if exact and (chosen.spacing or len(exact) != 3):
         raise SettingsError("give the spacing once, as three numbers in mm: --exact-spacing I J K")
     spacing = exact or chosen.spacing
+    given = {name: getattr(chosen, option[2:].replace("-", "_")) for name, option in _OPTIONS.items()}
     return EnhanceSettings(
-        factor=chosen.factor,
-        axes=chosen.axes,
+        **given,
         spacing_ijk_mm=(spacing[0], spacing[1], spacing[2]) if spacing else None,
         exact_spacing=exact is not None,
-        slice_thickness_mm=chosen.slice_thickness,
-        slice_profile=chosen.slice_profile,
-        model=chosen.model,
-        detail=chosen.detail,
-        quality=chosen.quality,
         consistency=not chosen.no_consistency,
         uncertainty=chosen.uncertainty is not None,
-        device=chosen.device,
-        threads=chosen.threads,
-        precision=chosen.precision,
-        memory_gb=chosen.max_memory,
     )
+
+
+def arguments_of(settings: EnhanceSettings) -> list[str]:
+    """The options that mean these settings, but for ``--uncertainty``, which names a file; see `settings_of`."""
+    arguments = []
+    for name, option in _OPTIONS.items():
+        value = getattr(settings, name)
+        if value != getattr(_STANDARD, name):
+            arguments += [option, str(value)]
+    if settings.spacing_ijk_mm is not None:
+        arguments += ["--spacing", *map(str, settings.spacing_ijk_mm)]
+    if settings.exact_spacing:
+        arguments += ["--exact-spacing"]
+    return arguments if settings.consistency else [*arguments, "--no-consistency"]
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Add what is written beside OUTPUT, how, and what is shown meanwhile."""
+    parser.add_argument("--report", type=Path, metavar="FILE.json", help="write down what was done")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUTPUT and the report where they exist")
+    parser.add_argument(
+        "--no-compression", action="store_true", help="write volume files uncompressed: larger, but without delay"
+    )
+    add_progress(parser)
+
+
+def add_progress(parser: argparse.ArgumentParser) -> None:
+    """Add ``--progress``."""
+    parser.add_argument("--progress", choices=("auto", "json", "none"), default="auto", help="how to show progress")
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
@@ -109,12 +161,10 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         "--series", metavar="N|UID", help="of a DICOM folder with several series, the one with this number or UID"
     )
     parser.add_argument(
-        "--phase",
-        type=_phase,
-        metavar="N|all",
+        "--phase", type=_phase, metavar="N|all",
         help="of a DICOM series with several images at each place (echoes, phases, b-values), volume N from 1, or all"
         " into one file",
-    )
+    )  # fmt: skip
 
 
 def _phase(text: str) -> int | str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import SettingsError
+from ..system.packages import optional
 
 if TYPE_CHECKING:
     from .receiver import Tls
@@ -45,12 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Run until SIGINT or SIGTERM."""
-    try:
-        import pynetdicom  # noqa: F401
-    except ImportError as problem:
-        raise SettingsError(
-            'the station needs pynetdicom: pip install "medical-super-resolution[station]"'
-        ) from problem
+    optional("pynetdicom", "stations", extra="station")
 
     from .queue import Queue
     from .receiver import listen

@@ -1,8 +1,7 @@
-"""What can be asked for in the page, and the arguments of ``medsr enhance`` that say so."""
+"""What can be chosen in the page, and the settings that it means."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,51 +21,31 @@ GOALS: dict[str, tuple[str, dict[str, Any]]] = {  # as in the panel of Slicer
 }
 
 
-@dataclass(frozen=True)
-class Wishes:
-    """Settings for one enhancement."""
+def settings_of(wanted: dict[str, Any]) -> EnhanceSettings:
+    """Read what the page sent: ``goal``, ``model``, ``detail``, and ``factor`` or ``spacing`` for some goals.
 
-    settings: EnhanceSettings
-
-    @classmethod
-    def from_dict(cls, wanted: dict[str, Any]) -> Wishes:
-        """Read what the page sent: ``goal``, ``model``, ``detail``, and ``factor`` or ``spacing`` for some goals.
-
-        Raises
-        ------
-        SettingsError
-            A value is missing or has no meaning.
-        ModelError
-            There is no such model.
-        """
-        goal = str(wanted.get("goal"))
-        if goal not in GOALS:
-            raise SettingsError(f"unknown goal {goal!r}; use one of: {', '.join(GOALS)}")
-        fields = dict(GOALS[goal][1])
-        try:
-            if goal == "factor":
-                fields["factor"] = float(wanted["factor"])
-            if goal == "spacing":
-                i, j, k = map(float, wanted["spacing"])
-                fields["spacing_ijk_mm"] = (i, j, k)
-            detail = float(wanted.get("detail", 0))
-        except (KeyError, TypeError, ValueError) as problem:
-            raise SettingsError("a factor, three spacings in mm, and a detail are numbers; fill them in") from problem
-        name = str(wanted.get("model", "general"))
-        if name not in {path.stem for path in models.installed()}:
-            raise SettingsError(f"there is no model {name!r} in the list; choose one that is")
-        return cls(EnhanceSettings(model=name, detail=detail, **fields))
-
-    @property
-    def arguments(self) -> list[str]:
-        """What ``medsr enhance`` takes after its input and output."""
-        settings = self.settings
-        asked = ["--model", settings.model, "--detail", f"{settings.detail:g}"]
-        if settings.spacing_ijk_mm is not None:
-            return [*asked, "--spacing", *(f"{value:g}" for value in settings.spacing_ijk_mm)]
-        if settings.factor is None:
-            return asked
-        return [*asked, "--factor", f"{settings.factor:g}", "--axes", settings.axes]
+    Raises
+    ------
+    SettingsError
+        A value is missing or has no meaning, or there is no such model.
+    """
+    goal = str(wanted.get("goal"))
+    if goal not in GOALS:
+        raise SettingsError(f"unknown goal {goal!r}; use one of: {', '.join(GOALS)}")
+    fields = dict(GOALS[goal][1])
+    try:
+        if goal == "factor":
+            fields["factor"] = float(wanted["factor"])
+        if goal == "spacing":
+            i, j, k = map(float, wanted["spacing"])
+            fields["spacing_ijk_mm"] = (i, j, k)
+        detail = float(wanted.get("detail", 0))
+    except (KeyError, TypeError, ValueError) as problem:
+        raise SettingsError("a factor, three spacings in mm, and a detail are numbers; fill them in") from problem
+    name = str(wanted.get("model", "general"))
+    if name not in {path.stem for path in models.installed()}:
+        raise SettingsError(f"there is no model {name!r} in the list; choose one that is")
+    return EnhanceSettings(model=name, detail=detail, **fields)
 
 
 def choices() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import SettingsError
 from ..system import temp_dirs
+from ..system.packages import optional
 
 if TYPE_CHECKING:
     from .comparison import Comparison
@@ -38,13 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
-    try:
-        import starlette  # noqa: F401
-        import uvicorn
-    except ImportError as problem:
-        raise SettingsError(
-            'the viewer needs further packages: pip install "medical-super-resolution[viewer]"'
-        ) from problem
+    for name in ("starlette", "uvicorn"):
+        optional(name, "viewers", extra="viewer")
+    import uvicorn
 
     from .server import application
     from .sessions import FOLDER_PREFIX, Sessions

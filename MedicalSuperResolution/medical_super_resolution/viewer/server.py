@@ -19,7 +19,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from ..errors import SettingsError, SuperResolutionError
-from .choices import Wishes, choices
+from .choices import choices, settings_of
 from .sessions import Session, SessionOver, Sessions
 
 _PAGE = Path(__file__).parent / "page"
@@ -171,8 +171,8 @@ async def _open(request: Request) -> Response:
 
 
 async def _enhance(request: Request) -> Response:
-    wishes = Wishes.from_dict(await _question(request))
-    await run_in_threadpool(_sessions(request).enhance, request.path_params["session"], wishes)
+    settings = settings_of(await _question(request))
+    await run_in_threadpool(_sessions(request).enhance, request.path_params["session"], settings)
     return JSONResponse(_session(request).state())
 
 

@@ -11,11 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..cli.settings import arguments_of
 from ..errors import SettingsError, SuperResolutionError, VolumeError
+from ..settings import EnhanceSettings
 from ..system import temp_dirs
 from ..volumes.io import files, formats
 from ..volumes.volume import Volume
-from .choices import Wishes
 from .comparison import Comparison
 from .enhancement import Enhancement
 
@@ -88,7 +89,7 @@ class Session:
         self._source, self.comparison, self._results, self.run = path, comparison, None, None
         self.version += 1
 
-    def enhance(self, wishes: Wishes) -> None:
+    def enhance(self, settings: EnhanceSettings) -> None:
         """Begin an enhancement of the volume.
 
         Raises
@@ -104,7 +105,7 @@ class Session:
         folder = temp_dirs.private_folder(_RUN, self.folder)
         before = self.comparison.before
         outputs = [str(folder / _RESULT), "--report", str(folder / _REPORT)]
-        arguments = [str(self._source.resolve()), *outputs, *wishes.arguments]
+        arguments = [str(self._source.resolve()), *outputs, *arguments_of(settings)]
         self.run = Enhancement(arguments, folder, lambda: self._finish(before, folder))
 
     def _finish(self, before: Volume, folder: Path) -> None:
@@ -199,7 +200,7 @@ class Sessions:
                 self._sessions[name].show(*self._first)
             return name
 
-    def enhance(self, name: str, wishes: Wishes) -> None:
+    def enhance(self, name: str, settings: EnhanceSettings) -> None:
         """Begin the enhancement of a session. There is one at a time: two would need the memory of both.
 
         Raises
@@ -210,7 +211,7 @@ class Sessions:
         with self._lock:
             if any(one.is_running for one in self if one is not self[name]):
                 raise SettingsError("another enhancement is running on this computer; wait for it, or cancel it")
-            self[name].enhance(wishes)
+            self[name].enhance(settings)
 
     def close(self) -> None:
         """Close all sessions."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from medical_super_resolution.errors import SettingsError, VolumeError
+from medical_super_resolution.settings import MODALITIES
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.intensity import guess_modality
 from medical_super_resolution.volumes.io import files, formats
@@ -16,7 +17,6 @@ from medical_super_resolution.volumes.volume import Volume
 
 from ..data.manifest import Entry, of_split, read_manifest
 
-_MODALITIES = ("ct", "mr", "pet", "us")
 Shape = tuple[int, int, int]
 
 
@@ -125,7 +125,7 @@ def _stem(path: Path) -> str:
 def _from_file(path: Path) -> Volume:
     volume = files.read(path)
     named = path.name.partition("_")[0].lower()
-    modality = named if named in _MODALITIES else volume.modality or guess_modality(volume.array)
+    modality = named if named in MODALITIES else volume.modality or guess_modality(volume.array)
     return Volume(volume.array, volume.grid, volume.slice_thickness_mm, modality)
 
 

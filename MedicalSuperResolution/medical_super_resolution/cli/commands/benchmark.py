@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import SuperResolutionError
-from ...settings import DEVICES, PRECISIONS, EnhanceSettings
-from ..settings import threads_of
+from ...settings import EnhanceSettings
+from ..settings import add_computer, add_precision
 
 HELP = "measure speed and memory on this machine, in less than two minutes; let nothing else run meanwhile"
 _ROWS = (  # title of a group, or what a figure is, its name in the report, and how it is written
@@ -33,9 +33,7 @@ _ROWS = (  # title of a group, or what a figure is, its name in the report, and 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The machine's part, the model, and the size of the volume."""
-    parser.add_argument("--device", choices=DEVICES, default="auto")
-    parser.add_argument("--precision", choices=PRECISIONS, default="auto")
-    parser.add_argument("--threads", type=threads_of, metavar="N|auto", help="CPU threads; default: auto")
+    add_precision(add_computer(parser))
     parser.add_argument("--model", default=EnhanceSettings().model, metavar="NAME|FILE")
     parser.add_argument("--side", type=int, default=256, help="rows and columns of the volume; default: %(default)s")
     parser.add_argument("--slices", type=int, default=32, help="measured slices; default: %(default)s")

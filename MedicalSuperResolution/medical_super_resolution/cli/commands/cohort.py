@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import SettingsError
 from ...settings import EnhanceSettings
 from ...system.memory import physical_bytes
+from ...system.packages import optional
 from ...system.process import available_cpus
 from ..settings import add_settings, settings_of
 
@@ -59,12 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Find the studies, let workers do them, and count."""
-    try:
-        import distributed  # noqa: F401
-    except ImportError as problem:
-        raise SettingsError(
-            'cohorts need Dask: pip install "medical-super-resolution[cohort]"; or use `medsr enhance IN OUT --jobs N`'
-        ) from problem
+    optional("distributed", "cohorts", extra="cohort", instead="use `medsr enhance IN OUT --jobs N`")
 
     from ...cohort.batch import Batch
     from ...cohort.table import TABLE

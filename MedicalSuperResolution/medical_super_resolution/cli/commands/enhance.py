@@ -14,7 +14,7 @@ from ...settings import EnhanceSettings
 from ...system.memory import keep_freed_blocks, peak_mb
 from ...system.process import end_with_parent
 from ...system.temp_dirs import work_folder
-from ..settings import add_selection, add_settings, selection_of, settings_of
+from ..settings import add_output, add_selection, add_settings, selection_of, settings_of
 from ..terminal import progress_of_kind
 from .labels import images_of, labels_of, write_labels
 
@@ -57,12 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--skip-existing", action="store_true", help="of a folder, leave out what has a result already")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="of a folder, N volumes at a time; default: 1")
-    parser.add_argument("--report", type=Path, metavar="FILE.json", help="write down what was done")
-    parser.add_argument("--overwrite", action="store_true", help="replace OUTPUT and the report where they exist")
-    parser.add_argument(
-        "--no-compression", action="store_true", help="write volume files uncompressed: larger, but without delay"
-    )
-    parser.add_argument("--progress", choices=("auto", "json", "none"), default="auto", help="how to show progress")
+    add_output(parser)
     parser.add_argument("--end-with-parent", action="store_true", help=argparse.SUPPRESS)
 
 

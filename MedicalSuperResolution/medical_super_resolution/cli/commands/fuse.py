@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import SettingsError, VolumeError
-from ...settings import DEVICES, EnhanceSettings
-from ..settings import threads_of
+from ...settings import EnhanceSettings
+from ..settings import add_computer, add_modality, add_output
 from ..terminal import progress_of_kind
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--slice-thickness", type=float, nargs="+", metavar="MM",
         help="one for all stacks or one for each; default: from the files, or no gap",
     )  # fmt: skip
-    parser.add_argument("--modality", choices=("ct", "mr", "pet", "us"), help="default: from the files or their values")
+    add_modality(parser)
     parser.add_argument(
         "--register",
         choices=("rigid", "slices", "none"),
@@ -47,15 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=1, metavar="N", help="fuse, refine, fuse again; default: 1")
     parser.add_argument("--force-frame", action="store_true", help="accept other patients and frames of reference")
     parser.add_argument("--model", default=EnhanceSettings().model, metavar="NAME|FILE", help="default: %(default)s")
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="for refining the stacks")
-    parser.add_argument("--threads", type=threads_of, metavar="N|auto", help="CPU threads; default: auto")
     parser.add_argument("--uncertainty", type=Path, metavar="FILE", help="write where the stacks contradict each other")
-    parser.add_argument("--report", type=Path, metavar="FILE.json", help="write down what was done")
-    parser.add_argument("--overwrite", action="store_true", help="replace OUTPUT and the report where they exist")
-    parser.add_argument(
-        "--no-compression", action="store_true", help="write volume files uncompressed: larger, but without delay"
-    )
-    parser.add_argument("--progress", choices=("auto", "json", "none"), default="auto", help="how to show progress")
+    add_output(parser)
+    add_computer(parser)
 
 
 def run(chosen: argparse.Namespace) -> int:

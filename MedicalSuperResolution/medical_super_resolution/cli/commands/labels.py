@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import VolumeError
+from ..settings import add_progress
 from ..terminal import progress_of_kind
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--snap", action="store_true", help="also draw boundaries to the edges of VOLUME")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT where it exists")
-    parser.add_argument("--progress", choices=("auto", "json", "none"), default="auto", help="how to show progress")
+    add_progress(parser)
 
 
 def run(chosen: argparse.Namespace) -> int:

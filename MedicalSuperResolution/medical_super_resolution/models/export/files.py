@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ...errors import SuperResolutionError
+from ...system.packages import optional
 from ...system.temp_dirs import work_folder
 from ..file import Model
 from .bundle import write_bundle
@@ -66,12 +67,7 @@ def export_model(model: Model, kind: str, path: Path) -> list[Path]:
 
 
 def _write_onnx(exported: torch.export.ExportedProgram, path: Path) -> None:
-    try:
-        import onnxscript  # noqa: F401
-    except ImportError as problem:
-        raise SuperResolutionError(
-            'ONNX needs further packages: pip install "medical-super-resolution[onnx]"'
-        ) from problem
+    optional("onnxscript", "ONNX files", extra="onnx")
     made = torch.onnx.export(exported, dynamo=True, input_names=list(INPUTS), output_names=[OUTPUT], verbose=False)
     assert made is not None  # noqa: S101 - so it is with dynamo
     made.save(str(path))

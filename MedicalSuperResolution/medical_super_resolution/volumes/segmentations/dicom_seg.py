@@ -10,6 +10,7 @@ import numpy as np
 
 from ... import __version__
 from ...errors import VolumeError
+from ...system.packages import optional
 from ..dicom.header import UNREADABLE, quietly
 from ..grid import LPS_TO_RAS, Grid
 from ..volume import Volume
@@ -45,16 +46,10 @@ def check_highdicom() -> None:
 
     Raises
     ------
-    VolumeError
+    SettingsError
         It is not installed.
     """
-    try:
-        import highdicom  # noqa: F401 - whether it is there
-    except ImportError:
-        raise VolumeError(
-            'DICOM segmentations need highdicom; install it with `pip install "medical-super-resolution[seg]"`, or give'
-            " the segmentation as .seg.nrrd"
-        ) from None
+    optional("highdicom", "DICOM segmentations", extra="seg", instead="give the segmentation as .seg.nrrd")
 
 
 def read_segmentation(path: Path) -> tuple[tuple[Volume, ...], dict[str, str]]:
@@ -63,7 +58,9 @@ def read_segmentation(path: Path) -> tuple[tuple[Volume, ...], dict[str, str]]:
     Raises
     ------
     VolumeError
-        highdicom is not installed, or the file is damaged or not made of parallel slices.
+        The file is damaged or not made of parallel slices.
+    SettingsError
+        highdicom is not installed.
     """
     check_highdicom()
     import highdicom
@@ -131,7 +128,9 @@ def write_segmentation(layers: Sequence[Volume], facts: dict[str, str], images: 
     Raises
     ------
     VolumeError
-        highdicom is not installed, or the series lacks what a segmentation must name.
+        The series lacks what a segmentation must name.
+    SettingsError
+        highdicom is not installed.
     """
     check_highdicom()
     import highdicom

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medical_super_resolution.errors import SettingsError, VolumeError
+from medical_super_resolution.settings import MODALITIES
 from medical_super_resolution.volumes.io.formats import SUFFIXES, suffix_of
 
-MODALITIES = ("ct", "mr", "pet", "us")
 CONTRASTS = ("flair", "t1", "t1ce", "t2")  # of BraTS2021
 _BIDS_SUBJECT = re.compile(r"sub-[0-9A-Za-z]+")
 

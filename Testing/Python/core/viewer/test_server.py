@@ -193,16 +193,16 @@ def test_an_enhancement_shows_before_after_and_difference(a_client: TestClient, 
     ("asked", "arguments"),
     [
         ({"goal": "isotropic"}, []),
-        ({"goal": "in-plane-2"}, ["--factor", "2", "--axes", "in-plane"]),
-        ({"goal": "factor", "factor": "2.5"}, ["--factor", "2.5", "--axes", "through-plane"]),
-        ({"goal": "spacing", "spacing": ["1", "1", "1.5"]}, ["--spacing", "1", "1", "1.5"]),
+        ({"goal": "in-plane-2"}, ["--factor", "2.0", "--axes", "in-plane"]),
+        ({"goal": "factor", "factor": "2.5"}, ["--factor", "2.5"]),
+        ({"goal": "spacing", "spacing": ["1", "1", "1.5"]}, ["--spacing", "1.0", "1.0", "1.5"]),
     ],
 )
 def test_a_goal_becomes_the_options_of_the_command(
     a_client: TestClient, an_opened: str, asked: dict, arguments: list[str]
 ):
     assert a_client.post(f"{an_opened}/enhance", json=asked).status_code == 200
-    assert RunDouble.last.arguments[4:] == ["--model", "general", "--detail", "0", *arguments]
+    assert RunDouble.last.arguments[4:] == arguments
 
 
 @pytest.mark.parametrize(
