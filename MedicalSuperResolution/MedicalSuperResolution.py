@@ -95,7 +95,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         self._run.cancel()
         self._queue.abandon()
         self._compare.exit()
-        display.say(self.ui, "")
+        display.show_status(self.ui, "")
         super().onSceneStartClose(caller, event)
 
     def onSceneContentChanged(self, caller, event):
@@ -194,7 +194,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
 
     def _onDelete(self, source):
         self._compare.exit()
-        display.say(self.ui, "")
+        display.show_status(self.ui, "")
         if source is not None and source.GetScene() is not None:
             display.show_volume(source)
         self._updatePanel()
@@ -211,7 +211,7 @@ class MedicalSuperResolutionLogic(Scripting):
 
 
 class MedicalSuperResolutionTest(ScriptedLoadableModuleTest):
-    """Needs neither network nor main window; where torch is missing, it tests that this is said."""
+    """Needs neither network nor main window; where torch is missing, it tests the error message."""
 
     def setUp(self):
         slicer.mrmlScene.Clear()

@@ -1,4 +1,4 @@
-"""The failures a user can meet. Each message says what is wrong, the value, and what to do."""
+"""The failures a user can meet. Each message has what is wrong, the value, and what to do."""
 
 
 class SuperResolutionError(Exception):
@@ -21,5 +21,5 @@ class DeviceError(SuperResolutionError):
     """The compute device is absent or ran out of memory."""
 
 
-class Cancelled(Exception):  # noqa: N818 - the user's wish, not an error: it is not reported as a failure
+class Cancelled(Exception):  # noqa: N818 - not reported as a failure
     """The user asked to stop. Nothing was changed."""

@@ -1,4 +1,4 @@
-"""How far a run is, and the user's wish to stop it."""
+"""Progress of a run, and its cancellation."""
 
 from __future__ import annotations
 

@@ -94,8 +94,10 @@ class Report:
         width = self.slice_thickness_mm if self.slice_width_mm is None else self.slice_width_mm
         shape = "Gaussian" if self.slice_profile == "gaussian" else self.slice_profile
         error = f" +- {self.slice_width_error_mm:.2g}" if self.slice_width_error_mm else ""
-        said = f"; slice thickness {self.slice_thickness_mm:.3g} mm" if self.slice_profile_source != "given" else ""
-        return f"{shape} {width:.3g}{error} mm ({self.slice_profile_source}{said})"
+        thickness = (
+            f"; slice thickness {self.slice_thickness_mm:.3g} mm" if self.slice_profile_source != "given" else ""
+        )
+        return f"{shape} {width:.3g}{error} mm ({self.slice_profile_source}{thickness})"
 
     @classmethod
     def from_dict(cls, facts: dict[str, Any]) -> Report:

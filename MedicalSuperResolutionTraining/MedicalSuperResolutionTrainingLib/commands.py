@@ -57,7 +57,7 @@ def checked(choices: Choices) -> Recipe:
     Raises
     ------
     SettingsError
-        The training cannot be started; the message says why.
+        The training cannot be started, for the reason in the message.
     """
     if not choices.recipe:
         raise SettingsError(_("choose a recipe first"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 FILE, VALIDATION_FILE = "curve.csv", "validation.csv"
 STEP, LOSS = "step", "loss"
-VALIDATION = "validation_psnr_db"  # the mean of what the other file says, volume by volume
+VALIDATION = "validation_psnr_db"  # the mean of the other file, which has it volume by volume
 
 Curve = dict[str, list[float]]
 """Values by the name of their column, `STEP` first, one for each step; not a number where there is none."""

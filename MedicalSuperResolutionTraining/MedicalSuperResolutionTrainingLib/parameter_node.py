@@ -83,6 +83,6 @@ class MedicalSuperResolutionTrainingParameterNode:
         )
 
     def model_file(self) -> Path:
-        """Where to export to. Its name will be the model's, and the run tells models of one recipe apart."""
+        """Where to export to. Its name will be the model's, and the run distinguishes models of one recipe."""
         run = Path(self.run)
         return Path(self.model) if self.model else run / f"{run.name}.safetensors"

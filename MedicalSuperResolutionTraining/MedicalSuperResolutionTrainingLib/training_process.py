@@ -80,7 +80,7 @@ class TrainingProcess:
         """
         if self._child is None:
             raise Cancelled
-        status = self._child.status()  # asked before reading, so that its last words are heard
+        status = self._child.status()  # before reading, so that its last lines are not missed
         lines = self._child.lines()
         self.log = tuple([*self._earlier, *lines][-_LOG_LINES:])
         if status is None:

@@ -8,7 +8,7 @@ import numpy as np
 import slicer
 import vtk
 
-_THICKER = 1.01  # a spacing this many times the others tells slices apart from planes
+_THICKER = 1.01  # times the other spacings: from here on, an axis is that of the slices
 
 Rows = list[list[slicer.vtkMRMLSliceLogic]]
 

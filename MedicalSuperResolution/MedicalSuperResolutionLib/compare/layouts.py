@@ -21,7 +21,7 @@ class Column:
 
     @property
     def label(self) -> str:
-        """What the title bars say."""
+        """The text of the title bars."""
         return (_("Before"), _("After"), _("Difference"))[COLUMNS.index(self)]
 
 

@@ -45,7 +45,7 @@ def outlook(
     Raises
     ------
     SuperResolutionError
-        It would be refused; the message says why.
+        It would be refused, for the reason in the message.
     """
     volume = scene.volume_from_node(node, roi)
     if output_node is node:
@@ -85,11 +85,11 @@ def engine_here(progress: Progress) -> Engine:
 def engine_in_child(runner: Runner, progress: Progress) -> Engine:
     """The engine in a child process that is waited for, while the application goes on drawing."""
 
-    def hear(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         slicer.app.processEvents()
         progress(done, total)
 
-    return lambda volume, settings: runner.run(volume, settings, hear)
+    return lambda volume, settings: runner.run(volume, settings, report)
 
 
 class EnhanceTask:

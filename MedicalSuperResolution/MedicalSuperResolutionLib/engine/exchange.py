@@ -43,7 +43,7 @@ class EnhanceExchange:
     settings: EnhanceSettings
 
     def arguments(self) -> list[str]:
-        """The command line; it says the settings, and what only the node knows of the volume."""
+        """The command line, with the thickness and the modality, which the file of the volume does not hold."""
         volume, settings = self.volume, self.settings
         thickness_mm = settings.slice_thickness_mm or volume.slice_thickness_mm
         settings = replace(settings, model=model_for_child(settings), slice_thickness_mm=thickness_mm)
@@ -137,5 +137,5 @@ def _files() -> ModuleType:
 
 
 def no_simpleitk() -> str:
-    """What to say where SimpleITK cannot be imported."""
+    """The error message where SimpleITK cannot be imported."""
     return _("SimpleITK is missing in this Python; install it with slicer.util.pip_install('SimpleITK') and try again.")

@@ -75,7 +75,7 @@ class Experience:
     def _known(self) -> dict[str, float]:
         try:
             return {name: float(value) for name, value in json.loads(self._store.value(_KEY, "{}") or "{}").items()}
-        except (ValueError, TypeError, AttributeError):  # written by somebody else
+        except (ValueError, TypeError, AttributeError):  # not written by this module
             return {}
 
 

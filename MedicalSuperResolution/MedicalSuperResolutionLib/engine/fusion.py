@@ -144,7 +144,7 @@ def outlook(
     Raises
     ------
     SuperResolutionError
-        It would be refused; the message says why.
+        It would be refused, for the reason in the message.
     """
     volumes = checked(nodes, settings)
     grid = _grid_of([volume.grid for volume in volumes], spacing_mm)

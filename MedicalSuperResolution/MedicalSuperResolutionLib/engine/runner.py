@@ -193,7 +193,7 @@ class _Run:
 
     def status(self) -> int | None:
         """The exit status of the command; None while it runs. Notes how far it is."""
-        has_ended = self._worker.has_ended()  # asked before reading, so that its last words are heard
+        has_ended = self._worker.has_ended()  # before reading, so that its last lines are not missed
         status = None
         for answer in self._answers():
             if "stage" in answer:

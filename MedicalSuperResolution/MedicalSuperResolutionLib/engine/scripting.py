@@ -47,13 +47,13 @@ class Scripting(ScriptedLoadableModuleLogic):
 
         Without factor and spacing (three numbers, in mm) slices become as thin as pixels are wide. Further settings:
         axes, slice_thickness_mm, model, detail, consistency, uncertainty, device, threads, memory_gb, as in
-        medical_super_resolution.settings.EnhanceSettings. With uncertainty=True a second volume tells how sure the
-        result is: MedicalSuperResolutionLib.scene.uncertainty_node.map_of(result).
+        medical_super_resolution.settings.EnhanceSettings. With uncertainty=True a second volume holds the
+        uncertainty of the result: MedicalSuperResolutionLib.scene.uncertainty_node.map_of(result).
 
         With roi, a vtkMRMLMarkupsROINode, only the voxels that it touches are enhanced.
 
-        The engine runs in a child process, or with in_process=True in this one. progress(done, total) hears how far it
-        is, and may raise medical_super_resolution.errors.Cancelled. With wait=False the call returns at once what
+        The engine runs in a child process, or with in_process=True in this one. progress(done, total) is called as it
+        proceeds, and may raise medical_super_resolution.errors.Cancelled. With wait=False the call returns at once what
         start() returns; the result is in the scene when its is_running has become False.
         """
         chosen = EnhanceSettings(
@@ -105,18 +105,18 @@ class Scripting(ScriptedLoadableModuleLogic):
         """Fuse thick stacks of one contrast and one session into a new volume with cubic voxels, and return its node.
 
         spacing, in mm, is that of the result; without it, it is the finest of the stacks. Of the settings of enhance,
-        model, slice_thickness_mm, uncertainty, device and threads count. With uncertainty=True a second volume tells
-        how far the stacks contradict each other.
+        model, slice_thickness_mm, uncertainty, device and threads count. With uncertainty=True a second volume
+        holds how far the stacks contradict each other.
         """
 
-        def hear(done: int, total: int) -> None:
+        def report_progress(done: int, total: int) -> None:
             slicer.app.processEvents()
             progress(done, total)
 
         torch_setup.ensure_engine()
         runner = self.makeRunner()
         try:
-            return fusion.wait_for(volumeNodes, EnhanceSettings(**settings), spacing, runner, hear)
+            return fusion.wait_for(volumeNodes, EnhanceSettings(**settings), spacing, runner, report_progress)
         finally:
             runner.close()
 
@@ -155,7 +155,7 @@ class Scripting(ScriptedLoadableModuleLogic):
     def export_dicom(
         self, volumeNode: vtkMRMLScalarVolumeNode, folder: str | Path, *, addToDatabase: bool = False
     ) -> tuple[str, ...]:
-        """Write a result as a DICOM series into a new or empty folder, and tell what there is to be warned of.
+        """Write a result as a DICOM series into a new or empty folder, and return the warnings.
 
         The volume that was enhanced must have been loaded from Slicer's DICOM database; patient and study come from
         there. addToDatabase puts the series there, too.

@@ -1,4 +1,4 @@
-"""A process with a private folder: how it is started and ended on each system, and what a dead parent left."""
+"""A process with a private folder: its start and end on each system, and the removal of folders left behind."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def started(arguments: Sequence[str], folder: Path, *packages: ModuleType) -> su
                 list(arguments),
                 cwd=folder,  # Python looks there first: no file of the user's may pass for a package
                 env=environment,
-                stdin=subprocess.PIPE,  # ends when this process does, which tells the child to end itself
+                stdin=subprocess.PIPE,  # ends when this process does, upon which the child ends itself
                 stdout=stdout,
                 stderr=stderr,
                 start_new_session=True,  # a group of its own, which can be ended as a whole
@@ -120,7 +120,7 @@ def failure_sentence(status: int, lines: Sequence[str], *, who: str, unharmed: s
     if status > 0 and messages:
         return messages[-1].removeprefix("error: ")
     if status > 0 and not any(_LAUNCHER_CRASH in line for line in lines):
-        message = _("{who} stopped unexpectedly with exit status {status}; {unharmed}, the log says more")
+        message = _("{who} stopped unexpectedly with exit status {status}; {unharmed}, see the log")
         return message.format(who=who, status=status, unharmed=unharmed)
     how = _("crashed")
     with suppress(ValueError):
@@ -149,7 +149,7 @@ def _text(path: Path, start: int) -> str:
 
 
 def _bytes(path: Path, start: int = 0) -> bytes:
-    with suppress(OSError), path.open("rb") as opened:  # somebody may have emptied the temporary folder
+    with suppress(OSError), path.open("rb") as opened:  # the temporary folder may have been emptied
         opened.seek(start)
         return opened.read()
     return b""

@@ -45,11 +45,11 @@ class PathConnector(TextConnector):
         return self._widget.currentPath
 
     def write(self, value: str) -> None:
-        if self._widget.currentPath != value:  # setting it moves the cursor of somebody who types
+        if self._widget.currentPath != value:  # setting it would move the cursor while the user types
             self._widget.currentPath = value
 
     def _connect(self) -> None:
-        self._widget.currentPathChanged.connect(self.changed)  # not said of an empty path
+        self._widget.currentPathChanged.connect(self.changed)  # not emitted for an empty path
         self._widget.validInputChanged.connect(self.changed)
 
     def _disconnect(self) -> None:

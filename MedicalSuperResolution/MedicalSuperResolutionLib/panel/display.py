@@ -54,20 +54,20 @@ def show_progress(ui: SimpleNamespace, done: int, total: int, status: str) -> No
     """Move the bar, and show how long it will take."""
     ui.progressBar.maximum = _STEPS
     ui.progressBar.value = _STEPS * done // max(total, 1)
-    say(ui, status)
+    show_status(ui, status)
 
 
 def show_end(ui: SimpleNamespace, node: vtkMRMLScalarVolumeNode | None, problem: Exception | None) -> None:
     """Say how it ended."""
     if problem is None:
-        say(ui, _("Done: {name}").format(name=node.GetName()))
+        show_status(ui, _("Done: {name}").format(name=node.GetName()))
     elif isinstance(problem, Cancelled):
-        say(ui, _("Stopped. Nothing was changed."))
+        show_status(ui, _("Stopped. Nothing was changed."))
     else:
-        say(ui, sentence(problem))
+        show_status(ui, sentence(problem))
 
 
-def say(ui: SimpleNamespace, status: str) -> None:
+def show_status(ui: SimpleNamespace, status: str) -> None:
     """Show a line below the bar; an empty one takes no room."""
     ui.statusLabel.text, ui.statusLabel.visible = status, bool(status)
 

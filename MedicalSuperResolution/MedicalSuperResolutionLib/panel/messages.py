@@ -1,4 +1,4 @@
-"""What the panel tells the user: time left, and a failure as one sentence."""
+"""Texts of the panel: the time left, and a failure as one sentence."""
 
 import logging
 import time
@@ -12,7 +12,7 @@ from medical_super_resolution.volumes.grid import Grid
 from MedicalSuperResolutionLib.translation import tr as _
 
 _NEEDS_DIGITS_MM = 0.1
-_SOON_S = 1.0  # before this much time has passed, nothing can be said about the time left
+_SOON_S = 1.0  # before that, the time left cannot be estimated
 
 
 class TimeLeft:
@@ -105,7 +105,7 @@ def log_end(node: slicer.vtkMRMLScalarVolumeNode | None, problem: Exception | No
 def shown_errors(message: str) -> Iterator[None]:
     """Show what goes wrong, once: a known failure as its sentence, any other with its traceback.
 
-    A wish to stop is not a failure and shows nothing. A known failure ends here; an unknown one is raised again, as
+    A cancelled run is not a failure and shows nothing. A known failure ends here; an unknown one is raised again, as
     ``slicer.util.tryWithErrorDisplay`` does, so that tests and the log see it.
     """
     try:

@@ -53,7 +53,7 @@ class MedicalSuperResolutionParameterNode:
         Target spacing in mm for the goal CUSTOM_SPACING, along the index axes of the volume; 0 keeps an axis as
         it is.
     sliceThickness
-        Tissue in one slice, in mm; 0 takes what the volume says.
+        Tissue in one slice, in mm; 0 takes that of the volume.
     profile
         Shape of the slice profile.
     model
@@ -63,7 +63,7 @@ class MedicalSuperResolutionParameterNode:
     keepMeasuredData
         Make the result reproduce the measured slices.
     uncertainty
-        Also make a volume that tells how sure the result is.
+        Also make a volume with the uncertainty of the result.
     bestQuality
         Take the mean over mirror images of the scan.
     device, threads

@@ -43,7 +43,7 @@ def _before_transform(node: slicer.vtkMRMLVolumeNode) -> np.ndarray:
 def _tilted(node: slicer.vtkMRMLTransformableNode) -> np.ndarray | None:
     """Where the acquisition transform takes the voxels, as a matrix.
 
-    None where there is no such transform, or where the slices are not evenly spaced and no matrix says it.
+    None where there is no such transform, or where the slices are not evenly spaced, which no matrix can express.
     """
     transform = node.GetParentTransformNode()
     if transform is None or not transform.IsA("vtkMRMLGridTransformNode") or not node.IsA("vtkMRMLVolumeNode"):

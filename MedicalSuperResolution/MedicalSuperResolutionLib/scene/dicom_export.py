@@ -18,7 +18,7 @@ _SERIES_INSTANCE_UID = "0020,000E"  # as Slicer's database wants it
 
 
 def check_exportable(node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
-    """Refuse what cannot become DICOM, as far as the scene alone can tell.
+    """Refuse what cannot become DICOM, as far as the scene alone shows it.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def export(node: slicer.vtkMRMLScalarVolumeNode, folder: Path) -> Report:
 
 
 def new_folder(parent: Path) -> Path:
-    """A folder in ``parent`` that is not there yet. Its name tells nothing of the patient."""
+    """A folder in ``parent`` that is not there yet. Its name holds nothing about the patient."""
     number = 1
     while (folder := parent / f"{_FOLDER_NAME}-{number}").exists():
         number += 1

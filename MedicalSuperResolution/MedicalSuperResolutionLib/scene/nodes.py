@@ -114,7 +114,7 @@ def add_draft(
 
 
 def result_name(source: str, report: Report) -> str:
-    """The name of a result tells its goal: "Chest x4", "Chest in-plane x2" or "Chest 0.7 mm"."""
+    """The name of a result, with its goal: "Chest x4", "Chest in-plane x2" or "Chest 0.7 mm"."""
     factor, axes = report.settings.get("factor"), report.settings.get("axes")
     if factor is not None:
         return f"{source} {'in-plane ' if axes == 'in-plane' else ''}x{factor:g}"
@@ -198,7 +198,7 @@ def _storable(array: np.ndarray) -> np.ndarray:
 
 
 def _hand_over(draft: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLScalarVolumeNode) -> None:
-    """Give what the draft holds to a node of the scene, whose observers hear of it once."""
+    """Move the contents of a draft into a node of the scene; its observers are called once."""
     with slicer.util.NodeModify(node):
         for name in node.GetAttributeNames():
             if name.startswith(provenance.ATTRIBUTE_PREFIX):

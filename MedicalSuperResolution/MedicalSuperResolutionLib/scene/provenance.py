@@ -154,7 +154,7 @@ def fusion_sentences(report: dict[str, Any]) -> str:
 
 
 def note_of(node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLTextNode | None:
-    """The text that tells what was done to a result, if it is still in the scene."""
+    """The text node about a result, if it is still in the scene."""
     return node.GetNodeReference(_NOTE_ROLE)
 
 

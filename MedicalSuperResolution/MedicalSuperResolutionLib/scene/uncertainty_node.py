@@ -15,7 +15,7 @@ _COLORS = ("vtkMRMLColorTableNodeFileInferno.txt", "vtkMRMLColorTableNodeIron") 
 _ROLE = "MedicalSuperResolution.UncertaintyMap"  # the node reference from a result to its map
 _ATTRIBUTE = provenance.ATTRIBUTE_PREFIX + "Uncertainty"
 _WIDEST = 99.5  # percentile of the values that gets the brightest color
-_SAMPLES = 1_000_000  # as many values tell the percentile well enough
+_SAMPLES = 1_000_000  # enough for a percentile
 
 
 def map_of(node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode | None:

@@ -45,7 +45,7 @@ def install_wheels(folder: Path) -> None:
     if left:
         message = _(
             "The wheels in {folder} are not all that is needed; {left} could not be installed. They must be for"
-            " Python {python} on {system} {machine}; the log says more."
+            " Python {python} on {system} {machine}; see the log."
         )
         raise torch_setup.RequirementsMissing(
             message.format(
@@ -91,7 +91,7 @@ class ModelImport:
         Raises
         ------
         SuperResolutionError
-            The model was refused; the message says why.
+            The model was refused, for the reason in the message.
         """
         status, errors = self._process.poll(), subprocess.errors_of(self._folder).splitlines()
         subprocess.end(self._process, self._folder)

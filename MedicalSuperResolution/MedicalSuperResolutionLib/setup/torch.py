@@ -27,7 +27,7 @@ def ensure_engine() -> None:
     Raises
     ------
     RequirementsMissing
-        Something is missing; the message says how to get it.
+        Something is missing; the message tells how to install it.
     Cancelled
         The user declined.
     """
@@ -42,7 +42,7 @@ def is_installed(name: str) -> bool:
 
 
 def may_ask() -> bool:
-    """Whether somebody is there to answer a question."""
+    """Whether there is a user who can answer a question."""
     return not slicer.app.testingEnabled() and slicer.util.mainWindow() is not None
 
 

@@ -55,7 +55,7 @@ def enhance(
     affine : ndarray of shape (4, 4), optional
         Of an array: voxel index (i, j, k) to millimetres in RAS.
     modality : {"ct", "mr", "pet", "us"}, optional
-        What the image is. Without it, as the file says, or guessed from the values.
+        Of the image. Without it, that of the file, or a guess from the values.
     full : bool
         Return an `Enhanced` with the image, a report and the uncertainty, instead of the image alone.
     progress : callable

@@ -35,9 +35,9 @@ from ..volumes.intensity import HOUNSFIELD_RANGE, IntensityRange
 from ..volumes.io import files
 from ..volumes.volume import Volume
 from . import roofline
-from .roofline import Tell, identity, quickest
+from .roofline import Show, identity, quickest
 from .settings import arguments_of
-from .terminal import tell
+from .terminal import print_line
 
 FACTOR = 4
 _SMALLEST = (4, 16)  # slices, and their rows and columns
@@ -47,7 +47,9 @@ _WINDOW = (32, 96, 96)
 _CUT = (16, 128, 128)  # where MONAI takes part: its windows overlap there as they do in 256 x 256, 2.25 voxels for one
 
 
-def run(model_name: str, settings: EnhanceSettings, *, side: int, slices: int, tell: Tell = tell) -> dict[str, Any]:
+def run(
+    model_name: str, settings: EnhanceSettings, *, side: int, slices: int, show: Show = print_line
+) -> dict[str, Any]:
     """Measure everything; one entry for each line of the report.
 
     Parameters
@@ -56,7 +58,7 @@ def run(model_name: str, settings: EnhanceSettings, *, side: int, slices: int, t
         Device, precision and threads.
     side, slices
         Size of the volume, in voxels.
-    tell
+    show
         Called with what is being measured.
 
     Raises
@@ -83,14 +85,14 @@ def run(model_name: str, settings: EnhanceSettings, *, side: int, slices: int, t
         "threads": torch.get_num_threads(),
         "volume": f"{volume.grid.described()}, x{FACTOR}",
     }
-    tell("measuring the whole program")  # first: outside Linux a child's peak begins with its parent's
+    show("measuring the whole program")  # first: outside Linux a child's peak begins with its parent's
     facts |= whole_program(model_name, volume, settings)
     enhance(body(32, 8), model, settings)  # the first call of a library is never the fastest
-    facts |= engine(model, volume, context, tell)
-    tell("measuring the machine's own speed")
+    facts |= engine(model, volume, context, show)
+    show("measuring the machine's own speed")
     generator = Bare(model, volume, context).refiner.generator
     facts |= roofline.compared(generator, context, volume.array.size, FACTOR, facts["engine_seconds"])
-    return facts | seams(model, cut_of(volume), context, tell)
+    return facts | seams(model, cut_of(volume), context, show)
 
 
 def whole_program(model_name: str, volume: Volume, settings: EnhanceSettings) -> dict[str, Any]:
@@ -123,7 +125,7 @@ def whole_program(model_name: str, volume: Volume, settings: EnhanceSettings) ->
     return facts | ({"memory_ratio": peak_mb / output_mb} if peak_mb else {})
 
 
-def engine(model: Model, volume: Volume, context: ExecutionContext, tell: Tell) -> dict[str, Any]:
+def engine(model: Model, volume: Volume, context: ExecutionContext, show: Show) -> dict[str, Any]:
     """The engine on a volume, beside its bare network, on the same half air, and on half of the slices.
 
     Parameters
@@ -145,7 +147,7 @@ def engine(model: Model, volume: Volume, context: ExecutionContext, tell: Tell) 
             "the engine, half of the slices, half air": lambda: enhance(still, model, context.settings),
             "the engine, half of the slices": lambda: enhance(fewer, model, context.settings),
         },
-        tell,
+        show,
     )
     (seconds, enhanced), (bare, _), (of_still, _), (of_fewer, _) = found
     return {
@@ -160,17 +162,17 @@ def engine(model: Model, volume: Volume, context: ExecutionContext, tell: Tell) 
 
 
 @torch.inference_mode()
-def seams(model: Model, volume: Volume, context: ExecutionContext, tell: Tell) -> dict[str, Any]:
+def seams(model: Model, volume: Volume, context: ExecutionContext, show: Show) -> dict[str, Any]:
     """The engine in small tiles and MONAI's sliding window, compared with the untiled network.
 
     A seam is the largest difference, as a part of the range. The time against MONAI's is that of the engine on the same
-    voxels, told their slice profile, as MONAI is: to read it off costs the same for every volume.
+    voxels, with a given slice profile, as MONAI has none: its estimation costs the same for every volume.
     """
     low, high = HOUNSFIELD_RANGE
-    tell("measuring seams between tiles")
+    show("measuring seams between tiles")
     network = Bare(model, volume, context)
-    told = replace(context.settings, slice_profile="gaussian")
-    small = replace(told, consistency=False, memory_gb=_SMALL_TILES_GB)
+    known = replace(context.settings, slice_profile="gaussian")
+    small = replace(known, consistency=False, memory_gb=_SMALL_TILES_GB)
     untiled = network.whole()[0, 0].cpu().numpy()
     tiled = enhance(volume, model, small).volume.array
     facts: dict[str, Any] = {"engine_seam": float(np.abs((tiled - low) / (high - low) - untiled).max())}
@@ -183,8 +185,8 @@ def seams(model: Model, volume: Volume, context: ExecutionContext, tell: Tell) -
         window = tuple(min(size, count) for size, count in zip(_WINDOW, network.lr.shape[2:], strict=True))
         return sliding_window_inference(network.lr, window, 1, network.forward, overlap=_OVERLAP, mode="gaussian")
 
-    works = {"the engine beside MONAI": lambda: enhance(volume, model, told), "MONAI's sliding window": usual}
-    (ours, _), (theirs, result) = quickest(works, tell)
+    works = {"the engine beside MONAI": lambda: enhance(volume, model, known), "MONAI's sliding window": usual}
+    (ours, _), (theirs, result) = quickest(works, show)
     return facts | {
         "monai_volume": volume.grid.described(),
         "monai_seconds": theirs,

@@ -26,8 +26,8 @@ _BYTES = {"cpu": 1 << 28, "cuda": 1 << 31}  # that are copied
 _ROUNDS = 5
 _TURNS = 2
 
-Tell = Callable[[str], None]
-"""Takes a line for whoever waits."""
+Show = Callable[[str], None]
+"""Takes a line about what is being measured."""
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -39,12 +39,12 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - started, result
 
 
-def quickest(works: Mapping[str, Callable[[], Any]], tell: Tell) -> list[tuple[float, Any]]:
+def quickest(works: Mapping[str, Callable[[], Any]], show: Show) -> list[tuple[float, Any]]:
     """Seconds and result of each work's quickest round."""
     best: list[tuple[float, Any]] = [(math.inf, None)] * len(works)
     for number in range(_TURNS):
         for place, (name, work) in enumerate(works.items()):
-            tell(f"measuring {name}, round {number + 1} of {_TURNS}")
+            show(f"measuring {name}, round {number + 1} of {_TURNS}")
             best[place] = min(best[place], timed(work), key=lambda one: one[0])
     return best
 

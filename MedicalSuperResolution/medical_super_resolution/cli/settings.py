@@ -46,7 +46,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     _add_model(parser)
     scan = parser.add_argument_group("what is known of the scan")
     scan.add_argument(
-        "--slice-thickness", type=float, metavar="MM", help="tissue in one slice; default: as the file says, or no gap"
+        "--slice-thickness", type=float, metavar="MM", help="tissue in one slice; default: that of the file, or no gap"
     )
     scan.add_argument(
         "--slice-profile", choices=PROFILES, default=_STANDARD.slice_profile,

@@ -66,7 +66,7 @@ def progress_of_kind(kind: str) -> Display:
     return {"json": JsonProgress, "none": Display}.get(kind, TerminalProgress)()
 
 
-def tell(line: str) -> None:
+def print_line(line: str) -> None:
     """Print one line on standard error, at once."""
     print(line, file=sys.stderr, flush=True)
 

@@ -35,7 +35,7 @@ class Batch:
     settings : EnhanceSettings
         For each volume.
     modality : str or None
-        Of all volumes; None is what each says.
+        Of all volumes; None takes that of each.
     skip_existing, overwrite : bool
         What happens where a result is there already; with neither, that volume fails.
     keep_tilt : bool

@@ -23,7 +23,7 @@ GRADIENTS = (".bval", ".bvec", ".bvals", ".bvecs")  # of diffusion, beside their
 _OF_OLD_SLICES = ("SliceTiming", "SliceThickness")  # entries of a sidecar that no longer hold
 _ABOVE_IMAGES = ("*.json", "sub-*/*.json", "sub-*/ses-*/*.json")  # what images below inherit
 _KEPT = ("participants.tsv", "participants.json", "LICENSE", "CHANGES")
-# Unless the source says it.
+# Unless the source has it.
 _OF_DERIVED_IMAGES: dict[str, Any] = {"Description": "Refined by MedicalSuperResolution", "SkullStripped": False}
 _README = "Volumes refined by MedicalSuperResolution (entity rec-medsr). For research. Not for diagnostic use.\n"
 

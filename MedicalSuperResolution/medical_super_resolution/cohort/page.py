@@ -17,7 +17,7 @@ from .table import Row
 
 PAGE = "medsr.html"
 _UNLIKE = 3.5  # robust standard deviations from the median
-_FEWEST = 8  # studies of one modality whose spread says something
+_FEWEST = 8  # studies of one modality; below, their spread means nothing
 _MAD_TO_SIGMA = 1.4826  # of a normal distribution
 _SMALLEST_SPREAD = 0.02  # of a logarithm: differences of 2 % are none
 _STYLE = """

@@ -74,7 +74,7 @@ def _allocator(task: Task, settings: EnhanceSettings) -> Iterator[Allocator | No
     try:
         fits = known is None or fits_memory(plan(known[0], settings), known[1].itemsize, settings)
     except (SettingsError, VolumeError):
-        fits = True  # the engine will say what is wrong
+        fits = True  # the engine raises what is wrong
     if not fits and settings.sees_mirrors:
         asked = "uncertainty" if settings.uncertainty else "best quality"
         raise SettingsError(

@@ -29,7 +29,7 @@ from .preview import Preview
 from .table import Row
 
 STATE = "medsr-cohort"  # folder of records and thumbnails in the output folder
-# Settings that do not say what a result is: how it is computed, and the name of the model (its SHA-256 counts).
+# Settings without influence on a result: how it is computed, and the name of the model (its SHA-256 counts).
 _LEFT_OUT = ("model", "device", "threads", "memory_gb")
 _one_at_a_time = threading.Lock()  # of a worker with several threads: the engine uses them all itself
 
@@ -82,7 +82,7 @@ def run_study(batch: Batch, item: Item) -> Row:
 
 
 def record_of(output: Path, name: str) -> Path:
-    """The file that says that a study is done; ``name`` is that of its result in the folder ``output``."""
+    """The file that marks a study as done; ``name`` is that of its result in the folder ``output``."""
     return output / STATE / "records" / f"{_label(name)}.json"
 
 

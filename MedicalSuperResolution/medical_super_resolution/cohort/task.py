@@ -1,4 +1,4 @@
-"""One volume, series of volumes or segmentation to enhance, and what came of it."""
+"""One volume, series of volumes or segmentation to enhance, and its outcome."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Task:
     number : int or None
         Which volume of a file that holds a series, from 0; None is all.
     modality : str or None
-        Of the volume; None is what its file says.
+        Of the volume; None takes that of its file.
     keep_tilt : bool
         Give straightened slices back on the tilted grid that they came on.
     uncertainty : Path or None

@@ -99,7 +99,7 @@ def _of_the_profile(request: Request, array: np.ndarray, estimate: ProfileEstima
 
 
 def _warnings(request: Request) -> list[str]:
-    """Where the request lies outside what the model's card says it was trained for."""
+    """Where the request lies outside the training range in the model's card."""
     trained = request.model.card.get("trained_for", {})
     found = _about_factors(request)
     if trained.get("modalities") and request.modality not in trained["modalities"]:

@@ -66,7 +66,7 @@ class Request:
 
     @property
     def thickness_mm(self) -> float:
-        """Of the slices: as asked, or as the volume says, or as if they were contiguous."""
+        """Of the slices: as asked, or that of the volume, or as if they were contiguous."""
         known = self.settings.slice_thickness_mm or self.volume.slice_thickness_mm
         return known or self.planned.source.through_plane_spacing_mm
 

@@ -1,4 +1,4 @@
-"""A model's card as text: what the model says of itself."""
+"""A model's card as text."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def import_model(file: Path, sha256: str | None = None) -> Imported:
     Parameters
     ----------
     sha256
-        What its checksum must be; None takes what a file of the same name with .sha256 behind it says, if any.
+        Its expected checksum; None takes that of a file of the same name with .sha256 behind it, if there is one.
 
     Raises
     ------

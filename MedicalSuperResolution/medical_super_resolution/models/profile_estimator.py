@@ -48,7 +48,7 @@ def load(path: Path = SHIPPED) -> ProfileEstimator:
     Raises
     ------
     ModelError : the file is missing, damaged, no estimator, newer than this software, or was never trained; the message
-        says what to do instead.
+        names what to do instead.
     """
     if not path.is_file():
         raise ModelError(f"the slice profile cannot be estimated: there is no file {path}; {_INSTEAD}")

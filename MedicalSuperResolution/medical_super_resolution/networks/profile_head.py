@@ -109,7 +109,7 @@ class ProfileHead(nn.Module):
         return torch.cat([part.flatten(2).sum(2) for part in parts], dim=1)
 
     def compared(self, groups: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """What groups of cuts say together.
+        """Combine groups of cuts.
 
         Parameters
         ----------

@@ -1,6 +1,6 @@
 """A slice sequence seen whole, or as a stream of a few slices at a time, by the same network.
 
-A network says what it does to a sequence through `convolve` and `wait`. On a `WholeSequence` these are plain calls.
+A network works on a sequence through `convolve` and `wait`. On a `WholeSequence` these are plain calls.
 On a `SliceStream`, each convolution along the sequence remembers the two slices its kernel still needs, so that a
 long volume is computed exactly once, in the memory of a few slices, without overlap and without seams.
 """

@@ -70,7 +70,7 @@ def wasserstein_generator_loss(fake: Tensor) -> Tensor:
 def wasserstein_critic_is_behind(real: Tensor, fake: Tensor, *, margin: float = 0.5, level: float = 0.25) -> bool:
     """Whether the critic should be trained before the generator goes on, as MedGAN decides it.
 
-    The generator may go on alone while the critic tells the two apart by more than ``margin`` and its mean score of
+    The generator may go on alone while the critic separates the two by more than ``margin`` and its mean score of
     what was made is below -``level``. The values are those of the authors' program.
 
     References

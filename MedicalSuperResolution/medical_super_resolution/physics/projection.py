@@ -12,7 +12,7 @@ from .acquisition import SliceProfile, acquisition_matrix, consistency_matrix, f
 from .interpolation import apply_along_sequence, cubic_matrix
 
 _NOTHING = 1e-7  # weights this small, relative to the largest, change no result
-_FARTHEST = 64  # measured slices; what a slice says of tissue so far from it is below a millionth of the range
+_FARTHEST = 64  # measured slices; the weight of a slice so far away is below a millionth of the range
 
 
 class AxisModel:
@@ -36,7 +36,7 @@ class AxisModel:
     positions : Tensor
         (M,) float64, places of the fine samples in units of the measured ones.
     acquisition, back, cubic : Tensor
-        (N, M), (M, N) and (M, K) float32, each with the `BandedMatrix` that tells where its weights lie: fine to
+        (N, M), (M, N) and (M, K) float32, each with the `BandedMatrix` of its weights: fine to
         measured slices, data-consistency error to fine slices, and cubic interpolation.
     """
 

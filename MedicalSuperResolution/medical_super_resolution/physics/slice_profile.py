@@ -75,7 +75,7 @@ LIKELY = (
 
 @dataclass(frozen=True)
 class ProfileCalibration:
-    """How to take what the estimator says.
+    """How to interpret the output of the estimator.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class ProfileCalibration:
 
 @dataclass(frozen=True)
 class Sight:
-    """What the cuts say: the natural logarithm of the width in slice distances, and its standard error."""
+    """The estimate from the cuts: the natural logarithm of the width in slice distances, and its standard error."""
 
     log_width: float
     error: float

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quiet", type=float, default=30.0, metavar="SECONDS", help="a series is complete then; default: %(default)g"
     )
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be done with each series")
+    parser.add_argument("--dry-run", action="store_true", help="only print what would be done with each series")
     parser.add_argument("--tls-certificate", type=Path, metavar="PEM", help="secure the connections; needs all three")
     parser.add_argument("--tls-key", type=Path, metavar="PEM")
     parser.add_argument("--tls-authority", type=Path, metavar="PEM", help="of the certificates that callers show")

@@ -1,4 +1,4 @@
-"""The series on their way through the station. Where a series lies says how far it is; nothing else is remembered.
+"""The series on their way through the station. The folder of a series is its state; nothing else is stored.
 
 Every step is the renaming of one file or folder, which a crash cannot cut in two:
 
@@ -7,7 +7,7 @@ Every step is the renaming of one file or folder, which a crash cannot cut in tw
     enhancing/SERIES/               its derived images while they are made
     sending/SERIES/DERIVED.dcm      derived images still to be sent; each is removed once its receiver has it
     done/SERIES                     an empty file: images of this series that come again are dropped
-    failed/SERIES/                  set aside; ``reason.txt`` says why
+    failed/SERIES/                  set aside; the reason is in ``reason.txt``
 
 SERIES and INSTANCE are SHA-256 digests of DICOM's identifiers, so no path names a patient.
 """

@@ -72,7 +72,7 @@ class Rule:
         return is_thicker and self.may_fit(str(header.get("Modality")), description)
 
     def may_fit(self, modality: str, description: str) -> bool:
-        """Whether a series of this modality and description is of this kind, as far as these tell."""
+        """Whether a series of this modality and description is of this kind, as far as these show it."""
         return modality == self.modality and fnmatchcase(description.casefold(), self.description.casefold())
 
 

@@ -31,7 +31,7 @@ class Station:
     rules : tuple of Rule
         Which of them are enhanced, and how.
     send_to : str
-        Where derived series go unless their rule says it; see `sender.destination_of`.
+        Where derived series go unless their rule names it; see `sender.destination_of`.
     title : str
         AE title of the station.
     quiet_seconds : float
@@ -81,7 +81,7 @@ class Station:
             try:
                 self._enhance(folder)
             except SuperResolutionError as problem:
-                logger.error("series %s: set aside; failed/%s/reason.txt says why", folder.name, folder.name)
+                logger.error("series %s: set aside; the reason is in failed/%s/reason.txt", folder.name, folder.name)
                 self.queue.fail(folder.name, str(problem))
 
     def send_waiting(self) -> bool:

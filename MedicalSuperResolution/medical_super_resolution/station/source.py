@@ -1,4 +1,4 @@
-"""Where series come from that nobody sends: a DICOMweb service that is searched (QIDO-RS) and read (WADO-RS)."""
+"""Series fetched from a DICOMweb service, which is searched (QIDO-RS) and read (WADO-RS)."""
 
 from __future__ import annotations
 

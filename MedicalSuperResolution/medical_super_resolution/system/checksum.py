@@ -1,4 +1,4 @@
-"""SHA-256 of a file, and whether it is the one that somebody has published."""
+"""SHA-256 of a file, and its comparison with a published one."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ def digest_of(path: Path) -> str:
 
 
 def expected(path: Path, given: str | None = None) -> str | None:
-    """What the SHA-256 should be: as given, or as a file of the same name with .sha256 behind it says; None if unknown.
+    """The expected SHA-256: as given, or that in a file of the same name with .sha256 behind it; None if unknown.
 
     Raises
     ------
     ModelError
-        What is given, or what the file says, is no SHA-256.
+        What is given, or what the file holds, is no SHA-256.
     """
     note = path.with_name(path.name + ".sha256")
-    where, said = "the SHA-256 that was given", (given or "").strip()
-    if not said and note.is_file():
-        where, said = f"what {note.name} says", _first_word(note)
-    if not said:
+    where, digest = "the SHA-256 that was given", (given or "").strip()
+    if not digest and note.is_file():
+        where, digest = f"the content of {note.name}", _first_word(note)
+    if not digest:
         return None
-    if not _DIGEST.fullmatch(said.lower()):
-        raise ModelError(f"{where} is no SHA-256, which has 64 digits of 0-9 and a-f; copy it again: {said[:80]!r}")
-    return said.lower()
+    if not _DIGEST.fullmatch(digest.lower()):
+        raise ModelError(f"{where} is no SHA-256, which has 64 digits of 0-9 and a-f; copy it again: {digest[:80]!r}")
+    return digest.lower()
 
 
 def check(path: Path, given: str | None = None, name: str | None = None) -> tuple[str, bool]:

@@ -99,7 +99,7 @@ def _container_limits(root: Path) -> Iterator[int]:
 
 
 def peak_mb() -> float | None:
-    """The most memory that this process has held, in megabytes; None where the system does not tell."""
+    """The most memory that this process has held, in megabytes; None where the system does not provide it."""
     with suppress(OSError, StopIteration, ValueError):  # not Linux, where `resource` counts the parent's memory too
         lines = Path("/proc/self/status").read_text().splitlines()
         return round(int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1e3, 1)

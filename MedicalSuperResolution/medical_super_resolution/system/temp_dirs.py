@@ -1,4 +1,4 @@
-"""Private work folders whose names tell whose they are, and the removal of those that dead processes left behind."""
+"""Private work folders named after their process, and the removal of those that ended processes left behind."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _this_computer() -> str:
 
 
 def _start_time(process_id: int) -> str | None:
-    """When a process was started, "0" where the system does not tell; None where there is no such process."""
+    """When a process was started, "0" where the system does not provide it; None where there is no such process."""
     if sys.platform == "linux":
         try:
             fields = Path(f"/proc/{process_id}/stat").read_text(errors="replace").rpartition(")")[2].split()
@@ -103,8 +103,8 @@ def _start_time(process_id: int) -> str | None:
 def _is_alive(process_id: int) -> bool:
     if os.name == "nt":  # where os.kill ends a process instead of asking
         asked = ["tasklist", "/FI", f"PID eq {process_id}", "/NH"]
-        said = subprocess.run(asked, capture_output=True, check=False, creationflags=_NO_WINDOW).stdout
-        return str(process_id).encode() in said
+        listed = subprocess.run(asked, capture_output=True, check=False, creationflags=_NO_WINDOW).stdout
+        return str(process_id).encode() in listed
     try:
         os.kill(process_id, 0)
     except ProcessLookupError:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HELP = "open, enhance and compare volumes in a browser"
 DESCRIPTION = (
     "Open, enhance and compare volumes in a browser, on this computer. The address that is printed holds a token;\n"
-    "nobody gets in without it. From another computer, forward the port first: ssh -L PORT:127.0.0.1:PORT HOST"
+    "it is needed to get in. From another computer, forward the port first: ssh -L PORT:127.0.0.1:PORT HOST"
 )
 _HOST = "127.0.0.1"
 

@@ -155,7 +155,7 @@ async def _upload(request: Request) -> Response:
                 if room < 0:
                     raise SettingsError(f"more than {limit / 1e9:g} GB; start medsr view with a larger --max-upload")
                 await run_in_threadpool(file.write, part)
-    except BaseException:  # too large, or the page has gone
+    except BaseException:  # too large, or the page was closed
         path.unlink()
         raise
     return JSONResponse({})

@@ -181,7 +181,7 @@ class Sessions:
         return iter(list(self._sessions.values()))
 
     def new(self) -> str:
-        """Make a session; return its name, which nobody can guess.
+        """Make a session; return its random name.
 
         Raises
         ------

@@ -34,7 +34,7 @@ class Grid:
     ijk_to_ras : numpy.ndarray
         (4, 4) float64, voxel-centre index to millimetres, RAS; any direction, left-handed too.
     slice_axis : str or None
-        The axis ("i", "j" or "k") along which the slices were acquired, where the file says so; DICOM's is always k.
+        The axis ("i", "j" or "k") along which the slices were acquired, where the file names it; DICOM's is always k.
     """
 
     shape_kji: tuple[int, int, int]
@@ -86,7 +86,7 @@ class Grid:
 
     @property
     def through_plane_axis(self) -> str:
-        """The axis of the slices where the file says so, else the one whose spacing is unlike the other two.
+        """The axis of the slices where the file names it, else the one whose spacing is unlike the other two.
 
         Pixels are mostly as wide as high, be the slices thicker or thinner. Where no spacing stands out it is that of
         the largest spacing, and k where all are the same.

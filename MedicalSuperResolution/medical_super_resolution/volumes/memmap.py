@@ -71,7 +71,7 @@ def disk_allocator(beside: Path) -> Iterator[Allocator]:
             yield allocator
         finally:
             for array in made:
-                with suppress(BufferError):  # somebody still looks at it
+                with suppress(BufferError):  # a view of it is still in use
                     getattr(array, "_mmap").close()  # noqa: B009 - NumPy has no other name for it
 
 

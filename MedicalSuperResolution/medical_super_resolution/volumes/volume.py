@@ -15,7 +15,7 @@ _HALF = 0.5 + 1e-3  # of a slice
 
 @dataclass(frozen=True, eq=False)
 class FileHeader:
-    """What a file said that a result's file says again.
+    """The parts of a file's header that the file of a result keeps.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class Volume:
     grid : Grid
         Of the same shape.
     slice_thickness_mm : float or None
-        Tissue in one slice, where the file says so.
+        Tissue in one slice, where the file states it.
     modality : str or None
         "ct", "mr", "pet", "us", or None where it is not known.
     padding : numpy.ndarray or None
@@ -92,7 +92,7 @@ class Volume:
     measured : MeasuredSlices or None
         The slices that the reader interpolated to even places, where they did not lie there.
     header : FileHeader or None
-        What the volume's file said besides.
+        Further fields of the volume's file.
     notes : tuple of str
         What the reader had to do to the file (straightened, resampled, left out), for the report.
     """

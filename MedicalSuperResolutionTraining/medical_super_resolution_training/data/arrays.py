@@ -1,4 +1,4 @@
-"""Array files that are looked into and let go: a training may draw from more data than the computer has memory."""
+"""Memory-mapped array files whose pages are released: a training may draw from more data than fits into memory."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class SliceProfileTask(TrainingTask[ProfileBatch]):
         return (batch.lr[:, :1],)
 
     def export(self, path: Path, network: nn.Module, card: dict[str, Any]) -> None:
-        """Write the estimator, with a calibration that says within which widths it was trained."""
+        """Write the estimator, with a calibration that holds the range of widths it was trained for."""
         low, high = self.recipe.thickness_range
         calibration = ProfileCalibration(width_range=(low, high))
         profile_estimator.save(path, cast("ProfileHead", network), calibration, card)

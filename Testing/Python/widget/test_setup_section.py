@@ -89,7 +89,7 @@ def test_wheels_that_do_not_suffice_give_a_sentence(
     python = ".".join(platform.python_version_tuple()[:2])
     assert errors_shown == [
         f"The wheels in {a_wheel_folder} are not all that is needed; torch could not be installed. They must be for"
-        f" Python {python} on {platform.system()} {platform.machine()}; the log says more."
+        f" Python {python} on {platform.system()} {platform.machine()}; see the log."
     ]
 
 

@@ -1,4 +1,4 @@
-"""The section Comparison of the panel: what it offers, says and does."""
+"""The section Comparison of the panel."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -39,7 +39,7 @@ class CompareSection:
         for name in CT_WINDOWS:
             ui.windowComboBox.addItem(names[name], name)
         ui.windowComboBox.connect("currentIndexChanged(int)", self._set_window)
-        ui.arrangementComboBox.connect("activated(int)", self._remember)  # by the user; not said of a loaded scene
+        ui.arrangementComboBox.connect("activated(int)", self._remember)  # by the user; not emitted for a loaded scene
         ui.planeComboBox.connect("activated(int)", self._remember)
         ui.crosshairCheckBox.connect("clicked(bool)", self._remember)
         ui.compareButton.connect("clicked(bool)", self._click)
@@ -180,7 +180,7 @@ def _make_room(tags: list[str]) -> None:
 
 
 def _widest(label: qt.QLabel) -> int:
-    """How wide the title of a view can become: one of After says Before for a while."""
+    """How wide the title of a view can become: while flickering, After has the title Before."""
     shown, widths = label.text, []
     for text in (*(column.label for column in COLUMNS), shown):
         label.text = text

@@ -1,4 +1,4 @@
-"""The section DICOM of the panel: what it offers, says and does."""
+"""The section DICOM of the panel."""
 
 import tempfile
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class DicomSection:
         """``choices`` gives the parameter node of the scene; `show` announces its changes."""
         self._ui, self._choices = ui, choices
         ui.exportPathLineEdit.filters = ctk.ctkPathLineEdit.Dirs
-        ui.exportPathLineEdit.connect("currentPathChanged(QString)", self._path_changed)  # said of folders only
+        ui.exportPathLineEdit.connect("currentPathChanged(QString)", self._path_changed)  # emitted for folders only
         ui.exportPathLineEdit.connect("validInputChanged(bool)", self._path_changed)
         ui.exportButton.connect("clicked(bool)", self._export)
         ui.databaseButton.connect("clicked(bool)", self._send)

@@ -23,7 +23,7 @@ class FuseSection:
         on_click: Callable[[Sequence[vtkMRMLScalarVolumeNode]], None],
         is_busy: Callable[[], bool],
     ) -> None:
-        """``on_click`` is called with the volumes to fuse. ``is_busy`` tells whether the engine works."""
+        """``on_click`` is called with the volumes to fuse. ``is_busy`` is whether the engine is at work."""
         self._ui, self._choices, self._on_click, self._is_busy = ui, choices, on_click, is_busy
         ui.queueSelector.connect("checkedNodesChanged()", self.show)
         ui.fuseButton.connect("clicked(bool)", self._click)

@@ -50,7 +50,7 @@ def why_no_detail(model: str) -> str:
 
 
 def card_of(path: Path) -> str:
-    """What a model says of itself, one line for each thing, or why it cannot be used."""
+    """The card of a model, one line for each entry, or why it cannot be used."""
     try:
         card = read_header(path)["card"]
     except ModelError as problem:
@@ -68,7 +68,7 @@ def _entry(name: str, value: object) -> str:
 
 
 class ModelSelector(ChoiceConnector):
-    """Ties a QComboBox to the parameter ``model``, with what each model says of itself as tool tips."""
+    """Ties a QComboBox to the parameter ``model``, with the card of each model as tool tip."""
 
     def __init__(self, box: qt.QComboBox) -> None:
         """``box`` is filled with the installed models."""

@@ -32,7 +32,7 @@ class QueueSection:
         Parameters
         ----------
         settings
-            Asked for when the queue starts: what the panel says then holds for all volumes.
+            Called when the queue starts: the choices at that time hold for all volumes.
         is_other_running
             Whether the engine works on something else.
         on_running
@@ -59,7 +59,7 @@ class QueueSection:
     def start(self, nodes: Sequence[vtkMRMLScalarVolumeNode]) -> None:
         """Enhance these volumes, as the panel is set."""
         with messages.shown_errors(_("The volumes could not be enhanced.")):
-            if not nodes:  # the list does not say that checked volumes have left the scene
+            if not nodes:  # the list does not report checked volumes that left the scene
                 raise SuperResolutionError(_("Check a volume first."))
             torch_setup.ensure_engine()
             self._ui.queueCollapsibleButton.collapsed = False

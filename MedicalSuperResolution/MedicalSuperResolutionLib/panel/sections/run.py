@@ -26,7 +26,7 @@ class RunSection:
         self._ui, self._on_over = ui, on_over
         self._time_left = messages.TimeLeft()
         self.current: BackgroundRun | None = None
-        display.say(ui, "")
+        display.show_status(ui, "")
 
     def start(self, message: str, begin: Callable[..., BackgroundRun]) -> None:
         """Start a run, or show why it cannot be started.

@@ -119,7 +119,7 @@ def _enhance_in(chosen: argparse.Namespace, settings: EnhanceSettings, destinati
         print(f"warning: {warning}", file=sys.stderr)
     if chosen.progress != "none":
         made = f"{done.grid.described()}, {report['seconds']:.1f} s"
-        _tell(Report.from_dict(report), made, chosen.output)
+        _print_summary(Report.from_dict(report), made, chosen.output)
     return done.grid
 
 
@@ -167,8 +167,8 @@ def _run_batch(chosen: argparse.Namespace, settings: EnhanceSettings, items: lis
     return 1 if counts["failed"] else 0
 
 
-def _tell(report: Report, made: str, output: Path) -> None:
-    """What was done, for people."""
+def _print_summary(report: Report, made: str, output: Path) -> None:
+    """Print what was done on standard error."""
     if report.modality == "labels":
         print(f"{made}: {output}", file=sys.stderr)
         return

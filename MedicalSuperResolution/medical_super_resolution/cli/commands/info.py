@@ -33,10 +33,10 @@ def run(chosen: argparse.Namespace) -> int:
     grid = volume.grid
     if count > 1:
         print(f"volumes             {count}; the first is described")
-    said = "" if volume.modality else " (guessed from the values)"
+    note = "" if volume.modality else " (guessed from the values)"
     print(f"size and spacing    {grid.described()}")
     print(f"values              {volume.array.dtype}, {volume.array.min():g} to {volume.array.max():g}")
-    print(f"modality            {(volume.modality or guess_modality(volume.array)).upper()}{said}")
+    print(f"modality            {(volume.modality or guess_modality(volume.array)).upper()}{note}")
     thickness = f"{volume.slice_thickness_mm:g} mm" if volume.slice_thickness_mm else "not stated; taken as no gap"
     for note in volume.notes:
         print(f"note                {note}")

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--import", dest="file", type=Path, metavar="FILE.safetensors", help="check a model file and keep a copy of it"
     )
     parser.add_argument(
-        "--sha256", metavar="HEX", help="what its checksum must be; default: as FILE.safetensors.sha256 says, if there"
+        "--sha256", metavar="HEX", help="its expected checksum; default: that in FILE.safetensors.sha256, if there"
     )
 
 

@@ -30,7 +30,7 @@ _WORKING_MM = 2.0  # spacing that the search works at
 _ROUNDS, _STEPS = 2, 2
 _ITERATIONS, _PRIOR_WEIGHT = 6, 0.05  # of the volume from the other stacks
 _KNOWN = 0.99  # share of a measured voxel that lies where the volume is known
-_FEWEST = 50  # measured voxels that tell a motion
+_FEWEST = 50  # measured voxels from which a motion can be estimated
 _STEP_MM = 0.25  # of the finite differences
 _ARM_MM = 40.0  # a turn of 1/40 moves tissue at this distance by 1 mm
 _LONGEST_MM = 1.5  # a step is rarely longer: its standard deviation beforehand
@@ -188,7 +188,7 @@ class _Search:
 
 
 def _gauss_newton(missing: Tensor, slopes: Tensor, counts: Tensor) -> np.ndarray:
-    """(N, 6) in mm: the step of each slice, held back where its voxels say little."""
+    """(N, 6) in mm: the step of each slice, damped where its voxels determine little."""
     normal = torch.einsum("pnv,qnv->npq", slopes, slopes)
     noise = missing.square().sum(dim=1) / counts.clamp_min(1) + 1e-12
     normal += (noise / _LONGEST_MM**2)[:, None, None] * torch.eye(6, dtype=normal.dtype)

@@ -16,14 +16,14 @@ from ...volumes.volume import Volume
 from .prior import RefinedStack, on_grid
 
 _STEP_MM = 3.0  # distance of the samples
-_FLOOR = 0.1  # of the bright voxels: darker ones tell nothing
+_FLOOR = 0.1  # of the bright voxels: darker ones are left out
 _FEWEST = 200  # samples that two stacks share
 _DEGREE = 2  # of the polynomials: shading of coils is smoother than anatomy
 _LARGEST = 0.7  # of a logarithm: a difference beyond is contrast, not shading
 
 
 class _Overlap:
-    """The refined stacks sampled on one coarse grid: logarithms of their values, and where they tell something."""
+    """The refined stacks sampled on one coarse grid: logarithms of their values, and where they count."""
 
     def __init__(self, stacks: Sequence[RefinedStack], grid: Grid) -> None:
         self.grid = grid

@@ -61,7 +61,7 @@ def write_bundle(model: Model, folder: Path, readme: str) -> list[Path]:
 
 
 def metadata(model: Model) -> dict[str, Any]:
-    """What ``metadata.json`` says, by MONAI's schema."""
+    """The contents of ``metadata.json``, by MONAI's schema."""
     summary = f"{model.card.get('summary', model.name)}. For research. Not for diagnosis."
     return {
         "schema": _SCHEMA,
@@ -111,7 +111,7 @@ def _installed(name: str, otherwise: str) -> str:
 
 
 def inference(model: Model) -> dict[str, Any]:
-    """What ``inference.json`` says: MONAI reads and writes the volumes, the engine of this package refines them."""
+    """The contents of ``inference.json``: MONAI reads and writes the volumes, this package refines them."""
     return {
         "imports": ["$import glob", "$import os"],
         "bundle_root": ".",

@@ -57,10 +57,10 @@ class ThroughPlaneProgram(nn.Module):
         Tensor of shape (1, 1, M, J, I), float32
         """
         generator = self.generator
-        told = width.reshape(1, 1)
+        known_width = width.reshape(1, 1)
         features = generator.stem(lr, lr[:, :, -1:], WHOLE)
         for block in generator.blocks:
-            features = block(features, told, WHOLE)
+            features = block(features, known_width, WHOLE)
         features = features + generator.refine(features)
         around = torch.cat([features[:, :, :1], features, features[:, :, -1:]], dim=2)
         base = torch.clamp(torch.floor(positions + 1), min=torch.zeros(1), max=_last(lr))

@@ -39,8 +39,8 @@ class SequenceLstmDiscriminator(nn.Module):
 
     The paper feeds 16 slices as a batch with one time step, where a memory has nothing to remember: here they are the
     time steps. It feeds whole slices as vectors, which fixes their size: here three convolutions and a mean over each
-    cell of a grid describe a slice of any size first. It does not say which state is judged: here each, so that every
-    slice has a say. The sigmoid of the paper belongs to the reported accuracy; Wasserstein losses need the raw score.
+    cell of a grid describe a slice of any size first. It leaves open which state is judged: here each, so that every
+    slice counts. The sigmoid of the paper belongs to the reported accuracy; Wasserstein losses need the raw score.
     """
 
     conditional = False

@@ -70,7 +70,7 @@ class SpatialAttention(nn.Module):
 class HybridAttentionBlock(nn.Module):
     """Convolutions without normalisation, weighed by channel and then by place, added to the input.
 
-    The paper does not say which comes first; channel first is better in CBAM.
+    The paper leaves open which comes first; channel first is better in CBAM.
     """
 
     def __init__(self, config: HybridAttentionConfig) -> None:

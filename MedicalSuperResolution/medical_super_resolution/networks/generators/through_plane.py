@@ -52,7 +52,7 @@ class ThroughPlaneConfig:
 
 
 class Stem(nn.Module):
-    """First features: differences of neighbours, weighed by what the intensity itself says (air, fat, bone ...)."""
+    """First features: differences of neighbours, weighed by functions of the intensity itself (air, fat, bone ...)."""
 
     reach = 2  # voxels: a difference and a 3 x 3 x 3 kernel
 

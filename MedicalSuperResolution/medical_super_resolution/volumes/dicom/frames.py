@@ -1,4 +1,4 @@
-"""The images in a DICOM file: itself, or the frames of an enhanced multi-frame file, each with what is said of it."""
+"""The images in a DICOM file: itself, or the frames of an enhanced multi-frame file, each with its attributes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Frame:
     index : int
         Which of the file's frames it is, from 0.
     header : pydicom.Dataset
-        What is said of it, by the keywords of single-frame files.
+        Its attributes, by the keywords of single-frame files.
     tiles : int
         How many slices lie side by side, and below each other, in a mosaic; ``index`` counts them row by row.
     """
@@ -92,12 +92,14 @@ def frames_of(file: DicomFile) -> list[Frame]:
     Raises
     ------
     VolumeError
-        What the file says of its frames is damaged.
+        The attributes of its frames are damaged.
     """
     try:
         return _frames(file)
     except UNREADABLE as problem:
-        raise VolumeError(f"what {file.path} says of its frames is damaged; get the DICOM series again") from problem
+        raise VolumeError(
+            f"the attributes of the frames of {file.path} are damaged; get the DICOM series again"
+        ) from problem
 
 
 def _frames(file: DicomFile) -> list[Frame]:

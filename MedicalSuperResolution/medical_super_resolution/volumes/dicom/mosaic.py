@@ -28,7 +28,7 @@ def is_mosaic(header: Dataset) -> bool:
 
 
 def slices_of(file: DicomFile) -> list[Frame]:
-    """The slices of a mosaic, each with its place; none where the file does not say how they lie.
+    """The slices of a mosaic, each with its place; none where the file does not give their positions.
 
     The place of a mosaic is that of a slice as large as the whole picture around the middle of the first slice.
     """
@@ -69,8 +69,8 @@ def _count_and_normal(header: Dataset) -> tuple[int, np.ndarray | None]:
     from nibabel.nicom import csareader
 
     content = header[_CSA].value if _CSA in header else b""
-    said = csareader.read(content) if content else {"tags": {}}
-    return int(csareader.get_n_mosaic(said) or 0), csareader.get_slice_normal(said)
+    csa = csareader.read(content) if content else {"tags": {}}
+    return int(csareader.get_n_mosaic(csa) or 0), csareader.get_slice_normal(csa)
 
 
 def _placed(header: Dataset, position: np.ndarray) -> Dataset:

@@ -53,7 +53,7 @@ def split(frames: list[Frame]) -> tuple[list[tuple[str, list[Frame]]], int]:
     -------
     tuple
         Pairs of what is common to a volume's images, for people, and the images; empty where nothing in the headers
-        tells the images at one place apart. And how many images were left out because they were there twice.
+        distinguishes the images at one place. And how many images were left out because they were there twice.
     """
     places = _places(frames)
     if len(set(places.values())) == len(frames):
@@ -92,9 +92,9 @@ def _without_doubles(frames: list[Frame], places: dict[tuple[str, int], int], na
     """Each image once: the same pixels, at the same place, with the same values of some attributes."""
     kept: dict[tuple[str, ...], list[Frame]] = defaultdict(list)
     for frame in frames:
-        said = (str(places[frame.instance]), *(value_of(frame, name) for name in names))
-        if not any(_are_equal(frame, other) for other in kept[said]):
-            kept[said].append(frame)
+        key = (str(places[frame.instance]), *(value_of(frame, name) for name in names))
+        if not any(_are_equal(frame, other) for other in kept[key]):
+            kept[key].append(frame)
     chosen = {frame.instance for group in kept.values() for frame in group}
     return [frame for frame in frames if frame.instance in chosen]
 
@@ -155,11 +155,11 @@ def _rank(frame: Frame, name: str) -> tuple[float, int]:
 
 
 def value_of(frame: Frame, name: str) -> str:
-    """What tells an image from others at its place; empty where the header has none."""
+    """What distinguishes an image from others at its place; empty where the header has none."""
     if name != "b-value":
         return text(frame.header, name)
-    if said := text(frame.header, "DiffusionBValue"):
-        return said
+    if value := text(frame.header, "DiffusionBValue"):
+        return value
     for tag in _PRIVATE_B_VALUES:
         if tag in frame.header:
             return _private_b_value(frame, tag)

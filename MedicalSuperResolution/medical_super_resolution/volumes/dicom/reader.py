@@ -1,4 +1,4 @@
-"""One volume from the DICOM files of a folder, or a sentence that says why not."""
+"""One volume from the DICOM files of a folder, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _ANY = Selection()
 def read_series(path: Path, selection: Selection = _ANY) -> Volume:
     """Read the series in a folder, a zipped folder or a DICOMDIR, or the series that a file belongs to.
 
-    Slices that are tilted, displaced or unevenly spaced are brought onto a straight and even grid; ``notes`` says so.
+    Slices that are tilted, displaced or unevenly spaced are brought onto a straight and even grid; see ``notes``.
 
     Raises
     ------
@@ -67,8 +67,8 @@ def read_series(path: Path, selection: Selection = _ANY) -> Volume:
 def read_all_phases(path: Path, selection: Selection) -> tuple[int, Iterator[Volume]]:
     """How many volumes a series holds, and each of them, read as it is asked for; see `read_series`."""
     series, parts, notes = _selected(path, selection)
-    said = [f"the series holds {_named(parts)}"] if len(parts) > 1 else []
-    return len(parts), (_volume_of(path, series, part, [*notes, *said]) for part in parts)
+    note = [f"the series holds {_named(parts)}"] if len(parts) > 1 else []
+    return len(parts), (_volume_of(path, series, part, [*notes, *note]) for part in parts)
 
 
 def _named(parts: list[Part]) -> str:
@@ -197,8 +197,8 @@ def _tilted_grid(stack: Stack, count: int) -> Grid | None:
 
 def _thickness_mm(frames: list[Frame]) -> float | None:
     """The most frequent value among the slices."""
-    said = Counter(frame.thickness_mm for frame in frames if number(frame.header, "SliceThickness"))
-    return said.most_common(1)[0][0] if said else None
+    thicknesses = Counter(frame.thickness_mm for frame in frames if number(frame.header, "SliceThickness"))
+    return thicknesses.most_common(1)[0][0] if thicknesses else None
 
 
 def check_one_session(paths: Sequence[Path]) -> None:

@@ -150,8 +150,8 @@ def _kind(file: DicomFile) -> str:
 
 def _series(uid: str, files: list[DicomFile]) -> Series:
     first = files[0].header
-    said = text(first, "SeriesNumber")
-    number = whole(first, "SeriesNumber") if said else None
+    stated = text(first, "SeriesNumber")
+    number = whole(first, "SeriesNumber") if stated else None
     description, modality = text(first, "SeriesDescription"), text(first, "Modality")
     problems = {file.path: _problem(file) for file in files}
     fit = [file for file in files if not problems[file.path]]
@@ -171,10 +171,10 @@ def _problem(file: DicomFile) -> str:
         return "is coloured; pick a plain series"
     if is_mosaic(header) and not slices_of(file):
         return (
-            "is a Siemens mosaic without the part of its headers that says how its slices lie; convert the original"
+            "is a Siemens mosaic without the headers that give the positions of its slices; convert the original"
             " series, or convert it to NIfTI by dcm2niix"
         )
     if whole(header, "NumberOfFrames", 1) > 1 and "PerFrameFunctionalGroupsSequence" not in header:
-        kind = _MULTI_FRAME_KINDS.get(modality, "a multi-frame file that does not say where its frames lie")
+        kind = _MULTI_FRAME_KINDS.get(modality, "a multi-frame file without the positions of its frames")
         return f"is {kind}; it cannot be refined as a volume: convert it to NIfTI first"
     return ""

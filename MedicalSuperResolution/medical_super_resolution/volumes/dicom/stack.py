@@ -139,7 +139,7 @@ def _even_places(places: np.ndarray, where: str) -> tuple[float, np.ndarray | No
     if not fits:
         count = round(float(places[-1]) / base) + 1
         distance = float(places[-1]) / (count - 1)
-    said = f"the slices are {steps.min():.2f} to {steps.max():.2f} mm apart"
+    found = f"the slices are {steps.min():.2f} to {steps.max():.2f} mm apart"
     missing = count - len(places)
     if fits and not _zones(steps, base).any():
         gaps = ", ".join(str(int(numbers[at]) + 2) for at in np.flatnonzero(np.rint(steps / base) > 1))
@@ -148,7 +148,7 @@ def _even_places(places: np.ndarray, where: str) -> tuple[float, np.ndarray | No
         note = f"{many} missing and {were} interpolated from the neighbours: nothing was measured there"
     else:
         note = (
-            f"{said}; the network sees them interpolated to an even distance of {distance:.3g} mm, and the result"
+            f"{found}; the network sees them interpolated to an even distance of {distance:.3g} mm, and the result"
             " reproduces them at their true places"
         )
     return float(distance), distance * np.arange(count), (note,)

@@ -57,7 +57,11 @@ def volumes_in(frames: list[Frame]) -> tuple[list[Part], str, list[str]]:
         label = f"{len(stack)} images {_plane(stack[0])}" if len(kept) > 1 else ""
         parts += [Part(", ".join(filter(None, (label, more))), part) for more, part in found]
     if unsplit:
-        return [Part("", placed)], "has several images at one place (phases, echoes?) that nothing tells apart", notes
+        return (
+            [Part("", placed)],
+            "has several images at one place (phases, echoes?) that no attribute distinguishes",
+            notes,
+        )
     largest, others = _largest([part.frames for part in parts])
     notes += left_out(others, "of an incomplete volume")
     if doubles:

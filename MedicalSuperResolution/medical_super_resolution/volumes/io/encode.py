@@ -40,7 +40,7 @@ def encode(
     part : Path
         The file; of a detached header (.mhd, .nhdr) another one is written beside it.
     kept : FileHeader or None
-        What the source's header said.
+        What is kept of the source's header.
     compress : bool
         Pack the voxels; ``.nii`` never is packed, ``.nii.gz`` always.
     """

@@ -72,7 +72,7 @@ def read(
 
 
 def check_exists(path: Path) -> None:
-    """Refuse a file that is not there; of a link, as git-annex makes them, say that its content is not."""
+    """Refuse a file that is not there; a link whose content is missing, as git-annex makes them, is named as one."""
     if path.is_symlink() and not path.exists():
         raise VolumeError(f"{path} is a link to a file that is not there; fetch it first, for example by git annex get")
     if not path.exists():
@@ -135,7 +135,7 @@ def check_output(path: Path | str, *, overwrite: bool = False) -> None:
     """Refuse, before any work is done, an output that could not be written."""
     path = Path(path)
     if suffix_of(path) is None:
-        raise VolumeError(f"cannot tell the format of {path.name}; end the name in one of: {', '.join(SUFFIXES)}")
+        raise VolumeError(f"the format of {path.name} is unknown; end the name in one of: {', '.join(SUFFIXES)}")
     if path.is_dir():
         raise VolumeError(f"{path} is a folder; name a file")
     taken = _taken(path)

@@ -62,7 +62,7 @@ _NAMES = {
 
 
 def not_read(path: Path, block: bytes | None = None) -> VolumeError:
-    """The refusal of a file that is of no format of ours; it says which it is, where that can be seen.
+    """The refusal of a file of a foreign format, with its name where it is recognised.
 
     Parameters
     ----------

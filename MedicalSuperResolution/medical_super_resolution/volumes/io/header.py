@@ -1,4 +1,4 @@
-"""What a volume file says before its voxels: parsed once, used by checks, planning, whole and partial reading."""
+"""The header of a volume file: parsed once, used by checks, planning, whole and partial reading."""
 
 from __future__ import annotations
 

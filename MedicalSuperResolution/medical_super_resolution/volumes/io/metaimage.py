@@ -66,7 +66,7 @@ def read_meta_header(path: Path) -> Header:
 
 
 def _fields(path: Path, block: bytes) -> tuple[dict[str, str], int]:
-    """Values by name, and where the header ends, in bytes: behind the line that says where the voxels are."""
+    """Values by name, and where the header ends, in bytes: behind the line that names the file of the voxels."""
     fields: dict[str, str] = {}
     start = 0
     while "ElementDataFile" not in fields:
@@ -74,7 +74,7 @@ def _fields(path: Path, block: bytes) -> tuple[dict[str, str], int]:
         line, start = (block[start:stop], stop + 1) if stop >= 0 else (block[start:], len(block))
         match = _LINE.match(line)
         if match is None and (stop < 0 or line.strip()):
-            raise not_read(path, block[:512]) if not fields else damaged(path, "it does not say where its voxels are")
+            raise (not_read(path, block[:512]) if not fields else damaged(path, "it names no place of its voxels"))
         if match is None:
             continue
         name = match.group(1).decode("latin-1")

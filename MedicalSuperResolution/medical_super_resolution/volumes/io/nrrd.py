@@ -168,14 +168,14 @@ def _voxels(path: Path, fields: dict[str, str], end: int | None, expected: int) 
         raise damaged(path, f"its voxels are in the unknown encoding {fields.get('encoding', '')[:40]!r}")
     name = fields.get("datafile")
     if name is None and end is None:
-        raise damaged(path, "it does not say where its voxels are")
+        raise damaged(path, "it names no place of its voxels")
     file, offset = (path, end or 0) if name is None else (beside(path, name), 0)
     skipped = fields.get("byteskip", "0"), fields.get("lineskip", "0")
     if skipped[1] not in ("0", "") or not re.fullmatch(r"-1|\d{1,10}", skipped[0]):
         raise VolumeError(f"{path} keeps its voxels behind lines of text; save it as .nrrd or .mha first")
     if skipped[0] == "-1":
         if packing != "raw":
-            raise damaged(path, "its packed voxels are said to lie at the end")
+            raise damaged(path, "its header places packed voxels at the end")
         return Voxels(file, max(file.stat().st_size - expected, 0), packing)
     if packing != "raw" and int(skipped[0]):
         raise VolumeError(f"{path} keeps its packed voxels behind a foreign header; save it as .nrrd or .mha first")

@@ -95,7 +95,7 @@ def finish(source: Source, header: Header) -> None:
     while block := source.read(_BLOCK):
         rest += len(block)
         if rest > header.stored_bytes + _LARGEST_REST:
-            raise VolumeError(f"{header.path} is damaged: it holds far more than its header says; get it again")
+            raise VolumeError(f"{header.path} is damaged: it holds far more than its header states; get it again")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ _NAMES = re.compile(
     r"|annotations?|atlas)([^a-z]|$)"
 )
 _SEGMENT = re.compile(r"Segment\d+_(ID|LabelValue)$")
-_MOST_NAMED_LABELS = 512  # of a volume whose name says so
+_MOST_NAMED_LABELS = 512  # of a volume that is named as labels
 _MOST_LABELS = 32  # of one that is recognised by its values alone
 _FEWEST_VOXELS = 500
 _SAME_NEIGHBOURS = 0.7  # share of pairs along a row: labels are patches, while images have noise
@@ -32,7 +32,7 @@ def has_segments(fields: dict[str, str]) -> bool:
 
 
 def is_label_map(volume: Volume) -> bool:
-    """Whether the values of a volume are labels: few whole numbers in patches, or in a file that says so.
+    """Whether the values of a volume are labels: few whole numbers in patches, or a file that is marked as such.
 
     A volume whose modality is known is none, nor are floating numbers without the background 0.
     """

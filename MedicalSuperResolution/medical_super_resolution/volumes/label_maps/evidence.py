@@ -1,4 +1,4 @@
-"""What an image says of the labels near a boundary: how unlike a label's tissue each fine voxel is.
+"""Evidence of an image for the labels near a boundary: how unlike a label's tissue each fine voxel is.
 
 References
 ----------
@@ -12,7 +12,7 @@ import numpy as np
 
 from ...physics.acquisition import SIGMA_PER_FULL_WIDTH, gaussian_weights
 
-_AROUND_MM = 6.0  # standard deviation of the neighbourhood that says what a label's tissue looks like
+_AROUND_MM = 6.0  # standard deviation of the neighbourhood that describes a label's tissue
 _BLOCK_MM = 2.0  # pixels of so much are taken together
 _MOST_VARIANCES = 9.0  # a voxel that is farther from a label's mean is as unlike as that
 _LEAST_VARIANCE = 0.05  # of the label's variance over all of the slab

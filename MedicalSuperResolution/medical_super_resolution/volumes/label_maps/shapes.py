@@ -83,7 +83,7 @@ class AxisRefinement:
         return scores.labels_with_majority()
 
     def _evidence(self, low: int, high: int, nearest: np.ndarray, first: int) -> ImageEvidence | None:
-        """What the image says of the old slices from ``low`` to ``high``; ``first`` is the first row of the slab."""
+        """The evidence of the image for slices ``low`` to ``high``; ``first`` is the first row of the slab."""
         if self.image is None:
             return None
         rows = np.flatnonzero((nearest >= low) & (nearest < high))

@@ -123,5 +123,5 @@ def needed(storage_class: str) -> tuple[str, ...]:
 
 
 def may_have_sides(part_of_body: str) -> bool:
-    """Whether the standard wants Laterality to be there, if only empty; of a head it must not be said."""
+    """Whether the standard wants Laterality to be there, if only empty; for a head it must be absent."""
     return part_of_body not in _UNPAIRED.split()

@@ -35,7 +35,7 @@ def check_place(grid: Grid, sources: list[Dataset]) -> None:
     Raises
     ------
     VolumeError
-        The volume reaches out of the source. Nothing is said where the source does not tell its own place.
+        The volume reaches out of the source. A source without a position is not checked.
     """
     with suppress(*UNREADABLE):
         outside_mm = _outside_mm(grid, sources)

@@ -1,4 +1,4 @@
-"""The headers of a derived DICOM series: what the source says, and what was done to it."""
+"""The headers of a derived DICOM series: what is kept of the source, and what was done to it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def storage_class_of(files: list[Path]) -> str:
         )
     if not (first.get("SOPInstanceUID") and first.get("StudyInstanceUID")):
         raise VolumeError(
-            f"the series in {files[0].parent} does not say to which study it belongs, so no DICOM can be derived from"
+            f"the series in {files[0].parent} does not name its study, so no DICOM can be derived from"
             " it: name an output file that ends in .nii.gz or .nrrd instead"
         )
     return storage_class
@@ -59,7 +59,7 @@ def read_headers(files: list[Path], storage_class: str, normal: np.ndarray) -> l
     headers = [_read(file, attributes.to_read(storage_class)) for file in files]
     for file, header in zip(files, headers, strict=True):
         if not (header.get("ImagePositionPatient") and header.get("SOPInstanceUID")):
-            raise VolumeError(f"{file} does not say where its slice lies or which it is; no DICOM can be derived")
+            raise VolumeError(f"{file} names no position or no identity of its slice; no DICOM can be derived")
     return sorted(headers, key=lambda header: height(header, normal))
 
 
@@ -200,7 +200,7 @@ def _series_description(source: Dataset, report: Report, fused_from: int) -> str
 
 
 def _image_type(source: Dataset, storage_class: str) -> list[str]:
-    """Values 1 to 3 as the kinds of images want them; the third says what the source's pixels mean."""
+    """Values 1 to 3 as the kinds of images want them; the third is the meaning of the source's pixels."""
     if storage_class == attributes.CT:
         return ["DERIVED", "SECONDARY", "AXIAL"]
     third = list(source.get("ImageType") or [])[2:3]

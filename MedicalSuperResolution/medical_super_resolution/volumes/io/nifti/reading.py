@@ -119,7 +119,7 @@ def _version(path: Path, block: bytes) -> tuple[int, str]:
         if block[start : start + 3] in known:
             return version, order
         raise VolumeError(
-            f"{path} is not a format that this program reads: Analyze 7.5, which does not say where left and right are;"
+            f"{path} is not a format that this program reads: Analyze 7.5, which does not distinguish left and right;"
             " convert it to NIfTI first"
         )
     raise not_read(path, block)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def encoded_header(grid: Grid, kept: FileHeader | None, dtype: np.dtype, volumes: int) -> bytes:
-    """The bytes before the voxels of a NIfTI file for volumes on ``grid``; what the source's header said is kept.
+    """The bytes before the voxels of a NIfTI file for volumes on ``grid``; fields of the source's header are kept.
 
     sform and qform describe the refined grid each in its own space, and keep their codes.
     """
@@ -40,7 +40,7 @@ def encoded_header(grid: Grid, kept: FileHeader | None, dtype: np.dtype, volumes
     header["pixdim"][1:4] = grid.spacing_ijk_mm if not forms else np.linalg.norm(forms["qform"][0][:3, :3], axis=0)
     header["pixdim"][4] = repetition
     for name in ("slice_code", "slice_start", "slice_end", "slice_duration"):
-        header[name] = 0  # of slices that are no more
+        header[name] = 0  # of the source's slices
     header["scl_slope"], header["scl_inter"] = 1, 0
     is_first = version_of(header.binaryblock) == 1
     header["magic"] = b"n+1\0" if is_first else b"n+2\0\r\n\x1a\n"

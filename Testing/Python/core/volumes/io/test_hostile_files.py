@@ -125,7 +125,7 @@ def test_a_packed_file_that_never_ends_is_given_up(tmp_path: Path):
     path = tmp_path / "scan.nii.gz"
     files.write(Volume(np.zeros((4, 6, 5), np.int16), Grid((4, 6, 5), np.eye(4))), path)
     path.write_bytes(path.read_bytes() + gzip.compress(bytes(300_000_000), 1))
-    assert "far more than its header says" in refused_within_limits(path)
+    assert "far more than its header states" in refused_within_limits(path)
 
 
 @posix_only

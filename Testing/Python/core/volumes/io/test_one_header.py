@@ -253,7 +253,7 @@ def test_a_file_of_another_format_is_named_and_not_called_damaged(tmp_path: Path
 
 def test_analyze_is_named(tmp_path: Path):
     nibabel.save(nibabel.AnalyzeImage(VALUES.transpose(2, 1, 0), None), tmp_path / "scan.hdr")
-    with pytest.raises(VolumeError, match=r"reads: Analyze 7\.5, which does not say where left"):
+    with pytest.raises(VolumeError, match=r"reads: Analyze 7\.5, which does not distinguish left"):
         files.read(tmp_path / "scan.img")
 
 
