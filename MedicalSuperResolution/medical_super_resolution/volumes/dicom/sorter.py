@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from ...errors import VolumeError
@@ -74,15 +75,18 @@ def contents_of(path: Path) -> Contents:
     VolumeError
         A DICOM file is damaged; something in the folder is no plain file.
     """
-    wanted = None
     folder = unpacked(path) if path.suffix.lower() == ".zip" and path.is_file() else path
+    named = folder if folder.is_file() and folder.name.upper() != "DICOMDIR" else None
+    place = folder if folder.is_dir() else folder.parent
+    return _contents(named, tuple(_files_in(place, nested=named is None)))
+
+
+@lru_cache(maxsize=1)  # a command looks into a folder before it reads it; the states are those of the files then
+def _contents(named: Path | None, states: tuple[tuple[Path, int, int], ...]) -> Contents:
     with quietly():
-        if folder.is_file() and folder.name.upper() != "DICOMDIR":
-            wanted = _series_of_file(folder)
-            found = _files_in(folder.parent, nested=False)
-        else:
-            found = _files_in(folder if folder.is_dir() else folder.parent, nested=True)
-        return _sorted(found, wanted)
+        wanted = None if named is None else _series_of_file(named)
+        files = (file for path, size, _ in states if size and (file := read_file(path)))
+        return _sorted(files, wanted)
 
 
 def _series_of_file(path: Path) -> str:
@@ -94,7 +98,8 @@ def _series_of_file(path: Path) -> str:
     return text(file.header, "SeriesInstanceUID")
 
 
-def _files_in(folder: Path, *, nested: bool) -> Iterator[DicomFile]:
+def _files_in(folder: Path, *, nested: bool) -> Iterator[tuple[Path, int, int]]:
+    """Each file with its size in bytes and the time of its last change."""
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if nested and not name.startswith("."))
         for path in (Path(root) / name for name in sorted(names)):
@@ -104,8 +109,8 @@ def _files_in(folder: Path, *, nested: bool) -> Iterator[DicomFile]:
                 raise VolumeError(
                     f"the folder {path.parent} holds something that is no plain file, {path.name}; move it elsewhere"
                 )
-            if path.stat().st_size and (file := read_file(path)):
-                yield file
+            state = path.stat()
+            yield path, state.st_size, state.st_mtime_ns
 
 
 def _sorted(files: Iterator[DicomFile], wanted: str | None) -> Contents:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pydicom.dataset import Dataset
 
 from dicom_kinds import ROOT, header, image, save, write_images
 from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.volumes.dicom import sorter
 from medical_super_resolution.volumes.dicom.reader import Selection
 from medical_super_resolution.volumes.io import files
 
@@ -109,6 +111,18 @@ def test_several_series_are_listed_with_their_numbers(a_study: Path):
     assert "holds 2 series" in message
     assert "2: Thin (6 images, 000.dcm); 5: Bone (6 images, 000.dcm)" in message
     assert "--series N" in message
+
+
+def test_the_headers_of_a_folder_are_read_once_until_a_file_changes(a_study: Path, monkeypatch: pytest.MonkeyPatch):
+    read: list[Path] = []
+    original = sorter.read_file
+    monkeypatch.setattr(sorter, "read_file", lambda path: read.append(path) or original(path))
+    for _ in range(2):  # as a command that looks, and then reads
+        files.read(a_study, Selection(series="5"))
+    assert len(read) == len(set(read)) == 12
+    os.utime(a_study / "Thin" / "000.dcm", ns=(0, 0))
+    files.read(a_study, Selection(series="5"))
+    assert len(read) == 24
 
 
 @pytest.mark.parametrize(("chosen", "added"), [("5", 5), (f"{ROOT}.5.2", 2)])
