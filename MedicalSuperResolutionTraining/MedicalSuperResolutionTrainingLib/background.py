@@ -11,7 +11,7 @@ _INTERVAL_MS = 500
 
 
 class BackgroundCommands:
-    """Commands in child processes, looked after by a timer. log : the last lines that they have printed."""
+    """Commands in child processes, polled by a timer. log : the last lines that they have printed."""
 
     def __init__(
         self,

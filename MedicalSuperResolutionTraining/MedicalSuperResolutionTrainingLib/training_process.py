@@ -17,7 +17,7 @@ _LOG_LINES = 200
 
 
 class TrainingProcess:
-    """Waited for (`run`), or looked after by a timer (`start`, then `poll` until it is over).
+    """Waited for (`run`), or polled by a timer (`start`, then `poll` until it is over).
 
     Parameters
     ----------

@@ -81,7 +81,7 @@ class Blend:
         self._show(self._colors, opacity)
 
     def release(self) -> None:
-        """Show the volume alone, and let the view be."""
+        """Show the volume alone, and release the view."""
         self._slice_node.RemoveObserver(self._tag)
         self.clear()
 
@@ -95,7 +95,7 @@ class Blend:
         self._show_legend()
 
     def _show_legend(self) -> None:
-        """Let the legend of the colors come and go with them: it looks for them only when it is modified itself."""
+        """Show the legend with its colors: it is updated only when it is modified itself."""
         legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(self._colors) if self.has_colors else None
         if legend is not None:
             legend.Modified()

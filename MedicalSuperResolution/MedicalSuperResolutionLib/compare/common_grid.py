@@ -1,4 +1,4 @@
-"""One volume of the scene at the voxels of another, whatever two they are."""
+"""One volume of the scene resampled at the voxels of another."""
 
 from __future__ import annotations
 

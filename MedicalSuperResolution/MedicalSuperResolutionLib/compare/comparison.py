@@ -1,4 +1,4 @@
-"""Before, after and their difference on one grid, whatever two volumes they come from."""
+"""Before, after and their difference on one grid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work of the engine while the user goes on: looked after by a timer, so that Slicer stays alive."""
+"""Work of the engine in the background: a timer polls it, so that Slicer stays responsive."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class BackgroundRun:
             self._on_end(None, Cancelled())
 
     def abandon(self) -> None:
-        """End the process now, without calling ``on_end``: for when the panel itself goes away."""
+        """End the process now, without calling ``on_end``: because the panel is closed."""
         self.is_running = False
         self._runner.close()
 

@@ -91,7 +91,7 @@ class Queue:
         self._on_change()
 
     def abandon(self) -> None:
-        """Stop without telling anybody: for when the panel goes away."""
+        """Stop silently, because the panel is closed."""
         if self._current is not None:
             self._current.abandon()
             self._current = None

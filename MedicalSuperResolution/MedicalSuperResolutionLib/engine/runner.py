@@ -1,4 +1,4 @@
-"""The engine in a process of its own: Slicer stays alive, and what happens to the engine does not happen to Slicer.
+"""The engine in a process of its own: Slicer stays responsive, and survives a crash of the engine.
 
 Volumes travel as uncompressed files in a private temporary folder. What the process prints goes to files there as well:
 no threads and no pipes that could fill up, so a widget's timer may look after a run whenever it likes.
@@ -30,7 +30,7 @@ _CANCELLED_EXIT = 130
 
 
 class Runner:
-    """Runs one enhancement after the other, either waiting for it (`run`) or looked after by a timer (`start`, `poll`).
+    """Runs one enhancement after the other, either waiting for it (`run`) or polled by a timer (`start`, `poll`).
 
     All runs share one process, which loads PyTorch once; `close` ends it, and so does a run that fails.
 

@@ -147,7 +147,7 @@ class Scripting(ScriptedLoadableModuleLogic):
             slicer.app.processEvents()  # in which the scene may be closed
             for node in (segmentationNode, volumeNode, resultNode):
                 if node.GetScene() is None:
-                    message = _("{name} was removed meanwhile; the segmentation did not come along")
+                    message = _("{name} was removed meanwhile; the segmentation was not refined")
                     raise VolumeError(message.format(name=node.GetName()))
 
         return segmentation.refine(segmentationNode, volumeNode, resultNode, look)

@@ -10,7 +10,7 @@ from MedicalSuperResolutionLib.translation import tr as _
 
 
 class TextConnector(GuiConnector):
-    """Ties a widget to a text parameter. A panel makes it and hands it over: Slicer never has to find its class.
+    """Ties a widget to a text parameter. A panel makes it itself, so that Slicer need not find its class.
 
     Parameters
     ----------

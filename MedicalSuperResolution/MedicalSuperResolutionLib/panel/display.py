@@ -68,7 +68,7 @@ def show_end(ui: SimpleNamespace, node: vtkMRMLScalarVolumeNode | None, problem:
 
 
 def show_status(ui: SimpleNamespace, status: str) -> None:
-    """Show a line below the bar; an empty one takes no room."""
+    """Show a line below the bar; an empty one hides it."""
     ui.statusLabel.text, ui.statusLabel.visible = status, bool(status)
 
 

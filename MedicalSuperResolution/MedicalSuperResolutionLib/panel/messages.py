@@ -45,7 +45,7 @@ class TimeLeft:
 
 
 def stage_words(stage: str) -> str:
-    """What the engine is at, for people."""
+    """The part of the engine's work as a text for the user."""
     return {
         "loading the model": _("Loading the model"),
         "reading": _("Reading the volume"),

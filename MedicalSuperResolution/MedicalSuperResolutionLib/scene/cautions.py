@@ -1,4 +1,4 @@
-"""What a user ought to know of a volume before it is enhanced."""
+"""Cautions about a volume before it is enhanced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Segmentations come along: onto the grid of a result, segment by segment."""
+"""Segmentations refined onto the grid of a result, segment by segment."""
 
 from __future__ import annotations
 

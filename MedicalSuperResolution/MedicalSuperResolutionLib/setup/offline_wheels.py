@@ -18,7 +18,7 @@ _KEPT = ("numpy", "scipy", "SimpleITK", "packaging")  # Slicer's own, which must
 
 
 def missing_packages() -> list[str]:
-    """What the engine needs and Slicer's Python lacks, as pip wants to be asked for it; torch too."""
+    """Requirements of the engine that Slicer's Python lacks, as arguments of pip; torch too."""
     lines = torch_setup.REQUIREMENTS.read_text(encoding="utf-8").splitlines()
     needed = [line for line in lines if line and not line.startswith("#")] + [f"torch{torch_setup.TORCH_VERSIONS}"]
     return [one for one in needed if not torch_setup.is_installed(_name(one))]

@@ -1,1 +1,1 @@
-"""Many volumes through the same door: files, series of volumes, folders."""
+"""Many volumes: files, series of volumes, folders, cohorts on a cluster."""

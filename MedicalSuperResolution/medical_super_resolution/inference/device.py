@@ -1,4 +1,4 @@
-"""The device to compute on, what it can do, and its failures in words."""
+"""The device to compute on, its abilities, and its failures as error messages."""
 
 from __future__ import annotations
 

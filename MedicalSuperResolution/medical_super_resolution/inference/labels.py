@@ -1,4 +1,4 @@
-"""Label maps through the same door as volumes: labels in, the same labels out."""
+"""Label maps enhanced like volumes: shapes are refined, and the labels stay the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Interpolation, learned residual and measured data brought together along one axis."""
+"""Interpolation, learned residual and measured data combined along one axis."""
 
 from __future__ import annotations
 

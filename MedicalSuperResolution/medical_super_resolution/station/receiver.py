@@ -1,4 +1,4 @@
-"""The station's ear: DICOM's C-STORE and C-ECHO, from callers that are allowed to call."""
+"""The receiver of the station: DICOM's C-STORE and C-ECHO, from callers that are allowed."""
 
 from __future__ import annotations
 

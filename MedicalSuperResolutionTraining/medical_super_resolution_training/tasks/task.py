@@ -56,7 +56,7 @@ class Judged:
 
 
 class TrainingTask(ABC, Generic[BatchType]):
-    """What a recipe trains. The training loop knows nothing else of it.
+    """What a recipe trains. The training loop uses nothing else of it.
 
     Parameters
     ----------

@@ -20,11 +20,11 @@ from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutio
 from MedicalSuperResolutionLib.translation import tr as _
 
 _KEY = "X"
-_SLIDER_WIDTH = 40  # pixels: narrower than Slicer's slider wants to be, so that the title beside it is not cut
+_SLIDER_WIDTH = 40  # pixels: narrower than the default of Slicer's slider, so that the title beside it is not cut
 
 
 class CompareSection:
-    """Stands behind the button Compare and the section Comparison. ``comparison`` is what they open and change."""
+    """Controls the button Compare and the section Comparison. ``comparison`` is what they open and change."""
 
     def __init__(self, ui: SimpleNamespace, choices: Callable[[], MedicalSuperResolutionParameterNode]) -> None:
         """``choices`` gives the parameter node of the scene; `show` is to be called when it changes."""

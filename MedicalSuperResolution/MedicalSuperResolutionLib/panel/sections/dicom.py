@@ -17,7 +17,7 @@ from MedicalSuperResolutionLib.translation import tr as _
 
 
 class DicomSection:
-    """Stands behind the buttons of the section. The folder is not kept with the scene: it may name a person."""
+    """Controls the buttons of the section. The folder is not kept with the scene: it may name a person."""
 
     def __init__(self, ui: SimpleNamespace, choices: Callable[[], MedicalSuperResolutionParameterNode]) -> None:
         """``choices`` gives the parameter node of the scene; `show` announces its changes."""

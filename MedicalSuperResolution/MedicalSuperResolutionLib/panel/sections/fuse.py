@@ -14,7 +14,7 @@ from MedicalSuperResolutionLib.translation import tr as _
 
 
 class FuseSection:
-    """Stands behind the button Fuse and the line above it."""
+    """Controls the button Fuse and the line above it."""
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from MedicalSuperResolutionLib.translation import tr as _
 
 
 class QueueSection:
-    """Stands behind the list of volumes and the buttons below it."""
+    """Controls the list of volumes and the buttons below it."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Below the button Compare: the note of the latest result, and a way to be rid of it."""
+"""Below the button Compare: the note of the latest result, and its deletion."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from MedicalSuperResolutionLib.translation import tr as _
 
 
 class ResultSection:
-    """Stands behind the buttons Note and Delete result, which are there when there is a result."""
+    """Controls the buttons Note and Delete result, which are there when there is a result."""
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ OnOver = Callable[[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode | None, Exce
 
 
 class RunSection:
-    """Stands behind the progress bar and the line below it.
+    """Controls the progress bar and the line below it.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class RunSection:
             self.current.cancel()
 
     def abandon(self) -> None:
-        """End it without a word: for when the panel goes away."""
+        """End it silently, because the panel is closed."""
         if self.current:
             self.current.abandon()
             self.current = None

@@ -19,7 +19,7 @@ _INTERVAL_MS = 100
 
 
 class SetupSection:
-    """Stands behind the buttons of the section. Nothing that is typed into it is kept with the scene."""
+    """Controls the buttons of the section. Nothing that is typed into it is kept with the scene."""
 
     def __init__(self, ui: SimpleNamespace, on_imported: Callable[[str], None]) -> None:
         """``on_imported`` is called with the name of a model that was imported."""
