@@ -22,6 +22,7 @@ class VolumeTask:
     """Enhancing one volume node into a new one, or into ``output_node``."""
 
     count = 1
+    takes_uncertainty = True
 
     def __init__(
         self,
@@ -71,6 +72,8 @@ class SequenceTask:
 
     Nothing enters the scene before the last item is done. What happens to the scene meanwhile ends in a sentence.
     """
+
+    takes_uncertainty = False
 
     def __init__(
         self,
@@ -183,7 +186,7 @@ def check(task: VolumeTask | SequenceTask, settings: EnhanceSettings) -> None:
     SettingsError
         An uncertainty map of a sequence.
     """
-    if settings.uncertainty and isinstance(task, SequenceTask):
+    if settings.uncertainty and not task.takes_uncertainty:
         raise SettingsError(_("an uncertainty map is made of a single volume only; ask for none of a sequence"))
 
 

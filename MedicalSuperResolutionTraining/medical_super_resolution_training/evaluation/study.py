@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from .checks.noise import noise_bound, noise_deviation
 from .dataset import EvaluationVolume
 from .measures.foreground import Foreground, foreground_of
 from .measures.registry import measured
-from .methods.method import ExternalResults, Method, Network, Refined, Task
+from .methods.method import Method, Refined, Task
 from .output.pictures import draw_slices
 from .results import DownstreamScore, LesionScore, Score, StudyResults
 
@@ -113,7 +112,7 @@ def _one(study: Study, truth: _Truth, collected: StudyResults, report: Callable[
     results = {}
     taking = [method for method in study.methods if method.takes(truth.task.case)]
     for method in taking:
-        refined = _refined(study, method, truth.task)
+        refined = method.refine(truth.task, uncertainty=study.uncertainty)
         results[method.name] = refined.array
         score = _score(study, truth, method, refined)
         collected.scores.append(score)
@@ -130,12 +129,6 @@ def _one(study: Study, truth: _Truth, collected: StudyResults, report: Callable[
         collected.pictures.append(name)
     if study.lesions:
         collected.lesions += _lesion_scores(taking, truth, results)
-
-
-def _refined(study: Study, method: Method, task: Task) -> Refined:
-    if study.uncertainty and isinstance(method, Network):
-        return replace(method.refine(task, uncertainty=True), seconds=math.nan)  # many runs in one
-    return method.refine(task)
 
 
 def _score(study: Study, truth: _Truth, method: Method, refined: Refined) -> Score:
@@ -165,7 +158,7 @@ def _lesion_scores(methods: list[Method], truth: _Truth, without: dict[str, np.n
     true = corrupted.array.astype(np.float32) - volume.array
     found = []
     for method in methods:
-        if isinstance(method, ExternalResults):
+        if not method.can_refine_anew:
             continue
         answer = method.refine(task).array.astype(np.float32) - without[method.name]
         for lesion in lesions:

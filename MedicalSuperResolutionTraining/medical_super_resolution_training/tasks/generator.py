@@ -40,6 +40,11 @@ class GeneratorTask(TrainingTask[BatchType]):
 
     is_adversarial = True
 
+    @property
+    def network_name(self) -> str:
+        """Name of the generator."""
+        return self.recipe.generator
+
     def network(self) -> nn.Module:
         """Build the generator that the recipe names."""
         return new_generator(self.recipe)

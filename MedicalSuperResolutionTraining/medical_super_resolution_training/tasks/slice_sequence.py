@@ -33,7 +33,7 @@ class SliceSequenceTask(GeneratorTask[SequenceBatch]):
     def predict(self, network: nn.Module, batch: SequenceBatch) -> Prediction:
         """Refine the batch and compare."""
         made = self.refine(network, batch)
-        return Prediction(content_terms(made, batch.hr, self.recipe.loss), made.shown, batch.hr)
+        return Prediction(content_terms(made, batch.hr, self.recipe.loss), made.shown, batch.hr, batch.factor)
 
     def refine(self, network: nn.Module, batch: SequenceBatch) -> Versions:
         """The output of the network, and its projection where the recipe gives that a weight."""

@@ -31,11 +31,14 @@ class Prediction:
     sr, hr
         Result and truth, (N, 1, K, J, I), that the terms of the adversarial stage compare; None for a task that has no
         such stage.
+    factor_k
+        How many times finer they are along K than the input; 1 where slices are refined in their plane.
     """
 
     terms: dict[str, Tensor]
     sr: Tensor | None = None
     hr: Tensor | None = None
+    factor_k: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +106,11 @@ class TrainingTask(ABC, Generic[BatchType]):
     def validation_case(self) -> Case | None:
         """How validation volumes are degraded; None where the network does not refine volumes."""
         return None
+
+    @property
+    def network_name(self) -> str:
+        """Of what is trained, for the user."""
+        return self.recipe.task
 
     def description(self) -> dict[str, dict[str, Any]]:
         """Entries of the card of the exported model beside modalities and steps, by section."""

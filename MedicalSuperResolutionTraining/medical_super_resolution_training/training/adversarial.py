@@ -8,9 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medical_super_resolution.networks.discriminators import Discriminator, to_judge
-from medical_super_resolution.networks.discriminators.cuts import CutsDiscriminator
-from medical_super_resolution.networks.discriminators.vgg_style import VggStyleDiscriminator
+from medical_super_resolution.networks.discriminators import Discriminator
 from medical_super_resolution.objectives import losses
 
 from ..config.recipe import Recipe
@@ -57,7 +55,7 @@ def train_discriminator(
     assert discriminator is not None  # noqa: S101 - the recipe has an adversarial stage
     assert optimizer is not None  # noqa: S101
     settings, device = recipe.adversarial, judged.made.device
-    real, fake = (to_judge(discriminator, one, judged.condition) for one in (judged.real, judged.made.detach()))
+    real, fake = (discriminator.with_condition(one, judged.condition) for one in (judged.real, judged.made.detach()))
     seen: dict[str, Tensor] = {}
     for number in range(settings.steps):
         with precision(recipe, device):
@@ -85,11 +83,11 @@ def adversarial_terms(
 ) -> dict[str, Tensor]:
     """The terms of the generator's loss that a discriminator gives, weighted, by name."""
     discriminator.requires_grad_(False)
-    fake_scores, fake_features = _judged(discriminator, to_judge(discriminator, judged.made, judged.condition))
+    fake_scores, fake_features = discriminator.judged(discriminator.with_condition(judged.made, judged.condition))
     with torch.no_grad():
-        real_scores, real_features = _judged(discriminator, to_judge(discriminator, judged.real, judged.condition))
+        real_scores, real_features = discriminator.judged(discriminator.with_condition(judged.real, judged.condition))
     loss = generator_loss(
-        recipe.adversarial.kind, context.gather_scores(real_scores), context.gather_scores(fake_scores)
+        recipe.adversarial.kind, context.gather_scores(real_scores.float()), context.gather_scores(fake_scores.float())
     )
     terms = {"adversarial": recipe.loss.adversarial * loss}
     if recipe.loss.adversarial_features:
@@ -97,14 +95,6 @@ def adversarial_terms(
         terms["adversarial_features"] = recipe.loss.adversarial_features * distance
     discriminator.requires_grad_(True)
     return terms
-
-
-def _judged(discriminator: Discriminator, volume: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """The scores, and the features of the discriminator's stages where it shows them."""
-    if isinstance(discriminator, CutsDiscriminator | VggStyleDiscriminator):
-        scores, features = discriminator.judged(volume)
-        return scores.float(), features
-    return discriminator(volume).float(), []
 
 
 def _mixture(recipe: Recipe, step: int, number: int, context: DistributedContext) -> Tensor:

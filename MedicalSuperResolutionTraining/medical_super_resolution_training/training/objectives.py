@@ -20,21 +20,20 @@ from medical_super_resolution.objectives.spectrum import spectrum_error
 
 from ..config.losses import PerceptualSettings
 from ..config.recipe import Recipe
-from ..data.batch import Batch, SequenceBatch
 from ..tasks.task import Prediction
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 
 
-def appearance_terms(made: Prediction, batch: Batch, recipe: Recipe, perceptual: Distance | None) -> dict[str, Tensor]:
+def appearance_terms(made: Prediction, recipe: Recipe, perceptual: Distance | None) -> dict[str, Tensor]:
     """The weighted terms by name; ``perceptual`` is the distance of the recipe, see `perceptual_features`."""
     if made.sr is None or made.hr is None:
         return {}
     terms = {}
     if perceptual is not None:
         terms["perceptual"] = recipe.loss.perceptual * perceptual(made.sr, made.hr)
-    if recipe.loss.spectrum and isinstance(batch, SequenceBatch):
-        terms["spectrum"] = recipe.loss.spectrum * spectrum_error(made.sr, made.hr, batch.factor)
+    if recipe.loss.spectrum and made.factor_k > 1:
+        terms["spectrum"] = recipe.loss.spectrum * spectrum_error(made.sr, made.hr, made.factor_k)
     return terms
 
 

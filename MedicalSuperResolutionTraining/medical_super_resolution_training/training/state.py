@@ -85,7 +85,7 @@ def _add_discriminator(state: TrainingState, recipe: Recipe, device: str | torch
         raise SettingsError(f"there is no discriminator {name!r}; choose one of {', '.join(DISCRIMINATORS)}")
     config_class, network_class = DISCRIMINATORS[name]
     built: Any = network_class(network_config(config_class, settings.discriminator_config, f"the discriminator {name}"))
-    if recipe.loss.adversarial_features and not hasattr(built, "judged"):
+    if recipe.loss.adversarial_features and not built.has_features:
         raise SettingsError(
             f"loss.adversarial_features needs a discriminator that shows its stages, such as vgg-style; {name} does not"
         )

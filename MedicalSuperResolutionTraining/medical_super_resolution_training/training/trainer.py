@@ -81,7 +81,7 @@ def training_step(
         judged = task.judged(made, batch)
         seen = train_discriminator(state, judged, recipe, context)
         with precision(recipe, device):
-            terms = terms | appearance_terms(made, batch, recipe, perceptual)
+            terms = terms | appearance_terms(made, recipe, perceptual)
             if state.step >= recipe.content_steps + recipe.adversarial.head_start:
                 terms |= adversarial_terms(state.discriminator, judged, recipe, context)
     return update_generator(state, terms, seen, batch.files, recipe, context)

@@ -101,13 +101,12 @@ def header(task: TrainingTask[Any], state: TrainingState, entries: list[Entry], 
     recipe = task.recipe
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
     where = device.type if device.type == "mps" else name
-    what = recipe.generator if recipe.task == "generator" else recipe.task
     critic = ""
     if state.discriminator is not None:
         critic = f", discriminator {recipe.adversarial.discriminator} {_parameters(state.discriminator)}"
     counts = ", ".join(f"{len(of_split(entries, split))} {split}" for split in ("train", "validation"))
     start = f"from step {state.step} to {recipe.steps}" if state.step else f"{recipe.steps} steps"
-    return f"{what} {_parameters(state.generator)}{critic}; volumes: {counts}; {start} on {where}"
+    return f"{task.network_name} {_parameters(state.generator)}{critic}; volumes: {counts}; {start} on {where}"
 
 
 def _parameters(network: nn.Module) -> str:

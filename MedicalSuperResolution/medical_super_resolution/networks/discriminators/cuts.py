@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ...objectives.perceptual import lying_cuts, standing_cuts
+from ..contracts import Discriminator
 
 _MAGNIFIED = 10.0  # what refinement adds is about a tenth of the range
 
@@ -55,7 +56,7 @@ class _PatchJudge(nn.Module):
         return self.judge(latest), found
 
 
-class CutsDiscriminator(nn.Module):
+class CutsDiscriminator(Discriminator):
     """(N, 2, K, J, I) -> (N, M) scores, real is high: one for each of the overlapping patches of all cuts.
 
     The first channel is the volume to judge, the second its low-resolution counterpart, interpolated to the same size.
@@ -71,6 +72,7 @@ class CutsDiscriminator(nn.Module):
     """
 
     conditional = True
+    has_features = True
 
     def __init__(self, config: CutsConfig) -> None:
         super().__init__()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ..contracts import Discriminator
 from ..generators.plane import in_slices
 from .vgg_style import layer_norm
 
@@ -30,10 +31,8 @@ class PatchConfig:
     halvings: int = 2
 
 
-class PatchDiscriminator(nn.Module):
+class PatchDiscriminator(Discriminator):
     """(N, 1, K, J, I) -> (N, M) scores, one for each of the overlapping patches of all slices; real is high."""
-
-    conditional = False
 
     def __init__(self, config: PatchConfig) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..contracts import Discriminator
 from .sequence_lstm import LongShortTermMemory
 
 
@@ -29,14 +30,12 @@ class RefinedSequenceConfig:
     hidden: int = 64
 
 
-class RefinedSequenceCritic(nn.Module):
+class RefinedSequenceCritic(Discriminator):
     """(N, 1, K, J, I) -> (N, M) scores, real is high: one for every slice of every column of square cells.
 
     Refinement along K shows in how neighbouring slices differ, at each place: kernels that span three slices see the
     differences, and a memory in each direction follows a column of tissue along the sequence. Only whole cells count.
     """
-
-    conditional = False
 
     def __init__(self, config: RefinedSequenceConfig) -> None:
         super().__init__()

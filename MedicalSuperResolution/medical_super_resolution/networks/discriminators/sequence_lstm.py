@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..contracts import Discriminator
 from ..generators.plane import in_slices
 
 
@@ -34,7 +35,7 @@ class SequenceLstmConfig:
     hidden: int = 128
 
 
-class SequenceLstmDiscriminator(nn.Module):
+class SequenceLstmDiscriminator(Discriminator):
     """(N, 1, K, J, I) -> (N, K) scores, real is high: how real the sequence looks up to each of its slices.
 
     The paper feeds 16 slices as a batch with one time step, where a memory has nothing to remember: here they are the
@@ -42,8 +43,6 @@ class SequenceLstmDiscriminator(nn.Module):
     cell of a grid describe a slice of any size first. It leaves open which state is judged: here each, so that every
     slice counts. The sigmoid of the paper belongs to the reported accuracy; Wasserstein losses need the raw score.
     """
-
-    conditional = False
 
     def __init__(self, config: SequenceLstmConfig) -> None:
         super().__init__()

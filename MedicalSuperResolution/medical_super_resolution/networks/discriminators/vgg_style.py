@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ..contracts import Discriminator
 from ..generators.plane import in_slices
 
 STAGES = 4  # the size is halved and the width doubled in each, but for the width of the first
@@ -41,13 +42,13 @@ def layer_norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(1, channels)
 
 
-class VggStyleDiscriminator(nn.Module):
+class VggStyleDiscriminator(Discriminator):
     """(N, 1, K, J, I) -> (N, K) scores: each slice is judged by itself, real is high.
 
     The mean over the last features replaces the paper's layer for one fixed slice size.
     """
 
-    conditional = False
+    has_features = True
 
     def __init__(self, config: VggStyleConfig) -> None:
         super().__init__()

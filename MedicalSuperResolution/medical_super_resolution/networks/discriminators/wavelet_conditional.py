@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
+from ..contracts import Discriminator
+
 LEVELS = 2
 _HALF = 1 / math.sqrt(2)
 
@@ -50,7 +52,7 @@ def _convolution(inputs: int, outputs: int, kernel: int) -> nn.Module:
     return spectral_norm(nn.Conv3d(inputs, outputs, kernel, padding=kernel // 2))
 
 
-class WaveletConditionalDiscriminator(nn.Module):
+class WaveletConditionalDiscriminator(Discriminator):
     """(N, 2, K, J, I) -> (N, M) scores, one for each voxel, real is high.
 
     The first channel is the volume to judge, the second its low-resolution counterpart, interpolated to the same size

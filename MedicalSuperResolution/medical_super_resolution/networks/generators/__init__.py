@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..contracts import Capabilities, Generator
 from .attention_dense import AttentionDenseConfig, AttentionDenseGenerator
-from .base import Capabilities, Generator
 from .disgan import DisganConfig, DisganGenerator
 from .hybrid_attention import HybridAttentionConfig, HybridAttentionGenerator
 from .medgan import MedganConfig, MedganGenerator

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from ...errors import SettingsError
 from ...physics.interpolation import cubic_matrix
-from .base import Capabilities, Generator, RefinerFactory
+from ..contracts import Capabilities, Generator, RefinerFactory
 
 FACTORS = (2, 3, 4)
 _Refiner = TypeVar("_Refiner")

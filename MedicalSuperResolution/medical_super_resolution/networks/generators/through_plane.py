@@ -18,9 +18,9 @@ from ..blocks import (
     mixed_channels,
     pointwise_convolution,
 )
+from ..contracts import ANY_AXIS, Capabilities, Generator, RefinerFactory
 from ..grain import KINDS, grain
 from ..streaming import WHOLE, Sequence, in_slices
-from .base import ANY_AXIS, Capabilities, Generator, RefinerFactory
 
 _Refiner = TypeVar("_Refiner")
 _CONTRAST = 10.0  # differences between neighbours are about a tenth of the range: this brings features near 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -54,11 +55,15 @@ class Method(Protocol):
     def name(self) -> str:
         """How tables call it."""
 
+    @property
+    def can_refine_anew(self) -> bool:
+        """Whether it refines any input, such as one with added lesions; not so where its results lie in files."""
+
     def takes(self, case: Case) -> bool:
         """Whether it can refine what this case made."""
 
-    def refine(self, task: Task) -> Refined:
-        """The result, on the grid of the task."""
+    def refine(self, task: Task, *, uncertainty: bool = False) -> Refined:
+        """The result, on the grid of the task; with its uncertainty, if that is wanted and the method has one."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +71,13 @@ class Interpolator:
     """Lanczos, one of `resampling.INTERPOLATORS`, or the coarse samples as they are."""
 
     name: str
+    can_refine_anew = True
 
     def takes(self, case: Case) -> bool:
         """Every case."""
         return True
 
-    def refine(self, task: Task) -> Refined:
+    def refine(self, task: Task, *, uncertainty: bool = False) -> Refined:
         """Values between the measured ones."""
         started = time.monotonic()
         if self.name == THICK:
@@ -112,6 +118,7 @@ class Network:
     device: str = "auto"
     threads: int | None = None
     estimates_profile: bool = False
+    can_refine_anew = True
 
     @property
     def factor(self) -> float | None:
@@ -136,8 +143,9 @@ class Network:
         started = time.monotonic()
         enhanced = enhance(task.lr, self.model, settings)
         seconds = time.monotonic() - started
-        sure = enhanced.uncertainty.array if enhanced.uncertainty else None
-        return Refined(enhanced.volume.array, seconds, sure)
+        if enhanced.uncertainty is None:
+            return Refined(enhanced.volume.array, seconds)
+        return Refined(enhanced.volume.array, math.nan, enhanced.uncertainty.array)  # the time is that of many runs
 
 
 @dataclass(frozen=True)
@@ -146,12 +154,13 @@ class ExternalResults:
 
     name: str
     folder: Path
+    can_refine_anew = False
 
     def takes(self, case: Case) -> bool:
         """Whether the folder holds anything for this case."""
         return any(self.folder.glob(f"*_{case.file_name}.*"))
 
-    def refine(self, task: Task) -> Refined:
+    def refine(self, task: Task, *, uncertainty: bool = False) -> Refined:
         """Read the result; it must lie on the grid of the reference."""
         stem = f"{task.subject}_{task.case.file_name}"
         path = next((one for one in sorted(self.folder.glob(f"{stem}.*")) if formats.suffix_of(one)), None)

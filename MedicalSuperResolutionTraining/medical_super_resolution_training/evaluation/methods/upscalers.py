@@ -55,12 +55,13 @@ class Upscaler:
     package: str
     files: dict[int, str]
     condition: Callable[[Path], np.ndarray] = field(default=lambda folder: np.empty(0, np.float32))
+    can_refine_anew = True
 
     def takes(self, case: Case) -> bool:
         """One axis, by any factor; where there are no weights for it, the result of the nearest one is resampled."""
         return len(case.axes) == 1
 
-    def refine(self, task: Task) -> Refined:
+    def refine(self, task: Task, *, uncertainty: bool = False) -> Refined:
         """The mean of the enlarged cuts along both other axes, in the units of the volume."""
         started = time.monotonic()
         range_ = foreground_of(task.lr)

@@ -11,8 +11,8 @@ from medical_super_resolution.errors import Cancelled
 from medical_super_resolution.inference.context import ExecutionContext
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.models.file import Model
+from medical_super_resolution.networks.contracts import Generator
 from medical_super_resolution.networks.generators import GENERATORS
-from medical_super_resolution.networks.generators.base import Generator
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Volume
 

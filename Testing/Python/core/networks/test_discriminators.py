@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from medical_super_resolution.networks.discriminators import DISCRIMINATORS, to_judge
+from medical_super_resolution.networks.discriminators import DISCRIMINATORS
 from medical_super_resolution.networks.discriminators.sequence_lstm import LongShortTermMemory
 from medical_super_resolution.networks.discriminators.vgg_style import VggStyleConfig, VggStyleDiscriminator
 from medical_super_resolution.networks.discriminators.wavelet_conditional import haar_bands
@@ -97,9 +97,9 @@ def test_the_critic_of_refined_sequences_looks_in_both_directions():
 
 def test_a_conditional_discriminator_is_given_the_interpolated_input():
     volume, interpolated = torch.zeros(1, 1, 4, 8, 8), torch.ones(1, 1, 4, 8, 8)
-    given = to_judge(small("wavelet-conditional"), volume, interpolated)
+    given = small("wavelet-conditional").with_condition(volume, interpolated)
     assert given.shape == (1, 2, 4, 8, 8)
-    assert to_judge(small("patch"), volume, interpolated) is volume
+    assert small("patch").with_condition(volume, interpolated) is volume
     judge = small("wavelet-conditional")
     assert (judge(given) - judge(torch.cat([volume, volume], dim=1))).abs().max() > 0
 

@@ -1,4 +1,4 @@
-"""What every generator states about itself, so that nothing else has to ask for its class."""
+"""The contracts of generators and discriminators: what each states about itself, whatever its class."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from .plane import PlaneGenerator
-    from .through_plane import ThroughPlaneGenerator
+    from .generators.plane import PlaneGenerator
+    from .generators.through_plane import ThroughPlaneGenerator
 
 _Refiner = TypeVar("_Refiner", covariant=True)
 _Made = TypeVar("_Made")
@@ -77,3 +78,26 @@ class Generator(nn.Module, ABC):
     @abstractmethod
     def make_refiner(self, factory: RefinerFactory[_Made]) -> _Made:
         """Return what runs this generator through a volume."""
+
+
+class Discriminator(nn.Module):
+    """(N, 1, K, J, I) -> (N, M) raw scores, high for real volumes: M judgements of each, without a sigmoid.
+
+    Attributes
+    ----------
+    conditional : bool
+        It takes a second channel, the interpolated input; see `with_condition`.
+    has_features : bool
+        `judged` gives features, too.
+    """
+
+    conditional = False
+    has_features = False
+
+    def judged(self, volume: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the scores, and the features of its stages for `losses.adversarial_feature_loss`."""
+        return self(volume), []
+
+    def with_condition(self, volume: Tensor, interpolated: Tensor) -> Tensor:
+        """Return what the discriminator takes: the volume, and if it is conditional, the interpolated input."""
+        return torch.cat([volume, interpolated], dim=1) if self.conditional else volume
