@@ -8,7 +8,15 @@ from MedicalSuperResolutionLib.compare import layouts
 from MedicalSuperResolutionLib.translation import tr as _
 
 
-class Goal(Enum):
+class Choice(Enum):
+    """One entry of a list."""
+
+    def label(self) -> str:
+        """The text in the panel (parameterNodeWrapper looks for a method of this name)."""
+        return _labels()[self]
+
+
+class Goal(Choice):
     """What the user wants to reach."""
 
     ISOTROPIC = 1
@@ -18,19 +26,8 @@ class Goal(Enum):
     CUSTOM_FACTOR = 5
     CUSTOM_SPACING = 6
 
-    def label(self) -> str:
-        """The text in the panel (parameterNodeWrapper looks for a method of this name)."""
-        return {
-            Goal.ISOTROPIC: _("Isotropic"),
-            Goal.THIN_SLICES_2: _("Thin slices x2"),
-            Goal.THIN_SLICES_4: _("Thin slices x4"),
-            Goal.IN_PLANE_2: _("In-plane x2"),
-            Goal.CUSTOM_FACTOR: _("Other factor"),
-            Goal.CUSTOM_SPACING: _("Custom spacing"),
-        }[self]
 
-
-class Overlay(Enum):
+class Overlay(Choice):
     """What lies over after in its view while comparing."""
 
     NOTHING = 1
@@ -39,34 +36,16 @@ class Overlay(Enum):
     CHECKERBOARD = 4
     UNCERTAINTY = 5
 
-    def label(self) -> str:
-        """The text in the panel."""
-        return {
-            Overlay.NOTHING: _("After alone"),
-            Overlay.WIPE: _("Wipe"),
-            Overlay.FADE: _("Fade"),
-            Overlay.CHECKERBOARD: _("Checkerboard"),
-            Overlay.UNCERTAINTY: _("Uncertainty"),
-        }[self]
 
-
-class Arrangement(Enum):
+class Arrangement(Choice):
     """Which views the comparison shows."""
 
     ROW = layouts.ROW
     TWO_PLANES = layouts.TWO_PLANES
     ALL_PLANES = layouts.ALL_PLANES
 
-    def label(self) -> str:
-        """The text in the panel."""
-        return {
-            Arrangement.ROW: _("Side by side"),
-            Arrangement.TWO_PLANES: _("Two planes"),
-            Arrangement.ALL_PLANES: _("All planes"),
-        }[self]
 
-
-class Plane(Enum):
+class Plane(Choice):
     """The plane of the views, where the arrangement leaves it open."""
 
     REVEALING = None
@@ -74,33 +53,16 @@ class Plane(Enum):
     CORONAL = "Coronal"
     SAGITTAL = "Sagittal"
 
-    def label(self) -> str:
-        """The text in the panel."""
-        return {
-            Plane.REVEALING: _("Across the slices"),
-            Plane.AXIAL: _("Axial"),
-            Plane.CORONAL: _("Coronal"),
-            Plane.SAGITTAL: _("Sagittal"),
-        }[self]
 
-
-class Profile(Enum):
+class Profile(Choice):
     """How a measured slice weighs the tissue across it."""
 
     AUTO = "auto"
     GAUSSIAN = "gaussian"
     BOX = "box"
 
-    def label(self) -> str:
-        """The text in the panel."""
-        return {
-            Profile.AUTO: _("From the slices"),
-            Profile.GAUSSIAN: _("Gaussian"),
-            Profile.BOX: _("Box"),
-        }[self]
 
-
-class Device(Enum):
+class Device(Choice):
     """Where to compute."""
 
     AUTO = "auto"
@@ -108,11 +70,33 @@ class Device(Enum):
     MPS = "mps"
     CPU = "cpu"
 
-    def label(self) -> str:
-        """The text in the panel."""
-        return {
-            Device.AUTO: _("Automatic"),
-            Device.CUDA: _("NVIDIA (CUDA)"),
-            Device.MPS: _("Apple (MPS)"),
-            Device.CPU: _("CPU"),
-        }[self]
+
+def _labels() -> dict[Choice, str]:
+    """The texts, in the language of the application at the time of the call."""
+    return {
+        Goal.ISOTROPIC: _("Isotropic"),
+        Goal.THIN_SLICES_2: _("Thin slices x2"),
+        Goal.THIN_SLICES_4: _("Thin slices x4"),
+        Goal.IN_PLANE_2: _("In-plane x2"),
+        Goal.CUSTOM_FACTOR: _("Other factor"),
+        Goal.CUSTOM_SPACING: _("Custom spacing"),
+        Overlay.NOTHING: _("After alone"),
+        Overlay.WIPE: _("Wipe"),
+        Overlay.FADE: _("Fade"),
+        Overlay.CHECKERBOARD: _("Checkerboard"),
+        Overlay.UNCERTAINTY: _("Uncertainty"),
+        Arrangement.ROW: _("Side by side"),
+        Arrangement.TWO_PLANES: _("Two planes"),
+        Arrangement.ALL_PLANES: _("All planes"),
+        Plane.REVEALING: _("Across the slices"),
+        Plane.AXIAL: _("Axial"),
+        Plane.CORONAL: _("Coronal"),
+        Plane.SAGITTAL: _("Sagittal"),
+        Profile.AUTO: _("From the slices"),
+        Profile.GAUSSIAN: _("Gaussian"),
+        Profile.BOX: _("Box"),
+        Device.AUTO: _("Automatic"),
+        Device.CUDA: _("NVIDIA (CUDA)"),
+        Device.MPS: _("Apple (MPS)"),
+        Device.CPU: _("CPU"),
+    }
