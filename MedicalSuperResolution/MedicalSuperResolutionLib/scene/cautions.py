@@ -54,6 +54,12 @@ def cautions(node: slicer.vtkMRMLScalarVolumeNode, volume: Volume, planned: Plan
         found.append(
             _("The model was trained on CT and MR, not on {modality}.").format(modality=volume.modality.upper())
         )
+    return found + _about_the_values(volume)
+
+
+def _about_the_values(volume: Volume) -> list[str]:
+    """Gaps between slices, and what stands for voxels that were not measured."""
+    found = []
     axis = volume.grid.through_plane_axis
     distance = volume.grid.spacing_ijk_mm["ijk".index(axis)]
     thickness = volume.slice_thickness_mm

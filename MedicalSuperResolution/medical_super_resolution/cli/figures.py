@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,10 @@ from ..volumes.intensity import CT_WINDOWS, guess_modality, intensity_range
 from ..volumes.planes import PLANES, Plane, index_axes, plane_of
 from ..volumes.resampling import resampled
 from ..volumes.volume import Volume
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
 _LUNG_SHARE = 0.25  # of the soft tissue: more is a chest
 _UNITS = {"ct": "HU"}
@@ -114,40 +119,30 @@ def _draw(
         [plane_of(panel.array, grid, axis, slices.get(name)) for panel in panels] for name, axis in PLANES.items()
     ]
     heights = [row[0].height_mm / row[0].width_mm for row in planes]
-    width = 3.1 * len(panels)
     figure, axes = pyplot.subplots(
-        3,
-        len(panels),
-        figsize=(width, 3.1 * sum(heights) + 0.9),
-        height_ratios=heights,
-        squeeze=False,
-        facecolor="black",
-        layout="constrained",
-    )
+        3, len(panels), figsize=(3.1 * len(panels), 3.1 * sum(heights) + 0.9), height_ratios=heights, squeeze=False,
+        facecolor="black", layout="constrained",
+    )  # fmt: skip
     for row, name in enumerate(PLANES):
         for column, panel in enumerate(panels):
-            plane, axis = planes[row][column], axes[row, column]
             limits = (-largest, largest) if panel.is_difference else window
-            extent = (0.0, plane.width_mm, plane.height_mm, 0.0)
-            colours = "RdBu_r" if panel.is_difference else "gray"
-            drawn = axis.imshow(plane.pixels, cmap=colours, vmin=limits[0], vmax=limits[1], extent=extent)
-            axis.set_axis_off()
+            drawn = _draw_plane(axes[row, column], planes[row][column], limits, is_difference=panel.is_difference)
             if row == 0:
-                axis.set_title(panel.title, color="white", fontsize=11)
-            if column == 0:
-                _letter(axis, name, plane)
-    bar = figure.colorbar(
-        drawn,  # the last column is always a difference
-        ax=axes,
-        location="bottom",
-        shrink=0.4,
-        aspect=40,
-        pad=0.01,
-    )
+                axes[row, column].set_title(panel.title, color="white", fontsize=11)
+        _letter(axes[row, 0], name, planes[row][0])
+    last = drawn  # the last column is always a difference
+    bar = figure.colorbar(last, ax=axes, location="bottom", shrink=0.4, aspect=40, pad=0.01)
     bar.set_label(f"difference in {unit}; grey window {window[0]:.4g} to {window[1]:.4g} {unit}", color="white")
     bar.ax.tick_params(colors="white")
     figure.savefig(output, dpi=110, facecolor="black")
     pyplot.close(figure)
+
+
+def _draw_plane(axis: Axes, plane: Plane, limits: tuple[float, float], *, is_difference: bool) -> AxesImage:
+    extent = (0.0, plane.width_mm, plane.height_mm, 0.0)
+    colours = "RdBu_r" if is_difference else "gray"
+    axis.set_axis_off()
+    return axis.imshow(plane.pixels, cmap=colours, vmin=limits[0], vmax=limits[1], extent=extent)
 
 
 def _letter(axis: object, name: str, plane: Plane) -> None:

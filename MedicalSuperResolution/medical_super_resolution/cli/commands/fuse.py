@@ -84,14 +84,12 @@ def run(chosen: argparse.Namespace) -> int:
     progress.stage("fusing")
     fused = fuse_stacks(stacks, model, settings, like=like, progress=progress)
     progress.stage("writing")
-    written = {"overwrite": chosen.overwrite, "compress": not chosen.no_compression}
     if series:
         report = fused.report.as_refinement(stacks[0].grid, fused.volume.grid)
         write_series(fused.volume, report, series[0], chosen.output, further_sources=series[1:])
-    else:
-        files.write(fused.volume, chosen.output, **written)
-    if chosen.uncertainty:
-        files.write(fused.uncertainty, chosen.uncertainty, **written)
+    for path, volume in ((None if series else chosen.output, fused.volume), (chosen.uncertainty, fused.uncertainty)):
+        if path:
+            files.write(volume, path, overwrite=chosen.overwrite, compress=not chosen.no_compression)
     if chosen.report:
         write_report(chosen.report, fused.report.as_dict())
     if chosen.progress != "none":

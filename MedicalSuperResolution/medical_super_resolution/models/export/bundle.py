@@ -110,6 +110,17 @@ def _installed(name: str, otherwise: str) -> str:
         return otherwise
 
 
+_LOADING = [{"_target_": "LoadImaged", "keys": "image"}, {"_target_": "EnsureChannelFirstd", "keys": "image"}]
+_SAVING = {
+    "_target_": "SaveImaged",
+    "keys": "pred",
+    "output_dir": "@output_dir",
+    "output_postfix": "fine",
+    "separate_folder": False,
+    "resample": False,
+}
+
+
 def inference(model: Model) -> dict[str, Any]:
     """The contents of ``inference.json``: MONAI reads and writes the volumes, this package refines them."""
     return {
@@ -126,13 +137,7 @@ def inference(model: Model) -> dict[str, Any]:
             "path": f"$@bundle_root + '/models/{model.path.name}'",
             "detail": "@detail",
         },
-        "preprocessing": {
-            "_target_": "Compose",
-            "transforms": [
-                {"_target_": "LoadImaged", "keys": "image"},
-                {"_target_": "EnsureChannelFirstd", "keys": "image"},
-            ],
-        },
+        "preprocessing": {"_target_": "Compose", "transforms": _LOADING},
         "dataset": {
             "_target_": "Dataset",
             "data": "$[{'image': path} for path in @datalist]",
@@ -140,19 +145,7 @@ def inference(model: Model) -> dict[str, Any]:
         },
         "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "num_workers": 0},
         "inferer": {"_target_": f"{_PACKAGE}.api.bundle.EnhanceInferer", "factor": "@factor"},
-        "postprocessing": {
-            "_target_": "Compose",
-            "transforms": [
-                {
-                    "_target_": "SaveImaged",
-                    "keys": "pred",
-                    "output_dir": "@output_dir",
-                    "output_postfix": "fine",
-                    "separate_folder": False,
-                    "resample": False,
-                },
-            ],
-        },
+        "postprocessing": {"_target_": "Compose", "transforms": [_SAVING]},
         "evaluator": {
             "_target_": "SupervisedEvaluator",
             "device": "@device",

@@ -23,6 +23,13 @@ _PREAMBLE, _MAGIC = 128, b"DICM"
 _KJI = [2, 1, 0, 3]  # columns of (i, j, k, 1) in the order of the array
 _SERIES_NUMBER = 9101
 _NAME = "MedicalSuperResolution"
+_MAKER = {
+    "manufacturer": f"{_NAME} project",
+    "manufacturer_model_name": _NAME,
+    "software_versions": __version__,
+    "device_serial_number": "0",
+    "series_description": "Segmentation on the refined grid",
+}
 
 
 def is_dicom_segmentation(path: Path) -> bool:
@@ -161,11 +168,7 @@ def write_segmentation(layers: Sequence[Volume], facts: dict[str, str], images: 
                 series_number=_SERIES_NUMBER,
                 sop_instance_uid=generate_uid(prefix=None),
                 instance_number=1,
-                manufacturer=f"{_NAME} project",
-                manufacturer_model_name=_NAME,
-                software_versions=__version__,
-                device_serial_number="0",
-                series_description="Segmentation on the refined grid",
+                **_MAKER,
             )
             made.save_as(path)
     except UNREADABLE as problem:

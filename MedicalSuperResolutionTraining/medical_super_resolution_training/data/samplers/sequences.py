@@ -53,19 +53,16 @@ class PatchSampler:
         if noise:
             drawn = np.stack([each.normal(0, noise, lr.shape[1:]) for each in randoms])
             lr = lr + torch.from_numpy(drawn.astype(np.float32))
-        positions = (torch.arange(fine, dtype=torch.float64) + 0.5) / factor - 0.5
-        consistency = torch.from_numpy(consistency_matrix(matrix)).float()
-        width = SliceProfile(profile, thickness).gaussian_width
         return SequenceBatch(
             lr=lr[:, None],
             hr=hr[:, None],
             factor=factor,
             files=files,
-            positions=positions.float(),
+            positions=((torch.arange(fine, dtype=torch.float64) + 0.5) / factor - 0.5).float(),
             thickness=thickness,
-            width=width,
+            width=SliceProfile(profile, thickness).gaussian_width,
             acquisition=acquisition,
-            consistency=consistency,
+            consistency=torch.from_numpy(consistency_matrix(matrix)).float(),
             seed=step,
         )
 
