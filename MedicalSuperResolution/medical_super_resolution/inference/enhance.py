@@ -21,8 +21,7 @@ from .device import cpu_threads, failures_in_words, pick_device
 from .labels import enhance_labels
 from .planning import Plan
 from .profile import profile_of, profiles_of
-from .refiners.axis_request import VolumeRequest
-from .refiners.denormalise import Denormaliser
+from .refiners.axis_request import Denormaliser, VolumeRequest
 from .reporting import make_report
 from .request import Request, make_request
 from .uncertainty import mirror_statistics, raise_in_gaps, widened

@@ -85,7 +85,7 @@ def run(chosen: argparse.Namespace) -> int:
             raise SuperResolutionError(
                 f"{chosen.output} cannot hold both the volume and its uncertainty; name two files"
             )
-    labels = labels_of(chosen)
+    labels = labels_of(chosen) if chosen.labels else None
     keep_freed_blocks()
     grid = _enhance_in(chosen, settings, destination)
     if labels is not None:

@@ -66,10 +66,8 @@ def _grid_of(path: Path, image: Volume | None) -> Grid:
     return described[0] if described else (image or files.read(path)).grid
 
 
-def labels_of(chosen: argparse.Namespace) -> Segmentation | None:
+def labels_of(chosen: argparse.Namespace) -> Segmentation:
     """What ``--labels`` of `enhance` names, read and its output checked before any work is done."""
-    if not chosen.labels:
-        return None
     from ...volumes.io import formats
     from ...volumes.segmentations import files as segmentations
 

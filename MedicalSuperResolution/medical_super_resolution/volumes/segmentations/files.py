@@ -13,7 +13,7 @@ from ...errors import VolumeError
 from ...progress import Progress, ignore
 from ...system.temp_dirs import work_folder
 from ..grid import Grid
-from ..io import files
+from ..io import files, formats
 from ..io.file_validation import silent
 from ..label_maps.refinement import refine_labels
 from ..simple_itk import grid_of, to_image
@@ -143,7 +143,7 @@ def is_segmentation(path: Path) -> bool:
 
 def is_segmentation_file(path: Path) -> bool:
     """Whether a path is a file of segments: of 3D Slicer by its name, or a DICOM SEG by its header."""
-    return path.is_file() and (is_segmentation(path) or is_dicom_segmentation(path))
+    return is_segmentation(path) or (not formats.is_volume_file(path) and is_dicom_segmentation(path))
 
 
 def _facts_on(segmentation: Segmentation) -> dict[str, str]:
