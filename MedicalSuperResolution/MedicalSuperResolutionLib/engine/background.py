@@ -1,4 +1,4 @@
-"""Work of the engine in the background: a timer polls it, so that Slicer stays responsive."""
+"""Enhancing, or another task of the engine, in the background: a timer polls it, so that Slicer stays responsive."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import qt
-from slicer import vtkMRMLScalarVolumeNode
+from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
 
 from medical_super_resolution.errors import Cancelled
 from medical_super_resolution.progress import Progress
+from medical_super_resolution.report import Enhanced
+from medical_super_resolution.settings import EnhanceSettings
+from MedicalSuperResolutionLib.engine import tasks
+from MedicalSuperResolutionLib.engine.experience import Experience
 from MedicalSuperResolutionLib.engine.runner import Runner
 
 _INTERVAL_MS = 100
@@ -120,3 +124,29 @@ class BackgroundRun:
         if node is None:
             self._begin()
         return node
+
+
+class EnhanceTask:
+    """A `tasks.VolumeTask` or `tasks.SequenceTask` with the settings that it is done with."""
+
+    def __init__(
+        self,
+        node: vtkMRMLScalarVolumeNode,
+        settings: EnhanceSettings,
+        output_node: vtkMRMLScalarVolumeNode | None = None,
+        roi: vtkMRMLMarkupsROINode | None = None,
+    ) -> None:
+        """See `tasks.task_of` and `tasks.check` for what is refused."""
+        self._task, self._settings = tasks.task_of(node, output_node, roi), settings
+        tasks.check(self._task, settings)
+        self.check_present, self.step, self.take = self._task.check_present, self._task.step, self._task.take
+
+    def begin(self, runner: Runner) -> None:
+        """Enhance the next volume."""
+        self._volume = self._task.volume()
+        runner.start(self._volume, self._settings)
+
+    def learn(self, result: Enhanced, seconds: float) -> None:
+        """Note how long it took."""
+        start_seconds = max(seconds - result.report.seconds, 0.0)
+        Experience(qt.QSettings()).learn(self._volume, self._settings, result.report.seconds, start_seconds)

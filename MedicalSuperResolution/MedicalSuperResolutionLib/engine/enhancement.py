@@ -1,4 +1,4 @@
-"""Enhancing a volume of the scene: what it would do, and doing it here or while the user works on."""
+"""Enhancing a volume of the scene: what it would do, and the engines that do it at once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,6 @@ from medical_super_resolution.report import Enhanced
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib.engine import tasks
-from MedicalSuperResolutionLib.engine.background import BackgroundRun, OnEnd
 from MedicalSuperResolutionLib.engine.experience import Experience
 from MedicalSuperResolutionLib.engine.runner import Runner
 from MedicalSuperResolutionLib.panel import messages
@@ -90,51 +89,3 @@ def engine_in_child(runner: Runner, progress: Progress) -> Engine:
         progress(done, total)
 
     return lambda volume, settings: runner.run(volume, settings, report)
-
-
-class EnhanceTask:
-    """A `tasks.VolumeTask` or `tasks.SequenceTask` with the settings that it is done with."""
-
-    def __init__(
-        self,
-        node: vtkMRMLScalarVolumeNode,
-        settings: EnhanceSettings,
-        output_node: vtkMRMLScalarVolumeNode | None = None,
-        roi: vtkMRMLMarkupsROINode | None = None,
-    ) -> None:
-        """See `tasks.task_of` and `tasks.check` for what is refused."""
-        self._task, self._settings = tasks.task_of(node, output_node, roi), settings
-        tasks.check(self._task, settings)
-        self.check_present, self.step, self.take = self._task.check_present, self._task.step, self._task.take
-
-    def begin(self, runner: Runner) -> None:
-        """Enhance the next volume."""
-        self._volume = self._task.volume()
-        runner.start(self._volume, self._settings)
-
-    def learn(self, result: Enhanced, seconds: float) -> None:
-        """Note how long it took."""
-        start_seconds = max(seconds - result.report.seconds, 0.0)
-        Experience(qt.QSettings()).learn(self._volume, self._settings, result.report.seconds, start_seconds)
-
-
-def in_background(
-    node: vtkMRMLScalarVolumeNode,
-    settings: EnhanceSettings,
-    *,
-    output_node: vtkMRMLScalarVolumeNode | None = None,
-    roi: vtkMRMLMarkupsROINode | None = None,
-    on_progress: Progress,
-    on_end: OnEnd,
-    runner: Runner,
-    keeps_process: bool = False,
-) -> BackgroundRun:
-    """Start to enhance a volume node; see `BackgroundRun`."""
-    return BackgroundRun(
-        node,
-        EnhanceTask(node, settings, output_node, roi),
-        on_progress=on_progress,
-        on_end=on_end,
-        runner=runner,
-        keeps_process=keeps_process,
-    )

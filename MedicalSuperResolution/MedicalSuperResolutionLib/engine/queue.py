@@ -9,8 +9,7 @@ from slicer import vtkMRMLScalarVolumeNode
 
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from medical_super_resolution.settings import EnhanceSettings
-from MedicalSuperResolutionLib.engine import enhancement
-from MedicalSuperResolutionLib.engine.background import BackgroundRun
+from MedicalSuperResolutionLib.engine.background import BackgroundRun, EnhanceTask
 from MedicalSuperResolutionLib.engine.runner import Runner
 
 
@@ -103,9 +102,9 @@ class Queue:
             if item.is_over:
                 continue
             try:
-                self._current = enhancement.in_background(
+                self._current = BackgroundRun(
                     item.node,
-                    self._settings,
+                    EnhanceTask(item.node, self._settings),
                     on_progress=lambda done, total, item=item: self._progress(item, done / max(total, 1)),
                     on_end=lambda node, problem, item=item: self._end(item, node, problem),
                     runner=self._runner,

@@ -13,7 +13,7 @@ from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.progress import Progress, ignore
 from medical_super_resolution.settings import EnhanceSettings
 from MedicalSuperResolutionLib.engine import enhancement, fusion, tasks
-from MedicalSuperResolutionLib.engine.background import BackgroundRun, OnEnd
+from MedicalSuperResolutionLib.engine.background import BackgroundRun, EnhanceTask, OnEnd
 from MedicalSuperResolutionLib.engine.runner import Runner
 from MedicalSuperResolutionLib.panel import messages
 from MedicalSuperResolutionLib.scene import dicom_export, segmentation
@@ -84,15 +84,8 @@ class Scripting(ScriptedLoadableModuleLogic):
     ) -> BackgroundRun:
         """Start an enhancement in a child process and return at once: see BackgroundRun."""
         torch_setup.ensure_engine()
-        return enhancement.in_background(
-            volumeNode,
-            settings,
-            output_node=outputVolume,
-            roi=roi,
-            on_progress=onProgress,
-            on_end=onEnd,
-            runner=self.makeRunner(),
-        )
+        task = EnhanceTask(volumeNode, settings, outputVolume, roi)
+        return BackgroundRun(volumeNode, task, on_progress=onProgress, on_end=onEnd, runner=self.makeRunner())
 
     def fuse(
         self,
