@@ -63,9 +63,14 @@ def load_model(name: str | Path = "general", detail: float = 0.0) -> Model:
     Raises
     ------
     ModelError
-        There is no such model, or its file is damaged.
+        There is no such model, its file is damaged, or ``detail`` is above 0 and the model has no detail model.
     SettingsError
-        ``detail`` lies outside [0, 1], or the model has no other end.
+        ``detail`` lies outside [0, 1].
+
+    Examples
+    --------
+    >>> model = load_model("general")  # doctest: +SKIP
+    >>> thin = [enhance(path, model, factor=4) for path in paths]  # doctest: +SKIP
     """
     return load(models.find(str(name)), detail)
 

@@ -58,6 +58,12 @@ def read(
     VolumeError
         The file is missing, damaged, cut short, not a volume, coloured, or holds values that are not finite; or a
         folder holds no DICOM series or several.
+
+    Examples
+    --------
+    >>> volume = read("thick.nii.gz")  # doctest: +SKIP
+    >>> volume.grid.spacing_ijk_mm  # doctest: +SKIP
+    (0.7, 0.7, 5.0)
     """
     path = Path(path)
     try:
@@ -157,10 +163,26 @@ def check_writable(folder: Path) -> None:
 def write(volume: Volume, path: Path | str, *, overwrite: bool = False, compress: bool = True) -> None:
     """Write a volume; the file appears only when it is complete and was checked, or not at all.
 
+    Parameters
+    ----------
+    volume : Volume
+        The volume. What its header keeps of the file that it was read from is written, too.
+    path : Path or str
+        Of the file; it ends in .nii.gz, .nii, .nrrd, .nhdr, .mha or .mhd. A DICOM series is written by
+        ``medsr enhance`` alone, as it needs its source.
+    overwrite : bool
+        Replace the file where it exists.
+    compress : bool
+        Compress the voxels, where the format allows it.
+
     Raises
     ------
     VolumeError
-        See `check_output`; or the disk is full.
+        The format is unknown, the file exists, or its folder does not or cannot be written to; or the disk is full.
+
+    Examples
+    --------
+    >>> write(volume, "thin.nii.gz")  # doctest: +SKIP
     """
     write_series([volume], path, overwrite=overwrite, compress=compress)
 
