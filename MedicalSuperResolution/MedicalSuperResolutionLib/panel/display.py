@@ -72,16 +72,6 @@ def show_status(ui: SimpleNamespace, status: str) -> None:
     ui.statusLabel.text, ui.statusLabel.visible = status, bool(status)
 
 
-def volume_on_screen() -> vtkMRMLScalarVolumeNode | None:
-    """The volume that a slice view shows, or else the first in the scene; label maps and colors do not count."""
-    logics = slicer.app.applicationLogic().GetSliceLogics()
-    composites = [logics.GetItemAsObject(index).GetSliceCompositeNode() for index in range(logics.GetNumberOfItems())]
-    shown = [slicer.mrmlScene.GetNodeByID(one.GetBackgroundVolumeID() or "") for one in composites if one is not None]
-    volumes = [*filter(None, shown), *slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")]
-    plain = [one for one in volumes if one.GetClassName() == "vtkMRMLScalarVolumeNode" and not one.GetHideFromEditors()]
-    return plain[0] if plain else None
-
-
 def show_volume(volume: vtkMRMLScalarVolumeNode) -> None:
     """Show a volume in the slice views, at the same place as before."""
     logic = slicer.app.applicationLogic()

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Annotated
 
 import qt
+import slicer
 from slicer import (
     vtkMRMLMarkupsROINode,
     vtkMRMLScalarVolumeNode,
@@ -14,7 +15,6 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.settings import BEST, LARGEST_FACTOR, STANDARD, EnhanceSettings
-from MedicalSuperResolutionLib.panel import display
 from MedicalSuperResolutionLib.panel.choices import Arrangement, Device, Goal, Overlay, Plane, Profile
 from MedicalSuperResolutionLib.panel.sections.model import why_no_detail
 from MedicalSuperResolutionLib.scene import provenance
@@ -115,7 +115,7 @@ class MedicalSuperResolutionParameterNode:
     def choose_input(self) -> None:
         """Take the volume on the screen, or else the first in the scene, where none is chosen."""
         if not self.inputVolume:
-            self.inputVolume = display.volume_on_screen()
+            self.inputVolume = _volume_on_screen()
 
     def settings(self) -> EnhanceSettings:
         """What the choices ask of the engine.
@@ -207,3 +207,13 @@ def _recall(chosen: MedicalSuperResolutionParameterNode) -> None:
         if known in kind.__members__:
             setattr(chosen, name, kind[known])
     chosen.crosshair = settings.value(_REMEMBERED_KEY + "crosshair", "no") == "yes"
+
+
+def _volume_on_screen() -> vtkMRMLScalarVolumeNode | None:
+    """The volume that a slice view shows, or else the first in the scene; label maps and colors do not count."""
+    logics = slicer.app.applicationLogic().GetSliceLogics()
+    composites = [logics.GetItemAsObject(index).GetSliceCompositeNode() for index in range(logics.GetNumberOfItems())]
+    shown = [slicer.mrmlScene.GetNodeByID(one.GetBackgroundVolumeID() or "") for one in composites if one is not None]
+    volumes = [*filter(None, shown), *slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")]
+    plain = [one for one in volumes if one.GetClassName() == "vtkMRMLScalarVolumeNode" and not one.GetHideFromEditors()]
+    return plain[0] if plain else None
