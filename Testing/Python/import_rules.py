@@ -142,7 +142,7 @@ PLACES = (
     Place(
         "Lib, the application",
         (_LIB, "MedicalSuperResolution"),
-        _FOUNDATION | _GEOMETRY | _TEXT | _APPLICATION,
+        _FOUNDATION | _GEOMETRY | _TEXT | _APPLICATION | _ours("cli.settings"),
         in_functions=_INFERENCE | {"numpy", "SampleData", "CompareVolumes", "PyTorchUtils", "torch"},
     ),
 )

@@ -73,7 +73,7 @@ def test_what_is_no_checksum_is_refused(a_file: Path, a_user_folder: Path, given
 
 def test_a_note_that_holds_no_checksum_is_refused(a_file: Path, a_user_folder: Path):
     a_file.with_name("mine.safetensors.sha256").write_bytes(b"\xff\xfe<html>")
-    refused(a_file, a_user_folder, "what mine.safetensors.sha256 says is no SHA-256")
+    refused(a_file, a_user_folder, "the content of mine.safetensors.sha256 is no SHA-256")
 
 
 def test_a_file_that_cannot_be_loaded_is_refused(a_file: Path, a_user_folder: Path):

@@ -68,5 +68,5 @@ def test_a_mosaic_without_the_direction_of_its_slices_is_refused_with_what_to_do
         made = dcmread(path)
         del made[0x00291010]
         made.save_as(path)
-    with pytest.raises(VolumeError, match="Siemens mosaic without the part.*dcm2niix"):
+    with pytest.raises(VolumeError, match="Siemens mosaic without the headers.*dcm2niix"):
         files.read(mosaics)
