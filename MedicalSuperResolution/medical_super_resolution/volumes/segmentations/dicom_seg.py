@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,13 +23,6 @@ _PREAMBLE, _MAGIC = 128, b"DICM"
 _KJI = [2, 1, 0, 3]  # columns of (i, j, k, 1) in the order of the array
 _SERIES_NUMBER = 9101
 _NAME = "MedicalSuperResolution"
-_MAKER = {
-    "manufacturer": f"{_NAME} project",
-    "manufacturer_model_name": _NAME,
-    "software_versions": __version__,
-    "device_serial_number": "0",
-    "series_description": "Segmentation on the refined grid",
-}
 
 
 def is_dicom_segmentation(path: Path) -> bool:
@@ -148,33 +141,43 @@ def write_segmentation(layers: Sequence[Volume], facts: dict[str, str], images: 
     if not values:
         raise VolumeError("the segmentation holds no label; a DICOM segmentation needs at least one")
     segments = [_description(number, int(value), facts) for number, (_, value) in enumerate(values, start=1)]
-    one_layer = len(layers) == 1
-    affine = (np.linalg.inv(LPS_TO_RAS) @ layers[0].grid.ijk_to_ras)[:, _KJI]
     try:
         with quietly():
             headers = [dcmread(image, stop_before_pixels=True) for image in images]
             made = highdicom.seg.Segmentation(
                 source_images=headers,
-                pixel_array=highdicom.Volume(
-                    _numbered(layers[0], values) if one_layer else _stacked(layers, values),
-                    affine,
-                    "PATIENT",
-                    frame_of_reference_uid=headers[0].FrameOfReferenceUID,
-                    channels=None if one_layer else {"SegmentNumber": list(range(1, len(values) + 1))},
-                ),
+                pixel_array=_volume_of(layers, values, headers[0].FrameOfReferenceUID),
                 segmentation_type="BINARY",
                 segment_descriptions=segments,
                 series_instance_uid=generate_uid(prefix=None),
                 series_number=_SERIES_NUMBER,
                 sop_instance_uid=generate_uid(prefix=None),
                 instance_number=1,
-                **_MAKER,
+                manufacturer=f"{_NAME} project",
+                manufacturer_model_name=_NAME,
+                software_versions=__version__,
+                device_serial_number="0",
+                series_description="Segmentation on the refined grid",
             )
             made.save_as(path)
     except UNREADABLE as problem:
         raise VolumeError(
             f"the series in {images[0].parent} lacks what a DICOM segmentation must name; end the output in .seg.nrrd"
         ) from problem
+
+
+def _volume_of(layers: Sequence[Volume], values: Sequence[tuple[Volume, int]], frame_of_reference: str) -> Any:  # noqa: ANN401
+    """The segments as highdicom takes them: numbered in one volume, or stacked where they may overlap."""
+    import highdicom
+
+    one_layer = len(layers) == 1
+    return highdicom.Volume(
+        _numbered(layers[0], values) if one_layer else _stacked(layers, values),
+        layers[0].grid.ijk_to_lps[:, _KJI],
+        "PATIENT",
+        frame_of_reference_uid=frame_of_reference,
+        channels=None if one_layer else {"SegmentNumber": list(range(1, len(values) + 1))},
+    )
 
 
 def _numbered(layer: Volume, values: Sequence[tuple[Volume, int]]) -> np.ndarray:
