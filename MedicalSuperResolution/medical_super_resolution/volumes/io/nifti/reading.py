@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import logging
-import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from ...tilt import is_tilted
 from ...volume import FileHeader
 from ..foreign import not_read
 from ..header import Header, Voxels, checked_sizes, damaged, in_several_values, placed
+from .extensions import LARGEST_EXTENSIONS, extensions_in
 
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Header
@@ -30,9 +30,6 @@ _ALIGNED = 2  # codes of a form from here on are of spaces that a scan was align
 _COLOURS = {128: 3, 2304: 4}
 _SCALAR_KINDS = "iuf"
 _LARGEST_ITEM = 8  # bytes; there are 16-byte floating numbers
-_LARGEST_EXTENSIONS = 1 << 20  # bytes; what is longer is left out
-_EXTENSION_HEAD = 8  # bytes of each: its size, which counts them, and its code
-_EXTENSION_UNIT = 16  # of sizes
 
 
 def read_nifti_header(path: Path) -> Header:
@@ -90,7 +87,7 @@ def _extensions(file: Path, block: bytes, begin: int, end: int, order: str) -> b
     """The extensions between the header and the voxels; ``block`` is how the file begins."""
     if not any(block[begin : begin + 1]):
         return b""
-    return _extensions_in(_start_of(file, min(end, begin + _LARGEST_EXTENSIONS))[begin:], order)
+    return extensions_in(_start_of(file, min(end, begin + LARGEST_EXTENSIONS))[begin:], order)
 
 
 def header_from(block: bytes, version: int, order: str = "<") -> Nifti1Header:
@@ -241,30 +238,3 @@ def _scaling(path: Path, header: Nifti1Header) -> tuple[float, float]:
 
 def _swapped(header: Nifti1Header) -> bytes:
     return header.as_byteswapped("<").binaryblock
-
-
-def _extensions_in(block: bytes, order: str) -> bytes:
-    """The whole extensions in what follows a header.
-
-    Parameters
-    ----------
-    block : bytes
-        From the end of the header up to the voxels, or to the end of a header by itself.
-    order : str
-        "<" or ">", the byte order of the file.
-
-    Returns
-    -------
-    bytes
-        Sizes and codes in little endian, contents as they are; empty where there is none, or where one is damaged.
-    """
-    if len(block) < 4 or not block[0]:
-        return b""
-    found, at = [], 4
-    while at + _EXTENSION_HEAD <= len(block):
-        size, code = struct.unpack_from(order + "ii", block, at)
-        if size < _EXTENSION_UNIT or size % _EXTENSION_UNIT or at + size > len(block):
-            break
-        found.append(struct.pack("<ii", size, code) + block[at + _EXTENSION_HEAD : at + size])
-        at += size
-    return b"".join(found)
