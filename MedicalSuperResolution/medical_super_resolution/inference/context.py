@@ -6,6 +6,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ..networks.generators.through_plane import ThroughPlaneGenerator
 
 _ENOUGH_BYTES = 0.9e9  # more makes nothing faster
+_ENOUGH_FOR_A_WORKER = 0.45e9
 _LEAST_BYTES = 0.1e9
 STAGES = ("profile", "transfer", "network", "interpolation", "consistency", "output")
 
@@ -54,6 +56,8 @@ class ExecutionContext:
         Memory taken by input and output.
     tile_limit : int or None
         Side of a tile, or number of whole slices, that is not to be exceeded, once the device has run out of memory.
+    workers : int
+        Threads that refine tiles at the same time.
     stages : dict of str to float
         Seconds by part of the work. On CUDA, whose work is queued, by the part that waited for it.
     """
@@ -65,7 +69,8 @@ class ExecutionContext:
         self.done = 0
         self.held_bytes = 0
         self.tile_limit: int | None = None
-        self._tile = 0, 0
+        self.workers = 1
+        self._lock = Lock()
         self.stages = dict.fromkeys(STAGES, 0.0)
         self._progress = progress
         progress(0, total)
@@ -87,23 +92,18 @@ class ExecutionContext:
         self.done = done
         self._progress(done, self.total)
 
-    def begin_tile(self, core_size: int) -> None:
-        """From here on, `reach_slice` counts slices of ``core_size`` voxels."""
-        self._tile = self.done, core_size
-
-    def reach_slice(self, count: int) -> None:
-        """Report that ``count`` slices of the tile are done."""
-        done_before, core_size = self._tile
-        done = done_before + count * core_size
-        if done > self.done:
-            self.reach(done)
+    def advance(self, voxels: int) -> None:
+        """Report that ``voxels`` more are done."""
+        self.reach(self.done + voxels)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add the seconds of a block to a stage."""
+        """Add the seconds of a block to a stage; of several workers, their mean."""
         started = time.perf_counter()
         yield
-        self.stages[stage] += time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        with self._lock:
+            self.stages[stage] += seconds / self.workers
 
     @property
     def is_mixed(self) -> bool:
@@ -126,15 +126,15 @@ class ExecutionContext:
         """Half precision for the network on CUDA; on a CPU, the refiner converts the network itself."""
         return torch.autocast("cuda", enabled=self.is_mixed and self.device.type == "cuda")
 
-    def working_bytes(self) -> float:
-        """Memory for the work itself: of a graphics card, half of what is free or cached by torch."""
+    def working_bytes(self, workers: int = 1) -> float:
+        """Memory for the work of each of some workers: of a graphics card, half of what is free or cached by torch."""
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
             cached = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
-            return (free + cached) / 2
+            return (free + cached) / 2 / workers
         if self.settings.memory_gb is None:
-            return _ENOUGH_BYTES
-        return max(self.settings.memory_gb * 1e9 - self.held_bytes - PROGRAM_BYTES, _LEAST_BYTES)
+            return max(_ENOUGH_BYTES / workers, _ENOUGH_FOR_A_WORKER)
+        return max(self.settings.memory_gb * 1e9 - self.held_bytes - PROGRAM_BYTES, _LEAST_BYTES) / workers
 
     def retry_with_less_memory(self, attempt: Callable[[], None], shrink: Callable[[], None]) -> None:
         """Call ``attempt`` until the graphics card does not run out of memory, and ``shrink`` after each failure.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of mallopt(3)
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # M_TRIM_THRESHOLD and so on, of mallopt(3)
 _LARGE_BLOCK = 1 << 25  # the most that every glibc accepts; a slice of features is smaller
 _KEPT = 1 << 30
 
@@ -25,6 +25,7 @@ def keep_freed_blocks() -> None:
             c_library = ctypes.CDLL(None)
             c_library.mallopt(_MMAP_THRESHOLD, _LARGE_BLOCK)
             c_library.mallopt(_TRIM_THRESHOLD, _KEPT)
+            c_library.mallopt(_ARENA_MAX, 1)  # the other arenas, of further threads, give freed blocks back
 
 
 def return_freed_blocks() -> None:

@@ -35,6 +35,8 @@ class TileStream:
         The part of the slice plane.
     linear : AxisModel
         Interpolation and data consistency of the axis.
+    reach_slice : callable
+        Called with how many measured slices are done.
     """
 
     def __init__(
@@ -44,12 +46,14 @@ class TileStream:
         request: AxisRequest,
         tile: Tile,
         linear: AxisModel,
+        reach_slice: Callable[[int], None],
     ) -> None:
         self.generator = generator
         self.context = context
         self.request = request
         self.tile = tile
         self.linear = linear
+        self.reach_slice = reach_slice
         self._count = len(request.even_slices)
         self._buffer = SliceBuffer(self._even, count=self._count, ahead=_SLICES_READ)
         self._measured_buffer: SliceBuffer | None = None
@@ -137,7 +141,7 @@ class TileStream:
             following = lr[:, :, -1:] if stop < k.stop else None
             with self.context.timed("network"), self.context.mixed_precision():
                 found = list(stream.push(lr[:, :, : stop - start], following))
-            self.context.reach_slice(stop)
+            self.reach_slice(stop)
             yield from (part[0, 0] for part in found)
 
 
