@@ -23,7 +23,8 @@ _COLUMNS = {
     "part_of_the_larger_floor": "Part of the floor",
     "overhead_ratio": "Engine over network",
     "monai_ratio": "MONAI over engine",
-    "program_seconds_to_first_progress": "s to first progress",
+    "program_seconds_to_first_line": "s to first line",
+    "program_seconds_to_first_voxels": "s to first voxels",
     "program_peak_memory_mb": "Peak MB",
 }
 

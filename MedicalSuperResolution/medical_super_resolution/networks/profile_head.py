@@ -92,8 +92,10 @@ class ProfileHead(nn.Module):
         slope_k = values[:, :, 1:, :-1] - values[:, :, :-1, :-1]
         slope_t = 2 * (values[:, :, :-1, 1:] - values[:, :, :-1, :-1])
         features = torch.cat([slope_k, slope_t], dim=1)
+        features = features.contiguous(memory_format=torch.channels_last)  # in which convolutions are fastest
         for number, convolution in enumerate(self.convolutions):
-            found = functional.leaky_relu(convolution(functional.pad(features, (0, 0, 1, 1))), _SLOPE)
+            found = functional.conv2d(features, convolution.weight, padding=(1, 0))
+            found = functional.leaky_relu(found, _SLOPE, inplace=True)
             inner = features[..., _REACH_FINE:-_REACH_FINE]
             features = found if number == 0 else found + inner
         strength = (features.square().mean(dim=1, keepdim=True) + _NO_ENERGY).sqrt()

@@ -34,7 +34,7 @@ def test_the_benchmark_measures_each_stage_and_each_ratio(
     lines = err.splitlines()
     assert all(line.startswith("measuring ") for line in lines)
     assert lines[0].startswith("measuring the whole program")
-    assert any(line.startswith("measuring the bare network, round 2 of 2") for line in lines)
+    assert any(line.startswith("measuring the bare network, half of the slices, round 2 of 2") for line in lines)
     facts = json.loads(out)
     stages = facts["program_stages_seconds"]
     assert set(stages) == {"read", "profile", "transfer", "network", "interpolation", "consistency", "output", "write"}
@@ -47,6 +47,8 @@ def test_the_benchmark_measures_each_stage_and_each_ratio(
     ):
         assert math.isfinite(facts[name])
         assert facts[name] > 0
+    assert 0 < facts["program_seconds_to_first_line"] <= facts["program_seconds_to_first_voxels"]
+    assert facts["program_seconds_to_first_voxels"] < facts["program_seconds"]
     assert ("memory_ratio" in facts) == (facts["program_peak_memory_mb"] is not None)
     assert facts["precision"] == "float32"
     assert facts["engine_seam"] < 1e-5
