@@ -55,7 +55,7 @@ class ProfileHead(nn.Module):
         self.config = config
         inputs = [2] + [config.channels] * (config.layers - 1)
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(count, config.channels, (3, 1 + 2 * _REACH_FINE), bias=False) for count in inputs
+            nn.Conv2d(count, config.channels, (3, 1 + 2 * _REACH_FINE), padding=(1, 0), bias=False) for count in inputs
         )
         self.looks = nn.Sequential(nn.Conv2d(config.channels, config.hidden, 1), nn.LeakyReLU(_SLOPE_INSIDE))
         self.weight = nn.Conv2d(config.hidden, 1, 1)
@@ -94,8 +94,7 @@ class ProfileHead(nn.Module):
         features = torch.cat([slope_k, slope_t], dim=1)
         features = features.contiguous(memory_format=torch.channels_last)  # in which convolutions are fastest
         for number, convolution in enumerate(self.convolutions):
-            found = functional.conv2d(features, convolution.weight, padding=(1, 0))
-            found = functional.leaky_relu(found, _SLOPE, inplace=True)
+            found = functional.leaky_relu(convolution(features), _SLOPE, inplace=True)
             inner = features[..., _REACH_FINE:-_REACH_FINE]
             features = found if number == 0 else found + inner
         strength = (features.square().mean(dim=1, keepdim=True) + _NO_ENERGY).sqrt()
