@@ -62,6 +62,8 @@ def destination_of(
     VolumeError
         The output could not be written.
     """
+    if overwrite and source.is_file() and output.exists() and output.samefile(source):
+        raise VolumeError(f"{output} is the input itself, which is never replaced; choose another name for the result")
     is_series = source.is_dir() or (source.exists() and not formats.is_volume_file(source))
     if formats.suffix_of(output) is not None or not is_series:
         files.check_output(output, overwrite=overwrite)

@@ -129,6 +129,12 @@ def test_an_output_that_exists_gets_one_sentence_and_is_kept(medsr: Medsr, scan:
     assert "exists already; add --overwrite" in refused(medsr, folder, "enhance", scan, folder / "fine.nii.gz")
 
 
+def test_the_input_is_never_replaced(medsr: Medsr, scan: Path, folder: Path):
+    before = scan.read_bytes()
+    assert "is the input itself" in refused(medsr, folder, "enhance", scan, scan, "--overwrite")
+    assert scan.read_bytes() == before
+
+
 def test_a_report_that_exists_gets_one_sentence_and_is_kept(medsr: Medsr, scan: Path, folder: Path):
     (folder / "report.json").write_text("precious")
     arguments = ("enhance", scan, folder / "fine.nii.gz", "--report", folder / "report.json")

@@ -150,6 +150,15 @@ def test_an_unknown_handedness_of_the_qform_is_right(tmp_path: Path, handedness:
     np.testing.assert_allclose(fine.get_qform(), SCANNER @ QUARTERS, atol=1e-5)
 
 
+def test_codes_that_no_standard_knows_are_kept(tmp_path: Path):
+    nibabel.save(an_image(SCANNER, 1, SCANNER, 1), tmp_path / "scan.nii")
+    written = bytearray((tmp_path / "scan.nii").read_bytes())
+    struct.pack_into("<2h", written, 252, 2049, 77)
+    (tmp_path / "scan.nii").write_bytes(written)
+    refined(tmp_path / "scan.nii", tmp_path / "fine.nii")  # nibabel reads them as 0
+    assert struct.unpack_from("<2h", (tmp_path / "fine.nii").read_bytes(), 252) == (2049, 77)
+
+
 @pytest.mark.parametrize("damage", [np.zeros(12), np.full(12, np.nan)])
 def test_a_damaged_sform_gives_way_to_the_qform(tmp_path: Path, damage: np.ndarray):
     nibabel.save(an_image(SCANNER, 1, TURN @ SCANNER, 1), tmp_path / "scan.nii")
