@@ -4,10 +4,10 @@ from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
 from medical_super_resolution.errors import SuperResolutionError
-from MedicalSuperResolutionLib.engine.runner import Runner
+from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.engine.scripting import Scripting
 from MedicalSuperResolutionLib.panel import MedicalSuperResolutionSubjectHierarchyPlugin as data_menu
-from MedicalSuperResolutionLib.panel import display, messages, parameter_node
+from MedicalSuperResolutionLib.panel import display, parameter_node, sample_data
 from MedicalSuperResolutionLib.panel.choices import Goal
 from MedicalSuperResolutionLib.panel.module_widget import ModuleWidget, Observer
 from MedicalSuperResolutionLib.panel.sections import plan
@@ -19,7 +19,8 @@ from MedicalSuperResolutionLib.panel.sections.queue import QueueSection
 from MedicalSuperResolutionLib.panel.sections.result import ResultSection
 from MedicalSuperResolutionLib.panel.sections.run import RunSection
 from MedicalSuperResolutionLib.panel.sections.setup import SetupSection
-from MedicalSuperResolutionLib.scene import provenance, region, sample_data
+from MedicalSuperResolutionLib.process.runner import Runner
+from MedicalSuperResolutionLib.scene import provenance, region
 from MedicalSuperResolutionLib.setup import torch as torch_setup
 from MedicalSuperResolutionLib.setup.self_check import SelfCheck
 

@@ -6,7 +6,7 @@ from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
 from medical_super_resolution.errors import SuperResolutionError
-from MedicalSuperResolutionLib.panel import messages
+from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.panel.connectors import ChoiceConnector, PathConnector
 from MedicalSuperResolutionLib.panel.module_widget import ModuleWidget
 from MedicalSuperResolutionTrainingLib import commands, curve, data_check, panel, plot

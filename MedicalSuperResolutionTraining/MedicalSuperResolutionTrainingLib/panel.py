@@ -8,7 +8,7 @@ import qt
 from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import Cancelled
-from MedicalSuperResolutionLib.panel.messages import duration, sentence
+from MedicalSuperResolutionLib.messages import duration, sentence
 from MedicalSuperResolutionTrainingLib.parameter_node import DataKind, MedicalSuperResolutionTrainingParameterNode
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import medical_super_resolution_training
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from medical_super_resolution.system import temp_dirs
-from MedicalSuperResolutionLib.engine import subprocess
+from MedicalSuperResolutionLib.process import subprocess
 from MedicalSuperResolutionLib.translation import tr as _
 
 _PAUSE_SECONDS = 0.05

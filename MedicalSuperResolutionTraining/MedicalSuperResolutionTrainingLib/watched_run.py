@@ -7,7 +7,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import SettingsError
-from MedicalSuperResolutionLib.panel.messages import TimeLeft
+from MedicalSuperResolutionLib.messages import TimeLeft
 from MedicalSuperResolutionTrainingLib import curve, plot
 
 _SAMPLES = "samples"  # folder of the pictures, in that of the run

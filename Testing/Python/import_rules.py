@@ -113,12 +113,8 @@ PLACES = (
     Place("the package", (_CORE,), _FOUNDATION, in_functions=_INFERENCE | _ours("api")),
     Place(
         "Lib, the engine's child process",
-        (f"{_LIB}.engine.runner", f"{_LIB}.engine.exchange", f"{_LIB}.engine.subprocess"),
-        _FOUNDATION
-        | _GEOMETRY
-        | _TEXT
-        | _ours("cli.settings")
-        | {f"{_LIB}.{name}" for name in ("engine.exchange", "engine.subprocess", "translation")},
+        (f"{_LIB}.process",),
+        _FOUNDATION | _GEOMETRY | _TEXT | _ours("cli.settings") | {f"{_LIB}.process", f"{_LIB}.translation"},
         in_functions=_ours("volumes.io"),  # SimpleITK, which a Slicer may lack at its start
     ),
     Place("Lib, translation", (f"{_LIB}.translation",), frozenset({"slicer.i18n"})),
@@ -146,6 +142,18 @@ PLACES = (
         in_functions=_INFERENCE | {"numpy", "SampleData", "CompareVolumes", "PyTorchUtils", "torch"},
     ),
 )
+
+
+LIB_FLOORS = (
+    ("translation",),
+    ("messages",),
+    ("process",),
+    ("setup",),
+    ("scene",),
+    ("compare", "engine"),
+    ("panel",),
+)
+"""The rooms of the panel's library from the ground up: each imports from its own floor's room and from floors below."""
 
 
 @dataclass(frozen=True)
@@ -218,9 +226,20 @@ def violations(root: Path) -> list[str]:
         for one in imports(module, path, known):
             allowed = place.may_import | (place.in_functions if _waits(one) else frozenset())
             is_free = one.name in _PACKAGES or one.name.partition(".")[0] in sys.stdlib_module_names
-            if not (is_free or _is_allowed(one.name, allowed)):
+            if not (is_free or _is_allowed(one.name, allowed)) or _climbs(module, one.name):
                 found.append(f"{module} ({place.name}), line {one.line}, may not import {one.name}")
     return found
+
+
+def _climbs(module: str, imported: str) -> bool:
+    """Whether a module of the panel's library imports from a room above its own."""
+    if not (module.startswith(f"{_LIB}.") and imported.startswith(f"{_LIB}.")):
+        return False
+    own, other = (
+        next((number for number, rooms in enumerate(LIB_FLOORS) if name.split(".")[1] in rooms), len(LIB_FLOORS))
+        for name in (module, imported)
+    )
+    return other > own
 
 
 def _is_allowed(name: str, allowed: Collection[str]) -> bool:

@@ -104,8 +104,9 @@ def test_one_python_file_lies_in_each_module_folder():
         ),
         (f"{LIB}/scene/nodes.py", "import qt", "qt"),
         (f"{LIB}/scene/nodes.py", "def late():\n    import torch", "torch"),
+        (f"{LIB}/scene/nodes.py", "from MedicalSuperResolutionLib import engine", "MedicalSuperResolutionLib.engine"),
         (f"{LIB}/compare/views.py", "import torch", "torch"),
-        (f"{LIB}/engine/runner.py", "import slicer", "slicer"),
+        (f"{LIB}/process/runner.py", "import slicer", "slicer"),
         ("MedicalSuperResolution/MedicalSuperResolution.py", "import torch", "torch"),
     ],
 )

@@ -33,7 +33,7 @@ class MedicalSuperResolutionTrainingWidgetTest(ModuleTestCase):
 
     def letTheTraining(self, ending):
         """Have a script play medsr-train, which ends as said: see training_double."""
-        from MedicalSuperResolutionLib.engine import subprocess
+        from MedicalSuperResolutionLib.process import subprocess
         from MedicalSuperResolutionTrainingLib.training_process import TrainingProcess
 
         command = [subprocess.python(), *training_program(self.folder, ending)[1:]]

@@ -61,7 +61,7 @@ class MedicalSuperResolutionWidgetTest(PanelTestCase):
         self.assertFalse(self.ui.enhanceButton.enabled)
 
     def test_detail_waits_for_a_model_with_a_detail_model(self):
-        from MedicalSuperResolutionLib.panel.sections.model import why_no_detail
+        from MedicalSuperResolutionLib.setup.models import why_no_detail
 
         obstacle = why_no_detail("general")
         self.assertEqual(self.ui.detailSlider.enabled, not obstacle)

@@ -71,8 +71,8 @@ class PanelTestCase(ModuleTestCase):
 
     def letTheEngine(self, ending, **reported):
         """Have a script play the engine, which ends as said and reports so: see engine_double."""
-        from MedicalSuperResolutionLib.engine import subprocess
-        from MedicalSuperResolutionLib.engine.runner import Runner
+        from MedicalSuperResolutionLib.process import subprocess
+        from MedicalSuperResolutionLib.process.runner import Runner
 
         report = made_up_report(**reported).as_dict()
         command = [subprocess.python(), *engine_command(self.folder, report, ending)[1:]]

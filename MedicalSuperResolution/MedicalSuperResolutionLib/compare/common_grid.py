@@ -10,7 +10,7 @@ import slicer
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
-from MedicalSuperResolutionLib.engine.exchange import no_simpleitk
+from MedicalSuperResolutionLib.process.exchange import no_simpleitk
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene import region
 

@@ -1,1 +1,1 @@
-"""The engine in a child process."""
+"""What a click makes of the scene by the engine's commands, and how far it is."""

@@ -15,7 +15,7 @@ from medical_super_resolution.report import Enhanced
 from medical_super_resolution.settings import EnhanceSettings
 from MedicalSuperResolutionLib.engine import tasks
 from MedicalSuperResolutionLib.engine.experience import Experience
-from MedicalSuperResolutionLib.engine.runner import Runner
+from MedicalSuperResolutionLib.process.runner import Runner
 
 _INTERVAL_MS = 100
 

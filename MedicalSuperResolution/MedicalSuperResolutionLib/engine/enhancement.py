@@ -13,13 +13,13 @@ from medical_super_resolution.progress import Progress
 from medical_super_resolution.report import Enhanced
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Volume
+from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.engine import tasks
 from MedicalSuperResolutionLib.engine.experience import Experience
-from MedicalSuperResolutionLib.engine.runner import Runner
-from MedicalSuperResolutionLib.panel import messages
-from MedicalSuperResolutionLib.panel.sections.model import check_installed
+from MedicalSuperResolutionLib.process.runner import Runner
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene.cautions import cautions
+from MedicalSuperResolutionLib.setup.models import check_installed
 from MedicalSuperResolutionLib.translation import tr as _
 
 Engine = Callable[[Volume, EnhanceSettings], Enhanced]

@@ -16,14 +16,15 @@ from medical_super_resolution.progress import Progress
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
-from MedicalSuperResolutionLib.engine import exchange, tasks
+from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.engine.background import BackgroundRun, OnEnd
 from MedicalSuperResolutionLib.engine.experience import Experience
-from MedicalSuperResolutionLib.engine.runner import Runner
-from MedicalSuperResolutionLib.panel import messages
-from MedicalSuperResolutionLib.panel.sections.model import check_installed
+from MedicalSuperResolutionLib.process import exchange
+from MedicalSuperResolutionLib.process.runner import Runner
+from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene import stacks
 from MedicalSuperResolutionLib.scene.stacks import FusedStacks
+from MedicalSuperResolutionLib.setup.models import check_installed
 from MedicalSuperResolutionLib.translation import tr as _
 
 
@@ -129,7 +130,7 @@ def checked(nodes: Sequence[vtkMRMLScalarVolumeNode], settings: EnhanceSettings)
         See `stacks.volumes_of`; or a volume is of a sequence, or the model is missing.
     """
     for node in nodes:
-        if tasks.browser_of(node) is not None:
+        if scene.browser_of(node) is not None:
             message = _("{name} is of a sequence, which cannot be fused; copy one item into a volume of its own")
             raise SettingsError(message.format(name=node.GetName()))
     check_installed(settings.model)

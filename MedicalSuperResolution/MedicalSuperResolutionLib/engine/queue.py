@@ -10,7 +10,7 @@ from slicer import vtkMRMLScalarVolumeNode
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from medical_super_resolution.settings import EnhanceSettings
 from MedicalSuperResolutionLib.engine.background import BackgroundRun, EnhanceTask
-from MedicalSuperResolutionLib.engine.runner import Runner
+from MedicalSuperResolutionLib.process.runner import Runner
 
 
 @dataclass

@@ -12,10 +12,10 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.progress import Progress, ignore
 from medical_super_resolution.settings import EnhanceSettings
+from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.engine import enhancement, fusion, tasks
 from MedicalSuperResolutionLib.engine.background import BackgroundRun, EnhanceTask, OnEnd
-from MedicalSuperResolutionLib.engine.runner import Runner
-from MedicalSuperResolutionLib.panel import messages
+from MedicalSuperResolutionLib.process.runner import Runner
 from MedicalSuperResolutionLib.scene import dicom_export, segmentation
 from MedicalSuperResolutionLib.setup import torch as torch_setup
 from MedicalSuperResolutionLib.translation import tr as _

@@ -144,14 +144,6 @@ class SequenceTask:
             )
 
 
-def browser_of(node: slicer.vtkMRMLNode | None) -> slicer.vtkMRMLSequenceBrowserNode | None:
-    """The browser that plays a sequence through a volume; None where the volume is of no sequence."""
-    if node is None or node.GetScene() is None or not hasattr(slicer, "vtkMRMLSequenceBrowserNode"):
-        return None
-    browsers = slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode", node.GetScene())
-    return next((browser for browser in browsers if browser.GetSequenceNode(node) is not None), None)
-
-
 def task_of(
     node: slicer.vtkMRMLScalarVolumeNode,
     output_node: slicer.vtkMRMLScalarVolumeNode | None = None,
@@ -166,7 +158,7 @@ def task_of(
     SettingsError
         An output volume for a sequence.
     """
-    browser = browser_of(node)
+    browser = scene.browser_of(node)
     if browser is None or browser.GetSequenceNode(node).GetNumberOfDataNodes() == 0:
         return VolumeTask(node, output_node, roi)
     if output_node is not None:

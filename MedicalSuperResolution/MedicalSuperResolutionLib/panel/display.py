@@ -10,11 +10,11 @@ from slicer import vtkMRMLScalarVolumeNode
 
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from MedicalSuperResolutionLib.compare import layouts
+from MedicalSuperResolutionLib.messages import sentence
 from MedicalSuperResolutionLib.panel.choices import Goal
-from MedicalSuperResolutionLib.panel.messages import sentence
-from MedicalSuperResolutionLib.panel.sections.model import why_no_detail
 from MedicalSuperResolutionLib.panel.settings_line import automatic_thickness, settings_line
 from MedicalSuperResolutionLib.scene import region
+from MedicalSuperResolutionLib.setup.models import why_no_detail
 from MedicalSuperResolutionLib.translation import tr as _
 
 if TYPE_CHECKING:  # imports this file

@@ -237,3 +237,11 @@ def remove(node: slicer.vtkMRMLNode) -> None:
     for belonging in (node, *kept_by_it):  # a slice view gives a volume that loses its display node a new one
         if belonging is not None and scene.IsNodePresent(belonging):
             scene.RemoveNode(belonging)
+
+
+def browser_of(node: slicer.vtkMRMLNode | None) -> slicer.vtkMRMLSequenceBrowserNode | None:
+    """The browser that plays a sequence through a volume; None where the volume is of no sequence."""
+    if node is None or node.GetScene() is None or not hasattr(slicer, "vtkMRMLSequenceBrowserNode"):
+        return None
+    browsers = slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode", node.GetScene())
+    return next((browser for browser in browsers if browser.GetSequenceNode(node) is not None), None)

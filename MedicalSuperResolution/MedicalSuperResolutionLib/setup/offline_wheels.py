@@ -10,7 +10,7 @@ import slicer
 
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.system import temp_dirs
-from MedicalSuperResolutionLib.engine import subprocess
+from MedicalSuperResolutionLib.process import subprocess
 from MedicalSuperResolutionLib.setup import torch as torch_setup
 from MedicalSuperResolutionLib.translation import tr as _
 

@@ -17,7 +17,7 @@ from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
-from MedicalSuperResolutionLib.engine.runner import Runner
+from MedicalSuperResolutionLib.process.runner import Runner
 from MedicalSuperResolutionLib.setup import torch as torch_setup
 from MedicalSuperResolutionLib.translation import tr as _
 

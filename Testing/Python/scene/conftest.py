@@ -15,7 +15,7 @@ from engine_double import engine_command
 from medical_super_resolution.report import Enhanced, Report
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Volume
-from MedicalSuperResolutionLib.engine.runner import Runner
+from MedicalSuperResolutionLib.process.runner import Runner
 
 if TYPE_CHECKING:
     import slicer

@@ -15,8 +15,8 @@ from medical_super_resolution.cli.main import parser
 from medical_super_resolution.cli.settings import settings_of
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from medical_super_resolution.settings import EnhanceSettings
-from MedicalSuperResolutionLib.engine.exchange import EnhanceExchange
-from MedicalSuperResolutionLib.engine.runner import Runner
+from MedicalSuperResolutionLib.process.exchange import EnhanceExchange
+from MedicalSuperResolutionLib.process.runner import Runner
 
 pytestmark = pytest.mark.usefixtures("temporary_folder")
 posix_only = pytest.mark.skipif(os.name != "posix", reason="signals are a matter of POSIX")

@@ -11,7 +11,7 @@ import pytest
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Volume
-from MedicalSuperResolutionLib.engine.runner import Runner
+from MedicalSuperResolutionLib.process.runner import Runner
 
 pytestmark = pytest.mark.usefixtures("temporary_folder")
 posix_only = pytest.mark.skipif(os.name != "posix", reason="signals are a matter of POSIX")

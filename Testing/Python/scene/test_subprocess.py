@@ -12,7 +12,7 @@ import pytest
 from engine_double import child_id, eventually, is_alive
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.settings import EnhanceSettings
-from MedicalSuperResolutionLib.engine import subprocess as engine_process
+from MedicalSuperResolutionLib.process import subprocess as engine_process
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="signals are a matter of POSIX")
 
@@ -35,7 +35,7 @@ import sys, tempfile, time
 package_folder, tempfile.tempdir, engine_folder = sys.argv[1:]
 sys.path.insert(0, package_folder)
 import numpy as np
-from MedicalSuperResolutionLib.engine.runner import Runner
+from MedicalSuperResolutionLib.process.runner import Runner
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume

@@ -179,8 +179,8 @@ def the_module(a_slicer: Any, a_runner: FakeRunner, monkeypatch: pytest.MonkeyPa
     with monkeypatch.context() as at_startup:
         at_startup.setitem(sys.modules, "SimpleITK", None)  # Slicer can be built without it
         module = importlib.import_module("MedicalSuperResolution")
-    model_selector = importlib.import_module("MedicalSuperResolutionLib.panel.sections.model")
-    monkeypatch.setattr(model_selector, "installed_models", lambda: ["general"])
+    installed = importlib.import_module("MedicalSuperResolutionLib.setup.models")
+    monkeypatch.setattr(installed, "installed_models", lambda: ["general"])
     monkeypatch.setattr(module.torch_setup, "ensure_engine", lambda: None)
     for waits in ("engine.background", "setup.self_check", "panel.sections.setup"):
         monkeypatch.setattr(f"MedicalSuperResolutionLib.{waits}._INTERVAL_MS", 10)

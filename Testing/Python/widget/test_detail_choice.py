@@ -20,13 +20,13 @@ def write_header(path: Path, card: dict[str, Any]) -> None:
 @pytest.fixture
 def a_model_folder(the_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the panel finds its models: general, with a detail model, and plain, without."""
-    from MedicalSuperResolutionLib.panel.sections import model as model_selector
+    from MedicalSuperResolutionLib.setup import models as installed
 
     write_header(tmp_path / "general.safetensors", {"detail_model": "general-detail"})
     write_header(tmp_path / "general-detail.safetensors", {})
     write_header(tmp_path / "plain.safetensors", {})
-    monkeypatch.setattr(model_selector, "SHIPPED_FOLDER", tmp_path)
-    monkeypatch.setattr(model_selector, "installed_models", lambda: ["general", "plain"])
+    monkeypatch.setattr(installed, "SHIPPED_FOLDER", tmp_path)
+    monkeypatch.setattr(installed, "installed_models", lambda: ["general", "plain"])
     return tmp_path
 
 
@@ -83,5 +83,5 @@ def test_the_detail_survives_saving_the_scene(a_model_folder: Path, a_panel: Any
 def test_a_detail_model_is_no_model_of_its_own(a_model_folder: Path):
     import importlib
 
-    selector = importlib.import_module("MedicalSuperResolutionLib.panel.sections.model")
+    selector = importlib.import_module("MedicalSuperResolutionLib.setup.models")
     assert [path.stem for path in selector.store.installed(a_model_folder)] == ["general", "plain"]

@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parents[2] / "Slicer"
 @pytest.fixture
 def the_real_runner(a_panel: Any, the_module: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """Child processes, as in Slicer."""
-    from MedicalSuperResolutionLib.engine.runner import Runner
+    from MedicalSuperResolutionLib.process.runner import Runner
 
     monkeypatch.setattr(the_module, "Runner", Runner)
 

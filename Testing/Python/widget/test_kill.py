@@ -119,7 +119,7 @@ def a_bench(
 @pytest.fixture
 def the_engine(the_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Decides who runs in the child: a script with this ending, or another command."""
-    from MedicalSuperResolutionLib.engine.runner import Runner
+    from MedicalSuperResolutionLib.process.runner import Runner
 
     def use(ending: str = "", command: list[str] | None = None) -> None:
         made = command or engine_command(tmp_path, made_up_report().as_dict(), ending)

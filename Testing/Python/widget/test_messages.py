@@ -11,7 +11,7 @@ from medical_super_resolution.errors import Cancelled, VolumeError
 
 @pytest.fixture
 def messages(a_slicer: Any) -> Any:
-    from MedicalSuperResolutionLib.panel import messages
+    from MedicalSuperResolutionLib import messages
 
     return messages
 

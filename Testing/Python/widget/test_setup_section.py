@@ -125,10 +125,10 @@ def test_the_checksum_of_a_chosen_file_is_shown_and_compared(a_panel: Any, a_fil
 def test_an_imported_model_is_installed_and_chosen(
     a_panel: Any, a_file: Path, a_user_folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from MedicalSuperResolutionLib.panel.sections import model as model_selector
+    from MedicalSuperResolutionLib.setup import models as installed
 
     names = lambda: [path.stem for path in store.installed()]  # noqa: E731
-    monkeypatch.setattr(model_selector, "installed_models", names)
+    monkeypatch.setattr(installed, "installed_models", names)
     a_panel.ui.weightsPathLineEdit.currentPath = str(a_file)
     a_panel.ui.weightsButton.click()
     assert (a_panel.ui.weightsButton.enabled, a_panel.ui.weightsButton.text) == (False, "Importing...")

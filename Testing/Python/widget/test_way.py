@@ -21,7 +21,7 @@ def test_the_way_in_slicer_is_as_documented(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    from MedicalSuperResolutionLib.engine.runner import Runner
+    from MedicalSuperResolutionLib.process.runner import Runner
 
     report = made_up_report(spacing_after_ijk_mm=(1.0, 1.0, 1.0), factor_ijk=(1.0, 1.0, 3.0))
     runner = Runner(engine_command(tmp_path, report.as_dict(), "finish()"))

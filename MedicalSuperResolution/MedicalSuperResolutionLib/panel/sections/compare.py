@@ -9,11 +9,11 @@ from slicer import vtkMRMLScalarVolumeNode
 
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.volumes.intensity import CT_WINDOWS
+from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.compare.blend import Blend
 from MedicalSuperResolutionLib.compare.comparison import Comparison, Shown
 from MedicalSuperResolutionLib.compare.layouts import AFTER, BEFORE, COLUMNS
 from MedicalSuperResolutionLib.compare.views import CompareViews
-from MedicalSuperResolutionLib.panel import messages
 from MedicalSuperResolutionLib.panel.choices import Overlay
 from MedicalSuperResolutionLib.panel.module_widget import Observer
 from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode, remember

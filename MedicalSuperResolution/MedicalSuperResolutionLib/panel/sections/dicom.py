@@ -10,7 +10,7 @@ import slicer
 from slicer import vtkMRMLScalarVolumeNode
 
 from medical_super_resolution.errors import SuperResolutionError
-from MedicalSuperResolutionLib.panel import messages
+from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
 from MedicalSuperResolutionLib.scene import dicom_export
 from MedicalSuperResolutionLib.translation import tr as _

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 from slicer import vtkMRMLScalarVolumeNode
 
 from medical_super_resolution.errors import SuperResolutionError
+from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.engine import fusion
-from MedicalSuperResolutionLib.panel import messages
 from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
 from MedicalSuperResolutionLib.scene.stacks import FEWEST
 from MedicalSuperResolutionLib.translation import tr as _

@@ -6,47 +6,12 @@ import qt
 
 from medical_super_resolution.errors import ModelError
 from medical_super_resolution.models import store
-from medical_super_resolution.models.store import detail_model_of, read_header
+from medical_super_resolution.models.store import read_header
 from MedicalSuperResolutionLib.panel.connectors import ChoiceConnector
+from MedicalSuperResolutionLib.setup import models
 from MedicalSuperResolutionLib.translation import tr as _
 
-SHIPPED_FOLDER = store.SHIPPED_FOLDER
-
 _LONGEST_LINE = 160  # of a tool tip
-
-
-def installed_models(folder: Path = SHIPPED_FOLDER) -> list[str]:
-    """Names of the models that are shipped in a folder or were imported, the general one first. No torch is needed."""
-    names = [path.stem for path in store.installed(folder)]
-    return sorted(names, key=lambda name: name != "general")
-
-
-def check_installed(model: str) -> None:
-    """Refuse the name of a model that is not here; any file may be named as well.
-
-    Raises
-    ------
-    ModelError
-        See above.
-    """
-    if model not in installed_models() and not Path(model).is_file():
-        raise ModelError(_("The model {model} is not installed; choose another one.").format(model=model))
-
-
-def why_no_detail(model: str) -> str:
-    """Why a model, given by its name or path, knows no detail but 0; empty where it has a detail model."""
-    path = Path(model) if Path(model).is_file() else store.path_of(model, SHIPPED_FOLDER)
-    try:
-        detail_model = detail_model_of(path)
-    except ModelError as problem:
-        return str(problem)
-    if detail_model is None:
-        return _("The model {model} has no detail model, so it knows fidelity only.").format(model=path.stem)
-    if not detail_model.is_file():
-        return _("The file of its detail model {detail_model} is missing beside the model {model}.").format(
-            detail_model=detail_model.stem, model=path.stem
-        )
-    return ""
 
 
 def card_of(path: Path) -> str:
@@ -74,8 +39,8 @@ class ModelSelector(ChoiceConnector):
         """``box`` is filled with the installed models."""
         super().__init__(box)
         box.clear()
-        for name in installed_models():
-            self._list(name, name, store.path_of(name, SHIPPED_FOLDER))
+        for name in models.installed_models():
+            self._list(name, name, store.path_of(name, models.SHIPPED_FOLDER))
 
     def write(self, value: str) -> None:
         super().write(value)

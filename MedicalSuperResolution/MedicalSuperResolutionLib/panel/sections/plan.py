@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import slicer
 
 from medical_super_resolution.errors import SuperResolutionError
+from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.engine import enhancement
 from MedicalSuperResolutionLib.engine.enhancement import Outlook
-from MedicalSuperResolutionLib.panel import messages
 from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
 from MedicalSuperResolutionLib.translation import tr as _
 

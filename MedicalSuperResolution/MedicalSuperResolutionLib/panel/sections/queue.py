@@ -8,9 +8,9 @@ from slicer import vtkMRMLScalarVolumeNode
 
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from medical_super_resolution.settings import EnhanceSettings
+from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.engine.queue import Item, Queue
-from MedicalSuperResolutionLib.engine.runner import Runner
-from MedicalSuperResolutionLib.panel import messages
+from MedicalSuperResolutionLib.process.runner import Runner
 from MedicalSuperResolutionLib.setup import torch as torch_setup
 from MedicalSuperResolutionLib.translation import tr as _
 

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 from slicer import vtkMRMLScalarVolumeNode
 
+from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.engine.background import BackgroundRun
-from MedicalSuperResolutionLib.panel import display, messages
+from MedicalSuperResolutionLib.panel import display
 
 OnOver = Callable[[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode | None, Exception | None], None]
 """Called at the end with the source, and with the node of the result or with what went wrong."""

@@ -11,7 +11,7 @@ import qt
 from medical_super_resolution.errors import ModelError, SuperResolutionError
 from medical_super_resolution.models.store import SUFFIX
 from medical_super_resolution.system import checksum
-from MedicalSuperResolutionLib.panel import messages
+from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.setup import offline_wheels
 from MedicalSuperResolutionLib.translation import tr as _
 

@@ -8,7 +8,8 @@ from slicer import vtkMRMLScalarVolumeNode
 
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.volumes.grid import Grid
-from MedicalSuperResolutionLib.panel import display, messages
+from MedicalSuperResolutionLib import messages
+from MedicalSuperResolutionLib.panel import display
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.translation import tr as _
 

@@ -19,8 +19,8 @@ from medical_super_resolution.report import Enhanced
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.system import temp_dirs
 from medical_super_resolution.volumes.volume import Volume
-from MedicalSuperResolutionLib.engine import subprocess
-from MedicalSuperResolutionLib.engine.exchange import EnhanceExchange, Exchange
+from MedicalSuperResolutionLib.process import subprocess
+from MedicalSuperResolutionLib.process.exchange import EnhanceExchange, Exchange
 from MedicalSuperResolutionLib.translation import tr as _
 
 _WORKER = "medical_super_resolution.cli.worker"
