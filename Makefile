@@ -1,6 +1,7 @@
 # make enhance                                       try it on a head template that comes with a package
 # make enhance INPUT=in.nii.gz OUTPUT=out.nii.gz     enhance a scan; FACTOR=4 says how many times finer
 # make view     open the head template in a browser, to enhance and compare
+# make demo-page   the page that enhances a volume in the browser, in build/demo; needs npm
 # make test     the test suite (ARGS="-k grid" chooses)
 # make lint     style, types and spelling
 # make docs     the documentation, as a site in build/site; warnings are errors
@@ -12,7 +13,7 @@ PYTHON ?= $(shell for each in python3.11 python3 python3.12 python3.13 python3.1
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: enhance view test lint docs clean
+.PHONY: enhance view demo-page test lint docs clean
 .DELETE_ON_ERROR:
 
 unexport PYTHONDONTWRITEBYTECODE # the child processes of the tests start faster from compiled files
@@ -27,6 +28,9 @@ endif
 
 view: $(VENV)/installed-demo,viewer
 	$(VENV)/bin/medsr view --demo --open
+
+demo-page: $(VENV)/installed-onnx
+	$(VENV)/bin/python docs/assemble_demo.py build/demo
 
 test: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder -rs $(ARGS)

@@ -12,6 +12,7 @@ from mkdocs.structure.pages import Page
 
 _FOLDERS = ("Resources/Results", "Resources/Screenshots")
 _KINDS = (".png", ".csv", ".svg")
+_PAGE = "build/demo"  # the demonstration page, where `make demo-page` has assembled it
 _HISTORY = "Resources/Results/benchmark_history.jsonl"
 _COLUMNS = {
     "date": "Date",
@@ -30,13 +31,16 @@ _COLUMNS = {
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pictures and tables that pages link to."""
+    """Add the pictures and tables that pages link to, and what the demonstration page needs beside its sources."""
     root = Path(config.docs_dir).parent
     for folder in _FOLDERS:
         for path in sorted((root / folder).rglob("*")):
             if path.suffix in _KINDS:
                 name = path.relative_to(root).as_posix()
                 files.append(File(name, str(root), config.site_dir, use_directory_urls=False))
+    for path in sorted((root / _PAGE).glob("*")):
+        if not (Path(config.docs_dir) / "demo" / path.name).exists():
+            files.append(File(f"demo/{path.name}", str(root / "build"), config.site_dir, use_directory_urls=False))
     return files
 
 

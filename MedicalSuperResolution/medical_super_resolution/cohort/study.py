@@ -69,6 +69,10 @@ def run_study(batch: Batch, item: Item) -> Row:
         path = record_of(batch.output, item.name)
         if known := _verified(path, asked, batch.output):
             return replace(known, status="kept")
+        begun = _attempts(batch.output, item.name)
+        begun.parent.mkdir(parents=True, exist_ok=True)
+        with begun.open("ab") as marks:
+            marks.write(b".")
         path.unlink(missing_ok=True)
         output = batch.output / item.name
         if item.selection is not None and item.name != "." and output.is_dir():
@@ -78,7 +82,25 @@ def run_study(batch: Batch, item: Item) -> Row:
         row = replace(row, uncertainty=preview.uncertainty)
         if row.status == "done":
             _write(Record(row, asked, _digests(output, batch.output)), path)
+        begun.unlink()
         return row
+
+
+def attempts_of(batch: Batch, item: Item) -> int:
+    """How many workers have begun a study since the output folder was opened, and died before they had its row."""
+    try:
+        return _attempts(batch.output, item.name).stat().st_size
+    except OSError:  # there is none
+        return 0
+
+
+def forget_attempts(output: Path) -> None:
+    """Forget what `attempts_of` counts: a cohort that was interrupted has ended its workers itself."""
+    shutil.rmtree(output / STATE / "attempts", ignore_errors=True)
+
+
+def _attempts(output: Path, name: str) -> Path:
+    return output / STATE / "attempts" / _label(name)
 
 
 def record_of(output: Path, name: str) -> Path:

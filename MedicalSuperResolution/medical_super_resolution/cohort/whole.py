@@ -17,7 +17,7 @@ from . import bids
 from .batch import Batch
 from .discovery import Item, items_in
 from .page import write_page
-from .study import STATE, record_of
+from .study import STATE, forget_attempts, record_of
 from .table import TABLE, Row, write_table
 from .workers import rows_from
 
@@ -81,6 +81,7 @@ def open_output(batch: Batch, *, resume: bool) -> None:
         if batch.overwrite and not resume:
             shutil.rmtree(state, ignore_errors=True)
         state.mkdir(exist_ok=True)
+        forget_attempts(batch.output)
     except OSError as problem:
         raise VolumeError(f"the folder {batch.output} cannot be made: {problem.strerror}") from problem
     bids.describe(batch.folder, batch.output)

@@ -1,7 +1,8 @@
 """The workers of a cohort, through Dask: started here, one for each GPU, or found at a scheduler that runs already.
 
 Studies are handed out one for each worker, the next one when another is done, so a scheduler never holds thousands. One
-whose worker dies is given to another worker by the scheduler, and comes back as "set aside" when that goes on.
+whose worker dies is given to another worker by the scheduler, which counts the deaths, also of workers on which a study
+only waited. When it gives up, a study that was begun too often is set aside, and another one is handed out again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import logging
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import SettingsError, SuperResolutionError
 from .batch import Batch
 from .discovery import Item
-from .study import run_study
+from .study import attempts_of, run_study
 from .table import Row
 
 if TYPE_CHECKING:
@@ -106,7 +108,11 @@ def gpus_here() -> list[str]:
 
 
 def rows_from(
-    client: Client, batch: Batch, items: Iterable[Item], work: Callable[[Batch, Item], Row] = run_study
+    client: Client,
+    batch: Batch,
+    items: Iterable[Item],
+    work: Callable[[Batch, Item], Row] = run_study,
+    attempts: Callable[[Batch, Item], int] = attempts_of,
 ) -> Iterator[Row]:
     """Let workers do studies, and give their rows in the order in which they end.
 
@@ -120,6 +126,8 @@ def rows_from(
         The studies; they are asked for when there is a worker for them.
     work : callable
         What a worker does with each.
+    attempts : callable
+        How many workers began a study and died of it, or while they had it.
 
     Raises
     ------
@@ -129,18 +137,31 @@ def rows_from(
     from distributed import Future, as_completed
 
     waiting, under_way = iter(items), dict[Future, Item]()
+    given_up: Counter[str] = Counter()  # how often the scheduler gave up a study
     ended, crew = as_completed(), _Crew(client, batch.settings.device)
 
-    def hand_out() -> None:
-        for item in itertools.islice(waiting, max(0, crew.count() - len(under_way))):
+    def hand_out(chosen: Iterable[Item]) -> None:
+        for item in chosen:
             future = client.submit(work, batch, item, pure=False, resources=crew.resources)
             under_way[future] = item
             ended.add(future)
 
-    hand_out()
+    def further() -> Iterator[Item]:
+        return itertools.islice(waiting, max(0, crew.count() - len(under_way)))
+
+    hand_out(further())
     for future in ended:
-        yield _row_of(future, batch, under_way.pop(future))
-        hand_out()
+        item = under_way.pop(future)
+        if _has_killed(future):
+            given_up[item.name] += 1
+            begun = attempts(batch, item)
+            if begun <= RETRIES and given_up[item.name] <= RETRIES:
+                hand_out([item])
+            else:
+                yield _set_aside(item, batch, begun)
+        else:
+            yield _row_of(future, batch, item)
+        hand_out(further())
 
 
 class _Crew:
@@ -161,20 +182,27 @@ class _Crew:
         return self._count
 
 
-def _row_of(future: Future, batch: Batch, item: Item) -> Row:
+def _has_killed(future: Future) -> bool:
     from distributed.scheduler import KilledWorker
 
+    return future.status == "error" and isinstance(future.exception(), KilledWorker)
+
+
+def _set_aside(item: Item, batch: Batch, begun: int) -> Row:
+    error = f"{begun} workers died while they had this study; it may need more memory than there is, see --max-memory"
+    return Row(input=_source(item, batch), output=item.name, status="set aside", error=error)
+
+
+def _row_of(future: Future, batch: Batch, item: Item) -> Row:
     if future.status == "finished":
         row: Row = future.result()
         return row
     if future.status in ("cancelled", "lost"):
         raise SuperResolutionError("the connection to the scheduler is lost; start it again, and go on with --resume")
     problem = future.exception()
-    source = str(item.source.relative_to(batch.folder))
-    if isinstance(problem, KilledWorker):
-        error = (
-            f"{problem.allowed_failures + 1} workers died while they had this study; it may need more memory than there"
-            " is, see --max-memory"
-        )
-        return Row(input=source, output=item.name, status="set aside", error=error)
-    return Row(input=source, output=item.name, status="failed", error=f"{type(problem).__name__}: {problem}")
+    error = f"{type(problem).__name__}: {problem}"
+    return Row(input=_source(item, batch), output=item.name, status="failed", error=error)
+
+
+def _source(item: Item, batch: Batch) -> str:
+    return str(item.source.relative_to(batch.folder))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import shutil
-import tempfile
 import zipfile
 from functools import lru_cache
 from pathlib import Path
@@ -34,9 +33,25 @@ def _unpacked(path: Path, size: int, modified: int) -> Path:
     folder = private_folder(_PREFIX)
     atexit.register(remove, folder)
     try:
+        unpack(path, folder)
+    except VolumeError:
+        remove(folder)
+        raise
+    return folder
+
+
+def unpack(path: Path, folder: Path) -> None:
+    """Write the files in a zip file into a folder, without their folders, each under a name that nothing has yet.
+
+    Raises
+    ------
+    VolumeError
+        See `unpacked`.
+    """
+    try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
-            needed, free = sum(member.file_size for member in members), shutil.disk_usage(tempfile.gettempdir()).free
+            needed, free = sum(member.file_size for member in members), shutil.disk_usage(folder).free
             if needed > free or len(members) > _MOST_MEMBERS:
                 raise VolumeError(
                     f"{path} unpacks to {len(members)} files of {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free"
@@ -44,9 +59,7 @@ def _unpacked(path: Path, size: int, modified: int) -> Path:
                 )
             for number, member in enumerate(members):  # a name of our own: theirs may lead anywhere
                 target = folder / f"{number:06d}-{Path(member.filename.replace(chr(92), '/')).name}"
-                with archive.open(member) as packed, target.open("wb") as file:
+                with archive.open(member) as packed, target.open("xb") as file:
                     shutil.copyfileobj(packed, file)
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError) as problem:
-        remove(folder)
         raise VolumeError(f"{path} cannot be unpacked: it is damaged or encrypted; unpack it yourself") from problem
-    return folder

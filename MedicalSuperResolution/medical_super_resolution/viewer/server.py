@@ -23,7 +23,8 @@ from .choices import choices, settings_of
 from .sessions import Session, SessionOver, Sessions
 
 _PAGE = Path(__file__).parent / "page"
-_PAGE_FILES = {"viewer.css": "text/css"} | dict.fromkeys(("viewer.js", "views.js", "images.js"), "text/javascript")
+_SCRIPTS = ("viewer.js", "controls.js", "views.js", "images.js")
+_PAGE_FILES = {"viewer.css": "text/css"} | dict.fromkeys(_SCRIPTS, "text/javascript")
 _LARGEST_QUESTION = 1 << 16  # bytes of JSON
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"

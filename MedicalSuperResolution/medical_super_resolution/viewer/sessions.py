@@ -15,6 +15,7 @@ from ..cli.settings import arguments_of
 from ..errors import SettingsError, SuperResolutionError, VolumeError
 from ..settings import EnhanceSettings
 from ..system import temp_dirs
+from ..system.archive import unpack
 from ..volumes.io import files, formats
 from ..volumes.volume import Volume
 from .comparison import Comparison
@@ -71,13 +72,16 @@ class Session:
         self.show(path, Comparison(files.read(path), files.read(after) if after else None))
 
     def open_uploads(self) -> None:
-        """Show what was uploaded: a volume file, alone or with its data, or the files of a DICOM series.
+        """Show what was uploaded: a volume file, alone or with its data, or the files of a DICOM series; zipped or not.
 
         Raises
         ------
         VolumeError
             There are several volumes, or they cannot be read.
         """
+        for path in [path for path in self.uploads.iterdir() if path.suffix.lower() == ".zip"]:
+            unpack(path, self.uploads)
+            path.unlink()
         volumes = sorted(path for path in self.uploads.iterdir() if formats.is_volume_file(path))
         if len({path.name.partition(".")[0] for path in volumes}) > 1:
             raise VolumeError(f"these are several volumes, {volumes[0].name} and others; choose one")

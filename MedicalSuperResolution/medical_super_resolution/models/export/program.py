@@ -56,20 +56,23 @@ class ThroughPlaneProgram(nn.Module):
         -------
         Tensor of shape (1, 1, M, J, I), float32
         """
-        generator = self.generator
-        known_width = width.reshape(1, 1)
-        features = generator.stem(lr, lr[:, :, -1:], WHOLE)
-        for block in generator.blocks:
-            features = block(features, known_width, WHOLE)
-        features = features + generator.refine(features)
+        features = self.features(lr, width)
         around = torch.cat([features[:, :, :1], features, features[:, :, -1:]], dim=2)
         base = torch.clamp(torch.floor(positions + 1), min=torch.zeros(1), max=_last(lr))
-        kernels = generator.kernel(positions + 1 - base, factor, width)  # (M, 2, C)
+        kernels = self.generator.kernel(positions + 1 - base, factor, width)  # (M, 2, C)
         first = base.long()
         before, after = (around.index_select(2, first + side) for side in (0, 1))
         weights = kernels.permute(1, 2, 0)[:, None, :, :, None, None]  # (2, 1, C, M, 1, 1)
         residual = (weights[0] * before.float() + weights[1] * after.float()).sum(dim=1, keepdim=True)
         return _cubic(lr, positions) + residual
+
+    def features(self, lr: Tensor, width: Tensor) -> Tensor:
+        """What the network sees in each voxel, (1, C, K, J, I)."""
+        generator = self.generator
+        features = generator.stem(lr, lr[:, :, -1:], WHOLE)
+        for block in generator.blocks:
+            features = block(features, width.reshape(1, 1), WHOLE)
+        return features + generator.refine(features)
 
 
 def _last(lr: Tensor) -> Tensor:

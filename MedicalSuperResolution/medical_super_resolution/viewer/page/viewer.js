@@ -1,15 +1,11 @@
 // The controls of the page. All state of the work lies on the server, so a reload loses nothing.
 
-import { Views } from "./views.js";
+import { ViewControls, attempt, by, capital, listed, on, onDrop, save, tell } from "./controls.js";
 
 const TOKEN = new URLSearchParams(location.search).get("token");
-const PRESETS = { soft: [400, 40], lung: [1500, -600], bone: [1800, 400] }; // width and level in HU
 const POLL_MS = 300;
-const FLICKER_MS = 600;
 
-const by = (id) => document.getElementById(id);
-const capital = (text) => text[0].toUpperCase() + text.slice(1);
-const views = new Views(by("views"), (path) => ask(path), showView, (text) => tell(capital(text), true));
+const view = new ViewControls((path) => ask(path));
 let session = sessionStorage.getItem("session"); // of this tab
 let state = null;
 let models = [];
@@ -27,21 +23,6 @@ async function ask(path, options = {}) {
 
 const post = async (path, body = {}) => (await ask(path, { method: "POST", body: JSON.stringify(body) })).json();
 const poll = async () => take(await (await ask(`/api/sessions/${session}`)).json());
-
-function tell(text, isWrong = false) {
-  by("message").textContent = text;
-  by("message").classList.toggle("wrong", isWrong);
-}
-
-// Runs what a control does, and shows why it failed.
-const attempt = (action) => async (event) => {
-  event?.preventDefault();
-  try {
-    await action(event);
-  } catch (problem) {
-    tell(capital(problem.message), true);
-  }
-};
 
 async function start() {
   const choices = await (await ask("/api/choices")).json();
@@ -93,7 +74,7 @@ async function openFiles(files) {
 async function open(what) {
   tell("Opening ...");
   const found = await post("open", what);
-  views.window = null;
+  view.views.window = null;
   tell("");
   take(found);
 }
@@ -120,18 +101,11 @@ function chooseDetail() {
   by("detail-value").value = value === 0 ? "0, fidelity" : value === 1 ? "1, most detail" : value.toFixed(2);
 }
 
-// Builds the views anew: for another volume, a result, or other planes.
 function show() {
   const { volume, report } = state;
   by("result").hidden = !report;
   by("facts").replaceChildren(...(report ? facts(report) : []));
-  by("overlay").disabled = !volume?.images.includes("after");
-  if (!volume) return;
-  by("size").textContent = volume.size_after ? `${volume.size_before}, now ${volume.size_after}` : volume.size_before;
-  for (const name of Object.keys(PRESETS)) by("preset").querySelector(`[value=${name}]`).disabled = !volume.is_ct;
-  if (!views.window) choosePreset("auto");
-  const plane = by("plane").value;
-  views.show(volume, plane === "revealing" ? volume.revealing : [plane]);
+  view.show(volume);
 }
 
 function facts(report) {
@@ -142,42 +116,11 @@ function facts(report) {
     "Measured slices reproduced to": `${report.consistency_error_rms.toPrecision(3)} RMS`,
   };
   if (report.warnings.length) texts.Warnings = report.warnings.join("; ");
-  return Object.entries(texts).flatMap(([name, text]) =>
-    [["dt", name], ["dd", text]].map(([kind, textContent]) => Object.assign(document.createElement(kind), { textContent })));
+  return listed(texts);
 }
 
-// Shows window and wipe, which mouse and keys changed.
-function showView() {
-  showWindow("custom");
-  by("wipe").value = views.wipe;
-}
+const download = async (name) => save(await (await ask(`result/${name}`)).blob(), name);
 
-function showWindow(preset) {
-  [by("width").value, by("level").value] = views.window.map((value) => Number(value.toPrecision(5)));
-  by("preset").value = preset;
-}
-
-function choosePreset(name) {
-  const [low, high] = state.volume.window;
-  views.window = PRESETS[name] || (name === "auto" ? [high - low, (low + high) / 2] : views.window);
-  showWindow(name);
-}
-
-function chooseOverlay(name) {
-  if (by("overlay").disabled) return;
-  by("overlay").value = name;
-  by("wipe-field").hidden = name !== "wipe";
-  Object.assign(views, { overlay: name, isBefore: false });
-  views.redraw();
-}
-
-async function download(name) {
-  const url = URL.createObjectURL(await (await ask(`result/${name}`)).blob());
-  Object.assign(document.createElement("a"), { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
-}
-
-const on = (id, kind, action) => by(id).addEventListener(kind, attempt(action));
 on("open-form", "submit", () => open({ path: by("path").value }));
 on("file", "change", () => openFiles(by("file").files));
 on("enhance-form", "submit", async () => take(await post("enhance", wishes())));
@@ -185,41 +128,7 @@ on("cancel", "click", async () => take(await post("cancel")));
 on("goal", "change", chooseGoal);
 on("model", "change", chooseModel);
 on("detail", "input", chooseDetail);
-on("plane", "change", show);
-on("preset", "change", () => {
-  if (views.window) choosePreset(by("preset").value);
-  views.redraw();
-});
-for (const id of ["width", "level"]) {
-  on(id, "change", () => {
-    if (!views.window) return;
-    views.window = [Number(by("width").value) || views.window[0], Number(by("level").value)];
-    showWindow("custom");
-    views.redraw();
-  });
-}
-on("overlay", "change", () => chooseOverlay(by("overlay").value));
-on("wipe", "input", () => {
-  views.wipe = Number(by("wipe").value);
-  views.redraw();
-});
 on("download-volume", "click", () => download("result.nii.gz"));
 on("download-report", "click", () => download("report.json"));
-on("views", "dragover", () => by("views").classList.add("dropping"));
-on("views", "dragleave", () => by("views").classList.remove("dropping"));
-on("views", "drop", (event) => {
-  by("views").classList.remove("dropping");
-  return openFiles(event.dataTransfer.files);
-});
-document.addEventListener("keydown", (event) => {
-  const names = { f: "flicker", w: "wipe", a: "after" };
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select")) return;
-  if (names[event.key]) chooseOverlay(names[event.key]);
-});
-window.addEventListener("resize", () => views.redraw());
-setInterval(() => {
-  if (views.overlay !== "flicker") return;
-  views.isBefore = !views.isBefore;
-  views.redraw();
-}, FLICKER_MS);
+onDrop(openFiles);
 attempt(start)();

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +19,7 @@ import pytest
 import deadly_study
 import dicom_files
 from command_line import Medsr
-from medical_super_resolution.cohort import whole, workers
+from medical_super_resolution.cohort import study, whole, workers
 from medical_super_resolution.cohort.batch import Batch
 from medical_super_resolution.cohort.discovery import Item
 from medical_super_resolution.cohort.page import unlike, write_page
@@ -158,18 +162,64 @@ def test_no_more_studies_are_handed_out_than_there_are_workers(a_batch: Batch, a
     assert max(ahead) == 2
 
 
+def kill_twice(client: distributed.Client, file: Path) -> None:
+    """End the worker whose process a file names, twice; not before Dask knows all workers, which it restarts."""
+
+    def all_are_known() -> bool:
+        processes = [nanny.process for nanny in client.cluster.workers.values()]
+        return all(process and process.status.name == "running" for process in processes)
+
+    for _ in range(2):
+        while not (file.exists() and all_are_known()):
+            time.sleep(0.02)
+        pid = int(file.read_text())
+        file.unlink()
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.slow
 def test_a_study_that_kills_workers_is_set_aside_and_the_others_are_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(workers, "RETRIES", 1)
     batch = SimpleNamespace(settings=SimpleNamespace(device="cpu"), folder=tmp_path)
     items = [Item(tmp_path, name) for name in ("one", "deadly", "two", "three")]
-    with local_workers(2) as client:
-        rows = list(rows_from(client, batch, items, deadly_study.work))
+    with local_workers(2) as client, ThreadPoolExecutor(1) as killer:
+        killing = killer.submit(kill_twice, client, tmp_path / deadly_study.PID)
+        rows = list(rows_from(client, batch, items, deadly_study.work, lambda *_: 2))
+        killing.result()
     assert sorted(row for row in rows if isinstance(row, str)) == ["one", "three", "two"]
     (row,) = (row for row in rows if isinstance(row, Row))
     assert (row.output, row.status) == ("deadly", "set aside")
     assert "2 workers died" in row.error
+
+
+@pytest.mark.parametrize(("begun", "handed_out"), [(0, 3), (2, 3), (3, 1)])
+def test_a_study_that_only_waited_while_workers_died_is_handed_out_again(
+    tmp_path: Path, a_client, begun: int, handed_out: int
+):
+    batch = SimpleNamespace(settings=SimpleNamespace(device="cpu"), folder=tmp_path)
+    times = tmp_path / "times"
+
+    def given_up(batch: object, item: Item) -> str:
+        with times.open("a") as file:
+            file.write(".")
+        raise distributed.scheduler.KilledWorker(item.name, None, 2)
+
+    (row,) = rows_from(a_client, batch, [Item(tmp_path, "one")], given_up, lambda *_: begun)
+    assert (row.status, times.stat().st_size) == ("set aside", handed_out)
+
+
+def test_attempts_of_a_study_are_counted_until_it_has_a_row(a_batch: Batch, monkeypatch: pytest.MonkeyPatch):
+    item = next(item for item in whole.studies_in(a_batch) if item.name == "two.nrrd")
+    monkeypatch.setattr(study, "one_row", lambda *_, **__: sys.exit(9))
+    for _ in range(2):
+        with pytest.raises(SystemExit):
+            study.run_study(a_batch, item)
+    assert study.attempts_of(a_batch, item) == 2
+    monkeypatch.undo()
+    assert study.run_study(a_batch, item).status == "done"
+    assert study.attempts_of(a_batch, item) == 0
 
 
 def test_a_worker_sees_one_gpu_and_offers_it_as_a_resource():

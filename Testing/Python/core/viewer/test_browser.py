@@ -14,20 +14,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from browser import CHROMIUM, NEEDS_CHROMIUM, SHADES, UNNAMED, opened, shades
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
 
-CHROMIUM = os.environ.get("MEDSR_CHROMIUM", "")
 ROOT = Path(__file__).parents[4]
-PATIENCE = 240_000  # ms, for a computer that is busy with other things
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM, reason="MEDSR_CHROMIUM does not name a Chromium to drive"),
-]
+pytestmark = NEEDS_CHROMIUM
 if CHROMIUM:
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright drives the browser")
     pytest.importorskip("starlette", reason="the viewer's extra is not installed")
 
 
@@ -55,30 +50,11 @@ def address(scans: Path) -> Iterator[str]:
         assert server.wait(60) == 0
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[object]:
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def page(chromium, address: str):
-    context = chromium.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
-    context.set_default_timeout(PATIENCE)
-    page = context.new_page()
-    problems, asked = [], []
-    page.on("pageerror", lambda problem: problems.append(str(problem)))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(address)
-    page.wait_for_selector("#goal option", state="attached")
-    yield page
-    context.close()
-    assert problems == []
-    home = address.partition("?")[0]
-    assert [url for url in asked if not url.startswith((home, "data:", f"blob:{home}"))] == []
+    with opened(chromium, address) as page:
+        page.wait_for_selector("#goal option", state="attached")
+        yield page
 
 
 def open_scan(page, path: Path) -> None:
@@ -90,16 +66,6 @@ def enhance(page, goal: str = "Thin slices x2") -> None:
     page.get_by_label("Goal").select_option(label=goal)
     page.get_by_role("button", name="Enhance", exact=True).click()
     page.wait_for_selector("canvas[data-drawn^=difference]")
-
-
-SHADES = """([image, left]) => { const canvas = document.querySelector(`canvas[data-drawn^=${image}]`);
-    const data = canvas.getContext('2d').getImageData(Math.floor(left * canvas.width), 0, 1, canvas.height).data;
-    return [...data].filter((_, n) => n % 4 === 0) }"""
-
-
-def shades(page, image: str, *, left: float) -> list[int]:
-    """The reds of a column of a canvas, ``left`` of its width from the left."""
-    return page.evaluate(SHADES, [image, left])
 
 
 def test_a_scan_is_uploaded_enhanced_compared_and_downloaded(page, scans: Path, tmp_path: Path):
@@ -194,6 +160,4 @@ def test_everything_can_be_done_by_keys(page, scans: Path):
 
 def test_every_control_and_image_has_a_name(page, scans: Path):
     open_scan(page, scans / "small.nii.gz")
-    script = """() => [...document.querySelectorAll('input, select, button, canvas, progress')].filter((one) =>
-        !(one.ariaLabel || one.labels?.length || one.textContent.trim())).map((one) => one.outerHTML)"""
-    assert page.evaluate(script) == []
+    assert page.evaluate(UNNAMED) == []

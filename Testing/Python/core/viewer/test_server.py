@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import dicom_files
 from medical_super_resolution.report import Report
 from medical_super_resolution.viewer import sessions as sessions_module
 from medical_super_resolution.viewer.enhancement import Enhancement
@@ -97,7 +99,7 @@ def test_the_printed_address_opens_a_page_that_may_load_nothing_from_outside(a_c
     assert answer.status_code == 200
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert "http" not in answer.text
-    for name in ("viewer.js", "views.js", "images.js", "viewer.css"):
+    for name in ("viewer.js", "controls.js", "views.js", "images.js", "viewer.css"):
         assert a_client.get(f"/page/{name}", headers={"Authorization": ""}).status_code == 200
 
 
@@ -153,6 +155,29 @@ def test_a_file_that_is_no_volume_is_named_and_the_volume_before_stays(a_client:
     assert answer.status_code == 422
     assert "notes.nii.gz" in answer.json()["error"]
     assert a_client.get(an_opened).json()["volume"]["images"] == ["before"]
+
+
+def test_a_zipped_dicom_series_is_opened_and_enhanced_as_its_files(
+    a_client: TestClient, a_session: str, a_volume: Volume, tmp_path: Path
+):
+    dicom_files.write_series(tmp_path / "series", a_volume.array)
+    with zipfile.ZipFile(tmp_path / "series.zip", "w") as archive:
+        for number, path in enumerate((tmp_path / "series").iterdir()):
+            archive.write(path, f"../../{number % 2}/IM{number // 2}")
+    a_client.app.state.largest_upload = 10**7
+    a_client.put(f"{a_session}/files/series.ZIP?first=1", content=(tmp_path / "series.zip").read_bytes())
+    volume = a_client.post(f"{a_session}/open", json={}).json()["volume"]
+    assert volume["size_before"].startswith("20x18x9 at ")
+    assert a_client.post(f"{a_session}/enhance", json={"goal": "isotropic"}).status_code == 200
+    assert files.read(Path(RunDouble.last.arguments[0])).array.shape == (9, 18, 20)
+    (session,) = a_client.app.state.sessions
+    assert {path.parent for path in session.folder.rglob("*IM*")} == {session.uploads}
+
+
+def test_a_damaged_zip_is_refused_in_a_sentence(a_client: TestClient, a_session: str):
+    a_client.put(f"{a_session}/files/series.zip?first=1", content=b"PK no zip")
+    answer = a_client.post(f"{a_session}/open", json={})
+    assert (answer.status_code, "series.zip cannot be unpacked" in answer.json()["error"]) == (422, True)
 
 
 def test_an_uploaded_volume_can_be_enhanced_after_another_was_refused(

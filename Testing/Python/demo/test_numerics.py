@@ -1,0 +1,170 @@
+"""The numerics of the demonstration page are those of the package; they run in Node.js, without a browser."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+
+from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.inference.planning import plan
+from medical_super_resolution.inference.refiners.padding import fill_along_sequence
+from medical_super_resolution.physics.acquisition import SliceProfile, acquisition_matrix, consistency_matrix
+from medical_super_resolution.physics.projection import AxisModel
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.grid import AXES_IJK, Grid
+from medical_super_resolution.volumes.intensity import guess_modality, intensity_range, padding_values
+from medical_super_resolution.volumes.io import files
+
+PAGE = Path(__file__).parents[3] / "docs" / "demo"
+NODE = shutil.which("node")
+
+pytestmark = pytest.mark.skipif(NODE is None, reason="Node.js, which runs the scripts of the page, is not installed")
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Runs a script of the page's modules, with values for its name ``given``; gives what it returns."""
+    for path in PAGE.glob("*.js"):
+        shutil.copyfile(path, tmp_path / path.name)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+
+    def run(script: str, **given: object) -> Any:
+        lines = [
+            'import * as physics from "./physics.js"; import * as grids from "./grid.js";',
+            'import * as intensity from "./intensity.js"; import * as nifti from "./nifti.js";',
+            'import { fillPadding, refineTile } from "./tile.js";',
+            'import { readFileSync, writeFileSync } from "node:fs";',
+            "class File extends Blob { constructor(parts, name) { super(parts); this.name = name; } }",
+            'const given = JSON.parse(readFileSync(0, "utf8"));',
+            f"const made = await (async () => {{ {script} }})();",
+            "const plain = (_, value) => (ArrayBuffer.isView(value) || value instanceof Set ? [...value] : value);",
+            "process.stdout.write(JSON.stringify(made, plain));",
+        ]
+        (tmp_path / "script.js").write_text("\n".join(lines))
+        done = subprocess.run(
+            [str(NODE), "script.js"], cwd=tmp_path, input=json.dumps(given), capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+@pytest.mark.parametrize(("count", "fine_count", "factor"), [(9, 36, 4.0), (7, 18, 2.5)])
+def test_acquisition_and_consistency_are_those_of_the_package(run: Run, count: int, fine_count: int, factor: float):
+    script = """const acquisition = physics.acquisitionMatrix(...given.sizes, 1);
+        return [acquisition, physics.consistencyMatrix(acquisition)];"""
+    acquisition, back = map(np.array, run(script, sizes=[count, fine_count, factor]))
+    expected = acquisition_matrix(count, fine_count, factor)
+    np.testing.assert_allclose(acquisition, expected, atol=1e-12)
+    np.testing.assert_allclose(back, consistency_matrix(expected), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "factor"),
+    [((1.0, 1.0, 4.0), None), ((0.7, 0.7, 2.5), None), ((5.0, 0.9, 0.9), None), ((0.5, 0.5, 6.0), None)]
+    + [((1.0, 3.0, 1.0), 2.0)],
+)  # fmt: skip
+def test_a_volume_is_planned_as_by_the_package(run: Run, spacing: tuple[float, ...], factor: float | None):
+    turned = np.array([[0, -1, 0, 5], [0, 0, 1, -7], [1, 0, 0, 2], [0, 0, 0, 1.0]])
+    grid = Grid((7, 9, 11), turned @ np.diag([*spacing, 1.0]))
+    (expected,) = plan(grid, EnhanceSettings(factor=factor, axes="through-plane")).passes
+    given = {"counts": [11, 9, 7], "matrix": grid.ijk_to_ras[:3].tolist()}
+    made = run("return grids.planned(given.grid, given.factor);", grid=given, factor=factor or 0)
+    assert (AXES_IJK[made["axis"]], made["factor"]) == (expected.axis, expected.factor)
+    assert tuple(reversed(made["grid"]["counts"])) == expected.target.shape_kji
+    np.testing.assert_allclose(made["grid"]["matrix"], expected.target.ijk_to_ras[:3], atol=1e-12)
+
+
+def test_an_isotropic_volume_is_refused_by_both(run: Run):
+    grid = Grid((7, 9, 11), np.eye(4))
+    with pytest.raises(SettingsError, match="nothing to refine"):
+        plan(grid, EnhanceSettings())
+    script = "try { grids.planned(given.grid, 0); } catch (problem) { return problem.message; }"
+    said = run(script, grid={"counts": [11, 9, 7], "matrix": np.eye(4)[:3].tolist()})
+    assert said == "the volume, 11x9x7 at 1.00x1.00x1.00 mm, is isotropic already; choose a factor"
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("form", ["sform", "qform", "none"])
+def test_a_file_is_read_as_by_the_package(run: Run, order: str, form: str, tmp_path: Path):
+    values = np.random.default_rng(0).integers(-900, 1200, (5, 4, 3)).astype(f"{order}i2")
+    matrix = np.array([[0, -1.2, 0, 5], [0, 0, 4, -7], [0.9, 0, 0, 2], [0, 0, 0, 1.0]])
+    header = nibabel.Nifti1Header(endianness=order)
+    image = nibabel.Nifti1Image(values, matrix, header)
+    image.header.set_slope_inter(0.5, -3)
+    image.set_sform(matrix, code=2 if form == "sform" else 0)
+    image.set_qform(matrix, code=0 if form == "none" else 1)
+    path = tmp_path / "scan.nii.gz"
+    path.write_bytes(gzip.compress(image.to_bytes()))
+    made = run('return nifti.read(new File([readFileSync(given.path)], "scan.nii.gz"));', path=str(path))
+    expected = files.read(path)
+    assert tuple(reversed(made["counts"])) == expected.array.shape
+    np.testing.assert_allclose(np.reshape(made["values"], expected.array.shape), expected.array, rtol=1e-6)
+    np.testing.assert_allclose(made["matrix"], expected.grid.ijk_to_ras[:3], atol=1e-5)
+
+
+def test_a_result_is_written_with_finer_slices_in_the_same_place(run: Run, a_volume: Any, tmp_path: Path):
+    files.write(a_volume, tmp_path / "scan.nii")
+    script = """const volume = await nifti.read(new File([readFileSync("scan.nii")], "scan.nii"));
+        const { axis, factor, grid } = grids.planned(volume, 2);
+        const values = Int16Array.from({ length: grid.counts.reduce((one, other) => one * other) }, (_, n) => n % 999);
+        const blob = await nifti.write(volume, values, grid.counts, axis, factor);
+        writeFileSync("fine.nii.gz", new Uint8Array(await blob.arrayBuffer()));
+        return values;"""
+    values = run(script)
+    fine = files.read(tmp_path / "fine.nii.gz")
+    expected = a_volume.grid.refined(a_volume.grid.through_plane_axis, 2)
+    np.testing.assert_array_equal(fine.array.ravel(), values)
+    assert fine.grid.shape_kji == expected.shape_kji
+    np.testing.assert_allclose(fine.grid.ijk_to_ras, expected.ijk_to_ras, atol=1e-4)
+
+
+@pytest.mark.parametrize(("offset", "is_padded"), [(0, False), (-1000, False), (-1000, True), (0, True)])
+def test_intensities_mean_what_they_mean_to_the_package(run: Run, offset: int, is_padded: bool):
+    values = np.random.default_rng(0).gamma(2, 150, (6, 30, 30)).astype(np.int16) + np.int16(offset)
+    if is_padded:
+        values[:, :5] = -2000
+    made = run('return intensity.meaningOf(Int16Array.from(given.values), "auto");', values=values.ravel().tolist())
+    modality, padding = guess_modality(values), padding_values(values)
+    expected = intensity_range(values, modality, padding=padding)
+    assert modality == made["modality"] == ("ct" if offset else "mr")
+    assert made["padding"] == list(padding) == [-2000] * is_padded
+    np.testing.assert_allclose([made["low"], made["high"]], [expected.low, expected.high], rtol=1e-5)
+
+
+def test_measured_slices_go_on_into_padding_as_in_the_package(run: Run):
+    random = np.random.default_rng(0)
+    slices, is_padding = random.random((24, 3, 4), np.float32), random.random((24, 3, 4)) < 0.7
+    is_padding[4:, 0, 0] = True
+    script = """const slices = Float32Array.from(given.slices);
+        fillPadding(slices, given.isPadding, 24, 12);
+        return slices;"""
+    made = run(script, slices=slices.ravel().tolist(), isPadding=is_padding.ravel().tolist())
+    np.testing.assert_allclose(np.reshape(made, slices.shape), fill_along_sequence(slices, is_padding), rtol=1e-6)
+
+
+def test_without_a_residual_a_tile_is_the_projected_interpolation(run: Run):
+    slices = np.random.default_rng(0).random((50, 6, 5), np.float32)
+    axis = AxisModel(50, 125, 2.5, SliceProfile(), torch.device("cpu"))
+    measured = torch.from_numpy(slices)
+    expected = axis.projected(axis.interpolated(measured), measured)[:, 1:4, 2:5]
+    script = """const nothing = (lr, [K, J, I], phases) =>
+            ({ features: new Float32Array(2 * K * J * I), kernels: new Float32Array(4 * phases.length) });
+        const slices = Float32Array.from(given.slices);
+        const tile = { slices, shape: [50, 6, 5], inner: [[1, 4], [2, 5]], clamp: [-1, 4] };
+        return refineTile(tile, physics.axisModel(50, 125, 2.5, 1), nothing, () => {});"""
+    made = np.reshape(run(script, slices=slices.ravel().tolist()), expected.shape)
+    np.testing.assert_allclose(made, expected, atol=1e-5)
