@@ -13,22 +13,27 @@ let volume = null;
 let result = null; // { values, planned }
 let engine = null;
 
-function setRunning(isRunning) {
-  by("enhance").disabled = !volume || isRunning;
-  by("cancel").disabled = !isRunning;
-  by("file").disabled = isRunning;
+// Turns the controls on and off: of a page that waits, reads a file, or enhances.
+function setState(state) {
+  by("enhance").disabled = !volume || state !== "waits";
+  by("cancel").disabled = state !== "enhances";
+  by("file").disabled = state !== "waits";
 }
 
 async function open(files) {
   if (!files.length || by("file").disabled) return;
   if (files.length > 1) throw new Error(`${files.length} files were given; this page takes one NIfTI volume`);
   tell(`Reading ${files[0].name} ...`);
-  const found = await read(files[0]);
-  const meaning = meaningOf(found.values, by("modality").value);
-  [volume, result] = [found, null];
-  show(new Comparison(volume, meaning), true);
-  setRunning(false);
-  tell("");
+  setState("reads");
+  try {
+    const found = await read(files[0]);
+    const meaning = meaningOf(found.values, by("modality").value);
+    [volume, result] = [found, null];
+    show(new Comparison(volume, meaning), true);
+    tell("");
+  } finally {
+    setState("waits");
+  }
 }
 
 function show(compared, isOther) {
@@ -40,7 +45,7 @@ function show(compared, isOther) {
 async function enhance() {
   const what = planned(volume, Number(by("factor").value));
   const meaning = meaningOf(volume.values, by("modality").value);
-  setRunning(true);
+  setState("enhances");
   by("progress").value = 0;
   tell("Loading the network");
   const started = performance.now();
@@ -68,7 +73,7 @@ async function enhance() {
     by("progress").value = 0;
   } finally {
     const hadFocus = by("cancel") === document.activeElement;
-    setRunning(false);
+    setState("waits");
     if (hadFocus) by("enhance").focus(); // not lost with the button that is off now
   }
 }
