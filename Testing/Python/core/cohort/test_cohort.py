@@ -204,7 +204,7 @@ def test_a_study_that_only_waited_while_workers_died_is_handed_out_again(
     def given_up(batch: object, item: Item) -> str:
         with times.open("a") as file:
             file.write(".")
-        raise distributed.scheduler.KilledWorker(item.name, None, 2)
+        raise distributed.scheduler.KilledWorker(item.name, SimpleNamespace(address="one"), 2)
 
     (row,) = rows_from(a_client, batch, [Item(tmp_path, "one")], given_up, lambda *_: begun)
     assert (row.status, times.stat().st_size) == ("set aside", handed_out)
