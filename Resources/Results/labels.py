@@ -23,7 +23,7 @@ from medical_super_resolution.volumes.simple_itk import to_image
 from medical_super_resolution.volumes.volume import Volume
 
 FACTOR = 4
-SIDE = 480
+SIDE = 1000
 
 
 def bone(path: Path) -> Volume:
@@ -99,6 +99,13 @@ def rendered(mask: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarra
     return vtk_to_numpy(picture.GetPointData().GetScalars()).reshape(rows, columns, -1)[::-1]
 
 
+def content(pictures: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns that are not white in every picture; (N, rows, columns, 3)."""
+    drawn = (pictures < 250).any(axis=(0, 3))
+    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
 def main(source: Path, output: Path) -> None:
     """Render the four and write the picture."""
     import matplotlib.pyplot as plt
@@ -112,14 +119,15 @@ def main(source: Path, output: Path) -> None:
         "medsr labels --snap": refine_labels(coarse, truth.grid, image=enhanced(source, len(truth.array))).array,
         "thin truth": truth.array,
     }
-    figure, axes = plt.subplots(3, 2, figsize=(10, 8.4))
-    axes[-1, -1].axis("off")
-    for axis, (name, mask) in zip(axes.ravel(), found.items(), strict=False):
+    pictures = {name: rendered(mask, truth.grid.spacing_ijk_mm) for name, mask in found.items()}
+    shown = content(np.stack(list(pictures.values())))
+    places = [["0", "1"], ["2", "3"], ["4", "4"]]
+    figure, axes = plt.subplot_mosaic(places, figsize=(11, 8), layout="constrained")
+    for axis, (name, mask) in zip(axes.values(), found.items(), strict=True):
         dice = 2 * (mask & truth.array).sum() / (mask.sum() + truth.array.sum())
-        axis.imshow(rendered(mask, truth.grid.spacing_ijk_mm))
+        axis.imshow(pictures[name][shown])
         axis.set_title(name if mask is truth.array else f"{name}: Dice {dice:.3f}")
         axis.axis("off")
-    figure.tight_layout()
     figure.savefig(output, dpi=110)
 
 

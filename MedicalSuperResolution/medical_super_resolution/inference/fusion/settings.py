@@ -42,7 +42,7 @@ class FusionSettings:
     shading: bool = True
     prior_weight: float = 0.05
     rounds: int = 1
-    iterations: int = 10
+    iterations: int = 8
     enhance: EnhanceSettings = field(default_factory=EnhanceSettings)
 
     def __post_init__(self) -> None:
