@@ -107,7 +107,7 @@ def _read_only_seeds(folder: Path, values: np.ndarray) -> list[Path]:
     for step in (0, 1, 3, 4):  # tilted, and one is missing
         save(image(values[step - (step > 1)], (0, 0.5 * step, 3.0 * step)), folder / "uneven" / f"{step}.dcm")
     for number in range(8):
-        made = image(values[number % 4], (0, 0, 3.0 * (number % 4)), ScanOptions=f"option {number // 4}")
+        made = image(values[number % 4], (0, 0, 3.0 * (number % 4)), ScanOptions=f"OPTION {number // 4}")
         save(made, folder / "phases" / f"{number}.dcm")
     seeds += [folder / "uneven", folder / "phases"]
     (folder / "zip").mkdir()
