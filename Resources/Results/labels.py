@@ -18,8 +18,7 @@ from medical_super_resolution import EnhanceSettings, enhance
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.label_maps.refinement import refine_labels
-from medical_super_resolution.volumes.resampling import averaged
-from medical_super_resolution.volumes.simple_itk import to_image
+from medical_super_resolution.volumes.resampling import averaged, to_image
 from medical_super_resolution.volumes.volume import Volume
 
 FACTOR = 4

@@ -106,7 +106,7 @@ def _from_path(path: str | Path) -> Converted:
 def _from_simple_itk(image: Any) -> Converted:  # noqa: ANN401
     import SimpleITK as sitk
 
-    from ..volumes.simple_itk import grid_of, to_image
+    from ..volumes.resampling import grid_of, to_image
 
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise VolumeError(

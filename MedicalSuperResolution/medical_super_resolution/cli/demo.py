@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..errors import optional
 from ..inference.enhance import enhance
 from ..models import file as models
 from ..objectives.metrics import psnr, ssim
 from ..physics.acquisition import acquisition_matrix
 from ..physics.projection import acquired
 from ..settings import EnhanceSettings
-from ..system.packages import optional
 from ..volumes.grid import Grid
 from ..volumes.io import files
 from ..volumes.resampling import INTERPOLATORS, resampled

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import SettingsError, VolumeError
-from ..system.packages import optional
+from ..errors import SettingsError, VolumeError, optional
 from ..volumes.grid import Grid
 from ..volumes.intensity import CT_WINDOWS, guess_modality, intensity_range
 from ..volumes.planes import PLANES, Plane, index_axes, plane_of

@@ -11,8 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import SettingsError
-from ..system.packages import optional
+from ..errors import SettingsError, optional
 
 if TYPE_CHECKING:
     from .receiver import Tls

@@ -10,9 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import SettingsError
+from ..errors import SettingsError, optional
 from ..system import temp_dirs
-from ..system.packages import optional
 
 if TYPE_CHECKING:
     from .comparison import Comparison

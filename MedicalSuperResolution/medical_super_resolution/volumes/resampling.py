@@ -1,4 +1,4 @@
-"""Classical interpolation onto another grid: what enhancement is compared with."""
+"""Classical interpolation onto another grid, which enhancement is compared with, and images of SimpleITK for it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import SimpleITK as sitk
 
 from ..errors import VolumeError
 from ..physics.acquisition import acquisition_matrix
-from .grid import Grid, array_axis
+from .grid import LPS_TO_RAS, Grid, array_axis
 from .intensity import padding_values
-from .simple_itk import to_image
 from .volume import Volume
 
 _NOTHING = 1e-6  # of a weight
@@ -90,3 +89,20 @@ def _averaged(
     left_out = np.take(is_padding, nearest, axis)
     values = np.where(left_out, np.take(array, nearest, axis), values).astype(array.dtype)
     return values, None if padding is None else np.take(padding, nearest, axis)
+
+
+def grid_of(image: sitk.Image) -> Grid:
+    """The grid of a SimpleITK image."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    matrix[:3, 3] = image.GetOrigin()
+    return Grid(image.GetSize()[::-1], LPS_TO_RAS @ matrix)
+
+
+def to_image(volume: Volume) -> sitk.Image:
+    """The SimpleITK image of a volume, in LPS."""
+    image = sitk.GetImageFromArray(volume.array)
+    image.SetSpacing(volume.grid.spacing_ijk_mm)
+    image.SetOrigin(volume.grid.ijk_to_lps[:3, 3].tolist())
+    image.SetDirection((LPS_TO_RAS[:3, :3] @ volume.grid.direction).ravel().tolist())
+    return image

@@ -16,7 +16,7 @@ from medical_super_resolution.api.image_kinds import to_volume
 from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.report import Enhanced
-from medical_super_resolution.volumes.simple_itk import to_image
+from medical_super_resolution.volumes.resampling import to_image
 
 TWICE = EnhanceSettings(factor=2, axes="k", slice_profile="gaussian", device="cpu")
 

@@ -12,7 +12,7 @@ from skimage.metrics import structural_similarity
 
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.volumes.grid import Grid
-from medical_super_resolution.volumes.simple_itk import to_image
+from medical_super_resolution.volumes.resampling import to_image
 from medical_super_resolution.volumes.volume import Volume
 from medical_super_resolution_training.evaluation.cases import (
     Case,

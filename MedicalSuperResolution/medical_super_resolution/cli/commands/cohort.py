@@ -10,10 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import SettingsError
+from ...errors import SettingsError, optional
 from ...settings import EnhanceSettings
 from ...system.memory import physical_bytes
-from ...system.packages import optional
 from ...system.process import available_cpus
 from ..settings import add_settings, settings_of
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 
-from ...errors import SuperResolutionError
-from ...system.packages import optional
+from ...errors import SuperResolutionError, optional
 from ...system.temp_dirs import work_folder
 from ..file import Model
 from .bundle import write_bundle

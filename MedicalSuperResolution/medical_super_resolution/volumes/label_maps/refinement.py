@@ -10,8 +10,7 @@ import SimpleITK as sitk
 from ...errors import VolumeError
 from ...progress import Progress, ignore
 from ..grid import AXES_IJK, Grid, array_axis
-from ..resampling import resampled
-from ..simple_itk import to_image
+from ..resampling import resampled, to_image
 from ..volume import Volume
 from .shapes import ALIGNED, AxisRefinement
 

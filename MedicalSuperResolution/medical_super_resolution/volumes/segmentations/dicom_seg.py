@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import __version__
-from ...errors import VolumeError
-from ...system.packages import optional
+from ...errors import VolumeError, optional
 from ..dicom.header import UNREADABLE, quietly
 from ..grid import LPS_TO_RAS, Grid
 from ..volume import Volume

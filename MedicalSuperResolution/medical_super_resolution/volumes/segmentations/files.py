@@ -16,7 +16,7 @@ from ..grid import Grid
 from ..io import files, formats
 from ..io.file_validation import silent
 from ..label_maps.refinement import refine_labels
-from ..simple_itk import grid_of, to_image
+from ..resampling import grid_of, to_image
 from ..volume import Volume
 from .dicom_seg import check_highdicom, is_dicom_segmentation, read_segmentation, write_segmentation
 

@@ -14,7 +14,7 @@ from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes import memmap as mapped
 from medical_super_resolution.volumes.io import files, formats
 from medical_super_resolution.volumes.memmap import disk_allocator, every, extremes, is_on_disk
-from medical_super_resolution.volumes.simple_itk import to_image
+from medical_super_resolution.volumes.resampling import to_image
 from medical_super_resolution.volumes.volume import Volume
 from volume_samples import a_grid_in, numbers
 
