@@ -11,7 +11,7 @@ from ..models import profile_estimator
 from ..models.profile_estimator import ProfileEstimator
 from ..physics.acquisition import SliceProfile
 from ..physics.profile_cuts import FEWEST_SLICES, cuts, has_finer_plane
-from ..physics.slice_profile import ProfileEstimate, Sight, against_noise, against_own_width, noise_share, weighed
+from ..physics.slice_profile import ProfileEstimate, Sight, against_noise, noise_share, weighed
 from ..volumes.grid import AXES_IJK, Grid, array_axis
 from ..volumes.intensity import IntensityRange
 from ..volumes.volume import Volume
@@ -41,8 +41,9 @@ def profile_of(request: Request) -> ProfileEstimate:
         return ProfileEstimate(SliceProfile("gaussian", thickness), source="assumed")  # nothing depends on it
     estimator = profile_estimator.load()
     array, source = _as_measured(request.volume), request.planned.source
-    estimate = weighed(seen(array, source, request.measured, estimator), thickness, estimator.calibration)
-    return against_noise(against_own_width(estimate, _own_width(request.planned)), _noise_of(array, source))
+    sight = seen(array, source, request.measured, estimator)
+    estimate = weighed(sight, thickness, estimator.calibration, own=_own_width(request.planned))
+    return against_noise(estimate, _noise_of(array, source))
 
 
 def _as_measured(volume: Volume) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import __version__
 from ..physics.acquisition import SliceProfile
-from ..physics.slice_profile import ProfileEstimate
+from ..physics.slice_profile import NOISE_IGNORED, ProfileEstimate
 from ..report import Report
 from ..volumes.grid import AXES_IJK
 from .context import ExecutionContext
@@ -23,7 +23,6 @@ from .uncertainty import described
 
 _GUESSED_ABOVE = 5.0  # times finer
 _UNCERTAIN_ABOVE = 0.12  # of its width: the error of a slice profile that is worth stating
-_NOISE_ABOVE = 0.1  # of the power of differences between slices
 _LARGEST_ERROR = 0.01  # of the range; above, the result is not what was measured
 
 
@@ -127,7 +126,7 @@ def _about_the_profile(request: Request, estimate: ProfileEstimate) -> list[str]
             f"the slice profile is uncertain: {width * distance:.2g} +- {estimate.error * distance:.1g} mm;"
             " if you know it, give --slice-profile and --slice-thickness"
         )
-    if estimate.noise > _NOISE_ABOVE:
+    if estimate.noise > NOISE_IGNORED:
         found.append(
             f"noise makes up {estimate.noise:.0%} of the differences between slices; the slice profile is taken"
             " narrower, so that noise is not sharpened"

@@ -13,6 +13,7 @@ _WIDTHS = np.linspace(math.log(0.25), math.log(4.0), 701)  # natural logarithms 
 _NOISE_FREQUENCY = 0.45  # cycles a slice distance: for which the narrower profile is worked out, near the Nyquist 0.5
 _NARROWEST = 0.55  # of the width: how much narrower noise makes it at most
 _MOST_NOISE = 0.95
+NOISE_IGNORED = 0.1  # share of noise up to which slices are reproduced as they are
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ class Likely:
 
 LIKELY = (
     Likely(0.15, 0.70, 0.03),  # means over the slice: a box
-    Likely(0.40, 1.00, 0.03),  # Gaussians whose full width at half maximum is the thickness
-    Likely(0.45, 0.88, 0.10),  # what else scanners make
+    Likely(0.55, 1.00, 0.02),  # Gaussians whose full width at half maximum is the thickness
+    Likely(0.30, 0.88, 0.10),  # what else scanners make
 )
 
 
@@ -100,7 +101,9 @@ class Sight:
     error: float
 
 
-def weighed(sight: Sight | None, thickness: float, calibration: ProfileCalibration) -> ProfileEstimate:
+def weighed(
+    sight: Sight | None, thickness: float, calibration: ProfileCalibration, *, own: float = 0.0
+) -> ProfileEstimate:
     """The Gaussian whose width costs least to expect, by what is seen and what slices are likely to have.
 
     Too wide a profile sharpens structures that are not there, and costs more than too narrow a one; a cost is the
@@ -114,6 +117,9 @@ def weighed(sight: Sight | None, thickness: float, calibration: ProfileCalibrati
         Of the slices as the file states it, in slice distances; contiguous slices have 1.
     calibration : ProfileCalibration
         Of the estimator.
+    own : float
+        Width of the fine slices that the profile leads from, in slice distances. They show in what is seen: variances
+        of profiles add up.
     """
     centre = math.log(thickness)
     density = np.zeros_like(_WIDTHS)
@@ -122,7 +128,8 @@ def weighed(sight: Sight | None, thickness: float, calibration: ProfileCalibrati
     if sight is not None:
         low, high = (math.log(end) for end in calibration.width_range)
         seen, error = min(max(sight.log_width, low), high), math.hypot(sight.error, calibration.spread)
-        density *= _bell((_WIDTHS - seen) / error) + 1e-6  # so that sight far from all that is likely leaves the likely
+        shown = np.log(np.hypot(np.exp(_WIDTHS), own))
+        density *= _bell((shown - seen) / error) + 1e-6  # so that sight far from all that is likely leaves the likely
     density /= density.sum()
     excess = np.subtract.outer(_WIDTHS, _WIDTHS)  # of the width taken over the true one
     cost = np.square(excess) * np.where(excess > 0, calibration.cost_of_excess, 1.0)
@@ -136,31 +143,19 @@ def _bell(deviations: np.ndarray) -> np.ndarray:
     return np.exp(-0.5 * np.square(deviations))
 
 
-def against_own_width(estimate: ProfileEstimate, own: float) -> ProfileEstimate:
-    """The profile that leads to the slices from fine ones which are themselves ``own`` slice distances wide.
-
-    Variances of profiles add up; at least a third of the width is left.
-    """
-    width = estimate.profile.width
-    return _of_width(estimate, math.sqrt(max(width**2 - own**2, (width / 3) ** 2)))
-
-
 def against_noise(estimate: ProfileEstimate, share: float) -> ProfileEstimate:
     """The profile whose inverse is the Wiener filter of the estimated one, so that noise is not sharpened.
 
     Where noise has the share ``share`` of the power at a frequency, the best filter is (1 - share) times the inverse of
-    the profile; the Gaussian with that inverse at `_NOISE_FREQUENCY` is narrower.
+    the profile; the Gaussian with that inverse at `_NOISE_FREQUENCY` is narrower. Only what exceeds `NOISE_IGNORED`
+    counts: below, reproducing the slices is worth more.
     """
     width = estimate.profile.width
+    beyond = min(max(share - NOISE_IGNORED, 0.0) / (1 - NOISE_IGNORED), _MOST_NOISE)
     sharpness = (math.pi * _NOISE_FREQUENCY) ** 2 / (4 * math.log(2))  # of a Gaussian: its inverse is exp(this width^2)
-    square = width**2 + math.log(1 - min(share, _MOST_NOISE)) / sharpness
-    return replace(_of_width(estimate, math.sqrt(max(square, (_NARROWEST * width) ** 2))), noise=share)
-
-
-def _of_width(estimate: ProfileEstimate, width: float) -> ProfileEstimate:
-    """With another width and an error of the same proportion."""
-    profile = replace(estimate.profile, width=width)
-    return replace(estimate, profile=profile, error=estimate.error * width / estimate.profile.width)
+    narrower = math.sqrt(max(width**2 + math.log(1 - beyond) / sharpness, (_NARROWEST * width) ** 2))
+    profile = replace(estimate.profile, width=narrower)
+    return replace(estimate, profile=profile, error=estimate.error * narrower / width, noise=share)
 
 
 def noise_share(slices: np.ndarray) -> float:

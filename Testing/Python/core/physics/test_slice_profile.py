@@ -14,7 +14,6 @@ from medical_super_resolution.physics.slice_profile import (
     ProfileEstimate,
     Sight,
     against_noise,
-    against_own_width,
     noise_share,
     weighed,
 )
@@ -58,22 +57,34 @@ def test_a_width_that_was_never_trained_is_taken_as_the_last_that_was():
     assert width_for(9.0, 0.01) == width_for(1.4, 0.01)
 
 
-def test_fine_slices_that_are_wide_themselves_leave_less_to_the_profile():
-    estimate = ProfileEstimate(SliceProfile("gaussian", 1.0), error=0.1)
-    left = against_own_width(estimate, 0.6)
-    assert left.profile.width == pytest.approx(0.8)
-    assert left.error == pytest.approx(0.08)
-    assert against_own_width(estimate, 0.0) == estimate
-    assert against_own_width(estimate, 5.0).profile.width == pytest.approx(1 / 3)
+@pytest.mark.parametrize(("own", "width"), [(0.0, 0.85), (0.4, 0.85), (0.6, 0.8)])
+def test_what_fine_slices_blur_themselves_is_not_of_the_profile(own: float, width: float):
+    """Their variances add up in what is seen."""
+    seen = Sight(math.log(math.hypot(width, own)), 0.003)
+    assert weighed(seen, 1.0, EXACT, own=own).profile.width == pytest.approx(width, rel=0.01)
+
+
+@pytest.mark.parametrize("own", [0.0, 0.25, 0.5])
+def test_a_gaussian_of_the_thickness_is_taken_as_such_whatever_the_factor(own: float):
+    seen = Sight(math.log(math.hypot(1.0, own)), 0.07)
+    assert weighed(seen, 1.0, EXACT, own=own).profile.width == pytest.approx(1.0, abs=0.035)
+
+
+def passed(width: float) -> float:
+    """By a Gaussian, at 0.45 cycles a slice distance."""
+    return math.exp(-((math.pi * 0.45 * width) ** 2) / (4 * math.log(2)))
 
 
 def test_the_profile_against_noise_inverts_as_the_wiener_filter_does():
-    narrower = against_noise(ProfileEstimate(SliceProfile("gaussian", 1.0)), 0.3).profile
+    narrower = against_noise(ProfileEstimate(SliceProfile("gaussian", 1.0), error=0.1), 0.37)
+    assert 1 / passed(narrower.profile.width) == pytest.approx(0.7 / passed(1.0))  # 0.3 of what is not ignored
+    assert narrower.error == pytest.approx(0.1 * narrower.profile.width)
+    assert narrower.noise == 0.37
 
-    def passed(width: float) -> float:  # by a Gaussian, at 0.45 cycles a slice distance
-        return math.exp(-((math.pi * 0.45 * width) ** 2) / (4 * math.log(2)))
 
-    assert 1 / passed(narrower.width) == pytest.approx(0.7 / passed(1.0))
+def test_a_little_noise_leaves_the_profile_as_it_is():
+    estimate = ProfileEstimate(SliceProfile("gaussian", 1.0))
+    assert against_noise(estimate, 0.1).profile == estimate.profile
 
 
 def test_noise_makes_no_profile_narrower_than_about_half():
