@@ -8,7 +8,9 @@ const VOXELS = 300_000; // of one run of the network: what bounds its memory
 const SMALLEST_SIDE = 16;
 const WIDTH = 1; // of the slice profile, in slice distances: NIfTI files do not say how thick slices are
 
+// Whether WebGPU is asked for by the address of the page, and there.
 async function hasGpu() {
+  if (!new URLSearchParams(location.search).has("webgpu")) return false;
   if (!("Suspending" in WebAssembly) || !navigator.gpu) return false; // the runtime needs both
   return Boolean(await navigator.gpu.requestAdapter().catch(() => null));
 }
@@ -44,7 +46,7 @@ export class Engine {
     for (const promise of [this.stopped, this.opened]) promise.catch(() => {}); // they are looked at in `enhance`
   }
 
-  // WebGPU where there is one, else WebAssembly.
+  // WebGPU where it is asked for and there, else WebAssembly.
   async open() {
     if (await hasGpu()) {
       try {

@@ -131,9 +131,11 @@ def test_an_enhancement_is_cancelled_and_can_be_begun_again(page, tmp_path: Path
     start(page)
     page.get_by_role("button", name="Cancel").click()
     page.get_by_text("Cancelled. Nothing was changed.").wait_for()
-    open_scan(page, a_scan(tmp_path, (4, 20, 20), (1.0, 1.0, 4.0)))
-    start(page, "Thin slices x2")
+    (tmp_path / "other").mkdir()
+    open_scan(page, a_scan(tmp_path / "other", (4, 20, 20), (1.0, 1.0, 4.0)))
+    start(page, "Thin slices x2")  # can be clicked once the other file is read
     page.get_by_text("Done.").wait_for()
+    assert page.inner_text("#size").startswith("20x20x4 ")
 
 
 @pytest.mark.parametrize(
