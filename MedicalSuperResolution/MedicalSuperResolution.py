@@ -59,7 +59,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
     def setup(self):
         super().setup()
         self.logic = MedicalSuperResolutionLogic()
-        self._run = RunSection(self.ui, self._onOver)
+        self._run = RunSection(self.ui, self._onOver, self._updatePanel)
         self._compare = CompareSection(self.ui, self._choices)
         self._result = ResultSection(self.ui, self._choices, self._onDelete)
         self._queue = QueueSection(
@@ -67,7 +67,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
             lambda: self._choices().settings(),
             lambda: Runner(),
             self._onResult,
-            lambda: self._run.current is not None,
+            lambda: self._run.is_busy,
             self._updatePanel,
         )
         self._fuse = FuseSection(self.ui, self._choices, self._onFuse, self._isBusy)
@@ -142,7 +142,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         return self._parameterNode or self.logic.getParameterNode()
 
     def _isBusy(self):
-        return self._run.current is not None or self._queue.is_running
+        return self._run.is_busy or self._queue.is_running
 
     def _onModelImported(self, name):
         self.initializeParameterNode()  # lists the models anew
@@ -159,7 +159,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         self._watchedInput.follow(chosen.inputVolume)
         self._watchedRegion.follow(chosen.region)
         display.show_choices(self.ui, chosen)
-        plan.show(self.ui, chosen, is_queue_running=self._queue.is_running, is_running=self._run.current is not None)
+        plan.show(self.ui, chosen, self._run.busy_with or self._queue.busy_with, is_running=bool(self._run.current))
         for section in (self._compare, self._result, self._queue, self._fuse, self._dicom):
             section.show()
 
@@ -185,10 +185,10 @@ class MedicalSuperResolutionWidget(ModuleWidget):
             self._compare.show()
             segmentation = self.logic.getParameterNode().segmentation
             if segmentation and not provenance.is_fused(node):
-                self.logic.refine_segmentation(segmentation, source, node)
+                with self._run.occupied(_("A segmentation is being refined.")):
+                    self.logic.refine_segmentation(segmentation, source, node)
 
     def _onResult(self, source, node):
-        """Let the latest result be compared."""
         chosen = self.logic.getParameterNode()
         chosen.resultSource, chosen.resultVolume = source, node
         self._updatePanel()

@@ -27,9 +27,6 @@ def check_exportable(node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
     if node is None or node.GetScene() is None or node.GetImageData() is None:
         raise VolumeError(_("there is no result to export yet; enhance a volume, or choose one"))
     name, report = node.GetName(), provenance.report_of(node)
-    if provenance.is_fused(node):
-        message = _("{name} is fused from several series, which cannot be exported; save it as .nrrd or .nii.gz")
-        raise VolumeError(message.format(name=name))
     if report is None or not provenance.source_instances(node):
         raise VolumeError(
             _(
@@ -81,8 +78,12 @@ def export(node: slicer.vtkMRMLScalarVolumeNode, folder: Path) -> Report:
         from medical_super_resolution.volumes.dicom.derived.writer import write_series
     except ImportError as problem:
         raise SuperResolutionError(_("this Slicer was built without SimpleITK, which writing DICOM needs")) from problem
-    files = dicom_source.files_of_instances(node.GetName(), provenance.source_instances(node))
-    return write_series(scene.volume_from_node(node), provenance.report_of(node), files, folder)
+    first, *further = (
+        dicom_source.files_of_instances(node.GetName(), series) for series in provenance.source_instances(node)
+    )
+    return write_series(
+        scene.volume_from_node(node), provenance.report_of(node), first, folder, further_sources=further
+    )
 
 
 def new_folder(parent: Path) -> Path:

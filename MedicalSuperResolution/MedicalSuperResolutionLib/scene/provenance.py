@@ -9,11 +9,13 @@ from typing import Any
 import slicer
 
 from medical_super_resolution.report import Report
+from medical_super_resolution.volumes.grid import Grid
 from MedicalSuperResolutionLib.scene import dicom_source
 
 ATTRIBUTE_PREFIX = "MedicalSuperResolution."
 _REPORT, _SOURCE_INSTANCES = "Report", "SourceInstanceUIDs"  # names of attributes, behind the prefix
 _FUSION_REPORT = "FusionReport"
+_NEXT_SERIES = "\n"  # between the images of two series
 _NOTE_ROLE = "MedicalSuperResolution.WhatWasDone"  # the node reference from a result to its text
 _STACK_ROLE = "MedicalSuperResolution.Stack"  # the node references from a fused volume to its stacks
 
@@ -42,8 +44,23 @@ def attributes(report: Report, source_node: slicer.vtkMRMLScalarVolumeNode) -> d
     return {ATTRIBUTE_PREFIX + name: value for name, value in facts.items()}
 
 
-def fusion_attributes(report: dict[str, Any], nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> dict[str, str]:
-    """The same of a volume that was fused from several. ``report`` : as `medsr fuse` writes it down."""
+def fusion_attributes(
+    report: dict[str, Any], nodes: Sequence[slicer.vtkMRMLScalarVolumeNode], first: Grid, fused: Grid
+) -> dict[str, str]:
+    """The same of a volume that was fused from several.
+
+    Parameters
+    ----------
+    report
+        What was done, as `medsr fuse` writes it down.
+    nodes
+        The stacks.
+    first, fused
+        Grids of the first stack and of the fused volume.
+    """
+    from medical_super_resolution.inference.fusion.report import FusionReport
+
+    instances = [node.GetAttribute(dicom_source.INSTANCES) or "" for node in nodes]
     facts = {
         "SourceName": "\n".join(node.GetName() for node in nodes),
         "SourceNodeID": " ".join(node.GetID() for node in nodes),
@@ -53,6 +70,8 @@ def fusion_attributes(report: dict[str, Any], nodes: Sequence[slicer.vtkMRMLScal
         "SoftwareVersion": report["software"],
         "Notice": "Not for diagnostic use",
         _FUSION_REPORT: json.dumps(report, sort_keys=True),
+        _REPORT: json.dumps(FusionReport(**report).as_refinement(first, fused).as_dict(), sort_keys=True),
+        _SOURCE_INSTANCES: _NEXT_SERIES.join(instances) if all(instances) else "",
     }
     return {ATTRIBUTE_PREFIX + name: value for name, value in facts.items()}
 
@@ -88,9 +107,9 @@ def report_of(node: slicer.vtkMRMLScalarVolumeNode) -> Report | None:
         return None
 
 
-def source_instances(node: slicer.vtkMRMLScalarVolumeNode) -> str:
-    """The DICOM images that a result comes from: their SOPInstanceUIDs with spaces between them; or nothing."""
-    return node.GetAttribute(ATTRIBUTE_PREFIX + _SOURCE_INSTANCES) or ""
+def source_instances(node: slicer.vtkMRMLScalarVolumeNode) -> list[str]:
+    """The DICOM series that a result comes from: the SOPInstanceUIDs of each with spaces between them; or nothing."""
+    return (node.GetAttribute(ATTRIBUTE_PREFIX + _SOURCE_INSTANCES) or "").splitlines()
 
 
 def sentences(report: Report, axes: str = "IJK") -> str:

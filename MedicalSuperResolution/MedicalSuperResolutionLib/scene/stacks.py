@@ -93,7 +93,8 @@ def write(fused: FusedStacks, nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -
     """Put a fused volume into the scene of its stacks, with the display and the place of the first, and a note."""
     check(nodes)
     first, mrml = nodes[0], nodes[0].GetScene()
-    facts = provenance.fusion_attributes(fused.report, nodes)
+    grid = scene.volume_from_node(first).grid
+    facts = provenance.fusion_attributes(fused.report, nodes, grid, fused.volume.grid)
     node = scene.add_draft(
         scene.draft_of(fused.volume, first, facts),
         mrml.GenerateUniqueName(_("{name} fused").format(name=first.GetName())),

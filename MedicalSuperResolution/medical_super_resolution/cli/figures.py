@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _LUNG_SHARE = 0.25  # of the soft tissue: more is a chest
 _UNITS = {"ct": "HU"}
 _DIFFERENCE_PERCENTILE = 99.5
+_LOWER, _SAME, _HIGHER = (0.35, 0.68, 1.0), (0.10, 0.10, 0.10), (1.0, 0.48, 0.25)  # no difference is dark, as air is
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,14 +139,22 @@ def _draw(
 
 
 def _draw_plane(axis: Axes, plane: Plane, limits: tuple[float, float], *, is_difference: bool) -> AxesImage:
+    from matplotlib.colors import LinearSegmentedColormap
+
     extent = (0.0, plane.width_mm, plane.height_mm, 0.0)
-    colours = "RdBu_r" if is_difference else "gray"
+    diverging = LinearSegmentedColormap.from_list("difference", [_LOWER, _SAME, _HIGHER])
     axis.set_axis_off()
-    return axis.imshow(plane.pixels, cmap=colours, vmin=limits[0], vmax=limits[1], extent=extent)
+    return axis.imshow(
+        plane.pixels, cmap=diverging if is_difference else "gray", vmin=limits[0], vmax=limits[1], extent=extent
+    )
 
 
 def _letter(axis: object, name: str, plane: Plane) -> None:
-    style = {"color": "yellow", "fontsize": 9, "transform": axis.transAxes}  # type: ignore[attr-defined]
+    """Name the plane and its left and upper edge, each in a third of the width of its own: a panel can be low."""
+    from matplotlib.patheffects import withStroke
+
+    style = {"color": "yellow", "fontsize": 9, "path_effects": [withStroke(linewidth=2, foreground="black")]}
+    style["transform"] = axis.transAxes  # type: ignore[attr-defined]
     axis.text(0.02, 0.5, plane.left, va="center", **style)  # type: ignore[attr-defined]
     axis.text(0.5, 0.98, plane.top, ha="center", va="top", **style)  # type: ignore[attr-defined]
-    axis.text(0.02, 0.02, name, **style)  # type: ignore[attr-defined]
+    axis.text(0.98, 0.98, name, ha="right", va="top", **style)  # type: ignore[attr-defined]

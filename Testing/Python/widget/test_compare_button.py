@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from medical_super_resolution.errors import VolumeError
 from widget.helpers import enhance, volume_names
@@ -162,3 +163,34 @@ def test_removing_the_result_leaves_nothing_to_compare(
     enhance(a_panel, a_runner)
     slicer_python.mrmlScene.RemoveNode(a_panel._parameterNode.resultVolume)
     assert a_panel._parameterNode.pair_to_compare() is None
+
+
+def shown_nodes(scene: Any) -> set[str]:
+    """Volumes and their displays, colors and legends, hidden ones too; not what slice views need for themselves."""
+    kinds = (
+        "vtkMRMLScalarVolumeNode",
+        "vtkMRMLScalarVolumeDisplayNode",
+        "vtkMRMLColorNode",
+        "vtkMRMLColorLegendDisplayNode",
+    )
+    nodes = [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
+    return {node.GetID() for node in nodes if any(node.IsA(kind) for kind in kinds)}
+
+
+@pytest.mark.parametrize("left", ["before", "after"])
+def test_another_layout_leaves_nothing_hidden_behind_also_where_the_panel_was_left(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any, left: str
+):
+    layout = slicer_python.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    enhance(a_panel, a_runner)
+    known = shown_nodes(slicer_python.mrmlScene)
+    a_panel.ui.compareButton.click()
+    assert shown_nodes(slicer_python.mrmlScene) > known
+    if left == "before":
+        a_panel.exit()
+    layout.SetViewArrangement(layout.SlicerLayoutConventionalView)
+    if left == "after":
+        a_panel.exit()
+    a_panel.enter()
+    assert shown_nodes(slicer_python.mrmlScene) == known
+    assert (a_panel.ui.compareButton.checked, a_panel.ui.compareButton.text) == (False, "Compare")

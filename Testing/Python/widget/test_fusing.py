@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,17 @@ CORONAL = np.array([[1.0, 0, 0, 0], [0, 0, 4.0, 0], [0, 1.0, 0, 0], [0, 0, 0, 1.
 REPORT = {
     "model": "general",
     "model_sha256": "0123",
+    "modality": "ct",
     "size_ijk": [24, 24, 24],
     "spacing_mm": 1.0,
+    "slice_profile": ["gaussian", "gaussian"],
     "shift_mm": [0.0, 1.25],
     "angle_degrees": [0.0, 0.5],
     "gain": [1.0, 1.1],
+    "slices_held_down": [0, 0],
     "consistency_error_rms": [2.0, 3.0],
     "seconds": 12.4,
+    "settings": {},
     "software": "MedicalSuperResolution 0.1.0",
     "notice": "For research. Not for diagnostic use.",
 }
@@ -183,9 +188,40 @@ def test_how_long_it_takes_is_learned(a_panel: Any, stacks: list[Any], a_runner:
     assert a_panel.ui.fuseLabel.text.endswith(", 0.1 MB, about 1 s")
 
 
-def test_a_fused_volume_is_not_exported_as_a_series_of_one_scan(a_panel: Any, stacks: list[Any], a_runner: Any):
+def test_a_fused_volume_becomes_a_series_that_names_every_stack(
+    a_panel: Any, a_slicer: Any, a_runner: Any, tmp_path: Path, slicer_python: Any, monkeypatch: pytest.MonkeyPatch
+):
+    pydicom = pytest.importorskip("pydicom")
+    import dicom_database
+    from dicom_sources import ROOT, write_source
+
+    def another_series(header: Any, k: int) -> None:
+        header.SOPInstanceUID, header.SeriesInstanceUID = f"{ROOT}.4.{k + 1}", f"{ROOT}.9"
+
+    stored = np.full((6, 24, 24), 1000, np.uint16)
+    sources = [write_source(tmp_path / "a", stored), write_source(tmp_path / "b", stored, change=another_series)]
+    dicom_database.use(dicom_database.DicomDatabase(sum(sources, [])), slicer_python, monkeypatch)
+    names = [[str(pydicom.dcmread(file).SOPInstanceUID) for file in series] for series in sources]
+    stacks = [add(name, AXIAL) for name in ("First", "Second")]
+    for stack, instances in zip(stacks, names, strict=True):
+        stack.SetAttribute("DICOM.instanceUIDs", " ".join(instances))
+        a_panel.ui.queueSelector.check(stack)
+    a_panel.ui.fuseButton.click()
+    a_runner.give(fused())
+    wait(lambda: a_panel._run.current is None)
+    a_panel.ui.exportPathLineEdit.currentPath = str(tmp_path)
+    a_panel.ui.exportButton.click()
+    assert a_panel.ui.exportLabel.text.startswith("24 files are in")
+    one = pydicom.dcmread(next((tmp_path / "super-resolution-1").iterdir()))
+    assert {str(item.ReferencedSOPInstanceUID) for item in one.SourceImageSequence} == {*names[0], *names[1]}
+
+
+def test_a_fused_volume_of_which_a_stack_is_not_from_dicom_is_not_exported(
+    a_panel: Any, stacks: list[Any], a_runner: Any
+):
+    stacks[0].SetAttribute("DICOM.instanceUIDs", "1.2.3")
     a_panel.ui.fuseButton.click()
     a_runner.give(fused())
     wait(lambda: a_panel._run.current is None)
     assert not a_panel.ui.databaseButton.enabled
-    assert a_panel.ui.databaseButton.toolTip.startswith("Axial fused is fused from several series")
+    assert a_panel.ui.databaseButton.toolTip.startswith("Axial fused was not made here")

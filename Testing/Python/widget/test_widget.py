@@ -34,6 +34,19 @@ def test_an_uncertainty_map_comes_beside_the_result(a_panel: Any, a_thick_volume
     assert (result.GetName(), uncertainty_node.map_of(result).GetName()) == tuple(volume_names()[1:])
 
 
+def test_nothing_else_can_be_started_while_a_segmentation_is_refined(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any
+):
+    ui, seen = a_panel.ui, []
+    a_panel.logic.refine_segmentation = lambda *nodes: seen.append(
+        (ui.enhanceButton.enabled, ui.descriptionLabel.text, a_panel._isBusy())
+    )
+    ui.segmentationSelector.setCurrentNode(slicer_python.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode"))
+    enhance(a_panel, a_runner)
+    assert seen == [(False, "A segmentation is being refined.", True)]
+    assert (ui.enhanceButton.enabled, a_panel._isBusy()) == (True, False)
+
+
 def test_the_result_is_shown(a_panel: Any, a_thick_volume: Any, a_runner: Any, a_slicer: Any):
     enhance(a_panel, a_runner)
     shown = a_slicer.applicationLogic().GetSelectionNode().GetActiveVolumeID()

@@ -12,15 +12,13 @@ from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutio
 from MedicalSuperResolutionLib.translation import tr as _
 
 
-def show(
-    ui: SimpleNamespace, chosen: MedicalSuperResolutionParameterNode, *, is_queue_running: bool, is_running: bool
-) -> None:
+def show(ui: SimpleNamespace, chosen: MedicalSuperResolutionParameterNode, busy_with: str, *, is_running: bool) -> None:
     """Show what Enhance will do with these choices, or why it cannot.
 
     Parameters
     ----------
-    is_queue_running
-        Whether several volumes are being enhanced.
+    busy_with
+        What else has to end first, as a sentence; empty where nothing has to.
     is_running
         Whether one volume is being made; then the button cancels it.
     """
@@ -30,7 +28,7 @@ def show(
             obstacle = _how_to_begin()
         else:
             foreseen = enhancement.outlook(chosen.inputVolume, chosen.settings(), chosen.outputVolume, chosen.region)
-            obstacle = _("Several volumes are being enhanced.") if is_queue_running else ""
+            obstacle = busy_with
     except SuperResolutionError as problem:
         obstacle = messages.sentence(problem)
     _show(ui, foreseen, obstacle, running=is_running)

@@ -56,6 +56,11 @@ class QueueSection:
         """Whether volumes are being enhanced."""
         return self.queue is not None and self.queue.is_running
 
+    @property
+    def busy_with(self) -> str:
+        """That volumes are being enhanced, as a sentence; empty where none is."""
+        return _("Several volumes are being enhanced.") if self.is_running else ""
+
     def start(self, nodes: Sequence[vtkMRMLScalarVolumeNode]) -> None:
         """Enhance these volumes, as the panel is set."""
         with messages.shown_errors(_("The volumes could not be enhanced.")):

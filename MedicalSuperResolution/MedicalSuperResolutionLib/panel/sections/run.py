@@ -1,6 +1,7 @@
 """The one run that the panel looks after: how far it is, a way to stop it, and how it ends."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 from slicer import vtkMRMLScalarVolumeNode
@@ -20,14 +21,33 @@ class RunSection:
     ----------
     current
         What is running; None where nothing is.
+    busy_with
+        What is done in Slicer's own process meanwhile, as a sentence; empty where nothing is.
     """
 
-    def __init__(self, ui: SimpleNamespace, on_over: OnOver) -> None:
-        """``on_over`` is called at the end of each run."""
-        self._ui, self._on_over = ui, on_over
+    def __init__(self, ui: SimpleNamespace, on_over: OnOver, on_busy: Callable[[], None]) -> None:
+        """``on_over`` is called at the end of each run; ``on_busy`` where `busy_with` changes."""
+        self._ui, self._on_over, self._on_busy = ui, on_over, on_busy
+        self.busy_with = ""
         self._time_left = messages.TimeLeft()
         self.current: BackgroundRun | None = None
         display.show_status(ui, "")
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a run, or what belongs to it, is under way."""
+        return self.current is not None or bool(self.busy_with)
+
+    @contextmanager
+    def occupied(self, sentence: str) -> Iterator[None]:
+        """Let nothing else be started for a while; ``sentence`` says why."""
+        self.busy_with = sentence
+        self._on_busy()
+        try:
+            yield
+        finally:
+            self.busy_with = ""
+            self._on_busy()
 
     def start(self, message: str, begin: Callable[..., BackgroundRun]) -> None:
         """Start a run, or show why it cannot be started.
