@@ -100,7 +100,7 @@ def main(typed: list[str] | None = None) -> int:
         print("error: the computer ran out of memory; crop the volume or ask for a smaller factor", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, Cancelled) as stop:
-        print(f"stopped; {stop or 'nothing was written'}", file=sys.stderr)
+        print(f"stopped; {str(stop) or 'nothing was written'}", file=sys.stderr)
         return _CANCELLED_EXIT
 
 
