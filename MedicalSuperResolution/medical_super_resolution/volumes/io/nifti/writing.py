@@ -57,7 +57,10 @@ def _refined_forms(header: Nifti1Header, grid: Grid, kept: FileHeader) -> dict[s
     is_refinement = np.abs(off_axis).max() < 1e-4
     forms = {}
     for name in ("qform", "sform"):
-        matrix, code = (header.get_sform if name == "sform" else header.get_qform)(coded=True)
+        try:
+            matrix, code = (header.get_sform if name == "sform" else header.get_qform)(coded=True)
+        except ValueError:  # its quaternion is none; the volume was read by the other form
+            matrix, code = None, 0
         if matrix is None or not code:
             matrix, code = grid.ijk_to_ras, 0
         elif is_refinement:

@@ -48,6 +48,17 @@ def test_forms_that_differ_are_both_refined_and_keep_their_codes(tmp_path: Path,
     np.testing.assert_allclose(fine.header.get_zooms(), (1, 1.5, 1), atol=1e-6)
 
 
+def test_a_damaged_qform_is_replaced_where_the_sform_gives_the_place(tmp_path: Path):
+    nibabel.save(an_image(TURN @ SCANNER, 2, SCANNER, 1), tmp_path / "scan.nii")
+    content = bytearray((tmp_path / "scan.nii").read_bytes())
+    content[256:260] = struct.pack("<f", 1e30)  # quatern_b, of which no rotation can be made
+    (tmp_path / "scan.nii").write_bytes(content)
+    fine = refined(tmp_path / "scan.nii", tmp_path / "fine.nii")
+    np.testing.assert_allclose(fine.affine, TURN @ SCANNER @ QUARTERS, atol=1e-5)
+    np.testing.assert_allclose(fine.get_qform(), TURN @ SCANNER @ QUARTERS, atol=1e-5)
+    assert (int(fine.header["sform_code"]), int(fine.header["qform_code"])) == (2, 0)
+
+
 @pytest.mark.parametrize(("codes", "place"), [((4, 1), "sform"), ((0, 1), "qform"), ((1, 0), "sform")])
 def test_the_sform_is_the_place_where_it_has_a_code(tmp_path: Path, codes: tuple[int, int], place: str):
     nibabel.save(an_image(TURN @ SCANNER, codes[0], SCANNER, codes[1]), tmp_path / "scan.nii")
