@@ -134,7 +134,7 @@ def _draw(
     bar = figure.colorbar(last, ax=axes, location="bottom", shrink=0.4, aspect=40, pad=0.01)
     bar.set_label(f"difference in {unit}; grey window {window[0]:.4g} to {window[1]:.4g} {unit}", color="white")
     bar.ax.tick_params(colors="white")
-    figure.savefig(output, dpi=110, facecolor="black")
+    figure.savefig(output, dpi=110, facecolor="black", bbox_inches="tight")
     pyplot.close(figure)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from itertools import combinations
+from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from medical_super_resolution.cli import figures
+from medical_super_resolution.volumes.grid import Grid
 
 
 @pytest.mark.parametrize("height", [0.35, 3.0])
@@ -24,3 +27,16 @@ def test_the_letters_of_a_panel_do_not_overlap(height: float):
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
     assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
     pyplot.close(figure)
+
+
+def test_the_titles_of_many_low_panels_are_whole(tmp_path: Path):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    array = np.random.default_rng(0).normal(0, 100, (12, 64, 64)).astype(np.float32)
+    panels = [figures.Panel(f"panel {number}", array, number > 2) for number in range(5)]
+    grid = Grid(array.shape, np.diag([2.7, 2.7, 2.5, 1.0]))
+
+    figures._draw(panels, grid, (-160, 240), "HU", tmp_path / "picture.png", {})
+
+    pixels = pyplot.imread(tmp_path / "picture.png")[..., :3]
+    assert not pixels[:3].any()  # nothing is cut by the upper edge
+    assert pixels[:20].any()  # where the titles are
