@@ -101,13 +101,14 @@ class SequenceRefiner:
         def refine(tile: Tile, advance: Advance) -> None:
             self._refine_tile(request, tile, linear, advance)
 
-        if min(workers, len(cut)) < 2:
+        workers = largest_divisor(workers, len(cut))
+        if workers == 1:
             for tile in cut:
                 refine(tile, self.context.advance)
             return
-        self.context.workers = largest_divisor(workers, len(cut))
+        self.context.workers = workers
         try:
-            TileWorkers(refine, cut).run(self.context.workers, self.context.advance)
+            TileWorkers(refine, cut).run(workers, self.context.advance)
         finally:
             self.context.workers = 1
 

@@ -119,11 +119,11 @@ def _split(frames: list[Frame], places: dict[tuple[str, int], int], label: str) 
             return [
                 part
                 for value in sorted(groups, key=_natural)
-                for part in _split(groups[value], places, _joined(label, _said(before, value, after)))
+                for part in _split(groups[value], places, _joined(label, _shown(before, value, after)))
             ]
     name, groups = groups_by_any(frames, places, most)
     if groups:
-        return [(_joined(label, _said(f"{name} ", value)), groups[value]) for value in sorted(groups, key=_natural)]
+        return [(_joined(label, _shown(f"{name} ", value)), groups[value]) for value in sorted(groups, key=_natural)]
     ranked = _by_rank(frames, places, most)
     return [(_joined(label, f"number {rank + 1}"), group) for rank, group in enumerate(ranked)]
 
@@ -177,7 +177,7 @@ def _private_b_value(frame: Frame, tag: int) -> str:
         return ""
 
 
-def _said(before: str, value: str, after: str = "") -> str:
+def _shown(before: str, value: str, after: str = "") -> str:
     """A value for people, between what stands before and after it."""
     return f"{before}{value}{after}" if value else f"no {before.strip() or 'value'}"
 

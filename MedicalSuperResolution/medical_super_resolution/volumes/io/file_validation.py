@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import SimpleITK as sitk
 
 from ...errors import VolumeError
 from ...system.memory import physical_bytes
 
 LARGEST_COMPRESSION = 1100  # deflate cannot do better than 1032 to 1
 LARGEST_COMPRESSION_OF_BZIP2 = 2_000_000
-_BYTES = {
-    sitk.sitkInt8: 1,
-    sitk.sitkUInt8: 1,
-    sitk.sitkInt16: 2,
-    sitk.sitkUInt16: 2,
-    sitk.sitkInt32: 4,
-    sitk.sitkUInt32: 4,
-    sitk.sitkFloat32: 4,
-}
-
-
-def claimed_bytes(described: sitk.ImageFileReader | sitk.Image) -> int:
-    """Bytes of the voxels in memory."""
-    return math.prod(described.GetSize()) * _BYTES.get(described.GetPixelID(), 8)
 
 
 def check_size(what: str, claimed: int, held: int, *, most: int = LARGEST_COMPRESSION) -> None:
