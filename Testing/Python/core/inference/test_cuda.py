@@ -145,7 +145,7 @@ def test_the_model_of_the_caller_stays_on_the_cpu(a_body: Volume, the_shipped_mo
 
 
 def test_the_benchmark_shows_an_engine_near_to_its_network():
-    facts = benchmark.run("general", EnhanceSettings(device="cuda"), side=256, slices=32, tell=lambda line: None)
+    facts = benchmark.run("general", EnhanceSettings(device="cuda"), side=256, slices=32, show=lambda line: None)
 
     assert facts["precision"] == "mixed"
     assert facts["engine_seam"] <= 5e-3
