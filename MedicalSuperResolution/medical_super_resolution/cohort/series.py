@@ -13,13 +13,16 @@ import numpy as np
 from ..errors import SettingsError, VolumeError
 from ..inference.enhance import enhance
 from ..models.file import Model
+from ..physics.acquisition import SliceProfile
+from ..physics.slice_profile import ProfileEstimate
 from ..progress import Progress
 from ..report import Report
 from ..settings import EnhanceSettings
 from ..system.memory import return_freed_blocks
 from ..volumes.dicom.reader import read_all_phases
+from ..volumes.grid import Grid
 from ..volumes.io import files, formats
-from ..volumes.memmap import Allocator, disk_allocator
+from ..volumes.memmap import Allocator, disk_allocator, release_pages
 from ..volumes.volume import Volume
 from .bids import GRADIENTS, copy_beside
 from .task import Outcome, Task, as_asked, outcome_of, tilted_again, update
@@ -42,11 +45,13 @@ def run_series(task: Task, settings: EnhanceSettings, model: Model, progress: Pr
     destination, started, digest = task.destination, time.monotonic(), hashlib.sha256()
     count, volumes = _volumes_of(task)
     reports: list[Report] = []
+    profile: ProfileEstimate | None = None
     with disk_allocator(destination.path.parent) as allocator:
         results: np.ndarray | None = None
         for number, volume in enumerate(volumes):
-            enhanced = enhance(as_asked(volume, task), model, settings, _part_of(progress, number, count))
-            settings = _with_profile_of(enhanced.report, settings)
+            asked, part = as_asked(volume, task), _part_of(progress, number, count)
+            enhanced = enhance(asked, model, settings, part, profile=profile)
+            profile = profile or _profile_of(enhanced.report, volume.grid)
             result = tilted_again(enhanced.volume, task)
             if task.hashed:
                 update(digest, volume.array)
@@ -88,21 +93,23 @@ def _put(result: Volume, number: int, first: Volume, results: np.ndarray, alloca
     common = np.result_type(results.dtype, result.array.dtype)
     if common != results.dtype:
         wider = allocator(results.shape, common)
-        wider[:number] = results[:number]
+        for place in range(number):
+            wider[place] = results[place]
+            release_pages(results)
+            release_pages(wider)
         results = wider
     results[number] = result.array
+    release_pages(results)
     return results
 
 
-def _with_profile_of(report: Report, settings: EnhanceSettings) -> EnhanceSettings:
-    """The settings with the slice profile that was estimated, for the other volumes of a series."""
-    if settings.slice_profile != "auto" or report.slice_profile == "none":
-        return settings
-    return replace(
-        settings,
-        slice_profile=report.slice_profile,
-        slice_thickness_mm=report.slice_width_mm or report.slice_thickness_mm,
-    )
+def _profile_of(report: Report, grid: Grid) -> ProfileEstimate | None:
+    """The slice profile of a volume, for the others of its series; None for labels, which have none."""
+    if report.slice_profile == "none" or report.slice_width_mm is None:
+        return None
+    distance = grid.through_plane_spacing_mm
+    shape = SliceProfile(report.slice_profile, report.slice_width_mm / distance)
+    return ProfileEstimate(shape, report.slice_width_error_mm / distance, report.slice_profile_source)
 
 
 def _part_of(progress: Progress, number: int, count: int) -> Progress:

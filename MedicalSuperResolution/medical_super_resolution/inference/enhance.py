@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..models.file import Model
+from ..physics.slice_profile import ProfileEstimate
 from ..progress import Progress, ignore
 from ..report import Enhanced
 from ..settings import BEST, EnhanceSettings
@@ -35,6 +36,7 @@ def enhance(
     settings: EnhanceSettings,
     progress: Progress = ignore,
     *,
+    profile: ProfileEstimate | None = None,
     allocator: Allocator | None = None,
 ) -> Enhanced:
     """Refine a volume as the settings ask.
@@ -54,6 +56,8 @@ def enhance(
         What to do. ``settings.threads`` holds for this call alone.
     progress : callable
         Called with voxels done and in total. To cancel, it raises `errors.Cancelled`.
+    profile : ProfileEstimate, optional
+        The slice profile, where another volume of the same series has shown it. None takes that of the settings.
     allocator : callable, optional
         Makes the arrays of results: `volumes.memmap.disk_allocator` for those that do not fit into memory. None
         allocates memory.
@@ -80,7 +84,7 @@ def enhance(
     final = Denormaliser(request.measured, volume.array.dtype, _lowest_meaning(request))
     with failures_in_words(), cpu_threads(settings.threads):
         with context.timed("profile"):
-            estimate = profile_of(request)
+            estimate = profile or profile_of(request)
         profiles = profiles_of(request, estimate.profile)
         exact = final.unrounded() if settings.sees_mirrors else final
         work = VolumeRequest(

@@ -14,6 +14,7 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # DICOM and ITK count towards left
 SAME_SPACING = 1e-3  # relative
 _CLEARLY = 2.0  # times as different
 _FARTHEST_MM = 1e9
+_LARGEST_SPACING_MM = 1e4  # beyond what any scanner measures, and any mistaken unit of a length
 _NEEDS_DIGITS_MM = 0.1
 _SHEAR_TOLERANCE = 1e-3  # cosine between two axes: 0.06 degrees
 
@@ -49,6 +50,8 @@ class Grid:
             or not (np.linalg.norm(matrix[:3, :3], axis=0) > 0).all()
         ):
             raise VolumeError("the position of the volume in space is not defined: its spacing or direction is damaged")
+        if (farthest := float(np.linalg.norm(matrix[:3, :3], axis=0).max())) > _LARGEST_SPACING_MM:
+            raise VolumeError(f"the voxels are said to lie {farthest / 1000:.6g} m apart, so the spacing is damaged")
         matrix = matrix.copy()
         matrix.setflags(write=False)  # two equal grids stay equal
         object.__setattr__(self, "ijk_to_ras", matrix)

@@ -18,6 +18,7 @@ from .windows import covering, windows
 
 _LARGEST_TILT = 60.0  # degrees
 _SHEARED = 1e-3  # cosine between two axes: 0.06 degrees
+_MOST_LARGER = 64  # times as large as it is: a volume that is straightened
 
 
 def tilt_degrees(grid: Grid) -> float:
@@ -40,7 +41,7 @@ def straight_grid(grid: Grid) -> Grid:
     Raises
     ------
     VolumeError
-        Rows and columns are not at right angles, or the slices lie beside each other.
+        Rows and columns are not at right angles, or the slices lie far beside each other.
     """
     return _straight(grid)[0] if grid.is_sheared else grid
 
@@ -88,10 +89,16 @@ def _straight(grid: Grid) -> tuple[Grid, np.ndarray]:
             f"the slices of the volume are tilted by {tilt_degrees(grid):.0f} degrees, {_LARGEST_TILT:g} at most can be"
             " straightened; resample it to a straight grid first"
         )
-    counts = [grid.count(one) for one in AXES_IJK if one != axis]
+    counts = tuple(grid.count(one) for one in reversed(AXES_IJK) if one != axis)
     steps = np.array([along_w @ along_v / (along_v @ along_v), along_w @ along_u / (along_u @ along_u)])  # voxels
     shifts = np.arange(grid.count(axis))[:, None] * steps
-    starts, shape, before = covering(shifts, (counts[1], counts[0]))
+    larger = float(np.prod(1 + np.ptp(shifts, axis=0) / counts))
+    if not larger <= _MOST_LARGER:
+        raise VolumeError(
+            f"the slices of the volume are tilted so that a straight grid around them would be {larger:.3g} times as"
+            f" large, {_MOST_LARGER} at most; its place in space may be damaged, else resample it to a straight grid"
+        )
+    starts, shape, before = covering(shifts, (counts[0], counts[1]))
     normal = np.cross(along_u, along_v)
     normal /= np.linalg.norm(normal)
     matrix = grid.ijk_to_ras.copy()

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ..grid import LPS_TO_RAS, Grid
-from ..memmap import slabs
+from ..memmap import release_pages, slabs
 from ..volume import FileHeader
 
 GZIP_LEVEL = 4
@@ -159,7 +159,10 @@ def _write_side_by_side(arrays: Sequence[np.ndarray], write: Callable[[bytes], o
 
 def _planes(arrays: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
     for plane in range(len(arrays[0])):
-        yield np.stack([array[plane] for array in arrays], axis=-1)
+        together = np.stack([array[plane] for array in arrays], axis=-1)
+        for array in arrays:
+            release_pages(array)
+        yield together
 
 
 def _little(values: np.ndarray) -> np.ndarray:

@@ -114,7 +114,7 @@ def placed(path: Path, sizes: tuple[int, ...], matrix: np.ndarray) -> tuple[Grid
     try:
         grid = Grid((sizes[2], sizes[1], sizes[0]), matrix)
     except VolumeError as problem:
-        raise damaged(path, "its place in space is damaged") from problem
+        raise damaged(path, str(problem)) from problem
     off = float(np.abs(grid.direction.T @ grid.direction - np.eye(3)).max())
     if not SHEAR_OF_ROUNDING < off <= LARGEST_STRAIGHTENED:
         return grid, ()

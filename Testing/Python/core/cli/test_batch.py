@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -15,6 +16,8 @@ from dicom_files import write_series
 from medical_super_resolution.cohort import batch
 from medical_super_resolution.cohort.discovery import Item, items_in, result_stem
 from medical_super_resolution.cohort.table import Row
+from medical_super_resolution.models import file as models
+from medical_super_resolution.networks.generators.through_plane import ThroughPlaneGenerator
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
 
@@ -145,6 +148,20 @@ def test_each_volume_of_a_time_series_is_refined_into_one_series(
     one = files.read(folder / "one.nii.gz").array
     np.testing.assert_array_equal(np.asarray(image.dataobj)[..., 2].transpose(2, 1, 0), one)
     assert abs(float(one.mean()) - arrays[2].mean()) < 40 < abs(float(one.mean()) - arrays[0].mean())
+
+
+def test_the_profile_of_a_series_is_estimated_once_and_is_no_thickness(
+    medsr: Medsr, folder: Path, a_volume: Volume, a_tiny_generator: ThroughPlaneGenerator
+):
+    noisy = a_volume.array + np.random.default_rng(0).normal(0, 300, a_volume.array.shape).astype(np.int16)
+    a_time_series(folder / "dwi.nii.gz", replace(a_volume, array=noisy), 2)
+    models.save(folder / "m.safetensors", "through-plane", a_tiny_generator, {"trained_for": {"thickness": [0.7, 1.3]}})
+    arguments = ("--model", folder / "m.safetensors", "--report", folder / "report.json", "--factor", 2)
+    assert medsr("enhance", folder / "dwi.nii.gz", folder / "fine.nii.gz", *arguments)[0] == 0
+    report = json.loads((folder / "report.json").read_text())
+    assert report["slice_profile_source"] != "given"
+    assert report["slice_width_mm"] < 0.7 * report["slice_thickness_mm"]
+    assert not any("times as thick" in warning for warning in report["warnings"])
 
 
 def test_a_series_of_volumes_is_described(medsr: Medsr, folder: Path, a_volume: Volume):

@@ -167,6 +167,12 @@ def test_a_damaged_position_is_refused(damage: object):
         Grid((4, 4, 4), matrix)
 
 
+def test_a_spacing_that_no_scanner_has_is_refused():
+    with pytest.raises(VolumeError, match="said to lie 7702 m apart"):
+        Grid((4, 4, 4), np.diag([1.0, 1.0, 7702e3, 1.0]))
+    assert Grid((4, 4, 4), np.diag([1.0, 1.0, 5000.0, 1.0])).through_plane_spacing_mm == 5000
+
+
 def test_the_axis_of_the_slices_is_the_one_that_the_file_names_whatever_the_spacings():
     grid = Grid((16, 24, 24), np.diag([0.977, 0.977, 0.625, 1.0]), slice_axis="k")
     assert grid.through_plane_axis == "k"

@@ -45,6 +45,14 @@ def test_slices_that_lie_almost_beside_each_other_are_refused():
         tilt.straight_grid(tilted_grid("k", "j", 70))
 
 
+@pytest.mark.parametrize("pixel_mm", [1e-3, 1e-30])
+def test_slices_that_lie_far_beside_each_other_are_refused_before_memory_is_taken(pixel_mm: float):
+    matrix = tilted_grid("k", "j", 45).ijk_to_ras.copy()
+    matrix[:3, :2] *= pixel_mm
+    with pytest.raises(VolumeError, match="a straight grid around them would be .* times as large, 64 at most"):
+        tilt.straight_grid(Grid((9, 24, 26), matrix))
+
+
 @pytest.mark.parametrize(("slices", "towards", "degrees"), LEANINGS)
 def test_straightened_slices_show_the_same_tissue_at_the_same_place(slices: str, towards: str, degrees: float):
     grid = tilted_grid(slices, towards, degrees)
