@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from medical_super_resolution.errors import ModelError, SettingsError, SuperResolutionError
+from medical_super_resolution.networks.blocks import in_memory_order
 from medical_super_resolution_training.config.losses import AdversarialSettings, LossWeights, PerceptualSettings
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.data.samplers.sequences import PatchSampler
@@ -16,6 +17,7 @@ from medical_super_resolution_training.training.adversarial import train_discrim
 from medical_super_resolution_training.training.checkpoints import restore_newest
 from medical_super_resolution_training.training.distributed import DistributedContext
 from medical_super_resolution_training.training.objectives import perceptual_features
+from medical_super_resolution_training.training.optimisation import precision
 from medical_super_resolution_training.training.state import (
     discriminator_learning_rate,
     learning_rate,
@@ -208,6 +210,20 @@ def test_a_run_that_was_broken_off_resumes_to_the_same_weights(entries, a_recipe
     assert resumed.step == whole.step == recipe.steps
     assert resumed.score_zero == whole.score_zero
     assert_same_state(resumed, whole)
+
+
+def test_gradients_on_a_cpu_are_those_of_float32_whatever_the_memory_held():
+    """oneDNN's gradient in bfloat16 reads memory that it has not written where a volume has two slices."""
+    convolution = in_memory_order(torch.nn.Conv3d(4, 4, 3, padding=1))
+    volume = torch.rand(1, 4, 2, 8, 8)
+
+    def gradient(recipe: Recipe) -> torch.Tensor:
+        with precision(recipe, CPU):
+            result = convolution(volume).float().square().sum()
+        _ = [torch.full((2**power,), float("nan")) for power in range(4, 14) for _ in range(20)]  # freed at once
+        return torch.autograd.grad(result, convolution.weight)[0]
+
+    assert torch.equal(gradient(Recipe(mixed_precision=True)), gradient(Recipe(mixed_precision=False)))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_patches(entries, a_recipe: Recipe):
