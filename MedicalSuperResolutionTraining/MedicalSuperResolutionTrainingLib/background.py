@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-import qt
-
 from medical_super_resolution.errors import Cancelled
+from MedicalSuperResolutionLib.timers import Repeated
 from MedicalSuperResolutionTrainingLib.training_process import TrainingProcess
 
 _INTERVAL_MS = 500
@@ -31,7 +30,7 @@ class BackgroundCommands:
         self._on_look, self._on_end, self._process = on_look, on_end, process
         self.is_running = True  # until ``on_end`` is called
         process.start(commands)
-        qt.QTimer.singleShot(_INTERVAL_MS, self._look)
+        self._timer = Repeated(_INTERVAL_MS, self._look)
 
     @property
     def log(self) -> tuple[str, ...]:
@@ -46,6 +45,7 @@ class BackgroundCommands:
     def abandon(self) -> None:
         """End the child process now, without callbacks: for when the panel itself is closed."""
         self.is_running = False
+        self._timer.stop()
         self._process.stop()
 
     def _look(self) -> None:
@@ -56,7 +56,6 @@ class BackgroundCommands:
             is_over = self._process.poll()
             self._on_look()
             if not is_over:
-                qt.QTimer.singleShot(_INTERVAL_MS, self._look)
                 return
         except Exception as problem:  # a timer has no caller to raise to: the callback gets it, whatever it is
             failure = problem

@@ -146,7 +146,7 @@ PLACES = (
 
 LIB_FLOORS = (
     ("translation",),
-    ("messages",),
+    ("messages", "timers"),
     ("process",),
     ("setup",),
     ("scene",),

@@ -16,6 +16,7 @@ from medical_super_resolution.settings import EnhanceSettings
 from MedicalSuperResolutionLib.engine import tasks
 from MedicalSuperResolutionLib.engine.experience import Experience
 from MedicalSuperResolutionLib.process.runner import Runner
+from MedicalSuperResolutionLib.timers import Repeated
 
 _INTERVAL_MS = 100
 
@@ -75,7 +76,7 @@ class BackgroundRun:
         self._keeps_process = keeps_process
         self.is_running = True
         self._begin()
-        qt.QTimer.singleShot(_INTERVAL_MS, self._look)
+        self._timer = Repeated(_INTERVAL_MS, self._look)
 
     @property
     def stage(self) -> str:
@@ -91,6 +92,7 @@ class BackgroundRun:
     def abandon(self) -> None:
         """End the process now, without calling ``on_end``: because the panel is closed."""
         self.is_running = False
+        self._timer.stop()
         self._runner.close()
 
     def _begin(self) -> None:
@@ -108,11 +110,11 @@ class BackgroundRun:
                 node = self._take(result)
             if node is None:
                 self._on_progress(*self._task.step(*self._runner.progress))
-                qt.QTimer.singleShot(_INTERVAL_MS, self._look)
                 return
         except Exception as problem:  # a timer has no caller to raise to: the callback gets it, whatever it is
             failure = problem
         self.is_running = False
+        self._timer.stop()
         if failure is not None or not self._keeps_process:
             self._runner.close()
         self._on_end(node, failure)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from types import SimpleNamespace
 
-import qt
 import slicer
 
 import medical_super_resolution
@@ -19,6 +18,7 @@ from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib.process.runner import Runner
 from MedicalSuperResolutionLib.setup import torch as torch_setup
+from MedicalSuperResolutionLib.timers import Repeated
 from MedicalSuperResolutionLib.translation import tr as _
 
 _INTERVAL_MS = 100
@@ -36,6 +36,7 @@ class SelfCheck:
         """``settings`` are asked for at the click; of them model, device and threads are tried out."""
         self._ui, self._settings, self._make_runner = ui, settings, make_runner
         self._runner: Runner | None = None
+        self._timer: Repeated | None = None
         self._started = 0.0
         ui.selfCheckButton.connect("clicked(bool)", self._start)
         ui.copyButton.connect("clicked(bool)", self._copy)
@@ -47,6 +48,9 @@ class SelfCheck:
         if self._runner is not None:
             self._runner.close()
             self._runner = None
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
 
     def _start(self, checked: bool = False) -> None:
         missing = [name for name in _PACKAGES if not torch_setup.is_installed(name)]
@@ -61,7 +65,7 @@ class SelfCheck:
             return
         self._ui.selfCheckButton.enabled = False
         self._ui.selfCheckButton.text = _("Checking...")
-        qt.QTimer.singleShot(_INTERVAL_MS, self._look)
+        self._timer = Repeated(_INTERVAL_MS, self._look)
 
     def _look(self) -> None:
         if self._runner is None:
@@ -77,8 +81,6 @@ class SelfCheck:
             self._end(f"passed in {seconds:.1f} s on {device} with the model {model}")
         elif seconds > _PATIENCE_SECONDS:
             self._end(f"no answer after {seconds:.0f} s")
-        else:
-            qt.QTimer.singleShot(_INTERVAL_MS, self._look)
 
     def _end(self, outcome: str) -> None:
         self.abandon()

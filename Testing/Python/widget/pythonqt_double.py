@@ -150,8 +150,18 @@ def make_modules(widgets: Iterable[type]) -> dict[str, types.ModuleType]:
     _WRAPPED.update((widget.__name__, widget) for widget in widgets)
     qt, ctk = types.ModuleType("qt"), types.ModuleType("ctk")
     qt.__getattr__, qt.QUiLoader, qt.QFile = qt_class, QUiLoader, _File
+    qt_class("QTimer").singleShot = staticmethod(_single_shot)
     ctk.__getattr__ = widget_class
     return {"qt": qt, "ctk": ctk}
+
+
+def _single_shot(milliseconds: int, callback: Callable[[], Any]) -> None:
+    """As Slicer replaces it: the timer, and with it what it calls, is kept as long as the application."""
+    timer = qt_class("QTimer")()
+    timer.setSingleShot(True)
+    timer.connect("timeout()", callback)
+    timer.start(milliseconds)
+    _KEPT.append(timer)
 
 
 def _forget_settings() -> None:

@@ -9,7 +9,7 @@ from slicer import vtkMRMLScalarVolumeNode
 
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.volumes.intensity import CT_WINDOWS
-from MedicalSuperResolutionLib import messages
+from MedicalSuperResolutionLib import messages, timers
 from MedicalSuperResolutionLib.compare.blend import Blend
 from MedicalSuperResolutionLib.compare.comparison import Comparison, Shown
 from MedicalSuperResolutionLib.compare.layouts import AFTER, BEFORE, COLUMNS
@@ -132,7 +132,7 @@ class CompareSection:
             self.show()
 
     def _fit_later(self) -> None:
-        qt.QTimer.singleShot(0, self.comparison.fit)  # once the views have their size on the screen
+        timers.soon(self.comparison.fit)  # once the views have their size on the screen
 
     def _listen_to_key(self) -> None:
         if self._shortcut is None and slicer.util.mainWindow() is not None:

@@ -6,13 +6,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import ctk
-import qt
 
 from medical_super_resolution.errors import ModelError, SuperResolutionError
 from medical_super_resolution.models.store import SUFFIX
 from medical_super_resolution.system import checksum
 from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.setup import offline_wheels
+from MedicalSuperResolutionLib.timers import Repeated
 from MedicalSuperResolutionLib.translation import tr as _
 
 _INTERVAL_MS = 100
@@ -25,6 +25,7 @@ class SetupSection:
         """``on_imported`` is called with the name of a model that was imported."""
         self._ui, self._on_imported = ui, on_imported
         self._import: offline_wheels.ModelImport | None = None
+        self._timer: Repeated | None = None
         ui.wheelsPathLineEdit.filters = ctk.ctkPathLineEdit.Dirs
         ui.weightsPathLineEdit.filters = ctk.ctkPathLineEdit.Files
         ui.weightsPathLineEdit.nameFilters = [f"*{SUFFIX}"]
@@ -49,6 +50,7 @@ class SetupSection:
         """End an import that is under way."""
         if self._import is not None:
             running, self._import = self._import, None
+            self._timer.stop()
             with suppress(SuperResolutionError):  # it had failed already and was reported
                 running.end()
 
@@ -83,14 +85,12 @@ class SetupSection:
                 raise SuperResolutionError(_("Choose the model file, whose name ends in .safetensors."))
             self._import = offline_wheels.ModelImport(file, self._ui.checksumLineEdit.text.strip())
             self._show_importing(True)
-            qt.QTimer.singleShot(_INTERVAL_MS, lambda: self._look(file.stem))
+            self._timer = Repeated(_INTERVAL_MS, lambda: self._look(file.stem))
 
     def _look(self, name: str) -> None:
-        if self._import is None:
+        if self._import is None or not self._import.is_over():
             return
-        if not self._import.is_over():
-            qt.QTimer.singleShot(_INTERVAL_MS, lambda: self._look(name))
-            return
+        self._timer.stop()
         running, self._import = self._import, None
         self._show_importing(False)
         with messages.shown_errors(_("The model could not be imported.")):
