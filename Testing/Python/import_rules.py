@@ -55,7 +55,7 @@ PLACES = (
     Place("report", tuple(_ours("report")), _FOUNDATION | _ours("volumes.volume")),
     Place("without torch", tuple(_TEXT - _PROFILE), _FOUNDATION | _TEXT),
     Place("acquisition", tuple(_ours("physics.acquisition")), _FOUNDATION | {"numpy"}),
-    Place("planning", tuple(_ours("inference.planning")), _VOLUMES | {"numpy"}),
+    Place("planning", tuple(_ours("inference.planning")), _VOLUMES | _ours("models.store") | {"numpy"}),
     Place("physics", tuple(_ours("physics")), _PHYSICS | {"numpy", "torch"}),
     Place(
         "volumes",

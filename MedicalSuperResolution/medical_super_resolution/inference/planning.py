@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 from ..errors import SettingsError, VolumeError
+from ..models.store import SUFFIX, path_of
 from ..settings import LARGEST_FACTOR, EnhanceSettings, check_factor
 from ..system.memory import physical_bytes
 from ..system.process import available_cpus
@@ -20,6 +22,7 @@ PROGRAM_BYTES = 4.5e8  # the program with PyTorch, before any volume
 _WORKING_BYTES = 9e8
 _SHARE_OF_MEMORY = 0.6  # the rest is for others
 _CORE_SECONDS_A_VOXEL = 1.2e-5  # of two machines: 1.04e-5 with AVX2 (AMD EPYC), 1.5e-5 with AVX-512 (Intel Xeon)
+_BYTES_OF_GENERAL = 1.24e6  # the model those machines ran; every voxel meets every weight, so the time goes with them
 _START_SECONDS = 3.0
 _ROUNDING = 1e-5  # relative error of a spacing that was written with six digits
 
@@ -89,7 +92,7 @@ def plan(grid: Grid, settings: EnhanceSettings) -> Plan:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a plan costs: sizes uncompressed; time for the model `general`, by what two machines took."""
+    """What a plan costs: sizes uncompressed; time by what two machines took, in proportion to the model's weights."""
 
     output_mb: float
     memory_gb: float
@@ -104,11 +107,19 @@ def estimate(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> Es
     between = 4 * math.prod(planned.passes[-1].source.shape_kji) if len(planned.passes) > 1 else 0
     memory = PROGRAM_BYTES + (voxels_in + voxels_out) * bytes_a_voxel + between + _WORKING_BYTES
     threads = settings.threads or available_cpus()
-    seconds = sum(math.prod(one.source.shape_kji) for one in planned.passes) * _CORE_SECONDS_A_VOXEL / threads
+    voxels = sum(math.prod(one.source.shape_kji) for one in planned.passes)
+    seconds = voxels * _core_seconds_a_voxel(settings.model) / threads
     if settings.sees_mirrors:
         seconds *= _MIRROR_RUNS
         memory += voxels_out * _MIRROR_BYTES
     return Estimate(voxels_out * bytes_a_voxel / 1e6, memory / 1e9, _START_SECONDS + seconds, threads)
+
+
+def _core_seconds_a_voxel(model: str) -> float:
+    """Processor time of one measured voxel, with a model given by name or file; as of `general` where it is missing."""
+    path = Path(model) if model.endswith(SUFFIX) else path_of(model)
+    size = path.stat().st_size if path.is_file() else _BYTES_OF_GENERAL
+    return _CORE_SECONDS_A_VOXEL * size / _BYTES_OF_GENERAL
 
 
 def fits_memory(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> bool:

@@ -44,6 +44,7 @@ MODELS: dict[str, tuple[Stage, ...]] = {
         Stage("general-polish", "general.safetensors", starts_from="general-finetune"),
         Stage("general-detail", "general-detail.safetensors", starts_from="general-polish"),
     ),
+    "general-large": (Stage("general-large", "general-large.safetensors"),),
 }
 
 

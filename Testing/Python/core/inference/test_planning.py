@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.inference.planning import estimate, finer_axes, named_axes, plan
+from medical_super_resolution.models.store import path_of
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 
@@ -154,6 +157,18 @@ def test_more_threads_and_fewer_voxels_need_less_time():
     one, two = EnhanceSettings(threads=1), EnhanceSettings(threads=2)
     assert estimate(small, 2, one).cpu_seconds < estimate(large, 2, one).cpu_seconds
     assert estimate(large, 2, two).cpu_seconds < estimate(large, 2, one).cpu_seconds
+
+
+def test_a_model_with_more_weights_is_foreseen_to_take_longer(tmp_path: Path):
+    planned, start = plan(a_scan(), EnhanceSettings()), 3
+    file = tmp_path / "double.safetensors"
+    file.write_bytes(bytes(2 * path_of("general").stat().st_size))
+    general, double, absent = (
+        estimate(planned, 2, EnhanceSettings(model=model, threads=1)).cpu_seconds - start
+        for model in ("general", str(file), "absent")
+    )
+    assert double == pytest.approx(2 * general)
+    assert absent == pytest.approx(general, rel=0.01)
 
 
 def test_uncertainty_is_foreseen_to_take_eight_times_as_long():
