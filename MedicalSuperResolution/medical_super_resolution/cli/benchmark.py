@@ -101,13 +101,14 @@ def whole_program(model_name: str, volume: Volume, settings: EnhanceSettings) ->
     The first line names a part of the work; the first progress counts voxels.
     """
     with tempfile.TemporaryDirectory() as folder:
-        files.write(volume, Path(folder) / "in.nii.gz")
-        asked = replace(settings, model=str(models.find(model_name).resolve()))
-        command = [sys.executable, "-m", "medical_super_resolution", "enhance", "in.nii.gz", "out.nii.gz"]
-        command += ["--report", "report.json", "--progress", "json", *arguments_of(asked)]
+        source, result, report_file = (Path(folder) / name for name in ("in.nii.gz", "out.nii.gz", "report.json"))
+        files.write(volume, source)
+        asked = replace(settings, model=str(models.find(model_name)))
+        command = [sys.executable, "-m", "medical_super_resolution", "enhance", str(source), str(result)]
+        command += ["--report", str(report_file), "--progress", "json", *arguments_of(asked)]
         started = time.perf_counter()
         pipe = subprocess.PIPE
-        with subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True) as child:
+        with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as child:
             assert child.stdout is not None  # asked for above
             named = counted = None
             while counted is None and (line := child.stdout.readline()):
@@ -118,7 +119,7 @@ def whole_program(model_name: str, volume: Volume, settings: EnhanceSettings) ->
         seconds = time.perf_counter() - started
         if child.returncode:
             raise SuperResolutionError(f"the whole program did not come to its end: {words.strip()}")
-        report = json.loads((Path(folder) / "report.json").read_text())
+        report = json.loads(report_file.read_text())
     output_mb, peak_mb = volume.array.nbytes * FACTOR / 1e6, report["peak_memory_mb"]
     facts = {
         "program_seconds": seconds,

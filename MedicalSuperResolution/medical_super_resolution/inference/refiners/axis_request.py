@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ...physics.acquisition import SliceProfile
@@ -17,6 +18,7 @@ from ..planning import Pass, Plan
 from .padding import FILLED_SLICES, Padding, PaddingAlongAxis, padding_of_slices
 
 _SLICES = 16  # rounded at a time
+_SMALL_INTEGERS = {"uint8": torch.uint8, "int8": torch.int8, "int16": torch.int16}  # which every PyTorch can convert to
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,10 @@ class Denormaliser:
         values = sr.mul_(self.measured.high - self.measured.low).add_(self.measured.low)
         if self.floor is not None:
             values.clamp_(min=self.floor)
+        if (kind := _SMALL_INTEGERS.get(self.dtype.name)) is not None:  # rounded before they leave a graphics card
+            limits = torch.iinfo(kind)
+            values = values.round_().clamp_(limits.min, limits.max).to(kind)
+            return values.cpu().numpy()
         return self._in_type(values.cpu().numpy())
 
     def rounded(self, values: np.ndarray) -> np.ndarray:
