@@ -21,6 +21,7 @@ from medical_super_resolution.volumes.volume import Volume
 PLANES = ("sagittal", "coronal", "axial")
 PIXEL_MM = 0.5
 BRIGHT = 99.3  # percentile shown as white
+CUBIC = 1.1
 
 
 def plane_grid(volume: Volume, normal: int) -> Grid:
@@ -49,8 +50,11 @@ def shown(volume: Volume, grid: Grid) -> np.ndarray:
     return np.where(inside, resampled(replace(volume, padding=None), grid)[0], 0)
 
 
-def title_of(stack: Volume) -> str:
-    """Which plane a stack was measured in, and how far apart its slices are."""
+def title_of(path: Path, stack: Volume) -> str:
+    """Which plane a stack was measured in, and how far apart its slices are; the file's name where voxels are cubes."""
+    spacing = stack.grid.spacing_ijk_mm
+    if max(spacing) < CUBIC * min(spacing):
+        return f"{path.name.split('.')[0]}, {min(spacing):.1f} mm in all directions"
     normal = int(np.abs(stack.grid.ijk_to_ras[:3, "ijk".index(stack.grid.through_plane_axis)]).argmax())
     return f"{PLANES[normal]} stack, slices {stack.grid.through_plane_spacing_mm:.1f} mm apart"
 
@@ -60,7 +64,9 @@ def main(fused_path: Path, stack_paths: list[Path], output: Path) -> None:
     fused = files.read(fused_path)
     stacks = [files.read(path) for path in stack_paths]
     spacing = min(fused.grid.spacing_ijk_mm)
-    titles = [title_of(stack) for stack in stacks] + [f"fused, {spacing:.1f} mm in all directions"]
+    titles = [title_of(path, stack) for path, stack in zip(stack_paths, stacks, strict=True)] + [
+        f"fused, {spacing:.1f} mm in all directions"
+    ]
     figure, axes = plt.subplots(
         3, len(titles), figsize=(3.0 * len(titles), 9.1), facecolor="black", layout="constrained"
     )

@@ -87,6 +87,7 @@ class Fusion:
         if settings.register != "none" and len(stacks) > 1:
             self._steps += len(stacks) - 1 + searches(len(stacks), slices=settings.register == "slices")
         self.spacing_mm = settings.spacing_mm or sets.finest_spacing_mm(stacks)
+        self._whole_grids: list[Grid] = []
         self.refined: list[RefinedStack] = []
         self.errors: list[float] = []
         self.grid: Grid
@@ -99,7 +100,7 @@ class Fusion:
         self._refine()
         if self._settings.register != "none" and len(self.refined) > 1:
             self._register()
-        self.grid = grid or sets.union_grid([one.moved_grid for one in self.refined], self.spacing_mm)
+        self.grid = grid or sets.union_grid(self._moved_grids(), self.spacing_mm)
         if self._settings.region_ras_mm is not None:
             self.grid = sets.cropped_grid(self.grid, self._settings.region_ras_mm)
         if self.refined[0].stack.modality != "ct" and len(self.refined) > 1:  # Hounsfield units need no matching
@@ -143,8 +144,11 @@ class Fusion:
         self._progress(min(self._done, self._steps), self._steps)
 
     def _refine(self) -> None:
+        region = self._settings.region_ras_mm
         for stack in self._stacks:
             coarse = sets.as_coarse_as(stack, self.spacing_mm)
+            self._whole_grids.append(coarse.grid)
+            coarse = coarse if region is None else sets.near(coarse, region)
             self.refined.append(
                 refined_stack(coarse, self.spacing_mm, self._model, self._settings.enhance, self._still_wanted)
             )
@@ -161,6 +165,11 @@ class Fusion:
         self.refined = aligned(
             self.refined, self.spacing_mm, slices=self._settings.register == "slices", step=self._step
         )
+
+    def _moved_grids(self) -> list[Grid]:
+        """Where the stacks lie after their motions, with what lies far from the region."""
+        stacks = zip(self._whole_grids, self.refined, strict=True)
+        return [Grid(whole.shape_kji, one.motion @ whole.ijk_to_ras) for whole, one in stacks]
 
     def _match_brightness(self) -> None:
         gains = matched_gains(self.refined, self.grid)

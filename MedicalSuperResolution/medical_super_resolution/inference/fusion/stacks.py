@@ -14,6 +14,9 @@ from ...volumes.volume import Volume
 
 FEWEST, MOST = 2, 12
 _MOST_VOXELS = 2**30
+_MARGIN_MM = 10.0  # around a region: motion is smaller, and samples reach less far
+_NARROWEST_MM = 80.0  # less tissue than that determines a motion badly
+_FEWEST_SLICES = 4
 
 
 def check(stacks: Sequence[Volume]) -> str:
@@ -96,17 +99,42 @@ def cropped_grid(grid: Grid, region_ras_mm: Sequence[float]) -> Grid:
     VolumeError
         The box lies outside the grid.
     """
-    bounds = [region_ras_mm[0:2], region_ras_mm[2:4], region_ras_mm[4:6]]
-    corners = np.array(np.meshgrid(*bounds, [1.0])).reshape(4, -1)
-    places = (np.linalg.inv(grid.ijk_to_ras) @ corners)[:3]
-    low = np.maximum(np.floor(places.min(axis=1) + 0.5 + 1e-3), 0).astype(int)
-    high = np.minimum(np.ceil(places.max(axis=1) + 0.5 - 1e-3), grid.shape_kji[::-1]).astype(int)
+    low, high = _span(grid, np.reshape(region_ras_mm, (3, 2)))
     if (high - low).min() < 2:
         raise VolumeError("the region lies outside the stacks; give its lowest and highest R, A and S in mm")
+    return _part_of(grid, low, high)
+
+
+def near(stack: Volume, region_ras_mm: Sequence[float]) -> Volume:
+    """The part of a stack around a region, so that what moves by itself elsewhere does not count.
+
+    It reaches 10 mm farther on all sides, and is at least 80 mm wide. A stack of which that leaves less than four
+    slices stays whole, and so does one whose slices do not lie at even places.
+    """
+    box = np.reshape(region_ras_mm, (3, 2)).astype(float)
+    margin = np.maximum(_MARGIN_MM, (_NARROWEST_MM - (box[:, 1] - box[:, 0])) / 2)
+    low, high = _span(stack.grid, box + np.outer(margin, (-1, 1)))
+    if (high - low).min() < _FEWEST_SLICES or stack.measured is not None:
+        return stack
+    part = tuple(slice(first, stop) for first, stop in zip(low[::-1], high[::-1], strict=True))
+    array = np.ascontiguousarray(stack.array[part])
+    padding = None if stack.padding is None else stack.padding[part]
+    return replace(stack, array=array, grid=_part_of(stack.grid, low, high), padding=padding)
+
+
+def _span(grid: Grid, bounds_ras_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and last index (i, j, k), the last one excluded, of the voxels of a grid around a box, (3, 2) in mm."""
+    corners = np.array(np.meshgrid(*bounds_ras_mm, [1.0])).reshape(4, -1)
+    places = (np.linalg.inv(grid.ijk_to_ras) @ corners)[:3]
+    low = np.maximum(np.floor(places.min(axis=1) + 0.5 + 1e-3), 0).astype(int)
+    return low, np.minimum(np.ceil(places.max(axis=1) + 0.5 - 1e-3), grid.shape_kji[::-1]).astype(int)
+
+
+def _part_of(grid: Grid, low: np.ndarray, high: np.ndarray) -> Grid:
     matrix = grid.ijk_to_ras.copy()
     matrix[:3, 3] = (matrix @ [*low, 1.0])[:3]
     i, j, k = high - low
-    return Grid((int(k), int(j), int(i)), matrix)
+    return Grid((int(k), int(j), int(i)), matrix, grid.slice_axis)
 
 
 def _corners(grid: Grid) -> np.ndarray:

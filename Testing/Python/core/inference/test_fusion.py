@@ -10,6 +10,7 @@ from command_line import refused
 from medical_super_resolution import fuse
 from medical_super_resolution.errors import Cancelled, SettingsError, VolumeError
 from medical_super_resolution.inference.enhance import enhance
+from medical_super_resolution.inference.fusion import stacks as sets
 from medical_super_resolution.inference.fusion.fuse import Fusion
 from medical_super_resolution.inference.fusion.settings import FusionSettings
 from medical_super_resolution.models.file import load
@@ -128,6 +129,17 @@ def test_a_region_is_that_part_of_the_whole(a_model):
     assert error(part.array[inner], whole.array[6:21, 4:19, 4:19][inner]) < 0.02 * float(np.ptp(whole.array))
     with pytest.raises(VolumeError, match="outside the stacks"):
         fuse(stacks, a_model, region_ras_mm=(100, 120, 0, 9, 0, 9), **options)
+
+
+def test_what_lies_far_from_a_region_does_not_count():
+    grid = Grid((40, 200, 30), np.diag([4.0, 1.0, 3.0, 1.0]), "k")
+    stack = Volume(np.arange(40 * 200 * 30, dtype=np.float32).reshape(grid.shape_kji), grid)
+    part = sets.near(stack, (40, 60, 100, 190, 30, 40))
+    assert part.array.shape == (26, 110, 20)  # 75 mm from the border, 90 mm with 10 on each side, 80 mm
+    i, j, k = np.rint(np.linalg.solve(grid.ijk_to_ras, part.grid.ijk_to_ras)[:3, 3]).astype(int)
+    assert np.array_equal(part.array, stack.array[k : k + 26, j : j + 110, i : i + 20])
+    assert part.grid.slice_axis == "k"
+    assert sets.near(stack, (500, 600, 0, 90, 0, 90)) is stack
 
 
 def test_registration_finds_a_motion():
