@@ -171,7 +171,7 @@ def _dense(shape: Sequence[int], axes: Sequence[int]) -> list[int]:
     return [2 * count - 1 if axis in axes else count for axis, count in enumerate(shape)]
 
 
-def _plane(lines: list[np.ndarray], factors: Sequence[float], constant: float) -> Tensor:
+def _plane(lines: list[np.ndarray], factors: Sequence[float] | np.ndarray, constant: float) -> Tensor:
     """A linear function of three coordinates on their grid, float32."""
     first, second, third = (torch.from_numpy(line * factor) for line, factor in zip(lines, factors, strict=True))
     return (first[:, None, None] + second[:, None] + constant).float() + third.float()
