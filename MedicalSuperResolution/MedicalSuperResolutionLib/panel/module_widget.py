@@ -81,6 +81,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneChanged)
+        self.addObserver(scene, scene.StartImportEvent, self.onSceneStartImport)
         self.addObserver(scene, scene.EndImportEvent, self.onSceneChanged)
         self.initializeParameterNode()
 
@@ -101,6 +102,9 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneStartClose(self, caller: vtkObject, event: str) -> None:
         self.setParameterNode(None)
+
+    def onSceneStartImport(self, caller: vtkObject, event: str) -> None:
+        self.setParameterNode(None)  # it remembers that the nodes it names are not there yet
 
     def onSceneChanged(self, caller: vtkObject, event: str) -> None:
         if self.parent.isEntered:

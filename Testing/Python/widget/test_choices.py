@@ -126,6 +126,21 @@ def test_the_choices_survive_saving_the_scene(a_panel: Any, a_thick_volume: Any,
     assert a_panel.ui.inputSelector.currentNode().GetName() == "Thick"
 
 
+def test_choices_that_know_no_volume_yet_are_not_used_at_the_end_of_loading(
+    a_panel: Any, a_thick_volume: Any, slicer_python: Any, tmp_path: Path
+):
+    import slicer_host
+
+    scene, found = slicer_python.mrmlScene, []
+    slicer_host.save_bundle(scene, tmp_path / "scene.mrb")
+    first = 10.0  # modules of Slicer add nodes of their own then, before the panel looks its choices up anew
+    tag = scene.AddObserver(scene.EndImportEvent, lambda *_: found.append(a_panel._parameterNode), first)
+    slicer_host.load_bundle(scene, tmp_path / "scene.mrb")
+    scene.RemoveObserver(tag)
+    assert found == [None]
+    assert a_panel.ui.inputSelector.currentNode().GetName() == "Thick"
+
+
 def test_a_model_tells_its_card_in_the_tool_tip(a_panel: Any, the_module: Any, monkeypatch: pytest.MonkeyPatch):
     from MedicalSuperResolutionLib.panel.sections import model as model_selector
 
