@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...errors import Cancelled, SettingsError, SuperResolutionError
 from ...report import Report
 from ...settings import EnhanceSettings
 from ...system.memory import keep_freed_blocks, peak_mb
 from ...system.process import end_with_parent
-from ...system.temp_dirs import work_folder
+from ..reports import check_report, write_report
 from ..settings import add_output, add_selection, add_settings, selection_of, settings_of
 from ..terminal import progress_of_kind
 from .labels import images_of, labels_of, write_labels
@@ -68,8 +67,7 @@ def run(chosen: argparse.Namespace) -> int:
     settings = settings_of(chosen)
 
     from ...volumes.dicom.reader import Selection
-    from ...volumes.io import files
-    from ...volumes.io import writers as destinations
+    from ...volumes.io import files, writers
 
     selection = selection_of(chosen)
     if selection == Selection() and chosen.input.is_dir():
@@ -77,14 +75,13 @@ def run(chosen: argparse.Namespace) -> int:
 
         if items := batch_in(chosen.input, chosen.output):
             return _run_batch(chosen, settings, items)
-    destination = destinations.destination_of(chosen.input, chosen.output, selection, overwrite=chosen.overwrite)
-    check_report(chosen.report, chosen.output, chosen.overwrite)
+    segmentation, refined_segmentation = chosen.labels or (None, None)
+    outputs = [chosen.output, chosen.uncertainty, chosen.report, refined_segmentation]
+    writers.check_apart(outputs, [chosen.input, segmentation])
+    destination = writers.destination_of(chosen.input, chosen.output, selection, overwrite=chosen.overwrite)
+    check_report(chosen.report, overwrite=chosen.overwrite)
     if chosen.uncertainty:
         files.check_output(chosen.uncertainty, overwrite=chosen.overwrite)
-        if chosen.uncertainty.resolve() == chosen.output.resolve():
-            raise SuperResolutionError(
-                f"{chosen.output} cannot hold both the volume and its uncertainty; name two files"
-            )
     labels = labels_of(chosen) if chosen.labels else None
     keep_freed_blocks()
     grid = _enhance_in(chosen, settings, destination)
@@ -179,29 +176,3 @@ def _print_summary(report: Report, made: str, output: Path) -> None:
         if other := report.other_consistency_error_rms:
             print(f"if the slices were {report.other_profile}: reproduced to {other:.3g} RMS", file=sys.stderr)
     print(f"{made}, {kept}: {output}", file=sys.stderr)
-
-
-def check_report(path: Path | None, output: Path, overwrite: bool) -> None:
-    """Refuse, before any work is done, a report that could not be written."""
-    if path is None:
-        return
-    if path.resolve() == output.resolve():
-        raise SuperResolutionError(
-            f"{path} cannot hold both the volume and the report; name another file for the report"
-        )
-    if path.is_dir():
-        raise SuperResolutionError(f"{path} is a folder; name a file")
-    if path.exists() and not overwrite:
-        raise SuperResolutionError(f"{path} exists already; add --overwrite to replace it, or choose another name")
-    if not path.parent.is_dir():
-        raise SuperResolutionError(f"the folder {path.parent} does not exist; make it first")
-
-
-def write_report(path: Path, report: dict[str, Any]) -> None:
-    """Write a report as JSON; the file appears only when it is complete."""
-    try:
-        with work_folder(path.parent) as folder:
-            (folder / path.name).write_text(json.dumps(report, indent=1) + "\n")
-            (folder / path.name).replace(path)
-    except OSError as problem:
-        raise SuperResolutionError(f"the report {path} could not be written: {problem.strerror}") from problem

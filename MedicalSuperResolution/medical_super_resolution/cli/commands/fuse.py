@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import SettingsError, VolumeError
 from ...settings import EnhanceSettings
+from ..reports import check_report, write_report
 from ..settings import add_computer, add_modality, add_output
 from ..terminal import progress_of_kind
 
@@ -58,9 +59,7 @@ def run(chosen: argparse.Namespace) -> int:
     from ...inference.fusion.settings import FusionSettings
     from ...models.weight_interpolation import load_model
     from ...volumes.dicom.derived.writer import write_series
-    from ...volumes.dicom.reader import check_one_session
     from ...volumes.io import files
-    from .enhance import check_report, write_report
 
     settings = FusionSettings(
         spacing_mm=chosen.spacing,
@@ -69,12 +68,7 @@ def run(chosen: argparse.Namespace) -> int:
         rounds=chosen.rounds,
         enhance=EnhanceSettings(model=chosen.model, device=chosen.device, threads=chosen.threads),
     )
-    series = _series_of(chosen)
-    for path in filter(None, (None if series else chosen.output, chosen.uncertainty)):
-        files.check_output(path, overwrite=chosen.overwrite)
-    check_report(chosen.report, chosen.output, chosen.overwrite)
-    if not chosen.force_frame:
-        check_one_session(chosen.stacks)
+    series = _checked_series(chosen)
     progress = progress_of_kind(chosen.progress)
     progress.stage("reading")
     stacks = _read(chosen)
@@ -95,6 +89,21 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.progress != "none":
         print(f"{fused.volume.grid.described()}, {fused.report.seconds:.1f} s: {chosen.output}", file=sys.stderr)
     return 0
+
+
+def _checked_series(chosen: argparse.Namespace) -> list[list[Path]]:
+    """See `_series_of`; refuses, before any work is done, stacks of several sessions and what could not be written."""
+    from ...volumes.dicom.reader import check_one_session
+    from ...volumes.io import files, writers
+
+    writers.check_apart([chosen.output, chosen.uncertainty, chosen.report], [*chosen.stacks, chosen.like])
+    series = _series_of(chosen)
+    for path in filter(None, (None if series else chosen.output, chosen.uncertainty)):
+        files.check_output(path, overwrite=chosen.overwrite)
+    check_report(chosen.report, overwrite=chosen.overwrite)
+    if not chosen.force_frame:
+        check_one_session(chosen.stacks)
+    return series
 
 
 def _series_of(chosen: argparse.Namespace) -> list[list[Path]]:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import VolumeError
 from ..settings import add_progress
 from ..terminal import progress_of_kind
 
@@ -38,9 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Read, refine, write."""
-    from ...volumes.io import files
+    from ...volumes.io import files, writers
     from ...volumes.segmentations import files as segmentations
 
+    writers.check_apart([chosen.output], [chosen.segmentation, chosen.like])
     segmentation = segmentations.read(chosen.segmentation)
     images = images_of(chosen.like)
     segmentations.check_output(segmentation, chosen.output, overwrite=chosen.overwrite, images=images)
@@ -72,8 +72,6 @@ def labels_of(chosen: argparse.Namespace) -> Segmentation:
     from ...volumes.segmentations import files as segmentations
 
     source, output = chosen.labels
-    if output.resolve() == chosen.output.resolve():
-        raise VolumeError(f"{output} cannot hold both the volume and its labels; name two files")
     segmentation = segmentations.read(source)
     to_be_a_series = [chosen.output] if formats.suffix_of(chosen.output) is None else []
     segmentations.check_output(segmentation, output, overwrite=chosen.overwrite, images=to_be_a_series)

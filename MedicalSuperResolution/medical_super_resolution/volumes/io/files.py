@@ -231,8 +231,12 @@ def _put(folder: Path, path: Path, overwrite: bool) -> Path | None:
 
 
 def _taken(path: Path) -> Path | None:
-    beside = (path.with_suffix(suffix) for suffix in _DATA_SUFFIXES.get(path.suffix.lower(), ()))
-    return next((file for file in (path, *beside) if file.exists()), None)
+    return next((file for file in written_as(path) if file.exists()), None)
+
+
+def written_as(path: Path) -> list[Path]:
+    """The files that `write` may make or replace: the one of that name, and the voxels of a detached header."""
+    return [path, *(path.with_suffix(suffix) for suffix in _DATA_SUFFIXES.get(path.suffix.lower(), ()))]
 
 
 def _check_unchanged(state: list[tuple[int, int]], *paths: Path) -> None:

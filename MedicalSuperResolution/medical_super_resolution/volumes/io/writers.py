@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,8 +63,7 @@ def destination_of(
     VolumeError
         The output could not be written.
     """
-    if overwrite and source.is_file() and output.exists() and output.samefile(source):
-        raise VolumeError(f"{output} is the input itself, which is never replaced; choose another name for the result")
+    check_apart([output], [source])
     is_series = source.is_dir() or (source.exists() and not formats.is_volume_file(source))
     if formats.suffix_of(output) is not None or not is_series:
         files.check_output(output, overwrite=overwrite)
@@ -75,3 +75,37 @@ def destination_of(
     source_files = tuple(files_of_series(source, selection or Selection()))
     check_output(source_files, output)
     return Destination(output, source_files, overwrite)
+
+
+def check_apart(outputs: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:
+    """Refuse, before any work is done, outputs that would replace a file that is read, or each other.
+
+    Parameters
+    ----------
+    outputs, inputs
+        Of a command; None is one that was not asked for. Inputs that are folders are passed over: nothing is written
+        over a series.
+
+    Raises
+    ------
+    VolumeError
+        See above; a command that may overwrite files may not overwrite these.
+    """
+    read = [(file, source) for source in inputs if source and source.is_file() for file in _files_of(source)]
+    written: list[Path] = []
+    for output in filter(None, outputs):
+        made = files.written_as(output)
+        for file, source in read:
+            if any(_is_same(file, one) for one in made):
+                raise VolumeError(f"{output} would replace the input {source}; choose another name for the result")
+        if any(_is_same(one, other) for one in made for other in written):
+            raise VolumeError(f"{output} cannot hold two results; name a file for each")
+        written += made
+
+
+def _files_of(source: Path) -> set[Path]:
+    return {source, formats.header_of(source).voxels.file} if len(files.written_as(source)) > 1 else {source}
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))

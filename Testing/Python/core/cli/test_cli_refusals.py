@@ -9,6 +9,7 @@ import SimpleITK as sitk
 
 from command_line import Medsr, refused
 from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.volume import Volume
 
 
 def bad_inputs() -> dict[str, tuple[Callable[[Path], object], str]]:
@@ -129,10 +130,47 @@ def test_an_output_that_exists_gets_one_sentence_and_is_kept(medsr: Medsr, scan:
     assert "exists already; add --overwrite" in refused(medsr, folder, "enhance", scan, folder / "fine.nii.gz")
 
 
-def test_the_input_is_never_replaced(medsr: Medsr, scan: Path, folder: Path):
-    before = scan.read_bytes()
-    assert "is the input itself" in refused(medsr, folder, "enhance", scan, scan, "--overwrite")
-    assert scan.read_bytes() == before
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "enhance scan.nii.gz scan.nii.gz",
+        "enhance scan.nii.gz fine.nii.gz --uncertainty scan.nii.gz",
+        "enhance scan.nii.gz fine.nii.gz --report scan.nii.gz",
+        "enhance scan.nii.gz fine.nii.gz --labels other.nii.gz scan.nii.gz",
+        "enhance scan.nii.gz fine.nii.gz --labels other.nii.gz other.nii.gz",
+        "enhance detached.nhdr detached.mhd",  # which share detached.raw
+        "labels other.nii.gz other.nii.gz --like scan.nii.gz",
+        "labels other.nii.gz scan.nii.gz --like scan.nii.gz",
+        "fuse scan.nii.gz other.nii.gz other.nii.gz",
+        "fuse scan.nii.gz other.nii.gz fine.nii.gz --uncertainty scan.nii.gz",
+        "fuse scan.nii.gz other.nii.gz fine.nii.gz --like detached.nhdr --report detached.raw",
+    ],
+)
+def test_an_input_is_never_replaced(
+    medsr: Medsr, scan: Path, folder: Path, a_volume: Volume, monkeypatch: pytest.MonkeyPatch, arguments: str
+):
+    (folder / "other.nii.gz").write_bytes(scan.read_bytes())
+    files.write(a_volume, folder / "detached.nhdr", compress=False)
+    monkeypatch.chdir(folder)
+    assert "would replace the input" in refused(medsr, folder, *arguments.split(), "--overwrite")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "enhance scan.nii.gz fine.nii.gz --uncertainty fine.nii.gz",
+        "enhance scan.nii.gz fine.nii.gz --report ../scans/fine.nii.gz",
+        "enhance scan.nii.gz fine.nii.gz --labels other.nii.gz fine.nii.gz",
+        "enhance scan.nii.gz fine.nhdr --uncertainty fine.mhd",  # which share fine.raw
+        "fuse scan.nii.gz other.nii.gz fine.nii.gz --uncertainty fine.nii.gz",
+    ],
+)
+def test_two_results_in_one_file_get_one_sentence(
+    medsr: Medsr, scan: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: str
+):
+    (folder / "other.nii.gz").write_bytes(scan.read_bytes())
+    monkeypatch.chdir(folder)
+    assert "cannot hold two results" in refused(medsr, folder, *arguments.split(), "--overwrite")
 
 
 def test_a_report_that_exists_gets_one_sentence_and_is_kept(medsr: Medsr, scan: Path, folder: Path):

@@ -98,13 +98,6 @@ def test_an_image_in_place_of_a_segmentation_is_refused(medsr, folder):
     assert "not whole numbers" in said
 
 
-def test_the_volume_and_its_labels_need_two_files(medsr, folder):
-    both = folder / "out.nii.gz"
-    assert "two files" in refused(
-        medsr, folder, "enhance", folder / "scan.nii.gz", both, "--labels", folder / "labels.nii.gz", both
-    )
-
-
 def test_a_tilted_label_map_is_straightened_without_new_labels(medsr, folder):
     labels = np.zeros((8, 20, 16), np.uint8)
     labels[2:6, 6:14, 4:12], labels[3:5, 8:12, 6:10] = 5, 42

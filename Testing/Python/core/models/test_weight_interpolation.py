@@ -223,9 +223,3 @@ def test_the_difference_of_the_detail_models_is_part_of_the_uncertainty(
     assert alone.report.uncertainty == "the standard deviation over 8 mirror images of the scan"
     assert steps[-1][0] == steps[-1][1]
     assert sum(done == total for done, total in steps) == 1
-
-
-def test_the_volume_and_its_uncertainty_need_two_files(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
-    fine = folder / "fine.nii.gz"
-    arguments = ("enhance", scan, fine, "--factor", 2, "--model", a_model_file, "--uncertainty", fine)
-    assert "name two files" in refused(medsr, folder, *arguments)
