@@ -79,3 +79,20 @@ def write_table(rows: Sequence[Row], path: Path) -> None:
             writer.writeheader()
             writer.writerows(asdict(row) for row in rows)
         part.replace(path)
+
+
+def write_parquet(rows: Sequence[Row], path: Path) -> None:
+    """Write the table as Parquet, all of it or nothing.
+
+    Raises
+    ------
+    ImportError
+        There is no pyarrow.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    with work_folder(path.parent) as folder:
+        part = folder / path.name
+        parquet.write_table(pyarrow.Table.from_pylist([asdict(row) for row in rows]), part)
+        part.replace(path)

@@ -6,7 +6,6 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from .batch import Batch
 from .discovery import Item, items_in
 from .page import write_page
 from .study import STATE, forget_attempts, record_of
-from .table import TABLE, Row, write_table
+from .table import TABLE, Row, write_parquet, write_table
 from .workers import rows_from
 
 if TYPE_CHECKING:
@@ -125,7 +124,4 @@ def _write_all(rows: Sequence[Row], output: Path) -> None:
     write_table(rows, output / TABLE)
     write_page(rows, output)
     with suppress(ImportError):  # optional
-        import pyarrow
-        from pyarrow import parquet
-
-        parquet.write_table(pyarrow.Table.from_pylist([asdict(row) for row in rows]), output / PARQUET)
+        write_parquet(rows, output / PARQUET)

@@ -11,10 +11,10 @@ from ..errors import VolumeError
 
 AXES_IJK = "ijk"  # index axes of a file, fastest first; arrays are the other way round, (K, J, I)
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # DICOM and ITK count towards left and posterior
+LARGEST_SPACING_MM = 1e4  # beyond what any scanner measures, and any mistaken unit of a length
 SAME_SPACING = 1e-3  # relative
 _CLEARLY = 2.0  # times as different
 _FARTHEST_MM = 1e9
-_LARGEST_SPACING_MM = 1e4  # beyond what any scanner measures, and any mistaken unit of a length
 _NEEDS_DIGITS_MM = 0.1
 _SHEAR_TOLERANCE = 1e-3  # cosine between two axes: 0.06 degrees
 
@@ -50,7 +50,7 @@ class Grid:
             or not (np.linalg.norm(matrix[:3, :3], axis=0) > 0).all()
         ):
             raise VolumeError("the position of the volume in space is not defined: its spacing or direction is damaged")
-        if (farthest := float(np.linalg.norm(matrix[:3, :3], axis=0).max())) > _LARGEST_SPACING_MM:
+        if (farthest := float(np.linalg.norm(matrix[:3, :3], axis=0).max())) > LARGEST_SPACING_MM:
             raise VolumeError(f"the voxels are said to lie {farthest / 1000:.6g} m apart, so the spacing is damaged")
         matrix = matrix.copy()
         matrix.setflags(write=False)  # two equal grids stay equal

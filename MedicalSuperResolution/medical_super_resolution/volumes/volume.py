@@ -29,6 +29,8 @@ class FileHeader:
         Free pairs of keys and values of a NRRD file, such as the names of segments.
     is_labels : bool
         The file is a segmentation, by its name or its header.
+    measurement_frame : numpy.ndarray or None
+        (3, 3) axes along which ``fields`` give directions, such as those of diffusion gradients, as columns in RAS.
     """
 
     ijk_to_ras: np.ndarray
@@ -36,6 +38,7 @@ class FileHeader:
     extensions: bytes = b""
     fields: dict[str, str] = field(default_factory=dict)
     is_labels: bool = False
+    measurement_frame: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import VolumeError
+from ..grid import LARGEST_SPACING_MM
 from .header import UNREADABLE, DicomFile, number, numbers, whole
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Frame:
     def thickness_mm(self) -> float | None:
         """Tissue in the slice; None where it is not known."""
         found = number(self.header, "SliceThickness")
-        return found if found is not None and found > 0 else None
+        return found if found is not None and 0 < found <= LARGEST_SPACING_MM else None
 
     @property
     def instance(self) -> tuple[str, int]:

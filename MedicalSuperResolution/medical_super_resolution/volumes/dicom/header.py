@@ -73,6 +73,8 @@ class DicomFile:
         Where the value of the pixels begins in the (inflated) file, in bytes.
     pixel_bytes : int or None
         Length of that value; None where the pixels are compressed.
+    pixel_vr : str
+        Its kind: "OW" are words of 16 bits, also where pixels have 8; "OB" are bytes; empty where the file names none.
     """
 
     path: Path
@@ -81,6 +83,7 @@ class DicomFile:
     pixel_tag: int
     pixels_at: int
     pixel_bytes: int | None
+    pixel_vr: str = ""
 
     def read(self, start: int, count: int) -> bytes:
         """Some bytes of the uncompressed pixels, counted from their first; fewer where the file ends before."""
@@ -158,7 +161,8 @@ def _parsed(path: Path, content: mmap.mmap) -> DicomFile | None:
     is_compressed = length == _UNDEFINED_LENGTH
     if not is_compressed and length > size - begin:
         raise EOFError
-    return DicomFile(path, header, syntax, group << 16 | element, begin, None if is_compressed else length)
+    vr = "" if is_implicit else head[4:6].decode("latin-1")
+    return DicomFile(path, header, syntax, group << 16 | element, begin, None if is_compressed else length, vr)
 
 
 @cache

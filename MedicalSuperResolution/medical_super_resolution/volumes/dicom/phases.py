@@ -12,6 +12,7 @@ from .frames import Frame
 from .header import UNREADABLE, number, text
 from .stack import height
 from .values import rescale, stored_numbers
+from .voxels import ROUNDED_MM
 
 Key = Callable[[Frame], str]
 _SAME_PLACE = 0.05  # of the slice distance
@@ -39,6 +40,11 @@ _ATTRIBUTES = (
     ("AcquisitionTime", "acquired at ", ""),
     ("ContentTime", "made at ", ""),
 )
+_OF_A_VOLUME = (
+    *("EchoNumbers", "EchoTime", "EffectiveEchoTime", "InversionTime", "FlipAngle", "ImageType", "FrameType"),
+    *("b-value", "ConvolutionKernel"),
+)
+_MOST_BETWEEN, _FEWEST_BETWEEN = 4, 3  # volumes between each other, and slices of each
 # What orders the images at one place where no value is common to all slices of a phase.
 _ORDERS = (
     *("TriggerTime", "FrameReferenceTime", "AcquisitionTime", "ContentTime"),
@@ -57,7 +63,7 @@ def split(frames: list[Frame]) -> tuple[list[tuple[str, list[Frame]]], int]:
     """
     places = _places(frames)
     if len(set(places.values())) == len(frames):
-        return [("", frames)], 0
+        return _between_each_other(frames) or [("", frames)], 0
     if _are_doubles(frames, places) and _most(once := _without_doubles(frames, places, []), places) == 1:
         return [("", once)], len(frames) - len(once)
     names = [name for name, _, _ in _ATTRIBUTES]
@@ -68,6 +74,32 @@ def split(frames: list[Frame]) -> tuple[list[tuple[str, list[Frame]]], int]:
         if found and sum(len(part) for _, part in found) == len(once):
             return found, len(frames) - len(once)
     return [], 0
+
+
+def _between_each_other(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
+    """Even volumes whose slices lie between each other's, as of two kernels; empty where the images are of one volume.
+
+    A value that images of one volume share tells them apart; any other does only where they are not even together.
+    """
+    ordered = sorted(frames, key=height)
+    is_even = _step(ordered) is not None
+    for name, before, after in _ATTRIBUTES:
+        groups = _by_value(ordered, name) if name in _OF_A_VOLUME or not is_even else {}
+        if not 1 < len(groups) <= _MOST_BETWEEN or min(map(len, groups.values())) < _FEWEST_BETWEEN:
+            continue
+        steps = [_step(group) for group in groups.values()]
+        if None in steps or np.ptp(np.array(steps, float)) > _SAME_PLACE * float(steps[0] or 0):
+            continue
+        if max(height(group[0]) for group in groups.values()) < min(height(group[-1]) for group in groups.values()):
+            return [(_shown(before, value, after), groups[value]) for value in sorted(groups, key=_natural)]
+    return []
+
+
+def _step(ordered: list[Frame]) -> float | None:
+    """The distance of even slices; None where they are uneven."""
+    steps = np.diff([height(frame) for frame in ordered])
+    step = float(steps.mean()) if steps.size else 0.0
+    return step if steps.size and np.ptp(steps) <= max(_SAME_PLACE * step, 2 * ROUNDED_MM) else None
 
 
 def _are_doubles(frames: list[Frame], places: dict[tuple[str, int], int]) -> bool:

@@ -15,7 +15,7 @@ from ..io.file_validation import check_size
 from ..volume import MeasuredSlices, Volume
 from ..windows import covering, windows
 from .frames import Frame
-from .header import number, quietly
+from .header import quietly
 from .sorter import Contents, Series, contents_of
 from .stack import Stack, stack_of
 from .table import described, listed
@@ -197,7 +197,7 @@ def _tilted_grid(stack: Stack, count: int) -> Grid | None:
 
 def _thickness_mm(frames: list[Frame]) -> float | None:
     """The most frequent value among the slices."""
-    thicknesses = Counter(frame.thickness_mm for frame in frames if number(frame.header, "SliceThickness"))
+    thicknesses = Counter(found for frame in frames if (found := frame.thickness_mm) is not None)
     return thicknesses.most_common(1)[0][0] if thicknesses else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 from collections import defaultdict
 from collections.abc import Iterator
@@ -115,19 +116,20 @@ def _files_in(folder: Path, *, nested: bool) -> Iterator[tuple[Path, int, int]]:
 
 def _sorted(files: Iterator[DicomFile], wanted: str | None) -> Contents:
     by_series: dict[str, list[DicomFile]] = defaultdict(list)
-    ignored, doubles, instances = [], 0, set()
+    ignored, doubles = [], 0
+    instances: dict[str, list[Path]] = defaultdict(list)  # careless programs give one UID to several
     for file in files:
         uid = text(file.header, "SeriesInstanceUID")
         instance = text(file.header, "SOPInstanceUID") + text(file.header, "ImagePositionPatient")
         if not uid or (wanted and uid != wanted):
             continue
-        if instance and instance in instances:
+        if instance and any(filecmp.cmp(file.path, other, shallow=False) for other in instances[instance]):
             doubles += 1
         elif _is_image(file):
             by_series[uid].append(file)
         else:
             ignored.append(f"{file.path.name} ({_kind(file)})")
-        instances.add(instance)
+        instances[instance].append(file.path)
     series = [_series(uid, found) for uid, found in by_series.items()]
     series.sort(key=lambda one: (one.number is None, one.number or 0, one.uid))
     if doubles:

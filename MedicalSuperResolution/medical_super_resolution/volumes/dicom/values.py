@@ -70,15 +70,16 @@ def _uncompressed(file: DicomFile, frames: list[Frame]) -> np.ndarray:
     order = ">" if file.syntax == BIG_ENDIAN else "<"
     stored = np.dtype(order + (kind or f"u{bits // 8}"))
     size = rows * columns * stored.itemsize
-    swapped = order == ">" and stored.itemsize == 1  # bytes are written in words of 16 bits
+    in_words = order == ">" and stored.itemsize == 1 and file.pixel_vr != "OB"  # whose bytes are swapped
     first, last = min(frame.index for frame in frames), max(frame.index for frame in frames)
-    content = file.read(first * size, (last - first + 1) * size)
-    if len(content) < (last - first + 1) * size:
+    begin, end = first * size, (last + 1) * size
+    spare = begin % 2 if in_words else 0
+    content = file.read(begin - spare, end + end % 2 - begin + spare if in_words else end - begin)
+    if in_words:
+        content = np.frombuffer(content, np.uint8)[: len(content) // 2 * 2].reshape(-1, 2)[:, ::-1].tobytes()[spare:]
+    if len(content) < end - begin:
         raise VolumeError(f"the pixels of {file.path} are cut short; get the DICOM series again")
-    array = np.frombuffer(content, stored)
-    if swapped:
-        array = array.reshape(-1, 2)[:, ::-1].reshape(-1)
-    array = array.reshape(-1, rows, columns)
+    array = np.frombuffer(content[: end - begin], stored).reshape(-1, rows, columns)
     if len(frames) < len(array) or any(frame.index - first != place for place, frame in enumerate(frames)):
         array = array[[frame.index - first for frame in frames]]
     return array.astype(stored.newbyteorder("="), copy=False) if kind else _plain(array, file.header)

@@ -84,6 +84,7 @@ def _encode_nrrd(arrays: Sequence[np.ndarray], grid: Grid, part: Path, kept: Fil
         "endian: little",
         f"encoding: {'gzip' if compress else 'raw'}",
         f"space origin: {_vector(to_lps[:3, 3])}",
+        *_measurement_frame(kept),
         *([f"data file: {data.name}"] if is_detached else []),
         *(f"{key}:={value}" for key, value in (kept.fields if kept else {}).items()),
     ]
@@ -94,6 +95,12 @@ def _encode_nrrd(arrays: Sequence[np.ndarray], grid: Grid, part: Path, kept: Fil
                 _write_side_by_side(arrays, packed.write)
         else:
             _write_side_by_side(arrays, file.write)
+
+
+def _measurement_frame(kept: FileHeader | None) -> list[str]:
+    if kept is None or kept.measurement_frame is None:
+        return []
+    return ["measurement frame: " + " ".join(map(_vector, (LPS_TO_RAS[:3, :3] @ kept.measurement_frame).T))]
 
 
 def _encode_meta(arrays: Sequence[np.ndarray], grid: Grid, part: Path, compress: bool) -> None:

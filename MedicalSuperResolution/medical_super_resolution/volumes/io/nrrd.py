@@ -27,6 +27,7 @@ _TO_RAS = {
     "las": (-1.0, 1.0, 1.0),
 }
 _LPS = (-1.0, -1.0, 1.0)
+_DIFFUSION = "DWMRI_"  # how the keys of gradients begin
 _SERIES_KINDS = ("list", "time", "domain", "space", "???", "")
 _ENCODINGS = {
     "raw": "raw", "gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2", "txt": "text", "text": "text",
@@ -65,12 +66,14 @@ def read_nrrd_header(path: Path) -> Header:
     if series is not None:
         sizes = [count for axis, count in enumerate(sizes) if axis != series] + [sizes[series]]
     shape = checked_sizes(path, sizes)
-    grid, notes = placed(path, shape, _matrix(path, fields, series))
+    grid, notes = placed(path, shape, _matrix(path, fields, series, shape))
+    if "axismaxs" in fields and not {"spacedirections", "spacings"} & set(fields):
+        notes += ("the header gives no spacing but the ends of its axes; voxels count as 1 mm, as in other programs",)
     stored = _stored(path, fields)
     is_interleaved = series == 0 and len(shape) == 4
     voxels = _voxels(path, fields, end.end() if end else None, int(np.prod(shape, dtype=object)) * stored.itemsize)
-    return Header(path, shape, grid, stored, voxels, FileHeader(grid.ijk_to_ras, fields=kept), 1.0, 0.0,
-                  is_interleaved, notes)  # fmt: skip
+    header = FileHeader(grid.ijk_to_ras, fields=kept, measurement_frame=_measurement_frame(path, fields, kept))
+    return Header(path, shape, grid, stored, voxels, header, 1.0, 0.0, is_interleaved, notes)
 
 
 def _fields(path: Path, text: str) -> tuple[dict[str, str], dict[str, str]]:
@@ -133,10 +136,9 @@ def _numbers(path: Path, text: str) -> np.ndarray:
         raise damaged(path, "its place in space is damaged") from problem
 
 
-def _matrix(path: Path, fields: dict[str, str], series: int | None) -> np.ndarray:
+def _matrix(path: Path, fields: dict[str, str], series: int | None, shape: tuple[int, ...]) -> np.ndarray:
     """(4, 4) index to RAS."""
     matrix = np.eye(4)
-    space = fields.get("space", "").lower().removesuffix("-time")
     vectors = [one for axis, one in enumerate(_vectors(path, fields.get("spacedirections", ""))) if axis != series]
     origins = _vectors(path, fields.get("spaceorigin", ""))
     if vectors:
@@ -146,12 +148,48 @@ def _matrix(path: Path, fields: dict[str, str], series: int | None) -> np.ndarra
     elif "spacings" in fields:
         spacings = [one for axis, one in enumerate(_numbers(path, fields["spacings"])) if axis != series][:3]
         matrix[:3, :3] = np.diag([*spacings, 1.0, 1.0, 1.0][:3])
+    if not vectors and not origins and "axismins" in fields:
+        matrix[:3, 3] = _first_centre(path, fields, series, matrix.diagonal()[:3], shape)
     if origins and origins[0] is not None:
         if origins[0].size < 3:
             raise damaged(path, "its space origin is damaged")
         matrix[:3, 3] = origins[0][:3]
     with np.errstate(all="ignore"):  # what is not finite is refused as a place
-        return np.diag([*_TO_RAS.get(space, _LPS), 1.0]) @ matrix
+        return np.diag([*_signs(fields), 1.0]) @ matrix
+
+
+def _signs(fields: dict[str, str]) -> tuple[float, float, float]:
+    """What turns the space of a file into RAS."""
+    return _TO_RAS.get(fields.get("space", "").lower().removesuffix("-time"), _LPS)
+
+
+def _first_centre(
+    path: Path, fields: dict[str, str], series: int | None, spacing: np.ndarray, shape: tuple[int, ...]
+) -> np.ndarray:
+    """(3,) where the first voxel lies by the lower ends of the axes, which are half a voxel before cells."""
+    lowest, highest = (
+        np.array([one for axis, one in enumerate(_numbers(path, fields.get(name, ""))) if axis != series][:3])
+        for name in ("axismins", "axismaxs")
+    )
+    kinds = fields.get("centerings", fields.get("centers", "")).lower().split()
+    is_node = np.array([one == "node" for axis, one in enumerate(kinds) if axis != series] + [False] * 3)[:3]
+    if "spacings" not in fields and highest.size == 3 and lowest.size == 3:
+        spacing = (highest - lowest) / np.maximum(np.array(shape[:3]) - is_node, 1)
+    if lowest.size != 3 or not np.isfinite(lowest).all():
+        return np.zeros(3)
+    return lowest + np.where(is_node, 0.0, spacing / 2)
+
+
+def _measurement_frame(path: Path, fields: dict[str, str], kept: dict[str, str]) -> np.ndarray | None:
+    """(3, 3) axes of what was measured as columns, RAS: directions of diffusion gradients are given along them."""
+    vectors = _vectors(path, fields.get("measurementframe", ""))
+    if len(vectors) == 3 and all(one is not None and one.size == 3 for one in vectors):
+        frame = np.stack([one for one in vectors if one is not None], axis=1)
+    elif any(key.startswith(_DIFFUSION) for key in kept):
+        frame = np.eye(3)  # without one, directions are those of the file's space
+    else:
+        return None
+    return np.diag(_signs(fields)) @ frame if np.isfinite(frame).all() else None
 
 
 def _stored(path: Path, fields: dict[str, str]) -> np.dtype:

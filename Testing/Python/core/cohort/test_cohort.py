@@ -25,7 +25,7 @@ from medical_super_resolution.cohort.discovery import Item
 from medical_super_resolution.cohort.page import unlike, write_page
 from medical_super_resolution.cohort.preview import picture
 from medical_super_resolution.cohort.study import thumbnail_of
-from medical_super_resolution.cohort.table import Row
+from medical_super_resolution.cohort.table import Row, write_parquet, write_table
 from medical_super_resolution.cohort.workers import local_workers, rows_from, worker_options
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.io import files
@@ -289,6 +289,19 @@ def test_what_is_unlike_the_others_of_its_modality_stands_out():
     assert distances["s13"]["slice profile"] > 10
     assert max(abs(value) for number in range(12) for value in distances[f"s{number}"].values()) < 2
     assert "s14" not in distances
+
+
+def test_the_table_in_parquet_holds_what_the_csv_holds(tmp_path: Path):
+    pytest.importorskip("pyarrow", reason="pyarrow, 170 MB, is optional and in no extra")
+    from pyarrow import parquet
+
+    rows = [a_row(number, seconds=1.5 + number, error='ä, "b"' if number else "") for number in range(3)]
+    write_table(rows, tmp_path / "medsr.csv")
+    write_parquet(rows, tmp_path / "medsr.parquet")
+    found = parquet.read_table(tmp_path / "medsr.parquet").to_pylist()
+    assert [{name: str(value) for name, value in row.items()} for row in found] == table_of(tmp_path)
+    assert [row["seconds"] for row in found] == [1.5, 2.5, 3.5]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["medsr.csv", "medsr.parquet"]
 
 
 def test_the_report_names_failures_then_outliers_and_text_of_files_is_no_markup(tmp_path: Path):

@@ -52,7 +52,7 @@ def test_a_series_says_its_thickness_and_modality(tmp_path: Path, stored: np.nda
     assert (volume.slice_thickness_mm, volume.modality) == (4.5, "mr")
 
 
-@pytest.mark.parametrize("thickness", ["", "0", "-1"])
+@pytest.mark.parametrize("thickness", ["", "0", "-1", "1e30"])
 def test_a_thickness_without_meaning_counts_as_not_said(tmp_path: Path, stored: np.ndarray, thickness: str):
     write_series(tmp_path / "scan", stored, thickness=thickness)
     assert files.read(tmp_path / "scan").slice_thickness_mm is None

@@ -98,6 +98,41 @@ def test_the_same_slice_sent_twice_counts_once(tmp_path: Path, stored: np.ndarra
     assert "twice" in volume.notes[0]
 
 
+def test_echoes_to_which_a_program_gave_one_uid_are_no_copies(tmp_path: Path, stored: np.ndarray):
+    names = np.random.default_rng(3).permutation(12)  # so that the first of each pair is of either echo
+    for place, number in enumerate(names):
+        echo, k = divmod(place, 6)
+        made = image(stored[k] + 10 * echo, (0, 0, 5 * k), SOPInstanceUID=f"{ROOT}.7", EchoTime=10 + 70 * echo)
+        save(made, tmp_path / f"{number}.dcm")
+    assert "holds 2 volumes" in refusal(tmp_path)
+    np.testing.assert_array_equal(files.read(tmp_path, Selection(phase=2)).array, stored + 10)
+
+
+@pytest.mark.parametrize(("said", "offset", "label"), [
+    ("EchoTime", 2.5, "echo time 2"), ("EchoTime", 2, "echo time 2"), ("AcquisitionNumber", 12, "acquisition 2"),
+])  # fmt: skip
+def test_volumes_whose_slices_lie_between_each_other_are_split(
+    tmp_path: Path, stored: np.ndarray, said: str, offset: float, label: str
+):
+    for number in range(2):
+
+        def change(made: Dataset, k: int, number: int = number) -> None:
+            made.ImagePositionPatient = [0, 0, 5 * k + offset * number]
+
+        write_images(tmp_path / f"{number}", stored + 10 * number, change=change, **{said: number + 1})
+    assert f"2: {label}" in refusal(tmp_path)
+    np.testing.assert_array_equal(files.read(tmp_path, Selection(phase=2)).array, stored + 10)
+
+
+def test_slices_that_were_acquired_in_two_rounds_are_one_volume(tmp_path: Path, stored: np.ndarray):
+    def change(made: Dataset, k: int) -> None:
+        made.AcquisitionNumber = 1 + k % 2
+
+    np.testing.assert_array_equal(files.read(write_images(tmp_path / "mr", stored, change=change)).array, stored)
+    (tmp_path / "mr" / "003.dcm").unlink()
+    assert "slice 4 of 6 is missing" in files.read(tmp_path / "mr").notes[0]
+
+
 @pytest.fixture
 def a_study(tmp_path: Path, stored: np.ndarray) -> Path:
     for number, description in ((2, "Thin"), (5, "Bone")):

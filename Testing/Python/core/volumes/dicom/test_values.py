@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless
 
-from dicom_kinds import write_images
+from dicom_kinds import enhanced, save, write_images
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.io import files
 
@@ -112,6 +112,29 @@ def test_deflated_and_big_endian_files_are_read(tmp_path: Path, stored: np.ndarr
 
     write_images(tmp_path / "ct", stored, change=change, RescaleSlope=2, RescaleIntercept=-1024)
     np.testing.assert_array_equal(files.read(tmp_path / "ct").array, stored.astype(int) * 2 - 1024)
+
+
+@pytest.mark.parametrize("kind", ["OB", "OW"])
+@pytest.mark.parametrize("columns", [8, 9])
+@pytest.mark.parametrize("is_enhanced", [False, True])
+def test_big_endian_bytes_are_swapped_where_they_are_written_as_words(
+    tmp_path: Path, stored: np.ndarray, kind: str, columns: int, is_enhanced: bool
+):
+    small = (stored[:, :, :columns] // 12).astype(np.uint8)  # 7 rows, so that images of 9 columns have an odd size
+
+    def change(header: Dataset, k: int) -> None:
+        header.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+        content = header.PixelData + bytes(len(header.PixelData) % 2)
+        header.PixelData = content if kind == "OB" else np.frombuffer(content, "<u2").byteswap().tobytes()
+        header["PixelData"].VR = kind
+
+    if is_enhanced:
+        made = enhanced(small, [(0, 0, 5 * k) for k in range(len(small))])
+        change(made, 0)
+        save(made, tmp_path / "ct" / "all.dcm")
+    else:
+        write_images(tmp_path / "ct", small, change=change)
+    np.testing.assert_array_equal(files.read(tmp_path / "ct").array, small)
 
 
 @pytest.mark.parametrize(("named", "sign"), [(-2000, 1), (63536, 0)])

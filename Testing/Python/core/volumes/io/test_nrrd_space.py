@@ -1,0 +1,69 @@
+"""The place and the directions of NRRD files, against ITK and across a file of a result."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from medical_super_resolution.volumes.io import files
+
+VALUES = np.arange(240, dtype=np.int16).reshape(2, 4, 6, 5)  # two volumes of 5 x 6 x 4 voxels
+SIGNS = {"RAS": (1, 1, 1), "LAS": (-1, 1, 1), "LPS": (-1, -1, 1)}  # to RAS
+
+
+def write(path: Path, fields: str, values: np.ndarray = VALUES[0]) -> Path:
+    sizes = " ".join(map(str, reversed(values.shape)))
+    head = f"NRRD0004\ntype: short\ndimension: {values.ndim}\nsizes: {sizes}\nendian: little\nencoding: raw\n{fields}\n"
+    path.write_bytes(head.encode() + b"\n" + values.tobytes())
+    return path
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "spacings: 0.9 0.8 4\naxis mins: 3 -4 5",
+        "spacings: 0.9 0.8 4\naxismins: 3 -4 5\ncenters: node cell node",
+        "axis mins: 3 -4 5\naxis maxs: 8 20 25\ncenterings: cell cell cell",
+    ],
+)
+def test_the_ends_of_axes_place_a_volume_as_in_itk(tmp_path: Path, fields: str):
+    path = write(tmp_path / "scan.nrrd", fields)
+    grid, image = files.read(path).grid, sitk.ReadImage(str(path))
+    np.testing.assert_allclose(grid.ijk_to_lps[:3, 3], image.GetOrigin())
+    np.testing.assert_allclose(grid.spacing_ijk_mm, image.GetSpacing())
+
+
+def test_ends_of_axes_that_stand_for_a_spacing_are_mentioned(tmp_path: Path):
+    notes = files.read(write(tmp_path / "scan.nrrd", "axis mins: 3 -4 5\naxis maxs: 8 20 25")).notes
+    assert "gives no spacing but the ends of its axes; voxels count as 1 mm" in notes[0]
+
+
+@pytest.mark.parametrize("frame", [None, "(0,1,0) (-1,0,0) (0,0,1)", "(0.8,0.6,0) (-0.6,0.8,0) (0,0,-1)"])
+@pytest.mark.parametrize("space", ["RAS", "LAS", "LPS"])
+def test_diffusion_gradients_keep_their_direction_in_the_patient(tmp_path: Path, space: str, frame: str | None):
+    """Whatever the space that the result is written in."""
+    fields = f"space: {space}\nspace directions: (1,0,0) (0,1,0) (0,0,4) none\nkinds: domain domain domain list\n"
+    fields += f"measurement frame: {frame}\n" if frame else ""
+    path = write(tmp_path / "dwi.nrrd", fields + "modality:=DWMRI\nDWMRI_gradient_0001:=1 0.5 0.25", VALUES)
+    files.write_series(list(files.read_all(path)), tmp_path / "again.nrrd")
+    found = [direction_in_ras(tmp_path / name, np.array([1, 0.5, 0.25])) for name in ("dwi.nrrd", "again.nrrd")]
+    np.testing.assert_allclose(found[1], found[0], atol=1e-12)
+
+
+def direction_in_ras(path: Path, direction: np.ndarray) -> np.ndarray:
+    """By the definition of the format: the frame's vectors times the direction, in the space of the file."""
+    head = path.read_bytes().split(b"\n\n")[0].decode()
+    space = "RAS" if "RAS" in head else "LAS" if "LAS" in head else "LPS"
+    vectors = re.search("measurement frame: (.*)", head)
+    columns = np.array(eval(vectors[1].replace(") (", "),("))).T if vectors else np.eye(3)  # noqa: S307 - written above
+    return np.array(SIGNS[space]) * (columns @ direction)
+
+
+def test_a_plain_image_gets_no_measurement_frame(tmp_path: Path):
+    volume = files.read(write(tmp_path / "scan.nrrd", "space: RAS\nspace directions: (1,0,0) (0,1,0) (0,0,4)"))
+    files.write(volume, tmp_path / "again.nrrd")
+    assert b"measurement frame" not in (tmp_path / "again.nrrd").read_bytes()
