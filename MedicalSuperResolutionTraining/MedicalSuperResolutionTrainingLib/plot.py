@@ -12,6 +12,7 @@ from MedicalSuperResolutionTrainingLib.curve import STEP, Curve
 
 _MARK = "MedicalSuperResolutionTraining.Curve"
 _BLUE = (0.12, 0.42, 0.70)
+_MARGIN = 0.05  # of the range of the values, on either side
 
 
 def draw(scene: vtkMRMLScene, curve: Curve, quantity: str, title: str) -> vtkMRMLPlotChartNode:
@@ -22,15 +23,16 @@ def draw(scene: vtkMRMLScene, curve: Curve, quantity: str, title: str) -> vtkMRM
     chart = _chart(scene)
     series = chart.GetPlotSeriesNode()
     table = series.GetTableNode()
-    with slicer.util.NodeModify(table):  # the plot is drawn once
-        slicer.util.updateTableFromArray(table, [np.array(curve[name]) for name in curve], list(curve))
-    with slicer.util.NodeModify(series):
-        series.SetName(quantity)
-        series.SetYColumnName(quantity)
-        _mark_points(series, curve[quantity])
-    with slicer.util.NodeModify(chart):
+    with slicer.util.NodeModify(chart):  # the plot is drawn once
+        with slicer.util.NodeModify(table):
+            slicer.util.updateTableFromArray(table, [np.array(curve[name]) for name in curve], list(curve))
+        with slicer.util.NodeModify(series):
+            series.SetName(quantity)
+            series.SetYColumnName(quantity)
+            _mark_points(series, curve[quantity])
         chart.SetTitle(title)
         chart.SetYAxisTitle(quantity)
+        _fit(chart, curve[STEP], curve[quantity])
     return chart
 
 
@@ -70,3 +72,17 @@ def _mark_points(series: vtkMRMLPlotSeriesNode, values: list[float]) -> None:
     count = sum(map(math.isfinite, values))
     is_sparse = count < len(values) / 2 or count == 1
     series.SetMarkerStyle(series.MarkerStyleCircle if is_sparse else series.MarkerStyleNone)
+
+
+def _fit(chart: vtkMRMLPlotChartNode, steps: list[float], values: list[float]) -> None:
+    """Let the axes show all points: Slicer fits a chart to its points only once, and a curve grows."""
+    for points, fit_itself, set_range in (
+        (steps, chart.SetXAxisRangeAuto, chart.SetXAxisRange),
+        (values, chart.SetYAxisRangeAuto, chart.SetYAxisRange),
+    ):
+        finite = [point for point in points if math.isfinite(point)]
+        fit_itself(not finite)
+        if finite:
+            low, high = min(finite), max(finite)
+            margin = _MARGIN * ((high - low) or abs(high) or 1.0)
+            set_range(low - margin, high + margin)

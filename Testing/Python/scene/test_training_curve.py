@@ -114,6 +114,14 @@ def test_a_curve_of_one_point_is_seen(plot: types.ModuleType, a_scene: object):
     assert series.GetMarkerStyle() == series.MarkerStyleCircle
 
 
+def test_the_axes_show_all_points_of_a_curve_that_grows(plot: types.ModuleType, a_scene: object):
+    plot.draw(a_scene, {"step": [50.0], "loss": [0.5]}, "loss", "Run")
+    chart = plot.draw(a_scene, {"step": [50.0, 100.0, 150.0], "loss": [0.5, math.nan, 0.3]}, "loss", "Run")
+    assert not chart.GetXAxisRangeAuto()
+    assert chart.GetXAxisRange() == pytest.approx((45, 155))
+    assert chart.GetYAxisRange() == pytest.approx((0.29, 0.51))
+
+
 @pytest.mark.parametrize("removed", ["vtkMRMLTableNode", "vtkMRMLPlotSeriesNode", "vtkMRMLPlotChartNode"])
 def test_what_the_user_has_deleted_is_made_anew(plot: types.ModuleType, a_scene: object, removed: str):
     plot.draw(a_scene, {"step": [50.0], "loss": [0.5]}, "loss", "My run")

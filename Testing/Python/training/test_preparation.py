@@ -187,8 +187,9 @@ def test_what_cannot_be_used_is_listed_with_its_reason_and_the_rest_is_kept(data
     }.items():
         assert words in why[name]
     assert len(why) == 7
-    out = capsys.readouterr().out
-    assert all(f"refused {name}: {reason}" in out for name, reason in why.items())
+    printed = capsys.readouterr()
+    assert all(f"refused {name}: {reason}" in printed.out for name, reason in why.items())
+    assert "preparing 100%" in printed.err
     assert str(dataset) not in json.dumps(why)
 
 

@@ -46,6 +46,7 @@ def run(chosen: argparse.Namespace) -> int:
         cleaning=Cleaning(chosen.n4, chosen.suppress_background),
     )
     progress = progress_of_kind("auto")
+    progress.stage("preparing")
     entries = prepare(chosen.dataset, chosen.manifest, settings, log=print, progress=progress)
     patients = {split: {entry.patient for entry in entries if entry.split == split} for split in SPLITS}
     parts = ", ".join(f"{len(labels)} {split}" for split, labels in patients.items())
