@@ -65,5 +65,6 @@ def fuse(
     """
     volumes = [to_volume(stack, spacing=None, affine=None).volume for stack in stacks]
     loaded = model if isinstance(model, Model) else load_model(model)
-    fused = fuse_stacks(volumes, loaded, replace(settings or FusionSettings(), **options), like=like, progress=progress)
+    settings = replace(settings or FusionSettings(), **options)
+    fused = fuse_stacks(volumes, loaded, settings, like=like, uncertainty=full, progress=progress)
     return fused if full else fused.volume

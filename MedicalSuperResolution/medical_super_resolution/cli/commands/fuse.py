@@ -76,13 +76,15 @@ def run(chosen: argparse.Namespace) -> int:
     progress.stage("loading the model")
     model = load_model(chosen.model)
     progress.stage("fusing")
-    fused = fuse_stacks(stacks, model, settings, like=like, progress=progress)
+    fused = fuse_stacks(
+        stacks, model, settings, like=like, uncertainty=chosen.uncertainty is not None, progress=progress
+    )
     progress.stage("writing")
     if series:
         report = fused.report.as_refinement(stacks[0].grid, fused.volume.grid)
         write_series(fused.volume, report, series[0], chosen.output, further_sources=series[1:])
     for path, volume in ((None if series else chosen.output, fused.volume), (chosen.uncertainty, fused.uncertainty)):
-        if path:
+        if path and volume:
             files.write(volume, path, overwrite=chosen.overwrite, compress=not chosen.no_compression)
     if chosen.report:
         write_report(chosen.report, fused.report.as_dict())

@@ -34,6 +34,7 @@ def fuse_stacks(
     settings: FusionSettings | None = None,
     *,
     like: Volume | None = None,
+    uncertainty: bool = True,
     progress: Progress = ignore,
 ) -> Fused:
     """Fuse stacks of one contrast and one session into one volume with cubic voxels.
@@ -48,24 +49,29 @@ def fuse_stacks(
         2 to 12, of any direction; the result does not depend on their order.
     like
         A volume whose grid the result has; None is a grid over all stacks.
+    uncertainty
+        Also find where the stacks contradict each other.
     progress
         Called with the steps done and in total; it may raise `errors.Cancelled`.
 
     Raises
     ------
     VolumeError
-        See `stacks.check`.
+        See `stacks.check`; or no stack reaches the grid of ``like``.
     """
     started = time.monotonic()
     settings = settings or FusionSettings()
     modality = sets.check(stacks)
+    if like is not None:
+        sets.check_reached(stacks, like.grid)
     order = sets.in_order(stacks)
     fusion = Fusion([replace(stacks[number], modality=modality) for number in order], model, settings, progress)
-    fused, uncertainty = fusion.result(like.grid if like else None)
+    fused = fusion.result(like.grid if like else None)
+    spread = Volume(fusion.uncertainty(fused).numpy(), fusion.grid) if uncertainty else None
     kept = [order.index(number) for number in range(len(stacks))]
     report = _report(fusion, [fusion.refined[number] for number in kept], [fusion.errors[n] for n in kept], started)
     whole = _stored(fused.numpy(), np.result_type(*(stack.array.dtype for stack in stacks)))
-    return Fused(Volume(whole, fusion.grid, modality=modality), report, Volume(uncertainty.numpy(), fusion.grid))
+    return Fused(Volume(whole, fusion.grid, modality=modality), report, spread)
 
 
 class Fusion:
@@ -93,8 +99,8 @@ class Fusion:
         self.grid: Grid
 
     @torch.inference_mode()
-    def result(self, grid: Grid | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """The fused volume and its uncertainty, (Z, Y, X) float32 each."""
+    def result(self, grid: Grid | None = None) -> torch.Tensor:
+        """The fused volume, (Z, Y, X) float32."""
         if grid is not None:
             self.spacing_mm = min(grid.spacing_ijk_mm)
         self._refine()
@@ -114,9 +120,13 @@ class Fusion:
         self.errors = [
             _rms(measurement, fused) / one.gain for one, measurement in zip(self.refined, measurements, strict=True)
         ]
-        uncertainty = contradiction(fused, measurements)
         self._progress(self._steps, self._steps)
-        return fused, uncertainty
+        return fused
+
+    @torch.inference_mode()
+    def uncertainty(self, fused: torch.Tensor) -> torch.Tensor:
+        """How far the stacks are from the fused volume around each voxel, (Z, Y, X) float32; after `result`."""
+        return contradiction(fused, [measurement(one, self.grid) for one in self.refined])
 
     def _solved(self, prior: Sequence[RefinedStack], measurements: Sequence[Measurement], empty: float) -> torch.Tensor:
         fused = solve(

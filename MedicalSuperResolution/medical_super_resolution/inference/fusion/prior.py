@@ -114,7 +114,7 @@ def blended(stacks: Sequence[RefinedStack], grid: Grid, empty: float, *, sharp: 
     """
     total, weights = torch.zeros(grid.shape_kji), torch.zeros(grid.shape_kji)
     for one in stacks:
-        values, weight = on_grid(one, grid)
+        values, weight = on_grid(one, grid, weights_alone=sharp)
         if sharp and bool((weight > 0).any()):
             moved = Grid(one.fine.grid.shape_kji, one.motion @ one.fine.grid.ijk_to_ras)
             values = torch.from_numpy(resampled(replace(one.fine, grid=moved, padding=None), grid)) * one.gain
@@ -123,24 +123,31 @@ def blended(stacks: Sequence[RefinedStack], grid: Grid, empty: float, *, sharp: 
     return torch.where(weights > 0, total / weights.clamp_min(1e-12), torch.tensor(empty))
 
 
-def on_grid(one: RefinedStack, grid: Grid) -> tuple[Tensor, Tensor]:
-    """A refined stack sampled on a grid, slice by slice, and the weight of each sample: 0 outside the stack."""
+def on_grid(one: RefinedStack, grid: Grid, *, weights_alone: bool = False) -> tuple[Tensor, Tensor]:
+    """A refined stack sampled on a grid, slice by slice, and the weight of each sample: 0 outside the stack.
+
+    Parameters
+    ----------
+    weights_alone
+        The samples are not needed and are 0.
+    """
     fine = one.fine.grid
     count = np.array(fine.shape_kji[::-1], float)
     to_fine = np.linalg.inv(one.motion @ fine.ijk_to_ras) @ grid.ijk_to_ras
     soft = torch.tensor(_SOFT_MM / np.array(fine.spacing_ijk_mm)).float()
     last = torch.tensor(count - 1).float()
     source = torch.from_numpy(np.ascontiguousarray(one.fine.array, dtype=np.float32))[None, None] * one.gain
-    values, weights = torch.empty(grid.shape_kji), torch.empty(grid.shape_kji)
+    values, weights = torch.zeros(grid.shape_kji), torch.empty(grid.shape_kji)
     columns = torch.from_numpy(to_fine[:3]).double()
     j, i = torch.meshgrid(*(torch.arange(size).double() for size in grid.shape_kji[1:]), indexing="ij")
     plane = i[..., None] * columns[:, 0] + j[..., None] * columns[:, 1] + columns[:, 3]
     for k in range(grid.shape_kji[0]):
         places = (plane + k * columns[:, 2]).float()
-        normalised = places / last.clamp_min(1) * 2 - 1
-        sampled = F.grid_sample(source, normalised[None, None], padding_mode="border", align_corners=True)
+        if not weights_alone:
+            normalised = places / last.clamp_min(1) * 2 - 1
+            sampled = F.grid_sample(source, normalised[None, None], padding_mode="border", align_corners=True)
+            values[k] = sampled[0, 0, 0]
         depth = torch.minimum(places, last - places) + 0.5  # voxels inside the outer border
-        values[k] = sampled[0, 0, 0]
         weights[k] = torch.where(depth > -_OUTSIDE, (depth / soft).clamp(0.05, 1), torch.zeros(())).prod(dim=-1)
     return values, weights
 

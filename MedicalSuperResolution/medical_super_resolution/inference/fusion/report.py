@@ -81,8 +81,11 @@ class FusionReport:
 
 @dataclass(frozen=True)
 class Fused:
-    """A fused volume, what was done, and how far the stacks contradict each other around each voxel (a deviation)."""
+    """A fused volume, what was done, and how far the stacks contradict each other around each voxel (a deviation).
+
+    The last is None where it was not asked for.
+    """
 
     volume: Volume
     report: FusionReport
-    uncertainty: Volume
+    uncertainty: Volume | None

@@ -45,7 +45,7 @@ class PlaneSampling:
     places
         (S, A, B, 2), where the samples lie in each plane, normalised inside the box.
     facing
-        (S, A, B), where they lie along the axis that the planes face, normalised inside the box.
+        (S, A, 1) and (B,), whose sum is where they lie along the axis that the planes face, normalised inside the box.
     """
 
     box: tuple[slice, slice, slice]
@@ -54,7 +54,7 @@ class PlaneSampling:
     dense_later: Sequence[int]
     planes: Tensor
     places: Tensor
-    facing: Tensor
+    facing: tuple[Tensor, Tensor]
 
     def sampled(self, volume: Tensor) -> Tensor:
         """The samples of a volume, (Z, Y, X) -> (S, A, B); beyond its border the border goes on."""
@@ -80,7 +80,7 @@ class PlaneSampling:
 
     def inside(self) -> Tensor:
         """1 where a sample lies inside the volume, (S, A, B); 0 elsewhere."""
-        largest = torch.maximum(self.places.abs().amax(dim=-1), self.facing.abs())
+        largest = torch.maximum(self.places.abs().amax(dim=-1), torch.add(*self.facing).abs())
         return (largest <= 1 + _SAME).float()
 
 
@@ -104,31 +104,26 @@ def plane_sampling(
     facing = int(np.abs(cut[:3]).argmax())
     along, down = (axis for axis in range(3) if axis != facing)
     low, high = _box(corners(to_target, first, shape), _margins(cut, facing), target_shape)
+    scale = 2 / (high - 1 - low)  # -1 at the first voxel of the box and 1 at the last
+    shift = -scale * low - 1
     dense_first, dense_later = _dense_axes(to_target, abs(cut[facing]) / float(np.linalg.norm(cut[:3])))
-    s, a, b = (np.arange(count, dtype=np.float64) for count in shape)
     step = 0.5 if 0 in dense_first else 1.0
     q, p = (np.arange(low[axis], high[axis] - 1 + step, step) for axis in (down, along))
-    lines = [q, s + first, p]
-    crossing = _plane(lines, [-cut[down], 1.0, -cut[along]], -cut[3]) / float(cut[facing])
-    planes = torch.stack(
-        torch.broadcast_tensors(
-            _normalised(torch.from_numpy(p).float(), low[along], high[along]),
-            _normalised(crossing, low[facing], high[facing]),
-        ),
-        dim=-1,
-    )
-    samples = [
-        _normalised(_plane([s + first, a, b], to_target[axis, [2, 1, 0]], to_target[axis, 3]), low[axis], high[axis])
-        for axis in (along, down, facing)
+    s, a, b = (np.arange(count, dtype=np.float64) for count in shape)
+    s += first
+    crossing = _Linear([-cut[down], 1.0, -cut[along]], -cut[3]).scaled(scale[facing] / cut[facing], shift[facing])
+    at_p = _Linear([0.0, 0.0, 1.0], 0.0).scaled(scale[along], shift[along])
+    where = [
+        _Linear(line[[2, 1, 0]], line[3]).scaled(scale[axis], shift[axis]) for axis, line in enumerate(to_target[:3])
     ]
     return PlaneSampling(
         (slice(low[2], high[2]), slice(low[1], high[1]), slice(low[0], high[0])),
         (2 - down, 2 - facing, 2 - along),
         dense_first,
         dense_later,
-        planes,
-        torch.stack(samples[:2], dim=-1),
-        samples[2],
+        _pairs([at_p, crossing], [q, s, p]),
+        _pairs([where[along], where[down]], [s, a, b]),
+        where[facing].on([s, a, b]),
     )
 
 
@@ -147,12 +142,12 @@ def _margins(cut: np.ndarray, facing: int) -> np.ndarray:
     return margins
 
 
-def _box(ends: np.ndarray, margins: np.ndarray, target_shape: tuple[int, int, int]) -> tuple[list[int], list[int]]:
+def _box(ends: np.ndarray, margins: np.ndarray, target_shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
     """First and last index (i, j, k), the last one excluded, of what lies around ``ends``; at least two of each."""
-    lines = list(zip(ends, margins, target_shape[::-1], strict=True))
-    low = [int(np.clip(np.floor(line.min()) + 1 - margin, 0, n - 2)) for line, margin, n in lines]
-    high = [int(np.clip(np.ceil(line.max()) + margin, 2, n)) for line, margin, n in lines]
-    return low, [max(stop, start + 2) for start, stop in zip(low, high, strict=True)]
+    count = np.array(target_shape[::-1])
+    low = np.clip(np.floor(ends.min(axis=1)) + 1 - margins, 0, count - 2).astype(int)
+    high = np.clip(np.ceil(ends.max(axis=1)) + margins, 2, count).astype(int)
+    return low, np.maximum(high, low + 2)
 
 
 def _dense_axes(to_target: np.ndarray, cosine: float) -> tuple[Sequence[int], Sequence[int]]:
@@ -171,15 +166,30 @@ def _dense(shape: Sequence[int], axes: Sequence[int]) -> list[int]:
     return [2 * count - 1 if axis in axes else count for axis, count in enumerate(shape)]
 
 
-def _plane(lines: list[np.ndarray], factors: Sequence[float] | np.ndarray, constant: float) -> Tensor:
-    """A linear function of three coordinates on their grid, float32."""
-    first, second, third = (torch.from_numpy(line * factor) for line, factor in zip(lines, factors, strict=True))
-    return (first[:, None, None] + second[:, None] + constant).float() + third.float()
+@dataclass(frozen=True)
+class _Linear:
+    """A linear function of three coordinates."""
+
+    factors: Sequence[float] | np.ndarray
+    constant: float
+
+    def scaled(self, scale: float, shift: float) -> _Linear:
+        """The function times ``scale`` plus ``shift``."""
+        return _Linear(np.asarray(self.factors) * scale, self.constant * scale + shift)
+
+    def on(self, lines: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+        """On the grid of three lines, as the sum of (N, M, 1) and (L,), float32."""
+        first, second, third = (line * factor for line, factor in zip(lines, self.factors, strict=True))
+        both = first[:, None, None] + second[:, None] + self.constant
+        return torch.from_numpy(both).float(), torch.from_numpy(third).float()
 
 
-def _normalised(index: Tensor, low: int, high: int) -> Tensor:
-    """-1 at the first voxel of a box and 1 at the last."""
-    return (index - low) * (2 / (high - 1 - low)) - 1
+def _pairs(functions: list[_Linear], lines: list[np.ndarray]) -> Tensor:
+    """Two functions on a grid, (N, M, L, 2)."""
+    pairs = torch.empty(*map(len, lines), 2)
+    for number, function in enumerate(functions):
+        torch.add(*function.on(lines), out=pairs[..., number])
+    return pairs
 
 
 def _interpolated(images: Tensor, places: Tensor) -> Tensor:

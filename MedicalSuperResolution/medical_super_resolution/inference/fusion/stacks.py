@@ -49,6 +49,12 @@ def check(stacks: Sequence[Volume]) -> str:
     return modalities[0]
 
 
+def check_reached(stacks: Sequence[Volume], grid: Grid) -> None:
+    """Refuse a grid for the result on which no stack lies."""
+    if not any(_overlap(stack.grid, grid) for stack in stacks):
+        raise VolumeError("no stack overlaps with the volume whose grid is asked for; is it of the same session?")
+
+
 def _overlap(one: Grid, other: Grid) -> bool:
     (low, high), (other_low, other_high) = one.bounds_ras_mm, other.bounds_ras_mm
     return bool((np.minimum(high, other_high) > np.maximum(low, other_low)).all())

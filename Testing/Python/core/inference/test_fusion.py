@@ -64,7 +64,7 @@ def test_a_single_stack_comes_out_as_enhancement_gives_it(a_model):
     stack = three_stacks()[0]
     settings = EnhanceSettings(slice_profile="gaussian")
     expected = enhance(stack, a_model, settings).volume
-    found, _ = Fusion([stack], a_model, FusionSettings(enhance=settings), ignore).result()
+    found = Fusion([stack], a_model, FusionSettings(enhance=settings), ignore).result()
     assert found.shape == expected.array.shape
     span = float(stack.array.max() - stack.array.min())
     assert np.abs(found.numpy() - expected.array).max() < 1e-3 * span
@@ -168,6 +168,8 @@ def test_stacks_that_cannot_be_fused_are_refused_in_one_sentence(a_model):
     for sentence, refused_stacks in cases.items():
         with pytest.raises(VolumeError, match=sentence):
             fuse(refused_stacks, a_model)
+    with pytest.raises(VolumeError, match="no stack overlaps with the volume whose grid is asked for"):
+        fuse(stacks, a_model, like=replace(stacks[1], grid=Grid(stacks[1].grid.shape_kji, far)))
 
 
 @pytest.mark.parametrize("nonsense", [{"spacing_mm": 0.0}, {"register": "affine"}, {"iterations": 0}, {"rounds": 0}])
