@@ -8,6 +8,7 @@ import numpy as np
 import slicer
 import vtk
 
+from medical_super_resolution.volumes.intensity import guess_modality
 from MedicalSuperResolutionLib.compare import layouts
 from MedicalSuperResolutionLib.compare.common_grid import before_on_grid_of
 from MedicalSuperResolutionLib.compare.fitting import revealing_orientation
@@ -15,7 +16,7 @@ from MedicalSuperResolutionLib.compare.view_settings import add_legend, divergin
 from MedicalSuperResolutionLib.compare.views import CompareViews
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene import uncertainty_node
-from MedicalSuperResolutionLib.scene.dicom_source import units_of
+from MedicalSuperResolutionLib.scene.dicom_source import modality, units_of
 from MedicalSuperResolutionLib.translation import tr as _
 
 _SURE = 0.25  # of the brightest uncertainty: what lies below it is not colored
@@ -31,6 +32,8 @@ class Shown:
         Whether before was brought onto the grid of after.
     uncertainty
         Where the colors of the uncertainty of after begin and end, in ``units``; None where it is not known.
+    is_ct
+        Whether the values are Hounsfield units: by DICOM, or by their range where nothing says what they are.
     """
 
     before: str
@@ -39,6 +42,7 @@ class Shown:
     limit: float
     units: str
     uncertainty: tuple[float, float] | None = None
+    is_ct: bool = False
 
 
 class Comparison:
@@ -115,7 +119,9 @@ class Comparison:
             raise
         self._remove(old)
         ends = None if colors is None else _ends_of_colors(colors.GetDisplayNode())
-        self._shown = Shown(before.GetName(), after.GetName(), resampled is not None, limit, units, ends)
+        known = "ct" if units == "HU" else modality(before)
+        is_ct = (known or guess_modality(slicer.util.arrayFromVolume(before))) == "ct"
+        self._shown = Shown(before.GetName(), after.GetName(), resampled is not None, limit, units, ends, is_ct)
 
     def fit(self) -> None:
         """See `CompareViews.fit`."""

@@ -145,6 +145,16 @@ def test_legends_name_units_and_begin_where_the_colors_begin(a_comparison, a_pai
     assert a_comparison.shown.uncertainty == (2, 8)
 
 
+@pytest.mark.parametrize(("air", "is_ct"), [(-1000, True), (0, False)])
+def test_hounsfield_units_are_known_by_their_range_where_no_header_names_them(a_comparison, a_pair, air, is_ct):
+    before, after = a_pair
+    array = np.full_like(slicer.util.arrayFromVolume(before), 100, dtype=np.int16)
+    array[0] = air
+    slicer.util.updateVolumeFromArray(before, array)
+    a_comparison.enter(before, after)
+    assert a_comparison.shown.is_ct is is_ct
+
+
 def test_a_region_does_not_tint_the_comparison(a_comparison, a_pair, a_scene):
     region = a_scene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
     region.CreateDefaultDisplayNodes()

@@ -58,7 +58,7 @@ class CompareSection:
         for widget in (ui.overlayComboBox, ui.beforeButton, ui.crosshairCheckBox):
             widget.enabled = bool(blends)
         ui.planeComboBox.enabled = None in chosen.arrangement.value.planes
-        ui.windowComboBox.enabled = bool(blends) and shown is not None and shown.units == "HU"
+        ui.windowComboBox.enabled = bool(blends) and shown is not None and shown.is_ct
         obstacle = _why_no_share(blends, chosen.overlay)
         ui.overlaySlider.enabled = not obstacle
         ui.overlaySlider.toolTip = obstacle or _how_to_use(chosen.overlay)
