@@ -42,20 +42,11 @@ def consistency_error_rms(
     slices : MeasuredSlices, optional
         Of the measured volume, where they do not lie at even places; where k is refined, they take its place.
     """
+    matrices = _acquisition_matrices(planned, profiles, slices)
     coarse = padding.along(planned.source, "k") if padding else None
     finer = padding.along(planned.target, "k") if padding else None
-    matrices = {}
-    for one in planned.passes:
-        axis, profile = array_axis(one.axis), profiles[one.axis]
-        count, fine_count = one.source.shape_kji[axis], one.target.shape_kji[axis]
-        width: float | np.ndarray = profile.width
-        places = None
-        if slices is not None and one.axis == "k":
-            count, width, places = len(slices.places), width * slices.thickness, slices.places
-            measured, coarse = slices.array, padding_of_slices(padding, slices)
-        matrices[axis] = acquisition_matrix(
-            count, fine_count, one.factor, profile=profile.shape, thickness=width, places=places
-        )
+    if slices is not None and 0 in matrices:
+        measured, coarse = slices.array, padding_of_slices(padding, slices)
     slowest = matrices.pop(0, np.eye(len(measured)) if len(measured) == len(fine) else None)
     assert slowest is not None  # an axis that no pass refines keeps its length
     band, squares, count = BandedMatrix(slowest), 0.0, 0
@@ -76,6 +67,24 @@ def consistency_error_rms(
         release_pages(fine)
         release_pages(measured)
     return math.sqrt(squares / max(count, 1))
+
+
+def _acquisition_matrices(
+    planned: Plan, profiles: dict[str, SliceProfile], slices: MeasuredSlices | None
+) -> dict[int, np.ndarray]:
+    """The matrix that acquires each refined array axis again."""
+    matrices = {}
+    for one in planned.passes:
+        axis, profile = array_axis(one.axis), profiles[one.axis]
+        count, fine_count = one.source.shape_kji[axis], one.target.shape_kji[axis]
+        width: float | np.ndarray = profile.width
+        places = None
+        if slices is not None and one.axis == "k":
+            count, width, places = len(slices.places), width * slices.thickness, slices.places
+        matrices[axis] = acquisition_matrix(
+            count, fine_count, one.factor, profile=profile.shape, thickness=width, places=places
+        )
+    return matrices
 
 
 def _again(part: np.ndarray, steps: list[tuple[int, np.ndarray]]) -> np.ndarray:

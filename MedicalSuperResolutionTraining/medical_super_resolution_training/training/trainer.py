@@ -48,7 +48,7 @@ def train(
     Raises
     ------
     SuperResolutionError
-        The loss is not finite any more; the weights are those before the step.
+        The loss is not finite any more; the generator's weights are those before the step.
     """
     for batch in batches:
         set_learning_rates(state, task.recipe)
