@@ -23,15 +23,17 @@ from ..errors import SettingsError, SuperResolutionError
 from ..inference.context import ExecutionContext
 from ..inference.device import pick_device
 from ..inference.enhance import enhance
+from ..inference.planning import plan
+from ..inference.refiners.axis_request import AxisRequest
 from ..inference.refiners.throughplane import SequenceRefiner
 from ..models import file as models
 from ..models.file import Model
-from ..physics.acquisition import fine_centres
+from ..physics.acquisition import SliceProfile, fine_centres
 from ..progress import ignore
 from ..settings import EnhanceSettings
 from ..system.memory import keep_freed_blocks
 from ..volumes.grid import Grid
-from ..volumes.intensity import HOUNSFIELD_RANGE, IntensityRange
+from ..volumes.intensity import HOUNSFIELD_RANGE, IntensityRange, trained_window
 from ..volumes.io import files
 from ..volumes.volume import Volume
 from . import roofline
@@ -41,7 +43,7 @@ from .terminal import print_line
 
 FACTOR = 4
 _SMALLEST = (4, 16)  # slices, and their rows and columns
-_SMALL_TILES_GB = 0.1
+_TILES_ALONG = 3  # each side of a slice, at least two
 _OVERLAP = 0.25  # of MONAI's windows, its default
 _WINDOW = (32, 96, 96)
 _CUT = (16, 128, 128)  # where MONAI takes part: its windows overlap there as they do in 256 x 256, 2.25 voxels for one
@@ -176,14 +178,10 @@ def seams(model: Model, volume: Volume, context: ExecutionContext, show: Show) -
     A seam is the largest difference, as a part of the range. The time against MONAI's is that of the engine on the same
     voxels, with a given slice profile, as MONAI has none: its estimation costs the same for every volume.
     """
-    low, high = HOUNSFIELD_RANGE
     show("measuring seams between tiles")
-    network = Bare(model, volume, context)
-    known = replace(context.settings, slice_profile="gaussian")
-    small = replace(known, consistency=False, memory_gb=_SMALL_TILES_GB)
+    network, known = Bare(model, volume, context), replace(context.settings, slice_profile="gaussian")
     untiled = network.whole()[0, 0].cpu().numpy()
-    tiled = enhance(volume, model, small).volume.array
-    facts: dict[str, Any] = {"engine_seam": float(np.abs((tiled - low) / (high - low) - untiled).max())}
+    facts: dict[str, Any] = {"engine_seam": float(np.abs(network.tiled(volume.grid) - untiled).max())}
     try:  # the extra `benchmark`
         from monai.inferers import sliding_window_inference
     except ImportError:
@@ -238,3 +236,15 @@ class Bare:
     def whole(self) -> Tensor:
         """Of all voxels as one large tensor, without tiles."""
         return self.forward(self.lr)
+
+    @torch.inference_mode()
+    def tiled(self, grid: Grid) -> np.ndarray:
+        """Of all voxels, as the engine computes them in small tiles, whatever memory the device has."""
+        settings = replace(self.context.settings, consistency=False)
+        context = ExecutionContext(settings, self.context.device, 1, ignore)
+        context.tile_limit = max(grid.shape_kji[1:]) // _TILES_ALONG
+        one = plan(grid, settings).passes[0]
+        fine = np.empty(one.target.shape_kji, np.float32)
+        request = AxisRequest(self.lr[0, 0].cpu().numpy(), one, fine, SliceProfile(), trained_window("ct"))
+        SequenceRefiner(self.refiner.generator, context).refine(request)
+        return fine

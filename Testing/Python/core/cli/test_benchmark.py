@@ -7,17 +7,23 @@ import math
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from command_line import Medsr
-from medical_super_resolution.cli import roofline
+from medical_super_resolution.cli import benchmark, roofline
 from medical_super_resolution.cli.commands import benchmark as command
 from medical_super_resolution.errors import SuperResolutionError
+from medical_super_resolution.inference.context import ExecutionContext
+from medical_super_resolution.inference.refiners import throughplane
+from medical_super_resolution.inference.refiners.tiling import Tile, tiles
 from medical_super_resolution.models import file as models
 from medical_super_resolution.networks.generators.srcnn import SrcnnConfig, SrcnnGenerator
 from medical_super_resolution.networks.generators.through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
+from medical_super_resolution.progress import ignore
+from medical_super_resolution.settings import EnhanceSettings
 
 SMALL = ("--side", 24, "--slices", 4, "--threads", 1, "--device", "cpu")
 
@@ -82,6 +88,19 @@ def test_the_table_says_machine_engine_and_date_and_leaves_out_what_was_not_meas
     assert any(line.endswith("34%") for line in lines)
     assert not any("peak memory" in line for line in lines)
     assert lines[-1] == "Whole program, seconds: read 0.25"
+
+
+def test_the_seam_is_measured_between_many_tiles_whatever_memory_there_is(
+    a_model_file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    model, volume = models.load(a_model_file), benchmark.cut_of(benchmark.body(48, 4))
+    settings = EnhanceSettings(factor=4, axes="k", device="cpu", memory_gb=100)
+    network = benchmark.Bare(model, volume, ExecutionContext(settings, torch.device("cpu"), 1, ignore))
+    found: list[Tile] = []
+    monkeypatch.setattr(throughplane, "tiles", lambda *place: found.extend(tiles(*place)) or found)
+    tiled = network.tiled(volume.grid)
+    assert len(found) == 9
+    np.testing.assert_allclose(tiled, network.whole()[0, 0].numpy(), atol=1e-5)
 
 
 def test_the_processor_has_the_name_that_linux_knows(tmp_path: Path):
