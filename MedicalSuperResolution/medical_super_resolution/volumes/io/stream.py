@@ -167,7 +167,8 @@ def _plane(source: Source, header: Header, number: int, plane: int) -> np.ndarra
         raise _cut_short(header, plane, wanted, len(block))
     values = np.frombuffer(block, header.stored).reshape(*shape, together)[..., number if together > 1 else 0]
     if header.is_scaled:
-        values = (values * np.float64(header.slope) + header.intercept).astype(header.dtype)
+        with np.errstate(all="ignore"):  # what becomes infinite is refused below
+            values = (values * np.float64(header.slope) + header.intercept).astype(header.dtype)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise not_finite(plane)
     return values

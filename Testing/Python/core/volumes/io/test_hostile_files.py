@@ -7,6 +7,7 @@ import os
 import zlib
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 import fuzz_readers
 from dicom_files import write_series
 from limited_reading import all_refused_within_limits, posix_only, refusal, refused_within_limits
+from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.models import file as models
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files, formats
@@ -196,3 +198,12 @@ def test_any_bytes_are_refused_in_one_sentence(tmp_path: Path, content: bytes, s
 def test_damaged_files_are_read_or_refused_in_one_sentence(first: int):
     """In child processes: a crash of a library would else end the tests. `fuzz_readers.py` alone runs for longer."""
     assert fuzz_readers.run(seconds=60, count=280, first=first)["failures"] == []
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_scale_beyond_all_numbers_is_refused_by_a_sentence_alone(tmp_path: Path):
+    image = nibabel.Nifti1Image(np.full((4, 4, 4), 900, np.int16), np.eye(4))
+    image.header.set_slope_inter(3e38, 0)
+    nibabel.save(image, tmp_path / "scan.nii")
+    with pytest.raises(VolumeError, match="not finite"):
+        files.read(tmp_path / "scan.nii")
