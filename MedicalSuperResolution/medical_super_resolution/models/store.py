@@ -94,7 +94,7 @@ def detail_model_of(path: Path) -> Path | None:
 
 def models_in(folder: Path) -> list[Path]:
     """The model files of a folder, by name. A file that is there only as the detail model of another is left out."""
-    files = sorted(folder.glob("*" + SUFFIX))
+    files = sorted(folder.glob("*" + SUFFIX), key=lambda path: path.stem)
     detail_models = {path: _detail_model_if_readable(path) for path in files}
     return [path for path in files if detail_models[path] is not None or path not in detail_models.values()]
 
