@@ -1,3 +1,4 @@
+import logging
 from pathlib import Path
 
 import slicer
@@ -41,7 +42,7 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
 
     def __init__(self, parent=None):
         super().__init__(parent)
-        self._running = None
+        self._running, self._trouble = None, ""
         self._recipe = self._quantity = self._sample = None
 
     def setup(self):
@@ -147,12 +148,25 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
 
     def _look(self, run):
         chosen = self._chosen()
-        run.look(chosen.quantity)
+        trouble = self._draw(run, chosen.quantity)
         self._offerQuantities(run.curves)
         log = self._running.log if self._running else ()
-        panel.show_progress(self.ui, run.latest(chosen.quantity), chosen.quantity, run.steps, run.seconds_left(), log)
-        self._sample.show(run.folder)
+        latest = run.latest(chosen.quantity)
+        panel.show_progress(self.ui, latest, chosen.quantity, run.steps, run.seconds_left(), log, trouble)
         self._showLog()
+
+    def _draw(self, run, quantity):
+        """Draw curve and picture. What keeps them from it is a sentence, and no reason to end a training."""
+        trouble = ""
+        try:
+            run.look(quantity)
+            self._sample.show(run.folder)
+        except Exception as problem:
+            trouble = _("It goes on, but cannot be drawn: {problem}").format(problem=problem)
+            if trouble != self._trouble:
+                logging.exception("A training could not be drawn.")
+        self._trouble = trouble
+        return trouble
 
     def _offerQuantities(self, curves):
         """List the columns that a run has; where it has not the one that was chosen, take its first."""

@@ -68,8 +68,9 @@ def show_progress(
     steps: int,
     seconds: float | None,
     log: Sequence[str] = (),
+    trouble: str = "",
 ) -> None:
-    """Move the bar, and show progress and the time left; before the first step, what was printed last."""
+    """Move the bar, and show progress, the time left and a trouble; before the first step, what was printed last."""
     if latest is None:
         ui.progressBar.maximum = 0  # a bar that only moves
         ui.statusLabel.text = log[-1].strip() if log else _("Starting...")
@@ -81,7 +82,7 @@ def show_progress(
     )
     if seconds is not None:
         text = _("{text}, about {duration} left").format(text=text, duration=duration(seconds))
-    ui.statusLabel.text = text
+    ui.statusLabel.text = _("{text}. {trouble}").format(text=text, trouble=trouble) if trouble else text
 
 
 def show_export(ui: SimpleNamespace) -> None:

@@ -32,18 +32,19 @@ class WatchedRun:
         self.folder = folder
         self._time_left = TimeLeft()
         self._is_shown = False
+        self._drawn: curve.Curve = {}
 
     def look(self, quantity: str) -> None:
         """Read the curves, and draw one of them where they have grown. The first time, it is brought into view."""
-        curves = curve.read(self.folder)
-        if curves == self.curves:
+        self.curves = curves = curve.read(self.folder)
+        if curves == self._drawn:
             return
-        self.curves = curves
         if quantity in curves:
             chart = plot.draw(slicer.mrmlScene, curves, quantity, self.folder.name)
             if not self._is_shown:
                 plot.show(chart)
             self._is_shown = True
+        self._drawn = curves
 
     def show(self, quantity: str) -> slicer.vtkMRMLPlotChartNode:
         """Draw one of the curves and bring it into view.
@@ -83,7 +84,7 @@ class SamplePicture:
         latest = max((run / _SAMPLES).glob("step-*.png"), default=None)
         if latest == self._shown:
             return
-        self._shown, self._label.visible = latest, latest is not None
+        self._label.visible = latest is not None
         if latest is not None:
             picture = qt.QPixmap(str(latest))
             margins = self._label.parentWidget().layout().contentsMargins()
@@ -91,3 +92,4 @@ class SamplePicture:
             width = max(1, min(room, picture.width()))
             self._label.setPixmap(picture.scaledToWidth(width, qt.Qt.SmoothTransformation))
             self._label.toolTip = latest.name
+        self._shown = latest

@@ -124,7 +124,7 @@ class SequenceTask:
     def _finish(self) -> slicer.vtkMRMLScalarVolumeNode:
         mrml = self._proxy.GetScene()
         name = scene.result_name(self._sequence.GetName(), self._shown.report)
-        self._result.SetName(mrml.GenerateUniqueName(name))
+        self._result.SetName(scene.free_name(mrml, name))
         mrml.AddNode(self._result)
         try:
             node = scene.write_to_node(self._shown, self._proxy, name=self._result.GetName())

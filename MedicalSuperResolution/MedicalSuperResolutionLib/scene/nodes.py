@@ -42,11 +42,8 @@ def volume_from_node(
     """
     _check_kind(node)
     if node.GetImageData() is None or node.GetImageData().GetPointData().GetScalars() is None:
-        raise VolumeError(
-            _("the volume {name} has no voxels; load an image into it, or choose another volume").format(
-                name=node.GetName()
-            )
-        )
+        message = _("the volume {name} has no voxels; load an image into it, or choose another volume")
+        raise VolumeError(message.format(name=node.GetName()))
     array = slicer.util.arrayFromVolume(node).view()
     array.flags.writeable = False
     grid = Grid(array.shape, acquisition_transform.ijk_to_ras_of(node, shown_by))
@@ -89,7 +86,7 @@ def write_to_node(
         return output_node
     return add_draft(
         draft(enhanced, source_node),
-        name or scene.GenerateUniqueName(result_name(source_node.GetName(), enhanced.report)),
+        name or free_name(scene, result_name(source_node.GetName(), enhanced.report)),
         source_node,
         provenance.sentences(enhanced.report, region.anatomical_axes(source_node)),
     )
@@ -121,6 +118,11 @@ def result_name(source: str, report: Report) -> str:
     pairs = zip(report.spacing_after_ijk_mm, report.factor_ijk, strict=True)
     refined = [spacing for spacing, factor in pairs if factor != 1]
     return f"{source} {min(refined or report.spacing_after_ijk_mm):.2g} mm"
+
+
+def free_name(scene: slicer.vtkMRMLScene, wanted: str) -> str:
+    """The wanted name, with a number where a node has it: the scene counts on after a node is deleted."""
+    return wanted if scene.GetFirstNodeByName(wanted) is None else scene.GenerateUniqueName(wanted)
 
 
 def _check_kind(node: slicer.vtkMRMLNode | None) -> None:

@@ -97,7 +97,7 @@ def write(fused: FusedStacks, nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -
     facts = provenance.fusion_attributes(fused.report, nodes, grid, fused.volume.grid)
     node = scene.add_draft(
         scene.draft_of(fused.volume, first, facts),
-        mrml.GenerateUniqueName(_("{name} fused").format(name=first.GetName())),
+        scene.free_name(mrml, _("{name} fused").format(name=first.GetName())),
         first,
         provenance.fusion_sentences(fused.report),
     )

@@ -54,3 +54,16 @@ def test_a_removed_input_is_noticed_while_it_runs(
     wait(lambda: a_panel._run.current is None, seconds=2)
     assert a_runner.was_cancelled
     assert errors_shown == ["The volume Thick was removed meanwhile; nothing was made."]
+
+
+def test_after_delete_result_the_next_one_has_the_plain_name(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any
+):
+    for _ in range(2):
+        enhance(a_panel, a_runner)
+    assert volume_names() == ["Thick", "Thick 1 mm", "Thick 1 mm_1"]
+    for name in ("Thick 1 mm_1", "Thick 1 mm"):
+        a_panel._parameterNode.resultVolume = slicer_python.util.getNode(name)
+        a_panel.ui.deleteButton.click()
+    enhance(a_panel, a_runner)
+    assert volume_names() == ["Thick", "Thick 1 mm"]

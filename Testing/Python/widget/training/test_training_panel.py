@@ -129,6 +129,26 @@ def test_the_curve_is_drawn_and_shown_while_it_runs(
     assert not ui.trainingCollapsibleButton.enabled
 
 
+def test_a_curve_that_cannot_be_drawn_ends_no_training(
+    a_training_panel: Any, ready: Path, train_as: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from MedicalSuperResolutionTrainingLib import plot
+
+    def fails(*_: object) -> None:
+        raise ValueError("no chart")
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(plot, "draw", fails)
+        train_as("step(50, 0.5); wait_for('go'); step(100, 0.25); time.sleep(60)")
+        a_training_panel.ui.startButton.click()
+        wait(lambda: "It goes on, but cannot be drawn: no chart" in a_training_panel.ui.statusLabel.text)
+        assert a_training_panel.ui.startButton.text == "Stop"
+        assert a_training_panel.ui.statusLabel.text.startswith("Step 50 of 7,500, loss 0.5")
+    (tmp_path / "go").touch()
+    wait(lambda: a_training_panel.ui.statusLabel.text.startswith("Step 100 of"))
+    assert "drawn" not in a_training_panel.ui.statusLabel.text
+
+
 def test_it_says_how_long_it_will_take(a_training_panel: Any, ready: Path, train_as: Callable, tmp_path: Path):
     a_training_panel.ui.stepsSpinBox.value = 1000
     train_as("step(100, 0.5); wait_for('go'); step(200, 0.4); time.sleep(60)")
