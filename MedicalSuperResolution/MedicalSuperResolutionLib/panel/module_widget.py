@@ -12,6 +12,8 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 from vtk import vtkCommand, vtkObject
 
+from MedicalSuperResolutionLib.panel.full_height import FullHeight
+
 ParameterNode = Any  # what parameterNodeWrapper makes of a class has no type of its own
 
 
@@ -75,6 +77,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
+        self._fullHeight = FullHeight(uiWidget)
 
     def followScene(self) -> None:
         """Show the choices in the scene, and those in the next ones."""

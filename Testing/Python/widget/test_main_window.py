@@ -79,6 +79,17 @@ def test_enhance_and_compare_are_visible_without_scrolling(a_window: Any, a_pane
         assert bottom <= a_window.scroll.viewport().height()
 
 
+def test_the_panel_asks_for_the_height_of_all_lines_of_its_texts(a_window: Any, a_panel: Any):
+    settle()
+    label = a_panel.ui.noticeLabel
+    form, one_line = label.parentWidget(), label.parentWidget().property("minimumHeight")
+    label.text = "Slicer remembers how tall a module was. " * 20
+    settle()
+    needed = form.heightForWidth(form.property("width"))
+    assert one_line < needed <= form.property("minimumHeight")
+    assert label.height >= label.heightForWidth(label.width)
+
+
 @pytest.mark.parametrize("width", [300, 340])
 def test_nothing_is_cut_in_a_narrow_panel(a_panel: Any, a_thick_volume: Any, width: int):
     from PySide6 import QtCore, QtWidgets

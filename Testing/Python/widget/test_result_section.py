@@ -67,3 +67,40 @@ def test_after_delete_result_the_next_one_has_the_plain_name(
         a_panel.ui.deleteButton.click()
     enhance(a_panel, a_runner)
     assert volume_names() == ["Thick", "Thick 1 mm"]
+
+
+class Focusable:
+    """A widget as Qt moves the focus: from a button that is disabled to what comes next, far below."""
+
+    def __init__(self, panel: Focusable | None = None):
+        self._panel, self._enabled, self.has, self.scrolled = panel, True, panel is not None, False
+
+    focus = property(lambda self: self.has)
+
+    @property
+    def enabled(self) -> bool:
+        return self._enabled
+
+    @enabled.setter
+    def enabled(self, value: bool) -> None:
+        self.scrolled = self.scrolled or (self.has and not value)
+        self._enabled = value
+
+    def parentWidget(self) -> Focusable | None:  # noqa: N802 - Qt's name
+        return self._panel
+
+    def setFocus(self) -> None:  # noqa: N802 - Qt's name
+        self.has = True
+
+
+def test_enhance_gives_no_focus_away_while_it_is_disabled(a_panel: Any):
+    from MedicalSuperResolutionLib.panel.sections import plan
+
+    panel = Focusable()
+    button = Focusable(panel)
+    panel.setFocus = lambda: (setattr(panel, "has", True), setattr(button, "has", False))
+    button.setFocus = lambda: (setattr(button, "has", True), setattr(panel, "has", False))
+    plan._enable(button, enabled=False)
+    assert (button.enabled, panel.focus, button.scrolled) == (False, True, False)
+    plan._enable(button, enabled=True)
+    assert (button.enabled, button.focus) == (True, True)
