@@ -41,10 +41,10 @@ def show_plan(ui: SimpleNamespace, description: str, obstacle: str, *, running: 
     button.enabled = running or not obstacle
     if running:
         button.text = _("Stop")
-        button.toolTip = _("Stop. Started again, the run goes on from its latest checkpoint.")
+        button.toolTip = _("Stop; started again, the run goes on from its latest checkpoint.")
     else:
         button.text = _("Start")
-        button.toolTip = obstacle or _("Train. Slicer stays free meanwhile; leaving Slicer or the scene stops it.")
+        button.toolTip = obstacle or _("Train; Slicer stays free meanwhile, and leaving Slicer or the scene stops it.")
     ui.progressBar.visible = running
 
 

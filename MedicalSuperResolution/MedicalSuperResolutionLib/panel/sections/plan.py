@@ -53,9 +53,9 @@ def _show(ui: SimpleNamespace, foreseen: Outlook | None, obstacle: str, *, runni
     button = ui.enhanceButton
     _enable(button, enabled=running or not obstacle)
     if running:
-        button.text, button.toolTip = _("Cancel"), _("Stop. Nothing in the scene changes.")
+        button.text, button.toolTip = _("Cancel"), _("Stop; nothing in the scene changes.")
     else:
-        button.text, button.toolTip = _("Enhance"), obstacle or _("Make the finer volume. Slicer stays free meanwhile.")
+        button.text, button.toolTip = _("Enhance"), obstacle or _("Make the finer volume; Slicer stays free meanwhile.")
     ui.progressBar.visible = running
 
 
