@@ -166,7 +166,7 @@ def _dense(shape: Sequence[int], axes: Sequence[int]) -> list[int]:
     return [2 * count - 1 if axis in axes else count for axis, count in enumerate(shape)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Linear:
     """A linear function of three coordinates."""
 
