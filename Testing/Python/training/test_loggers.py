@@ -62,7 +62,7 @@ def test_a_resumed_run_goes_to_tensorboard_without_gaps(entries: list[Entry], tm
         run_recipe(recipe, tmp_path / "data.json", tmp_path / "run", resume=True, device="cpu", log=lines.append)
     events = EventAccumulator(str(tmp_path / "run"))
     events.Reload()
-    assert [event.step for event in events.Scalars("loss")] == [1, 2, 5]
+    assert sorted(event.step for event in events.Scalars("loss")) == [1, 2, 5]  # files of one second come in any order
     assert {"total", "l1", "mse", "accuracy", "learning_rate"} <= set(events.Tags()["scalars"])
     headers = [line for line in lines if line.startswith("srresnet with ")]
     assert len(headers) == 2
