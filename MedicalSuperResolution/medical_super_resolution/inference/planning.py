@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 from ..errors import SettingsError, VolumeError
-from ..models.store import SUFFIX, path_of
+from ..models.store import file_of
 from ..settings import LARGEST_FACTOR, EnhanceSettings, check_factor
 from ..system.memory import physical_bytes
 from ..system.process import available_cpus
@@ -117,7 +116,7 @@ def estimate(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> Es
 
 def _core_seconds_a_voxel(model: str) -> float:
     """Processor time of one measured voxel, with a model given by name or file; as of `general` where it is missing."""
-    path = Path(model) if model.endswith(SUFFIX) else path_of(model)
+    path = file_of(model)
     size = path.stat().st_size if path.is_file() else _BYTES_OF_GENERAL
     return _CORE_SECONDS_A_VOXEL * size / _BYTES_OF_GENERAL
 

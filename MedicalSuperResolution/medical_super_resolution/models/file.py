@@ -91,10 +91,8 @@ def find(name: str) -> Path:
     ModelError
         There is no such model; the message lists those there are.
     """
-    if name.endswith(SUFFIX) or Path(name).is_file():
-        return Path(name)
-    path = model_folders.path_of(name, SHIPPED_FOLDER)
-    if not path.is_file():
+    path = model_folders.file_of(name, SHIPPED_FOLDER)
+    if not path.is_file() and not name.endswith(SUFFIX):
         known = ", ".join(file.stem for file in installed()) or "none"
         raise ModelError(f"there is no model {name!r}; installed: {known}; or give the path of a model file")
     return path

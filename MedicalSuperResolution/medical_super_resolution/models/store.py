@@ -48,6 +48,13 @@ def path_of(name: str, shipped: Path = SHIPPED_FOLDER) -> Path:
     return shipped / (name + SUFFIX)
 
 
+def file_of(model: str, shipped: Path = SHIPPED_FOLDER) -> Path:
+    """The file of a model given by its path or its installed name, also where it is missing."""
+    if model.endswith(SUFFIX) or Path(model).is_file():
+        return Path(model)
+    return path_of(model, shipped)
+
+
 def read_header(path: Path) -> dict[str, Any]:
     """The header of a model file, without its weights.
 
