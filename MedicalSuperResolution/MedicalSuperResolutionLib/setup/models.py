@@ -29,15 +29,16 @@ def check_installed(model: str) -> None:
 
 def why_no_detail(model: str) -> str:
     """Why a model, given by its name or path, knows no detail but 0; empty where it has a detail model."""
-    path = Path(model) if Path(model).is_file() else store.path_of(model, SHIPPED_FOLDER)
+    path = store.file_of(model, SHIPPED_FOLDER)
     try:
-        detail_model = store.detail_model_of(path)
+        files = store.detail_files_of(path)
     except ModelError as problem:
         return str(problem)
-    if detail_model is None:
+    if not files:
         return _("The model {model} has no detail model, so it knows fidelity only.").format(model=path.stem)
-    if not detail_model.is_file():
-        return _("The file of its detail model {detail_model} is missing beside the model {model}.").format(
-            detail_model=detail_model.stem, model=path.stem
-        )
+    for file in files:
+        if not file.is_file():
+            return _("The file {file}, which the detail of the model {model} needs, is missing.").format(
+                file=file.name, model=path.stem
+            )
     return ""

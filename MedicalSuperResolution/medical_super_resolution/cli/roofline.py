@@ -19,7 +19,7 @@ from torch import nn
 
 from .. import __version__
 from ..inference.context import ExecutionContext
-from ..networks.generators.through_plane import ThroughPlaneGenerator
+from ..networks.contracts import SequenceGenerator
 
 _SIDES = {"cpu": 2048, "cuda": 8192}  # of the matrices that are multiplied
 _BYTES = {"cpu": 1 << 28, "cuda": 1 << 31}  # that are copied
@@ -50,7 +50,7 @@ def quickest(works: Mapping[str, Callable[[], Any]], show: Show) -> list[tuple[f
 
 
 def compared(
-    generator: ThroughPlaneGenerator, context: ExecutionContext, voxels: int, factor: float, seconds: float
+    generator: SequenceGenerator, context: ExecutionContext, voxels: int, factor: float, seconds: float
 ) -> dict[str, Any]:
     """The two floors of a run over ``voxels`` measured voxels, and which part of its ``seconds`` the larger one is."""
     operations, values = work_a_voxel(generator, factor)
@@ -65,7 +65,7 @@ def compared(
     }
 
 
-def work_a_voxel(generator: ThroughPlaneGenerator, factor: float) -> tuple[float, float]:
+def work_a_voxel(generator: SequenceGenerator, factor: float) -> tuple[float, float]:
     """Operations, and values that convolutions read and write, of one measured voxel; a product and a sum are two.
 
     Each convolution of the generator is taken once at every measured voxel, and the head once at every fine one.

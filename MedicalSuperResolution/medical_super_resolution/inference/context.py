@@ -20,8 +20,8 @@ from .planning import PROGRAM_BYTES
 from .refiners.axis_request import VolumeRequest
 
 if TYPE_CHECKING:
+    from ..networks.contracts import SequenceGenerator
     from ..networks.generators.plane import PlaneGenerator
-    from ..networks.generators.through_plane import ThroughPlaneGenerator
 
 _ENOUGH_BYTES = 0.9e9  # more makes nothing faster
 _ENOUGH_FOR_A_WORKER = 0.45e9
@@ -75,7 +75,7 @@ class ExecutionContext:
         self._progress = progress
         progress(0, total)
 
-    def sequence_refiner(self, generator: ThroughPlaneGenerator) -> Refiner:
+    def sequence_refiner(self, generator: SequenceGenerator) -> Refiner:
         """Make the refiner of a generator that takes slice sequences."""
         from .refiners.throughplane import SequenceRefiner  # which needs this module
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ..errors import SettingsError, VolumeError
-from ..models.store import file_of
+from ..models.store import detail_files_of, file_of
 from ..settings import LARGEST_FACTOR, EnhanceSettings, check_factor
 from ..system.memory import physical_bytes
 from ..system.process import available_cpus
@@ -107,17 +107,20 @@ def estimate(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> Es
     memory = PROGRAM_BYTES + (voxels_in + voxels_out) * bytes_a_voxel + between + _WORKING_BYTES
     threads = settings.threads or available_cpus()
     voxels = sum(math.prod(one.source.shape_kji) for one in planned.passes)
-    seconds = voxels * _core_seconds_a_voxel(settings.model) / threads
+    seconds = voxels * _core_seconds_a_voxel(settings) / threads
     if settings.sees_mirrors:
         seconds *= _MIRROR_RUNS
         memory += voxels_out * _MIRROR_BYTES
     return Estimate(voxels_out * bytes_a_voxel / 1e6, memory / 1e9, _START_SECONDS + seconds, threads)
 
 
-def _core_seconds_a_voxel(model: str) -> float:
-    """Processor time of one measured voxel, with a model given by name or file; as of `general` where it is missing."""
-    path = file_of(model)
-    size = path.stat().st_size if path.is_file() else _BYTES_OF_GENERAL
+def _core_seconds_a_voxel(settings: EnhanceSettings) -> float:
+    """Processor time of one measured voxel with the model of the settings; as of `general` where it is missing."""
+    path = file_of(settings.model)
+    if not path.is_file():
+        return _CORE_SECONDS_A_VOXEL
+    borrowed = detail_files_of(path)[1:] if settings.detail else []  # from a pair, of which both run, too
+    size = path.stat().st_size + 2 * sum(file.stat().st_size for file in borrowed if file.is_file())
     return _CORE_SECONDS_A_VOXEL * size / _BYTES_OF_GENERAL
 
 

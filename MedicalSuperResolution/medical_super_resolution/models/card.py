@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import ModelError
 from ..system.checksum import digest_of
 from . import file as models
-from .store import detail_model_of
+from .store import detail_files_of
 
 
 def described(path: Path) -> list[str]:
@@ -37,12 +37,15 @@ def summarised(path: Path) -> str:
 
 
 def _detail_model(path: Path) -> str:
-    detail_model = detail_model_of(path)
-    if detail_model is None:
+    files = detail_files_of(path)
+    if not files:
         return "none, so its detail is always 0"
-    if not detail_model.is_file():
-        return f"{detail_model.stem}, which is missing"
-    return f"{detail_model.stem}, sha256 {digest_of(detail_model)}"
+    missing = [file.stem for file in files if not file.is_file()]
+    if missing:
+        return f"{missing[0]}, which is missing"
+    detail_model, *of = files
+    borrowed = f", that of {of[0].stem}" if of else ""
+    return f"{detail_model.stem}{borrowed}, sha256 {digest_of(detail_model)}"
 
 
 def _entries(card: dict[str, Any], indent: str) -> Iterator[str]:

@@ -83,8 +83,8 @@ def read_header(path: Path) -> dict[str, Any]:
 
 def names_a_detail_model(card: dict[str, Any]) -> bool:
     """Whether a card names no detail model, or one that is a file beside it and no path elsewhere."""
-    name = card.get("detail_model", "")
-    return isinstance(name, str) and not set(name) & set("/\\:\0")
+    names = (card.get(key, "") for key in ("detail_model", "detail_model_of"))
+    return all(isinstance(name, str) and not set(name) & set("/\\:\0") for name in names)
 
 
 def detail_model_of(path: Path) -> Path | None:
@@ -97,6 +97,27 @@ def detail_model_of(path: Path) -> Path | None:
     """
     name = read_header(path)["card"].get("detail_model", "")
     return path.with_name(name + SUFFIX) if name else None
+
+
+def detail_files_of(path: Path) -> list[Path]:
+    """The files that a model needs for detail, be they there or not: empty where it knows none.
+
+    The first is its detail model. Where that is another kind of network, the model that it is the detail model of
+    follows: what it adds to that one is added to this one.
+
+    Raises
+    ------
+    ModelError
+        See `read_header`.
+    """
+    detail_model = detail_model_of(path)
+    if detail_model is None or not detail_model.is_file():
+        return [detail_model] if detail_model else []
+    header = read_header(detail_model)
+    plain = header["card"].get("detail_model_of", "")
+    if not plain or header.get("config") == read_header(path).get("config"):
+        return [detail_model]
+    return [detail_model, path.with_name(plain + SUFFIX)]
 
 
 def models_in(folder: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 A detail model is the same network, trained further for sharp edges and texture. What lies between the two on a straight
 line in the space of their weights goes smoothly from the one to the other: network interpolation, Wang et al. 2018
-(ESRGAN), arXiv:1809.00219, section 3.4.
+(ESRGAN), arXiv:1809.00219, section 3.4. A larger model borrows the detail of a smaller one: see `AddedDetail`.
 """
 
 from __future__ import annotations
@@ -10,25 +10,30 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import torch
 
 from ..errors import ModelError
+from ..networks.added_detail import AddedDetail
+from ..networks.contracts import Generator, SequenceGenerator
 from ..settings import check_detail
 from . import file as models
 from .file import Model
-from .store import detail_model_of
+from .store import detail_files_of
 
 
 def load(path: Path, detail: float) -> Model:
     """A model whose weights are (1 - detail) times its own and detail times those of its detail model.
 
-    With 0 they are the model's own, and the detail model is not looked at.
+    Where the detail model is that of another model, what it adds to the result of that one is added to this one's. With
+    detail 0 a model is as in its file, and the detail model is not looked at.
 
     Raises
     ------
     ModelError
-        See `models.load`; or there is no detail model, it is missing, or it is another kind of network.
+        See `models.load`; or there is no detail model, it is missing, or it is another kind of network and belongs to
+        no other model.
     SettingsError
         ``detail`` lies outside [0, 1].
     """
@@ -36,13 +41,13 @@ def load(path: Path, detail: float) -> Model:
     model = models.load(path)
     if detail == 0:
         return model
-    detail_model = _detail_model(model)
-    detailed = detail_model.generator.state_dict()
-    mixed = copy.deepcopy(model.generator)
-    mixed.load_state_dict(
-        {name: torch.lerp(weights, detailed[name], detail) for name, weights in model.generator.state_dict().items()}
-    )
-    return replace(model, generator=mixed, detail=detail, detail_sha256=detail_model.sha256)
+    detail_model, *others = [models.load(file) for file in _detail_files(model)]
+    plain = others[0] if others else model
+    _check_kind(detail_model, plain)
+    generator = _mixed(plain, detail_model, detail)
+    if plain is not model:
+        generator = _added(model, plain, generator)
+    return replace(model, generator=generator, detail=detail, detail_sha256=detail_model.sha256)
 
 
 def load_model(name: str | Path = "general", detail: float = 0.0) -> Model:
@@ -77,26 +82,48 @@ def load_model(name: str | Path = "general", detail: float = 0.0) -> Model:
 
 def both_ends(model: Model) -> tuple[Model, Model] | None:
     """A model at detail 0 and at 1, ``model`` itself where it is one of them; None without a detail model."""
-    detail_path = detail_model_of(model.path)
-    if detail_path is None or not detail_path.is_file():
+    files = detail_files_of(model.path)
+    if not files or not all(file.is_file() for file in files):
         return None
     fidelity, detailed = (model if model.detail == end else load(model.path, end) for end in (0.0, 1.0))
     return fidelity, detailed
 
 
-def _detail_model(model: Model) -> Model:
-    path = detail_model_of(model.path)
-    if path is None:
-        raise ModelError(f"the model {model.name} has no detail model; ask for detail 0, or choose another model")
-    if not path.is_file():
+def _mixed(model: Model, detail_model: Model, detail: float) -> Generator:
+    detailed = detail_model.generator.state_dict()
+    mixed = copy.deepcopy(model.generator)
+    mixed.load_state_dict(
+        {name: torch.lerp(weights, detailed[name], detail) for name, weights in model.generator.state_dict().items()}
+    )
+    return mixed
+
+
+def _added(model: Model, plain: Model, detailed: Generator) -> Generator:
+    parts = (model.generator, plain.generator, detailed)
+    if not all(isinstance(part, SequenceGenerator) for part in parts):
         raise ModelError(
-            f"the detail model {path.stem} of the model {model.name} is missing; put {path.name} beside it,"
-            " or ask for detail 0"
+            f"the model {model.name} cannot take the detail of the model {plain.name}: both must refine one axis at a"
+            " time; ask for detail 0"
         )
-    detail_model = models.load(path)
+    return AddedDetail(*cast(tuple[SequenceGenerator, ...], parts)).eval()
+
+
+def _detail_files(model: Model) -> list[Path]:
+    files = detail_files_of(model.path)
+    if not files:
+        raise ModelError(f"the model {model.name} has no detail model; ask for detail 0, or choose another model")
+    for path in files:
+        if not path.is_file():
+            raise ModelError(
+                f"{path.name}, which the detail of the model {model.name} needs, is missing; put it beside"
+                f" {model.path.name}, or ask for detail 0"
+            )
+    return files
+
+
+def _check_kind(detail_model: Model, model: Model) -> None:
     if detail_model.generator_name != model.generator_name or detail_model.generator.config != model.generator.config:
         raise ModelError(
-            f"{path.stem}, named as the detail model of the model {model.name}, is another kind of network;"
+            f"{detail_model.name}, named as the detail model of the model {model.name}, is another kind of network;"
             " get both files again, or ask for detail 0"
         )
-    return detail_model

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .generators.plane import PlaneGenerator
-    from .generators.through_plane import ThroughPlaneGenerator
 
 _Refiner = TypeVar("_Refiner", covariant=True)
 _Made = TypeVar("_Made")
@@ -52,7 +53,7 @@ class Capabilities:
 class RefinerFactory(Protocol[_Refiner]):
     """Makes the refiners of the engine; a generator chooses one of them in `Generator.make_refiner`."""
 
-    def sequence_refiner(self, generator: ThroughPlaneGenerator) -> _Refiner:
+    def sequence_refiner(self, generator: SequenceGenerator) -> _Refiner:
         """Make one that streams slices, tile by tile, along one axis after the other."""
 
     def plane_refiner(self, generator: PlaneGenerator) -> _Refiner:
@@ -78,6 +79,46 @@ class Generator(nn.Module, ABC):
     @abstractmethod
     def make_refiner(self, factory: RefinerFactory[_Made]) -> _Made:
         """Return what runs this generator through a volume."""
+
+
+class ResidualSlices(Protocol):
+    """Slices in, the residual's slices out, a few at a time: see `residual_stream.ResidualStream`."""
+
+    def push(self, lr: Tensor, following: Tensor | None) -> Iterator[Tensor]:
+        """Take the next slices (N, 1, k, J, I), and yield the next output slices (N, 1, m, J, I) in parts."""
+
+
+class SequenceGenerator(Generator):
+    """A generator that refines a slice sequence along its axis, and can take it a few slices at a time."""
+
+    @property
+    @abstractmethod
+    def reach(self) -> int:
+        """How many voxels away, in the plane of a slice, an input can still change an output."""
+
+    @property
+    @abstractmethod
+    def slices_in_flight(self) -> int:
+        """About how many slices of features of ``config.channels`` a stream holds, beside those being pushed."""
+
+    @abstractmethod
+    def residual_slices(
+        self,
+        positions: Tensor,
+        factor: float,
+        thickness: float,
+        *,
+        cut_edges: tuple[bool, bool, bool, bool] = (False, False, False, False),
+        origin: tuple[int, int, int] = (0, 0, 0),
+    ) -> ResidualSlices:
+        """Return a stream of what the network adds to cubic interpolation: see `residual_stream.ResidualStream`."""
+
+    @abstractmethod
+    def halve_blocks(self) -> None:
+        """Compute the convolutions inside the blocks in bfloat16, for a CPU.
+
+        What they add to, first differences and the weights of the fine slices stay exact.
+        """
 
 
 class Discriminator(nn.Module):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from .generators.through_plane import ThroughPlaneGenerator
 from .streaming import SliceStream
+
+if TYPE_CHECKING:
+    from .generators.through_plane import ThroughPlaneGenerator
 
 
 class ResidualStream:

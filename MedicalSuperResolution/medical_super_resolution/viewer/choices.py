@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import SettingsError
 from ..models import file as models
-from ..models.store import detail_model_of
+from ..models.store import detail_files_of
 from ..settings import EnhanceSettings
 
 _THROUGH_PLANE, _IN_PLANE = "through-plane", "in-plane"
@@ -57,5 +57,5 @@ def choices() -> dict[str, Any]:
 
 
 def _has_detail(path: Path) -> bool:
-    detail_model = detail_model_of(path)
-    return detail_model is not None and detail_model.is_file()
+    files = detail_files_of(path)
+    return bool(files) and all(file.is_file() for file in files)

@@ -58,7 +58,7 @@ def test_a_missing_detail_model_is_said(a_model_folder: Path, a_panel: Any, a_th
     (a_model_folder / "general-detail.safetensors").unlink()
     a_panel.enter()
     assert a_panel.ui.detailSlider.toolTip == (
-        "The file of its detail model general-detail is missing beside the model general."
+        "The file general-detail.safetensors, which the detail of the model general needs, is missing."
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ...networks.blocks import in_memory_order
-from ...networks.generators.through_plane import ThroughPlaneGenerator
+from ...networks.contracts import SequenceGenerator
 from ...physics.projection import AxisModel
 from ...system.memory import return_freed_blocks
 from ...volumes.memmap import Allocator
@@ -35,28 +35,22 @@ class SequenceRefiner:
 
     Parameters
     ----------
-    generator : ThroughPlaneGenerator
+    generator : SequenceGenerator
         Stays as it is; a copy works on the device.
     context : ExecutionContext
         Device, precision, memory and progress.
     """
 
-    def __init__(self, generator: ThroughPlaneGenerator, context: ExecutionContext) -> None:
+    def __init__(self, generator: SequenceGenerator, context: ExecutionContext) -> None:
         self._exact = generator
         self.context = context
         self.generator = self._prepared()
 
-    def _prepared(self) -> ThroughPlaneGenerator:
-        """A copy of the generator on its device.
-
-        On a CPU, half precision is for the convolutions inside the blocks alone. What they add to, first differences
-        and the weights of the fine slices stay exact.
-        """
+    def _prepared(self) -> SequenceGenerator:
+        """A copy of the generator on its device."""
         generator = copy.deepcopy(self._exact).to(self.context.device)
         if self.context.is_mixed and self.context.device.type == "cpu":
-            generator = generator.to(torch.bfloat16)
-            generator.kernel.float()
-            generator.stem.float()
+            generator.halve_blocks()
         return in_memory_order(generator)
 
     def refined(self, request: VolumeRequest, allocator: Allocator) -> np.ndarray:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from ...networks.generators.through_plane import ThroughPlaneGenerator
-from ...networks.residual_stream import ResidualStream
+from ...networks.contracts import ResidualSlices, SequenceGenerator
 from ...physics.projection import AxisModel, SliceBuffer, StreamingProjector
 from ..context import ExecutionContext
 from .axis_request import AxisRequest
@@ -25,7 +24,7 @@ class TileStream:
 
     Parameters
     ----------
-    generator : ThroughPlaneGenerator
+    generator : SequenceGenerator
         On the device of the context.
     context : ExecutionContext
         Device, settings, progress and timing.
@@ -41,7 +40,7 @@ class TileStream:
 
     def __init__(
         self,
-        generator: ThroughPlaneGenerator,
+        generator: SequenceGenerator,
         context: ExecutionContext,
         request: AxisRequest,
         tile: Tile,
@@ -118,7 +117,7 @@ class TileStream:
             row, column = j.start + cut[0] * reach, i.start + cut[2] * reach
             origin = (first, tile.outer_j.start + row, tile.outer_i.start + column)
             part = positions[first:stop] - k.start
-            stream = ResidualStream(self.generator, part, factor, width, cut_edges=cut, origin=origin)
+            stream = self.generator.residual_slices(part, factor, width, cut_edges=cut, origin=origin)
             for found in self._pushed(stream, lambda start, end: self._buffer(start, end)[:, j, i].clamp(*window), k):
                 residual = found.new_zeros(len(found), *shape[1:])
                 residual[:, row : row + found.shape[1], column : column + found.shape[2]] = found
@@ -132,7 +131,7 @@ class TileStream:
         for start in range(0, count, FINE_SLICES):
             yield zero.expand(min(FINE_SLICES, count - start), *core)
 
-    def _pushed(self, stream: ResidualStream, slices: Callable[[int, int], Tensor], k: slice) -> Iterator[Tensor]:
+    def _pushed(self, stream: ResidualSlices, slices: Callable[[int, int], Tensor], k: slice) -> Iterator[Tensor]:
         """The slices ``k`` of a sequence through a stream, a few at a time; (m, J, I) less what is trimmed."""
         step = SLICES_A_PUSH[self.context.device.type]
         for start in range(k.start, k.stop, step):

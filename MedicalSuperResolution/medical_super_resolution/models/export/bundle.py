@@ -12,7 +12,7 @@ import torch
 
 from ...system.temp_dirs import work_folder
 from ..file import Model
-from ..store import detail_model_of
+from ..store import detail_files_of
 from .program import program_of
 
 _SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
@@ -53,8 +53,8 @@ def write_bundle(model: Model, folder: Path, readme: str) -> list[Path]:
         (made / "configs/inference.json").write_text(json.dumps(inference(model), indent=4), encoding="utf-8")
         (made / "docs/README.md").write_text(readme, encoding="utf-8")
         torch.save(model.generator.state_dict(), made / "models/model.pt")
-        for path in (model.path, detail_model_of(model.path)):
-            if path is not None and path.is_file():
+        for path in (model.path, *detail_files_of(model.path)):
+            if path.is_file():
                 shutil.copy(path, made / "models" / path.name)
         made.replace(folder)
     return sorted(path for path in folder.rglob("*") if path.is_file())

@@ -18,8 +18,9 @@ from ..blocks import (
     mixed_channels,
     pointwise_convolution,
 )
-from ..contracts import ANY_AXIS, Capabilities, Generator, RefinerFactory
+from ..contracts import ANY_AXIS, Capabilities, RefinerFactory, SequenceGenerator
 from ..grain import KINDS, grain
+from ..residual_stream import ResidualStream
 from ..streaming import WHOLE, Sequence, in_slices
 
 _Refiner = TypeVar("_Refiner")
@@ -104,7 +105,7 @@ class PhaseKernel(nn.Module):
         return self.layers(described).unflatten(1, (2, -1)) / _CONTRAST
 
 
-class ThroughPlaneGenerator(Generator):
+class ThroughPlaneGenerator(SequenceGenerator):
     """(N, 1, K, J, I) thick slices -> (N, 1, M, J, I) fine slices at any M places along K.
 
     Features are computed once on the thick slices, whatever the factor: in a sequence of contiguous slices the blur
@@ -147,6 +148,24 @@ class ThroughPlaneGenerator(Generator):
         """About how many slices of features a stream holds, beside those being pushed; for memory estimates."""
         pairs = self.config.pairs
         return self.config.blocks * (3 * pairs + pairs * (pairs + 1) // 2) + 3
+
+    def residual_slices(
+        self,
+        positions: Tensor,
+        factor: float,
+        thickness: float,
+        *,
+        cut_edges: tuple[bool, bool, bool, bool] = (False, False, False, False),
+        origin: tuple[int, int, int] = (0, 0, 0),
+    ) -> ResidualStream:
+        """Return a stream of `residual`, of a tile of the slice plane."""
+        return ResidualStream(self, positions, factor, thickness, cut_edges=cut_edges, origin=origin)
+
+    def halve_blocks(self) -> None:
+        """Compute the convolutions inside the blocks in bfloat16; see `SequenceGenerator.halve_blocks`."""
+        self.to(torch.bfloat16)
+        self.kernel.float()
+        self.stem.float()
 
     def features(
         self, lr: Tensor, thickness: float, sequence: Sequence = WHOLE, following: Tensor | None = None

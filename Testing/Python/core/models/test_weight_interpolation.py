@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from safetensors.torch import load_file
 
 from command_line import Medsr, refused
@@ -18,24 +17,12 @@ from medical_super_resolution.inference.uncertainty import widened
 from medical_super_resolution.models import file as models
 from medical_super_resolution.models import weight_interpolation as detail
 from medical_super_resolution.models.card import described
-from medical_super_resolution.networks.generators.through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.dicom.derived import headers as dicom_headers
 from medical_super_resolution.volumes.volume import Volume
+from model_samples import write_model
 
 TWICE = {"factor": 2.0, "axes": "k", "slice_profile": "gaussian"}
-SMALL = {"channels": 8, "blocks": 1, "pairs": 1, "gate_channels": 4, "kernel_hidden": 8}
-
-
-def write_model(path: Path, seed: int, card: dict, **config: int) -> Path:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        generator = ThroughPlaneGenerator(ThroughPlaneConfig(**(SMALL | config)))
-        with torch.no_grad():
-            for weights in generator.parameters():
-                weights.add_(0.05 * torch.randn_like(weights))  # the layers that start at 0 count, too
-    models.save(path, "through-plane", generator, card)
-    return path
 
 
 @pytest.fixture
@@ -96,7 +83,7 @@ def test_a_model_without_a_detail_model_has_no_detail(a_model_file: Path):
 
 def test_a_missing_detail_model_is_named(a_detail_pair: tuple[Path, Path]):
     a_detail_pair[1].unlink()
-    assert "detail model soft-detail of the model soft is missing; put soft-detail.safetensors" in refusal(
+    assert "soft-detail.safetensors, which the detail of the model soft needs, is missing; put it beside" in refusal(
         a_detail_pair[0], 0.5
     )
 

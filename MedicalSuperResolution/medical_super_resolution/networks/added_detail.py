@@ -1,0 +1,126 @@
+"""The detail that one pair of networks shows, added to the result of another network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from .contracts import Capabilities, RefinerFactory, ResidualSlices, SequenceGenerator
+
+_Refiner = TypeVar("_Refiner")
+
+
+class AddedDetail(SequenceGenerator):
+    """A generator whose residual is that of ``base``, plus that of ``detailed``, less that of ``plain``.
+
+    Each reproduces the measured slices after data consistency, which is an affine projection; so does the sum.
+
+    Parameters
+    ----------
+    base : SequenceGenerator
+        Closest to the truth; without detail of its own.
+    plain, detailed : SequenceGenerator
+        Another generator without and with its detail.
+    """
+
+    def __init__(self, base: SequenceGenerator, plain: SequenceGenerator, detailed: SequenceGenerator) -> None:
+        super().__init__()
+        self.config = base.config
+        self.base, self.detailed, self.plain = base, detailed, plain
+
+    @property
+    def parts(self) -> tuple[SequenceGenerator, SequenceGenerator, SequenceGenerator]:
+        """The three networks in the order of `SummedStream`."""
+        return self.base, self.detailed, self.plain
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Those of the base, with the reach of all."""
+        return replace(self.base.capabilities, reach=self.reach)
+
+    def make_refiner(self, factory: RefinerFactory[_Refiner]) -> _Refiner:
+        """Return what runs this generator along one axis of a volume after the other."""
+        return factory.sequence_refiner(self)
+
+    @property
+    def reach(self) -> int:
+        """The farthest of the three."""
+        return max(part.reach for part in self.parts)
+
+    @property
+    def slices_in_flight(self) -> int:
+        """Those of the three, in slices as wide as the base's."""
+        held = sum(part.slices_in_flight * part.config.channels for part in self.parts)
+        return math.ceil(held / self.config.channels)
+
+    def residual_slices(
+        self,
+        positions: Tensor,
+        factor: float,
+        thickness: float,
+        *,
+        cut_edges: tuple[bool, bool, bool, bool] = (False, False, False, False),
+        origin: tuple[int, int, int] = (0, 0, 0),
+    ) -> SummedStream:
+        """Return a stream of the sum, of a tile of the slice plane."""
+        streams = [
+            part.residual_slices(positions, factor, thickness, cut_edges=cut_edges, origin=origin)
+            for part in self.parts
+        ]
+        margins = [self.reach - part.reach for part in self.parts]
+        return SummedStream(streams, margins, cut_edges)
+
+    def halve_blocks(self) -> None:
+        """See `SequenceGenerator.halve_blocks`."""
+        for part in self.parts:
+            part.halve_blocks()
+
+
+class SummedStream:
+    """The first of three residuals, plus the second, less the third, a few slices at a time.
+
+    Parameters
+    ----------
+    streams : sequence of ResidualSlices
+        Of the same sequence.
+    margins : sequence of int
+        How many voxels less than the farthest each of them reaches; they are cut off its input.
+    cut_edges : tuple of bool
+        See `SliceStream`.
+    """
+
+    def __init__(
+        self, streams: Sequence[ResidualSlices], margins: Sequence[int], cut_edges: tuple[bool, bool, bool, bool]
+    ) -> None:
+        self._streams = streams
+        self._margins = margins
+        self._cut_edges = cut_edges
+        self._waiting: list[list[Tensor]] = [[] for _ in streams]
+
+    def push(self, lr: Tensor, following: Tensor | None) -> Iterator[Tensor]:
+        """As `ResidualStream.push`; networks that look less far ahead wait for the others."""
+        for stream, margin, waiting in zip(self._streams, self._margins, self._waiting, strict=True):
+            behind = None if following is None else self._within(following, margin)
+            waiting.extend(stream.push(self._within(lr, margin), behind))
+        count = min(sum(part.shape[2] for part in waiting) for waiting in self._waiting)
+        if not count:
+            return
+        base, detailed, plain = (self._take(waiting, count) for waiting in self._waiting)
+        yield base + (detailed - plain)
+
+    def _within(self, slices: Tensor, margin: int) -> Tensor:
+        """Without what this network does not need at the cut edges."""
+        top, bottom, left, right = (margin * cut for cut in self._cut_edges)
+        return slices[:, :, :, top : slices.shape[3] - bottom, left : slices.shape[4] - right]
+
+    @staticmethod
+    def _take(waiting: list[Tensor], count: int) -> Tensor:
+        """The first slices that wait; the others wait on."""
+        whole = torch.cat(waiting, dim=2)
+        waiting[:] = [whole[:, :, count:]] if whole.shape[2] > count else []
+        return whole[:, :, :count]
