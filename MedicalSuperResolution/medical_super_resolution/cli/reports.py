@@ -18,8 +18,15 @@ def check_report(path: Path | None, *, overwrite: bool) -> None:
         raise SuperResolutionError(f"{path} is a folder; name a file")
     if path.exists() and not overwrite:
         raise SuperResolutionError(f"{path} exists already; add --overwrite to replace it, or choose another name")
+    if path.exists() and not _holds_json(path):
+        raise SuperResolutionError(f"{path} is not a report, and would be lost; choose another name for the report")
     if not path.parent.is_dir():
         raise SuperResolutionError(f"the folder {path.parent} does not exist; make it first")
+
+
+def _holds_json(path: Path) -> bool:
+    with path.open("rb") as opened:
+        return opened.read(1) in (b"{", b"")
 
 
 def write_report(path: Path, report: dict[str, Any]) -> None:

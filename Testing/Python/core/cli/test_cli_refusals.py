@@ -179,6 +179,12 @@ def test_a_report_that_exists_gets_one_sentence_and_is_kept(medsr: Medsr, scan: 
     assert "exists already; add --overwrite" in refused(medsr, folder, *arguments)
 
 
+def test_a_report_replaces_no_file_that_is_none(medsr: Medsr, scan: Path, folder: Path):
+    (folder / "IM0001").write_bytes(bytes(128) + b"DICM")
+    arguments = ("enhance", scan, folder / "fine.nii.gz", "--report", folder / "IM0001", "--overwrite")
+    assert "is not a report, and would be lost" in refused(medsr, folder, *arguments)
+
+
 def test_a_report_that_is_a_folder_gets_one_sentence_before_any_work(
     medsr: Medsr, scan: Path, folder: Path, tmp_path: Path
 ):
