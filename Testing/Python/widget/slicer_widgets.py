@@ -105,6 +105,7 @@ class qMRMLNodeComboBox(PythonQtManners, QtWidgets.QWidget):  # noqa: N801
         super().__init__(parent)
         self._id, self._scene, self._tags = "", None, []
         self._box = QtWidgets.QComboBox(self)
+        self._box.setFocusProxy(self)
         self._box.activated.connect(lambda index: self.setCurrentNodeID(self._box.itemData(index)))
         layout = QtWidgets.QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

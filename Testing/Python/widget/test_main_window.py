@@ -188,3 +188,19 @@ def test_titles_have_room_for_before_in_place_of_after(comparing: Any, a_panel: 
     settle()
     for view in views(comparing):
         assert view._label.width >= view._label.sizeHint.width()
+
+
+def test_tab_stops_at_every_list_of_nodes_in_the_order_of_the_panel(a_window: Any, a_panel: Any):
+    """The next widgets by Qt's own rule: those that take focus by Tab and hand it to no other."""
+    from PySide6 import QtCore, QtWidgets
+
+    start = widget = a_panel.ui.inputSelector
+    names = []
+    while (widget := widget.nextInFocusChain()) is not start:
+        takes_tab = QtWidgets.QWidget.focusPolicy(widget) & QtCore.Qt.FocusPolicy.TabFocus
+        if takes_tab and widget.focusProxy() is None:
+            names.append(QtCore.QObject.objectName(widget) or QtCore.QObject.objectName(widget.parent()))
+    lists = ["inputSelector", "compareSelector", "regionSelector", "segmentationSelector", "outputSelector"]
+    lists += ["queueSelector", "exportSelector"]
+    assert [name for name in names if name in lists] == lists
+    assert names.index("regionSelector") < names.index("modelComboBox") < names.index("outputSelector")

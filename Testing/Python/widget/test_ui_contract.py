@@ -25,6 +25,7 @@ INPUTS = {
     "qMRMLCheckableNodeComboBox",
     "qMRMLNodeComboBox",
 }
+SHOWING = ("Error", "Missing", "append", "addItem", "Display", "QAction", "shown_errors", "setHeaderLabels")  # calls
 PLAIN_QT = {name for name in INPUTS if name.startswith("Q")} | {"QLabel", "QProgressBar", "QWidget"}
 
 
@@ -67,7 +68,7 @@ def untranslated(path: Path) -> list[str]:
     found = []
     for node in ast.walk(ast.parse(path.read_text())):
         text = None
-        if isinstance(node, ast.Call) and node.args and ast.unparse(node.func).endswith(("Error", "Missing", "append")):
+        if isinstance(node, ast.Call) and node.args and ast.unparse(node.func).endswith(SHOWING):
             text = node.args[0]
         elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith((".text", ".toolTip")):
             text = node.value
@@ -77,9 +78,43 @@ def untranslated(path: Path) -> list[str]:
     return found
 
 
-def test_every_text_of_the_panel_and_of_the_scene_can_be_translated():
-    files = [MODULE / "MedicalSuperResolution.py", *(MODULE / "MedicalSuperResolutionLib").rglob("*.py")]
-    assert [text for path in files for text in untranslated(path)] == []
+def module_sources() -> list[Path]:
+    """The Python files of both modules that Slicer runs itself."""
+    return [
+        path
+        for name in ("MedicalSuperResolution", "MedicalSuperResolutionTraining")
+        for path in (MODULE.parent / name / f"{name}.py", *(MODULE.parent / name / f"{name}Lib").rglob("*.py"))
+    ]
+
+
+def test_every_text_of_the_panels_and_of_the_scene_can_be_translated():
+    assert [text for path in module_sources() for text in untranslated(path)] == []
+
+
+def test_the_tools_of_slicer_find_every_text_that_is_translated():
+    """They look for `_(`, strings next to each other, and `)`; anything else would never be translated."""
+    calls = [
+        (path, node, ast.get_source_segment(source, node))
+        for path in module_sources()
+        for source in [path.read_text()]
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "_"
+    ]
+    hidden = [
+        f"{path.name}, line {node.lineno}"
+        for path, node, text in calls
+        if not (isinstance(node.args[0], ast.Constant) and re.fullmatch(r'_\((\s*"[^"]*")+\s*\)', text))
+    ]
+    assert len(calls) > 200
+    assert hidden == []
+
+
+@pytest.mark.parametrize("name", ["MedicalSuperResolution", "MedicalSuperResolutionTraining"])
+def test_no_text_of_a_form_is_kept_from_translation(name: str):
+    form = ElementTree.parse(MODULE.parent / name / "Resources" / "UI" / f"{name}.ui")
+    properties = [one for one in form.iter("property") if one.get("name") != "SlicerParameterName"]
+    kept = [one.findtext("string") for one in properties if one.find("string[@notr]") is not None]
+    assert [text for text in kept if re.search("[A-Za-z]", text or "")] == []
 
 
 def test_every_bound_widget_names_a_parameter(a_form: ElementTree.Element):

@@ -2,13 +2,13 @@
 
 from types import SimpleNamespace
 
-import qt
 import slicer
 
 from medical_super_resolution.errors import SuperResolutionError
 from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.engine import enhancement
 from MedicalSuperResolutionLib.engine.enhancement import Outlook
+from MedicalSuperResolutionLib.panel import focus
 from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
 from MedicalSuperResolutionLib.translation import tr as _
 
@@ -51,22 +51,12 @@ def _show(ui: SimpleNamespace, foreseen: Outlook | None, obstacle: str, *, runni
     for widget in (ui.inputsWidget, ui.advancedCollapsibleButton, ui.queueSelector):
         widget.enabled = not running
     button = ui.enhanceButton
-    _enable(button, enabled=running or not obstacle)
+    focus.enable(button, enabled=running or not obstacle)
     if running:
         button.text, button.toolTip = _("Cancel"), _("Stop; nothing in the scene changes.")
     else:
         button.text, button.toolTip = _("Enhance"), obstacle or _("Make the finer volume; Slicer stays free meanwhile.")
     ui.progressBar.visible = running
-
-
-def _enable(button: qt.QPushButton, *, enabled: bool) -> None:
-    """Enable a button or not; the panel holds its focus meanwhile, instead of scrolling to the next."""
-    panel = button.parentWidget()
-    if button.focus and not enabled:
-        panel.setFocus()
-    button.enabled = enabled
-    if panel.focus and enabled:
-        button.setFocus()
 
 
 def _how_to_begin() -> str:
