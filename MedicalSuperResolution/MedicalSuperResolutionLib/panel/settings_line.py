@@ -61,9 +61,9 @@ def _profile(chosen: MedicalSuperResolutionParameterNode) -> str:
     known = _estimated_before(chosen, thickness)
     if known is not None:
         width, error = known.slice_width_mm, known.slice_width_error_mm
-        return _("Gaussian {width:.2f} +- {error:.2f} mm (estimated)").format(width=width, error=error)
+        return _("Gaussian {width:.2f} ± {error:.2f} mm (estimated)").format(width=width, error=error)
     width, error = expected.profile.width * distance, expected.error * distance
-    return _("Gaussian {width:.1f} +- {error:.1f} mm (expected)").format(width=width, error=error)
+    return _("Gaussian {width:.1f} ± {error:.1f} mm (expected)").format(width=width, error=error)
 
 
 def _estimated_before(chosen: MedicalSuperResolutionParameterNode, thickness_mm: float) -> Report | None:

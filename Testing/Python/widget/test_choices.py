@@ -175,7 +175,7 @@ def test_a_custom_spacing_begins_with_what_to_do(a_panel: Any, a_thick_volume: A
 def expected_words(thickness_mm: float) -> str:
     """The profile of slices of this thickness, 3 mm apart, before they are seen."""
     likely = expected_profile(thickness_mm / 3)
-    return f"Gaussian {3 * likely.profile.width:.1f} +- {3 * likely.error:.1f} mm (expected)"
+    return f"Gaussian {3 * likely.profile.width:.1f} ± {3 * likely.error:.1f} mm (expected)"
 
 
 def test_the_settings_are_said_in_one_line(a_panel: Any, a_thick_volume: Any):
@@ -193,7 +193,7 @@ def test_a_profile_that_was_estimated_is_said_with_its_error(a_panel: Any, a_thi
         "slice_width_error_mm": 0.12,
     }
     enhance(a_panel, a_runner)
-    assert a_panel.ui.settingsLabel.text.endswith("slices 3 mm (their distance), Gaussian 2.70 +- 0.12 mm (estimated)")
+    assert a_panel.ui.settingsLabel.text.endswith("slices 3 mm (their distance), Gaussian 2.70 ± 0.12 mm (estimated)")
     a_panel._parameterNode.sliceThickness = 2  # it would be estimated anew
     assert a_panel.ui.settingsLabel.text.endswith(f"slices 2 mm (set by hand), {expected_words(thickness_mm=2)}")
     a_panel._parameterNode.profile = type(a_panel._parameterNode.profile).BOX

@@ -59,10 +59,11 @@ def fused(also: dict[str, Any] | None = None) -> Any:
 
 def test_one_volume_cannot_be_fused_and_two_are_foreseen(a_panel: Any, a_slicer: Any):
     a_panel.ui.queueSelector.check(add("Axial", AXIAL))
-    assert (a_panel.ui.fuseButton.enabled, a_panel.ui.fuseLabel.text) == (False, "")
+    assert (a_panel.ui.fuseButton.enabled, a_panel.ui.fuseLabel.isHidden()) == (False, True)
     assert a_panel.ui.fuseButton.toolTip == "Check at least two stacks of one session."
     a_panel.ui.queueSelector.check(add("Coronal", CORONAL))
     assert a_panel.ui.fuseButton.enabled
+    assert not a_panel.ui.fuseLabel.isHidden()
     assert a_panel.ui.fuseLabel.text == "2 stacks become 24x26x26 at 1.00x1.00x1.00 mm, 0.1 MB"
 
 

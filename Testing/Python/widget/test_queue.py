@@ -36,6 +36,7 @@ def test_checked_volumes_are_enhanced_one_after_the_other(a_panel: Any, three: l
     assert rows(a_panel) == [("A", "waiting"), ("B", "waiting"), ("C", "waiting")]
     a_runner.progress = (1, 4)
     wait(lambda: rows(a_panel)[0] == ("A", "25 %"))
+    assert a_panel.ui.queueTable.item(0, 1).toolTip() == "25 %"  # where the panel is too narrow for the text
     for number in range(3):
         a_runner.finish()
         wait(lambda number=number: rows(a_panel)[number][1].startswith("done"))

@@ -36,6 +36,7 @@ class FuseSection:
         if len(nodes) >= FEWEST:
             line, obstacle = self._outlook(nodes)
         ui.fuseLabel.text = line or (obstacle if len(nodes) >= FEWEST else "")
+        ui.fuseLabel.visible = bool(ui.fuseLabel.text)
         ui.fuseButton.enabled = bool(line) and not self._is_busy()
         ui.fuseButton.toolTip = obstacle or _("Make one volume with cubic voxels of the checked stacks.")
 

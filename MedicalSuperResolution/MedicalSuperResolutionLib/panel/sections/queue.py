@@ -91,8 +91,9 @@ class QueueSection:
                 for column in range(2):
                     table.setItem(row, column, qt.QTableWidgetItem(""))
         for row, item in enumerate(items):
-            table.item(row, 0).setText(item.node.GetName())
-            table.item(row, 1).setText(_progress(item))
+            for column, text in enumerate((item.node.GetName(), _progress(item))):
+                table.item(row, column).setText(text)
+                table.item(row, column).setToolTip(text)  # what is cut in a narrow panel
         if self._was_running != self.is_running:
             self._was_running = self.is_running
             self._on_running()
