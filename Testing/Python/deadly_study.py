@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 PID = "pid"
+LOADED_BY = os.getpid()
 
 
 def work(batch: object, item: object) -> str:
@@ -15,3 +16,8 @@ def work(batch: object, item: object) -> str:
         part.replace(Path(batch.folder) / PID)
         threading.Event().wait()
     return item.name
+
+
+def tell_where_it_was_loaded(pipe: object) -> None:
+    """Send the process that loaded this module, and the one that runs it."""
+    pipe.send((LOADED_BY, os.getpid()))

@@ -80,7 +80,7 @@ PLACES = (
         "cohort",
         tuple(_ours("cohort")),
         _INFERENCE | _ours("cohort") | {"numpy"},
-        in_functions=frozenset({"distributed", "PIL", "pyarrow", "torch"}),
+        in_functions=frozenset({"dask", "distributed", "PIL", "pyarrow", "torch"}),
     ),
     Place(
         "command line",

@@ -22,6 +22,7 @@ WITHOUT_TORCH = [
     "medical_super_resolution",
     "medical_super_resolution.physics.acquisition",
     "medical_super_resolution.cli.main",
+    "medical_super_resolution.cohort.whole",  # the process that hands out studies
     "medical_super_resolution.inference.planning",
     "medical_super_resolution.settings",
     "medical_super_resolution.volumes.io.files",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -14,44 +14,13 @@ from ..models.file import Model
 from ..models.weight_interpolation import load_model
 from ..progress import Progress, ignore
 from ..report import Report
-from ..settings import EnhanceSettings
 from ..system.temp_dirs import remove_empty
 from ..volumes.io.writers import destination_of
 from . import bids
 from .discovery import Item, items_in
 from .single import run_task
 from .table import TABLE, Row, write_table
-from .task import Look, Outcome, Task
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What a batch is asked for.
-
-    Parameters
-    ----------
-    folder, output : Path
-        Where volumes are looked for, and where results go, under the same names.
-    settings : EnhanceSettings
-        For each volume.
-    modality : str or None
-        Of all volumes; None takes that of each.
-    skip_existing, overwrite : bool
-        What happens where a result is there already; with neither, that volume fails.
-    keep_tilt : bool
-        See `task.Task`.
-    compress : bool
-        Pack the voxels of volume files.
-    """
-
-    folder: Path
-    output: Path
-    settings: EnhanceSettings
-    modality: str | None = None
-    skip_existing: bool = False
-    overwrite: bool = False
-    keep_tilt: bool = False
-    compress: bool = True
+from .task import Batch, Look, Outcome, Task
 
 
 def batch_in(source: Path, output: Path) -> list[Item]:

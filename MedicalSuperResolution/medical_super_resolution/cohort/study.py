@@ -1,7 +1,8 @@
 """One study of a cohort, as a worker does it: done once, verified when it comes again, with a record of it beside it.
 
 The result appears first, whole or not at all, then its record. A worker that is killed before the record leaves a
-result that is made again; after it, the record is found and the result compared with it.
+result that is made again; after it, the record is found and the result compared with it. Only workers load torch: the
+process that hands out studies starts without it.
 """
 
 from __future__ import annotations
@@ -14,19 +15,20 @@ import shutil
 import threading
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..errors import ModelError
-from ..models.file import Model
-from ..models.weight_interpolation import load_model
 from ..system.checksum import digest_of
 from ..system.temp_dirs import work_folder
-from .batch import Batch, one_row
 from .bids import stem_of
 from .discovery import Item
 from .preview import Preview
 from .table import Row
+from .task import Batch
+
+if TYPE_CHECKING:
+    from ..models.file import Model
 
 STATE = "medsr-cohort"  # folder of records and thumbnails in the output folder
 # Settings without influence on a result: how it is computed, and the name of the model (its SHA-256 counts).
@@ -63,6 +65,8 @@ def run_study(batch: Batch, item: Item) -> Row:
     item : Item
         The study.
     """
+    from .batch import one_row
+
     with _one_at_a_time:
         model = _model(batch.settings.model, batch.settings.detail)
         asked = _asked(batch, item, model)
@@ -119,6 +123,8 @@ def _label(name: str) -> str:
 
 @functools.lru_cache(maxsize=1)
 def _model(name: str, detail: float) -> Model:
+    from ..models.weight_interpolation import load_model
+
     return load_model(name, detail)
 
 

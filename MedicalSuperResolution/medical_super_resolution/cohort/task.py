@@ -1,4 +1,4 @@
-"""One volume, series of volumes or segmentation to enhance, and its outcome."""
+"""One volume, series of volumes or segmentation to enhance, a batch of them, and the outcome of one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import SettingsError
 from ..report import Enhanced, Report
+from ..settings import EnhanceSettings
 from ..volumes.dicom.reader import Selection
 from ..volumes.grid import Grid
 from ..volumes.io.writers import Destination
@@ -60,6 +61,36 @@ class Task:
     compress: bool = True
     hashed: bool = False
     look: Look = lambda before, done: None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a batch is asked for.
+
+    Parameters
+    ----------
+    folder, output : Path
+        Where volumes are looked for, and where results go, under the same names.
+    settings : EnhanceSettings
+        For each volume.
+    modality : str or None
+        Of all volumes; None takes that of each.
+    skip_existing, overwrite : bool
+        What happens where a result is there already; with neither, that volume fails.
+    keep_tilt : bool
+        See `Task`.
+    compress : bool
+        Pack the voxels of volume files.
+    """
+
+    folder: Path
+    output: Path
+    settings: EnhanceSettings
+    modality: str | None = None
+    skip_existing: bool = False
+    overwrite: bool = False
+    keep_tilt: bool = False
+    compress: bool = True
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,21 @@ import itertools
 import logging
 import os
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError, SuperResolutionError
-from .batch import Batch
+from ..system.process import has_gpu_driver
 from .discovery import Item
 from .study import attempts_of, run_study
 from .table import Row
+from .task import Batch
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -30,6 +34,31 @@ RETRIES = 2  # of a study whose worker died
 _GPU = "GPU"  # the resource that workers with one GPU declare
 _COUNT_SECONDS = 5.0  # between two looks at how many workers there are
 _CONNECT_SECONDS = 30
+_LOADED = ["distributed", f"{__package__}.batch"]  # by the process whose forks are workers
+_FORKS = sys.platform == "linux"  # elsewhere each worker starts from nothing
+_DASK = {  # without them, what Dask measures of itself takes a tenth of a CPU
+    "distributed.admin.tick.interval": "500ms",
+    "distributed.worker.profile.enabled": False,
+} | ({"distributed.worker.multiprocessing-method": "forkserver"} if _FORKS else {})
+
+
+def load_ahead() -> None:
+    """Begin to load what workers compute with, in a process of which each worker is a fork; returns at once.
+
+    Loading takes seconds: here as many as this process needs to get ready, once for all workers and those that take the
+    place of dead ones.
+    """
+    if _FORKS and find_spec("distributed"):
+        from multiprocessing import forkserver
+
+        get_context("forkserver").set_forkserver_preload(_LOADED)
+        path = os.environ.get("PYTHONPATH")
+        os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # that process finds the modules that this one finds
+        forkserver.ensure_running()
+        if path is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = path
 
 
 @contextmanager
@@ -43,6 +72,7 @@ def local_workers(count: int, gpus: Sequence[str] = ()) -> Iterator[Client]:
     gpus : sequence of str
         Identifiers of CUDA devices, one for each worker; empty is none.
     """
+    from dask import config
     from distributed import Client, Nanny, Scheduler, SpecCluster, WorkerPlugin
 
     class LeaveInterrupts(WorkerPlugin):
@@ -56,6 +86,7 @@ def local_workers(count: int, gpus: Sequence[str] = ()) -> Iterator[Client]:
         number: {"cls": Nanny, "options": worker_options(gpus[number] if gpus else None)} for number in range(count)
     }
     with (
+        config.set(_DASK),
         SpecCluster(workers, {"cls": Scheduler, "options": options}, silence_logs=logging.CRITICAL) as cluster,
         Client(cluster) as client,
     ):
@@ -100,6 +131,8 @@ def workers_at(address: str) -> Iterator[Client]:
 
 def gpus_here() -> list[str]:
     """Identifiers of the CUDA devices that this process may use."""
+    if not has_gpu_driver():
+        return []
     import torch
 
     named = os.environ.get("CUDA_VISIBLE_DEVICES", "")

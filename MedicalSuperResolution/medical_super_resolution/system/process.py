@@ -1,4 +1,4 @@
-"""What a process has of the computer: its CPUs, how its threads wait, its priority, and its end with its parent."""
+"""What a process has of the computer: CPUs, a driver of GPUs, how its threads wait, its priority, its end."""
 
 from __future__ import annotations
 
@@ -54,6 +54,15 @@ def _quota(root: Path) -> float:
         if microseconds > 0:
             return microseconds / int((group / "cpu.cfs_period_us").read_text())
     return math.inf
+
+
+def has_gpu_driver(root: Path = Path("/")) -> bool:
+    """Whether there is a driver of CUDA or ROCm: without one PyTorch, which takes seconds to load, finds no GPU."""
+    if os.name == "nt" or (root / "dev/kfd").exists():  # on Windows, drivers have many names
+        return True
+    with suppress(OSError):
+        return bool(ctypes.CDLL("libcuda.so.1"))
+    return False
 
 
 def end_with_parent() -> None:

@@ -59,10 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Find the studies, let workers do them, and count."""
+    from ...cohort.workers import load_ahead
+
+    if not chosen.scheduler:
+        load_ahead()
     optional("distributed", "cohorts", extra="cohort", instead="use `medsr enhance IN OUT --jobs N`")
 
-    from ...cohort.batch import Batch
     from ...cohort.table import TABLE
+    from ...cohort.task import Batch
     from ...cohort.whole import open_output, run_cohort, studies_in
 
     if chosen.workers is not None and (chosen.workers < 1 or chosen.scheduler):

@@ -133,8 +133,9 @@ def _check_input(source: Path, number: int | None) -> None:
 
 def _run_batch(chosen: argparse.Namespace, settings: EnhanceSettings, items: list[Item]) -> int:
     """All volumes of a folder: a line for each as it is done, a table at the end."""
-    from ...cohort.batch import Batch, run_batch
+    from ...cohort.batch import run_batch
     from ...cohort.table import TABLE, Row
+    from ...cohort.task import Batch
 
     for name, value in (("--report", chosen.report), ("--uncertainty", chosen.uncertainty), ("--labels", chosen.labels),
                         ("--volume", chosen.volume)):  # fmt: skip

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -19,13 +20,13 @@ import pytest
 import deadly_study
 import dicom_files
 from command_line import Medsr
-from medical_super_resolution.cohort import study, whole, workers
-from medical_super_resolution.cohort.batch import Batch
+from medical_super_resolution.cohort import batch, study, whole, workers
 from medical_super_resolution.cohort.discovery import Item
 from medical_super_resolution.cohort.page import unlike, write_page
 from medical_super_resolution.cohort.preview import picture
 from medical_super_resolution.cohort.study import thumbnail_of
 from medical_super_resolution.cohort.table import Row, write_parquet, write_table
+from medical_super_resolution.cohort.task import Batch
 from medical_super_resolution.cohort.workers import local_workers, rows_from, worker_options
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.io import files
@@ -212,7 +213,7 @@ def test_a_study_that_only_waited_while_workers_died_is_handed_out_again(
 
 def test_attempts_of_a_study_are_counted_until_it_has_a_row(a_batch: Batch, monkeypatch: pytest.MonkeyPatch):
     item = next(item for item in whole.studies_in(a_batch) if item.name == "two.nrrd")
-    monkeypatch.setattr(study, "one_row", lambda *_, **__: sys.exit(9))
+    monkeypatch.setattr(batch, "one_row", lambda *_, **__: sys.exit(9))
     for _ in range(2):
         with pytest.raises(SystemExit):
             study.run_study(a_batch, item)
@@ -220,6 +221,29 @@ def test_attempts_of_a_study_are_counted_until_it_has_a_row(a_batch: Batch, monk
     monkeypatch.undo()
     assert study.run_study(a_batch, item).status == "done"
     assert study.attempts_of(a_batch, item) == 0
+
+
+_LOADED_AHEAD = """
+import sys
+sys.path[:0] = {paths}
+from multiprocessing import get_context
+from medical_super_resolution.cohort import workers
+workers._LOADED = ["deadly_study"]
+workers.load_ahead()
+context = get_context("forkserver")
+here, there = context.Pipe()
+import deadly_study
+context.Process(target=deadly_study.tell_where_it_was_loaded, args=(there,)).start()
+loaded_by, child = here.recv()
+assert len({{loaded_by, child, deadly_study.LOADED_BY}}) == 3, (loaded_by, child, deadly_study.LOADED_BY)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each worker loads for itself")
+def test_workers_are_forks_of_a_process_that_has_loaded_what_they_need():
+    script = _LOADED_AHEAD.format(paths=[path for path in sys.path if path])
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_worker_sees_one_gpu_and_offers_it_as_a_resource():
@@ -264,7 +288,8 @@ def test_the_command_connects_to_a_scheduler(medsr: Medsr, a_batch: Batch, a_cli
     assert (status, "holds an earlier run" in err) == (1, True)
 
 
-def test_a_folder_with_other_things_is_refused(medsr: Medsr, a_batch: Batch):
+def test_a_folder_with_other_things_is_refused(medsr: Medsr, a_batch: Batch, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(workers, "load_ahead", lambda: None)
     status, _, err = medsr("cohort", a_batch.folder / "a", a_batch.folder)
     assert (status, "is not empty" in err) == (1, True)
     assert not (a_batch.folder / "medsr-cohort").exists()

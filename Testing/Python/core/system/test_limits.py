@@ -74,6 +74,19 @@ def test_the_cpus_of_a_container_are_counted(tmp_path: Path, files, expected: in
     assert threads.available_cpus(written(tmp_path, files)) == expected
 
 
+@pytest.mark.skipif(os.name == "nt", reason="drivers have many names on Windows")
+def test_a_gpu_is_looked_for_only_where_there_is_a_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace(name=name))
+    assert threads.has_gpu_driver(tmp_path)
+
+    def is_missing(name: str) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr(ctypes, "CDLL", is_missing)
+    assert not threads.has_gpu_driver(tmp_path)
+    assert threads.has_gpu_driver(written(tmp_path, {"dev/kfd": ""}))
+
+
 def test_threads_wait_passively_in_our_programs_and_what_the_user_set_stays():
     program = (
         "import os; from medical_super_resolution.cli.main import main\n"
