@@ -8,11 +8,13 @@ const VOXELS = 300_000; // of one run of the network: what bounds its memory
 const SMALLEST_SIDE = 16;
 const WIDTH = 1; // of the slice profile, in slice distances: NIfTI files do not say how thick slices are
 
-// Whether WebGPU is asked for by the address of the page, and there.
+// Whether there is WebGPU by a graphics card. By software it is slower than WebAssembly, and taken only where the address
+// of the page asks for it (?webgpu); with ?webassembly it is never taken.
 async function hasGpu() {
-  if (!new URLSearchParams(location.search).has("webgpu")) return false;
-  if (!("Suspending" in WebAssembly) || !navigator.gpu) return false; // the runtime needs both
-  return Boolean(await navigator.gpu.requestAdapter().catch(() => null));
+  const asked = new URLSearchParams(location.search);
+  if (asked.has("webassembly") || !navigator.gpu || !("Suspending" in WebAssembly)) return false; // JSPI, for the runtime
+  const adapter = await navigator.gpu.requestAdapter().catch(() => null);
+  return Boolean(adapter) && (asked.has("webgpu") || !adapter.info?.isFallbackAdapter);
 }
 
 // One worker, asked one thing at a time.
@@ -46,7 +48,7 @@ export class Engine {
     for (const promise of [this.stopped, this.opened]) promise.catch(() => {}); // they are looked at in `enhance`
   }
 
-  // WebGPU where it is asked for and there, else WebAssembly.
+  // By WebGPU where it is there and works, else by WebAssembly.
   async open() {
     if (await hasGpu()) {
       try {
@@ -56,6 +58,10 @@ export class Engine {
         this.helpers.forEach((helper) => helper.worker.terminate());
       }
     }
+    return this.openByWebAssembly();
+  }
+
+  openByWebAssembly() {
     const count = Math.min(MOST_WORKERS, Math.max(1, Math.floor((navigator.hardwareConcurrency ?? 2) / 2)));
     this.described = `WebAssembly, ${count === 1 ? "1 processor" : `${count} processors`}`;
     return this.openHelpers(count, "wasm");
@@ -76,7 +82,17 @@ export class Engine {
 
   // Refines a volume as planned; returns values of the type of the volume. progress: takes the part that is done.
   enhance(volume, plan, meaning, progress) {
-    return Promise.race([this.opened.then(() => this.refined(volume, plan, meaning, progress)), this.stopped]);
+    const refine = () => this.refined(volume, plan, meaning, progress);
+    const refined = this.opened.then(() => refine().catch((problem) => this.withoutGpu(problem, refine)));
+    return Promise.race([refined, this.stopped]);
+  }
+
+  // What a graphics card fails at, WebAssembly does from the beginning.
+  async withoutGpu(problem, refine) {
+    if (this.described !== "WebGPU" || this.isStopped) throw problem;
+    this.helpers.forEach((helper) => helper.worker.terminate());
+    await this.openByWebAssembly();
+    return refine();
   }
 
   async refined(volume, { axis, factor, grid }, meaning, progress) {

@@ -112,6 +112,35 @@ def test_the_result_is_that_of_the_package(page, make, tmp_path: Path):
     assert np.abs(made.array.astype(float) - expected.array).max() < 1e-3 * np.ptp(expected.array.clip(-1000))
 
 
+_A_GRAPHICS_CARD = """Object.defineProperty(navigator, "gpu", {
+    value: { requestAdapter: async () => ({ info: { isFallbackAdapter: false } }) } })"""
+_A_RUNTIME_THAT_FAILS_LATER = """let runs = 0;
+const values = { getData: async () => new Float32Array(1) };
+export const env = { wasm: {} };
+export class Tensor {}
+export const InferenceSession = { create: async () => ({ run: async () => {
+    if (runs++) throw new Error("the device is lost");
+    return { features: values, kernels: values };
+} }) };"""
+
+
+def test_what_a_graphics_card_fails_at_is_done_by_webassembly(page, tmp_path: Path):
+    asked = []
+
+    def answer(route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(content_type="text/javascript", body=_A_RUNTIME_THAT_FAILS_LATER)
+
+    page.context.route("**/ort.jspi.bundle.min.mjs", answer)
+    page.add_init_script(_A_GRAPHICS_CARD)
+    page.reload()
+    open_scan(page, a_scan(tmp_path, (4, 20, 20), (1.0, 1.0, 4.0)))
+    start(page, "Thin slices x2")
+    page.get_by_text("Done.").wait_for()
+    assert len(asked) == 1
+    assert "WebAssembly" in page.inner_text("#facts")
+
+
 def test_before_and_after_are_compared_by_a_wipe(page, tmp_path: Path):
     open_scan(page, a_scan(tmp_path, (8, 40, 36), (1.0, 1.0, 4.0)))
     start(page, "Thin slices x2")
