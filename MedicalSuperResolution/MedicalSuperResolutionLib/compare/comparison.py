@@ -136,7 +136,7 @@ class Comparison:
     def _add_before(
         self, before: slicer.vtkMRMLScalarVolumeNode, after: slicer.vtkMRMLScalarVolumeNode, array: np.ndarray
     ) -> slicer.vtkMRMLScalarVolumeNode:
-        node = self._add_volume(f"{before.GetName()} (cubic B-spline)", array, after)
+        node = self._add_volume(f"{before.GetName()} (B-spline)", array, after)
         scene.copy_display(before, node)
         return node
 
@@ -146,7 +146,7 @@ class Comparison:
         arrays = [slicer.util.arrayFromVolume(node) for node in (after, before)]
         difference = np.subtract(*arrays, dtype=np.float32, casting="unsafe")
         limit = uncertainty_node.limit(difference)
-        node = self._add_volume(f"{after.GetName()} minus {before.GetName()}", difference, after)
+        node = self._add_volume(_("Difference"), difference, after)
         colors = self._add(diverging_colors())
         display = node.GetDisplayNode()
         display.SetAutoWindowLevel(False)

@@ -45,11 +45,14 @@ class Arrangement:
         How many of `COLUMNS` are shown.
     planes
         Anatomical plane of each row; None stands for the plane that the user chooses.
+    is_stacked
+        Whether the views of a row lie one above the other: the largest pictures of a slab that is wide and flat.
     """
 
     number: int
     columns: int
     planes: tuple[str | None, ...]
+    is_stacked: bool = False
 
     @property
     def tags(self) -> list[list[str]]:
@@ -74,13 +77,14 @@ class Arrangement:
             "</view></item>"
             for tag, column in zip(tags, COLUMNS, strict=False)
         )
-        return f'<layout type="horizontal">{views}</layout>'
+        return f'<layout type="{"vertical" if self.is_stacked else "horizontal"}">{views}</layout>'
 
 
 ROW = Arrangement(_FIRST_LAYOUT + 1, 3, (None,))
 TWO_PLANES = Arrangement(_FIRST_LAYOUT + 2, 2, ("Coronal", "Sagittal"))
 ALL_PLANES = Arrangement(_FIRST_LAYOUT + 3, 3, ("Axial", "Coronal", "Sagittal"))
-ARRANGEMENTS = (ROW, TWO_PLANES, ALL_PLANES)
+STACK = Arrangement(_FIRST_LAYOUT + 4, 3, (None,), is_stacked=True)
+ARRANGEMENTS = (ROW, STACK, TWO_PLANES, ALL_PLANES)
 
 
 def register(layout_node: slicer.vtkMRMLLayoutNode) -> None:

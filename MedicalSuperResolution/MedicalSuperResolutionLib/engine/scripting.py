@@ -153,6 +153,8 @@ class Scripting(ScriptedLoadableModuleLogic):
         The volume that was enhanced must have been loaded from Slicer's DICOM database; patient and study come from
         there. addToDatabase puts the series there, too.
         """
+        if addToDatabase:
+            dicom_export.check_database()
         report = dicom_export.export(volumeNode, Path(folder))
         if addToDatabase:
             dicom_export.add_to_database(Path(folder))

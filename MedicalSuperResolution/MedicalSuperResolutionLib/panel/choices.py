@@ -41,6 +41,7 @@ class Arrangement(Choice):
     """Which views the comparison shows."""
 
     ROW = layouts.ROW
+    STACK = layouts.STACK
     TWO_PLANES = layouts.TWO_PLANES
     ALL_PLANES = layouts.ALL_PLANES
 
@@ -86,9 +87,10 @@ def _labels() -> dict[Choice, str]:
         Overlay.CHECKERBOARD: _("Checkerboard"),
         Overlay.UNCERTAINTY: _("Uncertainty"),
         Arrangement.ROW: _("Side by side"),
+        Arrangement.STACK: _("Stacked"),
         Arrangement.TWO_PLANES: _("Two planes"),
         Arrangement.ALL_PLANES: _("All planes"),
-        Plane.REVEALING: _("Across the slices"),
+        Plane.REVEALING: _("Across slices"),
         Plane.AXIAL: _("Axial"),
         Plane.CORONAL: _("Coronal"),
         Plane.SAGITTAL: _("Sagittal"),

@@ -94,6 +94,23 @@ def new_folder(parent: Path) -> Path:
     return folder
 
 
+def check_database() -> None:
+    """Refuse where there is no open DICOM database to put a series into.
+
+    Raises
+    ------
+    SuperResolutionError
+        Slicer has none, or it is not open.
+    """
+    database = getattr(slicer, "dicomDatabase", None)
+    if database is None:  # Slicer can be built without DICOM
+        raise SuperResolutionError(_("this Slicer has no DICOM database; write the series into a folder"))
+    if not database.isOpen:
+        raise SuperResolutionError(
+            _("Slicer's DICOM database is not open; open or create it in the module Add DICOM Data, and try again")
+        )
+
+
 def add_to_database(folder: Path) -> str:
     """Copy a series into Slicer's DICOM database, from where it can be loaded and sent; gives its UID.
 
@@ -102,24 +119,13 @@ def add_to_database(folder: Path) -> str:
     SuperResolutionError
         There is no open database, or it did not take the series.
     """
-    database = getattr(slicer, "dicomDatabase", None)
-    try:
-        from DICOMLib import DICOMUtils
-    except ImportError:  # Slicer can be built without DICOM
-        database = None
-    if database is None or not database.isOpen:
-        raise SuperResolutionError(
-            _("the series is in {folder}, but Slicer's DICOM database is not open; import that folder later").format(
-                folder=folder
-            )
-        )
+    check_database()
+    from DICOMLib import DICOMUtils
+
+    database = slicer.dicomDatabase
     DICOMUtils.importDicom(str(folder), database, copyFiles=True)
     first = next(iter(sorted(folder.iterdir())))
     series = database.fileValue(str(first), _SERIES_INSTANCE_UID)
     if not database.instancesForSeries(series):
-        raise SuperResolutionError(
-            _(
-                "the series is in {folder}, but Slicer's DICOM database did not take it; import that folder by hand"
-            ).format(folder=folder)
-        )
+        raise SuperResolutionError(_("Slicer's DICOM database did not take the series; write it into a folder"))
     return series

@@ -12,7 +12,7 @@ slicer = pytest.importorskip("slicer", reason="the views need slicer-core")
 
 from medical_super_resolution.errors import SuperResolutionError, VolumeError  # noqa: E402
 from MedicalSuperResolutionLib.compare.fitting import revealing_orientation  # noqa: E402
-from MedicalSuperResolutionLib.compare.layouts import ALL_PLANES, ARRANGEMENTS, COLUMNS, ROW, TWO_PLANES  # noqa: E402
+from MedicalSuperResolutionLib.compare.layouts import ALL_PLANES, ARRANGEMENTS, COLUMNS, ROW, STACK, TWO_PLANES  # noqa: E402
 from MedicalSuperResolutionLib.compare.views import CompareViews  # noqa: E402
 from MedicalSuperResolutionLib.scene.nodes import write_to_node  # noqa: E402
 from slicer_host import SLICE_VIEW_PIXELS, Screen, load_bundle, save_bundle  # noqa: E402
@@ -173,7 +173,12 @@ def test_an_enlarged_view_is_fitted_by_itself_and_the_others_after_it(some_views
 
 @pytest.mark.parametrize(
     ("arrangement", "planes"),
-    [(ROW, ["Axial"]), (TWO_PLANES, ["Coronal", "Sagittal"]), (ALL_PLANES, ["Axial", "Coronal", "Sagittal"])],
+    [
+        (ROW, ["Axial"]),
+        (STACK, ["Axial"]),
+        (TWO_PLANES, ["Coronal", "Sagittal"]),
+        (ALL_PLANES, ["Axial", "Coronal", "Sagittal"]),
+    ],
 )
 def test_each_row_of_an_arrangement_shows_its_plane(some_views, a_volume, a_slicer, arrangement, planes):
     straight = np.diag([*a_volume.grid.spacing_ijk_mm, 1.0])
@@ -320,5 +325,8 @@ def test_without_slice_views_there_is_a_sentence(some_views, a_trio, a_screen, a
 @pytest.mark.parametrize("arrangement", ARRANGEMENTS)
 def test_every_layout_is_well_formed(some_views, a_trio, a_screen, arrangement):
     some_views.enter(*a_trio, arrangement=arrangement)
-    views = ElementTree.fromstring(a_screen.layout.GetCurrentLayoutDescription()).iter("view")
-    assert [view.get("singletontag") for view in views] == [tag for row in arrangement.tags for tag in row]
+    layout = ElementTree.fromstring(a_screen.layout.GetCurrentLayoutDescription())
+    assert [view.get("singletontag") for view in layout.iter("view")] == [
+        tag for row in arrangement.tags for tag in row
+    ]
+    assert layout.get("type") == ("horizontal" if arrangement is ROW else "vertical")

@@ -198,15 +198,17 @@ def test_a_folder_with_something_in_it_is_refused(loaded, tmp_path):
         dicom_export.export(loaded.result, tmp_path)
 
 
-def test_a_slicer_without_dicom_says_where_the_series_is(loaded, tmp_path, monkeypatch):
-    dicom_export.export(loaded.result, tmp_path / "out")
-    monkeypatch.setitem(sys.modules, "DICOMLib", None)
-    with pytest.raises(SuperResolutionError, match="out, but Slicer's DICOM database is not open"):
-        dicom_export.add_to_database(tmp_path / "out")
+def test_without_an_open_database_nothing_is_put_into_it(loaded, monkeypatch):
+    loaded.database.isOpen = False
+    with pytest.raises(SuperResolutionError, match="is not open; open or create it in the module Add DICOM Data"):
+        dicom_export.check_database()
+    monkeypatch.delattr(slicer, "dicomDatabase")
+    with pytest.raises(SuperResolutionError, match="this Slicer has no DICOM database"):
+        dicom_export.check_database()
 
 
 def test_a_database_that_does_not_take_the_series_is_told(loaded, tmp_path, monkeypatch):
     dicom_export.export(loaded.result, tmp_path / "out")
     monkeypatch.setattr(sys.modules["DICOMLib"].DICOMUtils, "importDicom", lambda *_, **__: True)
-    with pytest.raises(SuperResolutionError, match="did not take it"):
+    with pytest.raises(SuperResolutionError, match="did not take the series"):
         dicom_export.add_to_database(tmp_path / "out")

@@ -61,6 +61,22 @@ def test_a_click_writes_the_series_and_leaves_the_database_alone(
     assert len(slicer_python.dicomDatabase._files) == 5
 
 
+def test_where_no_database_is_open_nothing_is_written(
+    a_panel: Any, a_dicom_volume: Any, a_runner: Any, slicer_python: Any, monkeypatch: pytest.MonkeyPatch
+):
+    from MedicalSuperResolutionLib.scene import dicom_export
+
+    shown: list[str] = []
+    monkeypatch.setattr(slicer_python.util, "errorDisplay", shown.append)
+    monkeypatch.setattr(dicom_export, "export", lambda *_: shown.append("written"))
+    slicer_python.dicomDatabase.isOpen = False
+    enhance(a_panel, a_runner)
+    a_panel.ui.databaseButton.click()
+    assert shown == [
+        "Slicer's DICOM database is not open; open or create it in the module Add DICOM Data, and try again."
+    ]
+
+
 def test_a_result_is_sent_to_the_database_and_selected_there(
     a_panel: Any, a_dicom_volume: Any, a_runner: Any, slicer_python: Any, monkeypatch: pytest.MonkeyPatch
 ):

@@ -64,6 +64,7 @@ class DicomSection:
     def _send(self, checked: bool = False) -> None:
         with messages.shown_errors(_("The volume could not be sent to the DICOM database.")):
             self._ui.exportLabel.text = ""
+            dicom_export.check_database()
             with slicer.util.WaitCursor(), tempfile.TemporaryDirectory() as temporary:
                 folder = dicom_export.new_folder(Path(temporary))
                 warnings = self._write(folder)
