@@ -39,7 +39,7 @@ class Experience:
             See `planning.plan`.
         """
         known = self._known()
-        times = known.get(_kind(settings))
+        times = _learned_times(known, settings)
         if times is None and settings.device in ("cuda", "mps"):
             return None
         return known.get(_START, _START_SECONDS) + count * _work_seconds(volume, settings) * (times or 1.0)
@@ -79,6 +79,16 @@ class Experience:
             return {}
 
 
+def _learned_times(known: dict[str, float], settings: EnhanceSettings) -> float | None:
+    """How many times as long as foreseen runs of this kind took; where there were none, the others on this device."""
+    on_device = [
+        times
+        for name, times in known.items()
+        if name.startswith(f"{_device(settings)} ") and not name.endswith(" fusion")
+    ]
+    return known.get(_kind(settings), sum(on_device) / len(on_device) if on_device else None)
+
+
 def _work_seconds(volume: Volume, settings: EnhanceSettings) -> float:
     cost = estimate(plan(volume.grid, settings), volume.array.dtype.itemsize, settings)
     return max(cost.cpu_seconds - _START_SECONDS, 1e-3)
@@ -90,4 +100,8 @@ def _kind(settings: EnhanceSettings) -> str:
 
 
 def _place(settings: EnhanceSettings) -> str:
-    return f"{settings.device} {settings.threads or 'all'} {settings.model.rpartition('/')[2]}"
+    return f"{_device(settings)} {settings.model.rpartition('/')[2]}"
+
+
+def _device(settings: EnhanceSettings) -> str:
+    return f"{settings.device} {settings.threads or 'all'}"

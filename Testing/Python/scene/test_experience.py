@@ -37,11 +37,17 @@ def test_after_two_runs_the_time_is_within_a_factor_of_one_and_a_half(a_volume, 
     assert 85 / 1.5 < Experience(store).seconds(a_volume, settings, count=2) < 85 * 1.5
 
 
-def test_runs_with_uncertainty_say_nothing_of_runs_without(a_volume):
+def test_the_first_run_of_a_kind_is_foreseen_by_how_the_device_did_with_others(a_volume):
+    plain, mirrored = EnhanceSettings(), EnhanceSettings(uncertainty=True)
+    work = {one: Experience(Store()).seconds(a_volume, one) - 3 for one in (plain, mirrored)}
     store = Store()
-    before = Experience(store).seconds(a_volume, EnhanceSettings())
-    Experience(store).learn(a_volume, EnhanceSettings(uncertainty=True), engine_seconds=1000.0, start_seconds=3.0)
-    assert Experience(store).seconds(a_volume, EnhanceSettings()) == pytest.approx(before)
+    Experience(store).learn(a_volume, plain, engine_seconds=10 * work[plain], start_seconds=3.0)  # a slow computer
+    assert Experience(store).seconds(a_volume, mirrored) == pytest.approx(3 + 10 * work[mirrored], rel=1e-3)
+    Experience(store).learn(a_volume, mirrored, engine_seconds=2 * work[mirrored], start_seconds=3.0)
+    assert Experience(store).seconds(a_volume, mirrored) == pytest.approx(3 + 2 * work[mirrored], rel=1e-3)
+    assert Experience(store).seconds(a_volume, plain) == pytest.approx(3 + 10 * work[plain], rel=1e-3)
+    elsewhere = EnhanceSettings(device="cpu")
+    assert Experience(store).seconds(a_volume, elsewhere) == pytest.approx(3 + work[plain], rel=1e-3)
 
 
 def test_what_is_kept_holds_numbers_only_and_what_others_wrote_is_ignored(a_volume):
