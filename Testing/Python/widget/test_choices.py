@@ -203,11 +203,11 @@ def test_a_profile_that_was_estimated_is_said_with_its_error(a_panel: Any, a_thi
 def test_the_comparison_of_a_new_scene_is_arranged_as_the_latest_one(a_panel: Any, slicer_python: Any):
     chosen = a_panel._parameterNode
     arrangement, plane = type(chosen.arrangement), type(chosen.plane)
-    a_panel.ui.arrangementComboBox.currentIndex = 2
+    a_panel.ui.arrangementComboBox.currentIndex = 3
     a_panel.ui.planeComboBox.currentIndex = 3
     slicer_python.mrmlScene.Clear(False)
     assert a_panel._parameterNode.arrangement is arrangement.ROW  # a program has chosen, not the user
-    a_panel.ui.arrangementComboBox.currentIndex = 2
+    a_panel.ui.arrangementComboBox.currentIndex = 3
     a_panel.ui.planeComboBox.currentIndex = 3
     a_panel.ui.planeComboBox.activated.emit(3)
     slicer_python.mrmlScene.Clear(False)
