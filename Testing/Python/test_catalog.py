@@ -71,4 +71,4 @@ def test_the_entry_has_the_name_and_category_of_the_module(an_entry: dict[str, A
 def test_the_catalog_finds_a_license_and_the_listed_files():
     assert "Apache License" in (REPOSITORY / "LICENSE").read_text()
     assert (REPOSITORY / "Resources" / "MedicalSuperResolution.png").is_file()
-    assert list((REPOSITORY / "Resources" / "Screenshots").glob("*.png"))
+    assert len(list((REPOSITORY / "Resources" / "Screenshots").glob("slicer*.png"))) == 3
