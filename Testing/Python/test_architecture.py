@@ -51,6 +51,11 @@ def test_importing_does_not_import_torch(module: str):
     assert {name: by for name, by in reached.items() if name.partition(".")[0] in ("torch", "safetensors")} == {}
 
 
+def test_enhancing_a_volume_file_does_not_import_simpleitk():
+    """It takes 95 MB and a fifth of a second; label maps, compressed DICOM and registration need it."""
+    assert "SimpleITK" not in reached_at_import("medical_super_resolution.cohort.single", REPOSITORY)
+
+
 @pytest.mark.parametrize("package", ["medical_super_resolution", "medical_super_resolution_training"])
 def test_help_is_shown_without_torch(package: str):
     code = (

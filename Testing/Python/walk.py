@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 from collections.abc import Collection
 from types import CodeType, FrameType, TracebackType
 from typing import Any
@@ -38,6 +39,7 @@ class Walk:
         self._names: dict[CodeType, str] = {}
 
     def __enter__(self) -> Walk:
+        threading.setprofile(self._note)  # of threads that begin meanwhile
         sys.setprofile(self._note)
         return self
 
@@ -45,6 +47,7 @@ class Walk:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         sys.setprofile(None)
+        threading.setprofile(None)
 
     def _note(self, frame: FrameType, event: str, argument: Any) -> None:  # noqa: ANN401 - as Python calls it
         name = self._name(frame.f_code) if event == "call" else ""

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from ..networks.contracts import SequenceGenerator
     from ..networks.generators.plane import PlaneGenerator
 
-_ENOUGH_BYTES = 0.9e9  # more makes nothing faster
-_ENOUGH_FOR_A_WORKER = 0.45e9
+_ENOUGH_BYTES = 0.6e9  # more makes nothing faster
 _LEAST_BYTES = 0.1e9
 STAGES = ("profile", "transfer", "network", "interpolation", "consistency", "output")
 
@@ -126,15 +125,15 @@ class ExecutionContext:
         """Half precision for the network on CUDA; on a CPU, the refiner converts the network itself."""
         return torch.autocast("cuda", enabled=self.is_mixed and self.device.type == "cuda")
 
-    def working_bytes(self, workers: int = 1) -> float:
-        """Memory for the work of each of some workers: of a graphics card, half of what is free or cached by torch."""
+    def working_bytes(self) -> float:
+        """Memory for the work: of a graphics card, half of what is free or cached by torch."""
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
             cached = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
-            return (free + cached) / 2 / workers
+            return (free + cached) / 2
         if self.settings.memory_gb is None:
-            return max(_ENOUGH_BYTES / workers, _ENOUGH_FOR_A_WORKER)
-        return max(self.settings.memory_gb * 1e9 - self.held_bytes - PROGRAM_BYTES, _LEAST_BYTES) / workers
+            return _ENOUGH_BYTES
+        return max(self.settings.memory_gb * 1e9 - self.held_bytes - PROGRAM_BYTES, _LEAST_BYTES)
 
     def retry_with_less_memory(self, attempt: Callable[[], None], shrink: Callable[[], None]) -> None:
         """Call ``attempt`` until the graphics card does not run out of memory, and ``shrink`` after each failure.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .contracts import Capabilities, RefinerFactory, ResidualSlices, SequenceGenerator
+from .sections import Turn
 
 _Refiner = TypeVar("_Refiner")
 
@@ -58,6 +59,11 @@ class AddedDetail(SequenceGenerator):
         held = sum(part.slices_in_flight * part.config.channels for part in self.parts)
         return math.ceil(held / self.config.channels)
 
+    @property
+    def delay(self) -> int:
+        """The longest of the three."""
+        return max(part.delay for part in self.parts)
+
     def residual_slices(
         self,
         positions: Tensor,
@@ -102,16 +108,19 @@ class SummedStream:
         self._cut_edges = cut_edges
         self._waiting: list[list[Tensor]] = [[] for _ in streams]
 
-    def push(self, lr: Tensor, following: Tensor | None) -> Iterator[Tensor]:
+    def push(self, turn: Turn, lr: Tensor, following: Tensor | None) -> list[Tensor]:
         """As `ResidualStream.push`; networks that look less far ahead wait for the others."""
-        for stream, margin, waiting in zip(self._streams, self._margins, self._waiting, strict=True):
+        found = []
+        for stream, margin in zip(self._streams, self._margins, strict=True):
             behind = None if following is None else self._within(following, margin)
-            waiting.extend(stream.push(self._within(lr, margin), behind))
+            found.append(stream.push(turn, self._within(lr, margin), behind))
+        for parts, waiting in zip(found, self._waiting, strict=True):  # in the last section
+            waiting.extend(parts)
         count = min(sum(part.shape[2] for part in waiting) for waiting in self._waiting)
         if not count:
-            return
+            return []
         base, detailed, plain = (self._take(waiting, count) for waiting in self._waiting)
-        yield base + (detailed - plain)
+        return [base + (detailed - plain)]
 
     def _within(self, slices: Tensor, margin: int) -> Tensor:
         """Without what this network does not need at the cut edges."""

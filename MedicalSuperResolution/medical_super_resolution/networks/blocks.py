@@ -87,9 +87,13 @@ class AttentionGate(nn.Module):
         self.acquisition = nn.Linear(1, hidden)
         self.attention = pointwise_convolution(hidden, 1, bias=True)
 
-    def forward(self, initial: Tensor, dense: Tensor, thickness: Tensor) -> Tensor:
+    def begun(self, initial: Tensor) -> Tensor:
+        """W_x x, which takes less memory than x until d has come."""
+        return mixed_channels(self.initial, initial) if initial.shape[2] else initial
+
+    def forward(self, begun: Tensor, dense: Tensor, thickness: Tensor) -> Tensor:
         bias = self.acquisition((thickness - 1).to(self.acquisition.weight.dtype))[:, :, None, None, None]
-        hidden = mixed_channels(self.initial, initial).add_(mixed_channels(self.dense, dense)).add_(bias)
+        hidden = mixed_channels(self.dense, dense).add_(begun).add_(bias)
         return torch.sigmoid(mixed_channels(self.attention, functional.leaky_relu(hidden, 0.2, inplace=True)))
 
 
@@ -127,15 +131,18 @@ class AttentionDenseBlock(nn.Module):
     def forward(self, initial: Tensor, thickness: Tensor, sequence: Sequence) -> Tensor:
         gathered = [initial]
         for pair in self.pairs:
+            sequence.next_section()
             gathered.append(pair(gathered[-1], sequence))
-        last = gathered[-1]
-        initial, *earlier = (
-            sequence.wait((self, str(number)), features, last) for number, features in enumerate(gathered[:-1])
-        )
+        sequence.next_section()
+        _, *earlier, last = gathered
+        begun = sequence.wait((self, "gate"), self.gate.begun(initial), last)
+        earlier = [sequence.wait((self, str(number)), features, last) for number, features in enumerate(earlier)]
         if not last.shape[2]:
             return last
         dense = mixed_channels(self.fuse, *earlier, last)
-        gate = self.gate(initial, dense, thickness)
+        gate = self.gate(begun, dense, thickness)
         if dense.dtype != last.dtype:
             return last + dense.mul_(gate).mul_(self.beta)
-        return torch.addcmul(last, gate, dense, value=self.beta)
+        if torch.is_grad_enabled():
+            return torch.addcmul(last, gate, dense, value=self.beta)
+        return last.addcmul_(gate, dense, value=self.beta)

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from .generators.plane import PlaneGenerator
+    from .sections import Turn
 
 _Refiner = TypeVar("_Refiner", covariant=True)
 _Made = TypeVar("_Made")
@@ -84,8 +83,8 @@ class Generator(nn.Module, ABC):
 class ResidualSlices(Protocol):
     """Slices in, the residual's slices out, a few at a time: see `residual_stream.ResidualStream`."""
 
-    def push(self, lr: Tensor, following: Tensor | None) -> Iterator[Tensor]:
-        """Take the next slices (N, 1, k, J, I), and yield the next output slices (N, 1, m, J, I) in parts."""
+    def push(self, turn: Turn, lr: Tensor, following: Tensor | None) -> list[Tensor]:
+        """Take the next slices (N, 1, k, J, I), and return the next output slices (N, 1, m, J, I) in parts."""
 
 
 class SequenceGenerator(Generator):
@@ -100,6 +99,11 @@ class SequenceGenerator(Generator):
     @abstractmethod
     def slices_in_flight(self) -> int:
         """About how many slices of features of ``config.channels`` a stream holds, beside those being pushed."""
+
+    @property
+    @abstractmethod
+    def delay(self) -> int:
+        """How many slices later a stream gives features: so many turns without slices come at its end."""
 
     @abstractmethod
     def residual_slices(

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .streaming import SliceStream
+from .sections import Turn
+from .streaming import SliceStream, SliceTurn
 
 if TYPE_CHECKING:
     from .generators.through_plane import ThroughPlaneGenerator
 
 
 class ResidualStream:
-    """The residual of one sequence, computed a few slices at a time.
+    """The residual of one sequence, computed a few slices in each turn; several threads may take turns.
+
+    After the turns that bring slices come ``generator.delay`` more that bring none.
 
     Parameters
     ----------
@@ -50,21 +53,23 @@ class ResidualStream:
         self._done = 0  # slices whose features have come
         self._written = 0  # output slices given
 
-    def push(self, lr: Tensor, following: Tensor | None) -> Iterator[Tensor]:
+    def push(self, turn: Turn, lr: Tensor, following: Tensor | None) -> list[Tensor]:
         """The next slices (N, 1, k, J, I) in, the next output slices (N, 1, m, J, I) out, in parts.
 
-        ``following`` is the slice behind them, or None when they are the last.
+        Parameters
+        ----------
+        turn
+            Whose section belongs to others afterwards; the stream must have the same sections in every turn.
+        following
+            The slice behind them, or None when they are the last.
         """
         self._pushed += lr.shape[2]
-        features = self.generator.features(lr, self.thickness, self._stream, following)
-        yield from self._outputs(features)
-        if following is not None:
-            return
-        self._stream.is_ending = True
-        while self._done < self._pushed:
-            yield from self._outputs(self.generator.features(lr[:, :, :0], self.thickness, self._stream))
-        if self._previous is not None:
-            yield from self._between(self._previous, self._previous, len(self.positions))
+        features = self.generator.features(lr, self.thickness, SliceTurn(self._stream, turn), following)
+        turn.next_section()
+        found = list(self._outputs(features))
+        if turn.is_ending and self._done == self._pushed and self._previous is not None:
+            found += self._between(self._previous, self._previous, len(self.positions))  # beyond the last slice
+        return found
 
     def _outputs(self, features: Tensor) -> Iterator[Tensor]:
         """The output slices that the next features make possible."""

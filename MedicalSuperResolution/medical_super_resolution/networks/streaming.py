@@ -1,8 +1,8 @@
 """A slice sequence seen whole, or as a stream of a few slices at a time, by the same network.
 
 A network works on a sequence through `convolve` and `wait`. On a `WholeSequence` these are plain calls.
-On a `SliceStream`, each convolution along the sequence remembers the two slices its kernel still needs, so that a
-long volume is computed exactly once, in the memory of a few slices, without overlap and without seams.
+In a turn of a `SliceStream`, each convolution along the sequence remembers the two slices its kernel still needs, so
+that a long volume is computed exactly once, in the memory of a few slices, without overlap and without seams.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from .sections import Turn
 
 _SEQUENCE = 2  # the K axis of (N, C, K, J, I)
 
@@ -65,12 +67,12 @@ class WholeSequence:
         """Drop what a part of a slice cannot know near its cut edges: nothing, the slices are whole."""
         return slices
 
+    def next_section(self) -> None:
+        """Leave a section of the network to other threads: there are none."""
+
 
 class SliceStream:
-    """Slices in order, a few at a time, of a tile of the slice plane. Each network needs a stream of its own.
-
-    After the last slices, set ``is_ending`` and push no slices (K = 0) until none come out any more: each convolution
-    then gives the slice that it kept because the next one might have followed.
+    """What a network keeps of slices that come in order, a few in each turn; each network needs a stream of its own.
 
     cut_edges : whether the tile was cut from a larger slice at its (first row, last row, first column, last column).
         Near a cut, a convolution meets its zero padding instead of tissue; `trim` drops those voxels as soon as they
@@ -78,32 +80,41 @@ class SliceStream:
     """
 
     def __init__(self, cut_edges: tuple[bool, bool, bool, bool] = (False, False, False, False)) -> None:
-        self.is_ending = False
         self.cut_edges = cut_edges
-        self._kernels: dict[nn.Conv3d, list[Tensor]] = {}  # the last two slices that each of them has seen
-        self._ended: set[nn.Conv3d] = set()
-        self._waiting: dict[tuple[nn.Module, str], list[Tensor]] = {}
+        self.kernels: dict[nn.Conv3d, list[Tensor]] = {}  # the last two slices that each of them has seen
+        self.waiting: dict[tuple[nn.Module, str], list[Tensor]] = {}
+
+
+class SliceTurn:
+    """The next slices of a `SliceStream` on their way through the network, which belongs to others section by section.
+
+    After the last slices come turns without slices (K = 0) that are ending, one for each convolution along the
+    sequence: it then gives the slice that it kept because the next one might have followed.
+    """
+
+    def __init__(self, stream: SliceStream, turn: Turn) -> None:
+        self._stream, self._turn = stream, turn
+        self.next_section = turn.next_section
 
     def convolve(self, convolution: nn.Conv3d, slices: Tensor) -> Tensor:
         """As in `WholeSequence`, but gives one slice less than was put in so far until the stream is ending."""
-        known = self._kernels.get(convolution, [])
-        if slices.shape[_SEQUENCE]:
-            known = [*(known or [torch.zeros_like(slices[:, :, :1])]), slices]
-        elif self.is_ending and known and convolution not in self._ended:
-            self._ended.add(convolution)
-            known = [*known, torch.zeros_like(known[-1][:, :, :1])]
-        else:
+        kernels = self._stream.kernels
+        if not slices.shape[_SEQUENCE]:
+            if self._turn.is_ending and convolution in kernels:
+                known = kernels.pop(convolution)
+                return _convolved(convolution, [*known, torch.zeros_like(known[-1][:, :, :1])])
             return slices.new_zeros(slices.shape[0], convolution.out_channels, 0, *slices.shape[3:])
+        known = [*(kernels.get(convolution) or [torch.zeros_like(slices[:, :, :1])]), slices]
         if slices.shape[_SEQUENCE] > 1:
             whole = torch.cat(known, dim=_SEQUENCE)
-            self._kernels[convolution], known = [whole[:, :, -2:].clone()], [whole]
+            kernels[convolution], known = [whole[:, :, -2:].clone()], [whole]
         else:
-            self._kernels[convolution] = _last_two(known)
+            kernels[convolution] = _last_two(known)
         return _convolved(convolution, known)
 
     def wait(self, place: tuple[nn.Module, str], slices: Tensor, other: Tensor) -> Tensor:
         """Hold slices back until ``other``, made late by convolutions, has come as far; ``place`` names the queue."""
-        queue = self._waiting.setdefault(place, [])
+        queue = self._stream.waiting.setdefault(place, [])
         if slices.shape[_SEQUENCE]:
             queue.append(slices)
         count = other.shape[_SEQUENCE]
@@ -112,12 +123,12 @@ class SliceStream:
         if queue[0].shape[_SEQUENCE] == count:  # slices that come one by one are never copied
             return queue.pop(0)
         whole = torch.cat(queue, dim=_SEQUENCE)
-        self._waiting[place] = [whole[:, :, count:].clone()] if whole.shape[_SEQUENCE] > count else []
+        self._stream.waiting[place] = [whole[:, :, count:].clone()] if whole.shape[_SEQUENCE] > count else []
         return whole[:, :, :count]
 
     def trim(self, slices: Tensor, width: int) -> Tensor:
         """Drop ``width`` voxels at each cut edge of the tile."""
-        top, bottom, left, right = (width * cut for cut in self.cut_edges)
+        top, bottom, left, right = (width * cut for cut in self._stream.cut_edges)
         kept = slices[:, :, :, top : slices.shape[3] - bottom, left : slices.shape[4] - right]
         if kept.device.type != "cpu":
             return kept
@@ -160,5 +171,5 @@ def _as_products(convolution: nn.Conv3d, slices: list[Tensor]) -> Tensor:
     return mixed.unflatten(1, slices[0].shape[3:]).permute(3, 0, 1, 2)[None]
 
 
-Sequence = WholeSequence | SliceStream
+Sequence = WholeSequence | SliceTurn
 WHOLE = WholeSequence()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import RLock
 
 import numpy as np
 import torch
@@ -96,7 +97,7 @@ class BandedMatrix:
 
 
 class SliceBuffer:
-    """Some neighbouring slices of a long sequence: added at one end, forgotten at the other.
+    """Some neighbouring slices of a long sequence: added at one end, forgotten at the other; by several threads.
 
     Parameters
     ----------
@@ -112,24 +113,28 @@ class SliceBuffer:
         self._read, self._count, self._ahead = read, count, ahead
         self._first = self.stop = 0
         self._slices: Tensor | None = None
+        self._lock = RLock()
 
     def add(self, slices: Tensor) -> None:
         """The slices behind those that are known."""
-        self._slices = slices if self._slices is None else torch.cat([self._slices, slices])
-        self.stop += len(slices)
+        with self._lock:
+            self._slices = slices if self._slices is None else torch.cat([self._slices, slices])
+            self.stop += len(slices)
 
     def __call__(self, start: int, stop: int) -> Tensor:
         """The slices from ``start`` up to ``stop``; those before must not have been forgotten."""
-        if stop > self.stop and self._read is not None:
-            self.add(self._read(self.stop, min(max(stop, self.stop + self._ahead), self._count)))
-        assert self._slices is not None  # something was asked for
-        return self._slices[start - self._first : stop - self._first]
+        with self._lock:
+            if stop > self.stop and self._read is not None:
+                self.add(self._read(self.stop, min(max(stop, self.stop + self._ahead), self._count)))
+            assert self._slices is not None  # something was asked for
+            return self._slices[start - self._first : stop - self._first]
 
     def forget(self, before: int) -> None:
         """Drop the slices with lower numbers."""
-        if self._slices is not None and before > self._first:
-            self._slices = self._slices[before - self._first :]
-            self._first = min(before, self.stop)
+        with self._lock:
+            if self._slices is not None and before > self._first:
+                self._slices = self._slices[before - self._first :]
+                self._first = min(before, self.stop)
 
 
 class StreamingProjector:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK as sitk
 
 from ..errors import VolumeError
 from ..physics.acquisition import acquisition_matrix
@@ -14,8 +14,11 @@ from .grid import LPS_TO_RAS, Grid, array_axis
 from .intensity import padding_values
 from .volume import Volume
 
+if TYPE_CHECKING:  # it takes 95 MB, and most enhancements go without
+    import SimpleITK as sitk
+
 _NOTHING = 1e-6  # of a weight
-INTERPOLATORS = {"linear": sitk.sitkLinear, "cubic B-spline": sitk.sitkBSpline}
+INTERPOLATORS = {"linear": "sitkLinear", "cubic B-spline": "sitkBSpline"}  # and their names in SimpleITK
 
 
 def resampled(volume: Volume, grid: Grid, interpolator: str = "cubic B-spline") -> np.ndarray:
@@ -29,9 +32,11 @@ def resampled(volume: Volume, grid: Grid, interpolator: str = "cubic B-spline") 
     (low, high), (here_low, here_high) = grid.bounds_ras_mm, volume.grid.bounds_ras_mm
     if (np.minimum(high, here_high) - np.maximum(low, here_low)).min() <= 0:
         raise VolumeError("the volumes do not overlap in space; are they of the same scan?")
+    import SimpleITK as sitk
+
     resample = sitk.ResampleImageFilter()
     resample.SetReferenceImage(to_image(Volume(np.broadcast_to(np.uint8(0), grid.shape_kji), grid)))
-    resample.SetInterpolator(INTERPOLATORS[interpolator])
+    resample.SetInterpolator(getattr(sitk, INTERPOLATORS[interpolator]))
     resample.UseNearestNeighborExtrapolatorOn()
     resample.SetOutputPixelType(sitk.sitkFloat32)
     return sitk.GetArrayFromImage(resample.Execute(sitk.Cast(to_image(volume), sitk.sitkFloat32)))
@@ -101,6 +106,8 @@ def grid_of(image: sitk.Image) -> Grid:
 
 def to_image(volume: Volume) -> sitk.Image:
     """The SimpleITK image of a volume, in LPS."""
+    import SimpleITK as sitk
+
     image = sitk.GetImageFromArray(volume.array)
     image.SetSpacing(volume.grid.spacing_ijk_mm)
     image.SetOrigin(volume.grid.ijk_to_lps[:3, 3].tolist())

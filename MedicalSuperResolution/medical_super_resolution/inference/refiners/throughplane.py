@@ -16,15 +16,15 @@ from ...system.memory import return_freed_blocks
 from ...volumes.memmap import Allocator
 from ..context import ExecutionContext
 from .axis_request import AxisRequest, VolumeRequest
-from .tile_stream import FINE_SLICES, SLICES_A_PUSH, TileStream
-from .tile_workers import Advance, TileWorkers, largest_divisor
-from .tiling import Tile, tiles
+from .fine_slices import FINE_SLICES
+from .tile_stream import SLICES_A_PUSH, TileStream
+from .tile_workers import TileWorkers, largest_divisor
+from .tiling import tiles
 
 logger = logging.getLogger(__name__)
 
 _LARGEST_SIDE = {"cpu": 256, "cuda": 512, "mps": 256}  # of a tile; beyond it nothing gets faster
 _SMALLEST_SIDE = 16
-_SMALLEST_SIDE_OF_MANY = 64  # of tiles that are refined at the same time; smaller ones are mostly margin
 _MOST_WORKERS = 8
 _WORKING_COPIES = 8  # tensors of the size of one push that live at the same time inside a block
 _COLUMN_SAMPLES = 8 * FINE_SLICES  # float32 samples of a column that live at the same time outside the network
@@ -89,51 +89,25 @@ class SequenceRefiner:
         where = (measured.places, measured.thickness) if measured else ()
         linear = AxisModel(len(slices), fine_count, request.one.factor, request.profile, self.context.device, *where)
         return_freed_blocks()  # what it took to make the matrices of a long axis
-        side, workers = self._tile_side_and_workers()
-        cut = list(tiles(slices.slices.shape[1:], side, self.generator.reach))
-
-        def refine(tile: Tile, advance: Advance) -> None:
-            self._refine_tile(request, tile, linear, advance)
-
-        workers = largest_divisor(workers, len(cut))
+        threads = torch.get_num_threads() if self.context.device.type == "cpu" else 1
+        workers = largest_divisor(threads, _MOST_WORKERS)
+        cut = tiles(slices.slices.shape[1:], self._tile_side(workers), self.generator.reach)
+        streams = (TileStream(self.generator, self.context, request, tile, linear) for tile in cut)
         if workers == 1:
-            for tile in cut:
-                refine(tile, self.context.advance)
+            for stream in streams:
+                stream.refine(self.context.advance)
             return
         self.context.workers = workers
         try:
-            TileWorkers(refine, cut).run(workers, self.context.advance)
+            TileWorkers(streams).run(workers, self.context.advance)
         finally:
             self.context.workers = 1
 
-    def _refine_tile(self, request: AxisRequest, tile: Tile, linear: AxisModel, advance: Advance) -> None:
-        written = reached = 0
-
-        def reach_slice(count: int) -> None:
-            nonlocal reached
-            if count > reached:
-                advance((count - reached) * tile.core_size)
-                reached = count
-
-        for sr in TileStream(self.generator, self.context, request, tile, linear, reach_slice).fine_slices():
-            with self.context.timed("output"):
-                request.store(sr, written, tile.core_j, tile.core_i)
-            written += len(sr)
-        reach_slice(len(request.even_slices))
-
-    def _tile_side_and_workers(self) -> tuple[int, int]:
-        """Side of the largest tile, and how many at the most to refine at the same time."""
-        threads = torch.get_num_threads() if self.context.device.type == "cpu" else 1
-        workers = largest_divisor(threads, _MOST_WORKERS)
-        while workers > 1 and self._tile_side(workers) < _SMALLEST_SIDE_OF_MANY:
-            workers = largest_divisor(threads, workers - 1)
-        return self._tile_side(workers), workers
-
     def _tile_side(self, workers: int = 1) -> int:
-        """Side of the largest square tile, without its margin, that fits the memory each of some workers has."""
+        """Side of the largest square tile, without its margin, that fits the memory, with some workers at it."""
         device = self.context.device.type
-        slices = self.generator.slices_in_flight + _WORKING_COPIES * SLICES_A_PUSH[device]
+        slices = self.generator.slices_in_flight + _WORKING_COPIES * SLICES_A_PUSH[device] * workers
         bytes_a_sample = 2 if self.context.is_mixed and device != "cpu" else 4  # on a CPU, what waits is exact
         bytes_a_column = bytes_a_sample * slices * self.generator.config.channels + 4 * _COLUMN_SAMPLES
-        side = math.isqrt(int(self.context.working_bytes(workers) / bytes_a_column)) - 2 * self.generator.reach
+        side = math.isqrt(int(self.context.working_bytes() / bytes_a_column)) - 2 * self.generator.reach
         return max(min(side, _LARGEST_SIDE[device], self.context.tile_limit or side), _SMALLEST_SIDE)

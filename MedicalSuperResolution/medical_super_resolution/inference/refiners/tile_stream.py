@@ -1,41 +1,38 @@
-"""The fine slices of one tile, in order, in the memory of a few slices."""
+"""One tile through the network, slice by slice, in the memory of a few slices."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
-from ...networks.contracts import ResidualSlices, SequenceGenerator
-from ...physics.projection import AxisModel, SliceBuffer, StreamingProjector
+from ...networks.contracts import SequenceGenerator
+from ...networks.sections import Sections, Turn
+from ...physics.projection import AxisModel, SliceBuffer
 from ..context import ExecutionContext
 from .axis_request import AxisRequest
-from .foreground import foreground_box, where_slices_change
+from .fine_slices import SLICES_READ, FineSlices
+from .foreground import foreground_box
+from .tile_workers import Advance
 from .tiling import Tile
 
 SLICES_A_PUSH = {"cpu": 1, "cuda": 16, "mps": 8}  # on a CPU, slices that come one by one are never copied
-FINE_SLICES = 64  # interpolated, projected and written at a time
-_SLICES_READ = 16
 
 
 class TileStream:
-    """Refines one tile of the slice plane.
+    """Refines one tile of the slice plane. Outside its foreground, such as in air, nothing is computed.
 
     Parameters
     ----------
     generator : SequenceGenerator
         On the device of the context.
     context : ExecutionContext
-        Device, settings, progress and timing.
+        Device, settings and timing.
     request : AxisRequest
         The axis to refine.
     tile : Tile
         The part of the slice plane.
     linear : AxisModel
         Interpolation and data consistency of the axis.
-    reach_slice : callable
-        Called with how many measured slices are done.
     """
 
     def __init__(
@@ -45,112 +42,97 @@ class TileStream:
         request: AxisRequest,
         tile: Tile,
         linear: AxisModel,
-        reach_slice: Callable[[int], None],
     ) -> None:
-        self.generator = generator
         self.context = context
         self.request = request
         self.tile = tile
-        self.linear = linear
-        self.reach_slice = reach_slice
-        self._count = len(request.even_slices)
-        self._buffer = SliceBuffer(self._even, count=self._count, ahead=_SLICES_READ)
-        self._measured_buffer: SliceBuffer | None = None
-        if (measured := request.measured_slices) is not None:
-            self._measured_buffer = SliceBuffer(self._measured, count=len(measured), ahead=_SLICES_READ)
-
-    def fine_slices(self) -> Iterator[Tensor]:
-        """Yield the fine slices of the core, (m, core J, core I), in parts."""
-        projector = StreamingProjector(
-            self.linear,
-            lambda start, stop: self._buffer(start, stop)[:, self.tile.inner_j, self.tile.inner_i],
-            consistency=self.context.settings.consistency,
-            measured=self._measured_buffer,
+        count, reach, positions = len(request.even_slices), generator.reach, linear.positions
+        self._shape = (count, *(part.stop - part.start for part in (tile.outer_j, tile.outer_i)))
+        self._buffer = SliceBuffer(self._even, count=count, ahead=SLICES_READ)
+        self._fine = FineSlices(context, request, tile, linear, self._buffer)
+        parts = (self._even(start, min(start + SLICES_READ, count)) for start in range(0, count, SLICES_READ))
+        box = foreground_box((part.clamp_(*request.window) for part in parts), self._shape, reach)
+        self._box = box or (slice(0, 0), slice(0, 0), slice(0, 0))
+        k, j, i = self._box
+        top, bottom, left, right = tile.cut_edges
+        cut = (
+            top and j.start == 0,
+            bottom and j.stop == self._shape[1],
+            left and i.start == 0,
+            right and i.stop == self._shape[2],
         )
-        done = 0
-        for residual in joined_up(self._residuals(), FINE_SLICES):
-            with self.context.timed("interpolation"):
-                positions = self.linear.positions[done : done + len(residual)]
-                residual = where_slices_change(residual, self._buffer, self._count, positions, self.tile)
-                done += len(residual)
-                fine = projector.interpolated(residual)
-            with self.context.timed("consistency"):
-                sr = projector.push(fine)
-            if sr is not None:
-                yield sr
-            self._buffer.forget(projector.needed)
-            if self._measured_buffer is not None:
-                self._measured_buffer.forget(projector.known)
+        self._corner = (j.start + cut[0] * reach, i.start + cut[2] * reach)
+        first, stop = (int(torch.searchsorted(positions, end - 0.5)) for end in (k.start, k.stop))
+        self._zeros = (first, len(positions) - max(first, stop))  # fine slices before and behind the foreground
+        origin = (first, tile.outer_j.start + self._corner[0], tile.outer_i.start + self._corner[1])
+        factor, width = request.one.factor, request.profile.gaussian_width
+        part = positions[first:stop] - k.start
+        self._stream = generator.residual_slices(part, factor, width, cut_edges=cut, origin=origin)
+        pushes = -(-(k.stop - k.start) // SLICES_A_PUSH[context.device.type])
+        self._turns = pushes + generator.delay if box else 1
+        self._sections = Sections()
+        self._begun = 0  # turns
+        self._reached = 0  # measured slices that were reported
+
+    def refine(self, advance: Advance) -> None:
+        """Refine the tile, or what other threads that do the same have left of it.
+
+        Parameters
+        ----------
+        advance : callable
+            Called with the number of measured voxels that were done since the last call.
+        """
+        while self._take_turn(advance):
+            pass
+
+    def _take_turn(self, advance: Advance) -> bool:
+        """The next slices through the network, and what they make final stored; False where all have begun."""
+        with Turn(self._sections) as turn:
+            number, self._begun = self._begun, self._begun + 1
+            if number >= self._turns:
+                return False
+            is_last = number == self._turns - 1
+            found, reached = self._residual(turn, number)
+            if number == 0:
+                self._fine.add_zeros(self._zeros[0])
+            for part in found:
+                self._fine.add(self._core_of(part[0, 0]))
+            if is_last:
+                self._fine.add_zeros(self._zeros[1])
+                self._fine.store()
+                reached = self._shape[0]
+            if reached > self._reached:
+                advance((reached - self._reached) * self.tile.core_size)
+                self._reached = reached
+        return True
+
+    def _residual(self, turn: Turn, number: int) -> tuple[list[Tensor], int]:
+        """What a turn gives, in parts (1, 1, m, J, I) less what is trimmed, and the measured slices it came to."""
+        k, j, i = self._box
+        if k.start == k.stop:
+            return [], 0
+        step = SLICES_A_PUSH[self.context.device.type]
+        start = min(k.start + number * step, k.stop)
+        stop = min(start + step, k.stop)
+        turn.is_ending = start == stop
+        lr = torch.empty((0, j.stop - j.start, i.stop - i.start), device=self.context.device)
+        if not turn.is_ending:
+            lr = self._buffer(start, min(stop + 1, k.stop))[:, j, i].clamp(*self.request.window)
+        lr = lr[None, None]
+        following = lr[:, :, -1:] if stop < k.stop else None
+        with self.context.timed("network"), self.context.mixed_precision():
+            found = self._stream.push(turn, lr[:, :, : stop - start], following)
+        return found, stop
+
+    def _core_of(self, residual: Tensor) -> Tensor:
+        """The core of the tile, (m, J, I), from the residual (m, J, I) of its foreground."""
+        whole = residual.new_zeros(len(residual), *self._shape[1:])
+        row, column = self._corner
+        whole[:, row : row + residual.shape[1], column : column + residual.shape[2]] = residual
+        return whole[:, self.tile.inner_j, self.tile.inner_i]
 
     def _even(self, start: int, stop: int) -> Tensor:
         """Some even slices of the outer part of the tile, normalised, on the device."""
         with self.context.timed("transfer"):
             lr = self.request.even_slices(start, stop, self.tile.outer_j, self.tile.outer_i)
             return torch.from_numpy(lr).to(self.context.device)
-
-    def _measured(self, start: int, stop: int) -> Tensor:
-        """Some measured slices of the core of the tile, where they do not lie at even places."""
-        assert self.request.measured_slices is not None
-        with self.context.timed("transfer"):
-            lr = self.request.measured_slices(start, stop, self.tile.core_j, self.tile.core_i)
-            return torch.from_numpy(lr).to(self.context.device)
-
-    def _residuals(self) -> Iterator[Tensor]:
-        """Yield what the network adds, in parts. Outside the foreground it is 0 and nothing is computed."""
-        tile, positions, reach = self.tile, self.linear.positions, self.generator.reach
-        count, total, window = self._count, len(positions), self.request.window
-        shape = (count, *(part.stop - part.start for part in (tile.outer_j, tile.outer_i)))
-        parts = (self._even(start, min(start + _SLICES_READ, count)) for start in range(0, count, _SLICES_READ))
-        box = foreground_box((part.clamp_(*window) for part in parts), shape, reach)
-        k, j, i = box or (slice(0, 0), slice(0, 0), slice(0, 0))
-        first, stop = (int(torch.searchsorted(positions, end - 0.5)) for end in (k.start, k.stop))
-        yield from self._zeros(first)
-        if box is not None:
-            top, bottom, left, right = tile.cut_edges
-            cut = (
-                top and j.start == 0,
-                bottom and j.stop == shape[1],
-                left and i.start == 0,
-                right and i.stop == shape[2],
-            )
-            width, factor = self.request.profile.gaussian_width, self.request.one.factor
-            row, column = j.start + cut[0] * reach, i.start + cut[2] * reach
-            origin = (first, tile.outer_j.start + row, tile.outer_i.start + column)
-            part = positions[first:stop] - k.start
-            stream = self.generator.residual_slices(part, factor, width, cut_edges=cut, origin=origin)
-            for found in self._pushed(stream, lambda start, end: self._buffer(start, end)[:, j, i].clamp(*window), k):
-                residual = found.new_zeros(len(found), *shape[1:])
-                residual[:, row : row + found.shape[1], column : column + found.shape[2]] = found
-                yield residual[:, tile.inner_j, tile.inner_i]
-        yield from self._zeros(total - max(first, stop))
-
-    def _zeros(self, count: int) -> Iterator[Tensor]:
-        """Yield ``count`` slices of zeros, in parts, without memory for them."""
-        core = (self.tile.core_j.stop - self.tile.core_j.start, self.tile.core_i.stop - self.tile.core_i.start)
-        zero = torch.zeros((1, 1, 1), device=self.context.device)
-        for start in range(0, count, FINE_SLICES):
-            yield zero.expand(min(FINE_SLICES, count - start), *core)
-
-    def _pushed(self, stream: ResidualSlices, slices: Callable[[int, int], Tensor], k: slice) -> Iterator[Tensor]:
-        """The slices ``k`` of a sequence through a stream, a few at a time; (m, J, I) less what is trimmed."""
-        step = SLICES_A_PUSH[self.context.device.type]
-        for start in range(k.start, k.stop, step):
-            stop = min(start + step, k.stop)
-            lr = slices(start, min(stop + 1, k.stop))[None, None]
-            following = lr[:, :, -1:] if stop < k.stop else None
-            with self.context.timed("network"), self.context.mixed_precision():
-                found = list(stream.push(lr[:, :, : stop - start], following))
-            self.reach_slice(stop)
-            yield from (part[0, 0] for part in found)
-
-
-def joined_up(parts: Iterator[Tensor], enough: int) -> Iterator[Tensor]:
-    """The same slices (m, J, I) in fewer parts: at least ``enough`` slices in each but the last."""
-    waiting: list[Tensor] = []
-    for part in parts:
-        waiting.append(part)
-        if sum(map(len, waiting)) >= enough:
-            yield torch.cat(waiting)
-            waiting = []
-    if waiting:
-        yield torch.cat(waiting)

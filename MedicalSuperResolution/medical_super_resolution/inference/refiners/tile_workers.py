@@ -1,42 +1,46 @@
-"""Several tiles at the same time, each by a thread of its own.
+"""Several threads that refine tiles together.
 
-Threads that share every operation of one tile wait for each other after each of them; threads with a tile each do
-not. On a machine that other programs use as well, that is several times as fast.
+Threads that share every operation wait for each other after each of them; threads that take turns with the slices of a
+tile do not. On a machine that other programs use as well, that is several times as fast. They share the memory of one
+tile.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from queue import Empty, SimpleQueue
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from typing import Protocol
 
 import torch
 
 from ...errors import Cancelled
 from ..device import cpu_threads
-from .tiling import Tile
 
 Advance = Callable[[int], None]
 """Takes the number of voxels that were done since the last call; may raise to cancel."""
 
 
+class SharedTile(Protocol):
+    """A tile that several threads can refine together."""
+
+    def refine(self, advance: Advance) -> None:
+        """Refine what others have left, and call ``advance`` after every slice."""
+
+
 class TileWorkers:
-    """Threads that refine tiles; what they have done is reported in the thread that waits for them.
+    """Threads that refine one tile after the other; what they have done is reported in the thread that waits for them.
 
     Parameters
     ----------
-    refine : callable
-        Refines a tile and calls its second argument after every slice. Of each tile it is called once.
-    cut : iterable of Tile
-        What is to be done.
+    tiles : iterator of SharedTile
+        What is to be done. Each tile is asked for when there is nothing left to begin of the one before.
     """
 
-    def __init__(self, refine: Callable[[Tile, Advance], None], cut: Iterable[Tile]) -> None:
-        self._refine = refine
-        self._tiles: SimpleQueue[Tile] = SimpleQueue()
-        for tile in cut:
-            self._tiles.put(tile)
+    def __init__(self, tiles: Iterator[SharedTile]) -> None:
+        self._tiles = tiles
+        self._current: SharedTile | None = None
+        self._lock = threading.Lock()
         self._events: SimpleQueue[int | BaseException | None] = SimpleQueue()  # voxels, a failure, the end of a worker
         self._is_stopping = threading.Event()
 
@@ -71,16 +75,19 @@ class TileWorkers:
     def _work(self, threads: int) -> None:
         try:
             torch.set_num_threads(threads)  # each thread has a number of its own
-            for tile in iter(self._next, None):
-                self._refine(tile, self._advance)
+            tile: SharedTile | None = None
+            while (tile := self._behind(tile)) is not None:
+                tile.refine(self._advance)
         except BaseException as problem:  # noqa: BLE001 - goes on in the thread that waits
             self._events.put(problem)
         self._events.put(None)
 
-    def _next(self) -> Tile | None:
-        with suppress(Empty):
-            return self._tiles.get_nowait()
-        return None
+    def _behind(self, done: SharedTile | None) -> SharedTile | None:
+        """The tile that others are at already, or else the next one."""
+        with self._lock:
+            if self._current is done:
+                self._current = next(self._tiles, None)
+            return self._current
 
     def _advance(self, voxels: int) -> None:
         if self._is_stopping.is_set():

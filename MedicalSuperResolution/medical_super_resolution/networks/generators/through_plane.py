@@ -147,7 +147,12 @@ class ThroughPlaneGenerator(SequenceGenerator):
     def slices_in_flight(self) -> int:
         """About how many slices of features a stream holds, beside those being pushed; for memory estimates."""
         pairs = self.config.pairs
-        return self.config.blocks * (3 * pairs + pairs * (pairs + 1) // 2) + 3
+        return self.config.blocks * (2 * pairs + pairs * (pairs - 1) // 2 + 2) + 3
+
+    @property
+    def delay(self) -> int:
+        """How many slices later a stream gives features: one for each convolution along the sequence."""
+        return 1 + self.config.blocks * self.config.pairs
 
     def residual_slices(
         self,
@@ -172,13 +177,14 @@ class ThroughPlaneGenerator(SequenceGenerator):
     ) -> Tensor:
         """(N, 1, K, J, I), mostly in [0, 1] -> (N, C, K, J, I).
 
-        ``thickness`` is a fraction of the slice distance. With a `SliceStream`, ``lr`` is the next part of the
-        volume and ``following`` the slice behind it; features come later than slices.
+        ``thickness`` is a fraction of the slice distance. In a `SliceTurn`, ``lr`` is the next part of the volume and
+        ``following`` the slice behind it; features come later than slices.
         """
         width = torch.full((lr.shape[0], 1), thickness, device=lr.device, dtype=torch.float32)
         features = self.stem(lr, lr[:, :, -1:] if following is None else following, sequence)
         for block in self.blocks:
             features = sequence.trim(block(features, width, sequence), self.config.pairs)
+        sequence.next_section()
         if not features.shape[2]:
             return features
         refined = in_slices(self.refine, features)

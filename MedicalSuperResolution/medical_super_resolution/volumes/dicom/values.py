@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK as sitk
 
 from ...errors import VolumeError
 from ..io.file_validation import silent
@@ -106,6 +105,7 @@ def _decompressed(file: DicomFile, shape_ji: tuple[int, int]) -> np.ndarray:
 
     Left to itself GDCM would rescale all slices by one slope, and turn MONOCHROME1 over.
     """
+    import SimpleITK as sitk
     from pydicom import dcmread
 
     try:

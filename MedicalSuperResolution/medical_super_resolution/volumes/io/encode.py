@@ -14,7 +14,7 @@ from ..grid import LPS_TO_RAS, Grid
 from ..memmap import release_pages, slabs
 from ..volume import FileHeader
 
-GZIP_LEVEL = 4
+GZIP_LEVEL = 2  # a chest of 16 bit is as small as with 4, in two thirds of the time
 _NRRD_TYPES = {
     "i1": "signed char", "u1": "unsigned char", "i2": "short", "u2": "unsigned short", "i4": "int",
     "u4": "unsigned int", "i8": "long long int", "u8": "unsigned long long int", "f4": "float", "f8": "double",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import SimpleITK as sitk
 
 from ...errors import VolumeError
 from ...progress import Progress, ignore
@@ -102,6 +101,8 @@ def _as_fine(grid: Grid, spacing_mm: float) -> Grid:
 
 
 def _nearest(labels: Volume, grid: Grid) -> np.ndarray:
+    import SimpleITK as sitk
+
     reference = to_image(Volume(np.broadcast_to(np.uint8(0), grid.shape_kji), grid))
     image = sitk.Resample(to_image(labels), reference, sitk.Transform(), sitk.sitkNearestNeighbor, float(BACKGROUND))
     return sitk.GetArrayFromImage(image)

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import SimpleITK as sitk
 
 from ...progress import Progress
 from .evidence import ImageEvidence, Penalty
@@ -101,6 +100,8 @@ class AxisRefinement:
         """Distance to the boundary in mm, (K, J, I) float32: positive inside, cut off on both sides."""
         if mask.all():
             return np.full(mask.shape, self._cut_mm, np.float32)
+        import SimpleITK as sitk
+
         image = sitk.GetImageFromArray(mask.astype(np.uint8))
         image.SetSpacing(self.spacing_mm[::-1])
         distance = sitk.SignedMaurerDistanceMap(

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 from ...errors import VolumeError
 from ...progress import Progress, ignore
@@ -61,6 +60,8 @@ def read(path: Path) -> Segmentation:
         return Segmentation(*read_segmentation(path))
     if not (is_segmentation(path) and path.is_file()):
         return Segmentation((files.read(path),))
+    import SimpleITK as sitk
+
     try:
         with silent():
             image = sitk.ReadImage(str(path), imageIO="NrrdImageIO")
@@ -123,6 +124,8 @@ def write(segmentation: Segmentation, path: Path, *, overwrite: bool = False, im
     if not is_segmentation(path):
         files.write(segmentation.layers[0], path, overwrite=overwrite)
         return
+    import SimpleITK as sitk
+
     layers = [to_image(layer) for layer in segmentation.layers]
     image = layers[0] if len(layers) == 1 else sitk.Compose(layers)
     for key, value in _facts_on(segmentation).items():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -12,24 +13,39 @@ from medical_super_resolution.errors import Cancelled
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.refiners import throughplane
 from medical_super_resolution.inference.refiners.tile_workers import TileWorkers, largest_divisor
-from medical_super_resolution.inference.refiners.tiling import tiles
 from medical_super_resolution.models.file import Model
+from medical_super_resolution.networks.blocks import FactorisedPair
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 
-CUT = list(tiles((40, 60), 20, 3))  # six
 SETTINGS = EnhanceSettings(factor=2, axes="k", device="cpu", slice_profile="gaussian")
 
 
-def test_every_tile_is_refined_once_by_two_at_a_time_and_reported_where_it_is_waited_for():
-    both = threading.Barrier(2, timeout=30)
-    refined, reported, threads = [], [], set()
+class Shared:
+    """A tile of some slices, of which a thread takes the next."""
 
-    def refine(tile, advance) -> None:
+    def __init__(self, slices: int, refine_slice: Callable[[Callable[[int], None]], None]) -> None:
+        self._slices = iter(range(slices))
+        self._refine_slice = refine_slice
+
+    def refine(self, advance: Callable[[int], None]) -> None:
+        for _ in self._slices:
+            self._refine_slice(advance)
+
+
+def test_threads_share_the_slices_of_each_tile_and_report_where_they_are_waited_for():
+    both = threading.Barrier(2, timeout=30)
+    asked, reported, threads = [], [], set()
+
+    def refine_slice(advance) -> None:
         both.wait()
         threads.add((threading.current_thread(), torch.get_num_threads(), torch.is_inference_mode_enabled()))
-        refined.append(tile)
-        advance(tile.core_size)
+        advance(10)
+
+    def cut():
+        for slices in (6, 0, 4):
+            asked.append(slices)
+            yield Shared(slices, refine_slice)
 
     def advance(voxels: int) -> None:
         reported.append((voxels, threading.current_thread()))
@@ -37,16 +53,12 @@ def test_every_tile_is_refined_once_by_two_at_a_time_and_reported_where_it_is_wa
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        TileWorkers(refine, CUT).run(2, advance)
+        TileWorkers(cut()).run(2, advance)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-    assert {(tile.core_j.start, tile.core_i.start) for tile in refined} == {
-        (j, i) for j in (0, 20) for i in (0, 20, 40)
-    }
-    assert len(refined) == 6
-    assert sum(voxels for voxels, _ in reported) == 40 * 60
-    assert {thread for _, thread in reported} == {threading.current_thread()}
+    assert asked == [6, 0, 4]
+    assert reported == [(10, threading.current_thread())] * 10
     assert len(threads) == 2
     assert {entry[1:] for entry in threads} == {(1, True)}
 
@@ -54,31 +66,49 @@ def test_every_tile_is_refined_once_by_two_at_a_time_and_reported_where_it_is_wa
 def test_who_cancels_ends_all_workers():
     ended = []
 
-    def refine(tile, advance) -> None:
+    def refine_slice(advance) -> None:
         try:
             while True:
                 advance(1)
         finally:
-            ended.append(tile)
+            ended.append(True)
 
     def cancel(voxels: int) -> None:
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        TileWorkers(refine, CUT).run(2, cancel)
+        TileWorkers(iter([Shared(2, refine_slice), Shared(9, refine_slice)])).run(2, cancel)
     assert 1 <= len(ended) <= 2  # a worker that has not begun does not have to
     assert not [one for one in threading.enumerate() if "_work" in one.name]
 
 
 def test_a_worker_that_fails_ends_the_others_and_is_raised():
-    def refine(tile, advance) -> None:
-        if tile is CUT[0]:
-            raise MemoryError("of the first tile")
+    first = threading.Lock()
+
+    def refine_slice(advance) -> None:
+        if first.acquire(blocking=False):
+            raise MemoryError("of the first slice")
         while True:
             advance(1)
 
-    with pytest.raises(MemoryError, match="of the first tile"):
-        TileWorkers(refine, CUT).run(2, lambda voxels: None)
+    with pytest.raises(MemoryError, match="of the first slice"):
+        TileWorkers(iter([Shared(9, refine_slice)])).run(2, lambda voxels: None)
+
+
+def test_what_fails_in_one_turn_of_a_tile_is_what_all_threads_raise(a_model: Model, monkeypatch: pytest.MonkeyPatch):
+    """A turn behind a broken one must not go on with what that left, nor hide its problem."""
+    real, pairs = FactorisedPair.forward, []
+
+    def failing(pair, features, sequence):
+        pairs.append(pair)
+        if len(pairs) == 5:
+            raise MemoryError("of one turn")
+        return real(pair, features, sequence)
+
+    monkeypatch.setattr(FactorisedPair, "forward", failing)
+    with pytest.raises(MemoryError, match="of one turn"):
+        enhance(an_mr(Grid((9, 40, 30), np.eye(4))), a_model, replace(SETTINGS, threads=2))
+    assert not [one for one in threading.enumerate() if "_work" in one.name]
 
 
 @pytest.mark.parametrize("threads", [2, 4])
@@ -86,7 +116,6 @@ def test_the_result_and_the_progress_are_those_of_one_thread(
     a_model: Model, monkeypatch: pytest.MonkeyPatch, threads: int
 ):
     monkeypatch.setattr(throughplane, "_LARGEST_SIDE", {"cpu": 16})
-    monkeypatch.setattr(throughplane, "_SMALLEST_SIDE_OF_MANY", 16)
     volume = an_mr(Grid((5, 40, 30), np.eye(4)))
     seen: dict[int, list[tuple[int, int]]] = {1: [], threads: []}
     alone, together = (

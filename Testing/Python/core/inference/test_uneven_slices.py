@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from medical_super_resolution.inference.enhance import enhance
-from medical_super_resolution.inference.refiners import throughplane, tile_stream
+from medical_super_resolution.inference.refiners import fine_slices, throughplane
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.report import Enhanced
 from medical_super_resolution.settings import EnhanceSettings
@@ -92,7 +92,7 @@ def test_parts_on_the_disk_and_small_tiles_give_the_same(
     volume = a_stack("two zones, thick")
     expected = refined(volume, a_model).volume.array
     monkeypatch.setattr(throughplane, "_LARGEST_SIDE", {"cpu": 7})
-    monkeypatch.setattr(tile_stream, "FINE_SLICES", 5)
+    monkeypatch.setattr(fine_slices, "FINE_SLICES", 5)
     with disk_allocator(tmp_path) as allocator:
         np.testing.assert_allclose(refined(volume, a_model, allocator).volume.array, expected, atol=1e-2)
 

@@ -39,13 +39,14 @@ def test_the_attention_gate_follows_its_equation(thickness: float):
         mix(gate.initial, initial[0].numpy()) + mix(gate.dense, dense[0].numpy()) + bias[:, None, None, None]
     )
     expected = 1 / (1 + np.exp(-mix(gate.attention, hidden)))
-    result = gate(initial, dense, torch.tensor([[thickness]])).detach()
+    result = gate(gate.begun(initial), dense, torch.tensor([[thickness]])).detach()
     np.testing.assert_allclose(result[0], expected, atol=1e-6)
 
 
 def test_the_attention_gate_lets_through_between_nothing_and_all():
     gate = AttentionGate(6, 4)
-    alpha = gate(100 * torch.randn(1, 6, 3, 4, 5), 100 * torch.randn(1, 6, 3, 4, 5), torch.ones(1, 1)).detach()
+    initial, dense = 100 * torch.randn(1, 6, 3, 4, 5), 100 * torch.randn(1, 6, 3, 4, 5)
+    alpha = gate(gate.begun(initial), dense, torch.ones(1, 1)).detach()
     assert alpha.shape == (1, 1, 3, 4, 5)
     assert 0 <= float(alpha.min()) < 0.5 < float(alpha.max()) <= 1
 
@@ -71,7 +72,7 @@ def test_a_block_adds_a_gated_mixture_of_all_its_pairs():
     first = block.pairs[0](initial, WHOLE)
     second = block.pairs[1](first, WHOLE)
     dense = block.fuse(torch.cat([first, second], dim=1))
-    expected = second + 0.2 * block.gate(initial, dense, thickness) * dense
+    expected = second + 0.2 * block.gate(block.gate.begun(initial), dense, thickness) * dense
     np.testing.assert_allclose(block(initial, thickness, WHOLE).detach(), expected.detach(), atol=1e-6)
 
 

@@ -11,6 +11,7 @@ from medical_super_resolution.networks.generators.through_plane import (
 )
 from medical_super_resolution.networks.grain import KINDS, grain, white
 from medical_super_resolution.networks.residual_stream import ResidualStream
+from medical_super_resolution.networks.sections import Sections, Turn
 
 
 def test_the_noise_is_white_and_of_unit_variance():
@@ -49,9 +50,13 @@ def test_texture_is_the_same_in_a_stream(a_generator: ThroughPlaneGenerator):
     lr = torch.rand(1, 1, 6, 12, 14, generator=torch.Generator().manual_seed(1))
     positions = (torch.arange(24, dtype=torch.float64) + 0.5) / 4 - 0.5
     whole = a_generator.residual(a_generator.features(lr, 1.0), positions, 4.0, 1.0)
-    stream = ResidualStream(a_generator, positions, 4.0, 1.0)
+    sections, stream = Sections(), ResidualStream(a_generator, positions, 4.0, 1.0)
     following = [*lr.split(1, dim=2)[1:], None]
-    parts = [out for one, after in zip(lr.split(1, dim=2), following, strict=True) for out in stream.push(one, after)]
+    parts = []
+    for number in range(6 + a_generator.delay):
+        with Turn(sections) as turn:
+            turn.is_ending = number >= 6
+            parts += stream.push(turn, lr[:, :, number : number + 1], following[number] if number < 6 else None)
     assert torch.allclose(torch.cat(parts, dim=2), whole, atol=1e-5)
 
 

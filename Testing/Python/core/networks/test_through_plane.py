@@ -6,6 +6,7 @@ import torch
 
 from medical_super_resolution.networks.generators.through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
 from medical_super_resolution.networks.residual_stream import ResidualStream
+from medical_super_resolution.networks.sections import Sections, Turn
 from medical_super_resolution.physics.acquisition import fine_centres
 
 FACTORS = [1.25, 1.7, 2.0, 3.0, 4.0, 6.37, 8.0]
@@ -34,15 +35,23 @@ def residual(generator: ThroughPlaneGenerator, lr: torch.Tensor, factor: float, 
 
 def streamed(generator, lr, factor, thickness=1.0, *, chunks, cut_edges=(False,) * 4) -> torch.Tensor:
     """The residual computed in pushes of ``chunks`` slices, the last size again and again."""
-    stream = ResidualStream(generator, places(lr.shape[2], factor), factor, thickness, cut_edges=cut_edges)
+    sections, stream = (
+        Sections(),
+        ResidualStream(generator, places(lr.shape[2], factor), factor, thickness, cut_edges=cut_edges),
+    )
     sizes, start, parts = iter(chunks), 0, []
     size = 1
     while start < lr.shape[2]:
         size = next(sizes, size)
         stop = min(start + size, lr.shape[2])
         following = lr[:, :, stop : stop + 1] if stop < lr.shape[2] else None
-        parts += stream.push(lr[:, :, start:stop], following)
+        with Turn(sections) as turn:
+            parts += stream.push(turn, lr[:, :, start:stop], following)
         start = stop
+    for _ in range(generator.delay):
+        with Turn(sections) as turn:
+            turn.is_ending = True
+            parts += stream.push(turn, lr[:, :, :0], None)
     return torch.cat(parts, dim=2)
 
 

@@ -1,0 +1,74 @@
+"""Threads that go through the sections of a network one behind the other, each with slices of its own.
+
+A thread holds the lock of the section that it is in, and gives it back once it has that of the next one. So no slices
+overtake others, and what a section keeps for the next slices belongs to one thread at a time. The threads share the
+memory of one stream, and wait only where one catches up with another.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from types import TracebackType
+from typing import TypeVar
+
+_Turn = TypeVar("_Turn", bound="Turn")
+
+
+class Sections:
+    """The locks of one stream, and the problem that ended it."""
+
+    def __init__(self) -> None:
+        self.problem: BaseException | None = None
+        self._locks: list[Lock] = []
+
+    def lock(self, number: int) -> Lock:
+        """The lock of a section; each further one is made by the only thread that can have come so far."""
+        if number == len(self._locks):
+            self._locks.append(Lock())
+        return self._locks[number]
+
+
+class Turn:
+    """One way through all sections, from the first one on, as a context.
+
+    Attributes
+    ----------
+    is_ending : bool
+        All slices have been pushed, and only what waits is to come.
+
+    Raises
+    ------
+    BaseException
+        What another turn ended with, in `next_section` as well: the stream is of no use any more.
+    """
+
+    def __init__(self, sections: Sections) -> None:
+        self.is_ending = False
+        self._sections = sections
+        self._number = -1
+        self._held: Lock | None = None
+
+    def __enter__(self: _Turn) -> _Turn:
+        self.next_section()
+        return self
+
+    def next_section(self) -> None:
+        """Wait for the next section, then leave the present one."""
+        lock = self._sections.lock(self._number + 1)
+        lock.acquire()
+        self._leave()
+        self._number, self._held = self._number + 1, lock
+        if self._sections.problem is not None:
+            self._leave()
+            raise self._sections.problem
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._sections.problem = self._sections.problem or problem
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._held is not None:
+            self._held.release()
+        self._held = None
