@@ -33,7 +33,7 @@ _INFERENCE = _MODELS | _VOLUMES | _ours("inference")
 _GEOMETRY = _ours(  # without SimpleITK
     "inference.planning", "volumes.grid", "volumes.volume", "volumes.tilt", "volumes.intensity"
 )
-_PROFILE = _ours("physics.acquisition", "physics.slice_profile")
+_PROFILE = _ours("physics.acquisition", "physics.shared_noise", "physics.slice_profile")
 _TEXT = _PROFILE | _ours("models.store", "models.profile_calibration", "cli.terminal")  # without torch
 _NUMERICS = frozenset({"numpy", "SimpleITK"})
 _SLICER = frozenset({"slicer", "vtk"})

@@ -11,6 +11,7 @@ from ..models import profile_estimator
 from ..models.profile_estimator import ProfileEstimator
 from ..physics.acquisition import SliceProfile
 from ..physics.profile_cuts import FEWEST_SLICES, cuts, has_finer_plane
+from ..physics.shared_noise import shared_noise
 from ..physics.slice_profile import ProfileEstimate, Sight, against_noise, noise_share, weighed
 from ..volumes.grid import AXES_IJK, Grid, array_axis
 from ..volumes.intensity import IntensityRange
@@ -42,8 +43,21 @@ def profile_of(request: Request) -> ProfileEstimate:
     estimator = profile_estimator.load()
     array, source = _as_measured(request.volume), request.planned.source
     sight = seen(array, source, request.measured, estimator)
-    estimate = weighed(sight, thickness, estimator.calibration, own=_own_width(request.planned))
-    return against_noise(estimate, _noise_of(array, source))
+    middle = _middle_slices(array, source)
+    estimate = weighed(
+        sight,
+        thickness,
+        estimator.calibration,
+        own=_own_width(request.planned),
+        noise=shared_noise(middle, _fine_distance(request.planned) / distance) if _shows_its_noise(request) else None,
+    )
+    return against_noise(estimate, noise_share(middle))
+
+
+def _shows_its_noise(request: Request) -> bool:
+    """Whether slices share noise as their profiles overlap: they do in CT, where nothing was interpolated."""
+    volume = request.volume
+    return request.modality == "ct" and volume.measured is None and volume.sheared_grid is None
 
 
 def _as_measured(volume: Volume) -> np.ndarray:
@@ -55,12 +69,12 @@ def _as_measured(volume: Volume) -> np.ndarray:
     return volume.array[start:stop] if stop - start >= FEWEST_SLICES else volume.array
 
 
-def _noise_of(array: np.ndarray, grid: Grid) -> float:
-    """See `noise_share`; of the middle of the volume."""
+def _middle_slices(array: np.ndarray, grid: Grid) -> np.ndarray:
+    """The middle of the volume, in which noise is looked at, float32, slices first."""
     slices, _ = _slices_first(array, grid)
     starts = [max(0, (count - most) // 2) for count, most in zip(slices.shape, _NOISE_SEEN_IN, strict=True)]
     middle = tuple(slice(start, start + most) for start, most in zip(starts, _NOISE_SEEN_IN, strict=True))
-    return noise_share(slices[middle].astype(np.float32))
+    return slices[middle].astype(np.float32)
 
 
 def _own_width(planned: Plan) -> float:
@@ -70,9 +84,13 @@ def _own_width(planned: Plan) -> float:
     """
     axis = planned.source.through_plane_axis
     in_plane = [planned.source.spacing_ijk_mm[number] for number, name in enumerate(AXES_IJK) if name != axis]
-    fine = planned.target.spacing_ijk_mm[AXES_IJK.index(axis)]
-    beyond = fine**2 - (sum(in_plane) / 2) ** 2
+    beyond = _fine_distance(planned) ** 2 - (sum(in_plane) / 2) ** 2
     return math.sqrt(max(beyond, 0.0)) / planned.source.through_plane_spacing_mm
+
+
+def _fine_distance(planned: Plan) -> float:
+    """Of the result, in millimetres, along the through-plane axis of what was measured."""
+    return planned.target.spacing_ijk_mm[AXES_IJK.index(planned.source.through_plane_axis)]
 
 
 def profiles_of(request: Request, through_plane: SliceProfile) -> dict[str, SliceProfile]:

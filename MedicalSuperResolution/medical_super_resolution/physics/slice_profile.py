@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .acquisition import PROFILES, SliceProfile
+from .shared_noise import SharedNoise
 
 _WIDTHS = np.linspace(math.log(0.25), math.log(4.0), 701)  # natural logarithms of slice distances
 _NOISE_FREQUENCY = 0.45  # cycles a slice distance: for which the narrower profile is worked out, near the Nyquist 0.5
@@ -102,7 +103,12 @@ class Sight:
 
 
 def weighed(
-    sight: Sight | None, thickness: float, calibration: ProfileCalibration, *, own: float = 0.0
+    sight: Sight | None,
+    thickness: float,
+    calibration: ProfileCalibration,
+    *,
+    own: float = 0.0,
+    noise: SharedNoise | None = None,
 ) -> ProfileEstimate:
     """The Gaussian whose width costs least to expect, by what is seen and what slices are likely to have.
 
@@ -120,6 +126,8 @@ def weighed(
     own : float
         Width of the fine slices that the profile leads from, in slice distances. They show in what is seen: variances
         of profiles add up.
+    noise : SharedNoise or None
+        What neighbouring slices share of it, if that tells of their profile.
     """
     centre = math.log(thickness)
     density = np.zeros_like(_WIDTHS)
@@ -130,13 +138,16 @@ def weighed(
         seen, error = min(max(sight.log_width, low), high), math.hypot(sight.error, calibration.spread)
         shown = np.log(np.hypot(np.exp(_WIDTHS), own))
         density *= _bell((shown - seen) / error) + 1e-6  # so that sight far from all that is likely leaves the likely
+    if noise is not None:
+        density *= noise.likelihood(np.exp(_WIDTHS))
     density /= density.sum()
     excess = np.subtract.outer(_WIDTHS, _WIDTHS)  # of the width taken over the true one
     cost = np.square(excess) * np.where(excess > 0, calibration.cost_of_excess, 1.0)
     log_width = float(_WIDTHS[np.argmin(cost @ density)])
     error = math.sqrt(float(density @ np.square(_WIDTHS - log_width)))
     width = math.exp(log_width)
-    return ProfileEstimate(SliceProfile("gaussian", width), width * error, "assumed" if sight is None else "estimated")
+    source = "assumed" if sight is None and noise is None else "estimated"
+    return ProfileEstimate(SliceProfile("gaussian", width), width * error, source)
 
 
 def _bell(deviations: np.ndarray) -> np.ndarray:

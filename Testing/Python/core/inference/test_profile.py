@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from medical_super_resolution.inference.enhance import enhance
-from medical_super_resolution.inference.profile import seen
+from medical_super_resolution.inference.profile import profile_of, seen
+from medical_super_resolution.inference.request import make_request
 from medical_super_resolution.models import profile_estimator
 from medical_super_resolution.models.file import Model
-from medical_super_resolution.physics.acquisition import acquisition_matrix, gaussian_weights
+from medical_super_resolution.physics.acquisition import SliceProfile, acquisition_matrix, gaussian_weights
+from medical_super_resolution.physics.slice_profile import ProfileEstimate, against_noise
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.intensity import IntensityRange
@@ -48,6 +50,36 @@ def test_wider_slices_look_wider(an_isotropic_volume: np.ndarray):
         assert 0.01 < sight.error < 0.5
         found.append(sight.log_width)
     assert found[0] + 0.1 < found[1] < found[2] - 0.1
+
+
+def noisy_ct(fine: np.ndarray, shape: str) -> Volume:
+    """Slices as thick as they are apart, whose noise passed through the profile as photons do."""
+    smooth = gaussian_weights(SIDE, np.arange(SIDE), 1.6)
+    noise = smooth @ np.random.default_rng(2).normal(0, 90, fine.shape) @ smooth.T
+    matrix = acquisition_matrix(SLICES, SLICES * FACTOR, FACTOR, profile=shape)
+    slices = np.tensordot(matrix, 400 * fine - 200 + noise, axes=1)
+    return Volume(np.rint(slices).astype(np.int16), Grid(slices.shape, np.diag([1.0, 1.0, FACTOR, 1.0])), modality="ct")
+
+
+@pytest.mark.parametrize(("shape", "width"), [("box", 0.7), ("gaussian", 1.0)])
+def test_noise_that_slices_share_tells_means_from_gaussians(
+    an_isotropic_volume: np.ndarray, a_model: Model, shape: str, width: float
+):
+    """A surer width than without it: here as if the volume were MR, whose slices share none."""
+    ct = noisy_ct(an_isotropic_volume, shape)
+    settings = EnhanceSettings(factor=FACTOR, axes="k")
+    seen_too, alone = (profile_of(make_request(one, a_model, settings)) for one in (ct, replace(ct, modality="mr")))
+    assert seen_too.error < 0.75 * alone.error
+    unblurred = against_noise(ProfileEstimate(SliceProfile("gaussian", width)), seen_too.noise)
+    assert seen_too.profile.width == pytest.approx(unblurred.profile.width, rel=0.06)
+
+
+def test_slices_that_were_interpolated_share_noise_by_themselves(an_isotropic_volume: np.ndarray, a_model: Model):
+    ct = noisy_ct(an_isotropic_volume, "box")
+    moved = replace(ct, sheared_grid=ct.grid)
+    settings = EnhanceSettings(factor=FACTOR, axes="k")
+    first, second = (profile_of(make_request(one, a_model, settings)) for one in (ct, moved))
+    assert first.error < 0.75 * second.error
 
 
 def test_noise_makes_the_profile_narrower_and_is_warned_of(an_isotropic_volume: np.ndarray, a_model: Model):
