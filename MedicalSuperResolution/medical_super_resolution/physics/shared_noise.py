@@ -93,11 +93,13 @@ def shared_noise(slices: np.ndarray, fine_distance: float) -> SharedNoise | None
     size = np.abs(detail[detail != 0])
     if size.size < _FEWEST_PAIRS or _DEVIATION_OVER_MEDIAN * float(np.median(size)) < _LEAST_NOISE:
         return None
-    across = [_correlation(detail[:-distance], detail[distance:]) for distance in (1, 2)]
-    along = [_correlation(detail[:, :-1], detail[:, 1:]), _correlation(detail[:, :, :-1], detail[:, :, 1:])]
-    if not math.isfinite(sum(across) + sum(along)) or sum(along) / 2 <= _INDEPENDENT:
+    correlation, contents = (_correlation(detail[:-distance], detail[distance:]) for distance in (1, 2))
+    down = _correlation(detail[:, :-1], detail[:, 1:])
+    right = _correlation(detail[:, :, :-1], detail[:, :, 1:])
+    in_plane = (down + right) / 2
+    if not math.isfinite(correlation + contents + in_plane) or in_plane <= _INDEPENDENT:
         return None
-    return SharedNoise(*across, in_plane=sum(along) / 2, fine_distance=fine_distance)
+    return SharedNoise(correlation, contents, in_plane, fine_distance)
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> float:
