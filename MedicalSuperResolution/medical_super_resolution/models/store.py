@@ -95,8 +95,7 @@ def detail_model_of(path: Path) -> Path | None:
     ModelError
         See `read_header`.
     """
-    name = read_header(path)["card"].get("detail_model", "")
-    return path.with_name(name + SUFFIX) if name else None
+    return _detail_model_named(path, read_header(path))
 
 
 def detail_files_of(path: Path) -> list[Path]:
@@ -110,14 +109,27 @@ def detail_files_of(path: Path) -> list[Path]:
     ModelError
         See `read_header`.
     """
-    detail_model = detail_model_of(path)
+    header = read_header(path)
+    detail_model = _detail_model_named(path, header)
     if detail_model is None or not detail_model.is_file():
         return [detail_model] if detail_model else []
-    header = read_header(detail_model)
-    plain = header["card"].get("detail_model_of", "")
-    if not plain or header.get("config") == read_header(path).get("config"):
+    its_header = read_header(detail_model)
+    plain = its_header["card"].get("detail_model_of", "")
+    if not plain or its_header.get("config") == header.get("config"):
         return [detail_model]
     return [detail_model, path.with_name(plain + SUFFIX)]
+
+
+def has_detail(path: Path) -> bool:
+    """Whether a model has a detail model, and all files that it takes are there.
+
+    Raises
+    ------
+    ModelError
+        See `read_header`.
+    """
+    files = detail_files_of(path)
+    return bool(files) and all(file.is_file() for file in files)
 
 
 def models_in(folder: Path) -> list[Path]:
@@ -125,6 +137,11 @@ def models_in(folder: Path) -> list[Path]:
     files = sorted(folder.glob("*" + SUFFIX), key=lambda path: path.stem)
     detail_models = {path: _detail_model_if_readable(path) for path in files}
     return [path for path in files if detail_models[path] is not None or path not in detail_models.values()]
+
+
+def _detail_model_named(path: Path, header: dict[str, Any]) -> Path | None:
+    name = header["card"].get("detail_model", "")
+    return path.with_name(name + SUFFIX) if name else None
 
 
 def _detail_model_if_readable(path: Path) -> Path | None:

@@ -20,7 +20,7 @@ from ..networks.contracts import Generator, SequenceGenerator
 from ..settings import check_detail
 from . import file as models
 from .file import Model
-from .store import detail_files_of
+from .store import detail_files_of, has_detail
 
 
 def load(path: Path, detail: float) -> Model:
@@ -82,8 +82,7 @@ def load_model(name: str | Path = "general", detail: float = 0.0) -> Model:
 
 def both_ends(model: Model) -> tuple[Model, Model] | None:
     """A model at detail 0 and at 1, ``model`` itself where it is one of them; None without a detail model."""
-    files = detail_files_of(model.path)
-    if not files or not all(file.is_file() for file in files):
+    if not has_detail(model.path):
         return None
     fidelity, detailed = (model if model.detail == end else load(model.path, end) for end in (0.0, 1.0))
     return fidelity, detailed

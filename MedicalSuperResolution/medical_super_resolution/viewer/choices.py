@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from ..errors import SettingsError
 from ..models import file as models
-from ..models.store import detail_files_of
+from ..models.store import has_detail
 from ..settings import EnhanceSettings
 
 _THROUGH_PLANE, _IN_PLANE = "through-plane", "in-plane"
@@ -52,10 +51,5 @@ def choices() -> dict[str, Any]:
     """What the lists of the page hold."""
     return {
         "goals": [{"name": name, "label": label} for name, (label, _) in GOALS.items()],
-        "models": [{"name": path.stem, "has_detail": _has_detail(path)} for path in models.installed()],
+        "models": [{"name": path.stem, "has_detail": has_detail(path)} for path in models.installed()],
     }
-
-
-def _has_detail(path: Path) -> bool:
-    files = detail_files_of(path)
-    return bool(files) and all(file.is_file() for file in files)
