@@ -60,8 +60,8 @@ def _profile(chosen: MedicalSuperResolutionParameterNode) -> str:
         return _("{shape} {width:.3g} mm").format(shape=chosen.profile.label(), width=thickness)
     known = _estimated_before(chosen, thickness)
     if known is not None:
-        width, error = known.slice_width_mm, known.slice_width_error_mm
-        return _("Gaussian {width:.2f} ± {error:.2f} mm (estimated)").format(width=width, error=error)
+        shape, width, error = Profile(known.slice_profile).label(), known.slice_width_mm, known.slice_width_error_mm
+        return _("{shape} {width:.2f} ± {error:.2f} mm (estimated)").format(shape=shape, width=width, error=error)
     width, error = expected.profile.width * distance, expected.error * distance
     return _("Gaussian {width:.1f} ± {error:.1f} mm (expected)").format(width=width, error=error)
 

@@ -14,6 +14,7 @@ _WIDTHS = np.linspace(math.log(0.25), math.log(4.0), 701)  # natural logarithms 
 _NOISE_FREQUENCY = 0.45  # cycles a slice distance: for which the narrower profile is worked out, near the Nyquist 0.5
 _NARROWEST = 0.55  # of the width: how much narrower noise makes it at most
 _MOST_NOISE = 0.95
+_LIKELY_ENOUGH = 0.75  # probability from which another shape than a Gaussian is taken
 NOISE_IGNORED = 0.1  # share of noise up to which slices are reproduced as they are
 
 
@@ -61,15 +62,18 @@ class Likely:
         Of the Gaussian that blurs like them, over the slice thickness.
     spread : float
         Standard deviation of the natural logarithm of the width.
+    shape
+        One of `PROFILES`.
     """
 
     share: float
     width: float
     spread: float
+    shape: str = "gaussian"
 
 
 LIKELY = (
-    Likely(0.15, 0.70, 0.03),  # means over the slice: a box
+    Likely(0.15, PROFILES["box"], 0.03, "box"),  # means over the slice
     Likely(0.55, 1.00, 0.02),  # Gaussians whose full width at half maximum is the thickness
     Likely(0.30, 0.88, 0.10),  # what else scanners make
 )
@@ -110,10 +114,11 @@ def weighed(
     own: float = 0.0,
     noise: SharedNoise | None = None,
 ) -> ProfileEstimate:
-    """The Gaussian whose width costs least to expect, by what is seen and what slices are likely to have.
+    """The profile that costs least to expect, by what is seen and what slices are likely to have.
 
-    Too wide a profile sharpens structures that are not there, and costs more than too narrow a one; a cost is the
-    square of the error of the logarithm.
+    That is a Gaussian of some width, unless another shape, as wide as the slices are thick, is likely enough. Too wide
+    a Gaussian sharpens structures that are not there, and costs more than too narrow a one; a cost is the square of the
+    error of the logarithm.
 
     Parameters
     ----------
@@ -129,25 +134,31 @@ def weighed(
     noise : SharedNoise or None
         What neighbouring slices share of it, if that tells of their profile.
     """
-    centre = math.log(thickness)
-    density = np.zeros_like(_WIDTHS)
-    for likely in LIKELY:
-        density += likely.share / likely.spread * _bell((_WIDTHS - centre - math.log(likely.width)) / likely.spread)
+    source = "assumed" if sight is None and noise is None else "estimated"
+    densities = np.stack(
+        [
+            likely.share / likely.spread * _bell((_WIDTHS - math.log(thickness * likely.width)) / likely.spread)
+            for likely in LIKELY
+        ]
+    )
     if sight is not None:
         low, high = (math.log(end) for end in calibration.width_range)
         seen, error = min(max(sight.log_width, low), high), math.hypot(sight.error, calibration.spread)
         shown = np.log(np.hypot(np.exp(_WIDTHS), own))
-        density *= _bell((shown - seen) / error) + 1e-6  # so that sight far from all that is likely leaves the likely
+        densities *= _bell((shown - seen) / error) + 1e-6  # so that sight far from all that is likely leaves the likely
     if noise is not None:
-        density *= noise.likelihood(np.exp(_WIDTHS))
-    density /= density.sum()
+        densities *= noise.likelihood(np.exp(_WIDTHS))
+    densities /= densities.sum()
+    density = densities.sum(axis=0)
     excess = np.subtract.outer(_WIDTHS, _WIDTHS)  # of the width taken over the true one
     cost = np.square(excess) * np.where(excess > 0, calibration.cost_of_excess, 1.0)
     log_width = float(_WIDTHS[np.argmin(cost @ density)])
     error = math.sqrt(float(density @ np.square(_WIDTHS - log_width)))
-    width = math.exp(log_width)
-    source = "assumed" if sight is None and noise is None else "estimated"
-    return ProfileEstimate(SliceProfile("gaussian", width), width * error, source)
+    profile = SliceProfile("gaussian", math.exp(log_width))
+    for likely, probability in zip(LIKELY, densities.sum(axis=1), strict=True):
+        if likely.shape != "gaussian" and probability > _LIKELY_ENOUGH:
+            profile = SliceProfile(likely.shape, thickness)
+    return ProfileEstimate(profile, profile.width * error, source)
 
 
 def _bell(deviations: np.ndarray) -> np.ndarray:
@@ -161,12 +172,14 @@ def against_noise(estimate: ProfileEstimate, share: float) -> ProfileEstimate:
     the profile; the Gaussian with that inverse at `_NOISE_FREQUENCY` is narrower. Only what exceeds `NOISE_IGNORED`
     counts: below, reproducing the slices is worth more.
     """
-    width = estimate.profile.width
-    beyond = min(max(share - NOISE_IGNORED, 0.0) / (1 - NOISE_IGNORED), _MOST_NOISE)
+    if share <= NOISE_IGNORED:
+        return replace(estimate, noise=share)
+    width = estimate.profile.gaussian_width
+    beyond = min((share - NOISE_IGNORED) / (1 - NOISE_IGNORED), _MOST_NOISE)
     sharpness = (math.pi * _NOISE_FREQUENCY) ** 2 / (4 * math.log(2))  # of a Gaussian: its inverse is exp(this width^2)
     narrower = math.sqrt(max(width**2 + math.log(1 - beyond) / sharpness, (_NARROWEST * width) ** 2))
-    profile = replace(estimate.profile, width=narrower)
-    return replace(estimate, profile=profile, error=estimate.error * narrower / width, noise=share)
+    error = estimate.error * narrower / estimate.profile.width
+    return replace(estimate, profile=SliceProfile("gaussian", narrower), error=error, noise=share)
 
 
 def noise_share(slices: np.ndarray) -> float:

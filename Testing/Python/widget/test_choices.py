@@ -185,15 +185,19 @@ def test_the_settings_are_said_in_one_line(a_panel: Any, a_thick_volume: Any):
     assert "slices 4 mm (set by hand)" in a_panel.ui.settingsLabel.text
 
 
-def test_a_profile_that_was_estimated_is_said_with_its_error(a_panel: Any, a_thick_volume: Any, a_runner: Any):
+@pytest.mark.parametrize(("shape", "name"), [("gaussian", "Gaussian"), ("box", "Box")])
+def test_a_profile_that_was_estimated_is_said_with_its_error(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, shape: str, name: str
+):
     a_runner.also_reported = {
+        "slice_profile": shape,
         "slice_profile_source": "estimated",
         "slice_thickness_mm": 3.0,
         "slice_width_mm": 2.7,
         "slice_width_error_mm": 0.12,
     }
     enhance(a_panel, a_runner)
-    assert a_panel.ui.settingsLabel.text.endswith("slices 3 mm (their distance), Gaussian 2.70 ± 0.12 mm (estimated)")
+    assert a_panel.ui.settingsLabel.text.endswith(f"slices 3 mm (their distance), {name} 2.70 ± 0.12 mm (estimated)")
     a_panel._parameterNode.sliceThickness = 2  # it would be estimated anew
     assert a_panel.ui.settingsLabel.text.endswith(f"slices 2 mm (set by hand), {expected_words(thickness_mm=2)}")
     a_panel._parameterNode.profile = type(a_panel._parameterNode.profile).BOX

@@ -43,6 +43,21 @@ def test_a_width_that_is_seen_roughly_is_drawn_to_the_likely_one_nearby(likely: 
     assert abs(width_for(1.07 * likely, 0.07) - likely) < 0.055 * likely
 
 
+@pytest.mark.parametrize(("seen", "error", "thickness", "shape"), [
+    (0.7, 0.02, 1.0, "box"),
+    (0.7, 0.2, 1.0, "gaussian"),  # which of them is not sure
+    (0.98, 0.02, 1.4, "box"),
+    (0.7, 0.02, 0.7, "gaussian"),  # slices with a gap
+])  # fmt: skip
+def test_means_of_thin_slices_are_taken_where_they_are_likely_enough(
+    seen: float, error: float, thickness: float, shape: str
+):
+    profile = weighed(Sight(math.log(seen), error), thickness, EXACT).profile
+    assert profile.shape == shape
+    if shape == "box":
+        assert profile.width == thickness
+
+
 def test_in_doubt_the_narrower_width_is_taken():
     equal_costs = replace(EXACT, cost_of_excess=1.0)
     assert width_for(0.85, 0.2) < width_for(0.85, 0.2, equal_costs) - 0.01
@@ -80,6 +95,13 @@ def test_the_profile_against_noise_inverts_as_the_wiener_filter_does():
     assert 1 / passed(narrower.profile.width) == pytest.approx(0.7 / passed(1.0))  # 0.3 of what is not ignored
     assert narrower.error == pytest.approx(0.1 * narrower.profile.width)
     assert narrower.noise == 0.37
+
+
+def test_means_of_thin_slices_with_noise_are_narrowed_as_the_gaussian_that_blurs_like_them():
+    box, gaussian = (
+        against_noise(ProfileEstimate(SliceProfile(*one)), 0.3).profile for one in (("box", 1.0), ("gaussian", 0.7))
+    )
+    assert box == gaussian
 
 
 def test_a_little_noise_leaves_the_profile_as_it_is():
