@@ -14,11 +14,11 @@ from ..errors import VolumeError
 from ..system.temp_dirs import remove_abandoned
 from . import bids
 from .discovery import Item, items_in
+from .distribution.handing_out import rows_from
 from .page import write_page
 from .study import STATE, forget_attempts, record_of
 from .table import TABLE, Row, write_parquet, write_table
 from .task import Batch
-from .workers import rows_from
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Find the studies, let workers do them, and count."""
-    from ...cohort.workers import load_ahead
+    from ...cohort.distribution.workers import load_ahead
 
     if not chosen.scheduler:
         load_ahead()
@@ -112,7 +112,7 @@ def _workers(
     chosen: argparse.Namespace, settings: EnhanceSettings, studies: int
 ) -> tuple[AbstractContextManager[Any], EnhanceSettings]:
     """Workers that are started or found on entering, and the settings with each one's share of this computer."""
-    from ...cohort.workers import gpus_here, local_workers, workers_at
+    from ...cohort.distribution.workers import gpus_here, local_workers, workers_at
 
     if chosen.scheduler:
         return workers_at(chosen.scheduler), settings

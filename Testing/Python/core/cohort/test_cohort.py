@@ -20,14 +20,17 @@ import pytest
 import deadly_study
 import dicom_files
 from command_line import Medsr
-from medical_super_resolution.cohort import batch, study, whole, workers
+from medical_super_resolution.cohort import batch, study, whole
 from medical_super_resolution.cohort.discovery import Item
+from medical_super_resolution.cohort.distribution import handing_out, workers
+from medical_super_resolution.cohort.distribution.handing_out import rows_from
+from medical_super_resolution.cohort.distribution.workers import local_workers, worker_options
 from medical_super_resolution.cohort.page import unlike, write_page
 from medical_super_resolution.cohort.preview import picture
 from medical_super_resolution.cohort.study import thumbnail_of
 from medical_super_resolution.cohort.table import Row, write_parquet, write_table
 from medical_super_resolution.cohort.task import Batch
-from medical_super_resolution.cohort.workers import local_workers, rows_from, worker_options
+from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
@@ -182,7 +185,8 @@ def kill_twice(client: distributed.Client, file: Path) -> None:
 def test_a_study_that_kills_workers_is_set_aside_and_the_others_are_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(workers, "RETRIES", 1)
+    for module in (workers, handing_out):
+        monkeypatch.setattr(module, "RETRIES", 1)
     batch = SimpleNamespace(settings=SimpleNamespace(device="cpu"), folder=tmp_path)
     items = [Item(tmp_path, name) for name in ("one", "deadly", "two", "three")]
     with local_workers(2) as client, ThreadPoolExecutor(1) as killer:
@@ -209,6 +213,26 @@ def test_a_study_that_only_waited_while_workers_died_is_handed_out_again(
 
     (row,) = rows_from(a_client, batch, [Item(tmp_path, "one")], given_up, lambda *_: begun)
     assert (row.status, times.stat().st_size) == ("set aside", handed_out)
+    assert ("3 workers died while they had" in row.error) == (begun == 3)
+
+
+def test_a_worker_with_other_software_is_named_and_reads_no_study(
+    tmp_path: Path, a_client, monkeypatch: pytest.MonkeyPatch
+):
+    batch = SimpleNamespace(settings=SimpleNamespace(device="cpu"), folder=tmp_path)
+    monkeypatch.setattr(handing_out, "software", lambda: "0.0.1 (code of another time)")
+    rows = rows_from(a_client, batch, [Item(tmp_path, "one")], deadly_study.work)
+    with pytest.raises(
+        SettingsError, match=r"the worker inproc:\S+ has medical-super-resolution \S+ \(code \w+\), and .* 0\.0\.1"
+    ):
+        next(rows)
+
+
+def test_a_worker_without_this_package_is_named(tmp_path: Path, a_client, monkeypatch: pytest.MonkeyPatch):
+    batch = SimpleNamespace(settings=SimpleNamespace(device="cpu"), folder=tmp_path)
+    monkeypatch.setitem(sys.modules, "medical_super_resolution.system.software", None)
+    with pytest.raises(SettingsError, match=r"has medical-super-resolution of another version, or none"):
+        next(rows_from(a_client, batch, [Item(tmp_path, "one")], deadly_study.work))
 
 
 def test_attempts_of_a_study_are_counted_until_it_has_a_row(a_batch: Batch, monkeypatch: pytest.MonkeyPatch):
@@ -227,7 +251,7 @@ _LOADED_AHEAD = """
 import sys
 sys.path[:0] = {paths}
 from multiprocessing import get_context
-from medical_super_resolution.cohort import workers
+from medical_super_resolution.cohort.distribution import workers
 workers._LOADED = ["deadly_study"]
 workers.load_ahead()
 context = get_context("forkserver")

@@ -1,0 +1,1 @@
+"""The studies of a cohort among its workers, through Dask."""

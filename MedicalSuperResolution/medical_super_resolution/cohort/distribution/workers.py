@@ -1,0 +1,126 @@
+"""The workers of a cohort, through Dask: started here, one for each GPU, or found at a scheduler that runs already."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any
+
+from ...errors import SettingsError
+from ...system.process import has_gpu_driver
+from .handing_out import GPU, RETRIES
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+_CONNECT_SECONDS = 30
+_LOADED = ["distributed", f"{__package__.rpartition('.')[0]}.batch"]  # by the process whose forks are workers
+_FORKS = sys.platform == "linux"  # elsewhere each worker starts from nothing
+_DASK = {  # without them, what Dask measures of itself takes a tenth of a CPU
+    "distributed.admin.tick.interval": "500ms",
+    "distributed.worker.profile.enabled": False,
+} | ({"distributed.worker.multiprocessing-method": "forkserver"} if _FORKS else {})
+
+
+def load_ahead() -> None:
+    """Begin to load what workers compute with, in a process of which each worker is a fork; returns at once.
+
+    Loading takes seconds: here as many as this process needs to get ready, once for all workers and those that take the
+    place of dead ones.
+    """
+    if _FORKS and find_spec("distributed"):
+        from multiprocessing import forkserver
+
+        get_context("forkserver").set_forkserver_preload(_LOADED)
+        path = os.environ.get("PYTHONPATH")
+        os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # that process finds the modules that this one finds
+        forkserver.ensure_running()
+        if path is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = path
+
+
+@contextmanager
+def local_workers(count: int, gpus: Sequence[str] = ()) -> Iterator[Client]:
+    """Start worker processes on this computer, for the time of the block.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+    gpus : sequence of str
+        Identifiers of CUDA devices, one for each worker; empty is none.
+    """
+    from dask import config
+    from distributed import Client, Nanny, Scheduler, SpecCluster, WorkerPlugin
+
+    class LeaveInterrupts(WorkerPlugin):
+        """Ctrl-C reaches every process of a terminal; the client ends the workers itself."""
+
+        def setup(self, worker: object) -> None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    options = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "allowed_failures": RETRIES}
+    workers = {
+        number: {"cls": Nanny, "options": worker_options(gpus[number] if gpus else None)} for number in range(count)
+    }
+    with (
+        config.set(_DASK),
+        SpecCluster(workers, {"cls": Scheduler, "options": options}, silence_logs=logging.CRITICAL) as cluster,
+        Client(cluster) as client,
+    ):
+        client.register_plugin(LeaveInterrupts())
+        yield client
+
+
+def worker_options(gpu: str | None) -> dict[str, Any]:
+    """How a worker is started: one study at a time; if there is a ``gpu``, it sees that one alone."""
+    options: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "nthreads": 1,
+        "memory_limit": 0,  # the engine bounds its memory
+        "dashboard": False,  # the scheduler has one
+        "silence_logs": logging.CRITICAL,
+    }
+    if gpu is not None:
+        options |= {"resources": {GPU: 1}, "env": {"CUDA_VISIBLE_DEVICES": gpu}}
+    return options
+
+
+@contextmanager
+def workers_at(address: str) -> Iterator[Client]:
+    """Connect to a scheduler that runs already, for the time of the block.
+
+    Raises
+    ------
+    SettingsError
+        There is none at the address.
+    """
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=_CONNECT_SECONDS)
+    except (OSError, ValueError) as problem:
+        raise SettingsError(
+            f"there is no Dask scheduler at {address}; give its address as tcp://HOST:PORT"
+        ) from problem
+    with client:
+        yield client
+
+
+def gpus_here() -> list[str]:
+    """Identifiers of the CUDA devices that this process may use."""
+    if not has_gpu_driver():
+        return []
+    import torch
+
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    count = torch.cuda.device_count()
+    return [name.strip() for name in named.split(",") if name.strip()][:count] or [str(n) for n in range(count)]

@@ -1,0 +1,27 @@
+"""Which software this is: its version, and a digest of its code, which tells apart what has one version."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+
+from .. import __version__
+
+_DIGITS = 8
+
+
+@functools.cache
+def software(package: Path = Path(__file__).parents[1]) -> str:
+    """Version and digest of the code of a package's folder, such as "0.1.0 (code 1a2b3c4d)".
+
+    Parameters
+    ----------
+    package : Path
+        Its ``*.py`` files count, whatever ends their lines.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py"), key=lambda path: path.relative_to(package).as_posix()):
+        code = path.read_bytes().replace(b"\r\n", b"\n")
+        digest.update(f"{path.relative_to(package).as_posix()} {len(code)}\n".encode() + code)
+    return f"{__version__} (code {digest.hexdigest()[:_DIGITS]})"
