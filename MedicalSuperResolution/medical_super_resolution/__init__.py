@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from ._version import __version__
+
 if TYPE_CHECKING:
     from .api.enhance import EnhanceTransform, enhance
     from .api.fuse import fuse
@@ -20,12 +22,12 @@ if TYPE_CHECKING:
     from .volumes.io.files import read, write
     from .volumes.volume import Volume
 
-__version__ = "0.1.0"
 __all__ = [
     "EnhanceSettings",
     "EnhanceTransform",
     "FusionSettings",
     "Volume",
+    "__version__",
     "enhance",
     "fuse",
     "load_model",

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .volumes.volume import Volume
+from typing import Any
 
 NOTICE = "For research. Not for diagnostic use."
 
@@ -107,12 +104,3 @@ class Report:
             name: tuple(value) if isinstance(value, list) else value for name, value in facts.items() if name in known
         }
         return cls(**plain)
-
-
-@dataclass(frozen=True)
-class Enhanced:
-    """A result and what was done; ``uncertainty`` is the standard deviation of each voxel, where it was asked for."""
-
-    volume: Volume
-    report: Report
-    uncertainty: Volume | None = None

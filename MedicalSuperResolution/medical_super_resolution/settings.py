@@ -148,3 +148,33 @@ class EnhanceSettings:
             raise SettingsError(f"unknown precision {self.precision!r}; use one of: {', '.join(PRECISIONS)}")
         if self.memory_gb is not None and not (math.isfinite(self.memory_gb) and self.memory_gb >= 0.1):
             raise SettingsError(f"the memory must be at least 0.1 GB, got {self.memory_gb:g}")
+
+
+OPTIONS = {  # of the command line, for the settings that are one value
+    "factor": "--factor",
+    "axes": "--axes",
+    "slice_thickness_mm": "--slice-thickness",
+    "slice_profile": "--slice-profile",
+    "model": "--model",
+    "detail": "--detail",
+    "quality": "--quality",
+    "device": "--device",
+    "threads": "--threads",
+    "precision": "--precision",
+    "memory_gb": "--max-memory",
+}
+
+
+def arguments_of(settings: EnhanceSettings) -> list[str]:
+    """The options of the command line that mean these settings, but for ``--uncertainty``, which names a file."""
+    standard = EnhanceSettings()
+    arguments = []
+    for name, option in OPTIONS.items():
+        value = getattr(settings, name)
+        if value != getattr(standard, name):
+            arguments += [option, str(value)]
+    if settings.spacing_ijk_mm is not None:
+        arguments += ["--spacing", *map(str, settings.spacing_ijk_mm)]
+    if settings.exact_spacing:
+        arguments += ["--exact-spacing"]
+    return arguments if settings.consistency else [*arguments, "--no-consistency"]

@@ -24,14 +24,14 @@ def _ours(*names: str) -> frozenset[str]:
 
 
 # The rooms of the core from the ground up: each may import those before it, and itself.
-_FOUNDATION = frozenset({f"{_CORE}.__version__"}) | _ours("errors", "settings", "progress", "report", "system")
+_FOUNDATION = _ours("_version", "errors", "settings", "progress", "report", "system")
 _PHYSICS = _FOUNDATION | _ours("physics")
 _VOLUMES = _PHYSICS | _ours("volumes")
 _NETWORKS = _PHYSICS | _ours("networks", "objectives")
 _MODELS = _NETWORKS | _ours("models")
 _INFERENCE = _MODELS | _VOLUMES | _ours("inference")
 _GEOMETRY = _ours(  # without SimpleITK
-    "inference.planning", "volumes.grid", "volumes.volume", "volumes.tilt", "volumes.intensity"
+    "inference.enhanced", "inference.planning", "volumes.grid", "volumes.volume", "volumes.tilt", "volumes.intensity"
 )
 _PROFILE = _ours("physics.acquisition", "physics.shared_noise", "physics.slice_profile")
 _TEXT = _PROFILE | _ours("models.store", "models.profile_calibration", "cli.terminal")  # without torch
@@ -52,7 +52,6 @@ class Place:
 
 
 PLACES = (
-    Place("report", tuple(_ours("report")), _FOUNDATION | _ours("volumes.volume")),
     Place("without torch", tuple(_TEXT - _PROFILE), _FOUNDATION | _TEXT),
     Place("acquisition", tuple(_ours("physics.acquisition")), _FOUNDATION | {"numpy"}),
     Place("planning", tuple(_ours("inference.planning")), _VOLUMES | _ours("models.store") | {"numpy"}),
@@ -88,8 +87,8 @@ PLACES = (
         _INFERENCE
         | _ours("cohort")
         | _NUMERICS
-        | _ours("cli", "station.command", "viewer.command")
-        | {"argcomplete", "distributed", "matplotlib", "monai", "nilearn", "PIL", "scipy", "torch"},
+        | _ours("cli", "station", "viewer")
+        | {"argcomplete", "distributed", "matplotlib", "monai", "nilearn", "PIL", "scipy", "torch", "uvicorn"},
     ),
     Place(
         "station",
@@ -100,10 +99,9 @@ PLACES = (
     Place(
         "viewer",
         tuple(_ours("viewer")),
-        _INFERENCE | _ours("viewer", "cli.figures", "cli.settings") | {"numpy", "starlette"},
-        in_functions=_ours("cli.demo") | {"starlette", "uvicorn"},
+        _INFERENCE | _ours("viewer") | {"numpy", "starlette"},
     ),
-    Place("foundation", tuple(_ours("system", "errors", "settings", "progress")), _FOUNDATION),
+    Place("foundation", tuple(_FOUNDATION), _FOUNDATION),
     Place(
         "training",
         (f"{_CORE}_training",),
@@ -114,7 +112,7 @@ PLACES = (
     Place(
         "Lib, the engine's child process",
         (f"{_LIB}.process",),
-        _FOUNDATION | _GEOMETRY | _TEXT | _ours("cli.settings") | {f"{_LIB}.process", f"{_LIB}.translation"},
+        _FOUNDATION | _GEOMETRY | _TEXT | {f"{_LIB}.process", f"{_LIB}.translation"},
         in_functions=_ours("volumes.io"),  # SimpleITK, which a Slicer may lack at its start
     ),
     Place("Lib, translation", (f"{_LIB}.translation",), frozenset({"slicer.i18n"})),
@@ -138,7 +136,7 @@ PLACES = (
     Place(
         "Lib, the application",
         (_LIB, "MedicalSuperResolution"),
-        _FOUNDATION | _GEOMETRY | _TEXT | _APPLICATION | _ours("cli.settings"),
+        _FOUNDATION | _GEOMETRY | _TEXT | _APPLICATION,
         in_functions=_INFERENCE | {"numpy", "SampleData", "CompareVolumes", "PyTorchUtils", "torch"},
     ),
 )

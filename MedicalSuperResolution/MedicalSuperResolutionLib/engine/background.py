@@ -10,8 +10,8 @@ import qt
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
 
 from medical_super_resolution.errors import Cancelled
+from medical_super_resolution.inference.enhanced import Enhanced
 from medical_super_resolution.progress import Progress
-from medical_super_resolution.report import Enhanced
 from medical_super_resolution.settings import EnhanceSettings
 from MedicalSuperResolutionLib.engine import tasks
 from MedicalSuperResolutionLib.engine.experience import Experience

@@ -8,9 +8,9 @@ import slicer
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
 
 from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.inference.enhanced import Enhanced
 from medical_super_resolution.inference.planning import estimate, plan
 from medical_super_resolution.progress import Progress
-from medical_super_resolution.report import Enhanced
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib import messages

@@ -10,10 +10,9 @@ from pathlib import Path
 import qt
 from slicer import vtkMRMLScalarVolumeNode
 
-from medical_super_resolution.cli.settings import arguments_of
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.progress import Progress
-from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.settings import EnhanceSettings, arguments_of
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib import messages

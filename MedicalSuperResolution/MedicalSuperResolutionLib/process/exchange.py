@@ -11,10 +11,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from medical_super_resolution.cli.settings import arguments_of
 from medical_super_resolution.errors import SuperResolutionError
-from medical_super_resolution.report import Enhanced, Report
-from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.inference.enhanced import Enhanced
+from medical_super_resolution.report import Report
+from medical_super_resolution.settings import EnhanceSettings, arguments_of
 from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib.translation import tr as _
 

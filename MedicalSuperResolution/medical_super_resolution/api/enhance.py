@@ -13,10 +13,10 @@ import numpy as np
 
 from ..errors import SettingsError
 from ..inference import enhance as engine
+from ..inference.enhanced import Enhanced
 from ..models.file import Model
 from ..models.weight_interpolation import load_model
 from ..progress import Progress, ignore
-from ..report import Enhanced
 from ..settings import EnhanceSettings
 from .image_kinds import to_volume
 

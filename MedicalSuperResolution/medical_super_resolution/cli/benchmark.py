@@ -30,7 +30,7 @@ from ..models import file as models
 from ..models.file import Model
 from ..physics.acquisition import SliceProfile, fine_centres
 from ..progress import ignore
-from ..settings import EnhanceSettings
+from ..settings import EnhanceSettings, arguments_of
 from ..system.memory import keep_freed_blocks
 from ..volumes.grid import Grid
 from ..volumes.intensity import HOUNSFIELD_RANGE, IntensityRange, trained_window
@@ -38,7 +38,6 @@ from ..volumes.io import files
 from ..volumes.volume import Volume
 from . import roofline
 from .roofline import Show, identity, quickest
-from .settings import arguments_of
 from .terminal import print_line
 
 FACTOR = 4

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import SettingsError, VolumeError, optional
 from ..volumes.grid import Grid
-from ..volumes.intensity import CT_WINDOWS, guess_modality, intensity_range
+from ..volumes.intensity import guess_modality, window_of
 from ..volumes.planes import PLANES, Plane, index_axes, plane_of
 from ..volumes.resampling import resampled
 from ..volumes.volume import Volume
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-_LUNG_SHARE = 0.25  # of the soft tissue: more is a chest
 _UNITS = {"ct": "HU"}
 _DIFFERENCE_PERCENTILE = 99.5
 _LOWER, _SAME, _HIGHER = (0.35, 0.68, 1.0), (0.10, 0.10, 0.10), (1.0, 0.48, 0.25)  # no difference is dark, as air is
@@ -91,15 +90,6 @@ def compare(
     window = window or window_of(after.array, modality)
     _draw(panels, after.grid, window, _UNITS.get(modality, "signal"), output, slices)
     return lines
-
-
-def window_of(array: np.ndarray, modality: str) -> tuple[float, float]:
-    """Values that are shown black and white: a usual window for CT, the robust range for all else."""
-    if modality != "ct":
-        measured = intensity_range(array, modality)
-        return measured.low, measured.high
-    lung, tissue = ((array > -950) & (array < -600)).sum(), (array > -300).sum()
-    return CT_WINDOWS["lung" if lung > _LUNG_SHARE * tissue else "soft"]
 
 
 def _draw(

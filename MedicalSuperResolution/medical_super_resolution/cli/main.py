@@ -10,12 +10,23 @@ from contextlib import suppress
 from types import ModuleType
 from typing import NoReturn
 
-from .. import __version__
+from .._version import __version__
 from ..errors import Cancelled, SuperResolutionError
-from ..station import command as station
 from ..system.process import wait_passively
-from ..viewer import command as viewer
-from .commands import benchmark, cohort, compare, demo, enhance, export_model, fuse, info, labels, models
+from .commands import (
+    benchmark,
+    cohort,
+    compare,
+    demo,
+    enhance,
+    export_model,
+    fuse,
+    info,
+    labels,
+    models,
+    station,
+    view,
+)
 from .terminal import quiet_when_unread
 
 COMMANDS: dict[str, ModuleType] = {
@@ -30,7 +41,7 @@ COMMANDS: dict[str, ModuleType] = {
     "benchmark": benchmark,
     "demo": demo,
     "station": station,
-    "view": viewer,
+    "view": view,
 }
 _CANCELLED_EXIT = 130
 _EXAMPLES = """examples:

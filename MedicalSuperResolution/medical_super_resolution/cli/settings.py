@@ -1,4 +1,4 @@
-"""Options that several commands share: the settings of an enhancement and back, the output, which volume is meant."""
+"""Options that several commands share: the settings of an enhancement, the output, which volume is meant."""
 
 from __future__ import annotations
 
@@ -7,25 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import SettingsError
-from ..settings import DEVICES, MODALITIES, PRECISIONS, PROFILES, QUALITIES, EnhanceSettings
+from ..settings import DEVICES, MODALITIES, OPTIONS, PRECISIONS, PROFILES, QUALITIES, EnhanceSettings
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
     from ..volumes.dicom.reader import Selection
 
 _STANDARD = EnhanceSettings()
-_OPTIONS = {  # of the settings that are one value
-    "factor": "--factor",
-    "axes": "--axes",
-    "slice_thickness_mm": "--slice-thickness",
-    "slice_profile": "--slice-profile",
-    "model": "--model",
-    "detail": "--detail",
-    "quality": "--quality",
-    "device": "--device",
-    "threads": "--threads",
-    "precision": "--precision",
-    "memory_gb": "--max-memory",
-}
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -116,7 +103,7 @@ def settings_of(chosen: argparse.Namespace) -> EnhanceSettings:
     if exact and (chosen.spacing or len(exact) != 3):
         raise SettingsError("give the spacing once, as three numbers in mm: --exact-spacing I J K")
     spacing = exact or chosen.spacing
-    given = {name: getattr(chosen, option[2:].replace("-", "_")) for name, option in _OPTIONS.items()}
+    given = {name: getattr(chosen, option[2:].replace("-", "_")) for name, option in OPTIONS.items()}
     return EnhanceSettings(
         **given,
         spacing_ijk_mm=(spacing[0], spacing[1], spacing[2]) if spacing else None,
@@ -124,20 +111,6 @@ def settings_of(chosen: argparse.Namespace) -> EnhanceSettings:
         consistency=not chosen.no_consistency,
         uncertainty=chosen.uncertainty is not None,
     )
-
-
-def arguments_of(settings: EnhanceSettings) -> list[str]:
-    """The options that mean these settings, but for ``--uncertainty``, which names a file; see `settings_of`."""
-    arguments = []
-    for name, option in _OPTIONS.items():
-        value = getattr(settings, name)
-        if value != getattr(_STANDARD, name):
-            arguments += [option, str(value)]
-    if settings.spacing_ijk_mm is not None:
-        arguments += ["--spacing", *map(str, settings.spacing_ijk_mm)]
-    if settings.exact_spacing:
-        arguments += ["--exact-spacing"]
-    return arguments if settings.consistency else [*arguments, "--no-consistency"]
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..report import Enhanced
+from ..inference.enhanced import Enhanced
 from ..volumes.volume import Volume
 
 _LARGEST = 150  # pixels along the longer side of each half

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 from ..errors import SettingsError, VolumeError
 from ..inference.enhance import enhance
+from ..inference.enhanced import Enhanced
 from ..inference.labels import enhance_labels
 from ..inference.planning import fits_memory, plan
 from ..models.file import Model
 from ..progress import Progress, ignore
-from ..report import Enhanced
 from ..settings import EnhanceSettings
 from ..system.memory import return_freed_blocks
 from ..volumes.dicom.reader import ALL_PHASES

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import SettingsError
-from ..report import Enhanced, Report
+from ..inference.enhanced import Enhanced
+from ..report import Report
 from ..settings import EnhanceSettings
 from ..volumes.dicom.reader import Selection
 from ..volumes.grid import Grid

@@ -11,7 +11,6 @@ import numpy as np
 from ..models.file import Model
 from ..physics.slice_profile import ProfileEstimate
 from ..progress import Progress, ignore
-from ..report import Enhanced
 from ..settings import BEST, EnhanceSettings
 from ..volumes.intensity import HOUNSFIELD_RANGE
 from ..volumes.label_maps.detection import is_label_map
@@ -19,6 +18,7 @@ from ..volumes.memmap import Allocator, extremes, is_on_disk
 from ..volumes.volume import Volume
 from .context import ExecutionContext
 from .device import cpu_threads, failures_in_words, pick_device
+from .enhanced import Enhanced
 from .labels import enhance_labels
 from .planning import Plan
 from .profile import profile_of, profiles_of

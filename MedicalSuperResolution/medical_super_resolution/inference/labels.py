@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, replace
 
-from .. import __version__
+from .._version import __version__
 from ..errors import SettingsError
 from ..progress import Progress, ignore
-from ..report import Enhanced, Report
+from ..report import Report
 from ..settings import EnhanceSettings
 from ..volumes.label_maps.refinement import refine_labels
 from ..volumes.volume import Volume
+from .enhanced import Enhanced
 from .planning import plan
 
 METHOD = "labels (shape-based interpolation)"

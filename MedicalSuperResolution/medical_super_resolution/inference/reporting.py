@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__
+from .._version import __version__
 from ..physics.acquisition import SliceProfile
 from ..physics.slice_profile import NOISE_IGNORED, ProfileEstimate
 from ..report import Report

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..cli.figures import window_of
 from ..errors import VolumeError
-from ..volumes.intensity import guess_modality
+from ..volumes.intensity import guess_modality, window_of
 from ..volumes.planes import PLANES, index_axes, plane_of, revealing_planes
 from ..volumes.resampling import resampled
 from ..volumes.volume import Volume

@@ -11,9 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..cli.settings import arguments_of
 from ..errors import SettingsError, SuperResolutionError, VolumeError
-from ..settings import EnhanceSettings
+from ..settings import EnhanceSettings, arguments_of
 from ..system import temp_dirs
 from ..system.archive import unpack
 from ..volumes.io import files, formats

@@ -1,4 +1,4 @@
-"""The range of a volume that networks see as 0 to 1, its padding, and the guess of the modality."""
+"""The range of a volume that networks see as 0 to 1 or people as black and white, its padding, and its modality."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ _NEARBY = 16  # units around a plateau, where a plateau has next to no voxels an
 _PLATEAU_OVER_NEARBY = 10
 _FOREGROUND_PERCENTILE = 99.5
 _SAMPLES = 2_000_000
+_LUNG_SHARE = 0.25  # of the soft tissue: more is a chest
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,15 @@ def intensity_range(
     above = sample[sample > low]
     high = float(np.percentile(above, _FOREGROUND_PERCENTILE)) if above.size else low
     return IntensityRange(low, high if high > low else low + max(1.0, 1e-6 * abs(low)), padding)
+
+
+def window_of(array: np.ndarray, modality: str) -> tuple[float, float]:
+    """Values that are shown black and white: a usual window for CT, the robust range for all else."""
+    if modality != "ct":
+        measured = intensity_range(array, modality)
+        return measured.low, measured.high
+    lung, tissue = ((array > -950) & (array < -600)).sum(), (array > -300).sum()
+    return CT_WINDOWS["lung" if lung > _LUNG_SHARE * tissue else "soft"]
 
 
 def _sample(array: np.ndarray) -> np.ndarray:

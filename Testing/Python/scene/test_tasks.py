@@ -10,7 +10,7 @@ import pytest
 slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
 
 from medical_super_resolution.errors import Cancelled, SettingsError, VolumeError  # noqa: E402
-from medical_super_resolution.report import Enhanced  # noqa: E402
+from medical_super_resolution.inference.enhanced import Enhanced  # noqa: E402
 from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
 from medical_super_resolution.volumes.volume import Volume  # noqa: E402
 from MedicalSuperResolutionLib.engine import tasks  # noqa: E402

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from ... import __version__
+from ..._version import __version__
 from ...report import NOTICE, Report
 from ...volumes.grid import Grid
 from ...volumes.volume import Volume

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ... import __version__
+from ..._version import __version__
 from ...errors import VolumeError, optional
 from ..dicom.header import UNREADABLE, quietly
 from ..grid import LPS_TO_RAS, Grid

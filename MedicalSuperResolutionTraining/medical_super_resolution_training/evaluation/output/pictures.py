@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from medical_super_resolution.cli.figures import window_of
 from medical_super_resolution.volumes.grid import AXES_IJK, Grid, array_axis
+from medical_super_resolution.volumes.intensity import window_of
 from medical_super_resolution.volumes.volume import Volume
 
 from ..cases import Case

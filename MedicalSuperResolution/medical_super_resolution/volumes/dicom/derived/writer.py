@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .... import __version__
+from ...._version import __version__
 from ....errors import VolumeError
 from ....report import Report
 from ....system.temp_dirs import one_at_a_time, work_folder

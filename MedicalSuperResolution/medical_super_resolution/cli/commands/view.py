@@ -10,11 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import SettingsError, optional
-from ..system import temp_dirs
+from ...errors import SettingsError, optional
+from ...system import temp_dirs
 
 if TYPE_CHECKING:
-    from .comparison import Comparison
+    from ...viewer.comparison import Comparison
 
 HELP = "open, enhance and compare volumes in a browser"
 DESCRIPTION = (
@@ -42,8 +42,8 @@ def run(chosen: argparse.Namespace) -> int:
         optional(name, "viewers", extra="viewer")
     import uvicorn
 
-    from .server import application
-    from .sessions import FOLDER_PREFIX, Sessions
+    from ...viewer.server import application
+    from ...viewer.sessions import FOLDER_PREFIX, Sessions
 
     if not 0 < chosen.max_upload < float("inf"):
         raise SettingsError(f"the largest upload must be above 0 GB, got {chosen.max_upload:g}")
@@ -66,15 +66,15 @@ def run(chosen: argparse.Namespace) -> int:
 
 def _first(chosen: argparse.Namespace, folder: Path) -> tuple[Path, Comparison] | None:
     """The volume of the command line, and what is compared."""
-    from ..volumes.io import files
-    from .comparison import Comparison
+    from ...viewer.comparison import Comparison
+    from ...volumes.io import files
 
     if chosen.demo and chosen.volume:
         raise SettingsError("give either a volume or --demo")
     if chosen.after and not chosen.volume:
         raise SettingsError("--after needs the volume before; give both")
     if chosen.demo:
-        from ..cli import demo
+        from .. import demo
 
         thick = demo.thickened(demo.template(), demo.FACTOR)
         files.write(thick, folder / "head.nii.gz")

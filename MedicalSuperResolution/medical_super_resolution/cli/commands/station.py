@@ -11,10 +11,10 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import SettingsError, optional
+from ...errors import SettingsError, optional
 
 if TYPE_CHECKING:
-    from .receiver import Tls
+    from ...station.receiver import Tls
 
 HELP = "receive DICOM series, enhance those that a rule names, and send the derived series on"
 
@@ -47,12 +47,12 @@ def run(chosen: argparse.Namespace) -> int:
     """Run until SIGINT or SIGTERM."""
     optional("pynetdicom", "stations", extra="station")
 
-    from .queue import Queue
-    from .receiver import listen
-    from .rules import read_rules
-    from .sender import destination_of
-    from .service import Station
-    from .source import DicomWebSource
+    from ...station.queue import Queue
+    from ...station.receiver import listen
+    from ...station.rules import read_rules
+    from ...station.sender import destination_of
+    from ...station.service import Station
+    from ...station.source import DicomWebSource
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # its messages quote data sets
@@ -79,7 +79,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _tls(chosen: argparse.Namespace) -> Tls | None:
-    from .receiver import Tls
+    from ...station.receiver import Tls
 
     files = (chosen.tls_certificate, chosen.tls_key, chosen.tls_authority)
     if any(files) and not all(files):
