@@ -27,8 +27,9 @@ def _ours(*names: str) -> frozenset[str]:
 _FOUNDATION = _ours("_version", "errors", "settings", "progress", "report", "system")
 _PHYSICS = _FOUNDATION | _ours("physics")
 _VOLUMES = _PHYSICS | _ours("volumes")
-_NETWORKS = _PHYSICS | _ours("networks", "objectives")
-_MODELS = _NETWORKS | _ours("models")
+_NETWORKS = _PHYSICS | _ours("networks")
+_OBJECTIVES = _PHYSICS | _ours("objectives")
+_MODELS = _NETWORKS | _OBJECTIVES | _ours("models")
 _INFERENCE = _MODELS | _VOLUMES | _ours("inference")
 _GEOMETRY = _ours(  # without SimpleITK
     "inference.enhanced", "inference.planning", "volumes.grid", "volumes.volume", "volumes.tilt", "volumes.intensity"
@@ -62,7 +63,8 @@ PLACES = (
         _VOLUMES | _NUMERICS,
         in_functions=frozenset({"highdicom", "nibabel", "pydicom"}),
     ),
-    Place("networks and objectives", tuple(_ours("networks", "objectives")), _NETWORKS | {"torch"}),
+    Place("networks", tuple(_ours("networks")), _NETWORKS | {"torch"}),
+    Place("objectives", tuple(_ours("objectives")), _OBJECTIVES | {"torch"}),
     Place("models", tuple(_ours("models")), _MODELS | {"torch", "safetensors"}, in_functions=frozenset({"onnxscript"})),
     Place(
         "inference",

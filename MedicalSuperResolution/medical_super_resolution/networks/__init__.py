@@ -1,1 +1,1 @@
-"""The networks and what trains them. Torch only: this floor knows no millimetre and no file."""
+"""The networks. Torch only: this floor knows no millimetre and no file."""

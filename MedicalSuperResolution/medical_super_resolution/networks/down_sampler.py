@@ -13,15 +13,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor, nn
-from torch.nn import functional
 
-from ..objectives.degradation import bicubic_decimated
-from ..objectives.losses import absolute_error
-from .generators.plane import PlaneConfig, in_slices, in_volumes, last_convolution
+from ..physics.degradation import bicubic_decimated
+from ..physics.pictures import in_slices, in_volumes
+from .generators.plane import PlaneConfig, last_convolution
 from .generators.srresnet import ResidualBlock
 
 _CUBIC_REACH = 2  # low-resolution voxels: half of the antialiasing filter
-_WINDOW = 5  # voxels: side of the mean that separates the frequencies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,23 +70,3 @@ class DownSampler(nn.Module):
     def forward(self, hr: Tensor) -> Tensor:
         shrunk = bicubic_decimated(hr, self.config.factor)
         return shrunk + in_volumes(self.layers(in_slices(shrunk)).float(), hr.shape[2])
-
-
-def low_frequencies(volume: Tensor) -> Tensor:
-    """Mean over 5 x 5 voxels of each slice, (N, 1, K, J, I) -> the same; the slice goes on as its last voxels."""
-    slices = functional.pad(in_slices(volume), (_WINDOW // 2,) * 4, mode="replicate")
-    return in_volumes(functional.avg_pool2d(slices, _WINDOW, stride=1), volume.shape[2])
-
-
-def high_frequencies(volume: Tensor) -> Tensor:
-    """The rest: what a discriminator of degradation is given, of made and of measured slices."""
-    return volume - low_frequencies(volume)
-
-
-def low_frequency_loss(made: Tensor, shrunk: Tensor) -> Tensor:
-    """Mean absolute difference of the low frequencies of what was made and of the bicubic result.
-
-    Its weight in [1]_ is 1, beside 0.005 for the adversarial loss of the high frequencies and 0.01 for a perceptual
-    loss between the same volumes.
-    """
-    return absolute_error(low_frequencies(made), low_frequencies(shrunk))

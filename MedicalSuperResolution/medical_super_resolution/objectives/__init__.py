@@ -1,1 +1,1 @@
-"""Loss terms, metrics and degradations."""
+"""Loss terms and metrics."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..networks.generators.plane import in_slices, in_volumes
+from ..physics.pictures import in_slices, in_volumes, standing_cuts
 
 _VGG_WIDTHS = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512, 512, 512, 512))
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -214,29 +214,3 @@ def _unit_distance(made: Tensor, true: Tensor, *, floor: float = 0.1) -> Tensor:
     least = floor * length.mean() + 1e-12
     made = made / (made.square().sum(dim=1, keepdim=True) + 1e-12).sqrt().clamp_min(least)
     return (made - true / length.clamp_min(least)).square().sum(dim=1).mean()
-
-
-def standing_cuts(volume: Tensor, *, every: int = 1) -> tuple[Tensor, Tensor]:
-    """Every so many cuts that stand on the slices, which for axial slices are the coronal and the sagittal ones.
-
-    Parameters
-    ----------
-    volume
-        (N, C, K, J, I).
-    every
-        Distance of the cuts, in voxels; the first lies half of it from the side.
-
-    Returns
-    -------
-    (N * j, C, K, I) and (N * i, C, K, J): rows run along the slice sequence.
-    """
-    first = every // 2
-    coronal = volume[:, :, :, first::every].permute(0, 3, 1, 2, 4).flatten(0, 1)
-    sagittal = volume[..., first::every].permute(0, 4, 1, 2, 3).flatten(0, 1)
-    return coronal, sagittal
-
-
-def lying_cuts(volume: Tensor, *, every: int = 1) -> Tensor:
-    """Every so many slices with both their neighbours as channels: (N, C, K, J, I) -> (N * k, 3 * C, J, I)."""
-    triples = volume.unfold(2, 3, every)  # (N, C, k, J, I, 3)
-    return triples.permute(0, 2, 5, 1, 3, 4).flatten(2, 3).flatten(0, 1)

@@ -1,1 +1,1 @@
-"""The acquisition model of one axis, interpolation, and projection onto the measured slices."""
+"""What scanners do to volumes, interpolation, and projection onto the measured slices."""

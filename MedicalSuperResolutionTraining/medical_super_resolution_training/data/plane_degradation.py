@@ -10,7 +10,7 @@ from torch import Tensor
 
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.networks.generators.plane import PlaneConfig
-from medical_super_resolution.objectives.degradation import (
+from medical_super_resolution.physics.degradation import (
     PLANE_DEGRADATIONS,
     gaussian_noise,
     measured_in_plane,

@@ -16,13 +16,9 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from medical_super_resolution.errors import SettingsError
-from medical_super_resolution.networks.down_sampler import (
-    DownSampler,
-    DownSamplerConfig,
-    high_frequencies,
-    low_frequency_loss,
-)
-from medical_super_resolution.objectives.degradation import bicubic_decimated
+from medical_super_resolution.networks.down_sampler import DownSampler, DownSamplerConfig
+from medical_super_resolution.objectives.spectrum import high_frequencies, low_frequency_loss
+from medical_super_resolution.physics.degradation import bicubic_decimated
 
 from ..config.recipe import Recipe
 from ..config.recipes import network_config

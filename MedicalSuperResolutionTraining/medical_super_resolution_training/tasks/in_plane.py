@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from medical_super_resolution.networks.generators.plane import enlarged, in_slices, in_volumes
+from medical_super_resolution.networks.generators.plane import enlarged
+from medical_super_resolution.physics.pictures import in_slices, in_volumes
 
 from ..data.batch import PairedBatch
 from ..data.loader import Sampler

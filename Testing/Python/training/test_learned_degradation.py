@@ -10,8 +10,9 @@ import torch
 
 from medical_super_resolution.errors import ModelError, SettingsError
 from medical_super_resolution.models import file as models
-from medical_super_resolution.networks.down_sampler import DownSampler, DownSamplerConfig, low_frequency_loss
-from medical_super_resolution.objectives.degradation import bicubic_decimated
+from medical_super_resolution.networks.down_sampler import DownSampler, DownSamplerConfig
+from medical_super_resolution.objectives.spectrum import low_frequency_loss
+from medical_super_resolution.physics.degradation import bicubic_decimated
 from medical_super_resolution_training.cli.main import main
 from medical_super_resolution_training.config.losses import AdversarialSettings, LossWeights
 from medical_super_resolution_training.config.recipe import Recipe

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from medical_super_resolution.errors import SettingsError
-from medical_super_resolution.objectives.degradation import PLANE_DEGRADATIONS
+from medical_super_resolution.physics.degradation import PLANE_DEGRADATIONS
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.data.manifest import Entry
 from medical_super_resolution_training.data.plane_degradation import with_noise

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ...objectives.perceptual import lying_cuts, standing_cuts
+from ...physics.pictures import lying_cuts, standing_cuts
 from ..contracts import Discriminator
 
 _MAGNIFIED = 10.0  # what refinement adds is about a tenth of the range

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ...physics.pictures import in_slices
 from ..contracts import Discriminator
-from ..generators.plane import in_slices
 
 
 @dataclass(frozen=True, kw_only=True)

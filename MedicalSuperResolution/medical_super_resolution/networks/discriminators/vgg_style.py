@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ...physics.pictures import in_slices
 from ..contracts import Discriminator
-from ..generators.plane import in_slices
 
 STAGES = 4  # the size is halved and the width doubled in each, but for the width of the first
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .plane import PlaneConfig, PlaneGenerator, Upscaler, in_slices, last_convolution, reach_after_upscaling
+from ...physics.pictures import in_slices
+from .plane import PlaneConfig, PlaneGenerator, Upscaler, last_convolution, reach_after_upscaling
 from .srresnet import OUTER_KERNEL
 
 _OPEN = 2.0  # gates begin nearly open: half-open ones would halve the signal at each module and slow the start

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .plane import PlaneConfig, PlaneGenerator, Upscaler, in_slices, last_convolution
+from ...physics.pictures import in_slices
+from .plane import PlaneConfig, PlaneGenerator, Upscaler, last_convolution
 from .srresnet import OUTER_KERNEL
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from .plane import PlaneConfig, PlaneGenerator, in_slices, last_convolution
+from ...physics.pictures import in_slices
+from .plane import PlaneConfig, PlaneGenerator, last_convolution
 
 
 @dataclass(frozen=True, kw_only=True)

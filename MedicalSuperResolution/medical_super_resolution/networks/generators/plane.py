@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from ...errors import SettingsError
 from ...physics.interpolation import cubic_matrix
+from ...physics.pictures import in_slices, in_volumes
 from ..contracts import Capabilities, Generator, RefinerFactory
 
 FACTORS = (2, 3, 4)
@@ -84,16 +85,6 @@ class PlaneGenerator(Generator):
     def forward(self, lr: Tensor) -> Tensor:
         interpolated = enlarged(in_slices(lr), self.factor)
         return in_volumes(interpolated + self.residual(lr, interpolated).float(), lr.shape[2])
-
-
-def in_slices(volume: Tensor) -> Tensor:
-    """(N, C, K, J, I) -> (N * K, C, J, I)."""
-    return volume.transpose(1, 2).flatten(0, 1)
-
-
-def in_volumes(slices: Tensor, count: int) -> Tensor:
-    """(N * count, C, J, I) -> (N, C, count, J, I), the way back from `in_slices`."""
-    return slices.unflatten(0, (-1, count)).transpose(1, 2)
 
 
 def enlarged(slices: Tensor, factor: int) -> Tensor:

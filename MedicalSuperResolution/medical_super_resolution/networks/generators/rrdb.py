@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .plane import PlaneConfig, PlaneGenerator, Upscaler, in_slices, last_convolution, reach_after_upscaling
+from ...physics.pictures import in_slices
+from .plane import PlaneConfig, PlaneGenerator, Upscaler, last_convolution, reach_after_upscaling
 
 DENSE_BLOCKS = 3  # in each residual-in-residual dense block
 CONVOLUTIONS = 5  # in each dense block

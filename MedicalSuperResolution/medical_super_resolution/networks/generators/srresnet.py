@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from .plane import PlaneConfig, PlaneGenerator, Upscaler, in_slices, last_convolution, reach_after_upscaling
+from ...physics.pictures import in_slices
+from .plane import PlaneConfig, PlaneGenerator, Upscaler, last_convolution, reach_after_upscaling
 
 OUTER_KERNEL = 9  # side of the first and the last kernel in the paper
 

@@ -19,10 +19,11 @@ from medical_super_resolution.networks.generators.attention_dense import (
     PlaneAttentionGate,
 )
 from medical_super_resolution.networks.generators.hybrid_attention import ChannelAttention
-from medical_super_resolution.networks.generators.plane import PlaneGenerator, enlarged, in_slices, in_volumes
+from medical_super_resolution.networks.generators.plane import PlaneGenerator, enlarged
 from medical_super_resolution.networks.generators.rrdb import DenseBlock
 from medical_super_resolution.networks.generators.tgan import TransformerLayer
 from medical_super_resolution.physics.interpolation import cubic_matrix
+from medical_super_resolution.physics.pictures import in_slices, in_volumes
 
 SMALL = {
     "srcnn": {"channels": (6, 4)},

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from medical_super_resolution.objectives.perceptual import lying_cuts, standing_cuts
 from medical_super_resolution.objectives.spectrum import band_powers, spectrum_error
+from medical_super_resolution.physics.pictures import lying_cuts, standing_cuts
 
 
 @pytest.fixture

@@ -8,14 +8,9 @@ import pytest
 import torch
 
 from medical_super_resolution.errors import SettingsError
-from medical_super_resolution.networks.down_sampler import (
-    DownSampler,
-    DownSamplerConfig,
-    high_frequencies,
-    low_frequencies,
-    low_frequency_loss,
-)
-from medical_super_resolution.objectives import degradation
+from medical_super_resolution.networks.down_sampler import DownSampler, DownSamplerConfig
+from medical_super_resolution.objectives.spectrum import high_frequencies, low_frequencies, low_frequency_loss
+from medical_super_resolution.physics import degradation
 from medical_super_resolution.physics.acquisition import acquisition_matrix
 
 

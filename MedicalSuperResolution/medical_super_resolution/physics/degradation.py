@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import SettingsError
-from ..networks.generators.plane import in_slices, in_volumes
-from ..physics.acquisition import acquisition_matrix
-from ..physics.interpolation import apply_along_sequence
+from .acquisition import acquisition_matrix
+from .interpolation import apply_along_sequence
+from .pictures import in_slices, in_volumes
 
 _AXES = {"k": 2, "j": 3, "i": 4}
 
