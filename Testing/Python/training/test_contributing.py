@@ -65,7 +65,7 @@ def test_a_loss_a_degradation_a_generator_and_a_recipe_are_added_as_it_says(
     a_copy: Path, entries: list, tmp_path: Path, a_dataset: Path
 ):
     changed = carried_out((REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8"), a_copy)
-    assert {path.parent.name for path in changed} == {"objectives", "generators", "Recipes"}
+    assert {path.parent.name for path in changed} == {"objectives", "physics", "generators", "Recipes"}
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(str(a_copy / root) for root in ROOTS)}
     run, model = tmp_path / "run", tmp_path / "tiny.safetensors"
     train = ["train", "tiny", "--data", tmp_path / "data.json", "--out", run, "--device", "cpu"]
