@@ -25,6 +25,7 @@ from ..inference.device import pick_device
 from ..inference.enhance import enhance
 from ..inference.planning import plan
 from ..inference.refiners.axis_request import AxisRequest
+from ..inference.refiners.making import refiner_of
 from ..inference.refiners.throughplane import SequenceRefiner
 from ..models import file as models
 from ..models.file import Model
@@ -221,7 +222,7 @@ class Bare:
 
     def __init__(self, model: Model, volume: Volume, context: ExecutionContext) -> None:
         self.context = context
-        self.refiner = cast("SequenceRefiner", model.generator.make_refiner(context))  # others were refused
+        self.refiner = cast("SequenceRefiner", refiner_of(model.generator, context))  # others were refused
         self.lr = torch.from_numpy(IntensityRange(*HOUNSFIELD_RANGE).normalised(volume.array))[None, None]
         self.lr = self.lr.to(context.device)
 

@@ -7,32 +7,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
-from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
 import torch
 
 from ..progress import Progress
 from ..settings import EnhanceSettings
-from ..volumes.memmap import Allocator
 from .device import cpu_has_bfloat16
 from .planning import PROGRAM_BYTES
-from .refiners.axis_request import VolumeRequest
-
-if TYPE_CHECKING:
-    from ..networks.contracts import SequenceGenerator
-    from ..networks.generators.plane import PlaneGenerator
 
 _ENOUGH_BYTES = 0.6e9  # more makes nothing faster
 _LEAST_BYTES = 0.1e9
 STAGES = ("profile", "transfer", "network", "interpolation", "consistency", "output")
-
-
-class Refiner(Protocol):
-    """Runs a generator through a volume."""
-
-    def refined(self, request: VolumeRequest, allocator: Allocator) -> np.ndarray:
-        """Return the fine volume (K, J, I), in the type of the request's denormaliser."""
 
 
 class ExecutionContext:
@@ -73,18 +58,6 @@ class ExecutionContext:
         self.stages = dict.fromkeys(STAGES, 0.0)
         self._progress = progress
         progress(0, total)
-
-    def sequence_refiner(self, generator: SequenceGenerator) -> Refiner:
-        """Make the refiner of a generator that takes slice sequences."""
-        from .refiners.throughplane import SequenceRefiner  # which needs this module
-
-        return SequenceRefiner(generator, self)
-
-    def plane_refiner(self, generator: PlaneGenerator) -> Refiner:
-        """Make the refiner of a generator that takes whole slices."""
-        from .refiners.inplane import PlaneRefiner
-
-        return PlaneRefiner(generator, self)
 
     def reach(self, done: int) -> None:
         """Report that ``done`` voxels are done. The progress callback may raise to cancel."""

@@ -23,6 +23,7 @@ from .labels import enhance_labels
 from .planning import Plan
 from .profile import profile_of, profiles_of
 from .refiners.axis_request import Denormaliser, VolumeRequest
+from .refiners.making import refiner_of
 from .reporting import make_report
 from .request import Request, make_request
 from .uncertainty import mirror_statistics, raise_in_gaps, widened
@@ -90,7 +91,7 @@ def enhance(
         work = VolumeRequest(
             volume.array, request.planned, profiles, request.window, exact, request.padding, volume.measured
         )
-        array = model.generator.make_refiner(context).refined(work, allocator or np.empty)
+        array = refiner_of(model.generator, context).refined(work, allocator or np.empty)
         uncertainty = None
         if settings.sees_mirrors:
             array, uncertainty = _of_the_mirrors(request, array, work, context)
@@ -139,7 +140,7 @@ def _of_the_mirrors(
         padding = work.padding and work.padding.flipped(axes)
         measured = work.measured and work.measured.flipped(axes, len(work.array))
         mirrored = replace(work, array=np.flip(work.array, axes), padding=padding, measured=measured)
-        return model.generator.make_refiner(context).refined(mirrored, np.empty)
+        return refiner_of(model.generator, context).refined(mirrored, np.empty)
 
     mean, deviation = mirror_statistics(first, lambda axes: refined(request.model, axes), request.planned)
     result = mean if request.settings.quality == BEST else first

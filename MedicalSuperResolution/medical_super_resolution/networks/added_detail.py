@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from .contracts import Capabilities, RefinerFactory, ResidualSlices, SequenceGenerator
+from .contracts import Capabilities, ResidualSlices, SequenceGenerator, SequenceTile
 from .sections import Turn
-
-_Refiner = TypeVar("_Refiner")
 
 
 class AddedDetail(SequenceGenerator):
@@ -44,10 +41,6 @@ class AddedDetail(SequenceGenerator):
         """Those of the base, with the reach of all."""
         return replace(self.base.capabilities, reach=self.reach)
 
-    def make_refiner(self, factory: RefinerFactory[_Refiner]) -> _Refiner:
-        """Return what runs this generator along one axis of a volume after the other."""
-        return factory.sequence_refiner(self)
-
     @property
     def reach(self) -> int:
         """The farthest of the three."""
@@ -64,22 +57,10 @@ class AddedDetail(SequenceGenerator):
         """The longest of the three."""
         return max(part.delay for part in self.parts)
 
-    def residual_slices(
-        self,
-        positions: Tensor,
-        factor: float,
-        thickness: float,
-        *,
-        cut_edges: tuple[bool, bool, bool, bool] = (False, False, False, False),
-        origin: tuple[int, int, int] = (0, 0, 0),
-    ) -> SummedStream:
+    def residual_slices(self, tile: SequenceTile) -> SummedStream:
         """Return a stream of the sum, of a tile of the slice plane."""
-        streams = [
-            part.residual_slices(positions, factor, thickness, cut_edges=cut_edges, origin=origin)
-            for part in self.parts
-        ]
-        margins = [self.reach - part.reach for part in self.parts]
-        return SummedStream(streams, margins, cut_edges)
+        streams = [part.residual_slices(tile) for part in self.parts]
+        return SummedStream(streams, [self.reach - part.reach for part in self.parts], tile.cut_edges)
 
     def halve_blocks(self) -> None:
         """See `SequenceGenerator.halve_blocks`."""

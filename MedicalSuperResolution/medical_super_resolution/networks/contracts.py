@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from .generators.plane import PlaneGenerator
     from .sections import Turn
 
 _Refiner = TypeVar("_Refiner", covariant=True)
@@ -55,7 +54,7 @@ class RefinerFactory(Protocol[_Refiner]):
     def sequence_refiner(self, generator: SequenceGenerator) -> _Refiner:
         """Make one that streams slices, tile by tile, along one axis after the other."""
 
-    def plane_refiner(self, generator: PlaneGenerator) -> _Refiner:
+    def plane_refiner(self, generator: InPlaneGenerator) -> _Refiner:
         """Make one that takes whole slices, a few at a time."""
 
 
@@ -80,6 +79,31 @@ class Generator(nn.Module, ABC):
         """Return what runs this generator through a volume."""
 
 
+@dataclass(frozen=True, eq=False)
+class SequenceTile:
+    """What a stream is asked for: output slices of a tile of the slice plane.
+
+    Parameters
+    ----------
+    positions : Tensor
+        (M,) places of the output slices, ascending, in units of the input slice.
+    factor : float
+        Output slices an input slice.
+    thickness : float
+        Of the slices, as a fraction of their distance.
+    cut_edges : tuple of bool
+        Where the plane goes on: there the output is smaller than the input by the reach. See `streaming.SliceStream`.
+    origin : tuple of int
+        Number of the first output voxel along M, J and I in the whole refined volume.
+    """
+
+    positions: Tensor
+    factor: float
+    thickness: float
+    cut_edges: tuple[bool, bool, bool, bool] = (False, False, False, False)
+    origin: tuple[int, int, int] = (0, 0, 0)
+
+
 class ResidualSlices(Protocol):
     """Slices in, the residual's slices out, a few at a time: see `residual_stream.ResidualStream`."""
 
@@ -89,6 +113,10 @@ class ResidualSlices(Protocol):
 
 class SequenceGenerator(Generator):
     """A generator that refines a slice sequence along its axis, and can take it a few slices at a time."""
+
+    def make_refiner(self, factory: RefinerFactory[_Made]) -> _Made:
+        """Return what runs this generator along one axis of a volume after the other."""
+        return factory.sequence_refiner(self)
 
     @property
     @abstractmethod
@@ -106,15 +134,7 @@ class SequenceGenerator(Generator):
         """How many slices later a stream gives features: so many turns without slices come at its end."""
 
     @abstractmethod
-    def residual_slices(
-        self,
-        positions: Tensor,
-        factor: float,
-        thickness: float,
-        *,
-        cut_edges: tuple[bool, bool, bool, bool] = (False, False, False, False),
-        origin: tuple[int, int, int] = (0, 0, 0),
-    ) -> ResidualSlices:
+    def residual_slices(self, tile: SequenceTile) -> ResidualSlices:
         """Return a stream of what the network adds to cubic interpolation: see `residual_stream.ResidualStream`."""
 
     @abstractmethod
@@ -123,6 +143,37 @@ class SequenceGenerator(Generator):
 
         What they add to, first differences and the weights of the fine slices stay exact.
         """
+
+
+class InPlaneGenerator(Generator):
+    """A generator that refines both axes of the slice plane at once.
+
+    Attributes
+    ----------
+    factor : int
+        How many times finer J and I become.
+    """
+
+    factor: int
+
+    @property
+    @abstractmethod
+    def reach(self) -> int | None:
+        """How many voxels away, in the plane, an input can still change an output; None for the whole slice."""
+
+    @property
+    def sequence_reach(self) -> int:
+        """The same along K, in slices."""
+        return 0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Both in-plane axes at once, by the factor of the configuration."""
+        return Capabilities(axes="in-plane", factors=(float(self.factor),), reach=self.reach, needs_profile=False)
+
+    def make_refiner(self, factory: RefinerFactory[_Made]) -> _Made:
+        """Return what runs this generator through a volume, slice by slice."""
+        return factory.plane_refiner(self)
 
 
 class Discriminator(nn.Module):

@@ -3,51 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from .contracts import SequenceTile
 from .sections import Turn
 from .streaming import SliceStream, SliceTurn
 
-if TYPE_CHECKING:
-    from .generators.through_plane import ThroughPlaneGenerator
+
+class SliceNetwork(Protocol):
+    """The parts of a network that a stream calls one after the other; see `ThroughPlaneGenerator`."""
+
+    def features(self, lr: Tensor, thickness: float, sequence: SliceTurn, following: Tensor | None) -> Tensor:
+        """Compute the features of slices."""
+
+    def between(self, before: Tensor, after: Tensor, positions: Tensor, factor: float, thickness: float) -> Tensor:
+        """Compute the residual between slices."""
+
+    def textured(
+        self, sure: Tensor, before: Tensor, after: Tensor, positions: Tensor, *, origin: tuple[int, int, int]
+    ) -> Tensor:
+        """Add random texture."""
 
 
 class ResidualStream:
     """The residual of one sequence, computed a few slices in each turn; several threads may take turns.
 
-    After the turns that bring slices come ``generator.delay`` more that bring none.
+    After the turns that bring slices come as many more that bring none as the generator has delay.
 
     Parameters
     ----------
-    generator, factor, thickness
-        As in `ThroughPlaneGenerator.residual`.
-    positions
-        (M,) places of all output slices.
-    cut_edges
-        See `SliceStream`; there the output is ``generator.reach`` voxels smaller than the input.
-    origin
-        See `ThroughPlaneGenerator.textured`, of the first output.
+    network : SliceNetwork
+        What computes features and residual.
+    tile : SequenceTile
+        What is asked for.
     """
 
-    def __init__(
-        self,
-        generator: ThroughPlaneGenerator,
-        positions: Tensor,
-        factor: float,
-        thickness: float,
-        *,
-        cut_edges: tuple[bool, bool, bool, bool] = (False, False, False, False),
-        origin: tuple[int, int, int] = (0, 0, 0),
-    ) -> None:
-        self.generator = generator
-        self.positions = positions
-        self.factor = factor
-        self.thickness = thickness
-        self.origin = origin
-        self._stream = SliceStream(cut_edges)
+    def __init__(self, network: SliceNetwork, tile: SequenceTile) -> None:
+        self.network = network
+        self.tile = tile
+        self._stream = SliceStream(tile.cut_edges)
         self._previous: Tensor | None = None  # features of the slice before the next ones
         self._pushed = 0  # slices
         self._done = 0  # slices whose features have come
@@ -64,11 +61,11 @@ class ResidualStream:
             The slice behind them, or None when they are the last.
         """
         self._pushed += lr.shape[2]
-        features = self.generator.features(lr, self.thickness, SliceTurn(self._stream, turn), following)
+        features = self.network.features(lr, self.tile.thickness, SliceTurn(self._stream, turn), following)
         turn.next_section()
         found = list(self._outputs(features))
         if turn.is_ending and self._done == self._pushed and self._previous is not None:
-            found += self._between(self._previous, self._previous, len(self.positions))  # beyond the last slice
+            found += self._between(self._previous, self._previous, len(self.tile.positions))  # beyond the last slice
         return found
 
     def _outputs(self, features: Tensor) -> Iterator[Tensor]:
@@ -77,7 +74,7 @@ class ResidualStream:
             return
         previous = features[:, :, :1] if self._previous is None else self._previous
         before = torch.cat([previous, features[:, :, :-1]], dim=2) if features.shape[2] > 1 else previous
-        stop = int(torch.searchsorted(self.positions, float(self._done + features.shape[2] - 1)))
+        stop = int(torch.searchsorted(self.tile.positions, float(self._done + features.shape[2] - 1)))
         self._previous = features if features.shape[2] == 1 else features[:, :, -1:].clone()
         yield from self._between(before, features, stop)
         self._done += features.shape[2]
@@ -85,8 +82,9 @@ class ResidualStream:
     def _between(self, before: Tensor, after: Tensor, stop: int) -> Iterator[Tensor]:
         """The output slices up to number ``stop``, which lie in the intervals between some of the slices."""
         written, self._written = self._written, stop
-        positions = self.positions[written:stop] - (self._done - 1)  # from the slice that opens the first interval
+        tile = self.tile
+        positions = tile.positions[written:stop] - (self._done - 1)  # from the slice that opens the first interval
         if len(positions):
-            sure = self.generator.between(before, after, positions, self.factor, self.thickness)
-            origin = (self.origin[0] + written, *self.origin[1:])
-            yield self.generator.textured(sure, before, after, positions, origin=origin)
+            sure = self.network.between(before, after, positions, tile.factor, tile.thickness)
+            origin = (tile.origin[0] + written, *tile.origin[1:])
+            yield self.network.textured(sure, before, after, positions, origin=origin)

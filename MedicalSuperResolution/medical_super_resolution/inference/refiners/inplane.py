@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...networks.generators.plane import PlaneGenerator
+from ...networks.contracts import InPlaneGenerator
 from ...physics.acquisition import SliceProfile
 from ...physics.interpolation import apply_along_sequence
 from ...physics.projection import AxisModel
@@ -29,13 +29,13 @@ class PlaneRefiner:
 
     Parameters
     ----------
-    generator : PlaneGenerator
+    generator : InPlaneGenerator
         Stays as it is; a copy works on the device.
     context : ExecutionContext
         Device, memory and progress.
     """
 
-    def __init__(self, generator: PlaneGenerator, context: ExecutionContext) -> None:
+    def __init__(self, generator: InPlaneGenerator, context: ExecutionContext) -> None:
         self._exact = generator
         self.context = context
         self.generator = copy.deepcopy(generator).to(context.device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...networks.contracts import SequenceGenerator
+from ...networks.contracts import SequenceGenerator, SequenceTile
 from ...networks.sections import Sections, Turn
 from ...physics.projection import AxisModel, SliceBuffer
 from ..context import ExecutionContext
@@ -65,9 +65,8 @@ class TileStream:
         first, stop = (int(torch.searchsorted(positions, end - 0.5)) for end in (k.start, k.stop))
         self._zeros = (first, len(positions) - max(first, stop))  # fine slices before and behind the foreground
         origin = (first, tile.outer_j.start + self._corner[0], tile.outer_i.start + self._corner[1])
-        factor, width = request.one.factor, request.profile.gaussian_width
-        part = positions[first:stop] - k.start
-        self._stream = generator.residual_slices(part, factor, width, cut_edges=cut, origin=origin)
+        part, width = positions[first:stop] - k.start, request.profile.gaussian_width
+        self._stream = generator.residual_slices(SequenceTile(part, request.one.factor, width, cut, origin))
         pushes = -(-(k.stop - k.start) // SLICES_A_PUSH[context.device.type])
         self._turns = pushes + generator.delay if box else 1
         self._sections = Sections()

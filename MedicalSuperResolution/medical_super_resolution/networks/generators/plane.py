@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +12,9 @@ from torch.nn import functional
 from ...errors import SettingsError
 from ...physics.interpolation import cubic_matrix
 from ...physics.pictures import in_slices, in_volumes
-from ..contracts import Capabilities, Generator, RefinerFactory
+from ..contracts import InPlaneGenerator
 
 FACTORS = (2, 3, 4)
-_Refiner = TypeVar("_Refiner")
 _TAPS = 5  # samples that a cubic kernel between two samples can touch, the nearest one in the middle
 INTERPOLATION_REACH = _TAPS // 2
 
@@ -38,45 +36,16 @@ class PlaneConfig:
             raise SettingsError(f"an in-plane generator refines 2, 3 or 4 times, got factor {self.factor}")
 
 
-class PlaneGenerator(Generator):
+class PlaneGenerator(InPlaneGenerator):
     """(N, 1, K, J, I), mostly in [0, 1] -> (N, 1, K, factor*J, factor*I) float32, each slice for itself.
 
     The output is cubic interpolation plus what the network adds, also where the paper's network makes the whole
     picture: the network then has less to learn, and an untrained one is already as good as interpolation.
-
-    Attributes
-    ----------
-    factor : int
-        How many times finer J and I become.
-    reach : int or None
-        How many low-resolution voxels away, in the plane, an input can still change an output. None for the whole
-        slice.
-    sequence_reach : int
-        The same along K, in slices.
     """
 
     def __init__(self, config: PlaneConfig) -> None:
         super().__init__()
         self.factor = config.factor
-
-    @property
-    @abstractmethod
-    def reach(self) -> int | None:
-        """See the class."""
-
-    @property
-    def sequence_reach(self) -> int:
-        """See the class."""
-        return 0
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Both in-plane axes at once, by the factor of the configuration."""
-        return Capabilities(axes="in-plane", factors=(float(self.factor),), reach=self.reach, needs_profile=False)
-
-    def make_refiner(self, factory: RefinerFactory[_Refiner]) -> _Refiner:
-        """Return what runs this generator through a volume, slice by slice."""
-        return factory.plane_refiner(self)
 
     @abstractmethod
     def residual(self, lr: Tensor, interpolated: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +17,11 @@ from ..blocks import (
     mixed_channels,
     pointwise_convolution,
 )
-from ..contracts import ANY_AXIS, Capabilities, RefinerFactory, SequenceGenerator
+from ..contracts import ANY_AXIS, Capabilities, SequenceGenerator, SequenceTile
 from ..grain import KINDS, grain
 from ..residual_stream import ResidualStream
 from ..streaming import WHOLE, Sequence, in_slices
 
-_Refiner = TypeVar("_Refiner")
 _CONTRAST = 10.0  # differences between neighbours are about a tenth of the range: this brings features near 1
 
 
@@ -134,10 +132,6 @@ class ThroughPlaneGenerator(SequenceGenerator):
         """One axis at a time, whichever it is, by any factor."""
         return Capabilities(axes=ANY_AXIS, reach=self.reach, needs_profile=True)
 
-    def make_refiner(self, factory: RefinerFactory[_Refiner]) -> _Refiner:
-        """Return what runs this generator along one axis of a volume after the other."""
-        return factory.sequence_refiner(self)
-
     @property
     def reach(self) -> int:
         """How many voxels away, in the plane of a slice, an input can still change an output."""
@@ -154,17 +148,9 @@ class ThroughPlaneGenerator(SequenceGenerator):
         """How many slices later a stream gives features: one for each convolution along the sequence."""
         return 1 + self.config.blocks * self.config.pairs
 
-    def residual_slices(
-        self,
-        positions: Tensor,
-        factor: float,
-        thickness: float,
-        *,
-        cut_edges: tuple[bool, bool, bool, bool] = (False, False, False, False),
-        origin: tuple[int, int, int] = (0, 0, 0),
-    ) -> ResidualStream:
+    def residual_slices(self, tile: SequenceTile) -> ResidualStream:
         """Return a stream of `residual`, of a tile of the slice plane."""
-        return ResidualStream(self, positions, factor, thickness, cut_edges=cut_edges, origin=origin)
+        return ResidualStream(self, tile)
 
     def halve_blocks(self) -> None:
         """Compute the convolutions inside the blocks in bfloat16; see `SequenceGenerator.halve_blocks`."""

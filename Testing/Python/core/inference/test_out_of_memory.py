@@ -18,6 +18,7 @@ from medical_super_resolution.inference.device import failures_in_words
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.planning import plan
 from medical_super_resolution.inference.refiners.axis_request import AxisRequest, Denormaliser, VolumeRequest
+from medical_super_resolution.inference.refiners.making import refiner_of
 from medical_super_resolution.inference.refiners.throughplane import SequenceRefiner
 from medical_super_resolution.models import file as models
 from medical_super_resolution.networks.generators import GENERATORS
@@ -112,7 +113,7 @@ def test_an_in_plane_model_takes_fewer_slices_and_then_the_cpu(failures: int, mo
     planned = plan(grid, EnhanceSettings(factor=2, axes="in-plane"))
     final = Denormaliser(IntensityRange(0, 1), np.dtype(np.float32), None)
     context = ExecutionContext(SETTINGS, torch.device("cpu"), 1, lambda done, total: None)
-    refiner = generator.make_refiner(context)
+    refiner = refiner_of(generator, context)
     really, left = type(refiner)._refine, [failures]
     request = VolumeRequest(array, planned, {}, EVERYTHING, final)
     expected = refiner.refined(request, np.empty)

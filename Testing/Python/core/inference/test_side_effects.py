@@ -10,6 +10,7 @@ import torch
 from medical_super_resolution.errors import Cancelled
 from medical_super_resolution.inference.context import ExecutionContext
 from medical_super_resolution.inference.enhance import enhance
+from medical_super_resolution.inference.refiners.making import refiner_of
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.networks.contracts import Generator
 from medical_super_resolution.networks.generators import GENERATORS
@@ -61,7 +62,7 @@ def test_a_refiner_works_on_another_device_with_a_copy(a_tiny_generator: Generat
     planar = GENERATORS["srcnn"][1](GENERATORS["srcnn"][0]())
     for generator in (a_tiny_generator, planar):
         context = ExecutionContext(TWICE, torch.device("meta"), 1, lambda done, total: None)
-        refiner = generator.make_refiner(context)
+        refiner = refiner_of(generator, context)
 
         assert {one.device.type for one in refiner.generator.parameters()} == {"meta"}
         assert {one.device.type for one in generator.parameters()} == {"cpu"}

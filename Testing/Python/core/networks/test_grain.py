@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from medical_super_resolution.networks.contracts import SequenceTile
 from medical_super_resolution.networks.generators.through_plane import (
     ThroughPlaneConfig,
     ThroughPlaneGenerator,
@@ -50,7 +51,7 @@ def test_texture_is_the_same_in_a_stream(a_generator: ThroughPlaneGenerator):
     lr = torch.rand(1, 1, 6, 12, 14, generator=torch.Generator().manual_seed(1))
     positions = (torch.arange(24, dtype=torch.float64) + 0.5) / 4 - 0.5
     whole = a_generator.residual(a_generator.features(lr, 1.0), positions, 4.0, 1.0)
-    sections, stream = Sections(), ResidualStream(a_generator, positions, 4.0, 1.0)
+    sections, stream = Sections(), ResidualStream(a_generator, SequenceTile(positions, 4.0, 1.0))
     following = [*lr.split(1, dim=2)[1:], None]
     parts = []
     for number in range(6 + a_generator.delay):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from medical_super_resolution.networks.contracts import SequenceTile
 from medical_super_resolution.networks.generators.through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
 from medical_super_resolution.networks.residual_stream import ResidualStream
 from medical_super_resolution.networks.sections import Sections, Turn
@@ -35,10 +36,8 @@ def residual(generator: ThroughPlaneGenerator, lr: torch.Tensor, factor: float, 
 
 def streamed(generator, lr, factor, thickness=1.0, *, chunks, cut_edges=(False,) * 4) -> torch.Tensor:
     """The residual computed in pushes of ``chunks`` slices, the last size again and again."""
-    sections, stream = (
-        Sections(),
-        ResidualStream(generator, places(lr.shape[2], factor), factor, thickness, cut_edges=cut_edges),
-    )
+    tile = SequenceTile(places(lr.shape[2], factor), factor, thickness, cut_edges)
+    sections, stream = Sections(), ResidualStream(generator, tile)
     sizes, start, parts = iter(chunks), 0, []
     size = 1
     while start < lr.shape[2]:
