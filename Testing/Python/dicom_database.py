@@ -35,6 +35,13 @@ class DicomDatabase:
     def instancesForSeries(self, series: str) -> list[str]:  # noqa: N802
         return [uid for uid, file in self._files.items() if self.fileValue(file, "0020,000E") == series]
 
+    def seriesForStudy(self, study: str) -> list[str]:  # noqa: N802
+        files = [file for file in self._files.values() if self.fileValue(file, "0020,000D") == study]
+        return list(dict.fromkeys(self.fileValue(file, "0020,000E") for file in files))
+
+    def fieldForSeries(self, field: str, series: str) -> str:  # noqa: N802
+        return str(pydicom.dcmread(self._files[self.instancesForSeries(series)[0]]).get(field, ""))
+
 
 def use(database: DicomDatabase, slicer: Any, monkeypatch: pytest.MonkeyPatch) -> DicomDatabase:
     """Make it Slicer's own."""

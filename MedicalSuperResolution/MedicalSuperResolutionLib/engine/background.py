@@ -91,9 +91,13 @@ class BackgroundRun:
 
     def abandon(self) -> None:
         """End the process now, without calling ``on_end``: because the panel is closed."""
+        self._stop()
+
+    def _stop(self, *, keeps_process: bool = False) -> None:
         self.is_running = False
         self._timer.stop()
-        self._runner.close()
+        if not keeps_process:
+            self._runner.close()
 
     def _begin(self) -> None:
         self._started = time.monotonic()
@@ -113,10 +117,7 @@ class BackgroundRun:
                 return
         except Exception as problem:  # a timer has no caller to raise to: the callback gets it, whatever it is
             failure = problem
-        self.is_running = False
-        self._timer.stop()
-        if failure is not None or not self._keeps_process:
-            self._runner.close()
+        self._stop(keeps_process=self._keeps_process and failure is None)
         self._on_end(node, failure)
 
     def _take(self, result: Any) -> vtkMRMLScalarVolumeNode | None:  # noqa: ANN401
@@ -145,10 +146,10 @@ class EnhanceTask:
 
     def begin(self, runner: Runner) -> None:
         """Enhance the next volume."""
-        self._volume = self._task.volume()
+        self._volume, self._starts_process = self._task.volume(), not runner.has_process
         runner.start(self._volume, self._settings)
 
     def learn(self, result: Enhanced, seconds: float) -> None:
         """Note how long it took."""
-        start_seconds = max(seconds - result.report.seconds, 0.0)
+        start_seconds = seconds - result.report.seconds if self._starts_process else None
         Experience(qt.QSettings()).learn(self._volume, self._settings, result.report.seconds, start_seconds)

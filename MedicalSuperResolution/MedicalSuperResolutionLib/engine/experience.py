@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Protocol
 
 from medical_super_resolution.inference.planning import estimate, plan
@@ -11,8 +12,9 @@ from medical_super_resolution.volumes.volume import Volume
 
 _KEY = "MedicalSuperResolution/SecondsLearned"
 _START = "start"  # name of the seconds before the first voxel
-_START_SECONDS = 3.0  # what `planning.estimate` allows for it
+_START_SECONDS = 4.0  # what `planning.estimate` allows for it
 _NEW = 0.5  # weight of the latest run
+_LEAST = 1e-3  # of what is measured
 _MILLION = 1e6
 
 
@@ -44,7 +46,9 @@ class Experience:
             return None
         return known.get(_START, _START_SECONDS) + count * _work_seconds(volume, settings) * (times or 1.0)
 
-    def learn(self, volume: Volume, settings: EnhanceSettings, engine_seconds: float, start_seconds: float) -> None:
+    def learn(
+        self, volume: Volume, settings: EnhanceSettings, engine_seconds: float, start_seconds: float | None = None
+    ) -> None:
         """Take a run into account.
 
         Parameters
@@ -52,10 +56,12 @@ class Experience:
         engine_seconds
             Seconds that the engine computed.
         start_seconds
-            Seconds spent before and after the engine.
+            Seconds spent before and after the engine; None where its process had been started before.
         """
-        times = engine_seconds / _work_seconds(volume, settings)
-        self._take_into_account({_kind(settings): times, _START: start_seconds})
+        measured = {_kind(settings): engine_seconds / _work_seconds(volume, settings)}
+        if start_seconds is not None:
+            measured[_START] = start_seconds
+        self._take_into_account(measured)
 
     def fusion_seconds(self, voxels: int, settings: EnhanceSettings) -> float | None:
         """How long fusing will take; None before the first time. ``voxels`` : of the result, times the stacks."""
@@ -67,14 +73,17 @@ class Experience:
         self._take_into_account({f"{_place(settings)} fusion": seconds * _MILLION / max(voxels, 1)})
 
     def _take_into_account(self, measured: dict[str, float]) -> None:
+        """Move towards what was measured, by factors: one run that others slowed down is soon forgotten."""
         known = self._known()
         for name, value in measured.items():
-            known[name] = round((1 - _NEW) * known.get(name, value) + _NEW * value, 4)
+            new = max(value, _LEAST)
+            known[name] = round(known.get(name, new) ** (1 - _NEW) * new**_NEW, 4)
         self._store.setValue(_KEY, json.dumps(known))
 
     def _known(self) -> dict[str, float]:
         try:
-            return {name: float(value) for name, value in json.loads(self._store.value(_KEY, "{}") or "{}").items()}
+            kept = json.loads(self._store.value(_KEY, "{}") or "{}")
+            return {name: max(float(value), _LEAST) for name, value in kept.items()}
         except (ValueError, TypeError, AttributeError):  # not written by this module
             return {}
 
@@ -86,12 +95,12 @@ def _learned_times(known: dict[str, float], settings: EnhanceSettings) -> float 
         for name, times in known.items()
         if name.startswith(f"{_device(settings)} ") and not name.endswith(" fusion")
     ]
-    return known.get(_kind(settings), sum(on_device) / len(on_device) if on_device else None)
+    return known.get(_kind(settings), math.prod(on_device) ** (1 / len(on_device)) if on_device else None)
 
 
 def _work_seconds(volume: Volume, settings: EnhanceSettings) -> float:
     cost = estimate(plan(volume.grid, settings), volume.array.dtype.itemsize, settings)
-    return max(cost.cpu_seconds - _START_SECONDS, 1e-3)
+    return max(cost.cpu_seconds - _START_SECONDS, _LEAST)
 
 
 def _kind(settings: EnhanceSettings) -> str:

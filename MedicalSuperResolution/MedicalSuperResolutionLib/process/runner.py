@@ -58,6 +58,11 @@ class Runner:
         """Whether a run was started and has not been seen to its end."""
         return self._run is not None
 
+    @property
+    def has_process(self) -> bool:
+        """Whether a process is there for the next run, which then need not wait for its start."""
+        return self._worker is not None and not self._worker.has_ended()
+
     def run(self, volume: Volume, settings: EnhanceSettings, progress: Progress = ignore) -> Enhanced:
         """Enhance a volume and wait for it; see `run_exchange`."""
         return self.run_exchange(EnhanceExchange(volume, settings), progress)
@@ -104,9 +109,9 @@ class Runner:
         if self._run is not None:
             raise SuperResolutionError(_("An enhancement is running already; wait for it, or cancel it first."))
         self.progress, self.stage, self.log = (0, 1), "", ()
-        if self._worker is not None and self._worker.has_ended():
+        was_there = self.has_process
+        if not was_there:
             self.close()
-        was_there = self._worker is not None
         try:
             self._run = _Run(self._ready_worker(), exchange)
             if was_there and not self._run.was_taken:  # it ended after it was looked at

@@ -78,11 +78,15 @@ def export(node: slicer.vtkMRMLScalarVolumeNode, folder: Path) -> Report:
         from medical_super_resolution.volumes.dicom.derived.writer import write_series
     except ImportError as problem:
         raise SuperResolutionError(_("this Slicer was built without SimpleITK, which writing DICOM needs")) from problem
-    first, *further = (
-        dicom_source.files_of_instances(node.GetName(), series) for series in provenance.source_instances(node)
-    )
+    sources = provenance.source_instances(node)
+    first, *further = (dicom_source.files_of_instances(node.GetName(), series) for series in sources)
     return write_series(
-        scene.volume_from_node(node), provenance.report_of(node), first, folder, further_sources=further
+        scene.volume_from_node(node),
+        provenance.report_of(node),
+        first,
+        folder,
+        further_sources=further,
+        taken_numbers=dicom_source.series_numbers(sources[0]),
     )
 
 

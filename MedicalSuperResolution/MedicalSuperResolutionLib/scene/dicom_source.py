@@ -12,7 +12,7 @@ from MedicalSuperResolutionLib.translation import tr as _
 
 INSTANCES = "DICOM.instanceUIDs"  # the attribute in which Slicer names the images that a volume was loaded from
 _SLICE_THICKNESS, _MODALITY = "0018,0050", "0008,0060"  # DICOM tags, as Slicer's database wants them
-_PATIENT_ID, _FRAME_OF_REFERENCE = "0010,0020", "0020,0052"
+_PATIENT_ID, _STUDY, _FRAME_OF_REFERENCE = "0010,0020", "0020,000D", "0020,0052"
 _MODALITIES = {"CT": "ct", "MR": "mr", "PT": "pet", "US": "us"}
 _HOUNSFIELD = "[hnsf'U]"  # its code in UCUM
 _NO_ITEM = 0  # of the subject hierarchy
@@ -100,6 +100,16 @@ def files_of_instances(name: str, instances: str) -> list[Path]:
             ).format(missing=missing or "all", name=name)
         )
     return files
+
+
+def series_numbers(instances: str) -> set[int]:
+    """The numbers of all series, in Slicer's DICOM database, of the study that some images are of."""
+    database = _database()
+    if database is None:
+        return set()
+    study = database.instanceValue(instances.split()[0], _STUDY)
+    numbers = [database.fieldForSeries("SeriesNumber", series) for series in database.seriesForStudy(study)]
+    return {int(number) for number in numbers if number.isdecimal()}
 
 
 def _value(node: slicer.vtkMRMLScalarVolumeNode, tag: str) -> str:

@@ -112,6 +112,13 @@ def test_the_series_can_be_put_into_the_database(loaded, tmp_path):
     assert len(loaded.database.instancesForSeries(first.SeriesInstanceUID)) == 15
 
 
+def test_a_series_gets_a_number_that_no_other_in_the_database_has(loaded, tmp_path):
+    for name in ("first", "second"):
+        dicom_export.export(loaded.result, tmp_path / name)
+        dicom_export.add_to_database(tmp_path / name)
+    assert [headers(tmp_path / name)[0].SeriesNumber for name in ("first", "second")] == [301, 302]
+
+
 def test_every_export_gets_a_new_folder_that_names_nobody(tmp_path):
     folders = []
     for _ in range(2):

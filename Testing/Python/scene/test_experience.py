@@ -39,7 +39,7 @@ def test_after_two_runs_the_time_is_within_a_factor_of_one_and_a_half(a_volume, 
 
 def test_the_first_run_of_a_kind_is_foreseen_by_how_the_device_did_with_others(a_volume):
     plain, mirrored = EnhanceSettings(), EnhanceSettings(uncertainty=True)
-    work = {one: Experience(Store()).seconds(a_volume, one) - 3 for one in (plain, mirrored)}
+    work = {one: Experience(Store()).seconds(a_volume, one) - 4 for one in (plain, mirrored)}
     store = Store()
     Experience(store).learn(a_volume, plain, engine_seconds=10 * work[plain], start_seconds=3.0)  # a slow computer
     assert Experience(store).seconds(a_volume, mirrored) == pytest.approx(3 + 10 * work[mirrored], rel=1e-3)
@@ -47,7 +47,24 @@ def test_the_first_run_of_a_kind_is_foreseen_by_how_the_device_did_with_others(a
     assert Experience(store).seconds(a_volume, mirrored) == pytest.approx(3 + 2 * work[mirrored], rel=1e-3)
     assert Experience(store).seconds(a_volume, plain) == pytest.approx(3 + 10 * work[plain], rel=1e-3)
     elsewhere = EnhanceSettings(device="cpu")
-    assert Experience(store).seconds(a_volume, elsewhere) == pytest.approx(3 + work[plain], rel=1e-3)
+    assert Experience(store).seconds(a_volume, elsewhere) == pytest.approx(4 + work[plain], rel=1e-3)
+
+
+def test_one_run_that_others_slowed_down_is_forgotten_after_three(a_volume):
+    store, settings = Store(), EnhanceSettings()
+    usual = {"engine_seconds": 40.0, "start_seconds": 5.0}
+    Experience(store).learn(a_volume, settings, engine_seconds=800.0, start_seconds=60.0)
+    for _ in range(3):
+        Experience(store).learn(a_volume, settings, **usual)
+    assert 45 / 1.5 < Experience(store).seconds(a_volume, settings) < 45 * 1.5
+
+
+def test_runs_of_a_process_that_is_there_already_say_nothing_of_its_start(a_volume):
+    store, settings = Store(), EnhanceSettings()
+    Experience(store).learn(a_volume, settings, engine_seconds=2.0, start_seconds=8.0)
+    for _ in range(5):
+        Experience(store).learn(a_volume, settings, engine_seconds=2.0)
+    assert Experience(store).seconds(a_volume, settings) == pytest.approx(10.0, rel=1e-2)
 
 
 def test_what_is_kept_holds_numbers_only_and_what_others_wrote_is_ignored(a_volume):
@@ -56,6 +73,6 @@ def test_what_is_kept_holds_numbers_only_and_what_others_wrote_is_ignored(a_volu
     (kept,) = store.values()
     assert "jane" not in kept
     assert all(isinstance(value, float) for value in json.loads(kept).values())
-    for broken in ("[1]", "{", '{"start": "x"}'):
+    for broken in ("[1]", "{", '{"start": "x"}', '{"start": 0, "auto all general plain": -1}'):
         store[next(iter(store))] = broken
         assert Experience(store).seconds(a_volume, EnhanceSettings()) > 0

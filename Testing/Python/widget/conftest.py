@@ -41,7 +41,7 @@ class FakeRunner:
     def __init__(self) -> None:
         self.progress, self.stage = (0, 1), ""
         self.settings: EnhanceSettings | None = None
-        self.was_cancelled = False
+        self.was_cancelled = self.has_process = False
         self.also_reported: dict[str, Any] = {}
         self.exchange: Any = None
         self._ending: Any = None

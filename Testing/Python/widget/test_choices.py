@@ -31,7 +31,7 @@ def test_a_label_map_is_not_chosen(a_panel: Any, slicer_python: Any):
 
 def test_the_panel_says_what_enhance_will_do(a_panel: Any, a_thick_volume: Any):
     expected = "20x18x8 at 1.00x1.00x3.00 mm becomes 20x18x24 at 1.00x1.00x1.00 mm, 0.1 MB"
-    assert a_panel.ui.descriptionLabel.text == f"{expected}, about 3 s"
+    assert a_panel.ui.descriptionLabel.text == f"{expected}, about 4 s"
     a_panel._parameterNode.device = type(a_panel._parameterNode.device).CUDA
     assert a_panel.ui.descriptionLabel.text == expected
 
@@ -205,8 +205,7 @@ def test_a_profile_that_was_estimated_is_said_with_its_error(
 
 
 def test_the_comparison_of_a_new_scene_is_arranged_as_the_latest_one(a_panel: Any, slicer_python: Any):
-    chosen = a_panel._parameterNode
-    arrangement, plane = type(chosen.arrangement), type(chosen.plane)
+    arrangement, plane = type(a_panel._parameterNode.arrangement), type(a_panel._parameterNode.plane)
     a_panel.ui.arrangementComboBox.currentIndex = 3
     a_panel.ui.planeComboBox.currentIndex = 3
     slicer_python.mrmlScene.Clear(False)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,7 @@ def write_series(
     folder: Path,
     *,
     further_sources: Sequence[Sequence[Path]] = (),
+    taken_numbers: Collection[int] = (),
 ) -> Report:
     """Write an enhanced volume as a new series of the study that it comes from.
 
@@ -76,6 +78,8 @@ def write_series(
         Must not exist, or be empty. It appears when all files are written and were checked.
     further_sources
         Files of the other series that the volume was fused from; every slice then names all slices of all sources.
+    taken_numbers
+        Numbers of series that the study has already; the new series gets the next free one.
 
     Returns
     -------
@@ -95,7 +99,7 @@ def write_series(
         with work_folder(folder.parent) as work:
             with quietly():
                 series, report, encoding = _write_files(
-                    volume, report, list(source_files), further_sources, work / folder.name
+                    volume, report, list(source_files), further_sources, work / folder.name, taken_numbers
                 )
             check_files(series, volume, encoding)
             with one_at_a_time(folder.parent):
@@ -137,6 +141,7 @@ def _write_files(
     source_files: list[Path],
     further_sources: Sequence[Sequence[Path]],
     series: Path,
+    taken_numbers: Collection[int],
 ) -> tuple[Path, Report, Encoding]:
     matrix = volume.grid.ijk_to_lps
     normal = matrix[:3, 2] / np.linalg.norm(matrix[:3, 2])
@@ -148,6 +153,7 @@ def _write_files(
     encoding = encoding_of(volume.array, may_shift=storage_class != PET)
     report = replace(report, warnings=(*report.warnings, *encoding.warnings(), *missing(sources[0], storage_class)))
     header = series_header(sources, storage_class, report, fused_from=1 + len(further) if further else 0)
+    header.SeriesNumber = next(number for number in count(header.SeriesNumber) if number not in taken_numbers)
     _describe_grid(header, volume.grid, report, sources[0])
     describe_pixels(header, encoding, storage_class)
     if storage_class == PET:
@@ -199,10 +205,8 @@ def _describe_grid(header: Dataset, grid: Grid, report: Report, source: Dataset)
     header.ImageOrientationPatient = [
         decimal_string(value) for value in (*matrix[:3, 0] / spacing_i, *matrix[:3, 1] / spacing_j)
     ]
-    header.SpacingBetweenSlices = f"{spacing_k:.7g}"
-    if report.factor_ijk[2] > 1:
-        header.SliceThickness = f"{spacing_k:.7g}"
-    else:  # the slices are as thick as they were measured
+    header.SpacingBetweenSlices = header.SliceThickness = f"{spacing_k:.7g}"
+    if report.factor_ijk[2] <= 1:  # the slices are as thick as they were measured
         header.SliceThickness = None
         copy_values(source, header, ["SliceThickness"])
 
