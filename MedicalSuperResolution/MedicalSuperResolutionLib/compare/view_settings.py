@@ -31,16 +31,22 @@ class Crosshair:
 
 
 class UnfilledRegions:
-    """Regions of interest without their fill, which would tint the slices of the comparison."""
+    """Regions of interest without their fill, which would tint the slices of the comparison; also new ones."""
 
     def __init__(self, scene: slicer.vtkMRMLScene) -> None:
-        displays = slicer.util.getNodesByClass("vtkMRMLMarkupsROIDisplayNode", scene)
-        self._filled = [display for display in displays if display.GetFillVisibility()]
-        for display in self._filled:
-            display.SetFillVisibility(False)
+        self._scene, self._filled = scene, []
+        self._tag = scene.AddObserver(scene.NodeAddedEvent, self._unfill)
+        self._unfill()
+
+    def _unfill(self, *_: object) -> None:
+        for display in slicer.util.getNodesByClass("vtkMRMLMarkupsROIDisplayNode", self._scene):
+            if display.GetFillVisibility():
+                self._filled.append(display)
+                display.SetFillVisibility(False)
 
     def release(self) -> None:
         """Fill them again."""
+        self._scene.RemoveObserver(self._tag)
         for display in self._filled:
             if display.GetScene() is not None:
                 display.SetFillVisibility(True)

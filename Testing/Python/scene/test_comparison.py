@@ -156,13 +156,22 @@ def test_hounsfield_units_are_known_by_their_range_where_no_header_names_them(a_
 
 
 def test_a_region_does_not_tint_the_comparison(a_comparison, a_pair, a_scene):
-    region = a_scene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
-    region.CreateDefaultDisplayNodes()
-    assert region.GetDisplayNode().GetFillVisibility()
+    def a_region():
+        region = a_scene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
+        region.CreateDefaultDisplayNodes()
+        return region.GetDisplayNode()
+
+    def are_filled():
+        return [bool(region.GetFillVisibility()) for region in regions]
+
+    regions = [a_region()]
+    assert are_filled() == [True]
     a_comparison.enter(*a_pair)
-    assert not region.GetDisplayNode().GetFillVisibility()
+    regions.append(a_region())
+    assert are_filled() == [False, False]
     a_comparison.exit()
-    assert region.GetDisplayNode().GetFillVisibility()
+    regions.append(a_region())
+    assert are_filled() == [True, True, True]
 
 
 def test_before_and_after_share_the_window_that_before_had(a_comparison, a_pair):

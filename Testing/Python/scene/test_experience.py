@@ -47,7 +47,7 @@ def test_the_first_run_of_a_kind_is_foreseen_by_how_the_device_did_with_others(a
     assert Experience(store).seconds(a_volume, mirrored) == pytest.approx(3 + 2 * work[mirrored], rel=1e-3)
     assert Experience(store).seconds(a_volume, plain) == pytest.approx(3 + 10 * work[plain], rel=1e-3)
     elsewhere = EnhanceSettings(device="cpu")
-    assert Experience(store).seconds(a_volume, elsewhere) == pytest.approx(4 + work[plain], rel=1e-3)
+    assert Experience(store).seconds(a_volume, elsewhere) == pytest.approx(3 + work[plain], rel=1e-3)
 
 
 def test_one_run_that_others_slowed_down_is_forgotten_after_three(a_volume):

@@ -160,7 +160,7 @@ def test_more_threads_and_fewer_voxels_need_less_time():
 
 
 def test_a_model_with_more_weights_is_foreseen_to_take_longer(tmp_path: Path):
-    planned, start = plan(a_scan(), EnhanceSettings()), 3
+    planned, start = plan(a_scan(), EnhanceSettings()), 4
     file = tmp_path / "double.safetensors"
     file.write_bytes(bytes(2 * path_of("general").stat().st_size))
     general, double, absent = (
