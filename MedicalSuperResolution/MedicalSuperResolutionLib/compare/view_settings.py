@@ -1,4 +1,4 @@
-"""What the comparison sets in Slicer's views: crosshair, regions without fill, one window, colors and legends."""
+"""What the comparison sets in Slicer's views: crosshair, outlines without fill, one window, colors and legends."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import slicer
 import vtk
 
 _COLORS = 255  # an odd number: the one in the middle stands for no difference
+_FILLS = {
+    "vtkMRMLMarkupsROIDisplayNode": "FillVisibility",
+    "vtkMRMLSegmentationDisplayNode": "Visibility2DFill",
+}
 _LOWER, _SAME, _HIGHER = (0.35, 0.68, 1.0), (0.10, 0.10, 0.10), (1.0, 0.48, 0.25)
 
 
@@ -30,8 +34,8 @@ class Crosshair:
             self._node.SetCrosshairMode(self._mode_before)
 
 
-class UnfilledRegions:
-    """Regions of interest without their fill, which would tint the slices of the comparison; also new ones."""
+class Unfilled:
+    """Regions of interest and segmentations as outlines: their fill would tint the comparison. Also new ones."""
 
     def __init__(self, scene: slicer.vtkMRMLScene) -> None:
         self._scene, self._filled = scene, []
@@ -39,17 +43,18 @@ class UnfilledRegions:
         self._unfill()
 
     def _unfill(self, *_: object) -> None:
-        for display in slicer.util.getNodesByClass("vtkMRMLMarkupsROIDisplayNode", self._scene):
-            if display.GetFillVisibility():
-                self._filled.append(display)
-                display.SetFillVisibility(False)
+        for kind, fill in _FILLS.items():
+            for display in slicer.util.getNodesByClass(kind, self._scene):
+                if getattr(display, f"Get{fill}")():
+                    self._filled.append((display, fill))
+                    getattr(display, f"Set{fill}")(False)
 
     def release(self) -> None:
         """Fill them again."""
         self._scene.RemoveObserver(self._tag)
-        for display in self._filled:
+        for display, fill in self._filled:
             if display.GetScene() is not None:
-                display.SetFillVisibility(True)
+                getattr(display, f"Set{fill}")(True)
 
 
 class SharedWindow:

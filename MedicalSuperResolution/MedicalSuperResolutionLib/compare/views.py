@@ -11,7 +11,7 @@ import vtk
 from medical_super_resolution.errors import SuperResolutionError, VolumeError
 from MedicalSuperResolutionLib.compare import fitting, layouts
 from MedicalSuperResolutionLib.compare.blend import Blend
-from MedicalSuperResolutionLib.compare.view_settings import Crosshair, SharedWindow, UnfilledRegions
+from MedicalSuperResolutionLib.compare.view_settings import Crosshair, SharedWindow, Unfilled
 from MedicalSuperResolutionLib.translation import tr as _
 
 _VIEW_GROUP = 615  # views are linked within their group; Slicer's own views are in group 0
@@ -26,7 +26,7 @@ class CompareViews:
         self._application_logic = application_logic
         self._window: SharedWindow | None = None
         self._crosshair: Crosshair | None = None
-        self._regions: UnfilledRegions | None = None
+        self._unfilled: Unfilled | None = None
         self._blends: list[Blend] = []
         self._sizes: list[tuple[vtk.vtkObject, int]] = []  # slice nodes with the tags of their observers
         self._fitted: dict[str, tuple[tuple[int, int], float]] = {}
@@ -81,7 +81,7 @@ class CompareViews:
         self._release()
         self._window = SharedWindow(dict.fromkeys([before, after, *sharing_window]))
         scene = self._application_logic.GetMRMLScene()
-        self._crosshair, self._regions = Crosshair(scene), UnfilledRegions(scene)
+        self._crosshair, self._unfilled = Crosshair(scene), Unfilled(scene)
         rows = self._rows
         for row, plane_of_row in zip(rows, arrangement.planes, strict=True):
             for logic, volume in zip(row, volumes, strict=False):
@@ -183,10 +183,10 @@ class CompareViews:
         for node, tag in self._sizes:
             node.RemoveObserver(tag)
         self._sizes = []
-        for kept in (*self._blends, self._window, self._crosshair, self._regions):
+        for kept in (*self._blends, self._window, self._crosshair, self._unfilled):
             if kept is not None:
                 kept.release()
-        self._blends, self._window, self._crosshair, self._regions = [], None, None, None
+        self._blends, self._window, self._crosshair, self._unfilled = [], None, None, None
 
 
 def _check(volume: slicer.vtkMRMLScalarVolumeNode | None) -> None:

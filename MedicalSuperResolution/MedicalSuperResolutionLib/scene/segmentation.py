@@ -20,6 +20,8 @@ def refine(
 ) -> slicer.vtkMRMLSegmentationNode:
     """A new segmentation on the grid of a result, with the names and colors of the old one; segments may overlap.
 
+    It is shown in place of the old one, whose coarse borders would lie over its own.
+
     Parameters
     ----------
     segmentation
@@ -69,6 +71,8 @@ def _refined(
         slicer.util.updateSegmentBinaryLabelmapFromArray(array, made, name, result)
     made.SetAndObserveTransformNodeID(result.GetTransformNodeID())
     dicom_source.place_beside(result, made)
+    if segmentation.GetDisplayNode() is not None:
+        segmentation.GetDisplayNode().SetVisibility(False)
     return made
 
 

@@ -155,22 +155,26 @@ def test_hounsfield_units_are_known_by_their_range_where_no_header_names_them(a_
     assert a_comparison.shown.is_ct is is_ct
 
 
-def test_a_region_does_not_tint_the_comparison(a_comparison, a_pair, a_scene):
-    def a_region():
-        region = a_scene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
-        region.CreateDefaultDisplayNodes()
-        return region.GetDisplayNode()
+@pytest.mark.parametrize(
+    ("kind", "fill"),
+    [("vtkMRMLMarkupsROINode", "GetFillVisibility"), ("vtkMRMLSegmentationNode", "GetVisibility2DFill")],
+)
+def test_regions_and_segmentations_do_not_tint_the_comparison(a_comparison, a_pair, a_scene, kind, fill):
+    def displayed():
+        node = a_scene.AddNewNodeByClass(kind)
+        node.CreateDefaultDisplayNodes()
+        return node.GetDisplayNode()
 
     def are_filled():
-        return [bool(region.GetFillVisibility()) for region in regions]
+        return [bool(getattr(display, fill)()) for display in displays]
 
-    regions = [a_region()]
+    displays = [displayed()]
     assert are_filled() == [True]
     a_comparison.enter(*a_pair)
-    regions.append(a_region())
+    displays.append(displayed())
     assert are_filled() == [False, False]
     a_comparison.exit()
-    regions.append(a_region())
+    displays.append(displayed())
     assert are_filled() == [True, True, True]
 
 

@@ -48,6 +48,13 @@ def test_only_the_segmentation_is_added(a_segmentation, a_volume_node, an_enhanc
     assert node_ids(a_scene) - nodes == {made.GetID(), made.GetDisplayNodeID()}
 
 
+def test_it_is_shown_in_place_of_the_coarse_one(a_segmentation, a_volume_node, an_enhanced):
+    result = write_to_node(an_enhanced, a_volume_node)
+    made = segmentation.refine(a_segmentation, a_volume_node, result)
+    assert (bool(a_segmentation.GetDisplayVisibility()), bool(made.GetDisplayVisibility())) == (False, True)
+    assert segmentation.refine(a_segmentation, a_volume_node, result).GetDisplayVisibility()  # of the hidden one, too
+
+
 def test_a_segmentation_of_another_place_is_refused_and_nothing_is_made(
     a_segmentation, a_volume_node, an_enhanced, a_scene
 ):
