@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-from import_rules import ROOTS, modules, reached_at_import, violations
+from import_rules import ROOTS, imports, modules, reached_at_import, violations
 
 REPOSITORY = Path(__file__).parents[2]
 CORE = "MedicalSuperResolution/medical_super_resolution"
@@ -43,6 +44,22 @@ def a_copy(tmp_path: Path) -> Path:
 
 def test_every_import_stays_on_its_floor():
     assert violations(REPOSITORY) == []
+
+
+def test_no_two_files_and_no_two_rooms_need_each_other():
+    """Imports inside functions and for types count, too; a cycle is named in the failure."""
+    known = modules(REPOSITORY)
+    files = {module: {one.name for one in imports(module, path, known)} & set(known) for module, path in known.items()}
+    rooms: dict[str, set[str]] = {}
+    for module, needed in files.items():
+        rooms.setdefault(room(module), set()).update({room(name) for name in needed} - {room(module)})
+    for graph in (files, rooms):
+        TopologicalSorter(graph).prepare()
+
+
+def room(module: str) -> str:
+    """The folder below the package, or the file beside it: "medical_super_resolution.volumes"."""
+    return ".".join(module.split(".")[:2])
 
 
 @pytest.mark.parametrize("module", WITHOUT_TORCH)

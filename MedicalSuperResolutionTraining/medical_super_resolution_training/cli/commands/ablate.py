@@ -26,12 +26,12 @@ def run(chosen: argparse.Namespace) -> int:
     from pathlib import Path
 
     from ...evaluation.cases import Case
-    from ...evaluation.checks.discriminator_accuracy import read_accuracy, write_accuracies
     from ...evaluation.dataset import parse_crop, volumes_of
     from ...evaluation.methods.method import interpolators, networks
     from ...evaluation.runner import measure, slice_encoder, typed
     from ...evaluation.study import Study
     from ...training.monitoring.curves import CURVES
+    from ...workflows.discriminator_accuracy import read_accuracy, write_accuracies
     from ...workflows.export import trained
 
     data = Path(chosen.measure_on or chosen.data)

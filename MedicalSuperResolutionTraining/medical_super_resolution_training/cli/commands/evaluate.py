@@ -59,8 +59,8 @@ def run(chosen: argparse.Namespace) -> int:
             "name the volumes to measure on by --data or --pair, or runs whose curves are to be drawn by --curves"
         )
 
-    from ...evaluation.checks.discriminator_accuracy import named_runs, write_accuracies
     from ...evaluation.runner import typed
+    from ...workflows.discriminator_accuracy import named_runs, write_accuracies
 
     runs = named_runs(chosen.curves)
     if chosen.data or chosen.pair:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from medical_super_resolution.errors import SettingsError
 
-from ...training.monitoring.curves import CURVES
-from ..output.charts import draw_accuracies
-from ..output.tables import write_csv
+from ..evaluation.output.charts import draw_accuracies
+from ..evaluation.output.tables import write_csv
+from ..training.monitoring.curves import CURVES
 
 
 @dataclass(frozen=True)
