@@ -100,7 +100,7 @@ class Estimate:
 
 
 def estimate(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> Estimate:
-    """Foresee memory and time of a plan, without loading a network."""
+    """Estimate memory and time of a plan, without loading a network."""
     voxels_in = math.prod(planned.source.shape_kji)
     voxels_out = math.prod(planned.target.shape_kji)
     between = 4 * math.prod(planned.passes[-1].source.shape_kji) if len(planned.passes) > 1 else 0

@@ -32,7 +32,7 @@ def gradient_error(sr: Tensor, hr: Tensor) -> Tensor:
 
 
 def squared_gradient_error(sr: Tensor, hr: Tensor) -> Tensor:
-    """As `gradient_error`, but the mean of squares: it dwells on the few large errors, which lie at edges."""
+    """As `gradient_error`, but the mean of squares: the few large errors, which lie at edges, weigh more."""
     return torch.stack([change.square().mean() for change in _changes(sr.float() - hr.float())]).mean()
 
 

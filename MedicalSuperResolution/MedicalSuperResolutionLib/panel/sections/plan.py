@@ -23,30 +23,30 @@ def show(ui: SimpleNamespace, chosen: MedicalSuperResolutionParameterNode, busy_
     is_running
         Whether one volume is being made; then the button cancels it.
     """
-    foreseen, obstacle = None, ""
+    outlook, obstacle = None, ""
     try:
         if chosen.inputVolume is None and not is_running:
             obstacle = _how_to_begin()
         else:
-            foreseen = enhancement.outlook(chosen.inputVolume, chosen.settings(), chosen.outputVolume, chosen.region)
+            outlook = enhancement.outlook(chosen.inputVolume, chosen.settings(), chosen.outputVolume, chosen.region)
             obstacle = busy_with
     except SuperResolutionError as problem:
         obstacle = messages.sentence(problem)
-    _show(ui, foreseen, obstacle, running=is_running)
+    _show(ui, outlook, obstacle, running=is_running)
 
 
-def _show(ui: SimpleNamespace, foreseen: Outlook | None, obstacle: str, *, running: bool) -> None:
+def _show(ui: SimpleNamespace, outlook: Outlook | None, obstacle: str, *, running: bool) -> None:
     """Show what Enhance will do, or why it cannot. While it runs, the button cancels it.
 
     Parameters
     ----------
-    foreseen
+    outlook
         What it will do; None where that is not known.
     obstacle
         Why it cannot be started; empty where it can.
     """
-    ui.descriptionLabel.text = obstacle or foreseen.description
-    ui.warningLabel.text = " ".join(foreseen.cautions) if foreseen else ""
+    ui.descriptionLabel.text = obstacle or outlook.description
+    ui.warningLabel.text = " ".join(outlook.cautions) if outlook else ""
     ui.warningLabel.visible = bool(ui.warningLabel.text)
     for widget in (ui.inputsWidget, ui.advancedCollapsibleButton, ui.queueSelector):
         widget.enabled = not running
