@@ -18,8 +18,10 @@ def keep_freed_blocks() -> None:
     """Ask glibc to keep freed blocks for the next one of the same size; elsewhere, do nothing.
 
     A network frees and asks for the same blocks all the time. To get each of them from the system anew, cleared, takes
-    about as long as the arithmetic that is done in it.
+    about as long as the arithmetic that is done in it. To be called before torch is imported: its MKL then keeps no
+    blocks of its own, which are 9 MB for each thread.
     """
+    os.environ.setdefault("MKL_DISABLE_FAST_MM", "1")
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
             c_library = ctypes.CDLL(None)

@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from ...physics.projection import AxisModel, SliceBuffer, StreamingProjector
 from ...system.memory import return_freed_blocks
 from ..context import ExecutionContext
-from .axis_request import AxisRequest
+from .axis_request import AxisRequest, SliceReader
 from .foreground import where_slices_change
 from .tiling import Tile
 
 FINE_SLICES = 64  # interpolated, projected and written at a time
 SLICES_READ = 16  # at a time
+
+
+@dataclass(frozen=True, eq=False)
+class TileReader:
+    """Reads slices of a tile, normalised, onto the device.
+
+    It knows nothing of the tile's stream, so that a stream that is done is freed at once, with all that it holds.
+
+    Parameters
+    ----------
+    context : ExecutionContext
+        Device and timing.
+    slices : SliceReader
+        Of whole slices.
+    rows, columns : slice
+        The tile's part of them.
+    """
+
+    context: ExecutionContext
+    slices: SliceReader
+    rows: slice
+    columns: slice
+
+    def __call__(self, start: int, stop: int) -> Tensor:
+        """The slices from ``start`` up to ``stop``, (k, J, I)."""
+        with self.context.timed("transfer"):
+            return torch.from_numpy(self.slices(start, stop, self.rows, self.columns)).to(self.context.device)
 
 
 class FineSlices:
@@ -43,34 +72,38 @@ class FineSlices:
         self._even = even
         self._measured: SliceBuffer | None = None
         if (measured := request.measured_slices) is not None:
-            self._measured = SliceBuffer(self._read_measured, count=len(measured), ahead=SLICES_READ)
+            read = TileReader(context, measured, tile.core_j, tile.core_i)
+            self._measured = SliceBuffer(read, count=len(measured), ahead=SLICES_READ)
         self._projector = StreamingProjector(
             linear,
             lambda start, stop: even(start, stop)[:, tile.inner_j, tile.inner_i],
             consistency=context.settings.consistency,
             measured=self._measured,
         )
-        self._waiting: list[Tensor] = []
+        rows, columns = (part.stop - part.start for part in (tile.core_j, tile.core_i))
+        self._residual = torch.zeros((FINE_SLICES, rows, columns), device=context.device)
+        self._waiting = 0
         self._interpolated = self._stored = 0  # slices
 
     def add(self, residual: Tensor) -> None:
         """The residual of the next slices of the core, (m, J, I)."""
-        self._waiting.append(residual)
-        if sum(map(len, self._waiting)) >= FINE_SLICES:
-            self.store()
+        while len(residual):
+            part = residual[: FINE_SLICES - self._waiting]
+            self._residual[self._waiting : self._waiting + len(part)] = part
+            self._waiting += len(part)
+            residual = residual[len(part) :]
+            if self._waiting == FINE_SLICES:
+                self.store()
 
     def add_zeros(self, count: int) -> None:
-        """The next ``count`` slices have no residual; that takes no memory."""
-        core = (self.tile.core_j.stop - self.tile.core_j.start, self.tile.core_i.stop - self.tile.core_i.start)
-        zero = torch.zeros((1, 1, 1), device=self.context.device)
-        for start in range(0, count, FINE_SLICES):
-            self.add(zero.expand(min(FINE_SLICES, count - start), *core))
+        """The next ``count`` slices have no residual."""
+        self.add(torch.zeros((1, 1, 1), device=self.context.device).expand(count, *self._residual.shape[1:]))
 
     def store(self) -> None:
         """Interpolate what was added, and store what no further slice can change."""
         if not self._waiting:
             return
-        residual, self._waiting = torch.cat(self._waiting), []
+        residual, self._waiting = self._residual[: self._waiting], 0
         with self.context.timed("interpolation"):
             positions = self.linear.positions[self._interpolated : self._interpolated + len(residual)]
             count = len(self.request.even_slices)
@@ -87,10 +120,3 @@ class FineSlices:
         if self._measured is not None:
             self._measured.forget(self._projector.known)
         return_freed_blocks()  # those that no tensor of the network fits into any more, and soon others
-
-    def _read_measured(self, start: int, stop: int) -> Tensor:
-        """Some measured slices of the core of the tile, where they do not lie at even places."""
-        assert self.request.measured_slices is not None
-        with self.context.timed("transfer"):
-            lr = self.request.measured_slices(start, stop, self.tile.core_j, self.tile.core_i)
-            return torch.from_numpy(lr).to(self.context.device)

@@ -10,7 +10,7 @@ from ...networks.sections import Sections, Turn
 from ...physics.projection import AxisModel, SliceBuffer
 from ..context import ExecutionContext
 from .axis_request import AxisRequest
-from .fine_slices import SLICES_READ, FineSlices
+from .fine_slices import SLICES_READ, FineSlices, TileReader
 from .foreground import foreground_box
 from .tile_workers import Advance
 from .tiling import Tile
@@ -48,9 +48,10 @@ class TileStream:
         self.tile = tile
         count, reach, positions = len(request.even_slices), generator.reach, linear.positions
         self._shape = (count, *(part.stop - part.start for part in (tile.outer_j, tile.outer_i)))
-        self._buffer = SliceBuffer(self._even, count=count, ahead=SLICES_READ)
+        even = TileReader(context, request.even_slices, tile.outer_j, tile.outer_i)
+        self._buffer = SliceBuffer(even, count=count, ahead=SLICES_READ)
         self._fine = FineSlices(context, request, tile, linear, self._buffer)
-        parts = (self._even(start, min(start + SLICES_READ, count)) for start in range(0, count, SLICES_READ))
+        parts = (even(start, min(start + SLICES_READ, count)) for start in range(0, count, SLICES_READ))
         box = foreground_box((part.clamp_(*request.window) for part in parts), self._shape, reach)
         self._box = box or (slice(0, 0), slice(0, 0), slice(0, 0))
         k, j, i = self._box
@@ -129,9 +130,3 @@ class TileStream:
         row, column = self._corner
         whole[:, row : row + residual.shape[1], column : column + residual.shape[2]] = residual
         return whole[:, self.tile.inner_j, self.tile.inner_i]
-
-    def _even(self, start: int, stop: int) -> Tensor:
-        """Some even slices of the outer part of the tile, normalised, on the device."""
-        with self.context.timed("transfer"):
-            lr = self.request.even_slices(start, stop, self.tile.outer_j, self.tile.outer_i)
-            return torch.from_numpy(lr).to(self.context.device)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -132,6 +134,28 @@ def test_the_result_and_the_progress_are_those_of_one_thread(
     done = [one for one, _ in seen[threads]]
     assert done == sorted(done)
     assert len(done) > 10
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_a_tile_held_is_freed_as_soon_as_it_is_done(a_model: Model, monkeypatch: pytest.MonkeyPatch, threads: int):
+    """Objects that refer to each other would wait for the garbage collector, which does not see how large they are."""
+    made, living = [], weakref.WeakSet()
+
+    class Watched(throughplane.TileStream):
+        def __init__(self, *arguments) -> None:
+            super().__init__(*arguments)
+            living.add(self)
+            made.append(self.tile)
+
+    monkeypatch.setattr(throughplane, "_LARGEST_SIDE", {"cpu": 16})
+    monkeypatch.setattr(throughplane, "TileStream", Watched)
+    gc.disable()
+    try:
+        enhance(an_mr(Grid((3, 40, 30), np.eye(4))), a_model, replace(SETTINGS, threads=threads))
+    finally:
+        gc.enable()
+    assert len(made) == 6
+    assert not living
 
 
 @pytest.mark.parametrize(("count", "most", "divisor"), [(2, 8, 2), (16, 8, 8), (6, 4, 3), (7, 4, 1), (8, 5, 4)])

@@ -15,6 +15,8 @@ from command_line import PACKAGE_ROOT
 from medical_super_resolution.system import memory
 from medical_super_resolution.system import process as threads
 
+_OF_THREADS = ("OMP_", "KMP_", "GOMP_", "MKL_")
+
 
 def written(root: Path, files: dict[str, str]) -> Path:
     for name, text in files.items():
@@ -87,14 +89,18 @@ def test_a_gpu_is_looked_for_only_where_there_is_a_driver(tmp_path: Path, monkey
     assert threads.has_gpu_driver(written(tmp_path, {"dev/kfd": ""}))
 
 
-def test_threads_wait_passively_in_our_programs_and_what_the_user_set_stays():
+def test_threads_wait_passively_and_keep_no_buffers_in_our_programs_and_what_the_user_set_stays():
     program = (
         "import os; from medical_super_resolution.cli.main import main\n"
-        "try: main(['--version'])\nexcept SystemExit: pass\n"
-        "print(os.environ['OMP_WAIT_POLICY'], os.environ['KMP_BLOCKTIME'])"
+        "from medical_super_resolution.system.memory import keep_freed_blocks\n"
+        "try: main(['--version'])\nexcept SystemExit: keep_freed_blocks()\n"
+        "print(*map(os.environ.get, ('OMP_WAIT_POLICY', 'KMP_BLOCKTIME', 'MKL_DISABLE_FAST_MM')))"
     )
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "KMP_", "GOMP_"))}
-    for given, expected in (({}, "PASSIVE 0"), ({"KMP_BLOCKTIME": "200"}, "PASSIVE 200")):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THREADS)}
+    for given, expected in (
+        ({}, "PASSIVE 0 1"),
+        ({"KMP_BLOCKTIME": "200", "MKL_DISABLE_FAST_MM": "0"}, "PASSIVE 200 0"),
+    ):
         found = subprocess.run(
             [sys.executable, "-c", program],
             env={**environment, **given, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
