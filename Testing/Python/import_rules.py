@@ -24,7 +24,7 @@ def _ours(*names: str) -> frozenset[str]:
 
 
 # The rooms of the core from the ground up: each may import those before it, and itself.
-_FOUNDATION = _ours("_version", "errors", "settings", "progress", "report", "system")
+_FOUNDATION = _ours("errors", "settings", "progress", "report", "system")
 _PHYSICS = _FOUNDATION | _ours("physics")
 _VOLUMES = _PHYSICS | _ours("volumes")
 _NETWORKS = _PHYSICS | _ours("networks")
@@ -32,7 +32,7 @@ _OBJECTIVES = _PHYSICS | _ours("objectives")
 _MODELS = _NETWORKS | _OBJECTIVES | _ours("models")
 _INFERENCE = _MODELS | _VOLUMES | _ours("inference")
 _GEOMETRY = _ours(  # without SimpleITK
-    "inference.enhanced", "inference.planning", "volumes.grid", "volumes.volume", "volumes.tilt", "volumes.intensity"
+    "inference.planning", "volumes.grid", "volumes.volume", "volumes.tilt", "volumes.intensity"
 )
 _PROFILE = _ours("physics.acquisition", "physics.shared_noise", "physics.slice_profile")
 _TEXT = _PROFILE | _ours("models.store", "models.profile_calibration", "cli.terminal")  # without torch

@@ -10,9 +10,9 @@ import qt
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
 
 from medical_super_resolution.errors import Cancelled
-from medical_super_resolution.inference.enhanced import Enhanced
 from medical_super_resolution.progress import Progress
 from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.volume import Enhanced
 from MedicalSuperResolutionLib.engine import tasks
 from MedicalSuperResolutionLib.engine.experience import Experience
 from MedicalSuperResolutionLib.process.runner import Runner

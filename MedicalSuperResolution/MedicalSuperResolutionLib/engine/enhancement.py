@@ -8,11 +8,10 @@ import slicer
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
 
 from medical_super_resolution.errors import SettingsError
-from medical_super_resolution.inference.enhanced import Enhanced
 from medical_super_resolution.inference.planning import estimate, plan
 from medical_super_resolution.progress import Progress
 from medical_super_resolution.settings import EnhanceSettings
-from medical_super_resolution.volumes.volume import Volume
+from medical_super_resolution.volumes.volume import Enhanced, Volume
 from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.engine import tasks
 from MedicalSuperResolutionLib.engine.experience import Experience

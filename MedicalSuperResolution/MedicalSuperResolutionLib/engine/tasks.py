@@ -8,9 +8,8 @@ from dataclasses import replace
 import slicer
 
 from medical_super_resolution.errors import SettingsError, VolumeError
-from medical_super_resolution.inference.enhanced import Enhanced
 from medical_super_resolution.settings import EnhanceSettings
-from medical_super_resolution.volumes.volume import Volume
+from medical_super_resolution.volumes.volume import Enhanced, Volume
 from MedicalSuperResolutionLib.scene import dicom_source, uncertainty_node
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.translation import tr as _

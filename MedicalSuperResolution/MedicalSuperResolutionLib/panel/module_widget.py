@@ -12,8 +12,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 from vtk import vtkCommand, vtkObject
 
-from MedicalSuperResolutionLib.panel import focus
-from MedicalSuperResolutionLib.panel.full_height import FullHeight
+from MedicalSuperResolutionLib.panel import behavior
 
 ParameterNode = Any  # what parameterNodeWrapper makes of a class has no type of its own
 
@@ -78,8 +77,8 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
-        focus.reach_selectors(self.ui)
-        self._fullHeight = FullHeight(uiWidget)
+        behavior.reach_selectors(self.ui)
+        self._fullHeight = behavior.FullHeight(uiWidget)
 
     def followScene(self) -> None:
         """Show the choices in the scene, and those in the next ones."""

@@ -12,10 +12,9 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from medical_super_resolution.errors import SuperResolutionError
-from medical_super_resolution.inference.enhanced import Enhanced
 from medical_super_resolution.report import Report
 from medical_super_resolution.settings import EnhanceSettings, arguments_of
-from medical_super_resolution.volumes.volume import Volume
+from medical_super_resolution.volumes.volume import Enhanced, Volume
 from MedicalSuperResolutionLib.translation import tr as _
 
 _INPUT, OUTPUT, UNCERTAINTY, REPORT = "input.nrrd", "output.nrrd", "uncertainty.nrrd", "report.json"

@@ -14,11 +14,10 @@ from contextlib import suppress
 from typing import Any
 
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
-from medical_super_resolution.inference.enhanced import Enhanced
 from medical_super_resolution.progress import Progress, ignore
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.system import temp_dirs
-from medical_super_resolution.volumes.volume import Volume
+from medical_super_resolution.volumes.volume import Enhanced, Volume
 from MedicalSuperResolutionLib.process import subprocess
 from MedicalSuperResolutionLib.process.exchange import EnhanceExchange, Exchange
 from MedicalSuperResolutionLib.translation import tr as _

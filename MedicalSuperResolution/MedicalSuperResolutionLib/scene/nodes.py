@@ -6,11 +6,10 @@ import numpy as np
 import slicer
 
 from medical_super_resolution.errors import VolumeError
-from medical_super_resolution.inference.enhanced import Enhanced
 from medical_super_resolution.report import Report
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.tilt import straight_grid
-from medical_super_resolution.volumes.volume import Volume
+from medical_super_resolution.volumes.volume import Enhanced, Volume
 from MedicalSuperResolutionLib.scene import acquisition_transform, dicom_source, provenance, region
 from MedicalSuperResolutionLib.translation import tr as _
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import slicer
 
-from medical_super_resolution.inference.enhanced import Enhanced
+from medical_super_resolution.volumes.volume import Enhanced
 from MedicalSuperResolutionLib.scene import dicom_source, provenance
 from MedicalSuperResolutionLib.scene import nodes as scene
 

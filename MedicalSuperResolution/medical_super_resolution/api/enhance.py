@@ -13,11 +13,11 @@ import numpy as np
 
 from ..errors import SettingsError
 from ..inference import enhance as engine
-from ..inference.enhanced import Enhanced
 from ..models.file import Model
 from ..models.weight_interpolation import load_model
 from ..progress import Progress, ignore
 from ..settings import EnhanceSettings
+from ..volumes.volume import Enhanced
 from .image_kinds import to_volume
 
 _Data = TypeVar("_Data", bound=MutableMapping[Any, Any])

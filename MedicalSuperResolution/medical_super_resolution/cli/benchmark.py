@@ -22,10 +22,9 @@ from torch import Tensor
 from ..errors import SettingsError, SuperResolutionError
 from ..inference.context import ExecutionContext
 from ..inference.device import pick_device
-from ..inference.enhance import enhance
+from ..inference.enhance import enhance, refiner_of
 from ..inference.planning import plan
 from ..inference.refiners.axis_request import AxisRequest
-from ..inference.refiners.making import refiner_of
 from ..inference.refiners.throughplane import SequenceRefiner
 from ..models import file as models
 from ..models.file import Model

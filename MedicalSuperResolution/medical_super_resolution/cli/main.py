@@ -10,9 +10,9 @@ from contextlib import suppress
 from types import ModuleType
 from typing import NoReturn
 
-from .._version import __version__
 from ..errors import Cancelled, SuperResolutionError
 from ..system.process import wait_passively
+from ..system.software import __version__
 from .commands import (
     benchmark,
     cohort,

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from .._version import __version__
 from ..inference.context import ExecutionContext
 from ..networks.contracts import SequenceGenerator
+from ..system.software import __version__
 
 _SIDES = {"cpu": 2048, "cuda": 8192}  # of the matrices that are multiplied
 _BYTES = {"cpu": 1 << 28, "cuda": 1 << 31}  # that are copied

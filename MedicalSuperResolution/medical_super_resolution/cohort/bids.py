@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from .._version import __version__
+from ..system.software import __version__
 from ..volumes.io import formats
 
 DESCRIPTION = "dataset_description.json"

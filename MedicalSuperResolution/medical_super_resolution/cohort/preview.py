@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..inference.enhanced import Enhanced
-from ..volumes.volume import Volume
+from ..volumes.volume import Enhanced, Volume
 
 _LARGEST = 150  # pixels along the longer side of each half
 _BLACK, _WHITE = 1.0, 99.0  # percentiles of the cut after

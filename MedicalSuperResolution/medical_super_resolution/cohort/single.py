@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from ..errors import SettingsError, VolumeError
 from ..inference.enhance import enhance
-from ..inference.enhanced import Enhanced
 from ..inference.labels import enhance_labels
 from ..inference.planning import fits_memory, plan
 from ..models.file import Model
@@ -20,6 +19,7 @@ from ..volumes.dicom.reader import ALL_PHASES
 from ..volumes.io import files, formats
 from ..volumes.memmap import Allocator, disk_allocator
 from ..volumes.segmentations import files as segmentations
+from ..volumes.volume import Enhanced
 from .series import run_series
 from .task import Outcome, Task, as_asked, outcome_of, tilted_again
 

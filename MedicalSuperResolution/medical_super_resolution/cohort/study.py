@@ -17,9 +17,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._version import __version__
 from ..errors import ModelError
 from ..system.checksum import digest_of
+from ..system.software import __version__
 from ..system.temp_dirs import work_folder
 from .bids import stem_of
 from .discovery import Item

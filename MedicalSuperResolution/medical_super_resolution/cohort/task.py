@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from ..errors import SettingsError
-from ..inference.enhanced import Enhanced
 from ..report import Report
 from ..settings import EnhanceSettings
 from ..volumes.dicom.reader import Selection
@@ -19,7 +18,7 @@ from ..volumes.grid import Grid
 from ..volumes.io.writers import Destination
 from ..volumes.memmap import slabs
 from ..volumes.tilt import sheared
-from ..volumes.volume import Volume
+from ..volumes.volume import Enhanced, Volume
 
 Look = Callable[[Volume, Enhanced], None]
 

@@ -5,25 +5,27 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
 from ..models.file import Model
+from ..networks.contracts import Generator, InPlaneGenerator, SequenceGenerator
 from ..physics.slice_profile import ProfileEstimate
 from ..progress import Progress, ignore
 from ..settings import BEST, EnhanceSettings
 from ..volumes.intensity import HOUNSFIELD_RANGE
 from ..volumes.label_maps.detection import is_label_map
 from ..volumes.memmap import Allocator, extremes, is_on_disk
-from ..volumes.volume import Volume
+from ..volumes.volume import Enhanced, Volume
 from .context import ExecutionContext
 from .device import cpu_threads, failures_in_words, pick_device
-from .enhanced import Enhanced
 from .labels import enhance_labels
 from .planning import Plan
 from .profile import profile_of, profiles_of
 from .refiners.axis_request import Denormaliser, VolumeRequest
-from .refiners.making import refiner_of
+from .refiners.inplane import PlaneRefiner
+from .refiners.throughplane import SequenceRefiner
 from .reporting import make_report
 from .request import Request, make_request
 from .uncertainty import mirror_statistics, raise_in_gaps, widened
@@ -152,3 +154,28 @@ def _of_the_mirrors(
     if request.volume.interpolated is not None:
         raise_in_gaps(deviation, request.volume, request.planned.target)
     return result, Volume(deviation, request.planned.target)
+
+
+class Refiner(Protocol):
+    """Runs a generator through a volume."""
+
+    def refined(self, request: VolumeRequest, allocator: Allocator) -> np.ndarray:
+        """Return the fine volume (K, J, I), in the type of the request's denormaliser."""
+
+
+def refiner_of(generator: Generator, context: ExecutionContext) -> Refiner:
+    """Return what runs this generator through a volume, on the device of the context."""
+    return generator.make_refiner(_Factory(context))
+
+
+class _Factory:
+    """The choices of a generator: see `networks.contracts.RefinerFactory`."""
+
+    def __init__(self, context: ExecutionContext) -> None:
+        self._context = context
+
+    def sequence_refiner(self, generator: SequenceGenerator) -> Refiner:
+        return SequenceRefiner(generator, self._context)
+
+    def plane_refiner(self, generator: InPlaneGenerator) -> Refiner:
+        return PlaneRefiner(generator, self._context)

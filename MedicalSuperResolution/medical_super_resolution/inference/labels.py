@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, replace
 
-from .._version import __version__
 from ..errors import SettingsError
 from ..progress import Progress, ignore
 from ..report import Report
 from ..settings import EnhanceSettings
+from ..system.software import __version__
 from ..volumes.label_maps.refinement import refine_labels
-from ..volumes.volume import Volume
-from .enhanced import Enhanced
+from ..volumes.volume import Enhanced, Volume
 from .planning import plan
 
 METHOD = "labels (shape-based interpolation)"

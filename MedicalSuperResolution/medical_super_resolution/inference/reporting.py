@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from .._version import __version__
 from ..physics.acquisition import SliceProfile
 from ..physics.slice_profile import NOISE_IGNORED, ProfileEstimate
 from ..report import Report
+from ..system.software import __version__
 from ..volumes.grid import AXES_IJK
 from .context import ExecutionContext
 from .data_consistency import consistency_error_rms

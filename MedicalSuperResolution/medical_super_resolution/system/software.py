@@ -6,8 +6,7 @@ import functools
 import hashlib
 from pathlib import Path
 
-from .._version import __version__
-
+__version__ = "0.1.0"
 _DIGITS = 8
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..errors import VolumeError
+from ..report import Report
 from .grid import Grid
 
 _KINDS = "iuf"  # signed, unsigned, floating
@@ -166,3 +167,12 @@ def not_finite(number: int) -> VolumeError:
         f"slice {number} of the volume holds values that are not finite (NaN or infinite);"
         " replace them, for example with the value of air, and try again"
     )
+
+
+@dataclass(frozen=True)
+class Enhanced:
+    """A result and what was done; ``uncertainty`` is the standard deviation of each voxel, where it was asked for."""
+
+    volume: Volume
+    report: Report
+    uncertainty: Volume | None = None

@@ -14,9 +14,9 @@ import medical_super_resolution
 from medical_super_resolution import EnhanceSettings, EnhanceTransform, Volume, enhance, load_model, write
 from medical_super_resolution.api.image_kinds import to_volume
 from medical_super_resolution.errors import SettingsError, VolumeError
-from medical_super_resolution.inference.enhanced import Enhanced
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.volumes.resampling import to_image
+from medical_super_resolution.volumes.volume import Enhanced
 
 TWICE = EnhanceSettings(factor=2, axes="k", slice_profile="gaussian", device="cpu")
 

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from engine_double import engine_command
-from medical_super_resolution.inference.enhanced import Enhanced
 from medical_super_resolution.report import Report
 from medical_super_resolution.settings import EnhanceSettings
-from medical_super_resolution.volumes.volume import Volume
+from medical_super_resolution.volumes.volume import Enhanced, Volume
 from MedicalSuperResolutionLib.process.runner import Runner
 
 if TYPE_CHECKING:

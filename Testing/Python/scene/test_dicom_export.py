@@ -15,9 +15,8 @@ slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
 import dicom_database  # noqa: E402
 from dicom_sources import ROOT, write_source  # noqa: E402
 from medical_super_resolution.errors import SuperResolutionError, VolumeError  # noqa: E402
-from medical_super_resolution.inference.enhanced import Enhanced  # noqa: E402
 from medical_super_resolution.volumes.io import files  # noqa: E402
-from medical_super_resolution.volumes.volume import Volume  # noqa: E402
+from medical_super_resolution.volumes.volume import Enhanced, Volume  # noqa: E402
 from MedicalSuperResolutionLib.scene import dicom_export, dicom_source, provenance  # noqa: E402
 from MedicalSuperResolutionLib.scene import nodes as scene  # noqa: E402
 from slicer_host import hierarchy_of, load_bundle, save_bundle  # noqa: E402

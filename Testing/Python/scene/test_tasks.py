@@ -10,9 +10,8 @@ import pytest
 slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
 
 from medical_super_resolution.errors import Cancelled, SettingsError, VolumeError  # noqa: E402
-from medical_super_resolution.inference.enhanced import Enhanced  # noqa: E402
 from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
-from medical_super_resolution.volumes.volume import Volume  # noqa: E402
+from medical_super_resolution.volumes.volume import Enhanced, Volume  # noqa: E402
 from MedicalSuperResolutionLib.engine import tasks  # noqa: E402
 from MedicalSuperResolutionLib.scene import dicom_export, nodes, provenance  # noqa: E402
 from slicer_host import add_sequence, hierarchy_of, ijk_to_ras, load_bundle, node_ids, save_bundle  # noqa: E402

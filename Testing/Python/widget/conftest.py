@@ -20,10 +20,9 @@ import pytest
 
 from made_up_report import made_up_report
 from medical_super_resolution.errors import Cancelled
-from medical_super_resolution.inference.enhanced import Enhanced
 from medical_super_resolution.inference.planning import plan
 from medical_super_resolution.settings import EnhanceSettings
-from medical_super_resolution.volumes.volume import Volume
+from medical_super_resolution.volumes.volume import Enhanced, Volume
 from widget.helpers import entered
 
 MODULE_FILE = Path(__file__).parents[3] / "MedicalSuperResolution" / "MedicalSuperResolution.py"

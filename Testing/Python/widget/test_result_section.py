@@ -94,13 +94,13 @@ class Focusable:
 
 
 def test_enhance_gives_no_focus_away_while_it_is_disabled(a_panel: Any):
-    from MedicalSuperResolutionLib.panel import focus
+    from MedicalSuperResolutionLib.panel import behavior
 
     panel = Focusable()
     button = Focusable(panel)
     panel.setFocus = lambda: (setattr(panel, "has", True), setattr(button, "has", False))
     button.setFocus = lambda: (setattr(button, "has", True), setattr(panel, "has", False))
-    focus.enable(button, enabled=False)
+    behavior.enable(button, enabled=False)
     assert (button.enabled, panel.focus, button.scrolled) == (False, True, False)
-    focus.enable(button, enabled=True)
+    behavior.enable(button, enabled=True)
     assert (button.enabled, button.focus) == (True, True)

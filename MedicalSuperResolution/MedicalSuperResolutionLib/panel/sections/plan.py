@@ -8,7 +8,7 @@ from medical_super_resolution.errors import SuperResolutionError
 from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.engine import enhancement
 from MedicalSuperResolutionLib.engine.enhancement import Outlook
-from MedicalSuperResolutionLib.panel import focus
+from MedicalSuperResolutionLib.panel import behavior
 from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
 from MedicalSuperResolutionLib.translation import tr as _
 
@@ -51,7 +51,7 @@ def _show(ui: SimpleNamespace, outlook: Outlook | None, obstacle: str, *, runnin
     for widget in (ui.inputsWidget, ui.advancedCollapsibleButton, ui.queueSelector):
         widget.enabled = not running
     button = ui.enhanceButton
-    focus.enable(button, enabled=running or not obstacle)
+    behavior.enable(button, enabled=running or not obstacle)
     if running:
         button.text, button.toolTip = _("Cancel"), _("Stop; nothing in the scene changes.")
     else:

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import Cancelled, SettingsError, SuperResolutionError
-from ...report import Report
+from ...report import Report, check_report, write_report
 from ...settings import EnhanceSettings
 from ...system.memory import keep_freed_blocks, peak_mb
 from ...system.process import end_with_parent
-from ..reports import check_report, write_report
 from ..settings import add_output, add_selection, add_settings, selection_of, settings_of
 from ..terminal import progress_of_kind
 from .labels import images_of, labels_of, write_labels

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import SettingsError, VolumeError
+from ...report import check_report, write_report
 from ...settings import EnhanceSettings
-from ..reports import check_report, write_report
 from ..settings import add_computer, add_modality, add_output
 from ..terminal import progress_of_kind
 

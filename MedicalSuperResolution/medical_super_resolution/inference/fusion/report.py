@@ -6,8 +6,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..._version import __version__
 from ...report import NOTICE, Report
+from ...system.software import __version__
 from ...volumes.grid import Grid
 from ...volumes.volume import Volume
 

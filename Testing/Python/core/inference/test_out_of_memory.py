@@ -15,10 +15,9 @@ import torch
 from medical_super_resolution.errors import DeviceError
 from medical_super_resolution.inference.context import ExecutionContext
 from medical_super_resolution.inference.device import failures_in_words
-from medical_super_resolution.inference.enhance import enhance
+from medical_super_resolution.inference.enhance import enhance, refiner_of
 from medical_super_resolution.inference.planning import plan
 from medical_super_resolution.inference.refiners.axis_request import AxisRequest, Denormaliser, VolumeRequest
-from medical_super_resolution.inference.refiners.making import refiner_of
 from medical_super_resolution.inference.refiners.throughplane import SequenceRefiner
 from medical_super_resolution.models import file as models
 from medical_super_resolution.networks.generators import GENERATORS

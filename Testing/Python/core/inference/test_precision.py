@@ -12,13 +12,12 @@ from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.inference import context as context_module
 from medical_super_resolution.inference.context import ExecutionContext
 from medical_super_resolution.inference.enhance import enhance
-from medical_super_resolution.inference.enhanced import Enhanced
 from medical_super_resolution.models import file as models
 from medical_super_resolution.progress import ignore
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.intensity import HOUNSFIELD_RANGE
-from medical_super_resolution.volumes.volume import Volume
+from medical_super_resolution.volumes.volume import Enhanced, Volume
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,7 @@ import torch
 
 from medical_super_resolution.errors import Cancelled
 from medical_super_resolution.inference.context import ExecutionContext
-from medical_super_resolution.inference.enhance import enhance
-from medical_super_resolution.inference.refiners.making import refiner_of
+from medical_super_resolution.inference.enhance import enhance, refiner_of
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.networks.contracts import Generator
 from medical_super_resolution.networks.generators import GENERATORS

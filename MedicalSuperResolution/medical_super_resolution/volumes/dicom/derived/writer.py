@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...._version import __version__
 from ....errors import VolumeError
 from ....report import Report
+from ....system.software import __version__
 from ....system.temp_dirs import one_at_a_time, work_folder
 from ...grid import Grid
 from ...io import files

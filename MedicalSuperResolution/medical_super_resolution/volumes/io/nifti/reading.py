@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from ...tilt import is_tilted
 from ...volume import FileHeader
 from ..foreign import not_read
 from ..header import Header, Voxels, checked_sizes, damaged, in_several_values, placed
-from .extensions import LARGEST_EXTENSIONS, extensions_in
+from .extensions import extensions_of, is_packed, start_of
 
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Header
@@ -45,7 +44,7 @@ def read_nifti_header(path: Path) -> Header:
         It is no NIfTI file, or damaged.
     """
     header_file = _header_file(path)
-    block = _start_of(header_file, max(_SIZES_OF_HEADER) + 1)  # and whether there are extensions
+    block = start_of(header_file, max(_SIZES_OF_HEADER) + 1)  # and whether there are extensions
     version, order = _version(path, block)
     header = header_from(block, version, order)
     is_pair = header["magic"].tobytes().startswith(b"ni")
@@ -60,34 +59,16 @@ def read_nifti_header(path: Path) -> Header:
         raise VolumeError(f"{path} is damaged: its voxels cannot begin at byte {offset:g}; get it again")
     place = int(offset) if offset >= least else least + 4
     file_of_voxels = _image_file(header_file) if is_pair else header_file
-    packed = _is_packed(file_of_voxels)
+    packed = is_packed(file_of_voxels)
     voxels = Voxels(file_of_voxels, place, "gzip" if packed else "raw", is_file_packed=packed)
     is_labels = int(header["intent_code"]) == _INTENT_LABEL
     kept = FileHeader(
         grid.ijk_to_ras,
         nifti=header.binaryblock if order == "<" else _swapped(header),
-        extensions=_extensions(header_file, block, header.sizeof_hdr, LARGEST_OFFSET if is_pair else place, order),
+        extensions=extensions_of(header_file, block, header.sizeof_hdr, LARGEST_OFFSET if is_pair else place, order),
         is_labels=is_labels,
     )
     return Header(path, sizes, grid, stored, voxels, kept, slope, intercept, notes=notes)
-
-
-def _start_of(file: Path, size: int) -> bytes:
-    with gzip.open(file) if _is_packed(file) else file.open("rb") as content:
-        return content.read(size)
-
-
-def _is_packed(file: Path) -> bool:
-    """Whether the content is packed by gzip; names are wrong at times."""
-    with file.open("rb") as content:
-        return content.read(2) == b"\x1f\x8b"
-
-
-def _extensions(file: Path, block: bytes, begin: int, end: int, order: str) -> bytes:
-    """The extensions between the header and the voxels; ``block`` is how the file begins."""
-    if not any(block[begin : begin + 1]):
-        return b""
-    return extensions_in(_start_of(file, min(end, begin + LARGEST_EXTENSIONS))[begin:], order)
 
 
 def header_from(block: bytes, version: int, order: str = "<") -> Nifti1Header:

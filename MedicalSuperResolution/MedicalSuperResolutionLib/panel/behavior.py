@@ -1,0 +1,49 @@
+"""What Qt alone would not do for the panel: Tab stops everywhere, focus stays, and no line of a text is cut."""
+
+from types import SimpleNamespace
+
+import qt
+
+
+def reach_selectors(ui: SimpleNamespace) -> None:
+    """Let Tab stop at the lists of nodes, too.
+
+    The box inside a list of nodes hands its focus to the list (qMRMLNodeComboBox::setComboBox), which accepts none, so
+    Tab would pass over both. Here the list hands it to the box, which also takes the keys.
+    """
+    for selector in vars(ui).values():
+        if selector.inherits("qMRMLNodeComboBox"):
+            box = next(child for child in selector.children() if child.inherits("QComboBox"))
+            box.setFocusProxy(None)
+            selector.setFocusProxy(box)
+
+
+def enable(button: qt.QPushButton, *, enabled: bool) -> None:
+    """Enable a button or not; the panel holds its focus meanwhile, instead of scrolling to the next."""
+    panel = button.parentWidget()
+    if button.focus and not enabled:
+        panel.setFocus()
+    button.enabled = enabled
+    if panel.focus and enabled:
+        button.setFocus()
+
+
+class FullHeight(qt.QObject):
+    """Keeps a widget at least as tall as the texts that are wrapped in it need.
+
+    Slicer's module panel asks each module once for the height that it needs at a width. In a module that is left and
+    opened again, Qt then answers from memory for good (qSlicerModulePanel takes the QLayoutItem of the module out
+    without deleting it), and texts that have grown since would be cut.
+    """
+
+    def __init__(self, widget: qt.QWidget) -> None:
+        super().__init__(widget)
+        widget.installEventFilter(self)
+
+    def eventFilter(self, widget: qt.QWidget, event: qt.QEvent) -> bool:  # noqa: N802 - Qt's name
+        """After each change of the width or of what is in the widget; lets every event pass."""
+        if event.type() in (qt.QEvent.Resize, qt.QEvent.LayoutRequest):
+            needed = widget.heightForWidth(widget.width)
+            if needed != widget.minimumHeight:
+                widget.minimumHeight = needed
+        return False
