@@ -97,8 +97,8 @@ def write_volumes(volumes: dict[str, Volume], folder: Path) -> None:
             "The folder for temporary files, {folder}, did not take a copy of the volume: {free} MB are free and"
             " {needed} MB are needed, for the result some times more; free some space there and try again."
         )
-        free_mb = round(shutil.disk_usage(parent).free / 1e6)
-        needed_mb = round(sum(volume.array.nbytes for volume in volumes.values()) / 1e6)
+        free_mb = round(shutil.disk_usage(parent).free / 1e6, 1)
+        needed_mb = round(sum(volume.array.nbytes for volume in volumes.values()) / 1e6, 1)
         raise SuperResolutionError(message.format(folder=parent, free=free_mb, needed=needed_mb)) from problem
 
 

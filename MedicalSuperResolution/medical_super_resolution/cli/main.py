@@ -43,7 +43,7 @@ COMMANDS: dict[str, ModuleType] = {
     "station": station,
     "view": view,
 }
-_CANCELLED_EXIT = 130
+CANCELLED_EXIT = 130
 _EXAMPLES = """examples:
   medsr enhance thick.nii.gz thin.nii.gz                 through plane, to the in-plane spacing
   medsr enhance scan.nrrd fine.nrrd --factor 2 --axes in-plane
@@ -112,7 +112,7 @@ def main(typed: list[str] | None = None) -> int:
         return 1
     except (KeyboardInterrupt, Cancelled) as stop:
         print(f"stopped; {str(stop) or 'nothing was written'}", file=sys.stderr)
-        return _CANCELLED_EXIT
+        return CANCELLED_EXIT
 
 
 def _interrupt(signal_number: int, frame: object) -> NoReturn:

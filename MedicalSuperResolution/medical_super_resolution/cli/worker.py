@@ -16,13 +16,18 @@ import sys
 import threading
 
 from ..system.process import lower_priority
-from .main import main
+from .main import CANCELLED_EXIT, main
 
 _BLOCK = 65536
 
 
 def serve() -> int:
-    """Run what standard input asks for. The process ends when that does, also in the middle of a command."""
+    """Run what standard input asks for. The process ends when that does or at SIGTERM, also in the middle of a command.
+
+    Returns
+    -------
+    Exit status: 130 where a command was interrupted, which has tidied up, else 0.
+    """
     lower_priority()
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(requests,), daemon=True).start()
@@ -31,7 +36,10 @@ def serve() -> int:
             arguments = json.loads(requests.get())
         except KeyboardInterrupt:  # `main` has turned SIGTERM into it
             return 0
-        print(json.dumps({"status": main(arguments)}), flush=True)
+        status = main(arguments)
+        print(json.dumps({"status": status}), flush=True)
+        if status == CANCELLED_EXIT:
+            return status
 
 
 def _read(requests: queue.SimpleQueue[bytes]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import stat
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from medical_super_resolution.cli.main import parser
 from medical_super_resolution.cli.settings import settings_of
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib.process.exchange import EnhanceExchange
 from MedicalSuperResolutionLib.process.runner import Runner
 
@@ -310,6 +314,23 @@ def test_a_crash_that_slicers_launcher_tells_of_is_not_taken_for_a_refusal(an_en
 def test_a_result_that_is_not_whole_is_no_result(an_engine, a_volume, ending):
     with pytest.raises(SuperResolutionError, match="without a complete result"):
         an_engine(ending).run(a_volume, EnhanceSettings())
+
+
+def test_a_folder_for_temporary_files_that_is_full_is_named_with_what_is_free_and_what_is_needed(
+    an_engine, temporary_folder, monkeypatch
+):
+    def full(*given, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("medical_super_resolution.volumes.io.files.write", full)
+    monkeypatch.setattr(
+        "MedicalSuperResolutionLib.process.exchange.shutil.disk_usage", lambda path: SimpleNamespace(free=250_000)
+    )
+    shape = (24, 100, 100)
+    volume = Volume(np.zeros(shape, np.int16), Grid(shape, np.eye(4)))
+    with pytest.raises(SuperResolutionError, match=r"did not take a copy .*: 0\.2 MB are free and 0\.5 MB are needed"):
+        an_engine("finish()").run(volume, EnhanceSettings())
+    assert list(temporary_folder.iterdir()) == []
 
 
 def test_a_missing_program_becomes_one_sentence(a_volume, tmp_path):

@@ -1,0 +1,56 @@
+"""The process that runs one command after the other for another program ends with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+# `main` as the worker meets it: SIGTERM interrupts the command, which then ends with status 130
+_PROGRAM = """
+import signal, sys, time
+from medical_super_resolution.cli import worker
+
+def interrupt(number, frame):
+    raise KeyboardInterrupt
+
+def main(arguments):
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        print("began", flush=True)
+        time.sleep(60)
+    except KeyboardInterrupt:
+        return 130
+
+worker.main = main
+sys.exit(worker.serve())
+"""
+
+
+@pytest.fixture
+def a_busy_worker() -> Iterator[subprocess.Popen[str]]:
+    """A worker in the middle of a command."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", _PROGRAM]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True) as worker:
+        worker.stdin.write('["enhance"]\n')
+        worker.stdin.flush()
+        assert worker.stdout.readline() == "began\n"
+        yield worker
+        worker.kill()
+
+
+def test_it_ends_with_its_program_in_the_middle_of_a_command(a_busy_worker: subprocess.Popen[str]):
+    a_busy_worker.stdin.close()
+    a_busy_worker.wait(timeout=30)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a matter of signals")
+def test_it_ends_once_its_command_was_interrupted(a_busy_worker: subprocess.Popen[str]):
+    a_busy_worker.send_signal(signal.SIGTERM)
+    assert a_busy_worker.wait(timeout=30) == 130
+    assert a_busy_worker.stdout.read() == '{"status": 130}\n'
