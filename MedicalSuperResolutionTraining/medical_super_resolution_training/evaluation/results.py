@@ -61,6 +61,17 @@ class DownstreamScore:
     volume_error: float
 
 
+@dataclass(frozen=True)
+class RegistrationScore:
+    """How well what a method makes is registered; see `registration_error.registration_error_mm`."""
+
+    subject: str
+    modality: str
+    case: str
+    method: str
+    error_mm: float
+
+
 @dataclass
 class StudyResults:
     """Everything found so far. samples : of doubt and error, by method and case."""
@@ -68,6 +79,7 @@ class StudyResults:
     scores: list[Score] = field(default_factory=list)
     lesions: list[LesionScore] = field(default_factory=list)
     downstream: list[DownstreamScore] = field(default_factory=list)
+    registration: list[RegistrationScore] = field(default_factory=list)
     samples: dict[tuple[str, str], list[Sample]] = field(default_factory=dict)
     pictures: list[str] = field(default_factory=list)
 

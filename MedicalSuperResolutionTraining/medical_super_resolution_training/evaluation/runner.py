@@ -12,7 +12,7 @@ from medical_super_resolution.objectives.perceptual import SliceEncoder
 
 from .dataset import EvaluationVolume
 from .output.charts import draw_calibration, draw_factors, draw_lesions
-from .output.downstream_tables import draw_downstream
+from .output.downstream_tables import draw_downstream, draw_registration
 from .output.lesion_tables import lesion_means
 from .output.tables import write_tables
 from .results import StudyResults
@@ -46,6 +46,9 @@ def _write(results: StudyResults, command: str, out: Path) -> None:
     if results.downstream:
         draw_downstream(results.downstream, out / "downstream.png")
         charts.append("downstream.png")
+    if results.registration:
+        draw_registration(results.registration, out / "registration.png")
+        charts.append("registration.png")
     if results.samples:
         draw_calibration(results.samples, out / "calibration.png")
         charts.append("calibration.png")

@@ -19,13 +19,15 @@ from .checks.downstream import agreements
 from .checks.hallucinations import blob_counts
 from .checks.lesions import lesions_for, recovered, with_lesions
 from .checks.noise import noise_bound, noise_deviation
+from .checks.registration_error import registration_error_mm
 from .dataset import EvaluationVolume
 from .measures.foreground import Foreground, foreground_of
 from .measures.registry import measured
 from .methods.method import Method, Refined, Task
 from .output.pictures import draw_slices
-from .results import DownstreamScore, LesionScore, Score, StudyResults
+from .results import DownstreamScore, LesionScore, RegistrationScore, Score, StudyResults
 
+_TRUTH = "true volume"
 _APART = 1.5  # lesions, in distances between the coarse slices: the answers to two of them do not touch
 
 
@@ -66,8 +68,8 @@ class _Truth:
     body: Foreground
     task: Task
 
-    def labels(self, method: Method) -> tuple[str, str, str, str]:
-        return self.task.subject, self.volume.modality or "", self.task.case.name, method.name
+    def labels(self, method: str) -> tuple[str, str, str, str]:
+        return self.task.subject, self.volume.modality or "", self.task.case.name, method
 
 
 def run(
@@ -119,10 +121,15 @@ def _one(study: Study, truth: _Truth, collected: StudyResults, report: Callable[
         report(f"{score.subject} {score.case} {score.method}: {score.values['psnr']:.2f} dB")
         if study.downstream:
             collected.downstream += _downstream_scores(truth, method, refined)
+            error = registration_error_mm(refined.array, truth.volume)
+            collected.registration.append(RegistrationScore(*truth.labels(method.name), error))
         if refined.uncertainty is not None:
             key = (method.name, truth.task.case.name)
             one = sample(refined.uncertainty, refined.array, truth.volume.array, truth.body, truth.task.subject)
             collected.samples.setdefault(key, []).append(one)
+    if study.downstream:
+        error = registration_error_mm(truth.volume.array, truth.volume)
+        collected.registration.append(RegistrationScore(*truth.labels(_TRUTH), error))
     if study.shown is None or truth.task.subject in study.shown:
         name = f"{truth.task.subject}_{truth.task.case.file_name}.png"
         draw_slices(results, truth.volume, truth.task.case, study.out / name)
@@ -139,13 +146,13 @@ def _score(study: Study, truth: _Truth, method: Method, refined: Refined) -> Sco
     values["noise_bound"] = bound
     values["noise_share"] = float(10 ** ((values["psnr"] - bound) / 10))
     values["seconds"] = refined.seconds
-    return Score(*truth.labels(method), values)
+    return Score(*truth.labels(method.name), values)
 
 
 def _downstream_scores(truth: _Truth, method: Method, refined: Refined) -> list[DownstreamScore]:
     """How well a result shows each structure that the volume has."""
     found = agreements(refined.array, truth.volume)
-    return [DownstreamScore(*truth.labels(method), structure, **vars(one)) for structure, one in found.items()]
+    return [DownstreamScore(*truth.labels(method.name), structure, **vars(one)) for structure, one in found.items()]
 
 
 def _lesion_scores(methods: list[Method], truth: _Truth, without: dict[str, np.ndarray]) -> list[LesionScore]:
@@ -164,5 +171,5 @@ def _lesion_scores(methods: list[Method], truth: _Truth, without: dict[str, np.n
         for lesion in lesions:
             shown = recovered(lesion, answer, true, volume, apart_mm / 2)
             sign = "bright" if lesion.contrast > 0 else "dark"
-            found.append(LesionScore(*truth.labels(method), lesion.kind, lesion.diameter_mm, sign, **shown))
+            found.append(LesionScore(*truth.labels(method.name), lesion.kind, lesion.diameter_mm, sign, **shown))
     return found

@@ -54,8 +54,24 @@ def test_an_evaluation_writes_tables_and_pictures(
     run(a_dataset, out, a_slice_encoder, "--models", a_model_file, "--case", "k:2", "--case", "k:3", *checks)
 
     assert {path.name for path in out.iterdir()} == {
-        *("table.md", "scores.csv", "summary.csv", "lesions.csv", "calibration.csv", "downstream.csv"),
-        *("factors.png", "lesions.png", "calibration.png", "downstream.png", "ct_1_k_2.png", "ct_1_k_3.png"),
+        *(
+            "table.md",
+            "scores.csv",
+            "summary.csv",
+            "lesions.csv",
+            "calibration.csv",
+            "downstream.csv",
+            "registration.csv",
+        ),
+        *(
+            "factors.png",
+            "lesions.png",
+            "calibration.png",
+            "downstream.png",
+            "registration.png",
+            "ct_1_k_2.png",
+            "ct_1_k_3.png",
+        ),
     }
     scores = rows(out / "scores.csv")
     assert [row["method"] for row in scores[:5]] == ["thick slices", *INTERPOLATORS, "tiny"]
@@ -71,6 +87,7 @@ def test_an_evaluation_writes_tables_and_pictures(
         "bone, 1 volume",
         "![factors.png]",
         "![downstream.png]",
+        "| true volume |",
     ):
         assert text in page
 

@@ -16,6 +16,7 @@ from medical_super_resolution.volumes.volume import Volume
 from medical_super_resolution_training.cli.main import main
 from medical_super_resolution_training.evaluation.cases import Case, degraded
 from medical_super_resolution_training.evaluation.checks.downstream import agreements
+from medical_super_resolution_training.evaluation.checks.registration_error import registration_error_mm
 from medical_super_resolution_training.evaluation.dataset import measured_pair
 from medical_super_resolution_training.evaluation.measures.foreground import foreground_of
 from medical_super_resolution_training.evaluation.measures.realism import features_distance, octaves
@@ -209,3 +210,16 @@ def test_what_the_scanner_measured_is_refined_and_not_what_is_simulated(tmp_path
     study = Study((Case("k", 2.0),), (Interpolator("linear"),), tmp_path / "out")
     with pytest.raises(SettingsError, match="give the case of the pair by --case"):
         run(study, [measured_pair(thick, thin)], lambda line: None, lambda results: None)
+
+
+def test_the_registration_of_blurred_slices_errs_more():
+    grid = Grid((24, 40, 40), np.diag([2.0, 2.0, 2.0, 1.0]))
+    random = np.random.default_rng(0)
+    sharp = sitk.GetArrayFromImage(
+        sitk.DiscreteGaussian(sitk.GetImageFromArray(random.normal(size=grid.shape_kji).astype(np.float32)), 4.0)
+    )
+    flat = np.repeat(sharp.reshape(4, 6, 40, 40).mean(axis=1), 6, axis=0)
+    reference = Volume(sharp, grid, modality="mr")
+    error, error_of_flat = (registration_error_mm(one, reference) for one in (sharp, flat))
+    assert error < 0.1
+    assert error_of_flat > 2 * error

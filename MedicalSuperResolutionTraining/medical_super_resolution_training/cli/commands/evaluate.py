@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     estimate_help = "models estimate the slice profile, as by default for users; otherwise they are given the true one"
     add("--estimate-profile", action="store_true", help=estimate_help)
     add("--lesions", action="store_true", help="insert made-up lesions and see what is left of them")
-    downstream_help = "CT: measure bone and lung by thresholds, as a later program would, of thick slices too"
+    downstream_help = "measure what follows, of thick slices too: bone and lung of CT by thresholds, and registration"
     add("--downstream", action="store_true", help=downstream_help)
     upscaler_help = "networks for photographs, by their own weights on cuts across the slices: realsr, srmd"
     add("--upscalers", nargs="*", default=[], metavar="NAME", help=upscaler_help)

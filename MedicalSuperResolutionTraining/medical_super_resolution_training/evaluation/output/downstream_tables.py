@@ -1,10 +1,13 @@
-"""Agreement of thresholded structures: a table, and a figure with a point for each volume."""
+"""Agreement of thresholded structures, and error of registration: tables, and figures with a point for each volume."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from ..results import DownstreamScore, statistics
+from ..checks.registration_error import MOTIONS
+from ..results import DownstreamScore, RegistrationScore, statistics
 from .charts import figure_of, save
 
 _MEASURES = {
@@ -43,24 +46,59 @@ def _cell(scores: list[DownstreamScore], name: str) -> str:
     return f"{statistics(values).mean:{written}} ({worst:{written}})"
 
 
+def registration_lines(scores: list[RegistrationScore]) -> list[str]:
+    """Markdown: a table for each case; mean, and the worst volume in brackets."""
+    lines = [
+        "## Registration that follows",
+        "",
+        f"How far from its place a rigid registration leaves the volume, in mm, mean of {MOTIONS} known motions. Mean",
+        "over volumes, the worst one in brackets.",
+        "",
+    ]
+    for case in dict.fromkeys(one.case for one in scores):
+        own = [one for one in scores if one.case == case]
+        lines += [f"{case}:", "", "| method | error, mm |", "|---|---|"]
+        for method, values in _by_method(own, "error_mm").items():
+            lines.append(f"| {method} | {statistics(values).mean:.2f} ({max(values):.2f}) |")
+        lines.append("")
+    return lines
+
+
 def draw_downstream(scores: list[DownstreamScore], output: Path) -> None:
-    """Dice and Hausdorff distance by method, a row for each structure; a point is a volume, a bar their mean."""
+    """Dice and Hausdorff distance of the first case by method, a row for each structure."""
     structures = list(dict.fromkeys(one.structure for one in scores))
-    case = next(iter(dict.fromkeys(one.case for one in scores)))
+    case = scores[0].case
     figure, panels = figure_of(len(structures), 2, width=4.6)
-    for row, structure in enumerate(structures):
+    for row, structure in zip(panels, structures, strict=True):
         own = [one for one in scores if (one.case, one.structure) == (case, structure)]
-        methods = list(dict.fromkeys(one.method for one in own))
-        for column, name in enumerate(("dice", "hausdorff_mm")):
-            panel = panels[row][column]
-            for place, method in enumerate(methods):
-                values = [float(getattr(one, name)) for one in own if one.method == method]
-                panel.barh(place, statistics(values).mean, color="#9ecae1")
-                panel.plot(values, [place] * len(values), "o", color="black", markersize=3)
-            panel.set_yticks(range(len(methods)), methods)
-            panel.invert_yaxis()
-            panel.set_xlabel(_MEASURES[name][0])
-            panel.set_title(f"{structure}, {case}", fontsize=9)
-        lowest = min(float(one.dice) for one in own)
-        panels[row][0].set_xlim(max(0.0, lowest - 0.05), 1)
+        for panel, name in zip(row, ("dice", "hausdorff_mm"), strict=True):
+            _draw_points(panel, _by_method(own, name), _MEASURES[name][0], f"{structure}, {case}")
     save(figure, output)
+
+
+def draw_registration(scores: list[RegistrationScore], output: Path) -> None:
+    """Error of registration of the first case by method."""
+    case = scores[0].case
+    own = [one for one in scores if one.case == case]
+    figure, panels = figure_of(1, 1, width=6.0)
+    _draw_points(panels[0][0], _by_method(own, "error_mm"), "error of the registration, mm", case)
+    panels[0][0].set_xlim(left=0)
+    save(figure, output)
+
+
+def _by_method(scores: Sequence[DownstreamScore | RegistrationScore], name: str) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for one in scores:
+        found.setdefault(one.method, []).append(float(getattr(one, name)))
+    return found
+
+
+def _draw_points(panel: Any, values: dict[str, list[float]], measure: str, title: str) -> None:  # noqa: ANN401
+    """A point for each volume, and a line at their mean."""
+    for place, found in enumerate(values.values()):
+        panel.plot(found, [place] * len(found), "o", color="black", markersize=3)
+        panel.plot(statistics(found).mean, place, "|", color="#3182bd", markersize=16, markeredgewidth=3)
+    panel.set_yticks(range(len(values)), values)
+    panel.invert_yaxis()
+    panel.set_xlabel(measure)
+    panel.set_title(title, fontsize=9)

@@ -12,7 +12,7 @@ from ..checks.hallucinations import BLOBS
 from ..measures.registry import MEASURES
 from ..methods.method import BASELINE
 from ..results import ALL, MORE, Group, Statistics, StudyResults, groups
-from .downstream_tables import downstream_lines
+from .downstream_tables import downstream_lines, registration_lines
 from .lesion_tables import lesion_lines, lesion_means
 
 _WRITTEN = {name: measure.written for name, measure in MEASURES.items()} | dict.fromkeys(BLOBS, ".1f")
@@ -51,6 +51,13 @@ def write_tables(results: StudyResults, charts: list[str], command: str, out: Pa
             command,
             list(vars(results.downstream[0])),
             (list(vars(one).values()) for one in results.downstream),
+        )
+    if results.registration:
+        write_csv(
+            out / "registration.csv",
+            command,
+            list(vars(results.registration[0])),
+            (list(vars(one).values()) for one in results.registration),
         )
     if results.samples:
         rows = [
@@ -99,6 +106,8 @@ def _page(results: StudyResults, found: list[Group], charts: list[str], command:
         lines += lesion_lines(lesion_means(results.lesions))
     if results.downstream:
         lines += downstream_lines(results.downstream)
+    if results.registration:
+        lines += registration_lines(results.registration)
     if results.samples:
         lines += _calibration(results)
     if pictures := [*charts, *results.pictures]:
