@@ -9,8 +9,16 @@ from pathlib import Path
 from medical_super_resolution_training.config.recipes import recipe_from
 from medical_super_resolution_training.workflows.run import run_recipe
 
-if __name__ == "__main__":
-    data, *folders = (Path(argument) for argument in sys.argv[1:])
+
+def train(data: Path, folders: list[Path]) -> None:
+    """Go through the trainings, each with the other process."""
     for folder in folders:
         recipe = recipe_from(json.loads((folder / "recipe.json").read_text()))
         run_recipe(recipe, data, folder / "run", device="cpu")
+
+
+if __name__ == "__main__":
+    manifest, *runs = (Path(argument) for argument in sys.argv[1:])
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    train(manifest, runs)

@@ -71,3 +71,19 @@ def a_slice_encoder(tmp_path: Path) -> Path:
         torch.manual_seed(0)
         save_encoder(path, SliceEncoder(SliceEncoderConfig(widths=(2, 2, 2))), {})
     return path
+
+
+@pytest.fixture
+def quick_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the optional network of `realism`, and with rough pictures: they take most of a small measurement."""
+    from matplotlib.figure import Figure
+
+    from medical_super_resolution_training.evaluation.measures import realism
+
+    def save_roughly(figure: Figure, output: Path, dpi: int) -> None:
+        figure.set_layout_engine("none")
+        save(figure, output, dpi=dpi / 5)
+
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", save_roughly)
+    monkeypatch.setattr(realism, "_PACKAGES", ("no_such_package",))

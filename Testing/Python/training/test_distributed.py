@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import one_of_two
 from medical_super_resolution_training.config.losses import LossWeights
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.data.manifest import Entry
@@ -22,32 +23,36 @@ from medical_super_resolution_training.training.state import TrainingState, new_
 from training_runs import CRITIC, assert_same_state, plane_recipe, trained
 
 TOLERANCE = 1e-5
-SCRIPT = Path(__file__).parents[1] / "one_of_two.py"
 
 
-def trained_by_two(recipes: dict[str, Recipe], data: Path) -> dict[str, TrainingState]:
-    """What two processes leave in the folders of the runs of all recipes, one after the other."""
+def trained_by_two(recipes: dict[str, Recipe], data: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, TrainingState]:
+    """What this process and another leave in the folders of the runs of all recipes, one after the other."""
     folders = {name: data.with_name(name) for name in recipes}
     for name, recipe in recipes.items():
         folders[name].mkdir()
         (folders[name] / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe)))
     meeting = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # as torchrun does
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(sys.path),
+    for name, value in {
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(meeting.port),
         "TORCHELASTIC_USE_AGENT_STORE": "True",
         "WORLD_SIZE": "2",
-        "OMP_NUM_THREADS": "1",
-    }
-    arguments = [sys.executable, str(SCRIPT), str(data), *map(str, folders.values())]
-    both = [
-        subprocess.Popen(arguments, env=environment | {"RANK": str(rank)}, stderr=subprocess.PIPE, text=True)
-        for rank in range(2)
-    ]
-    for process in both:
-        _, problem = process.communicate(timeout=300)
-        assert process.returncode == 0, problem
+        "RANK": "0",
+    }.items():
+        monkeypatch.setenv(name, value)
+    arguments = [sys.executable, one_of_two.__file__, str(data), *map(str, folders.values())]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1", "RANK": "1"}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(arguments, env=environment, stdout=pipe, stderr=pipe, text=True) as other:
+        try:
+            assert other.stdout.readline() == "ready\n"
+            one_of_two.train(data, list(folders.values()))
+            _, problem = other.communicate(timeout=300)
+        finally:
+            other.kill()
+            if torch.distributed.is_initialized():
+                torch.distributed.destroy_process_group()
+    assert other.returncode == 0, problem
     states = {name: new_state(recipe, "cpu") for name, recipe in recipes.items()}
     for name, state in states.items():
         restore_newest(folders[name] / "run", state)
@@ -56,7 +61,7 @@ def trained_by_two(recipes: dict[str, Recipe], data: Path) -> dict[str, Training
 
 @pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch was built without torch.distributed")
-def test_two_processes_train_the_weights_of_one(entries: list[Entry], tmp_path: Path):
+def test_two_processes_train_the_weights_of_one(entries: list[Entry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The gradient penalty mixes by the whole batch's numbers; relativistic losses compare with the mean of all."""
     common = plane_recipe(
         steps=4,
@@ -71,7 +76,7 @@ def test_two_processes_train_the_weights_of_one(entries: list[Entry], tmp_path: 
     critic = replace(CRITIC, learning_rate=1e-4, discriminator_learning_rate=1e-4, steps=2)
     kinds = ("wasserstein", "relativistic")
     recipes = {kind: replace(common, adversarial=replace(critic, kind=kind)) for kind in kinds}
-    for kind, together in trained_by_two(recipes, tmp_path / "data.json").items():
+    for kind, together in trained_by_two(recipes, tmp_path / "data.json", monkeypatch).items():
         alone = trained(recipes[kind], entries)
         assert together.step == 4
         for one in (together, alone):  # relativistic scores are differences: the last bias moves by rounding alone

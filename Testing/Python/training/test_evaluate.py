@@ -20,10 +20,12 @@ from medical_super_resolution.volumes.io import files
 from medical_super_resolution_training.cli.main import main
 from medical_super_resolution_training.data.manifest import Entry, write_manifest
 from medical_super_resolution_training.evaluation.cases import degraded, parse_case, trimmed
+from medical_super_resolution_training.evaluation.checks import lesions
 from medical_super_resolution_training.evaluation.dataset import volumes_of
 from medical_super_resolution_training.evaluation.methods.method import networks
 from medical_super_resolution_training.evaluation.results import Group, Score, groups, statistics
 
+pytestmark = pytest.mark.usefixtures("quick_measurements")
 INTERPOLATORS = ["linear", "cubic B-spline", "Lanczos"]
 
 
@@ -47,8 +49,9 @@ def an_mr_alone(a_dataset: Path) -> Path:
 
 @pytest.mark.slow
 def test_an_evaluation_writes_tables_and_pictures(
-    a_dataset: Path, tmp_path: Path, a_slice_encoder: Path, a_model_file: Path
+    a_dataset: Path, tmp_path: Path, a_slice_encoder: Path, a_model_file: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(lesions, "_TRIES", 20)  # most find no place in a volume so small
     out = tmp_path / "out"
     checks = ("--lesions", "--uncertainty", "--downstream", "--show", "ct_1")
     run(a_dataset, out, a_slice_encoder, "--models", a_model_file, "--case", "k:2", "--case", "k:3", *checks)

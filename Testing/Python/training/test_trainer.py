@@ -145,7 +145,7 @@ def test_the_discriminator_learns_to_tell_noisy_volumes_from_true_ones(entries, 
         discriminator_learning_rate=1e-2,
         steps=2,
     )
-    recipe = plane_recipe(content_fraction=0.0, warm_up_steps=0, steps=80, adversarial=adversarial)
+    recipe = plane_recipe(content_fraction=0.0, warm_up_steps=0, steps=50, adversarial=adversarial)
     state, sampler = new_state(recipe, "cpu"), task_of(recipe).dataset(entries)
     set_learning_rates(state, recipe)
     random = torch.Generator().manual_seed(0)
