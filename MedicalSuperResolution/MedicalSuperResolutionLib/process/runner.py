@@ -19,7 +19,7 @@ from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.system import temp_dirs
 from medical_super_resolution.volumes.volume import Enhanced, Volume
 from MedicalSuperResolutionLib.process import subprocess
-from MedicalSuperResolutionLib.process.exchange import EnhanceExchange, Exchange
+from MedicalSuperResolutionLib.process.exchange import OUTPUT, UNCERTAINTY, EnhanceExchange, Exchange
 from MedicalSuperResolutionLib.translation import tr as _
 
 _WORKER = "medical_super_resolution.cli.worker"
@@ -193,7 +193,8 @@ class _Run:
         self._worker, self._exchange = worker, exchange
         exchange.write_inputs(worker.folder)
         self._output_start, self._errors_start = subprocess.printed_bytes(worker.folder)
-        self.was_taken = worker.ask(exchange.arguments())
+        whole_paths = {name: str(worker.folder / name) for name in (OUTPUT, UNCERTAINTY)}  # for its error messages
+        self.was_taken = worker.ask([whole_paths.get(argument, argument) for argument in exchange.arguments()])
 
     def status(self) -> int | None:
         """The exit status of the command; None while it runs. Notes how far it is."""

@@ -7,6 +7,7 @@ import errno
 import os
 import stat
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -279,6 +280,14 @@ def test_a_refusal_of_the_engine_arrives_in_its_words(an_engine, a_volume):
     with pytest.raises(SuperResolutionError, match=r"^the volume is flat; use another$"):
         engine.run(a_volume, EnhanceSettings())
     assert engine.log == ("loading", "error: the volume is flat; use another")
+
+
+def test_a_result_that_does_not_fit_is_named_with_its_folder(an_engine, a_volume, temporary_folder):
+    engine = an_engine("print(f'error: {output} could not be written', file=sys.stderr); sys.exit(1)")
+    with pytest.raises(SuperResolutionError) as refusal:
+        engine.run(a_volume, EnhanceSettings())
+    path = Path(str(refusal.value).removesuffix(" could not be written"))
+    assert path.parents[1] == temporary_folder
 
 
 def test_a_traceback_of_the_engine_becomes_one_sentence_and_a_log(an_engine, a_volume):
