@@ -97,7 +97,7 @@ class Bench:
         for sentence in self.errors:
             assert "\n" not in sentence
             assert "Traceback" not in sentence
-            assert sentence[0].isupper()
+            assert not sentence[0].islower()
             assert sentence.endswith(".")
         self.errors.clear()
 
@@ -283,5 +283,6 @@ def test_the_disk_is_full_at_the_end(a_bench: Bench, the_engine: Any):
     the_engine(command=[sys.executable, "-c", SMALL_DISK])
     a_bench.click()
     a_bench.work(90)
+    assert str(a_bench.folder) in a_bench.errors[0]
     assert "MB are free" in a_bench.errors[0]
     a_bench.check_end()
