@@ -2,7 +2,7 @@
 
 Every step is the renaming of one file or folder, which a crash cannot cut in two:
 
-    receiving/SERIES/INSTANCE.dcm   images as they arrive
+    receiving/SERIES/INSTANCE.dcm   images as they arrive; INSTANCE.missing, empty, is one that was refused
     waiting/SERIES/                 a complete series, to be enhanced
     enhancing/SERIES/               its derived images while they are made
     sending/SERIES/DERIVED.dcm      derived images still to be sent; each is removed once its receiver has it
@@ -15,11 +15,13 @@ SERIES and INSTANCE are SHA-256 digests of DICOM's identifiers, so no path names
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import SuperResolutionError
@@ -27,9 +29,11 @@ from ..errors import SuperResolutionError
 RECEIVING, WAITING, SENDING, DONE, FAILED = STATES = ("receiving", "waiting", "sending", "done", "failed")
 _ENHANCING = "enhancing"
 _DIGITS = 20
-_PART = ".part"
-_REASON = "reason.txt"
-DESTINATION = "destination.txt"
+_PART, _MISSING = ".part", ".missing"
+_REASON, DESTINATION = "reason.txt", "destination.txt"
+_RESERVED_SHARE, _RESERVED_BYTES = 0.1, 5e9  # of a disk is left for derived images: the lesser of the two
+_INCOMPLETE = "there was no room for some images; the series goes on when they are sent again"
+logger = logging.getLogger(__name__)
 
 
 class QueueFull(SuperResolutionError):
@@ -55,10 +59,8 @@ class Queue:
     """
 
     def __init__(self, folder: Path, *, largest_bytes: int, clock: Callable[[], float] = time.time) -> None:
-        self.folder = folder
-        self.largest_bytes = largest_bytes
-        self._clock = clock
-        self._started = clock()
+        self.folder, self.largest_bytes = folder, largest_bytes
+        self._clock, self._started = clock, clock()
         self._lock = threading.Lock()  # images arrive in several threads while series are enhanced in another
         self._taken = ""
         for state in STATES:
@@ -66,7 +68,7 @@ class Queue:
         shutil.rmtree(folder / _ENHANCING, ignore_errors=True)  # of a process that was killed
         for part in folder.rglob(f"*{_PART}"):
             part.unlink()
-        self._bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        self._bytes = _size(folder)
 
     def add(self, series_uid: str, instance_uid: str, encoded: bytes) -> bool:
         """Keep an image; returns False where its series is known to be past receiving, and it is dropped.
@@ -93,25 +95,37 @@ class Queue:
     def _keep(self, path: Path, encoded: bytes) -> bool:
         if path.exists():
             return True
-        if self._bytes + len(encoded) > self.largest_bytes:
-            raise QueueFull(f"the queue holds its {self.largest_bytes / 1e9:.3g} GB; increase --max-storage")
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        part = path.with_suffix(_PART)
+        part, missing = path.with_suffix(_PART), path.with_suffix(_MISSING)
         try:
+            self._check_room(len(encoded))
+            path.parent.mkdir(mode=0o700, exist_ok=True)
             with part.open("wb") as file:
                 file.write(encoded)
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(path)
-        except OSError:
-            part.unlink(missing_ok=True)
+            missing.unlink(missing_ok=True)
+        except (QueueFull, OSError):
+            with suppress(OSError):  # a file without content has room mostly
+                part.unlink(missing_ok=True)
+                path.parent.mkdir(mode=0o700, exist_ok=True)
+                missing.touch()
             raise
         self._bytes += len(encoded)
         return True
 
+    def _check_room(self, count: int) -> None:
+        if self._bytes + count > self.largest_bytes:
+            raise QueueFull(f"the queue holds its {self.largest_bytes / 1e9:.3g} GB; increase --max-storage")
+        disk = shutil.disk_usage(self.folder)
+        if disk.free - count < min(_RESERVED_SHARE * disk.total, _RESERVED_BYTES):
+            raise QueueFull(f"{disk.free / 1e9:.3g} GB are free on the disk of the queue; free some space")
+
     def is_known(self, series_uid: str) -> bool:
         """Whether a series was received as a whole."""
-        return self._lies_in(label(series_uid), WAITING, SENDING, DONE, FAILED)
+        series = label(series_uid)
+        is_aside = self._lies_in(series, FAILED) and not _lacks_images(self.folder / FAILED / series)
+        return is_aside or self._lies_in(series, WAITING, SENDING, DONE)
 
     def take(self, series: str) -> bool:
         """Begin to enhance a waiting series: from now on it takes no more images. False where it waits no more."""
@@ -120,9 +134,14 @@ class Queue:
             self._taken = series if waits else ""
         return waits
 
+    def put_back(self) -> None:
+        """The series that was taken is enhanced later."""
+        self._taken = ""
+
     def complete(self, *, quiet_seconds: float) -> list[str]:
         """Move the series on to which nothing was added for ``quiet_seconds``; returns their labels.
 
+        Those of which an image was refused are set aside until it comes.
         Time in which the station did not run does not count: no instance could arrive.
         """
         with self._lock:  # files that are being received change their names
@@ -130,11 +149,14 @@ class Queue:
 
     def _move_on(self, folder: Path, quiet_seconds: float) -> bool:
         last = max(path.stat().st_mtime for path in [folder, *folder.iterdir()])
-        is_quiet = self._clock() - max(last, self._started) >= quiet_seconds
-        is_complete = is_quiet and any(folder.glob("*.dcm"))
-        if is_complete:
-            folder.replace(self.folder / WAITING / folder.name)
-        return is_complete
+        if self._clock() - max(last, self._started) < quiet_seconds or not any(folder.glob("*.dcm")):
+            return False
+        if _lacks_images(folder):
+            logger.warning("series %s: set aside, because images of it were refused", folder.name)
+            self._set_aside(folder, _INCOMPLETE)
+            return False
+        folder.replace(self.folder / WAITING / folder.name)
+        return True
 
     def waiting(self) -> list[Path]:
         """Folders of the complete series, the one that waits longest first."""
@@ -166,10 +188,13 @@ class Queue:
 
     def fail(self, series: str, reason: str) -> None:
         """Set a series aside that cannot be enhanced."""
-        self._taken = ""
-        target = self.folder / FAILED / series
-        (self.folder / WAITING / series).replace(target)
-        (target / _REASON).write_text(f"{reason}\n", encoding="utf-8")
+        self.put_back()
+        self._set_aside(self.folder / WAITING / series, reason)
+
+    def _set_aside(self, folder: Path, reason: str) -> None:
+        with suppress(OSError):  # the disk is full
+            (folder / _REASON).write_text(f"{reason}\n", encoding="utf-8")
+        folder.replace(self.folder / FAILED / folder.name)
 
     def _try_again(self, series: str) -> None:
         """More images of a series that was set aside: it may have been incomplete."""
@@ -188,10 +213,13 @@ class Queue:
                 self._remove(folder)
 
     def forget(self, *, older_than_seconds: float) -> None:
-        """Drop the marks of series that were finished long ago, which bounds their number."""
+        """Drop the marks of series that were finished or refused long ago, which bounds their number."""
         for mark in (self.folder / DONE).iterdir():
             if self._clock() - mark.stat().st_mtime > older_than_seconds:
                 mark.unlink()
+        for empty in (one for one in self._folders(RECEIVING) if not any(one.glob("*.dcm"))):
+            if self._clock() - empty.stat().st_mtime > older_than_seconds:
+                self._remove(empty)
 
     def sent(self, image: Path) -> None:
         """The receiver has an image."""
@@ -212,6 +240,10 @@ class Queue:
         if folder.exists():
             self._bytes -= _size(folder)
             shutil.rmtree(folder)
+
+
+def _lacks_images(folder: Path) -> bool:
+    return any(not mark.with_suffix(".dcm").exists() for mark in folder.glob(f"*{_MISSING}"))
 
 
 def _size(folder: Path) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import SettingsError
+from .intake import LARGEST_PDU, Callers, Intake
 from .queue import Queue, QueueFull, label
 
 if TYPE_CHECKING:
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from pynetdicom.events import Event
 
 _SUCCESS, _OUT_OF_RESOURCES, _CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000
-_LARGEST_PDU = 256 * 1024  # bytes, as announced to callers; twice as many are still read
-_LARGEST_IMAGE = 1 << 30  # bytes, which are in memory until the image is complete
 _SECONDS_OF_SILENCE = 60
 _MOST_ASSOCIATIONS = 10
+_LARGEST_SUM = 1 << 30  # bytes
 logger = logging.getLogger(__name__)
 
 
@@ -51,48 +50,15 @@ class Tls:
         return context
 
 
-class BoundedReceive:
-    """Reads from a connection, and ends it when the caller claims or sends more than an image can have.
-
-    Parameters
-    ----------
-    receive : callable
-        Reads as many bytes as it is asked for.
-    largest_pdu, largest_message : int
-        Bytes that one protocol data unit, and all units of one message, may have.
-    """
-
-    def __init__(
-        self,
-        receive: Callable[[int], bytearray],
-        largest_pdu: int = 2 * _LARGEST_PDU,
-        largest_message: int = _LARGEST_IMAGE,
-    ) -> None:
-        self._receive = receive
-        self._largest_pdu, self._largest_message = largest_pdu, largest_message
-        self._received = 0
-
-    def __call__(self, count: int) -> bytearray:
-        """Read ``count`` bytes.
-
-        Raises
-        ------
-        ConnectionAbortedError
-            They are too many.
-        """
-        self._received += count
-        if count > self._largest_pdu or self._received > self._largest_message:
-            logger.warning("a caller that claims or sends more than an image can have was cut off")
-            raise ConnectionAbortedError("too many bytes")
-        return self._receive(count)
-
-    def next_message(self) -> None:
-        """A message is complete: count from 0 again."""
-        self._received = 0
-
-
 def listen(
-    queue: Queue, *, title: str, host: str, port: int, callers: tuple[str, ...] = (), tls: Tls | None = None
+    queue: Queue,
+    *,
+    title: str,
+    host: str,
+    port: int,
+    callers: tuple[str, ...] = (),
+    tls: Tls | None = None,
+    largest_sum: int = _LARGEST_SUM,
 ) -> ApplicationEntity:
     """Start to receive, in threads of its own; ``shutdown()`` of the result ends it.
 
@@ -106,6 +72,8 @@ def listen(
         AE titles that may call; empty allows all.
     tls : Tls or None
         Secure the connections.
+    largest_sum : int
+        Bytes of images of all callers that are in memory; further ones are refused until there is room.
 
     Raises
     ------
@@ -118,13 +86,13 @@ def listen(
     entity = AE(ae_title=title)
     entity.require_called_aet = True
     entity.require_calling_aet = list(callers)
-    entity.maximum_pdu_size = _LARGEST_PDU
+    entity.maximum_pdu_size = LARGEST_PDU
     entity.network_timeout = entity.dimse_timeout = entity.acse_timeout = _SECONDS_OF_SILENCE
     entity.maximum_associations = _MOST_ASSOCIATIONS
     entity.add_supported_context(Verification)
     for context in StoragePresentationContexts:
         entity.add_supported_context(context.abstract_syntax, _syntaxes())
-    handlers = [(evt.EVT_CONN_OPEN, _bound), (evt.EVT_DIMSE_RECV, _next_message), (evt.EVT_C_STORE, _store, [queue])]
+    handlers = [(evt.EVT_CONN_OPEN, _admit, [queue, Callers(largest_sum)])]
     secured = tls.server_context() if tls else None
     try:
         entity.start_server((host, port), block=False, evt_handlers=handlers, ssl_context=secured)
@@ -140,7 +108,6 @@ def _syntaxes() -> list[str]:
     return [
         uid.ExplicitVRLittleEndian,
         uid.ImplicitVRLittleEndian,
-        uid.DeflatedExplicitVRLittleEndian,
         uid.JPEGLosslessSV1,
         uid.JPEGLSLossless,
         uid.JPEG2000Lossless,
@@ -148,17 +115,17 @@ def _syntaxes() -> list[str]:
     ]
 
 
-def _bound(event: Event) -> None:
-    connection = event.assoc.dul.socket
-    connection.recv = BoundedReceive(connection.recv)
+def _admit(event: Event, queue: Queue, callers: Callers) -> None:
+    from pynetdicom import evt
+
+    event.assoc.bind(evt.EVT_C_STORE, _store, [queue, callers.admit(event.assoc)])
 
 
-def _next_message(event: Event) -> None:
-    event.assoc.dul.socket.recv.next_message()
-
-
-def _store(event: Event, queue: Queue) -> int:
+def _store(event: Event, queue: Queue, intake: Intake) -> int:
     """Answer a C-STORE: success only once the image is on the disk."""
+    if not intake.is_next_whole:
+        logger.error("an image was refused: callers send more at a time than the memory for images holds")
+        return _OUT_OF_RESOURCES
     try:
         dataset = event.dataset
         series, instance = str(dataset.SeriesInstanceUID), str(dataset.SOPInstanceUID)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from .sender import SendingError, destination_of
 from .source import DicomWebSource
 
 _POLL_SECONDS = 0.5
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _RETRY_SECONDS = 30.0
 _REMEMBER_SECONDS = 90 * 24 * 3600.0
 logger = logging.getLogger(__name__)
@@ -57,32 +60,46 @@ class Station:
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set."""
         self.queue.recover()
-        pause = until_fetch = 0.0
+        steps = (self._fetch, lambda: self.enhance_complete(stop), self.send_waiting)
+        pauses = [0.0] * len(steps)
         while not stop.wait(_POLL_SECONDS):
-            until_fetch -= _POLL_SECONDS
-            if self.source and until_fetch <= 0:
-                self.source.fetch(self.queue)
-                until_fetch = self.retry_seconds
-            self.enhance_complete(stop)
-            pause = max(0.0, pause - _POLL_SECONDS)
-            if not pause and not self.send_waiting():
-                pause = self.retry_seconds
+            for place, step in enumerate(steps):
+                pauses[place] = max(0.0, pauses[place] - _POLL_SECONDS)
+                if not pauses[place] and not self._succeeds(step):
+                    pauses[place] = self.retry_seconds
             self.queue.forget(older_than_seconds=_REMEMBER_SECONDS)
 
-    def enhance_complete(self, stop: threading.Event) -> None:
-        """Enhance the series that are complete, one after the other."""
+    def _succeeds(self, step: Callable[[], bool]) -> bool:
+        try:
+            return step()
+        except OSError as problem:
+            logger.error("the queue cannot be written: %s; tried again later", problem.strerror)
+            return False
+
+    def _fetch(self) -> bool:
+        if self.source:
+            self.source.fetch(self.queue)
+        return False  # the next time is after a pause
+
+    def enhance_complete(self, stop: threading.Event) -> bool:
+        """Enhance the series that are complete, one after the other; returns False where the disk is full."""
         for series in self.queue.complete(quiet_seconds=self.quiet_seconds):
             logger.info("series %s: complete", series)
         for folder in self.queue.waiting():
             if stop.is_set():
-                return
+                break
             if not self.queue.take(folder.name):
                 continue
             try:
                 self._enhance(folder)
-            except SuperResolutionError as problem:
+            except (SuperResolutionError, OSError) as problem:
+                if _is_lack_of_room(problem):
+                    logger.error("series %s: the disk is full; it is enhanced later", folder.name)
+                    self.queue.put_back()
+                    return False
                 logger.error("series %s: set aside; the reason is in failed/%s/reason.txt", folder.name, folder.name)
                 self.queue.fail(folder.name, str(problem))
+        return True
 
     def send_waiting(self) -> bool:
         """Send what is enhanced; returns False where a receiver did not take something."""
@@ -90,7 +107,8 @@ class Station:
         for folder in self.queue.sending():
             to = (folder / DESTINATION).read_text(encoding="utf-8")
             try:
-                destination_of(to, title=self.title).send(sorted(folder.glob("*.dcm")), self.queue.sent)
+                if images := sorted(folder.glob("*.dcm")):
+                    destination_of(to, title=self.title).send(images, self.queue.sent)
             except SendingError as problem:
                 logger.warning("series %s: %s; it is sent again later", folder.name, problem)
                 all_sent = False
@@ -126,3 +144,11 @@ class Station:
             self._models[rule.model] = models.load(models.find(rule.model))
         enhanced = enhance(files.read(folder), self._models[rule.model], rule.settings())
         output.write(enhanced.volume, enhanced.report)
+
+
+def _is_lack_of_room(problem: BaseException) -> bool:
+    """Whether the disk is full; pydicom and our writers raise their own errors from that."""
+    causes = [problem]
+    while cause := causes[-1].__cause__ or causes[-1].__context__:
+        causes.append(cause)
+    return any(isinstance(cause, OSError) and cause.errno in _NO_ROOM for cause in causes)

@@ -21,7 +21,7 @@ _SMALLEST, _LARGEST = 3, 65_536  # voxels along an axis
 
 
 def export_model(model: Model, kind: str, path: Path) -> list[Path]:
-    """Write a model in another format, and its card as ``README.md`` beside it.
+    """Write a model in another format, and its card in Markdown beside it, which several formats may share.
 
     Parameters
     ----------
@@ -44,14 +44,15 @@ def export_model(model: Model, kind: str, path: Path) -> list[Path]:
     ModelError
         See `program.program_of`.
     """
-    card = path.with_name(f"{path.stem}.md")
-    for one in (path,) if kind == BUNDLE else (path, card):
+    card, text = path.with_name(f"{path.stem}.md"), card_of(model)
+    is_shared = card.is_file() and card.read_bytes() == text.encode()
+    for one in (path,) if kind == BUNDLE or is_shared else (path, card):
         if one.exists():
             raise SuperResolutionError(f"{one} exists already; choose another name")
     if not path.parent.is_dir():
         raise SuperResolutionError(f"the folder {path.parent} does not exist; create it first")
     if kind == BUNDLE:
-        return write_bundle(model, path, card_of(model))
+        return write_bundle(model, path, text)
     program, example = program_of(model, half=kind == _HALF)
     sizes = {name: torch.export.Dim(name, min=_SMALLEST, max=_LARGEST) for name in ("K", "J", "I", "M")}
     free = {"lr": {2: sizes["K"], 3: sizes["J"], 4: sizes["I"]}, "positions": {0: sizes["M"]}}
@@ -61,7 +62,7 @@ def export_model(model: Model, kind: str, path: Path) -> list[Path]:
         with work_folder(path.parent) as folder:
             FORMATS[kind](exported, folder / path.name)
             (folder / path.name).replace(path)
-    card.write_text(card_of(model), encoding="utf-8")
+    card.write_bytes(text.encode())
     return [path, card]
 
 

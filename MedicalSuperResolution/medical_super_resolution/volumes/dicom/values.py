@@ -147,8 +147,19 @@ def _pixels_only(file: DicomFile) -> Dataset:
 
 
 def rescale(frame: Frame) -> tuple[float, float]:
-    """Slope and intercept of an image: its value is slope times the stored number, plus the intercept."""
+    """Slope and intercept of an image: its value is slope times the stored number, plus the intercept.
+
+    Raises
+    ------
+    VolumeError
+        The slope is 0, by which all values were the same; some viewers show such images as if it were 1.
+    """
     slope, intercept = number(frame.header, "RescaleSlope"), number(frame.header, "RescaleIntercept")
+    if slope == 0:
+        raise VolumeError(
+            f"{frame.file.path} has the RescaleSlope 0, so its values are unknown; correct the header, or get"
+            " the series again"
+        )
     return slope or 1.0, intercept or 0.0
 
 

@@ -19,6 +19,8 @@ _MOST_LABELS = 32  # of one that is recognised by its values alone
 _FEWEST_VOXELS = 500
 _SAME_NEIGHBOURS = 0.7  # share of pairs along a row: labels are patches, while images have noise
 _SAMPLES = 2_000_000
+_SAME_IN_IMAGES = 0.5  # share of pairs beside the background, of an image at most
+_FEWEST_PAIRS = 100
 
 
 def named_like_labels(name: str) -> bool:
@@ -50,6 +52,21 @@ def is_label_map(volume: Volume) -> bool:
     if not pairs.size or float(pairs.mean()) < _SAME_NEIGHBOURS:
         return False
     return len(values) <= _MOST_LABELS or _are_names(middle, values)
+
+
+def is_image(volume: Volume) -> bool:
+    """Whether the values of a volume are clearly those of an image: many, and unlike those of their neighbours.
+
+    What is marked as labels is none.
+    """
+    if volume.header is not None and volume.header.is_labels:
+        return False
+    middle = np.asarray(volume.array[len(volume.array) // 2])
+    found, counts = np.unique(middle, return_counts=True)
+    inside = middle != found[counts.argmax()]
+    pairs = inside[:, 1:] & inside[:, :-1]
+    is_alike = (middle[:, 1:] == middle[:, :-1])[pairs]
+    return len(found) > _MOST_LABELS and is_alike.size >= _FEWEST_PAIRS and float(is_alike.mean()) < _SAME_IN_IMAGES
 
 
 def _are_names(plane: np.ndarray, values: np.ndarray) -> bool:

@@ -14,6 +14,7 @@ from ...system.temp_dirs import work_folder
 from ..grid import Grid
 from ..io import files, formats
 from ..io.file_validation import silent
+from ..label_maps.detection import is_image
 from ..label_maps.refinement import refine_labels
 from ..resampling import grid_of, to_image
 from ..volume import Volume
@@ -54,12 +55,18 @@ def read(path: Path) -> Segmentation:
     Raises
     ------
     VolumeError
-        See `files.read`.
+        See `files.read`; or it is an image.
     """
     if is_dicom_segmentation(path):
         return Segmentation(*read_segmentation(path))
     if not (is_segmentation(path) and path.is_file()):
-        return Segmentation((files.read(path),))
+        volume = files.read(path)
+        if is_image(volume):
+            raise VolumeError(
+                f"{path.name} looks like an image, because its neighbouring voxels differ; give the segmentation,"
+                " or end its name in _seg if it is one"
+            )
+        return Segmentation((volume,))
     import SimpleITK as sitk
 
     try:

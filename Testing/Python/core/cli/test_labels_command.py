@@ -89,6 +89,16 @@ def test_overlapping_segments_are_refused_where_the_file_cannot_hold_them(medsr,
     assert ".seg.nrrd" in said
 
 
+def test_whole_numbers_of_an_image_in_place_of_a_segmentation_are_refused_unless_named_as_labels(medsr, folder):
+    image = sitk.GetImageFromArray(np.random.default_rng(0).integers(0, 900, (8, 24, 20)).astype(np.int16))
+    for name in ("other.nii.gz", "other_seg.nii.gz"):
+        sitk.WriteImage(image, str(folder / name))
+    given = ("labels", folder / "other.nii.gz", folder / "out.nii.gz", "--like", folder / "scan.nii.gz")
+    assert "other.nii.gz looks like an image" in refused(medsr, folder, *given)
+    status, _, err = medsr("labels", folder / "other_seg.nii.gz", *given[2:])
+    assert status == 0, err
+
+
 def test_an_image_in_place_of_a_segmentation_is_refused(medsr, folder):
     image = sitk.Cast(sitk.ReadImage(str(folder / "scan.nii.gz")), sitk.sitkFloat32) * 0.5
     sitk.WriteImage(image, str(folder / "half.nii.gz"))

@@ -88,6 +88,15 @@ def test_nothing_is_overwritten(a_model: Model, tmp_path: Path):
     assert path.read_text() == "mine"
 
 
+def test_files_of_one_model_share_a_card(a_model: Model, tmp_path: Path, traced_once: None):
+    card = tmp_path / "tiny.md"
+    card.write_bytes(card_of(a_model).encode())
+    assert export_model(a_model, "torch-export", tmp_path / "tiny.pt2")[1] == card
+    card.write_text("mine")
+    with pytest.raises(SuperResolutionError, match=r"tiny\.md exists already"):
+        export_model(a_model, "torch-export", tmp_path / "tiny.onnx")
+
+
 def test_an_in_plane_model_is_refused(a_model: Model):
     config, network = GENERATORS["srcnn"]
     in_plane = Model("plane", Path(), "", "srcnn", {}, network(config()))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,8 +19,8 @@ import dicom_files
 import documentation
 from medical_super_resolution.cli.main import parser
 from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.station.intake import Intake
 from medical_super_resolution.station.queue import Queue, QueueFull, label
-from medical_super_resolution.station.receiver import BoundedReceive
 from medical_super_resolution.station.rules import Rule, first_that_fits, read_rules
 from medical_super_resolution.station.sender import DicomNode, DicomWeb, SendingError, destination_of
 from medical_super_resolution.station.service import Station
@@ -35,8 +38,6 @@ class Clock:
         self.ahead = 0.0
 
     def __call__(self) -> float:
-        import time
-
         return time.time() + self.ahead
 
 
@@ -211,14 +212,43 @@ def test_noise_on_the_port_harms_nothing(a_queue: Queue, a_series: list[Path], a
 
 
 def test_a_caller_that_claims_or_sends_too_much_is_cut_off():
-    receive = BoundedReceive(bytearray, largest_pdu=100, largest_message=250)
+    receive = Intake(bytearray, largest_pdu=100, largest_image=250)
     assert len(receive(100)) == 100
     with pytest.raises(ConnectionAbortedError):
         receive(101)
-    receive.next_message()
+    receive.message_came(None)
     receive(100), receive(100)
     with pytest.raises(ConnectionAbortedError):
         receive(100)
+
+
+def test_images_for_which_callers_together_have_no_room_are_refused_until_there_is(
+    a_queue: Queue, a_series: list[Path], a_port: int
+):
+    from medical_super_resolution.station.receiver import listen
+
+    size = a_series[0].stat().st_size
+    half = pynetdicom.pdu_primitives.P_DATA()
+    half.presentation_data_value_list.append([1, b"\x00" + bytes(size // 2)])
+    server = listen(a_queue, title="MEDSR", host="127.0.0.1", port=a_port, largest_sum=size + 100)
+    entity = pynetdicom.AE("MODALITY")
+    entity.add_requested_context(pydicom.dcmread(a_series[0]).SOPClassUID)
+    until = time.monotonic() + 60
+
+    def send_until(status: int) -> None:
+        while sender.send_c_store(pydicom.dcmread(a_series[0])).Status != status:
+            assert time.monotonic() < until
+
+    try:
+        endless, sender = (entity.associate("127.0.0.1", a_port, ae_title="MEDSR") for _ in range(2))
+        send_until(0x0000)
+        endless.dul.send_pdu(half)
+        send_until(0xA700)
+        endless.abort()
+        send_until(0x0000)
+        sender.release()
+    finally:
+        server.shutdown()
 
 
 def test_a_unit_that_claims_gigabytes_is_not_waited_for(a_queue: Queue, a_port: int):
@@ -423,3 +453,67 @@ def test_the_files_to_run_a_station_call_it_rightly(name: str):
     assert chosen.rules == Path("/etc/medsr/rules.toml")
     assert chosen.queue == Path("/var/lib/medsr")
     destination_of(chosen.send_to, title=chosen.ae)
+
+
+def no_room(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def no_room_for_a_slice(*_: object) -> None:
+    try:
+        no_room()
+    except OSError as problem:
+        raise OSError("With tag (7FE0,0010) got exception") from problem  # as pydicom does
+
+
+def test_a_series_of_which_an_image_had_no_room_is_not_enhanced_before_it_came(
+    a_queue: Queue, a_clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    a_queue.add("1", "1.1", b"a")
+    with monkeypatch.context() as full:
+        full.setattr("os.fsync", no_room)
+        with pytest.raises(OSError, match="No space left"):
+            a_queue.add("1", "1.2", b"b")
+    a_clock.ahead = 6
+    assert a_queue.complete(quiet_seconds=5) == []
+    assert not a_queue.is_known("1")
+    (reason,) = a_queue.folder.glob("failed/*/reason.txt")
+    assert "no room for some images" in reason.read_text()
+    assert a_queue.add("1", "1.2", b"b")
+    a_clock.ahead = 12
+    assert a_queue.complete(quiet_seconds=5) == [label("1")]
+    assert len(list((a_queue.folder / "waiting" / label("1")).glob("*.dcm"))) == 2
+
+
+def test_a_part_of_the_disk_is_left_for_derived_images(a_queue: Queue, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(total=1000, free=110))
+    with pytest.raises(QueueFull, match="free some space"):
+        a_queue.add("1", "1.1", bytes(11))
+    assert a_queue.add("1", "1.1", bytes(10))
+
+
+def test_on_a_full_disk_nothing_is_lost_and_nothing_sent_twice(
+    a_queue: Queue,
+    a_clock: Clock,
+    a_series: list[Path],
+    a_model_file: Path,
+    an_archive,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    address, got = an_archive
+    filled(a_queue, a_series)
+    a_clock.ahead = 10
+    at_work = station(a_queue, a_model_file, address)
+    slice_of = "medical_super_resolution.volumes.dicom.derived.writer._slice"
+    for step, fails in ((slice_of, no_room_for_a_slice), ("pathlib.Path.write_text", no_room)):
+        with monkeypatch.context() as full:
+            full.setattr(step, fails)
+            assert not at_work.enhance_complete(threading.Event())
+        assert [folder.name for folder in a_queue.waiting()] == [label(SERIES)]
+    assert at_work.enhance_complete(threading.Event())
+    with monkeypatch.context() as full:
+        full.setattr("pathlib.Path.touch", no_room)
+        assert not at_work._succeeds(at_work.send_waiting)
+    assert at_work._succeeds(at_work.send_waiting)
+    assert len(got) == 10
+    assert [path.name for path in a_queue.folder.rglob("*") if path.is_file()] == [label(SERIES)]

@@ -12,7 +12,7 @@ from medical_super_resolution.models.file import Model
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files
-from medical_super_resolution.volumes.label_maps.detection import is_label_map, named_like_labels
+from medical_super_resolution.volumes.label_maps.detection import is_image, is_label_map, named_like_labels
 from medical_super_resolution.volumes.volume import Volume
 
 
@@ -47,6 +47,18 @@ def test_a_parcellation_of_many_labels_is_known_by_its_patches_and_jumps():
     assert is_label_map(replace(labels(), array=names[k * 120 + j * 10 + i].astype(np.int16), grid=a_grid((8, 48, 40))))
     smooth = np.rint(20 + 15 * np.sin(j / 3) + 15 * np.cos(i / 3)).astype(np.int16)  # few greys, neighbours alike
     assert not is_label_map(replace(labels(), array=smooth, grid=a_grid((8, 48, 40))))
+
+
+def test_grey_values_are_those_of_an_image_but_thin_and_many_labels_are_none():
+    shape = (8, 48, 40)
+    grey = np.random.default_rng(0).integers(-1000, 2000, shape).astype(np.int16)
+    bordered = np.where(np.indices(shape)[2] < 30, 0, grey).astype(np.int16)
+    assert is_image(replace(labels(), array=grey, grid=a_grid(shape)))
+    assert is_image(replace(labels(), array=bordered, grid=a_grid(shape)))
+    k, j, i = np.indices(shape)
+    lines = np.where(j % 3 == 0, 1 + j + 50 * (i // 8), 0).astype(np.int16)
+    assert not is_image(replace(labels(), array=lines, grid=a_grid(shape)))
+    assert not is_image(labels())
 
 
 def a_grid(shape: tuple[int, int, int]) -> Grid:

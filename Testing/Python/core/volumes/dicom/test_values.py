@@ -38,6 +38,15 @@ def test_every_slice_of_a_pet_has_its_own_slope(tmp_path: Path, stored: np.ndarr
     np.testing.assert_allclose(volume.array, as_pydicom_reads(tmp_path / "pet"), rtol=1e-7)
 
 
+def test_a_slope_of_zero_is_refused(tmp_path: Path, stored: np.ndarray):
+    def change(header: Dataset, k: int) -> None:
+        header.RescaleSlope, header.RescaleIntercept = int(k != 2), -1024
+
+    write_images(tmp_path / "ct", stored, change=change)
+    with pytest.raises(VolumeError, match="has the RescaleSlope 0"):
+        files.read(tmp_path / "ct")
+
+
 def test_every_slice_has_its_own_intercept_sign_and_bits(tmp_path: Path, stored: np.ndarray):
     def change(header: Dataset, k: int) -> None:
         header.RescaleSlope, header.RescaleIntercept = 1, (0, -1024, -1000)[k % 3]
