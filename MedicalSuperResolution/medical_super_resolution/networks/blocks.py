@@ -94,7 +94,7 @@ class AttentionGate(nn.Module):
     def forward(self, begun: Tensor, dense: Tensor, thickness: Tensor) -> Tensor:
         bias = self.acquisition((thickness - 1).to(self.acquisition.weight.dtype))[:, :, None, None, None]
         hidden = mixed_channels(self.dense, dense).add_(begun).add_(bias)
-        return torch.sigmoid(mixed_channels(self.attention, functional.leaky_relu(hidden, 0.2, inplace=True)))
+        return torch.sigmoid_(mixed_channels(self.attention, functional.leaky_relu(hidden, 0.2, inplace=True)))
 
 
 class FactorisedPair(nn.Module):

@@ -63,13 +63,14 @@ class Stem(nn.Module):
 
     def forward(self, lr: Tensor, following: Tensor, sequence: Sequence) -> Tensor:
         """``following`` is the slice behind the last of ``lr``; at the end of the volume, that last slice again."""
-        weight = lr.new_zeros(lr.shape[0], self.differences.out_channels, *lr.shape[2:])
-        differences = lr.expand(-1, 3, -1, -1, -1)
-        if lr.shape[2]:  # a stream that ends has none
+        if lr.shape[2]:
             precision = self.differences.weight.dtype  # of neighbours, the difference is rounded and not the values
             differences = (_CONTRAST * forward_differences(lr, following)).to(precision)
             intensity = functional.leaky_relu(in_slices(self.intensity, lr.to(precision)), 0.2, inplace=True)
-            weight = torch.sigmoid(mixed_channels(self.weigh, intensity))
+            weight = torch.sigmoid_(mixed_channels(self.weigh, intensity))
+        else:  # a stream that ends has none
+            differences = lr.expand(-1, 3, -1, -1, -1)
+            weight = lr.expand(-1, self.differences.out_channels, -1, -1, -1)
         features = sequence.convolve(self.differences, differences)
         return sequence.trim(features * sequence.wait((self, "weight"), weight, features), self.reach)
 
