@@ -151,9 +151,12 @@ class Runner:
         return result
 
     def close(self) -> None:
-        """End the process, with the run if there is one, within a second or two. Its folder is removed."""
-        worker, self._worker, self._run = self._worker, None, None
+        """End the process: at once, or with its run within a second or two. Its folder is removed."""
+        worker, is_idle = self._worker, self._run is None
+        self._worker = self._run = None
         if worker is not None:
+            if is_idle:  # it has nothing to tidy up, and the application need not wait for PyTorch to end
+                worker.kill()
             worker.end()
 
 
@@ -171,6 +174,9 @@ class _Worker:
 
     def has_ended(self) -> bool:
         return self._process.poll() is not None
+
+    def kill(self) -> None:
+        subprocess.kill(self._process)
 
     @property
     def exit_status(self) -> int | None:

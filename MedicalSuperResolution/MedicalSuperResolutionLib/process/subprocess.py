@@ -136,12 +136,17 @@ def end(process: subprocess.Popen[bytes], folder: Path) -> None:
     if process.poll() is None:
         _signal_group(process, forced=False)
         _wait(process)
-        _signal_group(process, forced=True)  # Slicer's launcher may end before the Python that it has started
-        _wait(process)
+        kill(process)  # also where it has ended: Slicer's launcher may end before the Python that it has started
     if process.stdin is not None:
         with suppress(OSError):  # what was written last was not read
             process.stdin.close()
     temp_dirs.remove(folder)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process with all that it has started, without asking it."""
+    _signal_group(process, forced=True)
+    _wait(process)
 
 
 def _text(path: Path, start: int) -> str:

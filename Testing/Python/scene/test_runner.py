@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
+import signal
 import stat
 import time
 from pathlib import Path
@@ -20,10 +21,12 @@ from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
+from MedicalSuperResolutionLib.process import subprocess
 from MedicalSuperResolutionLib.process.exchange import EnhanceExchange
 from MedicalSuperResolutionLib.process.runner import Runner
 
 pytestmark = pytest.mark.usefixtures("temporary_folder")
+KILL_GROUP = getattr(os, "killpg", None)
 posix_only = pytest.mark.skipif(os.name != "posix", reason="signals are a matter of POSIX")
 
 
@@ -256,6 +259,16 @@ def test_what_a_launcher_has_started_ends_too(an_engine, a_volume, temporary_fol
     grandchild = child_id(temporary_folder)
     engine.close()
     eventually(lambda: not is_alive(grandchild))
+
+
+@posix_only
+def test_a_process_without_a_run_is_not_asked_to_end(an_engine, a_volume, monkeypatch):
+    sent = []
+    monkeypatch.setattr(subprocess.os, "killpg", lambda group, number: (sent.append(number), KILL_GROUP(group, number)))
+    engine = an_engine("finish()")
+    engine.run(a_volume, EnhanceSettings())
+    engine.close()
+    assert sent[0] == signal.SIGKILL
 
 
 def test_a_child_that_was_interrupted_counts_as_cancelled(an_engine, a_volume):
