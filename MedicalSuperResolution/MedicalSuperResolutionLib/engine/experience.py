@@ -14,6 +14,7 @@ _KEY = "MedicalSuperResolution/SecondsLearned"
 _START = "start"  # name of the seconds before the first voxel
 _START_SECONDS = 4.0  # what `planning.estimate` allows for it
 _NEW = 0.5  # weight of the latest run
+_SHORT_SECONDS = 3.0  # of work: a run this short says half as much of the speed, because much of it is the same for all
 _LEAST = 1e-3  # of what is measured
 _MILLION = 1e6
 
@@ -58,10 +59,13 @@ class Experience:
         start_seconds
             Seconds spent before and after the engine; None where its process had been started before.
         """
-        measured = {_kind(settings): engine_seconds / _work_seconds(volume, settings)}
+        work, known = _work_seconds(volume, settings), self._known()
+        share = work / (work + _SHORT_SECONDS) * (_NEW if _kind(settings) in known else 1)
+        foreseen = _learned_times(known, settings) or 1.0
+        known[_kind(settings)] = _towards(engine_seconds / work, foreseen, share)
         if start_seconds is not None:
-            measured[_START] = start_seconds
-        self._take_into_account(measured)
+            known[_START] = _towards(start_seconds, known.get(_START, start_seconds))
+        self._keep(known)
 
     def fusion_seconds(self, voxels: int, settings: EnhanceSettings) -> float | None:
         """How long fusing will take; None before the first time. ``voxels`` : of the result, times the stacks."""
@@ -70,15 +74,13 @@ class Experience:
 
     def learn_fusion(self, voxels: int, settings: EnhanceSettings, seconds: float) -> None:
         """Take a fusion into account; see `fusion_seconds`."""
-        self._take_into_account({f"{_place(settings)} fusion": seconds * _MILLION / max(voxels, 1)})
+        known, name = self._known(), f"{_place(settings)} fusion"
+        seconds_a_million = seconds * _MILLION / max(voxels, 1)
+        known[name] = _towards(seconds_a_million, known.get(name, seconds_a_million))
+        self._keep(known)
 
-    def _take_into_account(self, measured: dict[str, float]) -> None:
-        """Move towards what was measured, by factors: one run that others slowed down is soon forgotten."""
-        known = self._known()
-        for name, value in measured.items():
-            new = max(value, _LEAST)
-            known[name] = round(known.get(name, new) ** (1 - _NEW) * new**_NEW, 4)
-        self._store.setValue(_KEY, json.dumps(known))
+    def _keep(self, known: dict[str, float]) -> None:
+        self._store.setValue(_KEY, json.dumps({name: round(value, 4) for name, value in known.items()}))
 
     def _known(self) -> dict[str, float]:
         try:
@@ -86,6 +88,11 @@ class Experience:
             return {name: max(float(value), _LEAST) for name, value in kept.items()}
         except (ValueError, TypeError, AttributeError):  # not written by this module
             return {}
+
+
+def _towards(measured: float, known: float, share: float = _NEW) -> float:
+    """What is known, moved by factors: one run that others slowed down is soon forgotten."""
+    return max(known, _LEAST) ** (1 - share) * max(measured, _LEAST) ** share
 
 
 def _learned_times(known: dict[str, float], settings: EnhanceSettings) -> float | None:
