@@ -15,6 +15,7 @@ _START = "start"  # name of the seconds before the first voxel
 _START_SECONDS = 4.0  # what `planning.estimate` allows for it
 _NEW = 0.5  # weight of the latest run
 _SHORT_SECONDS = 3.0  # of work: a run this short says half as much of the speed, because much of it is the same for all
+_GPUS = ("cuda", "mps")  # of which no time is known before the first run
 _LEAST = 1e-3  # of what is measured
 _MILLION = 1e6
 
@@ -43,7 +44,7 @@ class Experience:
         """
         known = self._known()
         times = _learned_times(known, settings)
-        if times is None and settings.device in ("cuda", "mps"):
+        if times is None and settings.device in _GPUS:
             return None
         return known.get(_START, _START_SECONDS) + count * _work_seconds(volume, settings) * (times or 1.0)
 
@@ -61,8 +62,9 @@ class Experience:
         """
         work, known = _work_seconds(volume, settings), self._known()
         share = work / (work + _SHORT_SECONDS) * (_NEW if _kind(settings) in known else 1)
-        foreseen = _learned_times(known, settings) or 1.0
-        known[_kind(settings)] = _towards(engine_seconds / work, foreseen, share)
+        times = engine_seconds / work
+        foreseen = _learned_times(known, settings) or (times if settings.device in _GPUS else 1.0)
+        known[_kind(settings)] = _towards(times, foreseen, share)
         if start_seconds is not None:
             known[_START] = _towards(start_seconds, known.get(_START, start_seconds))
         self._keep(known)
