@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 import threading
@@ -84,7 +85,11 @@ class Session:
         volumes = sorted(path for path in self.uploads.iterdir() if formats.is_volume_file(path))
         if len({path.name.partition(".")[0] for path in volumes}) > 1:
             raise VolumeError(f"these are several volumes, {volumes[0].name} and others; choose one")
-        self.open(volumes[0] if volumes else self.uploads)
+        try:
+            self.open(volumes[0] if volumes else self.uploads)
+        except VolumeError as problem:  # who uploads knows the names of the files alone
+            text = str(problem).replace(f"{self.uploads}{os.sep}", "the file ")
+            raise VolumeError(text.replace(str(self.uploads), "what was uploaded")) from problem
         self._remove_all_but(_UPLOADS, self.uploads)
 
     def show(self, path: Path, comparison: Comparison) -> None:

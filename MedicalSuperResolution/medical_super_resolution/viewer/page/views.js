@@ -31,10 +31,10 @@ export class Views {
     const title = plane[0].toUpperCase() + plane.slice(1);
     const element = Object.assign(document.createElement("section"), { className: "row", ariaLabel: title });
     const images = made("div", element, { className: "images" });
-    const row = { plane, title, described, element, canvases: {}, places: {} };
+    const row = { plane, title, described, element, captions: {}, canvases: {}, places: {} };
     for (const image of volume.images) {
       const figure = made("figure", images);
-      made("figcaption", figure, { textContent: TITLES[image] });
+      row.captions[image] = made("figcaption", figure, { textContent: TITLES[image] });
       const canvas = made("canvas", made("div", figure, { className: "picture" }), { tabIndex: 0, role: "img" });
       row.canvases[image] = canvas;
       this.listen(row, image, canvas);
@@ -110,9 +110,15 @@ export class Views {
     for (const image of names) {
       const canvas = row.canvases[image];
       row.places[image] = draw(canvas, row.described, this.layers(image, slices));
+      row.captions[image].textContent = this.caption(image);
       canvas.ariaLabel = `${TITLES[image]}, ${row.text.textContent}`;
       canvas.dataset.drawn = `${image} ${number} ${image === "after" ? this.overlay : ""}`.trim();
     }
+  }
+
+  caption(image) {
+    if (image === "after" && this.overlay === "wipe") return `${TITLES.before} | ${TITLES.after}`;
+    return TITLES[image === "after" && this.overlay === "flicker" && this.isBefore ? "before" : image];
   }
 
   layers(image, slices) {
