@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from itertools import chain
 
 import numpy as np
@@ -28,10 +29,20 @@ def revealing_orientation(volume: slicer.vtkMRMLScalarVolumeNode) -> str | None:
 def fit(rows: Rows) -> dict[str, tuple[tuple[int, int], float]]:
     """Show the whole volume in every view: one plane for each row, one scale for all.
 
+    No view is drawn before the last of these changes.
+
     Returns
     -------
     `sizes_and_heights` of the views.
     """
+    with ExitStack() as changes:
+        for logic in chain(*rows):
+            changes.enter_context(slicer.util.NodeModify(logic.GetSliceNode()))
+        _fit(rows)
+    return sizes_and_heights(rows)
+
+
+def _fit(rows: Rows) -> None:
     for row in filter(None, rows):
         narrowest = min(row, key=lambda logic: min(logic.GetSliceNode().GetDimensions()[:2]))
         narrowest.RotateSliceToLowestVolumeAxes(False)
@@ -41,7 +52,6 @@ def fit(rows: Rows) -> dict[str, tuple[tuple[int, int], float]]:
     scale = max((_mm_per_pixel(row[0].GetSliceNode()) for row in rows if row), default=1.0)
     for logic in chain(*rows):
         _set_scale(logic.GetSliceNode(), scale)
-    return sizes_and_heights(rows)
 
 
 def sizes_and_heights(rows: Rows) -> dict[str, tuple[tuple[int, int], float]]:

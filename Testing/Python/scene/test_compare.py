@@ -144,6 +144,20 @@ def test_every_view_shows_the_whole_volume_at_any_size(some_views, a_trio, a_scr
     assert scales == pytest.approx([scales[0]] * 3)
 
 
+def test_while_fitting_no_view_is_drawn_at_a_scale_that_is_not_the_last(some_views, a_trio, a_slicer):
+    some_views.enter(*a_trio, arrangement=ALL_PLANES)
+    screen, drawn = Screen(a_slicer, [tags[0] for tags in ALL_PLANES.tags]), set()
+    nodes = [screen.logic(row).GetSliceNode() for row in range(3)]
+    for node in nodes:
+        node.SetFieldOfView(7, 7, 1)
+    changed = vtk.vtkCommand.ModifiedEvent
+    tags = [node.AddObserver(changed, lambda one, _: drawn.add(round(one.GetFieldOfView()[0], 6))) for node in nodes]
+    some_views.fit()
+    for node, tag in zip(nodes, tags, strict=True):
+        node.RemoveObserver(tag)
+    assert drawn == {round(node.GetFieldOfView()[0], 6) for node in nodes}
+
+
 def test_a_view_that_the_user_has_zoomed_is_not_fitted_again(some_views, a_trio, a_screen):
     some_views.enter(*a_trio)
     a_screen.zoom(0, 4)
