@@ -38,27 +38,9 @@ def write_tables(results: StudyResults, charts: list[str], command: str, out: Pa
         ([s.subject, s.modality, s.case, s.method, *(s.values[name] for name in columns)] for s in results.scores),
     )
     write_csv(out / "summary.csv", command, _SUMMARY, _summary_rows(found))
-    if results.lesions:
-        write_csv(
-            out / "lesions.csv",
-            command,
-            list(vars(results.lesions[0])),
-            (list(vars(one).values()) for one in results.lesions),
-        )
-    if results.downstream:
-        write_csv(
-            out / "downstream.csv",
-            command,
-            list(vars(results.downstream[0])),
-            (list(vars(one).values()) for one in results.downstream),
-        )
-    if results.registration:
-        write_csv(
-            out / "registration.csv",
-            command,
-            list(vars(results.registration[0])),
-            (list(vars(one).values()) for one in results.registration),
-        )
+    for name in ("lesions", "downstream", "registration"):
+        if scores := getattr(results, name):
+            write_csv(out / f"{name}.csv", command, list(vars(scores[0])), (list(vars(one).values()) for one in scores))
     if results.samples:
         rows = [
             [method, case, number + 1, doubt, error]
