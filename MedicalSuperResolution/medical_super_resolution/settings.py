@@ -99,7 +99,7 @@ class EnhanceSettings:
     memory_gb: float | None = None
 
     @property
-    def sees_mirrors(self) -> bool:
+    def refines_mirrors(self) -> bool:
         """Whether the scan's mirror images are refined too: for its uncertainty, or for the mean of them."""
         return self.uncertainty or self.quality == BEST
 

@@ -114,7 +114,7 @@ def _work_seconds(volume: Volume, settings: EnhanceSettings) -> float:
 
 def _kind(settings: EnhanceSettings) -> str:
     """Runs of one kind take a time in proportion to their voxels."""
-    return f"{_place(settings)} {'mirrored' if settings.sees_mirrors else 'plain'}"
+    return f"{_place(settings)} {'mirrored' if settings.refines_mirrors else 'plain'}"
 
 
 def _place(settings: EnhanceSettings) -> str:

@@ -242,8 +242,8 @@ class Bare:
         settings = replace(self.context.settings, consistency=False)
         context = ExecutionContext(settings, self.context.device, 1, ignore)
         context.tile_limit = max(grid.shape_kji[1:]) // _TILES_ALONG
-        one = plan(grid, settings).passes[0]
-        fine = np.empty(one.target.shape_kji, np.float32)
-        request = AxisRequest(self.lr[0, 0].cpu().numpy(), one, fine, SliceProfile(), trained_window("ct"))
+        axis_pass = plan(grid, settings).passes[0]
+        fine = np.empty(axis_pass.target.shape_kji, np.float32)
+        request = AxisRequest(self.lr[0, 0].cpu().numpy(), axis_pass, fine, SliceProfile(), trained_window("ct"))
         SequenceRefiner(self.refiner.generator, context).refine(request)
         return fine

@@ -75,7 +75,7 @@ def _allocator(task: Task, settings: EnhanceSettings) -> Iterator[Allocator | No
         fits = known is None or fits_memory(plan(known[0], settings), known[1].itemsize, settings)
     except (SettingsError, VolumeError):
         fits = True  # the engine raises what is wrong
-    if not fits and settings.sees_mirrors:
+    if not fits and settings.refines_mirrors:
         asked = "uncertainty" if settings.uncertainty else "best quality"
         raise SettingsError(
             f"the {asked} of a volume that does not fit into memory cannot be computed; crop the volume,"

@@ -30,7 +30,7 @@ from .reporting import make_report
 from .request import Request, make_request
 from .uncertainty import mirror_statistics, raise_in_gaps, widened
 
-_MATRIX_BYTES = 48  # of each weight between a measured and a fine slice, while the matrices are made
+_MATRIX_BYTES = 48  # per weight between a measured and a fine slice, while the matrices are computed
 
 
 def enhance(
@@ -52,15 +52,15 @@ def enhance(
     Parameters
     ----------
     volume : Volume
-        The measured volume; of a label map, shapes are interpolated, see `labels.enhance_labels`.
+        The measured volume. The shapes of a label map are interpolated instead, see `labels.enhance_labels`.
     model : Model
         See `models.weight_interpolation.load_model`. It is not changed.
     settings : EnhanceSettings
-        What to do. ``settings.threads`` holds for this call alone.
+        What to do. ``settings.threads`` applies to this call alone.
     progress : callable
-        Called with voxels done and in total. To cancel, it raises `errors.Cancelled`.
+        Called with the numbers of voxels done and in total. It may raise `errors.Cancelled` to stop.
     profile : ProfileEstimate, optional
-        The slice profile, where another volume of the same series has shown it. None takes that of the settings.
+        The slice profile, if it was estimated from another volume of the same series. None takes that of the settings.
     allocator : callable, optional
         Makes the arrays of results: `volumes.memmap.disk_allocator` for those that do not fit into memory. None
         allocates memory.
@@ -68,8 +68,8 @@ def enhance(
     Returns
     -------
     Enhanced
-        A volume of the input's type and meaning (integers are rounded, and held inside their type's range), and a
-        report.
+        The volume, in the data type and the units of the input (integers are rounded and clipped to their type's
+        range), and a report.
 
     Raises
     ------
@@ -84,20 +84,20 @@ def enhance(
     request = make_request(volume, model, settings)
     volume = request.volume
     context = _context(request, progress, allocator)
-    final = Denormaliser(request.measured, volume.array.dtype, _lowest_meaning(request))
+    denormaliser = Denormaliser(request.measured, volume.array.dtype, _lowest_meaningful(request))
     with failures_in_words(), cpu_threads(settings.threads):
         with context.timed("profile"):
             estimate = profile or profile_of(request)
         profiles = profiles_of(request, estimate.profile)
-        exact = final.unrounded() if settings.sees_mirrors else final
-        work = VolumeRequest(
-            volume.array, request.planned, profiles, request.window, exact, request.padding, volume.measured
+        working = denormaliser.unrounded() if settings.refines_mirrors else denormaliser
+        volume_request = VolumeRequest(
+            volume.array, request.planned, profiles, request.window, working, request.padding, volume.measured
         )
-        array = refiner_of(model.generator, context).refined(work, allocator or np.empty)
+        array = refiner_of(model.generator, context).refined(volume_request, allocator or np.empty)
         uncertainty = None
-        if settings.sees_mirrors:
-            array, uncertainty = _of_the_mirrors(request, array, work, context)
-    array = final.rounded(array)
+        if settings.refines_mirrors:
+            array, uncertainty = _refine_mirror_images(request, array, volume_request, context)
+    array = denormaliser.rounded(array)
     report = make_report(request, context, array, estimate, started)
     fine = replace(
         volume,
@@ -111,37 +111,41 @@ def enhance(
 
 
 def _context(request: Request, progress: Progress, allocator: Allocator | None) -> ExecutionContext:
-    context = ExecutionContext(request.settings, pick_device(request.settings.device), request.work, progress)
+    context = ExecutionContext(
+        request.settings, pick_device(request.settings.device), request.voxels_to_refine, progress
+    )
     context.held_bytes = _held_bytes(request.volume, request.planned, allocator)
     return context
 
 
 def _held_bytes(volume: Volume, planned: Plan, allocator: Allocator | None) -> int:
-    """Memory that is taken beside the work: by what lies in memory, and by the matrices of an axis."""
+    """Memory of input, output and the matrices of an axis, which is not free for the work."""
     held = 0 if is_on_disk(volume.array) else volume.array.nbytes
     if allocator is None:
-        held += 2 * math.prod(planned.target.shape_kji) * volume.array.itemsize  # one is to be written
+        held += 2 * math.prod(planned.target.shape_kji) * volume.array.itemsize  # one of them while it is written
     weights = max(one.source.count(one.axis) * one.target.count(one.axis) for one in planned.passes)
     return held + _MATRIX_BYTES * weights
 
 
-def _lowest_meaning(request: Request) -> float | None:
-    """The value below which nothing has a meaning: air for CT, 0 for magnitudes; None where there is no such value."""
+def _lowest_meaningful(request: Request) -> float | None:
+    """The lowest meaningful value: air for CT, 0 for magnitudes; None where there is none."""
     low = request.padding.lowest_measured() if request.padding else extremes(request.volume.array)[0]
     if request.modality == "ct":
         return min(low, HOUNSFIELD_RANGE[0])
     return 0.0 if low >= 0 else None
 
 
-def _of_the_mirrors(
-    request: Request, first: np.ndarray, work: VolumeRequest, context: ExecutionContext
+def _refine_mirror_images(
+    request: Request, first: np.ndarray, volume_request: VolumeRequest, context: ExecutionContext
 ) -> tuple[np.ndarray, Volume | None]:
-    """The result and its uncertainty, where they are asked for, from all mirror images; ``first`` is not rounded."""
+    """The result and its uncertainty, each where requested, from all mirror images; ``first`` is not rounded."""
 
     def refined(model: Model, axes: tuple[int, ...] = ()) -> np.ndarray:
-        padding = work.padding and work.padding.flipped(axes)
-        measured = work.measured and work.measured.flipped(axes, len(work.array))
-        mirrored = replace(work, array=np.flip(work.array, axes), padding=padding, measured=measured)
+        padding = volume_request.padding and volume_request.padding.flipped(axes)
+        measured = volume_request.measured and volume_request.measured.flipped(axes, len(volume_request.array))
+        mirrored = replace(
+            volume_request, array=np.flip(volume_request.array, axes), padding=padding, measured=measured
+        )
         return refiner_of(model.generator, context).refined(mirrored, np.empty)
 
     mean, deviation = mirror_statistics(first, lambda axes: refined(request.model, axes), request.planned)
@@ -169,7 +173,7 @@ def refiner_of(generator: Generator, context: ExecutionContext) -> Refiner:
 
 
 class _Factory:
-    """The choices of a generator: see `networks.contracts.RefinerFactory`."""
+    """Implements `networks.contracts.RefinerFactory`."""
 
     def __init__(self, context: ExecutionContext) -> None:
         self._context = context

@@ -108,7 +108,7 @@ def estimate(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> Es
     threads = settings.threads or available_cpus()
     voxels = sum(math.prod(one.source.shape_kji) for one in planned.passes)
     seconds = voxels * _core_seconds_a_voxel(settings) / threads
-    if settings.sees_mirrors:
+    if settings.refines_mirrors:
         seconds *= _MIRROR_RUNS
         memory += voxels_out * _MIRROR_BYTES
     return Estimate(voxels_out * bytes_a_voxel / 1e6, memory / 1e9, _START_SECONDS + seconds, threads)

@@ -12,25 +12,25 @@ from ..models.profile_estimator import ProfileEstimator
 from ..physics.acquisition import SliceProfile
 from ..physics.profile_cuts import FEWEST_SLICES, cuts, has_finer_plane
 from ..physics.shared_noise import shared_noise
-from ..physics.slice_profile import ProfileEstimate, Sight, against_noise, noise_share, weighed
+from ..physics.slice_profile import ProfileEstimate, WidthObservation, estimate_profile, narrowed_for_noise, noise_share
 from ..volumes.grid import AXES_IJK, Grid, array_axis
 from ..volumes.intensity import IntensityRange
 from ..volumes.volume import Volume
 from .planning import Plan
 from .request import Request
 
-_BRIGHTEST = 1.5  # of the normalised range; what is brighter (metal) would outvote all else
+_BRIGHTEST = 1.5  # of the normalised range; brighter values (metal) would dominate
 _CUTS_AT_A_TIME = 8
-_NOISE_SEEN_IN = (16, 256, 256)  # slices and voxels of their plane, at most
+_MOST_FOR_NOISE = (16, 256, 256)  # slices and voxels of their plane, at most
 
 
 def profile_of(request: Request) -> ProfileEstimate:
-    """The through-plane slice profile of a request; that of in-plane axes is always taken as `SliceProfile()`.
+    """The through-plane slice profile of a request. In-plane axes always have `SliceProfile()`.
 
     Raises
     ------
     ModelError
-        It is to be estimated, and there is no trained estimator.
+        It has to be estimated, and the file of the estimator is missing or damaged.
     """
     axis, distance = request.planned.source.through_plane_axis, request.planned.source.through_plane_spacing_mm
     thickness, shape = request.thickness_mm / distance, request.settings.slice_profile
@@ -39,29 +39,29 @@ def profile_of(request: Request) -> ProfileEstimate:
     if not request.model.generator.capabilities.needs_profile or axis not in {
         one.axis for one in request.planned.passes
     }:
-        return ProfileEstimate(SliceProfile("gaussian", thickness), source="assumed")  # nothing depends on it
+        return ProfileEstimate(SliceProfile("gaussian", thickness), source="assumed")  # not used
     estimator = profile_estimator.load()
     array, source = _as_measured(request.volume), request.planned.source
-    sight = seen(array, source, request.measured, estimator)
+    observed = observe_width(array, source, request.measured, estimator)
     middle = _middle_slices(array, source)
-    estimate = weighed(
-        sight,
+    estimate = estimate_profile(
+        observed,
         thickness,
         estimator.calibration,
-        own=_own_width(request.planned),
-        noise=shared_noise(middle, _fine_distance(request.planned) / distance) if _shows_its_noise(request) else None,
+        fine_width=_fine_slice_width(request.planned),
+        noise=shared_noise(middle, _fine_distance(request.planned) / distance) if _has_native_noise(request) else None,
     )
-    return against_noise(estimate, noise_share(middle))
+    return narrowed_for_noise(estimate, noise_share(middle))
 
 
-def _shows_its_noise(request: Request) -> bool:
-    """Whether slices share noise as their profiles overlap: they do in CT, where nothing was interpolated."""
+def _has_native_noise(request: Request) -> bool:
+    """Whether slices share noise as far as their profiles overlap: in CT, if nothing was interpolated."""
     volume = request.volume
     return request.modality == "ct" and volume.measured is None and volume.sheared_grid is None
 
 
 def _as_measured(volume: Volume) -> np.ndarray:
-    """The longest run of slices that has no gap: what was interpolated over a gap looks thicker than slices are."""
+    """The longest run of slices without a gap: slices interpolated over a gap look thicker than they are."""
     if (is_gap := volume.interpolated) is None:
         return volume.array
     ends = np.flatnonzero(np.diff(np.concatenate([[True], is_gap, [True]])))
@@ -70,17 +70,17 @@ def _as_measured(volume: Volume) -> np.ndarray:
 
 
 def _middle_slices(array: np.ndarray, grid: Grid) -> np.ndarray:
-    """The middle of the volume, in which noise is looked at, float32, slices first."""
+    """The middle of the volume, where noise is measured, float32, slices first."""
     slices, _ = _slices_first(array, grid)
-    starts = [max(0, (count - most) // 2) for count, most in zip(slices.shape, _NOISE_SEEN_IN, strict=True)]
-    middle = tuple(slice(start, start + most) for start, most in zip(starts, _NOISE_SEEN_IN, strict=True))
+    starts = [max(0, (count - most) // 2) for count, most in zip(slices.shape, _MOST_FOR_NOISE, strict=True)]
+    middle = tuple(slice(start, start + most) for start, most in zip(starts, _MOST_FOR_NOISE, strict=True))
     return slices[middle].astype(np.float32)
 
 
-def _own_width(planned: Plan) -> float:
-    """How much wider than the resolution of the plane the fine slices are, in distances of the measured ones.
+def _fine_slice_width(planned: Plan) -> float:
+    """How much wider than the in-plane resolution the fine slices are, in units of the measured slice distance.
 
-    Estimates are made against the resolution of the plane; where the result is not that fine, its slices blur too.
+    The estimator compares slices with the in-plane resolution; where the result is coarser, its slices blur too.
     """
     axis = planned.source.through_plane_axis
     in_plane = [planned.source.spacing_ijk_mm[number] for number, name in enumerate(AXES_IJK) if name != axis]
@@ -89,7 +89,7 @@ def _own_width(planned: Plan) -> float:
 
 
 def _fine_distance(planned: Plan) -> float:
-    """Of the result, in millimetres, along the through-plane axis of what was measured."""
+    """Spacing of the result along the through-plane axis of the measured volume, in mm."""
     return planned.target.spacing_ijk_mm[AXES_IJK.index(planned.source.through_plane_axis)]
 
 
@@ -102,13 +102,15 @@ def profiles_of(request: Request, through_plane: SliceProfile) -> dict[str, Slic
 
 
 @torch.inference_mode()
-def seen(array: np.ndarray, grid: Grid, measured: IntensityRange, estimator: ProfileEstimator) -> Sight | None:
-    """What a volume (K, J, I) shows of its slice profile; None where it has nothing to show.
+def observe_width(
+    array: np.ndarray, grid: Grid, measured: IntensityRange, estimator: ProfileEstimator
+) -> WidthObservation | None:
+    """The width of the slice profile that a volume (K, J, I) shows; None where it shows none.
 
     Parameters
     ----------
     measured
-        The range of intensities that networks see as 0 to 1.
+        The range of intensities that networks take as 0 to 1.
     """
     slices, ratios = _slices_first(array, grid)
     if not has_finer_plane(slices.shape, ratios):
@@ -118,7 +120,7 @@ def seen(array: np.ndarray, grid: Grid, measured: IntensityRange, estimator: Pro
         parts = [part for planes in group for part in torch.from_numpy(planes).split(_CUTS_AT_A_TIME)]
         groups.append(torch.cat([estimator.head.sums(part) for part in parts]).sum(dim=0, keepdim=True))
     log_width, log_error = (float(one) for one in estimator.head.compared(groups))
-    return Sight(log_width, math.exp(log_error)) if math.isfinite(log_width + log_error) else None
+    return WidthObservation(log_width, math.exp(log_error)) if math.isfinite(log_width + log_error) else None
 
 
 def _slices_first(array: np.ndarray, grid: Grid) -> tuple[np.ndarray, tuple[float, float]]:

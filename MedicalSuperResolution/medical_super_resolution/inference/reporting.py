@@ -78,7 +78,7 @@ def _of_the_uncertainty(request: Request) -> str:
 def _of_the_profile(request: Request, array: np.ndarray, estimate: ProfileEstimate) -> dict[str, Any]:
     """The slice profile that was taken, and how well the result reproduces the slices under it and under another."""
     distance = request.planned.source.through_plane_spacing_mm
-    other = estimate.next_likely(request.thickness_mm / distance)
+    other = estimate.alternative(request.thickness_mm / distance)
 
     def error(profile: SliceProfile) -> float:
         profiles = profiles_of(request, profile)

@@ -1,4 +1,4 @@
-"""What volume, model and settings come to, before the work begins."""
+"""One enhancement to carry out: volume, model, settings, and the plan that follows from them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Request:
     volume : Volume
         The measured volume.
     model : Model
-        What refines it.
+        The model that refines it.
     settings : EnhanceSettings
-        As they were asked.
+        As requested.
     planned : Plan
-        What the settings mean for this volume and this model.
+        The passes that the settings mean for this volume and this model.
     ends : tuple of Model or None
-        The model at detail 0 and at 1, where the uncertainty is asked for and there are both.
+        The model at detail 0 and at 1, where the uncertainty is requested and both exist.
     """
 
     volume: Volume
@@ -45,7 +45,7 @@ class Request:
 
     @cached_property
     def modality(self) -> str:
-        """Of the volume; guessed from the values where it is not known."""
+        """Modality of the volume; guessed from its values where it is not known."""
         return self.volume.modality or guess_modality(self.volume.array)
 
     @cached_property
@@ -66,27 +66,27 @@ class Request:
 
     @property
     def thickness_mm(self) -> float:
-        """Of the slices: as asked, or that of the volume, or as if they were contiguous."""
+        """Slice thickness in mm: that of the settings, else of the volume, else the distance between slices."""
         known = self.settings.slice_thickness_mm or self.volume.slice_thickness_mm
         return known or self.planned.source.through_plane_spacing_mm
 
     @property
-    def work(self) -> int:
-        """Measured voxels to work through, in all passes of all runs."""
+    def voxels_to_refine(self) -> int:
+        """Measured voxels, summed over all passes of all runs."""
         passes = self.planned.passes
         passes = passes[:1] if self.model.generator.capabilities.in_one_pass else passes
-        runs = len(list(mirrors(self.planned))) if self.settings.sees_mirrors else 1
+        runs = len(list(mirrors(self.planned))) if self.settings.refines_mirrors else 1
         runs += sum(end is not self.model for end in self.ends or ())
         return runs * sum(math.prod(one.source.shape_kji) for one in passes)
 
 
 def make_request(volume: Volume, model: Model, settings: EnhanceSettings) -> Request:
-    """Decide what is to be done.
+    """Plan the enhancement of a volume.
 
     Raises
     ------
     SettingsError
-        The model cannot do what is asked; or see `planning.plan`.
+        The model cannot do what is asked, or see `planning.plan`.
     VolumeError
         See `planning.plan`.
     """
@@ -101,32 +101,32 @@ def make_request(volume: Volume, model: Model, settings: EnhanceSettings) -> Req
 
 
 def _with_factor_of(model: Model, settings: EnhanceSettings) -> EnhanceSettings:
-    """The settings; where they name neither factor nor spacing, a model for one factor refines as it was made to."""
-    able = model.generator.capabilities
-    if len(able.factors) == 1 and settings.factor is None and settings.spacing_ijk_mm is None:
-        return replace(settings, factor=able.factors[0], axes=able.axes)
+    """The settings; with neither factor nor spacing, a model for a single factor takes that factor and its axes."""
+    capabilities = model.generator.capabilities
+    if len(capabilities.factors) == 1 and settings.factor is None and settings.spacing_ijk_mm is None:
+        return replace(settings, factor=capabilities.factors[0], axes=capabilities.axes)
     return settings
 
 
 def _check_model(model: Model, settings: EnhanceSettings, planned: Plan) -> None:
-    """Refuse a model of another detail, and what lies outside its capabilities."""
+    """Refuse a model that was loaded with another detail, or that cannot do what is asked."""
     if model.detail != settings.detail:
         raise SettingsError(
             f"detail {settings.detail:g} is asked for, but the model was loaded with {model.detail:g};"
             " load it with load_model(name, detail)"
         )
-    able = model.generator.capabilities
-    if settings.precision not in ("auto", *able.precisions):
+    capabilities = model.generator.capabilities
+    if settings.precision not in ("auto", *capabilities.precisions):
         raise SettingsError(
             f"the model {model.name} does not compute in precision {settings.precision}; choose one of:"
-            f" {', '.join(able.precisions)}"
+            f" {', '.join(capabilities.precisions)}"
         )
-    if not able.factors:
+    if not capabilities.factors:
         return
     asked = [one.factor for one in planned.passes]
-    if not any(asked == [factor, factor] for factor in able.factors):
-        known = " or ".join(f"{factor:g}" for factor in able.factors)
+    if not any(asked == [factor, factor] for factor in capabilities.factors):
+        known = " or ".join(f"{factor:g}" for factor in capabilities.factors)
         raise SettingsError(
             f"the model {model.name} refines both in-plane axes {known} times and nothing else;"
-            f" ask for --axes {able.axes} --factor {able.factors[0]:g}, or choose the model general"
+            f" ask for --axes {capabilities.axes} --factor {capabilities.factors[0]:g}, or choose the model general"
         )

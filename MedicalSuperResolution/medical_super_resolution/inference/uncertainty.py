@@ -1,4 +1,4 @@
-"""The uncertainty of a result: how much the network's answers differ when it sees the same scan in mirrors.
+"""The uncertainty of a result: the spread of the results over mirror images of the scan.
 
 A mirror image holds the same anatomy. Where the data determine the result, the answers agree; where the network fills
 in, they differ. So do a model and its detail model, where there is one: half their difference is the standard deviation

@@ -1,4 +1,4 @@
-"""What the shipped slice-profile estimator knows of scanners, read without torch: the header of its file."""
+"""The calibration of the shipped slice-profile estimator, read from the header of its file without torch."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
-from ..physics.slice_profile import ProfileCalibration, ProfileEstimate, weighed
+from ..physics.slice_profile import ProfileCalibration, ProfileEstimate, estimate_profile
 from .store import read_header
 
-SHIPPED = Path(__file__).parents[1] / "features" / "slice-profile.safetensors"  # no model: not among them
+SHIPPED = Path(__file__).parents[1] / "features" / "slice-profile.safetensors"  # not a model
 
 
 def expected_profile(thickness: float, path: Path = SHIPPED) -> ProfileEstimate:
-    """The slice profile that scanners make likely, before any slice is looked at.
+    """The most likely slice profile before any slice is examined.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def expected_profile(thickness: float, path: Path = SHIPPED) -> ProfileEstimate:
         The file of the estimator is missing or damaged.
     """
     try:
-        return weighed(None, thickness, calibration_from(read_header(path)["calibration"]))
+        return estimate_profile(None, thickness, calibration_from(read_header(path)["calibration"]))
     except (KeyError, TypeError, ValueError) as problem:
         raise ModelError(f"{path.name} is damaged; install the extension again") from problem
 

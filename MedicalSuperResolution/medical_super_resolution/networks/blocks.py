@@ -76,8 +76,8 @@ def forward_differences(volume: Tensor, following: Tensor) -> Tensor:
 class AttentionGate(nn.Module):
     """How much of the new features to let through at every voxel, from 0 to 1 (Zhang et al. 2025, eq. 3 and 4).
 
-    alpha = sigmoid(psi(leaky(W_x x + W_d d + b))), one value a voxel. The bias b depends on the slice thickness,
-    so that one set of weights serves overlapping and gapped slices.
+    alpha = sigmoid(psi(leaky(W_x x + W_d d + b))), one value a voxel. The bias b depends on the width of the slice
+    profile, so that one set of weights serves overlapping and gapped slices.
     """
 
     def __init__(self, channels: int, hidden: int) -> None:
@@ -91,8 +91,8 @@ class AttentionGate(nn.Module):
         """W_x x, which takes less memory than x until d has come."""
         return mixed_channels(self.initial, initial) if initial.shape[2] else initial
 
-    def forward(self, begun: Tensor, dense: Tensor, thickness: Tensor) -> Tensor:
-        bias = self.acquisition((thickness - 1).to(self.acquisition.weight.dtype))[:, :, None, None, None]
+    def forward(self, begun: Tensor, dense: Tensor, profile_width: Tensor) -> Tensor:
+        bias = self.acquisition((profile_width - 1).to(self.acquisition.weight.dtype))[:, :, None, None, None]
         hidden = mixed_channels(self.dense, dense).add_(begun).add_(bias)
         return torch.sigmoid_(mixed_channels(self.attention, functional.leaky_relu(hidden, 0.2, inplace=True)))
 
@@ -128,7 +128,7 @@ class AttentionDenseBlock(nn.Module):
         self.fuse = pointwise_convolution(pairs * channels, channels)
         self.gate = AttentionGate(channels, gate_channels)
 
-    def forward(self, initial: Tensor, thickness: Tensor, sequence: Sequence) -> Tensor:
+    def forward(self, initial: Tensor, profile_width: Tensor, sequence: Sequence) -> Tensor:
         gathered = [initial]
         for pair in self.pairs:
             sequence.next_section()
@@ -140,7 +140,7 @@ class AttentionDenseBlock(nn.Module):
         if not last.shape[2]:
             return last
         dense = mixed_channels(self.fuse, *earlier, last)
-        gate = self.gate(begun, dense, thickness)
+        gate = self.gate(begun, dense, profile_width)
         if dense.dtype != last.dtype:
             return last + dense.mul_(gate).mul_(self.beta)
         if torch.is_grad_enabled():

@@ -81,25 +81,26 @@ class Generator(nn.Module, ABC):
 
 @dataclass(frozen=True, eq=False)
 class SequenceTile:
-    """What a stream is asked for: output slices of a tile of the slice plane.
+    """The output slices that a stream computes, for one tile of the slice plane.
 
     Parameters
     ----------
     positions : Tensor
         (M,) places of the output slices, ascending, in units of the input slice.
     factor : float
-        Output slices an input slice.
-    thickness : float
-        Of the slices, as a fraction of their distance.
+        Output slices per input slice.
+    profile_width : float
+        Full width at half maximum of the slice profile, as a fraction of the slice distance.
     cut_edges : tuple of bool
-        Where the plane goes on: there the output is smaller than the input by the reach. See `streaming.SliceStream`.
+        Edges (top, bottom, left, right) beyond which the plane continues; there the output is smaller than the input by
+        the reach. See `streaming.SliceStream`.
     origin : tuple of int
         Number of the first output voxel along M, J and I in the whole refined volume.
     """
 
     positions: Tensor
     factor: float
-    thickness: float
+    profile_width: float
     cut_edges: tuple[bool, bool, bool, bool] = (False, False, False, False)
     origin: tuple[int, int, int] = (0, 0, 0)
 
@@ -131,7 +132,7 @@ class SequenceGenerator(Generator):
     @property
     @abstractmethod
     def delay(self) -> int:
-        """How many slices later a stream gives features: so many turns without slices come at its end."""
+        """Slices by which features lag behind the input; so many turns without slices follow at the end of a stream."""
 
     @abstractmethod
     def residual_slices(self, tile: SequenceTile) -> ResidualSlices:

@@ -16,14 +16,14 @@ from .streaming import SliceStream, SliceTurn
 class SliceNetwork(Protocol):
     """The parts of a network that a stream calls one after the other; see `ThroughPlaneGenerator`."""
 
-    def features(self, lr: Tensor, thickness: float, sequence: SliceTurn, following: Tensor | None) -> Tensor:
+    def features(self, lr: Tensor, profile_width: float, sequence: SliceTurn, following: Tensor | None) -> Tensor:
         """Compute the features of slices."""
 
-    def between(self, before: Tensor, after: Tensor, positions: Tensor, factor: float, thickness: float) -> Tensor:
+    def between(self, before: Tensor, after: Tensor, positions: Tensor, factor: float, profile_width: float) -> Tensor:
         """Compute the residual between slices."""
 
     def textured(
-        self, sure: Tensor, before: Tensor, after: Tensor, positions: Tensor, *, origin: tuple[int, int, int]
+        self, smooth: Tensor, before: Tensor, after: Tensor, positions: Tensor, *, origin: tuple[int, int, int]
     ) -> Tensor:
         """Add random texture."""
 
@@ -31,7 +31,7 @@ class SliceNetwork(Protocol):
 class ResidualStream:
     """The residual of one sequence, computed a few slices in each turn; several threads may take turns.
 
-    After the turns that bring slices come as many more that bring none as the generator has delay.
+    The turns with slices are followed by `delay` turns without, which flush the pipeline.
 
     Parameters
     ----------
@@ -45,10 +45,10 @@ class ResidualStream:
         self.network = network
         self.tile = tile
         self._stream = SliceStream(tile.cut_edges)
-        self._previous: Tensor | None = None  # features of the slice before the next ones
+        self._previous: Tensor | None = None  # features of the last slice so far
         self._pushed = 0  # slices
-        self._done = 0  # slices whose features have come
-        self._written = 0  # output slices given
+        self._done = 0  # slices whose features are computed
+        self._written = 0  # output slices returned
 
     def push(self, turn: Turn, lr: Tensor, following: Tensor | None) -> list[Tensor]:
         """The next slices (N, 1, k, J, I) in, the next output slices (N, 1, m, J, I) out, in parts.
@@ -56,12 +56,12 @@ class ResidualStream:
         Parameters
         ----------
         turn
-            Whose section belongs to others afterwards; the stream must have the same sections in every turn.
+            The turn of the calling thread; every turn passes through the same sections.
         following
-            The slice behind them, or None when they are the last.
+            The slice after them; None where they are the last.
         """
         self._pushed += lr.shape[2]
-        features = self.network.features(lr, self.tile.thickness, SliceTurn(self._stream, turn), following)
+        features = self.network.features(lr, self.tile.profile_width, SliceTurn(self._stream, turn), following)
         turn.next_section()
         found = list(self._outputs(features))
         if turn.is_ending and self._done == self._pushed and self._previous is not None:
@@ -85,6 +85,6 @@ class ResidualStream:
         tile = self.tile
         positions = tile.positions[written:stop] - (self._done - 1)  # from the slice that opens the first interval
         if len(positions):
-            sure = self.network.between(before, after, positions, tile.factor, tile.thickness)
+            smooth = self.network.between(before, after, positions, tile.factor, tile.profile_width)
             origin = (tile.origin[0] + written, *tile.origin[1:])
-            yield self.network.textured(sure, before, after, positions, origin=origin)
+            yield self.network.textured(smooth, before, after, positions, origin=origin)

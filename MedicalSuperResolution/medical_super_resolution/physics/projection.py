@@ -28,7 +28,7 @@ class AxisModel:
     device : torch.device
         Where the matrices are kept.
     places : numpy.ndarray or None
-        (N,) where the measured slices lie, in units of the K even ones, which interpolation sees; None is at these.
+        (N,) where the measured slices lie, in units of the K regular ones; None where they are the regular ones.
     thickness : numpy.ndarray or None
         (N,) of each measured slice, relative to that of the profile.
 
@@ -77,18 +77,18 @@ class AxisModel:
 
 
 class BandedMatrix:
-    """Which columns of a matrix each row needs: from ``first`` up to ``stop``, neither of which ever goes back."""
+    """The columns that each row of a matrix needs: from ``first`` to ``stop``, both non-decreasing."""
 
     def __init__(self, matrix: np.ndarray) -> None:
         needed = np.abs(matrix) > _NOTHING * np.abs(matrix).max()
-        rows = np.flatnonzero(needed.any(axis=1))  # one that needs nothing, as in a gap, goes with its neighbour
+        rows = np.flatnonzero(needed.any(axis=1))  # an empty one, as in a gap, takes the columns of its neighbour
         needed = needed[rows[np.searchsorted(rows, np.arange(len(needed))).clip(max=len(rows) - 1)]]
         first, stop = needed.argmax(axis=1), needed.shape[1] - needed[:, ::-1].argmax(axis=1)
         self.first = np.minimum.accumulate(first[::-1])[::-1]
         self.stop = np.maximum.accumulate(stop)
 
     def columns(self, start: int, stop: int) -> tuple[int, int]:
-        """First column, and the one behind the last, that the rows from ``start`` up to ``stop`` need."""
+        """First column, and the one after the last, that the rows from ``start`` to ``stop`` need."""
         return int(self.first[start]), int(self.stop[stop - 1])
 
     def rows_within(self, columns: int) -> int:
@@ -97,16 +97,16 @@ class BandedMatrix:
 
 
 class SliceBuffer:
-    """Some neighbouring slices of a long sequence: added at one end, forgotten at the other; by several threads.
+    """A window of a long slice sequence: slices are added at one end and dropped at the other. Thread-safe.
 
     Parameters
     ----------
     read : callable, optional
-        Returns the slices from one number up to another, (k, J, I). None where they are added with `add`.
+        Called with start and stop; returns these slices, (k, J, I). None where slices are added with `add`.
     count : int
-        Slices of the whole sequence.
+        Number of slices in the whole sequence.
     ahead : int
-        Slices to read at a time.
+        Number of slices to read at a time.
     """
 
     def __init__(self, read: Callable[[int, int], Tensor] | None = None, *, count: int = 0, ahead: int = 1) -> None:
@@ -116,13 +116,13 @@ class SliceBuffer:
         self._lock = RLock()
 
     def add(self, slices: Tensor) -> None:
-        """The slices behind those that are known."""
+        """Add the slices after the last one."""
         with self._lock:
             self._slices = slices if self._slices is None else torch.cat([self._slices, slices])
             self.stop += len(slices)
 
     def __call__(self, start: int, stop: int) -> Tensor:
-        """The slices from ``start`` up to ``stop``; those before must not have been forgotten."""
+        """The slices from ``start`` to ``stop``, none of which may have been dropped."""
         with self._lock:
             if stop > self.stop and self._read is not None:
                 self.add(self._read(self.stop, min(max(stop, self.stop + self._ahead), self._count)))
@@ -138,54 +138,54 @@ class SliceBuffer:
 
 
 class StreamingProjector:
-    """Interpolation, residual and data consistency of one axis, for some fine slices at a time.
+    """Interpolation, residual and data consistency of one axis, a few fine slices at a time.
 
     Parameters
     ----------
     linear : AxisModel
-        Of the axis.
-    even : callable
-        Returns the even slices, which are interpolated, from one number up to another, (k, J, I). Slices before
-        `needed` are not asked for again.
+        The matrices of the axis.
+    regular : callable
+        Called with start and stop; returns these slices of the regularly spaced ones, (k, J, I), which are
+        interpolated. Slices before `needed` are not requested again.
     consistency : bool
         Whether to reproduce the measured slices.
     measured : callable or None
-        Likewise the measured slices, where they do not lie at the even places; those before `known` are not asked for
-        again. None where the even slices were measured.
+        Likewise for the measured slices, where these are not regularly spaced; those before `known` are not requested
+        again. None where the regular slices were measured.
     """
 
     def __init__(
         self,
         linear: AxisModel,
-        even: Callable[[int, int], Tensor],
+        regular: Callable[[int, int], Tensor],
         *,
         consistency: bool,
         measured: Callable[[int, int], Tensor] | None = None,
     ) -> None:
         self.linear = linear
         self.needed = self.known = 0
-        self._even, self._measured, self._are_one = even, measured or even, measured is None
+        self._regular, self._measured, self._is_regular = regular, measured or regular, measured is None
         self._consistency = consistency
         self._fine, self._missing = SliceBuffer(), SliceBuffer()
-        self._given = 0
+        self._returned = 0
 
     def interpolated(self, residual: Tensor) -> Tensor:
-        """The residual of the next fine slices in, the slices themselves out: (m, J, I), not yet consistent."""
+        """Interpolate the next fine slices and add their residual: (m, J, I), not yet consistent."""
         start, stop = self._fine.stop, self._fine.stop + len(residual)
         first, last = self.linear.cubic_band.columns(start, stop)
-        fine = apply_along_sequence(self.linear.cubic[start:stop, first:last], self._even(first, last))
+        fine = apply_along_sequence(self.linear.cubic[start:stop, first:last], self._regular(first, last))
         return fine.add_(residual)
 
     def push(self, fine: Tensor) -> Tensor | None:
-        """The next interpolated slices in, those that are final out, which may be later and fewer; None if none are."""
+        """Take the next interpolated slices; return the slices that have become final, or None."""
         linear, start = self.linear, self._missing.stop
         self._fine.add(fine)
         interpolated = int(linear.cubic_band.first[min(self._fine.stop, len(linear.positions) - 1)])
         if not self._consistency:
             self.needed = interpolated
-            result = self._fine(self._given, self._fine.stop)
-            self._given = self._fine.stop
-            self._fine.forget(self._given)
+            result = self._fine(self._returned, self._fine.stop)
+            self._returned = self._fine.stop
+            self._fine.forget(self._returned)
             return result
         known = linear.acquisition_band.rows_within(self._fine.stop)
         if known > start:
@@ -193,17 +193,17 @@ class StreamingProjector:
             again = apply_along_sequence(linear.acquisition[start:known, first:last], self._fine(first, last))
             self._missing.add(self._measured(start, known) - again)
         self.known = known
-        self.needed = min(interpolated, known) if self._are_one else interpolated
+        self.needed = min(interpolated, known) if self._is_regular else interpolated
         return self._final(min(linear.back_band.rows_within(known), self._fine.stop))
 
     def _final(self, stop: int) -> Tensor | None:
-        linear, start = self.linear, self._given
+        linear, start = self.linear, self._returned
         if stop <= start:
             return None
         first, last = linear.back_band.columns(start, stop)
         change = apply_along_sequence(linear.back[start:stop, first:last], self._missing(first, last))
         result = change.add_(self._fine(start, stop))
-        self._given = stop
+        self._returned = stop
         unknown = linear.acquisition_band.first[min(self._missing.stop, len(linear.acquisition) - 1)]
         if stop < len(linear.positions):
             self._fine.forget(min(stop, int(unknown)))

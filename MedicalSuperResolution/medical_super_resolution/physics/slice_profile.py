@@ -1,4 +1,4 @@
-"""The slice profile as an estimated number: how what is seen and what is known are weighed, and what is then taken."""
+"""The slice profile estimated from what the slices show, what scanners make likely, and the noise."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .acquisition import PROFILES, SliceProfile
 from .shared_noise import SharedNoise
 
 _WIDTHS = np.linspace(math.log(0.25), math.log(4.0), 701)  # natural logarithms of slice distances
-_NOISE_FREQUENCY = 0.45  # cycles a slice distance: for which the narrower profile is worked out, near the Nyquist 0.5
-_NARROWEST = 0.55  # of the width: how much narrower noise makes it at most
+_NOISE_FREQUENCY = 0.45  # cycles per slice distance: where the narrower profile matches, near the Nyquist 0.5
+_NARROWEST = 0.55  # of the width: the narrowest that noise makes it
 _MOST_NOISE = 0.95
 _LIKELY_ENOUGH = 0.75  # probability from which another shape than a Gaussian is taken
 NOISE_IGNORED = 0.1  # share of noise up to which slices are reproduced as they are
@@ -20,12 +20,12 @@ NOISE_IGNORED = 0.1  # share of noise up to which slices are reproduced as they 
 
 @dataclass(frozen=True)
 class ProfileEstimate:
-    """A slice profile and how sure it is.
+    """A slice profile and its uncertainty.
 
     Parameters
     ----------
     profile : SliceProfile
-        As it is taken.
+        The profile to use.
     error : float
         Standard error of its width, in slice distances; 0 where it was given.
     source : str
@@ -39,11 +39,11 @@ class ProfileEstimate:
     source: str = "given"
     noise: float = 0.0
 
-    def next_likely(self, thickness: float) -> SliceProfile:
-        """The profile that the slices may have instead.
+    def alternative(self, thickness: float) -> SliceProfile:
+        """The next most likely profile.
 
-        Of the Gaussian and the box as wide as the slice is thick (in slice distances), the one that blurs most like
-        the profile taken, and is another.
+        Of the Gaussian and the box as wide as the slice is thick (in slice distances), the one other than the profile
+        used whose blur is closest to it.
         """
         whole = [SliceProfile(shape, thickness) for shape in PROFILES]
         others = [one for one in whole if one != self.profile]
@@ -51,13 +51,13 @@ class ProfileEstimate:
 
 
 @dataclass(frozen=True)
-class Likely:
-    """Widths that slices are likely to have.
+class PriorComponent:
+    """One component of the prior distribution of slice widths.
 
     Parameters
     ----------
     share : float
-        Of all scans.
+        Share of all scans.
     width : float
         Of the Gaussian that blurs like them, over the slice thickness.
     spread : float
@@ -72,25 +72,25 @@ class Likely:
     shape: str = "gaussian"
 
 
-LIKELY = (
-    Likely(0.15, PROFILES["box"], 0.03, "box"),  # means over the slice
-    Likely(0.55, 1.00, 0.02),  # Gaussians whose full width at half maximum is the thickness
-    Likely(0.30, 0.88, 0.10),  # what else scanners make
+PRIOR = (
+    PriorComponent(0.15, PROFILES["box"], 0.03, "box"),  # means over the slice
+    PriorComponent(0.55, 1.00, 0.02),  # Gaussians whose full width at half maximum is the thickness
+    PriorComponent(0.30, 0.88, 0.10),  # other profiles of scanners
 )
 
 
 @dataclass(frozen=True)
 class ProfileCalibration:
-    """How to interpret the output of the estimator.
+    """How to interpret the output of the slice-profile estimator.
 
     Parameters
     ----------
     spread : float
-        Of its errors beyond what it knows of itself, of the natural logarithm of the width.
+        Standard deviation of its error beyond the error that it predicts, of the natural logarithm of the width.
     width_range : tuple of float
-        Slice distances within which it was trained.
+        Widths within which it was trained, in slice distances.
     cost_of_excess : float
-        How much more a width that is too large costs than one as much too small.
+        Cost of a width that is too large, relative to one that is too small by the same factor.
     """
 
     spread: float = 0.05
@@ -99,63 +99,63 @@ class ProfileCalibration:
 
 
 @dataclass(frozen=True)
-class Sight:
-    """The estimate from the cuts: the natural logarithm of the width in slice distances, and its standard error."""
+class WidthObservation:
+    """The width that the slices show: the natural logarithm of slice distances, and its standard error."""
 
     log_width: float
     error: float
 
 
-def weighed(
-    sight: Sight | None,
+def estimate_profile(
+    observed: WidthObservation | None,
     thickness: float,
     calibration: ProfileCalibration,
     *,
-    own: float = 0.0,
+    fine_width: float = 0.0,
     noise: SharedNoise | None = None,
 ) -> ProfileEstimate:
-    """The profile that costs least to expect, by what is seen and what slices are likely to have.
+    """The profile of least expected cost, given what the slices show and the prior.
 
-    That is a Gaussian of some width, unless another shape, as wide as the slices are thick, is likely enough. Too wide
-    a Gaussian sharpens structures that are not there, and costs more than too narrow a one; a cost is the square of the
-    error of the logarithm.
+    It is a Gaussian, unless another shape, as wide as the slices are thick, is likely enough. A Gaussian that is too
+    wide sharpens structures that do not exist, so it costs more than one that is too narrow. The cost is the squared
+    error of the logarithm of the width.
 
     Parameters
     ----------
-    sight : Sight or None
-        What the slices show, if anything.
+    observed : WidthObservation or None
+        What the slices show; None where they show nothing.
     thickness : float
-        Of the slices as the file states it, in slice distances; contiguous slices have 1.
+        Slice thickness in slice distances, as the file states it; 1 for contiguous slices.
     calibration : ProfileCalibration
-        Of the estimator.
-    own : float
-        Width of the fine slices that the profile leads from, in slice distances. They show in what is seen: variances
-        of profiles add up.
+        Calibration of the estimator.
+    fine_width : float
+        Width of the fine slices, in slice distances. The observed width contains it, as the variances of profiles add
+        up.
     noise : SharedNoise or None
-        What neighbouring slices share of it, if that tells of their profile.
+        The noise that neighbouring slices share; None where it does not depend on their profile.
     """
-    source = "assumed" if sight is None and noise is None else "estimated"
+    source = "assumed" if observed is None and noise is None else "estimated"
     densities = np.stack(
         [
             likely.share / likely.spread * _bell((_WIDTHS - math.log(thickness * likely.width)) / likely.spread)
-            for likely in LIKELY
+            for likely in PRIOR
         ]
     )
-    if sight is not None:
+    if observed is not None:
         low, high = (math.log(end) for end in calibration.width_range)
-        seen, error = min(max(sight.log_width, low), high), math.hypot(sight.error, calibration.spread)
-        shown = np.log(np.hypot(np.exp(_WIDTHS), own))
-        densities *= _bell((shown - seen) / error) + 1e-6  # so that sight far from all that is likely leaves the likely
+        seen, error = min(max(observed.log_width, low), high), math.hypot(observed.error, calibration.spread)
+        shown = np.log(np.hypot(np.exp(_WIDTHS), fine_width))
+        densities *= _bell((shown - seen) / error) + 1e-6  # so that an improbable observation leaves the prior
     if noise is not None:
         densities *= noise.likelihood(np.exp(_WIDTHS))
     densities /= densities.sum()
     density = densities.sum(axis=0)
-    excess = np.subtract.outer(_WIDTHS, _WIDTHS)  # of the width taken over the true one
+    excess = np.subtract.outer(_WIDTHS, _WIDTHS)  # of the width used over the true one
     cost = np.square(excess) * np.where(excess > 0, calibration.cost_of_excess, 1.0)
     log_width = float(_WIDTHS[np.argmin(cost @ density)])
     error = math.sqrt(float(density @ np.square(_WIDTHS - log_width)))
     profile = SliceProfile("gaussian", math.exp(log_width))
-    for likely, probability in zip(LIKELY, densities.sum(axis=1), strict=True):
+    for likely, probability in zip(PRIOR, densities.sum(axis=1), strict=True):
         if likely.shape != "gaussian" and probability > _LIKELY_ENOUGH:
             profile = SliceProfile(likely.shape, thickness)
     return ProfileEstimate(profile, profile.width * error, source)
@@ -165,8 +165,8 @@ def _bell(deviations: np.ndarray) -> np.ndarray:
     return np.exp(-0.5 * np.square(deviations))
 
 
-def against_noise(estimate: ProfileEstimate, share: float) -> ProfileEstimate:
-    """The profile whose inverse is the Wiener filter of the estimated one, so that noise is not sharpened.
+def narrowed_for_noise(estimate: ProfileEstimate, share: float) -> ProfileEstimate:
+    """Narrow a profile so that its inverse is the Wiener filter of the estimated one, and noise is not sharpened.
 
     Where noise has the share ``share`` of the power at a frequency, the best filter is (1 - share) times the inverse of
     the profile; the Gaussian with that inverse at `_NOISE_FREQUENCY` is narrower. Only what exceeds `NOISE_IGNORED`
@@ -196,7 +196,7 @@ def noise_share(slices: np.ndarray) -> float:
 
     References
     ----------
-    .. [1] Donoho and Johnstone (1994), Ideal spatial adaptation by wavelet shrinkage. doi:10.1093/biomet/81.3.425
+    .. [1] Donoho and Johnstone (1994), Ideal spatial adaptation by wavelet shrinkage. DOI 10.1093/biomet/81.3.425
     """
     diagonal = np.abs(np.diff(np.diff(slices, axis=1), axis=2)) / 2
     across = np.square(np.diff(slices, n=2, axis=0), dtype=np.float64)  # values may be as large as 64 bits hold

@@ -1,4 +1,4 @@
-"""What a refiner is given: a whole volume, and of it one axis with the way in and the way out."""
+"""What a refiner is given: a whole volume, and each of its axes to refine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ from ..planning import Pass, Plan
 from .padding import FILLED_SLICES, Padding, PaddingAlongAxis, padding_of_slices
 
 _SLICES = 16  # rounded at a time
-_SMALL_INTEGERS = {"uint8": torch.uint8, "int8": torch.int8, "int16": torch.int16}  # which every PyTorch can convert to
+_SMALL_INTEGERS = {
+    "uint8": torch.uint8,
+    "int8": torch.int8,
+    "int16": torch.int16,
+}  # in every PyTorch
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,8 @@ class Denormaliser:
         exact = np.float32 if self.dtype.itemsize <= 2 or self.dtype == np.float32 else np.float64
         return replace(self, dtype=np.dtype(exact))
 
-    def stored(self, sr: Tensor) -> np.ndarray:
-        """Values in [0, 1] as the file will hold them; ``sr`` is changed in place."""
+    def denormalised(self, sr: Tensor) -> np.ndarray:
+        """Convert normalised values to the units and the type of the volume; ``sr`` is changed in place."""
         if self.dtype.itemsize > 2 and self.dtype != np.float32:
             sr = sr.cpu().double()  # float32 does not hold every 32-bit integer
         values = sr.mul_(self.measured.high - self.measured.low).add_(self.measured.low)
@@ -58,7 +62,7 @@ class Denormaliser:
         return self._in_type(values.cpu().numpy())
 
     def rounded(self, values: np.ndarray) -> np.ndarray:
-        """Values (K, J, I) that were stored by `unrounded`, in the type of the file."""
+        """Convert values (K, J, I) in the type of `unrounded` to the type of the volume."""
         if values.dtype == self.dtype:
             return values
         result = np.empty(values.shape, self.dtype)
@@ -94,9 +98,9 @@ class VolumeRequest:
     denormaliser : Denormaliser
         Converts the result.
     padding : Padding or None
-        Voxels of the measured volume that are held apart.
+        Voxels of the measured volume outside the field of view.
     measured : MeasuredSlices or None
-        What ``array`` was interpolated from, where slices do not lie at even places.
+        What ``array`` was interpolated from, where its slices are not regularly spaced.
     """
 
     array: np.ndarray
@@ -116,14 +120,14 @@ class SliceReader:
     ----------
     slices : numpy.ndarray
         (K, J, I), the refined axis first.
-    read : IntensityRange or None
+    intensities : IntensityRange or None
         Normalises intensities; None where they are normalised already.
     padding : PaddingAlongAxis or None
-        Voxels that are held apart.
+        Voxels outside the field of view.
     """
 
     slices: np.ndarray
-    read: IntensityRange | None
+    intensities: IntensityRange | None
     padding: PaddingAlongAxis | None
 
     def __len__(self) -> int:
@@ -139,7 +143,7 @@ class SliceReader:
 
     def _normalised(self, start: int, stop: int, rows: slice, columns: slice) -> np.ndarray:
         part = self.slices[start:stop, rows, columns]
-        found = self.read.normalised(part) if self.read else np.array(part, order="C")
+        found = self.intensities.normalised(part) if self.intensities else np.array(part, order="C")
         release_pages(self.slices)
         return found
 
@@ -152,58 +156,60 @@ class AxisRequest:
     ----------
     source : numpy.ndarray
         The volume, (K, J, I).
-    one : Pass
-        Leads from ``source`` to ``into``.
-    into : numpy.ndarray
-        Takes the result.
+    axis_pass : Pass
+        Leads from ``source`` to ``result``.
+    result : numpy.ndarray
+        Filled in place, (K, J, I).
     profile : SliceProfile
         Of the measured slices.
     window : tuple of float
         Lowest and highest normalised value that the network may see; see `intensity.trained_window`.
-    read, write : IntensityRange, Denormaliser or None
-        Convert intensities; None where they are normalised already.
+    intensities : IntensityRange or None
+        Normalises ``source``; None where it is normalised already.
+    denormaliser : Denormaliser or None
+        Converts the result; None where it stays normalised, for the next pass.
     padding : Padding or None
-        Voxels of the measured volume that are held apart; ``write`` puts them back.
+        Voxels of the measured volume outside the field of view; ``denormaliser`` puts them back.
     measured : MeasuredSlices or None
-        What ``source`` was interpolated from along the axis, where slices do not lie at even places.
+        What ``source`` was interpolated from along the axis, where its slices are not regularly spaced.
     """
 
     source: np.ndarray
-    one: Pass
-    into: np.ndarray
+    axis_pass: Pass
+    result: np.ndarray
     profile: SliceProfile
     window: tuple[float, float]
-    read: IntensityRange | None = None
-    write: Denormaliser | None = None
+    intensities: IntensityRange | None = None
+    denormaliser: Denormaliser | None = None
     padding: Padding | None = None
     measured: MeasuredSlices | None = None
 
     @cached_property
-    def even_slices(self) -> SliceReader:
-        """The slices of the source along the axis."""
-        padding = None if self.padding is None else self.padding.along(self.one.source, self.one.axis)
-        return SliceReader(np.moveaxis(self.source, array_axis(self.one.axis), 0), self.read, padding)
+    def regular_slices(self) -> SliceReader:
+        """The slices of the source along the axis, which interpolation takes."""
+        padding = None if self.padding is None else self.padding.along(self.axis_pass.source, self.axis_pass.axis)
+        return SliceReader(np.moveaxis(self.source, array_axis(self.axis_pass.axis), 0), self.intensities, padding)
 
     @cached_property
     def measured_slices(self) -> SliceReader | None:
-        """The slices that the result reproduces, where they are others than those of the source."""
+        """The slices that the result reproduces, where they differ from those of the source."""
         if self.measured is None:
             return None
-        return SliceReader(self.measured.array, self.read, padding_of_slices(self.padding, self.measured))
+        return SliceReader(self.measured.array, self.intensities, padding_of_slices(self.padding, self.measured))
 
     @property
     def fine(self) -> np.ndarray:
         """The result with the axis first."""
-        return np.moveaxis(self.into, array_axis(self.one.axis), 0)
+        return np.moveaxis(self.result, array_axis(self.axis_pass.axis), 0)
 
     def store(self, sr: Tensor, first: int, rows: slice, columns: slice) -> None:
         """Write fine slices (m, J, I) into the result, from slice ``first`` on."""
         part = self.fine[first : first + len(sr), rows, columns]
-        part[...] = sr.cpu().numpy() if self.write is None else self.write.stored(sr)
-        if self._after is not None and self.write is not None:
-            self._after.put_back(part, first, rows, columns)
-        release_pages(self.into)
+        part[...] = sr.cpu().numpy() if self.denormaliser is None else self.denormaliser.denormalised(sr)
+        if self._result_padding is not None and self.denormaliser is not None:
+            self._result_padding.put_back(part, first, rows, columns)
+        release_pages(self.result)
 
     @cached_property
-    def _after(self) -> PaddingAlongAxis | None:
-        return None if self.padding is None else self.padding.along(self.one.target, self.one.axis)
+    def _result_padding(self) -> PaddingAlongAxis | None:
+        return None if self.padding is None else self.padding.along(self.axis_pass.target, self.axis_pass.axis)

@@ -1,4 +1,4 @@
-"""What the network adds to a tile, brought onto interpolated and measured slices and stored, in order."""
+"""The fine slices of a tile in order: interpolation plus residual, made consistent with the measured slices, stored."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ SLICES_READ = 16  # at a time
 class TileReader:
     """Reads slices of a tile, normalised, onto the device.
 
-    It knows nothing of the tile's stream, so that a stream that is done is freed at once, with all that it holds.
+    It holds no reference to the tile's stream, so that the memory of a finished stream is freed at once.
 
     Parameters
     ----------
     context : ExecutionContext
         Device and timing.
     slices : SliceReader
-        Of whole slices.
+        Reads whole slices.
     rows, columns : slice
-        The tile's part of them.
+        The part of them that the tile covers.
     """
 
     context: ExecutionContext
@@ -45,8 +45,8 @@ class TileReader:
             return torch.from_numpy(self.slices(start, stop, self.rows, self.columns)).to(self.context.device)
 
 
-class FineSlices:
-    """Takes the residual of a tile, a few slices at a time, and stores the slices that are final.
+class FineSliceWriter:
+    """Takes the residual of a tile, a few slices at a time, and writes finished slices into the result.
 
     Parameters
     ----------
@@ -58,25 +58,25 @@ class FineSlices:
         The part of the slice plane.
     linear : AxisModel
         Interpolation and data consistency of the axis.
-    even : SliceBuffer
-        Even slices of the outer part of the tile; it is told which are not needed any more.
+    regular : SliceBuffer
+        Regularly spaced slices of the outer part of the tile; those no longer needed are dropped from it.
     """
 
     def __init__(
-        self, context: ExecutionContext, request: AxisRequest, tile: Tile, linear: AxisModel, even: SliceBuffer
+        self, context: ExecutionContext, request: AxisRequest, tile: Tile, linear: AxisModel, regular: SliceBuffer
     ) -> None:
         self.context = context
         self.request = request
         self.tile = tile
         self.linear = linear
-        self._even = even
+        self._regular = regular
         self._measured: SliceBuffer | None = None
         if (measured := request.measured_slices) is not None:
             read = TileReader(context, measured, tile.core_j, tile.core_i)
             self._measured = SliceBuffer(read, count=len(measured), ahead=SLICES_READ)
         self._projector = StreamingProjector(
             linear,
-            lambda start, stop: even(start, stop)[:, tile.inner_j, tile.inner_i],
+            lambda start, stop: regular(start, stop)[:, tile.inner_j, tile.inner_i],
             consistency=context.settings.consistency,
             measured=self._measured,
         )
@@ -100,14 +100,14 @@ class FineSlices:
         self.add(torch.zeros((1, 1, 1), device=self.context.device).expand(count, *self._residual.shape[1:]))
 
     def store(self) -> None:
-        """Interpolate what was added, and store what no further slice can change."""
+        """Interpolate what was added, and store the slices that no later slice can change."""
         if not self._waiting:
             return
         residual, self._waiting = self._residual[: self._waiting], 0
         with self.context.timed("interpolation"):
             positions = self.linear.positions[self._interpolated : self._interpolated + len(residual)]
-            count = len(self.request.even_slices)
-            residual = where_slices_change(residual, self._even, count, positions, self.tile)
+            count = len(self.request.regular_slices)
+            residual = where_slices_change(residual, self._regular, count, positions, self.tile)
             self._interpolated += len(residual)
             fine = self._projector.interpolated(residual)
         with self.context.timed("consistency"):
@@ -116,7 +116,7 @@ class FineSlices:
             with self.context.timed("output"):
                 self.request.store(sr, self._stored, self.tile.core_j, self.tile.core_i)
             self._stored += len(sr)
-        self._even.forget(self._projector.needed)
+        self._regular.forget(self._projector.needed)
         if self._measured is not None:
             self._measured.forget(self._projector.known)
-        return_freed_blocks()  # those that no tensor of the network fits into any more, and soon others
+        return_freed_blocks()  # blocks that the network's tensors cannot reuse

@@ -1,4 +1,4 @@
-"""Where a volume has structure: all else, such as the air around a body, need not be computed."""
+"""The foreground of a volume; nothing is computed outside it, such as in the air around a body."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _ROUNDING = 1e-6  # of the range: what floating point leaves of a constant after
 
 
 def foreground_box(parts: Iterable[Tensor], shape: tuple[int, ...], margin: int) -> tuple[slice, slice, slice] | None:
-    """The box of a volume outside which neighbours are the same, with a margin; None if there is none.
+    """The box outside which all neighbouring voxels are equal, plus a margin; None where all voxels are equal.
 
     Beyond it the generator's features are exactly 0, so that leaving it out is no approximation.
 
     Parameters
     ----------
     parts : iterable of Tensor
-        The volume, (K, J, I), as some of its slices after the others.
+        The volume, (K, J, I), in parts of consecutive slices.
     shape : tuple of int
-        Of the volume.
+        Shape of the volume.
     margin : int
         Voxels added on each side.
     """
@@ -49,31 +49,31 @@ def _mark(marks: list[Tensor], slices: Tensor, first: int) -> None:
     for along in range(3):
         changes = torch.diff(slices, dim=along).abs_() > _ROUNDING
         for axis in range(3):
-            seen = changes.any(dim=tuple(other for other in range(3) if other != axis)).cpu()
+            changed_along = changes.any(dim=tuple(other for other in range(3) if other != axis)).cpu()
             begin = first if axis == 0 else 0
-            marks[axis][begin : begin + len(seen)] |= seen
+            marks[axis][begin : begin + len(changed_along)] |= changed_along
 
 
 def where_slices_change(
     residual: Tensor, slices: Callable[[int, int], Tensor], count: int, positions: Tensor, tile: Tile
 ) -> Tensor:
-    """The residual, 0 where the four slices around are the same in a voxel and its eight neighbours.
+    """The residual, set to 0 where the four slices around agree in a voxel and its eight in-plane neighbours.
 
-    There is nothing to refine between slices that are all the same, as outside the field of view, so that they come
-    back the same. In tissue, noise makes such places next to impossible.
+    There is nothing to refine between equal slices, as outside the field of view, and they stay unchanged. In tissue,
+    noise makes such places next to impossible.
 
     Parameters
     ----------
     residual : Tensor
         (m, J, I), of the core of a tile.
     slices : callable
-        Gives measured slices of the outer part of the tile, (k, J, I), from one number up to another.
+        Called with start and stop; returns these measured slices of the outer part of the tile, (k, J, I).
     count : int
         Number of measured slices, at least 2.
     positions : Tensor
-        (m,), ascending, of the residual's slices in units of the measured ones.
+        (m,), ascending, places of the residual's slices in units of the measured ones.
     tile : Tile
-        Of the slice plane.
+        The part of the slice plane.
     """
     before = torch.floor(positions).long().clamp(0, count - 2)
     first, stop = max(int(before[0]) - 1, 0), min(int(before[-1]) + 3, count)

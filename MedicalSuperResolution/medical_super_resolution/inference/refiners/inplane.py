@@ -1,4 +1,4 @@
-"""Both in-plane axes refined at once, by the networks that see a slice as a picture."""
+"""Both in-plane axes refined at once, by networks that take a slice as an image."""
 
 from __future__ import annotations
 
@@ -42,9 +42,10 @@ class PlaneRefiner:
         self._slices = 1  # at a time, in the attempt under way
 
     def refined(self, request: VolumeRequest, allocator: Allocator) -> np.ndarray:
-        """Refine the slices that lie across the axis that is not refined.
+        """Refine slice by slice, in the plane of the two refined axes.
 
-        The network sees values inside the request's window only; what lies beyond is interpolated and added.
+        The network takes values clamped to the request's window; the part of the values beyond it is interpolated and
+        added.
         """
         target = request.planned.target
         result = allocator(target.shape_kji, request.denormaliser.dtype)
@@ -67,7 +68,7 @@ class PlaneRefiner:
 
     @torch.inference_mode()
     def _refine(self, request: VolumeRequest, result: np.ndarray) -> None:
-        context, factor, array, final = self.context, self.generator.factor, request.array, request.denormaliser
+        context, factor, array, denormaliser = self.context, self.generator.factor, request.array, request.denormaliser
         in_plane = {one.axis for one in request.planned.passes}
         across = array_axis(next(axis for axis in AXES_IJK if axis not in in_plane))
         slices, fine = np.moveaxis(array, across, 0), np.moveaxis(result, across, 0)
@@ -80,18 +81,18 @@ class PlaneRefiner:
             stop = min(start + self._slices, len(slices))
             low = max(0, start - margin)
             with context.timed("transfer"):
-                lr = torch.from_numpy(final.measured.normalised(slices[low : stop + margin])).to(context.device)
+                lr = torch.from_numpy(denormaliser.measured.normalised(slices[low : stop + margin])).to(context.device)
             with context.timed("network"), context.mixed_precision():
-                seen = lr.clamp(*request.window)
-                sr = self.generator(seen[None, None])[0, 0, start - low : stop - low].float()
-                beyond = (lr - seen)[start - low : stop - low]
+                windowed = lr.clamp(*request.window)
+                sr = self.generator(windowed[None, None])[0, 0, start - low : stop - low].float()
+                beyond = (lr - windowed)[start - low : stop - low]
                 if beyond.any():
                     sr = sr + _along_rows(rows.cubic, _along_columns(columns.cubic, beyond))
             with context.timed("consistency"):
                 if context.settings.consistency:
                     sr = _projected(sr, lr[start - low : stop - low], rows, columns)
             with context.timed("output"):
-                fine[start:stop] = final.stored(sr)
+                fine[start:stop] = denormaliser.denormalised(sr)
                 release_pages(result)
                 release_pages(array)
             context.reach(context.done + (stop - start) * math.prod(slices.shape[1:]))

@@ -55,15 +55,23 @@ class SequenceRefiner:
 
     def refined(self, request: VolumeRequest, allocator: Allocator) -> np.ndarray:
         """Refine a volume, one pass after the other."""
-        passes, final, array = request.planned.passes, request.denormaliser, request.array
-        for one in passes:
-            is_first, is_last = one is passes[0], one is passes[-1]
-            into = allocator(one.target.shape_kji, final.dtype if is_last else np.dtype(np.float32))
-            read, write = final.measured if is_first else None, final if is_last else None
-            profile = request.profiles[one.axis]
-            measured = request.measured if is_first and one.axis == "k" else None
-            self.refine(AxisRequest(array, one, into, profile, request.window, read, write, request.padding, measured))
-            array = into
+        passes, denormaliser, array = request.planned.passes, request.denormaliser, request.array
+        for axis_pass in passes:
+            is_first, is_last = axis_pass is passes[0], axis_pass is passes[-1]
+            result = allocator(axis_pass.target.shape_kji, denormaliser.dtype if is_last else np.dtype(np.float32))
+            axis_request = AxisRequest(
+                array,
+                axis_pass,
+                result,
+                request.profiles[axis_pass.axis],
+                request.window,
+                intensities=denormaliser.measured if is_first else None,
+                denormaliser=denormaliser if is_last else None,
+                padding=request.padding,
+                measured=request.measured if is_first and axis_pass.axis == "k" else None,
+            )
+            self.refine(axis_request)
+            array = result
         return array
 
     @torch.inference_mode()
@@ -85,9 +93,11 @@ class SequenceRefiner:
             self.generator = self._prepared()
 
     def _refine(self, request: AxisRequest) -> None:
-        slices, measured, fine_count = request.even_slices, request.measured, len(request.fine)
+        slices, measured, fine_count = request.regular_slices, request.measured, len(request.fine)
         where = (measured.places, measured.thickness) if measured else ()
-        linear = AxisModel(len(slices), fine_count, request.one.factor, request.profile, self.context.device, *where)
+        linear = AxisModel(
+            len(slices), fine_count, request.axis_pass.factor, request.profile, self.context.device, *where
+        )
         return_freed_blocks()  # what it took to make the matrices of a long axis
         threads = torch.get_num_threads() if self.context.device.type == "cpu" else 1
         workers = largest_divisor(threads, _MOST_WORKERS)

@@ -10,12 +10,12 @@ from ...networks.sections import Sections, Turn
 from ...physics.projection import AxisModel, SliceBuffer
 from ..context import ExecutionContext
 from .axis_request import AxisRequest
-from .fine_slices import SLICES_READ, FineSlices, TileReader
+from .fine_slices import SLICES_READ, FineSliceWriter, TileReader
 from .foreground import foreground_box
 from .tile_workers import Advance
 from .tiling import Tile
 
-SLICES_A_PUSH = {"cpu": 1, "cuda": 16, "mps": 8}  # on a CPU, slices that come one by one are never copied
+SLICES_A_PUSH = {"cpu": 1, "cuda": 16, "mps": 8}  # on a CPU, single slices are never copied
 
 
 class TileStream:
@@ -46,12 +46,12 @@ class TileStream:
         self.context = context
         self.request = request
         self.tile = tile
-        count, reach, positions = len(request.even_slices), generator.reach, linear.positions
+        count, reach, positions = len(request.regular_slices), generator.reach, linear.positions
         self._shape = (count, *(part.stop - part.start for part in (tile.outer_j, tile.outer_i)))
-        even = TileReader(context, request.even_slices, tile.outer_j, tile.outer_i)
-        self._buffer = SliceBuffer(even, count=count, ahead=SLICES_READ)
-        self._fine = FineSlices(context, request, tile, linear, self._buffer)
-        parts = (even(start, min(start + SLICES_READ, count)) for start in range(0, count, SLICES_READ))
+        regular = TileReader(context, request.regular_slices, tile.outer_j, tile.outer_i)
+        self._buffer = SliceBuffer(regular, count=count, ahead=SLICES_READ)
+        self._writer = FineSliceWriter(context, request, tile, linear, self._buffer)
+        parts = (regular(start, min(start + SLICES_READ, count)) for start in range(0, count, SLICES_READ))
         box = foreground_box((part.clamp_(*request.window) for part in parts), self._shape, reach)
         self._box = box or (slice(0, 0), slice(0, 0), slice(0, 0))
         k, j, i = self._box
@@ -64,50 +64,50 @@ class TileStream:
         )
         self._corner = (j.start + cut[0] * reach, i.start + cut[2] * reach)
         first, stop = (int(torch.searchsorted(positions, end - 0.5)) for end in (k.start, k.stop))
-        self._zeros = (first, len(positions) - max(first, stop))  # fine slices before and behind the foreground
+        self._zeros = (first, len(positions) - max(first, stop))  # fine slices before and after the foreground
         origin = (first, tile.outer_j.start + self._corner[0], tile.outer_i.start + self._corner[1])
         part, width = positions[first:stop] - k.start, request.profile.gaussian_width
-        self._stream = generator.residual_slices(SequenceTile(part, request.one.factor, width, cut, origin))
+        self._stream = generator.residual_slices(SequenceTile(part, request.axis_pass.factor, width, cut, origin))
         pushes = -(-(k.stop - k.start) // SLICES_A_PUSH[context.device.type])
         self._turns = pushes + generator.delay if box else 1
         self._sections = Sections()
-        self._begun = 0  # turns
-        self._reached = 0  # measured slices that were reported
+        self._turns_begun = 0
+        self._reported = 0  # measured slices
 
     def refine(self, advance: Advance) -> None:
-        """Refine the tile, or what other threads that do the same have left of it.
+        """Refine the tile, or the turns that other threads have left of it.
 
         Parameters
         ----------
         advance : callable
-            Called with the number of measured voxels that were done since the last call.
+            Called with the number of measured voxels refined since the last call.
         """
         while self._take_turn(advance):
             pass
 
     def _take_turn(self, advance: Advance) -> bool:
-        """The next slices through the network, and what they make final stored; False where all have begun."""
+        """Pass the next slices through the network and store the fine slices; False where no turn is left."""
         with Turn(self._sections) as turn:
-            number, self._begun = self._begun, self._begun + 1
+            number, self._turns_begun = self._turns_begun, self._turns_begun + 1
             if number >= self._turns:
                 return False
             is_last = number == self._turns - 1
             found, reached = self._residual(turn, number)
             if number == 0:
-                self._fine.add_zeros(self._zeros[0])
+                self._writer.add_zeros(self._zeros[0])
             for part in found:
-                self._fine.add(self._core_of(part[0, 0]))
+                self._writer.add(self._core_of(part[0, 0]))
             if is_last:
-                self._fine.add_zeros(self._zeros[1])
-                self._fine.store()
+                self._writer.add_zeros(self._zeros[1])
+                self._writer.store()
                 reached = self._shape[0]
-            if reached > self._reached:
-                advance((reached - self._reached) * self.tile.core_size)
-                self._reached = reached
+            if reached > self._reported:
+                advance((reached - self._reported) * self.tile.core_size)
+                self._reported = reached
         return True
 
     def _residual(self, turn: Turn, number: int) -> tuple[list[Tensor], int]:
-        """What a turn gives, in parts (1, 1, m, J, I) less what is trimmed, and the measured slices it came to."""
+        """Fine slices of a turn, in parts (1, 1, m, J, I) less the trimmed edges, and measured slices read so far."""
         k, j, i = self._box
         if k.start == k.stop:
             return [], 0

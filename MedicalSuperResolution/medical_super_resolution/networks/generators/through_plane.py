@@ -62,7 +62,7 @@ class Stem(nn.Module):
         self.weigh = pointwise_convolution(gate_channels, channels, bias=True)
 
     def forward(self, lr: Tensor, following: Tensor, sequence: Sequence) -> Tensor:
-        """``following`` is the slice behind the last of ``lr``; at the end of the volume, that last slice again."""
+        """``following`` is the slice after the last of ``lr``; at the end of the volume, that last slice again."""
         if lr.shape[2]:
             precision = self.differences.weight.dtype  # of neighbours, the difference is rounded and not the values
             differences = (_CONTRAST * forward_differences(lr, following)).to(precision)
@@ -86,7 +86,7 @@ class PhaseKernel(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(7, hidden), nn.SiLU(), nn.Linear(hidden, 2 * channels))
 
-    def forward(self, phases: Tensor, factor: float, thickness: float) -> Tensor:
+    def forward(self, phases: Tensor, factor: float, profile_width: float) -> Tensor:
         angles = math.pi * phases
         ones = torch.ones_like(phases)
         described = torch.stack(
@@ -97,7 +97,7 @@ class PhaseKernel(nn.Module):
                 torch.cos(2 * angles),
                 torch.sin(2 * angles),
                 ones / factor,
-                ones * (thickness - 1),
+                ones * (profile_width - 1),
             ],
             dim=1,
         )
@@ -146,7 +146,7 @@ class ThroughPlaneGenerator(SequenceGenerator):
 
     @property
     def delay(self) -> int:
-        """How many slices later a stream gives features: one for each convolution along the sequence."""
+        """Slices by which features lag behind the input: one for each convolution along the sequence."""
         return 1 + self.config.blocks * self.config.pairs
 
     def residual_slices(self, tile: SequenceTile) -> ResidualStream:
@@ -160,14 +160,15 @@ class ThroughPlaneGenerator(SequenceGenerator):
         self.stem.float()
 
     def features(
-        self, lr: Tensor, thickness: float, sequence: Sequence = WHOLE, following: Tensor | None = None
+        self, lr: Tensor, profile_width: float, sequence: Sequence = WHOLE, following: Tensor | None = None
     ) -> Tensor:
         """(N, 1, K, J, I), mostly in [0, 1] -> (N, C, K, J, I).
 
-        ``thickness`` is a fraction of the slice distance. In a `SliceTurn`, ``lr`` is the next part of the volume and
-        ``following`` the slice behind it; features come later than slices.
+        ``profile_width`` is the full width at half maximum of the slice profile, as a fraction of the slice distance.
+        In a `SliceTurn`, ``lr`` is the next part of the volume and ``following`` the slice after it; features come
+        `delay` slices later.
         """
-        width = torch.full((lr.shape[0], 1), thickness, device=lr.device, dtype=torch.float32)
+        width = torch.full((lr.shape[0], 1), profile_width, device=lr.device, dtype=torch.float32)
         features = self.stem(lr, lr[:, :, -1:] if following is None else following, sequence)
         for block in self.blocks:
             features = sequence.trim(block(features, width, sequence), self.config.pairs)
@@ -178,7 +179,7 @@ class ThroughPlaneGenerator(SequenceGenerator):
         return sequence.trim(refined.add_(features) if refined.dtype == features.dtype else features + refined, 1)
 
     def residual(
-        self, features: Tensor, positions: Tensor, factor: float, thickness: float, *, seed: int = 0
+        self, features: Tensor, positions: Tensor, factor: float, profile_width: float, *, seed: int = 0
     ) -> Tensor:
         """What the features add to cubic interpolation at ``positions``: (N, C, K, J, I) -> (N, 1, M, J, I) float32.
 
@@ -188,12 +189,12 @@ class ThroughPlaneGenerator(SequenceGenerator):
         before, after = features[:, :, :1], features[:, :, -1:]
         around = torch.cat([before, features, after], dim=2)
         before, after = around[:, :, :-1], around[:, :, 1:]
-        sure = self.between(before, after, positions + 1, factor, thickness)
-        return self.textured(sure, before, after, positions + 1, seed=seed)
+        smooth = self.between(before, after, positions + 1, factor, profile_width)
+        return self.textured(smooth, before, after, positions + 1, seed=seed)
 
     def textured(
         self,
-        sure: Tensor,
+        smooth: Tensor,
         before: Tensor,
         after: Tensor,
         positions: Tensor,
@@ -201,29 +202,30 @@ class ThroughPlaneGenerator(SequenceGenerator):
         origin: tuple[int, int, int] = (0, 0, 0),
         seed: int = 0,
     ) -> Tensor:
-        """The residual ``sure`` (N, 1, M, J, I) of `between`, with random texture where the network has any.
+        """The residual ``smooth`` (N, 1, M, J, I) of `between`, with random texture where the network has any.
 
         ``origin`` is the number of the first voxel along M, J and I in the whole refined volume.
         """
         if not (self.texture.requires_grad or self.texture.any()):
-            return sure
+            return smooth
         slices, rows, columns = (
-            torch.arange(size, device=sure.device) + first for size, first in zip(sure.shape[2:], origin, strict=True)
+            torch.arange(size, device=smooth.device) + first
+            for size, first in zip(smooth.shape[2:], origin, strict=True)
         )
         base = torch.floor(positions).clamp(0, before.shape[2] - 1)
-        share = (positions - base).to(sure.dtype)[:, None, None]
+        share = (positions - base).to(smooth.dtype)[:, None, None]
         strengths = (
             torch.einsum("tc,nckji->ntkji", self.texture.to(side.dtype), side.abs()).float()[:, :, base.long()]
             for side in (before, after)
         )
         strength = torch.lerp(next(strengths), next(strengths), share) / _CONTRAST
-        return sure + (strength * grain(slices, rows, columns, seed=seed)).sum(dim=1, keepdim=True)
+        return smooth + (strength * grain(slices, rows, columns, seed=seed)).sum(dim=1, keepdim=True)
 
-    def between(self, before: Tensor, after: Tensor, positions: Tensor, factor: float, thickness: float) -> Tensor:
+    def between(self, before: Tensor, after: Tensor, positions: Tensor, factor: float, profile_width: float) -> Tensor:
         """As `residual`, for ``positions`` in the intervals from each slice of ``before`` to that of ``after``."""
         intervals = before.shape[2]
         base = torch.floor(positions).clamp(0, intervals - 1)
-        kernels = self.kernel((positions - base).float(), factor, thickness).to(before.dtype)  # (M, 2, C)
+        kernels = self.kernel((positions - base).float(), factor, profile_width).to(before.dtype)  # (M, 2, C)
         interval = base.long()
         per_interval = torch.bincount(interval, minlength=intervals)
         slots = int(per_interval.max())
@@ -237,7 +239,11 @@ class ThroughPlaneGenerator(SequenceGenerator):
         chosen = values.flatten(1, 2)[:, interval * slots + slot]  # (N, M, J*I)
         return chosen.float().unflatten(2, before.shape[-2:]).unsqueeze(1)
 
-    def forward(self, lr: Tensor, positions: Tensor, factor: float, thickness: float = 1.0, *, seed: int = 0) -> Tensor:
+    def forward(
+        self, lr: Tensor, positions: Tensor, factor: float, profile_width: float = 1.0, *, seed: int = 0
+    ) -> Tensor:
         """Fine slices at ``positions``: cubic interpolation and the learned residual, (N, 1, M, J, I) float32."""
         interpolated = apply_along_sequence(cubic_matrix(lr.shape[2], positions), lr)
-        return interpolated + self.residual(self.features(lr, thickness), positions, factor, thickness, seed=seed)
+        return interpolated + self.residual(
+            self.features(lr, profile_width), positions, factor, profile_width, seed=seed
+        )

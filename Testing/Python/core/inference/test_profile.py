@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from medical_super_resolution.inference.enhance import enhance
-from medical_super_resolution.inference.profile import profile_of, seen
+from medical_super_resolution.inference.profile import observe_width, profile_of
 from medical_super_resolution.inference.request import make_request
 from medical_super_resolution.models import profile_estimator
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.physics.acquisition import SliceProfile, acquisition_matrix, gaussian_weights
-from medical_super_resolution.physics.slice_profile import ProfileEstimate, against_noise
+from medical_super_resolution.physics.slice_profile import ProfileEstimate, narrowed_for_noise
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.intensity import IntensityRange
@@ -45,10 +45,10 @@ def test_wider_slices_look_wider(an_isotropic_volume: np.ndarray):
     found = []
     for width in (0.65, 0.85, 1.1):
         volume = thick(an_isotropic_volume, width)
-        sight = seen(volume.array, volume.grid, IntensityRange(0.0, 1000.0), estimator)
-        assert sight is not None
-        assert 0.01 < sight.error < 0.5
-        found.append(sight.log_width)
+        observed = observe_width(volume.array, volume.grid, IntensityRange(0.0, 1000.0), estimator)
+        assert observed is not None
+        assert 0.01 < observed.error < 0.5
+        found.append(observed.log_width)
     assert found[0] + 0.1 < found[1] < found[2] - 0.1
 
 
@@ -70,7 +70,7 @@ def test_noise_that_slices_share_tells_means_from_gaussians(
     settings = EnhanceSettings(factor=FACTOR, axes="k")
     seen_too, alone = (profile_of(make_request(one, a_model, settings)) for one in (ct, replace(ct, modality="mr")))
     assert seen_too.error < 0.75 * alone.error
-    unblurred = against_noise(ProfileEstimate(SliceProfile(shape)), seen_too.noise)
+    unblurred = narrowed_for_noise(ProfileEstimate(SliceProfile(shape)), seen_too.noise)
     assert seen_too.profile.shape == unblurred.profile.shape
     assert seen_too.profile.width == pytest.approx(unblurred.profile.width, rel=0.06)
 

@@ -18,13 +18,13 @@ def test_a_value_is_stored_as_the_nearest_that_the_type_holds_whatever_the_type(
         limits = np.iinfo(kind)
         expected = np.rint(expected).clip(limits.min, limits.max)
 
-    found = Denormaliser(IntensityRange(0, 1), np.dtype(kind), None).stored(values.clone())
+    found = Denormaliser(IntensityRange(0, 1), np.dtype(kind), None).denormalised(values.clone())
 
     assert found.dtype == kind
     np.testing.assert_array_equal(found, expected.astype(kind))
 
 
 def test_nothing_is_stored_below_the_floor():
-    found = Denormaliser(IntensityRange(0, 100), np.dtype("int16"), floor=0).stored(torch.tensor([[[-0.2, 0.3]]]))
+    found = Denormaliser(IntensityRange(0, 100), np.dtype("int16"), floor=0).denormalised(torch.tensor([[[-0.2, 0.3]]]))
 
     np.testing.assert_array_equal(found, np.int16([[[0, 30]]]))

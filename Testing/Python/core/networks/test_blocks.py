@@ -30,16 +30,16 @@ def seeded():
         yield
 
 
-@pytest.mark.parametrize("thickness", [0.7, 1.0, 1.4])
-def test_the_attention_gate_follows_its_equation(thickness: float):
+@pytest.mark.parametrize("profile_width", [0.7, 1.0, 1.4])
+def test_the_attention_gate_follows_its_equation(profile_width: float):
     gate = AttentionGate(6, 4)
     initial, dense = torch.randn(1, 6, 3, 4, 5), torch.randn(1, 6, 3, 4, 5)
-    bias = gate.acquisition.weight.detach().numpy()[:, 0] * (thickness - 1) + gate.acquisition.bias.detach().numpy()
+    bias = gate.acquisition.weight.detach().numpy()[:, 0] * (profile_width - 1) + gate.acquisition.bias.detach().numpy()
     hidden = leaky(
         mix(gate.initial, initial[0].numpy()) + mix(gate.dense, dense[0].numpy()) + bias[:, None, None, None]
     )
     expected = 1 / (1 + np.exp(-mix(gate.attention, hidden)))
-    result = gate(gate.begun(initial), dense, torch.tensor([[thickness]])).detach()
+    result = gate(gate.begun(initial), dense, torch.tensor([[profile_width]])).detach()
     np.testing.assert_allclose(result[0], expected, atol=1e-6)
 
 
@@ -68,12 +68,12 @@ def test_a_factorised_pair_mixes_in_plane_then_along_the_sequence_and_adds():
 
 def test_a_block_adds_a_gated_mixture_of_all_its_pairs():
     block = AttentionDenseBlock(4, 2, 3)
-    initial, thickness = torch.randn(1, 4, 3, 4, 5), torch.ones(1, 1)
+    initial, profile_width = torch.randn(1, 4, 3, 4, 5), torch.ones(1, 1)
     first = block.pairs[0](initial, WHOLE)
     second = block.pairs[1](first, WHOLE)
     dense = block.fuse(torch.cat([first, second], dim=1))
-    expected = second + 0.2 * block.gate(block.gate.begun(initial), dense, thickness) * dense
-    np.testing.assert_allclose(block(initial, thickness, WHOLE).detach(), expected.detach(), atol=1e-6)
+    expected = second + 0.2 * block.gate(block.gate.begun(initial), dense, profile_width) * dense
+    np.testing.assert_allclose(block(initial, profile_width, WHOLE).detach(), expected.detach(), atol=1e-6)
 
 
 def test_differences_are_to_the_next_voxel_along_each_axis():

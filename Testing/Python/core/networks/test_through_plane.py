@@ -30,13 +30,13 @@ def a_sequence(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(seed).random((1, 1, *shape), dtype=np.float32))
 
 
-def residual(generator: ThroughPlaneGenerator, lr: torch.Tensor, factor: float, thickness: float = 1.0) -> torch.Tensor:
-    return generator.residual(generator.features(lr, thickness), places(lr.shape[2], factor), factor, thickness)
+def residual(generator: ThroughPlaneGenerator, lr: torch.Tensor, factor: float, width: float = 1.0) -> torch.Tensor:
+    return generator.residual(generator.features(lr, width), places(lr.shape[2], factor), factor, width)
 
 
-def streamed(generator, lr, factor, thickness=1.0, *, chunks, cut_edges=(False,) * 4) -> torch.Tensor:
+def streamed(generator, lr, factor, width=1.0, *, chunks, cut_edges=(False,) * 4) -> torch.Tensor:
     """The residual computed in pushes of ``chunks`` slices, the last size again and again."""
-    tile = SequenceTile(places(lr.shape[2], factor), factor, thickness, cut_edges)
+    tile = SequenceTile(places(lr.shape[2], factor), factor, width, cut_edges)
     sections, stream = Sections(), ResidualStream(generator, tile)
     sizes, start, parts = iter(chunks), 0, []
     size = 1

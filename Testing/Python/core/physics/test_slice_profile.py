@@ -1,4 +1,4 @@
-"""The slice profile as a number with its error: how what is seen, what is likely, and noise are weighed."""
+"""The slice profile as a number with its error, from an observation, a prior, and noise."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from medical_super_resolution.physics.acquisition import SliceProfile
 from medical_super_resolution.physics.slice_profile import (
     ProfileCalibration,
     ProfileEstimate,
-    Sight,
-    against_noise,
+    WidthObservation,
+    estimate_profile,
+    narrowed_for_noise,
     noise_share,
-    weighed,
 )
 
 EXACT = ProfileCalibration(spread=1e-3)
 
 
 def width_for(seen: float, error: float, calibration: ProfileCalibration = EXACT) -> float:
-    return weighed(Sight(math.log(seen), error), 1.0, calibration).profile.width
+    return estimate_profile(WidthObservation(math.log(seen), error), 1.0, calibration).profile.width
 
 
 @pytest.mark.parametrize("thickness", [0.8, 1.0, 1.3])
 def test_where_slices_show_nothing_the_width_follows_the_thickness(thickness: float):
-    estimate = weighed(None, thickness, EXACT)
+    estimate = estimate_profile(None, thickness, EXACT)
     assert estimate.source == "assumed"
-    assert estimate.profile.width == pytest.approx(thickness * weighed(None, 1.0, EXACT).profile.width, rel=0.01)
+    assert estimate.profile.width == pytest.approx(
+        thickness * estimate_profile(None, 1.0, EXACT).profile.width, rel=0.01
+    )
     assert 0.8 * thickness < estimate.profile.width < thickness
     assert 0.05 < estimate.error / estimate.profile.width < 0.25
 
@@ -52,7 +54,7 @@ def test_a_width_that_is_seen_roughly_is_drawn_to_the_likely_one_nearby(likely: 
 def test_means_of_thin_slices_are_taken_where_they_are_likely_enough(
     seen: float, error: float, thickness: float, shape: str
 ):
-    profile = weighed(Sight(math.log(seen), error), thickness, EXACT).profile
+    profile = estimate_profile(WidthObservation(math.log(seen), error), thickness, EXACT).profile
     assert profile.shape == shape
     if shape == "box":
         assert profile.width == thickness
@@ -64,7 +66,9 @@ def test_in_doubt_the_narrower_width_is_taken():
 
 
 def test_a_doubtful_width_has_the_larger_error():
-    sure, unsure = (weighed(Sight(math.log(0.85), error), 1.0, EXACT).error for error in (0.02, 0.2))
+    sure, unsure = (
+        estimate_profile(WidthObservation(math.log(0.85), error), 1.0, EXACT).error for error in (0.02, 0.2)
+    )
     assert unsure > 3 * sure
 
 
@@ -72,17 +76,17 @@ def test_a_width_that_was_never_trained_is_taken_as_the_last_that_was():
     assert width_for(9.0, 0.01) == width_for(1.4, 0.01)
 
 
-@pytest.mark.parametrize(("own", "width"), [(0.0, 0.85), (0.4, 0.85), (0.6, 0.8)])
-def test_what_fine_slices_blur_themselves_is_not_of_the_profile(own: float, width: float):
+@pytest.mark.parametrize(("fine_width", "width"), [(0.0, 0.85), (0.4, 0.85), (0.6, 0.8)])
+def test_what_fine_slices_blur_themselves_is_not_of_the_profile(fine_width: float, width: float):
     """Their variances add up in what is seen."""
-    seen = Sight(math.log(math.hypot(width, own)), 0.003)
-    assert weighed(seen, 1.0, EXACT, own=own).profile.width == pytest.approx(width, rel=0.01)
+    seen = WidthObservation(math.log(math.hypot(width, fine_width)), 0.003)
+    assert estimate_profile(seen, 1.0, EXACT, fine_width=fine_width).profile.width == pytest.approx(width, rel=0.01)
 
 
-@pytest.mark.parametrize("own", [0.0, 0.25, 0.5])
-def test_a_gaussian_of_the_thickness_is_taken_as_such_whatever_the_factor(own: float):
-    seen = Sight(math.log(math.hypot(1.0, own)), 0.07)
-    assert weighed(seen, 1.0, EXACT, own=own).profile.width == pytest.approx(1.0, abs=0.035)
+@pytest.mark.parametrize("fine_width", [0.0, 0.25, 0.5])
+def test_a_gaussian_of_the_thickness_is_taken_as_such_whatever_the_factor(fine_width: float):
+    seen = WidthObservation(math.log(math.hypot(1.0, fine_width)), 0.07)
+    assert estimate_profile(seen, 1.0, EXACT, fine_width=fine_width).profile.width == pytest.approx(1.0, abs=0.035)
 
 
 def passed(width: float) -> float:
@@ -91,7 +95,7 @@ def passed(width: float) -> float:
 
 
 def test_the_profile_against_noise_inverts_as_the_wiener_filter_does():
-    narrower = against_noise(ProfileEstimate(SliceProfile("gaussian", 1.0), error=0.1), 0.37)
+    narrower = narrowed_for_noise(ProfileEstimate(SliceProfile("gaussian", 1.0), error=0.1), 0.37)
     assert 1 / passed(narrower.profile.width) == pytest.approx(0.7 / passed(1.0))  # 0.3 of what is not ignored
     assert narrower.error == pytest.approx(0.1 * narrower.profile.width)
     assert narrower.noise == 0.37
@@ -99,18 +103,19 @@ def test_the_profile_against_noise_inverts_as_the_wiener_filter_does():
 
 def test_means_of_thin_slices_with_noise_are_narrowed_as_the_gaussian_that_blurs_like_them():
     box, gaussian = (
-        against_noise(ProfileEstimate(SliceProfile(*one)), 0.3).profile for one in (("box", 1.0), ("gaussian", 0.7))
+        narrowed_for_noise(ProfileEstimate(SliceProfile(*one)), 0.3).profile
+        for one in (("box", 1.0), ("gaussian", 0.7))
     )
     assert box == gaussian
 
 
 def test_a_little_noise_leaves_the_profile_as_it_is():
     estimate = ProfileEstimate(SliceProfile("gaussian", 1.0))
-    assert against_noise(estimate, 0.1).profile == estimate.profile
+    assert narrowed_for_noise(estimate, 0.1).profile == estimate.profile
 
 
 def test_noise_makes_no_profile_narrower_than_about_half():
-    assert against_noise(ProfileEstimate(SliceProfile("gaussian", 1.0)), 1.0).profile.width == pytest.approx(0.55)
+    assert narrowed_for_noise(ProfileEstimate(SliceProfile("gaussian", 1.0)), 1.0).profile.width == pytest.approx(0.55)
 
 
 @pytest.mark.parametrize(("signal", "noise", "share"), [(1.0, 0.0, 0.0), (1.0, 0.3, 0.12), (0.0, 1.0, 1.0)])
@@ -135,4 +140,4 @@ def test_air_without_noise_leaves_the_share_of_noise_as_it_is():
     (SliceProfile("gaussian", 0.75), SliceProfile("box", 1.0)),
 ])  # fmt: skip
 def test_the_next_likely_profile_is_the_other_that_blurs_most_like_it(taken: SliceProfile, other: SliceProfile):
-    assert ProfileEstimate(taken).next_likely(1.0) == other
+    assert ProfileEstimate(taken).alternative(1.0) == other
