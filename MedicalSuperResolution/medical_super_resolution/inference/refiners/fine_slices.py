@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from ...physics.projection import AxisModel, SliceBuffer, StreamingProjector
-from ...system.memory import return_freed_blocks
 from ..context import ExecutionContext
 from .axis_request import AxisRequest, SliceReader
 from .foreground import where_slices_change
@@ -119,4 +118,3 @@ class FineSliceWriter:
         self._regular.forget(self._projector.needed)
         if self._measured is not None:
             self._measured.forget(self._projector.known)
-        return_freed_blocks()  # blocks that the network's tensors cannot reuse
