@@ -6,6 +6,7 @@ Every step is the renaming of one file or folder, which a crash cannot cut in tw
     waiting/SERIES/                 a complete series, to be enhanced
     enhancing/SERIES/               its derived images while they are made
     sending/SERIES/DERIVED.dcm      derived images still to be sent; each is removed once its receiver has it
+    sending/SERIES/DERIVED.begun    one whose sending began; whether its receiver has it is not known
     done/SERIES                     an empty file: images of this series that come again are dropped
     failed/SERIES/                  set aside; the reason is in ``reason.txt``
 
@@ -29,7 +30,7 @@ from ..errors import SuperResolutionError
 RECEIVING, WAITING, SENDING, DONE, FAILED = STATES = ("receiving", "waiting", "sending", "done", "failed")
 _ENHANCING = "enhancing"
 _DIGITS = 20
-_PART, _MISSING = ".part", ".missing"
+_PART, _MISSING, BEGUN = ".part", ".missing", ".begun"
 _REASON, DESTINATION = "reason.txt", "destination.txt"
 _RESERVED_SHARE, _RESERVED_BYTES = 0.1, 5e9  # of a disk is left for derived images: the lesser of the two
 _INCOMPLETE = "there was no room for some images; the series goes on when they are sent again"
@@ -85,8 +86,9 @@ class Queue:
         """
         series, name = label(series_uid), f"{label(instance_uid)}.dcm"
         with self._lock:
-            if self._lies_in(series, WAITING) and series != self._taken and not self._holds(WAITING, series, name):
-                (self.folder / WAITING / series).replace(self.folder / RECEIVING / series)  # it was not complete
+            waits = self.folder / WAITING / series
+            if waits.exists() and series != self._taken and not (waits / name).exists():
+                waits.replace(self.folder / RECEIVING / series)  # it was not complete
             if self._lies_in(series, WAITING, SENDING, DONE):
                 return False
             self._try_again(series)
@@ -130,9 +132,8 @@ class Queue:
     def take(self, series: str) -> bool:
         """Begin to enhance a waiting series: from now on it takes no more images. False where it waits no more."""
         with self._lock:
-            waits = self._lies_in(series, WAITING)
-            self._taken = series if waits else ""
-        return waits
+            self._taken = series if self._lies_in(series, WAITING) else ""
+            return bool(self._taken)
 
     def put_back(self) -> None:
         """The series that was taken is enhanced later."""
@@ -163,7 +164,7 @@ class Queue:
         return self._folders(WAITING)
 
     def sending(self) -> list[Path]:
-        """Folders of derived images that are still to be sent."""
+        """Folders of derived images that are still to be sent: ``*.dcm``, and ``*.begun`` where it began."""
         return self._folders(SENDING)
 
     def workspace(self, series: str) -> Path:
@@ -205,11 +206,9 @@ class Queue:
 
     def recover(self) -> None:
         """After a crash between two renamings: a series that lies in two places goes on from the later one."""
-        for folder in self.waiting():
-            if (self.folder / DONE / folder.name).exists() or (self.folder / SENDING / folder.name).exists():
-                self._remove(folder)
-        for folder in self.sending():
-            if (self.folder / DONE / folder.name).exists():
+        for folder in [*self.waiting(), *self.sending()]:
+            later = (DONE,) if folder.parent.name == SENDING else (SENDING, DONE)
+            if self._lies_in(folder.name, *later):
                 self._remove(folder)
 
     def forget(self, *, older_than_seconds: float) -> None:
@@ -221,13 +220,14 @@ class Queue:
             if self._clock() - empty.stat().st_mtime > older_than_seconds:
                 self._remove(empty)
 
+    def begin(self, image: Path) -> Path:
+        """From now on the receiver may have an image; returns its new path."""
+        return image.replace(image.with_suffix(BEGUN))
+
     def sent(self, image: Path) -> None:
         """The receiver has an image."""
         self._bytes -= image.stat().st_size
         image.unlink()
-
-    def _holds(self, state: str, series: str, name: str) -> bool:
-        return (self.folder / state / series / name).exists()
 
     def _lies_in(self, series: str, *states: str) -> bool:
         return any((self.folder / state / series).exists() for state in states)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..errors import SettingsError, SuperResolutionError
+
+if TYPE_CHECKING:
+    from dicomweb_client import DICOMwebClient
+    from pydicom import Dataset
+    from pynetdicom.association import Association
 
 _NODE = re.compile(r"(?P<title>[^@\s]{1,16})@(?P<host>[\w.\-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
 _STORED = (0x0000, 0xB000, 0xB006, 0xB007)  # success, or success with a warning
 _SECONDS = 60
+_LEVELS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
 
 class SendingError(SuperResolutionError):
@@ -20,10 +28,13 @@ class SendingError(SuperResolutionError):
 
 
 class Destination(Protocol):
-    """Sends images, and calls ``sent`` for each one that the receiver has stored."""
+    """A receiver of images."""
 
-    def send(self, images: list[Path], sent: Callable[[Path], None]) -> None:
-        """Send files of one series.
+    def holds(self, image: Path) -> bool:
+        """Whether the receiver says that it has an image; False, too, where it does not answer such questions."""
+
+    def connected(self, images: list[Path]) -> AbstractContextManager[Callable[[Path], None]]:
+        """What sends images of one series; each is stored when the call returns.
 
         Raises
         ------
@@ -65,47 +76,90 @@ class DicomNode:
     port: int
     own_title: str
 
-    def send(self, images: list[Path], sent: Callable[[Path], None]) -> None:
-        """Send images by C-STORE over one association; see `Destination.send`."""
-        from pydicom import dcmread
+    def holds(self, image: Path) -> bool:
+        """Ask by C-FIND; see `Destination.holds`."""
+        from pydicom import Dataset
+        from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as Images
+
+        asked = Dataset()
+        asked.QueryRetrieveLevel = "IMAGE"
+        asked.update(_read(image, *_LEVELS))
+        association = self._associate({Images})
+        try:
+            found = [one for _, one in association.send_c_find(asked, Images)]
+        except (RuntimeError, ValueError):  # there is no connection, or not for queries
+            return False
+        finally:
+            association.release()
+        return any(one.get("SOPInstanceUID") == asked.SOPInstanceUID for one in found if one)
+
+    @contextmanager
+    def connected(self, images: list[Path]) -> Iterator[Callable[[Path], None]]:
+        """Send by C-STORE over one association; see `Destination.connected`."""
+        association = self._associate({_read(image, "SOPClassUID").SOPClassUID for image in images})
+        if not association.is_established:
+            raise SendingError(f"{self.title} at {self.host}:{self.port} cannot be reached, or refuses the station")
+        try:
+            yield partial(self._store, association)
+        finally:
+            association.release()
+
+    def _associate(self, classes: set[str]) -> Association:
         from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
         from pynetdicom import AE
 
         entity = AE(ae_title=self.own_title)
         entity.network_timeout = entity.dimse_timeout = entity.acse_timeout = entity.connection_timeout = _SECONDS
-        for kind in sorted({str(dcmread(image, specific_tags=["SOPClassUID"]).SOPClassUID) for image in images}):
-            entity.add_requested_context(kind, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-        association = entity.associate(self.host, self.port, ae_title=self.title)
-        if not association.is_established:
-            raise SendingError(f"{self.title} at {self.host}:{self.port} cannot be reached, or refuses the station")
+        for one in sorted(classes):
+            entity.add_requested_context(one, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+        return entity.associate(self.host, self.port, ae_title=self.title)
+
+    def _store(self, association: Association, image: Path) -> None:
         try:
-            for image in images:
-                answer = association.send_c_store(dcmread(image))
-                if answer.get("Status") not in _STORED:
-                    status = f"status 0x{answer.Status:04X}" if "Status" in answer else "no answer"
-                    raise SendingError(f"{self.title} at {self.host}:{self.port} did not store an image: {status}")
-                sent(image)
-        finally:
-            association.release()
+            answer = association.send_c_store(_read(image))
+        except RuntimeError as problem:
+            raise SendingError(f"{self.title} at {self.host}:{self.port} has ended the connection") from problem
+        if answer.get("Status") not in _STORED:
+            status = f"status 0x{answer.Status:04X}" if "Status" in answer else "no answer"
+            raise SendingError(f"{self.title} at {self.host}:{self.port} did not store an image: {status}")
 
 
 @dataclass(frozen=True)
 class DicomWeb:
-    """A DICOMweb service that stores (STOW-RS), by its address."""
+    """A DICOMweb service, by its address."""
 
     address: str
 
-    def send(self, images: list[Path], sent: Callable[[Path], None]) -> None:
-        """Send images one after the other; see `Destination.send`."""
+    def holds(self, image: Path) -> bool:
+        """Search by QIDO-RS; see `Destination.holds`."""
         from dicomweb_client import DICOMwebClient
-        from pydicom import dcmread
 
-        client = DICOMwebClient(self.address)
-        for image in images:
-            try:
-                answer = client.store_instances([dcmread(image)])
-            except OSError as problem:  # requests' errors are of this kind
-                raise SendingError(f"the DICOMweb service {self.address} did not store an image") from problem
-            if answer.get("FailedSOPSequence"):
-                raise SendingError(f"the DICOMweb service {self.address} refused an image")
-            sent(image)
+        study, series, instance = (str(_read(image, *_LEVELS)[level].value) for level in _LEVELS)
+        filters = {"SOPInstanceUID": instance}
+        try:
+            found = DICOMwebClient(self.address).search_for_instances(study, series, search_filters=filters)
+        except (OSError, ValueError):  # it cannot be reached or does not search
+            return False
+        return any(instance in one.get("00080018", {}).get("Value", ()) for one in found)
+
+    @contextmanager
+    def connected(self, images: list[Path]) -> Iterator[Callable[[Path], None]]:
+        """Store by STOW-RS; see `Destination.connected`."""
+        from dicomweb_client import DICOMwebClient
+
+        yield partial(self._store, DICOMwebClient(self.address))
+
+    def _store(self, client: DICOMwebClient, image: Path) -> None:
+        try:
+            answer = client.store_instances([_read(image)])
+        except OSError as problem:  # requests' errors are of this kind
+            raise SendingError(f"the DICOMweb service {self.address} did not store an image") from problem
+        if answer.get("FailedSOPSequence"):
+            raise SendingError(f"the DICOMweb service {self.address} refused an image")
+
+
+def _read(image: Path, *names: str) -> Dataset:
+    """An image, or so much of its header."""
+    from pydicom import dcmread
+
+    return dcmread(image, specific_tags=list(names) or None)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..errors import SuperResolutionError
 from ..models.file import Model
-from .queue import DESTINATION, Queue
+from .queue import BEGUN, DESTINATION, Queue
 from .rules import Rule, first_that_fits
 from .sender import SendingError, destination_of
 from .source import DicomWebSource
@@ -105,10 +105,8 @@ class Station:
         """Send what is enhanced; returns False where a receiver did not take something."""
         all_sent = True
         for folder in self.queue.sending():
-            to = (folder / DESTINATION).read_text(encoding="utf-8")
             try:
-                if images := sorted(folder.glob("*.dcm")):
-                    destination_of(to, title=self.title).send(images, self.queue.sent)
+                self._send(folder)
             except SendingError as problem:
                 logger.warning("series %s: %s; it is sent again later", folder.name, problem)
                 all_sent = False
@@ -116,6 +114,19 @@ class Station:
                 self.queue.finish(folder.name)
                 logger.info("series %s: sent", folder.name)
         return all_sent
+
+    def _send(self, folder: Path) -> None:
+        to = destination_of((folder / DESTINATION).read_text(encoding="utf-8"), title=self.title)
+        for image in folder.glob(f"*{BEGUN}"):
+            if to.holds(image):
+                logger.info("series %s: an image was sent before the interruption", folder.name)
+                self.queue.sent(image)
+        if images := sorted(path for path in folder.iterdir() if path.suffix in (".dcm", BEGUN)):
+            with to.connected(images) as store:
+                for image in images:
+                    begun = self.queue.begin(image)
+                    store(begun)
+                    self.queue.sent(begun)
 
     def _enhance(self, folder: Path) -> None:
         from pydicom import dcmread

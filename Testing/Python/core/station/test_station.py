@@ -66,21 +66,50 @@ def a_port() -> int:
         return free.getsockname()[1]
 
 
-@pytest.fixture
-def an_archive(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """A storage provider: its address, and the series of each instance that it got."""
-    got: dict[str, str] = {}
+class Archive:
+    """A storage provider that may answer queries: its address, and the images it got, in their order."""
 
-    def store(event):
-        got[str(event.dataset.SOPInstanceUID)] = str(event.dataset.SeriesInstanceUID)
+    def __init__(self, *, is_searchable: bool) -> None:
+        self.got: list[pydicom.Dataset] = []
+        entity = pynetdicom.AE("ARCHIVE")
+        for context in pynetdicom.StoragePresentationContexts:
+            entity.add_supported_context(context.abstract_syntax)
+        if is_searchable:
+            entity.add_supported_context(pynetdicom.sop_class.StudyRootQueryRetrieveInformationModelFind)
+        handlers = [(pynetdicom.evt.EVT_C_STORE, self.store), (pynetdicom.evt.EVT_C_FIND, self.find)]
+        self.server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+        self.address = f"ARCHIVE@127.0.0.1:{self.server.server_address[1]}"
+
+    def store(self, event) -> int:
+        self.got.append(event.dataset)
         return 0
 
-    entity = pynetdicom.AE("ARCHIVE")
-    for context in pynetdicom.StoragePresentationContexts:
-        entity.add_supported_context(context.abstract_syntax)
-    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(pynetdicom.evt.EVT_C_STORE, store)])
-    yield f"ARCHIVE@127.0.0.1:{server.server_address[1]}", got
-    server.shutdown()
+    def find(self, event) -> Iterator[tuple[int, pydicom.Dataset | None]]:
+        asked = event.identifier
+        assert asked.QueryRetrieveLevel == "IMAGE"
+        for image in self.got:
+            if all(image[element.tag].value == element.value for element in asked if element.keyword[-3:] == "UID"):
+                yield 0xFF00, asked
+
+
+@pytest.fixture
+def an_archive() -> Iterator[Archive]:
+    archive = Archive(is_searchable=True)
+    yield archive
+    archive.server.shutdown()
+
+
+@pytest.fixture
+def an_archive_without_queries() -> Iterator[Archive]:
+    archive = Archive(is_searchable=False)
+    yield archive
+    archive.server.shutdown()
+
+
+def send(node: DicomNode, files: list[Path]) -> None:
+    with node.connected(files) as store:
+        for file in files:
+            store(file)
 
 
 def filled(queue: Queue, files: list[Path]) -> None:
@@ -164,24 +193,23 @@ def test_a_series_killed_between_two_renamings_is_enhanced_once(a_queue: Queue):
 
 
 def test_received_series_are_enhanced_and_sent_once(
-    a_queue: Queue, a_clock: Clock, a_series: list[Path], a_model_file: Path, an_archive, a_port: int
+    a_queue: Queue, a_clock: Clock, a_series: list[Path], a_model_file: Path, an_archive: Archive, a_port: int
 ):
     from medical_super_resolution.station.receiver import listen
 
-    address, got = an_archive
     server = listen(a_queue, title="MEDSR", host="127.0.0.1", port=a_port, callers=("MODALITY",))
     try:
         for _ in range(2):
-            DicomNode("MEDSR", "127.0.0.1", a_port, "MODALITY").send(a_series, lambda _: None)
+            send(DicomNode("MEDSR", "127.0.0.1", a_port, "MODALITY"), a_series)
     finally:
         server.shutdown()
     a_clock.ahead = 10
-    at_work = station(a_queue, a_model_file, address)
+    at_work = station(a_queue, a_model_file, an_archive.address)
     at_work.enhance_complete(threading.Event())
     assert at_work.send_waiting()
-    assert len(got) == 10
-    assert len(set(got.values())) == 1
-    assert SERIES not in got.values()
+    (derived,) = {image.SeriesInstanceUID for image in an_archive.got}
+    assert derived != SERIES
+    assert len(an_archive.got) == 10
     assert [path.name for path in a_queue.folder.rglob("*") if path.is_file()] == [label(SERIES)]
 
 
@@ -191,7 +219,7 @@ def test_other_callers_are_refused(a_queue: Queue, a_series: list[Path], a_port:
     server = listen(a_queue, title="MEDSR", host="127.0.0.1", port=a_port, callers=("MODALITY",))
     try:
         with pytest.raises(SendingError, match="refuses"):
-            DicomNode("MEDSR", "127.0.0.1", a_port, "STRANGER").send(a_series, lambda _: None)
+            send(DicomNode("MEDSR", "127.0.0.1", a_port, "STRANGER"), a_series)
     finally:
         server.shutdown()
     assert list(a_queue.folder.rglob("*.dcm")) == []
@@ -205,7 +233,7 @@ def test_noise_on_the_port_harms_nothing(a_queue: Queue, a_series: list[Path], a
         for noise in (b"GET / HTTP/1.1\r\n\r\n", b"\x01\x00\xff\xff\xff\xff" + bytes(64), b"\x04\x00\xff\xff\xff\xff"):
             with socket.create_connection(("127.0.0.1", a_port)) as caller:
                 caller.sendall(noise)
-        DicomNode("MEDSR", "127.0.0.1", a_port, "MODALITY").send(a_series, lambda _: None)
+        send(DicomNode("MEDSR", "127.0.0.1", a_port, "MODALITY"), a_series)
     finally:
         server.shutdown()
     assert len(list(a_queue.folder.rglob("*.dcm"))) == 5
@@ -264,18 +292,100 @@ def test_a_unit_that_claims_gigabytes_is_not_waited_for(a_queue: Queue, a_port: 
 
 
 def test_what_the_archive_does_not_take_is_sent_later(
-    a_queue: Queue, a_clock: Clock, a_series: list[Path], a_model_file: Path, an_archive, a_port: int
+    a_queue: Queue, a_clock: Clock, a_series: list[Path], a_model_file: Path, an_archive: Archive, a_port: int
 ):
-    address, got = an_archive
     filled(a_queue, a_series)
     a_clock.ahead = 10
     at_work = station(a_queue, a_model_file, f"ARCHIVE@127.0.0.1:{a_port}")
     at_work.enhance_complete(threading.Event())
     assert not at_work.send_waiting()
     (folder,) = a_queue.sending()
-    (folder / "destination.txt").write_text(address)
+    (folder / "destination.txt").write_text(an_archive.address)
     assert at_work.send_waiting()
-    assert len(got) == 10
+    assert len(an_archive.got) == 10
+
+
+class AWebArchive:
+    """A DICOMweb service that stores, and may be searched, as dicomweb-client shows it."""
+
+    address = "http://archive"
+
+    def __init__(self, *, is_searchable: bool = True) -> None:
+        self.got: list[pydicom.Dataset] = []
+        self.is_searchable = is_searchable
+
+    def store_instances(self, images: list[pydicom.Dataset]) -> pydicom.Dataset:
+        self.got += images
+        return pydicom.Dataset()
+
+    def search_for_instances(self, study: str, series: str, *, search_filters: dict) -> list[dict]:
+        if not self.is_searchable:
+            raise OSError("501 Not Implemented")
+        asked = (study, series, search_filters["SOPInstanceUID"])
+        found = [one for one in self.got if (one.StudyInstanceUID, one.SeriesInstanceUID, one.SOPInstanceUID) == asked]
+        return [one.to_json_dict() for one in found]
+
+
+@pytest.fixture
+def a_web_archive(monkeypatch: pytest.MonkeyPatch) -> AWebArchive:
+    made = AWebArchive()
+    monkeypatch.setattr(pytest.importorskip("dicomweb_client"), "DICOMwebClient", lambda address: made)
+    return made
+
+
+@pytest.fixture
+def a_web_archive_without_queries(a_web_archive: AWebArchive) -> AWebArchive:
+    a_web_archive.is_searchable = False
+    return a_web_archive
+
+
+def killed(*_: object) -> None:
+    raise SystemExit
+
+
+@pytest.mark.parametrize(
+    ("archive", "step", "count"),
+    [
+        ("an_archive", "queue.Queue.sent", 5),
+        ("an_archive", "sender.DicomNode._store", 5),
+        ("an_archive_without_queries", "queue.Queue.sent", 6),
+        ("a_web_archive", "queue.Queue.sent", 5),
+        ("a_web_archive", "sender.DicomWeb._store", 5),
+        ("a_web_archive_without_queries", "queue.Queue.sent", 6),
+    ],
+)
+def test_a_station_killed_while_it_sends_sends_nothing_twice_to_an_archive_that_can_be_asked(
+    request: pytest.FixtureRequest,
+    a_queue: Queue,
+    a_series: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    archive: str,
+    step: str,
+    count: int,
+):
+    receiver = request.getfixturevalue(archive)
+    (a_series[0].parent).replace(a_queue.workspace("series"))
+    a_queue.enhanced("series", a_queue.folder / "enhancing" / "series", receiver.address)
+    with monkeypatch.context() as at_step:
+        at_step.setattr(f"medical_super_resolution.station.{step}", killed)
+        with pytest.raises(SystemExit):
+            station(a_queue, Path("none"), "A@b:1").send_waiting()
+    again = Queue(a_queue.folder, largest_bytes=10_000_000)
+    assert station(again, Path("none"), "A@b:1").send_waiting()
+    assert len(receiver.got) == count
+    assert len({image.SOPInstanceUID for image in receiver.got}) == 5
+    assert again.sending() == []
+
+
+def test_an_archive_that_ends_the_connection_gets_the_rest_later(a_series: list[Path], an_archive: Archive):
+    node = destination_of(an_archive.address, title="MEDSR")
+    with node.connected(a_series) as store:
+        store(a_series[0])
+        for one in an_archive.server.active_associations:
+            one.abort()
+        with pytest.raises(SendingError, match="ARCHIVE"):
+            store(a_series[1])
+    assert [node.holds(image) for image in a_series[:2]] == [True, False]
 
 
 def test_a_series_that_cannot_be_enhanced_is_set_aside_with_its_reason(
@@ -497,13 +607,12 @@ def test_on_a_full_disk_nothing_is_lost_and_nothing_sent_twice(
     a_clock: Clock,
     a_series: list[Path],
     a_model_file: Path,
-    an_archive,
+    an_archive: Archive,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    address, got = an_archive
     filled(a_queue, a_series)
     a_clock.ahead = 10
-    at_work = station(a_queue, a_model_file, address)
+    at_work = station(a_queue, a_model_file, an_archive.address)
     slice_of = "medical_super_resolution.volumes.dicom.derived.writer._slice"
     for step, fails in ((slice_of, no_room_for_a_slice), ("pathlib.Path.write_text", no_room)):
         with monkeypatch.context() as full:
@@ -515,5 +624,5 @@ def test_on_a_full_disk_nothing_is_lost_and_nothing_sent_twice(
         full.setattr("pathlib.Path.touch", no_room)
         assert not at_work._succeeds(at_work.send_waiting)
     assert at_work._succeeds(at_work.send_waiting)
-    assert len(got) == 10
+    assert len(an_archive.got) == 10
     assert [path.name for path in a_queue.folder.rglob("*") if path.is_file()] == [label(SERIES)]
