@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,9 +14,8 @@ import torch
 from ..progress import Progress
 from ..settings import EnhanceSettings
 from .device import cpu_has_bfloat16
-from .planning import PROGRAM_BYTES
+from .planning import PROGRAM_BYTES, allowed_bytes, working_bytes
 
-_ENOUGH_BYTES = 0.6e9  # more makes nothing faster
 _LEAST_BYTES = 0.1e9
 STAGES = ("profile", "transfer", "network", "interpolation", "consistency", "output")
 
@@ -104,9 +104,9 @@ class ExecutionContext:
             free, _ = torch.cuda.mem_get_info(self.device)
             cached = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
             return (free + cached) / 2
-        if self.settings.memory_gb is None:
-            return _ENOUGH_BYTES
-        return max(self.settings.memory_gb * 1e9 - self.held_bytes - PROGRAM_BYTES, _LEAST_BYTES)
+        left = allowed_bytes(self.settings) - self.held_bytes - PROGRAM_BYTES
+        wanted = math.inf if self.settings.memory_gb else working_bytes(self.total)
+        return max(min(left, wanted), _LEAST_BYTES)
 
     def retry_with_less_memory(self, attempt: Callable[[], None], shrink: Callable[[], None]) -> None:
         """Call ``attempt`` until the graphics card does not run out of memory, and ``shrink`` after each failure.

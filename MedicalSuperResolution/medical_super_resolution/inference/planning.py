@@ -18,7 +18,8 @@ _SAME = 1e-3  # a spacing this close (relative) to the wanted one is left alone
 _MIRROR_RUNS = 8  # mirror images
 _MIRROR_BYTES = 20  # a voxel: unrounded result, mean, sum of squares, present result and its change
 PROGRAM_BYTES = 4.5e8  # the program with PyTorch, before any volume
-_WORKING_BYTES = 6e8
+_LEAST_WORKING_BYTES, _MOST_WORKING_BYTES = 6e8, 1e9
+_WORKING_BYTES_A_VOXEL = 100  # measured, in all passes
 _SHARE_OF_MEMORY = 0.6  # the rest is for others
 _CORE_SECONDS_A_VOXEL = 1.2e-5  # of two machines: 1.04e-5 with AVX2 (AMD EPYC), 1.5e-5 with AVX-512 (Intel Xeon)
 _BYTES_OF_GENERAL = 1.24e6  # the model those machines ran; every voxel meets every weight, so the time goes with them
@@ -101,17 +102,28 @@ class Estimate:
 
 def estimate(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> Estimate:
     """Estimate memory and time of a plan, without loading a network."""
-    voxels_in = math.prod(planned.source.shape_kji)
-    voxels_out = math.prod(planned.target.shape_kji)
-    between = 4 * math.prod(planned.passes[-1].source.shape_kji) if len(planned.passes) > 1 else 0
-    memory = PROGRAM_BYTES + (voxels_in + voxels_out) * bytes_a_voxel + between + _WORKING_BYTES
     threads = settings.threads or available_cpus()
     voxels = sum(math.prod(one.source.shape_kji) for one in planned.passes)
     seconds = voxels * _core_seconds_a_voxel(settings) / threads
     if settings.refines_mirrors:
         seconds *= _MIRROR_RUNS
-        memory += voxels_out * _MIRROR_BYTES
-    return Estimate(voxels_out * bytes_a_voxel / 1e6, memory / 1e9, _START_SECONDS + seconds, threads)
+    memory = _held_bytes(planned, bytes_a_voxel, settings) + working_bytes(voxels)
+    output = math.prod(planned.target.shape_kji) * bytes_a_voxel
+    return Estimate(output / 1e6, memory / 1e9, _START_SECONDS + seconds, threads)
+
+
+def working_bytes(voxels: int) -> float:
+    """Memory for the work on some measured voxels: larger tiles have less margin, which pays where the work is long."""
+    return min(max(voxels * _WORKING_BYTES_A_VOXEL, _LEAST_WORKING_BYTES), _MOST_WORKING_BYTES)
+
+
+def _held_bytes(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> float:
+    """Memory of the program, the volume and its results, without the work on them."""
+    voxels_in = math.prod(planned.source.shape_kji)
+    voxels_out = math.prod(planned.target.shape_kji)
+    between = 4 * math.prod(planned.passes[-1].source.shape_kji) if len(planned.passes) > 1 else 0
+    mirrors = voxels_out * _MIRROR_BYTES if settings.refines_mirrors else 0
+    return PROGRAM_BYTES + (voxels_in + voxels_out) * bytes_a_voxel + between + mirrors
 
 
 def _core_seconds_a_voxel(settings: EnhanceSettings) -> float:
@@ -126,9 +138,14 @@ def _core_seconds_a_voxel(settings: EnhanceSettings) -> float:
 
 def fits_memory(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> bool:
     """Whether input, results and the work on them fit what the settings allow, or else what the computer has."""
-    memory = physical_bytes()
-    allowed = settings.memory_gb or (memory or math.inf) * _SHARE_OF_MEMORY / 1e9
-    return estimate(planned, bytes_a_voxel, settings).memory_gb <= allowed
+    return _held_bytes(planned, bytes_a_voxel, settings) + _LEAST_WORKING_BYTES <= allowed_bytes(settings)
+
+
+def allowed_bytes(settings: EnhanceSettings) -> float:
+    """Memory that the program may take: what was asked for, or else a share of what the computer has."""
+    if settings.memory_gb is not None:
+        return settings.memory_gb * 1e9
+    return (physical_bytes() or math.inf) * _SHARE_OF_MEMORY
 
 
 def named_axes(grid: Grid, axes: str) -> str:

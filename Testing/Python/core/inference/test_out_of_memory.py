@@ -171,3 +171,22 @@ def test_a_device_that_fails_is_said_in_words(raised: Exception, said: str):
 def test_a_mistake_of_ours_is_not_taken_for_the_device():
     with pytest.raises(RuntimeError, match="shapes"), failures_in_words():
         raise RuntimeError("shapes do not fit")
+
+
+@pytest.mark.parametrize(
+    ("voxels", "asked", "computer", "expected"),
+    [
+        (256 * 256 * 32, None, 24e9, 0.6e9),
+        (512 * 512 * 100, None, 24e9, 1e9),  # long work gets larger tiles
+        (512 * 512 * 100, None, 2e9, 0.6 * 2e9 - 0.45e9 - 0.2e9),  # as far as the computer has room
+        (512 * 512 * 100, 2, 24e9, 2e9 - 0.45e9 - 0.2e9),  # what was allowed is used, of the whole program
+        (256 * 256 * 32, None, 1e9, 0.1e9),
+    ],
+)
+def test_the_work_gets_memory_by_its_size_as_far_as_there_is_any(
+    monkeypatch: pytest.MonkeyPatch, voxels: int, asked: float | None, computer: float, expected: float
+):
+    monkeypatch.setattr("medical_super_resolution.inference.planning.physical_bytes", lambda: computer)
+    context = ExecutionContext(EnhanceSettings(memory_gb=asked), torch.device("cpu"), voxels, lambda done, total: None)
+    context.held_bytes = 200_000_000
+    assert context.working_bytes() == pytest.approx(expected)
