@@ -130,12 +130,11 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
             return
         choices, description, data, obstacle = chosen.choices(), "", "", ""
         try:
+            data = data_check.data_line(choices, commands.recipe_for_data(choices))
             description = commands.describe(choices)
-            data = data_check.data_line(choices, commands.checked(choices))
         except SuperResolutionError as problem:
             obstacle = messages.sentence(problem)
-        self.ui.recipeInfoLabel.text, self.ui.dataCheckLabel.text = data_check.explained(choices.recipe), data
-        panel.show_choices(self.ui, chosen)
+        panel.show_choices(self.ui, chosen, data_check.explained(choices.recipe), data)
         panel.show_plan(self.ui, description, obstacle, running=running)
         panel.show_model(self.ui, has_run=self._hasRun(), has_model=chosen.model_file().is_file(), running=running)
 
@@ -159,7 +158,7 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
         """Draw curve and picture. What keeps them from it is a sentence, and no reason to end a training."""
         trouble = ""
         try:
-            run.look(quantity)
+            run.look(quantity, is_watched=self._parameterNode is not None)  # else another module is open
             self._sample.show(run.folder)
         except Exception as problem:
             trouble = _("It goes on, but cannot be drawn: {problem}").format(problem=problem)

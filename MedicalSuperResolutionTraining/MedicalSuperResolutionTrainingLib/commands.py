@@ -51,13 +51,13 @@ def holds_a_run(folder: Path) -> bool:
     return any(folder.glob(CHECKPOINTS))
 
 
-def checked(choices: Choices) -> Recipe:
-    """The recipe as it will run.
+def recipe_for_data(choices: Choices) -> Recipe:
+    """The recipe as it will run, as far as recipe and data are chosen.
 
     Raises
     ------
     SettingsError
-        The training cannot be started, for the reason in the message.
+        They are missing or wrong.
     """
     if not choices.recipe:
         raise SettingsError(_("choose a recipe first"))
@@ -67,11 +67,23 @@ def checked(choices: Choices) -> Recipe:
         raise SettingsError(_("there is no manifest {path}").format(path=choices.data))
     if choices.layout is not None and not choices.data.is_dir():
         raise SettingsError(_("there is no folder {path}").format(path=choices.data))
+    return read_recipe(find_recipe(choices.recipe), _overrides(choices))
+
+
+def checked(choices: Choices) -> Recipe:
+    """The recipe as it will run.
+
+    Raises
+    ------
+    SettingsError
+        The training cannot be started, for the reason in the message.
+    """
+    recipe = recipe_for_data(choices)
     if choices.run == Path():
         raise SettingsError(_("choose a folder for the run first"))
     if choices.run.exists() and not choices.run.is_dir():
         raise SettingsError(_("{path} is a file; choose a folder for the run").format(path=choices.run))
-    return read_recipe(find_recipe(choices.recipe), _overrides(choices))
+    return recipe
 
 
 def describe(choices: Choices) -> str:
@@ -90,19 +102,27 @@ def describe(choices: Choices) -> str:
     return text.format(recipe=Path(choices.recipe).stem, steps=steps, folder=folder)
 
 
+def manifest_of(choices: Choices) -> Path | None:
+    """The manifest that will be trained on; None where a folder of volumes has to be prepared first."""
+    if choices.layout is None:
+        return choices.data
+    prepared = choices.run / PREPARED
+    return prepared if choices.run != Path() and holds_a_run(choices.run) and prepared.is_file() else None
+
+
 def training(choices: Choices) -> list[list[str]]:
     """The commands, one after the other, as arguments of medsr-train. Paths are absolute: it works elsewhere."""
     recipe, data, run = (str(path.absolute()) for path in (find_recipe(choices.recipe), choices.data, choices.run))
-    goes_on, before = holds_a_run(choices.run), []
+    before = []
     if choices.layout is not None:
         prepared = str(choices.run.absolute() / PREPARED)
-        if not (goes_on and Path(prepared).is_file()):
+        if manifest_of(choices) is None:
             before = [["prepare", data, prepared, "--layout", choices.layout]]
         data = prepared
     train = ["train", recipe, "--data", data, "--out", run, "--device", choices.device]
     for override in _overrides(choices):
         train += ["--set", override]
-    return [*before, [*train, "--resume"] if goes_on else train]
+    return [*before, [*train, "--resume"] if holds_a_run(choices.run) else train]
 
 
 def export(run: Path, model_file: Path, *, best: bool) -> list[list[str]]:

@@ -12,14 +12,16 @@ import numpy as np
 from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import SuperResolutionError
+from medical_super_resolution.volumes.io.formats import SUFFIXES, grid_and_type_of
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.config.recipes import find_recipe
 from medical_super_resolution_training.data.manifest import Entry, of_split, read_manifest
-from MedicalSuperResolutionTrainingLib.commands import Choices
+from medical_super_resolution_training.data.patch_size import too_small
+from MedicalSuperResolutionTrainingLib.commands import Choices, manifest_of
 
-_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm")
 _MOST_COUNTED = 10_000
-_SENTENCE = re.compile(r".*?[.](?=\s+[A-Z]|$)")  # "et al. 2016" does not end one
+_MOST_OPENED = 100  # files whose headers are read
+_SENTENCE = re.compile(r".*?[.](?=\s+(?:[A-Z]|medsr)|$)")  # "et al. 2016" does not end one
 
 
 def explained(recipe: str) -> str:
@@ -38,45 +40,53 @@ def explained(recipe: str) -> str:
 
 
 def data_line(choices: Choices, recipe: Recipe) -> str:
-    """How many volumes there are, of which kind, and which are too small for the recipe."""
-    if choices.layout is not None:
-        count = _files_in(choices.data, choices.data.stat().st_mtime_ns)
-        found = _("more than {count}") if count > _MOST_COUNTED else "{count}"
-        return _("{count} files of volumes; they are checked and prepared first.").format(
-            count=found.format(count=min(count, _MOST_COUNTED))
-        )
-    return _of_manifest(choices.data, choices.data.stat().st_mtime_ns, recipe.patch_slices, recipe.patch_in_plane)
+    """How many volumes there are, of which kind, and how many are too small for the recipe."""
+    manifest = manifest_of(choices)
+    if manifest is not None:
+        line, shapes = _of_manifest(manifest, manifest.stat().st_mtime_ns)
+    else:
+        files = _files_in(choices.data, choices.data.stat().st_mtime_ns)
+        count = str(len(files)) if len(files) <= _MOST_COUNTED else _("more than {count}").format(count=_MOST_COUNTED)
+        line = _("Files of volumes: {count}; they are checked and prepared first.").format(count=count)
+        shapes = [shape for shape in map(_shape_of, files[:_MOST_OPENED]) if shape is not None]
+    small = too_small(recipe, shapes)
+    if small:
+        line += " " + _(
+            "Too small for a patch (patch_slices {slices}, patch_in_plane {plane}): {small} of {count}."
+        ).format(slices=recipe.patch_slices, plane=recipe.patch_in_plane, small=small, count=len(shapes))
+    return line
 
 
 @lru_cache(maxsize=1)
-def _files_in(folder: Path, changed: int) -> int:
-    """Files of volumes in a folder; the count ends where there are very many. Slices of DICOM are files, too."""
-    files = (path for path in folder.rglob("*") if path.name.lower().endswith(_SUFFIXES))
-    return sum(1 for path in islice(files, _MOST_COUNTED + 1))
+def _files_in(folder: Path, changed: int) -> list[Path]:
+    """Files of volumes in a folder; the list ends where there are very many. Slices of DICOM are files, too."""
+    files = (path for path in folder.rglob("*") if path.name.lower().endswith((*SUFFIXES, ".dcm")))
+    return list(islice(files, _MOST_COUNTED + 1))
+
+
+@lru_cache(maxsize=_MOST_OPENED)
+def _shape_of(path: Path) -> tuple[int, ...] | None:
+    """Voxels along the axes of a volume file, by its header; None where they are not known, as of one DICOM slice."""
+    found = grid_and_type_of(path)
+    return None if found is None else found[0].shape_kji
 
 
 @lru_cache(maxsize=1)
-def _of_manifest(path: Path, changed: int, slices: int, plane: int) -> str:
+def _of_manifest(path: Path, changed: int) -> tuple[str, list[tuple[int, ...]]]:
+    """What a manifest holds, and the shapes of the volumes that are trained on."""
     entries = read_manifest(path)
     training, validation = of_split(entries, "train"), of_split(entries, "validation")
     kinds = ", ".join(
         f"{count} {kind.upper()}" for kind, count in sorted(Counter(e.modality for e in training).items())
     )
-    line = _("{count} volumes to train on ({kinds}), {validation} to validate.").format(
+    line = _("Volumes: {count} to train on ({kinds}), {validation} to validate.").format(
         count=len(training), kinds=kinds, validation=len(validation)
     )
-    small = sum(_is_small(entry, sorted([slices, plane, plane])) for entry in training)
-    if small:
-        line += " " + _("{small} are smaller than a patch (patch_slices {slices}, patch_in_plane {plane}).").format(
-            small=small, slices=slices, plane=plane
-        )
-    return line
+    return line, [_stored_shape(entry) for entry in training]
 
 
-def _is_small(entry: Entry, patch: list[int]) -> bool:
-    """Whether no patch, given by its sorted sides, fits into a volume, along whatever axis its slices are stacked."""
+def _stored_shape(entry: Entry) -> tuple[int, ...]:
     try:
-        shape = sorted(np.load(Path(entry.array), mmap_mode="r").shape)
+        return np.load(Path(entry.array), mmap_mode="r").shape
     except (OSError, ValueError):
-        return True
-    return any(have < wanted for have, wanted in zip(shape, patch, strict=True))
+        return (0, 0, 0)

@@ -1,5 +1,6 @@
 """What the widgets of the training panel show. ``ui`` has them as attributes, by the names in the .ui file."""
 
+import re
 from collections.abc import Sequence
 from types import SimpleNamespace
 
@@ -10,6 +11,10 @@ from slicer.i18n import tr as _
 from medical_super_resolution.errors import Cancelled
 from MedicalSuperResolutionLib.messages import duration, sentence
 from MedicalSuperResolutionTrainingLib.parameter_node import DataKind, MedicalSuperResolutionTrainingParameterNode
+
+_PREPARING = re.compile(r"preparing +(\d+)%")  # as medsr-train prints it
+_PREPARED = 100  # percent
+_HEADER = re.compile(r" parameters\b.*; volumes: ")  # of a training, as medsr-train prints it
 
 
 def choose_dialogs(ui: SimpleNamespace) -> None:
@@ -22,8 +27,12 @@ def choose_dialogs(ui: SimpleNamespace) -> None:
     ui.modelPathLineEdit.filters = kinds.Files | kinds.Writable
 
 
-def show_choices(ui: SimpleNamespace, chosen: MedicalSuperResolutionTrainingParameterNode) -> None:
-    """Show the boxes that the choices need, and hide the others."""
+def show_choices(
+    ui: SimpleNamespace, chosen: MedicalSuperResolutionTrainingParameterNode, recipe: str, data: str
+) -> None:
+    """Show the boxes that the choices need, and hide the others; and the lines about recipe and data, where known."""
+    for label, text in ((ui.recipeInfoLabel, recipe), (ui.dataCheckLabel, data)):
+        label.text, label.visible = text, bool(text)
     from_file, from_manifest = not chosen.recipe, chosen.dataKind is DataKind.MANIFEST
     for widget in (ui.recipeFileLabel, ui.recipePathLineEdit):
         widget.visible = from_file
@@ -70,10 +79,12 @@ def show_progress(
     log: Sequence[str] = (),
     trouble: str = "",
 ) -> None:
-    """Move the bar, and show progress, the time left and a trouble; before the first step, what was printed last."""
+    """Move the bar, and show progress, the time left and a trouble; above the button, what is being trained on what."""
+    header = next(filter(_HEADER.search, log), "")
+    if header:
+        ui.descriptionLabel.text = header
     if latest is None:
-        ui.progressBar.maximum = 0  # a bar that only moves
-        ui.statusLabel.text = log[-1].strip() if log else _("Starting...")
+        _show_start(ui, next((found for line in reversed(log) if (found := _PREPARING.match(line))), None))
         return
     step, value = latest
     ui.progressBar.maximum, ui.progressBar.value = max(steps, 1), min(step, steps)
@@ -83,6 +94,17 @@ def show_progress(
     if seconds is not None:
         text = _("{text}, about {duration} left").format(text=text, duration=duration(seconds))
     ui.statusLabel.text = _("{text}. {trouble}").format(text=text, trouble=trouble) if trouble else text
+
+
+def _show_start(ui: SimpleNamespace, preparing: re.Match[str] | None) -> None:
+    """Show how far the preparation of the volumes is; there is none, or it is over, while the training starts."""
+    percent = int(preparing[1]) if preparing else _PREPARED
+    ui.progressBar.maximum = _PREPARED if percent < _PREPARED else 0  # a bar that only moves
+    if percent < _PREPARED:
+        ui.progressBar.value = percent
+        ui.statusLabel.text = _("Preparing the volumes, {percent} %").format(percent=percent)
+    else:
+        ui.statusLabel.text = _("Starting...")
 
 
 def show_export(ui: SimpleNamespace) -> None:

@@ -27,11 +27,11 @@ class DataKind(Enum):
     def label(self) -> str:
         """The text in the panel (parameterNodeWrapper looks for a method of this name)."""
         return {
-            DataKind.VOLUMES: _("A folder of volumes"),
-            DataKind.LUNA16: _("LUNA16, as downloaded"),
-            DataKind.BRATS2021: _("BraTS 2021, as downloaded"),
-            DataKind.LIDC_IDRI: _("LIDC-IDRI, as downloaded"),
-            DataKind.MANIFEST: _("A manifest that medsr-train has prepared"),
+            DataKind.VOLUMES: _("Volumes"),
+            DataKind.LUNA16: _("LUNA16"),
+            DataKind.BRATS2021: _("BraTS 2021"),
+            DataKind.LIDC_IDRI: _("LIDC-IDRI"),
+            DataKind.MANIFEST: _("Manifest"),
         }[self]
 
 

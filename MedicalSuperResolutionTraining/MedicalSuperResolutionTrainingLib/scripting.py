@@ -1,11 +1,14 @@
 """What scripts and the Python console can ask of the module."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import slicer
+from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
+from medical_super_resolution.errors import SettingsError
 from MedicalSuperResolutionLib.setup import torch as torch_setup
 from MedicalSuperResolutionTrainingLib import commands, curve
 from MedicalSuperResolutionTrainingLib.background import BackgroundCommands
@@ -81,7 +84,12 @@ class Scripting(ScriptedLoadableModuleLogic):
 def _training(choices: commands.Choices) -> list[list[str]]:
     commands.checked(choices)
     torch_setup.ensure_engine()
-    choices.run.mkdir(parents=True, exist_ok=True)
+    try:
+        choices.run.mkdir(parents=True, exist_ok=True)
+        Path(tempfile.mkdtemp(dir=choices.run)).rmdir()
+    except OSError as problem:
+        message = _("nothing can be written into {folder}: {reason}; choose another folder for the run")
+        raise SettingsError(message.format(folder=choices.run, reason=problem.strerror)) from problem
     return commands.training(choices)
 
 

@@ -34,16 +34,19 @@ class WatchedRun:
         self._is_shown = False
         self._drawn: curve.Curve = {}
 
-    def look(self, quantity: str) -> None:
-        """Read the curves, and draw one of them where they have grown. The first time, it is brought into view."""
+    def look(self, quantity: str, *, is_watched: bool = True) -> None:
+        """Read the curves, and draw one of them where they have grown.
+
+        The first time it is brought into view, unless the user is at something else and does not watch it.
+        """
         self.curves = curves = curve.read(self.folder)
         if curves == self._drawn:
             return
         if quantity in curves:
             chart = plot.draw(slicer.mrmlScene, curves, quantity, self.folder.name)
-            if not self._is_shown:
+            if is_watched and not self._is_shown:
                 plot.show(chart)
-            self._is_shown = True
+                self._is_shown = True
         self._drawn = curves
 
     def show(self, quantity: str) -> slicer.vtkMRMLPlotChartNode:
@@ -84,9 +87,11 @@ class SamplePicture:
         latest = max((run / _SAMPLES).glob("step-*.png"), default=None)
         if latest == self._shown:
             return
+        picture = qt.QPixmap(str(latest) if latest else "")
+        if latest is not None and picture.isNull():
+            return  # it is being written
         self._label.visible = latest is not None
         if latest is not None:
-            picture = qt.QPixmap(str(latest))
             margins = self._label.parentWidget().layout().contentsMargins()
             room = self._label.parentWidget().width - margins.left() - margins.right()
             width = max(1, min(room, picture.width()))

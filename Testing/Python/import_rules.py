@@ -132,7 +132,9 @@ PLACES = (
         _FOUNDATION
         | _APPLICATION
         | _TEXT
-        | {"numpy", "MedicalSuperResolutionTrainingLib", f"{_CORE}_training.config", f"{_CORE}_training.data.manifest"},
+        | _ours("volumes.io.formats")
+        | {"numpy", "MedicalSuperResolutionTrainingLib", f"{_CORE}_training.config"}
+        | {f"{_CORE}_training.data.{name}" for name in ("manifest", "patch_size")},
         in_functions=frozenset({"MedicalSuperResolution"}),  # the module, to which an exported model is offered
     ),
     Place(

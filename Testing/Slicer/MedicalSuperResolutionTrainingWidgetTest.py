@@ -27,7 +27,7 @@ class MedicalSuperResolutionTrainingWidgetTest(ModuleTestCase):
         super().setUp()
         self.run_folder = self.folder / "my run"
         (self.folder / "volumes.json").write_text("[]")
-        self.ui.dataComboBox.currentIndex = self.ui.dataComboBox.findText("A manifest that medsr-train has prepared")
+        self.ui.dataComboBox.currentIndex = self.ui.dataComboBox.findText("Manifest")
         self.ui.manifestPathLineEdit.currentPath = str(self.folder / "volumes.json")
         self.ui.runPathLineEdit.currentPath = str(self.run_folder)
 

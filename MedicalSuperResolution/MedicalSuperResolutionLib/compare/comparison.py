@@ -12,7 +12,7 @@ from medical_super_resolution.volumes.intensity import guess_modality
 from MedicalSuperResolutionLib.compare import layouts
 from MedicalSuperResolutionLib.compare.common_grid import before_on_grid_of
 from MedicalSuperResolutionLib.compare.fitting import revealing_orientation
-from MedicalSuperResolutionLib.compare.view_settings import add_legend, diverging_colors
+from MedicalSuperResolutionLib.compare.view_settings import diverging_colors
 from MedicalSuperResolutionLib.compare.views import CompareViews
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene import uncertainty_node
@@ -110,9 +110,9 @@ class Comparison:
                 colors=colors,
             )
             units = units_of(after)
-            for node, title in ((difference, _("Difference")), (colors, _("Uncertainty"))):
+            for node, quantity in ((difference, _("Difference")), (colors, _("Uncertainty"))):
                 if node is not None:  # after the views exist, which look for legends only then
-                    self._temporary.append(add_legend(node, f"{title} {units}".strip()))
+                    self._temporary.append(self._views.add_legend(node, quantity, units))
         except BaseException:
             self._remove(self._temporary)
             self._temporary = old
@@ -122,10 +122,6 @@ class Comparison:
         known = "ct" if units == "HU" else modality(before)
         is_ct = (known or guess_modality(slicer.util.arrayFromVolume(before))) == "ct"
         self._shown = Shown(before.GetName(), after.GetName(), resampled is not None, limit, units, ends, is_ct)
-
-    def fit(self) -> None:
-        """See `CompareViews.fit`."""
-        self._views.fit()
 
     def exit(self) -> None:
         """Bring the previous layout back, and take what was added out of the scene."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from itertools import chain
 
@@ -10,6 +11,10 @@ import slicer
 import vtk
 
 _THICKER = 1.01  # times the other spacings: from here on, an axis is that of the slices
+_VERTICAL = 0.15, 0.5  # width and height of a vertical legend, of those of the view
+_HORIZONTAL_PIXELS, _HORIZONTAL = 60, 0.8  # height of a horizontal one with title and numbers; width, of the view
+_LABELS, _FEW_LABELS = 5, 3  # beside the colors, and in one line above them
+_AT_THE_RIGHT, _CENTERED = 0.95, 0.5  # position of a legend
 
 Rows = list[list[slicer.vtkMRMLSliceLogic]]
 
@@ -52,6 +57,35 @@ def _fit(rows: Rows) -> None:
     scale = max((_mm_per_pixel(row[0].GetSliceNode()) for row in rows if row), default=1.0)
     for logic in chain(*rows):
         _set_scale(logic.GetSliceNode(), scale)
+
+
+def place_legends(legends: Iterable[slicer.vtkMRMLColorLegendDisplayNode], rows: Rows) -> None:
+    """Put legends beside the volumes where there is more room than below them, else below."""
+    logics = list(chain(*rows))
+    if not logics:
+        return
+    beside, below = np.min([_free_pixels(logic) for logic in logics], axis=0)
+    height = min(logic.GetSliceNode().GetDimensions()[1] for logic in logics)
+    for legend in legends:
+        if beside >= below:
+            legend.SetOrientation(legend.Vertical)
+            legend.SetSize(*_VERTICAL)
+            legend.SetNumberOfLabels(_LABELS)
+            legend.SetPosition(_AT_THE_RIGHT, _CENTERED)
+        else:
+            share = _HORIZONTAL_PIXELS / height
+            legend.SetOrientation(legend.Horizontal)
+            legend.SetSize(share, _HORIZONTAL)
+            legend.SetNumberOfLabels(_FEW_LABELS)
+            legend.SetPosition(_CENTERED, max(0.0, below / height - share) / (1 - share))
+
+
+def _free_pixels(logic: slicer.vtkMRMLSliceLogic) -> tuple[float, float]:
+    """What a view leaves free beside and below a volume that is in its center."""
+    shown_mm, node = [0.0, 0.0, 0.0], logic.GetSliceNode()
+    logic.GetBackgroundSliceDimensions(shown_mm, [0.0, 0.0, 0.0])
+    fields = zip(node.GetDimensions()[:2], node.GetFieldOfView()[:2], shown_mm[:2], strict=True)
+    return tuple(pixels * max(0.0, 1 - shown / whole) / 2 for pixels, whole, shown in fields)
 
 
 def sizes_and_heights(rows: Rows) -> dict[str, tuple[tuple[int, int], float]]:

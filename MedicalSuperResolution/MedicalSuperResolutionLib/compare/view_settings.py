@@ -8,6 +8,8 @@ import numpy as np
 import slicer
 import vtk
 
+from MedicalSuperResolutionLib.translation import tr as _
+
 _COLORS = 255  # an odd number: the one in the middle stands for no difference
 _FILLS = {
     "vtkMRMLMarkupsROIDisplayNode": "FillVisibility",
@@ -99,10 +101,10 @@ def diverging_colors() -> slicer.vtkMRMLColorTableNode:
     return node
 
 
-def add_legend(node: slicer.vtkMRMLScalarVolumeNode, title: str) -> slicer.vtkMRMLColorLegendDisplayNode:
+def add_legend(node: slicer.vtkMRMLScalarVolumeNode, quantity: str, units: str) -> slicer.vtkMRMLColorLegendDisplayNode:
     """A legend in every view that shows a volume. It is hidden from lists and not saved with the scene."""
     legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(node)
-    legend.SetTitleText(title)
+    legend.SetTitleText(f"{quantity} ({units or _('unit unknown')})")
     legend.SetHideFromEditors(True)
     legend.SetSaveWithScene(False)
     return legend

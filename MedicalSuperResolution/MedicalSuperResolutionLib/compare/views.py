@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain
 
 import slicer
@@ -11,7 +11,7 @@ import vtk
 from medical_super_resolution.errors import SuperResolutionError, VolumeError
 from MedicalSuperResolutionLib.compare import fitting, layouts
 from MedicalSuperResolutionLib.compare.blend import Blend
-from MedicalSuperResolutionLib.compare.view_settings import Crosshair, SharedWindow, Unfilled
+from MedicalSuperResolutionLib.compare.view_settings import Crosshair, SharedWindow, Unfilled, add_legend
 from MedicalSuperResolutionLib.translation import tr as _
 
 _VIEW_GROUP = 615  # views are linked within their group; Slicer's own views are in group 0
@@ -21,15 +21,29 @@ _PREVIOUS_LAYOUT = "MedicalSuperResolution.PreviousLayout"  # attribute of the l
 class CompareViews:
     """Before, after and their difference in linked slice views of a layout of their own."""
 
-    def __init__(self, application_logic: slicer.vtkMRMLApplicationLogic) -> None:
-        """``application_logic`` knows the scene and the slice views: `slicer.app.applicationLogic()` in Slicer."""
-        self._application_logic = application_logic
+    def __init__(
+        self,
+        application_logic: slicer.vtkMRMLApplicationLogic,
+        later: Callable[[Callable[[], None]], None] = lambda call: call(),
+    ) -> None:
+        """Open nothing yet.
+
+        Parameters
+        ----------
+        application_logic
+            Knows the scene and the slice views: `slicer.app.applicationLogic()` in Slicer.
+        later
+            Calls back once all views have the size that a change of the layout gives them.
+        """
+        self._application_logic, self._later = application_logic, later
+        self._is_fit_due = False
         self._window: SharedWindow | None = None
         self._crosshair: Crosshair | None = None
         self._unfilled: Unfilled | None = None
         self._blends: list[Blend] = []
         self._sizes: list[tuple[vtk.vtkObject, int]] = []  # slice nodes with the tags of their observers
         self._fitted: dict[str, tuple[tuple[int, int], float]] = {}
+        self._legends: list[slicer.vtkMRMLColorLegendDisplayNode] = []
 
     @property
     def blends(self) -> list[Blend]:
@@ -90,12 +104,21 @@ class CompareViews:
         self._blends = [Blend(row[layouts.AFTER], before, colors) for row in rows]
         self.fit()
         for node in (logic.GetSliceNode() for logic in chain(*rows)):
-            self._sizes.append((node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._fit_again)))
+            self._sizes.append((node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._view_changed)))
 
     def fit(self) -> None:
-        """Show whole volumes in every view, at one scale. To be called again once the views have their final size."""
+        """Show whole volumes in every view, at one scale."""
         known, self._fitted = self._fitted, {}  # what follows is no zooming by the user
         self._fitted = known | fitting.fit(self._visible_rows)
+        fitting.place_legends(self._legends, self._visible_rows)
+
+    def add_legend(
+        self, volume: slicer.vtkMRMLScalarVolumeNode, quantity: str, units: str
+    ) -> slicer.vtkMRMLColorLegendDisplayNode:
+        """See `view_settings.add_legend`. It is placed where it covers least of the volumes; the caller removes it."""
+        self._legends.append(add_legend(volume, quantity, units))
+        fitting.place_legends(self._legends, self._visible_rows)
+        return self._legends[-1]
 
     def set_window(self, low: float, high: float) -> None:
         """Show these values black and white in before and after."""
@@ -164,12 +187,24 @@ class CompareViews:
             self.exit()
             raise SuperResolutionError(_("there are no slice views to compare in; start Slicer with its main window"))
 
-    def _fit_again(self, *_: object) -> None:
+    def _view_changed(self, *_: object) -> None:
+        """Fit once for all views that a change of the layout resizes: each fit draws all of them."""
+        if not self._is_fit_due and self._are_resized():
+            self._is_fit_due = True
+            self._later(self._fit_again)
+
+    def _are_resized(self) -> bool:
+        known = self._fitted
+        now = fitting.sizes_and_heights(self._visible_rows) if known else {}
+        return any(name not in known or size != known[name][0] for name, (size, _) in now.items())
+
+    def _fit_again(self) -> None:
         """Fit anew where the views have changed their size and the user has not zoomed since."""
-        rows, known = self._visible_rows, self._fitted
-        now = fitting.sizes_and_heights(rows) if known else {}
-        if all(name in known and size == known[name][0] for name, (size, _) in now.items()):
+        self._is_fit_due = False
+        if not self._are_resized():
             return
+        rows, known = self._visible_rows, self._fitted
+        now = fitting.sizes_and_heights(rows)
         if any(name in known and height != known[name][1] for name, (_, height) in now.items()):
             self._fitted = {}  # zoomed by hand
             return
@@ -179,7 +214,7 @@ class CompareViews:
             logic.SetSliceOffset(offset)
 
     def _release(self) -> None:
-        self._fitted = {}
+        self._fitted, self._legends = {}, []
         for node, tag in self._sizes:
             node.RemoveObserver(tag)
         self._sizes = []

@@ -1,4 +1,4 @@
-"""What Qt alone would not do for the panel: Tab stops everywhere, focus stays, and no line of a text is cut."""
+"""What Qt alone would not do for the panel: Tab stops everywhere, focus stays, it begins at its top, no text is cut."""
 
 from types import SimpleNamespace
 
@@ -16,6 +16,15 @@ def reach_selectors(ui: SimpleNamespace) -> None:
             box = next(child for child in selector.children() if child.inherits("QComboBox"))
             box.setFocusProxy(None)
             selector.setFocusProxy(box)
+
+
+def scroll_to_top(panel: qt.QWidget) -> None:
+    """Show the beginning of the panel: Slicer's module panel stays where the module before was scrolled to."""
+    area = panel
+    while area is not None and not area.inherits("QScrollArea"):
+        area = area.parentWidget()
+    if area is not None:
+        area.verticalScrollBar().setValue(0)
 
 
 def enable(button: qt.QPushButton, *, enabled: bool) -> None:

@@ -95,6 +95,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def enter(self) -> None:
         self.initializeParameterNode()
+        behavior.scroll_to_top(self.parent)
 
     def exit(self) -> None:
         self.setParameterNode(None)

@@ -36,13 +36,28 @@ def python() -> str:
 
 
 def private_folder() -> Path:
-    """A new temporary folder, private to the user; its name holds the process that owns it."""
-    return temp_dirs.private_folder(_FOLDER_PREFIX)
+    """A new temporary folder, private to the user; its name holds the process that owns it.
+
+    Raises
+    ------
+    SuperResolutionError
+        There is no place for temporary files that can be written to.
+    """
+    try:
+        return temp_dirs.private_folder(_FOLDER_PREFIX)
+    except OSError as problem:
+        where = "" if problem.filename is None else f" ({Path(problem.filename).parent})"
+        message = _(
+            "No folder for temporary files can be made{where}: {reason}; free some space there, or let the environment"
+            " variable TMPDIR (TEMP on Windows) name another folder, and start Slicer again."
+        )
+        raise SuperResolutionError(message.format(where=where, reason=problem.strerror)) from problem
 
 
 def remove_stale_folders() -> None:
     """Remove the private folders of processes that ended without doing so."""
-    temp_dirs.remove_stale_folders(_FOLDER_PREFIX)
+    with suppress(OSError):  # there is no place for temporary files, as making the next folder will show
+        temp_dirs.remove_stale_folders(_FOLDER_PREFIX)
 
 
 def started(arguments: Sequence[str], folder: Path, *packages: ModuleType) -> subprocess.Popen[bytes]:

@@ -55,7 +55,7 @@ class SelfCheck:
     def _start(self, checked: bool = False) -> None:
         missing = [name for name in _PACKAGES if not torch_setup.is_installed(name)]
         if missing:
-            self._show(_("not possible; missing: {names}").format(names=", ".join(missing)))
+            self._show(f"not possible; missing: {', '.join(missing)}")
             return
         try:
             self._runner, self._started = self._make_runner(), time.monotonic()

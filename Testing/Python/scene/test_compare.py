@@ -11,6 +11,7 @@ import vtk
 slicer = pytest.importorskip("slicer", reason="the views need slicer-core")
 
 from medical_super_resolution.errors import SuperResolutionError, VolumeError  # noqa: E402
+from MedicalSuperResolutionLib.compare import fitting  # noqa: E402
 from MedicalSuperResolutionLib.compare.fitting import revealing_orientation  # noqa: E402
 from MedicalSuperResolutionLib.compare.layouts import ALL_PLANES, ARRANGEMENTS, COLUMNS, ROW, STACK, TWO_PLANES  # noqa: E402
 from MedicalSuperResolutionLib.compare.views import CompareViews  # noqa: E402
@@ -144,6 +145,21 @@ def test_every_view_shows_the_whole_volume_at_any_size(some_views, a_trio, a_scr
     assert scales == pytest.approx([scales[0]] * 3)
 
 
+@pytest.mark.parametrize(("size", "is_below"), [((120, 400), True), ((400, 120), False)])
+def test_a_legend_lies_where_the_volume_leaves_room(some_views, a_trio, a_screen, size, is_below):
+    some_views.enter(*a_trio, plane="Axial")
+    legend = some_views.add_legend(a_trio[2], "Difference", "HU")
+    for number in range(3):
+        a_screen.logic(number).ResizeSliceNode(*size)
+    assert (legend.GetOrientation() == legend.Horizontal) == is_below
+    if is_below:
+        height_mm = a_trio[2].GetImageData().GetDimensions()[1] * a_trio[2].GetSpacing()[1]
+        below = (1 - height_mm / a_screen.logic(2).GetSliceNode().GetFieldOfView()[1]) / 2
+        short, at = legend.GetSize()[0], legend.GetPosition()[1]
+        assert at * (1 - short) + short == pytest.approx(below)  # its upper edge, as Slicer places it
+    slicer.mrmlScene.RemoveNode(legend)
+
+
 def test_while_fitting_no_view_is_drawn_at_a_scale_that_is_not_the_last(some_views, a_trio, a_slicer):
     some_views.enter(*a_trio, arrangement=ALL_PLANES)
     screen, drawn = Screen(a_slicer, [tags[0] for tags in ALL_PLANES.tags]), set()
@@ -156,6 +172,25 @@ def test_while_fitting_no_view_is_drawn_at_a_scale_that_is_not_the_last(some_vie
     for node, tag in zip(nodes, tags, strict=True):
         node.RemoveObserver(tag)
     assert drawn == {round(node.GetFieldOfView()[0], 6) for node in nodes}
+
+
+def test_views_that_are_resized_together_are_fitted_once(a_slicer, a_trio, monkeypatch):
+    waiting, fits, fit = [], [], fitting.fit
+    monkeypatch.setattr(fitting, "fit", lambda rows: fits.append(rows) or fit(rows))
+    views = CompareViews(a_slicer.applicationLogic(), waiting.append)
+    views.enter(*a_trio)
+    screen = Screen(a_slicer, [column.tag for column in COLUMNS])
+    for number in range(3):
+        screen.logic(number).ResizeSliceNode(300, 150)
+    assert (len(fits), len(waiting)) == (1, 1)
+    waiting.pop()()
+    assert len(fits) == 2
+    assert is_whole(screen, 2, a_trio[0])
+    assert waiting == []
+    screen.logic(0).ResizeSliceNode(200, 150)
+    views.exit()
+    waiting.pop()()  # the views have left meanwhile
+    assert len(fits) == 2
 
 
 def test_a_view_that_the_user_has_zoomed_is_not_fitted_again(some_views, a_trio, a_screen):

@@ -139,7 +139,7 @@ def test_legends_name_units_and_begin_where_the_colors_begin(a_comparison, a_pai
     after.SetVoxelValueUnits(units)
     a_comparison.enter(before, after)
     legends = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
-    assert [legend.GetTitleText() for legend in legends] == ["Difference HU", "Uncertainty HU"]
+    assert [legend.GetTitleText() for legend in legends] == ["Difference (HU)", "Uncertainty (HU)"]
     colored = legends[1].GetPrimaryDisplayNode()
     assert colored.GetLevel() - colored.GetWindow() / 2 == pytest.approx(colored.GetLowerThreshold()) == 2
     assert a_comparison.shown.uncertainty == (2, 8)

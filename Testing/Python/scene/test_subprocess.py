@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -82,3 +84,18 @@ def test_an_application_without_slicers_python_is_told_so(tmp_path, monkeypatch)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "SlicerApp-real"))
     with pytest.raises(SuperResolutionError, match="PythonSlicer was not found"):
         engine_process.python()
+
+
+@pytest.mark.parametrize(("named", "where"), [(True, r" \(.*/a file\): Not a directory;"), (False, ": No usable")])
+def test_where_no_temporary_folder_can_be_made_it_is_said_what_to_do(
+    an_engine, a_volume, tmp_path, monkeypatch, named, where
+):
+    def nowhere():
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    (tmp_path / "a file").touch()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "a file"))
+    if not named:
+        monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    with pytest.raises(SuperResolutionError, match=f"^No folder for temporary files can be made{where}.*TMPDIR"):
+        an_engine("finish()").run(a_volume, EnhanceSettings())

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,13 @@ import torch
 
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution_training.config.recipe import Recipe
+from medical_super_resolution_training.config.recipes import read_recipe, shipped
 from medical_super_resolution_training.data.batch import SequenceBatch
 from medical_super_resolution_training.data.manifest import Entry
+from medical_super_resolution_training.data.patch_size import too_small, trains_sequences
 from medical_super_resolution_training.data.samplers.sequences import PatchSampler
+from medical_super_resolution_training.tasks import task_of
+from medical_super_resolution_training.tasks.slice_sequence import SliceSequenceTask
 
 
 def same(one: SequenceBatch, other: SequenceBatch) -> bool:
@@ -103,11 +108,41 @@ def test_of_small_volumes_and_large_factors_sequences_are_short(entries: list[En
     assert batch.hr.shape[2:] == (40, 16, 16)
 
 
+def stored(shape: tuple[int, int, int], folder: Path) -> Entry:
+    """A volume of these voxels along k, j and i, of noise."""
+    path = folder / f"{'x'.join(map(str, shape))}.npy"
+    np.save(path, np.random.default_rng(0).normal(size=shape).astype(np.float32))
+    return Entry("noise", str(path), "mr", (1.0, 1.0, 1.0), 0.0, 1.0)
+
+
 @pytest.mark.usefixtures("impatient")
-def test_volumes_too_small_for_a_patch_are_refused(entries: list[Entry], a_recipe: Recipe):
-    sampler = PatchSampler(entries, replace(a_recipe, patch_in_plane=64))
-    with pytest.raises(SuperResolutionError, match="large|small"):
+def test_volumes_too_small_for_a_patch_are_refused(a_recipe: Recipe, tmp_path: Path):
+    sampler = PatchSampler([stored((10, 60, 60), tmp_path)], a_recipe)
+    with pytest.raises(SuperResolutionError, match="too small for patches of 32 slices of 16 x 16 voxels"):
         sampler.batch(0)
+
+
+@pytest.mark.parametrize("factor", [2.0, 4.0, 7.5])
+def test_where_all_volumes_are_small_patches_are_narrower(a_recipe: Recipe, tmp_path: Path, factor: float):
+    recipe = Recipe(factors=(factor,), factor_weights=(1.0,), any_factor_weight=0.0, thick_in_plane_fraction=1.0)
+    small, large = (stored(shape, tmp_path) for shape in ((20, 60, 60), (120, 120, 120)))
+    fine, *sides = PatchSampler([small], recipe).batch(0).hr.shape[2:]
+    assert (fine <= 60, sides) == (True, [20, 20])
+    assert PatchSampler([small, large], recipe).batch(0).hr.shape[-1] in (28, 36)
+
+
+def test_volumes_that_no_patch_fits_into_are_counted():
+    thin, flat, large = (20, 256, 256), (8, 50, 50), (96, 96, 96)
+    assert too_small(Recipe(), [thin, flat, large]) == 2
+    assert too_small(Recipe(), [thin, flat]) == 1  # patches are narrower there
+    assert too_small(Recipe(generator="srresnet"), [thin, flat, large]) == 0  # 8 slices of 40 x 40 voxels
+    assert too_small(Recipe(generator="srresnet"), [(8, 39, 50)]) == 1
+
+
+def test_it_is_known_without_torch_which_recipes_train_sequences():
+    recipes = [read_recipe(path, []) for path in shipped()]
+    tasks = [task_of(recipe) for recipe in recipes]
+    assert [trains_sequences(recipe) for recipe in recipes] == [isinstance(task, SliceSequenceTask) for task in tasks]
 
 
 @pytest.mark.parametrize("world", [2, 4])

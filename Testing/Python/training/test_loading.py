@@ -64,6 +64,6 @@ def test_a_sampler_travels_to_workers_that_do_not_share_memory(a_sampler):
 
 
 def test_a_known_error_in_a_worker_is_that_error(entries: list[Entry], a_recipe: Recipe):
-    sampler = PatchSampler(entries, replace(a_recipe, patch_in_plane=64))
+    sampler = PatchSampler(entries, replace(a_recipe, factors=(30.0,), factor_weights=(1.0,)))
     with pytest.raises(SettingsError, match="^the volumes are too small for patches"):
         list(batches(sampler, range(2), workers=1))

@@ -204,3 +204,14 @@ def test_tab_stops_at_every_list_of_nodes_in_the_order_of_the_panel(a_window: An
     lists += ["queueSelector", "exportSelector"]
     assert [name for name in names if name in lists] == lists
     assert names.index("regionSelector") < names.index("modelComboBox") < names.index("outputSelector")
+
+
+def test_the_panel_opens_at_its_top_wherever_another_was_scrolled_to(a_window: Any, a_panel: Any):
+    a_panel.ui.advancedCollapsibleButton.collapsed = False
+    settle()
+    bar = a_window.scroll.verticalScrollBar()
+    bar.setValue(bar.maximum())
+    assert bar.value() > 0
+    a_panel.exit()
+    a_panel.enter()
+    assert bar.value() == 0

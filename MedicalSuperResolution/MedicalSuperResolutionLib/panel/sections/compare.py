@@ -28,7 +28,7 @@ class CompareSection:
 
     def __init__(self, ui: SimpleNamespace, choices: Callable[[], MedicalSuperResolutionParameterNode]) -> None:
         """``choices`` gives the parameter node of the scene; `show` is to be called when it changes."""
-        self.comparison = Comparison(CompareViews(slicer.app.applicationLogic()))
+        self.comparison = Comparison(CompareViews(slicer.app.applicationLogic(), timers.soon))
         self._ui, self._choices = ui, choices
         self._entered_with: tuple = ()
         self._last_pair: tuple | None = None
@@ -52,7 +52,6 @@ class CompareSection:
         if active and self.comparison.shown and self._entered_with != self._arranged():
             with messages.shown_errors(_("The volumes could not be compared.")):
                 self._enter(*self._arranged()[2])
-                self._fit_later()
         shown, blends = self.comparison.shown, self.comparison.views.blends
         self._draw(blends)
         for widget in (ui.overlayComboBox, ui.beforeButton, ui.crosshairCheckBox):
@@ -80,8 +79,6 @@ class CompareSection:
             pair = None
         if pair is None:
             self.exit()
-        else:
-            self._fit_later()
         self.show()
 
     def exit(self) -> None:
@@ -100,7 +97,6 @@ class CompareSection:
                 self._choices().overlay = Overlay.NOTHING
                 self._enter(*self._choices().pair_to_compare())
                 self._ui.compareCollapsibleButton.collapsed = False
-                self._fit_later()
             else:
                 self.exit()
         self.show()
@@ -130,9 +126,6 @@ class CompareSection:
         if not self.comparison.is_active:
             self.exit()
             self.show()
-
-    def _fit_later(self) -> None:
-        timers.soon(self.comparison.fit)  # once the views have their size on the screen
 
     def _listen_to_key(self) -> None:
         if self._shortcut is None and slicer.util.mainWindow() is not None:

@@ -1,6 +1,5 @@
 """The section DICOM of the panel."""
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,8 +9,10 @@ import slicer
 from slicer import vtkMRMLScalarVolumeNode
 
 from medical_super_resolution.errors import SuperResolutionError
+from medical_super_resolution.system import temp_dirs
 from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
+from MedicalSuperResolutionLib.process import subprocess
 from MedicalSuperResolutionLib.scene import dicom_export
 from MedicalSuperResolutionLib.translation import tr as _
 
@@ -65,10 +66,14 @@ class DicomSection:
         with messages.shown_errors(_("The volume could not be sent to the DICOM database.")):
             self._ui.exportLabel.text = ""
             dicom_export.check_database()
-            with slicer.util.WaitCursor(), tempfile.TemporaryDirectory() as temporary:
-                folder = dicom_export.new_folder(Path(temporary))
-                warnings = self._write(folder)
-                series = dicom_export.add_to_database(folder)
+            temporary = subprocess.private_folder()
+            try:
+                with slicer.util.WaitCursor():
+                    folder = dicom_export.new_folder(temporary)
+                    warnings = self._write(folder)
+                    series = dicom_export.add_to_database(folder)
+            finally:
+                temp_dirs.remove(temporary)
             done = _("The new series is in the DICOM database.")
             self._ui.exportLabel.text = " ".join([done, *warnings])
             _select(series)

@@ -11,6 +11,7 @@ from medical_super_resolution.physics.acquisition import SliceProfile, acquisiti
 from ...config.recipe import Recipe
 from ..batch import SequenceBatch
 from ..manifest import Entry
+from ..patch_size import fits, sequence_patch
 from ..volume_sampler import DRAWS, FLAT_BELOW, TRIES, Pool, share_of, varied_contrast
 
 FACTOR_RANGE = (1.25, 8.0)
@@ -23,7 +24,7 @@ class PatchSampler:
     def __init__(self, entries: list[Entry], recipe: Recipe) -> None:
         self.recipe = recipe
         self.pool = Pool(entries, recipe)
-        self._longest = max(max(array.shape) for array in self.pool.arrays)  # axis of any volume, in voxels
+        self._shapes = list({array.shape for array in self.pool.arrays})  # of all volumes
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> SequenceBatch:
         """The batch of one step, or the share of it that one of several processes takes."""
@@ -36,9 +37,11 @@ class PatchSampler:
         second = 1.0
         if random.random() < recipe.thick_in_plane_fraction:
             second = float(random.uniform(*_SECOND_FACTOR_RANGE))
-        slices, side = self._size(factor)
+        slices, side = sequence_patch(recipe, factor, self._shapes)
         fine = round(slices * factor)
         shape = (fine, round(side * second), side)
+        if not any(fits(shape, volume) for volume in self._shapes):
+            second, shape = 1.0, (fine, side, side)  # all volumes are too small for a plane that is coarse
         noise = random.uniform(0, recipe.noise_maximum) if random.random() < recipe.noise_fraction else 0.0
         mine = range(recipe.batch_size)[share_of(recipe.batch_size, rank, world)]
         randoms = [np.random.default_rng((recipe.seed, step, number)) for number in mine]  # one for each patch
@@ -65,16 +68,6 @@ class PatchSampler:
             consistency=torch.from_numpy(consistency_matrix(matrix)).float(),
             seed=step,
         )
-
-    def _size(self, factor: float) -> tuple[int, int]:
-        """Thick slices of a patch, and voxels of its side: about as many voxels for every factor."""
-        recipe = self.recipe
-        slices = int(np.clip(round(80 / factor), 6, 2 * recipe.patch_slices)) if factor > 2 else 2 * recipe.patch_slices
-        slices = max(min(slices, int(self._longest / factor)), 2)  # of small volumes, short sequences
-        side = recipe.patch_in_plane
-        if factor <= 2 or slices > recipe.patch_slices:
-            side = max(16, round(side * (recipe.patch_slices / slices) ** 0.5 / 4) * 4)
-        return slices, side
 
     def _factor(self, random: np.random.Generator) -> float:
         recipe = self.recipe

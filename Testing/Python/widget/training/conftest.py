@@ -10,8 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.volume import Volume
 from training_double import training_program
 from widget.helpers import entered
 
@@ -73,7 +77,18 @@ def ready(a_training_panel: Any, tmp_path: Path) -> Path:
     manifest, run = tmp_path / "volumes.json", tmp_path / "my run"
     manifest.write_text("[]")
     ui = a_training_panel.ui
-    ui.dataComboBox.currentIndex = ui.dataComboBox.findText("A manifest that medsr-train has prepared")
+    ui.dataComboBox.currentIndex = ui.dataComboBox.findText("Manifest")
     ui.manifestPathLineEdit.currentPath = str(manifest)
     ui.runPathLineEdit.currentPath = str(run)
     return run
+
+
+@pytest.fixture
+def a_folder_of_two(tmp_path: Path) -> Path:
+    """A folder with a volume that a patch of the recipe fits into, and with one that is too flat for it."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for name, slices in (("large", 50), ("flat", 4)):
+        array = np.zeros((slices, 50, 50), np.int16)
+        files.write(Volume(array, Grid(array.shape, np.eye(4))), folder / f"{name}.nii.gz")
+    return folder

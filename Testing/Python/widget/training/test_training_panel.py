@@ -36,6 +36,7 @@ def test_it_says_what_is_missing_one_after_the_other(a_training_panel: Any, tmp_
     assert (ui.startButton.enabled, ui.startButton.toolTip) == (False, ui.descriptionLabel.text)
     ui.volumesPathLineEdit.currentPath = str(tmp_path)
     assert ui.descriptionLabel.text == "Choose a folder for the run first."
+    assert ui.dataCheckLabel.text.startswith("Files of volumes: 0")
     ui.runPathLineEdit.currentPath = str(tmp_path / "run")
     assert ui.descriptionLabel.text == f"general: 7,500 steps, into {tmp_path / 'run'}"
     assert ui.startButton.enabled
@@ -103,7 +104,7 @@ def test_a_run_is_started_with_what_was_chosen(a_training_panel: Any, ready: Pat
 
 def test_a_folder_of_volumes_is_prepared_first(a_training_panel: Any, ready: Path, given: Callable, tmp_path: Path):
     ui = a_training_panel.ui
-    ui.dataComboBox.currentIndex = ui.dataComboBox.findText("BraTS 2021, as downloaded")
+    ui.dataComboBox.currentIndex = ui.dataComboBox.findText("BraTS 2021")
     ui.volumesPathLineEdit.currentPath = str(tmp_path)
     ui.startButton.click()
     end(a_training_panel)
@@ -271,6 +272,21 @@ def test_it_goes_on_while_another_module_is_open(a_training_panel: Any, ready: P
     assert a_training_panel.ui.startButton.text == "Start"
 
 
+def test_its_curve_takes_no_layout_while_another_module_is_open(
+    a_training_panel: Any, ready: Path, train_as: Callable, slicer_python: types.ModuleType
+):
+    layout = slicer_python.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    before = layout.GetViewArrangement()
+    train_as("step(50, 0.5); wait_for('go'); step(100, 0.25); time.sleep(60)")
+    a_training_panel.ui.startButton.click()
+    a_training_panel.exit()
+    wait(lambda: slicer_python.mrmlScene.GetFirstNodeByClass("vtkMRMLPlotChartNode"))
+    assert layout.GetViewArrangement() == before
+    a_training_panel.enter()
+    (ready.parent / "go").touch()
+    wait(lambda: layout.GetViewArrangement() == layout.SlicerLayoutFourUpPlotView)
+
+
 def test_the_choices_are_kept_in_the_scene(a_training_panel: Any, ready: Path):
     a_training_panel.ui.stepsSpinBox.value = 300
     a_training_panel.exit()
@@ -278,7 +294,7 @@ def test_the_choices_are_kept_in_the_scene(a_training_panel: Any, ready: Path):
     a_training_panel.enter()
     ui = a_training_panel.ui
     assert (ui.runPathLineEdit.currentPath, ui.stepsSpinBox.value) == (str(ready), 300)
-    assert ui.dataComboBox.currentText == "A manifest that medsr-train has prepared"
+    assert ui.dataComboBox.currentText == "Manifest"
 
 
 # ---- the model
@@ -360,6 +376,14 @@ def test_the_recipe_is_explained_in_one_line(a_training_panel: Any):
     assert a_training_panel.ui.recipeInfoLabel.text.endswith("interpolated slices.")
 
 
+def test_every_shipped_recipe_is_explained_in_a_sentence_of_two_lines_at_most(the_training_module: Any):
+    from MedicalSuperResolutionTrainingLib import commands, data_check
+
+    lines = {name: data_check.explained(name) for name in commands.shipped_recipes()}
+    assert {name: line for name, line in lines.items() if not line.endswith(".") or len(line) > 160} == {}
+    assert not any("`" in line or "medsr-train" in line for line in lines.values())
+
+
 def test_the_data_are_counted_before_the_start(a_training_panel: Any, ready: Path):
     volumes = []
     for name, modality, shape, split in (
@@ -373,8 +397,9 @@ def test_the_data_are_counted_before_the_start(a_training_panel: Any, ready: Pat
     (ready.parent / "volumes.json").write_text(json.dumps({"volumes": volumes}))
     a_training_panel._updatePanel()
     text = a_training_panel.ui.dataCheckLabel.text
-    assert text.startswith(
-        "2 volumes to train on (1 CT, 1 MR), 1 to validate. 1 are smaller than a patch (patch_slices "
+    assert text == (
+        "Volumes: 2 to train on (1 CT, 1 MR), 1 to validate."
+        " Too small for a patch (patch_slices 8, patch_in_plane 40): 1 of 2."
     )
 
 
@@ -383,9 +408,34 @@ def test_a_folder_of_volumes_is_counted(a_training_panel: Any, ready: Path, tmp_
     for name in ("a.nii.gz", "b.NRRD", "notes.txt"):
         (tmp_path / "scans" / name).touch()
     ui = a_training_panel.ui
-    ui.dataComboBox.currentIndex = ui.dataComboBox.findText("A folder of volumes")
+    ui.dataComboBox.currentIndex = ui.dataComboBox.findText("Volumes")
     ui.volumesPathLineEdit.currentPath = str(tmp_path / "scans")
-    assert ui.dataCheckLabel.text == "2 files of volumes; they are checked and prepared first."
+    assert ui.dataCheckLabel.text == "Files of volumes: 2; they are checked and prepared first."
+
+
+def test_volumes_too_small_for_a_patch_are_counted_by_their_headers(
+    a_training_panel: Any, ready: Path, a_folder_of_two: Path
+):
+    ui = a_training_panel.ui
+    ui.dataComboBox.currentIndex = ui.dataComboBox.findText("Volumes")
+    ui.volumesPathLineEdit.currentPath = str(a_folder_of_two)
+    assert ui.dataCheckLabel.text == (
+        "Files of volumes: 2; they are checked and prepared first."
+        " Too small for a patch (patch_slices 8, patch_in_plane 40): 1 of 2."
+    )
+
+
+def test_of_a_run_that_goes_on_the_volumes_that_were_prepared_are_counted(
+    a_training_panel: Any, ready: Path, a_folder_of_two: Path
+):
+    ready.mkdir()
+    (ready / "checkpoint-00000050.safetensors").touch()
+    entry = {"source": "a", "array": "a.npy", "modality": "mr", "spacing_kji_mm": [1, 1, 1], "low": 0, "high": 1}
+    (ready / "data.json").write_text(json.dumps({"volumes": [entry]}))
+    ui = a_training_panel.ui
+    ui.dataComboBox.currentIndex = ui.dataComboBox.findText("Volumes")
+    ui.volumesPathLineEdit.currentPath = str(a_folder_of_two)
+    assert ui.dataCheckLabel.text.startswith("Volumes: 1 to train on (1 MR), 0 to validate.")
 
 
 def test_very_many_files_are_not_counted_to_the_end_nor_twice(
@@ -401,12 +451,12 @@ def test_very_many_files_are_not_counted_to_the_end_nor_twice(
     rglob = Path.rglob
     monkeypatch.setattr(Path, "rglob", lambda path, pattern: looked.append(path) or rglob(path, pattern))
     ui = a_training_panel.ui
-    ui.dataComboBox.currentIndex = ui.dataComboBox.findText("A folder of volumes")
+    ui.dataComboBox.currentIndex = ui.dataComboBox.findText("Volumes")
     ui.volumesPathLineEdit.currentPath = str(tmp_path / "scans")
     ui.runPathLineEdit.currentPath = str(tmp_path / "run")
     for steps in (10, 20):
         ui.stepsSpinBox.value = steps
-        assert ui.dataCheckLabel.text == "more than 3 files of volumes; they are checked and prepared first."
+        assert ui.dataCheckLabel.text == "Files of volumes: more than 3; they are checked and prepared first."
     assert looked == [tmp_path / "scans"]
 
 
@@ -423,8 +473,54 @@ def test_the_latest_sample_picture_is_shown(a_training_panel: Any, tmp_path: Pat
     assert 0 < a_training_panel.ui.sampleLabel.pixmap.width() <= 60
 
 
-def test_before_the_first_step_it_says_what_was_printed_last(a_training_panel: Any):
+def test_a_picture_that_is_being_written_is_shown_at_the_next_look(a_training_panel: Any, tmp_path: Path):
+    from PySide6 import QtGui
+
+    (tmp_path / "samples").mkdir()
+    picture = tmp_path / "samples" / "step-00000050.png"
+    picture.write_bytes(b"\x89PNG")
+    a_training_panel._sample.show(tmp_path)
+    assert a_training_panel.ui.sampleLabel.isHidden()
+    QtGui.QImage(40, 20, QtGui.QImage.Format.Format_RGB32).save(str(picture))
+    a_training_panel._sample.show(tmp_path)
+    assert not a_training_panel.ui.sampleLabel.isHidden()
+
+
+def test_a_folder_that_nothing_can_be_written_into_is_refused(
+    a_training_panel: Any, ready: Path, errors_shown: Any, tmp_path: Path
+):
+    (tmp_path / "file").touch()
+    a_training_panel.ui.runPathLineEdit.currentPath = str(tmp_path / "file" / "run")
+    a_training_panel.ui.startButton.click()
+    assert errors_shown == [
+        f"Nothing can be written into {tmp_path / 'file' / 'run'}: Not a directory; choose another folder for the run."
+    ]
+    assert a_training_panel.ui.startButton.text == "Start"
+
+
+def test_while_it_runs_it_says_what_is_trained_on_what(a_training_panel: Any, ready: Path, train_as: Callable):
+    header = "through-plane with 306,771 parameters; volumes: 2 train, 1 validation; 60 steps on 2 CPU threads"
+    train_as(f"print('warning: thin'); print('{header}', flush=True); " + LASTS)
+    start(a_training_panel)
+    assert a_training_panel.ui.descriptionLabel.text == header
+    a_training_panel.ui.startButton.click()
+    assert a_training_panel.ui.descriptionLabel.text.startswith("general: goes on")
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown", "bar"),
+    [
+        ("preparing  30%  2 s, 5 s left", "Preparing the volumes, 30 %", (30, 100)),
+        ("preparing 100%  7 s, 0 s left", "Starting...", (0, 0)),
+        ("warning: no such font", "Starting...", (0, 0)),
+    ],
+)
+def test_before_the_first_step_it_shows_how_far_the_preparation_is(
+    a_training_panel: Any, printed: str, shown: str, bar: tuple[int, int]
+):
     from MedicalSuperResolutionTrainingLib import panel
 
-    panel.show_progress(a_training_panel.ui, None, "loss", 100, None, ("device cpu", "preparing 3 of 8"))
-    assert a_training_panel.ui.statusLabel.text == "preparing 3 of 8"
+    ui = a_training_panel.ui
+    panel.show_progress(ui, None, "loss", 100, None, (printed, "refused b"))
+    assert ui.statusLabel.text == shown
+    assert (max(ui.progressBar.value, 0), ui.progressBar.maximum) == bar
