@@ -12,7 +12,7 @@ import vtk
 
 _THICKER = 1.01  # times the other spacings: from here on, an axis is that of the slices
 _VERTICAL = 0.15, 0.5  # width and height of a vertical legend, of those of the view
-_HORIZONTAL_PIXELS, _HORIZONTAL = 60, 0.8  # height of a horizontal one with title and numbers; width, of the view
+_HORIZONTAL_PIXELS, _HORIZONTAL = 48, 0.8  # height of a horizontal one with title and numbers; width, of the view
 _LABELS, _FEW_LABELS = 5, 3  # beside the colors, and in one line above them
 _AT_THE_RIGHT, _CENTERED = 0.95, 0.5  # position of a legend
 

@@ -10,6 +10,7 @@ import vtk
 
 from MedicalSuperResolutionLib.translation import tr as _
 
+_VIEW_GROUP = 615  # views are linked within their group; Slicer's own views are in group 0
 _COLORS = 255  # an odd number: the one in the middle stands for no difference
 _FILLS = {
     "vtkMRMLMarkupsROIDisplayNode": "FillVisibility",
@@ -84,6 +85,19 @@ class SharedWindow:
         for display in self._displays:
             if display is not changed:
                 display.SetWindowLevel(changed.GetWindow(), changed.GetLevel())  # no event where nothing changes
+
+
+def show_alone(logic: slicer.vtkMRMLSliceLogic, volume: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Show one volume in a view, which is linked with the others of the comparison."""
+    logic.GetSliceNode().SetViewGroup(_VIEW_GROUP)
+    composite = logic.GetSliceCompositeNode()
+    composite.SetDoPropagateVolumeSelection(False)  # a volume loaded meanwhile must not take the place of ours
+    composite.SetBackgroundVolumeID(volume.GetID())
+    composite.SetForegroundVolumeID(None)
+    composite.SetForegroundOpacity(0)
+    composite.SetLabelVolumeID(None)
+    composite.SetLinkedControl(True)
+    composite.SetHotLinkedControl(True)
 
 
 def diverging_colors() -> slicer.vtkMRMLColorTableNode:

@@ -11,10 +11,9 @@ import vtk
 from medical_super_resolution.errors import SuperResolutionError, VolumeError
 from MedicalSuperResolutionLib.compare import fitting, layouts
 from MedicalSuperResolutionLib.compare.blend import Blend
-from MedicalSuperResolutionLib.compare.view_settings import Crosshair, SharedWindow, Unfilled, add_legend
+from MedicalSuperResolutionLib.compare.view_settings import Crosshair, SharedWindow, Unfilled, add_legend, show_alone
 from MedicalSuperResolutionLib.translation import tr as _
 
-_VIEW_GROUP = 615  # views are linked within their group; Slicer's own views are in group 0
 _PREVIOUS_LAYOUT = "MedicalSuperResolution.PreviousLayout"  # attribute of the layout node, saved with the scene
 
 
@@ -99,12 +98,14 @@ class CompareViews:
         rows = self._rows
         for row, plane_of_row in zip(rows, arrangement.planes, strict=True):
             for logic, volume in zip(row, volumes, strict=False):
-                _show(logic, volume)
+                show_alone(logic, volume)
                 logic.GetSliceNode().SetOrientation(plane_of_row or plane)
         self._blends = [Blend(row[layouts.AFTER], before, colors) for row in rows]
         self.fit()
         for node in (logic.GetSliceNode() for logic in chain(*rows)):
             self._sizes.append((node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._view_changed)))
+        self._is_fit_due = True
+        self._later(self._fit_all)  # new views lose their place when they are shown
 
     def fit(self) -> None:
         """Show whole volumes in every view, at one scale."""
@@ -193,6 +194,11 @@ class CompareViews:
             self._is_fit_due = True
             self._later(self._fit_again)
 
+    def _fit_all(self) -> None:
+        self._is_fit_due = False
+        if self._fitted:  # else they were left, or zoomed, meanwhile
+            self.fit()
+
     def _are_resized(self) -> bool:
         known = self._fitted
         now = fitting.sizes_and_heights(self._visible_rows) if known else {}
@@ -234,15 +240,3 @@ def _check(volume: slicer.vtkMRMLScalarVolumeNode | None) -> None:
                 name=volume.GetName()
             )
         )
-
-
-def _show(logic: slicer.vtkMRMLSliceLogic, volume: slicer.vtkMRMLScalarVolumeNode) -> None:
-    logic.GetSliceNode().SetViewGroup(_VIEW_GROUP)
-    composite = logic.GetSliceCompositeNode()
-    composite.SetDoPropagateVolumeSelection(False)  # a volume loaded meanwhile must not take the place of ours
-    composite.SetBackgroundVolumeID(volume.GetID())
-    composite.SetForegroundVolumeID(None)
-    composite.SetForegroundOpacity(0)
-    composite.SetLabelVolumeID(None)
-    composite.SetLinkedControl(True)
-    composite.SetHotLinkedControl(True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -16,6 +17,8 @@ import medical_super_resolution
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.system import temp_dirs
 from MedicalSuperResolutionLib.translation import tr as _
+
+logger = logging.getLogger(__name__)
 
 _FOLDER_PREFIX = "MedicalSuperResolution-run-"
 _STDOUT, _STDERR = "stdout.txt", "stderr.txt"
@@ -118,6 +121,8 @@ def printed_bytes(folder: Path) -> tuple[int, int]:
 def failure_sentence(status: int, lines: Sequence[str], *, who: str, unharmed: str, advice: str) -> str:
     """Why a process has failed, in one sentence: its own error message, or what its exit status means.
 
+    What an unforeseen failure has printed goes to the log.
+
     Parameters
     ----------
     status
@@ -134,6 +139,7 @@ def failure_sentence(status: int, lines: Sequence[str], *, who: str, unharmed: s
     messages = [line for line in lines if line.startswith("error: ") and _LAUNCHER_CRASH not in line]
     if status > 0 and messages:
         return messages[-1].removeprefix("error: ")
+    logger.error("\n".join([f"{who} ended with exit status {status}; it had printed:", *lines]))
     if status > 0 and not any(_LAUNCHER_CRASH in line for line in lines):
         message = _("{who} stopped unexpectedly with exit status {status}; {unharmed}, see the log")
         return message.format(who=who, status=status, unharmed=unharmed)

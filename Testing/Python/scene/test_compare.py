@@ -180,17 +180,20 @@ def test_views_that_are_resized_together_are_fitted_once(a_slicer, a_trio, monke
     views = CompareViews(a_slicer.applicationLogic(), waiting.append)
     views.enter(*a_trio)
     screen = Screen(a_slicer, [column.tag for column in COLUMNS])
-    for number in range(3):
-        screen.logic(number).ResizeSliceNode(300, 150)
-    assert (len(fits), len(waiting)) == (1, 1)
-    waiting.pop()()
-    assert len(fits) == 2
-    assert is_whole(screen, 2, a_trio[0])
-    assert waiting == []
-    screen.logic(0).ResizeSliceNode(200, 150)
+    center = screen.logic(0).GetSliceOffset()
+    screen.logic(0).SetSliceOffset(1e3)  # as Slicer does when it shows new views
+    for size in ((300, 150), (200, 150)):
+        for number in range(3):
+            screen.logic(number).ResizeSliceNode(*size)
+        assert len(waiting) == 1
+        waiting.pop()()
+        assert is_whole(screen, 2, a_trio[0])
+    assert len(fits) == 3  # when they were opened, and after each change of size
+    assert screen.logic(0).GetSliceOffset() == pytest.approx(center)
+    screen.logic(0).ResizeSliceNode(300, 150)
     views.exit()
     waiting.pop()()  # the views have left meanwhile
-    assert len(fits) == 2
+    assert len(fits) == 3
 
 
 def test_a_view_that_the_user_has_zoomed_is_not_fitted_again(some_views, a_trio, a_screen):

@@ -303,11 +303,13 @@ def test_a_result_that_does_not_fit_is_named_with_its_folder(an_engine, a_volume
     assert path.parents[1] == temporary_folder
 
 
-def test_a_traceback_of_the_engine_becomes_one_sentence_and_a_log(an_engine, a_volume):
+def test_a_traceback_of_the_engine_becomes_one_sentence_and_is_in_the_log(an_engine, a_volume, caplog):
     engine = an_engine("raise ZeroDivisionError('oh')")
     with pytest.raises(SuperResolutionError, match="stopped unexpectedly with exit status 1; the scene is unchanged"):
         engine.run(a_volume, EnhanceSettings())
     assert engine.log[-1] == "ZeroDivisionError: oh"
+    assert "ended with exit status 1" in caplog.text
+    assert "ZeroDivisionError: oh" in caplog.text
 
 
 @posix_only

@@ -59,6 +59,8 @@ def test_a_click_writes_the_series_and_leaves_the_database_alone(
     written = list((a_folder / "super-resolution-1").iterdir())
     assert a_panel.ui.exportLabel.text == f"{len(written)} files are in {a_folder / 'super-resolution-1'}."
     assert len(slicer_python.dicomDatabase._files) == 5
+    slicer_python.mrmlScene.Clear(False)
+    assert a_panel.ui.exportLabel.text == ""
 
 
 def test_where_no_database_is_open_nothing_is_written(

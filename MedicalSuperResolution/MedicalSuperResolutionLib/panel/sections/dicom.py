@@ -32,6 +32,8 @@ class DicomSection:
     def show(self) -> None:
         """Offer to export where there is something to export, and a folder to put it into."""
         ui, obstacle = self._ui, self._obstacle()
+        if self._node() is None:
+            ui.exportLabel.text = ""  # of a result that has left
         ui.databaseButton.enabled = not obstacle
         ui.databaseButton.toolTip = obstacle or _("Put the result into Slicer's DICOM database, and select it there.")
         path = ui.exportPathLineEdit.currentPath

@@ -46,5 +46,6 @@ class ResultSection:
         for belonging in (uncertainty_node.map_of(result), provenance.note_of(result), result):
             if belonging is not None:
                 scene.remove(belonging)
+        self._ui.resultWidget.parentWidget().setFocus()  # the hidden button would hand it on, and the panel scroll
         self._choices().resultVolume = None
         self._on_delete(source)
