@@ -1,6 +1,6 @@
-"""Which files of the product work between two moments, and which of them calls which; imports aside.
+"""Traces which files of the product are called between two moments, and by which files; imports are ignored.
 
-The ways that `docs/reference/architecture.md` describes are read here and held against what is called.
+Compares them with the paths that `docs/reference/architecture.md` describes.
 """
 
 from __future__ import annotations
@@ -74,12 +74,14 @@ class Walk:
 
 
 def documented(heading: str) -> list[str]:
-    """The files of one way, in their order: the rows of the table below a heading."""
+    """The files of one path, in their order: the rows of the table below a heading."""
     text = (DOCS / "reference" / "architecture.md").read_text(encoding="utf-8")
     section = text.partition(f"## {heading}\n")[2].partition("\n## ")[0]
     return re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
 
 
-def gaps(way: list[str], walk: Walk) -> list[str]:
-    """The files of a way that no earlier one of it has called; the first is called from outside."""
-    return [file for number, file in enumerate(way) if number and not walk.callers.get(file, set()) & set(way[:number])]
+def gaps(path: list[str], walk: Walk) -> list[str]:
+    """The files of a path that no earlier file of it has called; the first is called from outside."""
+    return [
+        file for number, file in enumerate(path) if number and not walk.callers.get(file, set()) & set(path[:number])
+    ]

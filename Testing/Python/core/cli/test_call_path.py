@@ -40,7 +40,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], int]:
     return run
 
 
-def test_the_way_in_the_engine_is_as_documented(
+def test_the_path_in_the_engine_is_as_documented(
     serve: Callable[[list[str]], int], a_volume: Volume, folder: Path, a_model_file: Path, capsys: pytest.CaptureFixture
 ):
     files.write(a_volume, folder / "in.nrrd", compress=False)
@@ -48,6 +48,6 @@ def test_the_way_in_the_engine_is_as_documented(
     with walk.Walk() as walked:
         serve([*arguments, "--model", str(a_model_file), "--device", "cpu"])
     assert capsys.readouterr().out.endswith('{"status": 0}\n')
-    way = walk.documented("A volume's way in the engine")
-    assert walk.gaps(way, walked) == []
+    path = walk.documented("A volume's path in the engine")
+    assert walk.gaps(path, walked) == []
     assert len(walked.callers) <= 64  # with the details, as the page states

@@ -13,7 +13,7 @@ from made_up_report import made_up_report
 from widget.helpers import entered, volume_names, wait
 
 
-def test_the_way_in_slicer_is_as_documented(
+def test_the_path_in_slicer_is_as_documented(
     the_module: Any,
     errors_shown: list[str],
     raised_in_slots: list[BaseException],
@@ -32,11 +32,11 @@ def test_the_way_in_slicer_is_as_documented(
             wait(lambda: panel._run.current is None)
         assert errors_shown == []
     assert volume_names() == ["Thick", "Thick 1 mm"]
-    way = walk.documented("A volume's way in Slicer")
-    assert walk.gaps(way, walked) == []
+    path = walk.documented("A volume's path in Slicer")
+    assert walk.gaps(path, walked) == []
     assert len(walked.callers) <= 50  # with the details, as the page states
 
 
-def test_both_ways_of_a_volume_are_25_files():
-    ways = ("A volume's way in Slicer", "A volume's way in the engine")
-    assert len({file for way in ways for file in walk.documented(way)}) == 25
+def test_both_paths_of_a_volume_are_25_files():
+    paths = ("A volume's path in Slicer", "A volume's path in the engine")
+    assert len({file for path in paths for file in walk.documented(path)}) == 25
