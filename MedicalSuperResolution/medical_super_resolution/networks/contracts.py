@@ -185,13 +185,13 @@ class Discriminator(nn.Module):
     conditional : bool
         It takes a second channel, the interpolated input; see `with_condition`.
     has_features : bool
-        `judged` gives features, too.
+        `scores_and_features` returns features, too.
     """
 
     conditional = False
     has_features = False
 
-    def judged(self, volume: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def scores_and_features(self, volume: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return the scores, and the features of its stages for `losses.adversarial_feature_loss`."""
         return self(volume), []
 

@@ -1,4 +1,4 @@
-"""What a training step takes: tensors that move to the device of the network together."""
+"""Batches of a training step: tensors that are moved to a device together."""
 
 from __future__ import annotations
 
@@ -59,9 +59,7 @@ class SequenceBatch(PairedBatch):
     ----------
     positions
         (M,) float32, places of the fine slices in units of the thick ones.
-    thickness
-        Thickness of the slices, in slice distances.
-    width
+    profile_width
         Full width at half maximum of the slice profile in slice distances; of a box, that of the Gaussian like it.
     acquisition, consistency
         (K, M) and (M, K) matrices A and G of `physics.acquisition`.
@@ -70,8 +68,7 @@ class SequenceBatch(PairedBatch):
     """
 
     positions: Tensor
-    thickness: float
-    width: float
+    profile_width: float
     acquisition: Tensor
     consistency: Tensor
     seed: int

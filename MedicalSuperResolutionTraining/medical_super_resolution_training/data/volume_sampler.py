@@ -12,12 +12,12 @@ from .arrays import stored_array
 from .manifest import Entry
 
 FLAT_BELOW = 0.02  # standard deviation of a patch that is mostly air
-TRIES = 4
+MAX_TRIES = 4
 GAIN_RANGE = (0.7, 1.4)  # a scanner's range is known roughly
-DRAWS = 200  # of a volume and an axis that a patch fits into
+MAX_DRAWS = 200  # of a volume and an axis that a patch fits into
 
 
-class Pool:
+class VolumePool:
     """Prepared volumes with their intensity ranges. Nothing of them stays in memory between two patches."""
 
     def __init__(self, entries: list[Entry], recipe: Recipe) -> None:

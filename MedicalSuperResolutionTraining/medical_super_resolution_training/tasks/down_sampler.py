@@ -27,7 +27,7 @@ from ..data.down_sampler_file import save_down_sampler
 from ..data.loader import Sampler
 from ..data.manifest import Entry
 from ..data.samplers.planes import UnpairedSampler
-from .task import Judged, Prediction, TrainingTask
+from .task import DiscriminatorInput, Prediction, TrainingTask
 
 
 class DownSamplerTask(TrainingTask[PairedBatch]):
@@ -53,11 +53,11 @@ class DownSamplerTask(TrainingTask[PairedBatch]):
         made, shrunk = network(batch.hr), _shrunk(batch)
         return Prediction({"l1": self.recipe.loss.l1 * low_frequency_loss(made, shrunk)}, made, shrunk)
 
-    def judged(self, prediction: Prediction, batch: PairedBatch) -> Judged:
+    def discriminator_input(self, prediction: Prediction, batch: PairedBatch) -> DiscriminatorInput:
         """The high frequencies of what was made and of measured coarse slices."""
         assert prediction.sr is not None  # noqa: S101 - see `predict`
         assert prediction.hr is not None  # noqa: S101
-        return Judged(high_frequencies(prediction.sr), high_frequencies(batch.lr), prediction.hr)
+        return DiscriminatorInput(high_frequencies(prediction.sr), high_frequencies(batch.lr), prediction.hr)
 
     def pictures(self, network: nn.Module, batch: PairedBatch) -> tuple[Tensor, ...]:
         """Slices: shrunk, made, and a measured one of another scan."""

@@ -20,19 +20,19 @@ from .task import BatchType, TrainingTask
 
 
 @dataclass(frozen=True, eq=False)
-class Versions:
-    """The volumes that a generator made of a batch, (N, 1, K, J, I) each.
+class Outputs:
+    """The volumes that a generator makes of a batch, (N, 1, K, J, I) each.
 
     Parameters
     ----------
-    shares
-        Volumes with their share of the content loss.
-    shown
-        The one that users get: perceptual and adversarial terms compare this one.
+    weighted
+        Each with its weight in the content loss.
+    final
+        The one that users get, which perceptual and adversarial terms compare.
     """
 
-    shares: tuple[tuple[float, Tensor], ...]
-    shown: Tensor
+    weighted: tuple[tuple[float, Tensor], ...]
+    final: Tensor
 
 
 class GeneratorTask(TrainingTask[BatchType]):
@@ -69,12 +69,12 @@ def new_generator(recipe: Recipe) -> Generator:
     return generator_class(network_config(config_class, recipe.generator_config, f"the generator {name}"))
 
 
-def content_terms(made: Versions, hr: Tensor, weights: LossWeights) -> dict[str, Tensor]:
+def content_terms(outputs: Outputs, hr: Tensor, weights: LossWeights) -> dict[str, Tensor]:
     """The weighted terms that compare voxels, by name."""
     terms = {}
     for name in terms_of(CONTENT):
         weight = getattr(weights, name)
         if weight:
-            parts = [share * LOSS_TERMS[name].distance(sr, hr) for share, sr in made.shares if share]
+            parts = [share * LOSS_TERMS[name].distance(sr, hr) for share, sr in outputs.weighted if share]
             terms[name] = weight * sum(parts[1:], start=parts[0])
     return terms

@@ -15,26 +15,26 @@ from ..data.manifest import Entry
 from ..data.plane_degradation import plane_factor
 from ..data.samplers.planes import PlaneSampler
 from ..evaluation.cases import Case
-from .generator import GeneratorTask, Versions, content_terms
-from .task import Judged, Prediction
+from .generator import GeneratorTask, Outputs, content_terms
+from .task import DiscriminatorInput, Prediction
 
 
 class InPlaneTask(GeneratorTask[PairedBatch]):
-    """The loss is that of the output."""
+    """The loss compares the output with the truth."""
 
     def dataset(self, entries: list[Entry]) -> Sampler[PairedBatch]:
-        """Fine slices, made coarse as the degradation of the recipe does it."""
+        """Pairs of fine slices and slices coarsened by the degradation of the recipe."""
         return PlaneSampler(entries, self.recipe)
 
     def predict(self, network: nn.Module, batch: PairedBatch) -> Prediction:
         """Refine the batch and compare."""
         sr = network(batch.lr)
-        return Prediction(content_terms(Versions(((1.0, sr),), sr), batch.hr, self.recipe.loss), sr, batch.hr)
+        return Prediction(content_terms(Outputs(((1.0, sr),), sr), batch.hr, self.recipe.loss), sr, batch.hr)
 
-    def judged(self, prediction: Prediction, batch: PairedBatch) -> Judged:
-        """The refined and the true slices, on the condition of the interpolated ones."""
+    def discriminator_input(self, prediction: Prediction, batch: PairedBatch) -> DiscriminatorInput:
+        """The refined and the true slices, conditioned on the interpolated ones."""
         assert prediction.sr is not None  # noqa: S101 - see `predict`
-        return Judged(prediction.sr, batch.hr, interpolated_in_plane(batch))
+        return DiscriminatorInput(prediction.sr, batch.hr, interpolated_in_plane(batch))
 
     def pictures(self, network: nn.Module, batch: PairedBatch) -> tuple[Tensor, ...]:
         """Slices: interpolated, refined, true."""

@@ -15,7 +15,7 @@ from ..data.batch import PairedBatch
 from ..data.loader import Sampler
 from ..data.manifest import Entry
 from ..data.samplers.encoder import CorruptedSampler
-from .generator import Versions, content_terms
+from .generator import Outputs, content_terms
 from .task import Prediction, TrainingTask
 
 
@@ -34,7 +34,7 @@ class SliceEncoderTask(TrainingTask[PairedBatch]):
     def predict(self, network: nn.Module, batch: PairedBatch) -> Prediction:
         """Restore the slices and compare."""
         sr = network(batch.lr)
-        return Prediction(content_terms(Versions(((1.0, sr),), sr), batch.hr, self.recipe.loss))
+        return Prediction(content_terms(Outputs(((1.0, sr),), sr), batch.hr, self.recipe.loss))
 
     def pictures(self, network: nn.Module, batch: PairedBatch) -> tuple[Tensor, ...]:
         """Slices: corrupted, restored, true."""

@@ -14,45 +14,45 @@ from ..data.loader import Sampler
 from ..data.manifest import Entry
 from ..data.samplers.sequences import FACTOR_RANGE, PatchSampler
 from ..evaluation.cases import Case
-from .generator import GeneratorTask, Versions, content_terms
-from .task import Judged, Prediction
+from .generator import GeneratorTask, Outputs, content_terms
+from .task import DiscriminatorInput, Prediction
 
 
 class SliceSequenceTask(GeneratorTask[SequenceBatch]):
-    """The loss is that of the output and of its projection onto what the measured slices allow."""
+    """The loss compares the output and its data-consistency projection with the truth."""
 
     def dataset(self, entries: list[Entry]) -> Sampler[SequenceBatch]:
-        """Thick slices, made of fine ones by a drawn slice profile."""
+        """Pairs of fine slices and thick slices simulated from them with random slice profiles."""
         if self.recipe.degradation != "measured":
             raise SettingsError(
-                "a recipe that refines across slices measures thick slices; degradation ="
+                "a recipe that refines across slices simulates thick slices itself; degradation ="
                 f' "{self.recipe.degradation}" is for recipes that refine inside slices'
             )
         return PatchSampler(entries, self.recipe)
 
     def predict(self, network: nn.Module, batch: SequenceBatch) -> Prediction:
         """Refine the batch and compare."""
-        made = self.refine(network, batch)
-        return Prediction(content_terms(made, batch.hr, self.recipe.loss), made.shown, batch.hr, batch.factor)
+        outputs = self.refine(network, batch)
+        return Prediction(content_terms(outputs, batch.hr, self.recipe.loss), outputs.final, batch.hr, batch.factor)
 
-    def refine(self, network: nn.Module, batch: SequenceBatch) -> Versions:
-        """The output of the network, and its projection where the recipe gives that a weight."""
+    def refine(self, network: nn.Module, batch: SequenceBatch) -> Outputs:
+        """The output of the network, and its data-consistency projection if the recipe gives it a weight."""
         weight = self.recipe.consistent_weight
-        sr = network(batch.lr, batch.positions, batch.factor, batch.width, seed=batch.seed)
+        sr = network(batch.lr, batch.positions, batch.factor, batch.profile_width, seed=batch.seed)
         if not weight:
-            return Versions(((1.0, sr),), sr)
+            return Outputs(((1.0, sr),), sr)
         missing = batch.lr - apply_along_sequence(batch.acquisition, sr)
         consistent = sr + apply_along_sequence(batch.consistency, missing)
-        return Versions(((1 - weight, sr), (weight, consistent)), consistent)
+        return Outputs(((1 - weight, sr), (weight, consistent)), consistent)
 
-    def judged(self, prediction: Prediction, batch: SequenceBatch) -> Judged:
-        """The refined and the true slices, on the condition of the interpolated ones."""
+    def discriminator_input(self, prediction: Prediction, batch: SequenceBatch) -> DiscriminatorInput:
+        """The refined and the true slices, conditioned on the interpolated ones."""
         assert prediction.sr is not None  # noqa: S101 - see `predict`
-        return Judged(prediction.sr, batch.hr, _interpolated(batch))
+        return DiscriminatorInput(prediction.sr, batch.hr, _interpolated(batch))
 
     def pictures(self, network: nn.Module, batch: SequenceBatch) -> tuple[Tensor, ...]:
         """Cuts across the slices: interpolated, refined, true."""
-        volumes = (_interpolated(batch), self.refine(network, batch).shown, batch.hr)
+        volumes = (_interpolated(batch), self.refine(network, batch).final, batch.hr)
         return tuple(volume.transpose(2, 3) for volume in volumes)
 
     def validation_case(self) -> Case | None:

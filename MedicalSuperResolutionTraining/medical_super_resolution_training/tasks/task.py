@@ -22,7 +22,7 @@ BatchType = TypeVar("BatchType", bound=Batch)
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a network made of a batch.
+    """Output of a network for a batch, and its loss.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Prediction:
         Result and truth, (N, 1, K, J, I), that the terms of the adversarial stage compare; None for a task that has no
         such stage.
     factor_k
-        How many times finer they are along K than the input; 1 where slices are refined in their plane.
+        Refinement factor along K; 1 where slices are refined in their plane.
     """
 
     terms: dict[str, Tensor]
@@ -42,15 +42,15 @@ class Prediction:
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
-    """What a discriminator compares.
+class DiscriminatorInput:
+    """What a discriminator takes.
 
     Parameters
     ----------
     made, real
-        (N, 1, K, J, I), what the network made and what it shall look like.
+        (N, 1, K, J, I), output of the network and truth.
     condition
-        The same size; what a conditional discriminator sees beside either.
+        (N, 1, K, J, I), the second input of a conditional discriminator.
     """
 
     made: Tensor
@@ -59,7 +59,7 @@ class Judged:
 
 
 class TrainingTask(ABC, Generic[BatchType]):
-    """What a recipe trains. The training loop uses nothing else of it.
+    """What a recipe trains: the interface that the training loop uses.
 
     Parameters
     ----------
@@ -85,11 +85,11 @@ class TrainingTask(ABC, Generic[BatchType]):
 
     @abstractmethod
     def dataset(self, entries: list[Entry]) -> Sampler[BatchType]:
-        """What draws the batch of each step from prepared volumes."""
+        """Sampler that draws the batch of each step from prepared volumes."""
 
     @abstractmethod
     def predict(self, network: nn.Module, batch: BatchType) -> Prediction:
-        """Run the network on a batch, and compare."""
+        """Run the network on a batch and compute the content terms of the loss."""
 
     @abstractmethod
     def export(self, path: Path, network: nn.Module, card: dict[str, Any]) -> None:
@@ -99,8 +99,8 @@ class TrainingTask(ABC, Generic[BatchType]):
     def pictures(self, network: nn.Module, batch: BatchType) -> tuple[Tensor, ...]:
         """Volumes (N, 1, K, J, I) to look at side by side; rows and columns of a picture are their last two axes."""
 
-    def judged(self, prediction: Prediction, batch: BatchType) -> Judged:
-        """What the discriminator compares; only called for a task that has an adversarial stage."""
+    def discriminator_input(self, prediction: Prediction, batch: BatchType) -> DiscriminatorInput:
+        """The volumes for the discriminator; called only if the task has an adversarial stage."""
         raise NotImplementedError
 
     def validation_case(self) -> Case | None:
@@ -109,7 +109,7 @@ class TrainingTask(ABC, Generic[BatchType]):
 
     @property
     def network_name(self) -> str:
-        """Of what is trained, for the user."""
+        """Name of the trained network, for the user."""
         return self.recipe.task
 
     def description(self) -> dict[str, dict[str, Any]]:

@@ -13,12 +13,12 @@ from medical_super_resolution.objectives import losses
 
 from ..config.recipe import Recipe
 from ..data.volume_sampler import share_of
-from ..tasks.task import Judged
+from ..tasks.task import DiscriminatorInput
 from .distributed import DistributedContext
 from .optimisation import precision
 from .state import TrainingState
 
-_INERTIA = 0.9  # of the zero from which a critic's accuracy is counted
+_INERTIA = 0.9  # of the moving average that serves as the zero of a critic
 _WASSERSTEIN = ("wasserstein", "adaptive-wasserstein")
 
 CRITIC_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -32,7 +32,7 @@ CRITIC_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def generator_loss(kind: str, real: Tensor, fake: Tensor) -> Tensor:
-    """The term of the generator, from the scores of real and made volumes."""
+    """The adversarial term of the generator, from the scores of real and generated volumes."""
     if kind in (*_WASSERSTEIN, "hinge"):
         return losses.wasserstein_generator_loss(fake)
     if kind == "gan":
@@ -43,9 +43,9 @@ def generator_loss(kind: str, real: Tensor, fake: Tensor) -> Tensor:
 
 
 def train_discriminator(
-    state: TrainingState, judged: Judged, recipe: Recipe, context: DistributedContext
+    state: TrainingState, volumes: DiscriminatorInput, recipe: Recipe, context: DistributedContext
 ) -> dict[str, Tensor]:
-    """Train the discriminator for as many steps as the recipe gives it for each one of the generator.
+    """Train the discriminator for as many steps as the recipe sets for each step of the generator.
 
     Returns
     -------
@@ -54,15 +54,15 @@ def train_discriminator(
     discriminator, optimizer = state.discriminator, state.discriminator_optimizer
     assert discriminator is not None  # noqa: S101 - the recipe has an adversarial stage
     assert optimizer is not None  # noqa: S101
-    settings, device = recipe.adversarial, judged.made.device
-    real, fake = (discriminator.with_condition(one, judged.condition) for one in (judged.real, judged.made.detach()))
-    seen: dict[str, Tensor] = {}
+    settings, device = recipe.adversarial, volumes.made.device
+    real, fake = (discriminator.with_condition(one, volumes.condition) for one in (volumes.real, volumes.made.detach()))
+    values: dict[str, Tensor] = {}
     for number in range(settings.steps):
         with precision(recipe, device):
             scores = [context.gather_scores(discriminator(one).float()) for one in (real, fake)]
             loss = CRITIC_LOSSES[settings.kind](*scores)
         is_behind = settings.kind != "adaptive-wasserstein" or losses.wasserstein_critic_is_behind(*scores)
-        seen = {"discriminator": loss.detach(), "accuracy": _accuracy(state, settings.kind, *scores)}
+        values = {"discriminator": loss.detach(), "accuracy": _accuracy(state, settings.kind, *scores)}
         if number and not is_behind:
             break
         loss = loss * context.world  # see DistributedContext.gather_scores
@@ -70,22 +70,26 @@ def train_discriminator(
             mixture = _mixture(recipe, state.step, number, context).to(device)
             penalty = losses.gradient_penalty(discriminator, real, fake, mixture)
             loss = loss + settings.penalty * penalty
-            seen["penalty"] = penalty.detach()
+            values["penalty"] = penalty.detach()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         context.average_gradients(discriminator.parameters())
         optimizer.step()
-    return seen
+    return values
 
 
 def adversarial_terms(
-    discriminator: Discriminator, judged: Judged, recipe: Recipe, context: DistributedContext
+    discriminator: Discriminator, volumes: DiscriminatorInput, recipe: Recipe, context: DistributedContext
 ) -> dict[str, Tensor]:
     """The terms of the generator's loss that a discriminator gives, weighted, by name."""
     discriminator.requires_grad_(False)
-    fake_scores, fake_features = discriminator.judged(discriminator.with_condition(judged.made, judged.condition))
+    fake_scores, fake_features = discriminator.scores_and_features(
+        discriminator.with_condition(volumes.made, volumes.condition)
+    )
     with torch.no_grad():
-        real_scores, real_features = discriminator.judged(discriminator.with_condition(judged.real, judged.condition))
+        real_scores, real_features = discriminator.scores_and_features(
+            discriminator.with_condition(volumes.real, volumes.condition)
+        )
     loss = generator_loss(
         recipe.adversarial.kind, context.gather_scores(real_scores.float()), context.gather_scores(fake_scores.float())
     )
@@ -98,13 +102,13 @@ def adversarial_terms(
 
 
 def _mixture(recipe: Recipe, step: int, number: int, context: DistributedContext) -> Tensor:
-    """The shares of real volumes in the mixtures: drawn for the whole batch; this process' part of them."""
+    """Shares of real volumes in the mixtures of this process, drawn for the whole batch."""
     whole = np.random.default_rng((recipe.seed, step, number)).random(recipe.batch_size, dtype=np.float32)
     return torch.from_numpy(whole[share_of(recipe.batch_size, context.rank, context.world)])
 
 
 def _accuracy(state: TrainingState, kind: str, real: Tensor, fake: Tensor) -> Tensor:
-    """Share of right judgements. Scores of critics have no zero of their own: the middle of earlier ones serves."""
+    """Share of correct judgements. Scores of critics have no fixed zero: the middle of earlier scores is used."""
     real, fake = real.detach(), fake.detach()
     if kind == "relativistic-pairs":
         return (real > fake).float().mean()

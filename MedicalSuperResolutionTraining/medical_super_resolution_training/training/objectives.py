@@ -25,15 +25,15 @@ from ..tasks.task import Prediction
 Distance = Callable[[Tensor, Tensor], Tensor]
 
 
-def appearance_terms(made: Prediction, recipe: Recipe, perceptual: Distance | None) -> dict[str, Tensor]:
+def appearance_terms(prediction: Prediction, recipe: Recipe, perceptual: Distance | None) -> dict[str, Tensor]:
     """The weighted terms by name; ``perceptual`` is the distance of the recipe, see `perceptual_features`."""
-    if made.sr is None or made.hr is None:
+    if prediction.sr is None or prediction.hr is None:
         return {}
     terms = {}
     if perceptual is not None:
-        terms["perceptual"] = recipe.loss.perceptual * perceptual(made.sr, made.hr)
-    if recipe.loss.spectrum and made.factor_k > 1:
-        terms["spectrum"] = recipe.loss.spectrum * spectrum_error(made.sr, made.hr, made.factor_k)
+        terms["perceptual"] = recipe.loss.perceptual * perceptual(prediction.sr, prediction.hr)
+    if recipe.loss.spectrum and prediction.factor_k > 1:
+        terms["spectrum"] = recipe.loss.spectrum * spectrum_error(prediction.sr, prediction.hr, prediction.factor_k)
     return terms
 
 

@@ -1,4 +1,4 @@
-"""Precision of a training step, and the step of the optimiser; refused where a loss is not finite."""
+"""Precision and optimiser step of a training step; a loss that is not finite is refused."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .state import TrainingState
 def precision(recipe: Recipe, device: torch.device) -> torch.autocast:
     """The context of forward passes: bfloat16 for convolutions and products, float32 for what sums up, or all float32.
 
-    bfloat16 has the range of float32, so that losses need no scaling. CPUs compute in float32: of volumes of two slices
-    oneDNN (3.12 with AVX-512) gives a 3-D convolution a gradient in bfloat16 that holds memory nobody has written.
+    bfloat16 has the range of float32, so that losses need no scaling. CPUs compute in float32: for volumes of two
+    slices, oneDNN (3.12 with AVX-512) returns uninitialised memory as the bfloat16 gradient of a 3-D convolution.
     """
     enabled = recipe.mixed_precision and device.type != "cpu"
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
@@ -27,7 +27,7 @@ def precision(recipe: Recipe, device: torch.device) -> torch.autocast:
 def update_generator(
     state: TrainingState,
     terms: dict[str, Tensor],
-    seen: dict[str, Tensor],
+    discriminator_values: dict[str, Tensor],
     files: tuple[str, ...],
     recipe: Recipe,
     context: DistributedContext,
@@ -36,14 +36,14 @@ def update_generator(
 
     Parameters
     ----------
-    seen
-        What the discriminator gave for the curves.
+    discriminator_values
+        Values of the discriminator, for the curves.
     files
-        Those of the batch, for the message.
+        Files of the batch, for the error message.
 
     Returns
     -------
-    The terms and what was ``seen``, detached.
+    The terms and ``discriminator_values``, detached.
 
     Raises
     ------
@@ -58,13 +58,13 @@ def update_generator(
     (loss + (context.world - 1) * shared).backward()
     context.average_gradients(state.generator.parameters())
     norm = nn.utils.clip_grad_norm_(state.generator.parameters(), recipe.gradient_clip)
-    refuse_what_is_not_finite([loss, norm, *seen.values()], state.step, files)
+    check_finite([loss, norm, *discriminator_values.values()], state.step, files)
     state.optimizer.step()
     state.averaged.update_parameters(state.generator)
-    return {name: value.detach() for name, value in (terms | seen).items()}
+    return {name: value.detach() for name, value in (terms | discriminator_values).items()}
 
 
-def refuse_what_is_not_finite(values: Iterable[Tensor], step: int, files: tuple[str, ...]) -> None:
+def check_finite(values: Iterable[Tensor], step: int, files: tuple[str, ...]) -> None:
     """Stop a run before its weights are damaged."""
     for value in values:
         if not torch.isfinite(value):

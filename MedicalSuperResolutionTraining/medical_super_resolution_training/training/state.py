@@ -57,7 +57,7 @@ def new_state(recipe: Recipe, device: str | torch.device) -> TrainingState:
     torch.manual_seed(recipe.seed)
     generator = in_memory_order(task.network()).to(device)
     if recipe.start_from:
-        _take_over(generator, recipe)
+        _load_start_weights(generator, recipe)
     weights, betas = generator.parameters(), _pair(recipe.betas)
     optimizer = torch.optim.Adam(weights, lr=recipe.learning_rate, betas=betas, eps=recipe.epsilon)
     state = TrainingState(generator, _averaged(generator, recipe.average_decay), optimizer)
@@ -95,7 +95,7 @@ def _add_discriminator(state: TrainingState, recipe: Recipe, device: str | torch
     )
 
 
-def _take_over(generator: nn.Module, recipe: Recipe) -> None:
+def _load_start_weights(generator: nn.Module, recipe: Recipe) -> None:
     """Copy the weights of the model to start from."""
     model = models.load(models.find(recipe.start_from))
     try:

@@ -35,7 +35,7 @@ def train(
     Parameters
     ----------
     batches
-        This process' share of the batch of each step that is left, see `loader.batches`.
+        This process's share of the batch of each remaining step, see `loader.batches`.
     after_step
         Called after each step with the terms of its loss, for curves, checkpoints, validation and pictures.
     device
@@ -73,15 +73,15 @@ def training_step(
     """
     recipe = task.recipe
     device = next(state.generator.parameters()).device
-    seen: dict[str, Tensor] = {}
+    discriminator_values: dict[str, Tensor] = {}
     with precision(recipe, device):
-        made = task.predict(state.generator, batch)
-        terms = made.terms
+        prediction = task.predict(state.generator, batch)
+        terms = prediction.terms
     if state.step >= recipe.content_steps and state.discriminator is not None:
-        judged = task.judged(made, batch)
-        seen = train_discriminator(state, judged, recipe, context)
+        volumes = task.discriminator_input(prediction, batch)
+        discriminator_values = train_discriminator(state, volumes, recipe, context)
         with precision(recipe, device):
-            terms = terms | appearance_terms(made, recipe, perceptual)
+            terms = terms | appearance_terms(prediction, recipe, perceptual)
             if state.step >= recipe.content_steps + recipe.adversarial.head_start:
-                terms |= adversarial_terms(state.discriminator, judged, recipe, context)
-    return update_generator(state, terms, seen, batch.files, recipe, context)
+                terms |= adversarial_terms(state.discriminator, volumes, recipe, context)
+    return update_generator(state, terms, discriminator_values, batch.files, recipe, context)

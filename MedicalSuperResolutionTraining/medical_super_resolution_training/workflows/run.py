@@ -1,4 +1,4 @@
-"""A run from its recipe and manifest to its folder."""
+"""A training run: recipe and manifest in, a folder with checkpoints and curves out."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def run_recipe(
     Parameters
     ----------
     recipe, data
-        What to train, and the manifest: its split "train" is trained on, "validation" validated. A run that is resumed
-        takes its own where they are None, and refuses those that differ from its own in more than the steps.
+        The recipe, and the manifest with the splits "train" and "validation". A run that is resumed uses its own where
+        they are None, and refuses ones that differ from its own in more than the number of steps.
     run
-        Folder that is written.
+        Folder of the run.
     resume
         Whether to continue the run in the folder; one that has no checkpoint yet starts with fresh weights.
     device
@@ -58,46 +58,48 @@ def run_recipe(
     workers
         Processes that prepare batches.
     log
-        Takes lines about the progress.
+        Called with lines about the progress.
     loggers
         Where the curves go beside the CSV, see `loggers.LOGGERS`; None for TensorBoard where it is installed.
 
     Raises
     ------
     SettingsError
-        The folder holds a run already or another one, or the recipe cannot be trained on these volumes.
+        The folder holds a run already, or one of another recipe; or the recipe cannot be trained on these volumes.
     """
-    recipe, entries = _chosen(recipe, data, run, resume=resume)
-    named = chosen_loggers(loggers)
+    recipe, entries = _recipe_and_entries(recipe, data, run, resume=resume)
+    selected_loggers = chosen_loggers(loggers)
     task = task_of(recipe)
-    chosen = local_device(pick_device(device))
-    context = initialise(chosen)
-    state = _begun(recipe, run, chosen)
-    context.barrier()  # no process writes before all have looked for checkpoints
+    torch_device = local_device(pick_device(device))
+    context = initialise(torch_device)
+    state = _initial_state(recipe, run, torch_device)
+    context.barrier()  # no process writes before all have searched for checkpoints
     if context.is_first:
         run.mkdir(parents=True, exist_ok=True)
         write_resolved(recipe, run)
         write_manifest(entries, run / MANIFEST)
-        log(header(task, state, entries, chosen))
+        log(header(task, state, entries, torch_device))
     sampler = task.dataset(of_split(entries, "train"))
     callbacks = RunCallbacks(
         run,
         task,
-        str(chosen),
+        str(torch_device),
         validation=of_split(entries, "validation"),
-        sample=lambda: sampler.batch(0).to(chosen),
+        sample=lambda: sampler.batch(0).to(torch_device),
         log=log,
         context=context,
-        loggers=named,
+        loggers=selected_loggers,
     )
-    left = batches(sampler, range(state.step, recipe.steps), workers=workers, rank=context.rank, world=context.world)
-    _train(task, state, left, callbacks, chosen, context)
+    remaining = batches(
+        sampler, range(state.step, recipe.steps), workers=workers, rank=context.rank, world=context.world
+    )
+    _train(task, state, remaining, callbacks, torch_device, context)
     context.barrier()
     return state
 
 
 def header(task: TrainingTask[Any], state: TrainingState, entries: list[Entry], device: torch.device) -> str:
-    """One line on what is about to be trained: network, device, parameters, volumes, steps."""
+    """One line about the run: network, parameters, volumes, steps, device."""
     recipe = task.recipe
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
     where = device.type if device.type == "mps" else name
@@ -117,21 +119,21 @@ def _parameters(network: nn.Module) -> str:
 def _train(
     task: TrainingTask[Any],
     state: TrainingState,
-    left: Any,  # noqa: ANN401 - batches of the task
+    remaining: Any,  # noqa: ANN401 - batches of the task
     callbacks: RunCallbacks,
     device: torch.device,
     context: DistributedContext,
 ) -> None:
-    """Train to the end; what stops a run in the middle names its last good checkpoint."""
+    """Train to the end; if training fails, the error names the last good checkpoint."""
     recipe, run = task.recipe, callbacks.run
     perceptual = None
     if recipe.loss.perceptual and recipe.has_adversarial_stage:
         perceptual = perceptual_features(recipe.perceptual, str(device))
     callbacks.begin(state)
     try:
-        train(task, state, left, callbacks, device=device, perceptual=perceptual, context=context)
+        train(task, state, remaining, callbacks, device=device, perceptual=perceptual, context=context)
     except (SettingsError, VolumeError):
-        raise  # the recipe does not fit the volumes: more training would not help
+        raise  # the recipe does not fit the volumes, so resuming would not help
     except SuperResolutionError as problem:
         good = checkpoints(run)
         kept = f"the last good checkpoint is {good[0]}" if good else "there is no checkpoint yet"
@@ -140,8 +142,10 @@ def _train(
         callbacks.end()
 
 
-def _chosen(recipe: Recipe | None, data: Path | None, run: Path, *, resume: bool) -> tuple[Recipe, list[Entry]]:
-    """The recipe and the volumes of a run: those that are given, or its own where it is resumed."""
+def _recipe_and_entries(
+    recipe: Recipe | None, data: Path | None, run: Path, *, resume: bool
+) -> tuple[Recipe, list[Entry]]:
+    """The recipe and the volumes of a run: the given ones, or those kept in its folder if it is resumed."""
     if holds_training(run):
         if not resume:
             raise SettingsError(f"{run} holds a run already; add --resume to continue it, or choose another folder")
@@ -151,8 +155,8 @@ def _chosen(recipe: Recipe | None, data: Path | None, run: Path, *, resume: bool
     return recipe, read_manifest(data)
 
 
-def _begun(recipe: Recipe, run: Path, device: torch.device) -> TrainingState:
-    """The state to continue from."""
+def _initial_state(recipe: Recipe, run: Path, device: torch.device) -> TrainingState:
+    """The state to train on: that of the newest checkpoint of the run, or a new one."""
     state = new_state(recipe, device)
     if warning := restore_newest(run, state):
         print(f"warning: {warning}", file=sys.stderr)  # noqa: T201

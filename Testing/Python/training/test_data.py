@@ -70,10 +70,10 @@ def test_noise_is_added_to_the_slices_where_the_recipe_says_so(entries: list[Ent
 
 
 def test_factors_and_thicknesses_stay_in_the_recipe(entries: list[Entry], a_recipe: Recipe):
-    sampler = PatchSampler(entries, a_recipe)
+    sampler = PatchSampler(entries, replace(a_recipe, box_fraction=0.0))  # of Gaussians, the width is the thickness
     batches = [sampler.batch(step) for step in range(12)]
     assert {batch.factor for batch in batches} == {2.0, 4.0}
-    assert all(0.7 <= batch.thickness <= 1.3 for batch in batches)
+    assert all(0.7 <= batch.profile_width <= 1.3 for batch in batches)
 
 
 def test_patches_show_structure_in_the_range_of_the_network(entries: list[Entry], a_recipe: Recipe):

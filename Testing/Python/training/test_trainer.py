@@ -12,7 +12,7 @@ from medical_super_resolution_training.config.losses import AdversarialSettings,
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.data.samplers.sequences import PatchSampler
 from medical_super_resolution_training.tasks import task_of
-from medical_super_resolution_training.tasks.task import Judged
+from medical_super_resolution_training.tasks.task import DiscriminatorInput
 from medical_super_resolution_training.training.adversarial import train_discriminator
 from medical_super_resolution_training.training.checkpoints import restore_newest
 from medical_super_resolution_training.training.distributed import DistributedContext
@@ -153,7 +153,7 @@ def test_the_discriminator_learns_to_tell_noisy_volumes_from_true_ones(entries, 
     for step in range(recipe.steps):
         batch = sampler.batch(step)
         made = batch.hr + 0.3 * torch.randn(batch.hr.shape, generator=random)
-        judged = Judged(made, batch.hr, made)
+        judged = DiscriminatorInput(made, batch.hr, made)
         accuracies.append(float(train_discriminator(state, judged, recipe, DistributedContext())["accuracy"]))
     assert np.mean(accuracies[:3]) < 0.75
     assert np.mean(accuracies[-10:]) > 0.9

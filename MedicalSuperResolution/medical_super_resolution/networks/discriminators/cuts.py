@@ -80,7 +80,7 @@ class CutsDiscriminator(Discriminator):
         self.standing = _PatchJudge(2, config.channels, config.halvings)
         self.lying = _PatchJudge(6, config.slice_channels, config.halvings)
 
-    def judged(self, volume: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def scores_and_features(self, volume: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The scores, and what the stages of both judges see, for `losses.adversarial_feature_loss`."""
         every, count = self.config.every, volume.shape[0]
         judged, condition = volume.float().split(1, dim=1)
@@ -95,4 +95,4 @@ class CutsDiscriminator(Discriminator):
         return torch.cat(scores, dim=1), features
 
     def forward(self, volume: Tensor) -> Tensor:
-        return self.judged(volume)[0]
+        return self.scores_and_features(volume)[0]

@@ -79,10 +79,10 @@ class VggStyleDiscriminator(Discriminator):
             found.append(latest)
         return found
 
-    def judged(self, volume: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def scores_and_features(self, volume: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The scores, and the `features` they rest on."""
         features = self.features(volume)
         return self.judge(features[-1].mean(dim=(2, 3))).reshape(volume.shape[0], volume.shape[2]), features
 
     def forward(self, volume: Tensor) -> Tensor:
-        return self.judged(volume)[0]
+        return self.scores_and_features(volume)[0]

@@ -18,7 +18,7 @@ from ...config.recipe import Recipe
 from ..batch import PairedBatch
 from ..manifest import Entry, of_split, read_manifest
 from ..plane_degradation import PatchDegradation, plane_factor, with_noise
-from ..volume_sampler import DRAWS, FLAT_BELOW, TRIES, Pool, share_of, varied_contrast
+from ..volume_sampler import FLAT_BELOW, MAX_DRAWS, MAX_TRIES, VolumePool, share_of, varied_contrast
 
 _ALMOST_SQUARE = 1.2  # largest ratio of the spacings inside a slice
 _ACQUIRED_SHARE = 0.7  # of the slices that are drawn; the rest are cut across them
@@ -42,7 +42,7 @@ class PlaneSampler:
 
     def __init__(self, entries: list[Entry], recipe: Recipe) -> None:
         self.recipe = recipe
-        self.pool = Pool(entries, recipe)
+        self.pool = VolumePool(entries, recipe)
         self.degradation = PatchDegradation(recipe)
         self.sequences = [sequence_axes(entry.spacing_kji_mm) for entry in entries]
         if recipe.patch_in_plane % self.degradation.factor:
@@ -94,7 +94,7 @@ class PlaneSampler:
     def _place_with_structure(self, random: np.random.Generator) -> _Place:
         """A place that is not mostly air, or the best of a few."""
         best, contrast = self._place(random), -1.0
-        for number in range(1 + TRIES):
+        for number in range(1 + MAX_TRIES):
             place = self._place(random) if number else best
             found = float(self.pool.patch(place.which, self._inside(place)).std())
             if found > contrast:
@@ -106,7 +106,7 @@ class PlaneSampler:
     def _place(self, random: np.random.Generator) -> _Place:
         recipe = self.recipe
         size = (recipe.patch_slices, recipe.patch_in_plane, recipe.patch_in_plane)
-        for _ in range(DRAWS):
+        for _ in range(MAX_DRAWS):
             which = self.pool.draw(random)
             axes = _drawn_axes(random, self.sequences[which])
             room = [self.pool.arrays[which].shape[axis] - need for axis, need in zip(axes, size, strict=True)]

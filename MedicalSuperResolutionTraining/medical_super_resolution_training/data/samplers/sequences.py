@@ -1,4 +1,4 @@
-"""Random pairs of thick and fine slices. The batch of a step depends on the seed and the step alone."""
+"""Random pairs of thick and fine slices. The batch of a step depends only on the seed and the step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...config.recipe import Recipe
 from ..batch import SequenceBatch
 from ..manifest import Entry
 from ..patch_size import fits, sequence_patch
-from ..volume_sampler import DRAWS, FLAT_BELOW, TRIES, Pool, share_of, varied_contrast
+from ..volume_sampler import FLAT_BELOW, MAX_DRAWS, MAX_TRIES, VolumePool, share_of, varied_contrast
 
 FACTOR_RANGE = (1.25, 8.0)
 _SECOND_FACTOR_RANGE = (1.5, 4.0)
@@ -23,7 +23,7 @@ class PatchSampler:
 
     def __init__(self, entries: list[Entry], recipe: Recipe) -> None:
         self.recipe = recipe
-        self.pool = Pool(entries, recipe)
+        self.pool = VolumePool(entries, recipe)
         self._shapes = list({array.shape for array in self.pool.arrays})  # of all volumes
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> SequenceBatch:
@@ -62,8 +62,7 @@ class PatchSampler:
             factor=factor,
             files=files,
             positions=((torch.arange(fine, dtype=torch.float64) + 0.5) / factor - 0.5).float(),
-            thickness=thickness,
-            width=SliceProfile(profile, thickness).gaussian_width,
+            profile_width=SliceProfile(profile, thickness).gaussian_width,
             acquisition=acquisition,
             consistency=torch.from_numpy(consistency_matrix(matrix)).float(),
             seed=step,
@@ -78,14 +77,14 @@ class PatchSampler:
     def _patch(self, random: np.random.Generator, shape: tuple[int, int, int]) -> tuple[np.ndarray, str]:
         """A patch of fine slices, in the network's range, any axis of the volume as the sequence; and its file."""
         best = self._candidate(random, shape)
-        for _ in range(TRIES):
+        for _ in range(MAX_TRIES):
             if best[0].std() > FLAT_BELOW:
                 break
             best = max(best, self._candidate(random, shape), key=lambda found: np.std(found[0]))
         return varied_contrast(random, best[0], self.recipe.contrast_range), best[1]
 
     def _candidate(self, random: np.random.Generator, shape: tuple[int, int, int]) -> tuple[np.ndarray, str]:
-        for _ in range(DRAWS):
+        for _ in range(MAX_DRAWS):
             which = self.pool.draw(random)
             volume = self.pool.arrays[which]
             sequence = random.choice(3, p=(0.5, 0.25, 0.25))

@@ -16,7 +16,7 @@ from medical_super_resolution.physics.profile_cuts import FINE_SAMPLES, cuts
 from ...config.recipe import Recipe
 from ..batch import Batch
 from ..manifest import Entry
-from ..volume_sampler import DRAWS, FLAT_BELOW, TRIES, Pool, share_of
+from ..volume_sampler import FLAT_BELOW, MAX_DRAWS, MAX_TRIES, VolumePool, share_of
 
 _CUTS = 8  # of each group of a scan
 _SMALLEST_FACTOR = 1.6  # slice distance over in-plane spacing
@@ -54,7 +54,7 @@ class ProfileSampler:
 
     def __init__(self, entries: list[Entry], recipe: Recipe) -> None:
         self.recipe = recipe
-        self.pool = Pool(entries, recipe)
+        self.pool = VolumePool(entries, recipe)
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> ProfileBatch:
         """The batch of one step, or the share of it that one of several processes takes."""
@@ -81,7 +81,7 @@ class ProfileSampler:
         groups = cuts(slices, ratios, lambda part: np.clip(part, 0, 1.5).astype(np.float32))
         cropped = [self._cropped(random, [plane for planes in group for plane in planes]) for group in groups]
         chosen, known = (np.stack(parts) for parts in zip(*cropped, strict=True))
-        return chosen, known, math.log(_seen_width(profile, factor, spacing)), source
+        return chosen, known, math.log(_apparent_width(profile, factor, spacing)), source
 
     def _fine(self, random: np.random.Generator) -> tuple[np.ndarray, tuple[float, ...], str]:
         """A part of a volume in the network's range, slices first, their spacing and its file.
@@ -89,7 +89,7 @@ class ProfileSampler:
         Slices that lie farther apart than the voxels of their plane stay slices.
         """
         best: tuple[float, np.ndarray, tuple[float, ...], str] | None = None
-        for _ in range(DRAWS):
+        for _ in range(MAX_DRAWS):
             which = self.pool.draw(random)
             entry, shape = self.pool.entries[which], self.pool.arrays[which].shape
             axis = 0 if max(entry.spacing_kji_mm) > 1.8 * min(entry.spacing_kji_mm) else int(random.integers(3))
@@ -105,7 +105,7 @@ class ProfileSampler:
             order = (axis, *(other for other in range(3) if other != axis))
             found = (float(patch.std()), patch, tuple(entry.spacing_kji_mm[other] for other in order), entry.source)
             best = found if best is None or found[0] > best[0] else best
-            if best[0] > FLAT_BELOW * TRIES:
+            if best[0] > FLAT_BELOW * MAX_TRIES:
                 break
         if best is None:
             raise SettingsError("no volume has enough slices to learn slice profiles from; 13 along an axis are needed")
@@ -154,7 +154,7 @@ class ProfileSampler:
         return np.stack(chosen), np.stack(known)
 
 
-def _seen_width(profile: SliceProfile, factor: float, spacing: tuple[float, ...]) -> float:
+def _apparent_width(profile: SliceProfile, factor: float, spacing: tuple[float, ...]) -> float:
     """The width against the resolution of the plane: the fine slices have one of their own, where they lie farther."""
     own = max(0.0, spacing[0] ** 2 - (spacing[1] + spacing[2]) ** 2 / 4) / (factor * spacing[0]) ** 2
     return math.sqrt(profile.gaussian_width**2 + own)
