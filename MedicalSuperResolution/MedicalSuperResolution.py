@@ -41,7 +41,7 @@ class MedicalSuperResolution(ScriptedLoadableModule):
 
 
 class MedicalSuperResolutionWidget(ModuleWidget):
-    """The panel. What it shows and stores lives in the parameter node; what it does, in the logic."""
+    """The panel. Choices are stored in the parameter node; the work is done by the logic."""
 
     ourPackages = (
         "MedicalSuperResolutionLib",
@@ -126,7 +126,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         self._updatePanel()
 
     def enhanceThroughPlane(self, volumes):
-        """What "Enhance through-plane" in the module Data does: one volume is enhanced at once, several in a queue."""
+        """Enhance one volume, or several in a queue; called by "Enhance through-plane" in the module Data."""
         with messages.shown_errors(_("The volumes could not be enhanced.")):
             if self._isBusy():
                 raise SuperResolutionError(_("An enhancement is running already; wait for it, or cancel it first."))

@@ -36,7 +36,7 @@ class MedicalSuperResolutionTraining(ScriptedLoadableModule):
 
 
 class MedicalSuperResolutionTrainingWidget(ModuleWidget):
-    """The panel. What is chosen lives in the parameter node; what it does, in the logic."""
+    """The panel. Choices are stored in the parameter node; the work is done by the logic."""
 
     ourPackages = ("MedicalSuperResolutionTrainingLib", "medical_super_resolution_training")
 
@@ -155,7 +155,7 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
         self._showLog()
 
     def _draw(self, run, quantity):
-        """Draw curve and picture. What keeps them from it is a sentence, and no reason to end a training."""
+        """Draw curve and picture; a problem with them is shown as a sentence and does not end the training."""
         trouble = ""
         try:
             run.look(quantity, is_watched=self._parameterNode is not None)  # else another module is open

@@ -1,1 +1,1 @@
-"""The part that needs Slicer: scene, child process, panel. Nothing here imports torch."""
+"""The Slicer side of the module: scene, child process, panel. Nothing here imports torch."""

@@ -23,7 +23,7 @@ class TimeLeft:
         self._first: tuple[float, int] | None = None
 
     def sentence(self, done: int, total: int, stage: str = "") -> str:
-        """One line for the user. ``stage`` : the part of the work, as the engine names it; empty before the first."""
+        """One line for the user. ``stage`` : the engine's name of the present stage; empty before the first."""
         text = stage_words(stage)
         seconds = self.seconds(done, total) if 0 < done < total else None
         if seconds is None:
@@ -45,7 +45,7 @@ class TimeLeft:
 
 
 def stage_words(stage: str) -> str:
-    """The part of the engine's work as a text for the user."""
+    """A stage of the engine as a text for the user."""
     return {
         "loading the model": _("Loading the model"),
         "reading": _("Reading the volume"),
@@ -88,7 +88,7 @@ def size(megabytes: float) -> str:
 
 
 def sentence(problem: Exception) -> str:
-    """A failure as a sentence of its own; the engine's begin small, to follow "error:"."""
+    """An error message as a whole sentence; those of the engine begin in lower case, to follow "error:"."""
     text = str(problem)
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
@@ -103,7 +103,7 @@ def log_end(node: slicer.vtkMRMLScalarVolumeNode | None, problem: Exception | No
 
 @contextmanager
 def shown_errors(message: str) -> Iterator[None]:
-    """Show what goes wrong, once: a known failure as its sentence, any other with its traceback.
+    """Show errors once: a known one as its sentence, any other with its traceback.
 
     A cancelled run is not a failure and shows nothing. A known failure ends here; an unknown one is raised again, as
     ``slicer.util.tryWithErrorDisplay`` does, so that tests and the log see it.

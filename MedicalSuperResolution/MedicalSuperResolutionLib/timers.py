@@ -1,4 +1,4 @@
-"""Calling back later.
+"""Timers that release their callback.
 
 `qt.QTimer.singleShot` of Slicer keeps its timer, and with it what it calls, until Slicer ends: volumes, for a run.
 """
@@ -9,7 +9,7 @@ import qt
 
 
 class Repeated:
-    """Calls back again and again, until it is stopped."""
+    """Calls back repeatedly until it is stopped."""
 
     def __init__(self, interval_ms: int, callback: Callable[[], None]) -> None:
         self._callback: Callable[[], None] | None = callback
@@ -19,7 +19,7 @@ class Repeated:
         self._timer.start()
 
     def stop(self) -> None:
-        """Call back no more, and keep nothing alive. Also for the callback itself."""
+        """Stop, and release the callback. May be called by the callback itself."""
         if self._callback is not None:
             self._callback = None
             self._timer.stop()
@@ -31,7 +31,7 @@ class Repeated:
 
 
 def soon(callback: Callable[[], None]) -> None:
-    """Call back once, as soon as Slicer has dealt with what waits in its event loop."""
+    """Call back once, after the events that are pending now."""
 
     def call() -> None:
         timer.stop()

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 
 def tr(text: str) -> str:
-    """The text itself."""
+    """Return the text unchanged."""
     return text
 
 

@@ -1,4 +1,4 @@
-"""The failures a user can meet, among them a missing package. Each message has what is wrong, the value, what to do."""
+"""Errors that a user can meet. Each message states what is wrong, the value, and what to do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import ModuleType
 
 
 class SuperResolutionError(Exception):
-    """A known failure: its message is the one sentence the user sees."""
+    """A known failure; its message is the sentence that the user sees."""
 
 
 class SettingsError(SuperResolutionError):
@@ -31,7 +31,7 @@ class Cancelled(Exception):  # noqa: N818 - not reported as a failure
 
 
 def optional(name: str, what: str, *, extra: str = "", instead: str = "") -> ModuleType:
-    """Import a package that not every installation has.
+    """Import an optional package.
 
     Parameters
     ----------

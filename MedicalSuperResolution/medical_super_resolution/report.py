@@ -1,4 +1,4 @@
-"""What was done to a volume, ready to be kept with it, and as a file."""
+"""The report of an enhancement, and its JSON file."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Report:
 
     @classmethod
     def from_dict(cls, facts: dict[str, Any]) -> Report:
-        """The report that `as_dict` gave, also after a way through JSON; what it does not know is left out."""
+        """The report from the output of `as_dict`, also from JSON; unknown keys are ignored."""
         known = {field.name for field in dataclasses.fields(cls)}
         plain: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in facts.items() if name in known

@@ -1,4 +1,4 @@
-"""What a user may ask of one enhancement. Nonsense is refused when the settings are built."""
+"""Settings of an enhancement, checked when they are built."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check_detail(detail: float) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class EnhanceSettings:
-    """One enhancement, as asked. What it means for a given volume is decided by `planning.plan`.
+    """Settings of one enhancement. `planning.plan` decides what they mean for a given volume.
 
     Parameters
     ----------

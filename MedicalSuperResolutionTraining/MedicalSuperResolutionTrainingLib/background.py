@@ -1,4 +1,4 @@
-"""Commands of medsr-train while the user works on."""
+"""Commands of medsr-train in the background."""
 
 from collections.abc import Callable, Sequence
 

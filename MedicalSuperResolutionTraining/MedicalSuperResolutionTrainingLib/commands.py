@@ -1,4 +1,4 @@
-"""What the choices of the panel come to: commands of medsr-train, and what stands in their way."""
+"""From the choices of the panel to commands of medsr-train, or to the reason why they cannot run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a recipe and of the data before a training starts."""
+"""Description of a recipe and of the data before training starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What scripts and the Python console can ask of the module."""
+"""The scripting interface of the module."""
 
 import tempfile
 from collections.abc import Callable

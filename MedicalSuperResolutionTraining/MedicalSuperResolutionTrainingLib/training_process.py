@@ -1,4 +1,4 @@
-"""Commands of medsr-train in child processes, one after the other: Slicer stays alive, and torch never meets it."""
+"""Commands of medsr-train in child processes, one after the other, which keeps torch out of Slicer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that is being watched: its curves, drawn as they grow, its sample pictures, and the time left."""
+"""Monitoring of a run: its growing curves, sample pictures, and the time left."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ _SAMPLES = "samples"  # folder of the pictures, in that of the run
 
 
 class WatchedRun:
-    """The folder of a run, looked at now and then; also of one that was not started here.
+    """Reads the folder of a run repeatedly, also of one that was not started here.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ def _squares(width: int, row: int) -> Iterable[tuple[int, int]]:
 
 
 class Blend:
-    """What lies over the volume of a slice view: nothing at first."""
+    """The overlay on the volume of a slice view; empty at first."""
 
     def __init__(
         self,
@@ -65,11 +65,11 @@ class Blend:
         self._show(None, 0)
 
     def wipe(self, share: float) -> None:
-        """Show before in the left part of the view: 0 none of it, 1 all."""
+        """Show before in the left part of the view, from 0 (none of it) to 1 (all of it)."""
         self._show(self._before, 1, _Left(share))
 
     def fade(self, opacity: float) -> None:
-        """Lay before over the volume: 0 hides it, 1 shows nothing else."""
+        """Blend before over the volume, from 0 (not visible) to 1 (nothing else is visible)."""
         self._show(self._before, opacity)
 
     def checkerboard(self) -> None:
@@ -95,13 +95,13 @@ class Blend:
         self._show_legend()
 
     def _show_legend(self) -> None:
-        """Show the legend with its colors: it is updated only when it is modified itself."""
+        """Show the legend with its colors; VTK redraws it only when it is modified itself."""
         legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(self._colors) if self.has_colors else None
         if legend is not None:
             legend.Modified()
 
     def _draw(self, *_: object) -> None:
-        """Make the stencil anew where the pattern or the size of the view has changed."""
+        """Redraw the stencil if the pattern or the size of the view has changed."""
         width, height, _depth = self._slice_node.GetDimensions()
         if (self._pattern, width, height) == self._drawn:
             return

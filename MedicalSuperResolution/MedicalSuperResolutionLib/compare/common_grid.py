@@ -66,7 +66,7 @@ def _along_axes(volume: Volume, target: Grid) -> np.ndarray:
 
 
 def _weights(count: int, target_count: int, step: float, start: float) -> np.ndarray:
-    """What each of ``count`` samples contributes to each new one, (target_count, count) float32.
+    """Weight of each of ``count`` samples in each new one, (target_count, count) float32.
 
     The new samples lie at ``start``, ``start + step`` and so on, in indices of the old ones.
     """

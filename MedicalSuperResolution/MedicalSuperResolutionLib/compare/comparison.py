@@ -46,7 +46,7 @@ class Shown:
 
 
 class Comparison:
-    """Shows before, after, and after minus before. What it adds to the scene is hidden, is not saved, and leaves."""
+    """Shows before, after, and after minus before. Its nodes are hidden, not saved, and removed at the end."""
 
     def __init__(self, views: CompareViews) -> None:
         self._views = views
@@ -60,7 +60,7 @@ class Comparison:
 
     @property
     def shown(self) -> Shown | None:
-        """What is compared now; None where nothing is."""
+        """The present comparison, or None."""
         return self._shown if self.is_active else None
 
     @property
@@ -124,7 +124,7 @@ class Comparison:
         self._shown = Shown(before.GetName(), after.GetName(), resampled is not None, limit, units, ends, is_ct)
 
     def exit(self) -> None:
-        """Bring the previous layout back, and take what was added out of the scene."""
+        """Restore the previous layout, and remove the nodes that were added to the scene."""
         self._views.exit()
         self._remove(self._temporary)
         self._temporary, self._shown = [], None
@@ -202,5 +202,5 @@ class Comparison:
 
 
 def _ends_of_colors(display: slicer.vtkMRMLScalarVolumeDisplayNode) -> tuple[float, float]:
-    """The uncertainty that is the first to be colored, and the one that is the brightest."""
+    """The uncertainties at both ends of the color scale."""
     return display.GetLevel() - display.GetWindow() / 2, display.GetLevel() + display.GetWindow() / 2

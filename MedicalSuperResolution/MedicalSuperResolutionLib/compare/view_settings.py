@@ -1,4 +1,4 @@
-"""What the comparison sets in Slicer's views: crosshair, outlines without fill, one window, colors and legends."""
+"""Settings of Slicer's views during a comparison: crosshair, outlines without fill, one window, colors, legends."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Crosshair:
             self._node.SetCrosshairMode(self._node.ShowSmallBasic if visible else self._node.NoCrosshair)
 
     def release(self) -> None:
-        """As it was before."""
+        """Restore the previous state."""
         if self._node is not None:
             self._node.SetCrosshairMode(self._mode_before)
 
 
 class Unfilled:
-    """Regions of interest and segmentations as outlines: their fill would tint the comparison. Also new ones."""
+    """Shows regions and segmentations, also new ones, as outlines: their fill would tint the comparison."""
 
     def __init__(self, scene: slicer.vtkMRMLScene) -> None:
         self._scene, self._filled = scene, []
@@ -77,7 +77,7 @@ class SharedWindow:
         self._displays[0].SetWindowLevel(high - low, (low + high) / 2)
 
     def release(self) -> None:
-        """Leave the windows as they are, each free again."""
+        """Unlink the windows; they keep their present values."""
         for display, tag in self._observations:
             display.RemoveObserver(tag)
 

@@ -46,7 +46,7 @@ class CompareViews:
 
     @property
     def blends(self) -> list[Blend]:
-        """What lies over after, one for each of its views; empty where the compare views are not on the screen."""
+        """Overlays on after, one for each of its views; empty while the compare views are not shown."""
         return self._blends if self.is_active else []
 
     @property
@@ -137,7 +137,7 @@ class CompareViews:
             row[column].GetSliceNode().SetLayoutLabel(text)
 
     def exit(self) -> None:
-        """Bring the previous layout back, unless the user has chosen another one meanwhile. The window stays."""
+        """Restore the previous layout, unless the user has chosen another one meanwhile. The window is kept."""
         self._release()
         if not self.is_active:
             return

@@ -1,1 +1,1 @@
-"""What a click makes of the scene by the engine's commands, and how far it is."""
+"""Tasks that the engine carries out for the scene, and their progress."""

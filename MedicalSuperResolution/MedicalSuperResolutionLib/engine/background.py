@@ -25,22 +25,22 @@ OnEnd = Callable[[vtkMRMLScalarVolumeNode | None, Exception | None], None]
 
 
 class Task(Protocol):
-    """What one click makes, in one command of the engine or in several."""
+    """What one click starts: one command of the engine, or several in sequence."""
 
     def begin(self, runner: Runner) -> None:
         """Start the next command."""
 
     def check_present(self) -> None:
-        """Raise where an input has left the scene."""
+        """Raise if an input was removed from the scene."""
 
     def step(self, done: int, total: int) -> tuple[int, int]:
-        """How far the whole task is, where the present command is so far."""
+        """Progress of the whole task, from the progress of the present command."""
 
     def take(self, result: Any) -> vtkMRMLScalarVolumeNode | None:  # noqa: ANN401 - what the command gives
-        """Take a result. Gives the node of the whole; None as long as there is more to do."""
+        """Take the result of a command. Returns the node of the task's result, or None while commands are left."""
 
     def learn(self, result: Any, seconds: float) -> None:  # noqa: ANN401
-        """Note that the present command has taken so long."""
+        """Record the duration of the present command."""
 
 
 class BackgroundRun:
@@ -80,7 +80,7 @@ class BackgroundRun:
 
     @property
     def stage(self) -> str:
-        """The part of the work that the engine is at, by its own name; empty before the first."""
+        """Name of the engine's present stage; empty before the first."""
         return self._runner.stage
 
     def cancel(self) -> None:
@@ -121,7 +121,7 @@ class BackgroundRun:
         self._on_end(node, failure)
 
     def _take(self, result: Any) -> vtkMRMLScalarVolumeNode | None:  # noqa: ANN401
-        """Put a result where it belongs; start the next command of the task, if there is one."""
+        """Hand the result of a command to the task; start the next command, if there is one."""
         self._task.learn(result, time.monotonic() - self._started)
         node = self._task.take(result)
         if node is None:
@@ -130,7 +130,7 @@ class BackgroundRun:
 
 
 class EnhanceTask:
-    """A `tasks.VolumeTask` or `tasks.SequenceTask` with the settings that it is done with."""
+    """A `tasks.VolumeTask` or `tasks.SequenceTask` with its settings."""
 
     def __init__(
         self,
@@ -139,7 +139,7 @@ class EnhanceTask:
         output_node: vtkMRMLScalarVolumeNode | None = None,
         roi: vtkMRMLMarkupsROINode | None = None,
     ) -> None:
-        """See `tasks.task_of` and `tasks.check` for what is refused."""
+        """See `tasks.task_of` and `tasks.check` for the errors."""
         self._task, self._settings = tasks.task_of(node, output_node, roi), settings
         tasks.check(self._task, settings)
         self.check_present, self.step, self.take = self._task.check_present, self._task.step, self._task.take
@@ -150,6 +150,6 @@ class EnhanceTask:
         runner.start(self._volume, self._settings)
 
     def learn(self, result: Enhanced, seconds: float) -> None:
-        """Note how long it took."""
+        """Record the duration."""
         start_seconds = seconds - result.report.seconds if self._starts_process else None
         Experience(qt.QSettings()).learn(self._volume, self._settings, result.report.seconds, start_seconds)

@@ -1,4 +1,4 @@
-"""Enhancing a volume of the scene: what it would do, and the engines that do it at once."""
+"""Enhancing a volume of the scene: a forecast, and the engines that are waited for."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ Engine = Callable[[Volume, EnhanceSettings], Enhanced]
 
 @dataclass(frozen=True)
 class Outlook:
-    """What enhancing would make of a volume, how large, and how long it would take; and what to know before."""
+    """Forecast of an enhancement: size, time, and cautions."""
 
     description: str
     cautions: list[str]
@@ -38,7 +38,7 @@ def outlook(
     output_node: vtkMRMLScalarVolumeNode | None = None,
     roi: vtkMRMLMarkupsROINode | None = None,
 ) -> Outlook:
-    """See `Outlook`; nothing is computed.
+    """Forecast an enhancement; nothing is computed.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def outlook(
 
 
 def engine_here(progress: Progress) -> Engine:
-    """The engine in this process, which needs torch in it."""
+    """The engine in this process, which must have torch."""
 
     def enhance(volume: Volume, settings: EnhanceSettings) -> Enhanced:
         from medical_super_resolution.inference import enhance as inference
@@ -81,7 +81,7 @@ def engine_here(progress: Progress) -> Engine:
 
 
 def engine_in_child(runner: Runner, progress: Progress) -> Engine:
-    """The engine in a child process that is waited for, while the application goes on drawing."""
+    """The engine in a child process that is waited for while the application stays responsive."""
 
     def report(done: int, total: int) -> None:
         slicer.app.processEvents()

@@ -1,4 +1,4 @@
-"""How long enhancing takes on this computer, learned from the runs so far."""
+"""Duration of enhancements on this computer, learned from earlier runs."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Store(Protocol):
 
 
 class Experience:
-    """Seconds of past runs, kept in the settings of the application; it holds nothing about any volume."""
+    """Durations of earlier runs, kept in the settings of the application; nothing about any volume is stored."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def seconds(self, volume: Volume, settings: EnhanceSettings, count: int = 1) -> float | None:
-        """How long ``count`` volumes like this one will take; None where nothing is known of this device.
+        """Expected seconds for ``count`` volumes like this one; None if nothing is known about this device.
 
         Raises
         ------
@@ -70,7 +70,7 @@ class Experience:
         self._keep(known)
 
     def fusion_seconds(self, voxels: int, settings: EnhanceSettings) -> float | None:
-        """How long fusing will take; None before the first time. ``voxels`` : of the result, times the stacks."""
+        """Expected seconds of a fusion; None before the first one. ``voxels`` : voxels of the result times stacks."""
         seconds_a_million = self._known().get(f"{_place(settings)} fusion")
         return None if seconds_a_million is None else seconds_a_million * voxels / _MILLION
 
@@ -93,12 +93,12 @@ class Experience:
 
 
 def _towards(measured: float, known: float, share: float = _NEW) -> float:
-    """What is known, moved by factors: one run that others slowed down is soon forgotten."""
+    """Geometric moving average: the effect of a single slow run fades quickly."""
     return max(known, _LEAST) ** (1 - share) * max(measured, _LEAST) ** share
 
 
 def _learned_times(known: dict[str, float], settings: EnhanceSettings) -> float | None:
-    """How many times as long as foreseen runs of this kind took; where there were none, the others on this device."""
+    """Ratio of measured to predicted time for runs of this kind, or else for all runs on this device."""
     on_device = [
         times
         for name, times in known.items()
@@ -113,7 +113,7 @@ def _work_seconds(volume: Volume, settings: EnhanceSettings) -> float:
 
 
 def _kind(settings: EnhanceSettings) -> str:
-    """Runs of one kind take a time in proportion to their voxels."""
+    """Runs of one kind take a time proportional to their voxels."""
     return f"{_place(settings)} {'mirrored' if settings.refines_mirrors else 'plain'}"
 
 

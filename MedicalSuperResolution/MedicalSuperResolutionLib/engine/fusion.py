@@ -88,7 +88,7 @@ class FusionTask:
     def __init__(
         self, nodes: Sequence[vtkMRMLScalarVolumeNode], settings: EnhanceSettings, spacing_mm: float | None = None
     ) -> None:
-        """Nothing is done yet.
+        """Prepare the task; nothing is started.
 
         Raises
         ------
@@ -103,11 +103,11 @@ class FusionTask:
         runner.start_exchange(self._exchange)
 
     def check_present(self) -> None:
-        """Refuse to go on where a stack has left the scene."""
+        """Raise if a stack was removed from the scene."""
         stacks.check(self._nodes)
 
     def step(self, done: int, total: int) -> tuple[int, int]:
-        """How far it is."""
+        """Progress of the task."""
         return done, total
 
     def take(self, result: FusedStacks) -> vtkMRMLScalarVolumeNode:
@@ -115,13 +115,13 @@ class FusionTask:
         return stacks.write(result, self._nodes)
 
     def learn(self, result: FusedStacks, seconds: float) -> None:
-        """Note how long it took."""
+        """Record the duration."""
         work = len(self._nodes) * result.volume.array.size
         Experience(qt.QSettings()).learn_fusion(work, self._settings, seconds)
 
 
 def checked(nodes: Sequence[vtkMRMLScalarVolumeNode], settings: EnhanceSettings) -> list[Volume]:
-    """The stacks, where they can be fused.
+    """The stacks as volumes; refuses those that cannot be fused.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def checked(nodes: Sequence[vtkMRMLScalarVolumeNode], settings: EnhanceSettings)
 def outlook(
     nodes: Sequence[vtkMRMLScalarVolumeNode], settings: EnhanceSettings, spacing_mm: float | None = None
 ) -> str:
-    """One line: what fusing would make, how large, and how long it would take.
+    """Forecast of a fusion in one line: grid, size and time.
 
     Raises
     ------

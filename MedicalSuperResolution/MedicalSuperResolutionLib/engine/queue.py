@@ -37,7 +37,7 @@ class Item:
 
     @property
     def is_over(self) -> bool:
-        """Whether there is nothing left to do."""
+        """Whether the item is done, failed or cancelled."""
         return self.result is not None or self.problem is not None
 
 
@@ -79,7 +79,7 @@ class Queue:
         return not all(item.is_over for item in self.items)
 
     def cancel(self, items: Sequence[Item] | None = None) -> None:
-        """Take items out; None takes all. The one that is running is stopped, and the next one begins."""
+        """Cancel items, or all of them for None. The running one is stopped, and the next one starts."""
         waiting = [item for item in (self.items if items is None else items) if not item.is_over]
         running = next((item for item in self.items if not item.is_over), None)
         for item in waiting:

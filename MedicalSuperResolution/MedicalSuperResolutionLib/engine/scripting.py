@@ -1,4 +1,4 @@
-"""What scripts and the Python console can ask of the module."""
+"""The scripting interface of the module."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -25,7 +25,7 @@ class Scripting(ScriptedLoadableModuleLogic):
     """Enhancing without the panel."""
 
     def makeRunner(self) -> Runner:
-        """What runs the engine in a child process; made anew for each task."""
+        """Create the runner of the engine's child process; each task gets its own."""
         raise NotImplementedError
 
     def enhance(
@@ -134,7 +134,7 @@ class Scripting(ScriptedLoadableModuleLogic):
         volumeNode: vtkMRMLScalarVolumeNode,
         resultNode: vtkMRMLScalarVolumeNode,
     ) -> vtkMRMLSegmentationNode:
-        """Bring a segmentation of a volume onto the grid of its result: a new segmentation of the same segments."""
+        """Refine a segmentation of a volume onto the grid of its result, as a new segmentation of the same segments."""
 
         def look(done: int, total: int) -> None:
             slicer.app.processEvents()  # in which the scene may be closed

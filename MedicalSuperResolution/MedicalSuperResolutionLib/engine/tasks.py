@@ -29,7 +29,7 @@ class VolumeTask:
         output_node: slicer.vtkMRMLScalarVolumeNode | None = None,
         roi: slicer.vtkMRMLMarkupsROINode | None = None,
     ) -> None:
-        """Nothing is done yet.
+        """Prepare the task; nothing is started.
 
         Raises
         ------
@@ -41,11 +41,11 @@ class VolumeTask:
         self._node, self._output_node, self._roi = node, output_node, roi
 
     def volume(self) -> Volume:
-        """What the engine has to enhance next; see `scene.volume_from_node`."""
+        """The next volume to enhance; see `scene.volume_from_node`."""
         return scene.volume_from_node(self._node, self._roi)
 
     def check_present(self) -> None:
-        """Refuse to go on where the input has left the scene.
+        """Raise if the input was removed from the scene.
 
         Raises
         ------
@@ -58,11 +58,11 @@ class VolumeTask:
             )
 
     def step(self, done: int, total: int) -> tuple[int, int]:
-        """How far the whole task is, where the engine is so far with the present volume."""
+        """Progress of the whole task, from the progress of the present volume."""
         return done, total
 
     def take(self, enhanced: Enhanced) -> slicer.vtkMRMLScalarVolumeNode | None:
-        """Take what the engine has made. Gives the node of the result; None as long as there is more to enhance."""
+        """Take a result of the engine. Returns the node of the task's result, or None while volumes are left."""
         return uncertainty_node.write(enhanced, self._node, self._output_node)
 
 
@@ -103,7 +103,7 @@ class SequenceTask:
         return scene.volume_from_node(item, self._roi, shown_by=self._proxy)
 
     def step(self, done: int, total: int) -> tuple[int, int]:
-        """How far all items are."""
+        """Progress over all items."""
         return _STEPS * self._done + _STEPS * done // max(total, 1), _STEPS * self.count
 
     def take(self, enhanced: Enhanced) -> slicer.vtkMRMLScalarVolumeNode | None:
@@ -148,7 +148,7 @@ def task_of(
     output_node: slicer.vtkMRMLScalarVolumeNode | None = None,
     roi: slicer.vtkMRMLMarkupsROINode | None = None,
 ) -> VolumeTask | SequenceTask:
-    """What enhancing a node means: all items, where it shows one of a sequence.
+    """The task for a node: its volume, or all items if it shows one item of a sequence.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def task_of(
 
 
 def check(task: VolumeTask | SequenceTask, settings: EnhanceSettings) -> None:
-    """Refuse what a task cannot do.
+    """Refuse settings that the task does not support.
 
     Raises
     ------
@@ -209,7 +209,7 @@ def enhance_node(
 def run(
     task: VolumeTask | SequenceTask, settings: EnhanceSettings, enhance: Callable[[Volume, EnhanceSettings], Enhanced]
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    """Do a task from its beginning to its end; gives the node that holds the result."""
+    """Carry out a task and wait for it; returns the node that holds the result."""
     check(task, settings)
     node = None
     while node is None:

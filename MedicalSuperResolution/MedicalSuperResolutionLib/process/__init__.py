@@ -1,1 +1,1 @@
-"""The child process in which the engine runs, so that Slicer stays alive: its command line, its files, its life."""
+"""The child process of the engine: its command line, its files, its start and end."""

@@ -28,10 +28,10 @@ class Exchange(Protocol):
         """The command line of `medsr`, to be run in that folder."""
 
     def write_inputs(self, folder: Path) -> None:
-        """Put what is to be worked on into the folder; what an earlier command has left there goes."""
+        """Write the inputs into the folder, and remove the files of an earlier command."""
 
     def result(self, folder: Path) -> object:
-        """What the command has left in the folder."""
+        """Read the result from the folder."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class EnhanceExchange:
     settings: EnhanceSettings
 
     def arguments(self) -> list[str]:
-        """The command line, with the thickness and the modality, which the file of the volume does not hold."""
+        """The command line, including thickness and modality, which the volume's file does not hold."""
         volume, settings = self.volume, self.settings
         thickness_mm = settings.slice_thickness_mm or volume.slice_thickness_mm
         settings = replace(settings, model=model_for_child(settings), slice_thickness_mm=thickness_mm)
@@ -56,7 +56,7 @@ class EnhanceExchange:
         write_volumes({_INPUT: self.volume}, folder)
 
     def result(self, folder: Path) -> Enhanced:
-        """The volume and what was done.
+        """The enhanced volume and its report.
 
         Raises
         ------
@@ -78,7 +78,7 @@ def model_for_child(settings: EnhanceSettings) -> str:
 
 
 def write_volumes(volumes: dict[str, Volume], folder: Path) -> None:
-    """Put volumes into the folder of the process, by their file names; what an earlier command has left there goes.
+    """Write volumes into the folder of the process, by file name, and remove the files of an earlier command.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def write_volumes(volumes: dict[str, Volume], folder: Path) -> None:
 
 
 def result_in(folder: Path, *, uncertainty: bool) -> tuple[dict[str, Any], Volume, Volume | None]:
-    """What a command has written: the report, the volume, and its uncertainty where there is one."""
+    """The files that a command has written: the report, the volume, and its uncertainty if there is one."""
     report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
     read = _files().read
     return report, read(folder / OUTPUT), read(folder / UNCERTAINTY) if uncertainty else None
@@ -111,7 +111,7 @@ def result_in(folder: Path, *, uncertainty: bool) -> tuple[dict[str, Any], Volum
 
 @contextmanager
 def incomplete_refused() -> Iterator[None]:
-    """Raise one sentence where a result is missing or damaged.
+    """Turn errors of a missing or damaged result into one sentence.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def incomplete_refused() -> Iterator[None]:
 
 
 def _files() -> ModuleType:
-    """The package's file module; it needs SimpleITK, which not every Slicer has when it starts."""
+    """The package's file module, imported late because not every Slicer has SimpleITK at startup."""
     try:
         from medical_super_resolution.volumes.io import files
     except ImportError as problem:

@@ -54,12 +54,12 @@ class Runner:
 
     @property
     def is_running(self) -> bool:
-        """Whether a run was started and has not been seen to its end."""
+        """Whether a run was started whose end `poll` has not reported yet."""
         return self._run is not None
 
     @property
     def has_process(self) -> bool:
-        """Whether a process is there for the next run, which then need not wait for its start."""
+        """Whether the process is running already, so that the next run need not wait for its start."""
         return self._worker is not None and not self._worker.has_ended()
 
     def run(self, volume: Volume, settings: EnhanceSettings, progress: Progress = ignore) -> Enhanced:
@@ -183,7 +183,7 @@ class _Worker:
         return self._process.returncode
 
     def ask(self, arguments: Sequence[str]) -> bool:
-        """Let it run a command line; whether it took that. One that has ended does not, as its exit status shows."""
+        """Send a command line; returns whether the process accepted it, which one that has ended does not."""
         with suppress(OSError):
             self._process.stdin.write(json.dumps(list(arguments)).encode() + b"\n")
             self._process.stdin.flush()
@@ -203,7 +203,7 @@ class _Run:
         self.was_taken = worker.ask([whole_paths.get(argument, argument) for argument in exchange.arguments()])
 
     def status(self) -> int | None:
-        """The exit status of the command; None while it runs. Notes how far it is."""
+        """The exit status of the command, or None while it runs. Updates progress and stage."""
         has_ended = self._worker.has_ended()  # before reading, so that its last lines are not missed
         status = None
         for answer in self._answers():
@@ -215,7 +215,7 @@ class _Run:
         return self._worker.exit_status if status is None and has_ended else status
 
     def _answers(self) -> Iterator[dict[str, Any]]:
-        """What it has printed since the last look, line by line."""
+        """The JSON objects printed since the last call."""
         lines, self._output_start = subprocess.new_lines(self._worker.folder, self._output_start)
         for line in lines:
             with suppress(ValueError):
@@ -227,7 +227,7 @@ class _Run:
         return tuple(subprocess.errors_of(self._worker.folder, self._errors_start).splitlines()[-_LOG_LINES:])
 
     def result(self, status: int) -> Any:  # noqa: ANN401 - what the exchange gives
-        """What the command has left behind; raises why it failed."""
+        """The result of the command; raises if it failed."""
         if status == _CANCELLED_EXIT:
             raise Cancelled
         if status != 0:

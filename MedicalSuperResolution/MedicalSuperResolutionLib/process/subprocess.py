@@ -64,7 +64,7 @@ def remove_stale_folders() -> None:
 
 
 def started(arguments: Sequence[str], folder: Path, *packages: ModuleType) -> subprocess.Popen[bytes]:
-    """Start a process in its folder, where it also puts what it prints.
+    """Start a process in its folder, which also takes its output.
 
     It can import this package and the ``packages``, which this process has imported from wherever they lie.
 
@@ -97,7 +97,7 @@ def started(arguments: Sequence[str], folder: Path, *packages: ModuleType) -> su
 
 
 def output_of(folder: Path, start: int = 0) -> str:
-    """What a process has printed on its standard output, from byte ``start`` on."""
+    """The standard output of a process from byte ``start`` on."""
     return _text(folder / _STDOUT, start)
 
 
@@ -109,12 +109,12 @@ def new_lines(folder: Path, start: int) -> tuple[list[str], int]:
 
 
 def errors_of(folder: Path, start: int = 0) -> str:
-    """What a process has printed on its standard error, warnings and errors, from byte ``start`` on."""
+    """The standard error of a process from byte ``start`` on."""
     return _text(folder / _STDERR, start)
 
 
 def printed_bytes(folder: Path) -> tuple[int, int]:
-    """How much a process has printed so far on its standard output and its standard error."""
+    """Bytes printed so far on standard output and standard error."""
     return tuple(len(_bytes(folder / name)) for name in (_STDOUT, _STDERR))
 
 
@@ -153,7 +153,7 @@ def failure_sentence(status: int, lines: Sequence[str], *, who: str, unharmed: s
 
 
 def end(process: subprocess.Popen[bytes], folder: Path) -> None:
-    """End a process with all that it has started: asked first, forced after a second. Then its folder is removed."""
+    """End a process and its children, by force after a second, and remove its folder."""
     if process.poll() is None:
         _signal_group(process, forced=False)
         _wait(process)
@@ -165,7 +165,7 @@ def end(process: subprocess.Popen[bytes], folder: Path) -> None:
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """End a process with all that it has started, without asking it."""
+    """Kill a process and its children."""
     _signal_group(process, forced=True)
     _wait(process)
 

@@ -16,7 +16,7 @@ _TRAINED_ON = ("ct", "mr")
 
 
 def cautions(node: slicer.vtkMRMLScalarVolumeNode, volume: Volume, planned: Plan) -> list[str]:
-    """One sentence for each thing.
+    """Cautions about an enhancement, one sentence each.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def cautions(node: slicer.vtkMRMLScalarVolumeNode, volume: Volume, planned: Plan
 
 
 def _about_the_values(volume: Volume) -> list[str]:
-    """Gaps between slices, and what stands for voxels that were not measured."""
+    """Cautions about gaps between slices and about padding."""
     found = []
     axis = volume.grid.through_plane_axis
     distance = volume.grid.spacing_ijk_mm["ijk".index(axis)]

@@ -17,7 +17,7 @@ _SERIES_INSTANCE_UID = "0020,000E"  # as Slicer's database wants it
 
 
 def check_exportable(node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
-    """Refuse what cannot become DICOM, as far as the scene alone shows it.
+    """Refuse results that cannot be exported to DICOM, as far as the scene shows it.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def check_database() -> None:
 
 
 def add_to_database(folder: Path) -> str:
-    """Copy a series into Slicer's DICOM database, from where it can be loaded and sent; gives its UID.
+    """Copy a series into Slicer's DICOM database; returns its UID.
 
     Raises
     ------

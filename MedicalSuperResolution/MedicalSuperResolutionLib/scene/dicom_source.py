@@ -1,4 +1,4 @@
-"""What DICOM knows of a volume of the scene: where its slices come from, how thick they are, which study it is of."""
+"""DICOM metadata of a volume in the scene: source images, slice thickness, modality, patient and study."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PREFIX = "DICOM."
 
 
 def slice_thickness_mm(node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
-    """Tissue in one slice as DICOM states it, in mm; None where it does not."""
+    """Slice thickness in mm as DICOM states it, or None."""
     try:
         thickness = float(_value(node, _SLICE_THICKNESS))
     except ValueError:
@@ -30,7 +30,7 @@ def slice_thickness_mm(node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
 
 
 def modality(node: slicer.vtkMRMLScalarVolumeNode) -> str | None:
-    """What kind of image it is: "ct", "mr", "pet" or "us"; None where unknown."""
+    """Modality: "ct", "mr", "pet" or "us"; None if unknown."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
     item = hierarchy.GetItemByDataNode(node)
     attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
@@ -39,12 +39,12 @@ def modality(node: slicer.vtkMRMLScalarVolumeNode) -> str | None:
 
 
 def patient(node: slicer.vtkMRMLScalarVolumeNode) -> str:
-    """The ID of the patient that a volume is of; empty where DICOM does not know it."""
+    """The patient ID of a volume; empty if it is not known."""
     return _value(node, _PATIENT_ID).strip()
 
 
 def frame_of_reference(node: slicer.vtkMRMLScalarVolumeNode) -> str:
-    """The UID of the space that a volume lies in; empty where DICOM does not know it."""
+    """The frame-of-reference UID of a volume; empty if it is not known."""
     return _value(node, _FRAME_OF_REFERENCE).strip()
 
 

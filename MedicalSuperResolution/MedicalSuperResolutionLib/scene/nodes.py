@@ -21,7 +21,7 @@ def volume_from_node(
     roi: slicer.vtkMRMLMarkupsROINode | None = None,
     shown_by: slicer.vtkMRMLScalarVolumeNode | None = None,
 ) -> Volume:
-    """The voxels of a node and where they lie, before its parent transform but after that of tilted slices.
+    """The voxels of a node and their grid, before its parent transform but after its acquisition transform.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def write_to_node(
     output_node: slicer.vtkMRMLScalarVolumeNode | None = None,
     name: str | None = None,
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    """Put a result into the scene of its source, with the source's display, transform, units and place, and a note.
+    """Write a result into the scene of its source, with the source's display, transform, units, place, and a note.
 
     The voxels are copied. An output node that is given keeps its name; without one a new node is made,
     called ``name`` or after its source.
@@ -95,7 +95,7 @@ def write_to_node(
 def add_draft(
     made: slicer.vtkMRMLScalarVolumeNode, name: str, source_node: slicer.vtkMRMLScalarVolumeNode, note: str
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    """Put a draft into the scene of its source, with the source's display and place, and a note: as a whole or not."""
+    """Add a draft to the scene, with the display and place of its source and a note; on failure, remove it again."""
     made.SetName(name)
     source_node.GetScene().AddNode(made)
     try:
@@ -121,7 +121,7 @@ def result_name(source: str, report: Report) -> str:
 
 
 def free_name(scene: slicer.vtkMRMLScene, wanted: str) -> str:
-    """The wanted name, with a number where a node has it: the scene counts on after a node is deleted."""
+    """The wanted name, or a numbered one if a node has it."""
     return wanted if scene.GetFirstNodeByName(wanted) is None else scene.GenerateUniqueName(wanted)
 
 
@@ -147,7 +147,7 @@ def _check_kind(node: slicer.vtkMRMLNode | None) -> None:
 
 
 def check_output(output_node: slicer.vtkMRMLNode, source_node: slicer.vtkMRMLNode) -> None:
-    """Refuse, before any work is done, an output node that cannot take a result.
+    """Refuse, before any work, an output node that cannot take a result.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def check_output(output_node: slicer.vtkMRMLNode, source_node: slicer.vtkMRMLNod
 
 
 def draft(enhanced: Enhanced, source_node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode:
-    """The result as a node outside of any scene: making it may fail without harm."""
+    """The result as a node outside any scene, so that a failure leaves the scene as it was."""
     return draft_of(enhanced.volume, source_node, provenance.attributes(enhanced.report, source_node))
 
 
@@ -189,7 +189,7 @@ def draft_of(
 
 
 def _storable(array: np.ndarray) -> np.ndarray:
-    """The array in a type that Slicer can show: it has no half precision and no 64-bit integers."""
+    """The array in a type that Slicer supports: neither half precision nor 64-bit integers."""
     if array.dtype == np.float16:
         return array.astype(np.float32)
     if array.dtype.kind in "iu" and array.dtype.itemsize == 8:
@@ -200,7 +200,7 @@ def _storable(array: np.ndarray) -> np.ndarray:
 
 
 def _hand_over(draft: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLScalarVolumeNode) -> None:
-    """Move the contents of a draft into a node of the scene; its observers are called once."""
+    """Move the contents of a draft into a node of the scene, whose observers are called once."""
     with slicer.util.NodeModify(node):
         for name in node.GetAttributeNames():
             if name.startswith(provenance.ATTRIBUTE_PREFIX):
@@ -215,7 +215,7 @@ def _hand_over(draft: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLScalar
 
 
 def copy_display(source_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLScalarVolumeNode) -> None:
-    """Show a node as the source is shown now: an automatic window would differ, and a comparison would mislead."""
+    """Copy the display of the source: an automatic window would differ and mislead a comparison."""
     node.CreateDefaultDisplayNodes()
     source, display = source_node.GetDisplayNode(), node.GetDisplayNode()
     if source is None:

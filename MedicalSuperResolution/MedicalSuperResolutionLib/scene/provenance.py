@@ -1,4 +1,4 @@
-"""What was done to a volume, kept with it in the scene: as attributes for programs, as a text for people."""
+"""Provenance of a result in the scene: attributes for programs, a text node for people."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STACK_ROLE = "MedicalSuperResolution.Stack"  # the node references from a fused
 
 
 def attributes(report: Report, source_node: slicer.vtkMRMLScalarVolumeNode) -> dict[str, str]:
-    """What was done, as node attributes: text by full name. They are saved with the scene."""
+    """Provenance as node attributes, text by full name, which are saved with the scene."""
     facts = {
         "SourceName": source_node.GetName(),
         "SourceNodeID": source_node.GetID(),
@@ -47,7 +47,7 @@ def attributes(report: Report, source_node: slicer.vtkMRMLScalarVolumeNode) -> d
 def fusion_attributes(
     report: dict[str, Any], nodes: Sequence[slicer.vtkMRMLScalarVolumeNode], first: Grid, fused: Grid
 ) -> dict[str, str]:
-    """The same of a volume that was fused from several.
+    """Provenance of a fused volume as node attributes.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def is_fused(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
 
 
 def name_sources(node: slicer.vtkMRMLScalarVolumeNode, stacks: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> None:
-    """Let a fused volume know the nodes of its stacks; the scene keeps it."""
+    """Store references from a fused volume to the nodes of its stacks."""
     for stack in stacks:
         node.AddNodeReferenceID(_STACK_ROLE, stack.GetID())
 
@@ -94,13 +94,13 @@ def stacks_of(node: slicer.vtkMRMLScalarVolumeNode) -> list[slicer.vtkMRMLScalar
 
 
 def keep_from_export(node: slicer.vtkMRMLScalarVolumeNode) -> None:
-    """Take from a node what would let it be exported as the image of a patient: its values are none of an image."""
+    """Remove the attributes that allow a DICOM export: the values are not those of an image."""
     for name in (_REPORT, _SOURCE_INSTANCES):
         node.RemoveAttribute(ATTRIBUTE_PREFIX + name)
 
 
 def report_of(node: slicer.vtkMRMLScalarVolumeNode) -> Report | None:
-    """The report of the run that made a volume; None where it is no result, or one of another version."""
+    """The report of the run that made a volume; None if it is no result, or one of another version."""
     try:
         return Report.from_dict(json.loads(node.GetAttribute(ATTRIBUTE_PREFIX + _REPORT) or ""))
     except (ValueError, TypeError):
@@ -108,12 +108,12 @@ def report_of(node: slicer.vtkMRMLScalarVolumeNode) -> Report | None:
 
 
 def source_instances(node: slicer.vtkMRMLScalarVolumeNode) -> list[str]:
-    """The DICOM series that a result comes from: the SOPInstanceUIDs of each with spaces between them; or nothing."""
+    """The source series of a result: space-separated SOPInstanceUIDs for each; empty if not from DICOM."""
     return (node.GetAttribute(ATTRIBUTE_PREFIX + _SOURCE_INSTANCES) or "").splitlines()
 
 
 def sentences(report: Report, axes: str = "IJK") -> str:
-    """What was done, one sentence a line. Names of volumes and files, often a patient's, stay out.
+    """What was done, one sentence per line, without names of volumes and files, which may name a patient.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def sentences(report: Report, axes: str = "IJK") -> str:
 
 
 def fusion_sentences(report: dict[str, Any]) -> str:
-    """What was done to fuse stacks, one sentence a line. The stacks have numbers; their names stay out."""
+    """What was done to fuse stacks, one sentence per line. Stacks are numbered, not named."""
     stacks = zip(
         report["shift_mm"], report["angle_degrees"], report["gain"], report["consistency_error_rms"], strict=True
     )
@@ -178,7 +178,7 @@ def note_of(node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLTextNode | No
 
 
 def write_note(text: str, node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLTextNode:
-    """Put such a text into the scene of a result, or renew the one that an earlier run has left."""
+    """Add a text to the scene of a result, or replace the text of an earlier run."""
     note = note_of(node)
     if note is None:
         note = slicer.vtkMRMLTextNode()

@@ -38,7 +38,7 @@ def between(node: slicer.vtkMRMLTransformableNode, other: slicer.vtkMRMLTransfor
 
 
 def anatomical_axes(node: slicer.vtkMRMLScalarVolumeNode) -> str:
-    """For the index axes i, j and k of a volume: the letter, of "RAS", of the direction that each is nearest to."""
+    """For the index axes i, j and k of a volume: the letter of "RAS" of the nearest direction."""
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASDirectionMatrix(matrix)
     direction = np.abs(slicer.util.arrayFromVTKMatrix(matrix)[:3, :3])
@@ -86,7 +86,7 @@ def cropped(volume: Volume, node: slicer.vtkMRMLScalarVolumeNode, roi: slicer.vt
 
 
 def lay_over(roi: slicer.vtkMRMLMarkupsROINode, node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
-    """Give a new region a place to start from: the middle half of a volume, along the axes of its voxels.
+    """Place a new region in the middle half of a volume, along the axes of its voxels.
 
     Without a volume, or one without voxels, it stays where it is. It is not filled: that would tint the slices.
     """

@@ -1,4 +1,4 @@
-"""Several thick stacks of one session as what one volume is fused from, and the fused volume in the scene."""
+"""Stacks of the scene that are to be fused, and the fused volume in the scene."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _UNCERTAINTY = "how far the stacks contradict each other, as a standard deviatio
 
 @dataclass(frozen=True)
 class FusedStacks:
-    """What the engine has made of stacks.
+    """The result of a fusion.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class FusedStacks:
 
 
 def volumes_of(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> list[Volume]:
-    """The stacks where they lie in the coordinates of the first node, before its parent transform.
+    """The stacks in the coordinates of the first node, before its parent transform.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def volumes_of(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> list[Volume]:
 
 
 def check(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> None:
-    """Refuse stacks that are too few or too many, that have left the scene, or that are of different sessions.
+    """Refuse too few or too many stacks, ones that were removed from the scene, or ones of different sessions.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def check(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> None:
 
 
 def write(fused: FusedStacks, nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> slicer.vtkMRMLScalarVolumeNode:
-    """Put a fused volume into the scene of its stacks, with the display and the place of the first, and a note."""
+    """Add a fused volume to the scene, with the display and the place of the first stack, and a note."""
     check(nodes)
     first, mrml = nodes[0], nodes[0].GetScene()
     grid = scene.volume_from_node(first).grid

@@ -1,4 +1,4 @@
-"""The uncertainty of a result as a volume of its own: beside the result, tied to it, in colors."""
+"""The uncertainty of a result as a volume node beside it, referenced by it, in colors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SAMPLES = 1_000_000  # enough for a percentile
 
 
 def map_of(node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode | None:
-    """The uncertainty of a result, if it was asked for and is still in the scene."""
+    """The uncertainty node of a result, or None."""
     return node.GetNodeReference(_ROLE)
 
 
@@ -45,7 +45,7 @@ def write(
 
 
 def attach(made: slicer.vtkMRMLScalarVolumeNode, described: str, node: slicer.vtkMRMLScalarVolumeNode) -> None:
-    """Put the draft of a map into the scene of its result. ``described`` : what it was made of."""
+    """Add the draft of a map to the scene of its result. ``described`` : how it was computed."""
     made.SetAttribute(_ATTRIBUTE, described)
     made.SetName(f"{node.GetName()} uncertainty")
     node.GetScene().AddNode(made)
@@ -55,7 +55,7 @@ def attach(made: slicer.vtkMRMLScalarVolumeNode, described: str, node: slicer.vt
 
 
 def limit(values: np.ndarray) -> float:
-    """A round number that nearly all sizes of some values stay below: the end of a color scale, two digits."""
+    """Upper end of a color scale, two digits: nearly all absolute values are below it."""
     size = np.abs(values.reshape(-1)[:: max(1, values.size // _SAMPLES)])
     size = size[np.isfinite(size)]
     widest = float(np.percentile(size, _WIDEST)) if size.size else 0.0

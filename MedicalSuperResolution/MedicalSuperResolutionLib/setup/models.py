@@ -1,4 +1,4 @@
-"""Which models are installed, and which of them have a detail model. No torch is needed."""
+"""Installed models and their detail models, read without torch."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def installed_models(folder: Path = SHIPPED_FOLDER) -> list[str]:
 
 
 def check_installed(model: str) -> None:
-    """Refuse the name of a model that is not here; any file may be named as well.
+    """Refuse the name of a model that is not installed; paths of files are accepted.
 
     Raises
     ------
@@ -28,7 +28,7 @@ def check_installed(model: str) -> None:
 
 
 def why_no_detail(model: str) -> str:
-    """Why a model, given by its name or path, knows no detail but 0; empty where it has a detail model."""
+    """Why a model, given by name or path, supports only detail 0; empty if it has a detail model."""
     path = store.file_of(model, SHIPPED_FOLDER)
     try:
         files = store.detail_files_of(path)

@@ -59,7 +59,7 @@ def install_wheels(folder: Path) -> None:
 
 
 class ModelImport:
-    """Has a child process check and keep a model file, for torch stays out of Slicer's process."""
+    """Imports a model file in a child process, because torch stays out of Slicer's process."""
 
     def __init__(self, file: Path, sha256: str = "") -> None:
         """Start it.
@@ -86,7 +86,7 @@ class ModelImport:
         return self._process.poll() is not None
 
     def end(self) -> None:
-        """Look at how the child ended; one that has not is ended.
+        """Check how the child ended; one that still runs is ended.
 
         Raises
         ------

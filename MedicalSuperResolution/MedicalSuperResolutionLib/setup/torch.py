@@ -1,4 +1,4 @@
-"""Get what the engine needs into Slicer's Python, at the moment of need. Torch comes from the PyTorch extension."""
+"""Installs the requirements of the engine when they are first needed. Torch comes from the PyTorch extension."""
 
 import importlib
 import importlib.util
@@ -16,7 +16,7 @@ TORCH_VERSIONS = ">=2.2"
 
 
 class RequirementsMissing(SuperResolutionError):
-    """Something that the engine needs is not installed."""
+    """A requirement of the engine is not installed."""
 
 
 def ensure_engine() -> None:
@@ -36,7 +36,7 @@ def ensure_engine() -> None:
 
 
 def is_installed(name: str) -> bool:
-    """Whether a package could be imported. It is not imported: torch stays out of Slicer's process."""
+    """Whether a package can be imported. It is not imported, so that torch stays out of Slicer's process."""
     importlib.invalidate_caches()
     return name in sys.modules or importlib.util.find_spec(name) is not None
 

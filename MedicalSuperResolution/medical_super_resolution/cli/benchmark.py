@@ -1,4 +1,4 @@
-"""How fast the engine is on this machine, and how near to what its network alone would cost.
+"""Speed of the engine on this machine, and its overhead over the bare network.
 
 Every figure of one report comes from one run, on synthetic volumes. What is compared takes turns, so that whatever
 slows the machine for a while slows all of it, and the quickest round counts. Nothing else should be running meanwhile.

@@ -1,4 +1,4 @@
-"""Before, after and their difference as a picture: three planes, one window, a scale in the volume's units."""
+"""Picture of before, after and their difference: three planes, one window, a scale in the volume's units."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _draw_plane(axis: Axes, plane: Plane, limits: tuple[float, float], *, is_dif
 
 
 def _letter(axis: object, name: str, plane: Plane) -> None:
-    """Name the plane and its left and upper edge, each in a third of the width of its own: a panel can be low."""
+    """Label the plane and its left and upper edge, each in its own third of the width, as panels can be low."""
     from matplotlib.patheffects import withStroke
 
     style = {"color": "yellow", "fontsize": 9, "path_effects": [withStroke(linewidth=2, foreground="black")]}

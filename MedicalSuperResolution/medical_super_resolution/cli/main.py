@@ -55,7 +55,7 @@ _EXAMPLES = """examples:
 
 
 def complete(made: argparse.ArgumentParser) -> None:
-    """Answer a shell that asks how a line could go on, where argcomplete is installed; then the program ends."""
+    """Complete a command line for the shell, if argcomplete is installed and asks; the program then ends."""
     if "_ARGCOMPLETE" in os.environ:
         with suppress(ImportError):  # the extra `completion`
             import argcomplete

@@ -1,4 +1,4 @@
-"""The machine of a benchmark: its name, the time of compared works, and the least time that a network takes.
+"""The machine of a benchmark: its name, timing of workloads, and the least time that a network needs.
 
 Works take turns, so that whatever slows the machine for a while slows all. The least time is that of the network's
 arithmetic and memory traffic, at speeds measured here.
@@ -31,7 +31,7 @@ Show = Callable[[str], None]
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds that a call takes, CUDA's queue included, and what it gives."""
+    """Seconds of a call, including CUDA's queue, and its result."""
     started = time.perf_counter()
     result = work()
     if torch.cuda.is_available():
@@ -40,7 +40,7 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def quickest(works: Mapping[str, Callable[[], Any]], show: Show) -> list[tuple[float, Any]]:
-    """Seconds and result of each work's quickest round."""
+    """Seconds and result of the fastest round of each workload."""
     best: list[tuple[float, Any]] = [(math.inf, None)] * len(works)
     for number in range(_TURNS):
         for place, (name, work) in enumerate(works.items()):
@@ -94,7 +94,7 @@ def _quickest(work: Callable[[], Any]) -> float:
 
 
 def identity() -> dict[str, Any]:
-    """What a figure means nothing without: the date, this version, PyTorch's, and the processor."""
+    """Context of a measurement: date, versions of this package and of PyTorch, processor."""
     return {
         "date": time.strftime("%Y-%m-%d"),
         "version": __version__,

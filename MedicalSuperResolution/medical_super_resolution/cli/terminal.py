@@ -1,4 +1,4 @@
-"""What the command line shows while it works, and how it ends when its output is closed."""
+"""Progress display of the command line, and its end when its output is closed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UNREAD_EXIT = 141  # of a program that SIGPIPE has ended, in a shell
 
 
 def quiet_when_unread(main: Callable[..., int]) -> Callable[..., int]:
-    """Wrap the main function of a program that ends quietly when its output is closed (``medsr info scan | head -1``).
+    """Decorator of a main function that ends quietly when its output is closed (``medsr info scan | head -1``).
 
     The exit status is then 141. A pipe of another kind that breaks is a failure like any other.
     """
@@ -52,13 +52,13 @@ def _has_no_reader(stream: TextIO) -> bool:
 
 
 class Display:
-    """A `Progress` that also knows which part of the work is under way. This one shows nothing."""
+    """A `Progress` that also takes the names of stages. This one shows nothing."""
 
     def stage(self, name: str) -> None:
-        """Begin a part of the work, such as "reading"."""
+        """Begin a stage of the work, such as "reading"."""
 
     def __call__(self, done: int, total: int) -> None:
-        """Show how far the part is."""
+        """Show the progress of the stage."""
 
 
 def progress_of_kind(kind: str) -> Display:
@@ -97,13 +97,13 @@ class TerminalProgress(Display):
         self._tenths = -1
 
     def stage(self, name: str) -> None:
-        """Begin a part of the work, and show its name at once."""
+        """Begin a stage, and show its name at once."""
         self._begin(name)
         text = f"{name} ... {time.monotonic() - self.started:.0f} s"
         self._show(text, "" if self.terminal else "\n")
 
     def __call__(self, done: int, total: int) -> None:
-        """Show how far the part is."""
+        """Show the progress of the stage."""
         now, part = time.monotonic(), done / total
         text = f"{part:4.0%}  {now - self.started:.0f} s"
         if part:

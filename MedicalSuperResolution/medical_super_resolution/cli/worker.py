@@ -1,4 +1,4 @@
-"""A process that runs one command line after the other, for a program that must not load PyTorch itself.
+"""Worker process that runs command lines one after the other, for a program that must not load PyTorch itself.
 
 ``python -m medical_super_resolution.cli.worker`` reads a JSON list of arguments of `medsr` from each line of its
 standard input, and answers on standard output with ``{"status": N}``, the exit status of that command, behind what the
@@ -22,7 +22,7 @@ _BLOCK = 65536
 
 
 def serve() -> int:
-    """Run what standard input asks for. The process ends when that does or at SIGTERM, also in the middle of a command.
+    """Run the command lines on standard input until it ends, or until SIGTERM, which also interrupts a command.
 
     Returns
     -------

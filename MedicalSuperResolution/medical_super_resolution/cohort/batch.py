@@ -1,4 +1,4 @@
-"""Many volumes by one process that loads the model once, or by several; one that fails does not stop the others."""
+"""Batches: many volumes, by one process or several. The failure of one volume does not stop the others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .task import Batch, Look, Outcome, Task
 
 
 def batch_in(source: Path, output: Path) -> list[Item]:
-    """The volumes of a folder that go into another; none where ``source`` is one volume file or one DICOM series."""
+    """The volumes of a folder; none if ``source`` is a single volume file or DICOM series."""
     from ..volumes.io import formats
 
     if not source.is_dir() or formats.suffix_of(output) is not None or output.is_file():

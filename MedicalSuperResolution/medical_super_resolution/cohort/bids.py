@@ -1,4 +1,4 @@
-"""What BIDS asks for beside images: the description of a derived data set, and of each file in it.
+"""BIDS metadata beside images: the description of a derived data set, and of each file in it.
 
 References
 ----------
@@ -76,7 +76,7 @@ def _without_slices(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _facts(path: Path) -> dict[str, Any]:
-    """The entries of a JSON file; none where it is broken, which is not for this program to judge."""
+    """The entries of a JSON file; empty if it is damaged."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:

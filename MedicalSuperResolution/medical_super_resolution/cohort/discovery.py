@@ -1,4 +1,4 @@
-"""What there is to enhance in a folder, and the names of the results."""
+"""The volumes and series in a folder, and the names of their results."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def items_in(folder: Path, leave_out: Path | None = None) -> list[Item]:
 
 
 def _with_names_of_their_own(items: list[Item]) -> list[Item]:
-    """The items; where two have one name, as scan.mgz and scan.nii.gz, the later one's has its whole source in it."""
+    """The items with unique names: of scan.mgz and scan.nii.gz, the later one is named after its whole source."""
     taken: set[str] = set()
     named = []
     for item in items:

@@ -1,4 +1,4 @@
-"""The report of a cohort as one page: what failed first, then what is unlike the others, each with a thumbnail."""
+"""The report of a cohort as one page with thumbnails: failures first, then outliers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _MEASURES: dict[str, Callable[[Row], float]] = {
 
 
 def unlike(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
-    """How far studies are from the others of their modality.
+    """Distance of each study from the others of its modality.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""A small picture of a volume before and after, and its uncertainty in one number, taken while both are in memory."""
+"""Thumbnail of a volume before and after, and a summary of its uncertainty, made while both are in memory."""
 
 from __future__ import annotations
 

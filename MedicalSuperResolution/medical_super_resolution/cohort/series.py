@@ -31,7 +31,7 @@ _SAME_PLACE_MM = 1e-3
 
 
 def run_series(task: Task, settings: EnhanceSettings, model: Model, progress: Progress) -> Outcome:
-    """Each volume into one file; the results wait on the disk, and the slice profile is estimated once.
+    """Enhance the volumes of a series into one file. Results are kept on disk, and the slice profile is estimated once.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def run_series(task: Task, settings: EnhanceSettings, model: Model, progress: Pr
 
 
 def _volumes_of(task: Task) -> tuple[int, Iterator[Volume]]:
-    """How many volumes there are, and each of them, read as it is asked for."""
+    """The number of volumes, and an iterator that reads them one by one."""
     if task.source.is_file() and formats.is_volume_file(task.source):
         return formats.header_of(task.source).count, files.read_all(task.source)
     assert task.selection is not None  # all phases were asked for
@@ -82,7 +82,7 @@ def _volumes_of(task: Task) -> tuple[int, Iterator[Volume]]:
 
 
 def _put(result: Volume, number: int, first: Volume, results: np.ndarray, allocator: Allocator) -> np.ndarray:
-    """Keep one result among the others, in a type that holds them all."""
+    """Store one result among the others, in a type that holds them all."""
     if result.array.shape != first.array.shape or not np.allclose(
         result.grid.ijk_to_ras, first.grid.ijk_to_ras, rtol=0, atol=_SAME_PLACE_MM
     ):

@@ -1,4 +1,4 @@
-"""One study of a cohort, as a worker does it: done once, verified when it comes again, with a record of it beside it.
+"""One study of a cohort, as a worker processes it: once, with a record by which a later run verifies the result.
 
 The result appears first, whole or not at all, then its record. A worker that is killed before the record leaves a
 result that is made again; after it, the record is found and the result compared with it. Only workers load torch: the
@@ -56,7 +56,7 @@ class Record:
 
 
 def run_study(batch: Batch, item: Item) -> Row:
-    """Enhance one study on a worker, or find that it is done already ("kept"); a failure becomes a row too.
+    """Enhance one study on a worker, or verify an earlier result ("kept"); a failure becomes a row, too.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def _model(name: str, detail: float) -> Model:
 
 
 def _asked(batch: Batch, item: Item, model: Model) -> dict[str, Any]:
-    """What a result depends on; sizes and times stand for the input."""
+    """Everything that a result depends on; the input is represented by sizes and times of its files."""
     source = item.source
     paths = sorted(path for path in source.iterdir() if path.is_file()) if source.is_dir() else [source]
     stats = [path.stat() for path in paths]
@@ -154,7 +154,7 @@ def _digests(output: Path, folder: Path) -> dict[str, str]:
 
 
 def _verified(path: Path, asked: dict[str, Any], folder: Path) -> Row | None:
-    """The row of a record whose result was made from the same and is still as it was; None is none."""
+    """The row of a record whose result has the same inputs and is unchanged; None if there is none."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         record = Record(Row(**facts["row"]), facts["asked"], facts["files"])

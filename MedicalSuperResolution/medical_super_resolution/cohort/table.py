@@ -60,7 +60,7 @@ class Row:
 
     @property
     def message(self) -> str:
-        """What a person should read about this volume."""
+        """The error or the warnings of this volume."""
         return self.error or self.warnings
 
     @property

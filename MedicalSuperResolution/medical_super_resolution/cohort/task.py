@@ -65,7 +65,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a batch is asked for.
+    """Settings of a batch.
 
     Parameters
     ----------
@@ -102,12 +102,12 @@ class Outcome:
 
 
 def as_asked(volume: Volume, task: Task) -> Volume:
-    """The volume with the modality that was asked for."""
+    """The volume with the requested modality."""
     return replace(volume, modality=task.modality) if task.modality else volume
 
 
 def tilted_again(volume: Volume, task: Task) -> Volume:
-    """The volume on the tilted grid that it came on, where that was asked for."""
+    """The volume on its original tilted grid, if requested."""
     if not task.keep_tilt or volume.sheared_grid is None:
         return volume
     if task.destination.source_files:

@@ -1,4 +1,4 @@
-"""A whole cohort: what belongs to it, its state in the output folder, its table and its report."""
+"""A whole cohort: its studies, its state in the output folder, its table and its report."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TABLE_SECONDS = 30.0  # between two tables on the way; records are written at o
 
 
 def studies_in(batch: Batch, patterns: Sequence[str] = (), participants: Sequence[str] = ()) -> list[Item]:
-    """The studies of a folder that are asked for.
+    """The selected studies of a folder.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def studies_in(batch: Batch, patterns: Sequence[str] = (), participants: Sequenc
 
 
 def open_output(batch: Batch, *, resume: bool) -> None:
-    """Make the output folder ready; it is new, empty, or that of a run that goes on or is done again.
+    """Prepare the output folder, which is new, empty, or that of an earlier run.
 
     Raises
     ------

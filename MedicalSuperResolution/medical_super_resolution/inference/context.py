@@ -1,4 +1,4 @@
-"""What stays the same during one enhancement: device, precision, memory, progress and timing."""
+"""The context of one enhancement: device, precision, memory, progress and timing."""
 
 from __future__ import annotations
 

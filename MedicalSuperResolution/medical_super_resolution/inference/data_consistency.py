@@ -1,4 +1,4 @@
-"""How well a result reproduces what was measured."""
+"""How well a result reproduces the measured slices."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _acquisition_matrices(
 
 
 def _again(part: np.ndarray, steps: list[tuple[int, np.ndarray]]) -> np.ndarray:
-    """What the scanner would have measured, one axis after the other; (array axis, acquisition matrix) each."""
+    """Apply the acquisition along several axes; ``steps`` are pairs of array axis and acquisition matrix."""
     for axis, matrix in steps:
         part = acquired(part, matrix, axis)
     return part

@@ -45,7 +45,7 @@ def cpu_has_bfloat16() -> bool:
 
 @contextmanager
 def cpu_threads(count: int | None) -> Iterator[None]:
-    """Let torch use ``count`` CPU threads inside the block; None takes as many as it has, and CPUs are available."""
+    """Limit torch to ``count`` CPU threads inside the block; None keeps its number, at most the available CPUs."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or min(before, available_cpus()))
     try:
@@ -56,7 +56,7 @@ def cpu_threads(count: int | None) -> Iterator[None]:
 
 @contextmanager
 def failures_in_words() -> Iterator[None]:
-    """Turn what PyTorch raises when a device fails into a `DeviceError`; all else goes through."""
+    """Turn device failures of PyTorch into `DeviceError`; other exceptions pass through."""
     try:
         yield
     except torch.cuda.OutOfMemoryError as problem:

@@ -1,4 +1,4 @@
-"""Volume in, finer volume out."""
+"""Enhance a volume: the entry point of the engine."""
 
 from __future__ import annotations
 

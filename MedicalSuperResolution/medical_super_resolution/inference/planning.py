@@ -1,4 +1,4 @@
-"""From what the user asked to what will be done: which axes, how finely, onto which grid."""
+"""Planning: from settings to passes, with axes, factors and grids; estimates of memory and time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Pass:
 
 @dataclass(frozen=True)
 class Plan:
-    """The passes in their order, and the grids at both ends."""
+    """The passes of an enhancement, in order."""
 
     source: Grid
     passes: tuple[Pass, ...]
@@ -51,7 +51,7 @@ class Plan:
 
     @property
     def factor_ijk(self) -> tuple[float, float, float]:
-        """How many times finer i, j and k become; 1 for an axis that stays."""
+        """Refinement factors along i, j and k; 1 for an axis that is kept."""
         by_axis = {one.axis: one.factor for one in self.passes}
         return by_axis.get("i", 1.0), by_axis.get("j", 1.0), by_axis.get("k", 1.0)
 
@@ -92,7 +92,7 @@ def plan(grid: Grid, settings: EnhanceSettings) -> Plan:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a plan costs: sizes uncompressed; time by what two machines took, in proportion to the model's weights."""
+    """Cost of a plan. Sizes are uncompressed; time is extrapolated from two machines by voxels and model size."""
 
     output_mb: float
     memory_gb: float
@@ -127,7 +127,7 @@ def _held_bytes(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) ->
 
 
 def _core_seconds_a_voxel(settings: EnhanceSettings) -> float:
-    """Processor time of one measured voxel with the model of the settings; as of `general` where it is missing."""
+    """Processor seconds per measured voxel with the model of the settings; those of `general` if it is missing."""
     path = file_of(settings.model)
     if not path.is_file():
         return _CORE_SECONDS_A_VOXEL
@@ -159,7 +159,7 @@ def named_axes(grid: Grid, axes: str) -> str:
 
 
 def finer_axes(grid: Grid, settings: EnhanceSettings) -> dict[str, float]:
-    """The axes that are finer already than the spacing asked for, each with wanted spacing over its own."""
+    """The axes that are finer than the requested spacing, each with requested over present spacing."""
     spacing = dict(zip(AXES_IJK, grid.spacing_ijk_mm, strict=True))
     wanted = dict(zip(AXES_IJK, settings.spacing_ijk_mm or grid.spacing_ijk_mm, strict=True))
     return {axis: wanted[axis] / spacing[axis] for axis in AXES_IJK if wanted[axis] > spacing[axis] * (1 + _SAME)}
@@ -184,6 +184,6 @@ def _factors(grid: Grid, settings: EnhanceSettings) -> dict[str, float]:
 
 
 def _plain(factor: float) -> float:
-    """4.000001 is 4: spacings come with the few digits that files and people write."""
+    """Round 4.000001 to 4, as spacings are written with few digits."""
     near = float(Fraction(factor).limit_denominator(8))
     return near if abs(near - factor) < _ROUNDING * factor else factor

@@ -1,4 +1,4 @@
-"""The report of one enhancement: what was done, how well it holds, and what there is to be warned of."""
+"""The report of one enhancement: what was done, its consistency, and warnings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LARGEST_ERROR = 0.01  # of the range; above, the result is not what was measure
 def make_report(
     request: Request, context: ExecutionContext, array: np.ndarray, estimate: ProfileEstimate, started: float
 ) -> Report:
-    """Outcome of a request.
+    """The report of a finished request.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def _of_the_uncertainty(request: Request) -> str:
 
 
 def _of_the_profile(request: Request, array: np.ndarray, estimate: ProfileEstimate) -> dict[str, Any]:
-    """The slice profile that was taken, and how well the result reproduces the slices under it and under another."""
+    """The slice profile used, and the consistency error under it and under the next most likely one."""
     distance = request.planned.source.through_plane_spacing_mm
     other = estimate.alternative(request.thickness_mm / distance)
 
@@ -98,7 +98,7 @@ def _of_the_profile(request: Request, array: np.ndarray, estimate: ProfileEstima
 
 
 def _warnings(request: Request) -> list[str]:
-    """Where the request lies outside the training range in the model's card."""
+    """Warnings where the request lies outside the training range in the model's card."""
     trained = request.model.card.get("trained_for", {})
     found = _about_factors(request)
     if trained.get("modalities") and request.modality not in trained["modalities"]:
@@ -118,7 +118,7 @@ def _warnings(request: Request) -> list[str]:
 
 
 def _about_the_profile(request: Request, estimate: ProfileEstimate) -> list[str]:
-    """Where the slice profile is uncertain, or narrower than the slices because of noise."""
+    """Warnings about an uncertain slice profile, or one that was narrowed because of noise."""
     distance, width = request.planned.source.through_plane_spacing_mm, estimate.profile.width
     found = []
     if estimate.error > _UNCERTAIN_ABOVE * width:
@@ -135,7 +135,7 @@ def _about_the_profile(request: Request, estimate: ProfileEstimate) -> list[str]
 
 
 def _about_factors(request: Request) -> list[str]:
-    """Axes that stay as they are, and factors at which much is guessed."""
+    """Warnings about axes that are kept, and about large factors."""
     grid, settings = request.planned.source, request.settings
     spacing = dict(zip(AXES_IJK, grid.spacing_ijk_mm, strict=True))
     found = [
@@ -152,7 +152,7 @@ def _about_factors(request: Request) -> list[str]:
 
 
 def _inconsistent(request: Request, error: float) -> list[str]:
-    """Where the result does not reproduce what was measured."""
+    """Warning where the result does not reproduce the measured slices."""
     part = error / (request.measured.high - request.measured.low)
     if not request.settings.consistency or part <= _LARGEST_ERROR:
         return []

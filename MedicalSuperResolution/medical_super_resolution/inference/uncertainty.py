@@ -78,13 +78,13 @@ def mirror_statistics(
 
 
 def widened(deviation: np.ndarray, fidelity: np.ndarray, detailed: np.ndarray) -> np.ndarray:
-    """Return the root of the sum of squares of ``deviation`` and of half the difference of two results, float32."""
+    """Combine ``deviation`` with half the difference of two results: root of the sum of squares, float32."""
     half = np.subtract(fidelity, detailed, dtype=np.float32) / 2
     return np.hypot(deviation, half)
 
 
 def raise_in_gaps(deviation: np.ndarray, volume: Volume, grid: Grid) -> None:
-    """Add, in place, what is not known where slices are missing: half the difference of the slices on both sides.
+    """Add, in place, half the difference of the neighbouring slices where slices are missing.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def raise_in_gaps(deviation: np.ndarray, volume: Volume, grid: Grid) -> None:
 
 
 def described(planned: Plan, *, with_detail_models: bool, with_gaps: bool = False) -> str:
-    """What the uncertainty was made of, as the end of a sentence."""
+    """How the uncertainty was computed, as the end of a sentence."""
     text = f"the standard deviation over {len(list(mirrors(planned)))} mirror images of the scan"
     if with_detail_models:
         text += ", joined with half the difference between the model and its detail model"

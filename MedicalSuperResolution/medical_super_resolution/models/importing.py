@@ -1,4 +1,4 @@
-"""Adding a model file to those that are installed: compared with its checksum, loaded once to prove it, then kept."""
+"""Import of a model file: compared with its checksum, loaded once as a test, then installed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .store import SHIPPED_FOLDER, SUFFIX, user_folder
 
 @dataclass(frozen=True)
 class Imported:
-    """A model that is installed now. ``was_compared``: there was a checksum to compare ``sha256`` with."""
+    """An imported model. ``was_compared``: whether ``sha256`` was compared with a given checksum."""
 
     path: Path
     sha256: str

@@ -1,4 +1,4 @@
-"""Where the weights of perceptual features come from: files that are checked before they are used."""
+"""Weights of perceptual features: files that are checked before use."""
 
 from __future__ import annotations
 

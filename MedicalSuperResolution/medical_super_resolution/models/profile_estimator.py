@@ -1,4 +1,4 @@
-"""The file of a slice-profile estimator: its weights, and in its header what it was trained within and how it errs."""
+"""The file of a slice-profile estimator: its weights, and in its header its range and calibration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Between fidelity and detail: the weights of a model and of its detail model, mixed.
+"""Interpolation between the weights of a model and of its detail model.
 
 A detail model is the same network, trained further for sharp edges and texture. What lies between the two on a straight
 line in the space of their weights goes smoothly from the one to the other: network interpolation, Wang et al. 2018
@@ -81,7 +81,7 @@ def load_model(name: str | Path = "general", detail: float = 0.0) -> Model:
 
 
 def both_ends(model: Model) -> tuple[Model, Model] | None:
-    """A model at detail 0 and at 1, ``model`` itself where it is one of them; None without a detail model."""
+    """The model at detail 0 and at detail 1, either of which may be ``model`` itself; None without a detail model."""
     if not has_detail(model.path):
         return None
     fidelity, detailed = (model if model.detail == end else load(model.path, end) for end in (0.0, 1.0))

@@ -1,1 +1,1 @@
-"""The networks. Torch only: this floor knows no millimetre and no file."""
+"""Networks in plain PyTorch, without units and files."""

@@ -1,4 +1,4 @@
-"""The parts that the product's generators share.
+"""Building blocks shared by the generators.
 
 Every tensor is (N, C, K, J, I) with K the slice sequence. All convolutions on the additive path are free of
 biases: a region without structure has features of exactly zero, so a constant stays the same constant to the

@@ -1,4 +1,4 @@
-"""The contracts of generators and discriminators: what each states about itself, whatever its class."""
+"""Interfaces of generators and discriminators."""
 
 from __future__ import annotations
 

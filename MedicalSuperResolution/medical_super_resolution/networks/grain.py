@@ -1,4 +1,4 @@
-"""Grain: noise that belongs to the voxels of a volume, the same whatever part of it is computed, and in what order."""
+"""Noise as a fixed function of voxel indices: the same whichever part of a volume is computed, in any order."""
 
 from __future__ import annotations
 

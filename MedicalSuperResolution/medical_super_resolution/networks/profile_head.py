@@ -1,4 +1,4 @@
-"""The network that reads the width of the slice profile off cuts across the slices and cuts to compare with."""
+"""The network that estimates the width of the slice profile from cuts across slices and reference cuts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Threads that go through the sections of a network one behind the other, each with slices of its own.
+"""A pipeline of threads through the sections of a network, each with its own slices.
 
 A thread holds the lock of the section that it is in, and gives it back once it has that of the next one. So no slices
 overtake others, and what a section keeps for the next slices belongs to one thread at a time. The threads share the
@@ -29,7 +29,7 @@ class Sections:
 
 
 class Turn:
-    """One way through all sections, from the first one on, as a context.
+    """One pass of a thread through all sections, as a context manager.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""A slice sequence seen whole, or as a stream of a few slices at a time, by the same network.
+"""A slice sequence processed whole, or as a stream of a few slices at a time, by the same network.
 
 A network works on a sequence through `convolve` and `wait`. On a `WholeSequence` these are plain calls.
 In a turn of a `SliceStream`, each convolution along the sequence remembers the two slices its kernel still needs, so
@@ -72,7 +72,7 @@ class WholeSequence:
 
 
 class SliceStream:
-    """What a network keeps of slices that come in order, a few in each turn; each network needs a stream of its own.
+    """State of a network between the turns of one slice sequence; each sequence needs its own.
 
     cut_edges : whether the tile was cut from a larger slice at its (first row, last row, first column, last column).
         Near a cut, a convolution meets its zero padding instead of tissue; `trim` drops those voxels as soon as they

@@ -1,4 +1,4 @@
-"""What a training minimises: pure functions of volumes, scores and features.
+"""Loss functions of volumes, scores and features.
 
 Volumes are (N, 1, K, J, I), ``sr`` what the generator made and ``hr`` the truth. Scores are (N, M), M judgements of
 each volume by a discriminator, before any sigmoid, high for real ones. Every loss is () float32.
@@ -58,12 +58,12 @@ def gradient_difference_variation(sr: Tensor, hr: Tensor) -> Tensor:
 
 
 def wasserstein_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Mean score of what was made minus mean score of the truth: Zhang et al. (2025), eq. 13."""
+    """Mean score of generated minus mean score of real volumes: Zhang et al. (2025), eq. 13."""
     return fake.float().mean() - real.float().mean()
 
 
 def wasserstein_generator_loss(fake: Tensor) -> Tensor:
-    """The part of `wasserstein_critic_loss` that the generator can change, with its sign."""
+    """Negative mean score of generated volumes, the generator's part of `wasserstein_critic_loss`."""
     return -fake.float().mean()
 
 
@@ -83,7 +83,7 @@ def wasserstein_critic_is_behind(real: Tensor, fake: Tensor, *, margin: float = 
 
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mixture: Tensor) -> Tensor:
-    """How far the slope of the critic is from 1, between the truth and what was made: Zhang et al. (2025), eq. 14.
+    """Gradient penalty of a critic, between real and generated volumes: Zhang et al. (2025), eq. 14.
 
     mean over samples of (|gradient of the score at the mixture| - 1)^2, the norm over all voxels of a sample. The
     score of a sample is the mean of its judgements. Weigh it with 10, as in [1]_.
@@ -126,7 +126,7 @@ def gan_generator_loss(fake: Tensor) -> Tensor:
 
 
 def hinge_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """How far scores of the truth stay below 1 and those of what was made above -1; farther is not better.
+    """Hinge loss of the critic: scores of real volumes below 1, and of generated ones above -1, are penalised.
 
     References
     ----------
@@ -137,7 +137,7 @@ def hinge_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def relativistic_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """How far the critic is from scoring real above the average generated sample, and the reverse.
+    """Relativistic average loss of the critic.
 
     -log D(real, fake) - log(1 - D(fake, real)) with D(a, b) = sigmoid(score of a - mean score of b).
 
@@ -169,7 +169,7 @@ def paired_relativistic_generator_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def adversarial_feature_loss(real_features: Sequence[Tensor], fake_features: Sequence[Tensor]) -> Tensor:
-    """Mean squared difference of what a discriminator sees in the truth and in what was made, over its stages.
+    """Mean squared difference of a discriminator's features of real and generated volumes, over its stages.
 
     References
     ----------
@@ -181,7 +181,7 @@ def adversarial_feature_loss(real_features: Sequence[Tensor], fake_features: Seq
 
 
 def discriminator_accuracy(real: Tensor, fake: Tensor, *, zero: float = 0.0) -> float:
-    """Share of judgements on the right side: sigmoid(score - zero) above 1/2 for real, below for made volumes.
+    """Share of correct judgements: sigmoid(score - zero) above 1/2 for real, below for generated volumes.
 
     ``zero`` is 0 for losses that fix it. Wasserstein scores have no fixed zero: give the middle between the mean
     scores of earlier real and made volumes.

@@ -1,4 +1,4 @@
-"""How near a volume is to the truth. Torch only; ranges are always stated, never guessed."""
+"""Image quality metrics in PyTorch; the data range is always given, never guessed."""
 
 from __future__ import annotations
 

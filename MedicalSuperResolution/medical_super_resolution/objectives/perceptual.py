@@ -1,4 +1,4 @@
-"""Features in which pictures that look alike lie near each other, and distances between them.
+"""Perceptual features of images, and distances between them.
 
 Two kinds: VGG-19, as the papers use it, trained by others on photographs, and the project's own slice encoder. Neither
 has weights of its own here: `perceptual_weights` reads them.
@@ -117,7 +117,7 @@ class EfficientNetFeatures(nn.Module):
 
 
 def cuts_distance(features: EfficientNetFeatures, sr: Tensor, hr: Tensor, *, every: int = 4) -> Tensor:
-    """As `perceptual_distance`, of cuts that stand on the slices: there it shows what refining them has made up."""
+    """As `perceptual_distance`, of coronal and sagittal cuts, where invented detail of refined slices shows."""
     distances = []
     for made, true in zip(standing_cuts(sr, every=every), standing_cuts(hr, every=every), strict=True):
         pairs = zip(features(made), features(true.detach()), strict=True)
@@ -193,7 +193,7 @@ class SliceRestorer(nn.Module):
 
 
 def perceptual_distance(encoder: SliceEncoder, sr: Tensor, hr: Tensor) -> Tensor:
-    """How different two volumes look, () float32, 0 for equal ones; volumes (N, 1, K, J, I).
+    """Perceptual distance of two volumes (N, 1, K, J, I), () float32; 0 for equal ones.
 
     At each scale and place the features are brought to unit length, as in [1]_, and their squared distance is taken;
     the mean over places and then over scales. Lengths below a tenth of the scale's mean count as that, so that noise

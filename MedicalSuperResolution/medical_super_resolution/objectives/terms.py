@@ -1,4 +1,4 @@
-"""The terms that a training can minimise, in one table: weights of recipes, training steps and curves derive from it.
+"""Table of all loss terms, from which weights of recipes, training steps and curves derive.
 
 This file imports no torch, so that a recipe can be read without it.
 """

@@ -1,1 +1,1 @@
-"""What scanners do to volumes, interpolation, and projection onto the measured slices."""
+"""Acquisition, interpolation, and projection onto the measured slices."""

@@ -1,4 +1,4 @@
-"""How a scanner turns fine slices into thick ones: the one definition of the physics.
+"""The acquisition model: how a scanner turns fine slices into thick ones.
 
 Along one axis, the measured slice n is a weighted mean of the fine samples around its centre, which lies at fine index
 (n + 1/2) * factor - 1/2: both grids share their outer boundary. The weights are the slice profile: its shape and its
@@ -115,7 +115,7 @@ def acquisition_matrix(
 
 
 def consistency_matrix(acquisition: np.ndarray, *, floor: float = 0.05) -> np.ndarray:
-    """The matrix G = A^T (A A^T)^-1 that carries a residual back to the fine samples.
+    """The matrix G = A^T (A A^T)^-1 that projects a data-consistency error onto the fine samples.
 
     x + G (y - A x) is the volume nearest to x that reproduces the measured slices y (least change in the sense of
     least squares). Frequencies that the profile hardly passes are reproduced in part only: eigenvalues of A A^T below

@@ -1,4 +1,4 @@
-"""How a low-resolution volume comes from a high-resolution one: the physics, and the shortcuts of the papers.
+"""Degradations from high to low resolution: the acquisition model, and simpler ones of the papers.
 
 Volumes are (N, 1, K, J, I) float32. Every function keeps the outer boundary: low-resolution voxel n lies at
 high-resolution index (n + 1/2) * factor - 1/2. Random numbers come from a `torch.Generator` that the caller seeds.

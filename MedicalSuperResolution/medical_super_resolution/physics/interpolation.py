@@ -1,4 +1,4 @@
-"""Cubic interpolation along the slice sequence, the starting point every refinement is added to."""
+"""Cubic interpolation along the slice sequence, to which refinements are added."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Volumes as pictures for networks that see two dimensions: slices, and cuts that stand on them."""
+"""Volumes as batches of images for two-dimensional networks: slices, and cuts perpendicular to them."""
 
 from __future__ import annotations
 

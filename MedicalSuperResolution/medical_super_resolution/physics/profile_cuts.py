@@ -1,4 +1,4 @@
-"""What the slice-profile estimator looks at: cuts across the slices, and cuts of the plane made thick to compare with.
+"""Inputs of the slice-profile estimator: cuts across the slices, and in-plane cuts blurred by known widths.
 
 A cut has slices along its first axis and a finer axis of the plane along its second; the third axis is blurred by about
 a slice. In the cuts to compare with, the other axis of the plane stands in for the slices, made thick by a known width.

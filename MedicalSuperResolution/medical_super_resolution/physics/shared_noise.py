@@ -74,7 +74,7 @@ class SharedNoise:
 
 
 def shared_noise(slices: np.ndarray, fine_distance: float) -> SharedNoise | None:
-    """The correlation of the noise of neighbouring slices; None where it tells nothing.
+    """The correlation of the noise of neighbouring slices; None where it holds no information on the profile.
 
     That is where there is too little noise, or where it was added to the slices.
 

@@ -1,1 +1,1 @@
-"""What the operating system is asked for: memory, temporary folders, processes."""
+"""Services of the operating system: memory, temporary folders, processes."""

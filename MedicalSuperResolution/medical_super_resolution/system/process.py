@@ -1,4 +1,4 @@
-"""What a process has of the computer: CPUs, a driver of GPUs, how its threads wait, its priority, its end."""
+"""Resources of a process: CPUs, GPU driver, waiting threads, priority, lifetime."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _BELOW_NORMAL = 0x4000  # BELOW_NORMAL_PRIORITY_CLASS of Windows
 
 
 def wait_passively() -> None:
-    """Let threads sleep while they wait. To be called before torch is imported; what the user has set stays."""
+    """Let waiting threads sleep. Call it before torch is imported; settings of the user are kept."""
     for name, value in _WAIT_PASSIVELY.items():
         os.environ.setdefault(name, value)
 
 
 def lower_priority() -> None:
-    """Let other programs compute first, such as the one in front of the user; where none wants to, nothing is lost."""
+    """Lower the priority below that of other programs; on an idle machine nothing is lost."""
     if sys.platform == "win32":
         kernel = ctypes.windll.kernel32
         kernel.SetPriorityClass(kernel.GetCurrentProcess(), _BELOW_NORMAL)
@@ -66,7 +66,7 @@ def has_gpu_driver(root: Path = Path("/")) -> bool:
 
 
 def end_with_parent() -> None:
-    """From now on, end this process when its standard input ends, which happens when its parent ends."""
+    """End this process when its standard input ends, as when its parent ends."""
     threading.Thread(target=_wait_for_the_end, daemon=True).start()
 
 

@@ -1,4 +1,4 @@
-"""Which software this is: its version, and a digest of its code, which tells apart what has one version."""
+"""Version of the software, and a digest of its code."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Volumes, their grids and their files. Numpy and SimpleITK: this floor knows no network."""
+"""Volumes, their grids and their files, with NumPy and SimpleITK."""

@@ -1,4 +1,4 @@
-"""Where the voxels of a volume lie in the patient. The only place that does grid arithmetic."""
+"""Geometry of a regular voxel grid. All grid arithmetic is in this module."""
 
 from __future__ import annotations
 

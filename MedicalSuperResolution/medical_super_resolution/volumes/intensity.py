@@ -1,4 +1,4 @@
-"""The range of a volume that networks see as 0 to 1 or people as black and white, its padding, and its modality."""
+"""Intensity range of a volume for networks and for display, its padding, and its modality."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LUNG_SHARE = 0.25  # of the soft tissue: more is a chest
 
 @dataclass(frozen=True)
 class IntensityRange:
-    """Volume values that a network sees as 0 (``low``) and 1 (``high``), in the units of the volume.
+    """Values that are 0 (``low``) and 1 (``high``) for a network, in the units of the volume.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Voxels that stay on the disk and come into memory only where they are in use."""
+"""Arrays on disk whose pages are in memory only while they are used."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PLANES = 16
 
 
 def release_pages(array: np.ndarray) -> None:
-    """Take the voxels of an array on the disk out of memory; they stay in their file. Others are left alone."""
+    """Release the memory of an array on disk, whose voxels stay in their file; other arrays are left alone."""
     mapping = getattr(array, "_mmap", None)  # of numpy.memmap, and of what was cut out of one
     if mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
         mapping.madvise(mmap.MADV_DONTNEED)
@@ -76,7 +76,7 @@ def disk_allocator(beside: Path) -> Iterator[Allocator]:
 
 
 def _reserve(file: Path, size: int) -> None:
-    """Make a file that has its place on the disk: a full disk is found now, not when a voxel is written."""
+    """Create a file with its space reserved, so that a full disk is detected now and not while voxels are written."""
     try:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
         with os.fdopen(descriptor, "wb") as opened:

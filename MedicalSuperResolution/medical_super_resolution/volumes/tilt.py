@@ -1,4 +1,4 @@
-"""Slices that are shifted against each other, as by a tilted gantry: onto a straight grid, and back.
+"""Straightening of tilted slices, such as of a tilted gantry, and the way back.
 
 The slices stay where they were measured; only the rows or columns of each are interpolated, at its own sub-voxel place.
 Along the slices nothing is interpolated, so the model of the acquisition holds on the straight grid.

@@ -1,4 +1,4 @@
-"""A scalar volume with its place in the patient."""
+"""A scalar volume with its grid and its metadata."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class FileHeader:
 
 @dataclass(frozen=True, eq=False)
 class MeasuredSlices:
-    """Slices as they were measured, where they do not lie at the even places of a volume.
+    """Measured slices that are not at the regular places of a volume.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class MeasuredSlices:
     padding: np.ndarray | None = None
 
     def are_far_from(self, count: int) -> np.ndarray:
-        """(K,) bool: which of so many even places lie further than half a slice from all measured slices."""
+        """(K,) bool: which of ``count`` regular places lie further than half a slice from all measured slices."""
         return np.abs(self.places[:, None] - np.arange(count)).min(axis=0) > _HALF
 
     def flipped(self, axes: tuple[int, ...], count: int) -> MeasuredSlices:
@@ -77,7 +77,7 @@ class MeasuredSlices:
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """Values and where they lie.
+    """A scalar volume: values, grid and metadata.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def not_finite(number: int) -> VolumeError:
 
 @dataclass(frozen=True)
 class Enhanced:
-    """A result and what was done; ``uncertainty`` is the standard deviation of each voxel, where it was asked for."""
+    """A result and its report; ``uncertainty`` is the standard deviation of each voxel, if it was requested."""
 
     volume: Volume
     report: Report

@@ -1,4 +1,4 @@
-"""Refusals that the settings of a recipe share."""
+"""Checks shared by the settings of a recipe."""
 
 from __future__ import annotations
 
@@ -35,6 +35,6 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def check_betas(name: str, betas: tuple[float, ...]) -> None:
-    """Refuse what Adam cannot average with."""
+    """Refuse values that are no betas of Adam."""
     if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
         raise SettingsError(f"{name} must be two numbers from 0 to below 1, got {list(betas)}")

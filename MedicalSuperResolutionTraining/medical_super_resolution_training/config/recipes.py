@@ -1,4 +1,4 @@
-"""Recipes as files: finding, reading, printing them, and what a run remembers of its own."""
+"""Recipe files: finding, reading and printing them, and the copy that a run keeps."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def as_json(recipe: Recipe) -> str:
 
 
 def write_resolved(recipe: Recipe, run: Path) -> None:
-    """Keep, in the folder of a run, every setting it runs with."""
+    """Write every setting of a run into its folder."""
     (run / _RESOLVED).write_text(as_json(recipe))
 
 

@@ -30,7 +30,7 @@ class StoredArray:
 
 
 def stored_array(path: str) -> StoredArray:
-    """Look into an array file.
+    """Open an array file and check its header.
 
     Raises
     ------

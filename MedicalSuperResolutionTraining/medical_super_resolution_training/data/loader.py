@@ -1,4 +1,4 @@
-"""Batches in the order of the steps, prepared beside the training by other processes."""
+"""Batches in the order of the steps, prepared by worker processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BatchType = TypeVar("BatchType", covariant=True)
 
 
 class Sampler(Protocol[BatchType]):
-    """What makes the batch of a step from the step alone."""
+    """Draws the batch of a step as a function of the step alone."""
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> BatchType:
         """The batch, or one process's share of it."""

@@ -1,1 +1,1 @@
-"""How good models are, and how honest: measures, checks, tables and figures. `evaluation.study` runs them all."""
+"""Evaluation of models: measures, checks, tables and figures. `evaluation.study` runs them all."""

@@ -1,4 +1,4 @@
-"""What is done to a volume before a method gets to see it."""
+"""Degradation of a volume before it is given to a method."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study finds, one record a result, and the means over subjects that tables and figures show."""
+"""Results of a study, one record per result, and the means over subjects for tables and figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study run to its end, and everything that it leaves in its folder."""
+"""Runs a study and writes its results."""
 
 from __future__ import annotations
 

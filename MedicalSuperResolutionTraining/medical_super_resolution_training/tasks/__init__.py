@@ -1,4 +1,4 @@
-"""What can be trained. TASKS is the whole registry; a recipe names one of them as ``task``."""
+"""Registry of training tasks; the setting ``task`` of a recipe names one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of what can be trained: a network, a data set, a training step, and the file that is exported."""
+"""The interface of a training task: a network, a data set, a training step, and an exported file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that changes during a run: networks, their average, optimisers, the step."""
+"""State of a training run: networks, their average, optimisers, the step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..tasks import task_of
 
 @dataclass
 class TrainingState:
-    """What a checkpoint holds.
+    """The state that a checkpoint stores.
 
     Parameters
     ----------

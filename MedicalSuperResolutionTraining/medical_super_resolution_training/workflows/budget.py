@@ -1,4 +1,4 @@
-"""Fit the number of steps of a recipe into a time: how long a step takes is measured before."""
+"""Fits the number of steps of a recipe into a time budget, by timing a few steps first."""
 
 from __future__ import annotations
 

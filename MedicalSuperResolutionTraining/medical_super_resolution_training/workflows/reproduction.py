@@ -1,4 +1,4 @@
-"""A shipped model once more, from the raw training folder: the stages it was trained in, with their fixed seeds."""
+"""Reproduction of a shipped model from the folder of scans: its training stages, with fixed seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that is continued keeps its own recipe and manifest; what would change them is refused and named."""
+"""Resuming a run with its own recipe and manifest; differences are refused and named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Studies are handed out one for each worker, the next one when another is done, so a scheduler never holds thousands.
+"""Studies go to workers one at a time, so that a scheduler never holds thousands.
 
 One whose worker dies is given to another worker by the scheduler, which counts the deaths, also of workers on which a
 study only waited. When it gives up, a study that was begun too often is set aside, and another one is handed out again,
@@ -38,7 +38,7 @@ def rows_from(
     work: Callable[[Batch, Item], Row] = run_study,
     attempts: Callable[[Batch, Item], int] = attempts_of,
 ) -> Iterator[Row]:
-    """Let workers do studies, and give their rows in the order in which they end.
+    """Process studies on workers, and yield their rows as they finish.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ class _Crew:
 
 
 def _carry_out() -> Callable[[str, bytes], Any]:
-    """What a worker does with a study, as a function without a name of its own, which Dask hands over as code."""
+    """The function that a worker runs on a study; it has no importable name, so Dask sends it as code."""
 
     def carry_out(ours: str, study: bytes) -> Any:  # noqa: ANN401 - what the work returns
         from distributed import get_worker

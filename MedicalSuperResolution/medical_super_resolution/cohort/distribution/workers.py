@@ -62,7 +62,7 @@ def local_workers(count: int, gpus: Sequence[str] = ()) -> Iterator[Client]:
     from distributed import Client, Nanny, Scheduler, SpecCluster, WorkerPlugin
 
     class LeaveInterrupts(WorkerPlugin):
-        """Ctrl-C reaches every process of a terminal; the client ends the workers itself."""
+        """Ignores Ctrl-C, which reaches every process of a terminal: the client ends the workers itself."""
 
         def setup(self, worker: object) -> None:
             signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Motion of stacks, or of each of their slices, found by acquiring a volume and comparing with what was measured.
+"""Motion of stacks, or of their slices, found by comparing the acquisition of a volume with the measured stack.
 
 The motion minimises |gain A(motion) x - y|^2 by Gauss-Newton steps, where x is fused from the other stacks. A is the
 acquisition that the solver uses, so that the result is accurate to a fraction of a voxel, where registration of volumes

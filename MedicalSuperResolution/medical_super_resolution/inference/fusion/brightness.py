@@ -1,4 +1,4 @@
-"""Brightness of the stacks of one fusion: one gain for each, and a smooth shading on top of it."""
+"""Brightness of the stacks of one fusion: one gain for each, times a smooth shading."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class Fusion:
 
     @torch.inference_mode()
     def uncertainty(self, fused: torch.Tensor) -> torch.Tensor:
-        """How far the stacks are from the fused volume around each voxel, (Z, Y, X) float32; after `result`."""
+        """Local difference between the stacks and the fused volume, (Z, Y, X) float32; call it after `result`."""
         return contradiction(fused, [measurement(one, self.grid) for one in self.refined])
 
     def _solved(self, prior: Sequence[RefinedStack], measurements: Sequence[Measurement], empty: float) -> torch.Tensor:
@@ -144,7 +144,7 @@ class Fusion:
         return again
 
     def _floor(self, lowest: float) -> float:
-        """The value below which nothing has a meaning, as `enhance` takes it."""
+        """The lowest meaningful value, as in `enhance`."""
         if self.refined[0].stack.modality == "ct":
             return min(lowest, HOUNSFIELD_RANGE[0])
         return 0.0 if lowest >= 0 else -math.inf

@@ -1,4 +1,4 @@
-"""What the scanner would have measured of a fine volume as one stack: the matrix A of a stack, and its adjoint."""
+"""The acquisition of a stack from a fine volume, the matrix A, and its adjoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the model expects of the fused volume: each stack refined by itself, blended on the common grid."""
+"""The prior of a fusion: each stack refined by the model, blended on the common grid."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OUTSIDE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class RefinedStack:
-    """One stack and what the model makes of it.
+    """One stack and its refinement by the model.
 
     Parameters
     ----------

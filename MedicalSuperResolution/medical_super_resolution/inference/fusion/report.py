@@ -1,4 +1,4 @@
-"""What a fusion gives: the volume, and a report of what was done."""
+"""The result of a fusion: the volume and its report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user may ask of one fusion."""
+"""Settings of a fusion."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REGISTRATIONS = ("rigid", "slices", "none")
 
 @dataclass(frozen=True, kw_only=True)
 class FusionSettings:
-    """One fusion, as asked.
+    """Settings of one fusion.
 
     Parameters
     ----------

@@ -97,7 +97,7 @@ def solve(
 
 
 def contradiction(volume: Tensor, measurements: Sequence[Measurement]) -> Tensor:
-    """How far the stacks are from the volume around each of its voxels: a root mean square, (Z, Y, X)."""
+    """Local root mean square difference between the stacks and the volume, (Z, Y, X)."""
     squares, counts = torch.zeros_like(volume), torch.zeros_like(volume)
     for one in measurements:
         squares += one.spread(one.missing(volume).square())

@@ -112,7 +112,7 @@ def cropped_grid(grid: Grid, region_ras_mm: Sequence[float]) -> Grid:
 
 
 def near(stack: Volume, region_ras_mm: Sequence[float]) -> Volume:
-    """The part of a stack around a region, so that what moves by itself elsewhere does not count.
+    """The part of a stack around a region, so that motion elsewhere has no influence.
 
     It reaches 10 mm farther on all sides, and is at least 80 mm wide. A stack of which that leaves less than four
     slices stays whole, and so does one whose slices do not lie at even places.

@@ -1,4 +1,4 @@
-"""Voxels outside the field of view: held apart from network, interpolation and consistency, and put back."""
+"""Voxels outside the field of view: excluded from network, interpolation and consistency, then restored."""
 
 from __future__ import annotations
 

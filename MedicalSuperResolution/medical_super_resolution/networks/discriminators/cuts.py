@@ -1,4 +1,4 @@
-"""The critic that sees what people see: coronal and sagittal cuts of a refined volume, and its slices in a row."""
+"""A critic of coronal and sagittal cuts of a refined volume, and of consecutive slices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the in-plane generators share: slices in, finer slices out, added to cubic interpolation."""
+"""Base of the in-plane generators: a residual on cubic interpolation of each slice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The product's generator: refines a slice sequence along its axis, by any factor, with one set of weights."""
+"""The through-plane generator: refines a slice sequence along its axis, by any factor, with one set of weights."""
 
 from __future__ import annotations
 

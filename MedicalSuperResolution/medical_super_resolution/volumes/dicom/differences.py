@@ -1,4 +1,4 @@
-"""Any attribute that tells the images at one place apart, found in their whole headers."""
+"""Search whole headers for an attribute that distinguishes the images at one place."""
 
 from __future__ import annotations
 

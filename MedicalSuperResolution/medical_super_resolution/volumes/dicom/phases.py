@@ -187,7 +187,7 @@ def _rank(frame: Frame, name: str) -> tuple[float, int]:
 
 
 def value_of(frame: Frame, name: str) -> str:
-    """What distinguishes an image from others at its place; empty where the header has none."""
+    """The value that distinguishes an image from others at its place; empty if the header has none."""
     if name != "b-value":
         return text(frame.header, name)
     if value := text(frame.header, "DiffusionBValue"):

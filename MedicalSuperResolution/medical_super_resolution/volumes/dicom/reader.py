@@ -1,4 +1,4 @@
-"""One volume from the DICOM files of a folder, or the reason why there is none."""
+"""Reads one volume from the DICOM files of a folder."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SAME_IN_SESSION = {"PatientID": "patients", "FrameOfReferenceUID": "frames of r
 
 @dataclass(frozen=True)
 class Selection:
-    """Which volume is wanted where a folder holds several.
+    """Selects a volume of a folder that holds several.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def read_series(path: Path, selection: Selection = _ANY) -> Volume:
 
 
 def read_all_phases(path: Path, selection: Selection) -> tuple[int, Iterator[Volume]]:
-    """How many volumes a series holds, and each of them, read as it is asked for; see `read_series`."""
+    """The number of volumes in a series, and an iterator that reads them one by one; see `read_series`."""
     series, parts, notes = _selected(path, selection)
     note = [f"the series holds {_named(parts)}"] if len(parts) > 1 else []
     return len(parts), (_volume_of(path, series, part, [*notes, *note]) for part in parts)
@@ -173,7 +173,7 @@ def _straightened(
 
 
 def _at_even_places(slices: MeasuredSlices, stack: Stack) -> tuple[np.ndarray, np.ndarray | None]:
-    """The volume that the network sees: slices interpolated along k, and where nothing was measured in the plane."""
+    """The volume for the network: slices interpolated along k to regular places, and its padding."""
     assert stack.targets is not None  # the slices are uneven
     even = resampled(slices.array, stack.places_mm, stack.targets)
     if slices.padding is None:

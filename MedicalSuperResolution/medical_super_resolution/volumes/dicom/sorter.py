@@ -1,4 +1,4 @@
-"""What is in a folder of DICOM files: the series, the volumes that each of them holds, and what is no image."""
+"""Sorts the DICOM files of a folder into series and volumes; lists files without an image."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Contents:
-    """All series below a folder, in the order of their numbers, and the names of what holds no image."""
+    """All series below a folder, in the order of their numbers, and the names of files without an image."""
 
     series: tuple[Series, ...]
     ignored: tuple[str, ...]

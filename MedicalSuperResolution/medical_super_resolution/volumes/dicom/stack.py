@@ -1,4 +1,4 @@
-"""Where the slices of a stack lie: on an even line, or so that they must be straightened or brought to even places."""
+"""Geometry of a stack of slices: regular, or to be straightened or interpolated to regular places."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def height(frame: Frame) -> float:
 
 
 def stack_of(frames: list[Frame], where: str) -> Stack:
-    """Find out how some parallel slices of one size lie.
+    """Determine the geometry of some parallel slices of one size.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def stack_of(frames: list[Frame], where: str) -> Stack:
 
 
 def _even_places(places: np.ndarray, where: str) -> tuple[float, np.ndarray | None, tuple[str, ...]]:
-    """The slice distance, and where the places are not even: those that are, and a sentence."""
+    """The slice distance and, for irregular places, the regular ones and a sentence."""
     steps = np.diff(places)
     alike = _ALIKE if steps.max() > _JITTER * steps.min() else _JITTER
     base = float(steps[steps <= alike * steps.min()].mean())

@@ -1,4 +1,4 @@
-"""From the bytes of a DICOM file to the values of its images: stored numbers, and what they stand for.
+"""Values of DICOM images: decoding of stored numbers, and their rescaling.
 
 Every image is rescaled by its own slope and intercept (PS3.3 C.11.1). MONOCHROME1 and windows concern the display
 only: nothing is inverted or windowed (PS3.3 C.7.6.3.1.2).

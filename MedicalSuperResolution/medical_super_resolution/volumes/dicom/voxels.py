@@ -1,4 +1,4 @@
-"""The voxels of a stack: rescaled slice by slice, where they were padded, and interpolated to even places."""
+"""The voxels of a stack: rescaled slice by slice, with their padding, interpolated to regular places."""
 
 from __future__ import annotations
 

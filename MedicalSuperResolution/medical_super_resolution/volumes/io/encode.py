@@ -1,4 +1,4 @@
-"""Volumes written to files, from memory or from the disk, some planes at a time."""
+"""Encoding of volumes into files, from memory or disk, a few planes at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of files before memory is taken for them, and silence for the libraries below."""
+"""Checks of files before memory is allocated for them; silencing of C libraries."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def check_plain(path: Path) -> None:
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """Hush what the C libraries below ITK print on standard error: the user gets one sentence instead."""
+    """Suppress the standard error of the C libraries below ITK; the user gets one sentence instead."""
     try:
         shown = os.dup(2)
     except OSError:  # a program without a standard error

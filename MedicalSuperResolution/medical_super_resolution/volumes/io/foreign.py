@@ -1,4 +1,4 @@
-"""Files of other formats, named in the sentence that refuses them."""
+"""Names of unsupported file formats, for the error message."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _NAMES = {
 
 
 def not_read(path: Path, block: bytes | None = None) -> VolumeError:
-    """The refusal of a file of a foreign format, with its name where it is recognised.
+    """The error for an unsupported file, which names its format if it is recognised.
 
     Parameters
     ----------

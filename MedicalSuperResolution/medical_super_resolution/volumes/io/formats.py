@@ -41,7 +41,7 @@ def suffix_of(path: Path) -> str | None:
 
 
 def header_of(path: Path) -> Header:
-    """What a volume file holds, without its voxels; sizes that cannot be true are refused.
+    """The header of a volume file; impossible sizes are refused.
 
     Raises
     ------

@@ -40,7 +40,7 @@ class Voxels:
 
 @dataclass(frozen=True, eq=False)
 class Header:
-    """What a volume file holds.
+    """The header of a volume file.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Voxels out of a file, a plane at a time: raw, packed or as text, into memory or into an array on the disk."""
+"""Reading of voxels plane by plane, raw, compressed or as text, into memory or an array on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a result goes: into a volume file, or into a DICOM series beside the one that it comes from."""
+"""Destinations of a result: a volume file, or a DICOM series derived from the source."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Destination:
     overwrite: bool
 
     def write(self, volume: Volume, report: Report, *, compress: bool = True) -> Report:
-        """Write the result, all of it or nothing; gives the report, with warnings about the writing.
+        """Write the result completely or not at all; returns the report, with warnings about the writing.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Whether a volume is a label map, whose values are names and must not be mixed."""
+"""Detection of label maps, whose values are names and must not be interpolated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evidence of an image for the labels near a boundary: how unlike a label's tissue each fine voxel is.
+"""Evidence of the image near label boundaries: how different each fine voxel is from a label's tissue.
 
 References
 ----------

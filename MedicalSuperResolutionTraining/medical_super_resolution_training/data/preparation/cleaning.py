@@ -1,4 +1,4 @@
-"""What is done to the values of a scan before a training sees them."""
+"""Cleaning of the values of a scan before training."""
 
 from __future__ import annotations
 

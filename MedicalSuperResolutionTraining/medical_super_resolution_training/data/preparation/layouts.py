@@ -1,4 +1,4 @@
-"""Where the scans of a dataset are, and whose: public datasets as they are unpacked, and any folder of volumes."""
+"""Layouts of datasets: the scans and patients of public datasets as unpacked, or of any folder of volumes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BIDS_SUBJECT = re.compile(r"sub-[0-9A-Za-z]+")
 
 @dataclass(frozen=True)
 class Scan:
-    """A scan that a dataset has, not read yet.
+    """A scan of a dataset, not read yet.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A dataset becomes a manifest and array files: each scan is found, checked, cleaned, and given to a split."""
+"""Preparation of a dataset: scans are found, checked, cleaned, assigned to a split, and written as arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which patients a training learns from, which it is validated on, and which it never sees."""
+"""Splits by patient: training, validation and test."""
 
 from __future__ import annotations
 

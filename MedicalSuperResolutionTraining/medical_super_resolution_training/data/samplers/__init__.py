@@ -1,1 +1,1 @@
-"""What a training step takes: random patches of the volumes, by seed and step."""
+"""Samplers of random patches, by seed and step."""

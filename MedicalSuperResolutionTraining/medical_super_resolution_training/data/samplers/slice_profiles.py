@@ -1,4 +1,4 @@
-"""What teaches the slice-profile estimator: cuts across slices that were made thick by a known profile."""
+"""Training data of the slice-profile estimator: cuts across slices made thick by a known profile."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ class ProfileSampler:
 
 
 def _apparent_width(profile: SliceProfile, factor: float, spacing: tuple[float, ...]) -> float:
-    """The width against the resolution of the plane: the fine slices have one of their own, where they lie farther."""
+    """The width relative to the in-plane resolution, including that of the fine slices where they are coarser."""
     own = max(0.0, spacing[0] ** 2 - (spacing[1] + spacing[2]) ** 2 / 4) / (factor * spacing[0]) ** 2
     return math.sqrt(profile.gaussian_width**2 + own)
 

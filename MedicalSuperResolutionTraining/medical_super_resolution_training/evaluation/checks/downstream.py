@@ -1,4 +1,4 @@
-"""What a later measurement gains: the surface of bone and of lung by a threshold.
+"""Downstream segmentation: bone and lung by thresholds in a result, compared with the truth.
 
 The same threshold is taken of a thick scan, of what methods make of it, and of the true volume. CT only: its values
 mean the same everywhere.

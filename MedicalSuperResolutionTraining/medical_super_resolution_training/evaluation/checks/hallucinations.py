@@ -1,4 +1,4 @@
-"""Things in a result that the reference does not show: the count of new bright and dark blobs."""
+"""Hallucinations: the count of bright and dark blobs in a result that the reference does not show."""
 
 from __future__ import annotations
 

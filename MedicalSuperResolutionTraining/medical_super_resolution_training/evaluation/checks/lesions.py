@@ -1,4 +1,4 @@
-"""Made-up lesions of known size and contrast, to see what a method leaves of a real one.
+"""Synthetic lesions of known size and contrast, to measure how much of a lesion a method preserves.
 
 A lesion is put into a volume before it is made coarse. What a method makes of the volume with lesions, less what it
 makes of the volume without, is its answer to them.

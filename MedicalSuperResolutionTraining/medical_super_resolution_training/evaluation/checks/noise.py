@@ -1,4 +1,4 @@
-"""How much of an error is noise that no method can know.
+"""The part of an error that is noise, which no method can predict.
 
 Noise in the reference is part of what a result is compared with. Along a refined axis the measured slices hold only
 some of it: of white noise in n fine samples, the n / factor combinations that were measured. A perfect result that
@@ -49,7 +49,7 @@ def noise_deviation(reference: Volume, body: Foreground, case: Case) -> float:
 
 
 def noise_bound(deviation: float, peak: float, case: Case) -> float:
-    """PSNR in dB of a result that misses nothing but the noise that was not measured."""
+    """PSNR in dB of a result whose only error is the noise of the reference."""
     unknown = deviation**2 * (1 - case.factor ** -len(case.axes))
     return math.inf if unknown == 0 else 10 * math.log10(peak**2 / unknown)
 

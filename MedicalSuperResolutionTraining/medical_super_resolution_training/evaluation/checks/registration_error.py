@@ -1,4 +1,4 @@
-"""What a later registration gains: how well a result is brought onto another scan of the same patient.
+"""Downstream registration: error of registering a result to another scan of the same patient.
 
 The other scan is the true volume, carried away by known rigid motions. The true volume itself shows what the
 registration can reach.

@@ -1,4 +1,4 @@
-"""Where in a reference volume errors count, and the range they are measured in."""
+"""The body in a reference volume, where errors count, and its intensity range."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a result pulses with the factor, and whether its last slices are as good as those in the middle."""
+"""Periodic changes from slice to slice, and the error of the last slices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How real the refined axis looks, which PSNR does not measure: power by octave, and distance of learned features."""
+"""Realism of the refined axis, which PSNR does not measure: power by octave, and distance of learned features."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is measured: anything that refines a volume."""
+"""Methods that refine a volume."""

@@ -1,4 +1,4 @@
-"""What is measured: models through the engine, classical interpolators, and what other programs left in files."""
+"""Methods to compare: models through the engine, classical interpolators, and result files of other programs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Method(Protocol):
 
     @property
     def can_refine_anew(self) -> bool:
-        """Whether it refines any input, such as one with added lesions; not so where its results lie in files."""
+        """Whether it can refine any input, such as one with added lesions; not if its results are files."""
 
     def takes(self, case: Case) -> bool:
         """Whether it can refine what this case made."""
@@ -150,7 +150,7 @@ class Network:
 
 @dataclass(frozen=True)
 class ExternalResults:
-    """What another program made of the same inputs: one file a subject and case in a folder, such as a_k_4.nii.gz."""
+    """Results of another program: one file per subject and case in a folder, such as a_k_4.nii.gz."""
 
     name: str
     folder: Path

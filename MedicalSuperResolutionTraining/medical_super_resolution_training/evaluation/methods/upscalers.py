@@ -1,4 +1,4 @@
-"""Networks that others trained on photographs, run by their own weights on the cuts across the slices.
+"""Published networks for photographs, run with their own weights on the cuts across the slices.
 
 RealSR [1]_ and SRMD [2]_ are taken as packages of the Python index ship them for ncnn, and run on the CPU in single
 precision. Each coronal and each sagittal cut is enlarged as a picture, and what was enlarged along the other axis is

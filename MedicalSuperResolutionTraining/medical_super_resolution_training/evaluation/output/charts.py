@@ -137,7 +137,7 @@ def _finish(figure: Any, labelled: Any, output: Path) -> None:  # noqa: ANN401
 
 
 def save(figure: Any, output: Path) -> None:  # noqa: ANN401
-    """Write a figure, and forget it."""
+    """Write a figure, and close it."""
     from matplotlib import pyplot
 
     figure.savefig(output, dpi=200)

@@ -1,4 +1,4 @@
-"""What methods make of lesions, by size: means over lesions, and their tables."""
+"""Recovery of lesions by size: means over lesions, and their tables."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is recorded of a run while it trains: curves, validation, pictures, checkpoints."""
+"""Monitoring of a run: curves, validation, pictures, checkpoints."""

@@ -1,4 +1,4 @@
-"""What happens after the steps of a run: curves, checkpoints, validation, pictures, lines of progress."""
+"""Callbacks after the steps of a run: curves, checkpoints, validation, pictures, progress."""
 
 from __future__ import annotations
 

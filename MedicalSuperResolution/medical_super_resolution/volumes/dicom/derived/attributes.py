@@ -1,4 +1,4 @@
-"""Which attributes a derived DICOM series takes over from its source. What is not named here is not copied.
+"""Attributes that a derived DICOM series copies from its source; all others are left out.
 
 Private attributes, the history of requests and procedures, people other than the patient and the referring physician,
 overlays, and all that describes the source's own pixels stay behind.

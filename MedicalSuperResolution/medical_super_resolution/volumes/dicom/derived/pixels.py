@@ -1,4 +1,4 @@
-"""How the values of a volume become the 16-bit numbers of a DICOM file: exactly where they can, or nearly."""
+"""Encoding of voxel values as the 16-bit numbers of a DICOM file, exact where possible."""
 
 from __future__ import annotations
 
