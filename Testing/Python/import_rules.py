@@ -120,7 +120,7 @@ PLACES = (
     Place("Lib, translation", (f"{_LIB}.translation",), frozenset({"slicer.i18n"})),
     Place(
         "Lib, the scene",
-        (f"{_LIB}.scene", f"{_LIB}.engine.tasks", f"{_LIB}.engine.experience", f"{_LIB}.compare"),
+        (f"{_LIB}.scene", f"{_LIB}.engine.tasks", f"{_LIB}.engine.run_times", f"{_LIB}.compare"),
         _FOUNDATION | _SLICER | _GEOMETRY | _TEXT | {"numpy", _LIB},
         in_functions=_ours("models", "inference", "volumes")
         | {"DICOMLib", "SampleData"},  # these need SimpleITK or torch

@@ -14,7 +14,7 @@ from medical_super_resolution.progress import Progress
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Enhanced
 from MedicalSuperResolutionLib.engine import tasks
-from MedicalSuperResolutionLib.engine.experience import Experience
+from MedicalSuperResolutionLib.engine.run_times import RunTimes
 from MedicalSuperResolutionLib.process.runner import Runner
 from MedicalSuperResolutionLib.timers import Repeated
 
@@ -152,4 +152,4 @@ class EnhanceTask:
     def learn(self, result: Enhanced, seconds: float) -> None:
         """Record the duration."""
         start_seconds = seconds - result.report.seconds if self._starts_process else None
-        Experience(qt.QSettings()).learn(self._volume, self._settings, result.report.seconds, start_seconds)
+        RunTimes(qt.QSettings()).learn(self._volume, self._settings, result.report.seconds, start_seconds)

@@ -14,7 +14,7 @@ from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Enhanced, Volume
 from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.engine import tasks
-from MedicalSuperResolutionLib.engine.experience import Experience
+from MedicalSuperResolutionLib.engine.run_times import RunTimes
 from MedicalSuperResolutionLib.process.runner import Runner
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene.cautions import cautions
@@ -60,7 +60,7 @@ def outlook(
     )
     if task.count > 1:
         line = _("{count} volumes of a sequence, each {line} in all").format(count=task.count, line=line)
-    seconds = Experience(qt.QSettings()).seconds(volume, settings, task.count)
+    seconds = RunTimes(qt.QSettings()).seconds(volume, settings, task.count)
     if seconds is not None:
         line = messages.with_time(line, seconds)
     return Outlook(line, cautions(node, volume, planned))

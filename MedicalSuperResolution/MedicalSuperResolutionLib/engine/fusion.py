@@ -17,7 +17,7 @@ from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.engine.background import BackgroundRun, OnEnd
-from MedicalSuperResolutionLib.engine.experience import Experience
+from MedicalSuperResolutionLib.engine.run_times import RunTimes
 from MedicalSuperResolutionLib.process import exchange
 from MedicalSuperResolutionLib.process.runner import Runner
 from MedicalSuperResolutionLib.scene import nodes as scene
@@ -117,7 +117,7 @@ class FusionTask:
     def learn(self, result: FusedStacks, seconds: float) -> None:
         """Record the duration."""
         work = len(self._nodes) * result.volume.array.size
-        Experience(qt.QSettings()).learn_fusion(work, self._settings, seconds)
+        RunTimes(qt.QSettings()).learn_fusion(work, self._settings, seconds)
 
 
 def checked(nodes: Sequence[vtkMRMLScalarVolumeNode], settings: EnhanceSettings) -> list[Volume]:
@@ -154,7 +154,7 @@ def outlook(
         grid=messages.grid(grid),
         size=messages.size(voxels * max(volume.array.itemsize for volume in volumes) / 1e6),
     )
-    seconds = Experience(qt.QSettings()).fusion_seconds(len(nodes) * voxels, settings)
+    seconds = RunTimes(qt.QSettings()).fusion_seconds(len(nodes) * voxels, settings)
     return line if seconds is None else messages.with_time(line, seconds)
 
 

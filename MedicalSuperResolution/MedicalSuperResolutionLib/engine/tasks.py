@@ -181,35 +181,20 @@ def check(task: VolumeTask | SequenceTask, settings: EnhanceSettings) -> None:
         raise SettingsError(_("an uncertainty map is made of a single volume only; ask for none of a sequence"))
 
 
-def enhance_node(
-    node: slicer.vtkMRMLScalarVolumeNode,
-    settings: EnhanceSettings,
-    enhance: Callable[[Volume, EnhanceSettings], Enhanced],
-    output_node: slicer.vtkMRMLScalarVolumeNode | None = None,
-    roi: slicer.vtkMRMLMarkupsROINode | None = None,
+def run(
+    task: VolumeTask | SequenceTask, settings: EnhanceSettings, enhance: Callable[[Volume, EnhanceSettings], Enhanced]
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    """Enhance a volume node, or the sequence that it shows an item of, and wait for it.
+    """Carry out a task and wait for it.
 
     Parameters
     ----------
-    output_node
-        Where a volume goes; None makes a new node.
-    roi
-        Only the voxels that this region touches.
     enhance
-        The engine: in this process or in another. What it raises goes through, and the scene stays as it was.
+        The engine, in this process or in another. If it raises, the scene stays as it was.
 
     Returns
     -------
     The node that holds the result, or shows one item of it.
     """
-    return run(task_of(node, output_node, roi), settings, enhance)
-
-
-def run(
-    task: VolumeTask | SequenceTask, settings: EnhanceSettings, enhance: Callable[[Volume, EnhanceSettings], Enhanced]
-) -> slicer.vtkMRMLScalarVolumeNode:
-    """Carry out a task and wait for it; returns the node that holds the result."""
     check(task, settings)
     node = None
     while node is None:

@@ -27,7 +27,7 @@ from .commands import (
     station,
     view,
 )
-from .terminal import quiet_when_unread
+from .terminal import quiet_on_broken_pipe
 
 COMMANDS: dict[str, ModuleType] = {
     "enhance": enhance,
@@ -93,7 +93,7 @@ def parser(description: str | None, only: str | None = None) -> argparse.Argumen
     return made
 
 
-@quiet_when_unread
+@quiet_on_broken_pipe
 def main(typed: list[str] | None = None) -> int:
     """Run the command line; return the exit status: 0 done, 1 failed, 2 usage, 130 interrupted, 141 output unread."""
     wait_passively()

@@ -14,7 +14,7 @@ from typing import TextIO
 _UNREAD_EXIT = 141  # of a program that SIGPIPE has ended, in a shell
 
 
-def quiet_when_unread(main: Callable[..., int]) -> Callable[..., int]:
+def quiet_on_broken_pipe(main: Callable[..., int]) -> Callable[..., int]:
     """Decorator of a main function that ends quietly when its output is closed (``medsr info scan | head -1``).
 
     The exit status is then 141. A pipe of another kind that breaks is a failure like any other.

@@ -20,7 +20,7 @@ from . import bids
 from .discovery import Item, items_in
 from .single import run_task
 from .table import TABLE, Row, write_table
-from .task import Batch, Look, Outcome, Task
+from .task import Batch, Inspect, Outcome, Task
 
 
 def batch_in(source: Path, output: Path) -> list[Item]:
@@ -79,11 +79,11 @@ def _rows(batch: Batch, items: list[Item], jobs: int) -> Iterator[Row]:
     if jobs == 1:
         model = load_model(batch.settings.model, batch.settings.detail)
         for item in items:
-            yield one_row(batch, item, model)
+            yield enhance_item(batch, item, model)
         return
-    load_model(batch.settings.model, batch.settings.detail)  # refused here and not once in each process
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _begin, (batch,)) as pool:
-        running = [pool.submit(_in_child, item) for item in items]
+    load_model(batch.settings.model, batch.settings.detail)  # an error is raised here, not once in each process
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _load_in_child, (batch,)) as pool:
+        running = [pool.submit(_enhance_in_child, item) for item in items]
         try:
             yield from (one.result() for one in as_completed(running))
         finally:
@@ -91,20 +91,22 @@ def _rows(batch: Batch, items: list[Item], jobs: int) -> Iterator[Row]:
                 one.cancel()
 
 
-_CHILD: list[tuple[Batch, Model]] = []  # of a process: what it was started for, and its model
+_CHILD: list[tuple[Batch, Model]] = []  # the batch and the model of a child process
 
 
-def _begin(batch: Batch) -> None:
+def _load_in_child(batch: Batch) -> None:
     _CHILD.append((batch, load_model(batch.settings.model, batch.settings.detail)))
 
 
-def _in_child(item: Item) -> Row:
+def _enhance_in_child(item: Item) -> Row:
     batch, model = _CHILD[0]
-    return one_row(batch, item, model)
+    return enhance_item(batch, item, model)
 
 
-def one_row(batch: Batch, item: Item, model: Model, progress: Progress = ignore, look: Look = Task.look) -> Row:
-    """Enhance one volume; a failure becomes a row too. ``look`` is that of `task.Task`."""
+def enhance_item(
+    batch: Batch, item: Item, model: Model, progress: Progress = ignore, inspect: Inspect = Task.inspect
+) -> Row:
+    """Enhance one volume; a failure becomes a row too. ``inspect`` is that of `task.Task`."""
     output, started = batch.output / item.name, time.monotonic()
     row = Row(input=str(item.source.relative_to(batch.folder)), output=item.name, status="failed")
     if batch.skip_existing and output.exists():
@@ -116,7 +118,7 @@ def one_row(batch: Batch, item: Item, model: Model, progress: Progress = ignore,
         destination = destination_of(item.source, output, item.selection, overwrite=batch.overwrite)
         task = Task(
             item.source, destination, item.selection, None, batch.modality, batch.keep_tilt,
-            compress=batch.compress, look=look,
+            compress=batch.compress, inspect=inspect,
         )  # fmt: skip
         done = run_task(task, batch.settings, lambda: model, progress)
         if item.selection is None:

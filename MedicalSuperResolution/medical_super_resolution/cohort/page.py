@@ -17,16 +17,25 @@ from .table import Row
 
 PAGE = "medsr.html"
 _UNLIKE = 3.5  # robust standard deviations from the median
-_FEWEST = 8  # studies of one modality; below, their spread means nothing
+_FEWEST = 8  # studies of one modality, below which their spread is not meaningful
 _MAD_TO_SIGMA = 1.4826  # of a normal distribution
-_SMALLEST_SPREAD = 0.02  # of a logarithm: differences of 2 % are none
+_SMALLEST_SPREAD = 0.02  # of a logarithm: smaller differences do not count
 _STYLE = """
 body { font: 15px system-ui, sans-serif; margin: 2em auto; max-width: 76em; padding: 0 1em; color: #222 }
 table { border-collapse: collapse; width: 100% } th, td { text-align: left; vertical-align: top; padding: .4em .6em }
 tr { border-top: 1px solid #ccc } td.number { text-align: right; font-variant-numeric: tabular-nums }
 img { max-height: 120px; background: #000 } .bad { color: #a00 } .unlike { color: #840 }
 """
-_HEADINGS = ("Before and after", "Study", "Result", "Slice profile", "Residual", "Uncertainty", "Seconds", "To look at")
+_HEADINGS = (
+    "Before and after",
+    "Study",
+    "Result",
+    "Slice profile",
+    "Consistency error",
+    "Uncertainty",
+    "Seconds",
+    "Remarks",
+)
 
 
 def _profile(row: Row) -> float:
@@ -34,7 +43,7 @@ def _profile(row: Row) -> float:
 
 
 _MEASURES: dict[str, Callable[[Row], float]] = {
-    "residual": lambda row: float(row.consistency_error),
+    "consistency error": lambda row: float(row.consistency_error),
     "slice profile": _profile,
     "uncertainty": lambda row: float(row.uncertainty),
 }
@@ -46,9 +55,9 @@ def unlike(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     Returns
     -------
     dict
-        For each study by its input, and each measure: (logarithm - median) / robust standard deviation, of residual,
-        slice profile (width over thickness) and uncertainty. A measure that a study does not have is left out, as are
-        modalities with too few studies.
+        For each study by its input, and each measure: (logarithm - median) / robust standard deviation, of consistency
+        error, slice profile (width over thickness) and uncertainty. A measure that a study does not have is left out,
+        as are modalities with too few studies.
     """
     values: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     for row in rows:
@@ -90,7 +99,7 @@ def write_page(rows: Sequence[Row], output: Path) -> None:
 <html lang="en"><head><meta charset="utf-8"><title>MedicalSuperResolution: cohort</title><style>{_STYLE}</style></head>
 <body><h1>Cohort</h1><p>{counts or "nothing was done"}. {html.escape(NOTICE)}</p>
 <p>Failures come first, then studies that are unlike the others of their modality: more than {_UNLIKE:g} robust standard
-deviations in residual, slice profile (width over thickness) or uncertainty.</p>
+deviations in data-consistency error, slice profile (width over thickness) or uncertainty.</p>
 <table><thead><tr>{head}</tr></thead><tbody>
 {body}
 </tbody></table></body></html>

@@ -25,7 +25,7 @@ from ..volumes.io import files, formats
 from ..volumes.memmap import Allocator, disk_allocator, release_pages
 from ..volumes.volume import Volume
 from .bids import GRADIENTS, copy_beside
-from .task import Outcome, Task, as_asked, outcome_of, tilted_again, update
+from .task import Outcome, Task, hash_voxels, outcome_of, tilt_restored, with_modality
 
 _SAME_PLACE_MM = 1e-3
 
@@ -49,14 +49,14 @@ def run_series(task: Task, settings: EnhanceSettings, model: Model, progress: Pr
     with disk_allocator(destination.path.parent) as allocator:
         results: np.ndarray | None = None
         for number, volume in enumerate(volumes):
-            asked, part = as_asked(volume, task), _part_of(progress, number, count)
+            asked, part = with_modality(volume, task), _part_of(progress, number, count)
             enhanced = enhance(asked, model, settings, part, profile=profile)
             profile = profile or _profile_of(enhanced.report, volume.grid)
-            result = tilted_again(enhanced.volume, task)
+            result = tilt_restored(enhanced.volume, task)
             if task.hashed:
-                update(digest, volume.array)
+                hash_voxels(digest, volume.array)
             if results is None:
-                task.look(volume, enhanced)
+                task.inspect(volume, enhanced)
                 first, results = result, allocator((count, *result.array.shape), result.array.dtype)
             results = _put(result, number, first, results, allocator)
             reports.append(enhanced.report)

@@ -21,7 +21,7 @@ from ..volumes.memmap import Allocator, disk_allocator
 from ..volumes.segmentations import files as segmentations
 from ..volumes.volume import Enhanced
 from .series import run_series
-from .task import Outcome, Task, as_asked, outcome_of, tilted_again
+from .task import Outcome, Task, outcome_of, tilt_restored, with_modality
 
 Stage = Callable[[str], None]
 
@@ -98,16 +98,16 @@ def _volume(
     volume = files.read(task.source, task.selection, number=task.number, allocator=allocator)
     read_seconds = time.monotonic() - started
     stage("refining")
-    enhanced = enhance(as_asked(volume, task), model, settings, progress, allocator=allocator)
-    task.look(volume, enhanced)
+    enhanced = enhance(with_modality(volume, task), model, settings, progress, allocator=allocator)
+    task.inspect(volume, enhanced)
     return_freed_blocks()
     stage("writing")
     started = time.monotonic()
-    result = tilted_again(enhanced.volume, task)
+    result = tilt_restored(enhanced.volume, task)
     report = task.destination.write(result, enhanced.report, compress=task.compress)
     if enhanced.uncertainty and task.uncertainty:
-        sure = tilted_again(replace(enhanced.uncertainty, sheared_grid=enhanced.volume.sheared_grid), task)
-        files.write(sure, task.uncertainty, overwrite=task.destination.overwrite, compress=task.compress)
+        uncertainty = tilt_restored(replace(enhanced.uncertainty, sheared_grid=enhanced.volume.sheared_grid), task)
+        files.write(uncertainty, task.uncertainty, overwrite=task.destination.overwrite, compress=task.compress)
     return outcome_of(
         result.grid, report, read_seconds, time.monotonic() - started, [volume.array] if task.hashed else []
     )

@@ -65,7 +65,7 @@ def run_study(batch: Batch, item: Item) -> Row:
     item : Item
         The study.
     """
-    from .batch import one_row
+    from .batch import enhance_item
 
     with _one_at_a_time:
         model = _model(batch.settings.model, batch.settings.detail)
@@ -82,7 +82,7 @@ def run_study(batch: Batch, item: Item) -> Row:
         if item.selection is not None and item.name != "." and output.is_dir():
             shutil.rmtree(output)
         preview = Preview(thumbnail_of(batch.output, item.name))
-        row = one_row(replace(batch, overwrite=True, skip_existing=False), item, model, look=preview)
+        row = enhance_item(replace(batch, overwrite=True, skip_existing=False), item, model, inspect=preview)
         row = replace(row, uncertainty=preview.uncertainty)
         if row.status == "done":
             _write(Record(row, asked, _digests(output, batch.output)), path)

@@ -20,7 +20,7 @@ from ..volumes.memmap import slabs
 from ..volumes.tilt import sheared
 from ..volumes.volume import Enhanced, Volume
 
-Look = Callable[[Volume, Enhanced], None]
+Inspect = Callable[[Volume, Enhanced], None]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Task:
         Pack the voxels of volume files where the format allows either.
     hashed : bool
         Whether the report names the SHA-256 of the input's voxels.
-    look : callable
+    inspect : callable
         Called with the volume before and after, while both are in memory; of a series with its first.
     """
 
@@ -60,7 +60,7 @@ class Task:
     uncertainty: Path | None = None
     compress: bool = True
     hashed: bool = False
-    look: Look = lambda before, done: None
+    inspect: Inspect = lambda before, done: None
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,12 @@ class Outcome:
     report: dict[str, Any]
 
 
-def as_asked(volume: Volume, task: Task) -> Volume:
+def with_modality(volume: Volume, task: Task) -> Volume:
     """The volume with the requested modality."""
     return replace(volume, modality=task.modality) if task.modality else volume
 
 
-def tilted_again(volume: Volume, task: Task) -> Volume:
+def tilt_restored(volume: Volume, task: Task) -> Volume:
     """The volume on its original tilted grid, if requested."""
     if not task.keep_tilt or volume.sheared_grid is None:
         return volume
@@ -123,11 +123,11 @@ def outcome_of(
     facts["stages"] = {"read": round(read_seconds, 3), **facts["stages"], "write": round(write_seconds, 3)}
     digest = hashlib.sha256()
     for array in arrays:
-        update(digest, array)
+        hash_voxels(digest, array)
     return Outcome(grid, facts | ({"input_sha256": digest.hexdigest()} if arrays else {}))
 
 
-def update(digest: hashlib._Hash, array: np.ndarray) -> None:
+def hash_voxels(digest: hashlib._Hash, array: np.ndarray) -> None:
     """Add the voxels of an array to a digest."""
     for part in slabs(array):
         digest.update(part.tobytes())

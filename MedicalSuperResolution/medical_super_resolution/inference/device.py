@@ -55,7 +55,7 @@ def cpu_threads(count: int | None) -> Iterator[None]:
 
 
 @contextmanager
-def failures_in_words() -> Iterator[None]:
+def device_errors() -> Iterator[None]:
     """Turn device failures of PyTorch into `DeviceError`; other exceptions pass through."""
     try:
         yield

@@ -19,7 +19,7 @@ from ..volumes.label_maps.detection import is_label_map
 from ..volumes.memmap import Allocator, extremes, is_on_disk
 from ..volumes.volume import Enhanced, Volume
 from .context import ExecutionContext
-from .device import cpu_threads, failures_in_words, pick_device
+from .device import cpu_threads, device_errors, pick_device
 from .labels import enhance_labels
 from .planning import Plan
 from .profile import profile_of, profiles_of
@@ -85,7 +85,7 @@ def enhance(
     volume = request.volume
     context = _context(request, progress, allocator)
     denormaliser = Denormaliser(request.measured, volume.array.dtype, _lowest_meaningful(request))
-    with failures_in_words(), cpu_threads(settings.threads):
+    with device_errors(), cpu_threads(settings.threads):
         with context.timed("profile"):
             estimate = profile or profile_of(request)
         profiles = profiles_of(request, estimate.profile)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from medical_super_resolution.cli.terminal import quiet_when_unread
+from medical_super_resolution.cli.terminal import quiet_on_broken_pipe
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.system.process import end_with_parent, wait_passively
 
@@ -22,7 +22,7 @@ VERBS = {
 }
 
 
-@quiet_when_unread
+@quiet_on_broken_pipe
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0 done, 1 known failure, 2 usage, 141 unread."""
     wait_passively()

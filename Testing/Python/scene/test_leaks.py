@@ -83,7 +83,7 @@ def test_runs_in_this_process_into_new_nodes(a_medium_node, an_engine_here, temp
     before = node_ids(mrml)
 
     def run() -> None:
-        node = tasks.enhance_node(a_medium_node, SETTINGS, an_engine_here)
+        node = tasks.run(tasks.task_of(a_medium_node), SETTINGS, an_engine_here)
         scene.remove(scene.provenance.note_of(node))
         scene.remove(node)
 
@@ -97,7 +97,7 @@ def test_runs_in_child_processes_into_one_node(a_medium_node, an_engine, an_enha
     output = mrml.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Output")
 
     def run() -> None:
-        tasks.enhance_node(a_medium_node, SETTINGS, runner.run, output)
+        tasks.run(tasks.task_of(a_medium_node, output), SETTINGS, runner.run)
 
     others = children()  # of tests before this one, in the same process
     run()

@@ -11,7 +11,7 @@ import vtk  # noqa: E402
 
 from medical_super_resolution.errors import VolumeError  # noqa: E402
 from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
-from MedicalSuperResolutionLib.engine.tasks import enhance_node  # noqa: E402
+from MedicalSuperResolutionLib.engine import tasks  # noqa: E402
 from MedicalSuperResolutionLib.scene.nodes import volume_from_node  # noqa: E402
 from MedicalSuperResolutionLib.scene.region import cropped, lay_over  # noqa: E402
 
@@ -114,7 +114,7 @@ def test_the_result_lies_exactly_in_the_region(a_volume_node, a_volume, a_region
         return type(an_enhanced)(type(volume)(array, target), an_enhanced.report)
 
     roi = a_region((3, 4, 2), (12, 9, 6))
-    result = enhance_node(a_volume_node, EnhanceSettings(factor=3), enhance, roi=roi)
+    result = tasks.run(tasks.task_of(a_volume_node, roi=roi), EnhanceSettings(factor=3), enhance)
     whole = a_volume.grid.refined("k", 3)
     part = volume_from_node(result).grid
     assert part.shape_kji == (15, 6, 10)

@@ -13,7 +13,7 @@ slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
 
 from medical_super_resolution.errors import VolumeError  # noqa: E402
 from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
-from MedicalSuperResolutionLib.engine.tasks import enhance_node  # noqa: E402
+from MedicalSuperResolutionLib.engine import tasks  # noqa: E402
 from MedicalSuperResolutionLib.scene.nodes import volume_from_node, write_to_node  # noqa: E402
 from slicer_host import hierarchy_of, ijk_to_ras, load_bundle, save_bundle  # noqa: E402
 
@@ -182,7 +182,7 @@ def test_a_result_lies_at_the_top_where_its_source_lies_nowhere(an_enhanced, a_v
 def test_the_source_stays_untouched(an_enhanced, a_volume_node):
     watched = [a_volume_node, a_volume_node.GetDisplayNode(), a_volume_node.GetImageData()]
     before = [one.GetMTime() for one in watched]
-    enhance_node(a_volume_node, EnhanceSettings(), lambda volume, settings: an_enhanced)
+    tasks.run(tasks.task_of(a_volume_node), EnhanceSettings(), lambda volume, settings: an_enhanced)
     assert [one.GetMTime() for one in watched] == before
 
 

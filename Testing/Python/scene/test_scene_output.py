@@ -9,7 +9,7 @@ slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
 
 from medical_super_resolution.errors import Cancelled, VolumeError  # noqa: E402
 from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
-from MedicalSuperResolutionLib.engine.tasks import enhance_node  # noqa: E402
+from MedicalSuperResolutionLib.engine import tasks  # noqa: E402
 from MedicalSuperResolutionLib.scene import nodes as scene_module  # noqa: E402
 from MedicalSuperResolutionLib.scene.nodes import write_to_node  # noqa: E402
 from slicer_host import hierarchy_of, ijk_to_ras, node_ids  # noqa: E402
@@ -88,7 +88,7 @@ def test_an_output_node_that_was_removed_meanwhile_is_refused(an_enhanced, a_vol
 def test_a_label_map_cannot_take_a_result(an_enhanced, a_volume_node):
     labels = a_volume_node.GetScene().AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Bones")
     with pytest.raises(VolumeError, match="Bones is a label map"):
-        enhance_node(a_volume_node, EnhanceSettings(), lambda *_: pytest.fail("work before the refusal"), labels)
+        tasks.task_of(a_volume_node, labels)
 
 
 def test_the_engine_gets_the_volume_and_the_settings(an_enhanced, a_volume_node, a_volume):
@@ -97,7 +97,7 @@ def test_the_engine_gets_the_volume_and_the_settings(an_enhanced, a_volume_node,
         assert settings.factor == 3
         return an_enhanced
 
-    assert enhance_node(a_volume_node, EnhanceSettings(factor=3), enhance).GetName() == "Chest x3"
+    assert tasks.run(tasks.task_of(a_volume_node), EnhanceSettings(factor=3), enhance).GetName() == "Chest x3"
 
 
 @pytest.mark.parametrize("failure", [Cancelled, VolumeError, MemoryError])
@@ -109,7 +109,7 @@ def test_a_run_that_does_not_end_well_leaves_no_trace(a_volume_node, an_output_n
     nodes, changed = node_ids(scene), an_output_node.GetMTime()
     for output_node in (None, an_output_node):
         with pytest.raises(failure):
-            enhance_node(a_volume_node, EnhanceSettings(), enhance, output_node)
+            tasks.run(tasks.task_of(a_volume_node, output_node), EnhanceSettings(), enhance)
     assert node_ids(scene) == nodes
     assert an_output_node.GetMTime() == changed
 

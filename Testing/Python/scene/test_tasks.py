@@ -46,7 +46,7 @@ def voxels(node) -> np.ndarray:
 
 
 def test_every_item_is_enhanced_into_a_sequence_with_the_same_index(a_proxy, a_browser, an_engine):
-    node = tasks.enhance_node(a_proxy, SETTINGS, an_engine)
+    node = tasks.run(tasks.task_of(a_proxy), SETTINGS, an_engine)
     before, after = a_browser.GetSequenceNode(a_proxy), a_browser.GetSequenceNode(node)
     assert (after.GetName(), node.GetName()) == ("Phases x3", "Phases x3")
     assert (after.GetIndexName(), after.GetIndexUnit(), after.GetIndexType()) == ("time", "s", before.GetIndexType())
@@ -58,7 +58,7 @@ def test_every_item_is_enhanced_into_a_sequence_with_the_same_index(a_proxy, a_b
 
 
 def test_one_browser_plays_both(a_proxy, a_browser, an_engine):
-    node = tasks.enhance_node(a_proxy, SETTINGS, an_engine)
+    node = tasks.run(tasks.task_of(a_proxy), SETTINGS, an_engine)
     for number in (2, 0, 1):
         a_browser.SetSelectedItemNumber(number)
         np.testing.assert_array_equal(voxels(node)[1::3], voxels(a_proxy))
@@ -67,13 +67,13 @@ def test_one_browser_plays_both(a_proxy, a_browser, an_engine):
 
 def test_the_item_that_is_shown_is_shown_at_once(a_proxy, a_browser, an_engine):
     a_browser.SetSelectedItemNumber(1)
-    node = tasks.enhance_node(a_proxy, SETTINGS, an_engine)
+    node = tasks.run(tasks.task_of(a_proxy), SETTINGS, an_engine)
     np.testing.assert_array_equal(voxels(node)[1::3], voxels(a_proxy))
     np.testing.assert_allclose(ijk_to_ras(node)[:3, 2] * 3, ijk_to_ras(a_proxy)[:3, 2])
 
 
 def test_every_item_tells_what_was_done_to_it(a_proxy, a_browser, an_engine):
-    node = tasks.enhance_node(a_proxy, SETTINGS, an_engine)
+    node = tasks.run(tasks.task_of(a_proxy), SETTINGS, an_engine)
     residuals = []
     for number in range(3):
         a_browser.SetSelectedItemNumber(number)
@@ -89,7 +89,7 @@ def test_the_result_is_shown_and_placed_as_its_source_is(a_proxy, an_engine):
     a_proxy.CreateDefaultDisplayNodes()
     a_proxy.GetDisplayNode().SetAutoWindowLevel(False)
     a_proxy.GetDisplayNode().SetWindowLevel(77, 11)
-    node = tasks.enhance_node(a_proxy, SETTINGS, an_engine)
+    node = tasks.run(tasks.task_of(a_proxy), SETTINGS, an_engine)
     assert (node.GetDisplayNode().GetWindow(), node.GetDisplayNode().GetLevel()) == (77, 11)
     assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) == study
 
@@ -98,7 +98,7 @@ def test_only_a_region_of_every_item_can_be_enhanced(a_proxy, a_browser, an_engi
     roi = a_proxy.GetScene().AddNewNodeByClass("vtkMRMLMarkupsROINode", "Lesion")
     roi.SetCenter(*(ijk_to_ras(a_proxy) @ [10, 9, 4, 1])[:3])
     roi.SetSize(3, 3, 3)
-    node = tasks.enhance_node(a_proxy, SETTINGS, an_engine, roi=roi)
+    node = tasks.run(tasks.task_of(a_proxy, roi=roi), SETTINGS, an_engine)
     sizes = {a_browser.GetSequenceNode(node).GetNthDataNode(number).GetImageData().GetDimensions() for number in (0, 2)}
     assert len(sizes) == 1
     assert max(sizes.pop()[:2]) < 8
@@ -106,7 +106,7 @@ def test_only_a_region_of_every_item_can_be_enhanced(a_proxy, a_browser, an_engi
 
 def test_a_saved_scene_brings_the_sequence_back(a_proxy, an_engine, tmp_path):
     scene = a_proxy.GetScene()
-    before = voxels(tasks.enhance_node(a_proxy, SETTINGS, an_engine)).copy()
+    before = voxels(tasks.run(tasks.task_of(a_proxy), SETTINGS, an_engine)).copy()
     save_bundle(scene, tmp_path / "scene.mrb")
     scene.Clear(False)
     load_bundle(scene, tmp_path / "scene.mrb")
@@ -144,7 +144,7 @@ def test_a_run_that_ends_early_leaves_no_trace(a_proxy, a_browser, an_engine, fa
     scene = a_proxy.GetScene()
     before, changed = node_ids(scene), a_browser.GetMTime()
     with pytest.raises(failure):
-        tasks.enhance_node(a_proxy, SETTINGS, enhance)
+        tasks.run(tasks.task_of(a_proxy), SETTINGS, enhance)
     assert node_ids(scene) == before
     assert a_browser.GetMTime() == changed
     assert a_browser.GetNumberOfSynchronizedSequenceNodes(True) == 1
@@ -181,11 +181,11 @@ def test_an_output_volume_is_refused(a_proxy, a_volume_node):
 def test_a_volume_of_no_sequence_is_one_task(a_volume_node, an_engine, a_proxy):
     task = tasks.task_of(a_volume_node)
     assert (task.count, task.step(3, 7)) == (1, (3, 7))
-    assert tasks.enhance_node(a_volume_node, SETTINGS, an_engine).GetName() == "Chest x3"
+    assert tasks.run(tasks.task_of(a_volume_node), SETTINGS, an_engine).GetName() == "Chest x3"
 
 
 def test_a_sequence_is_not_exported_as_one_volume(a_proxy, an_engine):
     a_proxy.SetAttribute("DICOM.instanceUIDs", "1.2.3")
-    node = tasks.enhance_node(a_proxy, SETTINGS, an_engine)
+    node = tasks.run(tasks.task_of(a_proxy), SETTINGS, an_engine)
     with pytest.raises(VolumeError, match=r"Phases x3 is of a sequence.*save the sequence as \.seq\.nrrd"):
         dicom_export.check_exportable(node)

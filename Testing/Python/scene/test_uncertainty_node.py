@@ -119,4 +119,4 @@ def test_of_a_sequence_no_map_is_made(a_scene, a_volume):
     browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
     browser.AddProxyNode(frame, sequence, False)
     with pytest.raises(SettingsError, match="single volume only"):
-        tasks.enhance_node(frame, EnhanceSettings(uncertainty=True), lambda *_: None)
+        tasks.run(tasks.task_of(frame), EnhanceSettings(uncertainty=True), lambda *_: None)

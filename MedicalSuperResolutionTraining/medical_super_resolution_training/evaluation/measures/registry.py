@@ -43,7 +43,7 @@ MEASURES = {
     "pulse": Measure("slice-to-slice change, over the true one: largest phase over smallest", False, ".2f"),
     "last": Measure("error in the last two thick slices, over that between them", False, ".2f"),
     "slices": Measure("slice consistency error (units)", False, ".2f"),
-    "residual": Measure("data-consistency residual (units)", False, ".2f"),
+    "residual": Measure("data-consistency error (units)", False, ".2f"),
 }
 
 
@@ -78,11 +78,11 @@ def measured(
         "pulse": pulse(made.numpy(), true.numpy(), body.inside, case),
         "last": error_of_last(made.numpy(), true.numpy(), body.inside, case),
         "slices": metrics.slice_consistency_error(made, true, inside),
-        "residual": residual(result, body, lr, case),
+        "residual": consistency_error(result, body, lr, case),
     }
 
 
-def residual(result: np.ndarray, body: Foreground, lr: Volume, case: Case) -> float:
+def consistency_error(result: np.ndarray, body: Foreground, lr: Volume, case: Case) -> float:
     """Root mean square of (acquisition of the result) - (what was measured), inside the measured body, in its units."""
     measured_values = lr.array.astype(np.float64)
     missed = acquired_again(result.astype(np.float32), case) - measured_values

@@ -23,7 +23,7 @@ _PAIRED = ("psnr", "ssim", "hfen", "perceptual")
 _NOTE = """Means over volumes, with the standard deviation. Errors count inside the body (CT: above -900 HU, range -1000
 to 1000 HU; else above 3 % of the 99.5th percentile, range from 0 to it). PSNR on the Y channel is 1.32 dB higher than
 PSNR by its definition (luma has 219 levels and the peak is 255): never compare the two. Lower is better for MSE,
-gradient error, HFEN, perceptual distance, slice consistency error and data-consistency residual. The noise bound is the
+gradient error, HFEN, perceptual distance, slice consistency error and data-consistency error. The noise bound is the
 PSNR of a result that misses nothing but the noise of the reference that was not measured; it errs on the high side."""
 
 

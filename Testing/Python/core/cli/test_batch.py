@@ -68,7 +68,7 @@ def test_a_batch_that_is_stopped_says_what_is_done_and_leaves_no_empty_folder(
     medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path, monkeypatch: pytest.MonkeyPatch
 ):
     source = a_folder_of_scans(folder, a_volume)
-    enhance_one = batch.one_row
+    enhance_one = batch.enhance_item
 
     def stopped(asked: batch.Batch, item: Item, *more: object) -> Row:
         if item.name.startswith("sub-01"):
@@ -76,7 +76,7 @@ def test_a_batch_that_is_stopped_says_what_is_done_and_leaves_no_empty_folder(
             raise KeyboardInterrupt
         return enhance_one(asked, item, *more)
 
-    monkeypatch.setattr(batch, "one_row", stopped)
+    monkeypatch.setattr(batch, "enhance_item", stopped)
     status, _, err = medsr("enhance", source, folder / "out", "--model", a_model_file, "--factor", 2)
     assert status == 130
     assert "medsr.csv lists what is done; --skip-existing goes on from there" in err

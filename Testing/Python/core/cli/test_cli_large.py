@@ -42,7 +42,7 @@ def test_the_uncertainty_of_a_volume_that_does_not_fit_is_refused(
     medsr: Medsr, scan: Path, folder: Path, a_model_file: Path
 ):
     arguments = ("enhance", scan, folder / "fine.nii", "--factor", 2, "--model", a_model_file)
-    sentence = refused(medsr, folder, *arguments, "--max-memory", 0.1, "--uncertainty", folder / "sure.nii")
+    sentence = refused(medsr, folder, *arguments, "--max-memory", 0.1, "--uncertainty", folder / "uncertainty.nii")
     assert "does not fit into memory" in sentence
 
 

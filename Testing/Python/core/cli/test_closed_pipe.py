@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from command_line import start
-from medical_super_resolution.cli.terminal import quiet_when_unread
+from medical_super_resolution.cli.terminal import quiet_on_broken_pipe
 
 SILENT_END = (141, "", "")  # the shell's word for a program that SIGPIPE has ended
 MEDSR, TRAIN = "medical_super_resolution", "medical_super_resolution_training"
@@ -66,4 +66,4 @@ def test_a_pipe_to_another_process_that_breaks_is_a_failure():
         raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):
-        quiet_when_unread(main)()
+        quiet_on_broken_pipe(main)()

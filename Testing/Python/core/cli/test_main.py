@@ -203,7 +203,7 @@ def test_the_version_and_three_examples_are_shown(medsr: Medsr):
 
 def test_the_input_is_hashed_for_a_report_alone(medsr: Medsr, scan, folder, a_model_file, monkeypatch):
     hashed = []
-    monkeypatch.setattr(task, "update", lambda digest, array: hashed.append(1))
+    monkeypatch.setattr(task, "hash_voxels", lambda digest, array: hashed.append(1))
     medsr("enhance", scan, folder / "a.nii", "--factor", 2, "--model", a_model_file)
     assert not hashed
     medsr("enhance", scan, folder / "b.nii", "--factor", 2, "--model", a_model_file, "--report", folder / "b.json")

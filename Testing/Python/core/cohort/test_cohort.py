@@ -237,7 +237,7 @@ def test_a_worker_without_this_package_is_named(tmp_path: Path, a_client, monkey
 
 def test_attempts_of_a_study_are_counted_until_it_has_a_row(a_batch: Batch, monkeypatch: pytest.MonkeyPatch):
     item = next(item for item in whole.studies_in(a_batch) if item.name == "two.nrrd")
-    monkeypatch.setattr(batch, "one_row", lambda *_, **__: sys.exit(9))
+    monkeypatch.setattr(batch, "enhance_item", lambda *_, **__: sys.exit(9))
     for _ in range(2):
         with pytest.raises(SystemExit):
             study.run_study(a_batch, item)
@@ -334,7 +334,7 @@ def test_what_is_unlike_the_others_of_its_modality_stands_out():
     rows = [a_row(number, consistency_error=f"{2 + 0.1 * (number % 3)}") for number in range(12)]
     rows += [a_row(12, consistency_error="9"), a_row(13, slice_width_mm="9"), a_row(14, modality="mr")]
     distances = unlike(rows)
-    assert distances["s12"]["residual"] > 10
+    assert distances["s12"]["consistency error"] > 10
     assert distances["s13"]["slice profile"] > 10
     assert max(abs(value) for number in range(12) for value in distances[f"s{number}"].values()) < 2
     assert "s14" not in distances
@@ -359,7 +359,7 @@ def test_the_report_names_failures_then_outliers_and_text_of_files_is_no_markup(
     page = (tmp_path / "medsr.html").read_text()
     assert page.index("<td>s10</td>") < page.index("<td>s9</td>") < page.index("<td>s0</td>")
     assert "&lt;b&gt;bad" in page
-    assert "residual is above the others" in page
+    assert "consistency error is above the others" in page
 
 
 def test_a_thumbnail_shows_the_cut_across_the_slices_before_and_after(a_volume: Volume):

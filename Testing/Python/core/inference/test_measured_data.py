@@ -25,7 +25,7 @@ def test_several_axes_together_reproduce_the_measured_volume(a_grid: Grid, a_mod
     assert rms(again - volume.array) < 0.1
 
 
-def residuals(volume: Volume, model: Model, factor: float, inside: np.ndarray) -> tuple[float, float]:
+def consistency_errors(volume: Volume, model: Model, factor: float, inside: np.ndarray) -> tuple[float, float]:
     """RMS of what the result, measured again, differs from the input: with data consistency, and without."""
     found = []
     for consistency in (True, False):
@@ -35,26 +35,26 @@ def residuals(volume: Volume, model: Model, factor: float, inside: np.ndarray) -
 
 
 @pytest.mark.parametrize("factor", [1.7, 2.0, 4.0, 8.0])
-def test_consistency_leaves_next_to_nothing_of_the_residual(a_grid: Grid, a_model: Model, factor: float):
+def test_consistency_reduces_the_consistency_error_to_almost_nothing(a_grid: Grid, a_model: Model, factor: float):
     volume = an_mr(a_grid)
     bright = replace(volume, array=volume.array + 1000)  # far from 0, below which magnitudes are not let
-    kept, plain = residuals(bright, a_model, factor, np.ones(bright.array.shape, bool))
+    kept, plain = consistency_errors(bright, a_model, factor, np.ones(bright.array.shape, bool))
     assert plain > 1
     assert kept <= plain / 1000
 
 
 @pytest.mark.parametrize("factor", [1.7, 2.0, 4.0, 8.0])
-def test_consistency_leaves_a_tenth_of_the_residual_at_most_inside_a_body_in_air(
+def test_consistency_reduces_the_consistency_error_to_a_tenth_at_most_inside_a_body_in_air(
     a_volume: Volume, a_model: Model, factor: float
 ):
-    """Around the body the result is held at the value of air, at the price of the residual there."""
-    kept, plain = residuals(a_volume, a_model, factor, a_volume.array > -900)
+    """Around the body the result is held at the value of air, at the price of the consistency error there."""
+    kept, plain = consistency_errors(a_volume, a_model, factor, a_volume.array > -900)
     assert kept <= plain / 10
 
 
 @pytest.mark.parametrize("consistency", [True, False])
 @pytest.mark.parametrize("profile", ["gaussian", "box"])
-def test_the_reported_residual_is_that_of_the_file_that_is_written(
+def test_the_reported_consistency_error_is_that_of_the_file_that_is_written(
     a_volume: Volume, a_model: Model, consistency: bool, profile: str
 ):
     settings = EnhanceSettings(factor=4, slice_profile=profile, consistency=consistency)
@@ -91,7 +91,7 @@ def test_the_estimated_profile_is_the_one_that_is_reproduced(a_grid: Grid, a_mod
     assert told.report.slice_profile_source == "given"
 
 
-def test_the_residual_is_also_reported_under_the_next_likely_profile(a_grid: Grid, a_model: Model):
+def test_the_consistency_error_is_also_reported_under_the_next_most_likely_profile(a_grid: Grid, a_model: Model):
     volume = an_mr(a_grid)
     enhanced = enhance(volume, a_model, gaussian(factor=4))
     assert enhanced.report.other_profile == "box 3 mm"

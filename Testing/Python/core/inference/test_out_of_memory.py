@@ -1,6 +1,6 @@
 """When a graphics card runs out of memory: smaller tiles, then the CPU, one line each, and the same result.
 
-The card is played: the workbench names a card, whose work the CPU does once it no longer "runs out of memory".
+The card is simulated: the context names a card, and the CPU does its work once it no longer "runs out of memory".
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 
 from medical_super_resolution.errors import DeviceError
 from medical_super_resolution.inference.context import ExecutionContext
-from medical_super_resolution.inference.device import failures_in_words
+from medical_super_resolution.inference.device import device_errors
 from medical_super_resolution.inference.enhance import enhance, refiner_of
 from medical_super_resolution.inference.planning import plan
 from medical_super_resolution.inference.refiners.axis_request import AxisRequest, Denormaliser, VolumeRequest
@@ -56,11 +56,11 @@ def refined_on_a_card(
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 0)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 0)
     context.device = torch.device("cuda")
-    one = plan(volume.grid, SETTINGS).passes[0]
-    into = np.empty(one.target.shape_kji, np.float32)
+    axis_pass = plan(volume.grid, SETTINGS).passes[0]
+    result = np.empty(axis_pass.target.shape_kji, np.float32)
 
-    refiner.refine(AxisRequest(volume.array.astype(np.float32) / 1000, one, into, SliceProfile(), EVERYTHING))
-    return into
+    refiner.refine(AxisRequest(volume.array.astype(np.float32) / 1000, axis_pass, result, SliceProfile(), EVERYTHING))
+    return result
 
 
 @pytest.mark.parametrize("failures", [1, 100])
@@ -96,10 +96,10 @@ def test_free_memory_is_read_after_the_failed_attempt_is_gone():
             alive.append(weakref.ref(tensor))
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    seen = []
-    context.retry_with_less_memory(attempt, lambda: seen.append(alive[0]()))
+    alive_at_retry = []
+    context.retry_with_less_memory(attempt, lambda: alive_at_retry.append(alive[0]()))
 
-    assert seen == [None]
+    assert alive_at_retry == [None]
 
 
 @pytest.mark.parametrize("failures", [0, 1, 100])
@@ -110,11 +110,11 @@ def test_an_in_plane_model_takes_fewer_slices_and_then_the_cpu(failures: int, mo
     array = np.random.default_rng(0).normal(size=(9, 8, 10)).astype(np.float32)
     grid = Grid(array.shape, np.diag([2.0, 2.0, 4.0, 1.0]))
     planned = plan(grid, EnhanceSettings(factor=2, axes="in-plane"))
-    final = Denormaliser(IntensityRange(0, 1), np.dtype(np.float32), None)
+    denormaliser = Denormaliser(IntensityRange(0, 1), np.dtype(np.float32), None)
     context = ExecutionContext(SETTINGS, torch.device("cpu"), 1, lambda done, total: None)
     refiner = refiner_of(generator, context)
     really, left = type(refiner)._refine, [failures]
-    request = VolumeRequest(array, planned, {}, EVERYTHING, final)
+    request = VolumeRequest(array, planned, {}, EVERYTHING, denormaliser)
     expected = refiner.refined(request, np.empty)
 
     def refine(self, *arguments):
@@ -164,12 +164,12 @@ def test_a_cpu_that_runs_out_of_memory_is_not_asked_again(a_volume: Volume, a_mo
     ],
 )
 def test_a_device_that_fails_is_said_in_words(raised: Exception, said: str):
-    with pytest.raises(DeviceError, match=said), failures_in_words():
+    with pytest.raises(DeviceError, match=said), device_errors():
         raise raised
 
 
 def test_a_mistake_of_ours_is_not_taken_for_the_device():
-    with pytest.raises(RuntimeError, match="shapes"), failures_in_words():
+    with pytest.raises(RuntimeError, match="shapes"), device_errors():
         raise RuntimeError("shapes do not fit")
 
 

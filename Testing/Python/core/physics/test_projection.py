@@ -132,7 +132,7 @@ def test_joining_forgets_what_is_done():
         assert len(projector._fine(projector._fine._first, projector._fine.stop)) < 200
 
 
-def test_the_residual_of_a_result_is_that_of_the_whole_matrices():
+def test_the_consistency_error_of_a_result_is_that_of_the_whole_matrices():
     random = np.random.default_rng(0)
     grid = Grid((9, 8, 7), np.diag([1.0, 1.0, 3.0, 1.0]))
     planned = plan(grid, EnhanceSettings(factor=2.5, axes="ki"))

@@ -11,12 +11,12 @@ from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Volume
 
 _KEY = "MedicalSuperResolution/SecondsLearned"
-_START = "start"  # name of the seconds before the first voxel
-_START_SECONDS = 4.0  # what `planning.estimate` allows for it
+_START = "start"  # key of the seconds before the first voxel
+_START_SECONDS = 4.0  # as in `planning.estimate`
 _NEW = 0.5  # weight of the latest run
-_SHORT_SECONDS = 3.0  # of work: a run this short says half as much of the speed, because much of it is the same for all
-_GPUS = ("cuda", "mps")  # of which no time is known before the first run
-_LEAST = 1e-3  # of what is measured
+_SHORT_SECONDS = 3.0  # of work: a run this short has half the weight, as much of its time is overhead
+_GPUS = ("cuda", "mps")  # whose speed is not known before the first run
+_LEAST = 1e-3  # lower limit of measured values
 _MILLION = 1e6
 
 
@@ -28,7 +28,7 @@ class Store(Protocol):
     def setValue(self, key: str, value: str) -> None: ...  # noqa: N802 - Qt's name
 
 
-class Experience:
+class RunTimes:
     """Durations of earlier runs, kept in the settings of the application; nothing about any volume is stored."""
 
     def __init__(self, store: Store) -> None:
@@ -43,42 +43,42 @@ class Experience:
             See `planning.plan`.
         """
         known = self._known()
-        times = _learned_times(known, settings)
-        if times is None and settings.device in _GPUS:
+        ratio = _learned_ratio(known, settings)
+        if ratio is None and settings.device in _GPUS:
             return None
-        return known.get(_START, _START_SECONDS) + count * _work_seconds(volume, settings) * (times or 1.0)
+        return known.get(_START, _START_SECONDS) + count * _work_seconds(volume, settings) * (ratio or 1.0)
 
     def learn(
         self, volume: Volume, settings: EnhanceSettings, engine_seconds: float, start_seconds: float | None = None
     ) -> None:
-        """Take a run into account.
+        """Learn from a finished run.
 
         Parameters
         ----------
         engine_seconds
-            Seconds that the engine computed.
+            Duration of the computation in the engine.
         start_seconds
-            Seconds spent before and after the engine; None where its process had been started before.
+            Seconds spent outside the computation, mostly on the start of the process; None if it was running already.
         """
         work, known = _work_seconds(volume, settings), self._known()
         share = work / (work + _SHORT_SECONDS) * (_NEW if _kind(settings) in known else 1)
-        times = engine_seconds / work
-        foreseen = _learned_times(known, settings) or (times if settings.device in _GPUS else 1.0)
-        known[_kind(settings)] = _towards(times, foreseen, share)
+        ratio = engine_seconds / work
+        expected = _learned_ratio(known, settings) or (ratio if settings.device in _GPUS else 1.0)
+        known[_kind(settings)] = _moved(ratio, expected, share)
         if start_seconds is not None:
-            known[_START] = _towards(start_seconds, known.get(_START, start_seconds))
+            known[_START] = _moved(start_seconds, known.get(_START, start_seconds))
         self._keep(known)
 
     def fusion_seconds(self, voxels: int, settings: EnhanceSettings) -> float | None:
         """Expected seconds of a fusion; None before the first one. ``voxels`` : voxels of the result times stacks."""
-        seconds_a_million = self._known().get(f"{_place(settings)} fusion")
-        return None if seconds_a_million is None else seconds_a_million * voxels / _MILLION
+        seconds_per_million = self._known().get(f"{_place(settings)} fusion")
+        return None if seconds_per_million is None else seconds_per_million * voxels / _MILLION
 
     def learn_fusion(self, voxels: int, settings: EnhanceSettings, seconds: float) -> None:
-        """Take a fusion into account; see `fusion_seconds`."""
+        """Learn from a finished fusion; see `fusion_seconds`."""
         known, name = self._known(), f"{_place(settings)} fusion"
-        seconds_a_million = seconds * _MILLION / max(voxels, 1)
-        known[name] = _towards(seconds_a_million, known.get(name, seconds_a_million))
+        seconds_per_million = seconds * _MILLION / max(voxels, 1)
+        known[name] = _moved(seconds_per_million, known.get(name, seconds_per_million))
         self._keep(known)
 
     def _keep(self, known: dict[str, float]) -> None:
@@ -92,16 +92,16 @@ class Experience:
             return {}
 
 
-def _towards(measured: float, known: float, share: float = _NEW) -> float:
+def _moved(measured: float, known: float, share: float = _NEW) -> float:
     """Geometric moving average: the effect of a single slow run fades quickly."""
     return max(known, _LEAST) ** (1 - share) * max(measured, _LEAST) ** share
 
 
-def _learned_times(known: dict[str, float], settings: EnhanceSettings) -> float | None:
+def _learned_ratio(known: dict[str, float], settings: EnhanceSettings) -> float | None:
     """Ratio of measured to predicted time for runs of this kind, or else for all runs on this device."""
     on_device = [
-        times
-        for name, times in known.items()
+        ratio
+        for name, ratio in known.items()
         if name.startswith(f"{_device(settings)} ") and not name.endswith(" fusion")
     ]
     return known.get(_kind(settings), math.prod(on_device) ** (1 / len(on_device)) if on_device else None)
