@@ -16,42 +16,42 @@ NOTICE = "For research. Not for diagnostic use."
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What was done.
+    """The report of one enhancement.
 
     Attributes
     ----------
     model, model_sha256 : str
         Name of the model, and the SHA-256 of its file.
     detail : float
-        How far the weights lie towards those of the detail model, in [0, 1].
+        Interpolation weight between the model (0) and its detail model (1).
     detail_sha256 : str
-        SHA-256 of the detail model's file where it was used, also where for the uncertainty alone.
+        SHA-256 of the detail model's file if it was used, even for the uncertainty alone.
     modality : str
-        Of the volume, as known or as guessed from the values.
+        Modality of the volume, as stated or as guessed from the values.
     factor_ijk, spacing_before_ijk_mm, spacing_after_ijk_mm, size_before_ijk, size_after_ijk : tuple
-        Along i, j and k.
+        Factor, spacing in mm and size, along i, j and k.
     slice_thickness_mm : float
-        As the file or the user gave it, or the distance between slices.
+        As stated by the user or the file, or else the distance between slices.
     slice_profile, slice_width_mm : str, float
-        Shape of the through-plane slice profile, as it was taken, and its width: full width at half maximum of a
-        Gaussian, whole width of a box.
+        Shape and width of the through-plane slice profile that was used: full width at half maximum of a Gaussian,
+        whole width of a box.
     slice_width_error_mm : float
         Standard error of the width, 0 where it was given.
     slice_profile_source : str
-        "given" by the user, "estimated" from the slices, or "assumed" where the slices do not determine it.
+        "given" by the user, "estimated" from the slices, or "assumed" if the slices do not determine it.
     consistency_error_rms : float
-        Root mean square of (result, measured again with this profile) - input, after rounding, in the units of the
-        volume.
+        Root mean square difference between the input and the acquisition of the rounded result with this profile, in
+        the units of the volume.
     other_profile, other_consistency_error_rms : str, float
-        The next likely profile, and the same error under it.
+        The next most likely profile, and the same error under it.
     precision : str
-        Of the network's arithmetic, "float32" or "mixed".
+        Precision of the network, "float32" or "mixed".
     uncertainty : str
-        What the uncertainty was made of, where it was asked for.
+        How the uncertainty was computed; empty if it was not requested.
     stages : dict of str to float
-        Seconds by part of the work.
+        Seconds by stage.
     settings : dict
-        What was asked, by the names of `EnhanceSettings`.
+        The settings, by the names of `EnhanceSettings`.
     """
 
     model: str

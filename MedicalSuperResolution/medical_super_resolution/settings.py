@@ -50,36 +50,36 @@ class EnhanceSettings:
         "through-plane" (across the slices), "in-plane" (the other two), or letters of "ijk", the index axes of the
         volume, fastest first.
     spacing_ijk_mm : tuple of float, optional
-        The spacing to reach instead of ``factor``. An axis that is as fine already stays as it is.
+        Target spacing in mm, instead of ``factor``. Axes that are finer already are kept.
     exact_spacing : bool
-        Bring axes that are finer than ``spacing_ijk_mm`` to it too, by averaging.
+        Whether axes that are finer than ``spacing_ijk_mm`` are averaged to it.
     slice_thickness_mm : float, optional
-        Tissue in one slice. None takes what the volume states, or else contiguous slices.
+        Slice thickness in mm. None takes that of the volume, or else contiguous slices.
     slice_profile : str
         Weight across the slice: "gaussian" (``slice_thickness_mm`` is its full width at half maximum), "box" (the mean
-        over it), or "auto": a Gaussian whose width is estimated from the slices, with ``slice_thickness_mm`` as prior
-        knowledge. In-plane axes are always taken as Gaussian.
+        over ``slice_thickness_mm``), or "auto": estimated from the slices, with ``slice_thickness_mm`` as prior
+        knowledge. In-plane profiles are always Gaussian.
     model : str
         An installed model's name, or the path of a model file.
     detail : float
-        How far the model goes towards its detail model, in [0, 1]; 0 is fidelity.
+        Interpolation weight between the model (0, fidelity) and its detail model (1).
     quality : str
-        "standard", or "best": the mean over the refined mirror images of the scan (self-ensemble, up to eight times the
-        work), a little closer to the truth. For fidelity alone: ``detail`` must be 0.
+        "standard", or "best": the mean over the refined mirror images of the scan (self-ensemble), slightly closer to
+        the truth at up to eight times the work. ``detail`` must then be 0.
     consistency : bool
-        Make the result reproduce the measured slices.
+        Whether the result reproduces the measured slices.
     uncertainty : bool
-        Also compute a standard deviation of each voxel, at eight to ten times the work.
+        Whether to compute a standard deviation of each voxel as well, at eight to ten times the work.
     device : str
         "auto", "cuda", "mps" or "cpu".
     threads : int, optional
-        Of the CPU. None takes all that are available.
+        Number of CPU threads. None takes all that are available.
     precision : str
-        Of the network's arithmetic: "float32", "mixed" (half precision where it is exact enough; a CPU without units
-        for bfloat16 computes in float32) or "auto": mixed on CUDA. Interpolation and consistency are always float32.
+        Precision of the network: "float32", "mixed" (half precision where it is exact enough; CPUs without bfloat16
+        arithmetic compute in float32) or "auto" (mixed on CUDA). Interpolation and consistency are always float32.
     memory_gb : float, optional
-        Memory of the whole program, input and output included, in gigabytes. None takes as much as makes it faster,
-        about 1.4 beside input and output.
+        Memory of the whole program, including input and output, in gigabytes. None takes as much as increases the
+        speed, about 1.4 in addition to input and output.
     """
 
     factor: float | None = None

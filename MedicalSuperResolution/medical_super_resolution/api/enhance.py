@@ -46,20 +46,20 @@ def enhance(
         One three-dimensional image with one value in each voxel. A path is read with `read` and gives a `Volume`. An
         array has the axis order (K, J, I), slowest first, and needs ``spacing`` or ``affine``.
     model : str, Path or Model, optional
-        The name of an installed model, the path of a model file, or what `load_model` returned. Without it, the model
+        The name of an installed model, the path of a model file, or the result of `load_model`. Without it, the model
         that the settings name.
     settings : EnhanceSettings, optional
         What to do. Without it, the defaults.
     spacing : tuple of float, optional
-        Of an array: distance between voxel centres along i, j and k, in mm.
+        For an array: distance between voxel centres along i, j and k, in mm.
     affine : ndarray of shape (4, 4), optional
-        Of an array: voxel index (i, j, k) to millimetres in RAS.
+        For an array: matrix from voxel index (i, j, k) to millimetres in RAS.
     modality : {"ct", "mr", "pet", "us"}, optional
-        Of the image. Without it, that of the file, or a guess from the values.
+        Modality of the image. Without it, that of the file, or a guess from the values.
     full : bool
         Return an `Enhanced` with the image, a report and the uncertainty, instead of the image alone.
     progress : callable
-        Called with the measured voxels done and in total. To cancel, it raises `errors.Cancelled`.
+        Called with the numbers of measured voxels done and in total. It may raise `errors.Cancelled` to stop.
     **options
         Fields of `EnhanceSettings`, such as ``factor=4``; they replace those of ``settings``.
 
@@ -71,9 +71,9 @@ def enhance(
     Raises
     ------
     TypeError
-        ``image`` is of none of the kinds above, or an option is not a field of `EnhanceSettings`.
+        ``image`` is of an unsupported kind, or an option is not a field of `EnhanceSettings`.
     SettingsError
-        The settings make no sense for this image or model.
+        The settings are invalid for this image or model.
     VolumeError
         The image is not one scalar volume, or holds values that are not finite.
     ModelError
@@ -114,9 +114,9 @@ class EnhanceTransform:
     Parameters
     ----------
     keys : str or iterable of str
-        The entries to replace.
+        The entries to enhance.
     model : str, Path or Model, optional
-        As in `enhance`. It is loaded when the first dictionary comes, and kept.
+        As in `enhance`. It is loaded with the first dictionary, and kept.
     settings : EnhanceSettings, optional
         As in `enhance`.
     **options

@@ -34,30 +34,30 @@ def fuse(
     stacks : sequence of str, Path, Volume, or images that `enhance` takes
         2 to 12 stacks, in any planes. The result does not depend on their order.
     model : str, Path or Model
-        The name of an installed model, the path of a model file, or what `load_model` returned.
+        The name of an installed model, the path of a model file, or the result of `load_model`.
     settings : FusionSettings, optional
         What to do. Without it, the defaults.
     like : Volume, optional
-        The grid of the result. Without it, a grid over all stacks.
+        The volume whose grid the result takes. Without it, a grid that covers all stacks.
     full : bool
         Return a `Fused` with the volume, a report and the uncertainty, instead of the volume alone.
     progress : callable
-        Called with the steps done and in total. To cancel, it raises `errors.Cancelled`.
+        Called with the numbers of steps done and in total. It may raise `errors.Cancelled` to stop.
     **options
         Fields of `FusionSettings`, such as ``spacing_mm=1.0``; they replace those of ``settings``.
 
     Returns
     -------
     Volume or Fused
-        In the type of the stacks. Integers are rounded and stay within their type.
+        The fused volume, in the data type of the stacks. Integers are rounded and clipped to their type's range.
 
     Raises
     ------
     VolumeError
-        The stacks are fewer than 2 or more than 12, of different modality, one of them is there twice, or one does not
-        overlap with the others.
+        There are fewer than 2 or more than 12 stacks, they have different modalities, one is given twice, or one does
+        not overlap with the others.
     SettingsError
-        The settings make no sense.
+        The settings are invalid.
 
     Examples
     --------

@@ -1,9 +1,9 @@
 """The acquisition model: how a scanner turns fine slices into thick ones.
 
-Along one axis, the measured slice n is a weighted mean of the fine samples around its centre, which lies at fine index
-(n + 1/2) * factor - 1/2: both grids share their outer boundary. The weights are the slice profile: its shape and its
-thickness, the latter as a fraction of the distance between slices (1 means contiguous slices, below 1 leaves a gap,
-above 1 overlaps).
+Along one axis, the measured slice n is a weighted mean of the fine samples around its centre, which lies at the fine
+index (n + 1/2) * factor - 1/2: both grids share their outer boundary. The weights are the slice profile, given by its
+shape and its width. The width is a fraction of the distance between slices: 1 for contiguous slices, below 1 for gaps,
+above 1 for overlaps. This is the only definition of a thick slice in the project.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 
 from ..errors import SettingsError
 
-# Shapes of slices, and how wide the Gaussian that blurs like them is for their width. That of a box lies between 0.68
-# (by variance) and 0.72 (at Nyquist).
+# Shapes of slice profiles, each with the width of the Gaussian of equal blur, relative to its own width. For a box it
+# lies between 0.68 (by variance) and 0.72 (at the Nyquist frequency).
 PROFILES = {"gaussian": 1.0, "box": 0.7}
 SIGMA_PER_FULL_WIDTH = 1 / math.sqrt(8 * math.log(2))  # of a Gaussian's full width at half maximum
 _SUPPORT_IN_SIGMA = 4.0
@@ -28,11 +28,11 @@ class SliceProfile:
 
     Parameters
     ----------
-    shape
-        One of `PROFILES`.
-    width
-        In slice distances; full width at half maximum of a Gaussian, whole width of a box. Contiguous slices of
-        an ideal scanner have the width 1, a gap makes it less, an overlap more.
+    shape : {"gaussian", "box"}
+        Shape of the profile.
+    width : float
+        Full width at half maximum of a Gaussian, whole width of a box, in slice distances. Contiguous slices of an
+        ideal scanner have the width 1; it is smaller with gaps, and larger with overlaps.
     """
 
     shape: str = "gaussian"
@@ -40,21 +40,32 @@ class SliceProfile:
 
     @property
     def gaussian_width(self) -> float:
-        """Full width at half maximum, in slice distances, of the Gaussian that blurs like this profile."""
+        """Full width at half maximum, in slice distances, of the Gaussian of equal blur."""
         return self.width * PROFILES[self.shape]
 
     def described(self, distance_mm: float) -> str:
-        """For people: "Gaussian 4.5 mm", with the distance between slices in millimetres."""
+        """Text such as "Gaussian 4.5 mm"; ``distance_mm`` is the distance between slices."""
         return (
             f"{self.shape.capitalize() if self.shape == 'gaussian' else self.shape} {self.width * distance_mm:.3g} mm"
         )
 
 
 def gaussian_weights(count: int, centres: np.ndarray, width: float | np.ndarray) -> np.ndarray:
-    """Weights of ``count`` samples around ``centres``, (M, count) float64; each row sums to 1.
+    """Gaussian weights of samples around some centres.
 
-    ``width`` is the full width at half maximum, of all rows or of each, and never taken below one sample; all in
-    samples.
+    Parameters
+    ----------
+    count : int
+        Number of samples, at 0, 1, ..., count - 1.
+    centres : ndarray of shape (M,)
+        Places of the Gaussians, in samples.
+    width : float or ndarray of shape (M,)
+        Full width at half maximum in samples; values below 1 are raised to 1.
+
+    Returns
+    -------
+    ndarray of shape (M, count)
+        float64; each row sums to 1.
     """
     sigma = np.maximum(width, 1.0)[..., None] * SIGMA_PER_FULL_WIDTH
     offset = np.arange(count)[None, :] - centres[:, None]
@@ -64,9 +75,19 @@ def gaussian_weights(count: int, centres: np.ndarray, width: float | np.ndarray)
 
 
 def fine_centres(n_hr: int, factor: float) -> np.ndarray:
-    """Centres of the ``n_hr`` fine samples, (n_hr,) float64, in units of the coarse index.
+    """Centres of fine samples in units of the coarse index: (i_hr + 1/2) / factor - 1/2.
 
-    i_lr = (i_hr + 1/2) / factor - 1/2, the convention of every grid in this project.
+    Parameters
+    ----------
+    n_hr : int
+        Number of fine samples.
+    factor : float
+        Fine samples per coarse sample.
+
+    Returns
+    -------
+    ndarray of shape (n_hr,)
+        float64, ascending.
     """
     return (np.arange(n_hr) + 0.5) / factor - 0.5
 
@@ -88,17 +109,24 @@ def acquisition_matrix(
         Numbers of coarse and fine samples; the fine ones should cover the coarse ones.
     factor : float
         Fine samples per coarse sample, at least 1, whole or not.
-    profile
-        "gaussian" (``thickness`` is the full width at half maximum) or "box" (the mean over ``thickness``).
-    thickness
-        Slice thickness divided by the distance between slices, above 0, of all slices or (n_lr,) of each. A profile is
-        never taken thinner than one fine sample.
-    places : ndarray or None
-        (n_lr,) where the slices lie, in units of the coarse index; None is 0, 1, 2 and so on.
+    profile : {"gaussian", "box"}
+        Shape of the slice profile: a Gaussian with the full width at half maximum ``thickness``, or the mean over
+        ``thickness``.
+    thickness : float or ndarray of shape (n_lr,)
+        Width of the slice profile in slice distances, above 0, of all slices or of each. Profiles thinner than one fine
+        sample are widened to it.
+    places : ndarray of shape (n_lr,), optional
+        Places of the slices in units of the coarse index. Without it: 0, 1, ..., n_lr - 1.
 
     Returns
     -------
-    (n_lr, n_hr) float64; each row sums to 1.
+    ndarray of shape (n_lr, n_hr)
+        float64; each row sums to 1.
+
+    Raises
+    ------
+    SettingsError
+        The profile is unknown, or a thickness is not above 0.
     """
     if profile not in PROFILES:
         raise SettingsError(f"unknown slice profile {profile!r}; use one of: {', '.join(PROFILES)}")
@@ -115,22 +143,25 @@ def acquisition_matrix(
 
 
 def consistency_matrix(acquisition: np.ndarray, *, floor: float = 0.05) -> np.ndarray:
-    """The matrix G = A^T (A A^T)^-1 that projects a data-consistency error onto the fine samples.
-
-    x + G (y - A x) is the volume nearest to x that reproduces the measured slices y (least change in the sense of
-    least squares). Frequencies that the profile hardly passes are reproduced in part only: eigenvalues of A A^T below
-    ``floor`` times the largest are raised to it, so that noise is never magnified more than 1 / sqrt(floor) times.
+    """The matrix G = A^T (A A^T)^-1, which corrects fine samples by the data-consistency error of measured slices.
 
     Parameters
     ----------
-    acquisition : ndarray
-        (n_lr, n_hr) matrix A.
+    acquisition : ndarray of shape (n_lr, n_hr)
+        The matrix A, see `acquisition_matrix`.
     floor : float
-        Smallest eigenvalue of A A^T that is inverted as it is, as a fraction of the largest.
+        Lower limit of the eigenvalues of A A^T, as a fraction of the largest.
 
     Returns
     -------
-    (n_hr, n_lr) float64.
+    ndarray of shape (n_hr, n_lr)
+        float64.
+
+    Notes
+    -----
+    x + G (y - A x) is the nearest volume to x, in the sense of least squares, that reproduces the measured slices y.
+    Frequencies that the profile hardly passes are only partly reproduced: eigenvalues below the limit are raised to it,
+    so that noise is amplified at most 1 / sqrt(floor) times.
     """
     values, vectors = np.linalg.eigh(acquisition @ acquisition.T)
     inverse = (vectors / np.maximum(values, floor * values[-1])) @ vectors.T

@@ -33,9 +33,9 @@ class Grid:
     shape_kji : tuple of int
         Voxel counts, slowest axis first (the order of the array).
     ijk_to_ras : numpy.ndarray
-        (4, 4) float64, voxel-centre index to millimetres, RAS; any direction, left-handed too.
+        (4, 4) float64, voxel-centre index (i, j, k) to millimetres in RAS; any orientation, also left-handed.
     slice_axis : str or None
-        The axis ("i", "j" or "k") along which the slices were acquired, where the file names it; DICOM's is always k.
+        The axis ("i", "j" or "k") along which slices were acquired, if the file names it; always k for DICOM.
     """
 
     shape_kji: tuple[int, int, int]
@@ -89,10 +89,10 @@ class Grid:
 
     @property
     def through_plane_axis(self) -> str:
-        """The axis of the slices where the file names it, else the one whose spacing is unlike the other two.
+        """The slice axis as named by the file, or else the one whose spacing differs from the others.
 
-        Pixels are mostly as wide as high, be the slices thicker or thinner. Where no spacing stands out it is that of
-        the largest spacing, and k where all are the same.
+        Pixels are mostly square, whether slices are thicker or thinner. If no spacing stands out, it is the axis of the
+        largest spacing, and k if all are equal.
         """
         spacing = self.spacing_ijk_mm
         is_cubic = max(spacing) <= min(spacing) * (1 + SAME_SPACING)
@@ -109,12 +109,12 @@ class Grid:
 
     @property
     def through_plane_spacing_mm(self) -> float:
-        """Distance between the slices."""
+        """Distance between slice centres, in mm."""
         return self.spacing_ijk_mm[AXES_IJK.index(self.through_plane_axis)]
 
     @property
     def is_sheared(self) -> bool:
-        """True where the axes are not at right angles, as after a scan with tilted gantry."""
+        """Whether the axes are not at right angles, as after a scan with tilted gantry."""
         cosines = self.direction.T @ self.direction - np.eye(3)
         return bool(np.abs(cosines).max() > _SHEAR_TOLERANCE)
 
@@ -133,9 +133,9 @@ class Grid:
     def refined(self, axis: str, factor: float) -> Grid:
         """The grid with ``factor`` times finer voxels along one axis; a factor below 1 makes it coarser.
 
-        The spacing is divided by the factor exactly and the first outer corner stays put, so the first centre moves by
-        (1/factor - 1)/2 voxels. Where count times factor is not whole it is rounded, and the far end moves by up to
-        half a fine voxel.
+        The spacing is divided exactly by the factor and the first outer corner is kept, so the first centre moves by
+        (1/factor - 1)/2 voxels. If count times factor is not whole it is rounded, and the far end moves by up to half a
+        fine voxel.
         """
         column = AXES_IJK.index(axis)
         new_to_old = np.eye(4)
@@ -146,7 +146,7 @@ class Grid:
         return replace(self, shape_kji=(shape[0], shape[1], shape[2]), ijk_to_ras=self.ijk_to_ras @ new_to_old)
 
     def described(self) -> str:
-        """For people: "512x512x40 at 0.70x0.70x5.00 mm" (i, j, k)."""
+        """Text such as "512x512x40 at 0.70x0.70x5.00 mm", along i, j and k."""
         counts = "x".join(str(self.count(axis)) for axis in AXES_IJK)
         return f"{counts} at " + "x".join(map(_few_digits, self.spacing_ijk_mm)) + " mm"
 

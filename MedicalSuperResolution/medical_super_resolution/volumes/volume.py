@@ -51,11 +51,11 @@ class MeasuredSlices:
     array : numpy.ndarray
         (N, J, I), of the volume's type.
     places : numpy.ndarray
-        (N,) ascending, where they lie along k, in slices of the volume.
+        (N,) ascending, places along k in units of the volume's slices.
     thickness : numpy.ndarray
-        (N,) of each, relative to the volume's slice thickness.
+        (N,) slice thickness relative to that of the volume.
     padding : numpy.ndarray or None
-        (N, J, I) bool, as of the volume.
+        (N, J, I) bool, as in `Volume`.
     """
 
     array: np.ndarray
@@ -84,21 +84,21 @@ class Volume:
     array : numpy.ndarray
         (K, J, I), integer or floating, in the units of the scanner (HU for CT).
     grid : Grid
-        Of the same shape.
+        Place of the voxels, of the same shape.
     slice_thickness_mm : float or None
-        Tissue in one slice, where the file states it.
+        Slice thickness, if the file states it.
     modality : str or None
-        "ct", "mr", "pet", "us", or None where it is not known.
+        "ct", "mr", "pet", "us", or None if it is not known.
     padding : numpy.ndarray or None
-        (K, J, I) bool, true where nothing was measured (outside a round field of view, outside tilted slices).
+        (K, J, I) bool, true outside the field of view, such as around a round one or beside tilted slices.
     sheared_grid : Grid or None
-        The grid that a straightened volume came on, see `tilt.straightened`.
+        The original grid of a straightened volume, see `tilt.straightened`.
     measured : MeasuredSlices or None
-        The slices that the reader interpolated to even places, where they did not lie there.
+        The original slices, if the reader interpolated them to regular places.
     header : FileHeader or None
         Further fields of the volume's file.
     notes : tuple of str
-        What the reader had to do to the file (straightened, resampled, left out), for the report.
+        What the reader changed (straightened, resampled, left out), for the report.
     """
 
     array: np.ndarray
@@ -123,7 +123,7 @@ class Volume:
 
     @property
     def interpolated(self) -> np.ndarray | None:
-        """(K,) bool, true for slices where nothing was measured within half a slice; None where there are none."""
+        """(K,) bool, true for slices with no measured slice within half a slice distance; None if there are none."""
         if self.measured is None:
             return None
         is_far = self.measured.are_far_from(len(self.array))

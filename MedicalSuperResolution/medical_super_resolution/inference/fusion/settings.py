@@ -17,23 +17,23 @@ class FusionSettings:
 
     Parameters
     ----------
-    spacing_mm
-        Spacing of the result along all axes, in mm; None is the finest in-plane spacing of the stacks.
-    region_ras_mm
-        Lowest and highest R, A and S (R, R, A, A, S, S) of the part to give, in mm; None is all of it.
-    register
-        "rigid" moves the stacks onto each other, "slices" each slice besides, and trusts slices less that still
-        contradict the other stacks; "none" trusts the positions as they are.
-    shading
-        Match smooth differences of brightness between the stacks, not their gain alone; never of CT.
-    prior_weight
-        How much the volume keeps to what the model expects, against the measured slices.
-    rounds
-        How often the stacks are fused; from the second time on, the model refines what was fused before.
-    iterations
+    spacing_mm : float, optional
+        Spacing of the result along all axes, in mm. Without it, the finest spacing of the stacks.
+    region_ras_mm : tuple of float, optional
+        Box to fuse: lowest and highest R, A and S (R, R, A, A, S, S), in mm. Without it, the box around all stacks.
+    register : {"rigid", "slices", "none"}
+        "rigid" registers the stacks to each other. "slices" also registers each slice, and gives less weight to slices
+        that still contradict the other stacks. "none" trusts the positions in the files.
+    shading : bool
+        Match smooth differences of brightness between the stacks as well as their gain; has no effect on CT.
+    prior_weight : float
+        Weight of the refined stacks (the prior) relative to the measured slices, above 0.
+    rounds : int
+        Number of fusions; from the second on, the model refines the result of the one before.
+    iterations : int
         Largest number of conjugate gradient iterations.
-    enhance
-        How each stack is refined for the prior; its factor, axes and spacing are not used.
+    enhance : EnhanceSettings
+        How each stack is refined for the prior; factor, axes and spacing have no effect.
     """
 
     spacing_mm: float | None = None
