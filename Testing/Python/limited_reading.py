@@ -1,4 +1,4 @@
-"""Reading a file that means kinds: what it is refused with, and whether that took time or memory."""
+"""Reading of hostile files: the error message, and limits of time and memory."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from medical_super_resolution.errors import SuperResolutionError
+from medical_super_resolution.errors import ModelError, VolumeError
 from medical_super_resolution.models import file as models
+from medical_super_resolution.volumes.dicom.reader import Selection
 from medical_super_resolution.volumes.io import files
 
 PACKAGE_ROOT = Path(files.__file__).parents[3]
@@ -58,8 +59,10 @@ def refused_within_limits(path: Path) -> str:
     return sentence
 
 
-def refusal(path: Path) -> str:
-    with pytest.raises(SuperResolutionError) as caught:
-        models.load(path) if path.suffix == models.SUFFIX else files.read(path)
+def refusal(path: Path, selection: Selection | None = None) -> str:
+    """The sentence with which a model file or a volume is refused."""
+    is_model = path.suffix == models.SUFFIX
+    with pytest.raises(ModelError if is_model else VolumeError) as caught:
+        models.load(path) if is_model else files.read(path, selection)
     assert "\n" not in str(caught.value)
     return str(caught.value)

@@ -24,6 +24,11 @@ def a_model(a_model_file: Path) -> Model:
     return models.load(a_model_file)
 
 
+@pytest.fixture(scope="module")
+def the_shipped_model() -> Model:
+    return models.load(models.find("general"))
+
+
 @pytest.fixture(autouse=True)
 def terminate_as_before() -> Iterator[None]:
     """`main` listens to SIGTERM; the next test should not."""
@@ -57,7 +62,7 @@ def scan_without_air(folder: Path, a_volume: Volume) -> Path:
 
 @pytest.fixture
 def medsr(capfd: pytest.CaptureFixture[str]) -> Medsr:
-    """Runs the command line in this process: exit status, what it said on stdout and on stderr."""
+    """Runs the command line in this process: exit status, standard output and standard error."""
 
     def run(*arguments: object) -> tuple[int, str, str]:
         capfd.readouterr()
@@ -72,7 +77,7 @@ def medsr(capfd: pytest.CaptureFixture[str]) -> Medsr:
 
 @pytest.fixture
 def a_long_run(folder: Path, a_model_file: Path) -> tuple[object, ...]:
-    """The arguments of a run that takes many seconds if nobody stops it."""
+    """The arguments of a run that takes many seconds unless it is stopped."""
     array = np.random.default_rng(0).integers(0, 1000, (32, 128, 128)).astype(np.int16)
     sitk.WriteImage(sitk.GetImageFromArray(array), str(folder / "large.nii"))
     wishes = ("--factor", 8, "--axes", "ijk", "--progress", "json", "--max-memory", 0.1)

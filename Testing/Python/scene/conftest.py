@@ -20,7 +20,10 @@ from MedicalSuperResolutionLib.process.runner import Runner
 if TYPE_CHECKING:
     import slicer
 
-    from slicer_host import SlicerHost
+    from MedicalSuperResolutionLib.compare.comparison import Comparison
+    from slicer_host import Screen, SlicerHost
+
+_FOUR_UP = 3  # Slicer's number of the layout
 
 
 @pytest.fixture
@@ -35,6 +38,26 @@ def a_slicer() -> Iterator[SlicerHost]:
 @pytest.fixture
 def a_scene(a_slicer: SlicerHost) -> slicer.vtkMRMLScene:
     return a_slicer.mrmlScene()
+
+
+@pytest.fixture
+def a_screen(a_slicer: SlicerHost) -> Screen:
+    """Slicer's usual four views, and the slice views of the comparison."""
+    from MedicalSuperResolutionLib.compare.layouts import COLUMNS
+    from slicer_host import Screen
+
+    a_slicer.mrmlScene().GetFirstNodeByClass("vtkMRMLLayoutNode").SetViewArrangement(_FOUR_UP)
+    return Screen(a_slicer, [column.tag for column in COLUMNS])
+
+
+@pytest.fixture
+def a_comparison(a_slicer: SlicerHost) -> Iterator[Comparison]:
+    from MedicalSuperResolutionLib.compare.comparison import Comparison
+    from MedicalSuperResolutionLib.compare.views import CompareViews
+
+    comparison = Comparison(CompareViews(a_slicer.applicationLogic()))
+    yield comparison
+    comparison.exit()
 
 
 @pytest.fixture

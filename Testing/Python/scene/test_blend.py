@@ -7,27 +7,11 @@ import pytest
 
 slicer = pytest.importorskip("slicer", reason="the views need slicer-core")
 
-from MedicalSuperResolutionLib.compare.comparison import Comparison  # noqa: E402
-from MedicalSuperResolutionLib.compare.layouts import COLUMNS  # noqa: E402
-from MedicalSuperResolutionLib.compare.views import CompareViews  # noqa: E402
 from MedicalSuperResolutionLib.scene import uncertainty_node  # noqa: E402
-from slicer_host import SLICE_VIEW_PIXELS, Screen, ijk_to_ras, node_ids  # noqa: E402
+from slicer_host import SLICE_VIEW_PIXELS, ijk_to_ras, node_ids  # noqa: E402
 
 BEFORE, AFTER = 100, 200  # gray values
 MIDDLE = 100  # the row of a view in its middle
-
-
-@pytest.fixture
-def a_screen(a_slicer):
-    a_slicer.mrmlScene().GetFirstNodeByClass("vtkMRMLLayoutNode").SetViewArrangement(3)
-    return Screen(a_slicer, [column.tag for column in COLUMNS])
-
-
-@pytest.fixture
-def a_comparison(a_slicer):
-    comparison = Comparison(CompareViews(a_slicer.applicationLogic()))
-    yield comparison
-    comparison.exit()
 
 
 @pytest.fixture(params=["straight", "oblique"])

@@ -22,12 +22,6 @@ FOUR_UP, ONE_RED = 3, 6  # Slicer's numbers of two of its layouts
 
 
 @pytest.fixture
-def a_screen(a_slicer):
-    a_slicer.mrmlScene().GetFirstNodeByClass("vtkMRMLLayoutNode").SetViewArrangement(FOUR_UP)
-    return Screen(a_slicer, [column.tag for column in COLUMNS])
-
-
-@pytest.fixture
 def some_views(a_slicer):
     views = CompareViews(a_slicer.applicationLogic())
     yield views

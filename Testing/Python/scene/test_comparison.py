@@ -9,25 +9,9 @@ slicer = pytest.importorskip("slicer", reason="the comparison needs slicer-core"
 
 from medical_super_resolution.errors import VolumeError  # noqa: E402
 from MedicalSuperResolutionLib.compare.common_grid import before_on_grid_of  # noqa: E402
-from MedicalSuperResolutionLib.compare.comparison import Comparison  # noqa: E402
-from MedicalSuperResolutionLib.compare.layouts import COLUMNS  # noqa: E402
-from MedicalSuperResolutionLib.compare.views import CompareViews  # noqa: E402
-from slicer_host import Screen, ijk_to_ras, load_bundle, node_ids, save_bundle  # noqa: E402
+from slicer_host import ijk_to_ras, load_bundle, node_ids, save_bundle  # noqa: E402
 
 FOUR_UP = 3
-
-
-@pytest.fixture
-def a_screen(a_slicer):
-    a_slicer.mrmlScene().GetFirstNodeByClass("vtkMRMLLayoutNode").SetViewArrangement(FOUR_UP)
-    return Screen(a_slicer, [column.tag for column in COLUMNS])
-
-
-@pytest.fixture
-def a_comparison(a_slicer):
-    comparison = Comparison(CompareViews(a_slicer.applicationLogic()))
-    yield comparison
-    comparison.exit()
 
 
 @pytest.fixture

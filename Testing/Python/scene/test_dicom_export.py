@@ -213,7 +213,7 @@ def test_without_an_open_database_nothing_is_put_into_it(loaded, monkeypatch):
         dicom_export.check_database()
 
 
-def test_a_database_that_does_not_take_the_series_is_told(loaded, tmp_path, monkeypatch):
+def test_a_database_that_does_not_take_the_series_is_an_error(loaded, tmp_path, monkeypatch):
     dicom_export.export(loaded.result, tmp_path / "out")
     monkeypatch.setattr(sys.modules["DICOMLib"].DICOMUtils, "importDicom", lambda *_, **__: True)
     with pytest.raises(SuperResolutionError, match="did not take the series"):

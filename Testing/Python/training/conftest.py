@@ -41,6 +41,12 @@ def entries(a_dataset: Path, tmp_path: Path) -> list[Entry]:
 
 
 @pytest.fixture
+def data(entries: list[Entry], tmp_path: Path) -> Path:
+    """The manifest of the prepared entries."""
+    return tmp_path / "data.json"
+
+
+@pytest.fixture
 def a_recipe() -> Recipe:
     """A few weights, a few steps, small patches; everything that is drawn at random is in it."""
     return Recipe(

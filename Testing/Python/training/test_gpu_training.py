@@ -12,7 +12,6 @@ import torch
 
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.config.recipes import read_resolved
-from medical_super_resolution_training.data.manifest import Entry
 from medical_super_resolution_training.training.state import TrainingState
 from medical_super_resolution_training.workflows.reproduction import MODELS, reproduce
 from medical_super_resolution_training.workflows.run import run_recipe
@@ -34,11 +33,6 @@ def on_cpu(state: TrainingState) -> TrainingState:
         if network is not None:
             network.cpu()
     return state
-
-
-@pytest.fixture
-def data(entries: list[Entry], tmp_path: Path) -> Path:
-    return tmp_path / "data.json"
 
 
 def losses(run: Path) -> list[float]:

@@ -25,11 +25,6 @@ def silent(line: str) -> None:
 
 
 @pytest.fixture
-def data(entries: list[Entry], tmp_path: Path) -> Path:
-    return tmp_path / "data.json"
-
-
-@pytest.fixture
 def a_run(data: Path, tmp_path: Path) -> Path:
     """A run of two steps."""
     run_recipe(plane_recipe(steps=2), data, tmp_path / "run", device="cpu", log=silent)

@@ -54,11 +54,6 @@ run_recipe(recipe_from(json.loads(recipe.read_text())), data, run, device="cpu")
 
 
 @pytest.fixture
-def data(entries: list[Entry], tmp_path: Path) -> Path:
-    return tmp_path / "data.json"
-
-
-@pytest.fixture
 def validated_data(entries: list[Entry], tmp_path: Path) -> Path:
     """The MR volume is for validation."""
     split = [replace(entry, split="validation" if entry.modality == "mr" else "train") for entry in entries]

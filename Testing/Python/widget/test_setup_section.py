@@ -93,7 +93,7 @@ def test_wheels_that_do_not_suffice_give_a_sentence(
     ]
 
 
-def test_a_folder_without_wheels_is_told(a_pip: Any, a_panel: Any, tmp_path: Path, errors_shown: list[str]):
+def test_a_folder_without_wheels_is_an_error(a_pip: Any, a_panel: Any, tmp_path: Path, errors_shown: list[str]):
     a_panel.ui.wheelsButton.click()
     a_panel.ui.wheelsPathLineEdit.currentPath = str(tmp_path)
     a_panel.ui.wheelsButton.click()
@@ -168,7 +168,7 @@ def test_a_wrong_checksum_is_refused_with_a_sentence(
     assert a_panel._parameterNode.model == "general"
 
 
-def test_no_file_is_told(a_panel: Any, errors_shown: list[str]):
+def test_a_missing_file_is_an_error(a_panel: Any, errors_shown: list[str]):
     a_panel.ui.weightsButton.click()
     assert errors_shown == ["Choose the model file, whose name ends in .safetensors."]
 

@@ -35,7 +35,7 @@ def test_the_result_lies_on_the_refined_grid(
     np.testing.assert_allclose(result.ijk_to_ras, expected.ijk_to_ras, atol=1e-4)
 
 
-def test_without_wishes_the_result_is_isotropic(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
+def test_by_default_the_result_is_isotropic(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
     assert medsr("enhance", scan, folder / "fine.nii", "--model", a_model_file)[0] == 0
     assert files.read(folder / "fine.nii").grid.spacing_ijk_mm == pytest.approx((0.8, 0.8, 0.8), rel=1e-5)
 
@@ -70,7 +70,7 @@ def test_the_shipped_model_is_the_default(medsr: Medsr, scan: Path, folder: Path
     assert report["model_sha256"] == hashlib.sha256(shipped).hexdigest()
 
 
-def test_the_report_tells_what_was_done(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path, a_volume: Volume):
+def test_the_report_states_what_was_done(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path, a_volume: Volume):
     report = folder / "report.json"
     wishes = ("--factor", 4, "--slice-thickness", 2.7, "--slice-profile", "box", "--model", a_model_file)
     assert medsr("enhance", scan, folder / "fine.nii.gz", *wishes, "--report", report)[0] == 0
@@ -112,12 +112,12 @@ def test_without_a_terminal_progress_is_plain_lines(medsr: Medsr, scan: Path, fo
     assert any(line.startswith("refining 100%") for line in err.splitlines())
 
 
-def test_asked_to_be_quiet_it_says_nothing(medsr: Medsr, scan_without_air: Path, folder: Path, a_model_file: Path):
+def test_with_progress_none_nothing_is_printed(medsr: Medsr, scan_without_air: Path, folder: Path, a_model_file: Path):
     wishes = ("--factor", 2, "--model", a_model_file, "--slice-profile", "gaussian", "--progress", "none")
     assert medsr("enhance", scan_without_air, folder / "fine.nii.gz", *wishes) == (0, "", "")
 
 
-def test_a_scan_that_is_not_reproduced_is_warned_of(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
+def test_a_scan_that_is_not_reproduced_gives_a_warning(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
     """Bone beside air from slice to slice: what overshoots below air is raised to it, and the data are missed."""
     wishes = ("--factor", 2, "--model", a_model_file, "--progress", "none")
     status, _, err = medsr("enhance", scan, folder / "fine.nii.gz", *wishes)
@@ -285,7 +285,7 @@ def test_a_picture_that_cannot_be_drawn_gets_one_sentence(
     assert sentence in refused(medsr, folder, "compare", scan, scan, "-o", folder / name)
 
 
-def test_axes_that_are_finer_than_asked_stay_with_a_word_unless_the_spacing_is_exact(
+def test_axes_that_are_finer_than_asked_are_kept_with_a_warning_unless_the_spacing_is_exact(
     medsr: Medsr, scan: Path, folder: Path, a_model_file: Path
 ):
     arguments = ("enhance", scan, "--model", a_model_file, "--spacing", 1, 1, 1)

@@ -17,7 +17,6 @@ import torch
 from medical_super_resolution.cli import benchmark
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.refiners import throughplane
-from medical_super_resolution.models import file as models
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.networks.generators import GENERATORS
 from medical_super_resolution.settings import EnhanceSettings
@@ -30,11 +29,6 @@ pytestmark = [
 ]
 ON_CUDA = EnhanceSettings(factor=4, axes="k", device="cuda", slice_profile="gaussian", precision="float32")
 RANGE = HOUNSFIELD_RANGE[1] - HOUNSFIELD_RANGE[0]
-
-
-@pytest.fixture(scope="module")
-def the_shipped_model() -> Model:
-    return models.load(models.find("general"))
 
 
 @pytest.fixture(scope="module")

@@ -74,7 +74,7 @@ def test_the_slice_profile_that_is_asked_is_the_one_that_is_reproduced(a_grid: G
     assert rms(measured_again(result, a_grid, {"k": 4.0}, profile=wrong) - volume.array) > 1
 
 
-def test_without_wishes_the_width_of_the_profile_is_estimated_with_its_error(a_volume: Volume, a_model: Model):
+def test_by_default_the_width_of_the_profile_is_estimated_with_its_error(a_volume: Volume, a_model: Model):
     report = enhance(a_volume, a_model, EnhanceSettings(factor=4)).report
     assert report.slice_profile == "gaussian"
     assert report.slice_profile_source in ("estimated", "assumed")
@@ -99,7 +99,7 @@ def test_the_consistency_error_is_also_reported_under_the_next_most_likely_profi
     assert enhanced.report.other_consistency_error_rms == pytest.approx(rms(again - volume.array), rel=1e-3)
 
 
-def test_without_a_trained_estimator_a_profile_is_to_be_told(
+def test_without_a_trained_estimator_a_profile_must_be_given(
     a_volume: Volume, a_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     profile_estimator.save(tmp_path / "fresh.safetensors", ProfileHead(ProfileHeadConfig()), None, {})

@@ -31,11 +31,6 @@ EVERYTHING = (-np.inf, np.inf)  # a window of normalised values
 SETTINGS = EnhanceSettings(factor=2, axes="k", device="cpu", slice_profile="gaussian")
 
 
-@pytest.fixture
-def a_model(a_model_file) -> models.Model:
-    return models.load(a_model_file)
-
-
 def refined_on_a_card(
     volume: Volume, model: models.Model, monkeypatch: pytest.MonkeyPatch, failures: int
 ) -> np.ndarray:
@@ -73,7 +68,7 @@ def test_the_result_is_the_same_however_often_the_card_fails(a_volume: Volume, a
     np.testing.assert_allclose(result, expected, atol=1e-5)
 
 
-def test_each_step_down_is_said_in_one_line(a_volume: Volume, a_model, monkeypatch, caplog):
+def test_each_step_down_is_logged_in_one_line(a_volume: Volume, a_model, monkeypatch, caplog):
     with caplog.at_level(logging.WARNING):
         refined_on_a_card(a_volume, a_model, monkeypatch, 100)
 
@@ -139,7 +134,7 @@ def test_an_in_plane_model_takes_fewer_slices_and_then_the_cpu(failures: int, mo
     assert said == every[:failures]
 
 
-def test_a_cpu_that_runs_out_of_memory_is_not_asked_again(a_volume: Volume, a_model, monkeypatch):
+def test_a_cpu_that_runs_out_of_memory_is_not_tried_again(a_volume: Volume, a_model, monkeypatch):
     asked = []
 
     def fail(*_, **__):
@@ -163,12 +158,12 @@ def test_a_cpu_that_runs_out_of_memory_is_not_asked_again(a_volume: Volume, a_mo
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "the computer ran out of memory"),
     ],
 )
-def test_a_device_that_fails_is_said_in_words(raised: Exception, said: str):
+def test_a_failure_of_the_device_becomes_a_sentence(raised: Exception, said: str):
     with pytest.raises(DeviceError, match=said), device_errors():
         raise raised
 
 
-def test_a_mistake_of_ours_is_not_taken_for_the_device():
+def test_an_error_of_the_program_is_not_taken_for_a_failure_of_the_device():
     with pytest.raises(RuntimeError, match="shapes"), device_errors():
         raise RuntimeError("shapes do not fit")
 

@@ -20,17 +20,17 @@ def steps(grid: Grid, **asked: object) -> list[tuple[str, float]]:
     return [(one.axis, pytest.approx(one.factor)) for one in plan(grid, EnhanceSettings(**asked)).passes]
 
 
-def test_without_wishes_the_volume_becomes_isotropic_through_plane():
+def test_by_default_the_volume_becomes_isotropic_through_plane():
     planned = plan(a_scan((0.7, 0.7, 2.8)), EnhanceSettings())
     assert [(one.axis, one.factor) for one in planned.passes] == [("k", 4.0)]
     assert planned.target.spacing_ijk_mm == pytest.approx((0.7, 0.7, 0.7))
 
 
-def test_without_wishes_the_finer_in_plane_spacing_is_reached():
+def test_by_default_the_finer_in_plane_spacing_is_reached():
     assert steps(a_scan((0.9, 0.6, 3.0))) == [("k", 5.0)]
 
 
-def test_without_wishes_the_factor_is_at_most_8():
+def test_by_default_the_factor_is_at_most_8():
     planned = plan(a_scan((0.5, 0.5, 10.0)), EnhanceSettings())
     assert planned.factor_ijk == (1.0, 1.0, 8.0)
     assert planned.target.spacing_ijk_mm[2] == pytest.approx(1.25)

@@ -21,11 +21,6 @@ from medical_super_resolution.volumes.volume import Enhanced, Volume
 
 
 @pytest.fixture(scope="module")
-def the_shipped_model() -> models.Model:
-    return models.load(models.find("general"))
-
-
-@pytest.fixture(scope="module")
 def a_volume() -> Volume:
     """A body with soft edges, bones and gas in it, and noise."""
     random = np.random.default_rng(0)

@@ -8,6 +8,7 @@ import SimpleITK as sitk
 
 import dicom_files
 from dicom_files import write_series
+from limited_reading import refusal
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.io import files
 
@@ -128,13 +129,6 @@ def test_other_files_in_the_folder_do_not_disturb(tmp_path: Path, stored: np.nda
     (tmp_path / "scan" / "readme.txt").write_text("from the scanner")
     (tmp_path / "scan" / "DICOMDIR").write_bytes(b"not really")
     assert files.read(tmp_path / "scan").array.shape == (7, 12, 10)
-
-
-def refusal(path: Path) -> str:
-    with pytest.raises(VolumeError) as caught:
-        files.read(path)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_more_than_a_single_missing_slice_is_refused_with_the_distances(tmp_path: Path, stored: np.ndarray):

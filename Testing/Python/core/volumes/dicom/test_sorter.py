@@ -11,7 +11,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from dicom_kinds import ROOT, header, image, save, write_images
-from medical_super_resolution.errors import VolumeError
+from limited_reading import refusal
 from medical_super_resolution.volumes.dicom import sorter
 from medical_super_resolution.volumes.dicom.reader import Selection
 from medical_super_resolution.volumes.io import files
@@ -20,13 +20,6 @@ from medical_super_resolution.volumes.io import files
 @pytest.fixture
 def stored() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 3000, (6, 7, 9)).astype(np.int16)
-
-
-def refusal(path: Path, selection: Selection | None = None) -> str:
-    with pytest.raises(VolumeError) as caught:
-        files.read(path, selection)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_what_is_no_image_is_ignored_and_named(tmp_path: Path, stored: np.ndarray):

@@ -183,7 +183,7 @@ def test_series_and_instances_are_new(tmp_path: Path):
     assert headers[0].SeriesDescription == "Source 5.0 (super-resolution 1x1x3)"
 
 
-def test_the_derivation_is_told(tmp_path: Path):
+def test_the_derivation_is_described(tmp_path: Path):
     derived = prepared(tmp_path).write()
     header = derived.headers[0]
     assert list(header.ImageType) == ["DERIVED", "SECONDARY", "AXIAL"]

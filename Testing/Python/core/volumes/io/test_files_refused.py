@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from medical_super_resolution.errors import VolumeError
+from limited_reading import refusal
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files, formats
 from medical_super_resolution.volumes.volume import Volume
@@ -18,13 +18,6 @@ _NIFTI_NUMBERS = [  # (start, count, bytes of each) of the numbers in a NIfTI-1 
     (0, 1, 4), (32, 1, 4), (36, 1, 2), (40, 8, 2), (56, 3, 4), (68, 4, 2), (76, 8, 4), (108, 3, 4), (120, 1, 2),
     (124, 6, 4), (252, 2, 2), (256, 18, 4),
 ]  # fmt: skip
-
-
-def refusal(path: Path) -> str:
-    with pytest.raises(VolumeError) as caught:
-        files.read(path)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path):
@@ -114,7 +107,7 @@ def test_values_that_are_not_finite_are_found_in_a_nifti_file_of_the_other_byte_
     assert "slice 3 of the volume holds values that are not finite" in refusal(path)
 
 
-def test_a_sheared_nifti_file_is_straightened_with_a_word(tmp_path: Path):
+def test_a_sheared_nifti_file_is_straightened_with_a_note(tmp_path: Path):
     path = tmp_path / "scan.nii"
     sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 5, 6), np.int16)), str(path))
     content = bytearray(path.read_bytes())

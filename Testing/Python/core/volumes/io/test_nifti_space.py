@@ -101,7 +101,7 @@ def test_units_of_micrometres_are_millimetres_for_us_and_micrometres_in_the_resu
 
 
 @pytest.mark.parametrize("shear", [5e-5, 5e-4, 9e-4])
-def test_a_small_shear_is_straightened_with_a_word(tmp_path: Path, shear: float):
+def test_a_small_shear_is_straightened_with_a_note(tmp_path: Path, shear: float):
     matrix = SCANNER.copy()
     matrix[1, 2] += shear * 4
     nibabel.save(an_image(matrix, 1, SCANNER, 0), tmp_path / "scan.nii")
