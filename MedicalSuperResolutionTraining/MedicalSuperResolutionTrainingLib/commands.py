@@ -96,7 +96,7 @@ def describe(choices: Choices) -> str:
     """
     steps, folder = checked(choices).steps, choices.run
     if holds_a_run(folder):
-        text = _("{recipe}: goes on with the run in {folder}, up to step {steps:,}")
+        text = _("{recipe}: continues the run in {folder}, up to step {steps:,}")
     else:
         text = _("{recipe}: {steps:,} steps, into {folder}")
     return text.format(recipe=Path(choices.recipe).stem, steps=steps, folder=folder)

@@ -50,10 +50,10 @@ def show_plan(ui: SimpleNamespace, description: str, obstacle: str, *, running: 
     button.enabled = running or not obstacle
     if running:
         button.text = _("Stop")
-        button.toolTip = _("Stop; started again, the run goes on from its latest checkpoint.")
+        button.toolTip = _("Stop; started again, the run continues from its latest checkpoint.")
     else:
         button.text = _("Start")
-        button.toolTip = obstacle or _("Train; Slicer stays free meanwhile, and leaving Slicer or the scene stops it.")
+        button.toolTip = obstacle or _("Train; Slicer stays usable, and leaving Slicer or the scene stops it.")
     ui.progressBar.visible = running
 
 
@@ -127,7 +127,7 @@ def show_end(ui: SimpleNamespace, done: str, problem: Exception | None, *, goes_
         ui.statusLabel.text = done
     elif isinstance(problem, Cancelled):
         again = (
-            _("Start it again to go on from its latest checkpoint.") if goes_on else _("There is no checkpoint yet.")
+            _("Start it again to continue from its latest checkpoint.") if goes_on else _("There is no checkpoint yet.")
         )
         ui.statusLabel.text = _("Stopped. {again}").format(again=again)
     else:

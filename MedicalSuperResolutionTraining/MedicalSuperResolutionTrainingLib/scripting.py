@@ -33,10 +33,10 @@ class Scripting(ScriptedLoadableModuleLogic):
         steps: int | None = None,
         device: str = "auto",
     ) -> None:
-        """Train in a child process, and wait for it while Slicer goes on drawing.
+        """Train in a child process, and wait for it while Slicer stays responsive.
 
         recipe: the name of a shipped recipe, or a file. data: a manifest, or with a layout ("volumes", "luna16", ...) a
-        folder, which is prepared first. run: the folder of the run; one that holds a run already goes on with it.
+        folder, which is prepared first. run: the folder of the run; a run that it holds already is continued.
         """
         choices = commands.Choices(
             recipe=str(recipe), data=Path(data), layout=layout, run=Path(run), steps=steps, device=device

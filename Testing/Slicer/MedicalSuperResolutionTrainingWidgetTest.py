@@ -61,7 +61,7 @@ class MedicalSuperResolutionTrainingWidgetTest(ModuleTestCase):
         self.ui.startButton.click()
         self.assertLess(time.monotonic() - started, 2.5)
         self.assertEqual(self.ui.startButton.text, "Start")
-        self.assertIn("goes on with the run in", self.ui.descriptionLabel.text)
+        self.assertIn("continues the run in", self.ui.descriptionLabel.text)
 
     def test_closing_the_scene_ends_the_training(self):
         self.letTheTraining(LASTS)

@@ -22,7 +22,7 @@ def before_on_grid_of(
 ) -> np.ndarray | None:
     """The values of one volume at the voxels of another, (K, J, I) float32; None where both have the same grid.
 
-    Parent transforms are taken into account. Beyond the border of ``before`` its nearest values go on.
+    Parent transforms are taken into account. Outside ``before``, its border is repeated.
 
     Raises
     ------

@@ -33,7 +33,7 @@ class FusedStacks:
     report
         What was done, as `medsr fuse` writes it down.
     uncertainty
-        How far the stacks contradict each other around each voxel, where it was asked for.
+        How far the stacks contradict each other around each voxel, if it was requested.
     """
 
     volume: Volume

@@ -22,7 +22,7 @@ class Preview:
     path : Path
         Of the picture, a PNG: before | after, cut across the slices through the middle of the volume.
     uncertainty : str
-        Root mean square over the volume, in its units; empty where it was not asked for.
+        Root mean square over the volume, in its units; empty if it was not requested.
     """
 
     path: Path

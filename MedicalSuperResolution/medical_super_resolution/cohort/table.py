@@ -33,7 +33,7 @@ class Row:
     consistency_error : str
         Root mean square of (result, measured again) - input, in the units of the volume.
     uncertainty : str
-        Root mean square of the standard deviation of each voxel, in the units of the volume, where it was asked for.
+        Root mean square of the standard deviation of each voxel, in the units of the volume, if it was requested.
     seconds : float
         Of the whole volume, reading and writing included.
     warnings, error : str

@@ -56,7 +56,7 @@ def studies_in(batch: Batch, patterns: Sequence[str] = (), participants: Sequenc
         if not patterns or any(fnmatchcase(path.as_posix(), pattern) for pattern in patterns):
             chosen.append(item)
     if not chosen:
-        raise VolumeError(f"of {len(found)} volumes in the folder {batch.folder}, none is asked for")
+        raise VolumeError(f"of {len(found)} volumes in the folder {batch.folder}, none matches the selection")
     return chosen
 
 
@@ -73,7 +73,7 @@ def open_output(batch: Batch, *, resume: bool) -> None:
         batch.output.mkdir(parents=True, exist_ok=True)
         if state.is_dir() and not (resume or batch.overwrite):
             raise VolumeError(
-                f"{batch.output} holds an earlier run; add --resume to go on, or --overwrite to replace it"
+                f"{batch.output} holds an earlier run; add --resume to continue it, or --overwrite to replace it"
             )
         if not state.is_dir() and any(batch.output.iterdir()):
             raise VolumeError(f"the folder {batch.output} is not empty; name a new or an empty one for the cohort")

@@ -36,7 +36,7 @@ def user_folder() -> Path:
 
 
 def installed(shipped: Path = SHIPPED_FOLDER) -> list[Path]:
-    """The model files that are shipped, then those that were imported, each by name; without mere detail models."""
+    """The shipped model files, then the imported ones, each by name, without those that are only detail models."""
     return [*models_in(shipped), *models_in(user_folder())]
 
 
@@ -88,7 +88,7 @@ def names_a_detail_model(card: dict[str, Any]) -> bool:
 
 
 def detail_model_of(path: Path) -> Path | None:
-    """The file of a model's detail model, be it there or not; None where the model has none.
+    """The file of a model's detail model, whether it exists or not; None where the model has none.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def detail_model_of(path: Path) -> Path | None:
 
 
 def detail_files_of(path: Path) -> list[Path]:
-    """The files that a model needs for detail, be they there or not: empty where it knows none.
+    """The files that a model needs for detail, whether they exist or not: empty where it knows none.
 
     The first is its detail model. Where that is another kind of network, the model that it is the detail model of
     follows: what it adds to that one is added to this one.

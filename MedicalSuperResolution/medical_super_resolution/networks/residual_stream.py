@@ -38,7 +38,7 @@ class ResidualStream:
     network : SliceNetwork
         What computes features and residual.
     tile : SequenceTile
-        What is asked for.
+        What to do.
     """
 
     def __init__(self, network: SliceNetwork, tile: SequenceTile) -> None:

@@ -65,7 +65,7 @@ def spectrum_error(sr: Tensor, hr: Tensor, factor: float) -> Tensor:
 
 
 def low_frequencies(volume: Tensor) -> Tensor:
-    """Mean over 5 x 5 voxels of each slice, (N, 1, K, J, I) -> the same; the slice goes on as its last voxels."""
+    """Mean over 5 x 5 voxels of each slice, (N, 1, K, J, I) -> the same; the edge voxels are repeated."""
     slices = functional.pad(in_slices(volume), (_WINDOW // 2,) * 4, mode="replicate")
     return in_volumes(functional.avg_pool2d(slices, _WINDOW, stride=1), volume.shape[2])
 

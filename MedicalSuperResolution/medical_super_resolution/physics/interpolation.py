@@ -12,7 +12,7 @@ def cubic_matrix(count: int, positions: Tensor) -> Tensor:
     Parameters
     ----------
     count
-        Number of samples; beyond the ends the first and last sample go on.
+        Number of samples; the first and last sample are repeated beyond the ends.
     positions
         (M,) places in units of the sample index.
 

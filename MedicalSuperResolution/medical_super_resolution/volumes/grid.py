@@ -51,7 +51,7 @@ class Grid:
         ):
             raise VolumeError("the position of the volume in space is not defined: its spacing or direction is damaged")
         if (farthest := float(np.linalg.norm(matrix[:3, :3], axis=0).max())) > LARGEST_SPACING_MM:
-            raise VolumeError(f"the voxels are said to lie {farthest / 1000:.6g} m apart, so the spacing is damaged")
+            raise VolumeError(f"the voxels lie {farthest / 1000:.6g} m apart by the header, so the spacing is damaged")
         matrix = matrix.copy()
         matrix.setflags(write=False)  # two equal grids stay equal
         object.__setattr__(self, "ijk_to_ras", matrix)

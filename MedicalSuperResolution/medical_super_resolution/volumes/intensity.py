@@ -111,7 +111,7 @@ def guess_modality(array: np.ndarray) -> str:
 def intensity_range(
     array: np.ndarray, modality: str, *, padding: tuple[float, ...] = (), mask: np.ndarray | None = None
 ) -> IntensityRange:
-    """The range that networks are trained with: Hounsfield units for CT, robust percentiles for all else.
+    """The range that networks are trained with: Hounsfield units for CT, robust percentiles for others.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def intensity_range(
 
 
 def window_of(array: np.ndarray, modality: str) -> tuple[float, float]:
-    """Values that are shown black and white: a usual window for CT, the robust range for all else."""
+    """Values that are shown black and white: a usual window for CT, the robust range for others."""
     if modality != "ct":
         measured = intensity_range(array, modality)
         return measured.low, measured.high

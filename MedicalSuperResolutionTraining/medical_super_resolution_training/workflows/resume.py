@@ -25,7 +25,7 @@ def recipe_to_resume(run: Path, wanted: Recipe | None) -> Recipe:
     run
         Folder of the run.
     wanted
-        The recipe that was asked for; None continues with the run's own. Only its number of steps may differ.
+        The requested recipe; None continues with the run's own. Only its number of steps may differ.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def entries_to_resume(run: Path, data: Path | None) -> list[Entry]:
     run
         Folder of the run.
     data
-        The manifest that was asked for; None takes the run's own.
+        The requested manifest; None takes the run's own.
 
     Raises
     ------

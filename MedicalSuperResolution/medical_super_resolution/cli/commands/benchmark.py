@@ -11,7 +11,7 @@ from ...errors import SuperResolutionError
 from ...settings import EnhanceSettings
 from ..settings import add_computer, add_precision
 
-HELP = "measure speed and memory on this machine, in less than two minutes; let nothing else run meanwhile"
+HELP = "measure speed and memory on this machine, in less than two minutes; run nothing else at the same time"
 _ROWS = (  # title of a group, or what a figure is, its name in the report, and how it is written
     ("Speed", "", ""),
     ("a measured voxel", "microseconds_per_measured_voxel", "{:.2f} µs"),

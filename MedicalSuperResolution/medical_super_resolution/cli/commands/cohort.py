@@ -42,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pattern", nargs="+", default=[], metavar="GLOB", help="paths below IN, such as '*_T1w.nii.gz'; default: all"
     )
     which.add_argument("--participant-label", nargs="+", default=[], metavar="LABEL", help="of a BIDS data set")
-    which.add_argument("--resume", action="store_true", help="go on: verify what is done, and do the rest")
+    which.add_argument(
+        "--resume", action="store_true", help="continue: verify finished studies, and process the others"
+    )
     which.add_argument("--overwrite", action="store_true", help="do all again, over the results of an earlier run")
     who = parser.add_argument_group("workers")
     who.add_argument(
@@ -93,7 +95,8 @@ def run(chosen: argparse.Namespace) -> int:
             rows = run_cohort(replace(batch, settings=settings), items, client, announce)
     except KeyboardInterrupt:
         print(
-            f"stopped: {counts['done'] + counts['kept']} of {len(items)} are done; go on with --resume", file=sys.stderr
+            f"stopped: {counts['done'] + counts['kept']} of {len(items)} are done; continue with --resume",
+            file=sys.stderr,
         )
         return _INTERRUPTED
     return _summary(rows, counts, chosen.output / TABLE)

@@ -155,7 +155,7 @@ def _run_batch(chosen: argparse.Namespace, settings: EnhanceSettings, items: lis
     try:
         rows = run_batch(batch, items, jobs=chosen.jobs, announce=announce)
     except KeyboardInterrupt as stop:
-        raise Cancelled(f"{chosen.output / TABLE} lists what is done; --skip-existing goes on from there") from stop
+        raise Cancelled(f"{chosen.output / TABLE} lists what is done; --skip-existing continues from there") from stop
     counts = {status: sum(row.status == status for row in rows) for status in ("done", "skipped", "failed")}
     width = max(len(row.input) for row in rows)
     for row in rows:

@@ -45,7 +45,7 @@ def rows_from(
     client : Client
         Of Dask.
     batch : Batch
-        What is asked for.
+        What to do.
     items : iterable of Item
         The studies; they are asked for when there is a worker for them.
     work : callable
@@ -151,12 +151,14 @@ def _row_of(future: Future, batch: Batch, item: Item) -> Row:
             case ("other software", worker, has):
                 raise SettingsError(
                     f"the worker {worker} has medical-super-resolution {has}, and this computer {software()}; "
-                    "install the same version there, start the worker again, and go on with --resume"
+                    "install the same version there, start the worker again, and continue with --resume"
                 )
             case row:
                 return row
     if future.status in ("cancelled", "lost"):
-        raise SuperResolutionError("the connection to the scheduler is lost; start it again, and go on with --resume")
+        raise SuperResolutionError(
+            "the connection to the scheduler is lost; start it again, and continue with --resume"
+        )
     problem = future.exception()
     error = f"{type(problem).__name__}: {problem}"
     return Row(input=_source(item, batch), output=item.name, status="failed", error=error)

@@ -19,7 +19,7 @@ _NEAR, _FAR = 9 / 16, -1 / 16  # weights of the two voxels beside a middle, and 
 def with_middles(volume: Tensor, axis: int) -> Tensor:
     """The volume with a value in the middle of each two voxels of an axis: n voxels become 2 n - 1.
 
-    Beyond the ends the last voxels go on. A constant stays.
+    The end voxels are repeated beyond the ends. A constant stays the same.
     """
     count = volume.shape[axis]
     dense = volume.new_empty(_with_count(volume, axis, 2 * count - 1))

@@ -81,7 +81,7 @@ class StackOperator:
         Parameters
         ----------
         beyond
-            Outside the volume its border goes on, instead of 0 for measured voxels that reach there.
+            Repeat the border outside the volume, instead of 0 for measured voxels that reach there.
         """
         sequence = volume.new_zeros([self.shape_kji[axis] for axis in self._order])
         for slab in self._slabs():

@@ -83,7 +83,7 @@ class FusionReport:
 class Fused:
     """A fused volume, what was done, and how far the stacks contradict each other around each voxel (a deviation).
 
-    The last is None where it was not asked for.
+    The last is None if it was not requested.
     """
 
     volume: Volume

@@ -57,7 +57,7 @@ class PlaneSampling:
     facing: tuple[Tensor, Tensor]
 
     def sampled(self, volume: Tensor) -> Tensor:
-        """The samples of a volume, (Z, Y, X) -> (S, A, B); beyond its border the border goes on."""
+        """The samples of a volume, (Z, Y, X) -> (S, A, B); the border is repeated outside."""
         lines = volume[self.box].permute(self.order)
         for axis in self.dense_first:
             lines = with_middles(lines, axis)

@@ -11,7 +11,7 @@ from ...volumes.intensity import padding_values
 from ...volumes.memmap import release_pages
 from ...volumes.volume import MeasuredSlices, Volume
 
-FILLED_SLICES = 8  # how far measured slices go on into padding; beyond, there is air
+FILLED_SLICES = 8  # how far measured slices are continued into padding; beyond, there is air
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +120,7 @@ def padding_of_slices(padding: Padding | None, slices: MeasuredSlices) -> Paddin
 
 
 def fill_along_sequence(slices: np.ndarray, is_padding: np.ndarray) -> np.ndarray:
-    """Let the nearest measured slice go on into padding, up to `FILLED_SLICES` far; beyond, 0 (the network's air).
+    """Continue the nearest measured slice into padding, for up to `FILLED_SLICES`; beyond, 0 (the network's air).
 
     Parameters
     ----------

@@ -81,7 +81,7 @@ def _last(lr: Tensor) -> Tensor:
 
 
 def _cubic(lr: Tensor, positions: Tensor) -> Tensor:
-    """Cubic convolution (Keys 1981, a = -1/2) along K; beyond the ends the first and last slice go on."""
+    """Cubic convolution (Keys 1981, a = -1/2) along K; the first and last slice are repeated beyond the ends."""
     below = torch.floor(positions)
     phase = positions - below
     last = _last(lr) - 1

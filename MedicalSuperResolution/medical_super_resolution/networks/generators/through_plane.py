@@ -183,8 +183,8 @@ class ThroughPlaneGenerator(SequenceGenerator):
     ) -> Tensor:
         """What the features add to cubic interpolation at ``positions``: (N, C, K, J, I) -> (N, 1, M, J, I) float32.
 
-        ``positions`` are ascending, (M,), in units of the input slice, from -1/2 to K - 1/2. Beyond the ends the first
-        and last features go on.
+        ``positions`` are ascending, (M,), in units of the input slice, from -1/2 to K - 1/2. The first and last
+        features are repeated beyond the ends.
         """
         before, after = features[:, :, :1], features[:, :, -1:]
         around = torch.cat([before, features, after], dim=2)

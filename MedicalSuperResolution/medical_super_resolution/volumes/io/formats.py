@@ -30,7 +30,7 @@ def readable_suffix_of(path: Path) -> str | None:
 
 
 def is_volume_file(path: Path) -> bool:
-    """Whether a name is that of a volume file that can be read; all else may be DICOM."""
+    """Whether a name is that of a volume file that can be read; other files may be DICOM."""
     return readable_suffix_of(path) is not None
 
 

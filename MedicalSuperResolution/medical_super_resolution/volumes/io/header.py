@@ -59,7 +59,7 @@ class Header:
     is_interleaved : bool
         The values of all volumes of a series lie side by side in each voxel.
     kept : FileHeader
-        What goes on into the file of a result.
+        The part that is kept in the file of a result.
     notes : tuple of str
         What was done to make sense of the header.
     """

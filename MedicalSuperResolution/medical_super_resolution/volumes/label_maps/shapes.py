@@ -170,7 +170,7 @@ class _Scores:
 
 
 def _cubic(position: float, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The four slices around a place and their weights, by Keys' cubic convolution; the end slices go on beyond."""
+    """The four slices around a place and their weights, by Keys' cubic convolution; end slices are repeated."""
     base = int(np.floor(position))
     part = position - base
     weights = np.array(

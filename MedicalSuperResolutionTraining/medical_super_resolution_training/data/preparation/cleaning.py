@@ -23,7 +23,7 @@ _HALO_VOXELS = 2  # around the body, kept
 
 @dataclass(frozen=True)
 class Cleaning:
-    """What is asked for, for MR alone. n4 : correction of the bias field. suppress_background : air becomes 0."""
+    """Cleaning of MR scans. n4 : correction of the bias field. suppress_background : air becomes 0."""
 
     n4: bool = False
     suppress_background: bool = False

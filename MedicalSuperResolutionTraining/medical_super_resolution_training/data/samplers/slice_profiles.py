@@ -138,7 +138,7 @@ class ProfileSampler:
         return slices + np.float32(random.uniform(0, self.recipe.noise_maximum)) * noise
 
     def _cropped(self, random: np.random.Generator, planes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Parts of some cuts, all of the recipe's size; where a cut ends it goes on as its last value, not known."""
+        """Parts of cuts, all of the recipe's size; shorter cuts are padded by edge values, marked as not known."""
         size = (self.recipe.patch_slices, self.recipe.patch_in_plane)
         order = random.permutation(len(planes))
         chosen, known = [], []

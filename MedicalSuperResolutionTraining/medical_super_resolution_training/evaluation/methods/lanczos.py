@@ -13,7 +13,7 @@ _REACH = 5  # samples to either side, as SimpleITK takes them
 
 
 def lanczos(coarse: np.ndarray, shape_kji: tuple[int, int, int], case: Case) -> np.ndarray:
-    """Refine the axes of a case, (K, J, I) -> ``shape_kji`` float32; beyond the ends the last samples go on.
+    """Refine the axes of a case, (K, J, I) -> ``shape_kji`` float32; the end samples are repeated beyond the ends.
 
     An axis that is not refined keeps its samples: there the window is 1 on the sample itself and 0 on its neighbours.
 

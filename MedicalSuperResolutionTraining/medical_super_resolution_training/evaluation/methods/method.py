@@ -41,7 +41,7 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Refined:
-    """A result on the wanted grid (K, J, I), its standard deviation where it was asked for, and the time it took."""
+    """A result on the wanted grid (K, J, I), its standard deviation if requested, and the time it took."""
 
     array: np.ndarray
     seconds: float

@@ -81,7 +81,7 @@ LOGGERS: dict[str, Callable[[Path, dict[str, Any], int], Logger]] = {
 
 
 def chosen_loggers(names: list[str] | None) -> list[str]:
-    """The loggers that are asked for; None is TensorBoard where it is installed.
+    """The requested loggers; None means TensorBoard if it is installed.
 
     Raises
     ------

@@ -79,7 +79,7 @@ def test_a_batch_that_is_stopped_says_what_is_done_and_leaves_no_empty_folder(
     monkeypatch.setattr(batch, "enhance_item", stopped)
     status, _, err = medsr("enhance", source, folder / "out", "--model", a_model_file, "--factor", 2)
     assert status == 130
-    assert "medsr.csv lists what is done; --skip-existing goes on from there" in err
+    assert "medsr.csv lists what is done; --skip-existing continues from there" in err
     assert set(rows_of(folder / "out")) == {"broken.nii.gz", "plain.nrrd"}
     assert not (folder / "out" / "sub-01").exists()
 

@@ -203,8 +203,8 @@ def test_a_second_click_stops_it_and_a_third_goes_on(
     ui.startButton.click()
     assert a_training_panel._running is None
     assert (ui.startButton.text, errors_shown) == ("Start", [])
-    assert ui.statusLabel.text == "Stopped. Start it again to go on from its latest checkpoint."
-    assert "goes on with the run in" in ui.descriptionLabel.text
+    assert ui.statusLabel.text == "Stopped. Start it again to continue from its latest checkpoint."
+    assert "continues the run in" in ui.descriptionLabel.text
     train_as("")
     ui.startButton.click()
     end(a_training_panel)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LARGEST_OFFSET = 1 << 26  # bytes before the voxels, such as notes of other programs
 _SIZES_OF_HEADER = {348: 1, 540: 2}  # bytes of NIfTI-1 and NIfTI-2
 _MAGIC = {1: (344, (b"n+1", b"ni1")), 2: (4, (b"n+2", b"ni2"))}
-_MM_A_UNIT = {1: 1000.0, 3: 0.001}  # metres and micrometres; all else is millimetres
+_MM_A_UNIT = {1: 1000.0, 3: 0.001}  # metres and micrometres; others are millimetres
 _INTENT_LABEL = 1002
 _ALIGNED = 2  # codes of a form from here on are of spaces that a scan was aligned to
 _COLOURS = {128: 3, 2304: 4}
