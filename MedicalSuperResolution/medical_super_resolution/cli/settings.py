@@ -1,4 +1,4 @@
-"""Options that several commands share: the settings of an enhancement, the output, which volume is meant."""
+"""Options that several commands share: settings of an enhancement, output, selection of a volume."""
 
 from __future__ import annotations
 
@@ -18,33 +18,36 @@ _STANDARD = EnhanceSettings()
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add the options that make an `EnhanceSettings`."""
     what = parser.add_argument_group("what to refine")
-    what.add_argument("--factor", type=float, metavar="F", help="how many times finer, above 1 and at most 8")
+    what.add_argument("--factor", type=float, metavar="F", help="refinement factor, above 1 and at most 8")
     what.add_argument(
         "--axes", default=_STANDARD.axes, help="through-plane (default), in-plane, or letters of ijk such as k or ij"
     )
     what.add_argument(
         "--spacing", type=float, nargs=3, metavar=("I", "J", "K"),
-        help="spacing in mm to reach instead; axes that are finer already stay as they are",
+        help="target spacing in mm, instead of a factor; axes that are finer already are kept",
     )  # fmt: skip
     what.add_argument(
         "--exact-spacing", type=float, nargs="*", metavar="MM",
-        help="bring axes that are finer to the spacing too, by averaging; alone or with its own I J K",
+        help="also average axes that are finer to the target spacing; alone or with its own I J K",
     )  # fmt: skip
     _add_model(parser)
-    scan = parser.add_argument_group("what is known of the scan")
+    scan = parser.add_argument_group("the scan")
     scan.add_argument(
-        "--slice-thickness", type=float, metavar="MM", help="tissue in one slice; default: that of the file, or no gap"
+        "--slice-thickness",
+        type=float,
+        metavar="MM",
+        help="slice thickness in mm; default: that of the file, or no gap",
     )
     scan.add_argument(
         "--slice-profile", choices=PROFILES, default=_STANDARD.slice_profile,
-        help="gaussian or box, as wide as --slice-thickness; default: a Gaussian whose width is estimated",
+        help="gaussian or box, as wide as --slice-thickness; default: estimated from the slices",
     )  # fmt: skip
     add_modality(scan)
     computer = add_computer(parser)
     add_precision(computer)
     computer.add_argument(
         "--max-memory", type=float, metavar="GB",
-        help="of the whole program; a volume that does not fit is kept on the disk, in the folder of OUTPUT",
+        help="memory of the whole program; a volume that does not fit is kept on disk, in the folder of OUTPUT",
     )  # fmt: skip
 
 
@@ -59,9 +62,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--quality", choices=QUALITIES, default=_STANDARD.quality,
         help="best: the mean over mirror images of the scan, about eight times the work; default: %(default)s",
     )  # fmt: skip
-    how.add_argument(
-        "--no-consistency", action="store_true", help="do not make the result reproduce the measured slices"
-    )
+    how.add_argument("--no-consistency", action="store_true", help="do not project the result onto the measured slices")
 
 
 def add_modality(parser: argparse._ActionsContainer) -> None:
@@ -83,7 +84,7 @@ def add_precision(parser: argparse._ActionsContainer) -> None:
     """Add ``--precision``."""
     parser.add_argument(
         "--precision", choices=PRECISIONS, default=_STANDARD.precision,
-        help="of the network; default: auto, which is mixed on CUDA and float32 elsewhere",
+        help="precision of the network; default: auto (mixed on CUDA, float32 elsewhere)",
     )  # fmt: skip
 
 
@@ -92,12 +93,12 @@ def _threads(text: str) -> int | None:
 
 
 def settings_of(chosen: argparse.Namespace) -> EnhanceSettings:
-    """The settings that the options of `add_settings` mean.
+    """The settings given by the options of `add_settings`.
 
     Raises
     ------
     SettingsError
-        They make no sense.
+        They contradict each other, or a value is invalid.
     """
     exact = chosen.exact_spacing
     if exact and (chosen.spacing or len(exact) != 3):
@@ -114,11 +115,11 @@ def settings_of(chosen: argparse.Namespace) -> EnhanceSettings:
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
-    """Add what is written beside OUTPUT, how, and what is shown meanwhile."""
-    parser.add_argument("--report", type=Path, metavar="FILE.json", help="write down what was done")
+    """Add the options for the report, overwriting, compression and progress."""
+    parser.add_argument("--report", type=Path, metavar="FILE.json", help="write a report as JSON")
     parser.add_argument("--overwrite", action="store_true", help="replace OUTPUT and the report where they exist")
     parser.add_argument(
-        "--no-compression", action="store_true", help="write volume files uncompressed: larger, but without delay"
+        "--no-compression", action="store_true", help="write volume files uncompressed: larger, but faster"
     )
     add_progress(parser)
 
@@ -131,12 +132,12 @@ def add_progress(parser: argparse.ArgumentParser) -> None:
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """Add the options that make a `Selection`."""
     parser.add_argument(
-        "--series", metavar="N|UID", help="of a DICOM folder with several series, the one with this number or UID"
+        "--series", metavar="N|UID", help="number or UID of the series, for a DICOM folder with several"
     )
     parser.add_argument(
         "--phase", type=_phase, metavar="N|all",
-        help="of a DICOM series with several images at each place (echoes, phases, b-values), volume N from 1, or all"
-        " into one file",
+        help="volume N from 1, or all into one file, for a DICOM series with several images at each place (echoes,"
+        " phases, b-values)",
     )  # fmt: skip
 
 

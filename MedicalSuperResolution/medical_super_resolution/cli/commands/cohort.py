@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 HELP = "refine thousands of studies on several computers"
 DESCRIPTION = (
     "Refine all volume files and DICOM series of a folder by several workers, here or on a cluster, each study once.\n"
-    "A study whose worker dies is given to another one, twice; then it is set aside. Of a BIDS data set, the results\n"
-    "are a derived data set. OUT gets a table (medsr.csv) and a report (medsr.html)."
+    "A study whose worker dies is given to another worker at most twice, then set aside. The results of a BIDS data\n"
+    "set are a derived data set. OUT gets a table (medsr.csv) and a report (medsr.html)."
 )
 _INTERRUPTED = 130
 _CPUS_PER_WORKER = 4
@@ -31,36 +31,45 @@ _SHARE_OF_MEMORY = 0.8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The folders, which studies, what is asked for, and who does it."""
+    """Add folders, selection of studies, workers and settings."""
     parser.add_argument("input", type=Path, metavar="IN", help="folder, or a BIDS data set")
     parser.add_argument("output", type=Path, metavar="OUT", help="folder, new or empty")
     parser.add_argument(
-        "level", nargs="?", choices=("participant",), default="participant", help="of analysis, as BIDS apps are called"
+        "level", nargs="?", choices=("participant",), default="participant", help="level of analysis, as in BIDS apps"
     )
     which = parser.add_argument_group("which studies")
     which.add_argument(
         "--pattern", nargs="+", default=[], metavar="GLOB", help="paths below IN, such as '*_T1w.nii.gz'; default: all"
     )
-    which.add_argument("--participant-label", nargs="+", default=[], metavar="LABEL", help="of a BIDS data set")
+    which.add_argument(
+        "--participant-label", nargs="+", default=[], metavar="LABEL", help="participants of a BIDS data set"
+    )
     which.add_argument(
         "--resume", action="store_true", help="continue: verify finished studies, and process the others"
     )
-    which.add_argument("--overwrite", action="store_true", help="do all again, over the results of an earlier run")
+    which.add_argument(
+        "--overwrite", action="store_true", help="start again, and replace the results of an earlier run"
+    )
     who = parser.add_argument_group("workers")
     who.add_argument(
-        "--scheduler", metavar="ADDRESS", help="of a Dask cluster that runs; default: workers started here"
+        "--scheduler", metavar="ADDRESS", help="address of a running Dask scheduler; default: start workers here"
     )
-    who.add_argument("--workers", type=int, metavar="N", help="started here; default: one for each GPU, or for 4 CPUs")
+    who.add_argument(
+        "--workers", type=int, metavar="N", help="workers to start here; default: one per GPU, or per 4 CPUs"
+    )
     add_settings(parser)
     parser.add_argument(
-        "--uncertainty", action="store_const", const=True, help="of each study in the table; 8 to 10 times the time"
+        "--uncertainty",
+        action="store_const",
+        const=True,
+        help="state the uncertainty of each study in the table; 8 to 10 times the time",
     )
     parser.add_argument("--no-compression", action="store_true", help="write volume files uncompressed")
-    parser.add_argument("--quiet", action="store_true", help="print no line for each study")
+    parser.add_argument("--quiet", action="store_true", help="do not print a line for each study")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Find the studies, let workers do them, and count."""
+    """Find the studies, process them on workers, and print a summary."""
     from ...cohort.distribution.workers import load_ahead
 
     if not chosen.scheduler:
@@ -103,7 +112,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _summary(rows: list[Row], counts: Counter[str], table: Path) -> int:
-    """Print what has no result, and how many have one; the exit status."""
+    """Print failures and counts; return the exit status."""
     for row in rows:
         if row.error:
             print(f"{row.status}: {row.input}: {row.error}")
@@ -114,7 +123,7 @@ def _summary(rows: list[Row], counts: Counter[str], table: Path) -> int:
 def _workers(
     chosen: argparse.Namespace, settings: EnhanceSettings, studies: int
 ) -> tuple[AbstractContextManager[Any], EnhanceSettings]:
-    """Workers that are started or found on entering, and the settings with each one's share of this computer."""
+    """A context manager of workers, and the settings with each worker's share of this computer."""
     from ...cohort.distribution.workers import gpus_here, local_workers, workers_at
 
     if chosen.scheduler:

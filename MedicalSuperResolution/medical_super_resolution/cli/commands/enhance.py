@@ -16,7 +16,7 @@ from ..settings import add_output, add_selection, add_settings, selection_of, se
 from ..terminal import progress_of_kind
 from .labels import images_of, labels_of, write_labels
 
-if TYPE_CHECKING:  # numpy is not imported at the start of the program
+if TYPE_CHECKING:  # numpy is not imported at startup
     from ...cohort.discovery import Item
     from ...volumes.grid import Grid
     from ...volumes.io.writers import Destination
@@ -33,7 +33,7 @@ _OUTPUT_HELP = ".nii.gz, .nii, .nrrd, .nhdr, .mha, .mhd, or for a DICOM series a
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Input, output, what is asked for, and what is written beside it."""
+    """Add input, output, settings, and further outputs."""
     parser.add_argument("input", type=Path, metavar="INPUT")
     parser.add_argument("output", type=Path, metavar="OUTPUT", help=_OUTPUT_HELP)
     add_selection(parser)
@@ -42,19 +42,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--uncertainty",
         type=Path,
         metavar="FILE",
-        help="also write a standard deviation of each voxel, over mirror images of the scan and the detail model"
+        help="also write the standard deviation of each voxel over mirror images of the scan, and over the detail model"
         " if there is one; 8 to 10 times the time",
     )
     parser.add_argument(
-        "--labels", type=Path, nargs=2, metavar=("SEG", "SEG_OUT"), help="bring a segmentation onto the refined grid"
+        "--labels", type=Path, nargs=2, metavar=("SEG", "SEG_OUT"), help="refine a segmentation onto the refined grid"
     )
-    parser.add_argument("--snap", action="store_true", help="draw boundaries of --labels to the edges of OUTPUT")
-    parser.add_argument("--volume", type=int, metavar="N", help="of a file with several volumes, only number N from 0")
+    parser.add_argument("--snap", action="store_true", help="move boundaries of --labels to the edges of OUTPUT")
+    parser.add_argument("--volume", type=int, metavar="N", help="only volume N from 0, for a file with several")
     parser.add_argument(
-        "--keep-tilt", action="store_true", help="give slices of a tilted gantry back on the tilted grid they came on"
+        "--keep-tilt", action="store_true", help="write slices of a tilted gantry on their original tilted grid"
     )
-    parser.add_argument("--skip-existing", action="store_true", help="of a folder, leave out what has a result already")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="of a folder, N volumes at a time; default: 1")
+    parser.add_argument(
+        "--skip-existing", action="store_true", help="for a folder: skip volumes that have a result already"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="for a folder: N volumes at a time; default: 1"
+    )
     add_output(parser)
     parser.add_argument("--end-with-parent", action="store_true", help=argparse.SUPPRESS)
 
@@ -120,7 +124,7 @@ def _enhance_in(chosen: argparse.Namespace, settings: EnhanceSettings, destinati
 
 
 def _check_input(source: Path, number: int | None) -> None:
-    """Refuse what can be seen from the header alone, before PyTorch is loaded."""
+    """Refuse what the header alone shows, before PyTorch is loaded."""
     from ...volumes.io import files, formats
 
     files.check_exists(source)

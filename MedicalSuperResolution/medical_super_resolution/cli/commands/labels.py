@@ -16,22 +16,22 @@ if TYPE_CHECKING:  # numpy is not imported at the start of the program
     from ...volumes.segmentations.files import Segmentation
     from ...volumes.volume import Volume
 
-HELP = "bring a segmentation onto the grid of a refined volume"
+HELP = "refine a segmentation onto the grid of a refined volume"
 DESCRIPTION = (
-    "Bring a segmentation onto the grid of a refined volume: NIfTI, NRRD, MetaImage, or .seg.nrrd or DICOM SEG (.dcm)\n"
-    "with names and colours. Shapes are interpolated between slices; every label keeps its value, and none is new."
+    "Refine a segmentation onto the grid of a refined volume: NIfTI, NRRD, MetaImage, .seg.nrrd or DICOM SEG (.dcm)\n"
+    "with names and colors. Shapes are interpolated between slices; labels keep their values, and none are added."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Segmentation, output, and the volume whose grid it is to have."""
+    """Add segmentation, output, and the volume whose grid it takes."""
     parser.add_argument("segmentation", type=Path, metavar="SEG")
     parser.add_argument("output", type=Path, metavar="OUT")
     parser.add_argument(
         "--like", type=Path, required=True, metavar="VOLUME", help="the volume whose grid OUT will have"
     )
-    parser.add_argument("--snap", action="store_true", help="also draw boundaries to the edges of VOLUME")
-    parser.add_argument("--overwrite", action="store_true", help="replace OUT where it exists")
+    parser.add_argument("--snap", action="store_true", help="also move boundaries to the edges of VOLUME")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     add_progress(parser)
 
 
@@ -67,7 +67,7 @@ def _grid_of(path: Path, image: Volume | None) -> Grid:
 
 
 def labels_of(chosen: argparse.Namespace) -> Segmentation:
-    """What ``--labels`` of `enhance` names, read and its output checked before any work is done."""
+    """Read the segmentation of ``--labels`` of `enhance`, and check its output before any work."""
     from ...volumes.io import formats
     from ...volumes.segmentations import files as segmentations
 
