@@ -81,9 +81,9 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
             choices = self.logic.getParameterNode().choices()
             run = WatchedRun(choices.run, commands.checked(choices).steps)
             self._running = self.logic.start(
-                choices, onLook=lambda: self._look(run), onEnd=lambda problem: self._onEnd(_("Done."), problem)
+                choices, onPoll=lambda: self._showProgress(run), onEnd=lambda problem: self._onEnd(_("Done."), problem)
             )
-            self._look(run)
+            self._showProgress(run)
         self._updatePanel()
 
     def onCurveButton(self, checked=False):
@@ -101,7 +101,7 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
                 chosen.run,
                 path,
                 best=chosen.best,
-                onLook=self._showLog,
+                onPoll=self._showLog,
                 onEnd=lambda problem: self._onEnd(done, problem),
             )
             chosen.model = str(path)
@@ -145,7 +145,7 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
         run = self._chosen().run
         return bool(run) and commands.holds_a_run(Path(run))
 
-    def _look(self, run):
+    def _showProgress(self, run):
         chosen = self._chosen()
         trouble = self._draw(run, chosen.quantity)
         self._offerQuantities(run.curves)
@@ -158,7 +158,7 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
         """Draw curve and picture; a problem with them is shown as a sentence and does not end the training."""
         trouble = ""
         try:
-            run.look(quantity, is_watched=self._parameterNode is not None)  # else another module is open
+            run.update(quantity, is_watched=self._parameterNode is not None)  # else another module is open
             self._sample.show(run.folder)
         except Exception as problem:
             trouble = _("It goes on, but cannot be drawn: {problem}").format(problem=problem)

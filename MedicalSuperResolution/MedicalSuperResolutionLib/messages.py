@@ -12,7 +12,7 @@ from medical_super_resolution.volumes.grid import Grid
 from MedicalSuperResolutionLib.translation import tr as _
 
 _NEEDS_DIGITS_MM = 0.1
-_SOON_S = 1.0  # before that, the time left cannot be estimated
+_SOON_S = 1.0  # earlier, the time left cannot be estimated
 
 
 class TimeLeft:
@@ -36,7 +36,9 @@ class TimeLeft:
         The clock starts with the first reported step, because loading is no measure of the steps.
         """
         now = self._clock()
-        if self._first is None or done < self._first[1]:  # or it went back: an interrupted run goes on from before
+        if (
+            self._first is None or done < self._first[1]
+        ):  # or it went back, as an interrupted run does when it is resumed
             self._first = (now, done)
         started, done_then = self._first
         if done == done_then or now - started < _SOON_S:

@@ -16,21 +16,21 @@ class BackgroundCommands:
         self,
         commands: Sequence[Sequence[str]],
         *,
-        on_look: Callable[[], None],
+        on_poll: Callable[[], None],
         on_end: Callable[[Exception | None], None],
         process: TrainingProcess,
     ) -> None:
-        """Start them. ``on_look`` is called twice a second, ``on_end`` once: with what went wrong, if anything did.
+        """Start them. ``on_poll`` is called twice a second, ``on_end`` once: with what went wrong, if anything did.
 
         Raises
         ------
         SuperResolutionError
             They cannot be started; then ``on_end`` is not called.
         """
-        self._on_look, self._on_end, self._process = on_look, on_end, process
+        self._on_poll, self._on_end, self._process = on_poll, on_end, process
         self.is_running = True  # until ``on_end`` is called
         process.start(commands)
-        self._timer = Repeated(_INTERVAL_MS, self._look)
+        self._timer = Repeated(_INTERVAL_MS, self._poll)
 
     @property
     def log(self) -> tuple[str, ...]:
@@ -48,13 +48,13 @@ class BackgroundCommands:
         self._timer.stop()
         self._process.stop()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         if not self.is_running:
             return
         failure = None
         try:
             is_over = self._process.poll()
-            self._on_look()
+            self._on_poll()
             if not is_over:
                 return
         except Exception as problem:  # a timer has no caller to raise to: the callback gets it, whatever it is

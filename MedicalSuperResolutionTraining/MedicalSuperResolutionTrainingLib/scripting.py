@@ -51,11 +51,11 @@ class Scripting(ScriptedLoadableModuleLogic):
         self,
         choices: commands.Choices,
         *,
-        onLook: Callable[[], None],
+        onPoll: Callable[[], None],
         onEnd: Callable[[Exception | None], None],
     ) -> BackgroundCommands:
         """Start a training in a child process and return at once: see BackgroundCommands."""
-        return BackgroundCommands(_training(choices), on_look=onLook, on_end=onEnd, process=self.makeProcess())
+        return BackgroundCommands(_training(choices), on_poll=onPoll, on_end=onEnd, process=self.makeProcess())
 
     def startExport(
         self,
@@ -63,12 +63,12 @@ class Scripting(ScriptedLoadableModuleLogic):
         modelFile: str | Path,
         *,
         best: bool,
-        onLook: Callable[[], None],
+        onPoll: Callable[[], None],
         onEnd: Callable[[Exception | None], None],
     ) -> BackgroundCommands:
         """Start to write the model file of a run and return at once."""
         written = _export(run, modelFile, best=best)
-        return BackgroundCommands(written, on_look=onLook, on_end=onEnd, process=self.makeProcess())
+        return BackgroundCommands(written, on_poll=onPoll, on_end=onEnd, process=self.makeProcess())
 
     def showCurve(self, run: str | Path, quantity: str = curve.LOSS) -> slicer.vtkMRMLPlotChartNode:
         """Show the curve of a run in a plot view, also of one that was not started here; returns the chart node."""

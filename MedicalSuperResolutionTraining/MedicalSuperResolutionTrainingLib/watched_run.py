@@ -21,7 +21,7 @@ class WatchedRun:
     folder
         Folder of the run.
     curves
-        As they were at the last look.
+        As last read.
     steps
         How many the run will have.
     """
@@ -34,10 +34,10 @@ class WatchedRun:
         self._is_shown = False
         self._drawn: curve.Curve = {}
 
-    def look(self, quantity: str, *, is_watched: bool = True) -> None:
-        """Read the curves, and draw one of them where they have grown.
+    def update(self, quantity: str, *, is_watched: bool = True) -> None:
+        """Read the curves again, and draw one of them if they have grown.
 
-        The first time it is brought into view, unless the user is at something else and does not watch it.
+        The first time, bring it into view, unless the user is in another module.
         """
         self.curves = curves = curve.read(self.folder)
         if curves == self._drawn:

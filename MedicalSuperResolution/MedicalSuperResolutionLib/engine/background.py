@@ -76,7 +76,7 @@ class BackgroundRun:
         self._keeps_process = keeps_process
         self.is_running = True
         self._begin()
-        self._timer = Repeated(_INTERVAL_MS, self._look)
+        self._timer = Repeated(_INTERVAL_MS, self._poll)
 
     @property
     def stage(self) -> str:
@@ -103,7 +103,7 @@ class BackgroundRun:
         self._started = time.monotonic()
         self._task.begin(self._runner)
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         if not self.is_running:
             return
         node, failure = None, None

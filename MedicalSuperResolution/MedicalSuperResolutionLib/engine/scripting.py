@@ -136,14 +136,14 @@ class Scripting(ScriptedLoadableModuleLogic):
     ) -> vtkMRMLSegmentationNode:
         """Refine a segmentation of a volume onto the grid of its result, as a new segmentation of the same segments."""
 
-        def look(done: int, total: int) -> None:
-            slicer.app.processEvents()  # in which the scene may be closed
+        def keep_responsive(done: int, total: int) -> None:
+            slicer.app.processEvents()  # the scene may be closed meanwhile
             for node in (segmentationNode, volumeNode, resultNode):
                 if node.GetScene() is None:
                     message = _("{name} was removed meanwhile; the segmentation was not refined")
                     raise VolumeError(message.format(name=node.GetName()))
 
-        return segmentation.refine(segmentationNode, volumeNode, resultNode, look)
+        return segmentation.refine(segmentationNode, volumeNode, resultNode, keep_responsive)
 
     def export_dicom(
         self, volumeNode: vtkMRMLScalarVolumeNode, folder: str | Path, *, addToDatabase: bool = False

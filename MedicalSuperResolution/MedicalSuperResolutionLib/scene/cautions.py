@@ -9,9 +9,9 @@ from medical_super_resolution.volumes.tilt import tilt_degrees
 from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib.translation import tr as _
 
-_FAR_FACTOR = 5.0  # beyond it, models were trained on few examples
-_FILL_HU = -1500  # values below it are no tissue but fill what the scanner did not measure
-_GAP = 1.05  # distance of slices over their thickness
+_FAR_FACTOR = 5.0  # above it, models were trained on few examples
+_FILL_HU = -1500  # lower values are padding
+_GAP = 1.05  # slice distance over thickness
 _TRAINED_ON = ("ct", "mr")
 
 
@@ -54,10 +54,10 @@ def cautions(node: slicer.vtkMRMLScalarVolumeNode, volume: Volume, planned: Plan
         found.append(
             _("The model was trained on CT and MR, not on {modality}.").format(modality=volume.modality.upper())
         )
-    return found + _about_the_values(volume)
+    return found + _about_gaps_and_padding(volume)
 
 
-def _about_the_values(volume: Volume) -> list[str]:
+def _about_gaps_and_padding(volume: Volume) -> list[str]:
     """Cautions about gaps between slices and about padding."""
     found = []
     axis = volume.grid.through_plane_axis

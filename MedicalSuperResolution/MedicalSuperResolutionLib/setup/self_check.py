@@ -65,9 +65,9 @@ class SelfCheck:
             return
         self._ui.selfCheckButton.enabled = False
         self._ui.selfCheckButton.text = _("Checking...")
-        self._timer = Repeated(_INTERVAL_MS, self._look)
+        self._timer = Repeated(_INTERVAL_MS, self._poll)
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         if self._runner is None:
             return
         seconds = time.monotonic() - self._started

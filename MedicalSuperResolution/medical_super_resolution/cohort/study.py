@@ -91,7 +91,7 @@ def run_study(batch: Batch, item: Item) -> Row:
 
 
 def attempts_of(batch: Batch, item: Item) -> int:
-    """How many workers have begun a study since the output folder was opened, and died before they had its row."""
+    """Number of workers that died while processing a study since the output folder was opened."""
     try:
         return _attempts(batch.output, item.name).stat().st_size
     except OSError:  # there is none
@@ -99,7 +99,7 @@ def attempts_of(batch: Batch, item: Item) -> int:
 
 
 def forget_attempts(output: Path) -> None:
-    """Forget what `attempts_of` counts: a cohort that was interrupted has ended its workers itself."""
+    """Reset `attempts_of`: an interrupted cohort has ended its workers itself."""
     shutil.rmtree(output / STATE / "attempts", ignore_errors=True)
 
 
@@ -141,7 +141,7 @@ def _asked(batch: Batch, item: Item, model: Model) -> dict[str, Any]:
         "options": [batch.modality, batch.keep_tilt, batch.compress],
         "input": [len(paths), sum(one.st_size for one in stats), max((one.st_mtime_ns for one in stats), default=0)],
     }
-    return dict(json.loads(json.dumps(asked)))  # tuples as JSON gives them back
+    return dict(json.loads(json.dumps(asked)))  # lists in place of tuples, as in JSON
 
 
 def _digests(output: Path, folder: Path) -> dict[str, str]:
@@ -161,7 +161,13 @@ def _verified(path: Path, asked: dict[str, Any], folder: Path) -> Row | None:
         is_same = record.asked == asked and bool(record.files)
         if is_same and all(digest_of(folder / name) == digest for name, digest in record.files.items()):
             return record.row
-    except (OSError, ValueError, KeyError, TypeError, ModelError):  # none, of an older program, or a file is gone
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        ModelError,
+    ):  # no record, one of an older version, or a missing file
         pass
     return None
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 PARQUET = "medsr.parquet"
-_TABLE_SECONDS = 30.0  # between two tables on the way; records are written at once
+_TABLE_SECONDS = 30.0  # between intermediate tables; records are written at once
 
 
 def studies_in(batch: Batch, patterns: Sequence[str] = (), participants: Sequence[str] = ()) -> list[Item]:
@@ -33,11 +33,11 @@ def studies_in(batch: Batch, patterns: Sequence[str] = (), participants: Sequenc
     Parameters
     ----------
     batch : Batch
-        Names the folder. Of a BIDS data set, only raw images are studies.
+        Its input folder is searched. Of a BIDS data set, only raw images are studies.
     patterns : sequence of str
-        Of paths relative to the folder, with the wildcards ``*`` and ``?``; empty is all.
+        Patterns of paths relative to the folder, with the wildcards ``*`` and ``?``; empty for all.
     participants : sequence of str
-        Labels of a BIDS data set, with or without ``sub-``; empty is all.
+        Labels of a BIDS data set, with or without ``sub-``; empty for all.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def open_output(batch: Batch, *, resume: bool) -> None:
     Raises
     ------
     VolumeError
-        It holds something else, or a run that is not to go on, or it cannot be made.
+        It holds something else, or a run that is not to be continued, or it cannot be made.
     """
     state = batch.output / STATE
     try:
@@ -87,7 +87,7 @@ def open_output(batch: Batch, *, resume: bool) -> None:
 
 
 def run_cohort(batch: Batch, items: Sequence[Item], client: Client, announce: Callable[[Row], None]) -> list[Row]:
-    """Enhance studies on workers; table and report are written also when this is interrupted.
+    """Enhance studies on workers; table and report are written even if this is interrupted.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def run_cohort(batch: Batch, items: Sequence[Item], client: Client, announce: Ca
     items : sequence of Item
         The studies.
     client : Client
-        Of Dask, connected to the workers.
+        Dask client, connected to the workers.
     announce : callable
         Called with each row as it is done.
     """

@@ -38,11 +38,11 @@ def groups_by_any(
         The name, and the images by value, empty for those that lack the attribute; both empty if there is none.
     """
     whole = {path: _header_of(path) for path in {frame.file.path for frame in frames}}
-    said: dict[tuple[str, str], dict[str, list[Frame]]] = defaultdict(lambda: defaultdict(list))
+    by_attribute: dict[tuple[str, str], dict[str, list[Frame]]] = defaultdict(lambda: defaultdict(list))
     for frame in frames:
         for attribute, value in (whole[frame.file.path] | _values(frame.header)).items():
-            said[attribute][value].append(frame)
-    for (_, label), groups in sorted(said.items()):
+            by_attribute[attribute][value].append(frame)
+    for (_, label), groups in sorted(by_attribute.items()):
         there = {frame.instance for group in groups.values() for frame in group}
         rest = [frame for frame in frames if frame.instance not in there]
         found = groups | ({"": rest} if rest else {})
@@ -64,9 +64,9 @@ def _header_of(path: Path) -> dict[tuple[str, str], str]:
 
 
 def _values(header: Dataset) -> dict[tuple[str, str], str]:
-    """Values by a key that sorts them and their name for people; those of the dimensions one by one."""
+    """Values by sort key and readable name; the dimensions one by one."""
     found: dict[tuple[str, str], str] = {}
-    with suppress(*UNREADABLE):  # values that are damaged tell nothing
+    with suppress(*UNREADABLE):  # damaged values are ignored
         for element in header:
             if element.tag == _DIMENSIONS and element.value:
                 for number, value in enumerate(element.value, 1):

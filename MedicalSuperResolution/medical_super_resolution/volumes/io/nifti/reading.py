@@ -149,12 +149,16 @@ def _placed(path: Path, sizes: tuple[int, ...], header: Nifti1Header) -> tuple[G
         return placed(path, sizes, _in_mm(header, header.get_base_affine()))
     for name in dropped:
         header[f"{name}_code"] = 0
-    said = tuple(f"the {name} is damaged; the place in space is that of the other form" for name in dropped)
+    about_forms = tuple(f"the {name} is damaged; the place in space is that of the other form" for name in dropped)
     grid, notes = placed(path, sizes, known[0])
     if len(known) < 2 or not grid.is_sheared or (header["sform_code"] < _ALIGNED and is_tilted(grid)):
-        return grid, (*said, *notes)
+        return grid, (*about_forms, *notes)
     grid, notes = placed(path, sizes, known[1])
-    return grid, (*said, *notes, "the sform is sheared, as an alignment leaves it; the grid of the qform was refined")
+    return grid, (
+        *about_forms,
+        *notes,
+        "the sform is sheared, as an alignment leaves it; the grid of the qform was refined",
+    )
 
 
 def _mend(header: Nifti1Header) -> None:
