@@ -80,5 +80,5 @@ def a_long_run(folder: Path, a_model_file: Path) -> tuple[object, ...]:
     """The arguments of a run that takes many seconds unless it is stopped."""
     array = np.random.default_rng(0).integers(0, 1000, (32, 128, 128)).astype(np.int16)
     sitk.WriteImage(sitk.GetImageFromArray(array), str(folder / "large.nii"))
-    wishes = ("--factor", 8, "--axes", "ijk", "--progress", "json", "--max-memory", 0.1)
-    return ("enhance", folder / "large.nii", folder / "fine.nii.gz", "--model", a_model_file, *wishes)
+    options = ("--factor", 8, "--axes", "ijk", "--progress", "json", "--max-memory", 0.1)
+    return ("enhance", folder / "large.nii", folder / "fine.nii.gz", "--model", a_model_file, *options)

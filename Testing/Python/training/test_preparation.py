@@ -155,7 +155,7 @@ def test_a_dataset_of_another_layout_is_refused_with_what_was_expected(dataset: 
         (Preparation(split="most"), "cannot read the split 'most'"),
     ],
 )
-def test_wishes_without_sense_are_refused(dataset: Path, tmp_path: Path, settings: Preparation, message: str):
+def test_invalid_settings_are_refused(dataset: Path, tmp_path: Path, settings: Preparation, message: str):
     write_image(dataset / "one.nii", an_mr(0))
     with pytest.raises(SettingsError, match=message):
         prepare(dataset, tmp_path / "data.json", settings)

@@ -27,10 +27,10 @@ def test_little_memory_gives_the_same_result(
     made: list[tuple[int, ...]] = []
     reserve = mapped._reserve
     monkeypatch.setattr(mapped, "_reserve", lambda file, size: made.append(size) or reserve(file, size))
-    wishes = ("--factor", 2.5, "--axes", axes, "--model", a_model_file)
-    assert medsr("enhance", scan, folder / "usual.nii.gz", *wishes, "--progress", "none")[:2] == (0, "")
+    options = ("--factor", 2.5, "--axes", axes, "--model", a_model_file)
+    assert medsr("enhance", scan, folder / "usual.nii.gz", *options, "--progress", "none")[:2] == (0, "")
     assert not made
-    assert medsr("enhance", scan, folder / name, *wishes, *LITTLE)[:2] == (0, "")
+    assert medsr("enhance", scan, folder / name, *options, *LITTLE)[:2] == (0, "")
     assert len(made) == 1 + len(axes)  # the input, and what each pass gives
     usual, other = files.read(folder / "usual.nii.gz"), files.read(folder / name)
     np.testing.assert_array_equal(other.array, usual.array)

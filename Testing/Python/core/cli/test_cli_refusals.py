@@ -70,7 +70,7 @@ def test_a_factor_without_meaning_gets_one_sentence(medsr: Medsr, scan: Path, fo
     assert f"above 1 and at most 8, got {factor}" in refused(medsr, folder, *arguments)
 
 
-@pytest.mark.parametrize(("wishes", "sentence"), [
+@pytest.mark.parametrize(("options", "sentence"), [
     (("--spacing", 0, 1, 1), "above 0 mm"),
     (("--spacing", 5, 5, 5), "nothing to refine"),
     (("--exact-spacing",), "needs the three spacings"),
@@ -84,8 +84,10 @@ def test_a_factor_without_meaning_gets_one_sentence(medsr: Medsr, scan: Path, fo
     (("--factor", 2, "--model", "nonesuch"), "no model 'nonesuch'; installed: "),
     (("--factor", 2, "--report", "no-such-folder/report.json"), "does not exist; make it first"),
 ])  # fmt: skip
-def test_wishes_without_meaning_get_one_sentence(medsr: Medsr, scan: Path, folder: Path, wishes: tuple, sentence: str):
-    assert sentence in refused(medsr, folder, "enhance", scan, folder / "fine.nii.gz", *wishes)
+def test_options_without_meaning_get_one_sentence(
+    medsr: Medsr, scan: Path, folder: Path, options: tuple, sentence: str
+):
+    assert sentence in refused(medsr, folder, "enhance", scan, folder / "fine.nii.gz", *options)
 
 
 def test_a_model_cut_in_half_gets_one_sentence(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
@@ -204,7 +206,7 @@ def test_a_failing_write_gets_one_sentence_and_leaves_nothing(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files, "encode", full)
-    wishes = (
+    options = (
         "--factor",
         2,
         "--model",
@@ -215,7 +217,7 @@ def test_a_failing_write_gets_one_sentence_and_leaves_nothing(
         "--report",
         folder / "r",
     )
-    assert "could not be written" in refused(medsr, folder, "enhance", scan, folder / "fine.nii.gz", *wishes)
+    assert "could not be written" in refused(medsr, folder, "enhance", scan, folder / "fine.nii.gz", *options)
 
 
 def test_running_out_of_memory_gets_one_sentence(

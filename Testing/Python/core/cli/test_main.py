@@ -72,24 +72,24 @@ def test_the_shipped_model_is_the_default(medsr: Medsr, scan: Path, folder: Path
 
 def test_the_report_states_what_was_done(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path, a_volume: Volume):
     report = folder / "report.json"
-    wishes = ("--factor", 4, "--slice-thickness", 2.7, "--slice-profile", "box", "--model", a_model_file)
-    assert medsr("enhance", scan, folder / "fine.nii.gz", *wishes, "--report", report)[0] == 0
-    told = json.loads(report.read_text())
-    assert told["input_sha256"] == hashlib.sha256(a_volume.array.tobytes()).hexdigest()
-    assert told["size_before_ijk"] == [20, 18, 9]
-    assert told["size_after_ijk"] == [20, 18, 36]
-    assert told["spacing_after_ijk_mm"] == pytest.approx([0.8, 0.8, 0.75], rel=1e-5)
-    assert told["factor_ijk"] == [1, 1, 4]
-    assert told["slice_thickness_mm"] == 2.7
-    assert told["settings"]["factor"] == 4
-    assert told["settings"]["slice_profile"] == "box"
-    assert told["model"] == "tiny"
-    assert told["model_sha256"] == hashlib.sha256(a_model_file.read_bytes()).hexdigest()
-    assert 0 <= told["consistency_error_rms"] < 1000
-    assert told["seconds"] > 0
-    assert told["peak_memory_mb"] > 50
-    assert told["device"] == "cpu" or "cuda" in told["device"] or told["device"] == "mps"
-    assert "research" in told["notice"]
+    options = ("--factor", 4, "--slice-thickness", 2.7, "--slice-profile", "box", "--model", a_model_file)
+    assert medsr("enhance", scan, folder / "fine.nii.gz", *options, "--report", report)[0] == 0
+    report_facts = json.loads(report.read_text())
+    assert report_facts["input_sha256"] == hashlib.sha256(a_volume.array.tobytes()).hexdigest()
+    assert report_facts["size_before_ijk"] == [20, 18, 9]
+    assert report_facts["size_after_ijk"] == [20, 18, 36]
+    assert report_facts["spacing_after_ijk_mm"] == pytest.approx([0.8, 0.8, 0.75], rel=1e-5)
+    assert report_facts["factor_ijk"] == [1, 1, 4]
+    assert report_facts["slice_thickness_mm"] == 2.7
+    assert report_facts["settings"]["factor"] == 4
+    assert report_facts["settings"]["slice_profile"] == "box"
+    assert report_facts["model"] == "tiny"
+    assert report_facts["model_sha256"] == hashlib.sha256(a_model_file.read_bytes()).hexdigest()
+    assert 0 <= report_facts["consistency_error_rms"] < 1000
+    assert report_facts["seconds"] > 0
+    assert report_facts["peak_memory_mb"] > 50
+    assert report_facts["device"] == "cpu" or "cuda" in report_facts["device"] or report_facts["device"] == "mps"
+    assert "research" in report_facts["notice"]
 
 
 def test_json_progress_names_parts_and_is_one_step_a_line(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
@@ -113,14 +113,14 @@ def test_without_a_terminal_progress_is_plain_lines(medsr: Medsr, scan: Path, fo
 
 
 def test_with_progress_none_nothing_is_printed(medsr: Medsr, scan_without_air: Path, folder: Path, a_model_file: Path):
-    wishes = ("--factor", 2, "--model", a_model_file, "--slice-profile", "gaussian", "--progress", "none")
-    assert medsr("enhance", scan_without_air, folder / "fine.nii.gz", *wishes) == (0, "", "")
+    options = ("--factor", 2, "--model", a_model_file, "--slice-profile", "gaussian", "--progress", "none")
+    assert medsr("enhance", scan_without_air, folder / "fine.nii.gz", *options) == (0, "", "")
 
 
 def test_a_scan_that_is_not_reproduced_gives_a_warning(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
     """Bone beside air from slice to slice: what overshoots below air is raised to it, and the data are missed."""
-    wishes = ("--factor", 2, "--model", a_model_file, "--progress", "none")
-    status, _, err = medsr("enhance", scan, folder / "fine.nii.gz", *wishes)
+    options = ("--factor", 2, "--model", a_model_file, "--progress", "none")
+    status, _, err = medsr("enhance", scan, folder / "fine.nii.gz", *options)
     assert status == 0
     assert "warning: measured again, the result differs from the input" in err
 

@@ -45,8 +45,8 @@ def test_progress_for_programs_names_nothing(medsr: Medsr, a_named_scan: Path, a
 
 
 def test_a_silent_run_says_nothing(medsr: Medsr, a_named_scan: Path, a_model_file: Path):
-    wishes = ("--slice-profile", "gaussian", "--progress", "none")
-    assert enhanced(medsr, a_named_scan, a_model_file, *wishes) == (0, "", "")
+    options = ("--slice-profile", "gaussian", "--progress", "none")
+    assert enhanced(medsr, a_named_scan, a_model_file, *options) == (0, "", "")
 
 
 def test_warnings_name_nothing(medsr: Medsr, a_named_scan: Path, a_volume: Volume, a_model_file: Path):

@@ -86,9 +86,9 @@ def test_the_estimated_profile_is_the_one_that_is_reproduced(a_grid: Grid, a_mod
     volume = an_mr(a_grid)
     volume = replace(volume, array=volume.array + 1000)
     estimated = enhance(volume, a_model, EnhanceSettings(factor=4))
-    told = enhance(volume, a_model, gaussian(factor=4, slice_thickness_mm=estimated.report.slice_width_mm))
-    np.testing.assert_array_equal(estimated.volume.array, told.volume.array)
-    assert told.report.slice_profile_source == "given"
+    given = enhance(volume, a_model, gaussian(factor=4, slice_thickness_mm=estimated.report.slice_width_mm))
+    np.testing.assert_array_equal(estimated.volume.array, given.volume.array)
+    assert given.report.slice_profile_source == "given"
 
 
 def test_the_consistency_error_is_also_reported_under_the_next_most_likely_profile(a_grid: Grid, a_model: Model):

@@ -160,11 +160,11 @@ def test_the_command_line_mixes_and_reports_it(
     medsr: Medsr, scan: Path, folder: Path, a_detail_pair: tuple[Path, Path]
 ):
     path, detail_model = a_detail_pair
-    wishes = ("--factor", 2, "--model", path, "--detail", 0.5, "--report", folder / "report.json")
-    assert medsr("enhance", scan, folder / "fine.nii.gz", *wishes)[0] == 0
-    told = json.loads((folder / "report.json").read_text())
-    assert (told["detail"], told["settings"]["detail"]) == (0.5, 0.5)
-    assert (told["model_sha256"], told["detail_sha256"]) == (digest(path), digest(detail_model))
+    options = ("--factor", 2, "--model", path, "--detail", 0.5, "--report", folder / "report.json")
+    assert medsr("enhance", scan, folder / "fine.nii.gz", *options)[0] == 0
+    facts = json.loads((folder / "report.json").read_text())
+    assert (facts["detail"], facts["settings"]["detail"]) == (0.5, 0.5)
+    assert (facts["model_sha256"], facts["detail_sha256"]) == (digest(path), digest(detail_model))
 
 
 def test_the_command_line_refuses_what_cannot_be(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
