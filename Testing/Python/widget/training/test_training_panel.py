@@ -504,7 +504,7 @@ def test_while_it_runs_it_says_what_is_trained_on_what(a_training_panel: Any, re
     start(a_training_panel)
     assert a_training_panel.ui.descriptionLabel.text == header
     a_training_panel.ui.startButton.click()
-    assert a_training_panel.ui.descriptionLabel.text.startswith("general: goes on")
+    assert a_training_panel.ui.descriptionLabel.text.startswith("general: continues")
 
 
 @pytest.mark.parametrize(
