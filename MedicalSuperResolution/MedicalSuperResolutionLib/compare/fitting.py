@@ -12,7 +12,8 @@ import vtk
 
 _THICKER = 1.01  # times the other spacings: from here on, an axis is that of the slices
 _VERTICAL = 0.15, 0.5  # width and height of a vertical legend, of those of the view
-_HORIZONTAL_PIXELS, _HORIZONTAL = 48, 0.8  # height of a horizontal one with title and numbers; width, of the view
+_HORIZONTAL_PIXELS, _HORIZONTAL = 40, 0.45  # height of a horizontal one with title and numbers; width, of the view
+_GAP_PIXELS = 8  # above it
 _LABELS, _FEW_LABELS = 5, 3  # beside the colors, and in one line above them
 _AT_THE_RIGHT, _CENTERED = 0.95, 0.5  # position of a legend
 
@@ -77,7 +78,7 @@ def place_legends(legends: Iterable[slicer.vtkMRMLColorLegendDisplayNode], rows:
             legend.SetOrientation(legend.Horizontal)
             legend.SetSize(share, _HORIZONTAL)
             legend.SetNumberOfLabels(_FEW_LABELS)
-            legend.SetPosition(_CENTERED, max(0.0, below / height - share) / (1 - share))
+            legend.SetPosition(_CENTERED, max(0.0, (below - _GAP_PIXELS) / height - share) / (1 - share))
 
 
 def _free_pixels(logic: slicer.vtkMRMLSliceLogic) -> tuple[float, float]:
