@@ -91,6 +91,7 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
             chosen = self.logic.getParameterNode()
             self._offerQuantities(curve.read(Path(chosen.run)))
             self.logic.showCurve(chosen.run, chosen.quantity)
+            self._sample.show(Path(chosen.run))
 
     def onExportButton(self, checked=False):
         with messages.shown_errors(_("The model could not be exported.")):

@@ -116,7 +116,8 @@ class MedicalSuperResolutionCompareTest(PanelTestCase):
         shown = slicer.mrmlScene.GetNodeByID(after.GetForegroundVolumeID())
         self.assertEqual(shown.GetName(), "Thick 1 mm uncertainty")
         legends = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
-        self.assertEqual([legend.GetTitleText() for legend in legends], ["Difference", "Uncertainty"])
+        titles = [legend.GetTitleText() for legend in legends]
+        self.assertEqual(titles, ["Difference (unit unknown)", "Uncertainty (unit unknown)"])
         self.assertIn("Uncertainty is colored from", self.ui.comparisonLabel.text)
         self.assertLegendIsShown(True)
         self.ui.overlayComboBox.currentIndex = self.ui.overlayComboBox.findText("After alone")

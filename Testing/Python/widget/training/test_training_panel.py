@@ -183,12 +183,17 @@ def test_columns_of_the_curve_can_be_chosen(
 def test_a_run_from_outside_slicer_can_be_watched(
     a_training_panel: Any, ready: Path, slicer_python: types.ModuleType, errors_shown: Any
 ):
+    from PySide6 import QtGui
+
     a_training_panel.ui.curveButton.click()
     assert errors_shown == [f"There is no curve of loss in {ready}" + "."]
     ready.mkdir()
     (ready / "curve.csv").write_text("50,0.5\n")
+    (ready / "samples").mkdir()
+    QtGui.QImage(40, 20, QtGui.QImage.Format.Format_RGB32).save(str(ready / "samples" / "step-00000050.png"))
     a_training_panel.ui.curveButton.click()
     assert slicer_python.mrmlScene.GetNumberOfNodesByClass("vtkMRMLPlotChartNode") == 1
+    assert a_training_panel.ui.sampleLabel.toolTip == "step-00000050.png"
 
 
 # ---- how it ends
