@@ -118,7 +118,8 @@ def diverging_colors() -> slicer.vtkMRMLColorTableNode:
 def add_legend(node: slicer.vtkMRMLScalarVolumeNode, quantity: str, units: str) -> slicer.vtkMRMLColorLegendDisplayNode:
     """A legend in every view that shows a volume. It is hidden from lists and not saved with the scene."""
     legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(node)
-    legend.SetTitleText(f"{quantity} ({units or _('unit unknown')})")
+    units = units or _("unit unknown")
+    legend.SetTitleText(f"{quantity} ({units})")
     legend.SetHideFromEditors(True)
     legend.SetSaveWithScene(False)
     return legend
