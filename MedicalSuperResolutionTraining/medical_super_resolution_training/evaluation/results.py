@@ -34,7 +34,7 @@ MORE = {
 
 @dataclass(frozen=True)
 class LesionScore:
-    """What a method shows of one lesion; see `lesions.recovered`."""
+    """Recovery of one lesion by a method; see `lesions.recovered`."""
 
     subject: str
     modality: str
@@ -49,7 +49,7 @@ class LesionScore:
 
 @dataclass(frozen=True)
 class DownstreamScore:
-    """How well a method shows one structure; see `downstream.Agreement`."""
+    """Agreement of one structure with the truth; see `downstream.Agreement`."""
 
     subject: str
     modality: str
@@ -63,7 +63,7 @@ class DownstreamScore:
 
 @dataclass(frozen=True)
 class RegistrationScore:
-    """How well what a method makes is registered; see `registration_error.registration_error_mm`."""
+    """Registration error of a result; see `registration_error.registration_error_mm`."""
 
     subject: str
     modality: str
@@ -74,7 +74,7 @@ class RegistrationScore:
 
 @dataclass
 class StudyResults:
-    """Everything found so far. samples : of doubt and error, by method and case."""
+    """Results so far. samples : of uncertainty and error, by method and case."""
 
     scores: list[Score] = field(default_factory=list)
     lesions: list[LesionScore] = field(default_factory=list)
@@ -96,7 +96,7 @@ class Statistics:
 
 
 def statistics(values: Iterable[float]) -> Statistics:
-    """Of the finite ones among the values; all nan where there are none."""
+    """Statistics of the finite values; all nan if there are none."""
     finite = np.array([value for value in values if math.isfinite(value)])
     if not finite.size:
         return Statistics(math.nan, math.nan, math.nan, math.nan, 0)
@@ -114,20 +114,20 @@ class Group:
 
     @property
     def methods(self) -> list[str]:
-        """In the order in which they ran."""
+        """In order of appearance."""
         return list(dict.fromkeys(score.method for score in self.scores))
 
     @property
     def subjects(self) -> list[str]:
-        """In the order in which they ran."""
+        """In order of appearance."""
         return list(dict.fromkeys(score.subject for score in self.scores))
 
     def of(self, method: str, measure: str) -> Statistics:
-        """One measure of one method over the subjects."""
+        """Statistics of one measure and method over the subjects."""
         return statistics(score.values[measure] for score in self.scores if score.method == method)
 
     def paired(self, method: str, other: str, measure: str) -> Statistics:
-        """``method`` less ``other``, subject by subject."""
+        """Paired differences, ``method`` minus ``other``, over the subjects."""
         values = {(score.method, score.subject): score.values[measure] for score in self.scores}
         return statistics(
             values[method, subject] - values[other, subject]
@@ -136,12 +136,12 @@ class Group:
         )
 
     def over_baseline(self, method: str, measure: str) -> Statistics:
-        """``method`` less B-spline interpolation, subject by subject."""
+        """Paired differences, ``method`` minus B-spline interpolation, over the subjects."""
         return self.paired(method, BASELINE, measure)
 
 
 def groups(scores: list[Score]) -> list[Group]:
-    """By case and modality, and over all modalities where there are several."""
+    """Scores by case and modality, and over all modalities if there are several."""
     found = []
     for case in dict.fromkeys(score.case for score in scores):
         of_case = [score for score in scores if score.case == case]

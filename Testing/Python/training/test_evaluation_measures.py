@@ -197,9 +197,9 @@ def test_rank_correlation_is_spearmans():
 
 def test_ten_bins_hold_equal_counts_and_rise_where_doubt_tells_the_error():
     random = np.random.default_rng(0)
-    doubt = random.uniform(0.01, 0.1, 20_000).astype(np.float32)
-    error = np.abs(random.normal(0, doubt)).astype(np.float32)
-    found = calibrated([Sample(doubt[:5000], error[:5000]), Sample(doubt[5000:], error[5000:])])
+    uncertainty = random.uniform(0.01, 0.1, 20_000).astype(np.float32)
+    error = np.abs(random.normal(0, uncertainty)).astype(np.float32)
+    found = calibrated([Sample(uncertainty[:5000], error[:5000]), Sample(uncertainty[5000:], error[5000:])])
     np.testing.assert_allclose(found.uncertainty, np.linspace(0.0145, 0.0955, 10), atol=0.001)
     np.testing.assert_allclose(found.error, found.uncertainty, rtol=0.1)
     assert found.rank_correlation == pytest.approx(1)

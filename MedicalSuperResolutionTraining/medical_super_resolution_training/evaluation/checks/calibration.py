@@ -15,7 +15,7 @@ _MOST_VOXELS = 200_000  # of one volume
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Doubt and true error of some voxels of the body, both over the intensity range, (N,) float32 each."""
+    """Uncertainty and true error of some voxels of the body, both over the intensity range, (N,) float32 each."""
 
     uncertainty: np.ndarray
     error: np.ndarray
@@ -23,7 +23,7 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Ten bins from the least to the most doubt.
+    """Ten bins from the least to the most uncertainty.
 
     Parameters
     ----------
@@ -51,25 +51,25 @@ def sample(
 ) -> Sample:
     """Voxels of the body, at most 200,000, drawn by the subject's name alone."""
     error = np.abs(body.clipped(result) - body.clipped(reference))[body.inside] / body.peak
-    doubt = uncertainty[body.inside] / body.peak
+    uncertainty = uncertainty[body.inside] / body.peak
     random = np.random.default_rng(zlib.crc32(subject.encode()))
     chosen = random.permutation(len(error))[:_MOST_VOXELS]
-    return Sample(doubt[chosen].astype(np.float32), error[chosen].astype(np.float32))
+    return Sample(uncertainty[chosen].astype(np.float32), error[chosen].astype(np.float32))
 
 
 def calibrated(samples: list[Sample]) -> Calibration:
     """The bins of all samples together."""
-    doubt = np.concatenate([one.uncertainty for one in samples])
+    uncertainty = np.concatenate([one.uncertainty for one in samples])
     error = np.concatenate([one.error for one in samples])
-    bins = np.array_split(np.argsort(doubt, kind="stable"), BINS)
-    means = np.array([doubt[members].mean(dtype=np.float64) for members in bins])
+    bins = np.array_split(np.argsort(uncertainty, kind="stable"), BINS)
+    means = np.array([uncertainty[members].mean(dtype=np.float64) for members in bins])
     errors = np.array([np.sqrt(np.square(error[members], dtype=np.float64).mean()) for members in bins])
     return Calibration(
         means,
         errors,
         rank_correlation(means, errors),
-        rank_correlation(doubt, error),
-        float((error <= 2 * doubt).mean()),
+        rank_correlation(uncertainty, error),
+        float((error <= 2 * uncertainty).mean()),
     )
 
 

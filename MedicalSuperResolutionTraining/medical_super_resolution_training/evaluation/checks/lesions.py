@@ -1,7 +1,7 @@
 """Synthetic lesions of known size and contrast, to measure how much of a lesion a method preserves.
 
-A lesion is put into a volume before it is made coarse. What a method makes of the volume with lesions, less what it
-makes of the volume without, is its answer to them.
+Lesions are inserted into a volume before it is made coarse. The response of a method is its result with lesions minus
+its result without.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ class Lesion:
 
     @property
     def length_mm(self) -> float:
-        """Of a vessel; the diameter of a sphere."""
+        """Length of a vessel; diameter of a sphere."""
         if self.kind == "sphere":
             return self.diameter_mm
         return max(_LEAST_LENGTH_MM, _LENGTH_OVER_DIAMETER * self.diameter_mm)
 
     @property
     def reach_mm(self) -> float:
-        """Radius of the sphere around all of it."""
+        """Radius of the sphere that encloses the lesion."""
         return self.diameter_mm / 2 if self.kind == "sphere" else math.hypot(self.length_mm, self.diameter_mm) / 2
 
     def box(self, volume: Volume, margin_mm: float = 0.0) -> tuple[slice, ...]:
@@ -90,7 +90,8 @@ class Lesion:
 def lesions_for(volume: Volume, body: Foreground, subject: str, *, apart_mm: float) -> list[Lesion]:
     """Lesions of every kind, size and sign at places in the body that depend on the subject's name alone.
 
-    None lies nearer than ``apart_mm`` to another or to the end of the volume. Where no place is left, one is left out.
+    None lies nearer than ``apart_mm`` to another or to the end of the volume. A lesion without a free place is left
+    out.
     """
     random = np.random.default_rng(zlib.crc32(subject.encode()))
     spacing = np.array(volume.grid.spacing_ijk_mm[::-1])
@@ -109,7 +110,7 @@ def lesions_for(volume: Volume, body: Foreground, subject: str, *, apart_mm: flo
 
 
 def _wanted() -> Iterator[tuple[str, float, int]]:
-    """Kinds, diameters and signs, the largest first: they find a place less easily."""
+    """Kinds, diameters and signs, the largest first: they are harder to place."""
     for diameter in sorted(DIAMETERS_MM, reverse=True):
         for _ in range(_EACH):
             for kind in KINDS:
@@ -130,7 +131,7 @@ def _near(one: Lesion, other: Lesion, apart_mm: float) -> bool:
 
 
 def with_lesions(volume: Volume, lesions: list[Lesion]) -> Volume:
-    """The volume with lesions added; where signals cannot be negative they are held at 0."""
+    """The volume with lesions added; values below 0 are raised to 0 where signals cannot be negative."""
     array = volume.array.astype(np.float64)
     for lesion in lesions:
         array[lesion.box(volume)] += lesion.contrast * lesion.share(volume)
@@ -142,24 +143,24 @@ def with_lesions(volume: Volume, lesions: list[Lesion]) -> Volume:
     return Volume(array.astype(volume.array.dtype), volume.grid, volume.slice_thickness_mm, volume.modality)
 
 
-def recovered(lesion: Lesion, answer: np.ndarray, truth: np.ndarray, volume: Volume, margin_mm: float) -> dict:
-    """How much of one lesion a method shows.
+def recovered(lesion: Lesion, response: np.ndarray, truth: np.ndarray, volume: Volume, margin_mm: float) -> dict:
+    """How much of one lesion a method recovers.
 
     Parameters
     ----------
-    answer, truth
+    response, truth
         Differences that the lesions make in a result and in the reference, (K, J, I).
 
     Returns
     -------
-    "contrast": mean answer inside the lesion over the mean true difference (1 is perfect). "volume": error of the
+    "contrast": mean response inside the lesion over the mean true difference (1 is perfect). "volume": error of the
     volume above half the contrast, over the true one (0 is perfect); nan for lesions of a few voxels.
     """
     share = lesion.share(volume)
     box = lesion.box(volume)
-    contrast = float((answer[box] * share).sum() / (truth[box] * share).sum())
+    contrast = float((response[box] * share).sum() / (truth[box] * share).sum())
     wide = lesion.box(volume, margin_mm)
     half = abs(lesion.contrast) / 2
     sign = math.copysign(1, lesion.contrast)
-    shown, true = (int((sign * array[wide] > half).sum()) for array in (answer, truth))
+    shown, true = (int((sign * array[wide] > half).sum()) for array in (response, truth))
     return {"contrast": contrast, "volume": shown / true - 1 if true >= _FEWEST_VOXELS else math.nan}

@@ -26,12 +26,12 @@ from .lanczos import lanczos
 
 BASELINE = "cubic B-spline"
 LANCZOS = "Lanczos"
-THICK = "thick slices"  # each coarse sample as it is, over all the fine ones that it covers
+THICK = "thick slices"  # each coarse sample repeated over the fine samples that it covers
 
 
 @dataclass(frozen=True)
 class Task:
-    """One thing to refine: ``lr`` (with its place), the grid to reach, the case it was made by, the subject's name."""
+    """One volume to refine: name of the subject, case of the degradation, degraded volume, and target grid."""
 
     subject: str
     case: Case
@@ -53,17 +53,17 @@ class Method(Protocol):
 
     @property
     def name(self) -> str:
-        """How tables call it."""
+        """Name in the tables."""
 
     @property
     def can_refine_anew(self) -> bool:
         """Whether it can refine any input, such as one with added lesions; not if its results are files."""
 
     def takes(self, case: Case) -> bool:
-        """Whether it can refine what this case made."""
+        """Whether it can refine the volumes of this case."""
 
     def refine(self, task: Task, *, uncertainty: bool = False) -> Refined:
-        """The result, on the grid of the task; with its uncertainty, if that is wanted and the method has one."""
+        """The result on the grid of the task, with its uncertainty if requested and supported."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Interpolator:
 
 
 def _repeated(task: Task) -> np.ndarray:
-    """The coarse sample that each fine one lies in, (K, J, I)."""
+    """Each coarse sample repeated over its fine samples, (K, J, I)."""
     array = task.lr.array
     for axis in task.case.axes:
         at = array_axis(axis)
@@ -122,11 +122,11 @@ class Network:
 
     @property
     def factor(self) -> float | None:
-        """Of an in-plane model; None for one that refines any axis by any factor."""
+        """Factor of an in-plane model; None for one that refines any axis by any factor."""
         return next(iter(self.model.generator.capabilities.factors), None)
 
     def takes(self, case: Case) -> bool:
-        """Whether the model refines such axes so many times: in-plane models do two axes by their own factor."""
+        """Whether the model can refine this case: in-plane models refine two axes by their own factor."""
         return self.factor is None or (len(case.axes) == 2 and case.factor == self.factor)
 
     def refine(self, task: Task, *, uncertainty: bool = False) -> Refined:
@@ -145,7 +145,9 @@ class Network:
         seconds = time.monotonic() - started
         if enhanced.uncertainty is None:
             return Refined(enhanced.volume.array, seconds)
-        return Refined(enhanced.volume.array, math.nan, enhanced.uncertainty.array)  # the time is that of many runs
+        return Refined(
+            enhanced.volume.array, math.nan, enhanced.uncertainty.array
+        )  # the time includes the mirror images
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,9 @@ class ExternalResults:
         stem = f"{task.subject}_{task.case.file_name}"
         path = next((one for one in sorted(self.folder.glob(f"{stem}.*")) if formats.suffix_of(one)), None)
         if path is None:
-            raise VolumeError(f"{self.name} has no result {stem} in {self.folder}; make it from the input of that name")
+            raise VolumeError(
+                f"{self.name} has no result {stem} in {self.folder}; compute it from the input of that name"
+            )
         volume = files.read(path)
         if volume.array.shape != task.grid.shape_kji or not np.allclose(
             volume.grid.ijk_to_ras, task.grid.ijk_to_ras, atol=0.01 * min(task.grid.spacing_ijk_mm)
@@ -180,7 +184,7 @@ class ExternalResults:
 def networks(
     names: Iterable[str], device: str, threads: int | None, *, estimate_profile: bool = False
 ) -> list[Network]:
-    """Models by installed name or path, "@0.5" after it for a detail; called by their files, and folders if need be.
+    """Models by installed name or path, with "@0.5" after it for a detail; titled by their file names.
 
     Raises
     ------
@@ -229,5 +233,5 @@ def results_of(text: str) -> ExternalResults:
 
 
 def interpolators(*, thick: bool = False) -> list[Interpolator]:
-    """All of them, the baseline among them; ``thick`` adds the coarse samples as they are."""
+    """All interpolators, including the baseline; ``thick`` adds the coarse samples as they are."""
     return [Interpolator(name) for name in (*([THICK] if thick else []), *INTERPOLATORS, LANCZOS)]

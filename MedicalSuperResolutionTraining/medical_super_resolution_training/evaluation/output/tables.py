@@ -43,10 +43,10 @@ def write_tables(results: StudyResults, charts: list[str], command: str, out: Pa
             write_csv(out / f"{name}.csv", command, list(vars(scores[0])), (list(vars(one).values()) for one in scores))
     if results.samples:
         rows = [
-            [method, case, number + 1, doubt, error]
+            [method, case, number + 1, uncertainty, error]
             for (method, case), samples in results.samples.items()
             for one in [calibrated(samples)]
-            for number, (doubt, error) in enumerate(zip(one.uncertainty, one.error, strict=True))
+            for number, (uncertainty, error) in enumerate(zip(one.uncertainty, one.error, strict=True))
         ]
         write_csv(out / "calibration.csv", command, ["method", "case", "bin", "uncertainty", "rms_error"], rows)
     (out / "table.md").write_text(_page(results, found, charts, command), encoding="utf-8")
