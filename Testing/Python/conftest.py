@@ -18,6 +18,7 @@ from medical_super_resolution.volumes.volume import Volume
 if TYPE_CHECKING:
     from medical_super_resolution.networks.generators.through_plane import ThroughPlaneGenerator
 
+gc.disable()  # until everything is imported: nearly all of that stays, and each collection would look through it
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # widget tests need no screen
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of a script; children would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -37,6 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """What was imported stays; each collection of garbage would look through it anew."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture

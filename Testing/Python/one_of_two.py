@@ -14,7 +14,7 @@ def train(data: Path, folders: list[Path]) -> None:
     """Go through the trainings, each with the other process."""
     for folder in folders:
         recipe = recipe_from(json.loads((folder / "recipe.json").read_text()))
-        run_recipe(recipe, data, folder / "run", device="cpu")
+        run_recipe(recipe, data, folder / "run", device="cpu", loggers=[])
 
 
 if __name__ == "__main__":

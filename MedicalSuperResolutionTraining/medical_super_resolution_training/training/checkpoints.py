@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,6 +19,7 @@ from .state import TrainingState
 
 KEPT = 2
 _NUMBERS = ("step", "score_zero")
+_AVERAGED_WEIGHTS = "average/module."  # of the network inside `AveragedModel`
 
 
 def save_checkpoint(folder: Path, state: TrainingState) -> Path:
@@ -72,30 +75,52 @@ def restore_newest(folder: Path, state: TrainingState) -> str | None:
     SuperResolutionError
         There are checkpoints, and none can be read.
     """
+    numbers, warning = _newest(folder, lambda tensors: _restore(state, tensors))
+    for name, value in numbers.items():
+        setattr(state, name, value)
+    return warning
+
+
+def restore_average(folder: Path, network: nn.Module) -> int:
+    """Load the averaged weights of the newest checkpoint that can be read into a network.
+
+    Returns
+    -------
+    The number of steps that were trained; 0 where there is no checkpoint.
+
+    Raises
+    ------
+    SuperResolutionError
+        There are checkpoints, and none can be read.
+    """
+    numbers, _ = _newest(folder, lambda tensors: network.load_state_dict(_below(_AVERAGED_WEIGHTS, tensors)))
+    return int(numbers.get("step", 0))
+
+
+def _newest(folder: Path, take: Callable[[dict[str, Tensor]], object]) -> tuple[dict[str, Any], str | None]:
+    """Hand over the tensors of the newest checkpoint that can be read; its numbers, and a warning of damaged ones."""
     warning = None
     for path in checkpoints(folder):
         try:
             tensors, metadata = read_tensors(path)
             numbers = {name: json.loads(metadata[name]) for name in _NUMBERS}
-            _restore(state, tensors)
+            take(tensors)
         except (SafetensorError, OSError, KeyError, TypeError, RuntimeError) as problem:
             first = str(problem).strip().splitlines()[0]
             warning = f"{path.name} is damaged ({first}); the one before it is used"
             continue
-        for name, value in numbers.items():
-            setattr(state, name, value)
-        return warning
+        return numbers, warning
     if warning:
         raise SuperResolutionError(f"no checkpoint in {folder} can be read ({warning}); train in another folder")
-    return None
+    return {}, None
 
 
 def _restore(state: TrainingState, tensors: dict[str, Tensor]) -> None:
     for part, network, optimizer in _parts(state):
-        network.load_state_dict(_below(part, tensors))
+        network.load_state_dict(_below(f"{part}/", tensors))
         for name, parameter in network.named_parameters():
             if optimizer and parameter.requires_grad:
-                moments = _below(f"{part}-optimizer/{name}", tensors)
+                moments = _below(f"{part}-optimizer/{name}/", tensors)
                 optimizer.state[parameter] = {key: _beside(parameter, value) for key, value in moments.items()}
 
 
@@ -114,6 +139,5 @@ def _beside(parameter: nn.Parameter, moment: Tensor) -> Tensor:
     return moment.to(parameter.device) if moment.dim() else moment
 
 
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    start = prefix + "/"
+def _below(start: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name[len(start) :]: value for name, value in tensors.items() if name.startswith(start)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,8 @@ from medical_super_resolution.errors import SettingsError
 from ..config.recipes import find_recipe, read_recipe, read_resolved
 from ..data.manifest import of_split, read_manifest
 from ..tasks import task_of
-from ..training.checkpoints import read_tensors, restore_newest
+from ..training.checkpoints import read_tensors, restore_average
 from ..training.monitoring.validation import BEST
-from ..training.state import new_state
 from .card import card
 from .resume import MANIFEST
 from .run import run_recipe
@@ -35,18 +33,17 @@ def export_run(run: Path, output: Path, *, also: dict[str, Any] | None = None, b
     SettingsError
         The run has no such weights.
     """
-    recipe = read_resolved(run)
-    state = new_state(replace(recipe, start_from=""), "cpu")
-    restore_newest(run, state)
-    if not state.step:
+    task = task_of(read_resolved(run))
+    network = task.network()
+    step = restore_average(run, network)
+    if not step:
         raise SettingsError(f"{run} has no checkpoint that can be read; train first")
     if best:
         if not (run / BEST).is_file():
             raise SettingsError(f"{run} has no {BEST}; its manifest has no volumes of the split validation")
-        state.average.load_state_dict(read_tensors(run / BEST)[0])
+        network.load_state_dict(read_tensors(run / BEST)[0])
     entries = of_split(read_manifest(run / MANIFEST), "train")
-    task = task_of(recipe)
-    task.export(output, state.average, card(task, state.step, entries, also or {}))
+    task.export(output, network.eval().requires_grad_(False), card(task, step, entries, also or {}))
 
 
 def trained(

@@ -28,15 +28,15 @@ pytestmark = [
 
 RUNS, WARM_UP = 12, 3
 ALLOWED_MB = 5  # about 0.2 were measured
-SETTINGS = EnhanceSettings(factor=4, device="cpu", threads=1)  # each result holds 0.66 MB: twelve would be seen
+SETTINGS = EnhanceSettings(factor=8, device="cpu", threads=1)  # each result holds 0.66 MB: twelve would be seen
 
 
 @pytest.fixture
 def a_medium_node(a_scene):
-    """64 x 64 x 20 voxels of 1 x 1 x 4 mm, named "Medium"."""
-    k, j, i = np.meshgrid(*(np.arange(count) for count in (20, 64, 64)), indexing="ij")
-    array = np.round(200 * np.sin(i / 7) + 200 * np.cos(j / 9) + 20 * k).astype(np.int16)
-    return slicer.util.addVolumeFromArray(array, np.diag([1.0, 1.0, 4.0, 1.0]), "Medium")
+    """64 x 64 x 10 voxels of 1 x 1 x 8 mm, named "Medium"."""
+    k, j, i = np.meshgrid(*(np.arange(count) for count in (10, 64, 64)), indexing="ij")
+    array = np.round(200 * np.sin(i / 7) + 200 * np.cos(j / 9) + 40 * k).astype(np.int16)
+    return slicer.util.addVolumeFromArray(array, np.diag([1.0, 1.0, 8.0, 1.0]), "Medium")
 
 
 def memory_mb() -> float:

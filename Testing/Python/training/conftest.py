@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +23,11 @@ def a_phantom(seed: int, offset: float) -> np.ndarray:
     return (300 * smooth / smooth.std() + offset).astype(np.int16)
 
 
-@pytest.fixture
-def a_dataset(tmp_path: Path) -> Path:
-    """A folder with a CT (air is there) and an MR volume."""
-    folder = tmp_path / "dataset"
+@pytest.fixture(scope="session")
+def prepared_dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Entry]]:
+    """A folder of which each test has a copy: the volumes, and what `prepare` makes of them."""
+    made = tmp_path_factory.mktemp("prepared")
+    folder = made / "dataset"
     folder.mkdir()
     ct = a_phantom(0, 0)
     ct[:5] = -1000
@@ -32,12 +35,22 @@ def a_dataset(tmp_path: Path) -> Path:
         image = sitk.GetImageFromArray(array)
         image.SetSpacing((0.7, 0.8, 1.5))
         sitk.WriteImage(image, str(folder / f"{name}.nii.gz"))
-    return folder
+    return made, prepare(folder, made / "data.json")
 
 
 @pytest.fixture
-def entries(a_dataset: Path, tmp_path: Path) -> list[Entry]:
-    return prepare(a_dataset, tmp_path / "data.json")
+def a_dataset(prepared_dataset: tuple[Path, list[Entry]], tmp_path: Path) -> Path:
+    """A folder with a CT (air is there) and an MR volume."""
+    return Path(shutil.copytree(prepared_dataset[0] / "dataset", tmp_path / "dataset"))
+
+
+@pytest.fixture
+def entries(prepared_dataset: tuple[Path, list[Entry]], a_dataset: Path, tmp_path: Path) -> list[Entry]:
+    """The manifest data.json of that folder, with its arrays beside it."""
+    made, prepared = prepared_dataset
+    shutil.copy(made / "data.json", tmp_path)
+    shutil.copytree(made / "data", tmp_path / "data")
+    return [replace(entry, array=str(tmp_path / Path(entry.array).relative_to(made))) for entry in prepared]
 
 
 @pytest.fixture
@@ -81,9 +94,10 @@ def a_slice_encoder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def quick_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the optional network of `realism`, and with rough pictures: they take most of a small measurement."""
+    """Without the optional network of `realism`, with rough pictures and one motion: they take most of the time."""
     from matplotlib.figure import Figure
 
+    from medical_super_resolution_training.evaluation.checks import registration_error
     from medical_super_resolution_training.evaluation.measures import realism
 
     def save_roughly(figure: Figure, output: Path, dpi: int) -> None:
@@ -93,3 +107,4 @@ def quick_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
     save = Figure.savefig
     monkeypatch.setattr(Figure, "savefig", save_roughly)
     monkeypatch.setattr(realism, "_PACKAGES", ("no_such_package",))
+    monkeypatch.setattr(registration_error, "MOTIONS", 1)

@@ -52,9 +52,9 @@ def test_a_reproduction_within_a_budget_trains_fewer_steps_and_continues_as_it_b
     settings = [part for one in ("sample_every = 0", "loss.perceptual = 0.0", *TINY) for part in ("--set", one)]
     out = tmp_path / "out"
     arguments = ["reproduce", "general", str(a_dataset), str(out), "--device", "cpu", *settings]
-    assert main([*arguments, "--budget", "1s"]) == 0
+    assert main([*arguments, "--budget", "0.4s"]) == 0
     steps = [read_resolved(out / stage.recipe).steps for stage in MODELS["general"]]
     assert all(1 <= one < 1000 for one in steps)
     assert (out / "general.safetensors").is_file()
-    assert main([*arguments, "--budget", "2s"]) == 0
+    assert main([*arguments, "--budget", "0.8s"]) == 0
     assert [read_resolved(out / stage.recipe).steps for stage in MODELS["general"]] == steps

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from scipy import ndimage, stats
-from skimage.metrics import structural_similarity
 
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.volumes.grid import Grid
@@ -114,6 +113,8 @@ def test_scores_are_those_of_independent_arithmetic(modality: str):
     assert found["mse"] == pytest.approx(error / (high - low) ** 2, rel=1e-5)
     assert found["psnr"] == pytest.approx(10 * math.log10((high - low) ** 2 / error), abs=1e-4)
     assert found["psnr_luma"] - found["psnr"] == pytest.approx(20 * math.log10(255 / 219), abs=1e-4)
+    from skimage.metrics import structural_similarity
+
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "full": True}
     _, similarity = structural_similarity(made, true, data_range=high - low, **options)
     assert found["ssim"] == pytest.approx(similarity[inside].mean(), abs=1e-4)

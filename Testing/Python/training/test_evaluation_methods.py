@@ -199,6 +199,7 @@ def test_a_pair_that_does_not_cover_the_same_place_is_refused(tmp_path: Path):
         measured_pair(thick, thin)
 
 
+@pytest.mark.usefixtures("quick_measurements")
 def test_what_the_scanner_measured_is_refined_and_not_what_is_simulated(tmp_path: Path, a_slice_encoder: Path):
     thick, thin = written_pair(tmp_path, 4)
     arguments = ["evaluate", "--pair", thick, thin, "--case", "k:4", "--downstream", "--encoder", a_slice_encoder]

@@ -49,7 +49,7 @@ def save_and_die(folder, state):
     return save(folder, state)
 
 callbacks.save_checkpoint = save_and_die
-run_recipe(recipe_from(json.loads(recipe.read_text())), data, run, device="cpu")
+run_recipe(recipe_from(json.loads(recipe.read_text())), data, run, device="cpu", loggers=[])
 """
 
 

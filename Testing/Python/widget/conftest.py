@@ -182,7 +182,7 @@ def the_module(a_slicer: Any, a_runner: FakeRunner, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(installed, "installed_models", lambda: ["general"])
     monkeypatch.setattr(module.torch_setup, "ensure_engine", lambda: None)
     for waits in ("engine.background", "setup.self_check", "panel.sections.setup"):
-        monkeypatch.setattr(f"MedicalSuperResolutionLib.{waits}._INTERVAL_MS", 10)
+        monkeypatch.setattr(f"MedicalSuperResolutionLib.{waits}._INTERVAL_MS", 20)
     monkeypatch.setattr(module, "Runner", lambda: a_runner)
     return module
 

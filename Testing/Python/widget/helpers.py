@@ -66,7 +66,7 @@ def process_events(seconds: float, until: Callable[[], Any]) -> None:
     end = QtCore.QDeadlineTimer(int(1000 * seconds))
     while not until() and not end.hasExpired():
         QtWidgets.QApplication.processEvents(QtCore.QEventLoop.ProcessEventsFlag.AllEvents, 20)
-        time.sleep(0.002)  # Qt returns at once where nothing happens; a child that is waited for needs the processor
+        time.sleep(0.005)  # Qt returns at once where nothing happens; a child that is waited for needs the processor
 
 
 def settle() -> None:

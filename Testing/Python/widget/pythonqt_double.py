@@ -18,6 +18,8 @@ from typing import Any
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
 _WRAPPED: dict[str, type] = {}  # class name -> Qt class with PythonQt's manners
+_PROPERTIES: dict[tuple[type, str], bool] = {}  # whether a class has a property, as its meta object says
+_SIGNALS: dict[tuple[type, str], bool] = {}
 _BEING_READ: set[tuple[int, str]] = set()  # objects with the property that is being read of them
 _KEPT: list[QtCore.QObject] = []  # the loader does not own what it makes; a widget without a reference crashes it
 
@@ -81,12 +83,21 @@ def _qt_name(name: str) -> str:
 
 
 def _has_property(instance: PythonQtManners, name: str) -> bool:
-    return object.__getattribute__(instance, "metaObject")().indexOfProperty(name) >= 0
+    key = type(instance), name
+    if key not in _PROPERTIES:
+        _PROPERTIES[key] = object.__getattribute__(instance, "metaObject")().indexOfProperty(name) >= 0
+    return _PROPERTIES[key]
 
 
 def _has_signal(instance: PythonQtManners, signature: str) -> bool:
+    key = type(instance), signature
+    if key not in _SIGNALS:
+        _SIGNALS[key] = _finds_signal(object.__getattribute__(instance, "metaObject")(), signature)
+    return _SIGNALS[key]
+
+
+def _finds_signal(meta: QtCore.QMetaObject, signature: str) -> bool:
     """Whether the signature fits exactly, or by name alone where an argument is a VTK object."""
-    meta = object.__getattribute__(instance, "metaObject")()
     wanted = signature.replace(" ", "")
     for index in range(meta.methodCount()):
         have = bytes(meta.method(index).methodSignature()).decode()

@@ -78,7 +78,7 @@ class Bench:
         end = time.monotonic() + seconds
         while self.is_running and time.monotonic() < end:
             self._timed(lambda: QtWidgets.QApplication.processEvents(QtCore.QEventLoop.ProcessEventsFlag.AllEvents, 20))
-            time.sleep(0.002)  # as in `helpers.process_events`
+            time.sleep(0.005)  # as in `helpers.process_events`
 
     def _timed(self, what: Any) -> None:
         started = time.monotonic()

@@ -88,7 +88,10 @@ def test_nothing_is_overwritten(a_model: Model, tmp_path: Path):
     assert path.read_text() == "mine"
 
 
-def test_files_of_one_model_share_a_card(a_model: Model, tmp_path: Path, traced_once: None):
+def test_files_of_one_model_share_a_card(
+    a_model: Model, tmp_path: Path, traced_once: None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(FORMATS, "torch-export", lambda exported, path: path.touch())
     card = tmp_path / "tiny.md"
     card.write_bytes(card_of(a_model).encode())
     assert export_model(a_model, "torch-export", tmp_path / "tiny.pt2")[1] == card

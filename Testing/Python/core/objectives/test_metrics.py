@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from medical_super_resolution.objectives.metrics import mean_squared_error, psnr, ssim, ssim_map
 
@@ -20,12 +19,16 @@ def a_pair() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_psnr_agrees_with_scikit_image(a_pair):
+    from skimage.metrics import peak_signal_noise_ratio
+
     result, reference = a_pair
     expected = peak_signal_noise_ratio(reference, result, data_range=1000)
     assert psnr(torch.from_numpy(result), torch.from_numpy(reference), 1000) == pytest.approx(expected, abs=1e-4)
 
 
 def scikit_image_ssim(result: np.ndarray, reference: np.ndarray) -> tuple[float, np.ndarray]:
+    from skimage.metrics import structural_similarity
+
     # `mean` leaves out the border of 5 voxels that scikit-image does not count; the map has every voxel
     return structural_similarity(
         reference, result, data_range=1000, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True
