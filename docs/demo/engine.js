@@ -13,7 +13,7 @@ const WIDTH = 1; // of the slice profile, in slice distances: NIfTI files do not
 async function hasGpu() {
   const asked = new URLSearchParams(location.search);
   if (asked.has("webassembly") || !navigator.gpu || !("Suspending" in WebAssembly)) return false; // JSPI, for the runtime
-  const adapter = await navigator.gpu.requestAdapter().catch(() => null);
+  const adapter = await navigator.gpu.requestAdapter();
   return Boolean(adapter) && (asked.has("webgpu") || !adapter.info?.isFallbackAdapter);
 }
 
@@ -50,13 +50,13 @@ export class Engine {
 
   // By WebGPU where it is there and works, else by WebAssembly.
   async open() {
-    if (await hasGpu()) {
-      try {
+    try {
+      if (await hasGpu()) {
         this.described = "WebGPU";
         return await this.openHelpers(1, "webgpu");
-      } catch {
-        this.helpers.forEach((helper) => helper.worker.terminate());
       }
+    } catch {
+      this.helpers.forEach((helper) => helper.worker.terminate());
     }
     return this.openByWebAssembly();
   }

@@ -141,6 +141,15 @@ def test_what_a_graphics_card_fails_at_is_done_by_webassembly(page, tmp_path: Pa
     assert "WebAssembly" in page.inner_text("#facts")
 
 
+def test_webgpu_that_fails_at_once_is_not_missed(page, tmp_path: Path):
+    page.add_init_script("Object.defineProperty(navigator, 'gpu', { value: {} })")  # no requestAdapter
+    page.reload()
+    open_scan(page, a_scan(tmp_path, (4, 20, 20), (1.0, 1.0, 4.0)))
+    start(page, "Thin slices x2")
+    page.get_by_text("Done.").wait_for()
+    assert "WebAssembly" in page.inner_text("#facts")
+
+
 def test_before_and_after_are_compared_by_a_wipe(page, tmp_path: Path):
     open_scan(page, a_scan(tmp_path, (8, 40, 36), (1.0, 1.0, 4.0)))
     start(page, "Thin slices x2")
