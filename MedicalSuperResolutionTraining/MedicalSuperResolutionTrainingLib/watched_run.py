@@ -92,8 +92,7 @@ class SamplePicture:
             return  # it is being written
         self._label.visible = latest is not None
         if latest is not None:
-            margins = self._label.parentWidget().layout().contentsMargins()
-            room = self._label.parentWidget().width - margins.left() - margins.right()
+            room = self._label.parentWidget().layout().contentsRect().width()  # PythonQt knows no margins
             width = max(1, min(room, picture.width()))
             self._label.setPixmap(picture.scaledToWidth(width, qt.Qt.SmoothTransformation))
             self._label.toolTip = latest.name

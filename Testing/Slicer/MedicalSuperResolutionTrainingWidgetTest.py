@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from unittest import mock
 
+import qt
 import slicer
 
 sys.path.append(str(Path(__file__).resolve().parent))
@@ -62,6 +63,19 @@ class MedicalSuperResolutionTrainingWidgetTest(ModuleTestCase):
         self.assertLess(time.monotonic() - started, 2.5)
         self.assertEqual(self.ui.startButton.text, "Start")
         self.assertIn("continues the run in", self.ui.descriptionLabel.text)
+
+    def test_the_sample_picture_of_a_run_is_shown_with_its_curve(self):
+        samples = self.run_folder / "samples"
+        samples.mkdir(parents=True)
+        (self.run_folder / "curve.csv").write_text("50,0.5\n")
+        picture = qt.QPixmap(40, 20)
+        picture.fill(qt.QColor(255, 255, 255))
+        picture.save(str(samples / "step-00000050.png"))
+        with mock.patch.object(slicer.util, "errorDisplay") as errorDisplay:
+            self.ui.curveButton.click()
+        errorDisplay.assert_not_called()
+        self.assertFalse(self.ui.sampleLabel.isHidden())
+        self.assertIn("step-00000050.png", self.ui.sampleLabel.toolTip)
 
     def test_closing_the_scene_ends_the_training(self):
         self.letTheTraining(LASTS)
