@@ -157,7 +157,8 @@ def check_writable(folder: Path) -> None:
     try:
         Path(tempfile.mkdtemp(prefix=WORK_FOLDER_PREFIX, dir=folder)).rmdir()
     except OSError as problem:
-        raise VolumeError(f"cannot write in the folder {folder}: {problem.strerror}") from problem
+        reason = problem.strerror
+        raise VolumeError(f"cannot write in the folder {folder}: {reason}; choose another folder") from problem
 
 
 def write(volume: Volume, path: Path | str, *, overwrite: bool = False, compress: bool = True) -> None:
