@@ -93,7 +93,8 @@ class SamplePicture:
         self._label.visible = latest is not None
         if latest is not None:
             room = self._label.parentWidget().layout().contentsRect().width()  # PythonQt knows no margins
-            width = max(1, min(room, picture.width()))
-            self._label.setPixmap(picture.scaledToWidth(width, qt.Qt.SmoothTransformation))
+            if 0 < room < picture.width():  # 0 or less: it has not been on the screen yet
+                picture = picture.scaledToWidth(room, qt.Qt.SmoothTransformation)
+            self._label.setPixmap(picture)
             self._label.toolTip = latest.name
         self._shown = latest
