@@ -55,7 +55,8 @@ def run(chosen: argparse.Namespace) -> int:
     from ...station.source import DicomWebSource
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # its messages quote data sets
+    for name in ("dicomweb_client", "pynetdicom", "urllib3"):  # their messages quote identifiers
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     rules, tls = read_rules(chosen.rules), _tls(chosen)
     for one in (chosen.send_to, *(rule.send_to for rule in rules if rule.send_to)):
         destination_of(one, title=chosen.ae)

@@ -17,6 +17,7 @@ import pytest
 
 import dicom_files
 import documentation
+from medical_super_resolution.cli.commands import station as station_command
 from medical_super_resolution.cli.main import parser
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.station.intake import Intake
@@ -431,6 +432,17 @@ def test_logs_name_no_identifier(
     station(a_queue, a_model_file, "A@b:1", is_trial=True).enhance_complete(threading.Event())
     assert "would be enhanced" in caplog.text
     assert dicom_files.ROOT not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["dicomweb_client.web", "pynetdicom.acse", "urllib3.connectionpool"])
+def test_logs_of_libraries_that_quote_identifiers_are_silent(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+):
+    caplog.set_level(logging.DEBUG, logger=name.partition(".")[0])
+    chosen = parser(None).parse_args(["station", "--rules", str(rules_file(tmp_path, "")), "--send-to", "A@b:1"])
+    with pytest.raises(SettingsError, match="at least one"):
+        station_command.run(chosen)
+    assert not logging.getLogger(name).isEnabledFor(logging.ERROR)
 
 
 @pytest.mark.parametrize(
