@@ -1,6 +1,5 @@
 """The scripting interface of the module."""
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.system.temp_dirs import try_writing
 from MedicalSuperResolutionLib.setup import torch as torch_setup
 from MedicalSuperResolutionTrainingLib import commands, curve
 from MedicalSuperResolutionTrainingLib.background import BackgroundCommands
@@ -86,7 +86,7 @@ def _training(choices: commands.Choices) -> list[list[str]]:
     torch_setup.ensure_engine()
     try:
         choices.run.mkdir(parents=True, exist_ok=True)
-        Path(tempfile.mkdtemp(dir=choices.run)).rmdir()
+        try_writing(choices.run)
     except OSError as problem:
         message = _("nothing can be written into {folder}: {reason}; choose another folder for the run")
         raise SettingsError(message.format(folder=choices.run, reason=problem.strerror)) from problem

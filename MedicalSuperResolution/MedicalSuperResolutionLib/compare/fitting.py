@@ -18,6 +18,7 @@ _LABELS, _FEW_LABELS = 5, 3  # beside the colors, and in one line above them
 _AT_THE_RIGHT, _CENTERED = 0.95, 0.5  # position of a legend
 
 Rows = list[list[slicer.vtkMRMLSliceLogic]]
+Sizes = dict[str, tuple[tuple[int, int], float]]
 
 
 def revealing_orientation(volume: slicer.vtkMRMLScalarVolumeNode) -> str | None:
@@ -32,7 +33,7 @@ def revealing_orientation(volume: slicer.vtkMRMLScalarVolumeNode) -> str | None:
     return "Coronal" if stacking.argmax() == 2 else "Axial"
 
 
-def fit(rows: Rows) -> dict[str, tuple[tuple[int, int], float]]:
+def fit(rows: Rows) -> Sizes:
     """Show the whole volume in every view: one plane for each row, one scale for all.
 
     No view is drawn before the last of these changes.
@@ -89,7 +90,7 @@ def _free_pixels(logic: slicer.vtkMRMLSliceLogic) -> tuple[float, float]:
     return tuple(pixels * max(0.0, 1 - shown / whole) / 2 for pixels, whole, shown in fields)
 
 
-def sizes_and_heights(rows: Rows) -> dict[str, tuple[tuple[int, int], float]]:
+def sizes_and_heights(rows: Rows) -> Sizes:
     """Of each view, by its node's ID: its size in pixels, and its height in mm, which Slicer keeps on resizing."""
     nodes = [logic.GetSliceNode() for logic in chain(*rows)]
     return {node.GetID(): (tuple(node.GetDimensions()[:2]), node.GetFieldOfView()[1]) for node in nodes}

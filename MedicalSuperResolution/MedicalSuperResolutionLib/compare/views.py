@@ -41,7 +41,7 @@ class CompareViews:
         self._unfilled: Unfilled | None = None
         self._blends: list[Blend] = []
         self._sizes: list[tuple[vtk.vtkObject, int]] = []  # slice nodes with the tags of their observers
-        self._fitted: dict[str, tuple[tuple[int, int], float]] = {}
+        self._fitted: fitting.Sizes = {}
         self._legends: list[slicer.vtkMRMLColorLegendDisplayNode] = []
 
     @property
@@ -190,7 +190,7 @@ class CompareViews:
 
     def _view_changed(self, *_: object) -> None:
         """Fit once for all views that a change of the layout resizes: each fit draws all of them."""
-        if not self._is_fit_due and self._are_resized():
+        if not self._is_fit_due and self._are_resized(self._sizes_and_heights()):
             self._is_fit_due = True
             self._later(self._fit_again)
 
@@ -199,22 +199,24 @@ class CompareViews:
         if self._fitted:  # else they were left, or zoomed, meanwhile
             self.fit()
 
-    def _are_resized(self) -> bool:
+    def _sizes_and_heights(self) -> fitting.Sizes:
+        """Of the visible views; empty while none is fitted."""
+        return fitting.sizes_and_heights(self._visible_rows) if self._fitted else {}
+
+    def _are_resized(self, now: fitting.Sizes) -> bool:
         known = self._fitted
-        now = fitting.sizes_and_heights(self._visible_rows) if known else {}
         return any(name not in known or size != known[name][0] for name, (size, _) in now.items())
 
     def _fit_again(self) -> None:
         """Fit anew where the views have changed their size and the user has not zoomed since."""
         self._is_fit_due = False
-        if not self._are_resized():
+        now, known = self._sizes_and_heights(), self._fitted
+        if not self._are_resized(now):
             return
-        rows, known = self._visible_rows, self._fitted
-        now = fitting.sizes_and_heights(rows)
         if any(name in known and height != known[name][1] for name, (_, height) in now.items()):
             self._fitted = {}  # zoomed by hand
             return
-        offsets = [(logic, logic.GetSliceOffset()) for logic in chain(*rows)]
+        offsets = [(logic, logic.GetSliceOffset()) for logic in chain(*self._visible_rows)]
         self.fit()
         for logic, offset in offsets:
             logic.SetSliceOffset(offset)

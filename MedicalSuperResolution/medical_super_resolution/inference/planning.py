@@ -103,11 +103,10 @@ class Estimate:
 def estimate(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> Estimate:
     """Estimate memory and time of a plan, without loading a network."""
     threads = settings.threads or available_cpus()
-    voxels = sum(math.prod(one.source.shape_kji) for one in planned.passes)
+    runs = _MIRROR_RUNS if settings.refines_mirrors else 1
+    voxels = runs * sum(math.prod(one.source.shape_kji) for one in planned.passes)
     seconds = voxels * _core_seconds_a_voxel(settings) / threads
-    if settings.refines_mirrors:
-        seconds *= _MIRROR_RUNS
-    memory = _held_bytes(planned, bytes_a_voxel, settings) + working_bytes(voxels)
+    memory = _bytes_without_work(planned, bytes_a_voxel, settings) + working_bytes(voxels)
     output = math.prod(planned.target.shape_kji) * bytes_a_voxel
     return Estimate(output / 1e6, memory / 1e9, _START_SECONDS + seconds, threads)
 
@@ -117,7 +116,7 @@ def working_bytes(voxels: int) -> float:
     return min(max(voxels * _WORKING_BYTES_A_VOXEL, _LEAST_WORKING_BYTES), _MOST_WORKING_BYTES)
 
 
-def _held_bytes(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> float:
+def _bytes_without_work(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> float:
     """Memory of the program, the volume and its results, without the work on them."""
     voxels_in = math.prod(planned.source.shape_kji)
     voxels_out = math.prod(planned.target.shape_kji)
@@ -138,7 +137,7 @@ def _core_seconds_a_voxel(settings: EnhanceSettings) -> float:
 
 def fits_memory(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> bool:
     """Whether input, results and the work on them fit what the settings allow, or else what the computer has."""
-    return _held_bytes(planned, bytes_a_voxel, settings) + _LEAST_WORKING_BYTES <= allowed_bytes(settings)
+    return _bytes_without_work(planned, bytes_a_voxel, settings) + _LEAST_WORKING_BYTES <= allowed_bytes(settings)
 
 
 def allowed_bytes(settings: EnhanceSettings) -> float:

@@ -68,6 +68,11 @@ def private_folder(prefix: str, parent: Path | None = None) -> Path:
     return Path(tempfile.mkdtemp(prefix=f"{prefix}{process_id}-{_start_time(process_id)}-", dir=parent))
 
 
+def try_writing(folder: Path) -> None:
+    """Raise OSError if nothing can be written into a folder."""
+    Path(tempfile.mkdtemp(prefix=WORK_FOLDER_PREFIX, dir=folder)).rmdir()
+
+
 def remove(folder: Path) -> None:
     """Remove a private folder, whatever is in it."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import VolumeError
-from ...system.temp_dirs import WORK_FOLDER_PREFIX, one_at_a_time, work_folder
+from ...system.temp_dirs import one_at_a_time, try_writing, work_folder
 from ..dicom.reader import Selection, read_series
 from ..label_maps.detection import has_segments, is_label_map, named_like_labels
 from ..memmap import Allocator, is_on_disk
@@ -155,7 +154,7 @@ def check_writable(folder: Path) -> None:
     if not folder.is_dir():
         raise VolumeError(f"the folder {folder} does not exist; make it first")
     try:
-        Path(tempfile.mkdtemp(prefix=WORK_FOLDER_PREFIX, dir=folder)).rmdir()
+        try_writing(folder)
     except OSError as problem:
         reason = problem.strerror
         raise VolumeError(f"cannot write in the folder {folder}: {reason}; choose another folder") from problem
