@@ -4,6 +4,7 @@
 # make demo-page   the page that enhances a volume in the browser, in build/demo; needs npm
 # make test     the test suite (ARGS="-k grid" chooses)
 # make lint     style, types and spelling
+# make sentences   the catalogue of the sentences that translators are given
 # make docs     the documentation, as a site in build/site; warnings are errors
 # make clean    forget the environment and everything that was built
 
@@ -13,7 +14,7 @@ PYTHON ?= $(shell for each in python3.11 python3 python3.12 python3.13 python3.1
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: enhance view demo-page test lint docs clean
+.PHONY: enhance view demo-page test lint sentences docs clean
 .DELETE_ON_ERROR:
 
 unexport PYTHONDONTWRITEBYTECODE # the child processes of the tests start faster from compiled files
@@ -40,6 +41,9 @@ lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/codespell
+
+sentences: $(VENV)/installed-dev
+	$(VENV)/bin/python Testing/Python/package_sentences.py
 
 docs: $(VENV)/installed-docs
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet

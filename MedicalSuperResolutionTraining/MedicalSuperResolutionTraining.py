@@ -10,6 +10,7 @@ from medical_super_resolution.errors import SuperResolutionError
 from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.panel.connectors import ChoiceConnector, PathConnector
 from MedicalSuperResolutionLib.panel.module_widget import ModuleWidget
+from MedicalSuperResolutionLib.sentences import translated
 from MedicalSuperResolutionTrainingLib import commands, curve, data_check, panel, plot
 from MedicalSuperResolutionTrainingLib.parameter_node import MedicalSuperResolutionTrainingParameterNode
 from MedicalSuperResolutionTrainingLib.scripting import Scripting
@@ -162,7 +163,7 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
             run.update(quantity, is_watched=self._parameterNode is not None)  # else another module is open
             self._sample.show(run.folder)
         except Exception as problem:
-            trouble = _("It goes on, but cannot be drawn: {problem}").format(problem=problem)
+            trouble = _("It goes on, but cannot be drawn: {problem}").format(problem=translated(str(problem)))
             if trouble != self._trouble:
                 logging.exception("A training could not be drawn.")
         self._trouble = trouble

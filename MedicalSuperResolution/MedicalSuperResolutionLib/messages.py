@@ -9,6 +9,7 @@ import slicer
 
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from medical_super_resolution.volumes.grid import Grid
+from MedicalSuperResolutionLib.sentences import translated
 from MedicalSuperResolutionLib.translation import tr as _
 
 _NEEDS_DIGITS_MM = 0.1
@@ -90,9 +91,9 @@ def size(megabytes: float) -> str:
 
 
 def sentence(problem: Exception) -> str:
-    """An error message as a whole sentence; those of the engine begin in lower case, to follow "error:"."""
-    text = str(problem)
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    """An error message as a whole sentence, translated; those of the engine begin in lower case, to follow "error:"."""
+    text = translated(str(problem))
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", "\u3002")) else ".")
 
 
 def log_end(node: slicer.vtkMRMLScalarVolumeNode | None, problem: Exception | None) -> None:

@@ -12,8 +12,13 @@ def tr(text: str) -> str:
     return text
 
 
+def translate(context: str, text: str) -> str:
+    """Return the text unchanged. ``context`` : the name under which translators find it."""
+    return text
+
+
 if "slicer" in sys.modules:  # else importing it would take seconds
     with suppress(ImportError):
-        from slicer.i18n import tr  # noqa: F811 - finds the file that a text stands in by itself
+        from slicer.i18n import tr, translate  # noqa: F811 - `tr` finds the file that a text stands in by itself
 
-__all__ = ["tr"]
+__all__ = ["tr", "translate"]

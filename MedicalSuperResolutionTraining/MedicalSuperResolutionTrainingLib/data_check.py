@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from functools import lru_cache
 from itertools import islice
@@ -14,29 +13,22 @@ from slicer.i18n import tr as _
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.volumes.io.formats import SUFFIXES, grid_and_type_of
 from medical_super_resolution_training.config.recipe import Recipe
-from medical_super_resolution_training.config.recipes import find_recipe
+from medical_super_resolution_training.config.recipes import explanation_of, find_recipe
 from medical_super_resolution_training.data.manifest import Entry, of_split, read_manifest
 from medical_super_resolution_training.data.patch_size import too_small
+from MedicalSuperResolutionLib.sentences import translated
 from MedicalSuperResolutionTrainingLib.commands import Choices, manifest_of
 
 _MOST_COUNTED = 10_000
 _MOST_OPENED = 100  # files whose headers are read
-_SENTENCE = re.compile(r".*?[.](?=\s+(?:[A-Z]|medsr)|$)")  # "et al. 2016" does not end one
 
 
 def explained(recipe: str) -> str:
-    """The first sentence of the comment at the head of a recipe, given by its name or path; empty where none is."""
+    """What a recipe is for, in a sentence; the recipe is given by its name or path. Empty where nothing is known."""
     try:
-        lines = find_recipe(recipe).read_text(encoding="utf-8").splitlines() if recipe else []
+        return translated(explanation_of(find_recipe(recipe))) if recipe else ""
     except (OSError, UnicodeDecodeError, SuperResolutionError):
         return ""
-    comment = []
-    for line in lines:
-        if not line.startswith("#"):
-            break
-        comment.append(line.lstrip("# "))
-    found = _SENTENCE.match(" ".join(comment))
-    return found.group().replace("`", "") if found else ""
 
 
 def data_line(choices: Choices, recipe: Recipe) -> str:

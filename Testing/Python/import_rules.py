@@ -117,7 +117,11 @@ PLACES = (
         _FOUNDATION | _GEOMETRY | _TEXT | {f"{_LIB}.process", f"{_LIB}.translation"},
         in_functions=_ours("volumes.io"),  # SimpleITK, which a Slicer may lack at its start
     ),
-    Place("Lib, translation", (f"{_LIB}.translation",), frozenset({"slicer.i18n"})),
+    Place(
+        "Lib, translation",
+        (f"{_LIB}.translation", f"{_LIB}.sentences"),
+        frozenset({"slicer.i18n", f"{_LIB}.translation"}),
+    ),
     Place(
         "Lib, the scene",
         (f"{_LIB}.scene", f"{_LIB}.engine.tasks", f"{_LIB}.engine.run_times", f"{_LIB}.compare"),
@@ -148,6 +152,7 @@ PLACES = (
 
 LIB_FLOORS = (
     ("translation",),
+    ("sentences",),
     ("messages", "timers"),
     ("process",),
     ("setup",),

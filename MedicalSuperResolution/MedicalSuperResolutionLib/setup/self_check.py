@@ -17,6 +17,7 @@ from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib.process.runner import Runner
+from MedicalSuperResolutionLib.sentences import translated
 from MedicalSuperResolutionLib.setup import torch as torch_setup
 from MedicalSuperResolutionLib.timers import Repeated
 from MedicalSuperResolutionLib.translation import tr as _
@@ -55,13 +56,13 @@ class SelfCheck:
     def _start(self, checked: bool = False) -> None:
         missing = [name for name in _PACKAGES if not torch_setup.is_installed(name)]
         if missing:
-            self._show(f"not possible; missing: {', '.join(missing)}")
+            self._show(_("not possible; missing: {packages}").format(packages=", ".join(missing)))
             return
         try:
             self._runner, self._started = self._make_runner(), time.monotonic()
             self._runner.start(_made_up_volume(), self._settings())
         except SuperResolutionError as problem:
-            self._end(str(problem))
+            self._end(translated(str(problem)))
             return
         self._ui.selfCheckButton.enabled = False
         self._ui.selfCheckButton.text = _("Checking...")
@@ -74,13 +75,14 @@ class SelfCheck:
         try:
             enhanced = self._runner.poll()
         except Exception as problem:  # a timer has no caller to raise to: the text shows it, whatever it is
-            self._end(str(problem) or type(problem).__name__)
+            self._end(translated(str(problem)) or type(problem).__name__)
             return
         if enhanced is not None:
             device, model = enhanced.report.device, enhanced.report.model
-            self._end(f"passed in {seconds:.1f} s on {device} with the model {model}")
+            passed = _("passed in {seconds:.1f} s on {device} with the model {model}")
+            self._end(passed.format(seconds=seconds, device=device, model=model))
         elif seconds > _PATIENCE_SECONDS:
-            self._end(f"no answer after {seconds:.0f} s")
+            self._end(_("no answer after {seconds:.0f} s").format(seconds=seconds))
 
     def _end(self, outcome: str) -> None:
         self.abandon()
@@ -98,14 +100,16 @@ class SelfCheck:
 
 
 def text(outcome: str) -> str:
-    """Versions and how the test run ended, in English. Paths, which may name a person, are left out."""
+    """Versions and how the test run ended. Paths, which may name a person, are left out."""
     lines = {
         "Medical Super-Resolution": medical_super_resolution.__version__,
-        "Slicer": f"{slicer.app.applicationVersion} (revision {slicer.app.revision})",
+        "Slicer": _("{version} (revision {revision})").format(
+            version=slicer.app.applicationVersion, revision=slicer.app.revision
+        ),
         "Python": platform.python_version(),
-        "System": f"{platform.system()} {platform.machine()}",
+        _("System"): f"{platform.system()} {platform.machine()}",
         **{name: _version(name) for name in _PACKAGES},
-        "Test run": outcome,
+        _("Test run"): outcome,
     }
     return _PATH.sub("<path>", "\n".join(f"{name}: {value}" for name, value in lines.items())) + "\n"
 
@@ -115,7 +119,7 @@ def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return "of unknown version" if torch_setup.is_installed(package) else "not installed"
+        return _("of unknown version") if torch_setup.is_installed(package) else _("not installed")
 
 
 def _made_up_volume() -> Volume:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import re
 import sys
 from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ RESOURCES = _BESIDE if _BESIDE.is_dir() else Path(sys.prefix) / "share" / "medic
 FOLDER = RESOURCES / "Recipes"
 _TABLES: dict[str, Any] = {"loss": LossWeights, "perceptual": PerceptualSettings, "adversarial": AdversarialSettings}
 _RESOLVED = "recipe.json"
+_SENTENCE = re.compile(r".*?[.](?=\s+(?:[A-Z]|medsr)|$)")  # "et al. 2016" does not end one
 
 
 def shipped() -> list[Path]:
@@ -43,6 +46,14 @@ def find_recipe(name: str) -> Path:
         known = ", ".join(recipe.stem for recipe in shipped()) or "none"
         raise SettingsError(f"there is no recipe {name!r}; shipped: {known}; or give the path of a TOML file")
     return path
+
+
+def explanation_of(path: Path) -> str:
+    """The first sentence of the comment at the head of a recipe; empty where none is."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    comment = (line.lstrip("# ") for line in takewhile(lambda line: line.startswith("#"), lines))
+    found = _SENTENCE.match(" ".join(comment))
+    return found.group().replace("`", "") if found else ""
 
 
 def read_recipe(path: Path, overrides: list[str]) -> Recipe:

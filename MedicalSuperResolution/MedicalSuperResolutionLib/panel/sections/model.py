@@ -7,6 +7,7 @@ import qt
 from medical_super_resolution.errors import ModelError
 from medical_super_resolution.models import store
 from medical_super_resolution.models.store import read_header
+from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.panel.connectors import ChoiceConnector
 from MedicalSuperResolutionLib.setup import models
 from MedicalSuperResolutionLib.translation import tr as _
@@ -19,7 +20,7 @@ def card_of(path: Path) -> str:
     try:
         card = read_header(path)["card"]
     except ModelError as problem:
-        return str(problem)
+        return messages.sentence(problem)
     return "\n".join([path.stem, *(_entry(name, value) for name, value in card.items())])
 
 

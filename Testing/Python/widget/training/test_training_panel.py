@@ -381,6 +381,12 @@ def test_the_recipe_is_explained_in_one_line(a_training_panel: Any):
     assert a_training_panel.ui.recipeInfoLabel.text.endswith("interpolated slices.")
 
 
+def test_the_explanation_of_a_recipe_is_translated(a_training_panel: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("MedicalSuperResolutionLib.translation.translate", lambda context, text: f"[{text}]")
+    a_training_panel._parameterNode.recipe = "srcnn"
+    assert a_training_panel.ui.recipeInfoLabel.text.startswith("[SRCNN (Dong et al. 2016")
+
+
 def test_every_shipped_recipe_is_explained_in_a_sentence_of_two_lines_at_most(the_training_module: Any):
     from MedicalSuperResolutionTrainingLib import commands, data_check
 

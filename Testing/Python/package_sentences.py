@@ -1,0 +1,113 @@
+"""The sentences of the package that a user of Slicer can meet, as templates with a name for every value.
+
+``python Testing/Python/package_sentences.py`` (`make sentences`) writes the catalogue that translators are given.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+from medical_super_resolution_training.config.recipes import explanation_of, shipped
+
+REPOSITORY = Path(__file__).parents[2]
+CORE = REPOSITORY / "MedicalSuperResolution" / "medical_super_resolution"
+TRAINING = REPOSITORY / "MedicalSuperResolutionTraining" / "medical_super_resolution_training"
+CATALOGUE = REPOSITORY / "MedicalSuperResolution/Resources/Translations/MedicalSuperResolutionSentences.json"
+
+OTHER_ROOMS = (  # whose sentences no panel shows: they are for the command line, for Python, and for servers
+    CORE / "api",
+    CORE / "cli",
+    CORE / "cohort",
+    CORE / "models" / "export",
+    CORE / "station",
+    CORE / "viewer",
+    TRAINING / "cli",
+    TRAINING / "evaluation",
+)
+ALSO = (CORE / "cohort" / "single.py",)  # by which `medsr enhance` runs
+_FEWEST_WORDS = 3  # shorter texts are names and keys
+_WORD = re.compile(r"(?<![^ (])[a-z]{2,}(?![^ ,;:.?)])")
+_NOT_SHOWN = {"print", "print_line", "info", "debug", "warning"}  # functions whose text goes to a terminal or a log
+_NO_NAMES = {"and", "as_posix", "else", "for", "if", "in", "join", "len", "list", "map", "not", "or", "round", "str"}
+
+
+def catalogue() -> str:
+    """The catalogue as it should be: one template a line, in the order of their words."""
+    found = {_shape(template): template for template in sorted(templates(), reverse=True)}
+    lines = ",\n".join("  " + json.dumps({"text": template}) for template in sorted(found.values()))
+    return f'{{\n "sentences": [\n{lines}\n ]\n}}\n'
+
+
+def templates() -> Iterator[str]:
+    """Every sentence of the source files that can reach a panel, and the explanation of every recipe."""
+    for path in sorted([*CORE.rglob("*.py"), *TRAINING.rglob("*.py")]):
+        if path in ALSO or not any(path.is_relative_to(room) for room in OTHER_ROOMS):
+            yield from templates_of(path.read_text(encoding="utf-8"))
+    yield from (_escaped(explanation_of(path)) for path in shipped())
+
+
+def templates_of(source: str) -> Iterator[str]:
+    """The sentences in one source file."""
+    tree = ast.parse(source)
+    aside = {id(node) for node in _aside(tree)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in aside:
+            template = _template(node)
+            if len(_WORD.findall(template)) >= _FEWEST_WORDS and "\n" not in template:
+                yield template
+
+
+def _aside(tree: ast.AST) -> Iterator[ast.AST]:
+    """Texts that are no sentence of their own, or that no panel shows: docstrings, parts of an f-string, the log."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr):
+            yield node.value
+        elif isinstance(node, ast.JoinedStr):
+            yield from node.values
+            yield from (part.format_spec for part in node.values if isinstance(part, ast.FormattedValue))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in _NOT_SHOWN:
+            yield from node.args
+        elif isinstance(node, ast.FunctionDef) and node.name == "__repr__":
+            yield from ast.walk(node)
+
+
+def _template(node: ast.Constant | ast.JoinedStr) -> str:
+    """A text with its values in braces, two neighbouring ones as one."""
+    if isinstance(node, ast.Constant):
+        return _escaped(node.value) if isinstance(node.value, str) else ""
+    text, names = "", {}
+    for before, part in pairwise([None, *node.values]):
+        if isinstance(part, ast.Constant):
+            text += _escaped(part.value)
+        elif not isinstance(before, ast.FormattedValue):
+            text += "{" + _name(part, names) + "}"
+    return text
+
+
+def _escaped(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _name(value: ast.FormattedValue, names: dict[str, str]) -> str:
+    """A name for a value, by the last word of its expression; numbered where two differ."""
+    written = ast.unparse(value)
+    if written not in names:
+        words = [word for word in re.findall(r"[^\W\d]\w+", ast.unparse(value.value)) if word not in _NO_NAMES]
+        name = (words or ["value"])[-1].strip("_").lower()
+        same = sum(re.fullmatch(rf"{name}\d*", taken) is not None for taken in names.values())
+        names[written] = f"{name}{same + 1}" if same else name
+    return names[written]
+
+
+def _shape(template: str) -> str:
+    """A template without the names of its values."""
+    return re.sub(r"(?<!\{)\{\w+\}(?!\})", "{}", template)
+
+
+if __name__ == "__main__":
+    CATALOGUE.write_text(catalogue(), encoding="utf-8")

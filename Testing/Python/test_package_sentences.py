@@ -1,0 +1,88 @@
+"""What the package says in English is recognized by its template, and said in the language of the application."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import package_sentences
+from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.settings import EnhanceSettings
+from MedicalSuperResolutionLib import sentences, translation
+
+
+def speak(monkeypatch: pytest.MonkeyPatch, translations: dict[str, str]) -> None:
+    """Translate these templates, and no others."""
+    monkeypatch.setattr(translation, "translate", lambda context, text: translations.get(text, text))
+
+
+def test_translators_have_every_sentence_of_the_package():
+    found = package_sentences.CATALOGUE.read_text(encoding="utf-8")
+    assert found == package_sentences.catalogue(), "a sentence is new, changed or gone: run `make sentences`"
+
+
+def test_the_schema_tells_slicer_which_strings_to_translate():
+    schema = json.loads(sentences.CATALOGUE.with_name(f"{sentences.CATALOGUE.stem}-schema.json").read_text())
+    entry = schema["properties"]["sentences"]["items"]["properties"]
+    assert entry == {"text": {"type": "string", "translatable": True}}
+    assert sentences.CATALOGUE == package_sentences.CATALOGUE
+
+
+@pytest.mark.parametrize(
+    ("source", "template"),
+    [
+        (
+            'raise VolumeError(f"{header.path} has {len(sizes)} of {len(wanted)} axes")',
+            "{path} has {sizes} of {wanted} axes",
+        ),
+        ('found.append(f"{high:g} is far above {low:g}")', "{high} is far above {low}"),
+        ('raise SettingsError(f"there is no {one.name} beside {two.name}")', "there is no {name} beside {name2}"),
+        ('raise SettingsError(f"{name} is too long: {name}{hint}")', "{name} is too long: {name}"),
+        ('raise SettingsError("write {} for an empty set")', "write {{}} for an empty set"),
+    ],
+)
+def test_every_value_of_a_sentence_has_a_name(source: str, template: str):
+    assert list(package_sentences.templates_of(source)) == [template]
+
+
+@pytest.mark.parametrize(
+    "source", ['"""A module of three words."""', 'logger.info("the run is over")', 'print(f"step {n} is done now")']
+)
+def test_what_no_panel_shows_is_not_for_translators(source: str):
+    assert list(package_sentences.templates_of(source)) == []
+
+
+def test_every_template_recognizes_its_own_sentences(monkeypatch: pytest.MonkeyPatch):
+    templates = sentences.templates()
+    assert len(templates) > 300
+    speak(monkeypatch, {one.text: f"{number}: {one.text}" for number, one in enumerate(templates)})
+    for number, one in enumerate(templates):
+        said = one.text.format(**{name: f"<{name}>" for name in one.names})
+        assert sentences.translated(said) == f"{number}: {said}"
+
+
+def test_a_refusal_is_translated_with_its_values(monkeypatch: pytest.MonkeyPatch):
+    speak(monkeypatch, {"unknown device {device}; use one of: {devices}": "{devices} - aber nicht {device}"})
+    with pytest.raises(SettingsError) as refusal:
+        EnhanceSettings(device="abacus")
+    assert sentences.translated(str(refusal.value)) == "auto, cuda, mps, cpu - aber nicht 'abacus'"
+
+
+def test_a_reason_inside_a_sentence_is_translated_too(monkeypatch: pytest.MonkeyPatch):
+    whole = "{path} cannot be read as a volume: {what}; get it again"
+    speak(monkeypatch, {whole: "{path}: {what}!", "it is empty": "leer"})
+    assert sentences.translated("/a b/scan.nii cannot be read as a volume: it is empty; get it again") == (
+        "/a b/scan.nii: leer!"
+    )
+
+
+@pytest.mark.parametrize("mistyped", ["{Pfad} ist ein Ordner", "ein Ordner", "{path ist ein Ordner", "{path} {0}"])
+def test_a_translation_that_loses_a_value_is_not_used(monkeypatch: pytest.MonkeyPatch, mistyped: str):
+    speak(monkeypatch, {"{path} is a folder; name a file": mistyped})
+    assert sentences.translated("/scans is a folder; name a file") == "/scans is a folder; name a file"
+
+
+def test_an_unknown_sentence_stays_as_it_is(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(translation, "translate", lambda context, text: "?")
+    assert sentences.translated("Choose a volume.") == "Choose a volume."
