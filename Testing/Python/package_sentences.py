@@ -33,7 +33,22 @@ ALSO = (CORE / "cohort" / "single.py",)  # by which `medsr enhance` runs
 _FEWEST_WORDS = 3  # shorter texts are names and keys
 _WORD = re.compile(r"(?<![^ (])[a-z]{2,}(?![^ ,;:.?)])")
 _NOT_SHOWN = {"print", "print_line", "info", "debug", "warning"}  # functions whose text goes to a terminal or a log
-_NO_NAMES = {"and", "as_posix", "else", "for", "if", "in", "join", "len", "list", "map", "not", "or", "round", "str"}
+_NO_NAMES = {
+    "None",
+    "as_posix",
+    "get",
+    "join",
+    "len",
+    "list",
+    "map",
+    "max",
+    "min",
+    "round",
+    "sorted",
+    "str",
+    "sum",
+    "upper",
+}
 
 
 def catalogue() -> str:
@@ -70,7 +85,7 @@ def _aside(tree: ast.AST) -> Iterator[ast.AST]:
         elif isinstance(node, ast.JoinedStr):
             yield from node.values
             yield from (part.format_spec for part in node.values if isinstance(part, ast.FormattedValue))
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in _NOT_SHOWN:
+        elif isinstance(node, ast.Call) and {*_words(node.func)} & _NOT_SHOWN:
             yield from node.args
         elif isinstance(node, ast.FunctionDef) and node.name == "__repr__":
             yield from ast.walk(node)
@@ -95,13 +110,25 @@ def _escaped(text: str) -> str:
 
 def _name(value: ast.FormattedValue, names: dict[str, str]) -> str:
     """A name for a value, by the last word of its expression; numbered where two differ."""
-    written = ast.unparse(value)
+    written = ast.dump(value)
     if written not in names:
-        words = [word for word in re.findall(r"[^\W\d]\w+", ast.unparse(value.value)) if word not in _NO_NAMES]
-        name = (words or ["value"])[-1].strip("_").lower()
+        words = [word.strip("_").lower() for word in _words(value.value) if word not in _NO_NAMES]
+        name = (words or ["value"])[-1]
         same = sum(re.fullmatch(rf"{name}\d*", taken) is not None for taken in names.values())
         names[written] = f"{name}{same + 1}" if same else name
     return names[written]
+
+
+def _words(expression: ast.AST) -> Iterator[str]:
+    """The names of variables, attributes and keys, in their order, which is the same in every version of Python."""
+    for child in ast.iter_child_nodes(expression):
+        yield from _words(child)
+    if isinstance(expression, ast.Name):
+        yield expression.id
+    elif isinstance(expression, ast.Attribute):
+        yield expression.attr
+    elif isinstance(expression, ast.Constant) and str(expression.value).isidentifier():
+        yield str(expression.value)
 
 
 def _shape(template: str) -> str:

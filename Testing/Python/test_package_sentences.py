@@ -63,10 +63,10 @@ def test_every_template_recognizes_its_own_sentences(monkeypatch: pytest.MonkeyP
 
 
 def test_a_refusal_is_translated_with_its_values(monkeypatch: pytest.MonkeyPatch):
-    speak(monkeypatch, {"unknown device {device}; use one of: {devices}": "{devices} - aber nicht {device}"})
+    speak(monkeypatch, {"unknown device {device}; use one of: {devices}": "{devices} statt {device}"})
     with pytest.raises(SettingsError) as refusal:
         EnhanceSettings(device="abacus")
-    assert sentences.translated(str(refusal.value)) == "auto, cuda, mps, cpu - aber nicht 'abacus'"
+    assert sentences.translated(str(refusal.value)) == "auto, cuda, mps, cpu statt 'abacus'"
 
 
 def test_a_reason_inside_a_sentence_is_translated_too(monkeypatch: pytest.MonkeyPatch):
@@ -77,7 +77,7 @@ def test_a_reason_inside_a_sentence_is_translated_too(monkeypatch: pytest.Monkey
     )
 
 
-@pytest.mark.parametrize("mistyped", ["{Pfad} ist ein Ordner", "ein Ordner", "{path ist ein Ordner", "{path} {0}"])
+@pytest.mark.parametrize("mistyped", ["{Pfad}: ein Fehler", "ein Fehler", "{path: ein Fehler", "{path} {0}"])
 def test_a_translation_that_loses_a_value_is_not_used(monkeypatch: pytest.MonkeyPatch, mistyped: str):
     speak(monkeypatch, {"{path} is a folder; name a file": mistyped})
     assert sentences.translated("/scans is a folder; name a file") == "/scans is a folder; name a file"
