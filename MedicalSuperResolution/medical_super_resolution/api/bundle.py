@@ -1,7 +1,7 @@
-"""What the configuration of an exported bundle of MONAI names: a network, and an inferer that is this package's engine.
+"""Network and inferer of an exported MONAI bundle; the configuration of the bundle names both.
 
-Normalisation, tiles, the network and data consistency belong together, so they run inside the inferer, as MONAI's own
-sliding windows do. For a dictionary of images outside a bundle, there is `public.EnhanceTransform`.
+The inferer runs normalisation, tiles, network and data consistency together, as MONAI's sliding windows do. To enhance
+a dictionary of images outside a bundle, use `enhance.EnhanceTransform`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class BundleNetwork(nn.Module):
     path : str
         The model file, such as ``models/general.safetensors`` of the bundle.
     detail : float
-        How far its weights go towards those of the detail model, in [0, 1].
+        Interpolation weight between the model (0) and its detail model (1).
 
     Raises
     ------
@@ -88,7 +88,7 @@ class EnhanceInferer:
         inputs : MetaTensor of shape (N, 1, I, J, K)
             Volumes in the units of the scanner, with their affine matrices.
         network : BundleNetwork
-            What refines them.
+            The network of the bundle.
 
         Returns
         -------

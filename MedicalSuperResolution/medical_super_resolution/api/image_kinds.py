@@ -1,4 +1,4 @@
-"""The kinds of images that `enhance` takes, each with its way to a `Volume` and back.
+"""The kinds of images that `enhance` takes, each with its conversion to a `Volume` and back.
 
 Images of other packages are recognised by the name of their class, so that none of these packages is imported unless
 the caller has imported it.
@@ -17,7 +17,7 @@ from ..errors import SettingsError, VolumeError
 from ..volumes.grid import LPS_TO_RAS, Grid
 from ..volumes.volume import Volume
 
-TAKEN = (
+SUPPORTED = (
     "a path, a Volume, a SimpleITK image, a nibabel image, a MONAI MetaTensor, a TorchIO ScalarImage,"
     " or an array (K, J, I) with spacing= or affine="
 )
@@ -25,7 +25,7 @@ TAKEN = (
 
 @dataclass(frozen=True)
 class Converted:
-    """An image as a volume, and the way back.
+    """An image as a volume, and the conversion back.
 
     Attributes
     ----------
@@ -52,14 +52,14 @@ def to_volume(
     image : path, Volume, SimpleITK.Image, nibabel.SpatialImage, monai.data.MetaTensor, torchio.ScalarImage, or array
         One three-dimensional image with one value in each voxel.
     spacing : tuple of float, optional
-        Of an array alone: distance between voxel centres along i, j and k, in mm.
+        For an array: distance between voxel centres along i, j and k, in mm.
     affine : ndarray of shape (4, 4), optional
-        Of an array alone: voxel index (i, j, k) to millimetres in RAS.
+        For an array: matrix from voxel index (i, j, k) to millimetres in RAS.
 
     Returns
     -------
     Converted
-        The volume, and the way back.
+        The volume, and the conversion back.
 
     Raises
     ------
@@ -70,14 +70,14 @@ def to_volume(
     VolumeError
         The image is no scalar volume.
     """
-    convert = next((one for is_one, one in _KINDS if is_one(image)), None)
+    convert = next((convert for is_kind, convert in _KINDS if is_kind(image)), None)
     if convert is not None:
         if spacing is not None or affine is not None:
             raise SettingsError(f"spacing and affine are for arrays; {type(image).__name__} carries its own")
         return convert(image)
     if _is_array(image):
         return _from_array(image, spacing, affine)
-    raise TypeError(f"enhance takes {TAKEN}; got {_full_name(type(image))}")
+    raise TypeError(f"enhance takes {SUPPORTED}; got {_full_name(type(image))}")
 
 
 def _full_name(kind: type) -> str:

@@ -119,7 +119,7 @@ def _draw(
             drawn = _draw_plane(axes[row, column], planes[row][column], limits, is_difference=panel.is_difference)
             if row == 0:
                 axes[row, column].set_title(panel.title, color="white", fontsize=11)
-        _letter(axes[row, 0], name, planes[row][0])
+        _label_plane(axes[row, 0], name, planes[row][0])
     last = drawn  # the last column is always a difference
     bar = figure.colorbar(last, ax=axes, location="bottom", shrink=0.4, aspect=40, pad=0.01)
     bar.set_label(f"difference in {unit}; grey window {window[0]:.4g} to {window[1]:.4g} {unit}", color="white")
@@ -139,8 +139,8 @@ def _draw_plane(axis: Axes, plane: Plane, limits: tuple[float, float], *, is_dif
     )
 
 
-def _letter(axis: object, name: str, plane: Plane) -> None:
-    """Label the plane and its left and upper edge, each in its own third of the width, as panels can be low."""
+def _label_plane(axis: object, name: str, plane: Plane) -> None:
+    """Label the plane and its left and upper edge, side by side because panels can be low."""
     from matplotlib.patheffects import withStroke
 
     style = {"color": "yellow", "fontsize": 9, "path_effects": [withStroke(linewidth=2, foreground="black")]}

@@ -95,7 +95,7 @@ def parser(description: str | None, only: str | None = None) -> argparse.Argumen
 
 @quiet_on_broken_pipe
 def main(typed: list[str] | None = None) -> int:
-    """Run the command line; return the exit status: 0 done, 1 failed, 2 usage, 130 interrupted, 141 output unread."""
+    """Run the command line; return the exit status: 0 done, 1 failed, 2 usage, 130 interrupted, 141 output closed."""
     wait_passively()
     asked = sys.argv[1:] if typed is None else typed
     made = parser(__doc__, next((word for word in asked if word in COMMANDS), None))

@@ -1,7 +1,6 @@
-"""The machine of a benchmark: its name, timing of workloads, and the least time that a network needs.
+"""Timing of workloads, and the roofline of a machine: the least time in which it can run a network.
 
-Works take turns, so that whatever slows the machine for a while slows all. The least time is that of the network's
-arithmetic and memory traffic, at speeds measured here.
+That is the larger of the times for the arithmetic and for the memory traffic of the network, at speeds measured here.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from ..inference.context import ExecutionContext
 from ..networks.contracts import SequenceGenerator
 from ..system.software import __version__
 
-_SIDES = {"cpu": 2048, "cuda": 8192}  # of the matrices that are multiplied
-_BYTES = {"cpu": 1 << 28, "cuda": 1 << 31}  # that are copied
+_SIDES = {"cpu": 2048, "cuda": 8192}  # of matrices, whose product measures arithmetic
+_BYTES = {"cpu": 1 << 28, "cuda": 1 << 31}  # of a copy, which measures memory traffic
 _ROUNDS = 5
 _TURNS = 2
 
 Show = Callable[[str], None]
-"""Takes a line about what is being measured."""
+"""Called with a line about each measurement."""
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -39,11 +38,14 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - started, result
 
 
-def quickest(works: Mapping[str, Callable[[], Any]], show: Show) -> list[tuple[float, Any]]:
-    """Seconds and result of the fastest round of each workload."""
-    best: list[tuple[float, Any]] = [(math.inf, None)] * len(works)
+def quickest(workloads: Mapping[str, Callable[[], Any]], show: Show) -> list[tuple[float, Any]]:
+    """Seconds and result of the fastest round of each workload.
+
+    They run in turns, so that a temporary load on the machine slows all of them.
+    """
+    best: list[tuple[float, Any]] = [(math.inf, None)] * len(workloads)
     for number in range(_TURNS):
-        for place, (name, work) in enumerate(works.items()):
+        for place, (name, work) in enumerate(workloads.items()):
             show(f"measuring {name}, round {number + 1} of {_TURNS}")
             best[place] = min(best[place], timed(work), key=lambda one: one[0])
     return best
@@ -52,7 +54,7 @@ def quickest(works: Mapping[str, Callable[[], Any]], show: Show) -> list[tuple[f
 def compared(
     generator: SequenceGenerator, context: ExecutionContext, voxels: int, factor: float, seconds: float
 ) -> dict[str, Any]:
-    """The two floors of a run over ``voxels`` measured voxels, and which part of its ``seconds`` the larger one is."""
+    """The least times (floors) of a run over ``voxels`` measured voxels, and the larger one over its ``seconds``."""
     operations, values = work_a_voxel(generator, factor)
     half = torch.float16 if context.device.type == "cuda" else torch.bfloat16
     precision = half if context.is_mixed else torch.float32
@@ -66,9 +68,9 @@ def compared(
 
 
 def work_a_voxel(generator: SequenceGenerator, factor: float) -> tuple[float, float]:
-    """Operations, and values that convolutions read and write, of one measured voxel; a product and a sum are two.
+    """Operations, and values that are read and written, for one measured voxel; a multiply-add is two operations.
 
-    Each convolution of the generator is taken once at every measured voxel, and the head once at every fine one.
+    Each convolution of the generator counts once for every measured voxel, and the head once for every fine one.
     """
     convolutions = [part for part in generator.modules() if isinstance(part, nn.Conv3d)]
     operations = sum(2 * one.weight.numel() for one in convolutions)

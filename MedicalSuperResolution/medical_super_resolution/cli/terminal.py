@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-_UNREAD_EXIT = 141  # of a program that SIGPIPE has ended, in a shell
+_CLOSED_OUTPUT_EXIT = 141  # as a shell reports a program that SIGPIPE has ended
 
 
 def quiet_on_broken_pipe(main: Callable[..., int]) -> Callable[..., int]:
@@ -31,20 +31,20 @@ def quiet_on_broken_pipe(main: Callable[..., int]) -> Callable[..., int]:
             print(end="", flush=True)  # at the end of Python it would be too late
             return status
         except BrokenPipeError:
-            unread = [stream for stream in (sys.stdout, sys.stderr) if _has_no_reader(stream)]
-            if not unread:
+            closed = [stream for stream in (sys.stdout, sys.stderr) if _is_closed_pipe(stream)]
+            if not closed:
                 raise
             nowhere = os.open(os.devnull, os.O_WRONLY)
-            for stream in unread:
-                os.dup2(nowhere, stream.fileno())  # takes what is still waiting to be written
-            return _UNREAD_EXIT
+            for stream in closed:
+                os.dup2(nowhere, stream.fileno())  # so that flushing at exit does not fail
+            return _CLOSED_OUTPUT_EXIT
 
     return run
 
 
-def _has_no_reader(stream: TextIO) -> bool:
+def _is_closed_pipe(stream: TextIO) -> bool:
     """Whether a standard stream leads into a pipe whose other end is closed."""
-    if not hasattr(select, "poll"):  # on Windows, which leads nowhere else
+    if not hasattr(select, "poll"):  # on Windows; standard streams are the only pipes there
         return True
     poll = select.poll()
     poll.register(stream.fileno(), 0)  # a broken pipe is always reported
@@ -72,10 +72,10 @@ def print_line(line: str) -> None:
 
 
 class JsonProgress(Display):
-    """One line of JSON on standard output for each step, and for each part of the work as it begins."""
+    """One line of JSON on standard output for each step, and for each stage as it begins."""
 
     def stage(self, name: str) -> None:
-        """Print the name of the part."""
+        """Print the name of the stage."""
         print(json.dumps({"stage": name}), flush=True)
 
     def __call__(self, done: int, total: int) -> None:

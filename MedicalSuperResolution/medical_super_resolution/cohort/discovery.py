@@ -26,11 +26,11 @@ class Item:
     source : Path
         A volume file, or the folder of a DICOM series.
     name : str
-        Of the result, relative to the output folder; a file, or a folder for a DICOM series.
+        Name of the result, relative to the output folder: a file, or a folder for a DICOM series.
     selection : Selection or None
         Which series of the folder.
     problem : str
-        Why it cannot be enhanced; mostly empty.
+        Why it cannot be enhanced; empty if it can.
     """
 
     source: Path
@@ -45,7 +45,7 @@ def items_in(folder: Path, leave_out: Path | None = None) -> list[Item]:
     Parameters
     ----------
     folder : Path
-        To look into; hidden folders are left out.
+        Folder to search; hidden folders are left out.
     leave_out : Path or None
         A folder below that holds results.
     """
@@ -64,10 +64,10 @@ def items_in(folder: Path, leave_out: Path | None = None) -> list[Item]:
                 found += _item_of_file(path, folder)
             elif path.suffix.lower() in ("", ".dcm", ".ima", ".img", ".dicom") or path.stem.isdigit():
                 has_others = True
-    return _with_names_of_their_own(found + (_series_in(folder) if has_others else []))
+    return _with_unique_names(found + (_series_in(folder) if has_others else []))
 
 
-def _with_names_of_their_own(items: list[Item]) -> list[Item]:
+def _with_unique_names(items: list[Item]) -> list[Item]:
     """The items with unique names: of scan.mgz and scan.nii.gz, the later one is named after its whole source."""
     taken: set[str] = set()
     named = []

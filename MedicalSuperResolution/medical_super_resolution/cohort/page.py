@@ -16,7 +16,7 @@ from .study import thumbnail_of
 from .table import Row
 
 PAGE = "medsr.html"
-_UNLIKE = 3.5  # robust standard deviations from the median
+_OUTLIER_ABOVE = 3.5  # robust standard deviations from the median
 _FEWEST = 8  # studies of one modality, below which their spread is not meaningful
 _MAD_TO_SIGMA = 1.4826  # of a normal distribution
 _SMALLEST_SPREAD = 0.02  # of a logarithm: smaller differences do not count
@@ -24,7 +24,7 @@ _STYLE = """
 body { font: 15px system-ui, sans-serif; margin: 2em auto; max-width: 76em; padding: 0 1em; color: #222 }
 table { border-collapse: collapse; width: 100% } th, td { text-align: left; vertical-align: top; padding: .4em .6em }
 tr { border-top: 1px solid #ccc } td.number { text-align: right; font-variant-numeric: tabular-nums }
-img { max-height: 120px; background: #000 } .bad { color: #a00 } .unlike { color: #840 }
+img { max-height: 120px; background: #000 } .bad { color: #a00 } .outlier { color: #840 }
 """
 _HEADINGS = (
     "Before and after",
@@ -49,15 +49,15 @@ _MEASURES: dict[str, Callable[[Row], float]] = {
 }
 
 
-def unlike(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+def outlier_distances(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     """Distance of each study from the others of its modality.
 
     Returns
     -------
     dict
-        For each study by its input, and each measure: (logarithm - median) / robust standard deviation, of consistency
-        error, slice profile (width over thickness) and uncertainty. A measure that a study does not have is left out,
-        as are modalities with too few studies.
+        By input of a study and name of a measure: (logarithm - median) / robust standard deviation. The measures are
+        consistency error, slice profile (width over thickness) and uncertainty. A measure that a study lacks is left
+        out, as are modalities with too few studies.
     """
     values: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     for row in rows:
@@ -86,7 +86,7 @@ def write_page(rows: Sequence[Row], output: Path) -> None:
     output : Path
         Holds their thumbnails, too.
     """
-    distances = unlike(rows)
+    distances = outlier_distances(rows)
 
     def order(row: Row) -> tuple[bool, float, str]:
         largest = max((abs(value) for value in distances.get(row.input, {}).values()), default=0.0)
@@ -98,8 +98,8 @@ def write_page(rows: Sequence[Row], output: Path) -> None:
     page = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>MedicalSuperResolution: cohort</title><style>{_STYLE}</style></head>
 <body><h1>Cohort</h1><p>{counts or "nothing was done"}. {html.escape(NOTICE)}</p>
-<p>Failures come first, then studies that are unlike the others of their modality: more than {_UNLIKE:g} robust standard
-deviations in data-consistency error, slice profile (width over thickness) or uncertainty.</p>
+<p>Failures come first, then studies that differ from the others of their modality by more than {_OUTLIER_ABOVE:g}
+robust standard deviations in data-consistency error, slice profile (width over thickness) or uncertainty.</p>
 <table><thead><tr>{head}</tr></thead><tbody>
 {body}
 </tbody></table></body></html>
@@ -116,9 +116,9 @@ def _line(row: Row, distances: dict[str, float], output: Path) -> str:
         address = html.escape(picture.relative_to(output).as_posix())
         image = f'<img loading="lazy" src="{address}" alt="{html.escape(row.input)} before and after">'
     notes = [
-        f'<span class="unlike">{name} is {"above" if value > 0 else "below"} the others</span>'
+        f'<span class="outlier">{name} is {"above" if value > 0 else "below"} the others</span>'
         for name, value in distances.items()
-        if abs(value) > _UNLIKE
+        if abs(value) > _OUTLIER_ABOVE
     ]
     notes += [html.escape(row.warnings)] if row.warnings else []
     notes += [f'<span class="bad">{html.escape(row.status)}: {html.escape(row.error)}</span>'] if row.error else []

@@ -20,7 +20,7 @@ class Preview:
     Parameters
     ----------
     path : Path
-        Of the picture, a PNG: before | after, cut across the slices through the middle of the volume.
+        The picture to write, a PNG: before | after, cut across the slices through the middle of the volume.
     uncertainty : str
         Root mean square over the volume, in its units; empty if it was not requested.
     """

@@ -1,4 +1,4 @@
-"""A whole cohort: its studies, its state in the output folder, its table and its report."""
+"""Run of a cohort: selection of studies, preparation of the output folder, processing, table and report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..errors import VolumeError
 from ..system.temp_dirs import remove_abandoned
 from . import bids
 from .discovery import Item, items_in
-from .distribution.handing_out import rows_from
+from .distribution.scheduling import rows_from
 from .page import write_page
 from .study import STATE, forget_attempts, record_of
 from .table import TABLE, Row, write_parquet, write_table
@@ -66,7 +66,7 @@ def open_output(batch: Batch, *, resume: bool) -> None:
     Raises
     ------
     VolumeError
-        It holds something else, or a run that is not to be continued, or it cannot be made.
+        It holds something else, or an earlier run without ``resume`` or ``overwrite``, or it cannot be made.
     """
     state = batch.output / STATE
     try:

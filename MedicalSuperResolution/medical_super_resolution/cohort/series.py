@@ -49,7 +49,7 @@ def run_series(task: Task, settings: EnhanceSettings, model: Model, progress: Pr
     with disk_allocator(destination.path.parent) as allocator:
         results: np.ndarray | None = None
         for number, volume in enumerate(volumes):
-            asked, part = with_modality(volume, task), _part_of(progress, number, count)
+            asked, part = with_modality(volume, task), _progress_of_part(progress, number, count)
             enhanced = enhance(asked, model, settings, part, profile=profile)
             profile = profile or _profile_of(enhanced.report, volume.grid)
             result = tilt_restored(enhanced.volume, task)
@@ -58,7 +58,7 @@ def run_series(task: Task, settings: EnhanceSettings, model: Model, progress: Pr
             if results is None:
                 task.inspect(volume, enhanced)
                 first, results = result, allocator((count, *result.array.shape), result.array.dtype)
-            results = _put(result, number, first, results, allocator)
+            results = _stored(result, number, first, results, allocator)
             reports.append(enhanced.report)
             return_freed_blocks()
         assert results is not None  # a file and a series hold at least one volume
@@ -81,7 +81,7 @@ def _volumes_of(task: Task) -> tuple[int, Iterator[Volume]]:
     return read_all_phases(task.source, task.selection)
 
 
-def _put(result: Volume, number: int, first: Volume, results: np.ndarray, allocator: Allocator) -> np.ndarray:
+def _stored(result: Volume, number: int, first: Volume, results: np.ndarray, allocator: Allocator) -> np.ndarray:
     """Store one result among the others, in a type that holds them all."""
     if result.array.shape != first.array.shape or not np.allclose(
         result.grid.ijk_to_ras, first.grid.ijk_to_ras, rtol=0, atol=_SAME_PLACE_MM
@@ -112,7 +112,7 @@ def _profile_of(report: Report, grid: Grid) -> ProfileEstimate | None:
     return ProfileEstimate(shape, report.slice_width_error_mm / distance, report.slice_profile_source)
 
 
-def _part_of(progress: Progress, number: int, count: int) -> Progress:
+def _progress_of_part(progress: Progress, number: int, count: int) -> Progress:
     return lambda done, total: progress(number * total + done, count * total)
 
 

@@ -1,8 +1,7 @@
-"""One study of a cohort, as a worker processes it: once, with a record by which a later run verifies the result.
+"""One study of a cohort as a worker processes it, with a record by which a later run verifies the result.
 
-The result appears first, whole or not at all, then its record. A worker that is killed before the record leaves a
-result that is made again; after it, the record is found and the result compared with it. Only workers load torch: the
-process that hands out studies starts without it.
+The result is written first, whole or not at all, then its record. If a worker is killed before it writes the record,
+the study is processed again. Only workers import torch: the process that schedules studies starts without it.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 STATE = "medsr-cohort"  # folder of records and thumbnails in the output folder
 # Settings without influence on a result: how it is computed, and the name of the model (its SHA-256 counts).
 _LEFT_OUT = ("model", "device", "threads", "memory_gb")
-_one_at_a_time = threading.Lock()  # of a worker with several threads: the engine uses them all itself
+_one_at_a_time = threading.Lock()  # a worker may have several threads, and the engine uses all of them for one study
 
 
 @dataclass(frozen=True)
@@ -56,12 +55,12 @@ class Record:
 
 
 def run_study(batch: Batch, item: Item) -> Row:
-    """Enhance one study on a worker, or verify an earlier result ("kept"); a failure becomes a row, too.
+    """Enhance one study on a worker, or verify an earlier result (status "kept"); a failure also gives a row.
 
     Parameters
     ----------
     batch : Batch
-        What is asked for; its output folder belongs to the cohort, so what lies there without a record is replaced.
+        The settings. The output folder belongs to the cohort, so results without a record are replaced.
     item : Item
         The study.
     """
@@ -99,7 +98,7 @@ def attempts_of(batch: Batch, item: Item) -> int:
 
 
 def forget_attempts(output: Path) -> None:
-    """Reset `attempts_of`: an interrupted cohort has ended its workers itself."""
+    """Reset `attempts_of`: workers that an interrupted cohort ended did not die of their study."""
     shutil.rmtree(output / STATE / "attempts", ignore_errors=True)
 
 

@@ -21,13 +21,13 @@ class Row:
     input, output : str
         Relative to the two folders.
     status : str
-        "done", "skipped", "failed", or "set aside" for one that ended its process again and again.
+        "done", "skipped", "failed", or "set aside" for one whose workers died repeatedly.
     size, spacing_mm, factor : str
-        Of the result, along i, j and k.
+        Size, spacing and factor of the result, along i, j and k.
     modality, model, settings : str
         What was enhanced with what; settings are those that differ from the standard.
     slice_profile : str
-        As taken, for people.
+        Slice profile that was used, in words.
     slice_width_mm, slice_thickness_mm : str
         Width of that profile, and what the file or the user gave.
     consistency_error : str
@@ -35,9 +35,9 @@ class Row:
     uncertainty : str
         Root mean square of the standard deviation of each voxel, in the units of the volume, if it was requested.
     seconds : float
-        Of the whole volume, reading and writing included.
+        Time for the whole volume, including reading and writing.
     warnings, error : str
-        What to look at, and why there is no result.
+        Warnings about the result, or why there is none.
     """
 
     input: str

@@ -36,15 +36,15 @@ class Task:
     selection : Selection or None
         Which volume of a DICOM folder.
     number : int or None
-        Which volume of a file that holds a series, from 0; None is all.
+        Number of the volume in a file that holds a series, from 0; None for all.
     modality : str or None
-        Of the volume; None takes that of its file.
+        Modality of the volume; None takes that of its file.
     keep_tilt : bool
-        Give straightened slices back on the tilted grid that they came on.
+        Return straightened slices to their original tilted grid.
     uncertainty : Path or None
         The file for the standard deviation of each voxel.
     compress : bool
-        Pack the voxels of volume files where the format allows either.
+        Compress the voxels of volume files where the format allows it.
     hashed : bool
         Whether the report names the SHA-256 of the input's voxels.
     inspect : callable
@@ -74,13 +74,13 @@ class Batch:
     settings : EnhanceSettings
         For each volume.
     modality : str or None
-        Of all volumes; None takes that of each.
+        Modality of all volumes; None takes that of each file.
     skip_existing, overwrite : bool
         What happens where a result is there already; with neither, that volume fails.
     keep_tilt : bool
         See `Task`.
     compress : bool
-        Pack the voxels of volume files.
+        Compress the voxels of volume files.
     """
 
     folder: Path

@@ -16,7 +16,7 @@ from ..settings import EnhanceSettings
 from .device import cpu_has_bfloat16
 from .planning import PROGRAM_BYTES, allowed_bytes, working_bytes
 
-_LEAST_BYTES = 0.1e9
+_LEAST_BYTES = 0.1e9  # of working memory, however little is left
 STAGES = ("profile", "transfer", "network", "interpolation", "consistency", "output")
 
 
@@ -26,9 +26,9 @@ class ExecutionContext:
     Parameters
     ----------
     settings : EnhanceSettings
-        As they were asked.
+        The requested settings.
     device : torch.device
-        Where the network runs. A graphics card that runs out of memory is given up for the CPU.
+        Where the network runs; the CPU once a graphics card has run out of memory.
     total : int
         Measured voxels to work through, in all passes.
     progress : callable
@@ -91,7 +91,7 @@ class ExecutionContext:
 
     @property
     def precision(self) -> str:
-        """Of the network: "float32" or "mixed"."""
+        """Precision of the network: "float32" or "mixed"."""
         return "mixed" if self.is_mixed else "float32"
 
     def mixed_precision(self) -> torch.autocast:
@@ -135,6 +135,6 @@ class ExecutionContext:
         return True
 
     def move_to_cpu(self) -> None:
-        """Give the graphics card up."""
+        """Continue on the CPU."""
         self.device = torch.device("cpu")
         self.tile_limit = None

@@ -14,8 +14,8 @@ from ..volumes.volume import MeasuredSlices
 from .planning import Plan
 from .refiners.padding import Padding, padding_of_slices
 
-_SLICES = 8  # measured ones, at a time
-_NOTHING = 1e-6  # of a weight
+_SLICES = 8  # measured slices processed at a time
+_NEGLIGIBLE = 1e-6  # weight of padding in a measured voxel
 _ALL = slice(None)
 
 
@@ -38,9 +38,9 @@ def consistency_error_rms(
     profiles : dict of str to SliceProfile
         The slice profile of each index axis.
     padding : Padding, optional
-        Of the measured volume; measured voxels that it takes part in are left out.
+        Padding of the measured volume; measured voxels that contain some of it are left out.
     slices : MeasuredSlices, optional
-        Of the measured volume, where they do not lie at even places; where k is refined, they take its place.
+        The measured slices where they are not regularly spaced; they replace the measured volume if k is refined.
     """
     matrices = _acquisition_matrices(planned, profiles, slices)
     coarse = padding.along(planned.source, "k") if padding else None
@@ -57,13 +57,13 @@ def consistency_error_rms(
         part = np.asarray(fine[first:last])
         if coarse is not None and finer is not None:
             is_padding, _ = finer.at(slice(first, last), _ALL, _ALL)
-            is_measured = _again(is_padding.astype(np.float32), steps) < _NOTHING
+            is_measured = _acquired(is_padding.astype(np.float32), steps) < _NEGLIGIBLE
             is_measured &= ~coarse.at(slice(start, stop), _ALL, _ALL)[0]
             part = np.where(is_padding, 0, part)
-        again = _again(part, steps) - measured[start:stop].astype(np.float32)
-        again = again[is_measured] if coarse is not None else again
-        squares += float(np.square(again, dtype=np.float64).sum())
-        count += again.size
+        error = _acquired(part, steps) - measured[start:stop].astype(np.float32)
+        error = error[is_measured] if coarse is not None else error
+        squares += float(np.square(error, dtype=np.float64).sum())
+        count += error.size
         release_pages(fine)
         release_pages(measured)
     return math.sqrt(squares / max(count, 1))
@@ -87,7 +87,7 @@ def _acquisition_matrices(
     return matrices
 
 
-def _again(part: np.ndarray, steps: list[tuple[int, np.ndarray]]) -> np.ndarray:
+def _acquired(part: np.ndarray, steps: list[tuple[int, np.ndarray]]) -> np.ndarray:
     """Apply the acquisition along several axes; ``steps`` are pairs of array axis and acquisition matrix."""
     for axis, matrix in steps:
         part = acquired(part, matrix, axis)

@@ -119,10 +119,12 @@ def _context(request: Request, progress: Progress, allocator: Allocator | None) 
 
 
 def _held_bytes(volume: Volume, planned: Plan, allocator: Allocator | None) -> int:
-    """Memory of input, output and the matrices of an axis, which is not free for the work."""
+    """Memory of input, output and the matrices of an axis, which reduces the working memory."""
     held = 0 if is_on_disk(volume.array) else volume.array.nbytes
     if allocator is None:
-        held += 2 * math.prod(planned.target.shape_kji) * volume.array.itemsize  # one of them while it is written
+        held += (
+            2 * math.prod(planned.target.shape_kji) * volume.array.itemsize
+        )  # the second while the result is written
     weights = max(one.source.count(one.axis) * one.target.count(one.axis) for one in planned.passes)
     return held + _MATRIX_BYTES * weights
 
@@ -168,7 +170,7 @@ class Refiner(Protocol):
 
 
 def refiner_of(generator: Generator, context: ExecutionContext) -> Refiner:
-    """Return what runs this generator through a volume, on the device of the context."""
+    """Return the refiner of a generator, on the device of the context."""
     return generator.make_refiner(_Factory(context))
 
 

@@ -23,7 +23,7 @@ def enhance_labels(volume: Volume, settings: EnhanceSettings, progress: Progress
     Raises
     ------
     SettingsError, VolumeError
-        See `planning.plan` and `labels.refine_labels`.
+        See `planning.plan` and `refinement.refine_labels`.
     """
     if settings.uncertainty:
         raise SettingsError("a label map has no uncertainty; leave --uncertainty out, or give the modality of an image")

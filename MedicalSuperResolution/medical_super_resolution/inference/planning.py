@@ -14,15 +14,15 @@ from ..system.process import available_cpus
 from ..volumes.grid import AXES_IJK, Grid
 from ..volumes.tilt import straight_grid
 
-_SAME = 1e-3  # a spacing this close (relative) to the wanted one is left alone
-_MIRROR_RUNS = 8  # mirror images
-_MIRROR_BYTES = 20  # a voxel: unrounded result, mean, sum of squares, present result and its change
+_SAME = 1e-3  # relative difference up to which a spacing counts as the target spacing
+_MIRROR_RUNS = 8  # mirror images of three axes
+_MIRROR_BYTES = 20  # per voxel: unrounded result, mean, sum of squares, current result and its difference
 PROGRAM_BYTES = 4.5e8  # the program with PyTorch, before any volume
 _LEAST_WORKING_BYTES, _MOST_WORKING_BYTES = 6e8, 1e9
-_WORKING_BYTES_A_VOXEL = 100  # measured, in all passes
-_SHARE_OF_MEMORY = 0.6  # the rest is for others
+_WORKING_BYTES_A_VOXEL = 100  # per measured voxel, summed over all passes
+_SHARE_OF_MEMORY = 0.6  # the rest is left to other programs
 _CORE_SECONDS_A_VOXEL = 1.05e-5  # AMD EPYC 1.04e-5; Intel Xeon 0.82e-5 for large volumes, 1.2e-5 to 1.5e-5 for small
-_BYTES_OF_GENERAL = 1.24e6  # the model those machines ran; every voxel meets every weight, so the time goes with them
+_BYTES_OF_GENERAL = 1.24e6  # file of the model that was timed; the time is proportional to the number of weights
 _START_SECONDS = 4.0  # 3 on an idle Xeon of 2.5 GHz, 5 on a busy one
 _ROUNDING = 1e-5  # relative error of a spacing that was written with six digits
 
@@ -64,7 +64,7 @@ class Plan:
 def plan(grid: Grid, settings: EnhanceSettings) -> Plan:
     """Decide the passes for a volume on ``grid``, or on the straight grid of its slices where they are tilted.
 
-    The in-plane axes come last: by then the slices are thin, and each pass sees the largest volume last.
+    The through-plane axis comes first, so that the in-plane passes refine thin slices.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def estimate(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> Es
 
 
 def working_bytes(voxels: int) -> float:
-    """Memory for the work on some measured voxels: larger tiles have less margin, which pays where the work is long."""
+    """Working memory for some measured voxels: long runs get larger tiles, which have relatively smaller margins."""
     return min(max(voxels * _WORKING_BYTES_A_VOXEL, _LEAST_WORKING_BYTES), _MOST_WORKING_BYTES)
 
 
@@ -126,29 +126,29 @@ def _bytes_without_work(planned: Plan, bytes_a_voxel: int, settings: EnhanceSett
 
 
 def _core_seconds_a_voxel(settings: EnhanceSettings) -> float:
-    """Processor seconds per measured voxel with the model of the settings; those of `general` if it is missing."""
+    """Core seconds per measured voxel with the model of the settings; those of the model general if it is missing."""
     path = file_of(settings.model)
     if not path.is_file():
         return _CORE_SECONDS_A_VOXEL
-    borrowed = detail_files_of(path)[1:] if settings.detail else []  # from a pair, of which both run, too
+    borrowed = detail_files_of(path)[1:] if settings.detail else []  # another model with its detail model; both run
     size = path.stat().st_size + 2 * sum(file.stat().st_size for file in borrowed if file.is_file())
     return _CORE_SECONDS_A_VOXEL * size / _BYTES_OF_GENERAL
 
 
 def fits_memory(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> bool:
-    """Whether input, results and the work on them fit what the settings allow, or else what the computer has."""
+    """Whether input, results and working memory fit into `allowed_bytes`."""
     return _bytes_without_work(planned, bytes_a_voxel, settings) + _LEAST_WORKING_BYTES <= allowed_bytes(settings)
 
 
 def allowed_bytes(settings: EnhanceSettings) -> float:
-    """Memory that the program may take: what was asked for, or else a share of what the computer has."""
+    """Memory that the program may use: that of the settings, or else a share of the memory of the computer."""
     if settings.memory_gb is not None:
         return settings.memory_gb * 1e9
     return (physical_bytes() or math.inf) * _SHARE_OF_MEMORY
 
 
 def named_axes(grid: Grid, axes: str) -> str:
-    """The index axes that "through-plane", "in-plane" or letters stand for on this grid."""
+    """The index axes that ``axes`` means on this grid: "through-plane", "in-plane", or letters."""
     through_plane = grid.through_plane_axis
     if axes == "through-plane":
         return through_plane
@@ -171,7 +171,7 @@ def _factors(grid: Grid, settings: EnhanceSettings) -> dict[str, float]:
     if settings.spacing_ijk_mm is not None:
         wanted = dict(zip(AXES_IJK, settings.spacing_ijk_mm, strict=True))
         return {
-            axis: _plain(spacing[axis] / wanted[axis])
+            axis: _rounded(spacing[axis] / wanted[axis])
             for axis in AXES_IJK
             if wanted[axis] < spacing[axis] * (1 - _SAME)
         }
@@ -179,10 +179,10 @@ def _factors(grid: Grid, settings: EnhanceSettings) -> dict[str, float]:
     in_plane = min(spacing[other] for other in AXES_IJK if other != axis)
     if in_plane >= spacing[axis] * (1 - _SAME):
         return {}
-    return {axis: min(_plain(spacing[axis] / in_plane), LARGEST_FACTOR)}
+    return {axis: min(_rounded(spacing[axis] / in_plane), LARGEST_FACTOR)}
 
 
-def _plain(factor: float) -> float:
+def _rounded(factor: float) -> float:
     """Round 4.000001 to 4, as spacings are written with few digits."""
     near = float(Fraction(factor).limit_denominator(8))
     return near if abs(near - factor) < _ROUNDING * factor else factor

@@ -21,7 +21,7 @@ from .request import Request
 
 _BRIGHTEST = 1.5  # of the normalised range; brighter values (metal) would dominate
 _CUTS_AT_A_TIME = 8
-_MOST_FOR_NOISE = (16, 256, 256)  # slices and voxels of their plane, at most
+_MOST_FOR_NOISE = (16, 256, 256)  # slices, rows and columns in which noise is measured
 
 
 def profile_of(request: Request) -> ProfileEstimate:
@@ -39,7 +39,7 @@ def profile_of(request: Request) -> ProfileEstimate:
     if not request.model.generator.capabilities.needs_profile or axis not in {
         one.axis for one in request.planned.passes
     }:
-        return ProfileEstimate(SliceProfile("gaussian", thickness), source="assumed")  # not used
+        return ProfileEstimate(SliceProfile("gaussian", thickness), source="assumed")  # has no effect on the result
     estimator = profile_estimator.load()
     array, source = _as_measured(request.volume), request.planned.source
     observed = observe_width(array, source, request.measured, estimator)
@@ -105,12 +105,12 @@ def profiles_of(request: Request, through_plane: SliceProfile) -> dict[str, Slic
 def observe_width(
     array: np.ndarray, grid: Grid, measured: IntensityRange, estimator: ProfileEstimator
 ) -> WidthObservation | None:
-    """The width of the slice profile that a volume (K, J, I) shows; None where it shows none.
+    """The width of the slice profile, observed in a volume (K, J, I); None if it cannot be observed.
 
     Parameters
     ----------
     measured
-        The range of intensities that networks take as 0 to 1.
+        Intensities that networks see as 0 and 1.
     """
     slices, ratios = _slices_first(array, grid)
     if not has_finer_plane(slices.shape, ratios):

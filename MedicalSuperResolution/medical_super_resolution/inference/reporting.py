@@ -21,9 +21,9 @@ from .profile import profiles_of
 from .request import Request
 from .uncertainty import described
 
-_GUESSED_ABOVE = 5.0  # times finer
-_UNCERTAIN_ABOVE = 0.12  # of its width: the error of a slice profile that is worth stating
-_LARGEST_ERROR = 0.01  # of the range; above, the result is not what was measured
+_GUESSED_ABOVE = 5.0  # factor above which a warning is given
+_UNCERTAIN_ABOVE = 0.12  # error of a slice profile, as a fraction of its width, above which a warning is given
+_LARGEST_ERROR = 0.01  # data-consistency error, as a fraction of the range, above which a warning is given
 
 
 def make_report(
@@ -36,12 +36,12 @@ def make_report(
     array
         The result, (K, J, I).
     estimate
-        The slice profile as it was taken.
+        The slice profile that was used.
     started
-        When the work began, by ``time.monotonic``.
+        Start of the work, by ``time.monotonic``.
     """
     model, planned, settings = request.model, request.planned, request.settings
-    profile = _of_the_profile(request, array, estimate)
+    profile = _profile_facts(request, array, estimate)
     return Report(
         model=model.name,
         model_sha256=model.sha256,
@@ -59,23 +59,23 @@ def make_report(
         seconds=round(time.monotonic() - started, 4),
         stages={name: round(seconds, 3) for name, seconds in context.stages.items()},
         settings=asdict(replace(settings, model=model.name)),  # a path may name a patient
-        uncertainty=_of_the_uncertainty(request) if settings.uncertainty else "",
+        uncertainty=_uncertainty_described(request) if settings.uncertainty else "",
         warnings=(
             *request.volume.notes,
-            *_warnings(request),
-            *_about_the_profile(request, estimate),
-            *_inconsistent(request, profile["consistency_error_rms"]),
+            *_training_warnings(request),
+            *_profile_warnings(request, estimate),
+            *_consistency_warnings(request, profile["consistency_error_rms"]),
         ),
         software=f"MedicalSuperResolution {__version__}",
     )
 
 
-def _of_the_uncertainty(request: Request) -> str:
+def _uncertainty_described(request: Request) -> str:
     with_gaps = request.volume.interpolated is not None
     return described(request.planned, with_detail_models=request.ends is not None, with_gaps=with_gaps)
 
 
-def _of_the_profile(request: Request, array: np.ndarray, estimate: ProfileEstimate) -> dict[str, Any]:
+def _profile_facts(request: Request, array: np.ndarray, estimate: ProfileEstimate) -> dict[str, Any]:
     """The slice profile used, and the consistency error under it and under the next most likely one."""
     distance = request.planned.source.through_plane_spacing_mm
     other = estimate.alternative(request.thickness_mm / distance)
@@ -97,10 +97,10 @@ def _of_the_profile(request: Request, array: np.ndarray, estimate: ProfileEstima
     }
 
 
-def _warnings(request: Request) -> list[str]:
+def _training_warnings(request: Request) -> list[str]:
     """Warnings where the request lies outside the training range in the model's card."""
     trained = request.model.card.get("trained_for", {})
-    found = _about_factors(request)
+    found = _factor_warnings(request)
     if trained.get("modalities") and request.modality not in trained["modalities"]:
         known = ", ".join(name.upper() for name in trained["modalities"])
         found.append(
@@ -117,7 +117,7 @@ def _warnings(request: Request) -> list[str]:
     return found
 
 
-def _about_the_profile(request: Request, estimate: ProfileEstimate) -> list[str]:
+def _profile_warnings(request: Request, estimate: ProfileEstimate) -> list[str]:
     """Warnings about an uncertain slice profile, or one that was narrowed because of noise."""
     distance, width = request.planned.source.through_plane_spacing_mm, estimate.profile.width
     found = []
@@ -134,7 +134,7 @@ def _about_the_profile(request: Request, estimate: ProfileEstimate) -> list[str]
     return found
 
 
-def _about_factors(request: Request) -> list[str]:
+def _factor_warnings(request: Request) -> list[str]:
     """Warnings about axes that are kept, and about large factors."""
     grid, settings = request.planned.source, request.settings
     spacing = dict(zip(AXES_IJK, grid.spacing_ijk_mm, strict=True))
@@ -151,7 +151,7 @@ def _about_factors(request: Request) -> list[str]:
     return found
 
 
-def _inconsistent(request: Request, error: float) -> list[str]:
+def _consistency_warnings(request: Request, error: float) -> list[str]:
     """Warning where the result does not reproduce the measured slices."""
     part = error / (request.measured.high - request.measured.low)
     if not request.settings.consistency or part <= _LARGEST_ERROR:

@@ -32,7 +32,7 @@ class Request:
     settings : EnhanceSettings
         As requested.
     planned : Plan
-        The passes that the settings mean for this volume and this model.
+        The passes for this volume and this model.
     ends : tuple of Model or None
         The model at detail 0 and at 1, where the uncertainty is requested and both exist.
     """
@@ -86,7 +86,7 @@ def make_request(volume: Volume, model: Model, settings: EnhanceSettings) -> Req
     Raises
     ------
     SettingsError
-        The model cannot do what is asked, or see `planning.plan`.
+        The model does not support the settings; or see `planning.plan`.
     VolumeError
         See `planning.plan`.
     """
@@ -109,7 +109,7 @@ def _with_factor_of(model: Model, settings: EnhanceSettings) -> EnhanceSettings:
 
 
 def _check_model(model: Model, settings: EnhanceSettings, planned: Plan) -> None:
-    """Refuse a model that was loaded with another detail, or that cannot do what is asked."""
+    """Refuse a model that was loaded with another detail, or that does not support the settings."""
     if model.detail != settings.detail:
         raise SettingsError(
             f"detail {settings.detail:g} is asked for, but the model was loaded with {model.detail:g};"

@@ -1,10 +1,10 @@
 """The uncertainty of a result: the spread of the results over mirror images of the scan.
 
-A mirror image holds the same anatomy. Where the data determine the result, the answers agree; where the network fills
-in, they differ. So do a model and its detail model, where there is one: half their difference is the standard deviation
-of the two. Where a slice is missing, half the difference of its neighbours is the standard deviation of what was put
-there. All are taken as independent, so their squares add up. The result is not an error bar, but it grows with the true
-error.
+A mirror image shows the same anatomy. Where the data determine the result, the results agree; where the network
+hallucinates detail, they differ. So do those of a model and its detail model, if there is one: half their difference is
+the standard deviation of the two. Where a slice is missing, half the difference of its neighbours is the standard
+deviation of the interpolated slice. All three are taken as independent, so their squares are added. The result is no
+confidence interval, but it grows with the true error.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ def mirror_statistics(
     refine : callable
         Returns the refined volume of the mirror image along array axes.
     planned : Plan
-        What was done to the scan.
+        The passes.
 
     Returns
     -------
     mean : ndarray
-        Of the shape and type of ``first``. It reproduces the measured slices as each of the images does.
+        The mean, with the shape and type of ``first``. It reproduces the measured slices as each of the images does.
     deviation : ndarray
         float32, of the shape of ``first``, in the units of the volume.
 
@@ -93,10 +93,10 @@ def raise_in_gaps(deviation: np.ndarray, volume: Volume, grid: Grid) -> None:
     volume : Volume
         The measured volume, whose ``interpolated`` names the places where nothing was measured.
     grid : Grid
-        Of the fine volume.
+        Grid of the fine volume.
     """
     measured, is_gap = volume.measured, volume.interpolated
-    assert measured is not None  # of a volume without a gap there is nothing to add
+    assert measured is not None  # the caller has checked that slices are missing
     assert is_gap is not None
     slices, rows, columns = (nearest_measured(volume.grid, grid, axis) for axis in "kji")
     for number in np.flatnonzero(is_gap):

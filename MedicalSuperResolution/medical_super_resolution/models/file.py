@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
+from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from ..errors import ModelError, SettingsError
@@ -27,10 +28,10 @@ from .store import HEADER_KEY, SUFFIX, names_a_detail_model
 FORMAT_VERSION = 1
 SHIPPED_FOLDER = model_folders.SHIPPED_FOLDER
 _LARGEST_NUMBER = 1 << 16  # in a configuration
-_CARD_DEPTH = 8  # values within values
+_CARD_DEPTH = 8  # nesting of tables and lists in a card
 _OTHER_PARTS = {"encoder": "a slice encoder", "down_sampler": "a learned down-sampler"}  # for training alone
-_FORMER = "gauge."  # weights of files made before the slice-profile estimator had a file of its own
-_SIGNS_OF_DAMAGE = (
+_FORMER = "gauge."  # weights of the slice-profile estimator, which older files contain
+_DAMAGE = (  # what building a network from a damaged header or loading its weights may raise
     SafetensorError,
     SettingsError,
     OSError,
@@ -41,12 +42,12 @@ _SIGNS_OF_DAMAGE = (
     LookupError,
     AttributeError,
     AssertionError,
-)  # fmt: skip - what a network made of nonsense raises
+)
 
 
 @dataclass(frozen=True)
 class Model:
-    """A generator ready to use, and where it came from.
+    """A loaded generator, and the file that it was loaded from.
 
     Parameters
     ----------
@@ -57,12 +58,13 @@ class Model:
     sha256
         Digest of the whole file.
     generator_name, card
-        See the header.
+        Name of the generator and model card, from the header of the file.
     generator
         The network in float32 on the CPU, in evaluation mode.
     detail
-        How far its weights lie towards those of its detail model, whose file has the digest detail_sha256: see
-        `detail.load`.
+        Interpolation weight between the model (0) and its detail model (1), see `weight_interpolation.load`.
+    detail_sha256
+        Digest of the file of the detail model; empty where ``detail`` is 0.
     """
 
     name: str
@@ -106,7 +108,12 @@ def save(path: Path, generator_name: str, generator: Generator, card: dict[str, 
         "config": dataclasses.asdict(generator.config),
         "card": card,
     }
-    weights = {name: tensor.detach().float().contiguous().cpu() for name, tensor in generator.state_dict().items()}
+    write_weights(path, generator, header)
+
+
+def write_weights(path: Path, module: nn.Module, header: dict[str, Any]) -> None:
+    """Write the weights of a module, in float32, and a header as one safetensors file."""
+    weights = {name: tensor.detach().float().contiguous().cpu() for name, tensor in module.state_dict().items()}
     path.write_bytes(to_bytes(weights, metadata={HEADER_KEY: json.dumps(header)}))
 
 
@@ -115,8 +122,8 @@ def load(path: Path) -> Model:
 
     Raises
     ------
-    ModelError : the file is missing, damaged, not one of ours, newer than this software, or does not fit its own
-        description.
+    ModelError
+        The file is missing, damaged, not a model of this software, newer than it, or does not fit its own description.
     """
     path = Path(path)
     header = read_header(path)
@@ -129,12 +136,12 @@ def load(path: Path) -> Model:
             parts = {key: opened.get_slice(key) for key in kept}
             shapes = {key: tuple(part.get_shape()) for key, part in parts.items() if part.get_dtype() == "F32"}
             if len(shapes) < len(parts):
-                raise ValueError("weights are kept in single precision")
+                raise ValueError("weights must be in single precision")
             generator = _built(name, header["config"], shapes)
             weights = {key: opened.get_tensor(key) for key in shapes}
         zeros = {key: generator.state_dict()[key] for key in _newer(type(generator)) if key not in weights}
         generator.load_state_dict(weights | zeros)
-    except _SIGNS_OF_DAMAGE as problem:
+    except _DAMAGE as problem:
         raise ModelError(f"{path} does not fit its own description; the file is damaged, get it again") from problem
     if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
         raise ModelError(f"{path} holds weights that are not finite; the file is damaged, get it again")
@@ -145,12 +152,12 @@ def load(path: Path) -> Model:
 def _built(name: str, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> Generator:
     """A generator with weights of the given shapes, and no memory taken for one that would have others.
 
-    It is built without weights first, and given up when it has more of them than the file.
+    It is built without weights first, and refused as soon as it has more of them than the file.
     """
     for value in config.values():
         for number in value if isinstance(value, list) else [value]:
-            if not (isinstance(number, int | float) and abs(number) <= _LARGEST_NUMBER):  # nor not a number
-                raise ValueError("a configuration holds numbers that a network can have")
+            if not (isinstance(number, int | float) and abs(number) <= _LARGEST_NUMBER):  # also refuses NaN
+                raise ValueError("a configuration must hold numbers in the range of a network")
     left = iter(range(len(shapes) + 1 + len(_newer(GENERATORS[name][1]))))
 
     def count(module: object, parameter: str, value: object) -> None:

@@ -31,8 +31,9 @@ def import_model(file: Path, sha256: str | None = None) -> Imported:
 
     Raises
     ------
-    ModelError : it is no model, has another checksum, or another model of its name is installed; or the folder cannot
-        be written. Then nothing is changed.
+    ModelError
+        The file is no model, has another checksum, or another model of its name is installed; or the folder cannot be
+        written. Nothing is changed then.
     """
     if file.suffix != SUFFIX:
         raise ModelError(f"{file.name} is no model file; their names end in {SUFFIX}")
@@ -44,7 +45,7 @@ def import_model(file: Path, sha256: str | None = None) -> Imported:
             _copy(file, copy)
             found, was_compared = checksum.check(copy, wanted, file.name)  # of the copy: that one is kept
             _check_name(file.name, found, folder)
-            _prove(copy)
+            _check_loading(copy)
             copy.replace(folder / file.name)
     except OSError as problem:
         raise ModelError(f"the folder {folder} cannot be written: {problem.strerror}; free some space") from problem
@@ -70,7 +71,7 @@ def _check_name(name: str, sha256: str, folder: Path) -> None:
             raise ModelError(f"a model named {installed.stem} is installed already; rename the file {name} first")
 
 
-def _prove(file: Path) -> None:
-    from .file import load  # torch, which takes its time: what can be refused before has been
+def _check_loading(file: Path) -> None:
+    from .file import load  # imports torch, which takes seconds; all quick checks come first
 
     load(file)

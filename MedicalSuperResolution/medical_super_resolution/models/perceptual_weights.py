@@ -12,17 +12,17 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
-from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from ..errors import ModelError
 from ..objectives.perceptual import SliceEncoder, SliceEncoderConfig, VggFeatures, vgg_features
 from ..system.checksum import digest_of
+from .file import write_weights
+from .store import HEADER_KEY
 
 VGG_FILE_NAME = "vgg19-dcbb9e9d.pth"  # as torchvision publishes it: the name holds the start of the file's SHA-256
 ENCODER_FORMAT_VERSION = 1
-_SHIPPED_ENCODER = Path(__file__).parents[1] / "features" / "slice-encoder.safetensors"  # no model: not among them
-_HEADER_KEY = "medical_super_resolution"
+_SHIPPED_ENCODER = Path(__file__).parents[1] / "features" / "slice-encoder.safetensors"
 _DIGEST_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.(?:pth|safetensors)$")
 
 
@@ -85,8 +85,7 @@ def save_encoder(path: Path, encoder: SliceEncoder, card: dict[str, Any]) -> Non
         "config": dataclasses.asdict(encoder.config),
         "card": card,
     }
-    weights = {name: tensor.detach().float().contiguous().cpu() for name, tensor in encoder.state_dict().items()}
-    path.write_bytes(to_bytes(weights, metadata={_HEADER_KEY: json.dumps(header)}))
+    write_weights(path, encoder, header)
 
 
 def load_encoder(path: Path) -> SliceEncoder:
@@ -101,7 +100,7 @@ def load_encoder(path: Path) -> SliceEncoder:
         raise ModelError(f"there is no slice encoder {path}; train one with medsr-train, or give the path of one")
     try:
         with safe_open(str(path), framework="pt") as opened:
-            header = json.loads((opened.metadata() or {})[_HEADER_KEY])
+            header = json.loads((opened.metadata() or {})[HEADER_KEY])
         config, version = header["config"], header["format_version"]
         if header["encoder"] != "slice" or version != ENCODER_FORMAT_VERSION:
             raise ModelError(f"{path} is no slice encoder that this software can read; update it or give another file")

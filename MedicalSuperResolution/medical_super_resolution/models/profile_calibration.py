@@ -19,7 +19,7 @@ def expected_profile(thickness: float, path: Path = SHIPPED) -> ProfileEstimate:
     Parameters
     ----------
     thickness
-        Of the slices, in slice distances.
+        Slice thickness, in slice distances.
 
     Raises
     ------
@@ -44,5 +44,5 @@ def calibration_from(numbers: dict[str, Any]) -> ProfileCalibration:
     calibration = ProfileCalibration(**{**numbers, "width_range": (low, high)})
     positive = (low, high, calibration.spread, calibration.cost_of_excess)
     if not all(math.isfinite(number) and number > 0 for number in positive) or low > high:
-        raise ValueError("a calibration holds widths, spreads and costs above 0")
+        raise ValueError("widths, spread and cost of a calibration must be above 0")
     return calibration

@@ -10,11 +10,11 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
-from safetensors.torch import save as to_bytes
 
 from ..errors import ModelError
 from ..networks.profile_head import ProfileHead, ProfileHeadConfig
 from ..physics.slice_profile import ProfileCalibration
+from .file import write_weights
 from .profile_calibration import SHIPPED, calibration_from
 from .store import HEADER_KEY
 
@@ -38,8 +38,7 @@ def save(path: Path, head: ProfileHead, calibration: ProfileCalibration | None, 
         "calibration": None if calibration is None else dataclasses.asdict(calibration),
         "card": card,
     }
-    weights = {name: tensor.detach().float().contiguous().cpu() for name, tensor in head.state_dict().items()}
-    path.write_bytes(to_bytes(weights, metadata={HEADER_KEY: json.dumps(header)}))
+    write_weights(path, head, header)
 
 
 def load(path: Path = SHIPPED) -> ProfileEstimator:
@@ -47,8 +46,9 @@ def load(path: Path = SHIPPED) -> ProfileEstimator:
 
     Raises
     ------
-    ModelError : the file is missing, damaged, no estimator, newer than this software, or was never trained; the message
-        names what to do instead.
+    ModelError
+        The file is missing, damaged, no estimator, newer than this software, or was never trained; the message names
+        what to do instead.
     """
     if not path.is_file():
         raise ModelError(f"the slice profile cannot be estimated: there is no file {path}; {_INSTEAD}")

@@ -1,6 +1,6 @@
 """The installed models and the headers of their files, by the standard library alone: torch is not needed.
 
-A safetensors file starts with the length of its header, 8 bytes, little end first; the header is JSON, and its entry
+A safetensors file starts with the length of its header, 8 bytes, little-endian; the header is JSON, and its entry
 ``__metadata__`` holds texts. The one of `HEADER_KEY` is JSON again: format version, generator, configuration and card.
 """
 

@@ -27,7 +27,7 @@ def load(path: Path, detail: float) -> Model:
     """A model whose weights are (1 - detail) times its own and detail times those of its detail model.
 
     Where the detail model is that of another model, what it adds to the result of that one is added to this one's. With
-    detail 0 a model is as in its file, and the detail model is not looked at.
+    detail 0 a model is as in its file, and the detail model is not read.
 
     Raises
     ------

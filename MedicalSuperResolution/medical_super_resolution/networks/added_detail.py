@@ -38,23 +38,23 @@ class AddedDetail(SequenceGenerator):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Those of the base, with the reach of all."""
+        """Capabilities of the base, with the reach of all three."""
         return replace(self.base.capabilities, reach=self.reach)
 
     @property
     def reach(self) -> int:
-        """The farthest of the three."""
+        """The largest reach of the three."""
         return max(part.reach for part in self.parts)
 
     @property
     def slices_in_flight(self) -> int:
-        """Those of the three, in slices as wide as the base's."""
+        """The sum over the three networks, in slices with the channels of the base."""
         held = sum(part.slices_in_flight * part.config.channels for part in self.parts)
         return math.ceil(held / self.config.channels)
 
     @property
     def delay(self) -> int:
-        """The longest of the three."""
+        """The longest delay of the three."""
         return max(part.delay for part in self.parts)
 
     def residual_slices(self, tile: SequenceTile) -> SummedStream:
@@ -74,7 +74,7 @@ class SummedStream:
     Parameters
     ----------
     streams : sequence of ResidualSlices
-        Of the same sequence.
+        Streams of the same sequence.
     margins : sequence of int
         How many voxels less than the farthest each of them reaches; they are cut off its input.
     cut_edges : tuple of bool
@@ -110,7 +110,7 @@ class SummedStream:
 
     @staticmethod
     def _take(waiting: list[Tensor], count: int) -> Tensor:
-        """The first slices that wait; the others wait on."""
+        """Remove the first slices from the waiting ones."""
         whole = torch.cat(waiting, dim=2)
         waiting[:] = [whole[:, :, count:]] if whole.shape[2] > count else []
         return whole[:, :, :count]

@@ -1,8 +1,8 @@
 """Building blocks shared by the generators.
 
-Every tensor is (N, C, K, J, I) with K the slice sequence. All convolutions on the additive path are free of
-biases: a region without structure has features of exactly zero, so a constant stays the same constant to the
-last bit, and air can be skipped without approximation. Biases live only in the gates, which multiply.
+Every tensor is (N, C, K, J, I) with K the slice sequence. Convolutions on the additive path have no biases, so that the
+features of a constant region are exactly 0: a constant is preserved to the last bit, and air can be skipped without
+approximation. Only the gates, which multiply, have biases.
 """
 
 from __future__ import annotations
@@ -32,13 +32,12 @@ def pointwise_convolution(inputs: int, outputs: int, *, bias: bool = False) -> n
 
 
 def mixed_channels(convolution: nn.Conv3d, *parts: Tensor) -> Tensor:
-    """Apply a pointwise convolution to parts that stand one behind the other in its channels.
+    """Apply a pointwise convolution to parts whose channels follow each other, as if they were concatenated.
 
-    Without gradients on a CPU it is a sum of matrix products that go where the parts lie: laying them side by side
-    takes longer than the products themselves.
+    Without gradients on a CPU, it is a sum of matrix products: concatenation would take longer than the products.
     """
     first = parts[0]
-    if not runs_as_products(convolution, first):
+    if not runs_as_products(first):
         return learned_convolution(convolution, torch.cat(parts, dim=1) if len(parts) > 1 else first)
     precision, bias = convolution.weight.dtype, convolution.bias
     weight, *weights = convolution.weight.flatten(1).split([part.shape[1] for part in parts], dim=1)
@@ -52,7 +51,7 @@ _Network = TypeVar("_Network", bound=nn.Module)
 
 
 def in_memory_order(network: _Network) -> _Network:
-    """Lay the weights out with the channels last, the order in which convolutions are fastest; in place."""
+    """Change the memory format of the weights, in place, to channels last, in which convolutions are fastest."""
     for parameter in network.parameters():
         if parameter.dim() == 5:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
@@ -64,8 +63,8 @@ def in_memory_order(network: _Network) -> _Network:
 def forward_differences(volume: Tensor, following: Tensor) -> Tensor:
     """Differences to the next voxel along K, J and I: (N, 1, K, J, I) -> (N, 3, K, J, I).
 
-    ``following``, (N, 1, 1, J, I), is the slice behind the last. Past the last voxel of a slice the slice is taken to
-    go on unchanged, so the last difference is 0.
+    ``following``, (N, 1, 1, J, I), is the slice after the last. The last voxel of a row or column is repeated beyond
+    it, so the last difference is 0.
     """
     along_k = torch.cat([volume[:, :, 1:], following], dim=2) - volume
     along_j = functional.pad(volume[:, :, :, 1:] - volume[:, :, :, :-1], (0, 0, 0, 1))
@@ -74,7 +73,7 @@ def forward_differences(volume: Tensor, following: Tensor) -> Tensor:
 
 
 class AttentionGate(nn.Module):
-    """How much of the new features to let through at every voxel, from 0 to 1 (Zhang et al. 2025, eq. 3 and 4).
+    """Attention gate: the weight of the new features at every voxel, from 0 to 1 (Zhang et al. 2025, eq. 3 and 4).
 
     alpha = sigmoid(psi(leaky(W_x x + W_d d + b))), one value a voxel. The bias b depends on the width of the slice
     profile, so that one set of weights serves overlapping and gapped slices.
@@ -88,7 +87,7 @@ class AttentionGate(nn.Module):
         self.attention = pointwise_convolution(hidden, 1, bias=True)
 
     def begun(self, initial: Tensor) -> Tensor:
-        """W_x x, which takes less memory than x until d has come."""
+        """W_x x, which takes less memory than x while d is computed."""
         return mixed_channels(self.initial, initial) if initial.shape[2] else initial
 
     def forward(self, begun: Tensor, dense: Tensor, profile_width: Tensor) -> Tensor:
@@ -98,7 +97,7 @@ class AttentionGate(nn.Module):
 
 
 class FactorisedPair(nn.Module):
-    """A 3 x 3 x 3 neighbourhood at less than half the price: in plane, then along the sequence, as a residual."""
+    """A 3 x 3 x 3 convolution factorised into one in plane and one along the sequence, as a residual: half the cost."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -27,13 +27,13 @@ class Capabilities:
     axes : {"any", "in-plane"}
         Which axes one pass refines: one, whichever it is, or both in-plane axes together.
     factors : tuple of float
-        The factors it was made for. Empty for any factor up to the largest of the settings.
+        Supported refinement factors. Empty for any factor up to the largest of the settings.
     reach : int or None
-        How many voxels away, in the plane of a slice, an input can still change an output. None for the whole slice.
+        Receptive field to each side, in voxels of the slice plane. None for the whole slice.
     needs_profile : bool
-        Whether it takes the slice profile.
+        Whether the slice profile is one of its inputs.
     precisions : tuple of str
-        The values of ``EnhanceSettings.precision`` that it can compute in, beside "auto".
+        Supported values of ``EnhanceSettings.precision``, besides "auto".
     """
 
     axes: str
@@ -76,7 +76,7 @@ class Generator(nn.Module, ABC):
 
     @abstractmethod
     def make_refiner(self, factory: RefinerFactory[_Made]) -> _Made:
-        """Return what runs this generator through a volume."""
+        """Return the refiner of the factory that runs this generator through a volume."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +106,7 @@ class SequenceTile:
 
 
 class ResidualSlices(Protocol):
-    """Slices in, the residual's slices out, a few at a time: see `residual_stream.ResidualStream`."""
+    """A stream that takes slices and returns slices of the residual; see `residual_stream.ResidualStream`."""
 
     def push(self, turn: Turn, lr: Tensor, following: Tensor | None) -> list[Tensor]:
         """Take the next slices (N, 1, k, J, I), and return the next output slices (N, 1, m, J, I) in parts."""
@@ -116,23 +116,23 @@ class SequenceGenerator(Generator):
     """A generator that refines a slice sequence along its axis, and can take it a few slices at a time."""
 
     def make_refiner(self, factory: RefinerFactory[_Made]) -> _Made:
-        """Return what runs this generator along one axis of a volume after the other."""
+        """Return a refiner that runs this generator along one axis of a volume after the other."""
         return factory.sequence_refiner(self)
 
     @property
     @abstractmethod
     def reach(self) -> int:
-        """How many voxels away, in the plane of a slice, an input can still change an output."""
+        """Receptive field to each side, in voxels of the slice plane."""
 
     @property
     @abstractmethod
     def slices_in_flight(self) -> int:
-        """About how many slices of features of ``config.channels`` a stream holds, beside those being pushed."""
+        """About how many slices of ``config.channels`` features a stream holds, besides those being pushed."""
 
     @property
     @abstractmethod
     def delay(self) -> int:
-        """Slices by which features lag behind the input; so many turns without slices follow at the end of a stream."""
+        """Slices by which the output lags behind the input; a stream ends with as many turns without slices."""
 
     @abstractmethod
     def residual_slices(self, tile: SequenceTile) -> ResidualSlices:
@@ -142,7 +142,7 @@ class SequenceGenerator(Generator):
     def halve_blocks(self) -> None:
         """Compute the convolutions inside the blocks in bfloat16, for a CPU.
 
-        What they add to, first differences and the weights of the fine slices stay exact.
+        The features that they are added to, the first differences and the weights of the fine slices stay float32.
         """
 
 
@@ -160,11 +160,11 @@ class InPlaneGenerator(Generator):
     @property
     @abstractmethod
     def reach(self) -> int | None:
-        """How many voxels away, in the plane, an input can still change an output; None for the whole slice."""
+        """Receptive field to each side, in voxels of the slice plane; None for the whole slice."""
 
     @property
     def sequence_reach(self) -> int:
-        """The same along K, in slices."""
+        """Receptive field to each side along K, in slices."""
         return 0
 
     @property
@@ -173,19 +173,19 @@ class InPlaneGenerator(Generator):
         return Capabilities(axes="in-plane", factors=(float(self.factor),), reach=self.reach, needs_profile=False)
 
     def make_refiner(self, factory: RefinerFactory[_Made]) -> _Made:
-        """Return what runs this generator through a volume, slice by slice."""
+        """Return a refiner that runs this generator through a volume, slice by slice."""
         return factory.plane_refiner(self)
 
 
 class Discriminator(nn.Module):
-    """(N, 1, K, J, I) -> (N, M) raw scores, high for real volumes: M judgements of each, without a sigmoid.
+    """(N, 1, K, J, I) -> (N, M) scores before a sigmoid, M for each volume; high for real volumes.
 
     Attributes
     ----------
     conditional : bool
-        It takes a second channel, the interpolated input; see `with_condition`.
+        Whether it takes a second channel, the interpolated input; see `with_condition`.
     has_features : bool
-        `scores_and_features` returns features, too.
+        Whether `scores_and_features` also returns features.
     """
 
     conditional = False
@@ -196,5 +196,5 @@ class Discriminator(nn.Module):
         return self(volume), []
 
     def with_condition(self, volume: Tensor, interpolated: Tensor) -> Tensor:
-        """Return what the discriminator takes: the volume, and if it is conditional, the interpolated input."""
+        """Return the input of the discriminator: the volume, and if it is conditional, the interpolated input."""
         return torch.cat([volume, interpolated], dim=1) if self.conditional else volume

@@ -1,7 +1,7 @@
-"""Degradation learned from unpaired scans: a network that shrinks slices so that they look like measured ones.
+"""Degradation learned from unpaired scans: a network that downsamples slices so that they look like measured ones.
 
-Low frequencies survive shrinking, so they are held to the bicubic result; only high frequencies, where scanners leave
-their mark (blur, noise, ringing), are judged by a discriminator that knows measured low-resolution slices.
+Low frequencies are constrained to the bicubic result. Only high frequencies, which contain the blur, noise and ringing
+of a scanner, are judged by a discriminator, against measured low-resolution slices.
 
 References
 ----------
@@ -41,16 +41,14 @@ class DownSamplerConfig(PlaneConfig):
 
 
 class DownSampler(nn.Module):
-    """(N, 1, K, J, I) high resolution -> (N, 1, K, J/factor, I/factor): bicubic shrinking, then what scanners add.
-
-    The network's part is added to the bicubic result, so that training starts there.
+    """(N, 1, K, J, I) high resolution -> (N, 1, K, J/factor, I/factor): bicubic downsampling plus a learned residual.
 
     Parameters
     ----------
     factor
         How many times coarser J and I become.
     reach
-        How many low-resolution voxels away an input can still change an output.
+        Receptive field to each side, in low-resolution voxels.
     """
 
     def __init__(self, config: DownSamplerConfig) -> None:

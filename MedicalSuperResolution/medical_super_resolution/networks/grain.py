@@ -1,4 +1,4 @@
-"""Noise as a fixed function of voxel indices: the same whichever part of a volume is computed, in any order."""
+"""Noise as a fixed function of voxel indices, so that it does not depend on tiles or their order."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from torch import Tensor
 from torch.nn import functional
 
 KINDS = 2  # white, and blurred in the plane
-_PRIMES = (0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9, 0x14D049BB133111EB, 0x2545F4914F6CDD1D)  # odd, of 62 bits at most
+_PRIMES = (0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9, 0x14D049BB133111EB, 0x2545F4914F6CDD1D)  # odd, at most 62 bits
 _BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)  # a Gaussian of one voxel
 _MARGIN = len(_BINOMIAL) // 2
-_LOSS = sum(weight**2 for weight in _BINOMIAL)  # of standard deviation by blurring along both axes
-_PIECES, _BITS = 4, 16  # of a hash that are added up, by which a sum is nearly normal
+_DEVIATION = sum(weight**2 for weight in _BINOMIAL)  # of white noise after blurring along both axes
+_PIECES, _BITS = 4, 16  # parts of a hash whose sum is nearly normally distributed
 
 
 def grain(slices: Tensor, rows: Tensor, columns: Tensor, seed: int = 0) -> Tensor:
-    """Noise of mean 0 and variance 1, from the numbers of voxels alone: white, and blurred inside the slices.
+    """Noise of mean 0 and variance 1 as a function of voxel indices: white, and blurred inside the slices.
 
     Parameters
     ----------
     slices, rows, columns
-        (M,), (J,) and (I,) int64, the voxels' numbers; rows and columns one after the other.
+        (M,), (J,) and (I,) int64 indices of the voxels; rows and columns are consecutive.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def grain(slices: Tensor, rows: Tensor, columns: Tensor, seed: int = 0) -> Tenso
     """
     wide = white(slices, _widened(rows), _widened(columns), seed)
     kernel = torch.tensor(_BINOMIAL, device=wide.device)
-    blurred = functional.conv2d(wide[:, None], kernel.outer(kernel)[None, None])[:, 0] / _LOSS
+    blurred = functional.conv2d(wide[:, None], kernel.outer(kernel)[None, None])[:, 0] / _DEVIATION
     return torch.stack([wide[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN], blurred])
 
 

@@ -12,11 +12,11 @@ from torch.nn import functional
 from ..physics.profile_cuts import REFERENCE_WIDTHS
 
 _SLOPE, _SLOPE_INSIDE = 0.1, 0.2
-_REACH_FINE = 2  # samples of the fine axis that one layer looks to each side
-_NOTHING, _NO_ENERGY = 1e-9, 1e-12
+_REACH_FINE = 2  # receptive field of one layer to each side, in samples of the fine axis
+_TINY, _TINY_ENERGY = 1e-9, 1e-12  # against division by 0
 _WEIGHTINGS = 3
-_USUAL_WIDTH, _WIDTH_SCALE = -0.2, 0.4  # of the logarithm of the width: where answers begin, and how far they reach
-_USUAL_ERROR, _ERROR_SCALE, _ERROR_RANGE = -2.2, 0.5, (-3.0, 1.5)  # the same of the logarithm of its error
+_WIDTH_OFFSET, _WIDTH_SCALE = -0.2, 0.4  # from the output to the logarithm of the width
+_ERROR_OFFSET, _ERROR_SCALE, _ERROR_RANGE = -2.2, 0.5, (-3.0, 1.5)  # to the logarithm of its error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +30,9 @@ class ProfileHeadConfig:
     layers : int
         Convolutions, each of 3 slices by 5 fine samples.
     hidden : int
-        Looks at each pixel.
+        Width of the descriptor of each pixel.
     joint : int
-        Width of the layers that compare the looks of groups of cuts.
+        Width of the layers that compare the descriptors of groups of cuts.
     """
 
     channels: int = 16
@@ -42,12 +42,12 @@ class ProfileHeadConfig:
 
 
 class ProfileHead(nn.Module):
-    """Compares cuts across the slices with cuts of the plane made thick by known widths.
+    """Compares cuts across the slices with cuts of the plane that were blurred by known widths.
 
     A cut is a plane with slices along its first axis and a finer axis along its second, see `profile_cuts.cuts`. The
-    features are homogeneous (no biases, leaky rectifiers) and looks are taken at their direction alone, so the contrast
-    of the scan does not matter. Looks are averaged over all pixels of a group of cuts, in three weightings, and the
-    means of the groups are compared.
+    features are homogeneous (no biases, leaky rectifiers) and a descriptor depends only on their direction, so the
+    contrast of the scan does not matter. Descriptors are averaged over all pixels of a group of cuts, in three
+    weightings, and the means of the groups are compared.
     """
 
     def __init__(self, config: ProfileHeadConfig) -> None:
@@ -69,13 +69,8 @@ class ProfileHead(nn.Module):
             nn.Linear(config.joint, 2),
         )
 
-    @property
-    def shortest_cut(self) -> int:
-        """Fine samples that a cut must have at least, so that one pixel of it is looked at."""
-        return 2 * _REACH_FINE * len(self.convolutions) + 2
-
     def sums(self, cuts: Tensor, known: Tensor | None = None) -> Tensor:
-        """Weighted sums of looks, and of weights, which add up over the cuts of a group.
+        """Weighted sums of descriptors, and sums of weights, which add up over the cuts of a group.
 
         Parameters
         ----------
@@ -97,7 +92,7 @@ class ProfileHead(nn.Module):
             found = functional.leaky_relu(convolution(features), _SLOPE, inplace=True)
             inner = features[..., _REACH_FINE:-_REACH_FINE]
             features = found if number == 0 else found + inner
-        strength = (features.square().mean(dim=1, keepdim=True) + _NO_ENERGY).sqrt()
+        strength = (features.square().mean(dim=1, keepdim=True) + _TINY_ENERGY).sqrt()
         looks = self.looks(features / strength)
         inside = torch.ones_like(strength)
         if known is not None:
@@ -128,16 +123,16 @@ class ProfileHead(nn.Module):
         facts.append(levels[:, 1:2] - levels[:, :1])
         width, error = self.joint(torch.cat(facts, dim=1)).unbind(dim=1)
         return (
-            _WIDTH_SCALE * width + _USUAL_WIDTH,
-            (_ERROR_SCALE * error).clamp(*_ERROR_RANGE) + _USUAL_ERROR,
+            _WIDTH_SCALE * width + _WIDTH_OFFSET,
+            (_ERROR_SCALE * error).clamp(*_ERROR_RANGE) + _ERROR_OFFSET,
         )
 
     def _means(self, sums: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean looks in each weighting, and logarithms of the root mean square and mean strength, and mean weight."""
+        """Mean descriptors in each weighting; logarithms of root mean square and mean strength, and of mean weight."""
         *looks, weights, inside = sums.split([self.config.hidden] * _WEIGHTINGS + [_WEIGHTINGS, 1], dim=1)
-        totals = (weights + _NOTHING).unbind(dim=1)
+        totals = (weights + _TINY).unbind(dim=1)
         means = [one / total[:, None] for one, total in zip(looks, totals, strict=True)]
-        weight, energy, strength = (torch.log(total / (inside[:, 0] + _NOTHING)) for total in totals)
+        weight, energy, strength = (torch.log(total / (inside[:, 0] + _TINY)) for total in totals)
         return torch.cat(means, dim=1), torch.stack([energy / 2, strength, weight], dim=1)
 
     def forward(self, cuts: Tensor, known: Tensor | None = None) -> tuple[Tensor, Tensor]:

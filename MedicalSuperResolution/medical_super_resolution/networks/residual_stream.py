@@ -36,9 +36,9 @@ class ResidualStream:
     Parameters
     ----------
     network : SliceNetwork
-        What computes features and residual.
+        Computes features and residual.
     tile : SequenceTile
-        What to do.
+        The output slices to compute.
     """
 
     def __init__(self, network: SliceNetwork, tile: SequenceTile) -> None:
@@ -51,14 +51,14 @@ class ResidualStream:
         self._written = 0  # output slices returned
 
     def push(self, turn: Turn, lr: Tensor, following: Tensor | None) -> list[Tensor]:
-        """The next slices (N, 1, k, J, I) in, the next output slices (N, 1, m, J, I) out, in parts.
+        """Take the next slices (N, 1, k, J, I), and return the next output slices (N, 1, m, J, I) in parts.
 
         Parameters
         ----------
         turn
             The turn of the calling thread; every turn passes through the same sections.
         following
-            The slice after them; None where they are the last.
+            The slice after them; None at the end.
         """
         self._pushed += lr.shape[2]
         features = self.network.features(lr, self.tile.profile_width, SliceTurn(self._stream, turn), following)
@@ -69,7 +69,7 @@ class ResidualStream:
         return found
 
     def _outputs(self, features: Tensor) -> Iterator[Tensor]:
-        """The output slices that the next features make possible."""
+        """The output slices that can be computed with the next features."""
         if not features.shape[2]:
             return
         previous = features[:, :, :1] if self._previous is None else self._previous
@@ -80,7 +80,7 @@ class ResidualStream:
         self._done += features.shape[2]
 
     def _between(self, before: Tensor, after: Tensor, stop: int) -> Iterator[Tensor]:
-        """The output slices up to number ``stop``, which lie in the intervals between some of the slices."""
+        """The output slices up to number ``stop``, which lie between the slices ``before`` and ``after``."""
         written, self._written = self._written, stop
         tile = self.tile
         positions = tile.positions[written:stop] - (self._done - 1)  # from the slice that opens the first interval

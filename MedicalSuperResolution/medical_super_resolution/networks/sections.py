@@ -1,8 +1,8 @@
 """A pipeline of threads through the sections of a network, each with its own slices.
 
-A thread holds the lock of the section that it is in, and gives it back once it has that of the next one. So no slices
-overtake others, and what a section keeps for the next slices belongs to one thread at a time. The threads share the
-memory of one stream, and wait only where one catches up with another.
+A thread holds the lock of its section, and releases it after acquiring that of the next one. So slices stay in order,
+and the state of a section belongs to one thread at a time. The threads share the memory of one stream, and wait only if
+one catches up with another.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ _Turn = TypeVar("_Turn", bound="Turn")
 
 
 class Sections:
-    """The locks of one stream, and the problem that ended it."""
+    """The locks of one stream, and the exception that ended it."""
 
     def __init__(self) -> None:
         self.problem: BaseException | None = None
         self._locks: list[Lock] = []
 
     def lock(self, number: int) -> Lock:
-        """The lock of a section; each further one is made by the only thread that can have come so far."""
+        """The lock of a section; only the foremost thread can create a new one."""
         if number == len(self._locks):
             self._locks.append(Lock())
         return self._locks[number]
@@ -34,12 +34,12 @@ class Turn:
     Attributes
     ----------
     is_ending : bool
-        All slices have been pushed, and only what waits is to come.
+        Whether all slices have been pushed, so that only waiting ones remain.
 
     Raises
     ------
     BaseException
-        What another turn ended with, in `next_section` as well: the stream is of no use any more.
+        The exception of another turn, also from `next_section`: the stream cannot be used any more.
     """
 
     def __init__(self, sections: Sections) -> None:

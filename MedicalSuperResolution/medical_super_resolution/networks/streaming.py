@@ -1,8 +1,8 @@
 """A slice sequence processed whole, or as a stream of a few slices at a time, by the same network.
 
-A network works on a sequence through `convolve` and `wait`. On a `WholeSequence` these are plain calls.
-In a turn of a `SliceStream`, each convolution along the sequence remembers the two slices its kernel still needs, so
-that a long volume is computed exactly once, in the memory of a few slices, without overlap and without seams.
+A network processes a sequence through `convolve` and `wait`. For a `WholeSequence` these are plain calls. In a turn of
+a `SliceStream`, each convolution along the sequence keeps the two slices that its kernel still needs, so that a long
+volume is computed once, in the memory of a few slices, without overlap or seams.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from .sections import Turn
 _SEQUENCE = 2  # the K axis of (N, C, K, J, I)
 
 
-def runs_as_products(convolution: nn.Conv3d, slices: Tensor) -> bool:
-    """Whether matrix products are quicker than PyTorch's convolutions with small kernels: on a CPU, untrained."""
+def runs_as_products(slices: Tensor) -> bool:
+    """Whether to compute small convolutions as matrix products, which is faster: on a CPU, without gradients."""
     return slices.device.type == "cpu" and len(slices) == 1 and not torch.is_grad_enabled()
 
 
@@ -27,8 +27,8 @@ def by_voxel(slices: Tensor, precision: torch.dtype) -> Tensor:
 
 
 def in_slices(convolution: nn.Conv3d, slices: Tensor) -> Tensor:
-    """Apply a 1 x 3 x 3 convolution. On a CPU as a flat one: PyTorch has no quick way for few slices in 3-D."""
-    if not runs_as_products(convolution, slices):
+    """Apply a 1 x 3 x 3 convolution; on a CPU in 2-D, because PyTorch is slow for few slices in 3-D."""
+    if not runs_as_products(slices):
         return learned_convolution(convolution, slices)
     weight = convolution.weight[:, :, 0]
     flat = slices[0].transpose(0, 1).to(weight.dtype)
@@ -37,7 +37,7 @@ def in_slices(convolution: nn.Conv3d, slices: Tensor) -> Tensor:
 
 
 def learned_convolution(convolution: nn.Conv3d, slices: Tensor) -> Tensor:
-    """A convolution while its weights are learned. On a CPU, a kernel that is flat is several times as fast in 2-D."""
+    """A convolution with gradients. On a CPU, a flat kernel is computed in 2-D, which is several times as fast."""
     weight, bias = convolution.weight, convolution.bias
     if slices.device.type != "cpu" or 1 not in weight.shape[2:4] or not slices.shape[2]:
         return convolution(slices)
@@ -53,8 +53,8 @@ class WholeSequence:
     """All slices at once."""
 
     def convolve(self, convolution: nn.Conv3d, slices: Tensor) -> Tensor:
-        """Apply a convolution whose kernel spans three slices; beyond the ends there is nothing (zeros)."""
-        if not runs_as_products(convolution, slices):
+        """Apply a convolution whose kernel spans three slices; beyond the ends there are zeros."""
+        if not runs_as_products(slices):
             return learned_convolution(convolution, slices)
         nothing = torch.zeros_like(slices[:, :, :1])
         return _convolved(convolution, [nothing, *slices.split(1, dim=_SEQUENCE), nothing])
@@ -64,19 +64,21 @@ class WholeSequence:
         return slices
 
     def trim(self, slices: Tensor, width: int) -> Tensor:
-        """Drop what a part of a slice cannot know near its cut edges: nothing, the slices are whole."""
+        """Drop voxels near cut edges: none, the slices are whole."""
         return slices
 
     def next_section(self) -> None:
-        """Leave a section of the network to other threads: there are none."""
+        """Let other threads enter a section of the network: there are none."""
 
 
 class SliceStream:
     """State of a network between the turns of one slice sequence; each sequence needs its own.
 
-    cut_edges : whether the tile was cut from a larger slice at its (first row, last row, first column, last column).
-        Near a cut, a convolution meets its zero padding instead of tissue; `trim` drops those voxels as soon as they
-        are wrong.
+    Parameters
+    ----------
+    cut_edges : tuple of bool
+        Whether the tile was cut from a larger slice at its (first row, last row, first column, last column). Near a
+        cut, convolutions see zero padding instead of tissue; `trim` drops the affected voxels.
     """
 
     def __init__(self, cut_edges: tuple[bool, bool, bool, bool] = (False, False, False, False)) -> None:
@@ -86,10 +88,10 @@ class SliceStream:
 
 
 class SliceTurn:
-    """The next slices of a `SliceStream` on their way through the network, which belongs to others section by section.
+    """One pass of the next slices of a `SliceStream` through the sections of the network.
 
-    After the last slices come turns without slices (K = 0) that are ending, one for each convolution along the
-    sequence: it then gives the slice that it kept because the next one might have followed.
+    The last slices are followed by turns without slices (K = 0), one for each convolution along the sequence, which
+    then returns the slice that it kept.
     """
 
     def __init__(self, stream: SliceStream, turn: Turn) -> None:
@@ -97,7 +99,7 @@ class SliceTurn:
         self.next_section = turn.next_section
 
     def convolve(self, convolution: nn.Conv3d, slices: Tensor) -> Tensor:
-        """As in `WholeSequence`, but gives one slice less than was put in so far until the stream is ending."""
+        """As in `WholeSequence`, but one slice behind its input until the stream is ending."""
         kernels = self._stream.kernels
         if not slices.shape[_SEQUENCE]:
             if self._turn.is_ending and convolution in kernels:
@@ -113,14 +115,14 @@ class SliceTurn:
         return _convolved(convolution, known)
 
     def wait(self, place: tuple[nn.Module, str], slices: Tensor, other: Tensor) -> Tensor:
-        """Hold slices back until ``other``, made late by convolutions, has come as far; ``place`` names the queue."""
+        """Delay slices like ``other``, which lags behind because of convolutions; ``place`` names the queue."""
         queue = self._stream.waiting.setdefault(place, [])
         if slices.shape[_SEQUENCE]:
             queue.append(slices)
         count = other.shape[_SEQUENCE]
         if not count:
             return slices[:, :, :0]
-        if queue[0].shape[_SEQUENCE] == count:  # slices that come one by one are never copied
+        if queue[0].shape[_SEQUENCE] == count:  # single slices need no copies
             return queue.pop(0)
         whole = torch.cat(queue, dim=_SEQUENCE)
         self._stream.waiting[place] = [whole[:, :, count:].clone()] if whole.shape[_SEQUENCE] > count else []
@@ -132,7 +134,7 @@ class SliceTurn:
         kept = slices[:, :, :, top : slices.shape[3] - bottom, left : slices.shape[4] - right]
         if kept.device.type != "cpu":
             return kept
-        return kept.contiguous(memory_format=torch.channels_last_3d)  # once, and not again in each layer that reads it
+        return kept.contiguous(memory_format=torch.channels_last_3d)  # once, instead of in each layer that reads it
 
 
 def _last_two(parts: list[Tensor]) -> list[Tensor]:
@@ -147,7 +149,7 @@ def _convolved(convolution: nn.Conv3d, parts: list[Tensor]) -> Tensor:
     first, (_, rows, columns) = parts[0], convolution.kernel_size
     if count < 3:
         return first.new_zeros(first.shape[0], convolution.out_channels, 0, *first.shape[3:])
-    if not runs_as_products(convolution, first):
+    if not runs_as_products(first):
         known = torch.cat(parts, dim=_SEQUENCE) if len(parts) > 1 else first
         return functional.conv3d(known, convolution.weight, convolution.bias, padding=(0, rows // 2, columns // 2))
     slices = parts if len(parts) == count else [one for part in parts for one in part.split(1, dim=_SEQUENCE)]

@@ -1,7 +1,7 @@
 """Loss functions of volumes, scores and features.
 
-Volumes are (N, 1, K, J, I), ``sr`` what the generator made and ``hr`` the truth. Scores are (N, M), M judgements of
-each volume by a discriminator, before any sigmoid, high for real ones. Every loss is () float32.
+Volumes are (N, 1, K, J, I): ``sr`` is the output of the generator, ``hr`` the truth. Scores are (N, M), the outputs of
+a discriminator before any sigmoid, M for each volume, high for real ones. Every loss is () float32.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def gradient_error(sr: Tensor, hr: Tensor) -> Tensor:
 
 
 def squared_gradient_error(sr: Tensor, hr: Tensor) -> Tensor:
-    """As `gradient_error`, but the mean of squares: the few large errors, which lie at edges, weigh more."""
+    """As `gradient_error`, but the mean of squares, which gives more weight to the large errors at edges."""
     return torch.stack([change.square().mean() for change in _changes(sr.float() - hr.float())]).mean()
 
 
@@ -68,10 +68,10 @@ def wasserstein_generator_loss(fake: Tensor) -> Tensor:
 
 
 def wasserstein_critic_is_behind(real: Tensor, fake: Tensor, *, margin: float = 0.5, level: float = 0.25) -> bool:
-    """Whether the critic should be trained before the generator goes on, as MedGAN decides it.
+    """Whether to train the critic further before the next step of the generator, by the rule of MedGAN.
 
-    The generator may go on alone while the critic separates the two by more than ``margin`` and its mean score of
-    what was made is below -``level``. The values are those of the authors' program.
+    It is not behind while the mean scores of real and generated volumes differ by more than ``margin`` and that of
+    generated volumes is below -``level``. The defaults are those of the authors' program.
 
     References
     ----------
@@ -85,17 +85,17 @@ def wasserstein_critic_is_behind(real: Tensor, fake: Tensor, *, margin: float = 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mixture: Tensor) -> Tensor:
     """Gradient penalty of a critic, between real and generated volumes: Zhang et al. (2025), eq. 14.
 
-    mean over samples of (|gradient of the score at the mixture| - 1)^2, the norm over all voxels of a sample. The
-    score of a sample is the mean of its judgements. Weigh it with 10, as in [1]_.
+    Mean over samples of (|gradient of the score at the mixture| - 1)^2, with the norm over all voxels of a sample. The
+    score of a sample is the mean of its M scores. The usual weight is 10 [1]_.
 
     Parameters
     ----------
     critic
-        Maps volumes to scores; samples must not see each other (no batch normalisation).
+        Maps volumes to scores; samples must be independent (no batch normalisation).
     real, fake
         (N, C, K, J, I).
     mixture
-        (N,) share of ``real`` in each sample, from 0 to 1, to be drawn uniformly.
+        (N,) share of ``real`` in each sample, drawn uniformly from [0, 1].
 
     References
     ----------
@@ -111,7 +111,7 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
 
 
 def _precise(volume: Tensor) -> Tensor:
-    """The values alone, in float32 or better."""
+    """The values without gradients, in float32 or better."""
     return volume.detach().to(torch.promote_types(volume.dtype, torch.float32))
 
 
@@ -121,7 +121,7 @@ def gan_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def gan_generator_loss(fake: Tensor) -> Tensor:
-    """-log D(fake), the form whose slope does not vanish when the discriminator is sure."""
+    """-log D(fake), the form whose gradient does not vanish when the discriminator is certain."""
     return functional.softplus(-fake.float()).mean()
 
 
@@ -131,7 +131,7 @@ def hinge_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
     References
     ----------
     .. [1] Lim and Ye (2017), Geometric GAN. arXiv:1705.02894, eq. 12; with spectral normalisation as in
-       Miyato et al. (2018), arXiv:1802.05957, eq. 16. The generator pays `wasserstein_generator_loss`.
+       Miyato et al. (2018), arXiv:1802.05957, eq. 16. The generator's loss is `wasserstein_generator_loss`.
     """
     return functional.relu(1 - real.float()).mean() + functional.relu(1 + fake.float()).mean()
 
@@ -149,12 +149,12 @@ def relativistic_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def relativistic_generator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """The same with the parts exchanged: -log(1 - D(real, fake)) - log D(fake, real)."""
+    """`relativistic_critic_loss` with real and fake exchanged: -log(1 - D(real, fake)) - log D(fake, real)."""
     return relativistic_critic_loss(fake, real)
 
 
 def paired_relativistic_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """-log sigmoid(score of the truth - score of the result) at the same place, so that the content cancels out.
+    """-log sigmoid(score of the truth - score of the result) at the same place, so that the content cancels.
 
     References
     ----------
@@ -164,7 +164,7 @@ def paired_relativistic_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def paired_relativistic_generator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """The same with the parts exchanged."""
+    """`paired_relativistic_critic_loss` with real and fake exchanged."""
     return paired_relativistic_critic_loss(fake, real)
 
 
@@ -181,10 +181,10 @@ def adversarial_feature_loss(real_features: Sequence[Tensor], fake_features: Seq
 
 
 def discriminator_accuracy(real: Tensor, fake: Tensor, *, zero: float = 0.0) -> float:
-    """Share of correct judgements: sigmoid(score - zero) above 1/2 for real, below for generated volumes.
+    """Share of scores above ``zero`` for real and below it for generated volumes.
 
-    ``zero`` is 0 for losses that fix it. Wasserstein scores have no fixed zero: give the middle between the mean
-    scores of earlier real and made volumes.
+    ``zero`` is 0 for losses that fix it. Wasserstein scores have no fixed zero: use the middle between the mean scores
+    of earlier real and generated volumes.
     """
     right = torch.cat([(real > zero).flatten(), (fake < zero).flatten()])
     return float(right.float().mean())

@@ -1,4 +1,4 @@
-"""Image quality metrics in PyTorch; the data range is always given, never guessed."""
+"""Image quality metrics in PyTorch; the data range is an argument and never guessed."""
 
 from __future__ import annotations
 
@@ -81,10 +81,10 @@ def hfen(result: Tensor, reference: Tensor, mask: Tensor | None = None) -> float
 
 
 def slice_consistency_error(result: Tensor, reference: Tensor, mask: Tensor | None = None) -> float:
-    """Root mean square of how much the step from one slice to the next differs from the reference's step.
+    """Root mean square error of the difference from each slice to the next.
 
-    (K, J, I) volumes, in their units; lower is better. It rises when slices flicker, even where each looks right. A
-    step counts where its first voxel lies in the mask.
+    (K, J, I) volumes, in their units; lower is better. It is large if slices flicker, even if each slice alone looks
+    right. A difference counts where its first voxel lies in the mask.
     """
     error = (result.double() - reference.double()).diff(dim=0)
     counted = error if mask is None else error[mask[:-1]]
@@ -92,10 +92,10 @@ def slice_consistency_error(result: Tensor, reference: Tensor, mask: Tensor | No
 
 
 def psnr_of_luma(result: Tensor, reference: Tensor, data_range: float, mask: Tensor | None = None) -> float:
-    """PSNR as papers quote it "on the Y channel": grey becomes luma 16..235, but the peak stays 255.
+    """PSNR "on the Y channel" of papers: grey is converted to luma 16..235, but the peak is 255.
 
-    The conversion of [1]_ leaves 219 of 255 levels, so the value is 20 log10(255 / 219) = 1.32 dB above `psnr`: never
-    compare the two.
+    The conversion of [1]_ leaves 219 of 255 levels, so the value is 20 log10(255 / 219) = 1.32 dB above `psnr`. The two
+    must not be compared.
 
     References
     ----------

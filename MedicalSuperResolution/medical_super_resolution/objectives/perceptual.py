@@ -1,7 +1,7 @@
 """Perceptual features of images, and distances between them.
 
-Two kinds: VGG-19, as the papers use it, trained by others on photographs, and the project's own slice encoder. Neither
-has weights of its own here: `perceptual_weights` reads them.
+There are VGG-19, which papers use and others have trained on photographs, EfficientNet-Lite, and the slice encoder of
+this project. `perceptual_weights` loads the weights of VGG-19 and of the slice encoder.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch.nn import functional
 from ..physics.pictures import in_slices, in_volumes, standing_cuts
 
 _VGG_WIDTHS = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512, 512, 512, 512))
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
 class VggFeatures(nn.Module):
@@ -27,8 +27,10 @@ class VggFeatures(nn.Module):
     Parameters
     ----------
     activated
-        Features after the rectifier (SRGAN; Zhang et al. 2025, eq. 12) or before it (ESRGAN). Slices must have at
-        least 16 x 16 voxels. The one channel is given as red, green and blue, normalised as the weights expect.
+        Whether to take features after the rectifier (SRGAN; Zhang et al. 2025, eq. 12) or before it (ESRGAN).
+
+    Notes ----- Slices must have at least 16 x 16 voxels. The channel is repeated as red, green and blue, normalised for
+    the weights.
 
     References
     ----------
@@ -40,8 +42,8 @@ class VggFeatures(nn.Module):
 
     def __init__(self, *, activated: bool) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN)[:, None, None], persistent=False)
-        self.register_buffer("deviation", torch.tensor(_IMAGENET_DEVIATION)[:, None, None], persistent=False)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
+        self.register_buffer("deviation", torch.tensor(IMAGENET_DEVIATION)[:, None, None], persistent=False)
         layers: list[nn.Module] = []
         inputs = 3
         for widths in _VGG_WIDTHS:
@@ -57,7 +59,7 @@ class VggFeatures(nn.Module):
 
 
 def vgg_features(weights: Mapping[str, Tensor], *, activated: bool) -> VggFeatures:
-    """`VggFeatures` with given weights, frozen. Weights of layers that are not needed are left aside.
+    """`VggFeatures` with given weights, frozen. Weights of further layers are ignored.
 
     Raises
     ------
@@ -68,8 +70,8 @@ def vgg_features(weights: Mapping[str, Tensor], *, activated: bool) -> VggFeatur
         network = VggFeatures(activated=activated)
     wanted = {name: weights[name].float() for name in network.state_dict() if name in weights}
     network.load_state_dict(wanted, assign=True)
-    network.mean = torch.tensor(_IMAGENET_MEAN)[:, None, None]
-    network.deviation = torch.tensor(_IMAGENET_DEVIATION)[:, None, None]
+    network.mean = torch.tensor(IMAGENET_MEAN)[:, None, None]
+    network.deviation = torch.tensor(IMAGENET_DEVIATION)[:, None, None]
     return network.eval().requires_grad_(False)
 
 
@@ -81,9 +83,9 @@ def vgg_distance(features: VggFeatures, sr: Tensor, hr: Tensor) -> Tensor:
 class EfficientNetFeatures(nn.Module):
     """Pictures (S, 1, rows, columns), mostly in [0, 1] -> features at half, fourth, eighth and sixteenth resolution.
 
-    What the last block of each of the four sizes of an EfficientNet sees; ``network`` as the package
-    efficientnet-lite-pytorch builds it, of which only layers up to the last of these blocks are kept. The one channel
-    is given as red, green and blue, normalised as the weights expect.
+    The outputs of the last blocks at the four resolutions of an EfficientNet. ``network`` is built by the package
+    efficientnet-lite-pytorch; layers after these blocks are dropped. The channel is repeated as red, green and blue,
+    normalised for the weights.
 
     References
     ----------
@@ -95,14 +97,14 @@ class EfficientNetFeatures(nn.Module):
 
     def __init__(self, network: Any) -> None:  # noqa: ANN401 - of a package without types
         super().__init__()
-        self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN)[:, None, None])
-        self.register_buffer("deviation", torch.tensor(_IMAGENET_DEVIATION)[:, None, None])
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None])
+        self.register_buffer("deviation", torch.tensor(IMAGENET_DEVIATION)[:, None, None])
         blocks = list(network._blocks)  # noqa: SLF001 - its only name
         strides = [max(block._depthwise_conv.stride) for block in blocks]  # noqa: SLF001
         halved = [number for number, stride in enumerate(strides) if stride > 1]
         self.first = nn.Sequential(network._conv_stem, network._bn0, network._swish)  # noqa: SLF001
-        ends = halved[:4]  # a block that halves opens the next size
-        self.sizes = nn.ModuleList(
+        ends = halved[:4]  # a block with stride 2 begins the next resolution
+        self.resolutions = nn.ModuleList(
             nn.Sequential(*blocks[start:stop]) for start, stop in zip([0, *ends[:-1]], ends, strict=True)
         )
         self.eval().requires_grad_(False)
@@ -110,14 +112,14 @@ class EfficientNetFeatures(nn.Module):
     def forward(self, pictures: Tensor) -> list[Tensor]:
         found = []
         latest = self.first((pictures - self.mean) / self.deviation)
-        for size in self.sizes:
-            latest = size(latest)
+        for blocks in self.resolutions:
+            latest = blocks(latest)
             found.append(latest)
         return found
 
 
 def cuts_distance(features: EfficientNetFeatures, sr: Tensor, hr: Tensor, *, every: int = 4) -> Tensor:
-    """As `perceptual_distance`, of coronal and sagittal cuts, where invented detail of refined slices shows."""
+    """As `perceptual_distance`, of coronal and sagittal cuts, where hallucinated detail is visible."""
     distances = []
     for made, true in zip(standing_cuts(sr, every=every), standing_cuts(hr, every=every), strict=True):
         pairs = zip(features(made), features(true.detach()), strict=True)
@@ -127,7 +129,13 @@ def cuts_distance(features: EfficientNetFeatures, sr: Tensor, hr: Tensor, *, eve
 
 @dataclass(frozen=True, kw_only=True)
 class SliceEncoderConfig:
-    """The size of a `SliceEncoder`. widths : of its features at full, half and quarter resolution."""
+    """The size of a `SliceEncoder`.
+
+    Parameters
+    ----------
+    widths
+        Widths of its features at full, half and quarter resolution.
+    """
 
     widths: tuple[int, int, int] = (32, 64, 128)
 
@@ -135,8 +143,8 @@ class SliceEncoderConfig:
 class SliceEncoder(nn.Module):
     """(N, 1, K, J, I), mostly in [0, 1] -> features of its slices at three scales, (N * K, C, J, I) and coarser.
 
-    Slices of any size from 4 x 4 on. It stands in for VGG-19 where medical pictures should not be judged by what is
-    seen in photographs, or where nothing may be downloaded.
+    Slices must have at least 4 x 4 voxels. It replaces VGG-19 where features of photographs are unsuitable, or where
+    nothing may be downloaded.
     """
 
     def __init__(self, config: SliceEncoderConfig) -> None:
@@ -165,9 +173,9 @@ class SliceEncoder(nn.Module):
 
 
 class SliceRestorer(nn.Module):
-    """The pretext task that trains a `SliceEncoder`: undo what was done to slices (blur, noise, holes).
+    """The pretext task that trains a `SliceEncoder`: restore slices with blur, noise and holes.
 
-    (N, 1, K, J, I) spoilt -> the same size, restored. It sees the features of all scales, so all of them learn.
+    (N, 1, K, J, I) corrupted -> restored, of the same size. Its inputs are the features of all scales.
     """
 
     def __init__(self, encoder: SliceEncoder) -> None:
@@ -185,19 +193,19 @@ class SliceRestorer(nn.Module):
     def forward(self, volume: Tensor) -> Tensor:
         size = volume.shape[-2:]
         scales = zip(self.bring, self.encoder(volume), strict=True)
-        brought = [
-            functional.interpolate(bring(found), size=size, mode="bilinear", align_corners=False)
-            for bring, found in scales
+        projected = [
+            functional.interpolate(project(found), size=size, mode="bilinear", align_corners=False)
+            for project, found in scales
         ]
-        return in_volumes(self.last(torch.stack(brought).sum(dim=0)), volume.shape[2])
+        return in_volumes(self.last(torch.stack(projected).sum(dim=0)), volume.shape[2])
 
 
 def perceptual_distance(encoder: SliceEncoder, sr: Tensor, hr: Tensor) -> Tensor:
     """Perceptual distance of two volumes (N, 1, K, J, I), () float32; 0 for equal ones.
 
-    At each scale and place the features are brought to unit length, as in [1]_, and their squared distance is taken;
-    the mean over places and then over scales. Lengths below a tenth of the scale's mean count as that, so that noise
-    in air is not blown up.
+    At each scale and place, the features are normalised to unit length, as in [1]_; the squared distances are averaged
+    over places and then over scales. Lengths below a tenth of the mean of the scale are raised to it, so that noise in
+    air is not amplified.
 
     References
     ----------

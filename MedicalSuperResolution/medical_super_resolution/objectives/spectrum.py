@@ -1,4 +1,4 @@
-"""Losses by frequency: of what thick slices cannot carry along the sequence, and of low frequencies in the plane."""
+"""Losses by frequency: power above the Nyquist frequency of thick slices, and low frequencies in the plane."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch.nn import functional
 from ..physics.pictures import in_slices, in_volumes
 from .losses import absolute_error
 
-_FLOOR = 0.002  # of the range: smaller changes are not distinguished
+_FLOOR = 0.002  # amplitude, as a fraction of the range, that is added to power before the logarithm
 _BANDS_IN_OCTAVE = 2
-_FEWEST_SLICES = 4  # of fewer, a window leaves nothing
+_FEWEST_SLICES = 4  # a Hann window of fewer is almost 0
 _WINDOW = 5  # voxels: side of the mean that separates low frequencies from high ones
 
 
@@ -46,16 +46,15 @@ def band_powers(volume: Tensor, factor: float, *, cell: int = 8) -> Tensor:
 
 
 def spectrum_error(sr: Tensor, hr: Tensor, factor: float) -> Tensor:
-    """Mean absolute difference of the logarithms of `band_powers`, () float32; whatever the phase.
+    """Mean absolute difference of the logarithms of `band_powers`, () float32, independent of phase.
 
-    Texture that cannot be known in its place can be right in its amount: minimising a squared error leaves it out, and
-    its power is then too low by what could not be known. Power is compared place by place, so that noise comes where
-    there is noise.
+    Texture whose place cannot be known still has a known power. Minimising a squared error removes it, so that the
+    power is too low. Power is compared locally, so that texture appears where the truth has it.
 
     References
     ----------
     .. [1] Durall et al. (2020), Watch your up-convolution: CNN based generative deep neural networks are failing to
-       reproduce spectral distributions. arXiv:2003.01826 (the idea; there, of whole pictures)
+       reproduce spectral distributions. arXiv:2003.01826 (there, for whole images)
     """
     floor = _FLOOR**2
     made, true = (torch.log(band_powers(one, factor) + floor) for one in (sr, hr))
@@ -71,12 +70,12 @@ def low_frequencies(volume: Tensor) -> Tensor:
 
 
 def high_frequencies(volume: Tensor) -> Tensor:
-    """The rest: what a discriminator of degradation is given, of made and of measured slices."""
+    """The volume minus its `low_frequencies`, the input of a discriminator of degradation."""
     return volume - low_frequencies(volume)
 
 
 def low_frequency_loss(made: Tensor, shrunk: Tensor) -> Tensor:
-    """Mean absolute difference of the low frequencies of what was made and of the bicubic result.
+    """Mean absolute difference of the low frequencies of the output ``made`` and of the bicubic result ``shrunk``.
 
     Its weight in [1]_ is 1, beside 0.005 for the adversarial loss of the high frequencies and 0.01 for a perceptual
     loss between the same volumes.

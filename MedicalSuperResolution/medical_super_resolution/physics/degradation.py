@@ -1,4 +1,4 @@
-"""Degradations from high to low resolution: the acquisition model, and simpler ones of the papers.
+"""Degradations from high to low resolution: the acquisition model, and simpler ones that papers use.
 
 Volumes are (N, 1, K, J, I) float32. Every function keeps the outer boundary: low-resolution voxel n lies at
 high-resolution index (n + 1/2) * factor - 1/2. Random numbers come from a `torch.Generator` that the caller seeds.
@@ -23,7 +23,7 @@ _AXES = {"k": 2, "j": 3, "i": 4}
 
 
 def measured(hr: Tensor, axis: str, factor: float, *, profile: str = "gaussian", thickness: float = 1.0) -> Tensor:
-    """Measure one axis ("k", "j" or "i") with slices of a given profile: `acquisition.acquisition_matrix`.
+    """Acquire one axis ("k", "j" or "i") with a slice profile, see `acquisition.acquisition_matrix`.
 
     ``thickness`` is a fraction of the slice distance: 1 for contiguous slices, below 1 with a gap of 1 - thickness.
     Samples at the end that do not fill a slice are dropped.
@@ -86,7 +86,7 @@ class PlaneDegradation:
     function
         (N, 1, K, J, I) and the factor -> (N, 1, K, J / factor, I / factor).
     reach
-        How far around a patch it must see the slice, in low-resolution voxels.
+        Margin around a patch that it needs, in low-resolution voxels.
     """
 
     function: Callable[..., Tensor]
@@ -97,7 +97,7 @@ PLANE_DEGRADATIONS = {
     "measured": PlaneDegradation(measured_in_plane, reach=4),
     "bicubic": PlaneDegradation(bicubic_decimated, reach=3),
     "area": PlaneDegradation(area_decimated, reach=0),
-    "k-space": PlaneDegradation(k_space_truncated, reach=WHOLE_SLICE),  # a band limit is felt in the whole slice
+    "k-space": PlaneDegradation(k_space_truncated, reach=WHOLE_SLICE),  # a band limit affects the whole slice
 }
 
 
@@ -118,7 +118,7 @@ def rician_noise(volume: Tensor, deviation: float, random: torch.Generator) -> T
 
 
 def poisson_noise(volume: Tensor, counts: float, random: torch.Generator) -> Tensor:
-    """Counting noise (PET): ``counts`` is the expected number of events where the volume is 1; negatives count as 0."""
+    """Poisson noise (PET): ``counts`` is the expected number of events where the volume is 1; negatives count as 0."""
     return torch.poisson(counts * volume.clamp_min(0), generator=random) / counts
 
 

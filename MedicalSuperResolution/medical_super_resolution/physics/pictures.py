@@ -11,19 +11,19 @@ def in_slices(volume: Tensor) -> Tensor:
 
 
 def in_volumes(slices: Tensor, count: int) -> Tensor:
-    """(N * count, C, J, I) -> (N, C, count, J, I), the way back from `in_slices`."""
+    """(N * count, C, J, I) -> (N, C, count, J, I), the inverse of `in_slices`."""
     return slices.unflatten(0, (-1, count)).transpose(1, 2)
 
 
 def standing_cuts(volume: Tensor, *, every: int = 1) -> tuple[Tensor, Tensor]:
-    """Every so many cuts that stand on the slices, which for axial slices are the coronal and the sagittal ones.
+    """Cuts perpendicular to the slices: for axial slices, coronal and sagittal ones.
 
     Parameters
     ----------
     volume
         (N, C, K, J, I).
     every
-        Distance of the cuts, in voxels; the first lies half of it from the side.
+        Distance of the cuts in voxels; the first lies half of it from the edge.
 
     Returns
     -------
@@ -36,6 +36,6 @@ def standing_cuts(volume: Tensor, *, every: int = 1) -> tuple[Tensor, Tensor]:
 
 
 def lying_cuts(volume: Tensor, *, every: int = 1) -> Tensor:
-    """Every so many slices with both their neighbours as channels: (N, C, K, J, I) -> (N * k, 3 * C, J, I)."""
+    """Every ``every``-th slice with both neighbours as channels: (N, C, K, J, I) -> (N * k, 3 * C, J, I)."""
     triples = volume.unfold(2, 3, every)  # (N, C, k, J, I, 3)
     return triples.permute(0, 2, 5, 1, 3, 4).flatten(2, 3).flatten(0, 1)

@@ -1,9 +1,9 @@
 """Inputs of the slice-profile estimator: cuts across the slices, and in-plane cuts blurred by known widths.
 
-A cut has slices along its first axis and a finer axis of the plane along its second; the third axis is blurred by about
-a slice. In the cuts to compare with, the other axis of the plane stands in for the slices, made thick by a known width.
-So the contents, contrast and sharpness of a scan are the same on both sides, and the width is what differs: the idea of
-SMORE [1]_ and ESPRESO [2]_.
+A cut has slices along its first axis and a finer axis of the plane along its second; it is blurred by about a slice
+along the third. In reference cuts, the other axis of the plane replaces the slice axis, blurred by a known width. So
+contents, contrast and sharpness are the same in both, and only the width differs: the idea of SMORE [1]_ and ESPRESO
+[2]_.
 
 References
 ----------
@@ -22,22 +22,22 @@ import numpy as np
 
 from .acquisition import gaussian_weights
 
-FINE_SAMPLES = 4  # of a cut, to one distance between slices
-REFERENCE_WIDTHS = (0.7, 1.0)  # slice distances: of the cuts to compare with
+FINE_SAMPLES = 4  # per slice distance, along the fine axis of a cut
+REFERENCE_WIDTHS = (0.7, 1.0)  # blur of reference cuts, in slice distances
 FEWEST_SLICES = 4
-_FINE_WIDTH = 0.35  # slice distances: smooths the fine axis of a cut, against noise and aliasing
-_THIRD_WIDTH = 0.9  # slice distances: blurs across a cut as much as a slice does
+_FINE_WIDTH = 0.35  # blur along the fine axis, in slice distances, against noise and aliasing
+_THIRD_WIDTH = 0.9  # blur along the third axis, in slice distances, about that of a slice
 _MOST_SLICES = 32
-_MOST_DISTANCES = 64  # of the plane, in slice distances
+_MOST_DISTANCES = 64  # extent of the plane that is used, in slice distances
 _CUTS_A_WAY, _REFERENCES_A_WAY = 16, 12
-_MARGIN = 0.6  # of its width: how far from the edge of the plane the first made-up slice lies
-_LEAST_RATIO = 1.4  # slice distance over in-plane spacing, below which the plane has nothing finer to compare with
+_MARGIN = 0.6  # distance of the first simulated slice from the edge of the plane, over its width
+_LEAST_RATIO = 1.4  # least ratio of slice distance and in-plane spacing
 
 Normalised = Callable[[np.ndarray], np.ndarray]
 
 
 def has_finer_plane(shape: tuple[int, ...], ratios: tuple[float, float]) -> bool:
-    """Whether slices can show their profile: some slices, and a plane that is finer than they are apart.
+    """Whether the slice profile can be estimated: enough slices, and an in-plane spacing below the slice distance.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def has_finer_plane(shape: tuple[int, ...], ratios: tuple[float, float]) -> bool
 
 
 def cuts(slices: np.ndarray, ratios: tuple[float, float], normalised: Normalised) -> list[list[np.ndarray]]:
-    """Cuts across the slices, and for each of `REFERENCE_WIDTHS` cuts of the plane, all both ways.
+    """Cuts across the slices, and reference cuts for each of `REFERENCE_WIDTHS`, each along both in-plane axes.
 
     Parameters
     ----------
@@ -60,12 +60,10 @@ def cuts(slices: np.ndarray, ratios: tuple[float, float], normalised: Normalised
     ratios : tuple of float
         Slice distance over the spacing along J and I.
     normalised : callable
-        Brings parts of them to float32, mostly in [0, 1].
+        Normalises parts of them to float32, mostly in [0, 1].
 
-    Returns
-    -------
-    Lists of two arrays (P, K, T), float32, with `FINE_SAMPLES` samples to a slice distance along T, all on one scale:
-    the mean square difference between measured slices is a ninth.
+    Returns ------- Lists of two arrays (P, K, T), float32, with `FINE_SAMPLES` samples per slice distance along T. All
+    have one scale, by which the mean square difference between measured slices is 1/9.
     """
     slices = _middle(slices, 0, _MOST_SLICES)
     for axis, ratio in ((1, ratios[0]), (2, ratios[1])):
@@ -90,7 +88,7 @@ def _measured(slices: np.ndarray, ratios: tuple[float, float], fine: int, normal
 
 
 def _reference(slices: np.ndarray, ratios: tuple[float, float], thick: int, width: float) -> np.ndarray:
-    """Cuts along the axis ``thick`` (1 or 2), made into slices of this width and of the usual distance, and the other.
+    """Reference cuts: slices of this width are simulated along the axis ``thick`` (1 or 2), with the slice distance.
 
     Parameters
     ----------
@@ -113,7 +111,7 @@ def _finely(planes: np.ndarray, ratio: float) -> np.ndarray:
 
 
 def _blurred_there(across: np.ndarray, place: float, width: float, normalised: Normalised) -> np.ndarray:
-    """The Gaussian mean of planes (N, K, T) around one place; only those that count are read."""
+    """The Gaussian mean of planes (N, K, T) around one place; only planes within its reach are read."""
     reach = math.ceil(1.5 * width) + 1
     first, stop = max(0, round(place) - reach), min(len(across), round(place) + reach + 1)
     weights = gaussian_weights(stop - first, np.array([place - first]), width)[0].astype(np.float32)
@@ -121,7 +119,7 @@ def _blurred_there(across: np.ndarray, place: float, width: float, normalised: N
 
 
 def _evenly(count: int, most: int) -> np.ndarray:
-    """At most so many indices, evenly over ``count``."""
+    """At most ``most`` indices, evenly spaced over ``count``."""
     return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
 
 

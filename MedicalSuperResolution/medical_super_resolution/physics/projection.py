@@ -12,8 +12,8 @@ from torch import Tensor
 from .acquisition import SliceProfile, acquisition_matrix, consistency_matrix, fine_centres
 from .interpolation import apply_along_sequence, cubic_matrix
 
-_NOTHING = 1e-7  # weights this small, relative to the largest, change no result
-_FARTHEST = 64  # measured slices; the weight of a slice so far away is below a millionth of the range
+_NEGLIGIBLE = 1e-7  # weights this small, relative to the largest, change no result
+_FARTHEST = 64  # slices beyond which a measured slice has no influence; its weight is below 1e-6
 
 
 class AxisModel:
@@ -24,7 +24,7 @@ class AxisModel:
     count, fine_count, factor
         See `acquisition.acquisition_matrix`.
     profile : SliceProfile
-        Of the measured slices.
+        Profile of the measured slices.
     device : torch.device
         Where the matrices are kept.
     places : numpy.ndarray or None
@@ -80,8 +80,8 @@ class BandedMatrix:
     """The columns that each row of a matrix needs: from ``first`` to ``stop``, both non-decreasing."""
 
     def __init__(self, matrix: np.ndarray) -> None:
-        needed = np.abs(matrix) > _NOTHING * np.abs(matrix).max()
-        rows = np.flatnonzero(needed.any(axis=1))  # an empty one, as in a gap, takes the columns of its neighbour
+        needed = np.abs(matrix) > _NEGLIGIBLE * np.abs(matrix).max()
+        rows = np.flatnonzero(needed.any(axis=1))  # an empty row, as in a gap, takes the columns of its neighbour
         needed = needed[rows[np.searchsorted(rows, np.arange(len(needed))).clip(max=len(rows) - 1)]]
         first, stop = needed.argmax(axis=1), needed.shape[1] - needed[:, ::-1].argmax(axis=1)
         self.first = np.minimum.accumulate(first[::-1])[::-1]
@@ -126,7 +126,7 @@ class SliceBuffer:
         with self._lock:
             if stop > self.stop and self._read is not None:
                 self.add(self._read(self.stop, min(max(stop, self.stop + self._ahead), self._count)))
-            assert self._slices is not None  # something was asked for
+            assert self._slices is not None  # slices were read or added
             return self._slices[start - self._first : stop - self._first]
 
     def forget(self, before: int) -> None:
@@ -212,7 +212,7 @@ class StreamingProjector:
 
 
 def acquired(array: np.ndarray, acquisition: np.ndarray, axis: int) -> np.ndarray:
-    """What the scanner would have measured of ``array`` along one array axis, float32; one line of slices at a time."""
+    """Acquisition of ``array`` along one array axis, float32; line by line, to save memory."""
     moved = np.moveaxis(array, axis, 0)
     result = np.empty((len(acquisition), *moved.shape[1:]), dtype=np.float32)
     weights = acquisition.astype(np.float32)

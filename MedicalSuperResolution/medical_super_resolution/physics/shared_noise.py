@@ -2,7 +2,7 @@
 
 The noise of CT comes from photons, and slices share it as far as their profiles overlap: that of Gaussian slices of the
 full width *w* (in slice distances) correlates by exp(-2 ln 2 / w^2) from one slice to the next, that of slices that are
-means over the width *b* by 1 - 1/b, and not at all up to 1. Contents hardly matter, since noise is looked at in the
+means over the width *b* by 1 - 1/b, and not at all up to 1. Contents hardly matter, since noise is measured in the
 finest detail of the plane. In MR, each slice has noise of its own.
 """
 
@@ -17,17 +17,17 @@ from .acquisition import PROFILES
 
 FEWEST_SLICES = 4
 _FEWEST_PAIRS = 2000
-_LEAST_NOISE = 3.0  # HU, of the standard deviation: values are whole, and rounding is noise that no slices share
+_LEAST_NOISE = 3.0  # standard deviation in HU; below, rounding to whole numbers adds independent noise
 _DEVIATION_OVER_MEDIAN = 1.4826  # of the absolute value, where values are Gaussian
-_CLIPPED_AT = 2.5  # medians of the absolute value: what is larger is an edge, and counts as that
-# Noise that is independent from voxel to voxel was added later, and its finest detail correlates by -0.5 in the plane;
-# that of scanners, which their kernels smooth, by more than the second of these. In between, it counts in part.
+_CLIPPED_AT = 2.5  # medians of the absolute value, beyond which values are edges and are clipped
+# In-plane correlation of the finest detail: -0.5 for noise that is independent from voxel to voxel, which was added
+# after the reconstruction, and more than _SMOOTHED for the noise of scanners. In between, it counts in part.
 _INDEPENDENT, _SMOOTHED = -0.42, -0.30
-# Fitted on made slices of eight CT volumes:
-_OWN_WIDTH = 0.87  # of the noise of fine slices, in distances between them
-_CONTENTS = 1.5  # how much the contents add, over the correlation with the slice after the next
+# Fitted to simulated slices of eight CT volumes:
+_OWN_WIDTH = 0.87  # correlation width of the noise of fine slices, in fine slice distances
+_CONTENTS = 1.5  # contribution of the contents, over the correlation with the slice after the next
 _ERROR, _PART_ERROR, _CONTENTS_ERROR = 0.02, 0.12, 0.35  # alone, of the correlation, of that with the slice after next
-_MISTAKEN = 0.01  # how likely any width is, over the best: contents, or how the image was made, may mislead
+_MISTAKEN = 0.01  # least likelihood of any width, over the best: contents and reconstruction may mislead
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,8 @@ class SharedNoise:
 def shared_noise(slices: np.ndarray, fine_distance: float) -> SharedNoise | None:
     """The correlation of the noise of neighbouring slices; None where it holds no information on the profile.
 
-    That is where there is too little noise, or where it was added to the slices.
-
-    Looked at is the finest diagonal detail of each slice. Where it is exactly 0 (clipped air), nothing is counted.
+    It holds none where there is too little noise, or where noise was added to the slices. The noise is measured in the
+    finest diagonal detail of each slice; where that is exactly 0 (clipped air), nothing is counted.
 
     Parameters
     ----------
@@ -103,7 +102,7 @@ def shared_noise(slices: np.ndarray, fine_distance: float) -> SharedNoise | None
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Of what both have, by the spread of sum and difference; NaN where too little changes."""
+    """Correlation where both are known, by the spread of sum and difference; NaN where there are too few values."""
     both = (first != 0) & (second != 0)
     if np.count_nonzero(both) < _FEWEST_PAIRS:
         return math.nan

@@ -1,4 +1,4 @@
-"""The slice profile estimated from what the slices show, what scanners make likely, and the noise."""
+"""Bayesian estimate of the slice profile from the observed width, a prior over scanners, and the noise."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .acquisition import PROFILES, SliceProfile
 from .shared_noise import SharedNoise
 
 _WIDTHS = np.linspace(math.log(0.25), math.log(4.0), 701)  # natural logarithms of slice distances
-_NOISE_FREQUENCY = 0.45  # cycles per slice distance: where the narrower profile matches, near the Nyquist 0.5
-_NARROWEST = 0.55  # of the width: the narrowest that noise makes it
+_NOISE_FREQUENCY = 0.45  # cycles per slice distance at which the narrower profile matches; Nyquist is 0.5
+_NARROWEST = 0.55  # least width after narrowing, over the estimated width
 _MOST_NOISE = 0.95
 _LIKELY_ENOUGH = 0.75  # probability from which another shape than a Gaussian is taken
 NOISE_IGNORED = 0.1  # share of noise up to which slices are reproduced as they are
@@ -59,7 +59,7 @@ class PriorComponent:
     share : float
         Share of all scans.
     width : float
-        Of the Gaussian that blurs like them, over the slice thickness.
+        Width of the Gaussian of equal blur, over the slice thickness.
     spread : float
         Standard deviation of the natural logarithm of the width.
     shape
@@ -100,7 +100,7 @@ class ProfileCalibration:
 
 @dataclass(frozen=True)
 class WidthObservation:
-    """The width that the slices show: the natural logarithm of slice distances, and its standard error."""
+    """The observed width: natural logarithm of the width in slice distances, and its standard error."""
 
     log_width: float
     error: float
@@ -114,7 +114,7 @@ def estimate_profile(
     fine_width: float = 0.0,
     noise: SharedNoise | None = None,
 ) -> ProfileEstimate:
-    """The profile of least expected cost, given what the slices show and the prior.
+    """The profile of least expected cost, given the observed width and the prior.
 
     It is a Gaussian, unless another shape, as wide as the slices are thick, is likely enough. A Gaussian that is too
     wide sharpens structures that do not exist, so it costs more than one that is too narrow. The cost is the squared
@@ -123,7 +123,7 @@ def estimate_profile(
     Parameters
     ----------
     observed : WidthObservation or None
-        What the slices show; None where they show nothing.
+        The observed width; None if it could not be observed.
     thickness : float
         Slice thickness in slice distances, as the file states it; 1 for contiguous slices.
     calibration : ProfileCalibration
@@ -145,7 +145,7 @@ def estimate_profile(
         low, high = (math.log(end) for end in calibration.width_range)
         seen, error = min(max(observed.log_width, low), high), math.hypot(observed.error, calibration.spread)
         shown = np.log(np.hypot(np.exp(_WIDTHS), fine_width))
-        densities *= _bell((shown - seen) / error) + 1e-6  # so that an improbable observation leaves the prior
+        densities *= _bell((shown - seen) / error) + 1e-6  # so that an improbable observation falls back to the prior
     if noise is not None:
         densities *= noise.likelihood(np.exp(_WIDTHS))
     densities /= densities.sum()
@@ -199,7 +199,7 @@ def noise_share(slices: np.ndarray) -> float:
     .. [1] Donoho and Johnstone (1994), Ideal spatial adaptation by wavelet shrinkage. DOI 10.1093/biomet/81.3.425
     """
     diagonal = np.abs(np.diff(np.diff(slices, axis=1), axis=2)) / 2
-    across = np.square(np.diff(slices, n=2, axis=0), dtype=np.float64)  # values may be as large as 64 bits hold
+    across = np.square(np.diff(slices, n=2, axis=0), dtype=np.float64)  # values may be 64-bit integers
     if not (diagonal.any() and across.any()):
         return 0.0
     deviation = 1.4826 * float(np.median(diagonal[diagonal > 0]))

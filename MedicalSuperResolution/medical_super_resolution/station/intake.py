@@ -1,4 +1,4 @@
-"""What callers may send: so much in one image, and so much altogether before it is on the disk."""
+"""Limits on the data that callers send: bytes of one image, and bytes of all images in memory."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from pynetdicom.association import Association
     from pynetdicom.events import Event
 
-LARGEST_PDU = 256 * 1024  # bytes, as announced to callers; twice as many are still read
+LARGEST_PDU = 256 * 1024  # bytes, as announced to callers; up to twice as many are read
 _LARGEST_IMAGE = 1 << 30  # bytes
 logger = logging.getLogger(__name__)
 
 
 class Callers:
-    """The callers that are connected, which share the memory for images on their way to the disk.
+    """The connected callers, which share the memory for images that are not yet on disk.
 
     Parameters
     ----------
     largest_sum : int
-        Bytes for all of them.
+        Limit of that memory, in bytes.
     """
 
     def __init__(self, largest_sum: int) -> None:
@@ -30,38 +30,38 @@ class Callers:
         self._intakes: list[Intake] = []
 
     def admit(self, caller: Association) -> Intake:
-        """A caller has connected: from now on, the `Intake` that is returned reads what it sends."""
+        """Make the `Intake` of a new caller, through which all its data are read from now on."""
         from pynetdicom import evt
 
         intake = Intake(caller.dul.socket.recv, self.has_room_for, caller.is_alive)
         caller.dul.socket.recv = intake
-        caller.bind(evt.EVT_PDU_RECV, intake.unit_came)
-        caller.bind(evt.EVT_DIMSE_RECV, intake.message_came)
-        caller.bind(evt.EVT_DIMSE_SENT, intake.message_answered)
+        caller.bind(evt.EVT_PDU_RECV, intake.on_pdu)
+        caller.bind(evt.EVT_DIMSE_RECV, intake.on_message)
+        caller.bind(evt.EVT_DIMSE_SENT, intake.on_response)
         self._intakes = [one for one in self._intakes if one.is_connected()] + [intake]
         return intake
 
     def has_room_for(self, count: int) -> bool:
-        """Whether so many bytes more may be kept."""
+        """Whether ``count`` more bytes may be kept in memory."""
         return sum(one.held for one in self._intakes if one.is_connected()) + count <= self._largest_sum
 
 
 class Intake:
-    """Reads what one caller sends, and keeps it within bounds.
+    """Reads the data of one caller within limits.
 
-    A caller that claims or sends more than one image can have is cut off. An image for which there is no room is read
-    to its end, but the rest of it is not kept.
+    A caller that announces or sends more than ``largest_image`` is disconnected. An image for which there is no room in
+    memory is read to its end, but the rest of it is not kept.
 
     Parameters
     ----------
     receive : callable
-        Reads as many bytes as it is asked for.
+        Called with a number of bytes; reads and returns them.
     has_room_for : callable
-        Whether so many bytes more may be kept.
+        Called with a number of bytes; returns whether they may be kept in memory.
     is_connected : callable
-        Whether the caller is still there.
+        Returns whether the caller is still connected.
     largest_pdu, largest_image : int
-        Bytes that one protocol data unit, and all units of one message, may have.
+        Limits of one protocol data unit (PDU) and of one message, in bytes.
     """
 
     def __init__(
@@ -75,9 +75,9 @@ class Intake:
     ) -> None:
         self._receive, self._has_room_for, self.is_connected = receive, has_room_for, is_connected
         self._largest_pdu, self._largest_image = largest_pdu, largest_image
-        self._received = 0  # bytes of the message that arrives
-        self._kept, self._is_whole = 0, True  # how many of them are in memory, and whether all there were
-        self._unanswered: deque[tuple[int, bool]] = deque()  # the same of the messages that are complete
+        self._received = 0  # bytes of the incoming message
+        self._kept, self._is_whole = 0, True  # its bytes in memory, and whether these are all
+        self._unanswered: deque[tuple[int, bool]] = deque()  # the same for messages without a response yet
 
     def __call__(self, count: int) -> bytearray:
         """Read ``count`` bytes.
@@ -85,7 +85,7 @@ class Intake:
         Raises
         ------
         ConnectionAbortedError
-            They are too many.
+            The limit of a PDU or a message is exceeded.
         """
         self._received += count
         if count > self._largest_pdu or self._received > self._largest_image:
@@ -95,16 +95,16 @@ class Intake:
 
     @property
     def held(self) -> int:
-        """Bytes in memory."""
+        """Bytes of this caller in memory."""
         return self._kept + sum(count for count, _ in self._unanswered)
 
     @property
     def is_next_whole(self) -> bool:
-        """Whether there was room for the message that is answered next."""
+        """Whether the next message to be answered was kept whole."""
         return not self._unanswered or self._unanswered[0][1]
 
-    def unit_came(self, event: Event) -> None:
-        """Keep what a protocol data unit holds of a message, or only the byte before it."""
+    def on_pdu(self, event: Event) -> None:
+        """Count the message fragments in a PDU; without room, drop all but their first byte, the control header."""
         for part in getattr(event.pdu, "presentation_data_value_items", ()):
             count = len(part.presentation_data_value)
             self._is_whole = self._is_whole and self._has_room_for(count)
@@ -113,12 +113,12 @@ class Intake:
             else:
                 part.presentation_data_value = part.presentation_data_value[:1]
 
-    def message_came(self, event: Event) -> None:
-        """A message is complete: the next one is counted from 0."""
+    def on_message(self, event: Event) -> None:
+        """Start to count the next message."""
         self._unanswered.append((self._kept, self._is_whole))
         self._received, self._kept, self._is_whole = 0, 0, True
 
-    def message_answered(self, event: Event) -> None:
-        """The oldest message is on the disk, or refused."""
+    def on_response(self, event: Event) -> None:
+        """Stop counting the oldest message, which is on disk now, or was refused."""
         if self._unanswered:
             self._unanswered.popleft()

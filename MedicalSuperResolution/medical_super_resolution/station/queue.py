@@ -1,14 +1,14 @@
-"""The series on their way through the station. The folder of a series is its state; nothing else is stored.
+"""Queue of the series in the station. The folder of a series is its state; nothing else is stored.
 
-Every step is the renaming of one file or folder, which a crash cannot cut in two:
+Every step renames one file or folder, which is atomic:
 
-    receiving/SERIES/INSTANCE.dcm   images as they arrive; INSTANCE.missing, empty, is one that was refused
-    waiting/SERIES/                 a complete series, to be enhanced
-    enhancing/SERIES/               its derived images while they are made
+    receiving/SERIES/INSTANCE.dcm   received images; an empty INSTANCE.missing marks one that was refused
+    waiting/SERIES/                 complete series, still to be enhanced
+    enhancing/SERIES/               derived images while they are written
     sending/SERIES/DERIVED.dcm      derived images still to be sent; each is removed once its receiver has it
-    sending/SERIES/DERIVED.begun    one whose sending began; whether its receiver has it is not known
-    done/SERIES                     an empty file: images of this series that come again are dropped
-    failed/SERIES/                  set aside; the reason is in ``reason.txt``
+    sending/SERIES/DERIVED.begun    derived image whose transfer began; its receiver may have it
+    done/SERIES                     empty file: further images of this series are dropped
+    failed/SERIES/                  series set aside; ``reason.txt`` holds the reason
 
 SERIES and INSTANCE are SHA-256 digests of DICOM's identifiers, so no path names a patient.
 """
@@ -32,7 +32,7 @@ _ENHANCING = "enhancing"
 _DIGITS = 20
 _PART, _MISSING, BEGUN = ".part", ".missing", ".begun"
 _REASON, DESTINATION = "reason.txt", "destination.txt"
-_RESERVED_SHARE, _RESERVED_BYTES = 0.1, 5e9  # of a disk is left for derived images: the lesser of the two
+_RESERVED_SHARE, _RESERVED_BYTES = 0.1, 5e9  # of a disk, kept free for derived images; the smaller one counts
 _INCOMPLETE = "there was no room for some images; the series goes on when they are sent again"
 logger = logging.getLogger(__name__)
 
@@ -52,9 +52,9 @@ class Queue:
     Parameters
     ----------
     folder : Path
-        Made where it is missing, readable by its owner only.
+        Created if it is missing, readable by its owner only.
     largest_bytes : int
-        What all files together may take.
+        Limit of the size of all files together.
     clock : callable
         Seconds since 1970, as `time.time`.
     """
@@ -66,16 +66,16 @@ class Queue:
         self._taken = ""
         for state in STATES:
             (folder / state).mkdir(mode=0o700, parents=True, exist_ok=True)
-        shutil.rmtree(folder / _ENHANCING, ignore_errors=True)  # of a process that was killed
+        shutil.rmtree(folder / _ENHANCING, ignore_errors=True)  # left by a killed process
         for part in folder.rglob(f"*{_PART}"):
             part.unlink()
         self._bytes = _size(folder)
 
     def add(self, series_uid: str, instance_uid: str, encoded: bytes) -> bool:
-        """Keep an image; returns False where its series is known to be past receiving, and it is dropped.
+        """Store an image; return False if it was dropped because its series is complete.
 
-        When this returns the image is on the disk. A series that waits to be enhanced, and lacks the image, was not
-        complete, and goes back to those that are received.
+        The image is on disk when this returns. A series that waits to be enhanced and lacks the image was not complete,
+        and is received further.
 
         Raises
         ------
@@ -88,7 +88,7 @@ class Queue:
         with self._lock:
             waits = self.folder / WAITING / series
             if waits.exists() and series != self._taken and not (waits / name).exists():
-                waits.replace(self.folder / RECEIVING / series)  # it was not complete
+                waits.replace(self.folder / RECEIVING / series)
             if self._lies_in(series, WAITING, SENDING, DONE):
                 return False
             self._try_again(series)
@@ -108,7 +108,7 @@ class Queue:
             part.replace(path)
             missing.unlink(missing_ok=True)
         except (QueueFull, OSError):
-            with suppress(OSError):  # a file without content has room mostly
+            with suppress(OSError):  # an empty file mostly still fits on a full disk
                 part.unlink(missing_ok=True)
                 path.parent.mkdir(mode=0o700, exist_ok=True)
                 missing.touch()
@@ -130,25 +130,25 @@ class Queue:
         return is_aside or self._lies_in(series, WAITING, SENDING, DONE)
 
     def take(self, series: str) -> bool:
-        """Begin to enhance a waiting series: from now on it takes no more images. False where it waits no more."""
+        """Begin to enhance a waiting series, which accepts no more images then; return False if it no longer waits."""
         with self._lock:
             self._taken = series if self._lies_in(series, WAITING) else ""
             return bool(self._taken)
 
     def put_back(self) -> None:
-        """The series that was taken is enhanced later."""
+        """Return the series of `take` to the waiting ones."""
         self._taken = ""
 
     def complete(self, *, quiet_seconds: float) -> list[str]:
-        """Move the series on to which nothing was added for ``quiet_seconds``; returns their labels.
+        """Mark as complete the series without a new image for ``quiet_seconds``; return their labels.
 
-        Those of which an image was refused are set aside until it comes.
-        Time in which the station did not run does not count: no instance could arrive.
+        A series of which an image was refused is set aside until that image is sent again. Time before the station was
+        started does not count, because no image could arrive.
         """
-        with self._lock:  # files that are being received change their names
-            return [folder.name for folder in self._folders(RECEIVING) if self._move_on(folder, quiet_seconds)]
+        with self._lock:  # receiving threads rename files
+            return [folder.name for folder in self._folders(RECEIVING) if self._completed(folder, quiet_seconds)]
 
-    def _move_on(self, folder: Path, quiet_seconds: float) -> bool:
+    def _completed(self, folder: Path, quiet_seconds: float) -> bool:
         last = max(path.stat().st_mtime for path in [folder, *folder.iterdir()])
         if self._clock() - max(last, self._started) < quiet_seconds or not any(folder.glob("*.dcm")):
             return False
@@ -160,35 +160,35 @@ class Queue:
         return True
 
     def waiting(self) -> list[Path]:
-        """Folders of the complete series, the one that waits longest first."""
+        """Folders of the complete series, the oldest first."""
         return self._folders(WAITING)
 
     def sending(self) -> list[Path]:
-        """Folders of derived images that are still to be sent: ``*.dcm``, and ``*.begun`` where it began."""
+        """Folders of derived images to send: ``*.dcm``, and ``*.begun`` whose transfer began."""
         return self._folders(SENDING)
 
     def workspace(self, series: str) -> Path:
-        """A folder to put derived images into, before `enhanced` makes it the next state of the series."""
+        """An empty folder for the derived images of a series, see `enhanced`."""
         parent = self.folder / _ENHANCING
         shutil.rmtree(parent, ignore_errors=True)
         parent.mkdir(mode=0o700)
         return parent / series
 
     def enhanced(self, series: str, workspace: Path, destination: str) -> None:
-        """The derived images are complete: they are to be sent, and the source is no longer needed."""
+        """Queue the derived images of a series for sending, and remove its source."""
         (workspace / DESTINATION).write_text(destination, encoding="utf-8")
         self._bytes += _size(workspace)
         workspace.replace(self.folder / SENDING / series)
         self._remove(self.folder / WAITING / series)
 
     def finish(self, series: str) -> None:
-        """The series is done with: sent, or passed over."""
+        """Mark a series as done: sent, or ignored by the rules."""
         (self.folder / DONE / series).touch()
         for state in (WAITING, SENDING):
             self._remove(self.folder / state / series)
 
     def fail(self, series: str, reason: str) -> None:
-        """Set a series aside that cannot be enhanced."""
+        """Set aside a series that cannot be enhanced."""
         self.put_back()
         self._set_aside(self.folder / WAITING / series, reason)
 
@@ -198,21 +198,21 @@ class Queue:
         folder.replace(self.folder / FAILED / folder.name)
 
     def _try_again(self, series: str) -> None:
-        """More images of a series that was set aside: it may have been incomplete."""
+        """Receive a series again that was set aside: it may have been incomplete."""
         aside = self.folder / FAILED / series
         if aside.exists():
             (aside / _REASON).unlink(missing_ok=True)
             aside.replace(self.folder / RECEIVING / series)
 
     def recover(self) -> None:
-        """After a crash between two renamings: a series that lies in two places goes on from the later one."""
+        """Repair the queue after a crash: a series in two states keeps the later one."""
         for folder in [*self.waiting(), *self.sending()]:
             later = (DONE,) if folder.parent.name == SENDING else (SENDING, DONE)
             if self._lies_in(folder.name, *later):
                 self._remove(folder)
 
     def forget(self, *, older_than_seconds: float) -> None:
-        """Drop the marks of series that were finished or refused long ago, which bounds their number."""
+        """Remove marks of series that were done or refused long ago, so that their number stays bounded."""
         for mark in (self.folder / DONE).iterdir():
             if self._clock() - mark.stat().st_mtime > older_than_seconds:
                 mark.unlink()
@@ -221,11 +221,11 @@ class Queue:
                 self._remove(empty)
 
     def begin(self, image: Path) -> Path:
-        """From now on the receiver may have an image; returns its new path."""
+        """Mark the transfer of an image as begun; return its new path."""
         return image.replace(image.with_suffix(BEGUN))
 
     def sent(self, image: Path) -> None:
-        """The receiver has an image."""
+        """Remove an image that its receiver has."""
         self._bytes -= image.stat().st_size
         image.unlink()
 

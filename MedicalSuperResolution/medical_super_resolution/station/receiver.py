@@ -1,4 +1,4 @@
-"""The receiver of the station: DICOM's C-STORE and C-ECHO, from callers that are allowed."""
+"""DICOM receiver of the station: C-STORE and C-ECHO from allowed callers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Tls:
     authority: Path
 
     def server_context(self) -> ssl.SSLContext:
-        """For connections that come in; callers must show a certificate of the authority.
+        """TLS context for incoming connections; callers must show a certificate of the authority.
 
         Raises
         ------
@@ -60,20 +60,20 @@ def listen(
     tls: Tls | None = None,
     largest_sum: int = _LARGEST_SUM,
 ) -> ApplicationEntity:
-    """Start to receive, in threads of its own; ``shutdown()`` of the result ends it.
+    """Start to receive in background threads; ``shutdown()`` of the result stops them.
 
     Parameters
     ----------
     queue : Queue
-        Where images go.
+        Stores the images.
     title, host, port : str, str, int
         The station's AE title and the address that it is bound to.
     callers : tuple of str
         AE titles that may call; empty allows all.
     tls : Tls or None
-        Secure the connections.
+        Files for secured connections; None for unsecured ones.
     largest_sum : int
-        Bytes of images of all callers that are in memory; further ones are refused until there is room.
+        Bytes of images of all callers in memory; further images are refused until there is room.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def listen(
 
 
 def _syntaxes() -> list[str]:
-    """Transfer syntaxes without loss that the reader of series understands."""
+    """The lossless transfer syntaxes that the DICOM reader supports."""
     from pydicom import uid
 
     return [
@@ -129,7 +129,7 @@ def _store(event: Event, queue: Queue, intake: Intake) -> int:
     try:
         dataset = event.dataset
         series, instance = str(dataset.SeriesInstanceUID), str(dataset.SOPInstanceUID)
-    except Exception:  # noqa: BLE001 - whatever a broken data set raises; its text may name a patient
+    except Exception:  # noqa: BLE001 - a damaged data set raises many kinds; its text may name a patient
         logger.warning("an image that cannot be understood was refused")
         return _CANNOT_UNDERSTAND
     try:

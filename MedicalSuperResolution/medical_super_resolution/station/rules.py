@@ -1,6 +1,6 @@
 """Which received series are enhanced, how, and where the derived series goes: a TOML file of rules.
 
-The first rule that fits a series decides; a series that no rule fits is passed over.
+The first rule that fits a series is used; a series that no rule fits is ignored.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MODALITIES = ("CT", "MR", "PT")
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One kind of series, and what is done with it.
+    """Conditions on a series, and the settings to enhance it with.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Rule:
     send_to: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what could fit no series, or could not be computed."""
+        """Refuse conditions that no series can meet, and invalid settings."""
         if self.modality not in MODALITIES:
             raise SettingsError(f"a rule's modality must be one of {', '.join(MODALITIES)}, got {self.modality!r}")
         if not 0 <= self.thicker_than_mm < 1000:
@@ -62,17 +62,17 @@ class Rule:
         self.settings()
 
     def settings(self) -> EnhanceSettings:
-        """What the engine is asked for."""
+        """Settings for the engine."""
         return EnhanceSettings(factor=self.factor, model=self.model)
 
     def fits(self, header: Dataset) -> bool:
-        """Whether the header of any image of a series is of this kind."""
+        """Whether a series fits, by the header of any of its images."""
         description = str(header.get("SeriesDescription") or "")
         is_thicker = float(header.get("SliceThickness") or 0) > self.thicker_than_mm
         return is_thicker and self.may_fit(str(header.get("Modality")), description)
 
     def may_fit(self, modality: str, description: str) -> bool:
-        """Whether a series of this modality and description is of this kind, as far as these show it."""
+        """Whether a series can fit, by its modality and description alone."""
         return modality == self.modality and fnmatchcase(description.casefold(), self.description.casefold())
 
 
@@ -95,14 +95,14 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
 
 
 def first_that_fits(rules: tuple[Rule, ...], header: Dataset) -> Rule | None:
-    """The rule that decides about a series; None passes it over, as it does with what was derived here."""
+    """The rule for a series; None if no rule fits, or if this software derived the series."""
     if is_our_own(header):
         return None
     return next((rule for rule in rules if rule.fits(header)), None)
 
 
 def is_our_own(header: Dataset) -> bool:
-    """Whether an image was derived by this software: it is never enhanced again."""
+    """Whether an image was derived by this software."""
     equipment = header.get("ContributingEquipmentSequence") or []
     return any(item.get("ManufacturerModelName") == "MedicalSuperResolution" for item in equipment)
 

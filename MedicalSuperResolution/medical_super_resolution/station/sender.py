@@ -1,4 +1,4 @@
-"""Where derived series go: to a DICOM node by C-STORE, or to a DICOMweb service by STOW-RS."""
+"""Destinations of derived series: a DICOM node by C-STORE, or a DICOMweb service by STOW-RS."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _LEVELS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
 
 class SendingError(SuperResolutionError):
-    """The receiver did not take an image; it is sent again later."""
+    """The receiver cannot be reached or refused an image, which is sent again later."""
 
 
 class Destination(Protocol):
     """A receiver of images."""
 
     def holds(self, image: Path) -> bool:
-        """Whether the receiver says that it has an image; False, too, where it does not answer such questions."""
+        """Whether the receiver has an image; False if it does not support queries."""
 
     def connected(self, images: list[Path]) -> AbstractContextManager[Callable[[Path], None]]:
-        """What sends images of one series; each is stored when the call returns.
+        """Connect to send the images of one series; the result stores one image and returns when it is stored.
 
         Raises
         ------
@@ -77,21 +77,21 @@ class DicomNode:
     own_title: str
 
     def holds(self, image: Path) -> bool:
-        """Ask by C-FIND; see `Destination.holds`."""
+        """Query by C-FIND; see `Destination.holds`."""
         from pydicom import Dataset
         from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as Images
 
-        asked = Dataset()
-        asked.QueryRetrieveLevel = "IMAGE"
-        asked.update(_read(image, *_LEVELS))
+        query = Dataset()
+        query.QueryRetrieveLevel = "IMAGE"
+        query.update(_read(image, *_LEVELS))
         association = self._associate({Images})
         try:
-            found = [one for _, one in association.send_c_find(asked, Images)]
-        except (RuntimeError, ValueError):  # there is no connection, or not for queries
+            found = [one for _, one in association.send_c_find(query, Images)]
+        except (RuntimeError, ValueError):  # no connection, or queries are not supported
             return False
         finally:
             association.release()
-        return any(one.get("SOPInstanceUID") == asked.SOPInstanceUID for one in found if one)
+        return any(one.get("SOPInstanceUID") == query.SOPInstanceUID for one in found if one)
 
     @contextmanager
     def connected(self, images: list[Path]) -> Iterator[Callable[[Path], None]]:
@@ -138,7 +138,7 @@ class DicomWeb:
         filters = {"SOPInstanceUID": instance}
         try:
             found = DICOMwebClient(self.address).search_for_instances(study, series, search_filters=filters)
-        except (OSError, ValueError):  # it cannot be reached or does not search
+        except (OSError, ValueError):  # no connection, or searches are not supported
             return False
         return any(instance in one.get("00080018", {}).get("Value", ()) for one in found)
 
@@ -159,7 +159,7 @@ class DicomWeb:
 
 
 def _read(image: Path, *names: str) -> Dataset:
-    """An image, or so much of its header."""
+    """An image, or only some attributes of its header."""
     from pydicom import dcmread
 
     return dcmread(image, specific_tags=list(names) or None)

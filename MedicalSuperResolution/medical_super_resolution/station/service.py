@@ -1,4 +1,4 @@
-"""The station at work: series move from received over enhanced to sent, each exactly once, whenever it is stopped."""
+"""Main loop of the station: each series is received, enhanced and sent exactly once, even across restarts."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Station:
-    """What is done with the series of a queue.
+    """Processes the series of a queue.
 
     Parameters
     ----------
     queue : Queue
-        The series.
+        The queue of series.
     rules : tuple of Rule
-        Which of them are enhanced, and how.
+        Which series are enhanced, and how.
     send_to : str
-        Where derived series go unless their rule names it; see `sender.destination_of`.
+        Destination of derived series unless their rule names one; see `sender.destination_of`.
     title : str
         AE title of the station.
     quiet_seconds : float
-        A series is complete when nothing was added to it for so long.
+        A series is complete after this time without a new image.
     is_trial : bool
-        Say what would be done, and pass all series over.
+        Log what would be done, and ignore all series.
     source : DicomWebSource or None
-        Where series are fetched from, besides those that are sent here.
+        A service to fetch further series from.
     retry_seconds : float
-        Between two looks at the source, and before what was not taken is sent again.
+        Time between two searches of the source, and before sending is tried again.
     """
 
     queue: Queue
@@ -79,10 +79,10 @@ class Station:
     def _fetch(self) -> bool:
         if self.source:
             self.source.fetch(self.queue)
-        return False  # the next time is after a pause
+        return False  # so that `run` waits before the next search
 
     def enhance_complete(self, stop: threading.Event) -> bool:
-        """Enhance the series that are complete, one after the other; returns False where the disk is full."""
+        """Enhance the complete series, one after the other; return False if the disk is full."""
         for series in self.queue.complete(quiet_seconds=self.quiet_seconds):
             logger.info("series %s: complete", series)
         for folder in self.queue.waiting():
@@ -102,7 +102,7 @@ class Station:
         return True
 
     def send_waiting(self) -> bool:
-        """Send what is enhanced; returns False where a receiver did not take something."""
+        """Send the derived series; return False if a receiver did not accept one."""
         all_sent = True
         for folder in self.queue.sending():
             try:
@@ -144,7 +144,7 @@ class Station:
         logger.info("series %s: enhanced by %s", folder.name, rule.model)
 
     def _derive(self, folder: Path, workspace: Path, rule: Rule) -> None:
-        """Write the derived series of a rule: what ``medsr enhance FOLDER WORKSPACE`` does."""
+        """Write the derived series of a rule, as ``medsr enhance FOLDER WORKSPACE`` does."""
         from ..inference.enhance import enhance
         from ..models import file as models
         from ..volumes.io import files
@@ -158,7 +158,7 @@ class Station:
 
 
 def _is_lack_of_room(problem: BaseException) -> bool:
-    """Whether the disk is full; pydicom and our writers raise their own errors from that."""
+    """Whether an error was caused by a full disk, possibly through errors of pydicom or of our writers."""
     causes = [problem]
     while cause := causes[-1].__cause__ or causes[-1].__context__:
         causes.append(cause)

@@ -26,21 +26,21 @@ class DicomWebSource:
     Parameters
     ----------
     address : str
-        Of the service.
+        Address of the service.
     rules : tuple of Rule
-        Series whose modality and description fit none are left where they are; the rest of a rule is looked at later.
+        Series whose modality and description fit no rule are not fetched; the other conditions are checked later.
     days : int
-        Studies that are older, by their date, are left alone.
+        Studies with an older date are not fetched.
     """
 
     address: str
     rules: tuple[Rule, ...]
     days: int = 7
-    _counts: dict[str, str] = field(default_factory=dict)  # images of a series at the last look
+    _counts: dict[str, str] = field(default_factory=dict)  # images of each series at the last search
     _fetched: set[str] = field(default_factory=set)
 
     def fetch(self, queue: Queue) -> None:
-        """Fetch the series that are new and have as many images as at the last look."""
+        """Fetch new series whose number of images has not changed since the last search."""
         from dicomweb_client import DICOMwebClient
 
         client = DICOMwebClient(self.address)

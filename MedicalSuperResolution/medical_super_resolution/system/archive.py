@@ -1,4 +1,4 @@
-"""Zipped folders, unpacked for the time of the program."""
+"""Zipped folders, unpacked until the program ends."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _unpacked(path: Path, size: int, modified: int) -> Path:
 
 
 def unpack(path: Path, folder: Path) -> None:
-    """Write the files in a zip file into a folder, without their folders, each under a name that nothing has yet.
+    """Write the files of a zip file into one folder, under unique names.
 
     Raises
     ------
@@ -57,7 +57,8 @@ def unpack(path: Path, folder: Path) -> None:
                     f"{path} unpacks to {len(members)} files of {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free"
                     " for temporary files; unpack it yourself and name the folder"
                 )
-            for number, member in enumerate(members):  # a name of our own: theirs may lead anywhere
+            for number, member in enumerate(members):
+                # Numbered, because paths in the archive may lead out of the folder:
                 target = folder / f"{number:06d}-{Path(member.filename.replace(chr(92), '/')).name}"
                 with archive.open(member) as packed, target.open("xb") as file:
                     shutil.copyfileobj(packed, file)

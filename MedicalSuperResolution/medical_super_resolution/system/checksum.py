@@ -10,7 +10,7 @@ from ..errors import ModelError
 
 _BLOCK = 1 << 22
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_LONGEST_NOTE = 4096  # bytes of a .sha256 file that are looked at
+_LONGEST_NOTE = 4096  # bytes of a .sha256 file that are read
 
 
 def digest_of(path: Path) -> str:
@@ -51,7 +51,7 @@ def expected(path: Path, given: str | None = None) -> str | None:
 
 
 def check(path: Path, given: str | None = None, name: str | None = None) -> tuple[str, bool]:
-    """Compare a file with what is `expected` of it, and give its SHA-256, and whether there was one to compare with.
+    """Return the SHA-256 of a file, and whether there was an `expected` one, to which it must be equal.
 
     Parameters
     ----------

@@ -10,16 +10,16 @@ from contextlib import suppress
 from pathlib import Path
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # M_TRIM_THRESHOLD and so on, of mallopt(3)
-_LARGE_BLOCK = 1 << 25  # the most that every glibc accepts; a slice of features is smaller
-_KEPT = 1 << 30
+_LARGE_BLOCK = 1 << 25  # largest value that every glibc accepts; a slice of features is smaller
+_KEPT = 1 << 30  # bytes
 
 
 def keep_freed_blocks() -> None:
     """Ask glibc to keep freed blocks for the next one of the same size; elsewhere, do nothing.
 
-    A network frees and asks for the same blocks all the time. To get each of them from the system anew, cleared, takes
-    about as long as the arithmetic that is done in it. To be called before torch is imported: its MKL then keeps no
-    blocks of its own, which are 9 MB for each thread.
+    A network frees and allocates blocks of the same sizes all the time. Getting zeroed pages from the system for each
+    takes about as long as the arithmetic. Call it before torch is imported: MKL then does not keep blocks of its own,
+    9 MB for each thread.
     """
     os.environ.setdefault("MKL_DISABLE_FAST_MM", "1")
     if sys.platform == "linux":
@@ -27,18 +27,18 @@ def keep_freed_blocks() -> None:
             c_library = ctypes.CDLL(None)
             c_library.mallopt(_MMAP_THRESHOLD, _LARGE_BLOCK)
             c_library.mallopt(_TRIM_THRESHOLD, _KEPT)
-            c_library.mallopt(_ARENA_MAX, 1)  # the other arenas, of further threads, give freed blocks back
+            c_library.mallopt(_ARENA_MAX, 1)  # arenas of other threads would return freed blocks
 
 
 def return_freed_blocks() -> None:
-    """Give what `keep_freed_blocks` kept back to the system, before memory is needed for something else."""
+    """Return the blocks of `keep_freed_blocks` to the system, before memory is needed for something else."""
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)
 
 
 def physical_bytes(root: Path = Path("/")) -> int | None:
-    """Return the memory that this process may use: of the computer, or less where it runs in a container.
+    """Return the memory that this process may use: that of the computer, or less in a container.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def physical_bytes(root: Path = Path("/")) -> int | None:
     Returns
     -------
     int or None
-        In bytes; None where the system has no way to ask.
+        In bytes; None if the system does not provide it.
     """
     known = [size for size in (_computer_bytes(), *_container_limits(root)) if size]
     return min(known, default=None)
@@ -96,7 +96,7 @@ def _container_limits(root: Path) -> Iterator[int]:
         else:
             continue
         group = Path(path.lstrip("/"))
-        for part in (group, *group.parents):  # inside a container, its own group is mounted as the top
+        for part in (group, *group.parents):  # in a container, its own group may be mounted as the root
             with suppress(OSError, ValueError):  # "max" is no number
                 yield int((mounted / part / name).read_text())
 

@@ -11,8 +11,8 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-# OpenMP's threads spin while they wait for the next piece of work. Where other programs compute as well, that takes the
-# cores away from those who have work to do: a network of many short steps then takes several times as long.
+# Threads of OpenMP spin while they wait for work. If other programs compute as well, spinning takes the cores from
+# threads that have work, and a network of many short steps takes several times as long.
 _WAIT_PASSIVELY = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
 _NICE = 5  # of -20 to 19
 _BELOW_NORMAL = 0x4000  # BELOW_NORMAL_PRIORITY_CLASS of Windows
@@ -25,7 +25,7 @@ def wait_passively() -> None:
 
 
 def lower_priority() -> None:
-    """Lower the priority below that of other programs; on an idle machine nothing is lost."""
+    """Lower the priority of this process; on an idle machine, its speed is the same."""
     if sys.platform == "win32":
         kernel = ctypes.windll.kernel32
         kernel.SetPriorityClass(kernel.GetCurrentProcess(), _BELOW_NORMAL)
@@ -57,7 +57,7 @@ def _quota(root: Path) -> float:
 
 
 def has_gpu_driver(root: Path = Path("/")) -> bool:
-    """Whether there is a driver of CUDA or ROCm: without one PyTorch, which takes seconds to load, finds no GPU."""
+    """Whether there is a driver of CUDA or ROCm. Without one PyTorch, which takes seconds to import, finds no GPU."""
     if os.name == "nt" or (root / "dev/kfd").exists():  # on Windows, drivers have many names
         return True
     with suppress(OSError):
@@ -66,7 +66,7 @@ def has_gpu_driver(root: Path = Path("/")) -> bool:
 
 
 def end_with_parent() -> None:
-    """End this process when its standard input ends, as when its parent ends."""
+    """Terminate this process when its standard input is closed, as it is when its parent ends."""
     threading.Thread(target=_wait_for_the_end, daemon=True).start()
 
 

@@ -12,12 +12,12 @@ _DIGITS = 8
 
 @functools.cache
 def software(package: Path = Path(__file__).parents[1]) -> str:
-    """Version and digest of the code of a package's folder, such as "0.1.0 (code 1a2b3c4d)".
+    """Version and digest of the code of a package, such as "0.1.0 (code 1a2b3c4d)".
 
     Parameters
     ----------
     package : Path
-        Its ``*.py`` files count, whatever ends their lines.
+        Folder whose ``*.py`` files are hashed, with normalised line ends.
     """
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py"), key=lambda path: path.relative_to(package).as_posix()):

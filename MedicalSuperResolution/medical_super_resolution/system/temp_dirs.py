@@ -1,4 +1,4 @@
-"""Private work folders named after their process, and the removal of those that ended processes left behind."""
+"""Private work folders named after their process, and removal of folders that ended processes have left."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-WORK_FOLDER_PREFIX = ".medsr-"  # beside an output
+WORK_FOLDER_PREFIX = ".medsr-"  # of work folders beside an output
 _LOCK_ATTEMPTS, _LOCK_PAUSE_SECONDS = 100, 0.05
 _NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows; elsewhere there is none to suppress
 
 
 @contextmanager
 def work_folder(beside: Path) -> Iterator[Path]:
-    """A hidden private folder for files on their way into ``beside``; deleted at the end.
+    """A hidden private folder in ``beside``, for files before they are complete; deleted at the end.
 
-    What killed processes of this computer left there is removed first.
+    Work folders that killed processes of this computer left there are removed first.
     """
     remove_abandoned(beside)
     folder = private_folder(f"{WORK_FOLDER_PREFIX}{_this_computer()}-", beside)
@@ -40,9 +40,9 @@ def remove_abandoned(beside: Path) -> None:
 
 @contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Let one process after the other put its files into a folder; where folders have no locks, do not wait."""
+    """Lock a folder while files are moved into it; without effect where folders cannot be locked."""
     descriptor = None
-    with suppress(ImportError, OSError):  # Windows; some shared disks; a folder that one may write to but not read
+    with suppress(ImportError, OSError):  # Windows, some shared disks, or a folder without read permission
         import fcntl
 
         descriptor = os.open(folder, os.O_RDONLY)
@@ -55,7 +55,7 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
 
 
 def _wait_for_lock(lock: Callable[[], None]) -> None:
-    for _ in range(_LOCK_ATTEMPTS):  # renaming takes a moment; who holds the lock for longer is none of ours
+    for _ in range(_LOCK_ATTEMPTS):  # renaming is quick, so a longer lock is not one of this software
         try:
             return lock()
         except BlockingIOError:
@@ -63,7 +63,7 @@ def _wait_for_lock(lock: Callable[[], None]) -> None:
 
 
 def private_folder(prefix: str, parent: Path | None = None) -> Path:
-    """A new private folder, in ``parent`` or with the system's temporary files."""
+    """Create a private folder in ``parent``, or in the folder for temporary files of the system."""
     process_id = os.getpid()
     return Path(tempfile.mkdtemp(prefix=f"{prefix}{process_id}-{_start_time(process_id)}-", dir=parent))
 
@@ -74,7 +74,7 @@ def try_writing(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Remove a private folder, whatever is in it."""
+    """Remove a private folder with its contents; errors are ignored."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -87,10 +87,10 @@ def remove_stale_folders(prefix: str, parent: Path | None = None) -> None:
 
 
 def _this_computer() -> str:
-    """A mark of this computer: on a shared disk, another one's process is not dead because it is unknown here."""
+    """Identifier of this computer or container, because process IDs on a shared disk may be of another one."""
     container = ""
     with suppress(OSError):  # not Linux
-        container = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - it points to no file
+        container = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - the target is no file
     return hashlib.sha256(f"{platform.node()} {container}".encode()).hexdigest()[:8]
 
 
@@ -106,7 +106,7 @@ def _start_time(process_id: int) -> str | None:
 
 
 def _is_alive(process_id: int) -> bool:
-    if os.name == "nt":  # where os.kill ends a process instead of asking
+    if os.name == "nt":  # where os.kill would end the process
         asked = ["tasklist", "/FI", f"PID eq {process_id}", "/NH"]
         listed = subprocess.run(asked, capture_output=True, check=False, creationflags=_NO_WINDOW).stdout
         return str(process_id).encode() in listed
@@ -120,8 +120,8 @@ def _is_alive(process_id: int) -> bool:
 
 
 def remove_empty(folder: Path, stay: Path) -> None:
-    """Remove a folder that holds nothing, and those around it, up to one that stays."""
-    with suppress(OSError):  # it holds something, or was never made
+    """Remove an empty folder and its empty parents, below the folder ``stay``."""
+    with suppress(OSError):  # not empty, or never created
         while folder != stay:
             folder.rmdir()
             folder = folder.parent

@@ -1,4 +1,4 @@
-"""What can be chosen in the page, and the settings that it means."""
+"""Choices of the page, and the settings that they stand for."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GOALS: dict[str, tuple[str, dict[str, Any]]] = {  # as in the panel of Slicer
 
 
 def settings_of(wanted: dict[str, Any]) -> EnhanceSettings:
-    """Read what the page sent: ``goal``, ``model``, ``detail``, and ``factor`` or ``spacing`` for some goals.
+    """Settings from a request of the page: ``goal``, ``model``, ``detail``, and ``factor`` or ``spacing``.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def settings_of(wanted: dict[str, Any]) -> EnhanceSettings:
 
 
 def choices() -> dict[str, Any]:
-    """What the lists of the page hold."""
+    """Entries of the lists of the page."""
     return {
         "goals": [{"name": name, "label": label} for name, (label, _) in GOALS.items()],
         "models": [{"name": path.stem, "has_detail": has_detail(path)} for path in models.installed()],

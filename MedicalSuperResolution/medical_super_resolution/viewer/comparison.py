@@ -1,4 +1,4 @@
-"""What the browser shows: slices of before, after and their difference, as lossless values."""
+"""Slices of before, after and their difference, as lossless values for the browser."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ..volumes.resampling import resampled
 from ..volumes.volume import Volume
 
 _DIFFERENCE_PERCENTILE = 99.5
-_TYPES = {"int8", "uint8", "int16", "uint16", "int32", "uint32", "float32", "float64"}  # that a browser has
+_TYPES = {"int8", "uint8", "int16", "uint16", "int32", "uint32", "float32", "float64"}  # with typed arrays in browsers
 
 
 class Comparison:
-    """A volume, alone or with what it became. It does not change.
+    """A volume, alone or with its result; immutable.
 
-    Where there is a result, the volume is shown on its grid, by cubic B-spline interpolation.
+    If there is a result, the volume is shown on its grid, by cubic B-spline interpolation.
 
     Parameters
     ----------
     before : Volume
-        As measured.
+        The measured volume.
     after : Volume or None
         The result.
 
@@ -45,7 +45,7 @@ class Comparison:
 
     @property
     def images(self) -> tuple[str, ...]:
-        """The names of what can be seen."""
+        """Names of the images."""
         return (*self._arrays, "difference") if self.after else tuple(self._arrays)
 
     @cached_property
@@ -67,7 +67,7 @@ class Comparison:
         }
 
     def pixels(self, image: str, plane: str, number: int) -> np.ndarray:
-        """The values of one slice, (rows, columns), little endian, in a type that a browser has.
+        """The values of one slice, (rows, columns), little endian, in a type that browsers support.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""One run of ``medsr enhance`` in a process of its own, which can be watched and ended."""
+"""One run of ``medsr enhance`` in a child process, with its progress and cancellation."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _GRACE_SECONDS = 5.0
 
 
 class Enhancement:
-    """A run, from its start.
+    """A running or finished enhancement.
 
     Parameters
     ----------
     arguments : sequence of str
-        What follows ``medsr enhance``.
+        Arguments of ``medsr enhance``.
     folder : Path
-        An empty folder of the run's own.
+        An empty folder for this run.
     finished : callable
-        Called on another thread once the process has succeeded. What it raises becomes the message of the run.
+        Called on another thread when the process has succeeded. Its exception becomes the message of the run.
 
     Raises
     ------
@@ -50,7 +50,7 @@ class Enhancement:
                     [*command, "--end-with-parent"],
                     cwd=folder,
                     env={**os.environ, "PYTHONPATH": search_path, "PYTHONIOENCODING": "utf-8"},
-                    stdin=subprocess.PIPE,  # ends with this process, which ends the child
+                    stdin=subprocess.PIPE,  # closed when this process ends, which ends the child
                     stdout=subprocess.PIPE,
                     stderr=errors,
                 )
@@ -60,7 +60,7 @@ class Enhancement:
         self._thread.start()
 
     def cancel(self) -> None:
-        """End the process; return when it has ended. A run that is over stays as it is."""
+        """End the process, and return when it has ended; without effect on a finished run."""
         self._is_cancelled = True
         if self._process.poll() is None:
             self._process.terminate()
@@ -71,13 +71,13 @@ class Enhancement:
         self.wait()
 
     def wait(self) -> None:
-        """Return when the run is over and its status is known."""
+        """Wait until the run has ended and its status is set."""
         self._thread.join()
 
     def _watch(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
         for line in self._process.stdout:
-            with suppress(ValueError, KeyError, TypeError, ZeroDivisionError):  # a line of something else
+            with suppress(ValueError, KeyError, TypeError, ZeroDivisionError):  # lines that do not count voxels
                 step = json.loads(line)
                 self.part = step["done"] / step["total"]
         status = self._process.wait()

@@ -1,4 +1,4 @@
-"""The server of the viewer: a page, and what it asks for. Every question needs the token of the printed address."""
+"""HTTP server of the viewer: the page and its API. Every request needs the token of the printed address."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .sessions import Session, SessionOver, Sessions
 _PAGE = Path(__file__).parent / "page"
 _SCRIPTS = ("viewer.js", "controls.js", "views.js", "images.js")
 _PAGE_FILES = {"viewer.css": "text/css"} | dict.fromkeys(_SCRIPTS, "text/javascript")
-_LARGEST_QUESTION = 1 << 16  # bytes of JSON
+_LARGEST_JSON = 1 << 16  # bytes of a request body
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
     " connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'",
@@ -41,9 +41,9 @@ def application(sessions: Sessions, token: str, *, largest_upload: int) -> Starl
     Parameters
     ----------
     sessions : Sessions
-        Closed when the server ends.
+        Sessions of the pages; closed when the server ends.
     token : str
-        What the address ends in.
+        Secret at the end of the address.
     largest_upload : int
         Bytes that a session may upload for one volume.
     """
@@ -57,7 +57,7 @@ def application(sessions: Sessions, token: str, *, largest_upload: int) -> Starl
         routes=_routes(),
         lifespan=lifespan,
         middleware=[
-            Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),  # no other name leads here
+            Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),  # against DNS rebinding
             Middleware(BaseHTTPMiddleware, dispatch=_guard(token)),
         ],
         exception_handlers={SuperResolutionError: _refused},
@@ -84,14 +84,14 @@ def _routes() -> list[Route]:
 
 
 def _guard(token: str) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
-    """Ask for the token: in the address of the page, in a header of what the page asks."""
+    """Require the token: in the address of the page, and in a header of API requests."""
 
-    async def dispatch(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+    async def dispatch(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         path = request.url.path
         shown = request.query_params.get("token", "") if path == "/" else ""
         shown = shown or request.headers.get("authorization", "").removeprefix("Bearer ")
         if path.startswith("/page/") or secrets.compare_digest(shown.encode(), token.encode()):
-            response = await go_on(request)
+            response = await call_next(request)
         else:
             response = PlainTextResponse("Open the address that medsr view has printed.\n", 403)
         response.headers.update(_HEADERS)
@@ -113,11 +113,11 @@ def _sessions(request: Request) -> Sessions:
     return sessions
 
 
-async def _question(request: Request) -> dict[str, Any]:
+async def _json_body(request: Request) -> dict[str, Any]:
     text = b""
     async for part in request.stream():
         text += part
-        if len(text) > _LARGEST_QUESTION:
+        if len(text) > _LARGEST_JSON:
             raise SettingsError("the question is too long")
     try:
         asked = json.loads(text or b"{}")
@@ -163,7 +163,7 @@ async def _upload(request: Request) -> Response:
 
 
 async def _open(request: Request) -> Response:
-    session, asked = _session(request), await _question(request)
+    session, asked = _session(request), await _json_body(request)
     if "path" in asked:
         await run_in_threadpool(session.open, Path(str(asked["path"]).strip()).expanduser())
     else:
@@ -172,7 +172,7 @@ async def _open(request: Request) -> Response:
 
 
 async def _enhance(request: Request) -> Response:
-    settings = settings_of(await _question(request))
+    settings = settings_of(await _json_body(request))
     await run_in_threadpool(_sessions(request).enhance, request.path_params["session"], settings)
     return JSONResponse(_session(request).state())
 

@@ -1,4 +1,4 @@
-"""What one page in a browser works on; pages know nothing of each other."""
+"""Sessions of the viewer, one for each page in a browser, independent of each other."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _UPLOADS, _RUN = "uploads-", "run-"
 _RESULT, _REPORT = "result.nii.gz", "report.json"
 
 
-class SessionOver(SuperResolutionError):  # noqa: N818 - it is not wrong to have been away
-    """There is no session of this name, or there is none any more."""
+class SessionOver(SuperResolutionError):  # noqa: N818 - a normal end, not a failure
+    """There is no session of this name, or it has been closed."""
 
 
 class Session:
@@ -37,7 +37,7 @@ class Session:
     Parameters
     ----------
     folder : Path
-        An empty folder of the session's own.
+        An empty folder for this session.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,13 +50,13 @@ class Session:
         self._results: Path | None = None
 
     def upload_path(self, name: str) -> Path:
-        """Where a file of this name is put; only its last part counts, with plain characters."""
+        """Path for an uploaded file; only the last part of its name is used, with plain characters."""
         plain = re.sub(r"[^A-Za-z0-9._-]", "_", name.replace("\\", "/").rpartition("/")[2]).lstrip(".")[-100:]
         path = self.uploads / (plain or "file")
         return path if not path.exists() else self.uploads / f"{len(list(self.uploads.iterdir()))}-{path.name}"
 
     def begin_upload(self) -> None:
-        """Make room for the files of another volume; those of the one that is shown stay until it is opened."""
+        """Begin the upload of another volume; the files of the shown one are kept until the new one is opened."""
         self.uploads = temp_dirs.private_folder(_UPLOADS, self.folder)
         self._remove_all_but(_UPLOADS, self.uploads, self._source)
 
@@ -87,7 +87,7 @@ class Session:
             raise VolumeError(f"these are several volumes, {volumes[0].name} and others; choose one")
         try:
             self.open(volumes[0] if volumes else self.uploads)
-        except VolumeError as problem:  # who uploads knows the names of the files alone
+        except VolumeError as problem:  # the user knows only the names of the files
             text = str(problem).replace(f"{self.uploads}{os.sep}", "the file ")
             raise VolumeError(text.replace(str(self.uploads), "what was uploaded")) from problem
         self._remove_all_but(_UPLOADS, self.uploads)
@@ -144,7 +144,7 @@ class Session:
         return self._results / name
 
     def state(self) -> dict[str, Any]:
-        """What the page shows, in plain types."""
+        """State for the page, in plain types."""
         run = self.run
         return {
             "version": self.version,
@@ -165,12 +165,12 @@ class Session:
 
 
 class Sessions:
-    """The sessions of a server. A new one beyond the eighth takes the place of the oldest that is not at work.
+    """The sessions of a server. A ninth session replaces the oldest one without a running enhancement.
 
     Parameters
     ----------
     first : tuple of Path and Comparison, or None
-        What every new session shows.
+        Volume that every new session shows.
     """
 
     def __init__(self, first: tuple[Path, Comparison] | None = None) -> None:
@@ -194,7 +194,7 @@ class Sessions:
         Raises
         ------
         SettingsError
-            All sessions are at work.
+            All sessions have a running enhancement.
         """
         with self._lock:
             if len(self._sessions) >= _MOST_SESSIONS:
@@ -209,12 +209,12 @@ class Sessions:
             return name
 
     def enhance(self, name: str, settings: EnhanceSettings) -> None:
-        """Begin the enhancement of a session. There is one at a time: two would need the memory of both.
+        """Begin the enhancement of a session. Only one runs at a time, because of memory.
 
         Raises
         ------
         SuperResolutionError
-            See `Session.enhance`; or another session is at work.
+            See `Session.enhance`; or another session has a running enhancement.
         """
         with self._lock:
             if any(one.is_running for one in self if one is not self[name]):

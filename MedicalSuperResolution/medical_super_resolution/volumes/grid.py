@@ -10,10 +10,10 @@ import numpy as np
 from ..errors import VolumeError
 
 AXES_IJK = "ijk"  # index axes of a file, fastest first; arrays are the other way round, (K, J, I)
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # DICOM and ITK count towards left and posterior
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # the axes of DICOM and ITK point to the left and to posterior
 LARGEST_SPACING_MM = 1e4  # beyond what any scanner measures, and any mistaken unit of a length
 SAME_SPACING = 1e-3  # relative
-_CLEARLY = 2.0  # times as different
+_CLEARLY = 2.0  # ratio of differences of log spacings, above which one axis stands out
 _FARTHEST_MM = 1e9
 _NEEDS_DIGITS_MM = 0.1
 _SHEAR_TOLERANCE = 1e-3  # cosine between two axes: 0.06 degrees
@@ -100,7 +100,7 @@ class Grid:
 
     @property
     def odd_axis(self) -> str | None:
-        """The axis whose spacing stands out: it is clearly less like the other two than they are like each other."""
+        """The axis whose spacing differs from the other two clearly more than they do from each other, or None."""
         by_spacing = sorted("kji", key=lambda axis: self.spacing_ijk_mm[AXES_IJK.index(axis)])
         low, middle, high = (math.log(self.spacing_ijk_mm[AXES_IJK.index(axis)]) for axis in by_spacing)
         if max(middle - low, high - middle) <= max(SAME_SPACING, _CLEARLY * min(middle - low, high - middle)):

@@ -54,6 +54,17 @@ class IntensityRange:
         return found
 
 
+def in_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Floating values in another type; for integers they are rounded and clipped to the range of the type."""
+    if dtype.kind not in "iu":
+        return values.astype(dtype, copy=False)
+    limits = np.iinfo(dtype)
+    low, high = values.dtype.type(limits.min), values.dtype.type(limits.max)
+    if float(high) > limits.max:  # the largest integers of 32 and 64 bits may have no floating number
+        high = np.nextafter(high, values.dtype.type(0))
+    return np.rint(values).clip(low, high).astype(dtype)
+
+
 def trained_window(modality: str) -> tuple[float, float]:
     """The lowest and highest normalised value that networks were trained with.
 
@@ -74,7 +85,7 @@ def padding_values(array: np.ndarray) -> tuple[float, ...]:
     Parameters
     ----------
     array : numpy.ndarray
-        (K, J, I), any type. At most two million values are looked at.
+        (K, J, I), any type. At most two million values are sampled.
 
     Returns
     -------

@@ -31,7 +31,7 @@ def is_on_disk(array: np.ndarray) -> bool:
 
 
 def slabs(array: np.ndarray) -> Iterator[np.ndarray]:
-    """A (K, J, I) array as some of its planes after the others, (k, J, I), of which few are in memory at a time."""
+    """Iterate over a (K, J, I) array in groups of planes, (k, J, I); of a memory map, few are in memory at a time."""
     for start in range(0, len(array), _PLANES):
         yield np.asarray(array[start : start + _PLANES])  # a view
         release_pages(array)

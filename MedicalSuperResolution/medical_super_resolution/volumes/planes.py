@@ -42,11 +42,11 @@ def plane_of(array: np.ndarray, grid: Grid, ras_axis: int, number: int | None = 
     array : numpy.ndarray
         The volume, (K, J, I).
     grid : Grid
-        Of the volume.
+        Grid of the volume.
     ras_axis : int
         0, 1 or 2 for R, A or S.
     number : int or None
-        Of the slice, from 0, in the order of the array; None is the middle one.
+        Number of the slice, from 0, in the order of the array; None for the middle one.
     """
     nearest = index_axes(grid)
     across = nearest[ras_axis]

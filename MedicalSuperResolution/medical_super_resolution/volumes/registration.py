@@ -7,10 +7,10 @@ import math
 import numpy as np
 import SimpleITK as sitk
 
+from .grid import LPS_TO_RAS
 from .resampling import to_image
 from .volume import Volume
 
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _SHRINK, _SMOOTHING_MM = (4, 2, 1), (4.0, 2.0, 1.0)
 _WORKING_MM = 2.0  # spacing that the registration works at
 _BINS, _SEED = 32, 7
@@ -89,7 +89,7 @@ def _agreement(fixed: sitk.Image, moving: sitk.Image, transform: sitk.Transform)
 def _middle_of_overlap(one: Volume, other: Volume) -> list[float]:
     (low, high), (other_low, other_high) = one.grid.bounds_ras_mm, other.grid.bounds_ras_mm
     middle = (np.maximum(low, other_low) + np.minimum(high, other_high)) / 2
-    return [float(value) for value in _LPS_TO_RAS[:3, :3] @ middle]
+    return [float(value) for value in LPS_TO_RAS[:3, :3] @ middle]
 
 
 def _is_too_far(euler: sitk.Euler3DTransform) -> bool:
@@ -106,4 +106,4 @@ def _as_matrix(transform: sitk.Transform) -> np.ndarray:
         unit = np.eye(3)[column]
         matrix[:3, column] = np.array(transform.TransformPoint(tuple(unit))) - origin
     matrix[:3, 3] = origin
-    return _LPS_TO_RAS @ matrix @ _LPS_TO_RAS
+    return LPS_TO_RAS @ matrix @ LPS_TO_RAS

@@ -11,13 +11,13 @@ import numpy as np
 from ..errors import VolumeError
 from ..physics.acquisition import acquisition_matrix
 from .grid import LPS_TO_RAS, Grid, array_axis
-from .intensity import padding_values
+from .intensity import in_type, padding_values
 from .volume import Volume
 
 if TYPE_CHECKING:  # it takes 95 MB, and most enhancements go without
     import SimpleITK as sitk
 
-_NOTHING = 1e-6  # of a weight
+_LEAST_WEIGHT = 1e-6  # against division by zero
 INTERPOLATORS = {"linear": "sitkLinear", "cubic B-spline": "sitkBSpline"}  # and their names in SimpleITK
 
 
@@ -87,12 +87,9 @@ def _averaged(
         is_padding |= padding
     fine, inside = (np.moveaxis(one, axis, -1) for one in (np.where(is_padding, 0, array), ~is_padding))
     total, known = fine.astype(np.float32) @ weights.T, inside.astype(np.float32) @ weights.T
-    values = np.moveaxis(total / np.maximum(known, _NOTHING), -1, axis)
-    if array.dtype.kind in "iu":
-        limits = np.iinfo(array.dtype)
-        values = np.rint(values).clip(limits.min, limits.max)
+    values = np.moveaxis(total / np.maximum(known, _LEAST_WEIGHT), -1, axis)
     left_out = np.take(is_padding, nearest, axis)
-    values = np.where(left_out, np.take(array, nearest, axis), values).astype(array.dtype)
+    values = np.where(left_out, np.take(array, nearest, axis), in_type(values, array.dtype))
     return values, None if padding is None else np.take(padding, nearest, axis)
 
 

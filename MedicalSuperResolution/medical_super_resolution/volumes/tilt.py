@@ -18,7 +18,7 @@ from .windows import covering, windows
 
 _LARGEST_TILT = 60.0  # degrees
 _SHEARED = 1e-3  # cosine between two axes: 0.06 degrees
-_MOST_LARGER = 64  # times as large as it is: a volume that is straightened
+_MOST_LARGER = 64  # largest ratio of the sizes of the straight and the sheared volume
 
 
 def tilt_degrees(grid: Grid) -> float:
@@ -59,7 +59,7 @@ def straightened(volume: Volume, fill: float | None = None) -> Volume:
     Returns
     -------
     Volume
-        Its ``padding`` is true outside the slices; its ``sheared_grid`` is the grid that it came on, for `sheared`; its
+        Its ``padding`` is true outside the slices; its ``sheared_grid`` is the original grid, for `sheared`; its
         ``notes`` name the angle.
 
     Raises
@@ -110,7 +110,7 @@ def _straight(grid: Grid) -> tuple[Grid, np.ndarray]:
 
 
 def sheared(volume: Volume, grid: Grid, fill: float | None = None) -> Volume:
-    """A straight volume on the sheared grid that its slices came from, refined as the volume was.
+    """A straight volume on the original sheared grid of its slices, refined as the volume was.
 
     Parameters
     ----------

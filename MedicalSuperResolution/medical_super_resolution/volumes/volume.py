@@ -68,7 +68,7 @@ class MeasuredSlices:
         return np.abs(self.places[:, None] - np.arange(count)).min(axis=0) > _HALF
 
     def flipped(self, axes: tuple[int, ...], count: int) -> MeasuredSlices:
-        """Those of the mirror image, along array axes, of a volume with so many slices."""
+        """The measured slices of the mirror image, along array axes, of a volume with ``count`` slices."""
         padding = None if self.padding is None else np.flip(self.padding, axes)
         if 0 not in axes:
             return replace(self, array=np.flip(self.array, axes), padding=padding)

@@ -11,6 +11,8 @@ import math
 
 import numpy as np
 
+from .intensity import in_type
+
 _TAPS = np.arange(-2, 4)  # voxels around the one below a place, of the Lanczos kernel of order 3
 _ON_A_VOXEL = 1e-4  # voxels: nearer than this nothing is interpolated
 
@@ -23,7 +25,7 @@ def covering(shifts: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, tu
     shifts : numpy.ndarray
         (N, 2) how far each plane lies along its rows' and columns' count, in voxels.
     shape : tuple of int
-        Of each plane.
+        Rows and columns of each plane.
 
     Returns
     -------
@@ -50,7 +52,7 @@ def windows(
     starts : numpy.ndarray
         (N, 2) the place of each window's first voxel in its plane, in voxels.
     shape : tuple of int
-        Of the windows.
+        Rows and columns of the windows.
     fill : float
         The value outside a plane, and where it was padded.
     padding : numpy.ndarray or None
@@ -69,10 +71,7 @@ def windows(
             plane = _continued(plane, padding[number])
         inside = _measured(start, shape, plane.shape, None if padding is None else padding[number])
         moved = _shifted(_shifted(plane, start[0], shape[0], 0), start[1], shape[1], 1)
-        if planes.dtype.kind in "iu":
-            limits = np.iinfo(planes.dtype)
-            moved = np.rint(moved).clip(limits.min, limits.max)
-        result[number] = np.where(inside, moved, fill)
+        result[number] = np.where(inside, in_type(moved, planes.dtype), fill)
         outside[number] = ~inside
     return result, outside
 

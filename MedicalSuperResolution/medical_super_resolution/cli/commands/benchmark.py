@@ -12,7 +12,7 @@ from ...settings import EnhanceSettings
 from ..settings import add_computer, add_precision
 
 HELP = "measure speed and memory on this machine, in less than two minutes; run nothing else at the same time"
-_ROWS = (  # title of a group, or what a figure is, its name in the report, and how it is written
+_ROWS = (  # title of a group; or a label, the name of the figure in the report, and its format
     ("Speed", "", ""),
     ("a measured voxel", "microseconds_per_measured_voxel", "{:.2f} µs"),
     ("part of what the machine's arithmetic or memory allows", "part_of_the_larger_floor", "{:.0%}"),
@@ -33,7 +33,7 @@ _ROWS = (  # title of a group, or what a figure is, its name in the report, and 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The machine's part, the model, and the size of the volume."""
+    """Add device, threads and precision, the model, the size of the volume, and the output."""
     add_precision(add_computer(parser))
     parser.add_argument("--model", default=EnhanceSettings().model, metavar="NAME|FILE")
     parser.add_argument("--side", type=int, default=256, help="rows and columns of the volume; default: %(default)s")
@@ -44,18 +44,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Measure, and print a table or JSON."""
-    from ..benchmark import run as measured
+    from ..benchmark import run as measure
 
     settings = EnhanceSettings(device=chosen.device, precision=chosen.precision, threads=chosen.threads)
-    facts = measured(chosen.model, settings, side=chosen.side, slices=chosen.slices)
+    facts = measure(chosen.model, settings, side=chosen.side, slices=chosen.slices)
     print(json.dumps(facts, indent=1) if chosen.json else table(facts))
     if chosen.append:
-        appended(chosen.append, facts)
+        append_to_history(chosen.append, facts)
     return 0
 
 
 def table(facts: dict[str, Any]) -> str:
-    """The facts of `benchmark.run` for people."""
+    """The figures of `benchmark.run` as a table."""
     lines = [
         f"medsr {facts['version']}, model {facts['model']}, {facts['engine']}, {facts['date']}",
         f"{facts['processor']}, {facts['threads']} threads, on {facts['device']} in {facts['precision']}",
@@ -71,7 +71,7 @@ def table(facts: dict[str, Any]) -> str:
     return "\n".join([*lines, *([f"\nMONAI: {facts['monai']}"] if "monai" in facts else [])])
 
 
-def appended(path: Path, facts: dict[str, Any]) -> None:
+def append_to_history(path: Path, facts: dict[str, Any]) -> None:
     """Add the facts to a history, as one line of JSON.
 
     Raises

@@ -76,9 +76,9 @@ def run(chosen: argparse.Namespace) -> int:
         load_ahead()
     optional("distributed", "cohorts", extra="cohort", instead="use `medsr enhance IN OUT --jobs N`")
 
+    from ...cohort.run import open_output, run_cohort, studies_in
     from ...cohort.table import TABLE
     from ...cohort.task import Batch
-    from ...cohort.whole import open_output, run_cohort, studies_in
 
     if chosen.workers is not None and (chosen.workers < 1 or chosen.scheduler):
         raise SettingsError("--workers is at least 1, and for workers started here; --scheduler has its own")

@@ -14,7 +14,7 @@ HELP = "draw before, after and their difference"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The volumes, and the picture."""
+    """Add the volumes, the picture, and what it shows."""
     parser.add_argument("before", type=Path, metavar="BEFORE")
     parser.add_argument("after", type=Path, metavar="AFTER")
     parser.add_argument("reference", type=Path, nargs="?", metavar="REFERENCE", help="the true fine volume, if known")

@@ -9,7 +9,7 @@ HELP = "enhance a head template that comes with a package, and compare with the 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The folder for volumes and picture."""
+    """Add the folder for volumes and picture."""
     parser.add_argument(
         "folder", type=Path, nargs="?", default=Path("demonstration"), metavar="FOLDER", help="default: %(default)s"
     )

@@ -10,7 +10,7 @@ _FORMATS = ("onnx", "onnx-float16", "torch-export", "monai-bundle")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The model, the format, the file."""
+    """Add the model, the file and its format."""
     parser.add_argument("model", metavar="NAME|FILE", help="an installed model, or a model file")
     parser.add_argument("output", type=Path, metavar="OUTPUT", help="file or folder to write, with a card in Markdown")
     parser.add_argument("--to", choices=_FORMATS, default="onnx", help="default: %(default)s")

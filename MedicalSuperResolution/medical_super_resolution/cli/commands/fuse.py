@@ -25,18 +25,20 @@ DESCRIPTION = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Stacks, output, grid, and how they are brought together."""
+    """Add stacks, output, grid and registration."""
     parser.add_argument("stacks", type=Path, nargs="+", metavar="STACK")
     parser.add_argument("output", type=Path, metavar="OUTPUT", help="a volume file, or a folder for a DICOM series")
-    parser.add_argument("--spacing", type=float, metavar="MM", help="of the result; default: the finest of the stacks")
+    parser.add_argument(
+        "--spacing", type=float, metavar="MM", help="spacing of the result; default: the finest of the stacks"
+    )
     parser.add_argument("--like", type=Path, metavar="VOLUME", help="give the result the grid of this volume")
     parser.add_argument(
         "--region", type=float, nargs=6, metavar=("R", "R", "A", "A", "S", "S"),
-        help="give this part alone: lowest and highest R, A and S in mm",
+        help="fuse only this box: lowest and highest R, A and S in mm",
     )  # fmt: skip
     parser.add_argument(
         "--slice-thickness", type=float, nargs="+", metavar="MM",
-        help="one for all stacks or one for each; default: from the files, or no gap",
+        help="slice thickness, one for all stacks or one for each; default: from the files, or no gap",
     )  # fmt: skip
     add_modality(parser)
     parser.add_argument(
@@ -45,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="rigid",
         help="motion of the stacks, or of each slice; default: rigid",
     )
-    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="fuse, refine, fuse again; default: 1")
+    parser.add_argument(
+        "--rounds", type=int, default=1, metavar="N", help="number of fusions, each refining the one before; default: 1"
+    )
     parser.add_argument("--force-frame", action="store_true", help="accept other patients and frames of reference")
     parser.add_argument("--model", default=EnhanceSettings().model, metavar="NAME|FILE", help="default: %(default)s")
     parser.add_argument("--uncertainty", type=Path, metavar="FILE", help="write where the stacks contradict each other")
@@ -94,7 +98,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _checked_series(chosen: argparse.Namespace) -> list[list[Path]]:
-    """See `_series_of`; refuses, before any work is done, stacks of several sessions and what could not be written."""
+    """As `_series_of`; stacks of several sessions and outputs that cannot be written are refused first."""
     from ...volumes.dicom.reader import check_one_session
     from ...volumes.io import files, writers
 
@@ -132,7 +136,7 @@ def _series_of(chosen: argparse.Namespace) -> list[list[Path]]:
 
 
 def _read(chosen: argparse.Namespace) -> list[Volume]:
-    """The stacks, with the thickness and modality that were asked for."""
+    """The stacks, with the requested thickness and modality."""
     from ...volumes.io import files
 
     thickness = chosen.slice_thickness or [None]

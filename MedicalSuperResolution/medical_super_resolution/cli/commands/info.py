@@ -13,7 +13,7 @@ HELP = "describe a volume, and what enhance would do with it; of a folder with s
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The volume, and which one where there are several."""
+    """Add the volume, and which one where there are several."""
     parser.add_argument("volume", type=Path, metavar="VOLUME")
     add_selection(parser)
 

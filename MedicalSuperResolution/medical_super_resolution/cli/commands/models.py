@@ -12,7 +12,7 @@ HELP = "list the installed models, show the card of one, or import one"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The model to show or the file to import, if any."""
+    """Add the model to show, or the file to import."""
     parser.add_argument("--card", metavar="NAME", help="show all that a model states about itself")
     parser.add_argument("--markdown", action="store_true", help="with --card: as Markdown, for a model hub")
     parser.add_argument(

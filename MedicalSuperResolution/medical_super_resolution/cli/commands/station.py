@@ -20,7 +20,7 @@ HELP = "receive DICOM series, enhance those that a rule names, and send the deri
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The address, the rules, where results go, and what limits the station."""
+    """Add the rules, where results go, the address, and the limits of the station."""
     parser.add_argument("--rules", type=Path, required=True, metavar="FILE.toml", help="tables [[rule]]")
     parser.add_argument("--send-to", required=True, metavar="AE@HOST:PORT", help="or the address of a DICOMweb service")
     parser.add_argument("--fetch-from", metavar="URL", help="also fetch series of this week from a DICOMweb service")
@@ -32,15 +32,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--queue", type=Path, default=Path("medsr-station"), metavar="FOLDER", help="default: %(default)s"
     )
     parser.add_argument(
-        "--max-storage", type=float, default=50.0, metavar="GB", help="of the queue; default: %(default)g"
+        "--max-storage", type=float, default=50.0, metavar="GB", help="largest size of the queue; default: %(default)g"
     )
     parser.add_argument(
-        "--quiet", type=float, default=30.0, metavar="SECONDS", help="a series is complete then; default: %(default)g"
+        "--quiet",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="a series is complete after this time without a new image; default: %(default)g",
     )
     parser.add_argument("--dry-run", action="store_true", help="only print what would be done with each series")
     parser.add_argument("--tls-certificate", type=Path, metavar="PEM", help="secure the connections; needs all three")
     parser.add_argument("--tls-key", type=Path, metavar="PEM")
-    parser.add_argument("--tls-authority", type=Path, metavar="PEM", help="of the certificates that callers show")
+    parser.add_argument(
+        "--tls-authority", type=Path, metavar="PEM", help="authority of the certificates that callers must show"
+    )
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -25,9 +25,9 @@ _HOST = "127.0.0.1"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What is shown at the start, and the limits of the server."""
+    """Add the volumes to show, and the port and limits of the server."""
     parser.add_argument("volume", type=Path, nargs="?", metavar="VOLUME", help="to show at the start")
-    parser.add_argument("--after", type=Path, metavar="ENHANCED", help="what VOLUME became, to compare with")
+    parser.add_argument("--after", type=Path, metavar="ENHANCED", help="the enhanced volume, to compare with VOLUME")
     parser.add_argument("--demo", action="store_true", help="show a head template that comes with a package")
     parser.add_argument("--port", type=int, default=0, help="default: any that is free")
     parser.add_argument("--open", action="store_true", help="open the address in the browser of this computer")
@@ -65,7 +65,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _first(chosen: argparse.Namespace, folder: Path) -> tuple[Path, Comparison] | None:
-    """The volume of the command line, and what is compared."""
+    """The path of the volume to show first, and its comparison; None if there is none."""
     from ...viewer.comparison import Comparison
     from ...volumes.io import files
 

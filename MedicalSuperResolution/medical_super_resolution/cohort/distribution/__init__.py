@@ -1,1 +1,1 @@
-"""The studies of a cohort among its workers, through Dask."""
+"""Distribution of the studies of a cohort to workers, through Dask."""

@@ -1,11 +1,11 @@
-"""Studies go to workers one at a time, so that a scheduler never holds thousands.
+"""Scheduling of studies on workers: one for each worker at a time, so that the Dask scheduler never holds thousands.
 
-One whose worker dies is given to another worker by the scheduler, which counts the deaths, also of workers on which a
-study only waited. When it gives up, a study that was begun too often is set aside, and another one is handed out again,
-unless no study ended in the meantime.
+Dask retries a study whose worker died on another worker, and gives up after `RETRIES` deaths. It counts a death even if
+the study only waited on that worker. A study on which Dask gave up is therefore submitted again, unless more than
+`RETRIES` workers died while processing it, or Dask gave up on it more often than that without any study ending.
 
-Dask hands a function over by its name. A worker that cannot find it ends, and the study would wait for ever. So what is
-handed over here is code, which compares the software of the worker with ours before it reads the study.
+A function with an importable name is sent by its name, and a worker without that module would wait for ever. So the
+function that is sent here has none; it compares the software of the worker with ours before it unpickles the study.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 RETRIES = 2  # of a study whose worker died
 GPU = "GPU"  # the resource that workers with one GPU declare
-_COUNT_SECONDS = 5.0  # between two looks at how many workers there are
+_COUNT_SECONDS = 5.0  # between two queries of the number of workers
 
 
 def rows_from(
@@ -43,15 +43,15 @@ def rows_from(
     Parameters
     ----------
     client : Client
-        Of Dask.
+        Dask client, connected to the workers.
     batch : Batch
         What to do.
     items : iterable of Item
-        The studies; they are asked for when there is a worker for them.
+        The studies; the next one is taken when there is a worker for it.
     work : callable
-        What a worker does with each.
+        Processes one study on a worker.
     attempts : callable
-        How many workers began a study and died of it, or while they had it.
+        Returns the number of workers that died while processing a study.
 
     Raises
     ------
@@ -63,38 +63,38 @@ def rows_from(
     from distributed import Future, as_completed
     from distributed.protocol import pickle
 
-    waiting, under_way = iter(items), dict[Future, Item]()
-    given_up: Counter[str] = Counter()  # how often the scheduler gave up a study since another one ended
-    ended, crew, carry_out = as_completed(), _Crew(client, batch.settings.device), _carry_out()
+    waiting, running = iter(items), dict[Future, Item]()
+    given_up: Counter[str] = Counter()  # how often Dask gave up on a study since any study ended
+    ended, workers, run_on_worker = as_completed(), _Workers(client, batch.settings.device), _sent_function()
 
-    def hand_out(chosen: Iterable[Item]) -> None:
+    def submit(chosen: Iterable[Item]) -> None:
         for item in chosen:
             study = pickle.dumps((work, batch, item))
-            future = client.submit(carry_out, software(), study, pure=False, resources=crew.resources)
-            under_way[future] = item
+            future = client.submit(run_on_worker, software(), study, pure=False, resources=workers.resources)
+            running[future] = item
             ended.add(future)
 
-    def further() -> Iterator[Item]:
-        return itertools.islice(waiting, max(0, crew.count() - len(under_way)))
+    def next_items() -> Iterator[Item]:
+        return itertools.islice(waiting, max(0, workers.count() - len(running)))
 
-    hand_out(further())
+    submit(next_items())
     for future in ended:
-        item = under_way.pop(future)
-        if _has_killed(future):
+        item = running.pop(future)
+        if _killed_its_workers(future):
             given_up[item.name] += 1
             begun = attempts(batch, item)
             if begun <= RETRIES and given_up[item.name] <= RETRIES:
-                hand_out([item])
+                submit([item])
             else:
                 yield _set_aside(item, batch, begun)
         else:
             given_up.clear()
             yield _row_of(future, batch, item)
-        hand_out(further())
+        submit(next_items())
 
 
-class _Crew:
-    """How many workers there are now; those with a GPU if there are any, and the device may be one."""
+class _Workers:
+    """The number of workers now: of those with a GPU, if there are any and the device may be one."""
 
     def __init__(self, client: Client, device: str) -> None:
         self._client, self._device = client, device
@@ -106,15 +106,15 @@ class _Crew:
             workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
             with_gpu = [one for one in workers if one["resources"].get(GPU)] if self._device != "cpu" else []
             self.resources = {GPU: 1} if with_gpu else None
-            self._count = max(1, len(with_gpu or workers))  # one waits for the first worker
+            self._count = max(1, len(with_gpu or workers))  # with no worker yet, one study waits for the first
             self._until = time.monotonic() + _COUNT_SECONDS
         return self._count
 
 
-def _carry_out() -> Callable[[str, bytes], Any]:
-    """The function that a worker runs on a study; it has no importable name, so Dask sends it as code."""
+def _sent_function() -> Callable[[str, bytes], Any]:
+    """The function that a worker runs on a study; it has no importable name, so Dask sends its code."""
 
-    def carry_out(ours: str, study: bytes) -> Any:  # noqa: ANN401 - what the work returns
+    def run_on_worker(ours: str, study: bytes) -> Any:  # noqa: ANN401 - what the work returns
         from distributed import get_worker
         from distributed.protocol import pickle
 
@@ -129,10 +129,10 @@ def _carry_out() -> Callable[[str, bytes], Any]:
         work, batch, item = pickle.loads(study)
         return work(batch, item)
 
-    return carry_out
+    return run_on_worker
 
 
-def _has_killed(future: Future) -> bool:
+def _killed_its_workers(future: Future) -> bool:
     from distributed.scheduler import KilledWorker
 
     return future.status == "error" and isinstance(future.exception(), KilledWorker)

@@ -1,4 +1,4 @@
-"""The workers of a cohort, through Dask: started here, one for each GPU, or found at a scheduler that runs already."""
+"""Dask workers of a cohort: started on this computer, or connected to a running scheduler."""
 
 from __future__ import annotations
 
@@ -14,32 +14,31 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import SettingsError
 from ...system.process import has_gpu_driver
-from .handing_out import GPU, RETRIES
+from .scheduling import GPU, RETRIES
 
 if TYPE_CHECKING:
     from distributed import Client
 
 _CONNECT_SECONDS = 30
-_LOADED = ["distributed", f"{__package__.rpartition('.')[0]}.batch"]  # by the process whose forks are workers
-_FORKS = sys.platform == "linux"  # elsewhere each worker starts from nothing
-_DASK = {  # without them, what Dask measures of itself takes a tenth of a CPU
+_PRELOADED = ["distributed", f"{__package__.rpartition('.')[0]}.batch"]  # in the process that workers are forked from
+_FORKS = sys.platform == "linux"  # elsewhere each worker is a new process that imports everything
+_DASK = {  # with the defaults, the monitoring of Dask takes a tenth of a CPU
     "distributed.admin.tick.interval": "500ms",
     "distributed.worker.profile.enabled": False,
 } | ({"distributed.worker.multiprocessing-method": "forkserver"} if _FORKS else {})
 
 
 def load_ahead() -> None:
-    """Begin to load what workers compute with, in a process of which each worker is a fork; returns at once.
+    """Start to import what workers need, in the process that they will be forked from; return at once.
 
-    Loading takes seconds: here as many as this process needs to get ready, once for all workers and those that take the
-    place of dead ones.
+    The imports take seconds, once for all workers and their replacements, while this process prepares the cohort.
     """
     if _FORKS and find_spec("distributed"):
         from multiprocessing import forkserver
 
-        get_context("forkserver").set_forkserver_preload(_LOADED)
+        get_context("forkserver").set_forkserver_preload(_PRELOADED)
         path = os.environ.get("PYTHONPATH")
-        os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # that process finds the modules that this one finds
+        os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # the new process must find the same modules
         forkserver.ensure_running()
         if path is None:
             del os.environ["PYTHONPATH"]
@@ -56,13 +55,13 @@ def local_workers(count: int, gpus: Sequence[str] = ()) -> Iterator[Client]:
     count : int
         How many.
     gpus : sequence of str
-        Identifiers of CUDA devices, one for each worker; empty is none.
+        Identifiers of CUDA devices, one for each worker; empty for none.
     """
     from dask import config
     from distributed import Client, Nanny, Scheduler, SpecCluster, WorkerPlugin
 
     class LeaveInterrupts(WorkerPlugin):
-        """Ignores Ctrl-C, which reaches every process of a terminal: the client ends the workers itself."""
+        """Ignores Ctrl-C, which reaches all processes of a terminal; the client ends the workers."""
 
         def setup(self, worker: object) -> None:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -81,11 +80,11 @@ def local_workers(count: int, gpus: Sequence[str] = ()) -> Iterator[Client]:
 
 
 def worker_options(gpu: str | None) -> dict[str, Any]:
-    """How a worker is started: one study at a time; if there is a ``gpu``, it sees that one alone."""
+    """Options of one worker: one study at a time; if there is a ``gpu``, it sees only that one."""
     options: dict[str, Any] = {
         "host": "127.0.0.1",
         "nthreads": 1,
-        "memory_limit": 0,  # the engine bounds its memory
+        "memory_limit": 0,  # the engine limits its memory itself
         "dashboard": False,  # the scheduler has one
         "silence_logs": logging.CRITICAL,
     }

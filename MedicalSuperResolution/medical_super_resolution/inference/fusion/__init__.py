@@ -1,1 +1,1 @@
-"""Several thick stacks of one contrast become one isotropic volume."""
+"""Fusion of several thick stacks of one contrast into one isotropic volume."""

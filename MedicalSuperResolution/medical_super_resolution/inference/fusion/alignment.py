@@ -1,8 +1,8 @@
-"""Motion of stacks, or of their slices, found by comparing the acquisition of a volume with the measured stack.
+"""Registration of stacks, or of their slices, to the volume fused from the other stacks.
 
-The motion minimises |gain A(motion) x - y|^2 by Gauss-Newton steps, where x is fused from the other stacks. A is the
-acquisition that the solver uses, so that the result is accurate to a fraction of a voxel, where registration of volumes
-that are blurred along different axes is not.
+Gauss-Newton steps minimise |gain A(motion) x - y|^2 over the motion, where x is the volume fused from the other stacks,
+y the measured stack and A the acquisition model of the solver. So the motion is accurate to a fraction of a voxel,
+which a registration of volumes that are blurred along different axes is not.
 
 References
 ----------
@@ -26,16 +26,16 @@ from .prior import RefinedStack, blended, on_grid
 from .solver import measurement, solve
 from .stacks import as_coarse_as, union_grid
 
-_WORKING_MM = 2.0  # spacing that the search works at
+_WORKING_MM = 2.0  # least spacing during the search
 _ROUNDS, _STEPS = 2, 2
 _ITERATIONS, _PRIOR_WEIGHT = 6, 0.05  # of the volume from the other stacks
-_KNOWN = 0.99  # share of a measured voxel that lies where the volume is known
+_KNOWN = 0.99  # a measured voxel counts if at least this share of it lies where the volume is known
 _FEWEST = 50  # measured voxels from which a motion can be estimated
 _STEP_MM = 0.25  # of the finite differences
-_ARM_MM = 40.0  # a turn of 1/40 moves tissue at this distance by 1 mm
-_LONGEST_MM = 1.5  # a step is rarely longer: its standard deviation beforehand
-_USUAL = 0.03  # of the values: an error that is no contradiction
-_HALF_WEIGHT = 2.0  # a slice that is missed by so many times the median counts half
+_ARM_MM = 40.0  # rotations are given in mm of motion at this distance from the centre
+_STEP_DEVIATION_MM = 1.5  # prior standard deviation of a step
+_USUAL_ERROR = 0.03  # of the values: error that does not reduce the weight of a slice
+_HALF_WEIGHT = 2.0  # a slice whose error is this many times the median gets half the weight
 
 
 def aligned(
@@ -46,11 +46,11 @@ def aligned(
     Parameters
     ----------
     stacks
-        Registered roughly.
+        Roughly registered stacks.
     spacing_mm
         Spacing of the result.
     slices
-        Find the motion of each slice too, and trust slices less that still contradict the other stacks.
+        Whether to register each slice too, and to reduce the weight of slices that still contradict the other stacks.
     step
         Called after each stack and round; it may raise `errors.Cancelled`.
     """
@@ -69,7 +69,7 @@ def aligned(
             search = _search(coarse, number, grid)
             count = one.stack.grid.count(one.stack.grid.through_plane_axis)
             motions, errors = search.improved(np.broadcast_to(one.motions, (count, 4, 4)), _STEPS)
-            coarse[number] = replace(one, slice_motions=motions, slice_weights=_trust(errors, one.stack.array))
+            coarse[number] = replace(one, slice_motions=motions, slice_weights=_slice_weights(errors, one.stack.array))
             step()
     return [
         replace(one, motion=found.motion, slice_motions=found.slice_motions, slice_weights=found.slice_weights)
@@ -77,8 +77,8 @@ def aligned(
     ]
 
 
-def searches(count: int, *, slices: bool) -> int:
-    """How often `aligned` calls ``step`` for so many stacks."""
+def step_count(count: int, *, slices: bool) -> int:
+    """How often `aligned` calls ``step`` for ``count`` stacks."""
     return _ROUNDS * (count - 1 + (count if slices else 0))
 
 
@@ -112,15 +112,15 @@ class _Search:
     Parameters
     ----------
     operator
-        Gives the acquisition for a motion.
+        Makes the acquisition model for a motion.
     values
-        (K, J, I), what was measured.
+        (K, J, I) the measured stack.
     volume, known
-        (Z, Y, X), what is acquired, and 1 where it is known.
+        (Z, Y, X) the volume fused from the other stacks, and 1 where it is known.
     slice_axis
         Array axis of the slices.
     centre_mm
-        (3,) in RAS of the volume, what turns are about.
+        (3,) centre of rotations, in RAS of the volume.
     """
 
     operator: Callable[[np.ndarray], StackOperator]
@@ -131,37 +131,37 @@ class _Search:
     centre_mm: np.ndarray
 
     def improved(self, motion: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
-        """The motion that makes the acquired volume most like what was measured, near a first guess.
+        """The motion for which the acquisition of the volume is most similar to the measured stack, near a first guess.
 
         Parameters
         ----------
         motion
-            (4, 4) of the stack, or (K, 4, 4) of its slices: where the search starts.
+            (4, 4) of the stack, or (K, 4, 4) of its slices: start of the search.
         steps
-            Gauss-Newton steps; one that makes the agreement worse is taken back.
+            Number of Gauss-Newton steps; a step that increases the error is undone.
 
         Returns
         -------
-        The motion, and the mean square of what it leaves of each slice or of the stack, (K,) or (1,); infinite where
-        too little is known.
+        The motion, and the mean square error of each slice (K,) or of the stack (1,); infinite where too few voxels are
+        known.
         """
         best = motions = motion.reshape(-1, 4, 4)
         least = np.full(len(motions), np.inf)
         for step in range(steps + 1):
-            missing, slopes, counts = self._linearised(motions, with_slopes=step < steps)
-            error = (missing.square().sum(dim=1) / counts.clamp_min(1)).numpy()
+            difference, slopes, counts = self._linearised(motions, with_slopes=step < steps)
+            error = (difference.square().sum(dim=1) / counts.clamp_min(1)).numpy()
             better = (error < least) & (counts.numpy() > _FEWEST)
             best, least = np.where(better[:, None, None], motions, best), np.where(better, error, least)
             if step == steps or not better.any():
                 break
-            change = _gauss_newton(missing, slopes, counts)
+            change = _gauss_newton(difference, slopes, counts)
             motions = np.where(better[:, None, None], self._steps(change) @ motions, best)
         return best.reshape(motion.shape), least
 
     def _linearised(self, motions: np.ndarray, *, with_slopes: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """What is missing, (N, n), and its change with each of the six parameters, (6, N, n); N slices or 1.
+        """Measured minus acquired values, their derivatives by the six parameters, and the number of voxels that count.
 
-        The third is the number of voxels that count, (N,).
+        For N slices or 1: (N, n), (6, N, n) and (N,).
         """
         acquisition = self.operator(motions)
         valid = (self._flat(acquisition.acquire(self.known), len(motions)) > _KNOWN).double()
@@ -176,40 +176,44 @@ class _Search:
             shift[0, number] = _STEP_MM
             moved = self.operator(self._steps(shift) @ motions).acquire(self.volume, beyond=True)
             slope = gain * (self._flat(moved, len(motions)) - acquired) * valid / _STEP_MM
-            slopes.append(slope - inside * ((slope * inside).sum(dim=1, keepdim=True) / squared))  # the gain follows
+            slopes.append(
+                slope - inside * ((slope * inside).sum(dim=1, keepdim=True) / squared)
+            )  # as the gain is fitted again
         return measured - gain * inside, torch.stack(slopes) if slopes else inside, valid.sum(dim=1)
 
     def _flat(self, stack: Tensor, count: int) -> Tensor:
         return stack.movedim(self.slice_axis, 0).reshape(count, -1).double()
 
     def _steps(self, change_mm: np.ndarray) -> np.ndarray:
-        """(N, 4, 4) of shifts, and turns about the centre given as the way at `_ARM_MM`; (N, 6) in mm."""
+        """(N, 4, 4) rigid motions of (N, 6) shifts and rotations, both in mm; rotations as the motion at `_ARM_MM`."""
         return np.array([_rigid(one[:3], one[3:] / _ARM_MM, self.centre_mm) for one in change_mm])
 
 
-def _gauss_newton(missing: Tensor, slopes: Tensor, counts: Tensor) -> np.ndarray:
+def _gauss_newton(difference: Tensor, slopes: Tensor, counts: Tensor) -> np.ndarray:
     """(N, 6) in mm: the step of each slice, damped where its voxels determine little."""
     normal = torch.einsum("pnv,qnv->npq", slopes, slopes)
-    noise = missing.square().sum(dim=1) / counts.clamp_min(1) + 1e-12
-    normal += (noise / _LONGEST_MM**2)[:, None, None] * torch.eye(6, dtype=normal.dtype)
-    wanted = torch.einsum("pnv,nv->np", slopes, missing)
+    noise = difference.square().sum(dim=1) / counts.clamp_min(1) + 1e-12
+    normal += (noise / _STEP_DEVIATION_MM**2)[:, None, None] * torch.eye(6, dtype=normal.dtype)
+    wanted = torch.einsum("pnv,nv->np", slopes, difference)
     return torch.linalg.solve(normal, wanted).numpy()
 
 
-def _trust(errors: np.ndarray, values: np.ndarray) -> Tensor:
+def _slice_weights(errors: np.ndarray, values: np.ndarray) -> Tensor:
     """Weights of slices, (K,) float32, from their mean square errors; 1 where the error is not known."""
     known = np.isfinite(errors)
     if not known.any():
         return torch.ones(len(errors))
-    usual = max(float(np.median(errors[known])), float(np.square(_USUAL * values, dtype=np.float64).mean()), 1e-12)
+    usual = max(
+        float(np.median(errors[known])), float(np.square(_USUAL_ERROR * values, dtype=np.float64).mean()), 1e-12
+    )
     ratio = np.sqrt(np.where(known, errors, 0) / usual)
     return torch.from_numpy(1 / (1 + (ratio / _HALF_WEIGHT) ** 4)).float()
 
 
-def _rigid(shift_mm: np.ndarray, turn: np.ndarray, centre_mm: np.ndarray) -> np.ndarray:
-    """(4, 4): a turn by a rotation vector in radians about a centre, then a shift."""
-    angle = float(np.linalg.norm(turn))
-    x, y, z = turn / angle if angle > 0 else turn
+def _rigid(shift_mm: np.ndarray, rotation: np.ndarray, centre_mm: np.ndarray) -> np.ndarray:
+    """(4, 4): a rotation about a centre, by a rotation vector in radians, then a shift."""
+    angle = float(np.linalg.norm(rotation))
+    x, y, z = rotation / angle if angle > 0 else rotation
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     matrix = np.eye(4)
     matrix[:3, :3] += np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross

@@ -16,14 +16,14 @@ from ...volumes.volume import Volume
 from .prior import RefinedStack, on_grid
 
 _STEP_MM = 3.0  # distance of the samples
-_FLOOR = 0.1  # of the bright voxels: darker ones are left out
-_FEWEST = 200  # samples that two stacks share
-_DEGREE = 2  # of the polynomials: shading of coils is smoother than anatomy
-_LARGEST = 0.7  # of a logarithm: a difference beyond is contrast, not shading
+_FLOOR = 0.1  # of the bright voxels; darker samples are left out
+_FEWEST = 200  # samples in the overlap of two stacks
+_DEGREE = 2  # of the polynomials; the shading of coils is smoother than anatomy
+_LARGEST = 0.7  # difference of logarithms; more is contrast, not shading
 
 
 class _Overlap:
-    """The refined stacks sampled on one coarse grid: logarithms of their values, and where they count."""
+    """The refined stacks sampled on one coarse grid: logarithms of their values, and which of them are used."""
 
     def __init__(self, stacks: Sequence[RefinedStack], grid: Grid) -> None:
         self.grid = grid
@@ -77,7 +77,7 @@ def evenly_shaded(stacks: Sequence[RefinedStack], grid: Grid) -> list[RefinedSta
         difference = (mean - values)[inside].clamp(-_LARGEST, _LARGEST).double()
         fitted = torch.linalg.lstsq(terms[inside], difference[:, None]).solution[:, 0]
         field = terms @ fitted
-        low, high = field[inside].aminmax()  # beyond the overlap nothing is known
+        low, high = field[inside].aminmax()  # the polynomial is not extrapolated beyond the overlap
         shading = Volume(field.clamp(low, high).float().numpy(), overlap.grid)
         corrected.append(
             replace(one, stack=_shaded(one.stack, shading, one.motion), fine=_shaded(one.fine, shading, one.motion))

@@ -1,4 +1,4 @@
-"""Several stacks in, one volume out."""
+"""Fusion of stacks: refinement, registration, brightness, solver and report."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import torch
 from ...models.file import Model
 from ...progress import Progress, ignore
 from ...volumes.grid import Grid
-from ...volumes.intensity import HOUNSFIELD_RANGE
+from ...volumes.intensity import HOUNSFIELD_RANGE, in_type
 from ...volumes.registration import described, rigid_motion
 from ...volumes.volume import Volume
 from . import stacks as sets
-from .alignment import aligned, searches
+from .alignment import aligned, step_count
 from .brightness import evenly_shaded, matched_gains
 from .prior import RefinedStack, blended, refined_again, refined_stack
 from .report import Fused, FusionReport
@@ -46,18 +46,18 @@ def fuse_stacks(
     Parameters
     ----------
     stacks
-        2 to 12, of any direction; the result does not depend on their order.
+        2 to 12 stacks in any planes; the result does not depend on their order.
     like
-        A volume whose grid the result has; None is a grid over all stacks.
+        A volume whose grid the result takes; None for a grid over all stacks.
     uncertainty
-        Also find where the stacks contradict each other.
+        Whether to compute how far the stacks contradict each other.
     progress
         Called with the steps done and in total; it may raise `errors.Cancelled`.
 
     Raises
     ------
     VolumeError
-        See `stacks.check`; or no stack reaches the grid of ``like``.
+        See `stacks.check`; or no stack overlaps with the grid of ``like``.
     """
     started = time.monotonic()
     settings = settings or FusionSettings()
@@ -70,12 +70,12 @@ def fuse_stacks(
     spread = Volume(fusion.uncertainty(fused).numpy(), fusion.grid) if uncertainty else None
     kept = [order.index(number) for number in range(len(stacks))]
     report = _report(fusion, [fusion.refined[number] for number in kept], [fusion.errors[n] for n in kept], started)
-    whole = _stored(fused.numpy(), np.result_type(*(stack.array.dtype for stack in stacks)))
+    whole = in_type(fused.numpy(), np.result_type(*(stack.array.dtype for stack in stacks)))
     return Fused(Volume(whole, fusion.grid, modality=modality), report, spread)
 
 
 class Fusion:
-    """The work on one set of stacks, which need not be checked; a single one is allowed.
+    """The state of one fusion. The stacks are not checked; a single one is allowed.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class Fusion:
         self._stacks, self._model, self._settings, self._progress = stacks, model, settings, progress
         self._done, self._steps = 0, 2 * settings.rounds * len(stacks) + settings.rounds * settings.iterations + 2
         if settings.register != "none" and len(stacks) > 1:
-            self._steps += len(stacks) - 1 + searches(len(stacks), slices=settings.register == "slices")
+            self._steps += len(stacks) - 1 + step_count(len(stacks), slices=settings.register == "slices")
         self.spacing_mm = settings.spacing_mm or sets.finest_spacing_mm(stacks)
         self._whole_grids: list[Grid] = []
         self.refined: list[RefinedStack] = []
@@ -139,7 +139,7 @@ class Fusion:
         return fused.clamp_(min=self._floor(empty))
 
     def _refined_again(self, one: RefinedStack, fused: torch.Tensor) -> RefinedStack:
-        again = refined_again(one, fused, self.grid, self._model, self._settings.enhance, self._still_wanted)
+        again = refined_again(one, fused, self.grid, self._model, self._settings.enhance, self._check_cancelled)
         self._step(2)
         return again
 
@@ -160,11 +160,12 @@ class Fusion:
             self._whole_grids.append(coarse.grid)
             coarse = coarse if region is None else sets.near(coarse, region)
             self.refined.append(
-                refined_stack(coarse, self.spacing_mm, self._model, self._settings.enhance, self._still_wanted)
+                refined_stack(coarse, self.spacing_mm, self._model, self._settings.enhance, self._check_cancelled)
             )
             self._step(2)
 
-    def _still_wanted(self, done: int, total: int) -> None:
+    def _check_cancelled(self, done: int, total: int) -> None:
+        """Progress callback of one refinement, whose steps are not counted."""
         self._progress(min(self._done, self._steps), self._steps)
 
     def _register(self) -> None:
@@ -177,7 +178,7 @@ class Fusion:
         )
 
     def _moved_grids(self) -> list[Grid]:
-        """Where the stacks lie after their motions, with what lies far from the region."""
+        """The whole grids of the stacks after their motions, also outside the region."""
         stacks = zip(self._whole_grids, self.refined, strict=True)
         return [Grid(whole.shape_kji, one.motion @ whole.ijk_to_ras) for whole, one in stacks]
 
@@ -191,14 +192,6 @@ class Fusion:
 def _rms(measurement: Measurement, volume: torch.Tensor) -> float:
     missing = measurement.missing(volume).double().square()
     return math.sqrt(float(missing.sum()) / max(float(measurement.operator.valid().sum()), 1.0))
-
-
-def _stored(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """The values in the type of the stacks; whole numbers are rounded and stay within their type."""
-    if dtype.kind == "f":
-        return values.astype(dtype, copy=False)
-    limits = np.iinfo(dtype)
-    return np.clip(np.rint(values.astype(np.float64)), limits.min, limits.max).astype(dtype)
 
 
 def _report(fusion: Fusion, stacks: list[RefinedStack], errors: list[float], started: float) -> FusionReport:

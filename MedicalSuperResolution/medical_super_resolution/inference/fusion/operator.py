@@ -38,9 +38,9 @@ class StackOperator:
     target
         Grid of x; its voxels are about cubes.
     profile
-        Slice profile. In-plane axes coarser than the target are taken as Gaussian, finer ones as points.
+        Slice profile. Along in-plane axes, the profile is Gaussian if they are coarser than the target, else a point.
     motion
-        (4, 4) from the stack's millimetres (RAS) to the target's, or (K, 4, 4) for each slice its own.
+        (4, 4) from the stack's millimetres (RAS) to those of the target, or (K, 4, 4) with one for each slice.
 
     Notes
     -----

@@ -20,7 +20,7 @@ from ...volumes.volume import Volume
 from ..enhance import enhance
 from .operator import StackOperator
 
-_SOFT_MM = 4.0  # within so much of its border a stack gives way to the others
+_SOFT_MM = 4.0  # distance from the border of a stack within which its weight falls
 _OUTSIDE = 1e-3
 
 
@@ -43,7 +43,7 @@ class RefinedStack:
     slice_motions
         (K, 4, 4), the same as ``motion`` for each slice, where slices move by themselves.
     slice_weights
-        (K,), how far each slice is trusted; None trusts all.
+        (K,) weight of each slice, 0 to 1; None weights all slices by 1.
     """
 
     stack: Volume
@@ -61,7 +61,7 @@ class RefinedStack:
 
     @property
     def motions(self) -> np.ndarray:
-        """Of the slices where they are known, else of the stack."""
+        """Motion of each slice where it is known, else of the stack."""
         return self.motion if self.slice_motions is None else self.slice_motions
 
 

@@ -21,9 +21,9 @@ class FusionReport:
     shift_mm, angle_degrees
         Shift and rotation that registration found.
     gain
-        What the values were multiplied with.
+        Factor that the values were multiplied with.
     slices_held_down
-        How many slices were given less than half of their weight, because they contradict the other stacks.
+        Number of slices with less than half of their weight, because they contradict the other stacks.
     consistency_error_rms
         Root mean square difference between each stack and the fused volume acquired again, in the stack's units.
     """
@@ -81,9 +81,16 @@ class FusionReport:
 
 @dataclass(frozen=True)
 class Fused:
-    """A fused volume, what was done, and how far the stacks contradict each other around each voxel (a deviation).
+    """The result of a fusion.
 
-    The last is None if it was not requested.
+    Attributes
+    ----------
+    volume : Volume
+        The fused volume.
+    report : FusionReport
+        How it was made.
+    uncertainty : Volume or None
+        Local root mean square difference between the stacks and the volume; None if it was not requested.
     """
 
     volume: Volume

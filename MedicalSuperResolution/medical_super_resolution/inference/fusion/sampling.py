@@ -1,9 +1,9 @@
 """Samples of a volume on the fine slices of a stack in any direction, and the adjoint.
 
-Two passes of two-dimensional interpolation, which PyTorch computes at least twice as fast as one of three dimensions,
-and on all cores: first the volume is interpolated along the axis that the slices face, onto the planes of the slices,
-then in each plane. Along the other two axes the planes are made twice as dense by cubic convolution where samples lie
-between voxels.
+Two passes of two-dimensional interpolation are at least twice as fast in PyTorch as one in three dimensions, and use
+all cores. The first interpolates along the axis of the volume that is nearest to the normal of the slices (``facing``),
+onto their planes; the second, inside each plane. Where samples lie between voxels, cubic convolution first doubles the
+density along the other two axes.
 
 References
 ----------
@@ -24,8 +24,8 @@ from .half_grid import with_middles, without_middles
 
 _LINEAR, _BORDER = 0, 1  # as PyTorch numbers interpolation and padding
 _SAME = 1e-3
-_UPRIGHT = 0.999  # cosine between the planes' normal and an axis, as if they were parallel
-_SLANTED = 0.95  # below, lines too are made denser first: between slanted planes' own points much would be lost
+_UPRIGHT = 0.999  # cosine between the normal of the planes and an axis, from which they count as parallel
+_SLANTED = 0.95  # cosine below which all axes are doubled first, because the planes are too oblique
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,17 +35,17 @@ class PlaneSampling:
     Parameters
     ----------
     box
-        The part of the volume that they see.
+        The part of the volume that is sampled.
     order
-        Array axes of the volume: down and along the planes, and between them the axis that the planes face.
+        Array axes of the volume: down the planes, the facing axis, and along the planes.
     dense_first, dense_later
-        Axes that are made twice as dense: of the volume in that order (Q, C, P), and of the planes (S, Q, P).
+        Axes whose density is doubled: of the volume in that order (Q, C, P), and of the planes (S, Q, P).
     planes
-        (Q, S, P, 2), for each line of the volume (Q) where the planes (S) cut it, normalised inside the box.
+        (Q, S, P, 2) where each line of the volume (Q) intersects the planes (S), normalised to the box.
     places
-        (S, A, B, 2), where the samples lie in each plane, normalised inside the box.
+        (S, A, B, 2) places of the samples in each plane, normalised to the box.
     facing
-        (S, A, 1) and (B,), whose sum is where they lie along the axis that the planes face, normalised inside the box.
+        (S, A, 1) and (B,), whose sum is the place of the samples along the facing axis, normalised to the box.
     """
 
     box: tuple[slice, slice, slice]

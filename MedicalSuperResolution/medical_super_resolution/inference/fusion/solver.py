@@ -16,14 +16,14 @@ from .prior import RefinedStack
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """One stack as the solver sees it.
+    """One stack in the equations of the solver.
 
     Parameters
     ----------
     operator
         The acquisition A_s of the stack.
     values
-        y_s, (K, J, I) float32, its gain matched.
+        y_s, (K, J, I) float32, multiplied with its gain.
     weights
         w_s, (K,), of each slice.
     """
@@ -42,7 +42,7 @@ class Measurement:
 
 
 def measurement(one: RefinedStack, grid: Grid) -> Measurement:
-    """A stack as the solver sees it, its gain applied; ``grid`` is that of the fused volume."""
+    """The equations of a stack; ``grid`` is that of the fused volume."""
     operator = StackOperator(one.stack.grid, grid, one.profile, one.motions)
     values = torch.from_numpy(np.ascontiguousarray(one.stack.array)) * one.gain
     count = one.stack.grid.count(one.stack.grid.through_plane_axis)
@@ -62,11 +62,11 @@ def solve(
     Parameters
     ----------
     prior
-        (Z, Y, X) float32, also where the search starts.
+        (Z, Y, X) float32; the iterations start from it.
     prior_weight
         Weight of the prior, above 0.
     iterations
-        Largest number of iterations; fewer where the gradient has vanished.
+        Largest number of iterations; they stop early if the gradient vanishes.
     step
         Called after each iteration; it may raise `errors.Cancelled`.
 

@@ -20,12 +20,13 @@ _FEWEST_SLICES = 4
 
 
 def check(stacks: Sequence[Volume]) -> str:
-    """Refuse stacks that cannot be fused; gives their modality.
+    """Refuse stacks that cannot be fused; return their modality.
 
     Raises
     ------
-    VolumeError : fewer than 2 or more than 12 stacks, of different modality, one of them twice, one of them sheared,
-        or one that overlaps with no other.
+    VolumeError
+        There are fewer than 2 or more than 12 stacks, their modalities differ, one is given twice or is sheared, or one
+        overlaps with no other.
     """
     if not FEWEST <= len(stacks) <= MOST:
         raise VolumeError(

@@ -1,1 +1,1 @@
-"""The ways in which a generator is run through a volume."""
+"""Refiners: they run a generator through a volume."""

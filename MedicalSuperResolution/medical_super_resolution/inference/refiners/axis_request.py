@@ -1,4 +1,4 @@
-"""What a refiner is given: a whole volume, and each of its axes to refine."""
+"""The requests that a refiner works on: a whole volume, and one axis of it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 
 from ...physics.acquisition import SliceProfile
 from ...volumes.grid import array_axis
-from ...volumes.intensity import IntensityRange
+from ...volumes.intensity import IntensityRange, in_type
 from ...volumes.memmap import release_pages
 from ...volumes.volume import MeasuredSlices
 from ..planning import Pass, Plan
 from .padding import FILLED_SLICES, Padding, PaddingAlongAxis, padding_of_slices
 
-_SLICES = 16  # rounded at a time
+_SLICES = 16  # slices rounded at a time
 _SMALL_INTEGERS = {
     "uint8": torch.uint8,
     "int8": torch.int8,
@@ -32,9 +32,9 @@ class Denormaliser:
     Parameters
     ----------
     measured : IntensityRange
-        Of the measured volume.
+        Intensity range of the measured volume.
     dtype : numpy.dtype
-        Of the result.
+        Type of the result.
     floor : float or None
         Values below it are raised to it; None leaves them as they are.
     """
@@ -59,7 +59,7 @@ class Denormaliser:
             limits = torch.iinfo(kind)
             values = values.round_().clamp_(limits.min, limits.max).to(kind)
             return values.cpu().numpy()
-        return self._in_type(values.cpu().numpy())
+        return in_type(values.cpu().numpy(), self.dtype)
 
     def rounded(self, values: np.ndarray) -> np.ndarray:
         """Convert values (K, J, I) in the type of `unrounded` to the type of the volume."""
@@ -67,18 +67,8 @@ class Denormaliser:
             return values
         result = np.empty(values.shape, self.dtype)
         for start in range(0, len(values), _SLICES):
-            result[start : start + _SLICES] = self._in_type(values[start : start + _SLICES])
+            result[start : start + _SLICES] = in_type(values[start : start + _SLICES], self.dtype)
         return result
-
-    def _in_type(self, values: np.ndarray) -> np.ndarray:
-        """Integers are rounded and never wrap around."""
-        if self.dtype.kind == "f":
-            return values.astype(self.dtype, copy=False)
-        limits = np.iinfo(self.dtype)
-        low, high = values.dtype.type(limits.min), values.dtype.type(limits.max)
-        if float(high) > limits.max:  # the largest 64-bit integers are no floating numbers
-            high = np.nextafter(high, values.dtype.type(0))
-        return np.rint(values).clip(low, high).astype(self.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +151,7 @@ class AxisRequest:
     result : numpy.ndarray
         Filled in place, (K, J, I).
     profile : SliceProfile
-        Of the measured slices.
+        Profile of the measured slices.
     window : tuple of float
         Lowest and highest normalised value that the network may see; see `intensity.trained_window`.
     intensities : IntensityRange or None

@@ -45,14 +45,14 @@ class TileReader:
 
 
 class FineSliceWriter:
-    """Takes the residual of a tile, a few slices at a time, and writes finished slices into the result.
+    """Adds the residual of a tile to the interpolation, a few slices at a time, and writes finished slices.
 
     Parameters
     ----------
     context : ExecutionContext
         Device, settings and timing.
     request : AxisRequest
-        Takes the result.
+        The axis to refine, whose result is filled.
     tile : Tile
         The part of the slice plane.
     linear : AxisModel
@@ -85,7 +85,7 @@ class FineSliceWriter:
         self._interpolated = self._stored = 0  # slices
 
     def add(self, residual: Tensor) -> None:
-        """The residual of the next slices of the core, (m, J, I)."""
+        """Add the residual of the next slices of the core, (m, J, I)."""
         while len(residual):
             part = residual[: FINE_SLICES - self._waiting]
             self._residual[self._waiting : self._waiting + len(part)] = part
@@ -95,11 +95,11 @@ class FineSliceWriter:
                 self.store()
 
     def add_zeros(self, count: int) -> None:
-        """The next ``count`` slices have no residual."""
+        """Add ``count`` slices without residual."""
         self.add(torch.zeros((1, 1, 1), device=self.context.device).expand(count, *self._residual.shape[1:]))
 
     def store(self) -> None:
-        """Interpolate what was added, and store the slices that no later slice can change."""
+        """Interpolate the added slices, and store those that no later slice can change."""
         if not self._waiting:
             return
         residual, self._waiting = self._residual[: self._waiting], 0

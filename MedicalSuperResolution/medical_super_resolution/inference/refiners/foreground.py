@@ -10,13 +10,13 @@ from torch.nn import functional
 
 from .tiling import Tile
 
-_ROUNDING = 1e-6  # of the range: what floating point leaves of a constant after a pass
+_ROUNDING = 1e-6  # of the range: variation of a constant by rounding
 
 
 def foreground_box(parts: Iterable[Tensor], shape: tuple[int, ...], margin: int) -> tuple[slice, slice, slice] | None:
     """The box outside which all neighbouring voxels are equal, plus a margin; None where all voxels are equal.
 
-    Beyond it the generator's features are exactly 0, so that leaving it out is no approximation.
+    Outside it the features of the generator are exactly 0, so that skipping it is no approximation.
 
     Parameters
     ----------
@@ -59,8 +59,7 @@ def where_slices_change(
 ) -> Tensor:
     """The residual, set to 0 where the four slices around agree in a voxel and its eight in-plane neighbours.
 
-    There is nothing to refine between equal slices, as outside the field of view, and they stay unchanged. In tissue,
-    noise makes such places next to impossible.
+    Equal slices, as outside the field of view, stay unchanged this way. In tissue, noise makes them improbable.
 
     Parameters
     ----------
@@ -80,7 +79,7 @@ def where_slices_change(
     changed = functional.pad(torch.diff(slices(first, stop), dim=0) != 0, (1, 1, 1, 1))
     changed = changed[:, :-2] | changed[:, 1:-1] | changed[:, 2:]
     changed = (changed[..., :-2] | changed[..., 1:-1] | changed[..., 2:])[:, tile.inner_j, tile.inner_i]
-    if changed.all():  # the rule in tissue
+    if changed.all():  # the usual case
         return residual
     around = torch.stack([(before + step).clamp(first, stop - 2) - first for step in (-1, 0, 1)])
     return residual * changed[around].any(dim=0)

@@ -1,4 +1,4 @@
-"""Both in-plane axes refined at once, by networks that take a slice as an image."""
+"""Refinement of both in-plane axes at once, by networks that process slices as images."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PlaneRefiner:
     Parameters
     ----------
     generator : InPlaneGenerator
-        Stays as it is; a copy works on the device.
+        The generator, of which a copy is used.
     context : ExecutionContext
         Device, memory and progress.
     """
@@ -39,7 +39,7 @@ class PlaneRefiner:
         self._exact = generator
         self.context = context
         self.generator = copy.deepcopy(generator).to(context.device)
-        self._slices = 1  # at a time, in the attempt under way
+        self._slices = 1  # at a time, in the current attempt
 
     def refined(self, request: VolumeRequest, allocator: Allocator) -> np.ndarray:
         """Refine slice by slice, in the plane of the two refined axes.
@@ -55,7 +55,7 @@ class PlaneRefiner:
         return result
 
     def _shrink(self) -> None:
-        """Take fewer slices at a time, and at last the CPU."""
+        """Use fewer slices at a time, or finally the CPU."""
         if self._slices > 1:
             self.context.tile_limit = self._slices // 2
             logger.warning(

@@ -23,7 +23,7 @@ class Padding:
     array : numpy.ndarray
         The measured volume, (K, J, I).
     grid : Grid
-        Of the measured volume.
+        Grid of the measured volume.
     values : tuple of float
         Each voxel of one of these values is padding.
     mask : numpy.ndarray or None

@@ -1,4 +1,4 @@
-"""One axis of a volume refined after the other, tile by tile, slice by slice, in bounded memory."""
+"""Refinement of one axis after the other, tile by tile and slice by slice, in bounded memory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SequenceRefiner:
     Parameters
     ----------
     generator : SequenceGenerator
-        Stays as it is; a copy works on the device.
+        The generator, of which a copy is used.
     context : ExecutionContext
         Device, precision, memory and progress.
     """
@@ -78,7 +78,7 @@ class SequenceRefiner:
     def refine(self, request: AxisRequest) -> None:
         """Refine one axis.
 
-        Where the graphics card runs out of memory, the axis is begun again with smaller tiles, at last on the CPU.
+        If the graphics card runs out of memory, the axis is started again with smaller tiles, finally on the CPU.
         """
         self.context.retry_with_less_memory(lambda: self._refine(request), self._shrink)
 
@@ -98,7 +98,7 @@ class SequenceRefiner:
         linear = AxisModel(
             len(slices), fine_count, request.axis_pass.factor, request.profile, self.context.device, *where
         )
-        return_freed_blocks()  # what it took to make the matrices of a long axis
+        return_freed_blocks()  # memory that computing the matrices of a long axis took
         threads = torch.get_num_threads() if self.context.device.type == "cpu" else 1
         workers = largest_divisor(threads, _MOST_WORKERS)
         cut = tiles(slices.slices.shape[1:], self._tile_side(workers), self.generator.reach)
@@ -114,10 +114,10 @@ class SequenceRefiner:
             self.context.workers = 1
 
     def _tile_side(self, workers: int = 1) -> int:
-        """Side of the largest square tile, without its margin, that fits the memory, with some workers at it."""
+        """Side of the largest square tile, without its margin, that fits into memory with ``workers`` threads on it."""
         device = self.context.device.type
         slices = self.generator.slices_in_flight + _WORKING_COPIES * SLICES_A_PUSH[device] * workers
-        bytes_a_sample = 2 if self.context.is_mixed and device != "cpu" else 4  # on a CPU, what waits is exact
+        bytes_a_sample = 2 if self.context.is_mixed and device != "cpu" else 4  # on a CPU, waiting features are float32
         bytes_a_column = bytes_a_sample * slices * self.generator.config.channels + 4 * _COLUMN_SAMPLES
         side = math.isqrt(int(self.context.working_bytes() / bytes_a_column)) - 2 * self.generator.reach
         return max(min(side, _LARGEST_SIDE[device], self.context.tile_limit or side), _SMALLEST_SIDE)

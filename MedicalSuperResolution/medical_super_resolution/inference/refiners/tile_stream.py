@@ -15,7 +15,7 @@ from .foreground import foreground_box
 from .tile_workers import Advance
 from .tiling import Tile
 
-SLICES_A_PUSH = {"cpu": 1, "cuda": 16, "mps": 8}  # on a CPU, single slices are never copied
+SLICES_A_PUSH = {"cpu": 1, "cuda": 16, "mps": 8}  # on a CPU, single slices need no copies
 
 
 class TileStream:
@@ -75,7 +75,7 @@ class TileStream:
         self._reported = 0  # measured slices
 
     def refine(self, advance: Advance) -> None:
-        """Refine the tile, or the turns that other threads have left of it.
+        """Refine the tile, or the turns of it that no other thread has taken.
 
         Parameters
         ----------
@@ -86,7 +86,7 @@ class TileStream:
             pass
 
     def _take_turn(self, advance: Advance) -> bool:
-        """Pass the next slices through the network and store the fine slices; False where no turn is left."""
+        """Pass the next slices through the network and store the fine slices; return False if no turn is left."""
         with Turn(self._sections) as turn:
             number, self._turns_begun = self._turns_begun, self._turns_begun + 1
             if number >= self._turns:

@@ -1,8 +1,7 @@
 """Several threads that refine tiles together.
 
-Threads that share every operation wait for each other after each of them; threads that take turns with the slices of a
-tile do not. On a machine that other programs use as well, that is several times as fast. They share the memory of one
-tile.
+The threads take turns with the slices of one tile and share its memory. Threads that split every operation, as in
+PyTorch, wait for each other after each one; on a machine with other programs running, that is several times slower.
 """
 
 from __future__ import annotations
@@ -18,23 +17,23 @@ from ...errors import Cancelled
 from ..device import cpu_threads
 
 Advance = Callable[[int], None]
-"""Takes the number of voxels that were done since the last call; may raise to cancel."""
+"""Called with the number of voxels refined since the last call; may raise to cancel."""
 
 
 class SharedTile(Protocol):
     """A tile that several threads can refine together."""
 
     def refine(self, advance: Advance) -> None:
-        """Refine what others have left, and call ``advance`` after every slice."""
+        """Refine the slices that other threads have not taken, and call ``advance`` after each."""
 
 
 class TileWorkers:
-    """Threads that refine one tile after the other; what they have done is reported in the thread that waits for them.
+    """Threads that refine one tile after the other. Progress is reported in the thread that called `run`.
 
     Parameters
     ----------
     tiles : iterator of SharedTile
-        What is to be done. Each tile is asked for when there is nothing left to begin of the one before.
+        The tiles; the next one is taken when all slices of the one before have been started.
     """
 
     def __init__(self, tiles: Iterator[SharedTile]) -> None:
@@ -45,7 +44,7 @@ class TileWorkers:
         self._is_stopping = threading.Event()
 
     def run(self, count: int, advance: Advance) -> None:
-        """Refine all tiles with ``count`` workers, which divide torch's threads between them.
+        """Refine all tiles with ``count`` workers, which share the threads of torch.
 
         Raises
         ------
@@ -74,16 +73,16 @@ class TileWorkers:
     @torch.inference_mode()
     def _work(self, threads: int) -> None:
         try:
-            torch.set_num_threads(threads)  # each thread has a number of its own
+            torch.set_num_threads(threads)  # the setting is per thread
             tile: SharedTile | None = None
-            while (tile := self._behind(tile)) is not None:
+            while (tile := self._tile_after(tile)) is not None:
                 tile.refine(self._advance)
-        except BaseException as problem:  # noqa: BLE001 - goes on in the thread that waits
+        except BaseException as problem:  # noqa: BLE001 - raised again by `run`
             self._events.put(problem)
         self._events.put(None)
 
-    def _behind(self, done: SharedTile | None) -> SharedTile | None:
-        """The tile that others are at already, or else the next one."""
+    def _tile_after(self, done: SharedTile | None) -> SharedTile | None:
+        """The tile that other workers have started after ``done``, or else a new one."""
         with self._lock:
             if self._current is done:
                 self._current = next(self._tiles, None)

@@ -14,7 +14,7 @@ class Tile:
     Parameters
     ----------
     core_j, core_i : slice
-        The part of the plane that comes from this tile. The cores cover the plane without overlap.
+        The part of the plane that this tile fills. The cores cover the plane without overlap.
     outer_j, outer_i : slice
         The core and its margin, cut off at the borders of the plane.
     inner_j, inner_i : slice
@@ -49,8 +49,9 @@ def _shifted(part: slice, by: int) -> slice:
 def tiles(shape: tuple[int, ...], side: int, margin: int) -> Iterator[Tile]:
     """Cut a (J, I) plane into tiles of about the same size, with cores of at most ``side`` along each axis.
 
-    At a cut edge the margin is whole, so that a computation that reaches ``margin`` voxels far is exact in the core:
-    where less than the margin is left up to the border, the tile takes it all and its edge is not cut.
+    The outer part has the whole margin at a cut edge, so that a computation with a reach of ``margin`` voxels is exact
+    in the core. Where the border of the plane is nearer than the margin, the outer part ends there, and the edge is not
+    cut.
     """
     rows, columns = (list(_spans(length, side, margin)) for length in shape)
     for core_j, outer_j, inner_j, cut_j in rows:

@@ -1,4 +1,4 @@
-"""A generator as one function of tensors, with every size and every factor free: what other runtimes can hold."""
+"""A generator as one function of tensors with dynamic sizes and factors, which other runtimes can represent."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ class CutsConfig:
     channels, slice_channels
         Width of the first convolution on standing cuts and on slices; it doubles at each of ``halvings``.
     every
-        Distance in voxels of the cuts that are looked at; of the slices it is one less, so that refined by
-        ``every`` they do not all lie at the same place between the measured ones.
+        Distance of the sampled cuts in voxels. That of the slices is one less, so that with the factor ``every`` they
+        do not all lie at the same place between measured slices.
     """
 
     channels: int = 32
@@ -37,8 +37,8 @@ def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.
     return spectral_norm(nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=1))
 
 
-class _PatchJudge(nn.Module):
-    """(S, C, rows, columns) -> (S, 1, rows / 4, columns / 4) scores for two halvings, and what each stage sees."""
+class _PatchScores(nn.Module):
+    """(S, C, rows, columns) -> (S, 1, rows / 4, columns / 4) scores for two halvings, and features of each stage."""
 
     def __init__(self, inputs: int, width: int, halvings: int) -> None:
         super().__init__()
@@ -60,10 +60,10 @@ class CutsDiscriminator(Discriminator):
     """(N, 2, K, J, I) -> (N, M) scores, real is high: one for each of the overlapping patches of all cuts.
 
     The first channel is the volume to judge, the second its low-resolution counterpart, interpolated to the same size.
-    One judge sees the cuts that stand on the slices, coronal and sagittal alike: there the steps and the smoothness of
-    refined slices show. Another sees slices with their two neighbours: there it shows when texture changes from one
-    slice to the next. What is judged enters as the difference from the condition, magnified: it is small. Weights but
-    the last are normalised spectrally [2]_.
+    One network scores coronal and sagittal cuts, where steps and smoothness of refined slices are visible. Another
+    scores slices with their two neighbours, where changes of texture from slice to slice are visible. The volume enters
+    as its difference from the condition, scaled up because it is small. All weights but the last are spectrally
+    normalised [2]_.
 
     References
     ----------
@@ -77,11 +77,11 @@ class CutsDiscriminator(Discriminator):
     def __init__(self, config: CutsConfig) -> None:
         super().__init__()
         self.config = config
-        self.standing = _PatchJudge(2, config.channels, config.halvings)
-        self.lying = _PatchJudge(6, config.slice_channels, config.halvings)
+        self.standing = _PatchScores(2, config.channels, config.halvings)
+        self.lying = _PatchScores(6, config.slice_channels, config.halvings)
 
     def scores_and_features(self, volume: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The scores, and what the stages of both judges see, for `losses.adversarial_feature_loss`."""
+        """The scores, and the features of all stages of both networks, for `losses.adversarial_feature_loss`."""
         every, count = self.config.every, volume.shape[0]
         judged, condition = volume.float().split(1, dim=1)
         volume = torch.cat([_MAGNIFIED * (judged - condition), condition], dim=1)

@@ -20,7 +20,7 @@ class PatchConfig:
     channels
         Width of the first convolution.
     halvings
-        How often the size is halved and the width doubled.
+        Number of layers that halve the size and double the width.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""The critic of refined sequences: for the through-plane technique, where slices are what was made up."""
+"""A critic of refined slice sequences, for through-plane generators."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from .sequence_lstm import LongShortTermMemory
 
 @dataclass(frozen=True, kw_only=True)
 class RefinedSequenceConfig:
-    """The size of a `RefinedSequenceCritic`; the project's own design, no paper's.
+    """The size of a `RefinedSequenceCritic`, a design of this project.
 
     Parameters
     ----------
     channels
         Width of the first convolution; it doubles twice.
     cell
-        Side, in voxels, of the square whose sequence is judged by itself, a multiple of 4.
+        Side in voxels of the squares whose sequences are judged separately, a multiple of 4.
     hidden
-        Width of each memory.
+        Width of each LSTM.
     """
 
     channels: int = 16
@@ -33,8 +33,8 @@ class RefinedSequenceConfig:
 class RefinedSequenceCritic(Discriminator):
     """(N, 1, K, J, I) -> (N, M) scores, real is high: one for every slice of every column of square cells.
 
-    Refinement along K shows in how neighbouring slices differ, at each place: kernels that span three slices see the
-    differences, and a memory in each direction follows a column of tissue along the sequence. Only whole cells count.
+    Refinement along K changes how neighbouring slices differ at each place: kernels that span three slices detect the
+    differences, and an LSTM in each direction follows a column of cells along the sequence. Partial cells are left out.
     """
 
     def __init__(self, config: RefinedSequenceConfig) -> None:

@@ -1,4 +1,4 @@
-"""LSTMAGAN's discriminator: long short-term memory reads the slices of a sequence one after the other."""
+"""LSTMAGAN's discriminator: an LSTM over the slices of a sequence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SequenceLstmConfig:
     grid
         The description has grid x grid places, whatever the size of the slice.
     hidden
-        Width of the memory. The paper prints none of these.
+        Width of the LSTM. The paper gives none of these sizes.
 
     References
     ----------
@@ -38,10 +38,10 @@ class SequenceLstmConfig:
 class SequenceLstmDiscriminator(Discriminator):
     """(N, 1, K, J, I) -> (N, K) scores, real is high: how real the sequence looks up to each of its slices.
 
-    The paper feeds 16 slices as a batch with one time step, where a memory has nothing to remember: here they are the
-    time steps. It feeds whole slices as vectors, which fixes their size: here three convolutions and a mean over each
-    cell of a grid describe a slice of any size first. It leaves open which state is judged: here each, so that every
-    slice counts. The sigmoid of the paper belongs to the reported accuracy; Wasserstein losses need the raw score.
+    Differences from the paper: the slices are the time steps, where the paper has a batch of 16 slices with one time
+    step, in which an LSTM has no effect. Three convolutions and a mean over each cell of a grid encode slices of any
+    size, where the paper takes whole slices of fixed size as vectors. Every state is scored, as the paper does not name
+    one. There is no sigmoid, because Wasserstein losses need the raw score; the accuracy applies it.
     """
 
     def __init__(self, config: SequenceLstmConfig) -> None:
@@ -68,9 +68,9 @@ class SequenceLstmDiscriminator(Discriminator):
 
 
 class LongShortTermMemory(nn.Module):
-    """A sequence (N, T, inputs) -> the state of the memory after each step, (N, T, hidden).
+    """An LSTM: a sequence (N, T, inputs) -> the state after each step, (N, T, hidden).
 
-    Written out, because the gradient penalty differentiates twice, which the fused kernels of cuDNN cannot do.
+    Not `torch.nn.LSTM`, because the gradient penalty needs second derivatives, which cuDNN's kernels do not have.
 
     References
     ----------

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ...physics.pictures import in_slices
 from ..contracts import Discriminator
 
-STAGES = 4  # the size is halved and the width doubled in each, but for the width of the first
+STAGES = 4  # each halves the size, and all but the first double the width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +34,16 @@ class VggStyleConfig:
 
 
 def layer_norm(channels: int) -> nn.GroupNorm:
-    """Normalise each sample by itself.
+    """Normalisation of each sample by itself, in place of batch normalisation.
 
-    It stands where papers have batch normalisation: a gradient penalty needs samples that are judged alone (Gulrajani
-    et al. 2017, section 4), and so do several machines that share a batch.
+    A gradient penalty needs samples that are judged independently (Gulrajani et al. 2017, section 4), and so do several
+    processes that share a batch.
     """
     return nn.GroupNorm(1, channels)
 
 
 class VggStyleDiscriminator(Discriminator):
-    """(N, 1, K, J, I) -> (N, K) scores: each slice is judged by itself, real is high.
+    """(N, 1, K, J, I) -> (N, K) scores: each slice is judged independently, real is high.
 
     The mean over the last features replaces the paper's layer for one fixed slice size.
     """
@@ -71,7 +71,7 @@ class VggStyleDiscriminator(Discriminator):
         self.judge = nn.Sequential(nn.Linear(inputs, config.hidden), nn.LeakyReLU(0.2), nn.Linear(config.hidden, 1))
 
     def features(self, volume: Tensor) -> list[Tensor]:
-        """What each stage sees, (N * K, C, rows, columns), fine to coarse; for `losses.adversarial_feature_loss`."""
+        """Features of each stage, (N * K, C, rows, columns), fine to coarse; for `losses.adversarial_feature_loss`."""
         found = []
         latest = in_slices(volume)
         for stage in self.stages:
@@ -80,7 +80,7 @@ class VggStyleDiscriminator(Discriminator):
         return found
 
     def scores_and_features(self, volume: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The scores, and the `features` they rest on."""
+        """The scores, and the `features` of all stages."""
         features = self.features(volume)
         return self.judge(features[-1].mean(dim=(2, 3))).reshape(volume.shape[0], volume.shape[2]), features
 

@@ -12,7 +12,7 @@ from ...physics.pictures import in_slices
 from .plane import PlaneConfig, PlaneGenerator, Upscaler, last_convolution, reach_after_upscaling
 from .srresnet import OUTER_KERNEL
 
-_OPEN = 2.0  # gates begin nearly open: half-open ones would halve the signal at each module and slow the start
+_OPEN = 2.0  # initial bias of the gates, nearly open: half-open gates would halve the signal in each module
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class AttentionDenseConfig(PlaneConfig):
     attention
         Whether there are gates; the ablation's models 1 and 2 have none.
     beta
-        Weight of what the dense layers found, 0.2 in the paper.
+        Weight of the dense features, 0.2 in the paper.
 
     The paper gives no other sizes; SRResNet's (64 channels, 16 modules) are its skeleton, the defaults are smaller for
     two CPU cores.
@@ -52,7 +52,7 @@ class AttentionDenseConfig(PlaneConfig):
 
 
 class PlaneAttentionGate(nn.Module):
-    """How much of the initial features to let through at every place, from 0 to 1: eq. 3 and 4.
+    """Attention gate: the weight of the initial features at every place, from 0 to 1 (eq. 3 and 4).
 
     (S, C, J, I) initial features P and dense features G -> (S, 1, J, I).
     """
@@ -72,9 +72,9 @@ class PlaneAttentionGate(nn.Module):
 class AttentionDenseModule(nn.Module):
     """Densely connected convolutions, scaled by beta, added to the input that the gate lets through.
 
-    Eq. 2 adds the results of all earlier layers (the text around it speaks of concatenation): taken as printed.
-    What the module gives is not printed; here it is the gated input plus the scaled dense features, so that without
-    a gate it becomes the plain residual.
+    Eq. 2 adds the results of all earlier layers, though the text around it mentions concatenation; the equation is
+    followed. The paper does not define the output of the module; here it is the gated input plus the scaled dense
+    features, which without a gate is a plain residual.
     """
 
     def __init__(self, config: AttentionDenseConfig) -> None:

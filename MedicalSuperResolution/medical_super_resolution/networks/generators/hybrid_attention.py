@@ -1,4 +1,4 @@
-"""SRGAN's generator with hybrid attention: residual blocks without normalisation that weigh channels and places."""
+"""SRGAN's generator with channel and spatial attention in its residual blocks, without normalisation."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ class SpatialAttention(nn.Module):
 
 
 class HybridAttentionBlock(nn.Module):
-    """Convolutions without normalisation, weighed by channel and then by place, added to the input.
+    """Convolutions without normalisation, weighted by channel and then by place, added to the input.
 
-    The paper leaves open which comes first; channel first is better in CBAM.
+    The paper does not say which comes first; channel first is better in CBAM.
     """
 
     def __init__(self, config: HybridAttentionConfig) -> None:
@@ -92,7 +92,7 @@ class HybridAttentionBlock(nn.Module):
 
 
 class HybridAttentionGenerator(PlaneGenerator):
-    """(N, 1, K, J, I) -> (N, 1, K, factor*J, factor*I). Its channel attention looks at the whole slice."""
+    """(N, 1, K, J, I) -> (N, 1, K, factor*J, factor*I). Its channel attention covers the whole slice."""
 
     reach = None
 

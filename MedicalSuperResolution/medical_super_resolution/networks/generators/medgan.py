@@ -21,9 +21,9 @@ class MedganConfig(PlaneConfig):
     convolutions
         3 x 3 convolutions before the transposed ones.
 
-    The paper makes pictures from noise: here the low-resolution slice takes the place of the noise, a few convolutions
-    describe it, and the transposed convolutions enlarge it. What the paper is about is how it is trained: see
-    `losses.wasserstein_critic_is_behind`. Batch normalisation is left out, as in SRResNet here.
+    The paper generates images from noise. Here, convolutions of the low-resolution slice replace the noise, and the
+    transposed convolutions enlarge it. The contribution of the paper is the training schedule, see
+    `losses.wasserstein_critic_is_behind`. There is no batch normalisation, as in `SrresnetGenerator`.
 
     References
     ----------

@@ -15,13 +15,13 @@ from ...physics.pictures import in_slices, in_volumes
 from ..contracts import InPlaneGenerator
 
 FACTORS = (2, 3, 4)
-_TAPS = 5  # samples that a cubic kernel between two samples can touch, the nearest one in the middle
+_TAPS = 5  # samples that a cubic kernel can cover around its nearest sample
 INTERPOLATION_REACH = _TAPS // 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlaneConfig:
-    """What the configuration of every in-plane generator has.
+    """The configuration that all in-plane generators share.
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ class PlaneConfig:
 class PlaneGenerator(InPlaneGenerator):
     """(N, 1, K, J, I), mostly in [0, 1] -> (N, 1, K, factor*J, factor*I) float32, each slice for itself.
 
-    The output is cubic interpolation plus what the network adds, also where the paper's network makes the whole
-    picture: the network then has less to learn, and an untrained one is already as good as interpolation.
+    The output is cubic interpolation plus the output of the network, even if the network of a paper predicts the whole
+    image: it has less to learn then, and without training it is about as good as interpolation.
     """
 
     def __init__(self, config: PlaneConfig) -> None:
@@ -49,7 +49,7 @@ class PlaneGenerator(InPlaneGenerator):
 
     @abstractmethod
     def residual(self, lr: Tensor, interpolated: Tensor) -> Tensor:
-        """What is added to interpolation: (N, 1, K, J, I) and slices (N*K, 1, factor*J, factor*I) -> as the latter."""
+        """Residual to the interpolation: (N, 1, K, J, I) and slices (N*K, 1, factor*J, factor*I) -> as the latter."""
 
     def forward(self, lr: Tensor) -> Tensor:
         interpolated = enlarged(in_slices(lr), self.factor)
@@ -91,7 +91,7 @@ class Upscaler(nn.Sequential):
 
 
 def last_convolution(channels: int, kernel: int) -> nn.Conv2d:
-    """Features to intensity, begun small so that training starts near the interpolation."""
+    """Convolution from features to intensity, with small weights so that training starts near the interpolation."""
     convolution = nn.Conv2d(channels, 1, kernel, padding=kernel // 2, bias=False)
     convolution.weight.data.mul_(0.1)
     return convolution

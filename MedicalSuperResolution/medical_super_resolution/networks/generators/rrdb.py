@@ -40,9 +40,9 @@ class RrdbConfig(PlaneConfig):
 
 
 class DenseBlock(nn.Module):
-    """Five convolutions, each of which sees what all earlier ones found; added to the input with weight beta.
+    """Five densely connected convolutions, added to the input with weight beta.
 
-    ``convolution`` makes them: `torch.nn.Conv2d`, or `torch.nn.Conv3d` for volumes.
+    ``convolution`` is ``torch.nn.Conv2d``, or ``torch.nn.Conv3d`` for volumes.
     """
 
     def __init__(self, convolution: type[nn.Conv2d] | type[nn.Conv3d], channels: int, growth: int) -> None:

@@ -23,9 +23,8 @@ class SrresnetConfig(PlaneConfig):
     blocks
         Number of residual blocks.
     batch_norm
-        Normalise by the batch inside the blocks, as the paper does; off, because without it results are no worse
-        (Wang et al. 2018, section 3.1), do not depend on what else is in the batch, and averaged weights need no
-        statistics of their own.
+        Whether the blocks use batch normalisation, as in the paper. Without it, results are no worse (Wang et al. 2018,
+        section 3.1), do not depend on the rest of the batch, and averaged weights need no statistics of their own.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""T-GAN's generator: a convolution branch for texture beside a transformer branch that matches the whole slice."""
+"""T-GAN's generator: a convolutional branch, and a transformer branch that attends to the whole slice."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ class TransformerLayer(nn.Module):
 
 
 class TransformerBranch(nn.Module):
-    """(S, 1, J, I) -> (S, C, J, I): patches become tokens, attend to all of the slice, and become features again.
+    """(S, 1, J, I) -> (S, C, J, I): patches become tokens, attend to the whole slice, and become features again.
 
-    Tokens know their place from a convolution over their neighbours (Chu et al. 2021, arXiv:2102.10882), which works
-    for slices of any size; a slice that the patches do not fill is continued by its last voxels.
+    A convolution over neighbouring tokens encodes positions (Chu et al. 2021, arXiv:2102.10882), for slices of any
+    size; a slice that is no multiple of the patch size is padded with its last voxels.
     """
 
     def __init__(self, config: TganConfig) -> None:
@@ -94,9 +94,9 @@ class TransformerBranch(nn.Module):
 
 
 class TganGenerator(PlaneGenerator):
-    """(N, 1, K, J, I) -> (N, 1, K, factor*J, factor*I). Its transformer looks at the whole slice.
+    """(N, 1, K, J, I) -> (N, 1, K, factor*J, factor*I). Its transformer attends to the whole slice.
 
-    How the paper joins its branches could not be verified: here their features are put side by side and mixed.
+    How the paper joins its branches could not be verified: here their features are concatenated and mixed.
     """
 
     reach = None

@@ -22,7 +22,7 @@ from ..grain import KINDS, grain
 from ..residual_stream import ResidualStream
 from ..streaming import WHOLE, Sequence, in_slices
 
-_CONTRAST = 10.0  # differences between neighbours are about a tenth of the range: this brings features near 1
+_CONTRAST = 10.0  # differences of neighbours are about a tenth of the range; this scales features to about 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class ThroughPlaneConfig:
     gate_channels
         Width inside an attention gate.
     kernel_hidden
-        Width of the network that writes the upscaling kernel.
+        Width of the network that computes the upscaling kernel.
     """
 
     channels: int = 48
@@ -51,7 +51,7 @@ class ThroughPlaneConfig:
 
 
 class Stem(nn.Module):
-    """First features: differences of neighbours, weighed by functions of the intensity itself (air, fat, bone ...)."""
+    """First features: differences of neighbours, weighted by functions of the intensity (air, fat, bone ...)."""
 
     reach = 2  # voxels: a difference and a 3 x 3 x 3 kernel
 
@@ -64,11 +64,11 @@ class Stem(nn.Module):
     def forward(self, lr: Tensor, following: Tensor, sequence: Sequence) -> Tensor:
         """``following`` is the slice after the last of ``lr``; at the end of the volume, that last slice again."""
         if lr.shape[2]:
-            precision = self.differences.weight.dtype  # of neighbours, the difference is rounded and not the values
+            precision = self.differences.weight.dtype  # differences are rounded, not the values
             differences = (_CONTRAST * forward_differences(lr, following)).to(precision)
             intensity = functional.leaky_relu(in_slices(self.intensity, lr.to(precision)), 0.2, inplace=True)
             weight = torch.sigmoid_(mixed_channels(self.weigh, intensity))
-        else:  # a stream that ends has none
+        else:  # at the end of a stream
             differences = lr.expand(-1, 3, -1, -1, -1)
             weight = lr.expand(-1, self.differences.out_channels, -1, -1, -1)
         features = sequence.convolve(self.differences, differences)
@@ -76,7 +76,7 @@ class Stem(nn.Module):
 
 
 class PhaseKernel(nn.Module):
-    """Writes the upscaling kernel of every output slice from its place between two input slices.
+    """Computes the upscaling kernel of every output slice from its place between two input slices.
 
     Meta-upscaling (Hu et al. 2019, arXiv:1903.00875) along one axis: (M,) phases in [0, 1) -> (M, 2, C) weights for the
     features of the slice before and the slice after.
@@ -107,15 +107,15 @@ class PhaseKernel(nn.Module):
 class ThroughPlaneGenerator(SequenceGenerator):
     """(N, 1, K, J, I) thick slices -> (N, 1, M, J, I) fine slices at any M places along K.
 
-    Features are computed once on the thick slices, whatever the factor: in a sequence of contiguous slices the blur
-    is always one slice wide. The head then weighs the features of the two slices around each output slice. Local
-    (no pooling, no normalisation) and free of biases: a constant comes out as the same constant.
+    Features are computed once on the thick slices, whatever the factor, because the blur of contiguous slices is always
+    one slice wide. The head combines the features of the two slices around each output slice. The network is local (no
+    pooling, no normalisation) and has no biases, so that a constant is preserved.
 
-    Where ``texture`` is not 0, random texture is added, its strength computed from the features: its amount can be
-    right where its place cannot be known. It depends on the voxel and the seed alone, see `grain`.
+    Where ``texture`` is not 0, random texture is added with a strength that is computed from the features: the amount
+    of texture can be known where its place cannot. It depends only on the voxel and the seed, see `grain`.
     """
 
-    zero_where_missing = ("texture",)  # in files older than it
+    zero_where_missing = ("texture",)  # weights that older files lack
 
     def __init__(self, config: ThroughPlaneConfig) -> None:
         super().__init__()
@@ -135,12 +135,12 @@ class ThroughPlaneGenerator(SequenceGenerator):
 
     @property
     def reach(self) -> int:
-        """How many voxels away, in the plane of a slice, an input can still change an output."""
+        """Receptive field to each side, in voxels of the slice plane."""
         return Stem.reach + self.config.blocks * self.config.pairs + 1
 
     @property
     def slices_in_flight(self) -> int:
-        """About how many slices of features a stream holds, beside those being pushed; for memory estimates."""
+        """About how many slices of features a stream holds, besides those being pushed; for memory estimates."""
         pairs = self.config.pairs
         return self.config.blocks * (2 * pairs + pairs * (pairs - 1) // 2 + 2) + 3
 
@@ -181,7 +181,7 @@ class ThroughPlaneGenerator(SequenceGenerator):
     def residual(
         self, features: Tensor, positions: Tensor, factor: float, profile_width: float, *, seed: int = 0
     ) -> Tensor:
-        """What the features add to cubic interpolation at ``positions``: (N, C, K, J, I) -> (N, 1, M, J, I) float32.
+        """The residual to cubic interpolation at ``positions``: (N, C, K, J, I) -> (N, 1, M, J, I) float32.
 
         ``positions`` are ascending, (M,), in units of the input slice, from -1/2 to K - 1/2. The first and last
         features are repeated beyond the ends.

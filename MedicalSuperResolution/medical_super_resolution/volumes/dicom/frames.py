@@ -15,9 +15,11 @@ from .header import UNREADABLE, DicomFile, number, numbers, whole
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_UNASSIGNED = (0x00209170, 0x00209171)  # of converted files: what counts only where nothing else says it
-_OF_OTHER_IMAGES = (0x00081140, 0x00089124, 0x00082112, 0x00209172)  # that a frame refers to or was made from
-_DEEPEST = 3  # of the sequences in a functional group; the direction of a diffusion gradient lies deepest
+# Sequences of converted files, used for attributes that are found nowhere else.
+_UNASSIGNED = (0x00209170, 0x00209171)
+# Sequences about images that a frame refers to or was derived from.
+_OF_OTHER_IMAGES = (0x00081140, 0x00089124, 0x00082112, 0x00209172)
+_DEEPEST = 3  # nesting of sequences in a functional group that is read, as deep as that of diffusion gradients
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Frame:
     Parameters
     ----------
     file : DicomFile
-        Where its pixels are.
+        The file that holds its pixels.
     index : int
         Which of the file's frames it is, from 0.
     header : pydicom.Dataset
@@ -77,7 +79,7 @@ class Frame:
 
     @property
     def instance(self) -> tuple[str, int]:
-        """What no other image has; not the UID, which careless programs give to several."""
+        """Unique key of an image; not its UID, which some programs give to several images."""
         return str(self.file.path), self.index
 
     @property

@@ -64,7 +64,7 @@ class DicomFile:
     path : pathlib.Path
         The file.
     header : pydicom.Dataset
-        Those of its attributes that matter for reading images.
+        The attributes that are needed to read images.
     syntax : str
         UID of the transfer syntax; empty where the file has none.
     pixel_tag : int
@@ -74,7 +74,8 @@ class DicomFile:
     pixel_bytes : int or None
         Length of that value; None where the pixels are compressed.
     pixel_vr : str
-        Its kind: "OW" are words of 16 bits, also where pixels have 8; "OB" are bytes; empty where the file names none.
+        Value representation of the pixels: "OW" are words of 16 bits, even for 8-bit pixels, "OB" are bytes; empty if
+        the file gives none.
     """
 
     path: Path
@@ -96,11 +97,11 @@ class DicomFile:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep quiet about odd values, which pydicom would quote: they may name the patient."""
+    """Suppress pydicom's warnings, which quote values of the header and may name the patient."""
     from pydicom import config
 
     before = config.convert_wrong_length_to_UN
-    config.convert_wrong_length_to_UN = True  # in place of an error of a type of its own
+    config.convert_wrong_length_to_UN = True  # else it raises an exception of a further type
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -167,7 +168,7 @@ def _parsed(path: Path, content: mmap.mmap) -> DicomFile | None:
 
 @cache
 def _tags() -> list[int]:
-    """What is read of a file: the parser skips all else."""
+    """Tags that are read from a file; the parser skips all others."""
     return [*map(_tag, _KEYWORDS.split()), *_PRIVATE]
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _POSITION = 0x00200032
-_CSA = 0x00291010  # Siemens' own header of an image, which knows the direction of the slices
+_CSA = 0x00291010  # private header of Siemens, which holds the direction of the slices
 
 
 def is_mosaic(header: Dataset) -> bool:

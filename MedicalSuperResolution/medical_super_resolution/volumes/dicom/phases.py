@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
 
 import numpy as np
 
@@ -14,11 +13,10 @@ from .stack import height
 from .values import rescale, stored_numbers
 from .voxels import ROUNDED_MM
 
-Key = Callable[[Frame], str]
 _SAME_PLACE = 0.05  # of the slice distance
 _PRIVATE_B_VALUES = (0x0019100C, 0x00431039, 0x20011003)  # of Siemens, GE and Philips
 _GE_OFFSET = 1_000_000_000  # which GE adds to a b-value
-# With what stands before and after the value, for people. The first that splits is taken.
+# Attribute, and the texts before and after its value in a label. The first that separates the images is used.
 _ATTRIBUTES = (
     ("EchoNumbers", "echo ", ""),
     ("EchoTime", "echo time ", " ms"),
@@ -44,8 +42,8 @@ _OF_A_VOLUME = (
     *("EchoNumbers", "EchoTime", "EffectiveEchoTime", "InversionTime", "FlipAngle", "ImageType", "FrameType"),
     *("b-value", "ConvolutionKernel"),
 )
-_MOST_BETWEEN, _FEWEST_BETWEEN = 4, 3  # volumes between each other, and slices of each
-# What orders the images at one place where no value is common to all slices of a phase.
+_MOST_INTERLEAVED, _FEWEST_SLICES = 4, 3  # interleaved volumes, and slices of each
+# Order of the images at one place, where no value is common to all slices of a phase.
 _ORDERS = (
     *("TriggerTime", "FrameReferenceTime", "AcquisitionTime", "ContentTime"),
     *("FrameAcquisitionDateTime", "FrameReferenceDateTime", "InstanceNumber"),
@@ -58,17 +56,17 @@ def split(frames: list[Frame]) -> tuple[list[tuple[str, list[Frame]]], int]:
     Returns
     -------
     tuple
-        Pairs of what is common to a volume's images, for people, and the images; empty where nothing in the headers
-        distinguishes the images at one place. And how many images were left out because they were there twice.
+        Pairs of a label for people, from what the images of a volume have in common, and the images; empty where
+        nothing in the headers distinguishes the images at one place. And how many duplicate images were left out.
     """
     places = _places(frames)
     if len(set(places.values())) == len(frames):
-        return _between_each_other(frames) or [("", frames)], 0
-    if _are_doubles(frames, places) and _most(once := _without_doubles(frames, places, []), places) == 1:
+        return _interleaved(frames) or [("", frames)], 0
+    if _are_duplicates(frames, places) and _most(once := _without_duplicates(frames, places, []), places) == 1:
         return [("", once)], len(frames) - len(once)
     names = [name for name, _, _ in _ATTRIBUTES]
-    for remove in (lambda: frames, lambda: _without_doubles(frames, places, names),
-                   lambda: _without_doubles(frames, places, [])):  # fmt: skip
+    for remove in (lambda: frames, lambda: _without_duplicates(frames, places, names),
+                   lambda: _without_duplicates(frames, places, [])):  # fmt: skip
         once = remove()
         found = _split(once, places, "")
         if found and sum(len(part) for _, part in found) == len(once):
@@ -76,16 +74,16 @@ def split(frames: list[Frame]) -> tuple[list[tuple[str, list[Frame]]], int]:
     return [], 0
 
 
-def _between_each_other(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
-    """Even volumes whose slices lie between each other's, as of two kernels; empty where the images are of one volume.
+def _interleaved(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
+    """Evenly spaced volumes with interleaved slices, as of two kernels; empty where the images are of one volume.
 
-    A value that images of one volume share tells them apart; any other does only where they are not even together.
+    Attributes of `_OF_A_VOLUME` always separate volumes; the others only where all images together are uneven.
     """
     ordered = sorted(frames, key=height)
     is_even = _step(ordered) is not None
     for name, before, after in _ATTRIBUTES:
         groups = _by_value(ordered, name) if name in _OF_A_VOLUME or not is_even else {}
-        if not 1 < len(groups) <= _MOST_BETWEEN or min(map(len, groups.values())) < _FEWEST_BETWEEN:
+        if not 1 < len(groups) <= _MOST_INTERLEAVED or min(map(len, groups.values())) < _FEWEST_SLICES:
             continue
         steps = [_step(group) for group in groups.values()]
         if None in steps or np.ptp(np.array(steps, float)) > _SAME_PLACE * float(steps[0] or 0):
@@ -102,7 +100,7 @@ def _step(ordered: list[Frame]) -> float | None:
     return step if steps.size and np.ptp(steps) <= max(_SAME_PLACE * step, 2 * ROUNDED_MM) else None
 
 
-def _are_doubles(frames: list[Frame], places: dict[tuple[str, int], int]) -> bool:
+def _are_duplicates(frames: list[Frame], places: dict[tuple[str, int], int]) -> bool:
     """Whether all images at the middle one of the places with most images are the same."""
     counts = Counter(places.values())
     fullest = sorted(place for place, count in counts.items() if count == max(counts.values()))
@@ -120,7 +118,7 @@ def _places(frames: list[Frame]) -> dict[tuple[str, int], int]:
     return {instance: int(place) for (_, instance), place in zip(heights, numbers, strict=True)}
 
 
-def _without_doubles(frames: list[Frame], places: dict[tuple[str, int], int], names: list[str]) -> list[Frame]:
+def _without_duplicates(frames: list[Frame], places: dict[tuple[str, int], int], names: list[str]) -> list[Frame]:
     """Each image once: the same pixels, at the same place, with the same values of some attributes."""
     kept: dict[tuple[str, ...], list[Frame]] = defaultdict(list)
     for frame in frames:
@@ -210,7 +208,7 @@ def _private_b_value(frame: Frame, tag: int) -> str:
 
 
 def _shown(before: str, value: str, after: str = "") -> str:
-    """A value for people, between what stands before and after it."""
+    """A value as part of a label."""
     return f"{before}{value}{after}" if value else f"no {before.strip() or 'value'}"
 
 

@@ -91,7 +91,7 @@ def _volume_of(path: Path, series: Series, part: Part, notes: list[str]) -> Volu
     if stack.targets is not None:
         thickness = _relative_thickness(stack.frames, _thickness_mm(part.frames))
         measured = MeasuredSlices(array, stack.places_mm / stack.spacing_mm, thickness, padding)
-        array, padding = _at_even_places(measured, stack)
+        array, padding = _evenly_spaced(measured, stack)
     return Volume(
         array,
         Grid(array.shape, LPS_TO_RAS @ stack.ijk_to_lps(), "k"),
@@ -172,8 +172,8 @@ def _straightened(
     return array, padding
 
 
-def _at_even_places(slices: MeasuredSlices, stack: Stack) -> tuple[np.ndarray, np.ndarray | None]:
-    """The volume for the network: slices interpolated along k to regular places, and its padding."""
+def _evenly_spaced(slices: MeasuredSlices, stack: Stack) -> tuple[np.ndarray, np.ndarray | None]:
+    """The volume for the network: slices interpolated along k to regular positions, and its padding."""
     assert stack.targets is not None  # the slices are uneven
     even = resampled(slices.array, stack.places_mm, stack.targets)
     if slices.padding is None:

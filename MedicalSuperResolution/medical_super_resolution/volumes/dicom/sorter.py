@@ -104,7 +104,7 @@ def _files_in(folder: Path, *, nested: bool) -> Iterator[tuple[Path, int, int]]:
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if nested and not name.startswith("."))
         for path in (Path(root) / name for name in sorted(names)):
-            if not path.exists():  # a link to nowhere, as of an annex without its content
+            if not path.exists():  # a dangling link, as of git-annex without its content
                 continue
             if not path.is_file():  # reading it may never come to an end
                 raise VolumeError(
@@ -117,7 +117,7 @@ def _files_in(folder: Path, *, nested: bool) -> Iterator[tuple[Path, int, int]]:
 def _sorted(files: Iterator[DicomFile], wanted: str | None) -> Contents:
     by_series: dict[str, list[DicomFile]] = defaultdict(list)
     ignored, doubles = [], 0
-    instances: dict[str, list[Path]] = defaultdict(list)  # careless programs give one UID to several
+    instances: dict[str, list[Path]] = defaultdict(list)  # some programs give one UID to several images
     for file in files:
         uid = text(file.header, "SeriesInstanceUID")
         instance = text(file.header, "SOPInstanceUID") + text(file.header, "ImagePositionPatient")

@@ -57,7 +57,7 @@ def stored_numbers(file: DicomFile, frames: list[Frame]) -> np.ndarray:
     everything = _decompressed(file, frames[0].shape_ji)
     if len(everything) <= max(frame.index for frame in frames):
         raise VolumeError(f"{file.path} holds fewer images than it names; get the DICOM series again")
-    return _plain(everything[[frame.index for frame in frames]], file.header)
+    return _pixel_values(everything[[frame.index for frame in frames]], file.header)
 
 
 def _uncompressed(file: DicomFile, frames: list[Frame]) -> np.ndarray:
@@ -81,11 +81,11 @@ def _uncompressed(file: DicomFile, frames: list[Frame]) -> np.ndarray:
     array = np.frombuffer(content[: end - begin], stored).reshape(-1, rows, columns)
     if len(frames) < len(array) or any(frame.index - first != place for place, frame in enumerate(frames)):
         array = array[[frame.index - first for frame in frames]]
-    return array.astype(stored.newbyteorder("="), copy=False) if kind else _plain(array, file.header)
+    return array.astype(stored.newbyteorder("="), copy=False) if kind else _pixel_values(array, file.header)
 
 
-def _plain(array: np.ndarray, header: Dataset) -> np.ndarray:
-    """Stored numbers without what else lies in their bits, with their sign, in the byte order of the computer."""
+def _pixel_values(array: np.ndarray, header: Dataset) -> np.ndarray:
+    """Pixel values from BitsStored, HighBit and PixelRepresentation: without overlay bits, with their sign."""
     size = array.dtype.itemsize
     bits = whole(header, "BitsStored", 8 * size)
     above = whole(header, "HighBit", bits - 1) + 1 - bits  # bits below the number
@@ -101,9 +101,10 @@ def _plain(array: np.ndarray, header: Dataset) -> np.ndarray:
 
 
 def _decompressed(file: DicomFile, shape_ji: tuple[int, int]) -> np.ndarray:
-    """All frames of a compressed file, by GDCM: of a copy that holds nothing but the pixels, so that it only unpacks.
+    """All frames of a compressed file, by GDCM.
 
-    Left to itself GDCM would rescale all slices by one slope, and turn MONOCHROME1 over.
+    GDCM gets a copy without the attributes of the values, because it would rescale all slices by one slope, and invert
+    MONOCHROME1.
     """
     import SimpleITK as sitk
     from pydicom import dcmread

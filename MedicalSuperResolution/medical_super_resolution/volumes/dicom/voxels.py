@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ..intensity import in_type
 from .frames import Frame
 from .header import DicomFile, whole
 from .values import FLOATING, has_table, looked_up, padding_of, rescale, stored_numbers
 
-LOWEST_HU = -1024.0  # nothing lets X-rays through better than nothing
+LOWEST_HU = -1024.0  # vacuum is -1000 HU; some margin for noise and rounding
 ROUNDED_MM = 0.08  # positions are often written with a single digit behind the point
 _PADDING_GAP = 0.05  # of the range of all other values: padding lies further away, or else it is background
 _INTEGERS = tuple(np.dtype(name) for name in ("int16", "int32", "int64"))
@@ -115,10 +116,7 @@ def resampled(planes: np.ndarray, places: np.ndarray, targets: np.ndarray) -> np
             continue
         weights = _hermite(places, float(target))
         plane = sum(weight * planes[index].astype(np.float64) for index, weight in weights.items())
-        if planes.dtype.kind in "iu":
-            limits = np.iinfo(planes.dtype)
-            plane = np.rint(plane).clip(limits.min, limits.max)
-        result[number] = plane
+        result[number] = in_type(plane, planes.dtype)
     return result
 
 

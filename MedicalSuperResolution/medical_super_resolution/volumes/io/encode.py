@@ -36,13 +36,13 @@ def encode(
     arrays : sequence of numpy.ndarray
         (K, J, I) each, of one type.
     grid : Grid
-        Of each.
+        Grid of each volume.
     part : Path
-        The file; of a detached header (.mhd, .nhdr) another one is written beside it.
+        The file; a detached header (.mhd, .nhdr) gets a second file for the voxels beside it.
     kept : FileHeader or None
-        What is kept of the source's header.
+        The fields of the source's header that are kept.
     compress : bool
-        Pack the voxels; ``.nii`` never is packed, ``.nii.gz`` always.
+        Compress the voxels; ``.nii`` is never compressed, ``.nii.gz`` always.
     """
     name = part.name.lower()
     if name.endswith((".nii", ".nii.gz")):

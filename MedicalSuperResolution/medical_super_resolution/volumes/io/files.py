@@ -38,13 +38,13 @@ def read(
     Parameters
     ----------
     path : Path or str
-        Of the file or folder.
+        The file or folder.
     selection : Selection or None
         Which volume, where a DICOM folder holds several.
     number : int or None
-        Of the volume, from 0, where the file holds a series of several; None refuses such a file.
+        Number of the volume, from 0, in a file that holds a series of several; None refuses such a file.
     allocator : callable or None
-        Makes the array of a volume file; `memmap.disk_allocator` has some for those that do not fit into memory.
+        Makes the array of a volume file: `memmap.disk_allocator` for volumes that do not fit into memory.
 
     Returns
     -------
@@ -166,10 +166,10 @@ def write(volume: Volume, path: Path | str, *, overwrite: bool = False, compress
     Parameters
     ----------
     volume : Volume
-        The volume. What its header keeps of the file that it was read from is written, too.
+        The volume. Further fields of the file that it was read from are written, too, see `volume.FileHeader`.
     path : Path or str
-        Of the file; it ends in .nii.gz, .nii, .nrrd, .nhdr, .mha or .mhd. A DICOM series is written by
-        ``medsr enhance`` alone, as it needs its source.
+        The file to write, which ends in .nii.gz, .nii, .nrrd, .nhdr, .mha or .mhd. A DICOM series is derived from its
+        source by ``medsr enhance``.
     overwrite : bool
         Replace the file where it exists.
     compress : bool

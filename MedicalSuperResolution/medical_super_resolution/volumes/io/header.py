@@ -23,13 +23,13 @@ class Voxels:
     Parameters
     ----------
     file : Path
-        That holds them; for a detached header not the header's.
+        The file that holds them; for a detached header, another file than the header.
     offset : int
-        Bytes before the first voxel: of the file, or of what unpacks from it where ``is_file_packed``.
+        Bytes before the first voxel, in the file, or in its decompressed content where ``is_file_packed``.
     packing : str
         "raw", "gzip", "bzip2", "zlib", "text" or "hex".
     is_file_packed : bool
-        The whole file is packed, its header too.
+        Whether the whole file is compressed, including its header.
     """
 
     file: Path
@@ -49,19 +49,19 @@ class Header:
     sizes : tuple of int
         Voxels along i, j and k, and the number of volumes where the file holds a series.
     grid : Grid
-        Of one volume.
+        Grid of one volume.
     stored : numpy.dtype
-        Of the voxels in the file, with their byte order.
+        Type of the voxels in the file, with their byte order.
     voxels : Voxels
-        Where they are.
+        Location of the voxels.
     slope, intercept : float
         Value = slope * stored + intercept.
     is_interleaved : bool
         The values of all volumes of a series lie side by side in each voxel.
     kept : FileHeader
-        The part that is kept in the file of a result.
+        The fields that the file of a result keeps.
     notes : tuple of str
-        What was done to make sense of the header.
+        Sentences about what was corrected in the header.
     """
 
     path: Path
@@ -87,14 +87,14 @@ class Header:
 
     @property
     def dtype(self) -> np.dtype:
-        """Of the values: scaled whole numbers become floating ones."""
+        """Type of the values: scaled whole numbers become floating ones."""
         if not self.is_scaled:
             return self.stored.newbyteorder("=")
         return np.dtype(np.float32 if self.stored.itemsize <= 2 or self.stored == np.float32 else np.float64)
 
     @property
     def stored_bytes(self) -> int:
-        """Of all voxels of all volumes, unpacked."""
+        """Size of all voxels of all volumes, decompressed."""
         return math.prod(self.sizes) * self.stored.itemsize
 
 

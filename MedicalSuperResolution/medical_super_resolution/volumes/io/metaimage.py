@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import VolumeError
+from ..grid import LPS_TO_RAS
 from ..volume import FileHeader
 from .foreign import not_read
 from .header import Header, Voxels, beside, checked_sizes, damaged, in_several_values, placed
 
 _HEADER_BYTES = 1 << 20
 _LINE = re.compile(rb"^[ \t]*(\w+)[ \t]*[=:][ \t]*([^\r\n]*?)[ \t]*\r?$")
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _TYPES = {
     "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",
     "MET_LONG": "i4", "MET_ULONG": "u4", "MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8", "MET_FLOAT": "f4",
@@ -109,7 +109,7 @@ def _matrix(path: Path, fields: dict[str, str], count: int) -> np.ndarray:
     with np.errstate(all="ignore"):  # what is not finite is refused as a place
         matrix[:used, :used] = turned[:used, :used].T * spacing[:used]
         matrix[:used, 3] = _numbers(path, fields, "Offset", count, [0.0] * count)[:used]
-        return _LPS_TO_RAS @ matrix
+        return LPS_TO_RAS @ matrix
 
 
 def _is_true(text: str) -> bool:

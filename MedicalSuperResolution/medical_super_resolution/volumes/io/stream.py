@@ -19,8 +19,8 @@ from ..volume import not_finite
 from .header import Header
 
 _BLOCK = 1 << 22
-_ZLIB_OR_GZIP = 47  # zlib's number for either
-_LARGEST_REST = 1 << 26  # bytes behind the voxels, such as notes of other programs
+_ZLIB_OR_GZIP = 47  # window bits by which zlib detects either
+_LARGEST_REST = 1 << 26  # bytes after the voxels, such as notes of other programs
 _PLANES_HELD = 16
 
 
@@ -32,7 +32,7 @@ class Source(Protocol):
 
 
 class _Unpacked:
-    """What unpacks from a file by zlib, whose stream may be of zlib or of gzip."""
+    """Decompressed content of a zlib or gzip stream."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -58,11 +58,11 @@ def read_volume(header: Header, number: int = 0, allocator: Allocator = np.empty
     Parameters
     ----------
     header : Header
-        Of the file.
+        Header of the file.
     number : int
-        Of the volume, from 0.
+        Number of the volume, from 0.
     allocator : callable
-        Makes the array; `memmap.disk_allocator` has some for those that do not fit into memory.
+        Makes the array: `memmap.disk_allocator` for volumes that do not fit into memory.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def fill(array: np.ndarray, source: Source, header: Header, number: int = 0) -> 
 
 
 def finish(source: Source, header: Header) -> None:
-    """Read to the end, where a packed file has its checksum, and refuse one that never comes to it."""
+    """Read a compressed file to its end, where its checksum is; refuse one that is far too long."""
     if header.voxels.packing not in ("gzip", "bzip2"):
         return
     rest = 0

@@ -38,7 +38,7 @@ class Destination:
         Raises
         ------
         VolumeError
-            See `files.write` and `dicom_output.write_series`.
+            See `files.write` and `derived.writer.write_series`.
         """
         if self.source_files:
             from ..dicom.derived.writer import write_series
@@ -83,8 +83,8 @@ def check_apart(outputs: Iterable[Path | None], inputs: Iterable[Path | None]) -
     Parameters
     ----------
     outputs, inputs
-        Of a command; None is one that was not asked for. Inputs that are folders are passed over: nothing is written
-        over a series.
+        Paths of a command; None is one that was not given. Inputs that are folders are not checked, because a series is
+        never overwritten.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Detection of label maps, whose values are names and must not be interpolated."""
+"""Detection of label maps, whose values denote structures and must not be interpolated."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def is_label_map(volume: Volume) -> bool:
     pairs = middle[:, 1:] == middle[:, :-1]
     if not pairs.size or float(pairs.mean()) < _SAME_NEIGHBOURS:
         return False
-    return len(values) <= _MOST_LABELS or _are_names(middle, values)
+    return len(values) <= _MOST_LABELS or _denote_structures(middle, values)
 
 
 def is_image(volume: Volume) -> bool:
@@ -69,10 +69,10 @@ def is_image(volume: Volume) -> bool:
     return len(found) > _MOST_LABELS and is_alike.size >= _FEWEST_PAIRS and float(is_alike.mean()) < _SAME_IN_IMAGES
 
 
-def _are_names(plane: np.ndarray, values: np.ndarray) -> bool:
-    """Whether many values are names: in patches beside the background too, whose neighbours are no next values.
+def _denote_structures(plane: np.ndarray, values: np.ndarray) -> bool:
+    """Whether many values denote structures: adjacent patches then hold values that are not adjacent in size.
 
-    Greys of a smooth image change by the next value from patch to patch, along rows and columns.
+    Grey values of a smooth image change by the next value from patch to patch, along rows and columns.
     """
     found, counts = np.unique(plane, return_counts=True)
     background, steps = found[counts.argmax()], []

@@ -30,9 +30,9 @@ class ImageEvidence:
     nearest
         (M,), the old slice of each, counted from the first of ``count``.
     count
-        Old slices.
+        Number of old slices.
     spacing_mm
-        Of the old slices and along the two axes across.
+        Spacing of the old slices and along the two axes across, in mm.
     first
         The fine slice that `Penalty.of` counts from.
     """
@@ -88,13 +88,13 @@ class ImageEvidence:
 
 
 class Penalty:
-    """Of one label in a box: mean and variance (k, j, i), and the image there, (M, j, i)."""
+    """Penalty of one label in a box, from its mean and variance (k, j, i) and the image there (M, j, i)."""
 
     def __init__(self, fine: np.ndarray, mean: np.ndarray, variance: np.ndarray, most: float) -> None:
         self._fine, self._mean, self._variance, self._most = fine, mean, variance, most
 
     def of(self, row: int, old: int) -> np.ndarray:
-        """Of one fine slice, (j, i), in the unit of distances; ``old`` is the old slice in the box."""
+        """Penalty in one fine slice, (j, i), in mm like the distances; ``old`` is the old slice in the box."""
         away = (self._fine[row] - self._mean[old]) ** 2 / self._variance[old]
         return np.minimum(away, _MOST_VARIANCES) * (self._most / _MOST_VARIANCES)
 

@@ -1,9 +1,9 @@
 """The shapes of labels between slices: signed distances, interpolated along one axis.
 
 Between two slices the boundary of a label moves with its signed distances, and each fine voxel goes to the label
-that lies deepest inside. Then the labels are held to what was drawn: within each thick voxel the old label keeps at
-least half of the fine voxels, those that were nearest to it. Where an image is given, a label also loses by
-how unlike its tissue a fine voxel is; boundaries move in the partial-volume zone alone, because shape weighs more.
+that lies deepest inside. Then the labels are made consistent with the measured ones: within each thick voxel the old
+label keeps at least half of the fine voxels, those nearest to it. Where an image is given, a label is penalised by the
+difference between the fine voxel and its tissue; boundaries move only in the partial-volume zone, as shape weighs more.
 
 References
 ----------

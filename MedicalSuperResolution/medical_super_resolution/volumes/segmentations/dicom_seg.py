@@ -52,7 +52,7 @@ def check_highdicom() -> None:
 
 
 def read_segmentation(path: Path) -> tuple[tuple[Volume, ...], dict[str, str]]:
-    """The layers of a DICOM SEG, one unless segments overlap, and its segments in the words of .seg.nrrd.
+    """The layers of a DICOM SEG, one unless segments overlap, and its segments as header fields of .seg.nrrd.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def write_segmentation(layers: Sequence[Volume], facts: dict[str, str], images: 
     layers
         Label maps on one grid.
     facts
-        Of .seg.nrrd: names and colours by the labels' values.
+        Entries of a .seg.nrrd header: names and colours by the labels' values.
     images
         Files of the series that was segmented, of the same frame of reference.
 

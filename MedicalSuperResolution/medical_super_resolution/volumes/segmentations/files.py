@@ -41,11 +41,11 @@ class Segmentation:
 
     @property
     def grid(self) -> Grid:
-        """Of all layers."""
+        """Grid of all layers."""
         return self.layers[0].grid
 
     def refined(self, grid: Grid, progress: Progress = ignore, *, image: Volume | None = None) -> Segmentation:
-        """The same segments on another grid; see `labels.refine_labels`."""
+        """The same segments on another grid; see `refinement.refine_labels`."""
         return replace(self, layers=tuple(refine_labels(layer, grid, progress, image=image) for layer in self.layers))
 
 

@@ -93,9 +93,9 @@ def test_the_table_says_machine_engine_and_date_and_leaves_out_what_was_not_meas
 def test_the_seam_is_measured_between_many_tiles_whatever_memory_there_is(
     a_model_file: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    model, volume = models.load(a_model_file), benchmark.cut_of(benchmark.body(48, 4))
+    model, volume = models.load(a_model_file), benchmark.corner_of(benchmark.synthetic_ct(48, 4))
     settings = EnhanceSettings(factor=4, axes="k", device="cpu", memory_gb=100)
-    network = benchmark.Bare(model, volume, ExecutionContext(settings, torch.device("cpu"), 1, ignore))
+    network = benchmark.NetworkAlone(model, volume, ExecutionContext(settings, torch.device("cpu"), 1, ignore))
     found: list[Tile] = []
     monkeypatch.setattr(throughplane, "tiles", lambda *place: found.extend(tiles(*place)) or found)
     tiled = network.tiled(volume.grid)
@@ -111,7 +111,7 @@ def test_the_processor_has_the_name_that_linux_knows(tmp_path: Path):
 
 def test_a_history_that_cannot_be_written_gets_one_sentence(tmp_path: Path):
     with pytest.raises(SuperResolutionError, match="could not be written"):
-        command.appended(tmp_path / "no" / "history.jsonl", {})
+        command.append_to_history(tmp_path / "no" / "history.jsonl", {})
 
 
 def test_the_floor_counts_what_pytorch_counts():

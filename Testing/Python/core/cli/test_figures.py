@@ -21,7 +21,7 @@ def test_the_letters_of_a_panel_do_not_overlap(height: float):
 
     figure = pyplot.figure(figsize=(3.1, height))
     axis = figure.add_axes((0, 0, 1, 1))
-    figures._letter(axis, "sagittal", SimpleNamespace(left="A", top="S"))
+    figures._label_plane(axis, "sagittal", SimpleNamespace(left="A", top="S"))
     boxes = [text.get_window_extent() for text in axis.texts]
     assert [text.get_text() for text in axis.texts] == ["A", "S", "sagittal"]
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))

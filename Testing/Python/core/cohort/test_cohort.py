@@ -20,12 +20,13 @@ import pytest
 import deadly_study
 import dicom_files
 from command_line import Medsr
-from medical_super_resolution.cohort import batch, study, whole
+from medical_super_resolution.cohort import batch, study
+from medical_super_resolution.cohort import run as cohort_run
 from medical_super_resolution.cohort.discovery import Item
-from medical_super_resolution.cohort.distribution import handing_out, workers
-from medical_super_resolution.cohort.distribution.handing_out import rows_from
+from medical_super_resolution.cohort.distribution import scheduling, workers
+from medical_super_resolution.cohort.distribution.scheduling import rows_from
 from medical_super_resolution.cohort.distribution.workers import local_workers, worker_options
-from medical_super_resolution.cohort.page import unlike, write_page
+from medical_super_resolution.cohort.page import outlier_distances, write_page
 from medical_super_resolution.cohort.preview import picture
 from medical_super_resolution.cohort.study import thumbnail_of
 from medical_super_resolution.cohort.table import Row, write_parquet, write_table
@@ -83,9 +84,9 @@ def run(batch: Batch, client: distributed.Client, *, resume: bool = False, stop_
         if len(seen) == stop_after:
             raise KeyboardInterrupt
 
-    items = whole.studies_in(batch)
-    whole.open_output(batch, resume=resume)
-    return {row.input: row.status for row in whole.run_cohort(batch, items, client, announce)}
+    items = cohort_run.studies_in(batch)
+    cohort_run.open_output(batch, resume=resume)
+    return {row.input: row.status for row in cohort_run.run_cohort(batch, items, client, announce)}
 
 
 def table_of(folder: Path) -> list[dict[str, str]]:
@@ -144,7 +145,7 @@ def test_dicom_series_become_derived_series_also_over_a_half_written_one(
     for number in (1, 2):
         dicom_files.write_series(tmp_path / "in" / f"s{number}", a_volume.array.clip(0), series=number)
     batch = Batch(tmp_path / "in", tmp_path / "out", EnhanceSettings(factor=2, model=str(a_model_file), threads=1))
-    whole.open_output(batch, resume=False)
+    cohort_run.open_output(batch, resume=False)
     (batch.output / "s2").mkdir()
     (batch.output / "s2" / "slice.dcm").write_bytes(b"half")
     assert run(batch, a_client, resume=True) == {"s1": "done", "s2": "done"}
@@ -185,7 +186,7 @@ def kill_twice(client: distributed.Client, file: Path) -> None:
 def test_a_study_that_kills_workers_is_set_aside_and_the_others_are_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    for module in (workers, handing_out):
+    for module in (workers, scheduling):
         monkeypatch.setattr(module, "RETRIES", 1)
     batch = SimpleNamespace(settings=SimpleNamespace(device="cpu"), folder=tmp_path)
     items = [Item(tmp_path, name) for name in ("one", "deadly", "two", "three")]
@@ -220,7 +221,7 @@ def test_a_worker_with_other_software_is_named_and_reads_no_study(
     tmp_path: Path, a_client, monkeypatch: pytest.MonkeyPatch
 ):
     batch = SimpleNamespace(settings=SimpleNamespace(device="cpu"), folder=tmp_path)
-    monkeypatch.setattr(handing_out, "software", lambda: "0.0.1 (code of another time)")
+    monkeypatch.setattr(scheduling, "software", lambda: "0.0.1 (code of another time)")
     rows = rows_from(a_client, batch, [Item(tmp_path, "one")], deadly_study.work)
     with pytest.raises(
         SettingsError, match=r"the worker inproc:\S+ has medical-super-resolution \S+ \(code \w+\), and .* 0\.0\.1"
@@ -236,7 +237,7 @@ def test_a_worker_without_this_package_is_named(tmp_path: Path, a_client, monkey
 
 
 def test_attempts_of_a_study_are_counted_until_it_has_a_row(a_batch: Batch, monkeypatch: pytest.MonkeyPatch):
-    item = next(item for item in whole.studies_in(a_batch) if item.name == "two.nrrd")
+    item = next(item for item in cohort_run.studies_in(a_batch) if item.name == "two.nrrd")
     monkeypatch.setattr(batch, "enhance_item", lambda *_, **__: sys.exit(9))
     for _ in range(2):
         with pytest.raises(SystemExit):
@@ -252,7 +253,7 @@ import sys
 sys.path[:0] = {paths}
 from multiprocessing import get_context
 from medical_super_resolution.cohort.distribution import workers
-workers._LOADED = ["deadly_study"]
+workers._PRELOADED = ["deadly_study"]
 workers.load_ahead()
 context = get_context("forkserver")
 here, there = context.Pipe()
@@ -299,7 +300,7 @@ def test_a_data_set_of_bids_becomes_a_derived_one(a_bids_data_set: Path, tmp_pat
 )
 def test_studies_are_chosen_by_pattern_and_participant(a_bids_data_set: Path, asked: dict, found: list[str]):
     batch = Batch(a_bids_data_set, a_bids_data_set / "derivatives" / "medsr", EnhanceSettings())
-    assert [item.source.name[:6] for item in whole.studies_in(batch, **asked)] == found
+    assert [item.source.name[:6] for item in cohort_run.studies_in(batch, **asked)] == found
 
 
 def test_the_command_connects_to_a_scheduler(medsr: Medsr, a_batch: Batch, a_client):
@@ -333,7 +334,7 @@ def a_row(number: int, **facts: str) -> Row:
 def test_what_is_unlike_the_others_of_its_modality_stands_out():
     rows = [a_row(number, consistency_error=f"{2 + 0.1 * (number % 3)}") for number in range(12)]
     rows += [a_row(12, consistency_error="9"), a_row(13, slice_width_mm="9"), a_row(14, modality="mr")]
-    distances = unlike(rows)
+    distances = outlier_distances(rows)
     assert distances["s12"]["consistency error"] > 10
     assert distances["s13"]["slice profile"] > 10
     assert max(abs(value) for number in range(12) for value in distances[f"s{number}"].values()) < 2

@@ -34,7 +34,7 @@ RANGE = HOUNSFIELD_RANGE[1] - HOUNSFIELD_RANGE[0]
 @pytest.fixture(scope="module")
 def a_body() -> Volume:
     """16 x 192 x 192 voxels, without rounding."""
-    volume = benchmark.body(192, 16)
+    volume = benchmark.synthetic_ct(192, 16)
     return replace(volume, array=volume.array.astype(np.float32))
 
 

@@ -41,7 +41,7 @@ def test_the_same_cuts_compared_with_others_show_another_width(a_head: ProfileHe
     assert not torch.allclose(a_head(others)[0], a_head(groups())[0], rtol=0, atol=1e-5)
 
 
-def test_the_shortest_cut_is_looked_at(a_head: ProfileHead):
-    assert a_head.sums(torch.randn(1, 4, a_head.shortest_cut)).shape == (1, 3 * 5 + 4)
+def test_a_cut_must_be_longer_than_the_receptive_field(a_head: ProfileHead):
+    assert a_head.sums(torch.randn(1, 4, 10)).shape == (1, 3 * 5 + 4)
     with pytest.raises(RuntimeError):
-        a_head.sums(torch.randn(1, 4, a_head.shortest_cut - 2))
+        a_head.sums(torch.randn(1, 4, 8))

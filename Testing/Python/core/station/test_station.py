@@ -245,7 +245,7 @@ def test_a_caller_that_claims_or_sends_too_much_is_cut_off():
     assert len(receive(100)) == 100
     with pytest.raises(ConnectionAbortedError):
         receive(101)
-    receive.message_came(None)
+    receive.on_message(None)
     receive(100), receive(100)
     with pytest.raises(ConnectionAbortedError):
         receive(100)

@@ -76,7 +76,7 @@ _UNPAIRED = """
     STERNUM STOMACH THYMUS THYROID TLSPINE TONGUE TRACHEA TSPINE UTERUS VAGINA VULVA WHOLEBODY
 """
 
-# The standard wants these to be there, if only empty (type 2).
+# The standard requires these, but they may be empty (type 2).
 _TYPE_2 = """
     PatientName PatientID PatientBirthDate PatientSex StudyID StudyDate StudyTime AccessionNumber
     ReferringPhysicianName PositionReferenceIndicator Manufacturer PatientPosition
@@ -89,7 +89,7 @@ _TYPE_2_OF_CLASS = {
         RadiopharmaceuticalInformationSequence PatientOrientationCodeSequence PatientGantryRelationshipCodeSequence
     """,
 }
-# The standard wants these to have a value (type 1), which only the source can know.
+# The standard requires these to have a value (type 1), which only the source can give.
 _TYPE_1_OF_CLASS = {
     CT: "",
     MR: "ScanningSequence SequenceVariant",
@@ -108,12 +108,12 @@ def of_slice(storage_class: str) -> tuple[str, ...]:
 
 
 def to_read(storage_class: str) -> list[str]:
-    """Keywords that are of any use in a source file."""
+    """Keywords to read from a source file."""
     return [*of_series(storage_class), *of_slice(storage_class), *WINDOW, *GEOMETRY, *_REPLACED]
 
 
 def wanted(storage_class: str) -> tuple[str, ...]:
-    """Keywords that must be there, if only empty."""
+    """Keywords that must be present, but may be empty."""
     return tuple(f"{_TYPE_2} {_TYPE_2_OF_CLASS[storage_class]}".split())
 
 
@@ -123,5 +123,5 @@ def needed(storage_class: str) -> tuple[str, ...]:
 
 
 def may_have_sides(part_of_body: str) -> bool:
-    """Whether the standard wants Laterality to be there, if only empty; for a head it must be absent."""
+    """Whether the standard requires Laterality, which may be empty; for a head it must be absent."""
     return part_of_body not in _UNPAIRED.split()

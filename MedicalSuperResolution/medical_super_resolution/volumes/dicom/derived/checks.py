@@ -1,4 +1,4 @@
-"""Whether a volume still lies where its source lies, and whether a written series reads back as it was meant."""
+"""Checks of a derived series: the volume lies where its source lies, and the written files read back unchanged."""
 
 from __future__ import annotations
 

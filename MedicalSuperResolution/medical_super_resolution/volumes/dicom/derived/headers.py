@@ -166,7 +166,7 @@ def _read(file: Path, keywords: list[str]) -> Dataset:
 
     try:
         return dcmread(file, force=True, stop_before_pixels=True, specific_tags=list(keywords))
-    except UNREADABLE:  # which may quote the patient's name
+    except UNREADABLE:  # not chained: its text may quote the patient's name
         raise VolumeError(f"the DICOM header of {file} cannot be read; the file is damaged or gone") from None
 
 
@@ -177,7 +177,7 @@ def _class_name(uid: str) -> str:
 
 
 def _time_zone(header: Dataset) -> tzinfo | None:
-    """The one that the source counts in; None is the computer's own."""
+    """Time zone of the source's times; None stands for that of the computer."""
     with suppress(ValueError):
         return datetime.strptime(str(header.get("TimezoneOffsetFromUTC") or ""), "%z").tzinfo
     return None

@@ -83,8 +83,9 @@ def write_series(
 
     Returns
     -------
-    Report : the same, with a warning where 16 bits could not hold the values exactly, or where the source's headers
-        lack what the standard asks for.
+    Report
+        The same, with a warning where 16 bits cannot hold the values exactly, or where the source's headers lack what
+        the standard requires.
 
     Raises
     ------
@@ -177,7 +178,7 @@ def _write_files(
 
 
 def _made_from(sources: list[Dataset], away: np.ndarray, *, refined: bool) -> list[Dataset]:
-    """The slices of the source that a derived one came from, the nearest first.
+    """The source slices of a derived slice, the nearest first.
 
     Parameters
     ----------

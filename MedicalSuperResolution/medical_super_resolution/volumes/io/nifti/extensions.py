@@ -52,6 +52,6 @@ def start_of(file: Path, size: int) -> bytes:
 
 
 def is_packed(file: Path) -> bool:
-    """Whether the content is packed by gzip; names are wrong at times."""
+    """Whether the content is packed by gzip, whatever the name of the file."""
     with file.open("rb") as content:
         return content.read(2) == b"\x1f\x8b"

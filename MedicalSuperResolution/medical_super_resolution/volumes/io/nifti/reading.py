@@ -34,9 +34,9 @@ _LARGEST_ITEM = 8  # bytes; there are 16-byte floating numbers
 def read_nifti_header(path: Path) -> Header:
     """The header of ``.nii``, ``.nii.gz``, or of a pair of ``.hdr`` and ``.img``.
 
-    The sform is the place in space where it has a code, else the qform, as all readers of neuroimages do. Where the
-    sform is damaged or sheared as no scanner shears, the grid is that of the qform; a result refines both. A slope of 0
-    is no slope.
+    The grid is that of the sform where it has a code, else of the qform, as in all readers of neuroimages. Where the
+    sform is damaged, or sheared by an alignment, the grid is that of the qform; a result refines both. A slope of 0
+    counts as none.
 
     Raises
     ------
@@ -138,8 +138,8 @@ def _sizes(path: Path, header: Nifti1Header) -> tuple[int, ...]:
 
 
 def _placed(path: Path, sizes: tuple[int, ...], header: Nifti1Header) -> tuple[Grid, tuple[str, ...]]:
-    """The grid, and what had to be done to make sense of its place; see `read_nifti_header`."""
-    _mend(header)
+    """The grid, and notes about repairs of its position; see `read_nifti_header`."""
+    _repair(header)
     forms = {name: _form(header, name) for name in ("sform", "qform")}
     dropped = [name for name, form in forms.items() if form is None and header[f"{name}_code"] > 0]
     known = [form for form in forms.values() if form is not None]
@@ -161,9 +161,9 @@ def _placed(path: Path, sizes: tuple[int, ...], header: Nifti1Header) -> tuple[G
     )
 
 
-def _mend(header: Nifti1Header) -> None:
-    """Mend, in place, what nibabel mends: spacings not above 0, an unknown handedness, and what counts for nothing."""
-    spacing = np.abs(header["pixdim"][1:4])  # as nibabel mends them: a negative spacing is one without its sign
+def _repair(header: Nifti1Header) -> None:
+    """Repair, in place and as nibabel does: spacings that are not positive, the handedness, and unused fields."""
+    spacing = np.abs(header["pixdim"][1:4])
     spacing[spacing == 0] = 1
     header["pixdim"][1:4] = spacing
     unused = header["pixdim"][4:]
