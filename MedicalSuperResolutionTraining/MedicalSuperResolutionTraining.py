@@ -43,7 +43,7 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
 
     def __init__(self, parent=None):
         super().__init__(parent)
-        self._running, self._trouble = None, ""
+        self._running, self._drawingProblem = None, ""
         self._recipe = self._quantity = self._sample = None
 
     def setup(self):
@@ -149,25 +149,25 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
 
     def _showProgress(self, run):
         chosen = self._chosen()
-        trouble = self._draw(run, chosen.quantity)
+        problem = self._draw(run, chosen.quantity)
         self._offerQuantities(run.curves)
         log = self._running.log if self._running else ()
         latest = run.latest(chosen.quantity)
-        panel.show_progress(self.ui, latest, chosen.quantity, run.steps, run.seconds_left(), log, trouble)
+        panel.show_progress(self.ui, latest, chosen.quantity, run.steps, run.seconds_left(), log, problem)
         self._showLog()
 
     def _draw(self, run, quantity):
         """Draw curve and picture; a problem with them is shown as a sentence and does not end the training."""
-        trouble = ""
+        sentence = ""
         try:
             run.update(quantity, is_watched=self._parameterNode is not None)  # else another module is open
             self._sample.show(run.folder)
         except Exception as problem:
-            trouble = _("It goes on, but cannot be drawn: {problem}").format(problem=translated(str(problem)))
-            if trouble != self._trouble:
+            sentence = _("The training continues, but cannot be drawn: {problem}").format(problem=translated(str(problem)))
+            if sentence != self._drawingProblem:
                 logging.exception("A training could not be drawn.")
-        self._trouble = trouble
-        return trouble
+        self._drawingProblem = sentence
+        return sentence
 
     def _offerQuantities(self, curves):
         """List the columns that a run has; where it has not the one that was chosen, take its first."""
@@ -184,7 +184,7 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
     def _onEnd(self, done, problem):
         self._showLog()
         self._running = None
-        panel.show_end(self.ui, done, problem, goes_on=self._hasRun())
+        panel.show_end(self.ui, done, problem, can_continue=self._hasRun())
         self._updatePanel()
         with messages.shown_errors(_("The training failed.")):
             if problem is not None:

@@ -10,7 +10,7 @@ _INTERVAL_MS = 500
 
 
 class BackgroundCommands:
-    """Commands in child processes, polled by a timer. log : the last lines that they have printed."""
+    """Commands in child processes, polled by a timer; ``log`` holds the last lines that they have printed."""
 
     def __init__(
         self,

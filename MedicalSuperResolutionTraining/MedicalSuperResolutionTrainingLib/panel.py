@@ -77,9 +77,9 @@ def show_progress(
     steps: int,
     seconds: float | None,
     log: Sequence[str] = (),
-    trouble: str = "",
+    problem: str = "",
 ) -> None:
-    """Move the bar, and show progress, the time left and a trouble; above the button, what is being trained on what."""
+    """Show progress, the time left and a problem with drawing; above the button, the network, volumes and device."""
     header = next(filter(_HEADER.search, log), "")
     if header:
         ui.descriptionLabel.text = header
@@ -93,7 +93,7 @@ def show_progress(
     )
     if seconds is not None:
         text = _("{text}, about {duration} left").format(text=text, duration=duration(seconds))
-    ui.statusLabel.text = _("{text}. {trouble}").format(text=text, trouble=trouble) if trouble else text
+    ui.statusLabel.text = _("{text}. {problem}").format(text=text, problem=problem) if problem else text
 
 
 def _show_start(ui: SimpleNamespace, preparing: re.Match[str] | None) -> None:
@@ -121,14 +121,21 @@ def show_log(ui: SimpleNamespace, lines: Sequence[str]) -> None:
         ui.logTextEdit.moveCursor(qt.QTextCursor.End)
 
 
-def show_end(ui: SimpleNamespace, done: str, problem: Exception | None, *, goes_on: bool) -> None:
-    """Say how it ended; ``done`` where it ended well. ``goes_on`` : there is a checkpoint to go on from."""
+def show_end(ui: SimpleNamespace, done: str, problem: Exception | None, *, can_continue: bool) -> None:
+    """Show how a run ended.
+
+    Parameters
+    ----------
+    done
+        The sentence for a run that succeeded.
+    can_continue
+        Whether there is a checkpoint.
+    """
     if problem is None:
         ui.statusLabel.text = done
     elif isinstance(problem, Cancelled):
-        again = (
-            _("Start it again to continue from its latest checkpoint.") if goes_on else _("There is no checkpoint yet.")
-        )
+        resumable, lost = _("Start it again to continue from its latest checkpoint."), _("There is no checkpoint yet.")
+        again = resumable if can_continue else lost
         ui.statusLabel.text = _("Stopped. {again}").format(again=again)
     else:
         ui.statusLabel.text = sentence(problem)

@@ -9,9 +9,9 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
-from safetensors.torch import save as to_bytes
 
 from medical_super_resolution.errors import ModelError, SettingsError
+from medical_super_resolution.models.file import write_weights
 from medical_super_resolution.models.store import HEADER_KEY
 from medical_super_resolution.networks.down_sampler import DownSampler, DownSamplerConfig
 
@@ -26,8 +26,7 @@ def save_down_sampler(path: Path, down_sampler: DownSampler, card: dict[str, Any
         "config": dataclasses.asdict(down_sampler.config),
         "card": card,
     }
-    weights = {name: tensor.detach().float().contiguous().cpu() for name, tensor in down_sampler.state_dict().items()}
-    path.write_bytes(to_bytes(weights, metadata={HEADER_KEY: json.dumps(header)}))
+    write_weights(path, down_sampler, header)
 
 
 def load_down_sampler(path: Path) -> DownSampler:

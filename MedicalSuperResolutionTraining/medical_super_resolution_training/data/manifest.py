@@ -19,7 +19,7 @@ class Entry:
     split
         "train", "validation" or "test".
     patient
-        Whose it is, by the dataset's own label.
+        Patient of the scan, by the dataset's own label.
     """
 
     source: str
@@ -34,7 +34,7 @@ class Entry:
 
 
 def of_split(entries: list[Entry], split: str) -> list[Entry]:
-    """Those of one split."""
+    """The entries of one split."""
     return [entry for entry in entries if entry.split == split]
 
 

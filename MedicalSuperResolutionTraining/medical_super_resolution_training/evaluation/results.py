@@ -74,7 +74,7 @@ class RegistrationScore:
 
 @dataclass
 class StudyResults:
-    """Results so far. samples : of uncertainty and error, by method and case."""
+    """Results so far; ``samples`` holds uncertainty and error, by method and case."""
 
     scores: list[Score] = field(default_factory=list)
     lesions: list[LesionScore] = field(default_factory=list)

@@ -18,14 +18,14 @@ from ..training.monitoring.curves import CURVES
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Of the discriminator of one run.
+    """Accuracy of the discriminator of one run.
 
     Parameters
     ----------
     began
-        The last reported step before there was one, at most one report early.
+        The last reported step before the discriminator started, at most one report early.
     points
-        Later steps of the run, and the accuracy there.
+        Later steps of the run, each with the accuracy.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Accuracy:
 
     @property
     def since(self) -> tuple[tuple[int, float], ...]:
-        """Steps since the discriminator began, and the accuracy there."""
+        """Steps since the discriminator started, each with the accuracy."""
         return tuple((step - self.began, value) for step, value in self.points)
 
 

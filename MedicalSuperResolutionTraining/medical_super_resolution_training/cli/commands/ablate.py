@@ -14,7 +14,7 @@ RECIPES = ("lstmagan-1", "lstmagan-2", "lstmagan-3", "lstmagan-4")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of a measurement, and the settings of the trainings."""
+    """Add the options of a measurement, and the settings of the trainings."""
     evaluate.add_common_arguments(parser)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="of all four")
     parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches (default: 0, none)")
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Train what is not there, then write the table, the signed differences and the discriminators' curves."""
+    """Train the models that are missing, then write tables, signed differences and curves of the discriminators."""
     from pathlib import Path
 
     from ...evaluation.cases import Case
@@ -53,7 +53,7 @@ def run(chosen: argparse.Namespace) -> int:
         shown=None if chosen.show is None else frozenset(chosen.show),
     )
     print(measure(study, found, log))
-    found_out = [read_accuracy(chosen.out / name / CURVES, name) for name in RECIPES]
-    if all(one.points for one in found_out):
-        write_accuracies(found_out, typed(), chosen.out)
+    accuracies = [read_accuracy(chosen.out / name / CURVES, name) for name in RECIPES]
+    if all(one.points for one in accuracies):
+        write_accuracies(accuracies, typed(), chosen.out)
     return 0

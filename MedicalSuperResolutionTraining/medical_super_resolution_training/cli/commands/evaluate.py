@@ -17,7 +17,7 @@ _CASES = ("k:2", "k:4", "ij:2")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The data, the methods, what to do with them, and where to write."""
+    """Add the data, the methods, the measurements and the output folder."""
     add = parser.add_argument
     add("--models", nargs="*", default=[], metavar="MODEL", help="installed names or files; MODEL@0.5: its detail")
     case_help = "AXES:FACTOR[:PROFILE[:THICKNESS]], such as k:4 or k:5:box; repeat (default k:2, k:4 and ij:2)"
@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--pair", action="append", nargs=2, default=[], type=Path, metavar=("THICK", "THIN"), help=pair_help)
     estimate_help = "models estimate the slice profile, as by default for users; otherwise they are given the true one"
     add("--estimate-profile", action="store_true", help=estimate_help)
-    add("--lesions", action="store_true", help="insert made-up lesions and see what is left of them")
-    downstream_help = "measure what follows, of thick slices too: bone and lung of CT by thresholds, and registration"
+    add("--lesions", action="store_true", help="insert synthetic lesions and measure their recovery")
+    downstream_help = "measure segmentation (bone and lung of CT by thresholds) and registration, of thick slices too"
     add("--downstream", action="store_true", help=downstream_help)
     upscaler_help = "networks for photographs, by their own weights on cuts across the slices: realsr, srmd"
     add("--upscalers", nargs="*", default=[], metavar="NAME", help=upscaler_help)
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_common_arguments(parser: argparse.ArgumentParser, *, needs_data: bool = True) -> None:
-    """What every measurement needs: volumes, where to write, what may be shown."""
+    """Add the options that every measurement needs: volumes, output folder, and volumes that may be shown."""
     add = parser.add_argument
     add("--data", type=Path, required=needs_data, help="manifest, or a folder of volumes (ct_*, mr_*: the modality)")
     add("--out", type=Path, required=True, help="folder of the tables and figures")
@@ -53,7 +53,7 @@ def add_common_arguments(parser: argparse.ArgumentParser, *, needs_data: bool = 
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Measure, and write after every volume what is known by then; draw the curves that are named."""
+    """Measure, and write the results after every volume; draw the curves that are named."""
     if not (chosen.data or chosen.pair or chosen.curves):
         raise SettingsError(
             "name the volumes to measure on by --data or --pair, or runs whose curves are to be drawn by --curves"

@@ -16,9 +16,9 @@ HELP = "run a recipe"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The recipe, the data, the folder of the run, and how to run it."""
-    recipe_help = "name of a shipped recipe, or path of a TOML file; with --resume, none is the run's own"
+    recipe_help = "name of a shipped recipe, or path of a TOML file; default with --resume: that of the run"
     parser.add_argument("recipe", nargs="?", help=recipe_help)
-    parser.add_argument("--data", type=Path, help="manifest, from medsr-train prepare; with --resume, none is the own")
+    parser.add_argument("--data", type=Path, help="manifest, from prepare; default with --resume: that of the run")
     parser.add_argument("--out", type=Path, help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="continue the run in the folder")
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")

@@ -23,17 +23,25 @@ _HALO_VOXELS = 2  # around the body, kept
 
 @dataclass(frozen=True)
 class Cleaning:
-    """Cleaning of MR scans. n4 : correction of the bias field. suppress_background : air becomes 0."""
+    """Cleaning of MR scans.
+
+    Attributes
+    ----------
+    n4 : bool
+        Correct the bias field.
+    suppress_background : bool
+        Set air to 0.
+    """
 
     n4: bool = False
     suppress_background: bool = False
 
 
 def cleaned(array: np.ndarray, modality: str, cleaning: Cleaning) -> tuple[np.ndarray, IntensityRange]:
-    """The values that are kept, (K, J, I) as small as they can be stored exactly enough, and their range.
+    """The cleaned values, (K, J, I), in the smallest type that holds them, and their intensity range.
 
-    CT is cut off at `HOUNSFIELD_WINDOW`. All else gets robust percentiles as its range, and what no tissue is (a spike,
-    a defective coil) is cut off: fat and vessels reach three times the range.
+    CT is clipped to `HOUNSFIELD_WINDOW`. Other modalities have robust percentiles as their range, and are clipped above
+    what fat and vessels reach, three times the range, which removes spikes and defects of coils.
     """
     if modality == "ct":
         low, high = HOUNSFIELD_WINDOW
@@ -95,6 +103,6 @@ def _limits(kind: np.dtype, low: float, high: float) -> tuple[float, float]:
 
 
 def _small(array: np.ndarray, kind: np.dtype) -> np.ndarray:
-    """The array as ``kind``, or as float32 where that would take more room or lose fractions."""
+    """The array as ``kind``, or as float32 where that would take more memory or lose fractions."""
     is_whole = array.dtype.kind in "iu" or not np.any(array % 1)
     return array.astype(kind if kind.itemsize <= 2 and is_whole else np.float32, copy=False)

@@ -12,7 +12,7 @@ from ..batch import PairedBatch
 from ..manifest import Entry
 from .planes import PlaneSampler
 
-_SHARE = 0.6  # of the slices that each kind of kinds is done to
+_SHARE = 0.6  # of the slices, to which each kind of corruption is applied
 _BLUR_VOXELS = (0.4, 2.5)  # standard deviation
 _NOISE = (0.01, 0.12)  # standard deviation, of the intensity range
 _HOLES = (1, 6)

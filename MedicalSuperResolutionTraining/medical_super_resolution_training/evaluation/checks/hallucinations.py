@@ -31,7 +31,7 @@ def blob_counts(result: np.ndarray, reference: Volume, body: Foreground) -> dict
     """
     if min(reference.array.shape) < _FEWEST_VOXELS:
         return dict.fromkeys(BLOBS, math.nan)
-    made, true = (_standing_out(body.clipped(array), reference) for array in (result, reference.array))
+    made, true = (_difference_of_gaussians(body.clipped(array), reference) for array in (result, reference.array))
     threshold = _SHARE_OF_PEAK * body.peak
     voxel_mm3 = float(np.prod(reference.grid.spacing_ijk_mm))
     liters = float(body.inside.sum()) * voxel_mm3 / _LITER_MM3
@@ -52,7 +52,7 @@ def _pieces(present: np.ndarray, absent: np.ndarray, threshold: float, inside: n
     return int(is_new[1:].sum())
 
 
-def _standing_out(array: np.ndarray, reference: Volume) -> np.ndarray:
+def _difference_of_gaussians(array: np.ndarray, reference: Volume) -> np.ndarray:
     """Difference of the two blurs, (K, J, I) float32, positive in bright blobs."""
     image = sitk.GetImageFromArray(array)
     image.SetSpacing(reference.grid.spacing_ijk_mm)

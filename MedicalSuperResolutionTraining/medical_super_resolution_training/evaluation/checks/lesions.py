@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medical_super_resolution.volumes.intensity import in_type
 from medical_super_resolution.volumes.volume import Volume
 
 from ..measures.foreground import Foreground
@@ -137,10 +138,7 @@ def with_lesions(volume: Volume, lesions: list[Lesion]) -> Volume:
         array[lesion.box(volume)] += lesion.contrast * lesion.share(volume)
     if volume.modality != "ct" and volume.array.min() >= 0:
         array = array.clip(min=0)
-    if volume.array.dtype.kind in "iu":
-        limits = np.iinfo(volume.array.dtype)
-        array = np.rint(array).clip(limits.min, limits.max)
-    return Volume(array.astype(volume.array.dtype), volume.grid, volume.slice_thickness_mm, volume.modality)
+    return Volume(in_type(array, volume.array.dtype), volume.grid, volume.slice_thickness_mm, volume.modality)
 
 
 def recovered(lesion: Lesion, response: np.ndarray, truth: np.ndarray, volume: Volume, margin_mm: float) -> dict:

@@ -36,7 +36,7 @@ def changes_by_phase(array: np.ndarray, factor: int, inside: np.ndarray) -> np.n
 
 
 def pulse(made: np.ndarray, true: np.ndarray, inside: np.ndarray, case: Case) -> float:
-    """The largest over the smallest change by phase, each over that of the truth; 1 is a result that does not pulse.
+    """Ratio of the largest to the smallest slice-to-slice change by phase, each relative to the truth; 1 is ideal.
 
     Not a number where the factor is no whole number, or a phase of the truth does not change.
     """
@@ -57,7 +57,7 @@ def pulse(made: np.ndarray, true: np.ndarray, inside: np.ndarray, case: Case) ->
 def error_of_last(made: np.ndarray, true: np.ndarray, inside: np.ndarray, case: Case) -> float:
     """The root mean square error in the last two thick slices at each end, over that between them.
 
-    Not a number where nothing lies between them, or nothing is wrong there.
+    Not a number where there are no slices between them, or the error there is 0.
     """
     found = []
     for axis in map(array_axis, case.axes):

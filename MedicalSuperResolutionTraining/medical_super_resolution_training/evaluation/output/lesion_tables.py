@@ -37,7 +37,7 @@ def lesion_means(scores: list[LesionScore]) -> list[LesionMean]:
 def lesion_lines(means: list[LesionMean]) -> list[str]:
     """Markdown: one table for each case and kind, contrast and volume by diameter."""
     lines = [
-        "## Made-up lesions",
+        "## Synthetic lesions",
         "",
         "Bright and dark lesions of a tenth of the intensity range (200 HU in CT), put into the volumes before they",
         "are made coarse. Each cell: share of the contrast that is recovered, and error of the volume above half the",

@@ -15,6 +15,7 @@ from medical_super_resolution.volumes.volume import Volume
 from ..cases import Case
 from ..measures.foreground import Foreground, foreground_of
 from ..methods.method import BASELINE
+from .charts import save
 
 _MOST_COLUMNS = 6
 _PANEL_INCH = 1.7
@@ -85,7 +86,7 @@ def draw_slices(results: dict[str, np.ndarray], reference: Volume, case: Case, o
         fontsize=8,
     )
     bar.ax.tick_params(labelsize=7)
-    _save(figure, output)
+    save(figure, output)
 
 
 def _view(error: np.ndarray, grid: Grid, case: Case) -> _View:
@@ -146,10 +147,3 @@ def _frame(axis: Any, rows: slice, columns: slice) -> None:  # noqa: ANN401
     corner = (columns.start - 0.5, rows.start - 0.5)
     size = (columns.stop - columns.start, rows.stop - rows.start)
     axis.add_patch(Rectangle(corner, *size, fill=False, edgecolor="#ffcc00", linewidth=0.8))
-
-
-def _save(figure: Any, output: Path) -> None:  # noqa: ANN401
-    from matplotlib import pyplot
-
-    figure.savefig(output, dpi=200)
-    pyplot.close(figure)

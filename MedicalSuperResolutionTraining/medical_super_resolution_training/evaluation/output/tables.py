@@ -83,7 +83,7 @@ def _page(results: StudyResults, found: list[Group], charts: list[str], command:
     lines = ["# Evaluation", "", "Made by:", "", "```", command, "```", "", _NOTE, ""]
     for group in found:
         lines += [f"## {group.case}, {_named(group.modality)}, {_volumes(len(group.subjects))}", ""]
-        lines += _means(group) + _paired(group) + _between(group) + _honesty(group)
+        lines += _means(group) + _paired(group) + _between(group) + _blobs_and_costs(group)
     if results.lesions:
         lines += lesion_lines(lesion_means(results.lesions))
     if results.downstream:
@@ -124,7 +124,7 @@ def _between(group: Group) -> list[str]:
     return ["Paired differences in PSNR, row less column, dB:", "", *table(["", *group.methods], rows)]
 
 
-def _honesty(group: Group) -> list[str]:
+def _blobs_and_costs(group: Group) -> list[str]:
     names = [*BLOBS, *MORE]
     rows = [[method, *(_number(group.of(method, name).mean, name) for name in names)] for method in group.methods]
     return [

@@ -142,7 +142,7 @@ def test_a_curve_that_cannot_be_drawn_ends_no_training(
         meanwhile.setattr(plot, "draw", fails)
         train_as("step(50, 0.5); wait_for('go'); step(100, 0.25); time.sleep(60)")
         a_training_panel.ui.startButton.click()
-        wait(lambda: "It goes on, but cannot be drawn: no chart" in a_training_panel.ui.statusLabel.text)
+        wait(lambda: "The training continues, but cannot be drawn: no chart" in a_training_panel.ui.statusLabel.text)
         assert a_training_panel.ui.startButton.text == "Stop"
         assert a_training_panel.ui.statusLabel.text.startswith("Step 50 of 7,500, loss 0.5")
     (tmp_path / "go").touch()
