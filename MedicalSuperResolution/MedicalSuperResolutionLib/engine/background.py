@@ -25,7 +25,7 @@ OnEnd = Callable[[vtkMRMLScalarVolumeNode | None, Exception | None], None]
 
 
 class Task(Protocol):
-    """What one click starts: one command of the engine, or several in sequence."""
+    """Work started by one click: one command of the engine, or several in sequence."""
 
     def begin(self, runner: Runner) -> None:
         """Start the next command."""
@@ -64,7 +64,12 @@ class BackgroundRun:
         runner: Runner,
         keeps_process: bool = False,
     ) -> None:
-        """Start it. ``keeps_process`` : leave the process of the runner alive at a good end, for the next run.
+        """Start it.
+
+        Parameters
+        ----------
+        keeps_process
+            After success, leave the process of the runner running for the next run.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Enhancing a volume of the scene: a forecast, and the engines that are waited for."""
+"""Enhancing a volume of the scene: a forecast, and the engines for synchronous calls."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -70,7 +70,7 @@ class RunTimes:
         self._keep(known)
 
     def fusion_seconds(self, voxels: int, settings: EnhanceSettings) -> float | None:
-        """Expected seconds of a fusion; None before the first one. ``voxels`` : voxels of the result times stacks."""
+        """Expected seconds of a fusion; None before the first. ``voxels`` are those of the result times the stacks."""
         seconds_per_million = self._known().get(f"{_place(settings)} fusion")
         return None if seconds_per_million is None else seconds_per_million * voxels / _MILLION
 

@@ -1,4 +1,4 @@
-"""What one click enhances: a volume of the scene, or all items of a sequence, one after the other."""
+"""The two tasks of an enhancement: one volume of the scene, or all items of a sequence, one after the other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from MedicalSuperResolutionLib.scene import dicom_source, uncertainty_node
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.translation import tr as _
 
-_STEPS = 10_000  # of one item of a sequence: items may differ in how many steps the engine counts
+_STEPS = 10_000  # for each item of a sequence, as the engine's steps differ between items
 
 
 class VolumeTask:
@@ -69,7 +69,7 @@ class VolumeTask:
 class SequenceTask:
     """Enhancing all items of a sequence into a new sequence with the same index, played by the same browser.
 
-    Nothing enters the scene before the last item is done. What happens to the scene meanwhile ends in a sentence.
+    Nothing is added to the scene before the last item is done. If inputs are removed meanwhile, an error names them.
     """
 
     takes_uncertainty = False

@@ -1,6 +1,6 @@
 """The entry "Enhance through-plane" in the context menu of the module Data, for a volume or a folder of volumes.
 
-Slicer reads this file by its path, and wants the class to be named like the file.
+Slicer loads this file by its path, and requires the class to have the name of the file.
 """
 
 import qt
@@ -13,13 +13,13 @@ _MODULE = "MedicalSuperResolution"
 
 
 def register() -> None:
-    """Make the entry known. To be done once Slicer has started; without a subject hierarchy, nothing happens."""
+    """Register the entry, after Slicer has started; without a subject hierarchy, nothing happens."""
     if hasattr(slicer, "qSlicerSubjectHierarchyScriptedPlugin"):
         slicer.qSlicerSubjectHierarchyScriptedPlugin(None).setPythonSource(__file__)
 
 
 class MedicalSuperResolutionSubjectHierarchyPlugin:
-    """What Slicer asks for a context menu. It owns no item of the tree, so most methods of a plugin are left out."""
+    """Context-menu plugin. It owns no item of the tree, so most methods of a plugin are left out."""
 
     def __init__(self, scriptedPlugin: "slicer.qSlicerSubjectHierarchyScriptedPlugin") -> None:
         scriptedPlugin.name = _MODULE

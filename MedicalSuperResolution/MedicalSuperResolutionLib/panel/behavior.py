@@ -1,4 +1,4 @@
-"""What Qt alone would not do for the panel: Tab stops everywhere, focus stays, it begins at its top, no text is cut."""
+"""Corrections of Qt's behavior in the panel: Tab stops, focus, scroll position, and height of wrapped texts."""
 
 from types import SimpleNamespace
 

@@ -17,7 +17,7 @@ class Choice(Enum):
 
 
 class Goal(Choice):
-    """What the user wants to reach."""
+    """Target resolution of an enhancement."""
 
     ISOTROPIC = 1
     THIN_SLICES_2 = 2
@@ -28,7 +28,7 @@ class Goal(Choice):
 
 
 class Overlay(Choice):
-    """What lies over after in its view while comparing."""
+    """Overlay on the view of the result while comparing."""
 
     NOTHING = 1
     WIPE = 2

@@ -58,7 +58,7 @@ class PathConnector(TextConnector):
 
 
 class ChoiceConnector(TextConnector):
-    """Ties a QComboBox to a text parameter; what can be chosen is known only when the program runs."""
+    """Ties a QComboBox to a text parameter; the choices are listed at run time."""
 
     widgetClass = qt.QComboBox
 
@@ -82,7 +82,7 @@ class ChoiceConnector(TextConnector):
         return self._widget.currentData or ""
 
     def write(self, value: str) -> None:
-        """Choose one. What a scene names but is not here is listed as such, so that nothing is hidden."""
+        """Choose one. An unknown name, from a saved scene, is listed as missing."""
         index = self._widget.findData(value)
         if index < 0:
             index = self._widget.count

@@ -1,4 +1,4 @@
-"""What the panels of both modules share: following the parameter node of the scene while they are open."""
+"""Base class of the panels of both modules: they follow the parameter node of the scene while they are open."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Observed(Protocol):
 
 
 class Observer:
-    """Calls back when one thing changes; which one may change.
+    """Calls back when the followed object changes; `follow` chooses the object.
 
     `slicer.util.VTKObservationMixin` keeps what it once observed alive, for volumes a matter of gigabytes.
     """
@@ -37,7 +37,7 @@ class Observer:
         self._tag = 0
 
     def follow(self, thing: Observed | None) -> None:
-        """Follow this from now on, or nothing."""
+        """Follow this object from now on, or none."""
         if thing is self._thing:
             return
         if self._thing is not None:

@@ -21,7 +21,7 @@ _SAME_MM = 1e-3
 
 
 def settings_line(chosen: MedicalSuperResolutionParameterNode, detail: float) -> str:
-    """What Enhance will use. ``detail`` : as far as the model knows it."""
+    """What Enhance will use. ``detail`` : 0 where the model has no detail model."""
     return _("{model}, detail {detail:g}, slices {thickness}, {profile}").format(
         model=chosen.model, detail=detail, thickness=_thickness(chosen), profile=_profile(chosen)
     )

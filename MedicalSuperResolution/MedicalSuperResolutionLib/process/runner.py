@@ -1,7 +1,7 @@
 """The engine in a process of its own: Slicer stays responsive, and survives a crash of the engine.
 
 Volumes travel as uncompressed files in a private temporary folder. What the process prints goes to files there as well:
-no threads and no pipes that could fill up, so a widget's timer may look after a run whenever it likes.
+there are no threads, and no pipes that could fill up, so a run can be polled by a timer at any interval.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Runner:
         Parameters
         ----------
         progress
-            Called many times a second, also where nothing is new; what it raises ends the process.
+            Called many times a second, also without progress; what it raises ends the process.
 
         Raises
         ------
@@ -113,7 +113,7 @@ class Runner:
             self.close()
         try:
             self._run = _Run(self._ready_worker(), exchange)
-            if was_there and not self._run.was_taken:  # it ended after it was looked at
+            if was_there and not self._run.was_taken:  # it ended between the check and the request
                 self.close()
                 self._run = _Run(self._ready_worker(), exchange)
         except BaseException:

@@ -59,14 +59,14 @@ def private_folder() -> Path:
 
 def remove_stale_folders() -> None:
     """Remove the private folders of processes that ended without doing so."""
-    with suppress(OSError):  # there is no place for temporary files, as making the next folder will show
+    with suppress(OSError):  # without a place for temporary files; making the next folder reports it
         temp_dirs.remove_stale_folders(_FOLDER_PREFIX)
 
 
 def started(arguments: Sequence[str], folder: Path, *packages: ModuleType) -> subprocess.Popen[bytes]:
-    """Start a process in its folder, which also takes its output.
+    """Start a process in its folder, where its output is written to files.
 
-    It can import this package and the ``packages``, which this process has imported from wherever they lie.
+    It can import this package and the ``packages``, from where this process has imported them.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _text(path: Path, start: int) -> str:
-    return _bytes(path, start).decode("utf-8", errors="replace")  # the \r of a progress bar stays one
+    return _bytes(path, start).decode("utf-8", errors="replace")  # keeps the \r of a progress bar
 
 
 def _bytes(path: Path, start: int = 0) -> bytes:

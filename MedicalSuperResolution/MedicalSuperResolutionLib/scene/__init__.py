@@ -1,1 +1,1 @@
-"""Between MRML nodes and volumes."""
+"""MRML nodes converted to volumes and back."""

@@ -13,7 +13,7 @@ from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.translation import tr as _
 
 _FOLDER_NAME = "super-resolution"
-_SERIES_INSTANCE_UID = "0020,000E"  # as Slicer's database wants it
+_SERIES_INSTANCE_UID = "0020,000E"  # the tag, as Slicer's database takes it
 
 
 def check_exportable(node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
@@ -71,7 +71,7 @@ def export(node: slicer.vtkMRMLScalarVolumeNode, folder: Path) -> Report:
     Raises
     ------
     VolumeError
-        See `check_exportable`; the source's files are gone; see `dicom_output.write_series` for the rest.
+        See `check_exportable` and `derived.writer.write_series`; or the source's files are gone.
     """
     check_exportable(node)
     try:

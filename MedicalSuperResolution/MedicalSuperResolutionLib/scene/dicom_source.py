@@ -11,12 +11,12 @@ from medical_super_resolution.errors import VolumeError
 from MedicalSuperResolutionLib.translation import tr as _
 
 INSTANCES = "DICOM.instanceUIDs"  # the attribute in which Slicer names the images that a volume was loaded from
-_SLICE_THICKNESS, _MODALITY = "0018,0050", "0008,0060"  # DICOM tags, as Slicer's database wants them
+_SLICE_THICKNESS, _MODALITY = "0018,0050", "0008,0060"  # DICOM tags, as Slicer's database takes them
 _PATIENT_ID, _STUDY, _FRAME_OF_REFERENCE = "0010,0020", "0020,000D", "0020,0052"
 _MODALITIES = {"CT": "ct", "MR": "mr", "PT": "pet", "US": "us"}
 _HOUNSFIELD = "[hnsf'U]"  # its code in UCUM
 _NO_ITEM = 0  # of the subject hierarchy
-_OF_SERIES = ("Modality", "FrameOfReferenceUID", "Manufacturer", "Model")  # as Slicer's own DICOM export asks for them
+_OF_SERIES = ("Modality", "FrameOfReferenceUID", "Manufacturer", "Model")  # read by Slicer's own DICOM export
 _PREFIX = "DICOM."
 
 

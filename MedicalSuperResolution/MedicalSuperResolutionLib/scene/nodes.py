@@ -32,12 +32,13 @@ def volume_from_node(
 
     Returns
     -------
-    Volume : its array (K, J, I) is a view of the node's voxels that cannot be written to. Slice thickness (mm) and
-        modality come from DICOM, and are None where the scene does not know them.
+    Volume
+        The array (K, J, I) is a read-only view. Slice thickness (mm) and modality are those of DICOM, or None.
 
     Raises
     ------
-    VolumeError : the node is no scalar volume, is a label map, is empty, or its slices cannot be straightened, see
+    VolumeError
+        The node is no scalar volume, is a label map, is empty, or its slices cannot be straightened, see
         `tilt.straight_grid`; or the region lies outside of it.
     """
     _check_kind(node)

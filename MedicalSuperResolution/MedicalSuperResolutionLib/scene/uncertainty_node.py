@@ -30,7 +30,7 @@ def write(
 ) -> slicer.vtkMRMLScalarVolumeNode:
     """`scene.write_to_node`, and beside the result its uncertainty, if there is one, as a second volume.
 
-    A map that an earlier run has left to the output node describes what is there no longer, and goes.
+    The map of an earlier run in the same output node is removed.
     """
     made = None
     if enhanced.uncertainty is not None:  # may fail without harm

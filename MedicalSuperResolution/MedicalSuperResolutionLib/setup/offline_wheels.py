@@ -1,4 +1,4 @@
-"""Getting what is needed without a network: packages from a folder of wheels, models from files."""
+"""Installation without a network: packages from a folder of wheels, models from files."""
 
 import importlib.metadata
 import platform
@@ -14,7 +14,7 @@ from MedicalSuperResolutionLib.process import subprocess
 from MedicalSuperResolutionLib.setup import torch as torch_setup
 from MedicalSuperResolutionLib.translation import tr as _
 
-_KEPT = ("numpy", "scipy", "SimpleITK", "packaging")  # Slicer's own, which must stay as they are
+_KEPT = ("numpy", "scipy", "SimpleITK", "packaging")  # Slicer's own, whose versions must not change
 
 
 def missing_packages() -> list[str]:
@@ -105,7 +105,7 @@ def _name(requirement: str) -> str:
 
 
 def _present() -> list[str]:
-    """Slicer's own packages in the very version that is there, so that pip keeps them."""
+    """Slicer's own packages pinned to their installed versions, so that pip keeps them."""
     present = []
     for name in _KEPT:
         with suppress(importlib.metadata.PackageNotFoundError):

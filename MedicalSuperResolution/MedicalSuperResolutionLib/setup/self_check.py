@@ -34,7 +34,7 @@ class SelfCheck:
     def __init__(
         self, ui: SimpleNamespace, settings: Callable[[], EnhanceSettings], make_runner: Callable[[], Runner]
     ) -> None:
-        """``settings`` are asked for at the click; of them model, device and threads are tried out."""
+        """``settings`` is called at the click; its model, device and threads are used."""
         self._ui, self._settings, self._make_runner = ui, settings, make_runner
         self._runner: Runner | None = None
         self._timer: Repeated | None = None

@@ -27,7 +27,7 @@ def ensure_engine() -> None:
     Raises
     ------
     RequirementsMissing
-        Something is missing; the message tells how to install it.
+        Something is missing; the message explains how to install it.
     Cancelled
         The user declined.
     """
@@ -96,7 +96,7 @@ def _ensure_torch() -> None:
 
 
 def _get_pytorch_extension() -> None:
-    """Offer the extension that brings torch. Slicer asks, installs and restarts; this always ends in a sentence."""
+    """Offer the extension that brings torch. Slicer asks, installs and restarts; always raises."""
     installed = may_ask() and slicer.app.extensionsManagerModel().installExtensionFromServer("PyTorch")
     if installed:
         raise RequirementsMissing(

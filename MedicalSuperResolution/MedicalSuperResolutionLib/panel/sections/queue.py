@@ -27,12 +27,16 @@ class QueueSection:
         is_other_running: Callable[[], bool],
         on_running: Callable[[], None],
     ) -> None:
-        """See `Queue` for the first ones.
+        """Fill the table and connect the buttons.
 
         Parameters
         ----------
         settings
             Called when the queue starts: the choices at that time hold for all volumes.
+        make_runner
+            Called when the queue starts.
+        on_result
+            See `Queue`.
         is_other_running
             Whether the engine works on something else.
         on_running

@@ -1,4 +1,4 @@
-"""The one run that the panel looks after: how far it is, a way to stop it, and how it ends."""
+"""The current run of the panel: its progress, cancellation and end."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -63,7 +63,7 @@ class SetupSection:
         self.show()
 
     def _show_checksum(self, text: str = "") -> None:
-        """Tell the SHA-256 of the chosen file, and whether it is the one that was published."""
+        """Show the SHA-256 of the chosen file, and whether it equals the published one."""
         file, label = Path(self._ui.weightsPathLineEdit.currentPath), self._ui.weightsLabel
         label.text = ""
         if not file.is_file():
