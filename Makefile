@@ -1,12 +1,12 @@
 # make enhance                                       try it on a head template that comes with a package
-# make enhance INPUT=in.nii.gz OUTPUT=out.nii.gz     enhance a scan; FACTOR=4 says how many times finer
+# make enhance INPUT=in.nii.gz OUTPUT=out.nii.gz     enhance a scan; FACTOR=4 makes it four times finer
 # make view     open the head template in a browser, to enhance and compare
 # make demo-page   the page that enhances a volume in the browser, in build/demo; needs npm
 # make test     the test suite (ARGS="-k grid" chooses)
 # make lint     style, types and spelling
 # make sentences   the catalogue of the sentences that translators are given
 # make docs     the documentation, as a site in build/site; warnings are errors
-# make clean    forget the environment and everything that was built
+# make clean    remove the environment and everything that was built
 
 # torch is pinned; the version in constraints.txt is tested on Python 3.11, so that one is preferred.
 PYTHON ?= $(shell for each in python3.11 python3 python3.12 python3.13 python3.10 python; do \
@@ -49,14 +49,14 @@ docs: $(VENV)/installed-docs
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 	@echo "build/site/index.html"
 
-# The stamp says: these extras are installed as pyproject.toml and constraints.txt ask. .[dev] holds all of .[demo].
+# This stamp stands for extras installed as pyproject.toml and constraints.txt require. .[dev] includes .[demo].
 $(VENV)/installed-%: pyproject.toml constraints.txt $(VENV)/created
 	@echo "Installing into $(VENV) (about 2 GB the first time) ..."
 	$(PIP) --editable '.[$*]'
 	@touch $@
 
 $(VENV)/created:
-	@test -n "$(PYTHON)" || { echo "Python 3.10 or newer is needed; say where it is with PYTHON=..." >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Python 3.10 or newer is needed; set PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 

@@ -52,7 +52,7 @@ def enhanced(path: Path, count: int) -> Volume:
 
 
 def on_grid(labels: Volume, like: Volume, interpolator: int) -> np.ndarray:
-    """ITK's resampling."""
+    """Labels resampled by ITK onto the grid of another volume, (K, J, I)."""
     image, reference = to_image(labels), to_image(like)
     return sitk.GetArrayFromImage(sitk.Resample(image, reference, sitk.Transform(), interpolator, 0))
 
@@ -106,7 +106,7 @@ def content(pictures: np.ndarray) -> tuple[slice, slice]:
 
 
 def main(source: Path, output: Path) -> None:
-    """Render the four and write the picture."""
+    """Render all results and the truth, and write the picture."""
     import matplotlib.pyplot as plt
 
     truth = bone(source)
