@@ -94,7 +94,7 @@ def test_other_programs_are_not_shown_unchecked():
 
 
 @pytest.mark.parametrize("sentence", documentation.sentences())
-def test_every_sentence_of_the_table_is_said_by_the_program(sentence: str, every_sentence: str):
+def test_every_sentence_of_the_table_exists_in_the_program(sentence: str, every_sentence: str):
     assert sentence in every_sentence
 
 

@@ -197,7 +197,7 @@ def test_the_colors_have_a_legend(an_unsure_blend, a_comparison, a_scene, a_gray
     assert not legend.GetSaveWithScene()
 
 
-def test_the_legend_is_told_when_the_colors_come_and_go(an_unsure_blend):
+def test_the_legend_is_redrawn_when_the_colors_come_and_go(an_unsure_blend):
     _, legend = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")  # the first is of the difference
     for show in (lambda: an_unsure_blend.color(1), an_unsure_blend.clear):
         before = legend.GetMTime()

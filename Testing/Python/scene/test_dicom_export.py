@@ -64,7 +64,7 @@ def headers(folder: Path) -> list[pydicom.Dataset]:
 # ---- a result that becomes DICOM
 
 
-def test_the_series_holds_all_that_tells_what_it_is(loaded, tmp_path):
+def test_the_series_is_fully_described(loaded, tmp_path):
     dicom_export.export(loaded.result, tmp_path / "out")
     first, *others = made = headers(tmp_path / "out")
     source = pydicom.dcmread(loaded.files[0])

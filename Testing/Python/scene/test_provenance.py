@@ -13,7 +13,7 @@ from MedicalSuperResolutionLib.scene.nodes import write_to_node  # noqa: E402
 from slicer_host import hierarchy_of, load_bundle, node_ids, save_bundle  # noqa: E402
 
 
-def test_what_was_done_is_told_in_sentences(an_enhanced):
+def test_the_note_describes_the_run_in_sentences(an_enhanced):
     said = provenance.sentences(an_enhanced.report).splitlines()
     assert said[0] == "For research. Not for diagnostic use."
     assert "MedicalSuperResolution 0.1.0 made this volume from a coarser one." in said
@@ -24,7 +24,7 @@ def test_what_was_done_is_told_in_sentences(an_enhanced):
     assert said[-1] == "SHA-256 of the model file: 0123abcd"
 
 
-def test_an_estimated_profile_is_told_with_its_error(an_enhanced):
+def test_the_note_states_an_estimated_profile_with_its_error(an_enhanced):
     estimated = replace(
         an_enhanced.report,
         slice_profile="gaussian",
@@ -83,7 +83,7 @@ def test_a_second_run_renews_the_text(an_enhanced, a_volume_node):
     assert scene.GetNumberOfNodesByClass("vtkMRMLTextNode") == 1
 
 
-def test_detail_is_told_with_the_files_of_both_detail_models(an_enhanced, a_volume_node):
+def test_the_note_names_the_files_of_both_models_for_detail(an_enhanced, a_volume_node):
     report = replace(an_enhanced.report, detail=0.5, detail_sha256="4567cdef")
     said = provenance.sentences(report)
     assert "at detail 0.5 of 1" in said

@@ -76,7 +76,7 @@ def test_a_short_run_hardly_counts_for_long_ones(a_volume, a_large_volume):
     assert before / 1.5 < RunTimes(store).seconds(a_large_volume, settings) < before * 1.5
 
 
-def test_runs_of_a_process_that_is_there_already_say_nothing_of_its_start(a_large_volume):
+def test_runs_of_a_running_process_do_not_count_for_its_start(a_large_volume):
     store, settings = Store(), EnhanceSettings(threads=2)
     RunTimes(store).learn(a_large_volume, settings, engine_seconds=50.0, start_seconds=80.0)
     for _ in range(5):

@@ -222,13 +222,13 @@ def test_cancelling_from_progress_ends_the_child_soon(an_engine, a_volume, tempo
     assert not engine.is_running
 
 
-def test_cancelling_while_run_waits_is_told_to_the_caller(an_engine, a_volume):
+def test_cancelling_while_run_waits_raises_in_the_caller(an_engine, a_volume):
     engine = an_engine("time.sleep(60)")
     with pytest.raises(Cancelled):
         engine.run(a_volume, EnhanceSettings(), lambda done, total: engine.close())
 
 
-def test_a_cancelled_run_is_told_by_poll(an_engine, a_volume):
+def test_poll_raises_for_a_cancelled_run(an_engine, a_volume):
     engine = an_engine("time.sleep(60)")
     engine.start(a_volume, EnhanceSettings())
     engine.close()
@@ -318,7 +318,7 @@ def test_a_killed_child_becomes_one_sentence(an_engine, a_volume):
         an_engine("step(1, 2); os.kill(os.getpid(), signal.SIGKILL)").run(a_volume, EnhanceSettings())
 
 
-def test_a_crash_that_slicers_launcher_tells_of_is_not_taken_for_a_refusal(an_engine, a_volume):
+def test_a_crash_that_slicers_launcher_reports_is_not_taken_for_a_refusal(an_engine, a_volume):
     launcher = "print('error: [/opt/Slicer/bin/python-real] exit abnormally - Report the problem.', file=sys.stderr)"
     with pytest.raises(SuperResolutionError, match=r"the engine was stopped from outside \(crashed\)"):
         an_engine(f"{launcher}; sys.exit(1)").run(a_volume, EnhanceSettings())

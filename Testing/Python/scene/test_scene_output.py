@@ -49,7 +49,7 @@ def test_a_given_output_node_forgets_the_place_and_units_of_the_earlier_run(an_e
     assert an_output_node.GetVoxelValueQuantity() is None
 
 
-def test_a_given_output_node_tells_of_the_latest_run_only(an_enhanced, a_volume_node, an_output_node):
+def test_an_output_node_describes_the_latest_run_only(an_enhanced, a_volume_node, an_output_node):
     write_to_node(an_enhanced, a_volume_node, an_output_node)
     assert an_output_node.GetAttribute("MedicalSuperResolution.Old") is None
     assert an_output_node.GetAttribute("MedicalSuperResolution.Model") == "general"

@@ -80,16 +80,14 @@ def test_slicers_python_is_found_beside_the_application(tmp_path, monkeypatch):
     assert Path(engine_process.python()) == launcher
 
 
-def test_an_application_without_slicers_python_is_told_so(tmp_path, monkeypatch):
+def test_an_application_without_slicers_python_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", str(tmp_path / "SlicerApp-real"))
     with pytest.raises(SuperResolutionError, match="PythonSlicer was not found"):
         engine_process.python()
 
 
 @pytest.mark.parametrize(("named", "where"), [(True, r" \(.*/a file\): Not a directory;"), (False, ": No usable")])
-def test_where_no_temporary_folder_can_be_made_it_is_said_what_to_do(
-    an_engine, a_volume, tmp_path, monkeypatch, named, where
-):
+def test_the_error_without_a_temporary_folder_names_a_remedy(an_engine, a_volume, tmp_path, monkeypatch, named, where):
     def nowhere():
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
 

@@ -72,7 +72,7 @@ def test_the_item_that_is_shown_is_shown_at_once(a_proxy, a_browser, an_engine):
     np.testing.assert_allclose(ijk_to_ras(node)[:3, 2] * 3, ijk_to_ras(a_proxy)[:3, 2])
 
 
-def test_every_item_tells_what_was_done_to_it(a_proxy, a_browser, an_engine):
+def test_every_item_is_described(a_proxy, a_browser, an_engine):
     node = tasks.run(tasks.task_of(a_proxy), SETTINGS, an_engine)
     residuals = []
     for number in range(3):

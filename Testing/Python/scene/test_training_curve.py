@@ -91,7 +91,7 @@ def test_a_curve_becomes_a_table_a_series_and_a_chart(plot: types.ModuleType, a_
     assert (chart.GetTitle(), chart.GetXAxisTitle(), chart.GetYAxisTitle()) == ("My run", "step", "loss")
 
 
-def test_a_curve_that_grows_stays_in_its_nodes_and_tells_the_chart_once(plot: types.ModuleType, a_scene: object):
+def test_a_curve_that_grows_stays_in_its_nodes_and_updates_the_chart_once(plot: types.ModuleType, a_scene: object):
     chart = plot.draw(a_scene, {"step": [50.0, 100.0], "loss": [0.5, 0.25]}, "loss", "My run")
     told = []
     chart.AddObserver("ModifiedEvent", lambda *event: told.append(event))

@@ -44,7 +44,7 @@ def test_what_it_prints_can_be_followed(tmp_path: Path):
     eventually(process.poll)
 
 
-def test_a_failure_is_said_in_its_words_and_ends_the_rest(tmp_path: Path):
+def test_a_failure_has_its_own_message_and_ends_the_remaining_commands(tmp_path: Path):
     process = a_process(tmp_path, "print('error: the loss is nan at step 7', file=sys.stderr); sys.exit(1)")
     process.start([["prepare"], TRAIN])
     with pytest.raises(SuperResolutionError, match="^the loss is nan at step 7$"):
@@ -56,7 +56,7 @@ def test_a_failure_is_said_in_its_words_and_ends_the_rest(tmp_path: Path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are a matter of POSIX")
-def test_a_killed_training_is_said_to_be_so(tmp_path: Path):
+def test_the_error_of_a_killed_training_names_the_signal(tmp_path: Path):
     process = a_process(tmp_path, "os.kill(os.getpid(), 9)")
     process.start([TRAIN])
     with pytest.raises(SuperResolutionError, match=r"the training was stopped from outside \(ended by SIGKILL\)"):

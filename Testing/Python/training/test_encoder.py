@@ -76,7 +76,7 @@ def test_what_nobody_sees_lies_nearer_than_blur(shipped: SliceEncoder, slices: t
     assert of_brightness < of_blur / 3
 
 
-def test_the_shipped_encoder_tells_what_it_is_and_is_no_model(shipped: SliceEncoder):
+def test_the_shipped_encoder_has_a_description_and_is_no_model(shipped: SliceEncoder):
     path = perceptual_weights.encoder_file()
     assert shipped.config.widths == (32, 64, 128)
     assert path.stat().st_size < 2e6

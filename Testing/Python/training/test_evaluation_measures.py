@@ -196,7 +196,7 @@ def test_rank_correlation_is_spearmans():
     assert rank_correlation(a, b) == pytest.approx(stats.spearmanr(a, b).statistic)
 
 
-def test_ten_bins_hold_equal_counts_and_rise_where_doubt_tells_the_error():
+def test_ten_bins_hold_equal_counts_and_rise_where_uncertainty_predicts_the_error():
     random = np.random.default_rng(0)
     uncertainty = random.uniform(0.01, 0.1, 20_000).astype(np.float32)
     error = np.abs(random.normal(0, uncertainty)).astype(np.float32)

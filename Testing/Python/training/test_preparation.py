@@ -121,7 +121,7 @@ def test_any_folder_of_volumes_is_searched_to_its_end(dataset: Path, tmp_path: P
         (["p1/before.nii", "p1/after.nii", "p2/before.nii"], ["p1", "p1", "p2"]),
     ],
 )
-def test_the_patient_is_told_by_the_folders(dataset: Path, tmp_path: Path, paths: list[str], patients: list[str]):
+def test_the_patient_is_named_by_the_folders(dataset: Path, tmp_path: Path, paths: list[str], patients: list[str]):
     for path in paths:
         write_image(dataset / path, an_mr(0))
     found = {entry.source: entry.patient for entry in prepare(dataset, tmp_path / "data.json")}

@@ -252,7 +252,7 @@ def test_the_average_of_the_weights_is_not_the_weights(entries, a_recipe: Recipe
 # Perceptual features
 
 
-def test_missing_weights_of_vgg_are_told_with_both_ways_out(tmp_path):
+def test_the_error_for_missing_vgg_weights_names_both_remedies(tmp_path):
     settings = PerceptualSettings(features="vgg", file=str(tmp_path / "vgg19-dcbb9e9d.pth"))
     with pytest.raises(ModelError, match="put torchvision's file .* or use the slice encoder"):
         perceptual_features(settings, "cpu")

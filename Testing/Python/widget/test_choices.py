@@ -141,7 +141,7 @@ def test_choices_that_know_no_volume_yet_are_not_used_at_the_end_of_loading(
     assert a_panel.ui.inputSelector.currentNode().GetName() == "Thick"
 
 
-def test_a_model_tells_its_card_in_the_tool_tip(a_panel: Any, the_module: Any, monkeypatch: pytest.MonkeyPatch):
+def test_the_tool_tip_of_a_model_is_its_card(a_panel: Any, the_module: Any, monkeypatch: pytest.MonkeyPatch):
     from MedicalSuperResolutionLib.panel.sections import model as model_selector
 
     card = {"summary": "CT and MR", "trained_on": ["IXI", "LIDC"], "scores": {"psnr": 40}, "notes": "x" * 500}
@@ -178,7 +178,7 @@ def expected_words(thickness_mm: float) -> str:
     return f"Gaussian {3 * likely.profile.width:.1f} ± {3 * likely.error:.1f} mm (expected)"
 
 
-def test_the_settings_are_said_in_one_line(a_panel: Any, a_thick_volume: Any):
+def test_the_settings_are_shown_in_one_line(a_panel: Any, a_thick_volume: Any):
     expected = expected_words(thickness_mm=3)
     assert a_panel.ui.settingsLabel.text == f"general, detail 0, slices 3 mm (their distance), {expected}"
     a_panel._parameterNode.sliceThickness = 4
@@ -186,7 +186,7 @@ def test_the_settings_are_said_in_one_line(a_panel: Any, a_thick_volume: Any):
 
 
 @pytest.mark.parametrize(("shape", "name"), [("gaussian", "Gaussian"), ("box", "Box")])
-def test_a_profile_that_was_estimated_is_said_with_its_error(
+def test_an_estimated_profile_is_shown_with_its_error(
     a_panel: Any, a_thick_volume: Any, a_runner: Any, shape: str, name: str
 ):
     a_runner.also_reported = {
@@ -228,7 +228,7 @@ def test_directions_are_those_of_the_patient(a_panel: Any, slicer_python: Any):
     assert a_panel.ui.spacingLabel.text == "Spacing (A, S, R):"
 
 
-def test_what_to_know_is_said_before_the_click(a_panel: Any, a_thick_volume: Any):
+def test_cautions_are_shown_before_the_click(a_panel: Any, a_thick_volume: Any):
     assert a_panel.ui.warningLabel.isHidden()
     a_panel._parameterNode.goal = type(a_panel._parameterNode.goal).CUSTOM_FACTOR
     a_panel._parameterNode.factor = 6

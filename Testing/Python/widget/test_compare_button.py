@@ -100,7 +100,7 @@ def test_uncertainty_is_colored_where_it_is_known(a_panel: Any, a_thick_volume: 
     assert a_panel.ui.comparisonLabel.text.endswith("Uncertainty is colored from 0.25 on, and brightest at 1.")
 
 
-def test_where_uncertainty_is_not_known_it_is_said(a_panel: Any, a_thick_volume: Any, a_runner: Any):
+def test_missing_uncertainty_is_explained(a_panel: Any, a_thick_volume: Any, a_runner: Any):
     enhance(a_panel, a_runner)
     a_panel.ui.compareButton.click()
     choose(a_panel, "Uncertainty")

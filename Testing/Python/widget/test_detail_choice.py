@@ -54,7 +54,7 @@ def test_without_a_detail_model_the_slider_says_why_it_is_of_no_use(
     assert a_panel._parameterNode.settings().detail == 0.5
 
 
-def test_a_missing_detail_model_is_said(a_model_folder: Path, a_panel: Any, a_thick_volume: Any):
+def test_a_missing_detail_model_is_named(a_model_folder: Path, a_panel: Any, a_thick_volume: Any):
     (a_model_folder / "general-detail.safetensors").unlink()
     a_panel.enter()
     assert a_panel.ui.detailSlider.toolTip == (

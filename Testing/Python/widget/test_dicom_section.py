@@ -36,7 +36,7 @@ def a_folder(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_slice_thickness_is_shown_with_who_says_so(a_panel: Any, a_dicom_volume: Any, slicer_python: Any):
+def test_the_slice_thickness_is_shown_with_its_source(a_panel: Any, a_dicom_volume: Any, slicer_python: Any):
     box = a_panel.ui.sliceThicknessSpinBox
     assert (box.specialValueText, box.value) == ("auto, 4 mm", 0)
     a_dicom_volume.SetAttribute("DICOM.instanceUIDs", None)

@@ -111,7 +111,7 @@ def test_where_stacks_contradict_each_other_becomes_a_map(a_panel: Any, stacks: 
     assert "contradict" in known.GetAttribute("MedicalSuperResolution.Uncertainty")
 
 
-def test_what_cannot_be_fused_is_said_before_the_click(
+def test_why_stacks_cannot_be_fused_is_shown_before_the_click(
     a_panel: Any, stacks: list[Any], slicer_python: Any, monkeypatch: pytest.MonkeyPatch
 ):
     from MedicalSuperResolutionLib.scene import dicom_source

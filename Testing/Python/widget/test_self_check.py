@@ -44,7 +44,7 @@ def test_without_torch_it_says_what_is_missing(a_panel: Any, the_module: Any, mo
 
 
 @pytest.mark.parametrize("path", ["/home/jane doe/my scans/x.nrrd", r"C:\Users\jane doe\x.nrrd"])
-def test_a_failure_is_told_without_paths(
+def test_a_failure_is_shown_without_paths(
     a_panel: Any, a_runner: Any, everything_installed: None, errors_shown: Any, path: str
 ):
     a_panel.ui.selfCheckButton.click()

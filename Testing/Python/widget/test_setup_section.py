@@ -63,7 +63,7 @@ def a_file(tmp_path: Path, a_user_folder: Path) -> Path:
 # ---- wheels
 
 
-def test_what_is_missing_is_said_and_installed_from_the_folder(a_pip: Any, a_panel: Any, a_wheel_folder: Path):
+def test_missing_packages_are_named_and_installed_from_the_folder(a_pip: Any, a_panel: Any, a_wheel_folder: Path):
     assert a_panel.ui.setupLabel.text.startswith("Missing in Slicer's Python: safetensors>=0.4, torch>=2.2.")
     a_panel.ui.wheelsPathLineEdit.currentPath = str(a_wheel_folder)
     a_panel.ui.wheelsButton.click()

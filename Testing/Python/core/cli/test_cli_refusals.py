@@ -53,7 +53,7 @@ def test_a_text_file_of_no_volumes_name_gets_one_sentence(medsr: Medsr, folder: 
     assert "cannot be read" in refused(medsr, folder, "enhance", folder / "IM0001", folder / "fine.nii.gz")
 
 
-def test_a_tilted_volume_is_straightened_and_the_angle_said(medsr: Medsr, folder: Path, a_model_file: Path):
+def test_a_tilted_volume_is_straightened_and_the_angle_printed(medsr: Medsr, folder: Path, a_model_file: Path):
     image = sitk.GetImageFromArray(np.zeros((6, 8, 9), np.int16))
     image.SetDirection([1, 0, 0, 0, 0.98, 0.2, 0, 0, 0.98])
     sitk.WriteImage(image, str(folder / "tilted.mha"))

@@ -98,7 +98,7 @@ def test_the_model_keeps_its_precision(the_shipped_model, mixed: Enhanced):
         ("mixed", "cpu", "mixed"),
     ],
 )
-def test_a_graphics_card_computes_in_mixed_precision_unless_told_otherwise(asked: str, device: str, expected: str):
+def test_a_graphics_card_computes_in_mixed_precision_by_default(asked: str, device: str, expected: str):
     context = ExecutionContext(EnhanceSettings(precision=asked), torch.device(device), 1, ignore)
     assert context.precision == expected
 

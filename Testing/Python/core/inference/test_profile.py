@@ -62,7 +62,7 @@ def noisy_ct(fine: np.ndarray, shape: str) -> Volume:
 
 
 @pytest.mark.parametrize("shape", ["box", "gaussian"])
-def test_noise_that_slices_share_tells_means_from_gaussians(
+def test_noise_that_slices_share_distinguishes_means_from_gaussians(
     an_isotropic_volume: np.ndarray, a_model: Model, shape: str
 ):
     """A surer profile than without it: here as if the volume were MR, whose slices share none."""

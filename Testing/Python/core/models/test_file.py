@@ -45,7 +45,7 @@ def test_a_saved_model_gives_the_same_result(a_model_file: Path, a_tiny_generato
     np.testing.assert_array_equal(again(lr, positions, 2.0), a_tiny_generator(lr, positions, 2.0))
 
 
-def test_a_model_says_what_it_is(a_model_file: Path):
+def test_a_model_has_a_description(a_model_file: Path):
     model = models.load(a_model_file)
     assert model.name == "tiny"
     assert model.generator_name == "through-plane"

@@ -28,6 +28,6 @@ def test_what_is_no_model_is_refused_by_its_name(tmp_path: Path, content: bytes)
         model_header.read_header(path)
 
 
-def test_a_missing_file_is_said_to_be(tmp_path: Path):
+def test_a_missing_file_is_named(tmp_path: Path):
     with pytest.raises(ModelError, match="brain.safetensors cannot be read: No such file"):
         model_header.read_header(tmp_path / "brain.safetensors")

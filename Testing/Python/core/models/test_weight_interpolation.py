@@ -132,7 +132,7 @@ def test_models_that_name_each_other_or_themselves_or_cannot_be_read_are_listed(
     assert [path.stem for path in models.installed()] == ["a", "b", "c", "d"]
 
 
-def test_the_card_tells_of_the_detail_model(a_detail_pair: tuple[Path, Path], a_model_file: Path):
+def test_the_card_names_the_detail_model(a_detail_pair: tuple[Path, Path], a_model_file: Path):
     path, detail_model = a_detail_pair
     (line,) = [line for line in described(path) if line.lstrip().startswith("detail model")]
     assert line.split() == ["detail", "model", "soft-detail,", "sha256", digest(detail_model)]
@@ -173,7 +173,7 @@ def test_the_command_line_refuses_what_cannot_be(medsr: Medsr, scan: Path, folde
     assert "detail must be" in refused(medsr, folder, *arguments, 2)
 
 
-def test_dicom_tells_of_both_files(a_detail_pair: tuple[Path, Path], a_volume: Volume):
+def test_dicom_names_both_files(a_detail_pair: tuple[Path, Path], a_volume: Volume):
     path, detail_model = a_detail_pair
     settings = EnhanceSettings(**TWICE, detail=0.5)
     said = dicom_headers.described(enhance(a_volume, detail.load(path, 0.5), settings).report)

@@ -71,7 +71,7 @@ def test_wasserstein_losses_are_differences_of_means():
 @pytest.mark.parametrize(
     ("real", "fake", "behind"), [(0.5, -0.5, False), (0.1, -0.3, True), (2.0, -0.1, True), (-1.0, -1.2, True)]
 )
-def test_the_critic_is_behind_until_it_tells_clearly(real: float, fake: float, behind: bool):
+def test_the_critic_is_behind_until_it_distinguishes_clearly(real: float, fake: float, behind: bool):
     assert losses.wasserstein_critic_is_behind(torch.tensor([[real]]), torch.tensor([[fake]])) is behind
 
 

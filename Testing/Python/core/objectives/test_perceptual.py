@@ -105,7 +105,7 @@ def test_a_file_with_something_else_is_refused(tmp_path: Path, content: str):
         perceptual_weights.load_vgg(path, activated=True)
 
 
-def test_an_absent_file_tells_both_ways_out(tmp_path: Path, monkeypatch):
+def test_the_error_for_an_absent_file_names_both_remedies(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(ModelError) as refused:
         perceptual_weights.load_vgg(activated=True)

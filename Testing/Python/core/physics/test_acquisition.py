@@ -67,7 +67,7 @@ def test_a_gaussian_profile_has_a_gaussian_frequency_response(frequency: float):
     assert response(row, 10.5 * factor - 0.5, frequency) == pytest.approx(expected, abs=3e-4)
 
 
-def test_a_box_is_told_to_networks_as_the_gaussian_that_blurs_like_it():
+def test_networks_get_a_box_as_the_gaussian_that_blurs_equally():
     assert SliceProfile("gaussian", 1.2).gaussian_width == 1.2
     assert SliceProfile("box", 1.2).gaussian_width == pytest.approx(0.84)
 

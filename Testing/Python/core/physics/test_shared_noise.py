@@ -62,7 +62,7 @@ def test_contents_that_all_slices_have_do_not_pass_for_shared_noise():
     assert unsure > 2 * sure
 
 
-def test_noise_that_was_added_to_the_slices_tells_nothing():
+def test_noise_that_was_added_to_the_slices_is_no_evidence():
     added = np.random.default_rng(2).normal(0, 60, (SLICES, SIDE, SIDE)).astype(np.float32)
     assert shared_noise(thick(noise(), "gaussian", 1.0) + added, 0.0) is None
 
@@ -77,5 +77,5 @@ def test_noise_that_was_added_to_the_slices_tells_nothing():
     ],
     ids=["air", "less noise than rounding allows", "three slices", "two lines"],
 )
-def test_too_little_noise_tells_nothing(slices: np.ndarray):
+def test_too_little_noise_is_no_evidence(slices: np.ndarray):
     assert shared_noise(slices, 0.0) is None

@@ -68,7 +68,7 @@ def test_the_shipped_recipes_are_offered(a_training_panel: Any):
     assert (names[-1], box.currentText) == ("From a file", "general")
 
 
-def test_a_mistake_in_a_recipe_is_said_before_it_starts(a_training_panel: Any, ready: Path, tmp_path: Path):
+def test_a_mistake_in_a_recipe_is_shown_before_it_starts(a_training_panel: Any, ready: Path, tmp_path: Path):
     (tmp_path / "mine.toml").write_text("stepps = 3")
     ui = a_training_panel.ui
     ui.recipeComboBox.currentIndex = ui.recipeComboBox.count - 1
@@ -78,7 +78,7 @@ def test_a_mistake_in_a_recipe_is_said_before_it_starts(a_training_panel: Any, r
     assert not ui.startButton.enabled
 
 
-def test_other_steps_are_said_and_handed_over(a_training_panel: Any, ready: Path, given: Callable):
+def test_other_steps_are_shown_and_handed_over(a_training_panel: Any, ready: Path, given: Callable):
     a_training_panel.ui.stepsSpinBox.value = 300
     assert "general: 300 steps" in a_training_panel.ui.descriptionLabel.text
     a_training_panel.ui.startButton.click()

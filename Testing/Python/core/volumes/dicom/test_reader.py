@@ -54,7 +54,7 @@ def test_a_series_says_its_thickness_and_modality(tmp_path: Path, stored: np.nda
 
 
 @pytest.mark.parametrize("thickness", ["", "0", "-1", "1e30"])
-def test_a_thickness_without_meaning_counts_as_not_said(tmp_path: Path, stored: np.ndarray, thickness: str):
+def test_an_impossible_thickness_counts_as_unknown(tmp_path: Path, stored: np.ndarray, thickness: str):
     write_series(tmp_path / "scan", stored, thickness=thickness)
     assert files.read(tmp_path / "scan").slice_thickness_mm is None
 
@@ -203,8 +203,6 @@ def test_a_file_that_is_no_dicom_is_refused(tmp_path: Path):
     assert "not a format that this program reads: text" in refusal(tmp_path / "IM0001")
 
 
-def test_nothing_but_the_sentence_is_said_about_a_folder_without_a_series(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-):
+def test_a_folder_without_a_series_gets_one_sentence_only(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     refusal(tmp_path)
     assert capfd.readouterr() == ("", "")

@@ -104,7 +104,7 @@ def test_echoes_to_which_a_program_gave_one_uid_are_no_copies(tmp_path: Path, st
 @pytest.mark.parametrize(("said", "offset", "label"), [
     ("EchoTime", 2.5, "echo time 2"), ("EchoTime", 2, "echo time 2"), ("AcquisitionNumber", 12, "acquisition 2"),
 ])  # fmt: skip
-def test_volumes_whose_slices_lie_between_each_other_are_split(
+def test_volumes_with_interleaved_slices_are_split(
     tmp_path: Path, stored: np.ndarray, said: str, offset: float, label: str
 ):
     for number in range(2):
@@ -320,6 +320,6 @@ def test_slices_in_three_directions_are_three_volumes(tmp_path: Path, stored: np
     np.testing.assert_array_equal(files.read(tmp_path, Selection(phase=3)).array, stored + 2)
 
 
-def test_slices_that_carelessly_share_one_uid_are_still_told_apart(tmp_path: Path, stored: np.ndarray):
+def test_slices_that_share_one_uid_are_distinguished(tmp_path: Path, stored: np.ndarray):
     write_images(tmp_path / "ct", stored, SOPInstanceUID="1.2.3.4")
     np.testing.assert_array_equal(files.read(tmp_path / "ct").array, stored)

@@ -197,7 +197,7 @@ def test_frames_are_ordered_by_place_and_rescaled_one_by_one(tmp_path: Path, kin
     assert volume.modality == {"CT": "ct", "MR": "mr", "PT": "pet"}[kind.split()[-1]]
 
 
-def test_frames_are_told_apart_by_their_component_and_by_their_dimension(tmp_path: Path):
+def test_frames_are_distinguished_by_their_component_and_by_their_dimension(tmp_path: Path):
     order = [3, 6, 0, 5, 1, 7, 2, 4]
     positions = [(0, 0, 5.0 * (number // 2)) for number in order]
 

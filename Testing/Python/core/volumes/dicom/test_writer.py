@@ -83,7 +83,7 @@ def test_whole_numbers_read_back_the_same(tmp_path: Path, kind: str, axis: str, 
 
 
 @pytest.mark.parametrize("kind", ["CT", "MR", "PT"])
-def test_real_numbers_are_rounded_by_no_more_than_is_said(tmp_path: Path, kind: str):
+def test_real_numbers_are_rounded_by_at_most_the_stated_error(tmp_path: Path, kind: str):
     derived = prepared(tmp_path, kind, real=True, oblique=True).write()
     again = files.read(derived.folder)
     said = float(derived.report.warnings[-1].rpartition("at most ")[2])
@@ -348,7 +348,7 @@ def test_other_kinds_of_images_are_refused(tmp_path: Path, uid: str, named: str)
         derived.write()
 
 
-def test_what_the_source_lacks_is_said(tmp_path: Path):
+def test_attributes_missing_in_the_source_are_named(tmp_path: Path):
     def lacking(header: pydicom.Dataset, k: int) -> None:
         del header.ScanningSequence
 

@@ -124,7 +124,7 @@ def a_tilted_file(path: Path, angle: float = 16.5) -> np.ndarray:
     return matrix
 
 
-def test_a_tilted_gantry_is_straightened_and_its_angle_said(tmp_path: Path):
+def test_a_tilted_gantry_is_straightened_and_its_angle_reported(tmp_path: Path):
     matrix = a_tilted_file(tmp_path / "scan.nii")
     volume = files.read(tmp_path / "scan.nii")
     assert not volume.grid.is_sheared
