@@ -1,4 +1,4 @@
-"""Fixtures that many tests share. Each builds its own, so no test can spoil another's."""
+"""Fixtures that many tests share; each test gets its own objects."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ os.environ["MEDSR_MODEL_FOLDER"] = os.devnull  # what the user of this computer 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first, so that in the end no process is left alone with one."""
+    """Run files with slow tests first, so that no process is left with one at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_collection_finish() -> None:
-    """What was imported stays; each collection of garbage would look through it anew."""
+    """Exclude what was imported from garbage collection."""
     gc.freeze()
     gc.enable()
 

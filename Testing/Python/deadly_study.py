@@ -1,4 +1,4 @@
-"""What a worker of a cohort does in a test, which kills it there. Imports nothing, so workers start quickly."""
+"""The work of a cohort's worker in tests that kill it. Imports nothing, so workers start quickly."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""What Slicer's DICOM database tells of some files, and the module DICOMLib that puts more files into it."""
+"""Stand-ins for Slicer's DICOM database and for the module DICOMLib that imports files into it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 
 class DicomDatabase:
-    """The part of ctkDICOMDatabase that our code asks, with its manners: unknown is empty, and isOpen a property."""
+    """The part of ctkDICOMDatabase that our code uses, with its behavior: unknown is empty, and isOpen a property."""
 
     def __init__(self, files: Iterable[Path] = ()) -> None:
         self.isOpen = True

@@ -28,23 +28,25 @@ def element(group: int, number: int, kind: str, value: object) -> bytes:
     return struct.pack("<HH", group, number) + kind.encode() + length + raw
 
 
-def write_slice(path: Path, pixels: np.ndarray, *, position, orientation, spacing, number: int, leave_out=(), **said):
+def write_slice(
+    path: Path, pixels: np.ndarray, *, position, orientation, spacing, number: int, leave_out=(), **headers
+):
     """Write one (J, I) slice of uint16 or int16 ``pixels``.
 
     position : of the first voxel in mm, LPS. orientation : along the rows, then along the columns. spacing : distance
     of the rows, distance of the columns, in mm. leave_out : (group, element) pairs that are not written.
-    said : series, modality, thickness, description, slope, intercept.
+    headers : series, modality, thickness, description, slope, intercept.
     """
-    instance = f"{ROOT}.9.{said.get('series', 1)}.{number}"
+    instance = f"{ROOT}.9.{headers.get('series', 1)}.{number}"
     is_signed = int(pixels.dtype.kind == "i")
     elements = [
         (0x0008, 0x0016, "UI", CT_IMAGE_STORAGE),
         (0x0008, 0x0018, "UI", instance),
-        (0x0008, 0x0060, "CS", said.get("modality", "CT")),
-        (0x0008, 0x103E, "LO", said.get("description", "Thorax 5.0")),
-        (0x0018, 0x0050, "DS", said.get("thickness", 5)),
+        (0x0008, 0x0060, "CS", headers.get("modality", "CT")),
+        (0x0008, 0x103E, "LO", headers.get("description", "Thorax 5.0")),
+        (0x0018, 0x0050, "DS", headers.get("thickness", 5)),
         (0x0020, 0x000D, "UI", f"{ROOT}.1"),
-        (0x0020, 0x000E, "UI", f"{ROOT}.2.{said.get('series', 1)}"),
+        (0x0020, 0x000E, "UI", f"{ROOT}.2.{headers.get('series', 1)}"),
         (0x0020, 0x0013, "IS", number),
         (0x0020, 0x0032, "DS", list(position)),
         (0x0020, 0x0037, "DS", list(orientation)),
@@ -57,8 +59,8 @@ def write_slice(path: Path, pixels: np.ndarray, *, position, orientation, spacin
         (0x0028, 0x0101, "US", 16 if is_signed else 12),
         (0x0028, 0x0102, "US", 15 if is_signed else 11),
         (0x0028, 0x0103, "US", is_signed),
-        (0x0028, 0x1052, "DS", said.get("intercept", -1024)),
-        (0x0028, 0x1053, "DS", said.get("slope", 1)),
+        (0x0028, 0x1052, "DS", headers.get("intercept", -1024)),
+        (0x0028, 0x1053, "DS", headers.get("slope", 1)),
         (0x7FE0, 0x0010, "OW", np.ascontiguousarray(pixels).astype("<u2" if not is_signed else "<i2").tobytes()),
     ]
     meta = b"".join(
@@ -75,7 +77,7 @@ def write_slice(path: Path, pixels: np.ndarray, *, position, orientation, spacin
     path.write_bytes(bytes(128) + b"DICM" + length + meta + body)
 
 
-def write_series(folder: Path, stored: np.ndarray, *, names=None, step=None, skip=(), **said) -> list[Path]:
+def write_series(folder: Path, stored: np.ndarray, *, names=None, step=None, skip=(), **headers) -> list[Path]:
     """Write (K, J, I) ``stored`` values as one file a slice, 0.7 x 0.8 mm (columns, rows), oblique, 5 mm apart.
 
     names : file names in the order of the slices. step : from slice to slice in mm, LPS. skip : slices left out.
@@ -90,7 +92,7 @@ def write_series(folder: Path, stored: np.ndarray, *, names=None, step=None, ski
         path = folder / (names[number] if names else f"slice{number:03d}.dcm")
         position = origin + number * step
         keywords = {"position": position, "orientation": orientation, "spacing": (0.8, 0.7), "number": number + 1}
-        write_slice(path, pixels, **(keywords | said))
+        write_slice(path, pixels, **(keywords | headers))
         files.append(path)
     return files
 

@@ -1,4 +1,4 @@
-"""Made-up DICOM of the kinds that hospitals have, written with pydicom: single files to change, and enhanced ones."""
+"""Synthetic DICOM of the kinds that hospitals have, written with pydicom: single files to change, and enhanced ones."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ def new_uid() -> str:
     return f"{ROOT}.{next(_made) + 1}"
 
 
-def header(modality: str = "CT", series: str = f"{ROOT}.0.1", **said: object) -> Dataset:
-    """What all images of a series say."""
+def header(modality: str = "CT", series: str = f"{ROOT}.0.1", **values: object) -> Dataset:
+    """The attributes that all images of a series share."""
     made = Dataset()
     made.file_meta = FileMetaDataset()
     made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     made.SOPClassUID, made.SOPInstanceUID = CLASSES.get(modality, CLASSES["CT"]), new_uid()
     made.Modality, made.StudyInstanceUID, made.SeriesInstanceUID = modality, f"{ROOT}.0.0", series
     made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
-    for keyword, value in said.items():
+    for keyword, value in values.items():
         setattr(made, keyword, value)
     return made
 
 
-def image(stored: np.ndarray, position: tuple[float, ...] | np.ndarray, **said: object) -> Dataset:
-    """One image of (J, I) ``stored`` numbers, 1 x 1 mm and axial unless it is said otherwise."""
-    made = header(said.pop("modality", "CT"))
+def image(stored: np.ndarray, position: tuple[float, ...] | np.ndarray, **values: object) -> Dataset:
+    """One image of (J, I) ``stored`` numbers, by default 1 x 1 mm and axial."""
+    made = header(values.pop("modality", "CT"))
     made.ImagePositionPatient = [f"{value:.10g}" for value in position]
     made.ImageOrientationPatient, made.PixelSpacing, made.SliceThickness = list(AXIAL), [1, 1], 5
     describe_pixels(made, stored)
-    for keyword, value in said.items():
+    for keyword, value in values.items():
         setattr(made, keyword, value)
     return made
 
@@ -64,10 +64,10 @@ def save(made: Dataset, path: Path) -> Path:
     return path
 
 
-def write_images(folder: Path, stored: np.ndarray, step: tuple[float, ...] = (0, 0, 5), change=None, **said) -> Path:
+def write_images(folder: Path, stored: np.ndarray, step: tuple[float, ...] = (0, 0, 5), change=None, **values) -> Path:
     """A series of (K, J, I) numbers, a file for each slice; ``change`` is given each header and its number."""
     for k, plane in enumerate(stored):
-        made = image(plane, np.array(step, float) * k, InstanceNumber=k + 1, **said)
+        made = image(plane, np.array(step, float) * k, InstanceNumber=k + 1, **values)
         if change:
             change(made, k)
         save(made, folder / f"{k:03d}.dcm")
@@ -81,12 +81,12 @@ def item(**values: object) -> Dataset:
     return made
 
 
-def enhanced(stored: np.ndarray, positions, kind: str = "MR", *, slopes=None, extra=None, **said: object) -> Dataset:
+def enhanced(stored: np.ndarray, positions, kind: str = "MR", *, slopes=None, extra=None, **values: object) -> Dataset:
     """A multi-frame file of (N, J, I) numbers.
 
     positions : (N, 3) of the frames. slopes : of each frame; None is 1 for all. extra : functional groups of frame n.
     """
-    made = header(kind.split()[-1], **said)
+    made = header(kind.split()[-1], **values)
     made.SOPClassUID = ENHANCED[kind]
     measures = item(PixelSpacing=[1, 1], SliceThickness=4)
     made.SharedFunctionalGroupsSequence = [

@@ -1,4 +1,4 @@
-"""README.md and the pages of ``docs``, taken apart so that tests can check what they promise."""
+"""README.md and the pages of ``docs``, parsed so that tests can check them."""
 
 from __future__ import annotations
 

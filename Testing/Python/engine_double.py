@@ -1,4 +1,4 @@
-"""A script that plays the engine for `Runner`, and what a test wants to know of the child that runs it.
+"""A script that replaces the engine of `Runner`, and queries about the child that runs it.
 
 The script reads the arguments of `medsr enhance` from lines of its standard input, ends when that does, and does for
 each line what the test asks: ``finish()`` gives the input back as the result, ``step(done, total)`` prints progress...
@@ -72,7 +72,7 @@ def child_id(temporary_folder: Path) -> int:
 
 
 def is_alive(process_id: int) -> bool:
-    """Whether a process runs; one that has ended, and whose parent has not asked about it yet, does not."""
+    """Whether a process runs; a zombie does not."""
     try:
         os.kill(process_id, 0)
         return sys.platform != "linux" or "State:\tZ" not in Path(f"/proc/{process_id}/status").read_text()
@@ -81,7 +81,7 @@ def is_alive(process_id: int) -> bool:
 
 
 def eventually(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """Wait until a condition holds; what it said then."""
+    """Wait until a condition holds; its value then."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if value := condition():

@@ -1,4 +1,4 @@
-"""Damages good files in every way it can think of and reads them: `python Testing/Python/fuzz_readers.py --seconds 60`.
+"""Damages valid files in many ways and reads them: `python Testing/Python/fuzz_readers.py --seconds 60`.
 
 Every file must be read or refused in one sentence: no other exception, no crash, no hang, no memory beyond a limit.
 Files that break the rule are kept. Reading happens in a child process, so that a crash is seen and survived.
@@ -208,7 +208,7 @@ def write_case(seed: Path, number: int, folder: Path) -> Path:
 
 
 def outcome(case: Path) -> str:
-    """What became of one file: "read", "refused", or what should not have happened."""
+    """The outcome of one file: "read", "refused", or an unexpected failure."""
     try:
         if case.suffix == models.SUFFIX:
             models.load(case)
@@ -240,7 +240,7 @@ def _work(seeds: list[Path], numbers: range, folder: Path, results: int) -> None
 
 
 def _batch(seeds: list[Path], numbers: range, folder: Path) -> list[tuple[int, str, int]]:
-    """Cases read by one child; the last result says so where it crashed or hung."""
+    """Results of the cases that one child has read; the last one is a crash or a timeout where it failed."""
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:

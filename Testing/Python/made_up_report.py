@@ -1,4 +1,4 @@
-"""A report for tests to which it does not matter what exactly was done."""
+"""A report for tests that do not depend on its contents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _BY_TYPE = {"str": "unknown", "float": 1.0, "int": 1, "bool": True}
 
 
 def made_up_report(**known: Any) -> Report:
-    """What is known, and something of the right type for the rest."""
+    """A report with the given values, and values of the right type for all others."""
     facts = {}
     for field in dataclasses.fields(Report):
         kind = str(field.type)

@@ -1,4 +1,4 @@
-"""The entry for Slicer's catalog of extensions says what its schema asks for, and what CMakeLists.txt says."""
+"""The entry for Slicer's catalog of extensions fits its schema and CMakeLists.txt."""
 
 from __future__ import annotations
 

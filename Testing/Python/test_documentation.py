@@ -35,7 +35,7 @@ def training_parser() -> argparse.ArgumentParser:
 
 
 def said(tree: ast.AST) -> list[str]:
-    """All text in a program, with an ellipsis for every value that is put into it."""
+    """All texts of a program, with an ellipsis for every value."""
     texts = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -39,7 +39,7 @@ def terminate_as_before() -> Iterator[None]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An empty folder, for what a run leaves behind to be seen."""
+    """An empty folder, to check what a run leaves behind."""
     path = tmp_path / "scans"
     path.mkdir()
     return path

@@ -95,13 +95,13 @@ def an_enhanced(a_volume: Volume) -> Enhanced:
 
 @pytest.fixture
 def an_engine(tmp_path: Path, an_enhanced: Enhanced) -> Callable[[str], Runner]:
-    """Makes a runner whose child plays the engine (see `engine_double`) and then does what the text says."""
+    """Makes a runner whose child replaces the engine (see `engine_double`) and executes the given text."""
     return lambda ending: Runner(engine_command(tmp_path, an_enhanced.report.as_dict(), ending))
 
 
 @pytest.fixture
 def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Private folders are made in here. At the end of a test none may be left."""
+    """The folder for private folders; at the end of a test none may be left."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))

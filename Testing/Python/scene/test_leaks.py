@@ -40,7 +40,7 @@ def a_medium_node(a_scene):
 
 
 def memory_mb() -> float:
-    """What the process holds of the computer's memory now."""
+    """Resident memory of this process."""
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

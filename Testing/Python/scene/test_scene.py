@@ -24,7 +24,7 @@ def attribute(node, name):
 
 @pytest.fixture
 def a_dicom_database(monkeypatch, a_volume_node):
-    """Knows the one file that the volume is said to come from. Its values may be changed."""
+    """Contains the one file that the volume refers to. Its values may be changed."""
     values = {"0018,0050": "2.5", "0008,0060": "MR"}
     a_volume_node.SetAttribute("DICOM.instanceUIDs", "1.2.3 1.2.4")
 

@@ -1,4 +1,4 @@
-"""Results in a node that was there before, and runs that do not end well: nothing half-done is left."""
+"""Results in an existing node, and runs that fail: nothing incomplete is left."""
 
 from __future__ import annotations
 

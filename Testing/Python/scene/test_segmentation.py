@@ -1,4 +1,4 @@
-"""Segmentations come along onto the grid of a result."""
+"""Segmentations are refined onto the grid of a result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes and folders: what becomes of them when a parent dies, and which Python is started."""
+"""Processes and folders: their end when a parent dies, and the Python that is started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sequences: all items become a new sequence, which is there as a whole or not at all."""
+"""Sequences: all items become a new sequence, complete or not at all."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def a_browser(a_proxy):
 
 @pytest.fixture
 def an_engine(an_enhanced):
-    """Makes three slices of one, and reports the mean of what it was given, to tell the items apart."""
+    """Makes three slices of one, and reports the mean of its input, which distinguishes the items."""
 
     def enhance(volume: Volume, settings: EnhanceSettings) -> Enhanced:
         finer = Volume(np.repeat(volume.array, 3, axis=0), volume.grid.refined("k", 3))

@@ -1,4 +1,4 @@
-"""The curves of a run: what is read from the file, and what comes of it in the scene."""
+"""The curves of a run: reading the file, and the nodes in the scene."""
 
 from __future__ import annotations
 

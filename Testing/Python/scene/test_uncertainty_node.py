@@ -1,4 +1,4 @@
-"""The uncertainty of a result as a second volume: where it lies, what it says, and when it goes."""
+"""The uncertainty of a result as a second volume: its position, attributes, and removal."""
 
 from __future__ import annotations
 

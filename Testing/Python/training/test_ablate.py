@@ -1,4 +1,4 @@
-"""medsr-train ablate: trains what is not there, takes what is, measures all four."""
+"""medsr-train ablate: trains missing models, reuses existing ones, measures all four."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_four_models_are_trained_once_and_measured(
 
 
 def test_a_run_that_was_stopped_goes_on(entries: list[Entry], tmp_path: Path):
-    """A longer training goes on from the shorter one, as after a stop."""
+    """A longer training continues the shorter one, as after a stop."""
     said: list[str] = []
     for steps in (2, 3):
         settings = [*SMALL, f"steps = {steps}"]

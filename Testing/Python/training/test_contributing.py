@@ -24,7 +24,7 @@ STEP = re.compile(
 
 
 def carried_out(text: str, root: Path) -> list[Path]:
-    """Write every block of CONTRIBUTING.md where its sentence says; the files that were changed."""
+    """Write every block of CONTRIBUTING.md into the file that its sentence names; the changed files."""
     changed = []
     for step in STEP.finditer(text):
         path, block = root / step["file"], textwrap.dedent(step["block"]).strip("\n")

@@ -87,7 +87,7 @@ def test_patches_show_structure_in_the_range_of_the_network(entries: list[Entry]
 
 @pytest.fixture
 def impatient() -> Iterator[None]:
-    """What hangs fails after ten seconds."""
+    """A test that hangs fails after ten seconds."""
     if os.name == "nt":
         pytest.skip("signals of Unix")
 

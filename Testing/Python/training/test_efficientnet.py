@@ -1,4 +1,4 @@
-"""The perceptual features that others trained: where they come from, and what they tell apart."""
+"""Pretrained perceptual features: their packages, and what they distinguish."""
 
 from __future__ import annotations
 

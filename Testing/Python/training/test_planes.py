@@ -22,7 +22,7 @@ def a_recipe() -> Recipe:
 
 @pytest.fixture
 def numbered(entries: list[Entry]) -> list[Entry]:
-    """The same volumes with values that tell the place of a voxel: k + 100 j + 10000 i, in the network's range."""
+    """The same volumes with values that encode the position of a voxel: k + 100 j + 10000 i, in the network's range."""
     k, j, i = np.meshgrid(*map(np.arange, (40, 36, 34)), indexing="ij")
     for entry in entries:
         np.save(entry.array, (k + 100 * j + 10_000 * i).astype(np.float32))

@@ -1,4 +1,4 @@
-"""A run is resumed as what it is: another recipe or other volumes are refused and named, never taken silently."""
+"""A run is resumed with its own recipe and volumes; others are refused and named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the slice-profile estimator is taught: scans whose slice profile is known."""
+"""Training of the slice-profile estimator: scans whose slice profile is known."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def test_the_content_of_the_loss_is_the_weighed_sum_of_its_terms(entries, a_reci
 
 
 def test_the_consistent_part_of_the_loss_does_not_punish_what_the_projection_mends(entries, a_recipe: Recipe):
-    """An answer that is wrong by what the measured slices tell costs nothing once it is projected."""
+    """An error that the measured slices correct costs nothing after the projection."""
 
     class Wrong(torch.nn.Module):
         def forward(self, lr, positions, factor, thickness, *, seed):

@@ -1,4 +1,4 @@
-"""The panel over real Qt widgets and a real MRML scene, outside Slicer, with a runner that does what a test says.
+"""The panel over real Qt widgets and a real MRML scene, outside Slicer, with a runner that a test controls.
 
 Slicer's scripted modules need Python modules that only the application has. They are stand-ins here, or Slicer's own
 where SLICER_PYTHON_SRC names its folder Base/Python and MEDSR_SLICER_MODULES is "own".
@@ -35,7 +35,7 @@ OURS = (
 
 
 class FakeRunner:
-    """A run that ends as the test says: with a finer volume of ones, or with a failure."""
+    """A run that the test ends: with a finer volume of ones, or with a failure."""
 
     def __init__(self) -> None:
         self.progress, self.stage = (0, 1), ""

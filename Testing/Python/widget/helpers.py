@@ -37,7 +37,7 @@ def entered(widget_class: Callable[[Any], Any]) -> Iterator[Any]:
 
 
 def packages_left_by_reload(panel: Any, monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """What Python still knows at the moment when Slicer reads the module anew."""
+    """The packages in sys.modules at the moment when Slicer reloads the module."""
     from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 
     before, reloaded = dict(sys.modules), []

@@ -65,7 +65,7 @@ class GuiConnector(_Tie, abc.ABC):
 
 
 class _PropertyTie(_Tie):
-    """Ties a widget through one of its properties and the signal that tells its changes."""
+    """Ties a widget through one of its properties and the signal of its changes."""
 
     def __init__(self, widget: Any, signal: str, read: Callable[[], Any], write: Callable[[Any], None]) -> None:
         super().__init__()

@@ -65,7 +65,7 @@ class ctkSliderWidget(PythonQtManners, QtWidgets.QWidget):  # noqa: N801
 
 
 class ctkPathLineEdit(PythonQtManners, QtWidgets.QWidget):  # noqa: N801
-    """A path to type in. As in CTK, one that is not there is as good as another, and an empty one is not told."""
+    """A path to type in. As in CTK, it need not exist, and no signal is emitted for an empty one."""
 
     Dirs, Files, Writable = 0x01, 0x02, 0x20
     currentPathChanged = QtCore.Signal(str)

@@ -1,4 +1,4 @@
-"""What the panel offers, says before the click, and keeps in the scene."""
+"""The choices of the panel, its forecast before the click, and what the scene stores."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 
 
 def write_header(path: Path, card: dict[str, Any]) -> None:
-    """A model file without weights: the panel reads no more than what it says of itself."""
+    """A model file without weights: the panel reads only its header."""
     ours = json.dumps({"format_version": 1, "generator": "through-plane", "config": {}, "card": card})
     text = json.dumps({"__metadata__": {"medical_super_resolution": ours}}).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text)

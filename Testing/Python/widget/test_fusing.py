@@ -1,4 +1,4 @@
-"""Several stacks become one volume: what is offered, what is said, and what the scene holds in the end."""
+"""Several stacks become one volume: the section of the panel, its messages, and the scene at the end."""
 
 from __future__ import annotations
 

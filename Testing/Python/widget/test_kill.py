@@ -50,7 +50,7 @@ SMALL_DISK = (
 
 
 class Bench:
-    """The panel with a volume, an engine in a child process, and what became of a run."""
+    """The panel with a volume, an engine in a child process, and the outcome of a run."""
 
     def __init__(self, panel: Any, volume: Any, errors: list[str], folder: Path) -> None:
         self.panel, self.volume, self.errors, self.folder = panel, volume, errors, folder

@@ -1,4 +1,4 @@
-"""Time left and failures, said so that a clinician understands."""
+"""Texts for the time left and for failures."""
 
 from __future__ import annotations
 

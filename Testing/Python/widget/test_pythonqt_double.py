@@ -1,4 +1,4 @@
-"""The doubles refuse what Slicer refuses; else the tests of the panel would prove little."""
+"""The doubles refuse what Slicer refuses, so that the tests of the panel are conclusive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The buttons below Compare: the note of the latest result, and a way to be rid of it."""
+"""The buttons below Compare: the note of the latest result, and its deletion."""
 
 from __future__ import annotations
 

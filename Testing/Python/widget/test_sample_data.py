@@ -1,4 +1,4 @@
-"""The sample is registered as Slicer wants it, and a click gives thick slices. Nothing is downloaded here."""
+"""The sample is registered as Slicer requires, and a click gives thick slices. Nothing is downloaded here."""
 
 from __future__ import annotations
 

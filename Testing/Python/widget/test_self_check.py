@@ -1,4 +1,4 @@
-"""The self-check ends in a text that helps, also where nothing works."""
+"""The self-check ends in a useful text, also where nothing works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A module that cannot be set up says why, and nothing else."""
+"""A module that cannot be set up shows one reason."""
 
 from __future__ import annotations
 

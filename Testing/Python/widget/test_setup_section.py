@@ -1,4 +1,4 @@
-"""Setting up without a network: wheels from a folder, models from files, and what is said of each."""
+"""Setting up without a network: wheels from a folder, models from files, and their messages."""
 
 from __future__ import annotations
 

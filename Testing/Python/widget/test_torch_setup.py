@@ -1,4 +1,4 @@
-"""What is missing is fetched when it is needed and with consent; where nobody can be asked, a sentence says how."""
+"""Missing packages are installed when they are needed, with consent; without a user to ask, an error explains how."""
 
 from __future__ import annotations
 

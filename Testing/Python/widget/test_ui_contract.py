@@ -1,4 +1,4 @@
-"""The .ui file and the code that uses it agree, and everybody can use the panel: no Qt needed to know."""
+"""The .ui file and the code that uses it agree, and the panel is accessible; checked without Qt."""
 
 from __future__ import annotations
 

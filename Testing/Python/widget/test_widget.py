@@ -1,4 +1,4 @@
-"""What a click on Enhance does, and what the panel says when something goes wrong."""
+"""A click on Enhance, and the messages of the panel when it fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmark says what it promises. How fast this machine is, no test may ask."""
+"""The benchmark reports what it promises; no test depends on the speed of this machine."""
 
 from __future__ import annotations
 

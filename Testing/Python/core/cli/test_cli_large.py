@@ -1,4 +1,4 @@
-"""Volumes that do not fit into the memory that is allowed: the same result, by way of the disk, and no trace of it."""
+"""Volumes that exceed the memory limit: the same result, through temporary files, which are removed."""
 
 from __future__ import annotations
 

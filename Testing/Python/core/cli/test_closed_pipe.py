@@ -1,4 +1,4 @@
-"""Output whose reader has gone, as in ``medsr models | head -1``, ends a command in silence."""
+"""A command ends silently when the pipe of its output is closed, as in ``medsr models | head -1``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="pipes of Unix")
 
 
 def unread(*arguments: object, stream: str = "stdout", **options: object) -> tuple[int, str, str]:
-    """How a command ends that prints one stream into a pipe which nobody reads: its status, and what it could say."""
+    """The exit status of a command that prints one stream into a closed pipe, and the text of the other stream."""
     reading, writing = os.pipe()
     os.close(reading)
     with start(*arguments, **options, **{stream: writing}) as process:

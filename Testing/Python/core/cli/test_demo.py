@@ -66,7 +66,7 @@ def test_the_table_compares_linear_b_spline_and_ours(shown: tuple[Path, list[str
 
 
 def test_the_table_counts_the_head_and_not_the_air(a_head: Volume):
-    """Errors outside the head are as if they were not there."""
+    """Errors outside the head do not count."""
     wrong_in_air = a_head.array.copy()
     wrong_in_air[a_head.array == 0] = 60
     noisy = a_head.array + np.random.default_rng(0).integers(-50, 50, a_head.array.shape).astype(np.int16)

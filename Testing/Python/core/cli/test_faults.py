@@ -1,4 +1,4 @@
-"""What goes wrong around the program, and what it promises then; the table is in SECURITY.md."""
+"""Faults of the environment, and what the program guarantees; the table is in SECURITY.md."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_a_folder_that_may_not_be_written_is_refused_before_the_work(
 
 
 def test_an_input_cut_short_while_it_is_read_is_refused(folder: Path, scan: Path, monkeypatch: pytest.MonkeyPatch):
-    """Its header and its length were good when they were looked at."""
+    """Header and length were valid when they were checked."""
     read_volume = files.read_volume
 
     def then_cut(header: Header, *arguments: object) -> np.ndarray:

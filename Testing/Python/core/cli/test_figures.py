@@ -1,4 +1,4 @@
-"""The picture of `medsr compare`: what stands in it can be read, also where a panel is low."""
+"""The picture of `medsr compare`: its labels are readable, also where a panel is low."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nobody learns from what the program leaves behind who was in the scanner."""
+"""Outputs and logs do not identify the patient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where nothing changes nothing is computed, and leaving it out is no approximation."""
+"""Constant regions are skipped, without any approximation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In-plane models through the same door: right grid, measured data kept, nothing else asked of them."""
+"""In-plane models through the same interface: correct grid, measured data kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Half precision is as exact as promised, is never taken for the measured data, and repeats itself."""
+"""Half precision is as exact as promised, is not used for the measured data, and is reproducible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Laws that hold for every volume, not only for the few that somebody thought of."""
+"""Properties that hold for every volume, checked by hypothesis."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def a_model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 @pytest.fixture(scope="module")
 def a_silent_model(a_model: Model) -> Model:
-    """It adds nothing to interpolation and consistency, which are symmetric where a network is not."""
+    """It adds no residual: interpolation and consistency are symmetric, a network is not."""
     generator = ThroughPlaneGenerator(a_model.generator.config).eval()
     for parameter in generator.parameters():
         parameter.detach().zero_()

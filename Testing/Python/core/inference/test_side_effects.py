@@ -1,4 +1,4 @@
-"""Enhancing changes nothing of its caller's: neither the threads of the process nor the model."""
+"""Enhancing changes neither the threads of the process nor the caller's model."""
 
 from __future__ import annotations
 

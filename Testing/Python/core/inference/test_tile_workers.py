@@ -98,7 +98,7 @@ def test_a_worker_that_fails_ends_the_others_and_is_raised():
 
 
 def test_what_fails_in_one_turn_of_a_tile_is_what_all_threads_raise(a_model: Model, monkeypatch: pytest.MonkeyPatch):
-    """A turn behind a broken one must not go on with what that left, nor hide its problem."""
+    """A turn after a failed one must neither continue with its partial state nor hide its error."""
     real, pairs = FactorisedPair.forward, []
 
     def failing(pair, features, sequence):

@@ -1,4 +1,4 @@
-"""The spread over mirror images: exact arithmetic, and silent where nothing can differ."""
+"""The spread over mirror images: exact arithmetic, and zero where nothing can differ."""
 
 from __future__ import annotations
 

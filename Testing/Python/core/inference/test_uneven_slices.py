@@ -1,4 +1,4 @@
-"""Slices that do not lie at even places: the result reproduces each at its true place."""
+"""Unevenly spaced slices: the result reproduces each at its true position."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def rows_of(places: np.ndarray, thickness: np.ndarray) -> np.ndarray:
 
 
 def a_stack(name: str) -> Volume:
-    """The truth as measured, brought to even places for the network."""
+    """The truth as measured, interpolated to even positions for the network."""
     places, thickness = STACKS[name]
     measured = np.tensordot(rows_of(places, thickness), a_truth(), 1).astype(np.float32)
     even = resampled(measured, places, EVEN)

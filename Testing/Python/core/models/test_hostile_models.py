@@ -1,4 +1,4 @@
-"""Model files that somebody made to do harm: one sentence each, and no memory taken."""
+"""Malicious model files: one sentence each, without allocating memory."""
 
 from __future__ import annotations
 

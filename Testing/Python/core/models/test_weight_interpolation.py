@@ -1,4 +1,4 @@
-"""A model and its detail model: what lies between them, what is said of it, and what is refused."""
+"""A model and its detail model: interpolation between them, its description, and refusals."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ FACTORS = [1.25, 1.7, 2.0, 3.0, 4.0, 6.37, 8.0]
 
 @pytest.fixture(scope="module")
 def a_generator() -> ThroughPlaneGenerator:
-    """Two blocks of two pairs: everything that can go wrong between blocks can go wrong here."""
+    """Two blocks of two pairs: the smallest network with all connections between blocks."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         config = ThroughPlaneConfig(channels=6, blocks=2, pairs=2, gate_channels=4, kernel_hidden=8)

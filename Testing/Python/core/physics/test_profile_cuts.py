@@ -1,4 +1,4 @@
-"""What the slice-profile estimator looks at: cuts across the slices, and of the plane made thick."""
+"""The input of the slice-profile estimator: cuts across the slices, and of the plane made thick."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def test_the_scanner_can_be_repeated_along_any_axis(axis: int, dtype: str):
 def test_fine_slices_joined_in_parts_are_those_joined_at_once(
     factor: float, profile: SliceProfile, sizes: tuple[int, ...], consistency: bool
 ):
-    """The sequence is longer than what a slice says anything about."""
+    """The sequence is longer than the range that a slice influences."""
     fine, measured = a_pair(180, factor)
     residual = (fine - 0.5) / 10  # as large as one gets
     linear = AxisModel(180, len(fine), factor, profile, CPU)

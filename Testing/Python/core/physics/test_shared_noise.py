@@ -46,7 +46,7 @@ def test_slices_that_are_means_share_no_noise_and_are_no_gaussians_of_their_thic
 
 
 def test_the_fine_slices_share_noise_too():
-    """What they share is not of the profile."""
+    """Their correlation is not due to the profile."""
     shared = SharedNoise(correlation=0.05, contents=0.0, in_plane=0.0)
     finer = SharedNoise(correlation=0.05, contents=0.0, in_plane=0.0, fine_distance=0.4)
     wide, narrow = (WIDTHS[one.likelihood(WIDTHS).argmax()] for one in (shared, finer))

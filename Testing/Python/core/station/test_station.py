@@ -1,4 +1,4 @@
-"""The station: what is received is on the disk, enhanced once, sent once, and never named in a log."""
+"""The station: received images are on the disk, enhanced once, sent once, and not identified in logs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SERIES = f"{dicom_files.ROOT}.2.1"
 
 
 class Clock:
-    """Seconds that pass when a test says so."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.ahead = 0.0

@@ -1,4 +1,4 @@
-"""Which software a worker has: code of one version is told apart, line ends are not."""
+"""The software of a worker: different code of one version is distinguished, line ends are ignored."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def a_scan(tmp_path: Path) -> Path:
 
 
 class RunDouble:
-    """Stands for the process: the test says when it ends, and the result has twice the slices."""
+    """Replaces the process: the test decides when it ends, and the result has twice the slices."""
 
     last: RunDouble
 

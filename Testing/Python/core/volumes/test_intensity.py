@@ -30,7 +30,7 @@ def test_the_volume_itself_stays_as_it_is():
 
 
 def test_large_whole_numbers_keep_their_differences():
-    """float32 alone cannot tell 2 000 000 001 from 2 000 000 002."""
+    """float32 alone cannot distinguish 2 000 000 001 from 2 000 000 002."""
     array = np.array([2_000_000_000, 2_000_000_001, 2_000_000_002], np.int32)
     values = IntensityRange(2_000_000_000, 2_000_000_002).normalised(array)
     np.testing.assert_allclose(values, [0, 0.5, 1])

@@ -41,7 +41,7 @@ def the_training_module(
 def train_as(
     the_training_module: types.ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], None]:
-    """Have medsr-train end as said from now on: see training_double."""
+    """Have medsr-train end in this way from now on: see training_double."""
     process = the_training_module.TrainingProcess
 
     def end_with(ending: str) -> None:

@@ -1,4 +1,4 @@
-"""The panel of the training: what it says, and what its buttons do."""
+"""The panel of the training: its messages and its buttons."""
 
 from __future__ import annotations
 

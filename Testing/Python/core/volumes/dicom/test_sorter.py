@@ -1,4 +1,4 @@
-"""Folders as they come: what is no image, several series, several volumes in one, copies, nests, archives, links."""
+"""Folders from hospitals: other objects, several series, several volumes in one, copies, nested folders, archives."""
 
 from __future__ import annotations
 

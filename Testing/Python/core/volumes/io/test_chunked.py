@@ -1,4 +1,4 @@
-"""Volumes that wait on the disk: the same files and values as through memory, and no trace of the wait."""
+"""Volumes in temporary files: the same files and values as through memory, and no files left behind."""
 
 from __future__ import annotations
 

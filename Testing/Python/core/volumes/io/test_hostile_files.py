@@ -1,4 +1,4 @@
-"""Files that somebody made to do harm, or that came to harm: one sentence each, whatever is in them."""
+"""Malicious or damaged files: one sentence each, whatever they contain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two places in space of a NIfTI file: both are refined, both keep their codes."""
+"""The sform and the qform of a NIfTI file: both are refined, both keep their codes."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ def a_nifti(path: Path, *, slope: float = 1, inter: float = 0, kind: str = "nift
 @pytest.mark.parametrize(("slope", "inter"), [(0, 5), (0, 0), (1, 0), (1, -1024), (0.5, 3), (-2, 7), (float("nan"), 9)])
 @pytest.mark.parametrize("name", ["scan.nii", "scan.nii.gz"])
 def test_scaled_values_are_those_of_nibabel(tmp_path: Path, slope: float, inter: float, name: str):
-    """A slope of 0 is no slope, and its intercept none either."""
+    """A slope of 0 counts as none, and its intercept too."""
     path = tmp_path / name
     a_nifti(path, slope=slope, inter=inter)
     image = nibabel.load(path)
