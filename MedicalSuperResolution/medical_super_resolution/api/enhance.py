@@ -37,8 +37,8 @@ def enhance(
 ) -> Any:  # noqa: ANN401 - the kind of ``image``
     """Refine an image and return an image of the same kind.
 
-    With neither ``factor`` nor ``spacing_ijk_mm`` among the settings, the axis of the largest spacing is refined to the
-    spacing of the other two, at most 8 times.
+    With neither ``factor`` nor ``spacing_ijk_mm`` among the settings, the through-plane axis is refined to the in-plane
+    spacing, at most 8 times.
 
     Parameters
     ----------
@@ -54,8 +54,8 @@ def enhance(
         For an array: distance between voxel centres along i, j and k, in mm.
     affine : ndarray of shape (4, 4), optional
         For an array: matrix from voxel index (i, j, k) to millimetres in RAS.
-    modality : {"ct", "mr", "pet", "us"}, optional
-        Modality of the image. Without it, that of the file, or a guess from the values.
+    modality : str, optional
+        Modality of the image: "ct", "mr", "pet" or "us". Without it, that of the file, or a guess from the values.
     full : bool
         Return an `Enhanced` with the image, a report and the uncertainty, instead of the image alone.
     progress : callable

@@ -92,7 +92,19 @@ def plan(grid: Grid, settings: EnhanceSettings) -> Plan:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Cost of a plan. Sizes are uncompressed; time is extrapolated from two machines by voxels and model size."""
+    """Cost of a plan; the time is extrapolated from two machines by voxels and model size.
+
+    Attributes
+    ----------
+    output_mb : float
+        Size of the result, uncompressed, in 1e6 bytes.
+    memory_gb : float
+        Peak memory of the program, in 1e9 bytes.
+    cpu_seconds : float
+        Time on a CPU with ``threads``, including the start of the program.
+    threads : int
+        Threads of the estimate.
+    """
 
     output_mb: float
     memory_gb: float
@@ -101,7 +113,17 @@ class Estimate:
 
 
 def estimate(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> Estimate:
-    """Estimate memory and time of a plan, without loading a network."""
+    """Estimate memory and time of a plan, without loading a network.
+
+    Parameters
+    ----------
+    planned : Plan
+        See `plan`.
+    bytes_a_voxel : int
+        Size of the type of the volume.
+    settings : EnhanceSettings
+        Model, threads and quality count.
+    """
     threads = settings.threads or available_cpus()
     runs = _MIRROR_RUNS if settings.refines_mirrors else 1
     voxels = runs * sum(math.prod(one.source.shape_kji) for one in planned.passes)

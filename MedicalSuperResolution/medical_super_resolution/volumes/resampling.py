@@ -43,7 +43,7 @@ def resampled(volume: Volume, grid: Grid, interpolator: str = "cubic B-spline") 
 
 
 def averaged(volume: Volume, axis: str, factor: float) -> Volume:
-    """A volume made coarser along one axis, each voxel the weighted mean of those around it.
+    """A volume made coarser along one axis: weighted means, with the weights of `acquisition.acquisition_matrix`.
 
     Parameters
     ----------
@@ -53,10 +53,6 @@ def averaged(volume: Volume, axis: str, factor: float) -> Volume:
         "i", "j" or "k".
     factor : float
         Coarse spacing over fine spacing, above 1.
-
-    References
-    ----------
-    The weights are those of `acquisition.acquisition_matrix`.
     """
     grid, at = volume.grid.refined(axis, 1 / factor), array_axis(axis)
     count = grid.shape_kji[at]
