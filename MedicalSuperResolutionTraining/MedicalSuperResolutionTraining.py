@@ -163,7 +163,9 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
             run.update(quantity, is_watched=self._parameterNode is not None)  # else another module is open
             self._sample.show(run.folder)
         except Exception as problem:
-            sentence = _("The training continues, but cannot be drawn: {problem}").format(problem=translated(str(problem)))
+            sentence = _("The training continues, but cannot be drawn: {problem}").format(
+                problem=translated(str(problem))
+            )
             if sentence != self._drawingProblem:
                 logging.exception("A training could not be drawn.")
         self._drawingProblem = sentence

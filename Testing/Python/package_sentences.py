@@ -19,7 +19,7 @@ CORE = REPOSITORY / "MedicalSuperResolution" / "medical_super_resolution"
 TRAINING = REPOSITORY / "MedicalSuperResolutionTraining" / "medical_super_resolution_training"
 CATALOGUE = REPOSITORY / "MedicalSuperResolution/Resources/Translations/MedicalSuperResolutionSentences.json"
 
-OTHER_ROOMS = (  # whose sentences no panel shows: they are for the command line, for Python, and for servers
+EXCLUDED = (  # their sentences are for the command line, for Python and for servers, and appear in no panel
     CORE / "api",
     CORE / "cli",
     CORE / "cohort",
@@ -61,7 +61,7 @@ def catalogue() -> str:
 def templates() -> Iterator[str]:
     """Every sentence of the source files that can reach a panel, and the explanation of every recipe."""
     for path in sorted([*CORE.rglob("*.py"), *TRAINING.rglob("*.py")]):
-        if path in ALSO or not any(path.is_relative_to(room) for room in OTHER_ROOMS):
+        if path in ALSO or not any(path.is_relative_to(folder) for folder in EXCLUDED):
             yield from templates_of(path.read_text(encoding="utf-8"))
     yield from (_escaped(explanation_of(path)) for path in shipped())
 
