@@ -32,6 +32,7 @@ from dicom_files import write_series
 from dicom_kinds import enhanced, image, save
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.models import file as models
+from medical_super_resolution.models import store
 from medical_super_resolution.networks.generators.through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files, formats
@@ -210,7 +211,7 @@ def write_case(seed: Path, number: int, folder: Path) -> Path:
 def outcome(case: Path) -> str:
     """The outcome of one file: "read", "refused", or an unexpected failure."""
     try:
-        if case.suffix == models.SUFFIX:
+        if case.suffix == store.SUFFIX:
             models.load(case)
         else:
             home = case if case.is_dir() else case.parent

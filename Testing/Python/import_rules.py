@@ -35,7 +35,7 @@ _GEOMETRY = _ours(  # without SimpleITK
     "inference.planning", "volumes.grid", "volumes.volume", "volumes.tilt", "volumes.intensity"
 )
 _PROFILE = _ours("physics.acquisition", "physics.shared_noise", "physics.slice_profile")
-_TEXT = _PROFILE | _ours("models.store", "models.profile_calibration", "cli.terminal")  # without torch
+_TEXT = _PROFILE | _ours("models.card", "models.store", "models.profile_calibration", "cli.terminal")  # without torch
 _NUMERICS = frozenset({"numpy", "SimpleITK"})
 _SLICER = frozenset({"slicer", "vtk"})
 _LIB = "MedicalSuperResolutionLib"

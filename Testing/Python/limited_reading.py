@@ -12,6 +12,7 @@ import pytest
 
 from medical_super_resolution.errors import ModelError, VolumeError
 from medical_super_resolution.models import file as models
+from medical_super_resolution.models import store
 from medical_super_resolution.volumes.dicom.reader import Selection
 from medical_super_resolution.volumes.io import files
 
@@ -61,7 +62,7 @@ def refused_within_limits(path: Path) -> str:
 
 def refusal(path: Path, selection: Selection | None = None) -> str:
     """The sentence with which a model file or a volume is refused."""
-    is_model = path.suffix == models.SUFFIX
+    is_model = path.suffix == store.SUFFIX
     with pytest.raises(ModelError if is_model else VolumeError) as caught:
         models.load(path) if is_model else files.read(path, selection)
     assert "\n" not in str(caught.value)

@@ -71,10 +71,10 @@ def engine_here(progress: Progress) -> Engine:
 
     def enhance(volume: Volume, settings: EnhanceSettings) -> Enhanced:
         from medical_super_resolution.inference import enhance as inference
-        from medical_super_resolution.models import file as models
+        from medical_super_resolution.models import store
         from medical_super_resolution.models import weight_interpolation as detail
 
-        model = detail.load(models.find(settings.model), settings.detail)
+        model = detail.load(store.find(settings.model), settings.detail)
         return inference.enhance(volume, model, settings, progress)
 
     return enhance

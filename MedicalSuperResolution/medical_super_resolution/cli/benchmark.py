@@ -27,6 +27,7 @@ from ..inference.planning import plan
 from ..inference.refiners.axis_request import AxisRequest
 from ..inference.refiners.throughplane import SequenceRefiner
 from ..models import file as models
+from ..models import store
 from ..models.file import Model
 from ..physics.acquisition import SliceProfile, fine_centres
 from ..progress import ignore
@@ -70,7 +71,7 @@ def run(
     if slices < _SMALLEST[0] or side < _SMALLEST[1]:
         raise SettingsError("the benchmark needs {} slices of {} rows and columns at least".format(*_SMALLEST))
     keep_freed_blocks()
-    model = models.load(models.find(model_name))
+    model = models.load(store.find(model_name))
     if model.generator.capabilities.in_one_pass:
         raise SuperResolutionError(f"the benchmark measures models that refine slice sequences; {model.name} is none")
     device = pick_device(settings.device)
@@ -104,7 +105,7 @@ def whole_program(model_name: str, volume: Volume, settings: EnhanceSettings) ->
     with tempfile.TemporaryDirectory() as folder:
         source, result, report_file = (Path(folder) / name for name in ("in.nii.gz", "out.nii.gz", "report.json"))
         files.write(volume, source)
-        settings = replace(settings, model=str(models.find(model_name)))
+        settings = replace(settings, model=str(store.find(model_name)))
         command = [sys.executable, "-m", "medical_super_resolution", "enhance", str(source), str(result)]
         command += ["--report", str(report_file), "--progress", "json", *arguments_of(settings)]
         started = time.perf_counter()

@@ -15,6 +15,7 @@ import torch
 from ..errors import optional
 from ..inference.enhance import enhance
 from ..models import file as models
+from ..models import store
 from ..objectives.metrics import psnr, ssim
 from ..physics.acquisition import acquisition_matrix
 from ..physics.projection import acquired
@@ -39,7 +40,7 @@ def main(folder: Path) -> None:
     files.write(thick, folder / "thick.nii.gz", overwrite=True)
     print(f"{truth.grid.described()} made {FACTOR} mm thick: {thick.grid.described()}")
 
-    model = models.load(models.find("general"))
+    model = models.load(store.find("general"))
     settings = EnhanceSettings(factor=FACTOR, axes="k")
     results: dict[str, Volume] = {}
     seconds: dict[str, float] = {}

@@ -8,27 +8,26 @@ from typing import Any
 
 from ..errors import ModelError
 from ..system.checksum import digest_of
-from . import file as models
-from .store import detail_files_of
+from .store import detail_files_of, read_header
 
 
 def described(path: Path) -> list[str]:
     """Lines for people: name, digest, and the card, or why the file cannot be used."""
     lines = [path.stem, f"  file          {path}"]
     try:
-        header = models.read_header(path)
+        header = read_header(path)
     except ModelError as problem:
         return [*lines, f"  cannot be used: {problem}"]
     lines.append(f"  sha256        {digest_of(path)}")
     lines.append(f"  generator     {header['generator']}, {path.stat().st_size / 1e6:.1f} MB")
-    lines.append(f"  detail model    {_detail_model(path)}")
+    lines.append(f"  detail model  {_detail_model(path)}")
     return [*lines, *_entries({key: value for key, value in header["card"].items() if key != "detail_model"}, "  ")]
 
 
 def summarised(path: Path) -> str:
     """Return one line: name, size, what it is for, or why the file cannot be used."""
     try:
-        card = models.read_header(path)["card"]
+        card = read_header(path)["card"]
     except ModelError as problem:
         return f"{path.stem:<16} cannot be used: {problem}"
     modalities = ", ".join(name.upper() for name in card.get("trained_for", {}).get("modalities", []))

@@ -22,14 +22,9 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from ..errors import ModelError, SettingsError
 from ..networks.generators import GENERATORS, Generator
 from ..system.checksum import digest_of
-from . import store as model_folders
-from .store import HEADER_KEY, SUFFIX, names_a_detail_model
+from .store import FORMAT_VERSION, HEADER_KEY, read_header
 
-FORMAT_VERSION = 1
-SHIPPED_FOLDER = model_folders.SHIPPED_FOLDER
 _LARGEST_NUMBER = 1 << 16  # in a configuration
-_CARD_DEPTH = 8  # nesting of tables and lists in a card
-_OTHER_PARTS = {"encoder": "a slice encoder", "down_sampler": "a learned down-sampler"}  # for training alone
 _FORMER = "gauge."  # weights of the slice-profile estimator, which older files contain
 _DAMAGE = (  # what building a network from a damaged header or loading its weights may raise
     SafetensorError,
@@ -78,26 +73,6 @@ class Model:
 
     def __repr__(self) -> str:
         return f"Model({self.name}, {self.generator_name}, sha256 {self.sha256[:8]})"
-
-
-def installed() -> list[Path]:
-    """The model files that are shipped or were imported, by name, without those that are only detail models."""
-    return model_folders.installed(SHIPPED_FOLDER)
-
-
-def find(name: str) -> Path:
-    """The file of a model given by its installed name or by its path.
-
-    Raises
-    ------
-    ModelError
-        There is no such model; the message lists those there are.
-    """
-    path = model_folders.file_of(name, SHIPPED_FOLDER)
-    if not path.is_file() and not name.endswith(SUFFIX):
-        known = ", ".join(file.stem for file in installed()) or "none"
-        raise ModelError(f"there is no model {name!r}; installed: {known}; or give the path of a model file")
-    return path
 
 
 def save(path: Path, generator_name: str, generator: Generator, card: dict[str, Any]) -> None:
@@ -182,50 +157,3 @@ def _built(name: str, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]
 def _newer(generator_class: type) -> tuple[str, ...]:
     """Names of weights that older files lack; they are 0 there, which is what a fresh network has."""
     return getattr(generator_class, "zero_where_missing", ())
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """The header of a model file, checked, without its weights."""
-    if not path.is_file():
-        raise ModelError(f"there is no model file {path}")
-    try:
-        with safe_open(str(path), framework="pt") as opened:
-            metadata = opened.metadata() or {}
-        header = json.loads(metadata[HEADER_KEY])
-        version, keys = header["format_version"], {"generator", "config", "card"}
-    except KeyError as problem:
-        raise ModelError(f"{path} is not a model of MedicalSuperResolution") from problem
-    except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as problem:
-        raise ModelError(f"{path} is damaged or not a safetensors file; get it again") from problem
-    if not isinstance(version, int):
-        raise ModelError(f"{path} lacks part of its description; the file is damaged, get it again")
-    if version != FORMAT_VERSION:
-        raise ModelError(f"{path} has format {version}, this software reads format {FORMAT_VERSION}; update it")
-    for part, name in _OTHER_PARTS.items():
-        if part in header and "generator" not in header:
-            raise ModelError(f"{path} holds {name}, and no network that refines volumes")
-    if not (keys <= header.keys() and isinstance(header["generator"], str) and _is_card(header["card"])):
-        raise ModelError(f"{path} lacks part of its description; the file is damaged, get it again")
-    return header
-
-
-def _is_card(card: object) -> bool:
-    """Whether a model card can be shown, and names what the model was trained for."""
-    if not isinstance(card, dict) or not _is_shallow(card, _CARD_DEPTH) or not names_a_detail_model(card):
-        return False
-    trained = card.get("trained_for", {})
-    if not isinstance(trained, dict):
-        return False
-    modalities, thickness = trained.get("modalities") or [], trained.get("thickness", [0, 1])
-    return (
-        isinstance(modalities, list)
-        and all(isinstance(name, str) for name in modalities)
-        and isinstance(thickness, list)
-        and len(thickness) == 2
-        and all(isinstance(end, int | float) for end in thickness)
-    )
-
-
-def _is_shallow(value: object, depth: int) -> bool:
-    parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
-    return depth > 0 and all(_is_shallow(part, depth - 1) for part in parts)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import ModelError
 from ..physics.slice_profile import ProfileCalibration, ProfileEstimate, estimate_profile
-from .store import read_header
+from .store import read_description
 
 SHIPPED = Path(__file__).parents[1] / "features" / "slice-profile.safetensors"  # not a model
 
@@ -27,7 +27,7 @@ def expected_profile(thickness: float, path: Path = SHIPPED) -> ProfileEstimate:
         The file of the estimator is missing or damaged.
     """
     try:
-        return estimate_profile(None, thickness, calibration_from(read_header(path)["calibration"]))
+        return estimate_profile(None, thickness, calibration_from(read_description(path)["calibration"]))
     except (KeyError, TypeError, ValueError) as problem:
         raise ModelError(f"{path.name} is damaged; install the extension again") from problem
 

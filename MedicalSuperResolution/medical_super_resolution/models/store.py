@@ -16,8 +16,11 @@ from typing import Any
 from ..errors import ModelError
 
 SHIPPED_FOLDER = Path(__file__).parents[1] / "weights"
+FORMAT_VERSION = 1
 HEADER_KEY = "medical_super_resolution"
 SUFFIX = ".safetensors"
+_CARD_DEPTH = 8  # values within values
+_OTHER_PARTS = {"encoder": "a slice encoder", "down_sampler": "a learned down-sampler"}  # for training alone
 _LONGEST = 100_000_000  # bytes of header that safetensors itself allows
 FOLDER_VARIABLE = "MEDSR_MODEL_FOLDER"  # of the environment; names another folder for imported models
 
@@ -55,30 +58,63 @@ def file_of(model: str, shipped: Path = SHIPPED_FOLDER) -> Path:
     return path_of(model, shipped)
 
 
-def read_header(path: Path) -> dict[str, Any]:
-    """The header of a model file, without its weights.
+def find(name: str, shipped: Path = SHIPPED_FOLDER) -> Path:
+    """The file of a model given by its installed name or by its path.
 
     Raises
     ------
     ModelError
-        The file is missing, damaged, or not one of ours.
+        There is no such model; the message lists those there are.
     """
+    path = file_of(name, shipped)
+    if not path.is_file() and not name.endswith(SUFFIX):
+        known = ", ".join(file.stem for file in installed(shipped)) or "none"
+        raise ModelError(f"there is no model {name!r}; installed: {known}; or give the path of a model file")
+    return path
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The header of a model file, checked, without its weights.
+
+    Raises
+    ------
+    ModelError
+        The file is missing, damaged, not one of ours, newer than this software, or holds no network that refines.
+    """
+    header = read_description(path)
+    version, keys = header.get("format_version"), {"generator", "config", "card"}
+    if not isinstance(version, int):
+        raise ModelError(f"{path} lacks part of its description; the file is damaged, get it again")
+    if version != FORMAT_VERSION:
+        raise ModelError(f"{path} has format {version}, this software reads format {FORMAT_VERSION}; update it")
+    for part, name in _OTHER_PARTS.items():
+        if part in header and "generator" not in header:
+            raise ModelError(f"{path} holds {name}, and no network that refines volumes")
+    if not (keys <= header.keys() and isinstance(header["generator"], str) and _is_card(header["card"])):
+        raise ModelError(f"{path} lacks part of its description; the file is damaged, get it again")
+    return header
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """What any file of this package says about its weights; see `read_header` for those of models."""
+    if not path.is_file():
+        raise ModelError(f"there is no model file {path}")
     try:
         with path.open("rb") as opened:
             (length,) = struct.unpack("<Q", opened.read(8))
-            text = opened.read(length) if length <= _LONGEST else b""
-        header = json.loads(json.loads(text)["__metadata__"][HEADER_KEY])
+            rest = path.stat().st_size - 8 - length
+            header = json.loads(opened.read(length) if length <= _LONGEST and rest >= 0 else b"")
+        metadata = header.pop("__metadata__", {})
+        if max((entry["data_offsets"][1] for entry in header.values()), default=0) != rest:
+            raise ValueError("it is cut short, or something is behind it")
+        description = json.loads(metadata[HEADER_KEY]) if HEADER_KEY in metadata else None
     except OSError as problem:
-        raise ModelError(f"the model file {path.name} cannot be read: {problem.strerror}") from problem
-    except (struct.error, ValueError, KeyError, TypeError) as problem:
-        raise ModelError(f"{path.name} is damaged, or not a model of MedicalSuperResolution") from problem
-    if (
-        not isinstance(header, dict)
-        or not isinstance(header.get("card"), dict)
-        or not names_a_detail_model(header["card"])
-    ):
-        raise ModelError(f"{path.name} lacks part of its description; the file is damaged, get it again")
-    return header
+        raise ModelError(f"{path} cannot be read: {problem.strerror}") from problem
+    except (struct.error, ValueError, LookupError, TypeError, AttributeError, RecursionError) as problem:
+        raise ModelError(f"{path} is damaged or not a safetensors file; get it again") from problem
+    if not isinstance(description, dict):
+        raise ModelError(f"{path} is not a model of MedicalSuperResolution")
+    return description
 
 
 def names_a_detail_model(card: dict[str, Any]) -> bool:
@@ -149,3 +185,25 @@ def _detail_model_if_readable(path: Path) -> Path | None:
         return detail_model_of(path)
     except ModelError:  # listed all the same; using it raises the error
         return None
+
+
+def _is_card(card: object) -> bool:
+    """Whether a model card can be shown, and names what the model was trained for."""
+    if not isinstance(card, dict) or not _is_shallow(card, _CARD_DEPTH) or not names_a_detail_model(card):
+        return False
+    trained = card.get("trained_for", {})
+    if not isinstance(trained, dict):
+        return False
+    modalities, thickness = trained.get("modalities") or [], trained.get("thickness", [0, 1])
+    return (
+        isinstance(modalities, list)
+        and all(isinstance(name, str) for name in modalities)
+        and isinstance(thickness, list)
+        and len(thickness) == 2
+        and all(isinstance(end, int | float) for end in thickness)
+    )
+
+
+def _is_shallow(value: object, depth: int) -> bool:
+    parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    return depth > 0 and all(_is_shallow(part, depth - 1) for part in parts)

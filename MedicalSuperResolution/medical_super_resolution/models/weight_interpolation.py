@@ -20,7 +20,7 @@ from ..networks.contracts import Generator, SequenceGenerator
 from ..settings import check_detail
 from . import file as models
 from .file import Model
-from .store import detail_files_of, has_detail
+from .store import detail_files_of, find, has_detail
 
 
 def load(path: Path, detail: float) -> Model:
@@ -77,7 +77,7 @@ def load_model(name: str | Path = "general", detail: float = 0.0) -> Model:
     >>> model = load_model("general")  # doctest: +SKIP
     >>> thin = [enhance(path, model, factor=4) for path in paths]  # doctest: +SKIP
     """
-    return load(models.find(str(name)), detail)
+    return load(find(str(name)), detail)
 
 
 def both_ends(model: Model) -> tuple[Model, Model] | None:

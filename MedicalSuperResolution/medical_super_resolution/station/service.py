@@ -147,12 +147,13 @@ class Station:
         """Write the derived series of a rule, as ``medsr enhance FOLDER WORKSPACE`` does."""
         from ..inference.enhance import enhance
         from ..models import file as models
+        from ..models import store
         from ..volumes.io import files
         from ..volumes.io.writers import destination_of as output_of
 
         output = output_of(folder, workspace)
         if rule.model not in self._models:
-            self._models[rule.model] = models.load(models.find(rule.model))
+            self._models[rule.model] = models.load(store.find(rule.model))
         enhanced = enhance(files.read(folder), self._models[rule.model], rule.settings())
         output.write(enhanced.volume, enhanced.report)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import SettingsError
-from ..models import file as models
-from ..models.store import has_detail
+from ..models.store import has_detail, installed
 from ..settings import EnhanceSettings
 
 _THROUGH_PLANE, _IN_PLANE = "through-plane", "in-plane"
@@ -42,7 +41,7 @@ def settings_of(wanted: dict[str, Any]) -> EnhanceSettings:
     except (KeyError, TypeError, ValueError) as problem:
         raise SettingsError("a factor, three spacings in mm, and a detail are numbers; fill them in") from problem
     name = str(wanted.get("model", "general"))
-    if name not in {path.stem for path in models.installed()}:
+    if name not in {path.stem for path in installed()}:
         raise SettingsError(f"there is no model {name!r} in the list; choose one that is")
     return EnhanceSettings(model=name, detail=detail, **fields)
 
@@ -51,5 +50,5 @@ def choices() -> dict[str, Any]:
     """Entries of the lists of the page."""
     return {
         "goals": [{"name": name, "label": label} for name, (label, _) in GOALS.items()],
-        "models": [{"name": path.stem, "has_detail": has_detail(path)} for path in models.installed()],
+        "models": [{"name": path.stem, "has_detail": has_detail(path)} for path in installed()],
     }

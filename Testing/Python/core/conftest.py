@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from command_line import Medsr
 from medical_super_resolution.cli.main import main
 from medical_super_resolution.models import file as models
+from medical_super_resolution.models import store
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
@@ -26,7 +27,7 @@ def a_model(a_model_file: Path) -> Model:
 
 @pytest.fixture(scope="module")
 def the_shipped_model() -> Model:
-    return models.load(models.find("general"))
+    return models.load(store.find("general"))
 
 
 @pytest.fixture(autouse=True)

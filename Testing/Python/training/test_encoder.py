@@ -9,7 +9,7 @@ import torch
 
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.models import file as models
-from medical_super_resolution.models import perceptual_weights
+from medical_super_resolution.models import perceptual_weights, store
 from medical_super_resolution.objectives.perceptual import SliceEncoder, perceptual_distance
 from medical_super_resolution_training.cli.main import main
 from medical_super_resolution_training.config.losses import PerceptualSettings
@@ -80,7 +80,7 @@ def test_the_shipped_encoder_has_a_description_and_is_no_model(shipped: SliceEnc
     path = perceptual_weights.encoder_file()
     assert shipped.config.widths == (32, 64, 128)
     assert path.stat().st_size < 2e6
-    assert path not in models.installed()
+    assert path not in store.installed()
     with pytest.raises(models.ModelError, match="holds a slice encoder, and no network"):
         models.load(path)
 

@@ -19,8 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Write the files, and print their names."""
     from ...models import file as models
+    from ...models import store
     from ...models.export.files import export_model
 
-    for path in export_model(models.load(models.find(chosen.model)), chosen.to, chosen.output):
+    for path in export_model(models.load(store.find(chosen.model)), chosen.to, chosen.output):
         print(path)
     return 0

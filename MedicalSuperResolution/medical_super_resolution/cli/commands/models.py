@@ -29,16 +29,16 @@ def run(chosen: argparse.Namespace) -> int:
         _import(chosen.file, chosen.sha256)
         return 0
 
-    from ...models import file as models
+    from ...models import store
     from ...models.card import described, summarised
 
     if chosen.markdown:
         _print_markdown(chosen.card)
         return 0
     if chosen.card:
-        print("\n".join(described(models.find(chosen.card))))
+        print("\n".join(described(store.find(chosen.card))))
         return 0
-    for path in models.installed():
+    for path in store.installed():
         print(summarised(path))
     return 0
 
@@ -48,9 +48,10 @@ def _print_markdown(name: str | None) -> None:
         raise SettingsError("--markdown needs a model: medsr models --card NAME --markdown")
 
     from ...models import file as models
+    from ...models import store
     from ...models.export.files import card_of
 
-    print(card_of(models.load(models.find(name))), end="")
+    print(card_of(models.load(store.find(name))), end="")
 
 
 def _import(file: Path, sha256: str | None) -> None:

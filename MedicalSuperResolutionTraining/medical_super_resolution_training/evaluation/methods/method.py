@@ -14,6 +14,7 @@ import numpy as np
 from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.models import file as models
+from medical_super_resolution.models import store
 from medical_super_resolution.models import weight_interpolation as detail
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid, array_axis
@@ -212,8 +213,8 @@ def _loaded(name: str) -> models.Model:
     try:
         amount = float(wanted)
     except ValueError:
-        return models.load(models.find(name))
-    return detail.load(models.find(before), amount) if before else models.load(models.find(name))
+        return models.load(store.find(name))
+    return detail.load(store.find(before), amount) if before else models.load(store.find(name))
 
 
 def _title(model: models.Model) -> str:

@@ -20,6 +20,7 @@ from medical_super_resolution.inference.context import ExecutionContext
 from medical_super_resolution.inference.refiners import throughplane
 from medical_super_resolution.inference.refiners.tiling import Tile, tiles
 from medical_super_resolution.models import file as models
+from medical_super_resolution.models import store
 from medical_super_resolution.networks.generators.srcnn import SrcnnConfig, SrcnnGenerator
 from medical_super_resolution.networks.generators.through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
 from medical_super_resolution.progress import ignore
@@ -140,4 +141,4 @@ def test_a_model_of_another_kind_gets_one_sentence(medsr: Medsr, tmp_path: Path)
 
 
 def test_the_shipped_model_is_one_that_can_be_measured():
-    assert isinstance(models.load(models.find("general")).generator, ThroughPlaneGenerator)
+    assert isinstance(models.load(store.find("general")).generator, ThroughPlaneGenerator)

@@ -56,6 +56,18 @@ def test_help_is_shown_without_torch(verb: tuple[str, ...]):
     assert "usage: medsr" in done.stdout
 
 
+def test_models_are_listed_and_described_without_torch():
+    code = (
+        "import sys\nfrom medical_super_resolution.cli.main import main\n"
+        "main(['models'])\nmain(['models', '--card', 'general'])\n"
+        "sys.exit('torch was imported' if 'torch' in sys.modules else 0)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE_ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[0] for line in done.stdout.splitlines()[:3]] == ["general", "general-large", "general"]
+
+
 def test_what_the_header_shows_is_refused_before_torch_is_loaded(folder: Path, scan: Path):
     typed = ["enhance", str(scan), str(folder / "fine.nii"), "--volume", "3"]
     code = (

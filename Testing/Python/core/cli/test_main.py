@@ -12,7 +12,7 @@ import SimpleITK as sitk
 import medical_super_resolution
 from command_line import Medsr, contents, refused
 from medical_super_resolution.cohort import task
-from medical_super_resolution.models import file as models
+from medical_super_resolution.models import store
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
 
@@ -66,7 +66,7 @@ def test_the_shipped_model_is_the_default(medsr: Medsr, scan: Path, folder: Path
     arguments = ("enhance", scan, folder / "fine.nii.gz", "--factor", 2, "--report", folder / "report.json")
     assert medsr(*arguments)[0] == 0
     report = json.loads((folder / "report.json").read_text())
-    shipped = (models.SHIPPED_FOLDER / "general.safetensors").read_bytes()
+    shipped = (store.SHIPPED_FOLDER / "general.safetensors").read_bytes()
     assert report["model_sha256"] == hashlib.sha256(shipped).hexdigest()
 
 
@@ -183,10 +183,10 @@ def test_info_on_a_volume_that_is_fine_enough_says_so(medsr: Medsr, folder: Path
 
 def test_models_are_listed_with_card_and_digest(medsr: Medsr):
     status, out, _ = medsr("models")
-    shipped = models.SHIPPED_FOLDER / "general.safetensors"
+    shipped = store.SHIPPED_FOLDER / "general.safetensors"
     assert status == 0
     lines = out.splitlines()
-    assert [line.split()[0] for line in lines] == [path.stem for path in models.installed()]
+    assert [line.split()[0] for line in lines] == [path.stem for path in store.installed()]
 
     status, out, _ = medsr("models", "--card", "general")
     assert status == 0

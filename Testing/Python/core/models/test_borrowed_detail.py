@@ -95,7 +95,7 @@ def test_a_missing_file_is_named(three_models: tuple[Path, ...]):
     large, soft, _ = three_models
     soft.unlink()
     assert "soft.safetensors, which the detail of the model large needs, is missing" in refusal(large)
-    assert any("detail model    soft, which is missing" in line for line in described(large))
+    assert any("detail model  soft, which is missing" in line for line in described(large))
 
 
 def test_a_pair_of_two_kinds_is_refused(three_models: tuple[Path, ...]):

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from medical_super_resolution.errors import ModelError
 from medical_super_resolution.models import file as models
+from medical_super_resolution.models import store
 from medical_super_resolution.models.card import described
 
 
@@ -18,7 +19,7 @@ def rewritten(
     path: Path, *, header: dict | None = None, weights: dict | None = None, key="medical_super_resolution"
 ) -> Path:
     """The model file with parts of its header or weights replaced."""
-    described = models.read_header(path) | (header or {})
+    described = store.read_header(path) | (header or {})
     tensors = load_file(path) | (weights or {})
     save_file(tensors, path, {key: json.dumps(described)})
     return path
@@ -108,8 +109,8 @@ def test_weights_without_any_header_are_refused(tmp_path: Path):
 
 
 def test_a_newer_format_is_refused_with_both_versions(a_model_file: Path):
-    rewritten(a_model_file, header={"format_version": models.FORMAT_VERSION + 1})
-    assert f"has format {models.FORMAT_VERSION + 1}, this software reads format {models.FORMAT_VERSION}" in refusal(
+    rewritten(a_model_file, header={"format_version": store.FORMAT_VERSION + 1})
+    assert f"has format {store.FORMAT_VERSION + 1}, this software reads format {store.FORMAT_VERSION}" in refusal(
         a_model_file
     )
 
@@ -171,17 +172,17 @@ def test_a_folder_is_no_model(tmp_path: Path):
 
 def test_an_unknown_name_is_refused_with_those_that_are_installed():
     with pytest.raises(ModelError, match="no model 'generul'; installed: .*general.*path of a model file"):
-        models.find("generul")
+        store.find("generul")
 
 
 def test_a_model_is_found_by_its_name_or_its_path(a_model_file: Path):
-    assert models.find("general") == models.SHIPPED_FOLDER / "general.safetensors"
-    assert models.find(str(a_model_file)) == a_model_file
+    assert store.find("general") == store.SHIPPED_FOLDER / "general.safetensors"
+    assert store.find(str(a_model_file)) == a_model_file
 
 
 def test_every_shipped_model_can_be_read_and_is_below_7_mb():
-    assert models.SHIPPED_FOLDER / "general.safetensors" in models.installed()
-    for path in models.installed():
+    assert store.SHIPPED_FOLDER / "general.safetensors" in store.installed()
+    for path in store.installed():
         assert models.load(path).card
         assert path.stat().st_size < 7e6
 

@@ -10,11 +10,11 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from limited_reading import all_refused_within_limits, posix_only, refusal
-from medical_super_resolution.models import file as models
+from medical_super_resolution.models import store
 
 
 def redescribed(path: Path, **header: object) -> Path:
-    described = models.read_header(path) | header
+    described = store.read_header(path) | header
     save_file(load_file(path), path, {"medical_super_resolution": json.dumps(described)})
     return path
 

@@ -11,7 +11,7 @@ import pytest
 from command_line import Medsr
 from medical_super_resolution.errors import ModelError
 from medical_super_resolution.models import file as models
-from medical_super_resolution.models import store as model_folders
+from medical_super_resolution.models import store
 from medical_super_resolution.models.importing import import_model
 from medical_super_resolution.system import checksum
 
@@ -21,7 +21,7 @@ WRONG = "0" * 64
 @pytest.fixture
 def a_user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where imported models go; not there yet."""
-    monkeypatch.setenv(model_folders.FOLDER_VARIABLE, str(tmp_path / "of the user" / "models"))
+    monkeypatch.setenv(store.FOLDER_VARIABLE, str(tmp_path / "of the user" / "models"))
     return tmp_path / "of the user" / "models"
 
 
@@ -41,9 +41,9 @@ def refused(file: Path, folder: Path, match: str, sha256: str | None = None) -> 
 def test_an_imported_model_is_found_by_its_name(a_file: Path, a_user_folder: Path):
     imported = import_model(a_file)
     assert (imported.path, imported.was_compared) == (a_user_folder / "mine.safetensors", False)
-    assert models.find("mine") == imported.path
-    assert imported.path in models.installed()
-    assert models.load(models.find("mine")).sha256 == imported.sha256 == checksum.digest_of(a_file)
+    assert store.find("mine") == imported.path
+    assert imported.path in store.installed()
+    assert models.load(store.find("mine")).sha256 == imported.sha256 == checksum.digest_of(a_file)
     assert [path.name for path in a_user_folder.iterdir()] == ["mine.safetensors"]
 
 
@@ -89,8 +89,8 @@ def test_other_files_are_refused(tmp_path: Path, a_user_folder: Path):
 def test_a_shipped_model_is_not_hidden(a_file: Path, a_user_folder: Path):
     refused(a_file.rename(a_file.with_name("general.safetensors")), a_user_folder, "a model named general is installed")
     a_user_folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(models.SHIPPED_FOLDER / "general.safetensors", a_user_folder / "general.safetensors")
-    assert models.find("general") == models.SHIPPED_FOLDER / "general.safetensors"
+    shutil.copyfile(store.SHIPPED_FOLDER / "general.safetensors", a_user_folder / "general.safetensors")
+    assert store.find("general") == store.SHIPPED_FOLDER / "general.safetensors"
 
 
 def test_another_model_of_the_same_name_is_not_replaced(a_file: Path, a_user_folder: Path, a_tiny_generator: object):
@@ -104,7 +104,7 @@ def test_a_folder_that_cannot_be_written_ends_in_a_sentence(
     a_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     (tmp_path / "a file").touch()
-    monkeypatch.setenv(model_folders.FOLDER_VARIABLE, str(tmp_path / "a file" / "models"))
+    monkeypatch.setenv(store.FOLDER_VARIABLE, str(tmp_path / "a file" / "models"))
     refused(a_file, tmp_path, "models cannot be written: ")
 
 
@@ -122,7 +122,7 @@ def test_a_full_disk_ends_in_a_sentence_and_leaves_nothing(
 
 
 def test_every_system_has_a_folder_for_what_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delenv(model_folders.FOLDER_VARIABLE)
+    monkeypatch.delenv(store.FOLDER_VARIABLE)
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     for variable in ("LOCALAPPDATA", "XDG_DATA_HOME"):
         monkeypatch.delenv(variable, raising=False)
@@ -131,8 +131,8 @@ def test_every_system_has_a_folder_for_what_is_imported(tmp_path: Path, monkeypa
         ("darwin", "Library/Application Support"),
         ("linux", ".local/share"),
     ):
-        monkeypatch.setattr(model_folders.sys, "platform", system)
-        assert model_folders.user_folder() == tmp_path / place / "MedicalSuperResolution" / "models"
+        monkeypatch.setattr(store.sys, "platform", system)
+        assert store.user_folder() == tmp_path / place / "MedicalSuperResolution" / "models"
 
 
 def test_the_command_line_imports_and_lists(medsr: Medsr, a_file: Path, a_user_folder: Path):

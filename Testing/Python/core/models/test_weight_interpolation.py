@@ -15,6 +15,7 @@ from medical_super_resolution.errors import ModelError, SettingsError
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.uncertainty import widened
 from medical_super_resolution.models import file as models
+from medical_super_resolution.models import store
 from medical_super_resolution.models import weight_interpolation as detail
 from medical_super_resolution.models.card import described
 from medical_super_resolution.settings import EnhanceSettings
@@ -111,25 +112,19 @@ def test_a_detail_that_is_none_is_refused(a_detail_pair: tuple[Path, Path], amou
             ask()
 
 
-def test_a_detail_model_is_not_listed_as_a_model_of_its_own(
-    a_detail_pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-):
+def test_a_detail_model_is_not_listed_as_a_model_of_its_own(a_detail_pair: tuple[Path, Path]):
     path, detail_model = a_detail_pair
-    monkeypatch.setattr(models, "SHIPPED_FOLDER", path.parent)
-    assert models.installed() == [path]
-    assert models.find("soft-detail") == detail_model  # but it can be asked for
+    assert store.installed(path.parent) == [path]
+    assert store.find("soft-detail", path.parent) == detail_model  # but it can be asked for
     path.unlink()
-    assert models.installed() == [detail_model]
+    assert store.installed(path.parent) == [detail_model]
 
 
-def test_models_that_name_each_other_or_themselves_or_cannot_be_read_are_listed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(models, "SHIPPED_FOLDER", tmp_path)
+def test_models_that_name_each_other_or_themselves_or_cannot_be_read_are_listed(tmp_path: Path):
     for name, detail_model in (("a", "b"), ("b", "a"), ("c", "c")):
         write_model(tmp_path / f"{name}.safetensors", 1, {"detail_model": detail_model})
     (tmp_path / "d.safetensors").write_bytes(b"damaged")
-    assert [path.stem for path in models.installed()] == ["a", "b", "c", "d"]
+    assert [path.stem for path in store.installed(tmp_path)] == ["a", "b", "c", "d"]
 
 
 def test_the_card_names_the_detail_model(a_detail_pair: tuple[Path, Path], a_model_file: Path):
@@ -137,8 +132,8 @@ def test_the_card_names_the_detail_model(a_detail_pair: tuple[Path, Path], a_mod
     (line,) = [line for line in described(path) if line.lstrip().startswith("detail model")]
     assert line.split() == ["detail", "model", "soft-detail,", "sha256", digest(detail_model)]
     detail_model.unlink()
-    assert any("detail model    soft-detail, which is missing" in line for line in described(path))
-    assert any("detail model    none" in line for line in described(a_model_file))
+    assert any("detail model  soft-detail, which is missing" in line for line in described(path))
+    assert any("detail model  none" in line for line in described(a_model_file))
 
 
 def test_the_result_changes_with_the_detail(a_detail_pair: tuple[Path, Path], a_volume: Volume):

@@ -17,7 +17,7 @@ import fuzz_readers
 from dicom_files import write_series
 from limited_reading import all_refused_within_limits, posix_only, refusal, refused_within_limits
 from medical_super_resolution.errors import VolumeError
-from medical_super_resolution.models import file as models
+from medical_super_resolution.models import store
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files, formats
 from medical_super_resolution.volumes.volume import Volume
@@ -185,7 +185,7 @@ def test_dicom_places_that_are_no_places_are_refused(tmp_path: Path, tag: str, v
 
 
 @settings(deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(content=st.binary(max_size=600), suffix=st.sampled_from([*formats.SUFFIXES, ".dcm", models.SUFFIX]))
+@given(content=st.binary(max_size=600), suffix=st.sampled_from([*formats.SUFFIXES, ".dcm", store.SUFFIX]))
 def test_any_bytes_are_refused_in_one_sentence(tmp_path: Path, content: bytes, suffix: str):
     path = tmp_path / f"any{suffix}"
     path.write_bytes(content)
