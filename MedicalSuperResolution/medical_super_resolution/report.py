@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import SuperResolutionError
-from .system.temp_dirs import work_folder
+from .system.temp_dirs import put_in_place, work_folder
 
 NOTICE = "For research. Not for diagnostic use."
 
@@ -135,6 +135,6 @@ def write_report(path: Path, report: dict[str, Any]) -> None:
     try:
         with work_folder(path.parent) as folder:
             (folder / path.name).write_text(json.dumps(report, indent=1) + "\n")
-            (folder / path.name).replace(path)
+            put_in_place(folder / path.name, path)
     except OSError as problem:
         raise SuperResolutionError(f"the report {path} could not be written: {problem.strerror}") from problem

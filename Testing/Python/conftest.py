@@ -26,6 +26,7 @@ if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):  # each worker and it
     share = str(max(1, (os.cpu_count() or 1) // int(workers)))
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
         os.environ.setdefault(variable, share)
+os.fsync = lambda descriptor: None  # no power cut comes between a test and its results
 os.environ["MEDSR_MODEL_FOLDER"] = os.devnull  # what the user of this computer has imported is of no concern
 
 

@@ -27,6 +27,7 @@ from .commands import (
     station,
     view,
 )
+from .parsing import Parser
 from .terminal import quiet_on_broken_pipe
 
 COMMANDS: dict[str, ModuleType] = {
@@ -73,7 +74,7 @@ def parser(description: str | None, only: str | None = None) -> argparse.Argumen
     only : str or None
         The command whose options are added; None adds those of all.
     """
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="medsr",
         description=description,
         epilog=_EXAMPLES,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import SettingsError
 from ..settings import DEVICES, MODALITIES, OPTIONS, PRECISIONS, PROFILES, QUALITIES, EnhanceSettings
+from .parsing import whole_number
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
     from ..volumes.dicom.reader import Selection
@@ -89,7 +90,7 @@ def add_precision(parser: argparse._ActionsContainer) -> None:
 
 
 def _threads(text: str) -> int | None:
-    return None if text == "auto" else int(text)
+    return None if text == "auto" else whole_number(text)
 
 
 def settings_of(chosen: argparse.Namespace) -> EnhanceSettings:
@@ -142,7 +143,7 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
 
 
 def _phase(text: str) -> int | str:
-    return text if text == "all" else int(text)
+    return text if text == "all" else whole_number(text)
 
 
 def selection_of(chosen: argparse.Namespace) -> Selection:

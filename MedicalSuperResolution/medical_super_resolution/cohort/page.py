@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..report import NOTICE
-from ..system.temp_dirs import work_folder
+from ..system.temp_dirs import put_in_place, work_folder
 from .study import thumbnail_of
 from .table import Row
 
@@ -106,7 +106,7 @@ robust standard deviations in data-consistency error, slice profile (width over 
 """
     with work_folder(output) as folder:
         (folder / PAGE).write_text(page, encoding="utf-8")
-        (folder / PAGE).replace(output / PAGE)
+        put_in_place(folder / PAGE, output / PAGE)
 
 
 def _line(row: Row, distances: dict[str, float], output: Path) -> str:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ModelError
 from ..system.checksum import digest_of
 from ..system.software import __version__
-from ..system.temp_dirs import work_folder
+from ..system.temp_dirs import put_in_place, work_folder
 from .bids import stem_of
 from .discovery import Item
 from .preview import Preview
@@ -177,4 +177,4 @@ def _write(record: Record, path: Path) -> None:
     with work_folder(path.parent) as folder:
         part = folder / path.name
         part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
+        put_in_place(part, path)

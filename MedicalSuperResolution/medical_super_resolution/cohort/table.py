@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from ..system.temp_dirs import work_folder
+from ..system.temp_dirs import put_in_place, work_folder
 
 TABLE = "medsr.csv"
 
@@ -78,7 +78,7 @@ def write_table(rows: Sequence[Row], path: Path) -> None:
             writer = csv.DictWriter(file, [one.name for one in fields(Row)])
             writer.writeheader()
             writer.writerows(asdict(row) for row in rows)
-        part.replace(path)
+        put_in_place(part, path)
 
 
 def write_parquet(rows: Sequence[Row], path: Path) -> None:
@@ -95,4 +95,4 @@ def write_parquet(rows: Sequence[Row], path: Path) -> None:
     with work_folder(path.parent) as folder:
         part = folder / path.name
         parquet.write_table(pyarrow.Table.from_pylist([asdict(row) for row in rows]), part)
-        part.replace(path)
+        put_in_place(part, path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import ModelError
 from ..system import checksum
-from ..system.temp_dirs import work_folder
+from ..system.temp_dirs import put_in_place, work_folder
 from .store import SHIPPED_FOLDER, SUFFIX, user_folder
 
 
@@ -46,7 +46,7 @@ def import_model(file: Path, sha256: str | None = None) -> Imported:
             found, was_compared = checksum.check(copy, wanted, file.name)  # of the copy: that one is kept
             _check_name(file.name, found, folder)
             _check_loading(copy)
-            copy.replace(folder / file.name)
+            put_in_place(copy, folder / file.name)
     except OSError as problem:
         raise ModelError(f"the folder {folder} cannot be written: {problem.strerror}; free some space") from problem
     return Imported(folder / file.name, found, was_compared)

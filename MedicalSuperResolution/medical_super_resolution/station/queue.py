@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import shutil
 import threading
 import time
@@ -26,6 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import SuperResolutionError
+from ..system.temp_dirs import put_in_place
 
 RECEIVING, WAITING, SENDING, DONE, FAILED = STATES = ("receiving", "waiting", "sending", "done", "failed")
 _ENHANCING = "enhancing"
@@ -101,11 +101,8 @@ class Queue:
         try:
             self._check_room(len(encoded))
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            with part.open("wb") as file:
-                file.write(encoded)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
+            part.write_bytes(encoded)
+            put_in_place(part, path)
             missing.unlink(missing_ok=True)
         except (QueueFull, OSError):
             with suppress(OSError):  # an empty file mostly still fits on a full disk
@@ -178,7 +175,7 @@ class Queue:
         """Queue the derived images of a series for sending, and remove its source."""
         (workspace / DESTINATION).write_text(destination, encoding="utf-8")
         self._bytes += _size(workspace)
-        workspace.replace(self.folder / SENDING / series)
+        put_in_place(workspace, self.folder / SENDING / series)
         self._remove(self.folder / WAITING / series)
 
     def finish(self, series: str) -> None:

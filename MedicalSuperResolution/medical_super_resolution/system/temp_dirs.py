@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import platform
@@ -16,6 +17,7 @@ from pathlib import Path
 
 WORK_FOLDER_PREFIX = ".medsr-"  # of work folders beside an output
 _LOCK_ATTEMPTS, _LOCK_PAUSE_SECONDS = 100, 0.05
+_DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows; elsewhere there is none to suppress
 
 
@@ -71,6 +73,36 @@ def private_folder(prefix: str, parent: Path | None = None) -> Path:
 def try_writing(folder: Path) -> None:
     """Raise OSError if nothing can be written into a folder."""
     Path(tempfile.mkdtemp(prefix=WORK_FOLDER_PREFIX, dir=folder)).rmdir()
+
+
+def put_in_place(made: Path, path: Path) -> None:
+    """Give a finished file or folder its name; after a power cut it is whole, or not there, or what was there before.
+
+    Raises
+    ------
+    OSError
+        The disk is full or fails, or a file is there already where ``made`` is a folder.
+    """
+    for one in (*made.rglob("*"), made) if made.is_dir() else (made,):
+        _flush(one)
+    made.replace(path)
+    _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    """Wait until the disk holds the content of a file, or the names in a folder where the system can say."""
+    is_folder = path.is_dir()
+    if is_folder and os.name == "nt":
+        return
+    try:
+        descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as problem:
+        if not is_folder and problem.errno in _DISK_FAILURES:  # others: a disk that cannot be waited for
+            raise
 
 
 def remove(folder: Path) -> None:

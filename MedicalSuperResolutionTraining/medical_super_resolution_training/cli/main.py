@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from medical_super_resolution.cli.parsing import Parser
 from medical_super_resolution.cli.terminal import quiet_on_broken_pipe
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.system.process import end_with_parent, wait_passively
@@ -26,7 +27,7 @@ VERBS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0 done, 1 known failure, 2 usage, 141 unread."""
     wait_passively()
-    parser = argparse.ArgumentParser(prog="medsr-train", description=__doc__)
+    parser = Parser(prog="medsr-train", description=__doc__)
     parser.add_argument("--end-with-parent", action="store_true", help=argparse.SUPPRESS)
     verbs = parser.add_subparsers(dest="verb", required=True)
     for name, verb in VERBS.items():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.system.temp_dirs import put_in_place
 
 
 @dataclass(frozen=True)
@@ -79,4 +80,4 @@ def write_manifest(entries: list[Entry], path: Path, refused: list[dict[str, str
     beside = path.with_suffix(".partial")
     content = json.dumps({"volumes": tables, "refused": refused or []}, indent=1) + "\n"
     beside.write_text(content, encoding="utf-8")
-    beside.replace(path)
+    put_in_place(beside, path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from medical_super_resolution.errors import SuperResolutionError
+from medical_super_resolution.system.temp_dirs import put_in_place
 
 from .state import TrainingState
 
@@ -41,9 +41,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     """Write a safetensors file that is either whole or not there, whenever the program is stopped."""
     beside = path.with_suffix(".partial")
     save_file({name: value.detach().contiguous().clone() for name, value in tensors.items()}, str(beside), metadata)
-    with beside.open("rb+") as written:
-        os.fsync(written.fileno())
-    beside.replace(path)
+    put_in_place(beside, path)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

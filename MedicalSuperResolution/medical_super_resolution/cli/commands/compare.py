@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="slices of AFTER to show, from 0, such as coronal=120 axial=40; default: the middle ones",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="PICTURE.png")
+    parser.add_argument("--overwrite", action="store_true", help="replace the picture if it exists")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -39,6 +40,8 @@ def run(chosen: argparse.Namespace) -> int:
     from ...volumes.io import files
     from ..figures import compare
 
+    if chosen.output.exists() and not chosen.overwrite:
+        raise SettingsError(f"{chosen.output} exists already; add --overwrite to replace it, or choose another name")
     volumes = [files.read(path) for path in (chosen.before, chosen.after, chosen.reference) if path]
     window, slices = _window(chosen.window), _slices(chosen.slice)
     for line in compare(*volumes, output=chosen.output, window=window, slices=slices):

@@ -72,6 +72,7 @@ def run(chosen: argparse.Namespace) -> int:
     from ...volumes.dicom.reader import Selection
     from ...volumes.io import files, writers
 
+    _check_options(chosen)
     selection = selection_of(chosen)
     if selection == Selection() and chosen.input.is_dir():
         from ...cohort.batch import batch_in
@@ -100,8 +101,11 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _enhance_in(chosen: argparse.Namespace, settings: EnhanceSettings, destination: Destination) -> Grid:
+    from ...models import store
+
     progress = progress_of_kind(chosen.progress)
     _check_input(chosen.input, chosen.volume)
+    store.read_header(store.find(settings.model))  # refuses a wrong model before PyTorch is loaded
     progress.stage("loading the model")  # and PyTorch, which takes more than a second
     from ...cohort.single import run_task
     from ...cohort.task import Task
@@ -121,6 +125,25 @@ def _enhance_in(chosen: argparse.Namespace, settings: EnhanceSettings, destinati
         made = f"{done.grid.described()}, {report['seconds']:.1f} s"
         _print_summary(Report.from_dict(report), made, chosen.output)
     return done.grid
+
+
+def _check_options(chosen: argparse.Namespace) -> None:
+    """Refuse options that would have no effect."""
+    from ...volumes.io import formats
+
+    if chosen.snap and not chosen.labels:
+        raise SettingsError("--snap moves the boundaries of --labels SEG SEG_OUT; give both")
+    if not chosen.input.is_file():
+        return
+    if chosen.jobs != 1 or chosen.skip_existing:
+        raise SettingsError(
+            f"--jobs and --skip-existing are for a folder, and {chosen.input} is a file; leave them out"
+        )
+    if (chosen.series is not None or chosen.phase is not None) and formats.is_volume_file(chosen.input):
+        raise SettingsError(
+            f"--series and --phase are for DICOM, and {chosen.input} is a volume file; for one that holds several"
+            " volumes, give --volume N"
+        )
 
 
 def _check_input(source: Path, number: int | None) -> None:

@@ -59,12 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Read, fuse, write."""
-    from ...inference.fusion.fuse import fuse_stacks
     from ...inference.fusion.settings import FusionSettings
-    from ...models.weight_interpolation import load_model
-    from ...volumes.dicom.derived.writer import write_series
     from ...volumes.io import files
 
+    if chosen.like and chosen.spacing:
+        raise SettingsError("give either --spacing or --like, whose grid has its own spacing")
     settings = FusionSettings(
         spacing_mm=chosen.spacing,
         region_ras_mm=tuple(chosen.region) if chosen.region else None,
@@ -77,7 +76,10 @@ def run(chosen: argparse.Namespace) -> int:
     progress.stage("reading")
     stacks = _read(chosen)
     like = files.read(chosen.like) if chosen.like else None
-    progress.stage("loading the model")
+    progress.stage("loading the model")  # and PyTorch
+    from ...inference.fusion.fuse import fuse_stacks
+    from ...models.weight_interpolation import load_model
+
     model = load_model(chosen.model)
     progress.stage("fusing")
     fused = fuse_stacks(
@@ -85,6 +87,8 @@ def run(chosen: argparse.Namespace) -> int:
     )
     progress.stage("writing")
     if series:
+        from ...volumes.dicom.derived.writer import write_series
+
         report = fused.report.as_refinement(stacks[0].grid, fused.volume.grid)
         write_series(fused.volume, report, series[0], chosen.output, further_sources=series[1:])
     for path, volume in ((None if series else chosen.output, fused.volume), (chosen.uncertainty, fused.uncertainty)):

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ...system.temp_dirs import work_folder
+from ...system.temp_dirs import put_in_place, work_folder
 from ..file import Model
 from ..store import detail_files_of
 from .program import program_of
@@ -56,7 +56,7 @@ def write_bundle(model: Model, folder: Path, readme: str) -> list[Path]:
         for path in (model.path, *detail_files_of(model.path)):
             if path.is_file():
                 shutil.copy(path, made / "models" / path.name)
-        made.replace(folder)
+        put_in_place(made, folder)
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ...errors import SuperResolutionError, optional
-from ...system.temp_dirs import work_folder
+from ...system.temp_dirs import put_in_place, work_folder
 from ..file import Model
 from .bundle import write_bundle
 from .program import INPUTS, OUTPUT, program_of
@@ -61,7 +61,7 @@ def export_model(model: Model, kind: str, path: Path) -> list[Path]:
         exported = torch.export.export(program, example, dynamic_shapes=free | {"factor": None, "width": None})
         with work_folder(path.parent) as folder:
             FORMATS[kind](exported, folder / path.name)
-            (folder / path.name).replace(path)
+            put_in_place(folder / path.name, path)
     card.write_bytes(text.encode())
     return [path, card]
 

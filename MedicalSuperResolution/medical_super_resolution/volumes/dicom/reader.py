@@ -130,7 +130,7 @@ def _selected(path: Path, selection: Selection) -> tuple[Series, list[Part], lis
 
 def _series(contents: Contents, path: Path, selection: Selection) -> tuple[Series, list[str]]:
     """The one that is selected, or the only one that is a volume; and a sentence about what else there is."""
-    notes = [f"what is no image was ignored: {listed(list(contents.ignored))}"] if contents.ignored else []
+    notes = [f"files that are not images were ignored: {listed(list(contents.ignored))}"] if contents.ignored else []
     series = contents.series
     if selection.series is not None:
         chosen = [one for one in series if selection.series in (one.uid, str(one.number))]
@@ -144,7 +144,7 @@ def _series(contents: Contents, path: Path, selection: Selection) -> tuple[Serie
     if not series:
         if contents.ignored:
             raise VolumeError(f"{path} holds no DICOM images: {listed(list(contents.ignored))}; name the scan's folder")
-        raise VolumeError(f"there is no DICOM series in the folder {path}")
+        raise VolumeError(f"there is no DICOM series in the folder {path}; name another, or a volume file")
     volumes = [one for one in series if not one.problem]
     if len(series) == 1:
         return series[0], notes

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import VolumeError
-from ...system.temp_dirs import one_at_a_time, try_writing, work_folder
+from ...system.temp_dirs import one_at_a_time, put_in_place, try_writing, work_folder
 from ..dicom.reader import Selection, read_series
 from ..label_maps.detection import has_segments, is_label_map, named_like_labels
 from ..memmap import Allocator, is_on_disk
@@ -139,10 +139,10 @@ def _read_series(path: Path, selection: Selection | None) -> Volume:
 def check_output(path: Path | str, *, overwrite: bool = False) -> None:
     """Refuse, before any work is done, an output that could not be written."""
     path = Path(path)
+    if path.is_dir():
+        raise VolumeError(f"{path} is a folder; name a file, which ends in one of: {', '.join(SUFFIXES)}")
     if suffix_of(path) is None:
         raise VolumeError(f"the format of {path.name} is unknown; end the name in one of: {', '.join(SUFFIXES)}")
-    if path.is_dir():
-        raise VolumeError(f"{path} is a folder; name a file")
     taken = _taken(path)
     if taken and not overwrite:
         raise VolumeError(f"{taken} exists already; add --overwrite to replace it, or choose another name")
@@ -226,7 +226,7 @@ def _put(folder: Path, path: Path, overwrite: bool) -> Path | None:
         taken = None if overwrite else _taken(path)
         if taken is None:
             for file in sorted(folder.iterdir(), key=lambda file: file.name == path.name):  # the header last
-                file.replace(path.parent / file.name)
+                put_in_place(file, path.parent / file.name)
     return taken
 
 

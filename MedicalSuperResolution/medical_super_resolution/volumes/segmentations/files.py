@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import VolumeError
 from ...progress import Progress, ignore
-from ...system.temp_dirs import work_folder
+from ...system.temp_dirs import put_in_place, work_folder
 from ..grid import Grid
 from ..io import files, formats
 from ..io.file_validation import silent
@@ -126,7 +126,7 @@ def write(segmentation: Segmentation, path: Path, *, overwrite: bool = False, im
     if path.suffix.lower() == DICOM_SUFFIX:
         with work_folder(path.parent) as folder:
             write_segmentation(segmentation.layers, segmentation.facts, images, folder / path.name)
-            (folder / path.name).replace(path)
+            put_in_place(folder / path.name, path)
         return
     if not is_segmentation(path):
         files.write(segmentation.layers[0], path, overwrite=overwrite)
@@ -141,7 +141,7 @@ def write(segmentation: Segmentation, path: Path, *, overwrite: bool = False, im
         with work_folder(path.parent) as folder, silent():
             sitk.WriteImage(image, str(folder / path.name), useCompression=True)
             _name_the_layers(folder / path.name)
-            (folder / path.name).replace(path)
+            put_in_place(folder / path.name, path)
     except (RuntimeError, OSError) as problem:
         raise VolumeError(f"{path} could not be written; free some space or choose another folder") from problem
 

@@ -150,7 +150,37 @@ def test_a_dicom_series_is_enhanced(medsr: Medsr, folder: Path, a_model_file: Pa
 def test_wrong_usage_exits_with_2(medsr: Medsr, arguments: tuple[str, ...]):
     status, out, err = medsr(*arguments)
     assert (status, out) == (2, "")
-    assert "usage: medsr" in err
+    assert err.startswith("error: ")
+    assert err.endswith("--help` describes the usage\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--factor", "1,5"), "'1,5' is not a number; write it with a point, such as 1.5"),
+        (("--threads", "1.5"), "'1.5' is not a whole number"),
+        (("--phase", "x"), "'x' is not a whole number"),
+        (("--snap",), "--snap moves the boundaries of --labels"),
+        (("--skip-existing",), "--jobs and --skip-existing are for a folder"),
+        (("--jobs", "2"), "--jobs and --skip-existing are for a folder"),
+        (("--series", "2"), "--series and --phase are for DICOM"),
+        (("--model", "none"), "there is no model 'none'; installed: general"),
+    ],
+)
+def test_options_without_a_meaning_are_refused_in_one_sentence(
+    medsr: Medsr, scan: Path, tmp_path: Path, arguments: tuple[str, ...], sentence: str
+):
+    status, out, err = medsr("enhance", scan, tmp_path / "fine.nii", *arguments)
+    assert status in (1, 2)
+    assert (out, err.count("\n")) == ("", 1)
+    assert sentence in err
+
+
+def test_a_file_whose_name_is_like_an_option_gets_advice(medsr: Medsr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path("-scan.nii").touch()
+    monkeypatch.setattr("sys.argv", ["medsr", "enhance", "-scan.nii", "fine.nii"])
+    assert "to name the file, write ./-scan.nii" in medsr("enhance", "-scan.nii", "fine.nii")[2]
 
 
 def test_info_describes_the_volume_and_what_would_be_done(medsr: Medsr, scan: Path):
@@ -235,6 +265,13 @@ def test_compare_draws_a_picture(medsr: Medsr, scan: Path, folder: Path, a_volum
     assert pixels.shape[0] > 300
     assert pixels.shape[1] > 300
     assert pixels[..., :3].std() > 10  # and there is something to see
+
+
+def test_a_picture_is_replaced_only_if_asked(medsr: Medsr, scan: Path, folder: Path):
+    (folder / "picture.png").write_bytes(b"another")
+    assert "picture.png exists already" in refused(medsr, folder, "compare", scan, scan, "-o", folder / "picture.png")
+    assert medsr("compare", scan, scan, "-o", folder / "picture.png", "--overwrite")[0] == 0
+    assert (folder / "picture.png").read_bytes() != b"another"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import numpy as np
 from ....errors import VolumeError
 from ....report import Report
 from ....system.software import __version__
-from ....system.temp_dirs import one_at_a_time, work_folder
+from ....system.temp_dirs import one_at_a_time, put_in_place, work_folder
 from ...grid import Grid
 from ...io import files
 from ...volume import Volume
@@ -107,7 +107,7 @@ def write_series(
                 _check_folder(folder)
                 if sys.platform == "win32" and folder.exists():
                     folder.rmdir()
-                series.replace(folder)
+                put_in_place(series, folder)
     except OSError as problem:
         free = shutil.disk_usage(folder.parent).free / 1e6
         raise VolumeError(

@@ -1,0 +1,62 @@
+"""Finished files and folders are on the disk before they have their names."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from medical_super_resolution.system.temp_dirs import put_in_place
+
+FOLDERS = os.name != "nt"  # whether a folder can be waited for
+
+
+@pytest.fixture
+def a_result(tmp_path: Path) -> Path:
+    """The path of a result that is not there yet."""
+    return tmp_path / "result"
+
+
+@pytest.fixture
+def named_at_flush(a_result: Path, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether the result had its name, for each wait for the disk."""
+    waits: list[bool] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: waits.append(a_result.exists()))
+    return waits
+
+
+def test_a_file_is_on_the_disk_before_its_name_is(tmp_path: Path, a_result: Path, named_at_flush: list[bool]):
+    made = tmp_path / "made"
+    made.write_bytes(b"content")
+    put_in_place(made, a_result)
+    assert named_at_flush == [False, True][: 1 + FOLDERS]
+    assert (a_result.read_bytes(), made.exists()) == (b"content", False)
+
+
+def test_all_files_of_a_folder_are_on_the_disk_before_its_name_is(
+    tmp_path: Path, a_result: Path, named_at_flush: list[bool]
+):
+    for name in ("one", "two"):
+        (tmp_path / "made" / name).mkdir(parents=True)
+        (tmp_path / "made" / name / "slice.dcm").write_bytes(b"content")
+    put_in_place(tmp_path / "made", a_result)
+    assert named_at_flush == ([False] * 5 + [True] if FOLDERS else [False] * 2)
+
+
+@pytest.mark.parametrize(("problem", "is_fatal"), [(errno.ENOSPC, True), (errno.EIO, True), (errno.EINVAL, False)])
+def test_a_disk_that_fails_is_an_error_and_one_that_cannot_be_waited_for_is_not(
+    tmp_path: Path, a_result: Path, monkeypatch: pytest.MonkeyPatch, problem: int, is_fatal: bool
+):
+    def fail(descriptor: int) -> None:
+        raise OSError(problem, "cannot be flushed")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    (tmp_path / "made").write_bytes(b"content")
+    if is_fatal:
+        with pytest.raises(OSError, match="cannot be flushed"):
+            put_in_place(tmp_path / "made", a_result)
+    else:
+        put_in_place(tmp_path / "made", a_result)
+    assert a_result.exists() != is_fatal
