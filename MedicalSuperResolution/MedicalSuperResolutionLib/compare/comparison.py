@@ -19,12 +19,13 @@ from MedicalSuperResolutionLib.scene import uncertainty_node
 from MedicalSuperResolutionLib.scene.dicom_source import modality, units_of
 from MedicalSuperResolutionLib.translation import tr as _
 
+_HOUNSFIELD = "HU"
 _SURE = 0.25  # of the brightest uncertainty: what lies below it is not colored
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What is on the screen. limit : the difference with the strongest color, in ``units`` (may be empty).
+    """What is on the screen. limit : the difference with the strongest color, in ``units`` (empty: not known).
 
     Parameters
     ----------
@@ -32,8 +33,6 @@ class Shown:
         Whether before was brought onto the grid of after.
     uncertainty
         Where the colors of the uncertainty of after begin and end, in ``units``; None where it is not known.
-    is_ct
-        Whether the values are Hounsfield units: by DICOM, or by their range where nothing says what they are.
     """
 
     before: str
@@ -42,7 +41,11 @@ class Shown:
     limit: float
     units: str
     uncertainty: tuple[float, float] | None = None
-    is_ct: bool = False
+
+    @property
+    def is_ct(self) -> bool:
+        """Whether the values are Hounsfield units."""
+        return self.units == _HOUNSFIELD
 
 
 class Comparison:
@@ -109,7 +112,7 @@ class Comparison:
                 sharing_window=(before,),
                 colors=colors,
             )
-            units = units_of(after)
+            units = _units(before, after)
             for node, quantity in ((difference, _("Difference")), (colors, _("Uncertainty"))):
                 if node is not None:  # after the views exist, which look for legends only then
                     self._temporary.append(self._views.add_legend(node, quantity, units))
@@ -119,9 +122,7 @@ class Comparison:
             raise
         self._remove(old)
         ends = None if colors is None else _ends_of_colors(colors.GetDisplayNode())
-        known = "ct" if units == "HU" else modality(before)
-        is_ct = (known or guess_modality(slicer.util.arrayFromVolume(before))) == "ct"
-        self._shown = Shown(before.GetName(), after.GetName(), resampled is not None, limit, units, ends, is_ct)
+        self._shown = Shown(before.GetName(), after.GetName(), resampled is not None, limit, units, ends)
 
     def exit(self) -> None:
         """Restore the previous layout, and remove the nodes that were added to the scene."""
@@ -199,6 +200,14 @@ class Comparison:
         for node in sorted(nodes, key=lambda one: not one.IsA("vtkMRMLColorLegendDisplayNode")):  # before its colors
             if node.GetScene() is not None:  # else the scene was closed
                 scene.remove(node)
+
+
+def _units(before: slicer.vtkMRMLScalarVolumeNode, after: slicer.vtkMRMLScalarVolumeNode) -> str:
+    """The unit of both: as DICOM states it, or HU where a volume of unknown modality has the values of a CT."""
+    if units := units_of(after):
+        return units
+    known = modality(before) or guess_modality(slicer.util.arrayFromVolume(before))
+    return _HOUNSFIELD if known == "ct" else ""
 
 
 def _ends_of_colors(display: slicer.vtkMRMLScalarVolumeDisplayNode) -> tuple[float, float]:

@@ -39,8 +39,6 @@ class Runner:
         (done, total) of the present run.
     stage
         The part of the work that it is at, by the engine's name; empty before the first.
-    log
-        The last lines of warnings and errors that it has printed.
     """
 
     def __init__(self, command: Sequence[str] | None = None) -> None:
@@ -50,7 +48,6 @@ class Runner:
         self._run: _Run | None = None
         self.progress = (0, 1)
         self.stage = ""
-        self.log: tuple[str, ...] = ()
 
     @property
     def is_running(self) -> bool:
@@ -107,7 +104,7 @@ class Runner:
         """
         if self._run is not None:
             raise SuperResolutionError(_("An enhancement is running already; wait for it, or cancel it first."))
-        self.progress, self.stage, self.log = (0, 1), "", ()
+        self.progress, self.stage = (0, 1), ""
         was_there = self.has_process
         if not was_there:
             self.close()
@@ -140,7 +137,7 @@ class Runner:
             raise Cancelled
         try:
             status = self._run.status()
-            self.progress, self.stage, self.log = self._run.progress, self._run.stage, self._run.last_lines()
+            self.progress, self.stage = self._run.progress, self._run.stage
             if status is None:
                 return None
             result = self._run.result(status)
@@ -223,15 +220,13 @@ class _Run:
                 if isinstance(answer, dict):  # else something else that was printed
                     yield answer
 
-    def last_lines(self) -> tuple[str, ...]:
-        return tuple(subprocess.errors_of(self._worker.folder, self._errors_start).splitlines()[-_LOG_LINES:])
-
     def result(self, status: int) -> Any:  # noqa: ANN401 - what the exchange gives
         """The result of the command; raises if it failed."""
         if status == _CANCELLED_EXIT:
             raise Cancelled
         if status != 0:
-            raise SuperResolutionError(subprocess.failure_sentence(status, self.last_lines(), **_who_failed()))
+            lines = subprocess.errors_of(self._worker.folder, self._errors_start).splitlines()[-_LOG_LINES:]
+            raise SuperResolutionError(subprocess.failure_sentence(status, lines, **_who_failed()))
         return self._exchange.result(self._worker.folder)
 
 

@@ -85,8 +85,9 @@ class Recipe:
     checkpoint_minutes
         Time between checkpoints.
     validate_every, sample_every
-        Steps between validations on whole volumes and between sample pictures; 0 for never. A run shorter than
-        ``validate_every`` is not validated; the end of a longer one always is.
+        Steps between validations on whole volumes and between sample pictures; 0 for never. The first pictures come
+        earlier, from step 10 on. A run shorter than ``validate_every`` is not validated; the end of a longer one
+        always is.
     """
 
     task: str = "generator"

@@ -129,14 +129,16 @@ def test_legends_name_units_and_begin_where_the_colors_begin(a_comparison, a_pai
     assert a_comparison.shown.uncertainty == (2, 8)
 
 
-@pytest.mark.parametrize(("air", "is_ct"), [(-1000, True), (0, False)])
-def test_hounsfield_units_are_known_by_their_range_where_no_header_names_them(a_comparison, a_pair, air, is_ct):
+@pytest.mark.parametrize(("air", "is_ct", "unit"), [(-1000, True, "HU"), (0, False, "unit unknown")])
+def test_hounsfield_units_are_known_by_their_range_where_no_header_names_them(a_comparison, a_pair, air, is_ct, unit):
     before, after = a_pair
     array = np.full_like(slicer.util.arrayFromVolume(before), 100, dtype=np.int16)
     array[0] = air
     slicer.util.updateVolumeFromArray(before, array)
     a_comparison.enter(before, after)
-    assert a_comparison.shown.is_ct is is_ct
+    legend = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")[0]
+    assert (a_comparison.shown.is_ct, legend.GetTitleText()) == (is_ct, f"Difference ({unit})")
+    assert after.GetVoxelValueUnits() is None  # what is guessed is not stored
 
 
 @pytest.mark.parametrize(

@@ -83,11 +83,16 @@ def test_the_curves_have_a_row_for_every_report(data: Path, tmp_path: Path, monk
     assert all(float(row["loss"]) == pytest.approx(float(row["l1"]) + float(row["mse"]), rel=1e-4) for row in rows)
 
 
-def test_a_run_ends_with_a_checkpoint_a_picture_and_a_line(data: Path, tmp_path: Path):
+def test_a_run_has_early_pictures_and_ends_with_a_checkpoint_a_picture_and_a_line(
+    data: Path, tmp_path: Path, monkeypatch
+):
+    assert callbacks.FIRST_PICTURES[0] <= 300 / 20  # of a trial of 300 steps
+    monkeypatch.setattr(callbacks, "FIRST_PICTURES", (2,))
     lines: list[str] = []
     run_recipe(plane_recipe(), data, tmp_path / "run", device="cpu", log=lines.append)
     assert [path.name for path in checkpoints(tmp_path / "run")] == ["checkpoint-00000005.safetensors"]
-    assert [path.name for path in (tmp_path / "run" / "samples").iterdir()] == ["step-00000005.png"]
+    pictures = sorted(path.name for path in (tmp_path / "run" / "samples").iterdir())
+    assert pictures == ["step-00000002.png", "step-00000005.png"]
     assert lines[-1].startswith("step 5 of 5  loss ")
     assert "accuracy" in lines[-1]
     assert lines[-1].endswith("0 min left")

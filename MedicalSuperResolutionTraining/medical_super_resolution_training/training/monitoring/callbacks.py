@@ -25,6 +25,7 @@ from .validation import VALIDATION, append_validation, keep_best, validated
 
 REPORT_EVERY = 50  # steps
 FIRST_REPORTS = (1, 2, 5, 10, 20)  # steps, so that the first numbers come soon
+FIRST_PICTURES = (10, 50, 100, 250)  # each costs less than a step
 
 
 class RunCallbacks:
@@ -99,7 +100,8 @@ class RunCallbacks:
 
     def keep(self, state: TrainingState, *, is_last: bool) -> None:
         """Pictures and checkpoints that are due."""
-        if _is_due(state.step, self.recipe.sample_every, is_last):
+        every = self.recipe.sample_every
+        if _is_due(state.step, every, is_last or state.step in FIRST_PICTURES):
             write_sample(self.run, state.step, self.task.pictures(state.average, self.sample()))
         if is_last or time.monotonic() - self.saved_at > 60 * self.recipe.checkpoint_minutes:
             save_checkpoint(self.run, state)
@@ -141,5 +143,6 @@ class RunCallbacks:
         self.log(f"step {state.step}  validation {mean:.2f} dB{' (best)' if is_best else ''}")
 
 
-def _is_due(step: int, every: int, is_last: bool) -> bool:
-    return every > 0 and (is_last or step % every == 0)
+def _is_due(step: int, every: int, is_wanted: bool) -> bool:
+    """Whether something is due that is not switched off, by ``every`` = 0: every so many steps, or as it is wanted."""
+    return every > 0 and (is_wanted or step % every == 0)

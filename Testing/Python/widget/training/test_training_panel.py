@@ -216,6 +216,18 @@ def test_a_second_click_stops_it_and_a_third_goes_on(
     assert given()[1][-1] == "--resume"
 
 
+def test_a_finished_run_can_only_be_extended(a_training_panel: Any, ready: Path):
+    ui = a_training_panel.ui
+    ready.mkdir()
+    (ready / "checkpoint-00000300.safetensors").touch()
+    ui.stepsSpinBox.value = 300
+    expected = f"The run in {ready} has done its 300 steps; choose more steps, or another folder for the run."
+    assert (ui.descriptionLabel.text, ui.startButton.toolTip, ui.startButton.enabled) == (expected, expected, False)
+    ui.stepsSpinBox.value = 400
+    assert ui.descriptionLabel.text == f"general: continues the run in {ready}, up to step 400"
+    assert ui.startButton.enabled
+
+
 def test_a_run_that_is_stopped_at_once_has_nothing_to_go_on_from(
     a_training_panel: Any, ready: Path, train_as: Callable
 ):
