@@ -24,7 +24,7 @@ _MOST_OPENED = 100  # files whose headers are read
 
 
 def explained(recipe: str) -> str:
-    """What a recipe is for, in a sentence; the recipe is given by its name or path. Empty where nothing is known."""
+    """The explanation of a recipe, given by name or path, in a sentence; empty if it has none."""
     try:
         return translated(explanation_of(find_recipe(recipe))) if recipe else ""
     except (OSError, UnicodeDecodeError, SuperResolutionError):
@@ -32,7 +32,7 @@ def explained(recipe: str) -> str:
 
 
 def data_line(choices: Choices, recipe: Recipe) -> str:
-    """How many volumes there are, of which kind, and how many are too small for the recipe."""
+    """Number and kind of the volumes, and the number of those too small for the recipe."""
     manifest = manifest_of(choices)
     if manifest is not None:
         line, shapes = _of_manifest(manifest, manifest.stat().st_mtime_ns)
@@ -65,7 +65,7 @@ def _shape_of(path: Path) -> tuple[int, ...] | None:
 
 @lru_cache(maxsize=1)
 def _of_manifest(path: Path, changed: int) -> tuple[str, list[tuple[int, ...]]]:
-    """What a manifest holds, and the shapes of the volumes that are trained on."""
+    """Description of a manifest, and the shapes of its training volumes."""
     entries = read_manifest(path)
     training, validation = of_split(entries, "train"), of_split(entries, "validation")
     kinds = ", ".join(

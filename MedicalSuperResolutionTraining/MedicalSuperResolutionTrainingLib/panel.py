@@ -1,4 +1,4 @@
-"""What the widgets of the training panel show. ``ui`` has them as attributes, by the names in the .ui file."""
+"""Contents of the training panel's widgets. ``ui`` has them as attributes, by the names in the .ui file."""
 
 import re
 from collections.abc import Sequence

@@ -13,7 +13,7 @@ from MedicalSuperResolutionTrainingLib.curve import LOSS
 
 
 class DataKind(Enum):
-    """What the data are: a manifest, or a folder in one of the layouts that prepare knows.
+    """Kind of the data: a manifest, or a folder in one of the layouts of prepare.
 
     Scenes store the names: never rename one.
     """
@@ -50,7 +50,7 @@ class MedicalSuperResolutionTrainingParameterNode:
     steps
         0 takes the recipe's.
     device
-        Where to compute.
+        Compute device.
     quantity
         What the chart shows.
     model
@@ -72,7 +72,7 @@ class MedicalSuperResolutionTrainingParameterNode:
     best: bool = True
 
     def choices(self) -> Choices:
-        """What the choices ask of medsr-train; a path that was not chosen is ``Path()``."""
+        """The arguments of medsr-train for these choices; a path that was not chosen is ``Path()``."""
         return Choices(
             recipe=self.recipe or self.recipeFile,
             data=Path(self.manifest if self.dataKind is DataKind.MANIFEST else self.volumes),
@@ -83,6 +83,6 @@ class MedicalSuperResolutionTrainingParameterNode:
         )
 
     def model_file(self) -> Path:
-        """Where to export to. Its name will be the model's, and the run distinguishes models of one recipe."""
+        """The file to export to, by default named after the run, so that models of one recipe have different names."""
         run = Path(self.run)
         return Path(self.model) if self.model else run / f"{run.name}.safetensors"

@@ -20,7 +20,7 @@ class Scripting(ScriptedLoadableModuleLogic):
     """Training without the panel."""
 
     def makeProcess(self) -> TrainingProcess:
-        """What runs medsr-train in child processes; made anew for each task."""
+        """A new runner of medsr-train in child processes; each task has its own."""
         raise NotImplementedError
 
     def train(

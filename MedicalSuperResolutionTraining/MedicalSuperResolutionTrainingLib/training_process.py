@@ -133,7 +133,7 @@ class _Child:
         return self._process.poll()
 
     def lines(self) -> list[str]:
-        """What it has printed, a progress bar as it stands now."""
+        """The printed lines, of a progress bar its latest state."""
         text = subprocess.output_of(self._folder) + subprocess.errors_of(self._folder)
         return [line.rsplit("\r", 1)[-1] for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
 

@@ -69,7 +69,7 @@ class WatchedRun:
         return curve.latest(self.curves, quantity)
 
     def seconds_left(self) -> float | None:
-        """How long it still takes, or None while it is too early for an estimate."""
+        """The time left in seconds, or None while it is too early for an estimate."""
         steps = self.curves.get(curve.STEP)
         return self._time_left.seconds(int(steps[-1]), self.steps) if steps else None
 

@@ -83,7 +83,7 @@ def place_legends(legends: Iterable[slicer.vtkMRMLColorLegendDisplayNode], rows:
 
 
 def _free_pixels(logic: slicer.vtkMRMLSliceLogic) -> tuple[float, float]:
-    """What a view leaves free beside and below a volume that is in its center."""
+    """Free pixels of a view beside and below a centered volume."""
     shown_mm, node = [0.0, 0.0, 0.0], logic.GetSliceNode()
     logic.GetBackgroundSliceDimensions(shown_mm, [0.0, 0.0, 0.0])
     fields = zip(node.GetDimensions()[:2], node.GetFieldOfView()[:2], shown_mm[:2], strict=True)
@@ -91,7 +91,7 @@ def _free_pixels(logic: slicer.vtkMRMLSliceLogic) -> tuple[float, float]:
 
 
 def sizes_and_heights(rows: Rows) -> Sizes:
-    """Of each view, by its node's ID: its size in pixels, and its height in mm, which Slicer keeps on resizing."""
+    """Size in pixels and height in mm of each view, by its node's ID; Slicer keeps the height on resizing."""
     nodes = [logic.GetSliceNode() for logic in chain(*rows)]
     return {node.GetID(): (tuple(node.GetDimensions()[:2]), node.GetFieldOfView()[1]) for node in nodes}
 

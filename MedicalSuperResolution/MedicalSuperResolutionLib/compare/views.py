@@ -163,7 +163,7 @@ class CompareViews:
 
     @property
     def _rows(self) -> list[list[slicer.vtkMRMLSliceLogic]]:
-        """Of the views of the present arrangement; a view that does not exist is left out."""
+        """The logics of the present arrangement's views; a view that does not exist is left out."""
         arrangement = layouts.arrangement_of(self.layout_node)
         found = self._application_logic.GetSliceLogicByLayoutName
         rows = [] if arrangement is None else [[found(tag) for tag in tags] for tags in arrangement.tags]
@@ -200,7 +200,7 @@ class CompareViews:
             self.fit()
 
     def _sizes_and_heights(self) -> fitting.Sizes:
-        """Of the visible views; empty while none is fitted."""
+        """Sizes of the visible views; empty while none is fitted."""
         return fitting.sizes_and_heights(self._visible_rows) if self._fitted else {}
 
     def _are_resized(self, now: fitting.Sizes) -> bool:

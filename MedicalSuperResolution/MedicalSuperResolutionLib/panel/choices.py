@@ -56,7 +56,7 @@ class Plane(Choice):
 
 
 class Profile(Choice):
-    """How a measured slice weighs the tissue across it."""
+    """Shape of the slice profile."""
 
     AUTO = "auto"
     GAUSSIAN = "gaussian"
@@ -64,7 +64,7 @@ class Profile(Choice):
 
 
 class Device(Choice):
-    """Where to compute."""
+    """Compute device."""
 
     AUTO = "auto"
     CUDA = "cuda"

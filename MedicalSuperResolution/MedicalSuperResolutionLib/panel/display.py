@@ -1,4 +1,4 @@
-"""What the widgets of the panel show. ``ui`` has them as attributes, by the names in the .ui file."""
+"""Contents of the panel's widgets. ``ui`` has them as attributes, by the names in the .ui file."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class MedicalSuperResolutionParameterNode:
             self.inputVolume = _volume_on_screen()
 
     def settings(self) -> EnhanceSettings:
-        """What the choices ask of the engine.
+        """The settings of the engine for these choices.
 
         Raises
         ------
@@ -139,11 +139,11 @@ class MedicalSuperResolutionParameterNode:
         )
 
     def engine_settings(self) -> EnhanceSettings:
-        """Where and with which model to compute, without what to make: for a test run on another volume."""
+        """Model, device and threads alone, for a test run on another volume."""
         return EnhanceSettings(model=self.model, device=self.device.value, threads=self.threads or None)
 
     def fusion_settings(self) -> EnhanceSettings:
-        """What the choices ask where several volumes are fused."""
+        """The settings for a fusion of several volumes."""
         thickness = self.sliceThickness or None
         return replace(self.engine_settings(), slice_thickness_mm=thickness, uncertainty=self.uncertainty)
 

@@ -39,7 +39,7 @@ def register() -> None:
 
 
 def load(source: object) -> None:
-    """What a click on the sample does: load MRHead as it was measured, and beside it with thick slices."""
+    """Load MRHead as it was measured and with thick slices; called by a click on the sample."""
     import SampleData
 
     with messages.shown_errors(_("The sample could not be loaded.")):

@@ -21,14 +21,14 @@ _SAME_MM = 1e-3
 
 
 def settings_line(chosen: MedicalSuperResolutionParameterNode, detail: float) -> str:
-    """What Enhance will use. ``detail`` : 0 where the model has no detail model."""
+    """The settings that Enhance will use. ``detail`` is 0 where the model has no detail model."""
     return _("{model}, detail {detail:g}, slices {thickness}, {profile}").format(
         model=chosen.model, detail=detail, thickness=_thickness(chosen), profile=_profile(chosen)
     )
 
 
 def automatic_thickness(volume: vtkMRMLScalarVolumeNode | None) -> str:
-    """What the box of the slice thickness shows as long as the user has set none."""
+    """The text in the box of the slice thickness while the user has set none."""
     if volume is None or volume.GetImageData() is None:
         return _("auto")
     thickness = dicom_source.slice_thickness_mm(volume) or max(volume.GetSpacing())
@@ -36,7 +36,7 @@ def automatic_thickness(volume: vtkMRMLScalarVolumeNode | None) -> str:
 
 
 def _thickness(chosen: MedicalSuperResolutionParameterNode) -> str:
-    """How thick slices are taken, and where that comes from."""
+    """The slice thickness and its source."""
     volume = chosen.inputVolume
     if chosen.sliceThickness:
         return _("{thickness:g} mm (set by hand)").format(thickness=chosen.sliceThickness)

@@ -1,4 +1,4 @@
-"""What Slicer and the engine's process exchange: a command line, volumes as files, and the report."""
+"""Data exchanged by Slicer and the engine's process: a command line, volumes as files, and the report."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def _before_transform(node: slicer.vtkMRMLVolumeNode) -> np.ndarray:
 
 
 def _tilted(node: slicer.vtkMRMLTransformableNode) -> np.ndarray | None:
-    """Where the acquisition transform takes the voxels, as a matrix.
+    """The voxel positions by the acquisition transform, as a matrix.
 
     None where there is no such transform, or where the slices are not evenly spaced, which no matrix can express.
     """

@@ -113,7 +113,7 @@ def source_instances(node: slicer.vtkMRMLScalarVolumeNode) -> list[str]:
 
 
 def sentences(report: Report, axes: str = "IJK") -> str:
-    """What was done, one sentence per line, without names of volumes and files, which may name a patient.
+    """Description of a run, one sentence per line, without names of volumes and files, which may name a patient.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def sentences(report: Report, axes: str = "IJK") -> str:
 
 
 def fusion_sentences(report: dict[str, Any]) -> str:
-    """What was done to fuse stacks, one sentence per line. Stacks are numbered, not named."""
+    """Description of a fusion, one sentence per line. Stacks are numbered, not named."""
     stacks = zip(
         report["shift_mm"], report["angle_degrees"], report["gain"], report["consistency_error_rms"], strict=True
     )

@@ -1,4 +1,4 @@
-"""Where a volume lies in the patient, and the part of it that lies in a region of interest, as voxels."""
+"""Position of a volume in the patient, and the voxels of it in a region of interest."""
 
 from __future__ import annotations
 

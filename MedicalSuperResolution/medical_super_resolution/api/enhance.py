@@ -49,7 +49,7 @@ def enhance(
         The name of an installed model, the path of a model file, or the result of `load_model`. Without it, the model
         that the settings name.
     settings : EnhanceSettings, optional
-        What to do. Without it, the defaults.
+        The settings. Without them, the defaults.
     spacing : tuple of float, optional
         For an array: distance between voxel centres along i, j and k, in mm.
     affine : ndarray of shape (4, 4), optional

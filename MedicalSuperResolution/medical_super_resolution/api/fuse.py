@@ -36,7 +36,7 @@ def fuse(
     model : str, Path or Model
         The name of an installed model, the path of a model file, or the result of `load_model`.
     settings : FusionSettings, optional
-        What to do. Without it, the defaults.
+        The settings. Without them, the defaults.
     like : Volume, optional
         The volume whose grid the result takes. Without it, a grid that covers all stacks.
     full : bool

@@ -69,7 +69,7 @@ def template() -> Volume:
 
 
 def thickened(volume: Volume, factor: int) -> Volume:
-    """What a scanner with ``factor`` times thicker slices along k would have measured."""
+    """The volume as a scanner with ``factor`` times thicker slices along k would measure it."""
     grid = volume.grid.refined("k", 1 / factor)
     matrix = acquisition_matrix(grid.count("k"), volume.grid.count("k"), factor)
     array = np.rint(acquired(volume.array, matrix, 0)).astype(volume.array.dtype)

@@ -25,7 +25,7 @@ Inspect = Callable[[Volume, Enhanced], None]
 
 @dataclass(frozen=True)
 class Task:
-    """What to enhance, and where the result goes.
+    """One volume to enhance, and its output.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How well a result reproduces the measured slices."""
+"""The data-consistency error of a result."""
 
 from __future__ import annotations
 

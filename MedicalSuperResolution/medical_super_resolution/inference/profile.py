@@ -78,7 +78,7 @@ def _middle_slices(array: np.ndarray, grid: Grid) -> np.ndarray:
 
 
 def _fine_slice_width(planned: Plan) -> float:
-    """How much wider than the in-plane resolution the fine slices are, in units of the measured slice distance.
+    """Excess width of the fine slices over the in-plane resolution, in units of the measured slice distance.
 
     The estimator compares slices with the in-plane resolution; where the result is coarser, its slices blur too.
     """

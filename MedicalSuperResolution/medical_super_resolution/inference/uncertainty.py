@@ -108,7 +108,7 @@ def raise_in_gaps(deviation: np.ndarray, volume: Volume, grid: Grid) -> None:
 
 
 def described(planned: Plan, *, with_detail_models: bool, with_gaps: bool = False) -> str:
-    """How the uncertainty was computed, as the end of a sentence."""
+    """Description of the uncertainty, as the end of a sentence."""
     text = f"the standard deviation over {len(list(mirrors(planned)))} mirror images of the scan"
     if with_detail_models:
         text += ", joined with half the difference between the model and its detail model"

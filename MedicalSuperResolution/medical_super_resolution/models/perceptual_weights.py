@@ -27,7 +27,7 @@ _DIGEST_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.(?:pth|safetensors)$")
 
 
 def vgg_file() -> Path:
-    """Where PyTorch keeps the weights of VGG-19 that torchvision downloads."""
+    """The file in which PyTorch keeps the weights of VGG-19 that torchvision downloads."""
     return Path(torch.hub.get_dir()) / "checkpoints" / VGG_FILE_NAME
 
 

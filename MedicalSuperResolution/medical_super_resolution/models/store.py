@@ -26,7 +26,7 @@ FOLDER_VARIABLE = "MEDSR_MODEL_FOLDER"  # of the environment; names another fold
 
 
 def user_folder() -> Path:
-    """Where imported models go: a folder of the user's own, which outlives updates of the software."""
+    """The user's folder for imported models, which updates of the software keep."""
     if chosen := os.environ.get(FOLDER_VARIABLE):
         return Path(chosen)
     if sys.platform == "win32":

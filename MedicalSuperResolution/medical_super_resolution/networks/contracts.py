@@ -20,7 +20,7 @@ ANY_AXIS = "any"
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """What a generator can do.
+    """Capabilities of a generator.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Generator(nn.Module, ABC):
     @property
     @abstractmethod
     def capabilities(self) -> Capabilities:
-        """What the generator can do."""
+        """The capabilities of the generator."""
 
     @abstractmethod
     def make_refiner(self, factory: RefinerFactory[_Made]) -> _Made:

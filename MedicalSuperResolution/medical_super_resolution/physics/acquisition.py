@@ -24,7 +24,7 @@ _SUPPORT_IN_SIGMA = 4.0
 
 @dataclass(frozen=True)
 class SliceProfile:
-    """How a slice weighs the tissue across it.
+    """Weight of the tissue across a slice.
 
     Parameters
     ----------

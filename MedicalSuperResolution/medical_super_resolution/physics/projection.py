@@ -92,7 +92,7 @@ class BandedMatrix:
         return int(self.first[start]), int(self.stop[stop - 1])
 
     def rows_within(self, columns: int) -> int:
-        """How many rows need nothing but the first ``columns`` columns."""
+        """Number of rows that depend on the first ``columns`` columns only."""
         return int(np.searchsorted(self.stop, columns, side="right"))
 
 

@@ -32,7 +32,7 @@ _MISTAKEN = 0.01  # least likelihood of any width, over the best: contents and r
 
 @dataclass(frozen=True)
 class SharedNoise:
-    """How the noise of neighbouring slices correlates.
+    """Correlation of the noise of neighbouring slices.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class SharedNoise:
     fine_distance: float = 0.0
 
     def likelihood(self, widths: np.ndarray) -> np.ndarray:
-        """How well each width explains the correlation, relative to the best.
+        """Likelihood of each width given the correlation, relative to the best.
 
         Parameters
         ----------

@@ -81,7 +81,7 @@ PRIOR = (
 
 @dataclass(frozen=True)
 class ProfileCalibration:
-    """How to interpret the output of the slice-profile estimator.
+    """Calibration of the output of the slice-profile estimator.
 
     Parameters
     ----------

@@ -45,7 +45,7 @@ def rigid_motion(fixed: Volume, moving: Volume) -> np.ndarray:
 
 
 def described(motion: np.ndarray, volume: Volume) -> tuple[float, float]:
-    """How far a rigid motion carries the middle of a volume, in mm, and its angle in degrees."""
+    """Shift of the middle of a volume by a rigid motion, in mm, and its angle in degrees."""
     low, high = volume.grid.bounds_ras_mm
     middle = np.append((low + high) / 2, 1.0)
     cosine = (float(np.trace(motion[:3, :3])) - 1) / 2

@@ -24,7 +24,7 @@ _Weights: Any = dataclasses.make_dataclass(
 
 @dataclass(frozen=True, kw_only=True)
 class LossWeights(_Weights):
-    """How much each of `LOSS_TERMS` counts in what the generator minimises; 0 leaves a term out."""
+    """Weight of each of `LOSS_TERMS` in the loss of the generator; 0 leaves a term out."""
 
     def __post_init__(self) -> None:
         check_types(self, "loss.")

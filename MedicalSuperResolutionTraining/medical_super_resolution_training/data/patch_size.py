@@ -1,4 +1,4 @@
-"""How large the patches of a recipe are, and which volumes they fit into. Without PyTorch: Slicer's panel asks, too."""
+"""Patch size of a recipe, and the volumes that are large enough. Without PyTorch, for Slicer's panel."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def fits(patch: Sequence[int], volume: Sequence[int]) -> bool:
 
 
 def too_small(recipe: Recipe, volumes: Sequence[Sequence[int]]) -> int:
-    """How many volumes, given by their voxels along three axes, no patch of a recipe fits into."""
+    """Number of volumes, given by their voxels along three axes, that are smaller than a patch of a recipe."""
     patches = [(recipe.patch_slices, recipe.patch_in_plane, recipe.patch_in_plane)]
     if trains_sequences(recipe):
         sizes = [(factor, *sequence_patch(recipe, factor, volumes)) for factor in recipe.factors]

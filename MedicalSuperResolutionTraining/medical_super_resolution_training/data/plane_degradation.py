@@ -1,4 +1,4 @@
-"""How low-resolution slices for an in-plane recipe are made from high-resolution ones, and the noise on them."""
+"""Low-resolution slices made from high-resolution ones for an in-plane recipe, with noise."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .down_sampler_file import load_down_sampler
 
 
 def plane_factor(recipe: Recipe) -> int:
-    """How many times finer J and I become: the ``factor`` of the generator's configuration."""
+    """Upscaling factor of J and I: the ``factor`` of the generator's configuration."""
     return PlaneConfig(factor=recipe.generator_config.get("factor", PlaneConfig.factor)).factor
 
 

@@ -35,7 +35,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """As it is written on the command line, "k:4" or "k:5:box:0.8"."""
+        """The case as on the command line, "k:4" or "k:5:box:0.8"."""
         parts = [self.axes, f"{self.factor:g}"]
         if self.profile != "gaussian" or self.thickness != 1:
             parts.append(self.profile)
@@ -88,7 +88,7 @@ def is_large_enough(volume: Volume, case: Case) -> bool:
 
 
 def degraded(volume: Volume, case: Case) -> Volume:
-    """What the scanner of the case would have measured of a `trimmed` volume; whole numbers stay whole."""
+    """A `trimmed` volume as the scanner of the case would measure it; whole numbers stay whole."""
     array = acquired_again(volume.array, case)
     grid = volume.grid
     for axis in case.axes:

@@ -33,7 +33,7 @@ _APART = 1.5  # lesions, in distances between the coarse slices: the answers to 
 
 @dataclass(frozen=True)
 class Study:
-    """What to do.
+    """One evaluation: its cases, methods and outputs.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def _score(study: Study, truth: _Truth, method: Method, refined: Refined) -> Sco
 
 
 def _downstream_scores(truth: _Truth, method: Method, refined: Refined) -> list[DownstreamScore]:
-    """How well a result shows each structure that the volume has."""
+    """Agreement of each structure of the volume in a result with the truth."""
     found = agreements(refined.array, truth.volume)
     return [DownstreamScore(*truth.labels(method.name), structure, **vars(one)) for structure, one in found.items()]
 

@@ -1,4 +1,4 @@
-"""What the tasks that train a generator have in common."""
+"""Base class of the tasks that train a generator."""
 
 from __future__ import annotations
 

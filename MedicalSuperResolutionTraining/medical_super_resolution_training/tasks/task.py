@@ -43,7 +43,7 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class DiscriminatorInput:
-    """What a discriminator takes.
+    """Input of a discriminator.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class DiscriminatorInput:
 
 
 class TrainingTask(ABC, Generic[BatchType]):
-    """What a recipe trains: the interface that the training loop uses.
+    """A trainable task of a recipe: the interface that the training loop uses.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class TrainingTask(ABC, Generic[BatchType]):
         raise NotImplementedError
 
     def validation_case(self) -> Case | None:
-        """How validation volumes are degraded; None where the network does not refine volumes."""
+        """Degradation of the validation volumes; None where the network does not refine volumes."""
         return None
 
     @property

@@ -1,4 +1,4 @@
-"""How well the discriminators of adversarial runs distinguished real from made, from the curves that runs keep.
+"""Accuracy of the discriminators of adversarial runs, from the curves of the runs.
 
 The accuracy is the share of right judgements between two reports; 0.5 is chance.
 """

@@ -102,7 +102,7 @@ class CompareSection:
         self.show()
 
     def _arranged(self) -> tuple:
-        """What the views are to show now, with the time of the latest change of the result."""
+        """The requested contents of the views, with the time of the latest change of the result."""
         chosen = self._choices()
         pair = chosen.pair_to_compare() or self._last_pair
         image = pair[1].GetImageData()
@@ -173,7 +173,7 @@ def _make_room(tags: list[str]) -> None:
 
 
 def _widest(label: qt.QLabel) -> int:
-    """How wide the title of a view can become: while flickering, After has the title Before."""
+    """The largest width that the title of a view can take: while flickering, After has the title Before."""
     shown, widths = label.text, []
     for text in (*(column.label for column in COLUMNS), shown):
         label.text = text

@@ -1,4 +1,4 @@
-"""What Enhance will do, what to know before, and the button itself."""
+"""The forecast of an enhancement, its cautions, and the button Enhance."""
 
 from types import SimpleNamespace
 
@@ -60,7 +60,7 @@ def _show(ui: SimpleNamespace, outlook: Outlook | None, obstacle: str, *, runnin
 
 
 def _how_to_begin() -> str:
-    """What to do where no volume is chosen."""
+    """The hint where no volume is chosen."""
     if slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode") is not None:
         return _("Choose a volume.")
     return _("Load a volume first (try ThickMRHead in Sample Data).")

@@ -78,7 +78,7 @@ def aligned(
 
 
 def step_count(count: int, *, slices: bool) -> int:
-    """How often `aligned` calls ``step`` for ``count`` stacks."""
+    """Number of calls of ``step`` by `aligned` for ``count`` stacks."""
     return _ROUNDS * (count - 1 + (count if slices else 0))
 
 

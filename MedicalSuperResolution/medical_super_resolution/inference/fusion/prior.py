@@ -56,7 +56,7 @@ class RefinedStack:
 
     @property
     def moved_grid(self) -> Grid:
-        """Where the stack lies after its motion."""
+        """The grid of the stack after its motion."""
         return Grid(self.stack.grid.shape_kji, self.motion @ self.stack.grid.ijk_to_ras, self.stack.grid.slice_axis)
 
     @property

@@ -14,7 +14,7 @@ from ...volumes.volume import Volume
 
 @dataclass(frozen=True, kw_only=True)
 class FusionReport:
-    """What was done. All lists are in the order of the stacks.
+    """The report of one fusion. All lists are in the order of the stacks.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ _SLANTED = 0.95  # cosine below which all axes are doubled first, because the pl
 
 @dataclass(frozen=True, eq=False)
 class PlaneSampling:
-    """Where some fine slices sample a volume.
+    """Sample positions of some fine slices in a volume.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class PlaneSampling:
 def plane_sampling(
     to_target: np.ndarray, first: int, shape: tuple[int, int, int], target_shape: tuple[int, int, int]
 ) -> PlaneSampling:
-    """How fine slices sample a volume.
+    """The sampling of a volume by fine slices.
 
     Parameters
     ----------

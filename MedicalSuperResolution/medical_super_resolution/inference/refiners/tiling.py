@@ -32,7 +32,7 @@ class Tile:
     cut_edges: tuple[bool, bool, bool, bool]
 
     def trimmed(self, margin: int) -> tuple[slice, slice]:
-        """Where the core lies once ``margin`` voxels were dropped at every cut edge of the outer part: (J, I)."""
+        """The core within the outer part after ``margin`` voxels were dropped at its cut edges: (J, I)."""
         top, _, left, _ = self.cut_edges
         return _shifted(self.inner_j, -margin * top), _shifted(self.inner_i, -margin * left)
 

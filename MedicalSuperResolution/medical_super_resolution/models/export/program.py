@@ -67,7 +67,7 @@ class ThroughPlaneProgram(nn.Module):
         return _cubic(lr, positions) + residual
 
     def features(self, lr: Tensor, width: Tensor) -> Tensor:
-        """What the network sees in each voxel, (1, C, K, J, I)."""
+        """The features of the network, (1, C, K, J, I)."""
         generator = self.generator
         features = generator.stem(lr, lr[:, :, -1:], WHOLE)
         for block in generator.blocks:

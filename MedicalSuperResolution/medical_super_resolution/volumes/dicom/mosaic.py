@@ -65,7 +65,7 @@ def tiles_of(picture: np.ndarray, frames: list[Frame]) -> np.ndarray:
 
 
 def _count_and_normal(header: Dataset) -> tuple[int, np.ndarray | None]:
-    """How many slices a mosaic holds, and the direction in which they follow each other, LPS."""
+    """Number of slices of a mosaic, and the direction in which they follow each other, LPS."""
     from nibabel.nicom import csareader
 
     content = header[_CSA].value if _CSA in header else b""

@@ -56,7 +56,7 @@ class Series:
 
     @property
     def images(self) -> int:
-        """How many images its volumes have together."""
+        """Number of images of all its volumes."""
         return sum(len(part.frames) for part in self.parts)
 
 

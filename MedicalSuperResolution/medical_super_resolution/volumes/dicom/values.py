@@ -165,7 +165,7 @@ def rescale(frame: Frame) -> tuple[float, float]:
 
 
 def padding_of(frame: Frame, stored: np.ndarray) -> np.ndarray | None:
-    """Where an image was padded (PS3.3 C.7.5.1.1.2); None where the file names no padding.
+    """Mask of the padded pixels of an image (PS3.3 C.7.5.1.1.2); None where the file names no padding.
 
     Parameters
     ----------

@@ -121,7 +121,7 @@ def resampled(planes: np.ndarray, places: np.ndarray, targets: np.ndarray) -> np
 
 
 def _same_place(places: np.ndarray) -> float:
-    """How far apart, in mm, two places may be that are one."""
+    """Largest distance in mm of two positions that count as the same."""
     return min(ROUNDED_MM, float(np.diff(places).min()) / 4)
 
 

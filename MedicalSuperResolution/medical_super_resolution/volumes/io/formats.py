@@ -83,6 +83,6 @@ def grid_and_type_of(path: Path) -> tuple[Grid, np.dtype] | None:
 
 
 def unreadable(path: Path, problem: Exception) -> VolumeError:
-    """What to raise where one of `DAMAGES` has happened."""
+    """The error to raise for one of `DAMAGES`."""
     why = problem.strerror if isinstance(problem, OSError) and problem.strerror else "it is damaged or cut short"
     return VolumeError(f"{path} cannot be read as a volume: {why}")

@@ -18,7 +18,7 @@ LARGEST_STRAIGHTENED = 1e-3  # 0.06 degrees; beyond it, slices are tilted
 
 @dataclass(frozen=True)
 class Voxels:
-    """Where a file keeps its voxels.
+    """Position and encoding of the voxels of a file.
 
     Parameters
     ----------

@@ -159,7 +159,7 @@ def _matrix(path: Path, fields: dict[str, str], series: int | None, shape: tuple
 
 
 def _signs(fields: dict[str, str]) -> tuple[float, float, float]:
-    """What turns the space of a file into RAS."""
+    """The matrix from the space of a file to RAS."""
     return _TO_RAS.get(fields.get("space", "").lower().removesuffix("-time"), _LPS)
 
 

@@ -175,7 +175,7 @@ def _plane(source: Source, header: Header, number: int, plane: int) -> np.ndarra
 
 
 def _whole(source: Source, wanted: int) -> bytes:
-    """As many bytes as are wanted, or all that are left."""
+    """The requested number of bytes, or all that are left."""
     block = source.read(wanted)
     while len(block) < wanted and (more := source.read(wanted - len(block))):
         block += more

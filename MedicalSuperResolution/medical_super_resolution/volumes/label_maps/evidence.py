@@ -48,7 +48,7 @@ class ImageEvidence:
             self._mean[number], self._square[number] = values.mean(axis=0), (values**2).mean(axis=0)
 
     def penalties(self, mask: np.ndarray, distance: np.ndarray, box: tuple[slice, slice, slice], cut: float) -> Penalty:
-        """How unlike a label each voxel in a box is, from its voxels that are away from the boundary.
+        """Dissimilarity of each voxel in a box to a label, whose brightness is taken from its inner voxels.
 
         Parameters
         ----------

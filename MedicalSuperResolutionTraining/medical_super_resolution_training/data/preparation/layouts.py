@@ -142,7 +142,7 @@ def _dicom_folders(folder: Path) -> list[Path]:
 
 
 def _shared_folders(folders: list[tuple[str, ...]]) -> int:
-    """How many of their first folders all paths have in common."""
+    """Number of leading folders that all paths share."""
     count = 0
     while folders and all(len(parts) > count and parts[count] == folders[0][count] for parts in folders):
         count += 1

@@ -28,7 +28,7 @@ _THICKNESS = (0.2, 4.0)  # over the distance of the slices: wide gaps to strong 
 
 @dataclass(frozen=True)
 class Preparation:
-    """How a dataset is prepared.
+    """Settings of the preparation of a dataset.
 
     Parameters
     ----------

@@ -119,7 +119,7 @@ class PlaneSampler:
         )
 
     def _inside(self, place: _Place, margins: tuple[tuple[int, int], ...] = ((0, 0), (0, 0))) -> tuple[slice, ...]:
-        """Where the patch lies in the array, with margins (before, after) along J and I."""
+        """Position of the patch in the array, with margins (before, after) along J and I."""
         side = self.recipe.patch_in_plane
         where = [slice(0)] * 3
         lengths = (self.recipe.patch_slices, side, side)

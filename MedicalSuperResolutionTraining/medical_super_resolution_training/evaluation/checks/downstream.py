@@ -22,7 +22,7 @@ _PERCENTILE = 95
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well a structure of a result agrees with that of the truth.
+    """Agreement of a structure of a result with that of the truth.
 
     Parameters
     ----------

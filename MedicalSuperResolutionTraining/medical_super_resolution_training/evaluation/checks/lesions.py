@@ -142,7 +142,7 @@ def with_lesions(volume: Volume, lesions: list[Lesion]) -> Volume:
 
 
 def recovered(lesion: Lesion, response: np.ndarray, truth: np.ndarray, volume: Volume, margin_mm: float) -> dict:
-    """How much of one lesion a method recovers.
+    """Recovered part of one lesion.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ def _second_difference(array: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _with_neighbours(inside: np.ndarray, axis: int) -> np.ndarray:
-    """Where a voxel and the two beside it are inside; two samples shorter."""
+    """Mask of the voxels that are inside together with both neighbours; two samples shorter."""
     moved = np.moveaxis(inside, axis, 0)
     return np.moveaxis(moved[:-2] & moved[1:-1] & moved[2:], 0, axis)
 

@@ -22,7 +22,7 @@ _PLACES = 5  # along each axis, of those whose distance is measured
 
 
 def registration_error_mm(result: np.ndarray, reference: Volume) -> float:
-    """How far from its place the registration of a result leaves a volume, mean over `MOTIONS` and places in it, in mm.
+    """Residual error of a rigid registration of a result, in mm, mean over `MOTIONS` and positions in the volume.
 
     Parameters
     ----------

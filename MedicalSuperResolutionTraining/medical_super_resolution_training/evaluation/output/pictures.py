@@ -26,7 +26,7 @@ _UNITS = {"ct": "HU"}
 
 @dataclass(frozen=True)
 class _View:
-    """How a volume is cut and turned: radiological, feet and back below.
+    """Cut and orientation of a picture: radiological, feet and back below.
 
     Parameters
     ----------

@@ -69,7 +69,7 @@ def height(header: Dataset, normal: np.ndarray) -> float:
 
 
 def series_header(headers: list[Dataset], storage_class: str, report: Report, *, fused_from: int = 0) -> Dataset:
-    """What all slices of the derived series have in common, but for geometry and pixels.
+    """The header that all slices of the derived series share, without geometry and pixels.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def missing(header: Dataset, storage_class: str) -> list[str]:
 
 
 def described(report: Report, fused_from: int = 0) -> str:
-    """What was done, in a few sentences."""
+    """Description of the derivation, in a few sentences."""
     factor, before, after = (
         "x".join(f"{value:.{digits}g}" for value in values_ijk)
         for digits, values_ijk in (

@@ -213,7 +213,7 @@ def _describe_grid(header: Dataset, grid: Grid, report: Report, source: Dataset)
 
 
 def _encoded(header: Dataset) -> bytes:
-    """What all slices have in common as a file without pixels: encoding it once takes most of the time."""
+    """The shared header as a file without pixels, encoded once because encoding takes most of the time."""
     from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.uid import UID, ExplicitVRLittleEndian
 

@@ -1,4 +1,4 @@
-"""What a NIfTI file holds before its voxels."""
+"""Header and extensions of a NIfTI file."""
 
 from __future__ import annotations
 
