@@ -88,7 +88,7 @@ class TrainingProcess:
         errors = self._child.errors()
         self._end_child()
         if status != 0:
-            raise SuperResolutionError(subprocess.failure_sentence(status, errors, **_who_failed()))
+            raise SuperResolutionError(subprocess.failure_sentence(status, errors, **_failure_texts()))
         self._earlier += lines
         if self._waiting:
             self._next()
@@ -109,7 +109,7 @@ class TrainingProcess:
             child.end()
 
 
-def _who_failed() -> dict[str, str]:
+def _failure_texts() -> dict[str, str]:
     return {
         "who": _("the training"),
         "unharmed": _("the checkpoints of the run are kept"),

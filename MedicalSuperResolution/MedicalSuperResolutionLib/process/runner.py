@@ -226,11 +226,11 @@ class _Run:
             raise Cancelled
         if status != 0:
             lines = subprocess.errors_of(self._worker.folder, self._errors_start).splitlines()[-_LOG_LINES:]
-            raise SuperResolutionError(subprocess.failure_sentence(status, lines, **_who_failed()))
+            raise SuperResolutionError(subprocess.failure_sentence(status, lines, **_failure_texts()))
         return self._exchange.result(self._worker.folder)
 
 
-def _who_failed() -> dict[str, str]:
+def _failure_texts() -> dict[str, str]:
     return {
         "who": _("the engine"),
         "unharmed": _("the scene is unchanged"),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .streaming import Sequence, by_voxel, in_slices, learned_convolution, runs_as_products
+from .streaming import Sequence, by_voxel, convolved_slices, learned_convolution, runs_as_products
 
 
 def in_plane_convolution(inputs: int, outputs: int) -> nn.Conv3d:
@@ -107,7 +107,7 @@ class FactorisedPair(nn.Module):
     def forward(self, features: Tensor, sequence: Sequence) -> Tensor:
         mixed = features
         if features.shape[2]:  # a stream that begins or ends has none
-            mixed = functional.leaky_relu(in_slices(self.in_plane, features), 0.2, inplace=True)
+            mixed = functional.leaky_relu(convolved_slices(self.in_plane, features), 0.2, inplace=True)
         change = sequence.convolve(self.sequence, mixed)
         waited = sequence.wait((self, "features"), features, change)
         return change.add_(waited) if change.dtype == waited.dtype else waited + change

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..physics.degradation import bicubic_decimated
-from ..physics.pictures import in_slices, in_volumes
+from ..physics.pictures import as_slices, as_volumes
 from .generators.plane import PlaneConfig, last_convolution
 from .generators.srresnet import ResidualBlock
 
@@ -67,4 +67,4 @@ class DownSampler(nn.Module):
 
     def forward(self, hr: Tensor) -> Tensor:
         shrunk = bicubic_decimated(hr, self.config.factor)
-        return shrunk + in_volumes(self.layers(in_slices(shrunk)).float(), hr.shape[2])
+        return shrunk + as_volumes(self.layers(as_slices(shrunk)).float(), hr.shape[2])

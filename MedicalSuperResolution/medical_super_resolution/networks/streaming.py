@@ -26,7 +26,7 @@ def by_voxel(slices: Tensor, precision: torch.dtype) -> Tensor:
     return slices[0].permute(1, 2, 3, 0).reshape(-1, slices.shape[1]).to(precision)
 
 
-def in_slices(convolution: nn.Conv3d, slices: Tensor) -> Tensor:
+def convolved_slices(convolution: nn.Conv3d, slices: Tensor) -> Tensor:
     """Apply a 1 x 3 x 3 convolution; on a CPU in 2-D, because PyTorch is slow for few slices in 3-D."""
     if not runs_as_products(slices):
         return learned_convolution(convolution, slices)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..physics.pictures import in_slices, in_volumes, standing_cuts
+from ..physics.pictures import as_slices, as_volumes, perpendicular_cuts
 
 _VGG_WIDTHS = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512, 512, 512, 512))
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -55,7 +55,7 @@ class VggFeatures(nn.Module):
         self.features = nn.Sequential(*layers)  # named and numbered as in torchvision's files
 
     def forward(self, volume: Tensor) -> Tensor:
-        return self.features((in_slices(volume) - self.mean) / self.deviation)
+        return self.features((as_slices(volume) - self.mean) / self.deviation)
 
 
 def vgg_features(weights: Mapping[str, Tensor], *, activated: bool) -> VggFeatures:
@@ -121,7 +121,7 @@ class EfficientNetFeatures(nn.Module):
 def cuts_distance(features: EfficientNetFeatures, sr: Tensor, hr: Tensor, *, every: int = 4) -> Tensor:
     """As `perceptual_distance`, of coronal and sagittal cuts, where hallucinated detail is visible."""
     distances = []
-    for made, true in zip(standing_cuts(sr, every=every), standing_cuts(hr, every=every), strict=True):
+    for made, true in zip(perpendicular_cuts(sr, every=every), perpendicular_cuts(hr, every=every), strict=True):
         pairs = zip(features(made), features(true.detach()), strict=True)
         distances += [_unit_distance(one.float(), other.float(), floor=0.5) for one, other in pairs]
     return torch.stack(distances).mean()
@@ -165,7 +165,7 @@ class SliceEncoder(nn.Module):
 
     def forward(self, volume: Tensor) -> list[Tensor]:
         found = []
-        latest = in_slices(volume)
+        latest = as_slices(volume)
         for stage in self.stages:
             latest = stage(latest)
             found.append(latest)
@@ -197,7 +197,7 @@ class SliceRestorer(nn.Module):
             functional.interpolate(project(found), size=size, mode="bilinear", align_corners=False)
             for project, found in scales
         ]
-        return in_volumes(self.last(torch.stack(projected).sum(dim=0)), volume.shape[2])
+        return as_volumes(self.last(torch.stack(projected).sum(dim=0)), volume.shape[2])
 
 
 def perceptual_distance(encoder: SliceEncoder, sr: Tensor, hr: Tensor) -> Tensor:

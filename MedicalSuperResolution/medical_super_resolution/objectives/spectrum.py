@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..physics.pictures import in_slices, in_volumes
+from ..physics.pictures import as_slices, as_volumes
 from .losses import absolute_error
 
 _FLOOR = 0.002  # amplitude, as a fraction of the range, that is added to power before the logarithm
@@ -65,8 +65,8 @@ def spectrum_error(sr: Tensor, hr: Tensor, factor: float) -> Tensor:
 
 def low_frequencies(volume: Tensor) -> Tensor:
     """Mean over 5 x 5 voxels of each slice, (N, 1, K, J, I) -> the same; the edge voxels are repeated."""
-    slices = functional.pad(in_slices(volume), (_WINDOW // 2,) * 4, mode="replicate")
-    return in_volumes(functional.avg_pool2d(slices, _WINDOW, stride=1), volume.shape[2])
+    slices = functional.pad(as_slices(volume), (_WINDOW // 2,) * 4, mode="replicate")
+    return as_volumes(functional.avg_pool2d(slices, _WINDOW, stride=1), volume.shape[2])
 
 
 def high_frequencies(volume: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch.nn import functional
 from ..errors import SettingsError
 from .acquisition import acquisition_matrix
 from .interpolation import apply_along_sequence
-from .pictures import in_slices, in_volumes
+from .pictures import as_slices, as_volumes
 
 _AXES = {"k": 2, "j": 3, "i": 4}
 
@@ -45,15 +45,15 @@ def bicubic_decimated(hr: Tensor, factor: int) -> Tensor:
     """Shrink slices by cubic convolution with an antialiasing filter, the degradation that most papers use."""
     rows, columns = _plane(hr, factor)
     slices = functional.interpolate(
-        in_slices(hr).float(), size=(rows, columns), mode="bicubic", align_corners=False, antialias=True
+        as_slices(hr).float(), size=(rows, columns), mode="bicubic", align_corners=False, antialias=True
     )
-    return in_volumes(slices, hr.shape[2])
+    return as_volumes(slices, hr.shape[2])
 
 
 def area_decimated(hr: Tensor, factor: int) -> Tensor:
     """Shrink slices by the mean over factor x factor voxels."""
     _plane(hr, factor)
-    return in_volumes(functional.avg_pool2d(in_slices(hr).float(), factor), hr.shape[2])
+    return as_volumes(functional.avg_pool2d(as_slices(hr).float(), factor), hr.shape[2])
 
 
 def k_space_truncated(hr: Tensor, factor: int) -> Tensor:

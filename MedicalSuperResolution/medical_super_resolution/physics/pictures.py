@@ -5,17 +5,17 @@ from __future__ import annotations
 from torch import Tensor
 
 
-def in_slices(volume: Tensor) -> Tensor:
+def as_slices(volume: Tensor) -> Tensor:
     """(N, C, K, J, I) -> (N * K, C, J, I)."""
     return volume.transpose(1, 2).flatten(0, 1)
 
 
-def in_volumes(slices: Tensor, count: int) -> Tensor:
-    """(N * count, C, J, I) -> (N, C, count, J, I), the inverse of `in_slices`."""
+def as_volumes(slices: Tensor, count: int) -> Tensor:
+    """(N * count, C, J, I) -> (N, C, count, J, I), the inverse of `as_slices`."""
     return slices.unflatten(0, (-1, count)).transpose(1, 2)
 
 
-def standing_cuts(volume: Tensor, *, every: int = 1) -> tuple[Tensor, Tensor]:
+def perpendicular_cuts(volume: Tensor, *, every: int = 1) -> tuple[Tensor, Tensor]:
     """Cuts perpendicular to the slices: for axial slices, coronal and sagittal ones.
 
     Parameters
@@ -35,7 +35,7 @@ def standing_cuts(volume: Tensor, *, every: int = 1) -> tuple[Tensor, Tensor]:
     return coronal, sagittal
 
 
-def lying_cuts(volume: Tensor, *, every: int = 1) -> Tensor:
+def slice_triples(volume: Tensor, *, every: int = 1) -> Tensor:
     """Every ``every``-th slice with both neighbours as channels: (N, C, K, J, I) -> (N * k, 3 * C, J, I)."""
     triples = volume.unfold(2, 3, every)  # (N, C, k, J, I, 3)
     return triples.permute(0, 2, 5, 1, 3, 4).flatten(2, 3).flatten(0, 1)

@@ -41,7 +41,7 @@ def remove_abandoned(beside: Path) -> None:
 
 
 @contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
+def folder_lock(folder: Path) -> Iterator[None]:
     """Lock a folder while files are moved into it; without effect where folders cannot be locked."""
     descriptor = None
     with suppress(ImportError, OSError):  # Windows, some shared disks, or a folder without read permission

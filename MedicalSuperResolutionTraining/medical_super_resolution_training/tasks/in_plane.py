@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from medical_super_resolution.networks.generators.plane import enlarged
-from medical_super_resolution.physics.pictures import in_slices, in_volumes
+from medical_super_resolution.physics.pictures import as_slices, as_volumes
 
 from ..data.batch import PairedBatch
 from ..data.loader import Sampler
@@ -56,4 +56,4 @@ class InPlaneTask(GeneratorTask[PairedBatch]):
 
 def interpolated_in_plane(batch: PairedBatch) -> Tensor:
     """The coarse slices, interpolated to the fine ones, (N, 1, K, factor * J, factor * I)."""
-    return in_volumes(enlarged(in_slices(batch.lr), int(batch.factor)), batch.lr.shape[2])
+    return as_volumes(enlarged(as_slices(batch.lr), int(batch.factor)), batch.lr.shape[2])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ...physics.pictures import lying_cuts, standing_cuts
+from ...physics.pictures import perpendicular_cuts, slice_triples
 from ..contracts import Discriminator
 
 _MAGNIFIED = 10.0  # what refinement adds is about a tenth of the range
@@ -85,8 +85,8 @@ class CutsDiscriminator(Discriminator):
         every, count = self.config.every, volume.shape[0]
         judged, condition = volume.float().split(1, dim=1)
         volume = torch.cat([_MAGNIFIED * (judged - condition), condition], dim=1)
-        pictures = [(self.standing, one) for one in standing_cuts(volume, every=every)]
-        pictures.append((self.lying, lying_cuts(volume, every=every - 1)))
+        pictures = [(self.standing, one) for one in perpendicular_cuts(volume, every=every)]
+        pictures.append((self.lying, slice_triples(volume, every=every - 1)))
         scores, features = [], []
         for judge, one in pictures:
             score, found = judge(one)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ...physics.pictures import in_slices
+from ...physics.pictures import as_slices
 from ..contracts import Discriminator
 from .vgg_style import layer_norm
 
@@ -49,4 +49,4 @@ class PatchDiscriminator(Discriminator):
         self.layers = nn.Sequential(*layers, nn.Conv2d(width, 1, 3, padding=1))
 
     def forward(self, volume: Tensor) -> Tensor:
-        return self.layers(in_slices(volume)).reshape(volume.shape[0], -1)
+        return self.layers(as_slices(volume)).reshape(volume.shape[0], -1)

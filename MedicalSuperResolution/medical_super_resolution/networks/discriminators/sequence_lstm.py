@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ...physics.pictures import in_slices
+from ...physics.pictures import as_slices
 from ..contracts import Discriminator
 
 
@@ -63,7 +63,7 @@ class SequenceLstmDiscriminator(Discriminator):
         self.judge = nn.Linear(config.hidden, 1)
 
     def forward(self, volume: Tensor) -> Tensor:
-        described = self.describe(in_slices(volume)).unflatten(0, (volume.shape[0], volume.shape[2]))
+        described = self.describe(as_slices(volume)).unflatten(0, (volume.shape[0], volume.shape[2]))
         return self.judge(self.memory(described)).squeeze(-1)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ...physics.pictures import in_slices
+from ...physics.pictures import as_slices
 from ..contracts import Discriminator
 
 STAGES = 4  # each halves the size, and all but the first double the width
@@ -73,7 +73,7 @@ class VggStyleDiscriminator(Discriminator):
     def features(self, volume: Tensor) -> list[Tensor]:
         """Features of each stage, (N * K, C, rows, columns), fine to coarse; for `losses.adversarial_feature_loss`."""
         found = []
-        latest = in_slices(volume)
+        latest = as_slices(volume)
         for stage in self.stages:
             latest = stage(latest)
             found.append(latest)

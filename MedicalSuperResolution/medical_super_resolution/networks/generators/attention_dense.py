@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...physics.pictures import in_slices
+from ...physics.pictures import as_slices
 from .plane import PlaneConfig, PlaneGenerator, Upscaler, last_convolution, reach_after_upscaling
 from .srresnet import OUTER_KERNEL
 
@@ -117,5 +117,5 @@ class AttentionDenseGenerator(PlaneGenerator):
         return low_resolution + reach_after_upscaling(self.upscale, OUTER_KERNEL, self.factor)
 
     def residual(self, lr: Tensor, interpolated: Tensor) -> Tensor:
-        features = self.first(in_slices(lr))
+        features = self.first(as_slices(lr))
         return self.last(self.upscale(features + self.body(features)))

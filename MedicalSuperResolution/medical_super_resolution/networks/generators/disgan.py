@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ...physics.pictures import in_slices
+from ...physics.pictures import as_slices
 from .plane import PlaneConfig, PlaneGenerator, Upscaler, last_convolution, reach_after_upscaling
 from .rrdb import ResidualInResidual
 
@@ -58,4 +58,4 @@ class DisganGenerator(PlaneGenerator):
 
     def residual(self, lr: Tensor, interpolated: Tensor) -> Tensor:
         features = self.first(lr)
-        return self.last(self.upscale(in_slices(features + self.body(features))))
+        return self.last(self.upscale(as_slices(features + self.body(features))))

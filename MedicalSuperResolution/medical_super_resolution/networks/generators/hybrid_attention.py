@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ...physics.pictures import in_slices
+from ...physics.pictures import as_slices
 from .plane import PlaneConfig, PlaneGenerator, Upscaler, last_convolution
 from .srresnet import OUTER_KERNEL
 
@@ -107,5 +107,5 @@ class HybridAttentionGenerator(PlaneGenerator):
         self.last = last_convolution(channels, OUTER_KERNEL)
 
     def residual(self, lr: Tensor, interpolated: Tensor) -> Tensor:
-        features = self.first(in_slices(lr))
+        features = self.first(as_slices(lr))
         return self.last(self.upscale(features + self.body(features)))

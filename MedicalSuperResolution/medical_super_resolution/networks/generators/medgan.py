@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ...physics.pictures import in_slices
+from ...physics.pictures import as_slices
 from .plane import PlaneConfig, PlaneGenerator, last_convolution
 
 
@@ -62,4 +62,4 @@ class MedganGenerator(PlaneGenerator):
         return self.config.convolutions + len(self.steps) + 1
 
     def residual(self, lr: Tensor, interpolated: Tensor) -> Tensor:
-        return self.layers(in_slices(lr))
+        return self.layers(as_slices(lr))

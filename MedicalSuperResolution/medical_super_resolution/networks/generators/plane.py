@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from ...errors import SettingsError
 from ...physics.interpolation import cubic_matrix
-from ...physics.pictures import in_slices, in_volumes
+from ...physics.pictures import as_slices, as_volumes
 from ..contracts import InPlaneGenerator
 
 FACTORS = (2, 3, 4)
@@ -52,8 +52,8 @@ class PlaneGenerator(InPlaneGenerator):
         """Residual to the interpolation: (N, 1, K, J, I) and slices (N*K, 1, factor*J, factor*I) -> as the latter."""
 
     def forward(self, lr: Tensor) -> Tensor:
-        interpolated = enlarged(in_slices(lr), self.factor)
-        return in_volumes(interpolated + self.residual(lr, interpolated).float(), lr.shape[2])
+        interpolated = enlarged(as_slices(lr), self.factor)
+        return as_volumes(interpolated + self.residual(lr, interpolated).float(), lr.shape[2])
 
 
 def enlarged(slices: Tensor, factor: int) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ...physics.pictures import in_slices
+from ...physics.pictures import as_slices
 from .plane import PlaneConfig, PlaneGenerator, Upscaler, last_convolution, reach_after_upscaling
 
 OUTER_KERNEL = 9  # side of the first and the last kernel in the paper
@@ -75,5 +75,5 @@ class SrresnetGenerator(PlaneGenerator):
         return low_resolution + reach_after_upscaling(self.upscale, OUTER_KERNEL, self.factor)
 
     def residual(self, lr: Tensor, interpolated: Tensor) -> Tensor:
-        features = self.first(in_slices(lr))
+        features = self.first(as_slices(lr))
         return self.last(self.upscale(features + self.body(features)))

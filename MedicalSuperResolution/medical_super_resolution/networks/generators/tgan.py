@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...physics.pictures import in_slices
+from ...physics.pictures import as_slices
 from .plane import PlaneConfig, PlaneGenerator, Upscaler, last_convolution
 from .srresnet import OUTER_KERNEL, ResidualBlock
 
@@ -113,7 +113,7 @@ class TganGenerator(PlaneGenerator):
         self.last = last_convolution(channels, OUTER_KERNEL)
 
     def residual(self, lr: Tensor, interpolated: Tensor) -> Tensor:
-        slices = in_slices(lr)
+        slices = as_slices(lr)
         features = self.first(slices)
         joined = self.join(torch.cat([self.convolutions(features), self.transformer(slices)], dim=1))
         return self.last(self.upscale(features + joined))

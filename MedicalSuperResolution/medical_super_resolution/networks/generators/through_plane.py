@@ -20,7 +20,7 @@ from ..blocks import (
 from ..contracts import ANY_AXIS, Capabilities, SequenceGenerator, SequenceTile
 from ..grain import KINDS, grain
 from ..residual_stream import ResidualStream
-from ..streaming import WHOLE, Sequence, in_slices
+from ..streaming import WHOLE, Sequence, convolved_slices
 
 _CONTRAST = 10.0  # differences of neighbours are about a tenth of the range; this scales features to about 1
 
@@ -66,7 +66,7 @@ class Stem(nn.Module):
         if lr.shape[2]:
             precision = self.differences.weight.dtype  # differences are rounded, not the values
             differences = (_CONTRAST * forward_differences(lr, following)).to(precision)
-            intensity = functional.leaky_relu(in_slices(self.intensity, lr.to(precision)), 0.2, inplace=True)
+            intensity = functional.leaky_relu(convolved_slices(self.intensity, lr.to(precision)), 0.2, inplace=True)
             weight = torch.sigmoid_(mixed_channels(self.weigh, intensity))
         else:  # at the end of a stream
             differences = lr.expand(-1, 3, -1, -1, -1)
@@ -175,7 +175,7 @@ class ThroughPlaneGenerator(SequenceGenerator):
         sequence.next_section()
         if not features.shape[2]:
             return features
-        refined = in_slices(self.refine, features)
+        refined = convolved_slices(self.refine, features)
         return sequence.trim(refined.add_(features) if refined.dtype == features.dtype else features + refined, 1)
 
     def residual(

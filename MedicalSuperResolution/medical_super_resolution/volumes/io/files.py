@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import VolumeError
-from ...system.temp_dirs import one_at_a_time, put_in_place, try_writing, work_folder
+from ...system.temp_dirs import folder_lock, put_in_place, try_writing, work_folder
 from ..dicom.reader import Selection, read_series
 from ..label_maps.detection import has_segments, is_label_map, named_like_labels
 from ..memmap import Allocator, is_on_disk
@@ -222,7 +222,7 @@ def _check_complete(part: Path) -> None:
 
 def _put(folder: Path, path: Path, overwrite: bool) -> Path | None:
     """Move the files of ``folder`` to ``path`` and beside it, or name the file that is there already."""
-    with one_at_a_time(path.parent):
+    with folder_lock(path.parent):
         taken = None if overwrite else _taken(path)
         if taken is None:
             for file in sorted(folder.iterdir(), key=lambda file: file.name == path.name):  # the header last

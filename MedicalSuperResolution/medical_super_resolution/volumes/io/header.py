@@ -138,7 +138,7 @@ def checked_sizes(path: Path, counts: list[int]) -> tuple[int, ...]:
     return tuple(counts)
 
 
-def in_several_values(path: Path, components: int) -> VolumeError:
+def not_scalar(path: Path, components: int) -> VolumeError:
     """The refusal of a colour or vector volume."""
     return VolumeError(
         f"{path} has {components} values in each voxel (a colour or vector volume); pick one component first"

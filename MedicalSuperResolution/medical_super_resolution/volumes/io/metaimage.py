@@ -16,7 +16,7 @@ from ...errors import VolumeError
 from ..grid import LPS_TO_RAS
 from ..volume import FileHeader
 from .foreign import not_read
-from .header import Header, Voxels, beside, checked_sizes, damaged, in_several_values, placed
+from .header import Header, Voxels, beside, checked_sizes, damaged, not_scalar, placed
 
 _HEADER_BYTES = 1 << 20
 _LINE = re.compile(rb"^[ \t]*(\w+)[ \t]*[=:][ \t]*([^\r\n]*?)[ \t]*\r?$")
@@ -53,7 +53,7 @@ def read_meta_header(path: Path) -> Header:
     counts = [int(number) if number == int(number) else 0 for number in _numbers(path, fields, "DimSize", count, None)]
     components = fields.get("ElementNumberOfChannels", "1")
     if components != "1":
-        raise in_several_values(path, int(components) if components.isdigit() else 0)
+        raise not_scalar(path, int(components) if components.isdigit() else 0)
     sizes = checked_sizes(path, counts)
     grid, notes = placed(path, sizes, _matrix(path, fields, count))
     kind = fields.get("ElementType", "")

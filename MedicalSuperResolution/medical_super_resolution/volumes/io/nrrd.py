@@ -15,7 +15,7 @@ import numpy as np
 from ...errors import VolumeError
 from ..volume import FileHeader
 from .foreign import not_read
-from .header import Header, Voxels, beside, checked_sizes, damaged, in_several_values, placed
+from .header import Header, Voxels, beside, checked_sizes, damaged, not_scalar, placed
 
 _HEADER_BYTES = 1 << 20  # headers are a thousandth of that
 _END = re.compile(rb"\r?\n\r?\n")
@@ -108,7 +108,7 @@ def _series_axis(path: Path, fields: dict[str, str], dimensions: int) -> int | N
     if dimensions <= 3:
         vector = next((axis for axis, kind in enumerate(kinds) if kind not in _SERIES_KINDS), None)
         if dimensions == 3 and vector is not None:
-            raise in_several_values(path, _whole_numbers(path, fields, "sizes")[vector])
+            raise not_scalar(path, _whole_numbers(path, fields, "sizes")[vector])
         return None
     apart = [axis for axis, direction in enumerate(directions) if direction is None]
     apart = apart or [axis for axis, kind in enumerate(kinds) if kind in ("list", "time")]
@@ -116,7 +116,7 @@ def _series_axis(path: Path, fields: dict[str, str], dimensions: int) -> int | N
         return None
     axis = apart[0] if apart else dimensions - 1
     if kinds[axis] not in _SERIES_KINDS or (kinds[axis] in ("???", "") and axis == 0 and apart):
-        raise in_several_values(path, _whole_numbers(path, fields, "sizes")[axis])
+        raise not_scalar(path, _whole_numbers(path, fields, "sizes")[axis])
     if axis not in (0, dimensions - 1):
         raise VolumeError(f"{path} has its series along axis {axis}; save it with the series first or last")
     return axis

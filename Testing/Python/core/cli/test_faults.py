@@ -123,11 +123,11 @@ def test_of_two_programs_that_write_one_file_the_first_wins(folder: Path, monkey
 
 @posix_only
 def test_files_that_belong_together_are_put_down_by_one_program_at_a_time(folder: Path):
-    with leftovers.one_at_a_time(folder):
+    with leftovers.folder_lock(folder):
         code = (
             "import sys; from pathlib import Path; from medical_super_resolution.system import temp_dirs as leftovers\n"
             "print('here', flush=True)\n"
-            "with leftovers.one_at_a_time(Path(sys.argv[1])):\n    print('in', flush=True)\n"
+            "with leftovers.folder_lock(Path(sys.argv[1])):\n    print('in', flush=True)\n"
         )
         environment = os.environ | {"PYTHONPATH": str(PACKAGE_ROOT)}
         other = subprocess.Popen([sys.executable, "-c", code, str(folder)], env=environment, stdout=subprocess.PIPE)

@@ -23,7 +23,7 @@ from medical_super_resolution.networks.generators.plane import PlaneGenerator, e
 from medical_super_resolution.networks.generators.rrdb import DenseBlock
 from medical_super_resolution.networks.generators.tgan import TransformerLayer
 from medical_super_resolution.physics.interpolation import cubic_matrix
-from medical_super_resolution.physics.pictures import in_slices, in_volumes
+from medical_super_resolution.physics.pictures import as_slices, as_volumes
 
 SMALL = {
     "srcnn": {"channels": (6, 4)},
@@ -74,7 +74,7 @@ def test_slices_become_finer_and_stay_float32(name: str, factor: int):
 def test_a_network_adds_to_cubic_interpolation(name: str):
     generator = small(name)
     lr = noise(1, 1, 2, 10, 10)
-    interpolated = in_volumes(enlarged(in_slices(lr), 2), 2)
+    interpolated = as_volumes(enlarged(as_slices(lr), 2), 2)
     assert (generator(lr) - interpolated).abs().max() > 1e-3
     for parameter in generator.parameters():
         parameter.data.zero_()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from medical_super_resolution.objectives.spectrum import band_powers, spectrum_error
-from medical_super_resolution.physics.pictures import lying_cuts, standing_cuts
+from medical_super_resolution.physics.pictures import perpendicular_cuts, slice_triples
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def a_volume() -> torch.Tensor:
 
 
 def test_standing_cuts_run_along_the_sequence(a_volume: torch.Tensor):
-    coronal, sagittal = standing_cuts(a_volume, every=4)
+    coronal, sagittal = perpendicular_cuts(a_volume, every=4)
     assert coronal.shape == (2 * 4, 1, 32, 24)
     assert sagittal.shape == (2 * 6, 1, 32, 16)
     assert torch.equal(coronal[4 + 1, 0], a_volume[1, 0, :, 6])
@@ -25,7 +25,7 @@ def test_standing_cuts_run_along_the_sequence(a_volume: torch.Tensor):
 
 
 def test_lying_cuts_know_their_neighbours(a_volume: torch.Tensor):
-    lying = lying_cuts(a_volume, every=3)
+    lying = slice_triples(a_volume, every=3)
     assert lying.shape == (2 * 10, 3, 16, 24)
     assert torch.equal(lying[10 + 2], a_volume[1, 0, 6:9])
 

@@ -16,7 +16,7 @@ import numpy as np
 from ....errors import VolumeError
 from ....report import Report
 from ....system.software import __version__
-from ....system.temp_dirs import one_at_a_time, put_in_place, work_folder
+from ....system.temp_dirs import folder_lock, put_in_place, work_folder
 from ...grid import Grid
 from ...io import files
 from ...volume import Volume
@@ -103,7 +103,7 @@ def write_series(
                     volume, report, list(source_files), further_sources, work / folder.name, taken_numbers
                 )
             check_files(series, volume, encoding)
-            with one_at_a_time(folder.parent):
+            with folder_lock(folder.parent):
                 _check_folder(folder)
                 if sys.platform == "win32" and folder.exists():
                     folder.rmdir()

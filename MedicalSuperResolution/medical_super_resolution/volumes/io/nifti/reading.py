@@ -14,7 +14,7 @@ from ...grid import AXES_IJK, Grid
 from ...tilt import is_tilted
 from ...volume import FileHeader
 from ..foreign import not_read
-from ..header import Header, Voxels, checked_sizes, damaged, in_several_values, placed
+from ..header import Header, Voxels, checked_sizes, damaged, not_scalar, placed
 from .extensions import extensions_of, is_packed, start_of
 
 if TYPE_CHECKING:
@@ -130,10 +130,10 @@ def _sizes(path: Path, header: Nifti1Header) -> tuple[int, ...]:
     if not 1 <= dimensions <= 7:
         raise damaged(path, f"it has {dimensions} dimensions")
     if colours := _COLOURS.get(int(header["datatype"])):
-        raise in_several_values(path, colours)
+        raise not_scalar(path, colours)
     counts = [int(count) for count in header["dim"][1 : dimensions + 1]]
     if dimensions >= 5 and counts[3] == 1 and counts[4] > 1:
-        raise in_several_values(path, counts[4])
+        raise not_scalar(path, counts[4])
     return checked_sizes(path, counts)
 
 
