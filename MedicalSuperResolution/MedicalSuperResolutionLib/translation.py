@@ -19,6 +19,6 @@ def translate(context: str, text: str) -> str:
 
 if "slicer" in sys.modules:  # else importing it would take seconds
     with suppress(ImportError):
-        from slicer.i18n import tr, translate  # noqa: F811 - `tr` finds the file that a text stands in by itself
+        from slicer.i18n import tr, translate  # `tr` finds the file that a text stands in by itself
 
 __all__ = ["tr", "translate"]

@@ -26,7 +26,7 @@ class DeviceError(SuperResolutionError):
     """The compute device is absent or ran out of memory."""
 
 
-class Cancelled(Exception):  # noqa: N818 - not reported as a failure
+class Cancelled(Exception):  # not reported as a failure
     """The user asked to stop. Nothing was changed."""
 
 

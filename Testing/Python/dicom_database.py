@@ -22,24 +22,24 @@ class DicomDatabase:
     def add(self, folder: Path) -> None:
         self._files |= DicomDatabase(folder.iterdir())._files
 
-    def fileForInstance(self, uid: str) -> str:  # noqa: N802 - CTK's names
+    def fileForInstance(self, uid: str) -> str:  # CTK's names
         return self._files.get(uid, "")
 
-    def fileValue(self, file: str, tag: str) -> str:  # noqa: N802
+    def fileValue(self, file: str, tag: str) -> str:
         element = pydicom.dcmread(file).get(tuple(int(part, 16) for part in tag.split(",")))
         return "" if element is None else str(element.value)
 
-    def instanceValue(self, uid: str, tag: str) -> str:  # noqa: N802
+    def instanceValue(self, uid: str, tag: str) -> str:
         return self.fileValue(self._files[uid], tag) if uid in self._files else ""
 
-    def instancesForSeries(self, series: str) -> list[str]:  # noqa: N802
+    def instancesForSeries(self, series: str) -> list[str]:
         return [uid for uid, file in self._files.items() if self.fileValue(file, "0020,000E") == series]
 
-    def seriesForStudy(self, study: str) -> list[str]:  # noqa: N802
+    def seriesForStudy(self, study: str) -> list[str]:
         files = [file for file in self._files.values() if self.fileValue(file, "0020,000D") == study]
         return list(dict.fromkeys(self.fileValue(file, "0020,000E") for file in files))
 
-    def fieldForSeries(self, field: str, series: str) -> str:  # noqa: N802
+    def fieldForSeries(self, field: str, series: str) -> str:
         return str(pydicom.dcmread(self._files[self.instancesForSeries(series)[0]]).get(field, ""))
 
 

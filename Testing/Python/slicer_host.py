@@ -46,11 +46,11 @@ class SlicerHost:
             logic.SetMRMLApplicationLogic(self._logic)
             logic.SetMRMLScene(self._scene)
 
-    def mrmlScene(self) -> slicer.vtkMRMLScene:  # noqa: N802 - Slicer's name, as are those below
+    def mrmlScene(self) -> slicer.vtkMRMLScene:  # Slicer's name, as are those below
         """The scene."""
         return self._scene
 
-    def applicationLogic(self) -> slicer.vtkSlicerApplicationLogic:  # noqa: N802
+    def applicationLogic(self) -> slicer.vtkSlicerApplicationLogic:
         """The logic that knows the module logics and the slice logics."""
         return self._logic
 

@@ -49,7 +49,7 @@ class Walk:
         sys.setprofile(None)
         threading.setprofile(None)
 
-    def _note(self, frame: FrameType, event: str, argument: Any) -> None:  # noqa: ANN401 - as Python calls it
+    def _note(self, frame: FrameType, event: str, argument: Any) -> None:  # as Python calls it
         name = self._name(frame.f_code) if event == "call" else ""
         if not name:
             return

@@ -12,7 +12,7 @@ import slicer
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from panel_test_case import PanelTestCase, volumeNames  # noqa: E402
+from panel_test_case import PanelTestCase, volumeNames
 
 
 def _props(renderer):

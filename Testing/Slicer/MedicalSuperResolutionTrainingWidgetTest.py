@@ -14,9 +14,9 @@ import slicer
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from panel_test_case import ModuleTestCase, until  # noqa: E402
+from panel_test_case import ModuleTestCase, until
 
-from training_double import training_program  # noqa: E402 - panel_test_case says where it lies
+from training_double import training_program  # panel_test_case says where it lies
 
 LASTS = "step(50, 0.5); step(100, 0.25); checkpoint(); time.sleep(600)"
 

@@ -14,7 +14,7 @@ import slicer
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from panel_test_case import HANGS, PanelTestCase, until, volumeNames  # noqa: E402
+from panel_test_case import HANGS, PanelTestCase, until, volumeNames
 
 
 class MedicalSuperResolutionWidgetTest(PanelTestCase):

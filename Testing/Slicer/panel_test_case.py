@@ -1,5 +1,4 @@
 """What the tests of the panels in the real Slicer share. A script plays the engine: no torch or network is needed."""
-# ruff: noqa: PT009 - this is unittest; Slicer has no pytest
 
 import contextlib
 import sys
@@ -14,8 +13,8 @@ import slicer
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "Python"))
 
-from engine_double import engine_command  # noqa: E402
-from made_up_report import made_up_report  # noqa: E402
+from engine_double import engine_command
+from made_up_report import made_up_report
 
 HANGS = "step(1, 4)\ntime.sleep(600)"
 

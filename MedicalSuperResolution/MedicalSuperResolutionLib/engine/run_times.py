@@ -25,7 +25,7 @@ class Store(Protocol):
 
     def value(self, key: str, default: str) -> str: ...
 
-    def setValue(self, key: str, value: str) -> None: ...  # noqa: N802 - Qt's name
+    def setValue(self, key: str, value: str) -> None: ...  # Qt's name
 
 
 class RunTimes:

@@ -49,7 +49,7 @@ class FullHeight(qt.QObject):
         super().__init__(widget)
         widget.installEventFilter(self)
 
-    def eventFilter(self, widget: qt.QWidget, event: qt.QEvent) -> bool:  # noqa: N802 - Qt's name
+    def eventFilter(self, widget: qt.QWidget, event: qt.QEvent) -> bool:  # Qt's name
         """After each change of the width or of what is in the widget; lets every event pass."""
         if event.type() in (qt.QEvent.Resize, qt.QEvent.LayoutRequest):
             needed = widget.heightForWidth(widget.width)

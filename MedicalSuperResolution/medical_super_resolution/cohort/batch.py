@@ -127,7 +127,7 @@ def enhance_item(
         return replace(row, error=str(problem))
     except (MemoryError, OSError) as problem:
         return replace(row, error=f"{type(problem).__name__}: {problem}")
-    except Exception as problem:  # noqa: BLE001 - the other volumes go on
+    except Exception as problem:  # the other volumes go on
         return replace(row, error=f"unexpected {type(problem).__name__}: {problem}")
     return _described(row, done, repr(batch.settings), time.monotonic() - started)
 

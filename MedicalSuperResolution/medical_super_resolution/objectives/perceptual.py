@@ -99,10 +99,10 @@ class EfficientNetFeatures(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None])
         self.register_buffer("deviation", torch.tensor(IMAGENET_DEVIATION)[:, None, None])
-        blocks = list(network._blocks)  # noqa: SLF001 - its only name
-        strides = [max(block._depthwise_conv.stride) for block in blocks]  # noqa: SLF001
+        blocks = list(network._blocks)  # its only name
+        strides = [max(block._depthwise_conv.stride) for block in blocks]
         halved = [number for number, stride in enumerate(strides) if stride > 1]
-        self.first = nn.Sequential(network._conv_stem, network._bn0, network._swish)  # noqa: SLF001
+        self.first = nn.Sequential(network._conv_stem, network._bn0, network._swish)
         ends = halved[:4]  # a block with stride 2 begins the next resolution
         self.resolutions = nn.ModuleList(
             nn.Sequential(*blocks[start:stop]) for start, stop in zip([0, *ends[:-1]], ends, strict=True)

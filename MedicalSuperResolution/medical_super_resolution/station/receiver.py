@@ -129,7 +129,7 @@ def _store(event: Event, queue: Queue, intake: Intake) -> int:
     try:
         dataset = event.dataset
         series, instance = str(dataset.SeriesInstanceUID), str(dataset.SOPInstanceUID)
-    except Exception:  # noqa: BLE001 - a damaged data set raises many kinds; its text may name a patient
+    except Exception:  # a damaged data set raises many kinds; its text may name a patient
         logger.warning("an image that cannot be understood was refused")
         return _CANNOT_UNDERSTAND
     try:

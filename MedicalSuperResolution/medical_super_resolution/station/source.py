@@ -54,7 +54,7 @@ class DicomWebSource:
                     queue.add(series, str(image.SOPInstanceUID), _encoded(image))
                 self._fetched.add(series)
                 logger.info("series %s: fetched", label(series))
-        except Exception as problem:  # noqa: BLE001 - of requests, pydicom or the queue; texts may name a patient
+        except Exception as problem:  # of requests, pydicom or the queue; texts may name a patient
             logger.warning("series cannot be fetched: %s; tried again later", type(problem).__name__)
 
     def _found(self, client: Any) -> Iterator[tuple[str, str, str]]:  # noqa: ANN401 - dicomweb-client has no types

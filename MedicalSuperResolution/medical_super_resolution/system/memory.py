@@ -66,7 +66,7 @@ def _computer_bytes() -> int | None:
 class _MemoryStatus(ctypes.Structure):
     """MEMORYSTATUSEX of the Windows API."""
 
-    _fields_ = [  # noqa: RUF012 - ctypes wants a list
+    _fields_ = [  # ctypes wants a list
         ("length", ctypes.c_uint32),
         ("load", ctypes.c_uint32),
         *((name, ctypes.c_uint64) for name in ("total", "free", "page_total", "page_free", "virtual", "virtual_free")),

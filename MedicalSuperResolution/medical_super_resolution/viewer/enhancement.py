@@ -75,7 +75,7 @@ class Enhancement:
         self._thread.join()
 
     def _watch(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        assert self._process.stdout is not None  # it is a pipe
         for line in self._process.stdout:
             with suppress(ValueError, KeyError, TypeError, ZeroDivisionError):  # lines that do not count voxels
                 step = json.loads(line)

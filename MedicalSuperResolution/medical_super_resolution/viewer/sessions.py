@@ -27,7 +27,7 @@ _UPLOADS, _RUN = "uploads-", "run-"
 _RESULT, _REPORT = "result.nii.gz", "report.json"
 
 
-class SessionOver(SuperResolutionError):  # noqa: N818 - a normal end, not a failure
+class SessionOver(SuperResolutionError):  # a normal end, not a failure
     """There is no session of this name, or it has been closed."""
 
 

@@ -1,4 +1,4 @@
-"""The volumes that a training draws from, and how often each of them is drawn."""
+"""The volumes of a training, and the probability of each."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .manifest import Entry
 
 FLAT_BELOW = 0.02  # standard deviation of a patch that is mostly air
 MAX_TRIES = 4
-GAIN_RANGE = (0.7, 1.4)  # a scanner's range is known roughly
-MAX_DRAWS = 200  # of a volume and an axis that a patch fits into
+GAIN_RANGE = (0.7, 1.4)  # simulates errors of the estimated intensity range
+MAX_DRAWS = 200  # attempts to find a volume and an axis that a patch fits into
 
 
 class VolumePool:
-    """Prepared volumes with their intensity ranges. Nothing of them stays in memory between two patches."""
+    """Prepared volumes with their intensity ranges; no voxels stay in memory between two patches."""
 
     def __init__(self, entries: list[Entry], recipe: Recipe) -> None:
         if not entries:

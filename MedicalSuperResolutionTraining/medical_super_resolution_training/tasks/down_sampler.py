@@ -1,7 +1,7 @@
 """Train a down-sampler: keep the low frequencies, take the high ones from measured coarse scans.
 
-Low frequencies are compared with those of the bicubic result, which shrinking leaves as they are. The discriminator
-sees the high ones alone, of what was made and of coarse scans of other patients.
+Low frequencies are compared with those of bicubic down-sampling, which preserves them. The discriminator compares the
+high frequencies with those of coarse scans of other patients.
 
 References
 ----------
@@ -31,7 +31,7 @@ from .task import DiscriminatorInput, Prediction, TrainingTask
 
 
 class DownSamplerTask(TrainingTask[PairedBatch]):
-    """The recipe's weight of "l1" is that of the low frequencies."""
+    """The task of a down-sampler; the recipe's weight of "l1" is that of the low frequencies."""
 
     is_adversarial = True
 
@@ -55,8 +55,8 @@ class DownSamplerTask(TrainingTask[PairedBatch]):
 
     def discriminator_input(self, prediction: Prediction, batch: PairedBatch) -> DiscriminatorInput:
         """The high frequencies of what was made and of measured coarse slices."""
-        assert prediction.sr is not None  # noqa: S101 - see `predict`
-        assert prediction.hr is not None  # noqa: S101
+        assert prediction.sr is not None  # see `predict`
+        assert prediction.hr is not None
         return DiscriminatorInput(high_frequencies(prediction.sr), high_frequencies(batch.lr), prediction.hr)
 
     def pictures(self, network: nn.Module, batch: PairedBatch) -> tuple[Tensor, ...]:

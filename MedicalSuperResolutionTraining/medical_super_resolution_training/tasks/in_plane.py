@@ -33,7 +33,7 @@ class InPlaneTask(GeneratorTask[PairedBatch]):
 
     def discriminator_input(self, prediction: Prediction, batch: PairedBatch) -> DiscriminatorInput:
         """The refined and the true slices, conditioned on the interpolated ones."""
-        assert prediction.sr is not None  # noqa: S101 - see `predict`
+        assert prediction.sr is not None  # see `predict`
         return DiscriminatorInput(prediction.sr, batch.hr, interpolated_in_plane(batch))
 
     def pictures(self, network: nn.Module, batch: PairedBatch) -> tuple[Tensor, ...]:

@@ -43,7 +43,7 @@ class SliceProfileTask(TrainingTask[ProfileBatch]):
         error = functional.smooth_l1_loss(log_width, batch.log_width, beta=_EXACT_ENOUGH)
         return Prediction({"slice_profile": _ERROR_WEIGHT * error + (deviation / 2 + log_error).mean()})
 
-    def pictures(self, network: nn.Module, batch: ProfileBatch) -> tuple[Tensor, ...]:  # noqa: ARG002
+    def pictures(self, network: nn.Module, batch: ProfileBatch) -> tuple[Tensor, ...]:
         """The cuts across the slices of each scan."""
         return (batch.lr[:, :1],)
 

@@ -47,7 +47,7 @@ class SliceSequenceTask(GeneratorTask[SequenceBatch]):
 
     def discriminator_input(self, prediction: Prediction, batch: SequenceBatch) -> DiscriminatorInput:
         """The refined and the true slices, conditioned on the interpolated ones."""
-        assert prediction.sr is not None  # noqa: S101 - see `predict`
+        assert prediction.sr is not None  # see `predict`
         return DiscriminatorInput(prediction.sr, batch.hr, _interpolated(batch))
 
     def pictures(self, network: nn.Module, batch: SequenceBatch) -> tuple[Tensor, ...]:

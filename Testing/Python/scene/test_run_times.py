@@ -9,10 +9,10 @@ import pytest
 
 pytest.importorskip("slicer")
 
-from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
-from medical_super_resolution.volumes.grid import Grid  # noqa: E402
-from medical_super_resolution.volumes.volume import Volume  # noqa: E402
-from MedicalSuperResolutionLib.engine.run_times import RunTimes  # noqa: E402
+from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.volume import Volume
+from MedicalSuperResolutionLib.engine.run_times import RunTimes
 
 
 class Store(dict):
@@ -21,7 +21,7 @@ class Store(dict):
     def value(self, key, default):
         return self.get(key, default)
 
-    def setValue(self, key, value):  # noqa: N802
+    def setValue(self, key, value):
         self[key] = value
 
 

@@ -73,7 +73,7 @@ class PythonQtManners:
             object.__getattribute__(self, name).disconnect(call)
         return call is not None
 
-    def className(self) -> str:  # noqa: N802 - PythonQt's name
+    def className(self) -> str:  # PythonQt's name
         """The name of the Qt class."""
         return type(self).__name__
 
@@ -123,7 +123,7 @@ def _wrapped(base: type) -> type:
 class QUiLoader(QtUiTools.QUiLoader):
     """Builds widgets with PythonQt's manners from a .ui file."""
 
-    def createWidget(self, name: str, parent: QtWidgets.QWidget | None = None, object_name: str = "") -> Any:  # noqa: N802
+    def createWidget(self, name: str, parent: QtWidgets.QWidget | None = None, object_name: str = "") -> Any:
         """Called by `load` for each widget."""
         made = _WRAPPED.get(name) or qt_class(name)
         widget = made(parent)

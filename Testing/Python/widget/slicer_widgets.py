@@ -31,20 +31,20 @@ def _property(kind: str | type, name: str, default: Any) -> QtCore.Property:
     )
 
 
-class ctkCollapsibleButton(PythonQtManners, QtWidgets.QGroupBox):  # noqa: N801
+class ctkCollapsibleButton(PythonQtManners, QtWidgets.QGroupBox):
     """A section with a title; its content is hidden while it is collapsed."""
 
     text = QtCore.Property(str, lambda self: self.property("title"), lambda self, text: self.setProperty("title", text))
     collapsed = _property(bool, "collapsed", False)
 
-    def showEvent(self, event: QtGui.QShowEvent) -> None:  # noqa: N802 - Qt's name
+    def showEvent(self, event: QtGui.QShowEvent) -> None:  # Qt's name
         """Hide the content of a collapsed section."""
         for child in self.findChildren(QtWidgets.QWidget, options=QtCore.Qt.FindDirectChildrenOnly):
             if self.collapsed:
                 child.hide()
 
 
-class ctkSliderWidget(PythonQtManners, QtWidgets.QWidget):  # noqa: N801
+class ctkSliderWidget(PythonQtManners, QtWidgets.QWidget):
     """A slider for numbers that are not whole; a value outside its range becomes the nearest in it."""
 
     valueChanged = QtCore.Signal(float)
@@ -64,7 +64,7 @@ class ctkSliderWidget(PythonQtManners, QtWidgets.QWidget):  # noqa: N801
             self.valueChanged.emit(value)
 
 
-class ctkPathLineEdit(PythonQtManners, QtWidgets.QWidget):  # noqa: N801
+class ctkPathLineEdit(PythonQtManners, QtWidgets.QWidget):
     """A path to type in. As in CTK, it need not exist, and no signal is emitted for an empty one."""
 
     Dirs, Files, Writable = 0x01, 0x02, 0x20
@@ -84,7 +84,7 @@ class ctkPathLineEdit(PythonQtManners, QtWidgets.QWidget):  # noqa: N801
             self.validInputChanged.emit(bool(path))
 
 
-class qMRMLNodeComboBox(PythonQtManners, QtWidgets.QWidget):  # noqa: N801
+class qMRMLNodeComboBox(PythonQtManners, QtWidgets.QWidget):
     """A list of the scene's nodes of certain classes. Without "none", the first node is chosen by itself."""
 
     currentNodeChanged = QtCore.Signal(object)
@@ -111,7 +111,7 @@ class qMRMLNodeComboBox(PythonQtManners, QtWidgets.QWidget):  # noqa: N801
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._box)
 
-    def setMRMLScene(self, scene: slicer.vtkMRMLScene | None) -> None:  # noqa: N802 - qMRML's names from here on
+    def setMRMLScene(self, scene: slicer.vtkMRMLScene | None) -> None:  # qMRML's names from here on
         """Follow a scene, or none."""
         for tag in self._tags:
             self._scene.RemoveObserver(tag)
@@ -122,15 +122,15 @@ class qMRMLNodeComboBox(PythonQtManners, QtWidgets.QWidget):  # noqa: N801
                 self._tags.append(scene.AddObserver(event, lambda *_: this() and this()._refresh()))
         self._refresh()
 
-    def currentNode(self) -> slicer.vtkMRMLNode | None:  # noqa: N802
+    def currentNode(self) -> slicer.vtkMRMLNode | None:
         """The chosen node."""
         return self._scene.GetNodeByID(self._id) if self._scene and self._id else None
 
-    def setCurrentNode(self, node: slicer.vtkMRMLNode | None) -> None:  # noqa: N802
+    def setCurrentNode(self, node: slicer.vtkMRMLNode | None) -> None:
         """Choose a node, or none."""
         self.setCurrentNodeID(node.GetID() if node else "")
 
-    def setCurrentNodeID(self, identifier: str) -> None:  # noqa: N802
+    def setCurrentNodeID(self, identifier: str) -> None:
         """Choose a node by its ID; one that is not listed means none."""
         identifier = identifier if identifier in [node.GetID() for node in self._nodes()] else ""
         if identifier != self._id:
@@ -158,12 +158,12 @@ class qMRMLNodeComboBox(PythonQtManners, QtWidgets.QWidget):  # noqa: N801
             self.setCurrentNodeID(listed[0] if listed and not self.noneEnabled else "")
 
 
-class qMRMLCheckableNodeComboBox(qMRMLNodeComboBox):  # noqa: N801
+class qMRMLCheckableNodeComboBox(qMRMLNodeComboBox):
     """A list of nodes with a check mark each."""
 
     checkedNodesChanged = QtCore.Signal()
 
-    def checkedNodes(self) -> tuple[slicer.vtkMRMLNode, ...]:  # noqa: N802
+    def checkedNodes(self) -> tuple[slicer.vtkMRMLNode, ...]:
         """The nodes that are checked, in the order of the scene."""
         return tuple(node for node in self._nodes() if node.GetID() in self._checked()) if self._scene else ()
 
@@ -176,7 +176,7 @@ class qMRMLCheckableNodeComboBox(qMRMLNodeComboBox):  # noqa: N801
         return self.__dict__.setdefault("_checked_ids", set())
 
 
-class qMRMLSliceWidget(PythonQtManners, QtWidgets.QWidget):  # noqa: N801
+class qMRMLSliceWidget(PythonQtManners, QtWidgets.QWidget):
     """A slice view below its title bar, which has the widths and size policies of Slicer's."""
 
     def __init__(self, logic: slicer.vtkMRMLSliceLogic, parent: QtWidgets.QWidget | None = None) -> None:
@@ -198,19 +198,19 @@ class qMRMLSliceWidget(PythonQtManners, QtWidgets.QWidget):  # noqa: N801
         outer.addLayout(bar)
         outer.addWidget(QtWidgets.QWidget(), 1)
 
-    def sliceController(self) -> qMRMLSliceWidget:  # noqa: N802
+    def sliceController(self) -> qMRMLSliceWidget:
         """The title bar; here, the widget itself."""
         return self
 
-    def sliceOffsetSlider(self) -> QtWidgets.QSlider:  # noqa: N802
+    def sliceOffsetSlider(self) -> QtWidgets.QSlider:
         """The slider in the title bar."""
         return self._slider
 
-    def sliceLogic(self) -> slicer.vtkMRMLSliceLogic:  # noqa: N802
+    def sliceLogic(self) -> slicer.vtkMRMLSliceLogic:
         """What makes the picture."""
         return self._logic
 
-    def mrmlSliceCompositeNode(self) -> slicer.vtkMRMLSliceCompositeNode:  # noqa: N802
+    def mrmlSliceCompositeNode(self) -> slicer.vtkMRMLSliceCompositeNode:
         """Which volumes are shown."""
         return self._logic.GetSliceCompositeNode()
 
@@ -226,7 +226,7 @@ class LayoutManager:
         """The number of the layout."""
         return slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode").GetViewArrangement()
 
-    def sliceWidget(self, name: str) -> qMRMLSliceWidget:  # noqa: N802
+    def sliceWidget(self, name: str) -> qMRMLSliceWidget:
         """The widget of a slice view."""
         if name not in self._made:
             logic = self._host.applicationLogic().GetSliceLogicByLayoutName(name)
@@ -235,17 +235,17 @@ class LayoutManager:
                 self._parent.layout().addWidget(self._made[name])
         return self._made[name]
 
-    def layoutLogic(self) -> Any:  # noqa: N802
+    def layoutLogic(self) -> Any:
         """Knows the node of the layout."""
         return self._host._layout
 
 
-class qMRMLWidget(PythonQtManners, QtWidgets.QWidget):  # noqa: N801
+class qMRMLWidget(PythonQtManners, QtWidgets.QWidget):
     """A widget that hands its scene to the node lists inside it, as the connections in the .ui file say."""
 
     isEntered = _property(bool, "isEntered", False)  # of the panel that Slicer puts around a module's widgets
 
-    def setMRMLScene(self, scene: slicer.vtkMRMLScene | None) -> None:  # noqa: N802
+    def setMRMLScene(self, scene: slicer.vtkMRMLScene | None) -> None:
         """Hand a scene to the node lists."""
         for child in self.findChildren(QtWidgets.QWidget):
             if isinstance(child, qMRMLNodeComboBox):

@@ -11,10 +11,10 @@ import pytest
 
 pytest.importorskip("slicer")
 
-import dicom_database  # noqa: E402
-from dicom_sources import ROOT, write_source  # noqa: E402
-from medical_super_resolution.volumes.io import files  # noqa: E402
-from widget.helpers import enhance  # noqa: E402
+import dicom_database
+from dicom_sources import ROOT, write_source
+from medical_super_resolution.volumes.io import files
+from widget.helpers import enhance
 
 
 @pytest.fixture

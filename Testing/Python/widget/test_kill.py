@@ -22,9 +22,9 @@ import pytest
 
 pytest.importorskip("slicer")
 
-from engine_double import engine_command, is_alive  # noqa: E402
-from made_up_report import made_up_report  # noqa: E402
-from slicer_host import node_ids  # noqa: E402
+from engine_double import engine_command, is_alive
+from made_up_report import made_up_report
+from slicer_host import node_ids
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are a matter of POSIX")
 

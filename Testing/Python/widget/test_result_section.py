@@ -86,10 +86,10 @@ class Focusable:
         self.scrolled = self.scrolled or (self.has and not value)
         self._enabled = value
 
-    def parentWidget(self) -> Focusable | None:  # noqa: N802 - Qt's name
+    def parentWidget(self) -> Focusable | None:  # Qt's name
         return self._panel
 
-    def setFocus(self) -> None:  # noqa: N802 - Qt's name
+    def setFocus(self) -> None:  # Qt's name
         self.has = True
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
+import torch.nn.functional as F  # PyTorch's own name for it
 from torch import Tensor
 
 from .half_grid import with_middles, without_middles

@@ -77,7 +77,7 @@ class TileWorkers:
             tile: SharedTile | None = None
             while (tile := self._tile_after(tile)) is not None:
                 tile.refine(self._advance)
-        except BaseException as problem:  # noqa: BLE001 - raised again by `run`
+        except BaseException as problem:  # raised again by `run`
             self._events.put(problem)
         self._events.put(None)
 

@@ -69,7 +69,7 @@ def export_model(model: Model, kind: str, path: Path) -> list[Path]:
 def _write_onnx(exported: torch.export.ExportedProgram, path: Path) -> None:
     optional("onnxscript", "ONNX files", extra="onnx")
     made = torch.onnx.export(exported, dynamo=True, input_names=list(INPUTS), output_names=[OUTPUT], verbose=False)
-    assert made is not None  # noqa: S101 - so it is with dynamo
+    assert made is not None  # so it is with dynamo
     made.save(str(path))
 
 

@@ -124,7 +124,7 @@ class RunCallbacks:
 
     def validate(self, state: TrainingState) -> None:
         """Scores of the averaged weights on whole volumes; the best are kept."""
-        assert self.case is not None  # noqa: S101 - there are no validation volumes otherwise
+        assert self.case is not None  # there are no validation volumes otherwise
         network = cast("Generator", state.average)
         share = self.validation[self.context.rank :: self.context.world]
         scores = self.context.gather(validated(network, share, self.case, self.device))

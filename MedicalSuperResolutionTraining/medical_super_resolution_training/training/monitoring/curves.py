@@ -1,8 +1,8 @@
-"""The curves of a run as CSV: one row a report, the same columns for every recipe, empty where a recipe has no such.
+"""The curves of a run as CSV: a row for each report, the same columns for every recipe, empty where they do not apply.
 
-step, loss : the content of the generator's loss, or the slice-profile estimator's. total : all its terms. Then the
-terms, weighed; discriminator, penalty : what the discriminator minimises. accuracy : its share of right judgements.
-learning_rate : of the generator.
+``loss`` is the content part of the generator's loss, or the loss of the slice-profile estimator, and ``total`` the sum
+of all terms; the weighted terms follow. ``discriminator`` and ``penalty`` are the loss of the discriminator,
+``accuracy`` is its share of correct decisions, and ``learning_rate`` is that of the generator.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class Means:
         self._values: dict[str, list[Tensor]] = {}
 
     def add(self, terms: dict[str, Tensor]) -> None:
-        """Take in the terms of one step."""
+        """Add the terms of one step."""
         for name, value in terms.items():
             self._values.setdefault(name, []).append(value)
 
     def taken(self) -> dict[str, float]:
-        """Take the means, with "loss" and "total", and reset."""
+        """Return the means, with "loss" and "total", and reset."""
         means = {name: float(torch.stack(values).float().mean()) for name, values in self._values.items()}
         self._values.clear()
         means["loss"] = sum(means.get(name, 0.0) for name in _CONTENT)
@@ -57,7 +57,7 @@ def append_row(run: Path, step: int, learning_rate: float, means: dict[str, floa
 
 
 def cut_after(path: Path, step: int) -> None:
-    """Drop the rows of a CSV beyond ``step``: a resumed run writes them again."""
+    """Drop the rows of a CSV after ``step``, which a resumed run writes again."""
     if not path.exists():
         return
     with path.open(newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Curves beside the CSV, for the tools that people watch trainings with: TensorBoard, Weights & Biases, MLflow."""
+"""Curves for TensorBoard, Weights & Biases and MLflow, in addition to the CSV."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from medical_super_resolution.errors import SettingsError
 
 
 class Logger(Protocol):
-    """Takes the rows of the curves."""
+    """Receives the rows of the curves. Created with the folder of the run, its settings, and its first step."""
 
     def add(self, step: int, values: dict[str, float]) -> None:
         """Log the values of one report."""
@@ -22,9 +22,9 @@ class Logger(Protocol):
 
 
 class TensorBoardLogger:
-    """Event files in the folder of the run; those of steps after ``first`` are superseded, as in the CSV."""
+    """Event files in the folder of the run; earlier values of steps after ``first`` are replaced, as in the CSV."""
 
-    def __init__(self, run: Path, settings: dict[str, Any], first: int) -> None:  # noqa: ARG002 - as all loggers
+    def __init__(self, run: Path, settings: dict[str, Any], first: int) -> None:
         writer = import_module("torch.utils.tensorboard").SummaryWriter
         self._writer = writer(str(run), purge_step=first + 1 if first else None)
 
@@ -44,8 +44,13 @@ class WandbLogger:
 
     def __init__(self, run: Path, settings: dict[str, Any], first: int) -> None:
         wandb = import_module("wandb")
-        how = {"project": "medical-super-resolution", "name": run.name, "dir": str(run), "config": settings}
-        self._run = wandb.init(resume="allow" if first else None, **how)
+        self._run = wandb.init(
+            project="medical-super-resolution",
+            name=run.name,
+            dir=str(run),
+            config=settings,
+            resume="allow" if first else None,
+        )
 
     def add(self, step: int, values: dict[str, float]) -> None:
         """Log the values of one report."""
@@ -59,7 +64,7 @@ class WandbLogger:
 class MlflowLogger:
     """A run of MLflow, named as the folder; its client decides where it is kept."""
 
-    def __init__(self, run: Path, settings: dict[str, Any], first: int) -> None:  # noqa: ARG002 - as all loggers
+    def __init__(self, run: Path, settings: dict[str, Any], first: int) -> None:
         self._mlflow = import_module("mlflow")
         self._mlflow.start_run(run_name=run.name)
         self._mlflow.log_params({name: str(value) for name, value in settings.items()})

@@ -22,9 +22,9 @@ from medical_super_resolution.volumes.volume import Volume
 
 pytest.importorskip("starlette", reason="the viewer's extra is not installed")
 pytest.importorskip("httpx", reason="the test client needs it")
-from starlette.testclient import TestClient  # noqa: E402
+from starlette.testclient import TestClient
 
-from medical_super_resolution.viewer.server import application  # noqa: E402
+from medical_super_resolution.viewer.server import application
 
 TOKEN = "right"
 LIMIT = 20_000

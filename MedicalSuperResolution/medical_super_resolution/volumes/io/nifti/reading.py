@@ -202,7 +202,7 @@ def _with_slice_axis(grid: Grid, header: Nifti1Header) -> Grid:
 def _stored(path: Path, header: Nifti1Header) -> np.dtype:
     try:
         stored = header.get_data_dtype()
-    except Exception as problem:  # noqa: BLE001 - nibabel raises one of several for an unknown number
+    except Exception as problem:  # nibabel raises one of several for an unknown number
         raise damaged(path, f"its voxels are of the unknown type {int(header['datatype'])}") from problem
     if stored.kind not in _SCALAR_KINDS or stored.itemsize > _LARGEST_ITEM:
         raise VolumeError(f"the voxels of {path} are of type {stored.name}; a volume needs whole or real numbers")

@@ -59,7 +59,7 @@ def direction_in_ras(path: Path, direction: np.ndarray) -> np.ndarray:
     head = path.read_bytes().split(b"\n\n")[0].decode()
     space = "RAS" if "RAS" in head else "LAS" if "LAS" in head else "LPS"
     vectors = re.search("measurement frame: (.*)", head)
-    columns = np.array(eval(vectors[1].replace(") (", "),("))).T if vectors else np.eye(3)  # noqa: S307 - written above
+    columns = np.array(eval(vectors[1].replace(") (", "),("))).T if vectors else np.eye(3)  # written above
     return np.array(SIGNS[space]) * (columns @ direction)
 
 
