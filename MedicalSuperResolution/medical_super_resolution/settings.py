@@ -138,7 +138,7 @@ class EnhanceSettings:
             raise SettingsError(f"unknown quality {self.quality!r}; use one of: {', '.join(QUALITIES)}")
         if self.quality == BEST and self.detail:
             raise SettingsError(
-                f"the best quality is a mean, which takes away the detail of {self.detail:g}; use one of them"
+                f"the best quality is a mean, which removes the detail {self.detail:g}; use only one of them"
             )
         if self.device not in DEVICES:
             raise SettingsError(f"unknown device {self.device!r}; use one of: {', '.join(DEVICES)}")

@@ -87,6 +87,6 @@ def _reserve(file: Path, size: int) -> None:
                     opened.write(bytes(min(_BLOCK, size - start)))
     except OSError as problem:
         raise VolumeError(
-            f"{size / 1e9:.1f} GB are needed on the disk for the time of the work, in the folder of the output:"
+            f"{size / 1e9:.1f} GB are needed temporarily on the disk, in the folder of the output:"
             f" {problem.strerror}; free some space or choose another folder"
         ) from problem

@@ -81,7 +81,7 @@ def reproduce(
     The model files.
     """
     if model not in MODELS:
-        raise SettingsError(f"there is no way to reproduce {model!r}; choose one of {', '.join(MODELS)}")
+        raise SettingsError(f"{model!r} cannot be reproduced; choose one of {', '.join(MODELS)}")
     out.mkdir(parents=True, exist_ok=True)
     data = out / "data.json"
     if not data.is_file():

@@ -49,5 +49,5 @@ def test_a_second_call_does_not_train_again(reproduced: Path, a_dataset: Path):
 
 
 def test_a_model_that_nobody_can_reproduce_is_refused(a_dataset: Path, tmp_path: Path):
-    with pytest.raises(SettingsError, match="no way to reproduce 'generic'; choose one of general"):
+    with pytest.raises(SettingsError, match="'generic' cannot be reproduced; choose one of general"):
         reproduce("generic", a_dataset, tmp_path / "out", overrides=[])

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...physics.pictures import as_slices
-from .plane import PlaneConfig, PlaneGenerator, Upscaler, last_convolution, reach_after_upscaling
+from .plane import FeatureGenerator, PlaneConfig, Upscaler, last_convolution, reach_after_upscaling
 from .srresnet import OUTER_KERNEL
 
 _OPEN = 2.0  # initial bias of the gates, nearly open: half-open gates would halve the signal in each module
@@ -95,7 +94,7 @@ class AttentionDenseModule(nn.Module):
         return self.gate(initial, dense) * initial + dense
 
 
-class AttentionDenseGenerator(PlaneGenerator):
+class AttentionDenseGenerator(FeatureGenerator):
     """(N, 1, K, J, I) slice sequences -> (N, 1, K, factor*J, factor*I).
 
     The sequence is seen by the discriminator; the generator refines slice by slice, as the paper's data are slices.
@@ -115,7 +114,3 @@ class AttentionDenseGenerator(PlaneGenerator):
     def reach(self) -> int:
         low_resolution = OUTER_KERNEL // 2 + self.config.modules * self.config.layers + 1
         return low_resolution + reach_after_upscaling(self.upscale, OUTER_KERNEL, self.factor)
-
-    def residual(self, lr: Tensor, interpolated: Tensor) -> Tensor:
-        features = self.first(as_slices(lr))
-        return self.last(self.upscale(features + self.body(features)))

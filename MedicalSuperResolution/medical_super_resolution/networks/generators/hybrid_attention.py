@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ...physics.pictures import as_slices
-from .plane import PlaneConfig, PlaneGenerator, Upscaler, last_convolution
+from .plane import FeatureGenerator, PlaneConfig, Upscaler, last_convolution
 from .srresnet import OUTER_KERNEL
 
 
@@ -91,7 +90,7 @@ class HybridAttentionBlock(nn.Module):
         return features + found * self.spatial(found)
 
 
-class HybridAttentionGenerator(PlaneGenerator):
+class HybridAttentionGenerator(FeatureGenerator):
     """(N, 1, K, J, I) -> (N, 1, K, factor*J, factor*I). Its channel attention covers the whole slice."""
 
     reach = None
@@ -105,7 +104,3 @@ class HybridAttentionGenerator(PlaneGenerator):
         self.body = nn.Sequential(*blocks, nn.Conv2d(channels, channels, 3, padding=1))
         self.upscale = Upscaler(channels, config.factor)
         self.last = last_convolution(channels, OUTER_KERNEL)
-
-    def residual(self, lr: Tensor, interpolated: Tensor) -> Tensor:
-        features = self.first(as_slices(lr))
-        return self.last(self.upscale(features + self.body(features)))

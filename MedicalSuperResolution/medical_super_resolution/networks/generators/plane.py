@@ -90,6 +90,19 @@ class Upscaler(nn.Sequential):
         self.reach = len(steps)  # low-resolution voxels
 
 
+class FeatureGenerator(PlaneGenerator):
+    """Computes low-resolution features by a body with a skip connection, and upscales them before the last layer."""
+
+    first: nn.Module
+    body: nn.Module
+    upscale: Upscaler
+    last: nn.Module
+
+    def residual(self, lr: Tensor, interpolated: Tensor) -> Tensor:
+        features = self.first(as_slices(lr))
+        return self.last(self.upscale(features + self.body(features)))
+
+
 def last_convolution(channels: int, kernel: int) -> nn.Conv2d:
     """Convolution from features to intensity, with small weights so that training starts near the interpolation."""
     convolution = nn.Conv2d(channels, 1, kernel, padding=kernel // 2, bias=False)

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...physics.pictures import as_slices
-from .plane import PlaneConfig, PlaneGenerator, Upscaler, last_convolution, reach_after_upscaling
+from .plane import FeatureGenerator, PlaneConfig, Upscaler, last_convolution, reach_after_upscaling
 
 DENSE_BLOCKS = 3  # in each residual-in-residual dense block
 CONVOLUTIONS = 5  # in each dense block
@@ -76,7 +75,7 @@ class ResidualInResidual(nn.Module):
         return features + BETA * self.blocks(features)
 
 
-class RrdbGenerator(PlaneGenerator):
+class RrdbGenerator(FeatureGenerator):
     """(N, 1, K, J, I) -> (N, 1, K, factor*J, factor*I)."""
 
     def __init__(self, config: RrdbConfig) -> None:
@@ -93,7 +92,3 @@ class RrdbGenerator(PlaneGenerator):
     def reach(self) -> int:
         low_resolution = 1 + self.config.blocks * ResidualInResidual.reach + 1
         return low_resolution + reach_after_upscaling(self.upscale, 3, self.factor)
-
-    def residual(self, lr: Tensor, interpolated: Tensor) -> Tensor:
-        features = self.first(as_slices(lr))
-        return self.last(self.upscale(features + self.body(features)))

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ...physics.pictures import as_slices
-from .plane import PlaneConfig, PlaneGenerator, Upscaler, last_convolution, reach_after_upscaling
+from .plane import FeatureGenerator, PlaneConfig, Upscaler, last_convolution, reach_after_upscaling
 
 OUTER_KERNEL = 9  # side of the first and the last kernel in the paper
 
@@ -55,7 +54,7 @@ class ResidualBlock(nn.Module):
         return features + self.layers(features)
 
 
-class SrresnetGenerator(PlaneGenerator):
+class SrresnetGenerator(FeatureGenerator):
     """(N, 1, K, J, I) -> (N, 1, K, factor*J, factor*I)."""
 
     def __init__(self, config: SrresnetConfig) -> None:
@@ -73,7 +72,3 @@ class SrresnetGenerator(PlaneGenerator):
     def reach(self) -> int:
         low_resolution = OUTER_KERNEL // 2 + self.config.blocks * ResidualBlock.reach + 1
         return low_resolution + reach_after_upscaling(self.upscale, OUTER_KERNEL, self.factor)
-
-    def residual(self, lr: Tensor, interpolated: Tensor) -> Tensor:
-        features = self.first(as_slices(lr))
-        return self.last(self.upscale(features + self.body(features)))

@@ -133,7 +133,7 @@ def _sorted(files: Iterator[DicomFile], wanted: str | None) -> Contents:
     series = [_series(uid, found) for uid, found in by_series.items()]
     series.sort(key=lambda one: (one.number is None, one.number or 0, one.uid))
     if doubles:
-        ignored.append(f"{doubles} copies of files that are there already")
+        ignored.append(f"{doubles} copies of other files")
     return Contents(tuple(series), tuple(ignored))
 
 
@@ -175,7 +175,7 @@ def _problem(file: DicomFile) -> str:
     """Why a file cannot be part of a volume, whatever its place."""
     header, modality = file.header, text(file.header, "Modality")
     if whole(header, "SamplesPerPixel", 1) != 1 or text(header, "PhotometricInterpretation") == "PALETTE COLOR":
-        return "is coloured; pick a plain series"
+        return "is coloured; choose a grey-scale series"
     if is_mosaic(header) and not slices_of(file):
         return (
             "is a Siemens mosaic without the headers that give the positions of its slices; convert the original"

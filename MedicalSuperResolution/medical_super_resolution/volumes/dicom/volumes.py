@@ -45,7 +45,7 @@ def volumes_in(frames: list[Frame]) -> tuple[list[Part], str, list[str]]:
             return [Part("", frames)], f"has slices without their {lacks}; it cannot be placed in the patient", []
         return [Part("", frames)], "has a single file; at least two slices are needed", []
     notes = left_out(scouts, "of a localizer")
-    notes += left_out([frame for frame in frames if _lacks(frame)], "without a place in the patient")
+    notes += left_out([frame for frame in frames if _lacks(frame)], "without a position in the patient")
     stacks = _grouped(placed, _is_parallel)
     stacks = [part for stack in stacks for part in _near(stack)]
     kept, others = _largest(stacks)
@@ -65,7 +65,7 @@ def volumes_in(frames: list[Frame]) -> tuple[list[Part], str, list[str]]:
     largest, others = _largest([part.frames for part in parts])
     notes += left_out(others, "of an incomplete volume")
     if doubles:
-        notes.append(f"{doubles} images that were there twice were taken once")
+        notes.append(f"{doubles} duplicate images were ignored")
     parts = [part for part in parts if part.frames in largest]
     if len(parts[0].frames) < 2:
         if len(frames) == 1:

@@ -74,7 +74,9 @@ def _fields(path: Path, block: bytes) -> tuple[dict[str, str], int]:
         line, start = (block[start:stop], stop + 1) if stop >= 0 else (block[start:], len(block))
         match = _LINE.match(line)
         if match is None and (stop < 0 or line.strip()):
-            raise (not_read(path, block[:512]) if not fields else damaged(path, "it names no place of its voxels"))
+            if not fields:
+                raise not_read(path, block[:512])
+            raise damaged(path, "it does not state the position of its voxels")
         if match is None:
             continue
         name = match.group(1).decode("latin-1")

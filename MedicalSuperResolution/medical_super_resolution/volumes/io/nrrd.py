@@ -133,7 +133,7 @@ def _numbers(path: Path, text: str) -> np.ndarray:
     try:
         return np.array([float(word) for word in re.split(r"[\s,]+", text.strip()) if word], np.float64)
     except ValueError as problem:
-        raise damaged(path, "its place in space is damaged") from problem
+        raise damaged(path, "its position in space is damaged") from problem
 
 
 def _matrix(path: Path, fields: dict[str, str], series: int | None, shape: tuple[int, ...]) -> np.ndarray:
@@ -206,7 +206,7 @@ def _voxels(path: Path, fields: dict[str, str], end: int | None, expected: int) 
         raise damaged(path, f"its voxels are in the unknown encoding {fields.get('encoding', '')[:40]!r}")
     name = fields.get("datafile")
     if name is None and end is None:
-        raise damaged(path, "it names no place of its voxels")
+        raise damaged(path, "it does not state the position of its voxels")
     file, offset = (path, end or 0) if name is None else (beside(path, name), 0)
     skipped = fields.get("byteskip", "0"), fields.get("lineskip", "0")
     if skipped[1] not in ("0", "") or not re.fullmatch(r"-1|\d{1,10}", skipped[0]):

@@ -69,7 +69,7 @@ def test_a_disk_without_room_gets_one_sentence_before_the_work(
 ):
     arguments = ("enhance", scan, folder / "fine.nii", "--factor", 4, "--model", a_model_file, *LITTLE)
     with nearly_full_disk():
-        assert "GB are needed on the disk" in refused(medsr, folder, *arguments)
+        assert "GB are needed temporarily on the disk" in refused(medsr, folder, *arguments)
 
 
 def test_what_fits_is_decided_before_anything_is_read():

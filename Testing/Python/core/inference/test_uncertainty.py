@@ -92,7 +92,7 @@ def test_the_best_quality_is_the_mean_of_the_mirror_images_and_reproduces_the_sl
 
 
 def test_the_best_quality_is_refused_with_detail_which_a_mean_would_take_away():
-    with pytest.raises(SettingsError, match=r"takes away the detail of 0\.5"):
+    with pytest.raises(SettingsError, match=r"removes the detail 0\.5"):
         replace(TWICE, quality="best", detail=0.5)
 
 

@@ -145,7 +145,7 @@ def _placed(path: Path, sizes: tuple[int, ...], header: Nifti1Header) -> tuple[G
     known = [form for form in forms.values() if form is not None]
     if not known:
         if dropped:
-            raise damaged(path, "its place in space is damaged")
+            raise damaged(path, "its position in space is damaged")
         return placed(path, sizes, _in_mm(header, header.get_base_affine()))
     for name in dropped:
         header[f"{name}_code"] = 0
