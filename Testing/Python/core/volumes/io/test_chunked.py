@@ -106,7 +106,7 @@ def test_a_full_disk_is_found_before_the_work(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(mapped.os, "posix_fallocate", full, raising=False)
     with (
-        pytest.raises(VolumeError, match=r"GB are needed temporarily on the disk .*No space left"),
+        pytest.raises(VolumeError, match=r"GB are needed temporarily on the disk, .*No space left"),
         disk_allocator(tmp_path) as allocator,
     ):
         allocator((4, 5, 6), np.dtype(np.int16))
