@@ -11,9 +11,11 @@ import slicer
 import vtk
 
 _THICKER = 1.01  # times the other spacings: from here on, an axis is that of the slices
-_VERTICAL = 0.15, 0.5  # width and height of a vertical legend, of those of the view
+_VERTICAL = 0.15, 0.5  # width and height of a vertical legend, of those of the view; its title is wider
+_VERTICAL_ROOM = 0.3  # of the width of the view
 _HORIZONTAL_PIXELS, _HORIZONTAL = 40, 0.45  # height of a horizontal one with title and numbers; width, of the view
 _GAP_PIXELS = 8  # above it
+_HORIZONTAL_ROOM_PIXELS = _HORIZONTAL_PIXELS + _GAP_PIXELS
 _LABELS, _FEW_LABELS = 5, 3  # beside the colors, and in one line above them
 _AT_THE_RIGHT, _CENTERED = 0.95, 0.5  # position of a legend
 
@@ -33,10 +35,15 @@ def revealing_orientation(volume: slicer.vtkMRMLScalarVolumeNode) -> str | None:
     return "Coronal" if stacking.argmax() == 2 else "Axial"
 
 
-def fit(rows: Rows) -> Sizes:
+def fit(rows: Rows, *, with_legends: bool = False) -> Sizes:
     """Show the whole volume in every view: one plane for each row, one scale for all.
 
     No view is drawn before the last of these changes.
+
+    Parameters
+    ----------
+    with_legends
+        Whether to leave room for a legend beside or below the volume.
 
     Returns
     -------
@@ -46,6 +53,8 @@ def fit(rows: Rows) -> Sizes:
         for logic in chain(*rows):
             changes.enter_context(slicer.util.NodeModify(logic.GetSliceNode()))
         _fit(rows)
+        if with_legends and any(rows):
+            _make_room(list(chain(*rows)))
     return sizes_and_heights(rows)
 
 
@@ -61,15 +70,38 @@ def _fit(rows: Rows) -> None:
         _set_scale(logic.GetSliceNode(), scale)
 
 
+def _make_room(logics: list[slicer.vtkMRMLSliceLogic]) -> None:
+    """Move and shrink the volume in all views alike, where it leaves too little room for a legend.
+
+    The legend gets the side, at the right or below, that costs less of the size of the volume.
+    """
+    free, needed = _free_pixels(logics), _needed_pixels(logics)
+    if (free >= needed).any():
+        return
+    sizes = np.array([logic.GetSliceNode().GetDimensions()[:2] for logic in logics])
+    shown = sizes - 2 * np.array([_free_pixels([logic]) for logic in logics])  # centered by `_fit`
+    shrunk = np.maximum(1, shown / np.maximum(1, sizes - needed)).max(axis=0)
+    axis = int(shrunk.argmin())
+    scale = _mm_per_pixel(logics[0].GetSliceNode()) * shrunk[axis]
+    for logic in logics:
+        _set_scale(logic.GetSliceNode(), scale)
+    missing_mm = [0.0, 0.0, 0.0]
+    missing_mm[axis] = scale * max(0.0, needed[axis] - _free_pixels(logics)[axis]) * (1, -1)[axis]
+    for logic in logics:
+        logic.GetSliceNode().SetXYZOrigin(missing_mm)
+        logic.GetSliceNode().UpdateMatrices()
+
+
 def place_legends(legends: Iterable[slicer.vtkMRMLColorLegendDisplayNode], rows: Rows) -> None:
-    """Put legends beside the volumes where there is more room than below them, else below."""
+    """Put legends beside the volumes or below them, where there is more of the room that they need."""
     logics = list(chain(*rows))
     if not logics:
         return
-    beside, below = np.min([_free_pixels(logic) for logic in logics], axis=0)
+    free = _free_pixels(logics)
+    is_beside, below = np.argmax(free / _needed_pixels(logics)) == 0, free[1]
     height = min(logic.GetSliceNode().GetDimensions()[1] for logic in logics)
     for legend in legends:
-        if beside >= below:
+        if is_beside:
             legend.SetOrientation(legend.Vertical)
             legend.SetSize(*_VERTICAL)
             legend.SetNumberOfLabels(_LABELS)
@@ -82,12 +114,30 @@ def place_legends(legends: Iterable[slicer.vtkMRMLColorLegendDisplayNode], rows:
             legend.SetPosition(_CENTERED, max(0.0, (below - _GAP_PIXELS) / height - share) / (1 - share))
 
 
+<<<<<<< HEAD
 def _free_pixels(logic: slicer.vtkMRMLSliceLogic) -> tuple[float, float]:
     """Free pixels of a view beside and below a centered volume."""
     shown_mm, node = [0.0, 0.0, 0.0], logic.GetSliceNode()
     logic.GetBackgroundSliceDimensions(shown_mm, [0.0, 0.0, 0.0])
     fields = zip(node.GetDimensions()[:2], node.GetFieldOfView()[:2], shown_mm[:2], strict=True)
     return tuple(pixels * max(0.0, 1 - shown / whole) / 2 for pixels, whole, shown in fields)
+=======
+def _needed_pixels(logics: list[slicer.vtkMRMLSliceLogic]) -> np.ndarray:
+    """Width of a legend with its title beside the volume, and height of one below it."""
+    widest = max(logic.GetSliceNode().GetDimensions()[0] for logic in logics)
+    return np.array([_VERTICAL_ROOM * widest, _HORIZONTAL_ROOM_PIXELS])
+
+
+def _free_pixels(logics: list[slicer.vtkMRMLSliceLogic]) -> np.ndarray:
+    """What all views leave free at the right of the volume and below it, (2,)."""
+    free = []
+    for logic in logics:
+        shown_mm, node = [0.0, 0.0, 0.0], logic.GetSliceNode()
+        logic.GetBackgroundSliceDimensions(shown_mm, [0.0, 0.0, 0.0])
+        whole, moved = np.array(node.GetFieldOfView()[:2]), np.array(node.GetXYZOrigin()[:2]) * (1, -1)
+        free.append(((whole - shown_mm[:2]) / 2 + moved) / _mm_per_pixel(node))
+    return np.min(free, axis=0)
+>>>>>>> b207858 (Slicer: legends of a comparison get room where the volume leaves none; an enlarged view is drawn at its new scale at once)
 
 
 def sizes_and_heights(rows: Rows) -> Sizes:

@@ -42,6 +42,7 @@ class CompareViews:
         self._blends: list[Blend] = []
         self._sizes: list[tuple[vtk.vtkObject, int]] = []  # slice nodes with the tags of their observers
         self._fitted: fitting.Sizes = {}
+        self._fitted_count = 0
         self._legends: list[slicer.vtkMRMLColorLegendDisplayNode] = []
 
     @property
@@ -103,14 +104,16 @@ class CompareViews:
         self._blends = [Blend(row[layouts.AFTER], before, colors) for row in rows]
         self.fit()
         for node in (logic.GetSliceNode() for logic in chain(*rows)):
-            self._sizes.append((node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._view_changed)))
+            changed, before_drawing = vtk.vtkCommand.ModifiedEvent, 1.0  # a priority above that of Slicer's own
+            self._sizes.append((node, node.AddObserver(changed, self._view_changed, before_drawing)))
         self._is_fit_due = True
         self._later(self._fit_all)  # new views lose their place when they are shown
 
     def fit(self) -> None:
         """Show whole volumes in every view, at one scale."""
         known, self._fitted = self._fitted, {}  # what follows is no zooming by the user
-        self._fitted = known | fitting.fit(self._visible_rows)
+        now = fitting.fit(self._visible_rows, with_legends=bool(self._legends))
+        self._fitted, self._fitted_count = known | now, len(now)
         fitting.place_legends(self._legends, self._visible_rows)
 
     def add_legend(
@@ -189,10 +192,14 @@ class CompareViews:
             raise SuperResolutionError(_("there are no slice views to compare in; start Slicer with its main window"))
 
     def _view_changed(self, *_: object) -> None:
-        """Fit once for all views that a change of the layout resizes: each fit draws all of them."""
-        if not self._is_fit_due and self._are_resized(self._sizes_and_heights()):
+        """Fit once for all views that are resized together; one that is enlarged, or back, before it is drawn."""
+        now = {} if self._is_fit_due else self._sizes_and_heights()
+        if self._are_resized(now):
             self._is_fit_due = True
-            self._later(self._fit_again)
+            if len(now) == self._fitted_count:
+                self._later(self._fit_again)
+            else:
+                self._fit_again()
 
     def _fit_all(self) -> None:
         self._is_fit_due = False
@@ -222,10 +229,9 @@ class CompareViews:
             logic.SetSliceOffset(offset)
 
     def _release(self) -> None:
-        self._fitted, self._legends = {}, []
         for node, tag in self._sizes:
             node.RemoveObserver(tag)
-        self._sizes = []
+        self._fitted, self._legends, self._sizes = {}, [], []
         for kept in (*self._blends, self._window, self._crosshair, self._unfilled):
             if kept is not None:
                 kept.release()

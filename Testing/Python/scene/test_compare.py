@@ -154,6 +154,23 @@ def test_a_legend_lies_where_the_volume_leaves_room(some_views, a_trio, a_screen
     slicer.mrmlScene.RemoveNode(legend)
 
 
+@pytest.mark.parametrize("size", [(200, 200), (500, 90), (90, 100)])
+def test_a_legend_gets_room_where_the_volume_leaves_none(some_views, a_trio, a_screen, size):
+    some_views.enter(*a_trio, plane="Axial")
+    legend = some_views.add_legend(a_trio[2], "Difference", "HU")
+    for number in range(3):
+        a_screen.logic(number).ResizeSliceNode(*size)
+    some_views.fit()
+    node, bounds, to_view = a_screen.logic(2).GetSliceNode(), np.zeros(6), vtk.vtkMatrix4x4()
+    vtk.vtkMatrix4x4.Invert(node.GetXYToRAS(), to_view)
+    a_trio[2].GetSliceBounds(bounds, to_view)  # in pixels from the lower left corner
+    assert bounds[0] > -1
+    assert bounds[3] < size[1] + 1
+    is_below = legend.GetOrientation() == legend.Horizontal
+    assert bounds[2] > 47 if is_below else size[0] - bounds[1] > 0.29 * size[0]
+    slicer.mrmlScene.RemoveNode(legend)
+
+
 def test_while_fitting_no_view_is_drawn_at_a_scale_that_is_not_the_last(some_views, a_trio, a_slicer):
     some_views.enter(*a_trio, arrangement=ALL_PLANES)
     screen, drawn = Screen(a_slicer, [tags[0] for tags in ALL_PLANES.tags]), set()
@@ -170,7 +187,7 @@ def test_while_fitting_no_view_is_drawn_at_a_scale_that_is_not_the_last(some_vie
 
 def test_views_that_are_resized_together_are_fitted_once(a_slicer, a_trio, monkeypatch):
     waiting, fits, fit = [], [], fitting.fit
-    monkeypatch.setattr(fitting, "fit", lambda rows: fits.append(rows) or fit(rows))
+    monkeypatch.setattr(fitting, "fit", lambda rows, **how: fits.append(rows) or fit(rows, **how))
     views = CompareViews(a_slicer.applicationLogic(), waiting.append)
     views.enter(*a_trio)
     screen = Screen(a_slicer, [column.tag for column in COLUMNS])
@@ -215,6 +232,27 @@ def test_an_enlarged_view_is_fitted_by_itself_and_the_others_after_it(some_views
     a_screen.layout.RemoveAllMaximizedViewNodes()
     a_screen.logic(1).ResizeSliceNode(*SLICE_VIEW_PIXELS)
     assert a_screen.logic(1).GetSliceNode().GetFieldOfView()[:2] == pytest.approx(before[:2])
+
+
+def test_a_view_is_fitted_before_it_is_drawn_enlarged_and_before_it_is_drawn_small_again(a_slicer, a_trio):
+    waiting = []
+    views = CompareViews(a_slicer.applicationLogic(), waiting.append)
+    views.enter(*a_trio)
+    waiting.pop()()
+    screen = Screen(a_slicer, [column.tag for column in COLUMNS])
+    node, drawn = screen.logic(1).GetSliceNode(), []
+    tag = node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda one, _: drawn.append(one.GetFieldOfView()[:2]))
+    small_mm = node.GetFieldOfView()[:2]
+    screen.layout.AddMaximizedViewNode(node)
+    screen.logic(1).ResizeSliceNode(600, 400)
+    views.fit()
+    assert drawn[0] == pytest.approx(node.GetFieldOfView()[:2])
+    drawn.clear()
+    screen.layout.RemoveAllMaximizedViewNodes()
+    screen.logic(1).ResizeSliceNode(*SLICE_VIEW_PIXELS)
+    assert (drawn[0], waiting) == (pytest.approx(small_mm), [])
+    node.RemoveObserver(tag)
+    views.exit()
 
 
 @pytest.mark.parametrize(
