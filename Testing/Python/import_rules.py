@@ -200,15 +200,15 @@ def modules(root: Path) -> dict[str, Path]:
     return found
 
 
-def imports(module: str, path: Path, known: dict[str, Path]) -> list[Import]:
-    """All imports of one file; relative ones resolved, ``from package import module`` named by the module."""
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    return _imports_of(path.read_text(encoding="utf-8"), package, frozenset(known))
-
-
 @cache
-def _imports_of(source: str, package: str, known: frozenset[str]) -> list[Import]:
-    return list(_walk(ast.parse(source), package, known, in_function=False, for_types=False))
+def imports(module: str, path: Path, known: frozenset[str]) -> list[Import]:
+    """All imports of one file; relative ones resolved, ``from package import module`` named by the module.
+
+    ``known`` has the names of all modules.
+    """
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return list(_walk(tree, package, known, in_function=False, for_types=False))
 
 
 def _walk(
@@ -237,11 +237,13 @@ def _names(node: ast.AST, package: str, known: frozenset[str]) -> list[str]:
     return list(dict.fromkeys(name if name in known or base == _CORE else base for name in names))
 
 
-def violations(root: Path) -> list[str]:
-    """One sentence for every import that is not allowed, and for every file that no rule describes."""
-    known = modules(root)
+def violations(checked: dict[str, Path], known: frozenset[str]) -> list[str]:
+    """One sentence for every import that is not allowed, and for every file that no rule describes.
+
+    ``checked`` has the files to look at by the names of their modules, ``known`` the names of all modules.
+    """
     found = []
-    for module, path in sorted(known.items()):
+    for module, path in sorted(checked.items()):
         rule = next((rule for rule in RULES if _is_allowed(module, rule.patterns)), None)
         if rule is None:
             found.append(f"{module} has no rule in import_rules.RULES: add its folder to one")
@@ -269,15 +271,18 @@ def _is_allowed(name: str, allowed: Collection[str]) -> bool:
     return any(name == one or (one != _CORE and name.startswith(f"{one}.")) for one in allowed)
 
 
-def reached_at_import(module: str, root: Path) -> dict[str, str]:
-    """Everything that importing ``module`` imports in turn: each name with the module that imports it first."""
-    known = modules(root)
+def reached_at_import(module: str, known: dict[str, Path]) -> dict[str, str]:
+    """Everything that importing ``module`` imports in turn: each name with the module that imports it first.
+
+    ``known`` has all files by the names of their modules.
+    """
+    names = frozenset(known)
     reached: dict[str, str] = {module: module}
     waiting = [module]
     while waiting:
         current = waiting.pop()
         parents = [current.rsplit(".", depth)[0] for depth in range(1, current.count(".") + 1)]
-        needed = [one.name for one in imports(current, known[current], known) if not _is_deferred(one)]
+        needed = [one.name for one in imports(current, known[current], names) if not _is_deferred(one)]
         for name in [*parents, *needed]:
             if name not in reached:
                 reached[name] = current
