@@ -37,9 +37,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Exclude what was imported from garbage collection."""
-    gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def collect_garbage_of_this_file_alone() -> None:
+    """What stays of the imports and of earlier files is set aside: each collection would look through it anew."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 SLICE_VIEW_PIXELS = (200, 200)
+COLOR_TABLES = ("Grey", "InvGrey", "Iron")  # Slicer has fifty; making them took half of the time of a start
 
 
 class SlicerHost:
@@ -30,8 +31,8 @@ class SlicerHost:
         self._logic.SetMRMLScene(self._scene)
         self._logic.SetTemporaryPath(self.temporaryPath)
         self._logic.SetSliceLogics(vtk.vtkCollection())
-        # Display nodes ask the logic named "Colors" for their color table.
-        self._add_module("Colors", slicer.vtkMRMLColorLogic()).AddDefaultColorNodes()
+        self._add_module("Colors", slicer.vtkMRMLColorLogic())  # display nodes ask it for their color table
+        self._add_color_tables()
         self._scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())  # the module Colors does it
         self._add_module("Volumes", slicer.vtkSlicerVolumesLogic())
         self._add_module("Sequences", slicer.vtkSlicerSequencesLogic())  # makes the nodes of sequences known
@@ -66,6 +67,16 @@ class SlicerHost:
         self._logic.SetModuleLogic(name, logic)
         setattr(slicer.modules, name.lower(), types.SimpleNamespace(name=name, logic=lambda: logic))
         return logic
+
+    def _add_color_tables(self) -> None:
+        """As the color logic makes its default nodes, whose IDs end in their names."""
+        for kind in COLOR_TABLES:
+            table = slicer.vtkMRMLColorTableNode()
+            table.SetType(getattr(table, kind))
+            table.SetName(table.GetTypeAsString())
+            table.SetSingletonTag(table.GetTypeAsString())
+            table.SaveWithSceneOff()
+            self._scene.AddNode(table)
 
     def _make_bundle_reader(self) -> slicer.vtkMRMLRemoteIOLogic:
         """A scene reads .mrb files through a cache manager, which the application's logic provides."""
