@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,41 +14,33 @@ from medical_super_resolution.models import file as models
 from medical_super_resolution.models import store
 from medical_super_resolution.volumes.dicom.reader import Selection
 from medical_super_resolution.volumes.io import files
+from warm_process import result_of
 
-PACKAGE_ROOT = Path(files.__file__).parents[3]
 posix_only = pytest.mark.skipif(os.name != "posix", reason="pipes, devices and limits of Unix")
-# In a process of its own, which may be killed, with a limit to its memory and to its time.
-LIMITED = """
-import resource, signal, sys
-from pathlib import Path
-from medical_super_resolution.errors import SuperResolutionError
-paths = [Path(one) for one in sys.argv[1:]]
-if paths[0].suffix == ".safetensors":
-    from medical_super_resolution.models.file import load
-else:
-    from medical_super_resolution.volumes.io.files import read as load
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-for path in paths:
-    signal.alarm(60)
-    try:
-        load(path)
-        print("read")
-    except SuperResolutionError as problem:
-        print(problem)
-grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-sys.exit(f"took {grown} kB" if grown > 150_000 else 0)
-"""
+GROWTH_KB = 150_000
+
+
+def read_each(paths: Sequence[Path]) -> tuple[list[str], int]:
+    """What is said of each file, and how much memory they took: in a process of its own, which may be killed."""
+    import resource
+
+    load = models.load if paths[0].suffix == ".safetensors" else files.read
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    sentences = []
+    for path in paths:
+        signal.alarm(60)
+        try:
+            load(path)
+            sentences.append("read")
+        except (ModelError, VolumeError) as problem:
+            sentences.append(str(problem))
+    return sentences, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 
 
 def all_refused_within_limits(paths: Sequence[Path]) -> list[str]:
     """The sentence for each file, from one process that neither hung nor took memory."""
-    environment = os.environ | {"PYTHONPATH": str(PACKAGE_ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", LIMITED, *map(str, paths)], env=environment, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    sentences = done.stdout.splitlines()
-    assert len(sentences) == len(paths)
+    sentences, grown_kb = result_of(read_each, paths)
+    assert grown_kb < GROWTH_KB
     assert "read" not in sentences
     return sentences
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from .store import read_description
 SHIPPED = Path(__file__).parents[1] / "features" / "slice-profile.safetensors"  # not a model
 
 
+@lru_cache  # a panel asks at every click
 def expected_profile(thickness: float, path: Path = SHIPPED) -> ProfileEstimate:
     """The most likely slice profile before any slice is examined.
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 import pytest
+
+from warm_process import result_of, run_commands
 
 REPOSITORY = Path(__file__).parents[3]
 ROOTS = ("MedicalSuperResolution", "MedicalSuperResolutionTraining")
@@ -66,14 +65,11 @@ def test_a_loss_a_degradation_a_generator_and_a_recipe_are_added_as_it_says(
 ):
     changed = carried_out((REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8"), a_copy)
     assert {path.parent.name for path in changed} == {"objectives", "physics", "generators", "Recipes"}
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(str(a_copy / root) for root in ROOTS)}
     run, model = tmp_path / "run", tmp_path / "tiny.safetensors"
     train = ["train", "tiny", "--data", tmp_path / "data.json", "--out", run, "--device", "cpu"]
     commands = [[str(word) for word in words] for words in (train, ["export", run, "-o", model])]
-    program = f"from medical_super_resolution_training.cli.main import main\nassert not any(map(main, {commands!r}))"
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    statuses, said = result_of(run_commands, [str(a_copy / root) for root in ROOTS], tmp_path, commands)
+    assert statuses == [0, 0], said
     with (run / "curve.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert all(float(row["largest"]) > 0 for row in rows)

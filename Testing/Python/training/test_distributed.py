@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-import one_of_two
 from medical_super_resolution_training.config.losses import LossWeights
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.data.manifest import Entry
 from medical_super_resolution_training.training.checkpoints import restore_newest
 from medical_super_resolution_training.training.distributed import DistributedContext
 from medical_super_resolution_training.training.state import TrainingState, new_state
-from training_runs import CRITIC, assert_same_state, plane_recipe, trained
+from training_runs import CRITIC, assert_same_state, plane_recipe, runs_of_folders, trained
+from warm_process import started
 
 TOLERANCE = 1e-5
 
@@ -40,19 +37,16 @@ def trained_by_two(recipes: dict[str, Recipe], data: Path, monkeypatch: pytest.M
         "RANK": "0",
     }.items():
         monkeypatch.setenv(name, value)
-    arguments = [sys.executable, one_of_two.__file__, str(data), *map(str, folders.values())]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1", "RANK": "1"}
-    pipe = subprocess.PIPE
-    with subprocess.Popen(arguments, env=environment, stdout=pipe, stderr=pipe, text=True) as other:
-        try:
-            assert other.stdout.readline() == "ready\n"
-            one_of_two.train(data, list(folders.values()))
-            _, problem = other.communicate(timeout=300)
-        finally:
-            other.kill()
-            if torch.distributed.is_initialized():
-                torch.distributed.destroy_process_group()
-    assert other.returncode == 0, problem
+    work = (list(folders.values()), data)
+    other = started(runs_of_folders, *work, RANK="1")
+    try:
+        runs_of_folders(*work)
+        other.join(timeout=300)
+    finally:
+        other.kill()
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+    assert other.exitcode == 0
     states = {name: new_state(recipe, "cpu") for name, recipe in recipes.items()}
     for name, state in states.items():
         restore_newest(folders[name] / "run", state)

@@ -7,21 +7,18 @@ import dataclasses
 import json
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from medical_super_resolution.errors import SettingsError, SuperResolutionError
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.models import file as models
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution_training.config.recipe import Recipe
-from medical_super_resolution_training.config.recipes import find_recipe, read_recipe, recipe_from, shipped
+from medical_super_resolution_training.config.recipes import find_recipe, read_recipe, shipped
 from medical_super_resolution_training.data.manifest import Entry, write_manifest
 from medical_super_resolution_training.data.samplers.planes import PlaneSampler
 from medical_super_resolution_training.training.checkpoints import checkpoints
@@ -30,27 +27,8 @@ from medical_super_resolution_training.training.monitoring.curves import COLUMNS
 from medical_super_resolution_training.training.state import new_state
 from medical_super_resolution_training.workflows.export import export_run
 from medical_super_resolution_training.workflows.run import run_recipe
-from training_runs import assert_same_state, plane_recipe
-
-# Trains, and kills itself with -9 soon after the eighth step, in the middle of whatever follows.
-KILLED = f"""
-import json, os, signal, sys, threading
-from pathlib import Path
-from {recipe_from.__module__} import recipe_from
-from {callbacks.__package__} import callbacks
-from {run_recipe.__module__} import run_recipe
-
-recipe, data, run = map(Path, sys.argv[1:])
-save = callbacks.save_checkpoint
-
-def save_and_die(folder, state):
-    if state.step == 8:
-        threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGKILL)).start()
-    return save(folder, state)
-
-callbacks.save_checkpoint = save_and_die
-run_recipe(recipe_from(json.loads(recipe.read_text())), data, run, device="cpu", loggers=[])
-"""
+from training_runs import assert_same_state, plane_recipe, run_that_is_killed
+from warm_process import started
 
 
 @pytest.fixture
@@ -201,14 +179,12 @@ def test_a_detail_model_says_whose_detail_model_it_is(data: Path, tmp_path: Path
 def test_a_run_that_was_killed_resumes_to_the_weights_of_one_that_was_not(data: Path, tmp_path: Path):
     """Killed with -9 when it has written checkpoints, at whatever moment that is."""
     recipe = plane_recipe(steps=24, content_fraction=0.2, checkpoint_minutes=1e-6, sample_every=0)
-    (tmp_path / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe)))
-    run = tmp_path / "killed"
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(sys.path),
-        "OMP_NUM_THREADS": str(torch.get_num_threads()),
-    }
-    command = [sys.executable, "-c", KILLED, str(tmp_path / "recipe.json"), str(data), str(run)]
-    assert subprocess.run(command, env=environment, capture_output=True, check=False).returncode == -signal.SIGKILL
+    run = tmp_path / "killed" / "run"
+    run.parent.mkdir()
+    (run.parent / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe)))
+    process = started(run_that_is_killed, run.parent, data, 8)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     (newest, *_) = checkpoints(run)
     assert 7 <= int(newest.stem[-8:]) < 24
     resumed = run_recipe(recipe, data, run, device="cpu", resume=True, log=silent)

@@ -20,6 +20,7 @@ from medical_super_resolution.models import file as models
 from medical_super_resolution.networks.generators.through_plane import ThroughPlaneGenerator
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
+from warm_process import CONTEXT
 
 
 def a_folder_of_scans(folder: Path, volume: Volume) -> Path:
@@ -42,8 +43,9 @@ def rows_of(folder: Path) -> dict[str, dict[str, str]]:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_folder_goes_into_a_folder_and_one_bad_file_does_not_stop_the_others(
-    medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path, jobs: int
+    medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path, jobs: int, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(batch, "get_context", lambda method: CONTEXT)
     source, results = a_folder_of_scans(folder, a_volume), folder / "out"
     arguments = ("enhance", source, results, "--factor", 2, "--model", a_model_file)
     status, out, _ = medsr(*arguments, "--jobs", jobs)
