@@ -42,7 +42,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def collect_garbage_of_this_file_alone() -> None:
-    """What stays of the imports and of earlier files is set aside: each collection would look through it anew."""
+    """Exclude what was imported, and what earlier files left, from garbage collection."""
     gc.collect()
     gc.freeze()
 
