@@ -114,14 +114,6 @@ def place_legends(legends: Iterable[slicer.vtkMRMLColorLegendDisplayNode], rows:
             legend.SetPosition(_CENTERED, max(0.0, (below - _GAP_PIXELS) / height - share) / (1 - share))
 
 
-<<<<<<< HEAD
-def _free_pixels(logic: slicer.vtkMRMLSliceLogic) -> tuple[float, float]:
-    """Free pixels of a view beside and below a centered volume."""
-    shown_mm, node = [0.0, 0.0, 0.0], logic.GetSliceNode()
-    logic.GetBackgroundSliceDimensions(shown_mm, [0.0, 0.0, 0.0])
-    fields = zip(node.GetDimensions()[:2], node.GetFieldOfView()[:2], shown_mm[:2], strict=True)
-    return tuple(pixels * max(0.0, 1 - shown / whole) / 2 for pixels, whole, shown in fields)
-=======
 def _needed_pixels(logics: list[slicer.vtkMRMLSliceLogic]) -> np.ndarray:
     """Width of a legend with its title beside the volume, and height of one below it."""
     widest = max(logic.GetSliceNode().GetDimensions()[0] for logic in logics)
@@ -137,7 +129,6 @@ def _free_pixels(logics: list[slicer.vtkMRMLSliceLogic]) -> np.ndarray:
         whole, moved = np.array(node.GetFieldOfView()[:2]), np.array(node.GetXYZOrigin()[:2]) * (1, -1)
         free.append(((whole - shown_mm[:2]) / 2 + moved) / _mm_per_pixel(node))
     return np.min(free, axis=0)
->>>>>>> b207858 (Slicer: legends of a comparison get room where the volume leaves none; an enlarged view is drawn at its new scale at once)
 
 
 def sizes_and_heights(rows: Rows) -> Sizes:
