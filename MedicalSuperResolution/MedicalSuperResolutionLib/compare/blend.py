@@ -23,7 +23,7 @@ that show the upper volume, for each such group."""
 
 @dataclass(frozen=True)
 class _Left:
-    """The left part of a view. share : of its width."""
+    """The left part of a view, a ``share`` of its width."""
 
     share: float
 

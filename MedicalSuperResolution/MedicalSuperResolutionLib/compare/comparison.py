@@ -20,19 +20,25 @@ from MedicalSuperResolutionLib.scene.dicom_source import modality, units_of
 from MedicalSuperResolutionLib.translation import tr as _
 
 _HOUNSFIELD = "HU"
-_SURE = 0.25  # of the brightest uncertainty: what lies below it is not colored
+_SURE = 0.25  # of the brightest uncertainty; lower values are not colored
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What is on the screen. limit : the difference with the strongest color, in ``units`` (empty: not known).
+    """The comparison on the screen.
 
     Parameters
     ----------
+    before, after
+        Names of the volumes.
     resampled
-        Whether before was brought onto the grid of after.
+        Whether before was resampled onto the grid of after.
+    limit
+        The difference with the strongest color, in ``units``.
+    units
+        Unit of the values; empty if it is not known.
     uncertainty
-        Where the colors of the uncertainty of after begin and end, in ``units``; None where it is not known.
+        Lowest and highest uncertainty in the color scale, in ``units``; None if it is not known.
     """
 
     before: str

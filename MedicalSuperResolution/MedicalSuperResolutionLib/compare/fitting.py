@@ -10,7 +10,7 @@ import numpy as np
 import slicer
 import vtk
 
-_THICKER = 1.01  # times the other spacings: from here on, an axis is that of the slices
+_THICKER = 1.01  # times the other spacings, above which an axis is the slice axis
 _VERTICAL = 0.15, 0.5  # width and height of a vertical legend, of those of the view; its title is wider
 _VERTICAL_ROOM = 0.3  # of the width of the view
 _HORIZONTAL_PIXELS, _HORIZONTAL = 40, 0.45  # height of a horizontal one with title and numbers; width, of the view
@@ -121,7 +121,7 @@ def _needed_pixels(logics: list[slicer.vtkMRMLSliceLogic]) -> np.ndarray:
 
 
 def _free_pixels(logics: list[slicer.vtkMRMLSliceLogic]) -> np.ndarray:
-    """What all views leave free at the right of the volume and below it, (2,)."""
+    """Free pixels at the right of the volume and below it, (2,): the least of all views."""
     free = []
     for logic in logics:
         shown_mm, node = [0.0, 0.0, 0.0], logic.GetSliceNode()

@@ -37,7 +37,7 @@ class Rule:
     description : str
         Pattern of the SeriesDescription with the wildcards ``*`` and ``?``; upper and lower case are the same.
     thicker_than_mm : float
-        The rule fits slices with a SliceThickness above this, in millimeters.
+        The rule fits slices with a SliceThickness above this, in mm.
     factor : float or None
         Refinement factor through plane; None refines to the in-plane spacing.
     model : str

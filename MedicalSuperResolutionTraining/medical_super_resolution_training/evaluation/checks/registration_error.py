@@ -54,7 +54,7 @@ def _motion(grid: Grid, random: np.random.Generator) -> np.ndarray:
 
 
 def _places(grid: Grid) -> np.ndarray:
-    """(N, 4) homogeneous places in millimeters, evenly in the volume."""
+    """(N, 4) homogeneous positions in mm, evenly spaced in the volume."""
     axes = [np.linspace(low, high, _PLACES) for low, high in zip(*grid.bounds_ras_mm, strict=True)]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     return np.concatenate([points, np.ones((len(points), 1))], axis=1)
