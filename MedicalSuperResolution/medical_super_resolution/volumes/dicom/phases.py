@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -64,14 +65,18 @@ def split(frames: list[Frame]) -> tuple[list[tuple[str, list[Frame]]], int]:
         return _interleaved(frames) or [("", frames)], 0
     if _are_duplicates(frames, places) and _most(once := _without_duplicates(frames, places, []), places) == 1:
         return [("", once)], len(frames) - len(once)
-    names = [name for name, _, _ in _ATTRIBUTES]
-    for remove in (lambda: frames, lambda: _without_duplicates(frames, places, names),
-                   lambda: _without_duplicates(frames, places, [])):  # fmt: skip
-        once = remove()
+    for once in _with_ever_fewer_duplicates(frames, places):
         found = _split(once, places, "")
         if found and sum(len(part) for _, part in found) == len(once):
             return found, len(frames) - len(once)
     return [], 0
+
+
+def _with_ever_fewer_duplicates(frames: list[Frame], places: dict[tuple[str, int], int]) -> Iterator[list[Frame]]:
+    """All images; then without duplicates of the same attributes; then without any duplicates."""
+    yield frames
+    yield _without_duplicates(frames, places, [name for name, _, _ in _ATTRIBUTES])
+    yield _without_duplicates(frames, places, [])
 
 
 def _interleaved(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:

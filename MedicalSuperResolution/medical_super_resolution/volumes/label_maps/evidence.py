@@ -13,10 +13,10 @@ import numpy as np
 from ...physics.acquisition import SIGMA_PER_FULL_WIDTH, gaussian_weights
 
 _AROUND_MM = 6.0  # standard deviation of the neighbourhood that describes a label's tissue
-_BLOCK_MM = 2.0  # pixels of so much are taken together
-_MOST_VARIANCES = 9.0  # a voxel that is farther from a label's mean is as unlike as that
-_LEAST_VARIANCE = 0.05  # of the label's variance over all of the slab
-_FAINT = 1e-4  # weight of the label's mean over all of the slab
+_BLOCK_MM = 2.0  # side of the blocks over which pixels are averaged
+_MOST_VARIANCES = 9.0  # largest squared distance to a label's mean that counts
+_LEAST_VARIANCE = 0.05  # of the label's variance over the whole slab
+_FAINT = 1e-4  # weight of the label's mean over the whole slab
 _WEIGHT = 0.75  # of the image against the shape, which can differ by twice the cut
 
 
@@ -100,7 +100,7 @@ class Penalty:
 
 
 def _core(mask: np.ndarray, is_deep: np.ndarray) -> np.ndarray:
-    """Voxels of a label that hold nothing else: away from the boundary, in the slices before and behind too."""
+    """Voxels inside a label: away from the boundary in their slice, and inside in the adjacent slices."""
     core = mask & is_deep
     core[1:] &= mask[:-1]
     core[:-1] &= mask[1:]
@@ -111,7 +111,7 @@ def _core(mask: np.ndarray, is_deep: np.ndarray) -> np.ndarray:
 
 
 def _in_blocks(field: np.ndarray, blocks: list[int]) -> np.ndarray:
-    """Means over blocks of pixels, those at the end smaller."""
+    """Means over blocks of pixels; blocks at the end may be smaller."""
     for axis, size in enumerate(blocks, start=1):
         begins = np.arange(0, field.shape[axis], size)
         counts = np.diff([*begins, field.shape[axis]]).astype(np.float32)

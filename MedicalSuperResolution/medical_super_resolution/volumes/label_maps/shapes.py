@@ -21,9 +21,9 @@ from ...progress import Progress
 from .evidence import ImageEvidence, Penalty
 
 _SLAB = 16  # slices at a time
-_REACH = 3  # slices beyond them that matter: cubic interpolation takes two, and a distance is cut off before the third
-_CUT_SLICES, _CUT_PIXELS = 0.3, 2.0  # distances are cut off here; more of one shape must not outweigh all of another
-ALIGNED = 1e-3  # of a voxel: what two grids may differ by over their whole length and still count as parallel
+_REACH = 3  # further slices on each side that have an influence: two by cubic interpolation, one by the distances
+_CUT_SLICES, _CUT_PIXELS = 0.3, 2.0  # limits of the distances, so that a large shape does not outweigh a small one
+ALIGNED = 1e-3  # of a voxel: largest deviation of parallel grids over their whole length
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class AxisRefinement:
     slices
         (K, J, I) numbers of labels, the axis first.
     positions
-        (M,) places of the fine slices, in units of the old ones; ascending or descending.
+        (M,) positions of the fine slices, in units of the old ones; ascending or descending.
     spacing_mm
         Spacing of the old slices and along the two axes across, in mm.
     image
@@ -113,7 +113,7 @@ class AxisRefinement:
 
 
 class _Scores:
-    """Which label each fine voxel belongs to, the label that lies deepest inside it.
+    """The label of each fine voxel: the one inside which it lies deepest.
 
     Parameters
     ----------

@@ -19,7 +19,9 @@ from ..manifest import Entry
 from ..volume_sampler import FLAT_BELOW, MAX_DRAWS, MAX_TRIES, VolumePool, share_of
 
 _CUTS = 8  # of each group of a scan
-_SMALLEST_FACTOR = 1.6  # slice distance over in-plane spacing
+_SMALLEST_FACTOR, _LARGEST_FACTOR = 1.6, 8  # slice distance over in-plane spacing
+_THICK = 1.8  # largest over smallest spacing, above which the slices stay slices
+_ENOUGH_CONTRAST = FLAT_BELOW * MAX_TRIES  # standard deviation of a patch, above which no other is drawn
 _FEWEST_SLICES, _LEAST_EXTENT = 8, 6  # measured slices; slice distances that the plane extends over
 _SMOOTH_SHARE, _SMOOTHNESS = 0.25, (0.3, 1.1)  # of the scans; full width at half maximum in slice distances
 _KERNEL_SHARE = 0.5  # of the scans that are sharpened or softened in plane, as convolution kernels do
@@ -84,38 +86,47 @@ class ProfileSampler:
         return chosen, known, math.log(_apparent_width(profile, factor, spacing)), source
 
     def _fine(self, random: np.random.Generator) -> tuple[np.ndarray, tuple[float, ...], str]:
-        """A part of a volume in the network's range, slices first, their spacing and its file.
-
-        Slices that lie farther apart than the voxels of their plane stay slices.
-        """
-        best: tuple[float, np.ndarray, tuple[float, ...], str] | None = None
+        """The patch with the highest contrast of some drawn ones; see `_patch`."""
+        best, contrast = None, -1.0
         for _ in range(MAX_DRAWS):
-            which = self.pool.draw(random)
-            entry, shape = self.pool.entries[which], self.pool.arrays[which].shape
-            axis = 0 if max(entry.spacing_kji_mm) > 1.8 * min(entry.spacing_kji_mm) else int(random.integers(3))
-            side = 8 * self.recipe.patch_in_plane // FINE_SAMPLES
-            wanted = [side, side, side]
-            wanted[axis] = 8 * 2 * self.recipe.patch_slices
-            size = [min(count, one) for count, one in zip(shape, wanted, strict=True)]
-            if size[axis] < _SMALLEST_FACTOR * _FEWEST_SLICES:
-                continue
-            first = [int(random.integers(count - one + 1)) for count, one in zip(shape, size, strict=True)]
-            where = tuple(slice(start, start + one) for start, one in zip(first, size, strict=True))
-            patch = np.moveaxis(self.pool.patch(which, where), axis, 0)
-            order = (axis, *(other for other in range(3) if other != axis))
-            found = (float(patch.std()), patch, tuple(entry.spacing_kji_mm[other] for other in order), entry.source)
-            best = found if best is None or found[0] > best[0] else best
-            if best[0] > FLAT_BELOW * MAX_TRIES:
+            drawn = self._patch(random)
+            if drawn is not None and (deviation := float(drawn[0].std())) > contrast:
+                best, contrast = drawn, deviation
+            if contrast > _ENOUGH_CONTRAST:
                 break
         if best is None:
             raise SettingsError("no volume has enough slices to learn slice profiles from; 13 along an axis are needed")
-        return best[1:]
+        return best
+
+    def _patch(self, random: np.random.Generator) -> tuple[np.ndarray, tuple[float, ...], str] | None:
+        """A part of a volume in the network's range, slices first, with its spacing and the file of the volume.
+
+        The slice axis is drawn, except where slices are thicker than their pixels. None if there are too few slices.
+        """
+        which = self.pool.draw(random)
+        entry, shape = self.pool.entries[which], self.pool.arrays[which].shape
+        is_thick = max(entry.spacing_kji_mm) > _THICK * min(entry.spacing_kji_mm)
+        axis = 0 if is_thick else int(random.integers(3))
+        wanted = [_LARGEST_FACTOR * self.recipe.patch_in_plane // FINE_SAMPLES] * 3
+        wanted[axis] = 2 * _LARGEST_FACTOR * self.recipe.patch_slices
+        size = [min(count, one) for count, one in zip(shape, wanted, strict=True)]
+        if size[axis] < _SMALLEST_FACTOR * _FEWEST_SLICES:
+            return None
+        first = [int(random.integers(count - one + 1)) for count, one in zip(shape, size, strict=True)]
+        where = tuple(slice(start, start + one) for start, one in zip(first, size, strict=True))
+        order = (axis, *(other for other in range(3) if other != axis))
+        spacing = tuple(entry.spacing_kji_mm[other] for other in order)
+        return np.moveaxis(self.pool.patch(which, where), axis, 0), spacing, entry.source
 
     def _factor(self, random: np.random.Generator, shape: tuple[int, ...], spacing: tuple[float, ...]) -> float:
         recipe = self.recipe
         weights = np.array([*recipe.factor_weights, recipe.any_factor_weight])
         choice = random.choice(len(weights), p=weights / weights.sum())
-        factor = recipe.factors[choice] if choice < len(recipe.factors) else random.uniform(_SMALLEST_FACTOR, 8)
+        factor = (
+            recipe.factors[choice]
+            if choice < len(recipe.factors)
+            else random.uniform(_SMALLEST_FACTOR, _LARGEST_FACTOR)
+        )
         least = _SMALLEST_FACTOR * max(spacing[1:]) / spacing[0]
         extent = min(shape[1] * spacing[1], shape[2] * spacing[2]) / spacing[0]
         most = min(shape[0] / _FEWEST_SLICES, extent / _LEAST_EXTENT)
