@@ -22,6 +22,7 @@ class TimeLeft:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._first: tuple[float, int] | None = None
+        self._latest = (0.0, 0)
 
     def sentence(self, done: int, total: int, stage: str = "") -> str:
         """One line for the user. ``stage`` : the engine's name of the present stage; empty before the first."""
@@ -34,17 +35,22 @@ class TimeLeft:
     def seconds(self, done: int, total: int) -> float | None:
         """The time left, or None while it is too early for an estimate.
 
-        The clock starts with the first reported step, because loading is no measure of the steps.
+        The clock starts with the first reported step, because loading is no measure of the steps. Between two reports
+        the time left runs down, to that of one step.
         """
         now = self._clock()
         if (
             self._first is None or done < self._first[1]
         ):  # or it went back, as an interrupted run does when it is resumed
-            self._first = (now, done)
+            self._first = self._latest = (now, done)
+        if done > self._latest[1]:
+            self._latest = (now, done)
         started, done_then = self._first
         if done == done_then or now - started < _SOON_S:
             return None
-        return (now - started) * (total - done) / (done - done_then)
+        reported = self._latest[0]
+        one_step = (reported - started) / (done - done_then)
+        return max(one_step, one_step * (total - done) - (now - reported))
 
 
 def stage_words(stage: str) -> str:

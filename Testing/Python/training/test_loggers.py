@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution_training.data.manifest import Entry
-from medical_super_resolution_training.training.monitoring.loggers import LOGGERS, chosen_loggers
+from medical_super_resolution_training.training.monitoring.loggers import LOGGERS, chosen_loggers, started
 from medical_super_resolution_training.workflows.run import run_recipe
 from training_runs import plane_recipe
 
@@ -41,6 +42,20 @@ def test_a_client_gets_the_settings_the_rows_and_the_end(a_client: str, tmp_path
     assert "run" in (first, *(first.values() if isinstance(first, dict) else ()))
     assert (row, end) == ((2, {"loss": 0.5}), "end")
     assert settings in ([], [{"steps": "5"}])
+
+
+def test_a_client_that_refuses_to_start_is_named_with_its_reason(
+    a_client: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(**how: object) -> None:
+        raise RuntimeError("no server at home:5000.\nAsk the administrator.")
+
+    monkeypatch.setattr(import_module(a_client), {"wandb": "init", "mlflow": "start_run"}[a_client], refuse)
+    expected = (
+        f"^{a_client} could not be started: no server at home:5000; set it up, or train without --log {a_client}$"
+    )
+    with pytest.raises(SettingsError, match=expected):
+        started(a_client, tmp_path / "run", {}, 0)
 
 
 def test_a_logger_that_is_not_installed_is_named():

@@ -46,6 +46,16 @@ def test_the_time_left_is_estimated_from_the_first_step_on(messages: Any):
     ]
 
 
+def test_the_time_left_runs_down_until_the_next_report(messages: Any):
+    now = [0.0]
+    left = messages.TimeLeft(clock=lambda: now[0])
+    said = []
+    for time, done in [(0, 10), (100, 20), (200, 20), (400, 20), (5000, 20)]:
+        now[0] = time
+        said.append(left.seconds(done, 60))
+    assert said == [None, 400, 300, 100, 10]
+
+
 def test_a_run_that_goes_back_is_timed_from_there(messages: Any):
     now = [0.0]
     left = messages.TimeLeft(clock=lambda: now[0])

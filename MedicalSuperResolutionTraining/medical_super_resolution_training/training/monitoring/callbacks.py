@@ -19,7 +19,7 @@ from ..checkpoints import save_checkpoint
 from ..distributed import DistributedContext
 from ..state import TrainingState, learning_rate
 from .curves import CURVES, Means, append_row, cut_after
-from .loggers import LOGGERS, Logger
+from .loggers import Logger, started
 from .sample_pictures import write_sample
 from .validation import VALIDATION, append_validation, keep_best, validated
 
@@ -77,7 +77,7 @@ class RunCallbacks:
         for name in (CURVES, VALIDATION):
             cut_after(self.run / name, state.step)
         settings = dataclasses.asdict(self.recipe)
-        self.loggers = [LOGGERS[name](self.run, settings, state.step) for name in self._names]
+        self.loggers = [started(name, self.run, settings, state.step) for name in self._names]
 
     def end(self) -> None:
         """After the last step, also of a run that failed."""

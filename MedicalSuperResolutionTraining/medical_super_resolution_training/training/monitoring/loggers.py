@@ -85,6 +85,26 @@ LOGGERS: dict[str, Callable[[Path, dict[str, Any], int], Logger]] = {
 }
 
 
+def started(name: str, run: Path, settings: dict[str, Any], first: int) -> Logger:
+    """Start one of `LOGGERS`.
+
+    Raises
+    ------
+    SettingsError
+        Its client refuses to start, as without an account or a server.
+    """
+    try:
+        return LOGGERS[name](run, settings, first)
+    except Exception as problem:  # clients have errors of their own
+        raise SettingsError(
+            f"{name} could not be started: {_first_line(problem)}; set it up, or train without --log {name}"
+        ) from problem
+
+
+def _first_line(problem: Exception) -> str:
+    return (str(problem).strip() or type(problem).__name__).splitlines()[0].rstrip(".")
+
+
 def chosen_loggers(names: list[str] | None) -> list[str]:
     """The requested loggers; None means TensorBoard if it is installed.
 
