@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sized
 from dataclasses import dataclass
+from numbers import Real
 
 from .errors import SettingsError
 
@@ -112,6 +114,7 @@ class EnhanceSettings:
         return f"EnhanceSettings({', '.join(changed)})"
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         if self.factor is not None and self.spacing_ijk_mm is not None:
             raise SettingsError("give either a factor or a target spacing, not both")
         if self.factor is not None:
@@ -148,6 +151,20 @@ class EnhanceSettings:
             raise SettingsError(f"unknown precision {self.precision!r}; use one of: {', '.join(PRECISIONS)}")
         if self.memory_gb is not None and not (math.isfinite(self.memory_gb) and self.memory_gb >= 0.1):
             raise SettingsError(f"the memory must be at least 0.1 GB, got {self.memory_gb:g}")
+
+    def _check_kinds(self) -> None:
+        """Refuse what only Python can pass: texts in place of numbers, and the like."""
+        for name in ("factor", "slice_thickness_mm", "detail", "threads", "memory_gb"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, Real):
+                raise SettingsError(f"{name} must be a number, got {value!r}")
+        if not isinstance(self.axes, str):
+            raise SettingsError(f"axes must be a text such as 'k' or 'in-plane', got {self.axes!r}")
+        spacing = self.spacing_ijk_mm
+        if spacing is not None and not (
+            isinstance(spacing, Sized) and len(spacing) == 3 and all(isinstance(value, Real) for value in spacing)
+        ):
+            raise SettingsError(f"the target spacing has three values in mm, along i, j and k; got {spacing!r}")
 
 
 OPTIONS = {  # of the command line, for the settings that are one value

@@ -16,7 +16,7 @@ from ..inference import enhance as engine
 from ..models.file import Model
 from ..models.weight_interpolation import load_model
 from ..progress import Progress, ignore
-from ..settings import EnhanceSettings
+from ..settings import MODALITIES, EnhanceSettings
 from ..volumes.volume import Enhanced
 from .image_kinds import to_volume
 
@@ -86,8 +86,10 @@ def enhance(
     >>> thin = enhance("thick.nii.gz", factor=4)  # doctest: +SKIP
     >>> thin = enhance(array, spacing=(0.8, 0.8, 3.2), modality="mr")  # doctest: +SKIP
     """
-    converted = to_volume(image, spacing=spacing, affine=affine)
+    if modality is not None and modality not in MODALITIES:
+        raise SettingsError(f"unknown modality {modality!r}; use one of: {', '.join(MODALITIES)}")
     settings = _settings(settings, options)
+    converted = to_volume(image, spacing=spacing, affine=affine)
     if settings.uncertainty and not full:
         raise SettingsError("the uncertainty is part of the full result; add full=True, or leave uncertainty out")
     volume = replace(converted.volume, modality=modality) if modality else converted.volume
@@ -101,6 +103,10 @@ def enhance(
 
 
 def _settings(settings: EnhanceSettings | None, options: dict[str, Any]) -> EnhanceSettings:
+    if settings is not None and not isinstance(settings, EnhanceSettings):
+        raise TypeError(
+            f"settings must be an EnhanceSettings, got {type(settings).__name__}; or give factor=4 and such"
+        )
     known = [field.name for field in dataclasses.fields(EnhanceSettings)]
     for name in options:
         if name not in known:

@@ -63,6 +63,8 @@ def fuse(
     --------
     >>> volume = fuse(["axial.nii.gz", "coronal.nii.gz"], spacing_mm=1.0)  # doctest: +SKIP
     """
+    if isinstance(stacks, str | Path):
+        raise TypeError(f"fuse takes a list of 2 to 12 stacks, got the single path {str(stacks)!r}")
     volumes = [to_volume(stack, spacing=None, affine=None).volume for stack in stacks]
     loaded = model if isinstance(model, Model) else load_model(model)
     settings = replace(settings or FusionSettings(), **options)

@@ -194,9 +194,10 @@ def _from_array(image: Any, spacing: tuple[float, float, float] | None, affine: 
 
 
 def _diagonal(spacing: tuple[float, float, float]) -> np.ndarray:
-    if len(spacing) != 3:
-        raise SettingsError(f"spacing has three values in mm, along i, j and k; got {tuple(spacing)}")
-    return np.diag([*map(float, spacing), 1.0])
+    values = np.asarray(spacing)
+    if values.shape != (3,) or values.dtype.kind not in "iuf" or not (values > 0).all():
+        raise SettingsError(f"spacing has three values above 0 mm, along i, j and k; got {spacing!r}")
+    return np.diag([*map(float, values), 1.0])
 
 
 _KINDS: tuple[tuple[Callable[[object], bool], Callable[[Any], Converted]], ...] = (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import SettingsError, VolumeError, optional
+from ..system.temp_dirs import put_in_place, work_folder
 from ..volumes.grid import Grid
 from ..volumes.intensity import guess_modality, window_of
 from ..volumes.planes import PLANES, Plane, index_axes, plane_of
@@ -124,7 +125,9 @@ def _draw(
     bar = figure.colorbar(last, ax=axes, location="bottom", shrink=0.4, aspect=40, pad=0.01)
     bar.set_label(f"difference in {unit}; grey window {window[0]:.4g} to {window[1]:.4g} {unit}", color="white")
     bar.ax.tick_params(colors="white")
-    figure.savefig(output, dpi=110, facecolor="black", bbox_inches="tight")
+    with work_folder(output.parent) as folder:
+        figure.savefig(folder / output.name, dpi=110, facecolor="black", bbox_inches="tight")
+        put_in_place(folder / output.name, output)
     pyplot.close(figure)
 
 

@@ -10,7 +10,6 @@ from contextlib import suppress
 from types import ModuleType
 from typing import NoReturn
 
-from ..errors import Cancelled, SuperResolutionError
 from ..system.process import wait_passively
 from ..system.software import __version__
 from .commands import (
@@ -28,7 +27,7 @@ from .commands import (
     view,
 )
 from .parsing import Parser
-from .terminal import quiet_on_broken_pipe
+from .terminal import quiet_on_broken_pipe, status_of
 
 COMMANDS: dict[str, ModuleType] = {
     "enhance": enhance,
@@ -44,7 +43,6 @@ COMMANDS: dict[str, ModuleType] = {
     "station": station,
     "view": view,
 }
-CANCELLED_EXIT = 130
 _EXAMPLES = """examples:
   medsr enhance thick.nii.gz thin.nii.gz                 through plane, to the in-plane spacing
   medsr enhance scan.nrrd fine.nrrd --factor 2 --axes in-plane
@@ -103,17 +101,7 @@ def main(typed: list[str] | None = None) -> int:
     complete(made)
     chosen = made.parse_args(asked)
     signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        return COMMANDS[chosen.command].run(chosen)
-    except SuperResolutionError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 1
-    except MemoryError:
-        print("error: the computer ran out of memory; crop the volume or ask for a smaller factor", file=sys.stderr)
-        return 1
-    except (KeyboardInterrupt, Cancelled) as stop:
-        print(f"stopped; {str(stop) or 'nothing was written'}", file=sys.stderr)
-        return CANCELLED_EXIT
+    return status_of(lambda: COMMANDS[chosen.command].run(chosen))
 
 
 def _interrupt(signal_number: int, frame: object) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Progress display of the command line, and its end when its output is closed."""
+"""Progress display of the command line, and how a command ends: failed, interrupted, or with its output closed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from ..errors import Cancelled, SuperResolutionError
+
+INTERRUPTED_EXIT = 130
 _CLOSED_OUTPUT_EXIT = 141  # as a shell reports a program that SIGPIPE has ended
 
 
@@ -49,6 +52,35 @@ def _is_closed_pipe(stream: TextIO) -> bool:
     poll = select.poll()
     poll.register(stream.fileno(), 0)  # a broken pipe is always reported
     return bool(poll.poll(0))
+
+
+def status_of(command: Callable[[], int], *, interrupted: str = "nothing was written") -> int:
+    """Run a command; print its failure as one sentence, and return the exit status.
+
+    Parameters
+    ----------
+    command : callable
+        Returns its exit status.
+    interrupted : str
+        What to print after Ctrl-C where the exception has no message.
+    """
+    try:
+        return command()
+    except SuperResolutionError as problem:
+        sentence = str(problem)
+    except MemoryError:
+        sentence = "the computer ran out of memory; crop the volume or ask for a smaller factor"
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        where = f"{problem.filename}: " if problem.filename else ""
+        reason = problem.strerror or str(problem)
+        sentence = f"{where}{reason}; check the path, its permissions and the free space of the disk"
+    except (KeyboardInterrupt, Cancelled) as stop:
+        print(f"stopped; {str(stop) or interrupted}", file=sys.stderr)
+        return INTERRUPTED_EXIT
+    print(f"error: {sentence}", file=sys.stderr)
+    return 1
 
 
 class Display:

@@ -16,7 +16,8 @@ import sys
 import threading
 
 from ..system.process import lower_priority
-from .main import CANCELLED_EXIT, main
+from .main import main
+from .terminal import INTERRUPTED_EXIT
 
 _BLOCK = 65536
 
@@ -38,7 +39,7 @@ def serve() -> int:
             return 0
         status = main(arguments)
         print(json.dumps({"status": status}), flush=True)
-        if status == CANCELLED_EXIT:
+        if status == INTERRUPTED_EXIT:
             return status
 
 

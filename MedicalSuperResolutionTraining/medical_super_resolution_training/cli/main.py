@@ -6,8 +6,7 @@ import argparse
 import sys
 
 from medical_super_resolution.cli.parsing import Parser
-from medical_super_resolution.cli.terminal import quiet_on_broken_pipe
-from medical_super_resolution.errors import SuperResolutionError
+from medical_super_resolution.cli.terminal import quiet_on_broken_pipe, status_of
 from medical_super_resolution.system.process import end_with_parent, wait_passively
 
 from .commands import ablate, evaluate, export, prepare, recipes, reproduce, train
@@ -25,7 +24,7 @@ VERBS = {
 
 @quiet_on_broken_pipe
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status: 0 done, 1 known failure, 2 usage, 141 unread."""
+    """Run the command line; return the exit status: 0 done, 1 failed, 2 usage, 130 interrupted, 141 output closed."""
     wait_passively()
     parser = Parser(prog="medsr-train", description=__doc__)
     parser.add_argument("--end-with-parent", action="store_true", help=argparse.SUPPRESS)
@@ -35,11 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if chosen.end_with_parent:
         end_with_parent()
-    try:
-        return VERBS[chosen.verb].run(chosen)
-    except SuperResolutionError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 1
+    return status_of(lambda: VERBS[chosen.verb].run(chosen), interrupted="what was finished before is kept")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import SimpleITK as sitk
 
 import medical_super_resolution
-from medical_super_resolution import EnhanceSettings, EnhanceTransform, Volume, enhance, load_model, write
+from medical_super_resolution import EnhanceSettings, EnhanceTransform, Volume, enhance, fuse, load_model, write
 from medical_super_resolution.api.image_kinds import to_volume
 from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.models.file import Model
@@ -104,6 +105,38 @@ def test_an_array_without_spacing_and_a_volume_with_one_are_refused(a_volume: Vo
         enhance(a_volume.array, spacing=(1, 1, 1), affine=np.eye(4))
     with pytest.raises(SettingsError, match="Volume carries its own"):
         enhance(a_volume, spacing=(1, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"spacing": 4}, "spacing has three values above 0 mm.*got 4"),
+        ({"spacing": (1, 1, -4)}, "spacing has three values above 0 mm"),
+        ({"spacing": ("1", "1", "4")}, "spacing has three values above 0 mm"),
+        ({"factor": "4"}, "factor must be a number, got '4'"),
+        ({"threads": "2"}, "threads must be a number, got '2'"),
+        ({"axes": 2}, "axes must be a text such as 'k'"),
+        ({"spacing_ijk_mm": 1.0}, "the target spacing has three values in mm.*got 1.0"),
+        ({"spacing_ijk_mm": (1.0, 2.0)}, "the target spacing has three values in mm"),
+        ({"modality": "xray"}, "unknown modality 'xray'; use one of: ct, mr, pet, us"),
+    ],
+)
+def test_options_of_the_wrong_kind_are_refused_by_name(options: dict[str, object], sentence: str):
+    with pytest.raises(SettingsError, match=sentence):
+        enhance(np.zeros((4, 4, 4), np.float32), **{"spacing": (1.0, 1.0, 4.0)} | options)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: fuse("axial.nii.gz"), "fuse takes a list of 2 to 12 stacks, got the single path 'axial.nii.gz'"),
+        (lambda: write(np.zeros((4, 4, 4)), "thin.nii.gz"), "write takes a Volume, got ndarray"),
+        (lambda: enhance("thick.nii.gz", settings={"factor": 4}), "settings must be an EnhanceSettings, got dict"),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_refused(call: Callable[[], object], sentence: str):
+    with pytest.raises(TypeError, match=sentence):
+        call()
 
 
 def test_what_is_no_single_volume_is_refused(a_volume: Volume):

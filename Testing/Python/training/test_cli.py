@@ -117,3 +117,14 @@ def test_a_missing_manifest_gets_one_sentence(tmp_path: Path, recipe: Path, caps
 
 def test_a_folder_that_is_no_run_gets_one_sentence(tmp_path: Path, capsys):
     assert "no folder of a training run" in refusal(capsys, "export", tmp_path, "-o", tmp_path / "mine.safetensors")
+
+
+def test_an_interrupted_command_ends_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("medical_super_resolution_training.cli.commands.recipes.run", interrupted)
+    assert main(["recipes"]) == 130
+    assert capsys.readouterr().err == "stopped; what was finished before is kept\n"

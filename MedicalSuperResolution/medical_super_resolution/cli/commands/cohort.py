@@ -15,6 +15,7 @@ from ...settings import EnhanceSettings
 from ...system.memory import physical_bytes
 from ...system.process import available_cpus
 from ..settings import add_settings, settings_of
+from ..terminal import INTERRUPTED_EXIT
 
 if TYPE_CHECKING:
     from ...cohort.table import Row
@@ -25,7 +26,6 @@ DESCRIPTION = (
     "A study whose worker dies is given to another worker at most twice, then set aside. The results of a BIDS data\n"
     "set are a derived data set. OUT gets a table (medsr.csv) and a report (medsr.html)."
 )
-_INTERRUPTED = 130
 _CPUS_PER_WORKER = 4
 _SHARE_OF_MEMORY = 0.8
 
@@ -107,7 +107,7 @@ def run(chosen: argparse.Namespace) -> int:
             f"stopped: {counts['done'] + counts['kept']} of {len(items)} are done; continue with --resume",
             file=sys.stderr,
         )
-        return _INTERRUPTED
+        return INTERRUPTED_EXIT
     return _summary(rows, counts, chosen.output / TABLE)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import shutil
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,9 @@ def write_bundle(model: Model, folder: Path, readme: str) -> list[Path]:
         (made / "configs/metadata.json").write_text(json.dumps(metadata(model), indent=4), encoding="utf-8")
         (made / "configs/inference.json").write_text(json.dumps(inference(model), indent=4), encoding="utf-8")
         (made / "docs/README.md").write_text(readme, encoding="utf-8")
-        torch.save(model.generator.state_dict(), made / "models/model.pt")
+        weights = BytesIO()  # torch would report a full disk as an internal error
+        torch.save(model.generator.state_dict(), weights)
+        (made / "models/model.pt").write_bytes(weights.getvalue())
         for path in (model.path, *detail_files_of(model.path)):
             if path.is_file():
                 shutil.copy(path, made / "models" / path.name)

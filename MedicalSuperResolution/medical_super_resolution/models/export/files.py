@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -61,20 +63,24 @@ def export_model(model: Model, kind: str, path: Path) -> list[Path]:
         exported = torch.export.export(program, example, dynamic_shapes=free | {"factor": None, "width": None})
         with work_folder(path.parent) as folder:
             FORMATS[kind](exported, folder / path.name)
+            (folder / card.name).write_bytes(text.encode())
+            put_in_place(folder / card.name, card)
             put_in_place(folder / path.name, path)
-    card.write_bytes(text.encode())
     return [path, card]
 
 
 def _write_onnx(exported: torch.export.ExportedProgram, path: Path) -> None:
     optional("onnxscript", "ONNX files", extra="onnx")
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # else it warns of packages that are not needed
     made = torch.onnx.export(exported, dynamo=True, input_names=list(INPUTS), output_names=[OUTPUT], verbose=False)
     assert made is not None  # so it is with dynamo
     made.save(str(path))
 
 
 def _write_program(exported: torch.export.ExportedProgram, path: Path) -> None:
-    torch.export.save(exported, path)
+    content = BytesIO()  # torch would report a full disk as an internal error
+    torch.export.save(exported, content)
+    path.write_bytes(content.getvalue())
 
 
 FORMATS: dict[str, Callable[[torch.export.ExportedProgram, Path], None]] = {

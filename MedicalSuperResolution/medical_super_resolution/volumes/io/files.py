@@ -184,6 +184,8 @@ def write(volume: Volume, path: Path | str, *, overwrite: bool = False, compress
     --------
     >>> write(volume, "thin.nii.gz")  # doctest: +SKIP
     """
+    if not isinstance(volume, Volume):
+        raise TypeError(f"write takes a Volume, got {type(volume).__name__}; make one by Volume(array, grid)")
     write_series([volume], path, overwrite=overwrite, compress=compress)
 
 

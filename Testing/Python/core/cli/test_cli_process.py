@@ -34,6 +34,16 @@ def test_a_full_disk_gets_one_sentence_and_leaves_nothing(medsr: Medsr, scan: Pa
         assert "could not be written" in refused(medsr, folder, *arguments)
 
 
+def test_a_bundle_or_a_picture_on_a_full_disk_gets_one_sentence_and_leaves_nothing(
+    medsr: Medsr, scan: Path, folder: Path, a_model_file: Path
+):
+    bundle = ("export-model", a_model_file, folder / "bundle", "--to", "monai-bundle")
+    picture = ("compare", scan, scan, "-o", folder / "picture.png")
+    with nearly_full_disk():
+        assert "check the path, its permissions and the free space" in refused(medsr, folder, *bundle)
+        assert "check the path, its permissions and the free space" in refused(medsr, folder, *picture)
+
+
 def test_an_error_sets_the_exit_status_of_the_process(folder: Path):
     with start("enhance", folder / "no.nii.gz", folder / "fine.nii.gz") as process:
         out, err = process.communicate(timeout=60)
