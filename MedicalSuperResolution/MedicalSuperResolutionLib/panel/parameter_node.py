@@ -212,7 +212,8 @@ def _recall(chosen: MedicalSuperResolutionParameterNode) -> None:
 def _volume_on_screen() -> vtkMRMLScalarVolumeNode | None:
     """The volume that a slice view shows, or else the first in the scene; label maps and colors do not count."""
     logics = slicer.app.applicationLogic().GetSliceLogics()
-    composites = [logics.GetItemAsObject(index).GetSliceCompositeNode() for index in range(logics.GetNumberOfItems())]
+    count = logics.GetNumberOfItems() if logics is not None else 0  # None: Slicer runs without its main window
+    composites = [logics.GetItemAsObject(index).GetSliceCompositeNode() for index in range(count)]
     shown = [slicer.mrmlScene.GetNodeByID(one.GetBackgroundVolumeID() or "") for one in composites if one is not None]
     volumes = [*filter(None, shown), *slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")]
     plain = [one for one in volumes if one.GetClassName() == "vtkMRMLScalarVolumeNode" and not one.GetHideFromEditors()]

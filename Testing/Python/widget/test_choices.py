@@ -9,7 +9,7 @@ import pytest
 
 from medical_super_resolution.models.profile_calibration import expected_profile
 from medical_super_resolution.settings import EnhanceSettings
-from widget.helpers import enhance
+from widget.helpers import enhance, entered
 
 
 def test_enhance_waits_for_an_input_and_says_so(a_panel: Any):
@@ -152,6 +152,15 @@ def test_the_tool_tip_of_a_model_is_its_card(a_panel: Any, the_module: Any, monk
     assert lines[0] == "The network that refines the volume."
     assert lines[2:6] == ["general", "summary: CT and MR", "trained on: IXI, LIDC", "scores: psnr 40"]
     assert max(map(len, lines)) <= 160
+
+
+def test_without_a_main_window_the_first_volume_is_chosen(
+    the_module: Any, a_thick_volume: Any, a_slicer: Any, raised_in_slots: list[BaseException]
+):
+    a_slicer.applicationLogic().SetSliceLogics(None)
+    with entered(the_module.MedicalSuperResolutionWidget) as panel:
+        assert panel.ui.inputSelector.currentNode() is a_thick_volume
+    assert raised_in_slots == []
 
 
 def test_the_volume_on_the_screen_is_chosen_not_the_first(a_panel: Any, a_slicer: Any, slicer_python: Any):
