@@ -15,9 +15,13 @@ from io import StringIO
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-_METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"  # as on Windows
-CONTEXT = multiprocessing.get_context(_METHOD)
-CONTEXT.set_forkserver_preload(["torch._dynamo"])  # which every optimiser of PyTorch imports
+_FORKS = sys.platform == "linux"  # elsewhere each process imports everything
+CONTEXT = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
+if _FORKS and multiprocessing.parent_process() is None:  # the processes themselves import this module, too
+    from multiprocessing import forkserver
+
+    CONTEXT.set_forkserver_preload(["torch._dynamo"])  # which every optimiser of PyTorch imports
+    forkserver.ensure_running()  # now: Dask, which forks its workers from the same process, would name other modules
 
 
 def started(function: Callable[..., object], *arguments: object, **environment: str) -> BaseProcess:
@@ -34,7 +38,7 @@ def result_of(function: Callable[..., object], *arguments: object) -> object:
 
 
 def _call(environment: dict[str, str], function: Callable[..., object], arguments: tuple[object, ...]) -> object:
-    os.environ.clear()  # the environment of the first test that asked for a process
+    os.environ.clear()  # that of the process from which it was forked
     os.environ.update(environment)
     return function(*arguments)
 

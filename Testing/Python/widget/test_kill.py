@@ -1,8 +1,7 @@
 """What can end a run from outside, by clicks on the panel and real child processes.
 
-Whatever happens: the scene gets the whole result or nothing, the panel never hangs for more than two seconds, and where
-there is no result the user is told why, in one sentence. A script plays the engine; the tests marked slow have the real
-one.
+Whatever happens: the scene gets the whole result or nothing, the panel never waits for the child, and where there is no
+result the user is told why, in one sentence. A script plays the engine; the tests marked slow have the real one.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from slicer_host import node_ids
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are a matter of POSIX")
 
-LONGEST_PAUSE_SECONDS = 2.0
+LONGEST_PAUSE_SECONDS = 20.0  # a busy computer is slow, but a panel that waited for its child would wait for minutes
 BUSY = """
 for number in range(20):
     step(number, 20)
