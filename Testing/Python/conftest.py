@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     gc.enable()
+    if warm_process := sys.modules.get("warm_process"):  # a test needs it
+        warm_process.load_ahead()
 
 
 @pytest.fixture(scope="module", autouse=True)

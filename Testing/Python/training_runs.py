@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
@@ -100,8 +101,10 @@ def run_of_folder(folder: Path, data: Path) -> None:
     run_recipe(recipe, data, folder / "run", device="cpu", loggers=[])
 
 
-def runs_of_folders(folders: list[Path], data: Path) -> None:
+def runs_of_folders(folders: list[Path], data: Path, ready: Event | None = None) -> None:
     """What each process of those that ``torchrun`` starts does: one training after the other, with the others."""
+    if ready:
+        ready.set()
     for folder in folders:
         run_of_folder(folder, data)
 

@@ -17,11 +17,15 @@ from pathlib import Path
 
 _FORKS = sys.platform == "linux"  # elsewhere each process imports everything
 CONTEXT = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
-if _FORKS and multiprocessing.parent_process() is None:  # the processes themselves import this module, too
-    from multiprocessing import forkserver
 
-    CONTEXT.set_forkserver_preload(["torch._dynamo"])  # which every optimiser of PyTorch imports
-    forkserver.ensure_running()  # now: Dask, which forks its workers from the same process, would name other modules
+
+def load_ahead() -> None:
+    """Start the process to fork from. Before any test: Dask, which uses the same one, would load other modules."""
+    if _FORKS:
+        from multiprocessing import forkserver
+
+        CONTEXT.set_forkserver_preload(["torch._dynamo"])  # which every optimiser of PyTorch imports
+        forkserver.ensure_running()
 
 
 def started(function: Callable[..., object], *arguments: object, **environment: str) -> BaseProcess:

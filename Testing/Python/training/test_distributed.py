@@ -17,7 +17,7 @@ from medical_super_resolution_training.training.checkpoints import restore_newes
 from medical_super_resolution_training.training.distributed import DistributedContext
 from medical_super_resolution_training.training.state import TrainingState, new_state
 from training_runs import CRITIC, assert_same_state, plane_recipe, runs_of_folders, trained
-from warm_process import started
+from warm_process import CONTEXT, started
 
 TOLERANCE = 1e-5
 
@@ -38,8 +38,10 @@ def trained_by_two(recipes: dict[str, Recipe], data: Path, monkeypatch: pytest.M
     }.items():
         monkeypatch.setenv(name, value)
     work = (list(folders.values()), data)
-    other = started(runs_of_folders, *work, RANK="1")
+    ready = CONTEXT.Event()
+    other = started(runs_of_folders, *work, ready, RANK="1")
     try:
+        assert ready.wait(120)
         runs_of_folders(*work)
         other.join(timeout=300)
     finally:
