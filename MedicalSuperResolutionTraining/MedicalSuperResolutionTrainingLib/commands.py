@@ -135,8 +135,11 @@ def training(choices: Choices) -> list[list[str]]:
 
 
 def export(run: Path, model_file: Path, *, best: bool) -> list[list[str]]:
-    """The command that writes the model file of a run: of the weights that validated ``best``, if it did validate."""
-    written = ["export", str(run.absolute()), "-o", str(model_file.absolute())]
+    """The command that writes the model file of a run: of the weights that validated ``best``, if it did validate.
+
+    One that was written earlier is replaced.
+    """
+    written = ["export", str(run.absolute()), "--overwrite", "-o", str(model_file.absolute())]
     return [[*written, "--best"] if best and (run / BEST).is_file() else written]
 
 

@@ -44,7 +44,9 @@ def test_an_exported_model_enhances_a_volume(a_run: Path, tmp_path: Path, a_volu
     from medical_super_resolution.settings import EnhanceSettings
 
     output = tmp_path / "mine.safetensors"
-    main(["export", str(a_run), "-o", str(output)])
+    output.touch()
+    assert main(["export", str(a_run), "-o", str(output)]) == 1, "a file is not replaced silently"
+    assert main(["export", str(a_run), "-o", str(output), "--overwrite"]) == 0
     enhanced = enhance(a_volume, models.load(output), EnhanceSettings(factor=2))
     assert enhanced.volume.array.shape == (18, 18, 20)
     assert enhanced.report.model == "mine"
@@ -91,6 +93,7 @@ def test_the_recipes_are_listed_and_printed(capsys):
     assert main(["recipes"]) == 0
     listed = capsys.readouterr().out
     assert {line.split()[0] for line in listed.splitlines()} >= {"general", "lstmagan", "srcnn", "hybrid-attention"}
+    assert all(line.endswith(".") for line in listed.splitlines())
     assert main(["recipes", "lstmagan"]) == 0
     assert "eq. 15" in capsys.readouterr().out
     assert main(["recipes", "lstmagan", "--print-config"]) == 0

@@ -90,7 +90,9 @@ def run(chosen: argparse.Namespace) -> int:
         from ...volumes.dicom.derived.writer import write_series
 
         report = fused.report.as_refinement(stacks[0].grid, fused.volume.grid)
-        write_series(fused.volume, report, series[0], chosen.output, further_sources=series[1:])
+        written = write_series(fused.volume, report, series[0], chosen.output, further_sources=series[1:])
+        for warning in written.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
     for path, volume in ((None if series else chosen.output, fused.volume), (chosen.uncertainty, fused.uncertainty)):
         if path and volume:
             files.write(volume, path, overwrite=chosen.overwrite, compress=not chosen.no_compression)

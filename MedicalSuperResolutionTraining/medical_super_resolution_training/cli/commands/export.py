@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from medical_super_resolution.errors import SettingsError
+
 HELP = "write the averaged weights of a run as a model file"
 
 
@@ -14,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--card", type=Path, metavar="FILE.toml", help="further entries of the model's card")
     parser.add_argument("--best", action="store_true", help="the weights that validated best, not the last ones")
     parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--overwrite", action="store_true", help="replace the model file if it exists")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -21,6 +24,8 @@ def run(chosen: argparse.Namespace) -> int:
     from ...config.recipes import read_toml
     from ...workflows.export import export_run
 
+    if chosen.output.exists() and not chosen.overwrite:
+        raise SettingsError(f"{chosen.output} exists already; add --overwrite to replace it, or choose another name")
     export_run(chosen.run, chosen.output, also=read_toml(chosen.card) if chosen.card else {}, best=chosen.best)
     print(chosen.output)
     return 0

@@ -14,16 +14,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """List the recipes with their first comment, or print one as it is written, or every setting of it."""
+    """List the recipes with what they are for, or print one as it is written, or every setting of it."""
     from ...config.recipe import Recipe
-    from ...config.recipes import as_toml, find_recipe, read_recipe, shipped
+    from ...config.recipes import as_toml, explanation_of, find_recipe, read_recipe, shipped
 
     if chosen.recipe is None and chosen.print_config:
         print(as_toml(Recipe()), end="")
     elif chosen.recipe is None:
+        width = max(len(path.stem) for path in shipped())
         for path in shipped():
-            first = path.read_text(encoding="utf-8").splitlines()[0]
-            print(f"{path.stem:18} {first.removeprefix('#').strip()}")
+            print(f"{path.stem:{width}} {explanation_of(path)}")
     elif chosen.print_config:
         print(as_toml(read_recipe(find_recipe(chosen.recipe), [])), end="")
     else:

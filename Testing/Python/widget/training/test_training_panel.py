@@ -330,7 +330,7 @@ def test_a_model_is_exported_and_offered_to_enhance(
     ui.exportButton.click()
     end(a_training_panel)
     written = ready / "my run.safetensors"
-    assert given()[-1] == ["export", str(ready), "-o", str(written)]
+    assert given()[-1] == ["export", str(ready), "--overwrite", "-o", str(written)]
     assert ui.statusLabel.text == f"Written: {written}"
     (ready / "best.safetensors").touch()
     ui.exportButton.click()
