@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("temporary_folder")
 posix_only = pytest.mark.skipif(os.name != "posix", reason="signals are a matter of POSIX")
 
 
-def test_the_real_engine_gives_the_same_in_the_child_as_here_also_after_a_refusal(a_volume, a_grid, a_model_file):
+def test_the_real_engine_gives_the_same_in_the_child_as_here_and_refuses_in_its_words(a_volume, a_grid, a_model_file):
     from medical_super_resolution.inference import enhance as inference
     from medical_super_resolution.models import file as models
 
@@ -26,9 +26,9 @@ def test_the_real_engine_gives_the_same_in_the_child_as_here_also_after_a_refusa
     volume = dataclasses.replace(a_volume, slice_thickness_mm=2.0)
     steps = []
     runner = Runner()
+    enhanced = runner.run(volume, settings, lambda done, total: steps.append((done, total)))
     with pytest.raises(SuperResolutionError, match="a single slice along k"):
         runner.run(flat, settings)
-    enhanced = runner.run(volume, settings, lambda done, total: steps.append((done, total)))
     runner.close()
     here = inference.enhance(volume, models.load(a_model_file), settings)
     np.testing.assert_array_equal(enhanced.volume.array, here.volume.array)
