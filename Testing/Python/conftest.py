@@ -31,6 +31,12 @@ os.fsync = lambda descriptor: None  # no power cut comes between a test and its 
 os.environ["MEDSR_MODEL_FOLDER"] = os.devnull  # what the user of this computer has imported is of no concern
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are processors: tests wait for child processes and timers."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run files with slow tests first, so that no process is left with one at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
