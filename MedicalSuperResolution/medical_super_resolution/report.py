@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import SuperResolutionError
-from .system.temp_dirs import put_in_place, work_folder
+from .system.temp_dirs import check_replaceable, put_in_place, work_folder
 
 NOTICE = "For research. Not for diagnostic use."
 
@@ -117,8 +117,7 @@ def check_report(path: Path | None, *, overwrite: bool) -> None:
         return
     if path.is_dir():
         raise SuperResolutionError(f"{path} is a folder; name a file")
-    if path.exists() and not overwrite:
-        raise SuperResolutionError(f"{path} exists already; add --overwrite to replace it, or choose another name")
+    check_replaceable(path, overwrite=overwrite)
     if path.exists() and not _holds_json(path):
         raise SuperResolutionError(f"{path} is not a report, and would be lost; choose another name for the report")
     if not path.parent.is_dir():

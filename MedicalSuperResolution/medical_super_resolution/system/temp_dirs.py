@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..errors import SuperResolutionError
+
 WORK_FOLDER_PREFIX = ".medsr-"  # of work folders beside an output
 _LOCK_ATTEMPTS, _LOCK_PAUSE_SECONDS = 100, 0.05
 _DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -73,6 +75,12 @@ def private_folder(prefix: str, parent: Path | None = None) -> Path:
 def try_writing(folder: Path) -> None:
     """Raise OSError if nothing can be written into a folder."""
     Path(tempfile.mkdtemp(prefix=WORK_FOLDER_PREFIX, dir=folder)).rmdir()
+
+
+def check_replaceable(path: Path, *, overwrite: bool) -> None:
+    """Refuse, before any work is done, a file that is there already, unless it may be replaced."""
+    if path.exists() and not overwrite:
+        raise SuperResolutionError(f"{path} exists already; add --overwrite to replace it, or choose another name")
 
 
 def put_in_place(made: Path, path: Path) -> None:

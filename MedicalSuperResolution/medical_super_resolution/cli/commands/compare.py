@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 from ...errors import SettingsError
+from ...system.temp_dirs import check_replaceable
 
 _PLANES = ("axial", "coronal", "sagittal")
 
@@ -40,8 +41,7 @@ def run(chosen: argparse.Namespace) -> int:
     from ...volumes.io import files
     from ..figures import compare
 
-    if chosen.output.exists() and not chosen.overwrite:
-        raise SettingsError(f"{chosen.output} exists already; add --overwrite to replace it, or choose another name")
+    check_replaceable(chosen.output, overwrite=chosen.overwrite)
     volumes = [files.read(path) for path in (chosen.before, chosen.after, chosen.reference) if path]
     window, slices = _window(chosen.window), _slices(chosen.slice)
     for line in compare(*volumes, output=chosen.output, window=window, slices=slices):

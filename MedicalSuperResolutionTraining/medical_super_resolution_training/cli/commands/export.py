@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.system.temp_dirs import check_replaceable
 
 HELP = "write the averaged weights of a run as a model file"
 
@@ -24,8 +24,7 @@ def run(chosen: argparse.Namespace) -> int:
     from ...config.recipes import read_toml
     from ...workflows.export import export_run
 
-    if chosen.output.exists() and not chosen.overwrite:
-        raise SettingsError(f"{chosen.output} exists already; add --overwrite to replace it, or choose another name")
+    check_replaceable(chosen.output, overwrite=chosen.overwrite)
     export_run(chosen.run, chosen.output, also=read_toml(chosen.card) if chosen.card else {}, best=chosen.best)
     print(chosen.output)
     return 0

@@ -60,8 +60,7 @@ def test_help_is_shown_without_torch(verb: tuple[str, ...]):
         "    heavy = {'torch', 'numpy', 'SimpleITK', 'matplotlib'} & sys.modules.keys()\n"
         "    sys.exit(f'imported {heavy}' if heavy else end.code)\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(PACKAGE_ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    done = _ended(code)
     assert (done.returncode, done.stderr) == (0, "")
     assert "usage: medsr" in done.stdout
 
@@ -72,8 +71,7 @@ def test_models_are_listed_and_described_without_torch():
         "main(['models'])\nmain(['models', '--card', 'general'])\n"
         "sys.exit('torch was imported' if 'torch' in sys.modules else 0)\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(PACKAGE_ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    done = _ended(code)
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split()[0] for line in done.stdout.splitlines()[:3]] == ["general", "general-large", "general"]
 
@@ -85,6 +83,11 @@ def test_what_the_header_shows_is_refused_before_torch_is_loaded(folder: Path, s
         f"status = main({typed!r})\n"
         "sys.exit('torch was imported' if 'torch' in sys.modules else status)\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(PACKAGE_ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    done = _ended(code)
     assert (done.returncode, done.stderr) == (1, f"error: {scan} has no volume 3; its volumes are 0 to 0\n")
+
+
+def _ended(code: str) -> subprocess.CompletedProcess[str]:
+    """A Python of its own that has run some code."""
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE_ROOT)}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
