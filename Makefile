@@ -4,7 +4,7 @@
 # make demo-page   the page that enhances a volume in the browser, in build/demo; needs npm
 # make test     the test suite (ARGS="-k grid" chooses)
 # make lint     style, types and spelling
-# make sentences   the catalogue of the sentences that translators are given
+# make sentences   the catalog of the sentences that translators are given
 # make docs     the documentation, as a site in build/site; warnings are errors
 # make clean    remove the environment and everything that was built
 

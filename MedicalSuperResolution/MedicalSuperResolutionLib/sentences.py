@@ -1,7 +1,7 @@
 """Sentences of the package in the language of the application.
 
 The package writes its refusals and warnings in English, often in another process, and knows nothing of translation. A
-finished sentence is therefore recognized by its template in a catalogue, and its values are put into the translation.
+finished sentence is therefore recognized by its template in a catalog, and its values are put into the translation.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from string import Formatter
 
 from MedicalSuperResolutionLib import translation
 
-CATALOGUE = Path(__file__).parents[1] / "Resources" / "Translations" / "MedicalSuperResolutionSentences.json"
-_CONTEXT = CATALOGUE.stem  # under which Slicer's update_translations.py lists the strings of a JSON file
+CATALOG = Path(__file__).parents[1] / "Resources" / "Translations" / "MedicalSuperResolutionSentences.json"
+_CONTEXT = CATALOG.stem  # under which Slicer's update_translations.py lists the strings of a JSON file
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Template:
 def translated(sentence: str) -> str:
     """A sentence of the package in the language of the application.
 
-    One that is not in the catalogue, or has no translation with the same values, stays as it is. A value that is itself
+    One that is not in the catalog, or has no translation with the same values, stays as it is. A value that is itself
     a sentence, such as the reason of a refusal, is translated, too.
     """
     for template in templates():
@@ -77,8 +77,8 @@ def translated(sentence: str) -> str:
 
 @cache
 def templates() -> tuple[Template, ...]:
-    """The catalogue, read when it is needed first; the most specific templates come first."""
-    entries = json.loads(CATALOGUE.read_text(encoding="utf-8"))["sentences"]
+    """The catalog, read when it is needed first; the most specific templates come first."""
+    entries = json.loads(CATALOG.read_text(encoding="utf-8"))["sentences"]
     found = (Template.of(entry["text"]) for entry in entries)
     return tuple(sorted(found, key=lambda template: -len("".join(template.literals))))
 

@@ -11,7 +11,7 @@ class SuperResolutionError(Exception):
 
 
 class SettingsError(SuperResolutionError):
-    """A setting has no meaning: a factor of 0, an unknown axis, a misspelt key."""
+    """A setting has no meaning: a factor of 0, an unknown axis, a misspelled key."""
 
 
 class VolumeError(SuperResolutionError):

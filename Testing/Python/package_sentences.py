@@ -1,6 +1,6 @@
 """The sentences of the package that a user of Slicer can meet, as templates with a name for every value.
 
-``python Testing/Python/package_sentences.py`` (`make sentences`) writes the catalogue that translators are given.
+``python Testing/Python/package_sentences.py`` (`make sentences`) writes the catalog that translators are given.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from medical_super_resolution_training.config.recipes import explanation_of, shi
 REPOSITORY = Path(__file__).parents[2]
 CORE = REPOSITORY / "MedicalSuperResolution" / "medical_super_resolution"
 TRAINING = REPOSITORY / "MedicalSuperResolutionTraining" / "medical_super_resolution_training"
-CATALOGUE = REPOSITORY / "MedicalSuperResolution/Resources/Translations/MedicalSuperResolutionSentences.json"
+CATALOG = REPOSITORY / "MedicalSuperResolution/Resources/Translations/MedicalSuperResolutionSentences.json"
 
 EXCLUDED = (  # their sentences are for the command line, for Python and for servers, and appear in no panel
     CORE / "api",
@@ -51,8 +51,8 @@ _NO_NAMES = {
 }
 
 
-def catalogue() -> str:
-    """The catalogue as it should be: one template a line, in the order of their words."""
+def catalog() -> str:
+    """The catalog as it should be: one template a line, in the order of their words."""
     found = {_shape(template): template for template in sorted(templates(), reverse=True)}
     lines = ",\n".join("  " + json.dumps({"text": template}) for template in sorted(found.values()))
     return f'{{\n "sentences": [\n{lines}\n ]\n}}\n'
@@ -92,7 +92,7 @@ def _aside(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def _template(node: ast.Constant | ast.JoinedStr) -> str:
-    """A text with its values in braces, two neighbouring ones as one."""
+    """A text with its values in braces, two neighboring ones as one."""
     if isinstance(node, ast.Constant):
         return _escaped(node.value) if isinstance(node.value, str) else ""
     text, names = "", {}
@@ -137,4 +137,4 @@ def _shape(template: str) -> str:
 
 
 if __name__ == "__main__":
-    CATALOGUE.write_text(catalogue(), encoding="utf-8")
+    CATALOG.write_text(catalog(), encoding="utf-8")

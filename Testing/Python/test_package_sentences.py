@@ -18,15 +18,15 @@ def speak(monkeypatch: pytest.MonkeyPatch, translations: dict[str, str]) -> None
 
 
 def test_translators_have_every_sentence_of_the_package():
-    found = package_sentences.CATALOGUE.read_text(encoding="utf-8")
-    assert found == package_sentences.catalogue(), "a sentence is new, changed or gone: run `make sentences`"
+    found = package_sentences.CATALOG.read_text(encoding="utf-8")
+    assert found == package_sentences.catalog(), "a sentence is new, changed or gone: run `make sentences`"
 
 
 def test_the_schema_tells_slicer_which_strings_to_translate():
-    schema = json.loads(sentences.CATALOGUE.with_name(f"{sentences.CATALOGUE.stem}-schema.json").read_text())
+    schema = json.loads(sentences.CATALOG.with_name(f"{sentences.CATALOG.stem}-schema.json").read_text())
     entry = schema["properties"]["sentences"]["items"]["properties"]
     assert entry == {"text": {"type": "string", "translatable": True}}
-    assert sentences.CATALOGUE == package_sentences.CATALOGUE
+    assert sentences.CATALOG == package_sentences.CATALOG
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def load_ahead() -> None:
     if _FORKS:
         from multiprocessing import forkserver
 
-        CONTEXT.set_forkserver_preload(["torch._dynamo"])  # which every optimiser of PyTorch imports
+        CONTEXT.set_forkserver_preload(["torch._dynamo"])  # which every optimizer of PyTorch imports
         forkserver.ensure_running()
 
 

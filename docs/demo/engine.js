@@ -1,6 +1,6 @@
 // A volume refined by several workers, tile by tile.
 
-import { denormaliser } from "./intensity.js";
+import { denormalizer } from "./intensity.js";
 import { REACH, SLICES, fillPadding } from "./tile.js";
 
 const MOST_WORKERS = 4; // each takes about half a gigabyte
@@ -106,7 +106,7 @@ export class Engine {
       done.set(tile, part * tile.area);
       progress([...done.values()].reduce((sum, one) => sum + one, 0) / area);
     };
-    const store = denormaliser(meaning, values.constructor);
+    const store = denormalizer(meaning, values.constructor);
     const work = async (helper) => {
       await helper.ask("prepare", prepared);
       for (let tile = tiles.shift(); tile; tile = tiles.shift()) {
@@ -153,7 +153,7 @@ function tilesOf({ counts, axis }) {
   return { tiles, area: counts[slow] * counts[fast] };
 }
 
-// The normalised slices of a tile with its margin, (K, J, I); measured tissue goes on into padding.
+// The normalized slices of a tile with its margin, (K, J, I); measured tissue goes on into padding.
 function gathered(values, { counts, axis }, { outer, shape }, { low, high, padding }) {
   const [slow, fast] = planeAxes(axis);
   const steps = stepsOf(counts);

@@ -23,8 +23,8 @@ export function isSheared(grid) {
 }
 
 export function described(grid) {
-  const millimetres = (value) => (value >= 0.1 ? value.toFixed(2) : value.toPrecision(3));
-  return `${grid.counts.join("x")} at ${spacings(grid).map(millimetres).join("x")} mm`;
+  const millimeters = (value) => (value >= 0.1 ? value.toFixed(2) : value.toPrecision(3));
+  return `${grid.counts.join("x")} at ${spacings(grid).map(millimeters).join("x")} mm`;
 }
 
 // The axis of the slices (0, 1, 2): the one whose spacing is unlike the other two.

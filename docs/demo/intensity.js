@@ -79,7 +79,7 @@ function ctWindow(values) {
 }
 
 // Finds a place for values in [0, 1] in the type of the file: integers are rounded, and never wrap around.
-export function denormaliser({ low, high, floor }, Type) {
+export function denormalizer({ low, high, floor }, Type) {
   const scale = high - low;
   const isFloat = Type === Float32Array || Type === Float64Array;
   const bits = 8 * Type.BYTES_PER_ELEMENT;

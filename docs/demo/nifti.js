@@ -10,7 +10,7 @@ const TYPES = {
   768: Uint32Array,
 };
 const LABELS = 1002; // intent code
-const MM_A_UNIT = { 1: 1000, 3: 0.001 }; // metres, micrometres; all else is millimetres
+const MM_A_UNIT = { 1: 1000, 3: 0.001 }; // meters, micrometers; all else is millimeters
 const LITTLE = true;
 
 const refuse = (name, why) => { throw new Error(`the file ${name} ${why}`); };
@@ -103,7 +103,7 @@ function headerOf(name, block) {
 function formsOf(view, little, counts) {
   const float = (at) => view.getFloat32(at, little);
   const unit = MM_A_UNIT[view.getUint8(123) & 7] ?? 1;
-  const inMillimetres = (matrix) => matrix.map((row) => row.map((value) => value * unit));
+  const inMillimeters = (matrix) => matrix.map((row) => row.map((value) => value * unit));
   const pixels = [80, 84, 88].map((at) => Math.abs(float(at)) || 1);
   const [qformCode, sformCode] = [view.getInt16(252, little), view.getInt16(254, little)];
   const quaternion = [256, 260, 264].map(float);
@@ -117,9 +117,9 @@ function formsOf(view, little, counts) {
     [0, 1, 2, 3].map((at) => (at === 3 ? (-length * (counts[ras] - 1)) / 2 : at === ras ? length : 0)));
   return {
     qformCode, sformCode, quaternion, handed,
-    sform: sformCode > 0 ? inMillimetres(sform) : null,
-    qform: qformCode > 0 ? inMillimetres(qform) : null,
-    base: inMillimetres(base),
+    sform: sformCode > 0 ? inMillimeters(sform) : null,
+    qform: qformCode > 0 ? inMillimeters(qform) : null,
+    base: inMillimeters(base),
   };
 }
 

@@ -15,9 +15,9 @@ export const places = (fineCount, factor) =>
 export function acquisitionMatrix(count, fineCount, factor, width) {
   const sigma = Math.max(width * factor, 1) * SIGMA_PER_FULL_WIDTH;
   return Array.from({ length: count }, (_, n) => {
-    const centre = (n + 0.5) * factor - 0.5;
+    const center = (n + 0.5) * factor - 0.5;
     const row = Float64Array.from({ length: fineCount }, (_, m) =>
-      Math.abs(m - centre) > SUPPORT_IN_SIGMA * sigma ? 0 : Math.exp(-0.5 * ((m - centre) / sigma) ** 2));
+      Math.abs(m - center) > SUPPORT_IN_SIGMA * sigma ? 0 : Math.exp(-0.5 * ((m - center) / sigma) ** 2));
     const sum = row.reduce((total, weight) => total + weight, 0);
     return row.map((weight) => weight / sum);
   });

@@ -5,10 +5,10 @@ import { add, interpolated, project } from "./physics.js";
 
 export const REACH = 12; // voxels that the network sees in each direction
 const FILLED_SLICES = 8; // how far measured slices go on into padding
-const ROUNDING = 1e-6; // of the range: below it, neighbours are the same
+const ROUNDING = 1e-6; // of the range: below it, neighbors are the same
 export const SLICES = 40; // that one run of the network is for
 
-// The box outside which neighbours are the same, with a margin, as [from, to] along K, J, I; null where there is none.
+// The box outside which neighbors are the same, with a margin, as [from, to] along K, J, I; null where there is none.
 export function foregroundBox(slices, shape, margin = REACH) {
   const [K, J, I] = shape;
   const steps = [J * I, I, 1];
@@ -65,7 +65,7 @@ function cropped(slices, [, J, I], [[k0, k1], [j0, j1], [i0, i1]]) {
   return made;
 }
 
-// Refines a tile. slices: Float32Array (K, J, I), normalised. inner: [[j0, j1], [i0, i1]], the core.
+// Refines a tile. slices: Float32Array (K, J, I), normalized. inner: [[j0, j1], [i0, i1]], the core.
 // run(lr, shape, phases): the features of the network, and its kernels. Returns the fine slices of the core.
 export async function refineTile({ slices, shape, inner, clamp }, model, run, progress) {
   const [K] = shape;
@@ -137,7 +137,7 @@ function addResidual(fine, { values, first, count }, box, [rows, columns], chang
   }
 }
 
-// Whether a voxel of the core or one of its eight neighbours differs from the next slice: (K - 1, rows, columns).
+// Whether a voxel of the core or one of its eight neighbors differs from the next slice: (K - 1, rows, columns).
 function whereSlicesChange(slices, [K, J, I], [rows, columns]) {
   const width = columns[1] - columns[0];
   const size = (rows[1] - rows[0]) * width;

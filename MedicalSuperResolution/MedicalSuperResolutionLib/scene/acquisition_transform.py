@@ -15,7 +15,7 @@ _CORNERS = 2  # along the rows and along the columns of a slice
 
 
 def ijk_to_ras_of(node: slicer.vtkMRMLVolumeNode, shown_by: slicer.vtkMRMLVolumeNode | None = None) -> np.ndarray:
-    """(4, 4) voxel-centre index to mm, RAS, in the coordinates of `parent_of` the volume.
+    """(4, 4) voxel-center index to mm, RAS, in the coordinates of `parent_of` the volume.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """Network and inferer of an exported MONAI bundle; the configuration of the bundle names both.
 
-The inferer runs normalisation, tiles, network and data consistency together, as MONAI's sliding windows do. To enhance
+The inferer runs normalization, tiles, network and data consistency together, as MONAI's sliding windows do. To enhance
 a dictionary of images outside a bundle, use `enhance.EnhanceTransform`.
 """
 
@@ -40,7 +40,7 @@ class BundleNetwork(nn.Module):
         self._program, _ = program_of(self.model)
 
     def forward(self, lr: Tensor, factor: float = 2.0, width: float = 1.0) -> Tensor:
-        """Refine one sequence of normalised slices, before data consistency.
+        """Refine one sequence of normalized slices, before data consistency.
 
         Parameters
         ----------

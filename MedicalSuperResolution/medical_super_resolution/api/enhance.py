@@ -51,9 +51,9 @@ def enhance(
     settings : EnhanceSettings, optional
         The settings. Without them, the defaults.
     spacing : tuple of float, optional
-        For an array: distance between voxel centres along i, j and k, in mm.
+        For an array: distance between voxel centers along i, j and k, in mm.
     affine : ndarray of shape (4, 4), optional
-        For an array: matrix from voxel index (i, j, k) to millimetres in RAS.
+        For an array: matrix from voxel index (i, j, k) to millimeters in RAS.
     modality : str, optional
         Modality of the image: "ct", "mr", "pet" or "us". Without it, that of the file, or a guess from the values.
     full : bool

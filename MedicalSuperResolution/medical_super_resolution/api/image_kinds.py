@@ -1,6 +1,6 @@
 """The kinds of images that `enhance` takes, each with its conversion to a `Volume` and back.
 
-Images of other packages are recognised by the name of their class, so that none of these packages is imported unless
+Images of other packages are recognized by the name of their class, so that none of these packages is imported unless
 the caller has imported it.
 """
 
@@ -52,9 +52,9 @@ def to_volume(
     image : path, Volume, SimpleITK.Image, nibabel.SpatialImage, monai.data.MetaTensor, torchio.ScalarImage, or array
         One three-dimensional image with one value in each voxel.
     spacing : tuple of float, optional
-        For an array: distance between voxel centres along i, j and k, in mm.
+        For an array: distance between voxel centers along i, j and k, in mm.
     affine : ndarray of shape (4, 4), optional
-        For an array: matrix from voxel index (i, j, k) to millimetres in RAS.
+        For an array: matrix from voxel index (i, j, k) to millimeters in RAS.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def _full_name(kind: type) -> str:
 
 
 def _is_a(package: str, name: str) -> Callable[[object], bool]:
-    """Recognise a class of a package, and what derives from it, without importing the package."""
+    """Recognize a class of a package, and what derives from it, without importing the package."""
 
     def check(image: object) -> bool:
         return any(one.__name__ == name and one.__module__.partition(".")[0] == package for one in type(image).__mro__)

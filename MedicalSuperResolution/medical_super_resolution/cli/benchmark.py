@@ -29,7 +29,7 @@ from ..inference.refiners.throughplane import SequenceRefiner
 from ..models import file as models
 from ..models import store
 from ..models.file import Model
-from ..physics.acquisition import SliceProfile, fine_centres
+from ..physics.acquisition import SliceProfile, fine_centers
 from ..progress import ignore
 from ..settings import EnhanceSettings, arguments_of
 from ..system.memory import keep_freed_blocks
@@ -224,13 +224,13 @@ class NetworkAlone:
     def __init__(self, model: Model, volume: Volume, context: ExecutionContext) -> None:
         self.context = context
         self.refiner = cast("SequenceRefiner", refiner_of(model.generator, context))  # `run` refuses other models
-        self.lr = torch.from_numpy(IntensityRange(*HOUNSFIELD_RANGE).normalised(volume.array))[None, None]
+        self.lr = torch.from_numpy(IntensityRange(*HOUNSFIELD_RANGE).normalized(volume.array))[None, None]
         self.lr = self.lr.to(context.device)
 
     @torch.inference_mode()
     def forward(self, lr: Tensor) -> Tensor:
         """Fine slices of (N, 1, K, J, I)."""
-        positions = torch.from_numpy(fine_centres(lr.shape[2] * FACTOR, FACTOR)).to(lr.device)
+        positions = torch.from_numpy(fine_centers(lr.shape[2] * FACTOR, FACTOR)).to(lr.device)
         with self.context.mixed_precision():
             return self.refiner.generator(lr, positions, FACTOR)
 

@@ -123,7 +123,7 @@ def _draw(
         _label_plane(axes[row, 0], name, planes[row][0])
     last = drawn  # the last column is always a difference
     bar = figure.colorbar(last, ax=axes, location="bottom", shrink=0.4, aspect=40, pad=0.01)
-    bar.set_label(f"difference in {unit}; grey window {window[0]:.4g} to {window[1]:.4g} {unit}", color="white")
+    bar.set_label(f"difference in {unit}; gray window {window[0]:.4g} to {window[1]:.4g} {unit}", color="white")
     bar.ax.tick_params(colors="white")
     with work_folder(output.parent) as folder:
         figure.savefig(folder / output.name, dpi=110, facecolor="black", bbox_inches="tight")

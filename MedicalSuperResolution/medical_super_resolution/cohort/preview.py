@@ -41,7 +41,7 @@ class Preview:
 
 
 def picture(before: Volume, after: Volume, across: int) -> np.ndarray:
-    """The cut before | after as grey values, (rows, columns) uint8.
+    """The cut before | after as gray values, (rows, columns) uint8.
 
     Parameters
     ----------
@@ -57,9 +57,9 @@ def picture(before: Volume, after: Volume, across: int) -> np.ndarray:
     halves = [_cut(volume, fixed, across, along, size[across], size[along]) for volume in (before, after)]
     black, white = np.percentile(halves[1], (_BLACK, _WHITE))
     scaled = (np.hstack(halves) - black) / max(float(white - black), np.finfo(np.float32).tiny)
-    grey = (255 * np.clip(scaled, 0, 1)).astype(np.uint8)
+    gray = (255 * np.clip(scaled, 0, 1)).astype(np.uint8)
     points_up = after.grid.ijk_to_ras[2, 2 - across] > 0
-    return grey[::-1] if points_up else grey
+    return gray[::-1] if points_up else gray
 
 
 def _cut(volume: Volume, fixed: int, across: int, along: int, rows: int, columns: int) -> np.ndarray:

@@ -23,7 +23,7 @@ from .device import cpu_threads, device_errors, pick_device
 from .labels import enhance_labels
 from .planning import Plan
 from .profile import profile_of, profiles_of
-from .refiners.axis_request import Denormaliser, VolumeRequest
+from .refiners.axis_request import Denormalizer, VolumeRequest
 from .refiners.inplane import PlaneRefiner
 from .refiners.throughplane import SequenceRefiner
 from .reporting import make_report
@@ -84,12 +84,12 @@ def enhance(
     request = make_request(volume, model, settings)
     volume = request.volume
     context = _context(request, progress, allocator)
-    denormaliser = Denormaliser(request.measured, volume.array.dtype, _lowest_meaningful(request))
+    denormalizer = Denormalizer(request.measured, volume.array.dtype, _lowest_meaningful(request))
     with device_errors(), cpu_threads(settings.threads):
         with context.timed("profile"):
             estimate = profile or profile_of(request)
         profiles = profiles_of(request, estimate.profile)
-        working = denormaliser.unrounded() if settings.refines_mirrors else denormaliser
+        working = denormalizer.unrounded() if settings.refines_mirrors else denormalizer
         volume_request = VolumeRequest(
             volume.array, request.planned, profiles, request.window, working, request.padding, volume.measured
         )
@@ -97,7 +97,7 @@ def enhance(
         uncertainty = None
         if settings.refines_mirrors:
             array, uncertainty = _refine_mirror_images(request, array, volume_request, context)
-    array = denormaliser.rounded(array)
+    array = denormalizer.rounded(array)
     report = make_report(request, context, array, estimate, started)
     fine = replace(
         volume,
@@ -166,7 +166,7 @@ class Refiner(Protocol):
     """Runs a generator through a volume."""
 
     def refined(self, request: VolumeRequest, allocator: Allocator) -> np.ndarray:
-        """Return the fine volume (K, J, I), in the type of the request's denormaliser."""
+        """Return the fine volume (K, J, I), in the type of the request's denormalizer."""
 
 
 def refiner_of(generator: Generator, context: ExecutionContext) -> Refiner:

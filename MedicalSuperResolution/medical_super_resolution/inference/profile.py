@@ -19,7 +19,7 @@ from ..volumes.volume import Volume
 from .planning import Plan
 from .request import Request
 
-_BRIGHTEST = 1.5  # of the normalised range; brighter values (metal) would dominate
+_BRIGHTEST = 1.5  # of the normalized range; brighter values (metal) would dominate
 _CUTS_AT_A_TIME = 8
 _MOST_FOR_NOISE = (16, 256, 256)  # slices, rows and columns in which noise is measured
 
@@ -116,7 +116,7 @@ def observe_width(
     if not has_finer_plane(slices.shape, ratios):
         return None
     groups = []
-    for group in cuts(slices, ratios, lambda part: np.clip(measured.normalised(part), 0, _BRIGHTEST)):
+    for group in cuts(slices, ratios, lambda part: np.clip(measured.normalized(part), 0, _BRIGHTEST)):
         parts = [part for planes in group for part in torch.from_numpy(planes).split(_CUTS_AT_A_TIME)]
         groups.append(torch.cat([estimator.head.sums(part) for part in parts]).sum(dim=0, keepdim=True))
     log_width, log_error = (float(one) for one in estimator.head.compared(groups))

@@ -61,7 +61,7 @@ class Request:
 
     @property
     def window(self) -> tuple[float, float]:
-        """Lowest and highest normalised value that networks were trained with."""
+        """Lowest and highest normalized value that networks were trained with."""
         return trained_window(self.modality)
 
     @property

@@ -2,7 +2,7 @@
 
 A mirror image shows the same anatomy. Where the data determine the result, the results agree; where the network
 hallucinates detail, they differ. So do those of a model and its detail model, if there is one: half their difference is
-the standard deviation of the two. Where a slice is missing, half the difference of its neighbours is the standard
+the standard deviation of the two. Where a slice is missing, half the difference of its neighbors is the standard
 deviation of the interpolated slice. All three are taken as independent, so their squares are added. The result is no
 confidence interval, but it grows with the true error.
 """
@@ -84,7 +84,7 @@ def widened(deviation: np.ndarray, fidelity: np.ndarray, detailed: np.ndarray) -
 
 
 def raise_in_gaps(deviation: np.ndarray, volume: Volume, grid: Grid) -> None:
-    """Add, in place, half the difference of the neighbouring slices where slices are missing.
+    """Add, in place, half the difference of the neighboring slices where slices are missing.
 
     Parameters
     ----------
@@ -113,5 +113,5 @@ def described(planned: Plan, *, with_detail_models: bool, with_gaps: bool = Fals
     if with_detail_models:
         text += ", joined with half the difference between the model and its detail model"
     if with_gaps:
-        text += ", and where a slice is missing with half the difference between its neighbours"
+        text += ", and where a slice is missing with half the difference between its neighbors"
     return text

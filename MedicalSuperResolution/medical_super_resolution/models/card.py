@@ -24,7 +24,7 @@ def described(path: Path) -> list[str]:
     return [*lines, *_entries({key: value for key, value in header["card"].items() if key != "detail_model"}, "  ")]
 
 
-def summarised(path: Path) -> str:
+def summarized(path: Path) -> str:
     """Return one line: name, size, what it is for, or why the file cannot be used."""
     try:
         card = read_header(path)["card"]

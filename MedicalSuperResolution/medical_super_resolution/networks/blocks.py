@@ -17,12 +17,12 @@ from .streaming import Sequence, by_voxel, convolved_slices, learned_convolution
 
 
 def in_plane_convolution(inputs: int, outputs: int) -> nn.Conv3d:
-    """Mix the neighbours inside one slice: 1 x 3 x 3."""
+    """Mix the neighbors inside one slice: 1 x 3 x 3."""
     return nn.Conv3d(inputs, outputs, (1, 3, 3), padding=(0, 1, 1), bias=False)
 
 
 def sequence_convolution(inputs: int, outputs: int) -> nn.Conv3d:
-    """Mix the neighbours along the slice sequence: 3 x 1 x 1."""
+    """Mix the neighbors along the slice sequence: 3 x 1 x 1."""
     return nn.Conv3d(inputs, outputs, (3, 1, 1), padding=(1, 0, 0), bias=False)
 
 
@@ -96,8 +96,8 @@ class AttentionGate(nn.Module):
         return torch.sigmoid_(mixed_channels(self.attention, functional.leaky_relu(hidden, 0.2, inplace=True)))
 
 
-class FactorisedPair(nn.Module):
-    """A 3 x 3 x 3 convolution factorised into one in plane and one along the sequence, as a residual: half the cost."""
+class FactorizedPair(nn.Module):
+    """A 3 x 3 x 3 convolution factorized into one in plane and one along the sequence, as a residual: half the cost."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -123,7 +123,7 @@ class AttentionDenseBlock(nn.Module):
 
     def __init__(self, channels: int, pairs: int, gate_channels: int) -> None:
         super().__init__()
-        self.pairs = nn.ModuleList(FactorisedPair(channels) for _ in range(pairs))
+        self.pairs = nn.ModuleList(FactorizedPair(channels) for _ in range(pairs))
         self.fuse = pointwise_convolution(pairs * channels, channels)
         self.gate = AttentionGate(channels, gate_channels)
 

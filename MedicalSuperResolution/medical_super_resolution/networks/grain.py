@@ -35,7 +35,7 @@ def grain(slices: Tensor, rows: Tensor, columns: Tensor, seed: int = 0) -> Tenso
 
 
 def white(slices: Tensor, rows: Tensor, columns: Tensor, seed: int = 0) -> Tensor:
-    """(M, J, I) float32 of mean 0 and variance 1, each the hash of three numbers and a seed (the finaliser of [1]_).
+    """(M, J, I) float32 of mean 0 and variance 1, each the hash of three numbers and a seed (the finalizer of [1]_).
 
     References
     ----------

@@ -144,7 +144,7 @@ def _last_two(parts: list[Tensor]) -> list[Tensor]:
 
 
 def _convolved(convolution: nn.Conv3d, parts: list[Tensor]) -> Tensor:
-    """A convolution over three slices, for the slices that have both neighbours: K slices in parts -> K - 2."""
+    """A convolution over three slices, for the slices that have both neighbors: K slices in parts -> K - 2."""
     count = sum(part.shape[_SEQUENCE] for part in parts)
     first, (_, rows, columns) = parts[0], convolution.kernel_size
     if count < 3:

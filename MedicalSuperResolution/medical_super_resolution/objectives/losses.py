@@ -91,7 +91,7 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
     Parameters
     ----------
     critic
-        Maps volumes to scores; samples must be independent (no batch normalisation).
+        Maps volumes to scores; samples must be independent (no batch normalization).
     real, fake
         (N, C, K, J, I).
     mixture
@@ -126,11 +126,11 @@ def gan_generator_loss(fake: Tensor) -> Tensor:
 
 
 def hinge_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Hinge loss of the critic: scores of real volumes below 1, and of generated ones above -1, are penalised.
+    """Hinge loss of the critic: scores of real volumes below 1, and of generated ones above -1, are penalized.
 
     References
     ----------
-    .. [1] Lim and Ye (2017), Geometric GAN. arXiv:1705.02894, eq. 12; with spectral normalisation as in
+    .. [1] Lim and Ye (2017), Geometric GAN. arXiv:1705.02894, eq. 12; with spectral normalization as in
        Miyato et al. (2018), arXiv:1802.05957, eq. 16. The generator's loss is `wasserstein_generator_loss`.
     """
     return functional.relu(1 - real.float()).mean() + functional.relu(1 + fake.float()).mean()

@@ -92,7 +92,7 @@ def slice_consistency_error(result: Tensor, reference: Tensor, mask: Tensor | No
 
 
 def psnr_of_luma(result: Tensor, reference: Tensor, data_range: float, mask: Tensor | None = None) -> float:
-    """PSNR "on the Y channel" of papers: grey is converted to luma 16..235, but the peak is 255.
+    """PSNR "on the Y channel" of papers: gray is converted to luma 16..235, but the peak is 255.
 
     The conversion of [1]_ leaves 219 of 255 levels, so the value is 20 log10(255 / 219) = 1.32 dB above `psnr`. The two
     must not be compared.

@@ -29,7 +29,9 @@ class VggFeatures(nn.Module):
     activated
         Whether to take features after the rectifier (SRGAN; Zhang et al. 2025, eq. 12) or before it (ESRGAN).
 
-    Notes ----- Slices must have at least 16 x 16 voxels. The channel is repeated as red, green and blue, normalised for
+    Notes
+    -----
+    Slices must have at least 16 x 16 voxels. The channel is repeated as red, green and blue, normalized for
     the weights.
 
     References
@@ -85,7 +87,7 @@ class EfficientNetFeatures(nn.Module):
 
     The outputs of the last blocks at the four resolutions of an EfficientNet. ``network`` is built by the package
     efficientnet-lite-pytorch; layers after these blocks are dropped. The channel is repeated as red, green and blue,
-    normalised for the weights.
+    normalized for the weights.
 
     References
     ----------
@@ -203,7 +205,7 @@ class SliceRestorer(nn.Module):
 def perceptual_distance(encoder: SliceEncoder, sr: Tensor, hr: Tensor) -> Tensor:
     """Perceptual distance of two volumes (N, 1, K, J, I), () float32; 0 for equal ones.
 
-    At each scale and place, the features are normalised to unit length, as in [1]_; the squared distances are averaged
+    At each scale and place, the features are normalized to unit length, as in [1]_; the squared distances are averaged
     over places and then over scales. Lengths below a tenth of the mean of the scale are raised to it, so that noise in
     air is not amplified.
 

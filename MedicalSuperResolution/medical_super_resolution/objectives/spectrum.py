@@ -48,7 +48,7 @@ def band_powers(volume: Tensor, factor: float, *, cell: int = 8) -> Tensor:
 def spectrum_error(sr: Tensor, hr: Tensor, factor: float) -> Tensor:
     """Mean absolute difference of the logarithms of `band_powers`, () float32, independent of phase.
 
-    Texture whose place cannot be known still has a known power. Minimising a squared error removes it, so that the
+    Texture whose place cannot be known still has a known power. Minimizing a squared error removes it, so that the
     power is too low. Power is compared locally, so that texture appears where the truth has it.
 
     References

@@ -45,14 +45,14 @@ class LossTerm:
 LOSS_TERMS: dict[str, LossTerm] = {
     "l1": LossTerm(CONTENT, "mean absolute error", "absolute_error", weight=1.0),
     "mse": LossTerm(CONTENT, "mean squared error", "squared_error"),
-    "gradient": LossTerm(CONTENT, "mean absolute error of differences between neighbours", "gradient_error"),
+    "gradient": LossTerm(CONTENT, "mean absolute error of differences between neighbors", "gradient_error"),
     "squared_gradient": LossTerm(CONTENT, "mean squared error of these differences", "squared_gradient_error"),
     "gradient_difference": LossTerm(
         CONTENT, "total variation of the error inside the slices", "gradient_difference_variation"
     ),
     "spectrum": LossTerm(ADVERSARIAL, "log power along the slice sequence, see objectives.spectrum"),
     "perceptual": LossTerm(ADVERSARIAL, "distance of features, see PerceptualSettings"),
-    "adversarial": LossTerm(ADVERSARIAL, "judgement of the discriminator, see AdversarialSettings"),
+    "adversarial": LossTerm(ADVERSARIAL, "judgment of the discriminator, see AdversarialSettings"),
     "adversarial_features": LossTerm(ADVERSARIAL, "squared distance of the features of the discriminator"),
 }
 

@@ -1,6 +1,6 @@
 """The acquisition model: how a scanner turns fine slices into thick ones.
 
-Along one axis, the measured slice n is a weighted mean of the fine samples around its centre, which lies at the fine
+Along one axis, the measured slice n is a weighted mean of the fine samples around its center, which lies at the fine
 index (n + 1/2) * factor - 1/2: both grids share their outer boundary. The weights are the slice profile, given by its
 shape and its width. The width is a fraction of the distance between slices: 1 for contiguous slices, below 1 for gaps,
 above 1 for overlaps. This is the only definition of a thick slice in the project.
@@ -50,14 +50,14 @@ class SliceProfile:
         )
 
 
-def gaussian_weights(count: int, centres: np.ndarray, width: float | np.ndarray) -> np.ndarray:
-    """Gaussian weights of samples around some centres.
+def gaussian_weights(count: int, centers: np.ndarray, width: float | np.ndarray) -> np.ndarray:
+    """Gaussian weights of samples around some centers.
 
     Parameters
     ----------
     count : int
         Number of samples, at 0, 1, ..., count - 1.
-    centres : ndarray of shape (M,)
+    centers : ndarray of shape (M,)
         Places of the Gaussians, in samples.
     width : float or ndarray of shape (M,)
         Full width at half maximum in samples; values below 1 are raised to 1.
@@ -68,14 +68,14 @@ def gaussian_weights(count: int, centres: np.ndarray, width: float | np.ndarray)
         float64; each row sums to 1.
     """
     sigma = np.maximum(width, 1.0)[..., None] * SIGMA_PER_FULL_WIDTH
-    offset = np.arange(count)[None, :] - centres[:, None]
+    offset = np.arange(count)[None, :] - centers[:, None]
     weights = np.exp(-0.5 * (offset / sigma) ** 2)
     weights[np.abs(offset) > _SUPPORT_IN_SIGMA * sigma] = 0
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def fine_centres(n_hr: int, factor: float) -> np.ndarray:
-    """Centres of fine samples in units of the coarse index: (i_hr + 1/2) / factor - 1/2.
+def fine_centers(n_hr: int, factor: float) -> np.ndarray:
+    """Centers of fine samples in units of the coarse index: (i_hr + 1/2) / factor - 1/2.
 
     Parameters
     ----------
@@ -133,10 +133,10 @@ def acquisition_matrix(
     thickness = np.asarray(thickness, dtype=np.float64)
     if not (np.isfinite(thickness) & (thickness > 0)).all():
         raise SettingsError(f"the slice thickness must be above 0, got {thickness.min():g} times the slice distance")
-    centres = ((np.arange(n_lr) if places is None else places) + 0.5) * factor - 0.5
+    centers = ((np.arange(n_lr) if places is None else places) + 0.5) * factor - 0.5
     if profile == "gaussian":
-        return gaussian_weights(n_hr, centres, thickness * factor)
-    offset = np.arange(n_hr)[None, :] - centres[:, None]
+        return gaussian_weights(n_hr, centers, thickness * factor)
+    offset = np.arange(n_hr)[None, :] - centers[:, None]
     half = np.maximum(thickness * factor, 1.0)[..., None] / 2  # in fine samples
     weights = np.clip(np.minimum(offset + 0.5, half) - np.maximum(offset - 0.5, -half), 0, 1)
     return weights / weights.sum(axis=1, keepdims=True)

@@ -57,7 +57,7 @@ def area_decimated(hr: Tensor, factor: int) -> Tensor:
 
 
 def k_space_truncated(hr: Tensor, factor: int) -> Tensor:
-    """Keep the centre of k-space only, as a shorter MR acquisition does; edges ring as they do there.
+    """Keep the center of k-space only, as a shorter MR acquisition does; edges ring as they do there.
 
     The low-resolution samples of a discrete Fourier transform lie on every factor-th sample; a linear phase moves
     them to the middle of the voxels they stand for. The real part is taken, not the magnitude, so that intensities

@@ -36,6 +36,6 @@ def perpendicular_cuts(volume: Tensor, *, every: int = 1) -> tuple[Tensor, Tenso
 
 
 def slice_triples(volume: Tensor, *, every: int = 1) -> Tensor:
-    """Every ``every``-th slice with both neighbours as channels: (N, C, K, J, I) -> (N * k, 3 * C, J, I)."""
+    """Every ``every``-th slice with both neighbors as channels: (N, C, K, J, I) -> (N * k, 3 * C, J, I)."""
     triples = volume.unfold(2, 3, every)  # (N, C, k, J, I, 3)
     return triples.permute(0, 2, 5, 1, 3, 4).flatten(2, 3).flatten(0, 1)

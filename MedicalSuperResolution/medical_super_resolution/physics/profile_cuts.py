@@ -33,7 +33,7 @@ _CUTS_A_WAY, _REFERENCES_A_WAY = 16, 12
 _MARGIN = 0.6  # distance of the first simulated slice from the edge of the plane, over its width
 _LEAST_RATIO = 1.4  # least ratio of slice distance and in-plane spacing
 
-Normalised = Callable[[np.ndarray], np.ndarray]
+Normalized = Callable[[np.ndarray], np.ndarray]
 
 
 def has_finer_plane(shape: tuple[int, ...], ratios: tuple[float, float]) -> bool:
@@ -50,7 +50,7 @@ def has_finer_plane(shape: tuple[int, ...], ratios: tuple[float, float]) -> bool
     return shape[0] >= FEWEST_SLICES and min(ratios) >= _LEAST_RATIO and min(extents) >= FEWEST_SLICES + 2
 
 
-def cuts(slices: np.ndarray, ratios: tuple[float, float], normalised: Normalised) -> list[list[np.ndarray]]:
+def cuts(slices: np.ndarray, ratios: tuple[float, float], normalized: Normalized) -> list[list[np.ndarray]]:
     """Cuts across the slices, and reference cuts for each of `REFERENCE_WIDTHS`, each along both in-plane axes.
 
     Parameters
@@ -59,32 +59,35 @@ def cuts(slices: np.ndarray, ratios: tuple[float, float], normalised: Normalised
         (K, J, I), in the units of the volume.
     ratios : tuple of float
         Slice distance over the spacing along J and I.
-    normalised : callable
-        Normalises parts of them to float32, mostly in [0, 1].
+    normalized : callable
+        Normalizes parts of them to float32, mostly in [0, 1].
 
-    Returns ------- Lists of two arrays (P, K, T), float32, with `FINE_SAMPLES` samples per slice distance along T. All
-    have one scale, by which the mean square difference between measured slices is 1/9.
+    Returns
+    -------
+    list of list of ndarray
+        Two arrays (P, K, T) in each list, float32, with `FINE_SAMPLES` samples per slice distance along T. All have one
+        scale, by which the mean square difference between measured slices is 1/9.
     """
     slices = _middle(slices, 0, _MOST_SLICES)
     for axis, ratio in ((1, ratios[0]), (2, ratios[1])):
         slices = _middle(slices, axis, math.ceil(_MOST_DISTANCES * ratio))
-    measured = [_measured(slices, ratios, fine, normalised) for fine in (2, 1)]
+    measured = [_measured(slices, ratios, fine, normalized) for fine in (2, 1)]
     places = _evenly(len(slices), _REFERENCES_A_WAY)
-    some = normalised(slices[places])
+    some = normalized(slices[places])
     references = [[_reference(some, ratios, thick, width) for thick in (1, 2)] for width in REFERENCE_WIDTHS]
     squares = [float(np.square(np.diff(planes, axis=1), dtype=np.float64).mean()) for planes in measured]
     scale = np.float32(1 / (3 * math.sqrt(sum(squares) / len(squares)) + 1e-4))
     return [[planes * scale for planes in group] for group in (measured, *references)]
 
 
-def _measured(slices: np.ndarray, ratios: tuple[float, float], fine: int, normalised: Normalised) -> np.ndarray:
+def _measured(slices: np.ndarray, ratios: tuple[float, float], fine: int, normalized: Normalized) -> np.ndarray:
     """Cuts along K and the axis ``fine`` (1 or 2), at places along the other."""
     third, ratio = 3 - fine, ratios[2 - fine]
     count, width = slices.shape[third], _THIRD_WIDTH * ratio
     margin = min(width / 2, (count - 1) / 2)
     across = np.moveaxis(slices, third, 0)
     places = np.linspace(margin, count - 1 - margin, min(_CUTS_A_WAY, count))
-    return _finely(np.stack([_blurred_there(across, place, width, normalised) for place in places]), ratios[fine - 1])
+    return _finely(np.stack([_blurred_there(across, place, width, normalized) for place in places]), ratios[fine - 1])
 
 
 def _reference(slices: np.ndarray, ratios: tuple[float, float], thick: int, width: float) -> np.ndarray:
@@ -93,29 +96,29 @@ def _reference(slices: np.ndarray, ratios: tuple[float, float], thick: int, widt
     Parameters
     ----------
     slices : ndarray
-        (P, J, I) float32, normalised.
+        (P, J, I) float32, normalized.
     """
     count, ratio = slices.shape[thick], ratios[thick - 1]
     margin = _MARGIN * width * ratio
-    centres = np.arange(margin, count - 1 - margin + 1e-6, ratio)
-    centres += (count - 1 - margin - centres[-1]) / 2
-    weights = gaussian_weights(count, centres, width * ratio).astype(np.float32)
+    centers = np.arange(margin, count - 1 - margin + 1e-6, ratio)
+    centers += (count - 1 - margin - centers[-1]) / 2
+    weights = gaussian_weights(count, centers, width * ratio).astype(np.float32)
     planes = weights @ np.moveaxis(slices, thick, 1)
     return _finely(planes, ratios[2 - thick])
 
 
 def _finely(planes: np.ndarray, ratio: float) -> np.ndarray:
     """(P, K, N) planes sampled `FINE_SAMPLES` times to a slice distance along their last axis."""
-    centres = np.arange(0, planes.shape[2] - 1 + 1e-6, ratio / FINE_SAMPLES)
-    return planes @ gaussian_weights(planes.shape[2], centres, _FINE_WIDTH * ratio).T.astype(np.float32)
+    centers = np.arange(0, planes.shape[2] - 1 + 1e-6, ratio / FINE_SAMPLES)
+    return planes @ gaussian_weights(planes.shape[2], centers, _FINE_WIDTH * ratio).T.astype(np.float32)
 
 
-def _blurred_there(across: np.ndarray, place: float, width: float, normalised: Normalised) -> np.ndarray:
+def _blurred_there(across: np.ndarray, place: float, width: float, normalized: Normalized) -> np.ndarray:
     """The Gaussian mean of planes (N, K, T) around one place; only planes within its reach are read."""
     reach = math.ceil(1.5 * width) + 1
     first, stop = max(0, round(place) - reach), min(len(across), round(place) + reach + 1)
     weights = gaussian_weights(stop - first, np.array([place - first]), width)[0].astype(np.float32)
-    return np.tensordot(weights, normalised(across[first:stop]), axes=1)
+    return np.tensordot(weights, normalized(across[first:stop]), axes=1)
 
 
 def _evenly(count: int, most: int) -> np.ndarray:

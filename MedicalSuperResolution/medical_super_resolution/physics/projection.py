@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .acquisition import SliceProfile, acquisition_matrix, consistency_matrix, fine_centres
+from .acquisition import SliceProfile, acquisition_matrix, consistency_matrix, fine_centers
 from .interpolation import apply_along_sequence, cubic_matrix
 
 _NEGLIGIBLE = 1e-7  # weights this small, relative to the largest, change no result
@@ -57,11 +57,11 @@ class AxisModel:
             len(places), fine_count, factor, profile=profile.shape, thickness=width, places=places
         )
         back = consistency_matrix(acquisition)
-        fine_places = fine_centres(fine_count, factor)
+        fine_places = fine_centers(fine_count, factor)
         back[np.abs(places - fine_places[:, None]) > _FARTHEST] = 0
-        centres = torch.from_numpy(fine_places)
-        cubic = cubic_matrix(count, centres)
-        self.positions = centres.to(device, torch.float32 if device.type == "mps" else torch.float64)
+        centers = torch.from_numpy(fine_places)
+        cubic = cubic_matrix(count, centers)
+        self.positions = centers.to(device, torch.float32 if device.type == "mps" else torch.float64)
         self.acquisition, self.acquisition_band = _on(device, acquisition), BandedMatrix(acquisition)
         self.back, self.back_band = _on(device, back), BandedMatrix(back)
         self.cubic, self.cubic_band = cubic.to(device, torch.float32), BandedMatrix(cubic.numpy())
@@ -81,7 +81,7 @@ class BandedMatrix:
 
     def __init__(self, matrix: np.ndarray) -> None:
         needed = np.abs(matrix) > _NEGLIGIBLE * np.abs(matrix).max()
-        rows = np.flatnonzero(needed.any(axis=1))  # an empty row, as in a gap, takes the columns of its neighbour
+        rows = np.flatnonzero(needed.any(axis=1))  # an empty row, as in a gap, takes the columns of its neighbor
         needed = needed[rows[np.searchsorted(rows, np.arange(len(needed))).clip(max=len(rows) - 1)]]
         first, stop = needed.argmax(axis=1), needed.shape[1] - needed[:, ::-1].argmax(axis=1)
         self.first = np.minimum.accumulate(first[::-1])[::-1]

@@ -1,4 +1,4 @@
-"""The noise that neighbouring slices of a CT share, from which the width of their profile follows.
+"""The noise that neighboring slices of a CT share, from which the width of their profile follows.
 
 The noise of CT comes from photons, and slices share it as far as their profiles overlap: that of Gaussian slices of the
 full width *w* (in slice distances) correlates by exp(-2 ln 2 / w^2) from one slice to the next, that of slices that are
@@ -32,7 +32,7 @@ _MISTAKEN = 0.01  # least likelihood of any width, over the best: contents and r
 
 @dataclass(frozen=True)
 class SharedNoise:
-    """Correlation of the noise of neighbouring slices.
+    """Correlation of the noise of neighboring slices.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class SharedNoise:
 
 
 def shared_noise(slices: np.ndarray, fine_distance: float) -> SharedNoise | None:
-    """The correlation of the noise of neighbouring slices; None where it holds no information on the profile.
+    """The correlation of the noise of neighboring slices; None where it holds no information on the profile.
 
     It holds none where there is too little noise, or where noise was added to the slices. The noise is measured in the
     finest diagonal detail of each slice; where that is exactly 0 (clipped air), nothing is counted.

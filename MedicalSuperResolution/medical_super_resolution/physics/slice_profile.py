@@ -132,7 +132,7 @@ def estimate_profile(
         Width of the fine slices, in slice distances. The observed width contains it, as the variances of profiles add
         up.
     noise : SharedNoise or None
-        The noise that neighbouring slices share; None where it does not depend on their profile.
+        The noise that neighboring slices share; None where it does not depend on their profile.
     """
     source = "assumed" if observed is None and noise is None else "estimated"
     densities = np.stack(

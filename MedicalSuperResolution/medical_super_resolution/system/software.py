@@ -17,7 +17,7 @@ def software(package: Path = Path(__file__).parents[1]) -> str:
     Parameters
     ----------
     package : Path
-        Folder whose ``*.py`` files are hashed, with normalised line ends.
+        Folder whose ``*.py`` files are hashed, with normalized line ends.
     """
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py"), key=lambda path: path.relative_to(package).as_posix()):

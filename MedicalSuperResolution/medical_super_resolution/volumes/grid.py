@@ -33,7 +33,7 @@ class Grid:
     shape_kji : tuple of int
         Voxel counts, slowest axis first (the order of the array).
     ijk_to_ras : numpy.ndarray
-        (4, 4) float64, voxel-centre index (i, j, k) to millimetres in RAS; any orientation, also left-handed.
+        (4, 4) float64, voxel-center index (i, j, k) to millimeters in RAS; any orientation, also left-handed.
     slice_axis : str or None
         The axis ("i", "j" or "k") along which slices were acquired, if the file names it; always k for DICOM.
     """
@@ -73,12 +73,12 @@ class Grid:
 
     @property
     def ijk_to_lps(self) -> np.ndarray:
-        """(4, 4) voxel-centre index to millimetres in LPS, as DICOM and ITK count."""
+        """(4, 4) voxel-center index to millimeters in LPS, as DICOM and ITK count."""
         return LPS_TO_RAS @ self.ijk_to_ras
 
     @property
     def spacing_ijk_mm(self) -> tuple[float, float, float]:
-        """Distance between voxel centres along i, j and k, in mm."""
+        """Distance between voxel centers along i, j and k, in mm."""
         i, j, k = np.linalg.norm(self.ijk_to_ras[:3, :3], axis=0)
         return float(i), float(j), float(k)
 
@@ -109,7 +109,7 @@ class Grid:
 
     @property
     def through_plane_spacing_mm(self) -> float:
-        """Distance between slice centres, in mm."""
+        """Distance between slice centers, in mm."""
         return self.spacing_ijk_mm[AXES_IJK.index(self.through_plane_axis)]
 
     @property
@@ -133,7 +133,7 @@ class Grid:
     def refined(self, axis: str, factor: float) -> Grid:
         """The grid with ``factor`` times finer voxels along one axis; a factor below 1 makes it coarser.
 
-        The spacing is divided exactly by the factor and the first outer corner is kept, so the first centre moves by
+        The spacing is divided exactly by the factor and the first outer corner is kept, so the first center moves by
         (1/factor - 1)/2 voxels. If count times factor is not whole it is rounded, and the far end moves by up to half a
         fine voxel.
         """
@@ -151,6 +151,6 @@ class Grid:
         return f"{counts} at " + "x".join(map(_few_digits, self.spacing_ijk_mm)) + " mm"
 
 
-def _few_digits(millimetres: float) -> str:
+def _few_digits(millimeters: float) -> str:
     """Two places behind the point, or three digits where that is too few, as for micro-CT."""
-    return f"{millimetres:.2f}" if millimetres >= _NEEDS_DIGITS_MM else f"{millimetres:.3g}"
+    return f"{millimeters:.2f}" if millimeters >= _NEEDS_DIGITS_MM else f"{millimeters:.3g}"

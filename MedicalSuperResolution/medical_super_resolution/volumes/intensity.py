@@ -45,7 +45,7 @@ class IntensityRange:
     high: float
     padding: tuple[float, ...] = ()
 
-    def normalised(self, values: np.ndarray) -> np.ndarray:
+    def normalized(self, values: np.ndarray) -> np.ndarray:
         """Values in the volume's units -> float32, mostly in [0, 1]; not clipped."""
         wide = values.astype(np.float32) if values.dtype.itemsize <= 2 else values.astype(np.float64)
         found = np.ascontiguousarray((wide - self.low) / (self.high - self.low), dtype=np.float32)
@@ -66,7 +66,7 @@ def in_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def trained_window(modality: str) -> tuple[float, float]:
-    """The lowest and highest normalised value that networks were trained with.
+    """The lowest and highest normalized value that networks were trained with.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ _FARTHEST_MM, _FARTHEST_DEGREES = 30.0, 20.0
 
 
 def rigid_motion(fixed: Volume, moving: Volume) -> np.ndarray:
-    """The (4, 4) matrix that carries the millimetres (RAS) of ``moving`` onto those of ``fixed``.
+    """The (4, 4) matrix that carries the millimeters (RAS) of ``moving`` onto those of ``fixed``.
 
     Mutual information over three resolutions, sampled where both volumes are. A motion beyond 30 mm or 20 degrees, or
     one that does not agree better than no motion, is taken for a failure and gives the identity.

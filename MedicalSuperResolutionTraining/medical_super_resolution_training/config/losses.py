@@ -69,7 +69,7 @@ class AdversarialSettings:
         not behind, at most ``steps`` times; MedGAN), "gan", "hinge", "relativistic" (average), or
         "relativistic-pairs" (truth and result at the same place).
     head_start
-        Steps at the start of the adversarial stage in which only the discriminator learns from its judgement.
+        Steps at the start of the adversarial stage in which only the discriminator learns from its judgment.
     penalty
         Weight of the gradient penalty of the Wasserstein kinds.
     steps

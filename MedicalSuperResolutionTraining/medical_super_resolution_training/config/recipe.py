@@ -31,7 +31,7 @@ class Recipe:
     loss, perceptual, adversarial
         Tables, see `LossWeights`, `PerceptualSettings` and `AdversarialSettings`.
     steps, warm_up_steps
-        Number of optimiser steps, and of those with a rising learning rate.
+        Number of optimizer steps, and of those with a rising learning rate.
     content_fraction
         Share of the steps, at the start, with the content of the loss alone; the adversarial stage is the rest. It
         has no effect where the loss has an adversarial weight of 0.

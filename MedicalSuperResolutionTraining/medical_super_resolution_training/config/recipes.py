@@ -76,7 +76,7 @@ def _changed(table: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
 
 
 def recipe_from(table: dict[str, Any]) -> Recipe:
-    """A recipe from the table of a TOML file; a key it does not know is refused with its neighbour."""
+    """A recipe from the table of a TOML file; a key it does not know is refused with its neighbor."""
     settings = _known(table, _names(Recipe), "a recipe")
     for name, kind in _TABLES.items():
         if name in settings:
@@ -87,7 +87,7 @@ def recipe_from(table: dict[str, Any]) -> Recipe:
 
 
 def network_config(kind: type, table: dict[str, Any], what: str) -> Any:  # noqa: ANN401 - any network's dataclass
-    """The configuration of a network from its table; a key it does not know is refused with its neighbour."""
+    """The configuration of a network from its table; a key it does not know is refused with its neighbor."""
     try:
         return kind(**_known(table, _names(kind), what))
     except TypeError as problem:

@@ -13,7 +13,7 @@ from medical_super_resolution.system.temp_dirs import put_in_place
 
 @dataclass(frozen=True)
 class Entry:
-    """One prepared volume: its array file (K, J, I), modality, spacing in mm, intensity range, and licence if known.
+    """One prepared volume: its array file (K, J, I), modality, spacing in mm, intensity range, and license if known.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ class VolumePool:
 
     def patch(self, which: int, where: tuple[slice, ...]) -> np.ndarray:
         """Part of a volume in the network's range, axes (K, J, I), float32."""
-        return self.ranges[which].normalised(self.arrays[which].patch(where))
+        return self.ranges[which].normalized(self.arrays[which].patch(where))
 
 
 def varied_contrast(random: np.random.Generator, patch: np.ndarray, exponents: tuple[float, ...]) -> np.ndarray:

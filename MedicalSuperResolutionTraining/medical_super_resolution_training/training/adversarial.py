@@ -15,7 +15,7 @@ from ..config.recipe import Recipe
 from ..data.volume_sampler import share_of
 from ..tasks.task import DiscriminatorInput
 from .distributed import DistributedContext
-from .optimisation import precision
+from .optimization import precision
 from .state import TrainingState
 
 _INERTIA = 0.9  # of the moving average that serves as the zero of a critic
@@ -108,7 +108,7 @@ def _mixture(recipe: Recipe, step: int, number: int, context: DistributedContext
 
 
 def _accuracy(state: TrainingState, kind: str, real: Tensor, fake: Tensor) -> Tensor:
-    """Share of correct judgements. Scores of critics have no fixed zero: the middle of earlier scores is used."""
+    """Share of correct judgments. Scores of critics have no fixed zero: the middle of earlier scores is used."""
     real, fake = real.detach(), fake.detach()
     if kind == "relativistic-pairs":
         return (real > fake).float().mean()

@@ -23,7 +23,7 @@ _AVERAGED_WEIGHTS = "average/module."  # of the network inside `AveragedModel`
 
 
 def save_checkpoint(folder: Path, state: TrainingState) -> Path:
-    """Write step, weights, averaged weights and optimiser moments; older checkpoints but one are removed."""
+    """Write step, weights, averaged weights and optimizer moments; older checkpoints but one are removed."""
     tensors: dict[str, Tensor] = {}
     for part, network, optimizer in _parts(state):
         tensors |= {f"{part}/{name}": value for name, value in network.state_dict().items()}

@@ -65,7 +65,7 @@ class DistributedContext:
             distributed.barrier()
 
 
-def initialise(device: torch.device) -> DistributedContext:
+def initialize(device: torch.device) -> DistributedContext:
     """Join the processes that ``torchrun`` started; without it, this process alone."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:

@@ -1,4 +1,4 @@
-"""State of a training run: networks, their average, optimisers, the step."""
+"""State of a training run: networks, their average, optimizers, the step."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def discriminator_learning_rate(recipe: Recipe, step: int) -> float:
 
 
 def set_learning_rates(state: TrainingState, recipe: Recipe) -> None:
-    """Give both optimisers the rates of the step."""
+    """Give both optimizers the rates of the step."""
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate(recipe, state.step)
     if state.discriminator_optimizer is not None:

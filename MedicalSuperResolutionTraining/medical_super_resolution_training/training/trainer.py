@@ -13,7 +13,7 @@ from ..tasks.task import TrainingTask
 from .adversarial import adversarial_terms, train_discriminator
 from .distributed import DistributedContext
 from .objectives import Distance, appearance_terms
-from .optimisation import precision, update_generator
+from .optimization import precision, update_generator
 from .state import TrainingState, set_learning_rates
 
 AfterStep = Callable[[TrainingState, dict[str, Tensor]], None]

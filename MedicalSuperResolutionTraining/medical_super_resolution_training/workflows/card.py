@@ -35,7 +35,7 @@ def card(task: TrainingTask[Any], steps: int, entries: list[Entry], also: dict[s
             "seed": recipe.seed,
             **described.get("training", {}),
             "loss": {name: weight for name, weight in vars(recipe.loss).items() if weight},
-            "volumes": [f"{entry.source}: {entry.licence or 'licence not stated'}" for entry in entries],
+            "volumes": [f"{entry.source}: {entry.licence or 'license not stated'}" for entry in entries],
         },
     }
     if recipe.start_from:

@@ -1,6 +1,6 @@
 """Accuracy of the discriminators of adversarial runs, from the curves of the runs.
 
-The accuracy is the share of right judgements between two reports; 0.5 is chance.
+The accuracy is the share of right judgments between two reports; 0.5 is chance.
 """
 
 from __future__ import annotations

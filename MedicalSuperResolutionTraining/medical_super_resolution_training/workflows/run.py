@@ -20,7 +20,7 @@ from ..data.manifest import Entry, of_split, read_manifest, write_manifest
 from ..tasks import task_of
 from ..tasks.task import TrainingTask
 from ..training.checkpoints import checkpoints, restore_newest
-from ..training.distributed import DistributedContext, initialise, local_device
+from ..training.distributed import DistributedContext, initialize, local_device
 from ..training.monitoring.callbacks import RunCallbacks
 from ..training.monitoring.loggers import chosen_loggers
 from ..training.objectives import perceptual_features
@@ -71,7 +71,7 @@ def run_recipe(
     selected_loggers = chosen_loggers(loggers)
     task = task_of(recipe)
     torch_device = local_device(pick_device(device))
-    context = initialise(torch_device)
+    context = initialize(torch_device)
     state = _initial_state(recipe, run, torch_device)
     context.barrier()  # no process writes before all have searched for checkpoints
     if context.is_first:

@@ -14,7 +14,7 @@ from medical_super_resolution_training.training.state import TrainingState, new_
 
 @pytest.fixture
 def a_state(a_recipe: Recipe) -> TrainingState:
-    """A run after one step on made-up gradients, so that the optimiser has moments."""
+    """A run after one step on made-up gradients, so that the optimizer has moments."""
     state = new_state(a_recipe, "cpu")
     random = torch.Generator().manual_seed(0)
     for parameter in state.generator.parameters():

@@ -84,7 +84,7 @@ def test_a_run_without_a_checkpoint_is_not_exported(a_run: Path, tmp_path: Path,
     assert not (tmp_path / "mine.safetensors").exists()
 
 
-def test_a_misspelt_setting_gets_one_sentence(tmp_path: Path, recipe: Path, capsys):
+def test_a_misspelled_setting_gets_one_sentence(tmp_path: Path, recipe: Path, capsys):
     arguments = ("train", recipe, "--data", tmp_path / "data.json", "--out", tmp_path / "run", "--set", "setps = 5")
     assert "did you mean 'steps'" in refusal(capsys, *arguments)
 

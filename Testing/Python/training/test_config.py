@@ -36,10 +36,10 @@ def test_an_override_wins_over_the_file(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("key", "neighbour"), [("learning_rte", "learning_rate"), ("step", "steps"), ("batchsize", "batch_size")]
+    ("key", "neighbor"), [("learning_rte", "learning_rate"), ("step", "steps"), ("batchsize", "batch_size")]
 )
-def test_a_misspelt_setting_is_refused_with_its_neighbour(key: str, neighbour: str):
-    with pytest.raises(SettingsError, match=f"no setting '{key}'; did you mean '{neighbour}'"):
+def test_a_misspelled_setting_is_refused_with_its_neighbor(key: str, neighbor: str):
+    with pytest.raises(SettingsError, match=f"no setting '{key}'; did you mean '{neighbor}'"):
         recipe_from({key: 1})
 
 
@@ -48,7 +48,7 @@ def test_a_setting_like_no_other_is_refused_without_a_guess():
         recipe_from({"xyzzy": 1})
 
 
-def test_a_misspelt_override_is_refused(tmp_path: Path):
+def test_a_misspelled_override_is_refused(tmp_path: Path):
     (tmp_path / "recipe.toml").write_text("")
     with pytest.raises(SettingsError, match="did you mean 'seed'"):
         read_recipe(tmp_path / "recipe.toml", ["sed = 1"])
@@ -106,16 +106,16 @@ def test_a_dotted_override_changes_one_setting_of_a_table(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("override", "neighbour"),
+    ("override", "neighbor"),
     [("loss.gradent=1", "gradient"), ("perceptual.feature='vgg'", "features"), ("adversarial.step=2", "steps")],
 )
-def test_a_misspelt_setting_of_a_table_is_refused_with_its_neighbour(tmp_path: Path, override: str, neighbour: str):
+def test_a_misspelled_setting_of_a_table_is_refused_with_its_neighbor(tmp_path: Path, override: str, neighbor: str):
     (tmp_path / "recipe.toml").write_text("")
-    with pytest.raises(SettingsError, match=f"the table .* did you mean '{neighbour}'"):
+    with pytest.raises(SettingsError, match=f"the table .* did you mean '{neighbor}'"):
         read_recipe(tmp_path / "recipe.toml", [override])
 
 
-def test_a_misspelt_setting_of_a_network_is_refused_with_its_neighbour():
+def test_a_misspelled_setting_of_a_network_is_refused_with_its_neighbor():
     from medical_super_resolution.networks.generators.srcnn import SrcnnConfig
 
     with pytest.raises(SettingsError, match="no setting 'kernel'; did you mean 'kernels'"):

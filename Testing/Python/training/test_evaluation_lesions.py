@@ -33,8 +33,8 @@ def test_a_lesion_lies_where_it_was_put(a_body: Volume):
     lesion = a_lesion("sphere", 8)
     share = np.zeros(a_body.array.shape)
     share[lesion.box(a_body)] = lesion.share(a_body)
-    centre = [np.average(axis, weights=share) for axis in np.indices(share.shape)]
-    np.testing.assert_allclose(np.array(centre) * (1.5, 1.1, 0.7), lesion.centre_kji_mm, atol=0.1)
+    center = [np.average(axis, weights=share) for axis in np.indices(share.shape)]
+    np.testing.assert_allclose(np.array(center) * (1.5, 1.1, 0.7), lesion.center_kji_mm, atol=0.1)
 
 
 def test_lesions_lie_in_the_body_apart_from_each_other_and_depend_on_the_name_alone(a_body: Volume):
@@ -42,15 +42,15 @@ def test_lesions_lie_in_the_body_apart_from_each_other_and_depend_on_the_name_al
     found = lesions_for(a_body, body, "a", apart_mm=3)
     again = lesions_for(a_body, body, "a", apart_mm=3)
     other = lesions_for(a_body, body, "b", apart_mm=3)
-    assert [tuple(one.centre_kji_mm) for one in found] == [tuple(one.centre_kji_mm) for one in again]
-    assert tuple(found[0].centre_kji_mm) != tuple(other[0].centre_kji_mm)
+    assert [tuple(one.center_kji_mm) for one in found] == [tuple(one.center_kji_mm) for one in again]
+    assert tuple(found[0].center_kji_mm) != tuple(other[0].center_kji_mm)
     assert {one.kind for one in found} == {"sphere", "vessel"}
     assert {one.diameter_mm for one in found} == {2, 3, 4, 6, 8}
     assert {one.contrast for one in found} == {200, -200}
     for number, one in enumerate(found):
         assert body.inside[one.box(a_body)].mean() >= 0.9
         for two in found[:number]:
-            apart = np.linalg.norm(one.centre_kji_mm - two.centre_kji_mm)
+            apart = np.linalg.norm(one.center_kji_mm - two.center_kji_mm)
             assert apart >= one.reach_mm + two.reach_mm + 3
 
 

@@ -141,7 +141,7 @@ def test_lanczos_interpolation_is_that_of_itk(text: str):
         sitk.sitkFloat32,
         True,
     )
-    inside = (slice(2, -2),) * 3  # ITK takes other values for the places beyond the outer centres
+    inside = (slice(2, -2),) * 3  # ITK takes other values for the places beyond the outer centers
     found = lanczos(coarse.array, volume.grid.shape_kji, case)
     np.testing.assert_allclose(found[inside], sitk.GetArrayFromImage(expected)[inside], atol=0.05)
 
@@ -165,8 +165,8 @@ def a_block(value: float) -> Volume:
     return Volume(np.full((30, 30, 30), value, np.float32), Grid((30, 30, 30), np.eye(4)), modality="ct")
 
 
-def with_ball(array: np.ndarray, contrast: float, centre: tuple[int, int, int]) -> np.ndarray:
-    distance = sum((axis - at) ** 2 for axis, at in zip(np.indices(array.shape), centre, strict=True))
+def with_ball(array: np.ndarray, contrast: float, center: tuple[int, int, int]) -> np.ndarray:
+    distance = sum((axis - at) ** 2 for axis, at in zip(np.indices(array.shape), center, strict=True))
     return np.where(distance <= 2.2**2, array + contrast, array).astype(np.float32)
 
 

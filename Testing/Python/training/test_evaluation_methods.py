@@ -149,7 +149,7 @@ def test_air_around_the_body_is_no_lung(a_body: Volume):
     assert agreements(without, a_body)["lung"].dice == 0
 
 
-def test_a_shift_by_one_voxel_is_its_distance_in_millimetres(a_body: Volume):
+def test_a_shift_by_one_voxel_is_its_distance_in_millimeters(a_body: Volume):
     one = agreements(np.roll(a_body.array, 1, axis=0), a_body)["bone"]
     assert one.hausdorff_mm == pytest.approx(2.0)
     assert 0.8 < one.dice < 1

@@ -301,7 +301,7 @@ def test_a_scan_of_the_same_name_in_another_folder_has_its_own_array(dataset: Pa
         np.testing.assert_array_equal(np.load(entry.array)[1], written[1])
 
 
-def test_licences_come_from_an_index(dataset: Path, tmp_path: Path):
+def test_licenses_come_from_an_index(dataset: Path, tmp_path: Path):
     write_image(dataset / "train" / "one.nii", an_mr(0))
     (dataset / "INDEX.tsv").write_text("file\tlicence\ntrain/one.nii\tCC BY 4.0\n")
     (entry,) = prepare(dataset / "train", tmp_path / "data.json")

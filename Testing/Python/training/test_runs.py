@@ -83,7 +83,7 @@ def test_whole_volumes_are_validated_and_the_best_weights_kept(validated_data: P
     assert [(int(row["step"]), row["volume"]) for row in rows] == [(2, "mr_1.nii.gz"), (4, "mr_1.nii.gz")]
     assert all(15 < float(row["psnr_db"]) < 60 for row in rows)
     export_run(tmp_path / "run", tmp_path / "best.safetensors", best=True)
-    assert models.load(tmp_path / "best.safetensors").card["training"]["volumes"] == ["ct_1.nii.gz: licence not stated"]
+    assert models.load(tmp_path / "best.safetensors").card["training"]["volumes"] == ["ct_1.nii.gz: license not stated"]
 
 
 def test_slice_sequences_are_validated_along_the_sequence(validated_data: Path, tmp_path: Path, a_recipe: Recipe):

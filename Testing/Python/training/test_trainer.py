@@ -17,7 +17,7 @@ from medical_super_resolution_training.training.adversarial import train_discrim
 from medical_super_resolution_training.training.checkpoints import restore_newest
 from medical_super_resolution_training.training.distributed import DistributedContext
 from medical_super_resolution_training.training.objectives import perceptual_features
-from medical_super_resolution_training.training.optimisation import precision
+from medical_super_resolution_training.training.optimization import precision
 from medical_super_resolution_training.training.state import (
     discriminator_learning_rate,
     learning_rate,

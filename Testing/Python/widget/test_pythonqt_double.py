@@ -21,7 +21,7 @@ def test_properties_are_attributes(a_button: Any):
     assert (a_button.text, a_button.name, a_button.property("text")) == ("Enhance", "enhanceButton", "Enhance")
 
 
-def test_a_misspelt_property_is_refused(a_button: Any):
+def test_a_misspelled_property_is_refused(a_button: Any):
     with pytest.raises(AttributeError):
         a_button.tooltip = "Stop."
 

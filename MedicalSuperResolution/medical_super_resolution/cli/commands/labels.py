@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # numpy is not imported at the start of the program
 HELP = "refine a segmentation onto the grid of a refined volume"
 DESCRIPTION = (
     "Refine a segmentation onto the grid of a refined volume: NIfTI, NRRD, MetaImage, .seg.nrrd or DICOM SEG (.dcm)\n"
-    "with names and colours. Shapes are interpolated between slices; labels keep their values, and none are added."
+    "with names and colors. Shapes are interpolated between slices; labels keep their values, and none are added."
 )
 
 

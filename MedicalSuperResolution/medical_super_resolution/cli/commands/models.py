@@ -30,7 +30,7 @@ def run(chosen: argparse.Namespace) -> int:
         return 0
 
     from ...models import store
-    from ...models.card import described, summarised
+    from ...models.card import described, summarized
 
     if chosen.markdown:
         _print_markdown(chosen.card)
@@ -39,7 +39,7 @@ def run(chosen: argparse.Namespace) -> int:
         print("\n".join(described(store.find(chosen.card))))
         return 0
     for path in store.installed():
-        print(summarised(path))
+        print(summarized(path))
     return 0
 
 

@@ -1,6 +1,6 @@
 """Registration of stacks, or of their slices, to the volume fused from the other stacks.
 
-Gauss-Newton steps minimise |gain A(motion) x - y|^2 over the motion, where x is the volume fused from the other stacks,
+Gauss-Newton steps minimize |gain A(motion) x - y|^2 over the motion, where x is the volume fused from the other stacks,
 y the measured stack and A the acquisition model of the solver. So the motion is accurate to a fraction of a voxel,
 which a registration of volumes that are blurred along different axes is not.
 
@@ -32,7 +32,7 @@ _ITERATIONS, _PRIOR_WEIGHT = 6, 0.05  # of the volume from the other stacks
 _KNOWN = 0.99  # a measured voxel counts if at least this share of it lies where the volume is known
 _FEWEST = 50  # measured voxels from which a motion can be estimated
 _STEP_MM = 0.25  # of the finite differences
-_ARM_MM = 40.0  # rotations are given in mm of motion at this distance from the centre
+_ARM_MM = 40.0  # rotations are given in mm of motion at this distance from the center
 _STEP_DEVIATION_MM = 1.5  # prior standard deviation of a step
 _USUAL_ERROR = 0.03  # of the values: error that does not reduce the weight of a slice
 _HALF_WEIGHT = 2.0  # a slice whose error is this many times the median gets half the weight
@@ -119,8 +119,8 @@ class _Search:
         (Z, Y, X) the volume fused from the other stacks, and 1 where it is known.
     slice_axis
         Array axis of the slices.
-    centre_mm
-        (3,) centre of rotations, in RAS of the volume.
+    center_mm
+        (3,) center of rotations, in RAS of the volume.
     """
 
     operator: Callable[[np.ndarray], StackOperator]
@@ -128,7 +128,7 @@ class _Search:
     volume: Tensor
     known: Tensor
     slice_axis: int
-    centre_mm: np.ndarray
+    center_mm: np.ndarray
 
     def improved(self, motion: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
         """The motion for which the acquisition of the volume is most similar to the measured stack, near a first guess.
@@ -148,7 +148,7 @@ class _Search:
         best = motions = motion.reshape(-1, 4, 4)
         least = np.full(len(motions), np.inf)
         for step in range(steps + 1):
-            difference, slopes, counts = self._linearised(motions, with_slopes=step < steps)
+            difference, slopes, counts = self._linearized(motions, with_slopes=step < steps)
             error = (difference.square().sum(dim=1) / counts.clamp_min(1)).numpy()
             better = (error < least) & (counts.numpy() > _FEWEST)
             best, least = np.where(better[:, None, None], motions, best), np.where(better, error, least)
@@ -158,7 +158,7 @@ class _Search:
             motions = np.where(better[:, None, None], self._steps(change) @ motions, best)
         return best.reshape(motion.shape), least
 
-    def _linearised(self, motions: np.ndarray, *, with_slopes: bool) -> tuple[Tensor, Tensor, Tensor]:
+    def _linearized(self, motions: np.ndarray, *, with_slopes: bool) -> tuple[Tensor, Tensor, Tensor]:
         """Measured minus acquired values, their derivatives by the six parameters, and the number of voxels that count.
 
         For N slices or 1: (N, n), (6, N, n) and (N,).
@@ -186,7 +186,7 @@ class _Search:
 
     def _steps(self, change_mm: np.ndarray) -> np.ndarray:
         """(N, 4, 4) rigid motions of (N, 6) shifts and rotations, both in mm; rotations as the motion at `_ARM_MM`."""
-        return np.array([_rigid(one[:3], one[3:] / _ARM_MM, self.centre_mm) for one in change_mm])
+        return np.array([_rigid(one[:3], one[3:] / _ARM_MM, self.center_mm) for one in change_mm])
 
 
 def _gauss_newton(difference: Tensor, slopes: Tensor, counts: Tensor) -> np.ndarray:
@@ -210,12 +210,12 @@ def _slice_weights(errors: np.ndarray, values: np.ndarray) -> Tensor:
     return torch.from_numpy(1 / (1 + (ratio / _HALF_WEIGHT) ** 4)).float()
 
 
-def _rigid(shift_mm: np.ndarray, rotation: np.ndarray, centre_mm: np.ndarray) -> np.ndarray:
-    """(4, 4): a rotation about a centre, by a rotation vector in radians, then a shift."""
+def _rigid(shift_mm: np.ndarray, rotation: np.ndarray, center_mm: np.ndarray) -> np.ndarray:
+    """(4, 4): a rotation about a center, by a rotation vector in radians, then a shift."""
     angle = float(np.linalg.norm(rotation))
     x, y, z = rotation / angle if angle > 0 else rotation
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     matrix = np.eye(4)
     matrix[:3, :3] += np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
-    matrix[:3, 3] = centre_mm - matrix[:3, :3] @ centre_mm + shift_mm
+    matrix[:3, 3] = center_mm - matrix[:3, :3] @ center_mm + shift_mm
     return matrix

@@ -40,7 +40,7 @@ def fuse_stacks(
     """Fuse stacks of one contrast and one session into one volume with cubic voxels.
 
     Each stack is refined by the model, the refined stacks are registered, their brightness is matched, and their
-    blend is the prior. The result minimises prior_weight * |x - prior|^2 + sum_s |A_s x - y_s|^2, where A_s acquires x
+    blend is the prior. The result minimizes prior_weight * |x - prior|^2 + sum_s |A_s x - y_s|^2, where A_s acquires x
     as stack s.
 
     Parameters

@@ -40,7 +40,7 @@ class StackOperator:
     profile
         Slice profile. Along in-plane axes, the profile is Gaussian if they are coarser than the target, else a point.
     motion
-        (4, 4) from the stack's millimetres (RAS) to those of the target, or (K, 4, 4) with one for each slice.
+        (4, 4) from the stack's millimeters (RAS) to those of the target, or (K, 4, 4) with one for each slice.
 
     Notes
     -----

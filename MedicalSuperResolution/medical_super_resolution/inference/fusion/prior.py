@@ -37,7 +37,7 @@ class RefinedStack:
     profile
         Slice profile of the stack.
     motion
-        (4, 4) from the stack's millimetres to those of the result.
+        (4, 4) from the stack's millimeters to those of the result.
     gain
         Factor that the values are multiplied with.
     slice_motions
@@ -144,8 +144,8 @@ def on_grid(one: RefinedStack, grid: Grid, *, weights_alone: bool = False) -> tu
     for k in range(grid.shape_kji[0]):
         places = (plane + k * columns[:, 2]).float()
         if not weights_alone:
-            normalised = places / last.clamp_min(1) * 2 - 1
-            sampled = F.grid_sample(source, normalised[None, None], padding_mode="border", align_corners=True)
+            normalized = places / last.clamp_min(1) * 2 - 1
+            sampled = F.grid_sample(source, normalized[None, None], padding_mode="border", align_corners=True)
             values[k] = sampled[0, 0, 0]
         depth = torch.minimum(places, last - places) + 0.5  # voxels inside the outer border
         weights[k] = torch.where(depth > -_OUTSIDE, (depth / soft).clamp(0.05, 1), torch.zeros(())).prod(dim=-1)

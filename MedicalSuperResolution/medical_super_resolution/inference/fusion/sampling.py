@@ -41,11 +41,11 @@ class PlaneSampling:
     dense_first, dense_later
         Axes whose density is doubled: of the volume in that order (Q, C, P), and of the planes (S, Q, P).
     planes
-        (Q, S, P, 2) where each line of the volume (Q) intersects the planes (S), normalised to the box.
+        (Q, S, P, 2) where each line of the volume (Q) intersects the planes (S), normalized to the box.
     places
-        (S, A, B, 2) places of the samples in each plane, normalised to the box.
+        (S, A, B, 2) places of the samples in each plane, normalized to the box.
     facing
-        (S, A, 1) and (B,), whose sum is the place of the samples along the facing axis, normalised to the box.
+        (S, A, 1) and (B,), whose sum is the place of the samples along the facing axis, normalized to the box.
     """
 
     box: tuple[slice, slice, slice]

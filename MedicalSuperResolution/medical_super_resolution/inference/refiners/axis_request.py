@@ -26,7 +26,7 @@ _SMALL_INTEGERS = {
 
 
 @dataclass(frozen=True)
-class Denormaliser:
+class Denormalizer:
     """From the network's range back to the units and type of the volume.
 
     Parameters
@@ -43,13 +43,13 @@ class Denormaliser:
     dtype: np.dtype
     floor: float | None
 
-    def unrounded(self) -> Denormaliser:
+    def unrounded(self) -> Denormalizer:
         """The same for a floating type that holds every value of this one."""
         exact = np.float32 if self.dtype.itemsize <= 2 or self.dtype == np.float32 else np.float64
         return replace(self, dtype=np.dtype(exact))
 
-    def denormalised(self, sr: Tensor) -> np.ndarray:
-        """Convert normalised values to the units and the type of the volume; ``sr`` is changed in place."""
+    def denormalized(self, sr: Tensor) -> np.ndarray:
+        """Convert normalized values to the units and the type of the volume; ``sr`` is changed in place."""
         if self.dtype.itemsize > 2 and self.dtype != np.float32:
             sr = sr.cpu().double()  # float32 does not hold every 32-bit integer
         values = sr.mul_(self.measured.high - self.measured.low).add_(self.measured.low)
@@ -84,8 +84,8 @@ class VolumeRequest:
     profiles : dict of str to SliceProfile
         The slice profile of each index axis.
     window : tuple of float
-        Lowest and highest normalised value that the network may see; see `intensity.trained_window`.
-    denormaliser : Denormaliser
+        Lowest and highest normalized value that the network may see; see `intensity.trained_window`.
+    denormalizer : Denormalizer
         Converts the result.
     padding : Padding or None
         Voxels of the measured volume outside the field of view.
@@ -97,21 +97,21 @@ class VolumeRequest:
     planned: Plan
     profiles: dict[str, SliceProfile]
     window: tuple[float, float]
-    denormaliser: Denormaliser
+    denormalizer: Denormalizer
     padding: Padding | None = None
     measured: MeasuredSlices | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class SliceReader:
-    """Slices of a volume as the work needs them: normalised, measured tissue continued into padding.
+    """Slices of a volume as the work needs them: normalized, measured tissue continued into padding.
 
     Parameters
     ----------
     slices : numpy.ndarray
         (K, J, I), the refined axis first.
     intensities : IntensityRange or None
-        Normalises intensities; None where they are normalised already.
+        Normalizes intensities; None where they are normalized already.
     padding : PaddingAlongAxis or None
         Voxels outside the field of view.
     """
@@ -126,14 +126,14 @@ class SliceReader:
     def __call__(self, start: int, stop: int, rows: slice, columns: slice) -> np.ndarray:
         """The slices from ``start`` up to ``stop``, (k, J, I) float32."""
         if self.padding is None:
-            return self._normalised(start, stop, rows, columns)
+            return self._normalized(start, stop, rows, columns)
         first = max(0, start - FILLED_SLICES)
-        wide = self._normalised(first, min(stop + FILLED_SLICES, len(self)), rows, columns)
+        wide = self._normalized(first, min(stop + FILLED_SLICES, len(self)), rows, columns)
         return self.padding.filled(wide, first, rows, columns)[start - first : stop - first]
 
-    def _normalised(self, start: int, stop: int, rows: slice, columns: slice) -> np.ndarray:
+    def _normalized(self, start: int, stop: int, rows: slice, columns: slice) -> np.ndarray:
         part = self.slices[start:stop, rows, columns]
-        found = self.intensities.normalised(part) if self.intensities else np.array(part, order="C")
+        found = self.intensities.normalized(part) if self.intensities else np.array(part, order="C")
         release_pages(self.slices)
         return found
 
@@ -153,13 +153,13 @@ class AxisRequest:
     profile : SliceProfile
         Profile of the measured slices.
     window : tuple of float
-        Lowest and highest normalised value that the network may see; see `intensity.trained_window`.
+        Lowest and highest normalized value that the network may see; see `intensity.trained_window`.
     intensities : IntensityRange or None
-        Normalises ``source``; None where it is normalised already.
-    denormaliser : Denormaliser or None
-        Converts the result; None where it stays normalised, for the next pass.
+        Normalizes ``source``; None where it is normalized already.
+    denormalizer : Denormalizer or None
+        Converts the result; None where it stays normalized, for the next pass.
     padding : Padding or None
-        Voxels of the measured volume outside the field of view; ``denormaliser`` puts them back.
+        Voxels of the measured volume outside the field of view; ``denormalizer`` puts them back.
     measured : MeasuredSlices or None
         What ``source`` was interpolated from along the axis, where its slices are not regularly spaced.
     """
@@ -170,7 +170,7 @@ class AxisRequest:
     profile: SliceProfile
     window: tuple[float, float]
     intensities: IntensityRange | None = None
-    denormaliser: Denormaliser | None = None
+    denormalizer: Denormalizer | None = None
     padding: Padding | None = None
     measured: MeasuredSlices | None = None
 
@@ -195,8 +195,8 @@ class AxisRequest:
     def store(self, sr: Tensor, first: int, rows: slice, columns: slice) -> None:
         """Write fine slices (m, J, I) into the result, from slice ``first`` on."""
         part = self.fine[first : first + len(sr), rows, columns]
-        part[...] = sr.cpu().numpy() if self.denormaliser is None else self.denormaliser.denormalised(sr)
-        if self._result_padding is not None and self.denormaliser is not None:
+        part[...] = sr.cpu().numpy() if self.denormalizer is None else self.denormalizer.denormalized(sr)
+        if self._result_padding is not None and self.denormalizer is not None:
             self._result_padding.put_back(part, first, rows, columns)
         release_pages(self.result)
 

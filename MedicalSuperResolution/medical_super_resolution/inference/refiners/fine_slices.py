@@ -19,7 +19,7 @@ SLICES_READ = 16  # at a time
 
 @dataclass(frozen=True, eq=False)
 class TileReader:
-    """Reads slices of a tile, normalised, onto the device.
+    """Reads slices of a tile, normalized, onto the device.
 
     It holds no reference to the tile's stream, so that the memory of a finished stream is freed at once.
 

@@ -14,7 +14,7 @@ _ROUNDING = 1e-6  # of the range: variation of a constant by rounding
 
 
 def foreground_box(parts: Iterable[Tensor], shape: tuple[int, ...], margin: int) -> tuple[slice, slice, slice] | None:
-    """The box outside which all neighbouring voxels are equal, plus a margin; None where all voxels are equal.
+    """The box outside which all neighboring voxels are equal, plus a margin; None where all voxels are equal.
 
     Outside it the features of the generator are exactly 0, so that skipping it is no approximation.
 
@@ -45,7 +45,7 @@ def foreground_box(parts: Iterable[Tensor], shape: tuple[int, ...], margin: int)
 
 
 def _mark(marks: list[Tensor], slices: Tensor, first: int) -> None:
-    """Mark, along each axis, the first of each pair of neighbours that differ; ``first`` is the number of a slice."""
+    """Mark, along each axis, the first of each pair of neighbors that differ; ``first`` is the number of a slice."""
     for along in range(3):
         changes = torch.diff(slices, dim=along).abs_() > _ROUNDING
         for axis in range(3):
@@ -57,7 +57,7 @@ def _mark(marks: list[Tensor], slices: Tensor, first: int) -> None:
 def where_slices_change(
     residual: Tensor, slices: Callable[[int, int], Tensor], count: int, positions: Tensor, tile: Tile
 ) -> Tensor:
-    """The residual, set to 0 where the four slices around agree in a voxel and its eight in-plane neighbours.
+    """The residual, set to 0 where the four slices around agree in a voxel and its eight in-plane neighbors.
 
     Equal slices, as outside the field of view, stay unchanged this way. In tissue, noise makes them improbable.
 

@@ -48,7 +48,7 @@ class PlaneRefiner:
         added.
         """
         target = request.planned.target
-        result = allocator(target.shape_kji, request.denormaliser.dtype)
+        result = allocator(target.shape_kji, request.denormalizer.dtype)
         self.context.retry_with_less_memory(lambda: self._refine(request, result), self._shrink)
         if request.padding:
             request.padding.put_back(result, target)
@@ -68,7 +68,7 @@ class PlaneRefiner:
 
     @torch.inference_mode()
     def _refine(self, request: VolumeRequest, result: np.ndarray) -> None:
-        context, factor, array, denormaliser = self.context, self.generator.factor, request.array, request.denormaliser
+        context, factor, array, denormalizer = self.context, self.generator.factor, request.array, request.denormalizer
         in_plane = {one.axis for one in request.planned.passes}
         across = array_axis(next(axis for axis in AXES_IJK if axis not in in_plane))
         slices, fine = np.moveaxis(array, across, 0), np.moveaxis(result, across, 0)
@@ -81,7 +81,7 @@ class PlaneRefiner:
             stop = min(start + self._slices, len(slices))
             low = max(0, start - margin)
             with context.timed("transfer"):
-                lr = torch.from_numpy(denormaliser.measured.normalised(slices[low : stop + margin])).to(context.device)
+                lr = torch.from_numpy(denormalizer.measured.normalized(slices[low : stop + margin])).to(context.device)
             with context.timed("network"), context.mixed_precision():
                 windowed = lr.clamp(*request.window)
                 sr = self.generator(windowed[None, None])[0, 0, start - low : stop - low].float()
@@ -92,7 +92,7 @@ class PlaneRefiner:
                 if context.settings.consistency:
                     sr = _projected(sr, lr[start - low : stop - low], rows, columns)
             with context.timed("output"):
-                fine[start:stop] = denormaliser.denormalised(sr)
+                fine[start:stop] = denormalizer.denormalized(sr)
                 release_pages(result)
                 release_pages(array)
             context.reach(context.done + (stop - start) * math.prod(slices.shape[1:]))

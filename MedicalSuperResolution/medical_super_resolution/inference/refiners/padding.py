@@ -93,7 +93,7 @@ class PaddingAlongAxis:
         return np.moveaxis(is_padding, self.axis, 0), np.moveaxis(values, self.axis, 0)
 
     def filled(self, slices: np.ndarray, first: int, rows: slice, columns: slice) -> np.ndarray:
-        """Normalised slices (k, J, I) from number ``first`` on, padding replaced by the nearest measured slice."""
+        """Normalized slices (k, J, I) from number ``first`` on, padding replaced by the nearest measured slice."""
         is_padding, _ = self.at(slice(first, first + len(slices)), rows, columns)
         return fill_along_sequence(slices, is_padding)
 

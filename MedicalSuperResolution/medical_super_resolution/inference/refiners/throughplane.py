@@ -55,18 +55,18 @@ class SequenceRefiner:
 
     def refined(self, request: VolumeRequest, allocator: Allocator) -> np.ndarray:
         """Refine a volume, one pass after the other."""
-        passes, denormaliser, array = request.planned.passes, request.denormaliser, request.array
+        passes, denormalizer, array = request.planned.passes, request.denormalizer, request.array
         for axis_pass in passes:
             is_first, is_last = axis_pass is passes[0], axis_pass is passes[-1]
-            result = allocator(axis_pass.target.shape_kji, denormaliser.dtype if is_last else np.dtype(np.float32))
+            result = allocator(axis_pass.target.shape_kji, denormalizer.dtype if is_last else np.dtype(np.float32))
             axis_request = AxisRequest(
                 array,
                 axis_pass,
                 result,
                 request.profiles[axis_pass.axis],
                 request.window,
-                intensities=denormaliser.measured if is_first else None,
-                denormaliser=denormaliser if is_last else None,
+                intensities=denormalizer.measured if is_first else None,
+                denormalizer=denormalizer if is_last else None,
                 padding=request.padding,
                 measured=request.measured if is_first and axis_pass.axis == "k" else None,
             )

@@ -81,11 +81,11 @@ def metadata(model: Model) -> dict[str, Any]:
         "task": "Super-resolution of CT and MR volumes across the slices",
         "description": summary,
         "authors": "MedicalSuperResolution contributors",
-        "copyright": f"MedicalSuperResolution contributors; {model.card.get('license', 'licence unknown')}",
+        "copyright": f"MedicalSuperResolution contributors; {model.card.get('license', 'license unknown')}",
         "data_type": "nibabel",
         "intended_use": "Research. Not for diagnosis.",
         "network_data_format": {
-            "inputs": {"image": _tensor("thick slices, normalised", ["n + 1", "*", "*"])},
+            "inputs": {"image": _tensor("thick slices, normalized", ["n + 1", "*", "*"])},
             "outputs": {"pred": _tensor("fine slices, before data consistency", ["2 * (n + 1)", "*", "*"])},
             "post_processed_outputs": {"pred": _tensor("the refined volume, in the units of the input", ["*"] * 3)},
         },

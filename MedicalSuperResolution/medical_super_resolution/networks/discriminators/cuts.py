@@ -61,9 +61,9 @@ class CutsDiscriminator(Discriminator):
 
     The first channel is the volume to judge, the second its low-resolution counterpart, interpolated to the same size.
     One network scores coronal and sagittal cuts, where steps and smoothness of refined slices are visible. Another
-    scores slices with their two neighbours, where changes of texture from slice to slice are visible. The volume enters
+    scores slices with their two neighbors, where changes of texture from slice to slice are visible. The volume enters
     as its difference from the condition, scaled up because it is small. All weights but the last are spectrally
-    normalised [2]_.
+    normalized [2]_.
 
     References
     ----------

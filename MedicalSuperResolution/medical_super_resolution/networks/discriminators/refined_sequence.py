@@ -33,7 +33,7 @@ class RefinedSequenceConfig:
 class RefinedSequenceCritic(Discriminator):
     """(N, 1, K, J, I) -> (N, M) scores, real is high: one for every slice of every column of square cells.
 
-    Refinement along K changes how neighbouring slices differ at each place: kernels that span three slices detect the
+    Refinement along K changes how neighboring slices differ at each place: kernels that span three slices detect the
     differences, and an LSTM in each direction follows a column of cells along the sequence. Partial cells are left out.
     """
 

@@ -34,7 +34,7 @@ class VggStyleConfig:
 
 
 def layer_norm(channels: int) -> nn.GroupNorm:
-    """Normalisation of each sample by itself, in place of batch normalisation.
+    """Normalization of each sample by itself, in place of batch normalization.
 
     A gradient penalty needs samples that are judged independently (Gulrajani et al. 2017, section 4), and so do several
     processes that share a batch.

@@ -58,7 +58,7 @@ class WaveletConditionalDiscriminator(Discriminator):
     The first channel is the volume to judge, the second its low-resolution counterpart, interpolated to the same size
     (the condition). Each halving is a wavelet transform whose bands are mixed by a 1 x 1 x 1 convolution, so that
     frequencies are weighted without loss. Sizes that cannot be halved twice are padded with the last voxels. The
-    weights are spectrally normalised.
+    weights are spectrally normalized.
     """
 
     conditional = True

@@ -1,4 +1,4 @@
-"""DISGAN's generator: ESRGAN's blocks with kernels that also span neighbouring slices."""
+"""DISGAN's generator: ESRGAN's blocks with kernels that also span neighboring slices."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class DisganConfig(PlaneConfig):
 
 
 class DisganGenerator(PlaneGenerator):
-    """(N, 1, K, J, I) -> (N, 1, K, factor*J, factor*I); slices are refined together with their neighbours.
+    """(N, 1, K, J, I) -> (N, 1, K, factor*J, factor*I); slices are refined together with their neighbors.
 
     The paper refines all three axes at once; here K stays as it is, so that all in-plane systems are compared on the
     same task.

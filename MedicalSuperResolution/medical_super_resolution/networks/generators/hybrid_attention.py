@@ -1,4 +1,4 @@
-"""SRGAN's generator with channel and spatial attention in its residual blocks, without normalisation."""
+"""SRGAN's generator with channel and spatial attention in its residual blocks, without normalization."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class SpatialAttention(nn.Module):
 
 
 class HybridAttentionBlock(nn.Module):
-    """Convolutions without normalisation, weighted by channel and then by place, added to the input.
+    """Convolutions without normalization, weighted by channel and then by place, added to the input.
 
     The paper does not say which comes first; channel first is better in CBAM.
     """

@@ -23,7 +23,7 @@ class MedganConfig(PlaneConfig):
 
     The paper generates images from noise. Here, convolutions of the low-resolution slice replace the noise, and the
     transposed convolutions enlarge it. The contribution of the paper is the training schedule, see
-    `losses.wasserstein_critic_is_behind`. There is no batch normalisation, as in `SrresnetGenerator`.
+    `losses.wasserstein_critic_is_behind`. There is no batch normalization, as in `SrresnetGenerator`.
 
     References
     ----------

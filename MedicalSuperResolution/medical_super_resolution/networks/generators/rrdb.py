@@ -1,4 +1,4 @@
-"""The generator of ESRGAN: residual-in-residual dense blocks, without normalisation."""
+"""The generator of ESRGAN: residual-in-residual dense blocks, without normalization."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class SrresnetConfig(PlaneConfig):
     blocks
         Number of residual blocks.
     batch_norm
-        Whether the blocks use batch normalisation, as in the paper. Without it, results are no worse (Wang et al. 2018,
+        Whether the blocks use batch normalization, as in the paper. Without it, results are no worse (Wang et al. 2018,
         section 3.1), do not depend on the rest of the batch, and averaged weights need no statistics of their own.
 
     References

@@ -70,7 +70,7 @@ class TransformerLayer(nn.Module):
 class TransformerBranch(nn.Module):
     """(S, 1, J, I) -> (S, C, J, I): patches become tokens, attend to the whole slice, and become features again.
 
-    A convolution over neighbouring tokens encodes positions (Chu et al. 2021, arXiv:2102.10882), for slices of any
+    A convolution over neighboring tokens encodes positions (Chu et al. 2021, arXiv:2102.10882), for slices of any
     size; a slice that is no multiple of the patch size is padded with its last voxels.
     """
 

@@ -22,7 +22,7 @@ from ..grain import KINDS, grain
 from ..residual_stream import ResidualStream
 from ..streaming import WHOLE, Sequence, convolved_slices
 
-_CONTRAST = 10.0  # differences of neighbours are about a tenth of the range; this scales features to about 1
+_CONTRAST = 10.0  # differences of neighbors are about a tenth of the range; this scales features to about 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class ThroughPlaneConfig:
 
 
 class Stem(nn.Module):
-    """First features: differences of neighbours, weighted by functions of the intensity (air, fat, bone ...)."""
+    """First features: differences of neighbors, weighted by functions of the intensity (air, fat, bone ...)."""
 
     reach = 2  # voxels: a difference and a 3 x 3 x 3 kernel
 
@@ -109,7 +109,7 @@ class ThroughPlaneGenerator(SequenceGenerator):
 
     Features are computed once on the thick slices, whatever the factor, because the blur of contiguous slices is always
     one slice wide. The head combines the features of the two slices around each output slice. The network is local (no
-    pooling, no normalisation) and has no biases, so that a constant is preserved.
+    pooling, no normalization) and has no biases, so that a constant is preserved.
 
     Where ``texture`` is not 0, random texture is added with a strength that is computed from the features: the amount
     of texture can be known where its place cannot. It depends only on the voxel and the seed, see `grain`.

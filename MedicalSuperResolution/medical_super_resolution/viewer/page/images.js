@@ -35,8 +35,8 @@ export class Slices {
   }
 }
 
-// Grey values between the ends of the window.
-export function grey(low, high) {
+// Gray values between the ends of the window.
+export function gray(low, high) {
   const scale = 255 / Math.max(high - low, 1e-12);
   return (value, pixels, at) => {
     const shade = (value - low) * scale;
@@ -55,12 +55,12 @@ export function diverging(limit) {
   };
 }
 
-function bitmap(slice, colour) {
+function bitmap(slice, color) {
   const canvas = new OffscreenCanvas(slice.columns, slice.rows);
   const context = canvas.getContext("2d");
   const data = context.createImageData(slice.columns, slice.rows);
   for (let n = 0; n < slice.values.length; n += 1) {
-    colour(slice.values[n], data.data, 4 * n);
+    color(slice.values[n], data.data, 4 * n);
     data.data[4 * n + 3] = 255;
   }
   context.putImageData(data, 0, 0);
@@ -79,12 +79,12 @@ export function draw(canvas, described, layers) {
   const top = (canvas.height - height) / 2;
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
-  for (const { slice, colour, from } of layers) {
+  for (const { slice, color, from } of layers) {
     context.save();
     context.beginPath();
     context.rect(left + from * width, top, (1 - from) * width, height);
     context.clip();
-    context.drawImage(bitmap(slice, colour), left, top, width, height);
+    context.drawImage(bitmap(slice, color), left, top, width, height);
     context.restore();
     if (from > 0) {
       context.fillStyle = "#ffd24a";

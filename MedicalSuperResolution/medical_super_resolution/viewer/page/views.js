@@ -1,6 +1,6 @@
 // The images of the page: a row for each plane, a view for each image, linked by slice, window and overlay.
 
-import { Slices, diverging, draw, grey } from "./images.js";
+import { Slices, diverging, draw, gray } from "./images.js";
 
 const TITLES = { before: "Before", after: "After", difference: "Difference, after - before" };
 const MOVES = { ArrowUp: 1, ArrowDown: -1, PageUp: 10, PageDown: -10 };
@@ -122,10 +122,10 @@ export class Views {
   }
 
   layers(image, slices) {
-    if (image === "difference") return [{ slice: slices.difference, colour: diverging(this.limit), from: 0 }];
+    if (image === "difference") return [{ slice: slices.difference, color: diverging(this.limit), from: 0 }];
     const [width, level] = this.window;
-    const colour = grey(level - width / 2, level + width / 2);
-    const layer = (name, from) => ({ slice: slices[name], colour, from });
+    const color = gray(level - width / 2, level + width / 2);
+    const layer = (name, from) => ({ slice: slices[name], color, from });
     if (image === "before" || !slices.after) return [layer(image, 0)];
     if (this.overlay === "wipe") return [layer("before", 0), layer("after", this.wipe)];
     return [layer(this.overlay === "flicker" && this.isBefore ? "before" : "after", 0)];

@@ -45,7 +45,7 @@ class Frame:
 
     @cached_property
     def position(self) -> np.ndarray | None:
-        """(3,) centre of the first voxel in mm, LPS; None where it is not known."""
+        """(3,) center of the first voxel in mm, LPS; None where it is not known."""
         found = numbers(self.header, "ImagePositionPatient")
         return np.array(found) if len(found) == 3 else None
 

@@ -167,7 +167,7 @@ def _series(uid: str, files: list[DicomFile]) -> Series:
         return Series(uid, number, description, modality, (Part("", others),), problems[others[0].file.path])
     frames = [frame for file in fit for frame in (slices_of(file) if is_mosaic(file.header) else frames_of(file))]
     parts, problem, notes = volumes_in(frames)
-    notes += left_out(others, "that can be no part of a volume, such as a picture in colour,")
+    notes += left_out(others, "that can be no part of a volume, such as a picture in color,")
     return Series(uid, number, description, modality, tuple(parts), problem, tuple(notes))
 
 
@@ -175,7 +175,7 @@ def _problem(file: DicomFile) -> str:
     """Why a file cannot be part of a volume, whatever its place."""
     header, modality = file.header, text(file.header, "Modality")
     if whole(header, "SamplesPerPixel", 1) != 1 or text(header, "PhotometricInterpretation") == "PALETTE COLOR":
-        return "is coloured; choose a grey-scale series"
+        return "is colored; choose a gray-scale series"
     if is_mosaic(header) and not slices_of(file):
         return (
             "is a Siemens mosaic without the headers that give the positions of its slices; convert the original"

@@ -145,7 +145,7 @@ def _even_places(places: np.ndarray, where: str) -> tuple[float, np.ndarray | No
         gaps = ", ".join(str(int(numbers[at]) + 2) for at in np.flatnonzero(np.rint(steps / base) > 1))
         many = f"slice {gaps} of {count} is" if missing == 1 else f"slices {gaps} of {count} are"
         were = "was" if missing == 1 else "were"
-        note = f"{many} missing and {were} interpolated from the neighbours: nothing was measured there"
+        note = f"{many} missing and {were} interpolated from the neighbors: nothing was measured there"
     else:
         note = (
             f"{found}; the network sees them interpolated to an even distance of {distance:.3g} mm, and the result"
@@ -157,8 +157,8 @@ def _even_places(places: np.ndarray, where: str) -> tuple[float, np.ndarray | No
 def _zones(steps: np.ndarray, base: float) -> np.ndarray:
     """Which of the wide steps belong to a part of the stack that was measured with a larger spacing."""
     alike = np.abs(np.diff(steps)) < 0.05 * steps[:-1]
-    has_neighbour = np.concatenate([[False], alike]) | np.concatenate([alike, [False]])
-    return has_neighbour & (steps > _SAME_ZONE * base) & (steps <= _WIDEST_ZONE * base)
+    has_neighbor = np.concatenate([[False], alike]) | np.concatenate([alike, [False]])
+    return has_neighbor & (steps > _SAME_ZONE * base) & (steps <= _WIDEST_ZONE * base)
 
 
 def _check_gaps(steps: np.ndarray, base: float, where: str) -> None:

@@ -55,7 +55,7 @@ def read(
     Raises
     ------
     VolumeError
-        The file is missing, damaged, cut short, not a volume, coloured, or holds values that are not finite; or a
+        The file is missing, damaged, cut short, not a volume, colored, or holds values that are not finite; or a
         folder holds no DICOM series or several.
 
     Examples

@@ -62,7 +62,7 @@ _NAMES = {
 
 
 def not_read(path: Path, block: bytes | None = None) -> VolumeError:
-    """The error for an unsupported file, which names its format if it is recognised.
+    """The error for an unsupported file, which names its format if it is recognized.
 
     Parameters
     ----------

@@ -139,9 +139,9 @@ def checked_sizes(path: Path, counts: list[int]) -> tuple[int, ...]:
 
 
 def not_scalar(path: Path, components: int) -> VolumeError:
-    """The refusal of a colour or vector volume."""
+    """The refusal of a color or vector volume."""
     return VolumeError(
-        f"{path} has {components} values in each voxel (a colour or vector volume); pick one component first"
+        f"{path} has {components} values in each voxel (a color or vector volume); pick one component first"
     )
 
 

@@ -149,7 +149,7 @@ def _matrix(path: Path, fields: dict[str, str], series: int | None, shape: tuple
         spacings = [one for axis, one in enumerate(_numbers(path, fields["spacings"])) if axis != series][:3]
         matrix[:3, :3] = np.diag([*spacings, 1.0, 1.0, 1.0][:3])
     if not vectors and not origins and "axismins" in fields:
-        matrix[:3, 3] = _first_centre(path, fields, series, matrix.diagonal()[:3], shape)
+        matrix[:3, 3] = _first_center(path, fields, series, matrix.diagonal()[:3], shape)
     if origins and origins[0] is not None:
         if origins[0].size < 3:
             raise damaged(path, "its space origin is damaged")
@@ -163,7 +163,7 @@ def _signs(fields: dict[str, str]) -> tuple[float, float, float]:
     return _TO_RAS.get(fields.get("space", "").lower().removesuffix("-time"), _LPS)
 
 
-def _first_centre(
+def _first_center(
     path: Path, fields: dict[str, str], series: int | None, spacing: np.ndarray, shape: tuple[int, ...]
 ) -> np.ndarray:
     """(3,) where the first voxel lies by the lower ends of the axes, which are half a voxel before cells."""

@@ -15,9 +15,9 @@ _NAMES = re.compile(
 )
 _SEGMENT = re.compile(r"Segment\d+_(ID|LabelValue)$")
 _MOST_NAMED_LABELS = 512  # of a volume that is named as labels
-_MOST_LABELS = 32  # of one that is recognised by its values alone
+_MOST_LABELS = 32  # of one that is recognized by its values alone
 _FEWEST_VOXELS = 500
-_SAME_NEIGHBOURS = 0.7  # share of pairs along a row: labels are patches, while images have noise
+_SAME_NEIGHBORS = 0.7  # share of pairs along a row: labels are patches, while images have noise
 _SAMPLES = 2_000_000
 _SAME_IN_IMAGES = 0.5  # share of pairs beside the background, of an image at most
 _FEWEST_PAIRS = 100
@@ -49,13 +49,13 @@ def is_label_map(volume: Volume) -> bool:
         return False
     middle = np.asarray(volume.array[len(volume.array) // 2])
     pairs = middle[:, 1:] == middle[:, :-1]
-    if not pairs.size or float(pairs.mean()) < _SAME_NEIGHBOURS:
+    if not pairs.size or float(pairs.mean()) < _SAME_NEIGHBORS:
         return False
     return len(values) <= _MOST_LABELS or _denote_structures(middle, values)
 
 
 def is_image(volume: Volume) -> bool:
-    """Whether the values of a volume are clearly those of an image: many, and unlike those of their neighbours.
+    """Whether the values of a volume are clearly those of an image: many, and unlike those of their neighbors.
 
     What is marked as labels is none.
     """
@@ -72,14 +72,14 @@ def is_image(volume: Volume) -> bool:
 def _denote_structures(plane: np.ndarray, values: np.ndarray) -> bool:
     """Whether many values denote structures: adjacent patches then hold values that are not adjacent in size.
 
-    Grey values of a smooth image change by the next value from patch to patch, along rows and columns.
+    Gray values of a smooth image change by the next value from patch to patch, along rows and columns.
     """
     found, counts = np.unique(plane, return_counts=True)
     background, steps = found[counts.argmax()], []
     for one, other in ((plane[:, :-1], plane[:, 1:]), (plane[:-1], plane[1:])):
         inside = (one != background) | (other != background)
         differ = inside & (one != other)
-        if not differ.any() or (one == other)[inside].mean() < _SAME_NEIGHBOURS:
+        if not differ.any() or (one == other)[inside].mean() < _SAME_NEIGHBORS:
             return False
         change = np.searchsorted(values, one[differ]) - np.searchsorted(values, other[differ])
         steps.append(float(np.median(np.abs(change))))

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...physics.acquisition import SIGMA_PER_FULL_WIDTH, gaussian_weights
 
-_AROUND_MM = 6.0  # standard deviation of the neighbourhood that describes a label's tissue
+_AROUND_MM = 6.0  # standard deviation of the neighborhood that describes a label's tissue
 _BLOCK_MM = 2.0  # side of the blocks over which pixels are averaged
 _MOST_VARIANCES = 9.0  # largest squared distance to a label's mean that counts
 _LEAST_VARIANCE = 0.05  # of the label's variance over the whole slab

@@ -2,7 +2,7 @@
 
 Between two slices the boundary of a label moves with its signed distances, and each fine voxel goes to the label
 that lies deepest inside. Then the labels are made consistent with the measured ones: within each thick voxel the old
-label keeps at least half of the fine voxels, those nearest to it. Where an image is given, a label is penalised by the
+label keeps at least half of the fine voxels, those nearest to it. Where an image is given, a label is penalized by the
 difference between the fine voxel and its tissue; boundaries move only in the partial-volume zone, as shape weighs more.
 
 References
@@ -108,7 +108,7 @@ class AxisRefinement:
             image, insideIsPositive=True, squaredDistance=False, useImageSpacing=True
         )
         values = sitk.GetArrayFromImage(distance)
-        values += np.float32(min(self.spacing_mm[1:]) / 2)  # 0 is the centre of the outermost voxel inside
+        values += np.float32(min(self.spacing_mm[1:]) / 2)  # 0 is the center of the outermost voxel inside
         return values.clip(-self._cut_mm, self._cut_mm, out=values)
 
 

@@ -1,1 +1,1 @@
-"""Segmentations in files: label maps with the names and colours of their segments."""
+"""Segmentations in files: label maps with the names and colors of their segments."""

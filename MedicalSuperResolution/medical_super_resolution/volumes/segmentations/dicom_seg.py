@@ -1,4 +1,4 @@
-"""DICOM segmentations (SEG) through highdicom, with the names and colours of their segments."""
+"""DICOM segmentations (SEG) through highdicom, with the names and colors of their segments."""
 
 from __future__ import annotations
 
@@ -103,11 +103,11 @@ def _facts_of(segment: SegmentDescription, number: int, layer: int) -> dict[str,
         f"{key}_Layer": str(layer),
         f"{key}_Extent": "",
     }
-    colour = segment.get("RecommendedDisplayCIELabValue")
-    if colour is not None:
+    color = segment.get("RecommendedDisplayCIELabValue")
+    if color is not None:
         from highdicom.color import CIELabColor
 
-        red_green_blue = CIELabColor.from_dicom_value(tuple(colour)).to_rgb()
+        red_green_blue = CIELabColor.from_dicom_value(tuple(color)).to_rgb()
         facts[f"{key}_Color"] = " ".join(f"{value / 255:.4g}" for value in red_green_blue)
     return facts
 
@@ -120,7 +120,7 @@ def write_segmentation(layers: Sequence[Volume], facts: dict[str, str], images: 
     layers
         Label maps on one grid.
     facts
-        Entries of a .seg.nrrd header: names and colours by the labels' values.
+        Entries of a .seg.nrrd header: names and colors by the labels' values.
     images
         Files of the series that was segmented, of the same frame of reference.
 
@@ -202,14 +202,12 @@ def _description(number: int, value: int, facts: dict[str, str]) -> SegmentDescr
 
     key = next((name.removesuffix("_LabelValue") for name, label in facts.items()
                 if name.endswith("_LabelValue") and label == str(value)), "")  # fmt: skip
-    colour = facts.get(f"{key}_Color", "").split()
+    color = facts.get(f"{key}_Color", "").split()
     return SegmentDescription(
         segment_number=number,
         segment_label=facts.get(f"{key}_Name", "")[:64] or f"label {value}",
         segmented_property_category=codes.SCT.AnatomicalStructure,
         segmented_property_type=codes.SCT.AnatomicalStructure,
         algorithm_type="MANUAL",
-        display_color=CIELabColor.from_rgb(*(round(float(part) * 255) for part in colour))
-        if len(colour) == 3
-        else None,
+        display_color=CIELabColor.from_rgb(*(round(float(part) * 255) for part in color)) if len(color) == 3 else None,
     )

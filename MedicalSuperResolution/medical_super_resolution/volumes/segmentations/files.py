@@ -1,4 +1,4 @@
-"""Segmentations in files: label maps of any format, .seg.nrrd and DICOM SEG with the names and colours of segments."""
+"""Segmentations in files: label maps of any format, .seg.nrrd and DICOM SEG with the names and colors of segments."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def read(path: Path) -> Segmentation:
         volume = files.read(path)
         if is_image(volume):
             raise VolumeError(
-                f"{path.name} looks like an image, because its neighbouring voxels differ; give the segmentation,"
+                f"{path.name} looks like an image, because its neighboring voxels differ; give the segmentation,"
                 " or end its name in _seg if it is one"
             )
         return Segmentation((volume,))
@@ -115,7 +115,7 @@ def check_output(
 
 
 def write(segmentation: Segmentation, path: Path, *, overwrite: bool = False, images: Sequence[Path] = ()) -> None:
-    """Write a label map, or a .seg.nrrd or a DICOM SEG with names and colours.
+    """Write a label map, or a .seg.nrrd or a DICOM SEG with names and colors.
 
     Raises
     ------

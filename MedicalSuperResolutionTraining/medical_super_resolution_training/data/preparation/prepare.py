@@ -73,7 +73,7 @@ def prepare(
     settings = settings or Preparation()
     shares, pattern = shares_from(settings.split), _compiled(settings.patient_pattern)
     arrays = manifest.with_suffix("")
-    licences = _licences(dataset)
+    licenses = _licenses(dataset)
     entries: list[Entry] = []
     refused: list[dict[str, str]] = []
     scans = scans_of(dataset, settings.layout, settings.modality)
@@ -86,8 +86,8 @@ def prepare(
             refused.append({"source": scan.source, "why": why})
             log(f"refused {scan.source}: {why}")
             continue
-        licence = licences.get(Path(scan.source).name, "")
-        entries.append(replace(entry, licence=licence, patient=_patient(scan, pattern)))
+        known = licenses.get(Path(scan.source).name, "")
+        entries.append(replace(entry, licence=known, patient=_patient(scan, pattern)))
     progress(len(scans), len(scans))
     if not entries:
         raise VolumeError(f"none of the {len(refused)} scans can be used; the first: {refused[0]['why']}")
@@ -159,8 +159,8 @@ def _patient(scan: Scan, pattern: re.Pattern[str] | None) -> str:
     return found[1 if pattern.groups else 0] or scan.patient
 
 
-def _licences(folder: Path) -> dict[str, str]:
-    """Licences by file name, from an INDEX.tsv in the folder or above it, in its columns "file" and "licence"."""
+def _licenses(folder: Path) -> dict[str, str]:
+    """Licenses by file name, from an INDEX.tsv in the folder or above it, in its columns "file" and "licence"."""
     for index in (folder / "INDEX.tsv", folder.parent / "INDEX.tsv"):
         if index.is_file():
             with index.open(newline="", encoding="utf-8") as file:

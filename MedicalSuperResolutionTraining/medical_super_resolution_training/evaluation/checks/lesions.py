@@ -35,8 +35,8 @@ class Lesion:
 
     Parameters
     ----------
-    centre_kji_mm
-        From the centre of the first voxel, along the array axes.
+    center_kji_mm
+        From the center of the first voxel, along the array axes.
     direction_kji
         Direction of a vessel, a unit vector.
     contrast
@@ -45,7 +45,7 @@ class Lesion:
 
     kind: str
     diameter_mm: float
-    centre_kji_mm: np.ndarray
+    center_kji_mm: np.ndarray
     direction_kji: np.ndarray
     contrast: float
 
@@ -64,8 +64,8 @@ class Lesion:
     def box(self, volume: Volume, margin_mm: float = 0.0) -> tuple[slice, ...]:
         """The voxels around it (K, J, I); they may begin below 0 where it does not fit into the volume."""
         spacing = np.array(volume.grid.spacing_ijk_mm[::-1])
-        low = np.floor((self.centre_kji_mm - self.reach_mm - margin_mm) / spacing - 0.5).astype(int)
-        high = np.ceil((self.centre_kji_mm + self.reach_mm + margin_mm) / spacing + 0.5).astype(int) + 1
+        low = np.floor((self.center_kji_mm - self.reach_mm - margin_mm) / spacing - 0.5).astype(int)
+        high = np.ceil((self.center_kji_mm + self.reach_mm + margin_mm) / spacing + 0.5).astype(int) + 1
         return tuple(slice(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True))
 
     def share(self, volume: Volume) -> np.ndarray:
@@ -73,8 +73,8 @@ class Lesion:
         spacing = volume.grid.spacing_ijk_mm[::-1]
         steps = (np.arange(_PARTS) + 0.5) / _PARTS - 0.5
         places = [
-            ((np.arange(one.start, one.stop)[:, None] + steps) * size).ravel() - centre
-            for one, size, centre in zip(self.box(volume), spacing, self.centre_kji_mm, strict=True)
+            ((np.arange(one.start, one.stop)[:, None] + steps) * size).ravel() - center
+            for one, size, center in zip(self.box(volume), spacing, self.center_kji_mm, strict=True)
         ]
         offset = np.stack(np.meshgrid(*places, indexing="ij"), axis=-1)
         distance = np.square(offset).sum(axis=-1)
@@ -100,10 +100,10 @@ def lesions_for(volume: Volume, body: Foreground, subject: str, *, apart_mm: flo
     placed: list[Lesion] = []
     for kind, diameter, sign in _wanted():
         for _ in range(_TRIES if len(within) else 0):
-            centre = (within[random.integers(len(within))] + random.uniform(-0.5, 0.5, 3)) * spacing
+            center = (within[random.integers(len(within))] + random.uniform(-0.5, 0.5, 3)) * spacing
             direction = random.normal(size=3)
             contrast = sign * _CONTRAST_SHARE * body.peak
-            lesion = Lesion(kind, diameter, centre, direction / np.linalg.norm(direction), contrast)
+            lesion = Lesion(kind, diameter, center, direction / np.linalg.norm(direction), contrast)
             if _fits(lesion, volume, body, apart_mm) and not any(_near(lesion, other, apart_mm) for other in placed):
                 placed.append(lesion)
                 break
@@ -127,7 +127,7 @@ def _fits(lesion: Lesion, volume: Volume, body: Foreground, margin_mm: float) ->
 
 
 def _near(one: Lesion, other: Lesion, apart_mm: float) -> bool:
-    distance = float(np.linalg.norm(one.centre_kji_mm - other.centre_kji_mm))
+    distance = float(np.linalg.norm(one.center_kji_mm - other.center_kji_mm))
     return distance < one.reach_mm + other.reach_mm + apart_mm
 
 

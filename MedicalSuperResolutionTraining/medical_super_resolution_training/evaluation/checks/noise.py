@@ -40,7 +40,7 @@ def noise_deviation(reference: Volume, body: Foreground, case: Case) -> float:
     inside = body.inside & (differences < body.high)
     for axis in case.axes * 2 if len(case.axes) == 1 else case.axes:
         differences = _second_difference(differences, array_axis(axis))
-        inside = _with_neighbours(inside, array_axis(axis))
+        inside = _with_neighbors(inside, array_axis(axis))
     is_body = _blocks(inside).all(axis=-1)
     squares = np.square(_blocks(differences)).mean(axis=-1, dtype=np.float64)[is_body]
     if squares.size < _FEWEST_BLOCKS:
@@ -60,8 +60,8 @@ def _second_difference(array: np.ndarray, axis: int) -> np.ndarray:
     return np.moveaxis(moved[:-2] - 2 * moved[1:-1] + moved[2:], 0, axis)
 
 
-def _with_neighbours(inside: np.ndarray, axis: int) -> np.ndarray:
-    """Mask of the voxels that are inside together with both neighbours; two samples shorter."""
+def _with_neighbors(inside: np.ndarray, axis: int) -> np.ndarray:
+    """Mask of the voxels that are inside together with both neighbors; two samples shorter."""
     moved = np.moveaxis(inside, axis, 0)
     return np.moveaxis(moved[:-2] & moved[1:-1] & moved[2:], 0, axis)
 

@@ -1,10 +1,10 @@
-"""Lanczos interpolation between slices, as image libraries do it: a windowed sinc, not normalised."""
+"""Lanczos interpolation between slices, as image libraries do it: a windowed sinc, not normalized."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from medical_super_resolution.physics.acquisition import fine_centres
+from medical_super_resolution.physics.acquisition import fine_centers
 from medical_super_resolution.volumes.grid import array_axis
 
 from ..cases import Case
@@ -15,7 +15,7 @@ _REACH = 5  # samples to either side, as SimpleITK takes them
 def lanczos(coarse: np.ndarray, shape_kji: tuple[int, int, int], case: Case) -> np.ndarray:
     """Refine the axes of a case, (K, J, I) -> ``shape_kji`` float32; the end samples are repeated beyond the ends.
 
-    An axis that is not refined keeps its samples: there the window is 1 on the sample itself and 0 on its neighbours.
+    An axis that is not refined keeps its samples: there the window is 1 on the sample itself and 0 on its neighbors.
 
     References
     ----------
@@ -25,7 +25,7 @@ def lanczos(coarse: np.ndarray, shape_kji: tuple[int, int, int], case: Case) -> 
     result = coarse.astype(np.float32)
     for axis in case.axes:
         at = array_axis(axis)
-        matrix = _matrix(coarse.shape[at], fine_centres(shape_kji[at], case.factor)).astype(np.float32)
+        matrix = _matrix(coarse.shape[at], fine_centers(shape_kji[at], case.factor)).astype(np.float32)
         result = np.moveaxis(np.tensordot(matrix, result, axes=(1, at)), 0, at)
     return np.ascontiguousarray(result)
 

@@ -129,8 +129,8 @@ def figure_of(rows: int, columns: int, *, width: float = 3.4, shared: bool = Fal
     return figure, panels.tolist()
 
 
-def _finish(figure: Any, labelled: Any, output: Path) -> None:  # noqa: ANN401
-    lines, labels = labelled.get_legend_handles_labels()
+def _finish(figure: Any, labeled: Any, output: Path) -> None:  # noqa: ANN401
+    lines, labels = labeled.get_legend_handles_labels()
     columns = min(int(figure.get_figwidth() / _LABEL_INCHES), 5)
     figure.legend(lines, labels, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
     save(figure, output)

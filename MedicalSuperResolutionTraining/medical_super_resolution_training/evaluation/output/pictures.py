@@ -48,7 +48,7 @@ class _View:
 def draw_slices(results: dict[str, np.ndarray], reference: Volume, case: Case, output: Path) -> None:
     """Draw the reference and every result: a slice, an enlarged part, and result - reference in red and blue.
 
-    The slice and the part are those where the baseline errs most in the grey window: no method chooses its picture.
+    The slice and the part are those where the baseline errs most in the gray window: no method chooses its picture.
     """
     body = foreground_of(reference)
     window = window_of(reference.array, reference.modality or "mr")
@@ -65,16 +65,16 @@ def draw_slices(results: dict[str, np.ndarray], reference: Volume, case: Case, o
         for name, array in results.items()
     }
     figure, grid = _canvas(len(panels), truth.shape[0] * view.aspect / truth.shape[1])
-    grey: dict[str, Any] = {"cmap": "gray", "vmin": window[0], "vmax": window[1]}
+    gray: dict[str, Any] = {"cmap": "gray", "vmin": window[0], "vmax": window[1]}
     signed: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest}
     drawn = None
     for place, (name, pixels) in enumerate(panels.items()):
         band, column = divmod(place, len(grid[0]))
         whole, part, wrong = (grid[3 * band + row][column] for row in range(3))
-        whole.imshow(pixels, aspect=view.aspect, **grey)
+        whole.imshow(pixels, aspect=view.aspect, **gray)
         whole.set_title(f"{name}\n{notes.get(name, case.name)}", fontsize=8)
         _frame(whole, rows, columns)
-        part.imshow(pixels[rows, columns], aspect=view.aspect, interpolation="nearest", **grey)
+        part.imshow(pixels[rows, columns], aspect=view.aspect, interpolation="nearest", **gray)
         if name in differences:
             drawn = wrong.imshow(differences[name], aspect=view.aspect, **signed)
     axes = [axis for line in grid for axis in line]
@@ -82,7 +82,7 @@ def draw_slices(results: dict[str, np.ndarray], reference: Volume, case: Case, o
     bar = figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.4, aspect=50, fraction=0.3 * inch, pad=0.1 * inch)
     unit = _UNITS.get(reference.modality or "", "signal")
     bar.set_label(
-        f"result - reference in {unit}; grey from {window[0]:.4g} to {window[1]:.4g}; PSNR of the whole volume",
+        f"result - reference in {unit}; gray from {window[0]:.4g} to {window[1]:.4g}; PSNR of the whole volume",
         fontsize=8,
     )
     bar.ax.tick_params(labelsize=7)

@@ -68,7 +68,7 @@ def test_labels_come_onto_the_grid_of_a_volume_that_was_enhanced_before(medsr, f
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-def test_segments_keep_their_names_colours_and_layers(medsr, folder, layers):
+def test_segments_keep_their_names_colors_and_layers(medsr, folder, layers):
     a_slicer_segmentation(folder / "in.seg.nrrd", layers)
     status, _, err = medsr("labels", folder / "in.seg.nrrd", folder / "out.seg.nrrd", "--like", folder / "scan.nii.gz")
     assert status == 0, err

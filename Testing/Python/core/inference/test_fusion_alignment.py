@@ -40,9 +40,9 @@ def a_stack(truth: torch.Tensor, axis: str, motions: np.ndarray | None = None) -
     return RefinedStack(Volume(values.numpy(), grid, modality="mr"), known, SliceProfile(), np.eye(4))
 
 
-def shifted(*millimetres: float) -> np.ndarray:
+def shifted(*millimeters: float) -> np.ndarray:
     motion = np.eye(4)
-    motion[:3, 3] = millimetres
+    motion[:3, 3] = millimeters
     return motion
 
 
@@ -50,7 +50,7 @@ def nothing() -> None:
     pass
 
 
-def test_a_stack_that_moved_is_found_to_a_tenth_of_a_millimetre():
+def test_a_stack_that_moved_is_found_to_a_tenth_of_a_millimeter():
     truth = a_truth()
     stacks = [a_stack(truth, "k"), a_stack(truth, "j", shifted(0.7, -0.5, 0.9)), a_stack(truth, "i")]
     found = aligned(stacks, 2.0, slices=False, step=nothing)

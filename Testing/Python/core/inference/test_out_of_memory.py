@@ -17,7 +17,7 @@ from medical_super_resolution.inference.context import ExecutionContext
 from medical_super_resolution.inference.device import device_errors
 from medical_super_resolution.inference.enhance import enhance, refiner_of
 from medical_super_resolution.inference.planning import plan
-from medical_super_resolution.inference.refiners.axis_request import AxisRequest, Denormaliser, VolumeRequest
+from medical_super_resolution.inference.refiners.axis_request import AxisRequest, Denormalizer, VolumeRequest
 from medical_super_resolution.inference.refiners.throughplane import SequenceRefiner
 from medical_super_resolution.models import file as models
 from medical_super_resolution.networks.generators import GENERATORS
@@ -27,7 +27,7 @@ from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.intensity import IntensityRange
 from medical_super_resolution.volumes.volume import Volume
 
-EVERYTHING = (-np.inf, np.inf)  # a window of normalised values
+EVERYTHING = (-np.inf, np.inf)  # a window of normalized values
 SETTINGS = EnhanceSettings(factor=2, axes="k", device="cpu", slice_profile="gaussian")
 
 
@@ -105,11 +105,11 @@ def test_an_in_plane_model_takes_fewer_slices_and_then_the_cpu(failures: int, mo
     array = np.random.default_rng(0).normal(size=(9, 8, 10)).astype(np.float32)
     grid = Grid(array.shape, np.diag([2.0, 2.0, 4.0, 1.0]))
     planned = plan(grid, EnhanceSettings(factor=2, axes="in-plane"))
-    denormaliser = Denormaliser(IntensityRange(0, 1), np.dtype(np.float32), None)
+    denormalizer = Denormalizer(IntensityRange(0, 1), np.dtype(np.float32), None)
     context = ExecutionContext(SETTINGS, torch.device("cpu"), 1, lambda done, total: None)
     refiner = refiner_of(generator, context)
     really, left = type(refiner)._refine, [failures]
-    request = VolumeRequest(array, planned, {}, EVERYTHING, denormaliser)
+    request = VolumeRequest(array, planned, {}, EVERYTHING, denormalizer)
     expected = refiner.refined(request, np.empty)
 
     def refine(self, *arguments):

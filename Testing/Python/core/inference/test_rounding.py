@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from medical_super_resolution.inference.refiners.axis_request import Denormaliser
+from medical_super_resolution.inference.refiners.axis_request import Denormalizer
 from medical_super_resolution.volumes.intensity import IntensityRange
 
 
@@ -18,13 +18,13 @@ def test_a_value_is_stored_as_the_nearest_that_the_type_holds_whatever_the_type(
         limits = np.iinfo(kind)
         expected = np.rint(expected).clip(limits.min, limits.max)
 
-    found = Denormaliser(IntensityRange(0, 1), np.dtype(kind), None).denormalised(values.clone())
+    found = Denormalizer(IntensityRange(0, 1), np.dtype(kind), None).denormalized(values.clone())
 
     assert found.dtype == kind
     np.testing.assert_array_equal(found, expected.astype(kind))
 
 
 def test_nothing_is_stored_below_the_floor():
-    found = Denormaliser(IntensityRange(0, 100), np.dtype("int16"), floor=0).denormalised(torch.tensor([[[-0.2, 0.3]]]))
+    found = Denormalizer(IntensityRange(0, 100), np.dtype("int16"), floor=0).denormalized(torch.tensor([[[-0.2, 0.3]]]))
 
     np.testing.assert_array_equal(found, np.int16([[[0, 30]]]))

@@ -16,7 +16,7 @@ from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.refiners import throughplane
 from medical_super_resolution.inference.refiners.tile_workers import TileWorkers, largest_divisor
 from medical_super_resolution.models.file import Model
-from medical_super_resolution.networks.blocks import FactorisedPair
+from medical_super_resolution.networks.blocks import FactorizedPair
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 
@@ -99,7 +99,7 @@ def test_a_worker_that_fails_ends_the_others_and_is_raised():
 
 def test_what_fails_in_one_turn_of_a_tile_is_what_all_threads_raise(a_model: Model, monkeypatch: pytest.MonkeyPatch):
     """A turn after a failed one must neither continue with its partial state nor hide its error."""
-    real, pairs = FactorisedPair.forward, []
+    real, pairs = FactorizedPair.forward, []
 
     def failing(pair, features, sequence):
         pairs.append(pair)
@@ -107,7 +107,7 @@ def test_what_fails_in_one_turn_of_a_tile_is_what_all_threads_raise(a_model: Mod
             raise MemoryError("of one turn")
         return real(pair, features, sequence)
 
-    monkeypatch.setattr(FactorisedPair, "forward", failing)
+    monkeypatch.setattr(FactorizedPair, "forward", failing)
     with pytest.raises(MemoryError, match="of one turn"):
         enhance(an_mr(Grid((9, 40, 30), np.eye(4))), a_model, replace(SETTINGS, threads=2))
     assert not [one for one in threading.enumerate() if "_work" in one.name]

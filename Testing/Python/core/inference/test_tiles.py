@@ -69,7 +69,7 @@ def test_the_result_does_not_depend_on_the_tiles(
 
 
 def test_air_that_is_left_out_changes_nothing(a_model: Model, monkeypatch: pytest.MonkeyPatch):
-    """Where neighbours are all the same nothing is computed: the body here is a small box in the air."""
+    """Where neighbors are all the same nothing is computed: the body here is a small box in the air."""
     array = np.full((14, 60, 70), 30, np.float32)
     array[4:9, 20:37, 31:45] = an_mr(Grid((5, 17, 14), np.eye(4))).array
     volume = Volume(array, Grid(array.shape, np.eye(4)), modality="mr")

@@ -131,7 +131,7 @@ def all_but_the_fifth(volume: Volume) -> MeasuredSlices:
     return MeasuredSlices(volume.array[there], there, np.ones(8))
 
 
-def test_where_a_slice_is_missing_half_the_difference_of_its_neighbours_is_added(a_volume: Volume):
+def test_where_a_slice_is_missing_half_the_difference_of_its_neighbors_is_added(a_volume: Volume):
     volume = replace(a_volume, measured=all_but_the_fifth(a_volume))
     deviation = np.full((18, 18, 20), 3, np.float32)
     raise_in_gaps(deviation, volume, plan(volume.grid, TWICE).target)

@@ -113,7 +113,7 @@ def test_a_model_with_random_texture_is_refused(a_model: Model):
         program_of(a_model)
 
 
-def test_the_card_names_licence_and_summary(a_model: Model):
+def test_the_card_names_license_and_summary(a_model: Model):
     text = card_of(a_model)
     assert text.startswith("---\nlicense: ")
     assert "A few random weights" in text

@@ -123,7 +123,7 @@ def test_a_generator_that_this_version_lacks_is_refused_by_name(a_model_file: Pa
 @pytest.mark.parametrize("config", [
     {"channels": 16, "blocks": 1, "pairs": 1, "gate_channels": 4, "kernel_hidden": 8},
     {"channels": 8, "blocks": 2, "pairs": 1, "gate_channels": 4, "kernel_hidden": 8},
-    {"colour": True},
+    {"color": True},
     {"channels": -8},
     {"channels": "8"},
     ["channels", 8],

@@ -7,7 +7,7 @@ import torch
 from medical_super_resolution.networks.blocks import (
     AttentionDenseBlock,
     AttentionGate,
-    FactorisedPair,
+    FactorizedPair,
     forward_differences,
 )
 from medical_super_resolution.networks.streaming import WHOLE
@@ -51,8 +51,8 @@ def test_the_attention_gate_lets_through_between_nothing_and_all():
     assert 0 <= float(alpha.min()) < 0.5 < float(alpha.max()) <= 1
 
 
-def test_a_factorised_pair_mixes_in_plane_then_along_the_sequence_and_adds():
-    pair = FactorisedPair(2)
+def test_a_factorized_pair_mixes_in_plane_then_along_the_sequence_and_adds():
+    pair = FactorizedPair(2)
     features = torch.randn(1, 2, 5, 6, 7)
     in_plane, sequence = pair.in_plane.weight.detach().numpy(), pair.sequence.weight.detach().numpy()
     padded = np.pad(features[0].numpy(), ((0, 0), (0, 0), (1, 1), (1, 1)))

@@ -63,7 +63,7 @@ def test_all_weights_are_reached_by_the_gradient(name: str):
 
 
 @pytest.mark.parametrize("name", ["vgg-style", "patch", "sequence-lstm", "refined-sequence"])
-def test_the_gradient_penalty_can_be_minimised(name: str):
+def test_the_gradient_penalty_can_be_minimized(name: str):
     judge = small(name).train()
     real, fake = volumes(name, 2, 4, 16, 16), torch.zeros(2, 1, 4, 16, 16)
     gradient_penalty(judge, real, fake, torch.tensor([0.3, 0.6])).backward()

@@ -8,7 +8,7 @@ from medical_super_resolution.networks.contracts import SequenceTile
 from medical_super_resolution.networks.generators.through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
 from medical_super_resolution.networks.residual_stream import ResidualStream
 from medical_super_resolution.networks.sections import Sections, Turn
-from medical_super_resolution.physics.acquisition import fine_centres
+from medical_super_resolution.physics.acquisition import fine_centers
 
 FACTORS = [1.25, 1.7, 2.0, 3.0, 4.0, 6.37, 8.0]
 
@@ -23,7 +23,7 @@ def a_generator() -> ThroughPlaneGenerator:
 
 
 def places(count: int, factor: float) -> torch.Tensor:
-    return torch.from_numpy(fine_centres(round(count * factor), factor))
+    return torch.from_numpy(fine_centers(round(count * factor), factor))
 
 
 def a_sequence(*shape: int, seed: int = 0) -> torch.Tensor:

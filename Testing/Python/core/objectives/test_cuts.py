@@ -24,7 +24,7 @@ def test_standing_cuts_run_along_the_sequence(a_volume: torch.Tensor):
     assert torch.equal(sagittal[2, 0], a_volume[0, 0, :, :, 10])
 
 
-def test_lying_cuts_know_their_neighbours(a_volume: torch.Tensor):
+def test_lying_cuts_know_their_neighbors(a_volume: torch.Tensor):
     lying = slice_triples(a_volume, every=3)
     assert lying.shape == (2 * 10, 3, 16, 24)
     assert torch.equal(lying[10 + 2], a_volume[1, 0, 6:9])
@@ -49,7 +49,7 @@ def test_the_spectrum_error_does_not_ask_for_the_phase(a_volume: torch.Tensor):
     assert float(spectrum_error(0.5 * a_volume, a_volume, 4.0)) == pytest.approx(math.log(4), rel=0.01)
 
 
-def test_the_spectrum_error_can_be_minimised(a_volume: torch.Tensor):
+def test_the_spectrum_error_can_be_minimized(a_volume: torch.Tensor):
     sr = a_volume.clone().requires_grad_()
     spectrum_error(sr * 0.7, a_volume, 2.5).backward()
     assert sr.grad is not None

@@ -177,7 +177,7 @@ def test_feature_losses_are_means_over_the_stages():
     assert float(losses.adversarial_feature_loss(real, fake)) == pytest.approx((1 + 4) / 2)
 
 
-def test_accuracy_counts_judgements_on_the_right_side():
+def test_accuracy_counts_judgments_on_the_right_side():
     assert losses.discriminator_accuracy(REAL, FAKE) == pytest.approx(5 / 8)
     assert losses.discriminator_accuracy(REAL + 10, FAKE + 10, zero=10) == pytest.approx(5 / 8)
 

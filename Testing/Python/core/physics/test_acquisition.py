@@ -10,15 +10,15 @@ from medical_super_resolution.physics.acquisition import (
     SliceProfile,
     acquisition_matrix,
     consistency_matrix,
-    fine_centres,
+    fine_centers,
 )
 
 FACTORS = [1.25, 1.7, 2.0, 2.5, 4.0, 8.0]
 
 
-def response(weights: np.ndarray, centre: float, frequency: float) -> complex:
-    """What one row does to exp(2 pi i frequency x), x counted from the centre of the slice."""
-    offset = np.arange(len(weights)) - centre
+def response(weights: np.ndarray, center: float, frequency: float) -> complex:
+    """What one row does to exp(2 pi i frequency x), x counted from the center of the slice."""
+    offset = np.arange(len(weights)) - center
     return complex(weights @ np.exp(2j * np.pi * frequency * offset))
 
 
@@ -26,16 +26,16 @@ def weights_one_by_one(n_lr: int, n_hr: int, factor: float, profile: str, thickn
     """The definition of the acquisition model, voxel by voxel, with no shortcut of the product's."""
     rows = []
     for slice_number in range(n_lr):
-        centre = (slice_number + 0.5) * factor - 0.5
+        center = (slice_number + 0.5) * factor - 0.5
         row = []
         for voxel in range(n_hr):
-            distance = abs(voxel - centre)
+            distance = abs(voxel - center)
             if profile == "gaussian":
                 sigma = thickness * factor / 2.354820045
                 row.append(math.exp(-(distance**2) / (2 * sigma**2)) if distance <= 4 * sigma else 0.0)
             else:  # the part of the voxel that lies inside the slab
                 half = thickness * factor / 2
-                row.append(max(0.0, min(voxel + 0.5, centre + half) - max(voxel - 0.5, centre - half)))
+                row.append(max(0.0, min(voxel + 0.5, center + half) - max(voxel - 0.5, center - half)))
         rows.append([value / sum(row) for value in row])
     return np.array(rows)
 
@@ -72,7 +72,7 @@ def test_networks_get_a_box_as_the_gaussian_that_blurs_equally():
     assert SliceProfile("box", 1.2).gaussian_width == pytest.approx(0.84)
 
 
-def test_a_profile_is_described_in_millimetres():
+def test_a_profile_is_described_in_millimeters():
     assert SliceProfile("gaussian", 0.9).described(5.0) == "Gaussian 4.5 mm"
     assert SliceProfile("box", 1.0).described(5.0) == "box 5 mm"
 
@@ -108,10 +108,10 @@ def test_slices_lie_where_the_shared_outer_boundary_puts_them(profile: str, fact
 
 
 @pytest.mark.parametrize("factor", FACTORS)
-def test_fine_centres_share_the_outer_boundary_of_the_slices(factor: float):
-    centres = fine_centres(40, factor)
-    assert centres[0] - 0.5 / factor == pytest.approx(-0.5)  # the first outer edge, in slices
-    np.testing.assert_allclose(np.diff(centres), 1 / factor)
+def test_fine_centers_share_the_outer_boundary_of_the_slices(factor: float):
+    centers = fine_centers(40, factor)
+    assert centers[0] - 0.5 / factor == pytest.approx(-0.5)  # the first outer edge, in slices
+    np.testing.assert_allclose(np.diff(centers), 1 / factor)
 
 
 @pytest.mark.parametrize("factor", FACTORS)

@@ -1,4 +1,4 @@
-"""The noise that neighbouring slices share, and the width of the slice profile that follows from it."""
+"""The noise that neighboring slices share, and the width of the slice profile that follows from it."""
 
 from __future__ import annotations
 

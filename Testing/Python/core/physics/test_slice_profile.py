@@ -119,7 +119,7 @@ def test_noise_makes_no_profile_narrower_than_about_half():
 
 
 @pytest.mark.parametrize(("signal", "noise", "share"), [(1.0, 0.0, 0.0), (1.0, 0.3, 0.12), (0.0, 1.0, 1.0)])
-def test_noise_is_recognised_in_smooth_slices(signal: float, noise: float, share: float):
+def test_noise_is_recognized_in_smooth_slices(signal: float, noise: float, share: float):
     smooth = np.sin(2 * np.pi * np.arange(64) / 32)
     alternating = np.where(np.arange(12) % 2, 1, -1)[:, None, None] * smooth[:, None] * smooth
     slices = signal * alternating + noise * np.random.default_rng(0).normal(size=(12, 64, 64))

@@ -14,25 +14,25 @@ from medical_super_resolution.volumes.intensity import (
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "float32", "float64"])
 def test_the_ends_of_the_range_become_0_and_1(dtype: str):
-    values = IntensityRange(20, 120).normalised(np.array([[[20, 70, 120]]], dtype))
+    values = IntensityRange(20, 120).normalized(np.array([[[20, 70, 120]]], dtype))
     assert values.dtype == np.float32
     np.testing.assert_allclose(values, [[[0, 0.5, 1]]], atol=1e-7)
 
 
 def test_values_beyond_the_range_are_not_clipped():
-    np.testing.assert_allclose(IntensityRange(-1000, 1000).normalised(np.array([-3000.0, 3000.0])), [-1, 2])
+    np.testing.assert_allclose(IntensityRange(-1000, 1000).normalized(np.array([-3000.0, 3000.0])), [-1, 2])
 
 
 def test_the_volume_itself_stays_as_it_is():
     array = np.array([[[1.0, 2.0]]])
-    IntensityRange(0, 10).normalised(array)
+    IntensityRange(0, 10).normalized(array)
     np.testing.assert_array_equal(array, [[[1.0, 2.0]]])
 
 
 def test_large_whole_numbers_keep_their_differences():
     """float32 alone cannot distinguish 2 000 000 001 from 2 000 000 002."""
     array = np.array([2_000_000_000, 2_000_000_001, 2_000_000_002], np.int32)
-    values = IntensityRange(2_000_000_000, 2_000_000_002).normalised(array)
+    values = IntensityRange(2_000_000_000, 2_000_000_002).normalized(array)
     np.testing.assert_allclose(values, [0, 0.5, 1])
 
 
@@ -127,7 +127,7 @@ def test_mr_with_padding_stays_mr_and_keeps_its_range():
     assert guess_modality(array) == "mr"
     found = intensity_range(array, "mr", padding=padding_values(array))
     assert (found.low, found.high) == (pytest.approx(plain.low, abs=10), pytest.approx(plain.high, rel=0.05))
-    assert found.normalised(array)[0, 0, 0] == 0
+    assert found.normalized(array)[0, 0, 0] == 0
 
 
 def test_networks_were_trained_on_what_twelve_bits_hold():

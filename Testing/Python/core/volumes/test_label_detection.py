@@ -45,15 +45,15 @@ def test_a_parcellation_of_many_labels_is_known_by_its_patches_and_jumps():
     k, j, i = np.indices((8, 48, 40)) // 4
     names = np.random.default_rng(0).permutation(np.arange(1000, 1240))
     assert is_label_map(replace(labels(), array=names[k * 120 + j * 10 + i].astype(np.int16), grid=a_grid((8, 48, 40))))
-    smooth = np.rint(20 + 15 * np.sin(j / 3) + 15 * np.cos(i / 3)).astype(np.int16)  # few greys, neighbours alike
+    smooth = np.rint(20 + 15 * np.sin(j / 3) + 15 * np.cos(i / 3)).astype(np.int16)  # few grays, neighbors alike
     assert not is_label_map(replace(labels(), array=smooth, grid=a_grid((8, 48, 40))))
 
 
-def test_grey_values_are_those_of_an_image_but_thin_and_many_labels_are_none():
+def test_gray_values_are_those_of_an_image_but_thin_and_many_labels_are_none():
     shape = (8, 48, 40)
-    grey = np.random.default_rng(0).integers(-1000, 2000, shape).astype(np.int16)
-    bordered = np.where(np.indices(shape)[2] < 30, 0, grey).astype(np.int16)
-    assert is_image(replace(labels(), array=grey, grid=a_grid(shape)))
+    gray = np.random.default_rng(0).integers(-1000, 2000, shape).astype(np.int16)
+    bordered = np.where(np.indices(shape)[2] < 30, 0, gray).astype(np.int16)
+    assert is_image(replace(labels(), array=gray, grid=a_grid(shape)))
     assert is_image(replace(labels(), array=bordered, grid=a_grid(shape)))
     k, j, i = np.indices(shape)
     lines = np.where(j % 3 == 0, 1 + j + 50 * (i // 8), 0).astype(np.int16)

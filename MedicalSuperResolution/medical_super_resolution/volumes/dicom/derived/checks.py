@@ -47,7 +47,7 @@ def check_place(grid: Grid, sources: list[Dataset]) -> None:
 
 
 def _outside_mm(grid: Grid, sources: list[Dataset]) -> float:
-    """Distance by which voxel centres of a grid exceed those of a series; 0 or less where none does."""
+    """Distance by which voxel centers of a grid exceed those of a series; 0 or less where none does."""
     first = sources[0]
     along_i, along_j = np.array(first.ImageOrientationPatient, float).reshape(2, 3)
     axes = np.array([along_i, along_j, np.cross(along_i, along_j)])

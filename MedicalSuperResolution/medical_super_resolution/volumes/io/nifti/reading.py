@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 LARGEST_OFFSET = 1 << 26  # bytes before the voxels, such as notes of other programs
 _SIZES_OF_HEADER = {348: 1, 540: 2}  # bytes of NIfTI-1 and NIfTI-2
 _MAGIC = {1: (344, (b"n+1", b"ni1")), 2: (4, (b"n+2", b"ni2"))}
-_MM_A_UNIT = {1: 1000.0, 3: 0.001}  # metres and micrometres; others are millimetres
+_MM_A_UNIT = {1: 1000.0, 3: 0.001}  # meters and micrometers; others are millimeters
 _INTENT_LABEL = 1002
 _ALIGNED = 2  # codes of a form from here on are of spaces that a scan was aligned to
-_COLOURS = {128: 3, 2304: 4}
+_COLORS = {128: 3, 2304: 4}
 _SCALAR_KINDS = "iuf"
 _LARGEST_ITEM = 8  # bytes; there are 16-byte floating numbers
 
@@ -129,8 +129,8 @@ def _sizes(path: Path, header: Nifti1Header) -> tuple[int, ...]:
     dimensions = int(header["dim"][0])
     if not 1 <= dimensions <= 7:
         raise damaged(path, f"it has {dimensions} dimensions")
-    if colours := _COLOURS.get(int(header["datatype"])):
-        raise not_scalar(path, colours)
+    if colors := _COLORS.get(int(header["datatype"])):
+        raise not_scalar(path, colors)
     counts = [int(count) for count in header["dim"][1 : dimensions + 1]]
     if dimensions >= 5 and counts[3] == 1 and counts[4] > 1:
         raise not_scalar(path, counts[4])
@@ -173,7 +173,7 @@ def _repair(header: Nifti1Header) -> None:
 
 
 def _form(header: Nifti1Header, name: str) -> np.ndarray | None:
-    """(4, 4) index to RAS by the sform or the qform, in millimetres; None where it has no code or is damaged."""
+    """(4, 4) index to RAS by the sform or the qform, in millimeters; None where it has no code or is damaged."""
     from nibabel.spatialimages import HeaderDataError
 
     try:

@@ -45,7 +45,7 @@ def two_segments(grid: Grid, *, overlapping: bool) -> Segmentation:
 
 
 @pytest.mark.parametrize("overlapping", [False, True])
-def test_segments_come_back_with_place_names_and_colours(tmp_path, a_series, overlapping):
+def test_segments_come_back_with_place_names_and_colors(tmp_path, a_series, overlapping):
     given = two_segments(files.read(a_series).grid, overlapping=overlapping)
     segmentations.write(given, tmp_path / "seg.dcm", images=sorted(a_series.iterdir()))
     found = segmentations.read(tmp_path / "seg.dcm").refined(given.grid)  # empty slices are not in the file
@@ -54,8 +54,8 @@ def test_segments_come_back_with_place_names_and_colours(tmp_path, a_series, ove
         assert np.array_equal(one.array, other.array)
     for key in ("Segment0_Name", "Segment1_Name", "Segment0_LabelValue", "Segment1_Layer"):
         assert found.facts[key] == given.facts[key]
-    colour = [float(part) for part in found.facts["Segment1_Color"].split()]
-    assert colour == pytest.approx([0.2, 0.4, 0.8], abs=0.02)
+    color = [float(part) for part in found.facts["Segment1_Color"].split()]
+    assert color == pytest.approx([0.2, 0.4, 0.8], abs=0.02)
     written = pydicom.dcmread(tmp_path / "seg.dcm")
     assert (written.StudyInstanceUID, written.FrameOfReferenceUID) == (f"{ROOT}.1", f"{ROOT}.4")
 

@@ -268,7 +268,7 @@ def test_a_series_sent_twice_with_new_numbers_and_times_counts_once(tmp_path: Pa
     assert "6 duplicate images" in volume.notes[0]
 
 
-def test_localizers_and_pictures_in_colour_inside_a_series_are_left_out(tmp_path: Path, stored: np.ndarray):
+def test_localizers_and_pictures_in_color_inside_a_series_are_left_out(tmp_path: Path, stored: np.ndarray):
     folder = write_images(tmp_path / "ct", stored)
     save(image(stored[0], (0, 0, 12.5), ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]), folder / "scout.dcm")
     save(image(stored[0], (0, 0, 0), SamplesPerPixel=3, PhotometricInterpretation="RGB"), folder / "dose.dcm")
@@ -296,7 +296,7 @@ def test_a_b0_and_three_directions_are_four_volumes(tmp_path: Path, stored: np.n
     ("said", "words"),
     [
         ({"modality": "MR", "ImageType": ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]}, "Siemens mosaic without"),
-        ({"modality": "NM", "NumberOfFrames": 1, "SamplesPerPixel": 3}, "coloured"),
+        ({"modality": "NM", "NumberOfFrames": 1, "SamplesPerPixel": 3}, "colored"),
     ],
 )
 def test_kinds_that_are_no_stack_are_named(tmp_path: Path, stored: np.ndarray, said: dict, words: str):

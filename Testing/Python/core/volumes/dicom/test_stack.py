@@ -87,7 +87,7 @@ def test_slices_that_were_displaced_one_by_one_return_to_their_place(tmp_path: P
 
 
 @pytest.mark.parametrize("spacing", [0.625, 1.25, 2.33])
-def test_positions_rounded_to_a_tenth_of_a_millimetre_are_even(tmp_path: Path, spacing: float):
+def test_positions_rounded_to_a_tenth_of_a_millimeter_are_even(tmp_path: Path, spacing: float):
     positions = np.zeros((40, 3))
     positions[:, 2] = np.round(spacing * np.arange(40) - 33.3, 1)
     write_scan(tmp_path / "ct", positions)

@@ -65,7 +65,7 @@ def test_a_4d_volume_of_one_time_point_is_a_volume(tmp_path: Path):
 
 
 @pytest.mark.parametrize("suffix", formats.SUFFIXES)
-def test_a_colour_volume_is_refused(tmp_path: Path, suffix: str):
+def test_a_color_volume_is_refused(tmp_path: Path, suffix: str):
     path = tmp_path / f"scan{suffix}"
     sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 5, 6, 3), np.uint8), isVector=True), str(path))
     assert "3 values in each voxel" in refusal(path)

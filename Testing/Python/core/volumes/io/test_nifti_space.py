@@ -90,7 +90,7 @@ def test_nifti_2_stays_nifti_2(tmp_path: Path):
     np.testing.assert_allclose(fine.affine, SCANNER @ QUARTERS)
 
 
-def test_units_of_micrometres_are_millimetres_for_us_and_micrometres_in_the_result(tmp_path: Path):
+def test_units_of_micrometers_are_millimeters_for_us_and_micrometers_in_the_result(tmp_path: Path):
     image = an_image(np.diag([10, 10, 40, 1.0]), 1, np.diag([10, 10, 40, 1.0]), 1)
     image.header.set_xyzt_units("micron")
     nibabel.save(image, tmp_path / "scan.nii")

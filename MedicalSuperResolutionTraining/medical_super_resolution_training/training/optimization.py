@@ -1,4 +1,4 @@
-"""Precision and optimiser step of a training step; a loss that is not finite is refused."""
+"""Precision and optimizer step of a training step; a loss that is not finite is refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def precision(recipe: Recipe, device: torch.device) -> torch.autocast:
     """The context of forward passes: bfloat16 for convolutions and products, float32 for what sums up, or all float32.
 
     bfloat16 has the range of float32, so that losses need no scaling. CPUs compute in float32: for volumes of two
-    slices, oneDNN (3.12 with AVX-512) returns uninitialised memory as the bfloat16 gradient of a 3-D convolution.
+    slices, oneDNN (3.12 with AVX-512) returns uninitialized memory as the bfloat16 gradient of a 3-D convolution.
     """
     enabled = recipe.mixed_precision and device.type != "cpu"
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
