@@ -23,16 +23,34 @@ EXCLUDED = (  # their sentences are for the command line, for Python and for ser
     CORE / "api",
     CORE / "cli",
     CORE / "cohort",
+    CORE / "models" / "card.py",
     CORE / "models" / "export",
     CORE / "station",
     CORE / "viewer",
     TRAINING / "cli",
     TRAINING / "evaluation",
+    CORE / "volumes" / "dicom" / "derived" / "derivation.py",  # and these are written into files
+    CORE / "volumes" / "io" / "encode.py",
+    TRAINING / "workflows" / "card.py",
 )
 ALSO = (CORE / "cohort" / "single.py",)  # by which `medsr enhance` runs
 _FEWEST_WORDS = 3  # shorter texts are names and keys
 _WORD = re.compile(r"(?<![^ (])[a-z]{2,}(?![^ ,;:.?)])")
-_NOT_SHOWN = {"print", "print_line", "info", "debug", "warning"}  # functions whose text goes to a terminal or a log
+_PART = re.compile(r"[ ,;(]")  # how what is only the end of a sentence begins
+_NUMBER_TYPE = re.compile(r"((un)?signed|char|short|int|long| )+")
+_NOT_SHOWN = {  # what takes texts that go to a terminal or a log, to the reference of recipes, or to programmers
+    "print",
+    "print_line",
+    "info",
+    "debug",
+    "warning",
+    "log",
+    "LossTerm",
+    "AttributeError",
+    "TypeError",
+    "ValueError",
+}
+_STORED = {"__repr__", "description"}  # functions whose texts programmers see, or cards of models keep
 _NO_NAMES = {
     "None",
     "as_posix",
@@ -73,12 +91,25 @@ def templates_of(source: str) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in aside:
             template = _template(node)
-            if len(_WORD.findall(template)) >= _FEWEST_WORDS and "\n" not in template:
+            if _is_sentence(template):
                 yield template
 
 
+def _is_sentence(template: str) -> bool:
+    """Whether a text is a sentence, or a part of one that has a meaning of its own."""
+    return (
+        len(_WORD.findall(template)) >= _FEWEST_WORDS
+        and "\n" not in template
+        and not _PART.match(template)
+        and not _NUMBER_TYPE.fullmatch(template)
+    )
+
+
 def _aside(tree: ast.AST) -> Iterator[ast.AST]:
-    """Texts that are no sentence of their own, or that no panel shows: docstrings, parts of an f-string, the log."""
+    """Texts that are no sentence of their own, or that no panel shows.
+
+    Docstrings, parts of an f-string, the log, what another text is compared with, descriptions that a file keeps.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr):
             yield node.value
@@ -87,7 +118,11 @@ def _aside(tree: ast.AST) -> Iterator[ast.AST]:
             yield from (part.format_spec for part in node.values if isinstance(part, ast.FormattedValue))
         elif isinstance(node, ast.Call) and {*_words(node.func)} & _NOT_SHOWN:
             yield from node.args
-        elif isinstance(node, ast.FunctionDef) and node.name == "__repr__":
+        elif isinstance(node, ast.Compare):
+            yield from (node.left, *node.comparators)
+        elif isinstance(node, ast.keyword) and node.arg == "series_description":
+            yield node.value
+        elif isinstance(node, ast.FunctionDef) and node.name in _STORED:
             yield from ast.walk(node)
 
 

@@ -47,10 +47,25 @@ def test_every_value_of_a_sentence_has_a_name(source: str, template: str):
 
 
 @pytest.mark.parametrize(
-    "source", ['"""A module of three words."""', 'logger.info("the run is over")', 'print(f"step {n} is done now")']
+    "source",
+    [
+        '"""A module of three words."""',
+        'logger.info("the run is over")',
+        'print(f"step {n} is done now")',
+        'raise TypeError("write takes a volume")',
+        'is_full = "not enough memory" in text',
+        "def description(self): return {'profile': 'a box of one slice'}",
+    ],
 )
 def test_what_no_panel_shows_is_not_for_translators(source: str):
     assert list(package_sentences.templates_of(source)) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["unsigned long long int", "signed short int", ", and where it is missing", "; did you mean this?"]
+)
+def test_what_is_no_sentence_is_not_for_translators(text: str):
+    assert list(package_sentences.templates_of(f"found = {text!r}")) == []
 
 
 def test_every_template_recognizes_its_own_sentences(monkeypatch: pytest.MonkeyPatch):

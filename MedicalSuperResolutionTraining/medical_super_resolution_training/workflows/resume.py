@@ -67,10 +67,10 @@ def entries_to_resume(run: Path, data: Path | None) -> list[Entry]:
     known, listed = ([replace(entry, array="") for entry in entries] for entries in (own, wanted))
     if known != listed:
         changed = [entry.source for entry in [*listed, *known] if (entry in listed) != (entry in known)]
-        first = f", such as {changed[0]}" if changed else " in their order"
+        what = f"{changed[0]} differs" if changed else "their order differs"
         raise SettingsError(
-            f"the run in {run} was started on other volumes than {data} lists: they differ{first}. Resume without"
-            " --data, or train in another folder"
+            f"the run in {run} was started on other volumes than {data} lists: {what}. Resume without --data, or train"
+            " in another folder"
         )
     return wanted
 

@@ -107,7 +107,7 @@ def header(task: TrainingTask[Any], state: TrainingState, entries: list[Entry], 
     if state.discriminator is not None:
         critic = f", discriminator {recipe.adversarial.discriminator} {_parameters(state.discriminator)}"
     counts = ", ".join(f"{len(of_split(entries, split))} {split}" for split in ("train", "validation"))
-    start = f"from step {state.step} to {recipe.steps}" if state.step else f"{recipe.steps} steps"
+    start = f"steps {state.step} to {recipe.steps}" if state.step else f"{recipe.steps} steps"
     return f"{task.network_name} {_parameters(state.generator)}{critic}; volumes: {counts}; {start} on {where}"
 
 

@@ -83,5 +83,5 @@ def test_a_resumed_run_goes_to_tensorboard_without_gaps(entries: list[Entry], tm
     assert len(headers) == 2
     assert "discriminator sequence-lstm with" in headers[0]
     assert "volumes: 2 train, 0 validation; 2 steps on " in headers[0]
-    assert "from step 2 to 5 on " in headers[1]
+    assert "steps 2 to 5 on " in headers[1]
     assert [line.split()[1] for line in lines if line.startswith("step ")] == ["1", "2", "5"]

@@ -56,7 +56,7 @@ def run(chosen: argparse.Namespace) -> int:
 def _list_series(path: Path) -> bool:
     """Print the series in a folder or a zipped one if they hold several volumes; whether they do."""
     from ...volumes.dicom.sorter import contents_of
-    from ...volumes.dicom.table import table_of
+    from ..series_table import table_of
 
     if not (path.is_dir() or (path.is_file() and path.suffix.lower() == ".zip")):
         return False

@@ -143,9 +143,12 @@ def _even_places(places: np.ndarray, where: str) -> tuple[float, np.ndarray | No
     missing = count - len(places)
     if fits and not _zones(steps, base).any():
         gaps = ", ".join(str(int(numbers[at]) + 2) for at in np.flatnonzero(np.rint(steps / base) > 1))
-        many = f"slice {gaps} of {count} is" if missing == 1 else f"slices {gaps} of {count} are"
-        were = "was" if missing == 1 else "were"
-        note = f"{many} missing and {were} interpolated from the neighbors: nothing was measured there"
+        note = (
+            f"slice {gaps} of {count} is missing and was interpolated from the neighbors: nothing was measured there"
+            if missing == 1
+            else f"slices {gaps} of {count} are missing and were interpolated from the neighbors: nothing was measured"
+            " there"
+        )
     else:
         note = (
             f"{found}; the network sees them interpolated to an even distance of {distance:.3g} mm, and the result"

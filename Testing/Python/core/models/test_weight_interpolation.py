@@ -19,7 +19,7 @@ from medical_super_resolution.models import store
 from medical_super_resolution.models import weight_interpolation as detail
 from medical_super_resolution.models.card import described
 from medical_super_resolution.settings import EnhanceSettings
-from medical_super_resolution.volumes.dicom.derived import headers as dicom_headers
+from medical_super_resolution.volumes.dicom.derived import derivation
 from medical_super_resolution.volumes.volume import Volume
 from model_samples import write_model
 
@@ -171,7 +171,7 @@ def test_the_command_line_refuses_what_cannot_be(medsr: Medsr, scan: Path, folde
 def test_dicom_names_both_files(a_detail_pair: tuple[Path, Path], a_volume: Volume):
     path, detail_model = a_detail_pair
     settings = EnhanceSettings(**TWICE, detail=0.5)
-    said = dicom_headers.described(enhance(a_volume, detail.load(path, 0.5), settings).report)
+    said = derivation.described(enhance(a_volume, detail.load(path, 0.5), settings).report)
     assert (
         f"model soft (sha256 {digest(path)[:12]}), detail 0.5 (detail model sha256 {digest(detail_model)[:12]}):"
         in said

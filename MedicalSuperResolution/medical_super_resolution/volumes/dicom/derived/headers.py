@@ -1,9 +1,9 @@
-"""The headers of a derived DICOM series: what is kept of the source, and what was done to it."""
+"""The headers of a derived DICOM series, from those of its source."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -15,15 +15,13 @@ from ....errors import VolumeError
 from ....report import Report
 from ..header import UNREADABLE
 from ..mosaic import is_mosaic
-from . import attributes
+from . import attributes, derivation
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_LONGEST = {"LO": 64, "ST": 1024, "LT": 10240}  # characters that a value may have
 _LARGEST_SERIES_NUMBER = 2**31 - 1
 _UNNUMBERED = 9001  # the derived series of one that has no number
-_NAME = "MedicalSuperResolution"
 
 
 def storage_class_of(files: list[Path]) -> str:
@@ -99,17 +97,12 @@ def series_header(headers: list[Dataset], storage_class: str, report: Report, *,
     if not header.get("FrameOfReferenceUID"):
         header.FrameOfReferenceUID = generate_uid(prefix=None)
     header.SeriesNumber = _series_number(first)
-    header.SeriesDescription = _series_description(first, report, fused_from)
     header.ImageType = _image_type(first, storage_class)
     for moment in ("InstanceCreation", "Content", "Series"):
         if f"{moment}Date" not in header:  # PET counts its decay from the source's series date
             setattr(header, f"{moment}Date", now.strftime("%Y%m%d"))
             setattr(header, f"{moment}Time", now.strftime("%H%M%S.%f"))
-    done = described(report, fused_from)
-    header.DerivationDescription = _text(done, "ST")
-    header.ImageComments = _text(" ".join((done, *(f"Warning: {one}." for one in report.warnings))), "LT")
-    header.DerivationCodeSequence = [_code("113085", "Spatial resampling")]
-    header.ContributingEquipmentSequence = [*header.get("ContributingEquipmentSequence", []), _equipment(report, now)]
+    derivation.describe(header, first, report, now, fused_from)
     return header
 
 
@@ -130,35 +123,6 @@ def missing(header: Dataset, storage_class: str) -> list[str]:
     if not lacking:
         return []
     return [f"the source lacks the DICOM attributes {', '.join(lacking)}, so the derived series lacks them too"]
-
-
-def described(report: Report, fused_from: int = 0) -> str:
-    """Description of the derivation, in a few sentences."""
-    factor, before, after = (
-        "x".join(f"{value:.{digits}g}" for value in values_ijk)
-        for digits, values_ijk in (
-            (4, report.factor_ijk),
-            (5, report.spacing_before_ijk_mm),
-            (5, report.spacing_after_ijk_mm),
-        )
-    )
-    detail_model = (
-        f", detail {report.detail:g} (detail model sha256 {report.detail_sha256[:12]})" if report.detail else ""
-    )
-    if fused_from:
-        return (
-            f"Fusion of {fused_from} series by {report.software}, model {report.model[:64]}"
-            f" (sha256 {report.model_sha256[:12]}), to {after} mm along columns, rows, slices. Measured again as the"
-            f" scanner would, the result differs from the sources by {report.consistency_error_rms:.3g} (root mean"
-            " square). For research. Not for diagnostic use."
-        )
-    return (
-        f"Super-resolution by {report.software}, model {report.model[:64]} (sha256 {report.model_sha256[:12]})"
-        f"{detail_model}: factor {factor}, spacing {before} mm to {after} mm along columns, rows, slices."
-        f" Measured again as the scanner would, the result differs from the source by"
-        f" {report.consistency_error_rms:.3g} (root mean square)."
-        " For research. Not for diagnostic use."
-    )
 
 
 def _read(file: Path, keywords: list[str]) -> Dataset:
@@ -191,14 +155,6 @@ def _series_number(source: Dataset) -> int:
     return _UNNUMBERED
 
 
-def _series_description(source: Dataset, report: Report, fused_from: int) -> str:
-    suffix = f"(super-resolution {'x'.join(f'{factor:.3g}' for factor in report.factor_ijk)})"
-    if fused_from:
-        suffix = f"(fused from {fused_from} series)"
-    room = _LONGEST["LO"] - len(suffix) - 1
-    return f"{str(source.get('SeriesDescription') or '')[:room].strip()} {suffix}".strip()
-
-
 def _image_type(source: Dataset, storage_class: str) -> list[str]:
     """Values 1 to 3 as the kinds of images want them; the third is the meaning of the source's pixels."""
     if storage_class == attributes.CT:
@@ -207,44 +163,3 @@ def _image_type(source: Dataset, storage_class: str) -> list[str]:
     if storage_class == attributes.PET:
         return ["DERIVED", "PRIMARY", *third]  # the standard allows no other second value in PET
     return ["DERIVED", "SECONDARY", *(third or ["OTHER"])]
-
-
-def _text(text: str, kind: str) -> str:
-    """ASCII, because the source's character set is not known to hold more, and no longer than DICOM allows."""
-    return text.encode("ascii", "replace").decode()[: _LONGEST[kind]]
-
-
-def _code(value: str, meaning: str) -> Dataset:
-    from pydicom import Dataset
-
-    code = Dataset()
-    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "DCM", meaning
-    return code
-
-
-def references(sources: Sequence[Dataset], storage_class: str) -> list[Dataset]:
-    """The value of SourceImageSequence for a slice that was made from some slices of the source."""
-    return [_reference(source, storage_class) for source in sources]
-
-
-def _reference(source: Dataset, storage_class: str) -> Dataset:
-    from pydicom import Dataset
-
-    item = Dataset()
-    item.ReferencedSOPClassUID = storage_class
-    item.ReferencedSOPInstanceUID = source.SOPInstanceUID
-    item.PurposeOfReferenceCodeSequence = [_code("121322", "Source image for image processing operation")]
-    return item
-
-
-def _equipment(report: Report, now: datetime) -> Dataset:
-    from pydicom import Dataset
-
-    item = Dataset()
-    item.PurposeOfReferenceCodeSequence = [_code("109103", "Modifying Equipment")]
-    item.Manufacturer = f"{_NAME} project"
-    item.ManufacturerModelName = _NAME
-    item.SoftwareVersions = report.software.removeprefix(_NAME).strip()
-    item.ContributionDateTime = now.strftime("%Y%m%d%H%M%S.%f")
-    item.ContributionDescription = "Super-resolution of the source images"
-    return item

@@ -23,12 +23,12 @@ from ...volume import Volume
 from ..header import UNREADABLE, quietly
 from .attributes import PET, of_slice
 from .checks import check_files, check_place
+from .derivation import references
 from .headers import (
     copy_values,
     height,
     missing,
     read_headers,
-    references,
     series_header,
     storage_class_of,
 )
