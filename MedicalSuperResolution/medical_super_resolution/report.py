@@ -43,7 +43,8 @@ class Report:
         Root mean square difference between the input and the acquisition of the rounded result with this profile, in
         the units of the volume.
     other_profile, other_consistency_error_rms : str, float
-        The next most likely profile, and the same error under it.
+        The next most likely profile, and the same error under it; empty and None where the slices are kept, so that
+        no slice profile has an effect.
     precision : str
         Precision of the network, "float32" or "mixed".
     uncertainty : str

@@ -134,7 +134,7 @@ def sentences(report: Report, axes: str = "IJK") -> str:
         f"{report.software} made this volume from a coarser one.",
         f"Before: {_grid(report.size_before_ijk, report.spacing_before_ijk_mm)}.",
         f"After: {_grid(report.size_after_ijk, report.spacing_after_ijk_mm)}, which is {' and '.join(finer)}.",
-        f"The slice profile was taken as {report.profile_described}.",
+        *([f"The slice profile was taken as {report.profile_described}."] if report.other_profile else []),
         f"The model {report.model} estimated the new voxels{_with_detail(report)}; what it adds is probable, not seen.",
         "The result was corrected to reproduce the measured data."
         if corrected

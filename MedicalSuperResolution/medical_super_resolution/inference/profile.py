@@ -32,14 +32,12 @@ def profile_of(request: Request) -> ProfileEstimate:
     ModelError
         It has to be estimated, and the file of the estimator is missing or damaged.
     """
-    axis, distance = request.planned.source.through_plane_axis, request.planned.source.through_plane_spacing_mm
+    distance = request.planned.source.through_plane_spacing_mm
     thickness, shape = request.thickness_mm / distance, request.settings.slice_profile
     if shape != "auto":
         return ProfileEstimate(SliceProfile(shape, thickness))
-    if not request.model.generator.capabilities.needs_profile or axis not in {
-        one.axis for one in request.planned.passes
-    }:
-        return ProfileEstimate(SliceProfile("gaussian", thickness), source="assumed")  # has no effect on the result
+    if not has_effect(request):
+        return ProfileEstimate(SliceProfile("gaussian", thickness), source="assumed")
     estimator = profile_estimator.load()
     array, source = _as_measured(request.volume), request.planned.source
     observed = observe_width(array, source, request.measured, estimator)
@@ -52,6 +50,12 @@ def profile_of(request: Request) -> ProfileEstimate:
         noise=shared_noise(middle, _fine_distance(request.planned) / distance) if _has_native_noise(request) else None,
     )
     return narrowed_for_noise(estimate, noise_share(middle))
+
+
+def has_effect(request: Request) -> bool:
+    """Whether the result depends on the slice profile: not if the slices are kept, or the model takes none."""
+    refined = {one.axis for one in request.planned.passes}
+    return request.model.generator.capabilities.needs_profile and request.planned.source.through_plane_axis in refined
 
 
 def _has_native_noise(request: Request) -> bool:

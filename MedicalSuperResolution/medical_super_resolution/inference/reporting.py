@@ -17,7 +17,7 @@ from ..volumes.grid import AXES_IJK
 from .context import ExecutionContext
 from .data_consistency import consistency_error_rms
 from .planning import finer_axes
-from .profile import profiles_of
+from .profile import has_effect, profiles_of
 from .request import Request
 from .uncertainty import described
 
@@ -76,25 +76,26 @@ def _uncertainty_described(request: Request) -> str:
 
 
 def _profile_facts(request: Request, array: np.ndarray, estimate: ProfileEstimate) -> dict[str, Any]:
-    """The slice profile used, and the consistency error under it and under the next most likely one."""
+    """The slice profile used, and the consistency error under it and under the next most likely one if it counts."""
     distance = request.planned.source.through_plane_spacing_mm
-    other = estimate.alternative(request.thickness_mm / distance)
 
     def error(profile: SliceProfile) -> float:
         profiles = profiles_of(request, profile)
         volume, planned = request.volume, request.planned
         return consistency_error_rms(volume.array, array, planned, profiles, request.padding, volume.measured)
 
-    return {
+    facts = {
         "slice_thickness_mm": request.thickness_mm,
         "slice_profile": estimate.profile.shape,
         "slice_width_mm": estimate.profile.width * distance,
         "slice_width_error_mm": estimate.error * distance,
         "slice_profile_source": estimate.source,
         "consistency_error_rms": error(estimate.profile),
-        "other_profile": other.described(distance),
-        "other_consistency_error_rms": error(other),
     }
+    if has_effect(request):
+        other = estimate.alternative(request.thickness_mm / distance)
+        facts |= {"other_profile": other.described(distance), "other_consistency_error_rms": error(other)}
+    return facts
 
 
 def _training_warnings(request: Request) -> list[str]:

@@ -197,7 +197,8 @@ def _print_summary(report: Report, made: str, output: Path) -> None:
         print(f"{made}: {output}", file=sys.stderr)
         return
     kept = "done"
-    print(f"slice profile: {report.profile_described}", file=sys.stderr)
+    if report.other_profile:
+        print(f"slice profile: {report.profile_described}", file=sys.stderr)
     if report.settings.get("consistency", True):
         kept = f"measured slices reproduced to {report.consistency_error_rms:.3g} RMS"
         if other := report.other_consistency_error_rms:

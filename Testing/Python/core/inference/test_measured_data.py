@@ -99,6 +99,11 @@ def test_the_consistency_error_is_also_reported_under_the_next_most_likely_profi
     assert enhanced.report.other_consistency_error_rms == pytest.approx(rms(again - volume.array), rel=1e-3)
 
 
+def test_no_other_profile_is_reported_where_the_slices_are_kept(a_grid: Grid, a_model: Model):
+    report = enhance(an_mr(a_grid), a_model, EnhanceSettings(factor=2, axes="in-plane")).report
+    assert (report.other_profile, report.other_consistency_error_rms) == ("", None)
+
+
 def test_without_a_trained_estimator_a_profile_must_be_given(
     a_volume: Volume, a_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

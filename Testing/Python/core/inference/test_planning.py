@@ -171,6 +171,17 @@ def test_a_model_with_more_weights_is_foreseen_to_take_longer(tmp_path: Path):
     assert absent == pytest.approx(general, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("side", "slices", "factor", "measured_gb"),  # `medsr enhance` with two threads
+    [(32, 8, 4, 0.29), (64, 16, 7, 0.32), (128, 64, 4, 0.49), (192, 32, 4, 0.72), (256, 64, 4, 0.55),
+     (384, 24, 4, 0.75), (512, 16, 4, 0.69), (512, 40, 4, 1.20)],
+)  # fmt: skip
+def test_the_memory_is_foreseen_for_small_and_large_volumes(side: int, slices: int, factor: float, measured_gb: float):
+    planned = plan(a_scan(shape_kji=(slices, side, side)), EnhanceSettings(factor=factor))
+    foreseen = estimate(planned, 2, EnhanceSettings(threads=2)).memory_gb
+    assert measured_gb - 0.01 < foreseen < measured_gb * 1.2 + 0.01
+
+
 def test_uncertainty_is_foreseen_to_take_eight_times_as_long():
     planned = plan(a_scan(), EnhanceSettings())
     plain, unsure = (estimate(planned, 2, EnhanceSettings(uncertainty=asked)) for asked in (False, True))
