@@ -11,7 +11,8 @@ from .differences import groups_by_any
 from .frames import Frame
 from .header import UNREADABLE, number, text
 from .stack import height
-from .values import rescale, stored_numbers
+from .stored import stored_numbers
+from .values import rescale
 from .voxels import ROUNDED_MM
 
 _SAME_PLACE = 0.05  # of the slice distance

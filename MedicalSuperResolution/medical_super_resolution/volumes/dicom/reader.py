@@ -18,7 +18,7 @@ from .frames import Frame
 from .header import quietly
 from .sorter import Contents, Series, contents_of
 from .stack import Stack, stack_of
-from .values import stored_bytes
+from .stored import stored_bytes
 from .volumes import Part
 from .voxels import LOWEST_HU, is_far_away, resampled, voxels_of
 from .wording import described, listed

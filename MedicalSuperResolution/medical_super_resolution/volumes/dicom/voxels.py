@@ -9,8 +9,8 @@ import numpy as np
 
 from ..intensity import in_type
 from .frames import Frame
-from .header import DicomFile, whole
-from .values import FLOATING, has_table, looked_up, padding_of, rescale, stored_numbers
+from .stored import number_type, stored_numbers
+from .values import has_table, looked_up, padding_of, rescale
 
 LOWEST_HU = -1024.0  # vacuum is -1000 HU; some margin for noise and rounding
 ROUNDED_MM = 0.08  # positions are often written with a single digit behind the point
@@ -27,7 +27,7 @@ def voxels_of(frames: list[Frame]) -> tuple[np.ndarray, np.ndarray | None]:
         (K, J, I) of the smallest type that holds them, whole where all are whole; and (K, J, I) bool or None.
     """
     shape = (len(frames), *frames[0].shape_ji)
-    stored = np.empty(shape, np.result_type(*{_stored_type(frame.file) for frame in frames}))
+    stored = np.empty(shape, np.result_type(*{number_type(frame.file) for frame in frames}))
     padding, extremes = None, []
     by_file: dict[Path, list[int]] = defaultdict(list)
     for k, frame in enumerate(frames):
@@ -43,13 +43,6 @@ def voxels_of(frames: list[Frame]) -> tuple[np.ndarray, np.ndarray | None]:
                 padding[k] = padded
     extremes.sort()
     return _rescaled(stored, frames, [(low, high) for _, low, high in extremes]), padding
-
-
-def _stored_type(file: DicomFile) -> np.dtype:
-    if file.pixel_tag in FLOATING:
-        return np.dtype(FLOATING[file.pixel_tag])
-    size = {8: 1, 32: 4}.get(whole(file.header, "BitsAllocated", 16), 2)
-    return np.dtype(f"{'i' if whole(file.header, 'PixelRepresentation') == 1 else 'u'}{size}")
 
 
 def _rescaled(stored: np.ndarray, frames: list[Frame], extremes: list[tuple[float, float]]) -> np.ndarray:

@@ -1,9 +1,9 @@
 """The shapes of labels between slices: signed distances, interpolated along one axis.
 
-Between two slices the boundary of a label moves with its signed distances, and each fine voxel goes to the label
-that lies deepest inside. Then the labels are made consistent with the measured ones: within each thick voxel the old
-label keeps at least half of the fine voxels, those nearest to it. Where an image is given, a label is penalized by the
-difference between the fine voxel and its tissue; boundaries move only in the partial-volume zone, as shape weighs more.
+Each fine voxel goes to the label inside which it lies deepest by the interpolated distances. Then the labels are made
+consistent with the measured ones: within each thick voxel, the measured label keeps at least half of the fine voxels.
+Where an image is given, a label is penalized by the difference between the fine voxel and its tissue. Shape weighs
+more, so boundaries move only where a slice holds several tissues.
 
 References
 ----------
@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...progress import Progress
-from .evidence import ImageEvidence, Penalty
+from .evidence import ImageEvidence
+from .scores import Box, Scores
 
 _SLAB = 16  # slices at a time
 _REACH = 3  # further slices on each side that have an influence: two by cubic interpolation, one by the distances
@@ -58,22 +59,18 @@ class AxisRefinement:
             fine[inside] = self.slices[nearest[inside]]
             return fine
         for start in range(0, count, _SLAB):
-            stop = min(start + _SLAB, count)
             self.progress(start, count)
-            rows = np.flatnonzero((nearest >= start) & (nearest < stop))
+            rows = np.flatnonzero((nearest >= start) & (nearest < start + _SLAB) & inside)
             if len(rows):
-                low, high = max(start - _REACH, 0), min(stop + _REACH, count)
-                evidence = self._evidence(low, high, nearest, rows[0])
-                fine[rows] = self._slab(low, high, self.positions[rows] - low, nearest[rows] - low, evidence)
+                fine[rows] = self._slab(start, rows, nearest)
         self.progress(count, count)
         return fine
 
-    def _slab(
-        self, low: int, high: int, positions: np.ndarray, nearest: np.ndarray, evidence: ImageEvidence | None
-    ) -> np.ndarray:
-        """The fine slices at ``positions`` among the old ones from ``low`` to ``high``."""
-        old = self.slices[low:high]
-        scores = _Scores(old, positions, nearest)
+    def _slab(self, start: int, rows: np.ndarray, nearest: np.ndarray) -> np.ndarray:
+        """The fine slices ``rows``, which lie among the `_SLAB` old ones from ``start``."""
+        low, high = max(start - _REACH, 0), min(start + _SLAB + _REACH, len(self.slices))
+        old, evidence = self.slices[low:high], self._evidence(low, high, nearest, rows[0])
+        scores = Scores(old, self.positions[rows] - low, nearest[rows] - low)
         for label, box in _boxes(old, self._margin()):
             mask = old[box] == label
             distance = self._signed_distance(mask)
@@ -90,9 +87,11 @@ class AxisRefinement:
 
     @property
     def _cut_mm(self) -> float:
+        """The largest distance to a boundary that counts."""
         return max(_CUT_SLICES * self.spacing_mm[0], _CUT_PIXELS * max(self.spacing_mm[1:]))
 
     def _margin(self) -> tuple[int, int, int]:
+        """Voxels around a label beyond which its distances are cut off."""
         across = [int(np.ceil(self._cut_mm / spacing)) + 1 for spacing in self.spacing_mm[1:]]
         return 2, across[0], across[1]
 
@@ -112,80 +111,7 @@ class AxisRefinement:
         return values.clip(-self._cut_mm, self._cut_mm, out=values)
 
 
-class _Scores:
-    """The label of each fine voxel: the one inside which it lies deepest.
-
-    Parameters
-    ----------
-    old
-        (K, J, I) label numbers.
-    positions
-        (M,) places of the fine slices among them.
-    nearest
-        (M,) the old slice of each.
-    """
-
-    def __init__(self, old: np.ndarray, positions: np.ndarray, nearest: np.ndarray) -> None:
-        self._old, self._positions, self._nearest = old, positions, nearest
-        shape = (len(positions), *old.shape[1:])
-        self._best = np.full(shape, -np.inf, np.float32)
-        self._kept = np.zeros(shape, np.float32)  # the score of the old label
-        self._labels = old[nearest]
-
-    def offer(
-        self, label: int, box: tuple[slice, slice, slice], distance: np.ndarray, penalty: Penalty | None = None
-    ) -> None:
-        """Give the fine voxels to ``label`` where its interpolated ``distance``, less a penalty, is the largest."""
-        first, stop, plane = box[0].start, box[0].stop, box[1:]
-        begins = first == 0 or self._positions > first
-        for row in np.flatnonzero(begins & ((stop == len(self._old)) | (self._positions < stop - 1))):
-            taps, weights = _cubic(self._positions[row], len(self._old))
-            score = np.tensordot(weights, distance[np.clip(taps - first, 0, stop - first - 1)], 1)
-            if penalty is not None:
-                score -= penalty.of(int(row), min(max(int(self._nearest[row]) - first, 0), stop - first - 1))
-            best, labels = self._best[row][plane], self._labels[row][plane]
-            np.copyto(self._kept[row][plane], score, where=self._old[self._nearest[row]][plane] == label)
-            better = score > best
-            np.copyto(best, score, where=better)
-            np.copyto(labels, label, where=better)
-
-    def labels_with_majority(self) -> np.ndarray:
-        """The label of each fine voxel; more than half of those inside an old voxel keep its label."""
-        for number in np.unique(self._nearest):
-            rows = np.flatnonzero(self._nearest == number)
-            self._keep_majority(slice(rows[0], rows[-1] + 1), self._old[number])
-        return self._labels
-
-    def _keep_majority(self, rows: slice, old: np.ndarray) -> None:
-        labels = self._labels[rows]
-        is_kept = labels == old
-        missing = (len(labels) + 1) // 2 - is_kept.sum(axis=0)
-        where = np.nonzero(missing > 0)
-        if not len(where[0]):
-            return
-        lead = np.where(is_kept, np.inf, self._best[rows] - self._kept[rows])[:, where[0], where[1]]
-        rank = lead.argsort(axis=0).argsort(axis=0)
-        columns = labels[:, where[0], where[1]]
-        labels[:, where[0], where[1]] = np.where(rank < missing[where], old[where], columns)
-
-
-def _cubic(position: float, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The four slices around a place and their weights, by Keys' cubic convolution; end slices are repeated."""
-    base = int(np.floor(position))
-    part = position - base
-    weights = np.array(
-        [
-            -0.5 * part**3 + part**2 - 0.5 * part,
-            1.5 * part**3 - 2.5 * part**2 + 1,
-            -1.5 * part**3 + 2 * part**2 + 0.5 * part,
-            0.5 * part**3 - 0.5 * part**2,
-        ],
-        np.float32,
-    )
-    return np.clip(np.arange(base - 1, base + 3), 0, count - 1), weights
-
-
-def _boxes(labels: np.ndarray, margin: tuple[int, int, int]) -> Iterator[tuple[int, tuple[slice, slice, slice]]]:
+def _boxes(labels: np.ndarray, margin: tuple[int, int, int]) -> Iterator[tuple[int, Box]]:
     """Each label number that occurs, and the box around its voxels with a margin."""
     count = int(labels.max()) + 1
     bounds = []
