@@ -31,9 +31,8 @@ _NETWORKS = _PHYSICS | _ours("networks")
 _OBJECTIVES = _PHYSICS | _ours("objectives")
 _MODELS = _NETWORKS | _OBJECTIVES | _ours("models")
 _INFERENCE = _MODELS | _VOLUMES | _ours("inference")
-_GEOMETRY = _ours(  # without SimpleITK
-    "inference.planning", "volumes.grid", "volumes.volume", "volumes.tilt", "volumes.intensity"
-)
+_PLANNING = _ours("inference.planning", "inference.cost")
+_GEOMETRY = _PLANNING | _ours("volumes.grid", "volumes.volume", "volumes.tilt", "volumes.intensity")  # no SimpleITK
 _PROFILE = _ours("physics.acquisition", "physics.shared_noise", "physics.slice_profile")
 _TEXT = _PROFILE | _ours("models.card", "models.store", "models.profile_calibration", "cli.terminal")  # without torch
 _NUMERICS = frozenset({"numpy", "SimpleITK"})
@@ -67,7 +66,7 @@ class Rule:
 RULES = (
     Rule("without torch", tuple(_TEXT - _PROFILE), _FOUNDATION | _TEXT),
     Rule("acquisition", tuple(_ours("physics.acquisition")), _FOUNDATION | {"numpy"}),
-    Rule("planning", tuple(_ours("inference.planning")), _VOLUMES | _ours("models.store") | {"numpy"}),
+    Rule("planning", tuple(_PLANNING), _PLANNING | _VOLUMES | _ours("models.store") | {"numpy"}),
     Rule("physics", tuple(_ours("physics")), _PHYSICS | {"numpy", "torch"}),
     Rule(
         "volumes",

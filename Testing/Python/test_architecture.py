@@ -25,6 +25,7 @@ WITHOUT_TORCH = [
     "medical_super_resolution.physics.acquisition",
     "medical_super_resolution.cli.main",
     "medical_super_resolution.cohort.run",  # the process that schedules studies
+    "medical_super_resolution.inference.cost",
     "medical_super_resolution.inference.planning",
     "medical_super_resolution.settings",
     "medical_super_resolution.volumes.io.files",

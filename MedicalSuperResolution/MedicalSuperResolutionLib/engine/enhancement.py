@@ -8,7 +8,8 @@ import slicer
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
 
 from medical_super_resolution.errors import SettingsError
-from medical_super_resolution.inference.planning import estimate, plan
+from medical_super_resolution.inference.cost import estimate
+from medical_super_resolution.inference.planning import plan
 from medical_super_resolution.progress import Progress
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Enhanced, Volume

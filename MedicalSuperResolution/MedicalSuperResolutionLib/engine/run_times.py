@@ -6,7 +6,8 @@ import json
 import math
 from typing import Protocol
 
-from medical_super_resolution.inference.planning import estimate, plan
+from medical_super_resolution.inference.cost import estimate
+from medical_super_resolution.inference.planning import plan
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Volume
 

@@ -8,9 +8,10 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 from ..errors import SettingsError, VolumeError
+from ..inference.cost import fits_memory
 from ..inference.enhance import enhance
 from ..inference.labels import enhance_labels
-from ..inference.planning import fits_memory, plan
+from ..inference.planning import plan
 from ..models.file import Model
 from ..progress import Progress, ignore
 from ..settings import EnhanceSettings

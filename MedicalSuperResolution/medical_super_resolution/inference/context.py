@@ -13,8 +13,8 @@ import torch
 
 from ..progress import Progress
 from ..settings import EnhanceSettings
+from .cost import PROGRAM_BYTES, allowed_bytes, working_bytes
 from .device import cpu_has_bfloat16
-from .planning import PROGRAM_BYTES, allowed_bytes, working_bytes
 
 _LEAST_BYTES = 0.1e9  # of working memory, however little is left
 STAGES = ("profile", "transfer", "network", "interpolation", "consistency", "output")

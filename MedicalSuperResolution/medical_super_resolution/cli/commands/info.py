@@ -20,7 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Print a table."""
-    from ...inference.planning import estimate, plan
+    from ...inference.cost import estimate
+    from ...inference.planning import plan
     from ...volumes.intensity import guess_modality
     from ...volumes.io import files, formats
 

@@ -26,7 +26,8 @@ from medical_super_resolution.cohort.discovery import Item
 from medical_super_resolution.cohort.distribution import scheduling, workers
 from medical_super_resolution.cohort.distribution.scheduling import rows_from
 from medical_super_resolution.cohort.distribution.workers import local_workers, worker_options
-from medical_super_resolution.cohort.page import outlier_distances, write_page
+from medical_super_resolution.cohort.outliers import outlier_distances
+from medical_super_resolution.cohort.page import write_page
 from medical_super_resolution.cohort.preview import picture
 from medical_super_resolution.cohort.study import thumbnail_of
 from medical_super_resolution.cohort.table import Row, write_parquet, write_table

@@ -181,7 +181,7 @@ def test_an_error_of_the_program_is_not_taken_for_a_failure_of_the_device():
 def test_the_work_gets_memory_by_its_size_as_far_as_there_is_any(
     monkeypatch: pytest.MonkeyPatch, voxels: int, asked: float | None, computer: float, expected: float
 ):
-    monkeypatch.setattr("medical_super_resolution.inference.planning.physical_bytes", lambda: computer)
+    monkeypatch.setattr("medical_super_resolution.inference.cost.physical_bytes", lambda: computer)
     context = ExecutionContext(EnhanceSettings(memory_gb=asked), torch.device("cpu"), voxels, lambda done, total: None)
     context.held_bytes = 200_000_000
     assert context.working_bytes() == pytest.approx(expected)

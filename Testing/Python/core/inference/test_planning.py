@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from medical_super_resolution.errors import SettingsError, VolumeError
-from medical_super_resolution.inference.planning import estimate, finer_axes, named_axes, plan
+from medical_super_resolution.inference.cost import estimate
+from medical_super_resolution.inference.planning import finer_axes, named_axes, plan
 from medical_super_resolution.models.store import path_of
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid

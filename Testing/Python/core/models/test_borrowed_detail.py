@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from medical_super_resolution.errors import ModelError
+from medical_super_resolution.inference.cost import estimate
 from medical_super_resolution.inference.enhance import enhance
-from medical_super_resolution.inference.planning import estimate, plan
+from medical_super_resolution.inference.planning import plan
 from medical_super_resolution.inference.refiners import throughplane, tile_stream
 from medical_super_resolution.models import weight_interpolation as detail
 from medical_super_resolution.models.card import described
