@@ -42,8 +42,10 @@ def studies_in(batch: Batch, patterns: Sequence[str] = (), participants: Sequenc
     Raises
     ------
     VolumeError
-        There are none.
+        There are none, or there is no such folder.
     """
+    if not batch.folder.is_dir():
+        raise VolumeError(f"there is no folder {batch.folder}; name the one that holds the studies")
     found = items_in(batch.folder, batch.output.resolve())
     is_data_set = bids.is_data_set(batch.folder)
     subjects = {f"sub-{label.removeprefix('sub-')}" for label in participants}
@@ -56,27 +58,42 @@ def studies_in(batch: Batch, patterns: Sequence[str] = (), participants: Sequenc
         if not patterns or any(fnmatchcase(path.as_posix(), pattern) for pattern in patterns):
             chosen.append(item)
     if not chosen:
+        if not found:
+            raise VolumeError(f"there is no volume in the folder {batch.folder}; name the one that holds the studies")
         raise VolumeError(f"of {len(found)} volumes in the folder {batch.folder}, none matches the selection")
     return chosen
 
 
-def open_output(batch: Batch, *, resume: bool) -> None:
-    """Prepare the output folder, which is new, empty, or that of an earlier run.
+def check_output(batch: Batch, *, resume: bool) -> None:
+    """Refuse an output folder that is not new, empty, or that of an earlier run.
 
     Raises
     ------
     VolumeError
-        It holds something else, or an earlier run without ``resume`` or ``overwrite``, or it cannot be made.
+        It holds something else, or an earlier run without ``resume`` or ``overwrite``, or is a file.
+    """
+    state = batch.output / STATE
+    if state.is_dir() and not (resume or batch.overwrite):
+        raise VolumeError(
+            f"{batch.output} holds an earlier run; add --resume to continue it, or --overwrite to replace it"
+        )
+    if batch.output.is_file():
+        raise VolumeError(f"{batch.output} is a file; name a new or an empty folder for the cohort")
+    if not state.is_dir() and batch.output.is_dir() and any(batch.output.iterdir()):
+        raise VolumeError(f"the folder {batch.output} is not empty; name a new or an empty one for the cohort")
+
+
+def open_output(batch: Batch, *, resume: bool) -> None:
+    """Prepare the output folder.
+
+    Raises
+    ------
+    VolumeError
+        It cannot be made.
     """
     state = batch.output / STATE
     try:
         batch.output.mkdir(parents=True, exist_ok=True)
-        if state.is_dir() and not (resume or batch.overwrite):
-            raise VolumeError(
-                f"{batch.output} holds an earlier run; add --resume to continue it, or --overwrite to replace it"
-            )
-        if not state.is_dir() and any(batch.output.iterdir()):
-            raise VolumeError(f"the folder {batch.output} is not empty; name a new or an empty one for the cohort")
         if batch.overwrite and not resume:
             shutil.rmtree(state, ignore_errors=True)
         state.mkdir(exist_ok=True)

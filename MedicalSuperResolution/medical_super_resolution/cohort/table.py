@@ -66,8 +66,9 @@ class Row:
     @property
     def line(self) -> str:
         """One line for people, as soon as the volume is done."""
-        made = f"{self.size} at {self.spacing_mm} mm, {self.seconds:g} s"
-        return f"{self.status:9} {self.input}: {made if self.status == 'done' else self.message}"
+        took = f", {self.seconds:g} s" if self.status == "done" else ""
+        said = f"{self.size} at {self.spacing_mm} mm{took}" if self.size else self.message
+        return f"{self.status:9} {self.input}" + (f": {said}" if said else "")
 
 
 def write_table(rows: Sequence[Row], path: Path) -> None:

@@ -76,7 +76,7 @@ def run(chosen: argparse.Namespace) -> int:
         load_ahead()
     optional("distributed", "cohorts", extra="cohort", instead="use `medsr enhance IN OUT --jobs N`")
 
-    from ...cohort.run import open_output, run_cohort, studies_in
+    from ...cohort.run import check_output, open_output, run_cohort, studies_in
     from ...cohort.table import TABLE
     from ...cohort.task import Batch
 
@@ -88,7 +88,7 @@ def run(chosen: argparse.Namespace) -> int:
         overwrite=chosen.overwrite, compress=not chosen.no_compression,
     )  # fmt: skip
     items = studies_in(batch, chosen.pattern, chosen.participant_label)
-    open_output(batch, resume=chosen.resume)
+    check_output(batch, resume=chosen.resume)
     counts: Counter[str] = Counter()
 
     def announce(row: Row) -> None:
@@ -99,6 +99,7 @@ def run(chosen: argparse.Namespace) -> int:
     try:
         connection, settings = _workers(chosen, settings, len(items))
         with connection as client:
+            open_output(batch, resume=chosen.resume)
             if client.dashboard_link and not chosen.quiet:
                 print(f"dashboard: {client.dashboard_link}", file=sys.stderr, flush=True)
             rows = run_cohort(replace(batch, settings=settings), items, client, announce)

@@ -39,7 +39,9 @@ def load_ahead() -> None:
         get_context("forkserver").set_forkserver_preload(_PRELOADED)
         path = os.environ.get("PYTHONPATH")
         os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # the new process must find the same modules
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which it inherits; Ctrl-C reaches it too
         forkserver.ensure_running()
+        signal.signal(signal.SIGINT, before)
         if path is None:
             del os.environ["PYTHONPATH"]
         else:

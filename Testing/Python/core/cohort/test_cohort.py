@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -272,6 +273,23 @@ def test_workers_are_forks_of_a_process_that_has_loaded_what_they_need():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers are no forks")
+def test_the_process_that_workers_are_forked_from_ignores_ctrl_c_from_its_start():
+    script = (
+        "import signal\n"
+        "from multiprocessing.forkserver import _forkserver\n"
+        "from medical_super_resolution.cohort.distribution import workers\n"
+        "workers._PRELOADED = []\n"
+        "workers.load_ahead()\n"
+        "print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)\n"
+        "print(open(f'/proc/{_forkserver._forkserver_pid}/status').read())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("True\n")  # the command itself still ends by Ctrl-C
+    ignored = next(line for line in done.stdout.splitlines() if line.startswith("SigIgn:"))
+    assert int(ignored.split()[1], 16) & 1 << signal.SIGINT - 1
+
+
 def test_a_worker_sees_one_gpu_and_offers_it_as_a_resource():
     assert worker_options("2")["env"] == {"CUDA_VISIBLE_DEVICES": "2"}
     assert worker_options("2")["resources"] == {"GPU": 1}
@@ -312,6 +330,34 @@ def test_the_command_connects_to_a_scheduler(medsr: Medsr, a_batch: Batch, a_cli
     assert "2/2 done" in err
     status, _, err = medsr(*arguments, *options)
     assert (status, "holds an earlier run" in err) == (1, True)
+
+
+def test_without_a_scheduler_nothing_is_left_behind(medsr: Medsr, a_batch: Batch, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(workers, "_CONNECT_SECONDS", 0.1)
+    status, _, err = medsr("cohort", a_batch.folder, a_batch.output, "--scheduler", "tcp://127.0.0.1:1")
+    assert (status, "there is no Dask scheduler at tcp://127.0.0.1:1" in err) == (1, True)
+    assert not a_batch.output.exists()
+
+
+def test_a_folder_without_studies_is_named(medsr: Medsr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(workers, "load_ahead", lambda: None)
+    (tmp_path / "empty").mkdir()
+    for name, reason in (("absent", "there is no folder"), ("empty", "there is no volume in the folder")):
+        status, _, err = medsr("cohort", tmp_path / name, tmp_path / "out")
+        assert (status, err) == (1, f"error: {reason} {tmp_path / name}; name the one that holds the studies\n")
+
+
+def test_a_file_in_place_of_the_output_folder_is_refused(medsr: Medsr, a_batch: Batch, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(workers, "load_ahead", lambda: None)
+    status, _, err = medsr("cohort", a_batch.folder, a_batch.folder / "two.nrrd")
+    assert (status, "two.nrrd is a file; name a new or an empty folder" in err) == (1, True)
+
+
+def test_the_line_of_a_study_states_its_result_or_why_there_is_none():
+    made = {"size": "4x4x8", "spacing_mm": "1x1x1", "warnings": "noisy"}
+    assert a_row(1, **made).line == "done      s1: 4x4x8 at 1x1x1 mm, 0 s"
+    assert replace(a_row(1, **made), status="kept").line == "kept      s1: 4x4x8 at 1x1x1 mm"
+    assert replace(a_row(1), status="failed", error="no volume").line == "failed    s1: no volume"
 
 
 def test_a_folder_with_other_things_is_refused(medsr: Medsr, a_batch: Batch, monkeypatch: pytest.MonkeyPatch):
