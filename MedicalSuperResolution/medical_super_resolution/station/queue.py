@@ -24,21 +24,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import SuperResolutionError
 from ..system.temp_dirs import put_in_place
+from .room import QueueFull, Room, size_of
 
 RECEIVING, WAITING, SENDING, DONE, FAILED = STATES = ("receiving", "waiting", "sending", "done", "failed")
 _ENHANCING = "enhancing"
 _DIGITS = 20
 _PART, _MISSING, BEGUN = ".part", ".missing", ".begun"
 _REASON, DESTINATION = "reason.txt", "destination.txt"
-_RESERVED_SHARE, _RESERVED_BYTES = 0.1, 5e9  # of a disk, kept free for derived images; the smaller one counts
 _INCOMPLETE = "there was no room for some images; the series goes on when they are sent again"
 logger = logging.getLogger(__name__)
-
-
-class QueueFull(SuperResolutionError):
-    """There is no room for another image."""
 
 
 def label(uid: str) -> str:
@@ -60,16 +55,16 @@ class Queue:
     """
 
     def __init__(self, folder: Path, *, largest_bytes: int, clock: Callable[[], float] = time.time) -> None:
-        self.folder, self.largest_bytes = folder, largest_bytes
+        self.folder = folder
         self._clock, self._started = clock, clock()
         self._lock = threading.Lock()  # images arrive in several threads while series are enhanced in another
-        self._taken = ""
+        self._taken = ""  # the series that is being enhanced
         for state in STATES:
             (folder / state).mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.rmtree(folder / _ENHANCING, ignore_errors=True)  # left by a killed process
         for part in folder.rglob(f"*{_PART}"):
             part.unlink()
-        self._bytes = _size(folder)
+        self._room = Room(folder, largest_bytes)
 
     def add(self, series_uid: str, instance_uid: str, encoded: bytes) -> bool:
         """Store an image; return False if it was dropped because its series is complete.
@@ -86,20 +81,24 @@ class Queue:
         """
         series, name = label(series_uid), f"{label(instance_uid)}.dcm"
         with self._lock:
-            waits = self.folder / WAITING / series
-            if waits.exists() and series != self._taken and not (waits / name).exists():
-                waits.replace(self.folder / RECEIVING / series)
+            waiting, aside = (self.folder / state / series for state in (WAITING, FAILED))
+            if waiting.exists() and series != self._taken and not (waiting / name).exists():
+                waiting.replace(self.folder / RECEIVING / series)
             if self._lies_in(series, WAITING, SENDING, DONE):
                 return False
-            self._try_again(series)
-            return self._keep(self.folder / RECEIVING / series / name, encoded)
-
-    def _keep(self, path: Path, encoded: bytes) -> bool:
-        if path.exists():
+            if aside.exists():  # it may have been incomplete
+                (aside / _REASON).unlink(missing_ok=True)
+                aside.replace(self.folder / RECEIVING / series)
+            self._store(self.folder / RECEIVING / series / name, encoded)
             return True
+
+    def _store(self, path: Path, encoded: bytes) -> None:
+        """Write an image, or mark it as missing where there is no room for it."""
+        if path.exists():
+            return
         part, missing = path.with_suffix(_PART), path.with_suffix(_MISSING)
         try:
-            self._check_room(len(encoded))
+            self._room.check(len(encoded))
             path.parent.mkdir(mode=0o700, exist_ok=True)
             part.write_bytes(encoded)
             put_in_place(part, path)
@@ -110,31 +109,13 @@ class Queue:
                 path.parent.mkdir(mode=0o700, exist_ok=True)
                 missing.touch()
             raise
-        self._bytes += len(encoded)
-        return True
-
-    def _check_room(self, count: int) -> None:
-        if self._bytes + count > self.largest_bytes:
-            raise QueueFull(f"the queue holds its {self.largest_bytes / 1e9:.3g} GB; increase --max-storage")
-        disk = shutil.disk_usage(self.folder)
-        if disk.free - count < min(_RESERVED_SHARE * disk.total, _RESERVED_BYTES):
-            raise QueueFull(f"{disk.free / 1e9:.3g} GB are free on the disk of the queue; free some space")
+        self._room.used_bytes += len(encoded)
 
     def is_known(self, series_uid: str) -> bool:
         """Whether a series was received as a whole."""
         series = label(series_uid)
         is_aside = self._lies_in(series, FAILED) and not _lacks_images(self.folder / FAILED / series)
         return is_aside or self._lies_in(series, WAITING, SENDING, DONE)
-
-    def take(self, series: str) -> bool:
-        """Begin to enhance a waiting series, which accepts no more images then; return False if it no longer waits."""
-        with self._lock:
-            self._taken = series if self._lies_in(series, WAITING) else ""
-            return bool(self._taken)
-
-    def put_back(self) -> None:
-        """Return the series of `take` to the waiting ones."""
-        self._taken = ""
 
     def complete(self, *, quiet_seconds: float) -> list[str]:
         """Mark as complete the series without a new image for ``quiet_seconds``; return their labels.
@@ -160,9 +141,15 @@ class Queue:
         """Folders of the complete series, the oldest first."""
         return self._folders(WAITING)
 
-    def sending(self) -> list[Path]:
-        """Folders of derived images to send: ``*.dcm``, and ``*.begun`` whose transfer began."""
-        return self._folders(SENDING)
+    def take(self, series: str) -> bool:
+        """Begin to enhance a waiting series, which accepts no more images then; return False if it no longer waits."""
+        with self._lock:
+            self._taken = series if self._lies_in(series, WAITING) else ""
+            return bool(self._taken)
+
+    def put_back(self) -> None:
+        """Return the series of `take` to the waiting ones."""
+        self._taken = ""
 
     def workspace(self, series: str) -> Path:
         """An empty folder for the derived images of a series, see `enhanced`."""
@@ -174,9 +161,22 @@ class Queue:
     def enhanced(self, series: str, workspace: Path, destination: str) -> None:
         """Queue the derived images of a series for sending, and remove its source."""
         (workspace / DESTINATION).write_text(destination, encoding="utf-8")
-        self._bytes += _size(workspace)
+        self._room.used_bytes += size_of(workspace)
         put_in_place(workspace, self.folder / SENDING / series)
         self._remove(self.folder / WAITING / series)
+
+    def sending(self) -> list[Path]:
+        """Folders of derived images to send: ``*.dcm``, and ``*.begun`` whose transfer began."""
+        return self._folders(SENDING)
+
+    def begin(self, image: Path) -> Path:
+        """Mark the transfer of an image as begun; return its new path."""
+        return image.replace(image.with_suffix(BEGUN))
+
+    def sent(self, image: Path) -> None:
+        """Remove an image that its receiver has."""
+        self._room.used_bytes -= image.stat().st_size
+        image.unlink()
 
     def finish(self, series: str) -> None:
         """Mark a series as done: sent, or ignored by the rules."""
@@ -194,13 +194,6 @@ class Queue:
             (folder / _REASON).write_text(f"{reason}\n", encoding="utf-8")
         folder.replace(self.folder / FAILED / folder.name)
 
-    def _try_again(self, series: str) -> None:
-        """Receive a series again that was set aside: it may have been incomplete."""
-        aside = self.folder / FAILED / series
-        if aside.exists():
-            (aside / _REASON).unlink(missing_ok=True)
-            aside.replace(self.folder / RECEIVING / series)
-
     def recover(self) -> None:
         """Repair the queue after a crash: a series in two states keeps the later one."""
         for folder in [*self.waiting(), *self.sending()]:
@@ -217,15 +210,6 @@ class Queue:
             if self._clock() - empty.stat().st_mtime > older_than_seconds:
                 self._remove(empty)
 
-    def begin(self, image: Path) -> Path:
-        """Mark the transfer of an image as begun; return its new path."""
-        return image.replace(image.with_suffix(BEGUN))
-
-    def sent(self, image: Path) -> None:
-        """Remove an image that its receiver has."""
-        self._bytes -= image.stat().st_size
-        image.unlink()
-
     def _lies_in(self, series: str, *states: str) -> bool:
         return any((self.folder / state / series).exists() for state in states)
 
@@ -235,13 +219,9 @@ class Queue:
 
     def _remove(self, folder: Path) -> None:
         if folder.exists():
-            self._bytes -= _size(folder)
+            self._room.used_bytes -= size_of(folder)
             shutil.rmtree(folder)
 
 
 def _lacks_images(folder: Path) -> bool:
     return any(not mark.with_suffix(".dcm").exists() for mark in folder.glob(f"*{_MISSING}"))
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

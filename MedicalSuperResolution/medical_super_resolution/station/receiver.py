@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import SettingsError
 from .intake import LARGEST_PDU, Callers, Intake
-from .queue import Queue, QueueFull, label
+from .queue import Queue, label
+from .room import QueueFull
 
 if TYPE_CHECKING:
     from pynetdicom.ae import ApplicationEntity

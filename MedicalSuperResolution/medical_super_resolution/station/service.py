@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import SuperResolutionError
-from ..models.file import Model
+from .enhancer import Enhancer, is_lack_of_room
 from .queue import BEGUN, DESTINATION, Queue
 from .rules import Rule, first_that_fits
 from .sender import SendingError, destination_of
 from .source import DicomWebSource
 
 _POLL_SECONDS = 0.5
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _RETRY_SECONDS = 30.0
-_REMEMBER_SECONDS = 90 * 24 * 3600.0
+_REMEMBER_SECONDS = 90 * 24 * 3600.0  # which series were done
 logger = logging.getLogger(__name__)
 
 
@@ -55,21 +54,21 @@ class Station:
     is_trial: bool = False
     source: DicomWebSource | None = None
     retry_seconds: float = _RETRY_SECONDS
-    _models: dict[str, Model] = field(default_factory=dict)
+    _enhancer: Enhancer = field(default_factory=Enhancer)
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set."""
         self.queue.recover()
         steps = (self._fetch, lambda: self.enhance_complete(stop), self.send_waiting)
-        pauses = [0.0] * len(steps)
+        due = dict.fromkeys(steps, 0.0)  # when each is to be done next
         while not stop.wait(_POLL_SECONDS):
-            for place, step in enumerate(steps):
-                pauses[place] = max(0.0, pauses[place] - _POLL_SECONDS)
-                if not pauses[place] and not self._succeeds(step):
-                    pauses[place] = self.retry_seconds
+            for step in steps:
+                if time.monotonic() >= due[step] and not self._succeeds(step):
+                    due[step] = time.monotonic() + self.retry_seconds
             self.queue.forget(older_than_seconds=_REMEMBER_SECONDS)
 
     def _succeeds(self, step: Callable[[], bool]) -> bool:
+        """Do a step; return False if it is to be done again only after a pause."""
         try:
             return step()
         except OSError as problem:
@@ -79,7 +78,7 @@ class Station:
     def _fetch(self) -> bool:
         if self.source:
             self.source.fetch(self.queue)
-        return False  # so that `run` waits before the next search
+        return False  # the next search is after a pause
 
     def enhance_complete(self, stop: threading.Event) -> bool:
         """Enhance the complete series, one after the other; return False if the disk is full."""
@@ -93,13 +92,29 @@ class Station:
             try:
                 self._enhance(folder)
             except (SuperResolutionError, OSError) as problem:
-                if _is_lack_of_room(problem):
+                if is_lack_of_room(problem):
                     logger.error("series %s: the disk is full; it is enhanced later", folder.name)
                     self.queue.put_back()
                     return False
                 logger.error("series %s: set aside; the reason is in failed/%s/reason.txt", folder.name, folder.name)
                 self.queue.fail(folder.name, str(problem))
         return True
+
+    def _enhance(self, folder: Path) -> None:
+        """Enhance a waiting series by the first rule that fits it, and queue the result for sending."""
+        from pydicom import dcmread
+
+        header = dcmread(min(folder.glob("*.dcm")), stop_before_pixels=True)
+        rule = first_that_fits(self.rules, header)
+        if rule is None or self.is_trial:
+            what = "no rule fits it" if rule is None else f"would be enhanced by {rule.model}"
+            logger.info("series %s: passed over: %s", folder.name, what)
+            self.queue.finish(folder.name)
+            return
+        workspace = self.queue.workspace(folder.name)
+        self._enhancer.write(folder, workspace, rule)
+        self.queue.enhanced(folder.name, workspace, rule.send_to or self.send_to)
+        logger.info("series %s: enhanced by %s", folder.name, rule.model)
 
     def send_waiting(self) -> bool:
         """Send the derived series; return False if a receiver did not accept one."""
@@ -116,6 +131,7 @@ class Station:
         return all_sent
 
     def _send(self, folder: Path) -> None:
+        """Send the images of a derived series, but not those that the receiver has from before an interruption."""
         to = destination_of((folder / DESTINATION).read_text(encoding="utf-8"), title=self.title)
         for image in folder.glob(f"*{BEGUN}"):
             if to.holds(image):
@@ -127,40 +143,3 @@ class Station:
                     begun = self.queue.begin(image)
                     store(begun)
                     self.queue.sent(begun)
-
-    def _enhance(self, folder: Path) -> None:
-        from pydicom import dcmread
-
-        header = dcmread(next(iter(sorted(folder.glob("*.dcm")))), stop_before_pixels=True)
-        rule = first_that_fits(self.rules, header)
-        if rule is None or self.is_trial:
-            what = "no rule fits it" if rule is None else f"would be enhanced by {rule.model}"
-            logger.info("series %s: passed over: %s", folder.name, what)
-            self.queue.finish(folder.name)
-            return
-        workspace = self.queue.workspace(folder.name)
-        self._derive(folder, workspace, rule)
-        self.queue.enhanced(folder.name, workspace, rule.send_to or self.send_to)
-        logger.info("series %s: enhanced by %s", folder.name, rule.model)
-
-    def _derive(self, folder: Path, workspace: Path, rule: Rule) -> None:
-        """Write the derived series of a rule, as ``medsr enhance FOLDER WORKSPACE`` does."""
-        from ..inference.enhance import enhance
-        from ..models import file as models
-        from ..models import store
-        from ..volumes.io import files
-        from ..volumes.io.writers import destination_of as output_of
-
-        output = output_of(folder, workspace)
-        if rule.model not in self._models:
-            self._models[rule.model] = models.load(store.find(rule.model))
-        enhanced = enhance(files.read(folder), self._models[rule.model], rule.settings())
-        output.write(enhanced.volume, enhanced.report)
-
-
-def _is_lack_of_room(problem: BaseException) -> bool:
-    """Whether an error was caused by a full disk, possibly through errors of pydicom or of our writers."""
-    causes = [problem]
-    while cause := causes[-1].__cause__ or causes[-1].__context__:
-        causes.append(cause)
-    return any(isinstance(cause, OSError) and cause.errno in _NO_ROOM for cause in causes)

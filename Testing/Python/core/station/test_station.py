@@ -21,7 +21,8 @@ from medical_super_resolution.cli.commands import station as station_command
 from medical_super_resolution.cli.main import parser
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.station.intake import Intake
-from medical_super_resolution.station.queue import Queue, QueueFull, label
+from medical_super_resolution.station.queue import Queue, label
+from medical_super_resolution.station.room import QueueFull
 from medical_super_resolution.station.rules import Rule, first_that_fits, read_rules
 from medical_super_resolution.station.sender import DicomNode, DicomWeb, SendingError, destination_of
 from medical_super_resolution.station.service import Station

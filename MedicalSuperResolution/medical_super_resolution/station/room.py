@@ -1,0 +1,49 @@
+"""How much the queue of the station may store."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from ..errors import SuperResolutionError
+
+_RESERVED_SHARE, _RESERVED_BYTES = 0.1, 5e9  # of a disk, kept free for derived images; the smaller one counts
+
+
+class QueueFull(SuperResolutionError):
+    """There is no room for another image."""
+
+
+class Room:
+    """The size of the files in a folder, which are counted once, and its limits.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    largest_bytes : int
+        Limit of the size of all files together.
+    """
+
+    def __init__(self, folder: Path, largest_bytes: int) -> None:
+        self._folder, self._largest_bytes = folder, largest_bytes
+        self.used_bytes = size_of(folder)
+
+    def check(self, count: int) -> None:
+        """Refuse ``count`` more bytes where there is no room for them.
+
+        Raises
+        ------
+        QueueFull
+            The limit would be exceeded, or little of the disk would be left.
+        """
+        if self.used_bytes + count > self._largest_bytes:
+            raise QueueFull(f"the queue holds its {self._largest_bytes / 1e9:.3g} GB; increase --max-storage")
+        disk = shutil.disk_usage(self._folder)
+        if disk.free - count < min(_RESERVED_SHARE * disk.total, _RESERVED_BYTES):
+            raise QueueFull(f"{disk.free / 1e9:.3g} GB are free on the disk of the queue; free some space")
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
