@@ -16,11 +16,12 @@ from ..volume import MeasuredSlices, Volume
 from ..windows import covering, windows
 from .frames import Frame
 from .header import quietly
+from .places import resampled
 from .sorter import Contents, Series, contents_of
 from .stack import Stack, stack_of
 from .stored import stored_bytes
 from .volumes import Part
-from .voxels import LOWEST_HU, is_far_away, resampled, voxels_of
+from .voxels import LOWEST_HU, is_far_away, voxels_of
 from .wording import described, listed
 
 _MODALITIES = {"CT": "ct", "MR": "mr", "PT": "pet", "US": "us"}

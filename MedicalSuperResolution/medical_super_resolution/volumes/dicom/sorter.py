@@ -167,8 +167,8 @@ def _series(uid: str, files: list[DicomFile]) -> Series:
         return Series(uid, number, description, modality, (Part("", others),), problems[others[0].file.path])
     frames = [frame for file in fit for frame in (slices_of(file) if is_mosaic(file.header) else frames_of(file))]
     parts, problem, notes = volumes_in(frames)
-    notes += left_out(others, "that can be no part of a volume, such as a picture in color,")
-    return Series(uid, number, description, modality, tuple(parts), problem, tuple(notes))
+    notes = (*notes, *left_out(others, "that can be no part of a volume, such as a picture in color,"))
+    return Series(uid, number, description, modality, tuple(parts), problem, notes)
 
 
 def _problem(file: DicomFile) -> str:

@@ -11,17 +11,10 @@ import numpy as np
 from ...errors import VolumeError
 from ..windows import covering
 from .frames import Frame
-from .voxels import ROUNDED_MM
+from .places import ROUNDED_MM, even_places
 
-_UNEVEN = 0.02  # of the slice distance
 _ON_THE_LINE = 1e-6  # voxels
 _TILT = 1e-3  # sideways shift over the slice distance: 0.06 degrees
-_JITTER = 1.5  # steps that differ by no more than this many times scatter around one spacing
-_ALIKE = 1.3  # else, steps up to this many times the smallest one are those of the finest zone
-_SAME_ZONE = 1.6  # a step up to this many times the smallest one is of the same spacing
-_WIDEST_GAP = 2.1  # slice distances: a single slice may be missing
-_MOST_MISSING = 8  # one slice in as many may be missing
-_WIDEST_ZONE = 8.0  # slice distances, where a part of the stack was measured with a larger spacing
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +28,7 @@ class Stack:
     spacing_mm : float
         Distance of the even places, from a line through the positions.
     targets : numpy.ndarray or None
-        The even places in mm from the first slice, where the slices do not lie there; see `voxels.resampled`.
+        The even places in mm from the first slice, where the slices do not lie there; see `places.resampled`.
     shifts_ji : numpy.ndarray or None
         (K, 2) how far each slice lies along its columns and rows from the first, in voxels, where they are shifted.
     notes : tuple of str
@@ -118,63 +111,9 @@ def stack_of(frames: list[Frame], where: str) -> Stack:
     heights = np.array([normal @ frame.position for frame in frames])
     order = np.argsort(heights, kind="stable")
     frames, heights = [frames[index] for index in order], heights[order]
-    distance, targets, notes = _even_places(heights - heights[0], where)
+    distance, targets, notes = even_places(heights - heights[0], where)
     shifts, more = _sideways(frames, heights, where)
     return Stack(frames, distance, targets, shifts, (*notes, *more))
-
-
-def _even_places(places: np.ndarray, where: str) -> tuple[float, np.ndarray | None, tuple[str, ...]]:
-    """The slice distance and, for irregular places, the regular ones and a sentence."""
-    steps = np.diff(places)
-    alike = _ALIKE if steps.max() > _JITTER * steps.min() else _JITTER
-    base = float(steps[steps <= alike * steps.min()].mean())
-    numbers = np.concatenate([[0], np.cumsum(np.rint(steps / base))])
-    distance, first = np.polyfit(numbers, places, 1)
-    tolerance = min(max(_UNEVEN * distance, ROUNDED_MM), distance / 4)
-    fits = float(np.abs(first + distance * numbers - places).max()) <= tolerance
-    count = int(numbers[-1]) + 1
-    if fits and count == len(places):
-        return float(distance), None, ()
-    _check_gaps(steps, base, where)
-    if not fits:
-        count = round(float(places[-1]) / base) + 1
-        distance = float(places[-1]) / (count - 1)
-    found = f"the slices are {steps.min():.2f} to {steps.max():.2f} mm apart"
-    missing = count - len(places)
-    if fits and not _zones(steps, base).any():
-        gaps = ", ".join(str(int(numbers[at]) + 2) for at in np.flatnonzero(np.rint(steps / base) > 1))
-        note = (
-            f"slice {gaps} of {count} is missing and was interpolated from the neighbors: nothing was measured there"
-            if missing == 1
-            else f"slices {gaps} of {count} are missing and were interpolated from the neighbors: nothing was measured"
-            " there"
-        )
-    else:
-        note = (
-            f"{found}; the network sees them interpolated to an even distance of {distance:.3g} mm, and the result"
-            " reproduces them at their true places"
-        )
-    return float(distance), distance * np.arange(count), (note,)
-
-
-def _zones(steps: np.ndarray, base: float) -> np.ndarray:
-    """Which of the wide steps belong to a part of the stack that was measured with a larger spacing."""
-    alike = np.abs(np.diff(steps)) < 0.05 * steps[:-1]
-    has_neighbor = np.concatenate([[False], alike]) | np.concatenate([alike, [False]])
-    return has_neighbor & (steps > _SAME_ZONE * base) & (steps <= _WIDEST_ZONE * base)
-
-
-def _check_gaps(steps: np.ndarray, base: float, where: str) -> None:
-    wide = (steps > _SAME_ZONE * base) & ~_zones(steps, base)
-    between = np.zeros(len(steps), bool)  # a wide step from one zone to the other is no gap
-    between[1:-1] = _zones(steps, base)[:-2] | _zones(steps, base)[2:]
-    few = wide.sum() <= max(1, (len(steps) + 1) // _MOST_MISSING)
-    limit = np.where(between, _WIDEST_ZONE, _WIDEST_GAP) * base
-    if not few or (steps[wide] > limit[wide]).any():
-        raise VolumeError(
-            f"the slices of {where} are {steps.min():.2f} to {steps.max():.2f} mm apart; more than a single slice is"
-            " missing: get the complete series, or name the files of one part of it"
-        )
 
 
 def _sideways(frames: list[Frame], heights: np.ndarray, where: str) -> tuple[np.ndarray | None, tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,45 +34,76 @@ class Part:
     frames: list[Frame]
 
 
-def volumes_in(frames: list[Frame]) -> tuple[list[Part], str, list[str]]:
-    """The volumes in the images of a series; or why there are none; and what was left out."""
-    if any(_PLACES[_lacks(frame)] in frame.header for frame in frames if _lacks(frame)):
-        return [Part("", frames)], "has a damaged position, orientation or pixel spacing; get the series again", []
+class Found(NamedTuple):
+    """What the images of a series hold.
+
+    Attributes
+    ----------
+    parts
+        Its volumes; where there are none, all its images.
+    problem
+        Why there are none.
+    notes
+        What was left out.
+    """
+
+    parts: list[Part]
+    problem: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def volumes_in(frames: list[Frame]) -> Found:
+    """The volumes in the images of a series, or why there are none."""
+    if any(_lacks(frame) and _PLACES[_lacks(frame)] in frame.header for frame in frames):
+        return _none(frames, "has a damaged position, orientation or pixel spacing; get the series again")
     frames, scouts = _without_scouts(frames)
+    unplaced = [frame for frame in frames if _lacks(frame)]
     placed = [frame for frame in frames if not _lacks(frame)]
     if len(placed) < 2:
-        lacks = next(filter(None, map(_lacks, frames)), "")
-        if lacks:
-            return [Part("", frames)], f"has slices without their {lacks}; it cannot be placed in the patient", []
-        return [Part("", frames)], "has a single file; at least two slices are needed", []
-    notes = left_out(scouts, "of a localizer")
-    notes += left_out([frame for frame in frames if _lacks(frame)], "without a position in the patient")
-    stacks = _grouped(placed, _is_parallel)
-    stacks = [part for stack in stacks for part in _near(stack)]
-    kept, others = _largest(stacks)
-    notes += left_out(others, "of another orientation, size, pixel spacing or place")
-    parts, doubles, unsplit = [], 0, False
-    for stack in kept:
-        found, twice = phases.split(stack)
-        doubles, unsplit = doubles + twice, unsplit or not found
-        label = f"{len(stack)} images {_plane(stack[0])}" if len(kept) > 1 else ""
-        parts += [Part(", ".join(filter(None, (label, more))), part) for more, part in found]
-    if unsplit:
-        return (
-            [Part("", placed)],
-            "has several images at one place (phases, echoes?) that no attribute distinguishes",
-            notes,
-        )
-    largest, others = _largest([part.frames for part in parts])
-    notes += left_out(others, "of an incomplete volume")
+        if unplaced:
+            lacks = _lacks(unplaced[0])
+            return _none(frames, f"has slices without their {lacks}; it cannot be placed in the patient")
+        return _none(frames, "has a single file; at least two slices are needed")
+    stacks, strays = _stacks(placed)
+    notes = [
+        *left_out(scouts, "of a localizer"),
+        *left_out(unplaced, "without a position in the patient"),
+        *left_out(strays, "of another orientation, size, pixel spacing or place"),
+    ]
+    parts, doubles = _phases(stacks)
+    if not parts:
+        problem = "has several images at one place (phases, echoes?) that no attribute distinguishes"
+        return _none(placed, problem, *notes)
+    whole, incomplete = _largest([part.frames for part in parts])
+    notes += left_out(incomplete, "of an incomplete volume")
     if doubles:
         notes.append(f"{doubles} duplicate images were ignored")
-    parts = [part for part in parts if part.frames in largest]
+    parts = [part for part in parts if part.frames in whole]
     if len(parts[0].frames) < 2:
-        if len(frames) == 1:
-            return [Part("", frames)], "has a single file; at least two slices are needed", []
-        return [Part("", placed)], "has slices that differ in orientation or size; split the series first", notes
-    return [Part("" if len(parts) == 1 else part.label, part.frames) for part in parts], "", notes
+        return _none(placed, "has slices that differ in orientation or size; split the series first", *notes)
+    return Found([Part("", parts[0].frames)] if len(parts) == 1 else parts, notes=tuple(notes))
+
+
+def _none(frames: list[Frame], problem: str, *notes: str) -> Found:
+    return Found([Part("", frames)], problem, notes)
+
+
+def _stacks(frames: list[Frame]) -> tuple[list[list[Frame]], list[Frame]]:
+    """The stacks of parallel images, each without a wide gap; and the images outside the large ones."""
+    return _largest([part for stack in _grouped(frames, _is_parallel) for part in _near(stack)])
+
+
+def _phases(stacks: list[list[Frame]]) -> tuple[list[Part], int]:
+    """Stacks with one image at each place, and the number of duplicates; no stacks where one cannot be split."""
+    parts, doubles = [], 0
+    for stack in stacks:
+        found, twice = phases.split(stack)
+        if not found:
+            return [], 0
+        doubles += twice
+        label = f"{len(stack)} images {_plane(stack[0])}" if len(stacks) > 1 else ""
+        parts += [Part(", ".join(filter(None, (label, phase))), part) for phase, part in found]
+    return parts, doubles
 
 
 def _without_scouts(frames: list[Frame]) -> tuple[list[Frame], list[Frame]]:
@@ -84,14 +116,9 @@ def _without_scouts(frames: list[Frame]) -> tuple[list[Frame], list[Frame]]:
 
 
 def _lacks(frame: Frame) -> str:
-    for what, value in (
-        ("position", frame.position),
-        ("orientation", frame.orientation),
-        ("pixel spacing", frame.spacing_ji_mm),
-    ):
-        if value is None:
-            return what
-    return ""
+    """The first of what places an image in the patient that it does not have; empty where it has all."""
+    found = {"position": frame.position, "orientation": frame.orientation, "pixel spacing": frame.spacing_ji_mm}
+    return next((what for what, value in found.items() if value is None), "")
 
 
 def left_out(frames: list[Frame], why: str) -> list[str]:

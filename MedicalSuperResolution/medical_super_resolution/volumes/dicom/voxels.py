@@ -1,4 +1,4 @@
-"""The voxels of a stack: rescaled slice by slice, with their padding, interpolated to regular places."""
+"""The voxels of a stack: rescaled slice by slice, with their padding."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..intensity import in_type
 from .frames import Frame
 from .stored import number_type, stored_numbers
 from .values import has_table, looked_up, padding_of, rescale
 
 LOWEST_HU = -1024.0  # vacuum is -1000 HU; some margin for noise and rounding
-ROUNDED_MM = 0.08  # positions are often written with a single digit behind the point
 _PADDING_GAP = 0.05  # of the range of all other values: padding lies further away, or else it is background
 _INTEGERS = tuple(np.dtype(name) for name in ("int16", "int32", "int64"))
 
@@ -83,61 +81,3 @@ def is_far_away(array: np.ndarray, padding: np.ndarray, modality: str | None) ->
         return True
     gap = _PADDING_GAP * (high - low)
     return highest < low - gap or lowest > high + gap
-
-
-def resampled(planes: np.ndarray, places: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Planes at other places, by the cubic through the four measured planes around each; measured ones are kept.
-
-    Parameters
-    ----------
-    planes : numpy.ndarray
-        (K, J, I).
-    places, targets : numpy.ndarray
-        (K,) and (N,) ascending, where the planes are and where they are wanted.
-
-    Returns
-    -------
-    numpy.ndarray
-        (N, J, I), of the same type.
-    """
-    result = np.empty((len(targets), *planes.shape[1:]), planes.dtype)
-    same = _same_place(places)
-    for number, target in enumerate(targets):
-        nearest = int(np.abs(places - target).argmin())
-        if abs(places[nearest] - target) <= same:
-            result[number] = planes[nearest]
-            continue
-        weights = _hermite(places, float(target))
-        plane = sum(weight * planes[index].astype(np.float64) for index, weight in weights.items())
-        result[number] = in_type(plane, planes.dtype)
-    return result
-
-
-def _same_place(places: np.ndarray) -> float:
-    """Largest distance in mm of two positions that count as the same."""
-    return min(ROUNDED_MM, float(np.diff(places).min()) / 4)
-
-
-def _hermite(places: np.ndarray, target: float) -> dict[int, float]:
-    """Weights of the planes around a place: a cubic with the slopes of parabolas through three planes."""
-    above = int(np.clip(np.searchsorted(places, target), 1, len(places) - 1))
-    below, step = above - 1, float(places[above] - places[above - 1])
-    part = (target - float(places[below])) / step
-    weights = {below: (1 + 2 * part) * (1 - part) ** 2, above: part**2 * (3 - 2 * part)}
-    for index, weight in ((below, part * (1 - part) ** 2 * step), (above, part**2 * (part - 1) * step)):
-        for other, share in _slope(places, index).items():
-            weights[other] = weights.get(other, 0.0) + weight * share
-    return weights
-
-
-def _slope(places: np.ndarray, index: int) -> dict[int, float]:
-    """Weights of the planes whose sum is the slope at one of them; a straight line at the ends."""
-    last = len(places) - 1
-    if index in (0, last):
-        one, other = (0, 1) if index == 0 else (last - 1, last)
-        step = float(places[other] - places[one])
-        return {one: -1 / step, other: 1 / step}
-    before, after = float(places[index] - places[index - 1]), float(places[index + 1] - places[index])
-    whole = before + after
-    left, right = after / (whole * before), before / (whole * after)
-    return {index - 1: -left, index: left - right, index + 1: right}

@@ -8,7 +8,9 @@ References
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from ..volume import FileHeader
 from .foreign import not_read
 from .header import Header, Voxels, beside, checked_sizes, damaged, not_scalar, placed
 
+T = TypeVar("T")
 _HEADER_BYTES = 1 << 20  # headers are a thousandth of that
 _END = re.compile(rb"\r?\n\r?\n")
 _VECTOR = re.compile(r"\(([^()]*)\)|none", re.IGNORECASE)
@@ -64,7 +67,7 @@ def read_nrrd_header(path: Path) -> Header:
     sizes = _whole_numbers(path, fields, "sizes")
     series = _series_axis(path, fields, len(sizes))
     if series is not None:
-        sizes = [count for axis, count in enumerate(sizes) if axis != series] + [sizes[series]]
+        sizes = [*_along_space(sizes, series), sizes[series]]
     shape = checked_sizes(path, sizes)
     grid, notes = placed(path, shape, _matrix(path, fields, series, shape))
     if "axismaxs" in fields and not {"spacedirections", "spacings"} & set(fields):
@@ -123,10 +126,8 @@ def _series_axis(path: Path, fields: dict[str, str], dimensions: int) -> int | N
 
 
 def _vectors(path: Path, text: str) -> list[np.ndarray | None]:
-    found: list[np.ndarray | None] = []
-    for match in _VECTOR.finditer(text):
-        found.append(None if match.group(1) is None else _numbers(path, match.group(1)))
-    return found
+    """The vectors in a field; None for each "none"."""
+    return [None if vector[1] is None else _numbers(path, vector[1]) for vector in _VECTOR.finditer(text)]
 
 
 def _numbers(path: Path, text: str) -> np.ndarray:
@@ -139,15 +140,16 @@ def _numbers(path: Path, text: str) -> np.ndarray:
 def _matrix(path: Path, fields: dict[str, str], series: int | None, shape: tuple[int, ...]) -> np.ndarray:
     """(4, 4) index to RAS."""
     matrix = np.eye(4)
-    vectors = [one for axis, one in enumerate(_vectors(path, fields.get("spacedirections", ""))) if axis != series]
+    vectors = _along_space(_vectors(path, fields.get("spacedirections", "")), series)
     origins = _vectors(path, fields.get("spaceorigin", ""))
     if vectors:
-        if len(vectors) < 3 or any(one is None or one.size < 3 for one in vectors):
+        directions = [one[:3] for one in vectors if one is not None and one.size >= 3]
+        if len(vectors) < 3 or len(directions) < len(vectors):
             raise damaged(path, "its space directions are damaged")
-        matrix[:3, :3] = np.stack([one[:3] for one in vectors[:3] if one is not None], axis=1)
+        matrix[:3, :3] = np.stack(directions[:3], axis=1)
     elif "spacings" in fields:
-        spacings = [one for axis, one in enumerate(_numbers(path, fields["spacings"])) if axis != series][:3]
-        matrix[:3, :3] = np.diag([*spacings, 1.0, 1.0, 1.0][:3])
+        spacings = _along_space(_numbers(path, fields["spacings"]), series)
+        matrix[:3, :3] = np.diag([*spacings[:3], 1.0, 1.0, 1.0][:3])
     if not vectors and not origins and "axismins" in fields:
         matrix[:3, 3] = _first_center(path, fields, series, matrix.diagonal()[:3], shape)
     if origins and origins[0] is not None:
@@ -156,6 +158,11 @@ def _matrix(path: Path, fields: dict[str, str], series: int | None, shape: tuple
         matrix[:3, 3] = origins[0][:3]
     with np.errstate(all="ignore"):  # what is not finite is refused as a place
         return np.diag([*_signs(fields), 1.0]) @ matrix
+
+
+def _along_space(values: Iterable[T], series: int | None) -> list[T]:
+    """The values of the axes in space, from those of all axes."""
+    return [value for axis, value in enumerate(values) if axis != series]
 
 
 def _signs(fields: dict[str, str]) -> tuple[float, float, float]:
@@ -168,11 +175,10 @@ def _first_center(
 ) -> np.ndarray:
     """(3,) where the first voxel lies by the lower ends of the axes, which are half a voxel before cells."""
     lowest, highest = (
-        np.array([one for axis, one in enumerate(_numbers(path, fields.get(name, ""))) if axis != series][:3])
-        for name in ("axismins", "axismaxs")
+        np.array(_along_space(_numbers(path, fields.get(name, "")), series)[:3]) for name in ("axismins", "axismaxs")
     )
-    kinds = fields.get("centerings", fields.get("centers", "")).lower().split()
-    is_node = np.array([one == "node" for axis, one in enumerate(kinds) if axis != series] + [False] * 3)[:3]
+    kinds = _along_space(fields.get("centerings", fields.get("centers", "")).lower().split(), series)
+    is_node = np.array([*(kind == "node" for kind in kinds), False, False, False][:3])
     if "spacings" not in fields and highest.size == 3 and lowest.size == 3:
         spacing = (highest - lowest) / np.maximum(np.array(shape[:3]) - is_node, 1)
     if lowest.size != 3 or not np.isfinite(lowest).all():
