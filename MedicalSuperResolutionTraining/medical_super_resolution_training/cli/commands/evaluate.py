@@ -1,4 +1,4 @@
-"""Measure models beside classical interpolation on volumes made coarse: tables, figures, checks against invention.
+"""Measure models beside classical interpolation on volumes made coarse: tables, figures, checks for hallucinations.
 
 Writes table.md, scores.csv, summary.csv and pictures into a folder; lesions.csv and calibration.csv where asked for.
 With --curves alone it needs no volumes: it draws how well the discriminators of runs distinguished real from made, into
