@@ -64,6 +64,28 @@ def compare(
         matplotlib is missing.
     """
     slices = slices or {}
+    _check(output, after, slices)
+    interpolated = resampled(before, after.grid)
+    panels = [Panel("before (B-spline)", interpolated), Panel("after", after.array)]
+    lines = []
+    if reference is None:
+        panels.append(Panel("after - before", after.array - interpolated, True))
+    else:
+        truth = resampled(reference, after.grid)
+        panels.append(Panel("reference", truth))
+        for name, array in (("before", interpolated), ("after", after.array)):
+            difference = array - truth
+            panels.append(Panel(f"{name} - reference", difference, True))
+            error = float(np.sqrt(np.mean(np.square(difference, dtype=np.float64))))
+            lines.append(f"{name}: {error:.4g} RMS from the reference")
+    modality = after.modality or guess_modality(after.array)
+    window = window or window_of(after.array, modality)
+    _draw(panels, after.grid, window, _UNITS.get(modality, "signal"), output, slices)
+    return lines
+
+
+def _check(output: Path, after: Volume, slices: Mapping[str, int]) -> None:
+    """Refuse a picture that cannot be drawn, before anything is computed."""
     for name, ras_axis in PLANES.items():
         count = after.array.shape[2 - index_axes(after.grid)[ras_axis]]
         if not 0 <= slices.get(name, 0) < count:
@@ -72,25 +94,6 @@ def compare(
         raise SettingsError(f"cannot draw {output.name}; end the name in .png, .jpg, .pdf or .svg")
     if not output.parent.is_dir():
         raise SettingsError(f"the folder {output.parent} does not exist; make it first")
-    interpolated = resampled(before, after.grid)
-    panels = [Panel("before (B-spline)", interpolated), Panel("after", after.array)]
-    lines = []
-    if reference is not None:
-        truth = resampled(reference, after.grid)
-        panels += [
-            Panel("reference", truth),
-            Panel("before - reference", interpolated - truth, True),
-            Panel("after - reference", after.array - truth, True),
-        ]
-        for name, array in (("before", interpolated), ("after", after.array)):
-            error = float(np.sqrt(np.mean(np.square(array - truth, dtype=np.float64))))
-            lines.append(f"{name}: {error:.4g} RMS from the reference")
-    else:
-        panels.append(Panel("after - before", after.array - interpolated, True))
-    modality = after.modality or guess_modality(after.array)
-    window = window or window_of(after.array, modality)
-    _draw(panels, after.grid, window, _UNITS.get(modality, "signal"), output, slices)
-    return lines
 
 
 def _draw(

@@ -136,27 +136,23 @@ def _parsed(path: Path, content: mmap.mmap) -> DicomFile | None:
     from pydicom import dcmread
     from pydicom.filereader import read_dataset
 
-    tags = _tags()
+    stream: BytesIO | mmap.mmap
     if _is_deflated(content):
-        stream = BytesIO(_inflated(path, content[:]))
-        header = read_dataset(stream, False, True, stop_when=_at_pixels, specific_tags=tags)
-        syntax = DEFLATED
+        unpacked = _inflated(path, content[:])
+        stream, size, syntax = BytesIO(unpacked), len(unpacked), DEFLATED
+        header = read_dataset(stream, False, True, stop_when=_at_pixels, specific_tags=_tags())
     else:
-        stream = content  # type: ignore[assignment]
-        header = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=tags)
-        syntax = str(header.file_meta.get("TransferSyntaxUID", ""))
+        stream, size = content, len(content)
+        header = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=_tags())  # type: ignore[arg-type]
         if not header:
             return None
-        if not syntax:
-            syntax = IMPLICIT if header.original_encoding[0] else ""
-            syntax = syntax if header.original_encoding[1] else BIG_ENDIAN
-    at, size = stream.tell(), len(stream.getbuffer()) if isinstance(stream, BytesIO) else len(content)
-    order = ">" if syntax == BIG_ENDIAN else "<"
-    head = stream.read(12)
+        syntax = str(header.file_meta.get("TransferSyntaxUID", "")) or _guessed_syntax(header)
+    at = stream.tell()
+    head = stream.read(12)  # of the element with the pixels: tag, value representation and length
     if len(head) < 12:
-        return DicomFile(path, header, syntax, 0, at, 0)
+        return DicomFile(path, header, syntax, pixel_tag=0, pixels_at=at, pixel_bytes=0)
+    order, is_implicit = ">" if syntax == BIG_ENDIAN else "<", syntax == IMPLICIT
     group, element = struct.unpack_from(order + "HH", head)
-    is_implicit = syntax == IMPLICIT
     (length,) = struct.unpack_from(order + "I", head, 4 if is_implicit else 8)
     begin = at + (8 if is_implicit else 12)
     is_compressed = length == _UNDEFINED_LENGTH
@@ -164,6 +160,14 @@ def _parsed(path: Path, content: mmap.mmap) -> DicomFile | None:
         raise EOFError
     vr = "" if is_implicit else head[4:6].decode("latin-1")
     return DicomFile(path, header, syntax, group << 16 | element, begin, None if is_compressed else length, vr)
+
+
+def _guessed_syntax(header: Dataset) -> str:
+    """The transfer syntax of a file that does not name it, by how pydicom could read it."""
+    is_implicit, is_little_endian = header.original_encoding
+    if not is_little_endian:
+        return BIG_ENDIAN
+    return IMPLICIT if is_implicit else ""
 
 
 @cache

@@ -55,32 +55,46 @@ def draw_slices(results: dict[str, np.ndarray], reference: Volume, case: Case, o
     seen = [np.clip(array.astype(np.float32), *window) for array in (results[BASELINE], reference.array)]
     error = np.where(body.inside, np.abs(seen[0] - seen[1]), 0)
     view = _view(error, reference.grid, case)
-    truth = view.cut(reference.array).astype(np.float32)
-    rows, columns = _enlarged(view.cut(error))
-    panels = {"reference": truth} | {name: view.cut(array).astype(np.float32) for name, array in results.items()}
+    part = _enlarged(view.cut(error))
+    panels = {
+        name: view.cut(array).astype(np.float32) for name, array in (("reference", reference.array), *results.items())
+    }
+    titles = {"reference": f"reference\n{case.name}"}
+    for name, array in results.items():
+        decibels = 10 * np.log10(body.peak**2 / _squared_error(array, reference, body))
+        titles[name] = f"{name}\n{decibels:.2f} dB"
+    _draw(panels, titles, view, part, window, _UNITS.get(reference.modality or "", "signal"), output)
+
+
+def _draw(
+    panels: dict[str, np.ndarray],
+    titles: dict[str, str],
+    view: _View,
+    part: tuple[slice, slice],
+    window: tuple[float, float],
+    unit: str,
+    output: Path,
+) -> None:
+    """Draw each panel, its part, and below them its difference from the panel "reference"."""
+    truth = panels["reference"]
     differences = {name: pixels - truth for name, pixels in panels.items() if name != "reference"}
     largest = float(np.percentile(np.abs(differences[BASELINE]), _DIFFERENCE_PERCENTILE)) or 1.0
-    notes = {
-        name: f"{10 * np.log10(body.peak**2 / _squared_error(array, reference, body)):.2f} dB"
-        for name, array in results.items()
-    }
-    figure, grid = _canvas(len(panels), truth.shape[0] * view.aspect / truth.shape[1])
+    figure, axes = _canvas(len(panels), truth.shape[0] * view.aspect / truth.shape[1])
     gray: dict[str, Any] = {"cmap": "gray", "vmin": window[0], "vmax": window[1]}
     signed: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest}
     drawn = None
     for place, (name, pixels) in enumerate(panels.items()):
-        band, column = divmod(place, len(grid[0]))
-        whole, part, wrong = (grid[3 * band + row][column] for row in range(3))
+        band, column = divmod(place, len(axes[0]))
+        whole, enlarged, difference = (axes[3 * band + row][column] for row in range(3))
         whole.imshow(pixels, aspect=view.aspect, **gray)
-        whole.set_title(f"{name}\n{notes.get(name, case.name)}", fontsize=8)
-        _frame(whole, rows, columns)
-        part.imshow(pixels[rows, columns], aspect=view.aspect, interpolation="nearest", **gray)
+        whole.set_title(titles[name], fontsize=8)
+        _frame(whole, *part)
+        enlarged.imshow(pixels[part], aspect=view.aspect, interpolation="nearest", **gray)
         if name in differences:
-            drawn = wrong.imshow(differences[name], aspect=view.aspect, **signed)
-    axes = [axis for line in grid for axis in line]
+            drawn = difference.imshow(differences[name], aspect=view.aspect, **signed)
     inch = 1 / figure.get_figheight()
-    bar = figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.4, aspect=50, fraction=0.3 * inch, pad=0.1 * inch)
-    unit = _UNITS.get(reference.modality or "", "signal")
+    below = {"location": "bottom", "shrink": 0.4, "aspect": 50, "fraction": 0.3 * inch, "pad": 0.1 * inch}
+    bar = figure.colorbar(drawn, ax=[axis for row in axes for axis in row], **below)
     bar.set_label(
         f"result - reference in {unit}; gray from {window[0]:.4g} to {window[1]:.4g}; PSNR of the whole volume",
         fontsize=8,
