@@ -24,7 +24,7 @@ ifneq ($(INPUT)$(OUTPUT),)
 	@test -n "$$INPUT" && test -n "$$OUTPUT" || { echo "make enhance needs both INPUT and OUTPUT, or neither" >&2; exit 2; }
 	$(VENV)/bin/medsr enhance "$$INPUT" "$$OUTPUT" $${FACTOR:+--factor "$$FACTOR"}
 else
-	$(VENV)/bin/medsr demo
+	$(VENV)/bin/medsr demo --overwrite
 endif
 
 view: $(VENV)/installed-demo,viewer

@@ -20,6 +20,7 @@ from ..objectives.metrics import psnr, ssim
 from ..physics.acquisition import acquisition_matrix
 from ..physics.projection import acquired
 from ..settings import EnhanceSettings
+from ..system.temp_dirs import check_replaceable
 from ..volumes.grid import Grid
 from ..volumes.io import files
 from ..volumes.resampling import INTERPOLATORS, resampled
@@ -32,12 +33,20 @@ OURS = "ours"
 _FOREGROUND = 0.03  # of the 99.5th percentile: below lies what is outside the head
 
 
-def main(folder: Path) -> None:
-    """Write the thick and the enhanced volume and a picture into ``folder``; print a table."""
+def main(folder: Path, *, overwrite: bool = False) -> None:
+    """Write the thick and the enhanced volume and a picture into ``folder``; print a table.
+
+    Raises
+    ------
+    SuperResolutionError
+        One of them is there already, and ``overwrite`` is false.
+    """
+    made = [folder / name for name in ("thick.nii.gz", "enhanced.nii.gz", "compare.png")]
+    for path in made:
+        check_replaceable(path, overwrite=overwrite)
     folder.mkdir(parents=True, exist_ok=True)
     truth = template()
     thick = thickened(truth, FACTOR)
-    files.write(thick, folder / "thick.nii.gz", overwrite=True)
     print(f"{truth.grid.described()} made {FACTOR} mm thick: {thick.grid.described()}")
 
     model = models.load(store.find("general"))
@@ -53,10 +62,11 @@ def main(folder: Path) -> None:
         seconds[name] = time.monotonic() - started
     for line in table(results, truth, seconds):
         print(line)
-    files.write(results[OURS], folder / "enhanced.nii.gz", overwrite=True)
-    compare(thick, results[OURS], truth, output=folder / "compare.png")
-    for name in ("thick.nii.gz", "enhanced.nii.gz", "compare.png"):
-        print(folder / name)
+    files.write(thick, made[0], overwrite=overwrite)
+    files.write(results[OURS], made[1], overwrite=overwrite)
+    compare(thick, results[OURS], truth, output=made[2])
+    for path in made:
+        print(path)
 
 
 def template() -> Volume:

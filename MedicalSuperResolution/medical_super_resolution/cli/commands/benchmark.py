@@ -46,6 +46,8 @@ def run(chosen: argparse.Namespace) -> int:
     """Measure, and print a table or JSON."""
     from ..benchmark import run as measure
 
+    if chosen.append and not chosen.append.parent.is_dir():
+        raise SuperResolutionError(f"the folder {chosen.append.parent} does not exist; make it first")
     settings = EnhanceSettings(device=chosen.device, precision=chosen.precision, threads=chosen.threads)
     facts = measure(chosen.model, settings, side=chosen.side, slices=chosen.slices)
     print(json.dumps(facts, indent=1) if chosen.json else table(facts))

@@ -13,11 +13,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folder", type=Path, nargs="?", default=Path("demonstration"), metavar="FOLDER", help="default: %(default)s"
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace the files of an earlier demonstration")
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Write volumes and a picture, print a table."""
     from ..demo import main
 
-    main(chosen.folder)
+    main(chosen.folder, overwrite=chosen.overwrite)
     return 0

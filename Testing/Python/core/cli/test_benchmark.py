@@ -115,6 +115,14 @@ def test_a_history_that_cannot_be_written_gets_one_sentence(tmp_path: Path):
         command.append_to_history(tmp_path / "no" / "history.jsonl", {})
 
 
+def test_a_history_in_an_absent_folder_is_refused_before_anything_is_measured(
+    medsr: Medsr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("medical_super_resolution.cli.benchmark.run", lambda *_, **__: pytest.fail("it was measured"))
+    status, out, err = medsr("benchmark", "--append", tmp_path / "no" / "history.jsonl")
+    assert (status, out, err) == (1, "", f"error: the folder {tmp_path / 'no'} does not exist; make it first\n")
+
+
 def test_the_floor_counts_what_pytorch_counts():
     generator, factor = ThroughPlaneGenerator(ThroughPlaneConfig(channels=8, blocks=2, pairs=2)), 4.0
     lr = torch.rand(1, 1, 6, 7, 9)

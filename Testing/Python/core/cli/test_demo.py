@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from medical_super_resolution.cli import demo as demonstration
+from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.objectives.metrics import psnr, ssim
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files
@@ -40,6 +41,14 @@ def test_the_demonstration_writes_its_files_and_prints_where_they_are(shown: tup
         assert (folder / name).is_file()
         assert str(folder / name) in printed
     assert (folder / "compare.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_file_that_is_there_already_is_kept(tmp_path: Path):
+    mine = tmp_path / "thick.nii.gz"
+    mine.write_bytes(b"mine")
+    with pytest.raises(SuperResolutionError, match=r"thick.nii.gz exists already; add --overwrite"):
+        demonstration.main(tmp_path)
+    assert (list(tmp_path.iterdir()), mine.read_bytes()) == ([mine], b"mine")
 
 
 def test_the_enhanced_volume_lies_on_the_grid_of_the_truth(a_head: Volume, shown: tuple[Path, list[str]]):
