@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
+from ..errors import SuperResolutionError
 from ..models.file import Model
 from .rules import Rule
 
@@ -38,3 +39,8 @@ def is_lack_of_room(problem: BaseException) -> bool:
     while cause := causes[-1].__cause__ or causes[-1].__context__:
         causes.append(cause)
     return any(isinstance(cause, OSError) and cause.errno in _NO_ROOM for cause in causes)
+
+
+def sentence_of(problem: Exception) -> str:
+    """Why a series was not enhanced."""
+    return str(problem) if isinstance(problem, SuperResolutionError) else f"{type(problem).__name__}: {problem}"

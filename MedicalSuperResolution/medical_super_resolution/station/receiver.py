@@ -79,12 +79,15 @@ def listen(
     Raises
     ------
     SettingsError
-        The address cannot be used.
+        The title or the address cannot be used.
     """
     from pynetdicom import AE, StoragePresentationContexts, evt
     from pynetdicom.sop_class import Verification
 
-    entity = AE(ae_title=title)
+    try:
+        entity = AE(ae_title=title)
+    except ValueError as problem:
+        raise SettingsError(f"{title!r} cannot be an AE title; give 1 to 16 characters") from problem
     entity.require_called_aet = True
     entity.require_calling_aet = list(callers)
     entity.maximum_pdu_size = LARGEST_PDU
@@ -97,8 +100,9 @@ def listen(
     secured = tls.server_context() if tls else None
     try:
         entity.start_server((host, port), block=False, evt_handlers=handlers, ssl_context=secured)
-    except OSError as problem:
-        raise SettingsError(f"the station cannot listen on {host}:{port}: {problem.strerror}") from problem
+    except (OSError, OverflowError) as problem:
+        reason = getattr(problem, "strerror", None) or "ports are 0 to 65535"
+        raise SettingsError(f"the station cannot listen on {host}:{port}: {reason}") from problem
     return entity
 
 

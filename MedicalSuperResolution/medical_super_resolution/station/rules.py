@@ -37,7 +37,7 @@ class Rule:
     description : str
         Pattern of the SeriesDescription with the wildcards ``*`` and ``?``; upper and lower case are the same.
     thicker_than_mm : float
-        The rule fits slices with a SliceThickness above this, in mm.
+        The rule fits slices with a SliceThickness above this, in mm; 0 fits all, also those without one.
     factor : float or None
         Refinement factor through plane; None refines to the in-plane spacing.
     model : str
@@ -68,8 +68,8 @@ class Rule:
     def fits(self, header: Dataset) -> bool:
         """Whether a series fits, by the header of any of its images."""
         description = str(header.get("SeriesDescription") or "")
-        is_thicker = float(header.get("SliceThickness") or 0) > self.thicker_than_mm
-        return is_thicker and self.may_fit(str(header.get("Modality")), description)
+        is_thick = not self.thicker_than_mm or float(header.get("SliceThickness") or 0) > self.thicker_than_mm
+        return is_thick and self.may_fit(str(header.get("Modality")), description)
 
     def may_fit(self, modality: str, description: str) -> bool:
         """Whether a series can fit, by its modality and description alone."""
@@ -86,7 +86,9 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
+    except OSError as problem:
+        raise SettingsError(f"the rules {path} cannot be read: {problem.strerror}") from problem
+    except ValueError as problem:
         raise SettingsError(f"the rules {path} cannot be read: {problem}") from problem
     rules = tables.get("rule")
     if set(tables) != {"rule"} or not isinstance(rules, list) or not rules:

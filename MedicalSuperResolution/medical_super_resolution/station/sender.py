@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pynetdicom.association import Association
 
 _NODE = re.compile(r"(?P<title>[^@\s]{1,16})@(?P<host>[\w.\-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
+_WEB = re.compile(r"https?://[^/:\s]\S*$")
 _STORED = (0x0000, 0xB000, 0xB006, 0xB007)  # success, or success with a warning
 _SECONDS = 60
 _LEVELS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
@@ -51,12 +52,17 @@ def destination_of(text: str, *, title: str) -> Destination:
     SettingsError
         It is neither.
     """
-    if text.startswith(("http://", "https://")):
+    if is_web_address(text):
         return DicomWeb(text)
     found = _NODE.fullmatch(text)
     if not found or not 0 < int(found["port"]) < 65536:
         raise SettingsError(f"cannot read the destination {text!r}; write AE@HOST:PORT, or http(s)://... for DICOMweb")
     return DicomNode(found["title"], found["host"].strip("[]"), int(found["port"]), title)
+
+
+def is_web_address(text: str) -> bool:
+    """Whether a text can be the address of a DICOMweb service."""
+    return bool(_WEB.match(text))
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import SuperResolutionError
-from .enhancer import Enhancer, is_lack_of_room
+from .enhancer import Enhancer, is_lack_of_room, sentence_of
 from .queue import BEGUN, DESTINATION, Queue
 from .rules import Rule, first_that_fits
 from .sender import SendingError, destination_of
@@ -91,13 +90,13 @@ class Station:
                 continue
             try:
                 self._enhance(folder)
-            except (SuperResolutionError, OSError) as problem:
+            except Exception as problem:  # whatever a damaged series leads to, the station goes on
                 if is_lack_of_room(problem):
                     logger.error("series %s: the disk is full; it is enhanced later", folder.name)
                     self.queue.put_back()
                     return False
                 logger.error("series %s: set aside; the reason is in failed/%s/reason.txt", folder.name, folder.name)
-                self.queue.fail(folder.name, str(problem))
+                self.queue.fail(folder.name, sentence_of(problem))
         return True
 
     def _enhance(self, folder: Path) -> None:

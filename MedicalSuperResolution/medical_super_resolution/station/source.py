@@ -45,17 +45,24 @@ class DicomWebSource:
 
         client = DICOMwebClient(self.address)
         try:
-            for study, series, count in self._found(client):
-                is_growing = self._counts.get(series) != count
-                self._counts[series] = count
-                if is_growing or series in self._fetched or queue.is_known(series):
-                    continue
+            found = list(self._found(client))
+        except Exception as problem:  # of requests or pydicom; texts may name a patient
+            logger.warning("the service cannot be searched: %s; tried again later", type(problem).__name__)
+            return
+        for study, series, count in found:
+            is_growing = self._counts.get(series) != count
+            self._counts[series] = count
+            if is_growing or series in self._fetched or queue.is_known(series):
+                continue
+            try:
                 for image in client.retrieve_series(study, series):
                     queue.add(series, str(image.SOPInstanceUID), _encoded(image))
-                self._fetched.add(series)
-                logger.info("series %s: fetched", label(series))
-        except Exception as problem:  # of requests, pydicom or the queue; texts may name a patient
-            logger.warning("series cannot be fetched: %s; tried again later", type(problem).__name__)
+            except Exception as problem:  # also of the queue; the other series go on
+                reason = type(problem).__name__
+                logger.warning("series %s: cannot be fetched: %s; tried again later", label(series), reason)
+                continue
+            self._fetched.add(series)
+            logger.info("series %s: fetched", label(series))
 
     def _found(self, client: Any) -> Iterator[tuple[str, str, str]]:  # noqa: ANN401 - dicomweb-client has no types
         from pydicom import Dataset

@@ -5,17 +5,22 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import logging
+import math
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import SettingsError, optional
+from ...system import temp_dirs
 
 if TYPE_CHECKING:
     from ...station.receiver import Tls
 
+_TRIAL_PREFIX = "medsr-trial-"
 HELP = "receive DICOM series, enhance those that a rule names, and send the derived series on"
 
 
@@ -53,10 +58,10 @@ def run(chosen: argparse.Namespace) -> int:
     """Run until SIGINT or SIGTERM."""
     optional("pynetdicom", "stations", extra="station")
 
+    from ...models import store
     from ...station.queue import Queue
     from ...station.receiver import listen
     from ...station.rules import read_rules
-    from ...station.sender import destination_of
     from ...station.service import Station
     from ...station.source import DicomWebSource
 
@@ -64,25 +69,56 @@ def run(chosen: argparse.Namespace) -> int:
     for name in ("dicomweb_client", "pynetdicom", "urllib3"):  # their messages quote identifiers
         logging.getLogger(name).setLevel(logging.CRITICAL)
     rules, tls = read_rules(chosen.rules), _tls(chosen)
-    for one in (chosen.send_to, *(rule.send_to for rule in rules if rule.send_to)):
-        destination_of(one, title=chosen.ae)
+    _check(chosen, [rule.send_to for rule in rules if rule.send_to])
+    for rule in rules:
+        store.read_header(store.find(rule.model))
     if not tls and not _is_loopback(chosen.host):
         logging.getLogger(__name__).warning("the station listens on %s without TLS", chosen.host)
-    queue = Queue(chosen.queue, largest_bytes=int(chosen.max_storage * 1e9))
-    source = DicomWebSource(chosen.fetch_from, rules) if chosen.fetch_from else None
-    station = Station(
-        queue, rules, chosen.send_to, chosen.ae, quiet_seconds=chosen.quiet, is_trial=chosen.dry_run, source=source
-    )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    server = listen(queue, title=chosen.ae, host=chosen.host, port=chosen.port, callers=tuple(chosen.allow), tls=tls)
-    logging.getLogger(__name__).info("%s listens on %s:%d", chosen.ae, chosen.host, chosen.port)
-    try:
-        station.run(stop)
-    finally:
-        server.shutdown()
+    with _queue_folder(chosen) as folder:
+        queue = Queue(folder, largest_bytes=int(chosen.max_storage * 1e9))
+        source = DicomWebSource(chosen.fetch_from, rules) if chosen.fetch_from else None
+        station = Station(
+            queue, rules, chosen.send_to, chosen.ae, quiet_seconds=chosen.quiet, is_trial=chosen.dry_run, source=source
+        )
+        callers = tuple(chosen.allow)
+        server = listen(queue, title=chosen.ae, host=chosen.host, port=chosen.port, callers=callers, tls=tls)
+        logging.getLogger(__name__).info("%s listens on %s:%d", chosen.ae, chosen.host, chosen.port)
+        try:
+            station.run(stop)
+        finally:
+            server.shutdown()
     return 0
+
+
+@contextmanager
+def _queue_folder(chosen: argparse.Namespace) -> Iterator[Path]:
+    """The folder of the queue; of a trial one of its own, so that the series it has seen are enhanced later."""
+    if not chosen.dry_run:
+        yield chosen.queue
+        return
+    temp_dirs.remove_stale_folders(_TRIAL_PREFIX)
+    folder = temp_dirs.private_folder(_TRIAL_PREFIX)
+    try:
+        yield folder
+    finally:
+        temp_dirs.remove(folder)
+
+
+def _check(chosen: argparse.Namespace, destinations: list[str]) -> None:
+    """Refuse addresses and limits without sense."""
+    from ...station.sender import destination_of, is_web_address
+
+    for one in (chosen.send_to, *destinations):
+        destination_of(one, title=chosen.ae)
+    if chosen.fetch_from and not is_web_address(chosen.fetch_from):
+        raise SettingsError(f"cannot read the address {chosen.fetch_from!r}; write http(s)://... of a DICOMweb service")
+    if not 0 <= chosen.quiet < math.inf:
+        raise SettingsError(f"--quiet must be at least 0 seconds, got {chosen.quiet:g}")
+    if not 0 < chosen.max_storage < math.inf:
+        raise SettingsError(f"--max-storage must be above 0 GB, got {chosen.max_storage:g}")
 
 
 def _tls(chosen: argparse.Namespace) -> Tls | None:

@@ -19,7 +19,7 @@ import dicom_files
 import documentation
 from medical_super_resolution.cli.commands import station as station_command
 from medical_super_resolution.cli.main import parser
-from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.errors import ModelError, SettingsError
 from medical_super_resolution.station.intake import Intake
 from medical_super_resolution.station.queue import Queue, label
 from medical_super_resolution.station.room import QueueFull
@@ -435,6 +435,68 @@ def test_logs_name_no_identifier(
     assert dicom_files.ROOT not in caplog.text
 
 
+def test_a_damaged_header_sets_its_series_aside_and_the_station_goes_on(
+    a_queue: Queue, a_clock: Clock, tmp_path: Path, a_model_file: Path
+):
+    stored = np.zeros((3, 4, 5), np.uint16)
+    filled(a_queue, dicom_files.write_series(tmp_path / "damaged", stored, thickness="thick"))
+    a_clock.ahead = 10
+    at_work = station(a_queue, a_model_file, "A@b:1")
+    at_work.rules = (Rule(thicker_than_mm=1.0),)
+    assert at_work.enhance_complete(threading.Event())
+    (reason,) = a_queue.folder.glob("failed/*/reason.txt")
+    assert reason.read_text().startswith("ValueError: ")
+
+
+def test_a_series_that_a_trial_has_seen_is_enhanced_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def seen(self: Station, stop: threading.Event) -> None:
+        folders.append(self.queue.folder)
+        self.queue.add("1", "1.1", b"a")
+
+    folders: list[Path] = []
+    monkeypatch.setattr(Station, "run", seen)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(
+        "medical_super_resolution.station.receiver.listen", lambda *_, **__: SimpleNamespace(shutdown=list)
+    )
+    words = (
+        "--rules",
+        rules_file(tmp_path, "[[rule]]"),
+        "--send-to",
+        "A@b:1",
+        "--queue",
+        tmp_path / "queue",
+        "--dry-run",
+    )
+    assert station_command.run(parser(None).parse_args(["station", *map(str, words)])) == 0
+    assert not (tmp_path / "queue").exists()
+    assert not folders[0].exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--ae", "LONGER_THAN_SIXTEEN"), "'LONGER_THAN_SIXTEEN' cannot be an AE title; give 1 to 16 characters"),
+        (("--port", "99999"), "cannot listen on 127.0.0.1:99999: ports are 0 to 65535"),
+        (("--fetch-from", "localhost:80"), "cannot read the address 'localhost:80'; write http"),
+        (("--quiet", "-1"), "--quiet must be at least 0 seconds, got -1"),
+        (("--max-storage", "0"), "--max-storage must be above 0 GB, got 0"),
+    ],
+)
+def test_options_without_sense_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple, said: str):
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(Station, "run", lambda *_: None)
+    always = ("--rules", rules_file(tmp_path, "[[rule]]"), "--send-to", "A@b:1", "--queue", tmp_path / "queue")
+    with pytest.raises(SettingsError, match=said):
+        station_command.run(parser(None).parse_args(["station", *map(str, always), *words]))
+
+
+def test_a_model_that_a_rule_names_must_be_there_at_the_start(tmp_path: Path):
+    always = ("--rules", rules_file(tmp_path, "[[rule]]\nmodel = 'absent'"), "--send-to", "A@b:1", "--dry-run")
+    with pytest.raises(ModelError, match="there is no model 'absent'"):
+        station_command.run(parser(None).parse_args(["station", *map(str, always)]))
+
+
 @pytest.mark.parametrize("name", ["dicomweb_client.web", "pynetdicom.acse", "urllib3.connectionpool"])
 def test_logs_of_libraries_that_quote_identifiers_are_silent(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
@@ -463,6 +525,12 @@ def test_the_first_rule_that_fits_decides(said: dict, fits: bool):
         setattr(header, name, value)
     rule = Rule(modality="CT", description="axial*", thicker_than_mm=2.0)
     assert (first_that_fits((rule,), header) is rule) == fits
+
+
+def test_a_rule_for_any_thickness_fits_slices_whose_thickness_is_not_stated():
+    header = pydicom.Dataset()
+    header.Modality = "CT"
+    assert first_that_fits((Rule(),), header) == Rule()
 
 
 def test_what_was_derived_here_is_never_enhanced_again():
@@ -566,6 +634,25 @@ def test_a_service_that_fails_is_asked_again_and_the_log_names_nobody(
     assert SERIES not in caplog.text
     source.fetch(a_queue), source.fetch(a_queue)
     assert a_service.retrieved == 1
+
+
+def test_a_series_that_cannot_be_fetched_holds_up_no_other(
+    a_queue: Queue, a_service: AService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def retrieved(study: str, series: str) -> list:
+        if series == "1.2":
+            raise OSError("500")
+        return a_service.images
+
+    found = [
+        {"0020000D": {"vr": "UI", "Value": ["1"]}, "0020000E": {"vr": "UI", "Value": [one]}} for one in ("1.2", SERIES)
+    ]
+    monkeypatch.setattr(a_service, "search_for_series", lambda **_: found)
+    monkeypatch.setattr(a_service, "retrieve_series", retrieved)
+    source = DicomWebSource("http://pacs", (Rule(modality="CT"),))
+    source.fetch(a_queue), source.fetch(a_queue)
+    assert f"series {label('1.2')}: cannot be fetched: OSError; tried again later" in caplog.text
+    assert len(list(a_queue.folder.rglob("*.dcm"))) == 5
 
 
 @pytest.mark.parametrize("name", ["compose.yaml", "medsr-station.service"])
