@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -78,6 +79,20 @@ def test_help_is_shown_without_torch(package: str):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "usage" in done.stdout
+
+
+def test_a_folder_holds_at_most_twelve_modules():
+    """Beside its `__init__` and `__main__`; only the registries of networks may grow further."""
+    own = [path for path in KNOWN.values() if path.stem not in ("__init__", "__main__")]
+    folders = Counter(path.parent.relative_to(REPOSITORY).as_posix() for path in own)
+    registries = {f"{CORE}/networks/generators", f"{CORE}/networks/discriminators"}
+    assert {name: count for name, count in folders.items() if count > 12 and name not in registries} == {}
+
+
+def test_what_reads_one_dicom_file_knows_nothing_of_series():
+    dicom, images = "medical_super_resolution.volumes.dicom.", "medical_super_resolution.volumes.dicom.images."
+    needed = {one.name for name in NAMES if name.startswith(images) for one in imports(name, KNOWN[name], NAMES)}
+    assert [name for name in sorted(needed) if name.startswith(dicom) and not name.startswith(images)] == []
 
 
 def test_one_python_file_lies_in_each_module_folder():

@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .frames import Frame, flat
-from .header import UNREADABLE
+from .images.frames import Frame, flat
+from .images.header import UNREADABLE
 
 if TYPE_CHECKING:
     from pydicom import Dataset

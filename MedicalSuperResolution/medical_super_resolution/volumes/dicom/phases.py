@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from .differences import groups_by_any
-from .frames import Frame
-from .header import UNREADABLE, number, text
+from .images.frames import Frame
+from .images.header import UNREADABLE, number, text
+from .images.stored import stored_numbers
+from .images.values import rescale
 from .places import ROUNDED_MM
 from .stack import height
-from .stored import stored_numbers
-from .values import rescale
 
 _SAME_PLACE = 0.05  # of the slice distance
 _PRIVATE_B_VALUES = (0x0019100C, 0x00431039, 0x20011003)  # of Siemens, GE and Philips

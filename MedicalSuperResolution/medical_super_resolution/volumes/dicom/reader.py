@@ -14,18 +14,18 @@ from ..grid import LPS_TO_RAS, Grid
 from ..io.file_validation import check_size
 from ..volume import MeasuredSlices, Volume
 from ..windows import covering, windows
-from .frames import Frame
-from .header import quietly
+from .images.frames import Frame
+from .images.header import quietly
+from .images.stored import stored_bytes
 from .places import resampled
 from .sorter import Contents, Series, contents_of
 from .stack import Stack, stack_of
-from .stored import stored_bytes
 from .volumes import Part
 from .voxels import LOWEST_HU, is_far_away, voxels_of
-from .wording import described, listed
 
 _MODALITIES = {"CT": "ct", "MR": "mr", "PT": "pet", "US": "us"}
 ALL_PHASES = "all"
+_MOST_LISTED = 8
 _SAME_IN_SESSION = {"PatientID": "patients", "FrameOfReferenceUID": "frames of reference"}
 
 
@@ -74,7 +74,7 @@ def read_all_phases(path: Path, selection: Selection) -> tuple[int, Iterator[Vol
 
 def _named(parts: list[Part]) -> str:
     """Several volumes of a series in words."""
-    labels = listed([f"{place}: {part.label}" for place, part in enumerate(parts, 1)])
+    labels = _listed([f"{place}: {part.label}" for place, part in enumerate(parts, 1)])
     return f"{len(parts)} volumes, as several images at one place or slices in several directions: {labels}"
 
 
@@ -131,7 +131,7 @@ def _selected(path: Path, selection: Selection) -> tuple[Series, list[Part], lis
 
 def _series(contents: Contents, path: Path, selection: Selection) -> tuple[Series, list[str]]:
     """The one that is selected, or the only one that is a volume; and a sentence about what else there is."""
-    notes = [f"files that are not images were ignored: {listed(list(contents.ignored))}"] if contents.ignored else []
+    notes = [f"files that are not images were ignored: {_listed(list(contents.ignored))}"] if contents.ignored else []
     series = contents.series
     if selection.series is not None:
         chosen = [one for one in series if selection.series in (one.uid, str(one.number))]
@@ -140,23 +140,31 @@ def _series(contents: Contents, path: Path, selection: Selection) -> tuple[Serie
         why = "no series" if not chosen else f"{len(chosen)} series"
         raise VolumeError(
             f"{path} holds {why} with the number or UID {selection.series}:"
-            f" {listed([described(one, with_uid=True) for one in series])}; choose one of them by --series N or UID"
+            f" {_listed([one.described(with_uid=True) for one in series])}; choose one of them by --series N or UID"
         )
     if not series:
         if contents.ignored:
-            raise VolumeError(f"{path} holds no DICOM images: {listed(list(contents.ignored))}; name the scan's folder")
+            raise VolumeError(
+                f"{path} holds no DICOM images: {_listed(list(contents.ignored))}; name the scan's folder"
+            )
         raise VolumeError(f"there is no DICOM series in the folder {path}; name another, or a volume file")
     volumes = [one for one in series if not one.problem]
     if len(series) == 1:
         return series[0], notes
     if len(volumes) == 1:
-        others = listed([described(one) for one in series if one is not volumes[0]])
+        others = _listed([one.described() for one in series if one is not volumes[0]])
         return volumes[0], [*notes, f"series that are no volumes were ignored: {others}"]
     folder = path if path.is_dir() else path.parent
     raise VolumeError(
-        f"the folder {folder} holds {len(series)} series: {listed([described(one) for one in series])};"
+        f"the folder {folder} holds {len(series)} series: {_listed([one.described() for one in series])};"
         " choose one by --series N, or name any one file of the one you want"
     )
+
+
+def _listed(items: list[str]) -> str:
+    """Some items in one sentence, the first of them if they are many."""
+    more = f"; and {len(items) - _MOST_LISTED} more" if len(items) > _MOST_LISTED else ""
+    return "; ".join(items[:_MOST_LISTED]) + more
 
 
 def _straightened(

@@ -13,9 +13,9 @@ from pathlib import Path
 from ...errors import VolumeError
 from ...system.archive import unpacked
 from ..io.foreign import not_read
-from .frames import Frame, frames_of
-from .header import DicomFile, quietly, read_file, text, whole
-from .mosaic import is_mosaic, slices_of
+from .images.frames import Frame, frames_of
+from .images.header import DicomFile, quietly, read_file, text, whole
+from .images.mosaic import is_mosaic, slices_of
 from .volumes import Part, left_out, volumes_in
 
 _MULTI_FRAME_KINDS = {
@@ -58,6 +58,14 @@ class Series:
     def images(self) -> int:
         """Number of images of all its volumes."""
         return sum(len(part.frames) for part in self.parts)
+
+    def described(self, *, with_uid: bool = False) -> str:
+        """In a few words: number and description, how many images it has, and one of its files."""
+        number = "" if self.number is None else f"{self.number}: "
+        volumes = f" in {len(self.parts)} volumes" if len(self.parts) > 1 else ""
+        uid = f", {self.uid}" if with_uid else ""
+        first = self.parts[0].frames[0].file.path.name
+        return f"{number}{self.description or 'no description'} ({self.images} images{volumes}, {first}{uid})"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import VolumeError
 from ..windows import covering
-from .frames import Frame
+from .images.frames import Frame
 from .places import ROUNDED_MM, even_places
 
 _ON_THE_LINE = 1e-6  # voxels

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from . import phases
-from .frames import Frame
-from .header import text
+from .images.frames import Frame
+from .images.header import text
 from .stack import height, spacing
 
 _SAME_DIRECTION = 1e-3  # cosine: 0.06 degrees

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .frames import Frame
-from .stored import number_type, stored_numbers
-from .values import has_table, looked_up, padding_of, rescale
+from .images.frames import Frame
+from .images.stored import number_type, stored_numbers
+from .images.values import has_table, looked_up, padding_of, rescale
 
 LOWEST_HU = -1024.0  # vacuum is -1000 HU; some margin for noise and rounding
 _PADDING_GAP = 0.05  # of the range of all other values: padding lies further away, or else it is background

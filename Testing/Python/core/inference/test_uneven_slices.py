@@ -12,7 +12,7 @@ from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.refiners import fine_slices, throughplane
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.settings import EnhanceSettings
-from medical_super_resolution.volumes.dicom.voxels import resampled
+from medical_super_resolution.volumes.dicom.places import resampled
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.memmap import disk_allocator
 from medical_super_resolution.volumes.volume import Enhanced, MeasuredSlices, Volume

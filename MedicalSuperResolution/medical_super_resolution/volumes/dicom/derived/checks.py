@@ -12,7 +12,7 @@ from ....errors import VolumeError
 from ...grid import Grid
 from ...io import files
 from ...volume import Volume
-from ..header import UNREADABLE
+from ..images.header import UNREADABLE
 from .pixels import Encoding
 
 if TYPE_CHECKING:

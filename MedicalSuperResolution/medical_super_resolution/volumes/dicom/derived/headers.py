@@ -13,8 +13,8 @@ import numpy as np
 
 from ....errors import VolumeError
 from ....report import Report
-from ..header import UNREADABLE
-from ..mosaic import is_mosaic
+from ..images.header import UNREADABLE
+from ..images.mosaic import is_mosaic
 from . import attributes, derivation
 
 if TYPE_CHECKING:

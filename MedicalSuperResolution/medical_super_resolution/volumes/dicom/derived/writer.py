@@ -20,7 +20,7 @@ from ....system.temp_dirs import folder_lock, put_in_place, work_folder
 from ...grid import Grid
 from ...io import files
 from ...volume import Volume
-from ..header import UNREADABLE, quietly
+from ..images.header import UNREADABLE, quietly
 from .attributes import PET, of_slice
 from .checks import check_files, check_place
 from .derivation import references

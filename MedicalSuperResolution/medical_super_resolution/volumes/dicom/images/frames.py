@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import VolumeError
-from ..grid import LARGEST_SPACING_MM
+from ....errors import VolumeError
+from ...grid import LARGEST_SPACING_MM
 from .header import UNREADABLE, DicomFile, number, numbers, whole
 
 if TYPE_CHECKING:

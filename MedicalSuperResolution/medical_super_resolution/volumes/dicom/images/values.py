@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...errors import VolumeError
+from ....errors import VolumeError
 from .frames import Frame
 from .header import UNREADABLE, number, numbers, text
 

@@ -15,8 +15,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import VolumeError
-from ...system.memory import physical_bytes
+from ....errors import VolumeError
+from ....system.memory import physical_bytes
 
 if TYPE_CHECKING:
     from pydicom import Dataset
