@@ -1,4 +1,4 @@
-"""Resources of a process: CPUs, GPU driver, waiting threads, priority, lifetime."""
+"""Resources of a process: CPUs, GPU driver, waiting threads, priority, standard error, lifetime."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # Threads of OpenMP spin while they wait for work. If other programs compute as well, spinning takes the cores from
@@ -63,6 +64,24 @@ def has_gpu_driver(root: Path = Path("/")) -> bool:
     with suppress(OSError):
         return bool(ctypes.CDLL("libcuda.so.1"))
     return False
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Suppress what C libraries, such as those below ITK, print on standard error inside the block."""
+    try:
+        shown = os.dup(2)
+    except OSError:  # a program without a standard error
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(shown, 2)
+        os.close(shown)
 
 
 def end_with_parent() -> None:

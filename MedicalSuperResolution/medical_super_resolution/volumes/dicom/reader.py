@@ -11,7 +11,7 @@ import numpy as np
 
 from ...errors import VolumeError
 from ..grid import LPS_TO_RAS, Grid
-from ..io.file_validation import check_size
+from ..io.header import check_size
 from ..volume import MeasuredSlices, Volume
 from ..windows import covering, windows
 from .images.frames import Frame

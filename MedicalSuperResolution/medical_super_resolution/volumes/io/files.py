@@ -18,9 +18,8 @@ from ..memmap import Allocator, is_on_disk
 from ..tilt import straightened
 from ..volume import Volume
 from .encode import encode
-from .file_validation import check_plain
 from .formats import DAMAGES, SUFFIXES, header_of, is_volume_file, parsed, suffix_of, unreadable
-from .header import LARGEST_STRAIGHTENED, Header
+from .header import LARGEST_STRAIGHTENED, Header, check_plain
 from .stream import fill, finish, opened, read_volume
 
 _DATA_SUFFIXES = {".mhd": (".raw", ".zraw"), ".nhdr": (".raw", ".raw.gz")}  # where detached headers keep the voxels

@@ -10,9 +10,8 @@ import numpy as np
 
 from ...errors import VolumeError
 from ..grid import Grid
-from .file_validation import LARGEST_COMPRESSION, LARGEST_COMPRESSION_OF_BZIP2, check_plain, check_size
 from .foreign import not_read
-from .header import Header
+from .header import LARGEST_COMPRESSION, LARGEST_COMPRESSION_OF_BZIP2, Header, check_plain, check_size
 from .metaimage import read_meta_header
 from .nifti.freesurfer import read_mgh_header
 from .nifti.reading import read_nifti_header

@@ -1,4 +1,4 @@
-"""The header of a volume file: parsed once, used by checks, planning, whole and partial reading."""
+"""The header of a volume file: parsed once, used by checks, planning, whole and partial reading; and its checks."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import VolumeError
+from ...system.memory import physical_bytes
 from ..grid import Grid
 from ..volume import FileHeader
 
+LARGEST_COMPRESSION = 1100  # deflate cannot do better than 1032 to 1
+LARGEST_COMPRESSION_OF_BZIP2 = 2_000_000
 SHEAR_OF_ROUNDING = 2e-5  # cosine between two axes: what single precision leaves of a right angle
 LARGEST_STRAIGHTENED = 1e-3  # 0.06 degrees; beyond it, slices are tilted
 
@@ -136,6 +139,23 @@ def checked_sizes(path: Path, counts: list[int]) -> tuple[int, ...]:
         shape = "x".join(map(str, counts))
         raise VolumeError(f"{path} has {len(counts)} dimensions ({shape}); pick one 3-D volume of it first")
     return tuple(counts)
+
+
+def check_size(what: str, claimed: int, held: int, *, most: int = LARGEST_COMPRESSION) -> None:
+    """Refuse sizes that cannot be true, before any memory is taken: bytes of voxels, and bytes of their files."""
+    if claimed > held * most:
+        raise VolumeError(f"{what} claims {claimed / 1e9:.1f} GB of voxels but holds {held} bytes; the file is damaged")
+    memory = physical_bytes()
+    if memory is not None and claimed > memory:
+        raise VolumeError(
+            f"{what} needs {claimed / 1e9:.1f} GB, this computer has {memory / 1e9:.1f} GB; crop it first"
+        )
+
+
+def check_plain(path: Path) -> None:
+    """Refuse devices, pipes and sockets, which may never come to an end."""
+    if not path.is_file():
+        raise VolumeError(f"{path} is not a plain file; copy the volume into one first")
 
 
 def not_scalar(path: Path, components: int) -> VolumeError:

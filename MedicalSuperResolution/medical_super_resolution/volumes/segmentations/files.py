@@ -10,10 +10,10 @@ import numpy as np
 
 from ...errors import VolumeError
 from ...progress import Progress, ignore
+from ...system.process import silent
 from ...system.temp_dirs import put_in_place, work_folder
 from ..grid import Grid
 from ..io import files, formats
-from ..io.file_validation import silent
 from ..label_maps.detection import is_image
 from ..label_maps.refinement import refine_labels
 from ..resampling import grid_of, to_image

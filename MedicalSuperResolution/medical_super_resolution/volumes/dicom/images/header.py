@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from ....errors import VolumeError
 from ....system.memory import physical_bytes
+from ...io.header import LARGEST_COMPRESSION
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -39,7 +40,6 @@ _MAGIC_AT, _MAGIC, _META_LENGTH_AT, _META_AT = 128, b"DICM", 140, 144
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")  # of files without the magic word; the last is big endian
 _PIXELS, _FLOAT_PIXELS, _DOUBLE_PIXELS = 0x7FE00010, 0x7FE00008, 0x7FE00009
 _UNDEFINED_LENGTH = 0xFFFFFFFF
-_LARGEST_COMPRESSION = 1100  # deflate cannot do better than 1032 to 1
 
 _KEYWORDS = """
     SOPClassUID SOPInstanceUID Modality StudyInstanceUID SeriesInstanceUID SeriesNumber SeriesDescription
@@ -189,7 +189,7 @@ def _inflated(path: Path, content: bytes) -> bytes:
     (length,) = struct.unpack_from("<I", content, _META_LENGTH_AT)
     packed = content[_META_AT + length :]
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
-    data = unpacker.decompress(packed, min(len(packed) * _LARGEST_COMPRESSION, (physical_bytes() or 1 << 33) // 4))
+    data = unpacker.decompress(packed, min(len(packed) * LARGEST_COMPRESSION, (physical_bytes() or 1 << 33) // 4))
     if not unpacker.eof:
         raise VolumeError(f"{path} is damaged: its deflated content does not unpack; get the DICOM series again")
     return data

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....errors import VolumeError
-from ...io.file_validation import silent
+from ....system.process import silent
 from .frames import Frame
 from .header import BIG_ENDIAN, DEFLATED, IMPLICIT, UNREADABLE, DicomFile, whole
 from .mosaic import tiles_of
