@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from training_runs import CRITIC, assert_same_state, plane_recipe, runs_of_folde
 from warm_process import CONTEXT, started
 
 TOLERANCE = 1e-5
+WAIT = timedelta(minutes=2)  # for a process that may have died; PyTorch waits for half an hour
 
 
 def trained_by_two(recipes: dict[str, Recipe], data: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, TrainingState]:
@@ -37,6 +40,8 @@ def trained_by_two(recipes: dict[str, Recipe], data: Path, monkeypatch: pytest.M
         "RANK": "0",
     }.items():
         monkeypatch.setenv(name, value)
+    join = partial(torch.distributed.init_process_group, timeout=WAIT)
+    monkeypatch.setattr(torch.distributed, "init_process_group", join)
     work = (list(folders.values()), data)
     ready = CONTEXT.Event()
     other = started(runs_of_folders, *work, ready, RANK="1")

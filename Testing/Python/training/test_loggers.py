@@ -16,9 +16,11 @@ from medical_super_resolution_training.workflows.run import run_recipe
 from training_runs import plane_recipe
 
 CLIENTS = {
-    "wandb": "calls = []\nclass Run:\n    def log(self, values, step): calls.append((step, values))\n"
+    "wandb": "calls = []\nclass Run:\n    id = 'first'\n    def log(self, values, step): calls.append((step, values))\n"
     "    def finish(self): calls.append('end')\ndef init(**how): calls.append(how); return Run()\n",
-    "mlflow": "calls = []\ndef start_run(run_name): calls.append(run_name)\n"
+    "mlflow": "from types import SimpleNamespace\ncalls = []\n"
+    "def start_run(run_name=None, run_id=None):\n    calls.append(run_name or {'id': run_id})\n"
+    "    return SimpleNamespace(info=SimpleNamespace(run_id='first'))\n"
     "def log_params(values): calls.append(values)\n"
     "def log_metrics(values, step): calls.append((step, values))\ndef end_run(): calls.append('end')\n",
 }
@@ -35,6 +37,7 @@ def a_client(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_client_gets_the_settings_the_rows_and_the_end(a_client: str, tmp_path: Path):
+    (tmp_path / "run").mkdir()
     logger = LOGGERS[a_client](tmp_path / "run", {"steps": 5}, 0)
     logger.add(2, {"loss": 0.5})
     logger.close()
@@ -42,6 +45,18 @@ def test_a_client_gets_the_settings_the_rows_and_the_end(a_client: str, tmp_path
     assert "run" in (first, *(first.values() if isinstance(first, dict) else ()))
     assert (row, end) == ((2, {"loss": 0.5}), "end")
     assert settings in ([], [{"steps": "5"}])
+
+
+def test_a_resumed_training_continues_the_run_of_the_client(a_client: str, tmp_path: Path):
+    for step in (0, 5):
+        LOGGERS[a_client](tmp_path, {"steps": 5 + step}, step)
+    calls = sys.modules[a_client].calls
+    assert calls[-1]["id"] == "first"  # and no parameters, which MLflow does not change
+    if a_client == "wandb":
+        assert [(one["id"], one["resume"], one["allow_val_change"]) for one in calls] == [
+            (None, None, False),
+            ("first", "allow", True),
+        ]
 
 
 def test_a_client_that_refuses_to_start_is_named_with_its_reason(

@@ -40,7 +40,10 @@ class TensorBoardLogger:
 
 
 class WandbLogger:
-    """A run of Weights & Biases, named as the folder; its client decides where it is kept."""
+    """A run of Weights & Biases, named as the folder; its client decides where it is kept.
+
+    A training that is resumed continues its run, whose identifier lies in the folder.
+    """
 
     def __init__(self, run: Path, settings: dict[str, Any], first: int) -> None:
         wandb = import_module("wandb")
@@ -49,8 +52,11 @@ class WandbLogger:
             name=run.name,
             dir=str(run),
             config=settings,
+            id=_known_id(run, "wandb") if first else None,
             resume="allow" if first else None,
+            allow_val_change=bool(first),  # the number of steps
         )
+        _keep_id(run, "wandb", self._run.id)
 
     def add(self, step: int, values: dict[str, float]) -> None:
         """Log the values of one report."""
@@ -62,12 +68,15 @@ class WandbLogger:
 
 
 class MlflowLogger:
-    """A run of MLflow, named as the folder; its client decides where it is kept."""
+    """A run of MLflow, named as the folder; its client decides where it is kept. Resumed as in `WandbLogger`."""
 
     def __init__(self, run: Path, settings: dict[str, Any], first: int) -> None:
         self._mlflow = import_module("mlflow")
-        self._mlflow.start_run(run_name=run.name)
-        self._mlflow.log_params({name: str(value) for name, value in settings.items()})
+        if known := _known_id(run, "mlflow") if first else None:
+            self._mlflow.start_run(run_id=known)
+            return
+        _keep_id(run, "mlflow", self._mlflow.start_run(run_name=run.name).info.run_id)
+        self._mlflow.log_params({name: str(value) for name, value in settings.items()})  # which cannot be changed
 
     def add(self, step: int, values: dict[str, float]) -> None:
         """Log the values of one report."""
@@ -76,6 +85,16 @@ class MlflowLogger:
     def close(self) -> None:
         """Write what is left."""
         self._mlflow.end_run()
+
+
+def _known_id(run: Path, client: str) -> str | None:
+    """The identifier that a client gave to the run in a folder; None where it has none."""
+    kept = run / f"{client}-id.txt"
+    return kept.read_text(encoding="utf-8").strip() if kept.is_file() else None
+
+
+def _keep_id(run: Path, client: str, identifier: str) -> None:
+    (run / f"{client}-id.txt").write_text(f"{identifier}\n", encoding="utf-8")
 
 
 LOGGERS: dict[str, Callable[[Path, dict[str, Any], int], Logger]] = {
