@@ -104,7 +104,7 @@ def _known(table: dict[str, Any], names: Iterable[str], what: str) -> dict[str, 
     for key in table:
         if key not in names:
             close = difflib.get_close_matches(key, names, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
+            hint = f"; did you mean {close[0]!r}?" if close else f"; it has {', '.join(sorted(names)) or 'none'}"
             raise SettingsError(f"{what} has no setting {key!r}{hint}")
     return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
 

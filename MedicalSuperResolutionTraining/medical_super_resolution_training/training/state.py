@@ -59,6 +59,9 @@ def new_state(recipe: Recipe, device: str | torch.device) -> TrainingState:
     generator = in_memory_order(task.network()).to(device)
     if recipe.start_from:
         _load_start_weights(generator, recipe)
+    if not recipe.has_adversarial_stage:
+        for name in getattr(generator, "adversarial_weights", ()):
+            generator.get_parameter(name).requires_grad_(False)
     weights, betas = generator.parameters(), _pair(recipe.betas)
     optimizer = torch.optim.Adam(weights, lr=recipe.learning_rate, betas=betas, eps=recipe.epsilon)
     state = TrainingState(generator, _averaged(generator, recipe.average_decay), optimizer)

@@ -74,6 +74,10 @@ def run_recipe(
     context = initialize(torch_device)
     state = _initial_state(recipe, run, torch_device)
     context.barrier()  # no process writes before all have searched for checkpoints
+    if state.step >= recipe.steps:
+        if context.is_first:
+            log(f"the run in {run} has done {state.step} steps already; to go on, give more, by --set steps=N")
+        return state
     if context.is_first:
         run.mkdir(parents=True, exist_ok=True)
         write_resolved(recipe, run)

@@ -67,6 +67,14 @@ def test_the_number_of_steps_may_change(a_run: Path, data: Path):
     assert read_resolved(a_run).steps == 3
 
 
+@pytest.mark.parametrize("steps", [2, 1])
+def test_a_run_that_has_done_its_steps_is_left_as_it_is(a_run: Path, data: Path, steps: int):
+    lines: list[str] = []
+    run_recipe(plane_recipe(steps=steps), data, a_run, resume=True, device="cpu", log=lines.append)
+    assert lines == [f"the run in {a_run} has done 2 steps already; to go on, give more, by --set steps=N"]
+    assert read_resolved(a_run).steps == 2
+
+
 def test_a_run_resumes_by_itself_from_its_own_recipe_and_manifest(a_run: Path, data: Path):
     data.unlink()
     assert main(["train", "--resume", "--out", str(a_run), "--device", "cpu", "--set", "steps = 4"]) == 0

@@ -27,6 +27,17 @@ from medical_super_resolution_training.training.state import (
 from medical_super_resolution_training.training.trainer import train
 from training_runs import CPU, assert_same_state, plane_recipe, saved, silent, trained
 
+
+@pytest.mark.parametrize("weight", [0.0, 0.1])
+def test_random_texture_is_trained_only_against_a_discriminator(weight: float):
+    recipe = Recipe(
+        generator_config={"channels": 8},
+        loss=LossWeights(l1=1.0, adversarial=weight),
+        adversarial=AdversarialSettings(discriminator="cuts"),
+    )
+    assert new_state(recipe, "cpu").generator.texture.requires_grad == (weight > 0)
+
+
 # The learning rate
 
 

@@ -116,6 +116,7 @@ class ThroughPlaneGenerator(SequenceGenerator):
     """
 
     zero_where_missing = ("texture",)  # weights that older files lack
+    adversarial_weights = ("texture",)  # weights that stay as they are without a discriminator: they would learn noise
 
     def __init__(self, config: ThroughPlaneConfig) -> None:
         super().__init__()
