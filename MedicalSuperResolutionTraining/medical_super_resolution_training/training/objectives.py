@@ -26,7 +26,7 @@ Distance = Callable[[Tensor, Tensor], Tensor]
 
 
 def appearance_terms(prediction: Prediction, recipe: Recipe, perceptual: Distance | None) -> dict[str, Tensor]:
-    """The weighted terms by name; ``perceptual`` is the distance of the recipe, see `perceptual_features`."""
+    """The weighted terms by name; ``perceptual`` is the distance of the recipe, see `perceptual_of`."""
     if prediction.sr is None or prediction.hr is None:
         return {}
     terms = {}
@@ -35,6 +35,13 @@ def appearance_terms(prediction: Prediction, recipe: Recipe, perceptual: Distanc
     if recipe.loss.spectrum and prediction.factor_k > 1:
         terms["spectrum"] = recipe.loss.spectrum * spectrum_error(prediction.sr, prediction.hr, prediction.factor_k)
     return terms
+
+
+def perceptual_of(recipe: Recipe, device: str) -> Distance | None:
+    """The distance of a recipe's perceptual loss, or None if it has none; see `perceptual_features`."""
+    if recipe.loss.perceptual and recipe.has_adversarial_stage:
+        return perceptual_features(recipe.perceptual, device)
+    return None
 
 
 def perceptual_features(settings: PerceptualSettings, device: str) -> Distance:

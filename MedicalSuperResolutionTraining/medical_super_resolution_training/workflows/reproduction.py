@@ -14,6 +14,7 @@ from ..config.recipe import Recipe
 from ..config.recipes import RESOURCES, find_recipe, read_recipe, read_resolved, read_toml
 from ..data.manifest import of_split, read_manifest
 from ..data.preparation.prepare import Preparation, prepare
+from ..training.objectives import perceptual_of
 from .budget import fitted
 from .export import export_run
 from .resume import holds_training
@@ -79,9 +80,18 @@ def reproduce(
     Returns
     -------
     The model files.
+
+    Raises
+    ------
+    SettingsError
+        No shipped model has this name.
+    ModelError
+        The weights of a stage's perceptual loss are missing.
     """
     if model not in MODELS:
         raise SettingsError(f"{model!r} cannot be reproduced; choose one of {', '.join(MODELS)}")
+    for stage in MODELS[model]:
+        perceptual_of(read_recipe(find_recipe(stage.recipe), overrides), "cpu")  # not only after hours of training
     out.mkdir(parents=True, exist_ok=True)
     data = out / "data.json"
     if not data.is_file():

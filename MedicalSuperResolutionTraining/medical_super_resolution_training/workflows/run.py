@@ -23,7 +23,7 @@ from ..training.checkpoints import checkpoints, restore_newest
 from ..training.distributed import DistributedContext, initialize, local_device
 from ..training.monitoring.callbacks import RunCallbacks
 from ..training.monitoring.loggers import chosen_loggers
-from ..training.objectives import perceptual_features
+from ..training.objectives import perceptual_of
 from ..training.state import TrainingState, new_state
 from ..training.trainer import train
 from .resume import MANIFEST, entries_to_resume, holds_training, recipe_to_resume
@@ -130,9 +130,7 @@ def _train(
 ) -> None:
     """Train to the end; if training fails, the error names the last good checkpoint."""
     recipe, run = task.recipe, callbacks.run
-    perceptual = None
-    if recipe.loss.perceptual and recipe.has_adversarial_stage:
-        perceptual = perceptual_features(recipe.perceptual, str(device))
+    perceptual = perceptual_of(recipe, str(device))
     callbacks.begin(state)
     try:
         train(task, state, remaining, callbacks, device=device, perceptual=perceptual, context=context)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.errors import ModelError, SettingsError
 from medical_super_resolution.models import file as models
 from medical_super_resolution_training.cli.main import main
 from medical_super_resolution_training.data.manifest import read_manifest
@@ -46,6 +47,16 @@ def test_a_second_call_does_not_train_again(reproduced: Path, a_dataset: Path):
     assert {path: path.stat().st_mtime_ns for path in reproduced.rglob("checkpoint-*")} == before
     again = models.load(reproduced / "general-detail.safetensors").generator.state_dict()
     assert all(np.array_equal(again[name], weights[name]) for name in weights)
+
+
+def test_packages_that_the_last_stage_needs_are_missed_before_the_first(
+    a_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
+    settings = [one for one in SETTINGS if not one.startswith("loss.perceptual")]
+    with pytest.raises(ModelError, match="pip install efficientnet-lite-pytorch"):
+        reproduce("general", a_dataset, tmp_path / "out", overrides=settings)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_model_that_nobody_can_reproduce_is_refused(a_dataset: Path, tmp_path: Path):

@@ -19,6 +19,7 @@ from .program import INPUTS, OUTPUT, program_of
 
 BUNDLE = "monai-bundle"
 _HALF = "onnx-float16"
+_NOTICE = "For research. Not for diagnosis."
 _SMALLEST, _LARGEST = 3, 65_536  # voxels along an axis
 
 
@@ -103,7 +104,7 @@ def card_of(model: Model) -> str:
         "",
         f"# {model.name}",
         "",
-        f"{card.get('summary', '')}. For research. Not for diagnosis.",
+        f"{card['summary']}. {_NOTICE}" if card.get("summary") else _NOTICE,
         "",
         "| Input | Shape | Meaning |",
         "|---|---|---|",

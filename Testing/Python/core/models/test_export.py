@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,11 @@ def test_a_model_with_random_texture_is_refused(a_model: Model):
     a_model.generator.texture.fill_(0.1)
     with pytest.raises(ModelError, match="random texture"):
         program_of(a_model)
+
+
+def test_the_card_of_a_model_without_a_summary_begins_with_a_whole_sentence(a_model: Model):
+    text = card_of(replace(a_model, card={"license": "CC0"}))
+    assert "\n\nFor research. Not for diagnosis.\n" in text
 
 
 def test_the_card_names_license_and_summary(a_model: Model):
