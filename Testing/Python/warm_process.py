@@ -55,10 +55,3 @@ def run_commands(roots: list[str], folder: Path, commands: list[list[str]]) -> t
 
     with redirect_stderr(StringIO()) as said:
         return [main(command) for command in commands], said.getvalue()
-
-
-def imported_by_command(arguments: list[str], packages: set[str]) -> tuple[int, set[str]]:
-    """Run ``medsr``: its exit status, and which of some packages it has imported."""
-    from medical_super_resolution.cli.main import main
-
-    return main(arguments), packages & sys.modules.keys()

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from command_line import PACKAGE_ROOT, Medsr, nearly_full_disk, next_step, refused, start
-from warm_process import imported_by_command, result_of
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
@@ -75,15 +74,6 @@ def test_models_are_listed_and_described_without_torch():
     done = _ended(code)
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split()[0] for line in done.stdout.splitlines()[:3]] == ["general", "general-large", "general"]
-
-
-def test_enhancing_a_nifti_file_imports_no_other_reader_of_images(folder: Path, scan: Path, a_model_file: Path):
-    """nibabel, because it imports pydicom, takes 25 MB and 0.15 s of every start; SimpleITK takes 95 MB."""
-    output = folder / "fine.nii.gz"
-    typed = ["enhance", scan, output, "--factor", 2, "--model", a_model_file, "--progress", "none", "--device", "cpu"]
-    readers = {"nibabel", "pydicom", "SimpleITK"}
-    assert result_of(imported_by_command, list(map(str, typed)), readers) == (0, set())
-    assert output.is_file()
 
 
 def test_what_the_header_shows_is_refused_before_torch_is_loaded(folder: Path, scan: Path):

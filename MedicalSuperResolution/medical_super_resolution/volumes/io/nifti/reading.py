@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,17 +16,19 @@ from ...volume import FileHeader
 from ..foreign import not_read
 from ..header import Header, Voxels, checked_sizes, damaged, not_scalar, placed
 from .extensions import extensions_of, is_packed, start_of
-from .fields import DATA_TYPES, LAYOUTS, ByteOrder, fields_in, form, place_without_forms
+
+if TYPE_CHECKING:
+    from nibabel.nifti1 import Nifti1Header
 
 LARGEST_OFFSET = 1 << 26  # bytes before the voxels, such as notes of other programs
-_SIZES_OF_HEADER = {layout.itemsize: version for version, layout in LAYOUTS.items()}
-_ORDERS: dict[ByteOrder, Literal["little", "big"]] = {"<": "little", ">": "big"}
+_SIZES_OF_HEADER = {348: 1, 540: 2}  # bytes of NIfTI-1 and NIfTI-2
 _MAGIC = {1: (344, (b"n+1", b"ni1")), 2: (4, (b"n+2", b"ni2"))}
 _MM_A_UNIT = {1: 1000.0, 3: 0.001}  # meters and micrometers; others are millimeters
 _INTENT_LABEL = 1002
 _ALIGNED = 2  # codes of a form from here on are of spaces that a scan was aligned to
 _COLORS = {128: 3, 2304: 4}
 _SCALAR_KINDS = "iuf"
+_LARGEST_ITEM = 8  # bytes; there are 16-byte floating numbers
 
 
 def read_nifti_header(path: Path) -> Header:
@@ -43,7 +46,7 @@ def read_nifti_header(path: Path) -> Header:
     header_file = _header_file(path)
     block = start_of(header_file, max(_SIZES_OF_HEADER) + 1)  # and whether there are extensions
     version, order = _version(path, block)
-    header = fields_in(block, version, order)
+    header = header_from(block, version, order)
     is_pair = header["magic"].tobytes().startswith(b"ni")
     sizes = _sizes(path, header)
     grid, notes = _placed(path, sizes, header)
@@ -61,11 +64,21 @@ def read_nifti_header(path: Path) -> Header:
     is_labels = int(header["intent_code"]) == _INTENT_LABEL
     kept = FileHeader(
         grid.ijk_to_ras,
-        nifti=(header if order == "<" else header.byteswap()).tobytes(),
-        extensions=extensions_of(header_file, block, header.itemsize, LARGEST_OFFSET if is_pair else place, order),
+        nifti=header.binaryblock if order == "<" else _swapped(header),
+        extensions=extensions_of(header_file, block, header.sizeof_hdr, LARGEST_OFFSET if is_pair else place, order),
         is_labels=is_labels,
     )
     return Header(path, sizes, grid, stored, voxels, kept, slope, intercept, notes=notes)
+
+
+def header_from(block: bytes, version: int, order: str = "<") -> Nifti1Header:
+    """The nibabel header in some bytes, nothing in it changed or checked."""
+    import nibabel
+
+    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # it prints what we refuse in one sentence
+    kind = nibabel.Nifti2Header if version == 2 else nibabel.Nifti1Header
+    size = next(size for size, number in _SIZES_OF_HEADER.items() if number == version)
+    return kind(block[:size], endianness=order, check=False)
 
 
 def version_of(block: bytes) -> int:
@@ -73,11 +86,11 @@ def version_of(block: bytes) -> int:
     return _SIZES_OF_HEADER.get(int.from_bytes(block[:4], "little"), 1)
 
 
-def _version(path: Path, block: bytes) -> tuple[int, ByteOrder]:
+def _version(path: Path, block: bytes) -> tuple[int, str]:
     if not block:
         raise damaged(path, "it is empty")
-    for order, name in _ORDERS.items():
-        version = _SIZES_OF_HEADER.get(int.from_bytes(block[:4], name))
+    for order, name in (("<", "little"), (">", "big")):
+        version = _SIZES_OF_HEADER.get(int.from_bytes(block[:4], name))  # type: ignore[arg-type]
         if version is None or len(block) < (348 if version == 1 else 540):
             continue
         start, known = _MAGIC[version]
@@ -112,7 +125,7 @@ def _image_file(header: Path) -> Path:
     raise VolumeError(f"{header} has no voxels beside it; put {stem}.img into the same folder")
 
 
-def _sizes(path: Path, header: np.ndarray) -> tuple[int, ...]:
+def _sizes(path: Path, header: Nifti1Header) -> tuple[int, ...]:
     dimensions = int(header["dim"][0])
     if not 1 <= dimensions <= 7:
         raise damaged(path, f"it has {dimensions} dimensions")
@@ -124,7 +137,7 @@ def _sizes(path: Path, header: np.ndarray) -> tuple[int, ...]:
     return checked_sizes(path, counts)
 
 
-def _placed(path: Path, sizes: tuple[int, ...], header: np.ndarray) -> tuple[Grid, tuple[str, ...]]:
+def _placed(path: Path, sizes: tuple[int, ...], header: Nifti1Header) -> tuple[Grid, tuple[str, ...]]:
     """The grid, and notes about repairs of its position; see `read_nifti_header`."""
     _repair(header)
     forms = {name: _form(header, name) for name in ("sform", "qform")}
@@ -133,7 +146,7 @@ def _placed(path: Path, sizes: tuple[int, ...], header: np.ndarray) -> tuple[Gri
     if not known:
         if dropped:
             raise damaged(path, "its position in space is damaged")
-        return placed(path, sizes, _in_mm(header, place_without_forms(header)))
+        return placed(path, sizes, _in_mm(header, header.get_base_affine()))
     for name in dropped:
         header[f"{name}_code"] = 0
     about_forms = tuple(f"the {name} is damaged; the place in space is that of the other form" for name in dropped)
@@ -148,7 +161,7 @@ def _placed(path: Path, sizes: tuple[int, ...], header: np.ndarray) -> tuple[Gri
     )
 
 
-def _repair(header: np.ndarray) -> None:
+def _repair(header: Nifti1Header) -> None:
     """Repair, in place and as nibabel does: spacings that are not positive, the handedness, and unused fields."""
     spacing = np.abs(header["pixdim"][1:4])
     spacing[spacing == 0] = 1
@@ -159,42 +172,54 @@ def _repair(header: np.ndarray) -> None:
         header["pixdim"][0] = 1
 
 
-def _form(header: np.ndarray, name: str) -> np.ndarray | None:
+def _form(header: Nifti1Header, name: str) -> np.ndarray | None:
     """(4, 4) index to RAS by the sform or the qform, in millimeters; None where it has no code or is damaged."""
-    matrix = form(header, name)
-    if matrix is None or not np.isfinite(matrix).all() or np.linalg.matrix_rank(matrix[:3, :3]) < 3:
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        matrix, code = (header.get_sform if name == "sform" else header.get_qform)(coded=True)
+    except (HeaderDataError, ValueError, np.linalg.LinAlgError):
+        return None
+    if not code or not np.isfinite(matrix).all() or np.linalg.matrix_rank(matrix[:3, :3]) < 3:
         return None
     return _in_mm(header, matrix)
 
 
-def _in_mm(header: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def _in_mm(header: Nifti1Header, matrix: np.ndarray) -> np.ndarray:
     unit = _MM_A_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
     with np.errstate(all="ignore"):  # what is too large is refused as a place
         return np.diag([unit, unit, unit, 1.0]) @ np.asarray(matrix, np.float64)
 
 
-def _with_slice_axis(grid: Grid, header: np.ndarray) -> Grid:
+def _with_slice_axis(grid: Grid, header: Nifti1Header) -> Grid:
     """The grid; where no spacing stands out, with the slice axis that the header names."""
-    number = int(header["dim_info"]) >> 4 & 3  # from 1
-    if not number or grid.odd_axis is not None:
+    axis = header.get_dim_info()[2]
+    if axis is None or grid.odd_axis is not None:
         return grid
-    return replace(grid, slice_axis=AXES_IJK[number - 1])
+    return replace(grid, slice_axis=AXES_IJK[axis])
 
 
-def _stored(path: Path, header: np.ndarray) -> np.dtype:
-    code = int(header["datatype"])
-    if code not in DATA_TYPES:
-        raise damaged(path, f"its voxels are of the unknown type {code}")
-    stored = np.dtype(DATA_TYPES[code])
-    if stored.kind not in _SCALAR_KINDS:
+def _stored(path: Path, header: Nifti1Header) -> np.dtype:
+    try:
+        stored = header.get_data_dtype()
+    except Exception as problem:  # nibabel raises one of several for an unknown number
+        raise damaged(path, f"its voxels are of the unknown type {int(header['datatype'])}") from problem
+    if stored.kind not in _SCALAR_KINDS or stored.itemsize > _LARGEST_ITEM:
         raise VolumeError(f"the voxels of {path} are of type {stored.name}; a volume needs whole or real numbers")
-    return stored.newbyteorder(header.dtype["datatype"].byteorder)
+    return stored
 
 
-def _scaling(path: Path, header: np.ndarray) -> tuple[float, float]:
-    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
-    if slope == 0 or not np.isfinite(slope):
+def _scaling(path: Path, header: Nifti1Header) -> tuple[float, float]:
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        slope, intercept = header.get_slope_inter()
+    except HeaderDataError as problem:
+        raise damaged(path, "the scaling of its values is damaged") from problem
+    if slope is None:
         return 1.0, 0.0
-    if not np.isfinite(intercept):
-        raise damaged(path, "the scaling of its values is damaged")
-    return slope, intercept
+    return float(slope), float(intercept or 0.0)
+
+
+def _swapped(header: Nifti1Header) -> bytes:
+    return header.as_byteswapped("<").binaryblock
