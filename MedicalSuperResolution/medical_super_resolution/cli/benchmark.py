@@ -22,13 +22,14 @@ from torch import Tensor
 from ..errors import SettingsError, SuperResolutionError
 from ..inference.context import ExecutionContext
 from ..inference.device import pick_device
-from ..inference.enhance import enhance, refiner_of
+from ..inference.enhance import enhance
 from ..inference.planning import plan
 from ..inference.refiners.axis_request import AxisRequest
 from ..inference.refiners.throughplane import SequenceRefiner
 from ..models import file as models
 from ..models import store
 from ..models.file import Model
+from ..networks.contracts import SequenceGenerator
 from ..physics.acquisition import SliceProfile, fine_centers
 from ..progress import ignore
 from ..settings import EnhanceSettings, arguments_of
@@ -92,7 +93,7 @@ def run(
     enhance(synthetic_ct(32, 8), model, settings)  # warms up the libraries
     facts |= engine(model, volume, context, show)
     show("measuring the machine's own speed")
-    generator = NetworkAlone(model, volume, context).refiner.generator
+    generator = cast("SequenceGenerator", model.generator)
     facts |= roofline.compared(generator, context, volume.array.size, FACTOR, facts["engine_seconds"])
     return facts | seams(model, corner_of(volume), context, show)
 
@@ -223,7 +224,8 @@ class NetworkAlone:
 
     def __init__(self, model: Model, volume: Volume, context: ExecutionContext) -> None:
         self.context = context
-        self.refiner = cast("SequenceRefiner", refiner_of(model.generator, context))  # `run` refuses other models
+        self.generator = cast("SequenceGenerator", model.generator)  # `run` refuses other models
+        self.prepared = SequenceRefiner(self.generator, context).generator
         self.lr = torch.from_numpy(IntensityRange(*HOUNSFIELD_RANGE).normalized(volume.array))[None, None]
         self.lr = self.lr.to(context.device)
 
@@ -232,7 +234,7 @@ class NetworkAlone:
         """Fine slices of (N, 1, K, J, I)."""
         positions = torch.from_numpy(fine_centers(lr.shape[2] * FACTOR, FACTOR)).to(lr.device)
         with self.context.mixed_precision():
-            return self.refiner.generator(lr, positions, FACTOR)
+            return self.prepared(lr, positions, FACTOR)
 
     def whole(self) -> Tensor:
         """Fine slices of all voxels as one tensor, without tiles."""
@@ -247,5 +249,5 @@ class NetworkAlone:
         axis_pass = plan(grid, settings).passes[0]
         fine = np.empty(axis_pass.target.shape_kji, np.float32)
         request = AxisRequest(self.lr[0, 0].cpu().numpy(), axis_pass, fine, SliceProfile(), trained_window("ct"))
-        SequenceRefiner(self.refiner.generator, context).refine(request)
+        SequenceRefiner(self.generator, context).refine(request)
         return fine

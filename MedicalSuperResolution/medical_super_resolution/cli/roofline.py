@@ -57,7 +57,7 @@ def compared(
     """The least times (floors) of a run over ``voxels`` measured voxels, and the larger one over its ``seconds``."""
     operations, values = work_a_voxel(generator, factor)
     half = torch.float16 if context.device.type == "cuda" else torch.bfloat16
-    precision = half if context.is_mixed else torch.float32
+    precision = {"float32": torch.float32, "mixed": half, "int8": torch.int8}[context.precision]
     arithmetic = voxels * operations / _operations_a_second(context.device, precision)
     traffic = voxels * values * precision.itemsize / _bytes_a_second(context.device)
     return {
@@ -82,7 +82,8 @@ def work_a_voxel(generator: SequenceGenerator, factor: float) -> tuple[float, fl
 def _operations_a_second(device: torch.device, precision: torch.dtype) -> float:
     side = _SIDES.get(device.type, _SIDES["cpu"])
     left, right = (torch.rand((side, side), device=device).to(precision) for _ in range(2))
-    return 2 * side**3 / _quickest(lambda: left @ right)
+    product = torch._int_mm if precision == torch.int8 else torch.mm
+    return 2 * side**3 / _quickest(lambda: product(left, right))
 
 
 def _bytes_a_second(device: torch.device) -> float:

@@ -14,7 +14,7 @@ import torch
 from ..progress import Progress
 from ..settings import EnhanceSettings
 from .cost import PROGRAM_BYTES, allowed_bytes, working_bytes
-from .device import cpu_has_bfloat16
+from .device import cpu_has_bfloat16, cpu_has_vnni
 
 _LEAST_BYTES = 0.1e9  # of working memory, however little is left
 STAGES = ("profile", "transfer", "network", "interpolation", "consistency", "output")
@@ -78,21 +78,22 @@ class ExecutionContext:
             self.stages[stage] += seconds / self.workers
 
     @property
-    def is_mixed(self) -> bool:
-        """Whether the network computes in half precision.
+    def precision(self) -> str:
+        """Precision of the network: "float32", "mixed" or "int8".
 
-        As asked, or else on CUDA. A CPU without units for bfloat16 would be slower and less exact, so it never does.
+        As asked where the device has the units for it; otherwise it would be slower and less exact.
         """
-        if self.device.type == "cpu" and not cpu_has_bfloat16():
-            return False
-        if self.settings.precision == "auto":
-            return self.device.type == "cuda"
-        return self.settings.precision == "mixed"
+        on_cpu, asked = self.device.type == "cpu", self.settings.precision
+        if asked == "int8" and on_cpu and cpu_has_vnni():
+            return "int8"
+        if asked in ("auto", "int8"):
+            return "mixed" if self.device.type == "cuda" else "float32"
+        return "float32" if on_cpu and not cpu_has_bfloat16() else asked
 
     @property
-    def precision(self) -> str:
-        """Precision of the network: "float32" or "mixed"."""
-        return "mixed" if self.is_mixed else "float32"
+    def is_mixed(self) -> bool:
+        """Whether the network computes in half precision."""
+        return self.precision == "mixed"
 
     def mixed_precision(self) -> torch.autocast:
         """Half precision for the network on CUDA; on a CPU, the refiner converts the network itself."""

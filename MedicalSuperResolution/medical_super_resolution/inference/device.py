@@ -12,7 +12,8 @@ import torch
 from ..errors import DeviceError
 from ..system.process import available_cpus
 
-_TORCH_CHECKS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch.cpu, where there is no cpuinfo
+_BFLOAT16_CHECKS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch.cpu, where there is no cpuinfo
+_VNNI_CHECKS = ("_is_vnni_supported",)
 
 
 def pick_device(name: str) -> torch.device:
@@ -34,13 +35,22 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-@functools.cache
 def cpu_has_bfloat16() -> bool:
     """Whether the CPU computes in bfloat16 itself: AVX-512 BF16, AMX, or the BF16 extension of Arm."""
+    return _cpu_has("bf16", _BFLOAT16_CHECKS)
+
+
+def cpu_has_vnni() -> bool:
+    """Whether the CPU adds up products of 8-bit integers in one instruction: VNNI of x86."""
+    return _cpu_has("vnni", _VNNI_CHECKS)
+
+
+@functools.cache
+def _cpu_has(flag: str, checks: tuple[str, ...]) -> bool:
     try:
-        return "bf16" in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        return flag in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:  # not Linux
-        return any(bool(getattr(torch.cpu, name, bool)()) for name in _TORCH_CHECKS)
+        return any(bool(getattr(torch.cpu, name, bool)()) for name in checks)
 
 
 @contextmanager

@@ -114,8 +114,7 @@ def load(path: Path) -> Model:
                 raise ValueError("weights must be in single precision")
             generator = _built(name, header["config"], shapes)
             weights = {key: opened.get_tensor(key) for key in shapes}
-        zeros = {key: generator.state_dict()[key] for key in _newer(type(generator)) if key not in weights}
-        generator.load_state_dict(weights | zeros)
+        generator.load_state_dict(weights)
     except _DAMAGE as problem:
         raise ModelError(f"{path} does not fit its own description; the file is damaged, get it again") from problem
     if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):

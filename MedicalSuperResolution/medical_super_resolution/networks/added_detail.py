@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import torch
@@ -38,8 +38,11 @@ class AddedDetail(SequenceGenerator):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Capabilities of the base, with the reach of all three."""
-        return replace(self.base.capabilities, reach=self.reach)
+        """Capabilities of the base, with the reach of all three, and the precisions that all three have."""
+        base = self.base.capabilities
+        precisions = (set(part.capabilities.precisions) for part in self.parts)
+        shared = set.intersection(*precisions)
+        return replace(base, reach=self.reach, precisions=tuple(one for one in base.precisions if one in shared))
 
     @property
     def reach(self) -> int:
@@ -66,6 +69,17 @@ class AddedDetail(SequenceGenerator):
         """See `SequenceGenerator.halve_blocks`."""
         for part in self.parts:
             part.halve_blocks()
+
+    def round_blocks(self) -> None:
+        """See `SequenceGenerator.round_blocks`."""
+        for part in self.parts:
+            part.round_blocks()
+
+    def see_features(self, seen: Iterable[tuple[Tensor, float]]) -> None:
+        """See `SequenceGenerator.see_features`."""
+        known = list(seen)
+        for part in self.parts:
+            part.see_features(known)
 
 
 class SummedStream:

@@ -7,13 +7,14 @@ approximation. Only the gates, which multiply, have biases.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .streaming import Sequence, by_voxel, convolved_slices, learned_convolution, runs_as_products
+from . import eight_bit
+from .streaming import WHOLE, Sequence, by_voxel, convolved_slices, learned_convolution, runs_as_products
 
 
 def in_plane_convolution(inputs: int, outputs: int) -> nn.Conv3d:
@@ -31,11 +32,14 @@ def pointwise_convolution(inputs: int, outputs: int, *, bias: bool = False) -> n
     return nn.Conv3d(inputs, outputs, 1, bias=bias)
 
 
-def mixed_channels(convolution: nn.Conv3d, *parts: Tensor) -> Tensor:
+def mixed_channels(convolution: nn.Conv3d | eight_bit.Pointwise, *parts: Tensor) -> Tensor:
     """Apply a pointwise convolution to parts whose channels follow each other, as if they were concatenated.
 
     Without gradients on a CPU, it is a sum of matrix products: concatenation would take longer than the products.
     """
+    if isinstance(convolution, eight_bit.Pointwise):
+        found: Tensor = convolution(*parts)
+        return found
     first = parts[0]
     if not runs_as_products(first):
         return learned_convolution(convolution, torch.cat(parts, dim=1) if len(parts) > 1 else first)
@@ -101,16 +105,39 @@ class FactorizedPair(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.in_plane = in_plane_convolution(channels, channels)
-        self.sequence = sequence_convolution(channels, channels)
+        self.in_plane: nn.Conv3d | eight_bit.InPlane = in_plane_convolution(channels, channels)
+        self.sequence: nn.Conv3d | eight_bit.AlongSequence = sequence_convolution(channels, channels)
 
     def forward(self, features: Tensor, sequence: Sequence) -> Tensor:
-        mixed = features
-        if features.shape[2]:  # a stream that begins or ends has none
-            mixed = functional.leaky_relu(convolved_slices(self.in_plane, features), 0.2, inplace=True)
+        mixed = self.mixed(features) if features.shape[2] else features  # a stream that begins or ends has none
         change = sequence.convolve(self.sequence, mixed)
         waited = sequence.wait((self, "features"), features, change)
         return change.add_(waited) if change.dtype == waited.dtype else waited + change
+
+    def mixed(self, features: Tensor) -> Tensor:
+        """What is convolved along the sequence."""
+        return functional.leaky_relu(convolved_slices(self.in_plane, features), 0.2, inplace=True)
+
+
+class EightBitPair(FactorizedPair):
+    """A `FactorizedPair` in 8-bit integers.
+
+    Parameters
+    ----------
+    pair
+        The same in float32.
+    ranges
+        (2, C) of the features, and of those that are convolved along the sequence.
+    """
+
+    def __init__(self, pair: FactorizedPair, ranges: Tensor) -> None:
+        nn.Module.__init__(self)
+        self.in_plane = eight_bit.InPlane(pair.in_plane, ranges[0], ranges[1])
+        self.sequence = eight_bit.AlongSequence(pair.sequence, ranges[1])
+
+    def mixed(self, features: Tensor) -> Tensor:
+        """As integers."""
+        return convolved_slices(self.in_plane, features)
 
 
 class AttentionDenseBlock(nn.Module):
@@ -124,8 +151,27 @@ class AttentionDenseBlock(nn.Module):
     def __init__(self, channels: int, pairs: int, gate_channels: int) -> None:
         super().__init__()
         self.pairs = nn.ModuleList(FactorizedPair(channels) for _ in range(pairs))
-        self.fuse = pointwise_convolution(pairs * channels, channels)
+        self.fuse: nn.Conv3d | eight_bit.Pointwise = pointwise_convolution(pairs * channels, channels)
         self.gate = AttentionGate(channels, gate_channels)
+
+    @property
+    def _pairs(self) -> list[FactorizedPair]:
+        return cast("list[FactorizedPair]", list(self.pairs))
+
+    def round(self, ranges: Tensor) -> None:
+        """Compute the convolutions in 8-bit integers, with ranges (2 pairs + 1, C) in the order of `largest`."""
+        self.fuse = eight_bit.Pointwise(self.fuse, ranges[2::2].flatten())
+        self.pairs = nn.ModuleList(
+            EightBitPair(pair, each) for pair, each in zip(self._pairs, ranges[:-1].split(2), strict=True)
+        )
+
+    def largest(self, features: Tensor) -> list[Tensor]:
+        """Largest absolute features (C,) that enter each pair and its second convolution, and that leave the last."""
+        found = []
+        for pair in self._pairs:
+            found += [eight_bit.largest(features), eight_bit.largest(pair.mixed(features))]
+            features = pair(features, WHOLE)
+        return [*found, eight_bit.largest(features)]
 
     def forward(self, initial: Tensor, profile_width: Tensor, sequence: Sequence) -> Tensor:
         gathered = [initial]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -143,6 +144,25 @@ class SequenceGenerator(Generator):
         """Compute the convolutions inside the blocks in bfloat16, for a CPU.
 
         The features that they are added to, the first differences and the weights of the fine slices stay float32.
+        """
+
+    @abstractmethod
+    def round_blocks(self) -> None:
+        """Compute the convolutions inside the blocks in 8-bit integers, for a CPU; see `eight_bit`.
+
+        The features that they are added to, their gates, the first differences and the fine slices stay float32.
+        """
+
+    @abstractmethod
+    def see_features(self, seen: Iterable[tuple[Tensor, float]]) -> None:
+        """Note how large features are, for 8-bit integers that hold them; a model file keeps it.
+
+        Capabilities include the precision "int8" from then on.
+
+        Parameters
+        ----------
+        seen
+            Slices (N, 1, K, J, I), mostly in [0, 1], each with the width of their slice profile, see `SequenceTile`.
         """
 
 

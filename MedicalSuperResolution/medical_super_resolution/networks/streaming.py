@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .eight_bit import AlongSequence, InPlane
 from .sections import Turn
 
+SequenceConvolution = nn.Conv3d | AlongSequence
 _SEQUENCE = 2  # the K axis of (N, C, K, J, I)
 
 
@@ -26,8 +28,11 @@ def by_voxel(slices: Tensor, precision: torch.dtype) -> Tensor:
     return slices[0].permute(1, 2, 3, 0).reshape(-1, slices.shape[1]).to(precision)
 
 
-def convolved_slices(convolution: nn.Conv3d, slices: Tensor) -> Tensor:
+def convolved_slices(convolution: nn.Conv3d | InPlane, slices: Tensor) -> Tensor:
     """Apply a 1 x 3 x 3 convolution; on a CPU in 2-D, because PyTorch is slow for few slices in 3-D."""
+    if isinstance(convolution, InPlane):
+        found: Tensor = convolution(slices)
+        return found
     if not runs_as_products(slices):
         return learned_convolution(convolution, slices)
     weight = convolution.weight[:, :, 0]
@@ -52,9 +57,9 @@ def learned_convolution(convolution: nn.Conv3d, slices: Tensor) -> Tensor:
 class WholeSequence:
     """All slices at once."""
 
-    def convolve(self, convolution: nn.Conv3d, slices: Tensor) -> Tensor:
+    def convolve(self, convolution: SequenceConvolution, slices: Tensor) -> Tensor:
         """Apply a convolution whose kernel spans three slices; beyond the ends there are zeros."""
-        if not runs_as_products(slices):
+        if isinstance(convolution, nn.Conv3d) and not runs_as_products(slices):
             return learned_convolution(convolution, slices)
         nothing = torch.zeros_like(slices[:, :, :1])
         return _convolved(convolution, [nothing, *slices.split(1, dim=_SEQUENCE), nothing])
@@ -83,7 +88,7 @@ class SliceStream:
 
     def __init__(self, cut_edges: tuple[bool, bool, bool, bool] = (False, False, False, False)) -> None:
         self.cut_edges = cut_edges
-        self.kernels: dict[nn.Conv3d, list[Tensor]] = {}  # the last two slices that each of them has seen
+        self.kernels: dict[SequenceConvolution, list[Tensor]] = {}  # the last two slices that each of them has seen
         self.waiting: dict[tuple[nn.Module, str], list[Tensor]] = {}
 
 
@@ -98,7 +103,7 @@ class SliceTurn:
         self._stream, self._turn = stream, turn
         self.next_section = turn.next_section
 
-    def convolve(self, convolution: nn.Conv3d, slices: Tensor) -> Tensor:
+    def convolve(self, convolution: SequenceConvolution, slices: Tensor) -> Tensor:
         """As in `WholeSequence`, but one slice behind its input until the stream is ending."""
         kernels = self._stream.kernels
         if not slices.shape[_SEQUENCE]:
@@ -143,16 +148,20 @@ def _last_two(parts: list[Tensor]) -> list[Tensor]:
     return [before, parts[-1]]
 
 
-def _convolved(convolution: nn.Conv3d, parts: list[Tensor]) -> Tensor:
+def _convolved(convolution: SequenceConvolution, parts: list[Tensor]) -> Tensor:
     """A convolution over three slices, for the slices that have both neighbors: K slices in parts -> K - 2."""
     count = sum(part.shape[_SEQUENCE] for part in parts)
-    first, (_, rows, columns) = parts[0], convolution.kernel_size
+    first = parts[0]
     if count < 3:
         return first.new_zeros(first.shape[0], convolution.out_channels, 0, *first.shape[3:])
+    slices = parts if len(parts) == count else [one for part in parts for one in part.split(1, dim=_SEQUENCE)]
+    if isinstance(convolution, AlongSequence):
+        found: Tensor = convolution(slices)
+        return found
+    _, rows, columns = convolution.kernel_size
     if not runs_as_products(first):
         known = torch.cat(parts, dim=_SEQUENCE) if len(parts) > 1 else first
         return functional.conv3d(known, convolution.weight, convolution.bias, padding=(0, rows // 2, columns // 2))
-    slices = parts if len(parts) == count else [one for part in parts for one in part.split(1, dim=_SEQUENCE)]
     if (rows, columns) == (1, 1):
         return _as_products(convolution, slices)
     weight = convolution.weight.transpose(1, 2).flatten(1, 2)  # three slices as channels of one

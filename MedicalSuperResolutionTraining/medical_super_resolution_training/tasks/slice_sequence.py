@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.networks.contracts import SequenceGenerator
 from medical_super_resolution.physics.interpolation import apply_along_sequence, cubic_matrix
 
 from ..data.batch import SequenceBatch
@@ -16,6 +18,8 @@ from ..data.samplers.sequences import FACTOR_RANGE, PatchSampler
 from ..evaluation.cases import Case
 from .generator import GeneratorTask, Outputs, content_terms
 from .task import DiscriminatorInput, Prediction
+
+_PATCHES_SEEN = 64  # for 8-bit integers
 
 
 class SliceSequenceTask(GeneratorTask[SequenceBatch]):
@@ -54,6 +58,14 @@ class SliceSequenceTask(GeneratorTask[SequenceBatch]):
         """Cuts across the slices: interpolated, refined, true."""
         volumes = (_interpolated(batch), self.refine(network, batch).final, batch.hr)
         return tuple(volume.transpose(2, 3) for volume in volumes)
+
+    def calibrate(self, network: nn.Module, entries: list[Entry]) -> None:
+        """Show the network some batches, whose features 8-bit integers will hold; none where a volume is gone."""
+        if not isinstance(network, SequenceGenerator) or not all(Path(entry.array).is_file() for entry in entries):
+            return
+        sampler = self.dataset(entries)
+        batches = (sampler.batch(step) for step in range(-(-_PATCHES_SEEN // self.recipe.batch_size)))
+        network.see_features((batch.lr, batch.profile_width) for batch in batches)
 
     def validation_case(self) -> Case | None:
         """The first factor of the recipe, along the slice axis."""

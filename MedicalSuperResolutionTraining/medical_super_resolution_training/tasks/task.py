@@ -95,6 +95,9 @@ class TrainingTask(ABC, Generic[BatchType]):
     def export(self, path: Path, network: nn.Module, card: dict[str, Any]) -> None:
         """Write the file that is used afterwards."""
 
+    def calibrate(self, network: nn.Module, entries: list[Entry]) -> None:
+        """Complete the network, before its export, with what is measured on the volumes that it was trained on."""
+
     @abstractmethod
     def pictures(self, network: nn.Module, batch: BatchType) -> tuple[Tensor, ...]:
         """Volumes (N, 1, K, J, I) to look at side by side; rows and columns of a picture are their last two axes."""

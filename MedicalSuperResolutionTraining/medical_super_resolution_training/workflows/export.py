@@ -43,7 +43,9 @@ def export_run(run: Path, output: Path, *, also: dict[str, Any] | None = None, b
             raise SettingsError(f"{run} has no {BEST}; its manifest has no volumes of the split validation")
         network.load_state_dict(read_tensors(run / BEST)[0])
     entries = of_split(read_manifest(run / MANIFEST), "train")
-    task.export(output, network.eval().requires_grad_(False), card(task, step, entries, also or {}))
+    network.eval().requires_grad_(False)
+    task.calibrate(network, entries)
+    task.export(output, network, card(task, step, entries, also or {}))
 
 
 def trained(

@@ -49,8 +49,10 @@ class SequenceRefiner:
     def _prepared(self) -> SequenceGenerator:
         """A copy of the generator on its device."""
         generator = copy.deepcopy(self._exact).to(self.context.device)
-        if self.context.is_mixed and self.context.device.type == "cpu":
+        if self.context.device.type == "cpu" and self.context.is_mixed:
             generator.halve_blocks()
+        elif self.context.precision == "int8":
+            generator.round_blocks()
         return in_memory_order(generator)
 
     def refined(self, request: VolumeRequest, allocator: Allocator) -> np.ndarray:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +20,7 @@ from ..blocks import (
     pointwise_convolution,
 )
 from ..contracts import ANY_AXIS, Capabilities, SequenceGenerator, SequenceTile
+from ..eight_bit import InPlane, largest, usable_ranges
 from ..grain import KINDS, grain
 from ..residual_stream import ResidualStream
 from ..streaming import WHOLE, Sequence, convolved_slices
@@ -104,6 +107,12 @@ class PhaseKernel(nn.Module):
         return self.layers(described).unflatten(1, (2, -1)) / _CONTRAST
 
 
+def _with_newer_weights(network: ThroughPlaneGenerator, weights: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Complete the weights of an older file or checkpoint."""
+    for name in network.zero_where_missing:
+        weights.setdefault(prefix + name, torch.zeros_like(getattr(network, name)))
+
+
 class ThroughPlaneGenerator(SequenceGenerator):
     """(N, 1, K, J, I) thick slices -> (N, 1, M, J, I) fine slices at any M places along K.
 
@@ -115,7 +124,8 @@ class ThroughPlaneGenerator(SequenceGenerator):
     of texture can be known where its place cannot. It depends only on the voxel and the seed, see `grain`.
     """
 
-    zero_where_missing = ("texture",)  # weights that older files lack
+    largest_seen: Tensor  # features, by layer and channel; all 0 before `see_features`
+    zero_where_missing = ("texture", "largest_seen")  # weights that older files lack
     adversarial_weights = ("texture",)  # weights that stay as they are without a discriminator: they would learn noise
 
     def __init__(self, config: ThroughPlaneConfig) -> None:
@@ -126,13 +136,17 @@ class ThroughPlaneGenerator(SequenceGenerator):
         self.blocks = nn.ModuleList(
             AttentionDenseBlock(config.channels, config.pairs, config.gate_channels) for _ in range(config.blocks)
         )
-        self.refine = in_plane_convolution(config.channels, config.channels)
+        self.refine: nn.Conv3d | InPlane = in_plane_convolution(config.channels, config.channels)
         self.kernel = PhaseKernel(config.channels, config.kernel_hidden)
+        self.register_buffer("largest_seen", torch.zeros(config.blocks * (2 * config.pairs + 1) + 1, config.channels))
+        self.register_load_state_dict_pre_hook(_with_newer_weights)
 
     @property
     def capabilities(self) -> Capabilities:
         """One axis at a time, whichever it is, by any factor."""
-        return Capabilities(axes=ANY_AXIS, reach=self.reach, needs_profile=True)
+        fits_int8 = not self.largest_seen.is_meta and bool(self.largest_seen.any())
+        precisions = ("float32", "mixed", "int8") if fits_int8 else ("float32", "mixed")
+        return Capabilities(axes=ANY_AXIS, reach=self.reach, needs_profile=True, precisions=precisions)
 
     @property
     def reach(self) -> int:
@@ -159,6 +173,29 @@ class ThroughPlaneGenerator(SequenceGenerator):
         self.to(torch.bfloat16)
         self.kernel.float()
         self.stem.float()
+
+    @property
+    def _dense_blocks(self) -> list[AttentionDenseBlock]:
+        return cast("list[AttentionDenseBlock]", list(self.blocks))
+
+    def round_blocks(self) -> None:
+        """Compute the convolutions inside the blocks in 8-bit integers; see `SequenceGenerator.round_blocks`."""
+        *blocks, last = usable_ranges(self.largest_seen).split(2 * self.config.pairs + 1)
+        for block, ranges in zip(self._dense_blocks, blocks, strict=True):
+            block.round(ranges)
+        self.refine = InPlane(self.refine, last[0])
+
+    @torch.no_grad()
+    def see_features(self, seen: Iterable[tuple[Tensor, float]]) -> None:
+        """See `SequenceGenerator.see_features`."""
+        self.largest_seen.zero_()
+        for lr, profile_width in seen:
+            width = torch.full((lr.shape[0], 1), profile_width, device=lr.device, dtype=torch.float32)
+            features, found = self.stem(lr, lr[:, :, -1:], WHOLE), []
+            for block in self._dense_blocks:
+                found += block.largest(features)
+                features = block(features, width, WHOLE)
+            self.largest_seen.copy_(torch.maximum(self.largest_seen, torch.stack([*found, largest(features)])))
 
     def features(
         self, lr: Tensor, profile_width: float, sequence: Sequence = WHOLE, following: Tensor | None = None
