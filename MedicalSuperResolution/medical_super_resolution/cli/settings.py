@@ -85,7 +85,7 @@ def add_precision(parser: argparse._ActionsContainer) -> None:
     """Add ``--precision``."""
     parser.add_argument(
         "--precision", choices=PRECISIONS, default=_STANDARD.precision,
-        help="precision of the network; int8 is faster on CPUs with VNNI; default: auto (mixed on CUDA, float32 elsewhere)",
+        help="precision of the network; int8: faster on CPUs with VNNI; default: auto (mixed on CUDA, else float32)",
     )  # fmt: skip
 
 
