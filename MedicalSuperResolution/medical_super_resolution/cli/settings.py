@@ -146,8 +146,21 @@ def _phase(text: str) -> int | str:
     return text if text == "all" else whole_number(text)
 
 
-def selection_of(chosen: argparse.Namespace) -> Selection:
-    """The options as a selection."""
-    from ..volumes.dicom.reader import Selection
+def selection_of(chosen: argparse.Namespace, source: Path) -> Selection:
+    """The options as a selection from ``source``.
 
-    return Selection(chosen.series, chosen.phase)
+    Raises
+    ------
+    SettingsError
+        A series or phase is asked of a volume file.
+    """
+    from ..volumes.dicom.reader import Selection
+    from ..volumes.io import formats
+
+    selection = Selection(chosen.series, chosen.phase)
+    if selection != Selection() and source.is_file() and formats.is_volume_file(source):
+        raise SettingsError(
+            f"--series and --phase are for DICOM, and {source} is a volume file; of one that holds several volumes,"
+            " `medsr enhance --volume N` refines one"
+        )
+    return selection

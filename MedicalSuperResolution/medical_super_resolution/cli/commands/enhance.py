@@ -73,7 +73,7 @@ def run(chosen: argparse.Namespace) -> int:
     from ...volumes.io import files, writers
 
     _check_options(chosen)
-    selection = selection_of(chosen)
+    selection = selection_of(chosen, chosen.input)
     if selection == Selection() and chosen.input.is_dir():
         from ...cohort.batch import batch_in
 
@@ -112,7 +112,7 @@ def _enhance_in(chosen: argparse.Namespace, settings: EnhanceSettings, destinati
     from ...models.weight_interpolation import load_model
 
     task = Task(
-        chosen.input, destination, selection_of(chosen), chosen.volume, chosen.modality, chosen.keep_tilt,
+        chosen.input, destination, selection_of(chosen, chosen.input), chosen.volume, chosen.modality, chosen.keep_tilt,
         chosen.uncertainty, compress=not chosen.no_compression, hashed=chosen.report is not None,
     )  # fmt: skip
     done = run_task(task, settings, lambda: load_model(settings.model, settings.detail), progress, progress.stage)
@@ -129,20 +129,11 @@ def _enhance_in(chosen: argparse.Namespace, settings: EnhanceSettings, destinati
 
 def _check_options(chosen: argparse.Namespace) -> None:
     """Refuse options that would have no effect."""
-    from ...volumes.io import formats
-
     if chosen.snap and not chosen.labels:
         raise SettingsError("--snap moves the boundaries of --labels SEG SEG_OUT; give both")
-    if not chosen.input.is_file():
-        return
-    if chosen.jobs != 1 or chosen.skip_existing:
+    if chosen.input.is_file() and (chosen.jobs != 1 or chosen.skip_existing):
         raise SettingsError(
             f"--jobs and --skip-existing are for a folder, and {chosen.input} is a file; leave them out"
-        )
-    if (chosen.series is not None or chosen.phase is not None) and formats.is_volume_file(chosen.input):
-        raise SettingsError(
-            f"--series and --phase are for DICOM, and {chosen.input} is a volume file; for one that holds several"
-            " volumes, give --volume N"
         )
 
 

@@ -25,12 +25,13 @@ def run(chosen: argparse.Namespace) -> int:
     from ...volumes.intensity import guess_modality
     from ...volumes.io import files, formats
 
+    selection = selection_of(chosen, chosen.volume)
     if chosen.series is None and chosen.phase is None and _list_series(chosen.volume):
         return 0
     count = 1
     if chosen.volume.is_file() and formats.is_volume_file(chosen.volume):
         count = formats.header_of(chosen.volume).count
-    volume = files.read(chosen.volume, selection_of(chosen), number=0 if count > 1 else None)
+    volume = files.read(chosen.volume, selection, number=0 if count > 1 else None)
     grid = volume.grid
     if count > 1:
         print(f"volumes             {count}; the first is described")

@@ -195,6 +195,12 @@ def test_info_describes_the_volume_and_what_would_be_done(medsr: Medsr, scan: Pa
     assert "CPU threads" in out
 
 
+def test_info_refuses_a_series_of_a_volume_file(medsr: Medsr, scan: Path):
+    status, out, err = medsr("info", scan, "--series", "1")
+    assert (status, out) == (1, "")
+    assert err.startswith(f"error: --series and --phase are for DICOM, and {scan} is a volume file; ")
+
+
 def test_info_says_what_the_headers_of_a_series_say(medsr: Medsr, folder: Path):
     from dicom_files import write_series
 
