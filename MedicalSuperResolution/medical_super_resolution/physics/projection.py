@@ -133,7 +133,7 @@ class SliceBuffer:
         """Drop the slices with lower numbers."""
         with self._lock:
             if self._slices is not None and before > self._first:
-                self._slices = self._slices[before - self._first :]
+                self._slices = self._slices[before - self._first :].clone()  # the rest would keep the memory of all
                 self._first = min(before, self.stop)
 
 

@@ -111,6 +111,7 @@ class FineSliceWriter:
             fine = self._projector.interpolated(residual)
         with self.context.timed("consistency"):
             sr = self._projector.push(fine)
+            del fine  # storing takes memory, too
         if sr is not None:
             with self.context.timed("output"):
                 self.request.store(sr, self._stored, self.tile.core_j, self.tile.core_i)

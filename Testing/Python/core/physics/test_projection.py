@@ -7,7 +7,7 @@ import torch
 from medical_super_resolution.inference.data_consistency import consistency_error_rms
 from medical_super_resolution.inference.planning import plan
 from medical_super_resolution.physics.acquisition import SliceProfile, acquisition_matrix
-from medical_super_resolution.physics.projection import AxisModel, StreamingProjector, acquired
+from medical_super_resolution.physics.projection import AxisModel, SliceBuffer, StreamingProjector, acquired
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 
@@ -144,3 +144,12 @@ def test_the_consistency_error_of_a_result_is_that_of_the_whole_matrices():
     expected = np.sqrt(np.mean(np.square(again - measured)))
     found = consistency_error_rms(measured, fine, planned, dict.fromkeys("ijk", SliceProfile()))
     assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_dropped_slices_take_no_memory():
+    buffer = SliceBuffer()
+    buffer.add(torch.arange(24.0).reshape(6, 2, 2))
+    buffer.forget(4)
+    kept = buffer(4, 6)
+    assert kept.flatten().tolist() == list(range(16, 24))
+    assert kept.untyped_storage().nbytes() == kept.nbytes
