@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from medical_super_resolution.system.memory import return_code_pages
+
+
+def resident_code_kb() -> int:
+    """Code of PyTorch that is mapped into this process."""
+    areas = re.findall(r" r-xp .*/libtorch.*\n(?:\w+:.*\n)*?Rss: +(\d+) kB", Path("/proc/self/smaps").read_text())
+    return sum(map(int, areas))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory of a process in Linux")
+def test_code_that_does_not_run_again_takes_no_memory_and_what_runs_is_there():
+    ones = torch.ones(4, 4)
+    before = resident_code_kb()
+    return_code_pages()
+    assert resident_code_kb() < before / 4
+    assert (ones @ ones).sum() == 64
