@@ -89,8 +89,8 @@ def _read_file(path: Path, number: int | None, allocator: Allocator) -> Volume:
     if number is None and header.count > 1:
         shape = "x".join(map(str, header.sizes))
         raise VolumeError(
-            f"{path} has {len(header.sizes)} dimensions ({shape}), a series of {header.count} volumes; name one of"
-            " them by --volume, or let `medsr enhance` do them all"
+            f"{path} has {len(header.sizes)} dimensions ({shape}), a series of {header.count} volumes, and one"
+            " is needed; `medsr enhance` takes them all, or one of them by --volume N"
         )
     if number is not None and not 0 <= number < header.count:
         raise VolumeError(f"{path} has no volume {number}; its volumes are 0 to {header.count - 1}")

@@ -55,7 +55,9 @@ def test_a_garbled_nifti_file_is_refused(tmp_path: Path):
 def test_a_4d_volume_is_refused(tmp_path: Path):
     path = tmp_path / "scan.nii.gz"
     sitk.WriteImage(sitk.GetImageFromArray(np.zeros((3, 4, 5, 6), np.int16), isVector=False), str(path))
-    assert "4 dimensions (6x5x4x3)" in refusal(path)
+    said = refusal(path)
+    assert "4 dimensions (6x5x4x3)" in said
+    assert "`medsr enhance` takes them all, or one of them by --volume N" in said  # not every command has this option
 
 
 def test_a_4d_volume_of_one_time_point_is_a_volume(tmp_path: Path):
