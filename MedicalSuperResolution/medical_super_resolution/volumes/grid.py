@@ -153,4 +153,4 @@ class Grid:
 
 def _few_digits(millimeters: float) -> str:
     """Two places behind the point, or three digits where that is too few, as for micro-CT."""
-    return f"{millimeters:.2f}" if millimeters >= _NEEDS_DIGITS_MM else f"{millimeters:.3g}"
+    return f"{round(millimeters, 5):.2f}" if millimeters >= _NEEDS_DIGITS_MM else f"{millimeters:.3g}"

@@ -150,6 +150,11 @@ def test_arrays_count_the_index_axes_backwards(axis: str, expected: int):
     assert Grid((3, 4, 5), np.eye(4)).count(axis) == (3, 4, 5)[expected]
 
 
+def test_spacings_that_are_the_same_but_for_rounding_are_described_alike():
+    spacing = (0.3750000045007399, 0.37499999936838524, 5.5)  # half of 0.75, as NIfTI stores it
+    assert Grid((16, 128, 128), affine(spacing)).described() == "128x128x16 at 0.38x0.38x5.50 mm"
+
+
 def test_a_grid_is_described_fastest_axis_first():
     assert Grid((40, 256, 512), affine((0.7, 0.75, 5))).described() == "512x256x40 at 0.70x0.75x5.00 mm"
 
