@@ -103,6 +103,8 @@ class Fusion:
         """The fused volume, (Z, Y, X) float32."""
         if grid is not None:
             self.spacing_mm = min(grid.spacing_ijk_mm)
+        else:
+            sets.union_grid([stack.grid for stack in self._stacks], self.spacing_mm)  # refuses one that is too large
         self._refine()
         if self._settings.register != "none" and len(self.refined) > 1:
             self._register()

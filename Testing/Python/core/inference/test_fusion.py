@@ -202,3 +202,9 @@ def test_the_command_writes_volume_uncertainty_and_report(medsr, tmp_path, a_mod
     assert report["size_ijk"] == [SIDE, SIDE, SIDE]
     assert len(report["consistency_error_rms"]) == 3
     assert "2 to 12" in refused(medsr, tmp_path, "fuse", paths[0], tmp_path / "other.nii.gz")
+
+
+def test_a_result_that_would_be_too_large_is_refused_before_the_work(a_model, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Fusion, "_refine", lambda self: pytest.fail("a stack was refined"))
+    with pytest.raises(VolumeError, match="voxels; ask for a coarser --spacing than 0.001"):
+        fuse(three_stacks(), a_model, spacing_mm=0.001)
