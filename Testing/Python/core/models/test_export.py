@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from medical_super_resolution.errors import ModelError, SuperResolutionError
+from medical_super_resolution.models import file as models
+from medical_super_resolution.models import store
 from medical_super_resolution.models.export.files import BUNDLE, FORMATS, card_of, export_model
 from medical_super_resolution.models.export.program import INPUTS, program_of
 from medical_super_resolution.models.file import Model
@@ -112,6 +114,13 @@ def test_a_model_with_random_texture_is_refused(a_model: Model):
     a_model.generator.texture.fill_(0.1)
     with pytest.raises(ModelError, match="random texture"):
         program_of(a_model)
+
+
+@pytest.mark.parametrize("name", ["general", "general-large"])
+def test_shipped_models_add_no_texture_and_compute_in_8_bits(name: str):
+    generator = models.load(store.find(name)).generator
+    assert not generator.texture.any()
+    assert "int8" in generator.capabilities.precisions
 
 
 def test_the_card_of_a_model_without_a_summary_begins_with_a_whole_sentence(a_model: Model):
