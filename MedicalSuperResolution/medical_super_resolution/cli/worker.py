@@ -32,15 +32,23 @@ def serve() -> int:
     lower_priority()
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(requests,), daemon=True).start()
-    while True:
-        try:
-            arguments = json.loads(requests.get())
-        except KeyboardInterrupt:  # `main` has turned SIGTERM into it
-            return 0
-        status = main(arguments)
+    while request := _next(requests):
+        status = main(json.loads(request))
         print(json.dumps({"status": status}), flush=True)
         if status == INTERRUPTED_EXIT:
             return status
+    return 0
+
+
+def _next(requests: queue.SimpleQueue[bytes]) -> bytes:
+    """The next line; empty at the end."""
+    try:
+        if request := requests.get():
+            return request
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # which `_read` sends, too
+    except KeyboardInterrupt:  # `main` has turned SIGTERM into it
+        pass
+    return b""
 
 
 def _read(requests: queue.SimpleQueue[bytes]) -> None:
@@ -49,6 +57,7 @@ def _read(requests: queue.SimpleQueue[bytes]) -> None:
         *lines, waiting = (waiting + block).split(b"\n")
         for line in lines:
             requests.put(line)
+    requests.put(b"")  # because a signal that comes just before the main thread waits does not wake it
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -54,3 +54,13 @@ def test_it_ends_once_its_command_was_interrupted(a_busy_worker: subprocess.Pope
     a_busy_worker.send_signal(signal.SIGTERM)
     assert a_busy_worker.wait(timeout=30) == 130
     assert a_busy_worker.stdout.read() == '{"status": 130}\n'
+
+
+def test_it_ends_with_its_program_although_no_signal_wakes_it():
+    """A signal that comes between two instructions of a thread that begins to wait does not."""
+    program = (
+        "import sys; from medical_super_resolution.cli import worker; worker.os.kill = print; sys.exit(worker.serve())"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    found = subprocess.run([sys.executable, "-c", program], env=environment, input=b"", timeout=30, check=False)
+    assert found.returncode == 0
