@@ -41,8 +41,17 @@ def cpu_has_bfloat16() -> bool:
 
 
 def cpu_has_vnni() -> bool:
-    """Whether the CPU adds up products of 8-bit integers in one instruction: VNNI of x86."""
-    return _cpu_has("vnni", _VNNI_CHECKS)
+    """Whether the CPU adds up products of 8-bit integers in one instruction, VNNI of x86, and PyTorch uses it."""
+    return _cpu_has("vnni", _VNNI_CHECKS) and _torch_multiplies_integers()
+
+
+@functools.cache
+def _torch_multiplies_integers() -> bool:
+    ones = torch.ones(32, 32, dtype=torch.int8)
+    try:
+        return bool((torch._int_mm(ones, ones) == 32).all())
+    except (AttributeError, NotImplementedError, RuntimeError):  # PyTorch before 2.4
+        return False
 
 
 @functools.cache

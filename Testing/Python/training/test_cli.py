@@ -29,14 +29,23 @@ def a_run(tmp_path: Path, a_dataset: Path, recipe: Path) -> Path:
     return run
 
 
-def test_an_exported_model_holds_the_averaged_weights(a_run: Path, tmp_path: Path):
+def test_an_exported_model_holds_the_averaged_weights_and_has_seen_features(a_run: Path, tmp_path: Path):
     output = tmp_path / "mine.safetensors"
     assert main(["export", str(a_run), "-o", str(output)]) == 0
     state = new_state(read_resolved(a_run), "cpu")
     restore_newest(a_run, state)
-    exported = models.load(output).generator.state_dict()
-    for name, tensor in state.average.state_dict().items():
+    generator = models.load(output).generator
+    exported = dict(generator.named_parameters())
+    for name, tensor in state.average.named_parameters():
         np.testing.assert_array_equal(exported[name], tensor)
+    assert generator.capabilities.precisions == ("float32", "mixed", "int8")
+
+
+def test_a_model_whose_volumes_are_gone_is_exported_for_float32(a_run: Path, tmp_path: Path):
+    for array in a_run.parent.rglob("*.npy"):
+        array.unlink()
+    assert main(["export", str(a_run), "-o", str(tmp_path / "mine.safetensors")]) == 0
+    assert models.load(tmp_path / "mine.safetensors").generator.capabilities.precisions == ("float32", "mixed")
 
 
 def test_an_exported_model_enhances_a_volume(a_run: Path, tmp_path: Path, a_volume):

@@ -10,6 +10,7 @@ import torch
 
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.inference import context as context_module
+from medical_super_resolution.inference import device
 from medical_super_resolution.inference.context import ExecutionContext
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.refiners import throughplane
@@ -118,6 +119,15 @@ def test_a_cpu_without_the_units_stays_exact(
     found = enhanced(a_volume, the_shipped_model, precision)
     assert found.report.precision == "float32"
     np.testing.assert_array_equal(found.volume.array, exact.volume.array)
+
+
+def test_a_pytorch_without_products_of_integers_stays_exact(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(device, "_cpu_has", lambda *_: True)
+    assert device.cpu_has_vnni()
+    device._torch_multiplies_integers.cache_clear()
+    monkeypatch.delattr(torch, "_int_mm")
+    assert not device.cpu_has_vnni()
+    device._torch_multiplies_integers.cache_clear()
 
 
 def test_mixed_precision_reproduces_the_measured_slices_as_well(exact: Enhanced, mixed: Enhanced):
