@@ -14,7 +14,6 @@ from ..networks.contracts import Generator, InPlaneGenerator, SequenceGenerator
 from ..physics.slice_profile import ProfileEstimate
 from ..progress import Progress, ignore
 from ..settings import BEST, EnhanceSettings
-from ..system.memory import return_code_pages
 from ..volumes.intensity import HOUNSFIELD_RANGE
 from ..volumes.label_maps.detection import is_label_map
 from ..volumes.memmap import Allocator, extremes, is_on_disk
@@ -94,7 +93,6 @@ def enhance(
         volume_request = VolumeRequest(
             volume.array, request.planned, profiles, request.window, working, request.padding, volume.measured
         )
-        return_code_pages()
         array = refiner_of(model.generator, context).refined(volume_request, allocator or np.empty)
         uncertainty = None
         if settings.refines_mirrors:

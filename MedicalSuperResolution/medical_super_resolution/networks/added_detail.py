@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -74,12 +74,6 @@ class AddedDetail(SequenceGenerator):
         """See `SequenceGenerator.round_blocks`."""
         for part in self.parts:
             part.round_blocks()
-
-    def see_features(self, seen: Iterable[tuple[Tensor, float]]) -> None:
-        """See `SequenceGenerator.see_features`."""
-        known = list(seen)
-        for part in self.parts:
-            part.see_features(known)
 
 
 class SummedStream:

@@ -153,11 +153,10 @@ class SequenceGenerator(Generator):
         The features that they are added to, their gates, the first differences and the fine slices stay float32.
         """
 
-    @abstractmethod
     def see_features(self, seen: Iterable[tuple[Tensor, float]]) -> None:
         """Note how large features are, for 8-bit integers that hold them; a model file keeps it.
 
-        Capabilities include the precision "int8" from then on.
+        Capabilities include the precision "int8" from then on. A generator without 8-bit integers does nothing.
 
         Parameters
         ----------

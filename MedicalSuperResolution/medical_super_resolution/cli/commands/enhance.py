@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ...errors import Cancelled, SettingsError, SuperResolutionError
 from ...report import Report, check_report, write_report
 from ...settings import EnhanceSettings
-from ...system.memory import keep_freed_blocks, peak_mb
+from ...system.memory import keep_freed_blocks, peak_mb, return_code_pages
 from ...system.process import end_with_parent
 from ..settings import add_output, add_selection, add_settings, selection_of, settings_of
 from ..terminal import progress_of_kind
@@ -111,6 +111,7 @@ def _enhance_in(chosen: argparse.Namespace, settings: EnhanceSettings, destinati
     from ...cohort.task import Task
     from ...models.weight_interpolation import load_model
 
+    return_code_pages()
     task = Task(
         chosen.input, destination, selection_of(chosen, chosen.input), chosen.volume, chosen.modality, chosen.keep_tilt,
         chosen.uncertainty, compress=not chosen.no_compression, hashed=chosen.report is not None,
