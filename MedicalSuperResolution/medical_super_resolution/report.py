@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import SuperResolutionError
-from .system.temp_dirs import check_replaceable, put_in_place, work_folder
+from .system.temp_dirs import check_folder_of, check_replaceable, put_in_place, work_folder
 
 NOTICE = "For research. Not for diagnostic use."
 
@@ -121,8 +121,7 @@ def check_report(path: Path | None, *, overwrite: bool) -> None:
     check_replaceable(path, overwrite=overwrite)
     if path.exists() and not _holds_json(path):
         raise SuperResolutionError(f"{path} is not a report, and would be lost; choose another name for the report")
-    if not path.parent.is_dir():
-        raise SuperResolutionError(f"the folder {path.parent} does not exist; make it first")
+    check_folder_of(path)
 
 
 def _holds_json(path: Path) -> bool:

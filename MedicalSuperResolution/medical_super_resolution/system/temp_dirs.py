@@ -83,6 +83,12 @@ def check_replaceable(path: Path, *, overwrite: bool) -> None:
         raise SuperResolutionError(f"{path} exists already; add --overwrite to replace it, or choose another name")
 
 
+def check_folder_of(path: Path) -> None:
+    """Refuse, before any work is done, a file in a folder that does not exist."""
+    if not path.parent.is_dir():
+        raise SuperResolutionError(f"the folder {path.parent} does not exist; make it first")
+
+
 def put_in_place(made: Path, path: Path) -> None:
     """Give a finished file or folder its name; after a power cut it is whole, or not there, or what was there before.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...errors import SuperResolutionError
 from ...settings import EnhanceSettings
+from ...system.temp_dirs import check_folder_of
 from ..settings import add_computer, add_precision
 
 HELP = "measure speed and memory on this machine, in less than two minutes; run nothing else at the same time"
@@ -46,8 +47,8 @@ def run(chosen: argparse.Namespace) -> int:
     """Measure, and print a table or JSON."""
     from ..benchmark import run as measure
 
-    if chosen.append and not chosen.append.parent.is_dir():
-        raise SuperResolutionError(f"the folder {chosen.append.parent} does not exist; make it first")
+    if chosen.append:
+        check_folder_of(chosen.append)
     settings = EnhanceSettings(device=chosen.device, precision=chosen.precision, threads=chosen.threads)
     facts = measure(chosen.model, settings, side=chosen.side, slices=chosen.slices)
     print(json.dumps(facts, indent=1) if chosen.json else table(facts))

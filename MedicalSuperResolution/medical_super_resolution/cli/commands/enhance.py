@@ -18,6 +18,7 @@ from .labels import images_of, labels_of, write_labels
 
 if TYPE_CHECKING:  # numpy is not imported at startup
     from ...cohort.discovery import Item
+    from ...volumes.dicom.reader import Selection
     from ...volumes.grid import Grid
     from ...volumes.io.writers import Destination
 
@@ -88,7 +89,7 @@ def run(chosen: argparse.Namespace) -> int:
         files.check_output(chosen.uncertainty, overwrite=chosen.overwrite)
     labels = labels_of(chosen) if chosen.labels else None
     keep_freed_blocks()
-    grid = _enhance_in(chosen, settings, destination)
+    grid = _enhance_in(chosen, settings, selection, destination)
     if labels is not None:
         write_labels(
             labels.refined(grid, image=files.read(chosen.output) if chosen.snap else None),
@@ -100,7 +101,9 @@ def run(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _enhance_in(chosen: argparse.Namespace, settings: EnhanceSettings, destination: Destination) -> Grid:
+def _enhance_in(
+    chosen: argparse.Namespace, settings: EnhanceSettings, selection: Selection, destination: Destination
+) -> Grid:
     from ...models import store
 
     progress = progress_of_kind(chosen.progress)
@@ -113,7 +116,7 @@ def _enhance_in(chosen: argparse.Namespace, settings: EnhanceSettings, destinati
 
     return_code_pages()
     task = Task(
-        chosen.input, destination, selection_of(chosen, chosen.input), chosen.volume, chosen.modality, chosen.keep_tilt,
+        chosen.input, destination, selection, chosen.volume, chosen.modality, chosen.keep_tilt,
         chosen.uncertainty, compress=not chosen.no_compression, hashed=chosen.report is not None,
     )  # fmt: skip
     done = run_task(task, settings, lambda: load_model(settings.model, settings.detail), progress, progress.stage)
