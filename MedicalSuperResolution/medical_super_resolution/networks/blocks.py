@@ -7,14 +7,15 @@ approximation. Only the gates, which multiply, have biases.
 
 from __future__ import annotations
 
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from . import eight_bit
-from .streaming import WHOLE, Sequence, by_voxel, convolved_slices, learned_convolution, runs_as_products
+from .streaming import Sequence, by_voxel, convolved_slices, learned_convolution, row_parts, runs_as_products
+
+_Network = TypeVar("_Network", bound=nn.Module)
 
 
 def in_plane_convolution(inputs: int, outputs: int) -> nn.Conv3d:
@@ -32,14 +33,11 @@ def pointwise_convolution(inputs: int, outputs: int, *, bias: bool = False) -> n
     return nn.Conv3d(inputs, outputs, 1, bias=bias)
 
 
-def mixed_channels(convolution: nn.Conv3d | eight_bit.Pointwise, *parts: Tensor) -> Tensor:
+def mixed_channels(convolution: nn.Conv3d, *parts: Tensor) -> Tensor:
     """Apply a pointwise convolution to parts whose channels follow each other, as if they were concatenated.
 
     Without gradients on a CPU, it is a sum of matrix products: concatenation would take longer than the products.
     """
-    if isinstance(convolution, eight_bit.Pointwise):
-        found: Tensor = convolution(*parts)
-        return found
     first = parts[0]
     if not runs_as_products(first):
         return learned_convolution(convolution, torch.cat(parts, dim=1) if len(parts) > 1 else first)
@@ -49,9 +47,6 @@ def mixed_channels(convolution: nn.Conv3d | eight_bit.Pointwise, *parts: Tensor)
     for part, weight in zip(parts[1:], weights, strict=True):
         mixed.addmm_(by_voxel(part, precision), weight.t())
     return mixed.unflatten(0, first.shape[2:]).permute(3, 0, 1, 2)[None]
-
-
-_Network = TypeVar("_Network", bound=nn.Module)
 
 
 def in_memory_order(network: _Network) -> _Network:
@@ -105,13 +100,17 @@ class FactorizedPair(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.in_plane: nn.Conv3d | eight_bit.InPlane = in_plane_convolution(channels, channels)
-        self.sequence: nn.Conv3d | eight_bit.AlongSequence = sequence_convolution(channels, channels)
+        self.in_plane = in_plane_convolution(channels, channels)
+        self.sequence = sequence_convolution(channels, channels)
 
     def forward(self, features: Tensor, sequence: Sequence) -> Tensor:
         mixed = self.mixed(features) if features.shape[2] else features  # a stream that begins or ends has none
+        if runs_as_products(features):
+            slices = sequence.around(self.sequence, mixed)
+            waited = sequence.wait((self, "features"), features, max(len(slices) - 2, 0))
+            return _added_along_sequence(self.sequence, slices, waited)
         change = sequence.convolve(self.sequence, mixed)
-        waited = sequence.wait((self, "features"), features, change)
+        waited = sequence.wait((self, "features"), features, change.shape[2])
         return change.add_(waited) if change.dtype == waited.dtype else waited + change
 
     def mixed(self, features: Tensor) -> Tensor:
@@ -119,25 +118,22 @@ class FactorizedPair(nn.Module):
         return functional.leaky_relu(convolved_slices(self.in_plane, features), 0.2, inplace=True)
 
 
-class EightBitPair(FactorizedPair):
-    """A `FactorizedPair` in 8-bit integers.
+def _added_along_sequence(convolution: nn.Conv3d, slices: list[Tensor], features: Tensor) -> Tensor:
+    """A 3 x 1 x 1 convolution of K + 2 slices, (1, C, 1, J, I) each, added to (1, O, K, J, I).
 
-    Parameters
-    ----------
-    pair
-        The same in float32.
-    ranges
-        (2, C) of the features, and of those that are convolved along the sequence.
+    It is a sum of three matrix products.
     """
-
-    def __init__(self, pair: FactorizedPair, ranges: Tensor) -> None:
-        nn.Module.__init__(self)
-        self.in_plane = eight_bit.InPlane(pair.in_plane, ranges[0], ranges[1])
-        self.sequence = eight_bit.AlongSequence(pair.sequence, ranges[1])
-
-    def mixed(self, features: Tensor) -> Tensor:
-        """As integers."""
-        return convolved_slices(self.in_plane, features)
+    weights = [weight.t() for weight in convolution.weight.flatten(2).unbind(2)]
+    precision = weights[0].dtype
+    sums = features.new_empty(*features.shape[2:], features.shape[1])
+    for number, into in enumerate(sums):
+        for rows in row_parts(features):
+            change = by_voxel(slices[number][..., rows, :], precision) @ weights[0]
+            for further in (1, 2):
+                change.addmm_(by_voxel(slices[number + further][..., rows, :], precision), weights[further])
+            before = by_voxel(features[:, :, number : number + 1, rows], features.dtype)
+            torch.add(change, before, out=into[rows].flatten(0, 1))
+    return sums.permute(3, 0, 1, 2)[None]
 
 
 class AttentionDenseBlock(nn.Module):
@@ -151,27 +147,8 @@ class AttentionDenseBlock(nn.Module):
     def __init__(self, channels: int, pairs: int, gate_channels: int) -> None:
         super().__init__()
         self.pairs = nn.ModuleList(FactorizedPair(channels) for _ in range(pairs))
-        self.fuse: nn.Conv3d | eight_bit.Pointwise = pointwise_convolution(pairs * channels, channels)
+        self.fuse = pointwise_convolution(pairs * channels, channels)
         self.gate = AttentionGate(channels, gate_channels)
-
-    @property
-    def _pairs(self) -> list[FactorizedPair]:
-        return cast("list[FactorizedPair]", list(self.pairs))
-
-    def round(self, ranges: Tensor) -> None:
-        """Compute the convolutions in 8-bit integers, with ranges (2 pairs + 1, C) in the order of `largest`."""
-        self.fuse = eight_bit.Pointwise(self.fuse, ranges[2::2].flatten())
-        self.pairs = nn.ModuleList(
-            EightBitPair(pair, each) for pair, each in zip(self._pairs, ranges[:-1].split(2), strict=True)
-        )
-
-    def largest(self, features: Tensor) -> list[Tensor]:
-        """Largest absolute features (C,) that enter each pair and its second convolution, and that leave the last."""
-        found = []
-        for pair in self._pairs:
-            found += [eight_bit.largest(features), eight_bit.largest(pair.mixed(features))]
-            features = pair(features, WHOLE)
-        return [*found, eight_bit.largest(features)]
 
     def forward(self, initial: Tensor, profile_width: Tensor, sequence: Sequence) -> Tensor:
         gathered = [initial]
@@ -180,8 +157,10 @@ class AttentionDenseBlock(nn.Module):
             gathered.append(pair(gathered[-1], sequence))
         sequence.next_section()
         _, *earlier, last = gathered
-        begun = sequence.wait((self, "gate"), self.gate.begun(initial), last)
-        earlier = [sequence.wait((self, str(number)), features, last) for number, features in enumerate(earlier)]
+        begun = sequence.wait((self, "gate"), self.gate.begun(initial), last.shape[2])
+        earlier = [
+            sequence.wait((self, str(number)), features, last.shape[2]) for number, features in enumerate(earlier)
+        ]
         if not last.shape[2]:
             return last
         dense = mixed_channels(self.fuse, *earlier, last)

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .streaming import row_parts
+
 _LARGEST = 127
-_VOXELS_AT_ONCE = 8192  # so that what is computed of them stays in the cache
 _KEPT = 0.8  # of the largest activation: a few are cut off, so that all others are rounded less
 _SMALLEST_RANGE = 1e-4  # of the largest range in a layer: for channels that were always 0
 
@@ -43,6 +44,38 @@ def _as_slices(voxels: Tensor) -> Tensor:
     return voxels.permute(3, 0, 1, 2)[None]
 
 
+class Rounding(nn.Module):
+    """Rounds features to integers with zeros around each slice: (1, C, K, J, I) -> (1, C, K, J + 2, I + 2).
+
+    Parameters
+    ----------
+    ranges : Tensor
+        (C,) of the features.
+    """
+
+    codes_a_unit: Tensor
+
+    def __init__(self, ranges: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("codes_a_unit", _LARGEST / ranges)
+
+    def forward(self, features: Tensor) -> Tensor:
+        codes = self.zeros_for(features)
+        for voxels, into in zip(_by_voxel(features), _by_voxel(codes), strict=True):
+            for part in row_parts(features):
+                self.store(voxels[part], into[1:-1, 1:-1][part])
+        return codes
+
+    def zeros_for(self, features: Tensor) -> Tensor:
+        """Integers to `store` into."""
+        slices, rows, columns, channels = _by_voxel(features).shape
+        return _as_slices(features.new_zeros(slices, rows + 2, columns + 2, channels, dtype=torch.int8))
+
+    def store(self, voxels: Tensor, into: Tensor) -> None:
+        """Round voxels (..., C)."""
+        into.copy_(_limited(voxels * self.codes_a_unit))
+
+
 class _Product(nn.Module):
     """A matrix product: (V, K) integers -> (V, O) float32.
 
@@ -64,13 +97,12 @@ class _Product(nn.Module):
         self.register_buffer("codes", (weight / scale[:, None]).round().to(torch.int8).t().contiguous())
         self.register_buffer("scale", scale)
 
-    def forward(self, codes: Tensor, found: Tensor) -> Tensor:
-        """Store the product in ``found``, and return it."""
-        return found.copy_(torch._int_mm(codes, self.codes)).mul_(self.scale)
+    def forward(self, codes: Tensor) -> Tensor:
+        return torch._int_mm(codes, self.codes).float().mul_(self.scale)
 
 
 class InPlane(nn.Module):
-    """A 1 x 3 x 3 convolution: (1, C, K, J, I) float32 -> (1, O, K, J, I).
+    """A 1 x 3 x 3 convolution of what `Rounding` returns: (1, C, K, J + 2, I + 2) -> (1, O, K, J, I).
 
     Parameters
     ----------
@@ -83,53 +115,39 @@ class InPlane(nn.Module):
         next convolution. Without them, the output is float32.
     """
 
-    codes_a_unit: Tensor
-
     def __init__(self, convolution: nn.Module, ranges: Tensor, next_ranges: Tensor | None = None) -> None:
         super().__init__()
         weight = convolution.get_parameter("weight")
         self.product = _Product(weight[:, :, 0].permute(0, 2, 3, 1).flatten(1), ranges.repeat(9))
-        self.register_buffer("codes_a_unit", _LARGEST / ranges)
         self.is_rectified = next_ranges is not None
         if next_ranges is not None:
             self.product.scale *= _LARGEST / next_ranges
 
-    def forward(self, slices: Tensor) -> Tensor:
-        outputs, dtype = len(self.product.scale), torch.int8 if self.is_rectified else torch.float32
-        found = slices.new_empty(*slices.shape[2:], outputs, dtype=dtype)
-        rows_at_once = max(_VOXELS_AT_ONCE // slices.shape[-1], 1)
-        for voxels, into in zip(_by_voxel(slices), found, strict=True):
-            codes = self._padded_codes(voxels, rows_at_once)
-            for number, part in enumerate(into.split(rows_at_once)):
-                first = number * rows_at_once
-                neighbors = _neighbors(codes[first : first + len(part) + 2])
+    def forward(self, codes: Tensor) -> Tensor:
+        slices, rows, columns = codes.shape[2], codes.shape[3] - 2, codes.shape[4] - 2
+        dtype = torch.int8 if self.is_rectified else torch.float32
+        found = codes.new_empty(slices, rows, columns, len(self.product.scale), dtype=dtype)
+        for padded, into in zip(_by_voxel(codes), found, strict=True):
+            for part in row_parts(into[..., 0]):
+                values = self.product(_neighbors(padded[part.start : part.stop + 2]))
                 if self.is_rectified:
-                    values = self.product(neighbors, slices.new_empty(len(neighbors), outputs))
-                    part.copy_(_limited(functional.leaky_relu_(values, 0.2)).view(part.shape))
-                else:
-                    self.product(neighbors, part.flatten(0, 1))
+                    values = _limited(functional.leaky_relu_(values, 0.2))
+                into[part].flatten(0, 1).copy_(values)
         return _as_slices(found)
-
-    def _padded_codes(self, voxels: Tensor, rows_at_once: int) -> Tensor:
-        """(J, I, C) float32 -> (J + 2, I + 2, C) integers, with zeros around them."""
-        rows, columns, channels = voxels.shape
-        codes = voxels.new_zeros(rows + 2, columns + 2, channels, dtype=torch.int8)
-        inner = codes[1:-1, 1:-1]
-        for part, into in zip(voxels.split(rows_at_once), inner.split(rows_at_once), strict=True):
-            into.copy_(_limited(part * self.codes_a_unit))
-        return codes
 
 
 def _neighbors(padded: Tensor) -> Tensor:
     """The 3 x 3 neighbors of each voxel inside: (J + 2, I + 2, C) -> (J I, 9 C)."""
     rows, columns, channels = padded.shape
-    row, column, _ = padded.stride()
-    shape, strides = (rows - 2, columns - 2, 3, 3 * channels), (row, column, row, 1)
-    return padded.as_strided(shape, strides, padded.storage_offset()).reshape(-1, 9 * channels)
+    found = padded.new_empty(rows - 2, columns - 2, 3, 3 * channels)
+    for row, into in enumerate(found.unbind(2)):  # the three neighbors in a row follow each other in memory
+        first = padded[row : row + rows - 2]
+        into.copy_(first.as_strided(into.shape, first.stride(), first.storage_offset()))
+    return found.view(-1, 9 * channels)
 
 
 class AlongSequence(nn.Module):
-    """A 3 x 1 x 1 convolution: K slices (1, C, 1, J, I) of integers -> (1, O, K - 2, J, I) float32.
+    """A 3 x 1 x 1 convolution of integers, added to features in place.
 
     Parameters
     ----------
@@ -137,26 +155,33 @@ class AlongSequence(nn.Module):
         In float32, without a bias.
     ranges : Tensor
         (C,) of the input.
+    next_ranges : Tensor
+        (O,) of the sums.
     """
 
-    def __init__(self, convolution: nn.Module, ranges: Tensor) -> None:
+    def __init__(self, convolution: nn.Module, ranges: Tensor, next_ranges: Tensor) -> None:
         super().__init__()
         weight = convolution.get_parameter("weight")
-        self.out_channels = len(weight)
         self.product = _Product(weight[..., 0, 0].transpose(1, 2).flatten(1), ranges.repeat(3))
+        self.rounding = Rounding(next_ranges)
 
-    def forward(self, slices: list[Tensor]) -> Tensor:
-        voxels = [_by_voxel(one)[0].flatten(0, 1).split(_VOXELS_AT_ONCE) for one in slices]
-        found = self.product.scale.new_empty(len(slices) - 2, *slices[0].shape[3:], self.out_channels)
-        for number, into in enumerate(found.flatten(1, 2)):
-            three = voxels[number : number + 3]
-            for part, *around in zip(into.split(_VOXELS_AT_ONCE), *three, strict=True):
-                self.product(torch.cat(around, dim=1), part)
-        return _as_slices(found)
+    def forward(self, slices: list[Tensor], features: Tensor) -> Tensor:
+        """Add to ``features`` (1, O, K, J, I), and return their sums as `Rounding` does.
+
+        ``slices`` are those K of the input and the ones before and after them, each (1, C, 1, J, I).
+        """
+        codes = self.rounding.zeros_for(features)
+        for number, (sums, into) in enumerate(zip(_by_voxel(features), _by_voxel(codes), strict=True)):
+            three = [_by_voxel(one)[0] for one in slices[number : number + 3]]
+            for part in row_parts(features):
+                change = self.product(torch.cat([one[part] for one in three], dim=2).flatten(0, 1))
+                sums[part].add_(change.view(sums[part].shape))
+                self.rounding.store(sums[part], into[1:-1, 1:-1][part])
+        return codes
 
 
 class Pointwise(nn.Module):
-    """A 1 x 1 x 1 convolution of parts whose channels follow each other: (1, C, K, J, I) float32 -> (1, O, K, J, I).
+    """A 1 x 1 x 1 convolution of parts whose channels follow each other: integers (1, C, 1, J, I) -> (1, O, 1, J, I).
 
     Parameters
     ----------
@@ -166,17 +191,10 @@ class Pointwise(nn.Module):
         Of the inputs of all parts.
     """
 
-    codes_a_unit: Tensor
-
     def __init__(self, convolution: nn.Module, ranges: Tensor) -> None:
         super().__init__()
         self.product = _Product(convolution.get_parameter("weight").flatten(1), ranges)
-        self.register_buffer("codes_a_unit", _LARGEST / ranges)
 
-    def forward(self, *parts: Tensor) -> Tensor:
-        found = parts[0].new_empty(*parts[0].shape[2:], len(self.product.scale))
-        chunks = zip(*(_by_voxel(part).flatten(0, 2).split(_VOXELS_AT_ONCE) for part in parts), strict=True)
-        for into, chunk in zip(found.flatten(0, 2).split(_VOXELS_AT_ONCE), chunks, strict=True):
-            codes = _limited(torch.cat(chunk, dim=1).mul_(self.codes_a_unit)).to(torch.int8)
-            self.product(codes, into)
-        return _as_slices(found)
+    def forward(self, parts: list[Tensor]) -> Tensor:
+        codes = torch.cat([_by_voxel(part) for part in parts], dim=3)
+        return _as_slices(self.product(codes.flatten(0, 2)).unflatten(0, codes.shape[:3]))

@@ -1,8 +1,8 @@
 """A slice sequence processed whole, or as a stream of a few slices at a time, by the same network.
 
-A network processes a sequence through `convolve` and `wait`. For a `WholeSequence` these are plain calls. In a turn of
-a `SliceStream`, each convolution along the sequence keeps the two slices that its kernel still needs, so that a long
-volume is computed once, in the memory of a few slices, without overlap or seams.
+A network processes a sequence through `convolve` (or `around`) and `wait`. For a `WholeSequence` these are plain
+calls. In a turn of a `SliceStream`, each convolution along the sequence keeps the two slices that its kernel still
+needs, so that a long volume is computed once, in the memory of a few slices, without overlap or seams.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .eight_bit import AlongSequence, InPlane
 from .sections import Turn
 
-SequenceConvolution = nn.Conv3d | AlongSequence
 _SEQUENCE = 2  # the K axis of (N, C, K, J, I)
+_VOXELS_AT_ONCE = 8192
 
 
 def runs_as_products(slices: Tensor) -> bool:
@@ -28,11 +27,15 @@ def by_voxel(slices: Tensor, precision: torch.dtype) -> Tensor:
     return slices[0].permute(1, 2, 3, 0).reshape(-1, slices.shape[1]).to(precision)
 
 
-def convolved_slices(convolution: nn.Conv3d | InPlane, slices: Tensor) -> Tensor:
+def row_parts(slices: Tensor) -> list[slice]:
+    """Parts of a slice of (..., J, I), as ranges of rows: what is computed of one part stays in the cache."""
+    rows, columns = slices.shape[-2:]
+    step = max(_VOXELS_AT_ONCE // max(columns, 1), 1)
+    return [slice(first, min(first + step, rows)) for first in range(0, rows, step)]
+
+
+def convolved_slices(convolution: nn.Conv3d, slices: Tensor) -> Tensor:
     """Apply a 1 x 3 x 3 convolution; on a CPU in 2-D, because PyTorch is slow for few slices in 3-D."""
-    if isinstance(convolution, InPlane):
-        found: Tensor = convolution(slices)
-        return found
     if not runs_as_products(slices):
         return learned_convolution(convolution, slices)
     weight = convolution.weight[:, :, 0]
@@ -57,15 +60,19 @@ def learned_convolution(convolution: nn.Conv3d, slices: Tensor) -> Tensor:
 class WholeSequence:
     """All slices at once."""
 
-    def convolve(self, convolution: SequenceConvolution, slices: Tensor) -> Tensor:
+    def convolve(self, convolution: nn.Conv3d, slices: Tensor) -> Tensor:
         """Apply a convolution whose kernel spans three slices; beyond the ends there are zeros."""
-        if isinstance(convolution, nn.Conv3d) and not runs_as_products(slices):
+        if not runs_as_products(slices):
             return learned_convolution(convolution, slices)
-        nothing = torch.zeros_like(slices[:, :, :1])
-        return _convolved(convolution, [nothing, *slices.split(1, dim=_SEQUENCE), nothing])
+        return _convolved(convolution, self.around(convolution, slices))
 
-    def wait(self, place: tuple[nn.Module, str], slices: Tensor, other: Tensor) -> Tensor:
-        """The slices of ``slices`` that belong to those of ``other``: all of them."""
+    def around(self, place: nn.Module, slices: Tensor) -> list[Tensor]:
+        """The slices that a kernel over three slices needs: single ones, and zeros beyond the ends."""
+        nothing = torch.zeros_like(slices[:, :, :1])
+        return [nothing, *slices.split(1, dim=_SEQUENCE), nothing]
+
+    def wait(self, place: tuple[nn.Module, str], slices: Tensor, count: int) -> Tensor:
+        """The first ``count`` slices that have not been returned: all of them."""
         return slices
 
     def trim(self, slices: Tensor, width: int) -> Tensor:
@@ -88,7 +95,7 @@ class SliceStream:
 
     def __init__(self, cut_edges: tuple[bool, bool, bool, bool] = (False, False, False, False)) -> None:
         self.cut_edges = cut_edges
-        self.kernels: dict[SequenceConvolution, list[Tensor]] = {}  # the last two slices that each of them has seen
+        self.kernels: dict[nn.Module, list[Tensor]] = {}  # the last two slices that each convolution has seen
         self.waiting: dict[tuple[nn.Module, str], list[Tensor]] = {}
 
 
@@ -103,28 +110,40 @@ class SliceTurn:
         self._stream, self._turn = stream, turn
         self.next_section = turn.next_section
 
-    def convolve(self, convolution: SequenceConvolution, slices: Tensor) -> Tensor:
+    def convolve(self, convolution: nn.Conv3d, slices: Tensor) -> Tensor:
         """As in `WholeSequence`, but one slice behind its input until the stream is ending."""
+        parts = self._around(convolution, slices)
+        if not parts:
+            return slices.new_zeros(slices.shape[0], convolution.out_channels, 0, *slices.shape[3:])
+        return _convolved(convolution, parts)
+
+    def around(self, place: nn.Module, slices: Tensor) -> list[Tensor]:
+        """As in `WholeSequence`, of the next slices that have both neighbors; fewer than three where there are none."""
+        return [one for part in self._around(place, slices) for one in part.split(1, dim=_SEQUENCE)]
+
+    def _around(self, place: nn.Module, slices: Tensor) -> list[Tensor]:
         kernels = self._stream.kernels
         if not slices.shape[_SEQUENCE]:
-            if self._turn.is_ending and convolution in kernels:
-                known = kernels.pop(convolution)
-                return _convolved(convolution, [*known, torch.zeros_like(known[-1][:, :, :1])])
-            return slices.new_zeros(slices.shape[0], convolution.out_channels, 0, *slices.shape[3:])
-        known = [*(kernels.get(convolution) or [torch.zeros_like(slices[:, :, :1])]), slices]
+            if self._turn.is_ending and place in kernels:
+                known = kernels.pop(place)
+                return [*known, torch.zeros_like(known[-1][:, :, :1])]
+            return []
+        known = [*(kernels.get(place) or [torch.zeros_like(slices[:, :, :1])]), slices]
         if slices.shape[_SEQUENCE] > 1:
             whole = torch.cat(known, dim=_SEQUENCE)
-            kernels[convolution], known = [whole[:, :, -2:].clone()], [whole]
-        else:
-            kernels[convolution] = _last_two(known)
-        return _convolved(convolution, known)
+            kernels[place] = [whole[:, :, -2:].clone()]
+            return [whole]
+        kernels[place] = _last_two(known)
+        return known
 
-    def wait(self, place: tuple[nn.Module, str], slices: Tensor, other: Tensor) -> Tensor:
-        """Delay slices like ``other``, which lags behind because of convolutions; ``place`` names the queue."""
+    def wait(self, place: tuple[nn.Module, str], slices: Tensor, count: int) -> Tensor:
+        """As in `WholeSequence`: delay slices like others, which lag behind because of convolutions.
+
+        ``place`` names the queue.
+        """
         queue = self._stream.waiting.setdefault(place, [])
         if slices.shape[_SEQUENCE]:
             queue.append(slices)
-        count = other.shape[_SEQUENCE]
         if not count:
             return slices[:, :, :0]
         if queue[0].shape[_SEQUENCE] == count:  # single slices need no copies
@@ -148,38 +167,22 @@ def _last_two(parts: list[Tensor]) -> list[Tensor]:
     return [before, parts[-1]]
 
 
-def _convolved(convolution: SequenceConvolution, parts: list[Tensor]) -> Tensor:
+def _convolved(convolution: nn.Conv3d, parts: list[Tensor]) -> Tensor:
     """A convolution over three slices, for the slices that have both neighbors: K slices in parts -> K - 2."""
     count = sum(part.shape[_SEQUENCE] for part in parts)
     first = parts[0]
     if count < 3:
         return first.new_zeros(first.shape[0], convolution.out_channels, 0, *first.shape[3:])
     slices = parts if len(parts) == count else [one for part in parts for one in part.split(1, dim=_SEQUENCE)]
-    if isinstance(convolution, AlongSequence):
-        found: Tensor = convolution(slices)
-        return found
     _, rows, columns = convolution.kernel_size
     if not runs_as_products(first):
         known = torch.cat(parts, dim=_SEQUENCE) if len(parts) > 1 else first
         return functional.conv3d(known, convolution.weight, convolution.bias, padding=(0, rows // 2, columns // 2))
-    if (rows, columns) == (1, 1):
-        return _as_products(convolution, slices)
     weight = convolution.weight.transpose(1, 2).flatten(1, 2)  # three slices as channels of one
     flat = [torch.cat(slices[number : number + 3], dim=1)[:, :, 0] for number in range(count - 2)]
     known = torch.cat(flat).contiguous(memory_format=torch.channels_last)
     mixed = functional.conv2d(known, weight, convolution.bias, padding=(rows // 2, columns // 2))
     return mixed.transpose(0, 1)[None]
-
-
-def _as_products(convolution: nn.Conv3d, slices: list[Tensor]) -> Tensor:
-    """A convolution along the sequence alone: one slice is the sum of three matrix products."""
-    weights = [weight.t() for weight in convolution.weight.flatten(2).unbind(2)]
-    mixed = convolution.weight.new_empty(len(slices) - 2, slices[0][0, 0].numel(), convolution.out_channels)
-    for number, into in enumerate(mixed):
-        torch.mm(by_voxel(slices[number], into.dtype), weights[0], out=into)
-        for further in (1, 2):
-            into.addmm_(by_voxel(slices[number + further], into.dtype), weights[further])
-    return mixed.unflatten(1, slices[0].shape[3:]).permute(3, 0, 1, 2)[None]
 
 
 Sequence = WholeSequence | SliceTurn

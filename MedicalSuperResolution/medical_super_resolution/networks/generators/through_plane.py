@@ -20,7 +20,8 @@ from ..blocks import (
     pointwise_convolution,
 )
 from ..contracts import ANY_AXIS, Capabilities, SequenceGenerator, SequenceTile
-from ..eight_bit import InPlane, largest, usable_ranges
+from ..eight_bit import InPlane, Rounding, largest, usable_ranges
+from ..eight_bit_blocks import EightBitBlock, largest_features
 from ..grain import KINDS, grain
 from ..residual_stream import ResidualStream
 from ..streaming import WHOLE, Sequence, convolved_slices
@@ -75,7 +76,7 @@ class Stem(nn.Module):
             differences = lr.expand(-1, 3, -1, -1, -1)
             weight = lr.expand(-1, self.differences.out_channels, -1, -1, -1)
         features = sequence.convolve(self.differences, differences)
-        return sequence.trim(features * sequence.wait((self, "weight"), weight, features), self.reach)
+        return sequence.trim(features * sequence.wait((self, "weight"), weight, features.shape[2]), self.reach)
 
 
 class PhaseKernel(nn.Module):
@@ -136,7 +137,7 @@ class ThroughPlaneGenerator(SequenceGenerator):
         self.blocks = nn.ModuleList(
             AttentionDenseBlock(config.channels, config.pairs, config.gate_channels) for _ in range(config.blocks)
         )
-        self.refine: nn.Conv3d | InPlane = in_plane_convolution(config.channels, config.channels)
+        self.refine: nn.Module = in_plane_convolution(config.channels, config.channels)
         self.kernel = PhaseKernel(config.channels, config.kernel_hidden)
         self.register_buffer("largest_seen", torch.zeros(config.blocks * (2 * config.pairs + 1) + 1, config.channels))
         self.register_load_state_dict_pre_hook(_with_newer_weights)
@@ -181,9 +182,9 @@ class ThroughPlaneGenerator(SequenceGenerator):
     def round_blocks(self) -> None:
         """Compute the convolutions inside the blocks in 8-bit integers; see `SequenceGenerator.round_blocks`."""
         *blocks, last = usable_ranges(self.largest_seen).split(2 * self.config.pairs + 1)
-        for block, ranges in zip(self._dense_blocks, blocks, strict=True):
-            block.round(ranges)
-        self.refine = InPlane(self.refine, last[0])
+        rounded = [EightBitBlock(block, ranges) for block, ranges in zip(self._dense_blocks, blocks, strict=True)]
+        self.blocks = nn.ModuleList(rounded)
+        self.refine = nn.Sequential(Rounding(last[0]), InPlane(self.refine, last[0]))
 
     @torch.no_grad()
     def see_features(self, seen: Iterable[tuple[Tensor, float]]) -> None:
@@ -193,7 +194,7 @@ class ThroughPlaneGenerator(SequenceGenerator):
             width = torch.full((lr.shape[0], 1), profile_width, device=lr.device, dtype=torch.float32)
             features, found = self.stem(lr, lr[:, :, -1:], WHOLE), []
             for block in self._dense_blocks:
-                found += block.largest(features)
+                found += largest_features(block, features)
                 features = block(features, width, WHOLE)
             self.largest_seen.copy_(torch.maximum(self.largest_seen, torch.stack([*found, largest(features)])))
 
@@ -213,7 +214,8 @@ class ThroughPlaneGenerator(SequenceGenerator):
         sequence.next_section()
         if not features.shape[2]:
             return features
-        refined = convolved_slices(self.refine, features)
+        refine = self.refine
+        refined = convolved_slices(refine, features) if isinstance(refine, nn.Conv3d) else refine(features)
         return sequence.trim(refined.add_(features) if refined.dtype == features.dtype else features + refined, 1)
 
     def residual(

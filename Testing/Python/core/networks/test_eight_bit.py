@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medical_super_resolution.networks.blocks import in_plane_convolution, pointwise_convolution, sequence_convolution
-from medical_super_resolution.networks.eight_bit import AlongSequence, InPlane, Pointwise
+from medical_super_resolution.networks.eight_bit import AlongSequence, InPlane, Pointwise, Rounding
 from medical_super_resolution.networks.generators.through_plane import ThroughPlaneGenerator
 
 CHANNELS = 4
@@ -33,14 +33,14 @@ def with_whole_weights(convolution: nn.Conv3d) -> nn.Conv3d:
 def test_in_plane_it_is_the_convolution_of_the_integers():
     convolution = with_whole_weights(in_plane_convolution(CHANNELS, 3))
     slices = whole_numbers(1, CHANNELS, 2, *SIZE)
-    torch.testing.assert_close(InPlane(convolution, EXACT)(slices), convolution(slices))
+    found = InPlane(convolution, EXACT)(Rounding(EXACT)(slices))
+    torch.testing.assert_close(found, convolution(slices))
 
 
 def test_rows_that_are_computed_apart_fit_together(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("medical_super_resolution.networks.eight_bit._VOXELS_AT_ONCE", 2 * SIZE[1])
+    monkeypatch.setattr("medical_super_resolution.networks.streaming._VOXELS_AT_ONCE", 2 * SIZE[1])
     test_in_plane_it_is_the_convolution_of_the_integers()
-    test_along_the_sequence_it_is_the_convolution_of_the_integers()
-    test_of_single_voxels_it_is_the_convolution_of_all_parts()
+    test_along_the_sequence_it_is_the_convolution_of_the_integers_added_to_features()
 
 
 def test_the_rectifier_comes_before_rounding_for_the_next_convolution():
@@ -48,32 +48,41 @@ def test_the_rectifier_comes_before_rounding_for_the_next_convolution():
     slices = whole_numbers(1, CHANNELS, 1, *SIZE)
     expected = functional.leaky_relu(convolution(slices), 0.2)
     ranges = expected.abs().amax(dim=(0, 2, 3, 4))
-    found = InPlane(convolution, EXACT, ranges)(slices)
+    found = InPlane(convolution, EXACT, ranges)(Rounding(EXACT)(slices))
     assert found.dtype == torch.int8
     error = (found * ranges[:, None, None, None] / 127 - expected).abs() / ranges[:, None, None, None]
     assert error.max() <= 0.5 / 127 + 1e-6
 
 
-def test_along_the_sequence_it_is_the_convolution_of_the_integers():
-    convolution = with_whole_weights(sequence_convolution(CHANNELS, 3))
-    slices = whole_numbers(1, CHANNELS, 5, *SIZE)
-    found = AlongSequence(convolution, EXACT)(list(slices.to(torch.int8).split(1, dim=2)))
-    torch.testing.assert_close(found, functional.conv3d(slices, convolution.weight))
+def test_along_the_sequence_it_is_the_convolution_of_the_integers_added_to_features():
+    convolution = with_whole_weights(sequence_convolution(CHANNELS, CHANNELS))
+    slices, features = whole_numbers(1, CHANNELS, 5, *SIZE), whole_numbers(1, CHANNELS, 3, *SIZE, seed=4)
+    expected = features + functional.conv3d(slices, convolution.weight)
+    ranges = expected.abs().amax(dim=(0, 2, 3, 4))
+    codes = AlongSequence(convolution, EXACT, ranges)(list(slices.to(torch.int8).split(1, dim=2)), features)
+    torch.testing.assert_close(features, expected)
+    torch.testing.assert_close(codes, Rounding(ranges)(expected))
 
 
 def test_of_single_voxels_it_is_the_convolution_of_all_parts():
     convolution = with_whole_weights(pointwise_convolution(2 * CHANNELS, 3))
-    parts = [whole_numbers(1, CHANNELS, 2, *SIZE, seed=seed) for seed in (2, 3)]
-    found = Pointwise(convolution, EXACT.repeat(2))(*parts)
+    parts = [whole_numbers(1, CHANNELS, 1, *SIZE, seed=seed) for seed in (2, 3)]
+    found = Pointwise(convolution, EXACT.repeat(2))([part.to(torch.int8) for part in parts])
     torch.testing.assert_close(found, convolution(torch.cat(parts, dim=1)))
 
 
-def test_activations_beyond_their_range_are_cut_off():
-    convolution = with_whole_weights(pointwise_convolution(CHANNELS, 3))
-    most = torch.full((1, CHANNELS, 1, 2, 2), 127.0)
-    layer = Pointwise(convolution, EXACT)
-    torch.testing.assert_close(layer(5 * most), layer(most))
-    torch.testing.assert_close(layer(-5 * most), -layer(most))
+def test_rounding_leaves_zeros_around_each_slice():
+    codes = Rounding(EXACT)(whole_numbers(1, CHANNELS, 2, *SIZE))
+    assert codes.shape == (1, CHANNELS, 2, SIZE[0] + 2, SIZE[1] + 2)
+    torch.testing.assert_close(codes[..., 1:-1, 1:-1].float(), whole_numbers(1, CHANNELS, 2, *SIZE))
+    codes[..., 1:-1, 1:-1] = 0
+    assert not codes.any()
+
+
+def test_features_beyond_their_range_are_cut_off():
+    features = torch.full((1, CHANNELS, 1, 2, 2), 127.0)
+    for sign in (1, -1):
+        assert torch.equal(Rounding(EXACT)(5 * sign * features), Rounding(EXACT)(sign * features))
 
 
 @pytest.fixture
