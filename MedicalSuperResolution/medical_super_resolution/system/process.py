@@ -13,8 +13,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # Threads of OpenMP spin while they wait for work. If other programs compute as well, spinning takes the cores from
-# threads that have work, and a network of many short steps takes several times as long.
-_WAIT_PASSIVELY = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
+# threads that have work, and a network of many short steps takes several times as long. Those of OpenBLAS, with which
+# NumPy multiplies matrices, cannot be told to sleep; our matrices are small, and one thread is as fast.
+_WAIT_PASSIVELY = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "0",
+    "KMP_BLOCKTIME": "0",
+    "OPENBLAS_NUM_THREADS": "1",
+}
 _NICE = 5  # of -20 to 19
 _BELOW_NORMAL = 0x4000  # BELOW_NORMAL_PRIORITY_CLASS of Windows
 

@@ -15,7 +15,7 @@ from command_line import PACKAGE_ROOT
 from medical_super_resolution.system import memory
 from medical_super_resolution.system import process as threads
 
-_OF_THREADS = ("OMP_", "KMP_", "GOMP_", "MKL_")
+_OF_THREADS = ("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_")
 
 
 def written(root: Path, files: dict[str, str]) -> Path:
@@ -94,12 +94,13 @@ def test_threads_wait_passively_and_keep_no_buffers_in_our_programs_and_what_the
         "import os; from medical_super_resolution.cli.main import main\n"
         "from medical_super_resolution.system.memory import keep_freed_blocks\n"
         "try: main(['--version'])\nexcept SystemExit: keep_freed_blocks()\n"
-        "print(*map(os.environ.get, ('OMP_WAIT_POLICY', 'KMP_BLOCKTIME', 'MKL_DISABLE_FAST_MM')))"
+        "names = 'OMP_WAIT_POLICY', 'KMP_BLOCKTIME', 'OPENBLAS_NUM_THREADS', 'MKL_DISABLE_FAST_MM'\n"
+        "print(*map(os.environ.get, names))"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THREADS)}
     for given, expected in (
-        ({}, "PASSIVE 0 1"),
-        ({"KMP_BLOCKTIME": "200", "MKL_DISABLE_FAST_MM": "0"}, "PASSIVE 200 0"),
+        ({}, "PASSIVE 0 1 1"),
+        ({"KMP_BLOCKTIME": "200", "OPENBLAS_NUM_THREADS": "2", "MKL_DISABLE_FAST_MM": "0"}, "PASSIVE 200 2 0"),
     ):
         found = subprocess.run(
             [sys.executable, "-c", program],
