@@ -57,7 +57,9 @@ class ProfileHead(nn.Module):
         self.convolutions = nn.ModuleList(
             nn.Conv2d(count, config.channels, (3, 1 + 2 * _REACH_FINE), padding=(1, 0), bias=False) for count in inputs
         )
-        self.looks = nn.Sequential(nn.Conv2d(config.channels, config.hidden, 1), nn.LeakyReLU(_SLOPE_INSIDE))
+        self.looks = nn.Sequential(
+            nn.Conv2d(config.channels, config.hidden, 1), nn.LeakyReLU(_SLOPE_INSIDE, inplace=True)
+        )
         self.weight = nn.Conv2d(config.hidden, 1, 1)
         self.power = nn.Parameter(torch.tensor(1.0))
         means = _WEIGHTINGS * config.hidden
@@ -100,9 +102,9 @@ class ProfileHead(nn.Module):
             here = known[:, None, :, reach : -reach - 1]
             inside = (here[:, :, 1:] & here[:, :, :-1]).to(strength.dtype)
         learned = functional.softplus(self.weight(looks)) * strength.pow(self.power)
-        weights = [weight * inside for weight in (learned, strength.square(), strength)]
-        parts = [*(weight * looks for weight in weights), *weights, inside]
-        return torch.cat([part.flatten(2).sum(2) for part in parts], dim=1)
+        weights = torch.cat([weight * inside for weight in (learned, strength.square(), strength)], dim=1).flatten(2)
+        weighted = weights @ looks.flatten(2).transpose(1, 2)
+        return torch.cat([weighted.flatten(1), weights.sum(2), inside.flatten(2).sum(2)], dim=1)
 
     def compared(self, groups: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Combine groups of cuts.
