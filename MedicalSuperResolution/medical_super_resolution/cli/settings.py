@@ -54,7 +54,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("model")
-    how.add_argument("--model", default=_STANDARD.model, metavar="NAME|FILE", help="default: %(default)s")
+    add_model(how)
     how.add_argument(
         "--detail", type=float, default=_STANDARD.detail, metavar="S",
         help="0: fidelity (default), 1: the model's detail model, or between; see `medsr models`",
@@ -64,6 +64,21 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         help="best: the mean over mirror images of the scan, about eight times the work; default: %(default)s",
     )  # fmt: skip
     how.add_argument("--no-consistency", action="store_true", help="do not project the result onto the measured slices")
+
+
+def add_model(parser: argparse._ActionsContainer) -> None:
+    """Add ``--model``, which the Tab key completes with the installed models and with files."""
+    model = parser.add_argument("--model", default=_STANDARD.model, metavar="NAME|FILE", help="default: %(default)s")
+    vars(model)["completer"] = _models_beginning  # an attribute that argcomplete reads
+
+
+def _models_beginning(prefix: str, **_: object) -> list[str]:
+    from argcomplete.completers import FilesCompleter
+
+    from ..models.store import SUFFIX, installed
+
+    names = [path.stem for path in installed() if path.stem.startswith(prefix)]
+    return [*names, *FilesCompleter((SUFFIX,))(prefix)]
 
 
 def add_modality(parser: argparse._ActionsContainer) -> None:

@@ -40,7 +40,10 @@ def save_checkpoint(folder: Path, state: TrainingState) -> Path:
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file that is either whole or not there, whenever the program is stopped."""
     beside = path.with_suffix(".partial")
+    beside.touch()
+    usual = beside.stat().st_mode  # safetensors lets nobody else read its file
     save_file({name: value.detach().contiguous().clone() for name, value in tensors.items()}, str(beside), metadata)
+    beside.chmod(usual)
     put_in_place(beside, path)
 
 

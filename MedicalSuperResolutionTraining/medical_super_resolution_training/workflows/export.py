@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.models.store import SUFFIX
 
 from ..config.recipes import find_recipe, read_recipe, read_resolved
 from ..data.manifest import of_split, read_manifest
@@ -31,8 +32,10 @@ def export_run(run: Path, output: Path, *, also: dict[str, Any] | None = None, b
     Raises
     ------
     SettingsError
-        The run has no such weights.
+        The run has no such weights, or ``output`` is not named like a model file.
     """
+    if output.suffix != SUFFIX:
+        raise SettingsError(f"{output} does not end in {SUFFIX}, by which a model file is recognized; change its name")
     task = task_of(read_resolved(run))
     network = task.network()
     step = restore_average(run, network)

@@ -52,6 +52,12 @@ def test_the_last_two_checkpoints_are_kept(tmp_path: Path, a_state: TrainingStat
     assert names(tmp_path) == ["checkpoint-00000100.safetensors", "checkpoint-00001000.safetensors"]
 
 
+def test_a_checkpoint_has_the_permissions_of_any_new_file(tmp_path: Path, a_state: TrainingState):
+    other = tmp_path / "other"
+    other.touch()
+    assert save_checkpoint(tmp_path, a_state).stat().st_mode == other.stat().st_mode
+
+
 def test_the_newest_checkpoint_is_restored(tmp_path: Path, a_state: TrainingState, a_recipe: Recipe):
     for step in (9, 10):
         a_state.step = step

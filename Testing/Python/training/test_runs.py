@@ -113,6 +113,11 @@ def test_without_validation_there_are_no_best_weights_to_export(data: Path, tmp_
         export_run(tmp_path / "run", tmp_path / "best.safetensors", best=True)
 
 
+def test_a_model_file_has_the_ending_by_which_it_is_recognized(tmp_path: Path):
+    with pytest.raises(SettingsError, match=r"mine.foo does not end in .safetensors"):
+        export_run(tmp_path / "run", tmp_path / "mine.foo")
+
+
 def test_a_loss_that_is_not_finite_names_the_last_good_checkpoint(data: Path, tmp_path: Path, monkeypatch):
     run = tmp_path / "run"
     run_recipe(plane_recipe(steps=2), data, run, device="cpu", log=silent)

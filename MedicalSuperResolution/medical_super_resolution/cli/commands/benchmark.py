@@ -10,7 +10,7 @@ from typing import Any
 from ...errors import SuperResolutionError
 from ...settings import EnhanceSettings
 from ...system.temp_dirs import check_folder_of
-from ..settings import add_computer, add_precision
+from ..settings import add_computer, add_model, add_precision
 
 HELP = "measure speed and memory on this machine, in less than two minutes; run nothing else at the same time"
 _ROWS = (  # title of a group; or a label, the name of the figure in the report, and its format
@@ -36,7 +36,7 @@ _ROWS = (  # title of a group; or a label, the name of the figure in the report,
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add device, threads and precision, the model, the size of the volume, and the output."""
     add_precision(add_computer(parser))
-    parser.add_argument("--model", default=EnhanceSettings().model, metavar="NAME|FILE")
+    add_model(parser)
     parser.add_argument("--side", type=int, default=256, help="rows and columns of the volume; default: %(default)s")
     parser.add_argument("--slices", type=int, default=32, help="measured slices; default: %(default)s")
     parser.add_argument("--json", action="store_true", help="print JSON")

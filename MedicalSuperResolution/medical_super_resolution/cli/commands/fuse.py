@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ...errors import SettingsError, VolumeError
 from ...report import check_report, write_report
 from ...settings import EnhanceSettings
-from ..settings import add_computer, add_modality, add_output
+from ..settings import add_computer, add_modality, add_model, add_output
 from ..terminal import progress_of_kind
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rounds", type=int, default=1, metavar="N", help="number of fusions, each refining the one before; default: 1"
     )
     parser.add_argument("--force-frame", action="store_true", help="accept other patients and frames of reference")
-    parser.add_argument("--model", default=EnhanceSettings().model, metavar="NAME|FILE", help="default: %(default)s")
+    add_model(parser)
     parser.add_argument("--uncertainty", type=Path, metavar="FILE", help="write where the stacks contradict each other")
     add_output(parser)
     add_computer(parser)
