@@ -99,10 +99,10 @@ def test_the_wipe_shows_before_at_the_left_and_after_at_the_right(page, scans: P
 def test_flicker_shows_before_and_after_in_turn(page, scans: Path):
     open_scan(page, scans / "small.nii.gz")
     enhance(page)
-    images = [shades(page, image, left=0.5) for image in ("before", "after")]
     page.get_by_label("In the middle view").select_option(label="Flicker with before")
-    for image in (*images, images[0]):
-        page.wait_for_function(f"wanted => String(({SHADES})(['after', 0.5])) === String(wanted)", arg=image)
+    middle, left = (f"String(({SHADES})(['{image}', 0.5]))" for image in ("after", "before"))
+    for condition in ("===", "!==", "==="):
+        page.wait_for_function(f"() => {middle} {condition} {left}")
     for caption in ("Before", "After"):
         page.wait_for_function("text => document.querySelectorAll('figcaption')[1].textContent === text", arg=caption)
 
