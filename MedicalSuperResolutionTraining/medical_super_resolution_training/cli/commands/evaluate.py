@@ -14,6 +14,7 @@ from medical_super_resolution.errors import SettingsError
 
 HELP = "measure models: tables and figures"
 _CASES = ("k:2", "k:4", "ij:2")
+_OF_VOLUMES = "models case estimate_profile lesions downstream upscalers uncertainty results inputs crop show encoder"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--models", nargs="*", default=[], metavar="MODEL", help="installed names or files; MODEL@0.5: its detail")
     case_help = "AXES:FACTOR[:PROFILE[:THICKNESS]], such as k:4 or k:5:box; repeat (default k:2, k:4 and ij:2)"
-    add("--case", action="append", metavar="CASE", dest="cases", help=case_help)
+    add("--case", action="append", metavar="CASE", help=case_help)
     pair_help = "one acquisition that the scanner reconstructed twice, in place of --data; its case by --case"
     add("--pair", action="append", nargs=2, default=[], type=Path, metavar=("THICK", "THIN"), help=pair_help)
     estimate_help = "models estimate the slice profile, as by default for users; otherwise they are given the true one"
@@ -58,6 +59,8 @@ def run(chosen: argparse.Namespace) -> int:
         raise SettingsError(
             "name the volumes to measure on by --data or --pair, or runs whose curves are to be drawn by --curves"
         )
+    if not (chosen.data or chosen.pair):
+        _refuse_without_volumes(chosen)
 
     from ...evaluation.runner import typed
     from ...workflows.discriminator_accuracy import named_runs, write_accuracies
@@ -68,6 +71,13 @@ def run(chosen: argparse.Namespace) -> int:
     if runs:
         print(write_accuracies(runs, typed(), chosen.out))
     return 0
+
+
+def _refuse_without_volumes(chosen: argparse.Namespace) -> None:
+    for name in _OF_VOLUMES.split():
+        if getattr(chosen, name):
+            option = name.replace("_", "-")
+            raise SettingsError(f"--{option} is for volumes; name them by --data or --pair")
 
 
 def _measured(chosen: argparse.Namespace) -> Path:
@@ -85,7 +95,7 @@ def _measured(chosen: argparse.Namespace) -> Path:
         found += volumes_of(chosen.data, chosen.split, crop)
     others = [results_of(text) for text in chosen.results]
     study = Study(
-        tuple(parse_case(text) for text in chosen.cases or _CASES),
+        tuple(parse_case(text) for text in chosen.case or _CASES),
         (
             *interpolators(thick=chosen.downstream),
             *upscalers(chosen.upscalers),
