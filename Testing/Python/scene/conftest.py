@@ -28,6 +28,7 @@ _FOUR_UP = 3  # Slicer's number of the layout
 
 @pytest.fixture
 def a_slicer() -> Iterator[SlicerHost]:
+    pytest.importorskip("slicer", reason="the scene needs slicer-core")
     import slicer_host
 
     host = slicer_host.boot()

@@ -6,9 +6,10 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
-import vtk
 
 slicer = pytest.importorskip("slicer", reason="the views need slicer-core")
+
+import vtk  # noqa: E402
 
 from medical_super_resolution.errors import SuperResolutionError, VolumeError  # noqa: E402
 from MedicalSuperResolutionLib.compare import fitting  # noqa: E402

@@ -6,16 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import slicer
-import vtk
 
-from medical_super_resolution.errors import VolumeError
-from medical_super_resolution.inference.planning import plan
-from medical_super_resolution.settings import EnhanceSettings
-from medical_super_resolution.volumes.tilt import straight_grid, straightened, tilt_degrees
-from MedicalSuperResolutionLib.compare.common_grid import before_on_grid_of
-from MedicalSuperResolutionLib.scene.cautions import cautions
-from MedicalSuperResolutionLib.scene.nodes import volume_from_node, write_to_node
+slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
+
+import vtk  # noqa: E402
+
+from medical_super_resolution.errors import VolumeError  # noqa: E402
+from medical_super_resolution.inference.planning import plan  # noqa: E402
+from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
+from medical_super_resolution.volumes.tilt import straight_grid, straightened, tilt_degrees  # noqa: E402
+from MedicalSuperResolutionLib.compare.common_grid import before_on_grid_of  # noqa: E402
+from MedicalSuperResolutionLib.scene.cautions import cautions  # noqa: E402
+from MedicalSuperResolutionLib.scene.nodes import volume_from_node, write_to_node  # noqa: E402
 
 TWICE = EnhanceSettings(factor=2)
 
