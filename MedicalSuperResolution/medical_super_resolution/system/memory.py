@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -49,11 +50,9 @@ def return_code_pages() -> None:
     with suppress(OSError, AttributeError):
         advise = ctypes.CDLL(None).madvise
         advise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-        for line in Path("/proc/self/maps").read_text().splitlines():
-            span, access, *_, path = line.split(maxsplit=5)
-            if access == "r-xp" and "/libtorch" in path:
-                start, stop = (int(end, 16) for end in span.split("-"))
-                advise(start, stop - start, mmap.MADV_DONTNEED)
+        areas = Path("/proc/self/maps").read_bytes()  # names of files may be in any encoding
+        for start, stop in re.findall(rb"^(\w+)-(\w+) r-xp .*/libtorch", areas, re.MULTILINE):
+            advise(int(start, 16), int(stop, 16) - int(start, 16), mmap.MADV_DONTNEED)
 
 
 def physical_bytes(root: Path = Path("/")) -> int | None:
