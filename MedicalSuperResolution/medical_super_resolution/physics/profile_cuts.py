@@ -19,6 +19,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+import torch
 
 from .acquisition import gaussian_weights
 
@@ -103,14 +104,19 @@ def _reference(slices: np.ndarray, ratios: tuple[float, float], thick: int, widt
     centers = np.arange(margin, count - 1 - margin + 1e-6, ratio)
     centers += (count - 1 - margin - centers[-1]) / 2
     weights = gaussian_weights(count, centers, width * ratio).astype(np.float32)
-    planes = weights @ np.moveaxis(slices, thick, 1)
+    planes = _product(weights, np.moveaxis(slices, thick, 1))
     return _finely(planes, ratios[2 - thick])
 
 
 def _finely(planes: np.ndarray, ratio: float) -> np.ndarray:
     """(P, K, N) planes sampled `FINE_SAMPLES` times to a slice distance along their last axis."""
     centers = np.arange(0, planes.shape[2] - 1 + 1e-6, ratio / FINE_SAMPLES)
-    return planes @ gaussian_weights(planes.shape[2], centers, _FINE_WIDTH * ratio).T.astype(np.float32)
+    return _product(planes, gaussian_weights(planes.shape[2], centers, _FINE_WIDTH * ratio).T.astype(np.float32))
+
+
+def _product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The matrix product by PyTorch: that of NumPy takes up to 80 times as long while other programs compute."""
+    return (torch.from_numpy(left) @ torch.from_numpy(right)).numpy()
 
 
 def _blurred_there(across: np.ndarray, place: float, width: float, normalized: Normalized) -> np.ndarray:
