@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from ..physics.slice_profile import ProfileEstimate, WidthObservation, estimate_
 from ..volumes.grid import AXES_IJK, Grid, array_axis
 from ..volumes.intensity import IntensityRange
 from ..volumes.volume import Volume
+from .device import cpu_threads
 from .planning import Plan
 from .request import Request
 
@@ -119,10 +121,13 @@ def observe_width(
     slices, ratios = _slices_first(array, grid)
     if not has_finer_plane(slices.shape, ratios):
         return None
-    groups = []
-    for group in cuts(slices, ratios, lambda part: np.clip(measured.normalized(part), 0, _BRIGHTEST)):
-        parts = [part for planes in group for part in torch.from_numpy(planes).split(_CUTS_AT_A_TIME)]
-        groups.append(torch.cat([estimator.head.sums(part) for part in parts]).sum(dim=0, keepdim=True))
+    threads, groups = torch.get_num_threads(), []
+    # one thread for each part: threads that share an operation would wait for each other after each one
+    with cpu_threads(1), ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as workers:
+        for group in cuts(slices, ratios, lambda part: np.clip(measured.normalized(part), 0, _BRIGHTEST)):
+            parts = [part for planes in group for part in torch.from_numpy(planes).split(_CUTS_AT_A_TIME)]
+            sums = torch.cat(list(workers.map(estimator.head.sums, parts)))
+            groups.append(sums.sum(dim=0, keepdim=True))
     log_width, log_error = (float(one) for one in estimator.head.compared(groups))
     return WidthObservation(log_width, math.exp(log_error)) if math.isfinite(log_width + log_error) else None
 

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from medical_super_resolution.inference.device import cpu_threads
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.profile import observe_width, profile_of
 from medical_super_resolution.inference.request import make_request
@@ -50,6 +52,23 @@ def test_wider_slices_look_wider(an_isotropic_volume: np.ndarray):
         assert 0.01 < observed.error < 0.5
         found.append(observed.log_width)
     assert found[0] + 0.1 < found[1] < found[2] - 0.1
+
+
+def test_threads_do_not_wait_for_each_other(an_isotropic_volume: np.ndarray, monkeypatch: pytest.MonkeyPatch):
+    estimator, shared = profile_estimator.load(), []
+    real = estimator.head.sums
+
+    def noted(part: torch.Tensor) -> torch.Tensor:
+        shared.append(torch.get_num_threads())
+        return real(part)
+
+    monkeypatch.setattr(estimator.head, "sums", noted)
+    volume = thick(an_isotropic_volume, 0.9)
+    with cpu_threads(2):
+        assert observe_width(volume.array, volume.grid, IntensityRange(0.0, 1000.0), estimator) is not None
+        assert torch.get_num_threads() == 2
+    assert len(shared) > 4
+    assert set(shared) == {1}
 
 
 def noisy_ct(fine: np.ndarray, shape: str) -> Volume:
