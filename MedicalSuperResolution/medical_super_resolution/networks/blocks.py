@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .streaming import Sequence, by_voxel, convolved_slices, learned_convolution, row_parts, runs_as_products
+from .streaming import Sequence, as_slices, by_voxel, convolved_slices, learned_convolution, row_parts, runs_as_products
 
 _Network = TypeVar("_Network", bound=nn.Module)
 
@@ -46,7 +46,7 @@ def mixed_channels(convolution: nn.Conv3d, *parts: Tensor) -> Tensor:
     mixed = functional.linear(by_voxel(first, precision), weight, bias)
     for part, weight in zip(parts[1:], weights, strict=True):
         mixed.addmm_(by_voxel(part, precision), weight.t())
-    return mixed.unflatten(0, first.shape[2:]).permute(3, 0, 1, 2)[None]
+    return as_slices(mixed.unflatten(0, first.shape[2:]))
 
 
 def in_memory_order(network: _Network) -> _Network:
@@ -133,7 +133,7 @@ def _added_along_sequence(convolution: nn.Conv3d, slices: list[Tensor], features
                 change.addmm_(by_voxel(slices[number + further][..., rows, :], precision), weights[further])
             before = by_voxel(features[:, :, number : number + 1, rows], features.dtype)
             torch.add(change, before, out=into[rows].flatten(0, 1))
-    return sums.permute(3, 0, 1, 2)[None]
+    return as_slices(sums)
 
 
 class AttentionDenseBlock(nn.Module):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .streaming import row_parts
+from .streaming import as_slices, row_parts
 
 _LARGEST = 127
 _KEPT = 0.8  # of the largest activation: a few are cut off, so that all others are rounded less
@@ -37,11 +37,6 @@ def _limited(values: Tensor) -> Tensor:
 def _by_voxel(slices: Tensor) -> Tensor:
     """(1, C, K, J, I) -> (K, J, I, C)."""
     return slices[0].permute(1, 2, 3, 0)
-
-
-def _as_slices(voxels: Tensor) -> Tensor:
-    """(K, J, I, C) -> (1, C, K, J, I)."""
-    return voxels.permute(3, 0, 1, 2)[None]
 
 
 class Rounding(nn.Module):
@@ -69,7 +64,7 @@ class Rounding(nn.Module):
     def zeros_for(self, features: Tensor) -> Tensor:
         """Integers to `store` into."""
         slices, rows, columns, channels = _by_voxel(features).shape
-        return _as_slices(features.new_zeros(slices, rows + 2, columns + 2, channels, dtype=torch.int8))
+        return as_slices(features.new_zeros(slices, rows + 2, columns + 2, channels, dtype=torch.int8))
 
     def store(self, voxels: Tensor, into: Tensor) -> None:
         """Round voxels (..., C)."""
@@ -133,7 +128,7 @@ class InPlane(nn.Module):
                 if self.is_rectified:
                     values = _limited(functional.leaky_relu_(values, 0.2))
                 into[part].flatten(0, 1).copy_(values)
-        return _as_slices(found)
+        return as_slices(found)
 
 
 def _neighbors(padded: Tensor) -> Tensor:
@@ -197,4 +192,4 @@ class Pointwise(nn.Module):
 
     def forward(self, parts: list[Tensor]) -> Tensor:
         codes = torch.cat([_by_voxel(part) for part in parts], dim=3)
-        return _as_slices(self.product(codes.flatten(0, 2)).unflatten(0, codes.shape[:3]))
+        return as_slices(self.product(codes.flatten(0, 2)).unflatten(0, codes.shape[:3]))

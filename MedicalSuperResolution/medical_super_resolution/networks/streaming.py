@@ -27,6 +27,11 @@ def by_voxel(slices: Tensor, precision: torch.dtype) -> Tensor:
     return slices[0].permute(1, 2, 3, 0).reshape(-1, slices.shape[1]).to(precision)
 
 
+def as_slices(voxels: Tensor) -> Tensor:
+    """(K, J, I, C) -> (1, C, K, J, I), without a copy."""
+    return voxels.permute(3, 0, 1, 2)[None]
+
+
 def row_parts(slices: Tensor) -> list[slice]:
     """Parts of a slice of (..., J, I), as ranges of rows: what is computed of one part stays in the cache."""
     rows, columns = slices.shape[-2:]

@@ -55,25 +55,26 @@ def add_common_arguments(parser: argparse.ArgumentParser, *, needs_data: bool = 
 
 def run(chosen: argparse.Namespace) -> int:
     """Measure, and write the results after every volume; draw the curves that are named."""
-    if not (chosen.data or chosen.pair or chosen.curves):
-        raise SettingsError(
-            "name the volumes to measure on by --data or --pair, or runs whose curves are to be drawn by --curves"
-        )
-    if not (chosen.data or chosen.pair):
-        _refuse_without_volumes(chosen)
+    has_volumes = bool(chosen.data or chosen.pair)
+    if not has_volumes:
+        _check_curves_alone(chosen)
 
     from ...evaluation.runner import typed
     from ...workflows.discriminator_accuracy import named_runs, write_accuracies
 
     runs = named_runs(chosen.curves)
-    if chosen.data or chosen.pair:
+    if has_volumes:
         print(_measured(chosen))
     if runs:
         print(write_accuracies(runs, typed(), chosen.out))
     return 0
 
 
-def _refuse_without_volumes(chosen: argparse.Namespace) -> None:
+def _check_curves_alone(chosen: argparse.Namespace) -> None:
+    if not chosen.curves:
+        raise SettingsError(
+            "name the volumes to measure on by --data or --pair, or runs whose curves are to be drawn by --curves"
+        )
     for name in _OF_VOLUMES.split():
         if getattr(chosen, name):
             option = name.replace("_", "-")
