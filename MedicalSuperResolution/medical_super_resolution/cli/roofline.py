@@ -18,6 +18,7 @@ from torch import nn
 
 from ..inference.context import ExecutionContext
 from ..networks.contracts import SequenceGenerator
+from ..networks.integer_convolution import IntegerConvolution
 from ..system.software import __version__
 
 _SIDES = {"cpu": 2048, "cuda": 8192}  # of matrices, whose product measures arithmetic
@@ -82,8 +83,10 @@ def work_a_voxel(generator: SequenceGenerator, factor: float) -> tuple[float, fl
 def _operations_a_second(device: torch.device, precision: torch.dtype) -> float:
     side = _SIDES.get(device.type, _SIDES["cpu"])
     left, right = (torch.rand((side, side), device=device).to(precision) for _ in range(2))
-    product = torch._int_mm if precision == torch.int8 else torch.mm
-    return 2 * side**3 / _quickest(lambda: product(left, right))
+    if precision == torch.int8:
+        convolution = IntegerConvolution(right[..., None, None], torch.ones(side))
+        return 2 * side**3 / _quickest(lambda: convolution(left[None]))
+    return 2 * side**3 / _quickest(lambda: left @ right)
 
 
 def _bytes_a_second(device: torch.device) -> float:

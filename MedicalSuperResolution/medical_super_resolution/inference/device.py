@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from ..errors import DeviceError
+from ..networks.integer_convolution import operator_is_exact
 from ..system.process import available_cpus
 
 _BFLOAT16_CHECKS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch.cpu, where there is no cpuinfo
@@ -42,16 +43,7 @@ def cpu_has_bfloat16() -> bool:
 
 def cpu_has_vnni() -> bool:
     """Whether the CPU adds up products of 8-bit integers in one instruction, VNNI of x86, and PyTorch uses it."""
-    return _cpu_has("vnni", _VNNI_CHECKS) and _torch_multiplies_integers()
-
-
-@functools.cache
-def _torch_multiplies_integers() -> bool:
-    ones = torch.ones(32, 32, dtype=torch.int8)
-    try:
-        return bool((torch._int_mm(ones, ones) == 32).all())
-    except (AttributeError, NotImplementedError, RuntimeError):  # PyTorch before 2.4
-        return False
+    return _cpu_has("vnni", _VNNI_CHECKS) and operator_is_exact()
 
 
 @functools.cache

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .integer_convolution import IntegerConvolution
 from .streaming import as_slices, row_parts
 
 _LARGEST = 127
+VOXELS_AT_ONCE = 32768  # more than in float32: what is read takes less of the cache
 _KEPT = 0.8  # of the largest activation: a few are cut off, so that all others are rounded less
 _SMALLEST_RANGE = 1e-4  # of the largest range in a layer: for channels that were always 0
 
@@ -40,7 +42,7 @@ def _by_voxel(slices: Tensor) -> Tensor:
 
 
 class Rounding(nn.Module):
-    """Rounds features to integers with zeros around each slice: (1, C, K, J, I) -> (1, C, K, J + 2, I + 2).
+    """Rounds features to integers: (1, C, K, J, I) float32 -> int8.
 
     Parameters
     ----------
@@ -55,49 +57,29 @@ class Rounding(nn.Module):
         self.register_buffer("codes_a_unit", _LARGEST / ranges)
 
     def forward(self, features: Tensor) -> Tensor:
-        codes = self.zeros_for(features)
-        for voxels, into in zip(_by_voxel(features), _by_voxel(codes), strict=True):
-            for part in row_parts(features):
-                self.store(voxels[part], into[1:-1, 1:-1][part])
-        return codes
-
-    def zeros_for(self, features: Tensor) -> Tensor:
-        """Integers to `store` into."""
-        slices, rows, columns, channels = _by_voxel(features).shape
-        return as_slices(features.new_zeros(slices, rows + 2, columns + 2, channels, dtype=torch.int8))
+        codes = features.new_empty(_by_voxel(features).shape, dtype=torch.int8)
+        for voxels, into in zip(_by_voxel(features), codes, strict=True):
+            for part in row_parts(features, VOXELS_AT_ONCE):
+                self.store(voxels[part], into[part])
+        return as_slices(codes)
 
     def store(self, voxels: Tensor, into: Tensor) -> None:
         """Round voxels (..., C)."""
         into.copy_(_limited(voxels * self.codes_a_unit))
 
 
-class _Product(nn.Module):
-    """A matrix product: (V, K) integers -> (V, O) float32.
+def _convolution(weight: Tensor, ranges: Tensor, factors: Tensor | float = 1.0) -> IntegerConvolution:
+    """Round the weights (O, C, j, i) of a convolution of activations in ``ranges`` (C,).
 
-    Parameters
-    ----------
-    weight : Tensor
-        (O, K), of activations in float32.
-    ranges : Tensor
-        (K,) ranges of the activations that the integers stand for.
+    Its results are multiplied by ``factors``, (O,).
     """
-
-    codes: Tensor
-    scale: Tensor
-
-    def __init__(self, weight: Tensor, ranges: Tensor) -> None:
-        super().__init__()
-        weight = weight * (ranges / _LARGEST)
-        scale = weight.abs().amax(dim=1).clamp_min(torch.finfo(weight.dtype).tiny) / _LARGEST
-        self.register_buffer("codes", (weight / scale[:, None]).round().to(torch.int8).t().contiguous())
-        self.register_buffer("scale", scale)
-
-    def forward(self, codes: Tensor) -> Tensor:
-        return torch._int_mm(codes, self.codes).float().mul_(self.scale)
+    weight = weight * (ranges / _LARGEST)[:, None, None]
+    scale = weight.abs().amax(dim=(1, 2, 3)).clamp_min(torch.finfo(weight.dtype).tiny) / _LARGEST
+    return IntegerConvolution((weight / scale[:, None, None, None]).round().to(torch.int8), scale * factors)
 
 
 class InPlane(nn.Module):
-    """A 1 x 3 x 3 convolution of what `Rounding` returns: (1, C, K, J + 2, I + 2) -> (1, O, K, J, I).
+    """A 1 x 3 x 3 convolution of integers: (1, C, K, J, I) -> (1, O, K, J, I).
 
     Parameters
     ----------
@@ -112,33 +94,28 @@ class InPlane(nn.Module):
 
     def __init__(self, convolution: nn.Module, ranges: Tensor, next_ranges: Tensor | None = None) -> None:
         super().__init__()
-        weight = convolution.get_parameter("weight")
-        self.product = _Product(weight[:, :, 0].permute(0, 2, 3, 1).flatten(1), ranges.repeat(9))
         self.is_rectified = next_ranges is not None
-        if next_ranges is not None:
-            self.product.scale *= _LARGEST / next_ranges
+        factors = 1.0 if next_ranges is None else _LARGEST / next_ranges
+        self.convolution = _convolution(convolution.get_parameter("weight")[:, :, 0], ranges, factors)
 
     def forward(self, codes: Tensor) -> Tensor:
-        slices, rows, columns = codes.shape[2], codes.shape[3] - 2, codes.shape[4] - 2
+        _, _, slices, rows, columns = codes.shape
         dtype = torch.int8 if self.is_rectified else torch.float32
-        found = codes.new_empty(slices, rows, columns, len(self.product.scale), dtype=dtype)
-        for padded, into in zip(_by_voxel(codes), found, strict=True):
-            for part in row_parts(into[..., 0]):
-                values = self.product(_neighbors(padded[part.start : part.stop + 2]))
+        found = codes.new_empty(slices, rows, columns, len(self.convolution.scale), dtype=dtype)
+        for one, into in zip(_by_voxel(codes), found, strict=True):
+            for part in row_parts(codes, VOXELS_AT_ONCE):
+                values = self._rows(one, part)
                 if self.is_rectified:
                     values = _limited(functional.leaky_relu_(values, 0.2))
-                into[part].flatten(0, 1).copy_(values)
+                into[part] = values
         return as_slices(found)
 
-
-def _neighbors(padded: Tensor) -> Tensor:
-    """The 3 x 3 neighbors of each voxel inside: (J + 2, I + 2, C) -> (J I, 9 C)."""
-    rows, columns, channels = padded.shape
-    found = padded.new_empty(rows - 2, columns - 2, 3, 3 * channels)
-    for row, into in enumerate(found.unbind(2)):  # the three neighbors in a row follow each other in memory
-        first = padded[row : row + rows - 2]
-        into.copy_(first.as_strided(into.shape, first.stride(), first.storage_offset()))
-    return found.view(-1, 9 * channels)
+    def _rows(self, codes: Tensor, rows: slice) -> Tensor:
+        """Some rows of one slice: (J, I, C) -> (j, I, O)."""
+        first, stop = max(rows.start - 1, 0), min(rows.stop + 1, len(codes))
+        is_inside = first < rows.start and rows.stop < stop
+        found = self.convolution(codes[first:stop], (0 if is_inside else 1, 1))
+        return found if is_inside else found[rows.start - first : rows.stop - first]
 
 
 class AlongSequence(nn.Module):
@@ -156,8 +133,7 @@ class AlongSequence(nn.Module):
 
     def __init__(self, convolution: nn.Module, ranges: Tensor, next_ranges: Tensor) -> None:
         super().__init__()
-        weight = convolution.get_parameter("weight")
-        self.product = _Product(weight[..., 0, 0].transpose(1, 2).flatten(1), ranges.repeat(3))
+        self.convolution = _convolution(convolution.get_parameter("weight")[..., 0], ranges)
         self.rounding = Rounding(next_ranges)
 
     def forward(self, slices: list[Tensor], features: Tensor) -> Tensor:
@@ -165,14 +141,13 @@ class AlongSequence(nn.Module):
 
         ``slices`` are those K of the input and the ones before and after them, each (1, C, 1, J, I).
         """
-        codes = self.rounding.zeros_for(features)
-        for number, (sums, into) in enumerate(zip(_by_voxel(features), _by_voxel(codes), strict=True)):
-            three = [_by_voxel(one)[0] for one in slices[number : number + 3]]
-            for part in row_parts(features):
-                change = self.product(torch.cat([one[part] for one in three], dim=2).flatten(0, 1))
-                sums[part].add_(change.view(sums[part].shape))
-                self.rounding.store(sums[part], into[1:-1, 1:-1][part])
-        return codes
+        codes = features.new_empty(_by_voxel(features).shape, dtype=torch.int8)
+        for number, (sums, into) in enumerate(zip(_by_voxel(features), codes, strict=True)):
+            for part in row_parts(features, VOXELS_AT_ONCE):
+                three = torch.stack([_by_voxel(one)[0, part].flatten(0, 1) for one in slices[number : number + 3]])
+                sums[part].add_(self.convolution(three).view(sums[part].shape))
+                self.rounding.store(sums[part], into[part])
+        return as_slices(codes)
 
 
 class Pointwise(nn.Module):
@@ -188,8 +163,8 @@ class Pointwise(nn.Module):
 
     def __init__(self, convolution: nn.Module, ranges: Tensor) -> None:
         super().__init__()
-        self.product = _Product(convolution.get_parameter("weight").flatten(1), ranges)
+        self.convolution = _convolution(convolution.get_parameter("weight")[:, :, 0], ranges)
 
     def forward(self, parts: list[Tensor]) -> Tensor:
         codes = torch.cat([_by_voxel(part) for part in parts], dim=3)
-        return as_slices(self.product(codes.flatten(0, 2)).unflatten(0, codes.shape[:3]))
+        return as_slices(self.convolution(codes[0])[None])

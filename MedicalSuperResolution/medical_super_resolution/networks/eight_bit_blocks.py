@@ -12,7 +12,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from .blocks import AttentionDenseBlock, AttentionGate, FactorizedPair
-from .eight_bit import AlongSequence, InPlane, Pointwise, Rounding, largest
+from .eight_bit import VOXELS_AT_ONCE, AlongSequence, InPlane, Pointwise, Rounding, largest
 from .streaming import WHOLE, Sequence, row_parts
 
 
@@ -70,11 +70,10 @@ class EightBitBlock(nn.Module):
         count = features.shape[2]
         begun = sequence.wait((self, "gate"), begun, count)
         earlier = [sequence.wait((self, str(number)), codes, count) for number, codes in enumerate(earlier)]
-        inside = [codes[..., 1:-1, 1:-1] for codes in (*earlier, last)]
         for number in range(count):
-            for rows in row_parts(features):
+            for rows in row_parts(features, VOXELS_AT_ONCE):
                 part = (slice(None), slice(None), slice(number, number + 1), rows)
-                dense = self.fuse([codes[part] for codes in inside])
+                dense = self.fuse([codes[part] for codes in (*earlier, last)])
                 gate = self.gate(begun[part], dense, profile_width)
                 features[part].addcmul_(gate, dense, value=AttentionDenseBlock.beta)
         return features

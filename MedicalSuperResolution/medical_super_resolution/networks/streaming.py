@@ -14,7 +14,7 @@ from torch.nn import functional
 from .sections import Turn
 
 _SEQUENCE = 2  # the K axis of (N, C, K, J, I)
-_VOXELS_AT_ONCE = 8192
+_VOXELS_AT_ONCE = 16384
 
 
 def runs_as_products(slices: Tensor) -> bool:
@@ -32,10 +32,10 @@ def as_slices(voxels: Tensor) -> Tensor:
     return voxels.permute(3, 0, 1, 2)[None]
 
 
-def row_parts(slices: Tensor) -> list[slice]:
+def row_parts(slices: Tensor, voxels: int | None = None) -> list[slice]:
     """Parts of a slice of (..., J, I), as ranges of rows: what is computed of one part stays in the cache."""
     rows, columns = slices.shape[-2:]
-    step = max(_VOXELS_AT_ONCE // max(columns, 1), 1)
+    step = max((voxels or _VOXELS_AT_ONCE) // max(columns, 1), 1)
     return [slice(first, min(first + step, rows)) for first in range(0, rows, step)]
 
 

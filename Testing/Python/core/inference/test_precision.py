@@ -121,13 +121,11 @@ def test_a_cpu_without_the_units_stays_exact(
     np.testing.assert_array_equal(found.volume.array, exact.volume.array)
 
 
-def test_a_pytorch_without_products_of_integers_stays_exact(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("has_it", [True, False])
+def test_8_bits_need_pytorch_to_use_the_units(monkeypatch: pytest.MonkeyPatch, has_it: bool):
     monkeypatch.setattr(device, "_cpu_has", lambda *_: True)
-    assert device.cpu_has_vnni()
-    device._torch_multiplies_integers.cache_clear()
-    monkeypatch.delattr(torch, "_int_mm")
-    assert not device.cpu_has_vnni()
-    device._torch_multiplies_integers.cache_clear()
+    monkeypatch.setattr(device, "operator_is_exact", lambda: has_it)
+    assert device.cpu_has_vnni() == has_it
 
 
 def test_mixed_precision_reproduces_the_measured_slices_as_well(exact: Enhanced, mixed: Enhanced):
