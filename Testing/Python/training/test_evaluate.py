@@ -238,6 +238,7 @@ def test_what_cannot_be_drawn_gets_one_sentence(tmp_path: Path, adversarial_run:
         ([adversarial_run, adversarial_run], "NAME=RUN"),
         ([adversarial_run, "--models", "general"], "--models is for volumes; name them by --data or --pair"),
         ([adversarial_run, "--case", "k:2"], "--case is for volumes"),
+        ([adversarial_run, "--threads", "1"], "--threads is for volumes"),
     ]:
         assert main(["evaluate", "--out", str(tmp_path / "out"), "--curves", *map(str, runs)]) == 1
         printed = capsys.readouterr()
