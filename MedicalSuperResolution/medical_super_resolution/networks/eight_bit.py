@@ -16,7 +16,7 @@ from .integer_convolution import IntegerConvolution
 from .streaming import as_slices, row_parts
 
 _LARGEST = 127
-VOXELS_AT_ONCE = 32768  # more than in float32: what is read takes less of the cache
+VOXELS_AT_ONCE = 32768  # more than in float32: two threads wait for each other between short operations
 _KEPT = 0.8  # of the largest activation: a few are cut off, so that all others are rounded less
 _SMALLEST_RANGE = 1e-4  # of the largest range in a layer: for channels that were always 0
 

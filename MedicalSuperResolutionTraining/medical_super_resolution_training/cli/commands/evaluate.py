@@ -14,7 +14,9 @@ from medical_super_resolution.errors import SettingsError
 
 HELP = "measure models: tables and figures"
 _CASES = ("k:2", "k:4", "ij:2")
-_OF_VOLUMES = "models case estimate_profile lesions downstream upscalers uncertainty results inputs crop show encoder threads"
+_OF_VOLUMES = (
+    "models case estimate_profile lesions downstream upscalers uncertainty results inputs crop show encoder threads"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
