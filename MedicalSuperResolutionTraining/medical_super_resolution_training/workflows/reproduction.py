@@ -21,6 +21,7 @@ from .resume import holds_training
 from .run import run_recipe
 
 _CARDS = RESOURCES / "Cards"
+_OF_SHIPPED_WEIGHTS = ("how_trained", "validation")  # entries of a card that are not true of other weights
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,9 @@ def _within(recipe: Recipe, seconds: float, data: Path, run: Path, *, device: st
 
 
 def _card_entries(file: Path, model: str) -> dict[str, object]:
-    """Entries of the card of a model file that are kept in the repository; the main file names its detail model."""
+    """What the card of the shipped model says of any weights of this kind; the main file names its detail model."""
     card = _CARDS / f"{file.stem}.toml"
-    kept: dict[str, object] = read_toml(card) if card.is_file() else {}
+    shipped: dict[str, object] = read_toml(card) if card.is_file() else {}
+    kept = {name: entry for name, entry in shipped.items() if name not in _OF_SHIPPED_WEIGHTS}
     detail_models = [Path(stage.file).stem for stage in MODELS[model] if stage.file not in ("", f"{model}.safetensors")]
     return kept | ({"detail_model": detail_models[0]} if detail_models and file.stem == model else {})

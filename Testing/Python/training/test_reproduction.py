@@ -31,6 +31,7 @@ def test_a_reproduction_trains_every_stage_and_writes_both_detail_models(reprodu
     general, detailed = (models.load(reproduced / f"{name}.safetensors") for name in ("general", "general-detail"))
     assert general.card["detail_model"] == "general-detail"
     assert general.card["license"] == "Apache-2.0"
+    assert not {"validation", "how_trained"} & general.card.keys()  # measured on other weights
     assert detailed.card["detail_model_of"] == "general"
     assert {entry.split for entry in read_manifest(reproduced / "data.json")} == {"train"}
 
