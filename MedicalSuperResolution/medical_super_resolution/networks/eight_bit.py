@@ -16,7 +16,7 @@ from .integer_convolution import IntegerConvolution
 from .streaming import as_slices, row_parts
 
 _LARGEST = 127
-VOXELS_AT_ONCE = 32768  # more than in float32: two threads wait for each other between short operations
+_VOXELS_AT_ONCE = 32768  # more than in float32: two threads wait for each other between short operations
 _KEPT = 0.8  # of the largest activation: a few are cut off, so that all others are rounded less
 _SMALLEST_RANGE = 1e-4  # of the largest range in a layer: for channels that were always 0
 
@@ -29,6 +29,11 @@ def largest(features: Tensor) -> Tensor:
 def usable_ranges(largest_seen: Tensor) -> Tensor:
     """Ranges of activations whose `largest` were (..., C); none of them is 0."""
     return _KEPT * largest_seen.clamp_min(_SMALLEST_RANGE * largest_seen.max())
+
+
+def integer_parts(slices: Tensor) -> list[slice]:
+    """`row_parts` for integers."""
+    return row_parts(slices, _VOXELS_AT_ONCE)
 
 
 def _limited(values: Tensor) -> Tensor:
@@ -59,7 +64,7 @@ class Rounding(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         codes = features.new_empty(_by_voxel(features).shape, dtype=torch.int8)
         for voxels, into in zip(_by_voxel(features), codes, strict=True):
-            for part in row_parts(features, VOXELS_AT_ONCE):
+            for part in integer_parts(features):
                 self.store(voxels[part], into[part])
         return as_slices(codes)
 
@@ -103,7 +108,7 @@ class InPlane(nn.Module):
         dtype = torch.int8 if self.is_rectified else torch.float32
         found = codes.new_empty(slices, rows, columns, len(self.convolution.scale), dtype=dtype)
         for one, into in zip(_by_voxel(codes), found, strict=True):
-            for part in row_parts(codes, VOXELS_AT_ONCE):
+            for part in integer_parts(codes):
                 values = self._rows(one, part)
                 if self.is_rectified:
                     values = _limited(functional.leaky_relu_(values, 0.2))
@@ -143,7 +148,7 @@ class AlongSequence(nn.Module):
         """
         codes = features.new_empty(_by_voxel(features).shape, dtype=torch.int8)
         for number, (sums, into) in enumerate(zip(_by_voxel(features), codes, strict=True)):
-            for part in row_parts(features, VOXELS_AT_ONCE):
+            for part in integer_parts(features):
                 three = torch.stack([_by_voxel(one)[0, part].flatten(0, 1) for one in slices[number : number + 3]])
                 sums[part].add_(self.convolution(three).view(sums[part].shape))
                 self.rounding.store(sums[part], into[part])

@@ -12,8 +12,8 @@ from typing import cast
 from torch import Tensor, nn
 
 from .blocks import AttentionDenseBlock, AttentionGate, FactorizedPair
-from .eight_bit import VOXELS_AT_ONCE, AlongSequence, InPlane, Pointwise, Rounding, largest
-from .streaming import WHOLE, Sequence, row_parts
+from .eight_bit import AlongSequence, InPlane, Pointwise, Rounding, integer_parts, largest
+from .streaming import WHOLE, Sequence
 
 
 class EightBitPair(nn.Module):
@@ -71,7 +71,7 @@ class EightBitBlock(nn.Module):
         begun = sequence.wait((self, "gate"), begun, count)
         earlier = [sequence.wait((self, str(number)), codes, count) for number, codes in enumerate(earlier)]
         for number in range(count):
-            for rows in row_parts(features, VOXELS_AT_ONCE):
+            for rows in integer_parts(features):
                 part = (slice(None), slice(None), slice(number, number + 1), rows)
                 dense = self.fuse([codes[part] for codes in (*earlier, last)])
                 gate = self.gate(begun[part], dense, profile_width)

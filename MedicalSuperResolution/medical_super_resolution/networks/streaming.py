@@ -32,10 +32,10 @@ def as_slices(voxels: Tensor) -> Tensor:
     return voxels.permute(3, 0, 1, 2)[None]
 
 
-def row_parts(slices: Tensor, voxels: int | None = None) -> list[slice]:
+def row_parts(slices: Tensor, voxels: int = _VOXELS_AT_ONCE) -> list[slice]:
     """Parts of a slice of (..., J, I), as ranges of rows: what is computed of one part stays in the cache."""
     rows, columns = slices.shape[-2:]
-    step = max((voxels or _VOXELS_AT_ONCE) // max(columns, 1), 1)
+    step = max(voxels // max(columns, 1), 1)
     return [slice(first, min(first + step, rows)) for first in range(0, rows, step)]
 
 

@@ -38,8 +38,7 @@ def test_in_plane_it_is_the_convolution_of_the_integers():
 
 
 def test_rows_that_are_computed_apart_fit_together(monkeypatch: pytest.MonkeyPatch):
-    for module in ("eight_bit", "eight_bit_blocks"):
-        monkeypatch.setattr(f"medical_super_resolution.networks.{module}.VOXELS_AT_ONCE", 2 * SIZE[1])
+    monkeypatch.setattr("medical_super_resolution.networks.eight_bit._VOXELS_AT_ONCE", 2 * SIZE[1])
     test_in_plane_it_is_the_convolution_of_the_integers()
     test_along_the_sequence_it_is_the_convolution_of_the_integers_added_to_features()
 
