@@ -10,10 +10,15 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from medical_super_resolution.models.store import SUFFIX, read_description
+from medical_super_resolution_training.config.recipes import read_toml
+
 _FOLDERS = ("Resources/Results", "Resources/Screenshots")
 _KINDS = (".png", ".csv", ".svg")
 _PAGE = "build/demo"  # the demonstration page, where `make demo-page` has assembled it
 _HISTORY = "Resources/Results/benchmark_history.jsonl"
+_VOLUMES = "MedicalSuperResolutionTraining/Resources/Cards/volumes.toml"
+_MODELS = ("weights", "features")  # folders of MedicalSuperResolution/medical_super_resolution
 _COLUMNS = {
     "date": "Date",
     "processor": "Processor",
@@ -45,18 +50,35 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Put the history of benchmarks where a page asks for it."""
-    mark = "<!-- benchmark history -->"
-    if mark not in markdown:
-        return markdown
-    lines = (Path(config.docs_dir).parent / _HISTORY).read_text(encoding="utf-8").splitlines()
-    return markdown.replace(mark, history_table([json.loads(line) for line in lines]))
+    """Put the history of benchmarks and the training volumes where a page asks for them."""
+    root = Path(config.docs_dir).parent
+    if "<!-- benchmark history -->" in markdown:
+        lines = (root / _HISTORY).read_text(encoding="utf-8").splitlines()
+        markdown = markdown.replace("<!-- benchmark history -->", history_table([json.loads(line) for line in lines]))
+    if "<!-- training volumes -->" in markdown:
+        markdown = markdown.replace("<!-- training volumes -->", volumes_table(root))
+    return markdown
 
 
 def history_table(runs: list[dict[str, Any]]) -> str:
     """The runs of ``medsr benchmark --append`` as a table in Markdown, the latest first."""
     rows = [list(_COLUMNS.values()), ["---"] * len(_COLUMNS)]
     rows += [[_written(run.get(name)) for name in _COLUMNS] for run in reversed(runs)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def volumes_table(root: Path) -> str:
+    """The volumes that shipped weights learned from, with the models whose files name them."""
+    folders = (root / "MedicalSuperResolution" / "medical_super_resolution" / name for name in _MODELS)
+    named = {
+        path.stem: {line.split(":")[0] for line in read_description(path)["card"]["training"]["volumes"]}
+        for folder in folders
+        for path in sorted(folder.glob("*" + SUFFIX))
+    }
+    rows = [["Volume", "Source", "License", "Stated by", "Learned from by"], ["---"] * 5]
+    for volume, entry in read_toml(root / _VOLUMES).items():
+        models = ", ".join(f"`{model}`" for model, volumes in named.items() if volume in volumes)
+        rows.append([f"`{volume}`", entry["source"], entry["license"], entry["stated_by"], models])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 

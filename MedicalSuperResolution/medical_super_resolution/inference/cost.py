@@ -22,9 +22,9 @@ _COLUMN_BYTES, _COLUMN_BYTES_A_THREAD = 9000, 1500  # per column of slices in a 
 _MOST_THREADS = 8  # on one tile
 _LARGEST_SIDE, _MARGIN = 256, 12  # of a tile, with the model general
 _SHARE_OF_MEMORY = 0.6  # the rest is left to other programs
-_CORE_SECONDS_A_VOXEL = 1.05e-5  # AMD EPYC 1.04e-5; Intel Xeon 0.82e-5 for large volumes, 1.2e-5 to 1.5e-5 for small
+_CORE_SECONDS_A_VOXEL = 8e-6  # AMD EPYC 8.1e-6 for 512 x 512 x 100, 8.6e-6 for 256 x 256 x 32; Intel Xeon 6.3e-6, 6.6e-6
 _BYTES_OF_GENERAL = 1.24e6  # file of the model that was timed; the time is proportional to the number of weights
-_START_SECONDS = 4.0  # 3 on an idle Xeon of 2.5 GHz, 5 on a busy one
+_START_SECONDS = 3.0  # 2 on an idle Xeon, 5 on a busy one
 
 
 @dataclass(frozen=True)

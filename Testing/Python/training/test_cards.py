@@ -25,6 +25,18 @@ def test_a_model_file_holds_its_card(model: str):
     assert {name: held.get(name) for name in card(model)} == card(model)
 
 
+@pytest.mark.parametrize("folder", ["weights", "features"])
+def test_a_model_file_states_source_and_license_of_every_training_volume(folder: str):
+    known = read_toml(RESOURCES / "Cards" / "volumes.toml")
+    lines = {
+        name: f"{name}: {volume['source']}; {volume['license']}, stated by {volume['stated_by']}"
+        for name, volume in known.items()
+    }
+    for path in (SHIPPED_FOLDER.parent / folder).glob("*.safetensors"):
+        for line in read_description(path)["card"]["training"]["volumes"]:
+            assert line == lines[line.split(":")[0]]
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_a_card_holds_the_measured_gains(model: str):
     rows = [row for row in ROW.findall(TABLE.read_text(encoding="utf-8")) if row[2] == model]
