@@ -6,14 +6,13 @@ import json
 import math
 from typing import Protocol
 
-from medical_super_resolution.inference.cost import estimate
+from medical_super_resolution.inference.cost import START_SECONDS, estimate
 from medical_super_resolution.inference.planning import plan
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Volume
 
 _KEY = "MedicalSuperResolution/SecondsLearned"
 _START = "start"  # key of the seconds before the first voxel
-_START_SECONDS = 4.0  # as in `planning.estimate`
 _NEW = 0.5  # weight of the latest run
 _SHORT_SECONDS = 3.0  # of work: a run this short has half the weight, as much of its time is overhead
 _GPUS = ("cuda", "mps")  # whose speed is not known before the first run
@@ -47,7 +46,7 @@ class RunTimes:
         ratio = _learned_ratio(known, settings)
         if ratio is None and settings.device in _GPUS:
             return None
-        return known.get(_START, _START_SECONDS) + count * _work_seconds(volume, settings) * (ratio or 1.0)
+        return known.get(_START, START_SECONDS) + count * _work_seconds(volume, settings) * (ratio or 1.0)
 
     def learn(
         self, volume: Volume, settings: EnhanceSettings, engine_seconds: float, start_seconds: float | None = None
@@ -110,7 +109,7 @@ def _learned_ratio(known: dict[str, float], settings: EnhanceSettings) -> float 
 
 def _work_seconds(volume: Volume, settings: EnhanceSettings) -> float:
     cost = estimate(plan(volume.grid, settings), volume.array.dtype.itemsize, settings)
-    return max(cost.cpu_seconds - _START_SECONDS, _LEAST)
+    return max(cost.cpu_seconds - START_SECONDS, _LEAST)
 
 
 def _kind(settings: EnhanceSettings) -> str:

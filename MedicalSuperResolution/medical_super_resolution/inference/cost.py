@@ -22,9 +22,9 @@ _COLUMN_BYTES, _COLUMN_BYTES_A_THREAD = 9000, 1500  # per column of slices in a 
 _MOST_THREADS = 8  # on one tile
 _LARGEST_SIDE, _MARGIN = 256, 12  # of a tile, with the model general
 _SHARE_OF_MEMORY = 0.6  # the rest is left to other programs
-_CORE_SECONDS_A_VOXEL = 8e-6  # AMD EPYC 8.1e-6 for 512 x 512 x 100, 8.6e-6 for 256 x 256 x 32; Intel Xeon 6.3e-6, 6.6e-6
+_CORE_SECONDS_A_VOXEL = 8e-6  # AMD EPYC 8.1e-6 for 512 x 512 x 100, 8.6e-6 for 256 x 256 x 32; Xeon 6.3e-6, 6.6e-6
 _BYTES_OF_GENERAL = 1.24e6  # file of the model that was timed; the time is proportional to the number of weights
-_START_SECONDS = 3.0  # 2 on an idle Xeon, 5 on a busy one
+START_SECONDS = 3.0  # 2 on an idle Xeon, 5 on a busy one
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def estimate(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> Es
     memory = _USUAL_PROGRAM_BYTES + _volume_bytes(planned, bytes_a_voxel, settings)
     memory += _tile_bytes(planned, working_bytes(voxels), threads)
     output = math.prod(planned.target.shape_kji) * bytes_a_voxel
-    return Estimate(output / 1e6, memory / 1e9, _START_SECONDS + seconds, threads)
+    return Estimate(output / 1e6, memory / 1e9, START_SECONDS + seconds, threads)
 
 
 def working_bytes(voxels: int) -> float:

@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("slicer")
 
+from medical_super_resolution.inference.cost import START_SECONDS
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
@@ -48,7 +49,7 @@ def test_after_two_runs_the_time_is_within_a_factor_of_one_and_a_half(a_large_vo
 
 def test_the_first_run_of_a_kind_is_foreseen_by_how_the_device_did_with_others(a_large_volume):
     plain, mirrored = EnhanceSettings(threads=2), EnhanceSettings(threads=2, uncertainty=True)
-    work = {one: RunTimes(Store()).seconds(a_large_volume, one) - 4 for one in (plain, mirrored)}
+    work = {one: RunTimes(Store()).seconds(a_large_volume, one) - START_SECONDS for one in (plain, mirrored)}
     store = Store()
     RunTimes(store).learn(a_large_volume, plain, engine_seconds=10 * work[plain], start_seconds=3.0)  # a slow computer
     assert RunTimes(store).seconds(a_large_volume, mirrored) == pytest.approx(3 + 10 * work[mirrored], rel=0.1)
