@@ -14,8 +14,8 @@ from MedicalSuperResolutionLib.compare.common_grid import before_on_grid_of
 from MedicalSuperResolutionLib.compare.fitting import revealing_orientation
 from MedicalSuperResolutionLib.compare.view_settings import diverging_colors
 from MedicalSuperResolutionLib.compare.views import CompareViews
+from MedicalSuperResolutionLib.scene import dicom_source, uncertainty_node
 from MedicalSuperResolutionLib.scene import nodes as scene
-from MedicalSuperResolutionLib.scene import uncertainty_node
 from MedicalSuperResolutionLib.scene.dicom_source import modality, units_of
 from MedicalSuperResolutionLib.translation import tr as _
 
@@ -39,6 +39,8 @@ class Shown:
         Unit of the values; empty if it is not known.
     uncertainty
         Lowest and highest uncertainty in the color scale, in ``units``; None if it is not known.
+    of_two_patients
+        Whether DICOM names different patients for before and after.
     """
 
     before: str
@@ -47,6 +49,7 @@ class Shown:
     limit: float
     units: str
     uncertainty: tuple[float, float] | None = None
+    of_two_patients: bool = False
 
     @property
     def is_ct(self) -> bool:
@@ -128,7 +131,10 @@ class Comparison:
             raise
         self._remove(old)
         ends = None if colors is None else _ends_of_colors(colors.GetDisplayNode())
-        self._shown = Shown(before.GetName(), after.GetName(), resampled is not None, limit, units, ends)
+        patients = {dicom_source.patient(volume) for volume in (before, after)} - {""}
+        self._shown = Shown(
+            before.GetName(), after.GetName(), resampled is not None, limit, units, ends, len(patients) > 1
+        )
 
     def exit(self) -> None:
         """Restore the previous layout, and remove the nodes that were added to the scene."""

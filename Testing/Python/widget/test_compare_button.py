@@ -119,6 +119,19 @@ def test_any_two_volumes_can_be_compared(a_panel: Any, a_thick_volume: Any, slic
     )
 
 
+def test_volumes_of_different_patients_are_compared_with_a_caution(
+    a_panel: Any, a_thick_volume: Any, slicer_python: Any, monkeypatch: pytest.MonkeyPatch
+):
+    from MedicalSuperResolutionLib.scene import dicom_source
+
+    monkeypatch.setattr(dicom_source, "patient", lambda node: node.GetName())
+    other = slicer_python.util.addVolumeFromArray(np.ones((4, 18, 20), np.uint8), np.diag([1.0, 1, 6, 1]), "Other")
+    a_panel.ui.compareSelector.setCurrentNode(other)
+    a_panel.ui.compareButton.click()
+    said = a_panel.ui.comparisonLabel.text
+    assert said.startswith("Caution: before and after are of different patients. Before is Thick")
+
+
 def test_what_is_made_for_comparing_is_not_offered_and_leaves(a_panel: Any, a_thick_volume: Any, a_runner: Any):
     enhance(a_panel, a_runner)
     names = volume_names()

@@ -225,6 +225,8 @@ def _sentence(shown: Shown, how: Overlay) -> str:
         )
     difference = _("Difference is after minus before: orange is higher, blue lower, brightest at {limit}.")
     sentences = [before, difference.format(limit=f"{shown.limit:g} {shown.units}".strip())]
+    if shown.of_two_patients:
+        sentences.insert(0, _("Caution: before and after are of different patients."))
     if how is Overlay.UNCERTAINTY:
         sentences.append(_uncertainty(shown))
     return " ".join(sentences)
