@@ -16,6 +16,7 @@ from types import ModuleType
 import medical_super_resolution
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.system import temp_dirs
+from medical_super_resolution.system.process import search_path
 from MedicalSuperResolutionLib.translation import tr as _
 
 logger = logging.getLogger(__name__)
@@ -73,10 +74,9 @@ def started(arguments: Sequence[str], folder: Path, *packages: ModuleType) -> su
     SuperResolutionError
         The program is missing or not allowed to run.
     """
-    homes = [str(Path(package.__file__).parents[1]) for package in (medical_super_resolution, *packages)]
-    search_path = os.pathsep.join(filter(None, [*dict.fromkeys(homes), os.environ.get("PYTHONPATH")]))
+    folders = (Path(package.__file__).parent for package in (medical_super_resolution, *packages))
     environment = {"OMP_WAIT_POLICY": "passive", **os.environ}  # threads that wait leave the processor to Slicer
-    environment |= {"PYTHONPATH": search_path, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+    environment |= {"PYTHONPATH": search_path(*folders), "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
     with (folder / _STDOUT).open("xb") as stdout, (folder / _STDERR).open("xb") as stderr:
         try:
             return subprocess.Popen(

@@ -7,6 +7,7 @@ temporary load slows all of them, and the fastest round counts. No other program
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,7 @@ from ..physics.acquisition import SliceProfile, fine_centers
 from ..progress import ignore
 from ..settings import EnhanceSettings, arguments_of
 from ..system.memory import keep_freed_blocks
+from ..system.process import search_path
 from ..volumes.grid import Grid
 from ..volumes.intensity import HOUNSFIELD_RANGE, IntensityRange, trained_window
 from ..volumes.io import files
@@ -42,6 +44,7 @@ from . import roofline
 from .roofline import Show, identity, quickest
 from .terminal import print_line
 
+_PACKAGE = Path(__file__).parents[1]
 FACTOR = 4
 _SMALLEST = (4, 16)  # slices, and rows and columns, of a volume
 _TILES_ALONG = 3  # tiles along each side of a slice, to measure seams
@@ -107,11 +110,11 @@ def whole_program(model_name: str, volume: Volume, settings: EnhanceSettings) ->
         source, result, report_file = (Path(folder) / name for name in ("in.nii.gz", "out.nii.gz", "report.json"))
         files.write(volume, source)
         settings = replace(settings, model=str(store.find(model_name)))
-        command = [sys.executable, "-m", "medical_super_resolution", "enhance", str(source), str(result)]
+        command = [sys.executable, "-m", _PACKAGE.name, "enhance", str(source), str(result)]
         command += ["--report", str(report_file), "--progress", "json", *arguments_of(settings)]
         started = time.perf_counter()
-        pipe = subprocess.PIPE
-        with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as child:
+        pipe, environment = subprocess.PIPE, {**os.environ, "PYTHONPATH": search_path(_PACKAGE)}
+        with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment) as child:
             assert child.stdout is not None  # it is a pipe
             first_line = first_voxels = None
             while first_voxels is None and (line := child.stdout.readline()):

@@ -41,6 +41,12 @@ def lower_priority() -> None:
         os.nice(_NICE)
 
 
+def search_path(*packages: Path) -> str:
+    """The ``PYTHONPATH`` of a child process that is to import packages, given by their folders, from where they are."""
+    homes = dict.fromkeys(str(package.parent) for package in packages)
+    return os.pathsep.join(filter(None, [*homes, os.environ.get("PYTHONPATH")]))
+
+
 def available_cpus(root: Path = Path("/")) -> int:
     """Return how many CPUs this process may use: its affinity, and the quota of its container, rounded up."""
     try:

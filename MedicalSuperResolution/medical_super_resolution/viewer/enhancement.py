@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import SuperResolutionError
+from ..system.process import search_path
 
 _PACKAGE = Path(__file__).parents[1]
 _GRACE_SECONDS = 5.0
@@ -43,13 +44,12 @@ class Enhancement:
         self._finished = finished
         self._errors = folder / "errors.txt"
         command = [sys.executable, "-m", _PACKAGE.name, "enhance", *arguments, "--progress", "json"]
-        search_path = os.pathsep.join(filter(None, [str(_PACKAGE.parent), os.environ.get("PYTHONPATH")]))
         try:
             with self._errors.open("xb") as errors:
                 self._process = subprocess.Popen(
                     [*command, "--end-with-parent"],
                     cwd=folder,
-                    env={**os.environ, "PYTHONPATH": search_path, "PYTHONIOENCODING": "utf-8"},
+                    env={**os.environ, "PYTHONPATH": search_path(_PACKAGE), "PYTHONIOENCODING": "utf-8"},
                     stdin=subprocess.PIPE,  # closed when this process ends, which ends the child
                     stdout=subprocess.PIPE,
                     stderr=errors,
