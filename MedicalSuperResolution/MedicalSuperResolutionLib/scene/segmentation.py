@@ -64,12 +64,12 @@ def _refined(
     name = f"{segmentation.GetName()} on {result.GetName()}"
     made = result.GetScene().AddNewNodeByClass("vtkMRMLSegmentationNode", name)
     made.CreateDefaultDisplayNodes()
+    made.SetAndObserveTransformNodeID(result.GetTransformNodeID())  # first: Slicer would transform what comes next
     made.SetReferenceImageGeometryParameterFromVolumeNode(result)
     for name, array in arrays.items():
         segment = old.GetSegment(name)
         made.GetSegmentation().AddEmptySegment(name, segment.GetName(), segment.GetColor())
         slicer.util.updateSegmentBinaryLabelmapFromArray(array, made, name, result)
-    made.SetAndObserveTransformNodeID(result.GetTransformNodeID())
     dicom_source.place_beside(result, made)
     if segmentation.GetDisplayNode() is not None:
         segmentation.GetDisplayNode().SetVisibility(False)

@@ -41,6 +41,21 @@ def test_segments_lie_on_the_fine_grid_where_they_were_drawn(a_segmentation, a_v
         assert array.sum() == pytest.approx(9 * 6 * 7, rel=0.15)
 
 
+def test_under_a_transform_segments_lie_where_the_result_lies(a_segmentation, a_volume_node, an_enhanced, a_scene):
+    shift = np.eye(4)
+    shift[:3, 3] = 50, -20, 7
+    transform = a_scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(shift))
+    for node in (a_volume_node, a_segmentation):
+        node.SetAndObserveTransformNodeID(transform.GetID())
+    result = write_to_node(an_enhanced, a_volume_node)
+    made = segmentation.refine(a_segmentation, a_volume_node, result)
+    assert made.GetParentTransformNode() is transform
+    array = slicer.util.arrayFromSegmentBinaryLabelmap(made, "Low", result)
+    assert array[7:14, 5:9, 6:11].all()
+    assert array.sum() == pytest.approx(9 * 6 * 7, rel=0.15)
+
+
 def test_only_the_segmentation_is_added(a_segmentation, a_volume_node, an_enhanced, a_scene):
     result = write_to_node(an_enhanced, a_volume_node)
     nodes = node_ids(a_scene)
