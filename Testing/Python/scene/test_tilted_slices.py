@@ -10,6 +10,7 @@ import pytest
 slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
 
 import vtk  # noqa: E402
+from vtk.util.numpy_support import vtk_to_numpy  # noqa: E402
 
 from medical_super_resolution.errors import VolumeError  # noqa: E402
 from medical_super_resolution.inference.planning import plan  # noqa: E402
@@ -66,6 +67,18 @@ def test_the_acquisition_transform_is_taken_as_the_place_of_the_slices(a_volume_
     np.testing.assert_allclose(volume.grid.ijk_to_ras, tilted_matrix, atol=1e-6)
     assert tilt_degrees(volume.grid) == pytest.approx(np.degrees(np.arctan(0.9 / 3)), abs=1e-3)
     assert plan(volume.grid, TWICE).source == straight_grid(volume.grid)
+
+
+def test_a_transform_that_slicer_has_not_yet_computed_is_computed(a_volume_node, tilted_matrix, monkeypatch):
+    def array_as_in_slicer_5_12(node: slicer.vtkMRMLGridTransformNode) -> np.ndarray:
+        grid = node.GetTransformFromParent().GetDisplacementGrid()
+        return vtk_to_numpy(grid.GetPointData().GetScalars()).reshape(*reversed(grid.GetDimensions()), 3)
+
+    monkeypatch.setattr(slicer.util, "arrayFromGridTransform", array_as_in_slicer_5_12)
+    transform, copy = a_volume_node.GetParentTransformNode(), slicer.vtkOrientedGridTransform()
+    copy.DeepCopy(transform.GetTransformToParent())
+    transform.SetAndObserveTransformToParent(copy)
+    np.testing.assert_allclose(volume_from_node(a_volume_node).grid.ijk_to_ras, tilted_matrix, atol=1e-6)
 
 
 def test_a_result_lies_above_the_acquisition_transform_where_the_slices_lie(a_volume_node, tilted_matrix, an_enhanced):
