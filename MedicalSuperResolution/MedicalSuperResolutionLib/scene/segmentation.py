@@ -56,18 +56,17 @@ def _refined(
     old = segmentation.GetSegmentation()
     names = [old.GetNthSegmentID(number) for number in range(old.GetNumberOfSegments())]
     coarse, grid = scene.volume_from_node(source), scene.volume_from_node(result).grid
-    arrays = {}
-    for name in names:
-        array = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, name, source)
-        labels = replace(coarse, array=(np.asarray(array) > 0).astype(np.uint8))
-        arrays[name] = refine_labels(labels, grid, progress).array
+    segments = [old.GetSegment(name) for name in names]
+    drawn = [slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, name, source) > 0 for name in names]
+    fine = [  # meanwhile the user may edit the segmentation
+        refine_labels(replace(coarse, array=array.astype(np.uint8)), grid, progress).array for array in drawn
+    ]
     name = f"{segmentation.GetName()} on {result.GetName()}"
     made = result.GetScene().AddNewNodeByClass("vtkMRMLSegmentationNode", name)
     made.CreateDefaultDisplayNodes()
     made.SetAndObserveTransformNodeID(result.GetTransformNodeID())  # first: Slicer would transform what comes next
     made.SetReferenceImageGeometryParameterFromVolumeNode(result)
-    for name, array in arrays.items():
-        segment = old.GetSegment(name)
+    for name, segment, array in zip(names, segments, fine, strict=True):
         made.GetSegmentation().AddEmptySegment(name, segment.GetName(), segment.GetColor())
         slicer.util.updateSegmentBinaryLabelmapFromArray(array, made, name, result)
     dicom_source.place_beside(result, made)

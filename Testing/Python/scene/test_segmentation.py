@@ -56,6 +56,15 @@ def test_under_a_transform_segments_lie_where_the_result_lies(a_segmentation, a_
     assert array.sum() == pytest.approx(9 * 6 * 7, rel=0.15)
 
 
+def test_a_segment_that_is_removed_meanwhile_is_refined_as_it_was(a_segmentation, a_volume_node, an_enhanced):
+    def remove(done: int, total: int) -> None:
+        a_segmentation.GetSegmentation().RemoveSegment("High")
+
+    made = segmentation.refine(a_segmentation, a_volume_node, write_to_node(an_enhanced, a_volume_node), remove)
+    names = [made.GetSegmentation().GetNthSegment(number).GetName() for number in range(2)]
+    assert names == ["Low box", "High box"]
+
+
 def test_only_the_segmentation_is_added(a_segmentation, a_volume_node, an_enhanced, a_scene):
     result = write_to_node(an_enhanced, a_volume_node)
     nodes = node_ids(a_scene)
