@@ -20,8 +20,7 @@ from MedicalSuperResolutionLib.engine.background import BackgroundRun, OnEnd
 from MedicalSuperResolutionLib.engine.run_times import RunTimes
 from MedicalSuperResolutionLib.process import exchange
 from MedicalSuperResolutionLib.process.runner import Runner
-from MedicalSuperResolutionLib.scene import nodes as scene
-from MedicalSuperResolutionLib.scene import stacks
+from MedicalSuperResolutionLib.scene import kinds, stacks
 from MedicalSuperResolutionLib.scene.stacks import FusedStacks
 from MedicalSuperResolutionLib.setup.models import check_installed
 from MedicalSuperResolutionLib.translation import tr as _
@@ -129,7 +128,7 @@ def checked(nodes: Sequence[vtkMRMLScalarVolumeNode], settings: EnhanceSettings)
         See `stacks.volumes_of`; or a volume is of a sequence, or the model is missing.
     """
     for node in nodes:
-        if scene.browser_of(node) is not None:
+        if kinds.browser_of(node) is not None:
             message = _("{name} is of a sequence, which cannot be fused; copy one item into a volume of its own")
             raise SettingsError(message.format(name=node.GetName()))
     check_installed(settings.model)

@@ -10,7 +10,7 @@ import slicer
 from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Enhanced, Volume
-from MedicalSuperResolutionLib.scene import dicom_source, uncertainty_node
+from MedicalSuperResolutionLib.scene import dicom_source, kinds, uncertainty_node
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.translation import tr as _
 
@@ -37,7 +37,7 @@ class VolumeTask:
             The output node cannot take the result.
         """
         if output_node is not None:
-            scene.check_output(output_node, node)
+            kinds.check_output(output_node, node)
         self._node, self._output_node, self._roi = node, output_node, roi
 
     def volume(self) -> Volume:
@@ -157,7 +157,7 @@ def task_of(
     SettingsError
         An output volume for a sequence.
     """
-    browser = scene.browser_of(node)
+    browser = kinds.browser_of(node)
     if browser is None or browser.GetSequenceNode(node).GetNumberOfDataNodes() == 0:
         return VolumeTask(node, output_node, roi)
     if output_node is not None:

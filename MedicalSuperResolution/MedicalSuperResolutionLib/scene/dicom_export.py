@@ -8,7 +8,7 @@ import slicer
 
 from medical_super_resolution.errors import SuperResolutionError, VolumeError
 from medical_super_resolution.report import Report
-from MedicalSuperResolutionLib.scene import dicom_source, provenance
+from MedicalSuperResolutionLib.scene import dicom_source, kinds, provenance
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.translation import tr as _
 
@@ -34,7 +34,7 @@ def check_exportable(node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
                 " patient and study are not known; save it as .nrrd or .nii.gz instead"
             ).format(name=name)
         )
-    if scene.browser_of(node) is not None:
+    if kinds.browser_of(node) is not None:
         raise VolumeError(
             _("{name} is of a sequence, which cannot be exported; save the sequence as .seq.nrrd instead").format(
                 name=name

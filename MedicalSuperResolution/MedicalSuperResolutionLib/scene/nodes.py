@@ -10,7 +10,7 @@ from medical_super_resolution.report import Report
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.tilt import straight_grid
 from medical_super_resolution.volumes.volume import Enhanced, Volume
-from MedicalSuperResolutionLib.scene import acquisition_transform, dicom_source, provenance, region
+from MedicalSuperResolutionLib.scene import acquisition_transform, dicom_source, kinds, provenance, region
 from MedicalSuperResolutionLib.translation import tr as _
 
 _NO_ITEM = 0  # of the subject hierarchy
@@ -41,7 +41,7 @@ def volume_from_node(
         The node is no scalar volume, is a label map, is empty, or its slices cannot be straightened, see
         `tilt.straight_grid`; or the region lies outside of it.
     """
-    _check_kind(node)
+    kinds.check_readable(node)
     if node.GetImageData() is None or node.GetImageData().GetPointData().GetScalars() is None:
         message = _("the volume {name} has no voxels; load an image into it, or choose another volume")
         raise VolumeError(message.format(name=node.GetName()))
@@ -78,7 +78,7 @@ def write_to_node(
             )
         )
     if output_node is not None:
-        check_output(output_node, source_node)
+        kinds.check_output(output_node, source_node)
         _hand_over(draft(enhanced, source_node), output_node)
         copy_display(source_node, output_node)
         dicom_source.place_beside(source_node, output_node)
@@ -124,48 +124,6 @@ def result_name(source: str, report: Report) -> str:
 def free_name(scene: slicer.vtkMRMLScene, wanted: str) -> str:
     """The wanted name, or a numbered one if a node has it."""
     return wanted if scene.GetFirstNodeByName(wanted) is None else scene.GenerateUniqueName(wanted)
-
-
-def _check_kind(node: slicer.vtkMRMLNode | None) -> None:
-    if node is None or not node.IsA("vtkMRMLVolumeNode") or node.GetScene() is None:
-        raise VolumeError(_("there is no volume to work on; choose one"))
-    name = node.GetName()
-    if node.IsA("vtkMRMLLabelMapVolumeNode"):
-        raise VolumeError(
-            _("{name} is a label map, between whose labels there are no values; choose an image volume").format(
-                name=name
-            )
-        )
-    components = node.GetImageData().GetNumberOfScalarComponents() if node.GetImageData() else 1
-    if node.GetClassName() != "vtkMRMLScalarVolumeNode" or components != 1:
-        raise VolumeError(
-            _(
-                "the volume {name} holds colors or vectors ({count} values a voxel); choose a"
-                " volume with one value a voxel, or make one with the Vector to Scalar Volume"
-                " module"
-            ).format(name=name, count=components)
-        )
-
-
-def check_output(output_node: slicer.vtkMRMLNode, source_node: slicer.vtkMRMLNode) -> None:
-    """Refuse, before any work, an output node that cannot take a result.
-
-    Raises
-    ------
-    VolumeError
-        It is the source, has left the scene, or is no scalar volume.
-    """
-    if output_node is source_node:
-        raise VolumeError(
-            _("{name} is chosen as input and as output; choose another output volume").format(
-                name=source_node.GetName()
-            )
-        )
-    if output_node.GetScene() is None:
-        raise VolumeError(
-            _("the output volume {name} was removed meanwhile; choose another one").format(name=output_node.GetName())
-        )
-    _check_kind(output_node)
 
 
 def draft(enhanced: Enhanced, source_node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode:
@@ -240,11 +198,3 @@ def remove(node: slicer.vtkMRMLNode) -> None:
     for belonging in (node, *kept_by_it):  # a slice view gives a volume that loses its display node a new one
         if belonging is not None and scene.IsNodePresent(belonging):
             scene.RemoveNode(belonging)
-
-
-def browser_of(node: slicer.vtkMRMLNode | None) -> slicer.vtkMRMLSequenceBrowserNode | None:
-    """The browser that plays a sequence through a volume; None where the volume is of no sequence."""
-    if node is None or node.GetScene() is None or not hasattr(slicer, "vtkMRMLSequenceBrowserNode"):
-        return None
-    browsers = slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode", node.GetScene())
-    return next((browser for browser in browsers if browser.GetSequenceNode(node) is not None), None)

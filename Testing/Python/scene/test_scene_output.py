@@ -91,6 +91,25 @@ def test_a_label_map_cannot_take_a_result(an_enhanced, a_volume_node):
         tasks.task_of(a_volume_node, labels)
 
 
+def test_a_volume_that_was_loaded_from_dicom_cannot_take_a_result(an_enhanced, a_volume_node, an_output_node):
+    an_output_node.SetAttribute("DICOM.instanceUIDs", "1.2.3 1.2.4")
+    with pytest.raises(VolumeError, match="Mine was loaded from DICOM"):
+        tasks.task_of(a_volume_node, an_output_node)
+    with pytest.raises(VolumeError, match="Mine was loaded from DICOM"):
+        write_to_node(an_enhanced, a_volume_node, an_output_node)
+
+
+def test_a_volume_that_shows_a_sequence_cannot_take_a_result(an_enhanced, a_volume_node, an_output_node):
+    scene = a_volume_node.GetScene()
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode")
+    sequence.SetDataNodeAtValue(an_output_node, "0")
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode")
+    browser.AddSynchronizedSequenceNode(sequence)
+    browser.AddProxyNode(an_output_node, sequence, False)
+    with pytest.raises(VolumeError, match="Mine shows a sequence, whose next item would replace the result"):
+        tasks.task_of(a_volume_node, an_output_node)
+
+
 def test_the_engine_gets_the_volume_and_the_settings(an_enhanced, a_volume_node, a_volume):
     def enhance(volume, settings):
         np.testing.assert_array_equal(volume.array, a_volume.array)

@@ -13,7 +13,7 @@ from medical_super_resolution.errors import Cancelled, SettingsError, VolumeErro
 from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
 from medical_super_resolution.volumes.volume import Enhanced, Volume  # noqa: E402
 from MedicalSuperResolutionLib.engine import tasks  # noqa: E402
-from MedicalSuperResolutionLib.scene import dicom_export, nodes, provenance  # noqa: E402
+from MedicalSuperResolutionLib.scene import dicom_export, kinds, provenance  # noqa: E402
 from slicer_host import add_sequence, hierarchy_of, ijk_to_ras, load_bundle, node_ids, save_bundle  # noqa: E402
 
 SETTINGS = EnhanceSettings(factor=3)
@@ -27,7 +27,7 @@ def a_proxy(a_scene, a_volume):
 
 @pytest.fixture
 def a_browser(a_proxy):
-    return nodes.browser_of(a_proxy)
+    return kinds.browser_of(a_proxy)
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_a_saved_scene_brings_the_sequence_back(a_proxy, an_engine, tmp_path):
     scene.Clear(False)
     load_bundle(scene, tmp_path / "scene.mrb")
     (node,) = [one for one in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if "x3" in one.GetName()]
-    assert nodes.browser_of(node).GetNumberOfItems() == 3
+    assert kinds.browser_of(node).GetNumberOfItems() == 3
     np.testing.assert_array_equal(voxels(node), before)
     assert provenance.report_of(node) is not None
 
