@@ -11,8 +11,9 @@ import vtk
 
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.tilt import straight_grid
 from medical_super_resolution.volumes.volume import Volume
-from MedicalSuperResolutionLib.scene.acquisition_transform import parent_of
+from MedicalSuperResolutionLib.scene.acquisition_transform import ijk_to_ras_of, parent_of
 from MedicalSuperResolutionLib.translation import tr as _
 
 _TOUCH = 1e-3  # of a voxel: a face of the region that lies on a border between voxels takes no part of the next one
@@ -86,25 +87,26 @@ def cropped(volume: Volume, node: slicer.vtkMRMLScalarVolumeNode, roi: slicer.vt
 
 
 def lay_over(roi: slicer.vtkMRMLMarkupsROINode, node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
-    """Place a new region in the middle half of a volume, along the axes of its voxels.
+    """Place a new region in the middle half of a volume, along the axes of its voxels, or of the straightened ones.
 
-    Without a volume, or one without voxels, it stays where it is. It is not filled: that would tint the slices.
+    Without a volume that can be enhanced, it stays where it is. It is not filled: that would tint the slices.
     """
     if node is None or node.GetImageData() is None:
         return
-    ijk_to_ras = vtk.vtkMatrix4x4()
-    node.GetIJKToRASMatrix(ijk_to_ras)
-    matrix = slicer.util.arrayFromVTKMatrix(ijk_to_ras)
-    size_ijk = np.array(node.GetImageData().GetDimensions())
-    spacing_ijk_mm = np.linalg.norm(matrix[:3, :3], axis=0)
+    try:
+        grid = straight_grid(Grid(node.GetImageData().GetDimensions()[::-1], ijk_to_ras_of(node)))
+    except VolumeError:  # which the panel shows
+        return
+    size_ijk = np.array(grid.shape_kji[::-1])
     place = np.eye(4)
-    place[:3, :3] = matrix[:3, :3] / spacing_ijk_mm
+    place[:3, :3] = grid.direction
     if np.linalg.det(place) < 0:
         place[:3, 0] *= -1  # a box looks the same from the other side
-    place[:3, 3] = (matrix @ [*(size_ijk - 1) / 2, 1])[:3]
+    place[:3, 3] = (grid.ijk_to_ras @ [*(size_ijk - 1) / 2, 1])[:3]
+    parent = parent_of(node)
     with slicer.util.NodeModify(roi):
-        roi.SetAndObserveTransformNodeID(node.GetTransformNodeID())
+        roi.SetAndObserveTransformNodeID(parent.GetID() if parent else None)
         roi.SetAndObserveObjectToNodeMatrix(slicer.util.vtkMatrixFromArray(place))
-        roi.SetSize(*(size_ijk * spacing_ijk_mm / 2))
+        roi.SetSize(*(size_ijk * grid.spacing_ijk_mm / 2))
     roi.CreateDefaultDisplayNodes()
     roi.GetDisplayNode().SetFillVisibility(False)

@@ -19,6 +19,7 @@ from medical_super_resolution.volumes.tilt import straight_grid, straightened, t
 from MedicalSuperResolutionLib.compare.common_grid import before_on_grid_of  # noqa: E402
 from MedicalSuperResolutionLib.scene.cautions import cautions  # noqa: E402
 from MedicalSuperResolutionLib.scene.nodes import volume_from_node, write_to_node  # noqa: E402
+from MedicalSuperResolutionLib.scene.region import lay_over  # noqa: E402
 
 TWICE = EnhanceSettings(factor=2)
 
@@ -100,6 +101,17 @@ def test_the_tilted_slices_are_compared_where_they_lie(a_volume_node, tilted_mat
     inside[:, :2], inside[:, -2:] = False, False
     difference = np.abs(before - straight.array)[inside]
     assert np.median(difference) < 20  # of 1900; two interpolations by different kernels
+
+
+def test_a_new_region_lies_in_the_middle_of_the_tilted_slices(a_volume_node, tilted_matrix):
+    registration = a_volume_node.GetScene().AddNewNodeByClass("vtkMRMLLinearTransformNode", "registration")
+    a_volume_node.GetParentTransformNode().SetAndObserveTransformNodeID(registration.GetID())
+    roi = a_volume_node.GetScene().AddNewNodeByClass("vtkMRMLMarkupsROINode")
+    lay_over(roi, a_volume_node)
+    assert roi.GetParentTransformNode() is registration
+    middle_ijk = (np.array(a_volume_node.GetImageData().GetDimensions()) - 1) / 2
+    np.testing.assert_allclose(roi.GetCenter(), (tilted_matrix @ [*middle_ijk, 1])[:3], atol=0.8)
+    assert volume_from_node(a_volume_node, roi).array.shape == (5, 18, 10)  # of 9, 18 and 20
 
 
 def test_uneven_slices_are_enhanced_as_they_are_stored_and_that_is_a_caution(a_volume_node):
