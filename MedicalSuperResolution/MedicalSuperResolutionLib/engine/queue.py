@@ -30,6 +30,7 @@ class Item:
     """
 
     node: vtkMRMLScalarVolumeNode
+    settings: EnhanceSettings
     part: float = 0.0
     stage: str = ""
     result: vtkMRMLScalarVolumeNode | None = None
@@ -53,7 +54,7 @@ class Queue:
     def __init__(
         self,
         nodes: Sequence[vtkMRMLScalarVolumeNode],
-        settings: EnhanceSettings,
+        settings: Sequence[EnhanceSettings],
         runner: Runner,
         on_change: Callable[[], None],
         on_result: Callable[[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode], None],
@@ -62,13 +63,15 @@ class Queue:
 
         Parameters
         ----------
+        settings
+            For each node.
         on_change
             Called when an item has got further.
         on_result
             Called with a volume and what was made of it.
         """
-        self.items = [Item(node) for node in nodes]
-        self._settings, self._runner = settings, runner
+        self.items = [Item(*one) for one in zip(nodes, settings, strict=True)]
+        self._runner = runner
         self._on_change, self._on_result = on_change, on_result
         self._current: BackgroundRun | None = None
         self._go_on()
@@ -104,7 +107,7 @@ class Queue:
             try:
                 self._current = BackgroundRun(
                     item.node,
-                    EnhanceTask(item.node, self._settings),
+                    EnhanceTask(item.node, item.settings),
                     on_progress=lambda done, total, item=item: self._progress(item, done / max(total, 1)),
                     on_end=lambda node, problem, item=item: self._end(item, node, problem),
                     runner=self._runner,

@@ -117,8 +117,8 @@ class MedicalSuperResolutionParameterNode:
         if not self.inputVolume:
             self.inputVolume = _volume_on_screen()
 
-    def settings(self) -> EnhanceSettings:
-        """The settings of the engine for these choices.
+    def settings(self, volume: vtkMRMLScalarVolumeNode | None = None) -> EnhanceSettings:
+        """The settings of the engine for these choices and a volume; None is the input volume.
 
         Raises
         ------
@@ -126,7 +126,7 @@ class MedicalSuperResolutionParameterNode:
             A choice has no meaning.
         """
         return EnhanceSettings(
-            **self._refinement(),
+            **self._refinement(volume or self.inputVolume),
             slice_thickness_mm=self.sliceThickness or None,
             slice_profile=self.profile.value,
             model=self.model,
@@ -152,12 +152,12 @@ class MedicalSuperResolutionParameterNode:
         wanted = [one for one in (self.spacingI, self.spacingJ, self.spacingK) if one]
         return min(wanted) if wanted and self.goal is Goal.CUSTOM_SPACING else None
 
-    def _refinement(self) -> dict:
+    def _refinement(self, volume: vtkMRMLScalarVolumeNode | None) -> dict:
         if self.goal in _PRESETS:
             return _PRESETS[self.goal]
         if self.goal is Goal.CUSTOM_FACTOR:
             return {"factor": self.factor}
-        present = self.inputVolume.GetSpacing() if self.inputVolume else (1.0, 1.0, 1.0)
+        present = volume.GetSpacing() if volume else (1.0, 1.0, 1.0)
         wanted = (self.spacingI, self.spacingJ, self.spacingK)
         if not any(wanted):
             raise SettingsError(_("Enter a spacing."))

@@ -45,6 +45,20 @@ def test_checked_volumes_are_enhanced_one_after_the_other(a_panel: Any, three: l
     assert a_panel._parameterNode.pair_to_compare() is None  # A is the input, C 1 mm the latest result
 
 
+def test_an_axis_without_a_custom_spacing_stays_as_it_is_in_every_volume(
+    a_panel: Any, three: list[Any], a_runner: Any, the_module: Any
+):
+    three[1].SetSpacing(2, 2, 6)
+    a_panel._parameterNode.goal, a_panel._parameterNode.spacingK = the_module.Goal.CUSTOM_SPACING, 2.0
+    a_panel.ui.queueButton.click()
+    spacings = []
+    for number in range(2):
+        spacings.append(a_runner.settings.spacing_ijk_mm)
+        a_runner.finish()
+        wait(lambda number=number: rows(a_panel)[number][1].startswith("done"))
+    assert spacings == [(1, 1, 2), (2, 2, 2)]
+
+
 def test_one_volume_can_be_taken_out(a_panel: Any, three: list[Any], a_runner: Any):
     a_panel.ui.queueButton.click()
     a_panel.ui.queueTable.selectRow(1)

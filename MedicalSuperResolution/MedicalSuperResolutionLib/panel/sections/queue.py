@@ -21,7 +21,7 @@ class QueueSection:
     def __init__(
         self,
         ui: SimpleNamespace,
-        settings: Callable[[], EnhanceSettings],
+        settings: Callable[[vtkMRMLScalarVolumeNode], EnhanceSettings],
         make_runner: Callable[[], Runner],
         on_result: Callable[[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode], None],
         is_other_running: Callable[[], bool],
@@ -32,7 +32,7 @@ class QueueSection:
         Parameters
         ----------
         settings
-            Called when the queue starts: the choices at that time hold for all volumes.
+            Called for each volume when the queue starts: the choices at that time hold for all volumes.
         make_runner
             Called when the queue starts.
         on_result
@@ -72,7 +72,8 @@ class QueueSection:
                 raise SuperResolutionError(_("Check a volume first."))
             torch_setup.ensure_engine()
             self._ui.queueCollapsibleButton.collapsed = False
-            self.queue = Queue(nodes, self._settings(), self._make_runner(), self.show, self._on_result)
+            settings = [self._settings(node) for node in nodes]
+            self.queue = Queue(nodes, settings, self._make_runner(), self.show, self._on_result)
         self.show()
 
     def abandon(self) -> None:
