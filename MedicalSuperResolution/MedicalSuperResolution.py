@@ -135,7 +135,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
             if len(volumes) != 1:
                 self._queue.start(volumes)
                 return
-            chosen.inputVolume = volumes[0]
+            chosen.change_input(volumes[0])
             self.onEnhanceButton()
 
     def _choices(self):

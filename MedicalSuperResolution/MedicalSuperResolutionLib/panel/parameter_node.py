@@ -117,6 +117,11 @@ class MedicalSuperResolutionParameterNode:
         if not self.inputVolume:
             self.inputVolume = _volume_on_screen()
 
+    def change_input(self, volume: vtkMRMLScalarVolumeNode) -> None:
+        """Choose an input volume, and no longer what was chosen for another: output volume, region and segmentation."""
+        if volume is not self.inputVolume:
+            self.inputVolume, self.outputVolume, self.region, self.segmentation = volume, None, None, None
+
     def settings(self, volume: vtkMRMLScalarVolumeNode | None = None) -> EnhanceSettings:
         """The settings of the engine for these choices and a volume; None is the input volume.
 

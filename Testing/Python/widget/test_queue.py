@@ -115,6 +115,20 @@ def test_enhance_waits_for_the_queue(a_panel: Any, three: list[Any], a_runner: A
     )
 
 
+def test_a_volume_of_the_data_module_does_not_overwrite_the_output_of_another(
+    a_panel: Any, three: list[Any], a_runner: Any, slicer_python: Any
+):
+    chosen = a_panel._parameterNode
+    chosen.inputVolume, chosen.outputVolume = three[:2]
+    chosen.region = slicer_python.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
+    chosen.segmentation = slicer_python.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    a_panel.enhanceThroughPlane([three[2]])
+    a_runner.finish()
+    wait(lambda: not a_panel._run.is_busy)
+    assert volume_names() == ["A", "B", "C", "C 1 mm"]
+    assert (chosen.outputVolume, chosen.region, chosen.segmentation) == (None, None, None)
+
+
 def test_the_data_module_offers_to_enhance_volumes_and_folders_of_them(
     a_panel: Any, three: list[Any], a_runner: Any, slicer_python: Any, monkeypatch: pytest.MonkeyPatch
 ):
