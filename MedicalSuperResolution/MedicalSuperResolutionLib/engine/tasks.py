@@ -10,7 +10,7 @@ import slicer
 from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Enhanced, Volume
-from MedicalSuperResolutionLib.scene import dicom_source, kinds, uncertainty_node
+from MedicalSuperResolutionLib.scene import dicom_source, kinds, provenance, uncertainty_node
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.translation import tr as _
 
@@ -124,6 +124,7 @@ class SequenceTask:
         mrml = self._proxy.GetScene()
         name = scene.result_name(self._sequence.GetName(), self._shown.report)
         self._result.SetName(scene.free_name(mrml, name))
+        provenance.sign(self._result, self._sequence)
         mrml.AddNode(self._result)
         try:
             node = scene.write_to_node(self._shown, self._proxy, name=self._result.GetName())

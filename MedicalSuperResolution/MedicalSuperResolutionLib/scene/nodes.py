@@ -188,8 +188,13 @@ def copy_display(source_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMR
 
 
 def remove(node: slicer.vtkMRMLNode) -> None:
-    """Take a node out of its scene with all that belongs to it."""
+    """Take a node out of its scene with all that belongs to it, also a sequence of results that it shows."""
     scene = node.GetScene()
+    browser = kinds.browser_of(node)
+    sequence = None if browser is None else browser.GetSequenceNode(node)
+    if sequence is not None and provenance.was_made_here(sequence):
+        browser.RemoveSynchronizedSequenceNode(sequence.GetID())  # else it would show the volume again at once
+        remove(sequence)
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     item = hierarchy.GetItemByDataNode(node)
     if item != _NO_ITEM:

@@ -14,7 +14,7 @@ from MedicalSuperResolutionLib.scene import dicom_source
 
 ATTRIBUTE_PREFIX = "MedicalSuperResolution."
 _REPORT, _SOURCE_INSTANCES = "Report", "SourceInstanceUIDs"  # names of attributes, behind the prefix
-_FUSION_REPORT = "FusionReport"
+_SOURCE_NAME, _FUSION_REPORT = "SourceName", "FusionReport"
 _NEXT_SERIES = "\n"  # between the images of two series
 _NOTE_ROLE = "MedicalSuperResolution.WhatWasDone"  # the node reference from a result to its text
 _STACK_ROLE = "MedicalSuperResolution.Stack"  # the node references from a fused volume to its stacks
@@ -23,7 +23,7 @@ _STACK_ROLE = "MedicalSuperResolution.Stack"  # the node references from a fused
 def attributes(report: Report, source_node: slicer.vtkMRMLScalarVolumeNode) -> dict[str, str]:
     """Provenance as node attributes, text by full name, which are saved with the scene."""
     facts = {
-        "SourceName": source_node.GetName(),
+        _SOURCE_NAME: source_node.GetName(),
         "SourceNodeID": source_node.GetID(),
         "Model": report.model,
         "ModelSha256": report.model_sha256,
@@ -62,7 +62,7 @@ def fusion_attributes(
 
     instances = [node.GetAttribute(dicom_source.INSTANCES) or "" for node in nodes]
     facts = {
-        "SourceName": "\n".join(node.GetName() for node in nodes),
+        _SOURCE_NAME: "\n".join(node.GetName() for node in nodes),
         "SourceNodeID": " ".join(node.GetID() for node in nodes),
         "Model": report["model"],
         "ModelSha256": report["model_sha256"],
@@ -74,6 +74,16 @@ def fusion_attributes(
         _SOURCE_INSTANCES: _NEXT_SERIES.join(instances) if all(instances) else "",
     }
     return {ATTRIBUTE_PREFIX + name: value for name, value in facts.items()}
+
+
+def sign(sequence: slicer.vtkMRMLSequenceNode, source: slicer.vtkMRMLSequenceNode) -> None:
+    """Note in a sequence of results which one it was made from; its items have attributes of their own."""
+    sequence.SetAttribute(ATTRIBUTE_PREFIX + _SOURCE_NAME, source.GetName())
+
+
+def was_made_here(node: slicer.vtkMRMLNode) -> bool:
+    """Whether a volume or a sequence is a result."""
+    return node.GetAttribute(ATTRIBUTE_PREFIX + _SOURCE_NAME) is not None
 
 
 def is_fused(node: slicer.vtkMRMLScalarVolumeNode) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from widget.helpers import enhance, volume_names
@@ -33,6 +34,17 @@ def test_delete_result_leaves_nothing_of_it(a_panel: Any, a_thick_volume: Any, a
     assert slicer_host.node_ids(slicer_python.mrmlScene) == nodes
     assert volume_names() == ["Thick"]
     assert (a_panel.ui.resultWidget.isHidden(), a_panel.ui.compareButton.enabled) == (True, False)
+
+
+def test_delete_result_leaves_nothing_of_a_sequence(a_panel: Any, a_runner: Any, slicer_python: Any):
+    import slicer_host
+
+    proxy = slicer_host.add_sequence([np.zeros((8, 18, 20), np.int16)], np.diag([1.0, 1.0, 3.0, 1.0]))
+    nodes = slicer_host.node_ids(slicer_python.mrmlScene)
+    enhance(a_panel, a_runner)
+    a_panel.ui.deleteButton.click()
+    assert slicer_host.node_ids(slicer_python.mrmlScene) == nodes
+    assert slicer_python.util.getNodesByClass("vtkMRMLSequenceBrowserNode")[0].GetSequenceNode(proxy) is not None
 
 
 @pytest.mark.parametrize(
