@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import numpy as np
@@ -176,6 +177,29 @@ def test_removing_the_result_leaves_nothing_to_compare(
     enhance(a_panel, a_runner)
     slicer_python.mrmlScene.RemoveNode(a_panel._parameterNode.resultVolume)
     assert a_panel._parameterNode.pair_to_compare() is None
+
+
+def test_removing_a_compared_volume_ends_the_comparison(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any
+):
+    enhance(a_panel, a_runner)
+    a_panel.ui.compareButton.click()
+    slicer_python.mrmlScene.RemoveNode(a_panel._parameterNode.resultVolume)
+    assert not a_panel._compare.comparison.is_active
+    assert (volume_names(), a_panel.ui.comparisonLabel.text) == (["Thick"], "")
+
+
+def test_a_comparison_that_is_over_keeps_no_volume(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any
+):
+    freed = []
+    enhance(a_panel, a_runner)
+    a_panel._parameterNode.resultVolume.AddObserver("DeleteEvent", lambda *_: freed.append(True))
+    a_panel.ui.compareButton.click()
+    a_panel.ui.compareButton.click()
+    slicer_python.mrmlScene.RemoveNode(a_panel._parameterNode.resultVolume)
+    gc.collect()
+    assert freed
 
 
 def shown_nodes(scene: Any) -> set[str]:

@@ -47,6 +47,8 @@ class CompareSection:
 
     def show(self) -> None:
         """Offer to compare where there is something to compare, and the way back while comparing."""
+        if any(volume.GetScene() is None for volume in self._last_pair or ()):
+            self.exit()
         ui, chosen, active = self._ui, self._choices(), self.comparison.is_active
         pair = chosen.pair_to_compare()
         if active and self.comparison.shown and self._entered_with != self._arranged():
@@ -87,7 +89,7 @@ class CompareSection:
         self._ui.beforeButton.checked = False
         self._ui.windowComboBox.currentIndex = 0
         self.comparison.exit()
-        self._last_pair = None
+        self._entered_with, self._last_pair = (), None  # they would keep the volumes alive
         if self._shortcut is not None:
             self._shortcut.enabled = False
 
