@@ -19,27 +19,37 @@ class Item:
 
     Parameters
     ----------
+    node
+        None where the item is over: it would keep the voxels of a volume that leaves the scene.
+    name
+        Of the volume.
     part
         Fraction of the work done, 0 to 1.
     stage
         The part of the work that the engine is at, by its own name; empty while it waits.
     result
-        The new node.
+        Name of the new volume; empty where there is none.
     problem
         Why there is none; `Cancelled` where the user took it out.
     """
 
-    node: vtkMRMLScalarVolumeNode
+    node: vtkMRMLScalarVolumeNode | None
     settings: EnhanceSettings
+    name: str
     part: float = 0.0
     stage: str = ""
-    result: vtkMRMLScalarVolumeNode | None = None
+    result: str = ""
     problem: Exception | None = None
 
     @property
     def is_over(self) -> bool:
         """Whether the item is done, failed or cancelled."""
-        return self.result is not None or self.problem is not None
+        return self.node is None
+
+    def end(self, result: vtkMRMLScalarVolumeNode | None, problem: Exception | None) -> None:
+        """Note how it ended."""
+        self.node, self.result = None, "" if result is None else result.GetName()
+        self.problem = None if problem is None else problem.with_traceback(None)  # it would keep the node, too
 
 
 class Queue:
@@ -70,7 +80,7 @@ class Queue:
         on_result
             Called with a volume and what was made of it.
         """
-        self.items = [Item(*one) for one in zip(nodes, settings, strict=True)]
+        self.items = [Item(node, one, node.GetName()) for node, one in zip(nodes, settings, strict=True)]
         self._runner = runner
         self._on_change, self._on_result = on_change, on_result
         self._current: BackgroundRun | None = None
@@ -87,7 +97,7 @@ class Queue:
         running = next((item for item in self.items if not item.is_over), None)
         for item in waiting:
             if item is not running:
-                item.problem = Cancelled()
+                item.end(None, Cancelled())
         if running in waiting and self._current is not None:
             self._current.cancel()
         self._on_change()
@@ -114,7 +124,7 @@ class Queue:
                     keeps_process=True,
                 )
             except SuperResolutionError as problem:
-                item.problem = problem
+                item.end(None, problem)
                 continue
             return
         self._runner.close()
@@ -124,9 +134,9 @@ class Queue:
         self._on_change()
 
     def _end(self, item: Item, node: vtkMRMLScalarVolumeNode | None, problem: Exception | None) -> None:
-        item.result, item.problem = node, problem
-        item.part = 1.0 if node is not None else item.part
+        source = item.node
+        item.end(node, problem)
         self._go_on()
         self._on_change()
         if node is not None:
-            self._on_result(item.node, node)
+            self._on_result(source, node)

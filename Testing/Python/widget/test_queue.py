@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import numpy as np
 import pytest
 
 from medical_super_resolution.errors import VolumeError
-from widget.helpers import volume_names, wait
+from widget.helpers import settle, volume_names, wait
 
 
 @pytest.fixture
@@ -78,6 +79,27 @@ def test_cancel_all_stops_and_keeps_what_is_done(a_panel: Any, three: list[Any],
     assert a_runner.was_cancelled
     assert [result for _, result in rows(a_panel)][1:] == ["cancelled", "cancelled"]
     assert volume_names() == ["A", "B", "C", "A 1 mm"]
+
+
+def test_a_queue_that_is_over_keeps_no_volume(a_panel: Any, three: list[Any], a_runner: Any, slicer_python: Any):
+    freed = set()
+    for number, volume in enumerate(three):
+        volume.AddObserver("DeleteEvent", lambda *_, number=number: freed.add(number))
+    a_panel.ui.queueButton.click()
+    a_panel.ui.queueTable.selectRow(1)
+    a_panel.ui.cancelOneButton.click()
+    a_runner.fail(VolumeError("no"))
+    wait(lambda: rows(a_panel)[0][1] == "No.")
+    a_runner.finish()
+    wait(lambda: not a_panel._queue.is_running)
+    three.clear()
+    for node in slicer_python.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
+        slicer_python.mrmlScene.RemoveNode(node)
+    del volume, node
+    settle()
+    gc.collect()
+    assert freed == {0, 1, 2}
+    assert rows(a_panel) == [("A", "No."), ("B", "cancelled"), ("C", "done: C 1 mm")]
 
 
 def test_a_failure_of_one_does_not_stop_the_others(a_panel: Any, three: list[Any], a_runner: Any):

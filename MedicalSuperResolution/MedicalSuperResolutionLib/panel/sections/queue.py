@@ -96,7 +96,7 @@ class QueueSection:
                 for column in range(2):
                     table.setItem(row, column, qt.QTableWidgetItem(""))
         for row, item in enumerate(items):
-            for column, text in enumerate((item.node.GetName(), _progress(item))):
+            for column, text in enumerate((item.name, _progress(item))):
                 table.item(row, column).setText(text)
                 table.item(row, column).setToolTip(text)  # what is cut in a narrow panel
         if self._was_running != self.is_running:
@@ -115,8 +115,8 @@ class QueueSection:
 
 
 def _progress(item: Item) -> str:
-    if item.result is not None:
-        return _("done: {name}").format(name=item.result.GetName())
+    if item.result:
+        return _("done: {name}").format(name=item.result)
     if isinstance(item.problem, Cancelled):
         return _("cancelled")
     if item.problem is not None:
