@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,12 +54,20 @@ def volumes_of(data: Path, split: str, largest_kji: Shape | None = None) -> list
     """
     if data.is_dir():
         paths = sorted(path for path in data.iterdir() if path.is_file() and formats.suffix_of(path))
-        found = [EvaluationVolume(_stem(path), lambda path=path: _from_file(path)) for path in paths]  # type: ignore[misc]
+        names = _names([Path(path.name) for path in paths])
+        found = [
+            EvaluationVolume(name, lambda path=path: _from_file(path))  # type: ignore[misc]
+            for name, path in zip(names, paths, strict=True)
+        ]
         if not found:
             raise VolumeError(f"there are no volumes in the folder {data}")
     else:
         entries = of_split(read_manifest(data), split)
-        found = [EvaluationVolume(_stem(Path(one.source)), lambda one=one: _from_array(one)) for one in entries]  # type: ignore[misc]
+        names = _names([Path(one.source) for one in entries])
+        found = [
+            EvaluationVolume(name, lambda one=one: _from_array(one))  # type: ignore[misc]
+            for name, one in zip(names, entries, strict=True)
+        ]
         if not found:
             raise VolumeError(f"the manifest {data} has no volume in its split {split!r}; choose another with --split")
     if largest_kji is None:
@@ -67,8 +75,16 @@ def volumes_of(data: Path, split: str, largest_kji: Shape | None = None) -> list
     return [EvaluationVolume(one.name, lambda one=one: _middle(one.read(), largest_kji)) for one in found]  # type: ignore[misc]
 
 
+def measured_pairs(pairs: list[tuple[Path, Path]], largest_kji: Shape | None = None) -> list[EvaluationVolume]:
+    """Every `measured_pair`; where two lie in folders of one name, all are named by their thin files too."""
+    found = [measured_pair(*pair, largest_kji) for pair in pairs]
+    if len({one.name for one in found}) == len(found):
+        return found
+    return [replace(one, name=f"{one.name}_{_stem(thin)}") for one, (_, thin) in zip(found, pairs, strict=True)]
+
+
 def measured_pair(thick: Path, thin: Path, largest_kji: Shape | None = None) -> EvaluationVolume:
-    """One acquisition that was reconstructed twice, with thick and with thin slices.
+    """One acquisition that was reconstructed twice, with thick and with thin slices; named by the folder of the latter.
 
     Parameters
     ----------
@@ -102,7 +118,7 @@ def measured_pair(thick: Path, thin: Path, largest_kji: Shape | None = None) -> 
             [start * ratio for start, ratio in zip(starts, ratios, strict=True)],
             [count * ratio for count, ratio in zip(counts, ratios, strict=True)],
         )
-    return EvaluationVolume(thin.parent.name, lambda: fine, lambda: coarse)
+    return EvaluationVolume(thin.resolve().parent.name, lambda: fine, lambda: coarse)
 
 
 def parse_crop(text: str) -> Shape:
@@ -116,6 +132,14 @@ def parse_crop(text: str) -> Shape:
     if min(k, j, i) < 1:
         raise SettingsError(f"the crop {text!r} would leave nothing; write counts above 0")
     return k, j, i
+
+
+def _names(sources: list[Path]) -> list[str]:
+    """The name of each file; where two share one, all with their folders; where that is not enough, with suffixes."""
+    stems = [_stem(path) for path in sources]
+    with_folders = ["_".join([*path.parts[:-1], stem]) for path, stem in zip(sources, stems, strict=True)]
+    whole = ["_".join(path.parts) for path in sources]
+    return next((names for names in (stems, with_folders) if len(set(names)) == len(names)), whole)
 
 
 def _stem(path: Path) -> str:

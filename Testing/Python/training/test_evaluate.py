@@ -169,6 +169,17 @@ def test_the_split_of_a_manifest_is_measured(entries: list[Entry], tmp_path: Pat
         volumes_of(path, "validation")
 
 
+def test_volumes_of_one_file_name_are_named_by_their_folders(entries: list[Entry], tmp_path: Path):
+    path = tmp_path / "named.json"
+    write_manifest([replace(entry, source=f"{entry.modality}/T1.nii.gz") for entry in entries], path)
+    assert [one.name for one in volumes_of(path, "train")] == ["ct_T1", "mr_T1"]
+
+
+def test_volumes_of_one_name_in_two_formats_keep_their_suffixes(a_dataset: Path):
+    sitk.WriteImage(sitk.ReadImage(str(a_dataset / "ct_1.nii.gz")), str(a_dataset / "ct_1.nrrd"))
+    assert [one.name for one in volumes_of(a_dataset, "")] == ["ct_1.nii.gz", "ct_1.nrrd", "mr_1.nii.gz"]
+
+
 def test_the_middle_of_a_volume_lies_where_it_lay(a_dataset: Path):
     whole, middle = (volumes_of(a_dataset, "", crop)[0].read() for crop in (None, (10, 100, 12)))
     assert middle.array.shape == (10, 36, 12)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from medical_super_resolution_training.cli.main import main
 from medical_super_resolution_training.evaluation.cases import Case, degraded
 from medical_super_resolution_training.evaluation.checks.downstream import agreements
 from medical_super_resolution_training.evaluation.checks.registration_error import registration_error_mm
-from medical_super_resolution_training.evaluation.dataset import measured_pair
+from medical_super_resolution_training.evaluation.dataset import measured_pair, measured_pairs
 from medical_super_resolution_training.evaluation.measures.foreground import foreground_of
 from medical_super_resolution_training.evaluation.measures.realism import features_distance, octaves
 from medical_super_resolution_training.evaluation.methods import upscalers as upscaler_module
@@ -197,6 +198,17 @@ def test_a_pair_that_does_not_cover_the_same_place_is_refused(tmp_path: Path):
     sitk.WriteImage(image, str(thick))
     with pytest.raises(VolumeError, match="does not cover the same place"):
         measured_pair(thick, thin)
+
+
+def test_pairs_are_named_by_their_folders_and_in_one_folder_by_their_files(tmp_path: Path, monkeypatch):
+    folder = tmp_path / "patient"
+    folder.mkdir()
+    pair = written_pair(folder, 4)
+    other = folder / "ct_other.nii.gz"
+    shutil.copy(pair[1], other)
+    monkeypatch.chdir(folder)
+    assert [one.name for one in measured_pairs([(Path(pair[0].name), Path(pair[1].name))])] == ["patient"]
+    assert [one.name for one in measured_pairs([pair, (pair[0], other)])] == ["patient_ct_thin", "patient_ct_other"]
 
 
 @pytest.mark.usefixtures("quick_measurements")

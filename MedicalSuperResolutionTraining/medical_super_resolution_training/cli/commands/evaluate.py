@@ -86,14 +86,14 @@ def _check_curves_alone(chosen: argparse.Namespace) -> None:
 def _measured(chosen: argparse.Namespace) -> Path:
     """The page with the tables of a measurement."""
     from ...evaluation.cases import parse_case
-    from ...evaluation.dataset import measured_pair, parse_crop, volumes_of
+    from ...evaluation.dataset import measured_pairs, parse_crop, volumes_of
     from ...evaluation.methods.method import interpolators, networks, results_of
     from ...evaluation.methods.upscalers import upscalers
     from ...evaluation.runner import measure, slice_encoder
     from ...evaluation.study import Study
 
     crop = parse_crop(chosen.crop) if chosen.crop else None
-    found = [measured_pair(thick, thin, crop) for thick, thin in chosen.pair]
+    found = measured_pairs(chosen.pair, crop)
     if chosen.data:
         found += volumes_of(chosen.data, chosen.split, crop)
     others = [results_of(text) for text in chosen.results]
