@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from medical_super_resolution.errors import SuperResolutionError
-from medical_super_resolution.system.temp_dirs import put_in_place
+from medical_super_resolution.system.temp_dirs import put_in_place, work_folder
 
 from .state import TrainingState
 
@@ -39,12 +39,10 @@ def save_checkpoint(folder: Path, state: TrainingState) -> Path:
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file that is either whole or not there, whenever the program is stopped."""
-    beside = path.with_suffix(".partial")
-    beside.touch()
-    usual = beside.stat().st_mode  # safetensors lets nobody else read its file
-    save_file({name: value.detach().contiguous().clone() for name, value in tensors.items()}, str(beside), metadata)
-    beside.chmod(usual)
-    put_in_place(beside, path)
+    content = to_bytes({name: value.detach().contiguous().clone() for name, value in tensors.items()}, metadata)
+    with work_folder(path.parent) as folder:
+        (folder / path.name).write_bytes(content)  # safetensors itself would report a full disk as an error of its own
+        put_in_place(folder / path.name, path)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -54,6 +54,20 @@ def test_a_model_has_a_description(a_model_file: Path):
     assert model.sha256 == hashlib.sha256(a_model_file.read_bytes()).hexdigest()
 
 
+def test_a_model_that_cannot_be_written_leaves_the_former_one(a_model_file: Path, a_tiny_generator, monkeypatch):
+    def cut_short(path: Path, content: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(content[:100])
+        raise OSError(28, "No space left on device")
+
+    before = a_model_file.read_bytes()
+    monkeypatch.setattr(Path, "write_bytes", cut_short)
+    with pytest.raises(OSError, match="No space left"):
+        models.save(a_model_file, "through-plane", a_tiny_generator, {})
+    assert a_model_file.read_bytes() == before
+    assert list(a_model_file.parent.iterdir()) == [a_model_file]
+
+
 def test_weights_of_a_former_gauge_are_left_out(a_model_file: Path, a_tiny_generator):
     path = rewritten(a_model_file, weights={"gauge.weight.weight": torch.ones(1, 4, 1, 1, 1)})
     assert models.load(path).generator.state_dict().keys() == a_tiny_generator.state_dict().keys()
