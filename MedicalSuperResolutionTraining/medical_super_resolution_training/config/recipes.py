@@ -18,6 +18,7 @@ else:
     import tomli as tomllib
 
 from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.system.temp_dirs import put_in_place, work_folder
 
 from .losses import AdversarialSettings, LossWeights, PerceptualSettings
 from .recipe import Recipe
@@ -160,8 +161,10 @@ def as_json(recipe: Recipe) -> str:
 
 
 def write_resolved(recipe: Recipe, run: Path) -> None:
-    """Write every setting of a run into its folder."""
-    (run / _RESOLVED).write_text(as_json(recipe))
+    """Write every setting of a run into its folder; after a full disk the former ones are still there."""
+    with work_folder(run) as folder:
+        (folder / _RESOLVED).write_text(as_json(recipe))
+        put_in_place(folder / _RESOLVED, run / _RESOLVED)
 
 
 def read_resolved(run: Path, overrides: list[str] | None = None) -> Recipe:
@@ -170,3 +173,7 @@ def read_resolved(run: Path, overrides: list[str] | None = None) -> Recipe:
         return recipe_from(_changed(json.loads((run / _RESOLVED).read_text()), overrides or []))
     except FileNotFoundError as problem:
         raise SettingsError(f"{run} is no folder of a training run: it has no {_RESOLVED}") from problem
+    except ValueError as problem:
+        raise SettingsError(
+            f"{run / _RESOLVED} is damaged; put it back from a copy, or train in another folder"
+        ) from problem

@@ -89,6 +89,26 @@ def test_a_run_remembers_every_setting(tmp_path: Path, a_recipe: Recipe):
     assert read_resolved(tmp_path) == a_recipe
 
 
+def test_settings_that_cannot_be_written_leave_the_former_ones(tmp_path: Path, a_recipe: Recipe, monkeypatch):
+    def cut_short(path: Path, content: str) -> None:
+        path.open("w").close()
+        raise OSError(28, "No space left on device")
+
+    write_resolved(a_recipe, tmp_path)
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_text", cut_short)
+        with pytest.raises(OSError, match="No space left"):
+            write_resolved(dataclasses.replace(a_recipe, steps=7), tmp_path)
+    assert read_resolved(tmp_path) == a_recipe
+
+
+@pytest.mark.parametrize("content", [b"", b'{"steps": 3', b"\xff"])
+def test_damaged_settings_of_a_run_are_refused(tmp_path: Path, content: bytes):
+    (tmp_path / "recipe.json").write_bytes(content)
+    with pytest.raises(SettingsError, match=r"recipe\.json is damaged"):
+        read_resolved(tmp_path)
+
+
 def test_a_folder_without_a_run_is_refused(tmp_path: Path):
     with pytest.raises(SettingsError, match="no folder of a training run"):
         read_resolved(tmp_path)
