@@ -12,8 +12,8 @@ from medical_super_resolution.models.store import SUFFIX
 from ..config.recipes import find_recipe, read_recipe, read_resolved
 from ..data.manifest import of_split, read_manifest
 from ..tasks import task_of
-from ..training.checkpoints import read_tensors, restore_average
-from ..training.monitoring.validation import BEST
+from ..training.checkpoints import restore_average
+from ..training.monitoring.validation import restore_best
 from .card import card
 from .resume import MANIFEST
 from .run import run_recipe
@@ -42,9 +42,7 @@ def export_run(run: Path, output: Path, *, also: dict[str, Any] | None = None, b
     if not step:
         raise SettingsError(f"{run} has no checkpoint that can be read; train first")
     if best:
-        if not (run / BEST).is_file():
-            raise SettingsError(f"{run} has no {BEST}; its manifest has no volumes of the split validation")
-        network.load_state_dict(read_tensors(run / BEST)[0])
+        step = restore_best(run, network)
     entries = of_split(read_manifest(run / MANIFEST), "train")
     network.eval().requires_grad_(False)
     task.calibrate(network, entries)

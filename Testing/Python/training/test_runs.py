@@ -24,6 +24,7 @@ from medical_super_resolution_training.data.samplers.planes import PlaneSampler
 from medical_super_resolution_training.training.checkpoints import checkpoints
 from medical_super_resolution_training.training.monitoring import callbacks
 from medical_super_resolution_training.training.monitoring.curves import COLUMNS
+from medical_super_resolution_training.training.monitoring.validation import keep_best
 from medical_super_resolution_training.training.state import new_state
 from medical_super_resolution_training.workflows.export import export_run
 from medical_super_resolution_training.workflows.run import run_recipe
@@ -98,8 +99,6 @@ def test_a_trial_of_a_few_steps_is_not_validated(validated_data: Path, tmp_path:
 
 
 def test_the_best_of_the_content_stage_gives_way_to_the_adversarial_one(tmp_path: Path):
-    from medical_super_resolution_training.training.monitoring.validation import keep_best
-
     average = new_state(plane_recipe(), "cpu").average
     assert keep_best(tmp_path, average, 1, 30.0, is_adversarial=False)
     assert not keep_best(tmp_path, average, 2, 29.9, is_adversarial=False)
@@ -107,9 +106,29 @@ def test_the_best_of_the_content_stage_gives_way_to_the_adversarial_one(tmp_path
     assert not keep_best(tmp_path, average, 4, 28.0, is_adversarial=True)
 
 
+def test_a_run_that_begins_anew_forgets_the_best_weights_of_the_one_before(validated_data: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    run_recipe(plane_recipe(validate_every=1, steps=2), validated_data, run, device="cpu", log=silent)
+    for checkpoint in run.glob("checkpoint-*"):
+        checkpoint.unlink()
+    run_recipe(plane_recipe(validate_every=0, steps=1), validated_data, run, device="cpu", log=silent)
+    assert not (run / "best.safetensors").exists()
+
+
+def test_the_card_of_the_best_weights_states_their_own_steps(data: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    state = run_recipe(plane_recipe(steps=2), data, run, device="cpu", log=silent)
+    keep_best(run, state.average, 1, 30.0, is_adversarial=False)
+    export_run(run, tmp_path / "best.safetensors", best=True)
+    assert models.load(tmp_path / "best.safetensors").card["training"]["steps"] == 1
+
+
 def test_without_validation_there_are_no_best_weights_to_export(data: Path, tmp_path: Path):
     run_recipe(plane_recipe(steps=1), data, tmp_path / "run", device="cpu", log=silent)
-    with pytest.raises(SettingsError, match="no volumes of the split validation"):
+    with pytest.raises(
+        SettingsError,
+        match="no volumes of the split validation, or fewer steps than validate_every; export without --best",
+    ):
         export_run(tmp_path / "run", tmp_path / "best.safetensors", best=True)
 
 

@@ -21,7 +21,7 @@ from ..state import TrainingState, learning_rate
 from .curves import CURVES, Means, append_row, cut_after
 from .loggers import Logger, started
 from .sample_pictures import write_sample
-from .validation import VALIDATION, append_validation, keep_best, validated
+from .validation import BEST, VALIDATION, append_validation, keep_best, validated
 
 REPORT_EVERY = 50  # steps
 FIRST_REPORTS = (1, 2, 5, 10, 20)  # steps, so that the first numbers come soon
@@ -70,10 +70,12 @@ class RunCallbacks:
         self.loggers: list[Logger] = []
 
     def begin(self, state: TrainingState) -> None:
-        """Before the first step: rows that a resumed run wrote after its checkpoint are removed."""
+        """Before the first step: what an earlier run wrote after the last checkpoint is removed."""
         self.reported_step = state.step
         if not self.context.is_first:
             return
+        if not state.step:
+            (self.run / BEST).unlink(missing_ok=True)
         for name in (CURVES, VALIDATION):
             cut_after(self.run / name, state.step)
         settings = dataclasses.asdict(self.recipe)

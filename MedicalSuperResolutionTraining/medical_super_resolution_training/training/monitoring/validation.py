@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
+from torch import nn
 
+from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.networks.generators import Generator
@@ -70,14 +73,36 @@ def keep_best(run: Path, average: Generator, step: int, score: float, *, is_adve
 
     An adversarial stage starts again: it loses decibels for detail, so the content stage would always score higher.
     """
-    path = run / BEST
-    if path.exists():
-        try:
-            earlier = json.loads(read_tensors(path)[1]["best"])
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-            earlier = None  # damaged: as good as none
-        if earlier and earlier["is_adversarial"] == is_adversarial and earlier["psnr_db"] >= score:
-            return False
+    earlier = _read_best(run)
+    if earlier and earlier["is_adversarial"] == is_adversarial and earlier["psnr_db"] >= score:
+        return False
     best = {"step": step, "psnr_db": score, "is_adversarial": is_adversarial}
-    write_tensors(path, dict(average.state_dict()), {"best": json.dumps(best)})
+    write_tensors(run / BEST, dict(average.state_dict()), {"best": json.dumps(best)})
     return True
+
+
+def restore_best(run: Path, network: nn.Module) -> int:
+    """Load the weights of a run that validated best into a network; returns the step after which they did.
+
+    Raises
+    ------
+    SettingsError
+        There are none, or they are damaged.
+    """
+    found = _read_best(run)
+    if found is None:
+        raise SettingsError(
+            f"{run} has no {BEST} that can be read: it had no volumes of the split validation, or fewer steps than"
+            " validate_every; export without --best"
+        )
+    network.load_state_dict(read_tensors(run / BEST)[0])
+    return int(found["step"])
+
+
+def _read_best(run: Path) -> dict[str, Any] | None:
+    """What is known of the best weights of a run; None where there are none, or they are damaged."""
+    try:
+        found: dict[str, Any] = json.loads(read_tensors(run / BEST)[1]["best"])
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        return None
+    return found
