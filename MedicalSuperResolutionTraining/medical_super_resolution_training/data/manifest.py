@@ -57,6 +57,13 @@ def read_manifest(path: Path) -> list[Entry]:
         raise VolumeError(f"the manifest {path} is damaged; run medsr-train prepare again") from problem
 
 
+def sources(path: Path) -> set[str]:
+    """The scans that the preparation of a manifest found, with those that it refused."""
+    read_manifest(path)  # which refuses a damaged one
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return {scan["source"] for scan in [*content["volumes"], *content["refused"]]}
+
+
 def _entry(table: dict[str, Any], folder: Path) -> Entry:
     k, j, i = table["spacing_kji_mm"]
     array = str((folder / table["array"]).resolve())

@@ -15,7 +15,7 @@ from ..tasks import task_of
 from ..training.checkpoints import restore_average
 from ..training.monitoring.validation import restore_best
 from .card import card
-from .resume import MANIFEST
+from .resume import MANIFEST, entries_to_resume
 from .run import run_recipe
 
 
@@ -69,6 +69,7 @@ def trained(
     recipe = read_recipe(find_recipe(name), overrides)
     run, model = folder / name, folder / f"{name}.safetensors"
     if model.is_file() and read_resolved(run) == recipe:
+        entries_to_resume(run, data)
         log(f"{name}: trained already, {model}")
         return model
     log(f"{name}: training for {recipe.steps} steps")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medical_super_resolution.errors import SettingsError
@@ -12,7 +12,8 @@ from medical_super_resolution.inference.device import pick_device
 
 from ..config.recipe import Recipe
 from ..config.recipes import RESOURCES, find_recipe, read_recipe, read_resolved, read_toml
-from ..data.manifest import of_split, read_manifest
+from ..data.manifest import of_split, read_manifest, sources
+from ..data.preparation.layouts import scans_of
 from ..data.preparation.prepare import Preparation, prepare
 from ..training.objectives import perceptual_of
 from .budget import fitted
@@ -85,7 +86,7 @@ def reproduce(
     Raises
     ------
     SettingsError
-        No shipped model has this name.
+        No shipped model has this name; or the folder holds a run of other scans or other settings.
     ModelError
         The weights of a stage's perceptual loss are missing.
     """
@@ -95,7 +96,9 @@ def reproduce(
         perceptual_of(read_recipe(find_recipe(stage.recipe), overrides), "cpu")  # not only after hours of training
     out.mkdir(parents=True, exist_ok=True)
     data = out / "data.json"
-    if not data.is_file():
+    if data.is_file():
+        _check_scans(scans, data)
+    else:
         entries = prepare(scans, data, Preparation(split="100"), log=log)
         log(f"{len(entries)} volumes in {data}")
     deadline = None if budget is None else time.monotonic() + budget
@@ -114,6 +117,16 @@ def reproduce(
     return [made[stage.recipe] for stage in MODELS[model] if stage.file]
 
 
+def _check_scans(scans: Path, data: Path) -> None:
+    """Refuse a folder whose scans have other names than those that were prepared."""
+    different = sources(data) ^ {scan.source for scan in scans_of(scans, "volumes")}
+    if different:
+        raise SettingsError(
+            f"{data} was made of other scans than those in {scans}: {min(different)} differs. Name the same folder, or"
+            " reproduce into another one"
+        )
+
+
 def _share(stage: Stage, stages: tuple[Stage, ...], overrides: list[str]) -> float:
     """The steps of a stage over those of all that are left."""
     left = stages[stages.index(stage) :]
@@ -122,9 +135,10 @@ def _share(stage: Stage, stages: tuple[Stage, ...], overrides: list[str]) -> flo
 
 
 def _within(recipe: Recipe, seconds: float, data: Path, run: Path, *, device: str, workers: int) -> Recipe:
-    """The recipe with steps for a time; of a run that was started, its own."""
+    """The recipe with steps for a time; of a run that was started, with its own steps."""
     if holds_training(run):
-        return read_resolved(run)
+        own = read_resolved(run)
+        return replace(recipe, steps=own.steps, warm_up_steps=own.warm_up_steps, halve_at=own.halve_at)
     entries = of_split(read_manifest(data), "train")
     return fitted(recipe, seconds, entries, pick_device(device), workers=workers)
 

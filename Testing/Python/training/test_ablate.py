@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from medical_super_resolution.errors import SettingsError
 from medical_super_resolution_training.cli.commands.ablate import RECIPES
 from medical_super_resolution_training.cli.main import main
-from medical_super_resolution_training.data.manifest import Entry
+from medical_super_resolution_training.data.manifest import Entry, write_manifest
 from medical_super_resolution_training.evaluation import runner
 from medical_super_resolution_training.workflows.export import trained
 
@@ -67,3 +68,10 @@ def test_a_run_that_was_stopped_goes_on(entries: list[Entry], tmp_path: Path):
         trained("lstmagan-1", settings, tmp_path / "data.json", tmp_path / "out", device="cpu", log=said.append)
     assert (tmp_path / "out" / "lstmagan-1" / "checkpoint-00000003.safetensors").is_file()
     assert not any("already" in line for line in said)
+
+
+def test_a_model_that_was_trained_on_other_volumes_is_not_reused(entries: list[Entry], tmp_path: Path):
+    trained("lstmagan-1", SMALL, tmp_path / "data.json", tmp_path / "out", device="cpu", log=lambda line: None)
+    write_manifest(entries[:1], tmp_path / "fewer.json")
+    with pytest.raises(SettingsError, match="started on other volumes than .*fewer.json lists: mr_1"):
+        trained("lstmagan-1", SMALL, tmp_path / "fewer.json", tmp_path / "out", device="cpu")

@@ -50,6 +50,18 @@ def test_a_second_call_does_not_train_again(reproduced: Path, a_dataset: Path):
     assert all(np.array_equal(again[name], weights[name]) for name in weights)
 
 
+def test_other_scans_than_those_that_were_prepared_are_refused(reproduced: Path, a_dataset: Path):
+    (a_dataset / "ct_1.nii.gz").rename(a_dataset / "ct_2.nii.gz")
+    with pytest.raises(SettingsError, match=r"made of other scans than those in .*: ct_1\.nii\.gz differs"):
+        reproduce("general", a_dataset, reproduced, overrides=SETTINGS, device="cpu")
+
+
+def test_other_settings_are_refused_within_a_budget_too(reproduced: Path, a_dataset: Path):
+    settings = [*SETTINGS, "seed = 5"]
+    with pytest.raises(SettingsError, match="seed is 5 and was"):
+        reproduce("general", a_dataset, reproduced, overrides=settings, device="cpu", budget=1.0)
+
+
 def test_packages_that_the_last_stage_needs_are_missed_before_the_first(
     a_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
