@@ -111,6 +111,13 @@ def test_any_folder_of_volumes_is_searched_to_its_end(dataset: Path, tmp_path: P
     ]
 
 
+def test_a_folder_that_is_one_dicom_series_is_named_by_itself(dataset: Path, tmp_path: Path):
+    write_dicom_series(dataset, a_ct(3))
+    (entry,) = prepare(dataset, tmp_path / "data.json")
+    assert (entry.source, entry.patient) == (dataset.name, dataset.name)
+    assert Path(entry.array) == tmp_path / "data" / f"{dataset.name}.npy"
+
+
 @pytest.mark.parametrize(
     ("paths", "patients"),
     [

@@ -80,11 +80,8 @@ def volumes(dataset: Path, modality: str) -> list[Scan]:
     _check_modality(modality, MODALITIES, "volumes")
     found = sorted(path for path in dataset.rglob("*") if path.is_file() and suffix_of(path))
     found = sorted([*found, *_dicom_folders(dataset)])
-    shared = _shared_folders([path.relative_to(dataset).parts[:-1] for path in found])
-    return [
-        Scan(path, _below(dataset, path), _patient(path.relative_to(dataset).parts[shared:]), modality)
-        for path in found
-    ]
+    shared = _shared_folders([_parts(dataset, path)[:-1] for path in found])
+    return [Scan(path, _below(dataset, path), _patient(_parts(dataset, path)[shared:]), modality) for path in found]
 
 
 LAYOUTS: dict[str, Callable[[Path, str], list[Scan]]] = {
@@ -134,7 +131,12 @@ def _check_modality(modality: str, known: tuple[str, ...], layout: str) -> None:
 
 
 def _below(dataset: Path, path: Path) -> str:
-    return path.relative_to(dataset).as_posix()
+    return "/".join(_parts(dataset, path))
+
+
+def _parts(dataset: Path, path: Path) -> tuple[str, ...]:
+    """The parts of a path below the dataset; of a dataset that is a series of DICOM files itself, its name."""
+    return path.relative_to(dataset).parts or (dataset.resolve().name,)
 
 
 def _dicom_folders(folder: Path) -> list[Path]:
