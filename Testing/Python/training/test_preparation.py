@@ -160,12 +160,23 @@ def test_a_dataset_of_another_layout_is_refused_with_what_was_expected(dataset: 
         (Preparation(layout="brats2021", modality="mr"), "no modality 'mr'; choose one of flair"),
         (Preparation(modality="flair"), "no modality 'flair'; choose one of ct, mr, pet, us"),
         (Preparation(split="most"), "cannot read the split 'most'"),
+        (
+            Preparation(patient_pattern=r"p\d"),
+            r"the pattern 'p\\\\d' finds no patient in any path; the first is one.nii",
+        ),
     ],
 )
 def test_invalid_settings_are_refused(dataset: Path, tmp_path: Path, settings: Preparation, message: str):
     write_image(dataset / "one.nii", an_mr(0))
     with pytest.raises(SettingsError, match=message):
         prepare(dataset, tmp_path / "data.json", settings)
+
+
+def test_a_manifest_whose_folder_of_arrays_would_have_its_name_is_refused(dataset: Path, tmp_path: Path):
+    write_image(dataset / "one.nii", an_mr(0))
+    with pytest.raises(SettingsError, match=r"data does not end in \.json"):
+        prepare(dataset, tmp_path / "data")
+    assert not (tmp_path / "data").exists()
 
 
 # Checks
@@ -313,6 +324,14 @@ def test_licenses_come_from_an_index(dataset: Path, tmp_path: Path):
     (dataset / "INDEX.tsv").write_text("file\tlicence\ntrain/one.nii\tCC BY 4.0\n")
     (entry,) = prepare(dataset / "train", tmp_path / "data.json")
     assert entry.licence == "CC BY 4.0"
+
+
+@pytest.mark.parametrize("index", [b"name\tage\none.nii\t7\n", b"file\tlicence\none.nii\n", b"", b"\xff\xfe"])
+def test_an_index_of_something_else_states_no_licenses(dataset: Path, tmp_path: Path, index: bytes):
+    write_image(dataset / "one.nii", an_mr(0))
+    (dataset / "INDEX.tsv").write_bytes(index)
+    (entry,) = prepare(dataset, tmp_path / "data.json")
+    assert entry.licence == ""
 
 
 def test_preparing_again_gives_the_same_manifest(dataset: Path, tmp_path: Path):

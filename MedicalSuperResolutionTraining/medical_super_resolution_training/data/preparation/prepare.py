@@ -71,12 +71,20 @@ def prepare(
         The dataset has no scans of the layout, or none that can be used.
     """
     settings = settings or Preparation()
+    if manifest.suffix != ".json":
+        raise SettingsError(
+            f"{manifest} does not end in .json; change its name, of which the rest names a folder of arrays"
+        )
     shares, pattern = shares_from(settings.split), _compiled(settings.patient_pattern)
     arrays = manifest.with_suffix("")
     licenses = _licenses(dataset)
     entries: list[Entry] = []
     refused: list[dict[str, str]] = []
     scans = scans_of(dataset, settings.layout, settings.modality)
+    if pattern and not any(pattern.search(scan.source) for scan in scans):
+        raise SettingsError(
+            f"the pattern {settings.patient_pattern!r} finds no patient in any path; the first is {scans[0].source}"
+        )
     for number, scan in enumerate(scans):
         progress(number, len(scans))
         try:
@@ -160,9 +168,10 @@ def _patient(scan: Scan, pattern: re.Pattern[str] | None) -> str:
 
 
 def _licenses(folder: Path) -> dict[str, str]:
-    """Licenses by file name, from an INDEX.tsv in the folder or above it, in its columns "file" and "licence"."""
+    """Licenses by file name, from the columns "file" and "licence" of an INDEX.tsv in the folder or above it."""
     for index in (folder / "INDEX.tsv", folder.parent / "INDEX.tsv"):
         if index.is_file():
-            with index.open(newline="", encoding="utf-8") as file:
-                return {Path(row["file"]).name: row["licence"] for row in csv.DictReader(file, delimiter="\t")}
+            with index.open(newline="", encoding="utf-8", errors="replace") as file:
+                rows = list(csv.DictReader(file, delimiter="\t"))
+            return {Path(row["file"]).name: row["licence"] for row in rows if row.get("file") and row.get("licence")}
     return {}
