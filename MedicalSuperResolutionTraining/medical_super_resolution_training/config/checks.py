@@ -28,6 +28,22 @@ def check_positive(settings: Any, names: tuple[str, ...], where: str) -> None:  
             raise SettingsError(f"{where}{name} must be above 0, got {getattr(settings, name)}")
 
 
+def check_not_negative(settings: Any, names: tuple[str, ...], where: str) -> None:  # noqa: ANN401
+    """Refuse numbers below 0, alone, in a row or in a table."""
+    for name in names:
+        value = getattr(settings, name)
+        numbers = list(value.values()) if isinstance(value, dict) else value if isinstance(value, tuple) else [value]
+        if not all(isinstance(number, (int, float)) and number >= 0 for number in numbers):
+            raise SettingsError(f"{where}{name} must not be below 0, got {value}")
+
+
+def check_shares(settings: Any, names: tuple[str, ...]) -> None:  # noqa: ANN401
+    """Refuse numbers that are not from 0 to 1."""
+    for name in names:
+        if not 0 <= getattr(settings, name) <= 1:
+            raise SettingsError(f"{name} must be from 0 to 1, got {getattr(settings, name)}")
+
+
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     """Refuse a word that is none of the choices."""
     if value not in choices:

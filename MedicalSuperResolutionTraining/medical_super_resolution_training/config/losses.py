@@ -6,10 +6,9 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.objectives.terms import LOSS_TERMS
 
-from .checks import check_betas, check_choice, check_positive, check_types
+from .checks import check_betas, check_choice, check_not_negative, check_positive, check_types
 
 PERCEPTUAL_FEATURES = ("slice-encoder", "vgg", "vgg-before-activation", "efficientnet-lite2")
 ADVERSARIAL_KINDS = ("wasserstein", "adaptive-wasserstein", "gan", "hinge", "relativistic", "relativistic-pairs")
@@ -28,9 +27,7 @@ class LossWeights(_Weights):
 
     def __post_init__(self) -> None:
         check_types(self, "loss.")
-        for name, weight in vars(self).items():
-            if not weight >= 0:
-                raise SettingsError(f"loss.{name} must not be below 0, got {weight}")
+        check_not_negative(self, tuple(LOSS_TERMS), "loss.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,4 +91,5 @@ class AdversarialSettings:
         check_types(self, "adversarial.")
         check_choice("adversarial.kind", self.kind, ADVERSARIAL_KINDS)
         check_positive(self, ("steps", "learning_rate", "discriminator_learning_rate"), "adversarial.")
+        check_not_negative(self, ("head_start", "penalty"), "adversarial.")
         check_betas("adversarial.betas", self.betas)

@@ -6,12 +6,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.settings import LARGEST_FACTOR
 
-from .checks import check_betas, check_choice, check_positive, check_types
+from .checks import check_betas, check_choice, check_not_negative, check_positive, check_shares, check_types
 from .losses import AdversarialSettings, LossWeights, PerceptualSettings
 
 SCHEDULES = ("cosine", "halving")
 NOISES = ("modality", "gaussian", "rician", "poisson")
+_ABOVE_ZERO = ("steps", "batch_size", "patch_slices", "patch_in_plane", "learning_rate", "epsilon", "gradient_clip")
+_NOT_BELOW_ZERO = (
+    *("warm_up_steps", "final_learning_rate", "halve_at", "factor_weights", "any_factor_weight", "modality_shares"),
+    *("noise_maximum", "seed", "checkpoint_minutes", "validate_every", "sample_every"),
+)
+_SHARES = (
+    *("content_fraction", "average_decay", "box_fraction", "noise_fraction", "thick_in_plane_fraction"),
+    "consistent_weight",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +144,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_types(self, "")
-        check_positive(self, ("steps", "batch_size", "patch_slices", "patch_in_plane", "learning_rate"), "")
+        check_positive(self, _ABOVE_ZERO, "")
+        check_not_negative(self, _NOT_BELOW_ZERO, "")
+        check_shares(self, _SHARES)
         choices = {"schedule": SCHEDULES, "noise": NOISES}
         for name, words in choices.items():
             check_choice(name, getattr(self, name), words)
@@ -144,8 +156,10 @@ class Recipe:
                 f"factors and factor_weights must have the same length, got {len(self.factors)} and"
                 f" {len(self.factor_weights)}"
             )
-        if not 0 <= self.content_fraction <= 1:
-            raise SettingsError(f"content_fraction must be from 0 to 1, got {self.content_fraction}")
+        if not sum(self.factor_weights) + self.any_factor_weight:
+            raise SettingsError("one of factor_weights, or any_factor_weight, must be above 0")
+        if not all(1 < factor <= LARGEST_FACTOR for factor in self.factors):
+            raise SettingsError(f"factors must be above 1 and at most {LARGEST_FACTOR:g}, got {list(self.factors)}")
         if self.loss.adversarial and not self.adversarial.discriminator:
             raise SettingsError("an adversarial loss needs a discriminator; name one as adversarial.discriminator")
         if self.degradation == "learned" and not self.degradation_model:

@@ -20,6 +20,7 @@ else:
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.system.temp_dirs import put_in_place, work_folder
 
+from .checks import check_types
 from .losses import AdversarialSettings, LossWeights, PerceptualSettings
 from .recipe import Recipe
 
@@ -90,9 +91,11 @@ def recipe_from(table: dict[str, Any]) -> Recipe:
 def network_config(kind: type, table: dict[str, Any], what: str) -> Any:  # noqa: ANN401 - any network's dataclass
     """The configuration of a network from its table; a key it does not know is refused with its neighbor."""
     try:
-        return kind(**_known(table, _names(kind), what))
+        config = kind(**_known(table, _names(kind), what))
     except TypeError as problem:
         raise SettingsError(f"{what} cannot be built: {problem}") from problem
+    check_types(config, "")
+    return config
 
 
 def _names(kind: type) -> set[str]:

@@ -29,6 +29,10 @@ class VolumePool:
         modalities = [entry.modality for entry in entries]
         shares = recipe.modality_shares
         weights = np.array([shares.get(modality, 1) / modalities.count(modality) for modality in modalities])
+        if not weights.any():
+            raise SettingsError(
+                f"modality_shares leaves out all volumes to train on, which are {', '.join(sorted(set(modalities)))}"
+            )
         self.weights = weights / weights.sum()
 
     def draw(self, random: np.random.Generator) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from medical_super_resolution.errors import SuperResolutionError
+from medical_super_resolution.errors import SettingsError, SuperResolutionError
 
 from ..config.recipe import Recipe
 from .distributed import DistributedContext
@@ -47,9 +47,13 @@ def update_generator(
 
     Raises
     ------
+    SettingsError
+        There are no terms.
     SuperResolutionError
         The loss or its gradient is not finite.
     """
+    if not terms:
+        raise SettingsError(f"the loss has no term at step {state.step}; give loss.l1 or another a weight above 0")
     state.optimizer.zero_grad(set_to_none=True)
     loss = torch.stack(list(terms.values())).sum()
     shared = terms.get(

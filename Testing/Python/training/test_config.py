@@ -155,11 +155,27 @@ def test_a_misspelled_setting_of_a_network_is_refused_with_its_neighbor():
         ({"schedule": "linear"}, "schedule must be one of cosine, halving"),
         ({"content_fraction": 1.5}, "content_fraction must be from 0 to 1"),
         ({"steps": True}, "steps must be of type int"),
+        ({"gradient_clip": 0}, "gradient_clip must be above 0"),
+        ({"seed": -1}, "seed must not be below 0"),
+        ({"checkpoint_minutes": float("nan")}, "checkpoint_minutes must not be below 0"),
+        ({"modality_shares": {"ct": "all"}}, "modality_shares must not be below 0"),
+        ({"adversarial": {"head_start": -1}}, "adversarial.head_start must not be below 0"),
+        ({"consistent_weight": 5}, "consistent_weight must be from 0 to 1"),
+        ({"factors": [9.0], "factor_weights": [1.0]}, "factors must be above 1 and at most 8, got \\[9.0\\]"),
+        ({"factor_weights": [0, 0], "any_factor_weight": 0}, "any_factor_weight, must be above 0"),
     ],
 )
 def test_settings_without_meaning_are_refused(table: dict, said: str):
     with pytest.raises(SettingsError, match=said):
         recipe_from(table)
+
+
+@pytest.mark.parametrize("channels", ["many", 2.5])
+def test_a_network_setting_of_another_type_is_refused(channels: object):
+    from medical_super_resolution.networks.generators.through_plane import ThroughPlaneConfig
+
+    with pytest.raises(SettingsError, match="channels must be of type int"):
+        network_config(ThroughPlaneConfig, {"channels": channels}, "the generator through-plane")
 
 
 def test_stages_follow_the_share_of_the_content_stage():

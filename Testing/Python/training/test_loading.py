@@ -3,6 +3,7 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,7 +64,8 @@ def test_a_sampler_travels_to_workers_that_do_not_share_memory(a_sampler):
     assert torch.equal(again.batch(2).lr, a_sampler.batch(2).lr)
 
 
-def test_a_known_error_in_a_worker_is_that_error(entries: list[Entry], a_recipe: Recipe):
-    sampler = PatchSampler(entries, replace(a_recipe, factors=(30.0,), factor_weights=(1.0,)))
+def test_a_known_error_in_a_worker_is_that_error(entries: list[Entry], a_recipe: Recipe, tmp_path: Path):
+    np.save(tmp_path / "small.npy", np.zeros((4, 4, 4), np.int16))
+    sampler = PatchSampler([replace(entries[0], array=str(tmp_path / "small.npy"))], a_recipe)
     with pytest.raises(SettingsError, match="^the volumes are too small for patches"):
         list(batches(sampler, range(2), workers=1))

@@ -251,6 +251,17 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_patches(entr
     assert all(bool(parameter.isfinite().all()) for parameter in state.generator.parameters())
 
 
+def test_a_loss_without_a_term_is_refused(entries, a_recipe: Recipe):
+    recipe = replace(a_recipe, loss=LossWeights(l1=0.0))
+    with pytest.raises(SettingsError, match=r"the loss has no term at step 0; give loss\.l1"):
+        trained(recipe, entries)
+
+
+def test_shares_that_leave_out_all_volumes_are_refused(entries, a_recipe: Recipe):
+    with pytest.raises(SettingsError, match="modality_shares leaves out all volumes to train on, which are ct, mr"):
+        PatchSampler(entries, replace(a_recipe, modality_shares={"ct": 0, "mr": 0}))
+
+
 def test_the_average_of_the_weights_is_not_the_weights(entries, a_recipe: Recipe):
     state = trained(a_recipe, entries)
     differences = [
