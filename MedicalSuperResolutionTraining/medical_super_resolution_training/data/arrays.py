@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,26 +26,46 @@ class StoredArray:
     offset: int
 
     def patch(self, where: tuple[slice, ...]) -> np.ndarray:
-        """A copy of one part of the array."""
-        mapped = np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
+        """A copy of one part of the array.
+
+        Raises
+        ------
+        VolumeError
+            The file has been removed or cut short since it was opened.
+        """
+        with _readable(self.path):
+            mapped = np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
         return np.array(mapped[where])
 
 
 def stored_array(path: str) -> StoredArray:
-    """Open an array file and check its header.
+    """Open an array file and check its header; see `mapped_array`."""
+    mapped = mapped_array(path)
+    k, j, i = mapped.shape
+    return StoredArray(path, (k, j, i), mapped.dtype, mapped.offset)
+
+
+def mapped_array(path: str) -> np.memmap:
+    """An array file, mapped into memory, (K, J, I).
 
     Raises
     ------
     VolumeError
         The file is missing, cut short, or not an array of three axes as ``medsr-train prepare`` writes it.
     """
-    try:
+    with _readable(path):
         mapped = np.load(path, mmap_mode="r")
+    if not isinstance(mapped, np.memmap) or mapped.ndim != 3 or not mapped.flags.c_contiguous:
+        raise VolumeError(f"the array file {Path(path).name} holds no volume; run medsr-train prepare again")
+    return mapped
+
+
+@contextmanager
+def _readable(path: str) -> Iterator[None]:
+    """Errors of opening an array file as sentences."""
+    try:
+        yield
     except FileNotFoundError as problem:
         raise VolumeError(f"there is no array file {path}; run medsr-train prepare again") from problem
     except (OSError, ValueError, EOFError) as problem:
         raise VolumeError(f"the array file {path} is damaged; run medsr-train prepare again") from problem
-    if not isinstance(mapped, np.memmap) or mapped.ndim != 3 or not mapped.flags.c_contiguous:
-        raise VolumeError(f"the array file {Path(path).name} holds no volume; run medsr-train prepare again")
-    k, j, i = mapped.shape
-    return StoredArray(path, (k, j, i), mapped.dtype, mapped.offset)

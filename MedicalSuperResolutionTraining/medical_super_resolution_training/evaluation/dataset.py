@@ -15,6 +15,7 @@ from medical_super_resolution.volumes.intensity import guess_modality
 from medical_super_resolution.volumes.io import files, formats
 from medical_super_resolution.volumes.volume import Volume
 
+from ..data.arrays import mapped_array
 from ..data.manifest import Entry, of_split, read_manifest
 
 Shape = tuple[int, int, int]
@@ -154,7 +155,7 @@ def _from_file(path: Path) -> Volume:
 
 
 def _from_array(entry: Entry) -> Volume:
-    array = np.load(entry.array, mmap_mode="r")
+    array = mapped_array(entry.array)
     k, j, i = array.shape
     return Volume(array, Grid((k, j, i), np.diag([*entry.spacing_kji_mm[::-1], 1.0])), modality=entry.modality)
 

@@ -34,6 +34,18 @@ def test_no_file_stays_open(tmp_path: Path):
     assert len(patches) == 300
 
 
+def test_an_array_that_is_damaged_or_gone_after_it_was_opened_is_refused(tmp_path: Path):
+    path = tmp_path / "a.npy"
+    np.save(path, np.zeros((3, 4, 5)))
+    stored = stored_array(str(path))
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(VolumeError, match="is damaged; run medsr-train prepare again"):
+        stored.patch((slice(1),))
+    path.unlink()
+    with pytest.raises(VolumeError, match="there is no array file"):
+        stored.patch((slice(1),))
+
+
 def test_a_missing_array_is_refused(tmp_path: Path):
     with pytest.raises(VolumeError, match="there is no array file .*; run medsr-train prepare again"):
         stored_array(str(tmp_path / "a.npy"))

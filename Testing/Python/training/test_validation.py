@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from medical_super_resolution.errors import VolumeError
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.data.manifest import Entry
 from medical_super_resolution_training.evaluation.cases import Case
@@ -63,3 +64,10 @@ def test_the_engine_is_given_the_profile_that_made_the_volume(entries, a_recipe:
     found = validation.validated(network, entries[1:], Case("k", 2.0, profile), "cpu")
     assert [settings.slice_profile for settings in given] == [profile]
     assert 15 < found["mr_1.nii.gz"] < 60
+
+
+def test_a_damaged_array_is_refused_in_validation_too(entries: list[Entry], a_recipe: Recipe):
+    path = Path(entries[0].array)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(VolumeError, match="is damaged; run medsr-train prepare again"):
+        validation.validated(new_state(a_recipe, "cpu").average, entries, Case("k", 2.0), "cpu")

@@ -21,6 +21,7 @@ from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
 
+from ...data.arrays import mapped_array
 from ...data.manifest import Entry
 from ...evaluation.cases import Case, degraded, is_large_enough, trimmed
 from ...evaluation.measures.foreground import foreground_of
@@ -50,7 +51,7 @@ def validated(generator: Generator, entries: list[Entry], case: Case, device: st
 
 def _with_thick_slices(entry: Entry, case: Case) -> Volume:
     """The volume of an entry. Its slices lie so far apart that the engine takes K for the axis of the sequence."""
-    array = np.load(entry.array, mmap_mode="r")
+    array = mapped_array(entry.array)
     k, j, i = array.shape
     apart = 1.0 if "k" in case.axes else 2 * case.factor
     return Volume(array, Grid((k, j, i), np.diag([1.0, 1.0, apart, 1.0])), modality=entry.modality)
