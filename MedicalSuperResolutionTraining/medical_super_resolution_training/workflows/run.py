@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,8 @@ def _recipe_and_entries(
 
 def _initial_state(recipe: Recipe, run: Path, device: torch.device) -> TrainingState:
     """The state to train on: that of the newest checkpoint of the run, or a new one."""
-    state = new_state(recipe, device)
+    begun = holds_training(run)  # the checkpoint has all weights: the model that they started from may be gone
+    state = new_state(replace(recipe, start_from="") if begun else recipe, device)
     if warning := restore_newest(run, state):
         print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
     return state

@@ -82,6 +82,15 @@ def test_a_run_resumes_by_itself_from_its_own_recipe_and_manifest(a_run: Path, d
     assert (a_run / "checkpoint-00000004.safetensors").is_file()
 
 
+def test_a_run_resumes_without_the_model_that_it_started_from(a_run: Path, data: Path, tmp_path: Path):
+    export_run(a_run, tmp_path / "start.safetensors")
+    recipe = plane_recipe(steps=1, start_from=str(tmp_path / "start.safetensors"))
+    run_recipe(recipe, data, tmp_path / "further", device="cpu", log=silent)
+    (tmp_path / "start.safetensors").unlink()
+    again = run_recipe(replace(recipe, steps=2), data, tmp_path / "further", resume=True, device="cpu", log=silent)
+    assert again.step == 2
+
+
 def test_other_volumes_are_refused(a_run: Path, entries: list[Entry], tmp_path: Path):
     write_manifest(entries[:1], tmp_path / "fewer.json")
     with pytest.raises(SettingsError, match=r"other volumes than .*fewer.json lists: mr_1.nii.gz differs"):
