@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from ..system.temp_dirs import check_folder_of, put_in_place, work_folder
 from .store import FORMAT_VERSION, HEADER_KEY, read_header
 
 _LARGEST_NUMBER = 1 << 16  # in a configuration
+_building = threading.Lock()  # PyTorch calls the hook of a counted network for all networks of the process
 _FORMER = "gauge."  # weights of the slice-profile estimator, which older files contain
 _DAMAGE = (  # what building a network from a damaged header or loading its weights may raise
     SafetensorError,
@@ -116,7 +118,8 @@ def load(path: Path) -> Model:
             shapes = {key: tuple(part.get_shape()) for key, part in parts.items() if part.get_dtype() == "F32"}
             if len(shapes) < len(parts):
                 raise ValueError("weights must be in single precision")
-            generator = _built(name, header["config"], shapes)
+            with _building:
+                generator = _built(name, header["config"], shapes)
             weights = {key: opened.get_tensor(key) for key in shapes}
         generator.load_state_dict(weights)
     except _DAMAGE as problem:
@@ -136,10 +139,10 @@ def _built(name: str, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]
         for number in value if isinstance(value, list) else [value]:
             if not (isinstance(number, int | float) and abs(number) <= _LARGEST_NUMBER):  # also refuses NaN
                 raise ValueError("a configuration must hold numbers in the range of a network")
-    left = iter(range(len(shapes) + 1 + len(_newer(GENERATORS[name][1]))))
+    left, this_thread = iter(range(len(shapes) + 1 + len(_newer(GENERATORS[name][1])))), threading.get_ident()
 
     def count(module: object, parameter: str, value: object) -> None:
-        if next(left, None) is None:
+        if threading.get_ident() == this_thread and next(left, None) is None:
             raise ValueError("the network has more weights than the file")
 
     config_class, generator_class = GENERATORS[name]

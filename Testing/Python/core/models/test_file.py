@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +79,34 @@ def test_a_model_is_ready_to_use(a_model_file: Path):
     generator = models.load(a_model_file).generator
     assert not generator.training
     assert not any(parameter.requires_grad for parameter in generator.parameters())
+
+
+def test_several_threads_load_a_model_at_a_time(a_model_file: Path):
+    start = threading.Barrier(4)
+
+    def load(number: int) -> None:
+        start.wait()
+        for _ in range(10):
+            models.load(a_model_file)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(load, range(4)))
+
+
+def test_networks_that_another_thread_builds_meanwhile_count_for_nothing(
+    a_model_file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    name = store.read_header(a_model_file)["generator"]
+    config_class, generator_class = models.GENERATORS[name]
+
+    class Interrupted(generator_class):
+        def __init__(self, config: object) -> None:
+            with ThreadPoolExecutor(1) as other:
+                other.submit(lambda: [torch.nn.Linear(2, 2) for _ in range(200)]).result()
+            super().__init__(config)
+
+    monkeypatch.setitem(models.GENERATORS, name, (config_class, Interrupted))
+    models.load(a_model_file)
 
 
 def test_half_precision_weights_are_saved_in_single(a_model_file: Path, a_tiny_generator, tmp_path: Path):
