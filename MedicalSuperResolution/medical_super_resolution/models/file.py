@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import threading
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from ..errors import ModelError, SettingsError
 from ..networks.generators import GENERATORS, Generator
 from ..system.checksum import digest_of
+from ..system.process import without_warnings
 from ..system.temp_dirs import check_folder_of, put_in_place, work_folder
 from .store import FORMAT_VERSION, HEADER_KEY, read_header
 
@@ -148,8 +148,7 @@ def _built(name: str, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]
     config_class, generator_class = GENERATORS[name]
     counting = register_module_parameter_registration_hook(count)
     try:
-        with torch.device("meta"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns of layers without weights; they are refused below
+        with torch.device("meta"), without_warnings():  # torch warns of layers without weights; refused below
             outline = generator_class(config_class(**config))
     finally:
         counting.remove()

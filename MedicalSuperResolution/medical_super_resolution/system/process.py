@@ -1,4 +1,4 @@
-"""Resources of a process: CPUs, GPU driver, waiting threads, priority, standard error, lifetime."""
+"""Resources of a process: CPUs, GPU driver, waiting threads, priority, standard error, warnings, lifetime."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 # Threads of OpenMP spin while they wait for work. If other programs compute as well, spinning takes the cores from
@@ -78,6 +79,43 @@ def has_gpu_driver(root: Path = Path("/")) -> bool:
     return False
 
 
+def of_all_threads(
+    context: Callable[[], AbstractContextManager[None]],
+) -> Callable[[], AbstractContextManager[None]]:
+    """A context that changes the process, for several threads: the first one enters it, and the last one leaves it.
+
+    If each thread entered and left it, one would restore what another has changed.
+    """
+    lock, inside, opened = threading.Lock(), 0, ExitStack()
+
+    @contextmanager
+    def shared() -> Iterator[None]:
+        nonlocal inside
+        with lock:
+            if not inside:
+                opened.enter_context(context())
+            inside += 1
+        try:
+            yield
+        finally:
+            with lock:
+                inside -= 1
+                if not inside:
+                    opened.close()
+
+    return shared
+
+
+@of_all_threads
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Suppress the warnings of Python inside the block."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@of_all_threads
 @contextmanager
 def silent() -> Iterator[None]:
     """Suppress what C libraries, such as those below ITK, print on standard error inside the block."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import mmap
 import struct
-import warnings
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from ....errors import VolumeError
 from ....system.memory import physical_bytes
+from ....system.process import of_all_threads, without_warnings
 from ...io.header import LARGEST_COMPRESSION
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ class DicomFile:
             return file.read(count)
 
 
+@of_all_threads
 @contextmanager
 def quietly() -> Iterator[None]:
     """Suppress pydicom's warnings, which quote values of the header and may name the patient."""
@@ -103,8 +104,7 @@ def quietly() -> Iterator[None]:
     before = config.convert_wrong_length_to_UN
     config.convert_wrong_length_to_UN = True  # else it raises an exception of a further type
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with without_warnings():
             yield
     finally:
         config.convert_wrong_length_to_UN = before

@@ -1,0 +1,42 @@
+"""What is changed for the whole process while several threads work comes back when the last one is done."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+
+import pytest
+
+from medical_super_resolution.system.process import silent, without_warnings
+from medical_super_resolution.volumes.dicom.images.header import quietly
+
+
+def state() -> tuple[object, ...]:
+    """Where standard error goes, the filters of warnings, and how pydicom reads."""
+    config = pytest.importorskip("pydicom").config
+    error = os.fstat(2)
+    return error.st_dev, error.st_ino, list(warnings.filters), config.convert_wrong_length_to_UN
+
+
+@pytest.mark.parametrize("context", [silent, without_warnings, quietly])
+def test_a_thread_that_leaves_while_another_is_inside_leaves_nothing_changed(context):
+    before, inside = state(), []
+    other_is_inside, first_has_left = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with context():
+            other_is_inside.set()
+            first_has_left.wait()
+            inside.append(state())
+
+    other = threading.Thread(target=work)
+    with context():
+        changed = state()
+        other.start()
+        other_is_inside.wait()
+    first_has_left.set()
+    other.join()
+    assert changed != before
+    assert inside == [changed]
+    assert state() == before
