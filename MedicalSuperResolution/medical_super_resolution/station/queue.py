@@ -109,7 +109,7 @@ class Queue:
                 path.parent.mkdir(mode=0o700, exist_ok=True)
                 missing.touch()
             raise
-        self._room.used_bytes += len(encoded)
+        self._room.count(len(encoded))
 
     def is_known(self, series_uid: str) -> bool:
         """Whether a series was received as a whole."""
@@ -161,7 +161,7 @@ class Queue:
     def enhanced(self, series: str, workspace: Path, destination: str) -> None:
         """Queue the derived images of a series for sending, and remove its source."""
         (workspace / DESTINATION).write_text(destination, encoding="utf-8")
-        self._room.used_bytes += size_of(workspace)
+        self._room.count(size_of(workspace))
         put_in_place(workspace, self.folder / SENDING / series)
         self._remove(self.folder / WAITING / series)
 
@@ -175,7 +175,7 @@ class Queue:
 
     def sent(self, image: Path) -> None:
         """Remove an image that its receiver has."""
-        self._room.used_bytes -= image.stat().st_size
+        self._room.count(-image.stat().st_size)
         image.unlink()
 
     def finish(self, series: str) -> None:
@@ -219,7 +219,7 @@ class Queue:
 
     def _remove(self, folder: Path) -> None:
         if folder.exists():
-            self._room.used_bytes -= size_of(folder)
+            self._room.count(-size_of(folder))
             shutil.rmtree(folder)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from pathlib import Path
 
 from ..errors import SuperResolutionError
@@ -27,7 +28,13 @@ class Room:
 
     def __init__(self, folder: Path, largest_bytes: int) -> None:
         self._folder, self._largest_bytes = folder, largest_bytes
+        self._lock = threading.Lock()  # images arrive in several threads while others are removed in another
         self.used_bytes = size_of(folder)
+
+    def count(self, added: int) -> None:
+        """Count bytes that were added; below 0 such that were removed."""
+        with self._lock:
+            self.used_bytes += added
 
     def check(self, count: int) -> None:
         """Refuse ``count`` more bytes where there is no room for them.

@@ -22,7 +22,7 @@ from medical_super_resolution.cli.main import parser
 from medical_super_resolution.errors import ModelError, SettingsError
 from medical_super_resolution.station.intake import Intake
 from medical_super_resolution.station.queue import Queue, label
-from medical_super_resolution.station.room import QueueFull
+from medical_super_resolution.station.room import QueueFull, size_of
 from medical_super_resolution.station.rules import Rule, first_that_fits, read_rules
 from medical_super_resolution.station.sender import DicomNode, DicomWeb, SendingError, destination_of
 from medical_super_resolution.station.service import Station
@@ -174,6 +174,18 @@ def test_a_queue_at_its_size_refuses_and_has_room_again_when_a_series_is_done(tm
     queue.complete(quiet_seconds=0)
     queue.finish(label("1"))
     assert queue.add("2", "2.1", b"x")
+
+
+def test_images_that_arrive_while_a_series_is_removed_are_counted(a_queue: Queue, monkeypatch: pytest.MonkeyPatch):
+    def slowly(folder: Path) -> int:
+        a_queue.add("2", "2.1", bytes(10))
+        return size_of(folder)
+
+    a_queue.add("1", "1.1", bytes(5))
+    a_queue.complete(quiet_seconds=-1)
+    monkeypatch.setattr("medical_super_resolution.station.queue.size_of", slowly)
+    a_queue.finish(label("1"))
+    assert a_queue._room.used_bytes == size_of(a_queue.folder) == 10
 
 
 def test_what_a_killed_station_left_half_written_is_removed(a_queue: Queue):
