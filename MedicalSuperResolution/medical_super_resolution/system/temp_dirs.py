@@ -18,7 +18,7 @@ from pathlib import Path
 from ..errors import SuperResolutionError
 
 WORK_FOLDER_PREFIX = ".medsr-"  # of work folders beside an output
-_LOCK_ATTEMPTS, _LOCK_PAUSE_SECONDS = 100, 0.05
+_LOCK_ATTEMPTS, _LOCK_PAUSE_SECONDS = 100, 0.05  # renaming is quick, so a longer lock is not of this software
 _DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows; elsewhere there is none to suppress
 
@@ -43,27 +43,32 @@ def remove_abandoned(beside: Path) -> None:
 
 
 @contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
-    """Lock a folder while files are moved into it; without effect where folders cannot be locked."""
-    descriptor = None
+def folder_lock(folder: Path, attempts: int = _LOCK_ATTEMPTS) -> Iterator[bool]:
+    """Lock a folder for the time of the block, or enter it with False where another process keeps the lock.
+
+    Without effect where folders cannot be locked.
+    """
+    descriptor, is_ours = None, True
     with suppress(ImportError, OSError):  # Windows, some shared disks, or a folder without read permission
         import fcntl
 
         descriptor = os.open(folder, os.O_RDONLY)
-        _wait_for_lock(lambda: fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB))
+        is_ours = _wait_for_lock(lambda: fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB), attempts)
     try:
-        yield
+        yield is_ours
     finally:
         if descriptor is not None:
             os.close(descriptor)
 
 
-def _wait_for_lock(lock: Callable[[], None]) -> None:
-    for _ in range(_LOCK_ATTEMPTS):  # renaming is quick, so a longer lock is not one of this software
+def _wait_for_lock(lock: Callable[[], None], attempts: int) -> bool:
+    for _ in range(attempts):
         try:
-            return lock()
+            lock()
+            return True
         except BlockingIOError:
             time.sleep(_LOCK_PAUSE_SECONDS)
+    return False
 
 
 def private_folder(prefix: str, parent: Path | None = None) -> Path:

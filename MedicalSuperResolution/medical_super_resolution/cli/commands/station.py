@@ -95,9 +95,19 @@ def run(chosen: argparse.Namespace) -> int:
 
 @contextmanager
 def _queue_folder(chosen: argparse.Namespace) -> Iterator[Path]:
-    """The folder of the queue; of a trial one of its own, so that the series it has seen are enhanced later."""
+    """The folder of the queue; of a trial one of its own, so that the series it has seen are enhanced later.
+
+    Raises
+    ------
+    SettingsError
+        Another station uses the folder; what it writes would be taken for what a killed one has left.
+    """
     if not chosen.dry_run:
-        yield chosen.queue
+        chosen.queue.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with temp_dirs.folder_lock(chosen.queue, attempts=1) as is_ours:
+            if not is_ours:
+                raise SettingsError(f"another station uses the folder {chosen.queue}; end it, or name another --queue")
+            yield chosen.queue
         return
     temp_dirs.remove_stale_folders(_TRIAL_PREFIX)
     folder = temp_dirs.private_folder(_TRIAL_PREFIX)

@@ -27,6 +27,7 @@ from medical_super_resolution.station.rules import Rule, first_that_fits, read_r
 from medical_super_resolution.station.sender import DicomNode, DicomWeb, SendingError, destination_of
 from medical_super_resolution.station.service import Station
 from medical_super_resolution.station.source import DicomWebSource
+from medical_super_resolution.system.temp_dirs import folder_lock
 
 pydicom = pytest.importorskip("pydicom")
 pynetdicom = pytest.importorskip("pynetdicom")
@@ -501,6 +502,18 @@ def test_options_without_sense_are_refused(tmp_path: Path, monkeypatch: pytest.M
     always = ("--rules", rules_file(tmp_path, "[[rule]]"), "--send-to", "A@b:1", "--queue", tmp_path / "queue")
     with pytest.raises(SettingsError, match=said):
         station_command.run(parser(None).parse_args(["station", *map(str, always), *words]))
+
+
+def test_a_second_station_leaves_the_queue_of_the_first_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("fcntl")
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    folder = tmp_path / "queue"
+    in_work = Queue(folder, largest_bytes=10).workspace("series")
+    in_work.mkdir()
+    words = ("--rules", rules_file(tmp_path, "[[rule]]"), "--send-to", "A@b:1", "--port", "99999", "--queue", folder)
+    with folder_lock(folder), pytest.raises(SettingsError, match="another station uses the folder .*queue; end it"):
+        station_command.run(parser(None).parse_args(["station", *map(str, words)]))
+    assert in_work.exists()
 
 
 def test_a_model_that_a_rule_names_must_be_there_at_the_start(tmp_path: Path):
