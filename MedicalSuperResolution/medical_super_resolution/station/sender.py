@@ -144,9 +144,9 @@ class DicomWeb:
         filters = {"SOPInstanceUID": instance}
         try:
             found = DICOMwebClient(self.address).search_for_instances(study, series, search_filters=filters)
-        except (OSError, ValueError):  # no connection, or searches are not supported
+            return any(instance in one.get("00080018", {}).get("Value", ()) for one in found)
+        except Exception:  # no connection, searches are not supported, or no answer of DICOMweb
             return False
-        return any(instance in one.get("00080018", {}).get("Value", ()) for one in found)
 
     @contextmanager
     def connected(self, images: list[Path]) -> Iterator[Callable[[Path], None]]:
@@ -158,10 +158,12 @@ class DicomWeb:
     def _store(self, client: DICOMwebClient, image: Path) -> None:
         try:
             answer = client.store_instances([_read(image)])
-        except OSError as problem:  # requests' errors are of this kind
+        except Exception as problem:  # no connection, or no answer of DICOMweb
             raise SendingError(f"the DICOMweb service {self.address} did not store an image") from problem
         if answer.get("FailedSOPSequence"):
             raise SendingError(f"the DICOMweb service {self.address} refused an image")
+        if not answer.get("ReferencedSOPSequence") and not self.holds(image):
+            raise SendingError(f"{self.address} does not say that it stored an image; it may not be a DICOMweb service")
 
 
 def _read(image: Path, *names: str) -> Dataset:

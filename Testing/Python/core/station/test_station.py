@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -331,7 +332,9 @@ class AWebArchive:
 
     def store_instances(self, images: list[pydicom.Dataset]) -> pydicom.Dataset:
         self.got += images
-        return pydicom.Dataset()
+        answer = pydicom.Dataset()
+        answer.ReferencedSOPSequence = [pydicom.Dataset() for _ in images]
+        return answer
 
     def search_for_instances(self, study: str, series: str, *, search_filters: dict) -> list[dict]:
         if not self.is_searchable:
@@ -352,6 +355,54 @@ def a_web_archive(monkeypatch: pytest.MonkeyPatch) -> AWebArchive:
 def a_web_archive_without_queries(a_web_archive: AWebArchive) -> AWebArchive:
     a_web_archive.is_searchable = False
     return a_web_archive
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body"),
+    [
+        (200, "text/html", "<html>login</html>"),
+        (302, "text/html", ""),
+        (202, "application/dicom+json; charset=utf-8", '{"00081198": {"vr": "SQ", "Value": [{}]}}'),
+        (200, "application/dicom+xml", "no XML"),
+        (200, "application/json", '{"ok": true}'),
+    ],
+)
+def test_an_answer_that_does_not_say_that_an_image_was_stored_keeps_it(
+    a_queue: Queue, a_series: list[Path], status: int, kind: str, body: str
+):
+    pytest.importorskip("dicomweb_client")
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>login</html>")
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Location", "/login")
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    (a_series[0].parent).replace(a_queue.workspace("series"))
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        a_queue.enhanced("series", a_queue.folder / "enhancing" / "series", address)
+        assert not station(a_queue, Path("none"), address).send_waiting()
+        server.shutdown()
+    assert len([path for path in a_queue.folder.rglob("*") if path.suffix in (".dcm", ".begun")]) == 5
+
+
+def test_a_service_that_answers_nothing_is_asked_whether_it_stored(a_series: list[Path], a_web_archive: AWebArchive):
+    a_web_archive.store_instances = lambda images: a_web_archive.got.extend(images) or pydicom.Dataset()
+    send(destination_of(a_web_archive.address, title="M"), a_series)
+    assert len(a_web_archive.got) == 5
 
 
 def killed(*_: object) -> None:
