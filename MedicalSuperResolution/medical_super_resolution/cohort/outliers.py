@@ -27,7 +27,7 @@ def outlier_distances(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     Returns
     -------
     dict
-        By input of a study and name of a measure: (logarithm - median) / robust standard deviation. The measures are
+        By output of a study and name of a measure: (logarithm - median) / robust standard deviation. The measures are
         consistency error, slice profile (width over thickness) and uncertainty. A measure that a study lacks is left
         out, as are modalities with too few studies.
     """
@@ -36,7 +36,7 @@ def outlier_distances(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
         by_modality: dict[str, dict[str, float]] = defaultdict(dict)
         for row in rows:
             try:
-                by_modality[row.modality][row.input] = math.log(measure(row))
+                by_modality[row.modality][row.output] = math.log(measure(row))
             except (ValueError, ZeroDivisionError):  # empty, or zero
                 continue
         for values in by_modality.values():

@@ -45,12 +45,12 @@ def write_page(rows: Sequence[Row], output: Path) -> None:
     distances = outlier_distances(rows)
 
     def place(row: Row) -> tuple[bool, float, str]:
-        largest = max(map(abs, distances.get(row.input, {}).values()), default=0.0)
-        return not row.error, -largest, row.input
+        largest = max(map(abs, distances.get(row.output, {}).values()), default=0.0)
+        return not row.error, -largest, row.name
 
     counts = ", ".join(f"{count} {status}" for status, count in sorted(Counter(row.status for row in rows).items()))
     headings = "".join(f'<th scope="col">{heading}</th>' for heading in _HEADINGS)
-    lines = "\n".join(_line(row, distances.get(row.input, {}), output) for row in sorted(rows, key=place))
+    lines = "\n".join(_line(row, distances.get(row.output, {}), output) for row in sorted(rows, key=place))
     page = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>MedicalSuperResolution: cohort</title><style>{_STYLE}</style></head>
 <body><h1>Cohort</h1><p>{counts or "nothing was done"}. {html.escape(NOTICE)}</p>
@@ -67,7 +67,7 @@ robust standard deviations in data-consistency error, slice profile (width over 
 
 def _line(row: Row, distances: dict[str, float], output: Path) -> str:
     """The line of one study in the table."""
-    texts = (row.input, f"{row.size} at {row.spacing_mm} mm" if row.size else "", row.slice_profile)
+    texts = (row.name, f"{row.size} at {row.spacing_mm} mm" if row.size else "", row.slice_profile)
     numbers = (row.consistency_error, row.uncertainty, f"{row.seconds:g}")
     cells = [
         f"<td>{_picture(row, output)}</td>",
@@ -83,7 +83,7 @@ def _picture(row: Row, output: Path) -> str:
     if row.error or not thumbnail.is_file():
         return ""
     address = html.escape(thumbnail.relative_to(output).as_posix())
-    return f'<img loading="lazy" src="{address}" alt="{html.escape(row.input)} before and after">'
+    return f'<img loading="lazy" src="{address}" alt="{html.escape(row.name)} before and after">'
 
 
 def _remarks(row: Row, distances: dict[str, float]) -> list[str]:

@@ -137,7 +137,7 @@ def run_cohort(batch: Batch, items: Sequence[Item], client: Client, announce: Ca
 
 
 def _write_all(rows: Sequence[Row], output: Path) -> None:
-    rows = sorted(rows, key=lambda row: row.input)
+    rows = sorted(rows, key=lambda row: (row.input, row.output))
     write_table(rows, output / TABLE)
     write_page(rows, output)
     with suppress(ImportError):  # optional

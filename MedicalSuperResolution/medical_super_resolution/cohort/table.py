@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from ..system.temp_dirs import put_in_place, work_folder
+from ..volumes.io.formats import is_volume_file
 
 TABLE = "medsr.csv"
 
@@ -59,6 +60,11 @@ class Row:
     error: str = ""
 
     @property
+    def name(self) -> str:
+        """What people call it: its file, or of a DICOM series the result, because a folder may hold several series."""
+        return self.input if is_volume_file(Path(self.input)) else self.output
+
+    @property
     def message(self) -> str:
         """The error or the warnings of this volume."""
         return self.error or self.warnings
@@ -68,7 +74,7 @@ class Row:
         """One line for people, as soon as the volume is done."""
         took = f", {self.seconds:g} s" if self.status == "done" else ""
         said = f"{self.size} at {self.spacing_mm} mm{took}" if self.size else self.message
-        return f"{self.status:9} {self.input}" + (f": {said}" if said else "")
+        return f"{self.status:9} {self.name}" + (f": {said}" if said else "")
 
 
 def write_table(rows: Sequence[Row], path: Path) -> None:

@@ -116,7 +116,7 @@ def _summary(rows: list[Row], counts: Counter[str], table: Path) -> int:
     """Print failures and counts; return the exit status."""
     for row in rows:
         if row.error:
-            print(f"{row.status}: {row.input}: {row.error}")
+            print(f"{row.status}: {row.name}: {row.error}")
     print(f"{', '.join(f'{count} {status}' for status, count in sorted(counts.items()))}: {table}")
     return 1 if any(row.error for row in rows) else 0
 

@@ -179,9 +179,9 @@ def _run_batch(chosen: argparse.Namespace, settings: EnhanceSettings, items: lis
     except KeyboardInterrupt as stop:
         raise Cancelled(f"{chosen.output / TABLE} lists what is done; --skip-existing continues from there") from stop
     counts = {status: sum(row.status == status for row in rows) for status in ("done", "skipped", "failed")}
-    width = max(len(row.input) for row in rows)
+    width = max(len(row.name) for row in rows)
     for row in rows:
-        print(f"{row.input:{width}}  {row.status:8}  {row.size:14}  {row.spacing_mm:18}  {row.message[:100]}".rstrip())
+        print(f"{row.name:{width}}  {row.status:8}  {row.size:14}  {row.spacing_mm:18}  {row.message[:100]}".rstrip())
     print(f"{', '.join(f'{count} {status}' for status, count in counts.items())}: {chosen.output / TABLE}")
     return 1 if counts["failed"] else 0
 

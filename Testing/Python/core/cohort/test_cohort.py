@@ -388,6 +388,19 @@ def test_what_is_unlike_the_others_of_its_modality_stands_out():
     assert "s14" not in distances
 
 
+def test_series_of_one_folder_are_told_apart(tmp_path: Path):
+    rows = [replace(a_row(number), input="patient", output=f"patient/{number}_CT") for number in range(9)]
+    rows.append(replace(rows[0], output="patient/9_CT", consistency_error="50"))
+    distances = outlier_distances(rows)
+    assert distances["patient/9_CT"]["consistency error"] > 10
+    assert distances["patient/0_CT"]["consistency error"] == 0
+    write_page(rows, tmp_path)
+    page = (tmp_path / "medsr.html").read_text()
+    assert page.index("<td>patient/9_CT</td>") < page.index("is above the others") < page.index("<td>patient/0_CT</td>")
+    assert rows[0].line == "done      patient/0_CT"
+    assert replace(rows[0], input="sub-1/t1.mgz", output="sub-1/t1.nii.gz").name == "sub-1/t1.mgz"
+
+
 def test_the_table_in_parquet_holds_what_the_csv_holds(tmp_path: Path):
     pytest.importorskip("pyarrow", reason="pyarrow, 170 MB, is optional and in no extra")
     from pyarrow import parquet
