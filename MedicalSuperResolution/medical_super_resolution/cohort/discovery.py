@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import VolumeError
 from ..volumes.dicom.derived.headers import storage_class_of
 from ..volumes.dicom.reader import ALL_PHASES, Selection
-from ..volumes.dicom.sorter import Series, contents_of
+from ..volumes.dicom.sorter import Contents, Series, contents_of
 from ..volumes.io import formats
 
 _ENTITIES_BEFORE = ("sub", "ses", "sample", "task", "tracksys", "acq", "ce", "trc", "stain")  # in the order of BIDS
@@ -108,16 +109,14 @@ def result_stem(stem: str) -> str:
 
 
 def _series_in(folder: Path) -> list[Item]:
-    try:
-        contents = contents_of(folder)
-    except VolumeError as problem:
-        return [Item(folder, ".", problem=str(problem))]
+    contents = contents_of(folder, pass_over_damaged=True)
+    homes = [_home(series, folder) for series in contents.series]
+    occupied = Counter(homes)
     names: dict[str, int] = {}
-    items = []
-    for series in contents.series:
-        home = _home(series, folder)
-        name = str(home.relative_to(folder) / _label(series)) if _shares(series, contents.series, folder) else ""
-        name = name or (str(home.relative_to(folder)) if home != folder else _label(series))
+    items = _unreadable(contents, homes, folder)
+    for series, home in zip(contents.series, homes, strict=True):
+        is_alone = home != folder and occupied[home] == 1
+        name = str(home.relative_to(folder) / ("" if is_alone else _label(series)))
         names[name] = names.get(name, 0) + 1
         name = name if names[name] == 1 else f"{name}_{names[name]}"
         if series.problem:
@@ -134,6 +133,20 @@ def _series_in(folder: Path) -> list[Item]:
     return items
 
 
+def _unreadable(contents: Contents, homes: list[Path], folder: Path) -> list[Item]:
+    """Folders with damaged files and no series; a series beside or above such a file fails when it is read."""
+    problems = {path.parent: problem for path, problem in reversed(contents.damaged)}
+    return [
+        Item(place, str(place.relative_to(folder)), problem=_sentence(problem))
+        for place, problem in problems.items()
+        if not any(place.is_relative_to(home) for home in homes)
+    ]
+
+
+def _sentence(problem: VolumeError | OSError) -> str:
+    return f"{problem.filename} cannot be read: {problem.strerror}" if isinstance(problem, OSError) else str(problem)
+
+
 def _is_derivable(series: Series) -> bool:
     """Whether a DICOM series can be derived from a series: not from multi-frame files and mosaics."""
     try:
@@ -147,11 +160,6 @@ def _home(series: Series, folder: Path) -> Path:
     """The folder that holds all files of a series."""
     parents = {str(frame.file.path.parent) for part in series.parts for frame in part.frames}
     return Path(os.path.commonpath(parents)) if parents else folder
-
-
-def _shares(series: Series, others: tuple[Series, ...], folder: Path) -> bool:
-    home = _home(series, folder)
-    return any(other is not series and _home(other, folder) == home for other in others)
 
 
 def _label(series: Series) -> str:

@@ -70,32 +70,44 @@ class Series:
 
 @dataclass(frozen=True)
 class Contents:
-    """All series below a folder, in the order of their numbers, and the names of files without an image."""
+    """All series below a folder, in the order of their numbers; names of files without an image; damaged files."""
 
     series: tuple[Series, ...]
     ignored: tuple[str, ...]
+    damaged: tuple[tuple[Path, VolumeError | OSError], ...] = ()
 
 
-def contents_of(path: Path) -> Contents:
+def contents_of(path: Path, *, pass_over_damaged: bool = False) -> Contents:
     """Sort what lies in a folder and below it, in a zipped one, or beside a file.
+
+    Parameters
+    ----------
+    path : Path
+        The folder or file.
+    pass_over_damaged : bool
+        Name damaged files among the contents instead of raising an error.
 
     Raises
     ------
     VolumeError
         A DICOM file is damaged; something in the folder is no plain file.
+    OSError
+        A file cannot be opened.
     """
     folder = unpacked(path) if path.suffix.lower() == ".zip" and path.is_file() else path
     named = folder if folder.is_file() and folder.name.upper() != "DICOMDIR" else None
     place = folder if folder.is_dir() else folder.parent
-    return _contents(named, tuple(_files_in(place, nested=named is None)))
+    contents = _contents(named, tuple(_files_in(place, nested=named is None)))
+    if contents.damaged and not pass_over_damaged:
+        raise contents.damaged[0][1].with_traceback(None)
+    return contents
 
 
 @lru_cache(maxsize=1)  # a command looks into a folder before it reads it; the states are those of the files then
 def _contents(named: Path | None, states: tuple[tuple[Path, int, int], ...]) -> Contents:
     with quietly():
         wanted = None if named is None else _series_of_file(named)
-        files = (file for path, size, _ in states if size and (file := read_file(path)))
-        return _sorted(files, wanted)
+        return _sorted((path for path, size, _ in states if size or not path.is_file()), wanted)
 
 
 def _series_of_file(path: Path) -> str:
@@ -114,35 +126,49 @@ def _files_in(folder: Path, *, nested: bool) -> Iterator[tuple[Path, int, int]]:
         for path in (Path(root) / name for name in sorted(names)):
             if not path.exists():  # a dangling link, as of git-annex without its content
                 continue
-            if not path.is_file():  # reading it may never come to an end
-                raise VolumeError(
-                    f"the folder {path.parent} holds something that is no plain file, {path.name}; move it elsewhere"
-                )
             state = path.stat()
             yield path, state.st_size, state.st_mtime_ns
 
 
-def _sorted(files: Iterator[DicomFile], wanted: str | None) -> Contents:
+def _sorted(paths: Iterator[Path], wanted: str | None) -> Contents:
     by_series: dict[str, list[DicomFile]] = defaultdict(list)
     ignored, doubles = [], 0
     instances: dict[str, list[Path]] = defaultdict(list)  # some programs give one UID to several images
-    for file in files:
-        uid = text(file.header, "SeriesInstanceUID")
-        instance = text(file.header, "SOPInstanceUID") + text(file.header, "ImagePositionPatient")
-        if not uid or (wanted and uid != wanted):
-            continue
-        if instance and any(filecmp.cmp(file.path, other, shallow=False) for other in instances[instance]):
-            doubles += 1
-        elif _is_image(file):
-            by_series[uid].append(file)
-        else:
-            ignored.append(f"{file.path.name} ({_kind(file)})")
-        instances[instance].append(file.path)
-    series = [_series(uid, found) for uid, found in by_series.items()]
+    damaged: list[tuple[Path, VolumeError | OSError]] = []
+    for path in paths:
+        try:
+            file = _file_at(path)
+            uid = text(file.header, "SeriesInstanceUID") if file else ""
+            if file is None or not uid or (wanted and uid != wanted):
+                continue
+            instance = text(file.header, "SOPInstanceUID") + text(file.header, "ImagePositionPatient")
+            if instance and any(filecmp.cmp(path, other, shallow=False) for other in instances[instance]):
+                doubles += 1
+            elif _is_image(file):
+                by_series[uid].append(file)
+            else:
+                ignored.append(f"{path.name} ({_kind(file)})")
+            instances[instance].append(path)
+        except (VolumeError, OSError) as problem:
+            damaged.append((path, problem))
+    series = []
+    for uid, found in by_series.items():
+        try:
+            series.append(_series(uid, found))
+        except VolumeError as problem:
+            damaged.append((found[0].path, problem))
     series.sort(key=lambda one: (one.number is None, one.number or 0, one.uid))
     if doubles:
         ignored.append(f"{doubles} copies of other files")
-    return Contents(tuple(series), tuple(ignored))
+    return Contents(tuple(series), tuple(ignored), tuple(damaged))
+
+
+def _file_at(path: Path) -> DicomFile | None:
+    if not path.is_file():  # reading it may never come to an end
+        raise VolumeError(
+            f"the folder {path.parent} holds something that is no plain file, {path.name}; move it elsewhere"
+        )
+    return read_file(path)
 
 
 def _is_image(file: DicomFile) -> bool:

@@ -114,6 +114,20 @@ def test_several_dicom_series_are_a_batch_and_one_is_a_series(
     assert not (folder / "one" / "medsr.csv").exists()
 
 
+def test_a_damaged_dicom_file_stops_only_the_series_beside_it(medsr: Medsr, folder: Path, a_model_file: Path):
+    stored = np.random.default_rng(0).integers(0, 900, (5, 8, 9)).astype(np.int16)
+    (folder / "in").mkdir()
+    for number, name in enumerate(("a", "b", "c"), 1):
+        write_series(folder / "in" / name, stored, series=number)
+    for path in (folder / "in" / "b" / "slice003.dcm", *(folder / "in" / "c").iterdir()):
+        path.write_bytes(path.read_bytes()[:-100])
+    assert medsr("enhance", folder / "in", folder / "out", "--factor", 2, "--model", a_model_file)[0] == 1
+    rows = rows_of(folder / "out")
+    assert {name: row["status"] for name, row in rows.items()} == {"a": "done", "b": "failed", "c": "failed"}
+    assert "slice003.dcm is damaged" in rows["b"]["error"]
+    assert "slice000.dcm is damaged" in rows["c"]["error"]
+
+
 @pytest.mark.parametrize(("stem", "expected"), [
     ("sub-01_T1w", "sub-01_rec-medsr_T1w"),
     ("sub-01_ses-2_task-rest_run-1_bold", "sub-01_ses-2_task-rest_rec-medsr_run-1_bold"),
