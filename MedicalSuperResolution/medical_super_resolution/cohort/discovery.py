@@ -65,7 +65,7 @@ def items_in(folder: Path, leave_out: Path | None = None) -> list[Item]:
                 found += _item_of_file(path, folder)
             elif path.suffix.lower() in ("", ".dcm", ".ima", ".img", ".dicom") or path.stem.isdigit():
                 has_others = True
-    return _with_unique_names(found + (_series_in(folder) if has_others else []))
+    return _with_unique_names(found + (_series_in(folder, found) if has_others else []))
 
 
 def _with_unique_names(items: list[Item]) -> list[Item]:
@@ -108,10 +108,11 @@ def result_stem(stem: str) -> str:
     return "_".join([*parts[:place], "rec-medsr", *parts[place:]])
 
 
-def _series_in(folder: Path) -> list[Item]:
+def _series_in(folder: Path, files: list[Item]) -> list[Item]:
+    """The series below a folder; where others or volume files lie in or below the folder of one, it gets one in it."""
     contents = contents_of(folder, pass_over_damaged=True)
     homes = [_home(series, folder) for series in contents.series]
-    occupied = Counter(homes)
+    occupied = Counter(place for path in (*homes, *(file.source for file in files)) for place in (path, *path.parents))
     names: dict[str, int] = {}
     items = _unreadable(contents, homes, folder)
     for series, home in zip(contents.series, homes, strict=True):

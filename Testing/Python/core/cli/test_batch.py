@@ -128,6 +128,15 @@ def test_a_damaged_dicom_file_stops_only_the_series_beside_it(medsr: Medsr, fold
     assert "slice000.dcm is damaged" in rows["c"]["error"]
 
 
+def test_a_series_with_others_or_files_in_its_folder_gets_a_folder_among_them(folder: Path):
+    stored = np.zeros((3, 4, 4), np.int16)
+    for number, place in enumerate(("a", "a/b", "c"), 1):
+        write_series(folder / place, stored, series=number)
+    (folder / "c" / "scan.nii.gz").touch()
+    names = [item.name for item in items_in(folder)]
+    assert names == ["c/scan.nii.gz", "a/Thorax_5.0", "a/b", "c/Thorax_5.0"]
+
+
 @pytest.mark.parametrize(("stem", "expected"), [
     ("sub-01_T1w", "sub-01_rec-medsr_T1w"),
     ("sub-01_ses-2_task-rest_run-1_bold", "sub-01_ses-2_task-rest_rec-medsr_run-1_bold"),
