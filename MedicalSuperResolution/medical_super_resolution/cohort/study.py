@@ -129,27 +129,27 @@ def _model(name: str, detail: float) -> Model:
 
 def _asked(batch: Batch, item: Item, model: Model) -> dict[str, Any]:
     """Everything that a result depends on; the input is represented by sizes and times of its files."""
-    source = item.source
-    paths = sorted(path for path in source.iterdir() if path.is_file()) if source.is_dir() else [source]
-    stats = [path.stat() for path in paths]
+    stats = [path.stat() for path in _files_of(item.source) if not path.is_relative_to(batch.output)]
     settings = {name: value for name, value in asdict(batch.settings).items() if name not in _LEFT_OUT}
     asked = {
         "software": __version__,
         "model": [model.sha256, model.detail_sha256],
         "settings": settings,
         "options": [batch.modality, batch.keep_tilt, batch.compress],
-        "input": [len(paths), sum(one.st_size for one in stats), max((one.st_mtime_ns for one in stats), default=0)],
+        "input": [len(stats), sum(one.st_size for one in stats), max((one.st_mtime_ns for one in stats), default=0)],
     }
     return dict(json.loads(json.dumps(asked)))  # lists in place of tuples, as in JSON
 
 
 def _digests(output: Path, folder: Path) -> dict[str, str]:
-    """SHA-256 of the files of a result, with those beside it under its name."""
-    if output.is_dir():
-        paths = sorted(path for path in output.iterdir() if path.is_file())
-    else:
-        paths = sorted(output.parent.glob(f"{glob.escape(stem_of(output).name)}.*"))
-    return {path.relative_to(folder).as_posix(): digest_of(path) for path in paths}
+    """SHA-256 of the files of a result."""
+    return {path.relative_to(folder).as_posix(): digest_of(path) for path in _files_of(output)}
+
+
+def _files_of(path: Path) -> list[Path]:
+    """The files of a folder, as it and those below it hold a series, or a file with those beside it under its name."""
+    found = path.rglob("*") if path.is_dir() else path.parent.glob(f"{glob.escape(stem_of(path).name)}.*")
+    return sorted(one for one in found if one.is_file())
 
 
 def _verified(path: Path, asked: dict[str, Any], folder: Path) -> Row | None:

@@ -23,7 +23,7 @@ import dicom_files
 from command_line import Medsr
 from medical_super_resolution.cohort import batch, study
 from medical_super_resolution.cohort import run as cohort_run
-from medical_super_resolution.cohort.discovery import Item
+from medical_super_resolution.cohort.discovery import Item, items_in
 from medical_super_resolution.cohort.distribution import scheduling, workers
 from medical_super_resolution.cohort.distribution.scheduling import rows_from
 from medical_super_resolution.cohort.distribution.workers import local_workers, worker_options
@@ -120,6 +120,26 @@ def test_going_on_verifies_what_is_done_and_does_the_rest(a_batch: Batch, a_clie
     assert status == {"a/one.nii.gz": "kept", "two.nrrd": "done", "three.nii": "done", "broken.nii.gz": "failed"}
     assert (a_batch.output / "a" / "one.nii.gz").stat().st_mtime_ns == before
     assert files.read(a_batch.output / "two.nrrd").array.shape == (18, 18, 20)
+
+
+def test_going_on_does_again_what_has_other_data_or_another_sidecar(
+    tmp_path: Path, a_volume: Volume, a_model_file: Path
+):
+    folder, output = tmp_path / "in", tmp_path / "in" / "out"
+    dicom_files.write_series(folder.with_name("series"), a_volume.array.clip(0))
+    for number, path in enumerate(sorted(folder.with_name("series").iterdir())):
+        (folder / "p" / str(number % 2)).mkdir(parents=True, exist_ok=True)
+        path.replace(folder / "p" / str(number % 2) / path.name)
+    files.write(a_volume, folder / "one.mhd")
+    files.write(a_volume, folder / "two.nii.gz")
+    batch = Batch(folder, output, EnhanceSettings(factor=2, model=str(a_model_file), threads=1))
+    items = items_in(folder, output)
+    assert [study.run_study(batch, item).status for item in items] == ["done"] * 3
+    assert [study.run_study(batch, item).status for item in items] == ["kept"] * 3
+    for changed in (*folder.glob("one.*raw"), next(folder.glob("p/1/*"))):
+        os.utime(changed, (2e9, 2e9))
+    (folder / "two.json").write_text('{"EchoTime": 0.003}')
+    assert [study.run_study(batch, item).status for item in items] == ["done"] * 3
 
 
 def test_another_wish_does_what_is_done_again(a_batch: Batch, a_client):
