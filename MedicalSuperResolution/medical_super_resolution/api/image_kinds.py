@@ -129,7 +129,14 @@ def _from_nibabel(image: Any) -> Converted:  # noqa: ANN401
         for stale in ("slice_code", "slice_start", "slice_end", "slice_duration"):  # of NIfTI: times of the old slices
             if stale in header:
                 header[stale] = 0
-        return type(image)(volume.array.transpose(), volume.grid.ijk_to_ras, header)
+        made = type(image)(volume.array.transpose(), volume.grid.ijk_to_ras, header)
+        if hasattr(image, "get_sform"):  # NIfTI, in which a volume can have two places
+            to_old_voxels = np.linalg.inv(image.affine) @ volume.grid.ijk_to_ras
+            places = image.get_qform(coded=True), image.get_sform(coded=True)
+            for (matrix, code), put in zip(places, (made.set_qform, made.set_sform), strict=True):
+                if any(code for _, code in places):  # else its affine is in no header
+                    put(None if matrix is None else matrix @ to_old_voxels, code)
+        return made
 
     return Converted(Volume(array, Grid(array.shape, image.affine)), restore)
 

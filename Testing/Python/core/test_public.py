@@ -64,6 +64,23 @@ def test_a_nibabel_image_gives_one_with_the_new_affine_and_type(a_volume: Volume
     np.testing.assert_allclose(found.affine, expected.grid.ijk_to_ras)
 
 
+def test_a_nibabel_image_keeps_both_places_and_their_codes(a_volume: Volume, a_model: Model, expected: Volume):
+    nibabel = pytest.importorskip("nibabel")
+    elsewhere = np.diag([-1.0, 1.0, 1.0, 1.0]) @ a_volume.grid.ijk_to_ras
+    image = nibabel.Nifti1Image(a_volume.array.transpose(), a_volume.grid.ijk_to_ras)
+    image.set_sform(a_volume.grid.ijk_to_ras, code="mni")
+    for matrix, code in ((elsewhere, 1), (None, 0)):
+        image.set_qform(matrix, code)
+        found = enhance(image, a_model, TWICE, modality="ct")
+        sform, sform_code = found.get_sform(coded=True)
+        assert (sform_code, int(found.header["qform_code"])) == (4, code)
+        np.testing.assert_allclose(sform, expected.grid.ijk_to_ras, rtol=1e-6)
+        np.testing.assert_allclose(found.affine, expected.grid.ijk_to_ras, rtol=1e-6)
+        if code:
+            mirrored = np.diag([-1.0, 1.0, 1.0, 1.0]) @ expected.grid.ijk_to_ras
+            np.testing.assert_allclose(found.get_qform(), mirrored, atol=1e-4)
+
+
 def test_a_torchio_image_gives_one_with_the_new_affine(a_volume: Volume, a_model: Model, expected: Volume):
     torch, torchio = pytest.importorskip("torch"), pytest.importorskip("torchio")
     values = torch.from_numpy(np.ascontiguousarray(a_volume.array.transpose()))[None]
