@@ -15,7 +15,8 @@ from .header import UNREADABLE, DicomFile, number, numbers, whole
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-# Sequences of converted files, used for attributes that are found nowhere else.
+# Sequences of converted files. These and private ones are used for attributes that are found nowhere else: Philips puts
+# other positions into a private one.
 _UNASSIGNED = (0x00209170, 0x00209171)
 # Sequences about images that a frame refers to or was derived from.
 _OF_OTHER_IMAGES = (0x00081140, 0x00089124, 0x00082112, 0x00209172)
@@ -111,29 +112,21 @@ def _frames(file: DicomFile) -> list[Frame]:
         return [Frame(file, 0, file.header)]
     shared = file.header.get("SharedFunctionalGroupsSequence") or []
     common = flat([file.header], 0)
-    for item in shared:
-        common.update(flat([item]))
-    found = []
-    for index, item in enumerate(per_frame):
-        header = flat([item])
-        for tag, element in common.items():
-            header.setdefault(tag, element)
-        found.append(Frame(file, index, header))
-    return found
+    return [Frame(file, index, flat([common, *shared, item])) for index, item in enumerate(per_frame)]
 
 
 def flat(items: list[Dataset], deepest: int = _DEEPEST) -> Dataset:
-    """The values in some data sets and in the sequences inside them, in one data set."""
+    """The values in some data sets and in the sequences inside them, in one data set; those of later ones count."""
     from pydicom import Dataset
 
-    found, unassigned = Dataset(), Dataset()
+    found, elsewhere = Dataset(), Dataset()
     for item in items:
         for element in item:
             if element.VR != "SQ":
                 found[element.tag] = element
             elif deepest and element.tag not in _OF_OTHER_IMAGES:
                 nested = flat(list(element.value[:1]), deepest - 1)
-                (unassigned if element.tag in _UNASSIGNED else found).update(nested)
-    for tag, value in unassigned.items():
+                (elsewhere if element.tag in _UNASSIGNED or element.tag.is_private else found).update(nested)
+    for tag, value in elsewhere.items():
         found.setdefault(tag, value)
     return found

@@ -223,6 +223,19 @@ def test_what_a_converted_file_does_not_assign_counts_last(tmp_path: Path):
     np.testing.assert_array_equal(files.read(tmp_path / "scan").array, STORED)
 
 
+def test_what_a_private_sequence_states_counts_last(tmp_path: Path):
+    """Philips repeats attributes of each frame in one, with positions that are half a voxel off."""
+    made = enhanced(STORED, positions := [(-20.0, 3, 4 * k) for k in range(len(STORED))])
+    for group, place in zip(made.PerFrameFunctionalGroupsSequence, positions, strict=True):
+        other = item(ImagePositionPatient=[place[0] + 0.5, place[1] + 0.5, place[2]], SliceThickness=9, RescaleSlope=2)
+        group.private_block(0x2005, "Philips MR Imaging DD 005", create=True).add_new(0x0F, "SQ", [other])
+    save(made, tmp_path / "scan" / "all.dcm")
+    volume = files.read(tmp_path / "scan")
+    assert np.array_equal(volume.array, STORED)
+    assert volume.grid.ijk_to_ras[:3, 3] == pytest.approx((20, -3, 0))
+    assert volume.slice_thickness_mm == 4  # shared by all frames
+
+
 def test_echoes_in_the_frames_of_one_file_are_split(tmp_path: Path):
     positions = [(0, 0, 5.0 * (number // 2)) for number in range(8)]
 
