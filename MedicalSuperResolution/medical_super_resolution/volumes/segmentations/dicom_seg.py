@@ -136,10 +136,10 @@ def write_segmentation(layers: Sequence[Volume], facts: dict[str, str], images: 
     from pydicom import dcmread
     from pydicom.uid import generate_uid
 
-    values = [(layer, value) for layer in layers for value in np.unique(layer.array) if value]
+    values = [(place, int(value)) for place, layer in enumerate(layers) for value in np.unique(layer.array) if value]
     if not values:
         raise VolumeError("the segmentation holds no label; a DICOM segmentation needs at least one")
-    segments = [_description(number, int(value), facts) for number, (_, value) in enumerate(values, start=1)]
+    segments = [_description(number, *value, facts) for number, value in enumerate(values, start=1)]
     try:
         with quietly():
             headers = [dcmread(image, stop_before_pixels=True) for image in images]
@@ -165,7 +165,7 @@ def write_segmentation(layers: Sequence[Volume], facts: dict[str, str], images: 
         ) from problem
 
 
-def _volume_of(layers: Sequence[Volume], values: Sequence[tuple[Volume, int]], frame_of_reference: str) -> Any:  # noqa: ANN401
+def _volume_of(layers: Sequence[Volume], values: Sequence[tuple[int, int]], frame_of_reference: str) -> Any:  # noqa: ANN401
     """The segments as highdicom takes them: numbered in one volume, or stacked where they may overlap."""
     import highdicom
 
@@ -179,7 +179,7 @@ def _volume_of(layers: Sequence[Volume], values: Sequence[tuple[Volume, int]], f
     )
 
 
-def _numbered(layer: Volume, values: Sequence[tuple[Volume, int]]) -> np.ndarray:
+def _numbered(layer: Volume, values: Sequence[tuple[int, int]]) -> np.ndarray:
     """(K, J, I) uint16, the number of the segment in place of each label."""
     labels = np.array([0, *(value for _, value in values)])
     order = np.argsort(labels)
@@ -187,21 +187,23 @@ def _numbered(layer: Volume, values: Sequence[tuple[Volume, int]]) -> np.ndarray
     return numbers
 
 
-def _stacked(layers: Sequence[Volume], values: Sequence[tuple[Volume, int]]) -> np.ndarray:
+def _stacked(layers: Sequence[Volume], values: Sequence[tuple[int, int]]) -> np.ndarray:
     """(K, J, I, segments) uint8 masks."""
     masks = np.zeros((*layers[0].grid.shape_kji, len(values)), np.uint8)
-    for number, (layer, value) in enumerate(values):
-        masks[..., number] = layer.array == value
+    for number, (place, value) in enumerate(values):
+        masks[..., number] = layers[place].array == value
     return masks
 
 
-def _description(number: int, value: int, facts: dict[str, str]) -> SegmentDescription:
+def _description(number: int, place: int, value: int, facts: dict[str, str]) -> SegmentDescription:
+    """The segment of a label in one of the layers, each of which may count its labels from 1."""
     from highdicom.color import CIELabColor
     from highdicom.seg import SegmentDescription
     from pydicom.sr.codedict import codes
 
-    key = next((name.removesuffix("_LabelValue") for name, label in facts.items()
-                if name.endswith("_LabelValue") and label == str(value)), "")  # fmt: skip
+    wanted = str(value), str(place)
+    keys = [name.removesuffix("_LabelValue") for name in facts if name.endswith("_LabelValue")]
+    key = next((key for key in keys if (facts[f"{key}_LabelValue"], facts.get(f"{key}_Layer", "0")) == wanted), "")
     color = facts.get(f"{key}_Color", "").split()
     return SegmentDescription(
         segment_number=number,

@@ -60,6 +60,19 @@ def test_segments_come_back_with_place_names_and_colors(tmp_path, a_series, over
     assert (written.StudyInstanceUID, written.FrameOfReferenceUID) == (f"{ROOT}.1", f"{ROOT}.4")
 
 
+def test_segments_that_share_a_value_in_different_layers_keep_their_names(tmp_path, a_series):
+    """3D Slicer counts the labels of each layer from 1."""
+    given = two_segments(files.read(a_series).grid, overlapping=True)
+    lesion = Volume((given.layers[1].array > 0).astype(np.uint8), given.grid)
+    facts = given.facts | {"Segment1_LabelValue": "1"}
+    segmentations.write(
+        Segmentation((given.layers[0], lesion), facts), tmp_path / "seg.dcm", images=sorted(a_series.iterdir())
+    )
+    found = segmentations.read(tmp_path / "seg.dcm").facts
+    assert (found["Segment0_Name"], found["Segment1_Name"]) == ("liver", "lesion")
+    assert found["Segment0_Color"] != found["Segment1_Color"]
+
+
 def test_a_dicom_segmentation_is_refined_onto_the_series_it_names(medsr, tmp_path, a_series, a_model_file):
     segmentations.write(
         two_segments(files.read(a_series).grid, overlapping=False),
