@@ -62,7 +62,7 @@ def images_of(path: Path) -> list[Path]:
 def _grid_of(path: Path, image: Volume | None) -> Grid:
     from ...volumes.io import files, formats
 
-    described = None if image else formats.grid_and_type_of(path)
+    described = formats.grid_and_type_of(path)  # of tilted slices, the tilted one
     return described[0] if described else (image or files.read(path)).grid
 
 

@@ -67,6 +67,21 @@ def test_labels_come_onto_the_grid_of_a_volume_that_was_enhanced_before(medsr, f
     assert (found.array[:, 4, 4] == np.repeat(files.read(folder / "labels.nii.gz").array[:, 4, 4], 4)).mean() > 0.9
 
 
+@pytest.mark.parametrize("snap", [(), ("--snap",)])
+def test_labels_come_onto_the_grid_of_tilted_slices(medsr, folder, snap):
+    given = nibabel.load(folder / "scan.nii.gz")
+    tilted = given.affine.copy()
+    tilted[1, 2] = 1.5
+    nibabel.save(nibabel.Nifti1Image(np.asarray(given.dataobj), tilted), folder / "tilted.nii.gz")
+    status, _, err = medsr(
+        "labels", folder / "labels.nii.gz", folder / "out.nii.gz", "--like", folder / "tilted.nii.gz", *snap
+    )
+    assert status == 0, err
+    found = nibabel.load(folder / "out.nii.gz")
+    assert found.shape == given.shape
+    np.testing.assert_allclose(found.affine, tilted, atol=1e-6)
+
+
 @pytest.mark.parametrize("layers", [1, 2])
 def test_segments_keep_their_names_colors_and_layers(medsr, folder, layers):
     a_slicer_segmentation(folder / "in.seg.nrrd", layers)
