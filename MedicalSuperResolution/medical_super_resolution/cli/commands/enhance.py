@@ -107,7 +107,7 @@ def _enhance_in(
     from ...models import store
 
     progress = progress_of_kind(chosen.progress)
-    _check_input(chosen.input, chosen.volume)
+    _check_input(chosen)
     store.read_header(store.find(settings.model))  # refuses a wrong model before PyTorch is loaded
     progress.stage("loading the model")  # and PyTorch, which takes more than a second
     from ...cohort.single import run_task
@@ -141,15 +141,20 @@ def _check_options(chosen: argparse.Namespace) -> None:
         )
 
 
-def _check_input(source: Path, number: int | None) -> None:
+def _check_input(chosen: argparse.Namespace) -> None:
     """Refuse what the header alone shows, before PyTorch is loaded."""
+    from ...volumes.dicom.reader import ALL_PHASES
     from ...volumes.io import files, formats
 
+    source, number, are_several = chosen.input, chosen.volume, chosen.phase == ALL_PHASES
     files.check_exists(source)
     if formats.is_volume_file(source) and source.is_file():
         count = formats.header_of(source).count
         if number is not None and not 0 <= number < count:
             raise SuperResolutionError(f"{source} has no volume {number}; its volumes are 0 to {count - 1}")
+        are_several = number is None and count > 1
+    if chosen.snap and are_several:
+        raise SettingsError("--snap follows the edges of one volume; name it by --volume N, or --phase N of DICOM")
 
 
 def _run_batch(chosen: argparse.Namespace, settings: EnhanceSettings, items: list[Item]) -> int:

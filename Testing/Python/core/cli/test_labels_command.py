@@ -123,6 +123,13 @@ def test_an_image_in_place_of_a_segmentation_is_refused(medsr, folder):
     assert "not whole numbers" in said
 
 
+def test_edges_of_several_volumes_are_refused_before_any_work(medsr, folder):
+    sitk.WriteImage(sitk.JoinSeries([sitk.ReadImage(str(folder / "scan.nii.gz"))] * 2), str(folder / "series.nii.gz"))
+    given = ("enhance", folder / "series.nii.gz", folder / "fine.nii.gz", "--factor", 2)
+    said = refused(medsr, folder, *given, "--labels", folder / "labels.nii.gz", folder / "out.nii.gz", "--snap")
+    assert "name it by --volume N" in said
+
+
 def test_a_tilted_label_map_is_straightened_without_new_labels(medsr, folder):
     labels = np.zeros((8, 20, 16), np.uint8)
     labels[2:6, 6:14, 4:12], labels[3:5, 8:12, 6:10] = 5, 42
