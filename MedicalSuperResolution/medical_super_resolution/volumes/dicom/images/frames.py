@@ -96,7 +96,7 @@ def frames_of(file: DicomFile) -> list[Frame]:
     Raises
     ------
     VolumeError
-        The attributes of its frames are damaged.
+        The attributes of its frames are damaged, or those of some are missing.
     """
     try:
         return _frames(file)
@@ -110,6 +110,9 @@ def _frames(file: DicomFile) -> list[Frame]:
     per_frame = file.header.get("PerFrameFunctionalGroupsSequence")
     if not per_frame:
         return [Frame(file, 0, file.header)]
+    count = whole(file.header, "NumberOfFrames", 1)
+    if count > len(per_frame):
+        raise VolumeError(f"{file.path} holds {count} frames but places {len(per_frame)}; get the DICOM series again")
     shared = file.header.get("SharedFunctionalGroupsSequence") or []
     common = flat([file.header], 0)
     return [Frame(file, index, flat([common, *shared, item])) for index, item in enumerate(per_frame)]

@@ -223,6 +223,14 @@ def test_what_a_converted_file_does_not_assign_counts_last(tmp_path: Path):
     np.testing.assert_array_equal(files.read(tmp_path / "scan").array, STORED)
 
 
+def test_a_frame_without_a_place_is_not_lost_in_silence(tmp_path: Path):
+    made = enhanced(STORED, [(0, 0, 5.0 * number) for number in range(len(STORED))])
+    del made.PerFrameFunctionalGroupsSequence[-1]
+    save(made, tmp_path / "scan" / "all.dcm")
+    with pytest.raises(VolumeError, match="holds 8 frames but places 7"):
+        files.read(tmp_path / "scan")
+
+
 def test_what_a_private_sequence_states_counts_last(tmp_path: Path):
     """Philips repeats attributes of each frame in one, with positions that are half a voxel off."""
     made = enhanced(STORED, positions := [(-20.0, 3, 4 * k) for k in range(len(STORED))])
