@@ -125,6 +125,7 @@ def _decompressed(file: DicomFile, shape_ji: tuple[int, int]) -> np.ndarray:
     """
     import SimpleITK as sitk
     from pydicom import dcmread
+    from pydicom.uid import UID
 
     try:
         if file.syntax == _RUN_LENGTHS:
@@ -137,7 +138,10 @@ def _decompressed(file: DicomFile, shape_ji: tuple[int, int]) -> np.ndarray:
             reader.SetImageIO("GDCMImageIO")
             image = reader.Execute()
     except (RuntimeError, *UNREADABLE) as problem:
-        raise VolumeError(f"the compressed pixels of {file.path} cannot be unpacked; it is damaged") from problem
+        raise VolumeError(
+            f"the pixels of {file.path}, which are packed as {UID(file.syntax).name}, cannot be unpacked: the file is"
+            " damaged or the packing not supported; export the series without compression"
+        ) from problem
     array = sitk.GetArrayFromImage(image)
     array = array.reshape(-1, *array.shape[-2:]) if image.GetNumberOfComponentsPerPixel() == 1 else array[:0]
     if array.shape[1:] != shape_ji:

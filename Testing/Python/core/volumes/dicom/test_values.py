@@ -9,7 +9,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, HTJ2KLossless, RLELossless
 
 from dicom_kinds import enhanced, save, write_images
 from medical_super_resolution.errors import VolumeError
@@ -98,6 +98,17 @@ def test_compressed_slices_have_the_same_values(tmp_path: Path, stored: np.ndarr
     write_images(tmp_path / "ct", stored, change=change)
     truth = stored * np.array(slopes)[:, None, None] - 7
     np.testing.assert_allclose(files.read(tmp_path / "ct").array, truth, rtol=1e-7)
+
+
+def test_a_packing_that_is_not_known_is_named(tmp_path: Path, stored: np.ndarray):
+    def change(header: Dataset, k: int) -> None:
+        header.file_meta.TransferSyntaxUID = HTJ2KLossless
+        header.PixelData = encapsulate([bytes(100)])
+        header["PixelData"].is_undefined_length = True
+
+    write_images(tmp_path / "ct", stored, change=change)
+    with pytest.raises(VolumeError, match=r"High-Throughput JPEG 2000 .* damaged or the packing not supported"):
+        files.read(tmp_path / "ct")
 
 
 def _run_lengths(segments: list[bytes]) -> bytes:
