@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # numpy is not imported at the start of the program
 HELP = "fuse several thick stacks into one isotropic volume"
 DESCRIPTION = (
     "Fuse 2 to 12 thick stacks of one contrast and one session, in any planes, into one volume with cubic voxels.\n"
-    "Each stack is a volume file or a DICOM series given by its folder."
+    "Each stack is a volume file or a DICOM series given by its folder or any of its files."
 )
 
 
@@ -130,10 +130,10 @@ def _series_of(chosen: argparse.Namespace) -> list[list[Path]]:
     from ...volumes.dicom.reader import files_of_series
     from ...volumes.io import formats
 
-    if formats.suffix_of(chosen.output) is not None or not any(stack.is_dir() for stack in chosen.stacks):
+    if formats.suffix_of(chosen.output) is not None or not any(map(formats.is_series, chosen.stacks)):
         return []
     for stack in chosen.stacks:
-        if not stack.is_dir():
+        if not formats.is_series(stack):
             raise VolumeError(f"{stack} is no DICOM series, so no DICOM can name it as a source; end OUTPUT in .nii.gz")
     series = [files_of_series(stack) for stack in chosen.stacks]
     for one in series:

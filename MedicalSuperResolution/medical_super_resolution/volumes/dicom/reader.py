@@ -11,11 +11,12 @@ import numpy as np
 
 from ...errors import VolumeError
 from ..grid import LPS_TO_RAS, Grid
+from ..io.formats import is_series
 from ..io.header import check_size
 from ..volume import MeasuredSlices, Volume
 from ..windows import covering, windows
 from .images.frames import Frame
-from .images.header import quietly
+from .images.header import quietly, text
 from .images.stored import stored_bytes
 from .places import resampled
 from .sorter import Contents, Series, contents_of
@@ -220,13 +221,14 @@ def check_one_session(paths: Sequence[Path]) -> None:
     """
     import pydicom
 
-    series = [path for path in paths if path.is_dir()]
-    headers = [
-        pydicom.dcmread(files_of_series(path)[0], stop_before_pixels=True, specific_tags=list(_SAME_IN_SESSION))
-        for path in series
-    ]
+    first = [files_of_series(path)[0] for path in paths if is_series(path)]
+    with quietly():
+        headers = [
+            pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=list(_SAME_IN_SESSION))
+            for file in first
+        ]
     for tag, what in _SAME_IN_SESSION.items():
-        found = {str(header.get(tag, "")) for header in headers} - {""}
+        found = {text(header, tag) for header in headers} - {""}
         if len(found) > 1:
             raise VolumeError(
                 f"the series are of different {what}; fuse stacks of one session, or add --force-frame if they are"

@@ -33,6 +33,11 @@ def is_volume_file(path: Path) -> bool:
     return readable_suffix_of(path) is not None
 
 
+def is_series(path: Path) -> bool:
+    """Whether a path is taken for a DICOM series: its folder, its zipped folder or any file in it."""
+    return path.is_dir() or (path.exists() and not is_volume_file(path))
+
+
 def suffix_of(path: Path) -> str | None:
     """The volume suffix of a file name, such as ".nii.gz"; None where it has none of ours."""
     name = path.name.lower()

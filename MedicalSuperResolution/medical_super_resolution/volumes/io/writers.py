@@ -64,8 +64,7 @@ def destination_of(
         The output could not be written.
     """
     check_apart([output], [source])
-    is_series = source.is_dir() or (source.exists() and not formats.is_volume_file(source))
-    if formats.suffix_of(output) is not None or not is_series:
+    if formats.suffix_of(output) is not None or not formats.is_series(source):
         files.check_output(output, overwrite=overwrite)
         return Destination(output, (), overwrite)
     if selection is not None and selection.phase == ALL_PHASES:

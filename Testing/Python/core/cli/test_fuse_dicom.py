@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pydicom
 import pytest
@@ -56,6 +58,29 @@ def test_series_of_other_patients_or_frames_are_refused_unless_forced(medsr, tmp
         assert sentence in refused(medsr, results, "fuse", two_series[0], changed, results / "no.nii.gz")
     options = ("--model", a_model_file, "--register", "none", "--spacing", 3.0, "--force-frame")
     assert medsr("fuse", two_series[0], changed, tmp_path / "forced.nii.gz", *options)[0] == 0
+
+
+def test_series_that_are_named_by_a_file_or_zipped_are_checked_as_those_in_folders(medsr, tmp_path, two_series):
+    def of_another_patient(header, k):
+        header.PatientID = "1234"
+
+    other = write_source(tmp_path / "other", np.zeros(SHAPE, np.uint16), "MR", change=of_another_patient)
+    for file in other:
+        file.write_bytes(file.read_bytes()[132:])  # without the magic word
+    results = tmp_path / "results"
+    results.mkdir()
+    shutil.make_archive(str(tmp_path / "other"), "zip", tmp_path / "other")
+    for stack in (other[0], tmp_path / "other", tmp_path / "other.zip"):
+        said = refused(medsr, results, "fuse", two_series[0], stack, results / "fused.nii.gz")
+        assert "different patients" in said
+
+
+def test_a_series_that_is_named_by_a_file_is_a_source_of_a_dicom_series(medsr, tmp_path, two_series, a_model_file):
+    output = tmp_path / "fused"
+    options = ("--model", a_model_file, "--register", "none", "--spacing", 3.0, "--progress", "none")
+    status, _, err = medsr("fuse", two_series[0], min(two_series[1].iterdir()), output, *options)
+    assert status == 0, err
+    assert len(pydicom.dcmread(min(output.iterdir())).SourceImageSequence) == 10
 
 
 def test_a_dicom_series_cannot_name_a_volume_file_as_its_source(medsr, tmp_path, two_series):
