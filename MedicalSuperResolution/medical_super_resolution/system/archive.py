@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import shutil
 import zipfile
+import zlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -62,5 +63,5 @@ def unpack(path: Path, folder: Path) -> None:
                 target = folder / f"{number:06d}-{Path(member.filename.replace(chr(92), '/')).name}"
                 with archive.open(member) as packed, target.open("xb") as file:
                     shutil.copyfileobj(packed, file)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError) as problem:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError) as problem:
         raise VolumeError(f"{path} cannot be unpacked: it is damaged or encrypted; unpack it yourself") from problem

@@ -60,9 +60,12 @@ def test_a_zipped_folder_is_read_like_the_folder(tmp_path: Path, stored: np.ndar
     np.testing.assert_array_equal(files.read(tmp_path / "scan.zip").array, stored)
 
 
-def test_a_damaged_zip_file_is_refused(tmp_path: Path):
-    (tmp_path / "scan.zip").write_bytes(b"PK\x03\x04 and no more")
-    assert "cannot be unpacked" in refusal(tmp_path / "scan.zip")
+def test_a_damaged_zip_file_is_refused(tmp_path: Path, stored: np.ndarray):
+    shutil.make_archive(str(tmp_path / "scan"), "zip", write_images(tmp_path / "ct", stored))
+    whole = (tmp_path / "scan.zip").read_bytes()
+    for content in (b"PK\x03\x04 and no more", whole[:200] + b"\xff" * 40 + whole[240:]):  # then of a packed file
+        (tmp_path / "scan.zip").write_bytes(content)
+        assert "cannot be unpacked" in refusal(tmp_path / "scan.zip")
 
 
 def test_links_into_another_folder_are_followed_and_links_to_nowhere_ignored(tmp_path: Path, stored: np.ndarray):
