@@ -58,12 +58,7 @@ def read_nrrd_header(path: Path) -> Header:
     VolumeError
         It is no NRRD file, damaged, or names voxels elsewhere.
     """
-    with path.open("rb") as file:
-        block = file.read(_HEADER_BYTES)
-    if not block.startswith(b"NRRD"):
-        raise not_read(path, block[:512])
-    end = _END.search(block)
-    fields, kept = _fields(path, (block[: end.start()] if end else block).decode("utf-8", "replace"))
+    fields, kept, end = _parsed(path)
     sizes = _whole_numbers(path, fields, "sizes")
     series = _series_axis(path, fields, len(sizes))
     if series is not None:
@@ -74,9 +69,27 @@ def read_nrrd_header(path: Path) -> Header:
         notes += ("the header gives no spacing but the ends of its axes; voxels count as 1 mm, as in other programs",)
     stored = _stored(path, fields)
     is_interleaved = series == 0 and len(shape) == 4
-    voxels = _voxels(path, fields, end.end() if end else None, int(np.prod(shape, dtype=object)) * stored.itemsize)
+    voxels = _voxels(path, fields, end, int(np.prod(shape, dtype=object)) * stored.itemsize)
     header = FileHeader(grid.ijk_to_ras, fields=kept, measurement_frame=_measurement_frame(path, fields, kept))
     return Header(path, shape, grid, stored, voxels, header, 1.0, 0.0, is_interleaved, notes)
+
+
+def check_voxels_beside(path: Path) -> None:
+    """Refuse, before another library follows it, a header that names voxels elsewhere; see `header.beside`."""
+    fields, _, _ = _parsed(path)
+    if "datafile" in fields:
+        beside(path, fields["datafile"])
+
+
+def _parsed(path: Path) -> tuple[dict[str, str], dict[str, str], int | None]:
+    """Fields, free pairs of keys and values, and where the header ends, in bytes; None where it has no end."""
+    with path.open("rb") as file:
+        block = file.read(_HEADER_BYTES)
+    if not block.startswith(b"NRRD"):
+        raise not_read(path, block[:512])
+    end = _END.search(block)
+    fields, kept = _fields(path, (block[: end.start()] if end else block).decode("utf-8", "replace"))
+    return fields, kept, end.end() if end else None
 
 
 def _fields(path: Path, text: str) -> tuple[dict[str, str], dict[str, str]]:

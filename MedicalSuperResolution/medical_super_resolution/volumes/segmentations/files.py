@@ -14,6 +14,7 @@ from ...system.process import silent
 from ...system.temp_dirs import put_in_place, work_folder
 from ..grid import Grid
 from ..io import files, formats
+from ..io.nrrd import check_voxels_beside
 from ..label_maps.detection import is_image
 from ..label_maps.refinement import refine_labels
 from ..resampling import grid_of, to_image
@@ -69,6 +70,7 @@ def read(path: Path) -> Segmentation:
         return Segmentation((volume,))
     import SimpleITK as sitk
 
+    check_voxels_beside(path)
     try:
         with silent():
             image = sitk.ReadImage(str(path), imageIO="NrrdImageIO")

@@ -20,6 +20,7 @@ from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.models import store
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files, formats
+from medical_super_resolution.volumes.segmentations import files as segmentations
 from medical_super_resolution.volumes.volume import Volume
 
 META = """ObjectType = Image
@@ -91,6 +92,18 @@ def test_what_is_no_plain_file_is_not_opened(tmp_path: Path, suffix: str, name: 
 def test_voxels_in_many_files_are_refused(tmp_path: Path, suffix: str, name: str):
     """ITK's reader ends the whole process for some of these."""
     assert "several files" in refusal(header_of(tmp_path, suffix, name))
+
+
+@posix_only
+@pytest.mark.parametrize("name", ["../secret.raw", "/dev/zero", "pipe", "LIST\nscan.raw", "%s/dev/zero 1 4 1"])
+def test_a_segmentation_names_no_voxels_elsewhere_either(tmp_path: Path, name: str):
+    """ITK, which reads its layers, would follow the name and wait for a pipe without end."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "secret.raw").write_bytes(bytes(240))
+    os.mkfifo(tmp_path / "here" / "pipe")
+    path = header_of(tmp_path / "here", ".seg.nrrd", name)
+    with pytest.raises(VolumeError, match="outside its own folder|no plain file|several files"):
+        segmentations.read(path)
 
 
 @posix_only
