@@ -19,7 +19,7 @@ from ..tilt import straightened
 from ..volume import Volume
 from .encode import encode
 from .formats import DAMAGES, SUFFIXES, header_of, is_volume_file, parsed, suffix_of, unreadable
-from .header import LARGEST_STRAIGHTENED, Header, check_plain
+from .header import LARGEST_STRAIGHTENED, Header, check_detached, check_plain
 from .stream import fill, finish, opened, read_volume
 
 _DATA_SUFFIXES = {".mhd": (".raw", ".zraw"), ".nhdr": (".raw", ".raw.gz")}  # where detached headers keep the voxels
@@ -142,6 +142,7 @@ def check_output(path: Path | str, *, overwrite: bool = False) -> None:
         raise VolumeError(f"{path} is a folder; name a file, which ends in one of: {', '.join(SUFFIXES)}")
     if suffix_of(path) is None:
         raise VolumeError(f"the format of {path.name} is unknown; end the name in one of: {', '.join(SUFFIXES)}")
+    check_detached(path)
     taken = _taken(path)
     if taken and not overwrite:
         raise VolumeError(f"{taken} exists already; add --overwrite to replace it, or choose another name")

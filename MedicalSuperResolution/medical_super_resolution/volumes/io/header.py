@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ LARGEST_COMPRESSION = 1100  # deflate cannot do better than 1032 to 1
 LARGEST_COMPRESSION_OF_BZIP2 = 2_000_000
 SHEAR_OF_ROUNDING = 2e-5  # cosine between two axes: what single precision leaves of a right angle
 LARGEST_STRAIGHTENED = 1e-3  # 0.06 degrees; beyond it, slices are tilted
+_MISREAD = re.compile(r"^LIST|^\s|%|:=")  # in names: several files, a blank that is cut off, a pattern, a key
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,15 @@ def check_plain(path: Path) -> None:
         raise VolumeError(f"{path} is not a plain file; copy the volume into one first")
 
 
+def check_detached(path: Path) -> None:
+    """Refuse a detached header, and no other file, whose voxels would have a name that says something else in it."""
+    if path.suffix.lower() in (".mhd", ".nhdr") and (_MISREAD.search(path.name) or not path.name.isprintable()):
+        raise VolumeError(
+            f"programs would misread a header that names voxels like {path.name}; choose another name, or end it in"
+            " .nrrd or .mha"
+        )
+
+
 def not_scalar(path: Path, components: int) -> VolumeError:
     """The refusal of a color or vector volume."""
     return VolumeError(
@@ -175,7 +186,7 @@ def beside(header: Path, name: str) -> Path:
     VolumeError
         It may not.
     """
-    if "%" in name or name.upper().startswith("LIST"):
+    if "%" in name or name.startswith("LIST"):
         raise VolumeError(f"{header} keeps its voxels in several files; save it as one file (.nrrd or .mha) first")
     try:
         is_inside = not Path(name).is_absolute() and ".." not in Path(name).parts

@@ -102,6 +102,13 @@ def test_an_output_of_no_known_format_is_refused(tmp_path: Path, name: str):
         files.check_output(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", ["LISTED.mhd", "50%.nhdr", " scan.mhd", "a:=b.nhdr", "a\u0085b.nhdr"])
+def test_a_header_that_could_not_name_its_voxels_is_refused(tmp_path: Path, name: str):
+    with pytest.raises(VolumeError, match="would misread a header"):
+        files.check_output(tmp_path / name)
+    files.check_output(tmp_path / Path(name).with_suffix(".nrrd"))
+
+
 def test_an_output_that_exists_is_refused_unless_it_may_be_replaced(tmp_path: Path):
     path = tmp_path / "scan.nii.gz"
     path.write_bytes(b"precious")

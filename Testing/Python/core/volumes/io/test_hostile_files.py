@@ -106,6 +106,13 @@ def test_a_segmentation_names_no_voxels_elsewhere_either(tmp_path: Path, name: s
         segmentations.read(path)
 
 
+@detached
+@pytest.mark.parametrize("name", ["listed.raw", "Lister.raw"])
+def test_a_name_that_begins_like_a_list_is_that_of_a_file(tmp_path: Path, suffix: str, name: str):
+    (tmp_path / name).write_bytes(np.arange(120, dtype="<i2").tobytes())
+    assert files.read(header_of(tmp_path, suffix, name)).array.max() == 119
+
+
 @posix_only
 @pytest.mark.parametrize("suffix", [*formats.SUFFIXES, ".dcm", ""])
 def test_a_pipe_and_a_device_are_no_volumes(tmp_path: Path, suffix: str):
