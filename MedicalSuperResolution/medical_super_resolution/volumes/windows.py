@@ -68,7 +68,7 @@ def windows(
     for number, start in enumerate(starts):
         plane = planes[number]
         if padding is not None and padding[number].any():
-            plane = _continued(plane, padding[number])
+            plane = continued(plane, padding[number])
         inside = _measured(start, shape, plane.shape, None if padding is None else padding[number])
         moved = _shifted(_shifted(plane, start[0], shape[0], 0), start[1], shape[1], 1)
         result[number] = np.where(inside, in_type(moved, planes.dtype), fill)
@@ -90,7 +90,7 @@ def _measured(
     return inside if padded is None else inside & ~padded[np.ix_(*nearest)]
 
 
-def _continued(plane: np.ndarray, padded: np.ndarray) -> np.ndarray:
+def continued(plane: np.ndarray, padded: np.ndarray) -> np.ndarray:
     """A plane whose padding takes the value of the nearest measured voxel of its column, or else of its row."""
     for axis in (0, 1):
         order = np.arange(plane.shape[axis]).reshape((-1, 1) if axis == 0 else (1, -1))

@@ -14,7 +14,7 @@ from ..grid import LPS_TO_RAS, Grid
 from ..io.formats import is_series
 from ..io.header import check_size
 from ..volume import MeasuredSlices, Volume
-from ..windows import covering, windows
+from ..windows import continued, covering, windows
 from .images.frames import Frame
 from .images.header import quietly, text
 from .images.stored import stored_bytes
@@ -185,9 +185,11 @@ def _straightened(
 def _evenly_spaced(slices: MeasuredSlices, stack: Stack) -> tuple[np.ndarray, np.ndarray | None]:
     """The volume for the network: slices interpolated along k to regular positions, and its padding."""
     assert stack.targets is not None  # the slices are uneven
-    even = resampled(slices.array, stack.places_mm, stack.targets)
     if slices.padding is None:
-        return even, None
+        return resampled(slices.array, stack.places_mm, stack.targets), None
+    rows = zip(*(np.moveaxis(one, 1, 0) for one in (slices.array, slices.padding)), strict=True)
+    known = np.stack([continued(row, padded) for row, padded in rows], axis=1)  # nothing is blended with padding
+    even = resampled(known, stack.places_mm, stack.targets)
     padding = slices.padding[np.abs(stack.places_mm[:, None] - stack.targets).argmin(axis=0)]
     even[padding] = slices.array[slices.padding].min()
     return even, padding

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
-from dicom_kinds import enhanced, item, save, write_images
+from dicom_kinds import enhanced, image, item, save, write_images
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.dicom.reader import Selection
 from medical_super_resolution.volumes.io import files
@@ -221,6 +221,18 @@ def test_what_a_converted_file_does_not_assign_counts_last(tmp_path: Path):
               "ReferencedImageSequence": [item(ImagePositionPatient=[7, 7, 7])]}  # fmt: skip
     save(enhanced(STORED, positions, "legacy CT", extra=lambda frame: others), tmp_path / "scan" / "all.dcm")
     np.testing.assert_array_equal(files.read(tmp_path / "scan").array, STORED)
+
+
+def test_nothing_outside_tilted_slices_is_blended_into_those_between_them(tmp_path: Path):
+    """A head whose base was measured with half the distance, by a tilted gantry."""
+    heights = [2 * k for k in range(6)] + [14 + 4 * k for k in range(5)]
+    for number, height in enumerate(heights):
+        place = (0, 0.3 * height, height)
+        made = image(np.full((20, 12), 1524, np.uint16), place, RescaleSlope=1, RescaleIntercept=-1024)
+        save(made, tmp_path / "scan" / f"{number:03d}.dcm")
+    volume = files.read(tmp_path / "scan")
+    assert volume.array.shape[0] == 16
+    assert set(np.unique(volume.array[~volume.padding])) == {500}
 
 
 def test_a_frame_without_a_place_is_not_lost_in_silence(tmp_path: Path):
