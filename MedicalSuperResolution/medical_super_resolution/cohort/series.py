@@ -52,7 +52,7 @@ def run_series(task: Task, settings: EnhanceSettings, model: Model, progress: Pr
             asked, part = with_modality(volume, task), _progress_of_part(progress, number, count)
             enhanced = enhance(asked, model, settings, part, profile=profile)
             profile = profile or _profile_of(enhanced.report, volume.grid)
-            result = tilt_restored(enhanced.volume, task)
+            result = tilt_restored(enhanced.volume, volume, task)
             if task.hashed:
                 hash_voxels(digest, volume.array)
             if results is None:

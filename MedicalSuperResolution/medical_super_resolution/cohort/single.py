@@ -104,10 +104,10 @@ def _volume(
     return_freed_blocks()
     stage("writing")
     started = time.monotonic()
-    result = tilt_restored(enhanced.volume, task)
+    result = tilt_restored(enhanced.volume, volume, task)
     report = task.destination.write(result, enhanced.report, compress=task.compress)
     if enhanced.uncertainty and task.uncertainty:
-        uncertainty = tilt_restored(replace(enhanced.uncertainty, sheared_grid=enhanced.volume.sheared_grid), task)
+        uncertainty = tilt_restored(enhanced.uncertainty, volume, task)
         files.write(uncertainty, task.uncertainty, overwrite=task.destination.overwrite, compress=task.compress)
     return outcome_of(
         result.grid, report, read_seconds, time.monotonic() - started, [volume.array] if task.hashed else []

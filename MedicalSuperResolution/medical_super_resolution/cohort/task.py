@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import SettingsError
+from ..inference.refiners.padding import nearest_measured
 from ..report import Report
 from ..settings import EnhanceSettings
 from ..volumes.dicom.reader import Selection
-from ..volumes.grid import Grid
+from ..volumes.grid import AXES_IJK, Grid
 from ..volumes.io.writers import Destination
 from ..volumes.memmap import slabs
 from ..volumes.tilt import sheared
@@ -106,13 +107,16 @@ def with_modality(volume: Volume, task: Task) -> Volume:
     return replace(volume, modality=task.modality) if task.modality else volume
 
 
-def tilt_restored(volume: Volume, task: Task) -> Volume:
-    """The volume on its original tilted grid, if requested."""
-    if not task.keep_tilt or volume.sheared_grid is None:
-        return volume
+def tilt_restored(fine: Volume, straight: Volume, task: Task) -> Volume:
+    """A result on the original tilted grid of its slices, which were straightened to refine them, if requested."""
+    if not task.keep_tilt or straight.sheared_grid is None:
+        return fine
     if task.destination.source_files:
         raise SettingsError("--keep-tilt is for volume files; a derived DICOM series has straight slices")
-    return sheared(volume, volume.sheared_grid)
+    if straight.padding is not None:
+        places = (nearest_measured(straight.grid, fine.grid, axis) for axis in reversed(AXES_IJK))
+        fine = replace(fine, padding=straight.padding[np.ix_(*places)])
+    return sheared(fine, straight.sheared_grid)
 
 
 def outcome_of(
