@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import SettingsError
-from ..inference.refiners.padding import nearest_measured
+from ..inference.refiners.padding import padding_on
 from ..report import Report
 from ..settings import EnhanceSettings
 from ..volumes.dicom.reader import Selection
-from ..volumes.grid import AXES_IJK, Grid
+from ..volumes.grid import Grid
 from ..volumes.io.writers import Destination
 from ..volumes.memmap import slabs
 from ..volumes.tilt import sheared
@@ -113,10 +113,7 @@ def tilt_restored(fine: Volume, straight: Volume, task: Task) -> Volume:
         return fine
     if task.destination.source_files:
         raise SettingsError("--keep-tilt is for volume files; a derived DICOM series has straight slices")
-    if straight.padding is not None:
-        places = (nearest_measured(straight.grid, fine.grid, axis) for axis in reversed(AXES_IJK))
-        fine = replace(fine, padding=straight.padding[np.ix_(*places)])
-    return sheared(fine, straight.sheared_grid)
+    return sheared(replace(fine, padding=padding_on(straight, fine.grid)), straight.sheared_grid)
 
 
 def outcome_of(

@@ -98,6 +98,7 @@ def _search(stacks: Sequence[RefinedStack], number: int, grid: Grid) -> _Search:
     return _Search(
         lambda motions: StackOperator(one.stack.grid, grid, one.profile, motions),
         torch.from_numpy(np.ascontiguousarray(one.stack.array)),
+        one.measured,
         volume,
         known,
         array_axis(one.stack.grid.through_plane_axis),
@@ -115,6 +116,8 @@ class _Search:
         Makes the acquisition model for a motion.
     values
         (K, J, I) the measured stack.
+    measured
+        (K, J, I) bool, where it is no padding; None where it has none.
     volume, known
         (Z, Y, X) the volume fused from the other stacks, and 1 where it is known.
     slice_axis
@@ -125,6 +128,7 @@ class _Search:
 
     operator: Callable[[np.ndarray], StackOperator]
     values: Tensor
+    measured: Tensor | None
     volume: Tensor
     known: Tensor
     slice_axis: int
@@ -165,6 +169,8 @@ class _Search:
         """
         acquisition = self.operator(motions)
         valid = (self._flat(acquisition.acquire(self.known), len(motions)) > _KNOWN).double()
+        if self.measured is not None:
+            valid *= self._flat(self.measured, len(motions))
         measured = self._flat(self.values, len(motions)) * valid
         acquired = self._flat(acquisition.acquire(self.volume, beyond=True), len(motions))
         inside = acquired * valid

@@ -17,6 +17,7 @@ from ...volumes.grid import Grid
 from ...volumes.intensity import HOUNSFIELD_RANGE, in_type
 from ...volumes.registration import described, rigid_motion
 from ...volumes.volume import Volume
+from ..refiners.padding import padding_on
 from . import stacks as sets
 from .alignment import aligned, step_count
 from .brightness import evenly_shaded, matched_gains
@@ -158,7 +159,8 @@ class Fusion:
     def _refine(self) -> None:
         region = self._settings.region_ras_mm
         for stack in self._stacks:
-            coarse = sets.as_coarse_as(stack, self.spacing_mm)
+            marked = replace(stack, padding=padding_on(stack, stack.grid))
+            coarse = sets.as_coarse_as(marked, self.spacing_mm)
             self._whole_grids.append(coarse.grid)
             coarse = coarse if region is None else sets.near(coarse, region)
             self.refined.append(
@@ -193,7 +195,7 @@ class Fusion:
 
 def _rms(measurement: Measurement, volume: torch.Tensor) -> float:
     missing = measurement.missing(volume).double().square()
-    return math.sqrt(float(missing.sum()) / max(float(measurement.operator.valid().sum()), 1.0))
+    return math.sqrt(float(missing.sum()) / max(float(measurement.valid().sum()), 1.0))
 
 
 def _report(fusion: Fusion, stacks: list[RefinedStack], errors: list[float], started: float) -> FusionReport:

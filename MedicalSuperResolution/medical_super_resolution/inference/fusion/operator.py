@@ -98,9 +98,10 @@ class StackOperator:
         return result
 
     def add_normal(self, volume: Tensor, weights: Tensor, result: Tensor) -> None:
-        """Add A^T W A volume to ``result``; W holds the ``weights`` of the slices, (K,)."""
+        """Add A^T W A volume to ``result``; W holds the ``weights``, of a shape that multiplies a stack."""
+        sequence = self._as_sequence(weights)
         for slab in self._slabs():
-            self._spread(weights[slab.rows, None, None] * self._measure(volume, slab), slab, result)
+            self._spread(sequence[slab.rows] * self._measure(volume, slab), slab, result)
 
     def by_slice(self, values: Tensor) -> Tensor:
         """One value for each slice, (K,), in a shape that multiplies a stack."""

@@ -17,7 +17,9 @@ from ...settings import LARGEST_FACTOR, EnhanceSettings
 from ...volumes.grid import Grid
 from ...volumes.resampling import resampled
 from ...volumes.volume import Volume
+from ...volumes.windows import continued
 from ..enhance import enhance
+from ..refiners.padding import padding_on
 from .operator import StackOperator
 
 _SOFT_MM = 4.0  # distance from the border of a stack within which its weight falls
@@ -33,7 +35,7 @@ class RefinedStack:
     stack
         The stack as measured, float32.
     fine
-        Refined to about the spacing of the result.
+        Refined to about the spacing of the result, the measured values continued into its padding.
     profile
         Slice profile of the stack.
     motion
@@ -60,6 +62,11 @@ class RefinedStack:
         return Grid(self.stack.grid.shape_kji, self.motion @ self.stack.grid.ijk_to_ras, self.stack.grid.slice_axis)
 
     @property
+    def measured(self) -> Tensor | None:
+        """(K, J, I) bool, where the stack is no padding; None where it has none."""
+        return None if self.stack.padding is None else torch.from_numpy(~self.stack.padding)
+
+    @property
     def motions(self) -> np.ndarray:
         """Motion of each slice where it is known, else of the stack."""
         return self.motion if self.slice_motions is None else self.slice_motions
@@ -75,12 +82,21 @@ def refined_stack(
     wanted = (i, j, k)
     profile = SliceProfile(width=(stack.slice_thickness_mm or _distance(stack)) / _distance(stack))
     if all(abs(new - old) < 1e-3 * old for new, old in zip(wanted, spacing, strict=True)):
-        return RefinedStack(stack, stack, profile, np.eye(4))
+        return RefinedStack(stack, _continued(stack), profile, np.eye(4))
     asked = replace(settings, factor=None, axes="through-plane", spacing_ijk_mm=wanted, uncertainty=False)
     enhanced = enhance(stack, model, asked, progress)
     report = enhanced.report
     profile = SliceProfile(report.slice_profile, (report.slice_width_mm or _distance(stack)) / _distance(stack))
-    return RefinedStack(stack, enhanced.volume, profile, np.eye(4))
+    fine = replace(enhanced.volume, padding=padding_on(stack, enhanced.volume.grid))
+    return RefinedStack(stack, _continued(fine), profile, np.eye(4))
+
+
+def _continued(fine: Volume) -> Volume:
+    """A volume with measured values in place of its padding, so that nothing is blended with that."""
+    if fine.padding is None:
+        return fine
+    planes = zip(fine.array, fine.padding, strict=True)
+    return replace(fine, array=np.stack([continued(plane, padded) for plane, padded in planes]))
 
 
 def refined_again(
@@ -124,7 +140,7 @@ def blended(stacks: Sequence[RefinedStack], grid: Grid, empty: float, *, sharp: 
 
 
 def on_grid(one: RefinedStack, grid: Grid, *, weights_alone: bool = False) -> tuple[Tensor, Tensor]:
-    """A refined stack sampled on a grid, slice by slice, and the weight of each sample: 0 outside the stack.
+    """A refined stack sampled on a grid, slice by slice, and the weight of each sample: 0 outside and in padding.
 
     Parameters
     ----------
@@ -137,18 +153,21 @@ def on_grid(one: RefinedStack, grid: Grid, *, weights_alone: bool = False) -> tu
     soft = torch.tensor(_SOFT_MM / np.array(fine.spacing_ijk_mm)).float()
     last = torch.tensor(count - 1).float()
     source = torch.from_numpy(np.ascontiguousarray(one.fine.array, dtype=np.float32))[None, None] * one.gain
+    padded = None if one.fine.padding is None else torch.from_numpy(one.fine.padding).float()[None, None]
     values, weights = torch.zeros(grid.shape_kji), torch.empty(grid.shape_kji)
     columns = torch.from_numpy(to_fine[:3]).double()
     j, i = torch.meshgrid(*(torch.arange(size).double() for size in grid.shape_kji[1:]), indexing="ij")
     plane = i[..., None] * columns[:, 0] + j[..., None] * columns[:, 1] + columns[:, 3]
     for k in range(grid.shape_kji[0]):
         places = (plane + k * columns[:, 2]).float()
+        normalized = (places / last.clamp_min(1) * 2 - 1)[None, None]
         if not weights_alone:
-            normalized = places / last.clamp_min(1) * 2 - 1
-            sampled = F.grid_sample(source, normalized[None, None], padding_mode="border", align_corners=True)
+            sampled = F.grid_sample(source, normalized, padding_mode="border", align_corners=True)
             values[k] = sampled[0, 0, 0]
         depth = torch.minimum(places, last - places) + 0.5  # voxels inside the outer border
         weights[k] = torch.where(depth > -_OUTSIDE, (depth / soft).clamp(0.05, 1), torch.zeros(())).prod(dim=-1)
+        if padded is not None:
+            weights[k] *= 1 - F.grid_sample(padded, normalized, "nearest", "border", align_corners=True)[0, 0, 0]
     return values, weights
 
 

@@ -24,21 +24,35 @@ class Measurement:
         The acquisition A_s of the stack.
     values
         y_s, (K, J, I) float32, multiplied with its gain.
-    weights
+    slice_weights
         w_s, (K,), of each slice.
+    measured
+        (K, J, I) bool, false where the stack is padding; None where it has none.
     """
 
     operator: StackOperator
     values: Tensor
-    weights: Tensor
+    slice_weights: Tensor
+    measured: Tensor | None = None
+
+    @property
+    def weights(self) -> Tensor:
+        """The weight of each voxel, of a shape that multiplies a stack."""
+        by_slice = self.operator.by_slice(self.slice_weights)
+        return by_slice if self.measured is None else by_slice * self.measured
+
+    def valid(self) -> Tensor:
+        """1 where a voxel was measured inside the volume, (K, J, I); 0 elsewhere."""
+        inside = self.operator.valid()
+        return inside if self.measured is None else inside * self.measured
 
     def missing(self, volume: Tensor) -> Tensor:
-        """Y - A x, 0 where the stack reaches outside the volume; (K, J, I)."""
-        return (self.values - self.operator.acquire(volume)) * self.operator.valid()
+        """Y - A x, 0 where the stack reaches outside the volume or is padding; (K, J, I)."""
+        return (self.values - self.operator.acquire(volume)) * self.valid()
 
     def spread(self, stack: Tensor) -> Tensor:
-        """The adjoint of the acquisition of a stack whose slices are weighted, (Z, Y, X)."""
-        return self.operator.correlate(stack * self.operator.by_slice(self.weights))
+        """The adjoint of the acquisition of a stack whose voxels are weighted, (Z, Y, X)."""
+        return self.operator.correlate(stack * self.weights)
 
 
 def measurement(one: RefinedStack, grid: Grid) -> Measurement:
@@ -46,7 +60,8 @@ def measurement(one: RefinedStack, grid: Grid) -> Measurement:
     operator = StackOperator(one.stack.grid, grid, one.profile, one.motions)
     values = torch.from_numpy(np.ascontiguousarray(one.stack.array)) * one.gain
     count = one.stack.grid.count(one.stack.grid.through_plane_axis)
-    return Measurement(operator, values, torch.ones(count) if one.slice_weights is None else one.slice_weights)
+    slice_weights = torch.ones(count) if one.slice_weights is None else one.slice_weights
+    return Measurement(operator, values, slice_weights, one.measured)
 
 
 def solve(

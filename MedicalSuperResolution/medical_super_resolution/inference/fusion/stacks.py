@@ -151,16 +151,21 @@ def _corners(grid: Grid) -> np.ndarray:
 
 
 def as_coarse_as(stack: Volume, spacing_mm: float) -> Volume:
-    """The stack with as many in-plane voxels averaged as fit into one of the result."""
+    """The stack with as many in-plane voxels averaged as fit into one of the result; with padding, they are padding."""
     for axis in AXES_IJK.replace(stack.grid.through_plane_axis, ""):
         size = int(spacing_mm / stack.grid.spacing_ijk_mm[AXES_IJK.index(axis)] + 1e-3)
         if size < 2 or stack.grid.count(axis) < 2 * size:
             continue
         number = array_axis(axis)
-        moved = np.moveaxis(stack.array, number, 0)
-        count = len(moved) // size
-        mean = moved[: count * size].reshape(count, size, *moved.shape[1:]).mean(axis=1, dtype=np.float32)
-        grid = Grid(tuple(np.moveaxis(mean, 0, number).shape), stack.grid.refined(axis, 1 / size).ijk_to_ras)
-        array = np.ascontiguousarray(np.moveaxis(mean, 0, number))
-        stack = replace(stack, array=array, grid=grid, padding=None, measured=None)
+        array = _in_groups(stack.array, number, size).mean(axis=number + 1, dtype=np.float32)
+        padding = None if stack.padding is None else _in_groups(stack.padding, number, size).max(axis=number + 1)
+        grid = Grid(array.shape, stack.grid.refined(axis, 1 / size).ijk_to_ras)
+        stack = replace(stack, array=array, grid=grid, padding=padding, measured=None)
     return stack
+
+
+def _in_groups(array: np.ndarray, axis: int, size: int) -> np.ndarray:
+    """An array with one of its axes in groups of ``size``, along a further axis after it; what is left is cut off."""
+    count = array.shape[axis] // size
+    whole = array[(*(slice(None),) * axis, slice(count * size))]
+    return whole.reshape(*array.shape[:axis], count, size, *array.shape[axis + 1 :])

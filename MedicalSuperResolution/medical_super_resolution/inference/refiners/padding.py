@@ -111,6 +111,14 @@ def padding_of(volume: Volume) -> Padding | None:
     return Padding(volume.array, volume.grid, values, volume.padding)
 
 
+def padding_on(volume: Volume, grid: Grid) -> np.ndarray | None:
+    """Where a volume is padding, (K, J, I) bool on a ``grid`` that refines it; None where it has none."""
+    found = padding_of(volume)
+    if found is None:
+        return None
+    return found.at(tuple(nearest_measured(volume.grid, grid, axis) for axis in reversed(AXES_IJK)))[0]
+
+
 def padding_of_slices(padding: Padding | None, slices: MeasuredSlices) -> PaddingAlongAxis | None:
     """The padding of the slices that a volume was interpolated from, along k, where the volume has the ``padding``."""
     if padding is None:

@@ -102,6 +102,22 @@ def test_constant_stacks_give_the_same_constant(a_model):
     assert np.abs(fuse(stacks, a_model, register="none").array - 60).max() < 0.1
 
 
+@pytest.mark.parametrize("register", ["none", "rigid"])
+def test_padding_is_no_measurement(a_model, register: str):
+    """As around slices of a tilted gantry that were straightened."""
+    stacks = three_stacks()
+    k, j, _ = np.indices(stacks[0].array.shape)
+    padding = j < 2 * k
+    padded = replace(stacks[0], array=np.where(padding, 0, stacks[0].array), padding=padding)
+    like = Volume(np.zeros((SIDE,) * 3), Grid((SIDE,) * 3, np.eye(4)))
+    whole, partly = (
+        fuse([one, *stacks[1:]], a_model, register=register, like=like, full=True) for one in (stacks[0], padded)
+    )
+    assert partly.report.gain == pytest.approx(whole.report.gain, rel=0.02)
+    difference = np.abs(partly.volume.array - whole.volume.array)
+    assert difference[padding.repeat(FACTOR, axis=0)].mean() < 15
+
+
 def test_a_stack_with_another_gain_is_matched(a_model):
     stacks = three_stacks()
     brighter = [stacks[0], replace(stacks[1], array=stacks[1].array * 1.5), stacks[2]]
