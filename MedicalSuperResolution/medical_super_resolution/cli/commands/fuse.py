@@ -86,18 +86,19 @@ def run(chosen: argparse.Namespace) -> int:
         stacks, model, settings, like=like, uncertainty=chosen.uncertainty is not None, progress=progress
     )
     progress.stage("writing")
+    warnings = fused.report.warnings
     if series:
         from ...volumes.dicom.derived.writer import write_series
 
         report = fused.report.as_refinement(stacks[0].grid, fused.volume.grid)
-        written = write_series(fused.volume, report, series[0], chosen.output, further_sources=series[1:])
-        for warning in written.warnings:
-            print(f"warning: {warning}", file=sys.stderr)
+        warnings = write_series(fused.volume, report, series[0], chosen.output, further_sources=series[1:]).warnings
     for path, volume in ((None if series else chosen.output, fused.volume), (chosen.uncertainty, fused.uncertainty)):
         if path and volume:
             files.write(volume, path, overwrite=chosen.overwrite, compress=not chosen.no_compression)
     if chosen.report:
         write_report(chosen.report, fused.report.as_dict())
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     if chosen.progress != "none":
         print(f"{fused.volume.grid.described()}, {fused.report.seconds:.1f} s: {chosen.output}", file=sys.stderr)
     return 0

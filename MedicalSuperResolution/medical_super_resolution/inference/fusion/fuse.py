@@ -219,4 +219,5 @@ def _report(fusion: Fusion, stacks: list[RefinedStack], errors: list[float], sta
         consistency_error_rms=tuple(errors),
         seconds=round(time.monotonic() - started, 2),
         settings=asked,
+        warnings=tuple(f"stack {number}: {note}" for number, one in enumerate(stacks, 1) for note in one.stack.notes),
     )

@@ -26,6 +26,8 @@ class FusionReport:
         Number of slices with less than half of their weight, because they contradict the other stacks.
     consistency_error_rms
         Root mean square difference between each stack and the fused volume acquired again, in the stack's units.
+    warnings
+        What the reader changed in the stacks (straightened, resampled, left out).
     """
 
     model: str
@@ -41,6 +43,7 @@ class FusionReport:
     consistency_error_rms: tuple[float, ...]
     seconds: float
     settings: dict[str, Any]
+    warnings: tuple[str, ...] = ()
     software: str = field(default=f"MedicalSuperResolution {__version__}")
     notice: str = NOTICE
 
@@ -75,6 +78,7 @@ class FusionReport:
             device="cpu",
             seconds=self.seconds,
             settings=self.settings,
+            warnings=self.warnings,
             software=self.software,
         )
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -43,6 +44,17 @@ def test_a_fused_dicom_series_names_every_source(medsr, tmp_path, two_series, a_
     assert written[0].StudyInstanceUID == f"{ROOT}.1"
     assert written[0].SeriesInstanceUID not in (f"{ROOT}.2", f"{ROOT}.22")
     assert files.read(output).grid.spacing_ijk_mm == pytest.approx((2.0, 2.0, 2.0))
+
+
+@pytest.mark.parametrize("name", ["fused", "fused.nii"])
+def test_what_was_changed_in_a_stack_is_told(medsr, tmp_path, two_series, a_model_file, name: str):
+    sorted(two_series[1].iterdir())[2].unlink()
+    options = ("--model", a_model_file, "--register", "none", "--spacing", 3.0, "--report", tmp_path / "done.json")
+    status, _, err = medsr("fuse", *two_series, tmp_path / name, *options)
+    assert status == 0, err
+    told = "stack 2: slice 3 of 5 is missing and was interpolated from the neighbors"
+    assert err.count(f"warning: {told}") == 1
+    assert told in json.loads((tmp_path / "done.json").read_text())["warnings"][0]
 
 
 def test_series_of_other_patients_or_frames_are_refused_unless_forced(medsr, tmp_path, two_series, a_model_file):
