@@ -24,6 +24,7 @@ def run(chosen: argparse.Namespace) -> int:
     from ...inference.planning import plan
     from ...volumes.intensity import guess_modality
     from ...volumes.io import files, formats
+    from ...volumes.label_maps.detection import is_label_map
 
     selection = selection_of(chosen, chosen.volume)
     if chosen.series is None and chosen.phase is None and _list_series(chosen.volume):
@@ -35,10 +36,11 @@ def run(chosen: argparse.Namespace) -> int:
     grid = volume.grid
     if count > 1:
         print(f"volumes             {count}; the first is described")
-    note = "" if volume.modality else " (guessed from the values)"
+    is_labels, note = is_label_map(volume), "" if volume.modality else " (guessed from the values)"
+    modality = "label map" if is_labels else (volume.modality or guess_modality(volume.array)).upper() + note
     print(f"size and spacing    {grid.described()}")
     print(f"values              {volume.array.dtype}, {volume.array.min():g} to {volume.array.max():g}")
-    print(f"modality            {(volume.modality or guess_modality(volume.array)).upper()}{note}")
+    print(f"modality            {modality}")
     thickness = f"{volume.slice_thickness_mm:g} mm" if volume.slice_thickness_mm else "not stated; taken as no gap"
     for note in volume.notes:
         print(f"note                {note}")
@@ -48,8 +50,11 @@ def run(chosen: argparse.Namespace) -> int:
     except SuperResolutionError as problem:
         print(f"medsr enhance       {problem}")
         return 0
+    finer = f"{planned.target.described()} ({planned.passes[0].factor:.3g} times finer)"
+    print(f"medsr enhance       {finer}{', by the shapes of its labels, without the model' if is_labels else ''}")
+    if is_labels:
+        return 0
     cost = estimate(planned, volume.array.dtype.itemsize, EnhanceSettings())
-    print(f"medsr enhance       {planned.target.described()} ({planned.passes[0].factor:.3g} times finer)")
     print(f"output              {cost.output_mb:.0f} MB uncompressed, {cost.memory_gb:.1f} GB of memory")
     print(f"time                about {cost.cpu_seconds:.0f} s on {cost.threads} CPU threads")
     return 0

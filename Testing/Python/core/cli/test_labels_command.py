@@ -153,3 +153,10 @@ def test_a_segmentation_by_itself_is_refined_as_one(medsr, folder):
     assert found.layers[0].array.shape == (32, 10, 10)
     assert set(np.unique(found.layers[0].array)) == {0, 1}
     assert found.facts["Segment0_Name"] == "left kidney"
+
+
+def test_info_says_that_a_label_map_is_one(medsr, folder):
+    status, out, _ = medsr("info", folder / "labels.nii.gz")
+    assert status == 0
+    assert "modality            label map\n" in out
+    assert out.endswith("(4 times finer), by the shapes of its labels, without the model\n")
