@@ -185,8 +185,13 @@ def _form(header: Nifti1Header, name: str) -> np.ndarray | None:
     return _in_mm(header, matrix)
 
 
+def unit_mm(header: Nifti1Header) -> float:
+    """The unit of a header's lengths."""
+    return _MM_A_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
+
+
 def _in_mm(header: Nifti1Header, matrix: np.ndarray) -> np.ndarray:
-    unit = _MM_A_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
+    unit = unit_mm(header)
     with np.errstate(all="ignore"):  # what is too large is refused as a place
         return np.diag([unit, unit, unit, 1.0]) @ np.asarray(matrix, np.float64)
 

@@ -9,7 +9,7 @@ import numpy as np
 from ....errors import VolumeError
 from ...grid import Grid
 from ...volume import FileHeader
-from .reading import header_from, version_of
+from .reading import header_from, unit_mm, version_of
 
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Header
@@ -51,7 +51,11 @@ def encoded_header(grid: Grid, kept: FileHeader | None, dtype: np.dtype, volumes
 
 
 def _refined_forms(header: Nifti1Header, grid: Grid, kept: FileHeader) -> dict[str, tuple[np.ndarray, int]]:
-    """Each form of the source, its index changed as the grid's was; the grid itself where that was straightened."""
+    """Each form of the source, its index changed as the grid's was; the grid itself where that was straightened.
+
+    They are in the unit of the header.
+    """
+    itself = np.diag([*[1 / unit_mm(header)] * 3, 1.0]) @ grid.ijk_to_ras
     change = np.linalg.inv(kept.ijk_to_ras) @ grid.ijk_to_ras
     off_axis = change[:3, :3] - np.diag(np.diag(change[:3, :3]))
     is_refinement = np.abs(off_axis).max() < 1e-4
@@ -62,10 +66,10 @@ def _refined_forms(header: Nifti1Header, grid: Grid, kept: FileHeader) -> dict[s
         except ValueError:  # its quaternion is none; the volume was read by the other form
             matrix, code = None, 0
         if matrix is None or not code:
-            matrix, code = grid.ijk_to_ras, 0
+            matrix, code = itself, 0
         elif is_refinement:
             matrix = matrix @ change
         else:
-            matrix = grid.ijk_to_ras
+            matrix = itself
         forms[name] = (matrix, int(code))
     return forms

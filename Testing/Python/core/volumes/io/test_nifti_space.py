@@ -100,6 +100,25 @@ def test_units_of_micrometers_are_millimeters_for_us_and_micrometers_in_the_resu
     assert fine.header.get_xyzt_units()[0] == "micron"
 
 
+@pytest.mark.parametrize("form", ["no form", "the sform alone", "a tilted sform"])
+def test_a_form_that_a_file_in_micrometers_lacks_is_written_in_them(tmp_path: Path, form: str):
+    matrix = np.diag([100.0, 110, 400, 1])
+    matrix[1, 2] = 90.0 if form == "a tilted sform" else 0.0
+    image = nibabel.Nifti1Image(np.zeros((6, 7, 5), np.int16), matrix)
+    image.header.set_xyzt_units("micron")
+    image.header["sform_code"], image.header["qform_code"] = int(form != "no form"), 0
+    image.header["pixdim"][1:4] = 100, 110, 400
+    header = bytearray(image.header.binaryblock)
+    header[108:112] = np.float32(352).tobytes()  # where the voxels begin
+    (tmp_path / "scan.nii").write_bytes(header + bytes(4) + image.get_fdata().astype("<i2").tobytes())
+    volume = files.read(tmp_path / "scan.nii")
+    assert volume.grid.spacing_ijk_mm == pytest.approx((0.1, 0.11, 0.4))
+    files.write(volume, tmp_path / "again.nii")
+    again = files.read(tmp_path / "again.nii")
+    np.testing.assert_allclose(again.grid.ijk_to_ras, volume.grid.ijk_to_ras, atol=1e-6)
+    np.testing.assert_allclose(nibabel.load(tmp_path / "again.nii").header.get_zooms(), (100, 110, 400), rtol=1e-5)
+
+
 @pytest.mark.parametrize("shear", [5e-5, 5e-4, 9e-4])
 def test_a_small_shear_is_straightened_with_a_note(tmp_path: Path, shear: float):
     matrix = SCANNER.copy()
