@@ -31,7 +31,7 @@ def test_a_label_map_is_not_chosen(a_panel: Any, slicer_python: Any):
 
 def test_the_panel_says_what_enhance_will_do(a_panel: Any, a_thick_volume: Any):
     expected = "20x18x8 at 1.00x1.00x3.00 mm becomes 20x18x24 at 1.00x1.00x1.00 mm, 0.1 MB"
-    assert a_panel.ui.descriptionLabel.text == f"{expected}, about 4 s"
+    assert a_panel.ui.descriptionLabel.text == f"{expected}, about 3 s"
     a_panel._parameterNode.device = type(a_panel._parameterNode.device).CUDA
     assert a_panel.ui.descriptionLabel.text == expected
 
