@@ -98,7 +98,7 @@ def size(megabytes: float) -> str:
 
 def sentence(problem: Exception) -> str:
     """An error message as a whole sentence, translated; those of the engine begin in lower case, to follow "error:"."""
-    text = translated(str(problem))
+    text = translated(str(problem)) or type(problem).__name__  # a MemoryError says nothing
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", "\u3002")) else ".")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from slicer import vtkMRMLScalarVolumeNode
 
-from medical_super_resolution.errors import Cancelled, SuperResolutionError
+from medical_super_resolution.errors import Cancelled
 from medical_super_resolution.settings import EnhanceSettings
 from MedicalSuperResolutionLib.engine.background import BackgroundRun, EnhanceTask
 from MedicalSuperResolutionLib.process.runner import Runner
@@ -123,7 +123,7 @@ class Queue:
                     runner=self._runner,
                     keeps_process=True,
                 )
-            except SuperResolutionError as problem:
+            except Exception as problem:  # a timer has no caller to raise to; the item shows it, whatever it is
                 item.end(None, problem)
                 continue
             return

@@ -111,6 +111,24 @@ def test_a_failure_of_one_does_not_stop_the_others(a_panel: Any, three: list[Any
     wait(lambda: rows(a_panel)[1][1] == "done: B 1 mm")
 
 
+def test_an_unforeseen_failure_to_start_one_does_not_stop_the_others(
+    a_panel: Any, three: list[Any], a_runner: Any, monkeypatch: pytest.MonkeyPatch
+):
+    a_panel.ui.queueButton.click()
+    start = a_runner.start
+
+    def start_without_memory(volume: Any, settings: Any) -> None:
+        monkeypatch.setattr(a_runner, "start", start)
+        raise MemoryError
+
+    monkeypatch.setattr(a_runner, "start", start_without_memory)
+    for number in (0, 2):
+        a_runner.finish()
+        wait(lambda number=number: rows(a_panel)[number][1].startswith("done"))
+    assert rows(a_panel)[1] == ("B", "MemoryError.")
+    assert a_panel.ui.enhanceButton.enabled
+
+
 def test_one_engine_works_at_a_time(a_panel: Any, three: list[Any], a_runner: Any, errors_shown: list[str]):
     assert a_panel.ui.queueButton.enabled
     a_panel.ui.enhanceButton.click()
