@@ -10,7 +10,7 @@ import slicer
 from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Enhanced, Volume
-from MedicalSuperResolutionLib.scene import dicom_source, kinds, provenance, uncertainty_node
+from MedicalSuperResolutionLib.scene import dicom_source, kinds, provenance, region, uncertainty_node
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.translation import tr as _
 
@@ -80,8 +80,15 @@ class SequenceTask:
         browser: slicer.vtkMRMLSequenceBrowserNode,
         roi: slicer.vtkMRMLMarkupsROINode | None = None,
     ) -> None:
-        """``proxy`` is the volume that shows the sequence's present item in the scene of ``browser``."""
-        self._proxy, self._browser, self._roi = proxy, browser, roi
+        """``proxy`` is the volume that shows the sequence's present item in the scene of ``browser``.
+
+        Raises
+        ------
+        VolumeError
+            See `region.box_over`.
+        """
+        self._proxy, self._browser = proxy, browser
+        self._box = None if roi is None else region.box_over(proxy, roi)  # the same for all, though the user moves it
         self._sequence = browser.GetSequenceNode(proxy)
         self.count = self._sequence.GetNumberOfDataNodes()
         self._values = [self._sequence.GetNthIndexValue(number) for number in range(self.count)]
@@ -100,7 +107,8 @@ class SequenceTask:
             raise VolumeError(
                 _("items of {name} were removed meanwhile; nothing was made").format(name=self._sequence.GetName())
             )
-        return scene.volume_from_node(item, self._roi, shown_by=self._proxy)
+        volume = scene.volume_from_node(item, shown_by=self._proxy)
+        return volume if self._box is None else region.cropped(volume, self._box)
 
     def step(self, done: int, total: int) -> tuple[int, int]:
         """Progress over all items."""
@@ -154,7 +162,7 @@ def task_of(
     Raises
     ------
     VolumeError
-        The output node cannot take the result.
+        The output node cannot take the result; or see `region.box_over`.
     SettingsError
         An output volume for a sequence.
     """

@@ -51,7 +51,7 @@ def volume_from_node(
     straight_grid(grid)  # refuses what cannot be straightened
     known = shown_by or node
     volume = Volume(array, grid, dicom_source.slice_thickness_mm(known), dicom_source.modality(known))
-    return volume if roi is None else region.cropped(volume, known, roi)
+    return volume if roi is None else region.cropped(volume, region.box_over(known, roi))
 
 
 def write_to_node(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import slicer
@@ -47,20 +47,30 @@ def anatomical_axes(node: slicer.vtkMRMLScalarVolumeNode) -> str:
     return "".join("RAS"[axis] for axis in best)
 
 
-def cropped(volume: Volume, node: slicer.vtkMRMLScalarVolumeNode, roi: slicer.vtkMRMLMarkupsROINode) -> Volume:
-    """The voxels of a volume that a region of interest touches; they stay where they are.
-
-    A region that is turned against the voxels gives the smallest box of voxels around it.
+@dataclass(frozen=True)
+class Box:
+    """Where a region of interest lies over a volume, whatever becomes of both.
 
     Parameters
     ----------
-    node
-        Where ``volume`` comes from; its parent transform and that of ``roi`` are taken into account.
+    region, volume
+        Their names.
+    corners
+        (4, 8), in the coordinates of the volume before its parent transform.
+    """
+
+    region: str
+    volume: str
+    corners: np.ndarray
+
+
+def box_over(node: slicer.vtkMRMLScalarVolumeNode, roi: slicer.vtkMRMLMarkupsROINode) -> Box:
+    """Where a region lies over a volume; the parent transforms of both are taken into account.
 
     Raises
     ------
     VolumeError
-        The region has no size yet, lies outside of the volume, or a warp lies between them.
+        The region has no size yet, or a warp lies between them.
     """
     if min(roi.GetSize()) <= 0:
         raise VolumeError(
@@ -70,14 +80,27 @@ def cropped(volume: Volume, node: slicer.vtkMRMLScalarVolumeNode, roi: slicer.vt
         )
     to_ras = between(roi, node) @ slicer.util.arrayFromVTKMatrix(roi.GetObjectToNodeMatrix())
     corners = np.column_stack([_CORNERS * roi.GetSize(), np.ones(len(_CORNERS))])
-    corners_ijk = (np.linalg.inv(volume.grid.ijk_to_ras) @ to_ras @ corners.T)[:3]
+    return Box(roi.GetName(), node.GetName(), to_ras @ corners.T)
+
+
+def cropped(volume: Volume, box: Box) -> Volume:
+    """The voxels of a volume that a region of interest touches; they stay where they are.
+
+    A region that is turned against the voxels gives the smallest box of voxels around it.
+
+    Raises
+    ------
+    VolumeError
+        The region lies outside of the volume.
+    """
+    corners_ijk = (np.linalg.inv(volume.grid.ijk_to_ras) @ box.corners)[:3]
     size_ijk = np.array(volume.array.shape[::-1])
     first = np.clip(np.floor(corners_ijk.min(axis=1) + 0.5 + _TOUCH), 0, size_ijk).astype(int)
     after = np.clip(np.ceil(corners_ijk.max(axis=1) + 0.5 - _TOUCH), 0, size_ijk).astype(int)
     if (after <= first).any():
         raise VolumeError(
             _("the region {region} lies outside of the volume {name}; move it onto the volume, or choose none").format(
-                region=roi.GetName(), name=node.GetName()
+                region=box.region, name=box.volume
             )
         )
     array = volume.array[tuple(slice(begin, end) for begin, end in zip(first[::-1], after[::-1], strict=True))]

@@ -13,7 +13,7 @@ from medical_super_resolution.errors import VolumeError  # noqa: E402
 from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
 from MedicalSuperResolutionLib.engine import tasks  # noqa: E402
 from MedicalSuperResolutionLib.scene.nodes import volume_from_node  # noqa: E402
-from MedicalSuperResolutionLib.scene.region import cropped, lay_over  # noqa: E402
+from MedicalSuperResolutionLib.scene.region import box_over, lay_over  # noqa: E402
 
 
 @pytest.fixture
@@ -91,10 +91,10 @@ def test_a_region_outside_of_the_volume_is_refused(a_volume_node, a_region):
         volume_from_node(a_volume_node, a_region((100, 4, 2), (110, 9, 6)))
 
 
-def test_a_region_that_was_not_drawn_yet_is_refused(a_scene, a_volume_node, a_volume):
+def test_a_region_that_was_not_drawn_yet_is_refused(a_scene, a_volume_node):
     roi = a_scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Lesion")
     with pytest.raises(VolumeError, match="Lesion has no size yet"):
-        cropped(a_volume, a_volume_node, roi)
+        box_over(a_volume_node, roi)
 
 
 def test_a_new_region_lies_over_the_middle_half(a_scene, a_volume_node, a_volume):

@@ -104,6 +104,21 @@ def test_only_a_region_of_every_item_can_be_enhanced(a_proxy, a_browser, an_engi
     assert max(sizes.pop()[:2]) < 8
 
 
+def test_a_region_that_is_moved_meanwhile_stays_where_it_was_for_all_items(a_proxy, an_engine):
+    roi = a_proxy.GetScene().AddNewNodeByClass("vtkMRMLMarkupsROINode", "Lesion")
+    roi.SetCenter(*(ijk_to_ras(a_proxy) @ [10, 9, 4, 1])[:3])
+    roi.SetSize(3, 3, 3)
+    grids = []
+
+    def enhance_and_move(volume: Volume, settings: EnhanceSettings) -> Enhanced:
+        grids.append(volume.grid)
+        roi.SetSize(6, 6, 6)
+        return an_engine(volume, settings)
+
+    tasks.run(tasks.task_of(a_proxy, roi=roi), SETTINGS, enhance_and_move)
+    assert grids == 3 * grids[:1]
+
+
 def test_a_saved_scene_brings_the_sequence_back(a_proxy, an_engine, tmp_path):
     scene = a_proxy.GetScene()
     before = voxels(tasks.run(tasks.task_of(a_proxy), SETTINGS, an_engine)).copy()
