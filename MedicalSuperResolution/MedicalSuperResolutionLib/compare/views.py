@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from itertools import chain
 
 import slicer
@@ -63,7 +63,7 @@ class CompareViews:
         *,
         arrangement: layouts.Arrangement = layouts.ROW,
         plane: str = "Axial",
-        sharing_window: Iterable[slicer.vtkMRMLScalarVolumeNode] = (),
+        sharing_window: Sequence[slicer.vtkMRMLScalarVolumeNode] = (),
         colors: slicer.vtkMRMLScalarVolumeNode | None = None,
     ) -> None:
         """Show volumes side by side, each whole.
@@ -89,7 +89,7 @@ class CompareViews:
             There are no slice views, as in Slicer without its main window.
         """
         volumes = [before, after, difference]
-        for volume in volumes:
+        for volume in (*volumes, *sharing_window):
             _check(volume)
         self._open_layout(arrangement)
         self._release()

@@ -175,6 +175,14 @@ def test_before_and_after_share_the_window_that_before_had(a_comparison, a_pair)
     assert {(one.GetWindow(), one.GetLevel()) for one in shown} == {(300, 20)}
 
 
+def test_a_volume_that_a_script_has_given_no_display_can_be_compared(a_comparison, a_pair, a_scene):
+    before, after = a_pair
+    a_scene.RemoveNode(before.GetDisplayNode())
+    a_comparison.enter(before, after)
+    before.GetDisplayNode().SetWindowLevel(77, 11)
+    assert (after.GetDisplayNode().GetWindow(), after.GetDisplayNode().GetLevel()) == (77, 11)
+
+
 def test_it_is_known_whether_before_is_resampled(a_comparison, a_pair):
     a_comparison.enter(*a_pair)
     assert a_comparison.shown.resampled
