@@ -81,9 +81,7 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
         with messages.shown_errors(_("The training could not be started.")):
             choices = self.logic.getParameterNode().choices()
             run = WatchedRun(choices.run, commands.checked(choices).steps)
-            self._running = self.logic.start(
-                choices, onPoll=lambda: self._showProgress(run), onEnd=lambda problem: self._onEnd(_("Done."), problem)
-            )
+            self._running = self.logic.start(choices, onPoll=lambda: self._showProgress(run), onEnd=self._onTrainingEnd)
             self._showProgress(run)
         self._updatePanel()
 
@@ -98,13 +96,13 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
         with messages.shown_errors(_("The model could not be exported.")):
             chosen = self.logic.getParameterNode()
             path = chosen.model_file()
-            done = _("Written: {path}").format(path=path)
+            done, stopped = _("Written: {path}").format(path=path), _("Stopped. No model file was written.")
             self._running = self.logic.startExport(
                 chosen.run,
                 path,
                 best=chosen.best,
                 onPoll=self._showLog,
-                onEnd=lambda problem: self._onEnd(done, problem),
+                onEnd=lambda problem: self._onEnd(done, stopped, problem),
             )
             chosen.model = str(path)
             panel.show_export(self.ui)
@@ -183,10 +181,13 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
         if self._running:
             panel.show_log(self.ui, self._running.log)
 
-    def _onEnd(self, done, problem):
+    def _onTrainingEnd(self, problem):
+        self._onEnd(_("Done."), panel.stopped_training(can_continue=self._hasRun()), problem)
+
+    def _onEnd(self, done, stopped, problem):
         self._showLog()
         self._running = None
-        panel.show_end(self.ui, done, problem, can_continue=self._hasRun())
+        panel.show_end(self.ui, done, stopped, problem)
         self._updatePanel()
         with messages.shown_errors(_("The training failed.")):
             if problem is not None:

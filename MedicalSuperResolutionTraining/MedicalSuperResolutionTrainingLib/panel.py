@@ -121,21 +121,17 @@ def show_log(ui: SimpleNamespace, lines: Sequence[str]) -> None:
         ui.logTextEdit.moveCursor(qt.QTextCursor.End)
 
 
-def show_end(ui: SimpleNamespace, done: str, problem: Exception | None, *, can_continue: bool) -> None:
-    """Show how a run ended.
+def stopped_training(*, can_continue: bool) -> str:
+    """The sentence for a training that was stopped. ``can_continue`` : whether there is a checkpoint."""
+    resumable, lost = _("Start it again to continue from its latest checkpoint."), _("There is no checkpoint yet.")
+    return _("Stopped. {again}").format(again=resumable if can_continue else lost)
 
-    Parameters
-    ----------
-    done
-        The sentence for a run that succeeded.
-    can_continue
-        Whether there is a checkpoint.
-    """
+
+def show_end(ui: SimpleNamespace, done: str, stopped: str, problem: Exception | None) -> None:
+    """Show how a run or an export ended: ``done``, ``stopped`` by the user, or with a problem."""
     if problem is None:
         ui.statusLabel.text = done
     elif isinstance(problem, Cancelled):
-        resumable, lost = _("Start it again to continue from its latest checkpoint."), _("There is no checkpoint yet.")
-        again = resumable if can_continue else lost
-        ui.statusLabel.text = _("Stopped. {again}").format(again=again)
+        ui.statusLabel.text = stopped
     else:
         ui.statusLabel.text = sentence(problem)

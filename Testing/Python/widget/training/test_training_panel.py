@@ -344,6 +344,17 @@ def test_a_model_is_exported_and_offered_to_enhance(
     assert (enhance.getParameterNode().model, opened) == (str(written), ["MedicalSuperResolution"])
 
 
+def test_an_export_that_is_stopped_is_not_taken_for_a_training(a_training_panel: Any, ready: Path, train_as: Callable):
+    ui = a_training_panel.ui
+    train_as("checkpoint()")
+    ui.startButton.click()
+    end(a_training_panel)
+    train_as("time.sleep(60)")
+    ui.exportButton.click()
+    ui.startButton.click()
+    assert ui.statusLabel.text == "Stopped. No model file was written."
+
+
 def test_enhance_lists_a_model_file_by_its_name(a_panel: Any, tmp_path: Path):
     from medical_super_resolution.models.store import SHIPPED_FOLDER
 
