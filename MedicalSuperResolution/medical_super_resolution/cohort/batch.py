@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -56,6 +57,8 @@ def run_batch(
         The output folder cannot be made.
     ModelError
         The model cannot be loaded.
+    SuperResolutionError
+        A process was stopped from outside.
     """
     try:
         batch.output.mkdir(parents=True, exist_ok=True)
@@ -86,6 +89,11 @@ def _rows(batch: Batch, items: list[Item], jobs: int) -> Iterator[Row]:
         running = [pool.submit(_enhance_in_child, item) for item in items]
         try:
             yield from (one.result() for one in as_completed(running))
+        except BrokenProcessPool as problem:
+            raise SuperResolutionError(
+                f"one of {jobs} processes was stopped from outside, most often for lack of memory; lower --jobs, and"
+                " continue with --skip-existing"
+            ) from problem
         finally:
             for one in running:
                 one.cancel()

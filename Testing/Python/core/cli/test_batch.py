@@ -11,6 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 
+import deadly_study
 from command_line import Medsr, refused
 from dicom_files import write_series
 from medical_super_resolution.cohort import batch
@@ -84,6 +85,17 @@ def test_a_batch_that_is_stopped_says_what_is_done_and_leaves_no_empty_folder(
     assert "medsr.csv lists what is done; --skip-existing continues from there" in err
     assert set(rows_of(folder / "out")) == {"broken.nii.gz", "plain.nrrd"}
     assert not (folder / "out" / "sub-01").exists()
+
+
+def test_a_process_that_the_system_stopped_ends_the_batch_with_a_sentence(
+    medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(batch, "get_context", lambda method: CONTEXT)
+    monkeypatch.setattr(batch, "_enhance_in_child", deadly_study.die)
+    source = a_folder_of_scans(folder, a_volume)
+    status, _, err = medsr("enhance", source, folder / "out", "--model", a_model_file, "--factor", 2, "--jobs", 2)
+    assert status == 1
+    assert "one of 2 processes was stopped from outside, most often for lack of memory; lower --jobs" in err
 
 
 def test_results_inside_the_input_folder_are_no_input(folder: Path, a_volume: Volume):
