@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sized
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 
 from .errors import SettingsError
 
@@ -31,6 +31,16 @@ def check_factor(factor: float, what: str = "the factor", axis: str = "through-p
             f" `medsr enhance BETWEEN.nii.gz OUTPUT --axes {axis} --factor {factor / first:.6g}`"
         )
     raise SettingsError(message)
+
+
+def check_number(name: str, value: object, *, whole: bool = False, optional: bool = True) -> None:
+    """Refuse a value of a setting that is no number, which only Python can pass."""
+    if optional and value is None:
+        return
+    if whole and not isinstance(value, Integral):
+        raise SettingsError(f"{name} must be a whole number, got {value!r}")
+    if not isinstance(value, Real):
+        raise SettingsError(f"{name} must be a number, got {value!r}")
 
 
 def check_detail(detail: float) -> None:
@@ -155,10 +165,10 @@ class EnhanceSettings:
 
     def _check_kinds(self) -> None:
         """Refuse what only Python can pass: texts in place of numbers, and the like."""
-        for name in ("factor", "slice_thickness_mm", "detail", "threads", "memory_gb"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, Real):
-                raise SettingsError(f"{name} must be a number, got {value!r}")
+        for name in ("factor", "slice_thickness_mm", "memory_gb"):
+            check_number(name, getattr(self, name))
+        check_number("threads", self.threads, whole=True)
+        check_number("detail", self.detail, optional=False)
         if not isinstance(self.axes, str):
             raise SettingsError(f"axes must be a text such as 'k' or 'in-plane', got {self.axes!r}")
         spacing = self.spacing_ijk_mm

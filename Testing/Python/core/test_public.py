@@ -15,6 +15,7 @@ import medical_super_resolution
 from medical_super_resolution import EnhanceSettings, EnhanceTransform, Volume, enhance, fuse, load_model, write
 from medical_super_resolution.api.image_kinds import to_volume
 from medical_super_resolution.errors import SettingsError, VolumeError
+from medical_super_resolution.inference.fusion.settings import FusionSettings
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.volumes.resampling import to_image
 from medical_super_resolution.volumes.volume import Enhanced
@@ -131,7 +132,8 @@ def test_an_array_without_spacing_and_a_volume_with_one_are_refused(a_volume: Vo
         ({"spacing": (1, 1, -4)}, "spacing has three values above 0 mm"),
         ({"spacing": ("1", "1", "4")}, "spacing has three values above 0 mm"),
         ({"factor": "4"}, "factor must be a number, got '4'"),
-        ({"threads": "2"}, "threads must be a number, got '2'"),
+        ({"threads": 1.5}, "threads must be a whole number, got 1.5"),
+        ({"detail": None}, "detail must be a number, got None"),
         ({"axes": 2}, "axes must be a text such as 'k'"),
         ({"spacing_ijk_mm": 1.0}, "the target spacing has three values in mm.*got 1.0"),
         ({"spacing_ijk_mm": (1.0, 2.0)}, "the target spacing has three values in mm"),
@@ -141,6 +143,27 @@ def test_an_array_without_spacing_and_a_volume_with_one_are_refused(a_volume: Vo
 def test_options_of_the_wrong_kind_are_refused_by_name(options: dict[str, object], sentence: str):
     with pytest.raises(SettingsError, match=sentence):
         enhance(np.zeros((4, 4, 4), np.float32), **{"spacing": (1.0, 1.0, 4.0)} | options)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"spacing_mm": "1"}, "spacing_mm must be a number, got '1'"),
+        ({"rounds": 1.5}, "rounds must be a whole number, got 1.5"),
+        ({"iterations": None}, "iterations must be a whole number, got None"),
+        ({"prior_weight": "1"}, "prior_weight must be a number, got '1'"),
+        ({"region_ras_mm": 5}, "the region has six values in mm, R R A A S S; got 5"),
+        ({"region_ras_mm": (0, 1)}, "the region has six values in mm"),
+    ],
+)
+def test_settings_of_a_fusion_of_the_wrong_kind_are_refused_by_name(options: dict[str, object], sentence: str):
+    with pytest.raises(SettingsError, match=sentence):
+        FusionSettings(**options)
+
+
+def test_one_volume_given_as_both_stacks_is_named(a_volume: Volume, a_model: Model):
+    with pytest.raises(VolumeError, match="stacks 1 and 2 are the same scan"):
+        fuse([a_volume, a_volume], a_model)
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sized
 from dataclasses import dataclass, field
 
 from ...errors import SettingsError
-from ...settings import EnhanceSettings
+from ...settings import EnhanceSettings, check_number
 
 REGISTRATIONS = ("rigid", "slices", "none")
 
@@ -46,6 +47,13 @@ class FusionSettings:
     enhance: EnhanceSettings = field(default_factory=EnhanceSettings)
 
     def __post_init__(self) -> None:
+        check_number("spacing_mm", self.spacing_mm)
+        check_number("prior_weight", self.prior_weight, optional=False)
+        for name in ("rounds", "iterations"):
+            check_number(name, getattr(self, name), whole=True, optional=False)
+        region = self.region_ras_mm
+        if region is not None and not (isinstance(region, Sized) and len(region) == 6):
+            raise SettingsError(f"the region has six values in mm, R R A A S S; got {region!r}")
         if self.spacing_mm is not None and not (math.isfinite(self.spacing_mm) and self.spacing_mm > 0):
             raise SettingsError(f"the spacing of the result must be above 0 mm, got {self.spacing_mm:g}")
         if self.register not in REGISTRATIONS:

@@ -44,7 +44,7 @@ def check(stacks: Sequence[Volume]) -> str:
             other = stacks[earlier]
             if stack.grid == other.grid and np.array_equal(stack.array, other.array):
                 raise VolumeError(f"stacks {earlier + 1} and {number + 1} are the same scan; give each stack once")
-        others = [other.grid for other in stacks if other is not stack]
+        others = [other.grid for place, other in enumerate(stacks) if place != number]
         if not any(_overlap(stack.grid, other) for other in others):
             raise VolumeError(f"stack {number + 1} overlaps with no other stack in space; are they of one session?")
     return modalities[0]
