@@ -73,7 +73,8 @@ class Rule:
 
     def may_fit(self, modality: str, description: str) -> bool:
         """Whether a series can fit, by its modality and description alone."""
-        return modality == self.modality and fnmatchcase(description.casefold(), self.description.casefold())
+        pattern = self.description.casefold().replace("[", "[[]")  # brackets stand for themselves
+        return modality == self.modality and fnmatchcase(description.casefold(), pattern)
 
 
 def read_rules(path: Path) -> tuple[Rule, ...]:

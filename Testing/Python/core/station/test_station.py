@@ -603,6 +603,12 @@ def test_the_first_rule_that_fits_decides(said: dict, fits: bool):
     assert (first_that_fits((rule,), header) is rule) == fits
 
 
+def test_brackets_in_the_description_of_a_rule_stand_for_themselves():
+    rule = Rule(modality="CT", description="*[lung]*")
+    assert rule.may_fit("CT", "Thorax [Lung] 5.0")
+    assert not rule.may_fit("CT", "Thorax u 5.0")
+
+
 def test_a_rule_for_any_thickness_fits_slices_whose_thickness_is_not_stated():
     header = pydicom.Dataset()
     header.Modality = "CT"
