@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +165,10 @@ async def _upload(request: Request) -> Response:
 async def _open(request: Request) -> Response:
     session, asked = _session(request), await _json_body(request)
     if "path" in asked:
-        await run_in_threadpool(session.open, Path(str(asked["path"]).strip()).expanduser())
+        path = Path(str(asked["path"]).strip())
+        with suppress(RuntimeError):  # ~ stands for no home folder
+            path = path.expanduser()
+        await run_in_threadpool(session.open, path)
     else:
         await run_in_threadpool(session.open_uploads)
     return JSONResponse(session.state())

@@ -68,8 +68,9 @@ class Session:
         VolumeError
             A file cannot be read, or the two do not lie in the same place.
         """
-        self.end_run()
-        self.show(path, Comparison(files.read(path), files.read(after) if after else None))
+        comparison = Comparison(files.read(path), files.read(after) if after else None)
+        self.end_run()  # not before: a file that cannot be read ends nothing
+        self.show(path, comparison)
 
     def open_uploads(self) -> None:
         """Show what was uploaded: a volume file, alone or with its data, or the files of a DICOM series; zipped or not.

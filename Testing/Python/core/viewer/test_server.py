@@ -157,6 +157,14 @@ def test_a_file_that_is_no_volume_is_named_and_the_volume_before_stays(a_client:
     assert a_client.get(an_opened).json()["volume"]["images"] == ["before"]
 
 
+@pytest.mark.parametrize("path", ["missing.nii", "~nobody-of-this-name/scan.nii"])
+def test_a_path_that_leads_nowhere_is_named_and_ends_no_enhancement(a_client: TestClient, an_opened: str, path: str):
+    a_client.post(f"{an_opened}/enhance", json={"goal": "thin-2"})
+    answer = a_client.post(f"{an_opened}/open", json={"path": path})
+    assert (answer.status_code, answer.json()["error"]) == (422, f"there is no file {path}")
+    assert a_client.get(an_opened).json()["run"]["status"] == "running"
+
+
 def test_a_zipped_dicom_series_is_opened_and_enhanced_as_its_files(
     a_client: TestClient, a_session: str, a_volume: Volume, tmp_path: Path
 ):
