@@ -42,13 +42,16 @@ def studies_in(batch: Batch, patterns: Sequence[str] = (), participants: Sequenc
     Raises
     ------
     VolumeError
-        There are none, or there is no such folder.
+        There are none, of all or of a participant, or there is no such folder.
     """
     if not batch.folder.is_dir():
         raise VolumeError(f"there is no folder {batch.folder}; name the one that holds the studies")
     found = items_in(batch.folder, batch.output.resolve())
     is_data_set = bids.is_data_set(batch.folder)
     subjects = {f"sub-{label.removeprefix('sub-')}" for label in participants}
+    tops = {part for item in found for part in item.source.relative_to(batch.folder).parts[:1]}
+    if found and (missing := ", ".join(sorted(subjects - tops))):
+        raise VolumeError(f"there is no volume of {missing} in the folder {batch.folder}; correct --participant-label")
     chosen = []
     for item in found:
         path = item.source.relative_to(batch.folder)

@@ -33,7 +33,7 @@ from medical_super_resolution.cohort.preview import picture
 from medical_super_resolution.cohort.study import thumbnail_of
 from medical_super_resolution.cohort.table import Row, write_parquet, write_table
 from medical_super_resolution.cohort.task import Batch
-from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
@@ -340,6 +340,12 @@ def test_a_data_set_of_bids_becomes_a_derived_one(a_bids_data_set: Path, tmp_pat
 def test_studies_are_chosen_by_pattern_and_participant(a_bids_data_set: Path, asked: dict, found: list[str]):
     batch = Batch(a_bids_data_set, a_bids_data_set / "derivatives" / "medsr", EnhanceSettings())
     assert [item.source.name[:6] for item in cohort_run.studies_in(batch, **asked)] == found
+
+
+def test_a_participant_without_volumes_is_named(a_bids_data_set: Path, tmp_path: Path):
+    batch = Batch(a_bids_data_set, tmp_path / "out", EnhanceSettings())
+    with pytest.raises(VolumeError, match="there is no volume of sub-03, sub-1 in the folder"):
+        cohort_run.studies_in(batch, participants=["01", "1", "sub-03"])
 
 
 def test_the_command_connects_to_a_scheduler(medsr: Medsr, a_batch: Batch, a_client):
