@@ -110,12 +110,12 @@ def _straight(grid: Grid) -> tuple[Grid, np.ndarray]:
 
 
 def sheared(volume: Volume, grid: Grid, fill: float | None = None) -> Volume:
-    """A straight volume on the original sheared grid of its slices, refined as the volume was.
+    """A straight volume on the original sheared grid of its slices, refined or made coarser as the volume was.
 
     Parameters
     ----------
     volume : Volume
-        Made from what `straightened` gave, its axes possibly finer.
+        Made from what `straightened` gave, its axes possibly finer or coarser.
     grid : Grid
         The ``sheared_grid`` of that.
     fill : float or None
@@ -125,8 +125,11 @@ def sheared(volume: Volume, grid: Grid, fill: float | None = None) -> Volume:
     straight = _straight_spacing(grid, axis)
     target = grid
     for one, before, after in zip(AXES_IJK, straight, volume.grid.spacing_ijk_mm, strict=True):
-        if before > after * (1 + 1e-6):
+        if abs(before - after) > 1e-6 * after:
             target = target.refined(one, before / after)
+    shape = list(target.shape_kji)
+    shape[array_axis(axis)] = volume.grid.count(axis)  # rounding may give one slice more or less
+    target = replace(target, shape_kji=(shape[0], shape[1], shape[2]))
     to_index = np.linalg.inv(volume.grid.ijk_to_ras) @ target.ijk_to_ras
     places = np.zeros((target.count(axis), 4))
     places[:, 3], places[:, AXES_IJK.index(axis)] = 1, np.arange(target.count(axis))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -86,6 +88,22 @@ def test_a_refined_volume_returns_to_the_refined_sheared_grid():
     np.testing.assert_allclose(again.grid.ijk_to_ras, grid.refined("k", 2).ijk_to_ras, atol=1e-9)
     inside = np.ones(again.array.shape, bool) if again.padding is None else ~again.padding
     assert np.abs(again.array - wave(again.grid))[inside].mean() < 1.5
+
+
+@pytest.mark.parametrize("count", [3, 5, 7, 9])
+@pytest.mark.parametrize("factors", [{"k": 2.5}, {"k": 1.5, "j": 0.5}, {"i": 0.7, "k": 3.5}])
+def test_a_coarser_volume_and_half_a_slice_return_to_the_sheared_grid(count: int, factors: dict[str, float]):
+    grid = replace(tilted_grid("k", "j", 20), shape_kji=(count, 40, 30))
+    straight = tilt.straightened(Volume(wave(grid), grid))
+    fine = straight.grid
+    for axis, factor in factors.items():
+        fine = fine.refined(axis, factor)
+    again = tilt.sheared(Volume(wave(fine), fine), grid)
+    assert again.grid.shape_kji[0] == fine.shape_kji[0]
+    for before, after, axis in zip(grid.spacing_ijk_mm, again.grid.spacing_ijk_mm, "ijk", strict=True):
+        assert before / after == pytest.approx(factors.get(axis, 1))
+    inside = np.ones(again.array.shape, bool) if again.padding is None else ~again.padding
+    assert np.abs(again.array - wave(again.grid))[inside].mean() < 2
 
 
 def test_a_shift_by_whole_voxels_changes_no_value():
