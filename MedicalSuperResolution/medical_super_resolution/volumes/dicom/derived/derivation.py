@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ....report import Report
 
 if TYPE_CHECKING:
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 _LONGEST = {"LO": 64, "ST": 1024, "LT": 10240}  # characters that a value may have
 _NAME = "MedicalSuperResolution"
+_SLICES_AROUND = 4  # those that cubic interpolation reads
+_CLEARLY = 1.2  # ratio of distances, of which those in a header may be rounded
 
 
 def describe(header: Dataset, source: Dataset, report: Report, now: datetime, fused_from: int = 0) -> None:
@@ -62,6 +66,29 @@ def described(report: Report, fused_from: int = 0) -> str:
         f" {report.consistency_error_rms:.3g} (root mean square)."
         " For research. Not for diagnostic use."
     )
+
+
+def are_averaged(heights: np.ndarray, spacing_mm: float) -> bool:
+    """Whether slices ``spacing_mm`` apart were averaged from those of the source, which lie clearly nearer together."""
+    return len(heights) > 1 and spacing_mm > _CLEARLY * float(np.median(np.diff(heights)))
+
+
+def made_from(sources: Sequence[Dataset], away: np.ndarray, spacing_mm: float, *, refined: bool) -> list[Dataset]:
+    """The source slices of a derived slice, the nearest first.
+
+    Parameters
+    ----------
+    away
+        Height of each above the derived slice, in mm, ascending.
+    spacing_mm
+        Distance of the derived slices.
+    refined
+        Slices were made between the measured ones.
+    """
+    count = _SLICES_AROUND if refined else 1
+    if are_averaged(away, spacing_mm):
+        count = max(1, int((np.abs(away) < spacing_mm / 2).sum()))
+    return [sources[index] for index in np.argsort(np.abs(away), kind="stable")[:count]]
 
 
 def references(sources: Sequence[Dataset], storage_class: str) -> list[Dataset]:

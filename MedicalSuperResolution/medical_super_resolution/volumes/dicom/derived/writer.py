@@ -23,7 +23,7 @@ from ...volume import Volume
 from ..images.header import UNREADABLE, quietly
 from .attributes import PET, of_slice
 from .checks import check_files, check_place
-from .derivation import references
+from .derivation import are_averaged, made_from, references
 from .headers import (
     copy_values,
     height,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _IMPLEMENTATION = "2.25.325500257717889597049869227998455178757"  # of this writer
-_SLICES_AROUND = 4  # those that cubic interpolation reads
 _FLIP_K = np.diag([1.0, 1.0, -1.0, 1.0])
 
 
@@ -155,18 +154,21 @@ def _write_files(
     report = replace(report, warnings=(*report.warnings, *encoding.warnings(), *missing(sources[0], storage_class)))
     header = series_header(sources, storage_class, report, fused_from=1 + len(further) if further else 0)
     header.SeriesNumber = next(number for number in count(header.SeriesNumber) if number not in taken_numbers)
-    _describe_grid(header, volume.grid, report, sources[0])
+    heights, spacing_k = np.array([height(source, normal) for source in sources]), volume.grid.spacing_ijk_mm[2]
+    _describe_grid(header, volume.grid)
+    if report.factor_ijk[2] <= 1 and not are_averaged(heights, spacing_k):  # as thick as they were measured
+        header.SliceThickness = None
+        copy_values(sources[0], header, ["SliceThickness"])
     describe_pixels(header, encoding, storage_class)
     if storage_class == PET:
         header.NumberOfSlices = len(volume.array)
     named = [source for one in (sources, *further) for source in one]
-    heights = np.array([height(source, normal) for source in sources])
     common = _encoded(header)
     backwards = _number(sources[0]) > _number(sources[-1])
     series.mkdir()
     for k, plane in enumerate(volume.array):
         position = matrix[:3, 3] + k * matrix[:3, 2]
-        used = _made_from(sources, np.abs(heights - position @ normal), refined=report.factor_ijk[2] > 1)
+        used = made_from(sources, heights - position @ normal, spacing_k, refined=report.factor_ijk[2] > 1)
         number = len(volume.array) - k if backwards else k + 1
         one = _slice(common, used[0], number)
         one.SourceImageSequence = references(named if further else used, storage_class)
@@ -177,20 +179,6 @@ def _write_files(
     return series, report, encoding
 
 
-def _made_from(sources: list[Dataset], away: np.ndarray, *, refined: bool) -> list[Dataset]:
-    """The source slices of a derived slice, the nearest first.
-
-    Parameters
-    ----------
-    away
-        Distance of each from the derived slice, in mm.
-    refined
-        Slices were made between the measured ones.
-    """
-    nearest = np.argsort(away, kind="stable")[: _SLICES_AROUND if refined else 1]
-    return [sources[index] for index in nearest]
-
-
 def _number(source: Dataset) -> int:
     try:
         return int(source.InstanceNumber)
@@ -198,7 +186,7 @@ def _number(source: Dataset) -> int:
         return 0
 
 
-def _describe_grid(header: Dataset, grid: Grid, report: Report, source: Dataset) -> None:
+def _describe_grid(header: Dataset, grid: Grid) -> None:
     matrix = grid.ijk_to_lps
     spacing_i, spacing_j, spacing_k = grid.spacing_ijk_mm
     header.Rows, header.Columns = grid.shape_kji[1:]
@@ -207,9 +195,6 @@ def _describe_grid(header: Dataset, grid: Grid, report: Report, source: Dataset)
         decimal_string(value) for value in (*matrix[:3, 0] / spacing_i, *matrix[:3, 1] / spacing_j)
     ]
     header.SpacingBetweenSlices = header.SliceThickness = f"{spacing_k:.7g}"
-    if report.factor_ijk[2] <= 1:  # the slices are as thick as they were measured
-        header.SliceThickness = None
-        copy_values(source, header, ["SliceThickness"])
 
 
 def _encoded(header: Dataset) -> bytes:

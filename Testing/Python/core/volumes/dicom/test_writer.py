@@ -217,6 +217,19 @@ def test_a_slice_that_was_refined_in_its_plane_came_from_one_slice(tmp_path: Pat
     ]
 
 
+def test_slices_that_were_averaged_are_as_thick_and_came_from_all_that_they_cover(tmp_path: Path):
+    derived = prepared(tmp_path, axis="j")
+    volume = derived.volume
+    averaged = volume.array[:4].reshape(2, 2, *volume.array.shape[1:]).mean(axis=1).astype(volume.array.dtype)
+    grid = replace(volume.grid, shape_kji=(4, *averaged.shape[1:])).refined("k", 0.5)
+    derived.volume = replace(volume, array=averaged, grid=grid)
+    sources = [pydicom.dcmread(file).SOPInstanceUID for file in derived.source_files]
+    for number, header in enumerate(derived.write().headers):
+        assert float(header.SliceThickness) == 10
+        named = {item.ReferencedSOPInstanceUID for item in header.SourceImageSequence}
+        assert named == set(sources[2 * number : 2 * number + 2])
+
+
 def test_a_tilted_source_gives_a_straight_series(tmp_path: Path):
     def tilted(header: pydicom.Dataset, k: int) -> None:
         header.ImagePositionPatient[1] += 5 * k * np.tan(np.radians(15))
