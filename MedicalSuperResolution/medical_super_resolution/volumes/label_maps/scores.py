@@ -61,6 +61,11 @@ class Scores:
         is_before = slices.stop == len(self._old) or self._positions < slices.stop - 1
         return np.flatnonzero(np.broadcast_to(is_after & is_before, self._positions.shape))
 
+    @property
+    def labels(self) -> np.ndarray:
+        """(M, J, I) the labels as they were offered."""
+        return self._labels
+
     def labels_with_majority(self) -> np.ndarray:
         """(M, J, I) the labels; at least half of the fine voxels inside a measured voxel keep its label."""
         for number in np.unique(self._nearest):

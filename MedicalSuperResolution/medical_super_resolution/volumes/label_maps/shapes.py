@@ -76,6 +76,8 @@ class AxisRefinement:
             distance = self._signed_distance(mask)
             penalty = None if evidence is None else evidence.penalties(mask, distance, box, self._cut_mm)
             scores.offer(label, box, distance, penalty)
+        if np.abs(np.diff(self.positions)).max(initial=0) > 1 + ALIGNED:  # coarser slices, which lie in none of the old
+            return scores.labels
         return scores.labels_with_majority()
 
     def _evidence(self, low: int, high: int, nearest: np.ndarray, first: int) -> ImageEvidence | None:

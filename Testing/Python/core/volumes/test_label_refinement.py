@@ -106,6 +106,17 @@ def test_a_region_of_the_grid_gives_the_labels_of_that_region():
     assert np.array_equal(part, refine_labels(coarse, fine).array[8:28, 5:23, 6:28])
 
 
+@pytest.mark.parametrize("axis", ["i", "j", "k"])
+def test_labels_on_coarser_slices_stay_in_place(axis: str):
+    labels = Volume(three_balls(), a_grid((48, 40, 44)))
+    coarse = refine_labels(labels, labels.grid.refined(axis, 0.5))
+    for value in (7, 300, 1000):
+        before, after = (
+            one.grid.ijk_to_ras @ [*np.argwhere(one.array == value).mean(axis=0)[::-1], 1] for one in (labels, coarse)
+        )
+        np.testing.assert_allclose(after, before, atol=0.3)
+
+
 def test_an_oblique_grid_takes_the_labels_along():
     coarse = thick(three_balls())
     fine = refine_labels(coarse, coarse.grid.refined("k", FACTOR))
