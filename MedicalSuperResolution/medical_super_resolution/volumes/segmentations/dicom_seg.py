@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # of bits or fractions, and of label maps
 _PREAMBLE, _MAGIC = 128, b"DICM"
 _KJI = [2, 1, 0, 3]  # columns of (i, j, k, 1) in the order of the array
+_HALF = 0.5  # of a voxel that belongs to a segment, or of its probability
 _SERIES_NUMBER = 9101
 _NAME = "MedicalSuperResolution"
 
@@ -82,8 +83,8 @@ def _layers(found: Segmentation) -> tuple[list[np.ndarray], np.ndarray]:
     """Label maps of segment numbers, (K, J, I) uint16 each, and (4, 4) from their indices (k, j, i) to LPS."""
     layers: list[np.ndarray] = []
     for number in found.segment_numbers:  # one at a time, because a thousand masks do not fit into memory
-        volume = found.get_volume(segment_numbers=[number], combine_segments=True)
-        mask = volume.array > 0
+        volume = found.get_volume(segment_numbers=[number])
+        mask = volume.array[..., 0] >= _HALF
         for layer in layers:
             if not layer[mask].any():
                 break

@@ -9,11 +9,12 @@ from dicom_sources import ROOT, write_source
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.segmentations import dicom_seg
 from medical_super_resolution.volumes.segmentations import files as segmentations
 from medical_super_resolution.volumes.segmentations.files import Segmentation
 from medical_super_resolution.volumes.volume import Volume
 
-pytest.importorskip("highdicom", reason="DICOM segmentations need the extra seg")
+highdicom = pytest.importorskip("highdicom", reason="DICOM segmentations need the extra seg")
 
 FACTS = {
     "Segment0_ID": "Segment_1",
@@ -58,6 +59,24 @@ def test_segments_come_back_with_place_names_and_colors(tmp_path, a_series, over
     assert color == pytest.approx([0.2, 0.4, 0.8], abs=0.02)
     written = pydicom.dcmread(tmp_path / "seg.dcm")
     assert (written.StudyInstanceUID, written.FrameOfReferenceUID) == (f"{ROOT}.1", f"{ROOT}.4")
+
+
+@pytest.mark.parametrize("kind", ["BINARY", "FRACTIONAL", "LABELMAP"])
+def test_segments_of_other_programs_are_read(tmp_path, a_series, kind):
+    masks = np.zeros((5, 12, 10, 2), np.uint8)
+    masks[1:4, 2:8, 2:7, 0] = 1
+    masks[2:4, 8:10, 3:6, 1] = 1
+    arrays = {"FRACTIONAL": masks * np.float32(0.8) + np.float32(0.1), "LABELMAP": masks[..., 0] + 2 * masks[..., 1]}
+    made = highdicom.seg.Segmentation(
+        [pydicom.dcmread(file) for file in sorted(a_series.iterdir())],
+        arrays.get(kind, masks),
+        kind,
+        [dicom_seg._description(number, 0, number, FACTS) for number in (1, 2)],
+        f"{ROOT}.61", 7, f"{ROOT}.62", 1, "Maker", "Program", "1", "0",
+    )  # fmt: skip
+    made.save_as(tmp_path / "seg.dcm")
+    (layer,) = segmentations.read(tmp_path / "seg.dcm").refined(files.read(a_series).grid).layers
+    np.testing.assert_array_equal(layer.array, masks[..., 0] + 2 * masks[..., 1])
 
 
 def test_segments_that_share_a_value_in_different_layers_keep_their_names(tmp_path, a_series):
