@@ -13,6 +13,7 @@ from .images.values import has_table, looked_up, padding_of, rescale
 
 LOWEST_HU = -1024.0  # vacuum is -1000 HU; some margin for noise and rounding
 _PADDING_GAP = 0.05  # of the range of all other values: padding lies further away, or else it is background
+_LARGEST = 2.0**63  # beyond what whole numbers hold
 _INTEGERS = tuple(np.dtype(name) for name in ("int16", "int32", "int64"))
 
 
@@ -51,12 +52,15 @@ def _rescaled(stored: np.ndarray, frames: list[Frame], extremes: list[tuple[floa
     if all(scale == (1, 0) for scale in scales):
         return stored
     ends = [slope * end + intercept for (slope, intercept), pair in zip(scales, extremes, strict=True) for end in pair]
-    if stored.dtype.kind == "f" or any(value != int(value) for scale in scales for value in scale):
+    numbers = [value for scale in scales for value in scale]
+    largest = max(map(abs, (*ends, *numbers)))
+    if stored.dtype.kind == "f" or largest >= _LARGEST or any(value != int(value) for value in numbers):
         values = np.empty(stored.shape, np.float32 if stored.itemsize <= 2 else np.float64)
     else:
         dtype = next(one for one in _INTEGERS if np.iinfo(one).min <= min(ends) and max(ends) <= np.iinfo(one).max)
         values = stored.view(dtype) if dtype.itemsize == stored.itemsize else np.empty(stored.shape, dtype)
-    exact = np.float64 if values.dtype.kind == "f" else np.int64 if stored.itemsize > 2 else np.int32
+    is_short = stored.itemsize <= 2 and largest <= np.iinfo(np.int32).max
+    exact = np.float64 if values.dtype.kind == "f" else np.int32 if is_short else np.int64
     for plane, target, (slope, intercept) in zip(stored, values, scales, strict=True):
         if exact == np.float64:
             target[:] = plane * slope + intercept

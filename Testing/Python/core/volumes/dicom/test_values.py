@@ -100,6 +100,16 @@ def test_compressed_slices_have_the_same_values(tmp_path: Path, stored: np.ndarr
     np.testing.assert_allclose(files.read(tmp_path / "ct").array, truth, rtol=1e-7)
 
 
+@pytest.mark.parametrize(("slope", "intercept"), [(100_000, 0), (1, 3 * 10**9), (10**10, -5), (10**20, 0)])
+def test_large_slopes_and_intercepts_give_values_of_any_size(
+    tmp_path: Path, stored: np.ndarray, slope: int, intercept: int
+):
+    counts = stored.astype(np.uint16) + np.uint16(60_000)
+    write_images(tmp_path / "pet", counts, modality="PT", RescaleSlope=f"{slope:.0e}", RescaleIntercept=intercept)
+    truth = counts.astype(float) * slope + intercept
+    np.testing.assert_allclose(files.read(tmp_path / "pet").array, truth, rtol=1e-6 if slope > 10**15 else 0)
+
+
 def test_a_packing_that_is_not_known_is_named(tmp_path: Path, stored: np.ndarray):
     def change(header: Dataset, k: int) -> None:
         header.file_meta.TransferSyntaxUID = HTJ2KLossless
