@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.models.perceptual_weights import encoder_file, load_encoder
 from medical_super_resolution.objectives.perceptual import SliceEncoder
 
@@ -20,12 +21,35 @@ from .study import Study, run
 
 
 def measure(study: Study, subjects: list[EvaluationVolume], log: Callable[[str], None]) -> Path:
-    """Run a study; after every volume, write what is known by then. Returns the page with the tables."""
+    """Run a study; after every volume, write what is known by then. Returns the page with the tables.
+
+    Raises
+    ------
+    SettingsError
+        A method takes none of the cases, or a volume to be shown is not there.
+    VolumeError
+        All volumes are too small for the cases.
+    """
+    _check(study, {subject.name for subject in subjects})
     for folder in (study.out, study.inputs):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-    run(study, subjects, log, lambda results: _write(results, typed(), study.out))
+    results = run(study, subjects, log, lambda results: _write(results, typed(), study.out))
+    if not results.scores:
+        raise VolumeError(
+            "all volumes are too small for the cases; add larger ones, or choose smaller factors by --case"
+        )
     return study.out / "table.md"
+
+
+def _check(study: Study, names: set[str]) -> None:
+    """Refuse what would be left out without a word."""
+    for method in study.methods:
+        if not any(method.takes(case) for case in study.cases):
+            cases = ", ".join(case.name for case in study.cases)
+            raise SettingsError(f"{method.name} has nothing for the cases {cases}; choose others by --case")
+    if unknown := sorted((study.shown or frozenset()) - names):
+        raise SettingsError(f"there is no volume {unknown[0]} to show; choose from {', '.join(sorted(names))}")
 
 
 def typed() -> str:

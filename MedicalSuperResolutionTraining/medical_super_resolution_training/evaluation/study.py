@@ -77,7 +77,7 @@ def run(
     subjects: list[EvaluationVolume],
     report: Callable[[str], None],
     done: Callable[[StudyResults], None],
-) -> None:
+) -> StudyResults:
     """Go through the volumes; ``done`` gets the results so far after each, ``report`` a line on each result."""
     collected = StudyResults()
     for subject in subjects:
@@ -91,6 +91,7 @@ def run(
                 files.write(truth.task.lr, study.inputs / f"{subject.name}_{case.file_name}.nii.gz", overwrite=True)
             _one(study, truth, collected, report)
         done(collected)
+    return collected
 
 
 def _truth(subject: EvaluationVolume, volume: Volume, case: Case) -> _Truth:

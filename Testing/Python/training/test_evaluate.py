@@ -279,12 +279,22 @@ def test_what_cannot_be_measured_gets_one_sentence(a_dataset: Path, tmp_path: Pa
         (a_dataset, ["--results", "theirs"], "NAME=FOLDER"),
         (a_dataset, ["--results", f"theirs={empty}"], "holds volumes"),
         (a_dataset, ["--models", "none"], "there is no model"),
+        (a_dataset, ["--results", f"theirs={a_dataset}"], "theirs has nothing for the cases k:2, k:4, ij:2; choose"),
+        (a_dataset, ["--show", "ct_2"], "there is no volume ct_2 to show; choose from ct_1, mr_1"),
     ]:
         status = main([*base, "--data", str(data), *more])
         printed = capsys.readouterr()
         assert status == 1, more
         assert reason in printed.err
         assert printed.err.count("\n") == 1
+
+
+def test_volumes_that_are_all_too_small_are_refused(an_mr_alone: Path, tmp_path: Path, a_slice_encoder: Path, capsys):
+    base = ["evaluate", "--data", str(an_mr_alone), "--encoder", str(a_slice_encoder), "--crop", "4x4x4"]
+    assert main([*base, "--out", str(tmp_path / "out")]) == 1
+    printed = capsys.readouterr()
+    assert printed.out.count("left out, it is too small") == 3
+    assert "error: all volumes are too small for the cases" in printed.err
 
 
 def test_a_result_in_another_place_is_refused_by_name(an_mr_alone: Path, tmp_path: Path, a_slice_encoder: Path, capsys):
