@@ -20,7 +20,11 @@ FORMAT_VERSION = 1
 HEADER_KEY = "medical_super_resolution"
 SUFFIX = ".safetensors"
 _CARD_DEPTH = 8  # values within values
-_OTHER_PARTS = {"encoder": "a slice encoder", "down_sampler": "a learned down-sampler"}  # for training alone
+_OTHER_PARTS = {  # each with a format of its own
+    "encoder": "a slice encoder",
+    "down_sampler": "a learned down-sampler",
+    "profile_head": "a slice-profile estimator",
+}
 _LONGEST = 100_000_000  # bytes of header that safetensors itself allows
 FOLDER_VARIABLE = "MEDSR_MODEL_FOLDER"  # of the environment; names another folder for imported models
 
@@ -82,14 +86,14 @@ def read_header(path: Path) -> dict[str, Any]:
         The file is missing, damaged, not one of ours, newer than this software, or holds no network that refines.
     """
     header = read_description(path)
+    for part, name in _OTHER_PARTS.items():
+        if part in header and "generator" not in header:
+            raise ModelError(f"{path} holds {name}, and no network that refines volumes")
     version, keys = header.get("format_version"), {"generator", "config", "card"}
     if not isinstance(version, int):
         raise ModelError(f"{path} lacks part of its description; the file is damaged, get it again")
     if version != FORMAT_VERSION:
         raise ModelError(f"{path} has format {version}, this software reads format {FORMAT_VERSION}; update it")
-    for part, name in _OTHER_PARTS.items():
-        if part in header and "generator" not in header:
-            raise ModelError(f"{path} holds {name}, and no network that refines volumes")
     if not (keys <= header.keys() and isinstance(header["generator"], str) and _is_card(header["card"])):
         raise ModelError(f"{path} lacks part of its description; the file is damaged, get it again")
     return header

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from medical_super_resolution.errors import ModelError
-from medical_super_resolution.models import profile_estimator
+from medical_super_resolution.models import profile_estimator, store
 from medical_super_resolution.networks.profile_head import ProfileHead, ProfileHeadConfig
 from medical_super_resolution.physics.slice_profile import ProfileCalibration
 
@@ -65,3 +65,8 @@ def test_a_file_cut_short_is_refused(a_head: ProfileHead, tmp_path: Path):
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(ModelError, match="damaged or not a safetensors file"):
         profile_estimator.load(path)
+
+
+def test_the_shipped_estimator_is_no_model():
+    with pytest.raises(ModelError, match="holds a slice-profile estimator, and no network that refines volumes"):
+        store.read_header(profile_estimator.SHIPPED)
