@@ -21,7 +21,8 @@ def described(path: Path) -> list[str]:
     lines.append(f"  sha256        {digest_of(path)}")
     lines.append(f"  generator     {header['generator']}, {path.stat().st_size / 1e6:.1f} MB")
     lines.append(f"  detail model  {_detail_model(path)}")
-    return [*lines, *_entries({key: value for key, value in header["card"].items() if key != "detail_model"}, "  ")]
+    lines += _entries({key: value for key, value in header["card"].items() if key != "detail_model"}, "  ")
+    return [_on_one_line(line) for line in lines]
 
 
 def summarized(path: Path) -> str:
@@ -30,9 +31,15 @@ def summarized(path: Path) -> str:
         card = read_header(path)["card"]
     except ModelError as problem:
         return f"{path.stem:<16} cannot be used: {problem}"
-    modalities = ", ".join(name.upper() for name in card.get("trained_for", {}).get("modalities", []))
+    modalities = ", ".join(name.upper() for name in card.get("trained_for", {}).get("modalities") or [])
     summary = str(card.get("summary", "")).partition("\n")[0]
-    return f"{path.stem:<16} {path.stat().st_size / 1e6:4.1f} MB  {modalities:<8} {summary}".rstrip()
+    line = f"{path.stem:<16} {path.stat().st_size / 1e6:4.1f} MB  {modalities:<8} {summary}".rstrip()
+    return _on_one_line(line)
+
+
+def _on_one_line(text: str) -> str:
+    """A text from a file of anyone, without what moves the cursor, colors a terminal, or feigns further lines."""
+    return "".join(one if one.isprintable() else " " for one in text)
 
 
 def _detail_model(path: Path) -> str:

@@ -11,11 +11,12 @@ from safetensors.torch import load_file, save_file
 
 from limited_reading import all_refused_within_limits, posix_only, refusal
 from medical_super_resolution.models import store
+from medical_super_resolution.models.card import described, summarized
 
 
 def redescribed(path: Path, **header: object) -> Path:
-    described = store.read_header(path) | header
-    save_file(load_file(path), path, {"medical_super_resolution": json.dumps(described)})
+    description = store.read_header(path) | header
+    save_file(load_file(path), path, {"medical_super_resolution": json.dumps(description)})
     return path
 
 
@@ -73,6 +74,20 @@ def test_configurations_that_no_network_has_are_refused(a_model_file: Path, gene
 ])  # fmt: skip
 def test_a_card_that_could_not_be_asked_is_refused(a_model_file: Path, card: dict[str, object]):
     assert "lacks part of its description" in refusal(redescribed(a_model_file, card=card))
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J", "a\rb", "a\n  sha256        0", "\u202e", "\ud800", "\x07"])
+def test_a_card_cannot_steer_a_terminal_or_feign_lines(a_model_file: Path, text: str):
+    card = {"summary": text, "license": [text], text: {text: text}, "trained_for": {"modalities": [text]}}
+    redescribed(a_model_file, card=card)
+    for line in [*described(a_model_file), summarized(a_model_file)]:
+        assert line.isprintable()
+    assert [line.startswith("  sha256 ") for line in described(a_model_file)].count(True) == 1
+
+
+def test_a_card_without_modalities_is_listed(a_model_file: Path):
+    redescribed(a_model_file, card={"summary": "of everything", "trained_for": {"modalities": None}})
+    assert summarized(a_model_file).endswith("of everything")
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"card":' * 100_000, "1" * 100_000, '{"format_version": "\\n"}'])
