@@ -211,6 +211,18 @@ def test_what_cannot_be_used_is_listed_with_its_reason_and_the_rest_is_kept(data
     assert str(dataset) not in json.dumps(why)
 
 
+def test_a_label_map_is_no_scan_of_another_patient(dataset: Path, tmp_path: Path):
+    patches = np.kron(np.arange(27).reshape(3, 3, 3) % 3, np.ones((5, 8, 8))).astype(np.uint8)
+    for name in ("p1_seg.nii.gz", "phantom.nii.gz"):
+        write_image(dataset / name, patches)
+    write_image(dataset / "p1.nii.gz", an_mr(0))
+    entries = prepare(dataset, tmp_path / "data.json")
+    assert [entry.source for entry in entries] == ["p1.nii.gz"]
+    assert all("it is a label map" in why for why in refused(tmp_path / "data.json").values())
+    entries = prepare(dataset, tmp_path / "data.json", Preparation(modality="mr"))
+    assert [entry.source for entry in entries] == ["p1.nii.gz", "phantom.nii.gz"]
+
+
 def test_a_dataset_without_a_single_good_scan_is_refused(dataset: Path, tmp_path: Path):
     write_image(dataset / "flat.nii.gz", an_mr(0)[:3])
     with pytest.raises(VolumeError, match=r"none of the 1 scans can be used; the first: its grid is 18x20x3"):

@@ -14,6 +14,7 @@ from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.progress import Progress, ignore
 from medical_super_resolution.volumes.intensity import guess_modality
 from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.label_maps.detection import is_label_map, named_like_labels
 from medical_super_resolution.volumes.volume import Volume
 
 from ..manifest import Entry, write_manifest
@@ -110,6 +111,8 @@ def _prepared(scan: Scan, file: Path, settings: Preparation) -> Entry:
     if scan.missing:
         raise VolumeError(scan.missing)
     volume = files.read(scan.path)
+    if is_label_map(volume) and (not scan.modality or named_like_labels(scan.path.name)):
+        raise VolumeError("it is a label map; if it is a scan, state --modality, and name it otherwise than labels")
     modality = volume.modality or scan.modality or guess_modality(volume.array)
     if scan.modality and modality != scan.modality:
         raise VolumeError(f"{scan.path} is {modality.upper()} and not {scan.modality.upper()}; it was left out")
