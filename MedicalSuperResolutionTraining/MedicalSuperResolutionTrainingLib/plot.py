@@ -44,27 +44,38 @@ def show(chart: vtkMRMLPlotChartNode) -> None:
 
 def _chart(scene: vtkMRMLScene) -> vtkMRMLPlotChartNode:
     """The chart with its series and table, those that are there or new ones."""
-    charts = slicer.util.getNodesByClass("vtkMRMLPlotChartNode", scene)
-    chart = next((one for one in charts if one.GetAttribute(_MARK)), None)
+    chart = _marked(scene, "vtkMRMLPlotChartNode")
     if chart is None:
-        chart = scene.AddNewNodeByClass("vtkMRMLPlotChartNode", "Training curve chart")
-        chart.SetAttribute(_MARK, "chart")
+        chart = _added(scene, "vtkMRMLPlotChartNode", "Training curve chart")
         chart.SetXAxisTitle(STEP)
         chart.SetLegendVisibility(False)
-    series = chart.GetPlotSeriesNode()
+    series = chart.GetPlotSeriesNode() or _marked(scene, "vtkMRMLPlotSeriesNode")
     if series is None:
-        series = scene.AddNewNodeByClass("vtkMRMLPlotSeriesNode")
+        series = _added(scene, "vtkMRMLPlotSeriesNode", "Training curve series")
         series.SetPlotType(vtkMRMLPlotSeriesNode.PlotTypeScatter)  # the one whose steps need not be equally far apart
         series.SetXColumnName(STEP)
         series.SetColor(*_BLUE)
         series.SetLineStyle(vtkMRMLPlotSeriesNode.LineStyleSolid)
+    if chart.GetPlotSeriesNode() is not series:
         chart.RemoveAllPlotSeriesNodeIDs()
         chart.AddAndObservePlotSeriesNodeID(series.GetID())
     if series.GetTableNode() is None:
-        table = scene.AddNewNodeByClass("vtkMRMLTableNode", "Training curve")
+        table = _marked(scene, "vtkMRMLTableNode") or _added(scene, "vtkMRMLTableNode", "Training curve")
         table.SetUseColumnTitleAsColumnHeader(True)
         series.SetAndObserveTableNodeID(table.GetID())
     return chart
+
+
+def _marked(scene: vtkMRMLScene, kind: str) -> slicer.vtkMRMLNode | None:
+    """The node of this class that was made here; a deleted chart leaves its series and its table."""
+    return next((one for one in slicer.util.getNodesByClass(kind, scene) if one.GetAttribute(_MARK)), None)
+
+
+def _added(scene: vtkMRMLScene, kind: str, name: str) -> slicer.vtkMRMLNode:
+    """A new node, by which `_marked` finds it again."""
+    node = scene.AddNewNodeByClass(kind, name)
+    node.SetAttribute(_MARK, "yes")
+    return node
 
 
 def _mark_points(series: vtkMRMLPlotSeriesNode, values: list[float]) -> None:

@@ -125,10 +125,12 @@ def test_the_axes_show_all_points_of_a_curve_that_grows(plot: types.ModuleType, 
 @pytest.mark.parametrize("removed", ["vtkMRMLTableNode", "vtkMRMLPlotSeriesNode", "vtkMRMLPlotChartNode"])
 def test_what_the_user_has_deleted_is_made_anew(plot: types.ModuleType, a_scene: object, removed: str):
     plot.draw(a_scene, {"step": [50.0], "loss": [0.5]}, "loss", "My run")
+    count = a_scene.GetNumberOfNodes()
     a_scene.RemoveNode(a_scene.GetFirstNodeByClass(removed))
     chart = plot.draw(a_scene, {"step": [50.0, 100.0], "loss": [0.5, 0.25]}, "loss", "My run")
     assert values(chart, "loss") == [0.5, 0.25]
     assert chart.GetNumberOfPlotSeriesNodes() == 1
+    assert a_scene.GetNumberOfNodes() == count  # what belonged to it is taken again
 
 
 def test_the_curve_comes_back_with_a_saved_scene(plot: types.ModuleType, a_scene: object, tmp_path: Path):
