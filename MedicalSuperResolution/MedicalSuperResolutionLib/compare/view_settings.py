@@ -16,6 +16,7 @@ _FILLS = {
     "vtkMRMLMarkupsROIDisplayNode": "FillVisibility",
     "vtkMRMLSegmentationDisplayNode": "Visibility2DFill",
 }
+_CHANGED = "MedicalSuperResolution.ChangedByComparison"  # attribute of nodes, saved with the scene
 _LOWER, _SAME, _HIGHER = (0.35, 0.68, 1.0), (0.10, 0.10, 0.10), (1.0, 0.48, 0.25)
 
 
@@ -24,24 +25,20 @@ class Crosshair:
 
     def __init__(self, scene: slicer.vtkMRMLScene) -> None:
         self._node = scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
-        self._mode_before = None if self._node is None else self._node.GetCrosshairMode()
+        if self._node is not None and self._node.GetAttribute(_CHANGED) is None:
+            self._node.SetAttribute(_CHANGED, str(self._node.GetCrosshairMode()))
 
     def show(self, visible: bool) -> None:
         """Show or hide it; Shift and the mouse move it."""
         if self._node is not None:
             self._node.SetCrosshairMode(self._node.ShowSmallBasic if visible else self._node.NoCrosshair)
 
-    def release(self) -> None:
-        """Restore the previous state."""
-        if self._node is not None:
-            self._node.SetCrosshairMode(self._mode_before)
-
 
 class Unfilled:
     """Shows regions and segmentations, also new ones, as outlines: their fill would tint the comparison."""
 
     def __init__(self, scene: slicer.vtkMRMLScene) -> None:
-        self._scene, self._filled = scene, []
+        self._scene = scene
         self._tag = scene.AddObserver(scene.NodeAddedEvent, self._unfill)
         self._unfill()
 
@@ -49,15 +46,25 @@ class Unfilled:
         for kind, fill in _FILLS.items():
             for display in slicer.util.getNodesByClass(kind, self._scene):
                 if getattr(display, f"Get{fill}")():
-                    self._filled.append((display, fill))
+                    display.SetAttribute(_CHANGED, fill)
                     getattr(display, f"Set{fill}")(False)
 
     def release(self) -> None:
-        """Fill them again."""
+        """Leave new ones as they are."""
         self._scene.RemoveObserver(self._tag)
-        for display, fill in self._filled:
-            if display.GetScene() is not None:
+
+
+def put_back(scene: slicer.vtkMRMLScene) -> None:
+    """Restore the crosshair, and fill again what was filled; also in a scene that was saved while comparing."""
+    for kind in _FILLS:
+        for display in slicer.util.getNodesByClass(kind, scene):
+            if fill := display.GetAttribute(_CHANGED):
+                display.RemoveAttribute(_CHANGED)
                 getattr(display, f"Set{fill}")(True)
+    crosshair = scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+    if crosshair is not None and (mode := crosshair.GetAttribute(_CHANGED)):
+        crosshair.RemoveAttribute(_CHANGED)
+        crosshair.SetCrosshairMode(int(mode))
 
 
 class SharedWindow:

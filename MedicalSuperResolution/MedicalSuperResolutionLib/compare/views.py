@@ -11,7 +11,14 @@ import vtk
 from medical_super_resolution.errors import SuperResolutionError, VolumeError
 from MedicalSuperResolutionLib.compare import fitting, layouts
 from MedicalSuperResolutionLib.compare.blend import Blend
-from MedicalSuperResolutionLib.compare.view_settings import Crosshair, SharedWindow, Unfilled, add_legend, show_alone
+from MedicalSuperResolutionLib.compare.view_settings import (
+    Crosshair,
+    SharedWindow,
+    Unfilled,
+    add_legend,
+    put_back,
+    show_alone,
+)
 from MedicalSuperResolutionLib.translation import tr as _
 
 _PREVIOUS_LAYOUT = "MedicalSuperResolution.PreviousLayout"  # attribute of the layout node, saved with the scene
@@ -232,9 +239,10 @@ class CompareViews:
         for node, tag in self._sizes:
             node.RemoveObserver(tag)
         self._fitted, self._legends, self._sizes = {}, [], []
-        for kept in (*self._blends, self._window, self._crosshair, self._unfilled):
+        for kept in (*self._blends, self._window, self._unfilled):
             if kept is not None:
                 kept.release()
+        put_back(self._application_logic.GetMRMLScene())
         self._blends, self._window, self._crosshair, self._unfilled = [], None, None, None
 
 

@@ -348,6 +348,43 @@ def test_a_scene_saved_while_comparing_can_be_left_after_loading(some_views, a_t
     assert a_screen.layout.GetViewArrangement() == FOUR_UP
 
 
+@pytest.mark.parametrize("layout", [None, ONE_RED], ids=["compared again", "another layout chosen"])
+def test_regions_segmentations_and_crosshair_are_as_before_in_a_scene_saved_while_comparing(
+    some_views, a_trio, a_screen, a_slicer, tmp_path, layout
+):
+    scene = a_slicer.mrmlScene()
+    kinds = {
+        "vtkMRMLMarkupsROI": lambda display: display.GetFillVisibility(),
+        "vtkMRMLSegmentation": lambda display: display.GetVisibility2DFill(),
+        "vtkMRMLCrosshair": lambda crosshair: crosshair.GetCrosshairMode() == crosshair.ShowHashmarks,
+    }
+
+    def are_as_before():
+        nodes = [scene.GetFirstNodeByClass(f"{kind}DisplayNode") for kind in list(kinds)[:2]]
+        nodes.append(scene.GetFirstNodeByClass("vtkMRMLCrosshairNode"))
+        return [bool(kinds[kind](node)) for kind, node in zip(kinds, nodes, strict=True)]
+
+    for kind in list(kinds)[:2]:
+        scene.AddNewNodeByClass(f"{kind}Node").CreateDefaultDisplayNodes()
+    crosshair = scene.GetFirstNodeByClass("vtkMRMLCrosshairNode") or scene.AddNewNodeByClass("vtkMRMLCrosshairNode")
+    crosshair.SetCrosshairMode(crosshair.ShowHashmarks)
+    some_views.enter(*a_trio)
+    some_views.show_crosshair(True)
+    assert are_as_before() == [False, False, False]
+    save_bundle(scene, tmp_path / "scene.mrb")
+    some_views.exit()
+    assert are_as_before() == [True, True, True]
+    load_bundle(scene, tmp_path / "scene.mrb")
+    assert are_as_before() == [False, False, False]
+    views = CompareViews(a_slicer.applicationLogic())
+    if layout is None:
+        views.enter(*(scene.GetFirstNodeByName(volume.GetName()) for volume in a_trio))
+    else:
+        a_screen.layout.SetViewArrangement(layout)
+    views.exit()
+    assert are_as_before() == [True, True, True]
+
+
 def test_a_closed_scene_can_be_left(some_views, a_trio, a_screen, a_slicer):
     some_views.enter(*a_trio)
     a_slicer.mrmlScene().Clear(False)

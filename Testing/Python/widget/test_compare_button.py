@@ -163,6 +163,15 @@ def test_a_scene_that_was_saved_while_comparing_is_compared_again(
     assert not a_panel._compare.comparison.is_active
 
 
+def test_a_scene_that_was_saved_while_comparing_and_left_gets_its_fill_back(a_panel: Any, slicer_python: Any):
+    region = slicer_python.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
+    region.CreateDefaultDisplayNodes()
+    region.GetDisplayNode().SetFillVisibility(False)  # as such a scene holds it
+    region.GetDisplayNode().SetAttribute("MedicalSuperResolution.ChangedByComparison", "FillVisibility")
+    a_panel.enter()
+    assert region.GetDisplayNode().GetFillVisibility()
+
+
 def test_a_result_is_compared_with_its_own_source_only(a_panel: Any, a_thick_volume: Any, a_runner: Any):
     enhance(a_panel, a_runner)
     result = a_panel._parameterNode.resultVolume

@@ -71,7 +71,10 @@ class CompareSection:
 
     def resume(self) -> None:
         """Fill the views of a scene that was saved while comparing: what was made for them is not saved with it."""
-        if not self.comparison.is_active or self.comparison.shown:
+        if self.comparison.shown:
+            return
+        if not self.comparison.is_active:
+            self.comparison.exit()  # such a scene, after another layout was chosen
             return
         pair = self._choices().pair_to_compare()
         try:
