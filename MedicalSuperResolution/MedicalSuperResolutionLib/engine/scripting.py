@@ -9,7 +9,7 @@ import slicer
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
-from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.errors import Cancelled, VolumeError
 from medical_super_resolution.progress import Progress, ignore
 from medical_super_resolution.settings import EnhanceSettings
 from MedicalSuperResolutionLib import messages
@@ -137,13 +137,16 @@ class Scripting(ScriptedLoadableModuleLogic):
         """Refine a segmentation of a volume onto the grid of its result, as a new segmentation of the same segments."""
 
         def keep_responsive(done: int, total: int) -> None:
-            slicer.app.processEvents()  # the scene may be closed meanwhile
-            for node in (segmentationNode, volumeNode, resultNode):
-                if node.GetScene() is None:
-                    message = _("{name} was removed meanwhile; the segmentation was not refined")
-                    raise VolumeError(message.format(name=node.GetName()))
+            slicer.app.processEvents()
+            gone = [node for node in nodes if node.GetScene() is None]
+            if len(gone) == len(nodes):
+                raise Cancelled  # the scene was closed
+            if gone:
+                message = _("{name} was removed meanwhile; the segmentation was not refined")
+                raise VolumeError(message.format(name=gone[0].GetName()))
 
-        return segmentation.refine(segmentationNode, volumeNode, resultNode, keep_responsive)
+        nodes = (segmentationNode, volumeNode, resultNode)
+        return segmentation.refine(*nodes, keep_responsive)
 
     def export_dicom(
         self, volumeNode: vtkMRMLScalarVolumeNode, folder: str | Path, *, addToDatabase: bool = False

@@ -6,6 +6,7 @@ import gc
 import weakref
 from typing import Any
 
+import numpy as np
 import pytest
 
 from medical_super_resolution.errors import VolumeError
@@ -45,6 +46,34 @@ def test_nothing_else_can_be_started_while_a_segmentation_is_refined(
     enhance(a_panel, a_runner)
     assert seen == [(False, "A segmentation is being refined.", True)]
     assert (ui.enhanceButton.enabled, a_panel._isBusy()) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "shown"),
+    [
+        (lambda scene: scene.Clear(False), []),
+        (
+            lambda scene: scene.RemoveNode(scene.GetFirstNodeByName("Thick 1 mm")),
+            ["Thick 1 mm was removed meanwhile; the segmentation was not refined."],
+        ),
+    ],
+    ids=["the scene is closed", "the result is removed"],
+)
+def test_while_a_segmentation_is_refined(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, a_slicer: Any, errors_shown: Any, meanwhile: Any, shown: Any
+):
+    import slicer
+
+    drawn = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Drawn")
+    drawn.SetReferenceImageGeometryParameterFromVolumeNode(a_thick_volume)
+    drawn.GetSegmentation().AddEmptySegment("Box")
+    slicer.util.updateSegmentBinaryLabelmapFromArray(np.ones((8, 18, 20), np.uint8), drawn, "Box", a_thick_volume)
+    a_panel.ui.segmentationSelector.setCurrentNode(drawn)
+    a_slicer.processEvents = lambda: meanwhile(slicer.mrmlScene)
+    enhance(a_panel, a_runner)
+    assert errors_shown == shown
+    assert not a_panel._isBusy()
+    assert slicer.util.getNodesByClass("vtkMRMLSegmentationNode") == [drawn][: len(shown)]
 
 
 def test_the_result_is_shown(a_panel: Any, a_thick_volume: Any, a_runner: Any, a_slicer: Any):
