@@ -95,7 +95,7 @@ class FusionTask:
             See `checked`.
         """
         self._nodes, self._settings = list(nodes), settings
-        self._exchange = FuseExchange(checked(nodes, settings), settings, spacing_mm)
+        self._exchange = FuseExchange(checked(nodes, settings, spacing_mm), settings, spacing_mm)
 
     def begin(self, runner: Runner) -> None:
         """Start to fuse."""
@@ -119,14 +119,19 @@ class FusionTask:
         RunTimes(qt.QSettings()).learn_fusion(work, self._settings, seconds)
 
 
-def checked(nodes: Sequence[vtkMRMLScalarVolumeNode], settings: EnhanceSettings) -> list[Volume]:
+def checked(
+    nodes: Sequence[vtkMRMLScalarVolumeNode], settings: EnhanceSettings, spacing_mm: float | None
+) -> list[Volume]:
     """The stacks as volumes; refuses those that cannot be fused.
 
     Raises
     ------
     SuperResolutionError
-        See `stacks.volumes_of`; or a volume is of a sequence, or the model is missing.
+        See `stacks.volumes_of`; or a volume is of a sequence, the spacing has no meaning, or the model is missing.
     """
+    from medical_super_resolution.inference.fusion.settings import FusionSettings
+
+    FusionSettings(spacing_mm=spacing_mm)
     for node in nodes:
         if kinds.browser_of(node) is not None:
             message = _("{name} is of a sequence, which cannot be fused; copy one item into a volume of its own")
@@ -145,7 +150,7 @@ def outlook(
     SuperResolutionError
         It would be refused, for the reason in the message.
     """
-    volumes = checked(nodes, settings)
+    volumes = checked(nodes, settings, spacing_mm)
     grid = _grid_of([volume.grid for volume in volumes], spacing_mm)
     voxels = math.prod(grid.shape_kji)
     line = _("{count} stacks become {grid}, {size}").format(
@@ -186,6 +191,5 @@ def wait_for(
     meanwhile: Callable[[int, int], None],
 ) -> vtkMRMLScalarVolumeNode:
     """Fuse volume nodes and wait for it; ``meanwhile`` is called with steps done and in total, and may raise."""
-    return stacks.write(
-        runner.run_exchange(FuseExchange(checked(nodes, settings), settings, spacing_mm), meanwhile), nodes
-    )
+    exchange = FuseExchange(checked(nodes, settings, spacing_mm), settings, spacing_mm)
+    return stacks.write(runner.run_exchange(exchange, meanwhile), nodes)

@@ -1,22 +1,22 @@
 """The scripting interface of the module."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import slicer
-from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode, vtkMRMLVolumeNode
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
-from medical_super_resolution.errors import Cancelled, VolumeError
+from medical_super_resolution.errors import Cancelled, SettingsError, VolumeError
 from medical_super_resolution.progress import Progress, ignore
 from medical_super_resolution.settings import EnhanceSettings
 from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.engine import enhancement, fusion, tasks
 from MedicalSuperResolutionLib.engine.background import BackgroundRun, EnhanceTask, OnEnd
 from MedicalSuperResolutionLib.process.runner import Runner
-from MedicalSuperResolutionLib.scene import dicom_export, segmentation
+from MedicalSuperResolutionLib.scene import dicom_export, kinds, segmentation
 from MedicalSuperResolutionLib.setup import torch as torch_setup
 from MedicalSuperResolutionLib.translation import tr as _
 
@@ -57,13 +57,16 @@ class Scripting(ScriptedLoadableModuleLogic):
         start() returns; the result is in the scene when its is_running has become False.
         """
         chosen = EnhanceSettings(
-            factor=None if factor is None else float(factor),
-            spacing_ijk_mm=None if spacing is None else tuple(map(float, spacing)),
-            **settings,
+            factor=_plain(factor),
+            spacing_ijk_mm=tuple(map(_plain, spacing)) if isinstance(spacing, Iterable) else spacing,
+            **{name: _plain(value) for name, value in settings.items()},
         )
+        if in_process and not wait:
+            raise SettingsError(_("in_process=True computes in Slicer itself and has to be waited for; leave out one"))
         if not wait:
             return self.start(volumeNode, chosen, outputVolume=outputVolume, roi=roi, onProgress=progress)
         torch_setup.ensure_engine()
+        _check_nodes(volumeNode, outputVolume, roi)
         task = tasks.task_of(volumeNode, outputVolume, roi)
         runner = self.makeRunner()
         engine = enhancement.engine_here if in_process else partial(enhancement.engine_in_child, runner)
@@ -84,6 +87,7 @@ class Scripting(ScriptedLoadableModuleLogic):
     ) -> BackgroundRun:
         """Start an enhancement in a child process and return at once: see BackgroundRun."""
         torch_setup.ensure_engine()
+        _check_nodes(volumeNode, outputVolume, roi)
         task = EnhanceTask(volumeNode, settings, outputVolume, roi)
         return BackgroundRun(volumeNode, task, on_progress=onProgress, on_end=onEnd, runner=self.makeRunner())
 
@@ -107,9 +111,11 @@ class Scripting(ScriptedLoadableModuleLogic):
             progress(done, total)
 
         torch_setup.ensure_engine()
+        kinds.check_kind(vtkMRMLVolumeNode, *volumeNodes)
+        chosen = EnhanceSettings(**{name: _plain(value) for name, value in settings.items()})
         runner = self.makeRunner()
         try:
-            return fusion.wait_for(volumeNodes, EnhanceSettings(**settings), spacing, runner, report_progress)
+            return fusion.wait_for(volumeNodes, chosen, _plain(spacing), runner, report_progress)
         finally:
             runner.close()
 
@@ -124,8 +130,9 @@ class Scripting(ScriptedLoadableModuleLogic):
     ) -> BackgroundRun:
         """Start to fuse in a child process and return at once: see BackgroundRun."""
         torch_setup.ensure_engine()
+        kinds.check_kind(vtkMRMLVolumeNode, *volumeNodes)
         return fusion.in_background(
-            volumeNodes, settings, spacing, on_progress=onProgress, on_end=onEnd, runner=self.makeRunner()
+            volumeNodes, settings, _plain(spacing), on_progress=onProgress, on_end=onEnd, runner=self.makeRunner()
         )
 
     def refine_segmentation(
@@ -135,6 +142,8 @@ class Scripting(ScriptedLoadableModuleLogic):
         resultNode: vtkMRMLScalarVolumeNode,
     ) -> vtkMRMLSegmentationNode:
         """Refine a segmentation of a volume onto the grid of its result, as a new segmentation of the same segments."""
+        kinds.check_kind(vtkMRMLSegmentationNode, segmentationNode)
+        kinds.check_kind(vtkMRMLVolumeNode, volumeNode, resultNode)
 
         def keep_responsive(done: int, total: int) -> None:
             slicer.app.processEvents()
@@ -156,9 +165,20 @@ class Scripting(ScriptedLoadableModuleLogic):
         The volume that was enhanced must have been loaded from Slicer's DICOM database; patient and study come from
         there. addToDatabase puts the series there, too.
         """
+        kinds.check_kind(vtkMRMLVolumeNode, volumeNode)
         if addToDatabase:
             dicom_export.check_database()
         report = dicom_export.export(volumeNode, Path(folder))
         if addToDatabase:
             dicom_export.add_to_database(Path(folder))
         return report.warnings
+
+
+def _check_nodes(volume: object, output: object, roi: object) -> None:
+    kinds.check_kind(vtkMRMLVolumeNode, volume, *([] if output is None else [output]))
+    kinds.check_kind(vtkMRMLMarkupsROINode, *([] if roi is None else [roi]))
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    """A number of numpy as one of Python, which a command line and a note can hold."""
+    return value.item() if hasattr(value, "item") else value

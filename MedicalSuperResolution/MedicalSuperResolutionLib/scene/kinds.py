@@ -9,6 +9,20 @@ from MedicalSuperResolutionLib.scene import dicom_source
 from MedicalSuperResolutionLib.translation import tr as _
 
 
+def check_kind(kind: type, *nodes: object) -> None:
+    """Refuse what is no node of a class, such as a name in its place, which only a script can pass.
+
+    Raises
+    ------
+    VolumeError
+        See above.
+    """
+    for node in nodes:
+        if not isinstance(node, kind):
+            message = _("{value} is no {kind}; give a node, such as slicer.util.getNode returns for a name")
+            raise VolumeError(message.format(value=repr(node), kind=kind.__name__))
+
+
 def check_readable(node: slicer.vtkMRMLNode | None) -> None:
     """Refuse what cannot be enhanced.
 

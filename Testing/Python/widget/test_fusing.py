@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
 from widget.helpers import volume_names, wait
@@ -179,6 +180,13 @@ def test_the_engine_understands_what_it_is_asked(a_panel: Any, stacks: list[Any]
     )
     assert (asked.spacing, asked.slice_thickness, asked.threads) == (0.5, [4.0, 4.0], 2)
     assert (asked.model, asked.progress, asked.no_compression, asked.uncertainty) == ("general", "json", True, None)
+
+
+def test_a_script_may_give_a_number_of_numpy(a_panel: Any, stacks: list[Any], a_runner: Any):
+    running = a_panel.logic.startFusion(stacks, EnhanceSettings(), np.float64(0.5))
+    running.abandon()
+    arguments = a_runner.exchange.arguments()
+    assert arguments[arguments.index("--spacing") + 1] == "0.5"
 
 
 def test_how_long_it_takes_is_learned(a_panel: Any, stacks: list[Any], a_runner: Any):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import socket
 import unittest
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.settings import EnhanceSettings
 from widget.helpers import take_torch_away, volume_names, wait
 
@@ -28,6 +31,61 @@ def test_a_script_need_not_wait(the_module: Any, a_thick_volume: Any, a_runner: 
     a_runner.finish()
     wait(lambda: not running.is_running)
     assert volume_names() == ["Thick", "Thick 1.5 mm"]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"volumeNode": "Thick"}, "'Thick' is no vtkMRMLVolumeNode; give a node"),
+        ({"volumeNode": None}, "None is no vtkMRMLVolumeNode"),
+        ({"outputVolume": "Mine"}, "'Mine' is no vtkMRMLVolumeNode"),
+        ({"roi": "R"}, "'R' is no vtkMRMLMarkupsROINode"),
+        ({"factor": "x"}, "factor must be a number, got 'x'"),
+        ({"spacing": 1.0}, "three values in mm"),
+        ({"spacing": ["a", 1, 1]}, "three values in mm"),
+        ({"in_process": True, "wait": False}, "leave out one"),
+    ],
+    ids=str,
+)
+def test_what_only_a_script_can_pass_is_refused_in_a_sentence(
+    the_module: Any, a_thick_volume: Any, options: Any, sentence: str
+):
+    logic = the_module.MedicalSuperResolutionLogic()
+    with pytest.raises(SuperResolutionError, match=sentence):
+        logic.enhance(**({"volumeNode": a_thick_volume} | options))
+    assert volume_names() == ["Thick"]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "spacing", "sentence"),
+    [
+        ("AB", None, "'A' is no vtkMRMLVolumeNode"),
+        ((None, None), None, "None is no vtkMRMLVolumeNode"),
+        ((), "x", "spacing_mm must be a number, got 'x'"),
+        ((), -1, "must be above 0 mm, got -1"),
+    ],
+)
+def test_what_a_script_cannot_fuse_is_refused_in_a_sentence(
+    the_module: Any, a_slicer: Any, nodes: Any, spacing: Any, sentence: str
+):
+    with pytest.raises(SuperResolutionError, match=sentence):
+        the_module.MedicalSuperResolutionLogic().fuse(nodes, spacing)
+
+
+def test_a_script_exports_and_refines_nodes_only(the_module: Any, a_thick_volume: Any, tmp_path: Path):
+    logic = the_module.MedicalSuperResolutionLogic()
+    with pytest.raises(SuperResolutionError, match="'Thick' is no vtkMRMLVolumeNode"):
+        logic.export_dicom("Thick", tmp_path)
+    with pytest.raises(SuperResolutionError, match="'S' is no vtkMRMLSegmentationNode"):
+        logic.refine_segmentation("S", a_thick_volume, a_thick_volume)
+
+
+def test_numbers_of_numpy_are_numbers(the_module: Any, a_thick_volume: Any, a_runner: Any):
+    logic = the_module.MedicalSuperResolutionLogic()
+    numbers = {"factor": np.float32(2), "slice_thickness_mm": np.float32(3), "threads": np.int64(1)}
+    node = logic.enhance(a_thick_volume, **numbers, uncertainty=np.bool_(False))
+    assert node.GetImageData().GetDimensions() == (20, 18, 16)
+    assert type(a_runner.settings.threads) is int
 
 
 @pytest.mark.parametrize("torch", [True, False], ids=["with torch", "without torch"])
