@@ -64,7 +64,7 @@ def outlook(
     seconds = RunTimes(qt.QSettings()).seconds(volume, settings, task.count)
     if seconds is not None:
         line = messages.with_time(line, seconds)
-    return Outlook(line, cautions(node, volume, planned))
+    return Outlook(line, cautions(node, volume, planned, output_node))
 
 
 def engine_here(progress: Progress) -> Engine:

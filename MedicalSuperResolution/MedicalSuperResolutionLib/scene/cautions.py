@@ -15,7 +15,12 @@ _GAP = 1.05  # slice distance over thickness
 _TRAINED_ON = ("ct", "mr")
 
 
-def cautions(node: slicer.vtkMRMLScalarVolumeNode, volume: Volume, planned: Plan) -> list[str]:
+def cautions(
+    node: slicer.vtkMRMLScalarVolumeNode,
+    volume: Volume,
+    planned: Plan,
+    output_node: slicer.vtkMRMLScalarVolumeNode | None = None,
+) -> list[str]:
     """Cautions about an enhancement, one sentence each.
 
     Parameters
@@ -26,8 +31,16 @@ def cautions(node: slicer.vtkMRMLScalarVolumeNode, volume: Volume, planned: Plan
         The voxels of the node, or the part to be enhanced.
     planned
         What is to be done.
+    output_node
+        The volume to write to; None for a new one.
     """
     found = []
+    if output_node is not None and output_node.GetImageData() is not None:
+        found.append(
+            _("Enhance replaces the voxels of {name}, the output volume in Advanced.").format(
+                name=output_node.GetName()
+            )
+        )
     transform = node.GetParentTransformNode()
     if volume.grid.is_sheared:
         angle = tilt_degrees(volume.grid)

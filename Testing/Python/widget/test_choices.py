@@ -243,3 +243,14 @@ def test_cautions_are_shown_before_the_click(a_panel: Any, a_thick_volume: Any):
     a_panel._parameterNode.factor = 6
     assert a_panel.ui.warningLabel.text == "6 times finer is far: above 5, more is guessed."
     assert not a_panel.ui.warningLabel.isHidden()
+
+
+def test_an_output_volume_that_would_be_overwritten_is_named_before_the_click(
+    a_panel: Any, a_thick_volume: Any, slicer_python: Any
+):
+    chosen = a_panel._parameterNode
+    chosen.outputVolume = slicer_python.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Mine")
+    assert a_panel.ui.warningLabel.isHidden()  # there is nothing in it
+    slicer_python.util.updateVolumeFromArray(chosen.outputVolume, slicer_python.util.arrayFromVolume(a_thick_volume))
+    a_panel.enter()
+    assert a_panel.ui.warningLabel.text == "Enhance replaces the voxels of Mine, the output volume in Advanced."
