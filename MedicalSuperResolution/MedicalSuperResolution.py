@@ -64,7 +64,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         self._result = ResultSection(self.ui, self._choices, self._onDelete)
         self._queue = QueueSection(
             self.ui,
-            lambda volume: self._choices().settings(volume),
+            self._choices,
             lambda: Runner(),
             self._onResult,
             lambda: self._run.is_busy,

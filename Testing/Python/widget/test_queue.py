@@ -60,6 +60,15 @@ def test_an_axis_without_a_custom_spacing_stays_as_it_is_in_every_volume(
     assert spacings == [(1, 1, 2), (2, 2, 2)]
 
 
+def test_what_counts_for_a_single_volume_only_is_named(a_panel: Any, three: list[Any], slicer_python: Any):
+    label, chosen = a_panel.ui.queueNoteLabel, a_panel._parameterNode
+    assert label.isHidden()
+    chosen.region = slicer_python.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
+    chosen.outputVolume = three[1]
+    assert label.text == "Not used here, but for a single volume only: region, output volume."
+    assert not label.isHidden()
+
+
 def test_one_volume_can_be_taken_out(a_panel: Any, three: list[Any], a_runner: Any):
     a_panel.ui.queueButton.click()
     a_panel.ui.queueTable.selectRow(1)

@@ -7,9 +7,9 @@ import qt
 from slicer import vtkMRMLScalarVolumeNode
 
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
-from medical_super_resolution.settings import EnhanceSettings
 from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.engine.queue import Item, Queue
+from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
 from MedicalSuperResolutionLib.process.runner import Runner
 from MedicalSuperResolutionLib.setup import torch as torch_setup
 from MedicalSuperResolutionLib.translation import tr as _
@@ -21,7 +21,7 @@ class QueueSection:
     def __init__(
         self,
         ui: SimpleNamespace,
-        settings: Callable[[vtkMRMLScalarVolumeNode], EnhanceSettings],
+        choices: Callable[[], MedicalSuperResolutionParameterNode],
         make_runner: Callable[[], Runner],
         on_result: Callable[[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode], None],
         is_other_running: Callable[[], bool],
@@ -31,8 +31,8 @@ class QueueSection:
 
         Parameters
         ----------
-        settings
-            Called for each volume when the queue starts: the choices at that time hold for all volumes.
+        choices
+            Gives the parameter node of the scene; those at the start hold for all volumes.
         make_runner
             Called when the queue starts.
         on_result
@@ -42,7 +42,7 @@ class QueueSection:
         on_running
             Called when the queue has begun or ended.
         """
-        self._ui, self._settings, self._make_runner, self._on_result = ui, settings, make_runner, on_result
+        self._ui, self._choices, self._make_runner, self._on_result = ui, choices, make_runner, on_result
         self._is_other_running, self._on_running = is_other_running, on_running
         self._was_running = False
         self.queue: Queue | None = None
@@ -72,7 +72,7 @@ class QueueSection:
                 raise SuperResolutionError(_("Check a volume first."))
             torch_setup.ensure_engine()
             self._ui.queueCollapsibleButton.collapsed = False
-            settings = [self._settings(node) for node in nodes]
+            settings = [self._choices().settings(node) for node in nodes]
             self.queue = Queue(nodes, settings, self._make_runner(), self.show, self._on_result)
         self.show()
 
@@ -86,7 +86,10 @@ class QueueSection:
         """Show how far each volume is, and what can be done."""
         ui, items = self._ui, self.queue.items if self.queue else []
         free = not self.is_running and not self._is_other_running()
-        ui.queueButton.enabled = bool(ui.queueSelector.checkedNodes()) and free
+        checked = bool(ui.queueSelector.checkedNodes())
+        ui.queueNoteLabel.text = _what_does_not_count(self._choices()) if checked else ""
+        ui.queueNoteLabel.visible = bool(ui.queueNoteLabel.text)
+        ui.queueButton.enabled = checked and free
         ui.cancelOneButton.enabled = ui.cancelAllButton.enabled = self.is_running
         table = ui.queueTable
         table.visible = bool(items)
@@ -112,6 +115,17 @@ class QueueSection:
 
     def _cancel_all(self, checked: bool = False) -> None:
         self.queue.cancel()
+
+
+def _what_does_not_count(chosen: MedicalSuperResolutionParameterNode) -> str:
+    """The choices for the single input volume; empty where none is made."""
+    for_one = (
+        (chosen.region, _("region")),
+        (chosen.segmentation, _("segmentation")),
+        (chosen.outputVolume, _("output volume")),
+    )
+    names = ", ".join(name for node, name in for_one if node)
+    return _("Not used here, but for a single volume only: {names}.").format(names=names) if names else ""
 
 
 def _progress(item: Item) -> str:
