@@ -83,7 +83,7 @@ def write_volumes(volumes: dict[str, Volume], folder: Path) -> None:
     Raises
     ------
     SuperResolutionError
-        The disk is full.
+        A value is not finite, or the disk is full.
     """
     for left in (*folder.glob("*.nrrd"), folder / REPORT):
         left.unlink(missing_ok=True)
@@ -93,6 +93,8 @@ def write_volumes(volumes: dict[str, Volume], folder: Path) -> None:
             files.write(volume, folder / name, compress=False)
             (folder / name).chmod(0o600)
     except (OSError, SuperResolutionError) as problem:
+        for volume in volumes.values():
+            volume.check_finite()
         message = _(
             "The folder for temporary files, {folder}, did not take a copy of the volume: {free} MB are free and"
             " {needed} MB are needed, for the result some times more; free some space there and try again."

@@ -349,6 +349,14 @@ def test_a_folder_for_temporary_files_that_is_full_is_named_with_what_is_free_an
     assert list(temporary_folder.iterdir()) == []
 
 
+def test_a_value_that_is_not_finite_does_not_pass_for_a_full_folder(an_engine, temporary_folder):
+    array = np.zeros((8, 6, 5), np.float32)
+    array[2, 3, 4] = np.nan
+    with pytest.raises(SuperResolutionError, match="slice 2 of the volume holds values that are not finite"):
+        an_engine("finish()").run(Volume(array, Grid(array.shape, np.eye(4))), EnhanceSettings())
+    assert list(temporary_folder.iterdir()) == []
+
+
 def test_a_missing_program_becomes_one_sentence(a_volume, tmp_path):
     with pytest.raises(SuperResolutionError, match="missing/python could not be started: No such file"):
         Runner([str(tmp_path / "missing/python")]).run(a_volume, EnhanceSettings())

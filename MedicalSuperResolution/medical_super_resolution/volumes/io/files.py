@@ -178,7 +178,8 @@ def write(volume: Volume, path: Path | str, *, overwrite: bool = False, compress
     Raises
     ------
     VolumeError
-        The format is unknown, the file exists, or its folder does not or cannot be written to; or the disk is full.
+        The format is unknown, the file exists, or its folder does not or cannot be written to; a value is not finite;
+        or the disk is full.
 
     Examples
     --------
@@ -203,6 +204,8 @@ def write_series(
             _check_complete(part)
             taken = _put(folder, path, overwrite)
     except (RuntimeError, OSError, EOFError, zlib.error, VolumeError) as problem:
+        for volume in volumes:
+            volume.check_finite()  # else it would pass for a full disk
         free = shutil.disk_usage(path.parent).free / 1e6
         raise VolumeError(
             f"{path} could not be written; {free:.0f} MB are free on its disk, and up to"

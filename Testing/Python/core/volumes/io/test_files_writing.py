@@ -24,6 +24,15 @@ def test_a_failing_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     assert contents(tmp_path) == {}
 
 
+@pytest.mark.parametrize("suffix", formats.SUFFIXES)
+def test_a_value_that_is_not_finite_does_not_pass_for_a_full_disk(tmp_path: Path, suffix: str):
+    array = numbers("float32")
+    array[1, 0, 0] = np.nan
+    with pytest.raises(VolumeError, match="slice 1 of the volume holds values that are not finite"):
+        files.write(Volume(array, a_grid_in(np.eye(3))), tmp_path / f"scan{suffix}")
+    assert contents(tmp_path) == {}
+
+
 def test_a_failing_write_leaves_the_file_that_was_to_be_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "scan.nii.gz"
     files.write(Volume(numbers("int16"), a_grid_in(np.eye(3))), path)
