@@ -1,4 +1,4 @@
-"""Corrections of Qt's behavior in the panel: Tab stops, focus, scroll position, and height of wrapped texts."""
+"""Corrections of Qt's behavior in the panel: Tab stops, plain texts, focus, scroll position, height of texts."""
 
 from types import SimpleNamespace
 
@@ -16,6 +16,13 @@ def reach_selectors(ui: SimpleNamespace) -> None:
             box = next(child for child in selector.children() if child.inherits("QComboBox"))
             box.setFocusProxy(None)
             selector.setFocusProxy(box)
+
+
+def show_texts_as_they_are(ui: SimpleNamespace) -> None:
+    """Let no label take what is in angle brackets, as in the name of a volume, for formatting."""
+    for label in vars(ui).values():
+        if label.inherits("QLabel"):
+            label.textFormat = qt.Qt.PlainText
 
 
 def scroll_to_top(panel: qt.QWidget) -> None:

@@ -78,6 +78,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         behavior.reach_selectors(self.ui)
+        behavior.show_texts_as_they_are(self.ui)
         self._fullHeight = behavior.FullHeight(uiWidget)
 
     def followScene(self) -> None:

@@ -76,6 +76,14 @@ def test_while_a_segmentation_is_refined(
     assert slicer.util.getNodesByClass("vtkMRMLSegmentationNode") == [drawn][: len(shown)]
 
 
+def test_a_name_in_angle_brackets_is_no_formatting(a_panel: Any):
+    from PySide6 import QtCore
+
+    labels = [one for one in vars(a_panel.ui).values() if one.inherits("QLabel")]
+    assert labels
+    assert {label.textFormat for label in labels} == {QtCore.Qt.TextFormat.PlainText}
+
+
 def test_the_result_is_shown(a_panel: Any, a_thick_volume: Any, a_runner: Any, a_slicer: Any):
     enhance(a_panel, a_runner)
     shown = a_slicer.applicationLogic().GetSelectionNode().GetActiveVolumeID()
