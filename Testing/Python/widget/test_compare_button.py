@@ -50,6 +50,27 @@ def test_the_panel_says_what_is_compared(a_panel: Any, a_thick_volume: Any, a_ru
     assert (a_panel.ui.comparisonLabel.text, a_panel.ui.overlayComboBox.enabled) == ("", False)
 
 
+@pytest.mark.parametrize("moving", ["before", "after"])
+def test_a_step_of_a_sequence_is_compared_anew(a_panel: Any, a_thick_volume: Any, slicer_python: Any, moving: str):
+    import slicer_host
+
+    phases = [np.full((8, 18, 20), value, np.int16) for value in (100, 300)]
+    proxy = slicer_host.add_sequence(phases, np.diag([1.0, 1.0, 3.0, 1.0]))
+    slicer_python.util.arrayFromVolume(a_thick_volume)[:] = 0
+    chosen = a_panel._parameterNode
+    chosen.inputVolume, chosen.compareVolume = (
+        (proxy, a_thick_volume) if moving == "before" else (a_thick_volume, proxy)
+    )
+    a_panel.ui.compareButton.click()
+    browser = slicer_python.mrmlScene.GetFirstNodeByClass("vtkMRMLSequenceBrowserNode")
+    for number, value in enumerate((100, 300)):
+        browser.SetSelectedItemNumber(number)
+        slicer_python.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+        difference = slicer_python.mrmlScene.GetFirstNodeByName("Difference")
+        expected = -value if moving == "before" else value
+        assert np.unique(slicer_python.util.arrayFromVolume(difference)) == [expected]
+
+
 def choose(panel: Any, how: str) -> None:
     panel.ui.overlayComboBox.currentIndex = panel.ui.overlayComboBox.findText(how)
 

@@ -34,6 +34,7 @@ class CompareSection:
         self._last_pair: tuple | None = None
         self._shortcut: qt.QShortcut | None = None
         self._watched_layout = Observer(self._layout_changed)
+        self._watched_after = Observer(self._after_changed)  # before is the input, of which `show` is told
         names = {"soft": _("Soft tissue"), "lung": _("Lung"), "bone": _("Bone")}
         ui.windowComboBox.addItem(_("As it is"), "")
         for name in CT_WINDOWS:
@@ -89,6 +90,7 @@ class CompareSection:
     def exit(self) -> None:
         """End the comparison."""
         self._watched_layout.follow(None)
+        self._watched_after.follow(None)
         self._ui.beforeButton.checked = False
         self._ui.windowComboBox.currentIndex = 0
         self.comparison.exit()
@@ -107,11 +109,11 @@ class CompareSection:
         self.show()
 
     def _arranged(self) -> tuple:
-        """The requested contents of the views, with the time of the latest change of the result."""
+        """The requested contents of the views, with the times of the latest changes of both volumes."""
         chosen = self._choices()
         pair = chosen.pair_to_compare() or self._last_pair
-        image = pair[1].GetImageData()
-        return chosen.arrangement, chosen.plane, pair, image.GetMTime() if image else 0
+        images = [volume.GetImageData() for volume in pair]
+        return chosen.arrangement, chosen.plane, pair, [image.GetMTime() if image else 0 for image in images]
 
     def _remember(self, choice: object = None) -> None:
         remember(self._choices())
@@ -123,8 +125,13 @@ class CompareSection:
         with slicer.util.WaitCursor():
             self.comparison.enter(before, after, arrangement=chosen.arrangement.value, plane=chosen.plane.value)
         self._watched_layout.follow(self.comparison.views.layout_node)
+        self._watched_after.follow(after)
         _make_room(self.comparison.views.tags)
         self._listen_to_key()
+
+    def _after_changed(self, after: vtkMRMLScalarVolumeNode, event: str) -> None:
+        """Compare anew where a sequence, or another module, shows something else in the volume."""
+        self.show()
 
     def _layout_changed(self, layout_node: slicer.vtkMRMLLayoutNode, event: str) -> None:
         """End the comparison where the user has chosen another layout."""
