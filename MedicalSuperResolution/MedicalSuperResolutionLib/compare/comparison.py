@@ -168,7 +168,9 @@ class Comparison:
         known = uncertainty_node.map_of(after)
         if known is None or known.GetImageData() is None or known.GetDisplayNode() is None:
             return None
-        node = self._add_node(known.GetName(), known.GetImageData(), known)
+        is_whole = known.GetImageData().GetDimensions() == after.GetImageData().GetDimensions()
+        place = after if is_whole else known  # after may have been registered to something meanwhile
+        node = self._add_node(known.GetName(), known.GetImageData(), place)
         scene.copy_display(known, node)
         display = node.GetDisplayNode()
         brightest = display.GetLevel() + display.GetWindow() / 2

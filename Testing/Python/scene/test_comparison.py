@@ -129,6 +129,21 @@ def test_legends_name_units_and_begin_where_the_colors_begin(a_comparison, a_pai
     assert a_comparison.shown.uncertainty == (2, 8)
 
 
+def test_the_uncertainty_lies_on_a_result_that_was_moved_since(a_comparison, a_pair, a_scene):
+    from MedicalSuperResolutionLib.scene import uncertainty_node
+
+    before, after = a_pair
+    known = slicer.util.addVolumeFromArray(np.full((48, 40, 40), 8, np.float32), ijk_to_ras(after), "Uncertainty")
+    uncertainty_node._color(known)
+    after.SetNodeReferenceID(uncertainty_node._ROLE, known.GetID())
+    transform = a_scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    for volume in a_pair:
+        volume.SetAndObserveTransformNodeID(transform.GetID())
+    a_comparison.enter(before, after)
+    shown = next(node for node in hidden_volumes() if node.GetName() == "Uncertainty")
+    assert shown.GetParentTransformNode() is transform
+
+
 @pytest.mark.parametrize(("air", "is_ct", "unit"), [(-1000, True, "HU"), (0, False, "unit unknown")])
 def test_hounsfield_units_are_known_by_their_range_where_no_header_names_them(a_comparison, a_pair, air, is_ct, unit):
     before, after = a_pair
