@@ -151,6 +151,7 @@ class EnhanceTask:
 
     def begin(self, runner: Runner) -> None:
         """Enhance the next volume."""
+        self.check_present()
         self._volume, self._starts_process = self._task.volume(), not runner.has_process
         runner.start(self._volume, self._settings)
 

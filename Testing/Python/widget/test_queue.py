@@ -120,6 +120,16 @@ def test_a_failure_of_one_does_not_stop_the_others(a_panel: Any, three: list[Any
     wait(lambda: rows(a_panel)[1][1] == "done: B 1 mm")
 
 
+def test_a_volume_that_is_removed_while_it_waits_is_named(
+    a_panel: Any, three: list[Any], a_runner: Any, slicer_python: Any
+):
+    a_panel.ui.queueButton.click()
+    slicer_python.mrmlScene.RemoveNode(three[1])
+    a_runner.finish()
+    wait(lambda: rows(a_panel)[0][1] == "done: A 1 mm")
+    assert rows(a_panel)[1:] == [("B", "The volume B was removed meanwhile; nothing was made."), ("C", "waiting")]
+
+
 def test_an_unforeseen_failure_to_start_one_does_not_stop_the_others(
     a_panel: Any, three: list[Any], a_runner: Any, monkeypatch: pytest.MonkeyPatch
 ):
