@@ -88,9 +88,9 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
     def onCurveButton(self, checked=False):
         with messages.shown_errors(_("The curve could not be shown.")):
             chosen = self.logic.getParameterNode()
-            self._offerQuantities(curve.read(Path(chosen.run)))
-            self.logic.showCurve(chosen.run, chosen.quantity)
-            self._sample.show(Path(chosen.run))
+            self._offerQuantities(curve.read(chosen.run_folder()))
+            self.logic.showCurve(chosen.run_folder(), chosen.quantity)
+            self._sample.show(chosen.run_folder())
 
     def onExportButton(self, checked=False):
         with messages.shown_errors(_("The model could not be exported.")):
@@ -98,7 +98,7 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
             path = chosen.model_file()
             done, stopped = _("Written: {path}").format(path=path), _("Stopped. No model file was written.")
             self._running = self.logic.startExport(
-                chosen.run,
+                chosen.run_folder(),
                 path,
                 best=chosen.best,
                 onPoll=self._showLog,
@@ -142,8 +142,8 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
         return self._parameterNode or self.logic.getParameterNode()
 
     def _hasRun(self):
-        run = self._chosen().run
-        return bool(run) and commands.holds_a_run(Path(run))
+        run = self._chosen().run_folder()
+        return run != Path() and commands.holds_a_run(run)
 
     def _showProgress(self, run):
         chosen = self._chosen()

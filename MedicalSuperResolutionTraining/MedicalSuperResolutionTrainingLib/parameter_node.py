@@ -1,5 +1,6 @@
 """Everything a user can choose in the training panel, stored in the scene."""
 
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -74,15 +75,26 @@ class MedicalSuperResolutionTrainingParameterNode:
     def choices(self) -> Choices:
         """The arguments of medsr-train for these choices; a path that was not chosen is ``Path()``."""
         return Choices(
-            recipe=self.recipe or self.recipeFile,
-            data=Path(self.manifest if self.dataKind is DataKind.MANIFEST else self.volumes),
+            recipe=self.recipe or (self.recipeFile and str(_path(self.recipeFile))),
+            data=_path(self.manifest if self.dataKind is DataKind.MANIFEST else self.volumes),
             layout=self.dataKind.value,
-            run=Path(self.run),
+            run=self.run_folder(),
             steps=self.steps or None,
             device=self.device.value,
         )
 
     def model_file(self) -> Path:
         """The file to export to, by default named after the run, so that models of one recipe have different names."""
-        run = Path(self.run)
-        return Path(self.model) if self.model else run / f"{run.name}.safetensors"
+        run = self.run_folder()
+        return _path(self.model) if self.model else run / f"{run.name}.safetensors"
+
+    def run_folder(self) -> Path:
+        """The folder of the run; ``Path()`` where none was chosen."""
+        return _path(self.run)
+
+
+def _path(typed: str) -> Path:
+    """A path as a user types it: ~ stands for the home folder."""
+    with suppress(RuntimeError):  # of an unknown user
+        return Path(typed).expanduser()
+    return Path(typed)

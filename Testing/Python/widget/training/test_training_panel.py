@@ -344,6 +344,19 @@ def test_a_model_is_exported_and_offered_to_enhance(
     assert (enhance.getParameterNode().model, opened) == (str(written), ["MedicalSuperResolution"])
 
 
+def test_a_tilde_in_a_path_is_the_home_folder(
+    a_training_panel: Any, ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    chosen = a_training_panel._parameterNode
+    a_training_panel.ui.runPathLineEdit.currentPath = "~/mine"
+    assert a_training_panel.ui.descriptionLabel.text == f"general: 7,500 steps, into {tmp_path / 'mine'}"
+    assert chosen.model_file() == tmp_path / "mine" / "mine.safetensors"
+    chosen.run = "~nobody-of-this-name/mine"
+    assert chosen.run_folder() == Path("~nobody-of-this-name/mine")
+
+
 def test_an_export_that_is_stopped_is_not_taken_for_a_training(a_training_panel: Any, ready: Path, train_as: Callable):
     ui = a_training_panel.ui
     train_as("checkpoint()")
