@@ -104,7 +104,6 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
                 onPoll=self._showLog,
                 onEnd=lambda problem: self._onEnd(done, stopped, problem),
             )
-            chosen.model = str(path)
             panel.show_export(self.ui)
         self._updatePanel()
 

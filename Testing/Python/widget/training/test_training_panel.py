@@ -336,12 +336,27 @@ def test_a_model_is_exported_and_offered_to_enhance(
     ui.exportButton.click()
     end(a_training_panel)
     assert given()[-1][-1] == "--best"
-    assert ui.modelPathLineEdit.currentPath == str(written)
     opened = []
     monkeypatch.setattr(slicer_python.util, "selectModule", opened.append)
     ui.useButton.click()
     enhance = sys.modules["MedicalSuperResolution"].MedicalSuperResolutionLogic()
     assert (enhance.getParameterNode().model, opened) == (str(written), ["MedicalSuperResolution"])
+
+
+def test_the_model_of_one_run_does_not_replace_that_of_another(
+    a_training_panel: Any, ready: Path, train_as: Callable, given: Callable, tmp_path: Path
+):
+    ui, files = a_training_panel.ui, []
+    train_as("Path(arguments[-1]).touch()")
+    for run in (ready, tmp_path / "other"):
+        run.mkdir()
+        (run / "checkpoint-00000100.safetensors").touch()
+        ui.runPathLineEdit.currentPath = str(run)
+        a_training_panel.enter()  # which looks for checkpoints
+        ui.exportButton.click()
+        end(a_training_panel)
+        files.append(given()[-1][-1])
+    assert files == [str(ready / "my run.safetensors"), str(tmp_path / "other" / "other.safetensors")]
 
 
 def test_a_tilde_in_a_path_is_the_home_folder(
