@@ -14,6 +14,7 @@ from MedicalSuperResolutionLib.scene import acquisition_transform, dicom_source,
 from MedicalSuperResolutionLib.translation import tr as _
 
 _NO_ITEM = 0  # of the subject hierarchy
+_SHOWN_ALIKE = ("ApplyThreshold", "InvertDisplayScalarRange", "Interpolate", "WindowMappingMethod")
 
 
 def volume_from_node(
@@ -182,9 +183,15 @@ def copy_display(source_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMR
     with slicer.util.NodeModify(display):
         display.SetAutoWindowLevel(False)
         display.SetWindowLevel(source.GetWindow(), source.GetLevel())
-        display.SetInvertDisplayScalarRange(source.GetInvertDisplayScalarRange())
-        display.SetInterpolate(source.GetInterpolate())
+        display.SetAutoThreshold(False)
+        display.SetThreshold(source.GetLowerThreshold(), source.GetUpperThreshold())
+        for name in _SHOWN_ALIKE:
+            if hasattr(source, f"Get{name}"):  # Slicer 5.12 knows one way from values to gray only
+                getattr(display, f"Set{name}")(getattr(source, f"Get{name}")())
         display.SetAndObserveColorNodeID(source.GetColorNodeID())
+        display.ResetWindowLevelPresets()
+        for number in range(source.GetNumberOfWindowLevelPresets()):
+            display.AddWindowLevelPreset(source.GetWindowPreset(number), source.GetLevelPreset(number))
 
 
 def remove(node: slicer.vtkMRMLNode) -> None:

@@ -133,6 +133,9 @@ def test_a_result_is_shown_as_its_source_is(an_enhanced, a_volume_node):
     shown.SetAndObserveColorNodeID("vtkMRMLColorTableNodeInvertedGrey")
     shown.SetInterpolate(False)
     shown.SetInvertDisplayScalarRange(True)
+    shown.SetThreshold(-500, 400)
+    shown.SetApplyThreshold(True)
+    shown.AddWindowLevelPreset(1500, -600)
     display = write_to_node(an_enhanced, a_volume_node).GetDisplayNode()
     assert display is not shown
     assert (display.GetWindow(), display.GetLevel()) == (shown.GetWindow(), shown.GetLevel())
@@ -140,6 +143,10 @@ def test_a_result_is_shown_as_its_source_is(an_enhanced, a_volume_node):
     assert display.GetColorNodeID() == "vtkMRMLColorTableNodeInvertedGrey"
     assert not display.GetInterpolate()
     assert display.GetInvertDisplayScalarRange()
+    assert (display.GetLowerThreshold(), display.GetUpperThreshold()) == (-500, 400)
+    assert display.GetApplyThreshold()
+    presets = range(display.GetNumberOfWindowLevelPresets())
+    assert [(display.GetWindowPreset(one), display.GetLevelPreset(one)) for one in presets] == [(1500, -600)]
 
 
 def test_a_source_that_was_never_shown_gives_a_result_that_can_be(an_enhanced, a_volume_node):
