@@ -169,11 +169,11 @@ class MedicalSuperResolutionParameterNode:
         return {"spacing_ijk_mm": tuple(new or old for new, old in zip(wanted, present, strict=True))}
 
     def pair_to_compare(self) -> tuple[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode] | None:
-        """The input and what to compare it with: the chosen volume, or else the output, or else the latest result.
+        """The input and what to compare it with: the chosen volume, or else the latest result, if it was made of it.
 
         None where there is no such thing. A fused volume is compared with any of its stacks.
         """
-        before, after = self.inputVolume, self.compareVolume or self.outputVolume
+        before, after = self.inputVolume, self.compareVolume
         if after is None and self._was_made_of(before):
             after = self.resultVolume
         if before is None or after is None or after is before:

@@ -201,6 +201,20 @@ def test_a_result_is_compared_with_its_own_source_only(a_panel: Any, a_thick_vol
     assert a_panel._parameterNode.pair_to_compare() is None
 
 
+def test_an_output_volume_that_was_made_of_another_input_is_no_latest_result(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any
+):
+    chosen = a_panel._parameterNode
+    chosen.outputVolume = slicer_python.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Mine")
+    enhance(a_panel, a_runner)
+    assert chosen.pair_to_compare() == (a_thick_volume, chosen.outputVolume)
+    other = slicer_python.util.addVolumeFromArray(np.zeros((8, 18, 20)), np.diag([1.0, 1.0, 3.0, 1.0]), "Other")
+    chosen.inputVolume = other
+    assert chosen.pair_to_compare() is None
+    a_panel._onResult(other, a_thick_volume)  # as a queue or a fusion, which make new volumes
+    assert chosen.pair_to_compare() == (other, a_thick_volume)
+
+
 def test_removing_the_result_leaves_nothing_to_compare(
     a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any
 ):
