@@ -162,9 +162,7 @@ def _storable(array: np.ndarray) -> np.ndarray:
 def _hand_over(draft: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLScalarVolumeNode) -> None:
     """Move the contents of a draft into a node of the scene, whose observers are called once."""
     with slicer.util.NodeModify(node):
-        for name in node.GetAttributeNames():
-            if name.startswith(provenance.ATTRIBUTE_PREFIX):
-                node.RemoveAttribute(name)
+        provenance.forget(node)
         for name in draft.GetAttributeNames():
             node.SetAttribute(name, draft.GetAttribute(name))
         node.SetVoxelValueQuantity(draft.GetVoxelValueQuantity())

@@ -103,6 +103,14 @@ def stacks_of(node: slicer.vtkMRMLScalarVolumeNode) -> list[slicer.vtkMRMLScalar
     return [stack for stack in found if stack is not None]
 
 
+def forget(node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Remove the provenance of what a volume held before, but for its note, whose text is replaced."""
+    for name in node.GetAttributeNames():
+        if name.startswith(ATTRIBUTE_PREFIX):
+            node.RemoveAttribute(name)
+    node.RemoveNodeReferenceIDs(_STACK_ROLE)
+
+
 def keep_from_export(node: slicer.vtkMRMLScalarVolumeNode) -> None:
     """Remove the attributes that allow a DICOM export: the values are not those of an image."""
     for name in (_REPORT, _SOURCE_INSTANCES):

@@ -11,6 +11,7 @@ from medical_super_resolution.errors import Cancelled, VolumeError  # noqa: E402
 from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
 from MedicalSuperResolutionLib.engine import tasks  # noqa: E402
 from MedicalSuperResolutionLib.scene import nodes as scene_module  # noqa: E402
+from MedicalSuperResolutionLib.scene import provenance  # noqa: E402
 from MedicalSuperResolutionLib.scene.nodes import write_to_node  # noqa: E402
 from slicer_host import hierarchy_of, ijk_to_ras, node_ids  # noqa: E402
 
@@ -54,6 +55,15 @@ def test_an_output_node_describes_the_latest_run_only(an_enhanced, a_volume_node
     assert an_output_node.GetAttribute("MedicalSuperResolution.Old") is None
     assert an_output_node.GetAttribute("MedicalSuperResolution.Model") == "general"
     assert an_output_node.GetAttribute("Other") == "kept"
+
+
+def test_an_output_node_that_held_a_fused_volume_is_no_longer_one_of_its_stacks(
+    an_enhanced, a_volume_node, an_output_node
+):
+    stack = slicer.util.addVolumeFromArray(np.zeros((2, 2, 2)), name="Stack")
+    provenance.name_sources(an_output_node, [stack])
+    write_to_node(an_enhanced, a_volume_node, an_output_node)
+    assert provenance.stacks_of(an_output_node) == []
 
 
 def test_a_given_output_node_wants_to_be_saved(an_enhanced, a_volume_node, an_output_node, tmp_path):
