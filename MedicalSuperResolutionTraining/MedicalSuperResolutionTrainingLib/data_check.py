@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from slicer.i18n import tr as _
 
-from medical_super_resolution.errors import SuperResolutionError
+from medical_super_resolution.errors import SettingsError, SuperResolutionError
 from medical_super_resolution.volumes.io.formats import SUFFIXES, grid_and_type_of
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.config.recipes import explanation_of, find_recipe
@@ -29,6 +29,14 @@ def explained(recipe: str) -> str:
         return translated(explanation_of(find_recipe(recipe))) if recipe else ""
     except (OSError, UnicodeDecodeError, SuperResolutionError):
         return ""
+
+
+def holds_nifti(choices: Choices) -> bool:
+    """Whether NIfTI files are to be prepared."""
+    if manifest_of(choices) is not None:
+        return False
+    files = _files_in(choices.data, choices.data.stat().st_mtime_ns)
+    return any(path.name.lower().endswith((".nii", ".nii.gz")) for path in files)
 
 
 def data_line(choices: Choices, recipe: Recipe) -> str:
@@ -59,7 +67,10 @@ def _files_in(folder: Path, changed: int) -> list[Path]:
 @lru_cache(maxsize=_MOST_OPENED)
 def _shape_of(path: Path) -> tuple[int, ...] | None:
     """Voxels along the axes of a volume file, by its header; None where they are not known, as of one DICOM slice."""
-    found = grid_and_type_of(path)
+    try:
+        found = grid_and_type_of(path)
+    except SettingsError:  # Slicer has no nibabel before the first training
+        return None
     return None if found is None else found[0].shape_kji
 
 

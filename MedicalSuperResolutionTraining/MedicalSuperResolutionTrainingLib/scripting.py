@@ -10,10 +10,12 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.system.temp_dirs import try_writing
 from MedicalSuperResolutionLib.setup import torch as torch_setup
-from MedicalSuperResolutionTrainingLib import commands, curve
+from MedicalSuperResolutionTrainingLib import commands, curve, data_check
 from MedicalSuperResolutionTrainingLib.background import BackgroundCommands
 from MedicalSuperResolutionTrainingLib.training_process import TrainingProcess
 from MedicalSuperResolutionTrainingLib.watched_run import WatchedRun
+
+REQUIREMENTS = Path(__file__).parents[1] / "Resources" / "requirements.txt"
 
 
 class Scripting(ScriptedLoadableModuleLogic):
@@ -84,6 +86,8 @@ class Scripting(ScriptedLoadableModuleLogic):
 def _training(choices: commands.Choices) -> list[list[str]]:
     commands.checked(choices)
     torch_setup.ensure_engine()
+    if data_check.holds_nifti(choices):
+        torch_setup.ensure_packages(REQUIREMENTS)
     try:
         choices.run.mkdir(parents=True, exist_ok=True)
         try_writing(choices.run)

@@ -31,7 +31,7 @@ def ensure_engine() -> None:
     Cancelled
         The user declined.
     """
-    _ensure_packages()
+    ensure_packages()
     _ensure_torch()
 
 
@@ -46,8 +46,19 @@ def may_ask() -> bool:
     return not slicer.app.testingEnabled() and slicer.util.mainWindow() is not None
 
 
-def _ensure_packages() -> None:
-    """Install what is absent; what is there stays as it is, for Slicer's own numpy and SimpleITK must not change."""
+def ensure_packages(requirements: Path = REQUIREMENTS) -> None:
+    """Install what is absent; what is there stays as it is, for Slicer's own numpy and SimpleITK must not change.
+
+    Parameters
+    ----------
+    requirements
+        A file that names one package a line.
+
+    Raises
+    ------
+    RequirementsMissing, Cancelled
+        See `ensure_engine`.
+    """
     try:
         from slicer import packaging
     except ImportError:  # Slicer before 5.12
@@ -56,12 +67,12 @@ def _ensure_packages() -> None:
                 _("This version of Slicer cannot install the package safetensors; update Slicer to 5.12 or later.")
             ) from None
         return
-    missing = [one for one in packaging.load_requirements(REQUIREMENTS) if not is_installed(one.name)]
+    missing = [one for one in packaging.load_requirements(requirements) if not is_installed(one.name)]
     if not missing:
         return
     names = ", ".join(one.name for one in missing)
     if not may_ask():
-        message = _("The Python packages {names} are not installed; click Enhance in the application to install them.")
+        message = _("The Python packages {names} are not installed; Slicer offers to install them in its main window.")
         raise RequirementsMissing(message.format(names=names))
     try:
         packaging.pip_ensure(missing, requester="Medical Super-Resolution")

@@ -500,6 +500,33 @@ def test_of_a_run_that_goes_on_the_volumes_that_were_prepared_are_counted(
     assert ui.dataCheckLabel.text.startswith("Volumes: 1 to train on (1 MR), 0 to validate.")
 
 
+def test_nifti_files_are_counted_without_nibabel_which_is_asked_for_at_the_start(
+    a_training_panel: Any,
+    ready: Path,
+    train_as: Callable,
+    a_folder_of_two: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    from MedicalSuperResolutionTrainingLib import scripting
+
+    ui, asked = a_training_panel.ui, []
+    monkeypatch.setattr("MedicalSuperResolutionLib.setup.torch.ensure_packages", asked.append)
+    monkeypatch.setitem(sys.modules, "nibabel", None)  # Slicer does not bring it
+    train_as("")
+    other = tmp_path / "nrrd"
+    other.mkdir()
+    (other / "one.nrrd").touch()
+    ui.dataComboBox.currentIndex = ui.dataComboBox.findText("Volumes")
+    for folder, count, expected in ((other, 1, []), (a_folder_of_two, 2, [scripting.REQUIREMENTS])):
+        ui.volumesPathLineEdit.currentPath = str(folder)
+        assert ui.dataCheckLabel.text == f"Files of volumes: {count}; they are checked and prepared first."
+        ui.startButton.click()
+        end(a_training_panel)
+        assert asked == expected
+    assert "nibabel" in scripting.REQUIREMENTS.read_text()
+
+
 def test_very_many_files_are_not_counted_to_the_end_nor_twice(
     a_training_panel: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

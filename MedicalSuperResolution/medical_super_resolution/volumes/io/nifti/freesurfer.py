@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+from ....errors import optional
 from ...volume import FileHeader
 from ..foreign import not_read
 from ..header import Header, Voxels, checked_sizes, damaged, placed
@@ -15,6 +16,7 @@ _MGH_FOOTER_BYTES = 20
 
 def read_mgh_header(path: Path) -> Header:
     """The header of FreeSurfer's ``.mgh`` and ``.mgz``."""
+    optional("nibabel", "FreeSurfer's files")
     from nibabel.freesurfer.mghformat import MGHHeader
     from nibabel.spatialimages import HeaderDataError
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ....errors import VolumeError
+from ....errors import VolumeError, optional
 from ...grid import AXES_IJK, Grid
 from ...tilt import is_tilted
 from ...volume import FileHeader
@@ -73,8 +73,7 @@ def read_nifti_header(path: Path) -> Header:
 
 def header_from(block: bytes, version: int, order: str = "<") -> Nifti1Header:
     """The nibabel header in some bytes, nothing in it changed or checked."""
-    import nibabel
-
+    nibabel = optional("nibabel", "NIfTI files")
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # it prints what we refuse in one sentence
     kind = nibabel.Nifti2Header if version == 2 else nibabel.Nifti1Header
     size = next(size for size, number in _SIZES_OF_HEADER.items() if number == version)
