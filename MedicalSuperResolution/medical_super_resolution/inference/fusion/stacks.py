@@ -152,14 +152,15 @@ def _corners(grid: Grid) -> np.ndarray:
 
 def as_coarse_as(stack: Volume, spacing_mm: float) -> Volume:
     """The stack with as many in-plane voxels averaged as fit into one of the result; with padding, they are padding."""
-    for axis in AXES_IJK.replace(stack.grid.through_plane_axis, ""):
+    slice_axis = stack.grid.through_plane_axis  # the spacings may be equal afterwards
+    for axis in AXES_IJK.replace(slice_axis, ""):
         size = int(spacing_mm / stack.grid.spacing_ijk_mm[AXES_IJK.index(axis)] + 1e-3)
         if size < 2 or stack.grid.count(axis) < 2 * size:
             continue
         number = array_axis(axis)
         array = _in_groups(stack.array, number, size).mean(axis=number + 1, dtype=np.float32)
         padding = None if stack.padding is None else _in_groups(stack.padding, number, size).max(axis=number + 1)
-        grid = Grid(array.shape, stack.grid.refined(axis, 1 / size).ijk_to_ras)
+        grid = Grid(array.shape, stack.grid.refined(axis, 1 / size).ijk_to_ras, slice_axis)
         stack = replace(stack, array=array, grid=grid, padding=padding, measured=None)
     return stack
 

@@ -158,6 +158,19 @@ def test_what_lies_far_from_a_region_does_not_count():
     assert sets.near(stack, (500, 600, 0, 90, 0, 90)) is stack
 
 
+@pytest.mark.parametrize("axis", range(3))
+def test_slices_stay_slices_where_their_plane_is_made_as_coarse(axis: int):
+    spacing = [1.0, 1.0, 1.0]
+    spacing[2 - axis] = 2.0
+    shape = [12, 12, 12]
+    shape[axis] = 5
+    stack = Volume(np.zeros(shape, np.float32), Grid(tuple(shape), np.diag([*spacing, 1.0])), modality="mr")
+    coarse = sets.as_coarse_as(stack, 2.0).grid
+    assert coarse.spacing_ijk_mm == (2.0, 2.0, 2.0)
+    assert coarse.through_plane_axis == "kji"[axis]
+    assert coarse.count("kji"[axis]) == 5
+
+
 def test_registration_finds_a_motion():
     truth = a_truth(40)
     grid = Grid(truth.shape, np.diag([2.0, 2.0, 2.0, 1.0]))
