@@ -60,7 +60,8 @@ def consistency_error_rms(
             is_measured = _acquired(is_padding.astype(np.float32), steps) < _NEGLIGIBLE
             is_measured &= ~coarse.at(slice(start, stop), _ALL, _ALL)[0]
             part = np.where(is_padding, 0, part)
-        error = _acquired(part, steps) - measured[start:stop].astype(np.float32)
+        again = _acquired(part, steps)
+        error = again - measured[start:stop].astype(again.dtype)
         error = error[is_measured] if coarse is not None else error
         squares += float(np.square(error, dtype=np.float64).sum())
         count += error.size

@@ -79,7 +79,7 @@ def mirror_statistics(
 
 def widened(deviation: np.ndarray, fidelity: np.ndarray, detailed: np.ndarray) -> np.ndarray:
     """Combine ``deviation`` with half the difference of two results: root of the sum of squares, float32."""
-    half = np.subtract(fidelity, detailed, dtype=np.float32) / 2
+    half = ((fidelity - detailed) / 2).astype(np.float32, copy=False)
     return np.hypot(deviation, half)
 
 
@@ -101,7 +101,7 @@ def raise_in_gaps(deviation: np.ndarray, volume: Volume, grid: Grid) -> None:
     slices, rows, columns = (nearest_measured(volume.grid, grid, axis) for axis in "kji")
     for number in np.flatnonzero(is_gap):
         above = int(np.searchsorted(measured.places, number).clip(1, len(measured.places) - 1))
-        before, after = (measured.array[place].astype(np.float32) for place in (above - 1, above))
+        before, after = (measured.array[place].astype(np.float64) for place in (above - 1, above))
         half = (np.abs(after - before) / 2)[np.ix_(rows, columns)]
         for fine in np.flatnonzero(slices == number):
             np.hypot(deviation[fine], half, out=deviation[fine])

@@ -212,12 +212,16 @@ class StreamingProjector:
 
 
 def acquired(array: np.ndarray, acquisition: np.ndarray, axis: int) -> np.ndarray:
-    """Acquisition of ``array`` along one array axis, float32; line by line, to save memory."""
+    """Acquisition of ``array`` along one array axis; line by line, to save memory.
+
+    The result is float32, or float64 for values that float32 does not hold.
+    """
     moved = np.moveaxis(array, axis, 0)
-    result = np.empty((len(acquisition), *moved.shape[1:]), dtype=np.float32)
-    weights = acquisition.astype(np.float32)
+    kind = np.promote_types(array.dtype, np.float32)
+    result = np.empty((len(acquisition), *moved.shape[1:]), dtype=kind)
+    weights = acquisition.astype(kind)
     for line in range(moved.shape[1]):
-        result[:, line] = weights @ moved[:, line].astype(np.float32)
+        result[:, line] = weights @ moved[:, line].astype(kind)
     return np.moveaxis(result, 0, axis)
 
 

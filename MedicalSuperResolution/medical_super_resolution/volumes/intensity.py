@@ -142,7 +142,8 @@ def intensity_range(
     is_measured = ~np.isin(sample, padding)
     if mask is not None:
         is_measured &= ~every(mask, step)
-    sample = sample[is_measured].astype(np.float32) if is_measured.any() else sample.astype(np.float32)
+    sample = sample[is_measured] if is_measured.any() else sample
+    sample = sample.astype(np.promote_types(sample.dtype, np.float32))
     low = float(np.percentile(sample, 0.5))
     above = sample[sample > low]
     high = float(np.percentile(above, _FOREGROUND_PERCENTILE)) if above.size else low

@@ -7,6 +7,7 @@ import pytest
 
 from measuring import an_mr, gaussian, measured_again, rms
 from medical_super_resolution.inference.enhance import enhance
+from medical_super_resolution.inference.uncertainty import widened
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
@@ -63,11 +64,21 @@ def test_whole_numbers_are_rounded_and_not_cut_off(a_grid: Grid, a_model: Model)
 def test_large_whole_numbers_keep_their_last_digits(a_grid: Grid, a_model: Model):
     base = 2_000_000_000
     small = an_mr(a_grid, "int32")
+    small = replace(small, array=small.array + 1000)  # far from 0, below which magnitudes are not let
     large = replace(small, array=small.array + base)
-    settings = EnhanceSettings(factor=2)
-    expected = enhance(small, a_model, settings).volume.array
-    result = enhance(large, a_model, settings).volume.array.astype(np.int64) - base
-    assert np.abs(result - expected).max() <= 100  # float32 steps at this size are 128 units
+    settings = gaussian(factor=2, uncertainty=True)
+    expected, found = enhance(small, a_model, settings), enhance(large, a_model, settings)
+    result = found.volume.array.astype(np.int64) - base  # float32 steps at this size are 128 units
+    assert np.abs(result - expected.volume.array).max() <= 1
+    assert found.report.consistency_error_rms == pytest.approx(expected.report.consistency_error_rms, rel=0.01)
+    assert expected.uncertainty is not None
+    assert found.uncertainty is not None
+    np.testing.assert_allclose(found.uncertainty.array, expected.uncertainty.array, atol=0.1)
+
+
+def test_the_difference_to_the_detail_model_is_taken_before_digits_are_lost():
+    one = np.full((2, 2, 2), 1e9 + 3.0)
+    np.testing.assert_allclose(widened(np.full((2, 2, 2), 4, np.float32), one, one - 6.0), 5.0)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "float32", "float64"])
