@@ -88,8 +88,9 @@ def make_request(volume: Volume, model: Model, settings: EnhanceSettings) -> Req
     SettingsError
         The model does not support the settings; or see `planning.plan`.
     VolumeError
-        See `planning.plan`.
+        See `planning.plan` and `Volume.check_magnitude`.
     """
+    volume.check_magnitude()
     if volume.grid.is_sheared:
         volume = straightened(volume)
     if settings.exact_spacing:

@@ -38,6 +38,7 @@ def check(stacks: Sequence[Volume]) -> str:
         raise VolumeError(f"the stacks are of different modality, {found}; give stacks of one")
     for number, stack in enumerate(stacks):
         stack.check_finite()
+        stack.check_magnitude()
         if stack.grid.is_sheared:
             raise VolumeError(f"the axes of stack {number + 1} are not at right angles; resample it to a straight grid")
         for earlier in range(number):

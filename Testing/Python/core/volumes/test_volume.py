@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from medical_super_resolution import enhance
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
@@ -23,6 +24,17 @@ def test_voxels_that_are_no_real_numbers_are_refused(dtype: str):
 def test_an_empty_volume_is_refused():
     with pytest.raises(VolumeError, match="empty"):
         Volume(np.zeros((0, 3, 4)), Grid((0, 3, 4), np.eye(4)))
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"), [(3.4e38, "float32"), (-3.4e38, "float32"), (1.7e308, "float64"), (1e-298, "float64")]
+)
+def test_real_values_that_cannot_be_computed_with_are_refused(value: float, dtype: str):
+    volume = Volume(np.zeros((4, 3, 4), dtype), Grid((4, 3, 4), np.eye(4)), modality="mr")
+    volume.check_magnitude()
+    volume.array[1, 1, 1] = value
+    with pytest.raises(VolumeError, match=f"reach a magnitude of {abs(value):.3g}".replace("+", r"\+")):
+        enhance(volume, factor=2)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
