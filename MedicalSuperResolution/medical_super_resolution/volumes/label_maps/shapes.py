@@ -53,8 +53,9 @@ class AxisRefinement:
         """(M, J, I) numbers of labels; 0 beyond the old slices."""
         count = len(self.slices)
         fine = np.zeros((len(self.positions), *self.slices.shape[1:]), self.slices.dtype)
+        inside = (self.positions > -0.5 - ALIGNED) & (self.positions < count - 0.5 + ALIGNED)
         nearest = np.floor(self.positions + 0.5 + ALIGNED).astype(int)
-        inside = (nearest >= 0) & (nearest < count)
+        nearest[inside] = nearest[inside].clip(max=count - 1)  # a center on the last border lies in the last slice
         if np.abs(self.positions - nearest)[inside].max(initial=0) < ALIGNED or count == 1:
             fine[inside] = self.slices[nearest[inside]]
             return fine

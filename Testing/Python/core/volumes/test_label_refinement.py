@@ -67,6 +67,17 @@ def test_the_old_label_is_the_most_frequent_in_every_old_voxel(factor):
     assert (2 * kept >= factor).all()
 
 
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_a_fine_slice_that_lies_on_the_last_border_is_not_empty(is_reversed: bool):
+    coarse = Volume(np.full((7, 6, 5), 3, np.uint8), a_grid((7, 6, 5), (1.0, 1.0, 5.0)))
+    fine = coarse.grid.refined("k", 2.5)  # 17.5 slices are 18, the last of which lies on the border
+    if is_reversed:
+        turned = np.diag([1.0, 1.0, -1.0, 1.0])
+        turned[2, 3] = fine.count("k") - 1
+        fine = Grid(fine.shape_kji, fine.ijk_to_ras @ turned)
+    assert (refine_labels(coarse, fine).array == 3).all()
+
+
 @pytest.mark.parametrize("axis", ["i", "j", "k"])
 def test_every_axis_can_be_the_thick_one(axis):
     coarse = thick(three_balls())
