@@ -43,7 +43,7 @@ def refine_labels(labels: Volume, grid: Grid, progress: Progress = ignore, *, im
 
     Notes
     -----
-    Where the new grid splits each voxel, the most frequent label inside an old voxel is the old label.
+    Along each axis that the new grid splits, the old label keeps at least half of the new voxels inside an old one.
     """
     _check(labels, grid)
     values, indices = _as_indices(labels.array)
