@@ -104,8 +104,8 @@ def _stored(result: Volume, number: int, first: Volume, results: np.ndarray, all
 
 
 def _profile_of(report: Report, grid: Grid) -> ProfileEstimate | None:
-    """The slice profile of a volume, for the others of its series; None for labels, which have none."""
-    if report.slice_profile == "none" or report.slice_width_mm is None:
+    """The slice profile of a volume, for the others of its series; None where its slices say nothing, as of labels."""
+    if report.slice_profile == "none" or report.slice_width_mm is None or report.slice_profile_source == "assumed":
         return None
     distance = grid.through_plane_spacing_mm
     shape = SliceProfile(report.slice_profile, report.slice_width_mm / distance)
@@ -117,11 +117,14 @@ def _progress_of_part(progress: Progress, number: int, count: int) -> Progress:
 
 
 def _joined(reports: list[Report]) -> Report:
-    """One report of a series: the largest consistency error, all warnings, all seconds."""
+    """One report of a series, by the volume that gave the profile: the largest errors, all warnings, all seconds."""
+    first = max(reports, key=lambda one: (one.slice_profile != "none", one.slice_profile_source != "assumed"))
+    others = [report.other_consistency_error_rms for report in reports if report.other_profile == first.other_profile]
     warnings = dict.fromkeys(warning for report in reports for warning in report.warnings)
     return replace(
-        reports[0],
+        first,
         consistency_error_rms=max(report.consistency_error_rms for report in reports),
+        other_consistency_error_rms=max((error for error in others if error is not None), default=None),
         seconds=math.fsum(report.seconds for report in reports),
         warnings=tuple(warnings),
     )

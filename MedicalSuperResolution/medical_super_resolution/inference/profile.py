@@ -16,6 +16,7 @@ from ..physics.shared_noise import shared_noise
 from ..physics.slice_profile import ProfileEstimate, WidthObservation, estimate_profile, narrowed_for_noise, noise_share
 from ..volumes.grid import AXES_IJK, Grid, array_axis
 from ..volumes.intensity import IntensityRange
+from ..volumes.memmap import extremes
 from ..volumes.volume import Volume
 from .device import cpu_threads
 from .planning import Plan
@@ -119,7 +120,8 @@ def observe_width(
         Intensities that networks see as 0 and 1.
     """
     slices, ratios = _slices_first(array, grid)
-    if not has_finer_plane(slices.shape, ratios):
+    lowest, highest = extremes(array)
+    if lowest == highest or not has_finer_plane(slices.shape, ratios):
         return None
     threads, groups = torch.get_num_threads(), []
     # one thread for each part: threads that share an operation would wait for each other after each one

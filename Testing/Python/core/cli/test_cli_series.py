@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import nibabel
@@ -61,6 +62,26 @@ def test_all_volumes_of_a_series_go_into_one_file(medsr: Medsr, a_study: Path, f
         one, together = files.read(folder / f"{number}.nrrd"), files.read(folder / "all.nii.gz", number=number - 1)
         np.testing.assert_array_equal(together.array, one.array)
         np.testing.assert_allclose(together.grid.ijk_to_ras, one.grid.ijk_to_ras, atol=1e-6)
+
+
+@pytest.mark.parametrize("first", ["empty", "mask"])
+def test_a_first_volume_that_shows_nothing_has_no_say_in_profile_and_report(
+    medsr: Medsr, tmp_path: Path, a_model_file: Path, first: str
+):
+    steps = np.random.default_rng(1).normal(size=(24, 24, 12)).cumsum(axis=0).cumsum(axis=1).cumsum(axis=2)
+    values = (steps - steps.min()).astype(np.float32)
+    nothing = np.zeros_like(values) if first == "empty" else (values > values.mean()).astype(np.float32)
+    together = np.stack([nothing, values / 2, values], axis=-1)
+    for name, array in {"one": values, "all": together}.items():
+        nibabel.save(nibabel.Nifti1Image(array, np.diag([1.0, 1.0, 4.0, 1.0])), tmp_path / f"{name}.nii")
+        asked = ("--factor", 2, "--model", a_model_file, "--report", tmp_path / f"{name}.json")
+        assert medsr("enhance", tmp_path / f"{name}.nii", tmp_path / f"{name}_fine.nii", *asked)[0] == 0
+    one, joined = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("one", "all"))
+    assert joined["slice_profile_source"] == "estimated"
+    for name in ("model", "modality", "slice_width_mm", "other_profile"):
+        assert joined[name] == (pytest.approx(one[name]) if name == "slice_width_mm" else one[name])
+    for name in ("consistency_error_rms", "other_consistency_error_rms"):
+        assert joined[name] == pytest.approx(one[name], rel=1e-3)
 
 
 def test_all_volumes_of_a_series_are_no_dicom_series(medsr: Medsr, a_study: Path, folder: Path):
