@@ -86,7 +86,7 @@ def _search(stacks: Sequence[RefinedStack], number: int, grid: Grid) -> _Search:
     """The search for the motion of one stack against the volume fused from the others."""
     one, others = stacks[number], [other for other in stacks if other is not stacks[number]]
     volume = solve(
-        blended(others, grid, min(float(other.stack.array.min()) for other in others)),
+        blended(others, grid, min(other.lowest for other in others)),
         [measurement(other, grid) for other in others],
         prior_weight=_PRIOR_WEIGHT,
         iterations=_ITERATIONS,

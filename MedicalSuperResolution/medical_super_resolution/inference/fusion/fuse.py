@@ -115,7 +115,7 @@ class Fusion:
         if self.refined[0].stack.modality != "ct" and len(self.refined) > 1:  # Hounsfield units need no matching
             self._match_brightness()
         self._step()
-        empty = min(float(one.stack.array.min()) for one in self.refined)
+        empty = min(one.lowest for one in self.refined)
         measurements = [measurement(one, self.grid) for one in self.refined]
         fused = self._solved(self.refined, measurements, empty)
         for _ in range(self._settings.rounds - 1):

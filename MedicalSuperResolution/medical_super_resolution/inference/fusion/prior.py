@@ -67,6 +67,12 @@ class RefinedStack:
         return None if self.stack.padding is None else torch.from_numpy(~self.stack.padding)
 
     @property
+    def lowest(self) -> float:
+        """The lowest measured value."""
+        inside = True if self.stack.padding is None else ~self.stack.padding
+        return float(self.stack.array.min(where=inside, initial=self.stack.array.max()))
+
+    @property
     def motions(self) -> np.ndarray:
         """Motion of each slice where it is known, else of the stack."""
         return self.motion if self.slice_motions is None else self.slice_motions

@@ -118,6 +118,17 @@ def test_padding_is_no_measurement(a_model, register: str):
     assert difference[padding.repeat(FACTOR, axis=0)].mean() < 15
 
 
+def test_nothing_is_darker_than_air_beside_padding(a_model):
+    """A round field of view in CT, as in `enhance`."""
+    stacks = []
+    for stack in three_stacks():
+        hounsfield = np.where(stack.array < 150, -1000, stack.array)  # an edge at which everything overshoots
+        hounsfield[:2, :2, :2] = -2000
+        stacks.append(replace(stack, array=hounsfield.astype(np.int16), modality="ct"))
+    result = fuse(stacks, a_model, register="none").array
+    assert result.min() == -1000
+
+
 def test_a_stack_with_another_gain_is_matched(a_model):
     stacks = three_stacks()
     brighter = [stacks[0], replace(stacks[1], array=stacks[1].array * 1.5), stacks[2]]
