@@ -8,6 +8,7 @@ from dataclasses import replace
 import slicer
 
 from medical_super_resolution.errors import SettingsError, VolumeError
+from medical_super_resolution.report import Report
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Enhanced, Volume
 from MedicalSuperResolutionLib.scene import dicom_source, kinds, provenance, region, uncertainty_node
@@ -15,6 +16,7 @@ from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.translation import tr as _
 
 _STEPS = 10_000  # for each item of a sequence, as the engine's steps differ between items
+_PROFILE_FACTS = ("slice_thickness_mm", "slice_width_error_mm", "slice_profile_source", "settings")
 
 
 class VolumeTask:
@@ -43,6 +45,10 @@ class VolumeTask:
     def volume(self) -> Volume:
         """The next volume to enhance; see `scene.volume_from_node`."""
         return scene.volume_from_node(self._node, self._roi)
+
+    def asked(self, settings: EnhanceSettings) -> EnhanceSettings:
+        """The settings for the next volume."""
+        return settings
 
     def check_present(self) -> None:
         """Raise if the input was removed from the scene.
@@ -93,6 +99,7 @@ class SequenceTask:
         self.count = self._sequence.GetNumberOfDataNodes()
         self._values = [self._sequence.GetNthIndexValue(number) for number in range(self.count)]
         self._shown: Enhanced | None = None
+        self._estimated: Report | None = None
         self._result = slicer.vtkMRMLSequenceNode()  # of no scene yet
         self._result.SetIndexName(self._sequence.GetIndexName())
         self._result.SetIndexUnit(self._sequence.GetIndexUnit())
@@ -110,6 +117,13 @@ class SequenceTask:
         volume = scene.volume_from_node(item, shown_by=self._proxy)
         return volume if self._box is None else region.cropped(volume, self._box)
 
+    def asked(self, settings: EnhanceSettings) -> EnhanceSettings:
+        """The settings for the next item: the slice profile that was estimated first is that of all."""
+        if self._estimated is None:
+            return settings
+        shape, width_mm = self._estimated.slice_profile, self._estimated.slice_width_mm
+        return replace(settings, slice_profile=shape, slice_thickness_mm=width_mm)
+
     def step(self, done: int, total: int) -> tuple[int, int]:
         """Progress over all items."""
         return _STEPS * self._done + _STEPS * done // max(total, 1), _STEPS * self.count
@@ -117,12 +131,22 @@ class SequenceTask:
     def take(self, enhanced: Enhanced) -> slicer.vtkMRMLScalarVolumeNode | None:
         """Take one item; after the last one, the sequence and the volume that shows it enter the scene."""
         self.check_present()
+        enhanced = self._with_profile_facts(enhanced)
         item = scene.draft(enhanced, self._proxy)
         item.SetName(scene.result_name(self._sequence.GetName(), enhanced.report))
         if self._shown is None or self._done == self._browser.GetSelectedItemNumber():
             self._shown = replace(enhanced, uncertainty=None)
         self._result.SetDataNodeAtValue(item, self._values[self._done])
         return self._finish() if self._done == self.count else None
+
+    def _with_profile_facts(self, enhanced: Enhanced) -> Enhanced:
+        """The result of an item, whose report states that the slice profile was estimated, though from another one."""
+        if self._estimated is not None:
+            facts = {name: getattr(self._estimated, name) for name in _PROFILE_FACTS}
+            return replace(enhanced, report=replace(enhanced.report, **facts))
+        if enhanced.report.slice_profile_source == "estimated":
+            self._estimated = enhanced.report
+        return enhanced
 
     @property
     def _done(self) -> int:
@@ -207,5 +231,5 @@ def run(
     check(task, settings)
     node = None
     while node is None:
-        node = task.take(enhance(task.volume(), settings))
+        node = task.take(enhance(task.volume(), task.asked(settings)))
     return node

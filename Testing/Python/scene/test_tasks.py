@@ -82,6 +82,28 @@ def test_every_item_is_described(a_proxy, a_browser, an_engine):
     assert "Not for diagnostic use" in provenance.note_of(node).GetText()
 
 
+def test_the_slice_profile_that_was_estimated_first_is_that_of_all_items(a_proxy, a_browser, an_engine):
+    """Items of one scan, which would differ in sharpness otherwise; the first one shows nothing."""
+    asked = []
+
+    def enhance(volume: Volume, settings: EnhanceSettings) -> Enhanced:
+        asked.append(settings)
+        done = an_engine(volume, settings)
+        sources = {"auto": ("assumed", "estimated")[min(len(asked) - 1, 1)]}
+        facts = {"slice_profile_source": sources.get(settings.slice_profile, "given"), "slice_width_mm": 2.5}
+        error = 0.0 if settings.slice_thickness_mm else 0.2
+        return replace(
+            done, report=replace(done.report, slice_profile="box", slice_width_error_mm=error, **facts, settings={})
+        )
+
+    node = tasks.run(tasks.task_of(a_proxy), SETTINGS, enhance)
+    found = replace(SETTINGS, slice_profile="box", slice_thickness_mm=2.5)
+    assert asked == [SETTINGS, SETTINGS, found]
+    a_browser.SetSelectedItemNumber(2)
+    report = provenance.report_of(node)
+    assert (report.slice_profile_source, report.slice_width_error_mm) == ("estimated", 0.2)
+
+
 def test_the_result_is_shown_and_placed_as_its_source_is(a_proxy, an_engine):
     hierarchy = hierarchy_of(a_proxy.GetScene())
     study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")
