@@ -117,7 +117,7 @@ class _Search:
     values
         (K, J, I) the measured stack.
     measured
-        (K, J, I) bool, where it is no padding; None where it has none.
+        (K, J, I) bool, see `RefinedStack.measured`.
     volume, known
         (Z, Y, X) the volume fused from the other stacks, and 1 where it is known.
     slice_axis

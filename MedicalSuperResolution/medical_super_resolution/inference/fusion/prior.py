@@ -63,8 +63,12 @@ class RefinedStack:
 
     @property
     def measured(self) -> Tensor | None:
-        """(K, J, I) bool, where the stack is no padding; None where it has none."""
-        return None if self.stack.padding is None else torch.from_numpy(~self.stack.padding)
+        """(K, J, I) bool, where the stack was measured: no padding, no interpolated slice; None if everywhere."""
+        padding, is_gap = self.stack.padding, self.stack.interpolated
+        if padding is None and is_gap is None:
+            return None
+        unknown = np.zeros(self.stack.array.shape, bool) if padding is None else padding
+        return torch.from_numpy(~unknown if is_gap is None else ~(unknown | is_gap[:, None, None]))
 
     @property
     def lowest(self) -> float:
@@ -121,6 +125,7 @@ def refined_again(
         grid=replace(halved, slice_axis=stack.through_plane_axis),
         slice_thickness_mm=halved.through_plane_spacing_mm,
         padding=None,
+        measured=None,
     )
     asked = replace(settings, slice_profile="gaussian")
     return replace(one, fine=refined_stack(thinner, spacing_mm, model, asked, progress).fine, gain=1.0)

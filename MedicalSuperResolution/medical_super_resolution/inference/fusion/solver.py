@@ -27,7 +27,7 @@ class Measurement:
     slice_weights
         w_s, (K,), of each slice.
     measured
-        (K, J, I) bool, false where the stack is padding; None where it has none.
+        (K, J, I) bool, see `RefinedStack.measured`.
     """
 
     operator: StackOperator
@@ -47,7 +47,7 @@ class Measurement:
         return inside if self.measured is None else inside * self.measured
 
     def missing(self, volume: Tensor) -> Tensor:
-        """Y - A x, 0 where the stack reaches outside the volume or is padding; (K, J, I)."""
+        """Y - A x, 0 where the stack reaches outside the volume or was not measured; (K, J, I)."""
         return (self.values - self.operator.acquire(volume)) * self.valid()
 
     def spread(self, stack: Tensor) -> Tensor:

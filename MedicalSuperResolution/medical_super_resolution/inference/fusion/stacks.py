@@ -159,11 +159,22 @@ def as_coarse_as(stack: Volume, spacing_mm: float) -> Volume:
         if size < 2 or stack.grid.count(axis) < 2 * size:
             continue
         number = array_axis(axis)
-        array = _in_groups(stack.array, number, size).mean(axis=number + 1, dtype=np.float32)
-        padding = None if stack.padding is None else _in_groups(stack.padding, number, size).max(axis=number + 1)
+        array, padding = _averaged(stack.array, stack.padding, number, size)
+        measured = stack.measured
+        if measured is not None:
+            slices, slice_padding = _averaged(measured.array, measured.padding, number, size)
+            measured = replace(measured, array=slices, padding=slice_padding)
         grid = Grid(array.shape, stack.grid.refined(axis, 1 / size).ijk_to_ras, slice_axis)
-        stack = replace(stack, array=array, grid=grid, padding=padding, measured=None)
+        stack = replace(stack, array=array, grid=grid, padding=padding, measured=measured)
     return stack
+
+
+def _averaged(
+    array: np.ndarray, padding: np.ndarray | None, axis: int, size: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The means of ``size`` voxels along an array axis, float32; where one of them is padding, they are padding."""
+    means = _in_groups(array, axis, size).mean(axis=axis + 1, dtype=np.float32)
+    return means, None if padding is None else _in_groups(padding, axis, size).max(axis=axis + 1)
 
 
 def _in_groups(array: np.ndarray, axis: int, size: int) -> np.ndarray:

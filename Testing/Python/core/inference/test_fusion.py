@@ -19,7 +19,7 @@ from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.registration import described, rigid_motion
-from medical_super_resolution.volumes.volume import Volume
+from medical_super_resolution.volumes.volume import MeasuredSlices, Volume
 
 SIDE, FACTOR = 24, 4
 
@@ -116,6 +116,31 @@ def test_padding_is_no_measurement(a_model, register: str):
     assert partly.report.gain == pytest.approx(whole.report.gain, rel=0.02)
     difference = np.abs(partly.volume.array - whole.volume.array)
     assert difference[padding.repeat(FACTOR, axis=0)].mean() < 15
+
+
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_a_slice_that_was_interpolated_is_no_measurement(a_model, rounds: int):
+    first, *others = three_stacks()
+    array, number = first.array.copy(), 3
+    array[number] = (array[number - 1] + array[number + 1]) / 2
+    places = np.delete(np.arange(len(array)), number)
+    measured = MeasuredSlices(first.array[places], places.astype(float), np.ones(len(places)))
+    known, unknown = (replace(first, array=array, measured=one) for one in (measured, None))
+    like = Volume(a_truth(), Grid((SIDE,) * 3, np.eye(4)))
+    found, misled = (
+        fuse([one, *others], a_model, register="none", like=like, rounds=rounds).array for one in (known, unknown)
+    )
+    assert error(found, like.array) < 0.7 * error(misled, like.array)
+
+
+def test_averaged_pixels_keep_the_measured_slices():
+    array = np.arange(5 * 8 * 8, dtype=np.float32).reshape(5, 8, 8)
+    measured = MeasuredSlices(array[[0, 1, 3, 4]], np.array([0.0, 1.0, 3.0, 4.0]), np.ones(4))
+    stack = Volume(array, Grid((5, 8, 8), np.diag([1.0, 1.0, 4.0, 1.0])), modality="mr", measured=measured)
+    coarse = sets.as_coarse_as(stack, 2.0)
+    assert coarse.measured is not None
+    np.testing.assert_array_equal(coarse.measured.array, coarse.array[[0, 1, 3, 4]])
+    np.testing.assert_array_equal(coarse.interpolated, [False, False, True, False, False])
 
 
 def test_nothing_is_darker_than_air_beside_padding(a_model):
