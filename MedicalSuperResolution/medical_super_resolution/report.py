@@ -46,7 +46,7 @@ class Report:
         The next most likely profile, and the same error under it; empty and None where the slices are kept, so that
         no slice profile has an effect.
     precision : str
-        Precision of the network, "float32" or "mixed".
+        Precision of the network: "float32", "mixed" or "int8".
     uncertainty : str
         How the uncertainty was computed; empty if it was not requested.
     stages : dict of str to float
