@@ -35,6 +35,8 @@ _STEP_MM = 0.25  # of the finite differences
 _ARM_MM = 40.0  # rotations are given in mm of motion at this distance from the center
 _STEP_DEVIATION_MM = 1.5  # prior standard deviation of a step
 _USUAL_ERROR = 0.03  # of the values: error that does not reduce the weight of a slice
+_LEAST_DAMPING = 1e-12  # relative
+_TINY = float(np.finfo(np.float64).tiny)  # against division by zero; values can be of any magnitude
 _HALF_WEIGHT = 2.0  # a slice whose error is this many times the median gets half the weight
 
 
@@ -174,7 +176,7 @@ class _Search:
         measured = self._flat(self.values, len(motions)) * valid
         acquired = self._flat(acquisition.acquire(self.volume, beyond=True), len(motions))
         inside = acquired * valid
-        squared = inside.square().sum(dim=1, keepdim=True).clamp_min(1e-9)
+        squared = inside.square().sum(dim=1, keepdim=True).clamp_min(_TINY)
         gain = (inside * measured).sum(dim=1, keepdim=True) / squared
         slopes = []
         for number in range(6 if with_slopes else 0):
@@ -198,8 +200,9 @@ class _Search:
 def _gauss_newton(difference: Tensor, slopes: Tensor, counts: Tensor) -> np.ndarray:
     """(N, 6) in mm: the step of each slice, damped where its voxels determine little."""
     normal = torch.einsum("pnv,qnv->npq", slopes, slopes)
-    noise = difference.square().sum(dim=1) / counts.clamp_min(1) + 1e-12
-    normal += (noise / _STEP_DEVIATION_MM**2)[:, None, None] * torch.eye(6, dtype=normal.dtype)
+    noise = difference.square().sum(dim=1) / counts.clamp_min(1)
+    least = _LEAST_DAMPING * normal.diagonal(dim1=1, dim2=2).sum(dim=1) + _TINY
+    normal += (noise / _STEP_DEVIATION_MM**2 + least)[:, None, None] * torch.eye(6, dtype=normal.dtype)
     wanted = torch.einsum("pnv,nv->np", slopes, difference)
     return torch.linalg.solve(normal, wanted).numpy()
 
@@ -210,7 +213,7 @@ def _slice_weights(errors: np.ndarray, values: np.ndarray) -> Tensor:
     if not known.any():
         return torch.ones(len(errors))
     usual = max(
-        float(np.median(errors[known])), float(np.square(_USUAL_ERROR * values, dtype=np.float64).mean()), 1e-12
+        float(np.median(errors[known])), float(np.square(_USUAL_ERROR * values, dtype=np.float64).mean()), _TINY
     )
     ratio = np.sqrt(np.where(known, errors, 0) / usual)
     return torch.from_numpy(1 / (1 + (ratio / _HALF_WEIGHT) ** 4)).float()

@@ -32,7 +32,7 @@ class _Overlap:
             self.grid = self.grid.refined(axis, min(1.0, spacing / _STEP_MM))
         samples = [on_grid(one, self.grid) for one in stacks]
         self.known = [(weight > 0) & (values > _floor(values, weight)) for values, weight in samples]
-        self.logarithms = [values.clamp_min(1e-6).log() for values, _ in samples]
+        self.logarithms = [values.clamp_min(torch.finfo(values.dtype).tiny).log() for values, _ in samples]
 
 
 def matched_gains(stacks: Sequence[RefinedStack], grid: Grid) -> list[float]:

@@ -162,6 +162,23 @@ def test_a_stack_with_another_gain_is_matched(a_model):
     assert np.prod(report.gain) == pytest.approx(1, rel=0.01)
 
 
+def test_the_unit_of_the_values_does_not_matter(a_model):
+    """Diffusivity in square meters per second is a billionth of an image in usual units."""
+    first, second, third = three_stacks()
+    moved = second.grid.ijk_to_ras.copy()
+    moved[:3, 3] += 1.0
+    stacks = [first, replace(second, array=second.array * 1.4, grid=Grid(second.grid.shape_kji, moved)), third]
+    unit = np.float32(1e-9)
+    usual = fuse(stacks, a_model, full=True)
+    small = fuse([replace(one, array=one.array * unit) for one in stacks], a_model, full=True)
+    assert max(usual.report.gain) > 1.05
+    assert small.report.gain == pytest.approx(usual.report.gain, rel=0.01)
+    assert small.report.shift_mm == pytest.approx(usual.report.shift_mm, abs=0.1)
+    assert small.report.consistency_error_rms == pytest.approx(
+        [1e-9 * e for e in usual.report.consistency_error_rms], 0.1
+    )
+
+
 def test_the_result_can_have_the_grid_of_a_stack_or_another_spacing(a_model):
     stacks = three_stacks()
     assert fuse(stacks, a_model, register="none", like=stacks[1]).grid == stacks[1].grid
