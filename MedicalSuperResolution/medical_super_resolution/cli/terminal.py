@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
 import os
 import select
@@ -20,11 +21,14 @@ _CLOSED_OUTPUT_EXIT = 141  # as a shell reports a program that SIGPIPE has ended
 def quiet_on_broken_pipe(main: Callable[..., int]) -> Callable[..., int]:
     """Decorator of a main function that ends quietly when its output is closed (``medsr info scan | head -1``).
 
-    The exit status is then 141. A pipe of another kind that breaks is a failure like any other.
+    The exit status is then 141. A pipe of another kind that breaks is a failure like any other. What the output cannot
+    encode, such as a name in another encoding, becomes escapes.
     """
 
     @functools.wraps(main)
     def run(typed: list[str] | None = None) -> int:
+        if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+            sys.stdout.reconfigure(errors="backslashreplace")  # as standard error has it
         try:
             try:
                 status = main(typed)

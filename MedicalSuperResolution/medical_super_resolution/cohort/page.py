@@ -61,7 +61,7 @@ robust standard deviations in data-consistency error, slice profile (width over 
 </tbody></table></body></html>
 """
     with work_folder(output) as folder:
-        (folder / PAGE).write_text(page, encoding="utf-8")
+        (folder / PAGE).write_text(page, encoding="utf-8", errors="backslashreplace")
         put_in_place(folder / PAGE, output / PAGE)
 
 

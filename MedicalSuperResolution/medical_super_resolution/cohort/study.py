@@ -117,7 +117,7 @@ def thumbnail_of(output: Path, name: str) -> Path:
 
 
 def _label(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()[:20]
+    return hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()[:20]
 
 
 @functools.lru_cache(maxsize=1)

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from ..system.temp_dirs import put_in_place, work_folder
 from ..volumes.io.formats import is_volume_file
@@ -77,6 +78,15 @@ class Row:
         return f"{self.status:9} {self.name}" + (f": {said}" if said else "")
 
 
+def _texts(row: Row) -> dict[str, Any]:
+    """Its columns. Bytes of a name that are no UTF-8, as old archives have them, become escapes as in the terminal."""
+    columns = asdict(row).items()
+    return {
+        name: value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+        for name, value in columns
+    }
+
+
 def write_table(rows: Sequence[Row], path: Path) -> None:
     """Write the table as CSV, all of it or nothing."""
     with work_folder(path.parent) as folder:
@@ -84,7 +94,7 @@ def write_table(rows: Sequence[Row], path: Path) -> None:
         with part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, [one.name for one in fields(Row)])
             writer.writeheader()
-            writer.writerows(asdict(row) for row in rows)
+            writer.writerows(_texts(row) for row in rows)
         put_in_place(part, path)
 
 
@@ -101,5 +111,5 @@ def write_parquet(rows: Sequence[Row], path: Path) -> None:
 
     with work_folder(path.parent) as folder:
         part = folder / path.name
-        parquet.write_table(pyarrow.Table.from_pylist([asdict(row) for row in rows]), part)
+        parquet.write_table(pyarrow.Table.from_pylist([_texts(row) for row in rows]), part)
         put_in_place(part, path)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -256,6 +258,15 @@ def test_what_cannot_be_drawn_gets_one_sentence(tmp_path: Path, adversarial_run:
         assert reason in printed.err
         assert printed.err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes of any encoding there")
+def test_a_name_in_the_encoding_of_an_old_archive_is_told_by_escapes(
+    an_mr_alone: Path, tmp_path: Path, a_slice_encoder: Path
+):
+    (an_mr_alone / "mr_1.nii.gz").rename(an_mr_alone / os.fsdecode(b"mr_M\xfcller.nii.gz"))
+    run(an_mr_alone, tmp_path / "out", a_slice_encoder, "--case", "k:2", "--show", "none", "--lesions")
+    assert {row["subject"] for row in rows(tmp_path / "out" / "scores.csv")} == {r"mr_M\udcfcller"}
 
 
 def test_what_cannot_be_measured_gets_one_sentence(a_dataset: Path, tmp_path: Path, a_slice_encoder: Path, capsys):

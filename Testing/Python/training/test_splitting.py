@@ -31,6 +31,10 @@ def test_the_split_depends_on_the_patients_alone():
     assert split_by_patient(patients, SHARES) == split_by_patient([*reversed(patients), *patients], SHARES)
 
 
+def test_patients_whose_names_are_no_utf_8_are_split_like_others():
+    assert set(split_by_patient(["M\udcfcller", "Meier", "Mayer"], SHARES).values()) == {"train", "validation"}
+
+
 def test_neighbors_by_number_are_not_kept_together():
     found = split_by_patient([f"patient-{one:03d}" for one in range(100)], SHARES)
     validated = sorted(int(patient[-3:]) for patient, split in found.items() if split == "validation")

@@ -34,7 +34,11 @@ def split_by_patient(patients: Iterable[str], shares: tuple[float, ...]) -> dict
 
     Their order is that of the SHA-256 of their labels, which has nothing to do with how they were numbered.
     """
-    ordered = sorted(set(patients), key=lambda patient: hashlib.sha256(patient.encode()).digest())
+
+    def drawn(patient: str) -> bytes:
+        return hashlib.sha256(patient.encode(errors="backslashreplace")).digest()  # names of files may be no UTF-8
+
+    ordered = sorted(set(patients), key=drawn)
     if len(ordered) < FEWEST_PATIENTS:
         return dict.fromkeys(ordered, SPLITS[0])
     found: dict[str, str] = {}

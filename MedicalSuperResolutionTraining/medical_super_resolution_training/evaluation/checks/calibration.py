@@ -52,7 +52,7 @@ def sample(
     """Voxels of the body, at most 200,000, drawn by the subject's name alone."""
     error = np.abs(body.clipped(result) - body.clipped(reference))[body.inside] / body.peak
     uncertainty = uncertainty[body.inside] / body.peak
-    random = np.random.default_rng(zlib.crc32(subject.encode()))
+    random = np.random.default_rng(zlib.crc32(subject.encode(errors="backslashreplace")))
     chosen = random.permutation(len(error))[:_MOST_VOXELS]
     return Sample(uncertainty[chosen].astype(np.float32), error[chosen].astype(np.float32))
 

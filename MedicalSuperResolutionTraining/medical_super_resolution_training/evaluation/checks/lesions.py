@@ -94,7 +94,7 @@ def lesions_for(volume: Volume, body: Foreground, subject: str, *, apart_mm: flo
     None lies nearer than ``apart_mm`` to another or to the end of the volume. A lesion without a free place is left
     out.
     """
-    random = np.random.default_rng(zlib.crc32(subject.encode()))
+    random = np.random.default_rng(zlib.crc32(subject.encode(errors="backslashreplace")))
     spacing = np.array(volume.grid.spacing_ijk_mm[::-1])
     within = np.argwhere(body.inside)
     placed: list[Lesion] = []

@@ -49,7 +49,7 @@ def write_tables(results: StudyResults, charts: list[str], command: str, out: Pa
             for number, (uncertainty, error) in enumerate(zip(one.uncertainty, one.error, strict=True))
         ]
         write_csv(out / "calibration.csv", command, ["method", "case", "bin", "uncertainty", "rms_error"], rows)
-    (out / "table.md").write_text(_page(results, found, charts, command), encoding="utf-8")
+    (out / "table.md").write_text(_page(results, found, charts, command), encoding="utf-8", errors="backslashreplace")
 
 
 _SUMMARY = [
@@ -71,7 +71,7 @@ def _summary_rows(found: list[Group]) -> Iterable[list[object]]:
 
 def write_csv(path: Path, command: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A comment with the command, the header, and numbers with six digits."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         file.write(f"# {command}\n")
         writer = csv.writer(file)
         writer.writerow(header)

@@ -61,7 +61,7 @@ def append_validation(run: Path, step: int, scores: dict[str, float]) -> float:
     """Add a line for every volume to the run's validation table; returns the mean."""
     path = run / VALIDATION
     is_new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
+    with path.open("a", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
         if is_new:
             writer.writerow(["step", "volume", "psnr_db"])

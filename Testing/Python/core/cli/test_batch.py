@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,6 +67,19 @@ def test_a_folder_goes_into_a_folder_and_one_bad_file_does_not_stop_the_others(
     (source / "broken.nii.gz").unlink()
     status, out, _ = medsr(*arguments, "--skip-existing")
     assert (status, "0 done, 2 skipped, 0 failed" in out) == (0, True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes of any encoding there")
+def test_a_name_in_the_encoding_of_an_old_archive_is_told_by_escapes(
+    medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path
+):
+    source, results = folder / "in", folder / "out"
+    source.mkdir()
+    files.write(a_volume, source / os.fsdecode(b"M\xfcller.nii.gz"))
+    status, out, _ = medsr("enhance", source, results, "--factor", 2, "--model", a_model_file)
+    assert (status, "1 done" in out) == (0, True)
+    assert [path.name for path in results.glob("*.nii.gz")] == [os.fsdecode(b"M\xfcller.nii.gz")]
+    assert rows_of(results)[r"M\udcfcller.nii.gz"]["status"] == "done"
 
 
 def test_a_batch_that_is_stopped_says_what_is_done_and_leaves_no_empty_folder(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,13 @@ def test_a_command_whose_output_nobody_reads_ends_in_silence(package: str, argum
 @pytest.mark.parametrize("package", [MEDSR, TRAIN])
 def test_so_does_a_help_text(package: str):
     assert unread("--help", package=package, environment={"PYTHONUNBUFFERED": ""}) == SILENT_END
+
+
+def test_what_the_output_cannot_encode_becomes_escapes(monkeypatch: pytest.MonkeyPatch):
+    console = io.TextIOWrapper(io.BytesIO(), "cp1252", errors="strict")
+    monkeypatch.setattr(sys, "stdout", console)
+    quiet_on_broken_pipe(lambda typed: print("ü ł M\udcfcller"))()
+    assert console.buffer.getvalue().split() == ["ü".encode("cp1252"), rb"\u0142", rb"M\udcfcller"]
 
 
 def test_so_does_a_description_of_a_volume(scan: Path):

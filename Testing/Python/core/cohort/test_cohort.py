@@ -427,6 +427,11 @@ def test_series_of_one_folder_are_told_apart(tmp_path: Path):
     assert replace(rows[0], input="sub-1/t1.mgz", output="sub-1/t1.nii.gz").name == "sub-1/t1.mgz"
 
 
+def test_a_name_in_the_encoding_of_an_old_archive_is_in_the_report(tmp_path: Path):
+    write_page([Row(input="M\udcfcller.nii", output="M\udcfcller.nii", status="done")], tmp_path)
+    assert r"M\udcfcller.nii" in (tmp_path / "medsr.html").read_text(encoding="utf-8")
+
+
 def test_the_table_in_parquet_holds_what_the_csv_holds(tmp_path: Path):
     pytest.importorskip("pyarrow", reason="pyarrow, 170 MB, is optional and in no extra")
     from pyarrow import parquet
