@@ -25,7 +25,15 @@ from .losses import AdversarialSettings, LossWeights, PerceptualSettings
 from .recipe import Recipe
 
 _BESIDE = Path(__file__).parents[2] / "Resources"  # in the repository, and in Slicer
-RESOURCES = _BESIDE if _BESIDE.is_dir() else Path(sys.prefix) / "share" / "medical-super-resolution"  # from a wheel
+
+
+def _resources() -> Path:
+    """The folder of recipes and cards; pip puts it below the folder that it installs into, of a user as of all."""
+    installed = (above / "share" / "medical-super-resolution" for above in Path(__file__).parents)
+    return next((folder for folder in (_BESIDE, *installed) if (folder / "Recipes").is_dir()), _BESIDE)
+
+
+RESOURCES = _resources()
 FOLDER = RESOURCES / "Recipes"
 _TABLES: dict[str, Any] = {"loss": LossWeights, "perceptual": PerceptualSettings, "adversarial": AdversarialSettings}
 _RESOLVED = "recipe.json"

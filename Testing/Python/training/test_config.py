@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from command_line import PACKAGE_ROOT, start
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution_training.config.losses import AdversarialSettings, LossWeights
 from medical_super_resolution_training.config.recipe import Recipe
@@ -195,6 +198,15 @@ def test_a_recipe_is_found_by_its_name_or_its_path(tmp_path: Path):
     assert find_recipe("esrgan").name == "esrgan.toml"
     with pytest.raises(SettingsError, match="there is no recipe 'esrgna'; shipped: .*esrgan"):
         find_recipe("esrgna")
+
+
+def test_recipes_are_found_where_pip_installs_for_one_user(tmp_path: Path):
+    home, package = tmp_path / "lib" / "python3" / "site-packages", "medical_super_resolution_training"
+    shutil.copytree(PACKAGE_ROOT.parent / "MedicalSuperResolutionTraining" / package, home / package)
+    recipes = shutil.copytree(find_recipe("srcnn").parent, tmp_path / "share" / "medical-super-resolution" / "Recipes")
+    path = os.pathsep.join(map(str, (home, PACKAGE_ROOT)))
+    with start("recipes", "srcnn", package=package, environment={"PYTHONPATH": path}) as process:
+        assert process.communicate(timeout=120) == ((recipes / "srcnn.toml").read_text(), "")
 
 
 @pytest.mark.parametrize("path", shipped(), ids=lambda path: path.stem)
