@@ -72,6 +72,12 @@ def test_packages_that_the_last_stage_needs_are_missed_before_the_first(
     assert not (tmp_path / "out").exists()
 
 
+def test_the_help_text_names_every_model_that_can_be_reproduced(capsys: pytest.CaptureFixture):
+    with pytest.raises(SystemExit):
+        main(["reproduce", "--help"])
+    assert f"model {' or '.join(MODELS)} " in " ".join(capsys.readouterr().out.split())
+
+
 def test_a_model_that_nobody_can_reproduce_is_refused(a_dataset: Path, tmp_path: Path):
     with pytest.raises(SettingsError, match="'generic' cannot be reproduced; choose one of general"):
         reproduce("generic", a_dataset, tmp_path / "out", overrides=[])

@@ -10,7 +10,7 @@ HELP = "train a shipped model once more, from a folder of scans"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The model, the scans and the folder to write."""
-    parser.add_argument("model", help="general")
+    parser.add_argument("model", help="general or general-large")
     parser.add_argument("scans", type=Path, help="folder of volumes")
     parser.add_argument("out", type=Path, help="folder for the manifest, the runs and the model files")
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
