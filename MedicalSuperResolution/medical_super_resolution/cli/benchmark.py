@@ -187,7 +187,7 @@ def seams(model: Model, volume: Volume, context: ExecutionContext, show: Show) -
     try:  # the extra `benchmark`
         from monai.inferers import sliding_window_inference
     except ImportError:
-        return facts | {"monai": "not installed; pip install medical-super-resolution[benchmark] to compare with it"}
+        return facts | {"monai": 'not installed; pip install "medical-super-resolution[benchmark]" to compare with it'}
 
     def sliding_window() -> Any:  # noqa: ANN401 - MONAI returns one tensor or several
         window = tuple(min(size, count) for size, count in zip(_WINDOW, network.lr.shape[2:], strict=True))

@@ -59,7 +59,7 @@ def test_the_benchmark_measures_each_stage_and_each_ratio(
     assert ("memory_ratio" in facts) == (facts["program_peak_memory_mb"] is not None)
     assert facts["precision"] == "float32"
     assert facts["engine_seam"] < 1e-5
-    assert "pip install medical-super-resolution[benchmark]" in facts["monai"]
+    assert 'pip install "medical-super-resolution[benchmark]"' in facts["monai"]
     earlier, line = history.read_text().splitlines()
     assert earlier == '{"an": "earlier line"}'
     again = json.loads(line)
