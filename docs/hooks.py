@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             if path.suffix in _KINDS:
                 name = path.relative_to(root).as_posix()
                 files.append(File(name, str(root), config.site_dir, use_directory_urls=False))
+    if not (root / _PAGE).is_dir():
+        return Files([file for file in files if not file.src_uri.startswith("demo/")])
     for path in sorted((root / _PAGE).glob("*")):
         if not (Path(config.docs_dir) / "demo" / path.name).exists():
             files.append(File(f"demo/{path.name}", str(root / "build"), config.site_dir, use_directory_urls=False))
@@ -50,8 +53,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Put the history of benchmarks and the training volumes where a page asks for them."""
+    """Put the history of benchmarks and the training volumes where a page asks for them.
+
+    The invitation to the demonstration page is left out where that was not assembled.
+    """
     root = Path(config.docs_dir).parent
+    if not (root / _PAGE).is_dir():
+        markdown = re.sub(r"\*\*\[[^\]]*\]\(demo/.*?\n\n", "", markdown, flags=re.DOTALL)
     if "<!-- benchmark history -->" in markdown:
         lines = (root / _HISTORY).read_text(encoding="utf-8").splitlines()
         markdown = markdown.replace("<!-- benchmark history -->", history_table([json.loads(line) for line in lines]))

@@ -6,8 +6,10 @@ import argparse
 import ast
 import json
 import re
+import runpy
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -114,6 +116,22 @@ def test_every_link_leads_somewhere(page: Path):
         if link not in anchors and not any(place.exists() for place in places):
             missing.append(link)
     assert missing == []
+
+
+@pytest.mark.parametrize("is_assembled", [False, True])
+def test_the_site_invites_to_the_demonstration_page_where_it_was_assembled(tmp_path: Path, is_assembled: bool):
+    pytest.importorskip("mkdocs", reason="extra docs")
+    hooks = runpy.run_path(str(documentation.REPOSITORY / "docs" / "hooks.py"))
+    docs, site = tmp_path / "docs", str(tmp_path / "site")
+    if is_assembled:
+        (tmp_path / "build" / "demo").mkdir(parents=True)
+    config = SimpleNamespace(docs_dir=str(docs), site_dir=site)
+    pages = hooks["Files"]([hooks["File"](name, str(docs), site, False) for name in ("index.md", "demo/index.html")])
+    assert ("demo/index.html" in hooks["on_files"](pages, config).src_uris) == is_assembled
+    text = (documentation.REPOSITORY / "docs" / "index.md").read_text(encoding="utf-8")
+    shown = hooks["on_page_markdown"](text, None, config, pages)
+    assert ("demo/" in shown) == is_assembled
+    assert "## Where to start" in shown
 
 
 def test_the_citation_is_of_this_version():
