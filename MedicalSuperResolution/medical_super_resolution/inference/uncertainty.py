@@ -79,7 +79,8 @@ def mirror_statistics(
 
 def widened(deviation: np.ndarray, fidelity: np.ndarray, detailed: np.ndarray) -> np.ndarray:
     """Combine ``deviation`` with half the difference of two results: root of the sum of squares, float32."""
-    half = ((fidelity - detailed) / 2).astype(np.float32, copy=False)
+    exact = np.promote_types(fidelity.dtype, np.float32)
+    half = (np.subtract(fidelity, detailed, dtype=exact) / 2).astype(np.float32, copy=False)
     return np.hypot(deviation, half)
 
 

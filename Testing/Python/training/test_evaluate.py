@@ -265,7 +265,7 @@ def test_a_name_in_the_encoding_of_an_old_archive_is_told_by_escapes(
     an_mr_alone: Path, tmp_path: Path, a_slice_encoder: Path
 ):
     (an_mr_alone / "mr_1.nii.gz").rename(an_mr_alone / os.fsdecode(b"mr_M\xfcller.nii.gz"))
-    run(an_mr_alone, tmp_path / "out", a_slice_encoder, "--case", "k:2", "--show", "none", "--lesions")
+    run(an_mr_alone, tmp_path / "out", a_slice_encoder, "--case", "k:2", "--lesions", "--show")
     assert {row["subject"] for row in rows(tmp_path / "out" / "scores.csv")} == {r"mr_M\udcfcller"}
 
 
