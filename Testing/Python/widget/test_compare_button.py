@@ -71,6 +71,24 @@ def test_a_step_of_a_sequence_is_compared_anew(a_panel: Any, a_thick_volume: Any
         assert np.unique(slicer_python.util.arrayFromVolume(difference)) == [expected]
 
 
+@pytest.mark.parametrize("moved", ["before", "after"])
+def test_a_volume_that_is_moved_is_compared_anew(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any, moved: str
+):
+    enhance(a_panel, a_runner)
+    result, scene = a_panel._parameterNode.resultVolume, slicer_python.mrmlScene
+    slicer_python.util.arrayFromVolume(a_thick_volume)[:] = np.arange(20)
+    slicer_python.util.arrayFromVolume(result)[:] = np.arange(20)
+    a_panel.ui.compareButton.click()
+    shift = np.eye(4)
+    shift[0, 3] = 2
+    transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    transform.SetMatrixTransformToParent(slicer_python.util.vtkMatrixFromArray(shift))
+    (a_thick_volume if moved == "before" else result).SetAndObserveTransformNodeID(transform.GetID())
+    difference = slicer_python.util.arrayFromVolume(scene.GetFirstNodeByName("Difference"))[12, 9, 5:15]
+    np.testing.assert_allclose(difference, 2 if moved == "before" else -2, atol=0.05)
+
+
 def choose(panel: Any, how: str) -> None:
     panel.ui.overlayComboBox.currentIndex = panel.ui.overlayComboBox.findText(how)
 

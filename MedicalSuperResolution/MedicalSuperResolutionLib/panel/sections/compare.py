@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import qt
 import slicer
+import vtk
 from slicer import vtkMRMLScalarVolumeNode
 
 from medical_super_resolution.errors import SuperResolutionError
@@ -109,11 +110,10 @@ class CompareSection:
         self.show()
 
     def _arranged(self) -> tuple:
-        """The requested contents of the views, with the times of the latest changes of both volumes."""
+        """The requested contents of the views, with the present voxels and places of both volumes."""
         chosen = self._choices()
         pair = chosen.pair_to_compare() or self._last_pair
-        images = [volume.GetImageData() for volume in pair]
-        return chosen.arrangement, chosen.plane, pair, [image.GetMTime() if image else 0 for image in images]
+        return chosen.arrangement, chosen.plane, pair, [_state(volume) for volume in pair]
 
     def _remember(self, choice: object = None) -> None:
         remember(self._choices())
@@ -130,7 +130,7 @@ class CompareSection:
         self._listen_to_key()
 
     def _after_changed(self, after: vtkMRMLScalarVolumeNode, event: str) -> None:
-        """Compare anew where a sequence, or another module, shows something else in the volume."""
+        """Compare anew where a sequence or another module has changed the volume."""
         self.show()
 
     def _layout_changed(self, layout_node: slicer.vtkMRMLLayoutNode, event: str) -> None:
@@ -169,6 +169,17 @@ class CompareSection:
         name = self._ui.windowComboBox.itemData(index)
         if name:
             self.comparison.views.set_window(*CT_WINDOWS[name])
+
+
+def _state(volume: vtkMRMLScalarVolumeNode) -> tuple:
+    """What a change of the voxels or of the place of a volume changes."""
+    image, transform, matrix = volume.GetImageData(), volume.GetParentTransformNode(), vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(matrix)
+    return (
+        image.GetMTime() if image else 0,
+        slicer.util.arrayFromVTKMatrix(matrix).tolist(),
+        (transform.GetID(), transform.GetTransformToWorldMTime()) if transform else None,
+    )
 
 
 def _make_room(tags: list[str]) -> None:
