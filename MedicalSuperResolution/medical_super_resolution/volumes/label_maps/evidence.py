@@ -17,6 +17,8 @@ _BLOCK_MM = 2.0  # side of the blocks over which pixels are averaged
 _MOST_VARIANCES = 9.0  # largest squared distance to a label's mean that counts
 _LEAST_VARIANCE = 0.05  # of the label's variance over the whole slab
 _FAINT = 1e-4  # weight of the label's mean over the whole slab
+_ROUNDING = 1e-5  # of the brightness: variation of a constant by rounding
+_TINY = float(np.finfo(np.float32).tiny)  # against division by zero; values can be of any magnitude
 _WEIGHT = 0.75  # of the image against the shape, which can differ by twice the cut
 
 
@@ -42,10 +44,10 @@ class ImageEvidence:
     ) -> None:
         self._fine = fine[first:]
         self._spacing_mm = spacing_mm
-        self._mean, self._square = np.zeros((2, count, *fine.shape[1:]), np.float32)
+        self._mean, self._variance = np.zeros((2, count, *fine.shape[1:]), np.float32)
         for number in np.unique(nearest):
             values = fine[nearest == number].astype(np.float32)
-            self._mean[number], self._square[number] = values.mean(axis=0), (values**2).mean(axis=0)
+            self._mean[number], self._variance[number] = values.mean(axis=0), values.var(axis=0)
 
     def penalties(self, mask: np.ndarray, distance: np.ndarray, box: tuple[slice, slice, slice], cut: float) -> Penalty:
         """Dissimilarity of each voxel in a box to a label, whose brightness is taken from its inner voxels.
@@ -61,8 +63,8 @@ class ImageEvidence:
         total = float(core.sum())
         middle = float((core * self._mean[box]).sum()) / total
         shifted = self._mean[box] - np.float32(middle)
-        squared = self._square[box] - self._mean[box] ** 2 + shifted**2
-        spread = max(float((core * squared).sum()) / total, 1e-12)
+        squared = self._variance[box] + shifted**2
+        spread = max(float((core * squared).sum()) / total, (_ROUNDING * middle) ** 2, _TINY)
         blocks = [max(1, int(_BLOCK_MM / spacing)) for spacing in self._spacing_mm[1:]]
         weight, first, second = (
             self._smoothed(_in_blocks(field, blocks), blocks) for field in (core, core * shifted, core * squared)

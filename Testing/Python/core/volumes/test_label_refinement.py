@@ -191,3 +191,14 @@ def test_an_image_of_one_value_changes_nothing():
     grid = coarse.grid.refined("k", FACTOR)
     flat = Volume(np.full(grid.shape_kji, 5, np.int16), grid)
     assert np.array_equal(refine_labels(coarse, grid, image=flat).array, refine_labels(coarse, grid).array)
+
+
+@pytest.mark.parametrize(("unit", "offset"), [(1e-9, 0.0), (1e6, 0.0), (1.0, 1e5)])
+def test_the_unit_of_an_image_does_not_matter(unit: float, offset: float):
+    truth = three_balls()
+    coarse = thick(truth)
+    grid = coarse.grid.refined("k", FACTOR)
+    image = an_image(truth, grid)
+    other = Volume((image.array * unit + offset).astype(np.float32), grid)
+    found, expected = (refine_labels(coarse, grid, image=one).array for one in (other, image))
+    assert np.array_equal(found, expected)
