@@ -77,11 +77,11 @@ def _as_measured(volume: Volume) -> np.ndarray:
 
 
 def _middle_slices(array: np.ndarray, grid: Grid) -> np.ndarray:
-    """The middle of the volume, where noise is measured, float32, slices first."""
+    """The middle of the volume, where noise is measured, floating, slices first."""
     slices, _ = _slices_first(array, grid)
     starts = [max(0, (count - most) // 2) for count, most in zip(slices.shape, _MOST_FOR_NOISE, strict=True)]
     middle = tuple(slice(start, start + most) for start, most in zip(starts, _MOST_FOR_NOISE, strict=True))
-    return slices[middle].astype(np.float32)
+    return slices[middle].astype(np.promote_types(slices.dtype, np.float32))
 
 
 def _fine_slice_width(planned: Plan) -> float:

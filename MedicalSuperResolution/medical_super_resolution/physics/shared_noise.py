@@ -82,7 +82,7 @@ def shared_noise(slices: np.ndarray, fine_distance: float) -> SharedNoise | None
     Parameters
     ----------
     slices : ndarray
-        (K, J, I) float32, in HU.
+        (K, J, I) floating, in HU.
     fine_distance : float
         See `SharedNoise`.
     """

@@ -192,7 +192,7 @@ def noise_share(slices: np.ndarray) -> float:
     Parameters
     ----------
     slices : ndarray
-        (K, J, I) float32, in any units.
+        (K, J, I) floating, in any units.
 
     References
     ----------

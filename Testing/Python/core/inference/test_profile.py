@@ -54,6 +54,14 @@ def test_wider_slices_look_wider(an_isotropic_volume: np.ndarray):
     assert found[0] + 0.1 < found[1] < found[2] - 0.1
 
 
+def test_values_far_from_0_have_the_same_profile_and_noise(an_isotropic_volume: np.ndarray, a_model: Model):
+    volume = thick(an_isotropic_volume, 1.0, noise=0.05)
+    far = replace(volume, array=volume.array.astype(np.int32) + 2_000_000_000)
+    near, found = (profile_of(make_request(one, a_model, EnhanceSettings(factor=4))) for one in (volume, far))
+    assert found.noise == pytest.approx(near.noise, rel=1e-3)
+    assert found.profile.width == pytest.approx(near.profile.width, rel=1e-3)
+
+
 def test_threads_do_not_wait_for_each_other(an_isotropic_volume: np.ndarray, monkeypatch: pytest.MonkeyPatch):
     estimator, shared = profile_estimator.load(), []
     real = estimator.head.sums
