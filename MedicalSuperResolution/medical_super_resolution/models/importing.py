@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import ModelError
 from ..system import checksum
 from ..system.temp_dirs import put_in_place, work_folder
-from .store import SHIPPED_FOLDER, SUFFIX, user_folder
+from .store import FOLDER_VARIABLE, SHIPPED_FOLDER, SUFFIX, user_folder
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,10 @@ def import_model(file: Path, sha256: str | None = None) -> Imported:
             _check_loading(copy)
             put_in_place(copy, folder / file.name)
     except OSError as problem:
-        raise ModelError(f"the folder {folder} cannot be written: {problem.strerror}; free some space") from problem
+        raise ModelError(
+            f"the folder {folder} cannot be written: {problem.strerror}; free some space, or let the environment"
+            f" variable {FOLDER_VARIABLE} name another folder"
+        ) from problem
     return Imported(folder / file.name, found, was_compared)
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import struct
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +45,18 @@ def user_folder() -> Path:
 
 def installed(shipped: Path = SHIPPED_FOLDER) -> list[Path]:
     """The shipped model files, then the imported ones, each by name, without those that are only detail models."""
-    return [*models_in(shipped), *models_in(user_folder())]
+    found = models_in(shipped)
+    with suppress(PermissionError):  # as under the home of another account
+        found += models_in(user_folder())
+    return found
 
 
 def path_of(name: str, shipped: Path = SHIPPED_FOLDER) -> Path:
     """The file of an installed model. Where there is none of that name, the one that would be shipped."""
-    imported = user_folder() / (name + SUFFIX)
-    if not (shipped / (name + SUFFIX)).is_file() and imported.is_file():
-        return imported
+    if not (shipped / (name + SUFFIX)).is_file():
+        with suppress(PermissionError):  # as under the home of another account
+            if (imported := user_folder() / (name + SUFFIX)).is_file():
+                return imported
     return shipped / (name + SUFFIX)
 
 

@@ -105,7 +105,23 @@ def test_a_folder_that_cannot_be_written_ends_in_a_sentence(
 ):
     (tmp_path / "a file").touch()
     monkeypatch.setenv(store.FOLDER_VARIABLE, str(tmp_path / "a file" / "models"))
-    refused(a_file, tmp_path, "models cannot be written: ")
+    refused(a_file, tmp_path, "models cannot be written: .*variable MEDSR_MODEL_FOLDER name another folder")
+
+
+def test_shipped_models_are_found_where_the_home_is_that_of_another_account(
+    medsr: Medsr, a_user_folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    look = os.stat
+
+    def may_not(path: os.PathLike[str] | str, **options: object) -> os.stat_result:
+        if os.fspath(path).startswith(str(a_user_folder)):
+            raise PermissionError(13, os.strerror(13), path)
+        return look(path, **options)
+
+    monkeypatch.setattr(os, "stat", may_not)
+    assert "general-large  " in medsr("models")[1]
+    with pytest.raises(ModelError, match="there is no model 'mine'; installed: general, general-large; or"):
+        store.find("mine")
 
 
 def test_a_full_disk_ends_in_a_sentence_and_leaves_nothing(
