@@ -28,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the rules, where results go, the address, and the limits of the station."""
     parser.add_argument("--rules", type=Path, required=True, metavar="FILE.toml", help="tables [[rule]]")
     parser.add_argument("--send-to", required=True, metavar="AE@HOST:PORT", help="or the address of a DICOMweb service")
-    parser.add_argument("--fetch-from", metavar="URL", help="also fetch series of this week from a DICOMweb service")
+    fetch_help = "also fetch series of the last seven days from a DICOMweb service"
+    parser.add_argument("--fetch-from", metavar="URL", help=fetch_help)
     parser.add_argument("--ae", default="MEDSR", help="AE title; default: %(default)s")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default: %(default)s, this computer")
     parser.add_argument("--port", type=int, default=11112, help="default: %(default)s")
