@@ -8,6 +8,7 @@ const POLL_MS = 300;
 const view = new ViewControls((path) => ask(path));
 let session = sessionStorage.getItem("session"); // of this tab
 let state = null;
+let polling = 0; // the timer
 let models = [];
 
 async function ask(path, options = {}) {
@@ -31,13 +32,16 @@ async function start() {
   for (const model of models) by("model").add(new Option(model.name, model.name));
   chooseGoal();
   chooseModel();
+  return ensureSession();
+}
+
+async function ensureSession() {
   try {
     if (session) return await poll();
   } catch (problem) {
-    if (problem.status !== 404) throw problem; // 404: the server was started anew
+    if (problem.status !== 404) throw problem; // 404: the server was started anew, or others took the place
   }
   session = (await post("/api/sessions")).session;
-  sessionStorage.setItem("session", session);
   return poll();
 }
 
@@ -54,7 +58,8 @@ function take(found) {
   by("progress").value = run ? run.part : 0;
   if (isRunning) {
     tell(run.part ? `Enhancing, ${Math.round(100 * run.part)} %` : "Enhancing: loading the model");
-    setTimeout(attempt(poll), POLL_MS);
+    clearTimeout(polling);
+    polling = setTimeout(attempt(poll), POLL_MS);
   } else if (wasRunning) {
     tell(capital(run.message), run.status === "failed");
     if (hadFocus) by("enhance").focus(); // not lost with the button that is off now
@@ -62,13 +67,25 @@ function take(found) {
   if (isOther) show();
 }
 
+// Waits for the session that a volume is to be opened in.
+async function ready() {
+  await started;
+  await ensureSession();
+}
+
 async function openFiles(files) {
   if (!files.length) return;
+  await ready();
   tell(`Uploading ${files.length === 1 ? files[0].name : `${files.length} files`} ...`);
   for (const [number, file] of [...files].entries()) {
     await ask(`files/${encodeURIComponent(file.name)}${number ? "" : "?first=1"}`, { method: "PUT", body: file });
   }
   await open({});
+}
+
+async function openPath() {
+  await ready();
+  await open({ path: by("path").value });
 }
 
 async function open(what) {
@@ -121,7 +138,7 @@ function facts(report) {
 
 const download = async (name) => save(await (await ask(`result/${name}`)).blob(), name);
 
-on("open-form", "submit", () => open({ path: by("path").value }));
+on("open-form", "submit", openPath);
 on("file", "change", () => openFiles(by("file").files));
 on("enhance-form", "submit", async () => take(await post("enhance", wishes())));
 on("cancel", "click", async () => take(await post("cancel")));
@@ -131,4 +148,8 @@ on("detail", "input", chooseDetail);
 on("download-volume", "click", () => download("result.nii.gz"));
 on("download-report", "click", () => download("report.json"));
 onDrop(openFiles);
-attempt(start)();
+const started = attempt(start)();
+
+// In the storage only while a page is reloaded: a browser that duplicates a tab copies what is there.
+window.addEventListener("pageshow", () => sessionStorage.removeItem("session"));
+window.addEventListener("pagehide", () => session && sessionStorage.setItem("session", session));

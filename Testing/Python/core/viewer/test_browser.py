@@ -132,6 +132,33 @@ def test_a_reload_loses_nothing_and_a_second_tab_is_another_session(page, scans:
     other.goto(page.url)
     other.get_by_text("Open a volume:").wait_for()
     assert other.locator("canvas").count() == 0
+    with page.context.expect_page() as copied:  # with the storage of this tab, as a browser duplicates one
+        page.evaluate("void open(location.href)")
+    copied.value.get_by_text("Open a volume:").wait_for()
+    assert copied.value.locator("canvas").count() == 0
+
+
+def test_a_scan_that_is_opened_before_the_page_is_ready_is_not_lost(page, scans: Path):
+    def late(route) -> None:
+        page.wait_for_timeout(500)
+        route.continue_()
+
+    page.context.route("**/api/sessions", late)
+    page.evaluate("sessionStorage.clear()")
+    page.goto(page.url)
+    page.wait_for_selector("#goal option", state="attached")
+    open_scan(page, scans / "small.nii.gz")
+    assert page.get_by_role("button", name="Enhance", exact=True).is_enabled()
+
+
+def test_a_session_that_was_replaced_is_begun_anew_by_opening(page, scans: Path):
+    open_scan(page, scans / "small.nii.gz")
+    address, token = page.url.split("/?token=")
+    for _ in range(8):
+        response = page.request.post(f"{address}/api/sessions", headers={"Authorization": f"Bearer {token}"})
+        assert response.ok
+    page.get_by_label("Volume file").set_input_files(scans / "large.nii.gz")
+    page.wait_for_function("() => document.getElementById('size').textContent.includes('320x320x60')")
 
 
 def test_everything_can_be_done_by_keys(page, scans: Path):
