@@ -10,7 +10,7 @@ from ..errors import SettingsError
 from ..models.file import Model
 from ..models.weight_interpolation import both_ends
 from ..settings import EnhanceSettings
-from ..volumes.intensity import IntensityRange, guess_modality, intensity_range, trained_window
+from ..volumes.intensity import IntensityRange, check_magnitude, guess_modality, intensity_range, trained_window
 from ..volumes.resampling import averaged
 from ..volumes.tilt import straightened
 from ..volumes.volume import Volume
@@ -88,9 +88,9 @@ def make_request(volume: Volume, model: Model, settings: EnhanceSettings) -> Req
     SettingsError
         The model does not support the settings; or see `planning.plan`.
     VolumeError
-        See `planning.plan` and `Volume.check_magnitude`.
+        See `planning.plan` and `intensity.check_magnitude`.
     """
-    volume.check_magnitude()
+    check_magnitude(volume.array)
     if volume.grid.is_sheared:
         volume = straightened(volume)
     if settings.exact_spacing:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..errors import VolumeError
-from ..volumes.intensity import guess_modality, window_of
+from ..volumes.intensity import check_magnitude, guess_modality, window_of
 from ..volumes.planes import PLANES, index_axes, plane_of, revealing_planes
 from ..volumes.resampling import resampled
 from ..volumes.volume import Volume
@@ -32,7 +31,12 @@ class Comparison:
     Raises
     ------
     VolumeError
-        The two do not lie in the same place.
+        The two do not lie in the same place, or their values cannot be computed with.
+
+    Attributes
+    ----------
+    described : dict
+        Plain types for the page: the planes, the window, and sizes in words.
     """
 
     def __init__(self, before: Volume, after: Volume | None = None) -> None:
@@ -42,15 +46,15 @@ class Comparison:
         self._arrays = {"before": before.array}
         if after is not None:
             self._arrays = {"before": resampled(before, after.grid), "after": after.array}
+        check_magnitude(self._shown.array)
+        self.described = self._described()
 
     @property
     def images(self) -> tuple[str, ...]:
         """Names of the images."""
         return (*self._arrays, "difference") if self.after else tuple(self._arrays)
 
-    @cached_property
-    def described(self) -> dict[str, Any]:
-        """Plain types for the page: the planes, the window, and sizes in words."""
+    def _described(self) -> dict[str, Any]:
         array = self._shown.array
         modality = self._shown.modality or guess_modality(array)
         low, high = window_of(array, modality)

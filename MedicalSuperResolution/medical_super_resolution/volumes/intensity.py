@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import VolumeError
 from .memmap import every, extremes
 
 HOUNSFIELD_RANGE = (-1000.0, 1000.0)  # air to dense bone: 0 and 1 for a network
@@ -19,6 +20,7 @@ CT_WINDOWS = {  # values shown black and white: (level - width / 2, level + widt
 _AIR_AT_MOST_HU = -850
 _LOWEST_HU = -4096
 _HIGHEST_HU = 32767
+_LARGEST, _SMALLEST = 1e18, 1e-18  # of magnitudes whose square float32 holds
 _PADDING_AT_MOST = -1200  # HU; far below air with its noise
 _LEAST_PLATEAU = 2e-4  # of the voxels
 _FEWEST_VOXELS = 8
@@ -110,6 +112,24 @@ def padding_values(array: np.ndarray) -> tuple[float, ...]:
     return tuple(float(value) for value in found)
 
 
+def check_magnitude(array: np.ndarray) -> None:
+    """Refuse real values that cannot be computed with; the largest mostly mark voxels without a measurement.
+
+    Raises
+    ------
+    VolumeError
+        Those that are no padding are too large, or all are too small.
+    """
+    largest = max(map(abs, extremes(array))) if array.dtype.kind == "f" else 0
+    if largest > _LARGEST and (padding := padding_values(array)):
+        largest = float(np.abs(array[~np.isin(array, padding)]).max(initial=0))
+    if largest and not _SMALLEST <= largest <= _LARGEST:
+        raise VolumeError(
+            f"the values of the volume reach a magnitude of {largest:.3g}, and {_SMALLEST:g} to {_LARGEST:g} can be"
+            " computed with; replace marks of missing voxels, for example by the value of air, or use another unit"
+        )
+
+
 def guess_modality(array: np.ndarray) -> str:
     """Return "ct" where the values look like Hounsfield units (air near -1000), "mr" otherwise; padding is ignored."""
     low, high = extremes(array)
@@ -153,7 +173,7 @@ def intensity_range(
 def window_of(array: np.ndarray, modality: str) -> tuple[float, float]:
     """Values that are shown black and white: a usual window for CT, the robust range for others."""
     if modality != "ct":
-        measured = intensity_range(array, modality)
+        measured = intensity_range(array, modality, padding=padding_values(array))
         return measured.low, measured.high
     lung, tissue = ((array > -950) & (array < -600)).sum(), (array > -300).sum()
     return CT_WINDOWS["lung" if lung > _LUNG_SHARE * tissue else "soft"]

@@ -9,11 +9,9 @@ import numpy as np
 from ..errors import VolumeError
 from ..report import Report
 from .grid import Grid
-from .memmap import extremes
 
 _KINDS = "iuf"  # signed, unsigned, floating
 _HALF = 0.5 + 1e-3  # of a slice
-_LARGEST, _SMALLEST = 1e18, 1e-18  # magnitude of the highest or lowest value; float32 holds its square
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,15 +155,6 @@ class Volume:
         for number, plane in enumerate(self.array):
             if not np.isfinite(plane).all():
                 raise not_finite(number)
-
-    def check_magnitude(self) -> None:
-        """Refuse real values that cannot be computed with; the largest mostly mark voxels without a measurement."""
-        largest = max(map(abs, extremes(self.array))) if self.array.dtype.kind == "f" else 0
-        if largest and not _SMALLEST <= largest <= _LARGEST:
-            raise VolumeError(
-                f"the values of the volume reach a magnitude of {largest:.3g}, and {_SMALLEST:g} to {_LARGEST:g} can be"
-                " computed with; replace marks of missing voxels, for example by the value of air, or use another unit"
-            )
 
 
 def _same_padding(one: np.ndarray | None, other: np.ndarray | None) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import VolumeError
 from ...volumes.grid import AXES_IJK, Grid, array_axis
-from ...volumes.intensity import guess_modality
+from ...volumes.intensity import check_magnitude, guess_modality
 from ...volumes.volume import Volume
 
 FEWEST, MOST = 2, 12
@@ -38,7 +38,7 @@ def check(stacks: Sequence[Volume]) -> str:
         raise VolumeError(f"the stacks are of different modality, {found}; give stacks of one")
     for number, stack in enumerate(stacks):
         stack.check_finite()
-        stack.check_magnitude()
+        check_magnitude(stack.array)
         if stack.grid.is_sheared:
             raise VolumeError(f"the axes of stack {number + 1} are not at right angles; resample it to a straight grid")
         for earlier in range(number):

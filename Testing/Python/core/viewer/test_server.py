@@ -314,3 +314,14 @@ def test_a_run_can_be_cancelled_at_its_start(a_scan: Path, tmp_path: Path):
     run.cancel()
     assert run.status == "cancelled"
     assert not (tmp_path / "out.nii").exists()
+
+
+def test_values_that_cannot_be_computed_with_are_refused_and_the_volume_before_stays(
+    a_client: TestClient, an_opened: str, tmp_path: Path
+):
+    array = np.linspace(0, 1e300, 120).reshape(4, 5, 6)
+    files.write(Volume(array, Grid(array.shape, np.eye(4))), tmp_path / "huge.nii.gz")
+    answer = a_client.post(f"{an_opened}/open", json={"path": str(tmp_path / "huge.nii.gz")})
+    assert answer.status_code == 422
+    assert "reach a magnitude of 1e+300" in answer.json()["error"]
+    assert a_client.get(an_opened).json()["version"] == 1

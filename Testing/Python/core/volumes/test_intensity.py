@@ -3,12 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.intensity import (
     IntensityRange,
+    check_magnitude,
     guess_modality,
     intensity_range,
     padding_values,
     trained_window,
+    window_of,
 )
 
 
@@ -133,3 +136,20 @@ def test_mr_with_padding_stays_mr_and_keeps_its_range():
 def test_networks_were_trained_on_what_twelve_bits_hold():
     assert trained_window("ct") == pytest.approx((-0.012, 2.0355))
     assert trained_window("mr") == (-1, 4)
+
+
+@pytest.mark.parametrize("value", [1e300, -1e300])
+def test_values_that_overflow_are_refused_unless_they_are_padding(value: float):
+    array = np.random.default_rng(0).normal(50, 10, (4, 10, 10))
+    array[:, 0] = np.finfo(np.float64).min
+    check_magnitude(array)
+    array[2, 3, 4] = value
+    with pytest.raises(VolumeError, match=r"reach a magnitude of 1e\+300"):
+        check_magnitude(array)
+
+
+def test_padding_may_have_any_value_and_the_window_leaves_it_out():
+    array = np.random.default_rng(0).normal(50, 10, (4, 20, 20))
+    expected = window_of(array[:, 5:], "mr")
+    array[:, :5] = np.finfo(np.float64).min
+    np.testing.assert_allclose(window_of(array, "mr"), expected)
