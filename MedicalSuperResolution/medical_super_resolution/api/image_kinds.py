@@ -108,6 +108,14 @@ def _from_simple_itk(image: Any) -> Converted:  # noqa: ANN401
 
     from ..volumes.resampling import grid_of, to_image
 
+    if image.GetPixelIDValue() in (
+        sitk.sitkLabelUInt8,
+        sitk.sitkLabelUInt16,
+        sitk.sitkLabelUInt32,
+        sitk.sitkLabelUInt64,
+    ):
+        # SimpleITK would end the program
+        raise VolumeError("the SimpleITK image is a list of label objects; make voxels of it by sitk.LabelMapToLabel")
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise VolumeError(
             f"the SimpleITK image has {image.GetDimension()} dimensions and {image.GetNumberOfComponentsPerPixel()}"
@@ -168,8 +176,17 @@ def _from_channels(values: Any, affine: np.ndarray) -> Volume:  # noqa: ANN401 -
     """A tensor (I, J, K) or (1, I, J, K) as a volume."""
     if values.ndim not in (3, 4) or (values.ndim == 4 and values.shape[0] != 1):
         raise VolumeError(f"the image has the shape {tuple(values.shape)}; pick one channel of one 3-D volume first")
-    array = values.detach().cpu().numpy().reshape(values.shape[-3:]).transpose()
+    array = _array_of(values).reshape(values.shape[-3:]).transpose()
     return Volume(array, Grid(array.shape, affine))
+
+
+def _array_of(tensor: Any) -> np.ndarray:  # noqa: ANN401
+    """The voxels of a tensor, without a copy where it lies in memory as an array does."""
+    try:
+        return tensor.detach().cpu().resolve_neg().numpy()
+    except (TypeError, NotImplementedError) as problem:  # such as bfloat16, sparse and meta tensors
+        kind = f"{tensor.dtype}, {tensor.layout} on the device {tensor.device}"
+        raise VolumeError(f"the tensor is {kind}; give a dense one of another type, such as float32") from problem
 
 
 def _tensor(array: np.ndarray) -> Any:  # noqa: ANN401
@@ -189,7 +206,7 @@ def _from_array(image: Any, spacing: tuple[float, float, float] | None, affine: 
         what = "no spacing" if spacing is None else "both spacing and affine"
         raise SettingsError(f"the array comes with {what}; give spacing=(i, j, k) in mm, or affine= from ijk to RAS")
     is_tensor = not isinstance(image, np.ndarray)
-    array = image.detach().cpu().numpy() if is_tensor else image
+    array = _array_of(image) if is_tensor else image
     if array.ndim != 3:
         raise VolumeError(f"the array has the shape {array.shape}; enhance takes one volume with three axes (K, J, I)")
     grid = Grid(array.shape, np.asarray(affine) if spacing is None else _diagonal(spacing))

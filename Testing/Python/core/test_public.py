@@ -186,6 +186,21 @@ def test_what_is_no_single_volume_is_refused(a_volume: Volume):
         enhance(sitk.Image([4, 4, 4], sitk.sitkVectorUInt8, 3))
     with pytest.raises(VolumeError, match="not finite"):
         enhance(np.full((4, 5, 6), np.nan), spacing=(1, 1, 3))
+    with pytest.raises(VolumeError, match="a list of label objects"):
+        enhance(sitk.Cast(sitk.Image([4, 4, 4], sitk.sitkUInt8), sitk.sitkLabelUInt8))
+
+
+def test_a_tensor_that_is_no_array_is_named():
+    torch = pytest.importorskip("torch")
+    values = torch.ones(4, 5, 6)
+
+    for tensor, said in (
+        (values.bfloat16(), "torch.bfloat16"),
+        (values.to_sparse(), "torch.sparse_coo"),
+        (values.to("meta"), "device meta"),
+    ):
+        with pytest.raises(VolumeError, match=f"the tensor is .*{said}.*; give a dense one"):
+            enhance(tensor, spacing=(1, 1, 3))
 
 
 def test_an_option_replaces_a_setting_and_an_unknown_one_is_refused(a_volume: Volume, a_model: Model):
