@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import shutil
 import zipfile
-import zlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from .temp_dirs import private_folder, remove, remove_stale_folders
 
 _PREFIX = "medsr-zip-"
 _MOST_MEMBERS = 200_000
+_LONGEST_NAME = 100
 
 
 def unpacked(path: Path) -> Path:
@@ -60,8 +60,11 @@ def unpack(path: Path, folder: Path) -> None:
                 )
             for number, member in enumerate(members):
                 # Numbered, because paths in the archive may lead out of the folder:
-                target = folder / f"{number:06d}-{Path(member.filename.replace(chr(92), '/')).name}"
+                name = Path(member.filename.replace("\\", "/")).name[-_LONGEST_NAME:]
+                target = folder / f"{number:06d}-{name}"
                 with archive.open(member) as packed, target.open("xb") as file:
                     shutil.copyfileobj(packed, file)
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError) as problem:
+    except (VolumeError, MemoryError):
+        raise
+    except Exception as problem:  # each way to pack has errors of its own
         raise VolumeError(f"{path} cannot be unpacked: it is damaged or encrypted; unpack it yourself") from problem

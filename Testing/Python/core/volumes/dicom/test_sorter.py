@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,19 @@ def test_a_damaged_zip_file_is_refused(tmp_path: Path, stored: np.ndarray):
     for content in (b"PK\x03\x04 and no more", whole[:200] + b"\xff" * 40 + whole[240:]):  # then of a packed file
         (tmp_path / "scan.zip").write_bytes(content)
         assert "cannot be unpacked" in refusal(tmp_path / "scan.zip")
+
+
+def test_a_zip_file_of_other_programs_is_read_or_refused(tmp_path: Path, stored: np.ndarray):
+    path = tmp_path / "scan.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        for number, file in enumerate(write_images(tmp_path / "ct", stored).iterdir()):
+            archive.write(file, f"{'long' * 60}é{number}")
+    np.testing.assert_array_equal(files.read(path).array, stored)
+    whole = path.read_bytes()
+    options = 30 + len(f"{'long' * 60}é0".encode()) + 4  # of LZMA, behind the header and the name of the first file
+    for content in (whole.replace("é".encode(), b"\xff\xfe"), whole[:options] + b"\xff" + whole[options + 1 :]):
+        path.write_bytes(content)
+        assert "cannot be unpacked" in refusal(path)
 
 
 def test_links_into_another_folder_are_followed_and_links_to_nowhere_ignored(tmp_path: Path, stored: np.ndarray):
