@@ -124,7 +124,8 @@ def _selected(path: Path, selection: Selection) -> tuple[Series, list[Part], lis
     if not isinstance(phase, int) or not 1 <= phase <= len(parts):
         held = _named(parts) if len(parts) > 1 else "1 volume"
         raise VolumeError(
-            f"the DICOM series in {path} holds {held}; choose one by --phase N, or all of them by --phase all"
+            f"the DICOM series in {path} holds {held}; `medsr enhance` takes one of them by --phase N, or all"
+            " by --phase all"
         )
     part = parts[phase - 1]
     return series, [part], [*notes, f"volume {phase} of {len(parts)} of the series was taken: {part.label}"]

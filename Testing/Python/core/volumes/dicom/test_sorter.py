@@ -252,7 +252,7 @@ def test_several_images_at_one_place_are_split_by_what_differs(tmp_path: Path, s
     message = refusal(tmp_path)
     assert "several images at one place" in message
     assert label in message
-    assert "--phase N" in message
+    assert "`medsr enhance` takes one of them by --phase N, or all" in message  # not all who read have this option
     for number in range(2):
         volume = files.read(tmp_path, Selection(phase=number + 1))
         np.testing.assert_array_equal(volume.array, stored + 10 * number)
