@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..errors import SuperResolutionError
 from .enhancer import Enhancer, is_lack_of_room, sentence_of
 from .queue import BEGUN, DESTINATION, Queue
 from .rules import Rule, first_that_fits
-from .sender import SendingError, destination_of
+from .sender import destination_of
 from .source import DicomWebSource
 
 _POLL_SECONDS = 0.5
@@ -58,13 +59,12 @@ class Station:
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set."""
         self.queue.recover()
-        steps = (self._fetch, lambda: self.enhance_complete(stop), self.send_waiting)
+        steps = (self._fetch, lambda: self.enhance_complete(stop), self.send_waiting, self._forget)
         due = dict.fromkeys(steps, 0.0)  # when each is to be done next
         while not stop.wait(_POLL_SECONDS):
             for step in steps:
                 if time.monotonic() >= due[step] and not self._succeeds(step):
                     due[step] = time.monotonic() + self.retry_seconds
-            self.queue.forget(older_than_seconds=_REMEMBER_SECONDS)
 
     def _succeeds(self, step: Callable[[], bool]) -> bool:
         """Do a step; return False if it is to be done again only after a pause."""
@@ -72,12 +72,18 @@ class Station:
             return step()
         except OSError as problem:
             logger.error("the queue cannot be written: %s; tried again later", problem.strerror)
-            return False
+        except Exception as problem:  # of libraries; texts may name a patient
+            logger.error("a step failed: %s; tried again later", type(problem).__name__)
+        return False
 
     def _fetch(self) -> bool:
         if self.source:
             self.source.fetch(self.queue)
         return False  # the next search is after a pause
+
+    def _forget(self) -> bool:
+        self.queue.forget(older_than_seconds=_REMEMBER_SECONDS)
+        return False
 
     def enhance_complete(self, stop: threading.Event) -> bool:
         """Enhance the complete series, one after the other; return False if the disk is full."""
@@ -121,8 +127,11 @@ class Station:
         for folder in self.queue.sending():
             try:
                 self._send(folder)
-            except SendingError as problem:
-                logger.warning("series %s: %s; it is sent again later", folder.name, problem)
+            except OSError:  # of the queue
+                raise
+            except Exception as problem:  # one series holds up no other; texts of libraries may name a patient
+                reason = problem if isinstance(problem, SuperResolutionError) else type(problem).__name__
+                logger.warning("series %s: %s; it is sent again later", folder.name, reason)
                 all_sent = False
             else:
                 self.queue.finish(folder.name)

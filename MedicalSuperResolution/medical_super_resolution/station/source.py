@@ -15,6 +15,7 @@ from .rules import Rule
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+_SERIES_UID = "0020000E"
 _FIELDS = ("SeriesDescription", "NumberOfSeriesRelatedInstances")
 logger = logging.getLogger(__name__)
 
@@ -70,11 +71,23 @@ class DicomWebSource:
         since = datetime.date.today() - datetime.timedelta(days=self.days)
         for modality in sorted({rule.modality for rule in self.rules}):
             filters = {"Modality": modality, "StudyDate": f"{since:%Y%m%d}-"}
-            for answer in client.search_for_series(fields=_FIELDS, search_filters=filters, get_remaining=True):
+            for answer in _all_pages(client, filters):
                 found = Dataset.from_json(answer)
                 if any(rule.may_fit(modality, str(found.get("SeriesDescription") or "")) for rule in self.rules):
                     count = str(found.get("NumberOfSeriesRelatedInstances") or "")
                     yield str(found.StudyInstanceUID), str(found.SeriesInstanceUID), count
+
+
+def _all_pages(client: Any, filters: dict[str, str]) -> Iterator[dict[str, Any]]:  # noqa: ANN401
+    """The answers to a search, each once; to the end, also of a service that begins anew in place of going on."""
+    seen: set[str] = set()
+    page = client.search_for_series(fields=_FIELDS, search_filters=filters)
+    while page:
+        new = {str(answer.get(_SERIES_UID)): answer for answer in page}
+        new = {uid: answer for uid, answer in new.items() if uid not in seen}
+        yield from new.values()
+        seen |= new.keys()
+        page = new and client.search_for_series(fields=_FIELDS, search_filters=filters, offset=len(seen))
 
 
 def _encoded(image: Dataset) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import re
 import socket
 import threading
@@ -319,6 +320,42 @@ def test_what_the_archive_does_not_take_is_sent_later(
     (folder / "destination.txt").write_text(an_archive.address)
     assert at_work.send_waiting()
     assert len(an_archive.got) == 10
+
+
+def test_a_series_that_cannot_be_sent_at_all_holds_up_no_other(
+    a_queue: Queue, a_clock: Clock, a_series: list[Path], a_model_file: Path, an_archive: Archive
+):
+    filled(a_queue, a_series)
+    a_clock.ahead = 10
+    at_work = station(a_queue, a_model_file, an_archive.address)
+    at_work.enhance_complete(threading.Event())
+    for name, content in (("0", b"nowhere"), ("1", b"\xff")):
+        (a_queue.folder / "sending" / name).mkdir()
+        (a_queue.folder / "sending" / name / "destination.txt").write_bytes(content)
+        os.utime(a_queue.folder / "sending" / name, (0, 0))  # the first
+    assert not at_work.send_waiting()
+    assert len(an_archive.got) == 10
+
+
+@pytest.mark.parametrize("problem", [ValueError("of John Doe"), OSError(errno.EIO, "input/output error")])
+def test_the_station_goes_on_whatever_a_step_meets(
+    a_queue: Queue, a_model_file: Path, problem: Exception, monkeypatch, caplog: pytest.LogCaptureFixture
+):
+    stop = threading.Event()
+
+    def fail(**_: object) -> None:
+        raise problem
+
+    def send(_: Station) -> bool:
+        if caplog.text.count("tried again later") >= 2:
+            stop.set()
+        return True
+
+    monkeypatch.setattr(a_queue, "forget", fail)
+    monkeypatch.setattr(a_queue, "complete", fail)
+    monkeypatch.setattr(Station, "send_waiting", send)
+    station(a_queue, a_model_file, "A@b:1").run(stop)
+    assert "John Doe" not in caplog.text
 
 
 class AWebArchive:
@@ -694,6 +731,25 @@ def test_a_series_of_a_service_is_fetched_once_and_only_when_it_grows_no_more(a_
     stored = sorted(a_queue.folder.rglob("*.dcm"))
     assert {pydicom.dcmread(path).SOPInstanceUID for path in stored} == {image.SOPInstanceUID for image in whole}
     assert a_service.asked[0]["Modality"] == "CT"
+
+
+@pytest.mark.parametrize("knows_offset", [True, False])
+def test_a_search_ends_when_nothing_new_comes(
+    a_queue: Queue, a_service: AService, monkeypatch: pytest.MonkeyPatch, knows_offset: bool
+):
+    found = [
+        {"0020000D": {"vr": "UI", "Value": ["1"]}, "0020000E": {"vr": "UI", "Value": [one]}} for one in ("1.2", SERIES)
+    ]
+
+    def search_for_series(*, offset: int = 0, get_remaining: bool = False, **_: object) -> list[dict]:
+        assert not get_remaining  # it goes on as long as there is an answer
+        start = offset if knows_offset else 0
+        return found[start : start + 1]
+
+    monkeypatch.setattr(a_service, "search_for_series", search_for_series)
+    source = DicomWebSource("http://pacs", (Rule(modality="CT"),))
+    source.fetch(a_queue), source.fetch(a_queue)
+    assert a_service.retrieved == (2 if knows_offset else 1)
 
 
 def test_series_that_no_rule_can_fit_stay_where_they_are(a_queue: Queue, a_service: AService):
