@@ -90,7 +90,9 @@ class Session:
             self.open(volumes[0] if volumes else self.uploads)
         except VolumeError as problem:  # the user knows only the names of the files
             text = str(problem).replace(f"{self.uploads}{os.sep}", "the file ")
-            raise VolumeError(text.replace(str(self.uploads), "what was uploaded")) from problem
+            for where in (f"the folder {self.uploads}", str(self.uploads)):
+                text = text.replace(where, "what was uploaded")
+            raise VolumeError(text) from problem
         self._remove_all_but(_UPLOADS, self.uploads)
 
     def show(self, path: Path, comparison: Comparison) -> None:

@@ -325,3 +325,8 @@ def test_values_that_cannot_be_computed_with_are_refused_and_the_volume_before_s
     assert answer.status_code == 422
     assert "reach a magnitude of 1e+300" in answer.json()["error"]
     assert a_client.get(an_opened).json()["version"] == 1
+
+
+def test_an_upload_without_volumes_is_refused_in_its_own_words(a_client: TestClient, a_session: str):
+    answer = a_client.post(f"{a_session}/open", json={})
+    assert answer.json()["error"].startswith("there is no DICOM series in what was uploaded; ")
