@@ -25,6 +25,8 @@ def run(chosen: argparse.Namespace) -> int:
     from ...volumes.intensity import guess_modality
     from ...volumes.io import files, formats
     from ...volumes.label_maps.detection import is_label_map
+    from ...volumes.segmentations import files as segmentations
+    from ...volumes.segmentations.dicom_seg import is_dicom_segmentation
 
     selection = selection_of(chosen, chosen.volume)
     if chosen.series is None and chosen.phase is None and _list_series(chosen.volume):
@@ -32,11 +34,15 @@ def run(chosen: argparse.Namespace) -> int:
     count = 1
     if chosen.volume.is_file() and formats.is_volume_file(chosen.volume):
         count = formats.header_of(chosen.volume).count
-    volume = files.read(chosen.volume, selection, number=0 if count > 1 else None)
+    if is_segmentation := is_dicom_segmentation(chosen.volume):
+        volume = segmentations.read(chosen.volume).layers[0]
+    else:
+        volume = files.read(chosen.volume, selection, number=0 if count > 1 else None)
     grid = volume.grid
     if count > 1:
         print(f"volumes             {count}; the first is described")
-    is_labels, note = is_label_map(volume), "" if volume.modality else " (guessed from the values)"
+    is_labels = is_segmentation or is_label_map(volume)
+    note = "" if volume.modality else " (guessed from the values)"
     modality = "label map" if is_labels else (volume.modality or guess_modality(volume.array)).upper() + note
     print(f"size and spacing    {grid.described()}")
     print(f"values              {volume.array.dtype}, {volume.array.min():g} to {volume.array.max():g}")

@@ -110,6 +110,15 @@ def test_a_dicom_segmentation_is_refined_onto_the_series_it_names(medsr, tmp_pat
     assert named <= {pydicom.dcmread(file).SOPInstanceUID for file in fine.iterdir()}
 
 
+def test_info_describes_a_dicom_segmentation(medsr, tmp_path, a_series):
+    given = two_segments(files.read(a_series).grid, overlapping=False)
+    segmentations.write(given, tmp_path / "seg.dcm", images=list(a_series.iterdir()))
+    status, out, err = medsr("info", tmp_path / "seg.dcm")
+    assert status == 0, err
+    assert "modality            label map\n" in out
+    assert "by the shapes of its labels" in out
+
+
 def test_a_dicom_segmentation_needs_a_series_to_name(medsr, tmp_path, a_series):
     scan = files.read(a_series)
     for name, volume in (("scan", scan), ("labels", two_segments(scan.grid, overlapping=False).layers[0])):
