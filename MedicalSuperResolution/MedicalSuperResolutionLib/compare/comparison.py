@@ -87,6 +87,7 @@ class Comparison:
         *,
         arrangement: layouts.Arrangement = layouts.ROW,
         plane: str | None = None,
+        keeps_place: bool = False,
     ) -> None:
         """Compare two volumes.
 
@@ -97,6 +98,8 @@ class Comparison:
         plane
             "Axial", "Sagittal" or "Coronal"; None takes the plane across the thick slices of the volumes, in
             which a difference can be seen.
+        keeps_place
+            See `CompareViews.enter`.
 
         Raises
         ------
@@ -120,6 +123,7 @@ class Comparison:
                 plane=plane,
                 sharing_window=(before,),
                 colors=colors,
+                keeps_place=keeps_place,
             )
             units = _units(before, after)
             for node, quantity in ((difference, _("Difference")), (colors, _("Uncertainty"))):

@@ -72,6 +72,7 @@ class CompareViews:
         plane: str = "Axial",
         sharing_window: Sequence[slicer.vtkMRMLScalarVolumeNode] = (),
         colors: slicer.vtkMRMLScalarVolumeNode | None = None,
+        keeps_place: bool = False,
     ) -> None:
         """Show volumes side by side, each whole.
 
@@ -87,6 +88,8 @@ class CompareViews:
             Further volumes that are to share it, though they are not shown.
         colors
             A volume that may be laid over after, in colors of its own: see `blends`.
+        keeps_place
+            Leave views that show this arrangement already at the place, plane and zoom that the user has chosen.
 
         Raises
         ------
@@ -98,7 +101,9 @@ class CompareViews:
         volumes = [before, after, difference]
         for volume in (*volumes, *sharing_window):
             _check(volume)
-        self._open_layout(arrangement)
+        if not keeps_place:
+            self._open_layout(arrangement)
+        fitted = self._fitted
         self._release()
         self._window = SharedWindow(dict.fromkeys([before, after, *sharing_window]))
         scene = self._application_logic.GetMRMLScene()
@@ -107,14 +112,19 @@ class CompareViews:
         for row, plane_of_row in zip(rows, arrangement.planes, strict=True):
             for logic, volume in zip(row, volumes, strict=False):
                 show_alone(logic, volume)
-                logic.GetSliceNode().SetOrientation(plane_of_row or plane)
+                if not keeps_place:
+                    logic.GetSliceNode().SetOrientation(plane_of_row or plane)
         self._blends = [Blend(row[layouts.AFTER], before, colors) for row in rows]
-        self.fit()
+        if keeps_place:
+            self._fitted = fitted
+        else:
+            self.fit()
         for node in (logic.GetSliceNode() for logic in chain(*rows)):
             changed, before_drawing = vtk.vtkCommand.ModifiedEvent, 1.0  # a priority above that of Slicer's own
             self._sizes.append((node, node.AddObserver(changed, self._view_changed, before_drawing)))
-        self._is_fit_due = True
-        self._later(self._fit_all)  # new views lose their place when they are shown
+        if not keeps_place:
+            self._is_fit_due = True
+            self._later(self._fit_all)  # new views lose their place when they are shown
 
     def fit(self) -> None:
         """Show whole volumes in every view, at one scale."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import slicer
@@ -26,24 +26,24 @@ class Observed(Protocol):
 
 
 class Observer:
-    """Calls back when the followed object changes; `follow` chooses the object.
+    """Calls back at some events of the followed object, or else when it changes; `follow` chooses the object.
 
     `slicer.util.VTKObservationMixin` keeps what it once observed alive, for volumes a matter of gigabytes.
     """
 
-    def __init__(self, callback: Callable) -> None:
-        self._callback = callback
+    def __init__(self, callback: Callable, events: Sequence[int] = (vtkCommand.ModifiedEvent,)) -> None:
+        self._callback, self._events = callback, events
         self._thing: Observed | None = None
-        self._tag = 0
+        self._tags: list[int] = []
 
     def follow(self, thing: Observed | None) -> None:
         """Follow this object from now on, or none."""
         if thing is self._thing:
             return
         if self._thing is not None:
-            self._thing.RemoveObserver(self._tag)
-        if thing is not None:
-            self._tag = thing.AddObserver(vtkCommand.ModifiedEvent, self._callback)
+            for tag in self._tags:
+                self._thing.RemoveObserver(tag)
+        self._tags = [] if thing is None else [thing.AddObserver(event, self._callback) for event in self._events]
         self._thing = thing
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from medical_super_resolution.errors import VolumeError
-from widget.helpers import enhance, volume_names
+from widget.helpers import enhance, settle, volume_names
 
 
 def test_compare_waits_for_a_result(a_panel: Any, a_thick_volume: Any):
@@ -66,27 +66,48 @@ def test_a_step_of_a_sequence_is_compared_anew(a_panel: Any, a_thick_volume: Any
     for number, value in enumerate((100, 300)):
         browser.SetSelectedItemNumber(number)
         slicer_python.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+        settle()
         difference = slicer_python.mrmlScene.GetFirstNodeByName("Difference")
         expected = -value if moving == "before" else value
         assert np.unique(slicer_python.util.arrayFromVolume(difference)) == [expected]
 
 
 @pytest.mark.parametrize("moved", ["before", "after"])
-def test_a_volume_that_is_moved_is_compared_anew(
-    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any, moved: str
+@pytest.mark.parametrize("leave_panel", [False, True])
+def test_a_volume_that_is_moved_is_compared_anew_where_the_views_are(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any, moved: str, leave_panel: bool
 ):
     enhance(a_panel, a_runner)
     result, scene = a_panel._parameterNode.resultVolume, slicer_python.mrmlScene
     slicer_python.util.arrayFromVolume(a_thick_volume)[:] = np.arange(20)
     slicer_python.util.arrayFromVolume(result)[:] = np.arange(20)
     a_panel.ui.compareButton.click()
-    shift = np.eye(4)
-    shift[0, 3] = 2
+    settle()
+    view = a_panel._compare.comparison.views._rows[0][0]
+    view.SetSliceOffset(3)
+    view.GetSliceNode().SetFieldOfView(5, 5, 1)
+    if leave_panel:  # as for the module Transforms
+        a_panel.exit()
     transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
-    transform.SetMatrixTransformToParent(slicer_python.util.vtkMatrixFromArray(shift))
     (a_thick_volume if moved == "before" else result).SetAndObserveTransformNodeID(transform.GetID())
-    difference = slicer_python.util.arrayFromVolume(scene.GetFirstNodeByName("Difference"))[12, 9, 5:15]
-    np.testing.assert_allclose(difference, 2 if moved == "before" else -2, atol=0.05)
+    for right_mm in (1, 2):
+        shift = np.eye(4)
+        shift[0, 3] = right_mm
+        transform.SetMatrixTransformToParent(slicer_python.util.vtkMatrixFromArray(shift))
+        settle()
+        difference = slicer_python.util.arrayFromVolume(scene.GetFirstNodeByName("Difference"))[12, 9, 5:15]
+        np.testing.assert_allclose(difference, right_mm if moved == "before" else -right_mm, atol=0.05)
+    assert (view.GetSliceOffset(), view.GetSliceNode().GetFieldOfView()[0]) == (3, 5)
+
+
+def test_a_volume_that_is_moved_away_from_the_other_ends_the_comparison(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, errors_shown: Any
+):
+    enhance(a_panel, a_runner)
+    a_panel.ui.compareButton.click()
+    a_thick_volume.SetOrigin(1000, 0, 0)
+    settle()
+    assert (len(errors_shown), a_panel._compare.comparison.is_active) == (1, False)
 
 
 def choose(panel: Any, how: str) -> None:

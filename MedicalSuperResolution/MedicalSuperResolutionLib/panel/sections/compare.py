@@ -21,6 +21,11 @@ from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutio
 from MedicalSuperResolutionLib.translation import tr as _
 
 _KEY = "X"
+_CHANGES = (
+    vtk.vtkCommand.ModifiedEvent,
+    slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent,
+    slicer.vtkMRMLTransformableNode.TransformModifiedEvent,  # the only one where its transform is changed
+)
 _SLIDER_WIDTH = 40  # pixels: narrower than the default of Slicer's slider, so that the title beside it is not cut
 
 
@@ -35,7 +40,9 @@ class CompareSection:
         self._last_pair: tuple | None = None
         self._shortcut: qt.QShortcut | None = None
         self._watched_layout = Observer(self._layout_changed)
-        self._watched_after = Observer(self._after_changed)  # before is the input, of which `show` is told
+        self._watched_pair = [Observer(self._volume_changed, _CHANGES) for _ in range(2)]
+        self._states: list[tuple] = []
+        self._is_follow_due = False
         names = {"soft": _("Soft tissue"), "lung": _("Lung"), "bone": _("Bone")}
         ui.windowComboBox.addItem(_("As it is"), "")
         for name in CT_WINDOWS:
@@ -51,11 +58,10 @@ class CompareSection:
         """Offer to compare where there is something to compare, and the way back while comparing."""
         if any(volume.GetScene() is None for volume in self._last_pair or ()):
             self.exit()
+        if self.comparison.shown and self._entered_with != self._arranged():
+            self._enter_anew()
         ui, chosen, active = self._ui, self._choices(), self.comparison.is_active
         pair = chosen.pair_to_compare()
-        if active and self.comparison.shown and self._entered_with != self._arranged():
-            with messages.shown_errors(_("The volumes could not be compared.")):
-                self._enter(*self._arranged()[2])
         shown, blends = self.comparison.shown, self.comparison.views.blends
         self._draw(blends)
         for widget in (ui.overlayComboBox, ui.beforeButton, ui.crosshairCheckBox):
@@ -91,7 +97,8 @@ class CompareSection:
     def exit(self) -> None:
         """End the comparison."""
         self._watched_layout.follow(None)
-        self._watched_after.follow(None)
+        for watched in self._watched_pair:
+            watched.follow(None)
         self._ui.beforeButton.checked = False
         self._ui.windowComboBox.currentIndex = 0
         self.comparison.exit()
@@ -110,28 +117,51 @@ class CompareSection:
         self.show()
 
     def _arranged(self) -> tuple:
-        """The requested contents of the views, with the present voxels and places of both volumes."""
+        """The requested contents of the views."""
         chosen = self._choices()
-        pair = chosen.pair_to_compare() or self._last_pair
-        return chosen.arrangement, chosen.plane, pair, [_state(volume) for volume in pair]
+        return chosen.arrangement, chosen.plane, chosen.pair_to_compare() or self._last_pair
 
     def _remember(self, choice: object = None) -> None:
         remember(self._choices())
 
     def _enter(self, before: vtkMRMLScalarVolumeNode, after: vtkMRMLScalarVolumeNode) -> None:
-        chosen = self._choices()
+        chosen, entered_with = self._choices(), self._entered_with
         self._last_pair = (before, after)
-        self._entered_with = self._arranged()
+        self._entered_with, self._states = self._arranged(), [_state(volume) for volume in self._last_pair]
         with slicer.util.WaitCursor():
-            self.comparison.enter(before, after, arrangement=chosen.arrangement.value, plane=chosen.plane.value)
+            self.comparison.enter(
+                before,
+                after,
+                arrangement=chosen.arrangement.value,
+                plane=chosen.plane.value,
+                keeps_place=entered_with == self._entered_with,
+            )
         self._watched_layout.follow(self.comparison.views.layout_node)
-        self._watched_after.follow(after)
+        for watched, volume in zip(self._watched_pair, self._last_pair, strict=True):
+            watched.follow(volume)
         _make_room(self.comparison.views.tags)
         self._listen_to_key()
 
-    def _after_changed(self, after: vtkMRMLScalarVolumeNode, event: str) -> None:
-        """Compare anew where a sequence or another module has changed the volume."""
-        self.show()
+    def _enter_anew(self) -> None:
+        """Compare as is requested now; where that cannot be, end: the views would show what was before."""
+        with messages.shown_errors(_("The volumes could not be compared.")):
+            try:
+                self._enter(*self._arranged()[2])
+            except BaseException:
+                self.exit()
+                raise
+
+    def _volume_changed(self, volume: vtkMRMLScalarVolumeNode, event: str) -> None:
+        """Compare anew, once for all changes that come together: the steps of two sequences, a transform's drag."""
+        if not self._is_follow_due:
+            self._is_follow_due = True
+            timers.soon(self._follow)
+
+    def _follow(self) -> None:
+        self._is_follow_due = False
+        if self.comparison.shown and self._states != [_state(volume) for volume in self._last_pair]:
+            self._enter_anew()
+            self.show()
 
     def _layout_changed(self, layout_node: slicer.vtkMRMLLayoutNode, event: str) -> None:
         """End the comparison where the user has chosen another layout."""
