@@ -93,7 +93,7 @@ class Scripting(ScriptedLoadableModuleLogic):
 
     def fuse(
         self,
-        volumeNodes: Sequence[vtkMRMLScalarVolumeNode],
+        volumeNodes: Iterable[vtkMRMLScalarVolumeNode],
         spacing: float | None = None,
         *,
         progress: Progress = ignore,
@@ -111,17 +111,17 @@ class Scripting(ScriptedLoadableModuleLogic):
             progress(done, total)
 
         torch_setup.ensure_engine()
-        kinds.check_kind(vtkMRMLVolumeNode, *volumeNodes)
+        stacks = _stacks(volumeNodes)
         chosen = EnhanceSettings(**{name: _plain(value) for name, value in settings.items()})
         runner = self.makeRunner()
         try:
-            return fusion.wait_for(volumeNodes, chosen, _plain(spacing), runner, report_progress)
+            return fusion.wait_for(stacks, chosen, _plain(spacing), runner, report_progress)
         finally:
             runner.close()
 
     def startFusion(
         self,
-        volumeNodes: Sequence[vtkMRMLScalarVolumeNode],
+        volumeNodes: Iterable[vtkMRMLScalarVolumeNode],
         settings: EnhanceSettings,
         spacing: float | None = None,
         *,
@@ -130,9 +130,9 @@ class Scripting(ScriptedLoadableModuleLogic):
     ) -> BackgroundRun:
         """Start to fuse in a child process and return at once: see BackgroundRun."""
         torch_setup.ensure_engine()
-        kinds.check_kind(vtkMRMLVolumeNode, *volumeNodes)
+        stacks = _stacks(volumeNodes)
         return fusion.in_background(
-            volumeNodes, settings, _plain(spacing), on_progress=onProgress, on_end=onEnd, runner=self.makeRunner()
+            stacks, settings, _plain(spacing), on_progress=onProgress, on_end=onEnd, runner=self.makeRunner()
         )
 
     def refine_segmentation(
@@ -179,6 +179,12 @@ def _check_nodes(volume: object, output: object, roi: object) -> None:
     kinds.check_kind(vtkMRMLMarkupsROINode, *([] if roi is None else [roi]))
 
 
+def _stacks(volumes: object) -> list[vtkMRMLScalarVolumeNode]:
+    nodes = list(volumes) if isinstance(volumes, Iterable) else [volumes]
+    kinds.check_kind(vtkMRMLVolumeNode, *nodes)
+    return nodes
+
+
 def _plain(value: Any) -> Any:  # noqa: ANN401
-    """A number of numpy as one of Python, which a command line and a note can hold."""
-    return value.item() if hasattr(value, "item") else value
+    """A number of numpy as one of Python, which a command line and a note can hold; an array as a list."""
+    return value.tolist() if hasattr(value, "tolist") else value

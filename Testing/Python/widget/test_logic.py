@@ -61,6 +61,8 @@ def test_what_only_a_script_can_pass_is_refused_in_a_sentence(
     [
         ("AB", None, "'A' is no vtkMRMLVolumeNode"),
         ((None, None), None, "None is no vtkMRMLVolumeNode"),
+        (None, None, "None is no vtkMRMLVolumeNode"),
+        (iter(()), None, "fusion needs 2 to 12 stacks"),
         ((), "x", "spacing_mm must be a number, got 'x'"),
         ((), -1, "must be above 0 mm, got -1"),
     ],
@@ -70,6 +72,14 @@ def test_what_a_script_cannot_fuse_is_refused_in_a_sentence(
 ):
     with pytest.raises(SuperResolutionError, match=sentence):
         the_module.MedicalSuperResolutionLogic().fuse(nodes, spacing)
+
+
+def test_one_volume_or_an_array_of_factors_is_refused_in_a_sentence(the_module: Any, a_thick_volume: Any):
+    logic = the_module.MedicalSuperResolutionLogic()
+    with pytest.raises(SuperResolutionError, match="fusion needs 2 to 12 stacks of one session, and 1 "):
+        logic.fuse(a_thick_volume)
+    with pytest.raises(SuperResolutionError, match="factor must be a number"):
+        logic.enhance(a_thick_volume, factor=np.array([2, 2, 2]))
 
 
 def test_a_script_exports_and_refines_nodes_only(the_module: Any, a_thick_volume: Any, tmp_path: Path):
