@@ -16,7 +16,8 @@ from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.translation import tr as _
 
 _STEPS = 10_000  # for each item of a sequence, as the engine's steps differ between items
-_PROFILE_FACTS = ("slice_thickness_mm", "slice_width_error_mm", "slice_profile_source", "settings")
+_PROFILE_FACTS = ("slice_thickness_mm", "slice_width_error_mm", "slice_profile_source", "other_profile", "settings")
+_OF_ITEM = "measured again"  # how the warning of a single item begins; all others are of the slices and the settings
 
 
 class VolumeTask:
@@ -140,9 +141,15 @@ class SequenceTask:
         return self._finish() if self._done == self.count else None
 
     def _with_profile_facts(self, enhanced: Enhanced) -> Enhanced:
-        """The result of an item, whose report states that the slice profile was estimated, though from another one."""
+        """The result of an item, whose report states that the slice profile was estimated, though from another one.
+
+        The engine took the estimated width for a stated thickness, and warned of it, and compared with that.
+        """
         if self._estimated is not None:
             facts = {name: getattr(self._estimated, name) for name in _PROFILE_FACTS}
+            shared = [one for one in self._estimated.warnings if not one.startswith(_OF_ITEM)]
+            own = [one for one in enhanced.report.warnings if one.startswith(_OF_ITEM)]
+            facts |= {"warnings": (*shared, *own), "other_consistency_error_rms": None}
             return replace(enhanced, report=replace(enhanced.report, **facts))
         if enhanced.report.slice_profile_source == "estimated":
             self._estimated = enhanced.report

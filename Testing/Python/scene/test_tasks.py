@@ -104,6 +104,23 @@ def test_the_slice_profile_that_was_estimated_first_is_that_of_all_items(a_proxy
     assert (report.slice_profile_source, report.slice_width_error_mm) == ("estimated", 0.2)
 
 
+def test_no_item_is_said_to_have_slices_as_thick_as_the_profile_that_was_estimated(a_proxy, a_browser, an_engine):
+    def enhance(volume: Volume, settings: EnhanceSettings) -> Enhanced:
+        told = settings.slice_thickness_mm
+        facts = {"slice_profile": "gaussian", "slice_width_mm": 1.4, "other_consistency_error_rms": 0.8}
+        facts["warnings"] = (f"the slices are {told} mm thick",) if told else ("the profile is uncertain",)
+        facts["warnings"] += (f"measured again, the result differs by {told or 0}",)
+        facts["slice_profile_source"], facts["other_profile"] = "given" if told else "estimated", f"box {told or 3} mm"
+        done = an_engine(volume, settings)
+        return replace(done, report=replace(done.report, **facts))
+
+    node = tasks.run(tasks.task_of(a_proxy), SETTINGS, enhance)
+    a_browser.SetSelectedItemNumber(2)
+    report = provenance.report_of(node)
+    assert report.warnings == ("the profile is uncertain", "measured again, the result differs by 1.4")
+    assert (report.other_profile, report.other_consistency_error_rms) == ("box 3 mm", None)
+
+
 def test_the_result_is_shown_and_placed_as_its_source_is(a_proxy, an_engine):
     hierarchy = hierarchy_of(a_proxy.GetScene())
     study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")
