@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import VolumeError
+from ...errors import VolumeError, optional
 from ...system.temp_dirs import folder_lock, put_in_place, try_writing, work_folder
 from ..dicom.reader import Selection, read_series
 from ..label_maps.detection import has_segments, is_label_map, named_like_labels
@@ -142,6 +142,8 @@ def check_output(path: Path | str, *, overwrite: bool = False) -> None:
         raise VolumeError(f"{path} is a folder; name a file, which ends in one of: {', '.join(SUFFIXES)}")
     if suffix_of(path) is None:
         raise VolumeError(f"the format of {path.name} is unknown; end the name in one of: {', '.join(SUFFIXES)}")
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        optional("nibabel", "NIfTI files")
     check_detached(path)
     taken = _taken(path)
     if taken and not overwrite:

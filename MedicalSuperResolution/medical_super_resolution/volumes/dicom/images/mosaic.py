@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ....errors import optional
 from .frames import Frame
 from .header import UNREADABLE, DicomFile, number, text, whole
 
@@ -66,6 +67,7 @@ def tiles_of(picture: np.ndarray, frames: list[Frame]) -> np.ndarray:
 
 def _count_and_normal(header: Dataset) -> tuple[int, np.ndarray | None]:
     """Number of slices of a mosaic, and the direction in which they follow each other, LPS."""
+    optional("nibabel", "Siemens mosaics")
     from nibabel.nicom import csareader
 
     content = header[_CSA].value if _CSA in header else b""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 import warnings
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.volumes.dicom.derived.writer import check_output
 from medical_super_resolution.volumes.dicom.reader import Selection
 from medical_super_resolution.volumes.io import files
@@ -56,6 +57,13 @@ def test_the_slices_of_a_mosaic_lie_where_nibabel_sees_them(mosaics: Path, numbe
 def test_several_mosaics_are_several_volumes(mosaics: Path):
     with pytest.raises(VolumeError, match="holds 2 volumes.*1: b 0 s/mm2; 2: b 1000 s/mm2"):
         files.read(mosaics)
+
+
+def test_a_mosaic_without_nibabel_is_refused_in_a_sentence(mosaics: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "nibabel"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(SettingsError, match="Siemens mosaics need nibabel"):
+        files.read(mosaics, Selection(phase=1))
 
 
 def test_no_dicom_is_derived_from_a_mosaic(mosaics: Path):

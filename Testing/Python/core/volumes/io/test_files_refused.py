@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import SimpleITK as sitk
 
 from limited_reading import refusal
+from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files, formats
 from medical_super_resolution.volumes.volume import Volume
@@ -22,6 +24,16 @@ _NIFTI_NUMBERS = [  # (start, count, bytes of each) of the numbers in a NIfTI-1 
 
 def test_a_missing_file_is_refused(tmp_path: Path):
     assert refusal(tmp_path / "scan.nii.gz") == f"there is no file {tmp_path / 'scan.nii.gz'}"
+
+
+def test_a_nifti_output_is_refused_before_the_work_where_nibabel_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "nibabel", None)
+    files.check_output(tmp_path / "scan.nrrd")
+    for name in ("scan.nii", "SCAN.NII.GZ"):
+        with pytest.raises(SettingsError, match="NIfTI files need nibabel"):
+            files.check_output(tmp_path / name)
 
 
 @pytest.mark.parametrize("suffix", formats.SUFFIXES)
