@@ -30,11 +30,11 @@ class Repeated:
             self._callback()
 
 
-def soon(callback: Callable[[], None]) -> None:
-    """Call back once, after the events that are pending now."""
+def soon(callback: Callable[[], None], after_ms: int = 0) -> None:
+    """Call back once, after the events that are pending now, or after some time."""
 
     def call() -> None:
         timer.stop()
         callback()
 
-    timer = Repeated(0, call)
+    timer = Repeated(after_ms, call)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from medical_super_resolution.errors import VolumeError
-from widget.helpers import enhance, settle, volume_names
+from widget.helpers import enhance, settle, volume_names, wait
 
 
 def test_compare_waits_for_a_result(a_panel: Any, a_thick_volume: Any):
@@ -98,6 +98,23 @@ def test_a_volume_that_is_moved_is_compared_anew_where_the_views_are(
         difference = slicer_python.util.arrayFromVolume(scene.GetFirstNodeByName("Difference"))[12, 9, 5:15]
         np.testing.assert_allclose(difference, right_mm if moved == "before" else -right_mm, atol=0.05)
     assert (view.GetSliceOffset(), view.GetSliceNode().GetFieldOfView()[0]) == (3, 5)
+
+
+def test_while_the_mouse_drags_nothing_is_resampled(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any, monkeypatch: pytest.MonkeyPatch
+):
+    import qt
+
+    buttons = [qt.Qt.LeftButton]
+    monkeypatch.setattr(qt.QApplication, "mouseButtons", staticmethod(lambda: buttons[0]))
+    enhance(a_panel, a_runner)
+    a_panel.ui.compareButton.click()
+    difference = slicer_python.mrmlScene.GetFirstNodeByName("Difference")
+    a_thick_volume.SetOrigin(1, 0, 0)
+    settle()
+    assert slicer_python.mrmlScene.GetFirstNodeByName("Difference") is difference
+    buttons[0] = qt.Qt.NoButton
+    wait(lambda: slicer_python.mrmlScene.GetFirstNodeByName("Difference") is not difference)
 
 
 def test_a_volume_that_is_moved_away_from_the_other_ends_the_comparison(

@@ -26,6 +26,7 @@ _CHANGES = (
     slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent,
     slicer.vtkMRMLTransformableNode.TransformModifiedEvent,  # the only one where its transform is changed
 )
+_DRAG_MS = 100  # between two looks whether the mouse still drags
 _SLIDER_WIDTH = 40  # pixels: narrower than the default of Slicer's slider, so that the title beside it is not cut
 
 
@@ -158,6 +159,9 @@ class CompareSection:
             timers.soon(self._follow)
 
     def _follow(self) -> None:
+        if qt.QApplication.mouseButtons() != qt.Qt.NoButton:  # a drag, each step of which would wait for the resampling
+            timers.soon(self._follow, _DRAG_MS)
+            return
         self._is_follow_due = False
         if self.comparison.shown and self._states != [_state(volume) for volume in self._last_pair]:
             self._enter_anew()
