@@ -100,6 +100,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         super().onSceneStartClose(caller, event)
 
     def onSceneContentChanged(self, caller, event):
+        self._compare.end_without_volumes()  # also while another module is open
         if self._parameterNode is not None and not slicer.mrmlScene.IsBatchProcessing():
             self._parameterNode.choose_input()
 

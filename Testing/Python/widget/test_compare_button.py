@@ -279,12 +279,19 @@ def test_removing_the_result_leaves_nothing_to_compare(
     assert a_panel._parameterNode.pair_to_compare() is None
 
 
+@pytest.mark.parametrize("leave_panel", [False, True])
 def test_removing_a_compared_volume_ends_the_comparison(
-    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any, leave_panel: bool
 ):
     enhance(a_panel, a_runner)
     a_panel.ui.compareButton.click()
-    slicer_python.mrmlScene.RemoveNode(a_panel._parameterNode.resultVolume)
+    result = a_panel._parameterNode.resultVolume
+    if leave_panel:  # as for the module Data
+        a_panel.exit()
+    slicer_python.mrmlScene.RemoveNode(result)
+    if leave_panel:
+        assert not a_panel._compare.comparison.is_active
+        a_panel.enter()
     assert not a_panel._compare.comparison.is_active
     assert (volume_names(), a_panel.ui.comparisonLabel.text) == (["Thick"], "")
 

@@ -57,8 +57,7 @@ class CompareSection:
 
     def show(self) -> None:
         """Offer to compare where there is something to compare, and the way back while comparing."""
-        if any(volume.GetScene() is None for volume in self._last_pair or ()):
-            self.exit()
+        self.end_without_volumes()
         if self.comparison.shown and self._entered_with != self._arranged():
             self._enter_anew()
         ui, chosen, active = self._ui, self._choices(), self.comparison.is_active
@@ -95,15 +94,20 @@ class CompareSection:
             self.exit()
         self.show()
 
+    def end_without_volumes(self) -> None:
+        """End the comparison where one of its volumes has left the scene."""
+        if any(volume.GetScene() is None for volume in self._last_pair or ()):
+            self.exit()
+
     def exit(self) -> None:
         """End the comparison."""
+        self._entered_with, self._last_pair = (), None  # they would keep the volumes alive
         self._watched_layout.follow(None)
         for watched in self._watched_pair:
             watched.follow(None)
         self._ui.beforeButton.checked = False
         self._ui.windowComboBox.currentIndex = 0
         self.comparison.exit()
-        self._entered_with, self._last_pair = (), None  # they would keep the volumes alive
         if self._shortcut is not None:
             self._shortcut.enabled = False
 
