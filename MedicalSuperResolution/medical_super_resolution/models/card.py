@@ -22,7 +22,7 @@ def described(path: Path) -> list[str]:
     lines.append(f"  generator     {header['generator']}, {path.stat().st_size / 1e6:.1f} MB")
     lines.append(f"  detail model  {_detail_model(path)}")
     lines += _entries({key: value for key, value in header["card"].items() if key != "detail_model"}, "  ")
-    return [_on_one_line(line) for line in lines]
+    return [on_one_line(line) for line in lines]
 
 
 def summarized(path: Path) -> str:
@@ -34,10 +34,10 @@ def summarized(path: Path) -> str:
     modalities = ", ".join(name.upper() for name in card.get("trained_for", {}).get("modalities") or [])
     summary = str(card.get("summary", "")).partition("\n")[0]
     line = f"{path.stem:<16} {path.stat().st_size / 1e6:4.1f} MB  {modalities:<8} {summary}".rstrip()
-    return _on_one_line(line)
+    return on_one_line(line)
 
 
-def _on_one_line(text: str) -> str:
+def on_one_line(text: str) -> str:
     """A text from a file of anyone, without what moves the cursor, colors a terminal, or feigns further lines."""
     return "".join(one if one.isprintable() else " " for one in text)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from html import escape
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ from typing import Any
 import torch
 
 from ...errors import SuperResolutionError, optional
+from ...networks.contracts import SequenceGenerator
 from ...system.temp_dirs import put_in_place, work_folder
+from ..card import on_one_line
 from ..file import Model
 from .bundle import write_bundle
 from .program import INPUTS, OUTPUT, program_of
@@ -21,6 +25,23 @@ BUNDLE = "monai-bundle"
 _HALF = "onnx-float16"
 _NOTICE = "For research. Not for diagnosis."
 _SMALLEST, _LARGEST = 3, 65_536  # voxels along an axis
+_INPUT = ("| Input | Shape | Meaning |", "|---|---|---|")
+_VALUES = "0 to 1 is -1000 to 1000 HU in CT, else percentiles"
+_THROUGH_PLANE = (
+    *_INPUT,
+    f"| `lr` | (1, 1, K, J, I) float32 | thick slices; {_VALUES} |",
+    "| `positions` | (M,) float32 | places of the fine slices, (m + 1/2) / factor - 1/2 |",
+    "| `factor` | (1,) float32 | fine slices for each thick one |",
+    "| `width` | (1,) float32 | full width at half maximum of the slice profile, in slice distances |",
+    "",
+    "The output `sr`, (1, 1, M, J, I) float32, is not yet consistent with the slices: add Aᵀ(AAᵀ)⁻¹(lr − A sr).",
+)
+_IN_PLANE = (
+    *_INPUT,
+    f"| `lr` | (1, 1, K, J, I) float32 | slices, coarse along J and I; {_VALUES} |",
+    "",
+    "The output `sr`, float32, finer along J and I, is not yet consistent with the slices: add Aᵀ(AAᵀ)⁻¹(lr − A sr).",
+)
 
 
 def export_model(model: Model, kind: str, path: Path) -> list[Path]:
@@ -94,36 +115,46 @@ FORMATS: dict[str, Callable[[torch.export.ExportedProgram, Path], None]] = {
 def card_of(model: Model) -> str:
     """The card of a model in Markdown, with the metadata block that model hubs read."""
     card = model.card
+    summary = card.get("summary")
     lines = [
         "---",
-        f"license: {str(card.get('license', 'unknown')).lower()}",
+        f"license: {re.sub('[^a-z0-9.]+', '-', str(card.get('license', 'unknown')).lower())}",
         "library_name: medical-super-resolution",
         "pipeline_tag: image-to-image",
         "tags: [medical-imaging, super-resolution, ct, mri]",
         "---",
         "",
-        f"# {model.name}",
+        f"# {_plain(model.name)}",
         "",
-        f"{card['summary']}. {_NOTICE}" if card.get("summary") else _NOTICE,
+        f"{_plain(summary)}. {_NOTICE}" if summary else _NOTICE,
         "",
-        "| Input | Shape | Meaning |",
-        "|---|---|---|",
-        "| `lr` | (1, 1, K, J, I) float32 | thick slices; 0 to 1 is -1000 to 1000 HU in CT, else percentiles |",
-        "| `positions` | (M,) float32 | places of the fine slices, (m + 1/2) / factor - 1/2 |",
-        "| `factor` | (1,) float32 | fine slices for each thick one |",
-        "| `width` | (1,) float32 | full width at half maximum of the slice profile, in slice distances |",
-        "",
-        "The output `sr`, (1, 1, M, J, I) float32, is not yet consistent with the slices: add Aᵀ(AAᵀ)⁻¹(lr − A sr).",
+        *(_THROUGH_PLANE if isinstance(model.generator, SequenceGenerator) else _IN_PLANE),
         "",
         f"SHA-256 of the model file: `{model.sha256}`",
     ]
     for key, value in card.items():
         if key not in ("summary", "license"):
-            lines += ["", f"## {key.replace('_', ' ').capitalize()}", "", *_described(value)]
+            lines += ["", f"## {_plain(key).replace('_', ' ').capitalize()}", ""]
+            lines += _described(value) if isinstance(value, dict | list) else [_plain(value)]
     return "\n".join(lines) + "\n"
 
 
-def _described(value: Any) -> list[str]:  # noqa: ANN401 - whatever a card holds
-    if isinstance(value, dict):
-        return [f"- {key.replace('_', ' ')}: {one}" for key, one in value.items()]
-    return [f"- {one}" for one in value] if isinstance(value, list) else [str(value)]
+def _described(value: dict[str, Any] | list[Any]) -> Iterator[str]:
+    """The items of a list, or the entries of a table with what they hold below them."""
+    if isinstance(value, list):
+        yield from (f"- {_plain(one)}" for one in value)
+        return
+    for key, one in value.items():
+        name = _plain(key).replace("_", " ")
+        if isinstance(one, list) and not any(isinstance(item, str) for item in one):
+            one = ", ".join(map(str, one))
+        if isinstance(one, dict | list):
+            yield f"- {name}:"
+            yield from (f"  {line}" for line in _described(one))
+        else:
+            yield f"- {name}: {_plain(one)}"
+
+
+def _plain(value: object) -> str:
+    """A text of a card on one line, none of which is taken for HTML."""
+    return escape(on_one_line(str(value)), quote=False)

@@ -134,6 +134,27 @@ def test_the_card_names_license_and_summary(a_model: Model):
     assert "A few random weights" in text
 
 
+def test_the_card_of_an_in_plane_model_states_its_own_input():
+    config, network = GENERATORS["srcnn"]
+    text = card_of(Model("plane", Path(), "", "srcnn", {}, network(config())))
+    assert "`lr`" in text
+    assert "`positions`" not in text
+
+
+def test_the_card_writes_tables_and_lists_as_markdown(a_model: Model):
+    training = {"factor": [1.25, 8], "loss": {"mse": 0.5}, "volumes": ["a: CC0"]}
+    text = card_of(replace(a_model, card={"training": training}))
+    assert "\n- factor: 1.25, 8\n- loss:\n  - mse: 0.5\n- volumes:\n  - a: CC0\n" in text
+
+
+def test_texts_of_a_card_cannot_feign_html_or_metadata(a_model: Model):
+    hostile = {"license": "CC BY 4.0\nlibrary_name: other", "summary": "<img src=x>", "notes": ["one\n# two"]}
+    text = card_of(replace(a_model, card=hostile))
+    assert "\nlicense: cc-by-4.0-library-name-other\n" in text
+    assert "&lt;img src=x&gt;. " in text
+    assert "\n- one # two\n" in text
+
+
 def test_the_formats_of_the_command_line_are_those_there_are():
     from medical_super_resolution.cli.commands import export_model as command
 
