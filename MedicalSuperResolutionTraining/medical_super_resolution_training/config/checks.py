@@ -8,6 +8,7 @@ from typing import Any
 from medical_super_resolution.errors import SettingsError
 
 _KINDS: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "dict": dict, "tuple": tuple, "bool": bool}
+_REPEATED = ("blocks", "halvings", "layers", "modules")
 
 
 def check_types(settings: Any, where: str) -> None:  # noqa: ANN401 - any of the dataclasses above
@@ -17,8 +18,24 @@ def check_types(settings: Any, where: str) -> None:  # noqa: ANN401 - any of the
         value = getattr(settings, entry.name)
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         fits = kind is None or (isinstance(value, kind) and (kind in (str, dict, tuple, bool) or is_number))
-        if not fits or (kind is tuple and not all(isinstance(one, (int, float)) for one in value)):
+        if not fits or (kind is tuple and not _is_row(value, str(entry.type))):
             raise SettingsError(f"the setting {where}{entry.name} must be of type {entry.type}, got {value!r}")
+
+
+def _is_row(values: tuple[Any, ...], type_of_field: str) -> bool:
+    """Whether values are numbers, and as many as "tuple[int, int]" names."""
+    fits = "..." in type_of_field or len(values) == type_of_field.count(",") + 1
+    return fits and all(isinstance(one, (int, float)) for one in values)
+
+
+def check_sizes(config: Any, what: str) -> None:  # noqa: ANN401 - the dataclass of any network
+    """Refuse sizes of a network below 1; parts that are repeated may be left out by 0."""
+    for entry in dataclasses.fields(config):
+        value = getattr(config, entry.name)
+        least = 0 if entry.name in _REPEATED else 1
+        for size in value if isinstance(value, tuple) else (value,):
+            if isinstance(size, int) and not isinstance(size, bool) and size < least:
+                raise SettingsError(f"{entry.name} of {what} must be at least {least}, got {value}")
 
 
 def check_positive(settings: Any, names: tuple[str, ...], where: str) -> None:  # noqa: ANN401

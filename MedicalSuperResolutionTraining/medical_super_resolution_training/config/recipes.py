@@ -20,7 +20,7 @@ else:
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.system.temp_dirs import put_in_place, work_folder
 
-from .checks import check_types
+from .checks import check_sizes, check_types
 from .losses import AdversarialSettings, LossWeights, PerceptualSettings
 from .recipe import Recipe
 
@@ -103,6 +103,7 @@ def network_config(kind: type, table: dict[str, Any], what: str) -> Any:  # noqa
     except TypeError as problem:
         raise SettingsError(f"{what} cannot be built: {problem}") from problem
     check_types(config, "")
+    check_sizes(config, what)
     return config
 
 

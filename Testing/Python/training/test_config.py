@@ -21,6 +21,7 @@ from medical_super_resolution_training.config.recipes import (
     shipped,
     write_resolved,
 )
+from medical_super_resolution_training.tasks.generator import new_generator
 
 
 def test_a_recipe_says_what_differs_from_the_defaults(tmp_path: Path):
@@ -179,6 +180,23 @@ def test_a_network_setting_of_another_type_is_refused(channels: object):
 
     with pytest.raises(SettingsError, match="channels must be of type int"):
         network_config(ThroughPlaneConfig, {"channels": channels}, "the generator through-plane")
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "said"),
+    [
+        ("through-plane", {"channels": 0}, "channels of the generator through-plane must be at least 1, got 0"),
+        ("rrdb", {"blocks": -1}, "blocks of the generator rrdb must be at least 0, got -1"),
+        ("srcnn", {"channels": [0, 32]}, "channels of the generator srcnn must be at least 1"),
+        ("srcnn", {"kernels": [9, 5]}, r"kernels must be of type tuple\[int, int, int\]"),
+        ("srcnn", {"kernels": [4, 4, 4]}, "kernels must be odd"),
+        ("hybrid-attention", {"kernel": 4}, "kernel must be odd, got 4"),
+        ("tgan", {"heads": 5}, "width must be a multiple of heads, got 96 and 5"),
+    ],
+)
+def test_sizes_of_which_no_network_can_be_made_are_refused(name: str, table: dict, said: str):
+    with pytest.raises(SettingsError, match=said):
+        new_generator(Recipe(generator=name, generator_config=table))
 
 
 def test_stages_follow_the_share_of_the_content_stage():

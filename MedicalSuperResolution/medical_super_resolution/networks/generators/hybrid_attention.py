@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ...errors import SettingsError
 from .plane import FeatureGenerator, PlaneConfig, Upscaler, last_convolution
 from .srresnet import OUTER_KERNEL
 
@@ -40,6 +41,11 @@ class HybridAttentionConfig(PlaneConfig):
     blocks: int = 6
     squeeze: int = 4
     kernel: int = 7
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kernel % 2 == 0:
+            raise SettingsError(f"kernel must be odd, got {self.kernel}")
 
 
 class ChannelAttention(nn.Module):

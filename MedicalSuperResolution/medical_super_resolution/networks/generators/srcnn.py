@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ...errors import SettingsError
 from .plane import INTERPOLATION_REACH, PlaneConfig, PlaneGenerator, last_convolution
 
 
@@ -29,6 +30,11 @@ class SrcnnConfig(PlaneConfig):
 
     kernels: tuple[int, int, int] = (9, 5, 5)
     channels: tuple[int, int] = (64, 32)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not all(kernel % 2 for kernel in self.kernels):
+            raise SettingsError(f"kernels must be odd, got {list(self.kernels)}")
 
 
 class SrcnnGenerator(PlaneGenerator):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ...errors import SettingsError
 from ...physics.pictures import as_slices
 from .plane import PlaneConfig, PlaneGenerator, Upscaler, last_convolution
 from .srresnet import OUTER_KERNEL, ResidualBlock
@@ -44,6 +45,11 @@ class TganConfig(PlaneConfig):
     width: int = 96
     layers: int = 2
     heads: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.heads < 1 or self.width % self.heads:
+            raise SettingsError(f"width must be a multiple of heads, got {self.width} and {self.heads}")
 
 
 class TransformerLayer(nn.Module):
