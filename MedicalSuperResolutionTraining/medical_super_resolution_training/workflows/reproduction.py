@@ -106,8 +106,10 @@ def reproduce(
     for stage in MODELS[model]:
         log(f"stage {stage.recipe}")
         run = out / stage.recipe
-        changes = [f"start_from = {made[stage.starts_from].as_posix()!r}"] if stage.starts_from else []
-        recipe = read_recipe(find_recipe(stage.recipe), [*overrides, *changes])
+        recipe = read_recipe(find_recipe(stage.recipe), overrides)
+        if stage.starts_from:  # a stage that was begun has its weights, wherever the folder was then
+            started = read_resolved(run).start_from if holds_training(run) else str(made[stage.starts_from])
+            recipe = replace(recipe, start_from=started)
         if deadline is not None:
             seconds = _share(stage, MODELS[model], overrides) * (deadline - time.monotonic())
             recipe = _within(recipe, seconds, data, run, device=device, workers=workers)

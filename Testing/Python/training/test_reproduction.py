@@ -50,6 +50,15 @@ def test_a_second_call_does_not_train_again(reproduced: Path, a_dataset: Path):
     assert all(np.array_equal(again[name], weights[name]) for name in weights)
 
 
+def test_a_reproduction_continues_under_another_path_of_its_folder(
+    reproduced: Path, a_dataset: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(reproduced.parent)
+    reproduce("general", a_dataset, Path("out"), overrides=SETTINGS, device="cpu")
+    moved = reproduced.rename(reproduced.with_name("moved"))
+    reproduce("general", a_dataset, moved, overrides=SETTINGS, device="cpu")
+
+
 def test_other_scans_than_those_that_were_prepared_are_refused(reproduced: Path, a_dataset: Path):
     (a_dataset / "ct_1.nii.gz").rename(a_dataset / "ct_2.nii.gz")
     with pytest.raises(SettingsError, match=r"made of other scans than those in .*: ct_1\.nii\.gz differs"):
