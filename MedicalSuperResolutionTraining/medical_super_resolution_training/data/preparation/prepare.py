@@ -78,6 +78,8 @@ def prepare(
         )
     shares, pattern = shares_from(settings.split), _compiled(settings.patient_pattern)
     arrays = manifest.with_suffix("")
+    if arrays.resolve() == dataset.resolve():
+        raise SettingsError(f"{manifest} would put its arrays among the scans in {dataset}; give it another name")
     licenses = _licenses(dataset)
     entries: list[Entry] = []
     refused: list[dict[str, str]] = []
