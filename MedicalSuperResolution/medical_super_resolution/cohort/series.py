@@ -22,7 +22,8 @@ from ..system.memory import return_freed_blocks
 from ..volumes.dicom.reader import read_all_phases
 from ..volumes.grid import Grid
 from ..volumes.io import files, formats
-from ..volumes.memmap import Allocator, disk_allocator, release_pages
+from ..volumes.label_maps.detection import is_label_map
+from ..volumes.memmap import Allocator, disk_allocator, extremes, release_pages
 from ..volumes.volume import Volume
 from .bids import GRADIENTS, copy_beside
 from .task import Outcome, Task, hash_voxels, outcome_of, tilt_restored, with_modality
@@ -31,7 +32,7 @@ _SAME_PLACE_MM = 1e-3
 
 
 def run_series(task: Task, settings: EnhanceSettings, model: Model, progress: Progress) -> Outcome:
-    """Enhance the volumes of a series into one file. Results are kept on disk, and the slice profile is estimated once.
+    """Enhance the volumes of a series into one file, kept on disk meanwhile; profile and modality are found once.
 
     Raises
     ------
@@ -46,11 +47,15 @@ def run_series(task: Task, settings: EnhanceSettings, model: Model, progress: Pr
     count, volumes = _volumes_of(task)
     reports: list[Report] = []
     profile: ProfileEstimate | None = None
+    modality: str | None = None  # of the first volume that shows something: each for itself might be normalized unlike
     with disk_allocator(destination.path.parent) as allocator:
         results: np.ndarray | None = None
         for number, volume in enumerate(volumes):
             asked, part = with_modality(volume, task), _progress_of_part(progress, number, count)
+            if not asked.modality and not is_label_map(asked):
+                asked = replace(asked, modality=modality)
             enhanced = enhance(asked, model, settings, part, profile=profile)
+            modality = modality or _modality_of(enhanced.report, volume)
             profile = profile or _profile_of(enhanced.report, volume.grid)
             result = tilt_restored(enhanced.volume, volume, task)
             if task.hashed:
@@ -110,6 +115,12 @@ def _profile_of(report: Report, grid: Grid) -> ProfileEstimate | None:
     distance = grid.through_plane_spacing_mm
     shape = SliceProfile(report.slice_profile, report.slice_width_mm / distance)
     return ProfileEstimate(shape, report.slice_width_error_mm / distance, report.slice_profile_source)
+
+
+def _modality_of(report: Report, volume: Volume) -> str | None:
+    """The modality of a volume, for the others of its series; None where its values say nothing, as of labels."""
+    lowest, highest = extremes(volume.array)
+    return None if report.modality == "labels" or lowest == highest else report.modality
 
 
 def _progress_of_part(progress: Progress, number: int, count: int) -> Progress:

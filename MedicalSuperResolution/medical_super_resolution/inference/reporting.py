@@ -14,6 +14,7 @@ from ..physics.slice_profile import NOISE_IGNORED, ProfileEstimate
 from ..report import Report
 from ..system.software import __version__
 from ..volumes.grid import AXES_IJK
+from ..volumes.memmap import extremes
 from .context import ExecutionContext
 from .data_consistency import consistency_error_rms
 from .planning import finer_axes
@@ -122,7 +123,8 @@ def _profile_warnings(request: Request, estimate: ProfileEstimate) -> list[str]:
     """Warnings about an uncertain slice profile, or one that was narrowed because of noise."""
     distance, width = request.planned.source.through_plane_spacing_mm, estimate.profile.width
     found = []
-    if estimate.error > _UNCERTAIN_ABOVE * width:
+    lowest, highest = extremes(request.volume.array)
+    if estimate.error > _UNCERTAIN_ABOVE * width and lowest < highest:  # one value everywhere is refined to that value
         found.append(
             f"the slice profile is uncertain: {width * distance:.2g} +- {estimate.error * distance:.1g} mm;"
             " if you know it, give --slice-profile and --slice-thickness"

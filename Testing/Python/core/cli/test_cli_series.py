@@ -84,6 +84,29 @@ def test_a_first_volume_that_shows_nothing_has_no_say_in_profile_and_report(
         assert joined[name] == pytest.approx(one[name], rel=1e-3)
 
 
+def test_all_volumes_of_a_file_are_normalized_as_one_modality(medsr: Medsr, tmp_path: Path, a_model_file: Path):
+    tissue = np.random.default_rng(1).normal(0, 200, (16, 16, 8)).clip(-700, 700).astype(np.int16)
+    with_air = tissue.copy()
+    with_air[:, :4] = -1000
+    together = np.stack([np.zeros_like(tissue), with_air, tissue], axis=-1)
+    nibabel.save(nibabel.Nifti1Image(together, np.diag([1.0, 1.0, 4.0, 1.0])), tmp_path / "all.nii")
+    asked = ("--factor", 2, "--model", a_model_file, "--slice-profile", "gaussian", "--overwrite")
+    assert medsr("enhance", tmp_path / "all.nii", tmp_path / "all_fine.nii", *asked)[0] == 0
+    for number in (1, 2):
+        one = ("--volume", number, "--modality", "ct")
+        assert medsr("enhance", tmp_path / "all.nii", tmp_path / "one.nii", *asked, *one)[0] == 0
+        found = files.read(tmp_path / "all_fine.nii", number=number).array
+        np.testing.assert_array_equal(found, files.read(tmp_path / "one.nii").array)
+
+
+def test_an_empty_volume_has_no_uncertain_slice_profile(medsr: Medsr, tmp_path: Path, a_model_file: Path):
+    empty = nibabel.Nifti1Image(np.zeros((16, 16, 8), np.int16), np.diag([1.0, 1.0, 4.0, 1.0]))
+    nibabel.save(empty, tmp_path / "empty.nii")
+    status, _, err = medsr("enhance", tmp_path / "empty.nii", tmp_path / "fine.nii", "--model", a_model_file)
+    assert status == 0
+    assert "uncertain" not in err
+
+
 def test_all_volumes_of_a_series_are_no_dicom_series(medsr: Medsr, a_study: Path, folder: Path):
     status, _, err = medsr("enhance", a_study, folder / "new", "--series", 7, "--phase", "all")
     assert status == 1
