@@ -116,7 +116,15 @@ class SequenceTask:
                 _("items of {name} were removed meanwhile; nothing was made").format(name=self._sequence.GetName())
             )
         volume = scene.volume_from_node(item, shown_by=self._proxy)
-        return volume if self._box is None else region.cropped(volume, self._box)
+        return self._of_modality(volume if self._box is None else region.cropped(volume, self._box))
+
+    def _of_modality(self, volume: Volume) -> Volume:
+        """An item as an image of the modality of the first one: each for itself might be normalized unlike."""
+        from medical_super_resolution.volumes.label_maps.detection import is_label_map
+
+        if self._estimated is None or volume.modality is not None or is_label_map(volume):
+            return volume
+        return replace(volume, modality=self._estimated.modality)
 
     def asked(self, settings: EnhanceSettings) -> EnhanceSettings:
         """The settings for the next item: the slice profile that was estimated first is that of all."""

@@ -121,6 +121,18 @@ def test_no_item_is_said_to_have_slices_as_thick_as_the_profile_that_was_estimat
     assert (report.other_profile, report.other_consistency_error_rms) == ("box 3 mm", None)
 
 
+def test_all_items_are_normalized_as_the_modality_of_the_one_that_gave_the_profile(a_proxy, an_engine):
+    asked = []
+
+    def enhance(volume: Volume, settings: EnhanceSettings) -> Enhanced:
+        asked.append(volume.modality)
+        done = an_engine(volume, settings)
+        return replace(done, report=replace(done.report, modality="ct", slice_profile_source="estimated"))
+
+    tasks.run(tasks.task_of(a_proxy), SETTINGS, enhance)
+    assert asked == [None, "ct", "ct"]
+
+
 def test_the_result_is_shown_and_placed_as_its_source_is(a_proxy, an_engine):
     hierarchy = hierarchy_of(a_proxy.GetScene())
     study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")
