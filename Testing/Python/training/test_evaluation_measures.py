@@ -127,6 +127,15 @@ def test_scores_are_those_of_independent_arithmetic(modality: str):
     assert set(found) == set(MEASURES)
 
 
+def test_the_data_consistency_error_of_values_far_from_0_has_all_digits():
+    case = Case("k", 2)
+    values = 10**8 + 100 * a_scan("mr").array.astype(np.int64)
+    reference = trimmed(Volume(values, a_scan("mr").grid, modality="mr"), case)
+    lr = degraded(reference, case)
+    body = foreground_of(reference)
+    assert measured(reference.array, reference, body, lr, case)["residual"] < 0.5
+
+
 @pytest.mark.parametrize("text", ["k:2.5", "ij:2"])
 def test_lanczos_interpolation_is_that_of_itk(text: str):
     case = parse_case(text)

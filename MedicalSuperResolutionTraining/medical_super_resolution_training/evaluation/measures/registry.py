@@ -85,7 +85,7 @@ def measured(
 def consistency_error(result: np.ndarray, body: Foreground, lr: Volume, case: Case) -> float:
     """Root mean square of (acquisition of the result) - (what was measured), inside the measured body, in its units."""
     measured_values = lr.array.astype(np.float64)
-    missed = acquired_again(result.astype(np.float32), case) - measured_values
+    missed = acquired_again(result, case) - measured_values
     return float(np.sqrt(np.mean(np.square(missed[measured_values > body.above]))))
 
 
