@@ -42,7 +42,8 @@ def profile_of(request: Request) -> ProfileEstimate:
     if not has_effect(request):
         return ProfileEstimate(SliceProfile("gaussian", thickness), source="assumed")
     estimator = profile_estimator.load()
-    array, source = _as_measured(request.volume), request.planned.source
+    measured, source = _as_measured(request.volume), request.planned.source
+    array = request.volume.array[measured]
     observed = observe_width(array, source, request.measured, estimator)
     middle = _middle_slices(array, source)
     estimate = estimate_profile(
@@ -52,6 +53,11 @@ def profile_of(request: Request) -> ProfileEstimate:
         fine_width=_fine_slice_width(request.planned),
         noise=shared_noise(middle, _fine_distance(request.planned) / distance) if _has_native_noise(request) else None,
     )
+    if (padding := request.padding) is not None:  # whose rim may move from slice to slice
+        is_padding = np.isin(middle, padding.values)
+        if padding.mask is not None:
+            is_padding |= _middle_slices(padding.mask[measured], source) > 0
+        middle = np.where(is_padding, np.nan, middle)
     return narrowed_for_noise(estimate, noise_share(middle))
 
 
@@ -67,13 +73,13 @@ def _has_native_noise(request: Request) -> bool:
     return request.modality == "ct" and volume.measured is None and volume.sheared_grid is None
 
 
-def _as_measured(volume: Volume) -> np.ndarray:
+def _as_measured(volume: Volume) -> slice:
     """The longest run of slices without a gap: slices interpolated over a gap look thicker than they are."""
     if (is_gap := volume.interpolated) is None:
-        return volume.array
+        return slice(None)
     ends = np.flatnonzero(np.diff(np.concatenate([[True], is_gap, [True]])))
     start, stop = max(zip(ends[::2], ends[1::2], strict=True), key=lambda run: run[1] - run[0])
-    return volume.array[start:stop] if stop - start >= FEWEST_SLICES else volume.array
+    return slice(start, stop) if stop - start >= FEWEST_SLICES else slice(None)
 
 
 def _middle_slices(array: np.ndarray, grid: Grid) -> np.ndarray:

@@ -186,13 +186,13 @@ def noise_share(slices: np.ndarray) -> float:
     """The share of noise in the power of second differences from slice to slice, 0 to 1.
 
     The deviation of the noise is that of differences along both axes of the plane (the finest diagonal detail of
-    wavelets), by their median [1]_; noise is taken as independent between slices. Where nothing changes (clipped air),
-    nothing is counted.
+    wavelets), by their median [1]_; noise is taken as independent between slices. Where nothing changes (clipped air)
+    or was measured, nothing is counted.
 
     Parameters
     ----------
     slices : ndarray
-        (K, J, I) floating, in any units.
+        (K, J, I) floating, in any units; NaN where nothing was measured.
 
     References
     ----------
@@ -200,7 +200,8 @@ def noise_share(slices: np.ndarray) -> float:
     """
     diagonal = np.abs(np.diff(np.diff(slices, axis=1), axis=2)) / 2
     across = np.square(np.diff(slices, n=2, axis=0), dtype=np.float64)  # values may be 64-bit integers
-    if not (diagonal.any() and across.any()):
+    diagonal, across = diagonal[diagonal > 0], across[across > 0]
+    if not (diagonal.size and across.size):
         return 0.0
-    deviation = 1.4826 * float(np.median(diagonal[diagonal > 0]))
-    return min(1.0, 6 * deviation**2 / float(across[across > 0].mean()))
+    deviation = 1.4826 * float(np.median(diagonal))
+    return min(1.0, 6 * deviation**2 / float(across.mean()))

@@ -139,3 +139,13 @@ def test_an_uncertain_profile_is_warned_of_with_what_to_do(
 def test_a_factor_above_five_is_warned_of(an_isotropic_volume: np.ndarray, a_model: Model):
     report = enhance(thick(an_isotropic_volume, 1.0), a_model, EnhanceSettings(factor=6, axes="k")).report
     assert any("the factor along k is 6; above 5" in warning for warning in report.warnings)
+
+
+def test_padding_whose_rim_moves_leaves_the_share_of_noise_as_it_is(an_isotropic_volume: np.ndarray, a_model: Model):
+    volume = thick(an_isotropic_volume, 1.0, noise=0.1)
+    padded = replace(volume, array=volume.array.copy())
+    for number, plane in enumerate(padded.array):
+        plane[:, : 2 + number % 3] = -2000
+    mask = replace(volume, padding=padded.array == -2000)
+    plain, *others = (profile_of(make_request(one, a_model, EnhanceSettings())) for one in (volume, padded, mask))
+    assert [one.noise for one in others] == pytest.approx([plain.noise] * 2, rel=0.1)
