@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -100,3 +101,17 @@ def test_a_resumed_run_goes_to_tensorboard_without_gaps(entries: list[Entry], tm
     assert "volumes: 2 train, 0 validation; 2 steps on " in headers[0]
     assert "steps 2 to 5 on " in headers[1]
     assert [line.split()[1] for line in lines if line.startswith("step ")] == ["1", "2", "5"]
+
+
+@pytest.mark.skipif(not find_spec("tensorboard"), reason="tensorboard is not installed")
+def test_a_run_that_begins_anew_replaces_what_it_sent_to_tensorboard(tmp_path: Path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for step in (2, 1):  # stopped before the first checkpoint, then begun anew
+        logger = started("tensorboard", tmp_path, {}, 0)
+        logger.add(step, {"loss": 1.0})
+        logger.close()
+        time.sleep(1.1)  # files are read in the order of the seconds in their names
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == [1]

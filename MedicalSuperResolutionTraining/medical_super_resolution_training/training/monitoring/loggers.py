@@ -26,7 +26,7 @@ class TensorBoardLogger:
 
     def __init__(self, run: Path, settings: dict[str, Any], first: int) -> None:
         writer = import_module("torch.utils.tensorboard").SummaryWriter
-        self._writer = writer(str(run), purge_step=first + 1 if first else None)
+        self._writer = writer(str(run), purge_step=first + 1)
 
     def add(self, step: int, values: dict[str, float]) -> None:
         """Log the values of one report."""
