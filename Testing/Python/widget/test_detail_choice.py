@@ -85,3 +85,10 @@ def test_a_detail_model_is_no_model_of_its_own(a_model_folder: Path):
 
     selector = importlib.import_module("MedicalSuperResolutionLib.setup.models")
     assert [path.stem for path in selector.store.installed(a_model_folder)] == ["general", "plain"]
+
+
+def test_the_tool_tip_of_a_model_writes_the_lists_of_its_card_in_words(the_module: Any, tmp_path: Path):
+    from MedicalSuperResolutionLib.panel.sections.model import card_of
+
+    write_header(tmp_path / "mine.safetensors", {"trained_for": {"modalities": ["ct", "mr"], "loss": {"mse": 1.0}}})
+    assert card_of(tmp_path / "mine.safetensors") == "mine\ntrained for: modalities ct, mr; loss mse 1.0"

@@ -25,12 +25,14 @@ def card_of(path: Path) -> str:
 
 
 def _entry(name: str, value: object) -> str:
-    if isinstance(value, dict):
-        value = ", ".join(f"{key} {one}" for key, one in value.items())
-    elif isinstance(value, list):
-        value = ", ".join(map(str, value))
-    line = f"{name.replace('_', ' ')}: {value}"
+    line = f"{name.replace('_', ' ')}: {_text(value)}"
     return line if len(line) <= _LONGEST_LINE else line[: _LONGEST_LINE - 3] + "..."
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key.replace('_', ' ')} {_text(one)}" for key, one in value.items())
+    return ", ".join(map(_text, value)) if isinstance(value, list) else str(value)
 
 
 class ModelSelector(ChoiceConnector):
