@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _DIMENSIONS = 0x00209157  # DimensionIndexValues: the place of a frame along each dimension of its file
 _NO_DIFFERENCE = ("UI", "SQ", "OB", "OW", "OF", "OD", "OL", "OV", "UN", "AT")  # kinds of values
 _LONGEST = 40  # characters of a value in a label
+_TEXTS = ("PN", "LO", "SH", "LT", "ST", "UC", "UR", "UT")  # kinds of values that people write, and may name a patient
+_PATIENT, _ACQUISITION = 0x0010, 0x0018  # groups: of the first all values may, of the second none
 
 
 def groups_by_any(
@@ -35,27 +37,32 @@ def groups_by_any(
     Returns
     -------
     tuple
-        The name, and the images by value, empty for those that lack the attribute; both empty if there is none.
+        The name, and the images by value, empty for those that lack the attribute; both empty if there is none. Values
+        that may name a patient are replaced by their number.
     """
     whole = {path: _header_of(path) for path in {frame.file.path for frame in frames}}
-    by_attribute: dict[tuple[str, str], dict[str, list[Frame]]] = defaultdict(lambda: defaultdict(list))
+    by_attribute: dict[tuple[str, str, bool], dict[str, list[Frame]]] = defaultdict(lambda: defaultdict(list))
     for frame in frames:
         for attribute, value in (whole[frame.file.path] | _values(frame.header)).items():
             by_attribute[attribute][value].append(frame)
-    for (_, label), groups in sorted(by_attribute.items()):
+    for (_, label, is_private), groups in sorted(by_attribute.items()):
         there = {frame.instance for group in groups.values() for frame in group}
         rest = [frame for frame in frames if frame.instance not in there]
         found = groups | ({"": rest} if rest else {})
         if len(found) == most and all(_is_single(group, place_of) for group in found.values()):
-            return label, found
+            return label, _numbered(found) if is_private else found
     return "", {}
+
+
+def _numbered(groups: dict[str, list[Frame]]) -> dict[str, list[Frame]]:
+    return {f"number {place}": groups[value] for place, value in enumerate(sorted(groups), 1)}
 
 
 def _is_single(group: list[Frame], place_of: dict[tuple[str, int], int]) -> bool:
     return len({place_of[frame.instance] for frame in group}) == len(group)
 
 
-def _header_of(path: Path) -> dict[tuple[str, str], str]:
+def _header_of(path: Path) -> dict[tuple[str, str, bool], str]:
     from pydicom import dcmread
 
     with suppress(*UNREADABLE):
@@ -63,14 +70,16 @@ def _header_of(path: Path) -> dict[tuple[str, str], str]:
     return {}
 
 
-def _values(header: Dataset) -> dict[tuple[str, str], str]:
-    """Values by sort key and readable name; the dimensions one by one."""
-    found: dict[tuple[str, str], str] = {}
+def _values(header: Dataset) -> dict[tuple[str, str, bool], str]:
+    """Values by sort key, readable name and whether they may name a patient; the dimensions one by one."""
+    found: dict[tuple[str, str, bool], str] = {}
     with suppress(*UNREADABLE):  # damaged values are ignored
         for element in header:
             if element.tag == _DIMENSIONS and element.value:
                 for number, value in enumerate(element.value, 1):
-                    found[f"{element.tag:08x}.{number}", f"dimension {number}"] = str(value)
+                    found[f"{element.tag:08x}.{number}", f"dimension {number}", False] = str(value)
             elif not element.tag.is_private and element.VR not in _NO_DIFFERENCE:
-                found[f"{element.tag:08x}", element.name.lower()] = str(element.value)[:_LONGEST]
+                group = element.tag.group
+                is_private = group == _PATIENT or (element.VR in _TEXTS and group != _ACQUISITION)
+                found[f"{element.tag:08x}", element.name.lower(), is_private] = str(element.value)[:_LONGEST]
     return found

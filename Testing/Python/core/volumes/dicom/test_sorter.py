@@ -191,6 +191,14 @@ def test_a_screenshot_beside_the_scan_does_not_count_as_a_choice(tmp_path: Path,
     assert "Dose report" in volume.notes[-1]
 
 
+def patients(made: Dataset, number: int) -> None:
+    made.PatientName, made.PatientBirthDate = f"Doe^{number}", f"1960030{number + 1}"
+
+
+def comments(made: Dataset, number: int) -> None:
+    made.ImageComments = f"of John Doe {number}"
+
+
 def echoes(made: Dataset, number: int) -> None:
     made.EchoTime, made.EchoNumbers = (10, 80)[number], number + 1
 
@@ -238,6 +246,8 @@ def contrast(made: Dataset, number: int) -> None:
         (private_b_values, "1: b 0 s/mm2; 2: b 1000 s/mm2"),
         (kinds, "PRIMARY\\M\\ND; 2: ORIGINAL\\PRIMARY\\P\\ND"),
         (positions_in_time, "1: time position 1; 2: time position 2"),
+        (patients, "1: patient's name number 1; 2: patient's name number 2"),
+        (comments, "1: image comments number 1; 2: image comments number 2"),
         (moments, "1: number 1; 2: number 2"),
         (order_alone, "1: number 1; 2: number 2"),
     ],
@@ -252,6 +262,7 @@ def test_several_images_at_one_place_are_split_by_what_differs(tmp_path: Path, s
     message = refusal(tmp_path)
     assert "several images at one place" in message
     assert label in message
+    assert "Doe" not in message  # it becomes part of reports, tables and derived headers
     assert "`medsr enhance` takes one of them by --phase N, or all" in message  # not all who read have this option
     for number in range(2):
         volume = files.read(tmp_path, Selection(phase=number + 1))
