@@ -62,6 +62,12 @@ _OF_SLICE_OF_CLASS = {
         SliceSensitivityFactor
     """,
 }
+# The derived series has these values if any slice of any source has them, with what else that slice says.
+FLAGS = {
+    ("BurnedInAnnotation", "YES"): (),
+    ("RecognizableVisualFeatures", "YES"): (),
+    ("LossyImageCompression", "01"): ("LossyImageCompressionRatio", "LossyImageCompressionMethod"),
+}
 WINDOW = ("WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction")
 GEOMETRY = (
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient"),

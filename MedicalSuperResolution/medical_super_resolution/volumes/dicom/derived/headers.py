@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 
 from ....errors import VolumeError
 from ....report import Report
-from ..images.header import UNREADABLE
+from ..images.header import UNREADABLE, text
 from ..images.mosaic import is_mosaic
 from . import attributes, derivation
 
@@ -66,15 +66,17 @@ def height(header: Dataset, normal: np.ndarray) -> float:
     return float(np.dot(np.array(header.ImagePositionPatient, dtype=float), normal))
 
 
-def series_header(headers: list[Dataset], storage_class: str, report: Report, *, fused_from: int = 0) -> Dataset:
+def series_header(
+    headers: list[Dataset], storage_class: str, report: Report, further: Sequence[list[Dataset]] = ()
+) -> Dataset:
     """The header that all slices of the derived series share, without geometry and pixels.
 
     Parameters
     ----------
     headers
         Headers of the source, in the order of the slices.
-    fused_from
-        Number of series that the volume was fused from; 0 where it was refined from one.
+    further
+        Those of the other series that the volume was fused from.
     """
     from pydicom import Dataset
     from pydicom.uid import generate_uid
@@ -82,6 +84,7 @@ def series_header(headers: list[Dataset], storage_class: str, report: Report, *,
     first, middle = headers[0], headers[len(headers) // 2]
     header = Dataset()
     copy_values(first, header, attributes.of_series(storage_class))
+    _copy_flags([header for one in (headers, *further) for header in one], header)
     copy_values(middle, header, attributes.WINDOW)
     for keyword in attributes.wanted(storage_class):
         if keyword not in header:
@@ -102,8 +105,14 @@ def series_header(headers: list[Dataset], storage_class: str, report: Report, *,
         if f"{moment}Date" not in header:  # PET counts its decay from the source's series date
             setattr(header, f"{moment}Date", now.strftime("%Y%m%d"))
             setattr(header, f"{moment}Time", now.strftime("%H%M%S.%f"))
-    derivation.describe(header, first, report, now, fused_from)
+    derivation.describe(header, first, report, now, fused_from=1 + len(further) if further else 0)
     return header
+
+
+def _copy_flags(sources: list[Dataset], header: Dataset) -> None:
+    for (keyword, value), more in attributes.FLAGS.items():
+        if flagged := next((source for source in sources if text(source, keyword) == value), None):
+            copy_values(flagged, header, (keyword, *more))
 
 
 def copy_values(source: Dataset, target: Dataset, keywords: Iterable[str]) -> None:

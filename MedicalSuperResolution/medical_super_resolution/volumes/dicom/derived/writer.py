@@ -152,7 +152,7 @@ def _write_files(
         check_place(volume.grid, sources)
     encoding = encoding_of(volume.array, may_shift=storage_class != PET)
     report = replace(report, warnings=(*report.warnings, *encoding.warnings(), *missing(sources[0], storage_class)))
-    header = series_header(sources, storage_class, report, fused_from=1 + len(further) if further else 0)
+    header = series_header(sources, storage_class, report, further)
     header.SeriesNumber = next(number for number in count(header.SeriesNumber) if number not in taken_numbers)
     heights, spacing_k = np.array([height(source, normal) for source in sources]), volume.grid.spacing_ijk_mm[2]
     _describe_grid(header, volume.grid)

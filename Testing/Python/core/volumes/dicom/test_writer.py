@@ -392,3 +392,18 @@ def test_nothing_names_the_patient(
         derived.write()
         assert str(derived.headers[0].PatientName) == name
     assert name not in told + caplog.text + "".join(str(warning.message) for warning in recwarn.list)
+
+
+@pytest.mark.parametrize("is_fused", [False, True])
+def test_what_warns_of_the_pixels_of_one_slice_is_kept(tmp_path: Path, is_fused: bool):
+    def flagged(header: pydicom.Dataset, k: int) -> None:
+        header.BurnedInAnnotation, header.LossyImageCompression = ("YES", "01") if k == 3 else ("NO", "00")
+        if k == 3:
+            header.RecognizableVisualFeatures, header.LossyImageCompressionRatio = "YES", 7
+
+    derived = prepared(tmp_path, change=(lambda header, k: None) if is_fused else flagged)
+    further = [write_source(tmp_path / "further", np.zeros((5, 12, 10), np.uint16), change=flagged)] if is_fused else []
+    write_series(derived.volume, derived.report, derived.source_files, derived.folder, further_sources=further)
+    for header in derived.headers:
+        assert (header.BurnedInAnnotation, header.RecognizableVisualFeatures) == ("YES", "YES")
+        assert (header.LossyImageCompression, header.LossyImageCompressionRatio) == ("01", 7)
