@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dicomweb_client import DICOMwebClient
     from pydicom import Dataset
     from pynetdicom.association import Association
+    from pynetdicom.events import Event
 
 _NODE = re.compile(r"(?P<title>[^@\s]{1,16})@(?P<host>[\w.\-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
 _WEB = re.compile(r"https?://[^/:\s]\S*$")
@@ -26,6 +27,10 @@ _LEVELS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
 class SendingError(SuperResolutionError):
     """The receiver cannot be reached or refused an image, which is sent again later."""
+
+
+class NoAnswerError(SendingError):
+    """The receiver does not answer at all, which may take minutes to find out, and holds for other series as well."""
 
 
 class Destination(Protocol):
@@ -39,8 +44,10 @@ class Destination(Protocol):
 
         Raises
         ------
+        NoAnswerError
+            The receiver does not answer.
         SendingError
-            The receiver cannot be reached, or refuses an image.
+            It refuses the station or an image.
         """
 
 
@@ -90,7 +97,7 @@ class DicomNode:
         query = Dataset()
         query.QueryRetrieveLevel = "IMAGE"
         query.update(_read(image, *_LEVELS))
-        association = self._associate({Images})
+        association = self._associate({Images}, [])
         try:
             found = [one for _, one in association.send_c_find(query, Images)]
         except (RuntimeError, ValueError):  # no connection, or queries are not supported
@@ -102,23 +109,26 @@ class DicomNode:
     @contextmanager
     def connected(self, images: list[Path]) -> Iterator[Callable[[Path], None]]:
         """Send by C-STORE over one association; see `Destination.connected`."""
-        association = self._associate({_read(image, "SOPClassUID").SOPClassUID for image in images})
+        answers: list[Event] = []
+        association = self._associate({_read(image, "SOPClassUID").SOPClassUID for image in images}, answers)
         if not association.is_established:
-            raise SendingError(f"{self.title} at {self.host}:{self.port} cannot be reached, or refuses the station")
+            kind = SendingError if answers else NoAnswerError
+            raise kind(f"{self.title} at {self.host}:{self.port} cannot be reached, or refuses the station")
         try:
             yield partial(self._store, association)
         finally:
             association.release()
 
-    def _associate(self, classes: set[str]) -> Association:
+    def _associate(self, classes: set[str], answers: list[Event]) -> Association:
         from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-        from pynetdicom import AE
+        from pynetdicom import AE, evt
 
         entity = AE(ae_title=self.own_title)
         entity.network_timeout = entity.dimse_timeout = entity.acse_timeout = entity.connection_timeout = _SECONDS
         for one in sorted(classes):
             entity.add_requested_context(one, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-        return entity.associate(self.host, self.port, ae_title=self.title)
+        handlers = [(evt.EVT_ACSE_RECV, answers.append)]
+        return entity.associate(self.host, self.port, ae_title=self.title, evt_handlers=handlers)
 
     def _store(self, association: Association, image: Path) -> None:
         try:
@@ -158,7 +168,9 @@ class DicomWeb:
     def _store(self, client: DICOMwebClient, image: Path) -> None:
         try:
             answer = client.store_instances([_read(image)])
-        except Exception as problem:  # no connection, or no answer of DICOMweb
+        except Exception as problem:  # of requests, or no answer of DICOMweb
+            if isinstance(problem, OSError) and getattr(problem, "response", problem) is None:
+                raise NoAnswerError(f"the DICOMweb service {self.address} cannot be reached") from problem
             raise SendingError(f"the DICOMweb service {self.address} did not store an image") from problem
         if answer.get("FailedSOPSequence"):
             raise SendingError(f"the DICOMweb service {self.address} refused an image")

@@ -13,7 +13,7 @@ from ..errors import SuperResolutionError
 from .enhancer import Enhancer, is_lack_of_room, sentence_of
 from .queue import BEGUN, DESTINATION, Queue
 from .rules import Rule, first_that_fits
-from .sender import destination_of
+from .sender import NoAnswerError, destination_of
 from .source import DicomWebSource
 
 _POLL_SECONDS = 0.5
@@ -124,11 +124,19 @@ class Station:
     def send_waiting(self) -> bool:
         """Send the derived series; return False if a receiver did not accept one."""
         all_sent = True
+        silent: set[str] = set()  # destinations that do not answer; one of them holds up no other
         for folder in self.queue.sending():
             try:
-                self._send(folder)
+                address = (folder / DESTINATION).read_text(encoding="utf-8")
+                if address in silent:
+                    continue
+                self._send(folder, address)
             except OSError:  # of the queue
                 raise
+            except NoAnswerError as problem:
+                logger.warning("%s; what waits for it is sent again later", problem)
+                silent.add(address)
+                all_sent = False
             except Exception as problem:  # one series holds up no other; texts of libraries may name a patient
                 reason = problem if isinstance(problem, SuperResolutionError) else type(problem).__name__
                 logger.warning("series %s: %s; it is sent again later", folder.name, reason)
@@ -138,9 +146,9 @@ class Station:
                 logger.info("series %s: sent", folder.name)
         return all_sent
 
-    def _send(self, folder: Path) -> None:
+    def _send(self, folder: Path, address: str) -> None:
         """Send the images of a derived series, but not those that the receiver has from before an interruption."""
-        to = destination_of((folder / DESTINATION).read_text(encoding="utf-8"), title=self.title)
+        to = destination_of(address, title=self.title)
         for image in folder.glob(f"*{BEGUN}"):
             if to.holds(image):
                 logger.info("series %s: an image was sent before the interruption", folder.name)

@@ -26,7 +26,7 @@ from medical_super_resolution.station.intake import Intake
 from medical_super_resolution.station.queue import Queue, label
 from medical_super_resolution.station.room import QueueFull, size_of
 from medical_super_resolution.station.rules import Rule, first_that_fits, read_rules
-from medical_super_resolution.station.sender import DicomNode, DicomWeb, SendingError, destination_of
+from medical_super_resolution.station.sender import DicomNode, DicomWeb, NoAnswerError, SendingError, destination_of
 from medical_super_resolution.station.service import Station
 from medical_super_resolution.station.source import DicomWebSource
 from medical_super_resolution.system.temp_dirs import folder_lock
@@ -335,6 +335,46 @@ def test_a_series_that_cannot_be_sent_at_all_holds_up_no_other(
         os.utime(a_queue.folder / "sending" / name, (0, 0))  # the first
     assert not at_work.send_waiting()
     assert len(an_archive.got) == 10
+
+
+def test_a_destination_that_does_not_answer_is_tried_once_and_holds_up_no_other(
+    a_queue: Queue, a_series: list[Path], an_archive: Archive, a_port: int, monkeypatch: pytest.MonkeyPatch
+):
+    silent, tried = f"SILENT@127.0.0.1:{a_port}", []
+    for name, address in (("0", silent), ("1", silent), ("2", an_archive.address), ("3", silent)):
+        folder = a_queue.folder / "sending" / name
+        folder.mkdir()
+        (folder / "destination.txt").write_text(address)
+        (folder / "0.dcm").write_bytes(a_series[0].read_bytes())
+    associate = DicomNode._associate
+    monkeypatch.setattr(DicomNode, "_associate", lambda node, *more: tried.append(node.title) or associate(node, *more))
+    at_work = Station(a_queue, (), "A@b:1", "MEDSR")
+    assert not at_work.send_waiting()
+    assert (tried.count("SILENT"), len(an_archive.got)) == (1, 1)
+    assert len(a_queue.sending()) == 3
+
+
+def test_a_receiver_that_refuses_one_kind_of_image_is_not_taken_for_silent(a_series: list[Path]):
+    entity = pynetdicom.AE("ARCHIVE")
+    entity.add_supported_context(pynetdicom.sop_class.MRImageStorage)
+    server = entity.start_server(("127.0.0.1", 0), block=False)
+    try:
+        with pytest.raises(SendingError) as refusal:
+            send(DicomNode("ARCHIVE", "127.0.0.1", server.server_address[1], "MEDSR"), a_series[:1])
+        assert not isinstance(refusal.value, NoAnswerError)
+    finally:
+        server.shutdown()
+
+
+def test_a_service_that_cannot_be_reached_is_said_to_be_silent(a_series: list[Path], monkeypatch: pytest.MonkeyPatch):
+    dicomweb_client, requests = pytest.importorskip("dicomweb_client"), pytest.importorskip("requests")
+
+    def unreachable(client, images):
+        raise requests.ConnectionError
+
+    monkeypatch.setattr(dicomweb_client.DICOMwebClient, "store_instances", unreachable)
+    with pytest.raises(NoAnswerError, match="cannot be reached"):
+        send(DicomWeb("http://127.0.0.1:1"), a_series[:1])
 
 
 @pytest.mark.parametrize("problem", [ValueError("of John Doe"), OSError(errno.EIO, "input/output error")])
