@@ -51,12 +51,13 @@ class Queue:
     largest_bytes : int
         Limit of the size of all files together.
     clock : callable
-        Seconds since 1970, as `time.time`.
+        Seconds that pass, as `time.monotonic`: the time of day may be set back or forth.
     """
 
-    def __init__(self, folder: Path, *, largest_bytes: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, folder: Path, *, largest_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder = folder
         self._clock, self._started = clock, clock()
+        self._latest: dict[str, float] = {}  # when the last image of each series that is being received came
         self._lock = threading.Lock()  # images arrive in several threads while series are enhanced in another
         self._taken = ""  # the series that is being enhanced
         for state in STATES:
@@ -89,6 +90,7 @@ class Queue:
             if aside.exists():  # it may have been incomplete
                 (aside / _REASON).unlink(missing_ok=True)
                 aside.replace(self.folder / RECEIVING / series)
+            self._latest[series] = self._clock()
             self._store(self.folder / RECEIVING / series / name, encoded)
             return True
 
@@ -127,9 +129,10 @@ class Queue:
             return [folder.name for folder in self._folders(RECEIVING) if self._completed(folder, quiet_seconds)]
 
     def _completed(self, folder: Path, quiet_seconds: float) -> bool:
-        last = max(path.stat().st_mtime for path in [folder, *folder.iterdir()])
-        if self._clock() - max(last, self._started) < quiet_seconds or not any(folder.glob("*.dcm")):
+        last = self._latest.get(folder.name, self._started)
+        if self._clock() - last < quiet_seconds or not any(folder.glob("*.dcm")):
             return False
+        self._latest.pop(folder.name, None)
         if _lacks_images(folder):
             logger.warning("series %s: set aside, because images of it were refused", folder.name)
             self._set_aside(folder, _INCOMPLETE)
@@ -204,10 +207,10 @@ class Queue:
     def forget(self, *, older_than_seconds: float) -> None:
         """Remove marks of series that were done or refused long ago, so that their number stays bounded."""
         for mark in (self.folder / DONE).iterdir():
-            if self._clock() - mark.stat().st_mtime > older_than_seconds:
+            if time.time() - mark.stat().st_mtime > older_than_seconds:
                 mark.unlink()
         for empty in (one for one in self._folders(RECEIVING) if not any(one.glob("*.dcm"))):
-            if self._clock() - empty.stat().st_mtime > older_than_seconds:
+            if time.time() - empty.stat().st_mtime > older_than_seconds:
                 self._remove(empty)
 
     def _lies_in(self, series: str, *states: str) -> bool:

@@ -147,6 +147,14 @@ def test_a_series_is_complete_after_it_was_quiet(a_queue: Queue, a_clock: Clock)
     assert [folder.name for folder in a_queue.waiting()] == [label("1")]
 
 
+def test_a_clock_that_was_set_back_does_not_hold_up_a_series(tmp_path: Path):
+    queue = Queue(tmp_path / "queue", largest_bytes=10)
+    queue.add("1", "1.1", b"a")
+    for path in queue.folder.glob("receiving/**/*"):
+        os.utime(path, (time.time() + 3600,) * 2)  # as if it were an hour earlier since
+    assert queue.complete(quiet_seconds=0) == [label("1")]
+
+
 def test_what_comes_again_after_completion_is_dropped(a_queue: Queue, a_clock: Clock):
     a_queue.add("1", "1.1", b"a")
     a_clock.ahead = 6
