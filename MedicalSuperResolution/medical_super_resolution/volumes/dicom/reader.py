@@ -133,7 +133,9 @@ def _selected(path: Path, selection: Selection) -> tuple[Series, list[Part], lis
 
 def _series(contents: Contents, path: Path, selection: Selection) -> tuple[Series, list[str]]:
     """The one that is selected, or the only one that is a volume; and a sentence about what else there is."""
-    notes = [f"files that are not images were ignored: {_listed(list(contents.ignored))}"] if contents.ignored else []
+    kinds = Counter(one.kind or one.name for one in contents.ignored)
+    listed = _listed([kind if count == 1 else f"{count} times {kind}" for kind, count in kinds.items()])
+    notes = [f"files that are not images were ignored: {listed}"] if kinds else []
     series = contents.series
     if selection.series is not None:
         chosen = [one for one in series if selection.series in (one.uid, str(one.number))]
@@ -147,14 +149,14 @@ def _series(contents: Contents, path: Path, selection: Selection) -> tuple[Serie
     if not series:
         if contents.ignored:
             raise VolumeError(
-                f"{path} holds no DICOM images: {_listed(list(contents.ignored))}; name the scan's folder"
+                f"{path} holds no DICOM images: {_listed(list(map(str, contents.ignored)))}; name the scan's folder"
             )
         raise VolumeError(f"there is no DICOM series in the folder {path}; name another, or a volume file")
     volumes = [one for one in series if not one.problem]
     if len(series) == 1:
         return series[0], notes
     if len(volumes) == 1:
-        others = _listed([one.described() for one in series if one is not volumes[0]])
+        others = _listed([one.described(with_file=False) for one in series if one is not volumes[0]])
         return volumes[0], [*notes, f"series that are no volumes were ignored: {others}"]
     folder = path if path.is_dir() else path.parent
     raise VolumeError(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from ...errors import VolumeError
 from ...system.archive import unpacked
@@ -59,21 +60,32 @@ class Series:
         """Number of images of all its volumes."""
         return sum(len(part.frames) for part in self.parts)
 
-    def described(self, *, with_uid: bool = False) -> str:
+    def described(self, *, with_uid: bool = False, with_file: bool = True) -> str:
         """In a few words: number and description, how many images it has, and one of its files."""
         number = "" if self.number is None else f"{self.number}: "
         volumes = f" in {len(self.parts)} volumes" if len(self.parts) > 1 else ""
         uid = f", {self.uid}" if with_uid else ""
-        first = self.parts[0].frames[0].file.path.name
-        return f"{number}{self.description or 'no description'} ({self.images} images{volumes}, {first}{uid})"
+        first = f", {self.parts[0].frames[0].file.path.name}" if with_file else ""
+        return f"{number}{self.description or 'no description'} ({self.images} images{volumes}{first}{uid})"
+
+
+class Ignored(NamedTuple):
+    """A file without an image, or in words how many there are of others."""
+
+    name: str
+    kind: str = ""
+
+    def __str__(self) -> str:
+        """For the terminal: a report states the kind alone, because the name may be a patient's."""
+        return f"{self.name} ({self.kind})" if self.kind else self.name
 
 
 @dataclass(frozen=True)
 class Contents:
-    """All series below a folder, in the order of their numbers; names of files without an image; damaged files."""
+    """All series below a folder, in the order of their numbers; files without an image; damaged files."""
 
     series: tuple[Series, ...]
-    ignored: tuple[str, ...]
+    ignored: tuple[Ignored, ...]
     damaged: tuple[tuple[Path, VolumeError | OSError], ...] = ()
 
 
@@ -147,7 +159,7 @@ def _sorted(paths: Iterator[Path], wanted: str | None) -> Contents:
             elif _is_image(file):
                 by_series[uid].append(file)
             else:
-                ignored.append(f"{path.name} ({_kind(file)})")
+                ignored.append(Ignored(path.name, _kind(file)))
             instances[instance].append(path)
         except (VolumeError, OSError) as problem:
             damaged.append((path, problem))
@@ -159,7 +171,7 @@ def _sorted(paths: Iterator[Path], wanted: str | None) -> Contents:
             damaged.append((found[0].path, problem))
     series.sort(key=lambda one: (one.number is None, one.number or 0, one.uid))
     if doubles:
-        ignored.append(f"{doubles} copies of other files")
+        ignored.append(Ignored(f"{doubles} copies of other files"))
     return Contents(tuple(series), tuple(ignored), tuple(damaged))
 
 

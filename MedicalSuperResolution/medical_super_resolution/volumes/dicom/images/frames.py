@@ -85,9 +85,10 @@ class Frame:
 
     @property
     def name(self) -> str:
-        """For people: the name of the file, with the frame where there are several."""
+        """For people: its number, with the frame where there are several; a file's name may be a patient's."""
+        number = f"number {whole(self.file.header, 'InstanceNumber')}"
         several = whole(self.file.header, "NumberOfFrames", 1) > 1
-        return f"{self.file.path.name}, frame {self.index + 1}" if several or self.tiles > 1 else self.file.path.name
+        return f"{number}, frame {self.index + 1}" if several or self.tiles > 1 else number
 
 
 def frames_of(file: DicomFile) -> list[Frame]:
