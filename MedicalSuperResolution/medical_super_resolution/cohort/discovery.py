@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..errors import VolumeError
 from ..volumes.dicom.derived.headers import storage_class_of
+from ..volumes.dicom.images.header import quietly
 from ..volumes.dicom.reader import ALL_PHASES, Selection
 from ..volumes.dicom.sorter import Contents, Series, contents_of
 from ..volumes.io import formats
@@ -151,7 +152,8 @@ def _sentence(problem: VolumeError | OSError) -> str:
 def _is_derivable(series: Series) -> bool:
     """Whether a DICOM series can be derived from a series: not from multi-frame files and mosaics."""
     try:
-        storage_class_of([series.parts[0].frames[0].file.path])
+        with quietly():
+            storage_class_of([series.parts[0].frames[0].file.path])
     except VolumeError:
         return False
     return True

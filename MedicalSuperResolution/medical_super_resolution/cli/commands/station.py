@@ -9,6 +9,7 @@ import math
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,8 +68,9 @@ def run(chosen: argparse.Namespace) -> int:
     from ...station.source import DicomWebSource
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    for name in ("dicomweb_client", "pynetdicom", "urllib3"):  # their messages quote identifiers
+    for name in ("dicomweb_client", "pydicom", "pynetdicom", "urllib3"):  # their messages quote values of headers
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    warnings.simplefilter("ignore")  # as do their warnings
     rules, tls = read_rules(chosen.rules), _tls(chosen)
     _check(chosen, [rule.send_to for rule in rules if rule.send_to])
     for rule in rules:

@@ -35,7 +35,8 @@ def is_dicom_segmentation(path: Path) -> bool:
         if file.read(_PREAMBLE + len(_MAGIC))[_PREAMBLE:] != _MAGIC:
             return False
     try:
-        header = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
+        with quietly():
+            header = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
     except UNREADABLE:
         return False
     return str(header.get("SOPClassUID", "")) in _STORAGE

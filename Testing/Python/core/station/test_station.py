@@ -9,6 +9,7 @@ import re
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -658,15 +659,17 @@ def test_a_model_that_a_rule_names_must_be_there_at_the_start(tmp_path: Path):
         station_command.run(parser(None).parse_args(["station", *map(str, always)]))
 
 
-@pytest.mark.parametrize("name", ["dicomweb_client.web", "pynetdicom.acse", "urllib3.connectionpool"])
-def test_logs_of_libraries_that_quote_identifiers_are_silent(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+@pytest.mark.parametrize("name", ["dicomweb_client.web", "pydicom", "pynetdicom.acse", "urllib3.connectionpool"])
+def test_logs_and_warnings_of_libraries_that_quote_identifiers_are_silent(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder, name: str
 ):
     caplog.set_level(logging.DEBUG, logger=name.partition(".")[0])
     chosen = parser(None).parse_args(["station", "--rules", str(rules_file(tmp_path, "")), "--send-to", "A@b:1"])
     with pytest.raises(SettingsError, match="at least one"):
         station_command.run(chosen)
     assert not logging.getLogger(name).isEnabledFor(logging.ERROR)
+    warnings.warn("Unknown encoding 'DOE^JOHN'", stacklevel=1)
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize(

@@ -98,16 +98,17 @@ class DicomFile:
 @of_all_threads
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Suppress pydicom's warnings, which quote values of the header and may name the patient."""
+    """Suppress pydicom's warnings and log, which quote values of the header and may name the patient."""
     from pydicom import config
 
-    before = config.convert_wrong_length_to_UN
+    before = config.convert_wrong_length_to_UN, config.logger.disabled
     config.convert_wrong_length_to_UN = True  # else it raises an exception of a further type
+    config.logger.disabled = True
     try:
         with without_warnings():
             yield
     finally:
-        config.convert_wrong_length_to_UN = before
+        config.convert_wrong_length_to_UN, config.logger.disabled = before
 
 
 def read_file(path: Path) -> DicomFile | None:
