@@ -16,6 +16,10 @@ from ..system.process import search_path
 
 _PACKAGE = Path(__file__).parents[1]
 _GRACE_SECONDS = 5.0
+# The arguments come by standard input: other users of the computer see the command lines of all processes.
+_PROGRAM = (
+    f"import json, sys; from {_PACKAGE.name}.cli.main import main; sys.exit(main(json.loads(sys.stdin.readline())))"
+)
 
 
 class Enhancement:
@@ -43,11 +47,11 @@ class Enhancement:
         self._is_cancelled = False
         self._finished = finished
         self._errors = folder / "errors.txt"
-        command = [sys.executable, "-m", _PACKAGE.name, "enhance", *arguments, "--progress", "json"]
+        command = ["enhance", *arguments, "--progress", "json", "--end-with-parent"]
         try:
             with self._errors.open("xb") as errors:
                 self._process = subprocess.Popen(
-                    [*command, "--end-with-parent"],
+                    [sys.executable, "-c", _PROGRAM],
                     cwd=folder,
                     env={**os.environ, "PYTHONPATH": search_path(_PACKAGE), "PYTHONIOENCODING": "utf-8"},
                     stdin=subprocess.PIPE,  # closed when this process ends, which ends the child
@@ -56,6 +60,10 @@ class Enhancement:
                 )
         except OSError as problem:
             raise SuperResolutionError(f"Python could not be started: {problem.strerror}") from problem
+        assert self._process.stdin is not None  # it is a pipe
+        with suppress(OSError):  # the process has ended
+            self._process.stdin.write(json.dumps(command).encode() + b"\n")
+            self._process.stdin.flush()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 

@@ -309,6 +309,15 @@ def test_a_run_that_fails_says_why(tmp_path: Path):
     assert run.message.startswith("the factor must be above 1 and at most 8, got 9")
 
 
+def test_other_users_do_not_see_the_name_of_the_volume(a_scan: Path, tmp_path: Path):
+    run = Enhancement([str(a_scan), str(tmp_path / "out.nii")], tmp_path, lambda: None)
+    shown = Path(f"/proc/{run._process.pid}/cmdline")
+    if not shown.exists():
+        pytest.skip("needs /proc")
+    assert a_scan.name.encode() not in shown.read_bytes()
+    run.cancel()
+
+
 def test_a_run_can_be_cancelled_at_its_start(a_scan: Path, tmp_path: Path):
     run = Enhancement([str(a_scan), str(tmp_path / "out.nii")], tmp_path, lambda: None)
     run.cancel()
