@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from ..errors import SettingsError, SuperResolutionError
@@ -35,7 +35,7 @@ _HEADERS = {
 }
 
 
-def application(sessions: Sessions, token: str, *, largest_upload: int) -> Starlette:
+def application(sessions: Sessions, token: str, *, largest_upload: int, once: str = "") -> Starlette:
     """Make the server.
 
     Parameters
@@ -46,6 +46,9 @@ def application(sessions: Sessions, token: str, *, largest_upload: int) -> Starl
         Secret at the end of the address.
     largest_upload : int
         Bytes that a session may upload for one volume.
+    once : str
+        Secret of the address ``/once/SECRET``, which leads to the page a single time; empty for none. A browser is
+        started with it, because all users of a computer see the command lines of its processes.
     """
 
     @asynccontextmanager
@@ -63,6 +66,7 @@ def application(sessions: Sessions, token: str, *, largest_upload: int) -> Starl
         exception_handlers={SuperResolutionError: _refused},
     )
     made.state.sessions, made.state.largest_upload = sessions, largest_upload
+    made.state.token, made.state.once = token, once
     return made
 
 
@@ -70,6 +74,7 @@ def _routes() -> list[Route]:
     session = "/api/sessions/{session}"
     return [
         Route("/", lambda request: FileResponse(_PAGE / "index.html")),
+        Route("/once/{secret}", _once),
         Route("/page/{name}", _page_file),
         Route("/api/choices", lambda request: JSONResponse(choices())),
         Route("/api/sessions", _new_session, methods=["POST"]),
@@ -90,14 +95,27 @@ def _guard(token: str) -> Callable[[Request, Callable[[Request], Awaitable[Respo
         path = request.url.path
         shown = request.query_params.get("token", "") if path == "/" else ""
         shown = shown or request.headers.get("authorization", "").removeprefix("Bearer ")
-        if path.startswith("/page/") or secrets.compare_digest(shown.encode(), token.encode()):
+        if path.startswith(("/page/", "/once/")) or secrets.compare_digest(shown.encode(), token.encode()):
             response = await call_next(request)
         else:
-            response = PlainTextResponse("Open the address that medsr view has printed.\n", 403)
+            response = _unknown()
         response.headers.update(_HEADERS)
         return response
 
     return dispatch
+
+
+def _unknown() -> Response:
+    return PlainTextResponse("Open the address that medsr view has printed.\n", 403)
+
+
+def _once(request: Request) -> Response:
+    """Lead the browser that was started to the page, and no other after it."""
+    state = request.app.state
+    if not (state.once and secrets.compare_digest(request.path_params["secret"].encode(), state.once.encode())):
+        return _unknown()
+    state.once = ""
+    return RedirectResponse(f"/?token={state.token}", 303)
 
 
 async def _refused(request: Request, problem: Exception) -> Response:

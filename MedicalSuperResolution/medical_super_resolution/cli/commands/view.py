@@ -49,14 +49,15 @@ def run(chosen: argparse.Namespace) -> int:
         raise SettingsError(f"the largest upload must be above 0 GB, got {chosen.max_upload:g}")
     temp_dirs.remove_stale_folders(FOLDER_PREFIX)
     folder = temp_dirs.private_folder(FOLDER_PREFIX)
-    token = secrets.token_urlsafe(32)
+    token, once = secrets.token_urlsafe(32), secrets.token_urlsafe(32) if chosen.open else ""
     try:
-        served = application(Sessions(_first(chosen, folder)), token, largest_upload=int(chosen.max_upload * 1e9))
+        sessions, largest_upload = Sessions(_first(chosen, folder)), int(chosen.max_upload * 1e9)
+        served = application(sessions, token, largest_upload=largest_upload, once=once)
         with _listening(chosen.port) as listening, suppress(KeyboardInterrupt):
-            address = f"http://{_HOST}:{listening.getsockname()[1]}/?token={token}"
-            print(address, flush=True)
+            address = f"http://{_HOST}:{listening.getsockname()[1]}"
+            print(f"{address}/?token={token}", flush=True)
             if chosen.open:
-                webbrowser.open(address)
+                webbrowser.open(f"{address}/once/{once}")
             server = uvicorn.Server(uvicorn.Config(served, log_level="warning", access_log=False))
             server.run(sockets=[listening])
     finally:

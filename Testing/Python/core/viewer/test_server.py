@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import dicom_files
+from medical_super_resolution.cli.main import main
 from medical_super_resolution.report import Report
 from medical_super_resolution.viewer import sessions as sessions_module
 from medical_super_resolution.viewer.enhancement import Enhancement
@@ -92,6 +93,22 @@ def pixels(client: TestClient, session: str, image: str, plane: str, number: int
 @pytest.mark.parametrize("path", ["/", "/?token=wrong", "/api/choices", "/api/choices?token=right"])
 def test_nobody_gets_in_without_the_token(a_client: TestClient, path: str):
     assert a_client.get(path, headers={"Authorization": "Bearer wrong"}).status_code == 403
+
+
+def test_a_browser_is_started_with_an_address_that_leads_to_the_page_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    opened, served = [], []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr("uvicorn.Server.run", lambda server, sockets: served.append(server.config.app))
+    assert main(["view", "--open"]) == 0
+    printed = capsys.readouterr().out.strip()
+    token = printed.partition("token=")[2]
+    assert token not in opened[0]  # all users of a computer see it among the processes
+    with TestClient(served[0], base_url=printed.partition("/?")[0], follow_redirects=False) as client:
+        assert client.get("/once/wrong").status_code == 403
+        assert client.get(opened[0]).headers["location"] == f"/?token={token}"
+        assert client.get(opened[0]).status_code == 403
 
 
 def test_the_printed_address_opens_a_page_that_may_load_nothing_from_outside(a_client: TestClient):
