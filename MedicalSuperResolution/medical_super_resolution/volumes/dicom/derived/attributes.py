@@ -62,6 +62,7 @@ _OF_SLICE_OF_CLASS = {
         SliceSensitivityFactor
     """,
 }
+PEOPLE = ("OperatorIdentificationSequence", "InstitutionAddress")  # left out of sequences, as are names of people
 # The derived series has these values if any slice of any source has them, with what else that slice says.
 FLAGS = {
     ("BurnedInAnnotation", "YES"): (),

@@ -18,7 +18,7 @@ from ..images.mosaic import is_mosaic
 from . import attributes, derivation
 
 if TYPE_CHECKING:
-    from pydicom import Dataset
+    from pydicom import DataElement, Dataset
 
 _LARGEST_SERIES_NUMBER = 2**31 - 1
 _UNNUMBERED = 9001  # the derived series of one that has no number
@@ -122,8 +122,14 @@ def copy_values(source: Dataset, target: Dataset, keywords: Iterable[str]) -> No
             if keyword in source and not source[keyword].is_empty:
                 element = copy.deepcopy(source[keyword])
                 for item in element.value if element.VR == "SQ" else ():
-                    item.remove_private_tags()
+                    item.walk(_remove_people)
                 target.add(element)
+
+
+def _remove_people(item: Dataset, element: DataElement) -> None:
+    """Remove an element that is private or names a person, such as who operated a device."""
+    if element.tag.is_private or element.VR == "PN" or element.keyword in attributes.PEOPLE:
+        del item[element.tag]
 
 
 def missing(header: Dataset, storage_class: str) -> list[str]:

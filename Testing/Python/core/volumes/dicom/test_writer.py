@@ -411,3 +411,16 @@ def test_what_warns_of_the_pixels_of_one_slice_is_kept(tmp_path: Path, is_fused:
     for header in derived.headers:
         assert (header.BurnedInAnnotation, header.RecognizableVisualFeatures) == ("YES", "YES")
         assert (header.LossyImageCompression, header.LossyImageCompressionRatio) == ("01", 7)
+
+
+def test_who_operated_contributing_devices_is_left_out(tmp_path: Path):
+    def contributed(header: pydicom.Dataset, k: int) -> None:
+        person, device = pydicom.Dataset(), pydicom.Dataset()
+        person.PersonAddress, person.PersonTelephoneNumbers = "Doe Street 1", "555"
+        device.Manufacturer, device.OperatorsName, device.InstitutionAddress = "Maker", "Doe^Joan", "Doe Street 1"
+        device.OperatorIdentificationSequence = [person]
+        header.ContributingEquipmentSequence = [device]
+
+    header = prepared(tmp_path, change=contributed).write().headers[0]
+    assert header.ContributingEquipmentSequence[0].Manufacturer == "Maker"
+    assert "Doe" not in str(header)
