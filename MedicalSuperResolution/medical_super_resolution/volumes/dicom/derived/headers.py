@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pydicom import DataElement, Dataset
 
 _LARGEST_SERIES_NUMBER = 2**31 - 1
+_ONE_OF_A_SERIES = {"PatientID": "patients", "StudyInstanceUID": "studies"}
 _UNNUMBERED = 9001  # the derived series of one that has no number
 
 
@@ -58,6 +59,12 @@ def read_headers(files: list[Path], storage_class: str, normal: np.ndarray) -> l
     for file, header in zip(files, headers, strict=True):
         if not (header.get("ImagePositionPatient") and header.get("SOPInstanceUID")):
             raise VolumeError(f"{file} names no position or no identity of its slice; no DICOM can be derived")
+    for keyword, what in _ONE_OF_A_SERIES.items():
+        if len({text(header, keyword) for header in headers} - {""}) > 1:
+            raise VolumeError(
+                f"the slices in {files[0].parent} are of several {what}, so no DICOM can be derived from them; get the"
+                " series again, or split it"
+            )
     return sorted(headers, key=lambda header: height(header, normal))
 
 

@@ -424,3 +424,11 @@ def test_who_operated_contributing_devices_is_left_out(tmp_path: Path):
     header = prepared(tmp_path, change=contributed).write().headers[0]
     assert header.ContributingEquipmentSequence[0].Manufacturer == "Maker"
     assert "Doe" not in str(header)
+
+
+@pytest.mark.parametrize(("keyword", "named"), [("PatientID", "patients"), ("StudyInstanceUID", "studies")])
+def test_slices_of_several_patients_or_studies_are_refused(tmp_path: Path, keyword: str, named: str):
+    derived = prepared(tmp_path, change=lambda header, k: setattr(header, keyword, f"1.2.{k // 3}"))
+    with pytest.raises(VolumeError, match=f"are of several {named}, so no DICOM"):
+        derived.write()
+    assert not derived.folder.exists()
