@@ -10,9 +10,11 @@ from ..progress import Progress, ignore
 from ..report import Report
 from ..settings import EnhanceSettings
 from ..system.software import __version__
+from ..volumes.grid import Grid
 from ..volumes.label_maps.refinement import refine_labels
+from ..volumes.tilt import straight_grid
 from ..volumes.volume import Enhanced, Volume
-from .planning import plan
+from .planning import finer_axes, plan
 
 METHOD = "labels (shape-based interpolation)"
 
@@ -28,7 +30,7 @@ def enhance_labels(volume: Volume, settings: EnhanceSettings, progress: Progress
     if settings.uncertainty:
         raise SettingsError("a label map has no uncertainty; leave --uncertainty out, or give the modality of an image")
     started = time.monotonic()
-    planned = plan(volume.grid, settings)
+    planned = plan(_averaged_grid(volume.grid, settings), settings)
     fine = refine_labels(replace(volume, padding=None), planned.target, progress)
     note = (
         "the volume is a label map: its shapes were interpolated and its labels kept, without the model; give its"
@@ -53,3 +55,11 @@ def enhance_labels(volume: Volume, settings: EnhanceSettings, progress: Progress
         software=f"MedicalSuperResolution {__version__}",
     )
     return Enhanced(replace(fine, slice_thickness_mm=None), report)
+
+
+def _averaged_grid(grid: Grid, settings: EnhanceSettings) -> Grid:
+    """The straight grid, coarser along the axes that an image would be averaged along: those of an exact spacing."""
+    grid = straight_grid(grid)
+    for axis, factor in finer_axes(grid, settings).items() if settings.exact_spacing else ():
+        grid = grid.refined(axis, 1 / factor)
+    return grid

@@ -160,3 +160,14 @@ def test_info_says_that_a_label_map_is_one(medsr, folder):
     assert status == 0
     assert "modality            label map\n" in out
     assert out.endswith("(4 times finer), by the shapes of its labels, without the model\n")
+
+
+def test_an_exact_spacing_makes_labels_coarser_as_it_does_images(medsr, folder, a_model_file):
+    options = ("--exact-spacing", 2, 2, 2, "--model", a_model_file)
+    for name in ("scan", "labels"):
+        status, _, err = medsr("enhance", folder / f"{name}.nii.gz", folder / f"fine_{name}.nii.gz", *options)
+        assert status == 0, err
+    labels = files.read(folder / "fine_labels.nii.gz")
+    assert labels.array.shape == (16, 5, 5)
+    assert labels.grid == files.read(folder / "fine_scan.nii.gz").grid
+    np.testing.assert_array_equal(np.unique(labels.array), [0, 17])
