@@ -57,7 +57,7 @@ def run_series(task: Task, settings: EnhanceSettings, model: Model, progress: Pr
             enhanced = enhance(asked, model, settings, part, profile=profile)
             modality = modality or _modality_of(enhanced.report, volume)
             profile = profile or _profile_of(enhanced.report, volume.grid)
-            result = tilt_restored(enhanced.volume, volume, task)
+            result = tilt_restored(enhanced.volume, asked, task)
             if task.hashed:
                 hash_voxels(digest, volume.array)
             if results is None:

@@ -96,10 +96,10 @@ def _volume(
 ) -> Outcome:
     stage("reading")
     started = time.monotonic()
-    volume = files.read(task.source, task.selection, number=task.number, allocator=allocator)
+    volume = with_modality(files.read(task.source, task.selection, number=task.number, allocator=allocator), task)
     read_seconds = time.monotonic() - started
     stage("refining")
-    enhanced = enhance(with_modality(volume, task), model, settings, progress, allocator=allocator)
+    enhanced = enhance(volume, model, settings, progress, allocator=allocator)
     task.inspect(volume, enhanced)
     return_freed_blocks()
     stage("writing")

@@ -17,8 +17,9 @@ from ..settings import EnhanceSettings
 from ..volumes.dicom.reader import Selection
 from ..volumes.grid import Grid
 from ..volumes.io.writers import Destination
+from ..volumes.label_maps.refinement import refine_labels
 from ..volumes.memmap import slabs
-from ..volumes.tilt import sheared
+from ..volumes.tilt import sheared, sheared_grid, straightened
 from ..volumes.volume import Enhanced, Volume
 
 Inspect = Callable[[Volume, Enhanced], None]
@@ -103,16 +104,21 @@ class Outcome:
 
 
 def with_modality(volume: Volume, task: Task) -> Volume:
-    """The volume with the requested modality."""
-    return replace(volume, modality=task.modality) if task.modality else volume
+    """The volume with the requested modality; tilted slices that pass for labels without it are straightened."""
+    if not task.modality:
+        return volume
+    image = replace(volume, modality=task.modality)
+    return straightened(image) if image.grid.is_sheared else image
 
 
 def tilt_restored(fine: Volume, straight: Volume, task: Task) -> Volume:
     """A result on the original tilted grid of its slices, which were straightened to refine them, if requested."""
-    if not task.keep_tilt or straight.sheared_grid is None:
+    if not task.keep_tilt or (straight.sheared_grid is None and not straight.grid.is_sheared):
         return fine
     if task.destination.source_files:
         raise SettingsError("--keep-tilt is for volume files; a derived DICOM series has straight slices")
+    if straight.sheared_grid is None:  # a label map, whose slices are never straightened
+        return refine_labels(straight, sheared_grid(straight.grid, fine.grid))
     return sheared(replace(fine, padding=padding_on(straight, fine.grid)), straight.sheared_grid)
 
 

@@ -121,15 +121,7 @@ def sheared(volume: Volume, grid: Grid, fill: float | None = None) -> Volume:
     fill : float or None
         The value where the straight volume does not reach; None is its lowest.
     """
-    axis = grid.through_plane_axis
-    straight = _straight_spacing(grid, axis)
-    target = grid
-    for one, before, after in zip(AXES_IJK, straight, volume.grid.spacing_ijk_mm, strict=True):
-        if abs(before - after) > 1e-6 * after:
-            target = target.refined(one, before / after)
-    shape = list(target.shape_kji)
-    shape[array_axis(axis)] = volume.grid.count(axis)  # rounding may give one slice more or less
-    target = replace(target, shape_kji=(shape[0], shape[1], shape[2]))
+    axis, target = grid.through_plane_axis, sheared_grid(grid, volume.grid)
     to_index = np.linalg.inv(volume.grid.ijk_to_ras) @ target.ijk_to_ras
     places = np.zeros((target.count(axis), 4))
     places[:, 3], places[:, AXES_IJK.index(axis)] = 1, np.arange(target.count(axis))
@@ -138,6 +130,17 @@ def sheared(volume: Volume, grid: Grid, fill: float | None = None) -> Volume:
     starts = first_ijk[:, [AXES_IJK.index(slow), AXES_IJK.index(fast)]]
     moved = _on_windows(volume, axis, starts, (target.count(slow), target.count(fast)), fill)
     return replace(moved, grid=target, sheared_grid=None)
+
+
+def sheared_grid(grid: Grid, straight: Grid) -> Grid:
+    """A sheared grid, refined or made coarser as the straight grid of its slices was."""
+    axis, target = grid.through_plane_axis, grid
+    for one, before, after in zip(AXES_IJK, _straight_spacing(grid, axis), straight.spacing_ijk_mm, strict=True):
+        if abs(before - after) > 1e-6 * after:
+            target = target.refined(one, before / after)
+    shape = list(target.shape_kji)
+    shape[array_axis(axis)] = straight.count(axis)  # rounding may give one slice more or less
+    return replace(target, shape_kji=(shape[0], shape[1], shape[2]))
 
 
 def _on_windows(volume: Volume, axis: str, starts: np.ndarray, shape: tuple[int, int], fill: float | None) -> Volume:

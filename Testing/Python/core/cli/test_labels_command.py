@@ -130,18 +130,47 @@ def test_edges_of_several_volumes_are_refused_before_any_work(medsr, folder):
     assert "name it by --volume N" in said
 
 
-def test_a_tilted_label_map_is_straightened_without_new_labels(medsr, folder):
+def a_tilted_label_map(path):
     labels = np.zeros((8, 20, 16), np.uint8)
     labels[2:6, 6:14, 4:12], labels[3:5, 8:12, 6:10] = 5, 42
     tilted = np.diag([1, 1, 4, 1.0])
     tilted[1, 2] = 1.5
-    nibabel.save(nibabel.Nifti1Image(labels.T, tilted), folder / "tilted_seg.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(labels.T, tilted), path)
+    return labels
+
+
+def test_a_tilted_label_map_is_straightened_without_new_labels(medsr, folder):
+    labels = a_tilted_label_map(folder / "tilted_seg.nii.gz")
     assert medsr("enhance", folder / "tilted_seg.nii.gz", folder / "fine.nii.gz", "--factor", 4)[0] == 0
     fine = files.read(folder / "fine.nii.gz")
     assert not fine.grid.is_sheared
     assert set(np.unique(fine.array)) == {0, 5, 42}
     volume = float(np.prod(fine.grid.spacing_ijk_mm))
     assert (fine.array > 0).sum() * volume == pytest.approx((labels > 0).sum() * 4, rel=0.15)
+
+
+def test_a_tilted_label_map_keeps_its_tilt_where_asked(medsr, folder):
+    labels = a_tilted_label_map(folder / "tilted_seg.nii.gz")
+    given = (folder / "tilted_seg.nii.gz", folder / "fine.nii.gz", "--factor", 4, "--keep-tilt")
+    assert medsr("enhance", *given)[0] == 0
+    fine = nibabel.load(folder / "fine.nii.gz")
+    np.testing.assert_allclose(fine.affine[:, 2], (0, 1.5 / 4, 1, 0), atol=1e-5)
+    np.testing.assert_allclose(fine.affine[:3, 3], (0, -1.5 * 3 / 8, -1.5), atol=1e-5)
+    voxels = np.asarray(fine.dataobj).T
+    assert voxels.shape == (32, 20, 16)
+    np.testing.assert_array_equal(np.unique(voxels), [0, 5, 42])
+    majority = [(voxels.reshape(8, 4, 20, 16) == label).sum(1) >= 2 for label in (0, 5, 42)]
+    assert all(kept[labels == label].all() for kept, label in zip(majority, (0, 5, 42), strict=True))
+
+
+def test_a_tilted_image_of_few_values_keeps_its_tilt_where_asked(medsr, folder, a_model_file):
+    a_tilted_label_map(folder / "tilted_seg.nii.gz")
+    given = (folder / "tilted_seg.nii.gz", folder / "fine.nii.gz", "--factor", 4, "--keep-tilt", "--modality", "mr")
+    status, _, err = medsr("enhance", *given, "--model", a_model_file)
+    assert status == 0, err
+    fine = nibabel.load(folder / "fine.nii.gz")
+    np.testing.assert_allclose(fine.affine[:, 2], (0, 1.5 / 4, 1, 0), atol=1e-5)
+    assert len(np.unique(np.asarray(fine.dataobj))) > 3
 
 
 def test_a_segmentation_by_itself_is_refined_as_one(medsr, folder):
