@@ -122,6 +122,7 @@ def _segmentation(task: Task, settings: EnhanceSettings, progress: Progress) -> 
     done: list[Enhanced] = [enhance_labels(layer, settings, progress) for layer in segmentation.layers]
     started = time.monotonic()
     refined = replace(segmentation, layers=tuple(one.volume for one in done))
-    segmentations.write(refined, task.destination.path, overwrite=task.destination.overwrite)
+    destination = task.destination
+    segmentations.write(refined, destination.path, overwrite=destination.overwrite, compress=task.compress)
     arrays = [layer.array for layer in segmentation.layers] if task.hashed else []
     return outcome_of(refined.grid, done[0].report, read_seconds, time.monotonic() - started, arrays)

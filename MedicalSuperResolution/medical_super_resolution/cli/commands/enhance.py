@@ -95,6 +95,7 @@ def run(chosen: argparse.Namespace) -> int:
             labels.refined(grid, image=files.read(chosen.output) if chosen.snap else None),
             chosen.labels[1],
             overwrite=chosen.overwrite,
+            compress=not chosen.no_compression,
             quiet=chosen.progress == "none",
             images=images_of(chosen.output),
         )

@@ -79,13 +79,19 @@ def labels_of(chosen: argparse.Namespace) -> Segmentation:
 
 
 def write_labels(
-    segmentation: Segmentation, output: Path, *, overwrite: bool, quiet: bool = False, images: Sequence[Path] = ()
+    segmentation: Segmentation,
+    output: Path,
+    *,
+    overwrite: bool,
+    compress: bool = True,
+    quiet: bool = False,
+    images: Sequence[Path] = (),
 ) -> None:
     """Write a refined segmentation and report how many labels it has."""
     from ...volumes.label_maps.refinement import label_values
     from ...volumes.segmentations import files as segmentations
 
-    segmentations.write(segmentation, output, overwrite=overwrite, images=images)
+    segmentations.write(segmentation, output, overwrite=overwrite, compress=compress, images=images)
     if not quiet:
         count = sum(len(label_values(layer)) for layer in segmentation.layers)
         print(f"{segmentation.grid.described()}, {count} labels: {output}", file=sys.stderr)

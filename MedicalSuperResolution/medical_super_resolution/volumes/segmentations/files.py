@@ -116,8 +116,20 @@ def check_output(
         raise VolumeError(f"the segments overlap, which {path.name} cannot hold; end its name in {SEGMENTATION_SUFFIX}")
 
 
-def write(segmentation: Segmentation, path: Path, *, overwrite: bool = False, images: Sequence[Path] = ()) -> None:
+def write(
+    segmentation: Segmentation,
+    path: Path,
+    *,
+    overwrite: bool = False,
+    compress: bool = True,
+    images: Sequence[Path] = (),
+) -> None:
     """Write a label map, or a .seg.nrrd or a DICOM SEG with names and colors.
+
+    Parameters
+    ----------
+    compress
+        Compress the voxels, where the format allows it; a DICOM SEG decides that itself.
 
     Raises
     ------
@@ -131,7 +143,7 @@ def write(segmentation: Segmentation, path: Path, *, overwrite: bool = False, im
             put_in_place(folder / path.name, path)
         return
     if not is_segmentation(path):
-        files.write(segmentation.layers[0], path, overwrite=overwrite)
+        files.write(segmentation.layers[0], path, overwrite=overwrite, compress=compress)
         return
     import SimpleITK as sitk
 
@@ -141,7 +153,7 @@ def write(segmentation: Segmentation, path: Path, *, overwrite: bool = False, im
         image.SetMetaData(key, value)
     try:
         with work_folder(path.parent) as folder, silent():
-            sitk.WriteImage(image, str(folder / path.name), useCompression=True)
+            sitk.WriteImage(image, str(folder / path.name), useCompression=compress)
             _name_the_layers(folder / path.name)
             put_in_place(folder / path.name, path)
     except (RuntimeError, OSError) as problem:

@@ -200,3 +200,15 @@ def test_an_exact_spacing_makes_labels_coarser_as_it_does_images(medsr, folder, 
     assert labels.array.shape == (16, 5, 5)
     assert labels.grid == files.read(folder / "fine_scan.nii.gz").grid
     np.testing.assert_array_equal(np.unique(labels.array), [0, 17])
+
+
+@pytest.mark.parametrize("name", ["out.seg.nrrd", "out.nrrd"])
+@pytest.mark.parametrize("is_beside_a_scan", [True, False])
+def test_segmentations_are_written_uncompressed_where_asked(medsr, folder, a_model_file, name, is_beside_a_scan):
+    a_slicer_segmentation(folder / "in.seg.nrrd")
+    given = (folder / "in.seg.nrrd", folder / name)
+    if is_beside_a_scan:
+        given = (folder / "scan.nii.gz", folder / "fine.nii", "--model", a_model_file, "--labels", *given)
+    status, _, err = medsr("enhance", *given, "--factor", 4, "--no-compression")
+    assert status == 0, err
+    assert b"encoding: raw" in (folder / name).read_bytes()
