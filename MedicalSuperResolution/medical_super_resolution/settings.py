@@ -49,6 +49,12 @@ def check_detail(detail: float) -> None:
         raise SettingsError(f"the detail must be at least 0 (fidelity) and at most 1, got {detail:g}")
 
 
+def check_slice_thickness(slice_thickness_mm: float) -> None:
+    """Refuse a slice thickness that is not above 0."""
+    if not (math.isfinite(slice_thickness_mm) and slice_thickness_mm > 0):
+        raise SettingsError(f"the slice thickness must be above 0 mm, got {slice_thickness_mm:g}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class EnhanceSettings:
     """Settings of one enhancement. `planning.plan` decides what they mean for a given volume.
@@ -141,10 +147,8 @@ class EnhanceSettings:
         for value in self.spacing_ijk_mm or ():
             if not (math.isfinite(value) and value > 0):
                 raise SettingsError(f"the target spacing must be above 0 mm, got {value:g}")
-        if self.slice_thickness_mm is not None and not (
-            math.isfinite(self.slice_thickness_mm) and self.slice_thickness_mm > 0
-        ):
-            raise SettingsError(f"the slice thickness must be above 0 mm, got {self.slice_thickness_mm:g}")
+        if self.slice_thickness_mm is not None:
+            check_slice_thickness(self.slice_thickness_mm)
         if self.slice_profile not in PROFILES:
             raise SettingsError(f"unknown slice profile {self.slice_profile!r}; use one of: {', '.join(PROFILES)}")
         check_detail(self.detail)

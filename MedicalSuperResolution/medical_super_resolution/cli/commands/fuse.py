@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import SettingsError, VolumeError
 from ...report import check_report, write_report
-from ...settings import EnhanceSettings
+from ...settings import EnhanceSettings, check_slice_thickness
 from ..settings import add_computer, add_modality, add_model, add_output
 from ..terminal import progress_of_kind
 
@@ -71,6 +71,8 @@ def run(chosen: argparse.Namespace) -> int:
         rounds=chosen.rounds,
         enhance=EnhanceSettings(model=chosen.model, device=chosen.device, threads=chosen.threads),
     )
+    for thickness in chosen.slice_thickness or ():
+        check_slice_thickness(thickness)
     series = _checked_series(chosen)
     progress = progress_of_kind(chosen.progress)
     progress.stage("reading")

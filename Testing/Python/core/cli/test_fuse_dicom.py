@@ -101,3 +101,11 @@ def test_a_dicom_series_cannot_name_a_volume_file_as_its_source(medsr, tmp_path,
     results.mkdir()
     told = refused(medsr, results, "fuse", two_series[0], tmp_path / "second.nii.gz", results / "fused")
     assert "is no DICOM series" in told
+
+
+@pytest.mark.parametrize("thickness", ["0", "-1", "nan"])
+def test_a_slice_thickness_without_a_meaning_is_refused_before_the_stacks_are_read(
+    medsr, tmp_path, two_series, thickness
+):
+    status, _, err = medsr("fuse", *two_series, tmp_path / "fused.nii.gz", "--slice-thickness", thickness)
+    assert (status, err) == (1, f"error: the slice thickness must be above 0 mm, got {thickness}\n")
