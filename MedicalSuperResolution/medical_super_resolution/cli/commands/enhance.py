@@ -73,13 +73,19 @@ def run(chosen: argparse.Namespace) -> int:
     from ...volumes.dicom.reader import Selection
     from ...volumes.io import files, writers
 
-    _check_options(chosen)
+    if chosen.snap and not chosen.labels:
+        raise SettingsError("--snap moves the boundaries of --labels SEG SEG_OUT; give both")
     selection = selection_of(chosen, chosen.input)
     if selection == Selection() and chosen.input.is_dir():
         from ...cohort.batch import batch_in
 
         if items := batch_in(chosen.input, chosen.output):
             return _run_batch(chosen, settings, items)
+    if chosen.input.exists() and (chosen.jobs != 1 or chosen.skip_existing):
+        raise SettingsError(
+            f"--jobs and --skip-existing are for a folder of several volumes that go into a second folder; leave them"
+            f" out to enhance {chosen.input}"
+        )
     segmentation, refined_segmentation = chosen.labels or (None, None)
     outputs = [chosen.output, chosen.uncertainty, chosen.report, refined_segmentation]
     writers.check_apart(outputs, [chosen.input, segmentation])
@@ -130,16 +136,6 @@ def _enhance_in(
         made = f"{done.grid.described()}, {report['seconds']:.1f} s"
         _print_summary(Report.from_dict(report), made, chosen.output)
     return done.grid
-
-
-def _check_options(chosen: argparse.Namespace) -> None:
-    """Refuse options that would have no effect."""
-    if chosen.snap and not chosen.labels:
-        raise SettingsError("--snap moves the boundaries of --labels SEG SEG_OUT; give both")
-    if chosen.input.is_file() and (chosen.jobs != 1 or chosen.skip_existing):
-        raise SettingsError(
-            f"--jobs and --skip-existing are for a folder, and {chosen.input} is a file; leave them out"
-        )
 
 
 def _check_input(chosen: argparse.Namespace) -> None:

@@ -53,6 +53,17 @@ def test_one_series_and_one_volume_of_it_are_enhanced_by_name(
     assert "10x12x5 at 1.00x1.00x3.00 mm" in again
 
 
+@pytest.mark.parametrize("chosen", [("--skip-existing",), ("--jobs", 2)])
+def test_options_of_a_batch_are_refused_for_the_folder_of_one_series(
+    medsr: Medsr, a_study: Path, folder: Path, chosen: tuple[str | int, ...]
+):
+    for given in ((a_study / "ct",), (a_study, "--series", 3)):
+        status, _, err = medsr("enhance", given[0], folder / "fine", *given[1:], "--factor", 2, *chosen)
+        assert status == 1
+        assert err.startswith("error: --jobs and --skip-existing are for a folder of several volumes")
+        assert not (folder / "fine").exists()
+
+
 def test_all_volumes_of_a_series_go_into_one_file(medsr: Medsr, a_study: Path, folder: Path, a_model_file: Path):
     chosen = ("--factor", 2, "--model", a_model_file, "--series", 7, "--slice-profile", "gaussian")
     assert medsr("enhance", a_study, folder / "all.nii.gz", "--phase", "all", *chosen)[0] == 0
