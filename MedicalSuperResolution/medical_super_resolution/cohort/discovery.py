@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 from ..errors import VolumeError
@@ -74,13 +76,19 @@ def _with_unique_names(items: list[Item]) -> list[Item]:
     taken: set[str] = set()
     named = []
     for item in items:
-        name = item.name
-        if name in taken:
-            suffix = formats.suffix_of(Path(name)) or ""
-            name = str(Path(name).with_name(item.source.name.replace(".", "_") + suffix))
+        name = next(name for name in _names_for(item) if name not in taken)
         taken.add(name)
         named.append(replace(item, name=name))
     return named
+
+
+def _names_for(item: Item) -> Iterator[str]:
+    """The names that an item may get, the preferred ones first."""
+    yield item.name
+    path = Path(item.name)
+    stem, suffix = item.source.name.replace(".", "_"), formats.suffix_of(path) or ""
+    yield str(path.with_name(stem + suffix))
+    yield from (str(path.with_name(f"{stem}_{number}{suffix}")) for number in count(2))
 
 
 def _item_of_file(path: Path, folder: Path) -> list[Item]:

@@ -138,3 +138,10 @@ def test_a_series_that_is_not_named_is_refused(medsr: Medsr, a_study: Path, fold
     assert status == 1
     assert "3: Thorax (5 images, 000.dcm); 7: Brain (10 images in 2 volumes, 000.dcm)" in err
     assert "--series N" in err
+
+
+def test_the_results_of_a_folder_and_of_a_file_of_its_name_are_told_apart(folder: Path):
+    """As dcm2niix leaves them: scan.nii.gz beside the folder scan with a multi-frame file."""
+    save(enhanced(STORED, [(0, 0, 3 * k) for k in range(5)]), folder / "study" / "scan" / "1.dcm")
+    nibabel.save(nibabel.Nifti1Image(STORED.T, np.eye(4)), folder / "study" / "scan.nii.gz")
+    assert [item.name for item in items_in(folder / "study")] == ["scan.nii.gz", "scan_2.nii.gz"]
