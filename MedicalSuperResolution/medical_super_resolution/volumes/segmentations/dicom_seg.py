@@ -76,7 +76,7 @@ def read_segmentation(path: Path) -> tuple[tuple[Volume, ...], dict[str, str]]:
     layer_of = {int(value): number for number, layer in enumerate(layers) for value in np.unique(layer) if value}
     for number in found.segment_numbers:
         facts |= _facts_of(found.get_segment_description(number), number, layer_of.get(number, 0))
-    grid = Grid((layers[0].shape[0], layers[0].shape[1], layers[0].shape[2]), LPS_TO_RAS @ place[:, _KJI])
+    grid = Grid((layers[0].shape[0], layers[0].shape[1], layers[0].shape[2]), LPS_TO_RAS @ place[:, _KJI], "k")
     return tuple(Volume(layer, grid) for layer in layers), facts
 
 

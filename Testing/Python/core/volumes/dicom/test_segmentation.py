@@ -119,6 +119,14 @@ def test_info_describes_a_dicom_segmentation(medsr, tmp_path, a_series):
     assert "by the shapes of its labels" in out
 
 
+def test_the_slices_of_a_dicom_segmentation_lie_along_k_however_thin_they_are(tmp_path, a_series):
+    thin = files.read(a_series).grid.refined("k", 5 / 0.7)
+    segmentations.write(two_segments(thin, overlapping=False), tmp_path / "seg.dcm", images=list(a_series.iterdir()))
+    found = segmentations.read(tmp_path / "seg.dcm").grid
+    assert found.spacing_ijk_mm == pytest.approx((0.7, 0.8, 0.7))
+    assert found.through_plane_axis == "k"
+
+
 def test_a_dicom_segmentation_needs_a_series_to_name(medsr, tmp_path, a_series):
     scan = files.read(a_series)
     for name, volume in (("scan", scan), ("labels", two_segments(scan.grid, overlapping=False).layers[0])):
