@@ -55,15 +55,16 @@ def run_task(
         The input cannot be read or refined as asked, or the output cannot be written.
     """
     source = task.source
-    if segmentations.is_segmentation_file(source):
-        return _segmentation(task, settings, progress)
-    if source.is_file() and formats.is_volume_file(source):
-        if task.number is None and formats.header_of(source).count > 1:
-            return run_series(task, settings, load(), progress)
-    elif task.selection is not None and task.selection.phase == ALL_PHASES:
-        return run_series(task, settings, load(), progress)
-    elif task.number is not None:
+    is_segmentation = segmentations.is_segmentation_file(source)
+    is_volume_file = source.is_file() and formats.is_volume_file(source) and not is_segmentation
+    if task.number is not None and not is_volume_file:
         raise SettingsError("--volume names one volume of a file that holds a series; this is none")
+    if is_segmentation:
+        return _segmentation(task, settings, progress)
+    if is_volume_file and task.number is None and formats.header_of(source).count > 1:
+        return run_series(task, settings, load(), progress)
+    if not is_volume_file and task.selection is not None and task.selection.phase == ALL_PHASES:
+        return run_series(task, settings, load(), progress)
     with _allocator(task, settings) as allocator:
         return _volume(task, settings, load(), progress, allocator, stage)
 

@@ -142,14 +142,18 @@ def _check_input(chosen: argparse.Namespace) -> None:
     """Refuse what the header alone shows, before PyTorch is loaded."""
     from ...volumes.dicom.reader import ALL_PHASES
     from ...volumes.io import files, formats
+    from ...volumes.segmentations.files import is_segmentation_file
 
     source, number, are_several = chosen.input, chosen.volume, chosen.phase == ALL_PHASES
     files.check_exists(source)
-    if formats.is_volume_file(source) and source.is_file():
+    is_segmentation = is_segmentation_file(source)  # whose layers are no volumes
+    if formats.is_volume_file(source) and source.is_file() and not is_segmentation:
         count = formats.header_of(source).count
         if number is not None and not 0 <= number < count:
             raise SuperResolutionError(f"{source} has no volume {number}; its volumes are 0 to {count - 1}")
         are_several = number is None and count > 1
+    if chosen.snap and is_segmentation:
+        raise SettingsError(f"--snap follows the edges of an image, and {source} is a segmentation; leave it out")
     if chosen.snap and are_several:
         raise SettingsError("--snap follows the edges of one volume; name it by --volume N, or --phase N of DICOM")
 

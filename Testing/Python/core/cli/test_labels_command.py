@@ -212,3 +212,15 @@ def test_segmentations_are_written_uncompressed_where_asked(medsr, folder, a_mod
     status, _, err = medsr("enhance", *given, "--factor", 4, "--no-compression")
     assert status == 0, err
     assert b"encoding: raw" in (folder / name).read_bytes()
+
+
+def test_overlapping_segments_are_refined_together_and_have_no_volumes(medsr, folder):
+    a_slicer_segmentation(folder / "in.seg.nrrd", layers=2)
+    given = ("enhance", folder / "in.seg.nrrd", folder / "out.seg.nrrd", "--factor", 4)
+    assert "--volume names one volume" in refused(medsr, folder, *given, "--volume", 1)
+    snap = ("--labels", folder / "labels.nii.gz", folder / "fine.nii.gz", "--snap")
+    assert "--snap follows the edges of an image" in refused(medsr, folder, *given, *snap)
+    status, _, err = medsr(*given)
+    assert status == 0, err
+    found = segmentations.read(folder / "out.seg.nrrd")
+    assert [layer.array.shape for layer in found.layers] == [(32, 10, 10)] * 2
