@@ -116,8 +116,6 @@ def check_report(path: Path | None, *, overwrite: bool) -> None:
     """Refuse, before any work is done, a report that could not be written."""
     if path is None:
         return
-    if path.is_dir():
-        raise SuperResolutionError(f"{path} is a folder; name a file")
     check_replaceable(path, overwrite=overwrite)
     if path.exists() and not _holds_json(path):
         raise SuperResolutionError(f"{path} is not a report, and would be lost; choose another name for the report")

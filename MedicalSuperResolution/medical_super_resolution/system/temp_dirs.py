@@ -83,7 +83,9 @@ def try_writing(folder: Path) -> None:
 
 
 def check_replaceable(path: Path, *, overwrite: bool) -> None:
-    """Refuse, before any work is done, a file that is there already, unless it may be replaced."""
+    """Refuse, before any work is done, a file that is there already, unless it may be replaced, and a folder."""
+    if path.is_dir():
+        raise SuperResolutionError(f"{path} is a folder; name a file")
     if path.exists() and not overwrite:
         raise SuperResolutionError(f"{path} exists already; add --overwrite to replace it, or choose another name")
 

@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import VolumeError
 from ...progress import Progress, ignore
 from ...system.process import silent
-from ...system.temp_dirs import put_in_place, work_folder
+from ...system.temp_dirs import check_replaceable, put_in_place, work_folder
 from ..grid import Grid
 from ..io import files, formats
 from ..io.nrrd import check_voxels_beside
@@ -107,8 +107,7 @@ def check_output(
                 f"{path.name} would be a DICOM segmentation, which names the images of a series; give a folder of DICOM"
                 " as the refined volume, or end the output in .seg.nrrd"
             )
-        if path.exists() and not overwrite:
-            raise VolumeError(f"{path} exists already; add --overwrite to replace it, or choose another name")
+        check_replaceable(path, overwrite=overwrite)
         files.check_writable(path.parent)
         return
     files.check_output(path, overwrite=overwrite)

@@ -313,6 +313,14 @@ def test_a_window_or_slice_that_makes_no_sense_is_refused(
     assert sentence in refused(medsr, folder, "compare", scan, scan, "-o", folder / "a.png", *flags)
 
 
+def test_a_folder_is_no_picture(medsr: Medsr, scan: Path, tmp_path: Path):
+    picture = tmp_path / "picture.png"
+    picture.mkdir()
+    assert medsr("compare", scan, scan, "-o", picture, "--overwrite")[2] == (
+        f"error: {picture} is a folder; name a file\n"
+    )
+
+
 def test_volumes_of_two_places_are_not_compared(medsr: Medsr, scan: Path, folder: Path, a_volume: Volume):
     sitk.WriteImage(sitk.GetImageFromArray(np.zeros((6, 8, 9), np.int16)), str(folder / "other.nii.gz"))
     arguments = ("compare", scan, folder / "other.nii.gz", "-o", folder / "picture.png")

@@ -150,3 +150,14 @@ def test_a_damaged_dicom_segmentation_is_refused_in_one_sentence(tmp_path, a_ser
     broken.save_as(tmp_path / "broken.dcm")
     with pytest.raises(VolumeError, match="cannot be read as a DICOM segmentation"):
         segmentations.read(tmp_path / "broken.dcm")
+
+
+def test_a_folder_is_no_dicom_segmentation(medsr, tmp_path, a_series):
+    segmentations.write(
+        two_segments(files.read(a_series).grid, overlapping=False),
+        tmp_path / "seg.dcm",
+        images=list(a_series.iterdir()),
+    )
+    (tmp_path / "fine.dcm").mkdir()
+    given = (tmp_path / "seg.dcm", tmp_path / "fine.dcm", "--like", a_series, "--overwrite")
+    assert medsr("labels", *given)[2] == f"error: {tmp_path / 'fine.dcm'} is a folder; name a file\n"
