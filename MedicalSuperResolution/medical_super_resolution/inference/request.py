@@ -9,7 +9,7 @@ from functools import cached_property
 from ..errors import SettingsError
 from ..models.file import Model
 from ..models.weight_interpolation import both_ends
-from ..settings import EnhanceSettings
+from ..settings import EnhanceSettings, check_slice_thickness
 from ..volumes.intensity import IntensityRange, check_magnitude, guess_modality, intensity_range, trained_window
 from ..volumes.resampling import averaged
 from ..volumes.tilt import straightened
@@ -86,11 +86,13 @@ def make_request(volume: Volume, model: Model, settings: EnhanceSettings) -> Req
     Raises
     ------
     SettingsError
-        The model does not support the settings; or see `planning.plan`.
+        The model does not support the settings, or the slice thickness is not above 0; or see `planning.plan`.
     VolumeError
         See `planning.plan` and `intensity.check_magnitude`.
     """
     check_magnitude(volume.array)
+    if volume.slice_thickness_mm:
+        check_slice_thickness(volume.slice_thickness_mm)
     if volume.grid.is_sheared:
         volume = straightened(volume)
     if settings.exact_spacing:

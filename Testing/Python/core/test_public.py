@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +160,11 @@ def test_options_of_the_wrong_kind_are_refused_by_name(options: dict[str, object
 def test_settings_of_a_fusion_of_the_wrong_kind_are_refused_by_name(options: dict[str, object], sentence: str):
     with pytest.raises(SettingsError, match=sentence):
         FusionSettings(**options)
+
+
+def test_a_volume_of_negative_slice_thickness_is_refused(a_volume: Volume, a_model: Model):
+    with pytest.raises(SettingsError, match="the slice thickness must be above 0 mm, got -1"):
+        enhance(replace(a_volume, slice_thickness_mm=-1.0), a_model, factor=2)
 
 
 def test_one_volume_given_as_both_stacks_is_named(a_volume: Volume, a_model: Model):
