@@ -34,8 +34,8 @@ def coarse_data(a_dataset: Path, tmp_path: Path) -> Path:
     blocks = random.normal(0.5, 0.25, (20, 6, 6)).repeat(5, axis=1).repeat(5, axis=2)[:, :26, :26]
     array = 1000 * (blocks + random.normal(0, 0.15, blocks.shape))
     sitk.WriteImage(sitk.GetImageFromArray(array.clip(0).astype(np.int16)), str(folder / "noisy.nii.gz"))
-    prepare(folder, tmp_path / "coarse.json")
-    return tmp_path / "coarse.json"
+    prepare(folder, tmp_path / "coarse_scans.json")
+    return tmp_path / "coarse_scans.json"
 
 
 @pytest.fixture
