@@ -12,12 +12,13 @@ from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.volumes.intensity import CT_WINDOWS
 from MedicalSuperResolutionLib import messages, timers
 from MedicalSuperResolutionLib.compare.blend import Blend
-from MedicalSuperResolutionLib.compare.comparison import Comparison, Shown
+from MedicalSuperResolutionLib.compare.comparison import Comparison
 from MedicalSuperResolutionLib.compare.layouts import AFTER, BEFORE, COLUMNS
 from MedicalSuperResolutionLib.compare.views import CompareViews
 from MedicalSuperResolutionLib.panel.choices import Overlay
 from MedicalSuperResolutionLib.panel.module_widget import Observer
 from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode, remember
+from MedicalSuperResolutionLib.panel.sections import compare_texts
 from MedicalSuperResolutionLib.translation import tr as _
 
 _KEY = "X"
@@ -68,14 +69,14 @@ class CompareSection:
             widget.enabled = bool(blends)
         ui.planeComboBox.enabled = None in chosen.arrangement.value.planes
         ui.windowComboBox.enabled = bool(blends) and shown is not None and shown.is_ct
-        obstacle = _why_no_share(blends, chosen.overlay)
+        obstacle = compare_texts.why_no_share(blends, chosen.overlay)
         ui.overlaySlider.enabled = not obstacle
-        ui.overlaySlider.toolTip = obstacle or _how_to_use(chosen.overlay)
-        ui.comparisonLabel.text = _sentence(shown, chosen.overlay) if shown else ""
+        ui.overlaySlider.toolTip = obstacle or compare_texts.how_to_use(chosen.overlay)
+        ui.comparisonLabel.text = compare_texts.described(shown, chosen.overlay) if shown else ""
         button = ui.compareButton
         button.checked, button.enabled = active, active or pair is not None
         button.text = _("Close comparison") if active else _("Compare")
-        button.toolTip = _("Go back to the previous layout.") if active else _offer(pair)
+        button.toolTip = _("Go back to the previous layout.") if active else compare_texts.offer(pair)
 
     def resume(self) -> None:
         """Fill the views of a scene that was saved while comparing: what was made for them is not saved with it."""
@@ -250,55 +251,3 @@ def _overlay(blend: Blend, how: Overlay, share: float) -> None:
         Overlay.CHECKERBOARD: blend.checkerboard,
         Overlay.UNCERTAINTY: lambda: blend.color(share),
     }[how]()
-
-
-def _why_no_share(blends: list[Blend], how: Overlay) -> str:
-    """Why the slider is of no use; empty where it is."""
-    if not blends:
-        return _("Nothing is compared.")
-    if how is Overlay.UNCERTAINTY and not blends[0].has_colors:
-        return _("There is no uncertainty map of this volume; check Uncertainty map, and enhance again.")
-    if how in (Overlay.NOTHING, Overlay.CHECKERBOARD):
-        return _("Choose to wipe, to fade or to color first.")
-    return ""
-
-
-def _how_to_use(how: Overlay) -> str:
-    return {
-        Overlay.WIPE: _("Left of the line is before, right of it after."),
-        Overlay.FADE: _("Left: after alone. Right: before alone."),
-        Overlay.UNCERTAINTY: _("Left: no colors. Right: strong colors."),
-    }[how]
-
-
-def _offer(pair: tuple[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode] | None) -> str:
-    if pair is None:
-        return _("Nothing to compare yet: enhance the input volume, or choose a volume to compare it with.")
-    before, after = (volume.GetName() for volume in pair)
-    return _("Show {before}, {after} and their difference side by side, linked.").format(before=before, after=after)
-
-
-def _sentence(shown: Shown, how: Overlay) -> str:
-    before = _("Before is {before}.").format(before=shown.before)
-    if shown.resampled:
-        before = _("Before is {before}, resampled by cubic B-spline onto the grid of {after}.").format(
-            before=shown.before, after=shown.after
-        )
-    difference = _("Difference is after minus before: orange is higher, blue lower, brightest at {limit}.")
-    sentences = [before, difference.format(limit=f"{shown.limit:g} {shown.units}".strip())]
-    if shown.of_two_patients:
-        sentences.insert(0, _("Caution: before and after are of different patients."))
-    if how is Overlay.UNCERTAINTY:
-        sentences.append(_uncertainty(shown))
-    return " ".join(sentences)
-
-
-def _uncertainty(shown: Shown) -> str:
-    if shown.uncertainty is None:
-        return _("There is no uncertainty map of {after}: check Uncertainty map, and enhance again.").format(
-            after=shown.after
-        )
-    first, brightest = (f"{end:g} {shown.units}".strip() for end in shown.uncertainty)
-    return _("Uncertainty is colored from {first} on, and brightest at {brightest}.").format(
-        first=first, brightest=brightest
-    )
