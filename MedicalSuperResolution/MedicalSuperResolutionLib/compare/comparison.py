@@ -14,9 +14,9 @@ from MedicalSuperResolutionLib.compare.common_grid import before_on_grid_of
 from MedicalSuperResolutionLib.compare.fitting import revealing_orientation
 from MedicalSuperResolutionLib.compare.view_settings import diverging_colors
 from MedicalSuperResolutionLib.compare.views import CompareViews
-from MedicalSuperResolutionLib.scene import dicom_source, uncertainty_node
 from MedicalSuperResolutionLib.scene import nodes as scene
-from MedicalSuperResolutionLib.scene.dicom_source import modality, units_of
+from MedicalSuperResolutionLib.scene import uncertainty_node
+from MedicalSuperResolutionLib.scene.dicom_source import are_of_several_patients, modality, units_of
 from MedicalSuperResolutionLib.translation import tr as _
 
 _HOUNSFIELD = "HU"
@@ -135,10 +135,8 @@ class Comparison:
             raise
         self._remove(old)
         ends = None if colors is None else _ends_of_colors(colors.GetDisplayNode())
-        patients = {dicom_source.patient(volume) for volume in (before, after)} - {""}
-        self._shown = Shown(
-            before.GetName(), after.GetName(), resampled is not None, limit, units, ends, len(patients) > 1
-        )
+        strangers = are_of_several_patients((before, after))
+        self._shown = Shown(before.GetName(), after.GetName(), resampled is not None, limit, units, ends, strangers)
 
     def exit(self) -> None:
         """Restore the previous layout, and remove the nodes that were added to the scene."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import slicer
@@ -41,6 +42,11 @@ def modality(node: slicer.vtkMRMLScalarVolumeNode) -> str | None:
 def patient(node: slicer.vtkMRMLScalarVolumeNode) -> str:
     """The patient ID of a volume; empty if it is not known."""
     return _value(node, _PATIENT_ID).strip()
+
+
+def are_of_several_patients(nodes: Iterable[slicer.vtkMRMLScalarVolumeNode]) -> bool:
+    """Whether volumes are known to be of different patients."""
+    return len({patient(node) for node in nodes} - {""}) > 1
 
 
 def frame_of_reference(node: slicer.vtkMRMLScalarVolumeNode) -> str:

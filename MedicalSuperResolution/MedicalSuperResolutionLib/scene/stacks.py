@@ -78,7 +78,7 @@ def check(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> None:
         if node.GetScene() is None:
             message = _("the volume {name} was removed meanwhile; nothing was made")
             raise VolumeError(message.format(name=node.GetName()))
-    if len({dicom_source.patient(node) for node in nodes} - {""}) > 1:
+    if dicom_source.are_of_several_patients(nodes):
         raise VolumeError(_("the volumes are of different patients; fuse stacks of one session"))
     untouched = [node for node in nodes if parent_of(node) is None]  # others were brought into place
     if len({dicom_source.frame_of_reference(node) for node in untouched} - {""}) > 1:
