@@ -74,7 +74,8 @@ def run(chosen: argparse.Namespace) -> int:
 
     if not chosen.scheduler:
         load_ahead()
-    optional("distributed", "cohorts", extra="cohort", instead="use `medsr enhance IN OUT --jobs N`")
+    for needed in ("distributed", "cryptography"):
+        optional(needed, "cohorts", extra="cohort", instead="use `medsr enhance IN OUT --jobs N`")
 
     from ...cohort.run import check_output, open_output, run_cohort, studies_in
     from ...cohort.table import TABLE

@@ -52,6 +52,8 @@ def load_ahead() -> None:
 def local_workers(count: int, gpus: Sequence[str] = ()) -> Iterator[Client]:
     """Start worker processes on this computer, for the time of the block.
 
+    They talk by TLS with a certificate that only they have, because whoever reaches a scheduler can run code by it.
+
     Parameters
     ----------
     count : int
@@ -60,7 +62,7 @@ def local_workers(count: int, gpus: Sequence[str] = ()) -> Iterator[Client]:
         Identifiers of CUDA devices, one for each worker; empty for none.
     """
     from dask import config
-    from distributed import Client, Nanny, Scheduler, SpecCluster, WorkerPlugin
+    from distributed import Client, Nanny, Scheduler, Security, SpecCluster, WorkerPlugin
 
     class LeaveInterrupts(WorkerPlugin):
         """Ignores Ctrl-C, which reaches all processes of a terminal; the client ends the workers."""
@@ -68,13 +70,17 @@ def local_workers(count: int, gpus: Sequence[str] = ()) -> Iterator[Client]:
         def setup(self, worker: object) -> None:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    options = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "allowed_failures": RETRIES}
+    security = Security.temporary()
+    here = {"host": "127.0.0.1", "protocol": "tls", "security": security}
+    options = {"dashboard_address": "127.0.0.1:0", "allowed_failures": RETRIES, **here}
     workers = {
-        number: {"cls": Nanny, "options": worker_options(gpus[number] if gpus else None)} for number in range(count)
+        number: {"cls": Nanny, "options": worker_options(gpus[number] if gpus else None) | here}
+        for number in range(count)
     }
+    scheduler = {"cls": Scheduler, "options": options}
     with (
         config.set(_DASK),
-        SpecCluster(workers, {"cls": Scheduler, "options": options}, silence_logs=logging.CRITICAL) as cluster,
+        SpecCluster(workers, scheduler, security=security, silence_logs=logging.CRITICAL) as cluster,
         Client(cluster) as client,
     ):
         client.register_plugin(LeaveInterrupts())
@@ -84,7 +90,6 @@ def local_workers(count: int, gpus: Sequence[str] = ()) -> Iterator[Client]:
 def worker_options(gpu: str | None) -> dict[str, Any]:
     """Options of one worker: one study at a time; if there is a ``gpu``, it sees only that one."""
     options: dict[str, Any] = {
-        "host": "127.0.0.1",
         "nthreads": 1,
         "memory_limit": 0,  # the engine limits its memory itself
         "dashboard": False,  # the scheduler has one

@@ -1,0 +1,22 @@
+"""Workers of a cohort on this computer: who can reach them."""
+
+from __future__ import annotations
+
+import pytest
+
+from medical_super_resolution.cohort.distribution.workers import local_workers
+
+distributed = pytest.importorskip("distributed")
+
+
+@pytest.mark.slow
+def test_only_the_one_who_started_the_workers_can_run_code_by_them():
+    with local_workers(1) as client:
+        client.wait_for_workers(1, timeout=30)
+        scheduler, workers = client.scheduler.address, client.scheduler_info()["workers"]
+        assert all(address.startswith("tls://") for address in (scheduler, *workers))
+        assert all(worker["nanny"].startswith("tls://") for worker in workers.values())
+        with pytest.raises(OSError):  # noqa: PT011 - closed or timed out
+            distributed.Client(scheduler.replace("tls://", "tcp://"), timeout=1)
+        with pytest.raises(OSError):  # noqa: PT011 - closed or timed out
+            distributed.Client(scheduler, security=distributed.Security.temporary(), timeout=1)
