@@ -15,8 +15,9 @@ from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.resampling import resampled
 
 FACTOR = 4
-WINDOW = (-160, 500)  # HU, soft tissue and bone
-LEFT, RIGHT = 45, 205  # columns shown
+WINDOW = (-150, 800)  # HU, bone
+ROWS = {"vertebral body": 0.49, "vertebral arch": 0.6}  # of the coronal cuts, as parts of the slice
+COLUMNS = slice(50, 210)
 
 
 def thick_slices(thin: Volume) -> Volume:
@@ -31,31 +32,34 @@ def thick_slices(thin: Volume) -> Volume:
 
 
 def main(volume: Path, picture: Path) -> None:
-    """Refine at three amounts of detail, and draw one coronal cut of each."""
+    """Refine at three amounts of detail, and draw two coronal cuts of each."""
     mpl.use("Agg")
     from matplotlib import pyplot
 
     thin = read(volume)
     thick = thick_slices(thin)
     finest = enhance(thick, factor=FACTOR)
-    rows = {
+    volumes = {
         "cubic B-spline": resampled(thick, finest.grid),
         "detail 0": finest.array,
         "detail 0.5": enhance(thick, factor=FACTOR, detail=0.5).array,
         "detail 1": enhance(thick, factor=FACTOR, detail=1.0).array,
-        "truth": thin.array,
+        "truth": thin.array[: len(finest.array)],
     }
-    j = int(thin.array.shape[1] * 0.5)
     spacing_i, _, spacing_k = thin.grid.spacing_ijk_mm
-    figure, axes = pyplot.subplots(len(rows), 1, figsize=(7, 9), layout="constrained")
-    for axis, (name, array) in zip(axes, rows.items(), strict=True):
-        cut = array[: len(finest.array), j, LEFT:RIGHT][::-1]
-        axis.imshow(cut, cmap="gray", vmin=WINDOW[0], vmax=WINDOW[1], aspect=spacing_k / spacing_i)
-        axis.set_ylabel(name)
-        axis.set_xticks([])
-        axis.set_yticks([])
-    figure.supxlabel(f"coronal cut, {WINDOW[0]} to {WINDOW[1]} HU")
-    figure.savefig(picture, dpi=120)
+    figure, axes = pyplot.subplots(len(volumes), len(ROWS), figsize=(11, 8.8), layout="constrained")
+    for line, (name, array) in zip(axes, volumes.items(), strict=True):
+        line[0].set_ylabel(name)
+        for axis, row in zip(line, ROWS.values(), strict=True):
+            cut = array[::-1, int(thin.array.shape[1] * row), COLUMNS]
+            axis.imshow(
+                cut, "gray", aspect=spacing_k / spacing_i, interpolation="bicubic", vmin=WINDOW[0], vmax=WINDOW[1]
+            )
+            axis.set(xticks=[], yticks=[])
+    for axis, name in zip(axes[0], ROWS, strict=True):
+        axis.set_title(name)
+    figure.supxlabel(f"coronal cuts, {WINDOW[0]} to {WINDOW[1]} HU")
+    figure.savefig(picture, dpi=100)
 
 
 if __name__ == "__main__":
