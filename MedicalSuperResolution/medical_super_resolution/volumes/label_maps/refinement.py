@@ -66,10 +66,21 @@ def label_values(labels: Volume) -> np.ndarray:
     return values[values != BACKGROUND]
 
 
-def _check(labels: Volume, grid: Grid) -> None:
+def check_labels(labels: Volume) -> None:
+    """Refuse a label map with values that are not whole numbers.
+
+    Raises
+    ------
+    VolumeError
+        There are such values.
+    """
     array = labels.array
     if array.dtype.kind == "f" and not all(np.array_equal(plane, np.round(plane)) for plane in array):
         raise VolumeError("the label map holds values that are not whole numbers; give the segmentation, not an image")
+
+
+def _check(labels: Volume, grid: Grid) -> None:
+    check_labels(labels)
     (low, high), (here_low, here_high) = grid.bounds_ras_mm, labels.grid.bounds_ras_mm
     if (np.minimum(high, here_high) - np.maximum(low, here_low)).min() <= 0:
         raise VolumeError("the label map does not overlap the volume in space; is it of the same scan?")

@@ -191,6 +191,23 @@ def test_info_says_that_a_label_map_is_one(medsr, folder):
     assert out.endswith("(4 times finer), by the shapes of its labels, without the model\n")
 
 
+def test_info_describes_the_layers_of_overlapping_segments_however_they_are_stored(medsr, folder):
+    for name, written in (("vector.seg.nrrd", b"kinds: vector"), ("list.seg.nrrd", b"kinds: list")):
+        a_slicer_segmentation(folder / name, layers=2)
+        header, blank, voxels = (folder / name).read_bytes().partition(b"\n\n")
+        (folder / name).write_bytes(header.replace(b"kinds: vector", written) + blank + voxels)
+        status, out, err = medsr("info", folder / name)
+        assert status == 0, err
+        assert out.startswith("layers              2, as segments may overlap; the first is described\n")
+        assert "modality            label map\n" in out
+
+
+def test_info_refuses_vectors_that_are_named_as_segments_as_enhance_does(medsr, folder):
+    field = np.random.default_rng(0).normal(size=(8, 10, 10, 3)).astype(np.float32)
+    sitk.WriteImage(sitk.GetImageFromArray(field, isVector=True), str(folder / "field.seg.nrrd"))
+    assert "values that are not whole numbers" in refused(medsr, folder, "info", folder / "field.seg.nrrd")
+
+
 def test_an_exact_spacing_makes_labels_coarser_as_it_does_images(medsr, folder, a_model_file):
     options = ("--exact-spacing", 2, 2, 2, "--model", a_model_file)
     for name in ("scan", "labels"):
