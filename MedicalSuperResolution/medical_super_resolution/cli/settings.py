@@ -145,15 +145,15 @@ def add_progress(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--progress", choices=("auto", "json", "none"), default="auto", help="how to show progress")
 
 
-def add_selection(parser: argparse.ArgumentParser) -> None:
-    """Add the options that make a `Selection`."""
+def add_selection(parser: argparse.ArgumentParser, *, takes_all: bool = False) -> None:
+    """Add the options that make a `Selection`; with ``takes_all`` also one of all volumes of a series."""
     parser.add_argument(
         "--series", metavar="N|UID", help="number or UID of the series, for a DICOM folder with several"
     )
     parser.add_argument(
-        "--phase", type=_phase, metavar="N|all",
-        help="volume N from 1, or all into one file, for a DICOM series with several images at each place (echoes,"
-        " phases, b-values)",
+        "--phase", type=_phase if takes_all else whole_number, metavar="N|all" if takes_all else "N",
+        help=f"volume N from 1{', or all into one file,' if takes_all else ','} for a DICOM series with several images"
+        " at each place (echoes, phases, b-values)",
     )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add input, output, settings, and further outputs."""
     parser.add_argument("input", type=Path, metavar="INPUT")
     parser.add_argument("output", type=Path, metavar="OUTPUT", help=_OUTPUT_HELP)
-    add_selection(parser)
+    add_selection(parser, takes_all=True)
     add_settings(parser)
     parser.add_argument(
         "--uncertainty",

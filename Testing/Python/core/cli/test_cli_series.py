@@ -53,6 +53,11 @@ def test_one_series_and_one_volume_of_it_are_enhanced_by_name(
     assert "10x12x5 at 1.00x1.00x3.00 mm" in again
 
 
+def test_info_offers_one_volume_of_a_series_and_enhance_all(medsr: Medsr):
+    for command, offered in (("info", "[--phase N]"), ("enhance", "[--phase N|all]")):
+        assert offered in medsr(command, "--help")[1]
+
+
 @pytest.mark.parametrize("chosen", [("--skip-existing",), ("--jobs", 2)])
 def test_options_of_a_batch_are_refused_for_the_folder_of_one_series(
     medsr: Medsr, a_study: Path, folder: Path, chosen: tuple[str | int, ...]
