@@ -8,7 +8,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from command_line import Medsr
+from command_line import Medsr, refused
 from dicom_sources import PATIENT_NAME, write_source
 from medical_super_resolution.volumes.io import files
 
@@ -47,6 +47,20 @@ def test_a_series_is_never_written_over_another(medsr: Medsr, series: Path, fold
     assert status == 1
     assert err == f"error: the folder {series} is not empty; name a new or an empty one for the DICOM series\n"
     assert {file: file.read_bytes() for file in series.iterdir()} == before
+
+
+def test_a_series_of_several_patients_is_refused_before_any_work_where_it_would_become_a_series(
+    medsr: Medsr, series: Path, folder: Path
+):
+    second = pydicom.dcmread(max(series.iterdir()))
+    second.PatientID = "1234"
+    second.save_as(second.filename)
+    results = folder / "results"
+    results.mkdir()
+    for command in (("enhance", series), ("fuse", series, series)):
+        said = refused(medsr, results, *command, results / "fine", "--model", "absent")
+        assert "are of several patients, so no DICOM can be derived from them" in said
+        assert "there is no model 'absent'" in refused(medsr, results, *command, results / "a.nii", "--model", "absent")
 
 
 def test_a_volume_file_does_not_become_a_series(medsr: Medsr, scan: Path, folder: Path):

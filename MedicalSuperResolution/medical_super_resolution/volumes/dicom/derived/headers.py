@@ -25,7 +25,7 @@ _ONE_OF_A_SERIES = {"PatientID": "patients", "StudyInstanceUID": "studies"}
 _UNNUMBERED = 9001  # the derived series of one that has no number
 
 
-def storage_class_of(files: list[Path]) -> str:
+def storage_class_of(files: Sequence[Path]) -> str:
     """The SOP class of a source series.
 
     Raises
@@ -53,9 +53,16 @@ def storage_class_of(files: list[Path]) -> str:
     return storage_class
 
 
-def read_headers(files: list[Path], storage_class: str, normal: np.ndarray) -> list[Dataset]:
-    """The headers of the source, sorted along the normal of its slices (unit vector, LPS)."""
-    headers = [_read(file, attributes.to_read(storage_class)) for file in files]
+def read_headers(files: Sequence[Path]) -> list[Dataset]:
+    """The headers of a source series, in the order of its files.
+
+    Raises
+    ------
+    VolumeError
+        See `storage_class_of`; a slice has no position or identity; or the slices are of several patients or studies.
+    """
+    keywords = attributes.to_read(storage_class_of(files))
+    headers = [_read(file, keywords) for file in files]
     for file, header in zip(files, headers, strict=True):
         if not (header.get("ImagePositionPatient") and header.get("SOPInstanceUID")):
             raise VolumeError(f"{file} names no position or no identity of its slice; no DICOM can be derived")
@@ -65,11 +72,11 @@ def read_headers(files: list[Path], storage_class: str, normal: np.ndarray) -> l
                 f"the slices in {files[0].parent} are of several {what}, so no DICOM can be derived from them; get the"
                 " series again, or split it"
             )
-    return sorted(headers, key=lambda header: height(header, normal))
+    return headers
 
 
 def height(header: Dataset, normal: np.ndarray) -> float:
-    """Place of a slice along the normal, in mm."""
+    """Place of a slice along the normal of its series (unit vector, LPS), in mm."""
     return float(np.dot(np.array(header.ImagePositionPatient, dtype=float), normal))
 
 

@@ -24,14 +24,7 @@ from ..images.header import UNREADABLE, quietly
 from .attributes import PET, of_slice
 from .checks import check_files, check_place
 from .derivation import are_averaged, made_from, references
-from .headers import (
-    copy_values,
-    height,
-    missing,
-    read_headers,
-    series_header,
-    storage_class_of,
-)
+from .headers import copy_values, height, missing, read_headers, series_header, storage_class_of
 from .pixels import Encoding, decimal_string, describe_pixels, encoding_of
 
 if TYPE_CHECKING:
@@ -47,10 +40,10 @@ def check_output(source_files: Sequence[Path], folder: Path) -> None:
     Raises
     ------
     VolumeError
-        The source is no CT, MR or PET series; the folder is a file, is not empty, or cannot be made.
+        See `headers.read_headers`; or the folder is a file, is not empty, or cannot be made.
     """
     with quietly():
-        storage_class_of(list(source_files))
+        read_headers(source_files)
     _check_folder(folder)
 
 
@@ -99,7 +92,7 @@ def write_series(
         with work_folder(folder.parent) as work:
             with quietly():
                 series, report, encoding = _write_files(
-                    volume, report, list(source_files), further_sources, work / folder.name, taken_numbers
+                    volume, report, source_files, further_sources, work / folder.name, taken_numbers
                 )
             check_files(series, volume, encoding)
             with folder_lock(folder.parent):
@@ -138,7 +131,7 @@ def _right_handed(volume: Volume) -> Volume:
 def _write_files(
     volume: Volume,
     report: Report,
-    source_files: list[Path],
+    source_files: Sequence[Path],
     further_sources: Sequence[Sequence[Path]],
     series: Path,
     taken_numbers: Collection[int],
@@ -146,8 +139,9 @@ def _write_files(
     matrix = volume.grid.ijk_to_lps
     normal = matrix[:3, 2] / np.linalg.norm(matrix[:3, 2])
     storage_class = storage_class_of(source_files)
-    sources = read_headers(source_files, storage_class, normal)
-    further = [read_headers(list(files), storage_class_of(list(files)), normal) for files in further_sources]
+    sources, *further = (
+        sorted(read_headers(one), key=lambda header: height(header, normal)) for one in (source_files, *further_sources)
+    )
     if not further:  # a fused volume may reach as far as any of its sources
         check_place(volume.grid, sources)
     encoding = encoding_of(volume.array, may_shift=storage_class != PET)

@@ -16,7 +16,7 @@ from medical_super_resolution.cohort.discovery import items_in
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.report import Report
 from medical_super_resolution.volumes.dicom.derived import writer as dicom_output
-from medical_super_resolution.volumes.dicom.derived.writer import write_series
+from medical_super_resolution.volumes.dicom.derived.writer import check_output, write_series
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
 
@@ -429,6 +429,7 @@ def test_who_operated_contributing_devices_is_left_out(tmp_path: Path):
 @pytest.mark.parametrize(("keyword", "named"), [("PatientID", "patients"), ("StudyInstanceUID", "studies")])
 def test_slices_of_several_patients_or_studies_are_refused(tmp_path: Path, keyword: str, named: str):
     derived = prepared(tmp_path, change=lambda header, k: setattr(header, keyword, f"1.2.{k // 3}"))
-    with pytest.raises(VolumeError, match=f"are of several {named}, so no DICOM"):
-        derived.write()
+    for attempt in (derived.write, lambda: check_output(derived.source_files, derived.folder)):
+        with pytest.raises(VolumeError, match=f"are of several {named}, so no DICOM"):
+            attempt()
     assert not derived.folder.exists()
