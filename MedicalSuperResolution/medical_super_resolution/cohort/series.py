@@ -26,23 +26,26 @@ from ..volumes.label_maps.detection import is_label_map
 from ..volumes.memmap import Allocator, disk_allocator, extremes, release_pages
 from ..volumes.volume import Volume
 from .bids import GRADIENTS, copy_beside
-from .task import Outcome, Task, hash_voxels, outcome_of, tilt_restored, with_modality
+from .task import Outcome, Stage, Task, hash_voxels, outcome_of, tilt_restored, with_modality
 
 _SAME_PLACE_MM = 1e-3
 
 
-def run_series(task: Task, settings: EnhanceSettings, model: Model, progress: Progress) -> Outcome:
+def run_series(task: Task, settings: EnhanceSettings, model: Model, progress: Progress, stage: Stage) -> Outcome:
     """Enhance the volumes of a series into one file, kept on disk meanwhile; profile and modality are found once.
+
+    See `single.run_task` for the parameters.
 
     Raises
     ------
     SuperResolutionError
-        See `single.run_task`; or the volumes do not lie on one grid.
+        As there; or the volumes do not lie on one grid.
     """
     if settings.uncertainty:
         raise SettingsError(
             "the uncertainty of a series of volumes is not computed; name one of them by --volume or --phase"
         )
+    stage("refining")  # each volume is read just before
     destination, started, digest = task.destination, time.monotonic(), hashlib.sha256()
     count, volumes = _volumes_of(task)
     reports: list[Report] = []
@@ -68,6 +71,7 @@ def run_series(task: Task, settings: EnhanceSettings, model: Model, progress: Pr
             return_freed_blocks()
         assert results is not None  # a file and a series hold at least one volume
         together = [replace(first, array=array) for array in results]
+        stage("writing")
         writing = time.monotonic()
         files.write_series(together, destination.path, overwrite=destination.overwrite, compress=task.compress)
         together.clear()

@@ -22,9 +22,7 @@ from ..volumes.memmap import Allocator, disk_allocator
 from ..volumes.segmentations import files as segmentations
 from ..volumes.volume import Enhanced
 from .series import run_series
-from .task import Outcome, Task, outcome_of, tilt_restored, with_modality
-
-Stage = Callable[[str], None]
+from .task import Outcome, Stage, Task, check_tilt, outcome_of, tilt_restored, with_modality
 
 
 def run_task(
@@ -60,11 +58,13 @@ def run_task(
     if task.number is not None and not is_volume_file:
         raise SettingsError("--volume names one volume of a file that holds a series; this is none")
     if is_segmentation:
-        return _segmentation(task, settings, progress)
-    if is_volume_file and task.number is None and formats.header_of(source).count > 1:
-        return run_series(task, settings, load(), progress)
-    if not is_volume_file and task.selection is not None and task.selection.phase == ALL_PHASES:
-        return run_series(task, settings, load(), progress)
+        return _segmentation(task, settings, progress, stage)
+    if is_volume_file:
+        are_several = task.number is None and formats.header_of(source).count > 1
+    else:
+        are_several = task.selection is not None and task.selection.phase == ALL_PHASES
+    if are_several:
+        return run_series(task, settings, load(), progress, stage)
     with _allocator(task, settings) as allocator:
         return _volume(task, settings, load(), progress, allocator, stage)
 
@@ -98,6 +98,7 @@ def _volume(
     stage("reading")
     started = time.monotonic()
     volume = with_modality(files.read(task.source, task.selection, number=task.number, allocator=allocator), task)
+    check_tilt(volume, task)
     read_seconds = time.monotonic() - started
     stage("refining")
     enhanced = enhance(volume, model, settings, progress, allocator=allocator)
@@ -115,12 +116,15 @@ def _volume(
     )
 
 
-def _segmentation(task: Task, settings: EnhanceSettings, progress: Progress) -> Outcome:
+def _segmentation(task: Task, settings: EnhanceSettings, progress: Progress, stage: Stage) -> Outcome:
+    stage("reading")
     started = time.monotonic()
     segmentation = segmentations.read(task.source)
     segmentations.check_output(segmentation, task.destination.path, overwrite=task.destination.overwrite)
     read_seconds = time.monotonic() - started
+    stage("refining")
     done: list[Enhanced] = [enhance_labels(layer, settings, progress) for layer in segmentation.layers]
+    stage("writing")
     started = time.monotonic()
     refined = replace(segmentation, layers=tuple(one.volume for one in done))
     destination = task.destination

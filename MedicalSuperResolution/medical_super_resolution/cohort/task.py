@@ -23,6 +23,7 @@ from ..volumes.tilt import sheared, sheared_grid, straightened
 from ..volumes.volume import Enhanced, Volume
 
 Inspect = Callable[[Volume, Enhanced], None]
+Stage = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -111,12 +112,26 @@ def with_modality(volume: Volume, task: Task) -> Volume:
     return straightened(image) if image.grid.is_sheared else image
 
 
+def check_tilt(volume: Volume, task: Task) -> None:
+    """Refuse, before any work is done, a derived DICOM series with tilted slices.
+
+    Raises
+    ------
+    SettingsError
+        It was requested.
+    """
+    if _keeps_tilt(volume, task) and task.destination.source_files:
+        raise SettingsError("--keep-tilt is for volume files; a derived DICOM series has straight slices")
+
+
+def _keeps_tilt(volume: Volume, task: Task) -> bool:
+    return task.keep_tilt and (volume.sheared_grid is not None or volume.grid.is_sheared)
+
+
 def tilt_restored(fine: Volume, straight: Volume, task: Task) -> Volume:
     """A result on the original tilted grid of its slices, which were straightened to refine them, if requested."""
-    if not task.keep_tilt or (straight.sheared_grid is None and not straight.grid.is_sheared):
+    if not _keeps_tilt(straight, task):
         return fine
-    if task.destination.source_files:
-        raise SettingsError("--keep-tilt is for volume files; a derived DICOM series has straight slices")
     if straight.sheared_grid is None:  # a label map, whose slices are never straightened
         return refine_labels(straight, sheared_grid(straight.grid, fine.grid))
     return sheared(replace(fine, padding=padding_on(straight, fine.grid)), straight.sheared_grid)

@@ -70,12 +70,13 @@ def test_a_volume_file_does_not_become_a_series(medsr: Medsr, scan: Path, folder
     assert not (folder / "thin").exists()
 
 
+def tilted(header: pydicom.Dataset, k: int) -> None:
+    header.ImagePositionPatient = [0, 1.7 * k, 5 * k]
+
+
 def test_the_edges_of_tilted_slices_keep_their_values_where_they_are_tilted_again(
     medsr: Medsr, folder: Path, a_model_file: Path
 ):
-    def tilted(header: pydicom.Dataset, k: int) -> None:
-        header.ImagePositionPatient = [0, 1.7 * k, 5 * k]
-
     write_source(folder / "tilted", np.full((6, 20, 12), 1524, np.uint16), change=tilted)
     arguments = ("--factor", 2, "--model", a_model_file, "--keep-tilt")
     status, _, err = medsr("enhance", folder / "tilted", folder / "thin.nii", *arguments)
@@ -83,3 +84,11 @@ def test_the_edges_of_tilted_slices_keep_their_values_where_they_are_tilted_agai
     values = nibabel.load(folder / "thin.nii").get_fdata()  # 500 HU, or -1024 where a row leans out of all slices
     assert set(np.unique(values)) <= {500, -1024}
     assert (values == 500).mean() > 0.95
+
+
+def test_a_derived_series_with_tilted_slices_is_refused_before_any_work(medsr: Medsr, folder: Path, a_model_file: Path):
+    write_source(folder / "tilted", np.full((6, 20, 12), 1524, np.uint16), change=tilted)
+    (folder / "results").mkdir()
+    arguments = ("--factor", 2, "--model", a_model_file, "--keep-tilt")
+    said = refused(medsr, folder / "results", "enhance", folder / "tilted", folder / "results" / "thin", *arguments)
+    assert "--keep-tilt is for volume files" in said
