@@ -14,7 +14,7 @@ from ..errors import VolumeError
 from ..volumes.dicom.derived.headers import storage_class_of
 from ..volumes.dicom.images.header import quietly
 from ..volumes.dicom.reader import ALL_PHASES, Selection
-from ..volumes.dicom.sorter import Contents, Series, contents_of
+from ..volumes.dicom.sorter import Contents, Series, contents_of, searched
 from ..volumes.io import formats
 
 _ENTITIES_BEFORE = ("sub", "ses", "sample", "task", "tracksys", "acq", "ce", "trc", "stain")  # in the order of BIDS
@@ -35,12 +35,15 @@ class Item:
         Which series of the folder.
     problem : str
         Why it cannot be enhanced; empty if it can.
+    files : tuple of Path
+        The files of a DICOM series; empty for a volume file.
     """
 
     source: Path
     name: str
     selection: Selection | None = None
     problem: str = ""
+    files: tuple[Path, ...] = ()
 
 
 def items_in(folder: Path, leave_out: Path | None = None) -> list[Item]:
@@ -51,15 +54,13 @@ def items_in(folder: Path, leave_out: Path | None = None) -> list[Item]:
     folder : Path
         Folder to search; hidden folders are left out.
     leave_out : Path or None
-        A folder below that holds results.
+        A folder below that holds results, resolved.
     """
     found: list[Item] = []
     has_others = False
     for root, folders, names in os.walk(folder):
         here = Path(root)
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and (here / name).resolve() != leave_out
-        )
+        folders[:] = searched(here, folders, leave_out)
         for name in sorted(names):
             path = here / name
             if name.startswith("."):
@@ -68,7 +69,7 @@ def items_in(folder: Path, leave_out: Path | None = None) -> list[Item]:
                 found += _item_of_file(path, folder)
             elif path.suffix.lower() in ("", ".dcm", ".ima", ".img", ".dicom") or path.stem.isdigit():
                 has_others = True
-    return _with_unique_names(found + (_series_in(folder, found) if has_others else []))
+    return _with_unique_names(found + (_series_in(folder, found, leave_out) if has_others else []))
 
 
 def _with_unique_names(items: list[Item]) -> list[Item]:
@@ -117,9 +118,9 @@ def result_stem(stem: str) -> str:
     return "_".join([*parts[:place], "rec-medsr", *parts[place:]])
 
 
-def _series_in(folder: Path, files: list[Item]) -> list[Item]:
+def _series_in(folder: Path, files: list[Item], leave_out: Path | None) -> list[Item]:
     """The series below a folder; where others or volume files lie in or below the folder of one, it gets one in it."""
-    contents = contents_of(folder, pass_over_damaged=True)
+    contents = contents_of(folder, pass_over_damaged=True, leave_out=leave_out)
     homes = [_home(series, folder) for series in contents.series]
     occupied = Counter(place for path in (*homes, *(file.source for file in files)) for place in (path, *path.parents))
     names: dict[str, int] = {}
@@ -128,19 +129,25 @@ def _series_in(folder: Path, files: list[Item]) -> list[Item]:
         is_alone = home != folder and occupied[home] == 1
         name = str(home.relative_to(folder) / ("" if is_alone else _label(series)))
         names[name] = names.get(name, 0) + 1
-        name = name if names[name] == 1 else f"{name}_{names[name]}"
-        if series.problem:
-            items.append(Item(home, name, Selection(series.uid), series.problem))
-        elif not _is_derivable(series):
-            phase = ALL_PHASES if len(series.parts) > 1 else None
-            items.append(Item(home, f"{name}.nii.gz", Selection(series.uid, phase)))
-        elif len(series.parts) > 1:
-            items += [
-                Item(home, f"{name}_{place}", Selection(series.uid, place)) for place in range(1, len(series.parts) + 1)
-            ]
-        else:
-            items.append(Item(home, name, Selection(series.uid)))
+        items += _items_of_series(series, home, name if names[name] == 1 else f"{name}_{names[name]}")
     return items
+
+
+def _items_of_series(series: Series, home: Path, name: str) -> list[Item]:
+    """One item, or one for each volume where a series that can be derived holds several."""
+    count = len(series.parts)
+    whole = Item(home, name, Selection(series.uid), series.problem, tuple(_files_of(series)))
+    if series.problem:
+        return [whole]
+    if not _is_derivable(series):
+        return [
+            replace(whole, name=f"{name}.nii.gz", selection=Selection(series.uid, ALL_PHASES if count > 1 else None))
+        ]
+    if count == 1:
+        return [whole]
+    return [
+        replace(whole, name=f"{name}_{place}", selection=Selection(series.uid, place)) for place in range(1, count + 1)
+    ]
 
 
 def _unreadable(contents: Contents, homes: list[Path], folder: Path) -> list[Item]:
@@ -169,8 +176,12 @@ def _is_derivable(series: Series) -> bool:
 
 def _home(series: Series, folder: Path) -> Path:
     """The folder that holds all files of a series."""
-    parents = {str(frame.file.path.parent) for part in series.parts for frame in part.frames}
+    parents = {path.parent for path in _files_of(series)}
     return Path(os.path.commonpath(parents)) if parents else folder
+
+
+def _files_of(series: Series) -> list[Path]:
+    return sorted({frame.file.path for part in series.parts for frame in part.frames})
 
 
 def _label(series: Series) -> str:

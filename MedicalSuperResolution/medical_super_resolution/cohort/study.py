@@ -129,7 +129,7 @@ def _model(name: str, detail: float) -> Model:
 
 def _asked(batch: Batch, item: Item, model: Model) -> dict[str, Any]:
     """Everything that a result depends on; the input is represented by sizes and times of its files."""
-    stats = [path.stat() for path in _files_of(item.source) if not path.is_relative_to(batch.output)]
+    stats = [path.stat() for path in item.files or _files_of(item.source)]
     settings = {name: value for name, value in asdict(batch.settings).items() if name not in _LEFT_OUT}
     asked = {
         "software": __version__,
@@ -147,7 +147,7 @@ def _digests(output: Path, folder: Path) -> dict[str, str]:
 
 
 def _files_of(path: Path) -> list[Path]:
-    """The files of a folder, as it and those below it hold a series, or a file with those beside it under its name."""
+    """The files in and below a folder, or a file with those beside it under its name."""
     found = path.rglob("*") if path.is_dir() else path.parent.glob(f"{glob.escape(stem_of(path).name)}.*")
     return sorted(one for one in found if one.is_file())
 

@@ -89,7 +89,7 @@ class Contents:
     damaged: tuple[tuple[Path, VolumeError | OSError], ...] = ()
 
 
-def contents_of(path: Path, *, pass_over_damaged: bool = False) -> Contents:
+def contents_of(path: Path, *, pass_over_damaged: bool = False, leave_out: Path | None = None) -> Contents:
     """Sort what lies in a folder and below it, in a zipped one, or beside a file.
 
     Parameters
@@ -98,6 +98,8 @@ def contents_of(path: Path, *, pass_over_damaged: bool = False) -> Contents:
         The folder or file.
     pass_over_damaged : bool
         Name damaged files among the contents instead of raising an error.
+    leave_out : Path or None
+        A folder below it, resolved, that is passed over.
 
     Raises
     ------
@@ -109,7 +111,7 @@ def contents_of(path: Path, *, pass_over_damaged: bool = False) -> Contents:
     folder = unpacked(path) if path.suffix.lower() == ".zip" and path.is_file() else path
     named = folder if folder.is_file() and folder.name.upper() != "DICOMDIR" else None
     place = folder if folder.is_dir() else folder.parent
-    contents = _contents(named, tuple(_files_in(place, nested=named is None)))
+    contents = _contents(named, tuple(_files_in(place, leave_out, nested=named is None)))
     if contents.damaged and not pass_over_damaged:
         raise contents.damaged[0][1].with_traceback(None)
     return contents
@@ -131,15 +133,22 @@ def _series_of_file(path: Path) -> str:
     return text(file.header, "SeriesInstanceUID")
 
 
-def _files_in(folder: Path, *, nested: bool) -> Iterator[tuple[Path, int, int]]:
+def _files_in(folder: Path, leave_out: Path | None, *, nested: bool) -> Iterator[tuple[Path, int, int]]:
     """Each file with its size in bytes and the time of its last change."""
     for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if nested and not name.startswith("."))
-        for path in (Path(root) / name for name in sorted(names)):
+        here = Path(root)
+        folders[:] = searched(here, folders, leave_out) if nested else []
+        for path in (here / name for name in sorted(names)):
             if not path.exists():  # a dangling link, as of git-annex without its content
                 continue
             state = path.stat()
             yield path, state.st_size, state.st_mtime_ns
+
+
+def searched(folder: Path, names: list[str], leave_out: Path | None) -> list[str]:
+    """Which of the folders in a folder are searched: not hidden ones, nor the one (resolved) to leave out; sorted."""
+    shown = sorted(name for name in names if not name.startswith("."))
+    return [name for name in shown if leave_out is None or (folder / name).resolve() != leave_out]
 
 
 def _sorted(paths: Iterator[Path], wanted: str | None) -> Contents:

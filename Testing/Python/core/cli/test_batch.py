@@ -117,6 +117,8 @@ def test_results_inside_the_input_folder_are_no_input(folder: Path, a_volume: Vo
     source = a_folder_of_scans(folder, a_volume)
     (source / "results").mkdir()
     files.write(a_volume, source / "results" / "plain.nrrd")
+    write_series(source / "results" / "series", a_volume.array.clip(0))
+    (source / "not_a_volume.dcm").touch()
     names = [item.name for item in items_in(source, (source / "results").resolve())]
     assert names == ["broken.nii.gz", "plain.nrrd", "sub-01/anat/sub-01_acq-t_rec-medsr_T1w.nii.gz"]
 

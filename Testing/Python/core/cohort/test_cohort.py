@@ -142,6 +142,20 @@ def test_going_on_does_again_what_has_other_data_or_another_sidecar(
     assert [study.run_study(batch, item).status for item in items] == ["done"] * 3
 
 
+def test_a_changed_series_is_done_again_and_its_neighbor_in_the_folder_is_kept(
+    tmp_path: Path, a_volume: Volume, a_model_file: Path
+):
+    folder, stored = tmp_path / "in", a_volume.array.clip(0)
+    for number in (1, 2):
+        names = [f"{number}_{k}.dcm" for k in range(len(stored))]
+        dicom_files.write_series(folder, stored, names=names, series=number)
+    batch = Batch(folder, tmp_path / "out", EnhanceSettings(factor=2, model=str(a_model_file), threads=1))
+    items = items_in(folder)
+    assert [study.run_study(batch, item).status for item in items] == ["done", "done"]
+    os.utime(folder / "1_0.dcm", (2e9, 2e9))
+    assert [study.run_study(batch, item).status for item in items] == ["done", "kept"]
+
+
 def test_another_wish_does_what_is_done_again(a_batch: Batch, a_client):
     run(a_batch, a_client)
     asked = EnhanceSettings(factor=3, model=a_batch.settings.model, threads=1)
