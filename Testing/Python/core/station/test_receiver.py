@@ -1,0 +1,95 @@
+"""The receiver of the station: who may call, and how much a caller may send."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from medical_super_resolution.station.intake import Intake
+from medical_super_resolution.station.queue import Queue
+from medical_super_resolution.station.sender import DicomNode, SendingError
+from station_doubles import send
+
+pydicom = pytest.importorskip("pydicom")
+pynetdicom = pytest.importorskip("pynetdicom")
+
+
+def test_other_callers_are_refused(a_queue: Queue, a_series: list[Path], a_port: int):
+    from medical_super_resolution.station.receiver import listen
+
+    server = listen(a_queue, title="MEDSR", host="127.0.0.1", port=a_port, callers=("MODALITY",))
+    try:
+        with pytest.raises(SendingError, match="refuses"):
+            send(DicomNode("MEDSR", "127.0.0.1", a_port, "STRANGER"), a_series)
+    finally:
+        server.shutdown()
+    assert list(a_queue.folder.rglob("*.dcm")) == []
+
+
+def test_noise_on_the_port_harms_nothing(a_queue: Queue, a_series: list[Path], a_port: int):
+    from medical_super_resolution.station.receiver import listen
+
+    server = listen(a_queue, title="MEDSR", host="127.0.0.1", port=a_port)
+    try:
+        for noise in (b"GET / HTTP/1.1\r\n\r\n", b"\x01\x00\xff\xff\xff\xff" + bytes(64), b"\x04\x00\xff\xff\xff\xff"):
+            with socket.create_connection(("127.0.0.1", a_port)) as caller:
+                caller.sendall(noise)
+        send(DicomNode("MEDSR", "127.0.0.1", a_port, "MODALITY"), a_series)
+    finally:
+        server.shutdown()
+    assert len(list(a_queue.folder.rglob("*.dcm"))) == 5
+
+
+def test_a_caller_that_claims_or_sends_too_much_is_cut_off():
+    receive = Intake(bytearray, largest_pdu=100, largest_image=250)
+    assert len(receive(100)) == 100
+    with pytest.raises(ConnectionAbortedError):
+        receive(101)
+    receive.on_message(None)
+    receive(100), receive(100)
+    with pytest.raises(ConnectionAbortedError):
+        receive(100)
+
+
+def test_images_for_which_callers_together_have_no_room_are_refused_until_there_is(
+    a_queue: Queue, a_series: list[Path], a_port: int
+):
+    from medical_super_resolution.station.receiver import listen
+
+    size = a_series[0].stat().st_size
+    half = pynetdicom.pdu_primitives.P_DATA()
+    half.presentation_data_value_list.append([1, b"\x00" + bytes(size // 2)])
+    server = listen(a_queue, title="MEDSR", host="127.0.0.1", port=a_port, largest_sum=size + 100)
+    entity = pynetdicom.AE("MODALITY")
+    entity.add_requested_context(pydicom.dcmread(a_series[0]).SOPClassUID)
+    until = time.monotonic() + 60
+
+    def send_until(status: int) -> None:
+        while sender.send_c_store(pydicom.dcmread(a_series[0])).Status != status:
+            assert time.monotonic() < until
+
+    try:
+        endless, sender = (entity.associate("127.0.0.1", a_port, ae_title="MEDSR") for _ in range(2))
+        send_until(0x0000)
+        endless.dul.send_pdu(half)
+        send_until(0xA700)
+        endless.abort()
+        send_until(0x0000)
+        sender.release()
+    finally:
+        server.shutdown()
+
+
+def test_a_unit_that_claims_gigabytes_is_not_waited_for(a_queue: Queue, a_port: int):
+    from medical_super_resolution.station.receiver import listen
+
+    server = listen(a_queue, title="MEDSR", host="127.0.0.1", port=a_port)
+    try:
+        with socket.create_connection(("127.0.0.1", a_port), timeout=20) as caller:
+            caller.sendall(b"\x01\x00\xff\xff\xff\xff")
+            assert caller.recv(1) == b""
+    finally:
+        server.shutdown()

@@ -1,0 +1,116 @@
+"""Series that are fetched from a DICOMweb service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from medical_super_resolution.station.queue import Queue, label
+from medical_super_resolution.station.rules import Rule
+from medical_super_resolution.station.source import DicomWebSource
+from station_doubles import SERIES
+
+pydicom = pytest.importorskip("pydicom")
+
+
+class AService:
+    """A DICOMweb service with one series, as dicomweb-client shows it."""
+
+    def __init__(self, images: list[Path]) -> None:
+        self.images = [pydicom.dcmread(path) for path in images]
+        self.asked: list[dict] = []
+        self.retrieved = 0
+
+    def search_for_series(self, *, search_filters: dict, **options: object) -> list[dict]:
+        self.asked.append(search_filters)
+        found = pydicom.Dataset()
+        found.StudyInstanceUID, found.SeriesInstanceUID = self.images[0].StudyInstanceUID, SERIES
+        found.NumberOfSeriesRelatedInstances = len(self.images)
+        return [found.to_json_dict()]
+
+    def retrieve_series(self, study: str, series: str) -> list:
+        self.retrieved += 1
+        return self.images
+
+
+@pytest.fixture
+def a_service(a_series: list[Path], monkeypatch: pytest.MonkeyPatch) -> AService:
+    made = AService(a_series)
+    monkeypatch.setattr(pytest.importorskip("dicomweb_client"), "DICOMwebClient", lambda address: made)
+    return made
+
+
+def test_a_series_of_a_service_is_fetched_once_and_only_when_it_grows_no_more(a_queue: Queue, a_service: AService):
+    source = DicomWebSource("http://pacs", (Rule(modality="CT"),))
+    whole, a_service.images = a_service.images, a_service.images[:2]
+    source.fetch(a_queue)
+    a_service.images = whole
+    source.fetch(a_queue)
+    assert a_service.retrieved == 0
+    source.fetch(a_queue)
+    source.fetch(a_queue)
+    assert a_service.retrieved == 1
+    stored = sorted(a_queue.folder.rglob("*.dcm"))
+    assert {pydicom.dcmread(path).SOPInstanceUID for path in stored} == {image.SOPInstanceUID for image in whole}
+    assert a_service.asked[0]["Modality"] == "CT"
+
+
+@pytest.mark.parametrize("knows_offset", [True, False])
+def test_a_search_ends_when_nothing_new_comes(
+    a_queue: Queue, a_service: AService, monkeypatch: pytest.MonkeyPatch, knows_offset: bool
+):
+    found = [
+        {"0020000D": {"vr": "UI", "Value": ["1"]}, "0020000E": {"vr": "UI", "Value": [one]}} for one in ("1.2", SERIES)
+    ]
+
+    def search_for_series(*, offset: int = 0, get_remaining: bool = False, **_: object) -> list[dict]:
+        assert not get_remaining  # it goes on as long as there is an answer
+        start = offset if knows_offset else 0
+        return found[start : start + 1]
+
+    monkeypatch.setattr(a_service, "search_for_series", search_for_series)
+    source = DicomWebSource("http://pacs", (Rule(modality="CT"),))
+    source.fetch(a_queue), source.fetch(a_queue)
+    assert a_service.retrieved == (2 if knows_offset else 1)
+
+
+def test_series_that_no_rule_can_fit_stay_where_they_are(a_queue: Queue, a_service: AService):
+    source = DicomWebSource("http://pacs", (Rule(modality="CT", description="other*"),))
+    source.fetch(a_queue), source.fetch(a_queue)
+    assert a_service.retrieved == 0
+
+
+def test_a_service_that_fails_is_asked_again_and_the_log_names_nobody(
+    a_queue: Queue, a_service: AService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def fail(**options: object) -> None:
+        raise OSError(f"http://pacs/series/{SERIES}")
+
+    source = DicomWebSource("http://pacs", (Rule(modality="CT"),))
+    with monkeypatch.context() as broken:
+        broken.setattr(a_service, "search_for_series", fail)
+        source.fetch(a_queue)
+    assert "OSError" in caplog.text
+    assert SERIES not in caplog.text
+    source.fetch(a_queue), source.fetch(a_queue)
+    assert a_service.retrieved == 1
+
+
+def test_a_series_that_cannot_be_fetched_holds_up_no_other(
+    a_queue: Queue, a_service: AService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def retrieved(study: str, series: str) -> list:
+        if series == "1.2":
+            raise OSError("500")
+        return a_service.images
+
+    found = [
+        {"0020000D": {"vr": "UI", "Value": ["1"]}, "0020000E": {"vr": "UI", "Value": [one]}} for one in ("1.2", SERIES)
+    ]
+    monkeypatch.setattr(a_service, "search_for_series", lambda **_: found)
+    monkeypatch.setattr(a_service, "retrieve_series", retrieved)
+    source = DicomWebSource("http://pacs", (Rule(modality="CT"),))
+    source.fetch(a_queue), source.fetch(a_queue)
+    assert f"series {label('1.2')}: cannot be fetched: OSError; tried again later" in caplog.text
+    assert len(list(a_queue.folder.rglob("*.dcm"))) == 5

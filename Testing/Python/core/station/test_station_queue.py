@@ -1,0 +1,134 @@
+"""The queue of the station: received images are on the disk, complete when they are quiet, and counted."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from medical_super_resolution.station.queue import Queue, label
+from medical_super_resolution.station.room import QueueFull, size_of
+from station_doubles import Clock, no_room
+
+
+def test_an_image_is_on_the_disk_when_it_is_acknowledged_and_its_path_names_nobody(a_queue: Queue):
+    assert a_queue.add("1.2.3", "1.2.3.4", b"image")
+    (path,) = a_queue.folder.rglob("*.dcm")
+    assert path.read_bytes() == b"image"
+    assert path.relative_to(a_queue.folder).as_posix() == f"receiving/{label('1.2.3')}/{label('1.2.3.4')}.dcm"
+
+
+def test_a_series_is_complete_after_it_was_quiet(a_queue: Queue, a_clock: Clock):
+    a_queue.add("1", "1.1", b"a")
+    assert a_queue.complete(quiet_seconds=5) == []
+    a_clock.ahead = 6
+    assert a_queue.complete(quiet_seconds=5) == [label("1")]
+    assert [folder.name for folder in a_queue.waiting()] == [label("1")]
+
+
+def test_a_clock_that_was_set_back_does_not_hold_up_a_series(tmp_path: Path):
+    queue = Queue(tmp_path / "queue", largest_bytes=10)
+    queue.add("1", "1.1", b"a")
+    for path in queue.folder.glob("receiving/**/*"):
+        os.utime(path, (time.time() + 3600,) * 2)  # as if it were an hour earlier since
+    assert queue.complete(quiet_seconds=0) == [label("1")]
+
+
+def test_what_comes_again_after_completion_is_dropped(a_queue: Queue, a_clock: Clock):
+    a_queue.add("1", "1.1", b"a")
+    a_clock.ahead = 6
+    a_queue.complete(quiet_seconds=5)
+    assert not a_queue.add("1", "1.1", b"a")
+    a_queue.finish(label("1"))
+    assert not a_queue.add("1", "1.2", b"b")
+    assert list(a_queue.folder.rglob("*.dcm")) == []
+
+
+def test_a_waiting_series_that_gets_another_image_was_not_complete(a_queue: Queue):
+    a_queue.add("1", "1.1", b"a")
+    a_queue.complete(quiet_seconds=-1)
+    assert a_queue.add("1", "1.2", b"b")
+    assert not a_queue.take(label("1"))
+    a_queue.complete(quiet_seconds=-1)
+    assert a_queue.take(label("1"))
+    assert not a_queue.add("1", "1.3", b"c")
+    (folder,) = a_queue.waiting()
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_a_queue_at_its_size_refuses_and_has_room_again_when_a_series_is_done(tmp_path: Path):
+    queue = Queue(tmp_path / "queue", largest_bytes=10)
+    queue.add("1", "1.1", bytes(10))
+    with pytest.raises(QueueFull, match="--max-storage"):
+        queue.add("2", "2.1", b"x")
+    queue.complete(quiet_seconds=0)
+    queue.finish(label("1"))
+    assert queue.add("2", "2.1", b"x")
+
+
+def test_images_that_arrive_while_a_series_is_removed_are_counted(a_queue: Queue, monkeypatch: pytest.MonkeyPatch):
+    def slowly(folder: Path) -> int:
+        a_queue.add("2", "2.1", bytes(10))
+        return size_of(folder)
+
+    a_queue.add("1", "1.1", bytes(5))
+    a_queue.complete(quiet_seconds=-1)
+    monkeypatch.setattr("medical_super_resolution.station.queue.size_of", slowly)
+    a_queue.finish(label("1"))
+    assert a_queue._room.used_bytes == size_of(a_queue.folder) == 10
+
+
+def test_what_a_killed_station_left_half_written_is_removed(a_queue: Queue):
+    a_queue.add("1", "1.1", b"a")
+    part = a_queue.folder / "receiving" / label("1") / "2.part"
+    part.touch()
+    (a_queue.workspace(label("1"))).mkdir()
+    again = Queue(a_queue.folder, largest_bytes=10)
+    assert not part.exists()
+    assert sorted(path.name for path in again.folder.iterdir()) == ["done", "failed", "receiving", "sending", "waiting"]
+
+
+def test_a_series_killed_between_two_renamings_is_enhanced_once(a_queue: Queue):
+    a_queue.add("1", "1.1", b"a")
+    a_queue.complete(quiet_seconds=-1)
+    (a_queue.folder / "sending" / label("1")).mkdir()
+    a_queue.recover()
+    assert a_queue.waiting() == []
+
+
+def test_the_time_in_which_the_station_did_not_run_does_not_count(a_queue: Queue, a_clock: Clock):
+    a_queue.add("1", "1.1", b"a")
+    a_clock.ahead = 3600
+    again = Queue(a_queue.folder, largest_bytes=10, clock=a_clock)
+    assert again.complete(quiet_seconds=5) == []
+    a_clock.ahead = 3606
+    assert again.complete(quiet_seconds=5) == [label("1")]
+
+
+def test_a_series_of_which_an_image_had_no_room_is_not_enhanced_before_it_came(
+    a_queue: Queue, a_clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    a_queue.add("1", "1.1", b"a")
+    with monkeypatch.context() as full:
+        full.setattr("os.fsync", no_room)
+        with pytest.raises(OSError, match="No space left"):
+            a_queue.add("1", "1.2", b"b")
+    a_clock.ahead = 6
+    assert a_queue.complete(quiet_seconds=5) == []
+    assert not a_queue.is_known("1")
+    (reason,) = a_queue.folder.glob("failed/*/reason.txt")
+    assert "no room for some images" in reason.read_text()
+    assert a_queue.add("1", "1.2", b"b")
+    a_clock.ahead = 12
+    assert a_queue.complete(quiet_seconds=5) == [label("1")]
+    assert len(list((a_queue.folder / "waiting" / label("1")).glob("*.dcm"))) == 2
+
+
+def test_a_part_of_the_disk_is_left_for_derived_images(a_queue: Queue, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(total=1000, free=110))
+    with pytest.raises(QueueFull, match="free some space"):
+        a_queue.add("1", "1.1", bytes(11))
+    assert a_queue.add("1", "1.1", bytes(10))
