@@ -13,7 +13,6 @@ from pathlib import Path
 from ..errors import SuperResolutionError, VolumeError
 from ..models.file import Model
 from ..models.weight_interpolation import load_model
-from ..progress import Progress, ignore
 from ..report import Report
 from ..system.temp_dirs import remove_empty
 from ..volumes.io.writers import destination_of
@@ -111,9 +110,7 @@ def _enhance_in_child(item: Item) -> Row:
     return enhance_item(batch, item, model)
 
 
-def enhance_item(
-    batch: Batch, item: Item, model: Model, progress: Progress = ignore, inspect: Inspect = Task.inspect
-) -> Row:
+def enhance_item(batch: Batch, item: Item, model: Model, inspect: Inspect = Task.inspect) -> Row:
     """Enhance one volume; a failure becomes a row too. ``inspect`` is that of `task.Task`."""
     output, started = batch.output / item.name, time.monotonic()
     row = Row(input=str(item.source.relative_to(batch.folder)), output=item.name, status="failed")
@@ -128,7 +125,7 @@ def enhance_item(
             item.source, destination, item.selection, None, batch.modality, batch.keep_tilt,
             compress=batch.compress, inspect=inspect,
         )  # fmt: skip
-        done = run_task(task, batch.settings, lambda: model, progress)
+        done = run_task(task, batch.settings, lambda: model)
         if item.selection is None:
             bids.copy_sidecars(item.source, output, batch.folder, overwrite=batch.overwrite)
     except SuperResolutionError as problem:

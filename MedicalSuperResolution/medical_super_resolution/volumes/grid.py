@@ -16,7 +16,7 @@ SAME_SPACING = 1e-3  # relative
 _CLEARLY = 2.0  # ratio of differences of log spacings, above which one axis stands out
 _FARTHEST_MM = 1e9
 _NEEDS_DIGITS_MM = 0.1
-_SHEAR_TOLERANCE = 1e-3  # cosine between two axes: 0.06 degrees
+SHEARED = 1e-3  # cosine between two axes: 0.06 degrees
 
 
 def array_axis(axis: str) -> int:
@@ -115,8 +115,12 @@ class Grid:
     @property
     def is_sheared(self) -> bool:
         """Whether the axes are not at right angles, as after a scan with tilted gantry."""
-        cosines = self.direction.T @ self.direction - np.eye(3)
-        return bool(np.abs(cosines).max() > _SHEAR_TOLERANCE)
+        return self.shear > SHEARED
+
+    @property
+    def shear(self) -> float:
+        """The largest cosine between two axes; 0 where all are at right angles."""
+        return float(np.abs(self.direction.T @ self.direction - np.eye(3)).max())
 
     @property
     def bounds_ras_mm(self) -> tuple[np.ndarray, np.ndarray]:
@@ -125,6 +129,11 @@ class Grid:
         corners = np.array(np.meshgrid((-0.5, i - 0.5), (-0.5, j - 0.5), (-0.5, k - 0.5), [1.0])).reshape(4, -1)
         places = (self.ijk_to_ras @ corners)[:3]
         return places.min(axis=1), places.max(axis=1)
+
+    def overlaps(self, other: Grid) -> bool:
+        """Whether the bounds of both grids in space overlap."""
+        (low, high), (other_low, other_high) = self.bounds_ras_mm, other.bounds_ras_mm
+        return bool((np.minimum(high, other_high) > np.maximum(low, other_low)).all())
 
     def count(self, axis: str) -> int:
         """Number of voxels along an index axis."""

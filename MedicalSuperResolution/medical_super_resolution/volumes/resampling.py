@@ -29,8 +29,7 @@ def resampled(volume: Volume, grid: Grid, interpolator: str = "cubic B-spline") 
     VolumeError
         The grid does not overlap the volume in space.
     """
-    (low, high), (here_low, here_high) = grid.bounds_ras_mm, volume.grid.bounds_ras_mm
-    if (np.minimum(high, here_high) - np.maximum(low, here_low)).min() <= 0:
+    if not volume.grid.overlaps(grid):
         raise VolumeError("the volumes do not overlap in space; are they of the same scan?")
     import SimpleITK as sitk
 

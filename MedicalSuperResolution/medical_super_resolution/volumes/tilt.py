@@ -12,12 +12,11 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import VolumeError
-from .grid import AXES_IJK, Grid, array_axis
+from .grid import AXES_IJK, SHEARED, Grid, array_axis
 from .volume import Volume
 from .windows import covering, windows
 
 _LARGEST_TILT = 60.0  # degrees
-_SHEARED = 1e-3  # cosine between two axes: 0.06 degrees
 _MOST_LARGER = 64  # largest ratio of the sizes of the straight and the sheared volume
 
 
@@ -32,7 +31,7 @@ def tilt_degrees(grid: Grid) -> float:
 def is_tilted(grid: Grid) -> bool:
     """Whether a sheared grid is one of tilted slices: with rows and columns at right angles."""
     along_u, along_v, _ = _axes_of_slices(grid)
-    return bool(abs(along_u @ along_v) <= _SHEARED * np.linalg.norm(along_u) * np.linalg.norm(along_v))
+    return bool(abs(along_u @ along_v) <= SHEARED * np.linalg.norm(along_u) * np.linalg.norm(along_v))
 
 
 def straight_grid(grid: Grid) -> Grid:
@@ -46,21 +45,19 @@ def straight_grid(grid: Grid) -> Grid:
     return _straight(grid)[0] if grid.is_sheared else grid
 
 
-def straightened(volume: Volume, fill: float | None = None) -> Volume:
+def straightened(volume: Volume) -> Volume:
     """A volume on a sheared grid, brought onto the straight one that covers all of its slices.
 
     Parameters
     ----------
     volume : Volume
         Its slices, across ``grid.through_plane_axis``, have rows and columns at right angles.
-    fill : float or None
-        The value outside the slices; None is the lowest of the volume.
 
     Returns
     -------
     Volume
-        Its ``padding`` is true outside the slices; its ``sheared_grid`` is the original grid, for `sheared`; its
-        ``notes`` name the angle.
+        Its ``padding`` is true outside the slices, where it has the lowest value of the volume; its ``sheared_grid`` is
+        the original grid, for `sheared`; its ``notes`` name the angle.
 
     Raises
     ------
@@ -70,7 +67,7 @@ def straightened(volume: Volume, fill: float | None = None) -> Volume:
     grid, starts = _straight(volume.grid)
     axis = grid.through_plane_axis
     rows, columns = (grid.count(one) for one in reversed(AXES_IJK) if one != axis)
-    moved = _on_windows(volume, axis, starts, (rows, columns), fill)
+    moved = _on_windows(volume, axis, starts, (rows, columns))
     note = f"the slices were tilted by {tilt_degrees(volume.grid):.1f} degrees and were straightened"
     return replace(moved, grid=grid, sheared_grid=volume.grid, notes=(*volume.notes, note))
 
@@ -109,8 +106,10 @@ def _straight(grid: Grid) -> tuple[Grid, np.ndarray]:
     return Grid((shape_kji[0], shape_kji[1], shape_kji[2]), matrix, axis), starts
 
 
-def sheared(volume: Volume, grid: Grid, fill: float | None = None) -> Volume:
+def sheared(volume: Volume, grid: Grid) -> Volume:
     """A straight volume on the original sheared grid of its slices, refined or made coarser as the volume was.
+
+    Where the straight volume does not reach, it has its lowest value.
 
     Parameters
     ----------
@@ -118,8 +117,6 @@ def sheared(volume: Volume, grid: Grid, fill: float | None = None) -> Volume:
         Made from what `straightened` gave, its axes possibly finer or coarser.
     grid : Grid
         The ``sheared_grid`` of that.
-    fill : float or None
-        The value where the straight volume does not reach; None is its lowest.
     """
     axis, target = grid.through_plane_axis, sheared_grid(grid, volume.grid)
     to_index = np.linalg.inv(volume.grid.ijk_to_ras) @ target.ijk_to_ras
@@ -128,7 +125,7 @@ def sheared(volume: Volume, grid: Grid, fill: float | None = None) -> Volume:
     first_ijk = places @ to_index.T
     slow, fast = [one for one in reversed(AXES_IJK) if one != axis]
     starts = first_ijk[:, [AXES_IJK.index(slow), AXES_IJK.index(fast)]]
-    moved = _on_windows(volume, axis, starts, (target.count(slow), target.count(fast)), fill)
+    moved = _on_windows(volume, axis, starts, (target.count(slow), target.count(fast)))
     return replace(moved, grid=target, sheared_grid=None)
 
 
@@ -143,13 +140,12 @@ def sheared_grid(grid: Grid, straight: Grid) -> Grid:
     return replace(target, shape_kji=(shape[0], shape[1], shape[2]))
 
 
-def _on_windows(volume: Volume, axis: str, starts: np.ndarray, shape: tuple[int, int], fill: float | None) -> Volume:
+def _on_windows(volume: Volume, axis: str, starts: np.ndarray, shape: tuple[int, int]) -> Volume:
     """The windows of the slices across ``axis`` as a volume that still lies on the old grid's axes."""
     place = array_axis(axis)
     planes = np.moveaxis(volume.array, place, 0)
     padding = None if volume.padding is None else np.moveaxis(volume.padding, place, 0)
-    value = float(volume.array.min()) if fill is None else fill
-    array, outside = windows(planes, starts, shape, value, padding)
+    array, outside = windows(planes, starts, shape, float(volume.array.min()), padding)
     array, outside = (np.ascontiguousarray(np.moveaxis(one, 0, place)) for one in (array, outside))
     grid = Grid(array.shape, volume.grid.ijk_to_ras, volume.grid.slice_axis)
     return replace(volume, array=array, grid=grid, padding=outside if outside.any() else None)

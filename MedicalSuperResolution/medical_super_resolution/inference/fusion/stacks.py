@@ -46,20 +46,15 @@ def check(stacks: Sequence[Volume]) -> str:
             if stack.grid == other.grid and np.array_equal(stack.array, other.array):
                 raise VolumeError(f"stacks {earlier + 1} and {number + 1} are the same scan; give each stack once")
         others = [other.grid for place, other in enumerate(stacks) if place != number]
-        if not any(_overlap(stack.grid, other) for other in others):
+        if not any(stack.grid.overlaps(other) for other in others):
             raise VolumeError(f"stack {number + 1} overlaps with no other stack in space; are they of one session?")
     return modalities[0]
 
 
 def check_reached(stacks: Sequence[Volume], grid: Grid) -> None:
     """Refuse a grid for the result on which no stack lies."""
-    if not any(_overlap(stack.grid, grid) for stack in stacks):
+    if not any(stack.grid.overlaps(grid) for stack in stacks):
         raise VolumeError("no stack overlaps with the volume whose grid is asked for; is it of the same session?")
-
-
-def _overlap(one: Grid, other: Grid) -> bool:
-    (low, high), (other_low, other_high) = one.bounds_ras_mm, other.bounds_ras_mm
-    return bool((np.minimum(high, other_high) > np.maximum(low, other_low)).all())
 
 
 def in_order(stacks: Sequence[Volume]) -> list[int]:

@@ -19,7 +19,7 @@ from ..tilt import straightened
 from ..volume import Volume
 from .encode import encode
 from .formats import DAMAGES, SUFFIXES, header_of, is_volume_file, parsed, suffix_of, unreadable
-from .header import LARGEST_STRAIGHTENED, Header, check_detached, check_plain
+from .header import Header, check_detached, check_plain
 from .stream import fill, finish, opened, read_volume
 
 _DATA_SUFFIXES = {".mhd": (".raw", ".zraw"), ".nhdr": (".raw", ".raw.gz")}  # where detached headers keep the voxels
@@ -99,19 +99,18 @@ def _read_file(path: Path, number: int | None, allocator: Allocator) -> Volume:
     return volume_of(header, array)
 
 
-def read_all(path: Path, allocator: Allocator | None = None) -> Iterator[Volume]:
+def read_all(path: Path) -> Iterator[Volume]:
     """The volumes of a file one after the other, its voxels read once; see `read`."""
     header = header_of(path)
     state = _state(path, header.voxels.file)
-    make = allocator or np.empty
     try:
         if header.is_interleaved:
             for number in range(header.count):
-                yield volume_of(header, read_volume(header, number, make))
+                yield volume_of(header, read_volume(header, number))
         else:
             with opened(header) as source:
                 for _ in range(header.count):
-                    array = make(header.grid.shape_kji, header.dtype)
+                    array = np.empty(header.grid.shape_kji, header.dtype)
                     fill(array, source, header)
                     yield volume_of(header, array)
                 finish(source, header)
@@ -125,8 +124,7 @@ def volume_of(header: Header, array: np.ndarray) -> Volume:
     is_labels = header.kept.is_labels or has_segments(header.kept.fields) or named_like_labels(header.path.name)
     kept = replace(header.kept, is_labels=is_labels)
     volume = Volume(array, header.grid, header=kept, notes=header.notes)
-    off = np.abs(header.grid.direction.T @ header.grid.direction - np.eye(3)).max()
-    return volume if off <= LARGEST_STRAIGHTENED or is_label_map(volume) else straightened(volume)
+    return straightened(volume) if volume.grid.is_sheared and not is_label_map(volume) else volume
 
 
 def _read_series(path: Path, selection: Selection | None) -> Volume:

@@ -16,8 +16,7 @@ from ..volume import FileHeader
 
 LARGEST_COMPRESSION = 1100  # deflate cannot do better than 1032 to 1
 LARGEST_COMPRESSION_OF_BZIP2 = 2_000_000
-SHEAR_OF_ROUNDING = 2e-5  # cosine between two axes: what single precision leaves of a right angle
-LARGEST_STRAIGHTENED = 1e-3  # 0.06 degrees; beyond it, slices are tilted
+_SHEAR_OF_ROUNDING = 2e-5  # cosine between two axes: what single precision leaves of a right angle
 _MISREAD = re.compile(r"^LIST|^\s|%|:=")  # in names: several files, a blank that is cut off, a pattern, a key
 
 
@@ -120,13 +119,12 @@ def placed(path: Path, sizes: tuple[int, ...], matrix: np.ndarray) -> tuple[Grid
         grid = Grid((sizes[2], sizes[1], sizes[0]), matrix)
     except VolumeError as problem:
         raise damaged(path, str(problem)) from problem
-    off = float(np.abs(grid.direction.T @ grid.direction - np.eye(3)).max())
-    if not SHEAR_OF_ROUNDING < off <= LARGEST_STRAIGHTENED:
+    if grid.shear <= _SHEAR_OF_ROUNDING or grid.is_sheared:
         return grid, ()
     left, _, right = np.linalg.svd(grid.direction)
     straight = grid.ijk_to_ras.copy()
     straight[:3, :3] = (left @ right) * grid.spacing_ijk_mm
-    angle = math.degrees(math.asin(off))
+    angle = math.degrees(math.asin(grid.shear))
     note = f"the axes were {angle:.2g} degrees off right angles and are taken as straight"
     return Grid(grid.shape_kji, straight), (note,)
 

@@ -81,8 +81,7 @@ def check_labels(labels: Volume) -> None:
 
 def _check(labels: Volume, grid: Grid) -> None:
     check_labels(labels)
-    (low, high), (here_low, here_high) = grid.bounds_ras_mm, labels.grid.bounds_ras_mm
-    if (np.minimum(high, here_high) - np.maximum(low, here_low)).min() <= 0:
+    if not labels.grid.overlaps(grid):
         raise VolumeError("the label map does not overlap the volume in space; is it of the same scan?")
 
 

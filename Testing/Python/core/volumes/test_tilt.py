@@ -110,10 +110,10 @@ def test_a_shift_by_whole_voxels_changes_no_value():
     array = np.random.default_rng(0).integers(-1000, 1000, (5, 8, 7)).astype(np.int16)
     matrix = np.diag([1.0, 1.0, 3.0, 1.0])
     matrix[1, 2] = 2.0
-    straight = tilt.straightened(Volume(array, Grid(array.shape, matrix)), fill=-2000)
+    straight = tilt.straightened(Volume(array, Grid(array.shape, matrix)))
     for k, plane in enumerate(array):
         np.testing.assert_array_equal(straight.array[k, 2 * k : 2 * k + 8], plane)
-        assert (straight.array[k, : 2 * k] == -2000).all()
+        assert (straight.array[k, : 2 * k] == array.min()).all()
     assert straight.array.shape == (5, 16, 7)
 
 
@@ -122,7 +122,7 @@ def test_padding_does_not_bleed_into_what_was_measured():
     array = np.rint(wave(grid)).astype(np.int16)
     padding = np.zeros(array.shape, bool)
     padding[:, :, :5] = padding[:, :4] = True
-    straight = tilt.straightened(Volume(np.where(padding, -2000, array), grid, padding=padding), fill=-2000)
+    straight = tilt.straightened(Volume(np.where(padding, -2000, array), grid, padding=padding))
     assert (straight.array[straight.padding] == -2000).all()
     assert straight.array[~straight.padding].min() > 280
 

@@ -38,7 +38,7 @@ def encoded_header(grid: Grid, kept: FileHeader | None, dtype: np.dtype, volumes
     for name, (matrix, code) in forms.items():
         (header.set_sform if name == "sform" else header.set_qform)(matrix, code=int(code > 0))
         header[f"{name}_code"] = code  # nibabel sets none that it does not know
-    header["pixdim"][1:4] = grid.spacing_ijk_mm if not forms else np.linalg.norm(forms["qform"][0][:3, :3], axis=0)
+    header["pixdim"][1:4] = np.linalg.norm(forms["qform"][0][:3, :3], axis=0)
     header["pixdim"][4] = repetition
     for name in ("slice_code", "slice_start", "slice_end", "slice_duration"):
         header[name] = 0  # of the source's slices
