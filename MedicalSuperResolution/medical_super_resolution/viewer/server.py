@@ -63,7 +63,7 @@ def application(sessions: Sessions, token: str, *, largest_upload: int, once: st
             Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),  # against DNS rebinding
             Middleware(BaseHTTPMiddleware, dispatch=_guard(token)),
         ],
-        exception_handlers={SuperResolutionError: _refused},
+        exception_handlers={SuperResolutionError: _refused, MemoryError: _out_of_memory},
     )
     made.state.sessions, made.state.largest_upload = sessions, largest_upload
     made.state.token, made.state.once = token, once
@@ -122,6 +122,10 @@ async def _refused(request: Request, problem: Exception) -> Response:
     return JSONResponse({"error": str(problem)}, 404 if isinstance(problem, SessionOver) else 422)
 
 
+async def _out_of_memory(request: Request, problem: Exception) -> Response:
+    return JSONResponse({"error": "there is not enough memory to show the volume; crop it first"}, 422)
+
+
 def _session(request: Request) -> Session:
     return _sessions(request)[request.path_params["session"]]
 
@@ -174,8 +178,13 @@ async def _upload(request: Request) -> Response:
                 if room < 0:
                     raise SettingsError(f"more than {limit / 1e9:g} GB; start medsr view with a larger --max-upload")
                 await run_in_threadpool(file.write, part)
-    except BaseException:  # too large, or the page was closed
-        path.unlink()
+    except BaseException as problem:  # too large, or the page was closed
+        path.unlink(missing_ok=True)
+        if isinstance(problem, OSError):
+            raise SettingsError(
+                f"{path.name} cannot be stored: {problem.strerror}; free some space, or name another folder for"
+                " temporary files by TMPDIR before medsr view is started"
+            ) from problem
         raise
     return JSONResponse({})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import zipfile
@@ -118,6 +119,25 @@ def test_the_printed_address_opens_a_page_that_may_load_nothing_from_outside(a_c
     assert "http" not in answer.text
     for name in ("viewer.js", "controls.js", "views.js", "images.js", "viewer.css"):
         assert a_client.get(f"/page/{name}", headers={"Authorization": ""}).status_code == 200
+
+
+def test_a_full_disk_and_a_lack_of_memory_are_said_in_a_sentence(
+    a_client: TestClient, a_session: str, a_scan: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def no_room(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def no_memory(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as full:
+        full.setattr("medical_super_resolution.viewer.server.run_in_threadpool", no_room)
+        answer = a_client.put(f"{a_session}/files/scan.nii", content=b"voxels")
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith("scan.nii cannot be stored: No space left on device; free some space")
+    monkeypatch.setattr(sessions_module.files, "read", no_memory)
+    answer = a_client.post(f"{a_session}/open", json={"path": str(a_scan)})
+    assert (answer.status_code, "not enough memory" in answer.json()["error"]) == (422, True)
 
 
 def test_another_name_of_the_server_is_refused(a_client: TestClient):
