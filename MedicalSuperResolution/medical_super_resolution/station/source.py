@@ -50,9 +50,10 @@ class DicomWebSource:
         except Exception as problem:  # of requests or pydicom; texts may name a patient
             logger.warning("the service cannot be searched: %s; tried again later", type(problem).__name__)
             return
+        before, self._counts = self._counts, {series: count for _, series, count in found}
+        self._fetched &= self._counts.keys()  # the queue knows the others
         for study, series, count in found:
-            is_growing = self._counts.get(series) != count
-            self._counts[series] = count
+            is_growing = before.get(series) != count
             if is_growing or series in self._fetched or queue.is_known(series):
                 continue
             try:

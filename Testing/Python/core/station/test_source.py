@@ -81,6 +81,17 @@ def test_series_that_no_rule_can_fit_stay_where_they_are(a_queue: Queue, a_servi
     assert a_service.retrieved == 0
 
 
+def test_series_that_a_service_no_longer_has_are_forgotten(
+    a_queue: Queue, a_service: AService, monkeypatch: pytest.MonkeyPatch
+):
+    source = DicomWebSource("http://pacs", (Rule(modality="CT"),))
+    source.fetch(a_queue), source.fetch(a_queue)
+    assert (a_service.retrieved, set(source._counts), source._fetched) == (1, {SERIES}, {SERIES})
+    monkeypatch.setattr(a_service, "search_for_series", lambda **_: [])
+    source.fetch(a_queue)
+    assert (source._counts, source._fetched) == ({}, set())
+
+
 def test_a_service_that_fails_is_asked_again_and_the_log_names_nobody(
     a_queue: Queue, a_service: AService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
