@@ -40,7 +40,7 @@ def padding_of(frame: Frame, stored: np.ndarray) -> np.ndarray | None:
     stored : numpy.ndarray
         (J, I) its stored numbers.
     """
-    named = numbers(frame.header, "PixelPaddingValue") or numbers(frame.file.header, "PixelPaddingValue")
+    named = numbers(frame.header, "PixelPaddingValue")
     if not named or stored.dtype.kind == "f":
         return None
     ends = numbers(frame.header, "PixelPaddingRangeLimit") or named
