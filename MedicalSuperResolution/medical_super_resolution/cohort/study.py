@@ -136,6 +136,7 @@ def _asked(batch: Batch, item: Item, model: Model) -> dict[str, Any]:
         "model": [model.sha256, model.detail_sha256],
         "settings": settings,
         "options": [batch.modality, batch.keep_tilt, batch.compress],
+        "selection": _label(str(item.selection)),  # the name of a result may come to be that of another series
         "input": [len(stats), sum(one.st_size for one in stats), max((one.st_mtime_ns for one in stats), default=0)],
     }
     return dict(json.loads(json.dumps(asked)))  # lists in place of tuples, as in JSON

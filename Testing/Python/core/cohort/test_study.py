@@ -66,6 +66,24 @@ def test_a_changed_series_is_done_again_and_its_neighbor_in_the_folder_is_kept(
     assert [study.run_study(batch, item).status for item in items] == ["done", "kept"]
 
 
+def test_the_result_of_another_series_is_not_kept_for_one_that_gets_its_name(
+    tmp_path: Path, a_volume: Volume, a_model_file: Path
+):
+    folder, stored = tmp_path / "in", a_volume.array.clip(0)
+    for number in (1, 2):
+        names = [f"{number}_{k}.dcm" for k in range(len(stored))]
+        for path in dicom_files.write_series(folder, stored + number, names=names, series=number):
+            os.utime(path, (1e9, 1e9))
+    batch = Batch(folder, tmp_path / "out", EnhanceSettings(factor=2, model=str(a_model_file), threads=1))
+    first, second = items_in(folder)
+    assert study.run_study(batch, first).status == "done"
+    for path in folder.glob("1_*"):
+        path.unlink()
+    (left,) = items_in(folder)
+    assert (left.name, left.selection) == (first.name, second.selection)
+    assert study.run_study(batch, left).status == "done"
+
+
 def test_another_wish_does_what_is_done_again(a_batch: Batch, a_client):
     run(a_batch, a_client)
     asked = EnhanceSettings(factor=3, model=a_batch.settings.model, threads=1)
