@@ -1,0 +1,141 @@
+"""The sessions of the viewer: enhancements, one at a time, and what is left of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medical_super_resolution.report import Report
+from medical_super_resolution.viewer.enhancement import Enhancement
+from medical_super_resolution.viewer.sessions import Sessions
+from medical_super_resolution.volumes.io import files
+from viewer_doubles import LIMIT, TOKEN, RunDouble, pixels
+
+pytest.importorskip("starlette", reason="the viewer's extra is not installed")
+pytest.importorskip("httpx", reason="the test client needs it")
+from starlette.testclient import TestClient
+
+from medical_super_resolution.viewer.server import application
+
+
+def test_an_enhancement_shows_before_after_and_difference(a_client: TestClient, an_opened: str):
+    asked = {"goal": "thin-2", "model": "general", "detail": 0.5}
+    running = a_client.post(f"{an_opened}/enhance", json=asked).json()
+    assert running["run"] == {"status": "running", "message": "", "part": 0.25}
+    RunDouble.last.finish()
+    done = a_client.get(an_opened).json()
+    assert done["volume"]["images"] == ["before", "after", "difference"]
+    assert done["version"] == running["version"] + 1
+    before, after, difference = (
+        pixels(a_client, an_opened, image, "sagittal", 2) for image in ("before", "after", "difference")
+    )
+    assert before.shape == after.shape == (8, 5)
+    np.testing.assert_array_equal(difference, after - before)
+    assert a_client.get(f"{an_opened}/result/report.json").json() == {"model": "general"}
+    assert a_client.get(f"{an_opened}/result/result.nii.gz").content[:2] == b"\x1f\x8b"
+
+
+@pytest.mark.parametrize(
+    ("asked", "arguments"),
+    [
+        ({"goal": "isotropic"}, []),
+        ({"goal": "in-plane-2"}, ["--factor", "2.0", "--axes", "in-plane"]),
+        ({"goal": "factor", "factor": "2.5"}, ["--factor", "2.5"]),
+        ({"goal": "spacing", "spacing": ["1", "1", "1.5"]}, ["--spacing", "1.0", "1.0", "1.5"]),
+    ],
+)
+def test_a_goal_becomes_the_options_of_the_command(
+    a_client: TestClient, an_opened: str, asked: dict, arguments: list[str]
+):
+    assert a_client.post(f"{an_opened}/enhance", json=asked).status_code == 200
+    assert RunDouble.last.arguments[4:] == arguments
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"goal": "magic"}, "unknown goal 'magic'"),
+        ({"goal": "factor", "factor": ""}, "are numbers"),
+        ({"goal": "factor", "factor": 9}, "above 1 and at most 8"),
+        ({"goal": "isotropic", "model": "/etc/passwd"}, "no model '/etc/passwd'"),
+        ({"goal": "isotropic", "detail": 2}, "the detail must be"),
+    ],
+)
+def test_nonsense_is_refused_in_a_sentence(a_client: TestClient, an_opened: str, asked: dict, said: str):
+    answer = a_client.post(f"{an_opened}/enhance", json=asked)
+    assert answer.status_code == 422
+    assert said in answer.json()["error"]
+
+
+def test_a_cancelled_enhancement_leaves_the_volume_as_it_was(a_client: TestClient, an_opened: str):
+    a_client.post(f"{an_opened}/enhance", json={"goal": "isotropic"})
+    assert a_client.post(f"{an_opened}/cancel").json()["run"]["status"] == "cancelled"
+    assert a_client.get(an_opened).json()["volume"]["images"] == ["before"]
+    assert a_client.get(f"{an_opened}/result/result.nii.gz").status_code == 422
+
+
+def test_sessions_know_nothing_of_each_other_and_one_works_at_a_time(
+    a_client: TestClient, an_opened: str, a_scan: Path
+):
+    other = f"/api/sessions/{a_client.post('/api/sessions').json()['session']}"
+    assert a_client.get(other).json()["volume"] is None
+    a_client.post(f"{other}/open", json={"path": str(a_scan)})
+    a_client.post(f"{an_opened}/enhance", json={"goal": "isotropic"})
+    answer = a_client.post(f"{other}/enhance", json={"goal": "isotropic"})
+    assert "another enhancement is running" in answer.json()["error"]
+    assert a_client.get(f"{other[:-4]}none").status_code == 404
+
+
+def test_the_ninth_session_takes_the_place_of_the_oldest_that_does_not_work(a_client: TestClient, an_opened: str):
+    a_client.post(f"{an_opened}/enhance", json={"goal": "isotropic"})
+    names = [a_client.post("/api/sessions").json()["session"] for _ in range(8)]
+    assert a_client.get(an_opened).status_code == 200
+    assert a_client.get(f"/api/sessions/{names[0]}").status_code == 404
+    assert a_client.get(f"/api/sessions/{names[1]}").status_code == 200
+
+
+def test_all_files_of_the_sessions_are_gone_at_the_end(a_scan: Path):
+    sessions = Sessions()
+    with TestClient(application(sessions, TOKEN, largest_upload=LIMIT)):
+        sessions.new()
+        (session,) = sessions
+        assert session.folder.is_dir()
+    assert not session.folder.exists()
+
+
+def test_a_real_run_ends_with_a_result_and_a_report(a_scan: Path, a_model_file: Path, tmp_path: Path):
+    folder, ended = tmp_path / "run", []
+    folder.mkdir()
+    result, report = folder / "result.nii.gz", folder / "report.json"
+    asked = [str(a_scan), str(result), "--report", str(report), "--model", str(a_model_file), "--factor", "2"]
+    run = Enhancement(asked, folder, lambda: ended.append(files.read(result).array.shape))
+    run.wait()
+    assert (run.status, run.part, ended) == ("done", 1.0, [(8, 5, 6)]), run.message
+    made = Report.from_dict(json.loads(report.read_text()))
+    assert (made.model, made.size_after_ijk) == ("tiny", (6, 5, 8))
+
+
+def test_a_run_that_fails_says_why(tmp_path: Path):
+    run = Enhancement(["scan.nii", "out.nii", "--factor", "9"], tmp_path, lambda: None)
+    run.wait()
+    assert run.status == "failed"
+    assert run.message.startswith("the factor must be above 1 and at most 8, got 9")
+
+
+def test_other_users_do_not_see_the_name_of_the_volume(a_scan: Path, tmp_path: Path):
+    run = Enhancement([str(a_scan), str(tmp_path / "out.nii")], tmp_path, lambda: None)
+    shown = Path(f"/proc/{run._process.pid}/cmdline")
+    if not shown.exists():
+        pytest.skip("needs /proc")
+    assert a_scan.name.encode() not in shown.read_bytes()
+    run.cancel()
+
+
+def test_a_run_can_be_cancelled_at_its_start(a_scan: Path, tmp_path: Path):
+    run = Enhancement([str(a_scan), str(tmp_path / "out.nii")], tmp_path, lambda: None)
+    run.cancel()
+    assert run.status == "cancelled"
+    assert not (tmp_path / "out.nii").exists()
