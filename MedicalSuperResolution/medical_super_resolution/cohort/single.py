@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 from ..errors import SettingsError, VolumeError
-from ..inference.cost import fits_memory
+from ..inference.context import fits_memory
 from ..inference.enhance import enhance
 from ..inference.labels import enhance_labels
 from ..inference.planning import plan

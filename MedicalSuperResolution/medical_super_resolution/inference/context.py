@@ -13,9 +13,11 @@ import torch
 
 from ..progress import Progress
 from ..settings import EnhanceSettings
-from .cost import PROGRAM_BYTES, allowed_bytes, working_bytes
+from .cost import LEAST_WORKING_BYTES, allowed_bytes, volume_bytes, working_bytes
 from .device import cpu_has_bfloat16, cpu_has_vnni
+from .planning import Plan
 
+_PROGRAM_BYTES, _CUDA_BYTES = 3.5e8, 1e8  # at most: 2.6e8 were measured without the libraries of CUDA
 _LEAST_BYTES = 0.1e9  # of working memory, however little is left
 STAGES = ("profile", "transfer", "network", "interpolation", "consistency", "output")
 
@@ -105,7 +107,7 @@ class ExecutionContext:
             free, _ = torch.cuda.mem_get_info(self.device)
             cached = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
             return (free + cached) / 2
-        left = allowed_bytes(self.settings) - self.held_bytes - PROGRAM_BYTES
+        left = allowed_bytes(self.settings) - self.held_bytes - _program_bytes()
         wanted = math.inf if self.settings.memory_gb else working_bytes(self.total)
         return max(min(left, wanted), _LEAST_BYTES)
 
@@ -139,3 +141,14 @@ class ExecutionContext:
         """Continue on the CPU."""
         self.device = torch.device("cpu")
         self.tile_limit = None
+
+
+def fits_memory(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> bool:
+    """Whether the program, input, results and working memory fit into `cost.allowed_bytes`."""
+    needed = _program_bytes() + volume_bytes(planned, bytes_a_voxel, settings) + LEAST_WORKING_BYTES
+    return needed <= allowed_bytes(settings)
+
+
+def _program_bytes() -> float:
+    """Memory of the program with PyTorch, before any volume, at most."""
+    return _PROGRAM_BYTES + (_CUDA_BYTES if torch.version.cuda or torch.version.hip else 0.0)

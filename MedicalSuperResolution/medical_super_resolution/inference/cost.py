@@ -1,4 +1,4 @@
-"""What a plan costs: estimates of memory and time, and whether the memory suffices."""
+"""What a plan costs: estimates of memory and time, and the memory that may be used."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from .planning import Plan
 
 _MIRROR_RUNS = 8  # mirror images of three axes
 _MIRROR_BYTES = 20  # per voxel: unrounded result, mean, sum of squares, current result and its difference
-PROGRAM_BYTES = 4.5e8  # at most, of the program with PyTorch, before any volume; limits leave room for it
-_USUAL_PROGRAM_BYTES = 3e8  # without the CUDA libraries
-_LEAST_WORKING_BYTES, _MOST_WORKING_BYTES = 6e8, 1e9
+_PROGRAM_BYTES = 3e8  # of the program with PyTorch, before any volume, without the libraries of CUDA
+LEAST_WORKING_BYTES, _MOST_WORKING_BYTES = 6e8, 1e9
 _WORKING_BYTES_A_VOXEL = 100  # per measured voxel, summed over all passes
 _COLUMN_BYTES, _COLUMN_BYTES_A_THREAD = 9000, 1500  # per column of slices in a tile, with the model general
 _MOST_THREADS = 8  # on one tile
@@ -65,7 +64,7 @@ def estimate(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> Es
     runs = _MIRROR_RUNS if settings.refines_mirrors else 1
     voxels = runs * sum(math.prod(one.source.shape_kji) for one in planned.passes)
     seconds = voxels * _core_seconds_a_voxel(settings) / threads
-    memory = _USUAL_PROGRAM_BYTES + _volume_bytes(planned, bytes_a_voxel, settings)
+    memory = _PROGRAM_BYTES + volume_bytes(planned, bytes_a_voxel, settings)
     memory += _tile_bytes(planned, working_bytes(voxels), threads)
     output = math.prod(planned.target.shape_kji) * bytes_a_voxel
     return Estimate(output / 1e6, memory / 1e9, START_SECONDS + seconds, threads)
@@ -73,7 +72,7 @@ def estimate(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> Es
 
 def working_bytes(voxels: int) -> float:
     """Working memory for some measured voxels: long runs get larger tiles, which have relatively smaller margins."""
-    return min(max(voxels * _WORKING_BYTES_A_VOXEL, _LEAST_WORKING_BYTES), _MOST_WORKING_BYTES)
+    return min(max(voxels * _WORKING_BYTES_A_VOXEL, LEAST_WORKING_BYTES), _MOST_WORKING_BYTES)
 
 
 def _tile_bytes(planned: Plan, working: float, threads: int) -> float:
@@ -89,7 +88,7 @@ def _tile_bytes(planned: Plan, working: float, threads: int) -> float:
     return a_column * max(longest(rows) * longest(columns) for rows, columns in planes)
 
 
-def _volume_bytes(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> float:
+def volume_bytes(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> float:
     """Memory of the volume and its results."""
     voxels_in = math.prod(planned.source.shape_kji)
     voxels_out = math.prod(planned.target.shape_kji)
@@ -106,12 +105,6 @@ def _core_seconds_a_voxel(settings: EnhanceSettings) -> float:
     borrowed = detail_files_of(path)[1:] if settings.detail else []  # another model with its detail model; both run
     size = path.stat().st_size + 2 * sum(file.stat().st_size for file in borrowed if file.is_file())
     return _CORE_SECONDS_A_VOXEL * size / _BYTES_OF_GENERAL
-
-
-def fits_memory(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> bool:
-    """Whether input, results and working memory fit into `allowed_bytes`."""
-    needed = PROGRAM_BYTES + _volume_bytes(planned, bytes_a_voxel, settings) + _LEAST_WORKING_BYTES
-    return needed <= allowed_bytes(settings)
 
 
 def allowed_bytes(settings: EnhanceSettings) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from command_line import Medsr, nearly_full_disk, next_step, refused, start
-from medical_super_resolution.inference.cost import fits_memory
+from medical_super_resolution.inference.context import fits_memory
 from medical_super_resolution.inference.planning import plan
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes import memmap as mapped

@@ -173,15 +173,18 @@ def test_an_error_of_the_program_is_not_taken_for_a_failure_of_the_device():
     [
         (256 * 256 * 32, None, 24e9, 0.6e9),
         (512 * 512 * 100, None, 24e9, 1e9),  # long work gets larger tiles
-        (512 * 512 * 100, None, 2e9, 0.6 * 2e9 - 0.45e9 - 0.2e9),  # as far as the computer has room
-        (512 * 512 * 100, 2, 24e9, 2e9 - 0.45e9 - 0.2e9),  # what was allowed is used, of the whole program
-        (256 * 256 * 32, None, 1e9, 0.1e9),
+        (512 * 512 * 100, None, 2e9, 0.6 * 2e9 - 0.35e9 - 0.2e9),  # as far as the computer has room
+        (512 * 512 * 100, 2, 24e9, 2e9 - 0.35e9 - 0.2e9),  # what was allowed is used, of the whole program
+        (256 * 256 * 32, None, 0.9e9, 0.1e9),
     ],
 )
 def test_the_work_gets_memory_by_its_size_as_far_as_there_is_any(
     monkeypatch: pytest.MonkeyPatch, voxels: int, asked: float | None, computer: float, expected: float
 ):
     monkeypatch.setattr("medical_super_resolution.inference.cost.physical_bytes", lambda: computer)
+    monkeypatch.setattr(torch.version, "cuda", None)
     context = ExecutionContext(EnhanceSettings(memory_gb=asked), torch.device("cpu"), voxels, lambda done, total: None)
     context.held_bytes = 200_000_000
     assert context.working_bytes() == pytest.approx(expected)
+    monkeypatch.setattr(torch.version, "cuda", "12.8")  # its libraries take memory, too
+    assert expected - 0.1e9 - 1 <= context.working_bytes() <= expected
