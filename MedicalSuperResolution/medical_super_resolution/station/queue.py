@@ -60,8 +60,9 @@ class Queue:
         self._latest: dict[str, float] = {}  # when the last image of each series that is being received came
         self._lock = threading.Lock()  # images arrive in several threads while series are enhanced in another
         self._taken = ""  # the series that is being enhanced
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # before its subfolders, which would make it for all
         for state in STATES:
-            (folder / state).mkdir(mode=0o700, parents=True, exist_ok=True)
+            (folder / state).mkdir(mode=0o700, exist_ok=True)
         shutil.rmtree(folder / _ENHANCING, ignore_errors=True)  # left by a killed process
         for part in folder.rglob(f"*{_PART}"):
             part.unlink()

@@ -21,6 +21,11 @@ def test_an_image_is_on_the_disk_when_it_is_acknowledged_and_its_path_names_nobo
     assert path.relative_to(a_queue.folder).as_posix() == f"receiving/{label('1.2.3')}/{label('1.2.3.4')}.dcm"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="permissions of folders are those of POSIX")
+def test_only_its_owner_may_look_into_the_queue(a_queue: Queue):
+    assert {path.stat().st_mode & 0o077 for path in (a_queue.folder, *a_queue.folder.iterdir())} == {0}
+
+
 def test_a_series_is_complete_after_it_was_quiet(a_queue: Queue, a_clock: Clock):
     a_queue.add("1", "1.1", b"a")
     assert a_queue.complete(quiet_seconds=5) == []
