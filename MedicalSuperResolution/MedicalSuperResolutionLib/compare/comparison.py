@@ -12,7 +12,7 @@ from medical_super_resolution.volumes.intensity import guess_modality
 from MedicalSuperResolutionLib.compare import layouts
 from MedicalSuperResolutionLib.compare.common_grid import before_on_grid_of
 from MedicalSuperResolutionLib.compare.fitting import revealing_orientation
-from MedicalSuperResolutionLib.compare.view_settings import diverging_colors
+from MedicalSuperResolutionLib.compare.view_settings import diverging_colors, ends_of_colors
 from MedicalSuperResolutionLib.compare.views import CompareViews
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene import uncertainty_node
@@ -134,7 +134,7 @@ class Comparison:
             self._temporary = old
             raise
         self._remove(old)
-        ends = None if colors is None else _ends_of_colors(colors.GetDisplayNode())
+        ends = None if colors is None else ends_of_colors(colors.GetDisplayNode())
         strangers = are_of_several_patients((before, after))
         self._shown = Shown(before.GetName(), after.GetName(), resampled is not None, limit, units, ends, strangers)
 
@@ -224,8 +224,3 @@ def _units(before: slicer.vtkMRMLScalarVolumeNode, after: slicer.vtkMRMLScalarVo
         return units
     known = modality(before) or guess_modality(slicer.util.arrayFromVolume(before))
     return _HOUNSFIELD if known == "ct" else ""
-
-
-def _ends_of_colors(display: slicer.vtkMRMLScalarVolumeDisplayNode) -> tuple[float, float]:
-    """The uncertainties at both ends of the color scale."""
-    return display.GetLevel() - display.GetWindow() / 2, display.GetLevel() + display.GetWindow() / 2

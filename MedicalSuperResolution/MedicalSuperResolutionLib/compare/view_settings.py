@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -122,11 +123,27 @@ def diverging_colors() -> slicer.vtkMRMLColorTableNode:
     return node
 
 
+def ends_of_colors(display: slicer.vtkMRMLScalarVolumeDisplayNode) -> tuple[float, float]:
+    """The values at both ends of a color scale."""
+    return display.GetLevel() - display.GetWindow() / 2, display.GetLevel() + display.GetWindow() / 2
+
+
 def add_legend(node: slicer.vtkMRMLScalarVolumeNode, quantity: str, units: str) -> slicer.vtkMRMLColorLegendDisplayNode:
     """A legend in every view that shows a volume. It is hidden from lists and not saved with the scene."""
     legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(node)
     units = units or _("unit unknown")
     legend.SetTitleText(f"{quantity} ({units})")
+    legend.SetLabelFormat(_label_format(*ends_of_colors(node.GetDisplayNode())))
     legend.SetHideFromEditors(True)
     legend.SetSaveWithScene(False)
     return legend
+
+
+def _label_format(low: float, high: float) -> str:
+    """Three digits for the largest number, and one behind the point at least, as the user may narrow the window.
+
+    Slicer gives the title the size of the numbers, and those the size at which the longest fills its place: without a
+    space on either side, a title above short numbers is wider than the view.
+    """
+    largest = max(abs(low), abs(high)) or 1.0
+    return f" %.{max(1, 2 - math.floor(math.log10(largest)))}f "

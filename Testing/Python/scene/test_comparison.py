@@ -9,6 +9,7 @@ slicer = pytest.importorskip("slicer", reason="the comparison needs slicer-core"
 
 from medical_super_resolution.errors import VolumeError  # noqa: E402
 from MedicalSuperResolutionLib.compare.common_grid import before_on_grid_of  # noqa: E402
+from MedicalSuperResolutionLib.compare.view_settings import add_legend  # noqa: E402
 from slicer_host import ijk_to_ras, load_bundle, node_ids, save_bundle  # noqa: E402
 
 FOUR_UP = 3
@@ -127,6 +128,18 @@ def test_legends_name_units_and_begin_where_the_colors_begin(a_comparison, a_pai
     colored = legends[1].GetPrimaryDisplayNode()
     assert colored.GetLevel() - colored.GetWindow() / 2 == pytest.approx(colored.GetLowerThreshold()) == 2
     assert a_comparison.shown.uncertainty == (2, 8)
+
+
+@pytest.mark.parametrize(
+    ("largest", "numbers"),
+    [(1200, (" 1200.0 ", " 600.0 ")), (48, (" 48.0 ", " 24.0 ")), (0.03, (" 0.0300 ", " 0.0150 "))],
+)
+def test_the_numbers_of_a_legend_have_three_digits_and_spaces_beside_them(a_pair, largest, numbers):
+    volume = a_pair[0]
+    volume.GetDisplayNode().SetAutoWindowLevel(False)
+    volume.GetDisplayNode().SetWindowLevel(2 * largest, 0)
+    legend = add_legend(volume, "Difference", "")
+    assert tuple(legend.GetLabelFormat() % value for value in (largest, largest / 2)) == numbers
 
 
 def test_the_uncertainty_lies_on_a_result_that_was_moved_since(a_comparison, a_pair, a_scene):
