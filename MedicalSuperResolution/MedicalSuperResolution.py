@@ -20,7 +20,7 @@ from MedicalSuperResolutionLib.panel.sections.result import ResultSection
 from MedicalSuperResolutionLib.panel.sections.run import RunSection
 from MedicalSuperResolutionLib.panel.sections.setup import SetupSection
 from MedicalSuperResolutionLib.process.runner import Runner
-from MedicalSuperResolutionLib.scene import provenance, region
+from MedicalSuperResolutionLib.scene import provenance, region, segmentation
 from MedicalSuperResolutionLib.setup import torch as torch_setup
 from MedicalSuperResolutionLib.setup.self_check import SelfCheck
 
@@ -63,19 +63,14 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         self._compare = CompareSection(self.ui, self._choices)
         self._result = ResultSection(self.ui, self._choices, self._onDelete)
         self._queue = QueueSection(
-            self.ui,
-            self._choices,
-            lambda: Runner(),
-            self._onResult,
-            lambda: self._run.is_busy,
-            self._updatePanel,
+            self.ui, self._choices, self.logic.makeRunner, self._onResult, lambda: self._run.is_busy, self._updatePanel
         )
         self._fuse = FuseSection(self.ui, self._choices, self._onFuse, self._isBusy)
         self._dicom = DicomSection(self.ui, self._choices)
         self.ui.enhanceButton.connect("clicked(bool)", self.onEnhanceButton)
         added = "nodeAddedByUserAction(vtkMRMLNode*)"
         self.ui.regionSelector.connect(added, lambda roi: region.lay_over(roi, self._choices().inputVolume))
-        self._selfCheck = SelfCheck(self.ui, lambda: self._choices().engine_settings(), lambda: Runner())
+        self._selfCheck = SelfCheck(self.ui, lambda: self._choices().engine_settings(), self.logic.makeRunner)
         self._setup = SetupSection(self.ui, self._onModelImported)
         self.followScene()
 
@@ -120,8 +115,10 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         chosen = self._parameterNode
 
         def begin(**listeners):
-            output, roi = chosen.outputVolume, chosen.region
-            return self.logic.start(chosen.inputVolume, chosen.settings(), outputVolume=output, roi=roi, **listeners)
+            volume, output, roi = chosen.inputVolume, chosen.outputVolume, chosen.region
+            if chosen.segmentation:
+                segmentation.check(chosen.segmentation, volume)
+            return self.logic.start(volume, chosen.settings(), outputVolume=output, roi=roi, **listeners)
 
         self._run.start(_("The enhancement could not be started."), begin)
         self._updatePanel()
@@ -184,10 +181,10 @@ class MedicalSuperResolutionWidget(ModuleWidget):
             if problem is not None:
                 raise problem
             self._compare.show()
-            segmentation = self.logic.getParameterNode().segmentation
-            if segmentation and not provenance.is_fused(node):
+            drawn = self.logic.getParameterNode().segmentation
+            if drawn and not provenance.is_fused(node):
                 with self._run.occupied(_("A segmentation is being refined.")):
-                    self.logic.refine_segmentation(segmentation, source, node)
+                    self.logic.refine_segmentation(drawn, source, node)
 
     def _onResult(self, source, node):
         chosen = self.logic.getParameterNode()

@@ -7,9 +7,32 @@ from dataclasses import replace
 import numpy as np
 import slicer
 
+from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.progress import Progress, ignore
-from MedicalSuperResolutionLib.scene import dicom_source
+from MedicalSuperResolutionLib.scene import dicom_source, kinds
 from MedicalSuperResolutionLib.scene import nodes as scene
+from MedicalSuperResolutionLib.translation import tr as _
+
+
+def check(segmentation: slicer.vtkMRMLSegmentationNode, volume: slicer.vtkMRMLScalarVolumeNode | None) -> None:
+    """Refuse, before any work, a segmentation that is empty or lies beside the volume, as far as their bounds show it.
+
+    Raises
+    ------
+    VolumeError
+        See above; or there is no volume.
+    """
+    kinds.check_readable(volume)
+    bounds_ras_mm = np.zeros((2, 6))  # lowest and highest along each axis
+    for node, bounds in zip((segmentation, volume), bounds_ras_mm, strict=True):
+        node.GetRASBounds(bounds)
+    if (bounds_ras_mm[:, ::2].max(axis=0) >= bounds_ras_mm[:, 1::2].min(axis=0)).any():
+        raise _no_overlap(segmentation, volume)
+
+
+def _no_overlap(segmentation: slicer.vtkMRMLSegmentationNode, volume: slicer.vtkMRMLScalarVolumeNode) -> VolumeError:
+    message = _("no segment of {name} lies in the volume {volume}; choose a segmentation of this volume, or none")
+    return VolumeError(message.format(name=segmentation.GetName(), volume=volume.GetName()))
 
 
 def refine(
@@ -34,7 +57,7 @@ def refine(
     Raises
     ------
     VolumeError
-        Segmentation and result do not overlap.
+        No segment has a voxel in ``source``, or the result lies elsewhere.
     """
     mrml = result.GetScene()
     known = set(_label_displays(mrml))
@@ -58,6 +81,8 @@ def _refined(
     coarse, grid = scene.volume_from_node(source), scene.volume_from_node(result).grid
     segments = [old.GetSegment(name) for name in names]
     drawn = [slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, name, source) > 0 for name in names]
+    if not any(array.any() for array in drawn):
+        raise _no_overlap(segmentation, source)
     fine = [  # meanwhile the user may edit the segmentation
         refine_labels(replace(coarse, array=array.astype(np.uint8)), grid, progress).array for array in drawn
     ]

@@ -90,3 +90,41 @@ def test_a_segmentation_of_another_place_is_refused_and_nothing_is_made(
     with pytest.raises(VolumeError, match="does not overlap"):
         segmentation.refine(a_segmentation, a_volume_node, result)
     assert node_ids(a_scene) == nodes
+
+
+def moved(node, mm):
+    """Move a node by a transform of its own."""
+    matrix = np.eye(4)
+    matrix[:3, 3] = mm
+    transform = node.GetScene().AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
+    node.SetAndObserveTransformNodeID(transform.GetID())
+
+
+def test_a_segmentation_beside_the_volume_is_refused_before_the_work(a_segmentation, a_volume_node):
+    segmentation.check(a_segmentation, a_volume_node)
+    moved(a_segmentation, 100)
+    with pytest.raises(VolumeError, match="no segment of Drawn lies in the volume Chest; choose a segmentation of"):
+        segmentation.check(a_segmentation, a_volume_node)
+    moved(a_volume_node, 100)
+    segmentation.check(a_segmentation, a_volume_node)
+
+
+def test_a_segmentation_without_segments_is_refused_before_the_work(a_scene, a_volume_node):
+    node = a_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Empty")
+    with pytest.raises(VolumeError, match="no segment of Empty lies in the volume Chest"):
+        segmentation.check(node, a_volume_node)
+    node.GetSegmentation().AddEmptySegment("Box")
+    with pytest.raises(VolumeError, match="no segment of Empty lies in the volume Chest"):
+        segmentation.check(node, a_volume_node)
+
+
+def test_segments_whose_voxels_lie_beside_the_volume_are_refused_and_still_shown(
+    a_segmentation, a_volume_node, an_enhanced
+):
+    moved(a_segmentation, 15)  # the bounds, which those of the volume were, still overlap it
+    segmentation.check(a_segmentation, a_volume_node)
+    result = write_to_node(an_enhanced, a_volume_node)
+    with pytest.raises(VolumeError, match="no segment of Drawn lies in the volume Chest"):
+        segmentation.refine(a_segmentation, a_volume_node, result)
+    assert a_segmentation.GetDisplayVisibility()

@@ -35,14 +35,24 @@ def test_an_uncertainty_map_comes_beside_the_result(a_panel: Any, a_thick_volume
     assert (result.GetName(), uncertainty_node.map_of(result).GetName()) == tuple(volume_names()[1:])
 
 
-def test_nothing_else_can_be_started_while_a_segmentation_is_refined(
-    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any
-):
+@pytest.fixture
+def a_segmentation(a_thick_volume: Any) -> Any:
+    """All of a thick volume as one segment, "Drawn"."""
+    import slicer
+
+    drawn = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Drawn")
+    drawn.SetReferenceImageGeometryParameterFromVolumeNode(a_thick_volume)
+    drawn.GetSegmentation().AddEmptySegment("Box")
+    slicer.util.updateSegmentBinaryLabelmapFromArray(np.ones((8, 18, 20), np.uint8), drawn, "Box", a_thick_volume)
+    return drawn
+
+
+def test_nothing_else_can_be_started_while_a_segmentation_is_refined(a_panel: Any, a_segmentation: Any, a_runner: Any):
     ui, seen = a_panel.ui, []
     a_panel.logic.refine_segmentation = lambda *nodes: seen.append(
         (ui.enhanceButton.enabled, ui.descriptionLabel.text, a_panel._isBusy())
     )
-    ui.segmentationSelector.setCurrentNode(slicer_python.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode"))
+    ui.segmentationSelector.setCurrentNode(a_segmentation)
     enhance(a_panel, a_runner)
     assert seen == [(False, "A segmentation is being refined.", True)]
     assert (ui.enhanceButton.enabled, a_panel._isBusy()) == (True, False)
@@ -60,20 +70,28 @@ def test_nothing_else_can_be_started_while_a_segmentation_is_refined(
     ids=["the scene is closed", "the result is removed"],
 )
 def test_while_a_segmentation_is_refined(
-    a_panel: Any, a_thick_volume: Any, a_runner: Any, a_slicer: Any, errors_shown: Any, meanwhile: Any, shown: Any
+    a_panel: Any, a_segmentation: Any, a_runner: Any, a_slicer: Any, errors_shown: Any, meanwhile: Any, shown: Any
 ):
     import slicer
 
-    drawn = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Drawn")
-    drawn.SetReferenceImageGeometryParameterFromVolumeNode(a_thick_volume)
-    drawn.GetSegmentation().AddEmptySegment("Box")
-    slicer.util.updateSegmentBinaryLabelmapFromArray(np.ones((8, 18, 20), np.uint8), drawn, "Box", a_thick_volume)
-    a_panel.ui.segmentationSelector.setCurrentNode(drawn)
+    a_panel.ui.segmentationSelector.setCurrentNode(a_segmentation)
     a_slicer.processEvents = lambda: meanwhile(slicer.mrmlScene)
     enhance(a_panel, a_runner)
     assert errors_shown == shown
     assert not a_panel._isBusy()
-    assert slicer.util.getNodesByClass("vtkMRMLSegmentationNode") == [drawn][: len(shown)]
+    assert slicer.util.getNodesByClass("vtkMRMLSegmentationNode") == [a_segmentation][: len(shown)]
+
+
+def test_a_segmentation_of_no_segment_in_the_volume_is_refused_before_the_work(
+    a_panel: Any, a_segmentation: Any, a_runner: Any, errors_shown: Any
+):
+    a_segmentation.GetSegmentation().RemoveAllSegments()
+    a_panel.ui.segmentationSelector.setCurrentNode(a_segmentation)
+    a_panel.ui.enhanceButton.click()
+    assert errors_shown == [
+        "No segment of Drawn lies in the volume Thick; choose a segmentation of this volume, or none."
+    ]
+    assert (a_panel._isBusy(), a_runner.settings) == (False, None)
 
 
 def test_a_name_in_angle_brackets_is_no_formatting(a_panel: Any):
