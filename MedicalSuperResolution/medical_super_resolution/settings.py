@@ -19,17 +19,14 @@ PRECISIONS = ("auto", "float32", "mixed", "int8")
 STANDARD, BEST = QUALITIES = ("standard", "best")
 
 
-def check_factor(factor: float, what: str = "the factor", axis: str = "through-plane") -> None:
-    """Refuse a refinement factor outside (1, 8]; for larger ones, name the two steps to use along ``axis``."""
+def check_factor(factor: float, what: str = "the factor") -> None:
+    """Refuse a refinement factor outside (1, 8]; for larger ones, name two steps in its place."""
     if math.isfinite(factor) and 1 < factor <= LARGEST_FACTOR:
         return
     message = f"{what} must be above 1 and at most {LARGEST_FACTOR:g}, got {factor:g}"
     if LARGEST_FACTOR < factor <= LARGEST_FACTOR**2:
         first = round(math.sqrt(factor), 2)
-        message += (
-            f"; make it in two steps, by `medsr enhance INPUT BETWEEN.nii.gz --axes {axis} --factor {first:g}` and"
-            f" `medsr enhance BETWEEN.nii.gz OUTPUT --axes {axis} --factor {factor / first:.6g}`"
-        )
+        message += f"; make it in two steps, with the factor {first:g} and then with {factor / first:.6g}"
     raise SettingsError(message)
 
 
@@ -135,7 +132,7 @@ class EnhanceSettings:
         if self.factor is not None and self.spacing_ijk_mm is not None:
             raise SettingsError("give either a factor or a target spacing, not both")
         if self.factor is not None:
-            check_factor(self.factor, axis=self.axes)
+            check_factor(self.factor)
         if self.exact_spacing and self.spacing_ijk_mm is None:
             raise SettingsError("an exact spacing needs the three spacings in mm, along i, j and k")
         if self.axes not in NAMED_AXES and (

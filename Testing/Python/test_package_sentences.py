@@ -22,6 +22,15 @@ def test_translators_have_every_sentence_of_the_package():
     assert found == package_sentences.catalog(), "a sentence is new, changed or gone: run `make sentences`"
 
 
+def test_no_sentence_of_the_engine_names_an_option_of_the_command_line():
+    """Slicer shows them, too, and the note of a result keeps its warnings; there, the options are controls."""
+    folders = [package_sentences.CORE / name for name in ("inference", "models", "networks", "physics")]
+    engine = [package_sentences.CORE / "settings.py", *(path for folder in folders for path in folder.rglob("*.py"))]
+    said = [one for path in engine for one in package_sentences.templates_of(path.read_text(encoding="utf-8"))]
+    assert len(said) > 50
+    assert [one for one in said if " --" in one] == []
+
+
 def test_the_schema_tells_slicer_which_strings_to_translate():
     schema = json.loads(sentences.CATALOG.with_name(f"{sentences.CATALOG.stem}-schema.json").read_text())
     entry = schema["properties"]["sentences"]["items"]["properties"]

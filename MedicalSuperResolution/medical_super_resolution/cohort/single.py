@@ -81,7 +81,7 @@ def _allocator(task: Task, settings: EnhanceSettings) -> Iterator[Allocator | No
         asked = "uncertainty" if settings.uncertainty else "best quality"
         raise SettingsError(
             f"the {asked} of a volume that does not fit into memory cannot be computed; crop the volume,"
-            " or allow more by --max-memory"
+            " or allow more memory"
         )
     with nullcontext(None) if fits else disk_allocator(task.destination.path.parent) as allocator:
         yield allocator

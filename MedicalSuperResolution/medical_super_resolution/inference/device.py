@@ -30,9 +30,9 @@ def pick_device(name: str) -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("there is no CUDA device that PyTorch can use here; choose --device auto or cpu")
+        raise DeviceError("there is no CUDA device that PyTorch can use here; choose another device")
     if name == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("there is no Apple GPU that PyTorch can use here; choose --device auto or cpu")
+        raise DeviceError("there is no Apple GPU that PyTorch can use here; choose another device")
     return torch.device(name)
 
 
@@ -72,7 +72,7 @@ def device_errors() -> Iterator[None]:
         yield
     except torch.cuda.OutOfMemoryError as problem:
         raise DeviceError(
-            "the graphics card ran out of memory; close other programs or choose --device cpu"
+            "the graphics card ran out of memory; close other programs, or compute on the CPU"
         ) from problem
     except RuntimeError as problem:
         text = str(problem)
@@ -82,5 +82,5 @@ def device_errors() -> Iterator[None]:
             ) from problem
         if "CUDA" in text or "MPS" in text:
             first = text.strip().splitlines()[0]
-            raise DeviceError(f"the graphics card failed ({first}); try again, or choose --device cpu") from problem
+            raise DeviceError(f"the graphics card failed ({first}); try again, or compute on the CPU") from problem
         raise

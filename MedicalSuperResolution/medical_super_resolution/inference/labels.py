@@ -28,7 +28,7 @@ def enhance_labels(volume: Volume, settings: EnhanceSettings, progress: Progress
         See `planning.plan` and `refinement.refine_labels`.
     """
     if settings.uncertainty:
-        raise SettingsError("a label map has no uncertainty; leave --uncertainty out, or give the modality of an image")
+        raise SettingsError("a label map has no uncertainty; ask for none, or give the modality of an image")
     started = time.monotonic()
     planned = plan(_averaged_grid(volume.grid, settings), settings)
     fine = refine_labels(replace(volume, padding=None), planned.target, progress)

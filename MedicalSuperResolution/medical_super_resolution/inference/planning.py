@@ -68,7 +68,7 @@ def plan(grid: Grid, settings: EnhanceSettings) -> Plan:
     passes = []
     current = grid
     for axis in sorted(factors, key=lambda name: (name != through_plane, "kji".index(name))):
-        check_factor(factors[axis], f"the factor along {axis}", axis)
+        check_factor(factors[axis], f"the factor along {axis}")
         if grid.count(axis) < 2:
             raise VolumeError(f"the volume has a single slice along {axis}; there is nothing to refine between")
         refined = current.refined(axis, factors[axis])

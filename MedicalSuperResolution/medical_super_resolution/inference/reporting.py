@@ -127,7 +127,7 @@ def _profile_warnings(request: Request, estimate: ProfileEstimate) -> list[str]:
     if estimate.error > _UNCERTAIN_ABOVE * width and lowest < highest:  # one value everywhere is refined to that value
         found.append(
             f"the slice profile is uncertain: {width * distance:.2g} +- {estimate.error * distance:.1g} mm;"
-            " if you know it, give --slice-profile and --slice-thickness"
+            " if you know it, state slice profile and slice thickness"
         )
     if estimate.noise > NOISE_IGNORED:
         found.append(
@@ -142,7 +142,7 @@ def _factor_warnings(request: Request) -> list[str]:
     grid, settings = request.planned.source, request.settings
     spacing = dict(zip(AXES_IJK, grid.spacing_ijk_mm, strict=True))
     found = [
-        f"{axis} stays at {spacing[axis]:.3g} mm, which is finer than asked; --exact-spacing would make it coarser"
+        f"{axis} stays at {spacing[axis]:.3g} mm, which is finer than asked; an exact spacing would make it coarser"
         for axis in finer_axes(grid, settings)
     ]
     found += [

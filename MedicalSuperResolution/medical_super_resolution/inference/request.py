@@ -131,5 +131,5 @@ def _check_model(model: Model, settings: EnhanceSettings, planned: Plan) -> None
         known = " or ".join(f"{factor:g}" for factor in capabilities.factors)
         raise SettingsError(
             f"the model {model.name} refines both in-plane axes {known} times and nothing else;"
-            f" ask for --axes {capabilities.axes} --factor {capabilities.factors[0]:g}, or choose the model general"
+            f" ask for {capabilities.axes} refinement by {capabilities.factors[0]:g}, or choose the model general"
         )

@@ -19,7 +19,7 @@ from .profile_calibration import SHIPPED, calibration_from
 from .store import HEADER_KEY
 
 FORMAT_VERSION = 2
-_INSTEAD = "give the profile by --slice-profile gaussian or box, and its width by --slice-thickness"
+_INSTEAD = "state the slice profile, Gaussian or box, and its width as the slice thickness"
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def union_grid(grids: Sequence[Grid], spacing_mm: float) -> Grid:
     count = np.maximum((high - low).astype(int), 2)
     if count.prod() > _MOST_VOXELS:
         size = "x".join(map(str, count))
-        raise VolumeError(f"the fused volume would have {size} voxels; ask for a coarser --spacing than {spacing_mm:g}")
+        raise VolumeError(f"the fused volume would have {size} voxels; ask for a coarser spacing than {spacing_mm:g}")
     axes[:3, 3] = (axes @ [*low, 1.0])[:3]
     return Grid((int(count[2]), int(count[1]), int(count[0])), axes)
 

@@ -111,7 +111,7 @@ def test_a_device_that_is_not_there_is_refused(
 ):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(DeviceError, match="choose --device auto or cpu"):
+    with pytest.raises(DeviceError, match="choose another device"):
         enhance(a_volume, a_model, EnhanceSettings(factor=2, device=device))
 
 

@@ -288,5 +288,5 @@ def test_the_command_writes_volume_uncertainty_and_report(medsr, tmp_path, a_mod
 
 def test_a_result_that_would_be_too_large_is_refused_before_the_work(a_model, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Fusion, "_refine", lambda self: pytest.fail("a stack was refined"))
-    with pytest.raises(VolumeError, match="voxels; ask for a coarser --spacing than 0.001"):
+    with pytest.raises(VolumeError, match="voxels; ask for a coarser spacing than 0.001"):
         fuse(three_stacks(), a_model, spacing_mm=0.001)

@@ -110,7 +110,7 @@ def test_without_a_trained_estimator_a_profile_must_be_given(
     profile_estimator.save(tmp_path / "fresh.safetensors", ProfileHead(ProfileHeadConfig()), None, {})
     estimator = profile_estimator.load
     monkeypatch.setattr(profile_estimator, "load", lambda: estimator(tmp_path / "fresh.safetensors"))
-    with pytest.raises(ModelError, match="never trained; give the profile by --slice-profile gaussian or box"):
+    with pytest.raises(ModelError, match="never trained; state the slice profile, Gaussian or box"):
         enhance(a_volume, a_model, EnhanceSettings(factor=4))
     assert enhance(a_volume, a_model, gaussian(factor=4)).report.slice_profile_source == "given"
 

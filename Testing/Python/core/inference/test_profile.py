@@ -133,7 +133,7 @@ def test_an_uncertain_profile_is_warned_of_with_what_to_do(
     found = [warning for warning in report.warnings if "the slice profile is uncertain" in warning]
     assert len(found) == warned
     if warned:
-        assert "give --slice-profile and --slice-thickness" in found[0]
+        assert "state slice profile and slice thickness" in found[0]
 
 
 def test_a_factor_above_five_is_warned_of(an_isotropic_volume: np.ndarray, a_model: Model):

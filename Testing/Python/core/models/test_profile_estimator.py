@@ -38,12 +38,12 @@ def test_the_shipped_estimator_says_within_what_it_was_trained():
 
 def test_an_estimator_that_was_never_trained_is_refused_with_what_to_do(a_head: ProfileHead, tmp_path: Path):
     profile_estimator.save(tmp_path / "fresh.safetensors", a_head, None, {})
-    with pytest.raises(ModelError, match="was never trained; give the profile by --slice-profile gaussian or box"):
+    with pytest.raises(ModelError, match="was never trained; state the slice profile, Gaussian or box"):
         profile_estimator.load(tmp_path / "fresh.safetensors")
 
 
 def test_a_missing_estimator_is_refused_with_what_to_do(tmp_path: Path):
-    with pytest.raises(ModelError, match="there is no file .*none.safetensors; give the profile by --slice-profile"):
+    with pytest.raises(ModelError, match="there is no file .*none.safetensors; state the slice profile"):
         profile_estimator.load(tmp_path / "none.safetensors")
 
 
