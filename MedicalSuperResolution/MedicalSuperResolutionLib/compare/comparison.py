@@ -99,7 +99,7 @@ class Comparison:
             "Axial", "Sagittal" or "Coronal"; None takes the plane across the thick slices of the volumes, in
             which a difference can be seen.
         keeps_place
-            See `CompareViews.enter`.
+            Leave views that show this arrangement already at the place, plane and zoom that the user has chosen.
 
         Raises
         ------
@@ -115,16 +115,11 @@ class Comparison:
             source = before if resampled is None else self._add_before(before, after, resampled)
             difference, limit = self._add_difference(source, after)
             colors = self._add_uncertainty(after)
-            self._views.enter(
-                source,
-                after,
-                difference,
-                arrangement=arrangement,
-                plane=plane,
-                sharing_window=(before,),
-                colors=colors,
-                keeps_place=keeps_place,
-            )
+            volumes, also = (source, after, difference), {"sharing_window": (before,), "colors": colors}
+            if keeps_place:
+                self._views.replace(*volumes, **also)
+            else:
+                self._views.enter(*volumes, arrangement=arrangement, plane=plane, **also)
             units = _units(before, after)
             for node, quantity in ((difference, _("Difference")), (colors, _("Uncertainty"))):
                 if node is not None:  # after the views exist, which look for legends only then

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 
 import slicer
-import vtk
 
 from medical_super_resolution.errors import SuperResolutionError, VolumeError
 from MedicalSuperResolutionLib.compare import fitting, layouts
 from MedicalSuperResolutionLib.compare.blend import Blend
+from MedicalSuperResolutionLib.compare.fitted_views import FittedViews
 from MedicalSuperResolutionLib.compare.view_settings import (
     Crosshair,
     SharedWindow,
@@ -41,16 +41,12 @@ class CompareViews:
         later
             Calls back once all views have the size that a change of the layout gives them.
         """
-        self._application_logic, self._later = application_logic, later
-        self._is_fit_due = False
+        self._application_logic = application_logic
+        self._fitted = FittedViews(lambda: self._visible_rows, later)
         self._window: SharedWindow | None = None
         self._crosshair: Crosshair | None = None
         self._unfilled: Unfilled | None = None
         self._blends: list[Blend] = []
-        self._sizes: list[tuple[vtk.vtkObject, int]] = []  # slice nodes with the tags of their observers
-        self._fitted: fitting.Sizes = {}
-        self._fitted_count = 0
-        self._legends: list[slicer.vtkMRMLColorLegendDisplayNode] = []
 
     @property
     def blends(self) -> list[Blend]:
@@ -72,9 +68,8 @@ class CompareViews:
         plane: str = "Axial",
         sharing_window: Sequence[slicer.vtkMRMLScalarVolumeNode] = (),
         colors: slicer.vtkMRMLScalarVolumeNode | None = None,
-        keeps_place: bool = False,
     ) -> None:
-        """Show volumes side by side, each whole.
+        """Open views that show volumes side by side, each whole.
 
         ``after`` gets the window of ``before``, and from then on they share it; ``difference`` keeps its own.
 
@@ -88,8 +83,6 @@ class CompareViews:
             Further volumes that are to share it, though they are not shown.
         colors
             A volume that may be laid over after, in colors of its own: see `blends`.
-        keeps_place
-            Leave views that show this arrangement already at the place, plane and zoom that the user has chosen.
 
         Raises
         ------
@@ -98,48 +91,45 @@ class CompareViews:
         SuperResolutionError
             There are no slice views, as in Slicer without its main window.
         """
-        volumes = [before, after, difference]
-        for volume in (*volumes, *sharing_window):
-            _check(volume)
-        if not keeps_place:
-            self._open_layout(arrangement)
-        fitted = self._fitted
+        _check(before, after, difference, *sharing_window)
+        self._open_layout(arrangement)
         self._release()
-        self._window = SharedWindow(dict.fromkeys([before, after, *sharing_window]))
-        scene = self._application_logic.GetMRMLScene()
-        self._crosshair, self._unfilled = Crosshair(scene), Unfilled(scene)
+        self._fill(before, after, difference, sharing_window, colors)
         rows = self._rows
         for row, plane_of_row in zip(rows, arrangement.planes, strict=True):
-            for logic, volume in zip(row, volumes, strict=False):
-                show_alone(logic, volume)
-                if not keeps_place:
-                    logic.GetSliceNode().SetOrientation(plane_of_row or plane)
-        self._blends = [Blend(row[layouts.AFTER], before, colors) for row in rows]
-        if keeps_place:
-            self._fitted = fitted
-        else:
-            self.fit()
-        for node in (logic.GetSliceNode() for logic in chain(*rows)):
-            changed, before_drawing = vtk.vtkCommand.ModifiedEvent, 1.0  # a priority above that of Slicer's own
-            self._sizes.append((node, node.AddObserver(changed, self._view_changed, before_drawing)))
-        if not keeps_place:
-            self._is_fit_due = True
-            self._later(self._fit_all)  # new views lose their place when they are shown
+            for logic in row:
+                logic.GetSliceNode().SetOrientation(plane_of_row or plane)
+        self._fitted.follow([logic.GetSliceNode() for logic in chain(*rows)])
+
+    def replace(
+        self,
+        before: slicer.vtkMRMLScalarVolumeNode,
+        after: slicer.vtkMRMLScalarVolumeNode,
+        difference: slicer.vtkMRMLScalarVolumeNode,
+        *,
+        sharing_window: Sequence[slicer.vtkMRMLScalarVolumeNode] = (),
+        colors: slicer.vtkMRMLScalarVolumeNode | None = None,
+    ) -> None:
+        """Show other volumes in the views that are open, at the place, plane and zoom that the user has chosen.
+
+        Parameters, and errors of volumes, are those of `enter`.
+        """
+        _check(before, after, difference, *sharing_window)
+        self._fitted.forget_legends()
+        self._release_volumes()
+        self._fill(before, after, difference, sharing_window, colors)
 
     def fit(self) -> None:
         """Show whole volumes in every view, at one scale."""
-        known, self._fitted = self._fitted, {}  # what follows is no zooming by the user
-        now = fitting.fit(self._visible_rows, with_legends=bool(self._legends))
-        self._fitted, self._fitted_count = known | now, len(now)
-        fitting.place_legends(self._legends, self._visible_rows)
+        self._fitted.fit()
 
     def add_legend(
         self, volume: slicer.vtkMRMLScalarVolumeNode, quantity: str, units: str
     ) -> slicer.vtkMRMLColorLegendDisplayNode:
         """See `view_settings.add_legend`. It is placed where it covers least of the volumes; the caller removes it."""
-        self._legends.append(add_legend(volume, quantity, units))
-        fitting.place_legends(self._legends, self._visible_rows)
-        return self._legends[-1]
+        legend = add_legend(volume, quantity, units)
+        self._fitted.add_legend(legend)
+        return legend
 
     def set_window(self, low: float, high: float) -> None:
         """Show these values black and white in before and after."""
@@ -182,7 +172,7 @@ class CompareViews:
         return self._application_logic.GetMRMLScene().GetFirstNodeByClass("vtkMRMLLayoutNode")
 
     @property
-    def _rows(self) -> list[list[slicer.vtkMRMLSliceLogic]]:
+    def _rows(self) -> fitting.Rows:
         """The logics of the present arrangement's views; a view that does not exist is left out."""
         arrangement = layouts.arrangement_of(self.layout_node)
         found = self._application_logic.GetSliceLogicByLayoutName
@@ -190,7 +180,7 @@ class CompareViews:
         return [[logic for logic in row if logic is not None] for row in rows]
 
     @property
-    def _visible_rows(self) -> list[list[slicer.vtkMRMLSliceLogic]]:
+    def _visible_rows(self) -> fitting.Rows:
         """`_rows`, or the one view that the user has enlarged by a double-click."""
         enlarged = self.layout_node.GetMaximizedViewNode(0) if self.is_active else None
         rows = self._rows
@@ -208,47 +198,29 @@ class CompareViews:
             self.exit()
             raise SuperResolutionError(_("there are no slice views to compare in; start Slicer with its main window"))
 
-    def _view_changed(self, *_: object) -> None:
-        """Fit once for all views that are resized together; one that is enlarged, or back, before it is drawn."""
-        now = {} if self._is_fit_due else self._sizes_and_heights()
-        if self._are_resized(now):
-            self._is_fit_due = True
-            if len(now) == self._fitted_count:
-                self._later(self._fit_again)
-            else:
-                self._fit_again()
-
-    def _fit_all(self) -> None:
-        self._is_fit_due = False
-        if self._fitted:  # else they were left, or zoomed, meanwhile
-            self.fit()
-
-    def _sizes_and_heights(self) -> fitting.Sizes:
-        """Sizes of the visible views; empty while none is fitted."""
-        return fitting.sizes_and_heights(self._visible_rows) if self._fitted else {}
-
-    def _are_resized(self, now: fitting.Sizes) -> bool:
-        known = self._fitted
-        return any(name not in known or size != known[name][0] for name, (size, _) in now.items())
-
-    def _fit_again(self) -> None:
-        """Fit anew where the views have changed their size and the user has not zoomed since."""
-        self._is_fit_due = False
-        now, known = self._sizes_and_heights(), self._fitted
-        if not self._are_resized(now):
-            return
-        if any(name in known and height != known[name][1] for name, (_, height) in now.items()):
-            self._fitted = {}  # zoomed by hand
-            return
-        offsets = [(logic, logic.GetSliceOffset()) for logic in chain(*self._visible_rows)]
-        self.fit()
-        for logic, offset in offsets:
-            logic.SetSliceOffset(offset)
+    def _fill(
+        self,
+        before: slicer.vtkMRMLScalarVolumeNode,
+        after: slicer.vtkMRMLScalarVolumeNode,
+        difference: slicer.vtkMRMLScalarVolumeNode,
+        sharing_window: Sequence[slicer.vtkMRMLScalarVolumeNode],
+        colors: slicer.vtkMRMLScalarVolumeNode | None,
+    ) -> None:
+        """Show volumes in the views that are open."""
+        self._window = SharedWindow(dict.fromkeys([before, after, *sharing_window]))
+        scene = self._application_logic.GetMRMLScene()
+        self._crosshair, self._unfilled = Crosshair(scene), Unfilled(scene)
+        rows = self._rows
+        for row in rows:
+            for logic, volume in zip(row, (before, after, difference), strict=False):
+                show_alone(logic, volume)
+        self._blends = [Blend(row[layouts.AFTER], before, colors) for row in rows]
 
     def _release(self) -> None:
-        for node, tag in self._sizes:
-            node.RemoveObserver(tag)
-        self._fitted, self._legends, self._sizes = {}, [], []
+        self._fitted.release()
+        self._release_volumes()
+
+    def _release_volumes(self) -> None:
         for kept in (*self._blends, self._window, self._unfilled):
             if kept is not None:
                 kept.release()
@@ -256,13 +228,11 @@ class CompareViews:
         self._blends, self._window, self._crosshair, self._unfilled = [], None, None, None
 
 
-def _check(volume: slicer.vtkMRMLScalarVolumeNode | None) -> None:
-    if volume is None or volume.GetScene() is None or volume.GetImageData() is None:
-        raise VolumeError(_("there are no two volumes to compare; choose both"))
-    volume.CreateDefaultDisplayNodes()
-    if not volume.GetDisplayNode().IsA("vtkMRMLScalarVolumeDisplayNode"):
-        raise VolumeError(
-            _("{name} is a label map, without gray values to compare; choose an image volume").format(
-                name=volume.GetName()
-            )
-        )
+def _check(*volumes: slicer.vtkMRMLScalarVolumeNode | None) -> None:
+    for volume in volumes:
+        if volume is None or volume.GetScene() is None or volume.GetImageData() is None:
+            raise VolumeError(_("there are no two volumes to compare; choose both"))
+        volume.CreateDefaultDisplayNodes()
+        if not volume.GetDisplayNode().IsA("vtkMRMLScalarVolumeDisplayNode"):
+            message = _("{name} is a label map, without gray values to compare; choose an image volume")
+            raise VolumeError(message.format(name=volume.GetName()))

@@ -224,6 +224,19 @@ def test_fitting_after_a_change_of_size_keeps_the_slice(some_views, a_trio, a_sc
     assert a_screen.logic(0).GetSliceOffset() == pytest.approx(offset)
 
 
+def test_volumes_that_replace_others_are_shown_at_the_place_of_the_user_and_fitted_as_they_were(
+    some_views, a_trio, a_screen
+):
+    some_views.enter(*a_trio, plane="Axial")
+    a_screen.scroll(0, 6.0)
+    offset, (before, after, difference) = a_screen.logic(0).GetSliceOffset(), a_trio
+    some_views.replace(after, before, difference)
+    assert a_screen.logic(0).GetSliceCompositeNode().GetBackgroundVolumeID() == after.GetID()
+    assert a_screen.logic(0).GetSliceOffset() == offset
+    a_screen.logic(1).ResizeSliceNode(90, 200)
+    assert [is_whole(a_screen, number, before) for number in range(3)] == [True] * 3
+
+
 def test_an_enlarged_view_is_fitted_by_itself_and_the_others_after_it(some_views, a_trio, a_screen):
     some_views.enter(*a_trio)
     before = a_screen.logic(1).GetSliceNode().GetFieldOfView()
