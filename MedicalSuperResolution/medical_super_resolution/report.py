@@ -39,6 +39,8 @@ class Report:
         Standard error of the width, 0 where it was given.
     slice_profile_source : str
         "given" by the user, "estimated" from the slices, or "assumed" if the slices do not determine it.
+    slice_noise : float
+        Share of noise in the differences between slices, which makes an estimated profile narrower; 0 for others.
     consistency_error_rms : float
         Root mean square difference between the input and the acquisition of the rounded result with this profile, in
         the units of the volume.
@@ -70,6 +72,7 @@ class Report:
     slice_width_mm: float | None = None
     slice_width_error_mm: float = 0.0
     slice_profile_source: str = "given"
+    slice_noise: float = 0.0
     consistency_error_rms: float
     other_profile: str = ""
     other_consistency_error_rms: float | None = None

@@ -153,7 +153,7 @@ class EnhanceTask:
         """Enhance the next volume."""
         self.check_present()
         self._volume, self._starts_process = self._task.volume(), not runner.has_process
-        runner.start(self._volume, self._task.asked(self._settings))
+        runner.start(self._volume, self._settings, profile_of=self._task.profile_of)
 
     def learn(self, result: Enhanced, seconds: float) -> None:
         """Record the duration."""

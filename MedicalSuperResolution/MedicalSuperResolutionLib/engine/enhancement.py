@@ -1,7 +1,7 @@
 """Enhancing a volume of the scene: a forecast, and the engines for synchronous calls."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import qt
 import slicer
@@ -11,6 +11,7 @@ from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.inference.cost import estimate
 from medical_super_resolution.inference.planning import plan
 from medical_super_resolution.progress import Progress
+from medical_super_resolution.report import Report
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Enhanced, Volume
 from MedicalSuperResolutionLib import messages
@@ -21,8 +22,6 @@ from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene.cautions import cautions
 from MedicalSuperResolutionLib.setup.models import check_installed
 from MedicalSuperResolutionLib.translation import tr as _
-
-Engine = Callable[[Volume, EnhanceSettings], Enhanced]
 
 
 @dataclass(frozen=True)
@@ -67,25 +66,27 @@ def outlook(
     return Outlook(line, cautions(node, volume, planned, output_node))
 
 
-def engine_here(progress: Progress) -> Engine:
+def engine_here(progress: Progress) -> tasks.Engine:
     """The engine in this process, which must have torch."""
 
-    def enhance(volume: Volume, settings: EnhanceSettings) -> Enhanced:
+    def enhance(volume: Volume, settings: EnhanceSettings, *, profile_of: Report | None) -> Enhanced:
         from medical_super_resolution.inference import enhance as inference
+        from medical_super_resolution.inference.reporting import reported_profile
         from medical_super_resolution.models import store
         from medical_super_resolution.models import weight_interpolation as detail
 
         model = detail.load(store.find(settings.model), settings.detail)
-        return inference.enhance(volume, model, settings, progress)
+        profile = reported_profile(profile_of, volume.grid)
+        return inference.enhance(volume, model, settings, progress, profile=profile)
 
     return enhance
 
 
-def engine_in_child(runner: Runner, progress: Progress) -> Engine:
+def engine_in_child(runner: Runner, progress: Progress) -> tasks.Engine:
     """The engine in a child process that is waited for while the application stays responsive."""
 
     def report(done: int, total: int) -> None:
         slicer.app.processEvents()
         progress(done, total)
 
-    return lambda volume, settings: runner.run(volume, settings, report)
+    return partial(runner.run, progress=report)

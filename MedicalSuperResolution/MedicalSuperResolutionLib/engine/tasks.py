@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 import slicer
 
@@ -16,14 +16,20 @@ from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.translation import tr as _
 
 _STEPS = 10_000  # for each item of a sequence, as the engine's steps differ between items
-_PROFILE_FACTS = ("slice_thickness_mm", "slice_width_error_mm", "slice_profile_source", "other_profile", "settings")
-_OF_ITEM = "measured again"  # how the warning of a single item begins; all others are of the slices and the settings
+
+
+class Engine(Protocol):
+    """Enhances a volume, here or in another process."""
+
+    def __call__(self, volume: Volume, settings: EnhanceSettings, *, profile_of: Report | None) -> Enhanced:
+        """``profile_of`` is the report of another item of its sequence, whose slice profile is this one's, too."""
 
 
 class VolumeTask:
     """Enhancing one volume node into a new one, or into ``output_node``."""
 
     count = 1
+    profile_of = None
     takes_uncertainty = True
 
     def __init__(
@@ -46,10 +52,6 @@ class VolumeTask:
     def volume(self) -> Volume:
         """The next volume to enhance; see `scene.volume_from_node`."""
         return scene.volume_from_node(self._node, self._roi)
-
-    def asked(self, settings: EnhanceSettings) -> EnhanceSettings:
-        """The settings for the next volume."""
-        return settings
 
     def check_present(self) -> None:
         """Raise if the input was removed from the scene.
@@ -77,6 +79,12 @@ class SequenceTask:
     """Enhancing all items of a sequence into a new sequence with the same index, played by the same browser.
 
     Nothing is added to the scene before the last item is done. If inputs are removed meanwhile, an error names them.
+
+    Parameters
+    ----------
+    profile_of
+        Report of the item whose slice profile was estimated first: it is that of all further ones, which would differ
+        in sharpness otherwise. None before.
     """
 
     takes_uncertainty = False
@@ -100,7 +108,7 @@ class SequenceTask:
         self.count = self._sequence.GetNumberOfDataNodes()
         self._values = [self._sequence.GetNthIndexValue(number) for number in range(self.count)]
         self._shown: Enhanced | None = None
-        self._estimated: Report | None = None
+        self.profile_of: Report | None = None
         self._result = slicer.vtkMRMLSequenceNode()  # of no scene yet
         self._result.SetIndexName(self._sequence.GetIndexName())
         self._result.SetIndexUnit(self._sequence.GetIndexUnit())
@@ -122,16 +130,9 @@ class SequenceTask:
         """An item as an image of the modality of the first one: each for itself might be normalized unlike."""
         from medical_super_resolution.volumes.label_maps.detection import is_label_map
 
-        if self._estimated is None or volume.modality is not None or is_label_map(volume):
+        if self.profile_of is None or volume.modality is not None or is_label_map(volume):
             return volume
-        return replace(volume, modality=self._estimated.modality)
-
-    def asked(self, settings: EnhanceSettings) -> EnhanceSettings:
-        """The settings for the next item: the slice profile that was estimated first is that of all."""
-        if self._estimated is None:
-            return settings
-        shape, width_mm = self._estimated.slice_profile, self._estimated.slice_width_mm
-        return replace(settings, slice_profile=shape, slice_thickness_mm=width_mm)
+        return replace(volume, modality=self.profile_of.modality)
 
     def step(self, done: int, total: int) -> tuple[int, int]:
         """Progress over all items."""
@@ -140,28 +141,14 @@ class SequenceTask:
     def take(self, enhanced: Enhanced) -> slicer.vtkMRMLScalarVolumeNode | None:
         """Take one item; after the last one, the sequence and the volume that shows it enter the scene."""
         self.check_present()
-        enhanced = self._with_profile_facts(enhanced)
+        if self.profile_of is None and enhanced.report.slice_profile_source == "estimated":
+            self.profile_of = enhanced.report
         item = scene.draft(enhanced, self._proxy)
         item.SetName(scene.result_name(self._sequence.GetName(), enhanced.report))
         if self._shown is None or self._done == self._browser.GetSelectedItemNumber():
-            self._shown = replace(enhanced, uncertainty=None)
+            self._shown = enhanced
         self._result.SetDataNodeAtValue(item, self._values[self._done])
         return self._finish() if self._done == self.count else None
-
-    def _with_profile_facts(self, enhanced: Enhanced) -> Enhanced:
-        """The result of an item, whose report states that the slice profile was estimated, though from another one.
-
-        The engine took the estimated width for a stated thickness, and warned of it, and compared with that.
-        """
-        if self._estimated is not None:
-            facts = {name: getattr(self._estimated, name) for name in _PROFILE_FACTS}
-            shared = [one for one in self._estimated.warnings if not one.startswith(_OF_ITEM)]
-            own = [one for one in enhanced.report.warnings if one.startswith(_OF_ITEM)]
-            facts |= {"warnings": (*shared, *own), "other_consistency_error_rms": None}
-            return replace(enhanced, report=replace(enhanced.report, **facts))
-        if enhanced.report.slice_profile_source == "estimated":
-            self._estimated = enhanced.report
-        return enhanced
 
     @property
     def _done(self) -> int:
@@ -229,15 +216,13 @@ def check(task: VolumeTask | SequenceTask, settings: EnhanceSettings) -> None:
         raise SettingsError(_("an uncertainty map is made of a single volume only; ask for none of a sequence"))
 
 
-def run(
-    task: VolumeTask | SequenceTask, settings: EnhanceSettings, enhance: Callable[[Volume, EnhanceSettings], Enhanced]
-) -> slicer.vtkMRMLScalarVolumeNode:
+def run(task: VolumeTask | SequenceTask, settings: EnhanceSettings, enhance: Engine) -> slicer.vtkMRMLScalarVolumeNode:
     """Carry out a task and wait for it.
 
     Parameters
     ----------
     enhance
-        The engine, in this process or in another. If it raises, the scene stays as it was.
+        If it raises, the scene stays as it was.
 
     Returns
     -------
@@ -246,5 +231,5 @@ def run(
     check(task, settings)
     node = None
     while node is None:
-        node = task.take(enhance(task.volume(), task.asked(settings)))
+        node = task.take(enhance(task.volume(), settings, profile_of=task.profile_of))
     return node

@@ -18,6 +18,7 @@ from medical_super_resolution.volumes.volume import Enhanced, Volume
 from MedicalSuperResolutionLib.translation import tr as _
 
 _INPUT, OUTPUT, UNCERTAINTY, REPORT = "input.nrrd", "output.nrrd", "uncertainty.nrrd", "report.json"
+_PROFILE_OF = "profile-of.json"
 AS_FILES = ("--progress", "json", "--report", REPORT, "--no-compression")  # what every command leaves
 
 
@@ -36,10 +37,17 @@ class Exchange(Protocol):
 
 @dataclass(frozen=True)
 class EnhanceExchange:
-    """`medsr enhance`."""
+    """`medsr enhance`.
+
+    Parameters
+    ----------
+    profile_of
+        Report of another item of the volume's sequence, whose slice profile is that of this one, too.
+    """
 
     volume: Volume
     settings: EnhanceSettings
+    profile_of: Report | None = None
 
     def arguments(self) -> list[str]:
         """The command line, including thickness and modality, which the volume's file does not hold."""
@@ -49,11 +57,15 @@ class EnhanceExchange:
         chosen = ["enhance", _INPUT, OUTPUT, *AS_FILES, *arguments_of(settings)]
         if volume.modality is not None:
             chosen += ["--modality", volume.modality]
+        if self.profile_of is not None:
+            chosen += ["--profile-of", _PROFILE_OF]
         return [*chosen, "--uncertainty", UNCERTAINTY] if settings.uncertainty else chosen
 
     def write_inputs(self, folder: Path) -> None:
         """See `write_volumes`."""
         write_volumes({_INPUT: self.volume}, folder)
+        if self.profile_of is not None:
+            (folder / _PROFILE_OF).write_text(json.dumps(self.profile_of.as_dict()), encoding="utf-8")
 
     def result(self, folder: Path) -> Enhanced:
         """The enhanced volume and its report.

@@ -15,6 +15,7 @@ from typing import Any
 
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from medical_super_resolution.progress import Progress, ignore
+from medical_super_resolution.report import Report
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.system import temp_dirs
 from medical_super_resolution.volumes.volume import Enhanced, Volume
@@ -59,9 +60,16 @@ class Runner:
         """Whether the process is running already, so that the next run need not wait for its start."""
         return self._worker is not None and not self._worker.has_ended()
 
-    def run(self, volume: Volume, settings: EnhanceSettings, progress: Progress = ignore) -> Enhanced:
-        """Enhance a volume and wait for it; see `run_exchange`."""
-        return self.run_exchange(EnhanceExchange(volume, settings), progress)
+    def run(
+        self,
+        volume: Volume,
+        settings: EnhanceSettings,
+        progress: Progress = ignore,
+        *,
+        profile_of: Report | None = None,
+    ) -> Enhanced:
+        """Enhance a volume and wait for it; see `EnhanceExchange` and `run_exchange`."""
+        return self.run_exchange(EnhanceExchange(volume, settings, profile_of), progress)
 
     def run_exchange(self, exchange: Exchange, progress: Progress = ignore) -> Any:  # noqa: ANN401 - what that gives
         """Run a command and wait for it. The process stays for the next run until `close`.
@@ -90,9 +98,9 @@ class Runner:
             self.close()
             raise
 
-    def start(self, volume: Volume, settings: EnhanceSettings) -> None:
-        """Start to enhance a volume and return at once; see `start_exchange`."""
-        self.start_exchange(EnhanceExchange(volume, settings))
+    def start(self, volume: Volume, settings: EnhanceSettings, *, profile_of: Report | None = None) -> None:
+        """Start to enhance a volume and return at once; see `EnhanceExchange` and `start_exchange`."""
+        self.start_exchange(EnhanceExchange(volume, settings, profile_of))
 
     def start_exchange(self, exchange: Exchange) -> None:
         """Start a run and return at once. It is over when `poll` gives its result or raises.

@@ -12,15 +12,14 @@ import numpy as np
 
 from ..errors import SettingsError, VolumeError
 from ..inference.enhance import enhance
+from ..inference.reporting import reported_profile
 from ..models.file import Model
-from ..physics.acquisition import SliceProfile
 from ..physics.slice_profile import ProfileEstimate
 from ..progress import Progress
 from ..report import Report
 from ..settings import EnhanceSettings
 from ..system.memory import return_freed_blocks
 from ..volumes.dicom.reader import read_all_phases
-from ..volumes.grid import Grid
 from ..volumes.io import files, formats
 from ..volumes.label_maps.detection import is_label_map
 from ..volumes.memmap import Allocator, disk_allocator, extremes, release_pages
@@ -59,7 +58,7 @@ def run_series(task: Task, settings: EnhanceSettings, model: Model, progress: Pr
                 asked = replace(asked, modality=modality)
             enhanced = enhance(asked, model, settings, part, profile=profile)
             modality = modality or _modality_of(enhanced.report, volume)
-            profile = profile or _profile_of(enhanced.report, volume.grid)
+            profile = profile or reported_profile(enhanced.report, volume.grid)
             result = tilt_restored(enhanced.volume, asked, task)
             if task.hashed:
                 hash_voxels(digest, volume.array)
@@ -110,15 +109,6 @@ def _stored(result: Volume, number: int, first: Volume, results: np.ndarray, all
     results[number] = result.array
     release_pages(results)
     return results
-
-
-def _profile_of(report: Report, grid: Grid) -> ProfileEstimate | None:
-    """The slice profile of a volume, for the others of its series; None where its slices say nothing, as of labels."""
-    if report.slice_profile == "none" or report.slice_width_mm is None or report.slice_profile_source == "assumed":
-        return None
-    distance = grid.through_plane_spacing_mm
-    shape = SliceProfile(report.slice_profile, report.slice_width_mm / distance)
-    return ProfileEstimate(shape, report.slice_width_error_mm / distance, report.slice_profile_source)
 
 
 def _modality_of(report: Report, volume: Volume) -> str | None:

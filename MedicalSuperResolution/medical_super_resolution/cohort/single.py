@@ -12,6 +12,7 @@ from ..inference.context import fits_memory
 from ..inference.enhance import enhance
 from ..inference.labels import enhance_labels
 from ..inference.planning import plan
+from ..inference.reporting import reported_profile
 from ..models.file import Model
 from ..progress import Progress, ignore
 from ..settings import EnhanceSettings
@@ -101,7 +102,8 @@ def _volume(
     check_tilt(volume, task)
     read_seconds = time.monotonic() - started
     stage("refining")
-    enhanced = enhance(volume, model, settings, progress, allocator=allocator)
+    profile = reported_profile(task.profile_of, volume.grid)
+    enhanced = enhance(volume, model, settings, progress, profile=profile, allocator=allocator)
     task.inspect(volume, enhanced)
     return_freed_blocks()
     stage("writing")

@@ -50,6 +50,8 @@ class Task:
         Compress the voxels of volume files where the format allows it.
     hashed : bool
         Whether the report names the SHA-256 of the input's voxels.
+    profile_of : Report or None
+        Report of another volume of its series, whose slice profile is that of this one, too.
     inspect : callable
         Called with the volume before and after, while both are in memory; of a series with its first.
     """
@@ -63,6 +65,7 @@ class Task:
     uncertainty: Path | None = None
     compress: bool = True
     hashed: bool = False
+    profile_of: Report | None = None
     inspect: Inspect = lambda before, done: None
 
 

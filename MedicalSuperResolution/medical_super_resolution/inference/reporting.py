@@ -13,8 +13,9 @@ from ..physics.acquisition import SliceProfile
 from ..physics.slice_profile import NOISE_IGNORED, ProfileEstimate
 from ..report import Report
 from ..system.software import __version__
-from ..volumes.grid import AXES_IJK
+from ..volumes.grid import AXES_IJK, Grid
 from ..volumes.memmap import extremes
+from ..volumes.tilt import straight_grid
 from .context import ExecutionContext
 from .data_consistency import consistency_error_rms
 from .planning import finer_axes
@@ -71,6 +72,20 @@ def make_report(
     )
 
 
+def reported_profile(report: Report | None, grid: Grid) -> ProfileEstimate | None:
+    """The slice profile in the report of a volume, for another one of its series, which lies on ``grid``.
+
+    None without a report, or where the slices of the first say nothing, as those of a label map.
+    """
+    if report is None or report.slice_width_mm is None or report.slice_profile_source == "assumed":
+        return None
+    distance = straight_grid(grid).through_plane_spacing_mm
+    profile = SliceProfile(report.slice_profile, report.slice_width_mm / distance)
+    return ProfileEstimate(
+        profile, report.slice_width_error_mm / distance, report.slice_profile_source, report.slice_noise
+    )
+
+
 def _uncertainty_described(request: Request) -> str:
     with_gaps = request.volume.interpolated is not None
     return described(request.planned, with_detail_models=request.ends is not None, with_gaps=with_gaps)
@@ -91,6 +106,7 @@ def _profile_facts(request: Request, array: np.ndarray, estimate: ProfileEstimat
         "slice_width_mm": estimate.profile.width * distance,
         "slice_width_error_mm": estimate.error * distance,
         "slice_profile_source": estimate.source,
+        "slice_noise": estimate.noise,
         "consistency_error_rms": error(estimate.profile),
     }
     if has_effect(request):

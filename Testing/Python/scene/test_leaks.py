@@ -75,7 +75,7 @@ def growth_mb(run: Callable[[], None]) -> float:
 def an_engine_here(a_tiny_generator, tmp_path):
     path = tmp_path / "tiny.safetensors"
     models.save(path, "through-plane", a_tiny_generator, {"summary": "A few random weights, for tests"})
-    return lambda volume, settings: inference.enhance(volume, models.load(path), settings)
+    return lambda volume, settings, **_: inference.enhance(volume, models.load(path), settings)
 
 
 def test_runs_in_this_process_into_new_nodes(a_medium_node, an_engine_here, temporary_folder):

@@ -108,7 +108,7 @@ def test_a_new_region_lies_over_the_middle_half(a_scene, a_volume_node, a_volume
 
 
 def test_the_result_lies_exactly_in_the_region(a_volume_node, a_volume, a_region, an_enhanced):
-    def enhance(volume, settings):
+    def enhance(volume, settings, **_):
         target = volume.grid.refined("k", settings.factor)
         array = np.repeat(volume.array, 3, axis=0)
         return type(an_enhanced)(type(volume)(array, target), an_enhanced.report)

@@ -40,6 +40,22 @@ def test_the_real_engine_gives_the_same_in_the_child_as_here_and_refuses_in_its_
     assert steps[-1][0] == steps[-1][1] > 1
 
 
+def test_the_slice_profile_of_another_item_of_a_sequence_is_that_of_this_one(a_volume, a_model_file):
+    settings = EnhanceSettings(factor=2, model=str(a_model_file), device="cpu", threads=1)
+    runner = Runner()
+    first = runner.run(a_volume, settings).report
+    facts = {"slice_profile": "gaussian", "slice_width_mm": 2.2, "slice_width_error_mm": 1.5, "slice_noise": 0.4}
+    known = dataclasses.replace(first, slice_profile_source="estimated", **facts)
+    report = runner.run(a_volume, settings, profile_of=known).report
+    runner.close()
+    assert {name: getattr(report, name) for name in facts} == pytest.approx(facts)
+    assert (report.slice_profile_source, report.slice_thickness_mm) == ("estimated", first.slice_thickness_mm)
+    assert report.other_consistency_error_rms is not None
+    assert "the slice profile is uncertain: 2.2 +- 2 mm" in report.warnings[0]
+    assert "noise makes up 40%" in report.warnings[1]
+    assert report.settings == first.settings
+
+
 @posix_only
 def test_the_real_engine_can_be_cancelled(a_volume, a_model_file):
     def stop(done, total):

@@ -189,7 +189,7 @@ def test_a_result_lies_at_the_top_where_its_source_lies_nowhere(an_enhanced, a_v
 def test_the_source_stays_untouched(an_enhanced, a_volume_node):
     watched = [a_volume_node, a_volume_node.GetDisplayNode(), a_volume_node.GetImageData()]
     before = [one.GetMTime() for one in watched]
-    tasks.run(tasks.task_of(a_volume_node), EnhanceSettings(), lambda volume, settings: an_enhanced)
+    tasks.run(tasks.task_of(a_volume_node), EnhanceSettings(), lambda volume, settings, **_: an_enhanced)
     assert [one.GetMTime() for one in watched] == before
 
 

@@ -121,7 +121,7 @@ def test_a_volume_that_shows_a_sequence_cannot_take_a_result(an_enhanced, a_volu
 
 
 def test_the_engine_gets_the_volume_and_the_settings(an_enhanced, a_volume_node, a_volume):
-    def enhance(volume, settings):
+    def enhance(volume, settings, **_):
         np.testing.assert_array_equal(volume.array, a_volume.array)
         assert settings.factor == 3
         return an_enhanced
@@ -131,7 +131,7 @@ def test_the_engine_gets_the_volume_and_the_settings(an_enhanced, a_volume_node,
 
 @pytest.mark.parametrize("failure", [Cancelled, VolumeError, MemoryError])
 def test_a_run_that_does_not_end_well_leaves_no_trace(a_volume_node, an_output_node, failure):
-    def enhance(volume, settings):
+    def enhance(volume, settings, **_):
         raise failure
 
     scene = a_volume_node.GetScene()

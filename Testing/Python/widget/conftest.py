@@ -21,6 +21,7 @@ import pytest
 from made_up_report import made_up_report
 from medical_super_resolution.errors import Cancelled
 from medical_super_resolution.inference.planning import plan
+from medical_super_resolution.report import Report
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Enhanced, Volume
 from widget.helpers import entered
@@ -45,7 +46,7 @@ class FakeRunner:
         self.exchange: Any = None
         self._ending: Any = None
 
-    def start(self, volume: Volume, settings: EnhanceSettings) -> None:
+    def start(self, volume: Volume, settings: EnhanceSettings, *, profile_of: Report | None = None) -> None:
         self._volume, self.settings, self._ending = volume, settings, None
 
     def start_exchange(self, exchange: Any) -> None:
@@ -61,7 +62,7 @@ class FakeRunner:
     def close(self) -> None:
         self.was_cancelled = self._ending is None
 
-    def run(self, volume: Volume, settings: EnhanceSettings, progress: Any) -> Enhanced:
+    def run(self, volume: Volume, settings: EnhanceSettings, progress: Any, *, profile_of: Report | None) -> Enhanced:
         self.start(volume, settings)
         progress(1, 2)
         self.finish()

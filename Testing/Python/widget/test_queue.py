@@ -136,7 +136,7 @@ def test_an_unforeseen_failure_to_start_one_does_not_stop_the_others(
     a_panel.ui.queueButton.click()
     start = a_runner.start
 
-    def start_without_memory(volume: Any, settings: Any) -> None:
+    def start_without_memory(volume: Any, settings: Any, **_: Any) -> None:
         monkeypatch.setattr(a_runner, "start", start)
         raise MemoryError
 

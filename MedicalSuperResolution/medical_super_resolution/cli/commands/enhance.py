@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--jobs", type=int, default=1, metavar="N", help="for a folder: N volumes at a time; default: 1"
     )
     add_output(parser)
+    parser.add_argument("--profile-of", type=Path, help=argparse.SUPPRESS)  # the report of another item of a sequence
     parser.add_argument("--end-with-parent", action="store_true", help=argparse.SUPPRESS)
 
 
@@ -125,6 +127,7 @@ def _enhance_in(
     task = Task(
         chosen.input, destination, selection, chosen.volume, chosen.modality, chosen.keep_tilt,
         chosen.uncertainty, compress=not chosen.no_compression, hashed=chosen.report is not None,
+        profile_of=chosen.profile_of and Report.from_dict(json.loads(chosen.profile_of.read_text(encoding="utf-8"))),
     )  # fmt: skip
     done = run_task(task, settings, lambda: load_model(settings.model, settings.detail), progress, progress.stage)
     report = done.report | {"peak_memory_mb": peak_mb()}

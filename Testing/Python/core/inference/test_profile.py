@@ -11,6 +11,7 @@ import torch
 from medical_super_resolution.inference.device import cpu_threads
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.profile import observe_width, profile_of
+from medical_super_resolution.inference.reporting import reported_profile
 from medical_super_resolution.inference.request import make_request
 from medical_super_resolution.models import profile_estimator
 from medical_super_resolution.models.file import Model
@@ -149,3 +150,17 @@ def test_padding_whose_rim_moves_leaves_the_share_of_noise_as_it_is(an_isotropic
     mask = replace(volume, padding=padded.array == -2000)
     plain, *others = (profile_of(make_request(one, a_model, EnhanceSettings())) for one in (volume, padded, mask))
     assert [one.noise for one in others] == pytest.approx([plain.noise] * 2, rel=0.1)
+
+
+def test_the_profile_that_is_reported_of_tilted_slices_is_the_one_that_was_used(
+    an_isotropic_volume: np.ndarray, a_model: Model
+):
+    volume = thick(an_isotropic_volume, 1.0)
+    tilted = np.array(volume.grid.ijk_to_ras)
+    tilted[:3, 2] += 0.4 * np.linalg.norm(tilted[:3, 2]) * tilted[:3, 1] / np.linalg.norm(tilted[:3, 1])
+    volume = replace(volume, grid=replace(volume.grid, ijk_to_ras=tilted))
+    used = ProfileEstimate(SliceProfile("gaussian", 0.9), 0.2, "estimated", 0.3)
+    report = enhance(volume, a_model, EnhanceSettings(factor=2, axes="k"), profile=used).report
+    found = reported_profile(report, volume.grid)
+    assert (found.profile.shape, found.source, found.noise) == ("gaussian", "estimated", 0.3)
+    assert (found.profile.width, found.error) == pytest.approx((0.9, 0.2))
