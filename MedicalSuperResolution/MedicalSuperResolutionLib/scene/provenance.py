@@ -145,27 +145,32 @@ def sentences(report: Report, axes: str = "IJK") -> str:
         for axis, factor in zip(axes, report.factor_ijk, strict=True)
         if factor != 1
     ]
-    corrected = report.settings.get("consistency", True)
     lines = [
         report.notice,
         "",
         f"{report.software} made this volume from a coarser one.",
         f"Before: {_grid(report.size_before_ijk, report.spacing_before_ijk_mm)}.",
         f"After: {_grid(report.size_after_ijk, report.spacing_after_ijk_mm)}, which is {' and '.join(finer)}.",
-        *([f"The slice profile was taken as {report.profile_described}."] if report.other_profile else []),
-        f"The model {report.model} estimated the new voxels{_with_detail(report)}; what it adds is probable, not seen.",
-        "The result was corrected to reproduce the measured data."
-        if corrected
-        else "The result was not corrected to reproduce the measured data.",
-        f"Measured again as the scanner would, it differs from the measured data by {report.consistency_error_rms:.3g}"
-        f" (root mean square{', in HU' if report.modality == 'ct' else ''})." + _under_the_other_profile(report),
+        *([] if report.modality == "labels" else _about_network(report)),
         f"It took {max(1, round(report.seconds))} s on {report.device}.",
         *([f"The uncertainty map is {report.uncertainty}."] if report.uncertainty else []),
         *(f"Warning: {warning}." for warning in report.warnings),
-        f"SHA-256 of the model file: {report.model_sha256}",
+        *([f"SHA-256 of the model file: {report.model_sha256}"] if report.model_sha256 else []),
         *([f"SHA-256 of the file of its detail model: {report.detail_sha256}"] if report.detail_sha256 else []),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _about_network(report: Report) -> list[str]:
+    """What the network did, and how well the result reproduces the measured data."""
+    corrected = "" if report.settings.get("consistency", True) else "not "
+    return [
+        *([f"The slice profile was taken as {report.profile_described}."] if report.other_profile else []),
+        f"The model {report.model} estimated the new voxels{_with_detail(report)}; what it adds is probable, not seen.",
+        f"The result was {corrected}corrected to reproduce the measured data.",
+        f"Measured again as the scanner would, it differs from the measured data by {report.consistency_error_rms:.3g}"
+        f" (root mean square{', in HU' if report.modality == 'ct' else ''})." + _under_the_other_profile(report),
+    ]
 
 
 def fusion_sentences(report: dict[str, Any]) -> str:

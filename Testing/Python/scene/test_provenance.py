@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 slicer = pytest.importorskip("slicer", reason="the text needs slicer-core")
 
+from medical_super_resolution.inference.labels import enhance_labels  # noqa: E402
+from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
+from medical_super_resolution.volumes.volume import Volume  # noqa: E402
 from MedicalSuperResolutionLib.scene import provenance  # noqa: E402
 from MedicalSuperResolutionLib.scene.nodes import write_to_node  # noqa: E402
 from slicer_host import hierarchy_of, load_bundle, node_ids, save_bundle  # noqa: E402
@@ -37,6 +41,13 @@ def test_the_note_states_an_estimated_profile_with_its_error(an_enhanced):
     said = provenance.sentences(estimated)
     assert "The slice profile was taken as Gaussian 2.71 +- 0.18 mm (estimated; slice thickness 3 mm)." in said
     assert "If the slices were box 3 mm, it would differ by 12.3." in said
+
+
+def test_the_note_of_a_label_map_tells_of_no_model_and_no_measured_data(a_grid):
+    labels = Volume(np.arange(9).reshape(9, 1, 1).repeat(18, axis=1).repeat(20, axis=2).astype(np.uint8), a_grid)
+    said = provenance.sentences(enhance_labels(labels, EnhanceSettings(factor=3)).report)
+    assert "Warning: the volume is a label map: its shapes were interpolated and its labels kept" in said
+    assert not any(word in said for word in ("The model", "measured", "SHA-256"))
 
 
 def test_the_text_lies_beside_the_result(an_enhanced, a_volume_node):
