@@ -9,6 +9,7 @@ from slicer import vtkMRMLScalarVolumeNode
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.models.profile_calibration import expected_profile
 from medical_super_resolution.report import Report
+from medical_super_resolution.volumes.tilt import straight_grid
 from MedicalSuperResolutionLib.panel.choices import Profile
 from MedicalSuperResolutionLib.scene import dicom_source, provenance
 from MedicalSuperResolutionLib.scene import nodes as scene
@@ -29,39 +30,49 @@ def settings_line(chosen: MedicalSuperResolutionParameterNode, detail: float) ->
 
 def automatic_thickness(volume: vtkMRMLScalarVolumeNode | None) -> str:
     """The text in the box of the slice thickness while the user has set none."""
-    if volume is None or volume.GetImageData() is None:
+    distance = _slice_distance_mm(volume)
+    if distance is None:
         return _("auto")
-    thickness = dicom_source.slice_thickness_mm(volume) or max(volume.GetSpacing())
+    thickness = dicom_source.slice_thickness_mm(volume) or distance
     return _("auto, {thickness:.4g} mm").format(thickness=thickness)
+
+
+def _slice_distance_mm(volume: vtkMRMLScalarVolumeNode | None) -> float | None:
+    """The distance between the slices, straightened if they are tilted; None of what cannot be enhanced."""
+    try:
+        return straight_grid(scene.volume_from_node(volume).grid).through_plane_spacing_mm
+    except SuperResolutionError:
+        return None
 
 
 def _thickness(chosen: MedicalSuperResolutionParameterNode) -> str:
     """The slice thickness and its source."""
-    volume = chosen.inputVolume
     if chosen.sliceThickness:
         return _("{thickness:g} mm (set by hand)").format(thickness=chosen.sliceThickness)
-    if volume is None or volume.GetImageData() is None:
+    distance = _slice_distance_mm(chosen.inputVolume)
+    if distance is None:
         return _("from the volume")
-    if thickness := dicom_source.slice_thickness_mm(volume):
+    if thickness := dicom_source.slice_thickness_mm(chosen.inputVolume):
         return _("{thickness:g} mm (from DICOM)").format(thickness=thickness)
-    return _("{spacing:.4g} mm (their distance)").format(spacing=max(volume.GetSpacing()))
+    return _("{spacing:.4g} mm (their distance)").format(spacing=distance)
 
 
 def _profile(chosen: MedicalSuperResolutionParameterNode) -> str:
     """The slice profile: as it was asked for, as the slices of this volume have shown it, or as scanners make it."""
-    try:
-        volume = scene.volume_from_node(chosen.inputVolume)
-        distance = volume.grid.through_plane_spacing_mm
-        thickness = chosen.sliceThickness or volume.slice_thickness_mm or distance
-        expected = expected_profile(thickness / distance)
-    except SuperResolutionError:
+    distance = _slice_distance_mm(chosen.inputVolume)
+    if distance is None:
         return _("profile {name}").format(name=chosen.profile.label().lower())
+    thickness = chosen.sliceThickness or dicom_source.slice_thickness_mm(chosen.inputVolume) or distance
     if chosen.profile is not Profile.AUTO:
         return _("{shape} {width:.3g} mm").format(shape=chosen.profile.label(), width=thickness)
     known = _estimated_before(chosen, thickness)
     if known is not None:
         shape, width, error = Profile(known.slice_profile).label(), known.slice_width_mm, known.slice_width_error_mm
         return _("{shape} {width:.2f} ± {error:.2f} mm (estimated)").format(shape=shape, width=width, error=error)
+    try:
+        expected = expected_profile(thickness / distance)
+    except SuperResolutionError:  # without the file of the estimator
+        return _("profile {name}").format(name=chosen.profile.label().lower())
     width, error = expected.profile.width * distance, expected.error * distance
     return _("Gaussian {width:.1f} ± {error:.1f} mm (expected)").format(width=width, error=error)
 

@@ -67,14 +67,12 @@ def cautions(
         found.append(
             _("The model was trained on CT and MR, not on {modality}.").format(modality=volume.modality.upper())
         )
-    return found + _about_gaps_and_padding(volume)
+    return found + _about_gaps_and_padding(volume, planned.source.through_plane_spacing_mm)
 
 
-def _about_gaps_and_padding(volume: Volume) -> list[str]:
-    """Cautions about gaps between slices and about padding."""
+def _about_gaps_and_padding(volume: Volume, distance: float) -> list[str]:
+    """Cautions about gaps between slices, which are straight and ``distance`` mm apart, and about padding."""
     found = []
-    axis = volume.grid.through_plane_axis
-    distance = volume.grid.spacing_ijk_mm["ijk".index(axis)]
     thickness = volume.slice_thickness_mm
     if thickness is not None and distance > _GAP * thickness:
         found.append(

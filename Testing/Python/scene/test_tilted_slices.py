@@ -131,6 +131,18 @@ def test_a_sheared_matrix_is_straightened_and_that_is_a_caution(a_volume_node):
     assert found[0].startswith("The slices are tilted by 16.7 degrees; the result is straight")
 
 
+def test_tilted_slices_as_thick_as_they_are_apart_leave_no_gap(a_volume_node, tilted_matrix):
+    tilted_matrix[:3, :3] *= (1, 1, 2)
+    volume = volume_from_node(a_volume_node)
+    volume = replace(volume, grid=replace(volume.grid, ijk_to_ras=tilted_matrix))
+    planned, thick = plan(volume.grid, TWICE), straight_grid(volume.grid).through_plane_spacing_mm
+    assert volume.grid.spacing_ijk_mm[2] > 1.04 * thick
+    found = [
+        cautions(a_volume_node, replace(volume, slice_thickness_mm=mm), planned) for mm in (0.99 * thick, thick / 2)
+    ]
+    assert ["nothing was measured between them" in " ".join(one) for one in found] == [False, True]
+
+
 def test_slices_that_lie_almost_beside_each_other_are_refused(a_volume_node):
     sheared = np.diag([0.8, 0.8, 3.0, 1.0])
     sheared[1, 2] = 30

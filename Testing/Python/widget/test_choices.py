@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from medical_super_resolution.models.profile_calibration import expected_profile
@@ -164,8 +165,6 @@ def test_without_a_main_window_the_first_volume_is_chosen(
 
 
 def test_the_volume_on_the_screen_is_chosen_not_the_first(a_panel: Any, a_slicer: Any, slicer_python: Any):
-    import numpy as np
-
     a_panel.exit()
     volumes = [slicer_python.util.addVolumeFromArray(np.zeros((3, 4, 5)), name=name) for name in ("First", "Second")]
     layout = slicer_python.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
@@ -192,6 +191,13 @@ def test_the_settings_are_shown_in_one_line(a_panel: Any, a_thick_volume: Any):
     assert a_panel.ui.settingsLabel.text == f"general, detail 0, slices 3 mm (their distance), {expected}"
     a_panel._parameterNode.sliceThickness = 4
     assert "slices 4 mm (set by hand)" in a_panel.ui.settingsLabel.text
+
+
+def test_slices_thinner_than_pixels_are_as_thick_as_they_are_apart(a_panel: Any, slicer_python: Any):
+    volume = slicer_python.util.addVolumeFromArray(np.zeros((8, 18, 20)), np.diag([0.8, 0.8, 0.5, 1]), "Thin")
+    a_panel._parameterNode.inputVolume = volume
+    assert ", slices 0.5 mm (their distance), " in a_panel.ui.settingsLabel.text
+    assert a_panel.ui.sliceThicknessSpinBox.specialValueText == "auto, 0.5 mm"
 
 
 @pytest.mark.parametrize(("shape", "name"), [("gaussian", "Gaussian"), ("box", "Box")])
@@ -228,8 +234,6 @@ def test_the_comparison_of_a_new_scene_is_arranged_as_the_latest_one(a_panel: An
 
 
 def test_directions_are_those_of_the_patient(a_panel: Any, slicer_python: Any):
-    import numpy as np
-
     sagittal = np.zeros((4, 4))
     sagittal[[1, 2, 0, 3], range(4)] = 1, -1, 3, 1  # i runs to anterior, j to inferior, k to the right
     volume = slicer_python.util.addVolumeFromArray(np.zeros((8, 18, 20)), sagittal, "Sagittal")
