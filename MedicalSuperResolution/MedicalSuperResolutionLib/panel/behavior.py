@@ -1,8 +1,12 @@
-"""Corrections of Qt's behavior in the panel: Tab stops, plain texts, focus, scroll position, height of texts."""
+"""Corrections of Qt's behavior: Tab stops, texts, focus and scroll position in the panel; the width of slice views."""
 
+from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 
 import qt
+import slicer
+
+_SLIDER_WIDTH = 40  # pixels: narrower than the default of Slicer's slider, so that the title beside it is not cut
 
 
 def reach_selectors(ui: SimpleNamespace) -> None:
@@ -42,6 +46,29 @@ def enable(button: qt.QPushButton, *, enabled: bool) -> None:
     button.enabled = enabled
     if panel.focus and enabled:
         button.setFocus()
+
+
+def share_width(tags: Iterable[str], titles: Sequence[str]) -> None:
+    """Let slice views share the width equally, whatever their title bars hold; Slicer's window must not grow.
+
+    A view whose horizontal size policy is "ignored" asks for no width at all. A title gets the room that the longest of
+    ``titles`` needs, as any of them may take its place.
+    """
+    manager = slicer.app.layoutManager()
+    for widget in filter(None, (manager.sliceWidget(tag) for tag in tags) if manager else ()):
+        widget.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Preferred)
+        widget.sliceController().sliceOffsetSlider().setMinimumWidth(_SLIDER_WIDTH)
+        for label in slicer.util.findChildren(widget, name="ViewLabel"):
+            label.setMinimumWidth(_widest(label, titles))
+
+
+def _widest(label: qt.QLabel, titles: Sequence[str]) -> int:
+    """The largest width of a label in pixels, with its present text or one of these."""
+    shown, widths = label.text, []
+    for text in (*titles, shown):
+        label.text = text
+        widths.append(label.sizeHint.width())
+    return max(widths)
 
 
 class FullHeight(qt.QObject):

@@ -39,6 +39,21 @@ def test_compare_that_fails_says_why_once(a_panel: Any, a_thick_volume: Any, a_r
     assert not a_panel.ui.compareButton.checked
 
 
+def test_compare_that_failed_opens_at_the_next_click(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, errors_shown: Any, slicer_python: Any
+):
+    enhance(a_panel, a_runner)
+    vtk_matrix = slicer_python.util.vtkMatrixFromArray
+    far = np.diag([1.0, 1.0, 3.0, 1.0])
+    far[:3, 3] = 5000
+    a_thick_volume.SetIJKToRASMatrix(vtk_matrix(far))
+    a_panel.ui.compareButton.click()
+    assert (len(errors_shown), a_panel._compare.comparison.is_active) == (1, False)
+    a_thick_volume.SetIJKToRASMatrix(vtk_matrix(np.diag([1.0, 1.0, 3.0, 1.0])))
+    a_panel.ui.compareButton.click()
+    assert (len(errors_shown), a_panel._compare.comparison.is_active) == (1, True)
+
+
 def test_the_panel_says_what_is_compared(a_panel: Any, a_thick_volume: Any, a_runner: Any):
     enhance(a_panel, a_runner)
     assert (a_panel.ui.comparisonLabel.text, a_panel.ui.overlayComboBox.enabled) == ("", False)

@@ -1,6 +1,7 @@
 """The section Comparison of the panel."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from types import SimpleNamespace
 
 import qt
@@ -15,6 +16,7 @@ from MedicalSuperResolutionLib.compare.blend import Blend
 from MedicalSuperResolutionLib.compare.comparison import Comparison
 from MedicalSuperResolutionLib.compare.layouts import AFTER, BEFORE, COLUMNS
 from MedicalSuperResolutionLib.compare.views import CompareViews
+from MedicalSuperResolutionLib.panel import behavior
 from MedicalSuperResolutionLib.panel.choices import Overlay
 from MedicalSuperResolutionLib.panel.module_widget import Observer
 from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode, remember
@@ -28,7 +30,6 @@ _CHANGES = (
     slicer.vtkMRMLTransformableNode.TransformModifiedEvent,  # the only one where its transform is changed
 )
 _DRAG_MS = 100  # between two looks whether the mouse still drags
-_SLIDER_WIDTH = 40  # pixels: narrower than the default of Slicer's slider, so that the title beside it is not cut
 
 
 class CompareSection:
@@ -86,13 +87,11 @@ class CompareSection:
             self.comparison.exit()  # such a scene, after another layout was chosen
             return
         pair = self._choices().pair_to_compare()
-        try:
-            if pair is not None:
-                self._enter(*pair)
-        except SuperResolutionError:
-            pair = None
         if pair is None:
             self.exit()
+        else:
+            with suppress(SuperResolutionError):
+                self._enter(*pair)
         self.show()
 
     def end_without_volumes(self) -> None:
@@ -131,31 +130,32 @@ class CompareSection:
         remember(self._choices())
 
     def _enter(self, before: vtkMRMLScalarVolumeNode, after: vtkMRMLScalarVolumeNode) -> None:
+        """Compare two volumes; where that cannot be, end: the views would show what was before."""
         chosen, entered_with = self._choices(), self._entered_with
         self._last_pair = (before, after)
         self._entered_with, self._states = self._arranged(), [_state(volume) for volume in self._last_pair]
-        with slicer.util.WaitCursor():
-            self.comparison.enter(
-                before,
-                after,
-                arrangement=chosen.arrangement.value,
-                plane=chosen.plane.value,
-                keeps_place=entered_with == self._entered_with,
-            )
+        try:
+            with slicer.util.WaitCursor():
+                self.comparison.enter(
+                    before,
+                    after,
+                    arrangement=chosen.arrangement.value,
+                    plane=chosen.plane.value,
+                    keeps_place=entered_with == self._entered_with,
+                )
+        except BaseException:
+            self.exit()
+            raise
         self._watched_layout.follow(self.comparison.views.layout_node)
         for watched, volume in zip(self._watched_pair, self._last_pair, strict=True):
             watched.follow(volume)
-        _make_room(self.comparison.views.tags)
+        behavior.share_width(self.comparison.views.tags, [column.label for column in COLUMNS])
         self._listen_to_key()
 
     def _enter_anew(self) -> None:
-        """Compare as is requested now; where that cannot be, end: the views would show what was before."""
+        """Compare as is requested now."""
         with messages.shown_errors(_("The volumes could not be compared.")):
-            try:
-                self._enter(*self._arranged()[2])
-            except BaseException:
-                self.exit()
-                raise
+            self._enter(*self._arranged()[2])
 
     def _volume_changed(self, volume: vtkMRMLScalarVolumeNode, event: str) -> None:
         """Compare anew, once for all changes that come together: the steps of two sequences, a transform's drag."""
@@ -219,28 +219,6 @@ def _state(volume: vtkMRMLScalarVolumeNode) -> tuple:
         slicer.util.arrayFromVTKMatrix(matrix).tolist(),
         (transform.GetID(), transform.GetTransformToWorldMTime()) if transform else None,
     )
-
-
-def _make_room(tags: list[str]) -> None:
-    """Let the views share the width equally, whatever their title bars hold; Slicer's window must not grow.
-
-    A view whose horizontal size policy is "ignored" asks for no width at all. Titles get the room that they need.
-    """
-    manager = slicer.app.layoutManager()
-    for widget in filter(None, (manager.sliceWidget(tag) for tag in tags) if manager else ()):
-        widget.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Preferred)
-        widget.sliceController().sliceOffsetSlider().setMinimumWidth(_SLIDER_WIDTH)
-        for label in slicer.util.findChildren(widget, name="ViewLabel"):
-            label.setMinimumWidth(_widest(label))
-
-
-def _widest(label: qt.QLabel) -> int:
-    """The largest width that the title of a view can take: while flickering, After has the title Before."""
-    shown, widths = label.text, []
-    for text in (*(column.label for column in COLUMNS), shown):
-        label.text = text
-        widths.append(label.sizeHint.width())
-    return max(widths)
 
 
 def _overlay(blend: Blend, how: Overlay, share: float) -> None:
