@@ -7,7 +7,6 @@ import qt
 import slicer
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
 
-from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.inference.cost import estimate
 from medical_super_resolution.inference.planning import plan
 from medical_super_resolution.progress import Progress
@@ -46,8 +45,6 @@ def outlook(
         It would be refused, for the reason in the message.
     """
     volume = scene.volume_from_node(node, roi)
-    if output_node is node:
-        raise SettingsError(_("Input and output are the same volume; choose another output volume."))
     task = tasks.task_of(node, output_node, roi)
     tasks.check(task, settings)
     check_installed(settings.model)

@@ -102,7 +102,7 @@ def test_a_spacing_coarser_than_the_volume_leaves_nothing_to_click(a_panel: Any,
 def test_input_and_output_must_differ(a_panel: Any, a_thick_volume: Any):
     a_panel.ui.outputSelector.setCurrentNode(a_thick_volume)
     assert not a_panel.ui.enhanceButton.enabled
-    assert "same volume" in a_panel.ui.enhanceButton.toolTip
+    assert "Thick is chosen as input and as output" in a_panel.ui.enhanceButton.toolTip
 
 
 def test_a_model_that_is_not_here_is_shown_and_refused(a_panel: Any, a_thick_volume: Any):
