@@ -7,6 +7,7 @@ import slicer
 from medical_super_resolution.inference.planning import Plan
 from medical_super_resolution.volumes.tilt import tilt_degrees
 from medical_super_resolution.volumes.volume import Volume
+from MedicalSuperResolutionLib.scene.acquisition_transform import parent_of
 from MedicalSuperResolutionLib.translation import tr as _
 
 _FAR_FACTOR = 5.0  # above it, models were trained on few examples
@@ -41,7 +42,7 @@ def cautions(
                 name=output_node.GetName()
             )
         )
-    transform = node.GetParentTransformNode()
+    transform = parent_of(node)
     if volume.grid.is_sheared:
         angle = tilt_degrees(volume.grid)
         found.append(
@@ -49,7 +50,7 @@ def cautions(
                 "The slices are tilted by {angle:.1f} degrees; the result is straight, and its field of view larger."
             ).format(angle=angle)
         )
-    elif transform is not None and not transform.IsLinear():
+    if transform is not None and not transform.IsLinear():
         found.append(
             _(
                 "The transform {transform} is no matrix (uneven slices, or a warp); the volume is enhanced as it lies"

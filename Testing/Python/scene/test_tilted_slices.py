@@ -122,6 +122,24 @@ def test_uneven_slices_are_enhanced_as_they_are_stored_and_that_is_a_caution(a_v
     assert "Chest acquisition transform is no matrix" in cautions(a_volume_node, volume, plan(volume.grid, TWICE))[0]
 
 
+def test_slices_that_lie_evenly_farther_apart_than_stored_are_no_caution(a_volume_node):
+    along_k = volume_from_node(a_volume_node).grid.direction[:, 2]
+    with_acquisition_transform(a_volume_node, lambda k: 0.3 * k * along_k)
+    volume = volume_from_node(a_volume_node)
+    assert volume.grid.spacing_ijk_mm[2] == pytest.approx(3.3)
+    assert cautions(a_volume_node, volume, plan(volume.grid, TWICE)) == []
+
+
+def test_tilted_slices_under_a_warp_are_two_cautions(a_volume_node, tilted_matrix):
+    warp = a_volume_node.GetScene().AddNewNodeByClass("vtkMRMLBSplineTransformNode", "Warp")
+    warp.SetAndObserveTransformToParent(slicer.vtkOrientedBSplineTransform())
+    a_volume_node.GetParentTransformNode().SetAndObserveTransformNodeID(warp.GetID())
+    volume = volume_from_node(a_volume_node)
+    tilted, warped = cautions(a_volume_node, volume, plan(volume.grid, TWICE))
+    assert "The slices are tilted" in tilted
+    assert "The transform Warp is no matrix" in warped
+
+
 def test_a_sheared_matrix_is_straightened_and_that_is_a_caution(a_volume_node):
     sheared = np.diag([0.8, 0.8, 3.0, 1.0])
     sheared[1, 2] = 0.9
