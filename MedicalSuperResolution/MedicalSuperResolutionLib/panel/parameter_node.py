@@ -16,6 +16,7 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.settings import BEST, LARGEST_FACTOR, STANDARD, EnhanceSettings
 from MedicalSuperResolutionLib.panel.choices import Arrangement, Device, Goal, Overlay, Plane, Profile
+from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene import provenance
 from MedicalSuperResolutionLib.setup.models import why_no_detail
 from MedicalSuperResolutionLib.translation import tr as _
@@ -127,8 +128,8 @@ class MedicalSuperResolutionParameterNode:
 
         Raises
         ------
-        SettingsError
-            A choice has no meaning.
+        SettingsError, VolumeError
+            A choice has no meaning; or a spacing is kept as it is in a volume that cannot be read.
         """
         return EnhanceSettings(
             **self._refinement(volume or self.inputVolume),
@@ -162,10 +163,10 @@ class MedicalSuperResolutionParameterNode:
             return _PRESETS[self.goal]
         if self.goal is Goal.CUSTOM_FACTOR:
             return {"factor": self.factor}
-        present = volume.GetSpacing() if volume else (1.0, 1.0, 1.0)
         wanted = (self.spacingI, self.spacingJ, self.spacingK)
         if not any(wanted):
             raise SettingsError(_("Enter a spacing."))
+        present = scene.straight_grid_of(volume).spacing_ijk_mm
         return {"spacing_ijk_mm": tuple(new or old for new, old in zip(wanted, present, strict=True))}
 
     def pair_to_compare(self) -> tuple[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode] | None:

@@ -9,7 +9,6 @@ from slicer import vtkMRMLScalarVolumeNode
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.models.profile_calibration import expected_profile
 from medical_super_resolution.report import Report
-from medical_super_resolution.volumes.tilt import straight_grid
 from MedicalSuperResolutionLib.panel.choices import Profile
 from MedicalSuperResolutionLib.scene import dicom_source, provenance
 from MedicalSuperResolutionLib.scene import nodes as scene
@@ -38,9 +37,9 @@ def automatic_thickness(volume: vtkMRMLScalarVolumeNode | None) -> str:
 
 
 def _slice_distance_mm(volume: vtkMRMLScalarVolumeNode | None) -> float | None:
-    """The distance between the slices, straightened if they are tilted; None of what cannot be enhanced."""
+    """The distance between the slices, in mm; None of what cannot be enhanced."""
     try:
-        return straight_grid(scene.volume_from_node(volume).grid).through_plane_spacing_mm
+        return scene.straight_grid_of(volume).through_plane_spacing_mm
     except SuperResolutionError:
         return None
 

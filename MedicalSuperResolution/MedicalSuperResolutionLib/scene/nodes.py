@@ -55,6 +55,17 @@ def volume_from_node(
     return volume if roi is None else region.cropped(volume, region.box_over(known, roi))
 
 
+def straight_grid_of(node: slicer.vtkMRMLScalarVolumeNode | None) -> Grid:
+    """The grid that the engine refines: that of `volume_from_node`, straightened if its slices are tilted.
+
+    Raises
+    ------
+    VolumeError
+        See `volume_from_node`.
+    """
+    return straight_grid(volume_from_node(node).grid)
+
+
 def write_to_node(
     enhanced: Enhanced,
     source_node: slicer.vtkMRMLScalarVolumeNode,

@@ -180,6 +180,15 @@ def test_a_custom_spacing_begins_with_what_to_do(a_panel: Any, a_thick_volume: A
     assert a_panel.ui.descriptionLabel.text == "Enter a spacing."
 
 
+def test_an_axis_that_stays_as_it_is_keeps_the_spacing_of_the_straightened_slices(a_panel: Any, slicer_python: Any):
+    sheared = np.diag([0.8, 0.8, 3.0, 1.0])
+    sheared[1, 2] = 0.9
+    chosen = a_panel._parameterNode
+    chosen.inputVolume = slicer_python.util.addVolumeFromArray(np.zeros((8, 18, 20)), sheared, "Tilted")
+    chosen.goal, chosen.spacingI = type(chosen.goal).CUSTOM_SPACING, 0.4
+    assert chosen.settings().spacing_ijk_mm == pytest.approx((0.4, 0.8, 3.0))
+
+
 def expected_words(thickness_mm: float) -> str:
     """The profile of slices of this thickness, 3 mm apart, before they are seen."""
     likely = expected_profile(thickness_mm / 3)
