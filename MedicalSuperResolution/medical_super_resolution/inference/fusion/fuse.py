@@ -17,6 +17,7 @@ from ...volumes.grid import Grid
 from ...volumes.intensity import HOUNSFIELD_RANGE, in_type
 from ...volumes.registration import described, rigid_motion
 from ...volumes.volume import Volume
+from ..device import cpu_threads, device_errors
 from ..refiners.padding import padding_on
 from . import stacks as sets
 from .alignment import aligned, step_count
@@ -59,6 +60,8 @@ def fuse_stacks(
     ------
     VolumeError
         See `stacks.check`; or no stack overlaps with the grid of ``like``.
+    DeviceError
+        The device is absent or failed, or the memory does not suffice.
     """
     started = time.monotonic()
     settings = settings or FusionSettings()
@@ -67,8 +70,9 @@ def fuse_stacks(
         sets.check_reached(stacks, like.grid)
     order = sets.in_order(stacks)
     fusion = Fusion([replace(stacks[number], modality=modality) for number in order], model, settings, progress)
-    fused = fusion.result(like.grid if like else None)
-    spread = Volume(fusion.uncertainty(fused).numpy(), fusion.grid) if uncertainty else None
+    with device_errors(), cpu_threads(settings.enhance.threads):
+        fused = fusion.result(like.grid if like else None)
+        spread = Volume(fusion.uncertainty(fused).numpy(), fusion.grid) if uncertainty else None
     kept = [order.index(number) for number in range(len(stacks))]
     report = _report(fusion, [fusion.refined[number] for number in kept], [fusion.errors[n] for n in kept], started)
     whole = in_type(fused.numpy(), np.result_type(*(stack.array.dtype for stack in stacks)))

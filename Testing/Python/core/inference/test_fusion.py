@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from command_line import refused
 from medical_super_resolution import fuse
-from medical_super_resolution.errors import Cancelled, SettingsError, VolumeError
+from medical_super_resolution.errors import Cancelled, DeviceError, SettingsError, VolumeError
 from medical_super_resolution.inference.enhance import enhance
+from medical_super_resolution.inference.fusion import fuse as module
 from medical_super_resolution.inference.fusion import stacks as sets
 from medical_super_resolution.inference.fusion.fuse import Fusion
 from medical_super_resolution.inference.fusion.settings import FusionSettings
@@ -258,6 +260,26 @@ def test_stacks_that_cannot_be_fused_are_refused_in_one_sentence(a_model):
 def test_nonsense_is_refused(nonsense):
     with pytest.raises(SettingsError):
         FusionSettings(**nonsense)
+
+
+def test_threads_hold_for_the_solver_too(a_model, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "solve", lambda prior, *_, **__: threads.append(torch.get_num_threads()) or prior)
+    threads: list[int] = []
+    before = torch.get_num_threads()
+    for count in (1, 2):
+        settings = FusionSettings(register="none", enhance=EnhanceSettings(threads=count))
+        module.fuse_stacks(three_stacks(), a_model, settings, uncertainty=False)
+    assert threads == [1, 2]
+    assert torch.get_num_threads() == before
+
+
+def test_too_little_memory_for_the_solver_is_said_in_one_sentence(a_model, monkeypatch: pytest.MonkeyPatch):
+    def solve(*_: object, **__: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8589934592 bytes")
+
+    monkeypatch.setattr(module, "solve", solve)
+    with pytest.raises(DeviceError, match="the computer ran out of memory"):
+        fuse(three_stacks(), a_model, register="none")
 
 
 def test_the_user_can_stop_it(a_model):
