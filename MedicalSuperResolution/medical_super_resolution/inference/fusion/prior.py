@@ -127,7 +127,7 @@ def refined_again(
         padding=None,
         measured=None,
     )
-    asked = replace(settings, slice_profile="gaussian")
+    asked = replace(settings, slice_profile="gaussian", slice_thickness_mm=None)
     return replace(one, fine=refined_stack(thinner, spacing_mm, model, asked, progress).fine, gain=1.0)
 
 

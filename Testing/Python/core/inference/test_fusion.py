@@ -90,6 +90,15 @@ def test_a_second_round_still_reproduces_every_stack(a_model):
     assert error(twice.volume.array, a_truth()) < 1.2 * error(once.volume.array, a_truth())
 
 
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_the_slice_thickness_of_the_settings_is_that_of_every_stack(a_model, rounds: int):
+    stacks = three_stacks()[:2]
+    options = {"register": "none", "iterations": 2, "rounds": rounds}
+    stated = fuse([replace(stack, slice_thickness_mm=3.0) for stack in stacks], a_model, **options)
+    asked = fuse(stacks, a_model, enhance=EnhanceSettings(slice_thickness_mm=3.0), **options)
+    np.testing.assert_array_equal(asked.array, stated.array)
+
+
 def test_the_order_of_the_stacks_does_not_matter(a_model):
     stacks = three_stacks(np.int16)
     one, other = fuse(stacks, a_model, full=True), fuse([stacks[i] for i in (2, 0, 1)], a_model, full=True)
