@@ -19,7 +19,7 @@ from .image_kinds import to_volume
 
 def fuse(
     stacks: Sequence[Any],
-    model: str | Path | Model = "general",
+    model: str | Path | Model | None = None,
     settings: FusionSettings | None = None,
     *,
     like: Volume | None = None,
@@ -33,8 +33,9 @@ def fuse(
     ----------
     stacks : sequence of str, Path, Volume, or images that `enhance` takes
         2 to 12 stacks, in any planes. The result does not depend on their order.
-    model : str, Path or Model
-        The name of an installed model, the path of a model file, or the result of `load_model`.
+    model : str, Path or Model, optional
+        The name of an installed model, the path of a model file, or the result of `load_model`. Without it, the model
+        that ``enhance`` of the settings names.
     settings : FusionSettings, optional
         The settings. Without them, the defaults.
     like : Volume, optional
@@ -58,6 +59,10 @@ def fuse(
         not overlap with the others.
     SettingsError
         The settings are invalid.
+    ModelError
+        There is no such model, or its file is damaged.
+    DeviceError
+        The compute device is absent or ran out of memory.
 
     Examples
     --------
@@ -66,7 +71,8 @@ def fuse(
     if isinstance(stacks, str | Path):
         raise TypeError(f"fuse takes a list of 2 to 12 stacks, got the single path {str(stacks)!r}")
     volumes = [to_volume(stack, spacing=None, affine=None).volume for stack in stacks]
-    loaded = model if isinstance(model, Model) else load_model(model)
     settings = replace(settings or FusionSettings(), **options)
+    chosen = settings.enhance
+    loaded = model if isinstance(model, Model) else load_model(model or chosen.model, chosen.detail)
     fused = fuse_stacks(volumes, loaded, settings, like=like, uncertainty=full, progress=progress)
     return fused if full else fused.volume

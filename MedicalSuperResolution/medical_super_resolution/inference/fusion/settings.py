@@ -34,7 +34,7 @@ class FusionSettings:
     iterations : int
         Largest number of conjugate gradient iterations.
     enhance : EnhanceSettings
-        How each stack is refined for the prior; factor, axes and spacing have no effect.
+        How each stack is refined for the prior; factor, axes, spacing and uncertainty have no effect.
     """
 
     spacing_mm: float | None = None

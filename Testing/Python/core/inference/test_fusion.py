@@ -9,6 +9,7 @@ import torch
 
 from command_line import refused
 from medical_super_resolution import fuse
+from medical_super_resolution.api import fuse as api
 from medical_super_resolution.errors import Cancelled, DeviceError, SettingsError, VolumeError
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.fusion import fuse as module
@@ -88,6 +89,20 @@ def test_a_second_round_still_reproduces_every_stack(a_model):
     assert not np.array_equal(once.volume.array, twice.volume.array)
     assert max(twice.report.consistency_error_rms) < 1.2 * max(once.report.consistency_error_rms)
     assert error(twice.volume.array, a_truth()) < 1.2 * error(once.volume.array, a_truth())
+
+
+def test_the_model_and_the_detail_of_the_settings_count(a_model_file, monkeypatch: pytest.MonkeyPatch):
+    asked: list[tuple[str, float]] = []
+
+    def load_model(name: str, detail: float):
+        asked.append((name, detail))
+        return replace(load(a_model_file), detail=detail)
+
+    monkeypatch.setattr(api, "load_model", load_model)
+    settings = EnhanceSettings(model="general-large", detail=1.0)
+    fuse(three_stacks()[:2], register="none", iterations=1, enhance=settings)
+    fuse(three_stacks()[:2], "general", register="none", iterations=1, enhance=settings)
+    assert asked == [("general-large", 1.0), ("general", 1.0)]
 
 
 @pytest.mark.parametrize("rounds", [1, 2])
