@@ -25,6 +25,8 @@ from MedicalSuperResolutionLib.scene.stacks import FusedStacks
 from MedicalSuperResolutionLib.setup.models import check_installed
 from MedicalSuperResolutionLib.translation import tr as _
 
+_COUNTED = ("model", "slice_thickness_mm", "uncertainty", "device", "threads")  # of the settings, in a fusion
+
 
 @dataclass(frozen=True)
 class FuseExchange:
@@ -127,11 +129,16 @@ def checked(
     Raises
     ------
     SuperResolutionError
-        See `stacks.volumes_of`; or a volume is of a sequence, the spacing has no meaning, or the model is missing.
+        See `stacks.volumes_of`; or a volume is of a sequence, the spacing has no meaning, a setting has no effect, or
+        the model is missing.
     """
     from medical_super_resolution.inference.fusion.settings import FusionSettings
 
     FusionSettings(spacing_mm=spacing_mm)
+    for name, value in vars(EnhanceSettings()).items():
+        if name not in _COUNTED and getattr(settings, name) != value:
+            message = _("{name} has no effect on a fusion; leave it out, or refine a single volume with it")
+            raise SettingsError(message.format(name=name))
     for node in nodes:
         if kinds.browser_of(node) is not None:
             message = _("{name} is of a sequence, which cannot be fused; copy one item into a volume of its own")

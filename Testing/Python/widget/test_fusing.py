@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
@@ -187,6 +187,27 @@ def test_a_script_may_give_a_number_of_numpy(a_panel: Any, stacks: list[Any], a_
     running.abandon()
     arguments = a_runner.exchange.arguments()
     assert arguments[arguments.index("--spacing") + 1] == "0.5"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("detail", 1.0), ("quality", "best"), ("slice_profile", "box"), ("factor", 4.0)]
+)
+def test_a_setting_without_effect_on_a_fusion_is_refused_by_name(
+    a_panel: Any, stacks: list[Any], name: str, value: object
+):
+    with pytest.raises(SettingsError, match=f"{name} has no effect on a fusion"):
+        a_panel.logic.startFusion(stacks, EnhanceSettings(**{name: value}))
+    with pytest.raises(SettingsError, match=f"{name} has no effect on a fusion"):
+        a_panel.logic.fuse(stacks, **{name: value})
+
+
+def test_choices_for_single_volumes_do_not_hinder_a_fusion_and_the_button_says_which_count(
+    a_panel: Any, stacks: list[Any]
+):
+    chosen = a_panel._parameterNode
+    chosen.detail, chosen.keepMeasuredData, chosen.profile = 0.5, False, type(chosen.profile).BOX
+    assert a_panel.ui.fuseButton.enabled
+    assert "all other choices are for Enhance" in a_panel.ui.fuseButton.toolTip
 
 
 def test_how_long_it_takes_is_learned(a_panel: Any, stacks: list[Any], a_runner: Any):

@@ -38,7 +38,10 @@ class FuseSection:
         ui.fuseLabel.text = line or (obstacle if len(nodes) >= FEWEST else "")
         ui.fuseLabel.visible = bool(ui.fuseLabel.text)
         ui.fuseButton.enabled = bool(line) and not self._is_busy()
-        ui.fuseButton.toolTip = obstacle or _("Make one volume with cubic voxels of the checked stacks.")
+        ui.fuseButton.toolTip = obstacle or _(
+            "Make one volume with cubic voxels of the checked stacks. Model, slice thickness, finest custom spacing,"
+            " uncertainty, device and threads count; all other choices are for Enhance."
+        )
 
     def _outlook(self, nodes: Sequence[vtkMRMLScalarVolumeNode]) -> tuple[str, str]:
         chosen = self._choices()
