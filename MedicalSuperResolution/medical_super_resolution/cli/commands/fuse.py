@@ -15,6 +15,8 @@ from ..settings import add_computer, add_modality, add_model, add_output
 from ..terminal import progress_of_kind
 
 if TYPE_CHECKING:  # numpy is not imported at the start of the program
+    from ...inference.fusion.report import Fused, FusionReport
+    from ...volumes.grid import Grid
     from ...volumes.volume import Volume
 
 HELP = "fuse several thick stacks into one isotropic volume"
@@ -88,22 +90,39 @@ def run(chosen: argparse.Namespace) -> int:
         stacks, model, settings, like=like, uncertainty=chosen.uncertainty is not None, progress=progress
     )
     progress.stage("writing")
-    warnings = fused.report.warnings
+    report = _write(chosen, fused, stacks[0].grid, series)
+    for warning in report.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if chosen.progress != "none":
+        print(f"{fused.volume.grid.described()}, {report.seconds:.1f} s: {chosen.output}", file=sys.stderr)
+    return 0
+
+
+def _write(chosen: argparse.Namespace, fused: Fused, first: Grid, series: list[list[Path]]) -> FusionReport:
+    """Write volume, uncertainty and report; return the report, with warnings about the writing.
+
+    Parameters
+    ----------
+    first
+        Grid of the first stack.
+    series
+        See `_series_of`.
+    """
+    from ...volumes.io import files
+
+    report = fused.report
     if series:
         from ...volumes.dicom.derived.writer import write_series
 
-        report = fused.report.as_refinement(stacks[0].grid, fused.volume.grid)
-        warnings = write_series(fused.volume, report, series[0], chosen.output, further_sources=series[1:]).warnings
+        derived = report.as_refinement(first, fused.volume.grid)
+        derived = write_series(fused.volume, derived, series[0], chosen.output, further_sources=series[1:])
+        report = replace(report, warnings=derived.warnings)
     for path, volume in ((None if series else chosen.output, fused.volume), (chosen.uncertainty, fused.uncertainty)):
         if path and volume:
             files.write(volume, path, overwrite=chosen.overwrite, compress=not chosen.no_compression)
     if chosen.report:
-        write_report(chosen.report, fused.report.as_dict())
-    for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    if chosen.progress != "none":
-        print(f"{fused.volume.grid.described()}, {fused.report.seconds:.1f} s: {chosen.output}", file=sys.stderr)
-    return 0
+        write_report(chosen.report, report.as_dict())
+    return report
 
 
 def _checked_series(chosen: argparse.Namespace) -> list[list[Path]]:

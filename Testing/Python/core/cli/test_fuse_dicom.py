@@ -57,6 +57,19 @@ def test_what_was_changed_in_a_stack_is_told(medsr, tmp_path, two_series, a_mode
     assert told in json.loads((tmp_path / "done.json").read_text())["warnings"][0]
 
 
+def test_the_report_has_the_warnings_about_writing_a_series_too(medsr, tmp_path, two_series, a_model_file):
+    for file in two_series[0].iterdir():
+        header = pydicom.dcmread(file)
+        del header.ScanningSequence
+        header.save_as(file)
+    options = ("--model", a_model_file, "--register", "none", "--spacing", 3.0, "--report", tmp_path / "done.json")
+    status, _, err = medsr("fuse", *two_series, tmp_path / "fused", *options)
+    assert status == 0, err
+    warnings = json.loads((tmp_path / "done.json").read_text())["warnings"]
+    assert any("ScanningSequence" in warning for warning in warnings)
+    assert [line for line in err.splitlines() if line.startswith("warning: ")] == [f"warning: {w}" for w in warnings]
+
+
 def test_series_of_other_patients_or_frames_are_refused_unless_forced(medsr, tmp_path, two_series, a_model_file):
     results = tmp_path / "results"
     results.mkdir()
