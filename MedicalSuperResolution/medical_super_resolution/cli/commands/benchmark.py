@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Measure, and print a table or JSON."""
-    from ..benchmark import run as measure
+    from ..benchmark.run import run as measure
 
     if chosen.append:
         check_folder_of(chosen.append)
@@ -58,7 +58,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def table(facts: dict[str, Any]) -> str:
-    """The figures of `benchmark.run` as a table."""
+    """The figures of `benchmark.run.run` as a table."""
     lines = [
         f"medsr {facts['version']}, model {facts['model']}, {facts['engine']}, {facts['date']}",
         f"{facts['processor']}, {facts['threads']} threads, on {facts['device']} in {facts['precision']}",

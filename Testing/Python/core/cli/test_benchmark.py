@@ -13,7 +13,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from command_line import Medsr
-from medical_super_resolution.cli import benchmark, roofline
+from medical_super_resolution.cli.benchmark import machine, roofline, timing, workloads
 from medical_super_resolution.cli.commands import benchmark as command
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.inference.context import ExecutionContext
@@ -69,14 +69,14 @@ def test_the_benchmark_measures_each_stage_and_each_ratio(
 
 def test_the_quickest_round_of_each_work_counts(monkeypatch: pytest.MonkeyPatch):
     clock = iter([0, 3, 10, 14, 20, 25, 30, 31])  # begin and end of: first, second; first, second
-    monkeypatch.setattr(roofline.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
     results = iter("abcd")
     works = dict.fromkeys(["first", "second"], lambda: next(results))
-    assert roofline.quickest(works, lambda line: None) == [(3, "a"), (1, "d")]
+    assert timing.quickest(works, lambda line: None) == [(3, "a"), (1, "d")]
 
 
 def test_the_table_says_machine_engine_and_date_and_leaves_out_what_was_not_measured():
-    facts = roofline.identity() | {
+    facts = machine.identity() | {
         "model": "general", "device": "cpu", "precision": "float32", "threads": 2, "volume": "24x24x8, x4",
         "microseconds_per_measured_voxel": 7.504, "part_of_the_larger_floor": 0.34, "program_peak_memory_mb": None,
         "stages_seconds": {"network": 1.5}, "program_stages_seconds": {"read": 0.25},
@@ -94,9 +94,9 @@ def test_the_table_says_machine_engine_and_date_and_leaves_out_what_was_not_meas
 def test_the_seam_is_measured_between_many_tiles_whatever_memory_there_is(
     a_model_file: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    model, volume = models.load(a_model_file), benchmark.corner_of(benchmark.synthetic_ct(48, 4))
+    model, volume = models.load(a_model_file), workloads.corner_of(workloads.synthetic_ct(48, 4))
     settings = EnhanceSettings(factor=4, axes="k", device="cpu", memory_gb=100)
-    network = benchmark.NetworkAlone(model, volume, ExecutionContext(settings, torch.device("cpu"), 1, ignore))
+    network = workloads.NetworkAlone(model, volume, ExecutionContext(settings, torch.device("cpu"), 1, ignore))
     found: list[Tile] = []
     monkeypatch.setattr(throughplane, "tiles", lambda *place: found.extend(tiles(*place)) or found)
     tiled = network.tiled(volume.grid)
@@ -107,7 +107,7 @@ def test_the_seam_is_measured_between_many_tiles_whatever_memory_there_is(
 def test_the_processor_has_the_name_that_linux_knows(tmp_path: Path):
     known = tmp_path / "cpuinfo"
     known.write_text("processor\t: 0\nmodel name\t: Some CPU @ 2.50GHz\nmodel name\t: another\n")
-    assert roofline.processor(known) == "Some CPU @ 2.50GHz"
+    assert machine.processor(known) == "Some CPU @ 2.50GHz"
 
 
 def test_a_history_that_cannot_be_written_gets_one_sentence(tmp_path: Path):
@@ -118,7 +118,9 @@ def test_a_history_that_cannot_be_written_gets_one_sentence(tmp_path: Path):
 def test_a_history_in_an_absent_folder_is_refused_before_anything_is_measured(
     medsr: Medsr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("medical_super_resolution.cli.benchmark.run", lambda *_, **__: pytest.fail("it was measured"))
+    monkeypatch.setattr(
+        "medical_super_resolution.cli.benchmark.run.run", lambda *_, **__: pytest.fail("it was measured")
+    )
     status, out, err = medsr("benchmark", "--append", tmp_path / "no" / "history.jsonl")
     assert (status, out, err) == (1, "", f"error: the folder {tmp_path / 'no'} does not exist; make it first\n")
 

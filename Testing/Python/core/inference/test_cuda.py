@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from medical_super_resolution.cli import benchmark
+from medical_super_resolution.cli.benchmark.run import run as run_benchmark
+from medical_super_resolution.cli.benchmark.workloads import synthetic_ct
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.refiners import throughplane
 from medical_super_resolution.models.file import Model
@@ -34,7 +35,7 @@ RANGE = HOUNSFIELD_RANGE[1] - HOUNSFIELD_RANGE[0]
 @pytest.fixture(scope="module")
 def a_body() -> Volume:
     """16 x 192 x 192 voxels, without rounding."""
-    volume = benchmark.synthetic_ct(192, 16)
+    volume = synthetic_ct(192, 16)
     return replace(volume, array=volume.array.astype(np.float32))
 
 
@@ -143,7 +144,7 @@ def test_the_model_of_the_caller_stays_on_the_cpu(a_body: Volume, the_shipped_mo
 def test_the_benchmark_measures_the_card_and_finds_no_seams(monkeypatch):
     """Its ratios are measured and not judged: they compare a card with the processor and the bus beside it."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # for its child process, where nothing is installed
-    facts = benchmark.run("general", EnhanceSettings(device="cuda"), side=256, slices=32, show=lambda line: None)
+    facts = run_benchmark("general", EnhanceSettings(device="cuda"), side=256, slices=32, show=lambda line: None)
 
     assert facts["device"] == torch.cuda.get_device_name()
     assert facts["precision"] == "mixed"

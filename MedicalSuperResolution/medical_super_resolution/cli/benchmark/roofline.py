@@ -1,55 +1,24 @@
-"""Timing of workloads, and the roofline of a machine: the least time in which it can run a network.
+"""The roofline of a machine: the least time in which it can run a network.
 
 That is the larger of the times for the arithmetic and for the memory traffic of the network, at speeds measured here.
 """
 
 from __future__ import annotations
 
-import math
-import platform
-import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..inference.context import ExecutionContext
-from ..networks.contracts import SequenceGenerator
-from ..networks.integer_convolution import IntegerConvolution
-from ..system.software import __version__
+from ...inference.context import ExecutionContext
+from ...networks.contracts import SequenceGenerator
+from ...networks.integer_convolution import IntegerConvolution
+from .timing import timed
 
 _SIDES = {"cpu": 2048, "cuda": 8192}  # of matrices, whose product measures arithmetic
 _BYTES = {"cpu": 1 << 28, "cuda": 1 << 31}  # of a copy, which measures memory traffic
 _ROUNDS = 5
-_TURNS = 2
-
-Show = Callable[[str], None]
-"""Called with a line about each measurement."""
-
-
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds of a call, including CUDA's queue, and its result."""
-    started = time.perf_counter()
-    result = work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - started, result
-
-
-def quickest(workloads: Mapping[str, Callable[[], Any]], show: Show) -> list[tuple[float, Any]]:
-    """Seconds and result of the fastest round of each workload.
-
-    They run in turns, so that a temporary load on the machine slows all of them.
-    """
-    best: list[tuple[float, Any]] = [(math.inf, None)] * len(workloads)
-    for number in range(_TURNS):
-        for place, (name, work) in enumerate(workloads.items()):
-            show(f"measuring {name}, round {number + 1} of {_TURNS}")
-            best[place] = min(best[place], timed(work), key=lambda one: one[0])
-    return best
 
 
 def compared(
@@ -97,23 +66,3 @@ def _bytes_a_second(device: torch.device) -> float:
 
 def _quickest(work: Callable[[], Any]) -> float:
     return min(timed(work)[0] for _ in range(_ROUNDS))
-
-
-def identity() -> dict[str, Any]:
-    """Context of a measurement: date, versions of this package and of PyTorch, processor."""
-    return {
-        "date": time.strftime("%Y-%m-%d"),
-        "version": __version__,
-        "engine": f"torch {torch.__version__}",
-        "processor": processor(Path("/proc/cpuinfo")),
-    }
-
-
-def processor(known: Path) -> str:
-    """The name of the processor: from Linux's file ``known``, or what Python knows elsewhere."""
-    with suppress(OSError):
-        for line in known.read_text(encoding="utf-8", errors="replace").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()
