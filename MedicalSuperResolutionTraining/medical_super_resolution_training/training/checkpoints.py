@@ -19,12 +19,13 @@ from .state import TrainingState
 
 KEPT = 2
 _NUMBERS = ("step", "score_zero")
+_UNREPORTED = "unreported/"  # absent from checkpoints of earlier versions
 _AVERAGED_WEIGHTS = "average/module."  # of the network inside `AveragedModel`
 
 
 def save_checkpoint(folder: Path, state: TrainingState) -> Path:
     """Write step, weights, averaged weights and optimizer moments; older checkpoints but one are removed."""
-    tensors: dict[str, Tensor] = {}
+    tensors = {f"{_UNREPORTED}{name}": values for name, values in state.unreported.items()}
     for part, network, optimizer in _parts(state):
         tensors |= {f"{part}/{name}": value for name, value in network.state_dict().items()}
         for name, parameter in network.named_parameters():
@@ -115,6 +116,7 @@ def _newest(folder: Path, take: Callable[[dict[str, Tensor]], object]) -> tuple[
 
 
 def _restore(state: TrainingState, tensors: dict[str, Tensor]) -> None:
+    state.unreported = _below(_UNREPORTED, tensors)
     for part, network, optimizer in _parts(state):
         network.load_state_dict(_below(f"{part}/", tensors))
         for name, parameter in network.named_parameters():

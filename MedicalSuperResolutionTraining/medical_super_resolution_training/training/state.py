@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ class TrainingState:
         The middle between the recent scores of real and made volumes, from which the accuracy of a critic is counted.
     step
         Number of steps done.
+    unreported
+        (N,) float32, the terms of the steps since the last row of the curves, by name; see `curves.Means`.
     """
 
     generator: nn.Module
@@ -45,6 +47,7 @@ class TrainingState:
     discriminator_optimizer: torch.optim.Optimizer | None = None
     score_zero: float = 0.0
     step: int = 0
+    unreported: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def average(self) -> nn.Module:

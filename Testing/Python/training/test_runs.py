@@ -25,7 +25,7 @@ from medical_super_resolution_training.training.checkpoints import checkpoints
 from medical_super_resolution_training.training.monitoring import callbacks
 from medical_super_resolution_training.training.monitoring.curves import COLUMNS
 from medical_super_resolution_training.training.monitoring.validation import keep_best
-from medical_super_resolution_training.training.state import new_state
+from medical_super_resolution_training.training.state import TrainingState, new_state
 from medical_super_resolution_training.workflows.export import export_run
 from medical_super_resolution_training.workflows.run import run_recipe
 from training_runs import assert_same_state, plane_recipe, run_that_is_killed
@@ -216,6 +216,27 @@ def test_a_run_that_was_killed_resumes_to_the_weights_of_one_that_was_not(data: 
     assert_same_state(resumed, whole, atol=1e-6)
     reports = [[row["step"] for row in rows_of(folder / "curve.csv")] for folder in (run, tmp_path / "whole")]
     assert reports[0] == reports[1]
+
+
+@pytest.mark.parametrize("step", [4, 5, 7])
+def test_the_curves_of_a_run_that_was_stopped_between_two_rows_are_those_of_one_that_was_not(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+):
+    recipe, save = plane_recipe(steps=8, checkpoint_minutes=0.0, sample_every=0), callbacks.save_checkpoint
+
+    def save_and_stop(run: Path, state: TrainingState) -> None:
+        save(run, state)
+        if state.step == step:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(callbacks, "save_checkpoint", save_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_recipe(recipe, data, tmp_path / "stopped", device="cpu", log=silent)
+    monkeypatch.setattr(callbacks, "save_checkpoint", save)
+    run_recipe(recipe, data, tmp_path / "stopped", device="cpu", resume=True, log=silent)
+    run_recipe(recipe, data, tmp_path / "whole", device="cpu", log=silent)
+    curves = [(tmp_path / name / "curve.csv").read_text() for name in ("stopped", "whole")]
+    assert curves[0] == curves[1]
 
 
 def test_a_run_whose_checkpoints_are_all_damaged_does_not_begin_anew(data: Path, tmp_path: Path):

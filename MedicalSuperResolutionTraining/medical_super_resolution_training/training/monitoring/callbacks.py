@@ -63,15 +63,14 @@ class RunCallbacks:
         self.case = task.validation_case()
         self.validation = validation if self.case is not None else []
         self.sample, self.log, self.context = sample, log, context
-        self.means = Means()
-        self.reported_at = self.saved_at = time.monotonic()
-        self.reported_step = 0
         self._names = loggers
         self.loggers: list[Logger] = []
 
     def begin(self, state: TrainingState) -> None:
         """Before the first step: what an earlier run wrote after the last checkpoint is removed."""
+        self.means = Means(state.unreported)
         self.reported_step = state.step
+        self.reported_at = self.saved_at = time.monotonic()
         if not self.context.is_first:
             return
         if not state.step:
@@ -106,6 +105,7 @@ class RunCallbacks:
         if _is_due(state.step, every, is_last or state.step in FIRST_PICTURES):
             write_sample(self.run, state.step, self.task.pictures(state.average, self.sample()))
         if is_last or time.monotonic() - self.saved_at > 60 * self.recipe.checkpoint_minutes:
+            state.unreported = self.means.pending()
             save_checkpoint(self.run, state)
             self.saved_at = time.monotonic()
 

@@ -8,6 +8,7 @@ of all terms; the weighted terms follow. ``discriminator`` and ``penalty`` are t
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -24,19 +25,32 @@ COLUMNS = ("step", "loss", "total", *TERMS, *WATCHED, "learning_rate")
 
 
 class Means:
-    """Means of terms between two reports."""
+    """Means of terms between two reports.
 
-    def __init__(self) -> None:
-        self._values: dict[str, list[Tensor]] = {}
+    Parameters
+    ----------
+    earlier
+        What `pending` returned, where a training is resumed between two reports.
+    """
+
+    def __init__(self, earlier: Mapping[str, Tensor] | None = None) -> None:
+        self._values = {name: [values] for name, values in (earlier or {}).items()}
 
     def add(self, terms: dict[str, Tensor]) -> None:
         """Add the terms of one step."""
         for name, value in terms.items():
             self._values.setdefault(name, []).append(value)
 
+    def pending(self) -> dict[str, Tensor]:
+        """The terms since the last report by name, (N,) float32."""
+        return {
+            name: torch.cat([value.reshape(-1).to(values[-1].device, torch.float32) for value in values])
+            for name, values in self._values.items()
+        }
+
     def taken(self) -> dict[str, float]:
         """Return the means, with "loss" and "total", and reset."""
-        means = {name: float(torch.stack(values).float().mean()) for name, values in self._values.items()}
+        means = {name: float(values.mean()) for name, values in self.pending().items()}
         self._values.clear()
         means["loss"] = sum(means.get(name, 0.0) for name in _CONTENT)
         means["total"] = sum(means.get(name, 0.0) for name in TERMS)
