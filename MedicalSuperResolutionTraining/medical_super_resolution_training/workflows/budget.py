@@ -14,7 +14,7 @@ from ..config.recipe import Recipe
 from ..data.loader import batches
 from ..data.manifest import Entry
 from ..tasks import task_of
-from ..training.objectives import perceptual_features
+from ..training.objectives import perceptual_of
 from ..training.state import TrainingState, new_state
 from ..training.trainer import train
 
@@ -40,7 +40,8 @@ def parse_budget(text: str) -> float:
 def fitted(recipe: Recipe, seconds: float, entries: list[Entry], device: torch.device, *, workers: int = 0) -> Recipe:
     """A recipe whose training takes a given time; it never becomes longer than it was.
 
-    Warm-up and the steps at which the learning rate is halved shrink with the number of steps.
+    Warm-up, the head start of the discriminator, and the steps at which the learning rate is halved shrink with the
+    number of steps.
 
     Parameters
     ----------
@@ -52,23 +53,25 @@ def fitted(recipe: Recipe, seconds: float, entries: list[Entry], device: torch.d
     started = time.monotonic()
     each = seconds_a_step(recipe, entries, device, workers=workers)
     left = _RESERVE * (seconds - (time.monotonic() - started))
-    steps = max(1, min(recipe.steps, int(left / each)))
+    return _shortened(recipe, max(1, min(recipe.steps, int(left / each))))
+
+
+def _shortened(recipe: Recipe, steps: int) -> Recipe:
+    """A recipe with other steps, in the proportions that it had."""
     share = steps / recipe.steps
     return replace(
         recipe,
         steps=steps,
         warm_up_steps=round(share * recipe.warm_up_steps),
         halve_at=tuple(round(share * step) for step in recipe.halve_at),
+        adversarial=replace(recipe.adversarial, head_start=round(share * recipe.adversarial.head_start)),
     )
 
 
 def seconds_a_step(recipe: Recipe, entries: list[Entry], device: torch.device, *, workers: int = 0) -> float:
     """Mean time of a step, measured on a few, with the recipe's share of steps of the adversarial stage."""
-    probe = replace(recipe, steps=_UNMEASURED + _MEASURED, warm_up_steps=0)
+    probe = _shortened(recipe, _UNMEASURED + _MEASURED)
     task, state = task_of(probe), new_state(probe, device)
-    perceptual = None
-    if probe.loss.perceptual and probe.has_adversarial_stage:
-        perceptual = perceptual_features(probe.perceptual, str(device))
     times: list[float] = []
 
     def note(state: TrainingState, terms: dict[str, torch.Tensor]) -> None:  # as after every step
@@ -77,5 +80,5 @@ def seconds_a_step(recipe: Recipe, entries: list[Entry], device: torch.device, *
         times.append(time.monotonic())
 
     drawn = batches(task.dataset(entries), range(probe.steps), workers=workers)
-    train(task, state, drawn, note, device=device, perceptual=perceptual)
+    train(task, state, drawn, note, device=device, perceptual=perceptual_of(probe, str(device)))
     return (times[-1] - times[_UNMEASURED - 1]) / _MEASURED

@@ -140,7 +140,10 @@ def _within(recipe: Recipe, seconds: float, data: Path, run: Path, *, device: st
     """The recipe with steps for a time; of a run that was started, with its own steps."""
     if holds_training(run):
         own = read_resolved(run)
-        return replace(recipe, steps=own.steps, warm_up_steps=own.warm_up_steps, halve_at=own.halve_at)
+        adversarial = replace(recipe.adversarial, head_start=own.adversarial.head_start)
+        return replace(
+            recipe, steps=own.steps, warm_up_steps=own.warm_up_steps, halve_at=own.halve_at, adversarial=adversarial
+        )
     entries = of_split(read_manifest(data), "train")
     return fitted(recipe, seconds, entries, pick_device(device), workers=workers)
 

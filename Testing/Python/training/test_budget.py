@@ -11,10 +11,13 @@ from medical_super_resolution.errors import SettingsError
 from medical_super_resolution_training.cli.main import main
 from medical_super_resolution_training.config.recipes import read_resolved
 from medical_super_resolution_training.data.manifest import Entry
+from medical_super_resolution_training.training import trainer
 from medical_super_resolution_training.workflows import budget
 from medical_super_resolution_training.workflows.reproduction import MODELS
 from tiny_recipe import TINY
-from training_runs import CPU, plane_recipe
+from training_runs import CPU, CRITIC, plane_recipe
+
+AHEAD = replace(CRITIC, head_start=100)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("2h", 7200), ("0.5m", 30)])
@@ -28,14 +31,15 @@ def test_a_time_without_meaning_is_refused(text: str):
         budget.parse_budget(text)
 
 
-def test_steps_warm_up_and_halvings_shrink_together(entries: list[Entry], monkeypatch: pytest.MonkeyPatch):
+def test_steps_warm_up_halvings_and_head_start_shrink_together(entries: list[Entry], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(budget, "seconds_a_step", lambda *about, **more: 2.0)
-    recipe = plane_recipe(steps=1000, warm_up_steps=100, schedule="halving", halve_at=(400, 800))
+    recipe = plane_recipe(steps=1000, warm_up_steps=100, schedule="halving", halve_at=(400, 800), adversarial=AHEAD)
     found = budget.fitted(recipe, 1000.0, entries, CPU)
     assert found.steps == pytest.approx(450, abs=1)  # nine tenths of 1000 s, 2 s each
     assert found.warm_up_steps == 45
     assert found.halve_at == pytest.approx((180, 360), abs=1)
-    assert replace(found, steps=1000, warm_up_steps=100, halve_at=(400, 800)) == recipe
+    assert found.adversarial.head_start == 45
+    assert replace(found, steps=1000, warm_up_steps=100, halve_at=(400, 800), adversarial=AHEAD) == recipe
 
 
 def test_more_time_than_a_recipe_needs_changes_nothing(entries: list[Entry], monkeypatch: pytest.MonkeyPatch):
@@ -43,8 +47,12 @@ def test_more_time_than_a_recipe_needs_changes_nothing(entries: list[Entry], mon
     assert budget.fitted(plane_recipe(), 1000.0, entries, CPU) == plane_recipe()
 
 
-def test_the_time_of_a_step_is_measured_in_both_stages(entries: list[Entry]):
-    assert 0 < budget.seconds_a_step(plane_recipe(), entries, CPU) < 60
+def test_the_time_of_a_step_is_measured_in_both_stages(entries: list[Entry], monkeypatch: pytest.MonkeyPatch):
+    judged: list[str] = []
+    real = trainer.adversarial_terms
+    monkeypatch.setattr(trainer, "adversarial_terms", lambda *about: judged.append("once") or real(*about))
+    assert 0 < budget.seconds_a_step(plane_recipe(steps=1000, adversarial=AHEAD), entries, CPU) < 60
+    assert 0 < len(judged) < 10
 
 
 @pytest.mark.slow
