@@ -16,7 +16,7 @@ from ..volumes.tilt import straightened
 from ..volumes.volume import Volume
 from .planning import Plan, finer_axes, plan
 from .refiners.padding import Padding, padding_of
-from .uncertainty import mirrors
+from .uncertainty import mirror_count
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Request:
         """Measured voxels, summed over all passes of all runs."""
         passes = self.planned.passes
         passes = passes[:1] if self.model.generator.capabilities.in_one_pass else passes
-        runs = len(list(mirrors(self.planned))) if self.settings.refines_mirrors else 1
+        runs = mirror_count(self.planned) if self.settings.refines_mirrors else 1
         runs += sum(end is not self.model for end in self.ends or ())
         return runs * sum(math.prod(one.source.shape_kji) for one in passes)
 
@@ -86,7 +86,8 @@ def make_request(volume: Volume, model: Model, settings: EnhanceSettings) -> Req
     Raises
     ------
     SettingsError
-        The model does not support the settings, or the slice thickness is not above 0; or see `planning.plan`.
+        The model does not support the settings, the slice thickness is not above 0, or there is no mirror image to
+        refine; or see `planning.plan`.
     VolumeError
         See `planning.plan` and `intensity.check_magnitude`.
     """
@@ -100,6 +101,8 @@ def make_request(volume: Volume, model: Model, settings: EnhanceSettings) -> Req
             volume = averaged(volume, axis, factor)
     planned = plan(volume.grid, _with_factor_of(model, settings))
     _check_model(model, settings, planned)
+    if settings.refines_mirrors:
+        _check_mirrors(planned)
     return Request(volume, model, settings, planned, both_ends(model) if settings.uncertainty else None)
 
 
@@ -132,4 +135,15 @@ def _check_model(model: Model, settings: EnhanceSettings, planned: Plan) -> None
         raise SettingsError(
             f"the model {model.name} refines both in-plane axes {known} times and nothing else;"
             f" ask for {capabilities.axes} refinement by {capabilities.factors[0]:g}, or choose the model general"
+        )
+
+
+def _check_mirrors(planned: Plan) -> None:
+    """Refuse uncertainty and best quality of a scan whose only image is itself: one would be 0, the other standard."""
+    if mirror_count(planned) == 1:
+        i, j, k = planned.factor_ijk
+        raise SettingsError(
+            "uncertainty and best quality compare mirror images of the scan, and with the factors"
+            f" {i:.4g}, {j:.4g} and {k:.4g} along i, j and k the result has the extent of the scan along no axis; leave"
+            " both out, or refine one axis at a time"
         )

@@ -37,6 +37,11 @@ def mirrors(planned: Plan) -> Iterator[tuple[int, ...]]:
         yield tuple(axis for axis, is_mirrored in zip(exact, chosen, strict=True) if is_mirrored)
 
 
+def mirror_count(planned: Plan) -> int:
+    """Number of `mirrors`, with the unchanged one."""
+    return len(list(mirrors(planned)))
+
+
 def mirror_statistics(
     first: np.ndarray, refine: Callable[[tuple[int, ...]], np.ndarray], planned: Plan
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -110,7 +115,7 @@ def raise_in_gaps(deviation: np.ndarray, volume: Volume, grid: Grid) -> None:
 
 def described(planned: Plan, *, with_detail_models: bool, with_gaps: bool = False) -> str:
     """Description of the uncertainty, as the end of a sentence."""
-    text = f"the standard deviation over {len(list(mirrors(planned)))} mirror images of the scan"
+    text = f"the standard deviation over {mirror_count(planned)} mirror images of the scan"
     if with_detail_models:
         text += ", joined with half the difference between the model and its detail model"
     if with_gaps:

@@ -117,6 +117,14 @@ def test_a_constant_is_certain(a_volume: Volume, a_model_file):
     assert found.array.max() == pytest.approx(0, abs=1e-3)
 
 
+@pytest.mark.parametrize("asked", [{"uncertainty": True}, {"quality": "best"}])
+def test_a_scan_without_a_mirror_image_is_refused(a_volume: Volume, a_model: Model, asked: dict[str, object]):
+    for axes in ("ij", "k"):  # the axes that are kept have mirrors
+        enhance(a_volume, a_model, EnhanceSettings(factor=1.27, axes=axes, **asked))
+    with pytest.raises(SettingsError, match="with the factors 1.27, 1.27 and 1.27 along i, j and k"):
+        enhance(a_volume, a_model, EnhanceSettings(factor=1.27, axes="ijk", **asked))
+
+
 def test_progress_reaches_its_total_once(a_volume: Volume, a_model_file):
     steps: list[tuple[int, int]] = []
     enhance(a_volume, models.load(a_model_file), WITH_UNCERTAINTY, lambda *step: steps.append(step))
