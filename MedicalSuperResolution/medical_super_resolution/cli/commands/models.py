@@ -25,6 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """List the models, show one, or import one."""
+    if chosen.sha256 and not chosen.file:
+        raise SettingsError(
+            "--sha256 is compared with a file that is imported: medsr models --import FILE --sha256 HEX"
+        )
+    if chosen.file and (chosen.card or chosen.markdown):
+        raise SettingsError("--import shows the card of what it imports; leave --card and --markdown out")
     if chosen.file:
         _import(chosen.file, chosen.sha256)
         return 0

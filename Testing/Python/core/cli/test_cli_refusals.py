@@ -231,3 +231,18 @@ def test_running_out_of_memory_gets_one_sentence(
     monkeypatch.setattr(inference.np, "empty", too_much)
     arguments = ("enhance", scan, folder / "fine.nii.gz", "--factor", 2, "--model", a_model_file, "--progress", "none")
     assert "out of memory" in refused(medsr, folder, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--sha256", "0" * 64), "--sha256 is compared with a file that is imported"),
+        (("--sha256", "0" * 64, "--card", "general"), "--sha256 is compared with a file that is imported"),
+        (("--import", "mine.safetensors", "--card", "general"), "--import shows the card of what it imports"),
+        (("--import", "mine.safetensors", "--markdown"), "--import shows the card of what it imports"),
+    ],
+)
+def test_options_of_models_that_have_no_effect_together_are_refused(medsr: Medsr, options: tuple[str, ...], said: str):
+    status, out, err = medsr("models", *options)
+    assert (status, out) == (1, "")
+    assert said in err
