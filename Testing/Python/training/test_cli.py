@@ -140,3 +140,17 @@ def test_an_interrupted_command_ends_in_one_sentence(
     monkeypatch.setattr("medical_super_resolution_training.cli.commands.recipes.run", interrupted)
     assert main(["recipes"]) == 130
     assert capsys.readouterr().err == "stopped; what was finished before is kept\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [("--device", "gpu", "invalid choice: 'gpu'"), ("--workers", "-1", "the number must be at least 0, got -1")],
+)
+@pytest.mark.parametrize("command", [["train", "srcnn"], ["reproduce", "general", "scans", "out"]])
+def test_a_device_or_a_number_of_workers_without_a_meaning_is_refused(
+    command: list[str], option: str, value: str, said: str, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit) as ended:
+        main([*command, option, value])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 
+from ..options import add_workers
 from . import evaluate
 
 HELP = "train and measure the four models of the LSTMAGAN ablation"
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of a measurement, and the settings of the trainings."""
     evaluate.add_common_arguments(parser)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="of all four")
-    parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches (default: 0, none)")
+    add_workers(parser)
     parser.add_argument("--measure-on", metavar="DATA", help="folder or manifest to measure on instead of --data")
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from medical_super_resolution.errors import SettingsError
 
+from ..options import add_device
+
 HELP = "measure models: tables and figures"
 _CASES = ("k:2", "k:4", "ij:2")
 _OF_VOLUMES = (
@@ -51,7 +53,7 @@ def add_common_arguments(parser: argparse.ArgumentParser, *, needs_data: bool = 
     add("--crop", metavar="KxJxI", help="measure the middle of each volume only, at most so many voxels")
     add("--show", nargs="*", metavar="NAME", help="volumes that pictures may show (default: all)")
     add("--encoder", type=Path, metavar="FILE", help="slice encoder of the perceptual distance (default: the shipped)")
-    add("--device", default="auto", choices=("auto", "cuda", "mps", "cpu"))
+    add_device(parser)
     add("--threads", type=int)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..options import add_device, add_workers
+
 HELP = "train a shipped model once more, from a folder of scans"
 
 
@@ -13,8 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="general or general-large")
     parser.add_argument("scans", type=Path, help="folder of volumes")
     parser.add_argument("out", type=Path, help="folder for the manifest, the runs and the model files")
-    parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
-    parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches (default: 0, none)")
+    add_device(parser)
+    add_workers(parser)
     budget_help = "time for all trainings together, such as 90s, 10m or 2h: the steps are scaled to it"
     parser.add_argument("--budget", metavar="TIME", help=budget_help)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")

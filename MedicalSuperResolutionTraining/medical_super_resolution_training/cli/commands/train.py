@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from medical_super_resolution.errors import SettingsError
 
+from ..options import add_device, add_workers
+
 if TYPE_CHECKING:
     from ...config.recipe import Recipe
 
@@ -21,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="manifest, from prepare; default with --resume: that of the run")
     parser.add_argument("--out", type=Path, help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="continue the run in the folder")
-    parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
-    parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches (default: 0, none)")
+    add_device(parser)
+    add_workers(parser)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     log_help = "curves beside the CSV: tensorboard (where installed, the default), wandb or mlflow; repeat for several"
     parser.add_argument("--log", action="append", metavar="NAME", dest="loggers", help=log_help)
