@@ -31,19 +31,10 @@ class Tile:
     inner_i: slice
     cut_edges: tuple[bool, bool, bool, bool]
 
-    def trimmed(self, margin: int) -> tuple[slice, slice]:
-        """The core within the outer part after ``margin`` voxels were dropped at its cut edges: (J, I)."""
-        top, _, left, _ = self.cut_edges
-        return _shifted(self.inner_j, -margin * top), _shifted(self.inner_i, -margin * left)
-
     @property
     def core_size(self) -> int:
         """Voxels of the core."""
         return (self.core_j.stop - self.core_j.start) * (self.core_i.stop - self.core_i.start)
-
-
-def _shifted(part: slice, by: int) -> slice:
-    return slice(part.start + by, part.stop + by)
 
 
 def tiles(shape: tuple[int, ...], side: int, margin: int) -> Iterator[Tile]:

@@ -29,17 +29,6 @@ def test_the_inner_part_is_the_core_seen_from_the_outer_part(shape, side, margin
         np.testing.assert_array_equal(outer[tile.inner_j, tile.inner_i], plane[tile.core_j, tile.core_i])
 
 
-@settings(deadline=None, derandomize=True, max_examples=80)
-@given(shape=st.tuples(st.integers(1, 70), st.integers(1, 70)), side=st.integers(1, 40), margin=st.integers(1, 15))
-def test_what_is_left_after_dropping_the_margin_at_cut_edges_holds_the_core(shape, side, margin):
-    plane = np.arange(shape[0] * shape[1]).reshape(shape)
-    for tile in tiles(shape, side, margin):
-        outer = plane[tile.outer_j, tile.outer_i]
-        top, bottom, left, right = (margin * cut for cut in tile.cut_edges)
-        kept = outer[top : outer.shape[0] - bottom, left : outer.shape[1] - right]
-        np.testing.assert_array_equal(kept[tile.trimmed(margin)], plane[tile.core_j, tile.core_i])
-
-
 @pytest.mark.parametrize("side", [7, 16, 30])
 def test_a_filter_that_reaches_as_far_as_the_margin_is_exact_in_every_core(side: int):
     plane = np.random.default_rng(0).normal(size=(61, 47))
