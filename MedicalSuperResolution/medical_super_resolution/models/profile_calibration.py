@@ -15,7 +15,7 @@ SHIPPED = Path(__file__).parents[1] / "features" / "slice-profile.safetensors"  
 
 
 @lru_cache  # a panel asks at every click
-def expected_profile(thickness: float, path: Path = SHIPPED) -> ProfileEstimate:
+def expected_profile(thickness: float) -> ProfileEstimate:
     """The most likely slice profile before any slice is examined.
 
     Parameters
@@ -29,9 +29,9 @@ def expected_profile(thickness: float, path: Path = SHIPPED) -> ProfileEstimate:
         The file of the estimator is missing or damaged.
     """
     try:
-        return estimate_profile(None, thickness, calibration_from(read_description(path)["calibration"]))
+        return estimate_profile(None, thickness, calibration_from(read_description(SHIPPED)["calibration"]))
     except (KeyError, TypeError, ValueError) as problem:
-        raise ModelError(f"{path.name} is damaged; install the extension again") from problem
+        raise ModelError(f"{SHIPPED.name} is damaged; install the extension again") from problem
 
 
 def calibration_from(numbers: dict[str, Any]) -> ProfileCalibration:

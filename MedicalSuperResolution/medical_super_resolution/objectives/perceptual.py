@@ -17,6 +17,7 @@ from torch.nn import functional
 from ..physics.pictures import as_slices, as_volumes, perpendicular_cuts
 
 _VGG_WIDTHS = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512, 512, 512, 512))
+_CUT_EVERY = 4  # voxels
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
@@ -120,10 +121,11 @@ class EfficientNetFeatures(nn.Module):
         return found
 
 
-def cuts_distance(features: EfficientNetFeatures, sr: Tensor, hr: Tensor, *, every: int = 4) -> Tensor:
+def cuts_distance(features: EfficientNetFeatures, sr: Tensor, hr: Tensor) -> Tensor:
     """As `perceptual_distance`, of coronal and sagittal cuts, where hallucinated detail is visible."""
     distances = []
-    for made, true in zip(perpendicular_cuts(sr, every=every), perpendicular_cuts(hr, every=every), strict=True):
+    cuts = (perpendicular_cuts(volume, every=_CUT_EVERY) for volume in (sr, hr))
+    for made, true in zip(*cuts, strict=True):
         pairs = zip(features(made), features(true.detach()), strict=True)
         distances += [_unit_distance(one.float(), other.float(), floor=0.5) for one, other in pairs]
     return torch.stack(distances).mean()

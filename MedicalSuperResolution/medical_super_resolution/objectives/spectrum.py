@@ -12,10 +12,11 @@ from .losses import absolute_error
 _FLOOR = 0.002  # amplitude, as a fraction of the range, that is added to power before the logarithm
 _BANDS_IN_OCTAVE = 2
 _FEWEST_SLICES = 4  # a Hann window of fewer is almost 0
+_CELL = 8  # voxels: side of the squares of a slice over which power is averaged
 _WINDOW = 5  # voxels: side of the mean that separates low frequencies from high ones
 
 
-def band_powers(volume: Tensor, factor: float, *, cell: int = 8) -> Tensor:
+def band_powers(volume: Tensor, factor: float) -> Tensor:
     """Mean power along K in half octaves from the Nyquist frequency of the thick slices up to that of the fine ones.
 
     Parameters
@@ -24,12 +25,11 @@ def band_powers(volume: Tensor, factor: float, *, cell: int = 8) -> Tensor:
         (N, 1, M, J, I) fine slices.
     factor
         Fine slices in a thick one, above 1.
-    cell
-        Side in voxels of the squares of a slice over which power is averaged.
 
     Returns
     -------
-    (N, B, J // cell, I // cell) float32, squares of the volume's values; B may be 0 where M is small.
+    (N, B, J // 8, I // 8) float32, means over 8 x 8 voxels of a slice, in squares of the volume's values; B may be 0
+    where M is small.
     """
     count = volume.shape[2]
     if count < _FEWEST_SLICES:
@@ -38,7 +38,7 @@ def band_powers(volume: Tensor, factor: float, *, cell: int = 8) -> Tensor:
     values = volume[:, 0].float()
     spectrum = torch.fft.rfft((values - values.mean(1, keepdim=True)) * window, dim=1)
     power = (spectrum.real.square() + spectrum.imag.square()) / window.square().sum()
-    power = functional.avg_pool2d(power, min(cell, *power.shape[2:]))
+    power = functional.avg_pool2d(power, min(_CELL, *power.shape[2:]))
     octaves = torch.log2(torch.fft.rfftfreq(count, device=volume.device).clamp_min(1e-9) * 2 * factor)
     band = torch.floor(octaves * _BANDS_IN_OCTAVE + 1e-4)
     found = [power[:, band == number].mean(1) for number in band.unique().tolist() if number >= 0]
