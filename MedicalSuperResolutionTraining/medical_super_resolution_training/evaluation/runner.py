@@ -28,7 +28,7 @@ def measure(study: Study, subjects: list[EvaluationVolume], log: Callable[[str],
     SettingsError
         A method takes none of the cases, or a volume to be shown is not there.
     VolumeError
-        All volumes are too small for the cases.
+        All volumes are too small for the cases, or without a body.
     """
     _check(study, {subject.name for subject in subjects})
     for folder in (study.out, study.inputs):
@@ -37,7 +37,7 @@ def measure(study: Study, subjects: list[EvaluationVolume], log: Callable[[str],
     results = run(study, subjects, log, lambda results: _write(results, typed(), study.out))
     if not results.scores:
         raise VolumeError(
-            "all volumes are too small for the cases; add larger ones, or choose smaller factors by --case"
+            "all volumes are too small for the cases, or show no body; add others, or choose smaller factors by --case"
         )
     return study.out / "table.md"
 

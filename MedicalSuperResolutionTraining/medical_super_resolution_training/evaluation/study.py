@@ -87,6 +87,9 @@ def run(
                 report(f"{subject.name} {case.name}: left out, it is too small")
                 continue
             truth = _truth(subject, volume, case)
+            if not truth.body.inside.any():
+                report(f"{subject.name} {case.name}: left out, there is no body in it")
+                continue
             if study.inputs is not None:
                 files.write(truth.task.lr, study.inputs / f"{subject.name}_{case.file_name}.nii.gz", overwrite=True)
             _one(study, truth, collected, report)

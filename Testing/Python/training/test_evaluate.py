@@ -315,3 +315,13 @@ def test_a_result_in_another_place_is_refused_by_name(an_mr_alone: Path, tmp_pat
     base = ["evaluate", "--data", str(an_mr_alone), "--encoder", str(a_slice_encoder), "--crop", "16x30x30", "--show"]
     assert main([*base, "--out", str(tmp_path / "o"), "--case", "k:2", "--results", f"theirs={theirs}"]) == 1
     assert "does not lie where the reference" in capsys.readouterr().err
+
+
+def test_a_volume_without_a_body_is_left_out(an_mr_alone: Path, tmp_path: Path, a_slice_encoder: Path, capsys):
+    scan = files.read(an_mr_alone / "mr_1.nii.gz")
+    files.write(replace(scan, array=np.zeros_like(scan.array)), an_mr_alone / "mr_empty.nii.gz")
+    base = ["evaluate", "--data", str(an_mr_alone), "--encoder", str(a_slice_encoder), "--case", "k:2"]
+    assert main([*base, "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr()
+    assert "mr_empty k:2: left out, there is no body in it" in printed.out
+    assert "mr_empty" not in (tmp_path / "out" / "scores.csv").read_text().partition("\n")[2]

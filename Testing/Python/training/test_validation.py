@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from medical_super_resolution.errors import VolumeError
@@ -71,3 +72,10 @@ def test_a_damaged_array_is_refused_in_validation_too(entries: list[Entry], a_re
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(VolumeError, match="is damaged; run medsr-train prepare again"):
         validation.validated(new_state(a_recipe, "cpu").average, entries, Case("k", 2.0), "cpu")
+
+
+def test_a_volume_without_a_body_is_left_out_of_validation(entries: list[Entry], a_recipe: Recipe):
+    array = np.load(entries[0].array)
+    np.save(entries[0].array, np.full_like(array, -1000))
+    network = new_state(a_recipe, "cpu").average
+    assert set(validation.validated(network, entries, Case("k", 2.0), "cpu")) == {"mr_1.nii.gz"}

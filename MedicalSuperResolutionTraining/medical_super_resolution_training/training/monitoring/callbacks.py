@@ -135,7 +135,7 @@ class RunCallbacks:
         if not self.context.is_first:
             return
         if not scores:
-            self.log("validation volumes are too small for the factor of this recipe; there is no validation")
+            self.log("validation volumes are too small for the factor of this recipe, or empty; there is no validation")
             return
         mean = append_validation(self.run, state.step, scores)
         for logger in self.loggers:

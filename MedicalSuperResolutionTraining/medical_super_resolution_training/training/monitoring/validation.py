@@ -33,7 +33,7 @@ _DECIBELS = "{:.3f}"
 
 
 def validated(generator: Generator, entries: list[Entry], case: Case, device: str) -> dict[str, float]:
-    """PSNR inside the body in dB, by the name of the volume; volumes too small for the case are left out."""
+    """PSNR inside the body in dB, by name; volumes too small for the case, or without a body, are left out."""
     model = Model("validation", Path(), "", "", {}, generator)
     found = {}
     for entry in entries:
@@ -41,9 +41,11 @@ def validated(generator: Generator, entries: list[Entry], case: Case, device: st
         if not is_large_enough(reference, case):
             continue
         reference = trimmed(reference, case)
+        body = foreground_of(reference)
+        if not body.inside.any():
+            continue
         settings = EnhanceSettings(factor=case.factor, axes=case.axes, slice_profile=case.profile, device=device)
         result = enhance(degraded(reference, case), model, settings).volume.array
-        body = foreground_of(reference)
         made, true = (torch.from_numpy(body.clipped(array)) for array in (result, reference.array))
         found[entry.source] = psnr(made, true, body.peak, torch.from_numpy(body.inside))
     return found
