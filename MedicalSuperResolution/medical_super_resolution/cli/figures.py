@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import SettingsError, VolumeError, optional
-from ..system.temp_dirs import put_in_place, work_folder
+from ..system.temp_dirs import check_folder_of, put_in_place, work_folder
 from ..volumes.grid import Grid
 from ..volumes.intensity import guess_modality, window_of
 from ..volumes.planes import PLANES, Plane, index_axes, plane_of
@@ -92,8 +92,7 @@ def _check(output: Path, after: Volume, slices: Mapping[str, int]) -> None:
             raise VolumeError(f"there is no {name} slice {slices[name]}; the volume has 0 to {count - 1}")
     if output.suffix.lower() not in (".png", ".jpg", ".pdf", ".svg"):
         raise SettingsError(f"cannot draw {output.name}; end the name in .png, .jpg, .pdf or .svg")
-    if not output.parent.is_dir():
-        raise SettingsError(f"the folder {output.parent} does not exist; make it first")
+    check_folder_of(output)
 
 
 def _draw(

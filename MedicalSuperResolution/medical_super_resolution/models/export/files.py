@@ -15,7 +15,7 @@ import torch
 
 from ...errors import SuperResolutionError, optional
 from ...networks.contracts import SequenceGenerator
-from ...system.temp_dirs import put_in_place, work_folder
+from ...system.temp_dirs import check_folder_of, put_in_place, work_folder
 from ..card import on_one_line
 from ..file import Model
 from .bundle import write_bundle
@@ -73,8 +73,7 @@ def export_model(model: Model, kind: str, path: Path) -> list[Path]:
     for one in (path,) if kind == BUNDLE or is_shared else (path, card):
         if one.exists():
             raise SuperResolutionError(f"{one} exists already; choose another name")
-    if not path.parent.is_dir():
-        raise SuperResolutionError(f"the folder {path.parent} does not exist; create it first")
+    check_folder_of(path)
     if kind == BUNDLE:
         return write_bundle(model, path, text)
     program, example = program_of(model, half=kind == _HALF)
