@@ -37,7 +37,8 @@ class BundleNetwork(nn.Module):
         super().__init__()
         self.model = load(Path(path), detail)
         self.generator = self.model.generator
-        self._program, _ = program_of(self.model)
+        if not detail:
+            program_of(self.model)  # refuses what has no forward pass of tensors alone
 
     def forward(self, lr: Tensor, factor: float = 2.0, width: float = 1.0) -> Tensor:
         """Refine one sequence of normalized slices, before data consistency.
@@ -54,10 +55,16 @@ class BundleNetwork(nn.Module):
         Returns
         -------
         Tensor of shape (1, 1, round(factor * K), J, I), float32
+
+        Raises
+        ------
+        ModelError
+            The detail has random texture, which only `EnhanceInferer` adds.
         """
         count = round(factor * lr.shape[2])
         positions = (torch.arange(count, dtype=torch.float32, device=lr.device) + 0.5) / factor - 0.5
-        return self._program(lr, positions, lr.new_tensor([factor]), lr.new_tensor([width]))
+        program, _ = program_of(self.model)
+        return program(lr, positions, lr.new_tensor([factor]), lr.new_tensor([width]))
 
     def load_state_dict(self, state_dict: Any, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as torch has it
         """Take the weights of ``models/model.pt``, which are those of the generator alone."""
@@ -97,5 +104,5 @@ class EnhanceInferer:
         """
         from monai.data.utils import decollate_batch, list_data_collate
 
-        options = {"device": inputs.device.type, **self.options}
+        options = {"device": inputs.device.type, "detail": network.model.detail, **self.options}
         return list_data_collate([enhance(image, network.model, **options) for image in decollate_batch(inputs)])

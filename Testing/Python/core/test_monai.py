@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from medical_super_resolution import EnhanceSettings, enhance, read
+from medical_super_resolution import EnhanceSettings, enhance, load_model, read
+from medical_super_resolution.errors import ModelError
 from medical_super_resolution.models.export.files import export_model
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.volumes.io import files
@@ -116,3 +117,23 @@ def test_an_inference_run_writes_what_the_engine_gives(
     expected = enhance(Volume(given.array.astype(np.float32), given.grid), a_model, factor=2)
     np.testing.assert_allclose(made.grid.ijk_to_ras, expected.grid.ijk_to_ras, atol=1e-4)
     np.testing.assert_allclose(made.array, expected.array, rtol=0, atol=1e-3)
+
+
+def test_a_bundle_refines_with_the_detail_that_is_asked_for(
+    monai: ModuleType, bundles: ModuleType, a_volume: Volume, tmp_path: Path
+):
+    model = load_model("general")
+    export_model(model, "monai-bundle", tmp_path / "bundle")
+    parser = bundles.ConfigParser()
+    parser.read_config(str(tmp_path / "bundle/configs/inference.json"))
+    parser.update({"bundle_root": str(tmp_path / "bundle"), "detail": 0.5, "factor": 2.0})
+    network, inferer = (parser.get_parsed_content(name) for name in ("network_def", "inferer"))
+    image = monai.data.MetaTensor(
+        torch.from_numpy(np.ascontiguousarray(a_volume.array.transpose()))[None],
+        affine=torch.tensor(a_volume.grid.ijk_to_ras),
+    )
+    (found,) = inferer(monai.data.utils.list_data_collate([image]), network)
+    expected = enhance(image, load_model("general", 0.5), factor=2.0, detail=0.5, device="cpu")
+    np.testing.assert_array_equal(found.numpy(), expected.numpy())
+    with pytest.raises(ModelError, match="random texture"):
+        network(torch.rand(1, 1, 4, 9, 9))
