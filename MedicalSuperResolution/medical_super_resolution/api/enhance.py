@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Iterable, MutableMapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from ..progress import Progress, ignore
 from ..settings import MODALITIES, EnhanceSettings
 from ..volumes.volume import Enhanced
 from .image_kinds import to_volume
+from .options import settings_from
 
 _Data = TypeVar("_Data", bound=MutableMapping[Any, Any])
 
@@ -88,7 +88,7 @@ def enhance(
     """
     if modality is not None and modality not in MODALITIES:
         raise SettingsError(f"unknown modality {modality!r}; use one of: {', '.join(MODALITIES)}")
-    settings = _settings(settings, options)
+    settings = settings_from(EnhanceSettings, settings, options, function="enhance", example="factor=4")
     converted = to_volume(image, spacing=spacing, affine=affine)
     if settings.uncertainty and not full:
         raise SettingsError("the uncertainty is part of the full result; add full=True, or leave uncertainty out")
@@ -100,18 +100,6 @@ def enhance(
         return converted.restore(enhanced.volume)
     uncertainty = converted.restore(enhanced.uncertainty) if enhanced.uncertainty else None
     return Enhanced(converted.restore(enhanced.volume), enhanced.report, uncertainty)
-
-
-def _settings(settings: EnhanceSettings | None, options: dict[str, Any]) -> EnhanceSettings:
-    if settings is not None and not isinstance(settings, EnhanceSettings):
-        raise TypeError(
-            f"settings must be an EnhanceSettings, got {type(settings).__name__}; or give factor=4 and such"
-        )
-    known = [field.name for field in dataclasses.fields(EnhanceSettings)]
-    for name in options:
-        if name not in known:
-            raise TypeError(f"enhance has no option {name!r}; the settings are: {', '.join(known)}")
-    return replace(settings or EnhanceSettings(), **options)
 
 
 class EnhanceTransform:
@@ -137,7 +125,7 @@ class EnhanceTransform:
         **options: Any,  # noqa: ANN401
     ) -> None:
         self.keys = (keys,) if isinstance(keys, str) else tuple(keys)
-        self.settings = _settings(settings, options)
+        self.settings = settings_from(EnhanceSettings, settings, options, function="enhance", example="factor=4")
         self._model = model
 
     def __repr__(self) -> str:

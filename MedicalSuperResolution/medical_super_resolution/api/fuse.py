@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from ..models.weight_interpolation import load_model
 from ..progress import Progress, ignore
 from ..volumes.volume import Volume
 from .image_kinds import to_volume
+from .options import settings_from
 
 
 def fuse(
@@ -22,7 +22,7 @@ def fuse(
     model: str | Path | Model | None = None,
     settings: FusionSettings | None = None,
     *,
-    like: Volume | None = None,
+    like: Any = None,  # noqa: ANN401 - of packages that need not be installed
     full: bool = False,
     progress: Progress = ignore,
     **options: Any,  # noqa: ANN401 - the fields of FusionSettings, which checks them
@@ -38,8 +38,8 @@ def fuse(
         that ``enhance`` of the settings names.
     settings : FusionSettings, optional
         The settings. Without them, the defaults.
-    like : Volume, optional
-        The volume whose grid the result takes. Without it, a grid that covers all stacks.
+    like : str, Path, Volume, or image that `enhance` takes, optional
+        The image whose grid the result takes. Without it, a grid that covers all stacks.
     full : bool
         Return a `Fused` with the volume, a report and the uncertainty, instead of the volume alone.
     progress : callable
@@ -54,6 +54,8 @@ def fuse(
 
     Raises
     ------
+    TypeError
+        A stack or ``like`` is of an unsupported kind, or an option is not a field of `FusionSettings`.
     VolumeError
         There are fewer than 2 or more than 12 stacks, they have different modalities, one is given twice, or one does
         not overlap with the others.
@@ -70,9 +72,10 @@ def fuse(
     """
     if isinstance(stacks, str | Path):
         raise TypeError(f"fuse takes a list of 2 to 12 stacks, got the single path {str(stacks)!r}")
-    volumes = [to_volume(stack, spacing=None, affine=None).volume for stack in stacks]
-    settings = replace(settings or FusionSettings(), **options)
+    settings = settings_from(FusionSettings, settings, options, function="fuse", example="spacing_mm=1.0")
+    volumes = [to_volume(stack).volume for stack in stacks]
     chosen = settings.enhance
     loaded = model if isinstance(model, Model) else load_model(model or chosen.model, chosen.detail)
-    fused = fuse_stacks(volumes, loaded, settings, like=like, uncertainty=full, progress=progress)
+    wanted = None if like is None else to_volume(like).volume
+    fused = fuse_stacks(volumes, loaded, settings, like=wanted, uncertainty=full, progress=progress)
     return fused if full else fused.volume

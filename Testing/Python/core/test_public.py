@@ -155,6 +155,7 @@ def test_options_of_the_wrong_kind_are_refused_by_name(options: dict[str, object
         ({"prior_weight": "1"}, "prior_weight must be a number, got '1'"),
         ({"region_ras_mm": 5}, "the region has six values in mm, R R A A S S; got 5"),
         ({"region_ras_mm": (0, 1)}, "the region has six values in mm"),
+        ({"enhance": {"detail": 1}}, "enhance must be an EnhanceSettings, got {'detail': 1}"),
     ],
 )
 def test_settings_of_a_fusion_of_the_wrong_kind_are_refused_by_name(options: dict[str, object], sentence: str):
@@ -176,6 +177,8 @@ def test_one_volume_given_as_both_stacks_is_named(a_volume: Volume, a_model: Mod
     ("call", "sentence"),
     [
         (lambda: fuse("axial.nii.gz"), "fuse takes a list of 2 to 12 stacks, got the single path 'axial.nii.gz'"),
+        (lambda: fuse(["a.nii", "b.nii"], settings=EnhanceSettings()), "must be a FusionSettings, got EnhanceSettings"),
+        (lambda: fuse(["a.nii", "b.nii"], spacing=1.0), "fuse has no option 'spacing'; the settings are: spacing_mm"),
         (lambda: write(np.zeros((4, 4, 4)), "thin.nii.gz"), "write takes a Volume, got ndarray"),
         (lambda: enhance("thick.nii.gz", settings={"factor": 4}), "settings must be an EnhanceSettings, got dict"),
     ],

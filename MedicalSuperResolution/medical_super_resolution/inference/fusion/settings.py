@@ -51,6 +51,8 @@ class FusionSettings:
         check_number("prior_weight", self.prior_weight, optional=False)
         for name in ("rounds", "iterations"):
             check_number(name, getattr(self, name), whole=True, optional=False)
+        if not isinstance(self.enhance, EnhanceSettings):
+            raise SettingsError(f"enhance must be an EnhanceSettings, got {self.enhance!r}")
         region = self.region_ras_mm
         if region is not None and not (isinstance(region, Sized) and len(region) == 6):
             raise SettingsError(f"the region has six values in mm, R R A A S S; got {region!r}")

@@ -213,6 +213,15 @@ def test_the_result_can_have_the_grid_of_a_stack_or_another_spacing(a_model):
     assert coarser.grid.spacing_ijk_mm == pytest.approx((2.0, 2.0, 2.0))
 
 
+def test_the_volume_whose_grid_is_taken_may_be_a_file(a_model, tmp_path):
+    stacks = three_stacks()[:2]
+    files.write(stacks[1], tmp_path / "like.nii.gz")
+    options = {"register": "none", "iterations": 1}
+    of_file, of_volume = (fuse(stacks, a_model, like=like, **options) for like in (tmp_path / "like.nii.gz", stacks[1]))
+    np.testing.assert_allclose(of_file.array, of_volume.array, atol=1e-3)
+    np.testing.assert_allclose(of_file.grid.ijk_to_ras, of_volume.grid.ijk_to_ras, atol=1e-5)
+
+
 def test_a_region_is_that_part_of_the_whole(a_model):
     stacks = three_stacks()
     options = {"register": "none", "shading": False, "enhance": EnhanceSettings(slice_profile="box")}
