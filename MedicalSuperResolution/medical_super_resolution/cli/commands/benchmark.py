@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import SuperResolutionError
 from ...settings import EnhanceSettings
-from ...system.temp_dirs import check_folder_of
+from ...system.temp_dirs import check_folder_of, check_replaceable
 from ..settings import add_computer, add_model, add_precision
 
 HELP = "measure speed and memory on this machine, in less than two minutes; run nothing else at the same time"
@@ -49,6 +49,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     if chosen.append:
         check_folder_of(chosen.append)
+        check_replaceable(chosen.append, overwrite=True)
     settings = EnhanceSettings(device=chosen.device, precision=chosen.precision, threads=chosen.threads)
     facts = measure(chosen.model, settings, side=chosen.side, slices=chosen.slices)
     print(json.dumps(facts, indent=1) if chosen.json else table(facts))

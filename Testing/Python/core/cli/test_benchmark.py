@@ -115,14 +115,20 @@ def test_a_history_that_cannot_be_written_gets_one_sentence(tmp_path: Path):
         command.append_to_history(tmp_path / "no" / "history.jsonl", {})
 
 
-def test_a_history_in_an_absent_folder_is_refused_before_anything_is_measured(
-    medsr: Medsr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "said"), [("no/history.jsonl", "the folder {} does not exist; make it first"), ("no", "{} is a folder")]
+)
+def test_a_history_that_cannot_be_is_refused_before_anything_is_measured(
+    medsr: Medsr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str
 ):
     monkeypatch.setattr(
         "medical_super_resolution.cli.benchmark.run.run", lambda *_, **__: pytest.fail("it was measured")
     )
-    status, out, err = medsr("benchmark", "--append", tmp_path / "no" / "history.jsonl")
-    assert (status, out, err) == (1, "", f"error: the folder {tmp_path / 'no'} does not exist; make it first\n")
+    if name == "no":
+        (tmp_path / "no").mkdir()
+    status, out, err = medsr("benchmark", "--append", tmp_path / name)
+    assert (status, out) == (1, "")
+    assert err.startswith(f"error: {said.format(tmp_path / 'no')}")
 
 
 def test_the_floor_counts_what_pytorch_counts():
