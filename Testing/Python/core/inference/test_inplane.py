@@ -66,7 +66,7 @@ def test_the_result_does_not_depend_on_how_many_slices_go_at_once(an_in_plane_mo
     "asked", [{"factor": 4.0, "axes": "in-plane"}, {"factor": 2.0}, {"factor": 2.0, "axes": "ijk"}]
 )
 def test_anything_else_is_refused_with_what_to_ask_for(an_in_plane_model, asked):
-    with pytest.raises(SettingsError, match="--axes in-plane --factor 2"):
+    with pytest.raises(SettingsError, match="ask for in-plane refinement by 2"):
         enhance(a_smooth_volume(0), an_in_plane_model, EnhanceSettings(**asked))
 
 
