@@ -21,6 +21,7 @@ from MedicalSuperResolutionLib.engine.run_times import RunTimes
 from MedicalSuperResolutionLib.process import exchange
 from MedicalSuperResolutionLib.process.runner import Runner
 from MedicalSuperResolutionLib.scene import kinds, stacks
+from MedicalSuperResolutionLib.scene.moves import Moves
 from MedicalSuperResolutionLib.scene.stacks import FusedStacks
 from MedicalSuperResolutionLib.setup.models import check_installed
 from MedicalSuperResolutionLib.translation import tr as _
@@ -98,6 +99,7 @@ class FusionTask:
         """
         self._nodes, self._settings = list(nodes), settings
         self._exchange = FuseExchange(checked(nodes, settings, spacing_mm), settings, spacing_mm)
+        self._moves = Moves(self._nodes[0])
 
     def begin(self, runner: Runner) -> None:
         """Start to fuse."""
@@ -113,7 +115,7 @@ class FusionTask:
 
     def take(self, result: FusedStacks) -> vtkMRMLScalarVolumeNode:
         """See `stacks.write`."""
-        return stacks.write(result, self._nodes)
+        return stacks.write(result, self._nodes, self._moves)
 
     def learn(self, result: FusedStacks, seconds: float) -> None:
         """Record the duration."""
@@ -198,5 +200,5 @@ def wait_for(
     meanwhile: Callable[[int, int], None],
 ) -> vtkMRMLScalarVolumeNode:
     """Fuse volume nodes and wait for it; ``meanwhile`` is called with steps done and in total, and may raise."""
-    exchange = FuseExchange(checked(nodes, settings, spacing_mm), settings, spacing_mm)
-    return stacks.write(runner.run_exchange(exchange, meanwhile), nodes)
+    exchange, moves = FuseExchange(checked(nodes, settings, spacing_mm), settings, spacing_mm), Moves(nodes[0])
+    return stacks.write(runner.run_exchange(exchange, meanwhile), nodes, moves)

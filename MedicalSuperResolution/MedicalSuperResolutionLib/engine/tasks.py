@@ -13,6 +13,7 @@ from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Enhanced, Volume
 from MedicalSuperResolutionLib.scene import dicom_source, kinds, provenance, region, uncertainty_node
 from MedicalSuperResolutionLib.scene import nodes as scene
+from MedicalSuperResolutionLib.scene.moves import Moves
 from MedicalSuperResolutionLib.translation import tr as _
 
 _STEPS = 10_000  # for each item of a sequence, as the engine's steps differ between items
@@ -51,6 +52,7 @@ class VolumeTask:
 
     def volume(self) -> Volume:
         """The next volume to enhance; see `scene.volume_from_node`."""
+        self._moves = Moves(self._node)
         return scene.volume_from_node(self._node, self._roi)
 
     def check_present(self) -> None:
@@ -72,6 +74,12 @@ class VolumeTask:
 
     def take(self, enhanced: Enhanced) -> slicer.vtkMRMLScalarVolumeNode | None:
         """Take a result of the engine. Returns the node of the task's result, or None while volumes are left."""
+        unsure = enhanced.uncertainty
+        enhanced = replace(
+            enhanced,
+            volume=self._moves.applied_to(enhanced.volume),
+            uncertainty=None if unsure is None else self._moves.applied_to(unsure),
+        )
         return uncertainty_node.write(enhanced, self._node, self._output_node)
 
 

@@ -16,6 +16,7 @@ from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib.scene import dicom_source, provenance, region, uncertainty_node
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene.acquisition_transform import parent_of
+from MedicalSuperResolutionLib.scene.moves import Moves
 from MedicalSuperResolutionLib.translation import tr as _
 
 FEWEST, MOST = 2, 12
@@ -89,9 +90,20 @@ def check(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> None:
         raise VolumeError(message)
 
 
-def write(fused: FusedStacks, nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> slicer.vtkMRMLScalarVolumeNode:
-    """Add a fused volume to the scene, with the display and the place of the first stack, and a note."""
+def write(
+    fused: FusedStacks, nodes: Sequence[slicer.vtkMRMLScalarVolumeNode], moves: Moves
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """Add a fused volume to the scene, with the display and the place of the first stack, and a note.
+
+    ``moves`` : of the first stack, since it was read.
+    """
     check(nodes)
+    unsure = fused.uncertainty
+    fused = replace(
+        fused,
+        volume=moves.applied_to(fused.volume),
+        uncertainty=None if unsure is None else moves.applied_to(unsure),
+    )
     first, mrml = nodes[0], nodes[0].GetScene()
     grid = scene.volume_from_node(first).grid
     facts = provenance.fusion_attributes(fused.report, nodes, grid, fused.volume.grid)

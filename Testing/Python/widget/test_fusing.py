@@ -58,6 +58,12 @@ def fused(also: dict[str, Any] | None = None) -> Any:
     return FusedStacks(volume, REPORT, **(also or {}))
 
 
+def uncertainty_of(result: Any) -> Any:
+    from MedicalSuperResolutionLib.scene import uncertainty_node
+
+    return uncertainty_node.map_of(result)
+
+
 def test_one_volume_cannot_be_fused_and_two_are_foreseen(a_panel: Any, a_slicer: Any):
     a_panel.ui.queueSelector.check(add("Axial", AXIAL))
     assert (a_panel.ui.fuseButton.enabled, a_panel.ui.fuseLabel.isHidden()) == (False, True)
@@ -144,6 +150,17 @@ def test_a_stack_under_a_transform_is_fused_where_it_lies(a_panel: Any, stacks: 
     stacks[1].SetAndObserveTransformNodeID(moved.GetID())
     np.testing.assert_allclose(volumes_of(stacks)[1].grid.ijk_to_ras, matrix @ CORONAL)
     np.testing.assert_allclose(volumes_of(stacks[::-1])[1].grid.ijk_to_ras, np.linalg.inv(matrix) @ AXIAL)
+
+
+def test_a_first_stack_that_is_moved_while_they_are_fused_takes_the_result_along(
+    a_panel: Any, stacks: list[Any], a_runner: Any
+):
+    a_panel.ui.fuseButton.click()
+    stacks[0].SetOrigin(*np.add(stacks[0].GetOrigin(), (5, 6, 7)))
+    a_runner.give(fused({"uncertainty": fused().volume}))
+    wait(lambda: a_panel._run.current is None)
+    result = a_panel._parameterNode.resultVolume
+    assert (result.GetOrigin(), uncertainty_of(result).GetOrigin()) == ((5, 6, 7), (5, 6, 7))
 
 
 @pytest.mark.parametrize("ending", ["refused", "removed", "cancelled"])

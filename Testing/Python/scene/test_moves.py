@@ -1,0 +1,80 @@
+"""A volume that is moved while its result is computed: the result lies where the voxels lie in the end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
+
+import vtk  # noqa: E402
+
+from medical_super_resolution.errors import VolumeError  # noqa: E402
+from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
+from MedicalSuperResolutionLib.engine import tasks  # noqa: E402
+from MedicalSuperResolutionLib.scene import uncertainty_node  # noqa: E402
+from slicer_host import ijk_to_ras  # noqa: E402
+
+TURNED = np.array([[0.0, -1, 0, 50], [1, 0, 0, -7], [0, 0, 1, 3], [0, 0, 0, 1]])
+
+
+def under_a_transform(node: slicer.vtkMRMLScalarVolumeNode, kind: str = "vtkMRMLLinearTransformNode") -> None:
+    transform = node.GetScene().AddNewNodeByClass(kind)
+    if transform.IsLinear():
+        transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(TURNED))
+    node.SetAndObserveTransformNodeID(transform.GetID())
+
+
+def to_world(node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
+    matrix = vtk.vtkMatrix4x4()
+    slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(node.GetParentTransformNode(), None, matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix) @ ijk_to_ras(node)
+
+
+def enhance(node: slicer.vtkMRMLScalarVolumeNode, an_enhanced, meanwhile) -> slicer.vtkMRMLScalarVolumeNode:
+    def engine(volume, settings):
+        meanwhile(node)
+        return replace(an_enhanced, uncertainty=an_enhanced.volume)
+
+    return tasks.run(tasks.task_of(node), EnhanceSettings(factor=3), engine)
+
+
+def center(node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    node.SetOrigin(-10, -9, -12)
+
+
+def correct_the_spacing(node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    node.SetSpacing(0.5, 0.5, 4)
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [lambda node: node.HardenTransform(), center, correct_the_spacing, under_a_transform, lambda node: None],
+)
+def test_the_result_goes_with_its_volume(a_volume_node, an_enhanced, meanwhile):
+    under_a_transform(a_volume_node)
+    finer = np.linalg.inv(ijk_to_ras(a_volume_node)) @ an_enhanced.volume.grid.ijk_to_ras  # in voxels of the volume
+    result = enhance(a_volume_node, an_enhanced, meanwhile)
+    for made in (result, uncertainty_node.map_of(result)):
+        np.testing.assert_allclose(to_world(made), to_world(a_volume_node) @ finer, atol=1e-9)
+
+
+def test_voxels_that_are_cropped_meanwhile_do_not_move_the_result(a_volume_node, an_enhanced):
+    def crop(node):
+        place = ijk_to_ras(node)
+        slicer.util.updateVolumeFromArray(node, slicer.util.arrayFromVolume(node)[2:].copy())
+        place[:3, 3] += 2 * place[:3, 2]
+        node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(place))
+
+    result = enhance(a_volume_node, an_enhanced, crop)
+    np.testing.assert_allclose(ijk_to_ras(result), an_enhanced.volume.grid.ijk_to_ras, atol=1e-9)
+
+
+def test_a_warp_that_is_hardened_meanwhile_is_refused(a_volume_node, an_enhanced):
+    under_a_transform(a_volume_node, "vtkMRMLBSplineTransformNode")
+    count = a_volume_node.GetScene().GetNumberOfNodes()
+    with pytest.raises(VolumeError, match="Chest was moved and resampled meanwhile"):
+        enhance(a_volume_node, an_enhanced, lambda node: node.HardenTransform())
+    assert a_volume_node.GetScene().GetNumberOfNodes() == count
