@@ -65,6 +65,19 @@ def test_the_panel_says_what_is_compared(a_panel: Any, a_thick_volume: Any, a_ru
     assert (a_panel.ui.comparisonLabel.text, a_panel.ui.overlayComboBox.enabled) == ("", False)
 
 
+def test_volumes_that_are_renamed_are_named_as_they_are_now(a_panel: Any, a_thick_volume: Any, a_runner: Any):
+    enhance(a_panel, a_runner)
+    a_panel.ui.compareButton.click()
+    shown = a_panel._compare.comparison.shown
+    a_panel._parameterNode.resultVolume.SetName("Fine")
+    settle()
+    assert "Before is Thick, resampled by cubic B-spline onto the grid of Fine." in a_panel.ui.comparisonLabel.text
+    a_thick_volume.SetName("Coarse")
+    settle()
+    assert "Before is Coarse, resampled by cubic B-spline onto the grid of Fine." in a_panel.ui.comparisonLabel.text
+    assert a_panel._compare.comparison.shown is shown  # not computed anew
+
+
 @pytest.mark.parametrize("moving", ["before", "after"])
 def test_a_step_of_a_sequence_is_compared_anew(a_panel: Any, a_thick_volume: Any, slicer_python: Any, moving: str):
     import slicer_host

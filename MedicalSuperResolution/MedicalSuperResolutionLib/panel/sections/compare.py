@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from types import SimpleNamespace
 
 import qt
@@ -13,7 +14,7 @@ from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.volumes.intensity import CT_WINDOWS
 from MedicalSuperResolutionLib import messages, timers
 from MedicalSuperResolutionLib.compare.blend import Blend
-from MedicalSuperResolutionLib.compare.comparison import Comparison
+from MedicalSuperResolutionLib.compare.comparison import Comparison, Shown
 from MedicalSuperResolutionLib.compare.layouts import AFTER, BEFORE, COLUMNS
 from MedicalSuperResolutionLib.compare.views import CompareViews
 from MedicalSuperResolutionLib.panel import behavior
@@ -64,7 +65,7 @@ class CompareSection:
             self._enter_anew()
         ui, chosen, active = self._ui, self._choices(), self.comparison.is_active
         pair = chosen.pair_to_compare()
-        shown, blends = self.comparison.shown, self.comparison.views.blends
+        shown, blends = self._shown(), self.comparison.views.blends
         self._draw(blends)
         for widget in (ui.overlayComboBox, ui.beforeButton, ui.crosshairCheckBox):
             widget.enabled = bool(blends)
@@ -121,6 +122,14 @@ class CompareSection:
                 self.exit()
         self.show()
 
+    def _shown(self) -> Shown | None:
+        """The present comparison, by the names that its volumes have now."""
+        shown = self.comparison.shown
+        if shown is None or self._last_pair is None:
+            return shown
+        before, after = (volume.GetName() for volume in self._last_pair)
+        return replace(shown, before=before, after=after)
+
     def _arranged(self) -> tuple:
         """The requested contents of the views."""
         chosen = self._choices()
@@ -168,8 +177,9 @@ class CompareSection:
             timers.soon(self._follow, _DRAG_MS)
             return
         self._is_follow_due = False
-        if self.comparison.shown and self._states != [_state(volume) for volume in self._last_pair]:
-            self._enter_anew()
+        if self.comparison.shown:
+            if self._states != [_state(volume) for volume in self._last_pair]:
+                self._enter_anew()
             self.show()
 
     def _layout_changed(self, layout_node: slicer.vtkMRMLLayoutNode, event: str) -> None:
