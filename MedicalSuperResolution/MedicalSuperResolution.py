@@ -112,7 +112,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         if self._run.current:
             self._run.cancel()
             return
-        chosen = self._parameterNode
+        chosen = self._choices()
 
         def begin(**listeners):
             volume, output, roi = chosen.inputVolume, chosen.outputVolume, chosen.region

@@ -7,6 +7,7 @@ from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
 from medical_super_resolution.errors import SuperResolutionError
+from medical_super_resolution.system.paths import is_file
 from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.panel.connectors import ChoiceConnector, PathConnector
 from MedicalSuperResolutionLib.panel.module_widget import ModuleWidget
@@ -135,7 +136,7 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
             obstacle = messages.sentence(problem)
         panel.show_choices(self.ui, chosen, data_check.explained(choices.recipe), data)
         panel.show_plan(self.ui, description, obstacle, running=running)
-        panel.show_model(self.ui, has_run=self._hasRun(), has_model=chosen.model_file().is_file(), running=running)
+        panel.show_model(self.ui, has_run=self._hasRun(), has_model=is_file(chosen.model_file()), running=running)
 
     def _chosen(self):
         return self._parameterNode or self.logic.getParameterNode()

@@ -8,6 +8,7 @@ from pathlib import Path
 from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.system.paths import exists, is_file, is_folder
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.config.recipes import find_recipe, read_recipe, shipped
 
@@ -48,7 +49,7 @@ def shipped_recipes() -> list[str]:
 
 def holds_a_run(folder: Path) -> bool:
     """Whether a training was begun in this folder, which can go on."""
-    return any(folder.glob(CHECKPOINTS))
+    return any(_checkpoints(folder))
 
 
 def recipe_for_data(choices: Choices) -> Recipe:
@@ -63,9 +64,9 @@ def recipe_for_data(choices: Choices) -> Recipe:
         raise SettingsError(_("choose a recipe first"))
     if choices.data == Path():
         raise SettingsError(_("choose the data first: a manifest, or a folder of volumes"))
-    if choices.layout is None and not choices.data.is_file():
+    if choices.layout is None and not is_file(choices.data):
         raise SettingsError(_("there is no manifest {path}").format(path=choices.data))
-    if choices.layout is not None and not choices.data.is_dir():
+    if choices.layout is not None and not is_folder(choices.data):
         raise SettingsError(_("there is no folder {path}").format(path=choices.data))
     return read_recipe(find_recipe(choices.recipe), _overrides(choices))
 
@@ -81,14 +82,14 @@ def checked(choices: Choices) -> Recipe:
     recipe = recipe_for_data(choices)
     if choices.run == Path():
         raise SettingsError(_("choose a folder for the run first"))
-    if choices.run.exists() and not choices.run.is_dir():
+    if exists(choices.run) and not is_folder(choices.run):
         raise SettingsError(_("{path} is a file; choose a folder for the run").format(path=choices.run))
     return recipe
 
 
 def _latest_step(folder: Path) -> int:
     """The step of the newest checkpoint of a run, by its name; 0 where there is none."""
-    steps = (path.stem.rpartition("-")[2] for path in folder.glob(CHECKPOINTS))
+    steps = (path.stem.rpartition("-")[2] for path in _checkpoints(folder))
     return max((int(step) for step in steps if step.isdecimal()), default=0)
 
 
@@ -116,7 +117,7 @@ def manifest_of(choices: Choices) -> Path | None:
     if choices.layout is None:
         return choices.data
     prepared = choices.run / PREPARED
-    return prepared if choices.run != Path() and holds_a_run(choices.run) and prepared.is_file() else None
+    return prepared if choices.run != Path() and holds_a_run(choices.run) and is_file(prepared) else None
 
 
 def training(choices: Choices) -> list[list[str]]:
@@ -141,6 +142,10 @@ def export(run: Path, model_file: Path, *, best: bool) -> list[list[str]]:
     """
     written = ["export", str(run.absolute()), "--overwrite", "-o", str(model_file.absolute())]
     return [[*written, "--best"] if best and (run / BEST).is_file() else written]
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return list(folder.glob(CHECKPOINTS)) if is_folder(folder) else []
 
 
 def _overrides(choices: Choices) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.report import Report
 from medical_super_resolution.settings import EnhanceSettings, arguments_of
+from medical_super_resolution.system.paths import is_file
 from medical_super_resolution.volumes.volume import Enhanced, Volume
 from MedicalSuperResolutionLib.translation import tr as _
 
@@ -86,7 +87,7 @@ class EnhanceExchange:
 def model_for_child(settings: EnhanceSettings) -> str:
     """The model's name, or the whole path of its file: the process works in another folder."""
     model = Path(settings.model)
-    return str(model.resolve()) if model.is_file() else settings.model
+    return str(model.resolve()) if is_file(model) else settings.model
 
 
 def write_volumes(volumes: dict[str, Volume], folder: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from medical_super_resolution.errors import ModelError
 from medical_super_resolution.models import store
+from medical_super_resolution.system.paths import is_file
 from MedicalSuperResolutionLib.translation import tr as _
 
 SHIPPED_FOLDER = store.SHIPPED_FOLDER
@@ -23,7 +24,7 @@ def check_installed(model: str) -> None:
     ModelError
         See above.
     """
-    if model not in installed_models() and not Path(model).is_file():
+    if model not in installed_models() and not is_file(Path(model)):
         raise ModelError(_("The model {model} is not installed; choose another one.").format(model=model))
 
 
@@ -37,7 +38,7 @@ def why_no_detail(model: str) -> str:
     if not files:
         return _("The model {model} has no detail model, so it knows fidelity only.").format(model=path.stem)
     for file in files:
-        if not file.is_file():
+        if not is_file(file):
             return _("The file {file}, which the detail of the model {model} needs, is missing.").format(
                 file=file.name, model=path.stem
             )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
+from ..system.paths import is_file
 
 SHIPPED_FOLDER = Path(__file__).parents[1] / "weights"
 FORMAT_VERSION = 1
@@ -53,16 +54,14 @@ def installed(shipped: Path = SHIPPED_FOLDER) -> list[Path]:
 
 def path_of(name: str, shipped: Path = SHIPPED_FOLDER) -> Path:
     """The file of an installed model. Where there is none of that name, the one that would be shipped."""
-    if not (shipped / (name + SUFFIX)).is_file():
-        with suppress(PermissionError):  # as under the home of another account
-            if (imported := user_folder() / (name + SUFFIX)).is_file():
-                return imported
+    if not is_file(shipped / (name + SUFFIX)) and is_file(imported := user_folder() / (name + SUFFIX)):
+        return imported
     return shipped / (name + SUFFIX)
 
 
 def file_of(model: str, shipped: Path = SHIPPED_FOLDER) -> Path:
     """The file of a model given by its path or its installed name, also where it is missing."""
-    if model.endswith(SUFFIX) or Path(model).is_file():
+    if model.endswith(SUFFIX) or is_file(Path(model)):
         return Path(model)
     return path_of(model, shipped)
 
@@ -76,7 +75,7 @@ def find(name: str, shipped: Path = SHIPPED_FOLDER) -> Path:
         There is no such model; the message lists those there are.
     """
     path = file_of(name, shipped)
-    if not path.is_file() and not name.endswith(SUFFIX):
+    if not name.endswith(SUFFIX) and not is_file(path):
         known = ", ".join(file.stem for file in installed(shipped)) or "none"
         raise ModelError(f"there is no model {name!r}; installed: {known}; or give the path of a model file")
     return path
@@ -106,9 +105,9 @@ def read_header(path: Path) -> dict[str, Any]:
 
 def read_description(path: Path) -> dict[str, Any]:
     """What any file of this package says about its weights; see `read_header` for those of models."""
-    if not path.is_file():
-        raise ModelError(f"there is no model file {path}")
     try:
+        if not path.is_file():
+            raise ModelError(f"there is no model file {path}")
         with path.open("rb") as opened:
             (length,) = struct.unpack("<Q", opened.read(8))
             rest = path.stat().st_size - 8 - length

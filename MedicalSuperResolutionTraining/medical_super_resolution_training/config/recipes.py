@@ -18,6 +18,7 @@ else:
     import tomli as tomllib
 
 from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.system.paths import is_file
 from medical_super_resolution.system.temp_dirs import put_in_place, work_folder
 
 from .checks import check_sizes, check_types
@@ -47,12 +48,12 @@ def shipped() -> list[Path]:
 
 def find_recipe(name: str) -> Path:
     """The file of a recipe given by its shipped name or by its path."""
-    if name.endswith(".toml") or Path(name).is_file():
-        if not Path(name).is_file():
+    if name.endswith(".toml") or is_file(Path(name)):
+        if not is_file(Path(name)):
             raise SettingsError(f"there is no recipe {name}")
         return Path(name)
     path = FOLDER / f"{name}.toml"
-    if not path.is_file():
+    if not is_file(path):
         known = ", ".join(recipe.stem for recipe in shipped()) or "none"
         raise SettingsError(f"there is no recipe {name!r}; shipped: {known}; or give the path of a TOML file")
     return path

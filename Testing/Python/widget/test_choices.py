@@ -114,6 +114,16 @@ def test_a_model_that_is_not_here_is_shown_and_refused(a_panel: Any, a_thick_vol
     assert a_panel.ui.enhanceButton.enabled
 
 
+def test_a_model_in_a_folder_that_is_closed_to_the_user_is_refused(a_panel: Any, a_thick_volume: Any):
+    model = f"/{'x' * 300}/mine.safetensors"  # as little to be followed as one under the home of another account
+    a_panel._parameterNode.model = model
+    assert not a_panel.ui.enhanceButton.enabled
+    assert a_panel.ui.descriptionLabel.text == f"The model {model} is not installed; choose another one."
+    assert not a_panel.ui.detailSlider.enabled
+    a_panel._parameterNode.model = "general"
+    assert a_panel.ui.enhanceButton.enabled
+
+
 def test_the_choices_survive_saving_the_scene(a_panel: Any, a_thick_volume: Any, slicer_python: Any, tmp_path: Path):
     import slicer_host
 

@@ -188,6 +188,16 @@ def test_a_volume_of_the_data_module_does_not_overwrite_the_output_of_another(
     assert (chosen.outputVolume, chosen.region, chosen.segmentation) == (None, None, None)
 
 
+def test_a_volume_of_the_data_module_is_enhanced_where_the_panel_is_not_open(
+    a_panel: Any, three: list[Any], a_runner: Any
+):
+    a_panel.exit()
+    a_panel.enhanceThroughPlane([three[2]])
+    a_runner.finish()
+    wait(lambda: not a_panel._run.is_busy)
+    assert volume_names() == ["A", "B", "C", "C 1 mm"]
+
+
 def test_the_data_module_offers_to_enhance_volumes_and_folders_of_them(
     a_panel: Any, three: list[Any], a_runner: Any, slicer_python: Any, monkeypatch: pytest.MonkeyPatch
 ):

@@ -10,6 +10,7 @@ from slicer import vtkMRMLScalarVolumeNode
 
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.system import temp_dirs
+from medical_super_resolution.system.paths import is_folder
 from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
 from MedicalSuperResolutionLib.process import subprocess
@@ -37,7 +38,7 @@ class DicomSection:
         ui.databaseButton.enabled = not obstacle
         ui.databaseButton.toolTip = obstacle or _("Put the result into Slicer's DICOM database, and select it there.")
         path = ui.exportPathLineEdit.currentPath
-        obstacle = obstacle or ("" if path and Path(path).is_dir() else _("Choose a folder for the DICOM files."))
+        obstacle = obstacle or ("" if path and is_folder(Path(path)) else _("Choose a folder for the DICOM files."))
         ui.exportButton.enabled = not obstacle
         ui.exportButton.toolTip = obstacle or _("Write the result as a new series of its patient's study.")
 

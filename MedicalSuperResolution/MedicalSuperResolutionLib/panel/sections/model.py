@@ -7,6 +7,7 @@ import qt
 from medical_super_resolution.errors import ModelError
 from medical_super_resolution.models import store
 from medical_super_resolution.models.store import read_header
+from medical_super_resolution.system.paths import is_file
 from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.panel.connectors import ChoiceConnector
 from MedicalSuperResolutionLib.setup import models
@@ -56,7 +57,7 @@ class ModelSelector(ChoiceConnector):
 
     def _list_missing(self, value: str) -> None:
         file = Path(value)
-        if value and file.is_file():  # a model file may be named as well
+        if value and is_file(file):  # a model file may be named as well
             self._list(file.name, value, file)
         else:
             self._list(_("{model} (not installed)").format(model=value), value, None)

@@ -10,6 +10,7 @@ import ctk
 from medical_super_resolution.errors import ModelError, SuperResolutionError
 from medical_super_resolution.models.store import SUFFIX
 from medical_super_resolution.system import checksum
+from medical_super_resolution.system.paths import is_file, is_folder
 from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.setup import offline_wheels
 from MedicalSuperResolutionLib.timers import Repeated
@@ -57,7 +58,7 @@ class SetupSection:
     def _install(self, checked: bool = False) -> None:
         with messages.shown_errors(_("The wheels could not be installed.")):
             path = self._ui.wheelsPathLineEdit.currentPath
-            if not path or not Path(path).is_dir():
+            if not path or not is_folder(Path(path)):
                 raise SuperResolutionError(_("Choose the folder that holds the wheels."))
             offline_wheels.install_wheels(Path(path))
         self.show()
@@ -66,7 +67,7 @@ class SetupSection:
         """Show the SHA-256 of the chosen file, and whether it equals the published one."""
         file, label = Path(self._ui.weightsPathLineEdit.currentPath), self._ui.weightsLabel
         label.text = ""
-        if not file.is_file():
+        if not is_file(file):
             return
         try:
             found, was_compared = checksum.check(file, self._ui.checksumLineEdit.text)
@@ -81,7 +82,7 @@ class SetupSection:
             return
         with messages.shown_errors(_("The model could not be imported.")):
             file = Path(self._ui.weightsPathLineEdit.currentPath)
-            if not file.is_file():
+            if not is_file(file):
                 raise SuperResolutionError(_("Choose the model file, whose name ends in .safetensors."))
             self._import = offline_wheels.ModelImport(file, self._ui.checksumLineEdit.text.strip())
             self._show_importing(True)

@@ -49,6 +49,23 @@ def test_a_folder_that_is_not_there_is_named(a_training_panel: Any, tmp_path: Pa
     assert a_training_panel.ui.descriptionLabel.text == f"There is no folder {tmp_path / 'nowhere'}" + "."
 
 
+@pytest.mark.parametrize("name", ["recipeFile", "volumes", "manifest", "run", "model"])
+def test_a_path_in_a_folder_that_is_closed_to_the_user_is_refused(a_training_panel: Any, ready: Path, name: str):
+    chosen, path = a_training_panel._parameterNode, f"/{'x' * 300}/mine.toml"
+    if name == "recipeFile":
+        chosen.recipe = ""
+    elif name == "volumes":
+        chosen.dataKind = type(chosen.dataKind).VOLUMES
+    setattr(chosen, name, path)  # as little to be followed as one under the home of another account
+    expected = {"recipeFile": f"There is no recipe {path}.", "volumes": f"There is no folder {path}."}
+    expected["manifest"] = f"There is no manifest {path}."
+    assert a_training_panel.ui.startButton.toolTip == expected.get(
+        name, "Train; Slicer stays usable, and leaving Slicer or the scene stops it."
+    )
+    assert not a_training_panel.ui.exportButton.enabled
+    assert not a_training_panel.ui.useButton.enabled
+
+
 def test_only_the_boxes_that_are_needed_are_shown(a_training_panel: Any):
     ui = a_training_panel.ui
     assert ui.recipePathLineEdit.isHidden()
