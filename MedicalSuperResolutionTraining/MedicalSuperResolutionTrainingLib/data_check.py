@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from functools import lru_cache
 from itertools import islice
@@ -60,8 +61,9 @@ def data_line(choices: Choices, recipe: Recipe) -> str:
 @lru_cache(maxsize=1)
 def _files_in(folder: Path, changed: int) -> list[Path]:
     """Files of volumes in a folder; the list ends where there are very many. Slices of DICOM are files, too."""
-    files = (path for path in folder.rglob("*") if path.name.lower().endswith((*SUFFIXES, ".dcm")))
-    return list(islice(files, _MOST_COUNTED + 1))
+    below = os.walk(folder)  # which passes over a folder that vanishes meanwhile
+    files = (Path(place, name) for place, _folders, names in below for name in names)
+    return list(islice((path for path in files if path.name.lower().endswith((*SUFFIXES, ".dcm"))), _MOST_COUNTED + 1))
 
 
 @lru_cache(maxsize=_MOST_OPENED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import types
@@ -492,6 +493,26 @@ def test_a_folder_of_volumes_is_counted(a_training_panel: Any, ready: Path, tmp_
     assert ui.dataCheckLabel.text == "Files of volumes: 2; they are checked and prepared first."
 
 
+def test_a_folder_that_vanishes_while_it_is_counted_is_passed_over(
+    a_training_panel: Any, ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("scans", "scans/stays", "scans/vanishes"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.nrrd").touch()
+    look = os.scandir
+
+    def look_late(folder: Any) -> Any:
+        if str(folder).endswith("vanishes"):
+            raise FileNotFoundError(2, "No such file or directory", str(folder))
+        return look(folder)
+
+    monkeypatch.setattr(os, "scandir", look_late)
+    ui = a_training_panel.ui
+    ui.dataComboBox.currentIndex = ui.dataComboBox.findText("Volumes")
+    ui.volumesPathLineEdit.currentPath = str(tmp_path / "scans")
+    assert ui.dataCheckLabel.text == "Files of volumes: 2; they are checked and prepared first."
+
+
 def test_volumes_too_small_for_a_patch_are_counted_by_their_headers(
     a_training_panel: Any, ready: Path, a_folder_of_two: Path
 ):
@@ -554,8 +575,8 @@ def test_very_many_files_are_not_counted_to_the_end_nor_twice(
         (tmp_path / "scans" / f"{number}.dcm").touch()
     monkeypatch.setattr(data_check, "_MOST_COUNTED", 3)
     looked = []
-    rglob = Path.rglob
-    monkeypatch.setattr(Path, "rglob", lambda path, pattern: looked.append(path) or rglob(path, pattern))
+    walk = os.walk
+    monkeypatch.setattr(os, "walk", lambda folder: looked.append(folder) or walk(folder))
     ui = a_training_panel.ui
     ui.dataComboBox.currentIndex = ui.dataComboBox.findText("Volumes")
     ui.volumesPathLineEdit.currentPath = str(tmp_path / "scans")
