@@ -11,6 +11,7 @@ from medical_super_resolution.system.paths import is_file
 from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.panel.connectors import ChoiceConnector, PathConnector
 from MedicalSuperResolutionLib.panel.module_widget import ModuleWidget
+from MedicalSuperResolutionLib.panel.stored_choices import forget_unknown
 from MedicalSuperResolutionLib.sentences import translated
 from MedicalSuperResolutionTrainingLib import commands, curve, data_check, panel, plot
 from MedicalSuperResolutionTrainingLib.parameter_node import MedicalSuperResolutionTrainingParameterNode
@@ -198,7 +199,9 @@ class MedicalSuperResolutionTrainingLogic(Scripting):
     """Training without the panel, for scripts and the Python console: see Scripting."""
 
     def getParameterNode(self):
-        return MedicalSuperResolutionTrainingParameterNode(super().getParameterNode())
+        node = super().getParameterNode()
+        forget_unknown(node, MedicalSuperResolutionTrainingParameterNode)
+        return MedicalSuperResolutionTrainingParameterNode(node)
 
     def makeProcess(self):
         return TrainingProcess()

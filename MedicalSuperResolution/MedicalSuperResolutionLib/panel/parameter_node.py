@@ -17,6 +17,7 @@ from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.settings import BEST, LARGEST_FACTOR, STANDARD, EnhanceSettings
 from MedicalSuperResolutionLib.panel.choices import Arrangement, Device, Goal, Overlay, Plane, Profile
 from MedicalSuperResolutionLib.scene import nodes as scene
+from MedicalSuperResolutionLib.panel.stored_choices import forget_unknown
 from MedicalSuperResolutionLib.scene import provenance
 from MedicalSuperResolutionLib.setup.models import why_no_detail
 from MedicalSuperResolutionLib.translation import tr as _
@@ -191,6 +192,7 @@ class MedicalSuperResolutionParameterNode:
 def choices_in(node: vtkMRMLScriptedModuleNode) -> MedicalSuperResolutionParameterNode:
     """The choices that a node of the scene holds; those of a new scene begin with what is remembered."""
     is_new = node.GetParameterCount() == 0
+    forget_unknown(node, MedicalSuperResolutionParameterNode)
     chosen = MedicalSuperResolutionParameterNode(node)
     if is_new:
         _recall(chosen)

@@ -137,6 +137,28 @@ def test_the_choices_survive_saving_the_scene(a_panel: Any, a_thick_volume: Any,
     assert a_panel.ui.inputSelector.currentNode().GetName() == "Thick"
 
 
+@pytest.mark.parametrize(
+    ("name", "saved", "default"),
+    [
+        ("goal", "OF_A_LATER_VERSION", "ISOTROPIC"),
+        ("plane", "", "REVEALING"),
+        ("factor", "many", 3.0),
+        ("threads", "", 0),
+    ],
+)
+def test_a_choice_that_only_another_version_knows_becomes_the_default(
+    a_panel: Any, a_thick_volume: Any, name: str, saved: str, default: Any
+):
+    a_panel._parameterNode.detail = 0.25
+    node = a_panel._parameterNode.parameterNode
+    a_panel.exit()
+    node.SetParameter(name, saved)  # as a scene brings it
+    a_panel.enter()
+    chosen = getattr(a_panel._parameterNode, name)
+    assert getattr(chosen, "name", chosen) == default
+    assert (a_panel._parameterNode.detail, a_panel.ui.enhanceButton.enabled) == (0.25, True)
+
+
 def test_choices_that_know_no_volume_yet_are_not_used_at_the_end_of_loading(
     a_panel: Any, a_thick_volume: Any, slicer_python: Any, tmp_path: Path
 ):

@@ -332,6 +332,15 @@ def test_the_choices_are_kept_in_the_scene(a_training_panel: Any, ready: Path):
     assert ui.dataComboBox.currentText == "Manifest"
 
 
+def test_a_choice_that_only_another_version_knows_becomes_the_default(a_training_panel: Any, ready: Path):
+    node = a_training_panel._parameterNode.parameterNode
+    a_training_panel.exit()
+    node.SetParameter("dataKind", "OF_A_LATER_VERSION")  # as a scene brings it
+    a_training_panel.enter()
+    assert a_training_panel._parameterNode.dataKind.name == "VOLUMES"
+    assert a_training_panel._parameterNode.run == str(ready)
+
+
 # ---- the model
 
 
