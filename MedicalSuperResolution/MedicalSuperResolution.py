@@ -83,7 +83,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
 
     def followScene(self):
         scene = slicer.mrmlScene
-        for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent):
+        for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndBatchProcessEvent):
             self.addObserver(scene, event, self.onSceneContentChanged)
         super().followScene()
 

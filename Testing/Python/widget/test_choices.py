@@ -24,6 +24,14 @@ def test_a_volume_that_is_loaded_is_chosen_by_itself(a_panel: Any, a_thick_volum
     assert a_panel.ui.enhanceButton.enabled
 
 
+def test_a_volume_that_is_loaded_together_with_other_nodes_is_chosen_in_the_end(a_panel: Any, slicer_python: Any):
+    scene = slicer_python.mrmlScene
+    scene.StartState(scene.BatchProcessState)
+    volume = slicer_python.util.addVolumeFromArray(np.zeros((8, 18, 20)), np.diag([1.0, 1.0, 3.0, 1.0]), "Thick")
+    scene.EndState(scene.BatchProcessState)
+    assert (a_panel._parameterNode.inputVolume, a_panel.ui.enhanceButton.enabled) == (volume, True)
+
+
 def test_a_label_map_is_not_chosen(a_panel: Any, slicer_python: Any):
     slicer_python.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Labels")
     a_panel.enter()
