@@ -9,9 +9,9 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadab
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.system.paths import is_file
 from MedicalSuperResolutionLib import messages
+from MedicalSuperResolutionLib.panel.choices import forget_unknown
 from MedicalSuperResolutionLib.panel.connectors import ChoiceConnector, PathConnector
 from MedicalSuperResolutionLib.panel.module_widget import ModuleWidget
-from MedicalSuperResolutionLib.panel.stored_choices import forget_unknown
 from MedicalSuperResolutionLib.sentences import translated
 from MedicalSuperResolutionTrainingLib import commands, curve, data_check, panel, plot
 from MedicalSuperResolutionTrainingLib.parameter_node import MedicalSuperResolutionTrainingParameterNode

@@ -21,7 +21,7 @@ from MedicalSuperResolutionLib.engine.run_times import RunTimes
 from MedicalSuperResolutionLib.process import exchange
 from MedicalSuperResolutionLib.process.runner import Runner
 from MedicalSuperResolutionLib.scene import kinds, stacks
-from MedicalSuperResolutionLib.scene.moves import Moves
+from MedicalSuperResolutionLib.scene.region import Moves
 from MedicalSuperResolutionLib.scene.stacks import FusedStacks
 from MedicalSuperResolutionLib.setup.models import check_installed
 from MedicalSuperResolutionLib.translation import tr as _

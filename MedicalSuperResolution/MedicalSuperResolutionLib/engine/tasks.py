@@ -13,7 +13,6 @@ from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.volume import Enhanced, Volume
 from MedicalSuperResolutionLib.scene import dicom_source, kinds, provenance, region, uncertainty_node
 from MedicalSuperResolutionLib.scene import nodes as scene
-from MedicalSuperResolutionLib.scene.moves import Moves
 from MedicalSuperResolutionLib.translation import tr as _
 
 _STEPS = 10_000  # for each item of a sequence, as the engine's steps differ between items
@@ -52,7 +51,7 @@ class VolumeTask:
 
     def volume(self) -> Volume:
         """The next volume to enhance; see `scene.volume_from_node`."""
-        self._moves = Moves(self._node)
+        self._moves = region.Moves(self._node)
         return scene.volume_from_node(self._node, self._roi)
 
     def check_present(self) -> None:

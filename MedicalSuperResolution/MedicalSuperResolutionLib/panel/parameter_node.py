@@ -15,9 +15,8 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.settings import BEST, LARGEST_FACTOR, STANDARD, EnhanceSettings
-from MedicalSuperResolutionLib.panel.choices import Arrangement, Device, Goal, Overlay, Plane, Profile
+from MedicalSuperResolutionLib.panel.choices import Arrangement, Device, Goal, Overlay, Plane, Profile, forget_unknown
 from MedicalSuperResolutionLib.scene import nodes as scene
-from MedicalSuperResolutionLib.panel.stored_choices import forget_unknown
 from MedicalSuperResolutionLib.scene import provenance
 from MedicalSuperResolutionLib.setup.models import why_no_detail
 from MedicalSuperResolutionLib.translation import tr as _

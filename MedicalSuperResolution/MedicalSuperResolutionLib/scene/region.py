@@ -1,4 +1,4 @@
-"""Position of a volume in the patient, and the voxels of it in a region of interest."""
+"""Position of a volume in the patient, its moves, and the voxels of it in a region of interest."""
 
 from __future__ import annotations
 
@@ -36,6 +36,39 @@ def between(node: slicer.vtkMRMLTransformableNode, other: slicer.vtkMRMLTransfor
             )
         )
     return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+class Moves:
+    """The moves of a volume node from now on: a hardened transform, another origin or spacing.
+
+    What is computed from it meanwhile goes with it.
+    """
+
+    def __init__(self, node: slicer.vtkMRMLScalarVolumeNode) -> None:
+        self._node, self._parent = node, parent_of(node)
+        self._matrix, self._voxels = _ijk_to_ras(node), _version(node)
+
+    def applied_to(self, volume: Volume) -> Volume:
+        """What was computed from the node, where its voxels lie now, before the parent transform that it has now.
+
+        Raises
+        ------
+        VolumeError
+            The node lies under another transform and has other voxels, as after hardening a warp.
+        """
+        if _version(self._node) != self._voxels:
+            if parent_of(self._node) is not self._parent:
+                message = _(
+                    "the volume {name} was moved and resampled meanwhile, so the place of its result is not known;"
+                    " try again"
+                )
+                raise VolumeError(message.format(name=self._node.GetName()))
+            return volume  # other voxels lie where they lie; ours have not moved
+        now = _ijk_to_ras(self._node)
+        if np.array_equal(now, self._matrix):
+            return volume
+        moved = now @ np.linalg.inv(self._matrix) @ volume.grid.ijk_to_ras
+        return replace(volume, grid=Grid(volume.grid.shape_kji, moved))
 
 
 def anatomical_axes(node: slicer.vtkMRMLScalarVolumeNode) -> str:
@@ -133,3 +166,15 @@ def lay_over(roi: slicer.vtkMRMLMarkupsROINode, node: slicer.vtkMRMLScalarVolume
         roi.SetSize(*(size_ijk * grid.spacing_ijk_mm / 2))
     roi.CreateDefaultDisplayNodes()
     roi.GetDisplayNode().SetFillVisibility(False)
+
+
+def _ijk_to_ras(node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def _version(node: slicer.vtkMRMLScalarVolumeNode) -> int:
+    """A number that changes with the voxels."""
+    image = node.GetImageData()
+    return 0 if image is None else image.GetMTime()

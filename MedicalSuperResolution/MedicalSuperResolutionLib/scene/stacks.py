@@ -16,7 +16,6 @@ from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib.scene import dicom_source, provenance, region, uncertainty_node
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene.acquisition_transform import parent_of
-from MedicalSuperResolutionLib.scene.moves import Moves
 from MedicalSuperResolutionLib.translation import tr as _
 
 FEWEST, MOST = 2, 12
@@ -91,7 +90,7 @@ def check(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> None:
 
 
 def write(
-    fused: FusedStacks, nodes: Sequence[slicer.vtkMRMLScalarVolumeNode], moves: Moves
+    fused: FusedStacks, nodes: Sequence[slicer.vtkMRMLScalarVolumeNode], moves: region.Moves
 ) -> slicer.vtkMRMLScalarVolumeNode:
     """Add a fused volume to the scene, with the display and the place of the first stack, and a note.
 
