@@ -22,7 +22,7 @@ from ..config.recipes import network_config
 from ..tasks import task_of
 
 
-@dataclass
+@dataclass(eq=False)
 class TrainingState:
     """The state that a checkpoint stores.
 

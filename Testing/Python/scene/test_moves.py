@@ -34,7 +34,7 @@ def to_world(node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
 
 
 def enhance(node: slicer.vtkMRMLScalarVolumeNode, an_enhanced, meanwhile) -> slicer.vtkMRMLScalarVolumeNode:
-    def engine(volume, settings):
+    def engine(volume, settings, *, profile_of):
         meanwhile(node)
         return replace(an_enhanced, uncertainty=an_enhanced.volume)
 
