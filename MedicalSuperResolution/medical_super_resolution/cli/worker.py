@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 
-from ..system.process import lower_priority
+from ..system.process import lower_priority, take_standard_input
 from .main import main
 from .terminal import INTERRUPTED_EXIT
 
@@ -52,8 +52,8 @@ def _next(requests: queue.SimpleQueue[bytes]) -> bytes:
 
 
 def _read(requests: queue.SimpleQueue[bytes]) -> None:
-    waiting = b""
-    while block := os.read(0, _BLOCK):  # not sys.stdin, whose lock would be held when Python ends
+    waiting, descriptor = b"", take_standard_input()
+    while block := os.read(descriptor, _BLOCK):  # not sys.stdin, whose lock would be held when Python ends
         *lines, waiting = (waiting + block).split(b"\n")
         for line in lines:
             requests.put(line)

@@ -134,12 +134,24 @@ def silent() -> Iterator[None]:
         os.close(shown)
 
 
+def take_standard_input() -> int:
+    """A descriptor of the standard input, for a thread that waits for it; the standard input itself becomes empty.
+
+    On Windows, libraries look at the standard input as they are loaded, for which they wait while a thread reads it:
+    NumPy would never be imported (its issue 24290).
+    """
+    taken, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return taken
+
+
 def end_with_parent() -> None:
     """Terminate this process when its standard input is closed, as it is when its parent ends."""
-    threading.Thread(target=_wait_for_the_end, daemon=True).start()
+    threading.Thread(target=_wait_for_the_end, args=(take_standard_input(),), daemon=True).start()
 
 
-def _wait_for_the_end() -> None:
-    while os.read(0, 1):  # not sys.stdin, whose lock would be held when Python ends
+def _wait_for_the_end(descriptor: int) -> None:
+    while os.read(descriptor, 1):  # not sys.stdin, whose lock would be held when Python ends
         pass
     os.kill(os.getpid(), signal.SIGTERM)

@@ -64,3 +64,21 @@ def test_it_ends_with_its_program_although_no_signal_wakes_it():
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     found = subprocess.run([sys.executable, "-c", program], env=environment, input=b"", timeout=30, check=False)
     assert found.returncode == 0
+
+
+_WORKER = "from medical_super_resolution.cli import worker; worker.main = main; worker.serve()"
+_WITH_PARENT = "from medical_super_resolution.system.process import end_with_parent; end_with_parent(); main()"
+
+
+@pytest.mark.parametrize("program", [_WORKER, _WITH_PARENT])
+def test_the_standard_input_is_empty_while_a_thread_waits_for_its_end(program: str):
+    """On Windows, NumPy would never be imported, were the thread to wait at the standard input itself."""
+    main = "import os\ndef main(*arguments): os._exit(40 + len(os.read(0, 1)))\n"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen([sys.executable, "-c", main + program], stdin=subprocess.PIPE, env=environment) as process:
+        try:
+            process.stdin.write(b'["enhance"]\n')
+            process.stdin.flush()
+            assert process.wait(timeout=30) == 40
+        finally:
+            process.kill()
