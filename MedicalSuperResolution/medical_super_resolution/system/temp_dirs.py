@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import platform
+import secrets
 import shutil
 import subprocess
 import sys
@@ -74,12 +75,20 @@ def _wait_for_lock(lock: Callable[[], None], attempts: int) -> bool:
 def private_folder(prefix: str, parent: Path | None = None) -> Path:
     """Create a private folder in ``parent``, or in the folder for temporary files of the system."""
     process_id = os.getpid()
-    return Path(tempfile.mkdtemp(prefix=f"{prefix}{process_id}-{_start_time(process_id)}-", dir=parent))
+    return _new_folder(f"{prefix}{process_id}-{_start_time(process_id)}-", parent)
 
 
 def try_writing(folder: Path) -> None:
     """Raise OSError if nothing can be written into a folder."""
-    Path(tempfile.mkdtemp(prefix=WORK_FOLDER_PREFIX, dir=folder)).rmdir()
+    _new_folder(WORK_FOLDER_PREFIX, folder).rmdir()
+
+
+def _new_folder(prefix: str, parent: Path | None) -> Path:
+    """A folder that was not there; not by tempfile.mkdtemp, which tries for hours on Windows where it may not write."""
+    folder = (parent or Path(tempfile.gettempdir())) / f"{prefix}{secrets.token_hex(4)}"
+    # On Windows, files that are made in a private folder stay private where they are moved to:
+    folder.mkdir(mode=0o777 if parent and os.name == "nt" else 0o700)
+    return folder
 
 
 def check_replaceable(path: Path, *, overwrite: bool) -> None:

@@ -118,7 +118,7 @@ def test_an_output_folder_that_may_not_be_written_gets_one_sentence(
     def forbidden(*arguments: object, **options: object) -> str:
         raise PermissionError(13, "Permission denied")  # chmod would not stop a test that runs as root
 
-    monkeypatch.setattr("tempfile.mkdtemp", forbidden)
+    monkeypatch.setattr(Path, "mkdir", forbidden)
     assert "cannot write in the folder" in refused(medsr, folder, "enhance", scan, folder / "fine.nii.gz")
 
 

@@ -145,7 +145,7 @@ def test_a_folder_that_may_not_be_written_is_refused_before_the_work(
     def forbidden(*arguments: object, **options: object) -> str:
         raise PermissionError(13, "Permission denied")  # chmod would not stop a test that runs as root
 
-    monkeypatch.setattr(leftovers.tempfile, "mkdtemp", forbidden)
+    monkeypatch.setattr(Path, "mkdir", forbidden)
     sentence = refused(medsr, folder, "enhance", scan, folder / "fine.nii.gz", "--factor", 2, "--model", a_model_file)
     assert "cannot write in the folder" in sentence
 

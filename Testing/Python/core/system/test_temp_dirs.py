@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from medical_super_resolution.system import temp_dirs
 from medical_super_resolution.system.temp_dirs import put_in_place
 
 FOLDERS = os.name != "nt"  # whether a folder can be waited for
@@ -60,3 +63,29 @@ def test_a_disk_that_fails_is_an_error_and_one_that_cannot_be_waited_for_is_not(
     else:
         put_in_place(tmp_path / "made", a_result)
     assert a_result.exists() != is_fatal
+
+
+@pytest.mark.parametrize(("system", "beside", "private"), [("posix", 0o700, 0o700), ("nt", 0o777, 0o700)])
+def test_on_windows_a_folder_beside_an_output_gives_its_files_the_rights_of_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, beside: int, private: int
+):
+    """There, what is made in a private folder stays private where it is moved to: no colleague could open it."""
+    modes: list[int] = []
+    monkeypatch.setattr(temp_dirs, "os", SimpleNamespace(name=system, getpid=os.getpid))
+    monkeypatch.setattr(Path, "mkdir", lambda folder, mode=0o777: modes.append(mode))
+    for parent in (tmp_path, None):
+        temp_dirs.private_folder("medsr-", parent)
+    assert modes == [beside, private]
+
+
+def test_a_folder_that_may_not_be_written_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """On Windows, tempfile takes the refusal for a name that is taken, and tries billions of others."""
+
+    def forbidden(*arguments: object, **options: object) -> None:
+        raise PermissionError(errno.EACCES, "Access is denied")
+
+    monkeypatch.setattr(os, "mkdir", forbidden)
+    monkeypatch.setattr(tempfile, "TMP_MAX", 3)
+    monkeypatch.setattr(tempfile, "_os", SimpleNamespace(**vars(os) | {"name": "nt"}))
+    with pytest.raises(PermissionError):
+        temp_dirs.try_writing(tmp_path)

@@ -142,7 +142,7 @@ def test_an_output_folder_that_may_not_be_written_is_refused(tmp_path: Path, mon
     def forbidden(*arguments: object, **options: object) -> str:
         raise PermissionError(13, "Permission denied")  # chmod would not stop a test that runs as root
 
-    monkeypatch.setattr("tempfile.mkdtemp", forbidden)
+    monkeypatch.setattr(Path, "mkdir", forbidden)
     with pytest.raises(VolumeError, match="cannot write in the folder .*Permission denied; choose another folder"):
         files.check_output(tmp_path / "scan.nii.gz")
 
