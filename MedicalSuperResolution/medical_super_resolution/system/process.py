@@ -35,8 +35,8 @@ def wait_passively() -> None:
 def lower_priority() -> None:
     """Lower the priority of this process; on an idle machine, its speed is the same."""
     if sys.platform == "win32":
-        kernel = ctypes.windll.kernel32
-        kernel.SetPriorityClass(kernel.GetCurrentProcess(), _BELOW_NORMAL)
+        this_process = ctypes.c_void_p(-1)  # a number alone would be cut to 32 bits
+        ctypes.windll.kernel32.SetPriorityClass(this_process, _BELOW_NORMAL)
         return
     with suppress(OSError):  # a sandbox may forbid it
         os.nice(_NICE)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 import warnings
+from types import SimpleNamespace
 
 import pytest
 
+from medical_super_resolution.system import process
 from medical_super_resolution.system.process import silent, without_warnings
 from medical_super_resolution.volumes.dicom.images.header import quietly
 
@@ -40,3 +43,13 @@ def test_a_thread_that_leaves_while_another_is_inside_leaves_nothing_changed(con
     assert changed != before
     assert inside == [changed]
     assert state() == before
+
+
+def test_on_windows_the_handle_of_this_process_has_the_width_of_a_pointer(monkeypatch: pytest.MonkeyPatch):
+    """ctypes passes a number as 32 bits, which is no handle of a process of 64 bits."""
+    given: list[object] = []
+    kernel = SimpleNamespace(GetCurrentProcess=lambda: -1, SetPriorityClass=lambda *values: given.extend(values))
+    monkeypatch.setattr(process.ctypes, "windll", SimpleNamespace(kernel32=kernel), raising=False)
+    monkeypatch.setattr(process.sys, "platform", "win32")
+    process.lower_priority()
+    assert isinstance(given[0], ctypes.c_void_p)
