@@ -88,7 +88,9 @@ def _first(chosen: argparse.Namespace, folder: Path) -> tuple[Path, Comparison] 
 def _listening(port: int) -> socket.socket:
     listening = socket.socket()
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # On Windows, SO_REUSEADDR would let other programs take the same port:
+        option = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
+        listening.setsockopt(socket.SOL_SOCKET, option, 1)
         listening.bind((_HOST, port))
     except (OSError, OverflowError) as problem:
         listening.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gzip
+import socket
 import zipfile
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import dicom_files
+from medical_super_resolution.cli.commands import view
 from medical_super_resolution.cli.main import main
 from medical_super_resolution.viewer import sessions as sessions_module
 from medical_super_resolution.volumes.grid import Grid
@@ -188,3 +190,11 @@ def test_values_that_cannot_be_computed_with_are_refused_and_the_volume_before_s
 def test_an_upload_without_volumes_is_refused_in_its_own_words(a_client: TestClient, a_session: str):
     answer = a_client.post(f"{a_session}/open", json={})
     assert answer.json()["error"].startswith("there is no DICOM series in what was uploaded; ")
+
+
+def test_where_the_system_can_keep_other_programs_off_the_port_it_is_asked_to(monkeypatch: pytest.MonkeyPatch):
+    """On Windows, SO_REUSEADDR lets others take the same port. Another option stands for the one that is only there."""
+    monkeypatch.setattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_KEEPALIVE, raising=False)
+    options = (socket.SO_KEEPALIVE, socket.SO_REUSEADDR)
+    with view._listening(0) as listening:
+        assert [bool(listening.getsockopt(socket.SOL_SOCKET, option)) for option in options] == [True, False]
