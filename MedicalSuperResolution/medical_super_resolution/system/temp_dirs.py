@@ -20,6 +20,7 @@ from ..errors import SuperResolutionError
 
 WORK_FOLDER_PREFIX = ".medsr-"  # of work folders beside an output
 _LOCK_ATTEMPTS, _LOCK_PAUSE_SECONDS = 100, 0.05  # renaming is quick, so a longer lock is not of this software
+_WINDOWS_ATTEMPTS, _WINDOWS_PAUSE_SECONDS = 20, 0.1  # a scanner for viruses, or a process that ends, holds files open
 _DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows; elsewhere there is none to suppress
 
@@ -115,6 +116,11 @@ def put_in_place(made: Path, path: Path) -> None:
     """
     for one in (*made.rglob("*"), made) if made.is_dir() else (made,):
         _flush(one)
+    for _ in range(_WINDOWS_ATTEMPTS if os.name == "nt" else 0):
+        with suppress(PermissionError):
+            made.replace(path)
+            return
+        time.sleep(_WINDOWS_PAUSE_SECONDS)
     made.replace(path)
     _flush(path.parent)
 
@@ -138,6 +144,11 @@ def _flush(path: Path) -> None:
 def remove(folder: Path) -> None:
     """Remove a private folder with its contents; errors are ignored."""
     shutil.rmtree(folder, ignore_errors=True)
+    for _ in range(_WINDOWS_ATTEMPTS if os.name == "nt" else 0):
+        if not folder.exists():
+            return
+        time.sleep(_WINDOWS_PAUSE_SECONDS)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_stale_folders(prefix: str, parent: Path | None = None) -> None:
@@ -168,6 +179,8 @@ def _start_time(process_id: int) -> str | None:
 
 
 def _is_alive(process_id: int) -> bool:
+    if process_id == os.getpid():
+        return True
     if os.name == "nt":  # where os.kill would end the process
         asked = ["tasklist", "/FI", f"PID eq {process_id}", "/NH"]
         listed = subprocess.run(asked, capture_output=True, check=False, creationflags=_NO_WINDOW).stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -89,3 +90,46 @@ def test_a_folder_that_may_not_be_written_is_tried_once(tmp_path: Path, monkeypa
     monkeypatch.setattr(tempfile, "_os", SimpleNamespace(**vars(os) | {"name": "nt"}))
     with pytest.raises(PermissionError):
         temp_dirs.try_writing(tmp_path)
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folders take this system for Windows; pauses are short."""
+    monkeypatch.setattr(temp_dirs, "os", SimpleNamespace(**vars(os) | {"name": "nt"}))
+    monkeypatch.setattr(temp_dirs, "_WINDOWS_PAUSE_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("windows")
+def test_on_windows_a_result_that_a_scanner_holds_open_has_its_name_a_moment_later(
+    tmp_path: Path, a_result: Path, monkeypatch: pytest.MonkeyPatch
+):
+    refusals, replace = [PermissionError(errno.EACCES, "Access is denied")] * 3, Path.replace
+
+    def replaced(made: Path, path: Path) -> Path:
+        if refusals:
+            raise refusals.pop()
+        return replace(made, path)
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    (tmp_path / "made").write_bytes(b"content")
+    put_in_place(tmp_path / "made", a_result)
+    assert a_result.read_bytes() == b"content"
+
+
+@pytest.mark.usefixtures("windows")
+def test_on_windows_a_folder_that_an_ending_process_holds_open_is_removed_a_moment_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    held, rmtree = [True] * 3, shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", lambda *what, **how: held.pop() if held else rmtree(*what, **how))
+    (tmp_path / "private").mkdir()
+    temp_dirs.remove(tmp_path / "private")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("windows")
+def test_on_windows_no_program_is_asked_whether_this_process_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It takes a second, and this process may not be allowed to start it."""
+    monkeypatch.setattr(temp_dirs.sys, "platform", "win32")
+    monkeypatch.setattr(temp_dirs.subprocess, "run", lambda *what, **how: pytest.fail("asked"))
+    assert temp_dirs.private_folder("medsr-", tmp_path).is_dir()
