@@ -55,7 +55,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         The file is missing or damaged.
     """
     with safe_open(str(path), framework="pt") as opened:
-        return {key: opened.get_tensor(key) for key in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
+        # Copies, because a tensor of safetensors keeps its file open, which Windows would not remove then:
+        return {key: opened.get_tensor(key).clone() for key in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -8,7 +8,12 @@ import torch
 from safetensors.torch import save_file
 
 from medical_super_resolution_training.config.recipe import Recipe
-from medical_super_resolution_training.training.checkpoints import restore_newest, save_checkpoint
+from medical_super_resolution_training.training.checkpoints import (
+    read_tensors,
+    restore_newest,
+    save_checkpoint,
+    write_tensors,
+)
 from medical_super_resolution_training.training.state import TrainingState, new_state
 
 
@@ -112,3 +117,13 @@ def test_a_full_disk_spoils_neither_the_old_checkpoint_nor_leaves_half_a_new_one
     again = new_state(a_recipe, "cpu")
     assert restore_newest(tmp_path, again) is None
     assert again.step == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no /proc")
+def test_tensors_that_were_read_do_not_keep_their_file_open(tmp_path: Path):
+    """On Windows, a file that is open cannot be removed: the training would end when its checkpoint is the oldest."""
+    file = tmp_path / "weights.safetensors"
+    write_tensors(file, {"weight": torch.ones(5)}, {})
+    tensors, _ = read_tensors(file)
+    assert str(file) not in Path("/proc/self/maps").read_text(errors="replace")
+    assert tensors["weight"].tolist() == [1] * 5
