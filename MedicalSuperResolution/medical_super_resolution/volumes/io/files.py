@@ -203,6 +203,8 @@ def write_series(
             encode(arrays, first.grid, part, kept=first.header, compress=compress and not is_on_disk(arrays[0]))
             _check_complete(part)
             taken = _put(folder, path, overwrite)
+    except PermissionError as problem:  # the folder can be written in
+        raise VolumeError(f"{path} cannot be replaced; close it in other programs, or choose another name") from problem
     except (RuntimeError, OSError, EOFError, zlib.error, VolumeError) as problem:
         for volume in volumes:
             volume.check_finite()  # else it would pass for a full disk

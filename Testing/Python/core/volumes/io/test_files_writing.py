@@ -159,3 +159,15 @@ def test_a_detached_header_does_not_replace_the_data_of_another_volume(tmp_path:
     with pytest.raises(VolumeError, match="exists already"):
         files.write(Volume(-volume.array, volume.grid), tmp_path / "scan.nhdr", compress=False)
     np.testing.assert_array_equal(files.read(tmp_path / "scan.mhd").array, volume.array)
+
+
+def test_a_file_that_another_program_holds_open_is_no_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As on Windows, where such a file cannot be replaced."""
+
+    def held(made: Path, path: Path) -> None:
+        raise PermissionError(13, "Access is denied")
+
+    monkeypatch.setattr(files, "put_in_place", held)
+    (tmp_path / "scan.nrrd").write_bytes(b"shown by another program")
+    with pytest.raises(VolumeError, match=r"scan\.nrrd cannot be replaced; close it in other programs, or choose"):
+        files.write(Volume(numbers("int16"), a_grid_in(np.eye(3))), tmp_path / "scan.nrrd", overwrite=True)
