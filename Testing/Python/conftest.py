@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,9 @@ gc.disable()  # until everything is imported: nearly all of that stays, and each
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # widget tests need no screen
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of a script; children would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+ENDS = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None))]
+for number in ENDS:
+    signal.signal(number, signal.SIG_DFL)  # nohup ignores one
 if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):  # each worker and its children take their share of the cores
     share = str(max(1, (os.cpu_count() or 1) // int(workers)))
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
@@ -54,6 +58,14 @@ def collect_garbage_of_this_file_alone() -> None:
     """Exclude what was imported, and what earlier files left, from garbage collection."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def end_as_before() -> Iterator[None]:
+    """A `main` listens to signals; the next test should not."""
+    yield
+    for number in ENDS:
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture

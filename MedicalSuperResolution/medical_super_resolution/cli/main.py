@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from contextlib import suppress
 from types import ModuleType
-from typing import NoReturn
 
-from ..system.process import wait_passively
+from ..system.process import end_tidily, wait_passively
 from ..system.software import __version__
 from .commands import (
     benchmark,
@@ -100,9 +98,5 @@ def main(typed: list[str] | None = None) -> int:
     made = parser(__doc__, next((word for word in asked if word in COMMANDS), None))
     complete(made)
     chosen = made.parse_args(asked)
-    signal.signal(signal.SIGTERM, _interrupt)
+    end_tidily()
     return status_of(lambda: COMMANDS[chosen.command].run(chosen))
-
-
-def _interrupt(signal_number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt

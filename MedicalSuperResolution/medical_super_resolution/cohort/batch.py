@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from ..errors import SuperResolutionError, VolumeError
 from ..models.file import Model
 from ..models.weight_interpolation import load_model
 from ..report import Report
+from ..system.process import end_with_parent, ignored_by_children, interrupt
 from ..system.temp_dirs import remove_empty
 from ..volumes.io.writers import destination_of
 from . import bids
@@ -84,8 +87,11 @@ def _rows(batch: Batch, items: list[Item], jobs: int) -> Iterator[Row]:
             yield enhance_item(batch, item, model)
         return
     load_model(batch.settings.model, batch.settings.detail)  # an error is raised here, not once in each process
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _load_in_child, (batch,)) as pool:
+    others = set(active_children())
+    with ignored_by_children():
+        pool = ProcessPoolExecutor(jobs, get_context("spawn"), _load_in_child, (batch,))
         running = [pool.submit(_enhance_in_child, item) for item in items]
+    with pool:
         try:
             yield from (one.result() for one in as_completed(running))
         except BrokenProcessPool as problem:
@@ -93,21 +99,29 @@ def _rows(batch: Batch, items: list[Item], jobs: int) -> Iterator[Row]:
                 f"one of {jobs} processes was stopped from outside, most often for lack of memory; lower --jobs, and"
                 " continue with --skip-existing"
             ) from problem
-        finally:
-            for one in running:
-                one.cancel()
+        except BaseException:  # interrupted, or the table cannot be written: nobody waits for the results
+            for child in set(active_children()) - others:
+                child.terminate()
+            raise
 
 
 _CHILD: list[tuple[Batch, Model]] = []  # the batch and the model of a child process
 
 
 def _load_in_child(batch: Batch) -> None:
+    end_with_parent()
     _CHILD.append((batch, load_model(batch.settings.model, batch.settings.detail)))
 
 
 def _enhance_in_child(item: Item) -> Row:
     batch, model = _CHILD[0]
-    return enhance_item(batch, item, model)
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        return enhance_item(batch, item, model)
+    except KeyboardInterrupt:  # the work folder is removed; the pool would go on to the next volume
+        os._exit(1)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def enhance_item(batch: Batch, item: Item, model: Model, inspect: Inspect = Task.inspect) -> Row:

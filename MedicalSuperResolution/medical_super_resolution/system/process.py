@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import multiprocessing
 import os
 import signal
 import sys
@@ -11,7 +12,9 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 # Threads of OpenMP spin while they wait for work. If other programs compute as well, spinning takes the cores from
 # threads that have work, and a network of many short steps takes several times as long. Those of OpenBLAS, with which
@@ -146,12 +149,43 @@ def take_standard_input() -> int:
     return taken
 
 
+@contextmanager
+def ignored_by_children() -> Iterator[None]:
+    """Let processes that are started inside the block ignore what a terminal sends to all; their parent ends them."""
+    numbers = (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT))
+    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in reversed(before):
+            signal.signal(number, handler)
+
+
+def end_tidily() -> None:
+    """Treat SIGTERM and the end of the terminal as Ctrl-C, so that work folders are removed; one ignored stays so."""
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, interrupt)
+
+
+def interrupt(number: int, frame: object) -> NoReturn:
+    """Handler of a signal that interrupts once: what tidies up is not interrupted by a second one."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def end_with_parent() -> None:
-    """Terminate this process when its standard input is closed, as it is when its parent ends."""
-    threading.Thread(target=_wait_for_the_end, args=(take_standard_input(),), daemon=True).start()
+    """Terminate this process when its parent ends, which closes its standard input unless it is of multiprocessing."""
+    parent = multiprocessing.parent_process()
+    wait = parent.join if parent else partial(_read_to_the_end, take_standard_input())
+    threading.Thread(target=_terminate_after, args=(wait,), daemon=True).start()
 
 
-def _wait_for_the_end(descriptor: int) -> None:
+def _read_to_the_end(descriptor: int) -> None:
     while os.read(descriptor, 1):  # not sys.stdin, whose lock would be held when Python ends
         pass
+
+
+def _terminate_after(wait: Callable[[], object]) -> None:
+    wait()
     os.kill(os.getpid(), signal.SIGTERM)

@@ -7,7 +7,7 @@ import sys
 
 from medical_super_resolution.cli.parsing import Parser
 from medical_super_resolution.cli.terminal import quiet_on_broken_pipe, status_of
-from medical_super_resolution.system.process import end_with_parent, wait_passively
+from medical_super_resolution.system.process import end_tidily, end_with_parent, wait_passively
 
 from .commands import ablate, evaluate, export, prepare, recipes, reproduce, train
 
@@ -32,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name, verb in VERBS.items():
         verb.add_arguments(verbs.add_parser(name, help=verb.HELP, description=verb.__doc__))
     chosen = parser.parse_args(arguments)
+    end_tidily()
     if chosen.end_with_parent:
         end_with_parent()
     return status_of(lambda: VERBS[chosen.verb].run(chosen), interrupted="what was finished before is kept")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,14 +26,6 @@ def a_model(a_model_file: Path) -> Model:
 @pytest.fixture(scope="module")
 def the_shipped_model() -> Model:
     return models.load(store.find("general"))
-
-
-@pytest.fixture(autouse=True)
-def terminate_as_before() -> Iterator[None]:
-    """`main` listens to SIGTERM; the next test should not."""
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture
