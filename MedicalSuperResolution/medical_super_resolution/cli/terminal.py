@@ -9,7 +9,8 @@ import os
 import select
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TextIO
 
 from ..errors import Cancelled, SuperResolutionError
@@ -22,13 +23,18 @@ def quiet_on_broken_pipe(main: Callable[..., int]) -> Callable[..., int]:
     """Decorator of a main function that ends quietly when its output is closed (``medsr info scan | head -1``).
 
     The exit status is then 141. A pipe of another kind that breaks is a failure like any other. What the output cannot
-    encode, such as a name in another encoding, becomes escapes.
+    encode, such as a name in another encoding, becomes escapes. A program that was started without standard streams
+    (``2>&-``) prints into nothing; else the next file that it opens would take the place of one.
     """
 
     @functools.wraps(main)
     def run(typed: list[str] | None = None) -> int:
+        for name in ("stdin", "stdout", "stderr"):
+            if getattr(sys, name) is None:
+                setattr(sys, name, open(os.devnull, "r+"))  # noqa: PTH123, SIM115 - until the program ends
         if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
             sys.stdout.reconfigure(errors="backslashreplace")  # as standard error has it
+        status = 0
         try:
             try:
                 status = main(typed)
@@ -41,12 +47,23 @@ def quiet_on_broken_pipe(main: Callable[..., int]) -> Callable[..., int]:
             closed = [stream for stream in (sys.stdout, sys.stderr) if _is_closed_pipe(stream)]
             if not closed:
                 raise
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            for stream in closed:
-                os.dup2(nowhere, stream.fileno())  # so that flushing at exit does not fail
+            _mute(closed)
             return _CLOSED_OUTPUT_EXIT
+        except OSError as problem:
+            with suppress(OSError):
+                if not status:  # else `status_of` has said it
+                    print(f"error: the output cannot be written: {problem.strerror}", file=sys.stderr, flush=True)
+            _mute((sys.stdout, sys.stderr))
+            return 1
 
     return run
+
+
+def _mute(streams: Sequence[TextIO]) -> None:
+    """Let streams lead nowhere, so that flushing them at exit does not fail."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        os.dup2(nowhere, stream.fileno())
 
 
 def _is_closed_pipe(stream: TextIO) -> bool:

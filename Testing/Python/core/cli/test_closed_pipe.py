@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from command_line import start
 from medical_super_resolution.cli.terminal import quiet_on_broken_pipe
+from medical_super_resolution.volumes.io import files
 
 SILENT_END = (141, "", "")  # the shell's word for a program that SIGPIPE has ended
 MEDSR, TRAIN = "medical_super_resolution", "medical_super_resolution_training"
@@ -68,6 +70,31 @@ def test_an_enhancement_that_nobody_watches_leaves_nothing(scan: Path, a_model_f
     arguments = ("enhance", scan, fine, "--factor", 2, "--model", a_model_file, "--progress", kind)
     assert unread(*arguments, stream=stream) == SILENT_END
     assert set(scan.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize("closed", [(2,), (0, 1, 2)])
+def test_a_program_without_standard_streams_does_its_work(scan: Path, a_model_file: Path, closed: tuple[int, ...]):
+    """As after ``2>&-``; a file that it opens would take the place of a closed stream."""
+    fine = scan.parent / "fine.nii.gz"
+    arguments = ("enhance", scan, fine, "--factor", 2, "--model", a_model_file)
+
+    def close() -> None:
+        for number in closed:
+            os.close(number)
+
+    with start(*arguments, stdout=None, stderr=None, preexec_fn=close) as process:
+        assert process.wait(timeout=120) == 0
+    assert files.read(fine).array.shape == (18, 18, 20)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk of Linux")
+@pytest.mark.parametrize(("arguments", "unbuffered"), [("models", ""), ("models", "1"), ("--help", "")])
+def test_an_output_on_a_full_disk_gets_one_sentence(arguments: str, unbuffered: str):
+    environment = {"PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("w") as full, start(arguments, stdout=full, environment=environment) as process:
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert re.fullmatch("error: .*No space left on device.*\n", err)
 
 
 def test_a_pipe_to_another_process_that_breaks_is_a_failure():
