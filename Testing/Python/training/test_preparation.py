@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from command_line import nearly_full_disk
 from dataset_samples import (
     a_ct,
     an_mr,
@@ -361,3 +362,11 @@ def test_preparing_again_gives_the_same_manifest(dataset: Path, tmp_path: Path):
         texts.append((tmp_path / "data.json").read_text())
     assert texts[0] == texts[1]
     assert isinstance(read_manifest(tmp_path / "data.json")[0], Entry)
+
+
+def test_a_full_disk_leaves_no_half_of_an_array_and_no_temporary_file(dataset: Path, tmp_path: Path, capsys):
+    write_image(dataset / "ct_one.nii.gz", a_ct(0))
+    with nearly_full_disk():
+        assert main(["prepare", str(dataset), str(tmp_path / "data.json")]) == 1
+    assert "check the path, its permissions and the free space of the disk" in capsys.readouterr().err
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and path.parent != dataset] == []

@@ -12,6 +12,7 @@ import numpy as np
 
 from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.progress import Progress, ignore
+from medical_super_resolution.system.temp_dirs import put_in_place, work_folder
 from medical_super_resolution.volumes.intensity import guess_modality
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.label_maps.detection import is_label_map, named_like_labels
@@ -121,10 +122,9 @@ def _prepared(scan: Scan, file: Path, settings: Preparation) -> Entry:
     check(volume, settings.thickest_mm)
     array, measured = cleaned(volume.array, modality, settings.cleaning)
     file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_suffix(".partial")
-    with beside.open("wb") as opened:
-        np.save(opened, array)
-    beside.replace(file)
+    with work_folder(file.parent) as folder:
+        np.save(folder / file.name, array)
+        put_in_place(folder / file.name, file)
     i, j, k = volume.grid.spacing_ijk_mm
     return Entry(scan.source, str(file.resolve()), modality, (k, j, i), measured.low, measured.high)
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from medical_super_resolution.objectives.terms import CONTENT, LOSS_TERMS, terms_of
+from medical_super_resolution.system.temp_dirs import put_in_place, work_folder
 
 CURVES = "curve.csv"
 _ESTIMATOR = "slice_profile"  # the loss of the slice-profile estimator, which has no other term
@@ -77,7 +78,7 @@ def cut_after(path: Path, step: int) -> None:
     with path.open(newline="", encoding="utf-8") as file:
         header, *rows = list(csv.reader(file)) or [[]]
     kept = [row for row in rows if row and row[0].isdigit() and int(row[0]) <= step]
-    beside = path.with_suffix(".partial")
-    with beside.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([header, *kept])
-    beside.replace(path)
+    with work_folder(path.parent) as folder:
+        with (folder / path.name).open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([header, *kept])
+        put_in_place(folder / path.name, path)
