@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--end-with-parent", action="store_true", help=argparse.SUPPRESS)
     verbs = parser.add_subparsers(dest="verb", required=True)
     for name, verb in VERBS.items():
-        verb.add_arguments(verbs.add_parser(name, help=verb.HELP, description=verb.__doc__))
+        verb.add_arguments(verbs.add_parser(name, help=verb.HELP, description=getattr(verb, "DESCRIPTION", verb.HELP)))
     chosen = parser.parse_args(arguments)
     end_tidily()
     if chosen.end_with_parent:

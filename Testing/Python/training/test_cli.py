@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medical_super_resolution.models import file as models
-from medical_super_resolution_training.cli.main import main
+from medical_super_resolution_training.cli.main import VERBS, main
 from medical_super_resolution_training.config.recipes import read_resolved
 from medical_super_resolution_training.training.checkpoints import restore_newest
 from medical_super_resolution_training.training.state import new_state
@@ -129,6 +129,14 @@ def test_a_missing_manifest_gets_one_sentence(tmp_path: Path, recipe: Path, caps
 
 def test_a_folder_that_is_no_run_gets_one_sentence(tmp_path: Path, capsys):
     assert "no folder of a training run" in refusal(capsys, "export", tmp_path, "-o", tmp_path / "mine.safetensors")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_help_of_a_command_says_what_it_does(verb: str, capsys):
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    described = capsys.readouterr().out.split("\n\n")[1]
+    assert described == VERBS[verb].HELP or len(described) > len(VERBS[verb].HELP)
 
 
 def test_an_interrupted_command_ends_in_one_sentence(

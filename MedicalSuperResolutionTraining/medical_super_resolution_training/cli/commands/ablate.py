@@ -11,6 +11,7 @@ from ..options import add_workers
 from . import evaluate
 
 HELP = "train and measure the four models of the LSTMAGAN ablation"
+DESCRIPTION = __doc__
 RECIPES = ("lstmagan-1", "lstmagan-2", "lstmagan-3", "lstmagan-4")
 
 

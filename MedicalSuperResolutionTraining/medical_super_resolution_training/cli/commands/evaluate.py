@@ -15,6 +15,7 @@ from medical_super_resolution.errors import SettingsError
 from ..options import add_device
 
 HELP = "measure models: tables and figures"
+DESCRIPTION = __doc__
 _CASES = ("k:2", "k:4", "ij:2")
 _OF_VOLUMES = (
     "models case estimate_profile lesions downstream upscalers uncertainty results inputs crop show encoder threads"
