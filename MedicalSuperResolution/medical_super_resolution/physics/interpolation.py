@@ -31,7 +31,7 @@ def cubic_matrix(count: int, positions: Tensor) -> Tensor:
         distance = (positions - base - tap).abs()
         near = 1.5 * distance**3 - 2.5 * distance**2 + 1
         far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
-        weight = torch.where(distance <= 1, near, torch.where(distance < 2, far, torch.zeros_like(distance)))
+        weight = torch.where(distance <= 1, near, far)
         columns = (base + tap).long().clamp(0, count - 1)
         matrix.index_put_((rows, columns), weight, accumulate=True)
     return matrix

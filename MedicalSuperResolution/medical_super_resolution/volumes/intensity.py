@@ -133,7 +133,7 @@ def check_magnitude(array: np.ndarray) -> None:
 def guess_modality(array: np.ndarray) -> str:
     """Return "ct" where the values look like Hounsfield units (air near -1000), "mr" otherwise; padding is ignored."""
     low, high = extremes(array)
-    if low < _LOWEST_HU or low <= _PADDING_AT_MOST:
+    if low < _PADDING_AT_MOST:
         sample = _sample(array)
         low = float(sample[~np.isin(sample, padding_values(array))].min())
     return "ct" if _LOWEST_HU <= low <= _AIR_AT_MOST_HU and high <= _HIGHEST_HU else "mr"
