@@ -10,8 +10,10 @@ import pytest
 from measuring import gaussian, measured_again
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.refiners.padding import fill_along_sequence
+from medical_super_resolution.inference.request import make_request
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.networks.generators.through_plane import ThroughPlaneGenerator
+from medical_super_resolution.volumes.intensity import intensity_range
 from medical_super_resolution.volumes.memmap import disk_allocator
 from medical_super_resolution.volumes.volume import Volume
 
@@ -78,6 +80,9 @@ def test_what_the_reader_marks_is_padding_too(a_volume: Volume, a_model: Model):
     inside = ~np.repeat(outside, 2, axis=0)
     np.testing.assert_allclose(fine.volume.array[inside], plateau.volume.array[inside], atol=1)
     assert fine.volume.padding is None  # of the coarse grid, it does not fit the fine one
+    of_mr = make_request(replace(marked, modality="mr"), a_model, gaussian(factor=2)).measured
+    measured = intensity_range(marked.array[~outside], "mr")
+    assert (of_mr.low, of_mr.high) == (measured.low, measured.high)
 
 
 def test_padding_does_not_depend_on_tiles_nor_on_where_the_voxels_are(a_volume: Volume, a_model: Model, tmp_path):

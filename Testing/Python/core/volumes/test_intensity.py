@@ -45,6 +45,10 @@ def test_large_whole_numbers_keep_their_differences():
         (-1024, 3071, "ct"),
         (-1000, 2000, "ct"),
         (-2048, 3071, "ct"),
+        (-4096, 32767, "ct"),
+        (-850, 100, "ct"),
+        (-849, 100, "mr"),
+        (-1000, 40000, "mr"),
         (0, 4095, "mr"),
         (-200, 900, "mr"),
         (-1e6, 1e6, "mr"),
@@ -112,6 +116,9 @@ def test_two_kinds_of_padding_are_both_found():
 @pytest.mark.parametrize("padding", [-1000, -1024])
 def test_air_is_no_padding(padding: int):
     assert padding_values(a_ct(padding)) == ()
+    array = np.full((16, 16, 16), padding)  # without noise, as a scanner cuts it off
+    array[:, 4:12, 4:12] = np.random.default_rng(0).normal(40, 60, (16, 8, 8))
+    assert padding_values(array) == ()
 
 
 def test_noise_and_streaks_far_below_air_are_no_padding():
@@ -131,6 +138,8 @@ def test_mr_with_padding_stays_mr_and_keeps_its_range():
     found = intensity_range(array, "mr", padding=padding_values(array))
     assert (found.low, found.high) == (pytest.approx(plain.low, abs=10), pytest.approx(plain.high, rel=0.05))
     assert found.normalized(array)[0, 0, 0] == 0
+    marked = intensity_range(array, "mr", mask=array == -9999)  # as DICOM marks it
+    assert (marked.low, marked.high) == (found.low, found.high)
 
 
 def test_networks_were_trained_on_what_twelve_bits_hold():
@@ -148,8 +157,20 @@ def test_values_that_overflow_are_refused_unless_they_are_padding(value: float):
         check_magnitude(array)
 
 
+def test_values_whose_squares_vanish_are_refused_and_0_alone_is_not():
+    with pytest.raises(VolumeError, match="reach a magnitude of 7e-20, and 1e-18 to 1e"):
+        check_magnitude(np.array([[[0.0, -7e-20]]]))
+    check_magnitude(np.zeros((1, 1, 2)))
+
+
+@pytest.mark.parametrize(("lung_voxels", "expected"), [(25, (-160, 240)), (26, (-1350, 150))])
+def test_a_ct_is_shown_in_the_lung_window_where_the_lung_is_more_than_a_quarter_of_the_tissue(lung_voxels, expected):
+    array = np.repeat([-1000, -940, -620, -310, -290, 1200], [500, 1, lung_voxels - 1, 50, 50, 50])
+    assert window_of(array, "ct") == expected
+
+
 def test_padding_may_have_any_value_and_the_window_leaves_it_out():
     array = np.random.default_rng(0).normal(50, 10, (4, 20, 20))
-    expected = window_of(array[:, 5:], "mr")
+    measured = intensity_range(array[:, 5:], "mr")
     array[:, :5] = np.finfo(np.float64).min
-    np.testing.assert_allclose(window_of(array, "mr"), expected)
+    np.testing.assert_allclose(window_of(array, "mr"), (measured.low, measured.high))
