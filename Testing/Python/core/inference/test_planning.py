@@ -91,11 +91,11 @@ def test_a_target_spacing_is_reached_exactly_where_the_factor_is_not_whole():
 
 
 def test_axes_that_are_finer_than_asked_stay_as_they_are():
-    grid = a_scan((0.47, 0.47, 5.0))
+    grid = a_scan((0.47, 0.9, 5.0))
     settings = EnhanceSettings(spacing_ijk_mm=(1, 1, 1))
     planned = plan(grid, settings)
-    assert planned.target.spacing_ijk_mm == pytest.approx((0.47, 0.47, 1.0))
-    assert finer_axes(grid, settings) == pytest.approx({"i": 1 / 0.47, "j": 1 / 0.47})
+    assert planned.target.spacing_ijk_mm == pytest.approx((0.47, 0.9, 1.0))
+    assert finer_axes(grid, settings) == pytest.approx({"i": 1 / 0.47, "j": 1 / 0.9})
 
 
 @pytest.mark.parametrize(("wanted", "factor", "steps_of"), [(0.5, 10, (3.16, 3.16456)), (0.1, 50, (7.07, 7.07214))])

@@ -175,7 +175,7 @@ def test_a_damaged_position_is_refused(damage: object):
 def test_a_spacing_that_no_scanner_has_is_refused():
     with pytest.raises(VolumeError, match="voxels lie 7702 m apart"):
         Grid((4, 4, 4), np.diag([1.0, 1.0, 7702e3, 1.0]))
-    assert Grid((4, 4, 4), np.diag([1.0, 1.0, 5000.0, 1.0])).through_plane_spacing_mm == 5000
+    assert Grid((4, 4, 4), np.diag([9000.0, 9000.0, 9999.0, 1.0])).through_plane_spacing_mm == 9999
 
 
 def test_the_axis_of_the_slices_is_the_one_that_the_file_names_whatever_the_spacings():

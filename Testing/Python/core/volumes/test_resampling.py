@@ -8,7 +8,7 @@ import pytest
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.resampling import INTERPOLATORS, averaged, resampled
-from medical_super_resolution.volumes.volume import Volume
+from medical_super_resolution.volumes.volume import MeasuredSlices, Volume
 
 
 def places(grid: Grid) -> np.ndarray:
@@ -58,8 +58,26 @@ def test_an_averaged_ramp_is_the_ramp_of_the_coarser_grid(axis: str, factor: flo
     np.testing.assert_allclose(coarse.array[inside], places(coarse.grid)[inside], atol=0.05)
 
 
-def test_padding_takes_no_part_in_an_average():
+def test_padding_takes_no_part_in_an_average_and_stays_where_the_nearest_voxel_has_it():
     grid = Grid((8, 20, 24), np.diag([0.47, 0.47, 5.0, 1.0]))
     array = np.full(grid.shape_kji, 40, np.int16)
     array[:, :, :9] = -3024
-    assert set(np.unique(averaged(Volume(array, grid), "i", 2.0).array)) == {-3024, 40}
+    marked = np.zeros(array.shape, bool)
+    marked[:, :5] = True
+    array[marked] = -1100  # which nothing but the mark tells from tissue
+    coarse = averaged(Volume(array, grid, padding=marked), "i", 2.5)
+    nearest = [1, 3, 6, 8, 11, 13, 16, 18, 21, 23]
+    np.testing.assert_array_equal(coarse.array, array[:, :, nearest])
+    np.testing.assert_array_equal(coarse.padding, marked[:, :, nearest])
+
+
+def test_measured_slices_stay_at_their_places_in_space_when_the_volume_is_averaged(a_volume: Volume):
+    slices = MeasuredSlices(a_volume.array[:4], np.array([0.0, 2.5, 5.0, 8.0]), np.ones(4))
+    volume = replace(a_volume, measured=slices)
+    along_k = averaged(volume, "k", 1.5)
+    edge_mm = (along_k.measured.places + 0.5) * along_k.grid.spacing_ijk_mm[2]  # from the first outer border
+    np.testing.assert_allclose(edge_mm, (slices.places + 0.5) * a_volume.grid.spacing_ijk_mm[2])
+    assert along_k.measured.array is slices.array
+    along_j = averaged(volume, "j", 2)
+    np.testing.assert_array_equal(along_j.measured.array, along_j.array[:4])
+    np.testing.assert_array_equal(along_j.measured.places, slices.places)
