@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.inference.device import cpu_threads
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.profile import observe_width, profile_of
@@ -41,6 +42,18 @@ def thick(fine: np.ndarray, width: float, *, noise: float = 0.0) -> Volume:
     slices = slices + noise * np.random.default_rng(1).normal(size=slices.shape)
     grid = Grid(slices.shape, np.diag([1.0, 1.0, FACTOR, 1.0]))
     return Volume(np.rint(1000 * slices).astype(np.int16), grid, modality="mr")
+
+
+def test_the_thickness_of_the_settings_counts_before_that_of_the_volume_and_the_slice_distance_last(
+    a_volume: Volume, a_model: Model
+):
+    def thickness(of_volume: float | None, of_settings: float | None) -> float:
+        volume = replace(a_volume, slice_thickness_mm=of_volume)
+        return make_request(volume, a_model, EnhanceSettings(factor=2, slice_thickness_mm=of_settings)).thickness_mm
+
+    assert (thickness(2.0, 4.0), thickness(2.0, None), thickness(None, None)) == (4.0, 2.0, 3.0)
+    with pytest.raises(SettingsError, match="slice thickness must be above 0 mm, got -2"):
+        thickness(-2.0, None)
 
 
 def test_wider_slices_look_wider(an_isotropic_volume: np.ndarray):

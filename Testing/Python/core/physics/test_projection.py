@@ -6,10 +6,12 @@ import torch
 
 from medical_super_resolution.inference.data_consistency import consistency_error_rms
 from medical_super_resolution.inference.planning import plan
+from medical_super_resolution.inference.refiners.padding import padding_of
 from medical_super_resolution.physics.acquisition import SliceProfile, acquisition_matrix
 from medical_super_resolution.physics.projection import AxisModel, SliceBuffer, StreamingProjector, acquired
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.volume import Volume
 
 CPU = torch.device("cpu")
 
@@ -122,10 +124,11 @@ def test_fine_slices_joined_in_parts_are_those_joined_at_once(
     np.testing.assert_allclose(torch.cat(parts), expected, atol=1e-5)
 
 
-def test_joining_forgets_what_is_done():
+@pytest.mark.parametrize("consistency", [True, False])
+def test_joining_forgets_what_is_done(consistency: bool):
     fine, measured = a_pair(600, 2.0)
     projector = StreamingProjector(
-        AxisModel(600, 1200, 2.0, SliceProfile(), CPU), lambda *ends: measured[slice(*ends)], consistency=True
+        AxisModel(600, 1200, 2.0, SliceProfile(), CPU), lambda *ends: measured[slice(*ends)], consistency=consistency
     )
     for part in fine.split(40):
         projector.push(projector.interpolated(part))
@@ -144,6 +147,17 @@ def test_the_consistency_error_of_a_result_is_that_of_the_whole_matrices():
     expected = np.sqrt(np.mean(np.square(again - measured)))
     found = consistency_error_rms(measured, fine, planned, dict.fromkeys("ijk", SliceProfile()))
     assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_consistency_error_leaves_out_measured_voxels_that_contain_padding():
+    planned = plan(Grid((9, 8, 7), np.diag([1.0, 1.0, 3.0, 1.0])), EnhanceSettings(factor=2))
+    fine = np.random.default_rng(0).normal(0, 100, planned.target.shape_kji)
+    outside = np.zeros(planned.source.shape_kji, bool)
+    outside[5:, :4] = True  # it begins between two slices
+    measured = np.where(outside, -3024, acquired(fine, acquisition_matrix(9, 18, 2.0), 0))
+    fine[np.repeat(outside, 2, axis=0)] = -3024
+    padding = padding_of(Volume(measured, planned.source))
+    assert consistency_error_rms(measured, fine, planned, dict.fromkeys("ijk", SliceProfile()), padding) < 1e-3
 
 
 def test_dropped_slices_take_no_memory():
