@@ -86,6 +86,17 @@ def test_slices_that_were_displaced_one_by_one_return_to_their_place(tmp_path: P
     assert "displaced sideways by up to 2.00 mm" in volume.notes[0]
 
 
+def test_slices_displaced_by_more_than_twice_their_size_are_refused(tmp_path: Path):
+    positions = np.zeros((8, 3))
+    positions[:, 2], positions[4:, 1] = 3 * np.arange(8), 44  # 22 rows of 1 mm
+    write_scan(tmp_path / "near", positions)
+    assert files.read(tmp_path / "near").array.shape == (8, 66, 24)
+    positions[4:, 1] += 1
+    write_scan(tmp_path / "far", positions)
+    with pytest.raises(VolumeError, match="lie beside each other and not in a stack; split the series first"):
+        files.read(tmp_path / "far")
+
+
 @pytest.mark.parametrize("spacing", [0.625, 1.25, 2.33])
 def test_positions_rounded_to_a_tenth_of_a_millimeter_are_even(tmp_path: Path, spacing: float):
     positions = np.zeros((40, 3))

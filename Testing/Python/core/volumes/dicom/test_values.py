@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, HTJ2KLossless, RLELossless
 
-from dicom_kinds import enhanced, save, write_images
+from dicom_kinds import enhanced, item, save, write_images
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.io import files
 
@@ -183,6 +183,41 @@ def test_named_padding_far_below_air_is_marked(tmp_path: Path, stored: np.ndarra
         assert not volume.padding[:, 2:].any()
     else:  # 62512 HU and far above all else
         np.testing.assert_array_equal(volume.padding, volume.array == 62512)
+
+
+@pytest.mark.parametrize("ends", [(-2000, -1990), (-1990, -2000)])
+def test_a_range_of_padding_may_be_named_from_either_end(tmp_path: Path, stored: np.ndarray, ends: tuple[int, int]):
+    stored = stored.copy()
+    stored[:, :2] = np.arange(-2000, -1991)
+
+    def change(header: Dataset, k: int) -> None:
+        header.add_new(0x00280120, "SS", ends[0])
+        header.add_new(0x00280121, "SS", ends[1])
+
+    write_images(tmp_path / "ct", stored, change=change)
+    padding = files.read(tmp_path / "ct").padding
+    assert padding[:, :2].all()
+    assert not padding[:, 2:].any()
+
+
+@pytest.mark.parametrize(("sign", "kind"), [(0, "US"), (1, "OW")])
+def test_a_table_of_values_stands_for_slope_and_intercept(tmp_path: Path, sign: int, kind: str):
+    first, table = -2 * sign, np.array([60000, 7, 65535, 300], np.uint16)
+    stored = np.array([[[-2, -1, 0], [1, 2, 3]]] * 3, np.int16) + (0 if sign else 2)
+
+    def change(header: Dataset, k: int) -> None:
+        values = item(ModalityLUTType="US")
+        values.add_new(0x00283006, kind, table.tolist() if kind == "US" else table.tobytes())
+        values.add_new(0x00283002, "SS" if sign else "US", [4, first, 16])
+        header.ModalityLUTSequence = [values]
+        header.PixelRepresentation = sign
+        for keyword in ("RescaleSlope", "RescaleIntercept"):
+            if keyword in header:
+                delattr(header, keyword)
+
+    write_images(tmp_path / "ct", stored, change=change)
+    expected = [[60000, 7, 65535], [300, 300, 300]]  # numbers beyond the table have its last value
+    np.testing.assert_array_equal(files.read(tmp_path / "ct").array, [expected] * 3)
 
 
 def test_named_padding_that_looks_like_background_is_background(tmp_path: Path, stored: np.ndarray):
