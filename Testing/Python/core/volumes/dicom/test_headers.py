@@ -83,6 +83,30 @@ def test_patient_study_and_frame_of_reference_are_those_of_the_source(tmp_path: 
     assert str(derived.headers[0].PatientName) == PATIENT_NAME
 
 
+def test_the_side_of_the_body_and_the_meaning_of_the_pixels_are_those_of_the_source(tmp_path: Path):
+    def of_phases(header: pydicom.Dataset, k: int) -> None:
+        paired(header, k)
+        header.ImageType = ["ORIGINAL", "PRIMARY", "PHASE MAP", "MPR"]
+
+    header = prepared(tmp_path, "MR", change=of_phases).write().headers[0]
+    assert header.Laterality == "L"
+    assert list(header.ImageType) == ["DERIVED", "SECONDARY", "PHASE MAP"]
+
+
+@pytest.mark.parametrize(
+    ("change", "side"), [(of_no_known_part, ""), (of_an_unknown_knee, ""), (of_a_head_with_an_empty_side, "absent")]
+)
+def test_a_side_that_is_not_known_is_empty_and_a_head_has_none(tmp_path: Path, change: Change, side: str):
+    assert (prepared(tmp_path, change=change).write().headers[0].get("Laterality", "absent") or "") == side
+
+
+def test_what_a_bare_source_does_not_name_is_new_or_empty(tmp_path: Path):
+    headers = prepared(tmp_path, change=bare).write().headers
+    assert headers[0].SeriesNumber == 9001
+    assert len({header.FrameOfReferenceUID for header in headers} - {""}) == 1
+    assert [headers[0][keyword].value or "" for keyword in ("StudyID", "PatientPosition", "KVP")] == ["", "", ""]
+
+
 def test_series_and_instances_are_new(tmp_path: Path):
     derived = prepared(tmp_path).write()
     sources = [pydicom.dcmread(file) for file in derived.source_files]
@@ -147,6 +171,7 @@ def test_slices_that_were_averaged_are_as_thick_and_came_from_all_that_they_cove
 def test_each_slice_takes_its_time_from_the_nearest_measured_one(tmp_path: Path):
     headers = prepared(tmp_path, "PT").write().headers
     assert [float(header.FrameReferenceTime) for header in headers] == [1000 * (k // FACTOR) for k in range(15)]
+    assert [header.ImageIndex for header in headers] == list(range(1, 16))
     assert {(header.Units, header.SeriesTime, header.NumberOfSlices) for header in headers} == {("BQML", "101500", 15)}
     assert headers[0].RadiopharmaceuticalInformationSequence[0].RadionuclideTotalDose == 3e8
 
