@@ -86,7 +86,7 @@ def _encode_nrrd(arrays: Sequence[np.ndarray], grid: Grid, part: Path, kept: Fil
         f"space origin: {_vector(to_lps[:3, 3])}",
         *_measurement_frame(kept),
         *([f"data file: {data.name}"] if is_detached else []),
-        *(f"{key}:={value}" for key, value in (kept.fields if kept else {}).items()),
+        *(f"{key}:={_escaped(value)}" for key, value in (kept.fields if kept else {}).items()),
     ]
     part.write_bytes(("\n".join(lines) + "\n" + ("" if is_detached else "\n")).encode())
     with data.open("wb" if is_detached else "ab") as file:
@@ -95,6 +95,10 @@ def _encode_nrrd(arrays: Sequence[np.ndarray], grid: Grid, part: Path, kept: Fil
                 _write_side_by_side(arrays, packed.write)
         else:
             _write_side_by_side(arrays, file.write)
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace("\n", r"\n")
 
 
 def _measurement_frame(kept: FileHeader | None) -> list[str]:

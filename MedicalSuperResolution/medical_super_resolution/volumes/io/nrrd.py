@@ -30,6 +30,7 @@ _TO_RAS = {
     "las": (-1.0, 1.0, 1.0),
 }
 _LPS = (-1.0, -1.0, 1.0)
+_ESCAPED = re.compile(r"\\[\\n]")  # a backslash or the end of a line, within a value
 _DIFFUSION = "DWMRI_"  # how the keys of gradients begin
 _SERIES_KINDS = ("list", "time", "domain", "space", "???", "")
 _ENCODINGS = {
@@ -74,13 +75,6 @@ def read_nrrd_header(path: Path) -> Header:
     return Header(path, shape, grid, stored, voxels, header, 1.0, 0.0, is_interleaved, notes)
 
 
-def check_voxels_beside(path: Path) -> None:
-    """Refuse, before another library follows it, a header that names voxels elsewhere; see `header.beside`."""
-    fields, _, _ = _parsed(path)
-    if "datafile" in fields:
-        beside(path, fields["datafile"])
-
-
 def _parsed(path: Path) -> tuple[dict[str, str], dict[str, str], int | None]:
     """Fields, free pairs of keys and values, and where the header ends, in bytes; None where it has no end."""
     with path.open("rb") as file:
@@ -96,12 +90,12 @@ def _fields(path: Path, text: str) -> tuple[dict[str, str], dict[str, str]]:
     """Fields by name, lower case and without blanks; and the free pairs of keys and values."""
     fields: dict[str, str] = {}
     kept: dict[str, str] = {}
-    for line in text.splitlines()[1:]:
+    for line in text.replace("\r\n", "\n").split("\n")[1:]:
         if line.startswith("#"):
             continue
         name, separator, value = line.partition(":")
         if separator and value.startswith("="):
-            kept[name] = value[1:]
+            kept[name] = _ESCAPED.sub(lambda found: "\n" if found[0] == r"\n" else "\\", value[1:])
         elif separator:
             key = name.lower().replace(" ", "")
             if key in fields:
@@ -120,6 +114,8 @@ def _whole_numbers(path: Path, fields: dict[str, str], name: str) -> list[int]:
 def _series_axis(path: Path, fields: dict[str, str], dimensions: int) -> int | None:
     """The axis along which volumes follow each other; values of several components are refused."""
     kinds = (fields.get("kinds", "").lower().split() + [""] * dimensions)[:dimensions]
+    if dimensions == 4 and path.name.lower().endswith(".seg.nrrd"):  # layers of segments, which ITK calls a vector
+        kinds = [kind if kind in _SERIES_KINDS else "list" for kind in kinds]
     directions = _vectors(path, fields.get("spacedirections", ""))
     if dimensions <= 3:
         vector = next((axis for axis, kind in enumerate(kinds) if kind not in _SERIES_KINDS), None)

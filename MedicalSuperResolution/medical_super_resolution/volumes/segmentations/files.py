@@ -6,19 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from ...errors import VolumeError
 from ...progress import Progress, ignore
-from ...system.process import silent
 from ...system.temp_dirs import check_replaceable, put_in_place, work_folder
 from ..grid import Grid
 from ..io import files, formats
-from ..io.nrrd import check_voxels_beside
+from ..io.stream import read_volume
 from ..label_maps.detection import is_image
 from ..label_maps.refinement import refine_labels
-from ..resampling import grid_of, to_image
-from ..volume import Volume
+from ..volume import FileHeader, Volume
 from .dicom_seg import check_highdicom, is_dicom_segmentation, read_segmentation, write_segmentation
 
 SEGMENTATION_SUFFIX, DICOM_SUFFIX = ".seg.nrrd", ".dcm"
@@ -68,21 +64,13 @@ def read(path: Path) -> Segmentation:
                 " or end its name in _seg if it is one"
             )
         return Segmentation((volume,))
-    import SimpleITK as sitk
-
-    check_voxels_beside(path)
+    header = formats.header_of(path)
     try:
-        with silent():
-            image = sitk.ReadImage(str(path), imageIO="NrrdImageIO")
-    except RuntimeError as problem:
-        raise VolumeError(f"{path} cannot be read as a segmentation; it is damaged or of another format") from problem
-    if image.GetDimension() != 3:
-        raise VolumeError(f"{path} has {image.GetDimension()} dimensions; a segmentation has three")
-    grid = grid_of(image)
-    array = sitk.GetArrayFromImage(image)
-    layers = [array] if image.GetNumberOfComponentsPerPixel() == 1 else list(np.moveaxis(array, -1, 0))
-    facts = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if key.startswith("Segment")}
-    return Segmentation(tuple(Volume(np.ascontiguousarray(layer), grid) for layer in layers), facts)
+        arrays = [read_volume(header, number) for number in range(header.count)]
+    except formats.DAMAGES as problem:
+        raise formats.unreadable(path, problem) from problem
+    facts = {key: value for key, value in header.kept.fields.items() if key.startswith("Segment")}
+    return Segmentation(tuple(Volume(array, header.grid, notes=header.notes) for array in arrays), facts)
 
 
 def check_output(
@@ -141,22 +129,11 @@ def write(
             write_segmentation(segmentation.layers, segmentation.facts, images, folder / path.name)
             put_in_place(folder / path.name, path)
         return
-    if not is_segmentation(path):
-        files.write(segmentation.layers[0], path, overwrite=overwrite, compress=compress)
-        return
-    import SimpleITK as sitk
-
-    layers = [to_image(layer) for layer in segmentation.layers]
-    image = layers[0] if len(layers) == 1 else sitk.Compose(layers)
-    for key, value in _facts_on(segmentation).items():
-        image.SetMetaData(key, value)
-    try:
-        with work_folder(path.parent) as folder, silent():
-            sitk.WriteImage(image, str(folder / path.name), useCompression=compress)
-            _name_the_layers(folder / path.name)
-            put_in_place(folder / path.name, path)
-    except (RuntimeError, OSError) as problem:
-        raise VolumeError(f"{path} could not be written; free some space or choose another folder") from problem
+    layers = segmentation.layers
+    if is_segmentation(path):
+        kept = FileHeader(segmentation.grid.ijk_to_ras, fields=_facts_on(segmentation))
+        layers = tuple(replace(layer, header=kept) for layer in layers)
+    files.write_series(layers, path, overwrite=overwrite, compress=compress)
 
 
 def is_segmentation(path: Path) -> bool:
@@ -176,10 +153,3 @@ def _facts_on(segmentation: Segmentation) -> dict[str, str]:
     segments = [key.removesuffix("_ID") for key in facts if key.startswith("Segment") and key.endswith("_ID")]
     facts |= {f"{segment}_Extent": f"0 {i - 1} 0 {j - 1} 0 {k - 1}" for segment in segments}
     return facts | ({"Segmentation_ReferenceImageExtentOffset": "0 0 0"} if segments else {})
-
-
-def _name_the_layers(path: Path) -> None:
-    """Call the first axis of several layers a list, as 3D Slicer does; ITK calls it a vector."""
-    content = path.read_bytes()
-    head, blank, voxels = content.partition(b"\n\n")
-    path.write_bytes(head.replace(b"kinds: vector", b"kinds: list") + blank + voxels)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import nibabel
 import numpy as np
 import pytest
@@ -94,6 +96,23 @@ def test_segments_keep_their_names_colors_and_layers(medsr, folder, layers):
     assert len(found.layers) == layers
     for one, other in zip(found.layers, given.layers, strict=True):
         assert np.array_equal(one.array, other.array)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_segments_go_through_files_whose_names_simpleitk_cannot_open_on_windows(monkeypatch, folder, layers):
+    a_slicer_segmentation(folder / "Müller.seg.nrrd", layers)
+    for name in ("ReadImage", "WriteImage"):
+        monkeypatch.delattr(sitk, name)
+    given = segmentations.read(folder / "Müller.seg.nrrd")
+    given = replace(given, facts=given.facts | {"Segment0_Name": "C:\\new\nline", "Segment0_Unknown": " łäß\u2028 "})
+    segmentations.write(given, folder / "Łódź.seg.nrrd")
+    monkeypatch.undo()
+    found, by_simpleitk = segmentations.read(folder / "Łódź.seg.nrrd"), sitk.ReadImage(folder / "Łódź.seg.nrrd")
+    facts = given.facts | {"Segment0_Extent": "0 9 0 9 0 7", "Segmentation_ReferenceImageExtentOffset": "0 0 0"}
+    assert found.facts == facts == {key: by_simpleitk.GetMetaData(key) for key in facts}
+    assert found.layers == given.layers
+    voxels = sitk.GetArrayFromImage(by_simpleitk).reshape(8, 10, 10, layers)
+    np.testing.assert_array_equal(voxels, np.stack([layer.array for layer in found.layers], axis=-1))
 
 
 def test_overlapping_segments_are_refused_where_the_file_cannot_hold_them(medsr, folder):
