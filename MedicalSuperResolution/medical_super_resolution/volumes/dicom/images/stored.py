@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import numpy as np
 
 from ....errors import VolumeError
 from ....system.process import silent
+from ....system.temp_dirs import private_folder, remove
 from .frames import Frame
 from .header import BIG_ENDIAN, DEFLATED, IMPLICIT, UNREADABLE, DicomFile, whole
 from .mosaic import tiles_of
@@ -130,13 +132,13 @@ def _decompressed(file: DicomFile, shape_ji: tuple[int, int]) -> np.ndarray:
     try:
         if file.syntax == _RUN_LENGTHS:
             return dcmread(file.path, force=True).pixel_array.reshape(-1, *shape_ji)
-        with tempfile.TemporaryDirectory() as folder, silent():
-            copy = Path(folder) / "pixels.dcm"
-            _pixels_only(file).save_as(copy)
-            reader = sitk.ImageFileReader()
-            reader.SetFileName(str(copy))
-            reader.SetImageIO("GDCMImageIO")
-            image = reader.Execute()
+        folder = private_folder("medsr-pixels-", _ascii_folder())
+        try:
+            _pixels_only(file).save_as(folder / "pixels.dcm")
+            with silent():
+                image = sitk.ReadImage(str(folder / "pixels.dcm"), imageIO="GDCMImageIO")
+        finally:
+            remove(folder)
     except (RuntimeError, *UNREADABLE) as problem:
         raise VolumeError(
             f"the pixels of {file.path}, which are packed as {UID(file.syntax).name}, cannot be unpacked: the file is"
@@ -147,6 +149,12 @@ def _decompressed(file: DicomFile, shape_ji: tuple[int, int]) -> np.ndarray:
     if array.shape[1:] != shape_ji:
         raise VolumeError(f"the compressed pixels of {file.path} do not fit its size; get the DICOM series again")
     return array
+
+
+def _ascii_folder() -> Path:
+    """The folder for temporary files; SimpleITK opens no path on Windows that is not ASCII, as of some accounts."""
+    folder = tempfile.gettempdir()
+    return Path(folder if folder.isascii() or os.name != "nt" else f"{os.environ['SYSTEMROOT']}/Temp")
 
 
 def _pixels_only(file: DicomFile) -> Dataset:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pydicom
 import pytest
+import SimpleITK as sitk
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, HTJ2KLossless, RLELossless
 
 from dicom_kinds import enhanced, item, save, write_images
 from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.volumes.dicom.images import stored as unpacking
 from medical_super_resolution.volumes.io import files
 
 
@@ -110,15 +114,37 @@ def test_large_slopes_and_intercepts_give_values_of_any_size(
     np.testing.assert_allclose(files.read(tmp_path / "pet").array, truth, rtol=1e-6 if slope > 10**15 else 0)
 
 
-def test_a_packing_that_is_not_known_is_named(tmp_path: Path, stored: np.ndarray):
-    def change(header: Dataset, k: int) -> None:
-        header.file_meta.TransferSyntaxUID = HTJ2KLossless
-        header.PixelData = encapsulate([bytes(100)])
-        header["PixelData"].is_undefined_length = True
+def packed(header: Dataset, k: int) -> None:
+    header.file_meta.TransferSyntaxUID = HTJ2KLossless
+    header.PixelData = encapsulate([bytes(100)])
+    header["PixelData"].is_undefined_length = True
 
-    write_images(tmp_path / "ct", stored, change=change)
+
+def test_a_packing_that_is_not_known_is_named(tmp_path: Path, stored: np.ndarray):
+    write_images(tmp_path / "ct", stored, change=packed)
     with pytest.raises(VolumeError, match=r"High-Throughput JPEG 2000 .* damaged or the packing not supported"):
         files.read(tmp_path / "ct")
+
+
+@pytest.mark.parametrize(("system", "is_ascii"), [("posix", False), ("nt", True)])
+def test_on_windows_pixels_are_unpacked_at_a_path_that_simpleitk_can_open(
+    tmp_path: Path, stored: np.ndarray, monkeypatch: pytest.MonkeyPatch, system: str, *, is_ascii: bool
+):
+    def opened(path: str, imageIO: str) -> sitk.Image:
+        copies.append(Path(path))
+        assert (path.isascii(), imageIO, Path(path).is_file()) == (is_ascii, "GDCMImageIO", True)
+        return sitk.GetImageFromArray(stored[len(copies) - 1][None])
+
+    copies: list[Path] = []
+    write_images(tmp_path / "ct", stored, change=packed)
+    for folder in ("Müller", "Windows/Temp"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "Müller"))
+    monkeypatch.setattr(unpacking, "os", SimpleNamespace(name=system, environ={"SYSTEMROOT": tmp_path / "Windows"}))
+    monkeypatch.setattr(sitk, "ReadImage", opened)
+    assert files.read(tmp_path / "ct").array.shape == stored.shape
+    assert len(copies) == len(stored)
+    assert not any(copy.parent.exists() for copy in copies)
 
 
 def _run_lengths(segments: list[bytes]) -> bytes:
