@@ -25,6 +25,8 @@ from .single import run_task
 from .table import TABLE, Row, write_table
 from .task import Batch, Inspect, Outcome, Task
 
+_MOST_PROCESSES = 61  # of a pool on Windows, which can wait for no more
+
 
 def batch_in(source: Path, output: Path) -> list[Item]:
     """The volumes of a folder; none if ``source`` is a single volume file or DICOM series."""
@@ -49,7 +51,7 @@ def run_batch(
     items : list of Item
         The volumes of its folder, see `batch_in`.
     jobs : int
-        Processes at a time; each loads the model once.
+        Processes at a time, on Windows at most 61; each loads the model once.
     announce : callable
         Called with each row as it is done.
 
@@ -86,6 +88,7 @@ def _rows(batch: Batch, items: list[Item], jobs: int) -> Iterator[Row]:
         for item in items:
             yield enhance_item(batch, item, model)
         return
+    jobs = min(jobs, _MOST_PROCESSES) if os.name == "nt" else jobs
     load_model(batch.settings.model, batch.settings.detail)  # an error is raised here, not once in each process
     others = set(active_children())
     with ignored_by_children():

@@ -8,6 +8,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel
 import numpy as np
@@ -19,6 +20,7 @@ from dicom_files import write_series
 from medical_super_resolution.cohort import batch
 from medical_super_resolution.cohort.discovery import Item, items_in, result_stem
 from medical_super_resolution.cohort.table import Row
+from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.models import file as models
 from medical_super_resolution.networks.generators.through_plane import ThroughPlaneGenerator
 from medical_super_resolution.volumes.io import files
@@ -67,6 +69,21 @@ def test_a_folder_goes_into_a_folder_and_one_bad_file_does_not_stop_the_others(
     (source / "broken.nii.gz").unlink()
     status, out, _ = medsr(*arguments, "--skip-existing")
     assert (status, "0 done, 2 skipped, 0 failed" in out) == (0, True)
+
+
+@pytest.mark.parametrize(("system", "most"), [("nt", 61), ("posix", 100)])
+def test_on_windows_no_more_processes_are_started_than_a_pool_there_takes(
+    medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path, monkeypatch: pytest.MonkeyPatch,
+    system: str, most: int,
+):  # fmt: skip
+    def pool(jobs: int, *others: object) -> None:
+        raise VolumeError(f"a pool of {jobs}")
+
+    monkeypatch.setattr(batch, "os", SimpleNamespace(name=system))
+    monkeypatch.setattr(batch, "ProcessPoolExecutor", pool)
+    source = a_folder_of_scans(folder, a_volume)
+    _, _, err = medsr("enhance", source, folder / "out", "--model", a_model_file, "--factor", 2, "--jobs", 100)
+    assert f"error: a pool of {most}\n" in err
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are bytes of any encoding there")
