@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import io
 import json
@@ -43,13 +44,12 @@ def quiet_on_broken_pipe(main: Callable[..., int]) -> Callable[..., int]:
                 raise
             print(end="", flush=True)  # at the end of Python it would be too late
             return status
-        except BrokenPipeError:
-            closed = [stream for stream in (sys.stdout, sys.stderr) if _is_closed_pipe(stream)]
-            if not closed:
-                raise
-            _mute(closed)
-            return _CLOSED_OUTPUT_EXIT
         except OSError as problem:
+            if closed := _closed_by(problem):
+                _mute(closed)
+                return _CLOSED_OUTPUT_EXIT
+            if isinstance(problem, BrokenPipeError):
+                raise
             with suppress(OSError):
                 if not status:  # else `status_of` has said it
                     print(f"error: the output cannot be written: {problem.strerror}", file=sys.stderr, flush=True)
@@ -66,10 +66,21 @@ def _mute(streams: Sequence[TextIO]) -> None:
         os.dup2(nowhere, stream.fileno())
 
 
+def _closed_by(problem: OSError) -> list[TextIO]:
+    """The standard streams whose closed pipes explain a failure, which Windows calls an invalid argument."""
+    if not isinstance(problem, BrokenPipeError) and (os.name, problem.errno) != ("nt", errno.EINVAL):
+        return []
+    return [stream for stream in (sys.stdout, sys.stderr) if _is_closed_pipe(stream)]
+
+
 def _is_closed_pipe(stream: TextIO) -> bool:
     """Whether a standard stream leads into a pipe whose other end is closed."""
-    if not hasattr(select, "poll"):  # on Windows; standard streams are the only pipes there
-        return True
+    if os.name == "nt":  # where only writing shows it
+        try:
+            print(file=stream, flush=True)
+        except OSError:
+            return True
+        return False
     poll = select.poll()
     poll.register(stream.fileno(), 0)  # a broken pipe is always reported
     return bool(poll.poll(0))
@@ -91,9 +102,9 @@ def status_of(command: Callable[[], int], *, interrupted: str = "nothing was wri
         sentence = str(problem)
     except MemoryError:
         sentence = "the computer ran out of memory; crop the volume or ask for a smaller factor"
-    except BrokenPipeError:
-        raise
     except OSError as problem:
+        if isinstance(problem, BrokenPipeError) or _closed_by(problem):
+            raise
         where = f"{problem.filename}: " if problem.filename else ""
         reason = problem.strerror or str(problem)
         sentence = f"{where}{reason}; check the path, its permissions and the free space of the disk"

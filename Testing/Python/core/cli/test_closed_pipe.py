@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from command_line import start
+from medical_super_resolution.cli import terminal
 from medical_super_resolution.cli.terminal import quiet_on_broken_pipe
 from medical_super_resolution.volumes.io import files
 
@@ -95,6 +98,43 @@ def test_an_output_on_a_full_disk_gets_one_sentence(arguments: str, unbuffered: 
         _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert re.fullmatch("error: .*No space left on device.*\n", err)
+
+
+class ClosedOnWindows(io.RawIOBase):
+    """A standard stream whose reader has ended, as Windows reports it."""
+
+    def __init__(self) -> None:
+        self.number = os.dup(2)
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self.number
+
+    def write(self, content: object) -> int:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+
+@pytest.mark.parametrize("text", ["one line\n", "many lines\n" * 10_000])
+def test_windows_calls_a_closed_output_an_invalid_argument(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str
+):
+    monkeypatch.setattr(terminal, "os", SimpleNamespace(**vars(os) | {"name": "nt"}))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BufferedWriter(ClosedOnWindows())))
+    printing = quiet_on_broken_pipe(lambda typed: terminal.status_of(lambda: print(text) or 0))
+    assert printing() == SILENT_END[0]
+    assert "error" not in capsys.readouterr().err
+
+
+def test_on_windows_another_invalid_argument_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    monkeypatch.setattr(terminal, "os", SimpleNamespace(**vars(os) | {"name": "nt"}))
+    with (tmp_path / "file").open("w+b") as file:
+        failing = quiet_on_broken_pipe(lambda typed: terminal.status_of(lambda: os.lseek(file.fileno(), -5, 0)))
+        assert failing() == 1
+    assert "error: Invalid argument; check the path" in capsys.readouterr().err
 
 
 def test_a_pipe_to_another_process_that_breaks_is_a_failure():
