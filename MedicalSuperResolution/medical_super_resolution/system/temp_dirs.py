@@ -22,6 +22,7 @@ WORK_FOLDER_PREFIX = ".medsr-"  # of work folders beside an output
 _LOCK_ATTEMPTS, _LOCK_PAUSE_SECONDS = 100, 0.05  # renaming is quick, so a longer lock is not of this software
 _WINDOWS_ATTEMPTS, _WINDOWS_PAUSE_SECONDS = 20, 0.1  # a scanner for viruses, or a process that ends, holds files open
 _DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+_TOO_LONG_ON_WINDOWS = (3, 206)  # for files ERROR_PATH_NOT_FOUND, for folders ERROR_FILENAME_EXCED_RANGE
 _NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows; elsewhere there is none to suppress
 
 
@@ -79,9 +80,20 @@ def private_folder(prefix: str, parent: Path | None = None) -> Path:
     return _new_folder(f"{prefix}{process_id}-{_start_time(process_id)}-", parent)
 
 
-def try_writing(folder: Path) -> None:
-    """Raise OSError if nothing can be written into a folder."""
-    _new_folder(WORK_FOLDER_PREFIX, folder).rmdir()
+def try_writing(folder: Path, name: str = "file") -> None:
+    """Raise OSError if no file of this name, which may be one in a folder, can be made in a work folder there."""
+    try:
+        work = private_folder(f"{WORK_FOLDER_PREFIX}{_this_computer()}-", folder)
+        try:
+            (work / name).parent.mkdir(exist_ok=True)
+            (work / name).touch()
+        finally:
+            remove(work)
+    except OSError as problem:
+        if problem.errno == errno.ENAMETOOLONG or getattr(problem, "winerror", None) in _TOO_LONG_ON_WINDOWS:
+            reason = f"{name} is made in a work folder there, in which its path would be too long"
+            raise OSError(errno.ENAMETOOLONG, reason) from problem
+        raise
 
 
 def _new_folder(prefix: str, parent: Path | None) -> Path:

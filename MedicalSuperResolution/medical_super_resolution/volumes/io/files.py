@@ -146,15 +146,15 @@ def check_output(path: Path | str, *, overwrite: bool = False) -> None:
     taken = _taken(path)
     if taken and not overwrite:
         raise VolumeError(f"{taken} exists already; add --overwrite to replace it, or choose another name")
-    check_writable(path.parent)
+    check_writable(path.parent, max((file.name for file in written_as(path)), key=len))
 
 
-def check_writable(folder: Path) -> None:
-    """Refuse a folder that is not there or in which nothing can be written."""
+def check_writable(folder: Path, name: str) -> None:
+    """Refuse a folder that is not there or in which no file of this name can be written."""
     if not folder.is_dir():
         raise VolumeError(f"the folder {folder} does not exist; make it first")
     try:
-        try_writing(folder)
+        try_writing(folder, name)
     except OSError as problem:
         reason = problem.strerror
         raise VolumeError(f"cannot write in the folder {folder}: {reason}; choose another folder") from problem

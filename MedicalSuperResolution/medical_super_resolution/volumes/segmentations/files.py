@@ -96,7 +96,7 @@ def check_output(
                 " as the refined volume, or end the output in .seg.nrrd"
             )
         check_replaceable(path, overwrite=overwrite)
-        files.check_writable(path.parent)
+        files.check_writable(path.parent, path.name)
         return
     files.check_output(path, overwrite=overwrite)
     if len(segmentation.layers) > 1 and not is_segmentation(path):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _IMPLEMENTATION = "2.25.325500257717889597049869227998455178757"  # of this writer
+_NAME = "slice{:04d}.dcm"
 _FLIP_K = np.diag([1.0, 1.0, -1.0, 1.0])
 
 
@@ -115,7 +116,7 @@ def _check_folder(folder: Path) -> None:
             raise VolumeError(f"the folder {folder} is not empty; name a new or an empty one for the DICOM series")
     elif folder.exists():
         raise VolumeError(f"{folder} is a file; name a folder for the DICOM series")
-    files.check_writable(folder.parent)
+    files.check_writable(folder.parent, f"{folder.resolve().name}/{_NAME.format(1)}")
 
 
 def _right_handed(volume: Volume) -> Volume:
@@ -169,7 +170,7 @@ def _write_files(
         one.ImagePositionPatient = [decimal_string(value) for value in position]
         one.SliceLocation = decimal_string(float(position @ normal))
         one.add_new("PixelData", "OW", encoding.stored(plane).tobytes())
-        one.save_as(series / f"slice{number:04d}.dcm")
+        one.save_as(series / _NAME.format(number))
     return series, report, encoding
 
 

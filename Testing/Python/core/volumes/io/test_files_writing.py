@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from command_line import contents
 from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.volumes.dicom.derived import writer
 from medical_super_resolution.volumes.io import files, formats
 from medical_super_resolution.volumes.volume import Volume
 from volume_samples import a_grid_in, numbers
@@ -145,6 +148,36 @@ def test_an_output_folder_that_may_not_be_written_is_refused(tmp_path: Path, mon
     monkeypatch.setattr(Path, "mkdir", forbidden)
     with pytest.raises(VolumeError, match="cannot write in the folder .*Permission denied; choose another folder"):
         files.check_output(tmp_path / "scan.nii.gz")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the longest path of POSIX")
+@pytest.mark.parametrize("name", ["fine.nii.gz", "fine.nhdr", "fine.seg.nrrd", "series"])
+def test_a_path_that_is_too_long_only_in_its_work_folder_is_refused_before_any_work(tmp_path: Path, name: str):
+    folder = tmp_path
+    while len(str(folder)) < (most := os.pathconf("/", "PC_PATH_MAX")) - 120:
+        folder /= "d" * 60
+    folder.mkdir(parents=True)
+    path = folder / ("x" * (most - len(str(folder)) - len(name) - 10) + name)
+    path.touch()
+    path.unlink()  # the path itself is not too long
+    with pytest.raises(VolumeError, match="made in a work folder there, in which its path would be too long; choose"):
+        writer._check_folder(path) if name == "series" else files.check_output(path)
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize(("winerror", "is_named"), [(3, True), (206, True), (5, False)])
+def test_a_path_that_is_too_long_on_windows_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, winerror: int, *, is_named: bool
+):
+    def refused(*arguments: object, **options: object) -> None:
+        problem = OSError(errno.ENOENT, "The system cannot find the path specified")
+        problem.winerror = winerror
+        raise problem
+
+    monkeypatch.setattr(Path, "touch", refused)
+    with pytest.raises(VolumeError) as refusal:
+        files.check_output(tmp_path / "fine.nii.gz")
+    assert ("would be too long; choose another folder" in str(refusal.value)) == is_named
 
 
 def test_checking_an_output_leaves_no_trace(tmp_path: Path):
