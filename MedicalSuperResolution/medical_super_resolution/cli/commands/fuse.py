@@ -135,8 +135,8 @@ def _checked_series(chosen: argparse.Namespace) -> list[list[Path]]:
     for path in filter(None, (None if series else chosen.output, chosen.uncertainty)):
         files.check_output(path, overwrite=chosen.overwrite)
     check_report(chosen.report, overwrite=chosen.overwrite)
-    if not chosen.force_frame:
-        check_one_session(chosen.stacks)
+    if series or not chosen.force_frame:
+        check_one_session(chosen.stacks, is_forced=chosen.force_frame)
     return series
 
 

@@ -216,8 +216,13 @@ def _thickness_mm(frames: list[Frame]) -> float | None:
     return thicknesses.most_common(1)[0][0] if thicknesses else None
 
 
-def check_one_session(paths: Sequence[Path]) -> None:
+def check_one_session(paths: Sequence[Path], *, is_forced: bool = False) -> None:
     """Refuse series of different patients or frames of reference; volume files name neither and are not checked.
+
+    Parameters
+    ----------
+    is_forced
+        Refuse only what cannot be the source of one DICOM series: different patients.
 
     Raises
     ------
@@ -232,9 +237,10 @@ def check_one_session(paths: Sequence[Path]) -> None:
             pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=list(_SAME_IN_SESSION))
             for file in first
         ]
+    instead = "fuse stacks of one session, or add --force-frame if they are"
+    if is_forced:
+        instead = "a DICOM series is of one patient: end OUTPUT in .nii.gz"
     for tag, what in _SAME_IN_SESSION.items():
         found = {text(header, tag) for header in headers} - {""}
-        if len(found) > 1:
-            raise VolumeError(
-                f"the series are of different {what}; fuse stacks of one session, or add --force-frame if they are"
-            )
+        if len(found) > 1 and (tag == "PatientID" or not is_forced):
+            raise VolumeError(f"the series are of different {what}; {instead}")

@@ -81,8 +81,13 @@ def test_series_of_other_patients_or_frames_are_refused_unless_forced(medsr, tmp
             setattr(header, keyword, "1.2.3")
             header.save_as(changed / file.name)
         assert sentence in refused(medsr, results, "fuse", two_series[0], changed, results / "no.nii.gz")
+    others = tmp_path / "PatientID"
+    said = refused(medsr, results, "fuse", two_series[0], others, results / "fused", "--force-frame")
+    assert "different patients; a DICOM series is of one patient: end OUTPUT in .nii.gz" in said
     options = ("--model", a_model_file, "--register", "none", "--spacing", 3.0, "--force-frame")
-    assert medsr("fuse", two_series[0], changed, tmp_path / "forced.nii.gz", *options)[0] == 0
+    for stack, name in ((others, "forced.nii.gz"), (changed, "series")):
+        status, _, err = medsr("fuse", two_series[0], stack, tmp_path / name, *options)
+        assert status == 0, err
 
 
 def test_series_that_are_named_by_a_file_or_zipped_are_checked_as_those_in_folders(medsr, tmp_path, two_series):
