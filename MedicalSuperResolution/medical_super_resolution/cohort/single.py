@@ -21,7 +21,6 @@ from ..volumes.dicom.reader import ALL_PHASES
 from ..volumes.io import files, formats
 from ..volumes.memmap import Allocator, disk_allocator
 from ..volumes.segmentations import files as segmentations
-from ..volumes.volume import Enhanced
 from .series import run_series
 from .task import Outcome, Stage, Task, check_tilt, outcome_of, tilt_restored, with_modality
 
@@ -125,7 +124,7 @@ def _segmentation(task: Task, settings: EnhanceSettings, progress: Progress, sta
     segmentations.check_output(segmentation, task.destination.path, overwrite=task.destination.overwrite)
     read_seconds = time.monotonic() - started
     stage("refining")
-    done: list[Enhanced] = [enhance_labels(layer, settings, progress) for layer in segmentation.layers]
+    done = [enhance_labels(layer, settings, progress, are_segments=True) for layer in segmentation.layers]
     stage("writing")
     started = time.monotonic()
     refined = replace(segmentation, layers=tuple(one.volume for one in done))

@@ -19,8 +19,15 @@ from .planning import finer_axes, plan
 METHOD = "labels (shape-based interpolation)"
 
 
-def enhance_labels(volume: Volume, settings: EnhanceSettings, progress: Progress = ignore) -> Enhanced:
+def enhance_labels(
+    volume: Volume, settings: EnhanceSettings, progress: Progress = ignore, *, are_segments: bool = False
+) -> Enhanced:
     """Refine a label map as the settings ask, without a network; no label is new.
+
+    Parameters
+    ----------
+    are_segments
+        The file is one of segments, which is never taken for an image.
 
     Raises
     ------
@@ -32,10 +39,9 @@ def enhance_labels(volume: Volume, settings: EnhanceSettings, progress: Progress
     started = time.monotonic()
     planned = plan(_averaged_grid(volume.grid, settings), settings)
     fine = refine_labels(replace(volume, padding=None), planned.target, progress)
-    note = (
-        "the volume is a label map: its shapes were interpolated and its labels kept, without the model; give its"
-        " modality where it is an image"
-    )
+    notes = ["the volume is a label map: its shapes were interpolated and its labels kept, without the model"]
+    if not are_segments:
+        notes.append("give the modality of the volume where it is an image")
     report = Report(
         model=METHOD,
         model_sha256="",
@@ -51,7 +57,7 @@ def enhance_labels(volume: Volume, settings: EnhanceSettings, progress: Progress
         device="cpu",
         seconds=round(time.monotonic() - started, 4),
         settings=asdict(replace(settings, model=METHOD)),
-        warnings=(*volume.notes, note),
+        warnings=(*volume.notes, *notes),
         software=f"MedicalSuperResolution {__version__}",
     )
     return Enhanced(replace(fine, slice_thickness_mm=None), report)

@@ -157,6 +157,11 @@ def _check_input(chosen: argparse.Namespace) -> None:
         are_several = number is None and count > 1
     if chosen.snap and is_segmentation:
         raise SettingsError(f"--snap follows the edges of an image, and {source} is a segmentation; leave it out")
+    if is_segmentation and (chosen.modality or chosen.uncertainty):
+        raise SettingsError(
+            f"--modality and --uncertainty are for images, and {source} is a segmentation; leave them out, or rename a"
+            " file that is none"
+        )
     if chosen.snap and are_several:
         raise SettingsError("--snap follows the edges of one volume; name it by --volume N, or --phase N of DICOM")
 

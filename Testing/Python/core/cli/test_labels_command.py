@@ -205,6 +205,18 @@ def test_a_segmentation_by_itself_is_refined_as_one(medsr, folder):
     assert found.facts["Segment0_Name"] == "left kidney"
 
 
+def test_a_file_of_segments_is_not_taken_for_an_image_by_its_modality_nor_is_that_recommended(medsr, folder):
+    a_slicer_segmentation(folder / "in.seg.nrrd")
+    given = ("enhance", folder / "in.seg.nrrd", folder / "out.seg.nrrd", "--factor", 2)
+    for option in (("--modality", "ct"), ("--uncertainty", folder / "uncertainty.nrrd")):
+        said = refused(medsr, folder, *given, *option)
+        assert "are for images" in said
+    status, _, err = medsr(*given)
+    assert status == 0, err
+    assert "warning: the volume is a label map: its shapes were interpolated and its labels kept" in err
+    assert "modality" not in err
+
+
 def test_info_says_that_a_label_map_is_one(medsr, folder):
     status, out, _ = medsr("info", folder / "labels.nii.gz")
     assert status == 0
