@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import SuperResolutionError
-from .system.temp_dirs import check_folder_of, check_replaceable, put_in_place, work_folder
+from .system.temp_dirs import check_folder_of, check_replaceable, put_in_place, try_writing, work_folder
 
 NOTICE = "For research. Not for diagnostic use."
 
@@ -123,6 +123,10 @@ def check_report(path: Path | None, *, overwrite: bool) -> None:
     if path.exists() and not _holds_json(path):
         raise SuperResolutionError(f"{path} is not a report, and would be lost; choose another name for the report")
     check_folder_of(path)
+    try:
+        try_writing(path.parent, path.name)
+    except OSError as problem:
+        raise _not_written(path, problem) from problem
 
 
 def _holds_json(path: Path) -> bool:
@@ -137,4 +141,10 @@ def write_report(path: Path, report: dict[str, Any]) -> None:
             (folder / path.name).write_text(json.dumps(report, indent=1) + "\n")
             put_in_place(folder / path.name, path)
     except OSError as problem:
-        raise SuperResolutionError(f"the report {path} could not be written: {problem.strerror}") from problem
+        raise _not_written(path, problem) from problem
+
+
+def _not_written(path: Path, problem: OSError) -> SuperResolutionError:
+    return SuperResolutionError(
+        f"the report {path} could not be written: {problem.strerror}; choose another folder for it"
+    )

@@ -125,6 +125,9 @@ def test_an_output_folder_that_may_not_be_written_gets_one_sentence(
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no /proc")
 def test_a_folder_of_the_system_as_output_gets_one_sentence(medsr: Medsr, scan: Path, folder: Path):
     assert "cannot write in the folder /proc/self" in refused(medsr, folder, "enhance", scan, "/proc/self/fine.nii.gz")
+    options = ("--factor", 2, "--report", "/proc/self/report.json")
+    said = refused(medsr, folder, "enhance", scan, folder / "fine.nii.gz", *options)
+    assert "the report /proc/self/report.json could not be written" in said
 
 
 def test_an_output_that_exists_gets_one_sentence_and_is_kept(medsr: Medsr, scan: Path, folder: Path):
