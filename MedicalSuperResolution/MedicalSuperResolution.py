@@ -4,7 +4,7 @@ from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
 from medical_super_resolution.errors import SuperResolutionError
-from MedicalSuperResolutionLib import messages
+from MedicalSuperResolutionLib import messages, timers
 from MedicalSuperResolutionLib.engine.scripting import Scripting
 from MedicalSuperResolutionLib.panel import MedicalSuperResolutionSubjectHierarchyPlugin as data_menu
 from MedicalSuperResolutionLib.panel import display, parameter_node, sample_data
@@ -20,7 +20,7 @@ from MedicalSuperResolutionLib.panel.sections.result import ResultSection
 from MedicalSuperResolutionLib.panel.sections.run import RunSection
 from MedicalSuperResolutionLib.panel.sections.setup import SetupSection
 from MedicalSuperResolutionLib.process.runner import Runner
-from MedicalSuperResolutionLib.scene import provenance, region, segmentation
+from MedicalSuperResolutionLib.scene import kinds, provenance, region, segmentation
 from MedicalSuperResolutionLib.setup import torch as torch_setup
 from MedicalSuperResolutionLib.setup.self_check import SelfCheck
 
@@ -54,7 +54,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         super().__init__(parent)
         self._watchedInput, self._watchedRegion = Observer(self._updatePanel), Observer(self._updatePanel)
         self._run = self._compare = self._result = self._queue = self._fuse = None
-        self._dicom = self._selfCheck = self._setup = None
+        self._dicom = self._selfCheck = self._setup = self._isSequence = None
 
     def setup(self):
         super().setup()
@@ -98,6 +98,8 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         self._compare.end_without_volumes()  # also while another module is open
         if self._parameterNode is not None and not slicer.mrmlScene.IsBatchProcessing():
             self._parameterNode.choose_input()
+            if self._isSequence:  # it may have lost its browser; not at once: a browser may not be asked meanwhile
+                timers.soon(self._updatePanel)
 
     def setParameterNode(self, parameterNode):
         self._watchedInput.follow(None)
@@ -117,7 +119,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         def begin(**listeners):
             volume, output, roi = chosen.inputVolume, chosen.outputVolume, chosen.region
             if chosen.segmentation:
-                segmentation.check(chosen.segmentation, volume)
+                segmentation.check(chosen.segmentation, volume, roi)
             return self.logic.start(volume, chosen.settings(), outputVolume=output, roi=roi, **listeners)
 
         self._run.start(_("The enhancement could not be started."), begin)
@@ -154,6 +156,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         chosen = self._parameterNode
         if chosen is None:
             return
+        self._isSequence = kinds.browser_of(chosen.inputVolume) is not None
         self._watchedInput.follow(chosen.inputVolume)
         self._watchedRegion.follow(chosen.region)
         display.show_choices(self.ui, chosen)
@@ -189,7 +192,6 @@ class MedicalSuperResolutionWidget(ModuleWidget):
     def _onResult(self, source, node):
         chosen = self.logic.getParameterNode()
         chosen.resultSource, chosen.resultVolume = source, node
-        self._updatePanel()
 
     def _onDelete(self, source):
         self._compare.exit()

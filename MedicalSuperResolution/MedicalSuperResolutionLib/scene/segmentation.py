@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -9,30 +11,69 @@ import slicer
 
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.progress import Progress, ignore
-from MedicalSuperResolutionLib.scene import dicom_source, kinds
+from MedicalSuperResolutionLib.scene import dicom_source, kinds, region
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.translation import tr as _
 
 
-def check(segmentation: slicer.vtkMRMLSegmentationNode, volume: slicer.vtkMRMLScalarVolumeNode | None) -> None:
-    """Refuse, before any work, a segmentation that is empty or lies beside the volume, as far as their bounds show it.
+def check(
+    segmentation: slicer.vtkMRMLSegmentationNode,
+    volume: slicer.vtkMRMLScalarVolumeNode | None,
+    roi: slicer.vtkMRMLMarkupsROINode | None = None,
+) -> None:
+    """Refuse, before any work, a segmentation without a voxel in the volume, or in the region of it.
 
     Raises
     ------
     VolumeError
-        See above; or there is no volume.
+        See above; or see `nodes.volume_from_node`.
     """
     kinds.check_readable(volume)
     bounds_ras_mm = np.zeros((2, 6))  # lowest and highest along each axis
     for node, bounds in zip((segmentation, volume), bounds_ras_mm, strict=True):
         node.GetRASBounds(bounds)
-    if (bounds_ras_mm[:, ::2].max(axis=0) >= bounds_ras_mm[:, 1::2].min(axis=0)).any():
+    if (bounds_ras_mm[:, ::2].max(axis=0) >= bounds_ras_mm[:, 1::2].min(axis=0)).any():  # cheaper than the voxels
         raise _no_overlap(segmentation, volume)
+    whole, box = scene.volume_from_node(volume), None if roi is None else region.box_over(volume, roi)
+    with _without_label_displays(segmentation.GetScene()):
+        parts = (
+            array if box is None else region.cropped(replace(whole, array=array), box).array
+            for array in _drawn(segmentation, volume)
+        )
+        if not any(part.any() for part in parts):  # mostly the first one
+            raise _no_overlap(segmentation, volume, roi)
 
 
-def _no_overlap(segmentation: slicer.vtkMRMLSegmentationNode, volume: slicer.vtkMRMLScalarVolumeNode) -> VolumeError:
+def _no_overlap(
+    segmentation: slicer.vtkMRMLSegmentationNode,
+    volume: slicer.vtkMRMLScalarVolumeNode,
+    roi: slicer.vtkMRMLMarkupsROINode | None = None,
+) -> VolumeError:
+    if roi is not None:
+        message = _("no segment of {name} lies in the region {region}; move the region, or choose no segmentation")
+        return VolumeError(message.format(name=segmentation.GetName(), region=roi.GetName()))
     message = _("no segment of {name} lies in the volume {volume}; choose a segmentation of this volume, or none")
     return VolumeError(message.format(name=segmentation.GetName(), volume=volume.GetName()))
+
+
+def _drawn(
+    segmentation: slicer.vtkMRMLSegmentationNode, volume: slicer.vtkMRMLScalarVolumeNode
+) -> Iterator[np.ndarray]:
+    """For each segment, which voxels of a volume belong to it: 0 or 1."""
+    segments = segmentation.GetSegmentation()
+    for name in [segments.GetNthSegmentID(number) for number in range(segments.GetNumberOfSegments())]:
+        yield (slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, name, volume) > 0).astype(np.uint8)
+
+
+@contextmanager
+def _without_label_displays(mrml: slicer.vtkMRMLScene) -> Iterator[None]:
+    """Remove the display nodes of the label maps that slicer.util makes for a moment, and leaves."""
+    known = set(_label_displays(mrml))
+    try:
+        yield
+    finally:
+        for display in set(_label_displays(mrml)) - known:
+            mrml.RemoveNode(display)
 
 
 def refine(
@@ -57,15 +98,10 @@ def refine(
     Raises
     ------
     VolumeError
-        No segment has a voxel in ``source``, or the result lies elsewhere.
+        No segment has a voxel in the result, or the result lies elsewhere.
     """
-    mrml = result.GetScene()
-    known = set(_label_displays(mrml))
-    try:
+    with _without_label_displays(result.GetScene()):
         return _refined(segmentation, source, result, progress)
-    finally:
-        for display in set(_label_displays(mrml)) - known:
-            mrml.RemoveNode(display)  # slicer.util makes label maps for a moment, and leaves their display nodes
 
 
 def _refined(
@@ -80,12 +116,10 @@ def _refined(
     names = [old.GetNthSegmentID(number) for number in range(old.GetNumberOfSegments())]
     coarse, grid = scene.volume_from_node(source), scene.volume_from_node(result).grid
     segments = [old.GetSegment(name) for name in names]
-    drawn = [slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, name, source) > 0 for name in names]
-    if not any(array.any() for array in drawn):
-        raise _no_overlap(segmentation, source)
-    fine = [  # meanwhile the user may edit the segmentation
-        refine_labels(replace(coarse, array=array.astype(np.uint8)), grid, progress).array for array in drawn
-    ]
+    drawn = list(_drawn(segmentation, source))  # meanwhile the user may edit the segmentation
+    fine = [refine_labels(replace(coarse, array=array), grid, progress).array for array in drawn]
+    if not any(array.any() for array in fine):
+        raise _no_overlap(segmentation, result)
     name = f"{segmentation.GetName()} on {result.GetName()}"
     made = result.GetScene().AddNewNodeByClass("vtkMRMLSegmentationNode", name)
     made.CreateDefaultDisplayNodes()

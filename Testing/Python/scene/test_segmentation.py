@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
 
 from medical_super_resolution.errors import VolumeError  # noqa: E402
-from MedicalSuperResolutionLib.scene import segmentation  # noqa: E402
+from medical_super_resolution.volumes.grid import Grid  # noqa: E402
+from medical_super_resolution.volumes.volume import Enhanced  # noqa: E402
+from MedicalSuperResolutionLib.scene import nodes as scene  # noqa: E402
+from MedicalSuperResolutionLib.scene import region, segmentation  # noqa: E402
 from MedicalSuperResolutionLib.scene.nodes import write_to_node  # noqa: E402
 from slicer_host import node_ids  # noqa: E402
 
@@ -123,8 +128,32 @@ def test_segments_whose_voxels_lie_beside_the_volume_are_refused_and_still_shown
     a_segmentation, a_volume_node, an_enhanced
 ):
     moved(a_segmentation, 15)  # the bounds, which those of the volume were, still overlap it
-    segmentation.check(a_segmentation, a_volume_node)
+    with pytest.raises(VolumeError, match="no segment of Drawn lies in the volume Chest"):
+        segmentation.check(a_segmentation, a_volume_node)
     result = write_to_node(an_enhanced, a_volume_node)
     with pytest.raises(VolumeError, match="no segment of Drawn lies in the volume Chest"):
         segmentation.refine(a_segmentation, a_volume_node, result)
     assert a_segmentation.GetDisplayVisibility()
+
+
+def test_a_segmentation_beside_the_region_is_refused_before_the_work(a_segmentation, a_volume_node, a_scene):
+    roi = a_scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Lesion")
+    region.lay_over(roi, a_volume_node)
+    nodes = node_ids(a_scene)
+    segmentation.check(a_segmentation, a_volume_node, roi)
+    place = scene.volume_from_node(a_volume_node).grid.ijk_to_ras
+    roi.SetSize(2, 2, 2)
+    roi.SetCenter(*place[:3, 3])  # the first voxel, while the bounds of the segmentation are those of the volume
+    with pytest.raises(VolumeError, match="no segment of Drawn lies in the region Lesion; move the region, or choose"):
+        segmentation.check(a_segmentation, a_volume_node, roi)
+    roi.SetCenter(*(place @ [8, 7, 5, 1])[:3])  # of the second segment only
+    segmentation.check(a_segmentation, a_volume_node, roi)
+    assert node_ids(a_scene) == nodes
+
+
+def test_a_result_without_a_voxel_of_a_segment_gets_no_segmentation(a_segmentation, a_volume_node, an_enhanced):
+    report, volume = an_enhanced.report, an_enhanced.volume
+    first = replace(volume, array=volume.array[:3], grid=Grid((3, *volume.grid.shape_kji[1:]), volume.grid.ijk_to_ras))
+    result = write_to_node(Enhanced(first, report), a_volume_node)
+    with pytest.raises(VolumeError, match="no segment of Drawn lies in the volume Chest x3; choose a"):
+        segmentation.refine(a_segmentation, a_volume_node, result)

@@ -67,3 +67,11 @@ def test_a_script_gets_the_volume_that_shows_the_sequence(the_module: Any, a_pro
     node = logic.enhance(a_proxy, progress=lambda done, total: heard.append(done / total))
     assert node.GetName() == "Phases 1 mm"
     assert heard == pytest.approx([1 / 6, 3 / 6, 5 / 6])
+
+
+@pytest.mark.parametrize("kind", ["vtkMRMLSequenceBrowserNode", "vtkMRMLSequenceNode"])
+def test_without_its_browser_or_its_sequence_the_volume_is_one_alone(
+    a_panel: Any, a_proxy: Any, slicer_python: Any, kind: str
+):
+    slicer_python.mrmlScene.RemoveNode(slicer_python.mrmlScene.GetFirstNodeByClass(kind))
+    wait(lambda: a_panel.ui.descriptionLabel.text.startswith("20x18x8 at"))

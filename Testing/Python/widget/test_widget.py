@@ -35,15 +35,19 @@ def test_an_uncertainty_map_comes_beside_the_result(a_panel: Any, a_thick_volume
     assert (result.GetName(), uncertainty_node.map_of(result).GetName()) == tuple(volume_names()[1:])
 
 
+def draw(mask: Any, segmentation: Any, volume: Any) -> None:
+    import slicer
+
+    slicer.util.updateSegmentBinaryLabelmapFromArray(mask.astype(np.uint8), segmentation, "Box", volume)
+
+
 @pytest.fixture
 def a_segmentation(a_thick_volume: Any) -> Any:
     """All of a thick volume as one segment, "Drawn"."""
-    import slicer
-
-    drawn = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Drawn")
+    drawn = a_thick_volume.GetScene().AddNewNodeByClass("vtkMRMLSegmentationNode", "Drawn")
     drawn.SetReferenceImageGeometryParameterFromVolumeNode(a_thick_volume)
     drawn.GetSegmentation().AddEmptySegment("Box")
-    slicer.util.updateSegmentBinaryLabelmapFromArray(np.ones((8, 18, 20), np.uint8), drawn, "Box", a_thick_volume)
+    draw(np.ones((8, 18, 20)), drawn, a_thick_volume)
     return drawn
 
 
@@ -82,14 +86,23 @@ def test_while_a_segmentation_is_refined(
     assert slicer.util.getNodesByClass("vtkMRMLSegmentationNode") == [a_segmentation][: len(shown)]
 
 
-def test_a_segmentation_of_no_segment_in_the_volume_is_refused_before_the_work(
+def test_a_segmentation_of_no_segment_in_the_volume_or_its_region_is_refused_before_the_work(
     a_panel: Any, a_segmentation: Any, a_runner: Any, errors_shown: Any
 ):
+    from MedicalSuperResolutionLib.scene import region
+
+    ui, volume = a_panel.ui, a_panel._parameterNode.inputVolume
+    draw(np.arange(8 * 18 * 20).reshape(8, 18, 20) < 18 * 20, a_segmentation, volume)  # the first slice
+    roi = volume.GetScene().AddNewNodeByClass("vtkMRMLMarkupsROINode", "Lesion")
+    region.lay_over(roi, volume)  # the middle half
+    ui.segmentationSelector.setCurrentNode(a_segmentation)
+    ui.regionSelector.setCurrentNode(roi)
+    ui.enhanceButton.click()
     a_segmentation.GetSegmentation().RemoveAllSegments()
-    a_panel.ui.segmentationSelector.setCurrentNode(a_segmentation)
-    a_panel.ui.enhanceButton.click()
+    ui.enhanceButton.click()
     assert errors_shown == [
-        "No segment of Drawn lies in the volume Thick; choose a segmentation of this volume, or none."
+        "No segment of Drawn lies in the region Lesion; move the region, or choose no segmentation.",
+        "No segment of Drawn lies in the volume Thick; choose a segmentation of this volume, or none.",
     ]
     assert (a_panel._isBusy(), a_runner.settings) == (False, None)
 
