@@ -119,10 +119,6 @@ class CompareViews:
         self._release_volumes()
         self._fill(before, after, difference, sharing_window, colors)
 
-    def fit(self) -> None:
-        """Show whole volumes in every view, at one scale."""
-        self._fitted.fit()
-
     def add_legend(
         self, volume: slicer.vtkMRMLScalarVolumeNode, quantity: str, units: str
     ) -> slicer.vtkMRMLColorLegendDisplayNode:

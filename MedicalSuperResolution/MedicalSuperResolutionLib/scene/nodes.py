@@ -13,7 +13,6 @@ from medical_super_resolution.volumes.volume import Enhanced, Volume
 from MedicalSuperResolutionLib.scene import acquisition_transform, dicom_source, kinds, provenance, region
 from MedicalSuperResolutionLib.translation import tr as _
 
-_NO_ITEM = 0  # of the subject hierarchy
 _SHOWN_ALIKE = ("ApplyThreshold", "InvertDisplayScalarRange", "Interpolate", "WindowMappingMethod")
 
 
@@ -211,10 +210,9 @@ def remove(node: slicer.vtkMRMLNode) -> None:
     if sequence is not None and provenance.was_made_here(sequence):
         browser.RemoveSynchronizedSequenceNode(sequence.GetID())  # else it would show the volume again at once
         remove(sequence)
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-    item = hierarchy.GetItemByDataNode(node)
-    if item != _NO_ITEM:
-        hierarchy.RemoveItem(item, False, False)
+    if dicom_source.is_in_hierarchy(node):
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+        hierarchy.RemoveItem(hierarchy.GetItemByDataNode(node), False, False)
     kept_by_it = [getattr(node, name, lambda: None)() for name in ("GetStorageNode", "GetDisplayNode")]
     for belonging in (node, *kept_by_it):  # a slice view gives a volume that loses its display node a new one
         if belonging is not None and scene.IsNodePresent(belonging):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -114,6 +113,7 @@ def write(
     )
     provenance.name_sources(node, nodes)
     if fused.uncertainty is not None:
-        facts = {provenance.ATTRIBUTE_PREFIX + "FusionReport": json.dumps(fused.report, sort_keys=True)}
-        uncertainty_node.attach(scene.draft_of(fused.uncertainty, first, facts), _UNCERTAINTY, node)
+        made = scene.draft_of(fused.uncertainty, first, facts)
+        provenance.keep_from_export(made)
+        uncertainty_node.attach(made, _UNCERTAINTY, node)
     return node

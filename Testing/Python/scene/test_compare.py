@@ -113,7 +113,7 @@ def test_scrolling_leaves_the_views_of_the_user_alone(some_views, a_trio, a_scre
 def test_views_of_different_width_show_the_same_place_at_the_same_scale(some_views, a_trio, a_screen):
     some_views.enter(*a_trio, plane="Axial")
     a_screen.logic(1).ResizeSliceNode(150, 200)
-    some_views.fit()
+    some_views._fitted.fit()
     inside = slice(5, -5)  # the volume ends on the very edge of the narrow view
     np.testing.assert_allclose(a_screen.pixels(1)[:, inside], a_screen.pixels(0)[:, 25:175][:, inside], atol=3)
 
@@ -161,7 +161,7 @@ def test_a_legend_gets_room_where_the_volume_leaves_none(some_views, a_trio, a_s
     legend = some_views.add_legend(a_trio[2], "Difference", "HU")
     for number in range(3):
         a_screen.logic(number).ResizeSliceNode(*size)
-    some_views.fit()
+    some_views._fitted.fit()
     node, bounds, to_view = a_screen.logic(2).GetSliceNode(), np.zeros(6), vtk.vtkMatrix4x4()
     vtk.vtkMatrix4x4.Invert(node.GetXYToRAS(), to_view)
     a_trio[2].GetSliceBounds(bounds, to_view)  # in pixels from the lower left corner
@@ -180,7 +180,7 @@ def test_while_fitting_no_view_is_drawn_at_a_scale_that_is_not_the_last(some_vie
         node.SetFieldOfView(7, 7, 1)
     changed = vtk.vtkCommand.ModifiedEvent
     tags = [node.AddObserver(changed, lambda one, _: drawn.add(round(one.GetFieldOfView()[0], 6))) for node in nodes]
-    some_views.fit()
+    some_views._fitted.fit()
     for node, tag in zip(nodes, tags, strict=True):
         node.RemoveObserver(tag)
     assert drawn == {round(node.GetFieldOfView()[0], 6) for node in nodes}
@@ -259,7 +259,7 @@ def test_a_view_is_fitted_before_it_is_drawn_enlarged_and_before_it_is_drawn_sma
     small_mm = node.GetFieldOfView()[:2]
     screen.layout.AddMaximizedViewNode(node)
     screen.logic(1).ResizeSliceNode(600, 400)
-    views.fit()
+    views._fitted.fit()
     assert drawn[0] == pytest.approx(node.GetFieldOfView()[:2])
     drawn.clear()
     screen.layout.RemoveAllMaximizedViewNodes()
@@ -401,7 +401,7 @@ def test_regions_segmentations_and_crosshair_are_as_before_in_a_scene_saved_whil
 def test_a_closed_scene_can_be_left(some_views, a_trio, a_screen, a_slicer):
     some_views.enter(*a_trio)
     a_slicer.mrmlScene().Clear(False)
-    some_views.fit()
+    some_views._fitted.fit()
     some_views.exit()
     assert not some_views.is_active
 

@@ -106,7 +106,7 @@ def test_an_open_comparison_goes_over_to_the_stack_that_is_chosen(a_panel: Any, 
 
 
 def test_where_stacks_contradict_each_other_becomes_a_map(a_panel: Any, stacks: list[Any], a_runner: Any):
-    from MedicalSuperResolutionLib.scene import uncertainty_node
+    from MedicalSuperResolutionLib.scene import provenance, uncertainty_node
 
     a_panel.ui.uncertaintyCheckBox.checked = True
     a_panel.ui.fuseButton.click()
@@ -116,6 +116,8 @@ def test_where_stacks_contradict_each_other_becomes_a_map(a_panel: Any, stacks: 
     known = uncertainty_node.map_of(a_panel._parameterNode.resultVolume)
     assert known.GetName() == "Axial fused uncertainty"
     assert "contradict" in known.GetAttribute("MedicalSuperResolution.Uncertainty")
+    assert provenance.is_fused(known)
+    assert provenance.report_of(known) is None  # which an export would need
 
 
 def test_why_stacks_cannot_be_fused_is_shown_before_the_click(

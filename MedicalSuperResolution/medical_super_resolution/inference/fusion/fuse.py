@@ -223,5 +223,6 @@ def _report(fusion: Fusion, stacks: list[RefinedStack], errors: list[float], sta
         consistency_error_rms=tuple(errors),
         seconds=round(time.monotonic() - started, 2),
         settings=asked,
+        device=", ".join(sorted({one.device for one in stacks} - {""})) or "cpu",
         warnings=tuple(f"stack {number}: {note}" for number, one in enumerate(stacks, 1) for note in one.stack.notes),
     )

@@ -46,6 +46,8 @@ class RefinedStack:
         (K, 4, 4), the same as ``motion`` for each slice, where slices move by themselves.
     slice_weights
         (K,) weight of each slice, 0 to 1; None weights all slices by 1.
+    device
+        Where the model refined it; empty if it was fine enough.
     """
 
     stack: Volume
@@ -55,6 +57,7 @@ class RefinedStack:
     gain: float = 1.0
     slice_motions: np.ndarray | None = None
     slice_weights: Tensor | None = None
+    device: str = ""
 
     @property
     def moved_grid(self) -> Grid:
@@ -98,7 +101,7 @@ def refined_stack(
     report = enhanced.report
     profile = SliceProfile(report.slice_profile, (report.slice_width_mm or _distance(stack)) / _distance(stack))
     fine = replace(enhanced.volume, padding=padding_on(stack, enhanced.volume.grid))
-    return RefinedStack(stack, _continued(fine), profile, np.eye(4))
+    return RefinedStack(stack, _continued(fine), profile, np.eye(4), device=report.device)
 
 
 def _continued(fine: Volume) -> Volume:

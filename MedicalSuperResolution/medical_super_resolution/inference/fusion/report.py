@@ -28,6 +28,8 @@ class FusionReport:
         Root mean square difference between each stack and the fused volume acquired again, in the stack's units.
     warnings
         What the reader changed in the stacks (straightened, resampled, left out).
+    device
+        Where the model refined the stacks; the rest is computed on the processor.
     """
 
     model: str
@@ -44,6 +46,7 @@ class FusionReport:
     seconds: float
     settings: dict[str, Any]
     warnings: tuple[str, ...] = ()
+    device: str = "cpu"
     software: str = field(default=f"MedicalSuperResolution {__version__}")
     notice: str = NOTICE
 
@@ -75,7 +78,7 @@ class FusionReport:
             slice_thickness_mm=stack.through_plane_spacing_mm,
             slice_profile=self.slice_profile[0],
             consistency_error_rms=max(self.consistency_error_rms),
-            device="cpu",
+            device=self.device,
             seconds=self.seconds,
             settings=self.settings,
             warnings=self.warnings,

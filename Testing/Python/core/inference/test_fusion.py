@@ -13,6 +13,7 @@ from medical_super_resolution.api import fuse as api
 from medical_super_resolution.errors import Cancelled, DeviceError, SettingsError, VolumeError
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.fusion import fuse as module
+from medical_super_resolution.inference.fusion import prior
 from medical_super_resolution.inference.fusion import stacks as sets
 from medical_super_resolution.inference.fusion.fuse import Fusion
 from medical_super_resolution.inference.fusion.settings import FusionSettings
@@ -293,6 +294,19 @@ def test_stacks_that_cannot_be_fused_are_refused_in_one_sentence(a_model):
 def test_nonsense_is_refused(nonsense):
     with pytest.raises(SettingsError):
         FusionSettings(**nonsense)
+
+
+def test_the_report_names_the_device_that_refined_the_stacks(a_model, monkeypatch: pytest.MonkeyPatch):
+    def on_a_card(*arguments):
+        enhanced = enhance(*arguments)
+        return replace(enhanced, report=replace(enhanced.report, device="cuda"))
+
+    options = {"register": "none", "iterations": 1, "full": True}
+    assert fuse(three_stacks()[:2], a_model, **options).report.device == "cpu"
+    monkeypatch.setattr(prior, "enhance", on_a_card)
+    fused = fuse(three_stacks()[:2], a_model, **options)
+    grid = fused.volume.grid
+    assert (fused.report.device, fused.report.as_refinement(grid, grid).device) == ("cuda", "cuda")
 
 
 def test_threads_hold_for_the_solver_too(a_model, monkeypatch: pytest.MonkeyPatch):
