@@ -8,11 +8,10 @@ from contextlib import contextmanager
 import slicer
 
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
-from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.grid import Grid, two_places
 from MedicalSuperResolutionLib.sentences import translated
 from MedicalSuperResolutionLib.translation import tr as _
 
-_NEEDS_DIGITS_MM = 0.1
 _SOON_S = 1.0  # earlier, the time left cannot be estimated
 
 
@@ -68,7 +67,7 @@ def grid(of: Grid) -> str:
     """Size and spacing of a volume, along i, j and k."""
     return _("{size} at {spacing} mm").format(
         size="x".join(str(of.count(axis)) for axis in "ijk"),
-        spacing="x".join(f"{one:.2f}" if one >= _NEEDS_DIGITS_MM else f"{one:.3g}" for one in of.spacing_ijk_mm),
+        spacing="x".join(map(two_places, of.spacing_ijk_mm)),
     )
 
 

@@ -9,6 +9,7 @@ from slicer import vtkMRMLScalarVolumeNode
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.models.profile_calibration import expected_profile
 from medical_super_resolution.report import Report
+from medical_super_resolution.volumes.grid import in_digits
 from MedicalSuperResolutionLib.panel.choices import Profile
 from MedicalSuperResolutionLib.scene import dicom_source, provenance
 from MedicalSuperResolutionLib.scene import nodes as scene
@@ -33,7 +34,7 @@ def automatic_thickness(volume: vtkMRMLScalarVolumeNode | None) -> str:
     if distance is None:
         return _("auto")
     thickness = dicom_source.slice_thickness_mm(volume) or distance
-    return _("auto, {thickness:.4g} mm").format(thickness=thickness)
+    return _("auto, {thickness} mm").format(thickness=in_digits(thickness, 4))
 
 
 def _slice_distance_mm(volume: vtkMRMLScalarVolumeNode | None) -> float | None:
@@ -47,13 +48,13 @@ def _slice_distance_mm(volume: vtkMRMLScalarVolumeNode | None) -> float | None:
 def _thickness(chosen: MedicalSuperResolutionParameterNode) -> str:
     """The slice thickness and its source."""
     if chosen.sliceThickness:
-        return _("{thickness:g} mm (set by hand)").format(thickness=chosen.sliceThickness)
+        return _("{thickness} mm (set by hand)").format(thickness=in_digits(chosen.sliceThickness, 4))
     distance = _slice_distance_mm(chosen.inputVolume)
     if distance is None:
         return _("from the volume")
     if thickness := dicom_source.slice_thickness_mm(chosen.inputVolume):
-        return _("{thickness:g} mm (from DICOM)").format(thickness=thickness)
-    return _("{spacing:.4g} mm (their distance)").format(spacing=distance)
+        return _("{thickness} mm (from DICOM)").format(thickness=in_digits(thickness, 4))
+    return _("{spacing} mm (their distance)").format(spacing=in_digits(distance, 4))
 
 
 def _profile(chosen: MedicalSuperResolutionParameterNode) -> str:
@@ -63,7 +64,7 @@ def _profile(chosen: MedicalSuperResolutionParameterNode) -> str:
         return _("profile {name}").format(name=chosen.profile.label().lower())
     thickness = chosen.sliceThickness or dicom_source.slice_thickness_mm(chosen.inputVolume) or distance
     if chosen.profile is not Profile.AUTO:
-        return _("{shape} {width:.3g} mm").format(shape=chosen.profile.label(), width=thickness)
+        return _("{shape} {width} mm").format(shape=chosen.profile.label(), width=in_digits(thickness, 3))
     known = _estimated_before(chosen, thickness)
     if known is not None:
         shape, width, error = Profile(known.slice_profile).label(), known.slice_width_mm, known.slice_width_error_mm

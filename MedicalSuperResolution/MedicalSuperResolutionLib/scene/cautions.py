@@ -5,6 +5,7 @@ from __future__ import annotations
 import slicer
 
 from medical_super_resolution.inference.planning import Plan
+from medical_super_resolution.volumes.grid import in_digits
 from medical_super_resolution.volumes.tilt import tilt_degrees
 from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib.scene.acquisition_transform import parent_of
@@ -77,8 +78,8 @@ def _about_gaps_and_padding(volume: Volume, distance: float) -> list[str]:
     thickness = volume.slice_thickness_mm
     if thickness is not None and distance > _GAP * thickness:
         found.append(
-            _("Slices of {thickness:.3g} mm lie {distance:.3g} mm apart; nothing was measured between them.").format(
-                thickness=thickness, distance=distance
+            _("Slices of {thickness} mm lie {distance} mm apart; nothing was measured between them.").format(
+                thickness=in_digits(thickness, 3), distance=in_digits(distance, 3)
             )
         )
     if volume.modality == "ct" and volume.array[len(volume.array) // 2].min() < _FILL_HU:

@@ -7,7 +7,7 @@ import slicer
 
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.report import Report
-from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.grid import Grid, in_digits
 from medical_super_resolution.volumes.tilt import straight_grid
 from medical_super_resolution.volumes.volume import Enhanced, Volume
 from MedicalSuperResolutionLib.scene import acquisition_transform, dicom_source, kinds, provenance, region
@@ -129,7 +129,7 @@ def result_name(source: str, report: Report) -> str:
         return f"{source} {'in-plane ' if axes == 'in-plane' else ''}x{factor:g}"
     pairs = zip(report.spacing_after_ijk_mm, report.factor_ijk, strict=True)
     refined = [spacing for spacing, factor in pairs if factor != 1]
-    return f"{source} {min(refined or report.spacing_after_ijk_mm):.2g} mm"
+    return f"{source} {in_digits(min(refined or report.spacing_after_ijk_mm), 2)} mm"
 
 
 def free_name(scene: slicer.vtkMRMLScene, wanted: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import slicer
 
 from medical_super_resolution.report import Report
-from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.grid import Grid, in_digits
 from MedicalSuperResolutionLib.scene import dicom_source
 
 ATTRIBUTE_PREFIX = "MedicalSuperResolution."
@@ -182,11 +182,12 @@ def fusion_sentences(report: dict[str, Any]) -> str:
         report["notice"],
         "",
         f"{report['software']} fused this volume from {len(report['shift_mm'])} stacks.",
-        f"It has {'x'.join(map(str, report['size_ijk']))} voxels of {report['spacing_mm']:.4g} mm along each axis.",
+        f"It has {'x'.join(map(str, report['size_ijk']))} voxels of {in_digits(report['spacing_mm'], 4)} mm along each"
+        " axis.",
         f"The model {report['model']} estimated what no stack has measured; what it adds is probable, not seen.",
         *(
-            f"Stack {number} was moved by {shift:.2g} mm and {angle:.2g} degrees, its values were multiplied by"
-            f" {gain:.3g}; measured again, the result differs from it by {error:.3g} (root mean square)."
+            f"Stack {number} was moved by {in_digits(shift, 2)} mm and {in_digits(angle, 2)} degrees, its values were"
+            f" multiplied by {gain:.3g}; measured again, the result differs from it by {error:.3g} (root mean square)."
             for number, (shift, angle, gain, error) in enumerate(stacks, start=1)
         ),
         f"It took {max(1, round(report['seconds']))} s.",
@@ -229,4 +230,4 @@ def _numbers(values_ijk: tuple[float, float, float]) -> str:
 
 
 def _grid(size_ijk: tuple[int, int, int], spacing_ijk_mm: tuple[float, float, float]) -> str:
-    return f"{'x'.join(map(str, size_ijk))} voxels of {'x'.join(f'{value:.4g}' for value in spacing_ijk_mm)} mm"
+    return f"{'x'.join(map(str, size_ijk))} voxels of {'x'.join(in_digits(value, 4) for value in spacing_ijk_mm)} mm"

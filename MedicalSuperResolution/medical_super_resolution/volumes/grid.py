@@ -157,9 +157,16 @@ class Grid:
     def described(self) -> str:
         """Text such as "512x512x40 at 0.70x0.70x5.00 mm", along i, j and k."""
         counts = "x".join(str(self.count(axis)) for axis in AXES_IJK)
-        return f"{counts} at " + "x".join(map(_few_digits, self.spacing_ijk_mm)) + " mm"
+        return f"{counts} at " + "x".join(map(two_places, self.spacing_ijk_mm)) + " mm"
 
 
-def _few_digits(millimeters: float) -> str:
+def two_places(millimeters: float) -> str:
     """Two places behind the point, or three digits where that is too few, as for micro-CT."""
-    return f"{round(millimeters, 5):.2f}" if millimeters >= _NEEDS_DIGITS_MM else f"{millimeters:.3g}"
+    return f"{round(millimeters, 5):.2f}" if millimeters >= _NEEDS_DIGITS_MM else in_digits(millimeters, 3)
+
+
+def in_digits(value: float, digits: int) -> str:
+    """A length as people write it, with this many digits or all those before the point: 0.7, 1.25, 120, 0.00012."""
+    places = max(0, digits - 1 - math.floor(math.log10(value))) if value > 0 else 0
+    text = f"{value:.{places}f}"
+    return text.rstrip("0").rstrip(".") if places else text

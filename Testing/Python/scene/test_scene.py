@@ -14,7 +14,7 @@ slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
 from medical_super_resolution.errors import VolumeError  # noqa: E402
 from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
 from MedicalSuperResolutionLib.engine import tasks  # noqa: E402
-from MedicalSuperResolutionLib.scene.nodes import volume_from_node, write_to_node  # noqa: E402
+from MedicalSuperResolutionLib.scene.nodes import result_name, volume_from_node, write_to_node  # noqa: E402
 from slicer_host import hierarchy_of, ijk_to_ras, load_bundle, save_bundle  # noqa: E402
 
 
@@ -125,6 +125,12 @@ def test_a_result_becomes_a_node_with_its_voxels_and_their_place(an_enhanced, a_
 def test_every_result_has_a_name_of_its_own(an_enhanced, a_volume_node):
     names = [write_to_node(an_enhanced, a_volume_node).GetName() for _ in range(2)]
     assert names == ["Chest x3", "Chest x3_1"]
+
+
+@pytest.mark.parametrize(("spacing", "name"), [(0.703125, "Chest 0.7 mm"), (120.0, "Chest 120 mm")])
+def test_a_result_is_named_after_its_finest_new_spacing(an_enhanced, spacing, name):
+    report = dataclasses.replace(an_enhanced.report, settings={}, spacing_after_ijk_mm=(0.5, 0.5, spacing))
+    assert result_name("Chest", report) == name
 
 
 def test_a_result_is_shown_as_its_source_is(an_enhanced, a_volume_node):

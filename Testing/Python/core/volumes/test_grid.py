@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medical_super_resolution.errors import VolumeError
-from medical_super_resolution.volumes.grid import Grid, array_axis
+from medical_super_resolution.volumes.grid import Grid, array_axis, in_digits
 
 
 def affine(spacing=(0.8, 0.9, 3.0), origin=(-12.5, 40.0, 7.25), angles=(0.0, 0.0, 0.0), flip=(1, 1, 1)) -> np.ndarray:
@@ -191,3 +191,11 @@ def test_the_axis_of_the_slices_is_the_one_that_the_file_names_whatever_the_spac
 ])  # fmt: skip
 def test_small_spacings_are_written_with_enough_digits(spacing, text: str):
     assert Grid((4, 4, 4), np.diag([*spacing, 1.0])).described() == text
+
+
+@pytest.mark.parametrize(("value", "digits", "text"), [
+    (0.001, 2, "0.001"), (0.703125, 2, "0.7"), (0.99, 1, "1"), (1.25, 3, "1.25"), (5.0, 3, "5"), (9.96, 2, "10"),
+    (10.0, 2, "10"), (123.4, 2, "123"), (999.6, 3, "1000"), (1000.0, 2, "1000"), (0.00012, 3, "0.00012"), (0.0, 2, "0"),
+])  # fmt: skip
+def test_a_length_is_never_written_as_a_power_of_ten(value: float, digits: int, text: str):
+    assert in_digits(value, digits) == text
