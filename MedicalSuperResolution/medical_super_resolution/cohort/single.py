@@ -124,7 +124,7 @@ def _segmentation(task: Task, settings: EnhanceSettings, progress: Progress, sta
     segmentations.check_output(segmentation, task.destination.path, overwrite=task.destination.overwrite)
     read_seconds = time.monotonic() - started
     stage("refining")
-    done = [enhance_labels(layer, settings, progress, are_segments=True) for layer in segmentation.layers]
+    done = [enhance_labels(layer, settings, progress) for layer in segmentation.layers]
     stage("writing")
     started = time.monotonic()
     refined = replace(segmentation, layers=tuple(one.volume for one in done))

@@ -19,15 +19,8 @@ from .planning import finer_axes, plan
 METHOD = "labels (shape-based interpolation)"
 
 
-def enhance_labels(
-    volume: Volume, settings: EnhanceSettings, progress: Progress = ignore, *, are_segments: bool = False
-) -> Enhanced:
+def enhance_labels(volume: Volume, settings: EnhanceSettings, progress: Progress = ignore) -> Enhanced:
     """Refine a label map as the settings ask, without a network; no label is new.
-
-    Parameters
-    ----------
-    are_segments
-        The file is one of segments, which is never taken for an image.
 
     Raises
     ------
@@ -35,13 +28,11 @@ def enhance_labels(
         See `planning.plan` and `refinement.refine_labels`.
     """
     if settings.uncertainty:
-        raise SettingsError("a label map has no uncertainty; ask for none, or give the modality of an image")
+        raise SettingsError("the volume is a label map, which has no uncertainty; ask for none")
     started = time.monotonic()
     planned = plan(_averaged_grid(volume.grid, settings), settings)
     fine = refine_labels(replace(volume, padding=None), planned.target, progress)
-    notes = ["the volume is a label map: its shapes were interpolated and its labels kept, without the model"]
-    if not are_segments:
-        notes.append("give the modality of the volume where it is an image")
+    note = "the volume is a label map: its shapes were interpolated and its labels kept, without the model"
     report = Report(
         model=METHOD,
         model_sha256="",
@@ -57,7 +48,7 @@ def enhance_labels(
         device="cpu",
         seconds=round(time.monotonic() - started, 4),
         settings=asdict(replace(settings, model=METHOD)),
-        warnings=(*volume.notes, *notes),
+        warnings=(*volume.notes, note),
         software=f"MedicalSuperResolution {__version__}",
     )
     return Enhanced(replace(fine, slice_thickness_mm=None), report)

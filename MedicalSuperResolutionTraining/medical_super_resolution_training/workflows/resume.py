@@ -69,7 +69,7 @@ def entries_to_resume(run: Path, data: Path | None) -> list[Entry]:
         changed = [entry.source for entry in [*listed, *known] if (entry in listed) != (entry in known)]
         what = f"{changed[0]} differs" if changed else "their order differs"
         raise SettingsError(
-            f"the run in {run} was started on other volumes than {data} lists: {what}. Resume without --data, or train"
+            f"the run in {run} was started on other volumes than {data} lists: {what}. Resume with its own, or train"
             " in another folder"
         )
     return wanted

@@ -122,6 +122,7 @@ def _enhance_in(
     from ...cohort.single import run_task
     from ...cohort.task import Task
     from ...models.weight_interpolation import load_model
+    from ...volumes.segmentations.files import is_segmentation_file
 
     return_code_pages()
     task = Task(
@@ -135,6 +136,8 @@ def _enhance_in(
         write_report(chosen.report, report)
     for warning in report["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
+    if report["modality"] == "labels" and not is_segmentation_file(chosen.input):
+        print("warning: if it is an image, state its --modality", file=sys.stderr)
     if chosen.progress != "none":
         made = f"{done.grid.described()}, {report['seconds']:.1f} s"
         _print_summary(Report.from_dict(report), made, chosen.output)

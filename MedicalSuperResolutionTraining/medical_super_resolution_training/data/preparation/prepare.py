@@ -115,7 +115,7 @@ def _prepared(scan: Scan, file: Path, settings: Preparation) -> Entry:
         raise VolumeError(scan.missing)
     volume = files.read(scan.path)
     if is_label_map(volume) and (not scan.modality or named_like_labels(scan.path.name)):
-        raise VolumeError("it is a label map; if it is a scan, state --modality, and name it otherwise than labels")
+        raise VolumeError("it is a label map; if it is a scan, state its modality, and name it otherwise than labels")
     modality = volume.modality or scan.modality or guess_modality(volume.array)
     if scan.modality and modality != scan.modality:
         raise VolumeError(f"{scan.path} is {modality.upper()} and not {scan.modality.upper()}; it was left out")

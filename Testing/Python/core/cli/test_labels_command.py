@@ -197,6 +197,7 @@ def test_a_segmentation_by_itself_is_refined_as_one(medsr, folder):
     status, _, err = medsr("enhance", folder / "in.seg.nrrd", folder / "out.seg.nrrd", "--factor", 4)
     assert status == 0, err
     assert "is a label map" in err
+    assert "if it is an image, state its --modality" in err
     stages = [line.partition(" ... ")[0] for line in err.splitlines() if " ... " in line]
     assert stages == ["loading the model", "reading", "refining", "writing"]
     found = segmentations.read(folder / "out.seg.nrrd")
