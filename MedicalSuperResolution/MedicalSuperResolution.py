@@ -107,8 +107,8 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         if parameterNode:
             parameterNode.choose_input()
         super().setParameterNode(parameterNode)
-        if parameterNode:
-            self._compare.resume()
+        if self._compare:
+            self._compare.follow_panel(is_open=bool(parameterNode))
 
     def onEnhanceButton(self, checked=False):
         if self._run.current:

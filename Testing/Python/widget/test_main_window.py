@@ -134,6 +134,17 @@ def test_the_key_shows_before_in_place_of_after_and_back(comparing: Any, a_panel
     assert not shortcut.enabled
 
 
+def test_the_key_is_free_for_other_modules_while_comparing(comparing: Any, a_panel: Any):
+    section, enabled = a_panel._compare, []
+    a_panel.exit()
+    enabled.append(section._shortcut.enabled)
+    section._enter_anew()  # as after a change of a volume
+    enabled.append(section._shortcut.enabled)
+    a_panel.enter()
+    enabled.append(section._shortcut.enabled)
+    assert (enabled, section.comparison.is_active) == ([False, False, True], True)
+
+
 def test_other_views_are_shown_when_they_are_chosen(comparing: Any, a_panel: Any, slicer_python: Any):
     layout = slicer_python.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
     before = layout.GetViewArrangement()

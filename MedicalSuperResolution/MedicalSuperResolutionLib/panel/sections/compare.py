@@ -43,6 +43,7 @@ class CompareSection:
         self._entered_with: tuple = ()
         self._last_pair: tuple | None = None
         self._shortcut: qt.QShortcut | None = None
+        self._is_open = False
         self._watched_layout = Observer(self._layout_changed)
         self._watched_pair = [Observer(self._volume_changed, _CHANGES) for _ in range(2)]
         self._states: list[tuple] = []
@@ -80,6 +81,13 @@ class CompareSection:
         button.text = _("Close comparison") if active else _("Compare")
         button.toolTip = _("Go back to the previous layout.") if active else compare_texts.offer(pair)
 
+    def follow_panel(self, *, is_open: bool) -> None:
+        """Listen to the key, which other modules may use otherwise, only while the panel is open, and resume then."""
+        self._is_open = is_open
+        if is_open:
+            self.resume()
+        self._listen_to_key()
+
     def resume(self) -> None:
         """Fill the views of a scene that was saved while comparing: what was made for them is not saved with it."""
         if self.comparison.shown:
@@ -109,8 +117,7 @@ class CompareSection:
         self._ui.beforeButton.checked = False
         self._ui.windowComboBox.currentIndex = 0
         self.comparison.exit()
-        if self._shortcut is not None:
-            self._shortcut.enabled = False
+        self._listen_to_key()
 
     def _click(self, checked: bool) -> None:
         with messages.shown_errors(_("The volumes could not be compared.")):
@@ -189,11 +196,12 @@ class CompareSection:
             self.show()
 
     def _listen_to_key(self) -> None:
-        if self._shortcut is None and slicer.util.mainWindow() is not None:
+        listens = self._is_open and self.comparison.is_active
+        if listens and self._shortcut is None and slicer.util.mainWindow() is not None:
             self._shortcut = qt.QShortcut(qt.QKeySequence(_KEY), slicer.util.mainWindow())
             self._shortcut.connect("activated()", self._flicker)
         if self._shortcut is not None:
-            self._shortcut.enabled = True
+            self._shortcut.enabled = listens
 
     def _flicker(self) -> None:
         self._ui.beforeButton.checked = not self._ui.beforeButton.checked
