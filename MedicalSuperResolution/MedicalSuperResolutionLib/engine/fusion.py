@@ -14,6 +14,7 @@ from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.progress import Progress
 from medical_super_resolution.settings import EnhanceSettings, arguments_of
 from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.tilt import straight_grid, straightened
 from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.engine.background import BackgroundRun, OnEnd
@@ -36,7 +37,7 @@ class FuseExchange:
     Parameters
     ----------
     stacks
-        See `stacks.volumes_of`.
+        See `stacks.volumes_of`; straight.
     settings
         Model, device and threads; whether an uncertainty is made; slice thickness, where it is the same for all.
     spacing_mm
@@ -98,7 +99,7 @@ class FusionTask:
             See `checked`.
         """
         self._nodes, self._settings = list(nodes), settings
-        self._exchange = FuseExchange(checked(nodes, settings, spacing_mm), settings, spacing_mm)
+        self._exchange = _exchange(nodes, settings, spacing_mm)
         self._moves = Moves(self._nodes[0])
 
     def begin(self, runner: Runner) -> None:
@@ -126,7 +127,7 @@ class FusionTask:
 def checked(
     nodes: Sequence[vtkMRMLScalarVolumeNode], settings: EnhanceSettings, spacing_mm: float | None
 ) -> list[Volume]:
-    """The stacks as volumes; refuses those that cannot be fused.
+    """The stacks as volumes, tilted ones as they are; refuses those that cannot be fused.
 
     Raises
     ------
@@ -160,7 +161,7 @@ def outlook(
         It would be refused, for the reason in the message.
     """
     volumes = checked(nodes, settings, spacing_mm)
-    grid = _grid_of([volume.grid for volume in volumes], spacing_mm)
+    grid = _grid_of([straight_grid(volume.grid) for volume in volumes], spacing_mm)
     voxels = math.prod(grid.shape_kji)
     line = _("{count} stacks become {grid}, {size}").format(
         count=len(nodes),
@@ -169,6 +170,14 @@ def outlook(
     )
     seconds = RunTimes(qt.QSettings()).fusion_seconds(len(nodes) * voxels, settings)
     return line if seconds is None else messages.with_time(line, seconds)
+
+
+def _exchange(
+    nodes: Sequence[vtkMRMLScalarVolumeNode], settings: EnhanceSettings, spacing_mm: float | None
+) -> FuseExchange:
+    volumes = checked(nodes, settings, spacing_mm)
+    straight = [straightened(volume) if volume.grid.is_sheared else volume for volume in volumes]
+    return FuseExchange(straight, settings, spacing_mm)
 
 
 def _grid_of(grids: list[Grid], spacing_mm: float | None) -> Grid:
@@ -200,5 +209,5 @@ def wait_for(
     meanwhile: Callable[[int, int], None],
 ) -> vtkMRMLScalarVolumeNode:
     """Fuse volume nodes and wait for it; ``meanwhile`` is called with steps done and in total, and may raise."""
-    exchange, moves = FuseExchange(checked(nodes, settings, spacing_mm), settings, spacing_mm), Moves(nodes[0])
-    return stacks.write(runner.run_exchange(exchange, meanwhile), nodes, moves)
+    task, moves = _exchange(nodes, settings, spacing_mm), Moves(nodes[0])
+    return stacks.write(runner.run_exchange(task, meanwhile), nodes, moves)

@@ -10,7 +10,6 @@ import slicer
 
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.grid import Grid
-from medical_super_resolution.volumes.tilt import straightened
 from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib.scene import dicom_source, provenance, region, uncertainty_node
 from MedicalSuperResolutionLib.scene import nodes as scene
@@ -46,15 +45,14 @@ def volumes_of(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> list[Volume]:
     Raises
     ------
     VolumeError
-        See `check`, `nodes.volume_from_node`, `region.between` and `tilt.straightened`.
+        See `check`, `nodes.volume_from_node` and `region.between`.
     """
     check(nodes)
     found = []
     for node in nodes:
         volume = scene.volume_from_node(node)
         grid = Grid(volume.grid.shape_kji, region.between(node, nodes[0]) @ volume.grid.ijk_to_ras)
-        volume = replace(volume, grid=grid)
-        found.append(straightened(volume) if grid.is_sheared else volume)
+        found.append(replace(volume, grid=grid))
     modalities = sorted({volume.modality.upper() for volume in found if volume.modality})
     if len(modalities) > 1:
         message = _("the volumes are of different modality, {names}; fuse stacks of one contrast")

@@ -74,6 +74,22 @@ def test_one_volume_cannot_be_fused_and_two_are_foreseen(a_panel: Any, a_slicer:
     assert a_panel.ui.fuseLabel.text == "2 stacks become 24x26x26 at 1.00x1.00x1.00 mm, 0.1 MB"
 
 
+def test_tilted_stacks_are_straightened_at_the_click_only(a_panel: Any, a_runner: Any, monkeypatch: pytest.MonkeyPatch):
+    from MedicalSuperResolutionLib.engine import fusion
+
+    straighten, seen = fusion.straightened, []
+    monkeypatch.setattr(fusion, "straightened", lambda volume: seen.append(1) or straighten(volume))
+    tilted = AXIAL.copy()
+    tilted[1, 2] = 1.0
+    for one in (add("Axial", tilted), add("Coronal", CORONAL)):
+        a_panel.ui.queueSelector.check(one)
+    assert a_panel.ui.fuseLabel.text == "2 stacks become 24x26x31 at 1.00x1.00x1.00 mm, 0.1 MB"
+    assert seen == []
+    a_panel.ui.fuseButton.click()
+    assert seen == [1]
+    assert [one.grid.is_sheared for one in a_runner.exchange.stacks] == [False, False]
+
+
 def test_a_click_makes_one_volume_that_is_compared_with_each_stack(a_panel: Any, stacks: list[Any], a_runner: Any):
     from MedicalSuperResolutionLib.scene import provenance
 
