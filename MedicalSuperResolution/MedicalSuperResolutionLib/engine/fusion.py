@@ -86,7 +86,7 @@ class FuseExchange:
 
 
 class FusionTask:
-    """Fusing volume nodes into a new one; see `background.Task`."""
+    """Fusing volume nodes into a new one by an `exchange` with the engine; see `background.Task`."""
 
     def __init__(
         self, nodes: Sequence[vtkMRMLScalarVolumeNode], settings: EnhanceSettings, spacing_mm: float | None = None
@@ -99,12 +99,14 @@ class FusionTask:
             See `checked`.
         """
         self._nodes, self._settings = list(nodes), settings
-        self._exchange = _exchange(nodes, settings, spacing_mm)
+        volumes = checked(nodes, settings, spacing_mm)
+        straight = [straightened(volume) if volume.grid.is_sheared else volume for volume in volumes]
+        self.exchange = FuseExchange(straight, settings, spacing_mm)
         self._moves = Moves(self._nodes[0])
 
     def begin(self, runner: Runner) -> None:
         """Start to fuse."""
-        runner.start_exchange(self._exchange)
+        runner.start_exchange(self.exchange)
 
     def check_present(self) -> None:
         """Raise if a stack was removed from the scene."""
@@ -172,14 +174,6 @@ def outlook(
     return line if seconds is None else messages.with_time(line, seconds)
 
 
-def _exchange(
-    nodes: Sequence[vtkMRMLScalarVolumeNode], settings: EnhanceSettings, spacing_mm: float | None
-) -> FuseExchange:
-    volumes = checked(nodes, settings, spacing_mm)
-    straight = [straightened(volume) if volume.grid.is_sheared else volume for volume in volumes]
-    return FuseExchange(straight, settings, spacing_mm)
-
-
 def _grid_of(grids: list[Grid], spacing_mm: float | None) -> Grid:
     from medical_super_resolution.inference.fusion.stacks import union_grid
 
@@ -209,5 +203,5 @@ def wait_for(
     meanwhile: Callable[[int, int], None],
 ) -> vtkMRMLScalarVolumeNode:
     """Fuse volume nodes and wait for it; ``meanwhile`` is called with steps done and in total, and may raise."""
-    task, moves = _exchange(nodes, settings, spacing_mm), Moves(nodes[0])
-    return stacks.write(runner.run_exchange(task, meanwhile), nodes, moves)
+    task = FusionTask(nodes, settings, spacing_mm)
+    return task.take(runner.run_exchange(task.exchange, meanwhile))

@@ -73,13 +73,7 @@ class VolumeTask:
 
     def take(self, enhanced: Enhanced) -> slicer.vtkMRMLScalarVolumeNode | None:
         """Take a result of the engine. Returns the node of the task's result, or None while volumes are left."""
-        unsure = enhanced.uncertainty
-        enhanced = replace(
-            enhanced,
-            volume=self._moves.applied_to(enhanced.volume),
-            uncertainty=None if unsure is None else self._moves.applied_to(unsure),
-        )
-        return uncertainty_node.write(enhanced, self._node, self._output_node)
+        return uncertainty_node.write(self._moves.applied_to(enhanced), self._node, self._output_node)
 
 
 class SequenceTask:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import slicer
@@ -16,6 +17,7 @@ from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib.scene.acquisition_transform import ijk_to_ras_of, parent_of
 from MedicalSuperResolutionLib.translation import tr as _
 
+_Made = TypeVar("_Made")
 _TOUCH = 1e-3  # of a voxel: a face of the region that lies on a border between voxels takes no part of the next one
 _CORNERS = np.array(list(itertools.product((-0.5, 0.5), repeat=3)))  # of a box of size 1 around the origin
 
@@ -48,8 +50,13 @@ class Moves:
         self._node, self._parent = node, parent_of(node)
         self._matrix, self._voxels = _ijk_to_ras(node), _version(node)
 
-    def applied_to(self, volume: Volume) -> Volume:
+    def applied_to(self, made: _Made) -> _Made:
         """What was computed from the node, where its voxels lie now, before the parent transform that it has now.
+
+        Parameters
+        ----------
+        made
+            A dataclass with a volume and its uncertainty, or None for that.
 
         Raises
         ------
@@ -63,12 +70,13 @@ class Moves:
                     " try again"
                 )
                 raise VolumeError(message.format(name=self._node.GetName()))
-            return volume  # other voxels lie where they lie; ours have not moved
+            return made  # other voxels lie where they lie; ours have not moved
         now = _ijk_to_ras(self._node)
         if np.array_equal(now, self._matrix):
-            return volume
-        moved = now @ np.linalg.inv(self._matrix) @ volume.grid.ijk_to_ras
-        return replace(volume, grid=Grid(volume.grid.shape_kji, moved))
+            return made
+        move, unsure = now @ np.linalg.inv(self._matrix), made.uncertainty
+        uncertainty = None if unsure is None else _moved(unsure, move)
+        return replace(made, volume=_moved(made.volume, move), uncertainty=uncertainty)
 
 
 def anatomical_axes(node: slicer.vtkMRMLScalarVolumeNode) -> str:
@@ -166,6 +174,10 @@ def lay_over(roi: slicer.vtkMRMLMarkupsROINode, node: slicer.vtkMRMLScalarVolume
         roi.SetSize(*(size_ijk * grid.spacing_ijk_mm / 2))
     roi.CreateDefaultDisplayNodes()
     roi.GetDisplayNode().SetFillVisibility(False)
+
+
+def _moved(volume: Volume, move: np.ndarray) -> Volume:
+    return replace(volume, grid=Grid(volume.grid.shape_kji, move @ volume.grid.ijk_to_ras))
 
 
 def _ijk_to_ras(node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:

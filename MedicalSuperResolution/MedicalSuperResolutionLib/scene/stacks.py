@@ -94,12 +94,7 @@ def write(
     ``moves`` : of the first stack, since it was read.
     """
     check(nodes)
-    unsure = fused.uncertainty
-    fused = replace(
-        fused,
-        volume=moves.applied_to(fused.volume),
-        uncertainty=None if unsure is None else moves.applied_to(unsure),
-    )
+    fused = moves.applied_to(fused)
     first, mrml = nodes[0], nodes[0].GetScene()
     grid = scene.volume_from_node(first).grid
     facts = provenance.fusion_attributes(fused.report, nodes, grid, fused.volume.grid)

@@ -139,6 +139,7 @@ def test_segments_whose_voxels_lie_beside_the_volume_are_refused_and_still_shown
 def test_a_segmentation_beside_the_region_is_refused_before_the_work(a_segmentation, a_volume_node, a_scene):
     roi = a_scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Lesion")
     region.lay_over(roi, a_volume_node)
+    a_segmentation.GetSegmentation().AddEmptySegment("Empty")
     nodes = node_ids(a_scene)
     segmentation.check(a_segmentation, a_volume_node, roi)
     place = scene.volume_from_node(a_volume_node).grid.ijk_to_ras
