@@ -4,7 +4,7 @@ from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
 from medical_super_resolution.errors import SuperResolutionError
-from MedicalSuperResolutionLib import messages, timers
+from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.engine.scripting import Scripting
 from MedicalSuperResolutionLib.panel import MedicalSuperResolutionSubjectHierarchyPlugin as data_menu
 from MedicalSuperResolutionLib.panel import display, parameter_node, sample_data
@@ -81,12 +81,6 @@ class MedicalSuperResolutionWidget(ModuleWidget):
             self._compare.exit()
         super().cleanup()
 
-    def followScene(self):
-        scene = slicer.mrmlScene
-        for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndBatchProcessEvent):
-            self.addObserver(scene, event, self.onSceneContentChanged)
-        super().followScene()
-
     def onSceneStartClose(self, caller, event):
         self._run.cancel()
         self._queue.abandon()
@@ -94,12 +88,15 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         display.show_status(self.ui, "")
         super().onSceneStartClose(caller, event)
 
-    def onSceneContentChanged(self, caller, event):
+    def onNodeRemoved(self, caller, event):
         self._compare.end_without_volumes()  # also while another module is open
+        super().onNodeRemoved(caller, event)
+
+    def onSceneContentChanged(self, caller=None, event=None):
         if self._parameterNode is not None and not slicer.mrmlScene.IsBatchProcessing():
             self._parameterNode.choose_input()
-            if self._isSequence:  # it may have lost its browser; not at once: a browser may not be asked meanwhile
-                timers.soon(self._updatePanel)
+            if self._isSequence:  # it may have lost its browser
+                self._updatePanel()
 
     def setParameterNode(self, parameterNode):
         self._watchedInput.follow(None)

@@ -12,6 +12,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 from vtk import vtkCommand, vtkObject
 
+from MedicalSuperResolutionLib import timers
 from MedicalSuperResolutionLib.panel import behavior
 
 ParameterNode = Any  # what parameterNodeWrapper makes of a class has no type of its own
@@ -88,6 +89,9 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneChanged)
         self.addObserver(scene, scene.StartImportEvent, self.onSceneStartImport)
         self.addObserver(scene, scene.EndImportEvent, self.onSceneChanged)
+        self.addObserver(scene, scene.NodeAddedEvent, self.onSceneContentChanged)
+        self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
+        self.addObserver(scene, scene.EndBatchProcessEvent, self.onSceneContentChanged)
         self.initializeParameterNode()
 
     def cleanup(self) -> None:
@@ -115,6 +119,12 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneChanged(self, caller: vtkObject, event: str) -> None:
         if self.parent.isEntered:
             self.initializeParameterNode()
+
+    def onNodeRemoved(self, caller: vtkObject, event: str) -> None:
+        timers.soon(self.onSceneContentChanged)  # a browser that is asked while its sequence is removed ends Slicer
+
+    def onSceneContentChanged(self, caller: vtkObject | None = None, event: str | None = None) -> None:
+        """Called when nodes have come or gone."""
 
     def initializeParameterNode(self) -> None:
         self.setParameterNode(self.logic.getParameterNode())

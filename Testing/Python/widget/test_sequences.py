@@ -70,8 +70,10 @@ def test_a_script_gets_the_volume_that_shows_the_sequence(the_module: Any, a_pro
 
 
 @pytest.mark.parametrize("kind", ["vtkMRMLSequenceBrowserNode", "vtkMRMLSequenceNode"])
+@pytest.mark.parametrize("is_input", [True, False])
 def test_without_its_browser_or_its_sequence_the_volume_is_one_alone(
-    a_panel: Any, a_proxy: Any, slicer_python: Any, kind: str
+    a_panel: Any, a_proxy: Any, slicer_python: Any, kind: str, is_input: bool
 ):
+    a_panel._parameterNode.inputVolume = a_proxy if is_input else None
     slicer_python.mrmlScene.RemoveNode(slicer_python.mrmlScene.GetFirstNodeByClass(kind))
     wait(lambda: a_panel.ui.descriptionLabel.text.startswith("20x18x8 at"))
