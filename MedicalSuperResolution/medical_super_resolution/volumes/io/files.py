@@ -180,6 +180,8 @@ def write(volume: Volume, path: Path | str, *, overwrite: bool = False, compress
     VolumeError
         The format is unknown, the file exists, or its folder does not or cannot be written to; a value is not finite;
         or the disk is full.
+    SettingsError
+        NIfTI cannot hold so many voxels along an axis.
 
     Examples
     --------

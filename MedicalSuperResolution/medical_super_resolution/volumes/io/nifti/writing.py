@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ....errors import VolumeError
+from ....errors import SettingsError
 from ...grid import Grid
 from ...volume import FileHeader
 from .reading import header_from, unit_mm, version_of
@@ -31,7 +31,7 @@ def encoded_header(grid: Grid, kept: FileHeader | None, dtype: np.dtype, volumes
         forms = _refined_forms(header, grid, kept)
     longest = np.iinfo(header["dim"].dtype).max
     if max(shape) > longest:
-        raise VolumeError(f"NIfTI holds {longest} voxels along an axis at most; choose .nrrd or .mha")
+        raise SettingsError(f"NIfTI holds {longest} voxels along an axis, not {max(shape)}; choose .nrrd or .mha")
     repetition = float(header["pixdim"][4])
     header.set_data_dtype(dtype)
     header.set_data_shape(shape)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from command_line import contents
-from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.volumes.dicom.derived import writer
+from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files, formats
 from medical_super_resolution.volumes.volume import Volume
 from volume_samples import a_grid_in, numbers
@@ -204,3 +205,18 @@ def test_a_file_that_another_program_holds_open_is_no_full_disk(tmp_path: Path, 
     (tmp_path / "scan.nrrd").write_bytes(b"shown by another program")
     with pytest.raises(VolumeError, match=r"scan\.nrrd cannot be replaced; close it in other programs, or choose"):
         files.write(Volume(numbers("int16"), a_grid_in(np.eye(3))), tmp_path / "scan.nrrd", overwrite=True)
+
+
+@pytest.mark.parametrize("name", ["scan.nii", "scan.nrrd"])
+def test_only_nifti_limits_the_voxels_along_an_axis(tmp_path: Path, name: str):
+    fits, too_long = (
+        Volume(np.zeros(shape, np.uint8), Grid(shape, np.eye(4))) for shape in ((1, 1, 32767), (1, 1, 32768))
+    )
+    files.write(fits, tmp_path / name)
+    if name == "scan.nii":
+        with pytest.raises(SettingsError, match="holds 32767 voxels along an axis, not 32768; choose .nrrd"):
+            files.write(too_long, tmp_path / name, overwrite=True)
+        assert files.read(tmp_path / name).array.shape == fits.array.shape
+    else:
+        files.write(too_long, tmp_path / name, overwrite=True)
+        assert files.read(tmp_path / name).array.shape == too_long.array.shape
