@@ -65,7 +65,7 @@ def _refined_forms(header: Nifti1Header, grid: Grid, kept: FileHeader) -> dict[s
             matrix, code = (header.get_sform if name == "sform" else header.get_qform)(coded=True)
         except ValueError:  # its quaternion is none; the volume was read by the other form
             matrix, code = None, 0
-        if matrix is None or not code:
+        if matrix is None:
             matrix, code = itself, 0
         elif is_refinement:
             matrix = matrix @ change

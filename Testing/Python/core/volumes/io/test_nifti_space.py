@@ -83,6 +83,29 @@ def test_what_the_header_says_besides_is_kept(tmp_path: Path):
     assert float(header["cal_max"]) == 77
 
 
+def test_a_volume_out_of_a_sequence_keeps_its_repetition_time_and_nothing_of_the_old_slices(tmp_path: Path):
+    image = nibabel.Nifti1Image(np.stack([VALUES.transpose(2, 1, 0)] * 2, axis=-1), SCANNER)
+    image.header.set_zooms((1, 1.5, 4, 2.5))
+    for name, value in {"slice_code": 3, "slice_start": 1, "slice_end": 3, "slice_duration": 0.6}.items():
+        image.header[name] = value
+    nibabel.save(image, tmp_path / "scan.nii")
+    files.write(files.read(tmp_path / "scan.nii", number=1), tmp_path / "one.nii")
+    header = nibabel.load(tmp_path / "one.nii").header
+    assert header["pixdim"][4] == 2.5
+    assert [float(header[f"slice_{name}"]) for name in ("code", "start", "end", "duration")] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("source", ["scan.nrrd", "scan.mha"])
+def test_a_file_of_another_format_becomes_one_in_the_space_of_the_scanner(tmp_path: Path, source: str):
+    nibabel.save(an_image(SCANNER, 1, SCANNER, 1), tmp_path / "scan.nii")
+    files.write(files.read(tmp_path / "scan.nii"), tmp_path / source)
+    fine = refined(tmp_path / source, tmp_path / "fine.nii")
+    assert (int(fine.header["sform_code"]), int(fine.header["qform_code"])) == (1, 1)
+    assert fine.header.get_xyzt_units() == ("mm", "sec")
+    for matrix in (fine.get_sform(), fine.get_qform()):
+        np.testing.assert_allclose(matrix, SCANNER @ QUARTERS, atol=1e-5)
+
+
 def test_nifti_2_stays_nifti_2(tmp_path: Path):
     nibabel.save(nibabel.Nifti2Image(VALUES.transpose(2, 1, 0), SCANNER), tmp_path / "scan.nii")
     fine = refined(tmp_path / "scan.nii", tmp_path / "fine.nii")
@@ -143,8 +166,9 @@ def a_tilted_file(path: Path, angle: float = 16.5) -> np.ndarray:
     return matrix
 
 
-def test_a_tilted_gantry_is_straightened_and_its_angle_reported(tmp_path: Path):
-    matrix = a_tilted_file(tmp_path / "scan.nii")
+@pytest.mark.parametrize("angle", [16.5, -16.5])
+def test_a_tilted_gantry_is_straightened_and_its_angle_reported(tmp_path: Path, angle: float):
+    matrix = a_tilted_file(tmp_path / "scan.nii", angle)
     volume = files.read(tmp_path / "scan.nii")
     assert not volume.grid.is_sheared
     assert volume.notes == ("the slices were tilted by 16.5 degrees and were straightened",)
