@@ -47,6 +47,8 @@ def test_a_parcellation_of_many_labels_is_known_by_its_patches_and_jumps():
     assert is_label_map(replace(labels(), array=names[k * 120 + j * 10 + i].astype(np.int16), grid=a_grid((8, 48, 40))))
     smooth = np.rint(20 + 15 * np.sin(j / 3) + 15 * np.cos(i / 3)).astype(np.int16)  # few grays, neighbors alike
     assert not is_label_map(replace(labels(), array=smooth, grid=a_grid((8, 48, 40))))
+    noise = np.where(i < 2, np.random.default_rng(0).integers(0, 200, k.shape), 0).astype(np.int16)  # much background
+    assert not is_label_map(replace(labels(), array=noise, grid=a_grid((8, 48, 40))))
 
 
 def test_gray_values_are_those_of_an_image_but_thin_and_many_labels_are_none():
@@ -58,6 +60,8 @@ def test_gray_values_are_those_of_an_image_but_thin_and_many_labels_are_none():
     k, j, i = np.indices(shape)
     lines = np.where(j % 3 == 0, 1 + j + 50 * (i // 8), 0).astype(np.int16)
     assert not is_image(replace(labels(), array=lines, grid=a_grid(shape)))
+    points = np.where((j % 4 == 0) & (i % 10 < 2), 1 + i + 40 * j, 0).astype(np.int16)  # 48 pairs a slice
+    assert not is_image(replace(labels(), array=points, grid=a_grid(shape)))
     assert not is_image(labels())
 
 
@@ -70,7 +74,7 @@ def test_a_volume_of_a_known_modality_is_no_label_map():
 
 
 @pytest.mark.parametrize("name", ["sub-01_dseg.nii.gz", "liver_mask.nrrd", "labels.nii", "scan.seg.nrrd", "aseg.mgz",
-                                  "T1-label.nii.gz", "Segmentation 3.nrrd"])  # fmt: skip
+                                  "T1-label.nii.gz", "Segmentation 3.nrrd", "SCAN.SEG.NRRD"])  # fmt: skip
 def test_names_of_segmentations(name: str):
     assert named_like_labels(name)
 

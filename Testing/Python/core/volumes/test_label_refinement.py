@@ -5,6 +5,7 @@ import pytest
 
 from medical_super_resolution.errors import Cancelled, VolumeError
 from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.label_maps.evidence import ImageEvidence
 from medical_super_resolution.volumes.label_maps.refinement import refine_labels
 from medical_super_resolution.volumes.volume import Volume
 
@@ -126,6 +127,10 @@ def test_labels_on_coarser_slices_stay_in_place(axis: str):
             one.grid.ijk_to_ras @ [*np.argwhere(one.array == value).mean(axis=0)[::-1], 1] for one in (labels, coarse)
         )
         np.testing.assert_allclose(after, before, atol=0.3)
+    turned = np.eye(4)
+    turned["ijk".index(axis), ["ijk".index(axis), 3]] = -1, coarse.grid.count(axis) - 1
+    reversed_ = refine_labels(labels, Grid(coarse.grid.shape_kji, coarse.grid.ijk_to_ras @ turned)).array
+    np.testing.assert_array_equal(np.flip(reversed_, "kji".index(axis)), coarse.array)
 
 
 def test_an_oblique_grid_takes_the_labels_along():
@@ -150,6 +155,12 @@ def test_an_image_is_refused_as_a_label_map():
     image = Volume(np.full((4, 4, 4), 0.5, np.float32), a_grid((4, 4, 4)))
     with pytest.raises(VolumeError, match="not whole numbers"):
         refine_labels(image, image.grid.refined("k", 2))
+
+
+def test_more_labels_than_can_be_numbered_are_refused():
+    many = Volume(np.arange(70000, dtype=np.int32).reshape(7, 100, 100), a_grid((7, 100, 100)))
+    with pytest.raises(VolumeError, match="holds 70000 labels; 65535 are the most"):
+        refine_labels(many, many.grid)
 
 
 def test_labels_of_another_place_are_refused():
@@ -184,6 +195,28 @@ def test_boundaries_follow_the_edges_of_an_image_and_the_old_labels_hold():
     assert 1 - agreement(fine, truth) < 0.8 * (1 - agreement(by_shape, truth))
     kept = (fine.reshape(-1, FACTOR, *truth.shape[1:]) == coarse.array[:, None]).sum(axis=1)
     assert (2 * kept >= FACTOR).all()
+
+
+def test_edges_of_an_image_on_another_grid_count_too():
+    truth = three_balls()
+    coarse = thick(truth)
+    grid = coarse.grid.refined("k", FACTOR).refined("i", 2)
+    exact = truth.repeat(2, axis=2)
+    by_shape = refine_labels(coarse, grid).array
+    fine = refine_labels(coarse, grid, image=an_image(exact, grid)).array
+    assert 1 - agreement(fine, exact) < 0.8 * (1 - agreement(by_shape, exact))
+
+
+def test_tissue_is_that_of_the_slice_and_of_its_surroundings():
+    ramp = np.broadcast_to(20.0 * np.arange(80), (8, 80)).astype(np.float32)  # brighter by 20 a mm
+    elsewhere = np.roll(ramp, 24, axis=1)
+    evidence = ImageEvidence(np.stack([ramp, ramp, elsewhere]), np.array([0, 0, 1]), 2, (40.0, 1.0, 1.0))
+    mask = np.stack([np.ones(ramp.shape, bool), np.zeros(ramp.shape, bool)])
+    distance = np.where(mask, 4, -4).astype(np.float32)
+    tissue = evidence.penalties(mask, distance, np.index_exp[:, :, :], 4.0)
+    most = 0.75 * 4
+    assert tissue.of(0, 0)[:, 20:60].max() < 0.1 * most
+    assert tissue.of(2, 0)[:, 44:60].min() > 0.9 * most
 
 
 def test_an_image_of_one_value_changes_nothing():
