@@ -11,6 +11,7 @@ slicer = pytest.importorskip("slicer", reason="the text needs slicer-core")
 
 from medical_super_resolution.inference.labels import enhance_labels  # noqa: E402
 from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
+from medical_super_resolution.volumes.grid import Grid  # noqa: E402
 from medical_super_resolution.volumes.volume import Volume  # noqa: E402
 from MedicalSuperResolutionLib.scene import provenance  # noqa: E402
 from MedicalSuperResolutionLib.scene.nodes import write_to_node  # noqa: E402
@@ -57,6 +58,17 @@ def test_the_text_lies_beside_the_result(an_enhanced, a_volume_node):
     note = provenance.note_of(write_to_node(an_enhanced, a_volume_node))
     assert note.GetName() == "Chest x3 - what was done"
     assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(note)) == study
+
+
+@pytest.mark.parametrize("is_given", [False, True])
+def test_the_text_names_the_axis_in_the_patient(an_enhanced, a_volume_node, a_grid, is_given: bool):
+    sagittal = np.array([[0, 0, -1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1.0]])  # k runs to the left
+    a_volume_node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(sagittal @ a_grid.ijk_to_ras))
+    fine = an_enhanced.volume
+    turned = replace(fine, grid=Grid(fine.grid.shape_kji, sagittal @ fine.grid.ijk_to_ras))
+    given = slicer.util.addVolumeFromArray(np.zeros((2, 2, 2), np.uint8)) if is_given else None
+    result = write_to_node(replace(an_enhanced, volume=turned), a_volume_node, given)
+    assert "3 times finer along R." in provenance.note_of(result).GetText()
 
 
 def test_the_text_names_no_volume_and_no_file(an_enhanced, a_volume_node):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import types
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -93,6 +93,12 @@ def test_thickness_and_modality_come_from_dicom(a_volume_node, a_dicom_database)
     assert (volume.slice_thickness_mm, volume.modality) == (2.5, "mr")
 
 
+def test_an_item_of_a_sequence_has_them_from_the_volume_that_shows_it(a_volume_node, a_volume, a_dicom_database):
+    item = slicer.util.addVolumeFromArray(a_volume.array, a_volume.grid.ijk_to_ras, "Item")
+    volume = volume_from_node(item, shown_by=a_volume_node)
+    assert (volume.slice_thickness_mm, volume.modality) == (2.5, "mr")
+
+
 @pytest.mark.parametrize("written", ["", "0", "-1", "nan", "inf", "thin"])
 def test_a_slice_thickness_that_means_nothing_is_not_taken(a_volume_node, a_dicom_database, written):
     a_dicom_database.values["0018,0050"] = written
@@ -129,7 +135,21 @@ def test_every_result_has_a_name_of_its_own(an_enhanced, a_volume_node):
 
 @pytest.mark.parametrize(("spacing", "name"), [(0.703125, "Chest 0.7 mm"), (120.0, "Chest 120 mm")])
 def test_a_result_is_named_after_its_finest_new_spacing(an_enhanced, spacing, name):
-    report = dataclasses.replace(an_enhanced.report, settings={}, spacing_after_ijk_mm=(0.5, 0.5, spacing))
+    report = replace(an_enhanced.report, settings={}, spacing_after_ijk_mm=(0.5, 0.5, spacing))
+    assert result_name("Chest", report) == name
+
+
+@pytest.mark.parametrize(
+    ("settings", "factors", "name"),
+    [
+        (EnhanceSettings(factor=2.5), (1, 1, 2.5), "Chest x2.5"),
+        (EnhanceSettings(factor=2, axes="in-plane"), (2, 2, 1), "Chest in-plane x2"),
+        (EnhanceSettings(spacing_ijk_mm=(1, 1, 1)), (1, 1, 3), "Chest 1 mm"),
+        (EnhanceSettings(spacing_ijk_mm=(1, 1, 3)), (1, 1, 1), "Chest 0.8 mm"),
+    ],
+)
+def test_a_result_is_named_by_its_goal(an_enhanced, settings: EnhanceSettings, factors, name: str):
+    report = replace(an_enhanced.report, settings=asdict(settings), factor_ijk=factors)
     assert result_name("Chest", report) == name
 
 
@@ -227,7 +247,7 @@ def test_what_was_done_survives_saving_the_scene(an_enhanced, a_volume_node, tmp
 )
 def test_values_in_a_type_that_slicer_cannot_show_stay_the_same(an_enhanced, a_volume_node, given, stored):
     array = np.abs(an_enhanced.volume.array).astype(given)
-    enhanced = dataclasses.replace(an_enhanced, volume=dataclasses.replace(an_enhanced.volume, array=array))
+    enhanced = replace(an_enhanced, volume=replace(an_enhanced.volume, array=array))
     voxels = slicer.util.arrayFromVolume(write_to_node(enhanced, a_volume_node))
     assert voxels.dtype == stored
     np.testing.assert_array_equal(voxels, array)

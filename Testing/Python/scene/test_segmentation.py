@@ -15,7 +15,7 @@ from medical_super_resolution.volumes.volume import Enhanced  # noqa: E402
 from MedicalSuperResolutionLib.scene import nodes as scene  # noqa: E402
 from MedicalSuperResolutionLib.scene import region, segmentation  # noqa: E402
 from MedicalSuperResolutionLib.scene.nodes import write_to_node  # noqa: E402
-from slicer_host import node_ids  # noqa: E402
+from slicer_host import hierarchy_of, node_ids  # noqa: E402
 
 
 @pytest.fixture
@@ -122,6 +122,23 @@ def test_a_segmentation_without_segments_is_refused_before_the_work(a_scene, a_v
     node.GetSegmentation().AddEmptySegment("Box")
     with pytest.raises(VolumeError, match="no segment of Empty lies in the volume Chest"):
         segmentation.check(node, a_volume_node)
+
+
+def test_a_segmentation_without_a_volume_is_refused_before_the_work(a_segmentation):
+    with pytest.raises(VolumeError, match="there is no volume to work on"):
+        segmentation.check(a_segmentation, None)
+
+
+def test_it_lies_in_the_folder_of_the_result_also_where_the_coarse_one_was_never_shown(
+    a_segmentation, a_volume_node, an_enhanced, a_scene
+):
+    hierarchy = hierarchy_of(a_scene)
+    study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")
+    hierarchy.CreateItem(study, a_volume_node)
+    result = write_to_node(an_enhanced, a_volume_node)
+    a_scene.RemoveNode(a_segmentation.GetDisplayNode())
+    made = segmentation.refine(a_segmentation, a_volume_node, result)
+    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(made)) == study
 
 
 def test_segments_whose_voxels_lie_beside_the_volume_are_refused_and_still_shown(
