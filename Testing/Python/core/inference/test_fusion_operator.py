@@ -114,6 +114,14 @@ def test_stacks_that_contradict_each_other_are_uncertain_where_they_do():
     assert float(found[12, 11, 10]) > 10 * float(found[4, 4, 20])
 
 
+def test_a_contradiction_has_the_units_of_the_values():
+    volume = torch.full(FINE.shape_kji, 100.0)
+    stacks = [an_operator(kind) for kind in ("straight", "moving slices")]
+    found = contradiction(volume, [a_measurement(one, one.acquire(volume) + 3) for one in stacks])
+    assert float(found[10, 10, 10]) == pytest.approx(3, rel=1e-4)
+    assert float(found.max()) < 3.001
+
+
 def test_a_slice_that_is_not_trusted_changes_nothing():
     acquisition = an_operator("straight")
     truth = torch.rand(FINE.shape_kji, generator=torch.Generator().manual_seed(4))

@@ -246,6 +246,22 @@ def test_nothing_outside_tilted_slices_is_blended_into_those_between_them(tmp_pa
     assert set(np.unique(volume.array[~volume.padding])) == {500}
 
 
+@pytest.mark.parametrize(("named", "kind"), [((-2000, -1990), np.int16), ((63536, 63540), np.uint16)])
+def test_padding_of_tilted_slices_stays_padding(tmp_path: Path, named: tuple[int, int], kind: type):
+    stored = np.full((20, 12), 1524, kind)
+    stored[:, :3], stored[:, 3] = named
+    for number in range(6):
+        made = image(stored, (0, 1.2 * number, 4 * number), RescaleSlope=1, RescaleIntercept=-1024)
+        for tag, value in zip((0x00280120, 0x00280121), named, strict=True):
+            made.add_new(tag, "SS" if kind is np.int16 else "US", value)
+        save(made, tmp_path / "scan" / f"{number:03d}.dcm")
+    volume = files.read(tmp_path / "scan")
+    assert "tilted" in volume.notes[0]
+    assert volume.padding[:, :, :4].all()
+    assert set(np.unique(volume.array[volume.padding])) == {named[0] - 1024}
+    assert set(np.unique(volume.array[~volume.padding])) == {500}
+
+
 def test_a_frame_without_a_place_is_not_lost_in_silence(tmp_path: Path):
     made = enhanced(STORED, [(0, 0, 5.0 * number) for number in range(len(STORED))])
     del made.PerFrameFunctionalGroupsSequence[-1]

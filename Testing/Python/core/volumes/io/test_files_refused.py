@@ -5,6 +5,7 @@ import struct
 import sys
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -62,6 +63,14 @@ def test_a_garbled_nifti_file_is_refused(tmp_path: Path):
     content[-300:-290] = bytes(10)
     path.write_bytes(bytes(content))
     assert "damaged" in refusal(path)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_damaged_number_of_dimensions_is_told_in_the_byte_order_of_the_file(tmp_path: Path, order: str):
+    header = nibabel.Nifti1Header(endianness=order)
+    header["dim"], header["magic"] = [9, 5, 6, 7, 1, 1, 1, 1], b"n+1"
+    (tmp_path / "scan.nii").write_bytes(header.binaryblock + bytes(4 + 5 * 6 * 7))
+    assert "it has 9 dimensions" in refusal(tmp_path / "scan.nii")
 
 
 def test_a_4d_volume_is_refused(tmp_path: Path):
