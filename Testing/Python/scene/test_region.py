@@ -105,6 +105,7 @@ def test_a_new_region_lies_over_the_middle_half(a_scene, a_volume_node, a_volume
     np.testing.assert_array_equal(
         volume_from_node(a_volume_node, roi).array, a_volume.array[2:7, 4:14, 5:15]
     )  # of 9, 18 and 20; parts of a voxel count as touched
+    assert not roi.GetDisplayNode().GetFillVisibility()
 
 
 def test_the_result_lies_exactly_in_the_region(a_volume_node, a_volume, a_region, an_enhanced):

@@ -46,6 +46,24 @@ def test_segments_lie_on_the_fine_grid_where_they_were_drawn(a_segmentation, a_v
         assert array.sum() == pytest.approx(9 * 6 * 7, rel=0.15)
 
 
+def test_segments_that_were_drawn_on_another_grid_lie_there_too(a_scene, a_volume_node, a_volume, an_enhanced):
+    corner = a_volume.grid.ijk_to_ras.copy()
+    corner[:3, 3] = (a_volume.grid.ijk_to_ras @ [3, 2, 1, 1])[:3]
+    part = slicer.util.addVolumeFromArray(a_volume.array[1:7, 2:14, 3:15].copy(), corner, "Part")
+    node = a_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Drawn")
+    node.SetReferenceImageGeometryParameterFromVolumeNode(part)
+    array = np.zeros((6, 12, 12), np.uint8)
+    array[1:4, 2:8, 2:9] = 1
+    node.GetSegmentation().AddEmptySegment("Low", "Low box", (1, 0, 0.5))
+    slicer.util.updateSegmentBinaryLabelmapFromArray(array, node, "Low", part)
+    result = write_to_node(an_enhanced, a_volume_node)
+    made = segmentation.refine(node, a_volume_node, result)
+    found = slicer.util.arrayFromSegmentBinaryLabelmap(made, "Low", result)
+    assert found[7:14, 5:9, 6:11].all()
+    assert found.sum() == pytest.approx(9 * 6 * 7, rel=0.15)
+    assert made.GetNodeReference(made.GetReferenceImageGeometryReferenceRole()) is result
+
+
 def test_under_a_transform_segments_lie_where_the_result_lies(a_segmentation, a_volume_node, an_enhanced, a_scene):
     shift = np.eye(4)
     shift[:3, 3] = 50, -20, 7

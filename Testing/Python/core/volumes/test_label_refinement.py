@@ -7,6 +7,7 @@ from medical_super_resolution.errors import Cancelled, VolumeError
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.label_maps.evidence import ImageEvidence
 from medical_super_resolution.volumes.label_maps.refinement import refine_labels
+from medical_super_resolution.volumes.label_maps.scores import Scores
 from medical_super_resolution.volumes.volume import Volume
 
 THIN = (1.0, 1.0, 1.0)
@@ -68,6 +69,19 @@ def test_the_old_label_is_the_most_frequent_in_every_old_voxel(factor):
     assert (2 * kept >= factor).all()
 
 
+def test_of_the_voxels_that_a_label_lost_those_that_were_lost_least_are_given_back():
+    class Lead:
+        def of(self, row: int, old: int) -> np.ndarray:
+            return np.float32([[0.5, 0.8, 0.2, 1.1][row]])
+
+    box = np.index_exp[0:1, 0:1, 0:1]
+    scores = Scores(np.ones((1, 1, 1), np.uint16), np.array([-0.375, -0.125, 0.125, 0.375]), np.zeros(4, int))
+    scores.offer(1, box, np.zeros((1, 1, 1), np.float32))
+    scores.offer(2, box, np.ones((1, 1, 1), np.float32), Lead())
+    assert scores.labels.ravel().tolist() == [2, 2, 2, 1]
+    assert scores.labels_with_majority().ravel().tolist() == [2, 1, 2, 1]
+
+
 @pytest.mark.parametrize("is_reversed", [False, True])
 def test_a_fine_slice_that_lies_on_the_last_border_is_not_empty(is_reversed: bool):
     coarse = Volume(np.full((7, 6, 5), 3, np.uint8), a_grid((7, 6, 5), (1.0, 1.0, 5.0)))
@@ -104,9 +118,11 @@ def test_the_same_grid_gives_the_same_labels_in_every_integer_type():
 def test_slabs_leave_no_trace(monkeypatch):
     coarse = thick(three_balls())
     grid = coarse.grid.refined("k", FACTOR)
-    whole = refine_labels(coarse, grid).array
+    image = an_image(three_balls(), grid)
+    whole, by_image = refine_labels(coarse, grid).array, refine_labels(coarse, grid, image=image).array
     monkeypatch.setattr("medical_super_resolution.volumes.label_maps.shapes._SLAB", 2)
     assert np.array_equal(refine_labels(coarse, grid).array, whole)
+    assert agreement(refine_labels(coarse, grid, image=image).array, by_image) > 0.995  # tissue is that of a slab
 
 
 def test_a_region_of_the_grid_gives_the_labels_of_that_region():
@@ -133,8 +149,10 @@ def test_labels_on_coarser_slices_stay_in_place(axis: str):
     np.testing.assert_array_equal(np.flip(reversed_, "kji".index(axis)), coarse.array)
 
 
-def test_an_oblique_grid_takes_the_labels_along():
+@pytest.mark.parametrize("size", [1.0, 0.5])
+def test_an_oblique_grid_takes_the_labels_along(size: float):
     coarse = thick(three_balls())
+    coarse = Volume(coarse.array, Grid(coarse.array.shape, np.diag([size, size, size, 1]) @ coarse.grid.ijk_to_ras))
     fine = refine_labels(coarse, coarse.grid.refined("k", FACTOR))
     angle = np.radians(20)
     turn = np.eye(4)
@@ -143,7 +161,7 @@ def test_an_oblique_grid_takes_the_labels_along():
     there = refine_labels(coarse, oblique)
     back = refine_labels(there, fine.grid)
     inside = refine_labels(Volume(np.ones_like(there.array), oblique), fine.grid).array > 0
-    assert agreement(np.where(inside, back.array, 0), np.where(inside, fine.array, 0)) > 0.94
+    assert agreement(np.where(inside, back.array, 0), np.where(inside, fine.array, 0)) > 0.98
 
 
 def test_a_full_volume_of_one_label_stays_full():
@@ -217,6 +235,20 @@ def test_tissue_is_that_of_the_slice_and_of_its_surroundings():
     most = 0.75 * 4
     assert tissue.of(0, 0)[:, 20:60].max() < 0.1 * most
     assert tissue.of(2, 0)[:, 44:60].min() > 0.9 * most
+    assert tissue.of(2, 0).max() == pytest.approx(most)
+
+
+def test_tissue_is_that_of_the_inner_voxels_of_a_label():
+    image = np.full((5, 14, 14), 500, np.float32)
+    image[2, 4:10, 4:10] = 100
+    mask = np.zeros(image.shape, bool)
+    mask[1:4, 2:12, 2:12] = True
+    distance = np.where(mask, 0.5, -4).astype(np.float32)
+    distance[1:4, 4:10, 4:10] = 4
+    evidence = ImageEvidence(image, np.arange(5), 5, (4.0, 1.0, 1.0))
+    tissue = evidence.penalties(mask, distance, np.index_exp[:, :, :], 4.0)
+    assert tissue.of(2, 2)[4:10, 4:10].max() < 0.01
+    assert tissue.of(1, 1).min() == pytest.approx(3)
 
 
 def test_an_image_of_one_value_changes_nothing():

@@ -24,7 +24,7 @@ def _extensions_in(block: bytes, order: str) -> bytes:
     Parameters
     ----------
     block : bytes
-        From the end of the header up to the voxels, or to the end of a header by itself.
+        From the end of the header, four bytes before the first extension, to the voxels or the end of the file.
     order : str
         "<" or ">", the byte order of the file.
 
@@ -33,8 +33,6 @@ def _extensions_in(block: bytes, order: str) -> bytes:
     bytes
         Sizes and codes in little endian, contents as they are; empty where there is none, or where one is damaged.
     """
-    if len(block) < 4 or not block[0]:
-        return b""
     found, at = [], 4
     while at + _HEAD <= len(block):
         size, code = struct.unpack_from(order + "ii", block, at)

@@ -81,8 +81,8 @@ def header_from(block: bytes, version: int, order: str = "<") -> Nifti1Header:
 
 
 def version_of(block: bytes) -> int:
-    """1 or 2, of a NIfTI header in some bytes."""
-    return _SIZES_OF_HEADER.get(int.from_bytes(block[:4], "little"), 1)
+    """1 or 2, of a NIfTI header in little endian."""
+    return _SIZES_OF_HEADER[int.from_bytes(block[:4], "little")]
 
 
 def _version(path: Path, block: bytes) -> tuple[int, str]:

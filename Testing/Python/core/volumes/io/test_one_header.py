@@ -295,6 +295,16 @@ def test_extensions_of_a_nifti_header_go_into_the_result(tmp_path: Path, order: 
     np.testing.assert_array_equal(np.asarray(again.dataobj), VALUES.T)
 
 
+def test_voxels_that_look_like_an_extension_are_none(tmp_path: Path):
+    values = VALUES.copy()
+    values[0, 0] = 16, 0, 6, 0, 7  # a size and a code
+    image = nibabel.Nifti1Image(values.T, np.eye(4))
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension(6, b"a comment"))
+    nibabel.save(image, tmp_path / "scan.nii")
+    files.write(files.read(tmp_path / "scan.nii"), tmp_path / "again.nii")
+    assert (tmp_path / "again.nii").read_bytes()[348:] == (tmp_path / "scan.nii").read_bytes()[348:]
+
+
 @pytest.mark.parametrize("size", [0, 7, -16, 1 << 20])
 def test_a_damaged_extension_is_left_out_and_the_voxels_are_read(tmp_path: Path, size: int):
     image = nibabel.Nifti1Image(VALUES.T, np.eye(4))
