@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import types
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -148,7 +149,7 @@ def test_a_result_is_named_after_its_finest_new_spacing(an_enhanced, spacing, na
     ],
 )
 def test_a_result_is_named_by_its_goal(an_enhanced, settings: EnhanceSettings, factors, name: str):
-    report = dataclasses.replace(an_enhanced.report, settings=dataclasses.asdict(settings), factor_ijk=factors)
+    report = replace(an_enhanced.report, settings=asdict(settings), factor_ijk=factors)
     assert result_name("Chest", report) == name
 
 
@@ -256,5 +257,5 @@ def test_values_in_a_type_that_slicer_cannot_show_stay_the_same(an_enhanced, a_v
 def test_values_beyond_32_bits_stay_the_same(an_enhanced, a_volume_node, value: int):
     array = an_enhanced.volume.array.astype(np.int64)
     array[0, 0, 0] = value
-    enhanced = dataclasses.replace(an_enhanced, volume=dataclasses.replace(an_enhanced.volume, array=array))
+    enhanced = replace(an_enhanced, volume=replace(an_enhanced.volume, array=array))
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(write_to_node(enhanced, a_volume_node)), array)
