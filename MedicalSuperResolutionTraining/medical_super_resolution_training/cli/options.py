@@ -18,6 +18,14 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=_count, default=0, help="processes that prepare batches (default: 0, none)")
 
 
+def add_overrides(parser: argparse.ArgumentParser, which: str) -> None:
+    """Add ``--set``, of the recipes that ``which`` names."""
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+        help=f"change a setting of {which}, such as steps=300 or loss.gradient=0.1; repeat for several",
+    )  # fmt: skip
+
+
 def _count(text: str) -> int:
     if (count := whole_number(text)) < 0:
         raise argparse.ArgumentTypeError(f"the number must be at least 0, got {count}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..options import add_workers
+from ..options import add_overrides, add_workers
 from . import evaluate
 
 HELP = "train and measure the four models of the LSTMAGAN ablation"
@@ -18,7 +18,7 @@ RECIPES = ("lstmagan-1", "lstmagan-2", "lstmagan-3", "lstmagan-4")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of a measurement, and the settings of the trainings."""
     evaluate.add_common_arguments(parser)
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="of all four")
+    add_overrides(parser, "all four recipes")
     add_workers(parser)
     parser.add_argument("--measure-on", metavar="DATA", help="folder or manifest to measure on instead of --data")
 

@@ -55,7 +55,7 @@ def add_common_arguments(parser: argparse.ArgumentParser, *, needs_data: bool = 
     add("--show", nargs="*", metavar="NAME", help="volumes that pictures may show (default: all)")
     add("--encoder", type=Path, metavar="FILE", help="slice encoder of the perceptual distance (default: the shipped)")
     add_device(parser)
-    add("--threads", type=int)
+    add("--threads", type=int, help="CPU threads; default: all that are available")
 
 
 def run(chosen: argparse.Namespace) -> int:

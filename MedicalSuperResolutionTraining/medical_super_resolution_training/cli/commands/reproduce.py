@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..options import add_device, add_workers
+from ..options import add_device, add_overrides, add_workers
 
 HELP = "train a shipped model once more, from a folder of scans"
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_workers(parser)
     budget_help = "time for all trainings together, such as 90s, 10m or 2h: the steps are scaled to it"
     parser.add_argument("--budget", metavar="TIME", help=budget_help)
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    add_overrides(parser, "every recipe")
 
 
 def run(chosen: argparse.Namespace) -> int:

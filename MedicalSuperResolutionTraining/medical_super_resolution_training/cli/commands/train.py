@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from medical_super_resolution.errors import SettingsError
 
-from ..options import add_device, add_workers
+from ..options import add_device, add_overrides, add_workers
 
 if TYPE_CHECKING:
     from ...config.recipe import Recipe
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="continue the run in the folder")
     add_device(parser)
     add_workers(parser)
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    add_overrides(parser, "the recipe")
     log_help = "curves beside the CSV: tensorboard (where installed, the default), wandb or mlflow; repeat for several"
     parser.add_argument("--log", action="append", metavar="NAME", dest="loggers", help=log_help)
     parser.add_argument("--print-config", action="store_true", help="print every setting, and do nothing")
