@@ -111,8 +111,7 @@ def with_modality(volume: Volume, task: Task) -> Volume:
     """The volume with the requested modality; tilted slices that pass for labels without it are straightened."""
     if not task.modality:
         return volume
-    image = replace(volume, modality=task.modality)
-    return straightened(image) if image.grid.is_sheared else image
+    return straightened(replace(volume, modality=task.modality))
 
 
 def check_tilt(volume: Volume, task: Task) -> None:

@@ -94,8 +94,7 @@ def make_request(volume: Volume, model: Model, settings: EnhanceSettings) -> Req
     check_magnitude(volume.array)
     if volume.slice_thickness_mm:
         check_slice_thickness(volume.slice_thickness_mm)
-    if volume.grid.is_sheared:
-        volume = straightened(volume)
+    volume = straightened(volume)
     if settings.exact_spacing:
         for axis, factor in finer_axes(volume.grid, settings).items():
             volume = averaged(volume, axis, factor)

@@ -46,7 +46,7 @@ def straight_grid(grid: Grid) -> Grid:
 
 
 def straightened(volume: Volume) -> Volume:
-    """A volume on a sheared grid, brought onto the straight one that covers all of its slices.
+    """A volume on a sheared grid, brought onto the straight one that covers all of its slices; a straight one as it is.
 
     Parameters
     ----------
@@ -64,6 +64,8 @@ def straightened(volume: Volume) -> Volume:
     VolumeError
         See `straight_grid`.
     """
+    if not volume.grid.is_sheared:
+        return volume
     grid, starts = _straight(volume.grid)
     axis = grid.through_plane_axis
     rows, columns = (grid.count(one) for one in reversed(AXES_IJK) if one != axis)
