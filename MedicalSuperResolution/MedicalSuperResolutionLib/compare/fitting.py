@@ -8,7 +8,8 @@ from itertools import chain
 
 import numpy as np
 import slicer
-import vtk
+
+from MedicalSuperResolutionLib.scene.acquisition_transform import before_transform
 
 _THICKER = 1.01  # times the other spacings, above which an axis is the slice axis
 _VERTICAL = 0.15, 0.5  # width and height of a vertical legend, of those of the view; its title is wider
@@ -25,9 +26,7 @@ Sizes = dict[str, tuple[tuple[int, int], float]]
 
 def revealing_orientation(volume: slicer.vtkMRMLScalarVolumeNode) -> str | None:
     """The anatomical plane that cuts across the thick slices of a volume; None where its voxels are cubes."""
-    matrix = vtk.vtkMatrix4x4()
-    volume.GetIJKToRASMatrix(matrix)
-    axes = slicer.util.arrayFromVTKMatrix(matrix)[:3, :3]
+    axes = before_transform(volume)[:3, :3]
     spacing_ijk_mm = np.linalg.norm(axes, axis=0)
     if spacing_ijk_mm.max() <= _THICKER * spacing_ijk_mm.min():
         return None

@@ -25,7 +25,7 @@ def ijk_to_ras_of(node: slicer.vtkMRMLVolumeNode, shown_by: slicer.vtkMRMLVolume
         The node that shows it in the scene, and has its transform, where it is an item of a sequence.
     """
     tilted = _tilted(shown_by or node)
-    return _before_transform(node) if tilted is None else tilted
+    return before_transform(node) if tilted is None else tilted
 
 
 def parent_of(node: slicer.vtkMRMLTransformableNode) -> slicer.vtkMRMLTransformNode | None:
@@ -34,7 +34,8 @@ def parent_of(node: slicer.vtkMRMLTransformableNode) -> slicer.vtkMRMLTransformN
     return transform if _tilted(node) is None else transform.GetParentTransformNode()
 
 
-def _before_transform(node: slicer.vtkMRMLVolumeNode) -> np.ndarray:
+def before_transform(node: slicer.vtkMRMLVolumeNode) -> np.ndarray:
+    """(4, 4) voxel-center index to mm, RAS, as the node has it, before any transform above it."""
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
     return slicer.util.arrayFromVTKMatrix(matrix)
@@ -55,7 +56,7 @@ def _tilted(node: slicer.vtkMRMLTransformableNode) -> np.ndarray | None:
         return None
     k, j, i = np.meshgrid(range(slices), (0, rows), (0, columns), indexing="ij")
     corners = np.stack([i, j, k, np.ones_like(k)], axis=-1).reshape(-1, 4).astype(float)
-    targets = (corners @ _before_transform(node).T)[:, :3] + displacements.reshape(-1, 3)
+    targets = (corners @ before_transform(node).T)[:, :3] + displacements.reshape(-1, 3)
     solution = np.linalg.lstsq(corners, targets, rcond=None)[0]
     if np.abs(corners @ solution - targets).max() > _MATRIX_MM:
         return None

@@ -14,7 +14,7 @@ from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.tilt import straight_grid
 from medical_super_resolution.volumes.volume import Volume
-from MedicalSuperResolutionLib.scene.acquisition_transform import ijk_to_ras_of, parent_of
+from MedicalSuperResolutionLib.scene.acquisition_transform import before_transform, ijk_to_ras_of, parent_of
 from MedicalSuperResolutionLib.translation import tr as _
 
 _Made = TypeVar("_Made")
@@ -48,7 +48,7 @@ class Moves:
 
     def __init__(self, node: slicer.vtkMRMLScalarVolumeNode) -> None:
         self._node, self._parent = node, parent_of(node)
-        self._matrix, self._voxels = _ijk_to_ras(node), _version(node)
+        self._matrix, self._voxels = before_transform(node), _version(node)
 
     def applied_to(self, made: _Made) -> _Made:
         """What was computed from the node, where its voxels lie now, before the parent transform that it has now.
@@ -71,7 +71,7 @@ class Moves:
                 )
                 raise VolumeError(message.format(name=self._node.GetName()))
             return made  # other voxels lie where they lie; ours have not moved
-        now = _ijk_to_ras(self._node)
+        now = before_transform(self._node)
         if np.array_equal(now, self._matrix):
             return made
         move, unsure = now @ np.linalg.inv(self._matrix), made.uncertainty
@@ -178,12 +178,6 @@ def lay_over(roi: slicer.vtkMRMLMarkupsROINode, node: slicer.vtkMRMLScalarVolume
 
 def _moved(volume: Volume, move: np.ndarray) -> Volume:
     return replace(volume, grid=Grid(volume.grid.shape_kji, move @ volume.grid.ijk_to_ras))
-
-
-def _ijk_to_ras(node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
-    matrix = vtk.vtkMatrix4x4()
-    node.GetIJKToRASMatrix(matrix)
-    return slicer.util.arrayFromVTKMatrix(matrix)
 
 
 def _version(node: slicer.vtkMRMLScalarVolumeNode) -> int:

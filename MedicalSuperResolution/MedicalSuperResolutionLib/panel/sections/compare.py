@@ -22,6 +22,7 @@ from MedicalSuperResolutionLib.panel.choices import Overlay
 from MedicalSuperResolutionLib.panel.module_widget import Observer
 from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode, remember
 from MedicalSuperResolutionLib.panel.sections import compare_texts
+from MedicalSuperResolutionLib.scene.acquisition_transform import before_transform
 from MedicalSuperResolutionLib.translation import tr as _
 
 _KEY = "X"
@@ -230,11 +231,10 @@ class CompareSection:
 
 def _state(volume: vtkMRMLScalarVolumeNode) -> tuple:
     """What a change of the voxels or of the place of a volume changes."""
-    image, transform, matrix = volume.GetImageData(), volume.GetParentTransformNode(), vtk.vtkMatrix4x4()
-    volume.GetIJKToRASMatrix(matrix)
+    image, transform = volume.GetImageData(), volume.GetParentTransformNode()
     return (
         image.GetMTime() if image else 0,
-        slicer.util.arrayFromVTKMatrix(matrix).tolist(),
+        before_transform(volume).tolist(),
         (transform.GetID(), transform.GetTransformToWorldMTime()) if transform else None,
     )
 
