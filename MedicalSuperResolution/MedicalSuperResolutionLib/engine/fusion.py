@@ -100,7 +100,7 @@ class FusionTask:
         """
         self._nodes, self._settings = list(nodes), settings
         volumes = checked(nodes, settings, spacing_mm)
-        straight = [straightened(volume) for volume in volumes]
+        straight = [straightened(volume) if volume.grid.is_sheared else volume for volume in volumes]
         self.exchange = FuseExchange(straight, settings, spacing_mm)
         self._moves = Moves(self._nodes[0])
 
