@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .products import add_product, product
 from .streaming import Sequence, as_slices, by_voxel, convolved_slices, learned_convolution, row_parts, runs_as_products
 
 _Network = TypeVar("_Network", bound=nn.Module)
@@ -43,9 +44,9 @@ def mixed_channels(convolution: nn.Conv3d, *parts: Tensor) -> Tensor:
         return learned_convolution(convolution, torch.cat(parts, dim=1) if len(parts) > 1 else first)
     precision, bias = convolution.weight.dtype, convolution.bias
     weight, *weights = convolution.weight.flatten(1).split([part.shape[1] for part in parts], dim=1)
-    mixed = functional.linear(by_voxel(first, precision), weight, bias)
+    mixed = product(by_voxel(first, precision), weight, bias)
     for part, weight in zip(parts[1:], weights, strict=True):
-        mixed.addmm_(by_voxel(part, precision), weight.t())
+        add_product(mixed, by_voxel(part, precision), weight)
     return as_slices(mixed.unflatten(0, first.shape[2:]))
 
 
@@ -123,14 +124,14 @@ def _added_along_sequence(convolution: nn.Conv3d, slices: list[Tensor], features
 
     It is a sum of three matrix products.
     """
-    weights = [weight.t() for weight in convolution.weight.flatten(2).unbind(2)]
+    weights = convolution.weight.flatten(2).unbind(2)
     precision = weights[0].dtype
     sums = features.new_empty(*features.shape[2:], features.shape[1])
     for number, into in enumerate(sums):
         for rows in row_parts(features):
-            change = by_voxel(slices[number][..., rows, :], precision) @ weights[0]
+            change = product(by_voxel(slices[number][..., rows, :], precision), weights[0])
             for further in (1, 2):
-                change.addmm_(by_voxel(slices[number + further][..., rows, :], precision), weights[further])
+                add_product(change, by_voxel(slices[number + further][..., rows, :], precision), weights[further])
             before = by_voxel(features[:, :, number : number + 1, rows], features.dtype)
             torch.add(change, before, out=into[rows].flatten(0, 1))
     return as_slices(sums)

@@ -35,7 +35,8 @@ def as_slices(voxels: Tensor) -> Tensor:
 def row_parts(slices: Tensor, voxels: int = _VOXELS_AT_ONCE) -> list[slice]:
     """Parts of a slice of (..., J, I), as ranges of rows: what is computed of one part stays in the cache."""
     rows, columns = slices.shape[-2:]
-    step = max(voxels // max(columns, 1), 1)
+    parts = max(-(-rows * columns // voxels), 1)
+    step = max(-(-rows // parts), 1)
     return [slice(first, min(first + step, rows)) for first in range(0, rows, step)]
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import platform
 import time
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from ...system.processor import processor_name
 from ...system.software import __version__
 
 
@@ -19,15 +17,5 @@ def identity() -> dict[str, Any]:
         "date": time.strftime("%Y-%m-%d"),
         "version": __version__,
         "engine": f"torch {torch.__version__}",
-        "processor": processor(Path("/proc/cpuinfo")),
+        "processor": processor_name(),
     }
-
-
-def processor(known: Path) -> str:
-    """The name of the processor: from Linux's file ``known``, or what Python knows elsewhere."""
-    with suppress(OSError):
-        for line in known.read_text(encoding="utf-8", errors="replace").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()

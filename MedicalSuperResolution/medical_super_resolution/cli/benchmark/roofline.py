@@ -14,6 +14,7 @@ from torch import nn
 from ...inference.context import ExecutionContext
 from ...networks.contracts import SequenceGenerator
 from ...networks.integer_convolution import IntegerConvolution
+from ...networks.products import product
 from .timing import timed
 
 _SIDES = {"cpu": 2048, "cuda": 8192}  # of matrices, whose product measures arithmetic
@@ -55,7 +56,7 @@ def _operations_a_second(device: torch.device, precision: torch.dtype) -> float:
     if precision == torch.int8:
         convolution = IntegerConvolution(right[..., None, None], torch.ones(side))
         return 2 * side**3 / _quickest(lambda: convolution(left[None]))
-    return 2 * side**3 / _quickest(lambda: left @ right)
+    return 2 * side**3 / _quickest(lambda: product(left, right))
 
 
 def _bytes_a_second(device: torch.device) -> float:

@@ -104,12 +104,6 @@ def test_the_seam_is_measured_between_many_tiles_whatever_memory_there_is(
     np.testing.assert_allclose(tiled, network.whole()[0, 0].numpy(), atol=1e-5)
 
 
-def test_the_processor_has_the_name_that_linux_knows(tmp_path: Path):
-    known = tmp_path / "cpuinfo"
-    known.write_text("processor\t: 0\nmodel name\t: Some CPU @ 2.50GHz\nmodel name\t: another\n")
-    assert machine.processor(known) == "Some CPU @ 2.50GHz"
-
-
 def test_a_history_that_cannot_be_written_gets_one_sentence(tmp_path: Path):
     with pytest.raises(SuperResolutionError, match="could not be written"):
         command.append_to_history(tmp_path / "no" / "history.jsonl", {})
