@@ -14,7 +14,7 @@ import torch
 from ..progress import Progress
 from ..settings import EnhanceSettings
 from .cost import LEAST_WORKING_BYTES, allowed_bytes, volume_bytes, working_bytes
-from .device import cpu_has_bfloat16, cpu_has_vnni
+from .device import cpu_has_bfloat16, cpu_has_vnni, is_out_of_memory
 from .planning import Plan
 
 _PROGRAM_BYTES, _CUDA_BYTES = 3.5e8, 1e8  # at most: 2.6e8 were measured without the libraries of CUDA
@@ -116,8 +116,8 @@ class ExecutionContext:
 
         Raises
         ------
-        torch.cuda.OutOfMemoryError
-            On the CPU, where there is nothing left to shrink to.
+        RuntimeError
+            Another failure; or this one on the CPU, where there is nothing left to shrink to.
         """
         done_before = self.done
         while not self._succeeds(attempt):
@@ -126,13 +126,15 @@ class ExecutionContext:
             gc.collect()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
+            if torch.backends.mps.is_available():
+                torch.mps.empty_cache()
             shrink()
 
     def _succeeds(self, attempt: Callable[[], None]) -> bool:
         try:
             attempt()
-        except torch.cuda.OutOfMemoryError:
-            if self.device.type == "cpu":
+        except RuntimeError as problem:
+            if self.device.type == "cpu" or not is_out_of_memory(problem):
                 raise
             return False
         return True

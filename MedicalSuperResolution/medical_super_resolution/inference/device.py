@@ -65,16 +65,21 @@ def cpu_threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def is_out_of_memory(problem: RuntimeError) -> bool:
+    """Whether a graphics card ran out of memory; for Apple's, PyTorch has no exception of its own."""
+    return isinstance(problem, torch.cuda.OutOfMemoryError) or "MPS backend out of memory" in str(problem)
+
+
 @contextmanager
 def device_errors() -> Iterator[None]:
     """Turn device failures of PyTorch into `DeviceError`; other exceptions pass through."""
     try:
         yield
-    except torch.cuda.OutOfMemoryError as problem:
-        raise DeviceError(
-            "the graphics card ran out of memory; close other programs, or compute on the CPU"
-        ) from problem
     except RuntimeError as problem:
+        if is_out_of_memory(problem):
+            raise DeviceError(
+                "the graphics card ran out of memory; close other programs, or compute on the CPU"
+            ) from problem
         text = str(problem)
         if "allocate memory" in text or "not enough memory" in text:
             raise DeviceError(

@@ -28,11 +28,18 @@ from medical_super_resolution.volumes.intensity import IntensityRange
 from medical_super_resolution.volumes.volume import Volume
 
 EVERYTHING = (-np.inf, np.inf)  # a window of normalized values
+CUDA_FAILURE = torch.cuda.OutOfMemoryError("CUDA out of memory")
+MPS_FAILURE = RuntimeError("MPS backend out of memory (MPS allocated: 5.56 GB, max allowed: 6.80 GB)")
 SETTINGS = EnhanceSettings(factor=2, axes="k", device="cpu", slice_profile="gaussian")
 
 
 def refined_on_a_card(
-    volume: Volume, model: models.Model, monkeypatch: pytest.MonkeyPatch, failures: int
+    volume: Volume,
+    model: models.Model,
+    monkeypatch: pytest.MonkeyPatch,
+    failures: int,
+    card: str = "cuda",
+    problem: Exception = CUDA_FAILURE,
 ) -> np.ndarray:
     """What a refiner gives on a card that runs out of memory the first ``failures`` times."""
     context = ExecutionContext(SETTINGS, torch.device("cpu"), 1, lambda done, total: None)
@@ -40,9 +47,9 @@ def refined_on_a_card(
     really, left = SequenceRefiner._refine, [failures]
 
     def refine(self, *arguments, **keywords):
-        if context.device.type == "cuda" and left[0]:
+        if context.device.type == card and left[0]:
             left[0] -= 1
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+            raise problem
         context.device = torch.device("cpu")
         really(self, *arguments, **keywords)
 
@@ -50,7 +57,7 @@ def refined_on_a_card(
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (400_000_000, 400_000_000))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 0)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 0)
-    context.device = torch.device("cuda")
+    context.device = torch.device(card)
     axis_pass = plan(volume.grid, SETTINGS).passes[0]
     result = np.empty(axis_pass.target.shape_kji, np.float32)
 
@@ -68,15 +75,29 @@ def test_the_result_is_the_same_however_often_the_card_fails(a_volume: Volume, a
     np.testing.assert_allclose(result, expected, atol=1e-5)
 
 
-def test_each_step_down_is_logged_in_one_line(a_volume: Volume, a_model, monkeypatch, caplog):
+@pytest.mark.parametrize(("card", "problem"), [("cuda", CUDA_FAILURE), ("mps", MPS_FAILURE)])
+def test_each_step_down_is_logged_in_one_line(a_volume: Volume, a_model, monkeypatch, caplog, card: str, problem):
     with caplog.at_level(logging.WARNING):
-        refined_on_a_card(a_volume, a_model, monkeypatch, 100)
+        refined_on_a_card(a_volume, a_model, monkeypatch, 100, card, problem)
 
     lines = [record.getMessage() for record in caplog.records]
     sides = [int(line.split()[-2]) for line in lines[:-1]]
     assert lines[-1].endswith("going on with the CPU")
     assert len(sides) > 1
     assert all(after <= before / 2 for before, after in zip(sides[:-1], sides[1:], strict=True))
+
+
+def test_another_failure_of_the_card_is_not_tried_again(a_volume: Volume, a_model, monkeypatch):
+    with pytest.raises(RuntimeError, match="MPS backend failed"):
+        refined_on_a_card(a_volume, a_model, monkeypatch, 1, "mps", RuntimeError("MPS backend failed"))
+
+
+def test_what_apples_card_keeps_is_freed_before_the_next_attempt(a_volume: Volume, a_model, monkeypatch):
+    freed = []
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.mps, "empty_cache", lambda: freed.append(1))
+    refined_on_a_card(a_volume, a_model, monkeypatch, 3, "mps", MPS_FAILURE)
+    assert freed == [1, 1, 1]
 
 
 def test_free_memory_is_read_after_the_failed_attempt_is_gone():
@@ -150,7 +171,8 @@ def test_a_cpu_that_runs_out_of_memory_is_not_tried_again(a_volume: Volume, a_mo
 @pytest.mark.parametrize(
     ("raised", "said"),
     [
-        (torch.cuda.OutOfMemoryError("CUDA out of memory"), "graphics card ran out of memory"),
+        (CUDA_FAILURE, "graphics card ran out of memory"),
+        (MPS_FAILURE, "graphics card ran out of memory"),
         (
             RuntimeError("CUDA error: unspecified launch failure\nmore"),
             r"failed \(CUDA error: unspecified launch failure\)",
