@@ -42,6 +42,8 @@ class ExecutionContext:
         Memory taken by input and output.
     tile_limit : int or None
         Side of a tile, or number of whole slices, that is not to be exceeded, once the device has run out of memory.
+    halves_on_cpu : bool
+        Whether the network has a half precision for a CPU.
     workers : int
         Threads that refine tiles at the same time.
     stages : dict of str to float
@@ -55,6 +57,7 @@ class ExecutionContext:
         self.done = 0
         self.held_bytes = 0
         self.tile_limit: int | None = None
+        self.halves_on_cpu = True
         self.workers = 1
         self._lock = Lock()
         self.stages = dict.fromkeys(STAGES, 0.0)
@@ -85,12 +88,13 @@ class ExecutionContext:
 
         As asked where the device has the units for it; otherwise it would be slower and less exact.
         """
-        on_cpu, asked = self.device.type == "cpu", self.settings.precision
-        if asked == "int8" and on_cpu and cpu_has_vnni():
+        device, asked = self.device.type, self.settings.precision
+        if asked == "int8" and device == "cpu" and cpu_has_vnni():
             return "int8"
-        if asked in ("auto", "int8"):
-            return "mixed" if self.device.type == "cuda" else "float32"
-        return "float32" if on_cpu and not cpu_has_bfloat16() else asked
+        if device == "cuda":
+            return "float32" if asked == "float32" else "mixed"
+        can_halve = device == "cpu" and self.halves_on_cpu and cpu_has_bfloat16()
+        return "mixed" if asked == "mixed" and can_halve else "float32"
 
     @property
     def is_mixed(self) -> bool:

@@ -38,6 +38,7 @@ class PlaneRefiner:
     def __init__(self, generator: InPlaneGenerator, context: ExecutionContext) -> None:
         self._exact = generator
         self.context = context
+        context.halves_on_cpu = False
         self.generator = copy.deepcopy(generator).to(context.device)
         self._slices = 1  # at a time, in the current attempt
 

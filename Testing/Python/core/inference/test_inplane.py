@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.inference import context as context_module
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.models import file as models
 from medical_super_resolution.networks.generators.srcnn import SrcnnConfig, SrcnnGenerator
@@ -60,6 +61,17 @@ def test_the_result_does_not_depend_on_how_many_slices_go_at_once(an_in_plane_mo
     few = enhance(volume, an_in_plane_model, EnhanceSettings(memory_gb=0.1)).volume.array
 
     np.testing.assert_array_equal(many, few)
+
+
+def test_a_cpu_that_computes_in_float32_does_not_report_half_precision(an_in_plane_model, monkeypatch):
+    monkeypatch.setattr(context_module, "cpu_has_bfloat16", lambda: True)
+    volume = a_smooth_volume(0)
+    mixed, exact = (
+        enhance(volume, an_in_plane_model, EnhanceSettings(device="cpu", precision=precision))
+        for precision in ("mixed", "float32")
+    )
+    np.testing.assert_array_equal(mixed.volume.array, exact.volume.array)
+    assert mixed.report.precision == "float32"
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,8 @@ def test_the_model_keeps_its_precision(the_shipped_model, mixed: Enhanced):
         ("mixed", "cpu", "mixed"),
         ("int8", "cpu", "int8"),
         ("int8", "cuda", "mixed"),
+        ("mixed", "mps", "float32"),  # which nothing converts to
+        ("int8", "mps", "float32"),
     ],
 )
 def test_a_graphics_card_computes_in_mixed_precision_by_default(asked: str, device: str, expected: str):
