@@ -38,11 +38,11 @@ class AddedDetail(SequenceGenerator):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Capabilities of the base, with the reach of all three, and the precisions that all three have."""
+        """Capabilities of the base, with the precisions that all three have."""
         base = self.base.capabilities
         precisions = (set(part.capabilities.precisions) for part in self.parts)
         shared = set.intersection(*precisions)
-        return replace(base, reach=self.reach, precisions=tuple(one for one in base.precisions if one in shared))
+        return replace(base, precisions=tuple(one for one in base.precisions if one in shared))
 
     @property
     def reach(self) -> int:

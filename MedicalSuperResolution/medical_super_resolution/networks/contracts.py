@@ -29,8 +29,6 @@ class Capabilities:
         Which axes one pass refines: one, whichever it is, or both in-plane axes together.
     factors : tuple of float
         Supported refinement factors. Empty for any factor up to the largest of the settings.
-    reach : int or None
-        Receptive field to each side, in voxels of the slice plane. None for the whole slice.
     needs_profile : bool
         Whether the slice profile is one of its inputs.
     precisions : tuple of str
@@ -39,7 +37,6 @@ class Capabilities:
 
     axes: str
     factors: tuple[float, ...] = ()
-    reach: int | None
     needs_profile: bool
     precisions: tuple[str, ...] = ("float32", "mixed")
 
@@ -177,11 +174,6 @@ class InPlaneGenerator(Generator):
     factor: int
 
     @property
-    @abstractmethod
-    def reach(self) -> int | None:
-        """Receptive field to each side, in voxels of the slice plane; None for the whole slice."""
-
-    @property
     def sequence_reach(self) -> int:
         """Receptive field to each side along K, in slices."""
         return 0
@@ -189,7 +181,7 @@ class InPlaneGenerator(Generator):
     @property
     def capabilities(self) -> Capabilities:
         """Both in-plane axes at once, by the factor of the configuration."""
-        return Capabilities(axes="in-plane", factors=(float(self.factor),), reach=self.reach, needs_profile=False)
+        return Capabilities(axes="in-plane", factors=(float(self.factor),), needs_profile=False)
 
     def make_refiner(self, factory: RefinerFactory[_Made]) -> _Made:
         """Return a refiner that runs this generator through a volume, slice by slice."""

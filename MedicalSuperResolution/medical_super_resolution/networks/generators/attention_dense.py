@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .plane import FeatureGenerator, PlaneConfig, Upscaler, last_convolution, reach_after_upscaling
+from .plane import FeatureGenerator, PlaneConfig, Upscaler, last_convolution
 from .srresnet import OUTER_KERNEL
 
 _OPEN = 2.0  # initial bias of the gates, nearly open: half-open gates would halve the signal in each module
@@ -109,8 +109,3 @@ class AttentionDenseGenerator(FeatureGenerator):
         self.body = nn.Sequential(*modules, nn.Conv2d(channels, channels, 3, padding=1))
         self.upscale = Upscaler(channels, config.factor)
         self.last = last_convolution(channels, OUTER_KERNEL)
-
-    @property
-    def reach(self) -> int:
-        low_resolution = OUTER_KERNEL // 2 + self.config.modules * self.config.layers + 1
-        return low_resolution + reach_after_upscaling(self.upscale, OUTER_KERNEL, self.factor)

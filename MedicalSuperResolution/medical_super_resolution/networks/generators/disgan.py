@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ...physics.pictures import as_slices
-from .plane import PlaneConfig, PlaneGenerator, Upscaler, last_convolution, reach_after_upscaling
+from .plane import PlaneConfig, PlaneGenerator, Upscaler, last_convolution
 from .rrdb import ResidualInResidual
 
 
@@ -51,10 +51,6 @@ class DisganGenerator(PlaneGenerator):
     @property
     def sequence_reach(self) -> int:
         return 1 + self.config.blocks * ResidualInResidual.reach + 1
-
-    @property
-    def reach(self) -> int:
-        return self.sequence_reach + reach_after_upscaling(self.upscale, 3, self.factor)
 
     def residual(self, lr: Tensor, interpolated: Tensor) -> Tensor:
         features = self.first(lr)

@@ -99,8 +99,6 @@ class HybridAttentionBlock(nn.Module):
 class HybridAttentionGenerator(FeatureGenerator):
     """(N, 1, K, J, I) -> (N, 1, K, factor*J, factor*I). Its channel attention covers the whole slice."""
 
-    reach = None
-
     def __init__(self, config: HybridAttentionConfig) -> None:
         super().__init__(config)
         self.config = config

@@ -52,14 +52,10 @@ class MedganGenerator(PlaneGenerator):
         layers: list[nn.Module] = []
         for number in range(config.convolutions):
             layers += [nn.Conv2d(channels if number else 1, channels, 3, padding=1), nn.ReLU(inplace=True)]
-        self.steps = (2, 2) if config.factor == 4 else (config.factor,)  # DCGAN doubles the size at each step
-        for step in self.steps:
+        steps = (2, 2) if config.factor == 4 else (config.factor,)  # DCGAN doubles the size at each step
+        for step in steps:
             layers += [transposed_convolution(channels, step), nn.ReLU(inplace=True)]
         self.layers = nn.Sequential(*layers, last_convolution(channels, 3))
-
-    @property
-    def reach(self) -> int:
-        return self.config.convolutions + len(self.steps) + 1
 
     def residual(self, lr: Tensor, interpolated: Tensor) -> Tensor:
         return self.layers(as_slices(lr))

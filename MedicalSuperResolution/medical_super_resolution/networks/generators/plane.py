@@ -16,7 +16,6 @@ from ..contracts import InPlaneGenerator
 
 FACTORS = (2, 3, 4)
 _TAPS = 5  # samples that a cubic kernel can cover around its nearest sample
-INTERPOLATION_REACH = _TAPS // 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +86,6 @@ class Upscaler(nn.Sequential):
         for step in steps:
             layers += [nn.Conv2d(channels, channels * step**2, 3, padding=1), nn.PixelShuffle(step), nn.PReLU()]
         super().__init__(*layers)
-        self.reach = len(steps)  # low-resolution voxels
 
 
 class FeatureGenerator(PlaneGenerator):
@@ -108,8 +106,3 @@ def last_convolution(channels: int, kernel: int) -> nn.Conv2d:
     convolution = nn.Conv2d(channels, 1, kernel, padding=kernel // 2, bias=False)
     convolution.weight.data.mul_(0.1)
     return convolution
-
-
-def reach_after_upscaling(upscaler: Upscaler, kernel: int, factor: int) -> int:
-    """Reach of the upscaler and of a ``kernel`` x ``kernel`` convolution behind it, in low-resolution voxels."""
-    return upscaler.reach + -(-(kernel // 2) // factor)

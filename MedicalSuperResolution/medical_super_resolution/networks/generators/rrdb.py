@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .plane import FeatureGenerator, PlaneConfig, Upscaler, last_convolution, reach_after_upscaling
+from .plane import FeatureGenerator, PlaneConfig, Upscaler, last_convolution
 
 DENSE_BLOCKS = 3  # in each residual-in-residual dense block
 CONVOLUTIONS = 5  # in each dense block
@@ -87,8 +87,3 @@ class RrdbGenerator(FeatureGenerator):
         self.body = nn.Sequential(*blocks, nn.Conv2d(channels, channels, 3, padding=1))
         self.upscale = Upscaler(channels, config.factor)
         self.last = last_convolution(channels, 3)
-
-    @property
-    def reach(self) -> int:
-        low_resolution = 1 + self.config.blocks * ResidualInResidual.reach + 1
-        return low_resolution + reach_after_upscaling(self.upscale, 3, self.factor)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from ...errors import SettingsError
-from .plane import INTERPOLATION_REACH, PlaneConfig, PlaneGenerator, last_convolution
+from .plane import PlaneConfig, PlaneGenerator, last_convolution
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +51,6 @@ class SrcnnGenerator(PlaneGenerator):
             nn.ReLU(inplace=True),
             last_convolution(second, reconstruct),
         )
-
-    @property
-    def reach(self) -> int:
-        return math.ceil(sum(kernel // 2 for kernel in self.config.kernels) / self.factor) + INTERPOLATION_REACH
 
     def residual(self, lr: Tensor, interpolated: Tensor) -> Tensor:
         return self.layers(interpolated)

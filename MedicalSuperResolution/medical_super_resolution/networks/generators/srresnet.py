@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from .plane import FeatureGenerator, PlaneConfig, Upscaler, last_convolution, reach_after_upscaling
+from .plane import FeatureGenerator, PlaneConfig, Upscaler, last_convolution
 
 OUTER_KERNEL = 9  # side of the first and the last kernel in the paper
 
@@ -39,8 +39,6 @@ class SrresnetConfig(PlaneConfig):
 class ResidualBlock(nn.Module):
     """Two convolutions whose result is added to their input."""
 
-    reach = 2
-
     def __init__(self, channels: int, *, batch_norm: bool) -> None:
         super().__init__()
 
@@ -67,8 +65,3 @@ class SrresnetGenerator(FeatureGenerator):
         self.body = nn.Sequential(*blocks, nn.Conv2d(channels, channels, 3, padding=1), *after)
         self.upscale = Upscaler(channels, config.factor)
         self.last = last_convolution(channels, OUTER_KERNEL)
-
-    @property
-    def reach(self) -> int:
-        low_resolution = OUTER_KERNEL // 2 + self.config.blocks * ResidualBlock.reach + 1
-        return low_resolution + reach_after_upscaling(self.upscale, OUTER_KERNEL, self.factor)

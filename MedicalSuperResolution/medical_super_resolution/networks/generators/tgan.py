@@ -105,8 +105,6 @@ class TganGenerator(PlaneGenerator):
     How the paper joins its branches could not be verified: here their features are concatenated and mixed.
     """
 
-    reach = None
-
     def __init__(self, config: TganConfig) -> None:
         super().__init__(config)
         self.config = config

@@ -84,7 +84,7 @@ class ThroughPlaneGenerator(SequenceGenerator):
         """One axis at a time, whichever it is, by any factor."""
         fits_int8 = not self.largest_seen.is_meta and bool(self.largest_seen.any())
         precisions = ("float32", "mixed", "int8") if fits_int8 else ("float32", "mixed")
-        return Capabilities(axes=ANY_AXIS, reach=self.reach, needs_profile=True, precisions=precisions)
+        return Capabilities(axes=ANY_AXIS, needs_profile=True, precisions=precisions)
 
     @property
     def reach(self) -> int:
