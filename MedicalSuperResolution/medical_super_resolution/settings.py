@@ -40,6 +40,13 @@ def check_number(name: str, value: object, *, whole: bool = False, optional: boo
         raise SettingsError(f"{name} must be a number, got {value!r}")
 
 
+def plain(value: float | None) -> float | None:
+    """A number of Python's own in place of one of NumPy or another library, which JSON does not take."""
+    if value is None:
+        return None
+    return int(value) if isinstance(value, Integral) else float(value)
+
+
 def check_detail(detail: float) -> None:
     """Refuse a detail outside [0, 1]."""
     if not 0 <= detail <= 1:
@@ -165,7 +172,7 @@ class EnhanceSettings:
             raise SettingsError(f"the memory must be at least 0.1 GB, got {self.memory_gb:g}")
 
     def _check_kinds(self) -> None:
-        """Refuse what only Python can pass: texts in place of numbers, and the like."""
+        """Refuse what only Python can pass, such as texts in place of numbers; take numbers of NumPy as plain ones."""
         for name in ("factor", "slice_thickness_mm", "memory_gb"):
             check_number(name, getattr(self, name))
         check_number("threads", self.threads, whole=True)
@@ -177,6 +184,9 @@ class EnhanceSettings:
             isinstance(spacing, Sized) and len(spacing) == 3 and all(isinstance(value, Real) for value in spacing)
         ):
             raise SettingsError(f"the target spacing has three values in mm, along i, j and k; got {spacing!r}")
+        for name in ("factor", "slice_thickness_mm", "memory_gb", "threads", "detail"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
+        object.__setattr__(self, "spacing_ijk_mm", None if spacing is None else tuple(map(plain, spacing)))
 
 
 OPTIONS = {  # of the command line, for the settings that are one value

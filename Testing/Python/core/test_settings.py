@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import asdict
 
+import numpy as np
 import pytest
 
 from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.inference.fusion.settings import FusionSettings
 from medical_super_resolution.settings import EnhanceSettings
 
 
@@ -75,3 +79,24 @@ def test_too_little_memory_is_refused(memory: float):
 def test_settings_do_not_change_once_built():
     with pytest.raises(AttributeError):
         EnhanceSettings().factor = 3  # type: ignore[misc]
+
+
+def test_numbers_and_arrays_of_numpy_are_taken_as_plain_ones_that_a_report_can_hold():
+    """A report is written after the work, so one that is no JSON would lose it."""
+    spacing = np.array([0.5, 1, 2], np.float32)
+    settings = EnhanceSettings(
+        spacing_ijk_mm=spacing, slice_thickness_mm=np.float32(2.5), threads=np.int64(2), detail=np.float16(0.5)
+    )
+    assert settings == EnhanceSettings(spacing_ijk_mm=(0.5, 1, 2), slice_thickness_mm=2.5, threads=2, detail=0.5)
+    assert json.loads(json.dumps(asdict(settings)))["spacing_ijk_mm"] == [0.5, 1, 2]
+    assert repr(EnhanceSettings(factor=np.int32(2), spacing_ijk_mm=None)) == "EnhanceSettings(factor=2)"
+
+    region = np.array([-5, 5, -6, 6, -7, 7])
+    fusion = FusionSettings(spacing_mm=np.float32(1), region_ras_mm=region, rounds=np.int8(2))
+    assert fusion == FusionSettings(spacing_mm=1, region_ras_mm=(-5, 5, -6, 6, -7, 7), rounds=2)
+    json.dumps(asdict(fusion))
+
+
+def test_a_region_of_texts_is_refused():
+    with pytest.raises(SettingsError, match="six values in mm"):
+        FusionSettings(region_ras_mm=tuple("ababab"))

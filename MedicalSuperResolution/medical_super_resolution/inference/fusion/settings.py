@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sized
 from dataclasses import dataclass, field
+from numbers import Real
 
 from ...errors import SettingsError
-from ...settings import EnhanceSettings, check_number
+from ...settings import EnhanceSettings, check_number, plain
 
 REGISTRATIONS = ("rigid", "slices", "none")
 
@@ -54,15 +55,18 @@ class FusionSettings:
         if not isinstance(self.enhance, EnhanceSettings):
             raise SettingsError(f"enhance must be an EnhanceSettings, got {self.enhance!r}")
         region = self.region_ras_mm
-        if region is not None and not (isinstance(region, Sized) and len(region) == 6):
+        if region is not None and not (
+            isinstance(region, Sized) and len(region) == 6 and all(isinstance(value, Real) for value in region)
+        ):
             raise SettingsError(f"the region has six values in mm, R R A A S S; got {region!r}")
+        for name in ("spacing_mm", "prior_weight", "rounds", "iterations"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
+        object.__setattr__(self, "region_ras_mm", None if region is None else tuple(map(plain, region)))
         if self.spacing_mm is not None and not (math.isfinite(self.spacing_mm) and self.spacing_mm > 0):
             raise SettingsError(f"the spacing of the result must be above 0 mm, got {self.spacing_mm:g}")
         if self.register not in REGISTRATIONS:
             raise SettingsError(f"unknown registration {self.register!r}; use one of: {', '.join(REGISTRATIONS)}")
-        if self.region_ras_mm is not None and not all(
-            low < high for low, high in zip(self.region_ras_mm[::2], self.region_ras_mm[1::2], strict=True)
-        ):
+        if region is not None and not all(low < high for low, high in zip(region[::2], region[1::2], strict=True)):
             raise SettingsError(f"the region must have its lowest value before its highest, got {self.region_ras_mm}")
         if not self.prior_weight > 0:
             raise SettingsError(f"the weight of the prior must be above 0, got {self.prior_weight:g}")
