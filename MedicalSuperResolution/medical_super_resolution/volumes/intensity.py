@@ -57,7 +57,9 @@ class IntensityRange:
 
 
 def in_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Floating values in another type; for integers they are rounded and clipped to the range of the type."""
+    """Floating values in another type, clipped to its range; for integers they are rounded, too."""
+    if dtype == np.float16:  # the range of larger ones is never left
+        values = values.clip(np.finfo(dtype).min, np.finfo(dtype).max)
     if dtype.kind not in "iu":
         return values.astype(dtype, copy=False)
     limits = np.iinfo(dtype)

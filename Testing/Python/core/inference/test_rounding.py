@@ -28,3 +28,11 @@ def test_nothing_is_stored_below_the_floor():
     found = Denormalizer(IntensityRange(0, 100), np.dtype("int16"), floor=0).denormalized(torch.tensor([[[-0.2, 0.3]]]))
 
     np.testing.assert_array_equal(found, np.int16([[[0, 30]]]))
+
+
+def test_half_precision_is_clipped_to_its_range_instead_of_becoming_infinite():
+    found = Denormalizer(IntensityRange(0, 1), np.dtype("float16"), None).denormalized(
+        torch.tensor([[[-7e4, 0.5, 7e4]]])
+    )
+
+    np.testing.assert_array_equal(found, np.float16([[[-65504, 0.5, 65504]]]))
