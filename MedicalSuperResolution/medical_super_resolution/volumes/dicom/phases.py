@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
@@ -76,8 +77,10 @@ def split(frames: list[Frame]) -> tuple[list[tuple[str, list[Frame]]], int]:
 def _with_ever_fewer_duplicates(frames: list[Frame], places: dict[tuple[str, int], int]) -> Iterator[list[Frame]]:
     """All images; then without duplicates of the same attributes; then without any duplicates."""
     yield frames
-    yield _without_duplicates(frames, places, [name for name, _, _ in _ATTRIBUTES])
-    yield _without_duplicates(frames, places, [])
+    for names in ([name for name, _, _ in _ATTRIBUTES], []):
+        count, frames = len(frames), _without_duplicates(frames, places, names)
+        if len(frames) < count:
+            yield frames
 
 
 def _interleaved(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
@@ -111,7 +114,8 @@ def _are_duplicates(frames: list[Frame], places: dict[tuple[str, int], int]) -> 
     counts = Counter(places.values())
     fullest = sorted(place for place, count in counts.items() if count == max(counts.values()))
     first, *others = [frame for frame in frames if places[frame.instance] == fullest[len(fullest) // 2]]
-    return all(_are_equal(first, other) for other in others)
+    content = _content(first)
+    return all(_content(other) == content for other in others)
 
 
 def _places(frames: list[Frame]) -> dict[tuple[str, int], int]:
@@ -126,19 +130,17 @@ def _places(frames: list[Frame]) -> dict[tuple[str, int], int]:
 
 def _without_duplicates(frames: list[Frame], places: dict[tuple[str, int], int], names: list[str]) -> list[Frame]:
     """Each image once: the same pixels, at the same place, with the same values of some attributes."""
-    kept: dict[tuple[str, ...], list[Frame]] = defaultdict(list)
+    kept: dict[tuple[object, ...], Frame] = {}
     for frame in frames:
-        key = (str(places[frame.instance]), *(value_of(frame, name) for name in names))
-        if not any(_are_equal(frame, other) for other in kept[key]):
-            kept[key].append(frame)
-    chosen = {frame.instance for group in kept.values() for frame in group}
-    return [frame for frame in frames if frame.instance in chosen]
+        values = tuple(value_of(frame, name) for name in names)
+        kept.setdefault((places[frame.instance], values, _content(frame)), frame)
+    return list(kept.values())
 
 
-def _are_equal(one: Frame, other: Frame) -> bool:
-    return rescale(one) == rescale(other) and np.array_equal(
-        stored_numbers(one.file, [one]), stored_numbers(other.file, [other])
-    )
+def _content(frame: Frame) -> tuple[float, float, bytes]:
+    """Slope and intercept of an image, and a digest of its stored numbers: the same for images with the same values."""
+    numbers = stored_numbers(frame.file, [frame]).astype(np.float64) + 0.0  # of all types alike, and -0 as 0
+    return (*rescale(frame), hashlib.sha256(numbers.tobytes()).digest())
 
 
 def _most(frames: list[Frame], places: dict[tuple[str, int], int]) -> int:

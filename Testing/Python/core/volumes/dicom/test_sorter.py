@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from dicom_kinds import ROOT, header, image, save, write_images
 from limited_reading import refusal
-from medical_super_resolution.volumes.dicom import sorter
+from medical_super_resolution.volumes.dicom import phases, sorter
 from medical_super_resolution.volumes.dicom.reader import Selection
 from medical_super_resolution.volumes.io import files
 
@@ -352,3 +352,18 @@ def test_slices_in_three_directions_are_three_volumes(tmp_path: Path, stored: np
 def test_slices_that_share_one_uid_are_distinguished(tmp_path: Path, stored: np.ndarray):
     write_images(tmp_path / "ct", stored, SOPInstanceUID="1.2.3.4")
     np.testing.assert_array_equal(files.read(tmp_path / "ct").array, stored)
+
+
+def test_images_that_nothing_distinguishes_are_compared_without_reading_each_once_for_every_other(
+    tmp_path: Path, stored: np.ndarray, monkeypatch: pytest.MonkeyPatch
+):
+    for number in range(8):
+        write_images(tmp_path / f"{number}", stored + number, change=lambda made, k: setattr(made, "InstanceNumber", 1))
+    read: list[Path] = []
+    searched: list[int] = []
+    pixels, search = phases.stored_numbers, phases.groups_by_any
+    monkeypatch.setattr(phases, "stored_numbers", lambda file, frames: read.append(file.path) or pixels(file, frames))
+    monkeypatch.setattr(phases, "groups_by_any", lambda *given: searched.append(1) or search(*given))
+    assert "that no attribute distinguishes" in refusal(tmp_path)
+    assert max(map(read.count, read)) <= 3
+    assert len(searched) == 1  # of the whole headers: no image was left out that a second search would go without
