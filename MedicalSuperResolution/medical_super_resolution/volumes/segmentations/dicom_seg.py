@@ -130,6 +130,8 @@ def write_segmentation(layers: Sequence[Volume], facts: dict[str, str], images: 
     ------
     VolumeError
         The series lacks what a segmentation must name.
+    OSError
+        The disk is full, or an image is gone.
     SettingsError
         highdicom is not installed.
     """
@@ -161,6 +163,8 @@ def write_segmentation(layers: Sequence[Volume], facts: dict[str, str], images: 
                 series_description="Segmentation on the refined grid",
             )
             made.save_as(path)
+    except OSError:  # a full disk, or a file that is gone, is no fault of the headers
+        raise
     except UNREADABLE as problem:
         raise VolumeError(
             f"the series in {images[0].parent} lacks what a DICOM segmentation must name; end the output in .seg.nrrd"

@@ -122,6 +122,8 @@ def write(
     ------
     VolumeError
         See `check_output`; or the disk is full.
+    OSError
+        The disk is full, of a DICOM SEG.
     """
     check_output(segmentation, path, overwrite=overwrite, images=images)
     if path.suffix.lower() == DICOM_SUFFIX:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+
 import numpy as np
 import pydicom
 import pytest
@@ -161,3 +163,14 @@ def test_a_folder_is_no_dicom_segmentation(medsr, tmp_path, a_series):
     (tmp_path / "fine.dcm").mkdir()
     given = (tmp_path / "seg.dcm", tmp_path / "fine.dcm", "--like", a_series, "--overwrite")
     assert medsr("labels", *given)[2] == f"error: {tmp_path / 'fine.dcm'} is a folder; name a file\n"
+
+
+def test_a_full_disk_is_not_taken_for_a_series_that_lacks_something(tmp_path, a_series, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(highdicom.seg.Segmentation, "save_as", full)
+    given = two_segments(files.read(a_series).grid, overlapping=False)
+    with pytest.raises(OSError, match="No space left"):
+        segmentations.write(given, tmp_path / "seg.dcm", images=sorted(a_series.iterdir()))
+    assert [path.name for path in tmp_path.iterdir()] == ["scan"]
