@@ -131,9 +131,11 @@ def enhance_item(batch: Batch, item: Item, model: Model, inspect: Inspect = Task
     """Enhance one volume; a failure becomes a row too. ``inspect`` is that of `task.Task`."""
     output, started = batch.output / item.name, time.monotonic()
     row = Row(input=str(item.source.relative_to(batch.folder)), output=item.name, status="failed")
-    if batch.skip_existing and output.exists():
-        return replace(row, status="skipped", warnings="the result exists")
     try:
+        if batch.skip_existing and output.exists():
+            if item.selection is None:  # a run that was killed may not have come to the sidecars
+                bids.copy_sidecars(item.source, output, batch.folder, overwrite=False)
+            return replace(row, status="skipped", warnings="the result exists")
         if item.problem:
             raise VolumeError(item.problem)
         output.parent.mkdir(parents=True, exist_ok=True)

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 import deadly_study
-from command_line import Medsr, refused
+from command_line import Medsr, nearly_full_disk, refused
 from dicom_files import write_series
-from medical_super_resolution.cohort import batch
+from medical_super_resolution.cohort import batch, bids
 from medical_super_resolution.cohort.discovery import Item, items_in, result_stem
 from medical_super_resolution.cohort.table import Row
 from medical_super_resolution.errors import VolumeError
@@ -69,6 +69,29 @@ def test_a_folder_goes_into_a_folder_and_one_bad_file_does_not_stop_the_others(
     (source / "broken.nii.gz").unlink()
     status, out, _ = medsr(*arguments, "--skip-existing")
     assert (status, "0 done, 2 skipped, 0 failed" in out) == (0, True)
+
+
+def test_what_lies_beside_a_result_is_made_up_for_where_a_run_was_killed_before(
+    medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path
+):
+    source, results = a_folder_of_scans(folder, a_volume), folder / "out"
+    (source / "plain.bval").write_text("0\n")
+    arguments = ("enhance", source, results, "--factor", 2, "--model", a_model_file)
+    medsr(*arguments)
+    sidecar = results / "sub-01" / "anat" / "sub-01_acq-t_rec-medsr_T1w.json"
+    expected = sidecar.read_text()
+    sidecar.unlink()
+    (results / "plain.bval").unlink()
+    medsr(*arguments, "--skip-existing")
+    assert (sidecar.read_text(), (results / "plain.bval").read_text()) == (expected, "0\n")
+
+
+def test_a_full_disk_leaves_no_part_of_a_sidecar(folder: Path):
+    """It would be taken for a whole one by the next run."""
+    (folder / "dwi.bval").write_text("0 1000 " * 1000)
+    with nearly_full_disk(), pytest.raises(OSError, match="File too large"):
+        bids.copy_sidecars(folder / "dwi.nii", folder / "fine.nii", folder, overwrite=False)
+    assert [path.name for path in folder.iterdir()] == ["dwi.bval"]
 
 
 @pytest.mark.parametrize(("system", "most"), [("nt", 61), ("posix", 100)])
