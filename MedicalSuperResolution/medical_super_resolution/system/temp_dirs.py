@@ -180,13 +180,14 @@ def _this_computer() -> str:
 
 
 def _start_time(process_id: int) -> str | None:
-    """When a process was started, "0" where the system does not provide it; None where there is no such process."""
+    """When a process was started, "0" where the system does not provide it; None where it is not or no longer there."""
     if sys.platform == "linux":
         try:
             fields = Path(f"/proc/{process_id}/stat").read_text(errors="replace").rpartition(")")[2].split()
         except OSError:
             return None
-        return fields[19]  # starttime, field 22 of proc(5): two come before the parenthesis
+        has_ended = fields[0] == "Z"  # nobody asks for its exit status: a container without an init process
+        return None if has_ended else fields[19]  # starttime, field 22 of proc(5): two come before the parenthesis
     return "0" if _is_alive(process_id) else None
 
 

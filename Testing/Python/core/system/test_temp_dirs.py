@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -133,3 +135,15 @@ def test_on_windows_no_program_is_asked_whether_this_process_lives(tmp_path: Pat
     monkeypatch.setattr(temp_dirs.sys, "platform", "win32")
     monkeypatch.setattr(temp_dirs.subprocess, "run", lambda *what, **how: pytest.fail("asked"))
     assert temp_dirs.private_folder("medsr-", tmp_path).is_dir()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_folder_of_a_process_whose_exit_status_nobody_asks_for_is_removed(tmp_path: Path):
+    """In a container without an init process, one that was killed remains as a zombie."""
+    made = "from medical_super_resolution.system import temp_dirs; from pathlib import Path; import sys, os;"
+    made += "temp_dirs.private_folder('medsr-', Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    with subprocess.Popen([sys.executable, "-c", made, str(tmp_path)]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert len(list(tmp_path.iterdir())) == 1
+        temp_dirs.remove_stale_folders("medsr-", tmp_path)
+        assert list(tmp_path.iterdir()) == []
