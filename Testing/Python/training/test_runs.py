@@ -239,6 +239,15 @@ def test_the_curves_of_a_run_that_was_stopped_between_two_rows_are_those_of_one_
     assert curves[0] == curves[1]
 
 
+@pytest.mark.parametrize("left", ["", "step,lo"])
+def test_curves_of_which_a_full_disk_left_no_row_have_their_header_again(data: Path, tmp_path: Path, left: str):
+    run_recipe(plane_recipe(steps=1), data, tmp_path / "run", device="cpu", log=silent)
+    (tmp_path / "run" / "curve.csv").write_text(left)
+    run_recipe(plane_recipe(steps=2), data, tmp_path / "run", device="cpu", resume=True, log=silent)
+    (row,) = rows_of(tmp_path / "run" / "curve.csv")
+    assert (tuple(row), row["step"]) == (COLUMNS, "2")
+
+
 def test_a_run_whose_checkpoints_are_all_damaged_does_not_begin_anew(data: Path, tmp_path: Path):
     run_recipe(plane_recipe(steps=1), data, tmp_path / "run", device="cpu", log=silent)
     for path in checkpoints(tmp_path / "run"):

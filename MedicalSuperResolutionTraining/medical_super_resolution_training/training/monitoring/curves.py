@@ -72,12 +72,15 @@ def append_row(run: Path, step: int, learning_rate: float, means: dict[str, floa
 
 
 def cut_after(path: Path, step: int) -> None:
-    """Drop the rows of a CSV after ``step``, which a resumed run writes again."""
+    """Drop the rows of a CSV after ``step``, which a resumed run writes again; with no row left, the header too."""
     if not path.exists():
         return
     with path.open(newline="", encoding="utf-8") as file:
         header, *rows = list(csv.reader(file)) or [[]]
     kept = [row for row in rows if row and row[0].isdigit() and int(row[0]) <= step]
+    if not kept:  # a full disk or a kill may have left no more than a part of the header
+        path.unlink()
+        return
     with work_folder(path.parent) as folder:
         with (folder / path.name).open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([header, *kept])
