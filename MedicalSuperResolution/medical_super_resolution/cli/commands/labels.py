@@ -94,4 +94,5 @@ def write_labels(
     segmentations.write(segmentation, output, overwrite=overwrite, compress=compress, images=images)
     if not quiet:
         count = sum(len(label_values(layer)) for layer in segmentation.layers)
-        print(f"{segmentation.grid.described()}, {count} labels: {output}", file=sys.stderr)
+        labels = f"{count} label{'s' if count != 1 else ''}"
+        print(f"{segmentation.grid.described()}, {labels}: {output}", file=sys.stderr)

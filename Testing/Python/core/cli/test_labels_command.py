@@ -53,6 +53,7 @@ def test_enhance_brings_the_labels_onto_the_grid_of_its_result(medsr, folder, a_
     fine, labels = map(files.read, outputs)
     assert labels.grid == fine.grid
     assert labels.array.dtype == np.uint16
+    assert "x32 at 1.00x1.00x1.00 mm, 1 label: " in err
     assert set(np.unique(labels.array)) == {0, 17}
 
 
