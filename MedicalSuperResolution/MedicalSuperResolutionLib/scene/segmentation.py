@@ -35,13 +35,11 @@ def check(
     if (bounds_ras_mm[:, ::2].max(axis=0) >= bounds_ras_mm[:, 1::2].min(axis=0)).any():  # cheaper than the voxels
         raise _no_overlap(segmentation, volume)
     whole, box = scene.volume_from_node(volume), None if roi is None else region.box_over(volume, roi)
-    with _without_label_displays(segmentation.GetScene()):
-        parts = (
-            array if box is None else region.cropped(replace(whole, array=array), box).array
-            for array in _drawn(segmentation, volume)
-        )
-        if not any(part.any() for part in parts):  # mostly the first one
-            raise _no_overlap(segmentation, volume, roi)
+    for name in _segments_of(segmentation):
+        array = _drawn(segmentation, [name], volume)
+        if (array if box is None else region.cropped(replace(whole, array=array), box).array).any():
+            return  # mostly at the first one
+    raise _no_overlap(segmentation, volume, roi)
 
 
 def _no_overlap(
@@ -56,13 +54,35 @@ def _no_overlap(
     return VolumeError(message.format(name=segmentation.GetName(), volume=volume.GetName()))
 
 
-def _drawn(
-    segmentation: slicer.vtkMRMLSegmentationNode, volume: slicer.vtkMRMLScalarVolumeNode
-) -> Iterator[np.ndarray]:
-    """For each segment, which voxels of a volume belong to it: 0 or 1."""
+def _segments_of(segmentation: slicer.vtkMRMLSegmentationNode) -> list[str]:
     segments = segmentation.GetSegmentation()
-    for name in [segments.GetNthSegmentID(number) for number in range(segments.GetNumberOfSegments())]:
-        yield (slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, name, volume) > 0).astype(np.uint8)
+    return [segments.GetNthSegmentID(number) for number in range(segments.GetNumberOfSegments())]
+
+
+def _drawn(
+    segmentation: slicer.vtkMRMLSegmentationNode, names: list[str], volume: slicer.vtkMRMLScalarVolumeNode
+) -> np.ndarray:
+    """Which voxels of a volume belong to any of some segments, given by their IDs: 0 or 1.
+
+    Raises
+    ------
+    VolumeError
+        They have no representation that Slicer can convert to voxels.
+    """
+    mrml = segmentation.GetScene()
+    labels = mrml.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
+    try:
+        if not slicer.modules.segmentations.logic().ExportSegmentsToLabelmapNode(segmentation, names, labels, volume):
+            message = _(
+                "the segments of {name} cannot be converted to voxels (a binary labelmap); choose another segmentation,"
+                " or none"
+            )
+            raise VolumeError(message.format(name=segmentation.GetName()))
+        return (slicer.util.arrayFromVolume(labels) > 0).astype(np.uint8)
+    finally:
+        if labels.GetDisplayNode() is not None:
+            mrml.RemoveNode(labels.GetDisplayNode().GetColorNode())
+        scene.remove(labels)
 
 
 @contextmanager
@@ -113,10 +133,10 @@ def _refined(
     from medical_super_resolution.volumes.label_maps.refinement import refine_labels
 
     old = segmentation.GetSegmentation()
-    names = [old.GetNthSegmentID(number) for number in range(old.GetNumberOfSegments())]
+    names = _segments_of(segmentation)
     coarse, grid = scene.volume_from_node(source), scene.volume_from_node(result).grid
     segments = [old.GetSegment(name) for name in names]
-    drawn = list(_drawn(segmentation, source))  # meanwhile the user may edit the segmentation
+    drawn = [_drawn(segmentation, [name], source) for name in names]  # meanwhile the user may edit the segmentation
     fine = [refine_labels(replace(coarse, array=array), grid, progress).array for array in drawn]
     if not any(array.any() for array in fine):
         raise _no_overlap(segmentation, result)

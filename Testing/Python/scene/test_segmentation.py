@@ -9,6 +9,8 @@ import pytest
 
 slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
 
+import vtk  # noqa: E402
+
 from medical_super_resolution.errors import VolumeError  # noqa: E402
 from medical_super_resolution.volumes.grid import Grid  # noqa: E402
 from medical_super_resolution.volumes.volume import Enhanced  # noqa: E402
@@ -184,6 +186,21 @@ def test_a_segmentation_beside_the_region_is_refused_before_the_work(a_segmentat
         segmentation.check(a_segmentation, a_volume_node, roi)
     roi.SetCenter(*(place @ [8, 7, 5, 1])[:3])  # of the second segment only
     segmentation.check(a_segmentation, a_volume_node, roi)
+    assert node_ids(a_scene) == nodes
+
+
+def test_segments_that_cannot_become_voxels_are_refused_before_the_work(a_scene, a_volume_node):
+    node = a_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Contours")
+    node.GetSegmentation().SetSourceRepresentationName("Planar contour")  # only SlicerRT knows how to convert it
+    cube, segment = vtk.vtkCubeSource(), slicer.vtkSegment()
+    cube.SetBounds([-1000, 1000] * 3)
+    cube.Update()
+    segment.SetName("Box")
+    segment.AddRepresentation("Planar contour", cube.GetOutput())
+    node.GetSegmentation().AddSegment(segment)
+    nodes = node_ids(a_scene)
+    with pytest.raises(VolumeError, match="the segments of Contours cannot be converted to voxels"):
+        segmentation.check(node, a_volume_node)
     assert node_ids(a_scene) == nodes
 
 
