@@ -35,10 +35,11 @@ def check(
     if (bounds_ras_mm[:, ::2].max(axis=0) >= bounds_ras_mm[:, 1::2].min(axis=0)).any():  # cheaper than the voxels
         raise _no_overlap(segmentation, volume)
     whole, box = scene.volume_from_node(volume), None if roi is None else region.box_over(volume, roi)
-    for name in _segments_of(segmentation):
-        array = _drawn(segmentation, [name], volume)
+    names = _segments_of(segmentation)
+    for group in [[name] for name in names] if box is None else [names]:  # of a volume, mostly the first lies in it
+        array = _drawn(segmentation, group, volume)
         if (array if box is None else region.cropped(replace(whole, array=array), box).array).any():
-            return  # mostly at the first one
+            return
     raise _no_overlap(segmentation, volume, roi)
 
 

@@ -189,6 +189,23 @@ def test_a_segmentation_beside_the_region_is_refused_before_the_work(a_segmentat
     assert node_ids(a_scene) == nodes
 
 
+def test_segments_beside_the_region_are_looked_at_all_at_once(a_segmentation, a_volume_node, a_scene):
+    roi = a_scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Lesion")
+    roi.SetSize(2, 2, 2)
+    roi.SetCenter(*scene.volume_from_node(a_volume_node).grid.ijk_to_ras[:3, 3])
+    made = []
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def note(_scene, _event, node):
+        made.append(node.GetClassName())
+
+    tag = a_scene.AddObserver(a_scene.NodeAddedEvent, note)
+    with pytest.raises(VolumeError, match="lies in the region Lesion"):
+        segmentation.check(a_segmentation, a_volume_node, roi)
+    a_scene.RemoveObserver(tag)
+    assert made.count("vtkMRMLLabelMapVolumeNode") == 1
+
+
 def test_segments_that_cannot_become_voxels_are_refused_before_the_work(a_scene, a_volume_node):
     node = a_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Contours")
     node.GetSegmentation().SetSourceRepresentationName("Planar contour")  # only SlicerRT knows how to convert it
