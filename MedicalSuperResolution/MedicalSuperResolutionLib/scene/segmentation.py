@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -86,17 +84,6 @@ def _drawn(
         scene.remove(labels)
 
 
-@contextmanager
-def _without_label_displays(mrml: slicer.vtkMRMLScene) -> Iterator[None]:
-    """Remove the display nodes of the label maps that slicer.util makes for a moment, and leaves."""
-    known = set(_label_displays(mrml))
-    try:
-        yield
-    finally:
-        for display in set(_label_displays(mrml)) - known:
-            mrml.RemoveNode(display)
-
-
 def refine(
     segmentation: slicer.vtkMRMLSegmentationNode,
     source: slicer.vtkMRMLScalarVolumeNode,
@@ -121,16 +108,6 @@ def refine(
     VolumeError
         No segment has a voxel in the result, or the result lies elsewhere.
     """
-    with _without_label_displays(result.GetScene()):
-        return _refined(segmentation, source, result, progress)
-
-
-def _refined(
-    segmentation: slicer.vtkMRMLSegmentationNode,
-    source: slicer.vtkMRMLScalarVolumeNode,
-    result: slicer.vtkMRMLScalarVolumeNode,
-    progress: Progress,
-) -> slicer.vtkMRMLSegmentationNode:
     from medical_super_resolution.volumes.label_maps.refinement import refine_labels
 
     old = segmentation.GetSegmentation()
@@ -146,9 +123,13 @@ def _refined(
     made.CreateDefaultDisplayNodes()
     made.SetAndObserveTransformNodeID(result.GetTransformNodeID())  # first: Slicer would transform what comes next
     made.SetReferenceImageGeometryParameterFromVolumeNode(result)
+    shown_before = _label_displays(result.GetScene())
     for name, segment, array in zip(names, segments, fine, strict=True):
         made.GetSegmentation().AddEmptySegment(name, segment.GetName(), segment.GetColor())
         slicer.util.updateSegmentBinaryLabelmapFromArray(array, made, name, result)
+    for display in _label_displays(result.GetScene()):  # of label maps that slicer.util has made for a moment
+        if display not in shown_before:
+            result.GetScene().RemoveNode(display)
     dicom_source.place_beside(result, made)
     if segmentation.GetDisplayNode() is not None:
         segmentation.GetDisplayNode().SetVisibility(False)

@@ -90,6 +90,17 @@ def test_a_segment_that_is_removed_meanwhile_is_refined_as_it_was(a_segmentation
     assert names == ["Low box", "High box"]
 
 
+def test_a_label_map_that_is_loaded_meanwhile_keeps_its_display(a_segmentation, a_volume_node, an_enhanced):
+    loaded = []
+
+    def load(done: int, total: int) -> None:
+        if not loaded:
+            loaded.append(slicer.modules.volumes.logic().CreateAndAddLabelVolume(a_volume_node, "Organs"))
+
+    segmentation.refine(a_segmentation, a_volume_node, write_to_node(an_enhanced, a_volume_node), load)
+    assert loaded[0].GetDisplayNode() is not None
+
+
 def test_only_the_segmentation_is_added(a_segmentation, a_volume_node, an_enhanced, a_scene):
     result = write_to_node(an_enhanced, a_volume_node)
     nodes = node_ids(a_scene)
