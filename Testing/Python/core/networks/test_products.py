@@ -45,12 +45,9 @@ def test_convolutions_are_taken_for_many_voxels_in_single_precision(
 
 
 @pytest.mark.parametrize(
-    ("capability", "name", "lacks"),
-    [("AVX512", "AMD EPYC", True), ("AVX2", "AMD EPYC", False), ("AVX512", "Intel(R) Xeon(R) Processor", False)],
+    ("capability", "family", "lacks"), [("AVX512", 26, True), ("AVX512", 25, False), ("AVX2", 26, False)]
 )
-def test_mkl_lacks_instructions_on_amd_with_avx512(
-    monkeypatch: pytest.MonkeyPatch, capability: str, name: str, lacks: bool
-):
+def test_mkl_lacks_instructions_since_zen_5(monkeypatch: pytest.MonkeyPatch, capability: str, family: int, lacks: bool):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    monkeypatch.setattr(products, "processor_name", lambda: name)
+    monkeypatch.setattr(products, "amd_family", lambda: family)
     assert mkl_lacks_instructions.__wrapped__() == lacks

@@ -1,15 +1,40 @@
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
-from medical_super_resolution.system.processor import processor_name
+import pytest
+
+from medical_super_resolution.system.processor import amd_family, processor_name
+
+LINUX = """processor	: 0
+vendor_id	: {vendor}
+cpu family	: 26
+model name	: Some CPU @ 2.50GHz
+
+processor	: 1
+model name	: another
+"""
 
 
-def test_the_processor_has_the_name_that_linux_knows(tmp_path: Path):
+@pytest.mark.parametrize(("vendor", "family"), [("AuthenticAMD", 26), ("GenuineIntel", 0)])
+def test_the_processor_is_the_one_that_linux_knows(tmp_path: Path, vendor: str, family: int):
     known = tmp_path / "cpuinfo"
-    known.write_text("processor\t: 0\nmodel name\t: Some CPU @ 2.50GHz\nmodel name\t: another\n")
-    assert processor_name(known) == "Some CPU @ 2.50GHz"
+    known.write_text(LINUX.format(vendor=vendor))
+    assert (processor_name(known), amd_family(known)) == ("Some CPU @ 2.50GHz", family)
 
 
-def test_without_that_file_it_has_the_name_that_python_knows(tmp_path: Path):
-    assert processor_name(tmp_path / "missing")
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("AMD64 Family 26 Model 68 Stepping 0, AuthenticAMD", 26),
+        ("Intel64 Family 6 Model 143 Stepping 8, GenuineIntel", 0),
+        ("arm", 0),
+    ],
+)
+def test_without_that_file_it_is_the_one_that_python_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, family: int
+):
+    monkeypatch.setattr(platform, "processor", lambda: name)
+    missing = tmp_path / "cpuinfo"
+    assert (processor_name(missing), amd_family(missing)) == (name, family)
