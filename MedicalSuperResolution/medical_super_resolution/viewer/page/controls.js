@@ -93,7 +93,7 @@ export class ViewControls {
   constructor(load) {
     by("view").innerHTML = VIEW;
     by("keys").innerHTML = KEYS;
-    this.views = new Views(by("views"), load, () => this.showView(), (text) => tell(capital(text), true));
+    this.views = new Views(by("views"), load, (what) => this.showChange(what), (text) => tell(capital(text), true));
     this.volume = null;
     this.listen();
   }
@@ -111,10 +111,10 @@ export class ViewControls {
     this.views.show(volume, plane === "revealing" ? volume.revealing : [plane]);
   }
 
-  // Shows window and wipe, which mouse and keys changed.
-  showView() {
-    this.showWindow("custom");
-    by("wipe").value = this.views.wipe;
+  // Shows what the mouse or a key changed.
+  showChange(what) {
+    if (what === "window") this.showWindow("custom");
+    else by("wipe").value = this.views.wipe;
   }
 
   showWindow(preset) {

@@ -10,8 +10,8 @@ function made(kind, parent, settings = {}) {
 }
 
 export class Views {
-  // container: takes the rows. load: asks the server. changed: is called when window or wipe were changed by the mouse
-  // or a key. failed: takes an error message.
+  // container: takes the rows. load: asks the server. changed: takes "window" or "wipe", which the mouse or a key
+  // changed. failed: takes an error message.
   constructor(container, load, changed, failed) {
     Object.assign(this, { container, changed, failed, slices: new Slices(load), rows: [], parts: {} });
     Object.assign(this, { window: null, overlay: "after", wipe: 0.5, isBefore: false });
@@ -80,14 +80,14 @@ export class Views {
     const [width, level] = this.window;
     const wider = Math.max(width * (1 + event.movementX / 200), 1e-6);
     this.window = [wider, level + (event.movementY * width) / 400];
-    this.changed();
+    this.changed("window");
     this.redraw();
   }
 
   moveWipe(part) {
     if (this.overlay !== "wipe") return;
     this.wipe = Math.max(0, Math.min(1, part));
-    this.changed();
+    this.changed("wipe");
     this.redraw();
   }
 

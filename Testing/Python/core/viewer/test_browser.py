@@ -188,6 +188,15 @@ def test_everything_can_be_done_by_keys(page, scans: Path):
     assert page.input_value("#wipe") == "0.52"
 
 
+def test_moving_the_wipe_leaves_the_window_as_it_was_chosen(page, scans: Path):
+    open_scan(page, scans / "small.nii.gz")
+    enhance(page)
+    page.get_by_label("In the middle view").select_option(label="Wipe to before")
+    page.locator("canvas").nth(1).press("ArrowRight")
+    assert page.input_value("#wipe") == "0.52"
+    assert page.input_value("#preset") == "auto"
+
+
 def test_every_control_and_image_has_a_name(page, scans: Path):
     open_scan(page, scans / "small.nii.gz")
     assert page.evaluate(UNNAMED) == []
