@@ -158,8 +158,9 @@ export class ViewControls {
       views.redraw();
     });
     document.addEventListener("keydown", (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select")) return;
-      if (OVERLAYS[event.key]) this.chooseOverlay(OVERLAYS[event.key]);
+      if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input:not([type=range]), select")) return;
+      const overlay = OVERLAYS[event.key.toLowerCase()];
+      if (overlay) this.chooseOverlay(overlay);
     });
     window.addEventListener("resize", () => views.redraw());
     setInterval(() => {

@@ -197,6 +197,15 @@ def test_moving_the_wipe_leaves_the_window_as_it_was_chosen(page, scans: Path):
     assert page.input_value("#preset") == "auto"
 
 
+def test_the_letters_of_the_help_work_as_capitals_and_after_a_slider_was_moved(page, scans: Path):
+    open_scan(page, scans / "small.nii.gz")
+    enhance(page)
+    page.get_by_role("slider", name="Coronal slice").press("W")
+    assert page.input_value("#overlay") == "wipe"
+    page.get_by_label("Width").press("a")
+    assert page.input_value("#overlay") == "wipe"
+
+
 def test_every_control_and_image_has_a_name(page, scans: Path):
     open_scan(page, scans / "small.nii.gz")
     assert page.evaluate(UNNAMED) == []
