@@ -59,7 +59,7 @@ export class Views {
     const step = (count) => this.moveTo(row, Number(row.slider.value) + count);
     canvas.addEventListener("wheel", (event) => {
       event.preventDefault();
-      step(event.deltaY > 0 ? 1 : -1);
+      step(Math.sign(event.deltaY)); // 0 where it moves sideways
     });
     canvas.addEventListener("keydown", (event) => {
       if (MOVES[event.key]) step(MOVES[event.key]);

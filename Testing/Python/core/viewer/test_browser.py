@@ -206,6 +206,18 @@ def test_the_letters_of_the_help_work_as_capitals_and_after_a_slider_was_moved(p
     assert page.input_value("#overlay") == "wipe"
 
 
+def test_a_wheel_that_turns_sideways_moves_no_slice(page, scans: Path):
+    open_scan(page, scans / "small.nii.gz")
+    page.locator("canvas").first.hover()
+    label = page.locator("section[aria-label=Coronal] span")
+    before = label.inner_text()
+    page.mouse.wheel(50, 0)
+    page.mouse.wheel(0, 50)
+    page.wait_for_timeout(500)
+    numbers = [int(re.search(r"slice (\d+)", text)[1]) for text in (before, label.inner_text())]
+    assert numbers[1] == numbers[0] + 1
+
+
 def test_every_control_and_image_has_a_name(page, scans: Path):
     open_scan(page, scans / "small.nii.gz")
     assert page.evaluate(UNNAMED) == []
