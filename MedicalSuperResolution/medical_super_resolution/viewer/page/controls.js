@@ -139,7 +139,8 @@ export class ViewControls {
   chooseWindow() {
     const { views } = this;
     if (!views.window) return;
-    views.window = [Number(by("width").value) || views.window[0], Number(by("level").value)];
+    const [width, level] = ["width", "level"].map((id) => by(id).valueAsNumber);
+    views.window = [width > 0 ? width : views.window[0], Number.isFinite(level) ? level : views.window[1]];
     this.showWindow("custom");
     views.redraw();
   }

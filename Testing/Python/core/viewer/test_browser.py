@@ -218,6 +218,16 @@ def test_a_wheel_that_turns_sideways_moves_no_slice(page, scans: Path):
     assert numbers[1] == numbers[0] + 1
 
 
+def test_a_window_that_makes_no_sense_is_not_taken(page, scans: Path):
+    open_scan(page, scans / "small.nii.gz")
+    fields = page.get_by_label("Width"), page.get_by_label("Level")
+    known = [field.input_value() for field in fields]
+    for field, typed in ((fields[0], "-5"), (fields[0], ""), (fields[1], "")):
+        field.fill(typed)
+        field.press("Tab")
+    assert [field.input_value() for field in fields] == known
+
+
 def test_every_control_and_image_has_a_name(page, scans: Path):
     open_scan(page, scans / "small.nii.gz")
     assert page.evaluate(UNNAMED) == []
