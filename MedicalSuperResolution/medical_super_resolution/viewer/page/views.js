@@ -78,8 +78,7 @@ export class Views {
     const place = row.places[image];
     if (image === "after" && this.overlay === "wipe") return this.moveWipe((event.offsetX - place.left) / place.width);
     const [width, level] = this.window;
-    const wider = Math.max(width * (1 + event.movementX / 200), 1e-6);
-    this.window = [wider, level + (event.movementY * width) / 400];
+    this.window = [width * Math.exp(event.movementX / 200), level + (event.movementY * width) / 400];
     this.changed("window");
     this.redraw();
   }

@@ -228,6 +228,17 @@ def test_a_window_that_makes_no_sense_is_not_taken(page, scans: Path):
     assert [field.input_value() for field in fields] == known
 
 
+def test_a_quick_drag_does_not_close_the_window(page, scans: Path):
+    open_scan(page, scans / "small.nii.gz")
+    width = float(page.input_value("#width"))
+    page.mouse.move(700, 200)
+    page.mouse.down()
+    page.mouse.move(400, 200)  # one event, as while the computer is busy
+    page.mouse.move(700, 200)
+    page.mouse.up()
+    assert float(page.input_value("#width")) == pytest.approx(width, rel=1e-3)
+
+
 def test_every_control_and_image_has_a_name(page, scans: Path):
     open_scan(page, scans / "small.nii.gz")
     assert page.evaluate(UNNAMED) == []
