@@ -19,6 +19,7 @@ from ..report import Report
 from ..system.process import end_with_parent, ignored_by_children, interrupt
 from ..system.temp_dirs import remove_empty
 from ..volumes.io.writers import destination_of
+from ..volumes.label_maps.detection import named_like_labels
 from . import bids
 from .discovery import Item, items_in
 from .single import run_task
@@ -153,7 +154,17 @@ def enhance_item(batch: Batch, item: Item, model: Model, inspect: Inspect = Task
         return replace(row, error=f"{type(problem).__name__}: {problem}")
     except Exception as problem:  # the other volumes go on
         return replace(row, error=f"unexpected {type(problem).__name__}: {problem}")
-    return _described(row, done, repr(batch.settings), time.monotonic() - started)
+    row = _described(row, done, repr(batch.settings), time.monotonic() - started)
+    if batch.modality and item.selection is None and named_like_labels(item.source.name):
+        return replace(row, warnings="; ".join([_about_modality(row), *filter(None, [row.warnings])]))
+    return row
+
+
+def _about_modality(row: Row) -> str:
+    """What the modality of all volumes of a folder meant for one that is named like a segmentation."""
+    if row.modality == "labels":
+        return "--modality is for images, and was left out for this segmentation"
+    return "named like a segmentation, but refined as an image, because --modality says so"
 
 
 def _described(row: Row, done: Outcome, settings: str, seconds: float) -> Row:

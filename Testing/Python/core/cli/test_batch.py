@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 import deadly_study
 from command_line import Medsr, nearly_full_disk, refused
@@ -214,6 +215,27 @@ def test_a_series_with_others_or_files_in_its_folder_gets_a_folder_among_them(fo
 ])  # fmt: skip
 def test_names_of_bids_get_their_entity_at_its_place(stem: str, expected: str):
     assert result_stem(stem) == expected
+
+
+def test_what_a_modality_of_the_folder_means_for_its_segmentations_is_said(
+    medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path
+):
+    (folder / "in").mkdir()
+    for name in ("scan.nii.gz", "scan_seg.nii.gz"):
+        files.write(a_volume, folder / "in" / name)
+    shape = sitk.GetImageFromArray((a_volume.array > a_volume.array.mean()).astype(np.uint8))
+    shape.SetSpacing((1.0, 1.0, 4.0))
+    sitk.WriteImage(shape, folder / "in" / "liver.seg.nrrd")
+    arguments = ("--factor", 2, "--model", a_model_file, "--slice-profile", "gaussian", "--modality", "ct")
+    status, out, err = medsr("enhance", folder / "in", folder / "out", *arguments)
+    assert status == 0, err
+    assert "--modality is for images, and was left out for this segmentation" in out
+    said = {name: row["warnings"].partition("; ")[0] for name, row in rows_of(folder / "out").items()}
+    assert "modality" not in said.pop("scan.nii.gz")
+    assert said == {
+        "scan_seg.nii.gz": "named like a segmentation, but refined as an image, because --modality says so",
+        "liver.seg.nrrd": "--modality is for images, and was left out for this segmentation",
+    }
 
 
 def a_time_series(path: Path, volume: Volume, count: int = 3) -> np.ndarray:
