@@ -149,10 +149,10 @@ class Session:
     def state(self) -> dict[str, Any]:
         """State for the page, in plain types."""
         run = self.run
-        return {
+        return {  # the run first: it may finish meanwhile, and the page asks again only while it is running
+            "run": {"status": run.status, "message": run.message, "part": run.part} if run else None,
             "version": self.version,
             "volume": self.comparison.described if self.comparison else None,
-            "run": {"status": run.status, "message": run.message, "part": run.part} if run else None,
             "report": json.loads(self.result(_REPORT).read_text(encoding="utf-8")) if self._results else None,
         }
 

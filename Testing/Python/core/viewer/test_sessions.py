@@ -38,6 +38,25 @@ def test_an_enhancement_shows_before_after_and_difference(a_client: TestClient, 
     assert a_client.get(f"{an_opened}/result/result.nii.gz").content[:2] == b"\x1f\x8b"
 
 
+def test_a_result_that_comes_while_the_page_asks_is_not_missed(a_client: TestClient, an_opened: str):
+    class Ending:
+        """A run that ends as soon as its status is looked at."""
+
+        message, part = "Done.", 1.0
+
+        @property
+        def status(self) -> str:
+            session.version += 1
+            return "done"
+
+        def cancel(self) -> None:
+            pass
+
+    session = next(iter(a_client.app.state.sessions))
+    version, session.run = session.version, Ending()
+    assert session.state()["version"] == version + 1
+
+
 @pytest.mark.parametrize(
     ("asked", "arguments"),
     [
