@@ -13,10 +13,10 @@ const NEARBY = 16; // units around a plateau, where noise has most of its voxels
 const PLATEAU_OVER_NEARBY = 10;
 const SAMPLES = 2_000_000;
 
-// Each n-th value, about `most` of them.
+// Each n-th value, about `most` of them, in their own type.
 export function sampleOf(values, most = SAMPLES) {
   const step = Math.max(1, Math.floor(values.length / most));
-  return Float32Array.from({ length: Math.ceil(values.length / step) }, (_, n) => values[n * step]);
+  return values.constructor.from({ length: Math.ceil(values.length / step) }, (_, n) => values[n * step]);
 }
 
 // The value below which a part of some sorted values lies, between two of them by straight interpolation.

@@ -145,6 +145,13 @@ def test_intensities_mean_what_they_mean_to_the_package(run: Run, offset: int, i
     np.testing.assert_allclose([made["low"], made["high"]], [expected.low, expected.high], rtol=1e-5)
 
 
+def test_padding_of_a_float64_volume_is_found_where_float32_does_not_hold_it(run: Run):
+    values = np.random.default_rng(0).gamma(2, 150, 4000) - 1000
+    values[:900] = -2000.1
+    made = run('return intensity.meaningOf(Float64Array.from(given.values), "auto");', values=values.tolist())
+    assert made["padding"] == list(padding_values(values)) == [-2000.1]
+
+
 def test_measured_slices_go_on_into_padding_as_in_the_package(run: Run):
     random = np.random.default_rng(0)
     slices, is_padding = random.random((24, 3, 4), np.float32), random.random((24, 3, 4)) < 0.7
