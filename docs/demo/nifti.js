@@ -147,7 +147,8 @@ export function write(volume, values, counts, axis, factor) {
   short(72, 8 * values.BYTES_PER_ELEMENT);
   const matrix = refinedMatrix(volume.matrix, axis, factor);
   float(76, forms.handed);
-  [0, 1, 2].forEach((one) => float(80 + 4 * one, Math.hypot(...matrix.map((row) => row[one]))));
+  const placed = refinedMatrix(forms.qform ?? volume.matrix, axis, factor);
+  [0, 1, 2].forEach((one) => float(80 + 4 * one, Math.hypot(...placed.map((row) => row[one])))); // of the quaternion
   float(108, VOXELS_AT);
   float(112, 1);
   view.setUint8(123, 2); // mm
@@ -155,7 +156,6 @@ export function write(volume, values, counts, axis, factor) {
   short(252, forms.qformCode);
   short(254, forms.sformCode || (forms.qformCode ? 0 : 1));
   if (forms.qform) {
-    const placed = refinedMatrix(forms.qform, axis, factor);
     forms.quaternion.forEach((value, n) => float(256 + 4 * n, value));
     placed.forEach((row, ras) => float(268 + 4 * ras, row[3]));
   }

@@ -152,6 +152,21 @@ def test_padding_of_a_float64_volume_is_found_where_float32_does_not_hold_it(run
     assert made["padding"] == list(padding_values(values)) == [-2000.1]
 
 
+def test_the_quaternion_of_a_file_keeps_its_own_spacing(run: Run, tmp_path: Path):
+    matrix = np.diag([1.0, 1.0, 4.0, 1.0])
+    image = nibabel.Nifti1Image(np.zeros((3, 4, 5), np.int16), matrix)
+    image.set_qform(matrix, code=1)
+    image.set_sform(matrix @ np.diag([0.9, 1.1, 1.0, 1.0]), code=4)
+    (tmp_path / "scan.nii").write_bytes(image.to_bytes())
+    script = """const volume = await nifti.read(new File([readFileSync("scan.nii")], "scan.nii"));
+        const blob = await nifti.write(volume, new Int16Array(120), [3, 4, 10], 2, 2);
+        writeFileSync("fine.nii.gz", new Uint8Array(await blob.arrayBuffer()));"""
+    run(script + " return 0;")
+    header = nibabel.load(tmp_path / "fine.nii.gz").header
+    np.testing.assert_allclose(header.get_qform(), [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 2, -1], [0, 0, 0, 1]])
+    np.testing.assert_allclose(header.get_sform()[:3, :3], np.diag([0.9, 1.1, 2.0]), rtol=1e-6)
+
+
 def test_measured_slices_go_on_into_padding_as_in_the_package(run: Run):
     random = np.random.default_rng(0)
     slices, is_padding = random.random((24, 3, 4), np.float32), random.random((24, 3, 4)) < 0.7
