@@ -59,6 +59,6 @@ onmessage = async ({ data }) => {
     const [result, moved] = (await ACTIONS[data.action](data)) ?? [];
     postMessage({ isDone: true, result }, moved ?? []);
   } catch (problem) {
-    postMessage({ isDone: true, error: problem.message });
+    postMessage({ isDone: true, error: String(problem?.message ?? problem) }); // the runtime throws numbers, too
   }
 };

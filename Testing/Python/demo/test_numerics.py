@@ -167,6 +167,16 @@ def test_the_quaternion_of_a_file_keeps_its_own_spacing(run: Run, tmp_path: Path
     np.testing.assert_allclose(header.get_sform()[:3, :3], np.diag([0.9, 1.1, 2.0]), rtol=1e-6)
 
 
+def test_a_part_that_fails_with_a_number_has_failed(run: Run):
+    script = """const said = [];
+        const fetch = () => Promise.reject(5);
+        Object.assign(globalThis, { onmessage: null, postMessage: (what) => said.push(what), fetch });
+        await import("./worker.js");
+        await onmessage({ data: { action: "open", runtime: "wasm" } });
+        return said;"""  # as the runtime fails where memory ends
+    assert run(script) == [{"isDone": True, "error": "5"}]
+
+
 def test_measured_slices_go_on_into_padding_as_in_the_package(run: Run):
     random = np.random.default_rng(0)
     slices, is_padding = random.random((24, 3, 4), np.float32), random.random((24, 3, 4)) < 0.7
