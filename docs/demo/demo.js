@@ -1,7 +1,7 @@
 // The demonstration page: one NIfTI volume is enhanced here, in the browser.
 
 import { Comparison } from "./comparison.js";
-import { ViewControls, by, listed, on, onDrop, save, tell } from "./controls.js";
+import { ViewControls, by, listed, on, onFiles, save, tell } from "./controls.js";
 import { Engine } from "./engine.js";
 import { planned } from "./grid.js";
 import { meaningOf } from "./intensity.js";
@@ -83,8 +83,7 @@ async function download() {
   save(blob, volume.name.replace(/\.nii(\.gz)?$/i, "") + "-fine.nii.gz");
 }
 
-on("file", "change", () => open(by("file").files));
 on("enhance-form", "submit", enhance);
 on("cancel", "click", () => engine?.stop());
 on("download", "click", download);
-onDrop(open);
+onFiles(open);

@@ -68,13 +68,17 @@ export const attempt = (action) => async (event) => {
 
 export const on = (id, kind, action) => by(id).addEventListener(kind, attempt(action));
 
-// Hands over the files that are dropped on the images.
-export function onDrop(take) {
+// Hands over the files that are chosen, and those that are dropped on the images.
+export function onFiles(take) {
+  on("file", "change", () => take([...by("file").files]));
   on("views", "dragover", () => by("views").classList.add("dropping"));
   on("views", "dragleave", () => by("views").classList.remove("dropping"));
   on("views", "drop", (event) => {
     by("views").classList.remove("dropping");
-    return take(event.dataTransfer.files);
+    if ([...event.dataTransfer.items].some((item) => item.webkitGetAsEntry()?.isDirectory)) {
+      throw new Error("a folder was dropped; drop its files instead");
+    }
+    return take([...event.dataTransfer.files]);
   });
 }
 

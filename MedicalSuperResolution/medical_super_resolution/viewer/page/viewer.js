@@ -1,6 +1,6 @@
 // The controls of the page. All state of the work lies on the server, so a reload loses nothing.
 
-import { ViewControls, attempt, by, capital, listed, on, onDrop, save, tell } from "./controls.js";
+import { ViewControls, attempt, by, capital, listed, on, onFiles, save, tell } from "./controls.js";
 
 const TOKEN = new URLSearchParams(location.search).get("token");
 const POLL_MS = 300;
@@ -77,7 +77,7 @@ async function openFiles(files) {
   if (!files.length) return;
   await ready();
   tell(`Uploading ${files.length === 1 ? files[0].name : `${files.length} files`} ...`);
-  for (const [number, file] of [...files].entries()) {
+  for (const [number, file] of files.entries()) {
     await ask(`files/${encodeURIComponent(file.name)}${number ? "" : "?first=1"}`, { method: "PUT", body: file });
   }
   await open({});
@@ -139,7 +139,6 @@ function facts(report) {
 const download = async (name) => save(await (await ask(`result/${name}`)).blob(), name);
 
 on("open-form", "submit", openPath);
-on("file", "change", () => openFiles(by("file").files));
 on("enhance-form", "submit", async () => take(await post("enhance", wishes())));
 on("cancel", "click", async () => take(await post("cancel")));
 on("goal", "change", chooseGoal);
@@ -147,7 +146,7 @@ on("model", "change", chooseModel);
 on("detail", "input", chooseDetail);
 on("download-volume", "click", () => download("result.nii.gz"));
 on("download-report", "click", () => download("report.json"));
-onDrop(openFiles);
+onFiles(openFiles);
 const started = attempt(start)();
 
 // In the storage only while a page is reloaded: a browser that duplicates a tab copies what is there.

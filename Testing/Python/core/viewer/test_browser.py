@@ -239,6 +239,15 @@ def test_a_quick_drag_does_not_close_the_window(page, scans: Path):
     assert float(page.input_value("#width")) == pytest.approx(width, rel=1e-3)
 
 
+def test_a_folder_that_is_dropped_is_refused_as_one(page):
+    page.evaluate("""() => { const items = [{ webkitGetAsEntry: () => ({ isDirectory: true }) }];
+        const dropped = { items, files: [new File([], "scans")] };
+        const drop = Object.assign(new Event("drop"), { dataTransfer: dropped });
+        document.getElementById("views").dispatchEvent(drop) }""")
+    page.wait_for_selector("#message.wrong")
+    assert page.inner_text("#message") == "A folder was dropped; drop its files instead"
+
+
 def test_every_control_and_image_has_a_name(page, scans: Path):
     open_scan(page, scans / "small.nii.gz")
     assert page.evaluate(UNNAMED) == []
