@@ -70,6 +70,7 @@ export const on = (id, kind, action) => by(id).addEventListener(kind, attempt(ac
 
 // Hands over the files that are chosen, and those that are dropped on the images.
 export function onFiles(take) {
+  by("file").addEventListener("click", () => { by("file").value = ""; }); // the same file can be chosen again
   on("file", "change", () => take([...by("file").files]));
   on("views", "dragover", () => by("views").classList.add("dropping"));
   on("views", "dragleave", () => by("views").classList.remove("dropping"));

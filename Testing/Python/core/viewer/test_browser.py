@@ -248,6 +248,13 @@ def test_a_folder_that_is_dropped_is_refused_as_one(page):
     assert page.inner_text("#message") == "A folder was dropped; drop its files instead"
 
 
+def test_the_same_file_can_be_chosen_again(page, scans: Path):
+    open_scan(page, scans / "small.nii.gz")
+    with page.expect_file_chooser():
+        page.get_by_label("Volume file").click()
+    assert page.input_value("#file") == ""
+
+
 def test_every_control_and_image_has_a_name(page, scans: Path):
     open_scan(page, scans / "small.nii.gz")
     assert page.evaluate(UNNAMED) == []
