@@ -4,6 +4,7 @@ import { ViewControls, attempt, by, capital, listed, on, onFiles, save, tell } f
 
 const TOKEN = new URLSearchParams(location.search).get("token");
 const POLL_MS = 300;
+const RETRY_MS = 2000; // after an answer that was lost, as through a tunnel that is opened anew
 
 const view = new ViewControls((path) => ask(path));
 let session = sessionStorage.getItem("session"); // of this tab
@@ -24,6 +25,16 @@ async function ask(path, options = {}) {
 
 const post = async (path, body = {}) => (await ask(path, { method: "POST", body: JSON.stringify(body) })).json();
 const poll = async () => take(await (await ask(`/api/sessions/${session}`)).json());
+
+// Asks how the enhancement goes, and asks again where there is no answer.
+async function follow() {
+  try {
+    await poll();
+  } catch (problem) {
+    if (!problem.status) polling = setTimeout(attempt(follow), RETRY_MS);
+    throw problem;
+  }
+}
 
 async function start() {
   const choices = await (await ask("/api/choices")).json();
@@ -59,7 +70,7 @@ function take(found) {
   if (isRunning) {
     tell(run.part ? `Enhancing, ${Math.round(100 * run.part)} %` : "Enhancing: loading the model");
     clearTimeout(polling);
-    polling = setTimeout(attempt(poll), POLL_MS);
+    polling = setTimeout(attempt(follow), POLL_MS);
   } else if (wasRunning) {
     tell(capital(run.message), run.status === "failed");
     if (hadFocus) by("enhance").focus(); // not lost with the button that is off now

@@ -255,6 +255,18 @@ def test_the_same_file_can_be_chosen_again(page, scans: Path):
     assert page.input_value("#file") == ""
 
 
+def test_an_enhancement_is_followed_after_answers_that_were_lost(page, scans: Path):
+    open_scan(page, scans / "large.nii.gz")
+    state = re.compile(r"/api/sessions/[^/]+$")
+    page.context.route(state, lambda route: route.abort())
+    page.get_by_role("button", name="Enhance", exact=True).click()
+    page.get_by_text("The server does not answer").wait_for()
+    page.context.unroute(state)
+    page.get_by_text("Enhancing").wait_for(timeout=20_000)
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_text("Cancelled. Nothing was changed.").wait_for()
+
+
 def test_every_control_and_image_has_a_name(page, scans: Path):
     open_scan(page, scans / "small.nii.gz")
     assert page.evaluate(UNNAMED) == []
