@@ -267,6 +267,13 @@ def test_an_enhancement_is_followed_after_answers_that_were_lost(page, scans: Pa
     page.get_by_text("Cancelled. Nothing was changed.").wait_for()
 
 
+def test_without_a_path_nothing_is_opened(page):
+    page.get_by_role("button", name="Open").click()
+    page.wait_for_timeout(200)
+    assert page.inner_text("#message") == ""
+    assert page.evaluate("document.activeElement.id") == "path"
+
+
 def test_every_control_and_image_has_a_name(page, scans: Path):
     open_scan(page, scans / "small.nii.gz")
     assert page.evaluate(UNNAMED) == []
