@@ -35,7 +35,8 @@ export class Views {
     for (const image of volume.images) {
       const figure = made("figure", images);
       row.captions[image] = made("figcaption", figure, { textContent: TITLES[image] });
-      const canvas = made("canvas", made("div", figure, { className: "picture" }), { tabIndex: 0, role: "img" });
+      const named = { tabIndex: 0, role: "img", ariaLabel: `${TITLES[image]}, ${title}` };
+      const canvas = made("canvas", made("div", figure, { className: "picture" }), named);
       row.canvases[image] = canvas;
       this.listen(row, image, canvas);
     }

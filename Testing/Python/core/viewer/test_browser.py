@@ -274,6 +274,13 @@ def test_without_a_path_nothing_is_opened(page):
     assert page.evaluate("document.activeElement.id") == "path"
 
 
+def test_an_image_has_a_name_before_it_is_drawn(page, scans: Path):
+    page.context.route("**/slices/**", lambda route: route.abort())
+    page.get_by_label("Volume file").set_input_files(scans / "small.nii.gz")
+    page.wait_for_selector("canvas")
+    assert page.evaluate(UNNAMED) == []
+
+
 def test_every_control_and_image_has_a_name(page, scans: Path):
     open_scan(page, scans / "small.nii.gz")
     assert page.evaluate(UNNAMED) == []
