@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from ..errors import DeviceError
-from ..networks.integer_convolution import operator_is_exact
+from ..networks.eight_bit.integer_convolution import operator_is_exact
 from ..system.process import available_cpus
 
 _BFLOAT16_CHECKS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch.cpu, where there is no cpuinfo

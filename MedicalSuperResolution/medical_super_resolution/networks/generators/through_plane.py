@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from ...physics.interpolation import apply_along_sequence, cubic_matrix
 from ..blocks import AttentionDenseBlock, in_plane_convolution
 from ..contracts import ANY_AXIS, Capabilities, SequenceGenerator, SequenceTile
-from ..eight_bit import InPlane, Rounding, largest, usable_ranges
-from ..eight_bit_blocks import EightBitBlock, largest_features
+from ..eight_bit.blocks import EightBitBlock, largest_features
+from ..eight_bit.layers import InPlane, Rounding, largest, usable_ranges
 from ..grain import KINDS, grain
 from ..residual_stream import ResidualStream
 from ..streaming import WHOLE, Sequence, convolved_slices

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..streaming import as_slices, row_parts
 from .integer_convolution import IntegerConvolution
-from .streaming import as_slices, row_parts
 
 _LARGEST = 127
 _VOXELS_AT_ONCE = 32768  # more than in float32: two threads wait for each other between short operations

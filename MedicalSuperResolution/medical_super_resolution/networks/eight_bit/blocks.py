@@ -11,9 +11,9 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from .blocks import AttentionDenseBlock, AttentionGate, FactorizedPair
-from .eight_bit import AlongSequence, InPlane, Pointwise, Rounding, integer_parts, largest
-from .streaming import WHOLE, Sequence
+from ..blocks import AttentionDenseBlock, AttentionGate, FactorizedPair
+from ..streaming import WHOLE, Sequence
+from .layers import AlongSequence, InPlane, Pointwise, Rounding, integer_parts, largest
 
 
 class EightBitPair(nn.Module):

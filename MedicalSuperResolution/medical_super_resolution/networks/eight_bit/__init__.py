@@ -1,0 +1,1 @@
+"""Convolutions and blocks in 8-bit integers."""
