@@ -89,6 +89,12 @@ def test_two_series_of_a_patient_are_two_volumes_in_one_split(dataset: Path, tmp
         assert len({entry.split for entry in entries if entry.patient == name}) == 1
 
 
+def test_a_folder_around_the_patients_of_lidc_idri_is_no_patient(dataset: Path, tmp_path: Path):
+    names = make_lidc_idri(dataset / "LIDC-IDRI-0001-0006", count=6)
+    entries = prepare(dataset, tmp_path / "data.json", Preparation(layout="lidc-idri"))
+    assert [entry.patient for entry in entries] == names
+
+
 def test_no_name_of_a_patient_gets_into_the_manifest(dataset: Path, tmp_path: Path):
     make_lidc_idri(dataset, count=2)
     prepare(dataset, tmp_path / "data.json", Preparation(layout="lidc-idri"))

@@ -65,9 +65,11 @@ def brats2021(dataset: Path, modality: str) -> list[Scan]:
 def lidc_idri(dataset: Path, modality: str) -> list[Scan]:
     """LIDC-IDRI: for each patient a folder of studies, with series of DICOM files; X-ray pictures are refused later."""
     _check_modality(modality, ("ct",), "lidc-idri")
+    found = {path for path in dataset.rglob("LIDC-IDRI-*") if path.is_dir()}
+    around = {folder for path in found for folder in path.parents}  # a part of the dataset may be named by its patients
     return [
         Scan(series, _below(dataset, series), patient.name)
-        for patient in sorted(path for path in dataset.rglob("LIDC-IDRI-*") if path.is_dir())
+        for patient in sorted(found - around)
         for series in _dicom_folders(patient)
     ]
 
