@@ -121,14 +121,13 @@ def _pair(betas: tuple[float, ...]) -> tuple[float, float]:
 
 def learning_rate(recipe: Recipe, step: int) -> float:
     """The generator's rate: linear warm-up, then the schedule; the adversarial stage has its own peak and length."""
-    if step < recipe.warm_up_steps:
-        return recipe.learning_rate * (step + 1) / recipe.warm_up_steps
-    if recipe.schedule == "halving":
-        peak = recipe.learning_rate if step < recipe.content_steps else recipe.adversarial.learning_rate
-        return peak * 0.5 ** sum(step >= one for one in recipe.halve_at)
     first, stop, peak = recipe.warm_up_steps, recipe.content_steps, recipe.learning_rate
     if step >= recipe.content_steps and recipe.has_adversarial_stage:
         first, stop, peak = recipe.content_steps, recipe.steps, recipe.adversarial.learning_rate
+    if step < recipe.warm_up_steps:
+        return peak * (step + 1) / recipe.warm_up_steps
+    if recipe.schedule == "halving":
+        return peak * 0.5 ** sum(step >= one for one in recipe.halve_at)
     low = min(recipe.final_learning_rate, peak)
     done = (step - first) / max(1, stop - first)
     return low + (peak - low) * (1 + math.cos(math.pi * min(done, 1.0))) / 2

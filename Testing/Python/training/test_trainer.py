@@ -84,6 +84,15 @@ def test_the_adversarial_stage_begins_at_its_own_rate():
     assert learning_rate(recipe, 99) < 2e-5
 
 
+@pytest.mark.parametrize("content_fraction", [0.0, 0.1])
+def test_a_warm_up_in_the_adversarial_stage_rises_to_the_rate_of_that_stage(content_fraction: float):
+    adversarial = AdversarialSettings(discriminator="patch", learning_rate=1e-3, discriminator_learning_rate=4e-3)
+    settings = {"warm_up_steps": 20, "content_fraction": content_fraction, "learning_rate": 1e-2}
+    recipe = plane_recipe(steps=100, adversarial=adversarial, **settings)
+    assert learning_rate(recipe, 10) == pytest.approx(1e-3 * 11 / 20)
+    assert discriminator_learning_rate(recipe, 19) == pytest.approx(4e-3)
+
+
 # Losses and the average
 
 
