@@ -10,6 +10,7 @@ import numpy as np
 
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.objectives.perceptual import SliceEncoder
+from medical_super_resolution.volumes.intensity import in_type
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
 
@@ -161,11 +162,13 @@ def _downstream_scores(truth: _Truth, method: Method, refined: Refined) -> list[
 
 def _lesion_scores(methods: list[Method], truth: _Truth, without: dict[str, np.ndarray]) -> list[LesionScore]:
     """Each method's answer to lesions: what it makes of the volume with them, less what it made of it ``without``."""
-    case, volume = truth.task.case, truth.volume
-    apart_mm = _APART * max(truth.task.lr.grid.spacing_ijk_mm)
+    case, lr, volume = truth.task.case, truth.task.lr, truth.volume
+    apart_mm = _APART * max(lr.grid.spacing_ijk_mm)
     lesions = lesions_for(volume, truth.body, truth.task.subject, apart_mm=apart_mm)
     corrupted = with_lesions(volume, lesions)
-    task = Task(truth.task.subject, case, degraded(corrupted, case), volume.grid)
+    # Their difference, because the slices of a pair are not those that would be simulated:
+    change = degraded(corrupted, case).array.astype(np.float64) - degraded(volume, case).array
+    task = replace(truth.task, lr=replace(lr, array=in_type(lr.array + change, lr.array.dtype)))
     true = corrupted.array.astype(np.float32) - volume.array
     found = []
     for method in methods:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from medical_super_resolution_training.cli.main import main
 from medical_super_resolution_training.evaluation.cases import Case, degraded
 from medical_super_resolution_training.evaluation.checks.downstream import agreements
 from medical_super_resolution_training.evaluation.checks.registration_error import registration_error_mm
-from medical_super_resolution_training.evaluation.dataset import measured_pair, measured_pairs
+from medical_super_resolution_training.evaluation.dataset import EvaluationVolume, measured_pair, measured_pairs
 from medical_super_resolution_training.evaluation.measures.foreground import foreground_of
 from medical_super_resolution_training.evaluation.measures.realism import features_distance, octaves
 from medical_super_resolution_training.evaluation.methods import upscalers as upscaler_module
@@ -223,6 +224,19 @@ def test_what_the_scanner_measured_is_refined_and_not_what_is_simulated(tmp_path
     study = Study((Case("k", 2.0),), (Interpolator("linear"),), tmp_path / "out")
     with pytest.raises(SettingsError, match="give the case of the pair by --case"):
         run(study, [measured_pair(thick, thin)], lambda line: None, lambda results: None)
+
+
+@pytest.mark.usefixtures("quick_measurements")
+def test_lesions_are_put_into_what_the_scanner_measured(a_body: Volume, tmp_path: Path):
+    """What the measured slices have beside the simulated ones, as of another kernel, is no answer to a lesion."""
+    case = Case("k", 2.0)
+    simulated = degraded(a_body, case)
+    measured = replace(simulated, array=simulated.array + np.int16(40))
+    study = Study((case,), (Interpolator("linear"),), tmp_path, lesions=True, shown=frozenset())
+    subjects = [EvaluationVolume("a", lambda: a_body, made) for made in (None, lambda: measured)]
+    one, other = (run(study, [subject], lambda line: None, lambda results: None).lesions for subject in subjects)
+    assert len(one) > 20
+    np.testing.assert_allclose([score.contrast for score in other], [score.contrast for score in one], atol=1e-3)
 
 
 def test_the_registration_of_blurred_slices_errs_more():
