@@ -47,6 +47,7 @@ def too_small(recipe: Recipe, volumes: Sequence[Sequence[int]]) -> int:
     """Number of volumes, given by their voxels along three axes, that are smaller than a patch of a recipe."""
     patches = [(recipe.patch_slices, recipe.patch_in_plane, recipe.patch_in_plane)]
     if trains_sequences(recipe):
-        sizes = [(factor, *sequence_patch(recipe, factor, volumes)) for factor in recipe.factors]
+        factors = recipe.factors or (2.0,)  # a recipe that names none draws any
+        sizes = [(factor, *sequence_patch(recipe, factor, volumes)) for factor in factors]
         patches = [(round(slices * factor), side, side) for factor, slices, side in sizes]
     return sum(not any(fits(patch, volume) for patch in patches) for volume in volumes)

@@ -137,6 +137,7 @@ def test_volumes_that_no_patch_fits_into_are_counted():
     assert too_small(Recipe(), [thin, flat]) == 1  # patches are narrower there
     assert too_small(Recipe(generator="srresnet"), [thin, flat, large]) == 0  # 8 slices of 40 x 40 voxels
     assert too_small(Recipe(generator="srresnet"), [(8, 39, 50)]) == 1
+    assert too_small(Recipe(factors=(), factor_weights=()), [thin, large]) == 1  # any factor is drawn
 
 
 def test_it_is_known_without_torch_which_recipes_train_sequences():
