@@ -9,14 +9,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from ..errors import ModelError, SettingsError
@@ -96,6 +99,25 @@ def write_weights(path: Path, module: nn.Module, header: dict[str, Any]) -> None
     with work_folder(path.parent) as folder:
         (folder / path.name).write_bytes(to_bytes(weights, metadata={HEADER_KEY: json.dumps(header)}))
         put_in_place(folder / path.name, path)
+
+
+@contextmanager
+def weights_of(path: Path, what: str) -> Iterator[tuple[dict[str, Any], dict[str, Tensor]]]:
+    """The header and the weights of a file of `write_weights` that is no model; what the caller makes of them may fail.
+
+    Raises
+    ------
+    ModelError
+        The file is damaged, or its header lacks an entry that the caller takes: it is not ``what``.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as opened:
+            header = json.loads((opened.metadata() or {})[HEADER_KEY])
+        yield header, load_file(str(path))
+    except KeyError as bad:
+        raise ModelError(f"{path} is not {what} of MedicalSuperResolution") from bad
+    except (SafetensorError, SettingsError, OSError, ValueError, TypeError, RuntimeError) as bad:
+        raise ModelError(f"{path} is damaged or not a safetensors file; get it again") from bad
 
 
 def load(path: Path) -> Model:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import pickle
 import re
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from ..errors import ModelError
 from ..objectives.perceptual import SliceEncoder, SliceEncoderConfig, VggFeatures, vgg_features
 from ..system.checksum import digest_of
-from .file import write_weights
-from .store import HEADER_KEY
+from .file import weights_of, write_weights
 
 VGG_FILE_NAME = "vgg19-dcbb9e9d.pth"  # as torchvision publishes it: the name holds the start of the file's SHA-256
 ENCODER_FORMAT_VERSION = 1
@@ -98,16 +96,10 @@ def load_encoder(path: Path) -> SliceEncoder:
     """
     if not path.is_file():
         raise ModelError(f"there is no slice encoder {path}; train one with medsr-train, or give the path of one")
-    try:
-        with safe_open(str(path), framework="pt") as opened:
-            header = json.loads((opened.metadata() or {})[HEADER_KEY])
+    with weights_of(path, "a slice encoder") as (header, weights):
         config, version = header["config"], header["format_version"]
         if header["encoder"] != "slice" or version != ENCODER_FORMAT_VERSION:
             raise ModelError(f"{path} is no slice encoder that this software can read; update it or give another file")
         encoder = SliceEncoder(SliceEncoderConfig(widths=tuple(config["widths"])))
-        encoder.load_state_dict(load_file(str(path)))
-    except KeyError as bad:
-        raise ModelError(f"{path} is not a slice encoder of MedicalSuperResolution") from bad
-    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as bad:
-        raise ModelError(f"{path} is damaged or not a safetensors file; get it again") from bad
+        encoder.load_state_dict(weights)
     return encoder.eval().requires_grad_(False)

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
-
 from ..errors import ModelError
 from ..networks.profile_head import ProfileHead, ProfileHeadConfig
 from ..physics.slice_profile import ProfileCalibration
-from .file import write_weights
+from .file import weights_of, write_weights
 from .profile_calibration import SHIPPED, calibration_from
-from .store import HEADER_KEY
 
 FORMAT_VERSION = 2
 _INSTEAD = "state the slice profile, Gaussian or box, and its width as the slice thickness"
@@ -52,9 +47,7 @@ def load(path: Path = SHIPPED) -> ProfileEstimator:
     """
     if not path.is_file():
         raise ModelError(f"the slice profile cannot be estimated: there is no file {path}; {_INSTEAD}")
-    try:
-        with safe_open(str(path), framework="pt") as opened:
-            header = json.loads((opened.metadata() or {})[HEADER_KEY])
+    with weights_of(path, "a slice-profile estimator") as (header, weights):
         config, version, numbers = header["profile_head"], header["format_version"], header["calibration"]
         if version != FORMAT_VERSION:
             raise ModelError(
@@ -64,10 +57,6 @@ def load(path: Path = SHIPPED) -> ProfileEstimator:
         if numbers is None:
             raise ModelError(f"the slice-profile estimator {path.name} was never trained; {_INSTEAD}")
         head = ProfileHead(ProfileHeadConfig(**config))
-        head.load_state_dict(load_file(str(path)))
+        head.load_state_dict(weights)
         calibration = calibration_from(numbers)
-    except KeyError as problem:
-        raise ModelError(f"{path} is not a slice-profile estimator of MedicalSuperResolution") from problem
-    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as problem:
-        raise ModelError(f"{path} is damaged or not a safetensors file; get it again") from problem
     return ProfileEstimator(head.eval().requires_grad_(False), calibration)

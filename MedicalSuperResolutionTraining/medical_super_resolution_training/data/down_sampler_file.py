@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
-
-from medical_super_resolution.errors import ModelError, SettingsError
-from medical_super_resolution.models.file import write_weights
-from medical_super_resolution.models.store import HEADER_KEY
+from medical_super_resolution.errors import ModelError
+from medical_super_resolution.models.file import weights_of, write_weights
 from medical_super_resolution.networks.down_sampler import DownSampler, DownSamplerConfig
 
 FORMAT_VERSION = 1
@@ -42,16 +37,10 @@ def load_down_sampler(path: Path) -> DownSampler:
             f"there is no learned down-sampler {path}; train one with the recipe learned-degradation, export it, and"
             " name its file as degradation_model"
         )
-    try:
-        with safe_open(str(path), framework="pt") as opened:
-            header = json.loads((opened.metadata() or {})[HEADER_KEY])
+    with weights_of(path, "a learned down-sampler") as (header, weights):
         config, version, _ = header["config"], header["format_version"], header["down_sampler"]
         if version != FORMAT_VERSION:
             raise ModelError(f"{path} has format {version}, this software reads format {FORMAT_VERSION}; update it")
         down_sampler = DownSampler(DownSamplerConfig(**config))
-        down_sampler.load_state_dict(load_file(str(path)))
-    except KeyError as bad:
-        raise ModelError(f"{path} is not a learned down-sampler of MedicalSuperResolution") from bad
-    except (SafetensorError, SettingsError, OSError, ValueError, TypeError, RuntimeError) as bad:
-        raise ModelError(f"{path} is damaged or not a safetensors file; get it again") from bad
+        down_sampler.load_state_dict(weights)
     return down_sampler.eval().requires_grad_(False)
