@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from medical_super_resolution.errors import SettingsError, SuperResolutionError, VolumeError
+from medical_super_resolution.errors import DeviceError, SettingsError, SuperResolutionError, VolumeError
 from medical_super_resolution.inference.device import pick_device
 
 from ..config.recipe import Recipe
@@ -135,8 +135,13 @@ def _train(
     callbacks.begin(state)
     try:
         train(task, state, remaining, callbacks, device=device, perceptual=perceptual, context=context)
-    except (SettingsError, VolumeError):
-        raise  # the recipe does not fit the volumes, so resuming would not help
+    except torch.OutOfMemoryError as problem:
+        raise DeviceError(
+            "the graphics card ran out of memory; close other programs, or lower batch_size or patch_in_plane of the"
+            " recipe"
+        ) from problem
+    except (SettingsError, VolumeError, DeviceError):
+        raise  # the recipe does not fit the volumes or the device, so a lower learning rate would not help
     except SuperResolutionError as problem:
         good = checkpoints(run)
         kept = f"the last good checkpoint is {good[0]}" if good else "there is no checkpoint yet"

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from medical_super_resolution.errors import SettingsError, SuperResolutionError
+from medical_super_resolution.errors import DeviceError, SettingsError, SuperResolutionError
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.models import file as models
 from medical_super_resolution.settings import EnhanceSettings
@@ -21,6 +22,7 @@ from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.config.recipes import find_recipe, read_recipe, shipped
 from medical_super_resolution_training.data.manifest import Entry, write_manifest
 from medical_super_resolution_training.data.samplers.planes import PlaneSampler
+from medical_super_resolution_training.training import trainer
 from medical_super_resolution_training.training.checkpoints import checkpoints
 from medical_super_resolution_training.training.monitoring import callbacks
 from medical_super_resolution_training.training.monitoring.curves import COLUMNS
@@ -154,6 +156,25 @@ def test_a_loss_that_is_not_finite_names_the_last_good_checkpoint(data: Path, tm
 def test_volumes_that_are_too_small_are_not_blamed_on_the_learning_rate(data: Path, tmp_path: Path):
     with pytest.raises(SettingsError, match="too small") as refusal:
         run_recipe(plane_recipe(patch_in_plane=4096), data, tmp_path / "run", device="cpu", log=silent)
+    assert "learning rate" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("problem", "sentence"),
+    [
+        (DeviceError("the graphics card failed"), "the graphics card failed"),  # as the engine says it in a validation
+        (torch.OutOfMemoryError("CUDA out of memory"), "the graphics card ran out of memory; .* batch_size"),
+    ],
+)
+def test_a_lack_of_memory_is_one_sentence_and_not_blamed_on_the_learning_rate(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: Exception, sentence: str
+):
+    def failing(*step: object, **settings: object) -> dict[str, torch.Tensor]:
+        raise problem
+
+    monkeypatch.setattr(trainer, "training_step", failing)
+    with pytest.raises(DeviceError, match=sentence) as refusal:
+        run_recipe(plane_recipe(), data, tmp_path / "run", device="cpu", log=silent)
     assert "learning rate" not in str(refusal.value)
 
 
