@@ -69,7 +69,15 @@ def test_wasserstein_losses_are_differences_of_means():
 
 
 @pytest.mark.parametrize(
-    ("real", "fake", "behind"), [(0.5, -0.5, False), (0.1, -0.3, True), (2.0, -0.1, True), (-1.0, -1.2, True)]
+    ("real", "fake", "behind"),
+    [
+        (0.5, -0.5, False),
+        (0.5, -0.26, False),
+        (0.5, -0.24, True),
+        (0.1, -0.3, True),
+        (2.0, -0.1, True),
+        (-1, -1.2, True),
+    ],
 )
 def test_the_critic_is_behind_until_it_distinguishes_clearly(real: float, fake: float, behind: bool):
     assert losses.wasserstein_critic_is_behind(torch.tensor([[real]]), torch.tensor([[fake]])) is behind
@@ -89,6 +97,15 @@ def test_relativistic_losses_agree_with_the_logarithms():
     generator = -np.log(1 - more_real).mean() - np.log(less_real).mean()
     assert float(losses.relativistic_critic_loss(REAL, FAKE)) == pytest.approx(critic, rel=1e-5)
     assert float(losses.relativistic_generator_loss(REAL, FAKE)) == pytest.approx(generator, rel=1e-5)
+
+
+def test_the_gradient_of_the_relativistic_loss_flows_through_the_means_too():
+    real, fake = (scores.clone().requires_grad_() for scores in (REAL, FAKE))
+    losses.relativistic_critic_loss(real, fake).backward()
+    r, f = (scores.numpy().astype(float) for scores in (REAL, FAKE))
+    missed, taken = sigmoid(f.mean() - r), sigmoid(f - r.mean())
+    np.testing.assert_allclose(real.grad, -(missed + taken.mean()) / r.size, rtol=1e-5)
+    np.testing.assert_allclose(fake.grad, (taken + missed.mean()) / f.size, rtol=1e-5)
 
 
 def test_confident_scores_give_finite_losses():
@@ -172,6 +189,27 @@ def test_the_penalty_leaves_the_generator_alone(a_critic, three_volumes):
     assert fake.grad is None
 
 
+def test_the_penalty_is_computed_in_single_precision_within_mixed_precision():
+    real, fake = (torch.rand(2, 1, 1, 4, 4, generator=torch.Generator().manual_seed(0)).bfloat16() for _ in range(2))
+    layer, types = nn.Linear(16, 1), []
+
+    def critic(volumes: torch.Tensor) -> torch.Tensor:
+        scores = layer(volumes.flatten(1))
+        types.extend([volumes.dtype, scores.dtype])
+        return scores
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        losses.gradient_penalty(critic, real, fake, torch.rand(2))
+    assert types == [torch.float32, torch.float32]
+
+
+def test_features_of_real_volumes_get_no_gradient_and_those_of_made_ones_do():
+    real, fake = (torch.tensor([start], requires_grad=True) for start in (1.0, 3.0))
+    losses.adversarial_feature_loss([real], [fake]).backward()
+    assert real.grad is None
+    assert fake.grad.item() == 4.0
+
+
 def test_feature_losses_are_means_over_the_stages():
     real, fake = [torch.zeros(1, 2), torch.zeros(1, 3)], [torch.ones(1, 2), torch.full((1, 3), 2.0)]
     assert float(losses.adversarial_feature_loss(real, fake)) == pytest.approx((1 + 4) / 2)
@@ -180,6 +218,7 @@ def test_feature_losses_are_means_over_the_stages():
 def test_accuracy_counts_judgments_on_the_right_side():
     assert losses.discriminator_accuracy(REAL, FAKE) == pytest.approx(5 / 8)
     assert losses.discriminator_accuracy(REAL + 10, FAKE + 10, zero=10) == pytest.approx(5 / 8)
+    assert losses.discriminator_accuracy(torch.zeros(2, 1), torch.zeros(2, 1)) == 0  # undecided
 
 
 def test_the_hinge_loss_agrees_with_numpy():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save as to_bytes
@@ -17,6 +18,7 @@ from medical_super_resolution.objectives.perceptual import (
     SliceEncoderConfig,
     SliceRestorer,
     VggFeatures,
+    cuts_distance,
     perceptual_distance,
     vgg_distance,
     vgg_features,
@@ -160,6 +162,38 @@ def test_the_distance_is_zero_for_equal_volumes_and_grows_with_blur(an_encoder, 
     assert distances[0] == pytest.approx(0, abs=1e-9)
     assert distances == sorted(distances)
     assert distances[1] > 1e-4
+
+
+def unit_distance(made: np.ndarray, true: np.ndarray, floor: float) -> float:
+    """Of features (N, C, J, I), after Zhang et al. (2018), with lengths raised to a share of the mean of the truth."""
+    lengths = [np.sqrt((one**2).sum(axis=1, keepdims=True)) for one in (made, true)]
+    least = floor * lengths[1].mean()
+    difference = made / np.maximum(lengths[0], least) - true / np.maximum(lengths[1], least)
+    return float((difference**2).sum(axis=1).mean())
+
+
+def test_the_distance_is_the_mean_over_the_scales_of_that_of_unit_features():
+    random = np.random.default_rng(0)
+    scales = [(random.normal(size=(2, 2, 5, size, size)) * random.random((5, size, size)) ** 4) for size in (6, 3)]
+    made, true = ([torch.from_numpy(scale[number]).movedim(1, 0).float() for scale in scales] for number in range(2))
+    wanted = np.mean([unit_distance(a.numpy(), b.numpy(), 0.1) for a, b in zip(made, true, strict=True)])
+    assert float(perceptual_distance(lambda features: features, made, true)) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_the_distance_of_cuts_raises_short_features_to_half_the_mean(a_volume_of_slices):
+    sr, hr = a_volume_of_slices**4, a_volume_of_slices.flip(3) ** 4
+    cuts = [[one[0, :, :, 2::4].movedim(2, 0), one[0, :, :, :, 2::4].movedim(3, 0)] for one in (sr, hr)]
+    wanted = np.mean([unit_distance(a.numpy(), b.numpy(), 0.5) for a, b in zip(*cuts, strict=True)])
+    assert float(cuts_distance(lambda cuts: [cuts], sr, hr)) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_the_truth_gets_no_gradient(vgg_weights, an_encoder, a_volume_of_slices):
+    vgg = vgg_features(vgg_weights, activated=True)
+    for distance in (lambda *pair: vgg_distance(vgg, *pair), lambda *pair: perceptual_distance(an_encoder, *pair)):
+        sr, hr = (one.clone().requires_grad_() for one in (a_volume_of_slices, a_volume_of_slices.flip(3)))
+        distance(sr, hr).backward()
+        assert sr.grad is not None
+        assert hr.grad is None
 
 
 def test_the_distance_has_a_finite_slope_everywhere(an_encoder):
