@@ -95,24 +95,19 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
     real, fake
         (N, C, K, J, I).
     mixture
-        (N,) share of ``real`` in each sample, drawn uniformly from [0, 1].
+        (N,) float32, share of ``real`` in each sample, drawn uniformly from [0, 1].
 
     References
     ----------
     .. [1] Gulrajani et al. (2017), Improved training of Wasserstein GANs. arXiv:1704.00028
     """
     share = mixture[:, None, None, None, None]
-    between = share * _precise(real) + (1 - share) * _precise(fake)
+    between = share * real.detach() + (1 - share) * fake.detach()
     between.requires_grad_()
     with torch.autocast(between.device.type, enabled=False):  # a second derivative needs float32
         score = critic(between).mean(dim=1).sum()
         (slope,) = torch.autograd.grad(score, between, create_graph=True)
     return (slope.flatten(1).norm(dim=1) - 1).square().mean()
-
-
-def _precise(volume: Tensor) -> Tensor:
-    """The values without gradients, in float32 or better."""
-    return volume.detach().to(torch.promote_types(volume.dtype, torch.float32))
 
 
 def gan_critic_loss(real: Tensor, fake: Tensor) -> Tensor:

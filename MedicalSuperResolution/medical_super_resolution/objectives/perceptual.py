@@ -126,7 +126,7 @@ def cuts_distance(features: EfficientNetFeatures, sr: Tensor, hr: Tensor) -> Ten
     distances = []
     cuts = (perpendicular_cuts(volume, every=_CUT_EVERY) for volume in (sr, hr))
     for made, true in zip(*cuts, strict=True):
-        pairs = zip(features(made), features(true.detach()), strict=True)
+        pairs = zip(features(made), features(true), strict=True)
         distances += [_unit_distance(one.float(), other.float(), floor=0.5) for one, other in pairs]
     return torch.stack(distances).mean()
 

@@ -56,9 +56,7 @@ def update_generator(
         raise SettingsError(f"the loss has no term at step {state.step}; give loss.l1 or another a weight above 0")
     state.optimizer.zero_grad(set_to_none=True)
     loss = torch.stack(list(terms.values())).sum()
-    shared = terms.get(
-        "adversarial", torch.zeros_like(loss)
-    )  # a mean over all processes, see DistributedContext.gather_scores
+    shared = terms.get("adversarial", torch.zeros_like(loss))  # of all processes, see DistributedContext.gather_scores
     (loss + (context.world - 1) * shared).backward()
     context.average_gradients(state.generator.parameters())
     norm = nn.utils.clip_grad_norm_(state.generator.parameters(), recipe.gradient_clip)

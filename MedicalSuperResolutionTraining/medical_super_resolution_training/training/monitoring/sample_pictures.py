@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
 from matplotlib.image import imsave
 from torch import Tensor
 
@@ -14,7 +13,6 @@ _SHOWN = 4  # patches of the batch
 _SMALLEST = 96  # pixels of a patch: smaller ones are enlarged
 
 
-@torch.no_grad()
 def write_sample(run: Path, step: int, volumes: tuple[Tensor, ...]) -> Path:
     """Draw the middle slice of the first patches, one row a patch.
 
