@@ -103,7 +103,8 @@ def adversarial_terms(
 
 def _mixture(recipe: Recipe, step: int, number: int, context: DistributedContext) -> Tensor:
     """Shares of real volumes in the mixtures of this process, drawn for the whole batch."""
-    whole = np.random.default_rng((recipe.seed, step, number)).random(recipe.batch_size, dtype=np.float32)
+    random = np.random.default_rng((recipe.seed, step, number, 1))  # the first three are those of a patch
+    whole = random.random(recipe.batch_size, dtype=np.float32)
     return torch.from_numpy(whole[share_of(recipe.batch_size, context.rank, context.world)])
 
 

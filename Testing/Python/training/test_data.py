@@ -42,6 +42,15 @@ def test_other_steps_and_other_seeds_give_other_batches(entries: list[Entry], a_
     assert not same(batch, PatchSampler(entries, replace(a_recipe, seed=8)).batch(5))
 
 
+def test_batch_and_patches_draw_from_sequences_of_their_own(
+    entries: list[Entry], a_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+):
+    begun, draw = [], np.random.default_rng
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: begun.append(draw(seed).random()) or draw(seed))
+    PatchSampler(entries, a_recipe).batch(5)
+    assert len(set(begun)) == len(begun) == 1 + a_recipe.batch_size
+
+
 @pytest.mark.parametrize("step", range(6))
 def test_thick_slices_are_what_the_scanner_would_measure_of_the_fine_ones(entries, a_recipe: Recipe, step: int):
     batch = PatchSampler(entries, replace(a_recipe, noise_fraction=0.0)).batch(step)
@@ -118,7 +127,7 @@ def stored(shape: tuple[int, int, int], folder: Path) -> Entry:
 @pytest.mark.usefixtures("impatient")
 def test_volumes_too_small_for_a_patch_are_refused(a_recipe: Recipe, tmp_path: Path):
     sampler = PatchSampler([stored((10, 60, 60), tmp_path)], a_recipe)
-    with pytest.raises(SuperResolutionError, match="too small for patches of 32 slices of 16 x 16 voxels"):
+    with pytest.raises(SuperResolutionError, match="too small for patches of 16 slices of 16 x 16 voxels"):
         sampler.batch(0)
 
 

@@ -29,7 +29,7 @@ class PatchSampler:
     def batch(self, step: int, rank: int = 0, world: int = 1) -> SequenceBatch:
         """The batch of one step, or the share of it that one of several processes takes."""
         recipe = self.recipe
-        random = np.random.default_rng((recipe.seed, step))
+        random = np.random.default_rng((recipe.seed, step, recipe.batch_size))  # (seed, step) are those of patch 0
         factor = self._factor(random)
         thinnest, thickest = recipe.thickness_range
         thickness = float(random.uniform(thinnest, thickest))
