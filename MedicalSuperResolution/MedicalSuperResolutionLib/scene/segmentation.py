@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -114,9 +116,9 @@ def refine(
     names = _segments_of(segmentation)
     coarse, grid = scene.volume_from_node(source), scene.volume_from_node(result).grid
     segments = [old.GetSegment(name) for name in names]
-    drawn = [_drawn(segmentation, [name], source) for name in names]  # meanwhile the user may edit the segmentation
-    fine = [refine_labels(replace(coarse, array=array), grid, progress).array for array in drawn]
-    if not any(array.any() for array in fine):
+    drawn = [_Mask(_drawn(segmentation, [name], source)) for name in names]  # the user may edit them meanwhile
+    fine = [_Mask(refine_labels(replace(coarse, array=mask.array()), grid, progress).array) for mask in drawn]
+    if all(mask.is_empty for mask in fine):
         raise _no_overlap(segmentation, result)
     name = f"{segmentation.GetName()} on {result.GetName()}"
     made = result.GetScene().AddNewNodeByClass("vtkMRMLSegmentationNode", name)
@@ -124,9 +126,9 @@ def refine(
     made.SetAndObserveTransformNodeID(result.GetTransformNodeID())  # first: Slicer would transform what comes next
     made.SetReferenceImageGeometryParameterFromVolumeNode(result)
     shown_before = _label_displays(result.GetScene())
-    for name, segment, array in zip(names, segments, fine, strict=True):
+    for name, segment, mask in zip(names, segments, fine, strict=True):
         made.GetSegmentation().AddEmptySegment(name, segment.GetName(), segment.GetColor())
-        slicer.util.updateSegmentBinaryLabelmapFromArray(array, made, name, result)
+        slicer.util.updateSegmentBinaryLabelmapFromArray(mask.array(), made, name, result)
     for display in _label_displays(result.GetScene()):  # of label maps that slicer.util has made for a moment
         if display not in shown_before:
             result.GetScene().RemoveNode(display)
@@ -134,6 +136,19 @@ def refine(
     if segmentation.GetDisplayNode() is not None:
         segmentation.GetDisplayNode().SetVisibility(False)
     return made
+
+
+class _Mask:
+    """Voxels that are 0 or 1, compressed: a hundred segments of a large volume would take more than 10 GB."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._shape, self.is_empty = array.shape, not array.any()
+        self._bits = zlib.compress(np.packbits(array), 1)
+
+    def array(self) -> np.ndarray:
+        """(K, J, I), uint8."""
+        bits = np.frombuffer(zlib.decompress(self._bits), np.uint8)
+        return np.unpackbits(bits, count=math.prod(self._shape)).reshape(self._shape)
 
 
 def _label_displays(mrml: slicer.vtkMRMLScene) -> list[slicer.vtkMRMLNode]:

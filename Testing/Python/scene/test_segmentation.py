@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ import vtk  # noqa: E402
 
 from medical_super_resolution.errors import VolumeError  # noqa: E402
 from medical_super_resolution.volumes.grid import Grid  # noqa: E402
-from medical_super_resolution.volumes.volume import Enhanced  # noqa: E402
+from medical_super_resolution.volumes.volume import Enhanced, Volume  # noqa: E402
 from MedicalSuperResolutionLib.scene import nodes as scene  # noqa: E402
 from MedicalSuperResolutionLib.scene import region, segmentation  # noqa: E402
 from MedicalSuperResolutionLib.scene.nodes import write_to_node  # noqa: E402
@@ -238,3 +239,26 @@ def test_a_result_without_a_voxel_of_a_segment_gets_no_segmentation(a_segmentati
     result = write_to_node(Enhanced(first, report), a_volume_node)
     with pytest.raises(VolumeError, match="no segment of Drawn lies in the volume Chest x3; choose a"):
         segmentation.refine(a_segmentation, a_volume_node, result)
+
+
+def test_the_memory_does_not_grow_with_the_number_of_segments(a_scene, a_volume, an_enhanced):
+    coarse = np.zeros((16, 48, 48), np.int16)
+    source = slicer.util.addVolumeFromArray(coarse, a_volume.grid.ijk_to_ras, "Chest")
+    volume = Volume(np.repeat(coarse, 3, axis=0), Grid(coarse.shape, a_volume.grid.ijk_to_ras).refined("k", 3))
+    result = write_to_node(replace(an_enhanced, volume=volume), source)
+
+    def peak(count: int) -> int:
+        node = a_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{count} organs")
+        for number in range(count):
+            array = np.zeros(coarse.shape, np.uint8)
+            array[4:9, number : number + 12, 8:30] = 1
+            node.GetSegmentation().AddEmptySegment(str(number))
+            slicer.util.updateSegmentBinaryLabelmapFromArray(array, node, str(number), source)
+        tracemalloc.start()
+        segmentation.refine(node, source, result)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(2)  # imports, and what else is kept after the first time
+    assert peak(26) - peak(2) < volume.array.size  # 24 segments more in less than the bytes of one
