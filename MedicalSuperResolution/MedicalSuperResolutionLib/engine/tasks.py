@@ -108,6 +108,7 @@ class SequenceTask:
         self._sequence = browser.GetSequenceNode(proxy)
         self.count = self._sequence.GetNumberOfDataNodes()
         self._values = [self._sequence.GetNthIndexValue(number) for number in range(self.count)]
+        self._moves: list[region.Moves] = []  # of the items that were read
         self._shown: Enhanced | None = None
         self.profile_of: Report | None = None
         self._result = slicer.vtkMRMLSequenceNode()  # of no scene yet
@@ -124,6 +125,7 @@ class SequenceTask:
             raise VolumeError(
                 _("items of {name} were removed meanwhile; nothing was made").format(name=self._sequence.GetName())
             )
+        self._moves.append(region.Moves(item))
         volume = scene.volume_from_node(item, shown_by=self._proxy)
         return self._of_modality(volume if self._box is None else region.cropped(volume, self._box))
 
@@ -160,6 +162,11 @@ class SequenceTask:
         name = scene.result_name(self._sequence.GetName(), self._shown.report)
         self._result.SetName(scene.free_name(mrml, name))
         provenance.sign(self._result, self._sequence)
+        for value, moves in zip(self._values, self._moves, strict=True):  # of the item on the screen, with Save Changes
+            move = moves.matrix()
+            if move is not None:
+                item = self._result.GetDataNodeAtValue(value, True)
+                item.ApplyTransformMatrix(slicer.util.vtkMatrixFromArray(move))
         mrml.AddNode(self._result)
         try:
             node = scene.write_to_node(self._shown, self._proxy, name=self._result.GetName())

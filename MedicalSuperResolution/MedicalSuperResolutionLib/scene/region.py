@@ -61,6 +61,21 @@ class Moves:
         Raises
         ------
         VolumeError
+            See `matrix`.
+        """
+        move = self.matrix()
+        if move is None:
+            return made
+        unsure = made.uncertainty
+        uncertainty = None if unsure is None else _moved(unsure, move)
+        return replace(made, volume=_moved(made.volume, move), uncertainty=uncertainty)
+
+    def matrix(self) -> np.ndarray | None:
+        """(4, 4), from where the voxels were to where they are, mm, RAS; None if they have not moved.
+
+        Raises
+        ------
+        VolumeError
             The node lies under another transform and has other voxels, as after hardening a warp.
         """
         if _version(self._node) != self._voxels:
@@ -70,13 +85,9 @@ class Moves:
                     " try again"
                 )
                 raise VolumeError(message.format(name=self._node.GetName()))
-            return made  # other voxels lie where they lie; ours have not moved
+            return None  # other voxels lie where they lie; ours have not moved
         now = before_transform(self._node)
-        if np.array_equal(now, self._matrix):
-            return made
-        move, unsure = now @ np.linalg.inv(self._matrix), made.uncertainty
-        uncertainty = None if unsure is None else _moved(unsure, move)
-        return replace(made, volume=_moved(made.volume, move), uncertainty=uncertainty)
+        return None if np.array_equal(now, self._matrix) else now @ np.linalg.inv(self._matrix)
 
 
 def anatomical_axes(node: slicer.vtkMRMLScalarVolumeNode) -> str:

@@ -14,8 +14,8 @@ import vtk  # noqa: E402
 from medical_super_resolution.errors import VolumeError  # noqa: E402
 from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
 from MedicalSuperResolutionLib.engine import tasks  # noqa: E402
-from MedicalSuperResolutionLib.scene import uncertainty_node  # noqa: E402
-from slicer_host import ijk_to_ras  # noqa: E402
+from MedicalSuperResolutionLib.scene import kinds, uncertainty_node  # noqa: E402
+from slicer_host import add_sequence, ijk_to_ras  # noqa: E402
 
 TURNED = np.array([[0.0, -1, 0, 50], [1, 0, 0, -7], [0, 0, 1, 3], [0, 0, 0, 1]])
 
@@ -78,3 +78,27 @@ def test_a_warp_that_is_hardened_meanwhile_is_refused(a_volume_node, an_enhanced
     with pytest.raises(VolumeError, match="Chest was moved and resampled meanwhile"):
         enhance(a_volume_node, an_enhanced, lambda node: node.HardenTransform())
     assert a_volume_node.GetScene().GetNumberOfNodes() == count
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_the_results_of_a_sequence_go_with_an_item_whose_transform_is_hardened(a_volume, a_scene, an_enhanced, number):
+    proxy = add_sequence([a_volume.array] * 3, a_volume.grid.ijk_to_ras)
+    browser = kinds.browser_of(proxy)
+    browser.SetSaveChanges(browser.GetSequenceNode(proxy), True)
+    browser.SetSelectedItemNumber(1)
+    under_a_transform(proxy)
+    finer = np.linalg.inv(ijk_to_ras(proxy)) @ an_enhanced.volume.grid.ijk_to_ras  # in voxels of the volume
+    done = []
+
+    def engine(volume, settings, *, profile_of):
+        if len(done) == number:
+            proxy.HardenTransform()
+        done.append(volume.grid)
+        return replace(an_enhanced, volume=replace(an_enhanced.volume, grid=volume.grid.refined("k", 3)))
+
+    result = tasks.run(tasks.task_of(proxy), EnhanceSettings(factor=3), engine)
+    for shown in range(3):
+        browser.SetSelectedItemNumber(shown)
+        np.testing.assert_allclose(to_world(result), to_world(proxy) @ finer, atol=1e-9)
+    browser.SetSelectedItemNumber(1)
+    np.testing.assert_allclose(ijk_to_ras(proxy), TURNED @ a_volume.grid.ijk_to_ras, atol=1e-9)
