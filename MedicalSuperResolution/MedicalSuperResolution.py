@@ -154,7 +154,9 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         if chosen is None:
             return
         self._isSequence = kinds.browser_of(chosen.inputVolume) is not None
-        self._watchedInput.follow(chosen.inputVolume)
+        before = self._watchedInput.follow(chosen.inputVolume)
+        if before not in (None, chosen.inputVolume):
+            chosen.compareVolume = None  # which would hide the result of the new input
         self._watchedRegion.follow(chosen.region)
         display.show_choices(self.ui, chosen)
         plan.show(self.ui, chosen, self._run.busy_with or self._queue.busy_with, is_running=bool(self._run.current))

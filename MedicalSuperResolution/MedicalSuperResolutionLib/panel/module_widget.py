@@ -37,15 +37,16 @@ class Observer:
         self._thing: Observed | None = None
         self._tags: list[int] = []
 
-    def follow(self, thing: Observed | None) -> None:
-        """Follow this object from now on, or none."""
-        if thing is self._thing:
-            return
-        if self._thing is not None:
-            for tag in self._tags:
-                self._thing.RemoveObserver(tag)
-        self._tags = [] if thing is None else [thing.AddObserver(event, self._callback) for event in self._events]
-        self._thing = thing
+    def follow(self, thing: Observed | None) -> Observed | None:
+        """Follow this object from now on, or none. Returns what was followed before."""
+        before = self._thing
+        if thing is not before:
+            if before is not None:
+                for tag in self._tags:
+                    before.RemoveObserver(tag)
+            self._tags = [] if thing is None else [thing.AddObserver(event, self._callback) for event in self._events]
+            self._thing = thing
+        return before
 
 
 class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

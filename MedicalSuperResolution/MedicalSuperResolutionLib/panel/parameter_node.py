@@ -70,7 +70,7 @@ class MedicalSuperResolutionParameterNode:
     device, threads
         Where to compute; 0 threads are all.
     compareVolume
-        What to compare the input with; None means what was made of it.
+        What to compare the input with, until another is chosen; None means what was made of it.
     arrangement, plane
         Arrangement and plane of the comparison's views.
     crosshair
@@ -119,9 +119,10 @@ class MedicalSuperResolutionParameterNode:
             self.inputVolume = _volume_on_screen()
 
     def change_input(self, volume: vtkMRMLScalarVolumeNode) -> None:
-        """Choose an input volume, and no longer what was chosen for another: output volume, region and segmentation."""
+        """Choose an input volume, and no longer what was chosen for another."""
         if volume is not self.inputVolume:
-            self.inputVolume, self.outputVolume, self.region, self.segmentation = volume, None, None, None
+            self.inputVolume, self.outputVolume, self.compareVolume = volume, None, None
+            self.region, self.segmentation = None, None
 
     def settings(self, volume: vtkMRMLScalarVolumeNode | None = None) -> EnhanceSettings:
         """The settings of the engine for these choices and a volume; None is the input volume.

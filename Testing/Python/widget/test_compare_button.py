@@ -225,6 +225,35 @@ def test_any_two_volumes_can_be_compared(a_panel: Any, a_thick_volume: Any, slic
     )
 
 
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_what_was_chosen_to_compare_one_input_with_does_not_hide_the_result_of_another(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any, is_removed: bool
+):
+    reference, other = (
+        slicer_python.util.addVolumeFromArray(np.ones((4, 18, 20), np.uint8), np.diag([1.0, 1, 6, 1]), name)
+        for name in ("Reference", "Other")
+    )
+    a_panel.ui.compareSelector.setCurrentNode(reference)
+    if is_removed:
+        slicer_python.mrmlScene.RemoveNode(a_thick_volume)
+    a_panel.ui.inputSelector.setCurrentNode(other)
+    assert a_panel.ui.compareSelector.currentNode() is None
+    enhance(a_panel, a_runner)
+    a_panel.ui.compareButton.click()
+    shown = a_panel._compare.comparison.shown
+    assert (shown.before, shown.after) == ("Other", "Other 1 mm")
+
+
+def test_what_was_chosen_to_compare_with_stays_while_the_panel_is_left(
+    a_panel: Any, a_thick_volume: Any, slicer_python: Any
+):
+    reference = slicer_python.util.addVolumeFromArray(np.ones((4, 18, 20), np.uint8), np.eye(4), "Reference")
+    a_panel.ui.compareSelector.setCurrentNode(reference)
+    a_panel.exit()
+    a_panel.enter()
+    assert a_panel._parameterNode.compareVolume is reference
+
+
 def test_volumes_of_different_patients_are_compared_with_a_caution(
     a_panel: Any, a_thick_volume: Any, slicer_python: Any, monkeypatch: pytest.MonkeyPatch
 ):

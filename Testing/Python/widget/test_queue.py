@@ -179,13 +179,15 @@ def test_a_volume_of_the_data_module_does_not_overwrite_the_output_of_another(
 ):
     chosen = a_panel._parameterNode
     chosen.inputVolume, chosen.outputVolume = three[:2]
+    chosen.compareVolume = three[1]
     chosen.region = slicer_python.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
     chosen.segmentation = slicer_python.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
     a_panel.enhanceThroughPlane([three[2]])
     a_runner.finish()
     wait(lambda: not a_panel._run.is_busy)
     assert volume_names() == ["A", "B", "C", "C 1 mm"]
-    assert (chosen.outputVolume, chosen.region, chosen.segmentation) == (None, None, None)
+    left = (chosen.outputVolume, chosen.region, chosen.segmentation, chosen.compareVolume)
+    assert left == (None, None, None, None)
 
 
 def test_a_volume_of_the_data_module_is_enhanced_where_the_panel_is_not_open(
