@@ -73,6 +73,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         self._selfCheck = SelfCheck(self.ui, lambda: self._choices().engine_settings(), self.logic.makeRunner)
         self._setup = SetupSection(self.ui, self._onModelImported)
         self.followScene()
+        self.followContent()
 
     def cleanup(self):
         for section in filter(None, (self._run, self._queue, self._selfCheck, self._setup)):  # setup may have failed
@@ -129,11 +130,11 @@ class MedicalSuperResolutionWidget(ModuleWidget):
                 raise SuperResolutionError(_("An enhancement is running already; wait for it, or cancel it first."))
             chosen = self._choices()
             chosen.goal = Goal.ISOTROPIC
-            if len(volumes) != 1:
+            if len(volumes) == 1:
+                chosen.change_input(volumes[0])
+                self.onEnhanceButton()
+            else:
                 self._queue.start(volumes)
-                return
-            chosen.change_input(volumes[0])
-            self.onEnhanceButton()
 
     def _choices(self):
         return self._parameterNode or self.logic.getParameterNode()

@@ -71,6 +71,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode: ParameterNode | None = None
         self._guiTags: list[int] = []
         self._watchedParameters = Observer(self._updatePanel)
+        self._isRemovalDue = False
 
     def setup(self) -> None:
         """Load the panel. The class connects it and ends with `followScene`."""
@@ -90,10 +91,14 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneChanged)
         self.addObserver(scene, scene.StartImportEvent, self.onSceneStartImport)
         self.addObserver(scene, scene.EndImportEvent, self.onSceneChanged)
+        self.initializeParameterNode()
+
+    def followContent(self) -> None:
+        """Call `onSceneContentChanged` when nodes have come or gone."""
+        scene = slicer.mrmlScene
         self.addObserver(scene, scene.NodeAddedEvent, self.onSceneContentChanged)
         self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
         self.addObserver(scene, scene.EndBatchProcessEvent, self.onSceneContentChanged)
-        self.initializeParameterNode()
 
     def cleanup(self) -> None:
         self.setParameterNode(None)
@@ -122,10 +127,16 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.initializeParameterNode()
 
     def onNodeRemoved(self, caller: vtkObject, event: str) -> None:
-        timers.soon(self.onSceneContentChanged)  # a browser that is asked while its sequence is removed ends Slicer
+        if not self._isRemovalDue:  # of a closed scene, once for all nodes
+            self._isRemovalDue = True
+            timers.soon(self._onNodesRemoved)  # a browser that is asked while its sequence is removed ends Slicer
+
+    def _onNodesRemoved(self) -> None:
+        self._isRemovalDue = False
+        self.onSceneContentChanged()
 
     def onSceneContentChanged(self, caller: vtkObject | None = None, event: str | None = None) -> None:
-        """Called when nodes have come or gone."""
+        raise NotImplementedError
 
     def initializeParameterNode(self) -> None:
         self.setParameterNode(self.logic.getParameterNode())

@@ -11,7 +11,7 @@ import pytest
 
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.settings import EnhanceSettings
-from widget.helpers import enhance, packages_left_by_reload, process_events, take_torch_away, volume_names, wait
+from widget.helpers import enhance, packages_left_by_reload, process_events, settle, take_torch_away, volume_names, wait
 
 
 def test_a_click_makes_a_new_volume(a_panel: Any, a_thick_volume: Any, a_runner: Any):
@@ -184,6 +184,21 @@ def test_what_keeps_it_from_starting_is_shown_once(
     a_panel.ui.enhanceButton.click()
     assert errors_shown == ["PyTorch is not installed."]
     assert a_panel.ui.enhanceButton.text == "Enhance"
+
+
+def test_closing_a_scene_starts_one_timer_however_many_nodes_it_has(
+    a_panel: Any, a_thick_volume: Any, slicer_python: Any, monkeypatch: pytest.MonkeyPatch
+):
+    from MedicalSuperResolutionLib import timers
+
+    started, soon = [], timers.soon
+    monkeypatch.setattr(timers, "soon", lambda callback: started.append(callback) or soon(callback))
+    for _ in range(2):
+        for _ in range(10):
+            slicer_python.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+        slicer_python.mrmlScene.Clear()
+        settle()
+    assert len(started) == 2
 
 
 def test_removing_the_input_disables_enhance(a_panel: Any, a_thick_volume: Any, slicer_python: Any):

@@ -660,3 +660,13 @@ def test_before_the_first_step_it_shows_how_far_the_preparation_is(
     panel.show_progress(ui, None, "loss", 100, None, (printed, "refused b"))
     assert ui.statusLabel.text == shown
     assert (max(ui.progressBar.value, 0), ui.progressBar.maximum) == bar
+
+
+def test_closing_a_scene_starts_no_timer(a_training_panel: Any, slicer_python: Any, monkeypatch: pytest.MonkeyPatch):
+    from MedicalSuperResolutionLib import timers
+
+    started: list[Any] = []
+    monkeypatch.setattr(timers, "soon", started.append)
+    slicer_python.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+    slicer_python.mrmlScene.Clear()
+    assert started == []
