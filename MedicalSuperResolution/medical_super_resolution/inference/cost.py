@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..models.store import detail_files_of, file_of
+from ..models.store import detail_files_of, file_of, has_detail
 from ..settings import EnhanceSettings
 from ..system.memory import physical_bytes
 from ..system.process import available_cpus
 from ..volumes.grid import AXES_IJK
 from .planning import Plan
 
-_MIRROR_RUNS = 8  # mirror images of three axes
 _MIRROR_BYTES = 20  # per voxel: unrounded result, mean, sum of squares, current result and its difference
 _PROGRAM_BYTES = 3e8  # of the program with PyTorch, before any volume, without the libraries of CUDA
 LEAST_WORKING_BYTES, _MOST_WORKING_BYTES = 6e8, 1e9
@@ -58,14 +57,19 @@ def estimate(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> Es
     bytes_a_voxel : int
         Size of the type of the volume.
     settings : EnhanceSettings
-        Model, threads and quality count.
+        Model, detail, threads, quality and uncertainty count.
+
+    Raises
+    ------
+    ModelError
+        The model or its detail model is damaged, where the time depends on both.
     """
     threads = settings.threads or available_cpus()
-    runs = _MIRROR_RUNS if settings.refines_mirrors else 1
-    voxels = runs * sum(math.prod(one.source.shape_kji) for one in planned.passes)
-    seconds = voxels * _core_seconds_a_voxel(settings) / threads
+    runs = _details_of_runs(planned, settings)
+    voxels = sum(math.prod(one.source.shape_kji) for one in planned.passes)
+    seconds = voxels * sum(_core_seconds_a_voxel(settings, detail) for detail in runs) / threads
     memory = _PROGRAM_BYTES + volume_bytes(planned, bytes_a_voxel, settings)
-    memory += _tile_bytes(planned, working_bytes(voxels), threads)
+    memory += _tile_bytes(planned, working_bytes(len(runs) * voxels), threads)
     output = math.prod(planned.target.shape_kji) * bytes_a_voxel
     return Estimate(output / 1e6, memory / 1e9, START_SECONDS + seconds, threads)
 
@@ -97,12 +101,21 @@ def volume_bytes(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -
     return (voxels_in + voxels_out) * bytes_a_voxel + between + mirrors
 
 
-def _core_seconds_a_voxel(settings: EnhanceSettings) -> float:
+def _details_of_runs(planned: Plan, settings: EnhanceSettings) -> list[float]:
+    """The detail of the model in each run through the volume: see `request.Request.voxels_to_refine`."""
+    runs = [settings.detail] * (len(planned.mirrors) if settings.refines_mirrors else 1)
+    path = file_of(settings.model)
+    if settings.uncertainty and path.is_file() and has_detail(path):
+        runs += [end for end in (0.0, 1.0) if end != settings.detail]
+    return runs
+
+
+def _core_seconds_a_voxel(settings: EnhanceSettings, detail: float) -> float:
     """Core seconds per measured voxel with the model of the settings; those of the model general if it is missing."""
     path = file_of(settings.model)
     if not path.is_file():
         return _CORE_SECONDS_A_VOXEL
-    borrowed = detail_files_of(path)[1:] if settings.detail else []  # another model with its detail model; both run
+    borrowed = detail_files_of(path)[1:] if detail else []  # another model with its detail model; both run
     size = path.stat().st_size + 2 * sum(file.stat().st_size for file in borrowed if file.is_file())
     return _CORE_SECONDS_A_VOXEL * size / _BYTES_OF_GENERAL
 

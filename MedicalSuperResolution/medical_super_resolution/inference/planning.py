@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import product
 
 from ..errors import SettingsError, VolumeError
 from ..settings import LARGEST_FACTOR, EnhanceSettings, check_factor
-from ..volumes.grid import AXES_IJK, Grid
+from ..volumes.grid import AXES_IJK, Grid, array_axis
 from ..volumes.tilt import straight_grid
 
+_EXACT = 1e-6  # of a voxel, up to which refined samples fill the volume exactly
 _SAME = 1e-3  # relative difference up to which a spacing counts as the target spacing
 _ROUNDING = 1e-5  # relative error of a spacing that was written with six digits
 
@@ -41,6 +43,20 @@ class Plan:
         """Refinement factors along i, j and k; 1 for an axis that is kept."""
         by_axis = {one.axis: one.factor for one in self.passes}
         return by_axis.get("i", 1.0), by_axis.get("j", 1.0), by_axis.get("k", 1.0)
+
+    @property
+    def mirrors(self) -> list[tuple[int, ...]]:
+        """The array axes of each mirror image, the eight of three axes at most, the unchanged one first.
+
+        An axis whose refined samples do not fill the volume exactly has no mirror: its far end lies elsewhere.
+        """
+        exact = [
+            array_axis(axis)
+            for axis, factor in zip(AXES_IJK, self.factor_ijk, strict=True)
+            if abs(self.source.count(axis) * factor - self.target.count(axis)) < _EXACT
+        ]
+        chosen = product((False, True), repeat=len(exact))
+        return [tuple(axis for axis, is_turned in zip(exact, one, strict=True) if is_turned) for one in chosen]
 
     @property
     def description(self) -> str:

@@ -16,7 +16,6 @@ from ..volumes.tilt import straightened
 from ..volumes.volume import Volume
 from .planning import Plan, finer_axes, plan
 from .refiners.padding import Padding, padding_of
-from .uncertainty import mirror_count
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class Request:
         """Measured voxels, summed over all passes of all runs."""
         passes = self.planned.passes
         passes = passes[:1] if self.model.generator.capabilities.in_one_pass else passes
-        runs = mirror_count(self.planned) if self.settings.refines_mirrors else 1
+        runs = len(self.planned.mirrors) if self.settings.refines_mirrors else 1
         runs += sum(end is not self.model for end in self.ends or ())
         return runs * sum(math.prod(one.source.shape_kji) for one in passes)
 
@@ -139,7 +138,7 @@ def _check_model(model: Model, settings: EnhanceSettings, planned: Plan) -> None
 
 def _check_mirrors(planned: Plan) -> None:
     """Refuse uncertainty and best quality of a scan whose only image is itself: one would be 0, the other standard."""
-    if mirror_count(planned) == 1:
+    if len(planned.mirrors) == 1:
         i, j, k = planned.factor_ijk
         raise SettingsError(
             "uncertainty and best quality compare mirror images of the scan, and with the factors"

@@ -9,37 +9,14 @@ confidence interval, but it grows with the true error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import product
+from collections.abc import Callable
 
 import numpy as np
 
-from ..volumes.grid import AXES_IJK, Grid, array_axis
+from ..volumes.grid import Grid
 from ..volumes.volume import Volume
 from .planning import Plan
 from .refiners.padding import nearest_measured
-
-_EXACT = 1e-6  # of a voxel
-
-
-def mirrors(planned: Plan) -> Iterator[tuple[int, ...]]:
-    """Yield the array axes of each mirror image, the eight of three axes at most, the unchanged one first.
-
-    An axis whose refined samples do not fill the volume exactly has no mirror: its far end lies elsewhere.
-    """
-    factors = dict(zip(AXES_IJK, planned.factor_ijk, strict=True))
-    exact = [
-        array_axis(axis)
-        for axis in AXES_IJK
-        if abs(planned.source.count(axis) * factors[axis] - planned.target.count(axis)) < _EXACT
-    ]
-    for chosen in product((False, True), repeat=len(exact)):
-        yield tuple(axis for axis, is_mirrored in zip(exact, chosen, strict=True) if is_mirrored)
-
-
-def mirror_count(planned: Plan) -> int:
-    """Number of `mirrors`, with the unchanged one."""
-    return len(list(mirrors(planned)))
 
 
 def mirror_statistics(
@@ -72,7 +49,7 @@ def mirror_statistics(
     """
     mean = first.copy()
     squares = np.zeros_like(mean)
-    for number, axes in enumerate(mirrors(planned), start=1):
+    for number, axes in enumerate(planned.mirrors, start=1):
         if not axes:
             continue
         values = np.flip(refine(axes), axes)
@@ -115,7 +92,7 @@ def raise_in_gaps(deviation: np.ndarray, volume: Volume, grid: Grid) -> None:
 
 def described(planned: Plan, *, with_detail_models: bool, with_gaps: bool = False) -> str:
     """Description of the uncertainty, as the end of a sentence."""
-    text = f"the standard deviation over {mirror_count(planned)} mirror images of the scan"
+    text = f"the standard deviation over {len(planned.mirrors)} mirror images of the scan"
     if with_detail_models:
         text += ", joined with half the difference between the model and its detail model"
     if with_gaps:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,9 +9,12 @@ import pytest
 from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.inference.cost import START_SECONDS, estimate
 from medical_super_resolution.inference.planning import finer_axes, named_axes, plan
+from medical_super_resolution.inference.request import make_request
 from medical_super_resolution.models.store import path_of
+from medical_super_resolution.models.weight_interpolation import load_model
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.volume import Volume
 
 
 def a_scan(spacing_ijk=(0.7, 0.7, 5.0), shape_kji=(40, 64, 48)) -> Grid:
@@ -182,8 +186,18 @@ def test_the_memory_is_foreseen_for_small_and_large_volumes(side: int, slices: i
     assert measured_gb - 0.01 < foreseen < measured_gb * 1.2 + 0.01
 
 
-def test_uncertainty_is_foreseen_to_take_eight_times_as_long():
-    planned = plan(a_scan(), EnhanceSettings())
-    plain, unsure = (estimate(planned, 2, EnhanceSettings(uncertainty=asked)) for asked in (False, True))
-    assert unsure.cpu_seconds - 8 * plain.cpu_seconds == pytest.approx(-7 * START_SECONDS)
-    assert unsure.memory_gb > plain.memory_gb
+@pytest.mark.parametrize(
+    ("factor", "facts", "runs"),
+    [(4, {"quality": "best"}, 8), (4, {"uncertainty": True}, 9), (4, {"uncertainty": True, "detail": 0.5}, 10),
+     (4, {"uncertainty": True, "detail": 1}, 9), (2.43, {"quality": "best"}, 4), (2.43, {"uncertainty": True}, 5)],
+)  # fmt: skip
+def test_the_runs_over_mirror_images_and_detail_models_are_foreseen(factor: float, facts: dict[str, Any], runs: int):
+    scan = a_scan()
+    plain, mirrored = (EnhanceSettings(factor=factor, threads=1, **more) for more in ({}, facts))
+    costs = [estimate(plan(scan, settings), 2, settings) for settings in (plain, mirrored)]
+    once, all_runs = (cost.cpu_seconds - START_SECONDS for cost in costs)
+    assert all_runs == pytest.approx(runs * once)
+    assert costs[1].memory_gb > costs[0].memory_gb
+    volume = Volume(np.zeros(scan.shape_kji, np.int16), scan)
+    requested = make_request(volume, load_model("general", mirrored.detail), mirrored)
+    assert requested.voxels_to_refine == runs * scan.shape_kji[0] * scan.shape_kji[1] * scan.shape_kji[2]

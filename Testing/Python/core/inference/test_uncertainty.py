@@ -10,7 +10,7 @@ import pytest
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.planning import plan
-from medical_super_resolution.inference.uncertainty import mirror_statistics, mirrors, raise_in_gaps
+from medical_super_resolution.inference.uncertainty import mirror_statistics, raise_in_gaps
 from medical_super_resolution.models import file as models
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.settings import EnhanceSettings
@@ -21,7 +21,7 @@ WITH_UNCERTAINTY = replace(TWICE, uncertainty=True)
 
 
 def test_there_are_eight_mirrors_the_unchanged_one_first(a_volume: Volume):
-    found = list(mirrors(plan(a_volume.grid, TWICE)))
+    found = plan(a_volume.grid, TWICE).mirrors
 
     assert found[0] == ()
     assert len(set(found)) == 8
@@ -30,7 +30,7 @@ def test_there_are_eight_mirrors_the_unchanged_one_first(a_volume: Volume):
 def test_an_axis_that_is_not_filled_exactly_has_no_mirror(a_volume: Volume):
     uneven = EnhanceSettings(factor=1.7, axes="k")  # 9 slices become 15.3
 
-    assert list(mirrors(plan(a_volume.grid, uneven))) == [(), (1,), (2,), (2, 1)]
+    assert plan(a_volume.grid, uneven).mirrors == [(), (1,), (2,), (2, 1)]
 
 
 def test_mean_and_standard_deviation_are_those_over_the_mirrors(a_volume: Volume):
@@ -40,7 +40,7 @@ def test_mean_and_standard_deviation_are_those_over_the_mirrors(a_volume: Volume
     def refine(array: np.ndarray) -> np.ndarray:  # an answer that depends on where things lie in the array
         return np.repeat(array, 2, axis=0).astype(np.float32) + ramp
 
-    answers = [np.flip(refine(np.flip(a_volume.array, axes)), axes) for axes in mirrors(planned)]
+    answers = [np.flip(refine(np.flip(a_volume.array, axes)), axes) for axes in planned.mirrors]
     mean, deviation = mirror_statistics(answers[0], lambda axes: refine(np.flip(a_volume.array, axes)), planned)
 
     np.testing.assert_allclose(mean, np.mean(np.stack(answers).astype(np.float64), axis=0), rtol=1e-5, atol=1e-3)
@@ -76,7 +76,7 @@ def test_the_best_quality_is_the_mean_of_the_mirror_images_and_reproduces_the_sl
     model = models.load(a_model_file)
     scan = replace(a_volume, array=a_volume.array.astype(np.float32), modality="mr")  # nothing is clipped
     mirrored = []
-    for axes in mirrors(plan(scan.grid, TWICE)):
+    for axes in plan(scan.grid, TWICE).mirrors:
         answer = enhance(replace(scan, array=np.ascontiguousarray(np.flip(scan.array, axes))), model, TWICE)
         mirrored.append(np.flip(answer.volume.array, axes))
 

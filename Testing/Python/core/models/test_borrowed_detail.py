@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from medical_super_resolution.errors import ModelError
-from medical_super_resolution.inference.cost import estimate
+from medical_super_resolution.inference.cost import START_SECONDS, estimate
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.planning import plan
 from medical_super_resolution.inference.refiners import throughplane, tile_stream
@@ -111,3 +111,13 @@ def test_the_time_of_the_pair_is_foreseen(three_models: tuple[Path, ...], a_head
         return estimate(plan(a_head.grid, settings), 4, settings).cpu_seconds
 
     assert seconds(1) > seconds(0)
+
+
+def test_the_time_of_their_uncertainty_is_foreseen(three_models: tuple[Path, ...], a_head: Volume):
+    def seconds(amount: float, *, uncertainty: bool = False) -> float:
+        settings = EnhanceSettings(**TWICE, model=str(three_models[0]), detail=amount, uncertainty=uncertainty)
+        return estimate(plan(a_head.grid, settings), 4, settings).cpu_seconds - START_SECONDS
+
+    mirrors = len(plan(a_head.grid, EnhanceSettings(**TWICE)).mirrors)
+    assert seconds(0, uncertainty=True) == pytest.approx(mirrors * seconds(0) + seconds(1))
+    assert seconds(1, uncertainty=True) == pytest.approx(mirrors * seconds(1) + seconds(0))
