@@ -13,11 +13,11 @@ import torch
 
 from ..progress import Progress
 from ..settings import EnhanceSettings
-from .cost import LEAST_WORKING_BYTES, allowed_bytes, volume_bytes, working_bytes
+from .cost import LEAST_WORKING_BYTES, PROGRAM_BYTES, allowed_bytes, volume_bytes, working_bytes
 from .device import cpu_has_bfloat16, cpu_has_vnni, is_out_of_memory
 from .planning import Plan
 
-_PROGRAM_BYTES, _CUDA_BYTES = 3.5e8, 1e8  # at most: 2.6e8 were measured without the libraries of CUDA
+_CUDA_BYTES, _SPARE_BYTES = 1e8, 0.5e8  # of the libraries of CUDA; left unused, so that limits are kept
 _LEAST_BYTES = 0.1e9  # of working memory, however little is left
 STAGES = ("profile", "transfer", "network", "interpolation", "consistency", "output")
 
@@ -157,4 +157,4 @@ def fits_memory(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) ->
 
 def _program_bytes() -> float:
     """Memory of the program with PyTorch, before any volume, at most."""
-    return _PROGRAM_BYTES + (_CUDA_BYTES if torch.version.cuda or torch.version.hip else 0.0)
+    return PROGRAM_BYTES + _SPARE_BYTES + (_CUDA_BYTES if torch.version.cuda or torch.version.hip else 0.0)

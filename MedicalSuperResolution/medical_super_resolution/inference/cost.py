@@ -13,7 +13,7 @@ from ..volumes.grid import AXES_IJK
 from .planning import Plan
 
 _MIRROR_BYTES = 20  # per voxel: unrounded result, mean, sum of squares, current result and its difference
-_PROGRAM_BYTES = 3e8  # of the program with PyTorch, before any volume, without the libraries of CUDA
+PROGRAM_BYTES = 3e8  # of the program with PyTorch, before any volume, without the libraries of CUDA
 LEAST_WORKING_BYTES, _MOST_WORKING_BYTES = 6e8, 1e9
 _WORKING_BYTES_A_VOXEL = 100  # per measured voxel, summed over all passes
 _COLUMN_BYTES, _COLUMN_BYTES_A_THREAD = 9000, 1500  # per column of slices in a tile, with the model general
@@ -68,7 +68,7 @@ def estimate(planned: Plan, bytes_a_voxel: int, settings: EnhanceSettings) -> Es
     runs = _details_of_runs(planned, settings)
     voxels = sum(math.prod(one.source.shape_kji) for one in planned.passes)
     seconds = voxels * sum(_core_seconds_a_voxel(settings, detail) for detail in runs) / threads
-    memory = _PROGRAM_BYTES + volume_bytes(planned, bytes_a_voxel, settings)
+    memory = PROGRAM_BYTES + volume_bytes(planned, bytes_a_voxel, settings)
     memory += _tile_bytes(planned, working_bytes(len(runs) * voxels), threads)
     output = math.prod(planned.target.shape_kji) * bytes_a_voxel
     return Estimate(output / 1e6, memory / 1e9, START_SECONDS + seconds, threads)
