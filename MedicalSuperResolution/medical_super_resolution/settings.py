@@ -47,6 +47,19 @@ def plain(value: float | None) -> float | None:
     return int(value) if isinstance(value, Integral) else float(value)
 
 
+def switch(name: str, value: object) -> bool:
+    """A switch of Python's own in place of one of NumPy, which JSON does not take.
+
+    Raises
+    ------
+    SettingsError
+        It is none: every text counts as true, "false" too.
+    """
+    if type(value).__name__ in ("bool", "bool_") or (isinstance(value, Integral) and value in (0, 1)):
+        return bool(value)
+    raise SettingsError(f"{name} must be True or False, got {value!r}")
+
+
 def check_detail(detail: float) -> None:
     """Refuse a detail outside [0, 1]."""
     if not 0 <= detail <= 1:
@@ -186,6 +199,8 @@ class EnhanceSettings:
             raise SettingsError(f"the target spacing has three values in mm, along i, j and k; got {spacing!r}")
         for name in ("factor", "slice_thickness_mm", "memory_gb", "threads", "detail"):
             object.__setattr__(self, name, plain(getattr(self, name)))
+        for name in ("exact_spacing", "consistency", "uncertainty"):
+            object.__setattr__(self, name, switch(name, getattr(self, name)))
         object.__setattr__(self, "spacing_ijk_mm", None if spacing is None else tuple(map(plain, spacing)))
 
 

@@ -100,3 +100,22 @@ def test_numbers_and_arrays_of_numpy_are_taken_as_plain_ones_that_a_report_can_h
 def test_a_region_of_texts_is_refused():
     with pytest.raises(SettingsError, match="six values in mm"):
         FusionSettings(region_ras_mm=tuple("ababab"))
+
+
+@pytest.mark.parametrize("name", ["uncertainty", "consistency", "exact_spacing"])
+@pytest.mark.parametrize("value", [True, False])
+def test_switches_of_numpy_are_taken_as_plain_ones_that_a_report_can_hold(name: str, value: bool):
+    for given in (np.bool_(value), int(value)):
+        settings = EnhanceSettings(spacing_ijk_mm=(1, 1, 1), **{name: given})
+        assert getattr(settings, name) is value
+        json.dumps(asdict(settings))
+    assert FusionSettings(shading=np.bool_(value)).shading is value
+
+
+@pytest.mark.parametrize("value", ["false", "", 2, None, 0.0, np.array([True, False])])
+def test_other_switches_are_refused(value: object):
+    for name in ("uncertainty", "consistency", "exact_spacing"):
+        with pytest.raises(SettingsError, match=f"^{name} must be True or False, got "):
+            EnhanceSettings(spacing_ijk_mm=(1, 1, 1), **{name: value})
+    with pytest.raises(SettingsError, match="^shading must be True or False, got "):
+        FusionSettings(shading=value)

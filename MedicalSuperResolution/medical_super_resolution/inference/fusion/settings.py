@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from numbers import Real
 
 from ...errors import SettingsError
-from ...settings import EnhanceSettings, check_number, plain
+from ...settings import EnhanceSettings, check_number, plain, switch
 
 REGISTRATIONS = ("rigid", "slices", "none")
 
@@ -61,6 +61,7 @@ class FusionSettings:
             raise SettingsError(f"the region has six values in mm, R R A A S S; got {region!r}")
         for name in ("spacing_mm", "prior_weight", "rounds", "iterations"):
             object.__setattr__(self, name, plain(getattr(self, name)))
+        object.__setattr__(self, "shading", switch("shading", self.shading))
         object.__setattr__(self, "region_ras_mm", None if region is None else tuple(map(plain, region)))
         if self.spacing_mm is not None and not (math.isfinite(self.spacing_mm) and self.spacing_mm > 0):
             raise SettingsError(f"the spacing of the result must be above 0 mm, got {self.spacing_mm:g}")
