@@ -111,8 +111,9 @@ class EnhanceSettings:
         Number of CPU threads. None takes all that are available.
     precision : str
         Precision of the network: "float32", "mixed" (half precision where it is exact enough; CPUs without bfloat16
-        arithmetic compute in float32), "int8" (8-bit integers on CPUs with VNNI, about twice as fast; elsewhere as
-        "auto") or "auto" (mixed on CUDA, float32 elsewhere). Interpolation and consistency are always float32.
+        arithmetic, in-plane models on CPUs, and Apple's graphics cards compute in float32), "int8" (8-bit integers on
+        CPUs with VNNI, about twice as fast; elsewhere as "auto") or "auto" (mixed on CUDA, float32 elsewhere).
+        Interpolation and consistency are always float32.
     memory_gb : float, optional
         Memory of the whole program, including input and output, in gigabytes. None takes as much as increases the
         speed, about 1.4 in addition to input and output.
