@@ -52,9 +52,12 @@ def test_every_widget_that_the_code_uses_exists(a_form: ElementTree.Element):
     assert used - set(other.widgets(a_form)) == set()
 
 
-@pytest.mark.parametrize("told", ["toolTip", "accessibleName"])
-def test_every_input_explains_itself_to_everybody(a_form: ElementTree.Element, told: str):
-    assert [name for name, widget in other.inputs(a_form).items() if not other.text_of(widget, told)] == []
+def test_every_input_explains_itself(a_form: ElementTree.Element):
+    assert [name for name, widget in other.inputs(a_form).items() if not other.text_of(widget, "toolTip")] == []
+
+
+def test_screen_readers_read_every_text_and_the_name_of_every_other_input(a_form: ElementTree.Element):
+    other.check_what_screen_readers_read(a_form)
 
 
 def test_every_label_before_an_input_belongs_to_it(a_form: ElementTree.Element):
