@@ -19,6 +19,7 @@ from ..settings import EnhanceSettings
 from ..system.memory import return_freed_blocks
 from ..volumes.dicom.reader import ALL_PHASES
 from ..volumes.io import files, formats
+from ..volumes.label_maps.detection import is_label_map
 from ..volumes.memmap import Allocator, disk_allocator
 from ..volumes.segmentations import files as segmentations
 from .series import run_series
@@ -66,7 +67,7 @@ def run_task(
     if are_several:
         return run_series(task, settings, load(), progress, stage)
     with _allocator(task, settings) as allocator:
-        return _volume(task, settings, load(), progress, allocator, stage)
+        return _volume(task, settings, load, progress, allocator, stage)
 
 
 @contextmanager
@@ -90,7 +91,7 @@ def _allocator(task: Task, settings: EnhanceSettings) -> Iterator[Allocator | No
 def _volume(
     task: Task,
     settings: EnhanceSettings,
-    model: Model,
+    load: Callable[[], Model],
     progress: Progress,
     allocator: Allocator | None,
     stage: Stage,
@@ -100,9 +101,13 @@ def _volume(
     volume = with_modality(files.read(task.source, task.selection, number=task.number, allocator=allocator), task)
     check_tilt(volume, task)
     read_seconds = time.monotonic() - started
+    model = None if is_label_map(volume) else load()
     stage("refining")
-    profile = reported_profile(task.profile_of, volume.grid)
-    enhanced = enhance(volume, model, settings, progress, profile=profile, allocator=allocator)
+    if model is None:
+        enhanced = enhance_labels(volume, settings, progress)
+    else:
+        profile = reported_profile(task.profile_of, volume.grid)
+        enhanced = enhance(volume, model, settings, progress, profile=profile, allocator=allocator)
     task.inspect(volume, enhanced)
     return_freed_blocks()
     stage("writing")

@@ -19,6 +19,7 @@ from .labels import images_of, labels_of, write_labels
 
 if TYPE_CHECKING:  # numpy is not imported at startup
     from ...cohort.discovery import Item
+    from ...models.file import Model
     from ...volumes.dicom.reader import Selection
     from ...volumes.grid import Grid
     from ...volumes.io.writers import Destination
@@ -118,11 +119,15 @@ def _enhance_in(
     progress = progress_of_kind(chosen.progress)
     _check_input(chosen)
     store.read_header(store.find(settings.model))  # refuses a wrong model before PyTorch is loaded
-    progress.stage("loading the model")  # and PyTorch, which takes more than a second
+    progress.stage("starting")  # PyTorch takes more than a second
     from ...cohort.single import run_task
     from ...cohort.task import Task
     from ...models.weight_interpolation import load_model
     from ...volumes.segmentations.files import is_segmentation_file
+
+    def load() -> Model:
+        progress.stage("loading the model")
+        return load_model(settings.model, settings.detail)
 
     return_code_pages()
     task = Task(
@@ -130,7 +135,7 @@ def _enhance_in(
         chosen.uncertainty, compress=not chosen.no_compression, hashed=chosen.report is not None,
         profile_of=chosen.profile_of and Report.from_dict(json.loads(chosen.profile_of.read_text(encoding="utf-8"))),
     )  # fmt: skip
-    done = run_task(task, settings, lambda: load_model(settings.model, settings.detail), progress, progress.stage)
+    done = run_task(task, settings, load, progress, progress.stage)
     report = done.report | {"peak_memory_mb": peak_mb()}
     if chosen.report:
         write_report(chosen.report, report)

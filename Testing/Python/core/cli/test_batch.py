@@ -257,7 +257,7 @@ def test_each_volume_of_a_time_series_is_refined_into_one_series(
     status, _, err = medsr("enhance", folder / "dwi.nii.gz", folder / "fine.nii.gz", *arguments)
     assert status == 0, err
     stages = [line.partition(" ... ")[0] for line in err.splitlines() if " ... " in line]
-    assert stages == ["loading the model", "refining", "writing"]
+    assert stages == ["starting", "loading the model", "refining", "writing"]
     image = nibabel.load(folder / "fine.nii.gz")
     assert image.shape == (20, 18, 18, 3)
     assert image.header.get_zooms() == pytest.approx((0.8, 0.8, 1.5, 2.5))

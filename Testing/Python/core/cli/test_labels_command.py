@@ -8,8 +8,11 @@ import pytest
 import SimpleITK as sitk
 
 from command_line import refused
+from medical_super_resolution.models import weight_interpolation
+from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.segmentations import files as segmentations
+from medical_super_resolution.volumes.volume import Volume
 
 FACTS = {
     "Segment0_ID": "Segment_1",
@@ -194,13 +197,27 @@ def test_a_tilted_image_of_few_values_keeps_its_tilt_where_asked(medsr, folder, 
     assert len(np.unique(np.asarray(fine.dataobj))) > 3
 
 
+def test_a_label_map_is_refined_without_loading_the_model(medsr, folder, monkeypatch):
+    labels = np.zeros((8, 12, 12), np.uint8)
+    labels[2:6, 3:9, 3:9] = 4
+    files.write(Volume(labels, Grid(labels.shape, np.diag([1.0, 1, 4, 1]))), folder / "aseg.nii")
+    loaded = []
+    monkeypatch.setattr(weight_interpolation, "load_model", lambda *given: loaded.append(given))
+    status, _, err = medsr("enhance", folder / "aseg.nii", folder / "fine.nii")
+    assert status == 0, err
+    stages = [line.partition(" ... ")[0] for line in err.splitlines() if " ... " in line]
+    assert stages == ["starting", "reading", "refining", "writing"]
+    assert loaded == []
+    assert files.read(folder / "fine.nii").array.shape == (32, 12, 12)
+
+
 def test_a_segmentation_by_itself_is_refined_as_one(medsr, folder):
     a_slicer_segmentation(folder / "in.seg.nrrd")
     status, _, err = medsr("enhance", folder / "in.seg.nrrd", folder / "out.seg.nrrd", "--factor", 4)
     assert status == 0, err
     assert "is a label map" in err
     stages = [line.partition(" ... ")[0] for line in err.splitlines() if " ... " in line]
-    assert stages == ["loading the model", "reading", "refining", "writing"]
+    assert stages == ["starting", "reading", "refining", "writing"]
     found = segmentations.read(folder / "out.seg.nrrd")
     assert found.layers[0].array.shape == (32, 10, 10)
     assert set(np.unique(found.layers[0].array)) == {0, 1}

@@ -99,7 +99,7 @@ def test_json_progress_names_parts_and_is_one_step_a_line(medsr: Medsr, scan: Pa
     steps = [line for line in lines if set(line) == {"done", "total"}]
     assert status == 0
     assert [line for line in lines if line not in steps] == [
-        {"stage": name} for name in ("loading the model", "reading", "refining", "writing")
+        {"stage": name} for name in ("starting", "reading", "loading the model", "refining", "writing")
     ]
     assert steps[0]["done"] == 0
     assert steps[-1]["done"] == steps[-1]["total"]
