@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...errors import VolumeError
 from ...progress import Progress, ignore
-from ...system.temp_dirs import check_replaceable, put_in_place, work_folder
+from ...system.temp_dirs import check_replaceable, folder_lock, put_in_place, work_folder
 from ..grid import Grid
 from ..io import files, formats
 from ..io.stream import read_volume
@@ -129,7 +129,9 @@ def write(
     if path.suffix.lower() == DICOM_SUFFIX:
         with work_folder(path.parent) as folder:
             write_segmentation(segmentation.layers, segmentation.facts, images, folder / path.name)
-            put_in_place(folder / path.name, path)
+            with folder_lock(path.parent):
+                check_replaceable(path, overwrite=overwrite)  # another program may have made it in the meantime
+                put_in_place(folder / path.name, path)
         return
     layers = segmentation.layers
     if is_segmentation(path):

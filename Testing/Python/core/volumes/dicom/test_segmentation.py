@@ -8,7 +8,7 @@ import pytest
 
 from command_line import refused
 from dicom_sources import ROOT, write_source
-from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.errors import SuperResolutionError, VolumeError
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.segmentations import dicom_seg
@@ -110,6 +110,23 @@ def test_a_dicom_segmentation_is_refined_onto_the_series_it_names(medsr, tmp_pat
     written = pydicom.dcmread(tmp_path / "fine_seg.dcm")
     named = {item.ReferencedSOPInstanceUID for item in written.ReferencedSeriesSequence[0].ReferencedInstanceSequence}
     assert named <= {pydicom.dcmread(file).SOPInstanceUID for file in fine.iterdir()}
+
+
+def test_a_file_that_another_program_makes_meanwhile_is_not_replaced(tmp_path, a_series, monkeypatch):
+    given = two_segments(files.read(a_series).grid, overlapping=False)
+    target, images = tmp_path / "seg.dcm", sorted(a_series.iterdir())
+
+    def slow(*arguments) -> None:
+        dicom_seg.write_segmentation(*arguments)
+        target.write_text("of another program")
+
+    monkeypatch.setattr(segmentations, "write_segmentation", slow)
+    with pytest.raises(SuperResolutionError, match="exists already"):
+        segmentations.write(given, target, images=images)
+    assert target.read_text() == "of another program"
+    segmentations.write(given, target, images=images, overwrite=True)
+    assert len(segmentations.read(target).layers) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scan", "seg.dcm"]
 
 
 def test_info_describes_a_dicom_segmentation(medsr, tmp_path, a_series):
