@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import filecmp
 import os
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import NamedTuple
 from ...errors import VolumeError
 from ...system.archive import unpacked
 from ..io.foreign import not_read
+from .copies import Copies
 from .images.frames import Frame, frames_of
 from .images.header import DicomFile, quietly, read_file, text, whole
 from .images.mosaic import is_mosaic, slices_of
@@ -153,8 +153,7 @@ def searched(folder: Path, names: list[str], leave_out: Path | None) -> list[str
 
 def _sorted(paths: Iterator[Path], wanted: str | None) -> Contents:
     by_series: dict[str, list[DicomFile]] = defaultdict(list)
-    ignored, doubles = [], 0
-    instances: dict[str, list[Path]] = defaultdict(list)  # some programs give one UID to several images
+    ignored, copies, doubles = [], Copies(), 0
     damaged: list[tuple[Path, VolumeError | OSError]] = []
     for path in paths:
         try:
@@ -162,14 +161,12 @@ def _sorted(paths: Iterator[Path], wanted: str | None) -> Contents:
             uid = text(file.header, "SeriesInstanceUID") if file else ""
             if file is None or not uid or (wanted and uid != wanted):
                 continue
-            instance = text(file.header, "SOPInstanceUID") + text(file.header, "ImagePositionPatient")
-            if instance and any(filecmp.cmp(path, other, shallow=False) for other in instances[instance]):
+            if copies.include(file):
                 doubles += 1
             elif _is_image(file):
                 by_series[uid].append(file)
             else:
                 ignored.append(Ignored(path.name, _kind(file)))
-            instances[instance].append(path)
         except (VolumeError, OSError) as problem:
             damaged.append((path, problem))
     series = []

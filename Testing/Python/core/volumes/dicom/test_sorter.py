@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import io
 import os
 import shutil
 import zipfile
@@ -352,6 +354,24 @@ def test_slices_in_three_directions_are_three_volumes(tmp_path: Path, stored: np
 def test_slices_that_share_one_uid_are_distinguished(tmp_path: Path, stored: np.ndarray):
     write_images(tmp_path / "ct", stored, SOPInstanceUID="1.2.3.4")
     np.testing.assert_array_equal(files.read(tmp_path / "ct").array, stored)
+
+
+def test_files_that_share_one_uid_are_compared_without_reading_each_once_for_every_other(
+    tmp_path: Path, stored: np.ndarray, monkeypatch: pytest.MonkeyPatch
+):
+    """Screenshots of which a program took away identity and place."""
+    shots = tmp_path / "shots"
+    shots.mkdir()
+    for number in range(12):
+        shot = image(stored[number % 6], (0, 0, 0), SOPInstanceUID="1.2.3.4")
+        del shot.ImagePositionPatient
+        save(shot, shots / f"{number}.dcm")
+    opened: list[str] = []
+    for module in (io, builtins):
+        monkeypatch.setattr(module, "open", lambda path, *rest: opened.append(str(path)) or io.FileIO(path))
+    contents = sorter.contents_of(shots)
+    assert contents.series[0].images == 6
+    assert max(map(opened.count, opened), default=0) <= 2  # its header, and its content
 
 
 def test_images_that_nothing_distinguishes_are_compared_without_reading_each_once_for_every_other(
