@@ -11,14 +11,14 @@ _HEAD = ("number", "description", "modality", "slices", "spacing in mm", "volume
 
 
 def table_of(contents: Contents) -> list[str]:
-    """The lines of a table with a row for each series, and what is no image below it."""
+    """The lines of a table with a row for each series, and what was ignored below it."""
     rows = [_HEAD, *map(_row, contents.series)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     for series in contents.series:
         for place, part in enumerate(series.parts if len(series.parts) > 1 else (), 1):
             lines.append(f"series {_number(series)}, --phase {place}: {part.label}, {len(part.frames)} slices")
-    return lines + [f"no image: {name}" for name in contents.ignored]
+    return lines + [f"ignored: {name}" for name in contents.ignored]
 
 
 def _row(series: Series) -> tuple[str, ...]:

@@ -135,7 +135,7 @@ def _series(contents: Contents, path: Path, selection: Selection) -> tuple[Serie
     """The one that is selected, or the only one that is a volume; and a sentence about what else there is."""
     kinds = Counter(one.kind or one.name for one in contents.ignored)
     listed = _listed([kind if count == 1 else f"{count} times {kind}" for kind, count in kinds.items()])
-    notes = [f"files that are not images were ignored: {listed}"] if kinds else []
+    notes = [f"files that add no image were ignored: {listed}"] if kinds else []
     series = contents.series
     if selection.series is not None:
         chosen = [one for one in series if selection.series in (one.uid, str(one.number))]

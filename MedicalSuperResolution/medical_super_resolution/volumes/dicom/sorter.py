@@ -17,7 +17,7 @@ from .copies import Copies
 from .images.frames import Frame, frames_of
 from .images.header import DicomFile, quietly, read_file, text, whole
 from .images.mosaic import is_mosaic, slices_of
-from .volumes import Part, left_out, volumes_in
+from .volumes import Part, counted, left_out, volumes_in
 
 _MULTI_FRAME_KINDS = {
     "NM": "nuclear medicine in one file, whose frames are not placed one by one",
@@ -66,7 +66,7 @@ class Series:
         volumes = f" in {len(self.parts)} volumes" if len(self.parts) > 1 else ""
         uid = f", {self.uid}" if with_uid else ""
         first = f", {self.parts[0].frames[0].file.path.name}" if with_file else ""
-        return f"{number}{self.description or 'no description'} ({self.images} images{volumes}{first}{uid})"
+        return f"{number}{self.description or 'no description'} ({counted(self.images)}{volumes}{first}{uid})"
 
 
 class Ignored(NamedTuple):
@@ -177,7 +177,7 @@ def _sorted(paths: Iterator[Path], wanted: str | None) -> Contents:
             damaged.append((found[0].path, problem))
     series.sort(key=lambda one: (one.number is None, one.number or 0, one.uid))
     if doubles:
-        ignored.append(Ignored(f"{doubles} copies of other files"))
+        ignored.append(Ignored("1 copy of another file" if doubles == 1 else f"{doubles} copies of other files"))
     return Contents(tuple(series), tuple(ignored), tuple(damaged))
 
 

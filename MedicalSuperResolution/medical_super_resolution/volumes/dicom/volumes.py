@@ -77,7 +77,7 @@ def volumes_in(frames: list[Frame]) -> Found:
     whole, incomplete = _largest([part.frames for part in parts])
     notes += left_out(incomplete, "of an incomplete volume")
     if doubles:
-        notes.append(f"{doubles} duplicate images were ignored")
+        notes.append("1 duplicate image was ignored" if doubles == 1 else f"{doubles} duplicate images were ignored")
     parts = [part for part in parts if part.frames in whole]
     if len(parts[0].frames) < 2:
         return _none(placed, "has slices that differ in orientation or size; split the series first", *notes)
@@ -126,8 +126,12 @@ def left_out(frames: list[Frame], why: str) -> list[str]:
     if not frames:
         return []
     names = ", ".join(frame.name for frame in frames[:_MOST_NAMED]) + (", ..." if len(frames) > _MOST_NAMED else "")
-    counted = "1 image" if len(frames) == 1 else f"{len(frames)} images"
-    return [f"{counted} {why} {'was' if len(frames) == 1 else 'were'} left out: {names}"]
+    return [f"{counted(len(frames))} {why} {'was' if len(frames) == 1 else 'were'} left out: {names}"]
+
+
+def counted(images: int) -> str:
+    """How many images, in words."""
+    return "1 image" if images == 1 else f"{images} images"
 
 
 def _grouped(frames: list[Frame], belongs: Callable[[Frame, Frame], bool]) -> list[list[Frame]]:
