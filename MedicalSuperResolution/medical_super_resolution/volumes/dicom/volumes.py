@@ -10,7 +10,7 @@ import numpy as np
 
 from . import phases
 from .images.frames import Frame
-from .images.header import text
+from .images.header import UNREADABLE, text
 from .stack import height, spacing
 
 _SAME_DIRECTION = 1e-3  # cosine: 0.06 degrees
@@ -54,7 +54,7 @@ class Found(NamedTuple):
 
 def volumes_in(frames: list[Frame]) -> Found:
     """The volumes in the images of a series, or why there are none."""
-    if any(_lacks(frame) and _PLACES[_lacks(frame)] in frame.header for frame in frames):
+    if any(map(_is_damaged, frames)):
         return _none(frames, "has a damaged position, orientation or pixel spacing; get the series again")
     frames, scouts = _without_scouts(frames)
     unplaced = [frame for frame in frames if _lacks(frame)]
@@ -119,6 +119,15 @@ def _lacks(frame: Frame) -> str:
     """The first of what places an image in the patient that it does not have; empty where it has all."""
     found = {"position": frame.position, "orientation": frame.orientation, "pixel spacing": frame.spacing_ji_mm}
     return next((what for what, value in found.items() if value is None), "")
+
+
+def _is_damaged(frame: Frame) -> bool:
+    """Whether what an image lacks of its place is there but cannot be understood; an empty value counts as none."""
+    keyword = _PLACES.get(_lacks(frame))
+    try:
+        return keyword is not None and keyword in frame.header and not frame.header[keyword].is_empty
+    except UNREADABLE:
+        return True
 
 
 def left_out(frames: list[Frame], why: str) -> list[str]:

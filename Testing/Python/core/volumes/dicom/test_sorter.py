@@ -196,6 +196,17 @@ def test_a_screenshot_beside_the_scan_does_not_count_as_a_choice(tmp_path: Path,
     assert "Dose report (1 image)" in volume.notes[-1]
 
 
+@pytest.mark.parametrize("keyword", ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"])
+def test_an_image_with_an_empty_place_is_left_out_as_one_without(tmp_path: Path, stored: np.ndarray, keyword: str):
+    folder = write_images(tmp_path / "ct", stored)
+    shot = image(stored[0], (0, 0, 0), InstanceNumber=99)
+    setattr(shot, keyword, None)
+    save(shot, folder / "shot.dcm")
+    volume = files.read(folder)
+    np.testing.assert_array_equal(volume.array, stored)
+    assert volume.notes == ("1 image without a position in the patient was left out: number 99",)
+
+
 def patients(made: Dataset, number: int) -> None:
     made.PatientName, made.PatientBirthDate = f"Doe^{number}", f"1960030{number + 1}"
 
