@@ -25,7 +25,7 @@ from ..volumes.label_maps.detection import is_label_map
 from ..volumes.memmap import Allocator, disk_allocator, extremes, release_pages
 from ..volumes.volume import Volume
 from .bids import GRADIENTS, copy_beside
-from .task import Outcome, Stage, Task, hash_voxels, outcome_of, tilt_restored, with_modality
+from .task import Outcome, Stage, Task, as_asked, hash_voxels, outcome_of, tilt_restored
 
 _SAME_PLACE_MM = 1e-3
 
@@ -53,7 +53,7 @@ def run_series(task: Task, settings: EnhanceSettings, model: Model, progress: Pr
     with disk_allocator(destination.path.parent) as allocator:
         results: np.ndarray | None = None
         for number, volume in enumerate(volumes):
-            asked, part = with_modality(volume, task), _progress_of_part(progress, number, count)
+            asked, part = as_asked(volume, task), _progress_of_part(progress, number, count)
             if not asked.modality and not is_label_map(asked):
                 asked = replace(asked, modality=modality)
             enhanced = enhance(asked, model, settings, part, profile=profile)

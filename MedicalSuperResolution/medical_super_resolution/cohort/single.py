@@ -23,7 +23,7 @@ from ..volumes.label_maps.detection import is_label_map
 from ..volumes.memmap import Allocator, disk_allocator
 from ..volumes.segmentations import files as segmentations
 from .series import run_series
-from .task import Outcome, Stage, Task, check_tilt, outcome_of, tilt_restored, with_modality
+from .task import Outcome, Stage, Task, as_asked, check_tilt, outcome_of, tilt_restored
 
 
 def run_task(
@@ -98,7 +98,7 @@ def _volume(
 ) -> Outcome:
     stage("reading")
     started = time.monotonic()
-    volume = with_modality(files.read(task.source, task.selection, number=task.number, allocator=allocator), task)
+    volume = as_asked(files.read(task.source, task.selection, number=task.number, allocator=allocator), task)
     check_tilt(volume, task)
     read_seconds = time.monotonic() - started
     model = None if is_label_map(volume) else load()

@@ -107,11 +107,17 @@ class Outcome:
     report: dict[str, Any]
 
 
-def with_modality(volume: Volume, task: Task) -> Volume:
-    """The volume with the requested modality; tilted slices that pass for labels without it are straightened."""
-    if not task.modality:
-        return volume
-    return straightened(replace(volume, modality=task.modality))
+def as_asked(volume: Volume, task: Task) -> Volume:
+    """The volume with the requested modality, and a note where its tilt is kept.
+
+    Tilted slices that pass for labels without the modality are straightened.
+    """
+    if task.modality:
+        volume = straightened(replace(volume, modality=task.modality))
+    if task.keep_tilt and volume.sheared_grid is not None:
+        kept = "the result was brought back onto the tilted grid of the slices"
+        volume = replace(volume, notes=(*volume.notes, kept))
+    return volume
 
 
 def check_tilt(volume: Volume, task: Task) -> None:

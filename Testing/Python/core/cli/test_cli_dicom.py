@@ -81,6 +81,8 @@ def test_the_edges_of_tilted_slices_keep_their_values_where_they_are_tilted_agai
     arguments = ("--factor", 2, "--model", a_model_file, "--keep-tilt")
     status, _, err = medsr("enhance", folder / "tilted", folder / "thin.nii", *arguments)
     assert status == 0, err
+    assert "they were straightened" in err
+    assert err.count("warning: the result was brought back onto the tilted grid of the slices\n") == 1
     values = nibabel.load(folder / "thin.nii").get_fdata()  # 500 HU, or -1024 where a row leans out of all slices
     assert set(np.unique(values)) <= {500, -1024}
     assert (values == 500).mean() > 0.95
