@@ -131,6 +131,11 @@ def _checked_series(chosen: argparse.Namespace) -> list[list[Path]]:
     from ...volumes.io import files, writers
 
     writers.check_apart([chosen.output, chosen.uncertainty, chosen.report], [*chosen.stacks, chosen.like])
+    if chosen.output.is_file() and not chosen.overwrite:  # most likely a stack, and the output was forgotten
+        raise VolumeError(
+            f"{chosen.output}, the last path, is the output, and exists already; name the output after all stacks, or"
+            " add --overwrite to replace it"
+        )
     series = _series_of(chosen)
     for path in filter(None, (None if series else chosen.output, chosen.uncertainty)):
         files.check_output(path, overwrite=chosen.overwrite)

@@ -135,6 +135,15 @@ def test_an_output_that_exists_gets_one_sentence_and_is_kept(medsr: Medsr, scan:
     assert "exists already; add --overwrite" in refused(medsr, folder, "enhance", scan, folder / "fine.nii.gz")
 
 
+def test_a_stack_that_stands_in_the_place_of_the_output_of_fuse_is_called_the_output(
+    medsr: Medsr, scan: Path, folder: Path, a_volume: Volume
+):
+    for name in ("second.nii.gz", "third.nii.gz"):
+        files.write(a_volume, folder / name)
+    said = refused(medsr, folder, "fuse", scan, folder / "second.nii.gz", folder / "third.nii.gz")
+    assert "third.nii.gz, the last path, is the output, and exists already; name the output after all stacks" in said
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
