@@ -23,7 +23,7 @@ from ..volumes.label_maps.detection import named_like_labels
 from . import bids
 from .discovery import Item, items_in
 from .single import run_task
-from .table import TABLE, Row, write_table
+from .table import TABLE, Row, read_table, write_table
 from .task import Batch, Inspect, Outcome, Task
 
 _MOST_PROCESSES = 61  # of a pool on Windows, which can wait for no more
@@ -70,9 +70,12 @@ def run_batch(
     except OSError as problem:
         raise VolumeError(f"the folder {batch.output} cannot be made: {problem.strerror}") from problem
     bids.describe(batch.folder, batch.output)
+    earlier = read_table(batch.output / TABLE)
     place, rows = {item.name: number for number, item in enumerate(items)}, []
     try:
         for row in _rows(batch, items, jobs):
+            if row.status == "skipped" and row.output in earlier and earlier[row.output].size:
+                row = replace(earlier[row.output], status="skipped")  # what it says of the result still holds
             rows.append(row)
             rows.sort(key=lambda one: place[one.output])
             announce(row)

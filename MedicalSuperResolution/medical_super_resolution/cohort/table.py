@@ -98,6 +98,17 @@ def write_table(rows: Sequence[Row], path: Path) -> None:
         put_in_place(part, path)
 
 
+def read_table(path: Path) -> dict[str, Row]:
+    """The rows of an earlier table by their outputs; none where there is no table, or one that was changed since."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            table: list[dict[str, Any]] = list(csv.DictReader(file))
+        rows = [Row(**columns | {"seconds": float(columns["seconds"])}) for columns in table]
+    except (OSError, LookupError, TypeError, ValueError, csv.Error):
+        return {}
+    return {row.output: row for row in rows}
+
+
 def write_parquet(rows: Sequence[Row], path: Path) -> None:
     """Write the table as Parquet, all of it or nothing.
 
