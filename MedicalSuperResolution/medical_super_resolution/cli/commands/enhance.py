@@ -74,7 +74,7 @@ def run(chosen: argparse.Namespace) -> int:
     settings = settings_of(chosen)
 
     from ...volumes.dicom.reader import Selection
-    from ...volumes.io import files, writers
+    from ...volumes.io import files, output_files, writers
 
     if chosen.snap and not chosen.labels:
         raise SettingsError("--snap moves the boundaries of --labels SEG SEG_OUT; give both")
@@ -95,7 +95,7 @@ def run(chosen: argparse.Namespace) -> int:
     destination = writers.destination_of(chosen.input, chosen.output, selection, overwrite=chosen.overwrite)
     check_report(chosen.report, overwrite=chosen.overwrite)
     if chosen.uncertainty:
-        files.check_output(chosen.uncertainty, overwrite=chosen.overwrite)
+        output_files.check_output(chosen.uncertainty, overwrite=chosen.overwrite)
     labels = labels_of(chosen) if chosen.labels else None
     keep_freed_blocks()
     grid = _enhance_in(chosen, settings, selection, destination)

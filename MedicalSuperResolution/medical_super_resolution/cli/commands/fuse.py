@@ -128,7 +128,7 @@ def _write(chosen: argparse.Namespace, fused: Fused, first: Grid, series: list[l
 def _checked_series(chosen: argparse.Namespace) -> list[list[Path]]:
     """As `_series_of`; stacks of several sessions and outputs that cannot be written are refused first."""
     from ...volumes.dicom.reader import check_one_session
-    from ...volumes.io import files, writers
+    from ...volumes.io import output_files, writers
 
     writers.check_apart([chosen.output, chosen.uncertainty, chosen.report], [*chosen.stacks, chosen.like])
     if chosen.output.is_file() and not chosen.overwrite:  # most likely a stack, and the output was forgotten
@@ -138,7 +138,7 @@ def _checked_series(chosen: argparse.Namespace) -> list[list[Path]]:
         )
     series = _series_of(chosen)
     for path in filter(None, (None if series else chosen.output, chosen.uncertainty)):
-        files.check_output(path, overwrite=chosen.overwrite)
+        output_files.check_output(path, overwrite=chosen.overwrite)
     check_report(chosen.report, overwrite=chosen.overwrite)
     if series or not chosen.force_frame:
         check_one_session(chosen.stacks, is_forced=chosen.force_frame)

@@ -10,19 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import VolumeError, optional
-from ...system.temp_dirs import folder_lock, put_in_place, try_writing, work_folder
+from ...errors import VolumeError
+from ...system.temp_dirs import folder_lock, put_in_place, work_folder
 from ..dicom.reader import Selection, read_series
 from ..label_maps.detection import has_segments, is_label_map, named_like_labels
 from ..memmap import Allocator, is_on_disk
 from ..tilt import straightened
 from ..volume import Volume
 from .encode import encode
-from .formats import DAMAGES, SUFFIXES, header_of, is_volume_file, parsed, suffix_of, unreadable
-from .header import Header, check_detached, check_plain
+from .formats import DAMAGES, header_of, is_volume_file, parsed, unreadable
+from .header import Header, check_plain
+from .output_files import check_output, existing
 from .stream import fill, finish, opened, read_volume
-
-_DATA_SUFFIXES = {".mhd": (".raw", ".zraw"), ".nhdr": (".raw", ".raw.gz")}  # where detached headers keep the voxels
 
 
 def read(
@@ -133,33 +132,6 @@ def _read_series(path: Path, selection: Selection | None) -> Volume:
     return read_series(path, selection or Selection())
 
 
-def check_output(path: Path | str, *, overwrite: bool = False) -> None:
-    """Refuse, before any work is done, an output that could not be written."""
-    path = Path(path)
-    if path.is_dir():
-        raise VolumeError(f"{path} is a folder; name a file, which ends in one of: {', '.join(SUFFIXES)}")
-    if suffix_of(path) is None:
-        raise VolumeError(f"the format of {path.name} is unknown; end the name in one of: {', '.join(SUFFIXES)}")
-    if path.name.lower().endswith((".nii", ".nii.gz")):
-        optional("nibabel", "NIfTI files")
-    check_detached(path)
-    taken = _taken(path)
-    if taken and not overwrite:
-        raise VolumeError(f"{taken} exists already; add --overwrite to replace it, or choose another name")
-    check_writable(path.parent, max((file.name for file in written_as(path)), key=len))
-
-
-def check_writable(folder: Path, name: str) -> None:
-    """Refuse a folder that is not there or in which no file of this name can be written."""
-    if not folder.is_dir():
-        raise VolumeError(f"the folder {folder} does not exist; make it first")
-    try:
-        try_writing(folder, name)
-    except OSError as problem:
-        reason = problem.strerror
-        raise VolumeError(f"cannot write in the folder {folder}: {reason}; choose another folder") from problem
-
-
 def write(volume: Volume, path: Path | str, *, overwrite: bool = False, compress: bool = True) -> None:
     """Write a volume; the file appears only when it is complete and was checked, or not at all.
 
@@ -232,20 +204,11 @@ def _check_complete(part: Path) -> None:
 def _put(folder: Path, path: Path, overwrite: bool) -> Path | None:
     """Move the files of ``folder`` to ``path`` and beside it, or name the file that is there already."""
     with folder_lock(path.parent):
-        taken = None if overwrite else _taken(path)
+        taken = None if overwrite else existing(path)
         if taken is None:
             for file in sorted(folder.iterdir(), key=lambda file: file.name == path.name):  # the header last
                 put_in_place(file, path.parent / file.name)
     return taken
-
-
-def _taken(path: Path) -> Path | None:
-    return next((file for file in written_as(path) if file.exists()), None)
-
-
-def written_as(path: Path) -> list[Path]:
-    """The files that `write` may make or replace: the one of that name, and the voxels of a detached header."""
-    return [path, *(path.with_suffix(suffix) for suffix in _DATA_SUFFIXES.get(path.suffix.lower(), ()))]
 
 
 def _check_unchanged(state: list[tuple[int, int]], *paths: Path) -> None:

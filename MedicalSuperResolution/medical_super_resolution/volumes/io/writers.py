@@ -10,7 +10,7 @@ from ...errors import VolumeError
 from ...report import Report
 from ..dicom.reader import ALL_PHASES, Selection, files_of_series
 from ..volume import Volume
-from . import files, formats
+from . import files, formats, output_files
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def destination_of(
     """
     check_apart([output], [source])
     if formats.suffix_of(output) is not None or not formats.is_series(source):
-        files.check_output(output, overwrite=overwrite)
+        output_files.check_output(output, overwrite=overwrite)
         return Destination(output, (), overwrite)
     if selection is not None and selection.phase == ALL_PHASES:
         raise VolumeError(f"{output} is to be a DICOM series, which holds one volume; name a file for all, as .nii.gz")
@@ -93,7 +93,7 @@ def check_apart(outputs: Iterable[Path | None], inputs: Iterable[Path | None]) -
     read = [(file, source) for source in inputs if source and source.is_file() for file in _files_of(source)]
     written: list[Path] = []
     for output in filter(None, outputs):
-        made = files.written_as(output)
+        made = output_files.written_as(output)
         for file, source in read:
             if any(_is_same(file, one) for one in made):
                 raise VolumeError(f"{output} would replace the input {source}; choose another name for the result")
@@ -103,7 +103,7 @@ def check_apart(outputs: Iterable[Path | None], inputs: Iterable[Path | None]) -
 
 
 def _files_of(source: Path) -> set[Path]:
-    return {source, formats.header_of(source).voxels.file} if len(files.written_as(source)) > 1 else {source}
+    return {source, formats.header_of(source).voxels.file} if len(output_files.written_as(source)) > 1 else {source}
 
 
 def _is_same(one: Path, other: Path) -> bool:

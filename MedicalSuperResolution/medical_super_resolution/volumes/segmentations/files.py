@@ -10,7 +10,7 @@ from ...errors import VolumeError
 from ...progress import Progress, ignore
 from ...system.temp_dirs import check_replaceable, folder_lock, put_in_place, work_folder
 from ..grid import Grid
-from ..io import files, formats
+from ..io import files, formats, output_files
 from ..io.stream import read_volume
 from ..label_maps.detection import is_image
 from ..label_maps.refinement import refine_labels
@@ -86,7 +86,8 @@ def check_output(
     Raises
     ------
     VolumeError
-        See `files.check_output`; the segments overlap and the file is no .seg.nrrd; or a DICOM SEG has no series.
+        See `output_files.check_output`; the segments overlap and the file is no .seg.nrrd; or a DICOM SEG lacks its
+        series.
     """
     if path.suffix.lower() == DICOM_SUFFIX:
         check_highdicom()
@@ -96,9 +97,9 @@ def check_output(
                 " as the refined volume, or end the output in .seg.nrrd"
             )
         check_replaceable(path, overwrite=overwrite)
-        files.check_writable(path.parent, path.name)
+        output_files.check_writable(path.parent, path.name)
         return
-    files.check_output(path, overwrite=overwrite)
+    output_files.check_output(path, overwrite=overwrite)
     if len(segmentation.layers) > 1 and not is_segmentation(path):
         raise VolumeError(f"the segments overlap, which {path.name} cannot hold; end its name in {SEGMENTATION_SUFFIX}")
 

@@ -18,7 +18,7 @@ from ....report import Report
 from ....system.software import __version__
 from ....system.temp_dirs import folder_lock, put_in_place, work_folder
 from ...grid import Grid
-from ...io import files
+from ...io.output_files import check_writable
 from ...volume import Volume
 from ..images.header import UNREADABLE, quietly
 from .attributes import PET, of_slice
@@ -116,7 +116,7 @@ def _check_folder(folder: Path) -> None:
             raise VolumeError(f"the folder {folder} is not empty; name a new or an empty one for the DICOM series")
     elif folder.exists():
         raise VolumeError(f"{folder} is a file; name a folder for the DICOM series")
-    files.check_writable(folder.parent, f"{folder.resolve().name}/{_NAME.format(1)}")
+    check_writable(folder.parent, f"{folder.resolve().name}/{_NAME.format(1)}")
 
 
 def _right_handed(volume: Volume) -> Volume:

@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from limited_reading import refusal
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.volumes.grid import Grid
-from medical_super_resolution.volumes.io import files, formats
+from medical_super_resolution.volumes.io import files, formats, output_files
 from medical_super_resolution.volumes.volume import Volume
 from volume_samples import numbers
 
@@ -31,10 +31,10 @@ def test_a_nifti_output_is_refused_before_the_work_where_nibabel_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setitem(sys.modules, "nibabel", None)
-    files.check_output(tmp_path / "scan.nrrd")
+    output_files.check_output(tmp_path / "scan.nrrd")
     for name in ("scan.nii", "SCAN.NII.GZ"):
         with pytest.raises(SettingsError, match="NIfTI files need nibabel"):
-            files.check_output(tmp_path / name)
+            output_files.check_output(tmp_path / name)
 
 
 @pytest.mark.parametrize("suffix", formats.SUFFIXES)

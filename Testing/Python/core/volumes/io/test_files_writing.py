@@ -11,7 +11,7 @@ from command_line import contents
 from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.volumes.dicom.derived import writer
 from medical_super_resolution.volumes.grid import Grid
-from medical_super_resolution.volumes.io import files, formats
+from medical_super_resolution.volumes.io import files, formats, output_files
 from medical_super_resolution.volumes.volume import Volume
 from volume_samples import a_grid_in, numbers
 
@@ -112,34 +112,34 @@ def test_overwriting_replaces_the_volume(tmp_path: Path):
 @pytest.mark.parametrize("name", ["scan", "scan.txt", "scan.dcm", "scan.nii.bz2"])
 def test_an_output_of_no_known_format_is_refused(tmp_path: Path, name: str):
     with pytest.raises(VolumeError, match=r"end the name in one of: \.nii\.gz, \.nii, \.nrrd, \.nhdr, \.mha, \.mhd"):
-        files.check_output(tmp_path / name)
+        output_files.check_output(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["LISTED.mhd", "50%.nhdr", " scan.mhd", "a:=b.nhdr", "a\u0085b.nhdr"])
 def test_a_header_that_could_not_name_its_voxels_is_refused(tmp_path: Path, name: str):
     with pytest.raises(VolumeError, match="would misread a header"):
-        files.check_output(tmp_path / name)
-    files.check_output(tmp_path / Path(name).with_suffix(".nrrd"))
+        output_files.check_output(tmp_path / name)
+    output_files.check_output(tmp_path / Path(name).with_suffix(".nrrd"))
 
 
 def test_an_output_that_exists_is_refused_unless_it_may_be_replaced(tmp_path: Path):
     path = tmp_path / "scan.nii.gz"
     path.write_bytes(b"precious")
     with pytest.raises(VolumeError, match="exists already; add --overwrite"):
-        files.check_output(path)
-    files.check_output(path, overwrite=True)
+        output_files.check_output(path)
+    output_files.check_output(path, overwrite=True)
     assert path.read_bytes() == b"precious"
 
 
 def test_an_output_in_a_folder_that_does_not_exist_is_refused(tmp_path: Path):
     with pytest.raises(VolumeError, match="does not exist; make it first"):
-        files.check_output(tmp_path / "nowhere" / "scan.nii.gz")
+        output_files.check_output(tmp_path / "nowhere" / "scan.nii.gz")
 
 
 def test_a_folder_as_output_is_refused(tmp_path: Path):
     (tmp_path / "scan.nii.gz").mkdir()
     with pytest.raises(VolumeError, match="is a folder; name a file"):
-        files.check_output(tmp_path / "scan.nii.gz", overwrite=True)
+        output_files.check_output(tmp_path / "scan.nii.gz", overwrite=True)
 
 
 def test_an_output_folder_that_may_not_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -148,7 +148,7 @@ def test_an_output_folder_that_may_not_be_written_is_refused(tmp_path: Path, mon
 
     monkeypatch.setattr(Path, "mkdir", forbidden)
     with pytest.raises(VolumeError, match="cannot write in the folder .*Permission denied; choose another folder"):
-        files.check_output(tmp_path / "scan.nii.gz")
+        output_files.check_output(tmp_path / "scan.nii.gz")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the longest path of POSIX")
@@ -162,7 +162,7 @@ def test_a_path_that_is_too_long_only_in_its_work_folder_is_refused_before_any_w
     path.touch()
     path.unlink()  # the path itself is not too long
     with pytest.raises(VolumeError, match="made in a work folder there, in which its path would be too long; choose"):
-        writer._check_folder(path) if name == "series" else files.check_output(path)
+        writer._check_folder(path) if name == "series" else output_files.check_output(path)
     assert not list(folder.iterdir())
 
 
@@ -177,12 +177,12 @@ def test_a_path_that_is_too_long_on_windows_is_named(
 
     monkeypatch.setattr(Path, "touch", refused)
     with pytest.raises(VolumeError) as refusal:
-        files.check_output(tmp_path / "fine.nii.gz")
+        output_files.check_output(tmp_path / "fine.nii.gz")
     assert ("would be too long; choose another folder" in str(refusal.value)) == is_named
 
 
 def test_checking_an_output_leaves_no_trace(tmp_path: Path):
-    files.check_output(tmp_path / "scan.nii.gz")
+    output_files.check_output(tmp_path / "scan.nii.gz")
     assert contents(tmp_path) == {}
 
 
