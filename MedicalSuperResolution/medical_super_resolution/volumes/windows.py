@@ -41,7 +41,7 @@ def covering(shifts: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, tu
 
 
 def windows(
-    planes: np.ndarray, starts: np.ndarray, shape: tuple[int, int], fill: float, padding: np.ndarray | None = None
+    planes: np.ndarray, starts: np.ndarray, shape: tuple[int, int], fill: float, padding: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut a window out of each plane, at sub-voxel places.
 

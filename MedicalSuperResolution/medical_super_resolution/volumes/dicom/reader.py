@@ -49,7 +49,7 @@ class Selection:
 _ANY = Selection()
 
 
-def read_series(path: Path, selection: Selection = _ANY) -> Volume:
+def read_series(path: Path, selection: Selection) -> Volume:
     """Read the series in a folder, a zipped folder or a DICOMDIR, or the series that a file belongs to.
 
     Slices that are tilted, displaced or unevenly spaced are brought onto a straight and even grid; see ``notes``.
@@ -216,7 +216,7 @@ def _thickness_mm(frames: list[Frame]) -> float | None:
     return thicknesses.most_common(1)[0][0] if thicknesses else None
 
 
-def check_one_session(paths: Sequence[Path], *, is_forced: bool = False) -> None:
+def check_one_session(paths: Sequence[Path], *, is_forced: bool) -> None:
     """Refuse series of different patients or frames of reference; volume files name neither and are not checked.
 
     Parameters

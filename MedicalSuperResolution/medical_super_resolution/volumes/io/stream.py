@@ -52,7 +52,7 @@ class _Unpacked:
         return b"".join(parts)
 
 
-def read_volume(header: Header, number: int = 0, allocator: Allocator = np.empty) -> np.ndarray:
+def read_volume(header: Header, number: int, allocator: Allocator = np.empty) -> np.ndarray:
     """One volume of a file, (K, J, I), in the type of the header's values.
 
     Parameters

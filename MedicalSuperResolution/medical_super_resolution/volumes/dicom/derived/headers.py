@@ -81,7 +81,7 @@ def height(header: Dataset, normal: np.ndarray) -> float:
 
 
 def series_header(
-    headers: list[Dataset], storage_class: str, report: Report, further: Sequence[list[Dataset]] = ()
+    headers: list[Dataset], storage_class: str, report: Report, further: Sequence[list[Dataset]]
 ) -> Dataset:
     """The header that all slices of the derived series share, without geometry and pixels.
 
