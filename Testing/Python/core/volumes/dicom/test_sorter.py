@@ -58,6 +58,26 @@ def test_a_series_in_nested_folders_is_read_as_one(tmp_path: Path, stored: np.nd
         np.testing.assert_array_equal(files.read(path).array, stored)
 
 
+@pytest.mark.parametrize("name", ["CT.ZIP", "dicomdir"])
+def test_names_that_other_systems_write_in_the_other_case_mean_the_same(tmp_path: Path, stored: np.ndarray, name: str):
+    folder = write_images(tmp_path / "cd" / "a" / "b", stored)
+    if name == "CT.ZIP":
+        shutil.make_archive(str(tmp_path / "packed"), "zip", folder)
+        (tmp_path / "packed.zip").rename(tmp_path / "cd" / name)
+        shutil.rmtree(tmp_path / "cd" / "a")
+    else:
+        (tmp_path / "cd" / name).write_bytes(b"not a good one")
+    np.testing.assert_array_equal(files.read(tmp_path / "cd" / name).array, stored)
+
+
+def test_a_file_stands_for_the_slices_beside_it_and_not_for_those_in_folders_below(tmp_path: Path, stored: np.ndarray):
+    folder = write_images(tmp_path / "ct", stored)
+    (folder / "more").mkdir()
+    save(image(stored[0], (0, 0, 30), InstanceNumber=7), folder / "more" / "006.dcm")
+    assert len(files.read(folder / "000.dcm").array) == 6
+    assert len(files.read(folder).array) == 7
+
+
 def test_a_zipped_folder_is_read_like_the_folder(tmp_path: Path, stored: np.ndarray):
     write_images(tmp_path / "ct" / "a" / "b", stored)
     shutil.make_archive(str(tmp_path / "scan"), "zip", tmp_path / "ct")
@@ -180,6 +200,15 @@ def test_a_series_is_chosen_by_its_number_or_uid(a_study: Path, stored: np.ndarr
     np.testing.assert_array_equal(files.read(a_study, Selection(series=chosen)).array, stored + added)
 
 
+def test_a_number_that_two_series_have_is_refused_with_both(tmp_path: Path, stored: np.ndarray):
+    for number in (1, 2):
+        write_images(tmp_path / f"{number}", stored, SeriesInstanceUID=f"{ROOT}.5.{number}", SeriesNumber=4)
+    message = refusal(tmp_path, Selection(series="4"))
+    assert "holds 2 series with the number or UID 4" in message
+    assert f"{ROOT}.5.1" in message
+    np.testing.assert_array_equal(files.read(tmp_path, Selection(series=f"{ROOT}.5.1")).array, stored)
+
+
 def test_a_number_that_no_series_has_is_refused_with_those_there_are(a_study: Path):
     message = refusal(a_study, Selection(series="3"))
     assert "no series with the number or UID 3" in message
@@ -295,6 +324,18 @@ def test_what_differs_counts_and_not_the_order_in_which_images_came(tmp_path: Pa
 
         write_images(tmp_path / f"{number}", stored + 10 * number, modality="MR", change=change)
     np.testing.assert_array_equal(files.read(tmp_path, Selection(phase=2)).array, stored + 10)
+
+
+@pytest.mark.parametrize("phase", [0, 3, -1])
+def test_a_volume_that_a_series_does_not_hold_is_refused_with_those_it_holds(
+    tmp_path: Path, stored: np.ndarray, phase: int
+):
+    for number in (1, 2):
+        write_images(tmp_path / f"{number}", stored + number, EchoNumbers=number)
+    assert "holds 2 volumes, as several images at one place" in refusal(tmp_path, Selection(phase=phase))
+    message = refusal(tmp_path / "1", Selection(phase=phase))
+    assert "holds 1 volume; `medsr enhance` takes one of them" in message
+    np.testing.assert_array_equal(files.read(tmp_path / "1", Selection(phase=1)).array, stored + 1)
 
 
 def test_air_that_two_echoes_share_is_no_copy(tmp_path: Path, stored: np.ndarray):
