@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import mmap
 from pathlib import Path
 
+from ...system.checksum import digest_of
 from .images.header import DicomFile, text
 
 
@@ -14,7 +13,7 @@ class Copies:
 
     def __init__(self) -> None:
         self._firsts: dict[str, Path] = {}
-        self._digests: dict[str, set[bytes]] = {}  # of identities that several files have
+        self._digests: dict[str, set[str]] = {}  # of identities that several files have
 
     def include(self, file: DicomFile) -> bool:
         """Whether a file is a copy of one that was included before; it is read where it could be."""
@@ -23,13 +22,8 @@ class Copies:
         if not identity or first == file.path:
             return False
         if identity not in self._digests:
-            self._digests[identity] = {_digest(first)}
-        known, digest = self._digests[identity], _digest(file.path)
+            self._digests[identity] = {digest_of(first)}
+        known, digest = self._digests[identity], digest_of(file.path)
         is_copy = digest in known
         known.add(digest)
         return is_copy
-
-
-def _digest(path: Path) -> bytes:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return hashlib.sha256(content).digest()
