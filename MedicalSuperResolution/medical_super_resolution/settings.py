@@ -82,8 +82,8 @@ class EnhanceSettings:
         How many times finer each of ``axes`` becomes, in (1, 8], whole or not. With neither this nor
         ``spacing_ijk_mm``, the through-plane axis is refined to the in-plane spacing, at most 8 times.
     axes : str
-        "through-plane" (across the slices), "in-plane" (the other two), or letters of "ijk", the index axes of the
-        volume, fastest first.
+        Of the factor: "through-plane" (across the slices), "in-plane" (the other two), or letters of "ijk", the index
+        axes of the volume, fastest first.
     spacing_ijk_mm : tuple of float, optional
         Target spacing in mm, instead of ``factor``. Axes that are finer already are kept.
     exact_spacing : bool

@@ -21,8 +21,9 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what to refine")
     what.add_argument("--factor", type=float, metavar="F", help="refinement factor, above 1 and at most 8")
     what.add_argument(
-        "--axes", default=_STANDARD.axes, help="through-plane (default), in-plane, or letters of ijk such as k or ij"
-    )
+        "--axes", default=_STANDARD.axes,
+        help="axes of --factor: through-plane (default), in-plane, or letters of ijk such as k or ij",
+    )  # fmt: skip
     what.add_argument(
         "--spacing", type=float, nargs=3, metavar=("I", "J", "K"),
         help="target spacing in mm, instead of a factor; axes that are finer already are kept",

@@ -72,7 +72,7 @@ def plan(grid: Grid, settings: EnhanceSettings) -> Plan:
     Raises
     ------
     SettingsError
-        Nothing would be refined, or a factor lies outside (1, 8].
+        Nothing would be refined, a factor lies outside (1, 8], or axes are named without a factor.
     VolumeError
         There is a single slice along an axis to refine; or see `tilt.straight_grid`.
     """
@@ -114,6 +114,8 @@ def _factors(grid: Grid, settings: EnhanceSettings) -> dict[str, float]:
     spacing = dict(zip(AXES_IJK, grid.spacing_ijk_mm, strict=True))
     if settings.factor is not None:
         return dict.fromkeys(named_axes(grid, settings.axes), settings.factor)
+    if settings.axes != EnhanceSettings.axes:
+        raise SettingsError(f"the axes {settings.axes} need a factor; state one, or leave out the axes")
     if settings.spacing_ijk_mm is not None:
         wanted = dict(zip(AXES_IJK, settings.spacing_ijk_mm, strict=True))
         return {

@@ -117,6 +117,13 @@ def test_a_volume_that_is_fine_enough_is_refused(asked: dict):
         plan(a_scan((0.7, 0.7, 0.7)), EnhanceSettings(**asked))
 
 
+@pytest.mark.parametrize("asked", [{}, {"spacing_ijk_mm": (0.5, 0.5, 0.5)}])
+@pytest.mark.parametrize("axes", ["in-plane", "k"])
+def test_axes_without_a_factor_are_refused_rather_than_passed_over(asked: dict, axes: str):
+    with pytest.raises(SettingsError, match=f"the axes {axes} need a factor"):
+        plan(a_scan(), EnhanceSettings(axes=axes, **asked))
+
+
 @pytest.mark.parametrize("axis", ["i", "j", "k"])
 def test_a_single_slice_along_the_asked_axis_is_refused(axis: str):
     shape = tuple(1 if name == axis else 20 for name in "kji")
