@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TextIO
 
 from ..errors import Cancelled, SuperResolutionError
@@ -86,6 +87,15 @@ def _is_closed_pipe(stream: TextIO) -> bool:
     return bool(poll.poll(0))
 
 
+def _known(path: str | bytes | int) -> str:
+    """The path, or the folder that holds the hidden work folder with it, which the user did not name."""
+    from ..system.temp_dirs import WORK_FOLDER_PREFIX
+
+    parts = Path(str(path)).parts
+    hidden = [number for number, part in enumerate(parts) if part.startswith(WORK_FOLDER_PREFIX)]
+    return str(Path(*parts[: hidden[0]])) if hidden else str(path)
+
+
 def status_of(command: Callable[[], int], *, interrupted: str = "nothing was written") -> int:
     """Run a command; print its failure as one sentence, and return the exit status.
 
@@ -105,7 +115,7 @@ def status_of(command: Callable[[], int], *, interrupted: str = "nothing was wri
     except OSError as problem:
         if isinstance(problem, BrokenPipeError) or _closed_by(problem):
             raise
-        where = f"{problem.filename}: " if problem.filename else ""
+        where = f"{_known(problem.filename)}: " if problem.filename else ""
         reason = problem.strerror or str(problem)
         sentence = f"{where}{reason}; check the path, its permissions and the free space of the disk"
     except (KeyboardInterrupt, Cancelled) as stop:

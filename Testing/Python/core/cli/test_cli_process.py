@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from command_line import PACKAGE_ROOT, Medsr, nearly_full_disk, next_step, refused, start
+from medical_super_resolution.cli.terminal import status_of
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
@@ -91,3 +93,11 @@ def _ended(code: str) -> subprocess.CompletedProcess[str]:
     """A Python of its own that has run some code."""
     environment = os.environ | {"PYTHONPATH": str(PACKAGE_ROOT)}
     return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_file_in_a_folder_for_unfinished_results_is_reported_as_the_folder_that_the_user_knows(capsys, folder: Path):
+    def fail() -> int:
+        raise OSError(errno.EROFS, "Read-only file system", str(folder / ".medsr-1-2-3" / "m.onnx"))
+
+    assert status_of(fail) == 1
+    assert capsys.readouterr().err.startswith(f"error: {folder}: Read-only file system; check the path")
