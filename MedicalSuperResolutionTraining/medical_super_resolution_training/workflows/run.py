@@ -106,7 +106,9 @@ def run_recipe(
 def header(task: TrainingTask[Any], state: TrainingState, entries: list[Entry], device: torch.device) -> str:
     """One line about the run: network, parameters, volumes, steps, device."""
     recipe = task.recipe
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
+    threads = torch.get_num_threads()
+    cpu = f"{threads} CPU thread{'s' if threads != 1 else ''}"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu
     where = device.type if device.type == "mps" else name
     critic = ""
     if state.discriminator is not None:

@@ -85,7 +85,8 @@ def _print_plan(volume: Volume, *, is_labels: bool) -> None:
         return
     cost = estimate(planned, volume.array.dtype.itemsize, EnhanceSettings())
     print(f"output              {cost.output_mb:.0f} MB uncompressed, {cost.memory_gb:.1f} GB of memory")
-    print(f"time                about {cost.cpu_seconds:.0f} s on {cost.threads} CPU threads")
+    threads = f"{cost.threads} CPU thread{'s' if cost.threads != 1 else ''}"
+    print(f"time                about {cost.cpu_seconds:.0f} s on {threads}")
 
 
 def _list_series(path: Path) -> bool:
