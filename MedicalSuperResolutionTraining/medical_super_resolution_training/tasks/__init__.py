@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.objectives.terms import LOSS_TERMS
 
 from ..config.recipe import Recipe
 from .down_sampler import DownSamplerTask
@@ -41,4 +42,16 @@ def task_of(recipe: Recipe) -> TrainingTask[Any]:
             name = _OF_GENERATORS[new_generator(recipe).capabilities.axes]
     if name not in TASKS:
         raise SettingsError(f"there is no task {name!r}; choose generator or one of {', '.join(TASKS)}")
+    _check_weights(recipe, name)
     return TASKS[name](recipe)
+
+
+def _check_weights(recipe: Recipe, name: str) -> None:
+    """Refuse weights of terms that the loss of a task does not have."""
+    for term, description in LOSS_TERMS.items():
+        weight = getattr(recipe.loss, term)
+        if term not in TASKS[name].loss_terms and weight not in (0, description.weight):
+            users = ", ".join(other for other, task in TASKS.items() if term in task.loss_terms)
+            raise SettingsError(
+                f"loss.{term} = {weight:g} has no effect on the task {name}, only on {users}; set it to 0"
+            )

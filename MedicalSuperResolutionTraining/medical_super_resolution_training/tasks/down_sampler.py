@@ -33,7 +33,7 @@ from .task import DiscriminatorInput, Prediction, TrainingTask
 class DownSamplerTask(TrainingTask[PairedBatch]):
     """The task of a down-sampler; the recipe's weight of "l1" is that of the low frequencies."""
 
-    is_adversarial = True
+    loss_terms = ("l1", "perceptual", "adversarial", "adversarial_features")
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)

@@ -38,7 +38,7 @@ class Outputs:
 class GeneratorTask(TrainingTask[BatchType]):
     """Train one of GENERATORS."""
 
-    is_adversarial = True
+    loss_terms = tuple(LOSS_TERMS)
 
     @property
     def network_name(self) -> str:

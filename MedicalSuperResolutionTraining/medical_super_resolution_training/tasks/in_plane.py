@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from medical_super_resolution.networks.generators.plane import enlarged
+from medical_super_resolution.objectives.terms import LOSS_TERMS
 from medical_super_resolution.physics.pictures import as_slices, as_volumes
 
 from ..data.batch import PairedBatch
@@ -21,6 +22,8 @@ from .task import DiscriminatorInput, Prediction
 
 class InPlaneTask(GeneratorTask[PairedBatch]):
     """The loss compares the output with the truth."""
+
+    loss_terms = tuple(name for name in LOSS_TERMS if name != "spectrum")  # which is that along a slice sequence
 
     def dataset(self, entries: list[Entry]) -> Sampler[PairedBatch]:
         """Pairs of fine slices and slices coarsened by the degradation of the recipe."""

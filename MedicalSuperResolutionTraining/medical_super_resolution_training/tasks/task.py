@@ -9,8 +9,6 @@ from typing import Any, Generic, TypeVar
 
 from torch import Tensor, nn
 
-from medical_super_resolution.errors import SettingsError
-
 from ..config.recipe import Recipe
 from ..data.batch import Batch
 from ..data.loader import Sampler
@@ -66,17 +64,11 @@ class TrainingTask(ABC, Generic[BatchType]):
     recipe
         The settings of the run.
 
-    Raises
-    ------
-    SettingsError
-        The recipe has an adversarial loss, and the task has no adversarial stage.
     """
 
-    is_adversarial = False  # whether it has an adversarial stage
+    loss_terms: tuple[str, ...] = ()  # those of `LOSS_TERMS` whose weight counts; "adversarial" for such a stage
 
     def __init__(self, recipe: Recipe) -> None:
-        if recipe.has_adversarial_stage and not self.is_adversarial:
-            raise SettingsError(f'task = "{recipe.task}" has no adversarial stage; set loss.adversarial to 0')
         self.recipe = recipe
 
     @abstractmethod

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -330,9 +331,24 @@ def test_the_sampler_fits_the_generator(entries, a_recipe: Recipe):
     assert type(task_of(plane_recipe()).dataset(entries)).__name__ == "PlaneSampler"
 
 
-def test_a_task_without_an_adversarial_stage_refuses_an_adversarial_loss():
-    with pytest.raises(SettingsError, match='task = "slice-encoder" has no adversarial stage'):
-        task_of(plane_recipe(task="slice-encoder"))
+@pytest.mark.parametrize(
+    ("task", "weights", "users"),
+    [
+        ("in-plane", {"spectrum": 0.1}, "slice-sequence"),
+        ("down-sampler", {"mse": 2.0}, "slice-sequence, in-plane, slice-encoder"),
+        ("down-sampler", {"spectrum": 0.1}, "slice-sequence"),
+        ("slice-encoder", {"adversarial": 0.1}, "slice-sequence, in-plane, down-sampler"),
+        ("slice-encoder", {"perceptual": 0.1}, "slice-sequence, in-plane, down-sampler"),
+        ("slice-profile", {"l1": 0.5}, "slice-sequence, in-plane, slice-encoder, down-sampler"),
+        ("slice-profile", {"gradient": 1.0}, "slice-sequence, in-plane, slice-encoder"),
+    ],
+)
+def test_weights_of_terms_that_a_loss_does_not_have_are_refused_with_the_tasks_that_have_them(task, weights, users):
+    ((term, weight),) = weights.items()
+    recipe = plane_recipe(task=task, loss=LossWeights(**weights), low_resolution="coarse.json")
+    said = f"loss.{term} = {weight:g} has no effect on the task {task}, only on {users}; set it to 0"
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        task_of(recipe)
 
 
 def test_a_task_that_is_not_there_is_refused_by_name():
