@@ -47,21 +47,27 @@ def read_manifest(path: Path) -> list[Entry]:
     VolumeError
         The manifest is missing or damaged.
     """
+    return _read(path)[0]
+
+
+def sources(path: Path) -> set[str]:
+    """The scans that the preparation of a manifest found, with those that it refused; errors as of `read_manifest`."""
+    entries, refused = _read(path)
+    return {entry.source for entry in entries} | refused
+
+
+def _read(path: Path) -> tuple[list[Entry], set[str]]:
+    """The entries of a manifest, and the scans that its preparation refused."""
     if not path.is_file():
         raise VolumeError(f"there is no manifest {path}; make one with: medsr-train prepare FOLDER {path}")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        tables = content["volumes"] if isinstance(content, dict) else content
-        return [_entry(table, path.parent) for table in tables]
+        if isinstance(content, list):  # of earlier versions
+            content = {"volumes": content}
+        entries = [_entry(table, path.parent) for table in content["volumes"]]
+        return entries, {scan["source"] for scan in content.get("refused", [])}
     except (ValueError, KeyError, TypeError) as problem:
         raise VolumeError(f"the manifest {path} is damaged; run medsr-train prepare again") from problem
-
-
-def sources(path: Path) -> set[str]:
-    """The scans that the preparation of a manifest found, with those that it refused."""
-    read_manifest(path)  # which refuses a damaged one
-    content = json.loads(path.read_text(encoding="utf-8"))
-    return {scan["source"] for scan in [*content["volumes"], *content["refused"]]}
 
 
 def _entry(table: dict[str, Any], folder: Path) -> Entry:

@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from medical_super_resolution.errors import VolumeError
-from medical_super_resolution_training.data.manifest import Entry, read_manifest, write_manifest
+from medical_super_resolution_training.data.manifest import Entry, read_manifest, sources, write_manifest
 from medical_super_resolution_training.data.preparation.prepare import prepare
 
 
@@ -53,13 +53,25 @@ def test_a_manifest_of_earlier_versions_is_read_and_trains_on_all(tmp_path: Path
     (tmp_path / "data.json").write_text(json.dumps([entry]))
     (read,) = read_manifest(tmp_path / "data.json")
     assert (read.split, read.patient, read.licence, read.spacing_kji_mm) == ("train", "", "", (1.0, 0.8, 0.8))
+    assert sources(tmp_path / "data.json") == {"one.nii.gz"}
 
 
-@pytest.mark.parametrize("text", ["", "no manifest", "{}", "[1]", '{"volumes": [{"array": "a"}]}'])
+def test_the_sources_of_a_manifest_are_all_scans_that_were_found(entries: list[Entry], tmp_path: Path):
+    refused = [{"source": "flat.nii.gz", "why": "it is constant"}]
+    write_manifest(entries, tmp_path / "data.json", refused)
+    assert sources(tmp_path / "data.json") == {"ct_1.nii.gz", "mr_1.nii.gz", "flat.nii.gz"}
+    assert read_manifest(tmp_path / "data.json") == entries
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "no manifest", "{}", "1", "[1]", '{"volumes": [{"array": "a"}]}', '{"volumes": [], "refused": [1]}'],
+)
 def test_a_damaged_manifest_is_refused(tmp_path: Path, text: str):
     (tmp_path / "data.json").write_text(text)
-    with pytest.raises(VolumeError, match="data.json is damaged; run medsr-train prepare again"):
-        read_manifest(tmp_path / "data.json")
+    for read in (read_manifest, sources):
+        with pytest.raises(VolumeError, match="data.json is damaged; run medsr-train prepare again"):
+            read(tmp_path / "data.json")
 
 
 def test_a_missing_manifest_is_refused_with_how_to_make_one(tmp_path: Path):
