@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,12 @@ class _Truth:
     volume: Volume
     body: Foreground
     task: Task
+
+    @cached_property
+    def noise_bound(self) -> float:
+        """PSNR in dB of a result whose only error is the noise of the reference: for all methods the same."""
+        case = self.task.case
+        return noise_bound(noise_deviation(self.volume, self.body, case), self.body.peak, case)
 
     def labels(self, method: str) -> tuple[str, str, str, str]:
         return self.task.subject, self.volume.modality or "", self.task.case.name, method
@@ -147,9 +154,8 @@ def _score(study: Study, truth: _Truth, method: Method, refined: Refined) -> Sco
     body, task = truth.body, truth.task
     values = measured(refined.array, truth.volume, body, task.lr, task.case, study.encoder)
     values |= blob_counts(refined.array, truth.volume, body)
-    bound = noise_bound(noise_deviation(truth.volume, body, task.case), body.peak, task.case)
-    values["noise_bound"] = bound
-    values["noise_share"] = float(10 ** ((values["psnr"] - bound) / 10))
+    values["noise_bound"] = truth.noise_bound
+    values["noise_share"] = float(10 ** ((values["psnr"] - truth.noise_bound) / 10))
     values["seconds"] = refined.seconds
     return Score(*truth.labels(method.name), values)
 

@@ -23,7 +23,9 @@ from medical_super_resolution_training.cli.main import main
 from medical_super_resolution_training.data.manifest import Entry, write_manifest
 from medical_super_resolution_training.evaluation.cases import degraded, parse_case, trimmed
 from medical_super_resolution_training.evaluation.checks import lesions
+from medical_super_resolution_training.evaluation.checks.noise import noise_bound, noise_deviation
 from medical_super_resolution_training.evaluation.dataset import volumes_of
+from medical_super_resolution_training.evaluation.measures.foreground import foreground_of
 from medical_super_resolution_training.evaluation.methods.method import networks
 from medical_super_resolution_training.evaluation.results import Group, Score, groups, statistics
 
@@ -112,6 +114,9 @@ def test_a_model_is_measured_as_users_run_it(
     inside = truth.array > -900
     error = np.clip(result.array, -1000, 1000).astype(float) - np.clip(truth.array, -1000, 1000)
     assert float(found["psnr"]) == pytest.approx(10 * math.log10(2000**2 / np.mean(error[inside] ** 2)), abs=1e-3)
+    bound = noise_bound(noise_deviation(truth, foreground_of(truth), case), 2000, case)
+    assert float(found["noise_bound"]) == pytest.approx(bound, abs=1e-3)
+    assert float(found["noise_share"]) == pytest.approx(10 ** ((float(found["psnr"]) - bound) / 10), rel=1e-3)
 
 
 def test_a_model_is_measured_at_a_detail(tmp_path: Path, a_model_file: Path, a_tiny_generator):
