@@ -86,10 +86,9 @@ def adversarial_terms(
     fake_scores, fake_features = discriminator.scores_and_features(
         discriminator.with_condition(volumes.made, volumes.condition)
     )
-    with torch.no_grad():
-        real_scores, real_features = discriminator.scores_and_features(
-            discriminator.with_condition(volumes.real, volumes.condition)
-        )
+    real_scores, real_features = discriminator.scores_and_features(
+        discriminator.with_condition(volumes.real, volumes.condition)
+    )
     loss = generator_loss(
         recipe.adversarial.kind, context.gather_scores(real_scores.float()), context.gather_scores(fake_scores.float())
     )

@@ -121,7 +121,7 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor]) -> None:
     for part, network, optimizer in _parts(state):
         network.load_state_dict(_below(f"{part}/", tensors))
         for name, parameter in network.named_parameters():
-            if optimizer and parameter.requires_grad:
+            if optimizer:
                 moments = _below(f"{part}-optimizer/{name}/", tensors)
                 optimizer.state[parameter] = {key: _beside(parameter, value) for key, value in moments.items()}
 
