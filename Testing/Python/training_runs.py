@@ -23,7 +23,6 @@ from medical_super_resolution_training.data.samplers.planes import PlaneSampler
 from medical_super_resolution_training.data.samplers.sequences import PatchSampler
 from medical_super_resolution_training.tasks import task_of
 from medical_super_resolution_training.training.checkpoints import save_checkpoint
-from medical_super_resolution_training.training.distributed import DistributedContext
 from medical_super_resolution_training.training.monitoring import callbacks
 from medical_super_resolution_training.training.state import TrainingState, new_state
 from medical_super_resolution_training.training.trainer import train
@@ -67,15 +66,13 @@ def trained(
     state: TrainingState | None = None,
     steps: Iterable[int] | None = None,
     after_step: Callable[..., None] = silent,
-    context: DistributedContext | None = None,
 ) -> TrainingState:
     """A run without a folder, from its state to the end of the recipe or for the given steps."""
     state = state or new_state(recipe, "cpu")
     left = range(state.step, recipe.steps) if steps is None else steps
-    context = context or DistributedContext()
     task = task_of(recipe)
-    given = batches(task.dataset(entries), left, workers=0, rank=context.rank, world=context.world)  # type: ignore[arg-type]
-    train(task, state, given, after_step, device=CPU, context=context)  # type: ignore[arg-type]
+    given = batches(task.dataset(entries), left, workers=0)  # type: ignore[arg-type]
+    train(task, state, given, after_step, device=CPU)  # type: ignore[arg-type]
     return state
 
 

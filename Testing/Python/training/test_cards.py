@@ -32,7 +32,9 @@ def test_a_model_file_states_source_and_license_of_every_training_volume(folder:
         name: f"{name}: {volume['source']}; {volume['license']}, stated by {volume['stated_by']}"
         for name, volume in known.items()
     }
-    for path in (SHIPPED_FOLDER.parent / folder).glob("*.safetensors"):
+    paths = sorted((SHIPPED_FOLDER.parent / folder).glob("*.safetensors"))
+    assert paths
+    for path in paths:
         for line in read_description(path)["card"]["training"]["volumes"]:
             assert line == lines[line.split(":")[0]]
 

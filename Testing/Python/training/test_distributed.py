@@ -92,10 +92,3 @@ def test_a_process_alone_keeps_its_gradients_and_scores():
     assert parameter.grad.tolist() == [0, 1, 2]
     scores = torch.rand(2, 3)
     assert DistributedContext().gather_scores(scores) is scores
-
-
-def test_a_batch_that_cannot_be_shared_evenly_is_refused(entries: list[Entry]):
-    from medical_super_resolution.errors import SettingsError
-
-    with pytest.raises(SettingsError, match="batch of 3 cannot be shared by 2 processes"):
-        trained(plane_recipe(batch_size=3), entries, context=DistributedContext(0, 2))

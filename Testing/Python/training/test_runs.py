@@ -300,7 +300,7 @@ SMALL_DISCRIMINATORS = {
 OF_GENERATORS = [path.stem for path in shipped() if read_recipe(path, []).task == "generator"]
 
 
-def made_small(name: str, an_encoder: Path) -> Recipe:
+def made_small(name: str, a_slice_encoder: Path) -> Recipe:
     """A shipped recipe with a network of a few weights, two steps, small patches; everything else as it is."""
     recipe = read_recipe(find_recipe(name), [])
     adversarial = recipe.adversarial
@@ -313,7 +313,7 @@ def made_small(name: str, an_encoder: Path) -> Recipe:
         start_from="",
         generator_config=recipe.generator_config | SMALL[recipe.generator],
         adversarial=replace(adversarial, discriminator_config=small),
-        perceptual=replace(recipe.perceptual, features=features, file=str(an_encoder)),
+        perceptual=replace(recipe.perceptual, features=features, file=str(a_slice_encoder)),
         steps=2,
         content_fraction=min(recipe.content_fraction, 0.5),
         batch_size=1,
@@ -326,20 +326,11 @@ def made_small(name: str, an_encoder: Path) -> Recipe:
     )
 
 
-@pytest.fixture
-def an_encoder(tmp_path: Path) -> Path:
-    from medical_super_resolution.models.perceptual_weights import save_encoder
-    from medical_super_resolution.objectives.perceptual import SliceEncoder, SliceEncoderConfig
-
-    save_encoder(tmp_path / "encoder.safetensors", SliceEncoder(SliceEncoderConfig(widths=(2, 4, 4))), {})
-    return tmp_path / "encoder.safetensors"
-
-
 @pytest.mark.parametrize("name", OF_GENERATORS)
 def test_every_recipe_trains_and_makes_a_model_that_enhances(
-    name: str, data: Path, tmp_path: Path, an_encoder: Path, a_volume
+    name: str, data: Path, tmp_path: Path, a_slice_encoder: Path, a_volume
 ):
-    recipe = made_small(name, an_encoder)
+    recipe = made_small(name, a_slice_encoder)
     state = run_recipe(recipe, data, tmp_path / "run", device="cpu", log=silent)
     assert state.step == 2
     assert (state.discriminator is not None) == (recipe.loss.adversarial > 0)
