@@ -64,6 +64,11 @@ def test_the_learning_rate_never_rises_again(a_schedule: Recipe):
     assert all(after <= before for before, after in zip(rates[:-1], rates[1:], strict=True))
 
 
+def test_a_peak_below_the_final_learning_rate_is_never_exceeded(a_schedule: Recipe):
+    recipe = replace(a_schedule, learning_rate=1e-5)
+    assert {learning_rate(recipe, step) for step in range(10, 200)} == {1e-5}
+
+
 @pytest.mark.parametrize("warm_up", [0, 5])
 def test_a_run_no_longer_than_its_warm_up_has_a_learning_rate_too(warm_up: int):
     recipe = Recipe(steps=5, warm_up_steps=warm_up, learning_rate=1e-2, final_learning_rate=1e-4)

@@ -11,10 +11,12 @@ import torch
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.networks.discriminators import Discriminator
 from medical_super_resolution.objectives import losses
+from medical_super_resolution.objectives.spectrum import spectrum_error
 from medical_super_resolution_training.config.losses import AdversarialSettings, LossWeights
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.data.manifest import Entry
-from medical_super_resolution_training.tasks.task import DiscriminatorInput
+from medical_super_resolution_training.tasks import task_of
+from medical_super_resolution_training.tasks.task import DiscriminatorInput, Prediction
 from medical_super_resolution_training.training.adversarial import (
     CRITIC_LOSSES,
     adversarial_terms,
@@ -22,6 +24,7 @@ from medical_super_resolution_training.training.adversarial import (
     train_discriminator,
 )
 from medical_super_resolution_training.training.distributed import DistributedContext
+from medical_super_resolution_training.training.objectives import appearance_terms
 from medical_super_resolution_training.training.optimization import update_generator
 from medical_super_resolution_training.training.state import (
     TrainingState,
@@ -29,6 +32,7 @@ from medical_super_resolution_training.training.state import (
     learning_rate,
     new_state,
 )
+from medical_super_resolution_training.training.trainer import training_step
 from training_runs import CRITIC, plane_recipe, trained
 
 ALONE = DistributedContext()
@@ -270,3 +274,29 @@ def test_each_step_has_the_terms_of_its_stage_and_the_rates_of_its_number(entrie
     assert seen == [{"l1"}, {"l1"}, judged_too, judged_too | {"adversarial"}, judged_too | {"adversarial"}]
     assert rates == [[learning_rate(recipe, step), discriminator_learning_rate(recipe, step)] for step in range(5)]
     assert rates[2] == pytest.approx([2e-3, 8e-3])
+
+
+def absolute(sr: torch.Tensor, hr: torch.Tensor) -> torch.Tensor:
+    return (sr - hr).abs().mean()
+
+
+def test_appearance_is_weighed_and_has_a_spectrum_along_a_sequence_alone():
+    random = torch.Generator().manual_seed(0)
+    sr, hr = (torch.rand(1, 1, 16, 4, 4, generator=random) for _ in range(2))
+    recipe = Recipe(loss=LossWeights(perceptual=0.3, spectrum=0.7))
+    terms = appearance_terms(Prediction({}, sr, hr, factor_k=4.0), recipe, absolute)
+    expected = {"perceptual": 0.3 * absolute(sr, hr), "spectrum": 0.7 * spectrum_error(sr, hr, 4.0)}
+    assert {name: float(term) for name, term in terms.items()} == pytest.approx(
+        {name: float(term) for name, term in expected.items()}
+    )
+    assert appearance_terms(Prediction({}, sr, hr), recipe, absolute).keys() == {"perceptual"}
+    assert appearance_terms(Prediction({}), recipe, absolute) == {}
+
+
+def test_appearance_counts_from_the_first_step_of_the_adversarial_stage_on(entries: list[Entry]):
+    recipe = plane_recipe(loss=LossWeights(perceptual=0.3, adversarial=0.1))
+    state, task = new_state(recipe, "cpu"), task_of(recipe)
+    batch = task.dataset(entries).batch(0)
+    for state.step in (1, 2):
+        terms = training_step(task, state, batch, perceptual=absolute)
+        assert ("perceptual" in terms) == (state.step == 2)
