@@ -76,7 +76,7 @@ def station(queue: Queue, model: Path, send_to: str, **more) -> Station:
 
 def rules_file(folder: Path, text: str) -> Path:
     path = folder / "rules.toml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 

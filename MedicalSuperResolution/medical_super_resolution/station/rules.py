@@ -86,7 +86,7 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
         The file cannot be read, holds no rule, or a rule has an unknown entry or a value of the wrong kind.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # with the mark of Windows' Notepad
     except OSError as problem:
         raise SettingsError(f"the rules {path} cannot be read: {problem.strerror}") from problem
     except ValueError as problem:

@@ -61,7 +61,7 @@ def find_recipe(name: str) -> Path:
 
 def explanation_of(path: Path) -> str:
     """The first sentence of the comment at the head of a recipe; empty where none is."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
     comment = (line.lstrip("# ") for line in takewhile(lambda line: line.startswith("#"), lines))
     found = _SENTENCE.match(" ".join(comment))
     return found.group().replace("`", "") if found else ""
@@ -161,7 +161,7 @@ def _toml(value: object) -> str:
 def read_toml(path: Path) -> dict[str, Any]:
     """The table of a TOML file."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # with the mark of Windows' Notepad
     except FileNotFoundError as problem:
         raise SettingsError(f"there is no file {path}") from problem
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:

@@ -13,6 +13,7 @@ from medical_super_resolution_training.config.losses import AdversarialSettings,
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.config.recipes import (
     as_toml,
+    explanation_of,
     find_recipe,
     network_config,
     read_recipe,
@@ -74,6 +75,12 @@ def test_a_word_for_a_number_is_refused_with_a_sentence(name: str):
 def test_every_factor_needs_its_weight():
     with pytest.raises(SettingsError, match="same length, got 3 and 2"):
         recipe_from({"factors": [2.0, 3.0, 4.0]})
+
+
+def test_a_recipe_that_the_editor_of_windows_saved_is_read(tmp_path: Path):
+    (tmp_path / "recipe.toml").write_text("\ufeff# A try. More.\nsteps = 12\n", encoding="utf-8")
+    assert explanation_of(tmp_path / "recipe.toml") == "A try."
+    assert read_recipe(tmp_path / "recipe.toml", []) == Recipe(steps=12)
 
 
 @pytest.mark.parametrize("text", ["steps 12", "steps = ", "[steps"])

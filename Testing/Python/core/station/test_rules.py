@@ -56,6 +56,10 @@ def test_rules_are_read(tmp_path: Path):
     assert read_rules(path) == (Rule(modality="MR", thicker_than_mm=3, factor=4, send_to="A@b:1"),)
 
 
+def test_rules_that_the_editor_of_windows_saved_are_read(tmp_path: Path):
+    assert read_rules(rules_file(tmp_path, '\ufeff[[rule]]\nmodality = "MR"\n')) == (Rule(modality="MR"),)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
