@@ -218,8 +218,12 @@ class Queue:
         return any((self.folder / state / series).exists() for state in states)
 
     def _folders(self, state: str) -> list[Path]:
-        found = [path for path in (self.folder / state).iterdir() if path.is_dir()]
-        return sorted(found, key=lambda path: (path.stat().st_mtime, path.name))
+        found = []
+        for path in (self.folder / state).iterdir():
+            with suppress(FileNotFoundError):  # an image came, and its thread has moved the series
+                if path.is_dir():
+                    found.append((path.stat().st_mtime, path))
+        return [path for _, path in sorted(found)]
 
     def _remove(self, folder: Path) -> None:
         if folder.exists():

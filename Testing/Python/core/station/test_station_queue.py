@@ -64,6 +64,24 @@ def test_a_waiting_series_that_gets_another_image_was_not_complete(a_queue: Queu
     assert len(list(folder.iterdir())) == 2
 
 
+def test_a_series_that_goes_on_while_the_waiting_ones_are_listed_is_no_failure(
+    a_queue: Queue, monkeypatch: pytest.MonkeyPatch
+):
+    for uid in ("1", "2"):
+        a_queue.add(uid, "1.1", b"a")
+    a_queue.complete(quiet_seconds=-1)
+    is_dir = Path.is_dir
+
+    def meanwhile(path: Path) -> bool:
+        found = is_dir(path)
+        if path == a_queue.folder / "waiting" / label("1"):
+            a_queue.add("1", "1.2", b"b")
+        return found
+
+    monkeypatch.setattr(Path, "is_dir", meanwhile)
+    assert [folder.name for folder in a_queue.waiting()] == [label("2")]
+
+
 def test_a_queue_at_its_size_refuses_and_has_room_again_when_a_series_is_done(tmp_path: Path):
     queue = Queue(tmp_path / "queue", largest_bytes=10)
     queue.add("1", "1.1", bytes(10))
