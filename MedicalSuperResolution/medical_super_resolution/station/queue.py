@@ -210,9 +210,10 @@ class Queue:
         for mark in (self.folder / DONE).iterdir():
             if time.time() - mark.stat().st_mtime > older_than_seconds:
                 mark.unlink()
-        for empty in (one for one in self._folders(RECEIVING) if not any(one.glob("*.dcm"))):
-            if time.time() - empty.stat().st_mtime > older_than_seconds:
-                self._remove(empty)
+        with self._lock:  # an image that comes meanwhile would be removed with its folder
+            for empty in (one for one in self._folders(RECEIVING) if not any(one.glob("*.dcm"))):
+                if time.time() - empty.stat().st_mtime > older_than_seconds:
+                    self._remove(empty)
 
     def _lies_in(self, series: str, *states: str) -> bool:
         return any((self.folder / state / series).exists() for state in states)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -80,6 +82,21 @@ def test_a_series_that_goes_on_while_the_waiting_ones_are_listed_is_no_failure(
 
     monkeypatch.setattr(Path, "is_dir", meanwhile)
     assert [folder.name for folder in a_queue.waiting()] == [label("2")]
+
+
+def test_an_image_that_comes_while_old_marks_are_forgotten_is_kept(a_queue: Queue, monkeypatch: pytest.MonkeyPatch):
+    remove, arriving = shutil.rmtree, threading.Thread(target=a_queue.add, args=("1", "1.1", b"a"))
+
+    def slowly(folder: Path) -> None:
+        arriving.start()
+        arriving.join(0.5)
+        remove(folder)
+
+    (a_queue.folder / "receiving" / label("1")).mkdir()
+    monkeypatch.setattr("shutil.rmtree", slowly)
+    a_queue.forget(older_than_seconds=-1)
+    arriving.join()
+    assert len(list(a_queue.folder.glob("receiving/*/*.dcm"))) == 1
 
 
 def test_a_queue_at_its_size_refuses_and_has_room_again_when_a_series_is_done(tmp_path: Path):
