@@ -11,6 +11,7 @@ let session = sessionStorage.getItem("session"); // of this tab
 let state = null;
 let polling = 0; // the timer
 let models = [];
+let opened = Promise.resolve(); // what was chosen before: it is shown, or could not be
 
 async function ask(path, options = {}) {
   const headers = { Authorization: `Bearer ${TOKEN}` };
@@ -84,19 +85,18 @@ async function ready() {
   await ensureSession();
 }
 
-async function openFiles(files) {
-  if (!files.length) return;
-  await ready();
+// Opens one volume after the other, so that their files do not mix, and the last one stays.
+function inTurn(action) {
+  opened = opened.catch(() => {}).then(ready).then(action);
+  return opened;
+}
+
+async function upload(files) {
   tell(`Uploading ${files.length === 1 ? files[0].name : `${files.length} files`} ...`);
   for (const [number, file] of files.entries()) {
     await ask(`files/${encodeURIComponent(file.name)}${number ? "" : "?first=1"}`, { method: "PUT", body: file });
   }
   await open({});
-}
-
-async function openPath() {
-  await ready();
-  await open({ path: by("path").value });
 }
 
 async function open(what) {
@@ -149,7 +149,10 @@ function facts(report) {
 
 const download = async (name) => save(await (await ask(`result/${name}`)).blob(), name);
 
-on("open-form", "submit", openPath);
+on("open-form", "submit", () => {
+  const path = by("path").value;
+  return inTurn(() => open({ path }));
+});
 on("enhance-form", "submit", async () => take(await post("enhance", wishes())));
 on("cancel", "click", async () => take(await post("cancel")));
 on("goal", "change", chooseGoal);
@@ -157,7 +160,7 @@ on("model", "change", chooseModel);
 on("detail", "input", chooseDetail);
 on("download-volume", "click", () => download("result.nii.gz"));
 on("download-report", "click", () => download("report.json"));
-onFiles(openFiles);
+onFiles((files) => files.length && inTurn(() => upload(files)));
 const started = attempt(start)();
 
 // In the storage only while a page is reloaded: a browser that duplicates a tab copies what is there.

@@ -161,6 +161,18 @@ def test_a_session_that_was_replaced_is_begun_anew_by_opening(page, scans: Path)
     page.wait_for_function("() => document.getElementById('size').textContent.includes('320x320x60')")
 
 
+def test_of_volumes_that_are_chosen_quickly_the_last_one_is_shown(page, scans: Path):
+    def late(route) -> None:
+        page.wait_for_timeout(3000)
+        route.continue_()
+
+    page.context.route("**/files/small*", late)
+    for name in ("small", "large"):
+        page.get_by_label("Volume file").set_input_files(scans / f"{name}.nii.gz")
+    page.wait_for_function("() => document.getElementById('size').textContent.includes('36x40x8')")
+    page.wait_for_function("() => document.getElementById('size').textContent.includes('320x320x60')", timeout=20_000)
+
+
 def test_everything_can_be_done_by_keys(page, scans: Path):
     page.get_by_label("Path on the server").focus()
     page.keyboard.type(str(scans / "small.nii.gz"))
