@@ -108,6 +108,7 @@ export class ViewControls {
     this.volume = volume;
     if (isOther) this.views.window = null;
     by("overlay").disabled = !volume?.images.includes("after");
+    this.showWipe();
     if (!volume) return;
     by("size").textContent = volume.size_after ? `${volume.size_before}, now ${volume.size_after}` : volume.size_before;
     for (const name of Object.keys(PRESETS)) by("preset").querySelector(`[value=${name}]`).disabled = !volume.is_ct;
@@ -136,9 +137,13 @@ export class ViewControls {
   chooseOverlay(name) {
     if (by("overlay").disabled) return;
     by("overlay").value = name;
-    by("wipe-field").hidden = name !== "wipe";
+    this.showWipe();
     Object.assign(this.views, { overlay: name, isBefore: false });
     this.views.redraw();
+  }
+
+  showWipe() {
+    by("wipe-field").hidden = by("overlay").disabled || by("overlay").value !== "wipe";
   }
 
   chooseWindow() {

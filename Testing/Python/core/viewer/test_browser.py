@@ -173,6 +173,16 @@ def test_of_volumes_that_are_chosen_quickly_the_last_one_is_shown(page, scans: P
     page.wait_for_function("() => document.getElementById('size').textContent.includes('320x320x60')", timeout=20_000)
 
 
+def test_the_slider_of_the_wipe_goes_with_the_result(page, scans: Path):
+    open_scan(page, scans / "small.nii.gz")
+    enhance(page)
+    page.get_by_label("In the middle view").select_option(label="Wipe to before")
+    assert page.locator("#wipe").is_visible()
+    page.get_by_label("Volume file").set_input_files(scans / "large.nii.gz")
+    page.wait_for_function("() => document.getElementById('size').textContent.includes('320x320x60')")
+    assert not page.locator("#wipe").is_visible()
+
+
 def test_everything_can_be_done_by_keys(page, scans: Path):
     page.get_by_label("Path on the server").focus()
     page.keyboard.type(str(scans / "small.nii.gz"))
