@@ -17,10 +17,10 @@ export class Views {
     Object.assign(this, { window: null, overlay: "after", wipe: 0.5, isBefore: false });
   }
 
-  // Shows a volume anew, in some planes, at the places where they were.
+  // Shows a volume, anew or in other planes, at the places where they were.
   show(volume, planes) {
-    this.slices.forget();
-    this.limit = volume.difference_limit;
+    if (volume !== this.volume) this.slices.forget();
+    Object.assign(this, { volume, limit: volume.difference_limit });
     this.rows = planes.map((plane) => this.row(plane, volume));
     this.container.replaceChildren(...this.rows.map((row) => row.element));
     this.redraw();

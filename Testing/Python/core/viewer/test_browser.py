@@ -183,6 +183,16 @@ def test_the_slider_of_the_wipe_goes_with_the_result(page, scans: Path):
     assert not page.locator("#wipe").is_visible()
 
 
+def test_slices_are_not_fetched_again_for_another_plane(page, scans: Path):
+    open_scan(page, scans / "small.nii.gz")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    for plane in ("coronal", "revealing"):
+        page.locator("#plane").select_option(plane)
+        page.wait_for_selector("section[aria-label=Coronal] canvas[data-drawn^=before]")
+    assert asked == []
+
+
 def test_everything_can_be_done_by_keys(page, scans: Path):
     page.get_by_label("Path on the server").focus()
     page.keyboard.type(str(scans / "small.nii.gz"))
