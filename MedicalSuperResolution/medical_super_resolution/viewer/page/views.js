@@ -60,7 +60,7 @@ export class Views {
     const step = (count) => this.moveTo(row, Number(row.slider.value) + count);
     canvas.addEventListener("wheel", (event) => {
       event.preventDefault();
-      step(Math.sign(event.deltaY)); // 0 where it moves sideways
+      step(-Math.sign(event.deltaY)); // upwards to the next, as in Slicer; 0 where it moves sideways
     });
     canvas.addEventListener("keydown", (event) => {
       if (MOVES[event.key]) step(MOVES[event.key]);

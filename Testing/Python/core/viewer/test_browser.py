@@ -238,7 +238,7 @@ def test_the_letters_of_the_help_work_as_capitals_and_after_a_slider_was_moved(p
     assert page.input_value("#overlay") == "wipe"
 
 
-def test_a_wheel_that_turns_sideways_moves_no_slice(page, scans: Path):
+def test_a_wheel_goes_the_way_of_the_keys_and_sideways_moves_no_slice(page, scans: Path):
     open_scan(page, scans / "small.nii.gz")
     page.locator("canvas").first.hover()
     label = page.locator("section[aria-label=Coronal] span")
@@ -247,7 +247,7 @@ def test_a_wheel_that_turns_sideways_moves_no_slice(page, scans: Path):
     page.mouse.wheel(0, 50)
     page.wait_for_timeout(500)
     numbers = [int(re.search(r"slice (\d+)", text)[1]) for text in (before, label.inner_text())]
-    assert numbers[1] == numbers[0] + 1
+    assert numbers[1] == numbers[0] - 1
 
 
 def test_a_window_that_makes_no_sense_is_not_taken(page, scans: Path):
