@@ -23,7 +23,7 @@ class Helper {
     this.worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
     this.worker.onmessage = ({ data }) => {
       if (!data.isDone) this.progress?.(data.part);
-      else if (data.error) this.reject(new Error(data.error));
+      else if (data.error) this.reject(Object.assign(new Error(data.error), { name: data.name }));
       else this.resolve(data.result);
     };
     this.worker.onerror = (event) => this.reject(new Error(event.message || "a part of this page could not be loaded"));

@@ -59,6 +59,7 @@ onmessage = async ({ data }) => {
     const [result, moved] = (await ACTIONS[data.action](data)) ?? [];
     postMessage({ isDone: true, result }, moved ?? []);
   } catch (problem) {
-    postMessage({ isDone: true, error: String(problem?.message ?? problem) }); // the runtime throws numbers, too
+    const error = String(problem?.message ?? problem); // the runtime throws numbers, too
+    postMessage({ isDone: true, error, name: problem?.name });
   }
 };

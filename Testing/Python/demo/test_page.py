@@ -198,6 +198,17 @@ def test_a_wrong_file_is_refused_in_a_sentence_and_the_scan_before_stays(page, c
     assert page.get_by_role("button", name="Enhance", exact=True).is_enabled()
 
 
+def test_a_volume_for_which_the_browser_has_no_memory_is_refused_in_a_sentence(page, tmp_path: Path):
+    page.evaluate("""() => { const Whole = Uint8Array;
+        window.Uint8Array = new Proxy(Whole, { construct(_, [first, ...more]) {
+            return new Whole(first > 10_000 ? 2 ** 60 : first, ...more) } }) }""")
+    page.get_by_label("NIfTI volume").set_input_files(a_scan(tmp_path, (8, 40, 36), (1.0, 1.0, 4.0)))
+    page.wait_for_selector("#message.wrong")
+    assert page.inner_text("#message") == (
+        "The browser has not enough memory for this volume; close other pages, or crop the volume"
+    )
+
+
 def test_every_control_and_image_has_a_name(page, tmp_path: Path):
     open_scan(page, a_scan(tmp_path, (4, 20, 20), (1.0, 1.0, 4.0)))
     assert page.evaluate(UNNAMED) == []

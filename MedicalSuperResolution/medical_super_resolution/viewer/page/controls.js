@@ -5,6 +5,7 @@ import { Views } from "./views.js";
 const PRESETS = { soft: [400, 40], lung: [1500, -600], bone: [1800, 400] }; // width and level in HU
 const OVERLAYS = { f: "flicker", w: "wipe", a: "after" };
 const FLICKER_MS = 600;
+const NO_MEMORY = "The browser has not enough memory for this volume; close other pages, or crop the volume";
 const VIEW = `
   <h2 id="view-title">View</h2>
   <label>Plane
@@ -56,13 +57,16 @@ export function tell(text, isWrong = false) {
   by("message").classList.toggle("wrong", isWrong);
 }
 
+// Shows why something failed; for lack of memory, each browser throws a RangeError with words of its own.
+const blame = (problem) => tell(problem.name === "RangeError" ? NO_MEMORY : capital(problem.message), true);
+
 // Runs what a control does, and shows why it failed.
 export const attempt = (action) => async (event) => {
   event?.preventDefault();
   try {
     await action(event);
   } catch (problem) {
-    tell(capital(problem.message), true);
+    blame(problem);
   }
 };
 
@@ -98,7 +102,7 @@ export class ViewControls {
   constructor(load) {
     by("view").innerHTML = VIEW;
     by("keys").innerHTML = KEYS;
-    this.views = new Views(by("views"), load, (what) => this.showChange(what), (text) => tell(capital(text), true));
+    this.views = new Views(by("views"), load, (what) => this.showChange(what), blame);
     this.volume = null;
     this.listen();
   }

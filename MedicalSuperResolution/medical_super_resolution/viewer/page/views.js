@@ -11,7 +11,7 @@ function made(kind, parent, settings = {}) {
 
 export class Views {
   // container: takes the rows. load: asks the server. changed: takes "window" or "wipe", which the mouse or a key
-  // changed. failed: takes an error message.
+  // changed. failed: takes an error.
   constructor(container, load, changed, failed) {
     Object.assign(this, { container, changed, failed, slices: new Slices(load), rows: [], parts: {} });
     Object.assign(this, { window: null, overlay: "after", wipe: 0.5, isBefore: false });
@@ -103,7 +103,7 @@ export class Views {
     try {
       found = await Promise.all(names.map((image) => this.slices.get(image, row.plane, number)));
     } catch (problem) {
-      return this.failed(problem.message);
+      return this.failed(problem);
     }
     if (number !== Number(row.slider.value) || !row.element.isConnected) return; // another was asked for meanwhile
     const slices = Object.fromEntries(names.map((image, at) => [image, found[at]]));
