@@ -49,8 +49,8 @@ async function opened(file) {
   const reader = (isPacked ? file.stream().pipeThrough(new DecompressionStream("gzip")) : file.stream()).getReader();
   let rest = new Uint8Array(0);
   const next = async () => {
-    const damaged = () => refuse(file.name, "is damaged: it cannot be unpacked; get it again");
-    const { value, done } = await reader.read().catch(damaged);
+    const why = "it is damaged, or has several parts, which browsers refuse; get or pack it again";
+    const { value, done } = await reader.read().catch(() => refuse(file.name, `cannot be unpacked: ${why}`));
     rest = value ?? new Uint8Array(0);
     return !done;
   };

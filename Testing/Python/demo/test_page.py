@@ -183,10 +183,14 @@ def test_an_enhancement_is_cancelled_and_can_be_begun_again(page, tmp_path: Path
         (gzip.compress(b"no volume"), "is no NIfTI-1 volume (.nii or .nii.gz); choose one that is"),
         (
             gzip.compress(np.random.default_rng(0).bytes(999))[:99],
-            "is damaged: it cannot be unpacked; get it again",
+            "cannot be unpacked: it is damaged, or has several parts, which browsers refuse; get or pack it again",
+        ),
+        (
+            gzip.compress(bytes(99)) + gzip.compress(bytes(999)),
+            "cannot be unpacked: it is damaged, or has several parts, which browsers refuse; get or pack it again",
         ),
     ],
-    ids=["text", "packed text", "cut"],
+    ids=["text", "packed text", "cut", "two parts"],
 )
 def test_a_wrong_file_is_refused_in_a_sentence_and_the_scan_before_stays(page, content, said, tmp_path: Path):
     open_scan(page, a_scan(tmp_path, (4, 20, 20), (1.0, 1.0, 4.0)))
