@@ -74,7 +74,7 @@ def check(path: Path, given: str | None = None, name: str | None = None) -> tupl
 def _first_word(note: Path) -> str:
     try:
         with note.open("rb") as file:
-            words = file.read(_LONGEST_NOTE).decode("utf-8", "replace").split()
+            words = file.read(_LONGEST_NOTE).decode("utf-8-sig", "replace").split()  # the mark of Windows' Notepad
     except OSError as problem:
         raise ModelError(f"{note} cannot be read: {problem.strerror}") from problem
     return words[0] if words else ""

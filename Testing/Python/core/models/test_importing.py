@@ -52,12 +52,12 @@ def test_a_checksum_that_is_given_is_compared(a_file: Path, a_user_folder: Path,
     assert import_model(a_file, write(checksum.digest_of(a_file))).was_compared
 
 
-@pytest.mark.parametrize("written", ["{}", "{}  mine.safetensors\n", "\n{} *mine.safetensors"])
+@pytest.mark.parametrize("written", ["{}", "{}  mine.safetensors\n", "\n{} *mine.safetensors", "\ufeff{}"])
 def test_a_checksum_beside_the_file_is_compared(a_file: Path, a_user_folder: Path, written: str):
     note = a_file.with_name("mine.safetensors.sha256")
-    note.write_text(written.format(checksum.digest_of(a_file)))
+    note.write_text(written.format(checksum.digest_of(a_file)), encoding="utf-8")
     assert import_model(a_file).was_compared
-    note.write_text(written.format(WRONG))
+    note.write_text(written.format(WRONG), encoding="utf-8")
     refused(a_file, a_user_folder, "it is damaged or another file")
 
 
