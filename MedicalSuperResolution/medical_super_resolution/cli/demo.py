@@ -44,8 +44,8 @@ def main(folder: Path, *, overwrite: bool = False) -> None:
     made = [folder / name for name in ("thick.nii.gz", "enhanced.nii.gz", "compare.png")]
     for path in made:
         check_replaceable(path, overwrite=overwrite)
-    folder.mkdir(parents=True, exist_ok=True)
     truth = template()
+    folder.mkdir(parents=True, exist_ok=True)
     thick = thickened(truth, FACTOR)
     print(f"{truth.grid.described()} made {FACTOR} mm thick: {thick.grid.described()}")
 

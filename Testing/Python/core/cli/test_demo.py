@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -49,6 +50,13 @@ def test_a_file_that_is_there_already_is_kept(tmp_path: Path):
     with pytest.raises(SuperResolutionError, match=r"thick.nii.gz exists already; add --overwrite"):
         demonstration.main(tmp_path)
     assert (list(tmp_path.iterdir()), mine.read_bytes()) == ([mine], b"mine")
+
+
+def test_without_the_template_no_folder_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "nilearn.datasets", None)
+    with pytest.raises(SuperResolutionError, match="nilearn"):
+        demonstration.main(tmp_path / "shown")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_enhanced_volume_lies_on_the_grid_of_the_truth(a_head: Volume, shown: tuple[Path, list[str]]):
