@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,8 +124,8 @@ def _draw(
             if row == 0:
                 axes[row, column].set_title(panel.title, color="white", fontsize=11)
         _label_plane(axes[row, 0], name, planes[row][0])
-    last = drawn  # the last column is always a difference
-    bar = figure.colorbar(last, ax=axes, location="bottom", shrink=0.4, aspect=40, pad=0.01)
+    # What was drawn last is in the last column, which is always a difference.
+    bar = figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.4, aspect=40, pad=0.01)
     bar.set_label(f"difference in {unit}; gray window {window[0]:.4g} to {window[1]:.4g} {unit}", color="white")
     bar.ax.tick_params(colors="white")
     with work_folder(output.parent) as folder:
@@ -144,12 +145,12 @@ def _draw_plane(axis: Axes, plane: Plane, limits: tuple[float, float], *, is_dif
     )
 
 
-def _label_plane(axis: object, name: str, plane: Plane) -> None:
+def _label_plane(axis: Axes, name: str, plane: Plane) -> None:
     """Label the plane and its left and upper edge, side by side because panels can be low."""
     from matplotlib.patheffects import withStroke
 
-    style = {"color": "yellow", "fontsize": 9, "path_effects": [withStroke(linewidth=2, foreground="black")]}
-    style["transform"] = axis.transAxes  # type: ignore[attr-defined]
-    axis.text(0.02, 0.5, plane.left, va="center", **style)  # type: ignore[attr-defined]
-    axis.text(0.5, 0.98, plane.top, ha="center", va="top", **style)  # type: ignore[attr-defined]
-    axis.text(0.98, 0.98, name, ha="right", va="top", **style)  # type: ignore[attr-defined]
+    around = [withStroke(linewidth=2, foreground="black")]
+    write = partial(axis.text, color="yellow", fontsize=9, path_effects=around, transform=axis.transAxes)
+    write(0.02, 0.5, plane.left, va="center")
+    write(0.5, 0.98, plane.top, ha="center", va="top")
+    write(0.98, 0.98, name, ha="right", va="top")
