@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any, cast
 
@@ -17,10 +18,11 @@ from ...networks.contracts import SequenceGenerator
 from ...progress import ignore
 from ...settings import EnhanceSettings
 from ...system.memory import keep_freed_blocks
+from ...system.processor import processor_name
+from ...system.software import __version__
 from ..terminal import print_line
 from . import roofline
 from .engine import engine, seams
-from .machine import identity
 from .program import whole_program
 from .timing import Show
 from .workloads import FACTOR, corner_of, synthetic_ct
@@ -59,7 +61,11 @@ def run(
     settings = replace(settings, factor=float(FACTOR), axes="k", device=device.type, model=model.name)
     volume = synthetic_ct(side, slices)
     context = ExecutionContext(settings, device, 1, ignore)
-    facts: dict[str, Any] = identity() | {
+    facts: dict[str, Any] = {
+        "date": time.strftime("%Y-%m-%d"),
+        "version": __version__,
+        "engine": f"torch {torch.__version__}",
+        "processor": processor_name(),
         "model": model.name,
         "device": torch.cuda.get_device_name() if device.type == "cuda" else str(device),
         "precision": context.precision,
