@@ -112,6 +112,8 @@ class Volume:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if isinstance(self.array, np.ma.MaskedArray):  # parts of numpy heed the mask, others compute with what it hides
+            raise VolumeError("the array has a mask; fill it first by .filled(value)")
         if self.array.ndim != 3 or self.array.shape != self.grid.shape_kji:
             raise VolumeError(f"a volume needs three axes that fit its grid, got {self.array.shape}")
         if self.array.size == 0:

@@ -22,6 +22,12 @@ def test_voxels_that_are_no_real_numbers_are_refused(dtype: str):
         Volume(np.zeros((2, 3, 4), dtype), Grid((2, 3, 4), np.eye(4)))
 
 
+@pytest.mark.parametrize("mask", [False, [[[True, False]]]])
+def test_an_array_with_a_mask_is_refused(mask: object):
+    with pytest.raises(VolumeError, match=r"has a mask; fill it first by \.filled\(value\)"):
+        Volume(np.ma.array(np.zeros((1, 1, 2)), mask=mask), Grid((1, 1, 2), np.eye(4)))
+
+
 def test_an_empty_volume_is_refused():
     with pytest.raises(VolumeError, match="empty"):
         Volume(np.zeros((0, 3, 4)), Grid((0, 3, 4), np.eye(4)))
