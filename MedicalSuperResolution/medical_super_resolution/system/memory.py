@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from .process import control_groups
+
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # M_TRIM_THRESHOLD and so on, of mallopt(3)
 _LARGE_BLOCK = 1 << 25  # largest value that every glibc accepts; a slice of features is smaller
 _KEPT = 1 << 30  # bytes
@@ -99,34 +101,25 @@ def _windows_bytes() -> int | None:
 
 
 def _container_limits(root: Path) -> Iterator[int]:
-    """Limits of the control groups that this process is in, version 2 or 1, and of those above them."""
-    try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
-    except OSError:  # not Linux
-        return
-    for line in lines:
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if number == "0":
-            mounted, name = root / "sys/fs/cgroup", "memory.max"
-        elif "memory" in controllers.split(","):
-            mounted, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
-        else:
-            continue
-        group = Path(path.lstrip("/"))
-        for part in (group, *group.parents):  # in a container, its own group may be mounted as the root
-            with suppress(OSError, ValueError):  # "max" is no number
-                yield int((mounted / part / name).read_text())
+    """Limits of the control groups."""
+    for version, group in control_groups("memory", root):
+        with suppress(OSError, ValueError):  # "max" is no number
+            yield int((group / ("memory.max" if version == 2 else "memory.limit_in_bytes")).read_text())
 
 
 def peak_mb() -> float | None:
     """The most memory that this process has held, in megabytes; None where the system does not provide it."""
     with suppress(OSError, StopIteration, ValueError):  # not Linux, where `resource` counts the parent's memory too
         lines = Path("/proc/self/status").read_text().splitlines()
-        return round(int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1e3, 1)
+        return _in_mb(int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) * 1024)
     try:
         import resource
     except ImportError:  # Windows
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1e6 if sys.platform == "darwin" else 1e3), 1)
+    return _in_mb(peak * (1 if sys.platform == "darwin" else 1024))
+
+
+def _in_mb(count: int) -> float:
+    """Bytes in megabytes, millions of bytes."""
+    return round(count / 1e6, 1)

@@ -57,20 +57,40 @@ def available_cpus(root: Path = Path("/")) -> int:
         count = len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux
         count = os.cpu_count() or 1
-    return max(1, math.ceil(min(count, _quota(root))))
+    return max(1, math.ceil(min([count, *_quotas(root)])))
 
 
-def _quota(root: Path) -> float:
-    """CPUs that the control group allows; infinite where there is no limit."""
-    with suppress(OSError, ValueError):  # version 2; "max" is no number
-        quota, period = (root / "sys/fs/cgroup/cpu.max").read_text().split()
-        return int(quota) / int(period)
-    with suppress(OSError, ValueError):  # version 1
-        group = root / "sys/fs/cgroup/cpu"
-        microseconds = int((group / "cpu.cfs_quota_us").read_text())
-        if microseconds > 0:
-            return microseconds / int((group / "cpu.cfs_period_us").read_text())
-    return math.inf
+def _quotas(root: Path) -> Iterator[float]:
+    """CPUs that the control groups allow; none where there is no limit."""
+    for version, group in control_groups("cpu", root):
+        names = ("cpu.max",) if version == 2 else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        with suppress(OSError, ValueError):  # "max" is no number
+            quota, period = " ".join((group / name).read_text() for name in names).split()
+            if int(quota) > 0:  # -1 is no limit
+                yield int(quota) / int(period)
+
+
+def control_groups(controller: str, root: Path) -> Iterator[tuple[int, Path]]:
+    """Yield version, 1 or 2, and folder of each control group of Linux that this process is in, and of those above it.
+
+    Their limits are those of a container or of a service.
+    """
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:  # not Linux
+        return
+    for line in lines:
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0":
+            version, mounted = 2, root / "sys/fs/cgroup"
+        elif controller in controllers.split(","):
+            version, mounted = 1, root / "sys/fs/cgroup" / controller
+        else:
+            continue
+        group = Path(path.lstrip("/"))
+        for part in (group, *group.parents):  # in a container, its own group may be mounted as the root
+            yield version, mounted / part
 
 
 def has_gpu_driver(root: Path = Path("/")) -> bool:

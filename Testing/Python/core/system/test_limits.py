@@ -61,19 +61,24 @@ def test_windows_is_asked_for_its_memory(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("files", "expected"),
+    ("groups", "files", "expected"),
     [
-        ({"sys/fs/cgroup/cpu.max": "150000 100000\n"}, 2),
-        ({"sys/fs/cgroup/cpu.max": "max 100000\n"}, 8),
-        ({"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "100000\n", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n"}, 1),
-        ({"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n"}, 8),
-        ({}, 8),
+        ("0::/\n", {"cpu.max": "150000 100000\n"}, 2),
+        ("0::/\n", {"cpu.max": "max 100000\n"}, 8),
+        ("0::/system.slice/a.service\n", {"system.slice/a.service/cpu.max": "300000 100000\n"}, 3),
+        ("0::/a/b\n", {"a/cpu.max": "200000 100000\n", "a/b/cpu.max": "max 100000\n"}, 2),
+        ("4:cpu,cpuacct:/\n", {"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
+        ("4:cpu,cpuacct:/\n", {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 8),
+        ("", {}, 8),
     ],
 )
-def test_the_cpus_of_a_container_are_counted(tmp_path: Path, files, expected: int, monkeypatch: pytest.MonkeyPatch):
+def test_the_cpus_of_a_container_or_service_are_counted(
+    tmp_path: Path, groups: str, files: dict[str, str], expected: int, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
 
-    assert threads.available_cpus(written(tmp_path, files)) == expected
+    root = written(tmp_path, {f"sys/fs/cgroup/{name}": text for name, text in files.items()})
+    assert threads.available_cpus(written(root, {"proc/self/cgroup": groups})) == expected
 
 
 @pytest.mark.skipif(os.name == "nt", reason="drivers have many names on Windows")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from medical_super_resolution.system.memory import return_code_pages
+from medical_super_resolution.system.memory import peak_mb, return_code_pages
 
 
 def resident_code_kb() -> int:
@@ -38,3 +38,11 @@ def test_a_file_of_any_name_may_be_mapped_meanwhile(tmp_path: Path, name: bytes)
         return_code_pages()
         assert mapped[:] == b"voxels"
     assert resident_code_kb() < before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory of a process in Linux")
+def test_the_peak_is_in_megabytes_of_a_million_bytes():
+    resource = pytest.importorskip("resource")
+
+    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert peak_mb() == pytest.approx(kib * 1024 / 1e6, rel=0.01)
