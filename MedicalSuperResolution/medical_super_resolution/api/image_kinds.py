@@ -209,7 +209,7 @@ def _from_array(image: Any, spacing: tuple[float, float, float] | None, affine: 
     array = _array_of(image) if is_tensor else image
     if array.ndim != 3:
         raise VolumeError(f"the array has the shape {array.shape}; enhance takes one volume with three axes (K, J, I)")
-    grid = Grid(array.shape, np.asarray(affine) if spacing is None else _diagonal(spacing))
+    grid = Grid(array.shape, _matrix(affine) if spacing is None else _diagonal(spacing))
 
     def restore(volume: Volume) -> Any:  # noqa: ANN401
         return _tensor(volume.array).to(image.device) if is_tensor else volume.array
@@ -217,11 +217,27 @@ def _from_array(image: Any, spacing: tuple[float, float, float] | None, affine: 
     return Converted(Volume(array, grid), restore)
 
 
+def _matrix(affine: object) -> np.ndarray:
+    values = _numbers(affine, (4, 4))
+    if values is None:
+        raise SettingsError(f"affine has 4 x 4 numbers, from ijk to RAS in mm; got {affine!r}")
+    return values
+
+
 def _diagonal(spacing: tuple[float, float, float]) -> np.ndarray:
-    values = np.asarray(spacing)
-    if values.shape != (3,) or values.dtype.kind not in "iuf" or not (values > 0).all():
+    values = _numbers(spacing, (3,))
+    if values is None or not (values > 0).all():
         raise SettingsError(f"spacing has three values above 0 mm, along i, j and k; got {spacing!r}")
     return np.diag([*map(float, values), 1.0])
+
+
+def _numbers(values: object, shape: tuple[int, ...]) -> np.ndarray | None:
+    """An array of real numbers of this shape; None if it is none."""
+    try:
+        found = np.asarray(values)
+    except ValueError:  # rows of several lengths
+        return None
+    return found if found.shape == shape and found.dtype.kind in "iuf" else None
 
 
 _KINDS: tuple[tuple[Callable[[object], bool], Callable[[Any], Converted]], ...] = (

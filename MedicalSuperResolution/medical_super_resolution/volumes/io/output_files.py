@@ -18,7 +18,7 @@ def check_output(path: Path | str, *, overwrite: bool = False) -> None:
     if path.is_dir():
         raise VolumeError(f"{path} is a folder; name a file, which ends in one of: {', '.join(SUFFIXES)}")
     if suffix_of(path) is None:
-        raise VolumeError(f"the format of {path.name} is unknown; end the name in one of: {', '.join(SUFFIXES)}")
+        raise VolumeError(f"no volume can be written as {path.name}; end the name in one of: {', '.join(SUFFIXES)}")
     if path.name.lower().endswith((".nii", ".nii.gz")):
         optional("nibabel", "NIfTI files")
     check_detached(path)

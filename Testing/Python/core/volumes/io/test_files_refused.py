@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 
 from limited_reading import refusal
-from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files, formats, output_files
 from medical_super_resolution.volumes.volume import Volume
@@ -149,3 +149,9 @@ def test_a_header_that_promises_more_than_the_file_can_hold_is_refused_before_me
     content[42:48] = struct.pack("<hhh", 30000, 30000, 30000)  # dim[1..3]: 54 terabytes
     path.write_bytes(gzip.compress(bytes(content)))
     assert "the file is damaged" in refusal(path)
+
+
+@pytest.mark.parametrize("name", ["thin.mgz", "thin.hdr", "thin.png", "thin"])
+def test_an_output_that_cannot_be_written_is_refused_whether_or_not_it_could_be_read(tmp_path: Path, name: str):
+    with pytest.raises(VolumeError, match=f"no volume can be written as {name}; end the name in one of: .nii.gz"):
+        output_files.check_output(tmp_path / name)
