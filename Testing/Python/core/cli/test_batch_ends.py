@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,7 @@ def at_work(process: subprocess.Popen[str], results: Path) -> set[str]:
     busy = set()
     for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
         for descriptor in Path(f"/proc/{child}/fd").iterdir():
-            if descriptor.is_symlink() and str(descriptor.readlink()).startswith(str(results)):
-                busy.add(child)
+            with suppress(FileNotFoundError):  # it was closed meanwhile
+                if str(descriptor.readlink()).startswith(str(results)):
+                    busy.add(child)
     return busy

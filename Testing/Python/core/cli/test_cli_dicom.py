@@ -66,7 +66,7 @@ def test_a_series_of_several_patients_is_refused_before_any_work_where_it_would_
 def test_a_volume_file_does_not_become_a_series(medsr: Medsr, scan: Path, folder: Path):
     status, _, err = medsr("enhance", scan, folder / "thin")
     assert status == 1
-    assert "the format of thin" in err
+    assert "no volume can be written as thin;" in err
     assert not (folder / "thin").exists()
 
 

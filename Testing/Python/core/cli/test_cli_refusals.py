@@ -207,7 +207,7 @@ def test_a_report_that_is_a_folder_gets_one_sentence_before_any_work(
 
 
 def test_an_output_of_no_known_format_gets_one_sentence(medsr: Medsr, scan: Path, folder: Path):
-    assert "the format of" in refused(medsr, folder, "enhance", scan, folder / "fine.jpg")
+    assert "no volume can be written as" in refused(medsr, folder, "enhance", scan, folder / "fine.jpg")
 
 
 def test_a_failing_write_gets_one_sentence_and_leaves_nothing(
