@@ -166,6 +166,14 @@ def test_enhance_is_free_again_when_the_queue_was_cancelled(a_panel: Any, three:
     assert a_panel.ui.enhanceButton.enabled
 
 
+def test_a_queue_is_not_said_to_be_stopped_as_the_run_before_it(a_panel: Any, three: list[Any], a_runner: Any):
+    a_panel.ui.enhanceButton.click()
+    a_panel.ui.enhanceButton.click()
+    assert a_panel.ui.statusLabel.text == "Stopped. Nothing was changed."
+    a_panel.ui.queueButton.click()
+    assert a_panel.ui.statusLabel.isHidden()
+
+
 def test_enhance_waits_for_the_queue(a_panel: Any, three: list[Any], a_runner: Any):
     a_panel.ui.queueButton.click()
     assert (a_panel.ui.enhanceButton.enabled, a_panel.ui.enhanceButton.toolTip) == (

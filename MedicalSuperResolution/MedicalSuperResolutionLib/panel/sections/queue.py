@@ -9,6 +9,7 @@ from slicer import vtkMRMLScalarVolumeNode
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.engine.queue import Item, Queue
+from MedicalSuperResolutionLib.panel import display
 from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
 from MedicalSuperResolutionLib.process.runner import Runner
 from MedicalSuperResolutionLib.setup import torch as torch_setup
@@ -74,6 +75,7 @@ class QueueSection:
             self._ui.queueCollapsibleButton.collapsed = False
             settings = [self._choices().settings(node) for node in nodes]
             self.queue = Queue(nodes, settings, self._make_runner(), self.show, self._on_result)
+            display.show_status(self._ui, "")  # of an earlier run
         self.show()
 
     def abandon(self) -> None:
