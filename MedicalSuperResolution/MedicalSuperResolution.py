@@ -96,7 +96,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
     def onSceneContentChanged(self, caller=None, event=None):
         if self._parameterNode is not None and not slicer.mrmlScene.IsBatchProcessing():
             self._parameterNode.choose_input()
-            if self._isSequence:  # it may have lost its browser
+            if self._isSequence or caller is None:  # it may have lost its browser; or a result was removed
                 self._updatePanel()
 
     def setParameterNode(self, parameterNode):
@@ -178,7 +178,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
     def _onOver(self, source, node, problem):
         if node is not None:
             display.show_volume(node)
-            self._onResult(source, node)
+            self._onResult(node)
         self._updatePanel()
         with messages.shown_errors(_("The volume could not be made.")):
             if problem is not None:
@@ -189,15 +189,13 @@ class MedicalSuperResolutionWidget(ModuleWidget):
                 with self._run.occupied(_("A segmentation is being refined.")):
                     self.logic.refine_segmentation(drawn, source, node)
 
-    def _onResult(self, source, node):
-        chosen = self.logic.getParameterNode()
-        chosen.resultSource, chosen.resultVolume = source, node
+    def _onResult(self, node):
+        self.logic.getParameterNode().resultVolume = node
 
-    def _onDelete(self, source):
+    def _onDelete(self):
         self._compare.exit()
         display.show_status(self.ui, "")
-        if source is not None and source.GetScene() is not None:
-            display.show_volume(source)
+        display.show_volume(self._choices().inputVolume)
         self._updatePanel()
 
 

@@ -67,7 +67,7 @@ class Queue:
         settings: Sequence[EnhanceSettings],
         runner: Runner,
         on_change: Callable[[], None],
-        on_result: Callable[[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode], None],
+        on_result: Callable[[vtkMRMLScalarVolumeNode], None],
     ) -> None:
         """Start with the first volume.
 
@@ -78,7 +78,7 @@ class Queue:
         on_change
             Called when an item has got further.
         on_result
-            Called with a volume and what was made of it.
+            Called with what was made of a volume.
         """
         self.items = [Item(node, one, node.GetName()) for node, one in zip(nodes, settings, strict=True)]
         self._runner = runner
@@ -134,9 +134,8 @@ class Queue:
         self._on_change()
 
     def _end(self, item: Item, node: vtkMRMLScalarVolumeNode | None, problem: Exception | None) -> None:
-        source = item.node
         item.end(node, problem)
         self._go_on()
         self._on_change()
         if node is not None:
-            self._on_result(source, node)
+            self._on_result(node)

@@ -80,9 +80,9 @@ class MedicalSuperResolutionParameterNode:
     overlayShare
         How much of it, in percent.
     exportVolume
-        What to export to DICOM; None means the latest result.
-    resultVolume, resultSource
-        What the latest run made, and from which volume; no widget shows them.
+        What to export to DICOM; None means the `present_result`.
+    resultVolume
+        What the latest run made; no widget shows it.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -111,7 +111,6 @@ class MedicalSuperResolutionParameterNode:
     overlayShare: Annotated[int, WithinRange(0, 100)] = 50
     exportVolume: vtkMRMLScalarVolumeNode
     resultVolume: vtkMRMLScalarVolumeNode
-    resultSource: vtkMRMLScalarVolumeNode
 
     def choose_input(self) -> None:
         """Take the volume on the screen, or else the first in the scene, where none is chosen."""
@@ -171,22 +170,17 @@ class MedicalSuperResolutionParameterNode:
         return {"spacing_ijk_mm": tuple(new or old for new, old in zip(wanted, present, strict=True))}
 
     def pair_to_compare(self) -> tuple[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode] | None:
-        """The input and what to compare it with: the chosen volume, or else the latest result, if it was made of it.
-
-        None where there is no such thing. A fused volume is compared with any of its stacks.
-        """
-        before, after = self.inputVolume, self.compareVolume
-        if after is None and self._was_made_of(before):
-            after = self.resultVolume
+        """The input and what to compare it with: the chosen volume, or else the `present_result`; None without one."""
+        before, after = self.inputVolume, self.compareVolume or self.present_result()
         if before is None or after is None or after is before:
             return None
         return None if after.GetScene() is None or after.GetImageData() is None else (before, after)
 
-    def _was_made_of(self, volume: vtkMRMLScalarVolumeNode | None) -> bool:
-        result = self.resultVolume
-        return volume is not None and (
-            volume is self.resultSource or (result is not None and volume in provenance.stacks_of(result))
-        )
+    def present_result(self) -> vtkMRMLScalarVolumeNode | None:
+        """The newest result that was made of the input, alone or with other stacks; None where there is none."""
+        volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+        made = [one for one in volumes if self.inputVolume in provenance.sources_of(one)]
+        return self.resultVolume if self.resultVolume in made else next(reversed(made), None)
 
 
 def choices_in(node: vtkMRMLScriptedModuleNode) -> MedicalSuperResolutionParameterNode:

@@ -78,11 +78,9 @@ def _profile(chosen: MedicalSuperResolutionParameterNode) -> str:
 
 
 def _estimated_before(chosen: MedicalSuperResolutionParameterNode, thickness_mm: float) -> Report | None:
-    """The report of the latest run, where it has estimated the profile of the input as it is to be estimated again."""
-    result = chosen.resultVolume
-    if result is None or chosen.resultSource is not chosen.inputVolume:
-        return None
-    report = provenance.report_of(result)
+    """The report of the input's latest result, where it has estimated the profile as it is to be estimated again."""
+    result = chosen.present_result()
+    report = None if result is None else provenance.report_of(result)
     if report is None or report.slice_profile_source != "estimated":
         return None
     return report if abs(report.slice_thickness_mm - thickness_mm) < _SAME_MM else None

@@ -95,13 +95,16 @@ def write_to_node(
         dicom_source.place_beside(source_node, output_node)
         note = provenance.sentences(enhanced.report, region.anatomical_axes(output_node))
         dicom_source.place_beside(output_node, provenance.write_note(note, output_node))
+        provenance.name_sources(output_node, [source_node])
         return output_node
-    return add_draft(
+    node = add_draft(
         draft(enhanced, source_node),
         name or free_name(scene, result_name(source_node.GetName(), enhanced.report)),
         source_node,
         provenance.sentences(enhanced.report, region.anatomical_axes(source_node)),
     )
+    provenance.name_sources(node, [source_node])
+    return node
 
 
 def add_draft(

@@ -17,7 +17,7 @@ _REPORT, _SOURCE_INSTANCES = "Report", "SourceInstanceUIDs"  # names of attribut
 _SOURCE_NAME, _FUSION_REPORT = "SourceName", "FusionReport"
 _NEXT_SERIES = "\n"  # between the images of two series
 _NOTE_ROLE = "MedicalSuperResolution.WhatWasDone"  # the node reference from a result to its text
-_STACK_ROLE = "MedicalSuperResolution.Stack"  # the node references from a fused volume to its stacks
+_SOURCE_ROLE = "MedicalSuperResolution.Source"  # the node references from a result to what it was made of
 
 
 def attributes(report: Report, source_node: slicer.vtkMRMLScalarVolumeNode) -> dict[str, str]:
@@ -91,16 +91,16 @@ def is_fused(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
     return node.GetAttribute(ATTRIBUTE_PREFIX + _FUSION_REPORT) is not None
 
 
-def name_sources(node: slicer.vtkMRMLScalarVolumeNode, stacks: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> None:
-    """Store references from a fused volume to the nodes of its stacks."""
-    for stack in stacks:
-        node.AddNodeReferenceID(_STACK_ROLE, stack.GetID())
+def name_sources(node: slicer.vtkMRMLScalarVolumeNode, sources: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> None:
+    """Store references from a result to its source, or to the stacks that it was fused from."""
+    for source in sources:
+        node.AddNodeReferenceID(_SOURCE_ROLE, source.GetID())
 
 
-def stacks_of(node: slicer.vtkMRMLScalarVolumeNode) -> list[slicer.vtkMRMLScalarVolumeNode]:
-    """The stacks of a fused volume that are in the scene; empty for any other volume."""
-    found = [node.GetNthNodeReference(_STACK_ROLE, n) for n in range(node.GetNumberOfNodeReferences(_STACK_ROLE))]
-    return [stack for stack in found if stack is not None]
+def sources_of(node: slicer.vtkMRMLScalarVolumeNode) -> list[slicer.vtkMRMLScalarVolumeNode]:
+    """What a result was made of, as far as it is in the scene; empty for any other volume."""
+    found = [node.GetNthNodeReference(_SOURCE_ROLE, n) for n in range(node.GetNumberOfNodeReferences(_SOURCE_ROLE))]
+    return [source for source in found if source is not None]
 
 
 def forget(node: slicer.vtkMRMLScalarVolumeNode) -> None:
@@ -108,7 +108,7 @@ def forget(node: slicer.vtkMRMLScalarVolumeNode) -> None:
     for name in node.GetAttributeNames():
         if name.startswith(ATTRIBUTE_PREFIX):
             node.RemoveAttribute(name)
-    node.RemoveNodeReferenceIDs(_STACK_ROLE)
+    node.RemoveNodeReferenceIDs(_SOURCE_ROLE)
 
 
 def keep_from_export(node: slicer.vtkMRMLScalarVolumeNode) -> None:

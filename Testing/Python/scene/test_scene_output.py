@@ -63,7 +63,7 @@ def test_an_output_node_that_held_a_fused_volume_is_no_longer_one_of_its_stacks(
     stack = slicer.util.addVolumeFromArray(np.zeros((2, 2, 2)), name="Stack")
     provenance.name_sources(an_output_node, [stack])
     write_to_node(an_enhanced, a_volume_node, an_output_node)
-    assert provenance.stacks_of(an_output_node) == []
+    assert provenance.sources_of(an_output_node) == [a_volume_node]
 
 
 def test_a_given_output_node_wants_to_be_saved(an_enhanced, a_volume_node, an_output_node, tmp_path):

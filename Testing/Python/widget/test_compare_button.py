@@ -290,8 +290,8 @@ def test_a_scene_that_was_saved_while_comparing_is_compared_again(
     a_panel.enter()
     assert a_panel._compare.comparison.shown.after == "Thick 1 mm"
     assert a_panel.ui.comparisonLabel.text.startswith("Before is Thick")
-    a_panel._parameterNode.resultVolume = None
     a_panel.ui.compareButton.click()
+    slicer_python.mrmlScene.RemoveNode(a_panel._parameterNode.resultVolume)
     layout.SetViewArrangement(comparing)
     a_panel.enter()
     assert not a_panel._compare.comparison.is_active
@@ -324,8 +324,10 @@ def test_an_output_volume_that_was_made_of_another_input_is_no_latest_result(
     other = slicer_python.util.addVolumeFromArray(np.zeros((8, 18, 20)), np.diag([1.0, 1.0, 3.0, 1.0]), "Other")
     chosen.inputVolume = other
     assert chosen.pair_to_compare() is None
-    a_panel._onResult(other, a_thick_volume)  # as a queue or a fusion, which make new volumes
-    assert chosen.pair_to_compare() == (other, a_thick_volume)
+    enhance(a_panel, a_runner)
+    assert chosen.pair_to_compare() == (other, chosen.outputVolume)
+    chosen.inputVolume = a_thick_volume
+    assert chosen.pair_to_compare() is None
 
 
 def test_removing_the_result_leaves_nothing_to_compare(

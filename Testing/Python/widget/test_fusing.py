@@ -102,7 +102,7 @@ def test_a_click_makes_one_volume_that_is_compared_with_each_stack(a_panel: Any,
     result = a_panel._parameterNode.resultVolume
     assert volume_names() == ["Axial", "Coronal", "Axial fused"]
     assert (result.GetSpacing(), result.GetImageData().GetDimensions()) == ((1.0, 1.0, 1.0), (24, 24, 24))
-    assert provenance.stacks_of(result) == stacks
+    assert provenance.sources_of(result) == stacks
     for stack in stacks:
         a_panel._parameterNode.inputVolume = stack
         assert a_panel._parameterNode.pair_to_compare() == (stack, result)

@@ -43,7 +43,9 @@ def test_checked_volumes_are_enhanced_one_after_the_other(a_panel: Any, three: l
         wait(lambda number=number: rows(a_panel)[number][1].startswith("done"))
     assert volume_names() == ["A", "B", "C", "A 1 mm", "B 1 mm", "C 1 mm"]
     assert not a_panel._queue.is_running
-    assert a_panel._parameterNode.pair_to_compare() is None  # A is the input, C 1 mm the latest result
+    for volume, name in zip(three, ("A 1 mm", "B 1 mm", "C 1 mm"), strict=True):
+        a_panel.ui.inputSelector.setCurrentNode(volume)
+        assert a_panel.ui.compareButton.toolTip.startswith(f"Show {volume.GetName()}, {name} and")
 
 
 def test_an_axis_without_a_custom_spacing_stays_as_it_is_in_every_volume(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from widget.helpers import enhance, volume_names
+from widget.helpers import enhance, settle, volume_names, wait
 
 
 def test_the_note_opens_and_names_the_direction_of_the_patient(
@@ -47,6 +47,35 @@ def test_delete_result_leaves_nothing_of_a_sequence(a_panel: Any, a_runner: Any,
     assert slicer_python.util.getNodesByClass("vtkMRMLSequenceBrowserNode")[0].GetSequenceNode(proxy) is not None
 
 
+def test_what_is_below_the_button_belongs_to_the_input_also_where_that_was_changed_during_the_run(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any
+):
+    ui = a_panel.ui
+    other = slicer_python.util.addVolumeFromArray(np.zeros((8, 18, 20), np.int16), name="Other")
+    ui.enhanceButton.click()
+    ui.inputSelector.setCurrentNode(other)
+    a_runner.finish()
+    wait(lambda: a_panel._run.current is None)
+    assert (ui.resultWidget.isHidden(), ui.compareButton.enabled) == (True, False)
+    assert ui.statusLabel.text == "Done: Thick 1 mm"
+    ui.inputSelector.setCurrentNode(a_thick_volume)
+    assert (ui.resultWidget.isHidden(), ui.compareButton.enabled) == (False, True)
+    assert ui.noteButton.toolTip == "Read what was done to make Thick 1 mm."
+
+
+def test_the_result_before_is_offered_where_the_latest_was_removed(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any
+):
+    for _ in range(2):
+        enhance(a_panel, a_runner)
+    assert a_panel.ui.deleteButton.toolTip.startswith("Remove Thick 1 mm_1 from")
+    a_panel.ui.deleteButton.click()
+    assert a_panel.ui.deleteButton.toolTip.startswith("Remove Thick 1 mm from")
+    slicer_python.mrmlScene.RemoveNode(slicer_python.util.getNode("Thick 1 mm"))
+    settle()
+    assert a_panel.ui.resultWidget.isHidden()
+
+
 @pytest.mark.parametrize(
     ("goal", "name"), [("THIN_SLICES_4", "Thick x4"), ("IN_PLANE_2", "Thick in-plane x2"), ("ISOTROPIC", "Thick 1 mm")]
 )
@@ -59,8 +88,6 @@ def test_a_result_is_named_after_its_goal(a_panel: Any, a_thick_volume: Any, a_r
 def test_a_removed_input_is_noticed_while_it_runs(
     a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any, errors_shown: list[str]
 ):
-    from widget.helpers import wait
-
     a_panel.ui.enhanceButton.click()
     slicer_python.mrmlScene.RemoveNode(a_thick_volume)  # the engine is still at work
     wait(lambda: a_panel._run.current is None, seconds=2)

@@ -47,7 +47,7 @@ class DicomSection:
 
     def _node(self) -> vtkMRMLScalarVolumeNode | None:
         chosen = self._choices()
-        return chosen.exportVolume or chosen.resultVolume
+        return chosen.exportVolume or chosen.present_result()
 
     def _obstacle(self) -> str:
         try:

@@ -24,7 +24,7 @@ class QueueSection:
         ui: SimpleNamespace,
         choices: Callable[[], MedicalSuperResolutionParameterNode],
         make_runner: Callable[[], Runner],
-        on_result: Callable[[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode], None],
+        on_result: Callable[[vtkMRMLScalarVolumeNode], None],
         is_other_running: Callable[[], bool],
         on_running: Callable[[], None],
     ) -> None:
