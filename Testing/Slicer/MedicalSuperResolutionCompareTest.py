@@ -116,7 +116,7 @@ class MedicalSuperResolutionCompareTest(PanelTestCase):
         shown = slicer.mrmlScene.GetNodeByID(after.GetForegroundVolumeID())
         self.assertEqual(shown.GetName(), "Thick 1 mm uncertainty")
         legends = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
-        titles = [legend.GetTitleText() for legend in legends]
+        titles = [" ".join(legend.GetTitleText().split()) for legend in legends]
         self.assertEqual(titles, ["Difference (unit unknown)", "Uncertainty (unit unknown)"])
         self.assertIn("Uncertainty is colored from", self.ui.comparisonLabel.text)
         self.assertLegendIsShown(True)

@@ -92,7 +92,10 @@ def _make_room(logics: list[slicer.vtkMRMLSliceLogic]) -> None:
 
 
 def place_legends(legends: Iterable[slicer.vtkMRMLColorLegendDisplayNode], rows: Rows) -> None:
-    """Put legends beside the volumes or below them, where there is more of the room that they need."""
+    """Put legends beside the volumes or below them, where there is more of the room that they need.
+
+    Beside a volume the unit gets a line of its own: in one, the title would reach over the volume.
+    """
     logics = list(chain(*rows))
     if not logics:
         return
@@ -100,6 +103,8 @@ def place_legends(legends: Iterable[slicer.vtkMRMLColorLegendDisplayNode], rows:
     is_beside, below = np.argmax(free / _needed_pixels(logics)) == 0, free[1]
     height = min(logic.GetSliceNode().GetDimensions()[1] for logic in logics)
     for legend in legends:
+        title = legend.GetTitleText().replace("\n", " ")
+        legend.SetTitleText(title.replace(" (", "\n(", 1) if is_beside else title)
         if is_beside:
             legend.SetOrientation(legend.Vertical)
             legend.SetSize(*_VERTICAL)

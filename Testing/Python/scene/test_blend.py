@@ -190,7 +190,7 @@ def test_the_colors_can_be_seen_through(an_unsure_blend, a_screen):
 
 def test_the_colors_have_a_legend(an_unsure_blend, a_comparison, a_scene, a_gray_pair):
     _, legend = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")  # the first is of the difference
-    assert legend.GetTitleText() == "Uncertainty (unit unknown)"
+    assert legend.GetTitleText() == "Uncertainty\n(unit unknown)"
     assert legend.GetPrimaryDisplayNode().GetColorNode().GetName() == "Iron"
     assert legend.GetDisplayableNode().GetName() == "Uncertainty"
     assert a_comparison.shown.uncertainty == (12.5, 50)

@@ -147,6 +147,7 @@ def test_a_legend_lies_where_the_volume_leaves_room(some_views, a_trio, a_screen
     for number in range(3):
         a_screen.logic(number).ResizeSliceNode(*size)
     assert (legend.GetOrientation() == legend.Horizontal) == is_below
+    assert legend.GetTitleText() == ("Difference (HU)" if is_below else "Difference\n(HU)")
     if is_below:
         height_mm = a_trio[2].GetImageData().GetDimensions()[1] * a_trio[2].GetSpacing()[1]
         below = (1 - height_mm / a_screen.logic(2).GetSliceNode().GetFieldOfView()[1]) / 2

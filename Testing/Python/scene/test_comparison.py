@@ -124,7 +124,7 @@ def test_legends_name_units_and_begin_where_the_colors_begin(a_comparison, a_pai
     after.SetVoxelValueUnits(units)
     a_comparison.enter(before, after)
     legends = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
-    assert [legend.GetTitleText() for legend in legends] == ["Difference (HU)", "Uncertainty (HU)"]
+    assert [legend.GetTitleText() for legend in legends] == ["Difference\n(HU)", "Uncertainty\n(HU)"]
     colored = legends[1].GetPrimaryDisplayNode()
     assert colored.GetLevel() - colored.GetWindow() / 2 == pytest.approx(colored.GetLowerThreshold()) == 2
     assert a_comparison.shown.uncertainty == (2, 8)
@@ -165,7 +165,7 @@ def test_hounsfield_units_are_known_by_their_range_where_no_header_names_them(a_
     slicer.util.updateVolumeFromArray(before, array)
     a_comparison.enter(before, after)
     legend = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")[0]
-    assert (a_comparison.shown.is_ct, legend.GetTitleText()) == (is_ct, f"Difference ({unit})")
+    assert (a_comparison.shown.is_ct, legend.GetTitleText()) == (is_ct, f"Difference\n({unit})")
     assert after.GetVoxelValueUnits() is None  # what is guessed is not stored
 
 
