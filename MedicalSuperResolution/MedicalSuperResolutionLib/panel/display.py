@@ -39,6 +39,8 @@ def show_choices(ui: SimpleNamespace, chosen: MedicalSuperResolutionParameterNod
     volume = chosen.inputVolume
     letters = region.anatomical_axes(volume) if volume is not None else "RAS"
     ui.spacingLabel.text = _("Spacing ({axes}):").format(axes=", ".join(letters))
+    for box, letter in zip((ui.spacingISpinBox, ui.spacingJSpinBox, ui.spacingKSpinBox), letters, strict=True):
+        box.accessibleName = _("Target spacing along {axis}").format(axis=letter)
     ui.sliceThicknessSpinBox.specialValueText = automatic_thickness(volume)
     obstacle = why_no_detail(chosen.model)
     ui.detailSlider.enabled = not obstacle

@@ -288,6 +288,7 @@ def test_directions_are_those_of_the_patient(a_panel: Any, slicer_python: Any):
     volume = slicer_python.util.addVolumeFromArray(np.zeros((8, 18, 20)), sagittal, "Sagittal")
     a_panel._parameterNode.inputVolume = volume
     assert a_panel.ui.spacingLabel.text == "Spacing (A, S, R):"
+    assert a_panel.ui.spacingISpinBox.accessibleName == "Target spacing along A"  # what a screen reader says
 
 
 def test_cautions_are_shown_before_the_click(a_panel: Any, a_thick_volume: Any):
