@@ -18,11 +18,10 @@ from medical_super_resolution.settings import BEST, LARGEST_FACTOR, STANDARD, En
 from MedicalSuperResolutionLib.panel.choices import Arrangement, Device, Goal, Overlay, Plane, Profile, forget_unknown
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene import provenance
-from MedicalSuperResolutionLib.setup.models import why_no_detail
+from MedicalSuperResolutionLib.setup.models import own_refinement, why_no_detail
 from MedicalSuperResolutionLib.translation import tr as _
 
 _PRESETS = {
-    Goal.ISOTROPIC: {},
     Goal.THIN_SLICES_2: {"factor": 2.0, "axes": "through-plane"},
     Goal.THIN_SLICES_4: {"factor": 4.0, "axes": "through-plane"},
     Goal.IN_PLANE_2: {"factor": 2.0, "axes": "in-plane"},
@@ -159,6 +158,8 @@ class MedicalSuperResolutionParameterNode:
         return min(wanted) if wanted and self.goal is Goal.CUSTOM_SPACING else None
 
     def _refinement(self, volume: vtkMRMLScalarVolumeNode | None) -> dict:
+        if self.goal is Goal.ISOTROPIC:
+            return own_refinement(self.model)
         if self.goal in _PRESETS:
             return _PRESETS[self.goal]
         if self.goal is Goal.CUSTOM_FACTOR:

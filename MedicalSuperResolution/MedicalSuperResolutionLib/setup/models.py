@@ -1,4 +1,4 @@
-"""Installed models and their detail models, read without torch."""
+"""Installed models, their own factors and their detail models, read without torch."""
 
 from pathlib import Path
 
@@ -26,6 +26,16 @@ def check_installed(model: str) -> None:
     """
     if model not in installed_models() and not is_file(Path(model)):
         raise ModelError(_("The model {model} is not installed; choose another one.").format(model=model))
+
+
+def own_refinement(model: str) -> dict:
+    """The settings that the engine takes for a model of a single factor where none is asked for; empty for others."""
+    try:
+        config = store.read_header(store.file_of(model, SHIPPED_FOLDER))["config"]
+    except ModelError:  # the engine says so
+        return {}
+    factor = config.get("factor") if isinstance(config, dict) else None
+    return {"factor": float(factor), "axes": "in-plane"} if isinstance(factor, int | float) else {}
 
 
 def why_no_detail(model: str) -> str:

@@ -1,4 +1,4 @@
-"""Detail in the panel: offered where the chosen model has a detail model."""
+"""What the panel reads from the file of a model: its detail, which is offered with a detail model, and its factor."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 
-def write_header(path: Path, card: dict[str, Any]) -> None:
+def write_header(path: Path, card: dict[str, Any], config: dict[str, Any] | None = None) -> None:
     """A model file without weights: the panel reads only its header."""
-    ours = json.dumps({"format_version": 1, "generator": "through-plane", "config": {}, "card": card})
+    ours = json.dumps({"format_version": 1, "generator": "through-plane", "config": config or {}, "card": card})
     text = json.dumps({"__metadata__": {"medical_super_resolution": ours}}).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text)
 
@@ -85,6 +85,15 @@ def test_a_detail_model_is_no_model_of_its_own(a_model_folder: Path):
 
     selector = importlib.import_module("MedicalSuperResolutionLib.setup.models")
     assert [path.stem for path in selector.store.installed(a_model_folder)] == ["general", "plain"]
+
+
+def test_the_forecast_is_that_of_a_model_which_knows_a_single_factor(a_panel: Any, a_thick_volume: Any, tmp_path: Path):
+    write_header(tmp_path / "mine.safetensors", {}, {"factor": 2})
+    a_panel._parameterNode.model = str(tmp_path / "mine.safetensors")
+    assert "becomes 40x36x8 at 0.50x0.50x3.00 mm" in a_panel.ui.descriptionLabel.text
+    assert a_panel._parameterNode.settings().axes == "in-plane"
+    a_panel._parameterNode.goal = type(a_panel._parameterNode.goal).THIN_SLICES_2
+    assert "becomes 20x18x16" in a_panel.ui.descriptionLabel.text  # which the engine refuses, and says why
 
 
 def test_the_tool_tip_of_a_model_writes_the_lists_of_its_card_in_words(the_module: Any, tmp_path: Path):
