@@ -178,7 +178,7 @@ class MedicalSuperResolutionParameterNode:
         return None if after.GetScene() is None or after.GetImageData() is None else (before, after)
 
     def present_result(self) -> vtkMRMLScalarVolumeNode | None:
-        """The newest result that was made of the input, alone or with other stacks; None where there is none."""
+        """What was made of the input, alone or with other stacks: by the latest run, or else last; None for nothing."""
         volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
         made = [one for one in volumes if self.inputVolume in provenance.sources_of(one)]
         return self.resultVolume if self.resultVolume in made else next(reversed(made), None)
