@@ -109,7 +109,8 @@ class Comparison:
             There are no slice views, or SimpleITK is missing.
         """
         resampled = before_on_grid_of(before, after)
-        plane = plane or revealing_orientation(before) or revealing_orientation(after) or "Axial"
+        width_mm = before.GetSpacing()[0]
+        plane = plane or revealing_orientation(before) or revealing_orientation(after, width_mm) or "Axial"
         old, self._temporary = self._temporary, []
         try:
             source = before if resampled is None else self._add_before(before, after, resampled)

@@ -24,13 +24,17 @@ Rows = list[list[slicer.vtkMRMLSliceLogic]]
 Sizes = dict[str, tuple[tuple[int, int], float]]
 
 
-def revealing_orientation(volume: slicer.vtkMRMLScalarVolumeNode) -> str | None:
-    """The anatomical plane that cuts across the thick slices of a volume; None where its voxels are cubes."""
+def revealing_orientation(volume: slicer.vtkMRMLScalarVolumeNode, other_mm: float = 0.0) -> str | None:
+    """The anatomical plane that cuts across the thick slices of a volume; None where its voxels are cubes.
+
+    Beside cubes ``other_mm`` wide, it cuts across the slices that are the most unlike them: thicker or thinner.
+    """
     axes = before_transform(volume)[:3, :3]
     spacing_ijk_mm = np.linalg.norm(axes, axis=0)
     if spacing_ijk_mm.max() <= _THICKER * spacing_ijk_mm.min():
         return None
-    stacking = np.abs(axes[:, spacing_ijk_mm.argmax()])  # along right, anterior and superior
+    unlike = np.abs(np.log(spacing_ijk_mm / other_mm)) if other_mm else spacing_ijk_mm
+    stacking = np.abs(axes[:, unlike.argmax()])  # along right, anterior and superior
     return "Coronal" if stacking.argmax() == 2 else "Axial"
 
 

@@ -107,6 +107,16 @@ def test_it_opens_across_the_thick_slices_though_before_is_resampled(
     assert a_screen.logic(0).GetSliceNode().GetOrientation() == plane
 
 
+@pytest.mark.parametrize("spacing", [(1.5, 1.5, 0.75), (1.5, 1.5, 3.0)])
+def test_cubes_are_compared_across_the_slices_that_became_thinner_or_thicker(a_comparison, a_screen, spacing):
+    cubes, other = (
+        slicer.util.addVolumeFromArray(np.zeros((16, 16, 16)), np.diag([*sizes_mm, 1]))
+        for sizes_mm in ((1.5, 1.5, 1.5), spacing)
+    )
+    a_comparison.enter(cubes, other)
+    assert a_screen.logic(0).GetSliceNode().GetOrientation() == "Coronal"
+
+
 def test_a_plane_that_is_asked_for_is_shown(a_comparison, a_pair, a_screen):
     a_comparison.enter(*a_pair, plane="Sagittal")
     assert a_screen.logic(2).GetSliceNode().GetOrientation() == "Sagittal"
