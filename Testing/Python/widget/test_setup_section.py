@@ -110,16 +110,17 @@ def test_a_folder_without_wheels_is_an_error(a_pip: Any, a_panel: Any, tmp_path:
 def test_the_checksum_of_a_chosen_file_is_shown_and_compared(a_panel: Any, a_file: Path, tmp_path: Path):
     ui, digest = a_panel.ui, checksum.digest_of(a_file)
     ui.weightsPathLineEdit.currentPath = str(a_file)
-    assert ui.weightsLabel.text == f"SHA-256 {digest}: compare it with the published one."
+    groups = " ".join(digest[first : first + 16] for first in (0, 16, 32, 48))  # in one piece, it would be cut
+    assert ui.weightsLabel.text == f"SHA-256 {groups}: compare it with the published one."
     ui.checksumLineEdit.text = digest
-    assert ui.weightsLabel.text == f"SHA-256 {digest}: as it should be."
+    assert ui.weightsLabel.text == f"SHA-256 {groups}: as it should be."
     ui.checksumLineEdit.text = "0" * 64
     assert "is damaged or another file" in ui.weightsLabel.text
     ui.checksumLineEdit.text = ""
     a_file.with_name("mine.safetensors.sha256").write_text(f"{digest}  mine.safetensors\n")
     ui.weightsPathLineEdit.currentPath = ""
     ui.weightsPathLineEdit.currentPath = str(a_file)
-    assert ui.weightsLabel.text == f"SHA-256 {digest}: as it should be."
+    assert ui.weightsLabel.text == f"SHA-256 {groups}: as it should be."
 
 
 def test_an_imported_model_is_installed_and_chosen(

@@ -1,5 +1,6 @@
 """The section Set-up of the panel: what is missing, wheels from a folder, models from files."""
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -72,10 +73,10 @@ class SetupSection:
         try:
             found, was_compared = checksum.check(file, self._ui.checksumLineEdit.text)
         except ModelError as problem:
-            label.text = messages.sentence(problem)
+            label.text = _in_groups(messages.sentence(problem))
             return
         compared = _("as it should be") if was_compared else _("compare it with the published one")
-        label.text = _("SHA-256 {digest}: {compared}.").format(digest=found, compared=compared)
+        label.text = _in_groups(_("SHA-256 {digest}: {compared}.").format(digest=found, compared=compared))
 
     def _start_import(self, checked: bool = False) -> None:
         if self._import is not None:
@@ -102,3 +103,8 @@ class SetupSection:
     def _show_importing(self, running: bool) -> None:
         button = self._ui.weightsButton
         button.enabled, button.text = not running, _("Importing...") if running else _("Import weights")
+
+
+def _in_groups(text: str) -> str:
+    """A text whose checksums are in groups of digits: in one piece, they are wider than the panel, and cut."""
+    return re.sub(r"\b[0-9a-f]{64}\b", lambda digest: " ".join(re.findall(".{16}", digest[0])), text)
