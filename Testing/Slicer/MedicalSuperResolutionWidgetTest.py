@@ -75,6 +75,21 @@ class MedicalSuperResolutionWidgetTest(PanelTestCase):
         note = slicer.util.getNode("Thick 1 mm - what was done")
         self.assertIn("Not for diagnostic use", note.GetText())
 
+    def test_what_is_below_the_button_belongs_to_the_selected_volume(self):
+        other = slicer.util.addVolumeFromArray(np.zeros((8, 18, 20), np.int16), np.diag([1.0, 1.0, 3.0, 1.0]), "Other")
+        self.letTheEngine("finish()")
+        self.ui.enhanceButton.click()
+        self.ui.inputSelector.setCurrentNode(other)  # as a script can
+        until(lambda: self.ui.enhanceButton.text == "Enhance")
+        self.assertFalse(self.ui.compareButton.enabled)
+        self.assertTrue(self.ui.resultWidget.isHidden())
+        self.clickEnhanceAndWait()
+        self.assertIn("Remove Other 1 mm from", self.ui.deleteButton.toolTip)
+        self.ui.inputSelector.setCurrentNode(self.volume)
+        self.assertIn("Show Thick, Thick 1 mm and", self.ui.compareButton.toolTip)
+        self.ui.deleteButton.click()
+        self.assertEqual(volumeNames(), ["Other", "Other 1 mm", "Thick"])
+
     def test_a_result_of_a_dicom_volume_becomes_a_series_of_its_study(self):
         try:
             import SimpleITK  # noqa: F401
