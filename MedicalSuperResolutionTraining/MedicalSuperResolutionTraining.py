@@ -74,6 +74,7 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
     def onSceneStartClose(self, caller, event):
         if self._running:
             self._running.stop()
+        self._sample.hide()  # the curve leaves with the scene, and the new one names no run
         super().onSceneStartClose(caller, event)
 
     def onStartButton(self, checked=False):

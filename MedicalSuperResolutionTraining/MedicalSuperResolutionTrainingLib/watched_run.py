@@ -79,8 +79,12 @@ class SamplePicture:
 
     def __init__(self, label: qt.QLabel) -> None:
         self._label = label
+        self.hide()
+
+    def hide(self) -> None:
+        """Show no picture."""
         self._shown: Path | None = None
-        label.visible = False
+        self._label.visible = False
 
     def show(self, run: Path) -> None:
         """Show the latest picture, where there is one; nothing is done where it is shown already."""

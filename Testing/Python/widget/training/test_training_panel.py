@@ -596,7 +596,9 @@ def test_very_many_files_are_not_counted_to_the_end_nor_twice(
     assert looked == [tmp_path / "scans"]
 
 
-def test_the_latest_sample_picture_is_shown(a_training_panel: Any, tmp_path: Path):
+def test_the_latest_sample_picture_is_shown_until_the_scene_is_closed(
+    a_training_panel: Any, tmp_path: Path, slicer_python: Any
+):
     from PySide6 import QtGui
 
     (tmp_path / "samples").mkdir()
@@ -607,6 +609,10 @@ def test_the_latest_sample_picture_is_shown(a_training_panel: Any, tmp_path: Pat
     assert not a_training_panel.ui.sampleLabel.isHidden()
     assert a_training_panel.ui.sampleLabel.toolTip == "step-00000100.png"
     assert 0 < a_training_panel.ui.sampleLabel.pixmap.width() <= 60
+    slicer_python.mrmlScene.Clear(False)
+    assert a_training_panel.ui.sampleLabel.isHidden()
+    a_training_panel._sample.show(tmp_path)
+    assert not a_training_panel.ui.sampleLabel.isHidden()
 
 
 def test_a_picture_that_is_being_written_is_shown_at_the_next_look(a_training_panel: Any, tmp_path: Path):
