@@ -178,10 +178,16 @@ class MedicalSuperResolutionParameterNode:
         return None if after.GetScene() is None or after.GetImageData() is None else (before, after)
 
     def present_result(self) -> vtkMRMLScalarVolumeNode | None:
-        """What was made of the input, alone or with other stacks: by the latest run, or else last; None for nothing."""
-        volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-        made = [one for one in volumes if self.inputVolume in provenance.sources_of(one)]
-        return self.resultVolume if self.resultVolume in made else next(reversed(made), None)
+        """What was made of the input, alone or with other stacks: by the latest run, or else last; None for nothing.
+
+        A copy of a result, which shares its note, is no result: deleting it would take the note along.
+        """
+        made: dict = {}  # the first volume of each note
+        for volume in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
+            if self.inputVolume in provenance.sources_of(volume):
+                made.setdefault(provenance.note_of(volume) or volume, volume)
+        found = list(made.values())
+        return self.resultVolume if self.resultVolume in found else next(reversed(found), None)
 
 
 def choices_in(node: vtkMRMLScriptedModuleNode) -> MedicalSuperResolutionParameterNode:

@@ -76,6 +76,18 @@ def test_the_result_before_is_offered_where_the_latest_was_removed(
     assert a_panel.ui.resultWidget.isHidden()
 
 
+def test_a_copy_of_a_result_is_no_result(a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any):
+    enhance(a_panel, a_runner)
+    chosen = a_panel._parameterNode
+    result, copy = chosen.resultVolume, slicer_python.vtkMRMLScalarVolumeNode()
+    copy.Copy(result)  # as Clone in the module Data
+    slicer_python.mrmlScene.AddNode(copy)
+    chosen.resultVolume = None
+    assert chosen.present_result() is result
+    slicer_python.mrmlScene.RemoveNode(result)
+    assert chosen.present_result() is copy
+
+
 @pytest.mark.parametrize(
     ("goal", "name"), [("THIN_SLICES_4", "Thick x4"), ("IN_PLANE_2", "Thick in-plane x2"), ("ISOTROPIC", "Thick 1 mm")]
 )
