@@ -63,6 +63,17 @@ def test_what_is_below_the_button_belongs_to_the_input_also_where_that_was_chang
     assert ui.noteButton.toolTip == "Read what was done to make Thick 1 mm."
 
 
+def test_a_double_click_on_delete_deletes_one_result(a_panel: Any, a_thick_volume: Any, a_runner: Any):
+    for _ in range(2):
+        enhance(a_panel, a_runner)
+    for _ in range(2):
+        a_panel.ui.deleteButton.click()
+    assert volume_names() == ["Thick", "Thick 1 mm"]
+    wait(lambda: a_panel.ui.deleteButton.enabled)
+    a_panel.ui.deleteButton.click()
+    assert volume_names() == ["Thick"]
+
+
 def test_the_result_before_is_offered_where_the_latest_was_removed(
     a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any
 ):
@@ -116,6 +127,7 @@ def test_after_delete_result_the_next_one_has_the_plain_name(
     for name in ("Thick 1 mm_1", "Thick 1 mm"):
         a_panel._parameterNode.resultVolume = slicer_python.util.getNode(name)
         a_panel.ui.deleteButton.click()
+        wait(lambda: a_panel.ui.deleteButton.enabled)
     enhance(a_panel, a_runner)
     assert volume_names() == ["Thick", "Thick 1 mm"]
 

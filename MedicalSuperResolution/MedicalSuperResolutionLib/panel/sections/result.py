@@ -5,10 +5,13 @@ from types import SimpleNamespace
 
 import slicer
 
+from MedicalSuperResolutionLib import timers
 from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene import provenance, uncertainty_node
 from MedicalSuperResolutionLib.translation import tr as _
+
+_DOUBLE_CLICK_MS = 600  # longer than one takes
 
 
 class ResultSection:
@@ -48,5 +51,10 @@ class ResultSection:
             if belonging is not None:
                 scene.remove(belonging)
         self._ui.resultWidget.parentWidget().setFocus()  # the hidden button would hand it on, and the panel scroll
+        self._ui.deleteButton.enabled = False  # the second click of a double-click would delete the result before
+        timers.soon(self._offer_again, _DOUBLE_CLICK_MS)
         self._choices().resultVolume = None
         self._on_delete()
+
+    def _offer_again(self) -> None:
+        self._ui.deleteButton.enabled = True
