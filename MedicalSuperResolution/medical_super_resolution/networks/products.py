@@ -22,18 +22,21 @@ _ZEN_5 = 26  # the family that it began
 
 def product(voxels: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """(V, C) voxels, (O, C) weights and (O,) bias -> (V, O)."""
-    if not _is_faster_as_convolution(voxels, weight):
-        return functional.linear(voxels, weight, bias)
-    image = voxels[None, None].permute(0, 3, 1, 2)  # without a copy
-    # The dilation means nothing to a 1 x 1 kernel. Without it, PyTorch takes MKL for a single image.
-    return functional.conv2d(image, weight[:, :, None, None], bias, dilation=2)[0, :, 0].t()
+    multiply = _convolved if _is_faster_as_convolution(voxels, weight) else functional.linear
+    return multiply(voxels, weight, bias)
 
 
 def add_product(sums: Tensor, voxels: Tensor, weight: Tensor) -> Tensor:
     """Add the `product` to ``sums`` (V, O), in place."""
-    if not _is_faster_as_convolution(voxels, weight):
-        return sums.addmm_(voxels, weight.t())
-    return sums.add_(product(voxels, weight))
+    if _is_faster_as_convolution(voxels, weight):
+        return sums.add_(_convolved(voxels, weight))
+    return sums.addmm_(voxels, weight.t())
+
+
+def _convolved(voxels: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    image = voxels[None, None].permute(0, 3, 1, 2)  # without a copy
+    # The dilation means nothing to a 1 x 1 kernel. Without it, PyTorch takes MKL for a single image.
+    return functional.conv2d(image, weight[:, :, None, None], bias, dilation=2)[0, :, 0].t()
 
 
 def _is_faster_as_convolution(voxels: Tensor, weight: Tensor) -> bool:
