@@ -65,20 +65,24 @@ def split(frames: list[Frame]) -> tuple[list[tuple[str, list[Frame]]], int]:
     places = _places(frames)
     if len(set(places.values())) == len(frames):
         return _interleaved(frames) or [("", frames)], 0
-    if _are_duplicates(frames, places) and _most(once := _without_duplicates(frames, places, []), places) == 1:
+    contents = _Contents()
+    duplicates = _are_duplicates(frames, places, contents)
+    if duplicates and _most(once := _without_duplicates(frames, places, contents, []), places) == 1:
         return [("", once)], len(frames) - len(once)
-    for once in _with_ever_fewer_duplicates(frames, places):
+    for once in _with_ever_fewer_duplicates(frames, places, contents):
         found = _split(once, places, "")
         if found and sum(len(part) for _, part in found) == len(once):
             return found, len(frames) - len(once)
     return [], 0
 
 
-def _with_ever_fewer_duplicates(frames: list[Frame], places: dict[tuple[str, int], int]) -> Iterator[list[Frame]]:
+def _with_ever_fewer_duplicates(
+    frames: list[Frame], places: dict[tuple[str, int], int], contents: _Contents
+) -> Iterator[list[Frame]]:
     """All images; then without duplicates of the same attributes; then without any duplicates."""
     yield frames
     for names in ([name for name, _, _ in _ATTRIBUTES], []):
-        count, frames = len(frames), _without_duplicates(frames, places, names)
+        count, frames = len(frames), _without_duplicates(frames, places, contents, names)
         if len(frames) < count:
             yield frames
 
@@ -109,13 +113,12 @@ def _step(ordered: list[Frame]) -> float | None:
     return step if steps.size and np.ptp(steps) <= max(_SAME_PLACE * step, 2 * ROUNDED_MM) else None
 
 
-def _are_duplicates(frames: list[Frame], places: dict[tuple[str, int], int]) -> bool:
+def _are_duplicates(frames: list[Frame], places: dict[tuple[str, int], int], contents: _Contents) -> bool:
     """Whether all images at the middle one of the places with most images are the same."""
     counts = Counter(places.values())
     fullest = sorted(place for place, count in counts.items() if count == max(counts.values()))
     first, *others = [frame for frame in frames if places[frame.instance] == fullest[len(fullest) // 2]]
-    content = _content(first)
-    return all(_content(other) == content for other in others)
+    return all(contents.of(other) == contents.of(first) for other in others)
 
 
 def _places(frames: list[Frame]) -> dict[tuple[str, int], int]:
@@ -128,19 +131,29 @@ def _places(frames: list[Frame]) -> dict[tuple[str, int], int]:
     return {instance: int(place) for (_, instance), place in zip(heights, numbers, strict=True)}
 
 
-def _without_duplicates(frames: list[Frame], places: dict[tuple[str, int], int], names: list[str]) -> list[Frame]:
+def _without_duplicates(
+    frames: list[Frame], places: dict[tuple[str, int], int], contents: _Contents, names: list[str]
+) -> list[Frame]:
     """Each image once: the same pixels, at the same place, with the same values of some attributes."""
     kept: dict[tuple[object, ...], Frame] = {}
     for frame in frames:
         values = tuple(value_of(frame, name) for name in names)
-        kept.setdefault((places[frame.instance], values, _content(frame)), frame)
+        kept.setdefault((places[frame.instance], values, contents.of(frame)), frame)
     return list(kept.values())
 
 
-def _content(frame: Frame) -> tuple[float, float, bytes]:
-    """Slope and intercept of an image, and a digest of its stored numbers: the same for images with the same values."""
-    numbers = stored_numbers(frame.file, [frame]).astype(np.float64) + 0.0  # of all types alike, and -0 as 0
-    return (*rescale(frame), hashlib.sha256(numbers.tobytes()).digest())
+class _Contents:
+    """What images hold, each of which is read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int], tuple[float, float, bytes]] = {}
+
+    def of(self, frame: Frame) -> tuple[float, float, bytes]:
+        """Slope and intercept, and a digest of the stored numbers: the same for images with the same values."""
+        if frame.instance not in self._known:
+            numbers = stored_numbers(frame.file, [frame]).astype(np.float64) + 0.0  # of all types alike, and -0 as 0
+            self._known[frame.instance] = (*rescale(frame), hashlib.sha256(numbers.tobytes()).digest())
+        return self._known[frame.instance]
 
 
 def _most(frames: list[Frame], places: dict[tuple[str, int], int]) -> int:
