@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import SuperResolutionError
-from .system.temp_dirs import check_folder_of, check_replaceable, put_in_place, try_writing, work_folder
+from .system.temp_dirs import check_folder_of, check_replaceable, try_writing, write_whole
 
 NOTICE = "For research. Not for diagnostic use."
 
@@ -137,9 +137,7 @@ def _holds_json(path: Path) -> bool:
 def write_report(path: Path, report: dict[str, Any]) -> None:
     """Write a report as JSON; the file appears only when it is complete."""
     try:
-        with work_folder(path.parent) as folder:
-            (folder / path.name).write_text(json.dumps(report, indent=1) + "\n")
-            put_in_place(folder / path.name, path)
+        write_whole(path, (json.dumps(report, indent=1) + "\n").encode())
     except OSError as problem:
         raise _not_written(path, problem) from problem
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..system.software import __version__
-from ..system.temp_dirs import put_in_place, work_folder
+from ..system.temp_dirs import write_whole
 from ..volumes.io import formats
 
 DESCRIPTION = "dataset_description.json"
@@ -49,7 +49,7 @@ def describe(folder: Path, output: Path) -> None:
     _write_new(output / ".bidsignore", "medsr*\n")
     for name in _KEPT:
         if (folder / name).is_file() and not (output / name).exists():
-            _write(output / name, (folder / name).read_bytes())
+            write_whole(output / name, (folder / name).read_bytes())
     for path in (path for pattern in _ABOVE_IMAGES for path in sorted(folder.glob(pattern))):
         if path.name not in (DESCRIPTION, *_KEPT):
             _write_new(output / path.relative_to(folder), json.dumps(_without_slices(_facts(path)), indent=2) + "\n")
@@ -68,7 +68,7 @@ def copy_sidecars(source: Path, output: Path, data_set: Path, *, overwrite: bool
         return
     origin = f"bids:raw:{source.relative_to(data_set).as_posix()}" if is_bids else source.name
     facts = (_OF_DERIVED_IMAGES if is_bids else {}) | _without_slices(facts) | {"Sources": [origin]}
-    _write(copy, (json.dumps(facts, indent=2) + "\n").encode())
+    write_whole(copy, (json.dumps(facts, indent=2) + "\n").encode())
 
 
 def _without_slices(facts: dict[str, Any]) -> dict[str, Any]:
@@ -87,14 +87,7 @@ def _facts(path: Path) -> dict[str, Any]:
 def _write_new(path: Path, text: str) -> None:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, text.encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file that is whole or not there: a part of one would be taken for the file of an earlier run."""
-    with work_folder(path.parent) as folder:
-        (folder / path.name).write_bytes(content)
-        put_in_place(folder / path.name, path)
+        write_whole(path, text.encode())
 
 
 def copy_beside(source: Path, output: Path, endings: tuple[str, ...], *, overwrite: bool) -> None:
@@ -102,7 +95,7 @@ def copy_beside(source: Path, output: Path, endings: tuple[str, ...], *, overwri
     for ending in endings:
         beside, copy = stem_of(source, ending), stem_of(output, ending)
         if beside.is_file() and beside != copy and (overwrite or not copy.exists()):
-            _write(copy, beside.read_bytes())
+            write_whole(copy, beside.read_bytes())
 
 
 def stem_of(path: Path, ending: str = "") -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..report import NOTICE
-from ..system.temp_dirs import put_in_place, work_folder
+from ..system.temp_dirs import write_whole
 from .outliers import OUTLIER_ABOVE, outlier_distances
 from .study import thumbnail_of
 from .table import Row
@@ -60,9 +60,7 @@ robust standard deviations in data-consistency error, slice profile (width over 
 {lines}
 </tbody></table></body></html>
 """
-    with work_folder(output) as folder:
-        (folder / PAGE).write_text(page, encoding="utf-8", errors="backslashreplace")
-        put_in_place(folder / PAGE, output / PAGE)
+    write_whole(output / PAGE, page.encode(errors="backslashreplace"))
 
 
 def _line(row: Row, distances: dict[str, float], output: Path) -> str:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ModelError
 from ..system.checksum import digest_of
 from ..system.software import __version__
-from ..system.temp_dirs import put_in_place, work_folder
+from ..system.temp_dirs import write_whole
 from .bids import stem_of
 from .discovery import Item
 from .preview import Preview
@@ -175,7 +175,4 @@ def _verified(path: Path, asked: dict[str, Any], folder: Path) -> Row | None:
 def _write(record: Record, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     facts = {field.name: getattr(record, field.name) for field in fields(Record)} | {"row": asdict(record.row)}
-    with work_folder(path.parent) as folder:
-        part = folder / path.name
-        part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-        put_in_place(part, path)
+    write_whole(path, (json.dumps(facts, indent=1) + "\n").encode())

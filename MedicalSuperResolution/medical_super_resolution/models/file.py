@@ -26,7 +26,7 @@ from ..errors import ModelError, SettingsError
 from ..networks.generators import GENERATORS, Generator
 from ..system.checksum import digest_of
 from ..system.process import without_warnings
-from ..system.temp_dirs import check_folder_of, put_in_place, work_folder
+from ..system.temp_dirs import check_folder_of, write_whole
 from .store import FORMAT_VERSION, HEADER_KEY, read_header
 
 _LARGEST_NUMBER = 1 << 16  # in a configuration
@@ -96,9 +96,7 @@ def write_weights(path: Path, module: nn.Module, header: dict[str, Any]) -> None
     """Write the weights of a module, in float32, and a header as one safetensors file, which is whole or not there."""
     weights = {name: tensor.detach().float().contiguous().cpu() for name, tensor in module.state_dict().items()}
     check_folder_of(path)
-    with work_folder(path.parent) as folder:
-        (folder / path.name).write_bytes(to_bytes(weights, metadata={HEADER_KEY: json.dumps(header)}))
-        put_in_place(folder / path.name, path)
+    write_whole(path, to_bytes(weights, metadata={HEADER_KEY: json.dumps(header)}))
 
 
 @contextmanager

@@ -137,6 +137,19 @@ def put_in_place(made: Path, path: Path) -> None:
     _flush(path.parent)
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that is whole or not there, or what was there before, whenever the program is stopped.
+
+    Raises
+    ------
+    OSError
+        The disk is full or fails, or the folder cannot be written.
+    """
+    with work_folder(path.parent) as folder:
+        (folder / path.name).write_bytes(content)
+        put_in_place(folder / path.name, path)
+
+
 def _flush(path: Path) -> None:
     """Wait until the disk holds the content of a file, or the names in a folder where the system can say."""
     is_folder = path.is_dir()

@@ -19,7 +19,7 @@ else:
 
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.system.paths import is_file
-from medical_super_resolution.system.temp_dirs import put_in_place, work_folder
+from medical_super_resolution.system.temp_dirs import write_whole
 
 from .checks import check_sizes, check_types
 from .losses import AdversarialSettings, LossWeights, PerceptualSettings
@@ -175,9 +175,7 @@ def as_json(recipe: Recipe) -> str:
 
 def write_resolved(recipe: Recipe, run: Path) -> None:
     """Write every setting of a run into its folder; after a full disk the former ones are still there."""
-    with work_folder(run) as folder:
-        (folder / _RESOLVED).write_text(as_json(recipe))
-        put_in_place(folder / _RESOLVED, run / _RESOLVED)
+    write_whole(run / _RESOLVED, as_json(recipe).encode())
 
 
 def read_resolved(run: Path, overrides: list[str] | None = None) -> Recipe:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medical_super_resolution.errors import VolumeError
-from medical_super_resolution.system.temp_dirs import put_in_place, work_folder
+from medical_super_resolution.system.temp_dirs import write_whole
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,4 @@ def write_manifest(entries: list[Entry], path: Path, refused: list[dict[str, str
         inside = array.relative_to(folder).as_posix() if array.is_relative_to(folder) else str(array)
         tables.append(asdict(entry) | {"array": inside})
     content = json.dumps({"volumes": tables, "refused": refused or []}, indent=1) + "\n"
-    with work_folder(path.parent) as work:
-        (work / path.name).write_text(content, encoding="utf-8")
-        put_in_place(work / path.name, path)
+    write_whole(path, content.encode())

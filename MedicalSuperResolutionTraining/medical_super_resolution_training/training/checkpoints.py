@@ -13,7 +13,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from medical_super_resolution.errors import SuperResolutionError
-from medical_super_resolution.system.temp_dirs import put_in_place, work_folder
+from medical_super_resolution.system.temp_dirs import write_whole
 
 from .state import TrainingState
 
@@ -41,9 +41,7 @@ def save_checkpoint(folder: Path, state: TrainingState) -> Path:
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file that is either whole or not there, whenever the program is stopped."""
     content = to_bytes({name: value.detach().contiguous().clone() for name, value in tensors.items()}, metadata)
-    with work_folder(path.parent) as folder:
-        (folder / path.name).write_bytes(content)  # safetensors itself would report a full disk as an error of its own
-        put_in_place(folder / path.name, path)
+    write_whole(path, content)  # safetensors itself would report a full disk as an error of its own
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -101,13 +101,13 @@ def test_a_run_remembers_every_setting(tmp_path: Path, a_recipe: Recipe):
 
 
 def test_settings_that_cannot_be_written_leave_the_former_ones(tmp_path: Path, a_recipe: Recipe, monkeypatch):
-    def cut_short(path: Path, content: str) -> None:
-        path.open("w").close()
+    def cut_short(path: Path, content: bytes) -> None:
+        path.open("wb").close()
         raise OSError(28, "No space left on device")
 
     write_resolved(a_recipe, tmp_path)
     with monkeypatch.context() as full:
-        full.setattr(Path, "write_text", cut_short)
+        full.setattr(Path, "write_bytes", cut_short)
         with pytest.raises(OSError, match="No space left"):
             write_resolved(dataclasses.replace(a_recipe, steps=7), tmp_path)
     assert read_resolved(tmp_path) == a_recipe
