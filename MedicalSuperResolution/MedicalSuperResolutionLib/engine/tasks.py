@@ -52,7 +52,8 @@ class VolumeTask:
     def volume(self) -> Volume:
         """The next volume to enhance; see `scene.volume_from_node`."""
         self._moves = region.Moves(self._node)
-        return scene.volume_from_node(self._node, self._roi)
+        volume = scene.volume_from_node(self._node)
+        return volume if self._roi is None else region.part_to_enhance(volume, region.box_over(self._node, self._roi))
 
     def check_present(self) -> None:
         """Raise if the input was removed from the scene.
@@ -127,7 +128,7 @@ class SequenceTask:
             )
         self._moves.append(region.Moves(item))
         volume = scene.volume_from_node(item, shown_by=self._proxy)
-        return self._of_modality(volume if self._box is None else region.cropped(volume, self._box))
+        return self._of_modality(volume if self._box is None else region.part_to_enhance(volume, self._box))
 
     def _of_modality(self, volume: Volume) -> Volume:
         """An item as an image of the modality of the first one: each for itself might be normalized unlike."""

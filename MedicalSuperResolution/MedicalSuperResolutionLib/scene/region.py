@@ -12,6 +12,7 @@ import vtk
 
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.intensity import guess_modality
 from medical_super_resolution.volumes.tilt import straight_grid
 from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib.scene.acquisition_transform import before_transform, ijk_to_ras_of, parent_of
@@ -159,6 +160,12 @@ def cropped(volume: Volume, box: Box) -> Volume:
     shift = np.eye(4)
     shift[:3, 3] = first
     return replace(volume, array=array, grid=Grid(array.shape, volume.grid.ijk_to_ras @ shift))
+
+
+def part_to_enhance(volume: Volume, box: Box) -> Volume:
+    """`cropped`, and a CT where the whole volume is one by its values: tissue without air around it looks like MR."""
+    part, is_known = cropped(volume, box), volume.modality is not None
+    return part if is_known or guess_modality(volume.array) != "ct" else replace(part, modality="ct")
 
 
 def lay_over(roi: slicer.vtkMRMLMarkupsROINode, node: slicer.vtkMRMLScalarVolumeNode | None) -> None:

@@ -14,6 +14,7 @@ from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
 from MedicalSuperResolutionLib.engine import tasks  # noqa: E402
 from MedicalSuperResolutionLib.scene.nodes import volume_from_node  # noqa: E402
 from MedicalSuperResolutionLib.scene.region import box_over, lay_over  # noqa: E402
+from slicer_host import add_sequence  # noqa: E402
 
 
 @pytest.fixture
@@ -121,3 +122,19 @@ def test_the_result_lies_exactly_in_the_region(a_volume_node, a_volume, a_region
     assert part.shape_kji == (15, 6, 10)
     on_whole = np.linalg.inv(whole.ijk_to_ras) @ part.ijk_to_ras
     np.testing.assert_allclose(on_whole[:3, 3], (3, 4, 6), atol=1e-9)  # a voxel of the whole, refined
+
+
+@pytest.mark.parametrize("is_sequence", [False, True])
+def test_a_region_of_a_ct_without_air_is_a_ct(a_scene, a_volume_node, a_volume, a_region, is_sequence):
+    array = a_volume.array.clip(-100)
+    array[0] = -1000
+    slicer.util.updateVolumeFromArray(a_volume_node, array)
+    roi = a_region((3, 4, 2), (12, 9, 6))
+    node = add_sequence([array, array], a_volume.grid.ijk_to_ras) if is_sequence else a_volume_node
+    part = tasks.task_of(node, roi=roi).volume()
+    assert (part.modality, part.array.min() > -850) == ("ct", True)
+
+
+def test_a_region_of_a_volume_of_another_kind_is_of_no_known_modality(a_volume_node, a_volume, a_region):
+    slicer.util.updateVolumeFromArray(a_volume_node, a_volume.array.clip(0))
+    assert tasks.task_of(a_volume_node, roi=a_region((3, 4, 2), (12, 9, 6))).volume().modality is None
