@@ -104,7 +104,7 @@ class EnhanceSettings:
     consistency : bool
         Whether the result reproduces the measured slices.
     uncertainty : bool
-        Whether to compute a standard deviation of each voxel as well, at eight to ten times the work.
+        Whether to compute a standard deviation of each voxel as well, at up to ten times the work.
     device : str
         "auto", "cuda", "mps" or "cpu".
     threads : int, optional

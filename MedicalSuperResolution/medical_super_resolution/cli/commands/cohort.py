@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--uncertainty",
         action="store_const",
         const=True,
-        help="state the uncertainty of each study in the table; 8 to 10 times the time",
+        help="state the uncertainty of each study in the table; up to 10 times the time",
     )
     parser.add_argument("--no-compression", action="store_true", help="write volume files uncompressed")
     parser.add_argument("--quiet", action="store_true", help="do not print a line for each study")

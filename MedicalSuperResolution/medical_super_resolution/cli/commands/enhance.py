@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="also write the standard deviation of each voxel over mirror images of the scan, and over the detail model"
-        " if there is one; 8 to 10 times the time",
+        " if there is one; up to 10 times the time",
     )
     parser.add_argument(
         "--labels", type=Path, nargs=2, metavar=("SEG", "SEG_OUT"), help="refine a segmentation onto the refined grid"
