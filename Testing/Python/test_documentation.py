@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import documentation
+import medical_super_resolution
 from medical_super_resolution import __version__
 from medical_super_resolution.cli import main as arguments
 from medical_super_resolution.volumes.io import files
@@ -116,6 +117,12 @@ def test_every_link_leads_somewhere(page: Path):
         if link not in anchors and not any(place.exists() for place in places):
             missing.append(link)
     assert missing == []
+
+
+def test_the_python_reference_lists_what_the_package_offers():
+    reference = (documentation.DOCS / "reference" / "python.md").read_text(encoding="utf-8")
+    listed = {line.rpartition(".")[2] for line in reference.splitlines() if line.startswith("::: ")}
+    assert set(medical_super_resolution.__all__) - {"__version__"} <= listed
 
 
 @pytest.mark.parametrize("is_assembled", [False, True])
