@@ -96,7 +96,7 @@ class Report:
 
     @property
     def profile_described(self) -> str:
-        """The slice profile for people: "Gaussian 4.5 +- 0.3 mm (estimated; slices 5 mm thick)"."""
+        """The slice profile for people: "Gaussian 4.5 +- 0.3 mm (estimated; slice thickness 5 mm)"."""
         width = self.slice_thickness_mm if self.slice_width_mm is None else self.slice_width_mm
         shape = "Gaussian" if self.slice_profile == "gaussian" else self.slice_profile
         error = f" +- {self.slice_width_error_mm:.2g}" if self.slice_width_error_mm else ""
