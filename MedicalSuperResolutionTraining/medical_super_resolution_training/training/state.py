@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import PARAM_LIST, AveragedModel
 
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.models import file as models
@@ -76,11 +76,13 @@ def new_state(recipe: Recipe, device: str | torch.device) -> TrainingState:
 def _averaged(network: nn.Module, decay: float) -> AveragedModel:
     """The average of a network's weights; the first steps, which change much, are forgotten sooner."""
 
-    def average(mean: Tensor, value: Tensor, count: Tensor | int) -> Tensor:
-        number = int(count)
-        return mean.lerp(value, 1 - min(decay, (1 + number) / (10 + number)))
+    def average(means: PARAM_LIST, values: PARAM_LIST, count: Tensor | int) -> None:
+        number = int(count)  # once for all weights: each time, a graphics card is waited for
+        weight = 1 - min(decay, (1 + number) / (10 + number))
+        for mean, value in zip(means, values, strict=True):
+            mean.lerp_(value, weight)
 
-    averaged = AveragedModel(network, avg_fn=average)
+    averaged = AveragedModel(network, multi_avg_fn=average)
     averaged.module.eval().requires_grad_(False)
     return averaged
 

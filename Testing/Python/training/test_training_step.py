@@ -80,6 +80,16 @@ def test_the_average_begins_with_the_weights_and_forgets_its_first_steps_sooner(
         torch.testing.assert_close(weights_of(state.average), average, rtol=0, atol=1e-7)
 
 
+def test_the_number_of_steps_is_read_once_for_all_weights(a_state: TrainingState, monkeypatch: pytest.MonkeyPatch):
+    """Reading a number waits until a graphics card is done with all before it."""
+    updated(a_state, 1.0, plane_recipe())
+    read: list[torch.Tensor] = []
+    real = torch.Tensor.__int__
+    monkeypatch.setattr(torch.Tensor, "__int__", lambda tensor: read.append(tensor) or real(tensor))
+    a_state.averaged.update_parameters(a_state.generator)
+    assert len(read) == 1
+
+
 def test_the_average_is_neither_trained_nor_in_training_mode(a_state: TrainingState):
     assert not any(weight.requires_grad for weight in a_state.averaged.parameters())
     assert not any(part.training for part in a_state.average.modules())
