@@ -24,7 +24,7 @@ from ..training.checkpoints import checkpoints, restore_newest
 from ..training.distributed import DistributedContext, initialize, local_device
 from ..training.monitoring.callbacks import RunCallbacks
 from ..training.monitoring.loggers import chosen_loggers
-from ..training.objectives import perceptual_of
+from ..training.objectives import Distance, perceptual_of
 from ..training.state import TrainingState, new_state
 from ..training.trainer import train
 from .resume import MANIFEST, entries_to_resume, holds_training, recipe_to_resume
@@ -79,12 +79,13 @@ def run_recipe(
         if context.is_first:
             log(f"the run in {run} has done {state.step} steps already; to go on, give more, by --set steps=N")
         return state
-    if context.is_first:
+    sampler = task.dataset(of_split(entries, "train"))
+    perceptual = perceptual_of(recipe, str(torch_device))
+    if context.is_first:  # after all that may refuse the recipe or the volumes
         run.mkdir(parents=True, exist_ok=True)
         write_resolved(recipe, run)
         write_manifest(entries, run / MANIFEST)
         log(header(task, state, entries, torch_device))
-    sampler = task.dataset(of_split(entries, "train"))
     callbacks = RunCallbacks(
         run,
         task,
@@ -98,7 +99,7 @@ def run_recipe(
     remaining = batches(
         sampler, range(state.step, recipe.steps), workers=workers, rank=context.rank, world=context.world
     )
-    _train(task, state, remaining, callbacks, torch_device, context)
+    _train(task, state, remaining, callbacks, torch_device, perceptual=perceptual, context=context)
     context.barrier()
     return state
 
@@ -129,11 +130,11 @@ def _train(
     remaining: Any,  # noqa: ANN401 - batches of the task
     callbacks: RunCallbacks,
     device: torch.device,
+    *,
+    perceptual: Distance | None,
     context: DistributedContext,
 ) -> None:
     """Train to the end; if training fails, the error names the last good checkpoint."""
-    recipe, run = task.recipe, callbacks.run
-    perceptual = perceptual_of(recipe, str(device))
     callbacks.begin(state)
     try:
         train(task, state, remaining, callbacks, device=device, perceptual=perceptual, context=context)
@@ -145,7 +146,7 @@ def _train(
     except (SettingsError, VolumeError, DeviceError):
         raise  # the recipe does not fit the volumes or the device, so a lower learning rate would not help
     except SuperResolutionError as problem:
-        good = checkpoints(run)
+        good = checkpoints(callbacks.run)
         kept = f"the last good checkpoint is {good[0]}" if good else "there is no checkpoint yet"
         raise SuperResolutionError(f"{problem}; {kept}; lower the learning rate and resume") from problem
     finally:

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from medical_super_resolution.errors import DeviceError, SettingsError, SuperResolutionError
+from medical_super_resolution.errors import DeviceError, ModelError, SettingsError, SuperResolutionError
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.models import file as models
 from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution_training.config.losses import LossWeights, PerceptualSettings
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.config.recipes import find_recipe, read_recipe, shipped
 from medical_super_resolution_training.data.manifest import Entry, write_manifest
@@ -151,6 +152,16 @@ def test_a_loss_that_is_not_finite_names_the_last_good_checkpoint(data: Path, tm
     monkeypatch.setattr(PlaneSampler, "batch", damaged)
     with pytest.raises(SuperResolutionError, match=r"nan at step 2, on patches of .*checkpoint-00000002.safetensors"):
         run_recipe(plane_recipe(), data, run, device="cpu", resume=True, log=silent)
+
+
+def test_a_training_that_is_refused_leaves_no_folder(entries: list[Entry], data: Path, tmp_path: Path):
+    write_manifest([replace(entry, split="test") for entry in entries], tmp_path / "tests.json")
+    features = PerceptualSettings(file=str(tmp_path / "missing.safetensors"))
+    without_features = plane_recipe(loss=LossWeights(adversarial=0.1, perceptual=0.1), perceptual=features)
+    for recipe, manifest in ((plane_recipe(), tmp_path / "tests.json"), (without_features, data)):
+        with pytest.raises((SettingsError, ModelError), match=r"no volumes to train on|missing\.safetensors"):
+            run_recipe(recipe, manifest, tmp_path / "run", device="cpu", log=silent)
+        assert not (tmp_path / "run").exists()
 
 
 def test_volumes_that_are_too_small_are_not_blamed_on_the_learning_rate(data: Path, tmp_path: Path):
