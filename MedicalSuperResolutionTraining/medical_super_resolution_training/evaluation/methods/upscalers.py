@@ -57,6 +57,13 @@ class Upscaler:
     condition: Callable[[Path], np.ndarray] = field(default=lambda folder: np.empty(0, np.float32))
     can_refine_anew = True
 
+    def check_packages(self) -> None:
+        """Refuse to begin without the packages that hold the network."""
+        missing = [name for name in ("ncnn", self.package) if not find_spec(name)]
+        if missing:
+            names = " ".join(missing).replace("_", "-")
+            raise SettingsError(f"{self.name} needs packages that are not installed; pip install --no-deps {names}")
+
     def takes(self, case: Case) -> bool:
         """One axis, by any factor; where there are no weights for it, the result of the nearest one is resampled."""
         return len(case.axes) == 1
@@ -82,10 +89,6 @@ class Upscaler:
 
     def _network(self, factor: int) -> tuple[Any, np.ndarray]:
         """The network of a factor, and what it takes beside each pixel."""
-        missing = [name for name in ("ncnn", self.package) if not find_spec(name)]
-        if missing:
-            names = " ".join(missing).replace("_", "-")
-            raise SettingsError(f"{self.name} needs packages that are not installed; pip install --no-deps {names}")
         ncnn = import_module("ncnn")
         folder = Path(str(find_spec(self.package).submodule_search_locations[0]))  # type: ignore[union-attr,index]
         network = ncnn.Net()
@@ -150,9 +153,10 @@ def upscalers(names: list[str]) -> list[Upscaler]:
     Raises
     ------
     SettingsError
-        There is no such upscaler.
+        There is no such upscaler, or its packages are not installed.
     """
     for name in names:
         if name not in UPSCALERS:
             raise SettingsError(f"there is no upscaler {name!r}; choose from {', '.join(UPSCALERS)}")
+        UPSCALERS[name].check_packages()
     return [UPSCALERS[name] for name in names]
