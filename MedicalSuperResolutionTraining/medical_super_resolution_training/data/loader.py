@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from medical_super_resolution.errors import SuperResolutionError
 
+READY_BATCHES = 2  # batches that each worker holds ready
 BatchType = TypeVar("BatchType", covariant=True)
 
 
@@ -42,7 +43,7 @@ def batches(
 ) -> Iterator[BatchType]:
     """The batches of ``steps`` in their order; the same ones whatever the number of workers.
 
-    Each worker holds two batches ready. They end with the iterator.
+    Each worker holds `READY_BATCHES` batches ready. They end with the iterator.
 
     Raises
     ------
@@ -55,7 +56,11 @@ def batches(
         return
     unused = torch.Generator()  # a loader draws a seed; not from the numbers that the training draws from
     loader = DataLoader(
-        _Steps(sampler, steps, rank, world), batch_size=None, num_workers=workers, prefetch_factor=2, generator=unused
+        _Steps(sampler, steps, rank, world),
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=READY_BATCHES,
+        generator=unused,
     )
     for batch in loader:
         if isinstance(batch, SuperResolutionError):

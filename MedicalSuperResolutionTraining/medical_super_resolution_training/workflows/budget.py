@@ -11,7 +11,7 @@ import torch
 from medical_super_resolution.errors import SettingsError
 
 from ..config.recipe import Recipe
-from ..data.loader import batches
+from ..data.loader import READY_BATCHES, batches
 from ..data.manifest import Entry
 from ..tasks import task_of
 from ..training.objectives import perceptual_of
@@ -70,7 +70,9 @@ def _shortened(recipe: Recipe, steps: int) -> Recipe:
 
 def seconds_a_step(recipe: Recipe, entries: list[Entry], device: torch.device, *, workers: int = 0) -> float:
     """Mean time of a step, measured on a few, with the recipe's share of steps of the adversarial stage."""
-    probe = _shortened(recipe, _UNMEASURED + _MEASURED)
+    unmeasured = _UNMEASURED + READY_BATCHES * workers  # batches that are ready hide the time that they take
+    measured = _MEASURED + -_MEASURED % max(1, workers)  # as many of each worker
+    probe = _shortened(recipe, measured)
     task, state = task_of(probe), new_state(probe, device)
     times: list[float] = []
 
@@ -78,7 +80,9 @@ def seconds_a_step(recipe: Recipe, entries: list[Entry], device: torch.device, *
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.monotonic())
+        if len(times) == unmeasured:
+            state.step = 0  # a whole training follows, with its share of each stage
 
-    drawn = batches(task.dataset(entries), range(probe.steps), workers=workers)
+    drawn = batches(task.dataset(entries), range(unmeasured + measured), workers=workers)
     train(task, state, drawn, note, device=device, perceptual=perceptual_of(probe, str(device)))
-    return (times[-1] - times[_UNMEASURED - 1]) / _MEASURED
+    return (times[-1] - times[unmeasured - 1]) / measured
