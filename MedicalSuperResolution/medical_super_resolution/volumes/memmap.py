@@ -19,9 +19,12 @@ _PLANES = 16
 
 
 def release_pages(array: np.ndarray) -> None:
-    """Release the memory of an array on disk, whose voxels stay in their file; other arrays are left alone."""
+    """Release the memory of an array on disk, whose voxels stay in their file; other arrays are left alone.
+
+    So is one of the mode "c" (copy-on-write), as nibabel maps files: what was written to it is in no file.
+    """
     mapping = getattr(array, "_mmap", None)  # of numpy.memmap, and of what was cut out of one
-    if mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
+    if mapping is not None and getattr(array, "mode", "") != "c" and hasattr(mmap, "MADV_DONTNEED"):
         mapping.madvise(mmap.MADV_DONTNEED)
 
 

@@ -102,6 +102,17 @@ def test_an_array_gives_an_array_with_an_affine_or_a_spacing(a_volume: Volume, a
     np.testing.assert_array_equal(spaced, expected.array)
 
 
+def test_what_was_changed_in_a_mapped_file_is_enhanced_and_kept(a_volume: Volume, a_model: Model, tmp_path: Path):
+    np.save(tmp_path / "scan.npy", np.zeros_like(a_volume.array))
+    array = np.load(tmp_path / "scan.npy", mmap_mode="c")  # as nibabel maps files
+    array[...] = a_volume.array
+
+    found = enhance(array, a_model, TWICE, affine=a_volume.grid.ijk_to_ras, modality="ct")
+
+    np.testing.assert_array_equal(array, a_volume.array)
+    np.testing.assert_array_equal(found, enhance(a_volume, a_model, TWICE).array)
+
+
 def test_a_tensor_gives_a_tensor(a_volume: Volume, a_model: Model, expected: Volume):
     torch = pytest.importorskip("torch")
 
