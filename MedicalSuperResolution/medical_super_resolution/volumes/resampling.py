@@ -55,7 +55,7 @@ def averaged(volume: Volume, axis: str, factor: float) -> Volume:
     """
     grid, at = volume.grid.refined(axis, 1 / factor), array_axis(axis)
     count = grid.shape_kji[at]
-    weights = acquisition_matrix(count, volume.grid.shape_kji[at], factor).astype(np.float32)
+    weights = acquisition_matrix(count, volume.grid.shape_kji[at], factor)
     nearest = np.minimum(((np.arange(count) + 0.5) * factor).astype(int), volume.grid.shape_kji[at] - 1)
     reduce = partial(_averaged, plateaus=padding_values(volume.array), weights=weights, nearest=nearest, axis=at)
     array, padding = reduce(volume.array, volume.padding)
@@ -81,7 +81,8 @@ def _averaged(
     if padding is not None:
         is_padding |= padding
     fine, inside = (np.moveaxis(one, axis, -1) for one in (np.where(is_padding, 0, array), ~is_padding))
-    total, known = fine.astype(np.float32) @ weights.T, inside.astype(np.float32) @ weights.T
+    kind = np.promote_types(array.dtype, np.float32)  # float32 does not hold every 32-bit integer
+    total, known = (one.astype(kind) @ weights.T.astype(kind) for one in (fine, inside))
     values = np.moveaxis(total / np.maximum(known, _LEAST_WEIGHT), -1, axis)
     left_out = np.take(is_padding, nearest, axis)
     values = np.where(left_out, np.take(array, nearest, axis), in_type(values, array.dtype))

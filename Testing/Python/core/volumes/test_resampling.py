@@ -58,6 +58,13 @@ def test_an_averaged_ramp_is_the_ramp_of_the_coarser_grid(axis: str, factor: flo
     np.testing.assert_allclose(coarse.array[inside], places(coarse.grid)[inside], atol=0.05)
 
 
+@pytest.mark.parametrize(("value", "dtype"), [(2**24 + 1, "int32"), (2.0**30 + 0.25, "float64")])
+def test_an_average_of_values_far_from_0_has_all_digits(value: float, dtype: str):
+    grid = Grid((4, 5, 12), np.diag([0.47, 0.47, 5.0, 1.0]))
+    coarse = averaged(Volume(np.full(grid.shape_kji, value, dtype), grid), "i", 2.5)
+    np.testing.assert_allclose(coarse.array, value, rtol=1e-12)
+
+
 def test_padding_takes_no_part_in_an_average_and_stays_where_the_nearest_voxel_has_it():
     grid = Grid((8, 20, 24), np.diag([0.47, 0.47, 5.0, 1.0]))
     array = np.full(grid.shape_kji, 40, np.int16)
