@@ -11,6 +11,7 @@ from .acquisition import PROFILES, SliceProfile
 from .shared_noise import SharedNoise
 
 _WIDTHS = np.linspace(math.log(0.25), math.log(4.0), 701)  # natural logarithms of slice distances
+_FARTHEST = 3.5  # logarithms beyond them up to which a width is expected: further away, all densities would be 0
 _NOISE_FREQUENCY = 0.45  # cycles per slice distance at which the narrower profile matches; Nyquist is 0.5
 _NARROWEST = 0.55  # least width after narrowing, over the estimated width
 _MOST_NOISE = 0.95
@@ -135,10 +136,12 @@ def estimate_profile(
         The noise that neighboring slices share; None where it does not depend on their profile.
     """
     source = "assumed" if observed is None and noise is None else "estimated"
+    least, most = _WIDTHS[0] - _FARTHEST, _WIDTHS[-1] + _FARTHEST
+    expected = [min(max(math.log(thickness * likely.width), least), most) for likely in PRIOR]
     densities = np.stack(
         [
-            likely.share / likely.spread * _bell((_WIDTHS - math.log(thickness * likely.width)) / likely.spread)
-            for likely in PRIOR
+            likely.share / likely.spread * _bell((_WIDTHS - width) / likely.spread)
+            for likely, width in zip(PRIOR, expected, strict=True)
         ]
     )
     if observed is not None:

@@ -36,6 +36,13 @@ def test_where_slices_show_nothing_the_width_follows_the_thickness(thickness: fl
     assert 0.05 < estimate.error / estimate.profile.width < 0.25
 
 
+@pytest.mark.parametrize(("thickness", "width"), [(1e-3, 0.25), (1e4, 4.0)])
+def test_a_thickness_beyond_all_likely_ones_gives_the_last_likely_width(thickness: float, width: float):
+    estimate = estimate_profile(None, thickness, EXACT)
+    assert estimate.profile.width == pytest.approx(width, rel=0.02)
+    assert 0 < estimate.error < 0.1 * width
+
+
 def test_a_width_that_is_seen_exactly_is_taken():
     assert width_for(0.85, 0.005) == pytest.approx(0.85, rel=0.01)
 
