@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 
@@ -162,26 +161,9 @@ def _refine_mirror_images(
     return result, Volume(deviation, request.planned.target)
 
 
-class Refiner(Protocol):
-    """Runs a generator through a volume."""
-
-    def refined(self, request: VolumeRequest, allocator: Allocator) -> np.ndarray:
-        """Return the fine volume (K, J, I), in the type of the request's denormalizer."""
-
-
-def refiner_of(generator: Generator, context: ExecutionContext) -> Refiner:
-    """Return the refiner of a generator, on the device of the context."""
-    return generator.make_refiner(_Factory(context))
-
-
-class _Factory:
-    """Implements `networks.contracts.RefinerFactory`."""
-
-    def __init__(self, context: ExecutionContext) -> None:
-        self._context = context
-
-    def sequence_refiner(self, generator: SequenceGenerator) -> Refiner:
-        return SequenceRefiner(generator, self._context)
-
-    def plane_refiner(self, generator: InPlaneGenerator) -> Refiner:
-        return PlaneRefiner(generator, self._context)
+def refiner_of(generator: Generator, context: ExecutionContext) -> SequenceRefiner | PlaneRefiner:
+    """Return the refiner that runs a generator through a volume, on the device of the context."""
+    if isinstance(generator, InPlaneGenerator):
+        return PlaneRefiner(generator, context)
+    assert isinstance(generator, SequenceGenerator)  # there are no others
+    return SequenceRefiner(generator, context)

@@ -5,16 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from .sections import Turn
-
-_Refiner = TypeVar("_Refiner", covariant=True)
-_Made = TypeVar("_Made")
 
 ANY_AXIS = "any"
 
@@ -46,18 +43,8 @@ class Capabilities:
         return self.axes != ANY_AXIS
 
 
-class RefinerFactory(Protocol[_Refiner]):
-    """Makes the refiners of the engine; a generator chooses one of them in `Generator.make_refiner`."""
-
-    def sequence_refiner(self, generator: SequenceGenerator) -> _Refiner:
-        """Make one that streams slices, tile by tile, along one axis after the other."""
-
-    def plane_refiner(self, generator: InPlaneGenerator) -> _Refiner:
-        """Make one that takes whole slices, a few at a time."""
-
-
 class Generator(nn.Module, ABC):
-    """A network that refines volumes.
+    """A network that refines volumes: a `SequenceGenerator` or an `InPlaneGenerator`.
 
     Attributes
     ----------
@@ -71,10 +58,6 @@ class Generator(nn.Module, ABC):
     @abstractmethod
     def capabilities(self) -> Capabilities:
         """The capabilities of the generator."""
-
-    @abstractmethod
-    def make_refiner(self, factory: RefinerFactory[_Made]) -> _Made:
-        """Return the refiner of the factory that runs this generator through a volume."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,10 +95,6 @@ class ResidualSlices(Protocol):
 
 class SequenceGenerator(Generator):
     """A generator that refines a slice sequence along its axis, and can take it a few slices at a time."""
-
-    def make_refiner(self, factory: RefinerFactory[_Made]) -> _Made:
-        """Return a refiner that runs this generator along one axis of a volume after the other."""
-        return factory.sequence_refiner(self)
 
     @property
     @abstractmethod
@@ -182,10 +161,6 @@ class InPlaneGenerator(Generator):
     def capabilities(self) -> Capabilities:
         """Both in-plane axes at once, by the factor of the configuration."""
         return Capabilities(axes="in-plane", factors=(float(self.factor),), needs_profile=False)
-
-    def make_refiner(self, factory: RefinerFactory[_Made]) -> _Made:
-        """Return a refiner that runs this generator through a volume, slice by slice."""
-        return factory.plane_refiner(self)
 
 
 class Discriminator(nn.Module):

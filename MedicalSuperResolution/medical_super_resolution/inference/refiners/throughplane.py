@@ -56,7 +56,7 @@ class SequenceRefiner:
         return in_memory_order(generator)
 
     def refined(self, request: VolumeRequest, allocator: Allocator) -> np.ndarray:
-        """Refine a volume, one pass after the other."""
+        """Refine a volume, one pass after the other, (K, J, I) in the type of the request's denormalizer."""
         passes, denormalizer, array = request.planned.passes, request.denormalizer, request.array
         for axis_pass in passes:
             is_first, is_last = axis_pass is passes[0], axis_pass is passes[-1]
