@@ -105,29 +105,25 @@ def named_axes(grid: Grid, axes: str) -> str:
 
 def finer_axes(grid: Grid, settings: EnhanceSettings) -> dict[str, float]:
     """The axes that are finer than the requested spacing, each with requested over present spacing."""
-    spacing = dict(zip(AXES_IJK, grid.spacing_ijk_mm, strict=True))
     wanted = dict(zip(AXES_IJK, settings.spacing_ijk_mm or grid.spacing_ijk_mm, strict=True))
-    return {axis: wanted[axis] / spacing[axis] for axis in AXES_IJK if wanted[axis] > spacing[axis] * (1 + _SAME)}
+    finer = [axis for axis in AXES_IJK if wanted[axis] > grid.spacing_mm(axis) * (1 + _SAME)]
+    return {axis: wanted[axis] / grid.spacing_mm(axis) for axis in finer}
 
 
 def _factors(grid: Grid, settings: EnhanceSettings) -> dict[str, float]:
-    spacing = dict(zip(AXES_IJK, grid.spacing_ijk_mm, strict=True))
     if settings.factor is not None:
         return dict.fromkeys(named_axes(grid, settings.axes), settings.factor)
     if settings.axes != EnhanceSettings.axes:
         raise SettingsError(f"the axes {settings.axes} need a factor; state one, or leave out the axes")
     if settings.spacing_ijk_mm is not None:
         wanted = dict(zip(AXES_IJK, settings.spacing_ijk_mm, strict=True))
-        return {
-            axis: _rounded(spacing[axis] / wanted[axis])
-            for axis in AXES_IJK
-            if wanted[axis] < spacing[axis] * (1 - _SAME)
-        }
-    axis = grid.through_plane_axis
-    in_plane = min(spacing[other] for other in AXES_IJK if other != axis)
-    if in_plane >= spacing[axis] * (1 - _SAME):
+        coarser = [axis for axis in AXES_IJK if wanted[axis] < grid.spacing_mm(axis) * (1 - _SAME)]
+        return {axis: _rounded(grid.spacing_mm(axis) / wanted[axis]) for axis in coarser}
+    across, distance = grid.through_plane_axis, grid.through_plane_spacing_mm
+    in_plane = min(grid.spacing_mm(axis) for axis in AXES_IJK if axis != across)
+    if in_plane >= distance * (1 - _SAME):
         return {}
-    return {axis: min(_rounded(spacing[axis] / in_plane), LARGEST_FACTOR)}
+    return {across: min(_rounded(distance / in_plane), LARGEST_FACTOR)}
 
 
 def _rounded(factor: float) -> float:

@@ -96,14 +96,14 @@ def _fine_slice_width(planned: Plan) -> float:
     The estimator compares slices with the in-plane resolution; where the result is coarser, its slices blur too.
     """
     axis = planned.source.through_plane_axis
-    in_plane = [planned.source.spacing_ijk_mm[number] for number, name in enumerate(AXES_IJK) if name != axis]
+    in_plane = [planned.source.spacing_mm(other) for other in AXES_IJK if other != axis]
     beyond = _fine_distance(planned) ** 2 - (sum(in_plane) / 2) ** 2
     return math.sqrt(max(beyond, 0.0)) / planned.source.through_plane_spacing_mm
 
 
 def _fine_distance(planned: Plan) -> float:
     """Spacing of the result along the through-plane axis of the measured volume, in mm."""
-    return planned.target.spacing_ijk_mm[AXES_IJK.index(planned.source.through_plane_axis)]
+    return planned.target.spacing_mm(planned.source.through_plane_axis)
 
 
 def profiles_of(request: Request, through_plane: SliceProfile) -> dict[str, SliceProfile]:
@@ -143,6 +143,5 @@ def observe_width(
 def _slices_first(array: np.ndarray, grid: Grid) -> tuple[np.ndarray, tuple[float, float]]:
     """The array with its through-plane axis first, and the slice distance over the spacing along the others."""
     axis, distance = grid.through_plane_axis, grid.through_plane_spacing_mm
-    spacing = dict(zip(AXES_IJK, grid.spacing_ijk_mm, strict=True))
-    first, second = sorted((other for other in AXES_IJK if other != axis), key=array_axis)
-    return np.moveaxis(array, array_axis(axis), 0), (distance / spacing[first], distance / spacing[second])
+    first, second = (distance / grid.spacing_mm(other) for other in reversed(AXES_IJK) if other != axis)
+    return np.moveaxis(array, array_axis(axis), 0), (first, second)

@@ -13,7 +13,7 @@ from ..physics.acquisition import SliceProfile
 from ..physics.slice_profile import NOISE_IGNORED, ProfileEstimate
 from ..report import Report
 from ..system.software import __version__
-from ..volumes.grid import AXES_IJK, Grid
+from ..volumes.grid import Grid
 from ..volumes.memmap import extremes
 from ..volumes.tilt import straight_grid
 from .context import ExecutionContext
@@ -156,9 +156,9 @@ def _profile_warnings(request: Request, estimate: ProfileEstimate) -> list[str]:
 def _factor_warnings(request: Request) -> list[str]:
     """Warnings about axes that are kept, and about large factors."""
     grid, settings = request.planned.source, request.settings
-    spacing = dict(zip(AXES_IJK, grid.spacing_ijk_mm, strict=True))
     found = [
-        f"{axis} stays at {spacing[axis]:.3g} mm, which is finer than asked; an exact spacing would make it coarser"
+        f"{axis} stays at {grid.spacing_mm(axis):.3g} mm, which is finer than asked; an exact spacing would make it"
+        " coarser"
         for axis in finer_axes(grid, settings)
     ]
     found += [

@@ -101,8 +101,8 @@ class Grid:
     @property
     def odd_axis(self) -> str | None:
         """The axis whose spacing differs from the other two clearly more than they do from each other, or None."""
-        by_spacing = sorted("kji", key=lambda axis: self.spacing_ijk_mm[AXES_IJK.index(axis)])
-        low, middle, high = (math.log(self.spacing_ijk_mm[AXES_IJK.index(axis)]) for axis in by_spacing)
+        by_spacing = sorted("kji", key=self.spacing_mm)
+        low, middle, high = (math.log(self.spacing_mm(axis)) for axis in by_spacing)
         if max(middle - low, high - middle) <= max(SAME_SPACING, _CLEARLY * min(middle - low, high - middle)):
             return None
         return by_spacing[0 if middle - low > high - middle else 2]
@@ -110,7 +110,7 @@ class Grid:
     @property
     def through_plane_spacing_mm(self) -> float:
         """Distance between slice centers, in mm."""
-        return self.spacing_ijk_mm[AXES_IJK.index(self.through_plane_axis)]
+        return self.spacing_mm(self.through_plane_axis)
 
     @property
     def is_sheared(self) -> bool:
@@ -138,6 +138,10 @@ class Grid:
     def count(self, axis: str) -> int:
         """Number of voxels along an index axis."""
         return self.shape_kji[array_axis(axis)]
+
+    def spacing_mm(self, axis: str) -> float:
+        """Distance between voxel centers along an index axis, in mm."""
+        return self.spacing_ijk_mm[AXES_IJK.index(axis)]
 
     def refined(self, axis: str, factor: float) -> Grid:
         """The grid with ``factor`` times finer voxels along one axis; a factor below 1 makes it coarser.

@@ -28,8 +28,7 @@ class _Overlap:
     def __init__(self, stacks: Sequence[RefinedStack], grid: Grid) -> None:
         self.grid = grid
         for axis in AXES_IJK:
-            spacing = grid.spacing_ijk_mm[AXES_IJK.index(axis)]
-            self.grid = self.grid.refined(axis, min(1.0, spacing / _STEP_MM))
+            self.grid = self.grid.refined(axis, min(1.0, grid.spacing_mm(axis) / _STEP_MM))
         samples = [on_grid(one, self.grid) for one in stacks]
         self.known = [(weight > 0) & (values > _floor(values, weight)) for values, weight in samples]
         self.logarithms = [values.clamp_min(torch.finfo(values.dtype).tiny).log() for values, _ in samples]

@@ -55,7 +55,7 @@ class StackOperator:
         self._order = [array_axis(axis) for axis in axes]
         fine, matrices = stack, []
         for axis in axes:
-            factor = stack.spacing_ijk_mm[AXES_IJK.index(axis)] / spacing
+            factor = stack.spacing_mm(axis) / spacing
             if factor <= 1 + _SAME:
                 matrices.append(np.eye(stack.count(axis)))
                 continue

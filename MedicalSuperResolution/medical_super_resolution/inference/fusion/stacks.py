@@ -150,7 +150,7 @@ def as_coarse_as(stack: Volume, spacing_mm: float) -> Volume:
     """The stack with as many in-plane voxels averaged as fit into one of the result; with padding, they are padding."""
     slice_axis = stack.grid.through_plane_axis  # the spacings may be equal afterwards
     for axis in AXES_IJK.replace(slice_axis, ""):
-        size = int(spacing_mm / stack.grid.spacing_ijk_mm[AXES_IJK.index(axis)] + 1e-3)
+        size = int(spacing_mm / stack.grid.spacing_mm(axis) + 1e-3)
         if size < 2 or stack.grid.count(axis) < 2 * size:
             continue
         number = array_axis(axis)

@@ -153,7 +153,6 @@ def fill_along_sequence(slices: np.ndarray, is_padding: np.ndarray) -> np.ndarra
 
 def nearest_measured(measured: Grid, fine: Grid, axis: str) -> np.ndarray:
     """For each fine voxel along an axis, the number of the measured voxel that it lies in."""
-    column = AXES_IJK.index(axis)
-    ratio = fine.spacing_ijk_mm[column] / measured.spacing_ijk_mm[column]
+    ratio = fine.spacing_mm(axis) / measured.spacing_mm(axis)
     places = np.floor((np.arange(fine.count(axis)) + 0.5) * ratio + 1e-6).astype(np.intp)
     return np.clip(places, 0, measured.count(axis) - 1)

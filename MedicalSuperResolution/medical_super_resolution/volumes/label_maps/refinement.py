@@ -105,8 +105,8 @@ def _is_parallel(transform: np.ndarray, grid: Grid) -> bool:
 
 def _as_fine(grid: Grid, spacing_mm: float) -> Grid:
     for axis in AXES_IJK:
-        spacing = grid.spacing_ijk_mm[AXES_IJK.index(axis)]
-        grid = grid.refined(axis, spacing / spacing_mm) if spacing > spacing_mm else grid
+        factor = grid.spacing_mm(axis) / spacing_mm
+        grid = grid.refined(axis, factor) if factor > 1 else grid
     return grid
 
 
@@ -139,7 +139,7 @@ def _along_axes(
             values = np.moveaxis(_values_on(image, _refined_along(source, target, transform, column)), number, 0)
         one = AxisRefinement(moved, positions, (spacing_kji[number], first, second), progress, values)
         indices = np.moveaxis(one.refined(), 0, number)
-        spacing_kji[number] = target.spacing_ijk_mm[column]
+        spacing_kji[number] = target.spacing_mm(axis)
     return indices
 
 
