@@ -72,6 +72,12 @@ def check_slice_thickness(slice_thickness_mm: float) -> None:
         raise SettingsError(f"the slice thickness must be above 0 mm, got {slice_thickness_mm:g}")
 
 
+def check_modality(modality: str | None) -> None:
+    """Refuse a modality that is none of `MODALITIES`; None is one that is not known."""
+    if modality is not None and modality not in MODALITIES:
+        raise SettingsError(f"unknown modality {modality!r}; use one of: {', '.join(MODALITIES)}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class EnhanceSettings:
     """Settings of one enhancement. `planning.plan` decides what they mean for a given volume.

@@ -15,7 +15,7 @@ from ..inference import enhance as engine
 from ..models.file import Model
 from ..models.weight_interpolation import load_model
 from ..progress import Progress, ignore
-from ..settings import MODALITIES, EnhanceSettings
+from ..settings import EnhanceSettings, check_modality
 from ..volumes.volume import Enhanced
 from .image_kinds import to_volume
 from .options import settings_from
@@ -86,8 +86,7 @@ def enhance(
     >>> thin = enhance("thick.nii.gz", factor=4)  # doctest: +SKIP
     >>> thin = enhance(array, spacing=(0.8, 0.8, 3.2), modality="mr")  # doctest: +SKIP
     """
-    if modality is not None and modality not in MODALITIES:
-        raise SettingsError(f"unknown modality {modality!r}; use one of: {', '.join(MODALITIES)}")
+    check_modality(modality)
     settings = settings_from(EnhanceSettings, settings, options, function="enhance", example="factor=4")
     converted = to_volume(image, spacing=spacing, affine=affine)
     if settings.uncertainty and not full:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import VolumeError
 from ..report import Report
+from ..settings import check_modality
 from .grid import Grid
 
 _KINDS = "iuf"  # signed, unsigned, floating
@@ -122,6 +123,7 @@ class Volume:
             raise VolumeError(f"the padding, {self.padding.shape}, does not fit the volume, {self.array.shape}")
         if self.array.dtype.kind not in _KINDS:
             raise VolumeError(f"the voxels are of type {self.array.dtype}; a volume needs whole or real numbers")
+        check_modality(self.modality)  # "CT" would be normalized as MR
 
     @property
     def interpolated(self) -> np.ndarray | None:

@@ -182,6 +182,12 @@ def test_a_volume_of_negative_slice_thickness_is_refused(a_volume: Volume, a_mod
         enhance(replace(a_volume, slice_thickness_mm=-1.0), a_model, factor=2)
 
 
+@pytest.mark.parametrize("modality", ["CT", "labels"])
+def test_a_volume_of_an_unknown_modality_is_refused(a_volume: Volume, modality: str):
+    with pytest.raises(SettingsError, match=f"unknown modality '{modality}'; use one of: ct, mr, pet, us"):
+        replace(a_volume, modality=modality)
+
+
 def test_one_volume_given_as_both_stacks_is_named(a_volume: Volume, a_model: Model):
     with pytest.raises(VolumeError, match="stacks 1 and 2 are the same scan"):
         fuse([a_volume, a_volume], a_model)
