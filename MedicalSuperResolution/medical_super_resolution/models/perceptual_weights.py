@@ -20,7 +20,7 @@ from .file import weights_of, write_weights
 
 VGG_FILE_NAME = "vgg19-dcbb9e9d.pth"  # as torchvision publishes it: the name holds the start of the file's SHA-256
 ENCODER_FORMAT_VERSION = 1
-_SHIPPED_ENCODER = Path(__file__).parents[1] / "features" / "slice-encoder.safetensors"
+SHIPPED_ENCODER = Path(__file__).parents[1] / "features" / "slice-encoder.safetensors"
 _DIGEST_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.(?:pth|safetensors)$")
 
 
@@ -68,11 +68,6 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return load_file(str(path))
     return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def encoder_file() -> Path:
-    """The slice encoder that is shipped."""
-    return _SHIPPED_ENCODER
 
 
 def save_encoder(path: Path, encoder: SliceEncoder, card: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from medical_super_resolution.errors import SettingsError, VolumeError
-from medical_super_resolution.models.perceptual_weights import encoder_file, load_encoder
+from medical_super_resolution.models.perceptual_weights import SHIPPED_ENCODER, load_encoder
 from medical_super_resolution.objectives.perceptual import SliceEncoder
 
 from .dataset import EvaluationVolume
@@ -81,4 +81,4 @@ def _write(results: StudyResults, command: str, out: Path) -> None:
 
 def slice_encoder(path: Path | None) -> SliceEncoder:
     """The slice encoder of a file, or the one that is shipped."""
-    return load_encoder(path or encoder_file())
+    return load_encoder(path or SHIPPED_ENCODER)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from medical_super_resolution.errors import ModelError
-from medical_super_resolution.models.perceptual_weights import encoder_file, load_encoder, load_vgg
+from medical_super_resolution.models.perceptual_weights import SHIPPED_ENCODER, load_encoder, load_vgg
 from medical_super_resolution.objectives.perceptual import (
     EfficientNetFeatures,
     cuts_distance,
@@ -53,7 +53,7 @@ def perceptual_features(settings: PerceptualSettings, device: str) -> Distance:
         The weights are not there; for VGG-19 the message names both remedies.
     """
     if settings.features == "slice-encoder":
-        encoder = load_encoder(Path(settings.file) if settings.file else encoder_file()).to(device)
+        encoder = load_encoder(Path(settings.file) if settings.file else SHIPPED_ENCODER).to(device)
         return lambda sr, hr: perceptual_distance(encoder, sr, hr)
     if settings.features == "efficientnet-lite2":
         efficientnet = load_efficientnet().to(device)

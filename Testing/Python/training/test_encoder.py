@@ -23,7 +23,7 @@ from medical_super_resolution_training.training.objectives import perceptual_fea
 
 @pytest.fixture(scope="module")
 def shipped() -> SliceEncoder:
-    return perceptual_weights.load_encoder(perceptual_weights.encoder_file())
+    return perceptual_weights.load_encoder(perceptual_weights.SHIPPED_ENCODER)
 
 
 @pytest.fixture(scope="module", params=["soft", "edged"])
@@ -77,7 +77,7 @@ def test_what_nobody_sees_lies_nearer_than_blur(shipped: SliceEncoder, slices: t
 
 
 def test_the_shipped_encoder_has_a_description_and_is_no_model(shipped: SliceEncoder):
-    path = perceptual_weights.encoder_file()
+    path = perceptual_weights.SHIPPED_ENCODER
     assert shipped.config.widths == (32, 64, 128)
     assert path.stat().st_size < 2e6
     assert path not in store.installed()
