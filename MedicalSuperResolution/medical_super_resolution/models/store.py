@@ -131,17 +131,6 @@ def names_a_detail_model(card: dict[str, Any]) -> bool:
     return all(isinstance(name, str) and not set(name) & set("/\\:\0") for name in names)
 
 
-def detail_model_of(path: Path) -> Path | None:
-    """The file of a model's detail model, whether it exists or not; None where the model has none.
-
-    Raises
-    ------
-    ModelError
-        See `read_header`.
-    """
-    return _detail_model_named(path, read_header(path))
-
-
 def detail_files_of(path: Path) -> list[Path]:
     """The files that a model needs for detail, whether they exist or not: empty where it knows none.
 
@@ -184,13 +173,14 @@ def models_in(folder: Path) -> list[Path]:
 
 
 def _detail_model_named(path: Path, header: dict[str, Any]) -> Path | None:
+    """The file of a model's detail model, whether it exists or not; None where the model has none."""
     name = header["card"].get("detail_model", "")
     return path.with_name(name + SUFFIX) if name else None
 
 
 def _detail_model_if_readable(path: Path) -> Path | None:
     try:
-        return detail_model_of(path)
+        return _detail_model_named(path, read_header(path))
     except ModelError:  # listed all the same; using it raises the error
         return None
 
