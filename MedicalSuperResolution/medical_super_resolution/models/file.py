@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from ..errors import ModelError, SettingsError
-from ..networks.generators import GENERATORS, Generator
+from ..networks.contracts import Generator
+from ..networks.generators import GENERATORS
 from ..system.checksum import digest_of
 from ..system.process import without_warnings
 from ..system.temp_dirs import check_folder_of, write_whole

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.models import file as models
-from medical_super_resolution.networks.generators import GENERATORS, Generator
+from medical_super_resolution.networks.contracts import Generator
+from medical_super_resolution.networks.generators import GENERATORS
 from medical_super_resolution.objectives.terms import CONTENT, LOSS_TERMS, terms_of
 
 from ..config.losses import LossWeights

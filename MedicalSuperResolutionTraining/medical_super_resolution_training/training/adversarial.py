@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medical_super_resolution.networks.discriminators import Discriminator
+from medical_super_resolution.networks.contracts import Discriminator
 from medical_super_resolution.objectives import losses
 
 from ..config.recipe import Recipe

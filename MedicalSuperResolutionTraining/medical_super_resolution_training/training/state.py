@@ -15,7 +15,8 @@ from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.models import file as models
 from medical_super_resolution.models import store
 from medical_super_resolution.networks.blocks import in_memory_order
-from medical_super_resolution.networks.discriminators import DISCRIMINATORS, Discriminator
+from medical_super_resolution.networks.contracts import Discriminator
+from medical_super_resolution.networks.discriminators import DISCRIMINATORS
 
 from ..config.recipe import Recipe
 from ..config.recipes import network_config

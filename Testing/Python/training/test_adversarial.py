@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from medical_super_resolution.networks.discriminators import Discriminator
+from medical_super_resolution.networks.contracts import Discriminator
 from medical_super_resolution.objectives import losses
 from medical_super_resolution_training.config.losses import AdversarialSettings, LossWeights
 from medical_super_resolution_training.config.recipe import Recipe

@@ -10,8 +10,6 @@ from .sequence_lstm import SequenceLstmConfig, SequenceLstmDiscriminator
 from .vgg_style import VggStyleConfig, VggStyleDiscriminator
 from .wavelet_conditional import WaveletConditionalConfig, WaveletConditionalDiscriminator
 
-__all__ = ["DISCRIMINATORS", "Discriminator"]
-
 DISCRIMINATORS: dict[str, tuple[type, type[Discriminator]]] = {
     "vgg-style": (VggStyleConfig, VggStyleDiscriminator),
     "patch": (PatchConfig, PatchDiscriminator),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..contracts import Capabilities, Generator
+from ..contracts import Generator
 from .attention_dense import AttentionDenseConfig, AttentionDenseGenerator
 from .disgan import DisganConfig, DisganGenerator
 from .hybrid_attention import HybridAttentionConfig, HybridAttentionGenerator
@@ -12,8 +12,6 @@ from .srcnn import SrcnnConfig, SrcnnGenerator
 from .srresnet import SrresnetConfig, SrresnetGenerator
 from .tgan import TganConfig, TganGenerator
 from .through_plane import ThroughPlaneConfig, ThroughPlaneGenerator
-
-__all__ = ["GENERATORS", "Capabilities", "Generator"]
 
 GENERATORS: dict[str, tuple[type, type[Generator]]] = {
     "through-plane": (ThroughPlaneConfig, ThroughPlaneGenerator),

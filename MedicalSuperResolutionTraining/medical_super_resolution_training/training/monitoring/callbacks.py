@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from medical_super_resolution.networks.generators import Generator
+from medical_super_resolution.networks.contracts import Generator
 
 from ...data.batch import Batch
 from ...data.manifest import Entry

@@ -15,7 +15,7 @@ from torch import nn
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.models.file import Model
-from medical_super_resolution.networks.generators import Generator
+from medical_super_resolution.networks.contracts import Generator
 from medical_super_resolution.objectives.metrics import psnr
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
