@@ -107,11 +107,6 @@ class StackOperator:
         """One value for each slice, (K,), in a shape that multiplies a stack."""
         return self._as_stack(values[:, None, None])
 
-    @property
-    def slice_axis(self) -> int:
-        """Array axis of the slices."""
-        return self._order[0]
-
     def valid(self) -> Tensor:
         """1 where a measured voxel lies inside the target, (K, J, I); 0 elsewhere."""
         if self._is_inside:
