@@ -53,10 +53,12 @@ class TileWorkers:
         """
         threads_each = max(torch.get_num_threads() // count, 1)
         with cpu_threads(threads_each):
-            workers = [threading.Thread(target=self._work, args=(threads_each,)) for _ in range(count)]
-            for worker in workers:
-                worker.start()
+            workers: list[threading.Thread] = []
             try:
+                for _ in range(count):
+                    worker = threading.Thread(target=self._work, args=(threads_each,))
+                    worker.start()  # raises where the system gives no more threads
+                    workers.append(worker)
                 while count:
                     event = self._events.get()
                     if event is None:

@@ -65,6 +65,32 @@ def test_threads_share_the_slices_of_each_tile_and_report_where_they_are_waited_
     assert {entry[1:] for entry in threads} == {(1, True)}
 
 
+def test_where_the_system_gives_too_few_threads_those_that_run_are_ended(monkeypatch: pytest.MonkeyPatch):
+    start, begun, ended = threading.Thread.start, [], threading.Event()
+
+    def refine_slice(advance) -> None:
+        try:
+            while True:
+                advance(1)
+        finally:
+            ended.set()
+
+    def started(thread: threading.Thread) -> None:
+        if begun:
+            raise RuntimeError("can't start new thread")
+        begun.append(thread)
+        start(thread)
+
+    workers = TileWorkers(iter([Shared(1, refine_slice)]))
+    monkeypatch.setattr(threading.Thread, "start", started)
+    try:
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            workers.run(2, lambda voxels: None)
+        assert ended.is_set()
+    finally:
+        workers._is_stopping.set()
+
+
 def test_who_cancels_ends_all_workers():
     ended = []
 
