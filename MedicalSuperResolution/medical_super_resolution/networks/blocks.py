@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .products import add_product, product
-from .streaming import Sequence, as_slices, by_voxel, convolved_slices, learned_convolution, row_parts, runs_as_products
+from .streaming import Sequence, by_voxel, convolved_slices, learned_convolution, row_parts, runs_as_products, slices_of
 
 _Network = TypeVar("_Network", bound=nn.Module)
 
@@ -47,7 +47,7 @@ def mixed_channels(convolution: nn.Conv3d, *parts: Tensor) -> Tensor:
     mixed = product(by_voxel(first, precision), weight, bias)
     for part, weight in zip(parts[1:], weights, strict=True):
         add_product(mixed, by_voxel(part, precision), weight)
-    return as_slices(mixed.unflatten(0, first.shape[2:]))
+    return slices_of(mixed.unflatten(0, first.shape[2:]))
 
 
 def in_memory_order(network: _Network) -> _Network:
@@ -134,7 +134,7 @@ def _added_along_sequence(convolution: nn.Conv3d, slices: list[Tensor], features
                 add_product(change, by_voxel(slices[number + further][..., rows, :], precision), weights[further])
             before = by_voxel(features[:, :, number : number + 1, rows], features.dtype)
             torch.add(change, before, out=into[rows].flatten(0, 1))
-    return as_slices(sums)
+    return slices_of(sums)
 
 
 class AttentionDenseBlock(nn.Module):

@@ -27,8 +27,8 @@ def by_voxel(slices: Tensor, precision: torch.dtype) -> Tensor:
     return slices[0].permute(1, 2, 3, 0).reshape(-1, slices.shape[1]).to(precision)
 
 
-def as_slices(voxels: Tensor) -> Tensor:
-    """(K, J, I, C) -> (1, C, K, J, I), without a copy."""
+def slices_of(voxels: Tensor) -> Tensor:
+    """(K, J, I, C) -> (1, C, K, J, I), without a copy: back from `by_voxel`."""
     return voxels.permute(3, 0, 1, 2)[None]
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..streaming import as_slices, row_parts
+from ..streaming import row_parts, slices_of
 from .integer_convolution import IntegerConvolution
 
 _LARGEST = 127
@@ -66,7 +66,7 @@ class Rounding(nn.Module):
         for voxels, into in zip(_by_voxel(features), codes, strict=True):
             for part in integer_parts(features):
                 self.store(voxels[part], into[part])
-        return as_slices(codes)
+        return slices_of(codes)
 
     def store(self, voxels: Tensor, into: Tensor) -> None:
         """Round voxels (..., C)."""
@@ -113,7 +113,7 @@ class InPlane(nn.Module):
                 if self.is_rectified:
                     values = _limited(functional.leaky_relu_(values, 0.2))
                 into[part] = values
-        return as_slices(found)
+        return slices_of(found)
 
     def _rows(self, codes: Tensor, rows: slice) -> Tensor:
         """Some rows of one slice: (J, I, C) -> (j, I, O)."""
@@ -152,7 +152,7 @@ class AlongSequence(nn.Module):
                 three = torch.stack([_by_voxel(one)[0, part].flatten(0, 1) for one in slices[number : number + 3]])
                 sums[part].add_(self.convolution(three).view(sums[part].shape))
                 self.rounding.store(sums[part], into[part])
-        return as_slices(codes)
+        return slices_of(codes)
 
 
 class Pointwise(nn.Module):
@@ -172,4 +172,4 @@ class Pointwise(nn.Module):
 
     def forward(self, parts: list[Tensor]) -> Tensor:
         codes = torch.cat([_by_voxel(part) for part in parts], dim=3)
-        return as_slices(self.convolution(codes[0])[None])
+        return slices_of(self.convolution(codes[0])[None])
