@@ -1,4 +1,4 @@
-"""Private work folders named after their process, and removal of folders that ended processes have left."""
+"""Private work folders named after their process, and files that appear under their own names once they are whole."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def release_pages(array: np.ndarray) -> None:
 
 
 def is_on_disk(array: np.ndarray) -> bool:
-    """Whether an array was made by `disk_allocator`."""
+    """Whether the voxels of an array lie in a file, as those of `disk_allocator` do."""
     return isinstance(array, np.memmap)
 
 
@@ -47,7 +47,7 @@ def extremes(array: np.ndarray) -> tuple[float, float]:
 
 
 def every(array: np.ndarray, step: int) -> np.ndarray:
-    """Each ``step``-th value, in the order of memory."""
+    """Each ``step``-th value, in the order of the indices, wherever they lie in memory."""
     found, begin = [], 0
     for part in slabs(array):
         found.append(part.reshape(-1)[-begin % step :: step])
