@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ...report import NOTICE, Report
@@ -47,7 +47,7 @@ class FusionReport:
     settings: dict[str, Any]
     warnings: tuple[str, ...] = ()
     device: str = "cpu"
-    software: str = field(default=f"MedicalSuperResolution {__version__}")
+    software: str = f"MedicalSuperResolution {__version__}"
     notice: str = NOTICE
 
     def as_dict(self) -> dict[str, Any]:
