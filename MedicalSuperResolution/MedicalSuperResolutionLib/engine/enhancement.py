@@ -19,7 +19,7 @@ from MedicalSuperResolutionLib.engine.run_times import RunTimes
 from MedicalSuperResolutionLib.process.runner import Runner
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene.cautions import cautions
-from MedicalSuperResolutionLib.setup.models import check_installed
+from MedicalSuperResolutionLib.setup.models import check_factor, check_installed
 from MedicalSuperResolutionLib.translation import tr as _
 
 
@@ -49,6 +49,7 @@ def outlook(
     tasks.check(task, settings)
     check_installed(settings.model)
     planned = plan(volume.grid, settings)
+    check_factor(settings.model, planned)
     cost = estimate(planned, volume.array.dtype.itemsize, settings)
     line = _("{before} becomes {after}, {size}").format(
         before=messages.grid(planned.source),

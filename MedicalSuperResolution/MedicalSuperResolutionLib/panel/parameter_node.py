@@ -14,11 +14,12 @@ from slicer import (
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.inference.planning import with_own_factor
 from medical_super_resolution.settings import BEST, LARGEST_FACTOR, STANDARD, EnhanceSettings
 from MedicalSuperResolutionLib.panel.choices import Arrangement, Device, Goal, Overlay, Plane, Profile, forget_unknown
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene import provenance
-from MedicalSuperResolutionLib.setup.models import own_refinement, why_no_detail
+from MedicalSuperResolutionLib.setup.models import own_factors, why_no_detail
 from MedicalSuperResolutionLib.translation import tr as _
 
 _PRESETS = {
@@ -130,7 +131,7 @@ class MedicalSuperResolutionParameterNode:
         SettingsError, VolumeError
             A choice has no meaning; or a spacing is kept as it is in a volume that cannot be read.
         """
-        return EnhanceSettings(
+        settings = EnhanceSettings(
             **self._refinement(volume or self.inputVolume),
             slice_thickness_mm=self.sliceThickness or None,
             slice_profile=self.profile.value,
@@ -142,6 +143,7 @@ class MedicalSuperResolutionParameterNode:
             device=self.device.value,
             threads=self.threads or None,
         )
+        return with_own_factor(settings, own_factors(self.model))
 
     def engine_settings(self) -> EnhanceSettings:
         """Model, device and threads alone, for a test run on another volume."""
@@ -159,7 +161,7 @@ class MedicalSuperResolutionParameterNode:
 
     def _refinement(self, volume: vtkMRMLScalarVolumeNode | None) -> dict:
         if self.goal is Goal.ISOTROPIC:
-            return own_refinement(self.model)
+            return {}
         if self.goal in _PRESETS:
             return _PRESETS[self.goal]
         if self.goal is Goal.CUSTOM_FACTOR:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from medical_super_resolution.errors import ModelError
+from medical_super_resolution.inference.planning import Plan, check_own_factor
 from medical_super_resolution.models import store
 from medical_super_resolution.system.paths import is_file
 from MedicalSuperResolutionLib.translation import tr as _
@@ -28,14 +29,25 @@ def check_installed(model: str) -> None:
         raise ModelError(_("The model {model} is not installed; choose another one.").format(model=model))
 
 
-def own_refinement(model: str) -> dict:
-    """The settings that the engine takes for a model of a single factor where none is asked for; empty for others."""
+def own_factors(model: str) -> tuple[float, ...]:
+    """The factors that a model, given by name or path, supports; empty for any, and where its file cannot be read."""
     try:
         config = store.read_header(store.file_of(model, SHIPPED_FOLDER))["config"]
     except ModelError:  # the engine says so
-        return {}
+        return ()
     factor = config.get("factor") if isinstance(config, dict) else None
-    return {"factor": float(factor), "axes": "in-plane"} if isinstance(factor, int | float) else {}
+    return (float(factor),) if isinstance(factor, int | float) else ()
+
+
+def check_factor(model: str, planned: Plan) -> None:
+    """Refuse what a model, given by name or path, does not support, in the words of the engine.
+
+    Raises
+    ------
+    SettingsError
+        See above.
+    """
+    check_own_factor(planned, store.file_of(model, SHIPPED_FOLDER).stem, own_factors(model))
 
 
 def why_no_detail(model: str) -> str:

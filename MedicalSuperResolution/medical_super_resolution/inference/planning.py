@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
 
@@ -108,6 +108,33 @@ def finer_axes(grid: Grid, settings: EnhanceSettings) -> dict[str, float]:
     wanted = dict(zip(AXES_IJK, settings.spacing_ijk_mm or grid.spacing_ijk_mm, strict=True))
     finer = [axis for axis in AXES_IJK if wanted[axis] > grid.spacing_mm(axis) * (1 + _SAME)]
     return {axis: wanted[axis] / grid.spacing_mm(axis) for axis in finer}
+
+
+def with_own_factor(settings: EnhanceSettings, factors: tuple[float, ...]) -> EnhanceSettings:
+    """The settings; with neither factor nor spacing, an in-plane model for a single factor takes that factor.
+
+    ``factors`` : those that the model supports; empty for any.
+    """
+    if len(factors) == 1 and settings.factor is None and settings.spacing_ijk_mm is None:
+        return replace(settings, factor=factors[0], axes="in-plane")
+    return settings
+
+
+def check_own_factor(planned: Plan, model: str, factors: tuple[float, ...]) -> None:
+    """Refuse passes that an in-plane model does not support, by its name and its factors; see `with_own_factor`.
+
+    Raises
+    ------
+    SettingsError
+        See above.
+    """
+    asked = [one.factor for one in planned.passes]
+    if factors and not any(asked == [factor, factor] for factor in factors):
+        known = " or ".join(f"{factor:g}" for factor in factors)
+        raise SettingsError(
+            f"the model {model} refines both in-plane axes {known} times and nothing else;"
+            f" ask for in-plane refinement by {factors[0]:g}, or choose the model general"
+        )
 
 
 def _factors(grid: Grid, settings: EnhanceSettings) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from ..errors import SettingsError
@@ -14,7 +14,7 @@ from ..volumes.intensity import IntensityRange, check_magnitude, guess_modality,
 from ..volumes.resampling import averaged
 from ..volumes.tilt import straightened
 from ..volumes.volume import Volume
-from .planning import Plan, finer_axes, plan
+from .planning import Plan, check_own_factor, finer_axes, plan, with_own_factor
 from .refiners.padding import Padding, padding_of
 
 
@@ -97,19 +97,11 @@ def make_request(volume: Volume, model: Model, settings: EnhanceSettings) -> Req
     if settings.exact_spacing:
         for axis, factor in finer_axes(volume.grid, settings).items():
             volume = averaged(volume, axis, factor)
-    planned = plan(volume.grid, _with_factor_of(model, settings))
+    planned = plan(volume.grid, with_own_factor(settings, model.generator.capabilities.factors))
     _check_model(model, settings, planned)
     if settings.refines_mirrors:
         _check_mirrors(planned)
     return Request(volume, model, settings, planned, both_ends(model) if settings.uncertainty else None)
-
-
-def _with_factor_of(model: Model, settings: EnhanceSettings) -> EnhanceSettings:
-    """The settings; with neither factor nor spacing, a model for a single factor takes that factor and its axes."""
-    capabilities = model.generator.capabilities
-    if len(capabilities.factors) == 1 and settings.factor is None and settings.spacing_ijk_mm is None:
-        return replace(settings, factor=capabilities.factors[0], axes=capabilities.axes)
-    return settings
 
 
 def _check_model(model: Model, settings: EnhanceSettings, planned: Plan) -> None:
@@ -125,15 +117,7 @@ def _check_model(model: Model, settings: EnhanceSettings, planned: Plan) -> None
             f"the model {model.name} does not compute in precision {settings.precision}; choose one of:"
             f" {', '.join(capabilities.precisions)}"
         )
-    if not capabilities.factors:
-        return
-    asked = [one.factor for one in planned.passes]
-    if not any(asked == [factor, factor] for factor in capabilities.factors):
-        known = " or ".join(f"{factor:g}" for factor in capabilities.factors)
-        raise SettingsError(
-            f"the model {model.name} refines both in-plane axes {known} times and nothing else;"
-            f" ask for {capabilities.axes} refinement by {capabilities.factors[0]:g}, or choose the model general"
-        )
+    check_own_factor(planned, model.name, capabilities.factors)
 
 
 def _check_mirrors(planned: Plan) -> None:

@@ -92,8 +92,22 @@ def test_the_forecast_is_that_of_a_model_which_knows_a_single_factor(a_panel: An
     a_panel._parameterNode.model = str(tmp_path / "mine.safetensors")
     assert "becomes 40x36x8 at 0.50x0.50x3.00 mm" in a_panel.ui.descriptionLabel.text
     assert a_panel._parameterNode.settings().axes == "in-plane"
+
+
+def test_a_goal_that_a_model_does_not_reach_is_refused_before_the_click(
+    a_panel: Any, a_thick_volume: Any, tmp_path: Path
+):
+    write_header(tmp_path / "mine.v2.safetensors", {}, {"factor": 2})
+    a_panel._parameterNode.model = str(tmp_path / "mine.v2.safetensors")
     a_panel._parameterNode.goal = type(a_panel._parameterNode.goal).THIN_SLICES_2
-    assert "becomes 20x18x16" in a_panel.ui.descriptionLabel.text  # which the engine refuses, and says why
+    assert not a_panel.ui.enhanceButton.enabled
+    assert a_panel.ui.descriptionLabel.text == a_panel.ui.enhanceButton.toolTip
+    assert a_panel.ui.descriptionLabel.text == (
+        "The model mine.v2 refines both in-plane axes 2 times and nothing else;"
+        " ask for in-plane refinement by 2, or choose the model general."
+    )
+    a_panel._parameterNode.goal = type(a_panel._parameterNode.goal).IN_PLANE_2
+    assert a_panel.ui.enhanceButton.enabled
 
 
 def test_the_tool_tip_of_a_model_writes_the_lists_of_its_card_in_words(the_module: Any, tmp_path: Path):
