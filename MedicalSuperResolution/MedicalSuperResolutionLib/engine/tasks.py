@@ -126,7 +126,7 @@ class SequenceTask:
             raise VolumeError(
                 _("items of {name} were removed meanwhile; nothing was made").format(name=self._sequence.GetName())
             )
-        self._moves.append(region.Moves(item))
+        self._moves.append(region.Moves(item, self._proxy))
         volume = scene.volume_from_node(item, shown_by=self._proxy)
         return self._of_modality(volume if self._box is None else region.part_to_enhance(volume, self._box))
 

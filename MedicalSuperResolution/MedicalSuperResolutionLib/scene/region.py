@@ -47,8 +47,12 @@ class Moves:
     What is computed from it meanwhile goes with it.
     """
 
-    def __init__(self, node: slicer.vtkMRMLScalarVolumeNode) -> None:
-        self._node, self._parent = node, parent_of(node)
+    def __init__(
+        self, node: slicer.vtkMRMLScalarVolumeNode, shown_by: slicer.vtkMRMLScalarVolumeNode | None = None
+    ) -> None:
+        """``shown_by`` : see `acquisition_transform.ijk_to_ras_of`."""
+        self._node, self._shown = node, shown_by or node
+        self._parent = parent_of(self._shown)
         self._matrix, self._voxels = before_transform(node), _version(node)
 
     def applied_to(self, made: _Made) -> _Made:
@@ -80,12 +84,12 @@ class Moves:
             The node lies under another transform and has other voxels, as after hardening a warp.
         """
         if _version(self._node) != self._voxels:
-            if parent_of(self._node) is not self._parent:
+            if parent_of(self._shown) is not self._parent:
                 message = _(
                     "the volume {name} was moved and resampled meanwhile, so the place of its result is not known;"
                     " try again"
                 )
-                raise VolumeError(message.format(name=self._node.GetName()))
+                raise VolumeError(message.format(name=self._shown.GetName()))
             return None  # other voxels lie where they lie; ours have not moved
         now = before_transform(self._node)
         return None if np.array_equal(now, self._matrix) else now @ np.linalg.inv(self._matrix)

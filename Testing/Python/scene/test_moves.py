@@ -102,3 +102,20 @@ def test_the_results_of_a_sequence_go_with_an_item_whose_transform_is_hardened(a
         np.testing.assert_allclose(to_world(result), to_world(proxy) @ finer, atol=1e-9)
     browser.SetSelectedItemNumber(1)
     np.testing.assert_allclose(ijk_to_ras(proxy), TURNED @ a_volume.grid.ijk_to_ras, atol=1e-9)
+
+
+def test_a_warp_that_is_hardened_on_a_sequence_meanwhile_is_refused(a_volume, a_scene, an_enhanced):
+    proxy = add_sequence([a_volume.array] * 2, a_volume.grid.ijk_to_ras)
+    browser = kinds.browser_of(proxy)
+    browser.SetSaveChanges(browser.GetSequenceNode(proxy), True)
+    under_a_transform(proxy, "vtkMRMLBSplineTransformNode")
+    nodes = a_scene.GetNumberOfNodes()
+
+    def engine(volume, settings, *, profile_of):
+        if proxy.GetParentTransformNode() is not None:
+            proxy.HardenTransform()
+        return an_enhanced
+
+    with pytest.raises(VolumeError, match="Phases was moved and resampled meanwhile"):
+        tasks.run(tasks.task_of(proxy), EnhanceSettings(factor=3), engine)
+    assert a_scene.GetNumberOfNodes() == nodes
