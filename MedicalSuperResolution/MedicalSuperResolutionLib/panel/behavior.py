@@ -1,6 +1,6 @@
 """Corrections of Qt's behavior: Tab stops, texts, focus and scroll position in the panel; the width of slice views."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import SimpleNamespace
 
 import qt
@@ -20,6 +20,21 @@ def reach_selectors(ui: SimpleNamespace) -> None:
             box = next(child for child in selector.children() if child.inherits("QComboBox"))
             box.setFocusProxy(None)
             selector.setFocusProxy(box)
+
+
+def name_inner_boxes(ui: SimpleNamespace) -> None:
+    """Let screen readers say the name of a list of nodes, a path or a slider at the boxes inside, where Tab stops."""
+    for widget in vars(ui).values():
+        if any(widget.inherits(name) for name in ("qMRMLNodeComboBox", "ctkPathLineEdit", "ctkSliderWidget")):
+            for child in _descendants(widget):
+                if any(child.inherits(name) for name in ("QComboBox", "QAbstractSlider", "QAbstractSpinBox")):
+                    child.setProperty("accessibleName", widget.accessibleName)
+
+
+def _descendants(parent: qt.QObject) -> Iterator[qt.QObject]:
+    for child in parent.children():
+        yield child
+        yield from _descendants(child)
 
 
 def show_texts_as_they_are(ui: SimpleNamespace) -> None:

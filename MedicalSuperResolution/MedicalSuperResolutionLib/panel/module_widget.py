@@ -81,6 +81,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         behavior.reach_selectors(self.ui)
+        behavior.name_inner_boxes(self.ui)
         behavior.show_texts_as_they_are(self.ui)
         self._fullHeight = behavior.FullHeight(uiWidget)
 

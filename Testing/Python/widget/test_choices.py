@@ -291,6 +291,11 @@ def test_directions_are_those_of_the_patient(a_panel: Any, slicer_python: Any):
     assert a_panel.ui.spacingISpinBox.accessibleName == "Target spacing along A"  # what a screen reader says
 
 
+def test_screen_readers_say_the_name_of_a_list_of_nodes_at_the_box_that_has_the_focus(a_panel: Any):
+    (box,) = (child for child in a_panel.ui.regionSelector.children() if child.inherits("QComboBox"))
+    assert box.property("accessibleName") == "Region"
+
+
 def test_cautions_are_shown_before_the_click(a_panel: Any, a_thick_volume: Any):
     assert a_panel.ui.warningLabel.isHidden()
     a_panel._parameterNode.goal = type(a_panel._parameterNode.goal).CUSTOM_FACTOR
