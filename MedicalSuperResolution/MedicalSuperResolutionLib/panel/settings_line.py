@@ -13,6 +13,7 @@ from medical_super_resolution.volumes.grid import in_digits
 from MedicalSuperResolutionLib.panel.choices import Profile
 from MedicalSuperResolutionLib.scene import dicom_source, provenance
 from MedicalSuperResolutionLib.scene import nodes as scene
+from MedicalSuperResolutionLib.setup.models import short_name
 from MedicalSuperResolutionLib.translation import tr as _
 
 if TYPE_CHECKING:  # imports this file
@@ -24,7 +25,7 @@ _SAME_MM = 1e-3
 def settings_line(chosen: MedicalSuperResolutionParameterNode, detail: float) -> str:
     """The settings that Enhance will use. ``detail`` is 0 where the model has no detail model."""
     return _("{model}, detail {detail:g}, slices {thickness}, {profile}").format(
-        model=chosen.model, detail=detail, thickness=_thickness(chosen), profile=_profile(chosen)
+        model=short_name(chosen.model), detail=detail, thickness=_thickness(chosen), profile=_profile(chosen)
     )
 
 

@@ -29,6 +29,11 @@ def check_installed(model: str) -> None:
         raise ModelError(_("The model {model} is not installed; choose another one.").format(model=model))
 
 
+def short_name(model: str) -> str:
+    """The name of a model, given by name or path: a path may name a patient, and is cut in a narrow panel."""
+    return store.file_of(model, SHIPPED_FOLDER).stem
+
+
 def own_factors(model: str) -> tuple[float, ...]:
     """The factors that a model, given by name or path, supports; empty for any, and where its file cannot be read."""
     try:
@@ -47,7 +52,7 @@ def check_factor(model: str, planned: Plan) -> None:
     SettingsError
         See above.
     """
-    check_own_factor(planned, store.file_of(model, SHIPPED_FOLDER).stem, own_factors(model))
+    check_own_factor(planned, short_name(model), own_factors(model))
 
 
 def why_no_detail(model: str) -> str:

@@ -92,6 +92,7 @@ def test_the_forecast_is_that_of_a_model_which_knows_a_single_factor(a_panel: An
     a_panel._parameterNode.model = str(tmp_path / "mine.safetensors")
     assert "becomes 40x36x8 at 0.50x0.50x3.00 mm" in a_panel.ui.descriptionLabel.text
     assert a_panel._parameterNode.settings().axes == "in-plane"
+    assert a_panel.ui.settingsLabel.text.startswith("mine, detail 0, ")  # without the path, which may name a patient
 
 
 def test_a_goal_that_a_model_does_not_reach_is_refused_before_the_click(
