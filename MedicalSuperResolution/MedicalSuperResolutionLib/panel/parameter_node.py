@@ -113,7 +113,7 @@ class MedicalSuperResolutionParameterNode:
     resultVolume: vtkMRMLScalarVolumeNode
 
     def choose_input(self) -> None:
-        """Take the volume on the screen, or else the first in the scene, where none is chosen."""
+        """Take the volume on the screen, or else the first in the scene, where none is chosen; results come last."""
         if not self.inputVolume:
             self.inputVolume = _volume_on_screen()
 
@@ -221,11 +221,14 @@ def _recall(chosen: MedicalSuperResolutionParameterNode) -> None:
 
 
 def _volume_on_screen() -> vtkMRMLScalarVolumeNode | None:
-    """The volume that a slice view shows, or else the first in the scene; label maps and colors do not count."""
+    """The volume that a slice view shows, or else the first in the scene; label maps and colors do not count.
+
+    A result, which is fine already, is taken only where there is nothing else.
+    """
     logics = slicer.app.applicationLogic().GetSliceLogics()
     count = logics.GetNumberOfItems() if logics is not None else 0  # None: Slicer runs without its main window
     composites = [logics.GetItemAsObject(index).GetSliceCompositeNode() for index in range(count)]
     shown = [slicer.mrmlScene.GetNodeByID(one.GetBackgroundVolumeID() or "") for one in composites if one is not None]
     volumes = [*filter(None, shown), *slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")]
     plain = [one for one in volumes if one.GetClassName() == "vtkMRMLScalarVolumeNode" and not one.GetHideFromEditors()]
-    return plain[0] if plain else None
+    return min(plain, key=provenance.was_made_here, default=None)

@@ -99,6 +99,16 @@ def test_a_copy_of_a_result_is_no_result(a_panel: Any, a_thick_volume: Any, a_ru
     assert chosen.present_result() is copy
 
 
+def test_a_result_does_not_take_the_place_of_an_input_that_was_removed(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any
+):
+    enhance(a_panel, a_runner)
+    other = slicer_python.util.addVolumeFromArray(np.zeros((8, 18, 20), np.int16), name="Other")
+    slicer_python.mrmlScene.RemoveNode(a_thick_volume)
+    settle()
+    assert a_panel.ui.inputSelector.currentNode() is other
+
+
 @pytest.mark.parametrize(
     ("goal", "name"), [("THIN_SLICES_4", "Thick x4"), ("IN_PLANE_2", "Thick in-plane x2"), ("ISOTROPIC", "Thick 1 mm")]
 )
