@@ -9,6 +9,7 @@ from MedicalSuperResolutionLib.engine.scripting import Scripting
 from MedicalSuperResolutionLib.panel import MedicalSuperResolutionSubjectHierarchyPlugin as data_menu
 from MedicalSuperResolutionLib.panel import display, parameter_node, sample_data
 from MedicalSuperResolutionLib.panel.choices import Goal
+from MedicalSuperResolutionLib.panel.connectors import number_connectors
 from MedicalSuperResolutionLib.panel.module_widget import ModuleWidget, Observer
 from MedicalSuperResolutionLib.panel.sections import plan
 from MedicalSuperResolutionLib.panel.sections.compare import CompareSection
@@ -148,7 +149,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
             self._parameterNode.model = name
 
     def _connectors(self):
-        return {"model": ModelSelector(self.ui.modelComboBox)}
+        return {"model": ModelSelector(self.ui.modelComboBox), **number_connectors(self.ui)}
 
     def _updatePanel(self, caller=None, event=None):
         chosen = self._parameterNode

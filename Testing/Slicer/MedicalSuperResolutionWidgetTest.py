@@ -10,6 +10,7 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import qt
 import slicer
 
 sys.path.append(str(Path(__file__).resolve().parent))
@@ -26,6 +27,13 @@ class MedicalSuperResolutionWidgetTest(PanelTestCase):
         self.assertTrue(self.ui.factorSpinBox.isHidden())
         self.ui.goalComboBox.currentIndex = self.ui.goalComboBox.findText("Other factor")
         self.assertFalse(self.ui.factorSpinBox.isHidden())
+
+    def test_a_number_can_be_typed_digit_by_digit(self):
+        box = self.ui.sliceThicknessSpinBox
+        box.selectAll()
+        for digit in "2.25":
+            slicer.app.sendEvent(box, qt.QKeyEvent(qt.QEvent.KeyPress, ord(digit), qt.Qt.NoModifier, digit))
+        self.assertEqual((box.value, box.text), (2.25, "2.25 mm"))
 
     def test_a_click_makes_a_volume_and_shows_it(self):
         self.letTheEngine("step(1, 2)\nfinish()")

@@ -1,6 +1,7 @@
 """Ties between widgets and text parameters that parameterNodeWrapper itself does not make."""
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import ctk
 import qt
@@ -55,6 +56,35 @@ class PathConnector(TextConnector):
     def _disconnect(self) -> None:
         self._widget.currentPathChanged.disconnect(self.changed)
         self._widget.validInputChanged.disconnect(self.changed)
+
+
+class NumberConnector(TextConnector):
+    """Ties a QDoubleSpinBox to a number; its range is that in the .ui file.
+
+    Slicer's own connector sets the number again after each digit, and the box then writes all its decimals: after the 1
+    of 1.5 it holds 1.000 and takes neither point nor 5.
+    """
+
+    widgetClass = qt.QDoubleSpinBox
+
+    def read(self) -> float:
+        return self._widget.value
+
+    def write(self, value: float) -> None:
+        if self._widget.value != value:
+            self._widget.value = value
+
+    def _connect(self) -> None:
+        self._widget.valueChanged.connect(self.changed)
+
+    def _disconnect(self) -> None:
+        self._widget.valueChanged.disconnect(self.changed)
+
+
+def number_connectors(ui: SimpleNamespace) -> dict[str, NumberConnector]:
+    """Those of the panel's numbers that are not whole, by the names of the parameters."""
+    names = ("factor", "spacingI", "spacingJ", "spacingK", "sliceThickness")
+    return {name: NumberConnector(getattr(ui, f"{name}SpinBox")) for name in names}
 
 
 class ChoiceConnector(TextConnector):

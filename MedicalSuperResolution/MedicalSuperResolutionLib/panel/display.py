@@ -41,7 +41,9 @@ def show_choices(ui: SimpleNamespace, chosen: MedicalSuperResolutionParameterNod
     ui.spacingLabel.text = _("Spacing ({axes}):").format(axes=", ".join(letters))
     for box, letter in zip((ui.spacingISpinBox, ui.spacingJSpinBox, ui.spacingKSpinBox), letters, strict=True):
         box.accessibleName = _("Target spacing along {axis}").format(axis=letter)
-    ui.sliceThicknessSpinBox.specialValueText = automatic_thickness(volume)
+    automatic = automatic_thickness(volume)
+    if ui.sliceThicknessSpinBox.specialValueText != automatic:  # setting it would write anew what the user types
+        ui.sliceThicknessSpinBox.specialValueText = automatic
     obstacle = why_no_detail(chosen.model)
     ui.detailSlider.enabled = not obstacle
     ui.detailSlider.toolTip = (
