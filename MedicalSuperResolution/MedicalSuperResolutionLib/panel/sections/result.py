@@ -1,17 +1,18 @@
 """Below the button Compare: the note of the input's latest result, and its deletion."""
 
+import math
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 
 import slicer
 
-from MedicalSuperResolutionLib import timers
 from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene import provenance, uncertainty_node
 from MedicalSuperResolutionLib.translation import tr as _
 
-_DOUBLE_CLICK_MS = 600  # longer than one takes
+_DOUBLE_CLICK_S = 0.6  # longer than a double-click takes
 
 
 class ResultSection:
@@ -25,6 +26,7 @@ class ResultSection:
     ) -> None:
         """``choices`` gives the parameter node of the scene. ``on_delete`` is called after a result was deleted."""
         self._ui, self._choices, self._on_delete = ui, choices, on_delete
+        self._deleted = -math.inf
         ui.noteButton.connect("clicked(bool)", self._read)
         ui.deleteButton.connect("clicked(bool)", self._delete)
 
@@ -46,15 +48,13 @@ class ResultSection:
         slicer.util.infoDisplay(provenance.note_of(result).GetText(), windowTitle=title)
 
     def _delete(self, checked: bool = False) -> None:
+        if time.monotonic() - self._deleted < _DOUBLE_CLICK_S:  # the second click would delete the result before
+            return
         result = self._choices().present_result()
         for belonging in (uncertainty_node.map_of(result), provenance.note_of(result), result):
             if belonging is not None:
                 scene.remove(belonging)
         self._ui.resultWidget.parentWidget().setFocus()  # the hidden button would hand it on, and the panel scroll
-        self._ui.deleteButton.enabled = False  # the second click of a double-click would delete the result before
-        timers.soon(self._offer_again, _DOUBLE_CLICK_MS)
         self._choices().resultVolume = None
         self._on_delete()
-
-    def _offer_again(self) -> None:
-        self._ui.deleteButton.enabled = True
+        self._deleted = time.monotonic()
