@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -158,7 +159,7 @@ def sentences(report: Report, axes: str = "IJK") -> str:
         *([f"SHA-256 of the model file: {report.model_sha256}"] if report.model_sha256 else []),
         *([f"SHA-256 of the file of its detail model: {report.detail_sha256}"] if report.detail_sha256 else []),
     ]
-    return "\n".join(lines) + "\n"
+    return _as_in_the_panel("\n".join(lines) + "\n", axes)
 
 
 def _about_network(report: Report) -> list[str]:
@@ -211,6 +212,11 @@ def write_note(text: str, node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRM
         node.SetNodeReferenceID(_NOTE_ROLE, note.GetID())
     note.SetText(text)
     return note
+
+
+def _as_in_the_panel(text: str, axes: str) -> str:
+    """The engine's sentences with the sign and the letters of the panel: the engine writes "+-" and "along k"."""
+    return re.sub(r"(?<=\balong )[ijk]\b", lambda found: axes["ijk".index(found[0])], text.replace(" +- ", " ± "))
 
 
 def _under_the_other_profile(report: Report) -> str:

@@ -40,7 +40,7 @@ def test_the_note_states_an_estimated_profile_with_its_error(an_enhanced):
         other_consistency_error_rms=12.3,
     )
     said = provenance.sentences(estimated)
-    assert "The slice profile was taken as Gaussian 2.71 +- 0.18 mm (estimated; slice thickness 3 mm)." in said
+    assert "The slice profile was taken as Gaussian 2.71 ± 0.18 mm (estimated; slice thickness 3 mm)." in said
     assert "If the slices were box 3 mm, it would differ by 12.3." in said
 
 
@@ -69,6 +69,11 @@ def test_the_text_names_the_axis_in_the_patient(an_enhanced, a_volume_node, a_gr
     given = slicer.util.addVolumeFromArray(np.zeros((2, 2, 2), np.uint8)) if is_given else None
     result = write_to_node(replace(an_enhanced, volume=turned), a_volume_node, given)
     assert "3 times finer along R." in provenance.note_of(result).GetText()
+
+
+def test_the_text_names_the_axis_of_a_warning_as_it_names_what_became_finer(an_enhanced):
+    warned = replace(an_enhanced.report, warnings=("the factor along k is 7.33; take it with care",))
+    assert "Warning: the factor along S is 7.33; take it with care." in provenance.sentences(warned, "RAS")
 
 
 def test_the_text_names_no_volume_and_no_file(an_enhanced, a_volume_node):
