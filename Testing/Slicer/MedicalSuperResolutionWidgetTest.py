@@ -32,7 +32,7 @@ class MedicalSuperResolutionWidgetTest(PanelTestCase):
         box = self.ui.sliceThicknessSpinBox
         box.selectAll()
         for digit in "2.25":
-            slicer.app.sendEvent(box, qt.QKeyEvent(qt.QEvent.KeyPress, ord(digit), qt.Qt.NoModifier, digit))
+            qt.QApplication.sendEvent(box, qt.QKeyEvent(qt.QEvent.KeyPress, ord(digit), qt.Qt.NoModifier, digit))
         self.assertEqual((box.value, box.text), (2.25, "2.25 mm"))
 
     def test_a_click_makes_a_volume_and_shows_it(self):
