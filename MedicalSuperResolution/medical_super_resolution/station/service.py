@@ -112,8 +112,8 @@ class Station:
         header = dcmread(min(folder.glob("*.dcm")), stop_before_pixels=True)
         rule = first_that_fits(self.rules, header)
         if rule is None or self.is_trial:
-            what = "no rule fits it" if rule is None else f"would be enhanced by {rule.model}"
-            logger.info("series %s: passed over: %s", folder.name, what)
+            what = f"would be enhanced by {rule.model}" if rule else "passed over, because no rule fits it"
+            logger.info("series %s: %s", folder.name, what)
             self.queue.finish(folder.name)
             return
         workspace = self.queue.workspace(folder.name)

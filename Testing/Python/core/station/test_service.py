@@ -95,6 +95,7 @@ def test_logs_name_no_identifier(
     a_clock.ahead = 10
     station(a_queue, a_model_file, "A@b:1", is_trial=True).enhance_complete(threading.Event())
     assert "would be enhanced" in caplog.text
+    assert "passed over" not in caplog.text
     assert dicom_files.ROOT not in caplog.text
 
 
