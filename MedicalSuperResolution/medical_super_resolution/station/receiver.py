@@ -141,6 +141,7 @@ def _store(event: Event, queue: Queue, intake: Intake) -> int:
         if not queue.add(series, instance, event.encoded_dataset()):
             logger.info("series %s: an image came again and was dropped", label(series))
     except (QueueFull, OSError) as problem:
-        logger.error("series %s: an image was refused: %s", label(series), type(problem).__name__)
+        reason = problem if isinstance(problem, QueueFull) else problem.strerror
+        logger.error("series %s: an image was refused: %s", label(series), reason)
         return _OUT_OF_RESOURCES
     return _SUCCESS

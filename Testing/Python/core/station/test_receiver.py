@@ -29,6 +29,21 @@ def test_other_callers_are_refused(a_queue: Queue, a_series: list[Path], a_port:
     assert list(a_queue.folder.rglob("*.dcm")) == []
 
 
+def test_the_log_says_where_room_is_missing_for_an_image(
+    tmp_path: Path, a_series: list[Path], a_port: int, caplog: pytest.LogCaptureFixture
+):
+    from medical_super_resolution.station.receiver import listen
+
+    a_full_queue = Queue(tmp_path / "full", largest_bytes=1)
+    server = listen(a_full_queue, title="MEDSR", host="127.0.0.1", port=a_port)
+    try:
+        with pytest.raises(SendingError, match="0xA700"):
+            send(DicomNode("MEDSR", "127.0.0.1", a_port, "MODALITY"), a_series)
+    finally:
+        server.shutdown()
+    assert "an image was refused: the queue holds its 1e-09 GB; increase --max-storage" in caplog.text
+
+
 def test_noise_on_the_port_harms_nothing(a_queue: Queue, a_series: list[Path], a_port: int):
     from medical_super_resolution.station.receiver import listen
 
