@@ -17,7 +17,7 @@ from .discovery import Item, items_in
 from .distribution.scheduling import rows_from
 from .page import write_page
 from .study import STATE, forget_attempts, record_of
-from .table import TABLE, Row, write_parquet, write_table
+from .table import TABLE, Row, read_table, write_parquet, write_table
 from .task import Batch
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def open_output(batch: Batch, *, resume: bool) -> None:
         batch.output.mkdir(parents=True, exist_ok=True)
         if batch.overwrite and not resume:
             shutil.rmtree(state, ignore_errors=True)
+            (batch.output / TABLE).unlink(missing_ok=True)
         state.mkdir(exist_ok=True)
         forget_attempts(batch.output)
     except OSError as problem:
@@ -121,22 +122,30 @@ def run_cohort(batch: Batch, items: Sequence[Item], client: Client, announce: Ca
         Called with each row as it is done.
     """
     rows: list[Row] = []
+    others = _rows_of_others(batch, items)
     written = time.monotonic()
     try:
         for row in rows_from(client, batch, items):
             rows.append(row)
             announce(row)
             if time.monotonic() - written > _TABLE_SECONDS:
-                write_table(rows, batch.output / TABLE)
+                write_table([*others, *rows], batch.output / TABLE)
                 written = time.monotonic()
     finally:
-        _write_all(rows, batch.output)
+        _write_all([*others, *rows], batch.output)
     for folder in {
         record_of(batch.output, items[0].name).parent,
         *((batch.output / item.name).parent for item in items),
     }:
         remove_abandoned(folder)
     return rows
+
+
+def _rows_of_others(batch: Batch, items: Sequence[Item]) -> list[Row]:
+    """Rows of an earlier run for studies that are not selected now, unless their volumes were removed."""
+    now = {str(item.source.relative_to(batch.folder)) for item in items}
+    earlier = read_table(batch.output / TABLE).values()
+    return [row for row in earlier if row.input not in now and (batch.folder / row.input).exists()]
 
 
 def _write_all(rows: Sequence[Row], output: Path) -> None:

@@ -93,6 +93,34 @@ def test_studies_are_chosen_by_pattern_and_participant(a_bids_data_set: Path, as
     assert [item.source.name[:6] for item in cohort_run.studies_in(batch, **asked)] == found
 
 
+def test_table_and_report_keep_the_participants_of_an_earlier_run(
+    a_bids_data_set: Path, tmp_path: Path, a_model_file: Path, a_client
+):
+    batch = Batch(a_bids_data_set, tmp_path / "out", EnhanceSettings(factor=2, model=str(a_model_file), threads=1))
+    for label, resume in (("01", False), ("02", True), ("02", True)):
+        items = cohort_run.studies_in(batch, participants=[label])
+        cohort_run.open_output(batch, resume=resume)
+        (row,) = cohort_run.run_cohort(batch, items, a_client, lambda row: None)
+        assert row.input == f"sub-{label}/anat/sub-{label}_T1w.nii.gz"
+    assert [(row["input"][:6], row["status"]) for row in table_of(batch.output)] == [
+        ("sub-01", "done"),
+        ("sub-02", "kept"),
+    ]
+    assert "sub-01_T1w" in (batch.output / "medsr.html").read_text()
+    (a_bids_data_set / "sub-01" / "anat" / "sub-01_T1w.nii.gz").unlink()
+    run(batch, a_client, resume=True)
+    assert [row["input"][:6] for row in table_of(batch.output)] == ["sub-02"]
+
+
+def test_starting_a_cohort_again_empties_its_table(a_bids_data_set: Path, tmp_path: Path, a_model_file: Path, a_client):
+    settings = EnhanceSettings(factor=2, model=str(a_model_file), threads=1)
+    batch = Batch(a_bids_data_set, tmp_path / "out", settings, overwrite=True)
+    run(batch, a_client)
+    cohort_run.open_output(batch, resume=False)
+    cohort_run.run_cohort(batch, cohort_run.studies_in(batch, participants=["02"]), a_client, lambda row: None)
+    assert [row["input"][:6] for row in table_of(batch.output)] == ["sub-02"]
+
+
 def test_a_participant_without_volumes_is_named(a_bids_data_set: Path, tmp_path: Path):
     batch = Batch(a_bids_data_set, tmp_path / "out", EnhanceSettings())
     with pytest.raises(VolumeError, match="there is no volume of sub-03, sub-1 in the folder"):
