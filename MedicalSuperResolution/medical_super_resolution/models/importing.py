@@ -45,7 +45,7 @@ def import_model(file: Path, sha256: str | None = None) -> Imported:
             _copy(file, copy)
             found, was_compared = checksum.check(copy, wanted, file.name)  # of the copy: that one is kept
             _check_name(file.name, found, folder)
-            _check_loading(copy)
+            _check_loading(copy, file)
             put_in_place(copy, folder / file.name)
     except OSError as problem:
         raise ModelError(
@@ -74,7 +74,10 @@ def _check_name(name: str, sha256: str, folder: Path) -> None:
             raise ModelError(f"a model named {installed.stem} is installed already; rename the file {name} first")
 
 
-def _check_loading(file: Path) -> None:
+def _check_loading(copy: Path, file: Path) -> None:
     from .file import load  # imports torch, which takes seconds; all quick checks come first
 
-    load(file)
+    try:
+        load(copy)
+    except ModelError as problem:  # it names the copy, which is gone when it is read
+        raise ModelError(str(problem).replace(str(copy), str(file))) from problem

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -79,6 +80,11 @@ def test_a_note_that_holds_no_checksum_is_refused(a_file: Path, a_user_folder: P
 def test_a_file_that_cannot_be_loaded_is_refused(a_file: Path, a_user_folder: Path):
     a_file.write_bytes(a_file.read_bytes()[:-100])
     refused(a_file, a_user_folder, "damaged")
+
+
+def test_a_damaged_file_is_named_where_it_lies(a_file: Path, a_user_folder: Path):
+    a_file.write_bytes(a_file.read_bytes()[:1000])
+    refused(a_file, a_user_folder, f"^{re.escape(str(a_file))} is damaged")
 
 
 def test_other_files_are_refused(tmp_path: Path, a_user_folder: Path):
