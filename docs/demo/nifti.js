@@ -35,7 +35,9 @@ export async function read(file) {
 
 function scaled(stored, { slope, intercept }) {
   if ((slope === 1 && intercept === 0) || slope === 0 || !Number.isFinite(slope * intercept)) return stored;
-  return Float32Array.from(stored, (value) => slope * value + intercept);
+  const values = new Float32Array(stored.length); // not by `from`, which lists all values first, and ends the page
+  for (let n = 0; n < values.length; n += 1) values[n] = slope * stored[n] + intercept;
+  return values;
 }
 
 function swap(bytes, size) {

@@ -116,6 +116,17 @@ def test_a_file_is_read_as_by_the_package(run: Run, order: str, form: str, tmp_p
     np.testing.assert_allclose(made["matrix"], expected.grid.ijk_to_ras[:3], atol=1e-5)
 
 
+def test_values_are_scaled_in_place_and_not_listed_first(run: Run, tmp_path: Path):
+    image = nibabel.Nifti1Image(np.arange(24, dtype=np.int16).reshape(2, 3, 4), np.eye(4))
+    image.header.set_slope_inter(0.5, -3)
+    (tmp_path / "scan.nii").write_bytes(image.to_bytes())
+    script = """const list = () => { throw new Error("a list of 134 million values ends the page"); };
+        Int16Array.prototype[Symbol.iterator] = list;
+        const volume = await nifti.read(new File([readFileSync("scan.nii")], "scan.nii"));
+        return Array.from({ length: 24 }, (_, n) => volume.values[n]).sort((one, other) => one - other);"""
+    assert run(script) == [0.5 * value - 3 for value in range(24)]
+
+
 def test_a_result_is_written_with_finer_slices_in_the_same_place(run: Run, a_volume: Any, tmp_path: Path):
     files.write(a_volume, tmp_path / "scan.nii")
     script = """const volume = await nifti.read(new File([readFileSync("scan.nii")], "scan.nii"));
