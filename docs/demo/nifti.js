@@ -35,7 +35,9 @@ export async function read(file) {
 
 function scaled(stored, { slope, intercept }) {
   if ((slope === 1 && intercept === 0) || slope === 0 || !Number.isFinite(slope * intercept)) return stored;
-  const values = new Float32Array(stored.length); // not by `from`, which lists all values first, and ends the page
+  const isWide = stored.BYTES_PER_ELEMENT > 2 && !(stored instanceof Float32Array); // more than float32 holds
+  const values = new (isWide ? Float64Array : Float32Array)(stored.length);
+  // Not by `from`, which lists all values first: above 2 ** 27, the page ends.
   for (let n = 0; n < values.length; n += 1) values[n] = slope * stored[n] + intercept;
   return values;
 }
