@@ -34,7 +34,7 @@ export async function read(file) {
 }
 
 function scaled(stored, { slope, intercept }) {
-  if ((slope === 1 && intercept === 0) || slope === 0 || !Number.isFinite(slope * intercept)) return stored;
+  if ((slope === 1 && intercept === 0) || slope === 0 || !Number.isFinite(slope)) return stored;
   const isWide = stored.BYTES_PER_ELEMENT > 2 && !(stored instanceof Float32Array); // more than float32 holds
   const values = new (isWide ? Float64Array : Float32Array)(stored.length);
   // Not by `from`, which lists all values first: above 2 ** 27, the page ends.
@@ -91,6 +91,9 @@ function headerOf(name, block) {
   const size = counts.reduce((product, count) => product * count, Type.BYTES_PER_ELEMENT);
   if (size > LARGEST) refuse(name, `has ${(size / 1e9).toFixed(1)} GB of voxels; above 2 GB, use medsr enhance`);
   const [slope, intercept] = [float(112), float(116)];
+  if (slope !== 0 && Number.isFinite(slope) && !Number.isFinite(intercept)) {
+    refuse(name, "is damaged: it does not say how its values are scaled; get it again");
+  }
   const offset = Math.max(VOXELS_AT, float(108));
   if (!(offset < 2 ** 26)) refuse(name, "is damaged: its voxels begin nowhere; get it again");
   const forms = formsOf(view, little, counts);

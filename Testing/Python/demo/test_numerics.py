@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.inference.planning import plan
 from medical_super_resolution.inference.refiners.padding import fill_along_sequence
 from medical_super_resolution.physics.acquisition import SliceProfile, acquisition_matrix, consistency_matrix
@@ -139,6 +140,36 @@ def test_values_are_scaled_in_place_and_not_listed_first(run: Run, tmp_path: Pat
         const volume = await nifti.read(new File([readFileSync("scan.nii")], "scan.nii"));
         return Array.from({ length: 24 }, (_, n) => volume.values[n]).sort((one, other) => one - other);"""
     assert run(script) == [0.5 * value - 3 for value in range(24)]
+
+
+@pytest.fixture
+def said(run: Run, tmp_path: Path) -> Callable[[bytes], str]:
+    """What the page says to a file."""
+
+    def said(content: bytes) -> str:
+        (tmp_path / "scan.nii").write_bytes(content)
+        script = """const file = new File([readFileSync("scan.nii")], "scan.nii");
+            return nifti.read(file).then(({ counts }) => counts.join("x"), (problem) => problem.message);"""
+        return run(script)
+
+    return said
+
+
+def a_damaged_file(at: int, *values: float, codes: tuple[int, int] = (1, 1)) -> bytes:
+    """A volume of 4x3x2 whose header has real numbers at a byte; ``codes`` of the qform and the sform."""
+    image = nibabel.Nifti1Image(np.arange(24, dtype=np.int16).reshape(4, 3, 2), np.eye(4))
+    image.set_qform(np.diag([1.0, 1.0, 4.0, 1.0]), code=codes[0])
+    image.set_sform(np.diag([1.0, 1.0, 4.0, 1.0]), code=codes[1])
+    content = bytearray(image.to_bytes())
+    struct.pack_into(f"<{len(values)}f", content, at, *values)
+    return bytes(content)
+
+
+def test_a_file_whose_scaling_is_damaged_is_refused_as_by_the_package(said: Callable[[bytes], str], tmp_path: Path):
+    content = a_damaged_file(112, 2.0, np.nan)
+    assert said(content) == ("the file scan.nii is damaged: it does not say how its values are scaled; get it again")
+    with pytest.raises(VolumeError, match="the scaling of its values is damaged"):
+        files.read(tmp_path / "scan.nii")
 
 
 def test_a_result_is_written_with_finer_slices_in_the_same_place(run: Run, a_volume: Any, tmp_path: Path):
