@@ -11,6 +11,7 @@ const TYPES = {
 };
 const LABELS = 1002; // intent code
 const MM_A_UNIT = { 1: 1000, 3: 0.001 }; // meters, micrometers; all else is millimeters
+const ROUNDING = 3.6e-7; // of the length of a quaternion in float32
 const LITTLE = true;
 
 const refuse = (name, why) => { throw new Error(`the file ${name} ${why}`); };
@@ -112,11 +113,13 @@ function formsOf(view, little, counts) {
   const unit = MM_A_UNIT[view.getUint8(123) & 7] ?? 1;
   const inMillimeters = (matrix) => matrix.map((row) => row.map((value) => value * unit));
   const pixels = [80, 84, 88].map((at) => Math.abs(float(at)) || 1);
-  const [qformCode, sformCode] = [view.getInt16(252, little), view.getInt16(254, little)];
   const quaternion = [256, 260, 264].map(float);
   const handed = float(76) < 0 ? -1 : 1;
   const sform = [280, 296, 312].map((at) => [0, 4, 8, 12].map((step) => float(at + step)));
   const rotation = rotationOf(quaternion);
+  const sformCode = view.getInt16(254, little);
+  const isDropped = sformCode > 0 && Number.isNaN(rotation[0][0]); // the sform alone goes into the result
+  const qformCode = isDropped ? 0 : view.getInt16(252, little);
   const scales = [pixels[0], pixels[1], pixels[2] * handed];
   const qform = rotation.map((row, ras) => [...row.map((value, axis) => value * scales[axis]), float(268 + 4 * ras)]);
   const signed = [-pixels[0], pixels[1], pixels[2]]; // without a form, the patient's left comes first
@@ -130,8 +133,10 @@ function formsOf(view, little, counts) {
   };
 }
 
+// The rotation by a quaternion; no numbers where it is none, which rounding alone does not explain.
 function rotationOf([b, c, d]) {
-  const a = Math.sqrt(Math.max(0, 1 - b * b - c * c - d * d));
+  const rest = 1 - b * b - c * c - d * d;
+  const a = Math.sqrt(rest < 0 && rest > -ROUNDING ? 0 : rest);
   return [
     [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
     [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],

@@ -172,6 +172,27 @@ def test_a_file_whose_scaling_is_damaged_is_refused_as_by_the_package(said: Call
         files.read(tmp_path / "scan.nii")
 
 
+def test_a_file_whose_only_quaternion_is_no_rotation_is_refused(said: Callable[[bytes], str], tmp_path: Path):
+    content = a_damaged_file(256, 0.9, 0.9, 0.0, codes=(1, 0))
+    assert said(content) == ("the file scan.nii does not say where its voxels lie: its spacing or direction is damaged")
+    with pytest.raises(VolumeError, match="its position in space is damaged"):
+        files.read(tmp_path / "scan.nii")
+    assert said(a_damaged_file(256, 0.6, 0.8, 1e-4, codes=(1, 0))) == "4x3x2"  # by rounding
+
+
+def test_a_quaternion_that_is_no_rotation_is_left_out_of_the_result(run: Run, tmp_path: Path):
+    (tmp_path / "scan.nii").write_bytes(a_damaged_file(256, 0.9, 0.9, 0.0))
+    run(
+        """const volume = await nifti.read(new File([readFileSync("scan.nii")], "scan.nii"));
+        const blob = await nifti.write(volume, new Int16Array(48), [4, 3, 4], 2, 2);
+        writeFileSync("fine.nii.gz", new Uint8Array(await blob.arrayBuffer()));
+        return 0;"""
+    )
+    header = nibabel.load(tmp_path / "fine.nii.gz").header
+    assert (header["qform_code"], header["sform_code"]) == (0, 1)
+    np.testing.assert_allclose(header["pixdim"][1:4], [1, 1, 2])
+
+
 def test_a_result_is_written_with_finer_slices_in_the_same_place(run: Run, a_volume: Any, tmp_path: Path):
     files.write(a_volume, tmp_path / "scan.nii")
     script = """const volume = await nifti.read(new File([readFileSync("scan.nii")], "scan.nii"));
