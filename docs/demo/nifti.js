@@ -3,7 +3,7 @@
 import { refinedMatrix } from "./grid.js";
 
 const HEADER = 348;
-const VOXELS_AT = 352; // in files that are written
+const VOXELS_AT = 352; // in files that are written, and where none is named
 const LARGEST = 2 ** 31; // bytes of voxels
 const TYPES = {
   2: Uint8Array, 4: Int16Array, 8: Int32Array, 16: Float32Array, 64: Float64Array, 256: Int8Array, 512: Uint16Array,
@@ -19,8 +19,8 @@ const refuse = (name, why) => { throw new Error(`the file ${name} ${why}`); };
 // Reads a volume: { name, values, counts, matrix, sliceAxis, forms }. Values are in the units of the file, scaled.
 export async function read(file) {
   const source = await opened(file);
-  const header = headerOf(file.name, await source.take(VOXELS_AT));
-  await source.skip(header.offset - VOXELS_AT);
+  const header = headerOf(file.name, await source.take(HEADER));
+  await source.skip(header.offset - HEADER);
   const bytes = await source.take(header.size);
   if (bytes.length < header.size) {
     refuse(file.name, `ends before its last voxel (${bytes.length} of ${header.size} bytes); get it again`);
@@ -95,8 +95,8 @@ function headerOf(name, block) {
   if (slope !== 0 && Number.isFinite(slope) && !Number.isFinite(intercept)) {
     refuse(name, "is damaged: it does not say how its values are scaled; get it again");
   }
-  const offset = Math.max(VOXELS_AT, float(108));
-  if (!(offset < 2 ** 26)) refuse(name, "is damaged: its voxels begin nowhere; get it again");
+  const offset = float(108) < HEADER ? VOXELS_AT : Math.trunc(float(108));
+  if (!(float(108) >= 0 && offset < 2 ** 26)) refuse(name, "is damaged: its voxels begin nowhere; get it again");
   const forms = formsOf(view, little, counts);
   const matrix = forms.sform ?? forms.qform ?? forms.base;
   const lengths = [0, 1, 2].map((axis) => Math.hypot(...matrix.map((row) => row[axis])));

@@ -55,7 +55,7 @@ def run(tmp_path: Path) -> Run:
         ]
         (tmp_path / "script.js").write_text("\n".join(lines))
         done = subprocess.run(
-            [str(NODE), "script.js"], cwd=tmp_path, input=json.dumps(given), capture_output=True, text=True
+            [str(NODE), "script.js"], cwd=tmp_path, input=json.dumps(given), capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -163,6 +163,17 @@ def a_damaged_file(at: int, *values: float, codes: tuple[int, int] = (1, 1)) -> 
     content = bytearray(image.to_bytes())
     struct.pack_into(f"<{len(values)}f", content, at, *values)
     return bytes(content)
+
+
+@pytest.mark.parametrize("offset", [0, 348, 352.5, 360])
+def test_voxels_begin_where_they_begin_for_the_package(run: Run, offset: float, tmp_path: Path):
+    (tmp_path / "scan.nii").write_bytes(a_damaged_file(108, offset) + bytes(16))
+    made = run('return (await nifti.read(new File([readFileSync("scan.nii")], "scan.nii"))).values;')
+    assert made == files.read(tmp_path / "scan.nii").array.ravel().tolist()
+
+
+def test_voxels_that_begin_before_the_file_are_refused(said: Callable[[bytes], str]):
+    assert said(a_damaged_file(108, -5.0)) == ("the file scan.nii is damaged: its voxels begin nowhere; get it again")
 
 
 def test_a_file_whose_scaling_is_damaged_is_refused_as_by_the_package(said: Callable[[bytes], str], tmp_path: Path):
