@@ -70,6 +70,17 @@ export function consistencyMatrix(acquisition) {
     for (let m = bands[n].first; m < bands[n].stop; m += 1) sum += row[m] * other[m];
     return sum;
   }));
+  const inverse = plainInverse(gram) ?? raisedInverse(gram);
+  return Array.from({ length: acquisition[0].length }, (_, m) => {
+    const row = new Float64Array(acquisition.length);
+    acquisition.forEach((weights, n) => {
+      if (weights[m]) for (let q = 0; q < row.length; q += 1) row[q] += weights[m] * inverse[n][q];
+    });
+    return row;
+  });
+}
+
+function raisedInverse(gram) {
   const { values, vectors } = eigen(gram);
   const least = FLOOR * Math.max(...values);
   const inverse = gram.map((row) => new Float64Array(row.length));
@@ -80,12 +91,47 @@ export function consistencyMatrix(acquisition) {
       for (let q = 0; q < vector.length; q += 1) inverse[p][q] += weight * vector[q];
     }
   });
-  return Array.from({ length: acquisition[0].length }, (_, m) => {
-    const row = new Float64Array(acquisition.length);
-    acquisition.forEach((weights, n) => {
-      if (weights[m]) for (let q = 0; q < row.length; q += 1) row[q] += weights[m] * inverse[n][q];
-    });
-    return row;
+  return inverse;
+}
+
+// The inverse of a symmetric matrix without negative elements, or null where an eigenvalue may have to be raised. Few
+// slices overlap, so the time grows with the square of their number. No eigenvalue is above the largest sum of a row.
+function plainInverse(gram) {
+  const bound = gram.reduce((most, row) => Math.max(most, row.reduce((sum, value) => sum + value, 0)), 0);
+  const reach = Math.max(...gram.map((row, n) => n - row.findIndex((value) => value !== 0)));
+  const above = gram.map((row, n) => row.map((value, m) => (m === n ? value - FLOOR * bound : value)));
+  return choleskyFactor(above, reach) && inverseOf(choleskyFactor(gram, reach), reach);
+}
+
+// The lower factor of a symmetric matrix, whose elements reach so far from the diagonal; null if it is not definite.
+function choleskyFactor(matrix, reach) {
+  const lower = matrix.map((row) => new Float64Array(row.length));
+  for (let n = 0; n < matrix.length; n += 1) {
+    for (let m = Math.max(0, n - reach); m <= n; m += 1) {
+      let sum = matrix[n][m];
+      for (let k = Math.max(0, n - reach); k < m; k += 1) sum -= lower[n][k] * lower[m][k];
+      if (m === n && !(sum > 0)) return null;
+      lower[n][m] = m === n ? Math.sqrt(sum) : sum / lower[m][m];
+    }
+  }
+  return lower;
+}
+
+function inverseOf(lower, reach) {
+  const size = lower.length;
+  return lower.map((_, column) => {
+    const solved = new Float64Array(size);
+    for (let n = column; n < size; n += 1) {
+      let sum = n === column ? 1 : 0;
+      for (let k = Math.max(column, n - reach); k < n; k += 1) sum -= lower[n][k] * solved[k];
+      solved[n] = sum / lower[n][n];
+    }
+    for (let n = size - 1; n >= 0; n -= 1) {
+      let sum = solved[n];
+      for (let k = n + 1; k <= Math.min(size - 1, n + reach); k += 1) sum -= lower[k][n] * solved[k];
+      solved[n] = sum / lower[n][n];
+    }
+    return solved;
   });
 }
 

@@ -63,7 +63,9 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
-@pytest.mark.parametrize(("count", "fine_count", "factor"), [(9, 36, 4.0), (7, 18, 2.5)])
+@pytest.mark.parametrize(
+    ("count", "fine_count", "factor"), [(9, 36, 4.0), (7, 18, 2.5), (60, 61, 1.01)], ids=["whole", "broken", "raised"]
+)
 def test_acquisition_and_consistency_are_those_of_the_package(run: Run, count: int, fine_count: int, factor: float):
     script = """const acquisition = physics.acquisitionMatrix(...given.sizes, 1);
         return [acquisition, physics.consistencyMatrix(acquisition)];"""
@@ -71,6 +73,20 @@ def test_acquisition_and_consistency_are_those_of_the_package(run: Run, count: i
     expected = acquisition_matrix(count, fine_count, factor)
     np.testing.assert_allclose(acquisition, expected, atol=1e-12)
     np.testing.assert_allclose(back, consistency_matrix(expected), atol=1e-9)
+
+
+def test_many_slices_are_ready_before_the_eigenvalues_of_half_as_many_are_known(run: Run):
+    script = """const seconds = (work) => {
+            const before = process.cpuUsage();
+            work();
+            return process.cpuUsage(before).user;
+        };
+        const few = physics.acquisitionMatrix(200, 400, 2, 1);
+        const gram = few.map((row) => few.map((other) => row.reduce((sum, value, m) => sum + value * other[m], 0)));
+        const acquisition = physics.acquisitionMatrix(400, 800, 2, 1);
+        return [seconds(() => physics.consistencyMatrix(acquisition)), seconds(() => physics.eigen(gram))];"""
+    taken, eigenvalues = run(script)
+    assert taken < eigenvalues
 
 
 @pytest.mark.parametrize(
