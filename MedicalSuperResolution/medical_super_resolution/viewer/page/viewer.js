@@ -136,6 +136,16 @@ function show() {
   view.show(volume);
 }
 
+async function enhance() {
+  by("enhance").disabled = true; // a double-click begins one
+  try {
+    take(await post("enhance", wishes()));
+  } catch (problem) {
+    by("enhance").disabled = false;
+    throw problem;
+  }
+}
+
 function facts(report) {
   const texts = {
     Model: report.model + (report.detail ? `, detail ${report.detail}` : ""),
@@ -153,7 +163,7 @@ on("open-form", "submit", () => {
   const path = by("path").value;
   return inTurn(() => open({ path }));
 });
-on("enhance-form", "submit", async () => take(await post("enhance", wishes())));
+on("enhance-form", "submit", enhance);
 on("cancel", "click", async () => take(await post("cancel")));
 on("goal", "change", chooseGoal);
 on("model", "change", chooseModel);

@@ -115,6 +115,15 @@ def test_an_enhancement_is_cancelled(page, scans: Path):
     assert page.get_by_role("button", name="Enhance", exact=True).is_enabled()
 
 
+def test_a_double_click_begins_one_enhancement(page, scans: Path):
+    open_scan(page, scans / "small.nii.gz")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    page.get_by_role("button", name="Enhance", exact=True).dblclick()
+    page.wait_for_selector("canvas[data-drawn^=difference]")
+    assert asked.count("enhance") == 1
+
+
 def test_a_wrong_file_is_refused_in_a_sentence_and_the_scan_before_stays(page, scans: Path):
     open_scan(page, scans / "small.nii.gz")
     page.get_by_label("Volume file").set_input_files(scans / "wrong.nii.gz")
