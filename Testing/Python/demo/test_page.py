@@ -150,6 +150,17 @@ def test_webgpu_that_fails_at_once_is_not_missed(page, tmp_path: Path):
     assert "WebAssembly" in page.inner_text("#facts")
 
 
+def test_each_step_of_an_enhancement_is_read_out_once(page, tmp_path: Path):
+    open_scan(page, a_scan(tmp_path, (8, 40, 36), (1.0, 1.0, 4.0)))
+    page.evaluate("""() => { window.said = []; const message = document.querySelector("#message");
+        new MutationObserver(() => said.push(message.textContent)).observe(message, { childList: true }) }""")
+    start(page, "Thin slices x2")
+    page.get_by_text("Done.").wait_for()
+    said = page.evaluate("said")
+    assert said[-1] == "Done."
+    assert len(said) == len(set(said))
+
+
 def test_before_and_after_are_compared_by_a_wipe(page, tmp_path: Path):
     open_scan(page, a_scan(tmp_path, (8, 40, 36), (1.0, 1.0, 4.0)))
     start(page, "Thin slices x2")

@@ -53,7 +53,8 @@ export const by = (id) => document.getElementById(id);
 export const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
 export function tell(text, isWrong = false) {
-  by("message").textContent = text;
+  // A step that is said already would be read out again; an error is to be.
+  if (isWrong || by("message").textContent !== text) by("message").textContent = text;
   by("message").classList.toggle("wrong", isWrong);
 }
 
