@@ -224,6 +224,13 @@ def test_a_volume_for_which_the_browser_has_no_memory_is_refused_in_a_sentence(p
     )
 
 
+def test_on_a_phone_the_control_that_opens_a_volume_is_seen_at_once(page):
+    page.set_viewport_size({"width": 390, "height": 700})
+    box = page.get_by_label("NIfTI volume").bounding_box()
+    assert box["y"] + box["height"] < 700
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
 def test_every_control_and_image_has_a_name(page, tmp_path: Path):
     open_scan(page, a_scan(tmp_path, (4, 20, 20), (1.0, 1.0, 4.0)))
     assert page.evaluate(UNNAMED) == []
