@@ -5,7 +5,8 @@ import { percentile } from "./intensity.js";
 import { cubic, places } from "./physics.js";
 
 const PLANES = ["axial", "coronal", "sagittal"];
-const STEP = 3; // of slices that are looked at for the range of the difference
+const STEP = 3; // of slices and pixels that are looked at for the range of the difference
+const LOOKED_AT = 20_000_000; // pixels of those slices at most, about: they are computed while the page waits
 
 export class Comparison {
   // meaning: see `meaningOf`. after: { values, grid, axis, factor }, or null.
@@ -69,8 +70,10 @@ export class Comparison {
 
   differenceLimit() {
     const [name] = this.described.revealing;
+    const voxels = this.grid.counts.reduce((product, count) => product * count, 1);
+    const step = Math.max(STEP, Math.ceil(voxels / LOOKED_AT));
     const sizes = [];
-    for (let number = 0; number < this.planes[name].count; number += STEP) {
+    for (let number = 0; number < this.planes[name].count; number += step) {
       const pixels = this.pixels("difference", name, number);
       for (let n = 0; n < pixels.length; n += STEP) sizes.push(Math.abs(pixels[n]));
     }

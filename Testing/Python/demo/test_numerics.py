@@ -45,7 +45,7 @@ def run(tmp_path: Path) -> Run:
         lines = [
             'import * as physics from "./physics.js"; import * as grids from "./grid.js";',
             'import * as intensity from "./intensity.js"; import * as nifti from "./nifti.js";',
-            'import { fillPadding, refineTile } from "./tile.js";',
+            'import { Comparison } from "./comparison.js"; import { fillPadding, refineTile } from "./tile.js";',
             'import { readFileSync, writeFileSync } from "node:fs";',
             "class File extends Blob { constructor(parts, name) { super(parts); this.name = name; } }",
             'const given = JSON.parse(readFileSync(0, "utf8"));',
@@ -279,6 +279,17 @@ def test_a_part_that_fails_with_a_number_has_failed(run: Run):
         await onmessage({ data: { action: "open", runtime: "wasm" } });
         return said;"""  # as the runtime fails where memory ends
     assert run(script) == [{"isDone": True, "error": "5"}]
+
+
+@pytest.mark.parametrize(("side", "looked_at"), [(30, 10), (200, 67), (512, 47)])
+def test_the_range_of_the_difference_is_that_of_few_slices(run: Run, side: int, looked_at: int):
+    script = """let asked = 0;
+        class Counted extends Comparison { pixels() { asked += 1; return Float32Array.of(-3); } }
+        const matrix = (spacing) => [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, spacing, 0]];
+        const after = { axis: 2, factor: 8, grid: { counts: [given.side, given.side, 800], matrix: matrix(1) } };
+        const volume = { counts: [given.side, given.side, 100], matrix: matrix(8) };
+        return [new Counted(volume, { window: [0, 1], modality: "mr" }, after).described.difference_limit, asked];"""
+    assert run(script, side=side) == [3, looked_at]
 
 
 def test_measured_slices_go_on_into_padding_as_in_the_package(run: Run):
