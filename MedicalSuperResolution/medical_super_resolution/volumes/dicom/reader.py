@@ -83,7 +83,7 @@ def _volume_of(path: Path, series: Series, part: Part, notes: list[str]) -> Volu
     where = f"the DICOM series in {path}"
     with quietly():
         stack = stack_of(part.frames, where)
-        held = sum(file.path.stat().st_size for file in {frame.file.path: frame.file for frame in part.frames}.values())
+        held = sum(path.stat().st_size for path in {frame.file.path for frame in part.frames})
         check_size(where, sum(map(stored_bytes, part.frames)), held)
         array, padding = voxels_of(stack.frames)
     modality = _MODALITIES.get(series.modality)
