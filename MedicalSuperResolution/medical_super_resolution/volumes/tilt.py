@@ -149,8 +149,9 @@ def _on_windows(volume: Volume, axis: str, starts: np.ndarray, shape: tuple[int,
     padding = None if volume.padding is None else np.moveaxis(volume.padding, place, 0)
     array, outside = windows(planes, starts, shape, float(volume.array.min()), padding)
     array, outside = (np.ascontiguousarray(np.moveaxis(one, 0, place)) for one in (array, outside))
-    grid = Grid(array.shape, volume.grid.ijk_to_ras, volume.grid.slice_axis)
-    return replace(volume, array=array, grid=grid, padding=outside if outside.any() else None)
+    return replace(
+        volume, array=array, grid=Grid(array.shape, volume.grid.ijk_to_ras), padding=outside if outside.any() else None
+    )
 
 
 def _axes_of_slices(grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
