@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_kinds import ROOT, header, image, save, write_images
 from limited_reading import refusal
@@ -53,9 +54,16 @@ def test_a_series_in_nested_folders_is_read_as_one(tmp_path: Path, stored: np.nd
         target = tmp_path / "cd" / "PAT1" / "ST1" / f"part{k % 2}" / f"IM{k}"
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
-    (tmp_path / "cd" / "DICOMDIR").write_bytes(b"not a good one")
+    directory = Dataset()
+    directory.file_meta = FileMetaDataset()
+    directory.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    directory.SOPClassUID, directory.SOPInstanceUID = "1.2.840.10008.1.3.10", f"{ROOT}.6"
+    save(directory, tmp_path / "cd" / "DICOMDIR")
+    save(image(stored[0] + 1, (0, 0, 30)), tmp_path / "cd" / ".Trashes" / "IM6")
     for path in (tmp_path / "cd", tmp_path / "cd" / "DICOMDIR"):
-        np.testing.assert_array_equal(files.read(path).array, stored)
+        volume = files.read(path)
+        np.testing.assert_array_equal(volume.array, stored)
+        assert volume.notes == ()
 
 
 @pytest.mark.parametrize("name", ["CT.ZIP", "dicomdir"])
@@ -125,9 +133,10 @@ def test_the_same_file_twice_counts_once(tmp_path: Path, stored: np.ndarray):
     assert files.read(folder).notes == ("files that add no image were ignored: 2 copies of other files",)
 
 
-def test_the_same_slice_sent_twice_counts_once(tmp_path: Path, stored: np.ndarray):
+@pytest.mark.parametrize("kind", [np.int16, np.int32])
+def test_the_same_slice_sent_twice_counts_once(tmp_path: Path, stored: np.ndarray, kind: type):
     folder = write_images(tmp_path / "ct", stored)
-    save(image(stored[2], (0, 0, 10), InstanceNumber=99), folder / "again.dcm")
+    save(image(stored[2].astype(kind), (0, 0, 10), InstanceNumber=99), folder / "again.dcm")
     volume = files.read(folder)
     np.testing.assert_array_equal(volume.array, stored)
     assert volume.notes == ("1 duplicate image was ignored",)
@@ -166,6 +175,17 @@ def test_slices_that_were_acquired_in_two_rounds_are_one_volume(tmp_path: Path, 
     np.testing.assert_array_equal(files.read(write_images(tmp_path / "mr", stored, change=change)).array, stored)
     (tmp_path / "mr" / "003.dcm").unlink()
     assert "slice 4 of 6 is missing" in files.read(tmp_path / "mr").notes[0]
+
+
+@pytest.mark.parametrize("keyword", ["PixelData", "Rows", "Columns"])
+def test_an_image_without_its_pixels_is_refused_and_not_left_out(tmp_path: Path, stored: np.ndarray, keyword: str):
+    def change(made: Dataset, k: int) -> None:
+        if k == 2:
+            delattr(made, keyword)
+
+    assert "002.dcm is damaged or cut short: it has no pixels" in refusal(
+        write_images(tmp_path / "ct", stored, change=change)
+    )
 
 
 @pytest.fixture
@@ -382,6 +402,7 @@ def test_a_b0_and_three_directions_are_four_volumes(tmp_path: Path, stored: np.n
     [
         ({"modality": "MR", "ImageType": ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]}, "Siemens mosaic without"),
         ({"modality": "NM", "NumberOfFrames": 1, "SamplesPerPixel": 3}, "colored"),
+        ({"modality": "US", "PhotometricInterpretation": "PALETTE COLOR"}, "colored"),
     ],
 )
 def test_kinds_that_are_no_stack_are_named(tmp_path: Path, stored: np.ndarray, said: dict, words: str):
@@ -403,6 +424,58 @@ def test_slices_in_three_directions_are_three_volumes(tmp_path: Path, stored: np
         write_images(tmp_path / name, stored + number, step, ImageOrientationPatient=list(orientation))
     assert "1: 6 images axial; 2: 6 images coronal; 3: 6 images sagittal" in refusal(tmp_path)
     np.testing.assert_array_equal(files.read(tmp_path, Selection(phase=3)).array, stored + 2)
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_a_stack_of_half_as_many_slices_is_left_out_and_one_of_more_is_a_volume(
+    tmp_path: Path, stored: np.ndarray, count: int
+):
+    write_images(tmp_path / "axial", stored)
+    write_images(tmp_path / "coronal", stored[:count], (0, 5, 0), ImageOrientationPatient=[1, 0, 0, 0, 0, -1])
+    if count > 3:
+        assert "1: 6 images axial; 2: 4 images coronal" in refusal(tmp_path)
+    else:
+        assert "3 images of another orientation" in files.read(tmp_path).notes[0]
+
+
+def test_images_of_the_same_numbers_and_another_slope_are_no_duplicates(tmp_path: Path, stored: np.ndarray):
+    for number in (1, 2):
+        write_images(tmp_path / f"{number}", stored, AcquisitionNumber=number, RescaleSlope=number, RescaleIntercept=0)
+    np.testing.assert_array_equal(files.read(tmp_path, Selection(phase=2)).array, stored * 2)
+
+
+def test_halves_of_a_volume_with_other_kernels_are_one_volume(tmp_path: Path, stored: np.ndarray):
+    def change(made: Dataset, k: int) -> None:
+        made.ConvolutionKernel = "soft" if k < 3 else "hard"
+
+    np.testing.assert_array_equal(files.read(write_images(tmp_path / "ct", stored, change=change)).array, stored)
+
+
+def test_a_series_of_which_a_part_cannot_be_split_is_refused_and_no_part_is_lost(tmp_path: Path, stored: np.ndarray):
+    def change(made: Dataset, k: int) -> None:
+        made.InstanceNumber = 1
+
+    for number, echo in enumerate((10, 10, 80)):
+        write_images(tmp_path / f"{number}", stored + number, change=change, EchoTime=echo)
+    assert "that no attribute distinguishes" in refusal(tmp_path)
+
+
+def test_a_volume_of_few_of_the_slices_is_left_out_and_named(tmp_path: Path, stored: np.ndarray):
+    write_images(tmp_path / "1", stored, EchoTime=10)
+    write_images(tmp_path / "2", stored[:2] + 1, EchoTime=80)
+    volume = files.read(tmp_path)
+    np.testing.assert_array_equal(volume.array, stored)
+    assert "2 images of an incomplete volume were left out" in volume.notes[0]
+
+
+def test_images_whose_positions_differ_by_rounding_lie_at_one_place(tmp_path: Path, stored: np.ndarray):
+    for number in range(3):
+
+        def change(made: Dataset, k: int, number: int = number) -> None:
+            made.ImagePositionPatient = [0, 0, round(5 * k + 4e-4 * number, 4)]
+
+        write_images(tmp_path / f"{number}", stored + number, change=change, ScanOptions=f"S{number}")
+    np.testing.assert_array_equal(files.read(tmp_path, Selection(phase=2)).array, stored + 1)
 
 
 def test_slices_that_share_one_uid_are_distinguished(tmp_path: Path, stored: np.ndarray):

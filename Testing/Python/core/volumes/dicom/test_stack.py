@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 
 from dicom_kinds import enhanced, image, item, save, write_images
 from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.volumes.dicom.places import resampled
 from medical_super_resolution.volumes.dicom.reader import Selection
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
@@ -117,6 +118,19 @@ def test_rounded_positions_of_oblique_slices_are_neither_uneven_nor_tilted(tmp_p
     assert volume.grid.spacing_ijk_mm[2] == pytest.approx(0.7, rel=0.02)
 
 
+def test_a_drift_of_a_long_stack_by_less_than_a_thousandth_is_no_tilt(tmp_path: Path):
+    write_scan(tmp_path / "ct", 5.0 * np.arange(50)[:, None] * (8e-4, 0, 1))
+    volume = files.read(tmp_path / "ct")
+    assert (volume.notes, volume.padding) == ((), None)
+
+
+def test_rounded_positions_of_tilted_slices_lie_on_one_line(tmp_path: Path):
+    write_scan(tmp_path / "ct", np.round(np.arange(9)[:, None] * (0, 1.23, 4), 1))
+    volume = files.read(tmp_path / "ct")
+    assert f"tilted by {np.degrees(np.arctan(1.23 / 4)):.1f} degrees" in volume.notes[0]
+    assert volume.sheared_grid is not None
+
+
 @pytest.mark.parametrize("missing", [1, 4, 6])
 def test_a_missing_slice_is_interpolated_and_named(tmp_path: Path, missing: int):
     positions = np.zeros((8, 3))
@@ -141,7 +155,17 @@ def test_slices_closer_than_positions_are_mostly_rounded_are_not_taken_for_one_a
     np.testing.assert_array_equal(np.flatnonzero(volume.interpolated), [3])
 
 
-@pytest.mark.parametrize("steps", [[2] * 6 + [4] * 4, [4] * 4 + [2] * 6, [5] * 8 + [8] * 6, [1] * 8 + [5] * 4])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [2] * 6 + [4] * 4,
+        [4] * 4 + [2] * 6,
+        [2] * 6 + [5] + [4] * 4,
+        [4] * 4 + [5] + [2] * 6,
+        [5] * 8 + [8] * 6,
+        [1] * 8 + [5] * 4,
+    ],
+)
 def test_two_zones_of_spacing_become_one_at_their_true_places(tmp_path: Path, steps: list[float]):
     positions = np.zeros((len(steps) + 1, 3))
     positions[1:, 2] = np.cumsum(steps)
@@ -151,6 +175,7 @@ def test_two_zones_of_spacing_become_one_at_their_true_places(tmp_path: Path, st
     assert np.sqrt(np.mean(error_of(volume) ** 2)) < 8
     assert f"{min(steps):.2f} to {max(steps):.2f} mm apart" in volume.notes[0]
     places = volume.grid.spacing_ijk_mm[2] * np.arange(volume.array.shape[0])
+    np.testing.assert_allclose(places[[0, -1]], positions[[0, -1], 2])
     far = np.abs(places[:, None] - positions[:, 2]).min(axis=1) > 0.5 * volume.grid.spacing_ijk_mm[2]
     np.testing.assert_array_equal(volume.interpolated, far)
     assert volume.measured is not None
@@ -158,6 +183,33 @@ def test_two_zones_of_spacing_become_one_at_their_true_places(tmp_path: Path, st
     np.testing.assert_allclose(volume.measured.places * step, positions[:, 2], atol=1e-9)
     assert np.abs(volume.measured.array - wave(places_of(volume, volume.measured.places))).max() <= 0.5
     assert 0 < far.sum() < len(far) / 2 or max(steps) == 5 * min(steps)
+
+
+def test_each_slice_of_two_zones_keeps_its_own_thickness(tmp_path: Path):
+    """The usual thickness is the most frequent one, and the files are in any order."""
+    heights, thickness = [*range(0, 14, 2), *range(16, 36, 4)], [2] * 7 + [4] * 5
+    for number, k in enumerate(np.random.default_rng(0).permutation(12)):
+        made = image(np.zeros((6, 5), np.int16), (0, 0, heights[k]), SliceThickness=thickness[k])
+        save(made, tmp_path / "scan" / f"{number:03d}.dcm")
+    volume = files.read(tmp_path / "scan")
+    assert volume.slice_thickness_mm == 2
+    assert volume.measured is not None
+    np.testing.assert_array_equal(volume.measured.thickness, [1] * 7 + [2] * 5)
+
+
+@pytest.mark.parametrize("unit", [1, 0.01])
+def test_between_uneven_slices_a_parabola_is_exact_and_what_was_measured_is_kept(unit: float):
+    places = np.array([0, 2, 5, 6.05, 8, 12])
+    targets = np.array([2, 3, 5.5, 6, 7])
+    found = resampled(places[:, None, None] ** 2, unit * places, unit * targets).ravel()
+    np.testing.assert_allclose(found, np.where(targets == 6, 6.05, targets) ** 2, rtol=1e-12)
+
+
+def test_two_missing_slices_of_eighteen_are_interpolated_and_named(tmp_path: Path):
+    positions = np.zeros((18, 3))
+    positions[:, 2] = 3.0 * np.arange(18)
+    write_scan(tmp_path / "ct", np.delete(positions, (3, 9), 0))
+    assert "slices 4, 10 of 18 are missing and were interpolated" in files.read(tmp_path / "ct").notes[0]
 
 
 @pytest.mark.parametrize("gone", [(3, 4), (2, 6)])
@@ -169,13 +221,12 @@ def test_many_missing_slices_are_refused(tmp_path: Path, gone: tuple[int, ...]):
         files.read(tmp_path / "ct")
 
 
-def test_one_slice_of_another_pixel_spacing_does_not_decide_for_all(tmp_path: Path):
+@pytest.mark.parametrize("spacing", [[1, 2], [2, 1]])
+def test_one_slice_of_another_pixel_spacing_does_not_decide_for_all(tmp_path: Path, spacing: list[int]):
     positions = np.zeros((8, 3))
     positions[:, 2] = 3.0 * np.arange(8)
-    write_scan(tmp_path / "ct", positions)
-    write_scan(tmp_path / "ct", positions, SeriesInstanceUID="1.2.3")
     stored = np.ones((1, 22, 24), np.int16)
-    write_images(tmp_path / "two", stored, PixelSpacing=[2, 2])
+    write_images(tmp_path / "two", stored, PixelSpacing=spacing)
     write_scan(tmp_path / "two" / "rest", positions + (0, 0, 3))
     volume = files.read(tmp_path / "two")
     assert volume.grid.spacing_ijk_mm[:2] == (1, 1)
@@ -183,12 +234,15 @@ def test_one_slice_of_another_pixel_spacing_does_not_decide_for_all(tmp_path: Pa
     assert "pixel spacing" in volume.notes[0]
 
 
-def test_slices_of_dicom_lie_along_k_though_the_pixels_are_larger(tmp_path: Path):
-    positions = np.zeros((8, 3))
-    positions[:, 2] = 0.625 * np.arange(8)
-    write_scan(tmp_path / "ct", positions, SliceThickness=1.25)
+@pytest.mark.parametrize("tilt", [0, 0.3])
+def test_slices_of_dicom_lie_along_k_though_the_pixels_are_longer(tmp_path: Path, tilt: float):
+    positions = 0.625 * np.arange(8)[:, None] * (0, tilt, 1)
+    write_scan(tmp_path / "ct", positions, PixelSpacing=[1, 4], SliceThickness=1.25)
     volume = files.read(tmp_path / "ct")
     assert (volume.grid.through_plane_axis, volume.slice_thickness_mm) == ("k", 1.25)
+    assert (volume.sheared_grid or volume.grid).through_plane_axis == "k"
+    assert (volume.sheared_grid is None) == (tilt == 0)
+    assert volume.array.shape == (8, 24 if tilt else 22, 24)  # 1.3 rows more
 
 
 STORED = np.random.default_rng(0).integers(0, 900, (8, 6, 5)).astype(np.uint16)
@@ -243,7 +297,20 @@ def test_nothing_outside_tilted_slices_is_blended_into_those_between_them(tmp_pa
         save(made, tmp_path / "scan" / f"{number:03d}.dcm")
     volume = files.read(tmp_path / "scan")
     assert volume.array.shape[0] == 16
+    assert volume.sheared_grid.shape_kji == (16, 20, 12)
     assert set(np.unique(volume.array[~volume.padding])) == {500}
+
+
+@pytest.mark.parametrize(("lowest", "kind"), [(-1500, np.int16), (30, np.uint16)])
+def test_outside_tilted_slices_is_nothing_brighter_than_what_was_measured(tmp_path: Path, lowest: int, kind: type):
+    """Of the smallest value where that is below air, or where the type holds no value of air."""
+    stored = np.full((20, 12), 500, kind)
+    stored[5, 5] = lowest
+    for number in range(6):
+        save(image(stored, (0, 1.2 * number, 4 * number)), tmp_path / "scan" / f"{number:03d}.dcm")
+    volume = files.read(tmp_path / "scan")
+    assert "tilted" in volume.notes[0]
+    assert np.unique(volume.array[volume.padding]) == [lowest]
 
 
 @pytest.mark.parametrize(("named", "kind"), [((-2000, -1990), np.int16), ((63536, 63540), np.uint16)])
@@ -260,6 +327,19 @@ def test_padding_of_tilted_slices_stays_padding(tmp_path: Path, named: tuple[int
     assert volume.padding[:, :, :4].all()
     assert set(np.unique(volume.array[volume.padding])) == {named[0] - 1024}
     assert set(np.unique(volume.array[~volume.padding])) == {500}
+
+
+def test_padding_of_uneven_slices_keeps_its_value_and_goes_halfway_to_the_next_slice(tmp_path: Path):
+    for number, height in enumerate([0, 2, 4, 6, 12, 18]):
+        stored = np.full((6, 5), 500, np.int16)
+        stored[:3, :2] = 30000 if height > 6 else 500
+        made = image(stored, (0, 0, height))
+        made.add_new(0x00280120, "SS", 30000)
+        save(made, tmp_path / "scan" / f"{number:03d}.dcm")
+    volume = files.read(tmp_path / "scan")
+    np.testing.assert_array_equal(volume.padding[:, 0, 0], np.arange(0, 20, 2) > 9)
+    np.testing.assert_array_equal(volume.padding, volume.array == 30000)
+    assert set(np.unique(volume.array)) == {500, 30000}
 
 
 def test_a_frame_without_a_place_is_not_lost_in_silence(tmp_path: Path):

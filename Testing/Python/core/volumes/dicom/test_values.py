@@ -73,6 +73,29 @@ def test_unsigned_numbers_above_32767_keep_their_value(tmp_path: Path):
     np.testing.assert_array_equal(array, stored.astype(int) - 1024)
 
 
+def test_numbers_of_32_bits_keep_their_last_digits(tmp_path: Path):
+    stored = np.array([[[2**25 + 1, -(2**30) - 1], [3, 4]]] * 3, np.int32)
+    write_images(tmp_path / "pet", stored, modality="PT", RescaleSlope="0.5", RescaleIntercept=0)
+    np.testing.assert_array_equal(files.read(tmp_path / "pet").array, stored * 0.5)
+
+
+def test_slices_with_and_without_sign_keep_their_numbers(tmp_path: Path):
+    numbers = np.array([[-7, 5], [60_000, 5], [-32_768, 9]])
+
+    def change(header: Dataset, k: int) -> None:
+        header.PixelRepresentation = int(k != 1)
+        header.PixelData = numbers[k].astype(np.int16 if k != 1 else np.uint16).tobytes()
+
+    write_images(tmp_path / "mr", np.zeros((3, 1, 2), np.int16), change=change, modality="MR")
+    np.testing.assert_array_equal(files.read(tmp_path / "mr").array[:, 0], numbers)
+
+
+def test_a_number_may_lie_in_the_upper_bits(tmp_path: Path):
+    numbers = np.array([[[0, 1], [2047, -2048]]] * 2, np.int16)
+    write_images(tmp_path / "mr", numbers << 4 | 15, modality="MR", BitsStored=12, HighBit=15)
+    np.testing.assert_array_equal(files.read(tmp_path / "mr").array, numbers)
+
+
 @pytest.mark.parametrize(("bits", "sign"), [(12, 1), (12, 0), (10, 1)])
 def test_what_else_lies_in_the_bits_of_a_number_is_no_part_of_it(tmp_path: Path, bits: int, sign: int):
     numbers = np.array([[[0, 1], [2 ** (bits - 1) - 1, 2**bits - 1]]] * 2, np.uint16)
@@ -193,14 +216,14 @@ def test_big_endian_bytes_are_swapped_where_they_are_written_as_words(
     np.testing.assert_array_equal(files.read(tmp_path / "ct").array, small)
 
 
-@pytest.mark.parametrize(("named", "sign"), [(-2000, 1), (63536, 0)])
-def test_named_padding_far_below_air_is_marked(tmp_path: Path, stored: np.ndarray, named: int, sign: int):
+@pytest.mark.parametrize(("named", "sign", "kind"), [(-2000, 1, "SS"), (63536, 1, "US"), (63536, 0, "US")])
+def test_named_padding_far_below_air_is_marked(tmp_path: Path, stored: np.ndarray, named: int, sign: int, kind: str):
     stored = stored.copy()
     stored[:, :2] = -2000
     said = {"RescaleSlope": 1, "RescaleIntercept": 0 if sign else -1024, "PixelRepresentation": sign}
 
     def change(header: Dataset, k: int) -> None:
-        header.add_new(0x00280120, "SS" if sign else "US", named)
+        header.add_new(0x00280120, kind, named)
 
     write_images(tmp_path / "ct", stored, change=change, **said)
     volume = files.read(tmp_path / "ct")
@@ -253,6 +276,20 @@ def test_named_padding_that_looks_like_background_is_background(tmp_path: Path, 
     stored = np.where(stored < 20, 0, stored)
     write_images(tmp_path / "mr", stored, change=change, modality="MR")
     assert files.read(tmp_path / "mr").padding is None
+
+
+@pytest.mark.parametrize("ends", [(-2000, 5), (0, 3000)])
+def test_a_range_of_padding_that_holds_tissue_too_or_all_values_is_no_padding(
+    tmp_path: Path, stored: np.ndarray, ends: tuple[int, int]
+):
+    def change(header: Dataset, k: int) -> None:
+        header.add_new(0x00280120, "SS", ends[0])
+        header.add_new(0x00280121, "SS", ends[1])
+
+    stored = stored.copy()
+    stored[:, 0], stored[:, 1] = max(ends[0], -2000), (5, 4, 3, 7, 8, 9, 1, 0, 2)
+    write_images(tmp_path / "ct", stored, change=change)
+    assert files.read(tmp_path / "ct").padding is None
 
 
 def test_pixels_that_are_cut_short_are_refused(tmp_path: Path, stored: np.ndarray):
