@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.grid import Grid, array_axis, in_digits
+from medical_super_resolution.volumes.planes import index_axes
 
 
 def affine(spacing=(0.8, 0.9, 3.0), origin=(-12.5, 40.0, 7.25), angles=(0.0, 0.0, 0.0), flip=(1, 1, 1)) -> np.ndarray:
@@ -89,11 +90,17 @@ def test_refining_one_axis_leaves_the_others():
     assert refined.spacing_ijk_mm == pytest.approx((0.8, 0.45, 3.0))
 
 
-def test_a_grid_keeps_its_own_matrix_when_it_is_refined():
-    grid = Grid((12, 20, 16), GRIDS["straight"])
-    before = grid.ijk_to_ras.copy()
-    grid.refined("k", 3)
-    np.testing.assert_array_equal(grid.ijk_to_ras, before)
+def test_a_grid_is_coarsened_to_one_voxel_at_least():
+    assert Grid((1, 20, 16), GRIDS["straight"]).refined("k", 1 / 4).shape_kji == (1, 20, 16)
+
+
+def test_a_grid_shares_its_matrix_with_nobody_and_cannot_be_moved():
+    given = affine()
+    grid = Grid((12, 20, 16), given)
+    given[0, 3] += 5
+    np.testing.assert_array_equal(grid.ijk_to_ras, affine())
+    with pytest.raises(ValueError, match="read-only"):
+        grid.ijk_to_ras[0, 3] += 5
 
 
 @pytest.mark.parametrize(
@@ -107,6 +114,7 @@ def test_a_grid_keeps_its_own_matrix_when_it_is_refined():
         ((1.0, 2.0, 2.0), "i"),
         ((2.0, 2.0, 1.0), "k"),
         ((2.00001, 1.0, 2.0), "j"),  # a tie but for the digits of the file
+        ((1.00001, 1.0, 1.0), "k"),
         ((0.977, 0.977, 0.625), "k"),  # thin slices of a large field of view
         ((0.625, 0.977, 0.977), "i"),
         ((1.04, 1.04, 0.6), "k"),
@@ -124,6 +132,7 @@ def test_a_tilted_gantry_is_seen(degrees: float):
     matrix = affine(angles=(20, -35, 50))
     matrix[:3, 2] += np.tan(np.deg2rad(degrees)) * 3.0 * matrix[:3, 1] / 0.9
     assert Grid((4, 4, 4), matrix).is_sheared
+    assert Grid((4, 4, 4), matrix).shear == pytest.approx(np.sin(np.deg2rad(degrees)))
 
 
 @pytest.mark.parametrize("name", GRIDS)
@@ -144,6 +153,12 @@ def test_the_bounds_hold_every_voxel_whole():
     np.testing.assert_allclose(high, (3.5, 9.0, 28.5))
 
 
+@pytest.mark.parametrize(("shift", "expected"), [(-3.99, True), (3.99, True), (-4, False), (4, False)])
+def test_grids_that_only_touch_do_not_overlap(shift: float, expected: bool):
+    grid, other = (Grid((4, 4, 4), affine((1, 1, 1), origin=(0, place, 0))) for place in (0, shift))
+    assert grid.overlaps(other) is expected
+
+
 @pytest.mark.parametrize(("axis", "expected"), [("i", 2), ("j", 1), ("k", 0)])
 def test_arrays_count_the_index_axes_backwards(axis: str, expected: int):
     assert array_axis(axis) == expected
@@ -153,6 +168,12 @@ def test_arrays_count_the_index_axes_backwards(axis: str, expected: int):
 def test_spacings_that_are_the_same_but_for_rounding_are_described_alike():
     spacing = (0.3750000045007399, 0.37499999936838524, 5.5)  # half of 0.75, as NIfTI stores it
     assert Grid((16, 128, 128), affine(spacing)).described() == "128x128x16 at 0.38x0.38x5.50 mm"
+
+
+def test_each_direction_of_the_patient_has_an_index_axis_of_its_own():
+    matrix = np.eye(4)
+    matrix[:3, :3] -= 2 / 3  # each direction is nearest to two axes
+    assert sorted(index_axes(Grid((4, 4, 4), matrix))) == [0, 1, 2]
 
 
 def test_a_grid_is_described_fastest_axis_first():

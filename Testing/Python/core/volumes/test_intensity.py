@@ -8,6 +8,7 @@ from medical_super_resolution.volumes.intensity import (
     IntensityRange,
     check_magnitude,
     guess_modality,
+    in_type,
     intensity_range,
     padding_values,
     trained_window,
@@ -174,3 +175,14 @@ def test_padding_may_have_any_value_and_the_window_leaves_it_out():
     measured = intensity_range(array[:, 5:], "mr")
     array[:, :5] = np.finfo(np.float64).min
     np.testing.assert_allclose(window_of(array, "mr"), (measured.low, measured.high))
+
+
+def test_a_volume_in_which_nothing_was_measured_has_a_range_too():
+    array = np.arange(24.0).reshape(2, 3, 4)
+    found = intensity_range(array, "mr", mask=np.ones(array.shape, bool))
+    assert found.low < found.high <= 23
+
+
+def test_half_precision_has_its_largest_number_and_no_infinity():
+    limits = in_type(np.array([-1e6, 1e6], np.float32), np.dtype(np.float16))
+    np.testing.assert_array_equal(limits, [-65504, 65504])

@@ -68,7 +68,7 @@ def test_an_average_of_values_far_from_0_has_all_digits(value: float, dtype: str
 def test_padding_takes_no_part_in_an_average_and_stays_where_the_nearest_voxel_has_it():
     grid = Grid((8, 20, 24), np.diag([0.47, 0.47, 5.0, 1.0]))
     array = np.full(grid.shape_kji, 40, np.int16)
-    array[:, :, :9] = -3024
+    array[:, :, :8] = -3024
     marked = np.zeros(array.shape, bool)
     marked[:, :5] = True
     array[marked] = -1100  # which nothing but the mark tells from tissue
@@ -76,6 +76,8 @@ def test_padding_takes_no_part_in_an_average_and_stays_where_the_nearest_voxel_h
     nearest = [1, 3, 6, 8, 11, 13, 16, 18, 21, 23]
     np.testing.assert_array_equal(coarse.array, array[:, :, nearest])
     np.testing.assert_array_equal(coarse.padding, marked[:, :, nearest])
+    narrow = Volume(array[:, :, :7], replace(grid, shape_kji=(8, 20, 7)), padding=marked[:, :, :7])
+    np.testing.assert_array_equal(averaged(narrow, "i", 2).padding, marked[:, :, [1, 3, 5, 6]])  # the last ends outside
 
 
 def test_measured_slices_stay_at_their_places_in_space_when_the_volume_is_averaged(a_volume: Volume):

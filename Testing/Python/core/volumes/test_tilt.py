@@ -9,6 +9,7 @@ from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes import tilt
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
+from medical_super_resolution.volumes.windows import continued, covering
 
 
 def wave(grid: Grid) -> np.ndarray:
@@ -40,6 +41,19 @@ def test_the_straight_grid_is_known_before_the_voxels(slices: str, towards: str,
     assert tilt.straight_grid(grid) == straight.grid
     assert tilt.straight_grid(straight.grid) is straight.grid
     assert straight.notes == (f"the slices were tilted by {abs(degrees):.1f} degrees and were straightened",)
+
+
+def test_the_axis_of_the_slices_stays_though_straight_slices_are_nearer_to_each_other():
+    matrix = np.diag([1.0, 2.0, 2.2, 1.0])
+    matrix[1, 2] = 3.8  # 4.4 mm from slice to slice
+    assert Grid((5, 6, 7), matrix).through_plane_axis == tilt.straight_grid(Grid((5, 6, 7), matrix)).through_plane_axis
+
+
+def test_straightened_edges_do_not_ring():
+    grid = tilted_grid("k", "j", 16.5)
+    edges = np.random.default_rng(0).integers(0, 2, grid.shape_kji).astype(np.float32)
+    straight = tilt.straightened(Volume(edges, grid))
+    assert np.ptp(straight.array) == pytest.approx(1)
 
 
 def test_slices_that_lie_almost_beside_each_other_are_refused():
@@ -117,6 +131,11 @@ def test_a_shift_by_whole_voxels_changes_no_value():
     assert straight.array.shape == (5, 16, 7)
 
 
+def test_a_shift_by_whole_voxels_but_for_rounding_needs_no_further_voxel():
+    _, shape, before = covering(np.array([[0, 0], [2.00001, -1.00001]]), (8, 7))
+    assert (shape, before) == ((10, 8), (0, 1))
+
+
 def test_padding_does_not_bleed_into_what_was_measured():
     grid = tilted_grid("k", "j", 16.5)
     array = np.rint(wave(grid)).astype(np.int16)
@@ -125,6 +144,12 @@ def test_padding_does_not_bleed_into_what_was_measured():
     straight = tilt.straightened(Volume(np.where(padding, -2000, array), grid, padding=padding))
     assert (straight.array[straight.padding] == -2000).all()
     assert straight.array[~straight.padding].min() > 280
+
+
+def test_padding_continues_its_column_or_where_nothing_was_measured_in_it_its_row():
+    plane, nothing = np.array([[0, 1, 0], [0, 0, 5], [0, 7, 0]]), np.zeros((3, 3), bool)
+    np.testing.assert_array_equal(continued(plane, plane == 0), [[1, 1, 5], [1, 1, 5], [7, 7, 5]])
+    np.testing.assert_array_equal(continued(plane, nothing), plane)
 
 
 def test_slices_whose_rows_and_columns_are_oblique_to_each_other_are_refused():

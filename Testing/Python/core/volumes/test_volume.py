@@ -7,7 +7,7 @@ from medical_super_resolution import enhance
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.intensity import check_magnitude
-from medical_super_resolution.volumes.volume import Volume
+from medical_super_resolution.volumes.volume import MeasuredSlices, Volume
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 5), (4, 3, 2), (2, 3), (2, 3, 4, 1)])
@@ -26,6 +26,11 @@ def test_voxels_that_are_no_real_numbers_are_refused(dtype: str):
 def test_an_array_with_a_mask_is_refused(mask: object):
     with pytest.raises(VolumeError, match=r"has a mask; fill it first by \.filled\(value\)"):
         Volume(np.ma.array(np.zeros((1, 1, 2)), mask=mask), Grid((1, 1, 2), np.eye(4)))
+
+
+def test_a_place_halfway_to_a_measured_slice_is_not_far_from_it_whatever_the_rounding():
+    slices = MeasuredSlices(np.zeros((2, 1, 1)), np.array([0.5004, 3.0]), np.ones(2))
+    np.testing.assert_array_equal(slices.are_far_from(5), [False, False, True, False, True])
 
 
 def test_an_empty_volume_is_refused():
