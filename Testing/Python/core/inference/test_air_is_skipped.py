@@ -10,7 +10,8 @@ import torch
 
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.refiners import tile_stream as refinement
-from medical_super_resolution.inference.refiners.foreground import foreground_box
+from medical_super_resolution.inference.refiners.foreground import foreground_box, where_slices_change
+from medical_super_resolution.inference.refiners.tiling import tiles
 from medical_super_resolution.models import file as models
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
@@ -51,6 +52,22 @@ def test_a_single_slice_that_changes_has_a_box():
     volume[0, 4, 4] = 1.0
 
     assert foreground_box(volume.split(5), volume.shape, 1) == (slice(0, 1), slice(2, 7), slice(2, 7))
+
+
+@pytest.mark.parametrize("size", [1, 5, 32])
+def test_a_residual_stays_where_the_four_slices_around_differ_in_a_voxel_or_beside_it(size: int):
+    slices = torch.zeros(8, 7, 7)
+    slices[4:, 3, 3] = 1.0
+    positions = (torch.arange(32) + 0.5) / 4 - 0.5
+    (tile,) = tiles((7, 7), 10, 3)
+    kept = [
+        where_slices_change(torch.ones(len(part), 7, 7), lambda *ends: slices[slice(*ends)], 8, part, tile)
+        for part in positions.split(size)
+    ]
+
+    expected = torch.zeros(32, 7, 7)
+    expected[(positions > 2) & (positions < 5), 2:5, 2:5] = 1.0
+    np.testing.assert_array_equal(torch.cat(kept), expected)
 
 
 @pytest.mark.parametrize("memory_gb", [1.0, 0.1])

@@ -9,10 +9,12 @@ import pytest
 
 from measuring import gaussian, measured_again
 from medical_super_resolution.inference.enhance import enhance
-from medical_super_resolution.inference.refiners.padding import fill_along_sequence
+from medical_super_resolution.inference.refiners.axis_request import SliceReader
+from medical_super_resolution.inference.refiners.padding import Padding, fill_along_sequence
 from medical_super_resolution.inference.request import make_request
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.networks.generators.through_plane import ThroughPlaneGenerator
+from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.intensity import intensity_range
 from medical_super_resolution.volumes.memmap import disk_allocator
 from medical_super_resolution.volumes.volume import Volume
@@ -117,9 +119,11 @@ def test_metal_is_kept_though_the_network_does_not_see_it(
     assert abs(again[4, 9, 9] - 15_000) < 5
 
 
-def test_the_uncertainty_of_padding_is_0(a_volume: Volume, a_model: Model):
-    outside = corners(a_volume)
-    volume = padded(a_volume, outside, -3024)
+@pytest.mark.parametrize("value", [-3024, -1100])
+def test_the_uncertainty_of_padding_is_0(a_volume: Volume, a_model: Model, value: int):
+    outside = corners(a_volume) & (np.arange(a_volume.array.shape[2]) < 12)  # not the same in mirror images
+    outside[:3] = False
+    volume = replace(padded(a_volume, outside, value), padding=outside if value == -1100 else None)
     sure = enhance(volume, a_model, gaussian(factor=2, axes="k", uncertainty=True)).uncertainty.array
     fine = np.repeat(outside, 2, axis=0)
     assert (sure[fine] == 0).all()
@@ -147,6 +151,16 @@ def test_measured_slices_go_on_into_padding_and_meet_halfway():
     slices = np.array([1, 9, 9, 9, 5, 9], float)[:, None, None]
     is_padding = np.array([False, True, True, True, False, True])[:, None, None]
     np.testing.assert_array_equal(fill_along_sequence(slices, is_padding).ravel(), [1, 1, 3, 5, 5, 5])
+
+
+@pytest.mark.parametrize("count", [1, 7, 40])
+def test_slices_read_a_few_at_a_time_go_on_into_padding_like_all_at_once(count: int):
+    slices = np.random.default_rng(0).random((40, 3, 2), np.float32)
+    is_padding = np.random.default_rng(1).random(slices.shape) < 0.8
+    padding = Padding(slices, Grid(slices.shape, np.eye(4)), (), is_padding)
+    read = SliceReader(slices, None, padding.along(padding.grid, "k"))
+    parts = [read(start, min(start + count, 40), slice(None), slice(None)) for start in range(0, 40, count)]
+    np.testing.assert_array_equal(np.concatenate(parts), fill_along_sequence(slices, is_padding))
 
 
 def test_padding_far_from_all_slices_is_air():

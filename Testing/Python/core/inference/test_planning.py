@@ -35,6 +35,12 @@ def test_by_default_the_finer_in_plane_spacing_is_reached():
     assert steps(a_scan((0.9, 0.6, 3.0))) == [("k", 5.0)]
 
 
+@pytest.mark.parametrize("thickness", [0.7, 0.7004])
+def test_slices_as_thin_as_the_pixels_but_for_rounding_are_not_refined(thickness: float):
+    with pytest.raises(SettingsError, match="nothing to refine"):
+        plan(a_scan((0.7, 0.7, thickness)), EnhanceSettings())
+
+
 def test_by_default_the_factor_is_at_most_8():
     planned = plan(a_scan((0.5, 0.5, 10.0)), EnhanceSettings())
     assert planned.factor_ijk == (1.0, 1.0, 8.0)

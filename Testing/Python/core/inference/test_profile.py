@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.inference import profile as profiles
 from medical_super_resolution.inference.device import cpu_threads
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.profile import observe_width, profile_of
@@ -21,7 +22,7 @@ from medical_super_resolution.physics.slice_profile import ProfileEstimate, narr
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.intensity import IntensityRange
-from medical_super_resolution.volumes.volume import Volume
+from medical_super_resolution.volumes.volume import MeasuredSlices, Volume
 
 SLICES, FACTOR, SIDE = 14, 4, 56
 
@@ -54,6 +55,24 @@ def test_the_thickness_of_the_settings_counts_before_that_of_the_volume_and_the_
     assert (thickness(2.0, 4.0), thickness(2.0, None), thickness(None, None)) == (4.0, 2.0, 3.0)
     with pytest.raises(SettingsError, match="slice thickness must be above 0 mm, got -2"):
         thickness(-2.0, None)
+
+
+def test_the_estimator_sees_the_longest_run_without_a_gap_and_what_the_fine_slices_blur(
+    a_model: Model, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[object] = []
+    estimate = profiles.estimate_profile
+    monkeypatch.setattr(profiles, "observe_width", lambda array, *others: seen.append(array[:, 0, 0].tolist()))
+    monkeypatch.setattr(
+        profiles, "estimate_profile", lambda *of, **more: seen.append(more["fine_width"]) or estimate(*of, **more)
+    )
+    there = np.delete(np.arange(14), 5)
+    array = np.broadcast_to(np.arange(14, dtype=np.int16)[:, None, None], (14, 8, 8))
+    volume = Volume(
+        array, Grid(array.shape, np.diag([1, 1, 4, 1])), measured=MeasuredSlices(array[there], there, np.ones(13))
+    )
+    profile_of(make_request(volume, a_model, EnhanceSettings(factor=2)))
+    assert seen == [list(range(6, 14)), pytest.approx(np.sqrt(2**2 - 1) / 4)]
 
 
 def test_wider_slices_look_wider(an_isotropic_volume: np.ndarray):

@@ -7,16 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from measuring import an_mr, gaussian, rms
+from measuring import an_mr, rms
 from medical_super_resolution.inference import context as workbench
 from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.refiners import throughplane as refinement
-from medical_super_resolution.inference.refiners import tile_stream
 from medical_super_resolution.models import file as models
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
-from medical_super_resolution.volumes.volume import Volume
 
 
 @pytest.fixture
@@ -66,17 +64,6 @@ def test_the_result_does_not_depend_on_the_tiles(
     assert set(tile_counts) == {1}
     assert rms(whole - enhance(volume, zero_residual(model), settings).volume.array) > 0.1  # the network does something
     assert np.abs(cut - whole).max() <= 1e-3 * np.ptp(volume.array)
-
-
-def test_air_that_is_left_out_changes_nothing(a_model: Model, monkeypatch: pytest.MonkeyPatch):
-    """Where neighbors are all the same nothing is computed: the body here is a small box in the air."""
-    array = np.full((14, 60, 70), 30, np.float32)
-    array[4:9, 20:37, 31:45] = an_mr(Grid((5, 17, 14), np.eye(4))).array
-    volume = Volume(array, Grid(array.shape, np.eye(4)), modality="mr")
-    skipped = enhance(volume, a_model, gaussian(factor=2.5)).volume.array
-    monkeypatch.setattr(tile_stream, "foreground_box", lambda parts, shape, margin: tuple(slice(0, n) for n in shape))
-    computed = enhance(volume, a_model, gaussian(factor=2.5)).volume.array
-    np.testing.assert_allclose(skipped, computed, atol=1e-5 * np.ptp(array))
 
 
 def zero_residual(model: Model) -> Model:

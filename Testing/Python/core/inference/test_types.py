@@ -70,6 +70,7 @@ def test_large_whole_numbers_keep_their_last_digits(a_grid: Grid, a_model: Model
     expected, found = enhance(small, a_model, settings), enhance(large, a_model, settings)
     result = found.volume.array.astype(np.int64) - base  # float32 steps at this size are 128 units
     assert np.abs(result - expected.volume.array).max() <= 1
+    np.testing.assert_array_equal(enhance(large, a_model, gaussian(factor=2)).volume.array, found.volume.array)
     assert found.report.consistency_error_rms == pytest.approx(expected.report.consistency_error_rms, rel=0.01)
     assert expected.uncertainty is not None
     assert found.uncertainty is not None

@@ -96,15 +96,20 @@ def test_parts_on_the_disk_and_small_tiles_give_the_same(
         np.testing.assert_allclose(refined(volume, a_model, allocator).volume.array, expected, atol=1e-2)
 
 
-def test_padding_is_put_back_and_the_slices_beside_it_are_reproduced(a_model: Model):
+@pytest.mark.parametrize("is_marked", [True, False])
+def test_padding_is_put_back_and_the_slices_beside_it_are_reproduced(a_model: Model, *, is_marked: bool):
     volume = a_stack("displaced")
     slices = volume.measured
     assert slices is not None
     outside = np.zeros(slices.array.shape, bool)
     outside[:, :4, :5] = True
-    measured = replace(slices, array=np.where(outside, -3024, slices.array), padding=outside)
     even_outside = np.broadcast_to(outside[0], volume.array.shape)
-    padded = replace(volume, array=np.where(even_outside, -3024, volume.array), padding=even_outside, measured=measured)
+    padded = replace(
+        volume,
+        array=np.where(even_outside, -3024, volume.array),
+        padding=even_outside if is_marked else None,
+        measured=replace(slices, array=np.where(outside, -3024, slices.array), padding=outside if is_marked else None),
+    )
     done = refined(padded, a_model)
     assert (done.volume.array[:, :4, :5] == -3024).all()
     plain = refined(volume, a_model).volume.array

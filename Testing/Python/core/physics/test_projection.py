@@ -97,6 +97,7 @@ def test_the_scanner_can_be_repeated_along_any_axis(axis: int, dtype: str):
 @pytest.mark.parametrize("sizes", [(1,), (7,), (64,), (3, 50, 1), (1000,)])
 @pytest.mark.parametrize(("factor", "profile"), [
     (4.0, SliceProfile()), (1.7, SliceProfile("box", 0.8)), (2.5, SliceProfile(width=2.5)),
+    (4.0, SliceProfile("box", 0.3)),
 ])  # fmt: skip
 def test_fine_slices_joined_in_parts_are_those_joined_at_once(
     factor: float, profile: SliceProfile, sizes: tuple[int, ...], consistency: bool
@@ -125,10 +126,11 @@ def test_fine_slices_joined_in_parts_are_those_joined_at_once(
 
 
 @pytest.mark.parametrize("consistency", [True, False])
-def test_joining_forgets_what_is_done(consistency: bool):
-    fine, measured = a_pair(600, 2.0)
+@pytest.mark.parametrize(("factor", "profile"), [(2.0, SliceProfile()), (4.0, SliceProfile("box", 0.3))])
+def test_joining_forgets_what_is_done(factor: float, profile: SliceProfile, consistency: bool):
+    fine, measured = a_pair(600, factor)
     projector = StreamingProjector(
-        AxisModel(600, 1200, 2.0, SliceProfile(), CPU), lambda *ends: measured[slice(*ends)], consistency=consistency
+        AxisModel(600, len(fine), factor, profile, CPU), lambda *ends: measured[slice(*ends)], consistency=consistency
     )
     for part in fine.split(40):
         projector.push(projector.interpolated(part))
@@ -167,3 +169,6 @@ def test_dropped_slices_take_no_memory():
     kept = buffer(4, 6)
     assert kept.flatten().tolist() == list(range(16, 24))
     assert kept.untyped_storage().nbytes() == kept.nbytes
+    buffer.forget(8)  # of those that are not there yet
+    buffer.add(torch.arange(24.0, 48).reshape(6, 2, 2))
+    assert buffer(8, 9).flatten().tolist() == list(range(32, 36))
