@@ -64,7 +64,7 @@ class TileStream:
         )
         self._corner = (j.start + cut[0] * reach, i.start + cut[2] * reach)
         first, stop = (int(torch.searchsorted(positions, end - 0.5)) for end in (k.start, k.stop))
-        self._zeros = (first, len(positions) - max(first, stop))  # fine slices before and after the foreground
+        self._zeros = (first, len(positions) - stop)  # fine slices before and after the foreground
         origin = (first, tile.outer_j.start + self._corner[0], tile.outer_i.start + self._corner[1])
         part, width = positions[first:stop] - k.start, request.profile.gaussian_width
         self._stream = generator.residual_slices(SequenceTile(part, request.axis_pass.factor, width, cut, origin))
