@@ -91,10 +91,11 @@ def test_a_constant_volume_stays_the_same_constant(a_grid: Grid, a_model: Model,
     np.testing.assert_array_equal(result.array, np.full(result.array.shape, value, dtype))
 
 
-def test_a_constant_ct_stays_the_same_constant(a_grid: Grid, a_model: Model):
-    volume = Volume(np.full(a_grid.shape_kji, -1000, np.int16), a_grid)
+@pytest.mark.parametrize("value", [-1000, -1024])
+def test_a_constant_ct_stays_the_same_constant(a_grid: Grid, a_model: Model, value: int):
+    volume = Volume(np.full(a_grid.shape_kji, value, np.int16), a_grid)
     result = enhance(volume, a_model, EnhanceSettings(factor=4)).volume
-    np.testing.assert_array_equal(result.array, -1000)
+    np.testing.assert_array_equal(result.array, value)
 
 
 @pytest.mark.parametrize("dtype", ["int16", "float32"])
