@@ -16,8 +16,9 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_kinds import ROOT, header, image, save, write_images
 from limited_reading import refusal
+from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.dicom import phases, sorter
-from medical_super_resolution.volumes.dicom.reader import Selection
+from medical_super_resolution.volumes.dicom.reader import Selection, check_one_session
 from medical_super_resolution.volumes.io import files
 
 
@@ -218,6 +219,29 @@ def test_the_headers_of_a_folder_are_read_once_until_a_file_changes(a_study: Pat
 @pytest.mark.parametrize(("chosen", "added"), [("5", 5), (f"{ROOT}.5.2", 2)])
 def test_a_series_is_chosen_by_its_number_or_uid(a_study: Path, stored: np.ndarray, chosen: str, added: int):
     np.testing.assert_array_equal(files.read(a_study, Selection(series=chosen)).array, stored + added)
+
+
+def test_contents_pass_over_what_they_are_told_to_and_list_series_without_a_number_last(
+    tmp_path: Path, stored: np.ndarray
+):
+    folder = tmp_path / "in"
+    damaged = write_images(folder / "a", stored) / "000.dcm"
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    write_images(folder / "b", stored, SeriesInstanceUID=f"{ROOT}.5.1", SeriesNumber=5)
+    write_images(folder / "results", stored, SeriesInstanceUID=f"{ROOT}.5.2", SeriesNumber=6)
+    (tmp_path / "link").symlink_to(folder)
+    results = folder.resolve() / "results"
+    found = sorter.contents_of(tmp_path / "link", pass_over_damaged=True, leave_out=results)
+    assert [series.number for series in found.series] == [5, None]
+    assert [path.name for path, _ in found.damaged] == ["000.dcm"]
+
+
+def test_a_series_without_the_name_of_its_patient_is_of_no_other_patient(tmp_path: Path, stored: np.ndarray):
+    for name, patient in (("1", "P1"), ("2", None), ("3", "P3")):
+        write_images(tmp_path / name, stored, PatientID=patient)
+    check_one_session([tmp_path / "1", tmp_path / "2"], is_forced=False)
+    with pytest.raises(VolumeError, match="of different patients"):
+        check_one_session([tmp_path / "1", tmp_path / "3"], is_forced=False)
 
 
 def test_a_number_that_two_series_have_is_refused_with_both(tmp_path: Path, stored: np.ndarray):
