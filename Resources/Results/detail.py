@@ -1,9 +1,12 @@
-"""Draw what ``--detail`` does to a thin CT made four times as thick: python detail.py VOLUME PICTURE."""
+"""Draw what ``--detail`` does: python detail.py SPINE BRAIN LUNG PICTURE.
+
+SPINE and BRAIN are thin volumes, which are made four times as thick; LUNG is measured with thick slices.
+"""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -15,9 +18,25 @@ from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.resampling import resampled
 
 FACTOR = 4
-WINDOW = (-150, 800)  # HU, bone
-ROWS = {"vertebral body": 0.49, "vertebral arch": 0.6}  # of the coronal cuts, as parts of the slice
-COLUMNS = slice(50, 210)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A coronal cut: its row, and its columns and fine slices, in voxels; the intensities from black to white."""
+
+    name: str
+    row: int
+    columns: slice
+    slices: slice
+    window: tuple[float, float]
+
+
+SPINE = (
+    Cut("vertebral body", 125, slice(95, 167), slice(0, 24), (-150, 800)),
+    Cut("vertebral arch", 153, slice(136, 208), slice(0, 24), (-150, 800)),
+)
+BRAIN = (Cut("cerebral cortex", 110, slice(28, 92), slice(120, 184), (60, 330)),)
+LUNG = (Cut("lung", 310, slice(300, 390), slice(66, 126), (-1000, -300)),)
 
 
 def thick_slices(thin: Volume) -> Volume:
@@ -31,36 +50,52 @@ def thick_slices(thin: Volume) -> Volume:
     return replace(thin, array=np.round(array).astype(thin.array.dtype), grid=grid)
 
 
-def main(volume: Path, picture: Path) -> None:
-    """Refine at three amounts of detail, and draw two coronal cuts of each."""
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
-    thin = read(volume)
-    thick = thick_slices(thin)
+def refined(thick: Volume) -> tuple[dict[str, np.ndarray], Grid]:
+    """The arrays by title, interpolated and refined at three amounts of detail, and their grid."""
     finest = enhance(thick, factor=FACTOR)
-    volumes = {
+    arrays = {
         "cubic B-spline": resampled(thick, finest.grid),
         "detail 0": finest.array,
         "detail 0.5": enhance(thick, factor=FACTOR, detail=0.5).array,
         "detail 1": enhance(thick, factor=FACTOR, detail=1.0).array,
-        "truth": thin.array[: len(finest.array)],
     }
-    spacing_i, _, spacing_k = thin.grid.spacing_ijk_mm
-    figure, axes = pyplot.subplots(len(volumes), len(ROWS), figsize=(11, 8.8), layout="constrained")
-    for line, (name, array) in zip(axes, volumes.items(), strict=True):
-        line[0].set_ylabel(name)
-        for axis, row in zip(line, ROWS.values(), strict=True):
-            cut = array[::-1, int(thin.array.shape[1] * row), COLUMNS]
-            axis.imshow(
-                cut, "gray", aspect=spacing_k / spacing_i, interpolation="bicubic", vmin=WINDOW[0], vmax=WINDOW[1]
-            )
+    return arrays, finest.grid
+
+
+def main(spine: Path, brain: Path, lung: Path, picture: Path) -> None:
+    """Refine three volumes, and draw coronal cuts of each."""
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    rows = []
+    for file, cuts in ((spine, SPINE), (brain, BRAIN), (lung, LUNG)):
+        volume = read(file)
+        arrays, grid = refined(volume if cuts is LUNG else thick_slices(volume))
+        if cuts is not LUNG:
+            arrays["truth"] = volume.array
+        rows += [(cut, arrays, grid.spacing_ijk_mm) for cut in cuts]
+    heights = [
+        (cut.slices.stop - cut.slices.start) * spacing[2] / ((cut.columns.stop - cut.columns.start) * spacing[0])
+        for cut, _, spacing in rows
+    ]
+    width = 2.6  # inches of a cut
+    size = (5 * width, width * sum(heights) + 0.9)
+    figure, axes = pyplot.subplots(len(rows), 5, figsize=size, height_ratios=heights, layout="constrained")
+    for line, (cut, arrays, (spacing_i, _, spacing_k)) in zip(axes, rows, strict=True):
+        line[0].set_ylabel(cut.name)
+        for axis, array in zip(line, arrays.values(), strict=False):
+            shown = array[cut.slices, cut.row, cut.columns][::-1]
+            low, high = cut.window
+            axis.imshow(shown, "gray", aspect=spacing_k / spacing_i, interpolation="bicubic", vmin=low, vmax=high)
+        for axis in line:
             axis.set(xticks=[], yticks=[])
-    for axis, name in zip(axes[0], ROWS, strict=True):
+        if len(arrays) < len(line):
+            line[-1].set_frame_on(False)
+            line[-1].text(0.5, 0.5, "no thin slices", ha="center", va="center", transform=line[-1].transAxes)
+    for axis, name in zip(axes[0], rows[0][1], strict=True):
         axis.set_title(name)
-    figure.supxlabel(f"coronal cuts, {WINDOW[0]} to {WINDOW[1]} HU")
     figure.savefig(picture, dpi=100)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:]))
