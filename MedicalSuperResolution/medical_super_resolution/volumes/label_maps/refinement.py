@@ -88,7 +88,7 @@ def _check(labels: Volume, grid: Grid) -> None:
 def _as_indices(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The values that occur, background first, and the array with their numbers in place of them, uint16."""
     found = np.unique(np.concatenate([np.unique(plane) for plane in array]))
-    values = np.concatenate([[BACKGROUND], found[found != BACKGROUND]]).astype(array.dtype)
+    values = np.concatenate([np.array([BACKGROUND], array.dtype), found[found != BACKGROUND]])
     if len(values) > _MOST_LABELS:
         raise VolumeError(f"the label map holds {len(values)} labels; {_MOST_LABELS} are the most that can be refined")
     order = np.argsort(values)

@@ -187,7 +187,7 @@ def _volume_of(layers: Sequence[Volume], values: Sequence[tuple[int, int]], fram
 
 def _numbered(layer: Volume, values: Sequence[tuple[int, int]]) -> np.ndarray:
     """(K, J, I) uint16, the number of the segment in place of each label."""
-    labels = np.array([0, *(value for _, value in values)])
+    labels = np.array([0, *(value for _, value in values)], layer.array.dtype)
     order = np.argsort(labels)
     numbers: np.ndarray = order[np.searchsorted(labels[order], layer.array)].astype(np.uint16)
     return numbers

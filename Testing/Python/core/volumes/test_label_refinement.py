@@ -60,6 +60,14 @@ def test_no_label_is_new_and_the_type_stays():
     assert set(np.unique(fine.array)) == {0, 7, 300, 1000}
 
 
+def test_labels_that_no_floating_number_holds_keep_their_values():
+    labels = np.full((4, 6, 6), 2**60 + 1, np.uint64)
+    labels[:, 3:] = 2**60 + 3
+    coarse = Volume(labels, a_grid(labels.shape, (1.0, 1.0, 4.0)))
+    fine = refine_labels(coarse, coarse.grid.refined("k", FACTOR))
+    np.testing.assert_array_equal(fine.array, labels.repeat(FACTOR, axis=0))
+
+
 @pytest.mark.parametrize("factor", [2, 3, 4, 5])
 def test_the_old_label_is_the_most_frequent_in_every_old_voxel(factor):
     truth = three_balls((60, 40, 44))

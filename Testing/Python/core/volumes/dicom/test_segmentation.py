@@ -81,6 +81,17 @@ def test_segments_of_other_programs_are_read(tmp_path, a_series, kind):
     np.testing.assert_array_equal(layer.array, masks[..., 0] + 2 * masks[..., 1])
 
 
+def test_labels_that_no_floating_number_holds_stay_two_segments(tmp_path, a_series):
+    """Numbers of structures in large atlases are of 64 bits."""
+    grid = files.read(a_series).grid
+    array = np.full(grid.shape_kji, 2**60 + 1, np.uint64)
+    array[:, 6:] = 2**60 + 3
+    given = Segmentation((Volume(array, grid),))
+    segmentations.write(given, tmp_path / "seg.dcm", images=sorted(a_series.iterdir()))
+    (layer,) = segmentations.read(tmp_path / "seg.dcm").refined(grid).layers
+    np.testing.assert_array_equal(layer.array, np.where(array == 2**60 + 1, 1, 2))
+
+
 def test_segments_that_share_a_value_in_different_layers_keep_their_names(tmp_path, a_series):
     """3D Slicer counts the labels of each layer from 1."""
     given = two_segments(files.read(a_series).grid, overlapping=True)
