@@ -42,7 +42,7 @@ def describe(folder: Path, output: Path) -> None:
         "BIDSVersion": _VERSION,
         "DatasetType": "derivative",
         "GeneratedBy": [{"Name": "MedicalSuperResolution", "Version": __version__}],
-        "DatasetLinks": {"raw": os.path.relpath(folder.resolve(), output.resolve())},
+        "DatasetLinks": {"raw": _link_to(folder.resolve(), output.resolve())},
     }
     _write_new(output / DESCRIPTION, json.dumps(description, indent=2) + "\n")
     _write_new(output / "README", _README)
@@ -53,6 +53,14 @@ def describe(folder: Path, output: Path) -> None:
     for path in (path for pattern in _ABOVE_IMAGES for path in sorted(folder.glob(pattern))):
         if path.name not in (DESCRIPTION, *_KEPT):
             _write_new(output / path.relative_to(folder), json.dumps(_without_slices(_facts(path)), indent=2) + "\n")
+
+
+def _link_to(folder: Path, output: Path) -> str:
+    """The place of a data set as seen from another folder; the whole one on another drive of Windows."""
+    try:
+        return Path(os.path.relpath(folder, output)).as_posix()
+    except ValueError:
+        return folder.as_uri()
 
 
 def copy_sidecars(source: Path, output: Path, data_set: Path, *, overwrite: bool) -> None:

@@ -112,6 +112,21 @@ def test_a_full_disk_leaves_no_part_of_a_sidecar(folder: Path):
     assert [path.name for path in folder.iterdir()] == ["dwi.bval"]
 
 
+def test_a_data_set_on_another_drive_of_windows_is_named_by_its_whole_place(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def relpath(path: Path, start: Path) -> str:
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr(os.path, "relpath", relpath)
+    for name in ("raw", "out"):
+        (folder / name).mkdir()
+    (folder / "raw" / bids.DESCRIPTION).write_text('{"Name": "brains"}')
+    bids.describe(folder / "raw", folder / "out")
+    links = json.loads((folder / "out" / bids.DESCRIPTION).read_text())["DatasetLinks"]
+    assert links == {"raw": (folder / "raw").resolve().as_uri()}
+
+
 @pytest.mark.parametrize(("system", "most"), [("nt", 61), ("posix", 100)])
 def test_on_windows_no_more_processes_are_started_than_a_pool_there_takes(
     medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path, monkeypatch: pytest.MonkeyPatch,
