@@ -86,7 +86,7 @@ def _without_slices(facts: dict[str, Any]) -> dict[str, Any]:
 def _facts(path: Path) -> dict[str, Any]:
     """The entries of a JSON file; empty if it is damaged."""
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(path.read_text(encoding="utf-8-sig"))  # with the mark of Windows' Notepad
     except ValueError:
         return {}
     return facts if isinstance(facts, dict) else {}

@@ -127,6 +127,12 @@ def test_a_data_set_on_another_drive_of_windows_is_named_by_its_whole_place(
     assert links == {"raw": (folder / "raw").resolve().as_uri()}
 
 
+def test_a_sidecar_that_was_edited_by_notepad_of_windows_is_kept(folder: Path):
+    (folder / "scan.json").write_text('{"EchoTime": 0.003, "SliceThickness": 3}', encoding="utf-8-sig")
+    bids.copy_sidecars(folder / "scan.nii", folder / "fine.nii", folder, overwrite=False)
+    assert json.loads((folder / "fine.json").read_text()) == {"EchoTime": 0.003, "Sources": ["scan.nii"]}
+
+
 @pytest.mark.parametrize(("system", "most"), [("nt", 61), ("posix", 100)])
 def test_on_windows_no_more_processes_are_started_than_a_pool_there_takes(
     medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path, monkeypatch: pytest.MonkeyPatch,
