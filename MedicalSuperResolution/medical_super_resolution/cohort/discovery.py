@@ -73,12 +73,15 @@ def items_in(folder: Path, leave_out: Path | None = None) -> list[Item]:
 
 
 def _with_unique_names(items: list[Item]) -> list[Item]:
-    """The items with unique names: of scan.mgz and scan.nii.gz, the later one is named after its whole source."""
+    """The items with unique names: of scan.mgz and Scan.nii.gz, the later one is named after its whole source.
+
+    Upper and lower case are the same, as on the disks of Windows and macOS: there, one result would replace the other.
+    """
     taken: set[str] = set()
     named = []
     for item in items:
-        name = next(name for name in _names_for(item) if name not in taken)
-        taken.add(name)
+        name = next(name for name in _names_for(item) if name.casefold() not in taken)
+        taken.add(name.casefold())
         named.append(replace(item, name=name))
     return named
 

@@ -208,6 +208,13 @@ def test_two_files_never_have_one_result(folder: Path):
     assert [item.name for item in items_in(folder)] == ["scan.nii.gz", "scan_mgz.nii.gz", "scan_nii_gz.nii.gz"]
 
 
+def test_names_of_results_differ_by_more_than_upper_and_lower_case(folder: Path):
+    """On the disks of Windows and macOS, they would be one file."""
+    for name in ("Scan.mgz", "scan.nii.gz"):
+        (folder / name).touch()
+    assert [item.name for item in items_in(folder)] == ["Scan.nii.gz", "scan_nii_gz.nii.gz"]
+
+
 def test_several_dicom_series_are_a_batch_and_one_is_a_series(
     medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path
 ):
