@@ -195,7 +195,7 @@ class Queue:
 
     def _set_aside(self, folder: Path, reason: str) -> None:
         with suppress(OSError):  # the disk is full
-            (folder / _REASON).write_text(f"{reason}\n", encoding="utf-8")
+            (folder / _REASON).write_bytes(f"{reason}\n".encode(errors="backslashreplace"))  # it may name the queue
         folder.replace(self.folder / FAILED / folder.name)
 
     def recover(self) -> None:

@@ -167,6 +167,17 @@ def test_a_series_of_which_an_image_had_no_room_is_not_enhanced_before_it_came(
     assert len(list((a_queue.folder / "waiting" / label("1")).glob("*.dcm"))) == 2
 
 
+def test_a_reason_that_names_a_folder_in_another_encoding_sets_the_series_aside_too(a_queue: Queue, a_clock: Clock):
+    """Else the series would wait forever, and all others behind it."""
+    a_queue.add("1", "1.1", b"a")
+    a_clock.ahead = 6
+    (series,) = a_queue.complete(quiet_seconds=5)
+    a_queue.take(series)
+    a_queue.fail(series, "/\udcff cannot be read")
+    (reason,) = a_queue.folder.glob("failed/*/reason.txt")
+    assert reason.read_text(encoding="utf-8") == "/\\udcff cannot be read\n"
+
+
 def test_a_part_of_the_disk_is_left_for_derived_images(a_queue: Queue, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(total=1000, free=110))
     with pytest.raises(QueueFull, match="free some space"):
