@@ -39,7 +39,7 @@ _OF_CLASS = {
     """,
     MR: """
         ScanningSequence SequenceVariant ScanOptions MRAcquisitionType SequenceName AngioFlag RepetitionTime EchoTime
-        EchoTrainLength InversionTime TriggerTime NumberOfAverages ImagingFrequency ImagedNucleus EchoNumbers
+        EchoTrainLength InversionTime NumberOfAverages ImagingFrequency ImagedNucleus EchoNumbers
         MagneticFieldStrength NumberOfPhaseEncodingSteps PercentSampling PercentPhaseFieldOfView PixelBandwidth
         ReceiveCoilName TransmitCoilName AcquisitionMatrix InPlanePhaseEncodingDirection FlipAngle
         VariableFlipAngleFlag SAR dBdt
@@ -56,7 +56,7 @@ _OF_CLASS = {
 _OF_SLICE = "AcquisitionNumber AcquisitionDate AcquisitionTime AcquisitionDateTime"
 _OF_SLICE_OF_CLASS = {
     CT: "XRayTubeCurrent ExposureTime Exposure CTDIvol",
-    MR: "",
+    MR: "TriggerTime",
     PET: """
         FrameReferenceTime ActualFrameDuration DecayFactor DoseCalibrationFactor ScatterFractionFactor DeadTimeFactor
         SliceSensitivityFactor

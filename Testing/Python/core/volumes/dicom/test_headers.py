@@ -176,6 +176,14 @@ def test_each_slice_takes_its_time_from_the_nearest_measured_one(tmp_path: Path)
     assert headers[0].RadiopharmaceuticalInformationSequence[0].RadionuclideTotalDose == 3e8
 
 
+def test_each_slice_of_a_beating_heart_has_the_trigger_time_of_the_nearest_measured_one(tmp_path: Path):
+    def triggered(header: pydicom.Dataset, k: int) -> None:
+        header.ScanOptions, header.TriggerTime = "CG", 100 + 10 * k
+
+    headers = prepared(tmp_path, "MR", change=triggered).write().headers
+    assert [float(header.TriggerTime) for header in headers] == [100 + 10 * (k // FACTOR) for k in range(15)]
+
+
 def test_what_is_not_on_the_list_stays_behind(tmp_path: Path):
     derived = prepared(tmp_path, "PT").write()
     for header, file in zip(derived.headers, sorted(derived.folder.iterdir()), strict=True):
