@@ -49,7 +49,7 @@ _OF_CLASS = {
         DecayCorrection RandomsCorrectionMethod AttenuationCorrectionMethod ScatterCorrectionMethod
         ReconstructionMethod ConvolutionKernel AxialAcceptance AxialMash EnergyWindowRangeSequence
         RadiopharmaceuticalInformationSequence PatientOrientationCodeSequence
-        PatientGantryRelationshipCodeSequence ScanOptions
+        PatientGantryRelationshipCodeSequence ScanOptions BeatRejectionFlag
     """,
 }
 # These differ from slice to slice; they come from the measured slice that lies nearest.
@@ -59,9 +59,11 @@ _OF_SLICE_OF_CLASS = {
     MR: "TriggerTime",
     PET: """
         FrameReferenceTime ActualFrameDuration DecayFactor DoseCalibrationFactor ScatterFractionFactor DeadTimeFactor
-        SliceSensitivityFactor
+        SliceSensitivityFactor TriggerTime FrameTime LowRRValue HighRRValue
     """,
 }
+# Counts of what a PET series in time holds, of each of which a derived series holds one.
+COUNTS_OF_PET = {"DYNAMIC": ("NumberOfTimeSlices",), "GATED": ("NumberOfRRIntervals", "NumberOfTimeSlots")}
 PEOPLE = ("OperatorIdentificationSequence", "InstitutionAddress")  # left out of sequences, as are names of people
 # The derived series has these values if any slice of any source has them, with what else that slice says.
 FLAGS = {

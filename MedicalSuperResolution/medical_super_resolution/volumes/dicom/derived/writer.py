@@ -20,8 +20,8 @@ from ....system.temp_dirs import folder_lock, put_in_place, work_folder
 from ...grid import Grid
 from ...io.output_files import check_writable
 from ...volume import Volume
-from ..images.header import UNREADABLE, quietly
-from .attributes import PET, of_slice
+from ..images.header import UNREADABLE, quietly, text
+from .attributes import COUNTS_OF_PET, PET, of_slice
 from .checks import check_files, check_place
 from .derivation import are_averaged, made_from, references
 from .headers import copy_values, height, missing, read_headers, series_header, storage_class_of
@@ -157,6 +157,8 @@ def _write_files(
     describe_pixels(header, encoding, storage_class)
     if storage_class == PET:
         header.NumberOfSlices = len(volume.array)
+        for keyword in COUNTS_OF_PET.get(text(header, "SeriesType").partition("\\")[0], ()):
+            setattr(header, keyword, 1)
     named = [source for one in (sources, *further) for source in one]
     common = _encoded(header)
     backwards = _number(sources[0]) > _number(sources[-1])

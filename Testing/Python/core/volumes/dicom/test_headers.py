@@ -49,6 +49,15 @@ def of_a_head_with_an_empty_side(header: pydicom.Dataset, k: int) -> None:
     header.Laterality = ""
 
 
+def of_a_time_slice(header: pydicom.Dataset, k: int) -> None:
+    header.SeriesType, header.NumberOfTimeSlices = ["DYNAMIC", "IMAGE"], 7
+
+
+def of_a_beating_heart(header: pydicom.Dataset, k: int) -> None:
+    header.SeriesType, header.NumberOfRRIntervals, header.NumberOfTimeSlots = ["GATED", "IMAGE"], 1, 8
+    header.TriggerTime, header.FrameTime, header.BeatRejectionFlag = 250, 125, "N"
+
+
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (Debian package dicom3tools) is not installed")
 @pytest.mark.parametrize(
     ("kind", "real", "change"),
@@ -59,6 +68,8 @@ def of_a_head_with_an_empty_side(header: pydicom.Dataset, k: int) -> None:
         ("CT", False, bare),
         ("MR", False, bare),
         ("PT", False, lying_as_ct_does),
+        ("PT", False, of_a_time_slice),
+        ("PT", False, of_a_beating_heart),
         ("CT", False, of_no_known_part),
         ("MR", False, of_an_unknown_knee),
         ("CT", False, of_a_head_with_an_empty_side),
@@ -182,6 +193,15 @@ def test_each_slice_of_a_beating_heart_has_the_trigger_time_of_the_nearest_measu
 
     headers = prepared(tmp_path, "MR", change=triggered).write().headers
     assert [float(header.TriggerTime) for header in headers] == [100 + 10 * (k // FACTOR) for k in range(15)]
+
+
+def test_a_pet_series_in_time_says_that_one_volume_of_it_was_derived(tmp_path: Path):
+    headers = prepared(tmp_path, "PT", change=of_a_time_slice).write().headers
+    assert {header.NumberOfTimeSlices for header in headers} == {1}
+    (tmp_path / "gated").mkdir()
+    header = prepared(tmp_path / "gated", "PT", change=of_a_beating_heart).write().headers[0]
+    assert (header.NumberOfRRIntervals, header.NumberOfTimeSlots) == (1, 1)
+    assert (header.TriggerTime, header.FrameTime, header.BeatRejectionFlag) == (250, 125, "N")
 
 
 def test_what_is_not_on_the_list_stays_behind(tmp_path: Path):
