@@ -150,8 +150,8 @@ def write(volume: Volume, path: Path | str, *, overwrite: bool = False, compress
     Raises
     ------
     VolumeError
-        The format is unknown, the file exists, or its folder does not or cannot be written to; a value is not finite;
-        or the disk is full.
+        The format is unknown, the file exists, or its folder does not or cannot be written to; a value is not finite
+        or of half precision; or the disk is full.
     SettingsError
         NIfTI cannot hold so many voxels along an axis.
 
@@ -170,6 +170,8 @@ def write_series(
     """Write volumes on one grid into one file, a single one as a 3-D volume; see `write`."""
     path, first = Path(path), volumes[0]
     arrays = [volume.array for volume in volumes]
+    if arrays[0].dtype.kind == "f" and arrays[0].itemsize not in (4, 8):
+        raise VolumeError(f"no format holds voxels of type {arrays[0].dtype}; convert them to float32 first")
     check_output(path, overwrite=overwrite)
     try:
         with work_folder(path.parent) as folder:

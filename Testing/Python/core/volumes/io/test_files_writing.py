@@ -37,6 +37,13 @@ def test_a_value_that_is_not_finite_does_not_pass_for_a_full_disk(tmp_path: Path
     assert contents(tmp_path) == {}
 
 
+@pytest.mark.parametrize("suffix", formats.SUFFIXES)
+def test_voxels_of_half_precision_are_refused(tmp_path: Path, suffix: str):
+    with pytest.raises(VolumeError, match="no format holds voxels of type float16; convert them to float32 first"):
+        files.write(Volume(numbers("int16").astype(np.float16), a_grid_in(np.eye(3))), tmp_path / f"scan{suffix}")
+    assert contents(tmp_path) == {}
+
+
 def test_a_failing_write_leaves_the_file_that_was_to_be_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "scan.nii.gz"
     files.write(Volume(numbers("int16"), a_grid_in(np.eye(3))), path)
