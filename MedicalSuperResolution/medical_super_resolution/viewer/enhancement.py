@@ -101,8 +101,10 @@ class Enhancement:
             return "failed", self._failure(status)
         try:
             self._finished()
-        except (SuperResolutionError, MemoryError, OSError) as problem:
-            return "failed", str(problem) or "there is not enough memory to show the result; try a smaller factor"
+        except (SuperResolutionError, OSError) as problem:
+            return "failed", str(problem)
+        except Exception:  # SimpleITK has an error of its own for a lack of memory
+            return "failed", "the result cannot be shown, most often for lack of memory; try a smaller factor"
         return "done", "Done."
 
     def _failure(self, status: int) -> str:

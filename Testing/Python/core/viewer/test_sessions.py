@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from medical_super_resolution.report import Report
+from medical_super_resolution.viewer import enhancement
 from medical_super_resolution.viewer.enhancement import Enhancement
 from medical_super_resolution.viewer.sessions import Sessions
 from medical_super_resolution.volumes.io import files
@@ -142,6 +143,21 @@ def test_a_run_that_fails_says_why(tmp_path: Path):
     run.wait()
     assert run.status == "failed"
     assert run.message.startswith("the factor must be above 1 and at most 8, got 9")
+
+
+@pytest.mark.parametrize("problem", [MemoryError(), RuntimeError("Failed to allocate memory for image.")])
+def test_a_run_whose_result_cannot_be_shown_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: Exception
+):
+    """Else it would pass for running: no session could enhance until the server is started again."""
+
+    def finished() -> None:
+        raise problem
+
+    monkeypatch.setattr(enhancement, "_PROGRAM", "pass")
+    run = Enhancement([], tmp_path, finished)
+    run.wait()
+    assert (run.status, "for lack of memory; try a smaller factor" in run.message) == ("failed", True)
 
 
 def test_other_users_do_not_see_the_name_of_the_volume(a_scan: Path, tmp_path: Path):
