@@ -180,7 +180,7 @@ def remove_stale_folders(prefix: str, parent: Path | None = None) -> None:
     """Remove the private folders of processes that ended without doing so."""
     for folder in (parent or Path(tempfile.gettempdir())).glob(f"{prefix}*-*-*"):
         process_id, started_at, _ = folder.name.removeprefix(prefix).split("-", 2)
-        if process_id.isdigit() and _start_time(int(process_id)) != started_at:
+        if process_id.isdecimal() and _start_time(int(process_id)) != started_at:
             remove(folder)
 
 
@@ -213,7 +213,7 @@ def _is_alive(process_id: int) -> bool:
         return str(process_id).encode() in listed
     try:
         os.kill(process_id, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # or a number that no process can have
         return False
     except PermissionError:
         pass

@@ -129,6 +129,17 @@ def test_on_windows_a_folder_that_an_ending_process_holds_open_is_removed_a_mome
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+@pytest.mark.parametrize("number", ["²", "9" * 40])
+def test_a_folder_whose_name_is_no_number_of_a_process_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: str, number: str
+):
+    """Every user of a computer can make one in the folder for temporary files."""
+    monkeypatch.setattr(temp_dirs.sys, "platform", platform)
+    (tmp_path / f"medsr-{number}-0-x").mkdir()
+    temp_dirs.remove_stale_folders("medsr-", tmp_path)
+
+
 @pytest.mark.usefixtures("windows")
 def test_on_windows_no_program_is_asked_whether_this_process_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """It takes a second, and this process may not be allowed to start it."""
