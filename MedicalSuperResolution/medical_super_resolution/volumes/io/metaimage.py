@@ -47,13 +47,13 @@ def read_meta_header(path: Path) -> Header:
         block = file.read(_HEADER_BYTES)
     fields, end = _fields(path, block)
     dimensions = fields.get("NDims", "")
-    if not dimensions.isdigit() or not 0 < int(dimensions) <= _MOST_DIMENSIONS:
+    if not dimensions.isdecimal() or not 0 < int(dimensions) <= _MOST_DIMENSIONS:
         raise damaged(path, f"its number of dimensions is {dimensions[:20]!r}")
     count = int(dimensions)
     counts = [int(number) if number == int(number) else 0 for number in _numbers(path, fields, "DimSize", count, None)]
     components = fields.get("ElementNumberOfChannels", "1")
     if components != "1":
-        raise not_scalar(path, int(components) if components.isdigit() else 0)
+        raise not_scalar(path, int(components) if components.isdecimal() else 0)
     sizes = checked_sizes(path, counts)
     grid, notes = placed(path, sizes, _matrix(path, fields, count))
     kind = fields.get("ElementType", "")

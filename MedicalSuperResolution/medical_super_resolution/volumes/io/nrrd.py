@@ -106,7 +106,7 @@ def _fields(path: Path, text: str) -> tuple[dict[str, str], dict[str, str]]:
 
 def _whole_numbers(path: Path, fields: dict[str, str], name: str) -> list[int]:
     words = fields.get(name, "").split()
-    if not words or not all(word.isdigit() and len(word) < 19 for word in words):
+    if not words or not all(word.isdecimal() and len(word) < 19 for word in words):
         raise damaged(path, f"its {name} are {fields.get(name, 'not there')[:60]!r}")
     return [int(word) for word in words]
 

@@ -65,6 +65,19 @@ def test_a_garbled_nifti_file_is_refused(tmp_path: Path):
     assert "damaged" in refusal(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("scan.nrrd", "NRRD0004\ntype: short\ndimension: 3\nsizes: ² 3 4\nencoding: raw\n\n"),
+        ("scan.mha", "NDims = ²\nDimSize = 2 3 4\nElementType = MET_SHORT\nElementDataFile = LOCAL\n"),
+    ],
+    ids=["NRRD", "MetaImage"],
+)
+def test_a_digit_that_is_no_number_is_refused(tmp_path: Path, name: str, header: str):
+    (tmp_path / name).write_bytes(header.encode() + bytes(48))
+    assert "cannot be read as a volume: its " in refusal(tmp_path / name)
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_a_damaged_number_of_dimensions_is_told_in_the_byte_order_of_the_file(tmp_path: Path, order: str):
     header = nibabel.Nifti1Header(endianness=order)
