@@ -22,6 +22,7 @@ _PREAMBLE, _MAGIC = 128, b"DICM"
 _KJI = [2, 1, 0, 3]  # columns of (i, j, k, 1) in the order of the array
 _HALF = 0.5  # of a voxel that belongs to a segment, or of its probability
 _SERIES_NUMBER = 9101
+_UTF_8 = "ISO_IR 192"  # the source's character set may lack the names of segments, or be none that highdicom knows
 _NAME = "MedicalSuperResolution"
 
 
@@ -161,6 +162,7 @@ def write_segmentation(layers: Sequence[Volume], facts: dict[str, str], images: 
                 software_versions=__version__,
                 device_serial_number="0",
                 series_description="Segmentation on the refined grid",
+                specific_character_set=_UTF_8,
             )
             made.save_as(path)
     except OSError:  # a full disk, or a file that is gone, is no fault of the headers

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 
 import numpy as np
 import pydicom
 import pytest
 
 from command_line import refused
-from dicom_sources import ROOT, write_source
+from dicom_sources import PATIENT_NAME, ROOT, write_source
 from medical_super_resolution.errors import SuperResolutionError, VolumeError
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files
@@ -90,6 +91,29 @@ def test_labels_that_no_floating_number_holds_stay_two_segments(tmp_path, a_seri
     segmentations.write(given, tmp_path / "seg.dcm", images=sorted(a_series.iterdir()))
     (layer,) = segmentations.read(tmp_path / "seg.dcm").refined(grid).layers
     np.testing.assert_array_equal(layer.array, np.where(array == 2**60 + 1, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("character_set", "patient"),
+    [
+        ("ISO_IR 100", PATIENT_NAME),
+        ("ISO_IR 192", "王^小東"),
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎"),
+        (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
+        (None, "Idle^Zoe"),
+    ],
+)
+def test_names_of_segments_are_kept_in_every_script(tmp_path, character_set, patient):
+    def written(header: pydicom.Dataset, k: int) -> None:
+        header.SpecificCharacterSet, header.PatientName = character_set, patient
+
+    images = write_source(tmp_path / "scan", np.zeros((5, 12, 10), np.uint16), change=written)
+    given = two_segments(files.read(tmp_path / "scan").grid, overlapping=False)
+    given = replace(given, facts=given.facts | {"Segment0_Name": "肝臓", "Segment1_Name": "Größe"})
+    segmentations.write(given, tmp_path / "seg.dcm", images=images)
+    found = segmentations.read(tmp_path / "seg.dcm").facts
+    assert (found["Segment0_Name"], found["Segment1_Name"]) == ("肝臓", "Größe")
+    assert pydicom.dcmread(tmp_path / "seg.dcm").PatientName == patient
 
 
 def test_segments_that_share_a_value_in_different_layers_keep_their_names(tmp_path, a_series):
