@@ -212,10 +212,10 @@ def _description(number: int, place: int, value: int, facts: dict[str, str]) -> 
     wanted = str(value), str(place)
     keys = [name.removesuffix("_LabelValue") for name in facts if name.endswith("_LabelValue")]
     key = next((key for key in keys if (facts[f"{key}_LabelValue"], facts.get(f"{key}_Layer", "0")) == wanted), "")
-    color = facts.get(f"{key}_Color", "").split()
+    name, color = facts.get(f"{key}_Name", "").replace("\\", "/"), facts.get(f"{key}_Color", "").split()
     return SegmentDescription(
         segment_number=number,
-        segment_label=facts.get(f"{key}_Name", "")[:64] or f"label {value}",
+        segment_label=name[:64] or f"label {value}",  # a backslash would make it several names
         segmented_property_category=codes.SCT.AnatomicalStructure,
         segmented_property_type=codes.SCT.AnatomicalStructure,
         algorithm_type="MANUAL",

@@ -116,6 +116,13 @@ def test_names_of_segments_are_kept_in_every_script(tmp_path, character_set, pat
     assert pydicom.dcmread(tmp_path / "seg.dcm").PatientName == patient
 
 
+def test_a_name_with_a_backslash_stays_one(tmp_path, a_series):
+    given = two_segments(files.read(a_series).grid, overlapping=False)
+    given = replace(given, facts=given.facts | {"Segment0_Name": "liver\\left"})
+    segmentations.write(given, tmp_path / "seg.dcm", images=sorted(a_series.iterdir()))
+    assert segmentations.read(tmp_path / "seg.dcm").facts["Segment0_Name"] == "liver/left"
+
+
 def test_segments_that_share_a_value_in_different_layers_keep_their_names(tmp_path, a_series):
     """3D Slicer counts the labels of each layer from 1."""
     given = two_segments(files.read(a_series).grid, overlapping=True)
