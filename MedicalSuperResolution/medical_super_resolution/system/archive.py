@@ -51,7 +51,7 @@ def unpack(path: Path, folder: Path) -> None:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
+            members = [member for member in archive.infolist() if not (member.is_dir() or _is_of_macos(member))]
             needed, free = sum(member.file_size for member in members), shutil.disk_usage(folder).free
             if needed > free or len(members) > _MOST_MEMBERS:
                 raise VolumeError(
@@ -68,3 +68,8 @@ def unpack(path: Path, folder: Path) -> None:
         raise
     except Exception as problem:  # each way to pack has errors of its own
         raise VolumeError(f"{path} cannot be unpacked: it is damaged or encrypted; unpack it yourself") from problem
+
+
+def _is_of_macos(member: zipfile.ZipInfo) -> bool:
+    """Whether a member holds what macOS notes about another one, under the name of that one behind "._"."""
+    return member.filename.startswith("__MACOSX/")

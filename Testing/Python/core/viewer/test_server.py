@@ -153,6 +153,15 @@ def test_a_zipped_dicom_series_is_opened_and_enhanced_as_its_files(
     assert {path.parent for path in session.folder.rglob("*IM*")} == {session.uploads}
 
 
+def test_a_volume_that_macos_has_zipped_is_opened(a_client: TestClient, a_session: str, a_scan: Path, tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
+        archive.write(a_scan, a_scan.name)
+        archive.writestr(f"__MACOSX/._{a_scan.name}", b"\0\5\x16\7 where it was loaded from")
+    a_client.put(f"{a_session}/files/scan.zip?first=1", content=(tmp_path / "scan.zip").read_bytes())
+    answer = a_client.post(f"{a_session}/open", json={})
+    assert answer.json()["volume"]["size_before"] == "6x5x4 at 1.00x2.00x4.00 mm"
+
+
 def test_a_damaged_zip_is_refused_in_a_sentence(a_client: TestClient, a_session: str):
     a_client.put(f"{a_session}/files/series.zip?first=1", content=b"PK no zip")
     answer = a_client.post(f"{a_session}/open", json={})
