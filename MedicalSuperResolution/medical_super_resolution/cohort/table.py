@@ -23,7 +23,8 @@ class Row:
     input, output : str
         Relative to the two folders.
     status : str
-        "done", "skipped", "failed", or "set aside" for one whose workers died repeatedly.
+        "done", "skipped", "failed"; of a cohort also "kept" from an earlier run, or "set aside" where workers died
+        repeatedly.
     size, spacing_mm, factor : str
         Size, spacing and factor of the result, along i, j and k.
     modality, model, settings : str

@@ -43,7 +43,7 @@ class DownSamplerConfig(PlaneConfig):
 class DownSampler(nn.Module):
     """(N, 1, K, J, I) high resolution -> (N, 1, K, J/factor, I/factor): bicubic downsampling plus a learned residual.
 
-    Parameters
+    Attributes
     ----------
     factor
         How many times coarser J and I become.

@@ -18,7 +18,7 @@ class Plane:
     Parameters
     ----------
     pixels : numpy.ndarray
-        (rows, columns), a view of the volume.
+        (rows, columns).
     width_mm, height_mm : float
         Size of the whole slice.
     left, top : str

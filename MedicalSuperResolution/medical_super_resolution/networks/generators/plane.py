@@ -36,7 +36,7 @@ class PlaneConfig:
 
 
 class PlaneGenerator(InPlaneGenerator):
-    """(N, 1, K, J, I), mostly in [0, 1] -> (N, 1, K, factor*J, factor*I) float32, each slice for itself.
+    """(N, 1, K, J, I), mostly in [0, 1] -> (N, 1, K, factor*J, factor*I) float32.
 
     The output is cubic interpolation plus the output of the network, even if the network of a paper predicts the whole
     image: it has less to learn then, and without training it is about as good as interpolation.
