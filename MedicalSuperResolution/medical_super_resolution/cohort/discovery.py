@@ -126,13 +126,14 @@ def _series_in(folder: Path, files: list[Item], leave_out: Path | None) -> list[
     contents = contents_of(folder, pass_over_damaged=True, leave_out=leave_out)
     homes = [_home(series, folder) for series in contents.series]
     occupied = Counter(place for path in (*homes, *(file.source for file in files)) for place in (path, *path.parents))
-    names: dict[str, int] = {}
+    names: Counter[str] = Counter()  # in lower case, as in `_with_unique_names`
     items = _unreadable(contents, homes, folder)
     for series, home in zip(contents.series, homes, strict=True):
         is_alone = home != folder and occupied[home] == 1
         name = str(home.relative_to(folder) / ("" if is_alone else _label(series)))
-        names[name] = names.get(name, 0) + 1
-        items += _items_of_series(series, home, name if names[name] == 1 else f"{name}_{names[name]}")
+        names[name.casefold()] += 1
+        number = names[name.casefold()]
+        items += _items_of_series(series, home, name if number == 1 else f"{name}_{number}")
     return items
 
 

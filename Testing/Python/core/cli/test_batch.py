@@ -215,6 +215,13 @@ def test_names_of_results_differ_by_more_than_upper_and_lower_case(folder: Path)
     assert [item.name for item in items_in(folder)] == ["Scan.nii.gz", "scan_nii_gz.nii.gz"]
 
 
+def test_series_whose_descriptions_differ_in_upper_and_lower_case_are_numbered(folder: Path):
+    for number, description in enumerate(("Thorax", "THORAX"), 1):
+        write_series(folder / "all", np.zeros((3, 4, 4), np.int16), series=number, description=description,
+                     names=[f"{number}{place}" for place in "abc"])  # fmt: skip
+    assert [item.name for item in items_in(folder)] == ["all/Thorax", "all/THORAX_2"]
+
+
 def test_several_dicom_series_are_a_batch_and_one_is_a_series(
     medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path
 ):
