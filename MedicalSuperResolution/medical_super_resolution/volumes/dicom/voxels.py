@@ -63,7 +63,7 @@ def _rescaled(stored: np.ndarray, frames: list[Frame], extremes: list[tuple[floa
     exact = np.float64 if values.dtype.kind == "f" else np.int32 if is_short else np.int64
     for plane, target, (slope, intercept) in zip(stored, values, scales, strict=True):
         if exact == np.float64:
-            target[:] = plane * slope + intercept
+            target[:] = np.multiply(plane, slope, dtype=exact) + intercept
         elif slope == 1:
             target[:] = np.add(plane, exact(intercept), dtype=exact)
         else:

@@ -137,6 +137,18 @@ def test_large_slopes_and_intercepts_give_values_of_any_size(
     np.testing.assert_allclose(files.read(tmp_path / "pet").array, truth, rtol=1e-6 if slope > 10**15 else 0)
 
 
+def test_real_numbers_are_rescaled_with_all_their_digits(tmp_path: Path, stored: np.ndarray):
+    numbers = (stored / 3000).astype(np.float32)
+
+    def change(header: Dataset, k: int) -> None:
+        del header.PixelData
+        header.BitsAllocated, header.RescaleSlope, header.RescaleIntercept = 32, 1, -1024
+        header.FloatPixelData = numbers[k].tobytes()
+
+    write_images(tmp_path / "map", stored, change=change)
+    np.testing.assert_array_equal(files.read(tmp_path / "map").array, numbers.astype(np.float64) - 1024)
+
+
 def packed(header: Dataset, k: int) -> None:
     header.file_meta.TransferSyntaxUID = HTJ2KLossless
     header.PixelData = encapsulate([bytes(100)])
