@@ -11,6 +11,7 @@ import numpy as np
 
 from ...errors import VolumeError
 from ..grid import LPS_TO_RAS, Grid
+from ..intensity import in_type
 from ..io.formats import is_series
 from ..io.header import check_size
 from ..volume import MeasuredSlices, Volume
@@ -179,7 +180,7 @@ def _straightened(
         lowest = float(array.min()) if padding is None else float(array[padding].min())
         fill = lowest
         if modality == "ct" and padding is None and array.dtype.kind in "if":
-            fill = min(lowest, LOWEST_HU)
+            fill = min(lowest, float(in_type(np.array(LOWEST_HU), array.dtype)))
         starts, shape, _ = covering(stack.shifts_ji, stack.frames[0].shape_ji)
         array, padding = windows(array, starts, shape, fill, padding)
     return array, padding

@@ -313,6 +313,17 @@ def test_outside_tilted_slices_is_nothing_brighter_than_what_was_measured(tmp_pa
     assert np.unique(volume.array[volume.padding]) == [lowest]
 
 
+def test_the_surroundings_of_tilted_slices_are_as_dark_as_their_type_allows(tmp_path: Path):
+    """Beyond 8 bits, -1024 would become 0, as water."""
+
+    def of_bytes(made: Dataset, k: int) -> None:
+        made.BitsAllocated, made.BitsStored, made.HighBit = 8, 8, 7
+        made.PixelData = bytes(made.Rows * made.Columns)
+
+    volume = files.read(write_images(tmp_path / "ct", np.zeros((6, 8, 10), np.int16), (0, 1, 4), of_bytes))
+    assert np.unique(volume.array[volume.padding]) == [-128]
+
+
 @pytest.mark.parametrize(("named", "kind"), [((-2000, -1990), np.int16), ((63536, 63540), np.uint16)])
 def test_padding_of_tilted_slices_stays_padding(tmp_path: Path, named: tuple[int, int], kind: type):
     stored = np.full((20, 12), 1524, kind)
