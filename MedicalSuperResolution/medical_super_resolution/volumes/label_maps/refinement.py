@@ -52,8 +52,8 @@ def refine_labels(labels: Volume, grid: Grid, progress: Progress = ignore, *, im
         return _placed(labels, values[_along_axes(indices, labels.grid, grid, transform, progress, image)], grid)
     own = _as_fine(labels.grid, min(grid.spacing_ijk_mm))
     transform = np.linalg.inv(labels.grid.ijk_to_ras) @ own.ijk_to_ras
-    fine = _placed(labels, values[_along_axes(indices, labels.grid, own, transform, progress, image)], own)
-    return _placed(labels, _nearest(fine, grid), grid)
+    fine = _placed(labels, _along_axes(indices, labels.grid, own, transform, progress, image), own)
+    return _placed(labels, values[_nearest(fine, grid)], grid)
 
 
 def _placed(labels: Volume, array: np.ndarray, grid: Grid) -> Volume:

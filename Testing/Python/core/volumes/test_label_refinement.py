@@ -66,6 +66,9 @@ def test_labels_that_no_floating_number_holds_keep_their_values():
     coarse = Volume(labels, a_grid(labels.shape, (1.0, 1.0, 4.0)))
     fine = refine_labels(coarse, coarse.grid.refined("k", FACTOR))
     np.testing.assert_array_equal(fine.array, labels.repeat(FACTOR, axis=0))
+    turned = coarse.grid.ijk_to_ras @ np.array([[1, -0.1, 0, 0], [0.1, 1, 0, 0], [0, 0, 0.25, 0], [0, 0, 0, 1]])
+    oblique = refine_labels(coarse, Grid((8, 6, 6), turned))
+    assert set(np.unique(oblique.array)) == {0, 2**60 + 1, 2**60 + 3}
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4, 5])
