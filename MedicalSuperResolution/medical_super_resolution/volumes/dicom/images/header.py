@@ -42,15 +42,14 @@ _PIXELS, _FLOAT_PIXELS, _DOUBLE_PIXELS = 0x7FE00010, 0x7FE00008, 0x7FE00009
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 
 _KEYWORDS = """
-    SOPClassUID SOPInstanceUID Modality StudyInstanceUID SeriesInstanceUID SeriesNumber SeriesDescription
+    SOPClassUID SOPInstanceUID Modality SeriesInstanceUID SeriesNumber SeriesDescription
     InstanceNumber ImageType FrameType NumberOfFrames SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence
     ImagePositionPatient ImageOrientationPatient PixelSpacing SliceThickness Rows Columns
     SamplesPerPixel PhotometricInterpretation BitsAllocated BitsStored HighBit PixelRepresentation
     RescaleSlope RescaleIntercept ModalityLUTSequence PixelPaddingValue PixelPaddingRangeLimit
     EchoNumbers EchoTime InversionTime FlipAngle DiffusionBValue DiffusionGradientOrientation ConvolutionKernel
-    TemporalPositionIdentifier TriggerTime NominalPercentageOfCardiacPhase CardiacRRIntervalSpecified
-    SpacingBetweenSlices
-    AcquisitionNumber AcquisitionTime ContentTime ImageIndex FrameReferenceTime ReconstructionDiameter
+    TemporalPositionIdentifier TriggerTime NominalPercentageOfCardiacPhase SpacingBetweenSlices
+    AcquisitionNumber AcquisitionTime ContentTime FrameReferenceTime
 """
 _PRIVATE = (0x0019100C, 0x00431039, 0x20011003, 0x00291010)  # b-values of Siemens, GE and Philips; Siemens' own header
 
