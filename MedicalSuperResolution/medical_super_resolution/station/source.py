@@ -67,16 +67,27 @@ class DicomWebSource:
             logger.info("series %s: fetched", label(series))
 
     def _found(self, client: Any) -> Iterator[tuple[str, str, str]]:  # noqa: ANN401 - dicomweb-client has no types
-        from pydicom import Dataset
-
         since = datetime.date.today() - datetime.timedelta(days=self.days)
         for modality in sorted({rule.modality for rule in self.rules}):
             filters = {"Modality": modality, "StudyDate": f"{since:%Y%m%d}-"}
             for answer in _all_pages(client, filters):
-                found = Dataset.from_json(answer)
-                if any(rule.may_fit(modality, str(found.get("SeriesDescription") or "")) for rule in self.rules):
-                    count = str(found.get("NumberOfSeriesRelatedInstances") or "")
-                    yield str(found.StudyInstanceUID), str(found.SeriesInstanceUID), count
+                try:
+                    study, series, description, count = _understood(answer)
+                except Exception as problem:  # of pydicom; one series holds up no other
+                    reason = type(problem).__name__
+                    logger.warning("an answer of the service cannot be understood: %s; it is passed over", reason)
+                    continue
+                if any(rule.may_fit(modality, description) for rule in self.rules):
+                    yield study, series, count
+
+
+def _understood(answer: dict[str, Any]) -> tuple[str, str, str, str]:
+    """The study, the series, its description, and the number of its images."""
+    from pydicom import Dataset
+
+    found = Dataset.from_json(answer)
+    description, count = (str(found.get(name) or "") for name in _FIELDS)
+    return str(found.StudyInstanceUID), str(found.SeriesInstanceUID), description, count
 
 
 def _all_pages(client: Any, filters: dict[str, str]) -> Iterator[dict[str, Any]]:  # noqa: ANN401

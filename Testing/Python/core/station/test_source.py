@@ -75,6 +75,17 @@ def test_a_search_ends_when_nothing_new_comes(
     assert a_service.retrieved == (2 if knows_offset else 1)
 
 
+def test_an_answer_that_cannot_be_understood_holds_up_no_other_series(
+    a_queue: Queue, a_service: AService, monkeypatch: pytest.MonkeyPatch
+):
+    search = a_service.search_for_series
+    damaged = {"0020000E": {"vr": "UI", "Value": ["1.2"]}, "00201209": {"vr": "IS", "Value": ["some"]}}
+    monkeypatch.setattr(a_service, "search_for_series", lambda **asked: [damaged, *search(**asked)])
+    source = DicomWebSource("http://pacs", (Rule(modality="CT"),))
+    source.fetch(a_queue), source.fetch(a_queue)
+    assert a_service.retrieved == 1
+
+
 def test_series_that_no_rule_can_fit_stay_where_they_are(a_queue: Queue, a_service: AService):
     source = DicomWebSource("http://pacs", (Rule(modality="CT", description="other*"),))
     source.fetch(a_queue), source.fetch(a_queue)
