@@ -59,9 +59,11 @@ def unpack(path: Path, folder: Path) -> None:
                     " for temporary files; unpack it yourself and name the folder"
                 )
             for number, member in enumerate(members):
-                # Numbered, because paths in the archive may lead out of the folder:
+                # Without its folders, which may lead out of this one; a header finds its voxels by their name.
                 name = Path(member.filename.replace("\\", "/")).name[-_LONGEST_NAME:]
-                target = folder / f"{number:06d}-{name}"
+                target = folder / name
+                if target.exists():
+                    target = folder / f"{number:06d}-{name}"
                 with archive.open(member) as packed, target.open("xb") as file:
                     shutil.copyfileobj(packed, file)
     except (VolumeError, MemoryError):

@@ -162,6 +162,18 @@ def test_a_volume_that_macos_has_zipped_is_opened(a_client: TestClient, a_sessio
     assert answer.json()["volume"]["size_before"] == "6x5x4 at 1.00x2.00x4.00 mm"
 
 
+def test_a_zipped_header_finds_its_voxels(a_client: TestClient, a_session: str, a_volume: Volume, tmp_path: Path):
+    (tmp_path / "pair").mkdir()
+    files.write(a_volume, tmp_path / "pair" / "scan.mhd")
+    with zipfile.ZipFile(tmp_path / "pair.zip", "w") as archive:
+        for path in (tmp_path / "pair").iterdir():
+            archive.write(path, f"pair/{path.name}")
+    a_client.app.state.largest_upload = 10**7
+    a_client.put(f"{a_session}/files/pair.zip?first=1", content=(tmp_path / "pair.zip").read_bytes())
+    answer = a_client.post(f"{a_session}/open", json={})
+    assert answer.json()["volume"]["size_before"].startswith("20x18x9 at ")
+
+
 def test_a_damaged_zip_is_refused_in_a_sentence(a_client: TestClient, a_session: str):
     a_client.put(f"{a_session}/files/series.zip?first=1", content=b"PK no zip")
     answer = a_client.post(f"{a_session}/open", json={})
