@@ -157,7 +157,7 @@ def _refine_mirror_images(
         results = (first if end is request.model else refined(end) for end in request.ends)
         deviation = widened(deviation, *results)
     if request.volume.interpolated is not None:
-        raise_in_gaps(deviation, request.volume, request.planned.target)
+        raise_in_gaps(deviation, request.volume, request.planned.target, request.padding)
     return result, Volume(deviation, request.planned.target)
 
 

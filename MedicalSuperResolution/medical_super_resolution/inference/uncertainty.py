@@ -16,7 +16,7 @@ import numpy as np
 from ..volumes.grid import Grid
 from ..volumes.volume import Volume
 from .planning import Plan
-from .refiners.padding import nearest_measured
+from .refiners.padding import Padding, nearest_measured, padding_of_slices
 
 
 def mirror_statistics(
@@ -66,8 +66,10 @@ def widened(deviation: np.ndarray, fidelity: np.ndarray, detailed: np.ndarray) -
     return np.hypot(deviation, half)
 
 
-def raise_in_gaps(deviation: np.ndarray, volume: Volume, grid: Grid) -> None:
+def raise_in_gaps(deviation: np.ndarray, volume: Volume, grid: Grid, padding: Padding | None = None) -> None:
     """Add, in place, half the difference of the neighboring slices where slices are missing.
+
+    Nothing is added where a neighbor is padding: what it differs from tissue by says nothing of the slice between.
 
     Parameters
     ----------
@@ -77,15 +79,21 @@ def raise_in_gaps(deviation: np.ndarray, volume: Volume, grid: Grid) -> None:
         The measured volume, whose ``interpolated`` names the places where nothing was measured.
     grid : Grid
         Grid of the fine volume.
+    padding : Padding, optional
+        Padding of the measured volume.
     """
     measured, is_gap = volume.measured, volume.interpolated
     assert measured is not None  # the caller has checked that slices are missing
     assert is_gap is not None
+    padded = padding_of_slices(padding, measured)
     slices, rows, columns = (nearest_measured(volume.grid, grid, axis) for axis in "kji")
     for number in np.flatnonzero(is_gap):
         above = int(np.searchsorted(measured.places, number).clip(1, len(measured.places) - 1))
         before, after = (measured.array[place].astype(np.float64) for place in (above - 1, above))
-        half = (np.abs(after - before) / 2)[np.ix_(rows, columns)]
+        half = np.abs(after - before) / 2
+        if padded is not None:
+            half[padded.at(slice(above - 1, above + 1), slice(None), slice(None))[0].any(axis=0)] = 0
+        half = half[np.ix_(rows, columns)]
         for fine in np.flatnonzero(slices == number):
             np.hypot(deviation[fine], half, out=deviation[fine])
 

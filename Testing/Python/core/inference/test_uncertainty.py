@@ -157,3 +157,20 @@ def test_a_missing_slice_is_less_certain_than_the_others_and_the_report_says_so(
     assert (done.uncertainty.array[6:8] < half).any()
     assert "where a slice is missing" in done.report.uncertainty
     assert done.volume.measured is None
+
+
+def test_a_missing_slice_is_not_less_certain_for_a_neighbor_that_is_padding(a_volume: Volume, a_model: Model):
+    outside = np.zeros(a_volume.array.shape, bool)
+    outside[5:, :, :5] = True  # the field of view moves where the slice is missing
+    outside[4, :, :3] = True
+    array = np.where(outside, -3024, a_volume.array).astype(np.int16)
+    measured = all_but_the_fifth(replace(a_volume, array=array))
+    measured = replace(measured, padding=np.delete(outside, 4, axis=0))
+    done = enhance(replace(a_volume, array=array, padding=outside, measured=measured), a_model, WITH_UNCERTAINTY)
+    half = np.abs(array[5].astype(float) - array[3]) / 2
+
+    assert done.uncertainty is not None
+    found = done.uncertainty.array[8:10]
+    assert (found[..., :3] == 0).all()  # padding in the result, too
+    assert found[..., 3:5].max() < half[:, 3:5].min() / 2
+    assert (found[..., 5:] >= half[:, 5:] - 0.01).all()
