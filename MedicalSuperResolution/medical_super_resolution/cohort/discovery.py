@@ -14,9 +14,10 @@ from ..errors import VolumeError
 from ..volumes.dicom.derived.headers import storage_class_of
 from ..volumes.dicom.images.header import quietly
 from ..volumes.dicom.reader import ALL_PHASES, Selection
-from ..volumes.dicom.sorter import Contents, Series, contents_of, searched
+from ..volumes.dicom.sorter import Contents, LeavesOut, Series, contents_of, searched
 from ..volumes.io import formats
 
+STATE = "medsr-cohort"  # folder of records and thumbnails in the output folder of a cohort
 _ENTITIES_BEFORE = ("sub", "ses", "sample", "task", "tracksys", "acq", "ce", "trc", "stain")  # in the order of BIDS
 _NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
 
@@ -46,21 +47,25 @@ class Item:
     files: tuple[Path, ...] = ()
 
 
-def items_in(folder: Path, leave_out: Path | None = None) -> list[Item]:
+def items_in(folder: Path, output: Path | None = None) -> list[Item]:
     """The volume files and DICOM series in a folder and below it, in the order of their names.
 
     Parameters
     ----------
     folder : Path
-        Folder to search; hidden folders are left out.
-    leave_out : Path or None
-        A folder below that holds results, resolved.
+        Folder to search; hidden folders, and those below that hold the results of a cohort, are left out.
+    output : Path or None
+        A folder below that is or will be one of results, resolved.
     """
+
+    def holds_results(path: Path) -> bool:
+        return path.resolve() == output or (path / STATE).is_dir()
+
     found: list[Item] = []
     has_others = False
     for root, folders, names in os.walk(folder):
         here = Path(root)
-        folders[:] = searched(here, folders, leave_out)
+        folders[:] = searched(here, folders, holds_results)
         for name in sorted(names):
             path = here / name
             if name.startswith("."):
@@ -69,7 +74,7 @@ def items_in(folder: Path, leave_out: Path | None = None) -> list[Item]:
                 found += _item_of_file(path, folder)
             elif path.suffix.lower() in ("", ".dcm", ".ima", ".img", ".dicom") or path.stem.isdigit():
                 has_others = True
-    return _with_unique_names(found + (_series_in(folder, found, leave_out) if has_others else []))
+    return _with_unique_names(found + (_series_in(folder, found, holds_results) if has_others else []))
 
 
 def _with_unique_names(items: list[Item]) -> list[Item]:
@@ -121,7 +126,7 @@ def result_stem(stem: str) -> str:
     return "_".join([*parts[:place], "rec-medsr", *parts[place:]])
 
 
-def _series_in(folder: Path, files: list[Item], leave_out: Path | None) -> list[Item]:
+def _series_in(folder: Path, files: list[Item], leave_out: LeavesOut) -> list[Item]:
     """The series below a folder; where others or volume files lie in or below the folder of one, it gets one in it."""
     contents = contents_of(folder, pass_over_damaged=True, leave_out=leave_out)
     homes = [_home(series, folder) for series in contents.series]

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from ..errors import VolumeError
 from ..system.temp_dirs import remove_abandoned
 from . import bids
-from .discovery import Item, items_in
+from .discovery import STATE, Item, items_in
 from .distribution.scheduling import rows_from
 from .page import write_page
-from .study import STATE, forget_attempts, record_of
+from .study import forget_attempts, record_of
 from .table import TABLE, Row, read_table, write_parquet, write_table
 from .task import Batch
 

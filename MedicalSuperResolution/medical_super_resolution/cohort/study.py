@@ -21,7 +21,7 @@ from ..system.checksum import digest_of
 from ..system.software import __version__
 from ..system.temp_dirs import write_whole
 from .bids import stem_of
-from .discovery import Item
+from .discovery import STATE, Item
 from .preview import Preview
 from .table import Row
 from .task import Batch
@@ -29,7 +29,6 @@ from .task import Batch
 if TYPE_CHECKING:
     from ..models.file import Model
 
-STATE = "medsr-cohort"  # folder of records and thumbnails in the output folder
 # Settings without influence on a result: how it is computed, and the name of the model (its SHA-256 counts).
 _LEFT_OUT = ("model", "device", "threads", "memory_gb")
 _one_at_a_time = threading.Lock()  # a worker may have several threads, and the engine uses all of them for one study

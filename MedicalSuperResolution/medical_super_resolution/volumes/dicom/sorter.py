@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +27,7 @@ _MULTI_FRAME_KINDS = {
 }
 _NO_IMAGES = ("SEG", "RTDOSE", "RTPLAN", "RTSTRUCT", "SR", "KO", "PR", "DOC", "REG", "FID", "RWV", "PLAN", "AU", "ECG")
 _IMAGE_STORAGE = " Image Storage"  # how the names of the storage classes of images end
+LeavesOut = Callable[[Path], bool]  # called with each folder of a folder; true for one that is passed over
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Contents:
     damaged: tuple[tuple[Path, VolumeError | OSError], ...] = ()
 
 
-def contents_of(path: Path, *, pass_over_damaged: bool = False, leave_out: Path | None = None) -> Contents:
+def contents_of(path: Path, *, pass_over_damaged: bool = False, leave_out: LeavesOut | None = None) -> Contents:
     """Sort what lies in a folder and below it, in a zipped one, or beside a file.
 
     Parameters
@@ -98,8 +99,8 @@ def contents_of(path: Path, *, pass_over_damaged: bool = False, leave_out: Path 
         The folder or file.
     pass_over_damaged : bool
         Name damaged files among the contents instead of raising an error.
-    leave_out : Path or None
-        A folder below it, resolved, that is passed over.
+    leave_out : callable or None
+        See `LeavesOut`.
 
     Raises
     ------
@@ -133,7 +134,7 @@ def _series_of_file(path: Path) -> str:
     return text(file.header, "SeriesInstanceUID")
 
 
-def _files_in(folder: Path, leave_out: Path | None, *, nested: bool) -> Iterator[tuple[Path, int, int]]:
+def _files_in(folder: Path, leave_out: LeavesOut | None, *, nested: bool) -> Iterator[tuple[Path, int, int]]:
     """Each file with its size in bytes and the time of its last change."""
     for root, folders, names in os.walk(folder):
         here = Path(root)
@@ -145,10 +146,10 @@ def _files_in(folder: Path, leave_out: Path | None, *, nested: bool) -> Iterator
             yield path, state.st_size, state.st_mtime_ns
 
 
-def searched(folder: Path, names: list[str], leave_out: Path | None) -> list[str]:
-    """Which of the folders in a folder are searched: not hidden ones, nor the one (resolved) to leave out; sorted."""
+def searched(folder: Path, names: list[str], leave_out: LeavesOut | None) -> list[str]:
+    """Which of the folders in a folder are searched: not hidden ones, nor those to leave out; sorted."""
     shown = sorted(name for name in names if not name.startswith("."))
-    return [name for name in shown if leave_out is None or (folder / name).resolve() != leave_out]
+    return [name for name in shown if leave_out is None or not leave_out(folder / name)]
 
 
 def _sorted(paths: Iterator[Path], wanted: str | None) -> Contents:

@@ -198,8 +198,20 @@ def test_results_inside_the_input_folder_are_no_input(folder: Path, a_volume: Vo
     files.write(a_volume, source / "results" / "plain.nrrd")
     write_series(source / "results" / "series", a_volume.array.clip(0))
     (source / "not_a_volume.dcm").touch()
-    names = [item.name for item in items_in(source, (source / "results").resolve())]
+    (folder / "link").symlink_to(source)
+    names = [item.name for item in items_in(folder / "link", (source / "results").resolve())]
     assert names == ["broken.nii.gz", "plain.nrrd", "sub-01/anat/sub-01_acq-t_rec-medsr_T1w.nii.gz"]
+
+
+def test_results_of_an_earlier_cohort_inside_the_input_folder_are_no_input(folder: Path, a_volume: Volume):
+    source = a_folder_of_scans(folder, a_volume)
+    (source / "earlier" / "medsr-cohort").mkdir(parents=True)
+    files.write(a_volume, source / "earlier" / "plain.nrrd")
+    write_series(source / "earlier" / "series", a_volume.array.clip(0))
+    (source / "not_a_volume.dcm").touch()
+    names = [item.name for item in items_in(source, folder / "out")]
+    assert names == ["broken.nii.gz", "plain.nrrd", "sub-01/anat/sub-01_acq-t_rec-medsr_T1w.nii.gz"]
+    assert len(items_in(source / "earlier")) == 2  # who names their folder wants them
 
 
 def test_two_files_never_have_one_result(folder: Path):

@@ -229,9 +229,7 @@ def test_contents_pass_over_what_they_are_told_to_and_list_series_without_a_numb
     damaged.write_bytes(damaged.read_bytes()[:-9])
     write_images(folder / "b", stored, SeriesInstanceUID=f"{ROOT}.5.1", SeriesNumber=5)
     write_images(folder / "results", stored, SeriesInstanceUID=f"{ROOT}.5.2", SeriesNumber=6)
-    (tmp_path / "link").symlink_to(folder)
-    results = folder.resolve() / "results"
-    found = sorter.contents_of(tmp_path / "link", pass_over_damaged=True, leave_out=results)
+    found = sorter.contents_of(folder, pass_over_damaged=True, leave_out=lambda path: path.name == "results")
     assert [series.number for series in found.series] == [5, None]
     assert [path.name for path, _ in found.damaged] == ["000.dcm"]
 
