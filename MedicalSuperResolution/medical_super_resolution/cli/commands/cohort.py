@@ -83,6 +83,8 @@ def run(chosen: argparse.Namespace) -> int:
 
     if chosen.workers is not None and (chosen.workers < 1 or chosen.scheduler):
         raise SettingsError("--workers is at least 1, and for workers started here; --scheduler has its own")
+    if chosen.resume and chosen.overwrite:
+        raise SettingsError("--resume keeps what an earlier run has done, and --overwrite replaces it; give one")
     settings = settings_of(chosen)
     batch = Batch(
         chosen.input.resolve(), chosen.output.resolve(), settings, chosen.modality,

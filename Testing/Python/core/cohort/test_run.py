@@ -165,6 +165,13 @@ def test_a_folder_with_other_things_is_refused(medsr: Medsr, a_batch: Batch, mon
     assert not (a_batch.folder / "medsr-cohort").exists()
 
 
+def test_to_continue_and_to_start_again_at_once_is_refused(medsr: Medsr, a_batch: Batch, monkeypatch):
+    monkeypatch.setattr(workers, "_CONNECT_SECONDS", 0.1)
+    address = ("--scheduler", "tcp://127.0.0.1:1")  # there is none
+    status, _, err = medsr("cohort", a_batch.folder, a_batch.output, "--resume", "--overwrite", *address)
+    assert (status, "--resume keeps what an earlier run has done" in err) == (1, True)
+
+
 def test_without_dask_the_command_says_how_to_get_it(medsr: Medsr, a_batch: Batch, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     status, _, err = medsr("cohort", a_batch.folder, a_batch.output)
