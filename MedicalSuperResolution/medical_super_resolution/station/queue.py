@@ -194,9 +194,11 @@ class Queue:
         self._set_aside(self.folder / WAITING / series, reason)
 
     def _set_aside(self, folder: Path, reason: str) -> None:
+        aside = self.folder / FAILED / folder.name
         with suppress(OSError):  # the disk is full
-            (folder / _REASON).write_bytes(f"{reason}\n".encode(errors="backslashreplace"))  # it may name the queue
-        folder.replace(self.folder / FAILED / folder.name)
+            text = reason.replace(str(folder), str(aside))
+            (folder / _REASON).write_bytes(f"{text}\n".encode(errors="backslashreplace"))  # it may name the queue
+        folder.replace(aside)
 
     def recover(self) -> None:
         """Repair the queue after a crash: a series in two states keeps the later one."""

@@ -73,6 +73,17 @@ def test_a_series_that_cannot_be_enhanced_is_set_aside_with_its_reason(
     assert a_queue.waiting() == []
 
 
+def test_the_reason_names_the_file_where_it_lies_now(
+    a_queue: Queue, a_clock: Clock, a_series: list[Path], a_model_file: Path
+):
+    a_series[1].write_bytes(a_series[1].read_bytes()[:-9])
+    filled(a_queue, a_series)
+    a_clock.ahead = 10
+    station(a_queue, a_model_file, "A@b:1").enhance_complete(threading.Event())
+    (reason,) = a_queue.folder.glob("failed/*/reason.txt")
+    assert reason.read_text().startswith(str(reason.parent / f"{label(a_series[1].name)}.dcm"))
+
+
 def test_a_series_that_was_set_aside_is_tried_again_with_what_was_missing(
     a_queue: Queue, a_clock: Clock, a_series: list[Path], a_model_file: Path
 ):
