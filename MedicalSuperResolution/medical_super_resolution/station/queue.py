@@ -7,7 +7,7 @@ Every step renames one file or folder, which is atomic:
     enhancing/SERIES/               derived images while they are written
     sending/SERIES/DERIVED.dcm      derived images still to be sent; each is removed once its receiver has it
     sending/SERIES/DERIVED.begun    derived image whose transfer began; its receiver may have it
-    done/SERIES                     empty file: further images of this series are dropped
+    done/SERIES                     images that a series was enhanced of; empty where no rule fits it
     failed/SERIES/                  series set aside; ``reason.txt`` holds the reason
 
 SERIES and INSTANCE are SHA-256 digests of DICOM's identifiers, so no path names a patient.
@@ -25,13 +25,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..system.temp_dirs import put_in_place
+from .received import check_in_time, names_in
 from .room import QueueFull, Room, size_of
 
 RECEIVING, WAITING, SENDING, DONE, FAILED = STATES = ("receiving", "waiting", "sending", "done", "failed")
 _ENHANCING = "enhancing"
 _DIGITS = 20
 _PART, _MISSING, BEGUN = ".part", ".missing", ".begun"
-_REASON, DESTINATION = "reason.txt", "destination.txt"
+_REASON, DESTINATION, _RECEIVED = "reason.txt", "destination.txt", "received.txt"
 _INCOMPLETE = "there was no room for some images; the series goes on when they are sent again"
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class Queue:
         self._room = Room(folder, largest_bytes)
 
     def add(self, series_uid: str, instance_uid: str, encoded: bytes) -> bool:
-        """Store an image; return False if it was dropped because its series is complete.
+        """Store an image; return False if it was dropped because it came before, or no rule fits its series.
 
         The image is on disk when this returns. A series that waits to be enhanced and lacks the image was not complete,
         and is received further.
@@ -78,6 +79,8 @@ class Queue:
         ------
         QueueFull
             The queue has reached its size.
+        TooLate
+            The series was, or is being, enhanced without the image.
         OSError
             The disk is full, or cannot be written.
         """
@@ -87,6 +90,7 @@ class Queue:
             if waiting.exists() and series != self._taken and not (waiting / name).exists():
                 waiting.replace(self.folder / RECEIVING / series)
             if self._lies_in(series, WAITING, SENDING, DONE):
+                check_in_time(name, (self.folder / SENDING / series / _RECEIVED, self.folder / DONE / series), waiting)
                 return False
             if aside.exists():  # it may have been incomplete
                 (aside / _REASON).unlink(missing_ok=True)
@@ -164,10 +168,13 @@ class Queue:
 
     def enhanced(self, series: str, workspace: Path, destination: str) -> None:
         """Queue the derived images of a series for sending, and remove its source."""
+        source = self.folder / WAITING / series
         (workspace / DESTINATION).write_text(destination, encoding="utf-8")
+        (workspace / _RECEIVED).write_text(names_in(source), encoding="utf-8")
         self._room.count(size_of(workspace))
-        put_in_place(workspace, self.folder / SENDING / series)
-        self._remove(self.folder / WAITING / series)
+        with self._lock:
+            put_in_place(workspace, self.folder / SENDING / series)
+        self._remove(source)
 
     def sending(self) -> list[Path]:
         """Folders of derived images to send: ``*.dcm``, and ``*.begun`` whose transfer began."""
@@ -184,7 +191,11 @@ class Queue:
 
     def finish(self, series: str) -> None:
         """Mark a series as done: sent, or ignored by the rules."""
-        (self.folder / DONE / series).touch()
+        mark = self.folder / DONE / series
+        with self._lock:
+            if (names := self.folder / SENDING / series / _RECEIVED).exists():
+                names.replace(mark)
+            mark.touch()
         for state in (WAITING, SENDING):
             self._remove(self.folder / state / series)
 
@@ -211,6 +222,7 @@ class Queue:
         """Remove marks of series that were done or refused long ago, so that their number stays bounded."""
         for mark in (self.folder / DONE).iterdir():
             if time.time() - mark.stat().st_mtime > older_than_seconds:
+                self._room.count(-mark.stat().st_size)
                 mark.unlink()
         with self._lock:  # an image that comes meanwhile would be removed with its folder
             for empty in (one for one in self._folders(RECEIVING) if not any(one.glob("*.dcm"))):

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from ..errors import SettingsError
 from .intake import LARGEST_PDU, Callers, Intake
 from .queue import Queue, label
+from .received import TooLate
 from .room import QueueFull
 
 if TYPE_CHECKING:
     from pynetdicom.ae import ApplicationEntity
     from pynetdicom.events import Event
 
-_SUCCESS, _OUT_OF_RESOURCES, _CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000
+_SUCCESS, _FAILED, _OUT_OF_RESOURCES, _CANNOT_UNDERSTAND = 0x0000, 0x0110, 0xA700, 0xC000
 _SECONDS_OF_SILENCE = 60
 _MOST_ASSOCIATIONS = 10
 _LARGEST_SUM = 1 << 30  # bytes
@@ -139,7 +140,10 @@ def _store(event: Event, queue: Queue, intake: Intake) -> int:
         return _CANNOT_UNDERSTAND
     try:
         if not queue.add(series, instance, event.encoded_dataset()):
-            logger.info("series %s: an image came again and was dropped", label(series))
+            logger.info("series %s: an image was dropped: it came again, or no rule fits its series", label(series))
+    except TooLate as problem:
+        logger.error("series %s: an image was refused: %s", label(series), problem)
+        return _FAILED
     except (QueueFull, OSError) as problem:
         reason = problem if isinstance(problem, QueueFull) else problem.strerror
         logger.error("series %s: an image was refused: %s", label(series), reason)

@@ -13,7 +13,7 @@ import pytest
 import dicom_files
 from medical_super_resolution.station.queue import Queue, label
 from medical_super_resolution.station.rules import Rule
-from medical_super_resolution.station.sender import DicomNode
+from medical_super_resolution.station.sender import DicomNode, SendingError
 from medical_super_resolution.station.service import Station
 from station_doubles import SERIES, Archive, Clock, filled, no_room, send, station
 
@@ -39,6 +39,30 @@ def test_received_series_are_enhanced_and_sent_once(
     assert derived != SERIES
     assert len(an_archive.got) == 10
     assert [path.name for path in a_queue.folder.rglob("*") if path.is_file()] == [label(SERIES)]
+
+
+def test_an_image_that_comes_after_its_series_was_enhanced_is_refused_and_those_that_come_again_are_not(
+    a_queue: Queue, a_clock: Clock, a_series: list[Path], a_model_file: Path, an_archive: Archive, a_port: int, caplog
+):
+    from medical_super_resolution.station.receiver import listen
+
+    caplog.set_level(logging.INFO)
+    scanner = DicomNode("MEDSR", "127.0.0.1", a_port, "MODALITY")
+    server = listen(a_queue, title="MEDSR", host="127.0.0.1", port=a_port)
+    try:
+        send(scanner, a_series[:4])
+        a_clock.ahead = 10
+        at_work = station(a_queue, a_model_file, an_archive.address)
+        at_work.enhance_complete(threading.Event())
+        for _ in ("waiting to be sent", "sent"):
+            send(scanner, a_series[:4])
+            with pytest.raises(SendingError, match="0x0110"):
+                send(scanner, a_series[4:])
+            assert at_work.send_waiting()
+    finally:
+        server.shutdown()
+    assert caplog.text.count("an image was refused: the series was enhanced without it") == 2
+    assert len(an_archive.got) == 8
 
 
 @pytest.mark.parametrize("problem", [ValueError("of John Doe"), OSError(errno.EIO, "input/output error")])

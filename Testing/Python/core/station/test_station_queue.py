@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from medical_super_resolution.station.queue import Queue, label
+from medical_super_resolution.station.received import TooLate
 from medical_super_resolution.station.room import QueueFull, size_of
 from station_doubles import Clock, no_room
 
@@ -61,9 +62,23 @@ def test_a_waiting_series_that_gets_another_image_was_not_complete(a_queue: Queu
     assert not a_queue.take(label("1"))
     a_queue.complete(quiet_seconds=-1)
     assert a_queue.take(label("1"))
-    assert not a_queue.add("1", "1.3", b"c")
+    with pytest.raises(TooLate):
+        a_queue.add("1", "1.3", b"c")
+    assert not a_queue.add("1", "1.2", b"b")
     (folder,) = a_queue.waiting()
     assert len(list(folder.iterdir())) == 2
+
+
+def test_what_is_kept_of_a_done_series_is_counted_until_it_is_forgotten(a_queue: Queue):
+    a_queue.add("1", "1.1", b"a")
+    a_queue.complete(quiet_seconds=-1)
+    workspace = a_queue.workspace(label("1"))
+    workspace.mkdir()
+    a_queue.enhanced(label("1"), workspace, "A@b:1")
+    a_queue.finish(label("1"))
+    assert a_queue._room.used_bytes == size_of(a_queue.folder) > 0
+    a_queue.forget(older_than_seconds=-1)
+    assert a_queue._room.used_bytes == size_of(a_queue.folder) == 0
 
 
 def test_a_series_that_goes_on_while_the_waiting_ones_are_listed_is_no_failure(
