@@ -65,9 +65,16 @@ def cpu_threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def is_out_of_memory(problem: RuntimeError) -> bool:
+def is_out_of_memory(problem: BaseException) -> bool:
     """Whether a graphics card ran out of memory; for Apple's, PyTorch has no exception of its own."""
     return isinstance(problem, torch.cuda.OutOfMemoryError) or "MPS backend out of memory" in str(problem)
+
+
+def is_out_of_main_memory(problem: BaseException) -> bool:
+    """Whether the computer ran out of memory; for PyTorch's share of it, there is no exception of its own."""
+    return isinstance(problem, MemoryError) or any(
+        words in str(problem) for words in ("allocate memory", "not enough memory")
+    )
 
 
 @contextmanager
@@ -80,11 +87,11 @@ def device_errors() -> Iterator[None]:
             raise DeviceError(
                 "the graphics card ran out of memory; close other programs, or compute on the CPU"
             ) from problem
-        text = str(problem)
-        if "allocate memory" in text or "not enough memory" in text:
+        if is_out_of_main_memory(problem):
             raise DeviceError(
                 "the computer ran out of memory; crop the volume or ask for a smaller factor"
             ) from problem
+        text = str(problem)
         if "CUDA" in text or "MPS" in text:
             first = text.strip().splitlines()[0]
             raise DeviceError(f"the graphics card failed ({first}); try again, or compute on the CPU") from problem

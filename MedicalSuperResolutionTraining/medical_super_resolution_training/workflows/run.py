@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from medical_super_resolution.errors import DeviceError, SettingsError, SuperResolutionError, VolumeError
-from medical_super_resolution.inference.device import pick_device
+from medical_super_resolution.inference.device import is_out_of_main_memory, is_out_of_memory, pick_device
 
 from ..config.recipe import Recipe
 from ..config.recipes import write_resolved
@@ -138,11 +138,18 @@ def _train(
     callbacks.begin(state)
     try:
         train(task, state, remaining, callbacks, device=device, perceptual=perceptual, context=context)
-    except torch.OutOfMemoryError as problem:
-        raise DeviceError(
-            "the graphics card ran out of memory; close other programs, or lower batch_size or patch_in_plane of the"
-            " recipe"
-        ) from problem
+    except (RuntimeError, MemoryError) as problem:
+        if is_out_of_memory(problem):
+            raise DeviceError(
+                "the graphics card ran out of memory; close other programs, or lower batch_size or patch_in_plane of"
+                " the recipe"
+            ) from problem
+        if is_out_of_main_memory(problem):
+            raise DeviceError(
+                "the computer ran out of memory; close other programs, or lower batch_size or patch_in_plane of the"
+                " recipe"
+            ) from problem
+        raise
     except (SettingsError, VolumeError, DeviceError):
         raise  # the recipe does not fit the volumes or the device, so a lower learning rate would not help
     except SuperResolutionError as problem:

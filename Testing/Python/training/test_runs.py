@@ -175,6 +175,9 @@ def test_volumes_that_are_too_small_are_not_blamed_on_the_learning_rate(data: Pa
     [
         (DeviceError("the graphics card failed"), "the graphics card failed"),  # as the engine says it in a validation
         (torch.OutOfMemoryError("CUDA out of memory"), "the graphics card ran out of memory; .* batch_size"),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 5 GB)"), "the graphics card ran out of memory; .*"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "the computer ran out of memory; .* batch_size"),
+        (MemoryError(), "the computer ran out of memory; .* batch_size"),
     ],
 )
 def test_a_lack_of_memory_is_one_sentence_and_not_blamed_on_the_learning_rate(
