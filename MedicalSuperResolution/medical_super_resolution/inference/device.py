@@ -92,6 +92,10 @@ def device_errors() -> Iterator[None]:
                 "the computer ran out of memory; crop the volume or ask for a smaller factor"
             ) from problem
         text = str(problem)
+        if "start new thread" in text:
+            raise DeviceError(
+                "the computer can start no further thread; close other programs, or compute with fewer threads"
+            ) from problem
         if "CUDA" in text or "MPS" in text:
             first = text.strip().splitlines()[0]
             raise DeviceError(f"the graphics card failed ({first}); try again, or compute on the CPU") from problem

@@ -178,6 +178,7 @@ def test_a_cpu_that_runs_out_of_memory_is_not_tried_again(a_volume: Volume, a_mo
             r"failed \(CUDA error: unspecified launch failure\)",
         ),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "the computer ran out of memory"),
+        (RuntimeError("can't start new thread"), "no further thread; close other programs, or compute with fewer"),
     ],
 )
 def test_a_failure_of_the_device_becomes_a_sentence(raised: Exception, said: str):
