@@ -62,7 +62,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     how.add_argument(
         "--quality", choices=QUALITIES, default=_STANDARD.quality,
-        help="best: the mean over mirror images of the scan, about eight times the work; default: %(default)s",
+        help="best: the mean over mirror images of the scan, up to eight times the work; default: %(default)s",
     )  # fmt: skip
     how.add_argument("--no-consistency", action="store_true", help="do not project the result onto the measured slices")
 
