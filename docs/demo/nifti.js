@@ -81,10 +81,14 @@ function headerOf(name, block) {
   if (!(little || isBig) || magic !== "n+1") refuse(name, "is no NIfTI-1 volume (.nii or .nii.gz); choose one that is");
   const short = (at) => view.getInt16(at, little);
   const float = (at) => view.getFloat32(at, little);
-  const sizes = Array.from({ length: 7 }, (_, axis) => (axis < short(40) ? short(42 + 2 * axis) : 1));
+  const dimensions = short(40);
+  if (!(dimensions >= 1 && dimensions <= 7)) refuse(name, `is damaged: it has ${dimensions} dimensions; get it again`);
+  const sizes = Array.from({ length: 7 }, (_, axis) => (axis < dimensions ? short(42 + 2 * axis) : 1));
   const counts = sizes.slice(0, 3);
-  if (short(40) < 3 || counts.some((count) => count < 1)) refuse(name, `is no volume: its size is ${counts.join("x")}`);
-  const others = sizes.slice(3).reduce((product, count) => product * Math.max(count, 1), 1);
+  if (dimensions < 3 || sizes.some((count) => count < 1)) {
+    refuse(name, `is no volume: its size is ${sizes.slice(0, dimensions).join("x")}`);
+  }
+  const others = sizes.slice(3).reduce((product, count) => product * count, 1);
   if (others > 1) refuse(name, `holds ${others} volumes; this page takes one, medsr enhance a series`);
   const Type = TYPES[short(70)];
   if (!Type) refuse(name, `has voxels of the type ${short(70)}, which this page does not read; use medsr enhance`);

@@ -181,6 +181,25 @@ def a_damaged_file(at: int, *values: float, codes: tuple[int, int] = (1, 1)) -> 
     return bytes(content)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "why"),
+    [
+        ((9, 2, 3, 4), "is damaged: it has 9 dimensions; get it again"),
+        ((0, 2, 3, 4), "is damaged: it has 0 dimensions; get it again"),
+        ((4, 2, 3, 4, 0), "is no volume: its size is 2x3x4x0"),
+        ((2, 6, 4), "is no volume: its size is 6x4"),
+        ((4, 2, 3, 4, 1), None),
+    ],
+)
+def test_sizes_that_the_package_refuses_are_refused(said: Callable[[bytes], str], sizes, why, tmp_path: Path):
+    content = bytearray(a_damaged_file(108, 352.0))
+    struct.pack_into(f"<{len(sizes)}h", content, 40, *sizes)
+    assert said(bytes(content)) == (f"the file scan.nii {why}" if why else "2x3x4")
+    if why:
+        with pytest.raises(VolumeError):
+            files.read(tmp_path / "scan.nii")
+
+
 @pytest.mark.parametrize("offset", [0, 348, 352.5, 360])
 def test_voxels_begin_where_they_begin_for_the_package(run: Run, offset: float, tmp_path: Path):
     (tmp_path / "scan.nii").write_bytes(a_damaged_file(108, offset) + bytes(16))
