@@ -5,6 +5,7 @@ const SAME = 1e-3; // spacings this close (relative) are the same
 const SHEAR = 1e-3; // cosine between two axes
 const LARGEST_FACTOR = 8;
 const FEWEST_SLICES = 3;
+const MOST_SLICES = 2 ** 15 - 1; // whose number the header of a result holds
 const PLANES = { axial: 2, coronal: 1, sagittal: 0 }; // the RAS axis that each is across
 
 const column = (grid, axis) => grid.matrix.map((row) => row[axis]);
@@ -83,7 +84,12 @@ export function planned(grid, asked) {
   if (factor <= 1 + SAME) throw new Error(`the volume, ${described(grid)}, is isotropic already; choose a factor`);
   const count = grid.counts[axis];
   if (count < FEWEST_SLICES) throw new Error(`the volume has ${count} slices; at least ${FEWEST_SLICES} are needed`);
-  return { axis, factor, grid: refined(grid, axis, factor) };
+  const made = refined(grid, axis, factor);
+  if (made.counts[axis] > MOST_SLICES) {
+    const would = `the result would have ${made.counts[axis]} slices`;
+    throw new Error(`${would}, and a NIfTI-1 file holds ${MOST_SLICES}; crop the volume first`);
+  }
+  return { axis, factor, grid: made };
 }
 
 // For R, A and S: which of i, j, k (0, 1, 2) runs nearest to it; each once.

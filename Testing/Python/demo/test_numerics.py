@@ -114,6 +114,14 @@ def test_an_isotropic_volume_is_refused_by_both(run: Run):
     assert said == "the volume, 11x9x7 at 1.00x1.00x1.00 mm, is isotropic already; choose a factor"
 
 
+def test_more_slices_than_the_header_of_a_result_holds_are_refused(run: Run):
+    script = "try { return grids.planned(given, 4).grid.counts[2]; } catch (problem) { return problem.message; }"
+    grid = {"matrix": np.diag([1.0, 1.0, 4.0, 1.0])[:3].tolist()}
+    assert run(script, counts=[4, 4, 8191], **grid) == 32764
+    said = run(script, counts=[4, 4, 8192], **grid)
+    assert said == "the result would have 32768 slices, and a NIfTI-1 file holds 32767; crop the volume first"
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("form", ["sform", "qform", "none"])
 def test_a_file_is_read_as_by_the_package(run: Run, order: str, form: str, tmp_path: Path):
