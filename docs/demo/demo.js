@@ -30,7 +30,8 @@ async function open(files) {
     const meaning = meaningOf(found.values, by("modality").value);
     [volume, result] = [found, null];
     show(new Comparison(volume, meaning), true);
-    tell("");
+    const [dropped] = found.forms.dropped;
+    tell(dropped ? `The ${dropped} is damaged; the place in space is that of the other form` : "");
   } finally {
     setState("waits");
   }

@@ -103,12 +103,15 @@ function headerOf(name, block) {
   if (!(float(108) >= 0 && offset < 2 ** 26)) refuse(name, "is damaged: its voxels begin nowhere; get it again");
   const forms = formsOf(view, little, counts);
   const matrix = forms.sform ?? forms.qform ?? forms.base;
-  const lengths = [0, 1, 2].map((axis) => Math.hypot(...matrix.map((row) => row[axis])));
-  if (!lengths.every((length) => length > 0) || !matrix.flat().every(Number.isFinite)) {
-    refuse(name, "does not say where its voxels lie: its spacing or direction is damaged");
-  }
+  if (!isPlace(matrix)) refuse(name, "does not say where its voxels lie: its spacing or direction is damaged");
   const sliceAxis = [null, 0, 1, 2][(view.getUint8(39) >> 4) & 3];
   return { isBig, counts, Type, size, slope, intercept, offset, forms, matrix, sliceAxis };
+}
+
+// Whether a matrix places voxels: of finite numbers, and with three directions.
+function isPlace(matrix) {
+  const lengths = [0, 1, 2].map((axis) => Math.hypot(...matrix.map((row) => row[axis])));
+  return lengths.every((length) => length > 0) && matrix.flat().every(Number.isFinite);
 }
 
 // The places in space that a header gives, in mm; null for one that it does not.
@@ -121,16 +124,18 @@ function formsOf(view, little, counts) {
   const handed = float(76) < 0 ? -1 : 1;
   const sform = [280, 296, 312].map((at) => [0, 4, 8, 12].map((step) => float(at + step)));
   const rotation = rotationOf(quaternion);
-  const sformCode = view.getInt16(254, little);
-  const isDropped = sformCode > 0 && Number.isNaN(rotation[0][0]); // the sform alone goes into the result
-  const qformCode = isDropped ? 0 : view.getInt16(252, little);
   const scales = [pixels[0], pixels[1], pixels[2] * handed];
   const qform = rotation.map((row, ras) => [...row.map((value, axis) => value * scales[axis]), float(268 + 4 * ras)]);
+  const codes = [view.getInt16(252, little), view.getInt16(254, little)];
+  // Where one is damaged, the other alone counts, and goes into the result.
+  const sformCode = codes[0] > 0 && isPlace(qform) && !isPlace(sform) ? 0 : codes[1];
+  const qformCode = codes[1] > 0 && isPlace(sform) && !isPlace(qform) ? 0 : codes[0];
   const signed = [-pixels[0], pixels[1], pixels[2]]; // without a form, the patient's left comes first
   const base = signed.map((length, ras) =>
     [0, 1, 2, 3].map((at) => (at === 3 ? (-length * (counts[ras] - 1)) / 2 : at === ras ? length : 0)));
   return {
     qformCode, sformCode, quaternion, handed,
+    dropped: [qformCode !== codes[0] && "qform", sformCode !== codes[1] && "sform"].filter(Boolean),
     sform: sformCode > 0 ? inMillimeters(sform) : null,
     qform: qformCode > 0 ? inMillimeters(qform) : null,
     base: inMillimeters(base),

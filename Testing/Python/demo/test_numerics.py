@@ -247,6 +247,20 @@ def test_a_quaternion_that_is_no_rotation_is_left_out_of_the_result(run: Run, tm
     np.testing.assert_allclose(header["pixdim"][1:4], [1, 1, 2])
 
 
+def test_beside_a_damaged_sform_the_qform_places_the_volume_as_in_the_package(run: Run, tmp_path: Path):
+    (tmp_path / "scan.nii").write_bytes(a_damaged_file(280, np.nan))
+    matrix, dropped = run(
+        """const volume = await nifti.read(new File([readFileSync("scan.nii")], "scan.nii"));
+        const blob = await nifti.write(volume, new Int16Array(48), [4, 3, 4], 2, 2);
+        writeFileSync("fine.nii.gz", new Uint8Array(await blob.arrayBuffer()));
+        return [volume.matrix, volume.forms.dropped];"""
+    )
+    np.testing.assert_allclose(matrix, files.read(tmp_path / "scan.nii").grid.ijk_to_ras[:3])
+    header = nibabel.load(tmp_path / "fine.nii.gz").header
+    assert (dropped, header["qform_code"], header["sform_code"]) == (["sform"], 1, 0)
+    np.testing.assert_allclose(header.get_qform()[:3, :3], np.diag([1, 1, 2]))
+
+
 def test_a_result_is_written_with_finer_slices_in_the_same_place(run: Run, a_volume: Any, tmp_path: Path):
     files.write(a_volume, tmp_path / "scan.nii")
     script = """const volume = await nifti.read(new File([readFileSync("scan.nii")], "scan.nii"));

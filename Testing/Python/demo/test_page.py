@@ -213,6 +213,16 @@ def test_a_wrong_file_is_refused_in_a_sentence_and_the_scan_before_stays(page, c
     assert page.get_by_role("button", name="Enhance", exact=True).is_enabled()
 
 
+def test_a_volume_with_one_damaged_place_in_space_is_opened_by_the_other(page, tmp_path: Path):
+    path = a_scan(tmp_path, (4, 20, 20), (1.0, 1.0, 4.0))
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[280:284] = np.float32(np.nan).tobytes()
+    path.write_bytes(gzip.compress(content))
+    open_scan(page, path)
+    assert page.inner_text("#message") == "The sform is damaged; the place in space is that of the other form"
+    assert page.inner_text("#size") == "20x20x4 at 1.00x1.00x4.00 mm"
+
+
 def test_a_volume_for_which_the_browser_has_no_memory_is_refused_in_a_sentence(page, tmp_path: Path):
     page.evaluate("""() => { const Whole = Uint8Array;
         window.Uint8Array = new Proxy(Whole, { construct(_, [first, ...more]) {
