@@ -69,9 +69,9 @@ async function enhance() {
   } catch (problem) {
     engine?.stop();
     engine = null;
+    by("progress").value = 0;
     if (problem.name !== "AbortError") throw problem;
     tell("Cancelled. Nothing was changed.");
-    by("progress").value = 0;
   } finally {
     const hadFocus = by("cancel") === document.activeElement;
     setState("waits");

@@ -141,6 +141,31 @@ def test_what_a_graphics_card_fails_at_is_done_by_webassembly(page, tmp_path: Pa
     assert "WebAssembly" in page.inner_text("#facts")
 
 
+_A_RUNTIME_THAT_FAILS_AT_THE_FOURTH_RUN = """let runs = 0;
+const zeros = (size) => ({ getData: async () => new Float32Array(size) });
+export const env = { wasm: {} };
+export class Tensor { constructor(type, data, dims) { this.size = data.length; } }
+export const InferenceSession = { create: async () => ({ run: async ({ lr, phases }) => {
+    if (runs++ === 3) throw new Error("the device is lost");
+    return { features: zeros(lr.size), kernels: zeros(2 * phases.size) };
+} }) };"""
+
+
+def test_after_a_failure_there_is_no_progress_to_be_seen(page, tmp_path: Path):
+    page.context.route(
+        "**/ort.wasm.bundle.min.mjs",
+        lambda route: route.fulfill(content_type="text/javascript", body=_A_RUNTIME_THAT_FAILS_AT_THE_FOURTH_RUN),
+    )
+    page.evaluate("""() => { window.parts = []; const bar = document.querySelector("#progress");
+        new MutationObserver(() => parts.push(bar.value)).observe(bar, { attributes: true }) }""")
+    open_scan(page, a_scan(tmp_path, (40, 200, 200), (1.0, 1.0, 4.0)))
+    start(page, "Thin slices x2")
+    page.wait_for_selector("#message.wrong")
+    assert page.inner_text("#message") == "The device is lost"
+    assert max(page.evaluate("parts")) > 0
+    assert page.locator("#progress").evaluate("(bar) => bar.value") == 0
+
+
 def test_webgpu_that_fails_at_once_is_not_missed(page, tmp_path: Path):
     page.add_init_script("Object.defineProperty(navigator, 'gpu', { value: {} })")  # no requestAdapter
     page.reload()
