@@ -86,5 +86,5 @@ async function download() {
 
 on("enhance-form", "submit", enhance);
 on("cancel", "click", () => engine?.stop());
-on("download", "click", download);
+on("download", "click", (event) => event.detail < 2 && download()); // a double click saves once
 onFiles(open);

@@ -166,6 +166,18 @@ def test_after_a_failure_there_is_no_progress_to_be_seen(page, tmp_path: Path):
     assert page.locator("#progress").evaluate("(bar) => bar.value") == 0
 
 
+def test_a_double_click_saves_the_result_once(page, tmp_path: Path):
+    open_scan(page, a_scan(tmp_path, (4, 20, 20), (1.0, 1.0, 4.0)))
+    start(page, "Thin slices x2")
+    page.get_by_text("Done.").wait_for()
+    saved = []
+    page.on("download", lambda download: saved.append(download))  # no method, which Playwright cannot mark
+    with page.expect_download():
+        page.get_by_role("button", name="Download volume").dblclick()
+    page.wait_for_timeout(1000)
+    assert len(saved) == 1
+
+
 def test_webgpu_that_fails_at_once_is_not_missed(page, tmp_path: Path):
     page.add_init_script("Object.defineProperty(navigator, 'gpu', { value: {} })")  # no requestAdapter
     page.reload()
