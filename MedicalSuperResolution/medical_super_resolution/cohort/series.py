@@ -72,7 +72,7 @@ def run_series(task: Task, settings: EnhanceSettings, model: Model, progress: Pr
         together = [replace(first, array=array) for array in results]
         stage("writing")
         writing = time.monotonic()
-        files.write_series(together, destination.path, overwrite=destination.overwrite, compress=task.compress)
+        files.write_series(together, destination.path, overwrite=destination.overwrite, compress=False)  # it is large
         together.clear()
     copy_beside(task.source, destination.path, GRADIENTS, overwrite=destination.overwrite)
     done = _joined(reports)

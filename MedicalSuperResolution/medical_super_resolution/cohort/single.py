@@ -113,7 +113,8 @@ def _volume(
     stage("writing")
     started = time.monotonic()
     result = tilt_restored(enhanced.volume, volume, task)
-    report = task.destination.write(result, enhanced.report, compress=task.compress)
+    is_large = allocator is not None  # to compress it would take long
+    report = task.destination.write(result, enhanced.report, compress=task.compress and not is_large)
     if enhanced.uncertainty and task.uncertainty:
         uncertainty = tilt_restored(enhanced.uncertainty, volume, task)
         files.write(uncertainty, task.uncertainty, overwrite=task.destination.overwrite, compress=task.compress)

@@ -14,7 +14,7 @@ from ...errors import VolumeError
 from ...system.temp_dirs import folder_lock, put_in_place, work_folder
 from ..dicom.reader import Selection, read_series
 from ..label_maps.detection import has_segments, is_label_map, named_like_labels
-from ..memmap import Allocator, is_on_disk
+from ..memmap import Allocator
 from ..tilt import straightened
 from ..volume import Volume
 from .encode import encode
@@ -176,7 +176,7 @@ def write_series(
     try:
         with work_folder(path.parent) as folder:
             part = folder / path.name
-            encode(arrays, first.grid, part, kept=first.header, compress=compress and not is_on_disk(arrays[0]))
+            encode(arrays, first.grid, part, kept=first.header, compress=compress)
             _check_complete(part)
             taken = _put(folder, path, overwrite)
     except PermissionError as problem:  # the folder can be written in

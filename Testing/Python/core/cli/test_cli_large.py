@@ -39,6 +39,13 @@ def test_little_memory_gives_the_same_result(
     assert not list(folder.glob(".medsr-*"))
 
 
+def test_a_large_result_is_not_compressed_and_others_are(medsr: Medsr, scan: Path, folder: Path, a_model_file: Path):
+    options = ("--factor", 2, "--model", a_model_file, "--progress", "none")
+    for name, more, packing in (("large", LITTLE, b"encoding: raw"), ("usual", (), b"encoding: gzip")):
+        assert medsr("enhance", scan, folder / f"{name}.nrrd", *options, *more)[0] == 0
+        assert packing in (folder / f"{name}.nrrd").read_bytes()
+
+
 def test_the_uncertainty_of_a_volume_that_does_not_fit_is_refused(
     medsr: Medsr, scan: Path, folder: Path, a_model_file: Path
 ):

@@ -31,7 +31,7 @@ def test_what_was_written_from_the_disk_reads_like_what_was_written_from_memory(
     with disk_allocator(tmp_path) as allocator:
         array = allocator(volume.array.shape, volume.array.dtype)
         array[...] = volume.array
-        files.write(Volume(array, volume.grid), tmp_path / f"disk{suffix}")
+        files.write(Volume(array, volume.grid), tmp_path / f"disk{suffix}", compress=False)
     memory, disk = (files.read(tmp_path / f"{name}{suffix}") for name in ("memory", "disk"))
     np.testing.assert_array_equal(disk.array, memory.array)
     assert disk.array.dtype == memory.array.dtype
@@ -40,6 +40,13 @@ def test_what_was_written_from_the_disk_reads_like_what_was_written_from_memory(
         other = path.with_name(path.name.replace("disk", "memory"))
         unpack = gzip.decompress if suffix == ".nii.gz" else bytes
         assert unpack(path.read_bytes()).replace(b"disk.raw", b"memory.raw") == unpack(other.read_bytes())
+
+
+@pytest.mark.parametrize(("name", "line"), [("fine.nrrd", b"encoding: gzip"), ("fine.mha", b"CompressedData = True")])
+def test_an_array_that_a_user_keeps_on_the_disk_is_compressed_like_others(tmp_path: Path, name: str, line: bytes):
+    array = np.memmap(tmp_path / "voxels", np.int16, "w+", shape=numbers("int16").shape)
+    files.write(Volume(array, a_grid_in(np.eye(3))), tmp_path / name)
+    assert line in (tmp_path / name).read_bytes()
 
 
 @pytest.mark.parametrize("suffix", formats.SUFFIXES)
