@@ -143,7 +143,7 @@ async def _json_body(request: Request) -> dict[str, Any]:
             raise SettingsError("the question is too long")
     try:
         asked = json.loads(text or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter where lists lie in lists in lists
         asked = None
     if not isinstance(asked, dict):
         raise SettingsError("the question is no JSON object")

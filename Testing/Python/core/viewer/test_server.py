@@ -74,6 +74,12 @@ def test_a_full_disk_and_a_lack_of_memory_are_said_in_a_sentence(
     assert (answer.status_code, "not enough memory" in answer.json()["error"]) == (422, True)
 
 
+@pytest.mark.parametrize("question", [b"no JSON", b"[]", b"[" * 60_000], ids=["text", "list", "deep"])
+def test_a_question_that_is_no_object_is_refused_in_a_sentence(a_client: TestClient, a_session: str, question: bytes):
+    answer = a_client.post(f"{a_session}/open", content=question)
+    assert (answer.status_code, answer.json()["error"]) == (422, "the question is no JSON object")
+
+
 def test_another_name_of_the_server_is_refused(a_client: TestClient):
     assert a_client.get("/api/choices", headers={"Host": "evil.example"}).status_code == 400
 
