@@ -122,7 +122,7 @@ def volume_of(header: Header, array: np.ndarray) -> Volume:
     """The volume of a header and its voxels; tilted slices are straightened, but for those of a label map."""
     is_labels = header.kept.is_labels or has_segments(header.kept.fields) or named_like_labels(header.path.name)
     kept = replace(header.kept, is_labels=is_labels)
-    volume = Volume(array, header.grid, header=kept, notes=header.notes)
+    volume = Volume(array, header.grid, header.slice_thickness_mm, header=kept, notes=header.notes)
     return straightened(volume) if volume.grid.is_sheared and not is_label_map(volume) else volume
 
 

@@ -66,6 +66,8 @@ class Header:
         The fields that the file of a result keeps.
     notes : tuple of str
         Sentences about what was corrected in the header.
+    slice_thickness_mm : float or None
+        Slice thickness, if the file states it.
     """
 
     path: Path
@@ -78,6 +80,7 @@ class Header:
     intercept: float = 0.0
     is_interleaved: bool = False
     notes: tuple[str, ...] = ()
+    slice_thickness_mm: float | None = None
 
     @property
     def count(self) -> int:

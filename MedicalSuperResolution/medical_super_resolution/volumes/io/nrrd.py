@@ -7,6 +7,7 @@ References
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 
 from ...errors import VolumeError
+from ..grid import AXES_IJK, Grid
 from ..volume import FileHeader
 from .foreign import not_read
 from .header import Header, Voxels, beside, checked_sizes, damaged, not_scalar, placed
@@ -72,7 +74,8 @@ def read_nrrd_header(path: Path) -> Header:
     is_interleaved = series == 0 and len(shape) == 4
     voxels = _voxels(path, fields, end, int(np.prod(shape, dtype=object)) * stored.itemsize)
     header = FileHeader(grid.ijk_to_ras, fields=kept, measurement_frame=_measurement_frame(path, fields, kept))
-    return Header(path, shape, grid, stored, voxels, header, 1.0, 0.0, is_interleaved, notes)
+    thickness_mm = _thickness_mm(fields, series, grid)
+    return Header(path, shape, grid, stored, voxels, header, 1.0, 0.0, is_interleaved, notes, thickness_mm)
 
 
 def _parsed(path: Path) -> tuple[dict[str, str], dict[str, str], int | None]:
@@ -205,6 +208,16 @@ def _measurement_frame(path: Path, fields: dict[str, str], kept: dict[str, str])
     else:
         return None
     return np.diag(_signs(fields)) @ frame if np.isfinite(frame).all() else None
+
+
+def _thickness_mm(fields: dict[str, str], series: int | None, grid: Grid) -> float | None:
+    """The slice thickness, of those that the format has for all axes; None where it is no positive number."""
+    words = _along_space(fields.get("thicknesses", "").split(), series)
+    try:
+        thickness_mm = float(words[AXES_IJK.index(grid.through_plane_axis)])
+    except (IndexError, ValueError):
+        return None
+    return thickness_mm if 0 < thickness_mm < math.inf else None
 
 
 def _stored(path: Path, fields: dict[str, str]) -> np.dtype:

@@ -42,6 +42,28 @@ def test_ends_of_axes_that_stand_for_a_spacing_are_mentioned(tmp_path: Path):
     assert "gives no spacing but the ends of its axes; voxels count as 1 mm" in notes[0]
 
 
+@pytest.mark.parametrize(
+    ("axes", "stated", "thickness_mm"),
+    [
+        ((0.9, 0.8, 4.0), "NaN NaN 3.5", 3.5),
+        ((4.0, 0.8, 0.9), "3.5 NaN NaN", 3.5),
+        ((0.9, 0.8, 4.0), "NaN NaN NaN", None),
+        ((0.9, 0.8, 4.0), "NaN NaN -1", None),
+        ((0.9, 0.8, 4.0), "NaN NaN", None),
+        ((0.9, 0.8, 4.0), "1 2 thick", None),
+    ],
+)
+def test_the_thickness_along_the_slices_is_the_slice_thickness(tmp_path: Path, axes, stated: str, thickness_mm):
+    directions = "({},0,0) (0,{},0) (0,0,{})".format(*axes)
+    fields = f"space: LPS\nspace directions: {directions}\nthicknesses: {stated}"
+    assert files.read(write(tmp_path / "scan.nrrd", fields)).slice_thickness_mm == thickness_mm
+    fields = (
+        f"space: LPS\nspace directions: none {directions}\nkinds: list domain domain domain\nthicknesses: NaN {stated}"
+    )
+    path = write(tmp_path / "series.nrrd", fields, np.moveaxis(VALUES, 0, -1).copy())
+    assert files.read(path, number=1).slice_thickness_mm == thickness_mm
+
+
 @pytest.mark.parametrize("frame", [None, "(0,1,0) (-1,0,0) (0,0,1)", "(0.8,0.6,0) (-0.6,0.8,0) (0,0,-1)"])
 @pytest.mark.parametrize("space", ["RAS", "LAS", "LPS"])
 def test_diffusion_gradients_keep_their_direction_in_the_patient(tmp_path: Path, space: str, frame: str | None):
