@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..report import NOTICE
 from ..system.software import __version__
 from ..system.temp_dirs import write_whole
 from ..volumes.io import formats
@@ -25,7 +26,7 @@ _ABOVE_IMAGES = ("*.json", "sub-*/*.json", "sub-*/ses-*/*.json")  # inherited by
 _KEPT = ("participants.tsv", "participants.json", "LICENSE", "CHANGES")
 # Unless the source has it.
 _OF_DERIVED_IMAGES: dict[str, Any] = {"Description": "Refined by MedicalSuperResolution", "SkullStripped": False}
-_README = "Volumes refined by MedicalSuperResolution (entity rec-medsr). For research. Not for diagnostic use.\n"
+_README = f"Volumes refined by MedicalSuperResolution (entity rec-medsr). {NOTICE}\n"
 
 
 def is_data_set(folder: Path) -> bool:

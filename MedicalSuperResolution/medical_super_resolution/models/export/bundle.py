@@ -16,6 +16,7 @@ from ..file import Model
 from ..store import detail_files_of
 from .program import program_of
 
+NOTICE = "For research. Not for diagnosis."  # of exported models
 _SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 _PACKAGE = "medical_super_resolution"
 _VERSION = "0.1.0"  # of the layout of this bundle
@@ -65,7 +66,7 @@ def write_bundle(model: Model, folder: Path, readme: str) -> list[Path]:
 
 def metadata(model: Model) -> dict[str, Any]:
     """The contents of ``metadata.json``, by MONAI's schema."""
-    summary = f"{model.card.get('summary', model.name)}. For research. Not for diagnosis."
+    summary = f"{model.card.get('summary', model.name)}. {NOTICE}"
     return {
         "schema": _SCHEMA,
         "version": _VERSION,

@@ -18,12 +18,11 @@ from ...networks.contracts import SequenceGenerator
 from ...system.temp_dirs import check_folder_of, put_in_place, work_folder
 from ..card import on_one_line
 from ..file import Model
-from .bundle import write_bundle
+from .bundle import NOTICE, write_bundle
 from .program import INPUTS, OUTPUT, program_of
 
 BUNDLE = "monai-bundle"
 _HALF = "onnx-float16"
-_NOTICE = "For research. Not for diagnosis."
 _SMALLEST, _LARGEST = 3, 65_536  # voxels along an axis
 _INPUT = ("| Input | Shape | Meaning |", "|---|---|---|")
 _VALUES = "0 to 1 is -1000 to 1000 HU in CT, else percentiles"
@@ -125,7 +124,7 @@ def card_of(model: Model) -> str:
         "",
         f"# {_plain(model.name)}",
         "",
-        f"{_plain(summary)}. {_NOTICE}" if summary else _NOTICE,
+        f"{_plain(summary)}. {NOTICE}" if summary else NOTICE,
         "",
         *(_THROUGH_PLANE if isinstance(model.generator, SequenceGenerator) else _IN_PLANE),
         "",

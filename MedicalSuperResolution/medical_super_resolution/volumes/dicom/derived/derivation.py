@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ....report import Report
+from ....report import NOTICE, Report
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -57,14 +57,13 @@ def described(report: Report, fused_from: int = 0) -> str:
             f"Fusion of {fused_from} series by {report.software}, model {report.model[:64]}"
             f" (sha256 {report.model_sha256[:12]}), to {after} mm along columns, rows, slices. Measured again as the"
             f" scanner would, the result differs from the sources by {report.consistency_error_rms:.3g} (root mean"
-            " square). For research. Not for diagnostic use."
+            f" square). {NOTICE}"
         )
     return (
         f"Super-resolution by {report.software}, model {report.model[:64]} (sha256 {report.model_sha256[:12]})"
         f"{detail_model}: factor {factor}, spacing {before} mm to {after} mm along columns, rows, slices."
         f" Measured again as the scanner would, the result differs from the source by"
-        f" {report.consistency_error_rms:.3g} (root mean square)."
-        " For research. Not for diagnostic use."
+        f" {report.consistency_error_rms:.3g} (root mean square). {NOTICE}"
     )
 
 
