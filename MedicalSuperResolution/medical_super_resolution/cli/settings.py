@@ -49,7 +49,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add_precision(computer)
     computer.add_argument(
         "--max-memory", type=float, metavar="GB",
-        help="memory of the whole program; a volume file that does not fit is kept on disk, beside the output",
+        help="memory of the whole program; a volume file that does not fit is kept on disk, beside the output;"
+        " DICOM series stay in memory",
     )  # fmt: skip
 
 
