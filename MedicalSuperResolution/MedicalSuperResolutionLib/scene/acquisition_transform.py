@@ -49,6 +49,8 @@ def _tilted(node: slicer.vtkMRMLTransformableNode) -> np.ndarray | None:
     transform = node.GetParentTransformNode()
     if transform is None or not transform.IsA("vtkMRMLGridTransformNode") or not node.IsA("vtkMRMLVolumeNode"):
         return None
+    if not transform.GetTransformFromParent().IsA("vtkOrientedGridTransform"):  # another one was hardened on it
+        return None
     transform.GetTransformFromParent().Update()  # else Slicer 5.12 knows no grid of one that is stored as an inverse
     displacements = slicer.util.arrayFromGridTransform(transform)  # (K, J, I, RAS)
     columns, rows, slices = node.GetImageData().GetDimensions() if node.GetImageData() else (0, 0, 0)

@@ -122,6 +122,18 @@ def test_uneven_slices_are_enhanced_as_they_are_stored_and_that_is_a_caution(a_v
     assert "Chest acquisition transform is no matrix" in cautions(a_volume_node, volume, plan(volume.grid, TWICE))[0]
 
 
+def test_a_grid_transform_with_another_hardened_on_it_is_a_caution(a_volume_node):
+    before = volume_from_node(a_volume_node).grid
+    with_acquisition_transform(a_volume_node, lambda k: np.array([0, 0, 2.0 * (k > 3)]))
+    transform = a_volume_node.GetParentTransformNode()
+    registration = a_volume_node.GetScene().AddNewNodeByClass("vtkMRMLLinearTransformNode", "registration")
+    transform.SetAndObserveTransformNodeID(registration.GetID())
+    assert transform.HardenTransform()
+    volume = volume_from_node(a_volume_node)
+    assert volume.grid == before
+    assert "Chest acquisition transform is no matrix" in cautions(a_volume_node, volume, plan(volume.grid, TWICE))[0]
+
+
 def test_slices_that_lie_evenly_farther_apart_than_stored_are_no_caution(a_volume_node):
     along_k = volume_from_node(a_volume_node).grid.direction[:, 2]
     with_acquisition_transform(a_volume_node, lambda k: 0.3 * k * along_k)
