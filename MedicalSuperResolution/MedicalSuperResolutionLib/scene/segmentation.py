@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import slicer
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
 
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.progress import Progress, ignore
@@ -117,21 +119,22 @@ def refine(
     coarse, grid = scene.volume_from_node(source), scene.volume_from_node(result).grid
     segments = [old.GetSegment(name) for name in names]
     drawn = [_Mask(_drawn(segmentation, [name], source)) for name in names]  # the user may edit them meanwhile
-    fine = [_Mask(refine_labels(replace(coarse, array=mask.array()), grid, progress).array) for mask in drawn]
-    if all(mask.is_empty for mask in fine):
+    refined = (refine_labels(replace(coarse, array=mask.array()), grid, progress).array for mask in drawn)
+    fine = [_labels(array, grid.ijk_to_ras) for array in refined]
+    if not any(fine):
         raise _no_overlap(segmentation, result)
     name = f"{segmentation.GetName()} on {result.GetName()}"
     made = result.GetScene().AddNewNodeByClass("vtkMRMLSegmentationNode", name)
     made.CreateDefaultDisplayNodes()
-    made.SetAndObserveTransformNodeID(result.GetTransformNodeID())  # first: Slicer would transform what comes next
+    made.SetAndObserveTransformNodeID(result.GetTransformNodeID())
     made.SetReferenceImageGeometryParameterFromVolumeNode(result)
-    shown_before = _label_displays(result.GetScene())
-    for name, segment, mask in zip(names, segments, fine, strict=True):
-        made.GetSegmentation().AddEmptySegment(name, segment.GetName(), segment.GetColor())
-        slicer.util.updateSegmentBinaryLabelmapFromArray(mask.array(), made, name, result)
-    for display in _label_displays(result.GetScene()):  # of label maps that slicer.util has made for a moment
-        if display not in shown_before:
-            result.GetScene().RemoveNode(display)
+    for name, segment, labels in zip(names, segments, fine, strict=True):
+        copy = slicer.vtkSegment()
+        copy.SetName(segment.GetName())
+        copy.SetColor(segment.GetColor())
+        if labels is not None:
+            copy.AddRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName(), labels)
+        made.GetSegmentation().AddSegment(copy, name)
     dicom_source.place_beside(result, made)
     if segmentation.GetDisplayNode() is not None:
         segmentation.GetDisplayNode().SetVisibility(False)
@@ -142,8 +145,7 @@ class _Mask:
     """Voxels that are 0 or 1, compressed: a hundred segments of a large volume would take more than 10 GB."""
 
     def __init__(self, array: np.ndarray) -> None:
-        self._shape, self.is_empty = array.shape, not array.any()
-        self._bits = zlib.compress(np.packbits(array), 1)
+        self._shape, self._bits = array.shape, zlib.compress(np.packbits(array), 1)
 
     def array(self) -> np.ndarray:
         """(K, J, I), uint8."""
@@ -151,5 +153,18 @@ class _Mask:
         return np.unpackbits(bits, count=math.prod(self._shape)).reshape(self._shape)
 
 
-def _label_displays(mrml: slicer.vtkMRMLScene) -> list[slicer.vtkMRMLNode]:
-    return slicer.util.getNodesByClass("vtkMRMLLabelMapVolumeDisplayNode", mrml)
+def _labels(array: np.ndarray, ijk_to_ras: np.ndarray) -> slicer.vtkOrientedImageData | None:
+    """The box around the voxels that are 1 in an array (K, J, I), as a segment holds it; None where none is.
+
+    `slicer.util` would store the whole array: a volume for each segment.
+    """
+    if not array.any():
+        return None
+    found = [np.flatnonzero(array.any(axis=rest)) for rest in ((1, 2), (0, 2), (0, 1))]
+    labels = slicer.vtkOrientedImageData()
+    labels.SetExtent([int(end) for inside in reversed(found) for end in (inside[0], inside[-1])])
+    labels.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
+    box = tuple(slice(inside[0], inside[-1] + 1) for inside in found)
+    vtk_to_numpy(labels.GetPointData().GetScalars())[:] = array[box].ravel()
+    labels.SetGeometryFromImageToWorldMatrix(slicer.util.vtkMatrixFromArray(ijk_to_ras))
+    return labels

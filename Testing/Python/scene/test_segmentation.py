@@ -241,6 +241,23 @@ def test_a_result_without_a_voxel_of_a_segment_gets_no_segmentation(a_segmentati
         segmentation.refine(a_segmentation, a_volume_node, result)
 
 
+def test_a_segment_holds_no_more_than_the_voxels_around_it(a_segmentation, a_volume_node, an_enhanced):
+    made = segmentation.refine(a_segmentation, a_volume_node, write_to_node(an_enhanced, a_volume_node))
+    for name, first in (("Low", 2), ("High", 3)):
+        labels = made.GetSegmentation().GetSegment(name).GetRepresentation("Binary labelmap")
+        assert labels.GetExtent() == (5, 11, 4, 9, 3 * first, 3 * (first + 3) - 1)
+
+
+def test_an_empty_segment_stays_one_beside_others(a_segmentation, a_volume_node, an_enhanced):
+    a_segmentation.GetSegmentation().AddEmptySegment("Last")
+    a_segmentation.GetSegmentation().SetSegmentIndex("Last", 0)
+    result = write_to_node(an_enhanced, a_volume_node)
+    made = segmentation.refine(a_segmentation, a_volume_node, result)
+    assert list(made.GetSegmentation().GetSegmentIDs()) == ["Last", "Low", "High"]
+    counts = [slicer.util.arrayFromSegmentBinaryLabelmap(made, name, result).sum() for name in ("Last", "Low", "High")]
+    assert counts == [0, 378, 378]
+
+
 def test_the_memory_does_not_grow_with_the_number_of_segments(a_scene, a_volume, an_enhanced):
     coarse = np.zeros((16, 48, 48), np.int16)
     source = slicer.util.addVolumeFromArray(coarse, a_volume.grid.ijk_to_ras, "Chest")
