@@ -94,7 +94,7 @@ def refine(
     result: slicer.vtkMRMLScalarVolumeNode,
     progress: Progress = ignore,
 ) -> slicer.vtkMRMLSegmentationNode:
-    """A new segmentation on the grid of a result, with the names and colors of the old one; segments may overlap.
+    """A new segmentation on the grid of a result, of the same segments with their terminology. They may overlap.
 
     It is shown in place of the old one, whose coarse borders would lie over its own.
 
@@ -130,8 +130,8 @@ def refine(
     made.SetReferenceImageGeometryParameterFromVolumeNode(result)
     for name, segment, labels in zip(names, segments, fine, strict=True):
         copy = slicer.vtkSegment()
-        copy.SetName(segment.GetName())
-        copy.SetColor(segment.GetColor())
+        copy.DeepCopyMetadata(segment)
+        copy.SetLabelValue(1)
         if labels is not None:
             copy.AddRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName(), labels)
         made.GetSegmentation().AddSegment(copy, name)

@@ -11,6 +11,7 @@ import pytest
 slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
 
 import vtk  # noqa: E402
+from vtk.util.numpy_support import vtk_to_numpy  # noqa: E402
 
 from medical_super_resolution.errors import VolumeError  # noqa: E402
 from medical_super_resolution.volumes.grid import Grid  # noqa: E402
@@ -239,6 +240,20 @@ def test_a_result_without_a_voxel_of_a_segment_gets_no_segmentation(a_segmentati
     result = write_to_node(Enhanced(first, report), a_volume_node)
     with pytest.raises(VolumeError, match="no segment of Drawn lies in the volume Chest x3; choose a"):
         segmentation.refine(a_segmentation, a_volume_node, result)
+
+
+def test_segments_keep_their_terminology_whatever_their_label(a_segmentation, a_volume_node, an_enhanced):
+    tag, liver = slicer.vtkSegment.GetTerminologyEntryTagName(), "Segmentation category~SCT^10200004^Liver"
+    high = a_segmentation.GetSegmentation().GetSegment("High")
+    high.SetTag(tag, liver)
+    labels = high.GetRepresentation("Binary labelmap").GetPointData().GetScalars()
+    vtk_to_numpy(labels)[:] *= 7
+    high.SetLabelValue(7)
+    result = write_to_node(an_enhanced, a_volume_node)
+    made, found = segmentation.refine(a_segmentation, a_volume_node, result), vtk.reference("")
+    made.GetSegmentation().GetSegment("High").GetTag(tag, found)
+    assert found == liver
+    assert slicer.util.arrayFromSegmentBinaryLabelmap(made, "High", result).sum() == 378
 
 
 def test_a_segment_holds_no_more_than_the_voxels_around_it(a_segmentation, a_volume_node, an_enhanced):
