@@ -136,8 +136,11 @@ def refine(
             copy.AddRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName(), labels)
         made.GetSegmentation().AddSegment(copy, name)
     dicom_source.place_beside(result, made)
-    if segmentation.GetDisplayNode() is not None:
-        segmentation.GetDisplayNode().SetVisibility(False)
+    display = segmentation.GetDisplayNode()
+    if display is not None:
+        for name in names:
+            made.GetDisplayNode().SetSegmentVisibility(name, display.GetSegmentVisibility(name))
+        display.SetVisibility(False)
     return made
 
 

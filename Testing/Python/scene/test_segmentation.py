@@ -117,6 +117,12 @@ def test_it_is_shown_in_place_of_the_coarse_one(a_segmentation, a_volume_node, a
     assert segmentation.refine(a_segmentation, a_volume_node, result).GetDisplayVisibility()  # of the hidden one, too
 
 
+def test_segments_that_were_hidden_stay_so(a_segmentation, a_volume_node, an_enhanced):
+    a_segmentation.GetDisplayNode().SetSegmentVisibility("High", False)
+    made = segmentation.refine(a_segmentation, a_volume_node, write_to_node(an_enhanced, a_volume_node))
+    assert [made.GetDisplayNode().GetSegmentVisibility(name) for name in ("Low", "High")] == [True, False]
+
+
 def test_a_segmentation_of_another_place_is_refused_and_nothing_is_made(
     a_segmentation, a_volume_node, an_enhanced, a_scene
 ):
