@@ -15,6 +15,11 @@ from vtk import vtkCommand, vtkObject
 from MedicalSuperResolutionLib import timers
 from MedicalSuperResolutionLib.panel import behavior
 
+CHANGES = (
+    vtkCommand.ModifiedEvent,
+    slicer.vtkMRMLTransformableNode.TransformModifiedEvent,  # the only one where its transform is changed
+)
+
 ParameterNode = Any  # what parameterNodeWrapper makes of a class has no type of its own
 
 
@@ -27,12 +32,12 @@ class Observed(Protocol):
 
 
 class Observer:
-    """Calls back at some events of the followed object, or else when it changes; `follow` chooses the object.
+    """Calls back at some events of the followed object, or else when it changes or is moved; `follow` chooses it.
 
     `slicer.util.VTKObservationMixin` keeps what it once observed alive, for volumes a matter of gigabytes.
     """
 
-    def __init__(self, callback: Callable, events: Sequence[int] = (vtkCommand.ModifiedEvent,)) -> None:
+    def __init__(self, callback: Callable, events: Sequence[int] = CHANGES) -> None:
         self._callback, self._events = callback, events
         self._thing: Observed | None = None
         self._tags: list[int] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from widget.helpers import enhance
@@ -29,6 +30,19 @@ def test_the_panel_follows_the_handles_of_the_region(a_panel: Any, a_region: Any
     a_region.SetCenter(500, 0, 0)
     assert not a_panel.ui.enhanceButton.enabled
     assert "Lesion lies outside of the volume Thick" in a_panel.ui.enhanceButton.toolTip
+
+
+def test_the_panel_follows_the_transform_of_the_volume(
+    a_panel: Any, a_region: Any, a_thick_volume: Any, slicer_python: Any
+):
+    transform = slicer_python.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "registration")
+    a_thick_volume.SetAndObserveTransformNodeID(transform.GetID())
+    far = np.eye(4)
+    far[0, 3] = 500
+    for matrix, is_outside in ((far, True), (np.eye(4), False)):
+        transform.SetMatrixTransformToParent(slicer_python.util.vtkMatrixFromArray(matrix))
+        assert ("lies outside of the volume" in a_panel.ui.descriptionLabel.text) == is_outside
+        assert a_panel.ui.enhanceButton.enabled != is_outside
 
 
 def test_only_the_region_is_enhanced(a_panel: Any, a_region: Any, a_runner: Any):

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import qt
 import slicer
-import vtk
 from slicer import vtkMRMLScalarVolumeNode
 
 from medical_super_resolution.errors import SuperResolutionError
@@ -19,18 +18,14 @@ from MedicalSuperResolutionLib.compare.layouts import AFTER, BEFORE, COLUMNS
 from MedicalSuperResolutionLib.compare.views import CompareViews
 from MedicalSuperResolutionLib.panel import behavior
 from MedicalSuperResolutionLib.panel.choices import Overlay
-from MedicalSuperResolutionLib.panel.module_widget import Observer
+from MedicalSuperResolutionLib.panel.module_widget import CHANGES, Observer
 from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode, remember
 from MedicalSuperResolutionLib.panel.sections import compare_texts
 from MedicalSuperResolutionLib.scene.acquisition_transform import before_transform
 from MedicalSuperResolutionLib.translation import tr as _
 
 _KEY = "X"
-_CHANGES = (
-    vtk.vtkCommand.ModifiedEvent,
-    slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent,
-    slicer.vtkMRMLTransformableNode.TransformModifiedEvent,  # the only one where its transform is changed
-)
+_CHANGES = (*CHANGES, slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent)
 _DRAG_MS = 100  # between two looks whether the mouse still drags
 
 
