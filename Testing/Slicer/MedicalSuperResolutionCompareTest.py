@@ -61,6 +61,7 @@ class MedicalSuperResolutionCompareTest(PanelTestCase):
         self.assertFalse(self.ui.compareButton.checked)
         self.assertEqual(self.ui.statusLabel.text, "")
         slicer.util.loadScene(path)
+        slicer.app.processEvents()
         self.assertTrue(self.ui.compareButton.checked)
         self.assertIn("Before is Thick.", self.ui.comparisonLabel.text)
         for name in ("Before", "After", "Difference"):

@@ -288,13 +288,31 @@ def test_a_scene_that_was_saved_while_comparing_is_compared_again(
     a_panel.ui.compareButton.click()
     layout.SetViewArrangement(comparing)  # as loading such a scene does
     a_panel.enter()
+    settle()
     assert a_panel._compare.comparison.shown.after == "Thick 1 mm"
     assert a_panel.ui.comparisonLabel.text.startswith("Before is Thick")
     a_panel.ui.compareButton.click()
     slicer_python.mrmlScene.RemoveNode(a_panel._parameterNode.resultVolume)
     layout.SetViewArrangement(comparing)
     a_panel.enter()
+    settle()
     assert not a_panel._compare.comparison.is_active
+
+
+def test_a_scene_that_was_saved_while_comparing_is_compared_once_slicer_has_made_its_views(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any, monkeypatch: pytest.MonkeyPatch
+):
+    layout = slicer_python.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    enhance(a_panel, a_runner)
+    a_panel.ui.compareButton.click()
+    comparing = layout.GetViewArrangement()
+    a_panel.ui.compareButton.click()
+    layout.SetViewArrangement(comparing)
+    with monkeypatch.context() as loading:
+        loading.setattr(type(a_panel._compare.comparison.views), "_rows", [[]] * 3)
+        a_panel.enter()
+    settle()
+    assert a_panel._compare.comparison.shown.after == "Thick 1 mm"
 
 
 def test_a_scene_that_was_saved_while_comparing_and_left_gets_its_fill_back(a_panel: Any, slicer_python: Any):

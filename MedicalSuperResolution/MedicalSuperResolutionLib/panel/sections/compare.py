@@ -80,18 +80,17 @@ class CompareSection:
     def follow_panel(self, *, is_open: bool) -> None:
         """Listen to the key, which other modules may use otherwise, only while the panel is open, and resume then."""
         self._is_open = is_open
-        if is_open:
-            self.resume()
+        if is_open and self.comparison.is_active:
+            timers.soon(self._resume)  # after a scene was loaded, Slicer makes its views last
+        elif is_open:
+            self.comparison.exit()  # of a scene that was saved while comparing, after another layout was chosen
         self._listen_to_key()
 
-    def resume(self) -> None:
+    def _resume(self) -> None:
         """Fill the views of a scene that was saved while comparing: what was made for them is not saved with it."""
-        if self.comparison.shown:
+        if self.comparison.shown or not self._is_open:
             return
-        if not self.comparison.is_active:
-            self.comparison.exit()  # such a scene, after another layout was chosen
-            return
-        pair = self._choices().pair_to_compare()
+        pair = self._choices().pair_to_compare() if self.comparison.is_active else None
         if pair is None:
             self.exit()
         else:
@@ -107,8 +106,7 @@ class CompareSection:
     def exit(self) -> None:
         """End the comparison."""
         self._entered_with, self._last_pair = (), None  # they would keep the volumes alive
-        self._watched_layout.follow(None)
-        for watched in self._watched_pair:
+        for watched in (self._watched_layout, *self._watched_pair):
             watched.follow(None)
         self._ui.beforeButton.checked = False
         self._ui.windowComboBox.currentIndex = 0
