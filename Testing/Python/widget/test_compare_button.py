@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -313,6 +314,24 @@ def test_a_scene_that_was_saved_while_comparing_is_compared_once_slicer_has_made
         a_panel.enter()
     settle()
     assert a_panel._compare.comparison.shown.after == "Thick 1 mm"
+
+
+@pytest.mark.parametrize("is_left", [False, True])
+def test_a_scene_that_was_saved_while_comparing_is_added_while_comparing(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any, tmp_path: Path, is_left: bool
+):
+    mrml, comparison = slicer_python.mrmlScene, a_panel._compare.comparison
+    enhance(a_panel, a_runner)
+    a_panel.ui.compareButton.click()
+    mrml.SetURL(str(tmp_path / "scene.mrml"))
+    mrml.Commit()  # without voxels, so that there is nothing to compare in it
+    if is_left:
+        a_panel.exit()
+    mrml.Import()
+    a_panel.enter()
+    settle()
+    assert (comparison.shown, comparison.is_active, a_panel.ui.compareButton.text) == (None, False, "Compare")
+    assert [name for name in volume_names() if "B-spline" in name] == []
 
 
 def test_a_scene_that_was_saved_while_comparing_and_left_gets_its_fill_back(a_panel: Any, slicer_python: Any):

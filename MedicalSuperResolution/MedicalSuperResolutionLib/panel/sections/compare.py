@@ -41,6 +41,8 @@ class CompareSection:
         self._shortcut: qt.QShortcut | None = None
         self._is_open = False
         self._watched_layout = Observer(self._layout_changed)
+        starts_import = (slicer.vtkMRMLScene.StartImportEvent,)  # of a scene with contents of its own for the views
+        self._watched_scene = Observer(lambda *_: self.exit(), starts_import)
         self._watched_pair = [Observer(self._volume_changed, _CHANGES) for _ in range(2)]
         self._states: list[tuple] = []
         self._is_follow_due = False
@@ -106,7 +108,7 @@ class CompareSection:
     def exit(self) -> None:
         """End the comparison."""
         self._entered_with, self._last_pair = (), None  # they would keep the volumes alive
-        for watched in (self._watched_layout, *self._watched_pair):
+        for watched in (self._watched_layout, self._watched_scene, *self._watched_pair):
             watched.follow(None)
         self._ui.beforeButton.checked = False
         self._ui.windowComboBox.currentIndex = 0
@@ -157,6 +159,7 @@ class CompareSection:
             self.exit()
             raise
         self._watched_layout.follow(self.comparison.views.layout_node)
+        self._watched_scene.follow(slicer.mrmlScene)
         for watched, volume in zip(self._watched_pair, self._last_pair, strict=True):
             watched.follow(volume)
         behavior.share_width(self.comparison.views.tags, [column.label for column in COLUMNS])
