@@ -114,6 +114,7 @@ class Comparison:
         old, self._temporary = self._temporary, []
         try:
             source = before if resampled is None else self._add_before(before, after, resampled)
+            resampled = None  # as large as after; the node holds a copy
             difference, limit = self._add_difference(source, after)
             colors = self._add_uncertainty(after)
             volumes, also = (source, after, difference), {"sharing_window": (before,), "colors": colors}
@@ -132,7 +133,7 @@ class Comparison:
         self._remove(old)
         ends = None if colors is None else ends_of_colors(colors.GetDisplayNode())
         strangers = are_of_several_patients((before, after))
-        self._shown = Shown(before.GetName(), after.GetName(), resampled is not None, limit, units, ends, strangers)
+        self._shown = Shown(before.GetName(), after.GetName(), source is not before, limit, units, ends, strangers)
 
     def exit(self) -> None:
         """Restore the previous layout, and remove the nodes that were added to the scene."""

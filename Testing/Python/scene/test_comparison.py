@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ slicer = pytest.importorskip("slicer", reason="the comparison needs slicer-core"
 from medical_super_resolution.errors import VolumeError  # noqa: E402
 from MedicalSuperResolutionLib.compare.common_grid import before_on_grid_of  # noqa: E402
 from MedicalSuperResolutionLib.compare.view_settings import add_legend  # noqa: E402
+from MedicalSuperResolutionLib.scene import uncertainty_node  # noqa: E402
 from slicer_host import ijk_to_ras, load_bundle, node_ids, save_bundle  # noqa: E402
 
 FOUR_UP = 3
@@ -226,6 +229,17 @@ def test_it_is_known_whether_before_is_resampled(a_comparison, a_pair):
     assert a_comparison.shown.resampled
     a_comparison.enter(a_pair[0], slicer.util.addVolumeFromArray(np.ones((12, 40, 40)), ijk_to_ras(a_pair[0])))
     assert not a_comparison.shown.resampled
+
+
+def test_what_was_resampled_is_not_held_twice_while_the_difference_is_made(a_comparison, a_pair, monkeypatch):
+    monkeypatch.setattr(uncertainty_node, "_SAMPLES", 100)  # few beside the voxels, as in a large volume
+    a_comparison.enter(*a_pair)  # imports
+    tracemalloc.start()
+    a_comparison.enter(*a_pair)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    size = slicer.util.arrayFromVolume(a_pair[1]).nbytes
+    assert most < 1.75 * size
 
 
 def test_a_transform_of_one_volume_counts(a_scene, a_pair):
