@@ -7,6 +7,7 @@ import qt
 import slicer
 import vtk
 
+from MedicalSuperResolutionLib.scene import provenance
 from MedicalSuperResolutionLib.translation import tr as _
 
 _MODULE = "MedicalSuperResolution"
@@ -50,12 +51,13 @@ class MedicalSuperResolutionSubjectHierarchyPlugin:
 
 
 def _volumes(items: list[int]) -> list[slicer.vtkMRMLScalarVolumeNode]:
-    """The image volumes in these branches of the tree, each once."""
+    """The image volumes of these items of the tree, and those below them but for results and their maps; each once."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     found = []
     for item in items:
         nodes = vtk.vtkCollection()
         hierarchy.GetDataNodesInBranch(item, nodes, "vtkMRMLScalarVolumeNode")
-        found += [hierarchy.GetItemDataNode(item), *(nodes.GetItemAsObject(i) for i in range(nodes.GetNumberOfItems()))]
+        below = (nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems()))
+        found += [hierarchy.GetItemDataNode(item), *(node for node in below if not provenance.was_made_here(node))]
     images = [node for node in found if node is not None and node.GetClassName() == "vtkMRMLScalarVolumeNode"]
     return list(dict.fromkeys(images))

@@ -249,3 +249,17 @@ def test_the_data_module_offers_to_enhance_volumes_and_folders_of_them(
     selected[:] = [items[1]]
     plugin.enhance()
     assert a_panel._run.current.source is three[1]
+
+
+def test_of_a_folder_no_result_is_enhanced_again_but_one_that_is_selected_itself(
+    a_panel: Any, three: list[Any], slicer_python: Any
+):
+    import slicer_host
+    from MedicalSuperResolutionLib.panel import MedicalSuperResolutionSubjectHierarchyPlugin as data_menu
+
+    hierarchy = slicer_host.hierarchy_of(slicer_python.mrmlScene)
+    folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "Study")
+    items = [hierarchy.CreateItem(folder, volume) for volume in three]
+    three[1].SetAttribute("MedicalSuperResolution.SourceName", "A")
+    assert data_menu._volumes([folder]) == [three[0], three[2]]
+    assert data_menu._volumes([items[1]]) == [three[1]]
