@@ -30,10 +30,12 @@ class MedicalSuperResolutionWidgetTest(PanelTestCase):
 
     def test_a_number_can_be_typed_digit_by_digit(self):
         box = self.ui.sliceThicknessSpinBox
-        box.selectAll()
-        for digit in "2.25":
-            qt.QApplication.sendEvent(box, qt.QKeyEvent(qt.QEvent.KeyPress, ord(digit), qt.Qt.NoModifier, digit))
-        self.assertEqual((box.value, box.text), (2.25, "2.25 mm"))
+        for typed in ("2.25", "2,25"):
+            box.value = 0
+            box.selectAll()
+            for digit in typed:
+                qt.QApplication.sendEvent(box, qt.QKeyEvent(qt.QEvent.KeyPress, ord(digit), qt.Qt.NoModifier, digit))
+            self.assertEqual((box.value, box.text), (2.25, "2.25 mm"))
 
     def test_a_click_makes_a_volume_and_shows_it(self):
         self.letTheEngine("step(1, 2)\nfinish()")

@@ -1,4 +1,4 @@
-"""Corrections of Qt's behavior: Tab stops, texts, focus and scroll position in the panel; the width of slice views."""
+"""Corrections of Qt's behavior: Tab stops, typing, texts, focus, scrolling in the panel; the width of slice views."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from types import SimpleNamespace
@@ -84,6 +84,28 @@ def _widest(label: qt.QLabel, titles: Sequence[str]) -> int:
         label.text = text
         widths.append(label.sizeHint.width())
     return max(widths)
+
+
+class DecimalComma(qt.QObject):
+    """Takes a comma that is typed into a number box for the decimal point.
+
+    Slicer has the point in every language, and its boxes drop a comma: 2,5 would become 25.
+    """
+
+    def __init__(self, ui: SimpleNamespace) -> None:
+        super().__init__()
+        for widget in vars(ui).values():
+            for box in (widget, *_descendants(widget)):  # a slider has its box inside
+                if box.inherits("QDoubleSpinBox"):
+                    box.installEventFilter(self)
+
+    def eventFilter(self, box: qt.QObject, event: qt.QEvent) -> bool:  # Qt's name
+        """Before each event; lets every other pass."""
+        if event.type() != qt.QEvent.KeyPress or event.text() != ",":
+            return False
+        point = qt.QKeyEvent(qt.QEvent.KeyPress, qt.Qt.Key_Period, qt.Qt.NoModifier, ".")
+        qt.QApplication.sendEvent(box, point)
+        return True
 
 
 class FullHeight(qt.QObject):

@@ -229,6 +229,16 @@ def test_a_number_can_be_typed_digit_by_digit(a_panel: Any, a_thick_volume: Any,
             setattr(a_panel._parameterNode, name, beyond)
 
 
+@pytest.mark.parametrize("name", ["factor", "spacingI", "sliceThickness"])
+def test_a_decimal_comma_is_taken_for_the_point(a_panel: Any, a_thick_volume: Any, name: str):
+    from PySide6 import QtTest
+
+    box = getattr(a_panel.ui, f"{name}SpinBox")
+    box.selectAll()
+    QtTest.QTest.keyClicks(box, "2,5")
+    assert getattr(a_panel._parameterNode, name) == 2.5
+
+
 def test_a_custom_spacing_begins_with_what_to_do(a_panel: Any, a_thick_volume: Any):
     a_panel._parameterNode.goal = type(a_panel._parameterNode.goal).CUSTOM_SPACING
     assert a_panel.ui.descriptionLabel.text == "Enter a spacing."
