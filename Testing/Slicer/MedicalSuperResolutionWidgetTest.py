@@ -70,6 +70,17 @@ class MedicalSuperResolutionWidgetTest(PanelTestCase):
         self.assertEqual(self.ui.enhanceButton.text, "Enhance")
         self.assertFalse(self.ui.enhanceButton.enabled)
 
+    def test_after_a_typed_detail_the_slider_reaches_its_ends(self):
+        slider = self.ui.detailSlider
+        bar = next((one for one in slicer.util.findChildren(slider) if one.inherits("QSlider")), None)
+        if bar is None:  # the tests of the panel run this without CTK's slider
+            return
+        for typed in (0.12, 0.07):
+            for key, end in ((qt.Qt.Key_Home, 0), (qt.Qt.Key_End, 1)):
+                slider.value = typed
+                qt.QApplication.sendEvent(bar, qt.QKeyEvent(qt.QEvent.KeyPress, key, qt.Qt.NoModifier))
+                self.assertEqual(self.widget._parameterNode.detail, end)
+
     def test_detail_waits_for_a_model_with_a_detail_model(self):
         from MedicalSuperResolutionLib.setup.models import why_no_detail
 

@@ -59,16 +59,15 @@ class PathConnector(TextConnector):
 
 
 class NumberConnector(TextConnector):
-    """Ties a QDoubleSpinBox to a number; its range is that in the .ui file.
+    """Ties a QDoubleSpinBox or a ctkSliderWidget to a number; its range is that in the .ui file.
 
     Slicer's own connector sets the number again after each digit, and the box then writes all its decimals: after the 1
-    of 1.5 it holds 1.000 and takes neither point nor 5.
+    of 1.5 it holds 1.000 and takes neither point nor 5. The number is what the box shows: a slider adds up its steps,
+    and may end at 9e-18 in place of 0.
     """
 
-    widgetClass = qt.QDoubleSpinBox
-
     def read(self) -> float:
-        return self._widget.value
+        return round(self._widget.value, self._widget.decimals)
 
     def write(self, value: float) -> None:
         if self._widget.value != value:
@@ -84,7 +83,8 @@ class NumberConnector(TextConnector):
 def number_connectors(ui: SimpleNamespace) -> dict[str, NumberConnector]:
     """Those of the panel's numbers that are not whole, by the names of the parameters."""
     names = ("factor", "spacingI", "spacingJ", "spacingK", "sliceThickness")
-    return {name: NumberConnector(getattr(ui, f"{name}SpinBox")) for name in names}
+    boxes = {name: NumberConnector(getattr(ui, f"{name}SpinBox")) for name in names}
+    return {**boxes, "detail": NumberConnector(ui.detailSlider)}
 
 
 class ChoiceConnector(TextConnector):

@@ -41,6 +41,16 @@ def test_detail_is_offered_with_a_detail_model_and_reaches_the_engine(
     a_runner.finish()
 
 
+def test_the_steps_of_the_slider_do_not_add_up_to_a_detail_that_it_does_not_show(
+    a_model_folder: Path, a_panel: Any, a_thick_volume: Any
+):
+    slider = a_panel.ui.detailSlider
+    for value, detail in ((0.37000000000000005, 0.37), (8.9e-18, 0)):
+        slider.value = value
+        assert a_panel._parameterNode.detail == detail
+    assert slider.singleStep == 10**-slider.decimals  # a larger one would not reach both ends from a typed number
+
+
 def test_without_a_detail_model_the_slider_says_why_it_is_of_no_use(
     a_model_folder: Path, a_panel: Any, a_thick_volume: Any
 ):

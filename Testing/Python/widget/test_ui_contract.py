@@ -126,7 +126,7 @@ def test_every_bound_widget_names_a_parameter(a_form: ElementTree.Element):
 
 def test_every_parameter_is_bound_but_those_without_a_plain_widget(a_form: ElementTree.Element):
     bound = {text_of(widget, "SlicerParameterName") for widget in widgets(a_form).values()}
-    typed = {"factor", "spacingI", "spacingJ", "spacingK", "sliceThickness"}  # bound by connectors of our own
+    typed = {"factor", "spacingI", "spacingJ", "spacingK", "sliceThickness", "detail"}  # bound by connectors of our own
     assert set(parameters()) - bound == {"model", "resultVolume"} | typed
 
 
