@@ -56,6 +56,16 @@ class MedicalSuperResolutionWidgetTest(PanelTestCase):
         self.assertEqual(self.ui.enhanceButton.text, "Enhance")
         self.assertEqual(volumeNames(), ["Thick"])
 
+    def test_a_double_click_starts_and_does_not_cancel(self):
+        self.letTheEngine(HANGS)
+        place, left = qt.QPointF(3, 3), qt.Qt.LeftButton
+        for kind in ("Press", "Release", "DblClick", "Release"):
+            kind = getattr(qt.QEvent, f"MouseButton{kind}")
+            event = qt.QMouseEvent(kind, place, place, place, left, left, qt.Qt.NoModifier)
+            qt.QApplication.sendEvent(self.ui.enhanceButton, event)
+        self.assertEqual(self.ui.enhanceButton.text, "Cancel")
+        self.ui.enhanceButton.click()
+
     def test_a_failure_of_the_engine_becomes_a_sentence(self):
         self.letTheEngine("print('error: the volume is too dark', file=sys.stderr)\nsys.exit(1)")
         with mock.patch.object(slicer.util, "errorDisplay") as errorDisplay:

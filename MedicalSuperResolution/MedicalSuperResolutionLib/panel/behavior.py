@@ -1,4 +1,4 @@
-"""Corrections of Qt's behavior: Tab stops, typing, texts, focus, scrolling in the panel; the width of slice views."""
+"""Corrections of Qt's behavior: keys, clicks, texts, focus and scroll position of the panel; the width of views."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from types import SimpleNamespace
@@ -106,6 +106,20 @@ class DecimalComma(qt.QObject):
         point = qt.QKeyEvent(qt.QEvent.KeyPress, qt.Qt.Key_Period, qt.Qt.NoModifier, ".")
         qt.QApplication.sendEvent(box, point)
         return True
+
+
+class SingleClick(qt.QObject):
+    """Takes a double-click on a button for one click: the second would end what the first began, or delete more."""
+
+    def __init__(self, ui: SimpleNamespace) -> None:
+        super().__init__()
+        for name, button in vars(ui).items():
+            if button.inherits("QPushButton") and name != "beforeButton":  # which is clicked quickly, again and again
+                button.installEventFilter(self)
+
+    def eventFilter(self, button: qt.QObject, event: qt.QEvent) -> bool:  # Qt's name
+        """Before each event; lets every other pass. Without a second press, a button is not clicked again."""
+        return event.type() == qt.QEvent.MouseButtonDblClick
 
 
 class FullHeight(qt.QObject):

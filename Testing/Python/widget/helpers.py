@@ -96,3 +96,14 @@ def volume_names() -> list[str]:
     import slicer
 
     return [node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")]
+
+
+def double_click(button: Any) -> None:
+    """What Qt sends to a button that is double-clicked."""
+    from PySide6 import QtCore, QtGui, QtWidgets
+
+    kinds, left = QtCore.QEvent.Type, QtCore.Qt.MouseButton.LeftButton
+    place = QtCore.QPointF(3, 3)
+    for kind in (kinds.MouseButtonPress, kinds.MouseButtonRelease, kinds.MouseButtonDblClick, kinds.MouseButtonRelease):
+        event = QtGui.QMouseEvent(kind, place, place, left, left, QtCore.Qt.KeyboardModifier.NoModifier)
+        QtWidgets.QApplication.sendEvent(button, event)

@@ -11,7 +11,16 @@ import pytest
 
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.settings import EnhanceSettings
-from widget.helpers import enhance, packages_left_by_reload, process_events, settle, take_torch_away, volume_names, wait
+from widget.helpers import (
+    double_click,
+    enhance,
+    packages_left_by_reload,
+    process_events,
+    settle,
+    take_torch_away,
+    volume_names,
+    wait,
+)
 
 
 def test_a_click_makes_a_new_volume(a_panel: Any, a_thick_volume: Any, a_runner: Any):
@@ -153,6 +162,21 @@ def test_a_second_click_cancels(a_panel: Any, a_thick_volume: Any, a_runner: Any
     assert a_panel.ui.inputsWidget.enabled
     assert a_panel.ui.progressBar.isHidden()
     assert (volume_names(), errors_shown) == (["Thick"], [])
+
+
+def test_a_double_click_starts_and_does_not_cancel(a_panel: Any, a_thick_volume: Any, a_runner: Any):
+    double_click(a_panel.ui.enhanceButton)
+    assert (a_panel.ui.enhanceButton.text, a_runner.was_cancelled) == ("Cancel", False)
+    double_click(a_panel.ui.enhanceButton)
+    assert (a_panel.ui.enhanceButton.text, a_runner.was_cancelled) == ("Enhance", True)
+
+
+def test_before_and_after_can_be_switched_as_quickly_as_one_clicks(a_panel: Any, a_thick_volume: Any, a_runner: Any):
+    enhance(a_panel, a_runner)
+    double_click(a_panel.ui.compareButton)
+    assert a_panel.ui.compareButton.checked
+    double_click(a_panel.ui.beforeButton)
+    assert not a_panel.ui.beforeButton.checked
 
 
 def test_a_known_failure_is_shown_once_as_its_sentence(

@@ -1,7 +1,5 @@
 """Below the button Compare: the note of the input's latest result, and its deletion."""
 
-import math
-import time
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -11,8 +9,6 @@ from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutio
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene import provenance, uncertainty_node
 from MedicalSuperResolutionLib.translation import tr as _
-
-_DOUBLE_CLICK_S = 0.6  # longer than a double-click takes
 
 
 class ResultSection:
@@ -26,7 +22,6 @@ class ResultSection:
     ) -> None:
         """``choices`` gives the parameter node of the scene. ``on_delete`` is called after a result was deleted."""
         self._ui, self._choices, self._on_delete = ui, choices, on_delete
-        self._deleted = -math.inf
         ui.noteButton.connect("clicked(bool)", self._read)
         ui.deleteButton.connect("clicked(bool)", self._delete)
 
@@ -48,8 +43,6 @@ class ResultSection:
         slicer.util.infoDisplay(provenance.note_of(result).GetText(), windowTitle=title)
 
     def _delete(self, checked: bool = False) -> None:
-        if time.monotonic() - self._deleted < _DOUBLE_CLICK_S:  # the second click would delete the result before
-            return
         result = self._choices().present_result()
         for belonging in (uncertainty_node.map_of(result), provenance.note_of(result), result):
             if belonging is not None:
@@ -57,4 +50,3 @@ class ResultSection:
         self._ui.resultWidget.parentWidget().setFocus()  # the hidden button would hand it on, and the panel scroll
         self._choices().resultVolume = None
         self._on_delete()
-        self._deleted = time.monotonic()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from widget.helpers import packages_left_by_reload, take_torch_away, wait
+from widget.helpers import double_click, packages_left_by_reload, take_torch_away, wait
 
 LASTS = "step(50, 0.5); step(100, 0.25); checkpoint(); time.sleep(60)"
 
@@ -232,6 +232,14 @@ def test_a_second_click_stops_it_and_a_third_goes_on(
     ui.startButton.click()
     end(a_training_panel)
     assert given()[1][-1] == "--resume"
+
+
+def test_a_double_click_on_stop_does_not_start_it_again(a_training_panel: Any, ready: Path, train_as: Callable):
+    train_as(LASTS)
+    double_click(a_training_panel.ui.startButton)
+    assert a_training_panel._running is not None
+    double_click(a_training_panel.ui.startButton)
+    assert a_training_panel._running is None
 
 
 def test_a_finished_run_can_only_be_extended(a_training_panel: Any, ready: Path):
