@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import slicer
@@ -60,8 +61,9 @@ class Shown:
 class Comparison:
     """Shows before, after, and after minus before. Its nodes are hidden, not saved, and removed at the end."""
 
-    def __init__(self, views: CompareViews) -> None:
-        self._views = views
+    def __init__(self, views: CompareViews, on_limit: Callable[[], None] = lambda: None) -> None:
+        """``on_limit`` is called when the user has changed the limit of the difference: see `Shown`."""
+        self._views, self._on_limit = views, on_limit
         self._temporary: list[slicer.vtkMRMLNode] = []
         self._shown: Shown | None = None
 
@@ -160,7 +162,16 @@ class Comparison:
         display.SetAutoWindowLevel(False)
         display.SetWindowLevel(2 * limit, 0)
         display.SetAndObserveColorNodeID(colors.GetID())
+        display.AddObserver(vtk.vtkCommand.ModifiedEvent, self._keep_middle)
         return node, limit
+
+    def _keep_middle(self, display: slicer.vtkMRMLScalarVolumeDisplayNode, event: str) -> None:
+        """Leave the color of no difference where it is: by the mouse, the user changes window and level at once."""
+        display.SetWindowLevel(display.GetWindow(), 0)  # no event where nothing changes
+        limit = display.GetWindow() / 2
+        if self._shown is not None and limit != self._shown.limit:
+            self._shown = replace(self._shown, limit=limit)
+            self._on_limit()
 
     def _add_uncertainty(self, after: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode | None:
         """The uncertainty of after, if it is known, as an overlay of its own; the voxels are shared."""

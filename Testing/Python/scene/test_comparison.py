@@ -76,6 +76,13 @@ def test_the_difference_has_a_symmetric_window_around_zero(a_comparison, a_pair,
     assert 5 < limit < 60
 
 
+def test_no_difference_stays_dark_where_the_user_changes_the_window(a_comparison, a_pair, a_screen):
+    a_comparison.enter(*a_pair)
+    display = hidden_volumes()[1].GetDisplayNode()
+    display.SetWindowLevel(80, 30)  # as the mouse does it: both at once
+    assert (display.GetWindow(), display.GetLevel(), a_comparison.shown.limit) == (80, 0, 40)
+
+
 def color(screen, number):
     """Red, green and blue, 0 to 255, in the middle of a view."""
     producer = screen.logic(number).GetImageDataConnection().GetProducer()

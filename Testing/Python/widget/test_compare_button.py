@@ -79,6 +79,15 @@ def test_volumes_that_are_renamed_are_named_as_they_are_now(a_panel: Any, a_thic
     assert a_panel._compare.comparison.shown is shown  # not computed anew
 
 
+def test_the_limit_of_the_colors_is_said_also_after_the_user_has_changed_it(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any
+):
+    enhance(a_panel, a_runner)
+    a_panel.ui.compareButton.click()
+    slicer_python.util.getNode("Difference").GetDisplayNode().SetWindowLevel(246, 30)
+    assert a_panel.ui.comparisonLabel.text.endswith("orange is higher, blue lower, brightest at 123.")
+
+
 @pytest.mark.parametrize("moving", ["before", "after"])
 def test_a_step_of_a_sequence_is_compared_anew(a_panel: Any, a_thick_volume: Any, slicer_python: Any, moving: str):
     import slicer_host

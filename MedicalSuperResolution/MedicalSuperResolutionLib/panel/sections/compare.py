@@ -34,7 +34,7 @@ class CompareSection:
 
     def __init__(self, ui: SimpleNamespace, choices: Callable[[], MedicalSuperResolutionParameterNode]) -> None:
         """``choices`` gives the parameter node of the scene; `show` is to be called when it changes."""
-        self.comparison = Comparison(CompareViews(slicer.app.applicationLogic(), timers.soon))
+        self.comparison = Comparison(CompareViews(slicer.app.applicationLogic(), timers.soon), self._describe)
         self._ui, self._choices = ui, choices
         self._entered_with: tuple = ()
         self._last_pair: tuple | None = None
@@ -64,7 +64,7 @@ class CompareSection:
             self._enter_anew()
         ui, chosen, active = self._ui, self._choices(), self.comparison.is_active
         pair = chosen.pair_to_compare()
-        shown, blends = self._shown(), self.comparison.views.blends
+        shown, blends = self._describe(), self.comparison.views.blends
         self._draw(blends)
         for widget in (ui.overlayComboBox, ui.beforeButton, ui.crosshairCheckBox):
             widget.enabled = bool(blends)
@@ -73,7 +73,6 @@ class CompareSection:
         obstacle = compare_texts.why_no_share(blends, chosen.overlay)
         ui.overlaySlider.enabled = not obstacle
         ui.overlaySlider.toolTip = obstacle or compare_texts.how_to_use(chosen.overlay)
-        ui.comparisonLabel.text = compare_texts.described(shown, chosen.overlay) if shown else ""
         button = ui.compareButton
         button.checked, button.enabled = active, active or pair is not None
         button.text = _("Close comparison") if active else _("Compare")
@@ -125,13 +124,14 @@ class CompareSection:
                 self.exit()
         self.show()
 
-    def _shown(self) -> Shown | None:
-        """The present comparison, by the names that its volumes have now."""
+    def _describe(self) -> Shown | None:
+        """Say what is shown. Returns the present comparison, by the names that its volumes have now."""
         shown = self.comparison.shown
-        if shown is None or self._last_pair is None:
-            return shown
-        before, after = (volume.GetName() for volume in self._last_pair)
-        return replace(shown, before=before, after=after)
+        if shown is not None and self._last_pair is not None:
+            before, after = (volume.GetName() for volume in self._last_pair)
+            shown = replace(shown, before=before, after=after)
+        self._ui.comparisonLabel.text = compare_texts.described(shown, self._choices().overlay) if shown else ""
+        return shown
 
     def _arranged(self) -> tuple:
         """The requested contents of the views."""
