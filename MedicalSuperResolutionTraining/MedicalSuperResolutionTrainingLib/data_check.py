@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
+from collections.abc import Iterator
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from MedicalSuperResolutionLib.sentences import translated
 from MedicalSuperResolutionTrainingLib.commands import Choices, manifest_of
 
 _MOST_COUNTED = 10_000
+_MOST_SECONDS = 0.5  # of looking into folders: a path that is typed passes by the root of the disk, and Slicer waits
 _MOST_OPENED = 100  # files whose headers are read
 
 
@@ -36,7 +39,7 @@ def holds_nifti(choices: Choices) -> bool:
     """Whether NIfTI files are to be prepared."""
     if manifest_of(choices) is not None:
         return False
-    files = _files_in(choices.data, choices.data.stat().st_mtime_ns)
+    files = islice(chain.from_iterable(_by_folder(choices.data)), _MOST_COUNTED)
     return any(path.name.lower().endswith((".nii", ".nii.gz")) for path in files)
 
 
@@ -46,8 +49,8 @@ def data_line(choices: Choices, recipe: Recipe) -> str:
     if manifest is not None:
         line, shapes = _of_manifest(manifest, manifest.stat().st_mtime_ns)
     else:
-        files = _files_in(choices.data, choices.data.stat().st_mtime_ns)
-        count = str(len(files)) if len(files) <= _MOST_COUNTED else _("more than {count}").format(count=_MOST_COUNTED)
+        files, are_all = _files_in(choices.data, choices.data.stat().st_mtime_ns)
+        count = str(len(files)) if are_all else _("at least {count}").format(count=len(files))
         line = _("Files of volumes: {count}; they are checked and prepared first.").format(count=count)
         shapes = [shape for shape in map(_shape_of, files[:_MOST_OPENED]) if shape is not None]
     small = too_small(recipe, shapes)
@@ -59,11 +62,20 @@ def data_line(choices: Choices, recipe: Recipe) -> str:
 
 
 @lru_cache(maxsize=1)
-def _files_in(folder: Path, changed: int) -> list[Path]:
-    """Files of volumes in a folder; the list ends where there are very many. Slices of DICOM are files, too."""
-    below = os.walk(folder)  # which passes over a folder that vanishes meanwhile
-    files = (Path(place, name) for place, _folders, names in below for name in names)
-    return list(islice((path for path in files if path.name.lower().endswith((*SUFFIXES, ".dcm"))), _MOST_COUNTED + 1))
+def _files_in(folder: Path, changed: int) -> tuple[list[Path], bool]:
+    """Files of volumes in a folder, and whether these are all: the list ends where there is very much in the folder."""
+    found, end = [], time.monotonic() + _MOST_SECONDS
+    for files in _by_folder(folder):
+        if len(found) >= _MOST_COUNTED or time.monotonic() > end:
+            return found[:_MOST_COUNTED], False
+        found += files
+    return found[:_MOST_COUNTED], len(found) <= _MOST_COUNTED
+
+
+def _by_folder(folder: Path) -> Iterator[list[Path]]:
+    """The files of volumes in a folder, then those in each folder below. Slices of DICOM are files, too."""
+    for place, _folders, names in os.walk(folder):  # which passes over a folder that vanishes meanwhile
+        yield [Path(place, name) for name in names if name.lower().endswith((*SUFFIXES, ".dcm"))]
 
 
 @lru_cache(maxsize=_MOST_OPENED)

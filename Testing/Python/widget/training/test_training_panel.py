@@ -9,6 +9,7 @@ import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -600,8 +601,24 @@ def test_very_many_files_are_not_counted_to_the_end_nor_twice(
     ui.runPathLineEdit.currentPath = str(tmp_path / "run")
     for steps in (10, 20):
         ui.stepsSpinBox.value = steps
-        assert ui.dataCheckLabel.text == "Files of volumes: more than 3; they are checked and prepared first."
+        assert ui.dataCheckLabel.text == "Files of volumes: at least 3; they are checked and prepared first."
     assert looked == [tmp_path / "scans"]
+
+
+def test_typing_a_path_does_not_wait_until_the_whole_disk_was_looked_through(
+    a_training_panel: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from MedicalSuperResolutionTrainingLib import data_check
+
+    seconds = iter(range(1000))
+    monkeypatch.setattr(data_check, "time", SimpleNamespace(monotonic=lambda: 0.1 * next(seconds)))
+    walked = []
+    disk = ((walked.append(number) or f"/{number}", [], ["ct.nrrd"]) for number in range(100))
+    monkeypatch.setattr(os, "walk", lambda folder: disk)
+    a_training_panel.ui.volumesPathLineEdit.currentPath = str(tmp_path)
+    shown = a_training_panel.ui.dataCheckLabel.text
+    assert shown == "Files of volumes: at least 5; they are checked and prepared first."
+    assert len(walked) < 10
 
 
 def test_the_latest_sample_picture_is_shown_until_the_scene_is_closed(
