@@ -61,9 +61,9 @@ class Shown:
 class Comparison:
     """Shows before, after, and after minus before. Its nodes are hidden, not saved, and removed at the end."""
 
-    def __init__(self, views: CompareViews, on_limit: Callable[[], None] = lambda: None) -> None:
-        """``on_limit`` is called when the user has changed the limit of the difference: see `Shown`."""
-        self._views, self._on_limit = views, on_limit
+    def __init__(self, views: CompareViews, on_colors: Callable[[], None] = lambda: None) -> None:
+        """``on_colors`` is called when the user has changed a color scale, and with it what is `shown`."""
+        self._views, self._on_colors = views, on_colors
         self._temporary: list[slicer.vtkMRMLNode] = []
         self._shown: Shown | None = None
 
@@ -168,10 +168,12 @@ class Comparison:
     def _keep_middle(self, display: slicer.vtkMRMLScalarVolumeDisplayNode, event: str) -> None:
         """Leave the color of no difference where it is: by the mouse, the user changes window and level at once."""
         display.SetWindowLevel(display.GetWindow(), 0)  # no event where nothing changes
-        limit = display.GetWindow() / 2
-        if self._shown is not None and limit != self._shown.limit:
-            self._shown = replace(self._shown, limit=limit)
-            self._on_limit()
+        self._follow_colors(limit=display.GetWindow() / 2)
+
+    def _follow_colors(self, **ends: float | tuple[float, float]) -> None:
+        if self._shown is not None and (changed := replace(self._shown, **ends)) != self._shown:
+            self._shown = changed
+            self._on_colors()
 
     def _add_uncertainty(self, after: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode | None:
         """The uncertainty of after, if it is known, as an overlay of its own; the voxels are shared."""
@@ -190,7 +192,14 @@ class Comparison:
         display.SetAutoThreshold(False)
         display.SetThreshold(first, max(first, known.GetImageData().GetScalarRange()[1]))
         display.SetApplyThreshold(True)
+        display.AddObserver(vtk.vtkCommand.ModifiedEvent, self._begin_with_the_legend)
         return node
+
+    def _begin_with_the_legend(self, display: slicer.vtkMRMLScalarVolumeDisplayNode, event: str) -> None:
+        first, brightest = ends_of_colors(display)
+        if display.GetLowerThreshold() != first:
+            display.SetLowerThreshold(first)
+        self._follow_colors(uncertainty=(first, brightest))
 
     def _add_volume(
         self, name: str, array: np.ndarray, like: slicer.vtkMRMLScalarVolumeNode

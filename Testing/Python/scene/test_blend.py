@@ -197,6 +197,13 @@ def test_the_colors_have_a_legend(an_unsure_blend, a_comparison, a_scene, a_gray
     assert not legend.GetSaveWithScene()
 
 
+def test_the_colors_begin_with_the_legend_also_after_the_user_has_changed_their_window(an_unsure_blend, a_comparison):
+    _, legend = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+    colored = legend.GetPrimaryDisplayNode()
+    colored.SetWindowLevel(20, 30)
+    assert (colored.GetLowerThreshold(), a_comparison.shown.uncertainty) == (20, (20, 40))
+
+
 def test_the_legend_is_redrawn_when_the_colors_come_and_go(an_unsure_blend):
     _, legend = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")  # the first is of the difference
     for show in (lambda: an_unsure_blend.color(1), an_unsure_blend.clear):
