@@ -20,6 +20,40 @@ def reach_selectors(ui: SimpleNamespace) -> None:
             box = next(child for child in selector.children() if child.inherits("QComboBox"))
             box.setFocusProxy(None)
             selector.setFocusProxy(box)
+            _ActionKeys(box)
+
+
+class _ActionKeys(qt.QObject):
+    """Lets Enter carry out "Create new..." and "Rename..." in an open list of nodes, as a click does.
+
+    Slicer carries them out by the mouse alone. A key that reaches one in the closed list leaves what was chosen: the
+    list would show the action as if it was chosen, and no node.
+    """
+
+    def __init__(self, box: qt.QComboBox) -> None:
+        super().__init__(box)
+        self._box, self._chosen = box, 0
+        for watched in (box, box.view()):
+            watched.installEventFilter(self)
+        box.connect("activated(int)", self._keep)
+
+    def eventFilter(self, watched: qt.QObject, event: qt.QEvent) -> bool:  # Qt's name
+        """Before each event; lets every other pass."""
+        if event.type() == qt.QEvent.KeyPress and event.key() in (qt.Qt.Key_Return, qt.Qt.Key_Enter):
+            view = self._box.view()
+            if watched.inherits("QAbstractItemView") and self._is_action(view.currentIndex().row()):
+                view.clicked(view.currentIndex())  # emits the signal
+                return True
+        if event.type() in (qt.QEvent.KeyPress, qt.QEvent.MouseButtonPress):
+            self._chosen = self._box.currentIndex
+        return False
+
+    def _keep(self, index: int) -> None:
+        if self._is_action(index):
+            self._box.currentIndex = self._chosen
+
+    def _is_action(self, index: int) -> bool:
+        return self._box.itemData(index, qt.Qt.UserRole + 1) == "postItem"  # qMRMLSceneModel::UIDRole
 
 
 def name_inner_boxes(ui: SimpleNamespace) -> None:

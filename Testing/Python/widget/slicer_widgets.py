@@ -104,7 +104,7 @@ class qMRMLNodeComboBox(PythonQtManners, QtWidgets.QWidget):
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
         self._id, self._scene, self._tags = "", None, []
-        self._box = QtWidgets.QComboBox(self)
+        self._box = qt_class("QComboBox")(self)
         self._box.setFocusProxy(self)
         self._box.activated.connect(lambda index: self.setCurrentNodeID(self._box.itemData(index)))
         layout = QtWidgets.QHBoxLayout(self)

@@ -283,7 +283,7 @@ def test_what_is_made_for_comparing_is_not_offered_and_leaves(a_panel: Any, a_th
     a_panel.ui.compareButton.click()
     assert len(volume_names()) == len(names) + 2
     box = a_panel.ui.compareSelector._box
-    assert [box.itemText(index) for index in range(box.count())] == ["Latest result", *names]
+    assert [box.itemText(index) for index in range(box.count)] == ["Latest result", *names]
     a_panel.ui.compareButton.click()
     assert volume_names() == names
 
