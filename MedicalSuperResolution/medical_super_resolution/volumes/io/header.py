@@ -17,6 +17,7 @@ from ..volume import FileHeader
 LARGEST_COMPRESSION = 1100  # deflate cannot do better than 1032 to 1
 LARGEST_COMPRESSION_OF_BZIP2 = 2_000_000
 _SHEAR_OF_ROUNDING = 2e-5  # cosine between two axes: what single precision leaves of a right angle
+_MOST_DIGITS = 19  # 64 bits hold all shorter numbers
 _MISREAD = re.compile(r"^LIST|^\s|%|:=")  # in names: several files, a blank that is cut off, a pattern, a key
 
 
@@ -130,6 +131,11 @@ def placed(path: Path, sizes: tuple[int, ...], matrix: np.ndarray) -> tuple[Grid
     angle = math.degrees(math.asin(grid.shear))
     note = f"the axes were {angle:.2g} degrees off right angles and are taken as straight"
     return Grid(grid.shape_kji, straight), (note,)
+
+
+def is_whole(word: str) -> bool:
+    """Whether a word is a whole number, not negative; a superscript is a digit and none."""
+    return word.isdecimal() and len(word) < _MOST_DIGITS
 
 
 def checked_sizes(path: Path, counts: list[int]) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from ...errors import VolumeError
 from ..grid import LPS_TO_RAS
 from ..volume import FileHeader
 from .foreign import not_read
-from .header import Header, Voxels, beside, checked_sizes, damaged, not_scalar, placed
+from .header import Header, Voxels, beside, checked_sizes, damaged, is_whole, not_scalar, placed
 
 _HEADER_BYTES = 1 << 20
 _LINE = re.compile(rb"^[ \t]*(\w+)[ \t]*[=:][ \t]*([^\r\n]*?)[ \t]*\r?$")
@@ -47,13 +47,13 @@ def read_meta_header(path: Path) -> Header:
         block = file.read(_HEADER_BYTES)
     fields, end = _fields(path, block)
     dimensions = fields.get("NDims", "")
-    if not dimensions.isdecimal() or not 0 < int(dimensions) <= _MOST_DIMENSIONS:
+    if not is_whole(dimensions) or not 0 < int(dimensions) <= _MOST_DIMENSIONS:
         raise damaged(path, f"its number of dimensions is {dimensions[:20]!r}")
     count = int(dimensions)
     counts = [int(number) if number == int(number) else 0 for number in _numbers(path, fields, "DimSize", count, None)]
     components = fields.get("ElementNumberOfChannels", "1")
     if components != "1":
-        raise not_scalar(path, int(components) if components.isdecimal() else 0)
+        raise not_scalar(path, int(components) if is_whole(components) else 0)
     sizes = checked_sizes(path, counts)
     grid, notes = placed(path, sizes, _matrix(path, fields, count))
     kind = fields.get("ElementType", "")

@@ -19,7 +19,7 @@ from ...errors import VolumeError
 from ..grid import AXES_IJK, Grid
 from ..volume import FileHeader
 from .foreign import not_read
-from .header import Header, Voxels, beside, checked_sizes, damaged, not_scalar, placed
+from .header import Header, Voxels, beside, checked_sizes, damaged, is_whole, not_scalar, placed
 
 T = TypeVar("T")
 _HEADER_BYTES = 1 << 20  # headers are a thousandth of that
@@ -109,7 +109,7 @@ def _fields(path: Path, text: str) -> tuple[dict[str, str], dict[str, str]]:
 
 def _whole_numbers(path: Path, fields: dict[str, str], name: str) -> list[int]:
     words = fields.get(name, "").split()
-    if not words or not all(word.isdecimal() and len(word) < 19 for word in words):
+    if not words or not all(map(is_whole, words)):
         raise damaged(path, f"its {name} are {fields.get(name, 'not there')[:60]!r}")
     return [int(word) for word in words]
 

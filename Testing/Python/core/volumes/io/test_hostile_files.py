@@ -159,6 +159,17 @@ def test_numbers_that_the_reader_of_metaimage_does_not_survive_are_refused(tmp_p
     assert all("cannot be read as a volume" in sentence for sentence in all_refused_within_limits(paths))
 
 
+@pytest.mark.parametrize("number", ["²", "9" * 5000])
+@pytest.mark.parametrize(("suffix", "line"), [
+    (".mha", "NDims = {}"), (".mha", "NDims = 3\nElementNumberOfChannels = {}"), (".nrrd", "sizes: 5 6 {}"),
+])  # fmt: skip
+def test_digits_that_are_no_number_are_refused(tmp_path: Path, suffix: str, line: str, number: str):
+    good, text = ("NDims = 3", META.format("LOCAL")) if suffix == ".mha" else ("sizes: 5 6 4", f"{NRRD}\n")
+    path = tmp_path / f"scan{suffix}"
+    path.write_bytes(text.replace(good, line.format(number)).encode() + bytes(240))
+    refusal(path)
+
+
 @posix_only
 @pytest.mark.parametrize("suffix", [".mha", ".mhd"])
 def test_packed_voxels_of_metaimage_that_do_not_unpack_are_refused(tmp_path: Path, suffix: str):
