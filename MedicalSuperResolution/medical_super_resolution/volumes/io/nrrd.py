@@ -28,8 +28,10 @@ _VECTOR = re.compile(r"\(([^()]*)\)|none", re.IGNORECASE)
 _TO_RAS = {
     "right-anterior-superior": (1.0, 1.0, 1.0),
     "ras": (1.0, 1.0, 1.0),
+    "rast": (1.0, 1.0, 1.0),
     "left-anterior-superior": (-1.0, 1.0, 1.0),
     "las": (-1.0, 1.0, 1.0),
+    "last": (-1.0, 1.0, 1.0),
 }
 _LPS = (-1.0, -1.0, 1.0)
 _ESCAPED = re.compile(r"\\[\\n]")  # a backslash or the end of a line, within a value

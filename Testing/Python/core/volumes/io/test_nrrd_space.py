@@ -64,6 +64,18 @@ def test_the_thickness_along_the_slices_is_the_slice_thickness(tmp_path: Path, a
     assert files.read(path, number=1).slice_thickness_mm == thickness_mm
 
 
+@pytest.mark.parametrize("long", ["right-anterior-superior", "left-anterior-superior", "left-posterior-superior"])
+def test_a_space_with_time_is_the_same_by_its_short_name(tmp_path: Path, long: str):
+    short = "".join(word[0] for word in long.split("-")).upper() + "T"
+    fields = "space directions: (1,0,0,0) (0,1,0,0) (0,0,4,0) (0,0,0,1)\nspace origin: (3,-4,5,0)"
+    grids = [
+        next(files.read_all(write(tmp_path / "scan.nrrd", f"space: {name}\n{fields}", VALUES))).grid
+        for name in (f"{long}-time", short)
+    ]
+    assert grids[0] == grids[1]
+    np.testing.assert_array_equal(grids[0].ijk_to_ras[:3, 3], np.array(SIGNS[short[:3]]) * [3, -4, 5])
+
+
 @pytest.mark.parametrize("frame", [None, "(0,1,0) (-1,0,0) (0,0,1)", "(0.8,0.6,0) (-0.6,0.8,0) (0,0,-1)"])
 @pytest.mark.parametrize("space", ["RAS", "LAS", "LPS"])
 def test_diffusion_gradients_keep_their_direction_in_the_patient(tmp_path: Path, space: str, frame: str | None):
