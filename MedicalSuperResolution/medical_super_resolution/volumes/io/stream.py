@@ -141,9 +141,12 @@ def _written_out(text: bytes, header: Header) -> bytes:
             return binascii.unhexlify(b"".join(text.split()))
         words = text.replace(b",", b" ").split()
         numbers = [int(word) for word in words] if header.stored.kind in "iu" else [float(word) for word in words]
-        return np.array(numbers).astype(header.stored).tobytes() if numbers else b""
+        with np.errstate(over="ignore"):  # what becomes infinite is refused later
+            return np.array(numbers, header.stored).tobytes()
     except (ValueError, OverflowError) as problem:
-        raise VolumeError(f"{header.path} is damaged: its voxels are no numbers; get it again") from problem
+        raise VolumeError(
+            f"{header.path} is damaged: its voxels are no numbers of their type; get it again"
+        ) from problem
 
 
 def _skip(source: Source, count: int) -> None:

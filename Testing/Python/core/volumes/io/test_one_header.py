@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from limited_reading import refusal
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files, formats
@@ -162,6 +163,31 @@ def test_all_encodings_of_nrrd_are_read(tmp_path: Path, encoding: str, line_end:
     path = tmp_path / "scan.nrrd"
     path.write_bytes((head + "# made up\n\n").replace("\n", line_end).encode() + data)
     assert_read_alike_in_all_ways(path, VALUES)
+
+
+@pytest.mark.parametrize("kind", ["uint64", "int64"])
+def test_large_whole_numbers_written_as_text_are_not_rounded(tmp_path: Path, kind: str):
+    values = np.linspace(np.iinfo(kind).min, np.iinfo(kind).max, 120, dtype=kind) // 3 * 3 + 1
+    head = NRRD.format(type=kind, space="LPS", directions=DIRECTIONS, endian="", encoding="text")
+    path = tmp_path / "scan.nrrd"
+    path.write_text(head + "\n" + " ".join(map(str, values.tolist())))
+    np.testing.assert_array_equal(files.read(path).array.ravel(), values)
+
+
+@pytest.mark.parametrize(("kind", "number"), [("uint8", "256"), ("int16", "-32769"), ("uint32", "-1")])
+def test_numbers_written_as_text_that_their_type_cannot_hold_are_refused(tmp_path: Path, kind: str, number: str):
+    head = NRRD.format(type=kind, space="LPS", directions=DIRECTIONS, endian="", encoding="text")
+    path = tmp_path / "scan.nrrd"
+    path.write_text(f"{head}\n" + "1 " * 119 + number)
+    assert "its voxels are no numbers of their type" in refusal(path)
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_written_as_text_beyond_single_precision_are_refused_by_a_sentence_alone(tmp_path: Path):
+    head = NRRD.format(type="float", space="LPS", directions=DIRECTIONS, endian="", encoding="text")
+    path = tmp_path / "scan.nrrd"
+    path.write_text(f"{head}\n" + "1 " * 119 + "1e39")
+    assert "not finite" in refusal(path)
 
 
 def test_bytes_before_the_voxels_of_nrrd_are_skipped(tmp_path: Path):
