@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import numpy as np
+
 from ....errors import optional
 from ...volume import FileHeader
 from ..foreign import not_read
@@ -29,7 +31,8 @@ def read_mgh_header(path: Path) -> Header:
         header = MGHHeader(block + bytes(_MGH_FOOTER_BYTES), check=False)
         sizes = checked_sizes(path, [int(count) for count in header["dims"]])
         stored = header.get_data_dtype()
-        matrix = header.get_affine()
+        with np.errstate(all="ignore"):  # what is not finite is refused as a place
+            matrix = header.get_affine()
     except (HeaderDataError, ValueError, KeyError, ZeroDivisionError) as problem:
         raise damaged(path, "its header is damaged") from problem
     grid, notes = placed(path, sizes, matrix)

@@ -49,7 +49,8 @@ def read_nifti_header(path: Path) -> Header:
     header = header_from(block, version, order)
     is_pair = header["magic"].tobytes().startswith(b"ni")
     sizes = _sizes(path, header)
-    grid, notes = _placed(path, sizes, header)
+    with np.errstate(all="ignore"):  # what is not finite is refused as a place
+        grid, notes = _placed(path, sizes, header)
     grid = _with_slice_axis(grid, header)
     stored = _stored(path, header)
     slope, intercept = _scaling(path, header)
@@ -191,8 +192,7 @@ def unit_mm(header: Nifti1Header) -> float:
 
 def _in_mm(header: Nifti1Header, matrix: np.ndarray) -> np.ndarray:
     unit = unit_mm(header)
-    with np.errstate(all="ignore"):  # what is too large is refused as a place
-        return np.diag([unit, unit, unit, 1.0]) @ np.asarray(matrix, np.float64)
+    return np.diag([unit, unit, unit, 1.0]) @ np.asarray(matrix, np.float64)
 
 
 def _with_slice_axis(grid: Grid, header: Nifti1Header) -> Grid:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import struct
 import zlib
 from pathlib import Path
 
@@ -238,3 +239,21 @@ def test_a_scale_beyond_all_numbers_is_refused_by_a_sentence_alone(tmp_path: Pat
     nibabel.save(image, tmp_path / "scan.nii")
     with pytest.raises(VolumeError, match="not finite"):
         files.read(tmp_path / "scan.nii")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("name", "place", "value"), [
+    ("scan.nii", 80, struct.pack("<f", np.inf)), ("scan.mgh", 30, struct.pack(">f", 3e38)),
+], ids=["NIfTI", "FreeSurfer"])  # fmt: skip
+def test_a_spacing_beyond_all_numbers_is_refused_by_a_sentence_alone(
+    tmp_path: Path, name: str, place: int, value: bytes
+):
+    path = tmp_path / name
+    zeros = np.zeros((4, 4, 4), np.int16)
+    image = nibabel.Nifti1Image(zeros, None) if name == "scan.nii" else nibabel.MGHImage(zeros, np.eye(4))
+    if name == "scan.nii":
+        image.set_qform(np.eye(4), 1)
+    nibabel.save(image, path)
+    content = path.read_bytes()
+    path.write_bytes(content[:place] + value + content[place + 4 :])
+    refusal(path)
