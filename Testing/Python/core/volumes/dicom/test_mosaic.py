@@ -61,6 +61,13 @@ def test_the_slices_of_a_mosaic_lie_where_nibabel_sees_them(mosaics: Path, numbe
     assert f"b {B_VALUES[number - 1]} s/mm2" in volume.notes[0]
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_mosaic_in_an_unknown_set_of_characters_is_read_without_a_warning(mosaics: Path):
+    path = mosaics / "0.dcm"
+    path.write_bytes(path.read_bytes().replace(b"ISO_IR 100", b"ANNE MOORE"))
+    files.read(mosaics, Selection(phase=1))
+
+
 def test_several_mosaics_are_several_volumes(mosaics: Path):
     with pytest.raises(VolumeError, match="holds 2 volumes.*1: b 0 s/mm2; 2: b 1000 s/mm2"):
         files.read(mosaics)
