@@ -38,9 +38,9 @@ def is_dicom_segmentation(path: Path) -> bool:
     try:
         with quietly():
             header = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
+            return str(header.get("SOPClassUID", "")) in _STORAGE
     except UNREADABLE:
         return False
-    return str(header.get("SOPClassUID", "")) in _STORAGE
 
 
 def check_highdicom() -> None:

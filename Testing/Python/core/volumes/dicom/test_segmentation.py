@@ -213,6 +213,13 @@ def test_a_damaged_dicom_segmentation_is_refused_in_one_sentence(tmp_path, a_ser
         segmentations.read(tmp_path / "broken.dcm")
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_dicom_file_of_a_damaged_class_is_no_segmentation_without_a_warning(a_series):
+    path = next(a_series.iterdir())
+    path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.5.1.4.1.1.2\0", b"ANNE MOORE, born 19700101 "))
+    assert not dicom_seg.is_dicom_segmentation(path)
+
+
 def test_a_folder_is_no_dicom_segmentation(medsr, tmp_path, a_series):
     segmentations.write(
         two_segments(files.read(a_series).grid, overlapping=False),
