@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,12 +72,9 @@ def read_segmentation(path: Path) -> tuple[tuple[Volume, ...], dict[str, str]]:
         with quietly():
             found = highdicom.seg.segread(path)
             layers, place = _layers(found)
-    except (*UNREADABLE, RuntimeError) as problem:
+            facts = _facts(found, layers)
+    except (*UNREADABLE, RuntimeError, sqlite3.Error) as problem:  # highdicom keeps a table of the frames
         raise VolumeError(f"{path} cannot be read as a DICOM segmentation; it is damaged or not a volume") from problem
-    facts: dict[str, str] = {}
-    layer_of = {int(value): number for number, layer in enumerate(layers) for value in np.unique(layer) if value}
-    for number in found.segment_numbers:
-        facts |= _facts_of(found.get_segment_description(number), number, layer_of.get(number, 0))
     grid = Grid((layers[0].shape[0], layers[0].shape[1], layers[0].shape[2]), LPS_TO_RAS @ place[:, _KJI], "k")
     return tuple(Volume(layer, grid) for layer in layers), facts
 
@@ -84,6 +82,8 @@ def read_segmentation(path: Path) -> tuple[tuple[Volume, ...], dict[str, str]]:
 def _layers(found: Segmentation) -> tuple[list[np.ndarray], np.ndarray]:
     """Label maps of segment numbers, (K, J, I) uint16 each, and (4, 4) from their indices (k, j, i) to LPS."""
     layers: list[np.ndarray] = []
+    if not found.segment_numbers:
+        raise ValueError("no segments")
     for number in found.segment_numbers:  # one at a time, because a thousand masks do not fit into memory
         volume = found.get_volume(segment_numbers=[number])
         mask = volume.array[..., 0] >= _HALF
@@ -95,6 +95,15 @@ def _layers(found: Segmentation) -> tuple[list[np.ndarray], np.ndarray]:
             layers.append(layer)
         layer[mask] = number
     return layers, volume.affine
+
+
+def _facts(found: Segmentation, layers: list[np.ndarray]) -> dict[str, str]:
+    """Fields of a .seg.nrrd header for all segments."""
+    layer_of = {int(value): number for number, layer in enumerate(layers) for value in np.unique(layer) if value}
+    facts: dict[str, str] = {}
+    for number in found.segment_numbers:
+        facts |= _facts_of(found.get_segment_description(number), number, layer_of.get(number, 0))
+    return facts
 
 
 def _facts_of(segment: SegmentDescription, number: int, layer: int) -> dict[str, str]:

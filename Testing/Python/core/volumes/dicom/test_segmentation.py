@@ -200,14 +200,29 @@ def test_a_dicom_segmentation_needs_a_series_to_name(medsr, tmp_path, a_series):
     assert "give a folder of DICOM" in sentence
 
 
-def test_a_damaged_dicom_segmentation_is_refused_in_one_sentence(tmp_path, a_series):
+def frame_without_its_segment(segmentation) -> None:
+    segmentation.PerFrameFunctionalGroupsSequence[0].SegmentIdentificationSequence[0].ReferencedSegmentNumber = None
+
+
+def color_of_one_number(segmentation) -> None:
+    segmentation.SegmentSequence[0].RecommendedDisplayCIELabValue = 1
+
+
+@pytest.mark.parametrize("damage", [
+    lambda segmentation: delattr(segmentation, "PerFrameFunctionalGroupsSequence"),
+    lambda segmentation: delattr(segmentation, "DimensionIndexSequence"),
+    lambda segmentation: setattr(segmentation, "SegmentSequence", []),
+    frame_without_its_segment,
+    color_of_one_number,
+])  # fmt: skip
+def test_a_damaged_dicom_segmentation_is_refused_in_one_sentence(tmp_path, a_series, damage):
     segmentations.write(
         two_segments(files.read(a_series).grid, overlapping=False),
         tmp_path / "seg.dcm",
         images=list(a_series.iterdir()),
     )
     broken = pydicom.dcmread(tmp_path / "seg.dcm")
-    del broken.PerFrameFunctionalGroupsSequence
+    damage(broken)
     broken.save_as(tmp_path / "broken.dcm")
     with pytest.raises(VolumeError, match="cannot be read as a DICOM segmentation"):
         segmentations.read(tmp_path / "broken.dcm")
