@@ -16,6 +16,7 @@ from ..grid import LPS_TO_RAS, Grid
 from ..volume import Volume
 
 if TYPE_CHECKING:
+    from highdicom.color import CIELabColor
     from highdicom.seg import Segmentation, SegmentDescription
 
 _STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # of bits or fractions, and of label maps
@@ -212,21 +213,31 @@ def _stacked(layers: Sequence[Volume], values: Sequence[tuple[int, int]]) -> np.
     return masks
 
 
+def _color_of(text: str) -> CIELabColor | None:
+    """A color from its red, green and blue in a .seg.nrrd header, each 0 to 1; None where that is none."""
+    from highdicom.color import CIELabColor
+
+    try:
+        red, green, blue = (round(float(part) * 255) for part in text.split())
+        return CIELabColor.from_rgb(red, green, blue)
+    except (ValueError, OverflowError):
+        return None
+
+
 def _description(number: int, place: int, value: int, facts: dict[str, str]) -> SegmentDescription:
     """The segment of a label in one of the layers, each of which may count its labels from 1."""
-    from highdicom.color import CIELabColor
     from highdicom.seg import SegmentDescription
     from pydicom.sr.codedict import codes
 
     wanted = str(value), str(place)
     keys = [name.removesuffix("_LabelValue") for name in facts if name.endswith("_LabelValue")]
     key = next((key for key in keys if (facts[f"{key}_LabelValue"], facts.get(f"{key}_Layer", "0")) == wanted), "")
-    name, color = facts.get(f"{key}_Name", "").replace("\\", "/"), facts.get(f"{key}_Color", "").split()
+    name = facts.get(f"{key}_Name", "").replace("\\", "/")
     return SegmentDescription(
         segment_number=number,
         segment_label=name[:64] or f"label {value}",  # a backslash would make it several names
         segmented_property_category=codes.SCT.AnatomicalStructure,
         segmented_property_type=codes.SCT.AnatomicalStructure,
         algorithm_type="MANUAL",
-        display_color=CIELabColor.from_rgb(*(round(float(part) * 255) for part in color)) if len(color) == 3 else None,
+        display_color=_color_of(facts.get(f"{key}_Color", "")),
     )

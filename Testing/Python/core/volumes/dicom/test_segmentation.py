@@ -64,6 +64,17 @@ def test_segments_come_back_with_place_names_and_colors(tmp_path, a_series, over
     assert (written.StudyInstanceUID, written.FrameOfReferenceUID) == (f"{ROOT}.1", f"{ROOT}.4")
 
 
+@pytest.mark.parametrize("color", ["255 0 0", "nan 0 0", "1e999 0 0", "red", "-1 0 0", "1 0"])
+def test_a_segment_whose_color_is_none_is_written_without_a_color(tmp_path, a_series, color):
+    given = two_segments(files.read(a_series).grid, overlapping=False)
+    given = Segmentation(given.layers, given.facts | {"Segment0_Color": color})
+    segmentations.write(given, tmp_path / "seg.dcm", images=sorted(a_series.iterdir()))
+    facts = segmentations.read(tmp_path / "seg.dcm").facts
+    assert facts["Segment0_Name"] == "liver"
+    assert "Segment0_Color" not in facts
+    assert "Segment1_Color" in facts
+
+
 @pytest.mark.parametrize("kind", ["BINARY", "FRACTIONAL", "LABELMAP"])
 def test_segments_of_other_programs_are_read(tmp_path, a_series, kind):
     masks = np.zeros((5, 12, 10, 2), np.uint8)
