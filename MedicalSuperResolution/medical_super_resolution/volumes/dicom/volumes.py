@@ -10,7 +10,8 @@ import numpy as np
 
 from . import phases
 from .images.frames import Frame
-from .images.header import UNREADABLE, text
+from .images.header import text
+from .images.values import is_stated
 from .stack import height, spacing
 
 _SAME_DIRECTION = 1e-3  # cosine: 0.06 degrees
@@ -124,10 +125,7 @@ def _lacks(frame: Frame) -> str:
 def _is_damaged(frame: Frame) -> bool:
     """Whether what an image lacks of its place is there but cannot be understood; an empty value counts as none."""
     keyword = _PLACES.get(_lacks(frame))
-    try:
-        return keyword is not None and keyword in frame.header and not frame.header[keyword].is_empty
-    except UNREADABLE:
-        return True
+    return keyword is not None and is_stated(frame.header, keyword)
 
 
 def left_out(frames: list[Frame], why: str) -> list[str]:

@@ -6,11 +6,16 @@ only: nothing is inverted or windowed (PS3.3 C.7.6.3.1.2).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ....errors import VolumeError
 from .frames import Frame
 from .header import UNREADABLE, number, numbers, text
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 
 def rescale(frame: Frame) -> tuple[float, float]:
@@ -19,15 +24,35 @@ def rescale(frame: Frame) -> tuple[float, float]:
     Raises
     ------
     VolumeError
-        The slope is 0, by which all values were the same; some viewers show such images as if it were 1.
+        One of them is no number; or the slope is 0, by which all values were the same. Some viewers show such images as
+        if it were 1.
     """
-    slope, intercept = number(frame.header, "RescaleSlope"), number(frame.header, "RescaleIntercept")
+    slope, intercept = _stated(frame, "RescaleSlope"), _stated(frame, "RescaleIntercept")
     if slope == 0:
         raise VolumeError(
             f"{frame.file.path} has the RescaleSlope 0, so its values are unknown; correct the header, or get"
             " the series again"
         )
     return slope or 1.0, intercept or 0.0
+
+
+def _stated(frame: Frame, keyword: str) -> float | None:
+    """A number of an image's header; None where the header has none."""
+    found = number(frame.header, keyword)
+    if found is None and is_stated(frame.header, keyword):
+        raise VolumeError(
+            f"{frame.file.path} has a {keyword} that is no number, so its values are unknown; correct the header, or"
+            " get the series again"
+        )
+    return found
+
+
+def is_stated(header: Dataset, keyword: str) -> bool:
+    """Whether a value is there, also one that cannot be understood; an empty one counts as none."""
+    try:
+        return keyword in header and not header[keyword].is_empty
+    except UNREADABLE:
+        return True
 
 
 def padding_of(frame: Frame, stored: np.ndarray) -> np.ndarray | None:

@@ -51,6 +51,24 @@ def test_a_slope_of_zero_is_refused(tmp_path: Path, stored: np.ndarray):
         files.read(tmp_path / "ct")
 
 
+@pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
+@pytest.mark.parametrize("value", [b"1,5 ", b"nan ", b"2.5x"])
+@pytest.mark.parametrize("is_one_file", [True, False])
+def test_a_rescaling_that_is_no_number_is_refused_because_the_values_are_unknown(
+    tmp_path: Path, stored: np.ndarray, keyword: str, value: bytes, *, is_one_file: bool
+):
+    if is_one_file:
+        made = enhanced(stored, [(0, 0, 3.0 * k) for k in range(6)], "CT")
+        made.PerFrameFunctionalGroupsSequence[2].PixelValueTransformationSequence[0][keyword].value = "8.75"
+        path = save(made, tmp_path / "ct" / "all.dcm")
+    else:
+        path = write_images(tmp_path / "ct", stored, RescaleSlope="8.75", RescaleIntercept="8.75") / "002.dcm"
+    tag = {"RescaleSlope": b"(\0\x53\x10DS", "RescaleIntercept": b"(\0\x52\x10DS"}[keyword]
+    path.write_bytes(path.read_bytes().replace(tag + b"\4\0008.75", tag + b"\4\0" + value))
+    with pytest.raises(VolumeError, match=f"{path.name} has a {keyword} that is no number"):
+        files.read(tmp_path / "ct")
+
+
 def test_every_slice_has_its_own_intercept_sign_and_bits(tmp_path: Path, stored: np.ndarray):
     def change(header: Dataset, k: int) -> None:
         header.RescaleSlope, header.RescaleIntercept = 1, (0, -1024, -1000)[k % 3]
