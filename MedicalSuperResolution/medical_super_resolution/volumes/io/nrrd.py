@@ -25,15 +25,11 @@ T = TypeVar("T")
 _HEADER_BYTES = 1 << 20  # headers are a thousandth of that
 _END = re.compile(rb"\r?\n\r?\n")
 _VECTOR = re.compile(r"\(([^()]*)\)|none", re.IGNORECASE)
-_TO_RAS = {
-    "right-anterior-superior": (1.0, 1.0, 1.0),
-    "ras": (1.0, 1.0, 1.0),
-    "rast": (1.0, 1.0, 1.0),
-    "left-anterior-superior": (-1.0, 1.0, 1.0),
-    "las": (-1.0, 1.0, 1.0),
-    "last": (-1.0, 1.0, 1.0),
+_SPACES = {  # their names without blanks and hyphens, by the signs of the axes in RAS
+    (1.0, 1.0, 1.0): ("rightanteriorsuperior", "ras", "rast"),
+    (-1.0, 1.0, 1.0): ("leftanteriorsuperior", "las", "last"),
+    (-1.0, -1.0, 1.0): ("leftposteriorsuperior", "lps", "lpst", "scannerxyz", "3drighthanded", "3dlefthanded", ""),
 }
-_LPS = (-1.0, -1.0, 1.0)
 _ESCAPED = re.compile(r"\\[\\n]")  # a backslash or the end of a line, within a value
 _DIFFUSION = "DWMRI_"  # how the keys of gradients begin
 _SERIES_KINDS = ("list", "time", "domain", "space", "???", "")
@@ -171,7 +167,7 @@ def _matrix(path: Path, fields: dict[str, str], series: int | None, shape: tuple
             raise damaged(path, "its space origin is damaged")
         matrix[:3, 3] = origins[0][:3]
     with np.errstate(all="ignore"):  # what is not finite is refused as a place
-        return np.diag([*_signs(fields), 1.0]) @ matrix
+        return np.diag([*_signs(path, fields), 1.0]) @ matrix
 
 
 def _along_space(values: Iterable[T], series: int | None) -> list[T]:
@@ -179,9 +175,14 @@ def _along_space(values: Iterable[T], series: int | None) -> list[T]:
     return [value for axis, value in enumerate(values) if axis != series]
 
 
-def _signs(fields: dict[str, str]) -> tuple[float, float, float]:
+def _signs(path: Path, fields: dict[str, str]) -> tuple[float, float, float]:
     """The matrix from the space of a file to RAS."""
-    return _TO_RAS.get(fields.get("space", "").lower().removesuffix("-time"), _LPS)
+    space = fields.get("space", "")
+    name = re.sub(r"[\s-]", "", space.lower()).removesuffix("time")
+    found = next((signs for signs, names in _SPACES.items() if name in names), None)
+    if found is None:
+        raise damaged(path, f"its space is the unknown {space[:40]!r}")
+    return found
 
 
 def _first_center(
@@ -209,7 +210,7 @@ def _measurement_frame(path: Path, fields: dict[str, str], kept: dict[str, str])
         frame = np.eye(3)  # without one, directions are those of the file's space
     else:
         return None
-    return np.diag(_signs(fields)) @ frame if np.isfinite(frame).all() else None
+    return np.diag(_signs(path, fields)) @ frame if np.isfinite(frame).all() else None
 
 
 def _thickness_mm(fields: dict[str, str], series: int | None, grid: Grid) -> float | None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from limited_reading import refusal
 from medical_super_resolution.volumes.io import files
 
 VALUES = np.arange(240, dtype=np.int16).reshape(2, 4, 6, 5)  # two volumes of 5 x 6 x 4 voxels
@@ -62,6 +63,23 @@ def test_the_thickness_along_the_slices_is_the_slice_thickness(tmp_path: Path, a
     )
     path = write(tmp_path / "series.nrrd", fields, np.moveaxis(VALUES, 0, -1).copy())
     assert files.read(path, number=1).slice_thickness_mm == thickness_mm
+
+
+@pytest.mark.parametrize(
+    "space", ["Right Anterior Superior", "leftanteriorsuperior", "left posterior superior", "3D right handed"]
+)
+def test_all_spellings_of_a_space_are_those_of_itk(tmp_path: Path, space: str):
+    fields = f"space: {space}\nspace directions: (1,0,0) (0,1,0) (0,0,4)\nspace origin: (3,-4,5)"
+    path = write(tmp_path / "scan.nrrd", fields)
+    grid, image = files.read(path).grid, sitk.ReadImage(str(path))
+    np.testing.assert_allclose(grid.ijk_to_lps[:3, 3], image.GetOrigin())
+    np.testing.assert_allclose(grid.ijk_to_lps[:3, :3] / grid.spacing_ijk_mm, np.reshape(image.GetDirection(), (3, 3)))
+
+
+@pytest.mark.parametrize("space", ["RPS", "right-posterior-superior", "RAI", "patient"])
+def test_a_space_that_the_format_does_not_know_is_refused(tmp_path: Path, space: str):
+    path = write(tmp_path / "scan.nrrd", f"space: {space}\nspace directions: (1,0,0) (0,1,0) (0,0,4)")
+    assert f"its space is the unknown {space!r}" in refusal(path)
 
 
 @pytest.mark.parametrize("long", ["right-anterior-superior", "left-anterior-superior", "left-posterior-superior"])
