@@ -152,7 +152,7 @@ def _matrix(path: Path, fields: dict[str, str], series: int | None, shape: tuple
     matrix = np.eye(4)
     vectors = _along_space(_vectors(path, fields.get("spacedirections", "")), series)
     origins = _vectors(path, fields.get("spaceorigin", ""))
-    if vectors:
+    if "spacedirections" in fields:
         directions = [one[:3] for one in vectors if one is not None and one.size >= 3]
         if len(vectors) < 3 or len(directions) < len(vectors):
             raise damaged(path, "its space directions are damaged")
@@ -160,6 +160,8 @@ def _matrix(path: Path, fields: dict[str, str], series: int | None, shape: tuple
     elif "spacings" in fields:
         spacings = _along_space(_numbers(path, fields["spacings"]), series)
         matrix[:3, :3] = np.diag([*spacings[:3], 1.0, 1.0, 1.0][:3])
+    if "spaceorigin" in fields and len(origins) != 1:
+        raise damaged(path, "its space origin is damaged")
     if not vectors and not origins and "axismins" in fields:
         matrix[:3, 3] = _first_center(path, fields, series, matrix.diagonal()[:3], shape)
     if origins and origins[0] is not None:
@@ -228,7 +230,10 @@ def _stored(path: Path, fields: dict[str, str]) -> np.dtype:
     code = next((code for code, names in _TYPES.items() if name in names), None)
     if code is None:
         raise damaged(path, f"its voxels are of the unknown type {name[:40]!r}")
-    return np.dtype((">" if fields.get("endian", "little").lower() == "big" else "<") + code)
+    order = {"little": "<", "big": ">"}.get(fields.get("endian", "little").lower())
+    if order is None:
+        raise damaged(path, f"its byte order is the unknown {fields['endian'][:40]!r}")
+    return np.dtype(order + code)
 
 
 def _voxels(path: Path, fields: dict[str, str], end: int | None, expected: int) -> Voxels:

@@ -82,6 +82,23 @@ def test_a_space_that_the_format_does_not_know_is_refused(tmp_path: Path, space:
     assert f"its space is the unknown {space!r}" in refusal(path)
 
 
+@pytest.mark.parametrize(("fields", "said"), [
+    ("space directions: 1 0 0 0 1 0 0 0 4", "its space directions are damaged"),
+    ("space directions:", "its space directions are damaged"),
+    ("space directions: (1,0,0) (0,1,0) (0,0,4)\nspace origin: 3 -4 5", "its space origin is damaged"),
+    ("space directions: (1,0,0) (0,1,0) (0,0,4)\nspace origin: (3,0,0) (0,-4,0)", "its space origin is damaged"),
+])  # fmt: skip
+def test_a_place_that_is_no_vector_is_refused(tmp_path: Path, fields: str, said: str):
+    assert said in refusal(write(tmp_path / "scan.nrrd", f"space: RAS\n{fields}"))
+
+
+@pytest.mark.parametrize("order", ["middle", "MSB", "<"])
+def test_an_unknown_byte_order_is_refused(tmp_path: Path, order: str):
+    path = write(tmp_path / "scan.nrrd", "space: RAS")
+    path.write_bytes(path.read_bytes().replace(b"endian: little", f"endian: {order}".encode()))
+    assert f"its byte order is the unknown {order!r}" in refusal(path)
+
+
 @pytest.mark.parametrize("long", ["right-anterior-superior", "left-anterior-superior", "left-posterior-superior"])
 def test_a_space_with_time_is_the_same_by_its_short_name(tmp_path: Path, long: str):
     short = "".join(word[0] for word in long.split("-")).upper() + "T"
