@@ -88,14 +88,14 @@ def _volume_of(path: Path, series: Series, part: Part, notes: list[str]) -> Volu
         check_size(where, sum(map(stored_bytes, part.frames)), held)
         array, padding = voxels_of(stack.frames)
         thickness_mm = _thickness_mm(part.frames)
-    modality = _MODALITIES.get(series.modality)
-    padding = padding if padding is not None and is_far_away(array, padding, modality) else None
-    array, padding = _straightened(array, padding, stack, modality)
-    measured = None
-    if stack.targets is not None:
-        thickness = _relative_thickness(stack.frames, thickness_mm)
-        measured = MeasuredSlices(array, stack.places_mm / stack.spacing_mm, thickness, padding)
-        array, padding = _evenly_spaced(measured, stack)
+        modality = _MODALITIES.get(series.modality)
+        padding = padding if padding is not None and is_far_away(array, padding, modality) else None
+        array, padding = _straightened(array, padding, stack, modality)
+        measured = None
+        if stack.targets is not None:
+            thickness = _relative_thickness(stack.frames, thickness_mm)
+            measured = MeasuredSlices(array, stack.places_mm / stack.spacing_mm, thickness, padding)
+            array, padding = _evenly_spaced(measured, stack)
     return Volume(
         array,
         Grid(array.shape, LPS_TO_RAS @ stack.ijk_to_lps(), "k"),

@@ -69,6 +69,21 @@ def test_a_rescaling_that_is_no_number_is_refused_because_the_values_are_unknown
         files.read(tmp_path / "ct")
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "places_mm", [[(0, 1.5 * k, 5 * k) for k in range(6)], [(0, 0, 5 * k + k % 2) for k in range(6)]]
+)
+def test_a_slope_beyond_all_numbers_is_refused_by_a_sentence_alone(tmp_path: Path, stored: np.ndarray, places_mm: list):
+    """Also where tilted or uneven slices would be interpolated."""
+
+    def change(header: Dataset, k: int) -> None:
+        header.ImagePositionPatient = list(places_mm[k])
+
+    write_images(tmp_path / "mr", stored, change=change, modality="MR", RescaleSlope="1e308", RescaleIntercept=0)
+    with pytest.raises(VolumeError, match="not finite"):
+        files.read(tmp_path / "mr")
+
+
 def test_every_slice_has_its_own_intercept_sign_and_bits(tmp_path: Path, stored: np.ndarray):
     def change(header: Dataset, k: int) -> None:
         header.RescaleSlope, header.RescaleIntercept = 1, (0, -1024, -1000)[k % 3]
