@@ -159,6 +159,7 @@ class MedicalSuperResolutionWidgetTest(PanelTestCase):
         self.assertEqual(self.ui.sliceThicknessSpinBox.specialValueText, "auto, 4 mm")
         self.letTheEngine("finish()", size_after_ijk=(10, 12, 5), factor_ijk=(1.0, 1.0, 1.0))
         self.clickEnhanceAndWait()
+        result = self.widget._parameterNode.resultVolume
         (self.folder / "exported").mkdir()
         self.ui.exportPathLineEdit.currentPath = str(self.folder / "exported")
         self.assertTrue(self.ui.exportButton.enabled, self.ui.exportButton.toolTip)
@@ -166,10 +167,11 @@ class MedicalSuperResolutionWidgetTest(PanelTestCase):
         self.assertIn("5 files are in", self.ui.exportLabel.text)
         self.ui.databaseButton.click()
         self.assertIn("The new series is in the DICOM database.", self.ui.exportLabel.text)
+        self.assertEqual(slicer.util.selectedModule(), "DICOM")
         self.assertEqual(len(database.seriesForStudy(f"{ROOT}.1")), 2)
         hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
         items = [hierarchy.GetItemByDataNode(slicer.mrmlScene.GetNodeByID(loaded))]
-        items.append(hierarchy.GetItemByDataNode(self.widget._parameterNode.resultVolume))
+        items.append(hierarchy.GetItemByDataNode(result))
         self.assertEqual(*[hierarchy.GetItemParent(item) for item in items])
 
     def test_all_items_of_a_sequence_become_a_sequence(self):
