@@ -53,7 +53,8 @@ class MedicalSuperResolutionWidget(ModuleWidget):
 
     def __init__(self, parent=None):
         super().__init__(parent)
-        self._watchedInput, self._watchedRegion = Observer(self._updatePanel), Observer(self._updatePanel)
+        self._watchedInput = Observer(self._updatePanelNowAndSoon)
+        self._watchedRegion = Observer(self._updatePanel)
         self._run = self._compare = self._result = self._queue = self._fuse = None
         self._dicom = self._selfCheck = self._setup = self._isSequence = None
 

@@ -76,7 +76,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode: ParameterNode | None = None
         self._guiTags: list[int] = []
         self._watchedParameters = Observer(self._updatePanel)
-        self._isRemovalDue = False
+        self._isRemovalDue = self._isUpdateDue = False
 
     def setup(self) -> None:
         """Load the panel. The class connects it and ends with `followScene`."""
@@ -167,3 +167,14 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _updatePanel(self, caller: vtkObject | None = None, event: str | None = None) -> None:
         """Show what the choices come to; called when one changes."""
         raise NotImplementedError
+
+    def _updatePanelNowAndSoon(self, caller: vtkObject | None = None, event: str | None = None) -> None:
+        """Also after the pending events: Slicer's DICOM reader fills a transform after setting it, silently."""
+        self._updatePanel()
+        if not self._isUpdateDue:
+            self._isUpdateDue = True
+            timers.soon(self._updatePanelAgain)
+
+    def _updatePanelAgain(self) -> None:
+        self._isUpdateDue = False
+        self._updatePanel()

@@ -10,7 +10,7 @@ import pytest
 
 from medical_super_resolution.models.profile_calibration import expected_profile
 from medical_super_resolution.settings import EnhanceSettings
-from widget.helpers import enhance, entered
+from widget.helpers import enhance, entered, settle
 
 
 def test_enhance_waits_for_an_input_and_says_so(a_panel: Any):
@@ -326,6 +326,26 @@ def test_cautions_are_shown_before_the_click(a_panel: Any, a_thick_volume: Any):
     a_panel._parameterNode.factor = 6
     assert a_panel.ui.warningLabel.text == "6 times finer is far: above 5, more is guessed."
     assert not a_panel.ui.warningLabel.isHidden()
+
+
+def test_uneven_slices_are_a_caution_though_slicer_says_nothing_when_it_fills_their_transform(
+    a_panel: Any, a_thick_volume: Any, slicer_python: Any
+):
+    import vtk
+
+    image = vtk.vtkImageData()
+    image.SetDimensions(2, 2, 8)
+    image.SetSpacing(20, 18, 3)
+    image.AllocateScalars(vtk.VTK_DOUBLE, 3)
+    image.GetPointData().GetScalars().Fill(0)
+    transform = slicer_python.vtkOrientedGridTransform()
+    transform.SetDisplacementGridData(image)
+    node = slicer_python.mrmlScene.AddNewNodeByClass("vtkMRMLGridTransformNode", "Acquisition")
+    node.SetAndObserveTransformToParent(transform)
+    a_thick_volume.SetAndObserveTransformNodeID(node.GetID())
+    slicer_python.util.arrayFromGridTransform(node)[4:, ..., 2] = 3  # a slice is missing; no event tells of it
+    settle()
+    assert "The transform Acquisition is no matrix (uneven slices" in a_panel.ui.warningLabel.text
 
 
 def test_an_output_volume_that_would_be_overwritten_is_named_before_the_click(
