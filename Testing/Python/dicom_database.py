@@ -27,6 +27,8 @@ class DicomDatabase:
 
     def fileValue(self, file: str, tag: str) -> str:
         element = pydicom.dcmread(file).get(tuple(int(part, 16) for part in tag.split(",")))
+        if element is not None and element.VM > 1:
+            return "\\".join(map(str, element.value))
         return "" if element is None else str(element.value)
 
     def instanceValue(self, uid: str, tag: str) -> str:

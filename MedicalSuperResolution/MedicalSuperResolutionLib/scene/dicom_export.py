@@ -40,13 +40,16 @@ def check_exportable(node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
                 name=name
             )
         )
-    if node.GetParentTransformNode() is not None:
+    transform = node.GetParentTransformNode()
+    if transform is not None and not transform.IsLinear():
+        _check_even(node)  # it may be what brings the slices into place
+    if transform is not None:
         raise VolumeError(
             _(
                 "{name} lies under the transform {transform}, which moves it out of its place in"
                 " the DICOM study; take it out of the transform, or save it as .nrrd or .nii.gz"
                 " instead"
-            ).format(name=name, transform=node.GetParentTransformNode().GetName())
+            ).format(name=name, transform=transform.GetName())
         )
     if node.GetImageData().GetDimensions() != tuple(report.size_after_ijk):
         raise VolumeError(
@@ -71,7 +74,7 @@ def export(node: slicer.vtkMRMLScalarVolumeNode, folder: Path) -> Report:
     Raises
     ------
     VolumeError
-        See `check_exportable` and `derived.writer.write_series`; or the source's files are gone.
+        See `check_exportable` and `derived.writer.write_series`; the source's slices are uneven, or its files gone.
     """
     check_exportable(node)
     try:
@@ -80,6 +83,7 @@ def export(node: slicer.vtkMRMLScalarVolumeNode, folder: Path) -> Report:
         raise SuperResolutionError(_("this Slicer was built without SimpleITK, which writing DICOM needs")) from problem
     sources = provenance.source_instances(node)
     first, *further = (dicom_source.files_of_instances(node.GetName(), series) for series in sources)
+    _check_even(node)
     return write_series(
         scene.volume_from_node(node),
         provenance.report_of(node),
@@ -88,6 +92,17 @@ def export(node: slicer.vtkMRMLScalarVolumeNode, folder: Path) -> Report:
         further_sources=further,
         taken_numbers=dicom_source.series_numbers(sources[0]),
     )
+
+
+def _check_even(node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Refuse a result of uneven slices: its own grid is even, and not where the slices are."""
+    if any(map(dicom_source.are_uneven, provenance.source_instances(node))):
+        raise VolumeError(
+            _(
+                "{name} comes from slices at uneven distances, which Slicer brings into place by a transform that DICOM"
+                " has no room for; enhance the folder of their series by medsr enhance instead"
+            ).format(name=node.GetName())
+        )
 
 
 def new_folder(parent: Path) -> Path:

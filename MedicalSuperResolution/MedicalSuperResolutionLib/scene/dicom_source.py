@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import slicer
 
 from medical_super_resolution.errors import VolumeError
@@ -14,6 +15,8 @@ from MedicalSuperResolutionLib.translation import tr as _
 INSTANCES = "DICOM.instanceUIDs"  # the attribute in which Slicer names the images that a volume was loaded from
 _SLICE_THICKNESS, _MODALITY = "0018,0050", "0008,0060"  # DICOM tags, as Slicer's database takes them
 _PATIENT_ID, _STUDY, _FRAME_OF_REFERENCE = "0010,0020", "0020,000D", "0020,0052"
+_POSITION = "0020,0032"
+_EVEN_MM = 0.1  # positions that are rounded to a tenth of a millimeter count as even
 _MODALITIES = {"CT": "ct", "MR": "mr", "PT": "pet", "US": "us"}
 _HOUNSFIELD = "[hnsf'U]"  # its code in UCUM
 _NO_ITEM = 0  # of the subject hierarchy
@@ -106,6 +109,18 @@ def files_of_instances(name: str, instances: str) -> list[Path]:
             ).format(missing=missing or "all", name=name)
         )
     return files
+
+
+def are_uneven(instances: str) -> bool:
+    """Whether images do not lie evenly: Slicer loads them as if they did, and brings them into place by a transform."""
+    database = _database()
+    texts = [database.instanceValue(uid, _POSITION) for uid in instances.split()] if database is not None else []
+    if not texts or not all(texts):  # a multi-frame file has none of its own
+        return False
+    places = np.array([text.split("\\") for text in texts], dtype=float)
+    numbers = np.stack([np.arange(len(places)), np.ones(len(places))], axis=1)
+    even = numbers @ np.linalg.lstsq(numbers, places, rcond=None)[0]
+    return bool(np.abs(places - even).max() > _EVEN_MM)
 
 
 def series_numbers(instances: str) -> set[int]:

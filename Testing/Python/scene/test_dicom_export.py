@@ -188,6 +188,39 @@ def test_a_result_under_a_transform_is_refused(loaded, tmp_path):
     refused(loaded, tmp_path, "lies under the transform Registration")
 
 
+def move_upper_slices(loaded, distance_mm):
+    """The last two of the five slices; Slicer shows this by a transform, under which the result is, too."""
+    for file in loaded.files[3:]:
+        header = pydicom.dcmread(file)
+        row, column = np.array(header.ImageOrientationPatient, float).reshape(2, 3)
+        moved = np.array(header.ImagePositionPatient, float) + distance_mm * np.cross(row, column)
+        header.ImagePositionPatient = [f"{value:.10g}" for value in moved]
+        header.save_as(file)
+
+
+def test_a_result_of_uneven_slices_is_refused_under_their_transform_and_taken_out_of_it(loaded, tmp_path):
+    move_upper_slices(loaded, 5)
+    transform = loaded.source.GetScene().AddNewNodeByClass("vtkMRMLGridTransformNode", "Head acquisition transform")
+    transform.SetAndObserveTransformToParent(slicer.vtkOrientedGridTransform())
+    loaded.result.SetAndObserveTransformNodeID(transform.GetID())
+    refused(loaded, tmp_path, "comes from slices at uneven distances.*enhance the folder of their series by medsr")
+    loaded.result.SetAndObserveTransformNodeID(None)
+    refused(loaded, tmp_path, "comes from slices at uneven distances")
+
+
+def test_slices_at_rounded_places_are_even(loaded, tmp_path):
+    move_upper_slices(loaded, 0.08)
+    dicom_export.export(loaded.result, tmp_path / "out")
+    assert len(headers(tmp_path / "out")) == 15
+
+
+def test_a_result_under_a_warp_is_to_be_taken_out_of_it(loaded, tmp_path):
+    warp = loaded.source.GetScene().AddNewNodeByClass("vtkMRMLBSplineTransformNode", "Warp")
+    warp.SetAndObserveTransformToParent(slicer.vtkOrientedBSplineTransform())
+    loaded.result.SetAndObserveTransformNodeID(warp.GetID())
+    refused(loaded, tmp_path, "lies under the transform Warp.*take it out of the transform")
+
+
 def test_a_result_that_was_moved_is_refused(loaded, tmp_path):
     x, y, z = loaded.result.GetOrigin()
     loaded.result.SetOrigin(x + 30, y, z)
