@@ -38,17 +38,17 @@ def storage_class_of(files: Sequence[Path]) -> str:
     if storage_class not in attributes.STORAGE_CLASSES:
         raise VolumeError(
             f"the series in {files[0].parent} is stored as {_class_name(storage_class)}; only CT, MR and PET images"
-            " can be written as DICOM: name an output file that ends in .nii.gz or .nrrd instead"
+            " with a file for each slice can be written as DICOM: write .nii.gz or .nrrd instead"
         )
     if is_mosaic(first):
         raise VolumeError(
-            f"the series in {files[0].parent} is a Siemens mosaic, from which no DICOM can be derived: name an output"
-            " file that ends in .nii.gz or .nrrd instead"
+            f"the series in {files[0].parent} is a Siemens mosaic, from which no DICOM can be derived: write .nii.gz or"
+            " .nrrd instead"
         )
     if not (first.get("SOPInstanceUID") and first.get("StudyInstanceUID")):
         raise VolumeError(
             f"the series in {files[0].parent} does not name its study, so no DICOM can be derived from"
-            " it: name an output file that ends in .nii.gz or .nrrd instead"
+            " it: write .nii.gz or .nrrd instead"
         )
     return storage_class
 

@@ -212,8 +212,7 @@ def _encoded(header: Dataset) -> bytes:
         file.save_as(common)
     except UNREADABLE:
         raise VolumeError(
-            "the headers of the source hold values that cannot be written again; name an output file that ends in"
-            " .nii.gz or .nrrd instead"
+            "the headers of the source hold values that cannot be written again; write .nii.gz or .nrrd instead"
         ) from None  # it may quote the patient's name
     return common.getvalue()
 

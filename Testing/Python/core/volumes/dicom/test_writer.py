@@ -158,14 +158,18 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(
     ("uid", "named"),
-    [("1.2.840.10008.5.1.4.1.1.7", "Secondary Capture Image Storage"), ("1.2.840.10008.5.1.4.1.1.6.1", "Ultrasound")],
+    [
+        ("1.2.840.10008.5.1.4.1.1.7", "Secondary Capture Image Storage"),
+        ("1.2.840.10008.5.1.4.1.1.6.1", "Ultrasound"),
+        ("1.2.840.10008.5.1.4.1.1.2.1", "Enhanced CT Image Storage"),
+    ],
 )
 def test_other_kinds_of_images_are_refused(tmp_path: Path, uid: str, named: str):
     def other(header: pydicom.Dataset, k: int) -> None:
         header.SOPClassUID = uid
 
     derived = prepared(tmp_path, change=other)
-    with pytest.raises(VolumeError, match=f"is stored as {named}.*only CT, MR and PET"):
+    with pytest.raises(VolumeError, match=f"is stored as {named}.*CT, MR and PET images with a file for each slice"):
         dicom_output.check_output(derived.source_files, derived.folder)
     with pytest.raises(VolumeError, match="only CT, MR and PET"):
         derived.write()
