@@ -8,6 +8,7 @@ from medical_super_resolution.inference.planning import Plan
 from medical_super_resolution.volumes.grid import in_digits
 from medical_super_resolution.volumes.tilt import tilt_degrees
 from medical_super_resolution.volumes.volume import Volume
+from MedicalSuperResolutionLib.scene import dicom_source
 from MedicalSuperResolutionLib.scene.acquisition_transform import parent_of
 from MedicalSuperResolutionLib.translation import tr as _
 
@@ -41,6 +42,13 @@ def cautions(
         found.append(
             _("Enhance replaces the voxels of {name}, the output volume in Advanced.").format(
                 name=output_node.GetName()
+            )
+        )
+    if dicom_source.are_turned_over(node.GetAttribute(dicom_source.INSTANCES) or ""):
+        found.append(
+            _(
+                "The images are MONOCHROME1; Slicer turns their values over, unless DCMTK is its DICOM reader"
+                " (Application Settings, DICOM)."
             )
         )
     transform = parent_of(node)

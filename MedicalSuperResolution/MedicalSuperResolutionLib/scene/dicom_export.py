@@ -34,6 +34,13 @@ def check_exportable(node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
                 " patient and study are not known; save it as .nrrd or .nii.gz instead"
             ).format(name=name)
         )
+    if any(map(dicom_source.are_turned_over, provenance.source_instances(node))):
+        raise VolumeError(
+            _(
+                "{name} comes from MONOCHROME1 images, whose values Slicer may have turned over; enhance the folder of"
+                " their series by medsr enhance instead"
+            ).format(name=name)
+        )
     if kinds.browser_of(node) is not None:
         raise VolumeError(
             _("{name} is of a sequence, which cannot be exported; save the sequence as .seq.nrrd instead").format(

@@ -13,7 +13,7 @@ from medical_super_resolution.errors import VolumeError
 from MedicalSuperResolutionLib.translation import tr as _
 
 INSTANCES = "DICOM.instanceUIDs"  # the attribute in which Slicer names the images that a volume was loaded from
-_SLICE_THICKNESS, _MODALITY = "0018,0050", "0008,0060"  # DICOM tags, as Slicer's database takes them
+_SLICE_THICKNESS, _MODALITY, _PHOTOMETRIC = "0018,0050", "0008,0060", "0028,0004"  # as Slicer's database takes them
 _PATIENT_ID, _STUDY, _FRAME_OF_REFERENCE = "0010,0020", "0020,000D", "0020,0052"
 _POSITION = "0020,0032"
 _EVEN_MM = 0.1  # positions that are rounded to a tenth of a millimeter count as even
@@ -111,6 +111,11 @@ def files_of_instances(name: str, instances: str) -> list[Path]:
     return files
 
 
+def are_turned_over(instances: str) -> bool:
+    """Whether Slicer turns over the values of images: GDCM, its usual reader, does so with MONOCHROME1."""
+    return _value_of_first(instances, _PHOTOMETRIC).strip() == "MONOCHROME1"
+
+
 def are_uneven(instances: str) -> bool:
     """Whether images do not lie evenly: Slicer loads them as if they did, and brings them into place by a transform."""
     database = _database()
@@ -135,10 +140,14 @@ def series_numbers(instances: str) -> set[int]:
 
 def _value(node: slicer.vtkMRMLScalarVolumeNode, tag: str) -> str:
     """A value of the first DICOM file that a volume was loaded from; empty where it is not known."""
-    instances, database = (node.GetAttribute(INSTANCES) or "").split(), _database()
+    return _value_of_first(node.GetAttribute(INSTANCES) or "", tag)
+
+
+def _value_of_first(instances: str, tag: str) -> str:
+    database = _database()
     if not instances or database is None:
         return ""
-    return database.instanceValue(instances[0], tag) or ""
+    return database.instanceValue(instances.split()[0], tag) or ""
 
 
 def _database() -> object | None:

@@ -15,10 +15,13 @@ slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
 import dicom_database  # noqa: E402
 from dicom_sources import ROOT, write_source  # noqa: E402
 from medical_super_resolution.errors import SuperResolutionError, VolumeError  # noqa: E402
+from medical_super_resolution.inference.planning import plan  # noqa: E402
+from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
 from medical_super_resolution.volumes.io import files  # noqa: E402
 from medical_super_resolution.volumes.volume import Enhanced, Volume  # noqa: E402
 from MedicalSuperResolutionLib.scene import dicom_export, dicom_source, provenance  # noqa: E402
 from MedicalSuperResolutionLib.scene import nodes as scene  # noqa: E402
+from MedicalSuperResolutionLib.scene.cautions import cautions  # noqa: E402
 from slicer_host import hierarchy_of, load_bundle, save_bundle  # noqa: E402
 
 
@@ -212,6 +215,18 @@ def test_slices_at_rounded_places_are_even(loaded, tmp_path):
     move_upper_slices(loaded, 0.08)
     dicom_export.export(loaded.result, tmp_path / "out")
     assert len(headers(tmp_path / "out")) == 15
+
+
+def test_monochrome1_whose_values_slicer_turns_over_is_a_caution_and_refused(loaded, tmp_path):
+    volume = scene.volume_from_node(loaded.source)
+    planned = plan(volume.grid, EnhanceSettings(factor=2))
+    before = cautions(loaded.source, volume, planned)
+    header = pydicom.dcmread(loaded.files[0])
+    header.PhotometricInterpretation = "MONOCHROME1"
+    header.save_as(loaded.files[0])
+    first, *others = cautions(loaded.source, volume, planned)
+    assert ("Slicer turns their values over" in first, others) == (True, before)
+    refused(loaded, tmp_path, "comes from MONOCHROME1 images, whose values Slicer may have turned over")
 
 
 def test_a_result_under_a_warp_is_to_be_taken_out_of_it(loaded, tmp_path):
