@@ -122,7 +122,7 @@ def are_uneven(instances: str) -> bool:
     texts = [database.instanceValue(uid, _POSITION) for uid in instances.split()] if database is not None else []
     if not texts or not all(texts):  # a multi-frame file has none of its own
         return False
-    places = np.array([text.split("\\") for text in texts], dtype=float)
+    places = np.array([text.split("\\") for text in dict.fromkeys(texts)], dtype=float)  # several echoes are at one
     numbers = np.stack([np.arange(len(places)), np.ones(len(places))], axis=1)
     even = numbers @ np.linalg.lstsq(numbers, places, rcond=None)[0]
     return bool(np.abs(places - even).max() > _EVEN_MM)

@@ -217,6 +217,11 @@ def test_slices_at_rounded_places_are_even(loaded, tmp_path):
     assert len(headers(tmp_path / "out")) == 15
 
 
+def test_two_images_at_each_place_are_even(loaded):
+    (instances,) = provenance.source_instances(loaded.result)
+    assert not dicom_source.are_uneven(f"{instances} {instances}")
+
+
 def test_monochrome1_whose_values_slicer_turns_over_is_a_caution_and_refused(loaded, tmp_path):
     volume = scene.volume_from_node(loaded.source)
     planned = plan(volume.grid, EnhanceSettings(factor=2))
