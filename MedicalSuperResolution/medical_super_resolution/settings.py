@@ -211,6 +211,13 @@ class EnhanceSettings:
         object.__setattr__(self, "spacing_ijk_mm", None if spacing is None else tuple(map(plain, spacing)))
 
 
+def with_own_factor(settings: EnhanceSettings, factors: tuple[float, ...]) -> EnhanceSettings:
+    """The settings; with neither factor nor spacing, a model that supports a single factor, in plane, takes it."""
+    if len(factors) == 1 and settings.factor is None and settings.spacing_ijk_mm is None:
+        return dataclasses.replace(settings, factor=factors[0], axes="in-plane")
+    return settings
+
+
 OPTIONS = {  # of the command line, for the settings that are one value
     "factor": "--factor",
     "axes": "--axes",

@@ -14,8 +14,7 @@ from slicer import (
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 from medical_super_resolution.errors import SettingsError
-from medical_super_resolution.inference.planning import with_own_factor
-from medical_super_resolution.settings import BEST, LARGEST_FACTOR, STANDARD, EnhanceSettings
+from medical_super_resolution.settings import BEST, LARGEST_FACTOR, STANDARD, EnhanceSettings, with_own_factor
 from MedicalSuperResolutionLib.panel.choices import Arrangement, Device, Goal, Overlay, Plane, Profile, forget_unknown
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene import provenance

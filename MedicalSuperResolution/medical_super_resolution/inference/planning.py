@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 
@@ -110,18 +110,8 @@ def finer_axes(grid: Grid, settings: EnhanceSettings) -> dict[str, float]:
     return {axis: wanted[axis] / grid.spacing_mm(axis) for axis in finer}
 
 
-def with_own_factor(settings: EnhanceSettings, factors: tuple[float, ...]) -> EnhanceSettings:
-    """The settings; with neither factor nor spacing, an in-plane model for a single factor takes that factor.
-
-    ``factors`` : those that the model supports; empty for any.
-    """
-    if len(factors) == 1 and settings.factor is None and settings.spacing_ijk_mm is None:
-        return replace(settings, factor=factors[0], axes="in-plane")
-    return settings
-
-
 def check_own_factor(planned: Plan, model: str, factors: tuple[float, ...]) -> None:
-    """Refuse passes that an in-plane model does not support, by its name and its factors; see `with_own_factor`.
+    """Refuse passes that an in-plane model does not support, by its name and its factors.
 
     Raises
     ------

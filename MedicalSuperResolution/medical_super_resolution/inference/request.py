@@ -9,12 +9,12 @@ from functools import cached_property
 from ..errors import SettingsError
 from ..models.file import Model
 from ..models.weight_interpolation import both_ends
-from ..settings import EnhanceSettings, check_slice_thickness
+from ..settings import EnhanceSettings, check_slice_thickness, with_own_factor
 from ..volumes.intensity import IntensityRange, check_magnitude, guess_modality, intensity_range, trained_window
 from ..volumes.resampling import averaged
 from ..volumes.tilt import straightened
 from ..volumes.volume import Volume
-from .planning import Plan, check_own_factor, finer_axes, plan, with_own_factor
+from .planning import Plan, check_own_factor, finer_axes, plan
 from .refiners.padding import Padding, padding_of
 
 

@@ -34,7 +34,7 @@ def test_the_path_in_slicer_is_as_documented(
     assert volume_names() == ["Thick", "Thick 1 mm"]
     path = walk.documented("A volume's path in Slicer")
     assert walk.gaps(path, walked) == []
-    assert len(walked.callers) <= 52  # with the details, as the page states
+    assert len(walked.callers) <= 51  # with the details, as the page states
 
 
 def test_both_paths_of_a_volume_are_25_files():
