@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import distributed
 
 
-def run(batch: Batch, client: distributed.Client, *, resume: bool = False, stop_after: int = 99) -> dict[str, str]:
+def run(batch: Batch, client: distributed.Client, *, stop_after: int = 99) -> dict[str, str]:
     """Status of each study; interrupted after some."""
     seen: list[Row] = []
 
@@ -24,7 +24,7 @@ def run(batch: Batch, client: distributed.Client, *, resume: bool = False, stop_
             raise KeyboardInterrupt
 
     items = cohort_run.studies_in(batch)
-    cohort_run.open_output(batch, resume=resume)
+    cohort_run.open_output(batch)
     return {row.input: row.status for row in cohort_run.run_cohort(batch, items, client, announce)}
 
 

@@ -86,7 +86,7 @@ def check_output(batch: Batch, *, resume: bool) -> None:
         raise VolumeError(f"the folder {batch.output} is not empty; name a new or an empty one for the cohort")
 
 
-def open_output(batch: Batch, *, resume: bool) -> None:
+def open_output(batch: Batch) -> None:
     """Prepare the output folder.
 
     Raises
@@ -97,7 +97,7 @@ def open_output(batch: Batch, *, resume: bool) -> None:
     state = batch.output / STATE
     try:
         batch.output.mkdir(parents=True, exist_ok=True)
-        if batch.overwrite and not resume:
+        if batch.overwrite:
             shutil.rmtree(state, ignore_errors=True)
             (batch.output / TABLE).unlink(missing_ok=True)
         state.mkdir(exist_ok=True)

@@ -102,7 +102,7 @@ def run(chosen: argparse.Namespace) -> int:
     try:
         connection, settings = _workers(chosen, settings, len(items))
         with connection as client:
-            open_output(batch, resume=chosen.resume)
+            open_output(batch)
             if client.dashboard_link and not chosen.quiet:
                 print(f"dashboard: {client.dashboard_link}", file=sys.stderr, flush=True)
             rows = run_cohort(replace(batch, settings=settings), items, client, announce)

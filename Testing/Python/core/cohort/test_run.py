@@ -60,10 +60,10 @@ def test_dicom_series_become_derived_series_also_over_a_half_written_one(
     for number in (1, 2):
         dicom_files.write_series(tmp_path / "in" / f"s{number}", a_volume.array.clip(0), series=number)
     batch = Batch(tmp_path / "in", tmp_path / "out", EnhanceSettings(factor=2, model=str(a_model_file), threads=1))
-    cohort_run.open_output(batch, resume=False)
+    cohort_run.open_output(batch)
     (batch.output / "s2").mkdir()
     (batch.output / "s2" / "slice.dcm").write_bytes(b"half")
-    assert run(batch, a_client, resume=True) == {"s1": "done", "s2": "done"}
+    assert run(batch, a_client) == {"s1": "done", "s2": "done"}
     assert files.read(batch.output / "s2").array.shape[0] == 18
 
 
@@ -97,9 +97,9 @@ def test_table_and_report_keep_the_participants_of_an_earlier_run(
     a_bids_data_set: Path, tmp_path: Path, a_model_file: Path, a_client
 ):
     batch = Batch(a_bids_data_set, tmp_path / "out", EnhanceSettings(factor=2, model=str(a_model_file), threads=1))
-    for label, resume in (("01", False), ("02", True), ("02", True)):
+    for label in ("01", "02", "02"):
         items = cohort_run.studies_in(batch, participants=[label])
-        cohort_run.open_output(batch, resume=resume)
+        cohort_run.open_output(batch)
         (row,) = cohort_run.run_cohort(batch, items, a_client, lambda row: None)
         assert row.input == f"sub-{label}/anat/sub-{label}_T1w.nii.gz"
     assert [(row["input"][:6], row["status"]) for row in table_of(batch.output)] == [
@@ -108,7 +108,7 @@ def test_table_and_report_keep_the_participants_of_an_earlier_run(
     ]
     assert "sub-01_T1w" in (batch.output / "medsr.html").read_text()
     (a_bids_data_set / "sub-01" / "anat" / "sub-01_T1w.nii.gz").unlink()
-    run(batch, a_client, resume=True)
+    run(batch, a_client)
     assert [row["input"][:6] for row in table_of(batch.output)] == ["sub-02"]
 
 
@@ -116,7 +116,7 @@ def test_starting_a_cohort_again_empties_its_table(a_bids_data_set: Path, tmp_pa
     settings = EnhanceSettings(factor=2, model=str(a_model_file), threads=1)
     batch = Batch(a_bids_data_set, tmp_path / "out", settings, overwrite=True)
     run(batch, a_client)
-    cohort_run.open_output(batch, resume=False)
+    cohort_run.open_output(batch)
     cohort_run.run_cohort(batch, cohort_run.studies_in(batch, participants=["02"]), a_client, lambda row: None)
     assert [row["input"][:6] for row in table_of(batch.output)] == ["sub-02"]
 

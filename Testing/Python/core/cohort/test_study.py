@@ -26,7 +26,7 @@ def test_going_on_verifies_what_is_done_and_does_the_rest(a_batch: Batch, a_clie
     (a_batch.output / "two.nrrd").write_bytes(b"half of a volu")
     (a_batch.output / "three.nii").unlink()
     before = (a_batch.output / "a" / "one.nii.gz").stat().st_mtime_ns
-    status = run(a_batch, a_client, resume=True)
+    status = run(a_batch, a_client)
     assert status == {"a/one.nii.gz": "kept", "two.nrrd": "done", "three.nii": "done", "broken.nii.gz": "failed"}
     assert (a_batch.output / "a" / "one.nii.gz").stat().st_mtime_ns == before
     assert files.read(a_batch.output / "two.nrrd").array.shape == (18, 18, 20)
@@ -88,7 +88,7 @@ def test_another_wish_does_what_is_done_again(a_batch: Batch, a_client):
     run(a_batch, a_client)
     asked = EnhanceSettings(factor=3, model=a_batch.settings.model, threads=1)
     again = Batch(a_batch.folder, a_batch.output, asked)
-    assert run(again, a_client, resume=True)["two.nrrd"] == "done"
+    assert run(again, a_client)["two.nrrd"] == "done"
     assert files.read(a_batch.output / "two.nrrd").array.shape == (27, 18, 20)
 
 
@@ -97,7 +97,7 @@ def test_an_interrupted_cohort_goes_on(a_batch: Batch, a_client):
     with pytest.raises(KeyboardInterrupt):
         run(a_batch, a_client, stop_after=1)
     (first,) = table_of(a_batch.output)
-    status = run(a_batch, a_client, resume=True)
+    status = run(a_batch, a_client)
     assert status[first["input"]] == "kept"
     assert set(status.values()) <= {"kept", "done"}
 
