@@ -23,6 +23,7 @@ from .enhancement import Enhancement
 
 FOLDER_PREFIX = "medsr-view-"
 _MOST_SESSIONS = 8
+_PART_OF_PAIR = re.compile(r"\.(hdr|img)(\.gz)?$", re.IGNORECASE)  # whose files both pass for a volume
 _UPLOADS, _RUN = "uploads-", "run-"
 _RESULT, _REPORT = "result.nii.gz", "report.json"
 
@@ -84,7 +85,7 @@ class Session:
             unpack(path, self.uploads)
             path.unlink()
         volumes = sorted(path for path in self.uploads.iterdir() if formats.is_volume_file(path))
-        if len({path.name.partition(".")[0] for path in volumes}) > 1:
+        if len({_PART_OF_PAIR.sub("", path.name) for path in volumes}) > 1:
             raise VolumeError(f"these are several volumes, {volumes[0].name} and others; choose one")
         try:
             self.open(volumes[0] if volumes else self.uploads)

@@ -8,6 +8,7 @@ import socket
 import zipfile
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -196,11 +197,30 @@ def test_an_uploaded_volume_can_be_enhanced_after_another_was_refused(
     assert Path(RunDouble.last.arguments[0]).read_bytes() == a_scan.read_bytes()
 
 
-def test_of_several_volumes_none_is_guessed(a_client: TestClient, a_session: str, a_scan: Path):
-    for name in ("one.nii.gz", "other.nii.gz"):
-        a_client.put(f"{a_session}/files/{name}", content=a_scan.read_bytes())
+@pytest.mark.parametrize("other", ["other.nii.gz", "one.other.nii.gz", "one.nrrd"])
+@pytest.mark.parametrize("is_zipped", [False, True])
+def test_of_several_volumes_none_is_guessed(
+    a_client: TestClient, a_session: str, a_scan: Path, tmp_path: Path, other: str, *, is_zipped: bool
+):
+    contents = dict.fromkeys(("one.nii.gz", other), a_scan.read_bytes())
+    if is_zipped:
+        with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+            for name, content in contents.items():
+                archive.writestr(name, content)
+        contents = {"two.zip": (tmp_path / "two.zip").read_bytes()}
+    for name, content in contents.items():
+        a_client.put(f"{a_session}/files/{name}", content=content)
     answer = a_client.post(f"{a_session}/open", json={})
     assert "several volumes, one.nii.gz and others" in answer.json()["error"]
+
+
+def test_the_two_files_of_a_nifti_pair_are_one_volume(a_client: TestClient, a_session: str, tmp_path: Path):
+    pair = nibabel.Nifti1Pair(np.zeros((6, 5, 4), np.int16), np.diag([1.0, 2, 4, 1]))
+    nibabel.save(pair, tmp_path / "scan.hdr")
+    for name in ("scan.img", "scan.hdr"):
+        a_client.put(f"{a_session}/files/{name}", content=(tmp_path / name).read_bytes())
+    answer = a_client.post(f"{a_session}/open", json={})
+    assert answer.json()["volume"]["size_before"] == "6x5x4 at 1.00x2.00x4.00 mm"
 
 
 def test_values_that_cannot_be_computed_with_are_refused_and_the_volume_before_stays(
