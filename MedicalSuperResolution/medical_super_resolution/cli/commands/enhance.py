@@ -27,7 +27,8 @@ if TYPE_CHECKING:  # numpy is not imported at startup
 HELP = "refine a volume"
 DESCRIPTION = (
     "Refine a volume: NIfTI, NRRD, MetaImage, FreeSurfer, or a DICOM series by its folder or any of its files.\n"
-    "Of a file with several volumes, each is refined. Two folders: all volumes in the first go into the second.\n"
+    "Of a file with several volumes, each is refined. Two folders: all volumes in the first, but for the\n"
+    "results of a cohort there, go into the second.\n"
     "i, j, k are the index axes of the file, fastest first; through-plane is the axis across\n"
     "the slices: the file names it, or its spacing is unlike the other two.\n"
     "With neither --factor nor --spacing the through-plane axis is refined to the in-plane spacing, at most 8x."
