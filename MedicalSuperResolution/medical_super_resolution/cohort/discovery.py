@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from ..errors import VolumeError
+from ..system.paths import is_folder
 from ..volumes.dicom.derived.headers import storage_class_of
 from ..volumes.dicom.images.header import quietly
 from ..volumes.dicom.reader import ALL_PHASES, Selection
@@ -59,7 +60,7 @@ def items_in(folder: Path, output: Path | None = None) -> list[Item]:
     """
 
     def holds_results(path: Path) -> bool:
-        return path.resolve() == output or (path / STATE).is_dir()
+        return path.resolve() == output or is_folder(path / STATE)
 
     found: list[Item] = []
     has_others = False

@@ -214,6 +214,21 @@ def test_results_of_an_earlier_cohort_inside_the_input_folder_are_no_input(folde
     assert len(items_in(source / "earlier")) == 2  # who names their folder wants them
 
 
+def test_a_folder_that_is_closed_to_the_user_stops_no_batch(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """Such as lost+found on a disk of its own."""
+    (folder / "lost+found").mkdir()
+    (folder / "scan.nii.gz").touch()
+    look = Path.is_dir
+
+    def is_dir(path: Path) -> bool:
+        if path.parent.name == "lost+found":
+            raise PermissionError(13, "Permission denied")  # chmod would not stop a test that runs as root
+        return look(path)
+
+    monkeypatch.setattr(Path, "is_dir", is_dir)
+    assert [item.name for item in items_in(folder)] == ["scan.nii.gz"]
+
+
 def test_two_files_never_have_one_result(folder: Path):
     for name in ("scan.mgz", "scan.nii.gz", "scan.hdr", "scan.img"):
         (folder / name).touch()
