@@ -72,9 +72,8 @@ def is_out_of_memory(problem: BaseException) -> bool:
 
 def is_out_of_main_memory(problem: BaseException) -> bool:
     """Whether the computer ran out of memory; for PyTorch's share of it, there is no exception of its own."""
-    return isinstance(problem, MemoryError) or any(
-        words in str(problem) for words in ("allocate memory", "not enough memory")
-    )
+    text = str(problem)
+    return isinstance(problem, MemoryError) or "allocate memory" in text or "not enough memory" in text
 
 
 @contextmanager
