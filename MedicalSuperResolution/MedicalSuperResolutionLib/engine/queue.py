@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from slicer import vtkMRMLScalarVolumeNode
 
-from medical_super_resolution.errors import Cancelled
+from medical_super_resolution.errors import Cancelled, VolumeError
 from medical_super_resolution.settings import EnhanceSettings
 from MedicalSuperResolutionLib.engine.background import BackgroundRun, EnhanceTask
 from MedicalSuperResolutionLib.process.runner import Runner
@@ -21,6 +21,8 @@ class Item:
     ----------
     node
         None where the item is over: it would keep the voxels of a volume that leaves the scene.
+    settings
+        None where the volume cannot be read, and the settings depend on it.
     name
         Of the volume.
     part
@@ -34,7 +36,7 @@ class Item:
     """
 
     node: vtkMRMLScalarVolumeNode | None
-    settings: EnhanceSettings
+    settings: EnhanceSettings | None
     name: str
     part: float = 0.0
     stage: str = ""
@@ -64,7 +66,7 @@ class Queue:
     def __init__(
         self,
         nodes: Sequence[vtkMRMLScalarVolumeNode],
-        settings: Sequence[EnhanceSettings],
+        settings: Callable[[vtkMRMLScalarVolumeNode], EnhanceSettings],
         runner: Runner,
         on_change: Callable[[], None],
         on_result: Callable[[vtkMRMLScalarVolumeNode], None],
@@ -74,13 +76,13 @@ class Queue:
         Parameters
         ----------
         settings
-            For each node.
+            Gives those of a node, all of them now. Its `VolumeError` is one of that volume alone.
         on_change
             Called when an item has got further.
         on_result
             Called with what was made of a volume.
         """
-        self.items = [Item(node, one, node.GetName()) for node, one in zip(nodes, settings, strict=True)]
+        self.items = [_item(node, settings) for node in nodes]
         self._runner = runner
         self._on_change, self._on_result = on_change, on_result
         self._current: BackgroundRun | None = None
@@ -139,3 +141,12 @@ class Queue:
         self._on_change()
         if node is not None:
             self._on_result(node)
+
+
+def _item(node: vtkMRMLScalarVolumeNode, settings: Callable[[vtkMRMLScalarVolumeNode], EnhanceSettings]) -> Item:
+    item = Item(node, None, node.GetName())
+    try:
+        item.settings = settings(node)
+    except VolumeError as problem:
+        item.end(None, problem)
+    return item

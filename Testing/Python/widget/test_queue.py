@@ -62,6 +62,19 @@ def test_an_axis_without_a_custom_spacing_stays_as_it_is_in_every_volume(
     assert spacings == [(1, 1, 2), (2, 2, 2)]
 
 
+def test_a_volume_that_cannot_be_read_does_not_stop_the_others_where_an_axis_keeps_its_spacing(
+    a_panel: Any, three: list[Any], a_runner: Any, the_module: Any, errors_shown: list[str]
+):
+    three[1].SetAndObserveImageData(None)
+    a_panel._parameterNode.goal, a_panel._parameterNode.spacingK = the_module.Goal.CUSTOM_SPACING, 2.0
+    a_panel.ui.queueButton.click()
+    assert errors_shown == []
+    for number in (0, 2):
+        a_runner.finish()
+        wait(lambda number=number: rows(a_panel)[number][1].startswith("done"))
+    assert rows(a_panel)[1][1].startswith("The volume B has no voxels;")
+
+
 def test_what_counts_for_a_single_volume_only_is_named(a_panel: Any, three: list[Any], slicer_python: Any):
     label, chosen = a_panel.ui.queueNoteLabel, a_panel._parameterNode
     assert label.isHidden()

@@ -73,8 +73,7 @@ class QueueSection:
                 raise SuperResolutionError(_("Check a volume first."))
             torch_setup.ensure_engine()
             self._ui.queueCollapsibleButton.collapsed = False
-            settings = [self._choices().settings(node) for node in nodes]
-            self.queue = Queue(nodes, settings, self._make_runner(), self.show, self._on_result)
+            self.queue = Queue(nodes, self._choices().settings, self._make_runner(), self.show, self._on_result)
             display.show_status(self._ui, "")  # of an earlier run
         self.show()
 
