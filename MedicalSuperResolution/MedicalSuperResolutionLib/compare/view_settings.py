@@ -18,6 +18,7 @@ _FILLS = {
     "vtkMRMLSegmentationDisplayNode": "Visibility2DFill",
 }
 _CHANGED = "MedicalSuperResolution.ChangedByComparison"  # attribute of nodes, saved with the scene
+_PLAIN = 1e-3, 1e5  # numbers that are smaller or larger are written with a power of ten: a legend has no room for more
 _LOWER, _SAME, _HIGHER = (0.35, 0.68, 1.0), (0.10, 0.10, 0.10), (1.0, 0.48, 0.25)
 
 
@@ -146,4 +147,6 @@ def _label_format(low: float, high: float) -> str:
     space on either side, a title above short numbers is wider than the view.
     """
     largest = max(abs(low), abs(high)) or 1.0
+    if not _PLAIN[0] <= largest < _PLAIN[1]:
+        return " %.3g "
     return f" %.{max(1, 2 - math.floor(math.log10(largest)))}f "

@@ -152,7 +152,13 @@ def test_legends_name_units_and_begin_where_the_colors_begin(a_comparison, a_pai
 
 @pytest.mark.parametrize(
     ("largest", "numbers"),
-    [(1200, (" 1200.0 ", " 600.0 ")), (48, (" 48.0 ", " 24.0 ")), (0.03, (" 0.0300 ", " 0.0150 "))],
+    [
+        (3.1e8, (" 3.1e+08 ", " 1.55e+08 ")),  # as plain numbers, Slicer would write them too small to be read
+        (1200, (" 1200.0 ", " 600.0 ")),
+        (48, (" 48.0 ", " 24.0 ")),
+        (0.03, (" 0.0300 ", " 0.0150 ")),
+        (3.9e-5, (" 3.9e-05 ", " 1.95e-05 ")),
+    ],
 )
 def test_the_numbers_of_a_legend_have_three_digits_and_spaces_beside_them(a_pair, largest, numbers):
     volume = a_pair[0]
