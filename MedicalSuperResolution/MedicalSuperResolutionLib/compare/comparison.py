@@ -21,6 +21,7 @@ from MedicalSuperResolutionLib.scene.dicom_source import are_of_several_patients
 from MedicalSuperResolutionLib.translation import tr as _
 
 _HOUNSFIELD = "HU"
+_ROUNDING = 4e-6  # of the values, in float32, in which before is resampled: a difference far below it is none
 _SURE = 0.25  # of the brightest uncertainty; lower values are not colored
 
 
@@ -155,7 +156,7 @@ class Comparison:
     ) -> tuple[slicer.vtkMRMLScalarVolumeNode, float]:
         arrays = [slicer.util.arrayFromVolume(node) for node in (after, before)]
         difference = np.subtract(*arrays, dtype=np.float32, casting="unsafe")
-        limit = uncertainty_node.limit(difference)
+        limit = max(uncertainty_node.limit(difference), _ROUNDING * uncertainty_node.limit(arrays[0]))
         node = self._add_volume(_("Difference"), difference, after)
         colors = self._add(diverging_colors())
         display = node.GetDisplayNode()

@@ -76,6 +76,14 @@ def test_the_difference_has_a_symmetric_window_around_zero(a_comparison, a_pair,
     assert 5 < limit < 60
 
 
+def test_the_rounding_of_values_that_do_not_differ_is_not_colored(a_comparison, a_pair):
+    for volume in a_pair:
+        slicer.util.arrayFromVolume(volume)[:] = 42
+    a_comparison.enter(*a_pair)
+    largest = np.abs(slicer.util.arrayFromVolume(hidden_volumes()[1])).max()
+    assert 0 < largest < 0.1 * a_comparison.shown.limit
+
+
 def test_no_difference_stays_dark_where_the_user_changes_the_window(a_comparison, a_pair, a_screen):
     a_comparison.enter(*a_pair)
     display = hidden_volumes()[1].GetDisplayNode()
