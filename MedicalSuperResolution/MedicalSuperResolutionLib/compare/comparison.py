@@ -13,7 +13,7 @@ from medical_super_resolution.volumes.intensity import guess_modality
 from MedicalSuperResolutionLib.compare import layouts
 from MedicalSuperResolutionLib.compare.common_grid import before_on_grid_of
 from MedicalSuperResolutionLib.compare.fitting import revealing_orientation
-from MedicalSuperResolutionLib.compare.view_settings import diverging_colors, ends_of_colors
+from MedicalSuperResolutionLib.compare.view_settings import color_numbers_only, diverging_colors, ends_of_colors
 from MedicalSuperResolutionLib.compare.views import CompareViews
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene import uncertainty_node
@@ -163,6 +163,7 @@ class Comparison:
         display.SetAutoWindowLevel(False)
         display.SetWindowLevel(2 * limit, 0)
         display.SetAndObserveColorNodeID(colors.GetID())
+        color_numbers_only(display)
         display.AddObserver(vtk.vtkCommand.ModifiedEvent, self._keep_middle)
         return node, limit
 

@@ -124,6 +124,14 @@ def diverging_colors() -> slicer.vtkMRMLColorTableNode:
     return node
 
 
+def color_numbers_only(display: slicer.vtkMRMLScalarVolumeDisplayNode) -> None:
+    """Leave out what is not finite: Slicer gives NaN the color of the lowest value."""
+    numbers = np.finfo(np.float32)
+    display.SetAutoThreshold(False)
+    display.SetThreshold(float(numbers.min), float(numbers.max))
+    display.SetApplyThreshold(True)
+
+
 def ends_of_colors(display: slicer.vtkMRMLScalarVolumeDisplayNode) -> tuple[float, float]:
     """The values at both ends of a color scale."""
     return display.GetLevel() - display.GetWindow() / 2, display.GetLevel() + display.GetWindow() / 2

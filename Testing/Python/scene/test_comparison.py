@@ -135,6 +135,15 @@ def test_cubes_are_compared_across_the_slices_that_became_thinner_or_thicker(a_c
     assert a_screen.logic(0).GetSliceNode().GetOrientation() == "Coronal"
 
 
+@pytest.mark.parametrize(("value", "opacity"), [(np.nan, 0), (np.inf, 0), (0, 255)])
+def test_a_difference_that_is_no_number_has_no_color(a_comparison, a_pair, a_screen, value, opacity):
+    slicer.util.arrayFromVolume(a_pair[1])[:] = value
+    a_comparison.enter(*a_pair)
+    producer = a_screen.logic(2).GetImageDataConnection().GetProducer()
+    producer.Update()
+    assert producer.GetOutputDataObject(0).GetScalarComponentAsDouble(100, 100, 0, 3) == opacity
+
+
 def test_a_plane_that_is_asked_for_is_shown(a_comparison, a_pair, a_screen):
     a_comparison.enter(*a_pair, plane="Sagittal")
     assert a_screen.logic(2).GetSliceNode().GetOrientation() == "Sagittal"
