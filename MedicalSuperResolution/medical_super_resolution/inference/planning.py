@@ -86,7 +86,7 @@ def plan(grid: Grid, settings: EnhanceSettings) -> Plan:
     for axis in sorted(factors, key=lambda name: (name != through_plane, "kji".index(name))):
         check_factor(factors[axis], f"the factor along {axis}")
         if grid.count(axis) < 2:
-            raise VolumeError(f"the volume has a single slice along {axis}; there is nothing to refine between")
+            raise VolumeError(f"there is a single slice along {axis}, and nothing to refine between")
         refined = current.refined(axis, factors[axis])
         passes.append(Pass(axis, factors[axis], current, refined))
         current = refined

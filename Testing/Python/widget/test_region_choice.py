@@ -32,6 +32,12 @@ def test_the_panel_follows_the_handles_of_the_region(a_panel: Any, a_region: Any
     assert "Lesion lies outside of the volume Thick" in a_panel.ui.enhanceButton.toolTip
 
 
+def test_a_region_in_one_slice_is_not_taken_for_the_volume(a_panel: Any, a_region: Any):
+    a_region.SetCenter(10, 9, 9)
+    a_region.SetSize(4, 4, 3)
+    assert a_panel.ui.descriptionLabel.text == "There is a single slice along k, and nothing to refine between."
+
+
 def test_the_panel_follows_the_transform_of_the_volume(
     a_panel: Any, a_region: Any, a_thick_volume: Any, slicer_python: Any
 ):
