@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import threading
 import warnings
 from types import SimpleNamespace
@@ -43,6 +44,35 @@ def test_a_thread_that_leaves_while_another_is_inside_leaves_nothing_changed(con
     assert changed != before
     assert inside == [changed]
     assert state() == before
+
+
+def test_standard_error_that_was_silent_takes_no_descriptor():
+    """Each packed image of a series is read in silence, and a process may hold some hundred descriptors."""
+
+    def next_descriptor() -> int:
+        found = os.dup(2)
+        os.close(found)
+        return found
+
+    before = next_descriptor()
+    with silent():
+        pass
+    assert next_descriptor() == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
+def test_a_signal_interrupts_once_and_one_that_is_ignored_not_at_all():
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+        process.end_tidily()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)  # while it tidies up
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_on_windows_the_handle_of_this_process_has_the_width_of_a_pointer(monkeypatch: pytest.MonkeyPatch):

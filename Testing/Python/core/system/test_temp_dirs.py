@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,40 @@ def test_a_file_is_on_the_disk_before_its_name_is(tmp_path: Path, a_result: Path
     put_in_place(made, a_result)
     assert named_at_flush == [False, True][: 1 + FOLDERS]
     assert (a_result.read_bytes(), made.exists()) == (b"content", False)
+
+
+def test_a_file_that_was_waited_for_is_closed(tmp_path: Path, a_result: Path, monkeypatch: pytest.MonkeyPatch):
+    """Else a batch of some thousand volumes could open no more files."""
+    opened: list[int] = []
+    monkeypatch.setattr(os, "fsync", opened.append)
+    (tmp_path / "made").write_bytes(b"content")
+    put_in_place(tmp_path / "made", a_result)
+    assert opened
+    for descriptor in set(opened):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
+
+
+@pytest.mark.skipif(not FOLDERS, reason="folders cannot be waited for")
+def test_a_folder_that_cannot_be_waited_for_is_no_error_because_the_file_has_its_name(
+    tmp_path: Path, a_result: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, "cannot be flushed")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    (tmp_path / "made").write_bytes(b"content")
+    put_in_place(tmp_path / "made", a_result)
+    assert a_result.read_bytes() == b"content"
+
+
+def test_a_lock_ends_with_its_block(tmp_path: Path):
+    pytest.importorskip("fcntl")
+    with temp_dirs.folder_lock(tmp_path) as first, temp_dirs.folder_lock(tmp_path, attempts=1) as meanwhile:
+        assert (first, meanwhile) == (True, False)
+    with temp_dirs.folder_lock(tmp_path, attempts=1) as afterwards:
+        assert afterwards
 
 
 def test_all_files_of_a_folder_are_on_the_disk_before_its_name_is(

@@ -6,6 +6,9 @@ import builtins
 import io
 import os
 import shutil
+import subprocess
+import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -14,9 +17,11 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from command_line import PACKAGE_ROOT
 from dicom_kinds import ROOT, header, image, save, write_images
 from limited_reading import refusal
 from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.system import archive
 from medical_super_resolution.volumes.dicom import phases, sorter
 from medical_super_resolution.volumes.dicom.reader import Selection, check_one_session
 from medical_super_resolution.volumes.io import files
@@ -99,6 +104,21 @@ def test_a_damaged_zip_file_is_refused(tmp_path: Path, stored: np.ndarray):
     for content in (b"PK\x03\x04 and no more", whole[:200] + b"\xff" * 40 + whole[240:]):  # then of a packed file
         (tmp_path / "scan.zip").write_bytes(content)
         assert "cannot be unpacked" in refusal(tmp_path / "scan.zip")
+
+
+def test_nothing_that_was_unpacked_is_left(tmp_path: Path, stored: np.ndarray, monkeypatch: pytest.MonkeyPatch):
+    shutil.make_archive(str(tmp_path / "scan"), "zip", write_images(tmp_path / "ct", stored))
+    (tmp_path / "temporary").mkdir()
+    code = "from medical_super_resolution.system import archive; from pathlib import Path\n"
+    code += f"print(len(list(archive.unpacked(Path({str(tmp_path / 'scan.zip')!r})).iterdir())))"
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE_ROOT), "TMPDIR": str(tmp_path / "temporary")}
+    asked = [sys.executable, "-c", code]
+    assert subprocess.run(asked, env=environment, capture_output=True, check=True).stdout.strip() == b"6"
+    assert list((tmp_path / "temporary").iterdir()) == []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr(archive, "_MOST_MEMBERS", 5)
+    assert "scan.zip unpacks to 6 files of " in refusal(tmp_path / "scan.zip")
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_a_zip_file_of_other_programs_is_read_or_refused(tmp_path: Path, stored: np.ndarray):
