@@ -171,9 +171,10 @@ class Queue:
         source = self.folder / WAITING / series
         (workspace / DESTINATION).write_text(destination, encoding="utf-8")
         (workspace / _RECEIVED).write_text(names_in(source), encoding="utf-8")
-        self._room.count(size_of(workspace))
+        size = size_of(workspace)
         with self._lock:
-            put_in_place(workspace, self.folder / SENDING / series)
+            put_in_place(workspace, self.folder / SENDING / series)  # before it is counted: the disk may be full
+        self._room.count(size)
         self._remove(source)
 
     def sending(self) -> list[Path]:

@@ -12,6 +12,7 @@ import pytest
 
 import dicom_files
 from medical_super_resolution.station.queue import Queue, label
+from medical_super_resolution.station.room import size_of
 from medical_super_resolution.station.rules import Rule
 from medical_super_resolution.station.sender import DicomNode, SendingError
 from medical_super_resolution.station.service import Station
@@ -166,11 +167,17 @@ def test_on_a_full_disk_nothing_is_lost_and_nothing_sent_twice(
     a_clock.ahead = 10
     at_work = station(a_queue, a_model_file, an_archive.address)
     slice_of = "medical_super_resolution.volumes.dicom.derived.writer._slice"
-    for step, fails in ((slice_of, no_room_for_a_slice), ("pathlib.Path.write_text", no_room)):
+    put_in_place = "medical_super_resolution.station.queue.put_in_place"
+    for step, fails in (
+        (slice_of, no_room_for_a_slice),
+        ("pathlib.Path.write_text", no_room),
+        (put_in_place, no_room),
+    ):
         with monkeypatch.context() as full:
             full.setattr(step, fails)
             assert not at_work.enhance_complete(threading.Event())
         assert [folder.name for folder in a_queue.waiting()] == [label(SERIES)]
+        assert a_queue._room.used_bytes == size_of(a_queue.folder / "waiting")
     assert at_work.enhance_complete(threading.Event())
     with monkeypatch.context() as full:
         full.setattr("pathlib.Path.touch", no_room)
