@@ -38,6 +38,7 @@ class Archive:
         import pynetdicom
 
         self.got: list[pydicom.Dataset] = []
+        self.status = 0  # of its answers
         entity = pynetdicom.AE("ARCHIVE")
         for context in pynetdicom.StoragePresentationContexts:
             entity.add_supported_context(context.abstract_syntax)
@@ -49,7 +50,7 @@ class Archive:
 
     def store(self, event) -> int:
         self.got.append(event.dataset)
-        return 0
+        return self.status
 
     def find(self, event) -> Iterator[tuple[int, pydicom.Dataset | None]]:
         asked = event.identifier

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from medical_super_resolution.station.intake import Intake
 from medical_super_resolution.station.queue import Queue
+from medical_super_resolution.station.receiver import Tls
 from medical_super_resolution.station.sender import DicomNode, SendingError
 from station_doubles import send
 
@@ -17,16 +21,55 @@ pydicom = pytest.importorskip("pydicom")
 pynetdicom = pytest.importorskip("pynetdicom")
 
 
-def test_other_callers_are_refused(a_queue: Queue, a_series: list[Path], a_port: int):
+@pytest.mark.parametrize(("called", "calling"), [("MEDSR", "STRANGER"), ("OTHER", "MODALITY")])
+def test_other_callers_and_calls_for_others_are_refused(
+    a_queue: Queue, a_series: list[Path], a_port: int, called: str, calling: str
+):
     from medical_super_resolution.station.receiver import listen
 
     server = listen(a_queue, title="MEDSR", host="127.0.0.1", port=a_port, callers=("MODALITY",))
     try:
         with pytest.raises(SendingError, match="refuses"):
-            send(DicomNode("MEDSR", "127.0.0.1", a_port, "STRANGER"), a_series)
+            send(DicomNode(called, "127.0.0.1", a_port, calling), a_series)
     finally:
         server.shutdown()
     assert list(a_queue.folder.rglob("*.dcm")) == []
+
+
+def test_who_calls_a_secured_station_must_show_a_certificate_of_its_authority(tmp_path: Path):
+    security = pytest.importorskip("distributed").Security.temporary()
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    certificate.write_text(security.tls_ca_file)
+    key.write_text(security.tls_scheduler_key)
+    secured = Tls(certificate, key, certificate).server_context()
+    caller = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    caller.check_hostname = False
+    caller.load_verify_locations(certificate)
+
+    def call() -> None:
+        ours, theirs = socket.socketpair()
+        with ours, theirs, ThreadPoolExecutor(1) as pool:
+            pool.submit(caller.wrap_socket, theirs)
+            secured.wrap_socket(ours, server_side=True).close()
+
+    with pytest.raises(ssl.SSLError, match="certificate"):
+        call()
+    caller.load_cert_chain(certificate, key)
+    call()
+
+
+def test_an_image_that_cannot_be_understood_is_not_acknowledged(a_queue: Queue, a_series: list[Path], a_port: int):
+    from medical_super_resolution.station.receiver import listen
+
+    image = pydicom.dcmread(a_series[0])
+    del image.SeriesInstanceUID
+    image.save_as(a_series[0])
+    server = listen(a_queue, title="MEDSR", host="127.0.0.1", port=a_port)
+    try:
+        with pytest.raises(SendingError, match="0xC000"):
+            send(DicomNode("MEDSR", "127.0.0.1", a_port, "MODALITY"), a_series[:1])
+    finally:
+        server.shutdown()
 
 
 def test_the_log_says_where_room_is_missing_for_an_image(
@@ -59,7 +102,7 @@ def test_noise_on_the_port_harms_nothing(a_queue: Queue, a_series: list[Path], a
 
 
 def test_a_caller_that_claims_or_sends_too_much_is_cut_off():
-    receive = Intake(bytearray, largest_pdu=100, largest_image=250)
+    receive = Intake(bytearray, largest_pdu=100, largest_image=200)
     assert len(receive(100)) == 100
     with pytest.raises(ConnectionAbortedError):
         receive(101)
@@ -67,6 +110,15 @@ def test_a_caller_that_claims_or_sends_too_much_is_cut_off():
     receive(100), receive(100)
     with pytest.raises(ConnectionAbortedError):
         receive(100)
+
+
+def test_an_image_counts_as_in_memory_until_it_was_answered():
+    intake, part = Intake(bytearray), SimpleNamespace(presentation_data_value=bytes(10))
+    intake.on_pdu(SimpleNamespace(pdu=SimpleNamespace(presentation_data_value_items=[part])))
+    intake.on_message(None)
+    assert intake.held == 10
+    intake.on_response(None)
+    assert intake.held == 0
 
 
 def test_images_for_which_callers_together_have_no_room_are_refused_until_there_is(

@@ -68,6 +68,8 @@ def test_rules_that_the_editor_of_windows_saved_are_read(tmp_path: Path):
         ("[[rule]]\nmodality = 'US'\n", "'US'"),
         ("[[rule]]\nfactor = 'four'\n", "must be a number"),
         ("[[rule]]\nfactor = 40\n", "at most 8"),
+        ("[[rule]]\nfactor = true\n", "must be a number"),
+        ("send_to = 'A@b:1'\n[[rule]]\n", "must consist of"),
         ("[[rule]\n", "cannot be read"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -221,12 +222,23 @@ def test_an_archive_that_ends_the_connection_gets_the_rest_later(a_series: list[
     assert [node.holds(image) for image in a_series[:2]] == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("status", "is_stored"), [(0xB000, True), (0xB006, True), (0xB007, True), (0xA700, False), (0xA900, False)]
+)
+def test_an_image_that_is_stored_with_a_warning_is_stored(
+    a_series: list[Path], an_archive: Archive, status: int, is_stored: bool
+):
+    an_archive.status = status
+    with nullcontext() if is_stored else pytest.raises(SendingError, match=f"status 0x{status:04X}"):
+        send(destination_of(an_archive.address, title="MEDSR"), a_series[:1])
+
+
 def test_destinations_are_understood():
     assert destination_of("ORTHANC@pacs.example:4242", title="M") == DicomNode("ORTHANC", "pacs.example", 4242, "M")
     assert destination_of("https://pacs.example/dicom-web", title="M") == DicomWeb("https://pacs.example/dicom-web")
 
 
-@pytest.mark.parametrize("text", ["", "ORTHANC", "ORTHANC@host", "ORTHANC@host:0", "ORTHANC@host:70000", "@host:1"])
+@pytest.mark.parametrize("text", ["", "ORTHANC", "ORTHANC@host", "ORTHANC@host:0", "ORTHANC@host:65536", "@host:1"])
 def test_destinations_without_sense_are_refused(text: str):
     with pytest.raises(SettingsError, match="AE@HOST:PORT"):
         destination_of(text, title="M")

@@ -6,6 +6,7 @@ import errno
 import logging
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -121,6 +122,42 @@ def test_a_series_that_was_set_aside_is_tried_again_with_what_was_missing(
     at_work.enhance_complete(threading.Event())
     (folder,) = a_queue.sending()
     assert len(list(folder.glob("*.dcm"))) == 10
+
+
+def test_a_series_that_waits_for_room_is_received_further(
+    a_queue: Queue, a_clock: Clock, a_series: list[Path], a_model_file: Path
+):
+    filled(a_queue, a_series[:-1])
+    a_clock.ahead = 10
+    at_work = station(a_queue, a_model_file, "A@b:1", _enhancer=SimpleNamespace(write=no_room))
+    assert not at_work.enhance_complete(threading.Event())
+    assert a_queue.add(SERIES, a_series[-1].name, a_series[-1].read_bytes())
+
+
+def test_a_derived_series_goes_where_its_rule_says(
+    a_queue: Queue, a_clock: Clock, a_series: list[Path], a_model_file: Path
+):
+    filled(a_queue, a_series)
+    a_clock.ahead = 10
+    written = SimpleNamespace(write=lambda source, target, rule: target.mkdir())
+    at_work = station(a_queue, a_model_file, "A@b:1", _enhancer=written)
+    at_work.rules = (Rule(send_to="B@c:2"),)
+    at_work.enhance_complete(threading.Event())
+    assert (a_queue.sending()[0] / "destination.txt").read_text() == "B@c:2"
+
+
+def test_a_station_that_was_killed_repairs_its_queue_and_one_that_is_stopped_begins_nothing(
+    a_queue: Queue, a_model_file: Path
+):
+    for series in ("begun", "waiting"):
+        (a_queue.folder / "waiting" / series).mkdir()
+    (a_queue.folder / "sending" / "begun").mkdir()
+    stop = threading.Event()
+    stop.set()
+    at_work = station(a_queue, a_model_file, "A@b:1")
+    at_work.run(stop)
+    at_work.enhance_complete(stop)
+    assert [folder.name for folder in a_queue.waiting()] == ["waiting"]
 
 
 def test_logs_name_no_identifier(

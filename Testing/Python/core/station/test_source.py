@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,7 @@ def test_a_series_of_a_service_is_fetched_once_and_only_when_it_grows_no_more(a_
     stored = sorted(a_queue.folder.rglob("*.dcm"))
     assert {pydicom.dcmread(path).SOPInstanceUID for path in stored} == {image.SOPInstanceUID for image in whole}
     assert a_service.asked[0]["Modality"] == "CT"
+    assert a_service.asked[0]["StudyDate"] == f"{datetime.date.today() - datetime.timedelta(days=7):%Y%m%d}-"
 
 
 @pytest.mark.parametrize("knows_offset", [True, False])
@@ -133,6 +135,7 @@ def test_a_series_that_cannot_be_fetched_holds_up_no_other(
     monkeypatch.setattr(a_service, "search_for_series", lambda **_: found)
     monkeypatch.setattr(a_service, "retrieve_series", retrieved)
     source = DicomWebSource("http://pacs", (Rule(modality="CT"),))
-    source.fetch(a_queue), source.fetch(a_queue)
-    assert f"series {label('1.2')}: cannot be fetched: OSError; tried again later" in caplog.text
+    for _ in range(3):
+        source.fetch(a_queue)
+    assert caplog.text.count(f"series {label('1.2')}: cannot be fetched: OSError; tried again later") == 2
     assert len(list(a_queue.folder.rglob("*.dcm"))) == 5

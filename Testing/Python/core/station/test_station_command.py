@@ -43,6 +43,8 @@ def test_a_series_that_a_trial_has_seen_is_enhanced_later(tmp_path: Path, monkey
         "--queue",
         tmp_path / "queue",
         "--dry-run",
+        "--max-storage",
+        1e-7,  # 100 bytes
     )
     assert station_command.run(parser(None).parse_args(["station", *map(str, words)])) == 0
     assert not (tmp_path / "queue").exists()

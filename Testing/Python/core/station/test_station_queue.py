@@ -37,6 +37,25 @@ def test_a_series_is_complete_after_it_was_quiet(a_queue: Queue, a_clock: Clock)
     assert [folder.name for folder in a_queue.waiting()] == [label("1")]
 
 
+def test_each_image_makes_its_series_wait_anew(a_queue: Queue, a_clock: Clock):
+    a_queue.add("1", "1.1", b"a")
+    a_clock.ahead = 4
+    a_queue.add("1", "1.2", b"b")
+    a_clock.ahead = 8
+    assert a_queue.complete(quiet_seconds=5) == []
+    a_clock.ahead = 10
+    assert a_queue.complete(quiet_seconds=5) == [label("1")]
+
+
+def test_the_oldest_series_comes_first(a_queue: Queue):
+    for uid in ("1", "2", "3"):
+        a_queue.add(uid, "1.1", b"a")
+    a_queue.complete(quiet_seconds=-1)
+    for seconds, folder in enumerate(reversed(found := sorted(a_queue.waiting()))):
+        os.utime(folder, (seconds, seconds))
+    assert a_queue.waiting() == found[::-1]
+
+
 def test_a_clock_that_was_set_back_does_not_hold_up_a_series(tmp_path: Path):
     queue = Queue(tmp_path / "queue", largest_bytes=10)
     queue.add("1", "1.1", b"a")
@@ -124,6 +143,27 @@ def test_a_queue_at_its_size_refuses_and_has_room_again_when_a_series_is_done(tm
     assert queue.add("2", "2.1", b"x")
 
 
+def test_what_the_queue_holds_is_counted_from_the_first_image_to_the_last(a_queue: Queue):
+    def is_counted() -> bool:
+        return a_queue._room.used_bytes == size_of(a_queue.folder)
+
+    for _ in range(2):  # as a caller does that got no answer
+        a_queue.add("1", "1.1", b"image")
+        assert is_counted()
+    (series,) = a_queue.complete(quiet_seconds=-1)
+    workspace = a_queue.workspace(series)
+    workspace.mkdir()
+    for name in ("1.dcm", "2.dcm"):
+        (workspace / name).write_bytes(b"derived")
+    a_queue.enhanced(series, workspace, "A@b:1")
+    assert is_counted()
+    for image in a_queue.sending()[0].glob("*.dcm"):
+        a_queue.sent(image)
+        assert is_counted()
+    a_queue.finish(series)
+    assert a_queue._room.used_bytes == 0
+
+
 def test_images_that_arrive_while_a_series_is_removed_are_counted(a_queue: Queue, monkeypatch: pytest.MonkeyPatch):
     def slowly(folder: Path) -> int:
         a_queue.add("2", "2.1", bytes(10))
@@ -151,7 +191,10 @@ def test_a_series_killed_between_two_renamings_is_enhanced_once(a_queue: Queue):
     a_queue.complete(quiet_seconds=-1)
     (a_queue.folder / "sending" / label("1")).mkdir()
     a_queue.recover()
-    assert a_queue.waiting() == []
+    assert (a_queue.waiting(), len(a_queue.sending())) == ([], 1)
+    (a_queue.folder / "done" / label("1")).touch()
+    a_queue.recover()
+    assert a_queue.sending() == []
 
 
 def test_the_time_in_which_the_station_did_not_run_does_not_count(a_queue: Queue, a_clock: Clock):
@@ -171,6 +214,7 @@ def test_a_series_of_which_an_image_had_no_room_is_not_enhanced_before_it_came(
         full.setattr("os.fsync", no_room)
         with pytest.raises(OSError, match="No space left"):
             a_queue.add("1", "1.2", b"b")
+    assert not list(a_queue.folder.rglob("*.part"))
     a_clock.ahead = 6
     assert a_queue.complete(quiet_seconds=5) == []
     assert not a_queue.is_known("1")
@@ -180,6 +224,53 @@ def test_a_series_of_which_an_image_had_no_room_is_not_enhanced_before_it_came(
     a_clock.ahead = 12
     assert a_queue.complete(quiet_seconds=5) == [label("1")]
     assert len(list((a_queue.folder / "waiting" / label("1")).glob("*.dcm"))) == 2
+    assert not [path for path in a_queue.folder.rglob("*") if path.suffix in (".txt", ".missing")]
+
+
+def test_a_mark_beside_its_image_which_a_killed_station_left_holds_up_nothing(a_queue: Queue):
+    a_queue.add("1", "1.1", b"a")
+    (image,) = a_queue.folder.glob("receiving/*/*.dcm")
+    image.with_suffix(".missing").touch()
+    assert a_queue.complete(quiet_seconds=-1) == [label("1")]
+
+
+def test_a_series_whose_first_image_had_no_room_is_not_enhanced_either(a_queue: Queue, monkeypatch: pytest.MonkeyPatch):
+    with monkeypatch.context() as full:
+        full.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(total=1000, free=0))
+        with pytest.raises(QueueFull):
+            a_queue.add("1", "1.1", b"a")
+    assert a_queue.complete(quiet_seconds=-1) == []
+    assert list((a_queue.folder / "failed").iterdir()) == []  # nothing of it is there to be set aside
+    a_queue.add("1", "1.2", b"b")
+    assert a_queue.complete(quiet_seconds=-1) == []
+    assert a_queue.waiting() == []
+
+
+def test_a_series_that_was_set_aside_is_received_further_like_others(a_queue: Queue):
+    a_queue.add("1", "1.1", b"a")
+    (series,) = a_queue.complete(quiet_seconds=-1)
+    a_queue.take(series)
+    a_queue.fail(series, "too few slices")
+    for number in (2, 3):
+        assert a_queue.add("1", f"1.{number}", b"b")
+        assert a_queue.complete(quiet_seconds=-1) == [series]
+    assert len(list(a_queue.waiting()[0].iterdir())) == 3
+
+
+def test_series_that_were_received_as_a_whole_are_known_and_marks_are_forgotten_when_they_are_old(a_queue: Queue):
+    a_queue.add("1", "1.1", b"a")
+    assert not a_queue.is_known("1")
+    (series,) = a_queue.complete(quiet_seconds=-1)
+    assert a_queue.is_known("1")
+    a_queue.workspace(series).mkdir()
+    a_queue.enhanced(series, a_queue.folder / "enhancing" / series, "A@b:1")
+    assert a_queue.is_known("1")
+    a_queue.finish(series)
+    a_queue.forget(older_than_seconds=60)
+    assert a_queue.is_known("1")
+    os.utime(a_queue.folder / "done" / series, (0, 0))
+    a_queue.forget(older_than_seconds=60)
+    assert not a_queue.is_known("1")
 
 
 def test_a_reason_that_names_a_folder_in_another_encoding_sets_the_series_aside_too(a_queue: Queue, a_clock: Clock):
