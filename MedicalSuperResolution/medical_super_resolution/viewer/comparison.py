@@ -84,7 +84,7 @@ class Comparison:
         if not 0 <= number < count:
             raise VolumeError(f"there is no {plane} slice {number}; the volume has 0 to {count - 1}")
         if image == "difference":
-            return self.pixels("after", plane, number) - self.pixels("before", plane, number).astype(np.float32)
+            return self.pixels("after", plane, number) - self.pixels("before", plane, number)
         return _for_browsers(plane_of(self._arrays[image], self._shown.grid, PLANES[plane], number).pixels)
 
     def _plane_described(self, name: str) -> dict[str, Any]:
