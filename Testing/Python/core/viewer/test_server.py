@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gzip
 import socket
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -45,6 +46,14 @@ def test_a_browser_is_started_with_an_address_that_leads_to_the_page_once(
         assert client.get("/once/wrong").status_code == 403
         assert client.get(opened[0]).headers["location"] == f"/?token={token}"
         assert client.get(opened[0]).status_code == 403
+
+
+def test_volumes_that_a_killed_server_has_left_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("uvicorn.Server.run", lambda server, sockets: None)
+    (tmp_path / "medsr-view-999999999-0-a" / "uploads").mkdir(parents=True)
+    assert main(["view"]) == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_printed_address_opens_a_page_that_may_load_nothing_from_outside(a_client: TestClient):
@@ -125,6 +134,7 @@ def test_a_larger_upload_is_refused_and_leaves_nothing(a_client: TestClient, a_s
     assert "--max-upload" in answer.json()["error"]
     (session,) = a_client.app.state.sessions
     assert not list(session.uploads.iterdir())
+    assert a_client.put(f"{a_session}/files/as_large_as_may_be.nii", content=bytes(LIMIT)).status_code == 200
 
 
 def test_a_file_that_is_no_volume_is_named_and_the_volume_before_stays(a_client: TestClient, an_opened: str):
@@ -158,6 +168,24 @@ def test_a_zipped_dicom_series_is_opened_and_enhanced_as_its_files(
     assert files.read(Path(RunDouble.last.arguments[0])).array.shape == (9, 18, 20)
     (session,) = a_client.app.state.sessions
     assert {path.parent for path in session.folder.rglob("*IM*")} == {session.uploads}
+    assert len(list(session.uploads.iterdir())) == 9  # without the zip file
+
+
+def test_a_volume_that_is_no_longer_shown_takes_no_room(a_client: TestClient, a_session: str, a_scan: Path):
+    for name in ("one.nii.gz", "other.nii.gz"):
+        a_client.put(f"{a_session}/files/{name}?first=1", content=a_scan.read_bytes())
+        a_client.post(f"{a_session}/open", json={})
+    for _ in range(3):
+        a_client.post(f"{a_session}/enhance", json={"goal": "isotropic"})
+        RunDouble.last.finish()
+    (session,) = a_client.app.state.sessions
+    assert [path.name for path in session.folder.rglob("*.nii.gz") if path.name != "result.nii.gz"] == ["other.nii.gz"]
+    assert len(list(session.folder.rglob("result.nii.gz"))) == 2  # the last one is shown while the next is made
+
+
+def test_a_question_that_is_too_long_is_not_kept_in_memory(a_client: TestClient, a_session: str):
+    answer = a_client.post(f"{a_session}/open", content=b" " * 70_000)
+    assert (answer.status_code, answer.json()["error"]) == (422, "the question is too long")
 
 
 def test_a_volume_that_macos_has_zipped_is_opened(a_client: TestClient, a_session: str, a_scan: Path, tmp_path: Path):

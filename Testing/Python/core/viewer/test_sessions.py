@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,12 @@ import pytest
 
 from medical_super_resolution.report import Report
 from medical_super_resolution.viewer import enhancement
+from medical_super_resolution.viewer.comparison import Comparison
 from medical_super_resolution.viewer.enhancement import Enhancement
 from medical_super_resolution.viewer.sessions import Sessions
+from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files
+from medical_super_resolution.volumes.volume import Volume
 from viewer_doubles import LIMIT, TOKEN, RunDouble, pixels
 
 pytest.importorskip("starlette", reason="the viewer's extra is not installed")
@@ -97,6 +102,16 @@ def test_a_cancelled_enhancement_leaves_the_volume_as_it_was(a_client: TestClien
     assert a_client.get(f"{an_opened}/result/result.nii.gz").status_code == 422
 
 
+def test_another_volume_ends_the_enhancement_and_has_no_result(a_client: TestClient, an_opened: str, a_scan: Path):
+    a_client.post(f"{an_opened}/enhance", json={"goal": "isotropic"})
+    RunDouble.last.finish()
+    a_client.post(f"{an_opened}/enhance", json={"goal": "isotropic"})
+    opened = a_client.post(f"{an_opened}/open", json={"path": str(a_scan)}).json()
+    assert RunDouble.last.status == "cancelled"
+    assert (opened["run"], opened["report"], opened["volume"]["images"]) == (None, None, ["before"])
+    assert a_client.get(f"{an_opened}/result/result.nii.gz").status_code == 422
+
+
 def test_sessions_know_nothing_of_each_other_and_one_works_at_a_time(
     a_client: TestClient, an_opened: str, a_scan: Path
 ):
@@ -111,7 +126,10 @@ def test_sessions_know_nothing_of_each_other_and_one_works_at_a_time(
 
 def test_the_ninth_session_takes_the_place_of_the_oldest_that_does_not_work(a_client: TestClient, an_opened: str):
     a_client.post(f"{an_opened}/enhance", json={"goal": "isotropic"})
-    names = [a_client.post("/api/sessions").json()["session"] for _ in range(8)]
+    names = [a_client.post("/api/sessions").json()["session"] for _ in range(7)]
+    _, oldest, *_ = a_client.app.state.sessions
+    names.append(a_client.post("/api/sessions").json()["session"])
+    assert not oldest.folder.exists()
     assert a_client.get(an_opened).status_code == 200
     assert a_client.get(f"/api/sessions/{names[0]}").status_code == 404
     assert a_client.get(f"/api/sessions/{names[1]}").status_code == 200
@@ -124,6 +142,11 @@ def test_all_files_of_the_sessions_are_gone_at_the_end(a_scan: Path):
         (session,) = sessions
         assert session.folder.is_dir()
     assert not session.folder.exists()
+
+
+def test_a_result_that_is_like_the_volume_has_a_scale_for_their_difference():
+    flat = Volume(np.zeros((4, 5, 6), np.int16), Grid((4, 5, 6), np.eye(4)))
+    assert Comparison(flat, flat).described["difference_limit"] == 1.0
 
 
 def test_a_real_run_ends_with_a_result_and_a_report(a_scan: Path, a_model_file: Path, tmp_path: Path):
@@ -167,6 +190,22 @@ def test_other_users_do_not_see_the_name_of_the_volume(a_scan: Path, tmp_path: P
         pytest.skip("needs /proc")
     assert a_scan.name.encode() not in shown.read_bytes()
     run.cancel()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there, every process ends at once")
+@pytest.mark.parametrize(("handler", "status"), [("signal.SIG_IGN", -9), ("lambda *_: os._exit(0)", 0)])
+def test_a_cancelled_run_is_ended_and_has_no_result_though_its_process_ignores_it_or_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handler: str, status: int
+):
+    program = f"import os, signal, time; signal.signal(signal.SIGTERM, {handler})\n"
+    program += """print('{"done": 1, "total": 2}', flush=True); time.sleep(20)"""
+    monkeypatch.setattr(enhancement, "_PROGRAM", program)
+    monkeypatch.setattr(enhancement, "_GRACE_SECONDS", 0.1)
+    run = Enhancement([], tmp_path, lambda: pytest.fail("shown"))
+    while not run.part:
+        time.sleep(0.01)
+    run.cancel()
+    assert (run.status, run._process.returncode) == ("cancelled", status)
 
 
 def test_a_run_can_be_cancelled_at_its_start(a_scan: Path, tmp_path: Path):

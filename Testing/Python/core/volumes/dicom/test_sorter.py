@@ -125,10 +125,10 @@ def test_a_zip_file_of_other_programs_is_read_or_refused(tmp_path: Path, stored:
     path = tmp_path / "scan.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
         for number, file in enumerate(write_images(tmp_path / "ct", stored).iterdir()):
-            archive.write(file, f"{'long' * 60}é{number}")
+            archive.write(file, f"{'long' * 80}é{number}")
     np.testing.assert_array_equal(files.read(path).array, stored)
     whole = path.read_bytes()
-    options = 30 + len(f"{'long' * 60}é0".encode()) + 4  # of LZMA, behind the header and the name of the first file
+    options = 30 + len(f"{'long' * 80}é0".encode()) + 4  # of LZMA, behind the header and the name of the first file
     for content in (whole.replace("é".encode(), b"\xff\xfe"), whole[:options] + b"\xff" + whole[options + 1 :]):
         path.write_bytes(content)
         assert "cannot be unpacked" in refusal(path)
