@@ -43,7 +43,7 @@ def import_model(file: Path, sha256: str | None = None) -> Imported:
         with work_folder(folder) as work:
             copy = work / file.name
             _copy(file, copy)
-            found, was_compared = checksum.check(copy, wanted, file.name)  # of the copy: that one is kept
+            found, was_compared = checksum.check(copy, wanted)  # of the copy: that one is kept
             _check_name(file.name, found, folder)
             _check_loading(copy, file)
             put_in_place(copy, folder / file.name)

@@ -50,13 +50,8 @@ def expected(path: Path, given: str | None = None) -> str | None:
     return digest.lower()
 
 
-def check(path: Path, given: str | None = None, name: str | None = None) -> tuple[str, bool]:
+def check(path: Path, given: str | None = None) -> tuple[str, bool]:
     """Return the SHA-256 of a file, and whether there was an `expected` one, to which it must be equal.
-
-    Parameters
-    ----------
-    name
-        Name of the file in the message, where ``path`` is a copy of it.
 
     Raises
     ------
@@ -66,7 +61,7 @@ def check(path: Path, given: str | None = None, name: str | None = None) -> tupl
     wanted, found = expected(path, given), digest_of(path)
     if wanted is not None and wanted != found:
         raise ModelError(
-            f"{name or path.name} has the SHA-256 {found}, not {wanted}: it is damaged or another file; get it again"
+            f"{path.name} has the SHA-256 {found}, not {wanted}: it is damaged or another file; get it again"
         )
     return found, wanted is not None
 
