@@ -23,6 +23,22 @@ def test_a_factor_outside_is_refused_with_its_value(factor: float):
         EnhanceSettings(factor=factor)
 
 
+@pytest.mark.parametrize(
+    ("factor", "first", "second"), [(9, "3", "3"), (12, "3.46", "3.46821"), (64, "8", "8"), (64.1, None, None)]
+)
+def test_a_factor_that_two_steps_reach_is_refused_with_these(factor: float, first: str | None, second: str | None):
+    with pytest.raises(SettingsError) as refused:
+        EnhanceSettings(factor=factor)
+    sentence = f"the factor must be above 1 and at most 8, got {factor:g}"
+    two_steps = f"; make it in two steps, with the factor {first} and then with {second}"
+    assert str(refused.value) == sentence + (two_steps if first else "")
+
+
+def test_the_ends_of_a_range_belong_to_it():
+    settings = EnhanceSettings(detail=1, memory_gb=0.1, threads=1)
+    assert (settings.detail, settings.memory_gb, settings.threads) == (1, 0.1, 1)
+
+
 @pytest.mark.parametrize("axes", ["k", "j", "i", "ij", "ji", "ijk", "kij", "through-plane", "in-plane"])
 def test_axes_are_letters_or_names(axes: str):
     assert EnhanceSettings(factor=2, axes=axes).axes == axes
