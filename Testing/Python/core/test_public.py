@@ -20,6 +20,7 @@ from medical_super_resolution.inference.fusion.settings import FusionSettings
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.volumes.resampling import to_image
 from medical_super_resolution.volumes.volume import Enhanced
+from model_samples import write_model
 
 TWICE = EnhanceSettings(factor=2, axes="k", slice_profile="gaussian", device="cpu")
 
@@ -254,6 +255,17 @@ def test_the_full_result_holds_the_report_and_the_uncertainty_in_the_same_kind(a
 def test_a_model_is_found_by_its_name_or_file(a_volume: Volume, a_model_file: Path, expected: Volume):
     assert load_model("general").name == "general"
     np.testing.assert_array_equal(enhance(a_volume, a_model_file, TWICE).array, expected.array)
+
+
+def test_a_model_that_is_named_is_loaded_with_the_detail_of_the_settings(a_volume: Volume, tmp_path: Path):
+    path = write_model(tmp_path / "soft.safetensors", 1, {"detail_model": "sharp"})
+    write_model(tmp_path / "sharp.safetensors", 2, {})
+    detailed = replace(TWICE, detail=0.5)
+
+    found = enhance(a_volume, path, detailed)
+
+    assert found != enhance(a_volume, path, TWICE)
+    assert EnhanceTransform("image", path, detailed)({"image": a_volume}) == {"image": found}
 
 
 def test_a_transform_refines_the_named_entries_of_a_dictionary(a_volume: Volume, a_model: Model, expected: Volume):

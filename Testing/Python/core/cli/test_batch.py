@@ -68,11 +68,14 @@ def test_a_folder_goes_into_a_folder_and_one_bad_file_does_not_stop_the_others(
         "RepetitionTime": 2.0, "Sources": ["sub-01_acq-t_T1w.nii.gz"],
     }  # fmt: skip
     (source / "broken.nii.gz").unlink()
+    described = home / "sub-01_acq-t_rec-medsr_T1w.json"
+    described.write_text('{"Checked": true}')
     for _ in range(2):  # what is skipped, also repeatedly, keeps its details
         status, out, _ = medsr(*arguments, "--skip-existing")
         assert (status, "0 done, 2 skipped, 0 failed" in out) == (0, True)
         rows.pop("broken.nii.gz", None)
         assert rows_of(results) == {name: row | {"status": "skipped"} for name, row in rows.items()}
+    assert described.read_text() == '{"Checked": true}'
 
 
 @pytest.mark.parametrize("held", [b"", b"input;output;status\r\na;b;done\r\n", b"input,output\r\na,b,c\r\n", b"\xff\0"])

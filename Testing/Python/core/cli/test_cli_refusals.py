@@ -8,6 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from command_line import Medsr, refused
+from medical_super_resolution.report import check_report
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
 
@@ -197,6 +198,8 @@ def test_a_report_replaces_no_file_that_is_none(medsr: Medsr, scan: Path, folder
     (folder / "IM0001").write_bytes(bytes(128) + b"DICM")
     arguments = ("enhance", scan, folder / "fine.nii.gz", "--report", folder / "IM0001", "--overwrite")
     assert "is not a report, and would be lost" in refused(medsr, folder, *arguments)
+    (folder / "IM0001").write_bytes(b"")  # of which nothing would be lost
+    check_report(folder / "IM0001", overwrite=True)
 
 
 def test_a_report_that_is_a_folder_gets_one_sentence_before_any_work(

@@ -11,6 +11,7 @@ import pytest
 import dicom_files
 from cohort_runs import run, table_of
 from command_line import Medsr
+from medical_super_resolution.cohort import bids
 from medical_super_resolution.cohort import run as cohort_run
 from medical_super_resolution.cohort.distribution import workers
 from medical_super_resolution.cohort.study import thumbnail_of
@@ -68,6 +69,7 @@ def test_dicom_series_become_derived_series_also_over_a_half_written_one(
 
 
 def test_a_data_set_of_bids_becomes_a_derived_one(a_bids_data_set: Path, tmp_path: Path, a_model_file: Path, a_client):
+    (a_bids_data_set / "sub-02" / "anat" / "sub-02_T1w.json").write_text('{"SkullStripped": true}')
     settings = EnhanceSettings(factor=2, model=str(a_model_file), threads=1)
     batch = Batch(a_bids_data_set, tmp_path / "out", settings)
     assert set(run(batch, a_client).values()) == {"done"}
@@ -77,7 +79,15 @@ def test_a_data_set_of_bids_becomes_a_derived_one(a_bids_data_set: Path, tmp_pat
     beside = json.loads((batch.output / "sub-01" / "anat" / "sub-01_rec-medsr_T1w.json").read_text())
     assert beside["Sources"] == ["bids:raw:sub-01/anat/sub-01_T1w.nii.gz"]
     assert beside["SkullStripped"] is False
-    assert (batch.output / "participants.tsv").is_file()
+    assert (
+        json.loads((batch.output / "sub-02" / "anat" / "sub-02_rec-medsr_T1w.json").read_text())["SkullStripped"]
+        is True
+    )
+    participants = batch.output / "participants.tsv"
+    assert participants.read_text() == "participant_id\nsub-01\nsub-02\n"
+    participants.write_text("participant_id\n")
+    bids.describe(batch.folder, batch.output)  # as a second run does
+    assert participants.read_text() == "participant_id\n"
 
 
 @pytest.mark.parametrize(
