@@ -52,8 +52,7 @@ def describe(folder: Path, output: Path) -> None:
         if (folder / name).is_file() and not (output / name).exists():
             write_whole(output / name, (folder / name).read_bytes())
     for path in (path for pattern in _ABOVE_IMAGES for path in sorted(folder.glob(pattern))):
-        if path.name not in (DESCRIPTION, *_KEPT):
-            _write_new(output / path.relative_to(folder), json.dumps(_without_slices(_facts(path)), indent=2) + "\n")
+        _write_new(output / path.relative_to(folder), json.dumps(_without_slices(_facts(path)), indent=2) + "\n")
 
 
 def _link_to(folder: Path, output: Path) -> str:
