@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from medical_super_resolution import EnhanceSettings, enhance, load_model, read
+from medical_super_resolution.api.image_kinds import to_volume
 from medical_super_resolution.errors import ModelError
 from medical_super_resolution.models.export.files import export_model
 from medical_super_resolution.models.file import Model
@@ -44,6 +45,7 @@ def test_a_meta_tensor_gives_one_with_its_channel_and_space(
     expected = enhance(a_volume, a_model, TWICE)
     found = enhance(image, a_model, TWICE, modality="ct")
 
+    np.testing.assert_allclose(to_volume(image).volume.grid.ijk_to_ras, a_volume.grid.ijk_to_ras)
     assert isinstance(found, monai.data.MetaTensor)
     assert found.meta["space"] == space
     np.testing.assert_array_equal(found.as_tensor().numpy()[0].transpose(), expected.array)

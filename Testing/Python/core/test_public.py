@@ -82,6 +82,9 @@ def test_a_nibabel_image_keeps_both_places_and_their_codes(a_volume: Volume, a_m
         if code:
             mirrored = np.diag([-1.0, 1.0, 1.0, 1.0]) @ expected.grid.ijk_to_ras
             np.testing.assert_allclose(found.get_qform(), mirrored, atol=1e-4)
+    image.set_sform(None, 0, update_affine=False)  # then its place is in no header
+    found = enhance(image, a_model, TWICE, modality="ct")
+    np.testing.assert_allclose(found.affine, expected.grid.ijk_to_ras, rtol=1e-6)
 
 
 def test_a_torchio_image_gives_one_with_the_new_affine(a_volume: Volume, a_model: Model, expected: Volume):
@@ -250,6 +253,12 @@ def test_the_full_result_holds_the_report_and_the_uncertainty_in_the_same_kind(a
     assert found.report.factor_ijk == (1, 1, 2)
     with pytest.raises(SettingsError, match="add full=True"):
         enhance(a_volume, a_model, uncertainty=True)
+
+
+def test_a_tensor_that_is_kept_as_the_negative_of_another_is_taken():
+    torch = pytest.importorskip("torch")
+    values = torch.complex(torch.zeros(4, 4, 4), torch.ones(4, 4, 4)).conj().imag
+    np.testing.assert_array_equal(to_volume(values, spacing=(1, 1, 1)).volume.array, -1)
 
 
 def test_a_model_is_found_by_its_name_or_file(a_volume: Volume, a_model_file: Path, expected: Volume):

@@ -232,6 +232,12 @@ def test_a_folder_that_is_closed_to_the_user_stops_no_batch(folder: Path, monkey
     assert [item.name for item in items_in(folder)] == ["scan.nii.gz"]
 
 
+def test_hidden_files_are_no_input(folder: Path):
+    for name in ("scan.nii.gz", "._scan.nii.gz"):  # what macOS notes about it, on disks of other systems
+        (folder / name).touch()
+    assert [item.name for item in items_in(folder)] == ["scan.nii.gz"]
+
+
 def test_two_files_never_have_one_result(folder: Path):
     for name in ("scan.mgz", "scan.nii.gz", "scan.hdr", "scan.img"):
         (folder / name).touch()
