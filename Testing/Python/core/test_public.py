@@ -146,6 +146,7 @@ def test_an_array_without_spacing_and_a_volume_with_one_are_refused(a_volume: Vo
     [
         ({"spacing": 4}, "spacing has three values above 0 mm.*got 4"),
         ({"spacing": (1, 1, -4)}, "spacing has three values above 0 mm"),
+        ({"spacing": (1, 1, 0)}, "spacing has three values above 0 mm"),
         ({"spacing": ("1", "1", "4")}, "spacing has three values above 0 mm"),
         ({"spacing": ((1, 2), 1, 3)}, "spacing has three values above 0 mm"),
         ({"spacing": None, "affine": "x"}, "affine has 4 x 4 numbers, from ijk to RAS in mm; got 'x'"),

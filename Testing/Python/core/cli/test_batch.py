@@ -281,6 +281,7 @@ def test_a_damaged_dicom_file_stops_only_the_series_beside_it(medsr: Medsr, fold
         path.write_bytes(path.read_bytes()[:-100])
     assert medsr("enhance", folder / "in", folder / "out", "--factor", 2, "--model", a_model_file)[0] == 1
     rows = rows_of(folder / "out")
+    assert len((folder / "out" / "medsr.csv").read_text().splitlines()) == 4  # each once, and the names of the columns
     assert {name: row["status"] for name, row in rows.items()} == {"a": "done", "b": "failed", "c": "failed"}
     assert "slice003.dcm is damaged" in rows["b"]["error"]
     assert "slice000.dcm is damaged" in rows["c"]["error"]
@@ -293,6 +294,7 @@ def test_a_series_with_others_or_files_in_its_folder_gets_a_folder_among_them(fo
     (folder / "c" / "scan.nii.gz").touch()
     names = [item.name for item in items_in(folder)]
     assert names == ["c/scan.nii.gz", "a/Thorax_5.0", "a/b", "c/Thorax_5.0"]
+    assert [item.name for item in items_in(folder / "a" / "b")] == ["Thorax_5.0"]  # not the output folder itself
 
 
 @pytest.mark.parametrize(("stem", "expected"), [
