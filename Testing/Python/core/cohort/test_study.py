@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,14 @@ def test_another_wish_does_what_is_done_again(a_batch: Batch, a_client):
     again = Batch(a_batch.folder, a_batch.output, asked)
     assert run(again, a_client)["two.nrrd"] == "done"
     assert files.read(a_batch.output / "two.nrrd").array.shape == (27, 18, 20)
+
+
+def test_another_modality_or_other_software_does_what_is_done_again(a_batch: Batch, monkeypatch: pytest.MonkeyPatch):
+    item = next(item for item in cohort_run.studies_in(a_batch) if item.name == "two.nrrd")
+    other = replace(a_batch, modality="mr")
+    assert [study.run_study(one, item).status for one in (a_batch, other, other)] == ["done", "done", "kept"]
+    monkeypatch.setattr(study, "__version__", "0.0.1")
+    assert study.run_study(other, item).status == "done"
 
 
 def test_an_interrupted_cohort_goes_on(a_batch: Batch, a_client):
