@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from command_line import PACKAGE_ROOT, Medsr, nearly_full_disk, next_step, refused, start
-from medical_super_resolution.cli.terminal import status_of
+from medical_super_resolution.cli.terminal import progress_of_kind, status_of
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
@@ -93,6 +93,14 @@ def _ended(code: str) -> subprocess.CompletedProcess[str]:
     """A Python of its own that has run some code."""
     environment = os.environ | {"PYTHONPATH": str(PACKAGE_ROOT)}
     return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+
+
+def test_in_a_log_progress_takes_a_line_for_each_tenth(capsys: pytest.CaptureFixture):
+    progress = progress_of_kind("auto")
+    for done in range(101):
+        progress(done, 100)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[:2] for line in lines] == [["refining", f"{10 * tenth}%"] for tenth in range(11)]
 
 
 def test_a_file_in_a_folder_for_unfinished_results_is_reported_as_the_folder_that_the_user_knows(capsys, folder: Path):

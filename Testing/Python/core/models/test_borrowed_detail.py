@@ -63,6 +63,16 @@ def test_what_detail_adds_to_its_own_model_is_added_to_the_large_one(
     np.testing.assert_allclose(found, added, atol=0.01)
 
 
+def test_a_small_model_takes_the_detail_of_a_deeper_pair(tmp_path: Path, a_head: Volume):
+    """Whose results come later; the stream does not end before them."""
+    small = write_model(tmp_path / "small.safetensors", 3, {"detail_model": "deep-detail"})
+    deep = write_model(tmp_path / "deep.safetensors", 1, {"detail_model": "deep-detail"}, channels=12, blocks=2)
+    write_model(tmp_path / "deep-detail.safetensors", 2, {"detail_model_of": "deep"}, channels=12, blocks=2)
+    added, found = (refined(path, a_head, 1) - refined(path, a_head, 0) for path in (deep, small))
+    assert np.abs(added).max() > 1
+    np.testing.assert_allclose(found, added, atol=0.01)
+
+
 def test_tiles_leave_no_seams(three_models: tuple[Path, ...], a_head: Volume, monkeypatch: pytest.MonkeyPatch):
     whole = refined(three_models[0], a_head, 1)
     monkeypatch.setattr(throughplane, "_LARGEST_SIDE", {"cpu": 16})

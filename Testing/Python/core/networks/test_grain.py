@@ -36,6 +36,7 @@ def test_a_voxel_has_its_noise_in_every_part():
     part = grain(torch.arange(2, 5), torch.arange(7, 15), torch.arange(9, 20))
     assert whole.shape == (KINDS, 6, 20, 24)
     assert torch.equal(part, whole[:, 2:5, 7:15, 9:20])
+    assert torch.equal(whole[0], white(torch.arange(6), torch.arange(20), torch.arange(24)))
 
 
 @pytest.fixture
