@@ -19,6 +19,10 @@ def test_every_term_has_a_weight_in_recipes_and_a_column_in_curves():
     assert set(LOSS_TERMS) <= set(COLUMNS)
 
 
+def test_a_recipe_without_weights_minimizes_the_absolute_error():
+    assert {name: weight for name, weight in dataclasses.asdict(LossWeights()).items() if weight} == {"l1": 1.0}
+
+
 @pytest.mark.parametrize("name", terms_of(CONTENT))
 def test_a_content_term_measures_an_error_and_counts_in_the_loss_of_the_curves(name: str):
     hr = torch.rand(1, 1, 4, 6, 6, generator=torch.Generator().manual_seed(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -42,6 +43,19 @@ def a_busy_worker() -> Iterator[subprocess.Popen[str]]:
         assert worker.stdout.readline() == "began\n"
         yield worker
         worker.kill()
+
+
+def test_a_command_line_that_comes_in_parts_is_read_whole():
+    program = "from medical_super_resolution.cli import worker\n"
+    program += "worker.main = lambda arguments: len(arguments[0])\nworker.serve()"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True) as worker:
+        worker.stdin.write(json.dumps(["x" * 200_000]) + "\n")  # more than a pipe holds
+        worker.stdin.flush()
+        answer = worker.stdout.readline()
+        worker.kill()
+    assert answer == '{"status": 200000}\n'
 
 
 def test_it_ends_with_its_program_in_the_middle_of_a_command(a_busy_worker: subprocess.Popen[str]):
