@@ -11,6 +11,8 @@ import SimpleITK as sitk
 
 import medical_super_resolution
 from command_line import Medsr, contents, refused
+from medical_super_resolution.cli.commands import fuse
+from medical_super_resolution.cli.main import parser
 from medical_super_resolution.cohort import task
 from medical_super_resolution.inference import cost
 from medical_super_resolution.models import store
@@ -348,3 +350,9 @@ def test_axes_that_are_finer_than_asked_are_kept_with_a_warning_unless_the_spaci
     assert "warning: i stays at 0.8 mm, which is finer than asked" in said
     assert medsr(*arguments[:2], folder / "exact.nii.gz", *arguments[2:], "--exact-spacing")[0] == 0
     assert files.read(folder / "exact.nii.gz").grid.spacing_ijk_mm == pytest.approx((1, 1, 1), rel=1e-5)
+
+
+def test_stacks_of_a_fusion_have_one_thickness_or_one_each(scan: Path):
+    for typed, expected in (("3", [3.0, 3.0]), ("3 4", [3.0, 4.0])):
+        chosen = parser(None).parse_args(["fuse", str(scan), str(scan), "out.nii", "--slice-thickness", *typed.split()])
+        assert [stack.slice_thickness_mm for stack in fuse._read(chosen)] == expected
