@@ -98,8 +98,7 @@ class Queue:
         waiting = [item for item in (self.items if items is None else items) if not item.is_over]
         running = next((item for item in self.items if not item.is_over), None)
         for item in waiting:
-            if item is not running:
-                item.end(None, Cancelled())
+            item.end(None, Cancelled())
         if running in waiting and self._current is not None:
             self._current.cancel()
         self._on_change()
