@@ -113,9 +113,8 @@ def forget(node: slicer.vtkMRMLScalarVolumeNode) -> None:
 
 
 def keep_from_export(node: slicer.vtkMRMLScalarVolumeNode) -> None:
-    """Remove the attributes that allow a DICOM export: the values are not those of an image."""
-    for name in (_REPORT, _SOURCE_INSTANCES):
-        node.RemoveAttribute(ATTRIBUTE_PREFIX + name)
+    """Remove the report, without which there is no DICOM export: the values are not those of an image."""
+    node.RemoveAttribute(ATTRIBUTE_PREFIX + _REPORT)
 
 
 def report_of(node: slicer.vtkMRMLScalarVolumeNode) -> Report | None:
