@@ -12,9 +12,8 @@ SHIPPED_FOLDER = store.SHIPPED_FOLDER
 
 
 def installed_models(folder: Path = SHIPPED_FOLDER) -> list[str]:
-    """Names of the models that are shipped in a folder or were imported, the general one first."""
-    names = [path.stem for path in store.installed(folder)]
-    return sorted(names, key=lambda name: name != "general")
+    """Names of the models that are shipped in a folder, then of those that were imported."""
+    return [path.stem for path in store.installed(folder)]
 
 
 def check_installed(model: str) -> None:
