@@ -109,6 +109,14 @@ def test_a_new_region_lies_over_the_middle_half(a_scene, a_volume_node, a_volume
     assert not roi.GetDisplayNode().GetFillVisibility()
 
 
+@pytest.mark.parametrize("first", [1, -1])
+def test_a_new_region_is_no_mirror_image(a_scene, a_volume_node, first):
+    a_volume_node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(np.diag([first, 1.0, 3.0, 1.0])))
+    roi = a_scene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
+    lay_over(roi, a_volume_node)
+    assert roi.GetObjectToNodeMatrix().Determinant() > 0
+
+
 def test_the_result_lies_exactly_in_the_region(a_volume_node, a_volume, a_region, an_enhanced):
     def enhance(volume, settings, **_):
         target = volume.grid.refined("k", settings.factor)

@@ -12,8 +12,10 @@ import pytest
 slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
 
 from medical_super_resolution.errors import VolumeError  # noqa: E402
+from medical_super_resolution.inference.planning import plan  # noqa: E402
 from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
 from MedicalSuperResolutionLib.engine import tasks  # noqa: E402
+from MedicalSuperResolutionLib.scene.cautions import cautions  # noqa: E402
 from MedicalSuperResolutionLib.scene.nodes import result_name, volume_from_node, write_to_node  # noqa: E402
 from slicer_host import hierarchy_of, ijk_to_ras, load_bundle, save_bundle  # noqa: E402
 
@@ -153,6 +155,16 @@ def test_a_result_is_named_by_its_goal(an_enhanced, settings: EnhanceSettings, f
     assert result_name("Chest", report) == name
 
 
+def test_padding_of_a_ct_and_a_modality_that_no_model_has_seen_are_cautions(a_volume_node, a_volume):
+    planned, padded = plan(a_volume.grid, EnhanceSettings(factor=2)), a_volume.array.copy()
+    padded[len(padded) // 2, 0] = -2000  # slices at the ends may be filled otherwise
+    (caution,) = cautions(a_volume_node, replace(a_volume, array=padded, modality="ct"), planned)
+    assert caution.startswith("Values below -1500 HU fill what was not measured")
+    assert cautions(a_volume_node, replace(a_volume, array=padded, modality="mr"), planned) == []
+    (caution,) = cautions(a_volume_node, replace(a_volume, modality="pet"), planned)
+    assert caution == "The model was trained on CT and MR, not on PET."
+
+
 def test_a_result_is_shown_as_its_source_is(an_enhanced, a_volume_node):
     shown = a_volume_node.GetDisplayNode()
     assert shown.GetAutoWindowLevel()
@@ -162,7 +174,8 @@ def test_a_result_is_shown_as_its_source_is(an_enhanced, a_volume_node):
     shown.SetThreshold(-500, 400)
     shown.SetApplyThreshold(True)
     shown.AddWindowLevelPreset(1500, -600)
-    display = write_to_node(an_enhanced, a_volume_node).GetDisplayNode()
+    node = write_to_node(an_enhanced, a_volume_node)
+    display = write_to_node(an_enhanced, a_volume_node, node).GetDisplayNode()  # again, which adds no second preset
     assert display is not shown
     assert (display.GetWindow(), display.GetLevel()) == (shown.GetWindow(), shown.GetLevel())
     assert not display.GetAutoWindowLevel()

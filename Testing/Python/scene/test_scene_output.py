@@ -84,6 +84,15 @@ def test_a_given_output_node_stays_in_the_folder_where_the_user_put_it(an_enhanc
     assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(an_output_node)) == folder
 
 
+def test_what_the_user_has_put_below_a_result_stays_when_it_is_removed(an_enhanced, a_volume_node):
+    node = write_to_node(an_enhanced, a_volume_node)
+    drawn = a_volume_node.GetScene().AddNewNodeByClass("vtkMRMLSegmentationNode", "Drawn")
+    hierarchy = hierarchy_of(a_volume_node.GetScene())
+    item = hierarchy.CreateItem(hierarchy.GetItemByDataNode(node), drawn)
+    scene_module.remove(node)
+    assert (hierarchy.GetItemDataNode(item), drawn.GetScene()) == (drawn, a_volume_node.GetScene())
+
+
 def test_a_volume_is_not_overwritten_by_its_own_result(an_enhanced, a_volume_node):
     with pytest.raises(VolumeError, match="Chest is chosen as input and as output"):
         write_to_node(an_enhanced, a_volume_node, a_volume_node)
@@ -143,12 +152,14 @@ def test_a_run_that_does_not_end_well_leaves_no_trace(a_volume_node, an_output_n
     assert an_output_node.GetMTime() == changed
 
 
-def test_a_failure_while_the_node_is_added_leaves_no_trace(an_enhanced, a_volume_node, monkeypatch):
+@pytest.mark.parametrize("kind", ["vtkMRMLScalarVolumeNode", "vtkMRMLTextNode"])
+def test_a_failure_while_the_node_or_its_note_is_added_leaves_no_trace(an_enhanced, a_volume_node, monkeypatch, kind):
     place_beside = scene_module.dicom_source.place_beside
 
-    def fail_late(*nodes):
-        place_beside(*nodes)
-        raise RuntimeError
+    def fail_late(source, node):
+        place_beside(source, node)
+        if node.IsA(kind):
+            raise RuntimeError
 
     monkeypatch.setattr(scene_module.dicom_source, "place_beside", fail_late)
     scene = a_volume_node.GetScene()

@@ -52,8 +52,8 @@ def with_acquisition_transform(node: slicer.vtkMRMLScalarVolumeNode, displacemen
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
     tilted = slicer.util.arrayFromVTKMatrix(matrix)
-    tilted[:3, 2] += displacement_of(1)
-    tilted[:3, 3] += displacement_of(0)
+    tilted[:3, 2] += np.reshape(displacement_of(1), (-1, 3))[0]
+    tilted[:3, 3] += np.reshape(displacement_of(0), (-1, 3))[0]
     return tilted
 
 
@@ -140,6 +140,15 @@ def test_slices_that_lie_evenly_farther_apart_than_stored_are_no_caution(a_volum
     volume = volume_from_node(a_volume_node)
     assert volume.grid.spacing_ijk_mm[2] == pytest.approx(3.3)
     assert cautions(a_volume_node, volume, plan(volume.grid, TWICE)) == []
+
+
+def test_slices_that_are_wider_than_stored_are_wider_along_their_rows_alone(a_volume_node):
+    along_i = volume_from_node(a_volume_node).grid.direction[:, 0]
+    corners = np.zeros((2, 2, 3))  # J, I and RAS
+    corners[:, 1] = 4 * along_i
+    with_acquisition_transform(a_volume_node, lambda k: corners)
+    columns = a_volume_node.GetImageData().GetDimensions()[0]
+    np.testing.assert_allclose(volume_from_node(a_volume_node).grid.spacing_ijk_mm, (0.8 + 4 / columns, 0.8, 3))
 
 
 def test_tilted_slices_under_a_warp_are_two_cautions(a_volume_node, tilted_matrix):

@@ -54,6 +54,10 @@ def test_the_map_is_shown_in_colors_from_0_to_nearly_its_largest_value(an_unsure
     assert display.GetColorNode().GetName() == "Iron"
 
 
+def test_values_that_are_not_finite_have_no_part_in_the_scale():
+    assert uncertainty_node.limit(np.array([np.nan, -4, 2, np.inf])) == 4
+
+
 def test_the_map_lies_in_the_same_study(an_unsure_result, a_volume_node):
     hierarchy = hierarchy_of(a_volume_node.GetScene())
     study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")

@@ -277,6 +277,17 @@ def test_volumes_of_different_patients_are_compared_with_a_caution(
     assert said.startswith("Caution: before and after are of different patients. Before is Thick")
 
 
+def test_a_volume_of_no_known_patient_is_compared_without_a_caution(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, monkeypatch: pytest.MonkeyPatch
+):
+    from MedicalSuperResolutionLib.scene import dicom_source
+
+    enhance(a_panel, a_runner)
+    monkeypatch.setattr(dicom_source, "patient", lambda node: "4711" if node is a_thick_volume else "")
+    a_panel.ui.compareButton.click()
+    assert a_panel.ui.comparisonLabel.text.startswith("Before is Thick")
+
+
 def test_what_is_made_for_comparing_is_not_offered_and_leaves(a_panel: Any, a_thick_volume: Any, a_runner: Any):
     enhance(a_panel, a_runner)
     names = volume_names()
