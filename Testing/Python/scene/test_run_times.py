@@ -60,6 +60,13 @@ def test_the_first_run_of_a_kind_is_foreseen_by_how_the_device_did_with_others(a
     assert RunTimes(store).seconds(a_large_volume, elsewhere) == pytest.approx(3 + work[plain], rel=0.1)
 
 
+def test_fusing_says_nothing_about_enhancing(a_large_volume):
+    store, settings = Store(), EnhanceSettings(threads=2)
+    before = RunTimes(store).seconds(a_large_volume, settings)
+    RunTimes(store).learn_fusion(1_000_000, settings, seconds=900.0)
+    assert RunTimes(store).seconds(a_large_volume, settings) == before
+
+
 def test_one_run_that_others_slowed_down_is_forgotten_after_three(a_large_volume):
     store, settings = Store(), EnhanceSettings(threads=2)
     usual = {"engine_seconds": 40.0, "start_seconds": 5.0}

@@ -86,6 +86,14 @@ def test_one_runner_can_run_many_times(an_engine, a_volume):
     engine.close()
 
 
+def test_progress_begins_anew_with_each_run(an_engine, a_volume):
+    engine = an_engine("print(json.dumps({'stage': 'refining'}), flush=True); step(3, 3); finish()")
+    engine.run(a_volume, EnhanceSettings())
+    engine.start(a_volume, EnhanceSettings())
+    assert (engine.progress, engine.stage) == ((0, 1), "")
+    engine.close()
+
+
 def test_all_runs_of_a_runner_share_one_process(an_engine, a_volume, temporary_folder):
     engine = an_engine("Path('pids').open('a').write(f'{os.getpid()} '); finish()")
     engine.run(a_volume, EnhanceSettings())
@@ -175,6 +183,8 @@ def test_what_only_the_node_knows_reaches_the_child(a_volume):
     chosen = EnhanceExchange(volume, EnhanceSettings()).arguments()
     assert chosen[chosen.index("--slice-thickness") + 1] == "2.5"
     assert chosen[chosen.index("--modality") + 1] == "mr"
+    by_hand = EnhanceExchange(volume, EnhanceSettings(slice_thickness_mm=4)).arguments()
+    assert float(by_hand[by_hand.index("--slice-thickness") + 1]) == 4
 
 
 def test_a_model_file_named_from_here_is_found_from_the_childs_folder(a_volume, tmp_path, monkeypatch):
@@ -282,7 +292,7 @@ def test_a_forgotten_runner_takes_its_child_along(an_engine, a_volume, temporary
 
 
 def test_a_refusal_of_the_engine_arrives_in_its_words(an_engine, a_volume):
-    said = "loading\nerror: the volume is flat; use another"
+    said = "error: the model is old\nloading\nerror: the volume is flat; use another"  # the last one ended it
     engine = an_engine(f"print({said!r}, file=sys.stderr); sys.exit(1)")
     with pytest.raises(SuperResolutionError, match=r"^the volume is flat; use another$"):
         engine.run(a_volume, EnhanceSettings())
@@ -297,7 +307,7 @@ def test_a_result_that_does_not_fit_is_named_with_its_folder(an_engine, a_volume
 
 
 def test_a_traceback_of_the_engine_becomes_one_sentence_and_is_in_the_log(an_engine, a_volume, caplog):
-    engine = an_engine("raise ZeroDivisionError('oh')")
+    engine = an_engine("print('chatter\\n' * 60, file=sys.stderr); raise ZeroDivisionError('oh')")
     with pytest.raises(SuperResolutionError, match="stopped unexpectedly with exit status 1; the scene is unchanged"):
         engine.run(a_volume, EnhanceSettings())
     assert "ended with exit status 1" in caplog.text

@@ -68,6 +68,19 @@ def test_only_folders_of_dead_processes_are_leftovers(temporary_folder):
         folder.rmdir()
 
 
+@pytest.mark.parametrize("chosen", [None, "active"])
+def test_idle_threads_leave_the_processor_to_slicer_unless_the_user_wants_it_otherwise(
+    an_engine, a_volume, temporary_folder, monkeypatch, chosen
+):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if chosen:
+        monkeypatch.setenv("OMP_WAIT_POLICY", chosen)
+    engine = an_engine("Path('threads').write_text(os.environ['OMP_WAIT_POLICY']); finish()")
+    engine.run(a_volume, EnhanceSettings())
+    assert next(temporary_folder.glob("*/threads")).read_text() == (chosen or "passive")
+    engine.close()
+
+
 def test_this_python_is_started_where_it_is_a_program():
     assert engine_process.python() == sys.executable
 

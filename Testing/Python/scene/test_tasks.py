@@ -47,10 +47,12 @@ def voxels(node) -> np.ndarray:
 
 
 def test_every_item_is_enhanced_into_a_sequence_with_the_same_index(a_proxy, a_browser, an_engine):
+    a_browser.GetSequenceNode(a_proxy).SetNumericIndexValueTolerance(0.25)
     node = tasks.run(tasks.task_of(a_proxy), SETTINGS, an_engine)
     before, after = a_browser.GetSequenceNode(a_proxy), a_browser.GetSequenceNode(node)
     assert (after.GetName(), node.GetName()) == ("Phases x3", "Phases x3")
     assert (after.GetIndexName(), after.GetIndexUnit(), after.GetIndexType()) == ("time", "s", before.GetIndexType())
+    assert after.GetNumericIndexValueTolerance() == 0.25
     assert [after.GetNthIndexValue(number) for number in range(after.GetNumberOfDataNodes())] == ["0.0", "0.5", "1.0"]
     for number in range(3):
         measured, made = before.GetNthDataNode(number), after.GetNthDataNode(number)
@@ -83,18 +85,19 @@ def test_every_item_is_described(a_proxy, a_browser, an_engine):
     assert "Not for diagnostic use" in provenance.note_of(node).GetText()
 
 
-def test_the_slice_profile_that_was_estimated_first_is_that_of_all_items(a_proxy, an_engine):
-    """Items of one scan, which would differ in sharpness otherwise; the first one shows nothing."""
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_slice_profile_that_was_estimated_first_is_that_of_all_items(a_proxy, an_engine, first):
+    """Items of one scan, which would differ in sharpness otherwise; those before ``first`` show nothing."""
     asked, reports = [], []
 
     def enhance(volume: Volume, settings: EnhanceSettings, *, profile_of: Report | None) -> Enhanced:
         asked.append((settings, profile_of))
         done = an_engine(volume, settings)
-        reports.append(replace(done.report, slice_profile_source="estimated" if len(asked) > 1 else "assumed"))
+        reports.append(replace(done.report, slice_profile_source="estimated" if len(asked) > first else "assumed"))
         return replace(done, report=reports[-1])
 
     tasks.run(tasks.task_of(a_proxy), SETTINGS, enhance)
-    assert asked == [(SETTINGS, None), (SETTINGS, None), (SETTINGS, reports[1])]
+    assert asked == [*(first + 1) * [(SETTINGS, None)], *(2 - first) * [(SETTINGS, reports[first])]]
 
 
 def test_every_item_is_warned_of_by_itself(a_proxy, a_browser, an_engine):

@@ -28,7 +28,9 @@ def finish_items(panel: Any, runner: Any, count: int) -> None:
 
 def test_the_line_before_the_click_counts_the_items(a_panel: Any, a_proxy: Any):
     assert a_panel.ui.descriptionLabel.text.startswith("3 volumes of a sequence, each 20x18x8 at")
-    assert " in all, about " in a_panel.ui.descriptionLabel.text
+    chosen = a_panel._parameterNode
+    chosen.goal, chosen.spacingI, chosen.spacingJ, chosen.spacingK = type(chosen.goal).CUSTOM_SPACING, 0.5, 0.5, 1.0
+    assert "40x36x24 at 0.50x0.50x1.00 mm, 0.2 MB in all, about " in a_panel.ui.descriptionLabel.text  # 69 kB each
 
 
 def test_a_click_enhances_all_items(a_panel: Any, a_proxy: Any, a_runner: Any, slicer_python: Any):
