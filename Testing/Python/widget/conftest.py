@@ -41,13 +41,13 @@ class FakeRunner:
     def __init__(self) -> None:
         self.progress, self.stage = (0, 1), ""
         self.settings: EnhanceSettings | None = None
-        self.was_cancelled = self.has_process = False
+        self.was_cancelled = self.has_process = self.is_closed = False
         self.also_reported: dict[str, Any] = {}
         self.exchange: Any = None
         self._ending: Any = None
 
     def start(self, volume: Volume, settings: EnhanceSettings, *, profile_of: Report | None = None) -> None:
-        self._volume, self.settings, self._ending = volume, settings, None
+        self._volume, self.settings, self._ending, self.is_closed = volume, settings, None, False
 
     def start_exchange(self, exchange: Any) -> None:
         self.exchange, self._ending = exchange, None
@@ -60,7 +60,7 @@ class FakeRunner:
         return self._ending
 
     def close(self) -> None:
-        self.was_cancelled = self._ending is None
+        self.was_cancelled, self.is_closed = self._ending is None, True
 
     def run(self, volume: Volume, settings: EnhanceSettings, progress: Any, *, profile_of: Report | None) -> Enhanced:
         self.start(volume, settings)

@@ -13,6 +13,7 @@ pytest.importorskip("slicer")
 
 import dicom_database
 from dicom_sources import ROOT, write_source
+from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.volumes.io import files
 from widget.helpers import enhance
 
@@ -149,3 +150,7 @@ def test_a_script_exports_and_hears_the_warnings(
     node = logic.enhance(a_dicom_volume, factor=2)
     assert logic.export_dicom(node, a_folder / "new", addToDatabase=True) == ()
     assert len(slicer_python.dicomDatabase._files) == 5 + 10
+    slicer_python.dicomDatabase.isOpen = False
+    with pytest.raises(SuperResolutionError, match="DICOM database is not open"):
+        logic.export_dicom(node, a_folder / "newer", addToDatabase=True)
+    assert not (a_folder / "newer").exists()

@@ -74,6 +74,12 @@ def test_one_volume_cannot_be_fused_and_two_are_foreseen(a_panel: Any, a_slicer:
     assert a_panel.ui.fuseLabel.text == "2 stacks become 24x26x26 at 1.00x1.00x1.00 mm, 0.1 MB"
 
 
+def test_the_finest_spacing_of_all_stacks_is_foreseen(a_panel: Any, a_slicer: Any):
+    for one in (add("Axial", AXIAL), add("Fine", CORONAL @ np.diag([0.5, 0.5, 1, 1]))):
+        a_panel.ui.queueSelector.check(one)
+    assert " at 0.50x0.50x0.50 mm, " in a_panel.ui.fuseLabel.text
+
+
 def test_tilted_stacks_are_straightened_at_the_click_only(a_panel: Any, a_runner: Any, monkeypatch: pytest.MonkeyPatch):
     from MedicalSuperResolutionLib.engine import fusion
 
@@ -215,6 +221,18 @@ def test_the_engine_understands_what_it_is_asked(a_panel: Any, stacks: list[Any]
     )
     assert (asked.spacing, asked.slice_thickness, asked.threads) == (0.5, [4.0, 4.0], 2)
     assert (asked.model, asked.progress, asked.no_compression, asked.uncertainty) == ("general", "json", True, None)
+
+
+def test_a_slice_thickness_that_is_set_by_hand_counts_before_that_of_dicom(
+    a_panel: Any, stacks: list[Any], a_runner: Any, monkeypatch: pytest.MonkeyPatch
+):
+    from MedicalSuperResolutionLib.scene import dicom_source
+
+    monkeypatch.setattr(dicom_source, "slice_thickness_mm", lambda node: 3.5 if node is stacks[0] else None)
+    for by_hand, expected in ((0.0, ["3.5", "4.0"]), (2.5, ["2.5", "2.5"])):
+        a_panel._parameterNode.sliceThickness = by_hand
+        a_panel.logic.startFusion(stacks, a_panel._parameterNode.fusion_settings()).abandon()
+        assert a_runner.exchange.arguments()[-3:] == ["--slice-thickness", *expected]
 
 
 def test_a_script_may_give_a_number_of_numpy(a_panel: Any, stacks: list[Any], a_runner: Any):

@@ -22,6 +22,7 @@ def test_a_script_gets_the_node(the_module: Any, a_thick_volume: Any, a_runner: 
     assert node.GetImageData().GetDimensions() == (20, 18, 16)
     assert a_runner.settings == EnhanceSettings(factor=2, device="cpu")
     assert heard == [(1, 2)]
+    assert a_runner.is_closed
 
 
 def test_a_script_need_not_wait(the_module: Any, a_thick_volume: Any, a_runner: Any):

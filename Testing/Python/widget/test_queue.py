@@ -39,10 +39,11 @@ def test_checked_volumes_are_enhanced_one_after_the_other(a_panel: Any, three: l
     wait(lambda: rows(a_panel)[0] == ("A", "25 %"))
     assert a_panel.ui.queueTable.item(0, 1).toolTip() == "25 %"  # where the panel is too narrow for the text
     for number in range(3):
+        assert not a_runner.is_closed  # the process, which is the same for all
         a_runner.finish()
         wait(lambda number=number: rows(a_panel)[number][1].startswith("done"))
     assert volume_names() == ["A", "B", "C", "A 1 mm", "B 1 mm", "C 1 mm"]
-    assert not a_panel._queue.is_running
+    assert (a_panel._queue.is_running, a_runner.is_closed) == (False, True)
     for volume, name in zip(three, ("A 1 mm", "B 1 mm", "C 1 mm"), strict=True):
         a_panel.ui.inputSelector.setCurrentNode(volume)
         assert a_panel.ui.compareButton.toolTip.startswith(f"Show {volume.GetName()}, {name} and")
@@ -143,6 +144,22 @@ def test_a_volume_that_is_removed_while_it_waits_is_named(
     a_runner.finish()
     wait(lambda: rows(a_panel)[0][1] == "done: A 1 mm")
     assert rows(a_panel)[1:] == [("B", "The volume B was removed meanwhile; nothing was made."), ("C", "waiting")]
+
+
+def test_the_process_of_a_volume_that_is_removed_while_it_is_enhanced_is_ended(
+    a_panel: Any, three: list[Any], a_runner: Any, slicer_python: Any, monkeypatch: pytest.MonkeyPatch
+):
+    a_panel.ui.queueButton.click()
+    was_closed, start = [], a_runner.start
+
+    def start_next(*volume_and_settings: Any, **also: Any) -> None:
+        was_closed.append(a_runner.is_closed)
+        start(*volume_and_settings, **also)
+
+    monkeypatch.setattr(a_runner, "start", start_next)
+    slicer_python.mrmlScene.RemoveNode(three[0])
+    wait(lambda: rows(a_panel)[0] == ("A", "The volume A was removed meanwhile; nothing was made."))
+    assert was_closed == [True]
 
 
 def test_an_unforeseen_failure_to_start_one_does_not_stop_the_others(
