@@ -75,7 +75,9 @@ def test_the_matrices_of_a_batch_undo_each_other(entries: list[Entry], a_recipe:
 def test_noise_is_added_to_the_slices_where_the_recipe_says_so(entries: list[Entry], a_recipe: Recipe):
     noisy = PatchSampler(entries, replace(a_recipe, noise_fraction=1.0, noise_maximum=0.1)).batch(0)
     clean = torch.einsum("km,ncmji->nckji", noisy.acquisition, noisy.hr)
-    assert 0 < (noisy.lr - clean).std() < 0.11
+    noise = noisy.lr - clean
+    assert 0 < noise.std() < 0.11
+    assert abs(torch.corrcoef(noise.flatten(1))[0, 1]) < 0.2  # of each patch its own
 
 
 def test_factors_and_thicknesses_stay_in_the_recipe(entries: list[Entry], a_recipe: Recipe):
@@ -122,6 +124,25 @@ def stored(shape: tuple[int, int, int], folder: Path) -> Entry:
     path = folder / f"{'x'.join(map(str, shape))}.npy"
     np.save(path, np.random.default_rng(0).normal(size=shape).astype(np.float32))
     return Entry("noise", str(path), "mr", (1.0, 1.0, 1.0), 0.0, 1.0)
+
+
+def test_patches_are_flipped_along_each_axis_half_of_the_time(a_recipe: Recipe, tmp_path: Path):
+    ramp = sum(np.meshgrid(*3 * [np.arange(40, dtype=np.float32)], indexing="ij"))
+    np.save(tmp_path / "ramp.npy", ramp)
+    sampler = PatchSampler([Entry("ramp", str(tmp_path / "ramp.npy"), "mr", (1.0, 1.0, 1.0), 0.0, 100.0)], a_recipe)
+    hr = torch.cat([sampler.batch(step).hr[..., :8, :8, :8] for step in range(8)])
+    rising = torch.stack([hr.diff(dim=axis).flatten(1).mean(dim=1) > 0 for axis in (2, 3, 4)])
+    assert ((rising.float().mean(dim=1) - 0.5).abs() < 0.4).all()
+
+
+def test_the_contrast_of_patches_is_varied_by_a_power_and_a_gain(a_recipe: Recipe, tmp_path: Path):
+    entry = stored((40, 40, 40), tmp_path)
+    np.save(entry.array, np.random.default_rng(0).choice(np.float32([-0.5, 0, 0.5]), (40, 40, 40)))
+    batch = PatchSampler([entry], replace(a_recipe, contrast_range=(2.0, 2.0))).batch(0)
+    highest = batch.hr.amax(dim=(1, 2, 3, 4))
+    assert ((highest >= 0.7 * 0.25) & (highest <= 1.4 * 0.25)).all()
+    assert highest[0] != highest[1]
+    assert torch.equal(batch.hr.amin(dim=(1, 2, 3, 4)), -highest)
 
 
 @pytest.mark.usefixtures("impatient")

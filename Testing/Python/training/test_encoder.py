@@ -41,6 +41,16 @@ def slices(request) -> torch.Tensor:
     return torch.from_numpy(picture).expand(1, 1, 2, 48, 48).contiguous()
 
 
+def test_corruptions_and_slices_are_drawn_from_sequences_of_their_own(
+    entries: list[Entry], a_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+):
+    sampler = CorruptedSampler(entries, replace(a_recipe, generator="srresnet"))
+    begun, draw = [], np.random.default_rng
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: begun.append(draw(seed).random()) or draw(seed))
+    sampler.batch(5)
+    assert len(set(begun)) == len(begun) == 2 * a_recipe.batch_size
+
+
 def distances(shipped: SliceEncoder, changed: list[torch.Tensor], slices: torch.Tensor) -> list[float]:
     return [float(perceptual_distance(shipped, one, slices)) for one in changed]
 
@@ -124,6 +134,7 @@ def test_each_kind_of_harm_is_done(slices: torch.Tensor):
     rough = [float((one.diff(dim=-1)).abs().mean() / slices.diff(dim=-1).abs().mean()) for one in made]
     assert min(rough) < 0.95  # blurred and not noisy
     assert max(rough) > 1.2  # noisy
+    assert not any(torch.equal(one, slices) for one in made)
 
 
 def test_the_shipped_recipe_makes_a_file_that_perceptual_losses_read(a_dataset: Path, tmp_path: Path):

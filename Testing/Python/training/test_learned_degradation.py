@@ -77,6 +77,16 @@ def test_fine_and_coarse_slices_come_from_their_own_scans(entries: list[Entry], 
     assert torch.equal(share.hr, batch.hr[4:])
 
 
+def test_fine_and_coarse_places_are_drawn_from_sequences_of_their_own(
+    entries: list[Entry], a_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+):
+    sampler = UnpairedSampler(entries, a_recipe)
+    begun, draw = [], np.random.default_rng
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: begun.append(draw(seed).random()) or draw(seed))
+    sampler.batch(2)
+    assert len(set(begun)) == len(begun) == 2 * a_recipe.batch_size
+
+
 def roughness(volume: torch.Tensor) -> float:
     """Mean absolute second difference along I: noise has much of it."""
     return float(volume.diff(n=2, dim=-1).abs().mean())

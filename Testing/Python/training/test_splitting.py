@@ -16,7 +16,16 @@ def counts(number: int, shares: tuple[float, ...] = SHARES) -> list[int]:
 
 @pytest.mark.parametrize(
     ("number", "expected"),
-    [(0, [0, 0, 0]), (1, [1, 0, 0]), (2, [2, 0, 0]), (3, [2, 1, 0]), (5, [4, 1, 0]), (10, [7, 2, 1]), (1251, None)],
+    [
+        (0, [0, 0, 0]),
+        (1, [1, 0, 0]),
+        (2, [2, 0, 0]),
+        (3, [2, 1, 0]),
+        (5, [4, 1, 0]),
+        (10, [7, 2, 1]),
+        (25, [18, 5, 2]),
+        (1251, None),
+    ],
 )
 def test_shares_of_patients_are_as_near_as_whole_numbers_can_be(number: int, expected: list[int] | None):
     assert counts(number) == (expected or [876, 250, 125])
