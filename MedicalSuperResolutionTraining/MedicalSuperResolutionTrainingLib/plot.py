@@ -57,7 +57,6 @@ def _chart(scene: vtkMRMLScene) -> vtkMRMLPlotChartNode:
         series.SetColor(*_BLUE)
         series.SetLineStyle(vtkMRMLPlotSeriesNode.LineStyleSolid)
     if chart.GetPlotSeriesNode() is not series:
-        chart.RemoveAllPlotSeriesNodeIDs()
         chart.AddAndObservePlotSeriesNodeID(series.GetID())
     if series.GetTableNode() is None:
         table = _marked(scene, "vtkMRMLTableNode") or _added(scene, "vtkMRMLTableNode", "Training curve")
