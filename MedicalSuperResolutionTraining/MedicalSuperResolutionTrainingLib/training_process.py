@@ -95,8 +95,7 @@ class TrainingProcess:
         return not self.is_running
 
     def stop(self) -> None:
-        """End the command that runs, if one does, within a second or two. Those after it are forgotten."""
-        self._waiting = []
+        """End the command that runs, if one does, within a second or two. Those after it are not started."""
         self._end_child()
 
     def _next(self) -> None:
