@@ -16,7 +16,7 @@ from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.config.recipes import read_recipe, shipped
 from medical_super_resolution_training.data.batch import SequenceBatch
 from medical_super_resolution_training.data.manifest import Entry
-from medical_super_resolution_training.data.patch_size import too_small, trains_sequences
+from medical_super_resolution_training.data.patch_size import fits, sequence_patch, too_small, trains_sequences
 from medical_super_resolution_training.data.samplers.sequences import PatchSampler
 from medical_super_resolution_training.tasks import task_of
 from medical_super_resolution_training.tasks.slice_sequence import SliceSequenceTask
@@ -159,6 +159,13 @@ def test_where_all_volumes_are_small_patches_are_narrower(a_recipe: Recipe, tmp_
     fine, *sides = PatchSampler([small], recipe).batch(0).hr.shape[2:]
     assert (fine <= 60, sides) == (True, [20, 20])
     assert PatchSampler([small, large], recipe).batch(0).hr.shape[-1] in (28, 36)
+
+
+def test_patches_are_as_narrow_as_the_volumes_that_are_long_enough():
+    volumes = [(20, 20, 100), (50, 50, 50)]
+    slices, side = sequence_patch(Recipe(), 4.0, volumes)
+    assert 4 * slices > 50
+    assert fits((4 * slices, side, side), volumes[0])
 
 
 def test_volumes_that_no_patch_fits_into_are_counted():

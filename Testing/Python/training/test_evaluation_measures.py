@@ -21,7 +21,12 @@ from medical_super_resolution_training.evaluation.cases import (
     parse_case,
     trimmed,
 )
-from medical_super_resolution_training.evaluation.checks.calibration import Sample, calibrated, rank_correlation
+from medical_super_resolution_training.evaluation.checks.calibration import (
+    Sample,
+    calibrated,
+    rank_correlation,
+    sample,
+)
 from medical_super_resolution_training.evaluation.checks.hallucinations import blob_counts
 from medical_super_resolution_training.evaluation.checks.noise import noise_bound, noise_deviation
 from medical_super_resolution_training.evaluation.measures.foreground import foreground_of
@@ -203,6 +208,16 @@ def test_rank_correlation_is_spearmans():
     a = random.integers(0, 20, 500).astype(float)
     b = a + random.normal(0, 5, 500)
     assert rank_correlation(a, b) == pytest.approx(stats.spearmanr(a, b).statistic)
+
+
+def test_values_beyond_the_range_are_no_error():
+    """As of metal, which no method is to be blamed for."""
+    block = a_block(40)
+    block.array[3] = 3000
+    made = np.where(block.array == 3000, np.float32(2000), block.array + 20)
+    found = sample(np.full_like(made, 10), made, block.array, foreground_of(block), "a")
+    assert np.unique(found.error) == pytest.approx([0, 20 / 2000], abs=1e-6)
+    assert np.unique(found.uncertainty) == pytest.approx([10 / 2000])
 
 
 def test_ten_bins_hold_equal_counts_and_rise_where_uncertainty_predicts_the_error():

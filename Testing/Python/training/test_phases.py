@@ -26,6 +26,13 @@ def test_repeated_slices_change_only_from_one_to_the_next(a_truth: np.ndarray):
     assert changes[3] == pytest.approx(1, rel=0.1)
 
 
+@pytest.mark.parametrize("body", [slice(0, 12), slice(12, 24)])
+def test_the_change_from_body_to_air_does_not_count(body: slice):
+    array, inside = np.zeros((24, 16, 16), np.float32), np.zeros((24, 16, 16), bool)
+    array[body], inside[body] = 100, True
+    np.testing.assert_array_equal(changes_by_phase(array, 4, inside), 0)
+
+
 def test_the_truth_does_not_pulse_and_a_result_that_doubles_one_change_does(a_truth: np.ndarray):
     steps = np.diff(a_truth, axis=0)
     steps[1::4] *= 2
