@@ -110,8 +110,10 @@ def test_a_column_that_most_steps_lack_is_drawn_as_points(plot: types.ModuleType
 
 
 def test_a_curve_of_one_point_is_seen(plot: types.ModuleType, a_scene: object):
-    series = plot.draw(a_scene, {"step": [50.0], "loss": [0.5]}, "loss", "Run").GetPlotSeriesNode()
-    assert series.GetMarkerStyle() == series.MarkerStyleCircle
+    chart = plot.draw(a_scene, {"step": [50.0], "loss": [0.5]}, "loss", "Run")
+    assert chart.GetPlotSeriesNode().GetMarkerStyle() == chart.GetPlotSeriesNode().MarkerStyleCircle
+    assert chart.GetXAxisRange() == pytest.approx((47.5, 52.5))
+    assert chart.GetYAxisRange() == pytest.approx((0.475, 0.525))
 
 
 def test_the_axes_show_all_points_of_a_curve_that_grows(plot: types.ModuleType, a_scene: object):

@@ -35,6 +35,13 @@ def test_commands_run_one_after_the_other(tmp_path: Path):
     assert not process.is_running
 
 
+def test_the_last_of_many_lines_are_kept(tmp_path: Path):
+    process = a_process(tmp_path, "print(*range(300), sep='\\n')")
+    process.start([TRAIN])
+    eventually(process.poll)
+    assert process.log == tuple(map(str, range(100, 300)))
+
+
 def test_what_it_prints_can_be_followed(tmp_path: Path):
     process = a_process(tmp_path, "print('10%\\r20%', end='', flush=True); wait_for('go'); print()")
     process.start([TRAIN])

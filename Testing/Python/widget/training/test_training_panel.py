@@ -132,6 +132,19 @@ def test_a_folder_of_volumes_is_prepared_first(a_training_panel: Any, ready: Pat
     assert train[2:4] == ["--data", str(ready / "data.json")]
 
 
+def test_volumes_that_were_prepared_for_a_run_that_never_began_are_prepared_again(
+    tmp_path: Path, the_training_module: Any
+):
+    from MedicalSuperResolutionTrainingLib import commands
+
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "data.json").write_text("{}")  # since then, there may be others in the folder
+    choices = commands.Choices(recipe="general", data=tmp_path / "scans", layout="volumes", run=tmp_path)
+    assert [command[0] for command in commands.training(choices)] == ["prepare", "train"]
+    (tmp_path / "checkpoint-00000002.safetensors").touch()
+    assert [command[0] for command in commands.training(choices)] == ["train"]
+
+
 def test_the_curve_is_drawn_and_shown_while_it_runs(
     a_training_panel: Any, ready: Path, train_as: Callable, slicer_python: types.ModuleType
 ):
@@ -691,6 +704,9 @@ def test_before_the_first_step_it_shows_how_far_the_preparation_is(
     panel.show_progress(ui, None, "loss", 100, None, (printed, "refused b"))
     assert ui.statusLabel.text == shown
     assert (max(ui.progressBar.value, 0), ui.progressBar.maximum) == bar
+    lines = ("preparing  30%  2 s, 5 s left", "refused b", "preparing  40%  3 s, 4 s left")
+    panel.show_progress(ui, None, "loss", 100, None, lines)
+    assert ui.statusLabel.text == "Preparing the volumes, 40 %"
 
 
 def test_closing_a_scene_starts_no_timer(a_training_panel: Any, slicer_python: Any, monkeypatch: pytest.MonkeyPatch):
