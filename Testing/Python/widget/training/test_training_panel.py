@@ -344,6 +344,21 @@ def test_its_curve_takes_no_layout_while_another_module_is_open(
     wait(lambda: layout.GetViewArrangement() == layout.SlicerLayoutFourUpPlotView)
 
 
+def test_a_curve_that_grows_is_brought_into_view_once(
+    the_training_module: Any, a_slicer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from MedicalSuperResolutionTrainingLib import plot, watched_run
+
+    shown: list[Any] = []
+    monkeypatch.setattr(plot, "show", shown.append)
+    run = watched_run.WatchedRun(tmp_path, 100)
+    for text in ("50,0.5\n", "50,0.5\n100,0.25\n"):
+        (tmp_path / "curve.csv").write_text(text)
+        run.update("loss")
+    assert len(shown) == 1
+    assert run.latest("loss") == (100, 0.25)
+
+
 def test_the_choices_are_kept_in_the_scene(a_training_panel: Any, ready: Path):
     a_training_panel.ui.stepsSpinBox.value = 300
     a_training_panel.exit()
