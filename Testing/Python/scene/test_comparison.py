@@ -13,7 +13,7 @@ from medical_super_resolution.errors import VolumeError  # noqa: E402
 from MedicalSuperResolutionLib.compare.common_grid import before_on_grid_of  # noqa: E402
 from MedicalSuperResolutionLib.compare.view_settings import add_legend  # noqa: E402
 from MedicalSuperResolutionLib.scene import uncertainty_node  # noqa: E402
-from slicer_host import ijk_to_ras, load_bundle, node_ids, save_bundle  # noqa: E402
+from slicer_host import hierarchy_of, ijk_to_ras, load_bundle, node_ids, save_bundle  # noqa: E402
 
 FOUR_UP = 3
 
@@ -58,6 +58,12 @@ def test_grids_that_are_turned_against_each_other_are_resampled(a_volume):
     before = slicer.util.addVolumeFromArray(a_volume.array, a_volume.grid.ijk_to_ras)
     after = slicer.util.addVolumeFromArray(a_volume.array, flipped)
     np.testing.assert_allclose(before_on_grid_of(before, after), a_volume.array[:, :, ::-1], atol=0.05)
+
+
+@pytest.mark.parametrize(("spacing", "is_resampled"), [(1.0005, True), (1.000001, False)])
+def test_grids_whose_last_voxels_lie_apart_are_not_the_same(a_pair, spacing, is_resampled):
+    other = slicer.util.addVolumeFromArray(np.zeros((12, 40, 40), np.float32), np.diag([spacing, 1.0, 4.0, 1.0]))
+    assert (before_on_grid_of(a_pair[0], other) is not None) == is_resampled
 
 
 def test_the_difference_is_after_minus_before(a_comparison, a_pair):
@@ -212,6 +218,18 @@ def test_hounsfield_units_are_known_by_their_range_where_no_header_names_them(a_
     assert after.GetVoxelValueUnits() is None  # what is guessed is not stored
 
 
+def test_values_like_those_of_a_ct_are_no_hounsfield_units_where_dicom_names_another_modality(
+    a_comparison, a_pair, a_screen, a_scene
+):
+    slicer.util.arrayFromVolume(a_pair[0])[0] = -1000
+    hierarchy = hierarchy_of(a_scene)
+    item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), a_pair[0])
+    for modality, units in (("CT", "HU"), ("MR", "")):
+        hierarchy.SetItemAttribute(item, "DICOM.Modality", modality)
+        a_comparison.enter(*a_pair)
+        assert a_comparison.shown.units == units
+
+
 @pytest.mark.parametrize(
     ("kind", "fill"),
     [("vtkMRMLMarkupsROINode", "GetFillVisibility"), ("vtkMRMLSegmentationNode", "GetVisibility2DFill")],
@@ -322,3 +340,14 @@ def test_a_closed_scene_can_be_left(a_comparison, a_pair, a_screen, a_scene):
     a_scene.Clear(False)
     a_comparison.exit()
     assert not a_comparison.is_active
+
+
+def test_a_failure_while_the_views_open_leaves_nothing_behind(a_comparison, a_pair, a_screen, a_scene, monkeypatch):
+    def fail(*volumes, **how):
+        raise MemoryError
+
+    nodes = node_ids(a_scene)
+    monkeypatch.setattr(a_comparison.views, "enter", fail)
+    with pytest.raises(MemoryError):
+        a_comparison.enter(*a_pair)
+    assert node_ids(a_scene) == nodes
