@@ -240,6 +240,11 @@ def test_a_volume_of_no_sequence_is_one_task(a_volume_node, an_engine, a_proxy):
     assert tasks.run(tasks.task_of(a_volume_node), SETTINGS, an_engine).GetName() == "Chest x3"
 
 
+def test_a_volume_of_a_sequence_without_items_is_one_task(a_proxy, a_browser):
+    a_browser.GetSequenceNode(a_proxy).RemoveAllDataNodes()
+    assert tasks.task_of(a_proxy).count == 1
+
+
 def test_a_sequence_is_not_exported_as_one_volume(a_proxy, an_engine):
     a_proxy.SetAttribute("DICOM.instanceUIDs", "1.2.3")
     node = tasks.run(tasks.task_of(a_proxy), SETTINGS, an_engine)

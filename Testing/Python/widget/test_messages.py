@@ -17,14 +17,15 @@ def messages(a_slicer: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(0.2, "1 s"), (41.4, "41 s"), (90, "2 min"), (3540, "59 min"), (3900, "1 h 5 min")]
+    ("seconds", "said"),
+    [(0.2, "1 s"), (41.4, "41 s"), (90, "2 min"), (3540, "59 min"), (3599, "1 h 0 min"), (3900, "1 h 5 min")],
 )
 def test_durations_are_written_in_rounded_units(messages: Any, seconds: float, said: str):
     assert messages.duration(seconds) == said
 
 
 @pytest.mark.parametrize(
-    ("megabytes", "said"), [(0.02, "0.1 MB"), (3.14, "3.1 MB"), (149.9, "150 MB"), (1234, "1.2 GB")]
+    ("megabytes", "said"), [(0.02, "0.1 MB"), (3.14, "3.1 MB"), (149.9, "150 MB"), (1000, "1.0 GB"), (1234, "1.2 GB")]
 )
 def test_sizes_are_written_in_rounded_units(messages: Any, megabytes: float, said: str):
     assert messages.size(megabytes) == said
