@@ -83,7 +83,14 @@ def test_trimming_leaves_whole_numbers_of_samples_on_both_grids():
     volume = a_scan("ct")
     assert trimmed(volume, parse_case("k:2.5")).array.shape == (25, 30, 28)
     assert trimmed(volume, parse_case("ij:4")).array.shape == (26, 28, 28)
+    assert is_large_enough(volume, parse_case("k:6.5"))  # four slices
     assert not is_large_enough(volume, parse_case("k:8"))
+
+
+def test_coarse_slices_are_as_thick_as_the_case_says():
+    volume = trimmed(a_scan("ct"), Case("k", 2, "box", 0.5))
+    assert degraded(volume, Case("k", 2, "box", 0.5)).slice_thickness_mm == pytest.approx(0.5 * 2 * 1.2)
+    assert degraded(volume, Case("j", 1.25)).slice_thickness_mm is None  # the slices lie along k still
 
 
 @pytest.mark.parametrize("text", ["k", "x:2", "kk:2", "k:two", "k:2:round", "k:9", "k:1", "k:2:box:0", "k:2:box:1:1"])

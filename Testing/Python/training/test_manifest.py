@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution_training.data.manifest import Entry, read_manifest, sources, write_manifest
 from medical_super_resolution_training.data.preparation.prepare import prepare
+from medical_super_resolution_training.evaluation.dataset import volumes_of
 
 
 def test_a_manifest_is_read_as_it_was_written(a_dataset: Path, tmp_path: Path):
@@ -77,3 +78,8 @@ def test_a_damaged_manifest_is_refused(tmp_path: Path, text: str):
 def test_a_missing_manifest_is_refused_with_how_to_make_one(tmp_path: Path):
     with pytest.raises(VolumeError, match="medsr-train prepare FOLDER"):
         read_manifest(tmp_path / "data.json")
+
+
+def test_a_volume_of_a_manifest_is_evaluated_with_its_spacing(data: Path, entries: list[Entry]):
+    volume = volumes_of(data, entries[0].split)[0].read()
+    assert volume.grid.spacing_ijk_mm == pytest.approx((0.7, 0.8, 1.5))
