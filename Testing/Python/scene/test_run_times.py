@@ -60,6 +60,13 @@ def test_the_first_run_of_a_kind_is_foreseen_by_how_the_device_did_with_others(a
     assert RunTimes(store).seconds(a_large_volume, elsewhere) == pytest.approx(3 + work[plain], rel=0.1)
 
 
+def test_two_threads_say_nothing_about_twenty(a_large_volume):
+    store = Store()
+    before = RunTimes(store).seconds(a_large_volume, EnhanceSettings(threads=2))
+    RunTimes(store).learn(a_large_volume, EnhanceSettings(threads=20), engine_seconds=900.0)
+    assert RunTimes(store).seconds(a_large_volume, EnhanceSettings(threads=2)) == before
+
+
 def test_fusing_says_nothing_about_enhancing(a_large_volume):
     store, settings = Store(), EnhanceSettings(threads=2)
     before = RunTimes(store).seconds(a_large_volume, settings)
