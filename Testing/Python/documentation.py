@@ -32,9 +32,13 @@ def scripts(place: str) -> list[str]:
 
 def commands(program: str) -> list[str]:
     """The command lines of a program, without it, each once."""
-    lines = [line for code in blocks("sh") for line in code.splitlines()]
-    found = [line.removeprefix(program).strip() for line in lines if line.split(maxsplit=1)[0] == program]
+    found = [line.removeprefix(program).strip() for line in command_lines() if line.split(maxsplit=1)[0] == program]
     return list(dict.fromkeys(found))
+
+
+def command_lines() -> list[str]:
+    """The command lines of all pages, without comments above them."""
+    return [line for code in blocks("sh") for line in code.splitlines() if not line.startswith("#")]
 
 
 def sentences() -> list[str]:
