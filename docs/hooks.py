@@ -83,9 +83,9 @@ def volumes_table(root: Path) -> str:
         for folder in folders
         for path in sorted(folder.glob("*" + SUFFIX))
     }
-    rows = [["Volume", "Source", "License", "Stated by", "Learned from by"], ["---"] * 5]
+    rows = [["Volume", "Source", "License", "Stated by", "Models"], ["---"] * 5]
     for volume, entry in read_toml(root / _VOLUMES).items():
-        models = ", ".join(f"`{model}`" for model, volumes in named.items() if volume in volumes)
+        models = ", ".join(model for model, volumes in named.items() if volume in volumes)
         rows.append([f"`{volume}`", entry["source"], entry["license"], entry["stated_by"], models])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
