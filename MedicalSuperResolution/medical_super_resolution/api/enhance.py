@@ -65,7 +65,7 @@ def enhance(
 
     Returns
     -------
-    image of the kind of ``image``, or Enhanced
+    image of the kind given, or Enhanced
         The refined image. Integers are rounded and stay within their type.
 
     Raises
