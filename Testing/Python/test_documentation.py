@@ -61,12 +61,14 @@ def test_every_script_is_run_by_some_test():
     assert all(documentation.scripts(place) for place in places)
 
 
-def test_the_notebook_runs_and_the_enhancement_beats_interpolation():
+def test_the_notebook_runs_as_it_shows_and_the_enhancement_beats_interpolation(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
     cells = json.loads(documentation.NOTEBOOK.read_text(encoding="utf-8"))["cells"]
     names: dict[str, Any] = {}
-    for cell in cells:
-        if cell["cell_type"] == "code":
-            exec(compile("".join(cell["source"]), documentation.NOTEBOOK.name, "exec"), names)
+    for cell in (cell for cell in cells if cell["cell_type"] == "code"):
+        exec(compile(cell["source"], documentation.NOTEBOOK.name, "exec"), names)
+        for shown in (output["data"]["text/plain"] for output in cell["outputs"] if "text/plain" in output["data"]):
+            assert ast.literal_eval(shown) == eval(cell["source"].splitlines()[-1], names)
     assert names["thin"].shape == (48, 40, 40)
     assert np.abs(names["again"] - names["thick"]).max() < 0.01
     assert names["error"]["general"] < names["error"]["linear"]
