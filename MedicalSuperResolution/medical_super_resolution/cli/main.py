@@ -1,4 +1,4 @@
-"""medsr: enhance, compare and describe medical volumes. For research. Not for diagnosis."""
+"""Thin slices from thick ones in CT and MR. For research. Not for diagnosis."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .commands import (
     station,
     view,
 )
-from .parsing import Parser
+from .parsing import Parser, description_of
 from .terminal import quiet_on_broken_pipe, status_of
 
 COMMANDS: dict[str, ModuleType] = {
@@ -42,12 +42,13 @@ COMMANDS: dict[str, ModuleType] = {
     "view": view,
 }
 _EXAMPLES = """examples:
-  medsr enhance thick.nii.gz thin.nii.gz                 through plane, to the in-plane spacing
+  medsr enhance thick.nii.gz thin.nii.gz  through plane, to the in-plane spacing
   medsr enhance scan.nrrd fine.nrrd --factor 2 --axes in-plane
-  medsr enhance DICOM_FOLDER NEW_FOLDER                  a derived DICOM series
+  medsr enhance DICOM_FOLDER NEW_FOLDER   a derived DICOM series
 
-`medsr COMMAND --help` describes a command. To complete commands and options with the Tab key, install the extra
-`completion` and add to the start file of your shell: eval "$(register-python-argcomplete medsr)"
+`medsr COMMAND --help` describes a command. To complete commands and options
+with the Tab key, install the extra `completion` and add to the start file of
+your shell: eval "$(register-python-argcomplete medsr)"
 """
 
 
@@ -79,12 +80,7 @@ def parser(description: str | None, only: str | None = None) -> argparse.Argumen
     made.add_argument("--version", action="version", version=f"medsr {__version__}")
     choices = made.add_subparsers(required=True, dest="command", metavar="COMMAND", title="commands")
     for name, command in COMMANDS.items():
-        one = choices.add_parser(
-            name,
-            help=command.HELP,
-            description=getattr(command, "DESCRIPTION", command.HELP),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        one = choices.add_parser(name, help=command.HELP, description=description_of(command))
         if only in (None, name):
             command.add_arguments(one)
     return made

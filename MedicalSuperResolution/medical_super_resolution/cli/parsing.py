@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
 
@@ -38,3 +39,9 @@ def whole_number(text: str) -> int:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def description_of(command: ModuleType) -> str:
+    """What ``--help`` says of a command: its description, or else its line in the list as a sentence."""
+    line = command.HELP
+    return getattr(command, "DESCRIPTION", f"{line[0].upper()}{line[1:]}.")

@@ -70,7 +70,12 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 def add_model(parser: argparse._ActionsContainer) -> None:
     """Add ``--model``, which the Tab key completes with the installed models and with files."""
-    model = parser.add_argument("--model", default=_STANDARD.model, metavar="NAME|FILE", help="default: %(default)s")
+    model = parser.add_argument(
+        "--model",
+        default=_STANDARD.model,
+        metavar="NAME|FILE",
+        help="an installed model, or a file; default: %(default)s",
+    )
     vars(model)["completer"] = _models_beginning  # an attribute that argcomplete reads
 
 
@@ -85,13 +90,15 @@ def _models_beginning(prefix: str, **_: object) -> list[str]:
 
 def add_modality(parser: argparse._ActionsContainer) -> None:
     """Add ``--modality``."""
-    parser.add_argument("--modality", choices=MODALITIES, help="default: from the file or its values")
+    parser.add_argument("--modality", choices=MODALITIES, help="kind of scan; default: from the file or its values")
 
 
 def add_computer(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Add a group with ``--device`` and ``--threads``, to which more can be added."""
     computer = parser.add_argument_group("computer")
-    computer.add_argument("--device", choices=DEVICES, default=_STANDARD.device, help="default: %(default)s")
+    computer.add_argument(
+        "--device", choices=DEVICES, default=_STANDARD.device, help="where to compute; default: %(default)s"
+    )
     computer.add_argument(
         "--threads", type=_threads, metavar="N|auto", help="CPU threads; auto (default): all that are available"
     )

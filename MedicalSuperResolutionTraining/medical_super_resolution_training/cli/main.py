@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from medical_super_resolution.cli.parsing import Parser
+from medical_super_resolution.cli.parsing import Parser, description_of
 from medical_super_resolution.cli.terminal import quiet_on_broken_pipe, status_of
 from medical_super_resolution.system.process import end_tidily, end_with_parent, wait_passively
 
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--end-with-parent", action="store_true", help=argparse.SUPPRESS)
     verbs = parser.add_subparsers(dest="verb", required=True)
     for name, verb in VERBS.items():
-        verb.add_arguments(verbs.add_parser(name, help=verb.HELP, description=getattr(verb, "DESCRIPTION", verb.HELP)))
+        verb.add_arguments(verbs.add_parser(name, help=verb.HELP, description=description_of(verb)))
     chosen = parser.parse_args(arguments)
     end_tidily()
     if chosen.end_with_parent:

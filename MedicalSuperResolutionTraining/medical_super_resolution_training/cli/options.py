@@ -10,7 +10,7 @@ from medical_super_resolution.settings import DEVICES
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Add ``--device``."""
-    parser.add_argument("--device", default="auto", choices=DEVICES, help="default: %(default)s")
+    parser.add_argument("--device", default="auto", choices=DEVICES, help="where to compute; default: %(default)s")
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:

@@ -16,8 +16,8 @@ HELP = "draw before, after and their difference"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the volumes, the picture, and what it shows."""
-    parser.add_argument("before", type=Path, metavar="BEFORE")
-    parser.add_argument("after", type=Path, metavar="AFTER")
+    parser.add_argument("before", type=Path, metavar="BEFORE", help="the measured volume")
+    parser.add_argument("after", type=Path, metavar="AFTER", help="the enhanced volume")
     parser.add_argument("reference", type=Path, nargs="?", metavar="REFERENCE", help="the true fine volume, if known")
     parser.add_argument(
         "--window",
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PLANE=N",
         help="slices of AFTER to show, from 0, such as coronal=120 axial=40; default: the middle ones",
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="PICTURE.png")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="PICTURE.png", help="the picture to write")
     parser.add_argument("--overwrite", action="store_true", help="replace the picture if it exists")
 
 

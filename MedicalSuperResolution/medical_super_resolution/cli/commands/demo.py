@@ -11,7 +11,12 @@ HELP = "enhance a head template that comes with a package, and compare with the 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the folder for volumes and picture."""
     parser.add_argument(
-        "folder", type=Path, nargs="?", default=Path("demonstration"), metavar="FOLDER", help="default: %(default)s"
+        "folder",
+        type=Path,
+        nargs="?",
+        default=Path("demonstration"),
+        metavar="FOLDER",
+        help="a new folder; default: %(default)s",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the files of an earlier demonstration")
 

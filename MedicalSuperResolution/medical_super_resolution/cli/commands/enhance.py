@@ -38,7 +38,7 @@ _OUTPUT_HELP = ".nii.gz, .nii, .nrrd, .nhdr, .mha, .mhd, or for a DICOM series a
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add input, output, settings, and further outputs."""
-    parser.add_argument("input", type=Path, metavar="INPUT")
+    parser.add_argument("input", type=Path, metavar="INPUT", help="a volume file, a DICOM series, or a folder of them")
     parser.add_argument("output", type=Path, metavar="OUTPUT", help=_OUTPUT_HELP)
     add_selection(parser, takes_all=True)
     add_settings(parser)

@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the model, the file and its format."""
     parser.add_argument("model", metavar="NAME|FILE", help="an installed model, or a model file")
     parser.add_argument("output", type=Path, metavar="OUTPUT", help="file or folder to write, with a card in Markdown")
-    parser.add_argument("--to", choices=_FORMATS, default="onnx", help="default: %(default)s")
+    parser.add_argument("--to", choices=_FORMATS, default="onnx", help="what to write; default: %(default)s")
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -28,7 +28,7 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add stacks, output, grid and registration."""
-    parser.add_argument("stacks", type=Path, nargs="+", metavar="STACK")
+    parser.add_argument("stacks", type=Path, nargs="+", metavar="STACK", help="a volume file or a DICOM series")
     parser.add_argument("output", type=Path, metavar="OUTPUT", help="a volume file, or a folder for a DICOM series")
     parser.add_argument(
         "--spacing", type=float, metavar="MM", help="spacing of the result; default: the finest of the stacks"

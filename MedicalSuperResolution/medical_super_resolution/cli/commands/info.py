@@ -19,7 +19,7 @@ HELP = "describe a volume, and what enhance would do with it; of a folder with s
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the volume, and which one where there are several."""
-    parser.add_argument("volume", type=Path, metavar="VOLUME")
+    parser.add_argument("volume", type=Path, metavar="VOLUME", help="a volume file, or a folder or file of DICOM")
     add_selection(parser)
 
 

@@ -25,8 +25,8 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add segmentation, output, and the volume whose grid it takes."""
-    parser.add_argument("segmentation", type=Path, metavar="SEG")
-    parser.add_argument("output", type=Path, metavar="OUT")
+    parser.add_argument("segmentation", type=Path, metavar="SEG", help="the segmentation of the thick slices")
+    parser.add_argument("output", type=Path, metavar="OUT", help="the refined segmentation")
     parser.add_argument(
         "--like", type=Path, required=True, metavar="VOLUME", help="the volume whose grid OUT will have"
     )

@@ -27,16 +27,31 @@ HELP = "receive DICOM series, enhance those that a rule names, and send the deri
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the rules, where results go, the address, and the limits of the station."""
-    parser.add_argument("--rules", type=Path, required=True, metavar="FILE.toml", help="tables [[rule]]")
-    parser.add_argument("--send-to", required=True, metavar="AE@HOST:PORT", help="or the address of a DICOMweb service")
+    parser.add_argument(
+        "--rules",
+        type=Path,
+        required=True,
+        metavar="FILE.toml",
+        help="tables [[rule]]: which series are enhanced, and how",
+    )
+    parser.add_argument(
+        "--send-to",
+        required=True,
+        metavar="AE@HOST:PORT",
+        help="archive for the derived series; or the address of a DICOMweb service",
+    )
     fetch_help = "also fetch series of the last seven days from a DICOMweb service"
     parser.add_argument("--fetch-from", metavar="URL", help=fetch_help)
     parser.add_argument("--ae", default="MEDSR", help="AE title; default: %(default)s")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default: %(default)s, this computer")
-    parser.add_argument("--port", type=int, default=11112, help="default: %(default)s")
+    parser.add_argument("--port", type=int, default=11112, help="port to listen on; default: %(default)s")
     parser.add_argument("--allow", nargs="+", default=[], metavar="AE", help="AE titles that may call; default: all")
     parser.add_argument(
-        "--queue", type=Path, default=Path("medsr-station"), metavar="FOLDER", help="default: %(default)s"
+        "--queue",
+        type=Path,
+        default=Path("medsr-station"),
+        metavar="FOLDER",
+        help="where series wait; default: %(default)s",
     )
     parser.add_argument(
         "--max-storage", type=float, default=50.0, metavar="GB", help="largest size of the queue; default: %(default)g"
@@ -49,8 +64,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a series is complete after this time without a new image; default: %(default)g",
     )
     parser.add_argument("--dry-run", action="store_true", help="only print what would be done with each series")
-    parser.add_argument("--tls-certificate", type=Path, metavar="PEM", help="secure the connections; needs all three")
-    parser.add_argument("--tls-key", type=Path, metavar="PEM")
+    parser.add_argument(
+        "--tls-certificate",
+        type=Path,
+        metavar="PEM",
+        help="certificate of this station, for secure connections: needs all three",
+    )
+    parser.add_argument("--tls-key", type=Path, metavar="PEM", help="its private key")
     parser.add_argument(
         "--tls-authority", type=Path, metavar="PEM", help="authority of the certificates that callers must show"
     )

@@ -26,10 +26,10 @@ _HOST = "127.0.0.1"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the volumes to show, and the port and limits of the server."""
-    parser.add_argument("volume", type=Path, nargs="?", metavar="VOLUME", help="to show at the start")
+    parser.add_argument("volume", type=Path, nargs="?", metavar="VOLUME", help="the volume to show at the start")
     parser.add_argument("--after", type=Path, metavar="ENHANCED", help="the enhanced volume, to compare with VOLUME")
     parser.add_argument("--demo", action="store_true", help="show a head template that comes with a package")
-    parser.add_argument("--port", type=int, default=0, help="default: any that is free")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; default: any that is free")
     parser.add_argument("--open", action="store_true", help="open the address in the browser of this computer")
     parser.add_argument(
         "--max-upload", type=float, default=4.0, metavar="GB", help="largest upload; default: %(default)g"

@@ -12,10 +12,10 @@ HELP = "write the averaged weights of a run as a model file"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The run, the card and the model file."""
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, help="folder of the run")
     parser.add_argument("--card", type=Path, metavar="FILE.toml", help="further entries of the model's card")
     parser.add_argument("--best", action="store_true", help="the weights that validated best, not the last ones")
-    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="model file to write, .safetensors")
     parser.add_argument("--overwrite", action="store_true", help="replace the model file if it exists")
 
 
