@@ -81,7 +81,7 @@ def compare(
             lines.append(f"{name}: {error:.4g} RMS from the reference")
     modality = after.modality or guess_modality(after.array)
     window = window or window_of(after.array, modality)
-    _draw(panels, after.grid, window, _UNITS.get(modality, "signal"), output, slices)
+    _draw(panels, after.grid, window, _UNITS.get(modality, ""), output, slices)
     return lines
 
 
@@ -126,7 +126,8 @@ def _draw(
         _label_plane(axes[row, 0], name, planes[row][0])
     # What was drawn last is in the last column, which is always a difference.
     bar = figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.4, aspect=40, pad=0.01)
-    bar.set_label(f"difference in {unit}; gray window {window[0]:.4g} to {window[1]:.4g} {unit}", color="white")
+    shown = f"difference in {unit or 'signal'}; gray window {window[0]:.4g} to {window[1]:.4g} {unit}"
+    bar.set_label(shown.rstrip(), color="white")
     bar.ax.tick_params(colors="white")
     with work_folder(output.parent) as folder:
         figure.savefig(folder / output.name, dpi=110, facecolor="black", bbox_inches="tight")

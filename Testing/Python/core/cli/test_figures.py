@@ -40,3 +40,16 @@ def test_the_titles_of_many_low_panels_are_whole(tmp_path: Path):
     pixels = pyplot.imread(tmp_path / "picture.png")[..., :3]
     assert not pixels[:3].any()  # nothing is cut by the upper edge
     assert pixels[:20].any()  # where the titles are
+
+
+@pytest.mark.parametrize(
+    ("unit", "said"),
+    [("HU", "difference in HU; gray window -160 to 240 HU"), ("", "difference in signal; gray window -160 to 240")],
+)
+def test_the_scale_has_the_unit_of_ct_and_none_where_there_is_none(tmp_path: Path, unit: str, said: str):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    array = np.arange(8 * 8 * 8, dtype=np.float32).reshape(8, 8, 8)
+    panels = [figures.Panel("after", array), figures.Panel("difference", array, True)]
+    with pyplot.rc_context({"svg.fonttype": "none"}):
+        figures._draw(panels, Grid(array.shape, np.eye(4)), (-160, 240), unit, tmp_path / "picture.svg", {})
+    assert f">{said}<" in (tmp_path / "picture.svg").read_text(encoding="utf-8")
