@@ -68,6 +68,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return markdown
 
 
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Make each picture a link to itself: many are wider than the page, and their labels are small there."""
+    return re.sub(r'<img [^>]*src="(?!data:)([^"]+)"[^>]*>', r'<a href="\1">\g<0></a>', html)
+
+
 def history_table(runs: list[dict[str, Any]]) -> str:
     """The runs of ``medsr benchmark --append`` as a table in Markdown, the latest first."""
     rows = [list(_COLUMNS.values()), ["---"] * len(_COLUMNS)]
