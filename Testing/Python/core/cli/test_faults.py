@@ -1,4 +1,4 @@
-"""Faults of the environment, and what the program guarantees; the table is in SECURITY.md."""
+"""Faults of the environment, and what the program guarantees; the list is in SECURITY.md."""
 
 from __future__ import annotations
 
