@@ -18,7 +18,9 @@ _STYLE = """
 body { font: 15px system-ui, sans-serif; margin: 2em auto; max-width: 76em; padding: 0 1em; color: #222 }
 table { border-collapse: collapse; width: 100% } th, td { text-align: left; vertical-align: top; padding: .4em .6em }
 tr { border-top: 1px solid #ccc } td.number { text-align: right; font-variant-numeric: tabular-nums }
+td:nth-child(2), td:last-child { overflow-wrap: anywhere; min-width: 9em } /* paths */
 img { max-height: 120px; background: #000 } .bad { color: #a00 } .outlier { color: #840 }
+@media print { body { font-size: 10px; max-width: none; margin: 0 } img { max-height: 60px } }
 """
 _HEADINGS = (
     "Before and after",

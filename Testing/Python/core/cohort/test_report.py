@@ -85,3 +85,11 @@ def test_a_thumbnail_shows_the_cut_across_the_slices_before_and_after(a_volume: 
     rows, columns = gray.shape
     assert rows / (columns / 2) == pytest.approx(27 / 16, rel=0.02)  # 9 slices of 3 mm, 20 columns of 0.8 mm
     np.testing.assert_array_equal(gray[:, : columns // 2], gray[:, columns // 2 :])
+
+
+def test_a_printed_report_shows_why_a_study_failed(tmp_path: Path):
+    """The last column of a page of A4 was cut where it held a path, which breaks at no space."""
+    write_page([replace(a_row(1), status="failed", error="/scans/" + "deep/" * 40 + "s1.nii cannot be read")], tmp_path)
+    style = (tmp_path / "medsr.html").read_text(encoding="utf-8").partition("</style>")[0]
+    assert "td:last-child { overflow-wrap: anywhere" in style
+    assert "@media print { body { font-size: 10px" in style
