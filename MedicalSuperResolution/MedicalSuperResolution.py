@@ -179,7 +179,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
 
     def _onOver(self, source, node, problem):
         if node is not None:
-            display.show_volume(node)
+            display.show_volume(node, in_place_of=source)
             self._onResult(node)
         self._updatePanel()
         with messages.shown_errors(_("The volume could not be made.")):

@@ -76,8 +76,13 @@ def show_status(ui: SimpleNamespace, status: str) -> None:
     ui.statusLabel.text, ui.statusLabel.visible = status, bool(status)
 
 
-def show_volume(volume: vtkMRMLScalarVolumeNode) -> None:
-    """Show a volume in the slice views, at the same place as before."""
-    logic = slicer.app.applicationLogic()
-    logic.GetSelectionNode().SetActiveVolumeID(volume.GetID())
-    logic.PropagateBackgroundVolumeSelection(0)
+def show_volume(volume: vtkMRMLScalarVolumeNode, in_place_of: slicer.vtkMRMLNode | None = None) -> None:
+    """Show a volume in the slice views, at the same place as before; where its source is the foreground, as that."""
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode") if in_place_of is not None else []
+    over = [one for one in composites if one.GetForegroundVolumeID() == in_place_of.GetID()]
+    for composite in over:
+        composite.SetForegroundVolumeID(volume.GetID())
+    if not over:
+        logic = slicer.app.applicationLogic()
+        logic.GetSelectionNode().SetActiveVolumeID(volume.GetID())
+        logic.PropagateBackgroundVolumeSelection(0)

@@ -130,6 +130,21 @@ def test_the_result_is_shown(a_panel: Any, a_thick_volume: Any, a_runner: Any, a
     assert shown == a_panel._parameterNode.resultVolume.GetID()
 
 
+def test_the_result_of_the_foreground_is_the_foreground(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, a_slicer: Any, slicer_python: Any
+):
+    """As of a PET that lies over a CT."""
+    below = slicer_python.util.addVolumeFromArray(np.zeros((3, 4, 5)), name="CT")
+    layout = slicer_python.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    layout.SetViewArrangement(layout.SlicerLayoutFourUpView)
+    composite = a_slicer.applicationLogic().GetSliceLogicByLayoutName("Red").GetSliceCompositeNode()
+    composite.SetBackgroundVolumeID(below.GetID())
+    composite.SetForegroundVolumeID(a_thick_volume.GetID())
+    enhance(a_panel, a_runner)
+    result = a_panel._parameterNode.resultVolume
+    assert (composite.GetBackgroundVolumeID(), composite.GetForegroundVolumeID()) == (below.GetID(), result.GetID())
+
+
 def test_a_chosen_output_volume_is_filled(a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any):
     output = slicer_python.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Mine")
     a_panel.ui.outputSelector.setCurrentNode(output)
