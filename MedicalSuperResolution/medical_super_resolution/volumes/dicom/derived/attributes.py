@@ -25,9 +25,9 @@ _SERIES_AND_EQUIPMENT = """
     StationName DeviceSerialNumber SoftwareVersions ContributingEquipmentSequence
 """
 _IMAGE = """
-    PhotometricInterpretation BurnedInAnnotation RecognizableVisualFeatures LossyImageCompression
-    LossyImageCompressionRatio LossyImageCompressionMethod ContrastBolusAgent ContrastBolusRoute ContrastBolusVolume
-    ContrastBolusTotalDose ContrastBolusIngredient ContrastBolusIngredientConcentration
+    BurnedInAnnotation RecognizableVisualFeatures LossyImageCompression LossyImageCompressionRatio
+    LossyImageCompressionMethod ContrastBolusAgent ContrastBolusRoute ContrastBolusVolume ContrastBolusTotalDose
+    ContrastBolusIngredient ContrastBolusIngredientConcentration
 """
 _OF_CLASS = {
     # Not GantryDetectorTilt: the derived slices are straight, and readers would straighten them once more.
@@ -76,7 +76,10 @@ GEOMETRY = (
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient"),
     *("PixelSpacing", "Rows", "Columns"),
 )
-_REPLACED = ("ImageType", "SeriesDescription", "SeriesNumber", "InstanceNumber", "SliceThickness")
+_REPLACED = (
+    *("ImageType", "SeriesDescription", "SeriesNumber", "InstanceNumber", "SliceThickness"),
+    "PhotometricInterpretation",
+)
 
 _UNPAIRED = """
     ABDOMEN ABDOMENPELVIS AORTA BLADDER BRAIN CERVIX CHEST CHESTABDOMEN CHESTABDPELVIS COCCYX COLON CSPINE CTSPINE

@@ -154,6 +154,16 @@ def missing(header: Dataset, storage_class: str) -> list[str]:
     return [f"the source lacks the DICOM attributes {', '.join(lacking)}, so the derived series lacks them too"]
 
 
+def turned_shades(source: Dataset) -> list[str]:
+    """A sentence where the source is shown with its lowest value white, because the derived series is not."""
+    if text(source, "PhotometricInterpretation") != "MONOCHROME1":
+        return []
+    return [
+        "the source is MONOCHROME1 and the derived series MONOCHROME2, so viewers show its dark as bright; the values"
+        " are the same"
+    ]
+
+
 def _read(file: Path, keywords: list[str]) -> Dataset:
     from pydicom import dcmread
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .attributes import CT, MR, PET
+from .attributes import CT, MR
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -84,8 +84,7 @@ def encoding_of(array: np.ndarray, *, may_shift: bool) -> Encoding:
 def describe_pixels(header: Dataset, encoding: Encoding, storage_class: str) -> None:
     """Put the attributes of the pixels into a header, for a storage class of `attributes`."""
     header.SamplesPerPixel = 1
-    if storage_class == PET or not header.get("PhotometricInterpretation"):
-        header.PhotometricInterpretation = "MONOCHROME2"
+    header.PhotometricInterpretation = "MONOCHROME2"  # GDCM, and so Slicer, turns the values of MONOCHROME1 over
     header.BitsAllocated, header.BitsStored, header.HighBit = 16, 16, 15
     header.PixelRepresentation = int(encoding.dtype.kind == "i")
     if storage_class != MR or encoding.rescales:

@@ -17,6 +17,7 @@ from dicom_sources import PATIENT_NAME, SECRET, Change, write_source
 from medical_super_resolution.cohort.discovery import items_in
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.volumes.dicom.derived.writer import write_series
+from medical_super_resolution.volumes.io import files
 
 
 def paired(header: pydicom.Dataset, k: int) -> None:
@@ -49,6 +50,10 @@ def of_a_head_with_an_empty_side(header: pydicom.Dataset, k: int) -> None:
     header.Laterality = ""
 
 
+def of_white_air(header: pydicom.Dataset, k: int) -> None:
+    header.PhotometricInterpretation = "MONOCHROME1"
+
+
 def of_a_time_slice(header: pydicom.Dataset, k: int) -> None:
     header.SeriesType, header.NumberOfTimeSlices = ["DYNAMIC", "IMAGE"], 7
 
@@ -73,6 +78,8 @@ def of_a_beating_heart(header: pydicom.Dataset, k: int) -> None:
         ("CT", False, of_no_known_part),
         ("MR", False, of_an_unknown_knee),
         ("CT", False, of_a_head_with_an_empty_side),
+        ("CT", False, of_white_air),
+        ("MR", False, of_white_air),
     ],
 )
 def test_the_standard_is_kept(tmp_path: Path, kind: str, real: bool, change: Change):
@@ -102,6 +109,15 @@ def test_the_side_of_the_body_and_the_meaning_of_the_pixels_are_those_of_the_sou
     header = prepared(tmp_path, "MR", change=of_phases).write().headers[0]
     assert header.Laterality == "L"
     assert list(header.ImageType) == ["DERIVED", "SECONDARY", "PHASE MAP"]
+
+
+@pytest.mark.parametrize("kind", ["CT", "MR"])
+def test_no_derived_series_is_monochrome1_whose_values_some_readers_turn_over(tmp_path: Path, kind: str):
+    derived = prepared(tmp_path, kind, change=of_white_air).write()
+    assert {header.PhotometricInterpretation for header in derived.headers} == {"MONOCHROME2"}
+    np.testing.assert_array_equal(files.read(derived.folder).array, derived.volume.array)
+    assert "viewers show its dark as bright; the values are the same" in derived.report.warnings[-1]
+    assert derived.report.warnings[-1] in derived.headers[0].ImageComments
 
 
 @pytest.mark.parametrize(
