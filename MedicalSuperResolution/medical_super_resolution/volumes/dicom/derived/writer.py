@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _IMPLEMENTATION = "2.25.325500257717889597049869227998455178757"  # of this writer
 _NAME = "slice{:04d}.dcm"
+_SAME_HEIGHT_MM = 1e-3
 _FLIP_K = np.diag([1.0, 1.0, -1.0, 1.0])
 
 
@@ -140,9 +141,7 @@ def _write_files(
     matrix = volume.grid.ijk_to_lps
     normal = matrix[:3, 2] / np.linalg.norm(matrix[:3, 2])
     storage_class = storage_class_of(source_files)
-    sources, *further = (
-        sorted(read_headers(one), key=lambda header: height(header, normal)) for one in (source_files, *further_sources)
-    )
+    sources, *further = (_one_at_each_height(read_headers(one), normal) for one in (source_files, *further_sources))
     if not further:  # a fused volume may reach as far as any of its sources
         check_place(volume.grid, sources)
     encoding = encoding_of(volume.array, may_shift=storage_class != PET)
@@ -175,6 +174,15 @@ def _write_files(
         one.add_new("PixelData", "OW", encoding.stored(plane).tobytes())
         one.save_as(series / _NAME.format(number))
     return series, report, encoding
+
+
+def _one_at_each_height(sources: list[Dataset], normal: np.ndarray) -> list[Dataset]:
+    """The slices of a series in their order. Slicer names all echoes of a series, and shows that of the first image."""
+    kept: list[Dataset] = []
+    for source in sorted(sources, key=lambda header: height(header, normal)):
+        if not kept or height(source, normal) - height(kept[-1], normal) > _SAME_HEIGHT_MM:
+            kept.append(source)
+    return kept
 
 
 def _number(source: Dataset) -> int:

@@ -87,6 +87,21 @@ def test_an_empty_folder_is_filled(tmp_path: Path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["derived", "source"]
 
 
+def test_of_several_echoes_the_first_names_the_sources_of_each_slice(tmp_path: Path):
+    derived, echoes = prepared(tmp_path, "MR"), []
+    for echo in (2, 3):
+        for k, file in enumerate(derived.source_files):
+            header = pydicom.dcmread(file)
+            header.SOPInstanceUID, header.EchoTime = f"1.2.{echo}.{k + 1}", 100 * echo
+            echoes.append(file.with_name(f"echo{echo}-{file.name}"))
+            header.save_as(echoes[-1])
+    alone = derived.write().headers
+    derived.source_files, derived.folder = derived.source_files + echoes, tmp_path / "echoes"
+    for one, other in zip(alone, derived.write().headers, strict=True):
+        assert one.SourceImageSequence == other.SourceImageSequence
+        assert one.EchoTime == other.EchoTime
+
+
 def taken(folder: Path) -> None:
     folder.mkdir()
     (folder / "mine.txt").write_text("keep")
