@@ -44,11 +44,19 @@ def cautions(
                 name=output_node.GetName()
             )
         )
-    if dicom_source.are_turned_over(node.GetAttribute(dicom_source.INSTANCES) or ""):
+    instances = node.GetAttribute(dicom_source.INSTANCES) or ""
+    if dicom_source.are_turned_over(instances):
         found.append(
             _(
                 "The images are MONOCHROME1; Slicer turns their values over, unless DCMTK is its DICOM reader"
                 " (Application Settings, DICOM)."
+            )
+        )
+    if dicom_source.are_uneven(instances):
+        found.append(
+            _(
+                "The slices lie at uneven distances, which a volume in Slicer cannot have; medsr enhance, on the folder"
+                " of their series, takes them where they were measured."
             )
         )
     transform = parent_of(node)

@@ -106,8 +106,9 @@ def _check_even(node: slicer.vtkMRMLScalarVolumeNode) -> None:
     if any(map(dicom_source.are_uneven, provenance.source_instances(node))):
         raise VolumeError(
             _(
-                "{name} comes from slices at uneven distances, which Slicer brings into place by a transform that DICOM"
-                " has no room for; enhance the folder of their series by medsr enhance instead"
+                "{name} comes from slices at uneven distances, which Slicer has interpolated, misplaced or brought into"
+                " place by a transform that DICOM has no room for; enhance the folder of their series by medsr enhance"
+                " instead"
             ).format(name=node.GetName())
         )
 

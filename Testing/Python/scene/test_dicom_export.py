@@ -211,6 +211,17 @@ def test_a_result_of_uneven_slices_is_refused_under_their_transform_and_taken_ou
     refused(loaded, tmp_path, "comes from slices at uneven distances")
 
 
+def test_uneven_slices_are_a_caution_whatever_slicer_made_of_them(loaded):
+    volume = scene.volume_from_node(loaded.source)
+    planned = plan(volume.grid, EnhanceSettings(factor=2))
+    before = cautions(loaded.source, volume, planned)
+    move_upper_slices(loaded, 5)
+    first, *others = cautions(loaded.source, volume, planned)
+    assert first.startswith("The slices lie at uneven distances")
+    assert "medsr enhance, on the folder of their series, takes them where they were measured" in first
+    assert others == before
+
+
 def test_slices_at_rounded_places_are_even(loaded, tmp_path):
     move_upper_slices(loaded, 0.08)
     dicom_export.export(loaded.result, tmp_path / "out")
