@@ -24,6 +24,8 @@ def check_exportable(node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
     VolumeError
         The node is no result, or one of a volume that was not loaded from DICOM; or it was changed since.
     """
+    from medical_super_resolution.volumes.dicom.derived.attributes import STORAGE_CLASSES
+
     if node is None or node.GetScene() is None or node.GetImageData() is None:
         raise VolumeError(_("there is no result to export yet; enhance a volume, or choose one"))
     name, report = node.GetName(), provenance.report_of(node)
@@ -32,6 +34,13 @@ def check_exportable(node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
             _(
                 "{name} was not made here from a volume that was loaded from DICOM, so its"
                 " patient and study are not known; save it as .nrrd or .nii.gz instead"
+            ).format(name=name)
+        )
+    if not set(map(dicom_source.storage_class, provenance.source_instances(node))) <= {"", *STORAGE_CLASSES}:
+        raise VolumeError(
+            _(
+                "{name} comes from a kind of images that no DICOM can be derived from, only from CT, MR and PET with a"
+                " file for each slice; save it as .nrrd or .nii.gz instead"
             ).format(name=name)
         )
     if any(map(dicom_source.are_turned_over, provenance.source_instances(node))):

@@ -13,6 +13,7 @@ from medical_super_resolution.errors import VolumeError
 from MedicalSuperResolutionLib.translation import tr as _
 
 INSTANCES = "DICOM.instanceUIDs"  # the attribute in which Slicer names the images that a volume was loaded from
+_STORAGE_CLASS = "0008,0016"
 _SLICE_THICKNESS, _MODALITY, _PHOTOMETRIC = "0018,0050", "0008,0060", "0028,0004"  # as Slicer's database takes them
 _PATIENT_ID, _STUDY, _FRAME_OF_REFERENCE = "0010,0020", "0020,000D", "0020,0052"
 _POSITION = "0020,0032"
@@ -114,6 +115,11 @@ def files_of_instances(name: str, instances: str) -> list[Path]:
 def are_turned_over(instances: str) -> bool:
     """Whether Slicer turns over the values of images: GDCM, its usual reader, does so with MONOCHROME1."""
     return _value_of_first(instances, _PHOTOMETRIC).strip() == "MONOCHROME1"
+
+
+def storage_class(instances: str) -> str:
+    """The SOP class of the first of some images; empty where it is not known."""
+    return _value_of_first(instances, _STORAGE_CLASS).strip()
 
 
 def are_uneven(instances: str) -> bool:

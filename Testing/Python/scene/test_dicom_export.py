@@ -245,6 +245,14 @@ def test_monochrome1_whose_values_slicer_turns_over_is_a_caution_and_refused(loa
     refused(loaded, tmp_path, "comes from MONOCHROME1 images, whose values Slicer may have turned over")
 
 
+def test_a_result_of_a_multi_frame_file_is_refused_before_the_export(loaded):
+    header = pydicom.dcmread(loaded.files[0])
+    header.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2.1"  # enhanced CT
+    header.save_as(loaded.files[0])
+    with pytest.raises(VolumeError, match="only from CT, MR and PET with a file for each slice; save it as .nrrd"):
+        dicom_export.check_exportable(loaded.result)
+
+
 def test_a_result_under_a_warp_is_to_be_taken_out_of_it(loaded, tmp_path):
     warp = loaded.source.GetScene().AddNewNodeByClass("vtkMRMLBSplineTransformNode", "Warp")
     warp.SetAndObserveTransformToParent(slicer.vtkOrientedBSplineTransform())
