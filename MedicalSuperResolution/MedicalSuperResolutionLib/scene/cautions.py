@@ -8,7 +8,7 @@ from medical_super_resolution.inference.planning import Plan
 from medical_super_resolution.volumes.grid import in_digits
 from medical_super_resolution.volumes.tilt import tilt_degrees
 from medical_super_resolution.volumes.volume import Volume
-from MedicalSuperResolutionLib.scene import dicom_source
+from MedicalSuperResolutionLib.scene import dicom_source, provenance
 from MedicalSuperResolutionLib.scene.acquisition_transform import parent_of
 from MedicalSuperResolutionLib.translation import tr as _
 
@@ -45,6 +45,8 @@ def cautions(
             )
         )
     instances = node.GetAttribute(dicom_source.INSTANCES) or ""
+    if provenance.was_made_here(node) or dicom_source.are_made_here(instances):
+        found.append(_("The volume is a result itself; what was guessed in it counts as measured."))
     if dicom_source.are_turned_over(instances):
         found.append(
             _(

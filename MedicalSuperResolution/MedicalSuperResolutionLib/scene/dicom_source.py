@@ -13,7 +13,7 @@ from medical_super_resolution.errors import VolumeError
 from MedicalSuperResolutionLib.translation import tr as _
 
 INSTANCES = "DICOM.instanceUIDs"  # the attribute in which Slicer names the images that a volume was loaded from
-_STORAGE_CLASS = "0008,0016"
+_STORAGE_CLASS, _DERIVATION = "0008,0016", "0008,2111"
 _SLICE_THICKNESS, _MODALITY, _PHOTOMETRIC = "0018,0050", "0008,0060", "0028,0004"  # as Slicer's database takes them
 _PATIENT_ID, _STUDY, _FRAME_OF_REFERENCE = "0010,0020", "0020,000D", "0020,0052"
 _POSITION = "0020,0032"
@@ -120,6 +120,11 @@ def are_turned_over(instances: str) -> bool:
 def storage_class(instances: str) -> str:
     """The SOP class of the first of some images; empty where it is not known."""
     return _value_of_first(instances, _STORAGE_CLASS).strip()
+
+
+def are_made_here(instances: str) -> bool:
+    """Whether images are a series that this software derived."""
+    return "MedicalSuperResolution" in _value_of_first(instances, _DERIVATION)
 
 
 def are_uneven(instances: str) -> bool:

@@ -211,6 +211,18 @@ def test_a_result_of_uneven_slices_is_refused_under_their_transform_and_taken_ou
     refused(loaded, tmp_path, "comes from slices at uneven distances")
 
 
+def test_a_result_as_a_source_is_a_caution_also_when_it_comes_from_dicom(loaded, tmp_path):
+    volume = scene.volume_from_node(loaded.result)
+    planned = plan(volume.grid, EnhanceSettings(factor=2))
+    assert "counts as measured" not in " ".join(cautions(loaded.source, volume, planned))
+    assert "a result itself; what was guessed in it counts as measured" in cautions(loaded.result, volume, planned)[0]
+    dicom_export.export(loaded.result, tmp_path / "out")
+    dicom_export.add_to_database(tmp_path / "out")
+    again = slicer.util.addVolumeFromArray(volume.array, volume.grid.ijk_to_ras)
+    again.SetAttribute("DICOM.instanceUIDs", " ".join(str(one.SOPInstanceUID) for one in headers(tmp_path / "out")))
+    assert "a result itself; what was guessed in it counts as measured" in cautions(again, volume, planned)[0]
+
+
 def test_uneven_slices_are_a_caution_whatever_slicer_made_of_them(loaded):
     volume = scene.volume_from_node(loaded.source)
     planned = plan(volume.grid, EnhanceSettings(factor=2))
