@@ -37,6 +37,10 @@ class DicomDatabase:
     def instancesForSeries(self, series: str) -> list[str]:
         return [uid for uid, file in self._files.items() if self.fileValue(file, "0020,000E") == series]
 
+    def removeSeries(self, series: str) -> None:
+        for uid in self.instancesForSeries(series):
+            del self._files[uid]
+
     def seriesForStudy(self, study: str) -> list[str]:
         files = [file for file in self._files.values() if self.fileValue(file, "0020,000D") == study]
         return list(dict.fromkeys(self.fileValue(file, "0020,000E") for file in files))

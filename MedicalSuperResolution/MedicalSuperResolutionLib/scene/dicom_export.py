@@ -153,15 +153,18 @@ def add_to_database(folder: Path) -> str:
     Raises
     ------
     SuperResolutionError
-        There is no open database, or it did not take the series.
+        There is no open database, or it did not take the whole series; then nothing of it stays there.
     """
     check_database()
     from DICOMLib import DICOMUtils
 
     database = slicer.dicomDatabase
     DICOMUtils.importDicom(str(folder), database, copyFiles=True)
-    first = next(iter(sorted(folder.iterdir())))
-    series = database.fileValue(str(first), _SERIES_INSTANCE_UID)
-    if not database.instancesForSeries(series):
+    files = sorted(folder.iterdir())
+    series = database.fileValue(str(files[0]), _SERIES_INSTANCE_UID)
+    taken = len(database.instancesForSeries(series))
+    if taken < len(files):
+        if taken:  # a part would pass for the whole
+            database.removeSeries(series)
         raise SuperResolutionError(_("Slicer's DICOM database did not take the series; write it into a folder"))
     return series

@@ -302,3 +302,17 @@ def test_a_database_that_does_not_take_the_series_is_an_error(loaded, tmp_path, 
     monkeypatch.setattr(sys.modules["DICOMLib"].DICOMUtils, "importDicom", lambda *_, **__: True)
     with pytest.raises(SuperResolutionError, match="did not take the series"):
         dicom_export.add_to_database(tmp_path / "out")
+
+
+def test_nothing_of_a_series_that_the_database_took_in_part_stays_in_it(loaded, tmp_path, monkeypatch):
+    dicom_export.export(loaded.result, tmp_path / "out")
+    series = headers(tmp_path / "out")[0].SeriesInstanceUID
+
+    def import_all_but_one(folder, database, *, copyFiles) -> None:
+        database.add(Path(folder))
+        del database._files[database.instancesForSeries(series)[-1]]
+
+    monkeypatch.setattr(sys.modules["DICOMLib"].DICOMUtils, "importDicom", import_all_but_one)
+    with pytest.raises(SuperResolutionError, match="did not take the series"):
+        dicom_export.add_to_database(tmp_path / "out")
+    assert loaded.database.instancesForSeries(series) == []
