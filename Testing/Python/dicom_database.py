@@ -26,6 +26,8 @@ class DicomDatabase:
         return self._files.get(uid, "")
 
     def fileValue(self, file: str, tag: str) -> str:
+        if not Path(file).is_file():
+            return ""
         element = pydicom.dcmread(file).get(tuple(int(part, 16) for part in tag.split(",")))
         if element is not None and element.VM > 1:
             return "\\".join(map(str, element.value))

@@ -22,7 +22,8 @@ def check_exportable(node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
     Raises
     ------
     VolumeError
-        The node is no result, or one of a volume that was not loaded from DICOM; or it was changed since.
+        The node is no result, or one of a volume that was not loaded from DICOM, or whose images allow none; or it was
+        changed since.
     """
     from medical_super_resolution.volumes.dicom.derived.attributes import STORAGE_CLASSES
 
@@ -50,6 +51,14 @@ def check_exportable(node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
                 " their series by medsr enhance instead"
             ).format(name=name)
         )
+    if any(map(dicom_source.are_uneven, provenance.source_instances(node))):
+        raise VolumeError(
+            _(
+                "{name} comes from slices at uneven distances, which Slicer has interpolated, misplaced or brought into"
+                " place by a transform that DICOM has no room for; enhance the folder of their series by medsr enhance"
+                " instead"
+            ).format(name=name)
+        )
     if kinds.browser_of(node) is not None:
         raise VolumeError(
             _("{name} is of a sequence, which cannot be exported; save the sequence as .seq.nrrd instead").format(
@@ -57,8 +66,6 @@ def check_exportable(node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
             )
         )
     transform = node.GetParentTransformNode()
-    if transform is not None and not transform.IsLinear():
-        _check_even(node)  # it may be what brings the slices into place
     if transform is not None:
         raise VolumeError(
             _(
@@ -90,7 +97,7 @@ def export(node: slicer.vtkMRMLScalarVolumeNode, folder: Path) -> Report:
     Raises
     ------
     VolumeError
-        See `check_exportable` and `derived.writer.write_series`; the source's slices are uneven, or its files gone.
+        See `check_exportable` and `derived.writer.write_series`; or the source's files are gone.
     """
     check_exportable(node)
     try:
@@ -99,7 +106,6 @@ def export(node: slicer.vtkMRMLScalarVolumeNode, folder: Path) -> Report:
         raise SuperResolutionError(_("this Slicer was built without SimpleITK, which writing DICOM needs")) from problem
     sources = provenance.source_instances(node)
     first, *further = (dicom_source.files_of_instances(node.GetName(), series) for series in sources)
-    _check_even(node)
     return write_series(
         scene.volume_from_node(node),
         provenance.report_of(node),
@@ -108,18 +114,6 @@ def export(node: slicer.vtkMRMLScalarVolumeNode, folder: Path) -> Report:
         further_sources=further,
         taken_numbers=dicom_source.series_numbers(sources[0]),
     )
-
-
-def _check_even(node: slicer.vtkMRMLScalarVolumeNode) -> None:
-    """Refuse a result of uneven slices: its own grid is even, and not where the slices are."""
-    if any(map(dicom_source.are_uneven, provenance.source_instances(node))):
-        raise VolumeError(
-            _(
-                "{name} comes from slices at uneven distances, which Slicer has interpolated, misplaced or brought into"
-                " place by a transform that DICOM has no room for; enhance the folder of their series by medsr enhance"
-                " instead"
-            ).format(name=node.GetName())
-        )
 
 
 def new_folder(parent: Path) -> Path:

@@ -209,6 +209,8 @@ def test_a_result_of_uneven_slices_is_refused_under_their_transform_and_taken_ou
     refused(loaded, tmp_path, "comes from slices at uneven distances.*enhance the folder of their series by medsr")
     loaded.result.SetAndObserveTransformNodeID(None)
     refused(loaded, tmp_path, "comes from slices at uneven distances")
+    with pytest.raises(VolumeError, match="comes from slices at uneven distances"):
+        dicom_export.check_exportable(loaded.result)  # as the panel asks before the click
 
 
 def test_a_result_as_a_source_is_a_caution_also_when_it_comes_from_dicom(loaded, tmp_path):
