@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -130,9 +131,17 @@ def are_made_here(instances: str) -> bool:
 def are_uneven(instances: str) -> bool:
     """Whether images do not lie evenly: Slicer loads them as if they did, and brings them into place by a transform."""
     database = _database()
-    texts = [database.instanceValue(uid, _POSITION) for uid in instances.split()] if database is not None else []
-    if not texts or not all(texts):  # a multi-frame file has none of its own
+    try:
+        return database is not None and _lie_unevenly(database, instances)
+    except LookupError:
         return False
+
+
+@functools.lru_cache(maxsize=32)  # each update of the panel asks, and the places of a thousand images take a while
+def _lie_unevenly(database: object, instances: str) -> bool:
+    texts = [database.instanceValue(uid, _POSITION) for uid in instances.split()]
+    if not texts or not all(texts):  # a multi-frame file has none of its own
+        raise LookupError
     places = np.array([text.split("\\") for text in dict.fromkeys(texts)], dtype=float)  # several echoes are at one
     numbers = np.stack([np.arange(len(places)), np.ones(len(places))], axis=1)
     even = numbers @ np.linalg.lstsq(numbers, places, rcond=None)[0]

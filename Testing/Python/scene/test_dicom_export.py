@@ -228,12 +228,22 @@ def test_a_result_as_a_source_is_a_caution_also_when_it_comes_from_dicom(loaded,
 def test_uneven_slices_are_a_caution_whatever_slicer_made_of_them(loaded):
     volume = scene.volume_from_node(loaded.source)
     planned = plan(volume.grid, EnhanceSettings(factor=2))
-    before = cautions(loaded.source, volume, planned)
     move_upper_slices(loaded, 5)
     first, *others = cautions(loaded.source, volume, planned)
     assert first.startswith("The slices lie at uneven distances")
     assert "medsr enhance, on the folder of their series, takes them where they were measured" in first
-    assert others == before
+    loaded.source.RemoveAttribute("DICOM.instanceUIDs")
+    assert others == cautions(loaded.source, volume, planned)
+
+
+def test_the_places_of_a_series_are_read_once(loaded, monkeypatch):
+    """A thousand images take a while, and each update of the panel asks."""
+    read = []
+    database, real = slicer.dicomDatabase, slicer.dicomDatabase.instanceValue
+    monkeypatch.setattr(database, "instanceValue", lambda uid, tag: read.append(uid) or real(uid, tag))
+    instances = loaded.source.GetAttribute("DICOM.instanceUIDs")
+    assert [dicom_source.are_uneven(instances) for _ in range(3)] == [False] * 3
+    assert len(read) == len(instances.split())
 
 
 def test_slices_at_rounded_places_are_even(loaded, tmp_path):
