@@ -140,13 +140,22 @@ def _written_out(text: bytes, header: Header) -> bytes:
         if header.voxels.packing == "hex":
             return binascii.unhexlify(b"".join(text.split()))
         words = text.replace(b",", b" ").split()
-        numbers = [int(word) for word in words] if header.stored.kind in "iu" else [float(word) for word in words]
+        if header.stored.kind in "iu":
+            return _whole_numbers(words, header.stored).tobytes()
+        numbers = [float(word) for word in words]
         with np.errstate(over="ignore"):  # what becomes infinite is refused later
             return np.array(numbers, header.stored).tobytes()
     except (ValueError, OverflowError) as problem:
         raise VolumeError(
             f"{header.path} is damaged: its voxels are no numbers of their type; get it again"
         ) from problem
+
+
+def _whole_numbers(words: list[bytes], kind: np.dtype) -> np.ndarray:
+    numbers, limits = [int(word) for word in words], np.iinfo(kind)
+    if numbers and (min(numbers) < limits.min or max(numbers) > limits.max):  # NumPy before 2 wraps them around
+        raise OverflowError
+    return np.array(numbers, kind)
 
 
 def _skip(source: Source, count: int) -> None:
