@@ -132,16 +132,18 @@ def are_uneven(instances: str) -> bool:
     """Whether images do not lie evenly: Slicer loads them as if they did, and brings them into place by a transform."""
     database = _database()
     try:
-        return database is not None and _lie_unevenly(database, instances)
+        return database is not None and bool(instances) and _lie_unevenly(database, instances)
     except LookupError:
         return False
 
 
 @functools.lru_cache(maxsize=32)  # each update of the panel asks, and the places of a thousand images take a while
 def _lie_unevenly(database: object, instances: str) -> bool:
-    texts = [database.instanceValue(uid, _POSITION) for uid in instances.split()]
-    if not texts or not all(texts):  # a multi-frame file has none of its own
-        raise LookupError
+    texts = []
+    for uid in instances.split():
+        texts.append(database.instanceValue(uid, _POSITION))
+        if not texts[-1]:  # a multi-frame file has none of its own, and a scene may come from another computer
+            raise LookupError
     places = np.array([text.split("\\") for text in dict.fromkeys(texts)], dtype=float)  # several echoes are at one
     numbers = np.stack([np.arange(len(places)), np.ones(len(places))], axis=1)
     even = numbers @ np.linalg.lstsq(numbers, places, rcond=None)[0]

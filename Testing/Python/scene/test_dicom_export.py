@@ -246,6 +246,14 @@ def test_the_places_of_a_series_are_read_once(loaded, monkeypatch):
     assert len(read) == len(instances.split())
 
 
+def test_a_series_that_the_database_does_not_know_is_asked_for_one_image(loaded, monkeypatch):
+    """As in a scene of another computer, where the answer cannot be kept: the series may be imported."""
+    asked = []
+    monkeypatch.setattr(slicer.dicomDatabase, "instanceValue", lambda uid, tag: asked.append(uid) or "")
+    assert not dicom_source.are_uneven(loaded.source.GetAttribute("DICOM.instanceUIDs"))
+    assert len(asked) == 1
+
+
 def test_slices_at_rounded_places_are_even(loaded, tmp_path):
     move_upper_slices(loaded, 0.08)
     dicom_export.export(loaded.result, tmp_path / "out")
