@@ -133,7 +133,7 @@ def are_uneven(instances: str) -> bool:
     database = _database()
     try:
         return database is not None and bool(instances) and _lie_unevenly(database, instances)
-    except LookupError:
+    except (LookupError, ValueError):  # a place that is unknown, or damaged
         return False
 
 

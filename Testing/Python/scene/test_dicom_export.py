@@ -254,6 +254,13 @@ def test_a_series_that_the_database_does_not_know_is_asked_for_one_image(loaded,
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize("place", ["0\\0", "0\\0\\0,5"])
+def test_a_damaged_place_in_the_database_does_not_stop_the_panel(loaded, monkeypatch, place):
+    places = iter(["0\\0\\0", "0\\0\\4", place, "0\\0\\12", "0\\0\\16"])
+    monkeypatch.setattr(slicer.dicomDatabase, "instanceValue", lambda uid, tag: next(places))
+    assert not dicom_source.are_uneven(loaded.source.GetAttribute("DICOM.instanceUIDs"))
+
+
 def test_slices_at_rounded_places_are_even(loaded, tmp_path):
     move_upper_slices(loaded, 0.08)
     dicom_export.export(loaded.result, tmp_path / "out")
