@@ -159,8 +159,8 @@ def turned_shades(source: Dataset) -> list[str]:
     if text(source, "PhotometricInterpretation") != "MONOCHROME1":
         return []
     return [
-        "the source is MONOCHROME1 and the derived series MONOCHROME2, so viewers show its dark as bright; the values"
-        " are the same"
+        "the source is MONOCHROME1 and the derived series MONOCHROME2, so viewers show as bright what was dark; the"
+        " values are the same"
     ]
 
 

@@ -116,7 +116,7 @@ def test_no_derived_series_is_monochrome1_whose_values_some_readers_turn_over(tm
     derived = prepared(tmp_path, kind, change=of_white_air).write()
     assert {header.PhotometricInterpretation for header in derived.headers} == {"MONOCHROME2"}
     np.testing.assert_array_equal(files.read(derived.folder).array, derived.volume.array)
-    assert "viewers show its dark as bright; the values are the same" in derived.report.warnings[-1]
+    assert "viewers show as bright what was dark; the values are the same" in derived.report.warnings[-1]
     assert derived.report.warnings[-1] in derived.headers[0].ImageComments
 
 
