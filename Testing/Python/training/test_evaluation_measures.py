@@ -204,6 +204,12 @@ def test_new_blobs_are_counted_by_their_sign_and_known_ones_are_not():
     assert {name: round(value * liters) for name, value in found.items()} == {"bright": 0, "dark": 0, "lost": 1}
 
 
+def test_a_liter_is_one_of_the_patient_and_not_of_voxels():
+    block = Volume(a_block(40).array, Grid((30, 30, 30), np.diag([2.0, 2.0, 2.0, 1.0])), modality="ct")  # 0.216 l
+    found = blob_counts(with_ball(block.array, 150, (15, 15, 15)), block, foreground_of(block))
+    assert found["bright"] == pytest.approx(1 / 0.216)
+
+
 def test_faint_noise_makes_no_blobs():
     reference = a_block(40)
     result = reference.array + np.random.default_rng(0).normal(0, 15, reference.array.shape).astype(np.float32)

@@ -120,6 +120,18 @@ def test_octaves_of_the_truth_are_one_and_of_a_blurred_volume_below():
     assert two < 0.05
 
 
+def test_what_lies_beyond_the_second_octave_counts_in_neither():
+    true = np.random.default_rng(0).normal(size=(64, 8, 8)).astype(np.float32)
+    spectrum = np.fft.rfft(true, axis=0)
+    frequencies = np.fft.rfftfreq(64)
+    spectrum[frequencies > 0.3] = 0  # of the second octave, from 1/8 to 1/4, all is left
+    made = np.fft.irfft(spectrum, 64, axis=0).astype(np.float32)
+    assert octaves(made, true, Case("k", 8.0)) == pytest.approx((1, 1), abs=0.1)
+    spectrum[frequencies > 0.19] = 0  # only about half of it
+    made = np.fft.irfft(spectrum, 64, axis=0).astype(np.float32)
+    assert octaves(made, true, Case("k", 8.0))[1] == pytest.approx(0.5, abs=0.2)
+
+
 def test_a_factor_of_two_leaves_one_octave():
     true = np.random.default_rng(0).normal(size=(32, 6, 6)).astype(np.float32)
     one, two = octaves(true, true, Case("k", 2.0))
@@ -159,6 +171,14 @@ def test_a_shift_by_one_voxel_is_its_distance_in_millimeters(a_body: Volume):
     assert one.hausdorff_mm == pytest.approx(2.0)
     assert 0.8 < one.dice < 1
     assert one.volume_error == pytest.approx(0)
+
+
+def test_what_is_too_much_is_as_far_as_what_is_missing(a_body: Volume):
+    more = a_body.array.copy()
+    more[10:22, 10:22, 34:44] = 1000  # a second bone, 9 voxels and more away from the first
+    too_much = agreements(more, a_body)["bone"]
+    missing = agreements(a_body.array, replace(a_body, array=more))["bone"]
+    assert too_much.hausdorff_mm == missing.hausdorff_mm > 18
 
 
 def test_a_structure_that_is_lost_has_no_surface(a_body: Volume):
