@@ -23,12 +23,14 @@ from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.config.recipes import find_recipe, read_recipe, shipped
 from medical_super_resolution_training.data.manifest import Entry, write_manifest
 from medical_super_resolution_training.data.samplers.planes import PlaneSampler
+from medical_super_resolution_training.tasks import task_of
 from medical_super_resolution_training.training import trainer
 from medical_super_resolution_training.training.checkpoints import checkpoints
 from medical_super_resolution_training.training.monitoring import callbacks
 from medical_super_resolution_training.training.monitoring.curves import COLUMNS
 from medical_super_resolution_training.training.monitoring.validation import keep_best
 from medical_super_resolution_training.training.state import TrainingState, new_state
+from medical_super_resolution_training.workflows.card import card as card_of
 from medical_super_resolution_training.workflows.export import export_run
 from medical_super_resolution_training.workflows.run import run_recipe
 from training_runs import assert_same_state, plane_recipe, run_that_is_killed
@@ -200,6 +202,17 @@ def test_the_card_says_what_the_model_was_trained_for_and_how(data: Path, tmp_pa
     assert card["trained_for"] == {"modalities": ["ct", "mr"], "factor": [2], "thickness": [0.7, 1.3]}
     assert (card["training"]["steps"], card["training"]["adversarial_steps"]) == (5, 3)
     assert "detail_model_of" not in card
+
+
+def test_a_model_of_before_the_adversarial_stage_has_no_adversarial_steps():
+    assert card_of(task_of(plane_recipe()), 1, [], {})["training"]["adversarial_steps"] == 0
+
+
+def test_a_model_with_a_stage_for_its_content_is_no_detail_model_of_the_one_that_it_started_from():
+    recipe = replace(plane_recipe(), start_from="plain.safetensors")
+    made = card_of(task_of(recipe), recipe.steps, [], {})
+    assert made["training"]["started_from"] == "plain"
+    assert "detail_model_of" not in made
 
 
 def test_a_detail_model_says_whose_detail_model_it_is(data: Path, tmp_path: Path, a_recipe: Recipe):
