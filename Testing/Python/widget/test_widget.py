@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import weakref
 from typing import Any
 
@@ -32,6 +33,18 @@ def test_a_click_makes_a_new_volume(a_panel: Any, a_thick_volume: Any, a_runner:
     assert volume_names() == ["Thick", "Thick 1 mm"]
     assert a_panel._parameterNode.resultVolume.GetImageData().GetDimensions() == (20, 18, 24)
     assert a_panel.ui.statusLabel.text == "Done: Thick 1 mm"
+
+
+def test_the_start_of_a_process_is_learned_from_the_run_that_waited_for_it(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any
+):
+    import qt
+
+    for was_there in (True, False):
+        a_runner.has_process = was_there
+        enhance(a_panel, a_runner)
+        learned = json.loads(qt.QSettings().value("MedicalSuperResolution/SecondsLearned"))
+        assert ("start" in learned) == (not was_there)
 
 
 def test_an_uncertainty_map_comes_beside_the_result(a_panel: Any, a_thick_volume: Any, a_runner: Any):
