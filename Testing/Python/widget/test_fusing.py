@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -240,6 +242,16 @@ def test_a_script_may_give_a_number_of_numpy(a_panel: Any, stacks: list[Any], a_
     running.abandon()
     arguments = a_runner.exchange.arguments()
     assert arguments[arguments.index("--spacing") + 1] == "0.5"
+
+
+@pytest.mark.parametrize("problem", [None, VolumeError("they do not overlap")])
+def test_the_process_of_a_script_ends_with_its_fusion(
+    a_panel: Any, stacks: list[Any], a_runner: Any, problem: Exception | None
+):
+    a_runner.run_exchange = mock.Mock(side_effect=problem, return_value=fused())
+    with nullcontext() if problem is None else pytest.raises(VolumeError, match="do not overlap"):
+        a_panel.logic.fuse(stacks)
+    assert a_runner.is_closed
 
 
 @pytest.mark.parametrize(
