@@ -64,6 +64,23 @@ def test_a_click_writes_the_series_and_leaves_the_database_alone(
     assert a_panel.ui.exportLabel.text == ""
 
 
+def test_what_was_said_of_the_result_is_not_said_again_of_its_export(
+    a_panel: Any, a_dicom_volume: Any, a_runner: Any, a_folder: Path
+):
+    a_runner.also_reported = {"warnings": ("the slices are very thick",)}
+    enhance(a_panel, a_runner)
+    a_panel.ui.exportPathLineEdit.currentPath = str(a_folder)
+    a_panel.ui.exportButton.click()
+    assert a_panel.ui.exportLabel.text.endswith(f" files are in {a_folder / 'super-resolution-1'}.")
+
+
+def test_a_chosen_volume_is_exported_in_place_of_the_latest_result(a_panel: Any, a_dicom_volume: Any, a_runner: Any):
+    enhance(a_panel, a_runner)
+    assert a_panel.ui.databaseButton.enabled
+    a_panel._parameterNode.exportVolume = a_dicom_volume  # which is no result
+    assert not a_panel.ui.databaseButton.enabled
+
+
 def test_where_no_database_is_open_nothing_is_written(
     a_panel: Any, a_dicom_volume: Any, a_runner: Any, slicer_python: Any, monkeypatch: pytest.MonkeyPatch
 ):
@@ -78,6 +95,18 @@ def test_where_no_database_is_open_nothing_is_written(
     assert shown == [
         "Slicer's DICOM database is not open; open or create it in the module Add DICOM Data, and try again."
     ]
+
+
+def test_no_file_is_left_beside_the_database(
+    a_panel: Any, a_dicom_volume: Any, a_runner: Any, a_folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from MedicalSuperResolutionLib.process import subprocess
+
+    monkeypatch.setattr(subprocess, "private_folder", lambda: a_folder)
+    enhance(a_panel, a_runner)
+    a_panel.ui.databaseButton.click()
+    assert a_panel.ui.exportLabel.text == "The new series is in the DICOM database."
+    assert not a_folder.exists()
 
 
 def test_a_result_is_sent_to_the_database_and_selected_there(
