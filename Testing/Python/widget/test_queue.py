@@ -49,6 +49,16 @@ def test_checked_volumes_are_enhanced_one_after_the_other(a_panel: Any, three: l
         assert a_panel.ui.compareButton.toolTip.startswith(f"Show {volume.GetName()}, {name} and")
 
 
+def test_all_volumes_share_one_process(a_panel: Any, three: list[Any], a_runner: Any, monkeypatch: pytest.MonkeyPatch):
+    closed_after: list[int] = []
+    monkeypatch.setattr(a_runner, "close", lambda: closed_after.append(number))
+    a_panel.ui.queueButton.click()
+    for number in range(3):
+        a_runner.finish()
+        wait(lambda number=number: rows(a_panel)[number][1].startswith("done"))
+    assert closed_after == [2]
+
+
 def test_an_axis_without_a_custom_spacing_stays_as_it_is_in_every_volume(
     a_panel: Any, three: list[Any], a_runner: Any, the_module: Any
 ):
