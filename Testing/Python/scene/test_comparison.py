@@ -206,6 +206,19 @@ def test_the_uncertainty_lies_on_a_result_that_was_moved_since(a_comparison, a_p
     assert shown.GetParentTransformNode() is transform
 
 
+def test_the_uncertainty_of_a_part_lies_where_the_part_does(a_comparison, a_pair, a_scene):
+    from MedicalSuperResolutionLib.scene import uncertainty_node
+
+    after = a_pair[1]
+    part = ijk_to_ras(after) @ np.array([[1, 0, 0, 10], [0, 1, 0, 10], [0, 0, 1, 12], [0, 0, 0, 1.0]])
+    known = slicer.util.addVolumeFromArray(np.full((24, 20, 20), 8, np.float32), part, "Uncertainty")
+    uncertainty_node._color(known)
+    after.SetNodeReferenceID(uncertainty_node._ROLE, known.GetID())
+    a_comparison.enter(*a_pair)
+    shown = next(node for node in hidden_volumes() if node.GetName() == "Uncertainty")
+    np.testing.assert_allclose(ijk_to_ras(shown), part)
+
+
 @pytest.mark.parametrize(("air", "is_ct", "unit"), [(-1000, True, "HU"), (0, False, "unit unknown")])
 def test_hounsfield_units_are_known_by_their_range_where_no_header_names_them(a_comparison, a_pair, air, is_ct, unit):
     before, after = a_pair
