@@ -18,6 +18,7 @@ from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.models import file as models
 from medical_super_resolution.networks.generators.srcnn import SrcnnConfig, SrcnnGenerator
 from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution_training.cli.main import main
 from medical_super_resolution_training.data.manifest import Entry, write_manifest
@@ -27,6 +28,7 @@ from medical_super_resolution_training.evaluation.checks.noise import noise_boun
 from medical_super_resolution_training.evaluation.dataset import volumes_of
 from medical_super_resolution_training.evaluation.measures.foreground import foreground_of
 from medical_super_resolution_training.evaluation.methods.method import networks
+from medical_super_resolution_training.evaluation.output import pictures
 from medical_super_resolution_training.evaluation.results import Group, Score, groups, statistics
 
 pytestmark = pytest.mark.usefixtures("quick_measurements")
@@ -49,6 +51,15 @@ def an_mr_alone(a_dataset: Path) -> Path:
     """The data set without its CT, where one volume is as good as two."""
     (a_dataset / "ct_1.nii.gz").unlink()
     return a_dataset
+
+
+@pytest.mark.parametrize(("direction", "corner"), [(1, -1), (-1, 0)])
+def test_a_picture_shows_the_head_above_and_the_right_of_the_patient_at_the_left(direction: int, corner: int):
+    error = np.zeros((8, 6, 4), np.float32)
+    error[corner, 3, corner] = 1  # the upper end, at the right
+    grid = Grid((8, 6, 4), np.diag([direction, 1.0, direction, 1.0]))
+    seen = pictures._view(error, grid, parse_case("k:2")).cut(error)
+    assert (seen.shape, seen[0, 0]) == ((8, 4), 1)
 
 
 @pytest.mark.slow
