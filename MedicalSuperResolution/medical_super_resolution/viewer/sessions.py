@@ -184,9 +184,10 @@ class Sessions:
 
     def __getitem__(self, name: str) -> Session:
         """The session of a name; `SessionOver` where there is none."""
-        if name not in self._sessions:
+        found = self._sessions.get(name)  # once, because another thread may replace it
+        if found is None:
             raise SessionOver("this session is over; open the volume again")
-        return self._sessions[name]
+        return found
 
     def __iter__(self) -> Iterator[Session]:
         """All sessions, the oldest first."""

@@ -14,7 +14,7 @@ from medical_super_resolution.report import Report
 from medical_super_resolution.viewer import enhancement
 from medical_super_resolution.viewer.comparison import Comparison
 from medical_super_resolution.viewer.enhancement import Enhancement
-from medical_super_resolution.viewer.sessions import Sessions
+from medical_super_resolution.viewer.sessions import SessionOver, Sessions
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
@@ -213,3 +213,16 @@ def test_a_run_can_be_cancelled_at_its_start(a_scan: Path, tmp_path: Path):
     run.cancel()
     assert run.status == "cancelled"
     assert not (tmp_path / "out.nii").exists()
+
+
+def test_a_session_that_is_replaced_while_it_is_looked_up_is_over():
+    class ReplacedInBetween(dict):
+        """Sessions of which one goes as soon as it was seen."""
+
+        def __contains__(self, name: object) -> bool:
+            return True
+
+    sessions = Sessions()
+    sessions._sessions = ReplacedInBetween()
+    with pytest.raises(SessionOver, match="this session is over"):
+        sessions["replaced"]
