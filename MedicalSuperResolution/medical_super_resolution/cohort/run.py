@@ -145,7 +145,18 @@ def _rows_of_others(batch: Batch, items: Sequence[Item]) -> list[Row]:
     """Rows of an earlier run for studies that are not selected now, unless their volumes were removed."""
     now = {str(item.source.relative_to(batch.folder)) for item in items}
     earlier = read_table(batch.output / TABLE).values()
-    return [row for row in earlier if row.input not in now and (batch.folder / row.input).exists()]
+    return [row for row in earlier if row.input not in now and not _is_removed(batch.folder / row.input)]
+
+
+def _is_removed(path: Path) -> bool:
+    """Whether a volume is gone; one in a folder that was closed to the user since is not."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _write_all(rows: Sequence[Row], output: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from medical_super_resolution.cohort import bids
 from medical_super_resolution.cohort import run as cohort_run
 from medical_super_resolution.cohort.distribution import workers
 from medical_super_resolution.cohort.study import thumbnail_of
+from medical_super_resolution.cohort.table import TABLE, Row, write_table
 from medical_super_resolution.cohort.task import Batch
 from medical_super_resolution.errors import VolumeError
 from medical_super_resolution.settings import EnhanceSettings
@@ -120,6 +122,24 @@ def test_table_and_report_keep_the_participants_of_an_earlier_run(
     (a_bids_data_set / "sub-01" / "anat" / "sub-01_T1w.nii.gz").unlink()
     run(batch, a_client)
     assert [row["input"][:6] for row in table_of(batch.output)] == ["sub-02"]
+
+
+def test_rows_of_an_earlier_run_stay_where_its_folder_was_closed_since(
+    a_bids_data_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    batch = Batch(a_bids_data_set, tmp_path / "out", EnhanceSettings())
+    batch.output.mkdir()
+    write_table([Row(input="sub-01/T1w.nii.gz", output="one.nii.gz", status="done")], batch.output / TABLE)
+    stat = Path.stat
+
+    def closed(path: Path, **options: bool) -> os.stat_result:
+        if "sub-01" in path.parts:
+            raise PermissionError(13, "Permission denied")  # chmod would not stop a test that runs as root
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", closed)
+    items = cohort_run.studies_in(batch, participants=["02"])
+    assert [row.output for row in cohort_run._rows_of_others(batch, items)] == ["one.nii.gz"]
 
 
 def test_starting_a_cohort_again_empties_its_table(a_bids_data_set: Path, tmp_path: Path, a_model_file: Path, a_client):
