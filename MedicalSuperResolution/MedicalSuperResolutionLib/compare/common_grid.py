@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene import region
 
 _SAME_PLACE_VOXELS = 1e-3  # grids whose voxels lie this close together are the same
+_UNKNOWN_SHARE = 0.01  # of the weights of a new value; a value is unknown where more of it is no number
 
 
 def before_on_grid_of(
@@ -35,9 +37,20 @@ def before_on_grid_of(
         return None
     volume = replace(volume, grid=grid)
     try:
-        return _along_axes(volume, target) if _is_parallel(grid, target) else _resampled(volume, target)
+        return _known(volume, target, _along_axes if _is_parallel(grid, target) else _resampled)
     except ImportError as problem:
         raise SuperResolutionError(no_simpleitk()) from problem
+
+
+def _known(volume: Volume, target: Grid, resample: Callable[[Volume, Grid], np.ndarray]) -> np.ndarray:
+    """A volume resampled; a value that is no number makes its surroundings unknown, and not whole rows."""
+    unknown = ~np.isfinite(volume.array) if volume.array.dtype.kind == "f" else np.False_
+    if not unknown.any():
+        return resample(volume, target)
+    values = resample(replace(volume, array=np.where(unknown, 0, volume.array)), target)
+    shares = resample(replace(volume, array=unknown.astype(np.float32)), target)
+    values[np.abs(shares) > _UNKNOWN_SHARE] = np.nan
+    return values
 
 
 def _resampled(volume: Volume, target: Grid) -> np.ndarray:

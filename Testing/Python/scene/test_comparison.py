@@ -53,6 +53,22 @@ def test_parallel_grids_are_resampled_as_any_others(a_volume, factors):
     np.testing.assert_allclose(before_on_grid_of(*nodes), resampled(a_volume, target), atol=0.05)
 
 
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_a_value_that_is_no_number_stays_in_its_place(a_pair, is_turned):
+    before, after = a_pair
+    expected = before_on_grid_of(before, after)
+    slicer.util.arrayFromVolume(before)[6, 20, 20] = np.nan
+    if is_turned:
+        flip = np.array([[-1.0, 0, 0, 39], [0, 1, 0, 0], [0, 0, 1, -1.5], [0, 0, 0, 1]])
+        after = slicer.util.addVolumeFromArray(np.zeros((48, 40, 40), np.float32), flip)
+        expected = expected[:, :, ::-1]
+    values = before_on_grid_of(before, after)
+    unknown = np.argwhere(np.isnan(values))
+    assert [25, 20, 19 if is_turned else 20] in unknown.tolist()
+    assert np.abs(unknown - [25.5, 20, 19.5]).max() < 4 * 4  # within four slices of 4 mm
+    np.testing.assert_allclose(values, np.where(np.isnan(values), np.nan, expected), atol=5)
+
+
 def test_grids_that_are_turned_against_each_other_are_resampled(a_volume):
     flipped = a_volume.grid.ijk_to_ras @ np.array([[-1.0, 0, 0, 19], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
     before = slicer.util.addVolumeFromArray(a_volume.array, a_volume.grid.ijk_to_ras)
