@@ -18,6 +18,15 @@ def test_enhance_waits_for_an_input_and_says_so(a_panel: Any):
     assert a_panel.ui.enhanceButton.toolTip == "Load a volume first (try ThickMRHead in Sample Data)."
 
 
+@pytest.mark.parametrize("kind", ["Vector", "LabelMap"])
+def test_a_scene_with_only_colors_or_labels_says_that_they_are_not_enhanced(
+    a_panel: Any, slicer_python: Any, kind: str
+):
+    slicer_python.mrmlScene.AddNewNodeByClass(f"vtkMRML{kind}VolumeNode", "Other")
+    a_panel.enter()
+    assert a_panel.ui.enhanceButton.toolTip.startswith("Load a CT or MR volume; the scene holds only label maps")
+
+
 def test_a_volume_that_is_loaded_is_chosen_by_itself(a_panel: Any, a_thick_volume: Any):
     assert a_panel._parameterNode.inputVolume is a_thick_volume
     assert a_panel.ui.inputSelector.currentNode() is a_thick_volume

@@ -61,6 +61,9 @@ def _show(ui: SimpleNamespace, outlook: Outlook | None, obstacle: str, *, runnin
 
 def _how_to_begin() -> str:
     """The hint where no volume is chosen."""
-    if slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode") is not None:
+    kinds = {node.GetClassName() for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")}
+    if "vtkMRMLScalarVolumeNode" in kinds:
         return _("Choose a volume.")
+    if kinds:  # the selector does not list them
+        return _("Load a CT or MR volume; the scene holds only label maps, colors or vectors, which are not enhanced.")
     return _("Load a volume first (try ThickMRHead in Sample Data).")
