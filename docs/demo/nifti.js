@@ -12,6 +12,7 @@ const TYPES = {
 const LABELS = 1002; // intent code
 const MM_A_UNIT = { 1: 1000, 3: 0.001 }; // meters, micrometers; all else is millimeters
 const ROUNDING = 3.6e-7; // of the length of a quaternion in float32
+const FLAT = 1e-12; // of the volume of a box: three directions lie in one plane, but for the rounding of float64
 const LITTLE = true;
 
 const refuse = (name, why) => { throw new Error(`the file ${name} ${why}`); };
@@ -108,10 +109,13 @@ function headerOf(name, block) {
   return { isBig, counts, Type, size, slope, intercept, offset, forms, matrix, sliceAxis };
 }
 
-// Whether a matrix places voxels: of finite numbers, and with three directions.
+// Whether a matrix places voxels: of finite numbers, and with three directions that are not in one plane.
 function isPlace(matrix) {
-  const lengths = [0, 1, 2].map((axis) => Math.hypot(...matrix.map((row) => row[axis])));
-  return lengths.every((length) => length > 0) && matrix.flat().every(Number.isFinite);
+  const [a, b, c] = [0, 1, 2].map((axis) => matrix.map((row) => row[axis]));
+  const across = [0, 1, 2].map((at) => b[(at + 1) % 3] * c[(at + 2) % 3] - b[(at + 2) % 3] * c[(at + 1) % 3]);
+  const volume = Math.abs(a[0] * across[0] + a[1] * across[1] + a[2] * across[2]);
+  const ofBox = Math.hypot(...a) * Math.hypot(...b) * Math.hypot(...c);
+  return volume > FLAT * ofBox && matrix.flat().every(Number.isFinite);
 }
 
 // The places in space that a header gives, in mm; null for one that it does not.

@@ -247,8 +247,9 @@ def test_a_quaternion_that_is_no_rotation_is_left_out_of_the_result(run: Run, tm
     np.testing.assert_allclose(header["pixdim"][1:4], [1, 1, 2])
 
 
-def test_beside_a_damaged_sform_the_qform_places_the_volume_as_in_the_package(run: Run, tmp_path: Path):
-    (tmp_path / "scan.nii").write_bytes(a_damaged_file(280, np.nan))
+@pytest.mark.parametrize("damage", [(np.nan,), (1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0)], ids=["NaN", "flat"])
+def test_beside_a_damaged_sform_the_qform_places_the_volume_as_in_the_package(run: Run, tmp_path: Path, damage):
+    (tmp_path / "scan.nii").write_bytes(a_damaged_file(280, *damage))
     matrix, dropped = run(
         """const volume = await nifti.read(new File([readFileSync("scan.nii")], "scan.nii"));
         const blob = await nifti.write(volume, new Int16Array(48), [4, 3, 4], 2, 2);
