@@ -168,8 +168,9 @@ on("cancel", "click", async () => take(await post("cancel")));
 on("goal", "change", chooseGoal);
 on("model", "change", chooseModel);
 on("detail", "input", chooseDetail);
-on("download-volume", "click", () => download("result.nii.gz"));
-on("download-report", "click", () => download("report.json"));
+for (const [id, name] of [["download-volume", "result.nii.gz"], ["download-report", "report.json"]]) {
+  on(id, "click", (event) => event.detail < 2 && download(name)); // a double click saves once
+}
 onFiles((files) => files.length && inTurn(() => upload(files)));
 const started = attempt(start)();
 

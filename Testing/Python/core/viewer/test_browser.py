@@ -124,6 +124,18 @@ def test_a_double_click_begins_one_enhancement(page, scans: Path):
     assert asked.count("enhance") == 1
 
 
+@pytest.mark.parametrize("title", ["Download volume", "Download report"])
+def test_a_double_click_saves_once(page, scans: Path, title: str):
+    open_scan(page, scans / "small.nii.gz")
+    enhance(page)
+    saved = []
+    page.on("download", lambda download: saved.append(download))  # no method, which Playwright cannot mark
+    with page.expect_download():
+        page.get_by_role("button", name=title).dblclick()
+    page.wait_for_timeout(1000)
+    assert len(saved) == 1
+
+
 def test_a_wrong_file_is_refused_in_a_sentence_and_the_scan_before_stays(page, scans: Path):
     open_scan(page, scans / "small.nii.gz")
     page.get_by_label("Volume file").set_input_files(scans / "wrong.nii.gz")
