@@ -119,7 +119,8 @@ def _enhance_in(
 
     progress = progress_of_kind(chosen.progress)
     _check_input(chosen)
-    store.read_header(store.find(settings.model))  # refuses a wrong model before PyTorch is loaded
+    config = store.read_header(store.find(settings.model))["config"]  # refuses a wrong model before PyTorch is loaded
+    _check_plan(chosen.input, settings, config)
     progress.stage("starting")  # PyTorch takes more than a second
     from ...cohort.single import run_task
     from ...cohort.task import Task
@@ -173,6 +174,19 @@ def _check_input(chosen: argparse.Namespace) -> None:
         )
     if chosen.snap and are_several:
         raise SettingsError("--snap follows the edges of one volume; name it by --volume N, or --phase N of DICOM")
+
+
+def _check_plan(source: Path, settings: EnhanceSettings, config: object) -> None:
+    """Refuse a volume file of which the settings refine nothing, before PyTorch is loaded."""
+    from ...inference.planning import plan
+    from ...volumes.io import formats
+    from ...volumes.segmentations.files import is_segmentation_file
+
+    has_own_factor = isinstance(config, dict) and "factor" in config  # which the settings need not state
+    if not (settings.exact_spacing or has_own_factor or is_segmentation_file(source)):
+        known = formats.grid_and_type_of(source)
+        if known is not None:
+            plan(known[0], settings)
 
 
 def _run_batch(chosen: argparse.Namespace, settings: EnhanceSettings, items: list[Item]) -> int:

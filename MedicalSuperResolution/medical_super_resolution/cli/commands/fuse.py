@@ -62,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Read, fuse, write."""
     from ...inference.fusion.settings import FusionSettings
+    from ...inference.fusion.stacks import check_count
     from ...volumes.io import files
 
     if chosen.like and chosen.spacing:
@@ -76,6 +77,7 @@ def run(chosen: argparse.Namespace) -> int:
     for thickness in chosen.slice_thickness or ():
         check_slice_thickness(thickness)
     series = _checked_series(chosen)
+    check_count(len(chosen.stacks))
     progress = progress_of_kind(chosen.progress)
     progress.stage("reading")
     stacks = _read(chosen)

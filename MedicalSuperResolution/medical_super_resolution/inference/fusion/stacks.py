@@ -28,10 +28,7 @@ def check(stacks: Sequence[Volume]) -> str:
         There are fewer than 2 or more than 12 stacks, their modalities differ, one is given twice or is sheared, or one
         overlaps with no other.
     """
-    if not FEWEST <= len(stacks) <= MOST:
-        raise VolumeError(
-            f"fusion needs {FEWEST} to {MOST} stacks, got {len(stacks)}; a single one is for medsr enhance"
-        )
+    check_count(len(stacks))
     modalities = sorted({stack.modality or guess_modality(stack.array) for stack in stacks})
     if len(modalities) > 1:
         found = " and ".join(map(str.upper, modalities))
@@ -49,6 +46,12 @@ def check(stacks: Sequence[Volume]) -> str:
         if not any(stack.grid.overlaps(other) for other in others):
             raise VolumeError(f"stack {number + 1} overlaps with no other stack in space; are they of one session?")
     return modalities[0]
+
+
+def check_count(count: int) -> None:
+    """Refuse too few or too many stacks."""
+    if not FEWEST <= count <= MOST:
+        raise VolumeError(f"fusion needs {FEWEST} to {MOST} stacks, got {count}; a single one is for medsr enhance")
 
 
 def check_reached(stacks: Sequence[Volume], grid: Grid) -> None:

@@ -78,15 +78,27 @@ def test_models_are_listed_and_described_without_torch():
     assert [line.split()[0] for line in done.stdout.splitlines()[:3]] == ["general", "general-large", "general"]
 
 
-def test_what_the_header_shows_is_refused_before_torch_is_loaded(folder: Path, scan: Path):
-    typed = ["enhance", str(scan), str(folder / "fine.nii"), "--volume", "3"]
+@pytest.mark.parametrize(
+    ("typed", "why"),
+    [
+        (["enhance", "SCAN", "FINE", "--volume", "3"], "SCAN has no volume 3; its volumes are 0 to 0"),
+        (
+            ["enhance", "SCAN", "FINE", "--spacing", "9", "9", "9"],
+            "nothing to refine: the volume, 20x18x9 at 0.80x0.80x3.00 mm, is as fine as asked already",
+        ),
+        (["fuse", "SCAN", "FINE"], "fusion needs 2 to 12 stacks, got 1; a single one is for medsr enhance"),
+    ],
+    ids=["number", "fine", "one stack"],
+)
+def test_what_needs_no_voxels_is_refused_before_torch_is_loaded(folder: Path, scan: Path, typed: list[str], why: str):
+    typed = [word.replace("SCAN", str(scan)).replace("FINE", str(folder / "fine.nii")) for word in typed]
     code = (
         "import sys\nfrom medical_super_resolution.cli.main import main\n"
         f"status = main({typed!r})\n"
         "sys.exit('torch was imported' if 'torch' in sys.modules else status)\n"
     )
     done = _ended(code)
-    assert (done.returncode, done.stderr) == (1, f"error: {scan} has no volume 3; its volumes are 0 to 0\n")
+    assert (done.returncode, done.stderr) == (1, f"error: {why.replace('SCAN', str(scan))}\n")
 
 
 def _ended(code: str) -> subprocess.CompletedProcess[str]:
