@@ -199,6 +199,8 @@ def _run_batch(chosen: argparse.Namespace, settings: EnhanceSettings, items: lis
                         ("--volume", chosen.volume)):  # fmt: skip
         if value is not None:
             raise SettingsError(f"{name} is for a single volume, and {chosen.input} is a folder of several")
+    if chosen.skip_existing and chosen.overwrite:
+        raise SettingsError("--skip-existing keeps results, and --overwrite replaces them; give one")
     if chosen.jobs < 1:
         raise SettingsError(f"the number of jobs must be at least 1, got {chosen.jobs}")
 

@@ -78,6 +78,13 @@ def test_a_folder_goes_into_a_folder_and_one_bad_file_does_not_stop_the_others(
     assert described.read_text() == '{"Checked": true}'
 
 
+def test_to_skip_and_to_replace_results_at_once_is_refused(medsr: Medsr, folder: Path, a_volume: Volume):
+    source = a_folder_of_scans(folder, a_volume)
+    status, _, err = medsr("enhance", source, folder / "out", "--skip-existing", "--overwrite")
+    assert (status, err) == (1, "error: --skip-existing keeps results, and --overwrite replaces them; give one\n")
+    assert not (folder / "out").exists()
+
+
 @pytest.mark.parametrize("held", [b"", b"input;output;status\r\na;b;done\r\n", b"input,output\r\na,b,c\r\n", b"\xff\0"])
 def test_a_table_that_another_program_changed_does_not_stop_the_next_run(
     medsr: Medsr, folder: Path, a_volume: Volume, a_model_file: Path, held: bytes
