@@ -20,15 +20,17 @@ table { border-collapse: collapse; width: 100% } th, td { text-align: left; vert
 tr { border-top: 1px solid #ccc } td.number { text-align: right; font-variant-numeric: tabular-nums }
 td:nth-child(2), td:last-child { overflow-wrap: anywhere; min-width: 9em } /* paths */
 img { max-height: 120px; background: #000 } .bad { color: #a00 } .outlier { color: #840 }
+@media screen { .wide { overflow-x: auto } }
 @media print { body { font-size: 10px; max-width: none; margin: 0 } img { max-height: 60px } }
 """
+_UNCERTAINTY = "Uncertainty"
 _HEADINGS = (
     "Before and after",
     "Study",
     "Result",
     "Slice profile",
     "Consistency error",
-    "Uncertainty",
+    _UNCERTAINTY,
     "Seconds",
     "Remarks",
 )
@@ -51,24 +53,31 @@ def write_page(rows: Sequence[Row], output: Path) -> None:
         return not row.error, -largest, row.name
 
     counts = ", ".join(f"{count} {status}" for status, count in sorted(Counter(row.status for row in rows).items()))
-    headings = "".join(f'<th scope="col">{heading}</th>' for heading in _HEADINGS)
-    lines = "\n".join(_line(row, distances.get(row.output, {}), output) for row in sorted(rows, key=place))
+    is_known = any(row.uncertainty for row in rows)
+    shown = [heading for heading in _HEADINGS if heading != _UNCERTAINTY or is_known]
+    headings = "".join(f'<th scope="col">{heading}</th>' for heading in shown)
+    lines = "\n".join(
+        _line(row, distances.get(row.output, {}), output, with_uncertainty=is_known) for row in sorted(rows, key=place)
+    )
     page = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>MedicalSuperResolution: cohort</title><style>{_STYLE}</style></head>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>MedicalSuperResolution: cohort</title><style>{_STYLE}</style></head>
 <body><h1>Cohort</h1><p>{counts or "nothing was done"}. {html.escape(NOTICE)}</p>
 <p>Failures come first, then studies that differ from the others of their modality by more than {OUTLIER_ABOVE:g}
 robust standard deviations in data-consistency error, slice profile (width over thickness) or uncertainty.</p>
+<div class="wide" tabindex="0" role="region" aria-label="Studies">
 <table><thead><tr>{headings}</tr></thead><tbody>
 {lines}
-</tbody></table></body></html>
+</tbody></table></div></body></html>
 """
     write_whole(output / PAGE, page.encode(errors="backslashreplace"))
 
 
-def _line(row: Row, distances: dict[str, float], output: Path) -> str:
+def _line(row: Row, distances: dict[str, float], output: Path, *, with_uncertainty: bool) -> str:
     """The line of one study in the table."""
     texts = (row.name, f"{row.size} at {row.spacing_mm} mm" if row.size else "", row.slice_profile)
-    numbers = (row.consistency_error, row.uncertainty, f"{row.seconds:g}")
+    uncertainty = [_with_unit(row.uncertainty, row)] if with_uncertainty else []
+    numbers = (_with_unit(row.consistency_error, row), *uncertainty, f"{row.seconds:g}")
     cells = [
         f"<td>{_picture(row, output)}</td>",
         *(f"<td>{html.escape(text)}</td>" for text in texts),
@@ -76,6 +85,11 @@ def _line(row: Row, distances: dict[str, float], output: Path) -> str:
         f"<td>{'<br>'.join(_remarks(row, distances))}</td>",
     ]
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _with_unit(number: str, row: Row) -> str:
+    """A number in the units of the volume, which are known of a CT."""
+    return f"{number} HU" if number and row.modality == "ct" else number
 
 
 def _picture(row: Row, output: Path) -> str:

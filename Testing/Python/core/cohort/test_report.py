@@ -78,6 +78,25 @@ def test_the_report_names_failures_then_outliers_and_text_of_files_is_no_markup(
     assert "consistency error is above the others" in page
 
 
+def test_the_report_states_units_and_has_a_column_for_the_uncertainty_where_there_is_one(tmp_path: Path):
+    write_page([a_row(1), a_row(2, modality="mr")], tmp_path)
+    page = (tmp_path / "medsr.html").read_text()
+    assert ['<td class="number">2 HU</td>' in page, '<td class="number">2</td>' in page] == [True, True]
+    assert "Uncertainty" not in page
+    write_page([a_row(1, uncertainty="3.5"), a_row(2)], tmp_path)
+    page = (tmp_path / "medsr.html").read_text()
+    assert '<th scope="col">Uncertainty</th>' in page
+    assert ['<td class="number">3.5 HU</td>' in page, '<td class="number"></td>' in page] == [True, True]
+
+
+def test_in_a_narrow_window_the_table_scrolls_and_not_the_page(tmp_path: Path):
+    write_page([a_row(1)], tmp_path)
+    page = (tmp_path / "medsr.html").read_text()
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
+    assert "@media screen { .wide { overflow-x: auto } }" in page
+    assert page.index('<div class="wide" tabindex="0"') < page.index("<table>")
+
+
 def test_a_thumbnail_shows_the_cut_across_the_slices_before_and_after(a_volume: Volume):
     fine = Volume(np.repeat(a_volume.array, 2, axis=0), a_volume.grid.refined("k", 2))
     gray = picture(a_volume, fine, across=0)
