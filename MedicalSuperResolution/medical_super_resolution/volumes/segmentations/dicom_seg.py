@@ -83,8 +83,10 @@ def read_segmentation(path: Path) -> tuple[tuple[Volume, ...], dict[str, str]]:
 def _layers(found: Segmentation) -> tuple[list[np.ndarray], np.ndarray]:
     """Label maps of segment numbers, (K, J, I) uint16 each, and (4, 4) from their indices (k, j, i) to LPS."""
     layers: list[np.ndarray] = []
-    if not found.segment_numbers:
-        raise ValueError("no segments")
+    groups = found.get("PerFrameFunctionalGroupsSequence", ())
+    named = {one.ReferencedSegmentNumber for frame in groups for one in frame.get("SegmentIdentificationSequence", ())}
+    if not found.segment_numbers or not named <= set(found.segment_numbers):
+        raise ValueError("no segments, or frames of one that is not described, which would be left out")
     for number in found.segment_numbers:  # one at a time, because a thousand masks do not fit into memory
         volume = found.get_volume(segment_numbers=[number])
         mask = volume.array[..., 0] >= _HALF

@@ -215,6 +215,10 @@ def frame_without_its_segment(segmentation) -> None:
     segmentation.PerFrameFunctionalGroupsSequence[0].SegmentIdentificationSequence[0].ReferencedSegmentNumber = None
 
 
+def frame_of_a_segment_that_is_not_described(segmentation) -> None:
+    segmentation.PerFrameFunctionalGroupsSequence[0].SegmentIdentificationSequence[0].ReferencedSegmentNumber = 9
+
+
 def color_of_one_number(segmentation) -> None:
     segmentation.SegmentSequence[0].RecommendedDisplayCIELabValue = 1
 
@@ -224,6 +228,7 @@ def color_of_one_number(segmentation) -> None:
     lambda segmentation: delattr(segmentation, "DimensionIndexSequence"),
     lambda segmentation: setattr(segmentation, "SegmentSequence", []),
     frame_without_its_segment,
+    frame_of_a_segment_that_is_not_described,
     color_of_one_number,
 ])  # fmt: skip
 def test_a_damaged_dicom_segmentation_is_refused_in_one_sentence(tmp_path, a_series, damage):
