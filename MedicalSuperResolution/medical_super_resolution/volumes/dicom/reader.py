@@ -19,6 +19,7 @@ from ..windows import continued, covering, windows
 from .images.frames import Frame
 from .images.header import quietly, text
 from .images.stored import stored_bytes
+from .images.values import about_rescaling
 from .places import resampled
 from .sorter import Contents, Series, contents_of
 from .stack import Stack, stack_of
@@ -104,7 +105,7 @@ def _volume_of(path: Path, series: Series, part: Part, notes: list[str]) -> Volu
         padding,
         sheared_grid=_tilted_grid(stack, len(array)),
         measured=measured,
-        notes=(*series.notes, *stack.notes, *notes),
+        notes=(*series.notes, *stack.notes, *about_rescaling(stack.frames), *notes),
     )
 
 

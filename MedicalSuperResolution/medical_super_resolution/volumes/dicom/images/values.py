@@ -17,6 +17,8 @@ from .header import UNREADABLE, number, numbers, text
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+_RESCALING = ("RescaleSlope", "RescaleIntercept")
+
 
 def rescale(frame: Frame) -> tuple[float, float]:
     """Slope and intercept of an image: its value is slope times the stored number, plus the intercept.
@@ -27,13 +29,31 @@ def rescale(frame: Frame) -> tuple[float, float]:
         One of them is no number; or the slope is 0, by which all values were the same. Some viewers show such images as
         if it were 1.
     """
-    slope, intercept = _stated(frame, "RescaleSlope"), _stated(frame, "RescaleIntercept")
+    slope, intercept = (_stated(frame, keyword) for keyword in _RESCALING)
     if slope == 0:
         raise VolumeError(
             f"{frame.file.path} has the RescaleSlope 0, so its values are unknown; correct the header, or get"
             " the series again"
         )
     return slope or 1.0, intercept or 0.0
+
+
+def about_rescaling(frames: list[Frame]) -> list[str]:
+    """A note about images that lack a slope or intercept, where others of the volume have ones that change values."""
+    if any(map(has_table, frames)):
+        return []
+    are_whole = [all(is_stated(frame.header, keyword) for keyword in _RESCALING) for frame in frames]
+    whole, lacking = (
+        {rescale(frame) for frame, is_whole in zip(frames, are_whole, strict=True) if is_whole == wanted}
+        for wanted in (True, False)
+    )
+    if not lacking or whole <= lacking:
+        return []
+    count = are_whole.count(False)
+    return [
+        f"{count} of {len(frames)} images {'has' if count == 1 else 'have'} no RescaleSlope or RescaleIntercept, unlike"
+        " the others; the stored numbers were taken as values"
+    ]
 
 
 def _stated(frame: Frame, keyword: str) -> float | None:

@@ -42,6 +42,20 @@ def test_every_slice_of_a_pet_has_its_own_slope(tmp_path: Path, stored: np.ndarr
     np.testing.assert_allclose(volume.array, as_pydicom_reads(tmp_path / "pet"), rtol=1e-7)
 
 
+@pytest.mark.parametrize(("intercept", "is_noted"), [(-1024, True), (0, False)])
+def test_a_slice_without_a_rescaling_among_others_is_noted_where_it_matters(
+    tmp_path: Path, stored: np.ndarray, intercept: int, *, is_noted: bool
+):
+    def change(header: Dataset, k: int) -> None:
+        if k != 2:
+            header.RescaleSlope, header.RescaleIntercept = 1, intercept
+
+    write_images(tmp_path / "ct", stored, change=change)
+    volume = files.read(tmp_path / "ct")
+    np.testing.assert_array_equal(volume.array[2], stored[2])
+    assert any(note.startswith("1 of 6 images has no RescaleSlope") for note in volume.notes) == is_noted
+
+
 def test_a_slope_of_zero_is_refused(tmp_path: Path, stored: np.ndarray):
     def change(header: Dataset, k: int) -> None:
         header.RescaleSlope, header.RescaleIntercept = int(k != 2), -1024
