@@ -10,6 +10,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from .queue import Queue, label
+from .received import TooLate
 from .rules import Rule
 
 if TYPE_CHECKING:
@@ -54,11 +55,17 @@ class DicomWebSource:
         self._fetched &= self._counts.keys()  # the queue knows the others
         for study, series, count in found:
             is_growing = before.get(series) != count
+            if is_growing and series in self._fetched:
+                now = f"has {count} images now instead of {before[series]}"
+                logger.warning("series %s: %s, which are not fetched again", label(series), now)
             if is_growing or series in self._fetched or queue.is_known(series):
                 continue
             try:
                 for image in client.retrieve_series(study, series):
                     queue.add(series, str(image.SOPInstanceUID), _encoded(image))
+            except TooLate as problem:  # from now on the queue knows the series
+                logger.warning("series %s: an image was refused: %s", label(series), problem)
+                continue
             except Exception as problem:  # also of the queue; the other series go on
                 reason = type(problem).__name__
                 logger.warning("series %s: cannot be fetched: %s; tried again later", label(series), reason)

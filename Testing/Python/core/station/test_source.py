@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from medical_super_resolution.station.queue import Queue, label
+from medical_super_resolution.station.received import TooLate
 from medical_super_resolution.station.rules import Rule
 from medical_super_resolution.station.source import DicomWebSource
 from station_doubles import SERIES
@@ -119,6 +120,30 @@ def test_a_service_that_fails_is_asked_again_and_the_log_names_nobody(
     assert SERIES not in caplog.text
     source.fetch(a_queue), source.fetch(a_queue)
     assert a_service.retrieved == 1
+
+
+def test_images_that_come_to_a_service_after_their_series_was_fetched_are_logged_once(
+    a_queue: Queue, a_service: AService, caplog: pytest.LogCaptureFixture
+):
+    source = DicomWebSource("http://pacs", (Rule(modality="CT"),))
+    source.fetch(a_queue), source.fetch(a_queue)
+    a_service.images = [*a_service.images, *a_service.images[:1]]
+    source.fetch(a_queue), source.fetch(a_queue)
+    assert a_service.retrieved == 1
+    assert caplog.text.count(f"series {label(SERIES)}: has 6 images now instead of 5, which are not fetched again") == 1
+
+
+def test_of_a_series_that_was_enhanced_meanwhile_nobody_says_that_it_is_fetched_again(
+    a_queue: Queue, a_service: AService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def too_late(*image: object) -> bool:
+        raise TooLate("the series was enhanced without it; a longer --quiet waits for such images")
+
+    monkeypatch.setattr(a_queue, "add", too_late)
+    source = DicomWebSource("http://pacs", (Rule(modality="CT"),))
+    source.fetch(a_queue), source.fetch(a_queue)
+    assert f"series {label(SERIES)}: an image was refused: the series was enhanced without it" in caplog.text
+    assert "tried again later" not in caplog.text
 
 
 def test_a_series_that_cannot_be_fetched_holds_up_no_other(
