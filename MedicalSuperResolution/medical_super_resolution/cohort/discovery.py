@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections import Counter
@@ -21,6 +22,7 @@ from ..volumes.io import formats
 STATE = "medsr-cohort"  # folder of records and thumbnails in the output folder of a cohort
 _ENTITIES_BEFORE = ("sub", "ses", "sample", "task", "tracksys", "acq", "ce", "trc", "stain")  # in the order of BIDS
 _NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,17 @@ def items_in(folder: Path, output: Path | None = None) -> list[Item]:
     output : Path or None
         A folder below that is or will be one of results, resolved.
     """
+    of_cohorts: set[Path] = set()
 
     def holds_results(path: Path) -> bool:
-        return path.resolve() == output or is_folder(path / STATE)
+        if path.resolve() == output:
+            return True
+        if not is_folder(path / STATE):
+            return False
+        if path not in of_cohorts:  # the folders are searched twice where there may be DICOM
+            of_cohorts.add(path)
+            logger.warning("%s is left out: it holds the results of a cohort (%s)", path, STATE)
+        return True
 
     found: list[Item] = []
     has_others = False

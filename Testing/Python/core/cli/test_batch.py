@@ -213,7 +213,9 @@ def test_results_inside_the_input_folder_are_no_input(folder: Path, a_volume: Vo
     assert names == ["broken.nii.gz", "plain.nrrd", "sub-01/anat/sub-01_acq-t_rec-medsr_T1w.nii.gz"]
 
 
-def test_results_of_an_earlier_cohort_inside_the_input_folder_are_no_input(folder: Path, a_volume: Volume):
+def test_results_of_an_earlier_cohort_inside_the_input_folder_are_no_input(
+    folder: Path, a_volume: Volume, caplog: pytest.LogCaptureFixture
+):
     source = a_folder_of_scans(folder, a_volume)
     (source / "earlier" / "medsr-cohort").mkdir(parents=True)
     files.write(a_volume, source / "earlier" / "plain.nrrd")
@@ -221,6 +223,7 @@ def test_results_of_an_earlier_cohort_inside_the_input_folder_are_no_input(folde
     (source / "not_a_volume.dcm").touch()
     names = [item.name for item in items_in(source, folder / "out")]
     assert names == ["broken.nii.gz", "plain.nrrd", "sub-01/anat/sub-01_acq-t_rec-medsr_T1w.nii.gz"]
+    assert caplog.messages == [f"{source / 'earlier'} is left out: it holds the results of a cohort (medsr-cohort)"]
     assert len(items_in(source / "earlier")) == 2  # who names their folder wants them
 
 
