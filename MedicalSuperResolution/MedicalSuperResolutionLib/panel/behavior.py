@@ -120,22 +120,27 @@ def _widest(label: qt.QLabel, titles: Sequence[str]) -> int:
     return max(widths)
 
 
-class DecimalComma(qt.QObject):
-    """Takes a comma that is typed into a number box for the decimal point.
+class TypedNumbers(qt.QObject):
+    """Lets a number be typed into a number box as into others.
 
-    Slicer has the point in every language, and its boxes drop a comma: 2,5 would become 25.
+    A comma is taken for the decimal point: Slicer has the point in every language, and its boxes drop a comma, so that
+    2,5 would become 25. A number takes the place of words such as "auto": Qt drops what is typed between them.
     """
 
     def __init__(self, ui: SimpleNamespace) -> None:
         super().__init__()
         for widget in vars(ui).values():
             for box in (widget, *_descendants(widget)):  # a slider has its box inside
-                if box.inherits("QDoubleSpinBox"):
+                if box.inherits("QAbstractSpinBox"):
                     box.installEventFilter(self)
 
     def eventFilter(self, box: qt.QObject, event: qt.QEvent) -> bool:  # Qt's name
         """Before each event; lets every other pass."""
-        if event.type() != qt.QEvent.KeyPress or event.text() != ",":
+        if event.type() != qt.QEvent.KeyPress or event.text() not in tuple("0123456789.,"):
+            return False
+        if box.text == box.specialValueText:
+            box.selectAll()
+        if event.text() != ",":
             return False
         point = qt.QKeyEvent(qt.QEvent.KeyPress, qt.Qt.Key_Period, qt.Qt.NoModifier, ".")
         qt.QApplication.sendEvent(box, point)

@@ -88,7 +88,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         behavior.reach_selectors(self.ui)
         behavior.name_inner_boxes(self.ui)
         behavior.show_texts_as_they_are(self.ui)
-        self._filters = [behavior.FullHeight(uiWidget), behavior.DecimalComma(self.ui), behavior.SingleClick(self.ui)]
+        self._filters = [behavior.FullHeight(uiWidget), behavior.TypedNumbers(self.ui), behavior.SingleClick(self.ui)]
 
     def followScene(self) -> None:
         """Show the choices in the scene, and those in the next ones."""

@@ -239,6 +239,18 @@ def test_a_number_can_be_typed_digit_by_digit(a_panel: Any, a_thick_volume: Any,
             setattr(a_panel._parameterNode, name, beyond)
 
 
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("name", ["spacingI", "sliceThickness", "threads"])
+def test_a_typed_number_takes_the_place_of_words(a_panel: Any, a_thick_volume: Any, name: str, place: int):
+    from PySide6 import QtTest, QtWidgets
+
+    box = getattr(a_panel.ui, f"{name}SpinBox")
+    words = box.findChild(QtWidgets.QLineEdit)
+    words.setCursorPosition(place)  # as by a click
+    QtTest.QTest.keyClicks(box, "12")
+    assert getattr(a_panel._parameterNode, name) == 12
+
+
 def test_a_custom_spacing_begins_with_what_to_do(a_panel: Any, a_thick_volume: Any):
     a_panel._parameterNode.goal = type(a_panel._parameterNode.goal).CUSTOM_SPACING
     assert a_panel.ui.descriptionLabel.text == "Enter a spacing."
