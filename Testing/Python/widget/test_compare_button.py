@@ -204,6 +204,22 @@ def test_a_comparison_begins_with_after_alone(a_panel: Any, a_thick_volume: Any,
     assert logic.GetSliceCompositeNode().GetForegroundVolumeID() is None
 
 
+def test_no_unit_is_said_of_values_that_have_none(a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any):
+    units = slicer_python.vtkCodedEntry()
+    units.SetValueSchemeMeaning("1", "UCUM", "no units")  # as Slicer says of an MR that comes from DICOM
+    a_thick_volume.SetVoxelValueUnits(units)
+    a_panel.ui.uncertaintyCheckBox.checked = True
+    enhance(a_panel, a_runner)
+    a_panel.ui.compareButton.click()
+    choose(a_panel, "Uncertainty")
+    assert "no units" not in a_panel.ui.comparisonLabel.text
+    legends = slicer_python.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+    assert {legend.GetTitleText().replace("\n", " ") for legend in legends} == {
+        "Difference (no units)",
+        "Uncertainty (no units)",
+    }
+
+
 def test_uncertainty_is_colored_where_it_is_known(a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any):
     a_panel.ui.uncertaintyCheckBox.checked = True
     enhance(a_panel, a_runner)

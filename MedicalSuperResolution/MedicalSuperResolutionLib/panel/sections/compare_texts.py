@@ -7,6 +7,8 @@ from MedicalSuperResolutionLib.compare.comparison import Shown
 from MedicalSuperResolutionLib.panel.choices import Overlay
 from MedicalSuperResolutionLib.translation import tr as _
 
+_NO_UNITS = "no units"  # the meaning of UCUM's code 1, which Slicer gives every MR that comes from DICOM
+
 
 def why_no_share(blends: list[Blend], how: Overlay) -> str:
     """Why the slider is of no use; empty where it is."""
@@ -44,7 +46,7 @@ def described(shown: Shown, how: Overlay) -> str:
             before=shown.before, after=shown.after
         )
     difference = _("Difference is after minus before: orange is higher, blue lower, brightest at {limit}.")
-    sentences = [before, difference.format(limit=f"{shown.limit:g} {shown.units}".strip())]
+    sentences = [before, difference.format(limit=_amount(shown.limit, shown))]
     if shown.of_two_patients:
         sentences.insert(0, _("Caution: before and after are of different patients."))
     if how is Overlay.UNCERTAINTY:
@@ -57,7 +59,13 @@ def _uncertainty(shown: Shown) -> str:
         return _("There is no uncertainty map of {after}: check Uncertainty map, and enhance again.").format(
             after=shown.after
         )
-    first, brightest = (f"{end:g} {shown.units}".strip() for end in shown.uncertainty)
+    first, brightest = (_amount(end, shown) for end in shown.uncertainty)
     return _("Uncertainty is colored from {first} on, and brightest at {brightest}.").format(
         first=first, brightest=brightest
     )
+
+
+def _amount(value: float, shown: Shown) -> str:
+    """A value with the unit that it has, if it has one and the unit is known."""
+    units = "" if shown.units == _NO_UNITS else shown.units
+    return f"{value:g} {units}".strip()
