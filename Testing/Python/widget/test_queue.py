@@ -31,6 +31,18 @@ def rows(panel: Any) -> list[tuple[str, str]]:
     return [tuple(table.item(row, column).text() for column in range(2)) for row in range(table.rowCount)]
 
 
+def test_the_button_says_why_it_is_disabled(a_panel: Any, a_slicer: Any):
+    import slicer
+
+    button, selector = a_panel.ui.queueButton, a_panel.ui.queueSelector
+    assert (button.enabled, button.toolTip) == (False, "Check a volume first.")
+    selector.check(
+        slicer.util.addVolumeFromArray(np.full((8, 18, 20), 7, np.int16), np.diag([1.0, 1.0, 3.0, 1.0]), "A")
+    )
+    assert button.enabled
+    assert button.toolTip.startswith("Enhance the checked volumes one after the other")
+
+
 def test_checked_volumes_are_enhanced_one_after_the_other(a_panel: Any, three: list[Any], a_runner: Any):
     assert a_panel.ui.queueButton.enabled
     a_panel.ui.queueButton.click()

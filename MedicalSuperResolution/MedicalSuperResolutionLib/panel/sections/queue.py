@@ -45,7 +45,7 @@ class QueueSection:
         """
         self._ui, self._choices, self._make_runner, self._on_result = ui, choices, make_runner, on_result
         self._is_other_running, self._on_running = is_other_running, on_running
-        self._was_running = False
+        self._was_running, self._purpose = False, ui.queueButton.toolTip
         self.queue: Queue | None = None
         ui.queueTable.setHorizontalHeaderLabels([_("Volume"), _("Progress")])
         ui.queueTable.horizontalHeader().setStretchLastSection(True)
@@ -91,6 +91,7 @@ class QueueSection:
         ui.queueNoteLabel.text = _what_does_not_count(self._choices()) if checked else ""
         ui.queueNoteLabel.visible = bool(ui.queueNoteLabel.text)
         ui.queueButton.enabled = checked and free
+        ui.queueButton.toolTip = self._purpose if checked else _("Check a volume first.")
         ui.cancelOneButton.enabled = ui.cancelAllButton.enabled = self.is_running
         table = ui.queueTable
         table.visible = bool(items)
