@@ -20,7 +20,7 @@ from medical_super_resolution.models import file as models
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution_training.config.losses import LossWeights, PerceptualSettings
 from medical_super_resolution_training.config.recipe import Recipe
-from medical_super_resolution_training.config.recipes import find_recipe, read_recipe, shipped
+from medical_super_resolution_training.config.recipes import find_recipe, read_recipe, shipped, write_resolved
 from medical_super_resolution_training.data.manifest import Entry, write_manifest
 from medical_super_resolution_training.data.samplers.planes import PlaneSampler
 from medical_super_resolution_training.tasks import task_of
@@ -32,6 +32,7 @@ from medical_super_resolution_training.training.monitoring.validation import kee
 from medical_super_resolution_training.training.state import TrainingState, new_state
 from medical_super_resolution_training.workflows.card import card as card_of
 from medical_super_resolution_training.workflows.export import export_run
+from medical_super_resolution_training.workflows.resume import MANIFEST
 from medical_super_resolution_training.workflows.run import run_recipe
 from training_runs import assert_same_state, plane_recipe, run_that_is_killed
 from warm_process import started
@@ -135,6 +136,14 @@ def test_without_validation_there_are_no_best_weights_to_export(data: Path, tmp_
         match="no volumes of the split validation, or fewer steps than validate_every; export the last weights instead",
     ):
         export_run(tmp_path / "run", tmp_path / "best.safetensors", best=True)
+
+
+def test_weights_that_were_never_trained_are_not_exported(tmp_path: Path):
+    write_manifest([], tmp_path / MANIFEST)
+    write_resolved(plane_recipe(), tmp_path)
+    with pytest.raises(SettingsError, match="has no checkpoint that can be read; train first"):
+        export_run(tmp_path, tmp_path / "mine.safetensors")
+    assert not (tmp_path / "mine.safetensors").exists()
 
 
 def test_a_model_file_has_the_ending_by_which_it_is_recognized(tmp_path: Path):
