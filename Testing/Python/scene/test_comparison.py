@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -380,3 +381,12 @@ def test_a_failure_while_the_views_open_leaves_nothing_behind(a_comparison, a_pa
     with pytest.raises(MemoryError):
         a_comparison.enter(*a_pair)
     assert node_ids(a_scene) == nodes
+
+
+def test_a_failure_while_comparing_leaves_nothing_behind_at_the_end(a_comparison, a_pair, a_screen, monkeypatch):
+    a_comparison.enter(*a_pair)
+    monkeypatch.setattr(a_comparison.views, "enter", mock.Mock(side_effect=MemoryError))
+    with pytest.raises(MemoryError):
+        a_comparison.enter(*a_pair)
+    a_comparison.exit()
+    assert hidden_volumes() == []
