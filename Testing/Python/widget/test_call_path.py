@@ -10,7 +10,7 @@ import pytest
 import walk
 from engine_double import engine_command
 from made_up_report import made_up_report
-from widget.helpers import entered, volume_names, wait
+from widget.helpers import entered, settle, volume_names, wait
 
 
 def test_the_path_in_slicer_is_as_documented(
@@ -27,6 +27,7 @@ def test_the_path_in_slicer_is_as_documented(
     runner = Runner(engine_command(tmp_path, report.as_dict(), "finish()"))
     monkeypatch.setattr(the_module, "Runner", lambda: runner)
     with entered(the_module.MedicalSuperResolutionWidget) as panel:
+        settle()  # of the updates that were put off, also by panels of other tests
         with walk.Walk(leave_out=("_updatePanel",)) as walked:
             panel.ui.enhanceButton.click()
             wait(lambda: panel._run.current is None)
