@@ -22,6 +22,7 @@ from MedicalSuperResolutionLib.setup.models import own_factors, why_no_detail
 from MedicalSuperResolutionLib.translation import tr as _
 
 _PRESETS = {
+    Goal.ISOTROPIC: {},
     Goal.THIN_SLICES_2: {"factor": 2.0, "axes": "through-plane"},
     Goal.THIN_SLICES_4: {"factor": 4.0, "axes": "through-plane"},
     Goal.IN_PLANE_2: {"factor": 2.0, "axes": "in-plane"},
@@ -159,8 +160,6 @@ class MedicalSuperResolutionParameterNode:
         return min(wanted) if wanted and self.goal is Goal.CUSTOM_SPACING else None
 
     def _refinement(self, volume: vtkMRMLScalarVolumeNode | None) -> dict:
-        if self.goal is Goal.ISOTROPIC:
-            return {}
         if self.goal in _PRESETS:
             return _PRESETS[self.goal]
         if self.goal is Goal.CUSTOM_FACTOR:
