@@ -15,6 +15,7 @@ from MedicalSuperResolutionLib.panel.sections import plan
 from MedicalSuperResolutionLib.panel.sections.compare import CompareSection
 from MedicalSuperResolutionLib.panel.sections.dicom import DicomSection
 from MedicalSuperResolutionLib.panel.sections.fuse import FuseSection
+from MedicalSuperResolutionLib.panel.sections.modality import ModalitySelector
 from MedicalSuperResolutionLib.panel.sections.model import ModelSelector
 from MedicalSuperResolutionLib.panel.sections.queue import QueueSection
 from MedicalSuperResolutionLib.panel.sections.result import ResultSection
@@ -56,7 +57,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         self._watchedInput = Observer(self._updatePanelNowAndSoon)
         self._watchedRegion = Observer(self._updatePanel)
         self._run = self._compare = self._result = self._queue = self._fuse = None
-        self._dicom = self._selfCheck = self._setup = self._isSequence = None
+        self._dicom = self._modality = self._selfCheck = self._setup = self._isSequence = None
 
     def setup(self):
         super().setup()
@@ -69,6 +70,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         )
         self._fuse = FuseSection(self.ui, self._choices, self._onFuse, self._isBusy)
         self._dicom = DicomSection(self.ui, self._choices)
+        self._modality = ModalitySelector(self.ui, self._choices, self._updatePanel)
         self.ui.enhanceButton.connect("clicked(bool)", self.onEnhanceButton)
         added = "nodeAddedByUserAction(vtkMRMLNode*)"
         self.ui.regionSelector.connect(added, lambda roi: region.lay_over(roi, self._choices().inputVolume))
@@ -163,7 +165,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         self._watchedRegion.follow(chosen.region)
         display.show_choices(self.ui, chosen)
         plan.show(self.ui, chosen, self._run.busy_with or self._queue.busy_with, is_running=bool(self._run.current))
-        for section in (self._compare, self._result, self._queue, self._fuse, self._dicom):
+        for section in (self._modality, self._compare, self._result, self._queue, self._fuse, self._dicom):
             section.show()
 
     def _onFuse(self, volumes):

@@ -11,12 +11,12 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from medical_super_resolution.errors import Cancelled, SettingsError, VolumeError
 from medical_super_resolution.progress import Progress, ignore
-from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.settings import EnhanceSettings, check_modality
 from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.engine import enhancement, fusion, tasks
 from MedicalSuperResolutionLib.engine.background import BackgroundRun, EnhanceTask, OnEnd
 from MedicalSuperResolutionLib.process.runner import Runner
-from MedicalSuperResolutionLib.scene import dicom_export, kinds, segmentation
+from MedicalSuperResolutionLib.scene import dicom_export, dicom_source, kinds, segmentation
 from MedicalSuperResolutionLib.setup import torch as torch_setup
 from MedicalSuperResolutionLib.translation import tr as _
 
@@ -36,6 +36,7 @@ class Scripting(ScriptedLoadableModuleLogic):
         spacing: Sequence[float] | None = None,
         outputVolume: vtkMRMLScalarVolumeNode | None = None,
         roi: vtkMRMLMarkupsROINode | None = None,
+        modality: str | None = None,
         progress: Progress = ignore,
         wait: bool = True,
         in_process: bool = False,
@@ -52,6 +53,9 @@ class Scripting(ScriptedLoadableModuleLogic):
 
         With roi, a vtkMRMLMarkupsROINode, only the voxels that it touches are enhanced.
 
+        modality, "ct", "mr", "pet" or "us", is stated for the volume in the scene, as in the panel. Without it, that of
+        DICOM or an earlier statement counts, or else the values decide.
+
         The engine runs in a child process, or with in_process=True in this one. progress(done, total) is called as it
         proceeds, and may raise medical_super_resolution.errors.Cancelled. With wait=False the call returns at once what
         start() returns; the result is in the scene when its is_running has become False.
@@ -63,10 +67,13 @@ class Scripting(ScriptedLoadableModuleLogic):
         )
         if in_process and not wait:
             raise SettingsError(_("in_process=True computes in Slicer itself and has to be waited for; leave out one"))
+        check_modality(modality)
+        _check_nodes(volumeNode, outputVolume, roi)
+        if modality is not None:
+            dicom_source.state_modality(volumeNode, modality)
         if not wait:
             return self.start(volumeNode, chosen, outputVolume=outputVolume, roi=roi, onProgress=progress)
         torch_setup.ensure_engine()
-        _check_nodes(volumeNode, outputVolume, roi)
         task = tasks.task_of(volumeNode, outputVolume, roi)
         runner = self.makeRunner()
         engine = enhancement.engine_here if in_process else partial(enhancement.engine_in_child, runner)

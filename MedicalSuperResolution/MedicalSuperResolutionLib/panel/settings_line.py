@@ -1,4 +1,4 @@
-"""The settings in one line: model, detail, slices and their profile."""
+"""The settings in one line: model, detail, modality, slices and their profile."""
 
 from __future__ import annotations
 
@@ -24,8 +24,12 @@ _SAME_MM = 1e-3
 
 def settings_line(chosen: MedicalSuperResolutionParameterNode, detail: float) -> str:
     """The settings that Enhance will use. ``detail`` is 0 where the model has no detail model."""
-    return _("{model}, detail {detail:g}, slices {thickness}, {profile}").format(
-        model=short_name(chosen.model), detail=detail, thickness=_thickness(chosen), profile=_profile(chosen)
+    return _("{model}, detail {detail:g}, {modality}, slices {thickness}, {profile}").format(
+        model=short_name(chosen.model),
+        detail=detail,
+        modality=_modality(chosen.inputVolume),
+        thickness=_thickness(chosen),
+        profile=_profile(chosen),
     )
 
 
@@ -44,6 +48,11 @@ def _slice_distance_mm(volume: vtkMRMLScalarVolumeNode | None) -> float | None:
         return scene.straight_grid_of(volume).through_plane_spacing_mm
     except SuperResolutionError:
         return None
+
+
+def _modality(volume: vtkMRMLScalarVolumeNode | None) -> str:
+    known = None if volume is None else dicom_source.modality(volume)
+    return _("CT or MR by the values") if known is None else known.upper()
 
 
 def _thickness(chosen: MedicalSuperResolutionParameterNode) -> str:

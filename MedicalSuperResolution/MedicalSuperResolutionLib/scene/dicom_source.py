@@ -24,6 +24,7 @@ _HOUNSFIELD = "[hnsf'U]"  # its code in UCUM
 _NO_ITEM = 0  # of the subject hierarchy
 _OF_SERIES = ("Modality", "FrameOfReferenceUID", "Manufacturer", "Model")  # read by Slicer's own DICOM export
 _PREFIX = "DICOM."
+_MODALITY_ATTRIBUTE = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
 
 
 def slice_thickness_mm(node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
@@ -37,11 +38,25 @@ def slice_thickness_mm(node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
 
 def modality(node: slicer.vtkMRMLScalarVolumeNode) -> str | None:
     """Modality: "ct", "mr", "pet" or "us"; None if unknown."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
-    item = hierarchy.GetItemByDataNode(node)
-    attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
-    name = "" if item == _NO_ITEM else hierarchy.GetItemAttribute(item, attribute)
+    hierarchy, item = _hierarchy_item(node)
+    name = "" if item == _NO_ITEM else hierarchy.GetItemAttribute(item, _MODALITY_ATTRIBUTE)
     return _MODALITIES.get((name or _value(node, _MODALITY)).strip())
+
+
+def is_modality_from_dicom(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
+    """Whether the DICOM files of a volume state its modality."""
+    return _value(node, _MODALITY).strip() in _MODALITIES
+
+
+def state_modality(node: slicer.vtkMRMLScalarVolumeNode, modality: str | None) -> None:
+    """State the modality of a volume where Slicer keeps that of a DICOM series; None takes it back."""
+    hierarchy, item = _hierarchy_item(node)
+    if item == _NO_ITEM:
+        item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+    hierarchy.RemoveItemAttribute(item, _MODALITY_ATTRIBUTE)
+    for name, known in _MODALITIES.items():
+        if known == modality:
+            hierarchy.SetItemAttribute(item, _MODALITY_ATTRIBUTE, name)
 
 
 def patient(node: slicer.vtkMRMLScalarVolumeNode) -> str:
@@ -69,8 +84,13 @@ def units_of(node: slicer.vtkMRMLScalarVolumeNode) -> str:
 
 def is_in_hierarchy(node: slicer.vtkMRMLNode) -> bool:
     """Whether the tree of patients, studies and folders shows a node."""
+    return _hierarchy_item(node)[1] != _NO_ITEM
+
+
+def _hierarchy_item(node: slicer.vtkMRMLNode) -> tuple[slicer.vtkMRMLSubjectHierarchyNode, int]:
+    """The tree of patients, studies and folders, and the item of a node in it, which may be `_NO_ITEM`."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
-    return hierarchy.GetItemByDataNode(node) != _NO_ITEM
+    return hierarchy, hierarchy.GetItemByDataNode(node)
 
 
 def place_beside(source_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLNode) -> None:

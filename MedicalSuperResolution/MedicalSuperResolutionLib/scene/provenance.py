@@ -165,6 +165,7 @@ def _about_network(report: Report) -> list[str]:
     """What the network did, and how well the result reproduces the measured data."""
     corrected = "" if report.settings.get("consistency", True) else "not "
     return [
+        f"The volume was taken for {report.modality.upper()}.",
         *([f"The slice profile was taken as {report.profile_described}."] if report.other_profile else []),
         f"The model {report.model} estimated the new voxels{_with_detail(report)}; what it adds is probable, not seen.",
         f"The result was {corrected}corrected to reproduce the measured data.",

@@ -24,6 +24,7 @@ def test_the_note_describes_the_run_in_sentences(an_enhanced):
     assert "MedicalSuperResolution 0.1.0 made this volume from a coarser one." in said
     assert "Before: 20x18x9 voxels of 0.8x0.8x3 mm." in said
     assert "After: 20x18x27 voxels of 0.8x0.8x1 mm, which is 3 times finer along K." in said
+    assert "The volume was taken for CT." in said
     assert "The result was corrected to reproduce the measured data." in said
     assert "Warning: look at it with care; 50 % of it." in said
     assert said[-1] == "SHA-256 of the model file: 0123abcd"

@@ -40,6 +40,7 @@ class FakeRunner:
 
     def __init__(self) -> None:
         self.progress, self.stage = (0, 1), ""
+        self.volume: Volume | None = None
         self.settings: EnhanceSettings | None = None
         self.was_cancelled = self.has_process = self.is_closed = False
         self.also_reported: dict[str, Any] = {}
@@ -47,7 +48,7 @@ class FakeRunner:
         self._ending: Any = None
 
     def start(self, volume: Volume, settings: EnhanceSettings, *, profile_of: Report | None = None) -> None:
-        self._volume, self.settings, self._ending, self.is_closed = volume, settings, None, False
+        self.volume, self.settings, self._ending, self.is_closed = volume, settings, None, False
 
     def start_exchange(self, exchange: Any) -> None:
         self.exchange, self._ending = exchange, None
@@ -69,7 +70,7 @@ class FakeRunner:
         return self._ending
 
     def finish(self) -> None:
-        planned = plan(self._volume.grid, self.settings)
+        planned = plan(self.volume.grid, self.settings)
         report = made_up_report(
             settings=dataclasses.asdict(self.settings),
             factor_ijk=planned.factor_ijk,

@@ -273,7 +273,9 @@ def expected_words(thickness_mm: float) -> str:
 
 def test_the_settings_are_shown_in_one_line(a_panel: Any, a_thick_volume: Any):
     expected = expected_words(thickness_mm=3)
-    assert a_panel.ui.settingsLabel.text == f"general, detail 0, slices 3 mm (their distance), {expected}"
+    assert a_panel.ui.settingsLabel.text == (
+        f"general, detail 0, CT or MR by the values, slices 3 mm (their distance), {expected}"
+    )
     a_panel._parameterNode.sliceThickness = 4
     assert "slices 4 mm (set by hand)" in a_panel.ui.settingsLabel.text
 

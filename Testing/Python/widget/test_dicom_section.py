@@ -37,6 +37,12 @@ def a_folder(tmp_path: Path) -> Path:
     return folder
 
 
+def test_the_modality_that_the_files_state_is_shown_and_stays(a_panel: Any, a_dicom_volume: Any):
+    assert a_panel.ui.modalityComboBox.currentText == "CT"
+    assert not a_panel.ui.modalityComboBox.enabled
+    assert a_panel.ui.modalityComboBox.toolTip == "Stated by the DICOM files."
+
+
 def test_the_slice_thickness_is_shown_with_its_source(a_panel: Any, a_dicom_volume: Any, slicer_python: Any):
     box = a_panel.ui.sliceThicknessSpinBox
     assert (box.specialValueText, box.value) == ("auto, 4 mm", 0)
