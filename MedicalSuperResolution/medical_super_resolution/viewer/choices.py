@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import SettingsError
 from ..models.store import has_detail, installed
-from ..settings import EnhanceSettings
+from ..settings import EnhanceSettings, check_modality
 
 _THROUGH_PLANE, _IN_PLANE = "through-plane", "in-plane"
 GOALS: dict[str, tuple[str, dict[str, Any]]] = {  # as in the panel of Slicer
@@ -44,6 +44,19 @@ def settings_of(wanted: dict[str, Any]) -> EnhanceSettings:
     if name not in {path.stem for path in installed()}:
         raise SettingsError(f"there is no model {name!r} in the list; choose one that is")
     return EnhanceSettings(model=name, detail=detail, **fields)
+
+
+def modality_of(wanted: dict[str, Any]) -> str | None:
+    """The ``modality`` in a request of the page, one of `settings.MODALITIES`; None if it is missing or empty.
+
+    Raises
+    ------
+    SettingsError
+        There is no such modality.
+    """
+    modality = wanted.get("modality") or None
+    check_modality(modality)
+    return modality
 
 
 def choices() -> dict[str, Any]:

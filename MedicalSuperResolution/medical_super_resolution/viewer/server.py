@@ -19,7 +19,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from ..errors import SettingsError, SuperResolutionError
-from .choices import choices, settings_of
+from .choices import choices, modality_of, settings_of
 from .sessions import Session, SessionOver, Sessions
 
 _PAGE = Path(__file__).parent / "page"
@@ -202,8 +202,9 @@ async def _open(request: Request) -> Response:
 
 
 async def _enhance(request: Request) -> Response:
-    settings = settings_of(await _json_body(request))
-    await run_in_threadpool(_sessions(request).enhance, request.path_params["session"], settings)
+    asked = await _json_body(request)
+    begin = _sessions(request).enhance
+    await run_in_threadpool(begin, request.path_params["session"], settings_of(asked), modality_of(asked))
     return JSONResponse(_session(request).state())
 
 

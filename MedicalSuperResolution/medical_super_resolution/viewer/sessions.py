@@ -9,6 +9,7 @@ import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,8 @@ class Session:
         self._source, self.comparison, self._results, self.run = path, comparison, None, None
         self.version += 1
 
-    def enhance(self, settings: EnhanceSettings) -> None:
-        """Begin an enhancement of the volume.
+    def enhance(self, settings: EnhanceSettings, modality: str | None = None) -> None:
+        """Begin an enhancement of the volume, as an image of this modality; None takes that of the file.
 
         Raises
         ------
@@ -117,11 +118,12 @@ class Session:
         folder = temp_dirs.private_folder(_RUN, self.folder)
         before = self.comparison.before
         outputs = [str(folder / _RESULT), "--report", str(folder / _REPORT)]
-        arguments = [str(self._source.resolve()), *outputs, *arguments_of(settings)]
-        self.run = Enhancement(arguments, folder, lambda: self._finish(before, folder))
+        stated = [] if modality is None else ["--modality", modality]
+        arguments = [str(self._source.resolve()), *outputs, *stated, *arguments_of(settings)]
+        self.run = Enhancement(arguments, folder, lambda: self._finish(before, folder, modality or before.modality))
 
-    def _finish(self, before: Volume, folder: Path) -> None:
-        self.comparison = Comparison(before, files.read(folder / _RESULT))
+    def _finish(self, before: Volume, folder: Path, modality: str | None) -> None:
+        self.comparison = Comparison(before, replace(files.read(folder / _RESULT), modality=modality))
         self._results = folder
         self.version += 1
 
@@ -213,7 +215,7 @@ class Sessions:
                 self._sessions[name].show(*self._first)
             return name
 
-    def enhance(self, name: str, settings: EnhanceSettings) -> None:
+    def enhance(self, name: str, settings: EnhanceSettings, modality: str | None = None) -> None:
         """Begin the enhancement of a session. Only one runs at a time, because of memory.
 
         Raises
@@ -224,7 +226,7 @@ class Sessions:
         with self._lock:
             if any(one.is_running for one in self if one is not self[name]):
                 raise SettingsError("another enhancement is running on this computer; wait for it, or cancel it")
-            self[name].enhance(settings)
+            self[name].enhance(settings, modality)
 
     def close(self) -> None:
         """Close all sessions."""

@@ -103,14 +103,15 @@ async function open(what) {
   tell("Opening ...");
   const found = await post("open", what);
   view.views.window = null;
+  by("modality").value = ""; // it was stated of another volume
   tell("");
   take(found);
 }
 
 function wishes() {
-  const [goal, model, factor] = ["goal", "model", "factor"].map((id) => by(id).value);
+  const [goal, modality, model, factor] = ["goal", "modality", "model", "factor"].map((id) => by(id).value);
   const spacing = ["i", "j", "k"].map((axis) => by(`spacing-${axis}`).value);
-  return { goal, model, factor, spacing, detail: Number(by("detail").value) };
+  return { goal, modality, model, factor, spacing, detail: Number(by("detail").value) };
 }
 
 function chooseGoal() {
@@ -149,6 +150,7 @@ async function enhance() {
 function facts(report) {
   const texts = {
     Model: report.model + (report.detail ? `, detail ${report.detail}` : ""),
+    "Taken for": report.modality === "labels" ? "a label map" : report.modality.toUpperCase(),
     Time: `${report.seconds.toFixed(1)} s on ${report.device}`,
     "Slice thickness": `${report.slice_thickness_mm.toPrecision(3)} mm`,
     "Measured slices reproduced to": `${report.consistency_error_rms.toPrecision(3)} RMS`,

@@ -85,6 +85,16 @@ def test_a_scan_is_uploaded_enhanced_compared_and_downloaded(page, scans: Path, 
     assert json.loads((tmp_path / "report.json").read_text())["model"] == "general"
 
 
+def test_a_modality_is_stated_of_the_volume_that_is_open(page, scans: Path):
+    open_scan(page, scans / "small.nii.gz")
+    page.get_by_label("Modality").select_option(label="CT")
+    enhance(page)
+    assert page.locator("#facts").inner_text().split("\n").count("CT") == 1
+    page.get_by_label("Path on the server").fill(str(scans / "small.nii.gz"))
+    page.get_by_role("button", name="Open").click()
+    page.wait_for_function("() => document.querySelector('#modality').value === ''")
+
+
 def test_the_wipe_shows_before_at_the_left_and_after_at_the_right(page, scans: Path):
     open_scan(page, scans / "small.nii.gz")
     enhance(page)

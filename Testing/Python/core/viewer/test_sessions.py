@@ -70,6 +70,8 @@ def test_a_result_that_comes_while_the_page_asks_is_not_missed(a_client: TestCli
         ({"goal": "in-plane-2"}, ["--factor", "2.0", "--axes", "in-plane"]),
         ({"goal": "factor", "factor": "2.5"}, ["--factor", "2.5"]),
         ({"goal": "spacing", "spacing": ["1", "1", "1.5"]}, ["--spacing", "1.0", "1.0", "1.5"]),
+        ({"goal": "isotropic", "modality": ""}, []),
+        ({"goal": "isotropic", "modality": "ct"}, ["--modality", "ct"]),
     ],
 )
 def test_a_goal_becomes_the_options_of_the_command(
@@ -87,12 +89,20 @@ def test_a_goal_becomes_the_options_of_the_command(
         ({"goal": "factor", "factor": 9}, "above 1 and at most 8"),
         ({"goal": "isotropic", "model": "/etc/passwd"}, "no model '/etc/passwd'"),
         ({"goal": "isotropic", "detail": 2}, "the detail must be"),
+        ({"goal": "isotropic", "modality": "xray"}, "unknown modality 'xray'"),
     ],
 )
 def test_nonsense_is_refused_in_a_sentence(a_client: TestClient, an_opened: str, asked: dict, said: str):
     answer = a_client.post(f"{an_opened}/enhance", json=asked)
     assert answer.status_code == 422
     assert said in answer.json()["error"]
+
+
+def test_a_result_is_shown_as_the_modality_that_was_stated_for_it(a_client: TestClient, an_opened: str):
+    for modality, unit in (("ct", "HU"), ("", "")):
+        a_client.post(f"{an_opened}/enhance", json={"goal": "isotropic", "modality": modality})
+        RunDouble.last.finish()
+        assert a_client.get(an_opened).json()["volume"]["unit"] == unit
 
 
 def test_a_cancelled_enhancement_leaves_the_volume_as_it_was(a_client: TestClient, an_opened: str):
