@@ -147,7 +147,7 @@ def _enhance_in(
         print("warning: if it is an image, state its --modality", file=sys.stderr)
     if chosen.progress != "none":
         made = f"{done.grid.described()}, {report['seconds']:.1f} s"
-        _print_summary(Report.from_dict(report), made, chosen.output)
+        _print_summary(Report.from_dict(report), made, chosen)
     return done.grid
 
 
@@ -225,16 +225,20 @@ def _run_batch(chosen: argparse.Namespace, settings: EnhanceSettings, items: lis
     return 1 if counts["failed"] else 0
 
 
-def _print_summary(report: Report, made: str, output: Path) -> None:
+def _print_summary(report: Report, made: str, chosen: argparse.Namespace) -> None:
     """Print what was done on standard error."""
+    from ...volumes.io.formats import is_series
+
     if report.modality == "labels":
-        print(f"{made}: {output}", file=sys.stderr)
+        print(f"{made}: {chosen.output}", file=sys.stderr)
         return
     kept = "done"
+    is_stated = chosen.modality is not None or is_series(chosen.input)
+    print(f"modality: {report.modality.upper()}{'' if is_stated else ' (from the values)'}", file=sys.stderr)
     if report.other_profile:
         print(f"slice profile: {report.profile_described}", file=sys.stderr)
     if report.settings.get("consistency", True):
         kept = f"measured slices reproduced to {report.consistency_error_rms:.3g} RMS"
         if other := report.other_consistency_error_rms:
             print(f"if the slices were {report.other_profile}: reproduced to {other:.3g} RMS", file=sys.stderr)
-    print(f"{made}, {kept}: {output}", file=sys.stderr)
+    print(f"{made}, {kept}: {chosen.output}", file=sys.stderr)

@@ -115,6 +115,15 @@ def test_without_a_terminal_progress_is_plain_lines(medsr: Medsr, scan: Path, fo
     assert any(line.startswith("refining 100%") for line in err.splitlines())
 
 
+@pytest.mark.parametrize(("stated", "said"), [((), "MR (from the values)"), (("--modality", "ct"), "CT")])
+def test_it_is_said_what_the_volume_was_taken_for(
+    medsr: Medsr, scan_without_air: Path, folder: Path, a_model_file: Path, stated: tuple[str, ...], said: str
+):
+    code, _, err = medsr("enhance", scan_without_air, folder / "o.nii.gz", *stated, "--model", a_model_file)
+    assert code == 0
+    assert f"modality: {said}\n" in err
+
+
 def test_with_progress_none_nothing_is_printed(medsr: Medsr, scan_without_air: Path, folder: Path, a_model_file: Path):
     options = ("--factor", 2, "--model", a_model_file, "--slice-profile", "gaussian", "--progress", "none")
     assert medsr("enhance", scan_without_air, folder / "fine.nii.gz", *options) == (0, "", "")
