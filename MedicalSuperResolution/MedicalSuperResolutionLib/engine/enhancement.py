@@ -70,10 +70,9 @@ def engine_here(progress: Progress) -> tasks.Engine:
     def enhance(volume: Volume, settings: EnhanceSettings, *, profile_of: Report | None) -> Enhanced:
         from medical_super_resolution.inference import enhance as inference
         from medical_super_resolution.inference.reporting import reported_profile
-        from medical_super_resolution.models import store
-        from medical_super_resolution.models import weight_interpolation as detail
+        from medical_super_resolution.models.weight_interpolation import load_model
 
-        model = detail.load(store.find(settings.model), settings.detail)
+        model = load_model(settings.model, settings.detail)
         profile = reported_profile(profile_of, volume.grid)
         return inference.enhance(volume, model, settings, progress, profile=profile)
 

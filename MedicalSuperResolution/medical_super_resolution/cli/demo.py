@@ -14,8 +14,7 @@ import torch
 
 from ..errors import optional
 from ..inference.enhance import enhance
-from ..models import file as models
-from ..models import store
+from ..models.weight_interpolation import load_model
 from ..objectives.metrics import psnr, ssim
 from ..physics.acquisition import acquisition_matrix
 from ..physics.projection import acquired
@@ -49,7 +48,7 @@ def main(folder: Path, *, overwrite: bool = False) -> None:
     thick = thickened(truth, FACTOR)
     print(f"{truth.grid.described()} made {FACTOR} mm thick: {thick.grid.described()}")
 
-    model = models.load(store.find("general"))
+    model = load_model("general")
     settings = EnhanceSettings(factor=FACTOR, axes="k")
     results: dict[str, Volume] = {}
     seconds: dict[str, float] = {}

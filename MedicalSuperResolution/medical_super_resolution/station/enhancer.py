@@ -21,14 +21,13 @@ class Enhancer:
     def write(self, source: Path, target: Path, rule: Rule) -> None:
         """Enhance the series in a folder by a rule, and write the derived series into another folder."""
         from ..inference.enhance import enhance
-        from ..models import file as models
-        from ..models import store
+        from ..models.weight_interpolation import load_model
         from ..volumes.io import files
         from ..volumes.io.writers import destination_of
 
         output = destination_of(source, target)
         if rule.model not in self._models:
-            self._models[rule.model] = models.load(store.find(rule.model))
+            self._models[rule.model] = load_model(rule.model)
         enhanced = enhance(files.read(source), self._models[rule.model], rule.settings())
         output.write(enhanced.volume, enhanced.report)
 

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import PARAM_LIST, AveragedModel
 
 from medical_super_resolution.errors import SettingsError
-from medical_super_resolution.models import file as models
-from medical_super_resolution.models import store
+from medical_super_resolution.models.weight_interpolation import load_model
 from medical_super_resolution.networks.blocks import in_memory_order
 from medical_super_resolution.networks.contracts import Discriminator
 from medical_super_resolution.networks.discriminators import DISCRIMINATORS
@@ -107,7 +106,7 @@ def _add_discriminator(state: TrainingState, recipe: Recipe, device: str | torch
 
 def _load_start_weights(generator: nn.Module, recipe: Recipe) -> None:
     """Copy the weights of the model to start from."""
-    model = models.load(store.find(recipe.start_from))
+    model = load_model(recipe.start_from)
     try:
         generator.load_state_dict(model.generator.state_dict())
     except RuntimeError as problem:

@@ -12,8 +12,7 @@ from ...errors import SettingsError, SuperResolutionError
 from ...inference.context import ExecutionContext
 from ...inference.device import pick_device
 from ...inference.enhance import enhance
-from ...models import file as models
-from ...models import store
+from ...models.weight_interpolation import load_model
 from ...networks.contracts import SequenceGenerator
 from ...progress import ignore
 from ...settings import EnhanceSettings
@@ -52,7 +51,7 @@ def run(
     if slices < _SMALLEST[0] or side < _SMALLEST[1]:
         raise SettingsError("the benchmark needs {} slices of {} rows and columns at least".format(*_SMALLEST))
     keep_freed_blocks()
-    model = models.load(store.find(model_name))
+    model = load_model(model_name)
     if model.generator.capabilities.in_one_pass:
         raise SuperResolutionError(f"the benchmark measures models that refine slice sequences; {model.name} is none")
     device = pick_device(settings.device)

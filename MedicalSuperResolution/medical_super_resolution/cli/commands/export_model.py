@@ -18,10 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Write the files, and print their names."""
-    from ...models import file as models
-    from ...models import store
     from ...models.export.files import export_model
+    from ...models.weight_interpolation import load_model
 
-    for path in export_model(models.load(store.find(chosen.model)), chosen.to, chosen.output):
+    for path in export_model(load_model(chosen.model), chosen.to, chosen.output):
         print(path)
     return 0

@@ -53,11 +53,10 @@ def _print_markdown(name: str | None) -> None:
     if name is None:
         raise SettingsError("--markdown needs a model: medsr models --card NAME --markdown")
 
-    from ...models import file as models
-    from ...models import store
     from ...models.export.files import card_of
+    from ...models.weight_interpolation import load_model
 
-    print(card_of(models.load(store.find(name))), end="")
+    print(card_of(load_model(name)), end="")
 
 
 def _import(file: Path, sha256: str | None) -> None:

@@ -13,9 +13,8 @@ import numpy as np
 
 from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.inference.enhance import enhance
-from medical_super_resolution.models import file as models
-from medical_super_resolution.models import store
-from medical_super_resolution.models import weight_interpolation as detail
+from medical_super_resolution.models.file import Model
+from medical_super_resolution.models.weight_interpolation import load_model
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid, array_axis
 from medical_super_resolution.volumes.io import files, formats
@@ -115,7 +114,7 @@ class Network:
     """
 
     name: str
-    model: models.Model
+    model: Model
     device: str = "auto"
     threads: int | None = None
     estimates_profile: bool = False
@@ -208,16 +207,16 @@ def networks(
     ]
 
 
-def _loaded(name: str) -> models.Model:
+def _loaded(name: str) -> Model:
     before, _, wanted = name.rpartition("@")
     try:
         amount = float(wanted)
     except ValueError:
-        return models.load(store.find(name))
-    return detail.load(store.find(before), amount) if before else models.load(store.find(name))
+        return load_model(name)
+    return load_model(before, amount) if before else load_model(name)
 
 
-def _title(model: models.Model) -> str:
+def _title(model: Model) -> str:
     return f"{model.name}, detail {model.detail:g}" if model.detail else model.name
 
 
