@@ -70,8 +70,6 @@ class DicomFile:
         Tag of the pixels, 0 where there are none.
     pixels_at : int
         Where the value of the pixels begins in the (inflated) file, in bytes.
-    pixel_bytes : int or None
-        Length of that value; None where the pixels are compressed.
     pixel_vr : str
         Value representation of the pixels: "OW" are words of 16 bits, even for 8-bit pixels, "OB" are bytes; empty if
         the file gives none.
@@ -82,7 +80,6 @@ class DicomFile:
     syntax: str
     pixel_tag: int
     pixels_at: int
-    pixel_bytes: int | None
     pixel_vr: str = ""
 
     def read(self, start: int, count: int) -> bytes:
@@ -150,16 +147,15 @@ def _parsed(path: Path, content: mmap.mmap) -> DicomFile | None:
     at = stream.tell()
     head = stream.read(12)  # of the element with the pixels: tag, value representation and length
     if len(head) < 12:
-        return DicomFile(path, header, syntax, pixel_tag=0, pixels_at=at, pixel_bytes=0)
+        return DicomFile(path, header, syntax, pixel_tag=0, pixels_at=at)
     order, is_implicit = ">" if syntax == BIG_ENDIAN else "<", syntax == IMPLICIT
     group, element = struct.unpack_from(order + "HH", head)
     (length,) = struct.unpack_from(order + "I", head, 4 if is_implicit else 8)
     begin = at + (8 if is_implicit else 12)
-    is_compressed = length == _UNDEFINED_LENGTH
-    if not is_compressed and length > size - begin:
+    if length != _UNDEFINED_LENGTH and length > size - begin:  # compressed pixels end where their own marks say
         raise EOFError
     vr = "" if is_implicit else head[4:6].decode("latin-1")
-    return DicomFile(path, header, syntax, group << 16 | element, begin, None if is_compressed else length, vr)
+    return DicomFile(path, header, syntax, group << 16 | element, begin, vr)
 
 
 def _guessed_syntax(header: Dataset) -> str:
