@@ -12,7 +12,7 @@ import hashlib
 import json
 import shutil
 import threading
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,25 +32,6 @@ if TYPE_CHECKING:
 # Settings without influence on a result: how it is computed, and the name of the model (its SHA-256 counts).
 _LEFT_OUT = ("model", "device", "threads", "memory_gb")
 _one_at_a_time = threading.Lock()  # a worker may have several threads, and the engine uses all of them for one study
-
-
-@dataclass(frozen=True)
-class Record:
-    """A finished study.
-
-    Parameters
-    ----------
-    row : Row
-        Its line in the table.
-    asked : dict
-        Model, settings and input that it was made from.
-    files : dict of str to str
-        SHA-256 of each file of the result, by name relative to the output folder.
-    """
-
-    row: Row
-    asked: dict[str, Any]
-    files: dict[str, str]
 
 
 def run_study(batch: Batch, item: Item) -> Row:
@@ -83,7 +64,9 @@ def run_study(batch: Batch, item: Item) -> Row:
         row = enhance_item(replace(batch, overwrite=True, skip_existing=False), item, model, inspect=preview)
         row = replace(row, uncertainty=preview.uncertainty)
         if row.status == "done":
-            _write(Record(row, asked, _digests(output, batch.output)), path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            record = {"row": asdict(row), "asked": asked, "files": _digests(output, batch.output)}
+            write_whole(path, (json.dumps(record, indent=1) + "\n").encode())
         begun.unlink()
         return row
 
@@ -142,7 +125,7 @@ def _asked(batch: Batch, item: Item, model: Model) -> dict[str, Any]:
 
 
 def _digests(output: Path, folder: Path) -> dict[str, str]:
-    """SHA-256 of the files of a result."""
+    """SHA-256 of the files of a result, by name relative to a folder."""
     return {path.relative_to(folder).as_posix(): digest_of(path) for path in _files_of(output)}
 
 
@@ -155,23 +138,11 @@ def _files_of(path: Path) -> list[Path]:
 def _verified(path: Path, asked: dict[str, Any], folder: Path) -> Row | None:
     """The row of a record whose result has the same inputs and is unchanged; None if there is none."""
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        record = Record(Row(**facts["row"]), facts["asked"], facts["files"])
-        is_same = record.asked == asked and bool(record.files)
-        if is_same and all(digest_of(folder / name) == digest for name, digest in record.files.items()):
-            return record.row
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        ModelError,
-    ):  # no record, one of an older version, or a missing file
+        record = json.loads(path.read_text(encoding="utf-8"))
+        row, files = Row(**record["row"]), record["files"]
+        is_same = record["asked"] == asked and bool(files)
+        if is_same and all(digest_of(folder / name) == digest for name, digest in files.items()):
+            return row
+    except (OSError, ValueError, KeyError, TypeError, ModelError):  # none, one of an older version, or a missing file
         pass
     return None
-
-
-def _write(record: Record, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    facts = {field.name: getattr(record, field.name) for field in fields(Record)} | {"row": asdict(record.row)}
-    write_whole(path, (json.dumps(facts, indent=1) + "\n").encode())
