@@ -20,7 +20,7 @@ from ..volumes.io import formats
 DESCRIPTION = "dataset_description.json"
 NOT_RAW = ("code", "derivatives", "phenotype", "sourcedata", "stimuli")  # folders of a data set without raw images
 _VERSION = "1.10.0"
-GRADIENTS = (".bval", ".bvec", ".bvals", ".bvecs")  # of diffusion, beside their images
+_GRADIENTS = (".bval", ".bvec", ".bvals", ".bvecs")  # of diffusion, beside their images
 _OF_OLD_SLICES = ("SliceTiming", "SliceThickness")  # entries of a sidecar that are wrong for refined slices
 _ABOVE_IMAGES = ("*.json", "sub-*/*.json", "sub-*/ses-*/*.json")  # inherited by the images below
 _KEPT = ("participants.tsv", "participants.json", "LICENSE", "CHANGES")
@@ -68,7 +68,7 @@ def copy_sidecars(source: Path, output: Path, data_set: Path, *, overwrite: bool
 
     Entries about the old slices are left out of the description, and the source is added, in a data set as a BIDS URI.
     """
-    copy_beside(source, output, GRADIENTS, overwrite=overwrite)
+    copy_gradients(source, output, overwrite=overwrite)
     described, copy = stem_of(source, ".json"), stem_of(output, ".json")
     facts = _facts(described) if described.is_file() else {}
     is_bids = is_data_set(data_set)
@@ -98,9 +98,9 @@ def _write_new(path: Path, text: str) -> None:
         write_whole(path, text.encode())
 
 
-def copy_beside(source: Path, output: Path, endings: tuple[str, ...], *, overwrite: bool) -> None:
-    """Copy the files that lie beside a source under its name, such as its gradients, beside the output."""
-    for ending in endings:
+def copy_gradients(source: Path, output: Path, *, overwrite: bool) -> None:
+    """Copy the files of diffusion gradients that lie beside a source under its name, beside the output."""
+    for ending in _GRADIENTS:
         beside, copy = stem_of(source, ending), stem_of(output, ending)
         if beside.is_file() and beside != copy and (overwrite or not copy.exists()):
             write_whole(copy, beside.read_bytes())

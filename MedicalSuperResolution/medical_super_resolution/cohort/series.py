@@ -24,7 +24,7 @@ from ..volumes.io import files, formats
 from ..volumes.label_maps.detection import is_label_map
 from ..volumes.memmap import Allocator, disk_allocator, extremes, release_pages
 from ..volumes.volume import Volume
-from .bids import GRADIENTS, copy_beside
+from .bids import copy_gradients
 from .task import Outcome, Stage, Task, as_asked, hash_voxels, outcome_of, tilt_restored
 
 _SAME_PLACE_MM = 1e-3
@@ -74,7 +74,7 @@ def run_series(task: Task, settings: EnhanceSettings, model: Model, progress: Pr
         writing = time.monotonic()
         files.write_series(together, destination.path, overwrite=destination.overwrite, compress=False)  # it is large
         together.clear()
-    copy_beside(task.source, destination.path, GRADIENTS, overwrite=destination.overwrite)
+    copy_gradients(task.source, destination.path, overwrite=destination.overwrite)
     done = _joined(reports)
     found = outcome_of(first.grid, done, writing - started - done.seconds, time.monotonic() - writing, [])
     hashes = {"input_sha256": digest.hexdigest()} if task.hashed else {}
