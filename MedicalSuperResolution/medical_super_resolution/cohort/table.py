@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
-from ..system.temp_dirs import put_in_place, work_folder
+from ..system.temp_dirs import write_whole
 from ..volumes.io.formats import is_volume_file
 
 TABLE = "medsr.csv"
@@ -90,13 +91,11 @@ def _texts(row: Row) -> dict[str, Any]:
 
 def write_table(rows: Sequence[Row], path: Path) -> None:
     """Write the table as CSV, all of it or nothing."""
-    with work_folder(path.parent) as folder:
-        part = folder / path.name
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, [one.name for one in fields(Row)])
-            writer.writeheader()
-            writer.writerows(_texts(row) for row in rows)
-        put_in_place(part, path)
+    text = StringIO(newline="")
+    writer = csv.DictWriter(text, [one.name for one in fields(Row)])
+    writer.writeheader()
+    writer.writerows(_texts(row) for row in rows)
+    write_whole(path, text.getvalue().encode())
 
 
 def read_table(path: Path) -> dict[str, Row]:
@@ -121,7 +120,6 @@ def write_parquet(rows: Sequence[Row], path: Path) -> None:
     import pyarrow
     from pyarrow import parquet
 
-    with work_folder(path.parent) as folder:
-        part = folder / path.name
-        parquet.write_table(pyarrow.Table.from_pylist([_texts(row) for row in rows]), part)
-        put_in_place(part, path)
+    content = BytesIO()
+    parquet.write_table(pyarrow.Table.from_pylist([_texts(row) for row in rows]), content)
+    write_whole(path, content.getvalue())
