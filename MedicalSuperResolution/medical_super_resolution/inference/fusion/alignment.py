@@ -64,13 +64,13 @@ def aligned(
     for _ in range(_ROUNDS):
         for number in range(1, len(coarse)):
             search = _search(coarse, number, grid)
-            coarse[number] = replace(coarse[number], motion=search.improved(coarse[number].motion, _STEPS)[0])
+            coarse[number] = replace(coarse[number], motion=search.improved(coarse[number].motion)[0])
             step()
     for _ in range(_ROUNDS if slices else 0):
         for number, one in enumerate(coarse):
             search = _search(coarse, number, grid)
             count = one.stack.grid.count(one.stack.grid.through_plane_axis)
-            motions, errors = search.improved(np.broadcast_to(one.motions, (count, 4, 4)), _STEPS)
+            motions, errors = search.improved(np.broadcast_to(one.motions, (count, 4, 4)))
             coarse[number] = replace(one, slice_motions=motions, slice_weights=_slice_weights(errors, one.stack.array))
             step()
     return [
@@ -136,15 +136,14 @@ class _Search:
     slice_axis: int
     center_mm: np.ndarray
 
-    def improved(self, motion: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    def improved(self, motion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The motion for which the acquisition of the volume is most similar to the measured stack, near a first guess.
 
         Parameters
         ----------
         motion
-            (4, 4) of the stack, or (K, 4, 4) of its slices: start of the search.
-        steps
-            Number of Gauss-Newton steps; a step that increases the error is undone.
+            (4, 4) of the stack, or (K, 4, 4) of its slices: start of the search. A Gauss-Newton step that increases the
+            error is undone.
 
         Returns
         -------
@@ -153,12 +152,12 @@ class _Search:
         """
         best = motions = motion.reshape(-1, 4, 4)
         least = np.full(len(motions), np.inf)
-        for step in range(steps + 1):
-            difference, slopes, counts = self._linearized(motions, with_slopes=step < steps)
+        for step in range(_STEPS + 1):
+            difference, slopes, counts = self._linearized(motions, with_slopes=step < _STEPS)
             error = (difference.square().sum(dim=1) / counts.clamp_min(1)).numpy()
             better = (error < least) & (counts.numpy() > _FEWEST)
             best, least = np.where(better[:, None, None], motions, best), np.where(better, error, least)
-            if step == steps or not better.any():
+            if step == _STEPS or not better.any():
                 break
             change = _gauss_newton(difference, slopes, counts)
             motions = np.where(better[:, None, None], self._steps(change) @ motions, best)
