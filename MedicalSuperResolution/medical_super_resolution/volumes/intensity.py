@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import VolumeError
-from .memmap import every, extremes
+from .memmap import extremes, sampled
 
 HOUNSFIELD_RANGE = (-1000.0, 1000.0)  # air to dense bone: 0 and 1 for a network
 HOUNSFIELD_WINDOW = (-1024, 3071)  # what a scanner's twelve bits hold; below lies padding, above metal
@@ -27,7 +27,6 @@ _FEWEST_VOXELS = 8
 _NEARBY = 16  # units around a plateau, where a plateau has next to no voxels and noise has most of its own
 _PLATEAU_OVER_NEARBY = 10
 _FOREGROUND_PERCENTILE = 99.5
-_SAMPLES = 2_000_000
 _LUNG_SHARE = 0.25  # of the soft tissue: more is a chest
 
 
@@ -96,7 +95,7 @@ def padding_values(array: np.ndarray) -> tuple[float, ...]:
     tuple of float
         Ascending; empty where the volume has no padding, or nothing else.
     """
-    sample = _sample(array)
+    sample = sampled(array)
     low = sample[sample < _PADDING_AT_MOST].astype(np.float64)
     if not low.size:
         return ()
@@ -136,7 +135,7 @@ def guess_modality(array: np.ndarray) -> str:
     """Return "ct" where the values look like Hounsfield units (air near -1000), "mr" otherwise; padding is ignored."""
     low, high = extremes(array)
     if low < _PADDING_AT_MOST:
-        sample = _sample(array)
+        sample = sampled(array)
         low = float(sample[~np.isin(sample, padding_values(array))].min())
     return "ct" if _LOWEST_HU <= low <= _AIR_AT_MOST_HU and high <= _HIGHEST_HU else "mr"
 
@@ -159,11 +158,10 @@ def intensity_range(
     """
     if modality == "ct":
         return IntensityRange(*HOUNSFIELD_RANGE, padding)
-    step = max(1, array.size // _SAMPLES)
-    sample = every(array, step)
+    sample = sampled(array)
     is_measured = ~np.isin(sample, padding)
     if mask is not None:
-        is_measured &= ~every(mask, step)
+        is_measured &= ~sampled(mask)
     sample = sample[is_measured] if is_measured.any() else sample
     sample = sample.astype(np.promote_types(sample.dtype, np.float32))
     low = float(np.percentile(sample, 0.5))
@@ -179,7 +177,3 @@ def window_of(array: np.ndarray, modality: str) -> tuple[float, float]:
         return measured.low, measured.high
     lung, tissue = ((array > -950) & (array < -600)).sum(), (array > -300).sum()
     return CT_WINDOWS["lung" if lung > _LUNG_SHARE * tissue else "soft"]
-
-
-def _sample(array: np.ndarray) -> np.ndarray:
-    return every(array, max(1, array.size // _SAMPLES))

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from ..memmap import every
+from ..memmap import sampled
 from ..volume import Volume
 
 _NAMES = re.compile(
@@ -18,7 +18,6 @@ _MOST_NAMED_LABELS = 512  # of a volume that is named as labels
 _MOST_LABELS = 32  # of one that is recognized by its values alone
 _FEWEST_VOXELS = 500
 _SAME_NEIGHBORS = 0.7  # share of pairs along a row: labels are patches, while images have noise
-_SAMPLES = 2_000_000
 _SAME_IN_IMAGES = 0.5  # share of pairs beside the background, of an image at most
 _FEWEST_PAIRS = 100
 
@@ -41,10 +40,10 @@ def is_label_map(volume: Volume) -> bool:
     if volume.modality is not None:
         return False
     if volume.header is not None and volume.header.is_labels:
-        return _distinct(volume.array, _MOST_NAMED_LABELS) is not None
+        return _distinct(volume.array) is not None
     if volume.array.size < _FEWEST_VOXELS:
         return False
-    values = _distinct(volume.array, _MOST_NAMED_LABELS)
+    values = _distinct(volume.array)
     if values is None or len(values) < 2 or values[0] < 0 or (volume.array.dtype.kind == "f" and values[0] > 0):
         return False
     middle = np.asarray(volume.array[len(volume.array) // 2])
@@ -86,8 +85,8 @@ def _denote_structures(plane: np.ndarray, values: np.ndarray) -> bool:
     return max(steps) > 1
 
 
-def _distinct(array: np.ndarray, most: int) -> np.ndarray | None:
-    """The values of an array, ascending, where they are whole and no more than ``most``; else None."""
-    values = np.unique(every(array, max(1, array.size // _SAMPLES)))
+def _distinct(array: np.ndarray) -> np.ndarray | None:
+    """The values of an array, ascending, where they are whole and as few as labels; else None."""
+    values = np.unique(sampled(array))
     is_whole = array.dtype.kind in "iu" or not np.any(values % 1)
-    return values if is_whole and len(values) <= most else None
+    return values if is_whole and len(values) <= _MOST_NAMED_LABELS else None
