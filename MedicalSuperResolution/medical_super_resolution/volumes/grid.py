@@ -125,10 +125,14 @@ class Grid:
     @property
     def bounds_ras_mm(self) -> tuple[np.ndarray, np.ndarray]:
         """Lowest and highest R, A and S of the outer corners, (3,) and (3,) in mm."""
-        k, j, i = self.shape_kji
-        corners = np.array(np.meshgrid((-0.5, i - 0.5), (-0.5, j - 0.5), (-0.5, k - 0.5), [1.0])).reshape(4, -1)
-        places = (self.ijk_to_ras @ corners)[:3]
+        places = (self.ijk_to_ras @ self.corners_ijk)[:3]
         return places.min(axis=1), places.max(axis=1)
+
+    @property
+    def corners_ijk(self) -> np.ndarray:
+        """Indices (i, j, k, 1) of the outer corners, (4, 8)."""
+        k, j, i = self.shape_kji
+        return np.array(np.meshgrid((-0.5, i - 0.5), (-0.5, j - 0.5), (-0.5, k - 0.5), [1.0])).reshape(4, -1)
 
     def overlaps(self, other: Grid) -> bool:
         """Whether the bounds of both grids in space overlap."""

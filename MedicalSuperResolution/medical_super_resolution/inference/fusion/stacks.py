@@ -87,7 +87,7 @@ def union_grid(grids: Sequence[Grid], spacing_mm: float) -> Grid:
     axes = np.eye(4)
     axes[:3, :3] = first.direction * spacing_mm
     axes[:3, 3] = (first.ijk_to_ras @ [-0.5, -0.5, -0.5, 1.0])[:3] + axes[:3, :3] @ [0.5, 0.5, 0.5]
-    corners = np.concatenate([np.linalg.inv(axes) @ grid.ijk_to_ras @ _corners(grid) for grid in grids], axis=1)[:3]
+    corners = np.concatenate([np.linalg.inv(axes) @ grid.ijk_to_ras @ grid.corners_ijk for grid in grids], axis=1)[:3]
     low, high = np.floor(corners.min(axis=1) + 0.5 + 1e-3), np.ceil(corners.max(axis=1) + 0.5 - 1e-3)
     count = np.maximum((high - low).astype(int), 2)
     if count.prod() > _MOST_VOXELS:
@@ -141,12 +141,6 @@ def _part_of(grid: Grid, low: np.ndarray, high: np.ndarray) -> Grid:
     matrix[:3, 3] = (matrix @ [*low, 1.0])[:3]
     i, j, k = high - low
     return Grid((int(k), int(j), int(i)), matrix, grid.slice_axis)
-
-
-def _corners(grid: Grid) -> np.ndarray:
-    """Indices (i, j, k, 1) of the outer corners, (4, 8)."""
-    k, j, i = grid.shape_kji
-    return np.array(np.meshgrid((-0.5, i - 0.5), (-0.5, j - 0.5), (-0.5, k - 0.5), [1.0])).reshape(4, -1)
 
 
 def as_coarse_as(stack: Volume, spacing_mm: float) -> Volume:

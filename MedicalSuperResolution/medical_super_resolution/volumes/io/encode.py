@@ -70,8 +70,7 @@ def _encode_nifti(arrays: Sequence[np.ndarray], grid: Grid, part: Path, kept: Fi
 def _encode_nrrd(arrays: Sequence[np.ndarray], grid: Grid, part: Path, kept: FileHeader | None, compress: bool) -> None:
     is_detached, is_series = part.name.lower().endswith(".nhdr"), len(arrays) > 1
     data = part.with_suffix(".raw.gz" if compress else ".raw") if is_detached else part
-    to_lps = LPS_TO_RAS @ grid.ijk_to_ras
-    directions = " ".join(_vector(to_lps[:3, axis]) for axis in range(3))
+    directions = " ".join(_vector(grid.ijk_to_lps[:3, axis]) for axis in range(3))
     sizes = " ".join(map(str, reversed(grid.shape_kji)))
     lines = [
         "NRRD0005",
@@ -83,7 +82,7 @@ def _encode_nrrd(arrays: Sequence[np.ndarray], grid: Grid, part: Path, kept: Fil
         f"kinds: {'list ' if is_series else ''}domain domain domain",
         "endian: little",
         f"encoding: {'gzip' if compress else 'raw'}",
-        f"space origin: {_vector(to_lps[:3, 3])}",
+        f"space origin: {_vector(grid.ijk_to_lps[:3, 3])}",
         *_measurement_frame(kept),
         *([f"data file: {data.name}"] if is_detached else []),
         *(f"{key}:={_escaped(value)}" for key, value in (kept.fields if kept else {}).items()),
@@ -110,10 +109,9 @@ def _measurement_frame(kept: FileHeader | None) -> list[str]:
 def _encode_meta(arrays: Sequence[np.ndarray], grid: Grid, part: Path, compress: bool) -> None:
     is_detached, count = part.name.lower().endswith(".mhd"), 4 if len(arrays) > 1 else 3
     data = part.with_suffix(".zraw" if compress else ".raw") if is_detached else part
-    to_lps, turned, spacing = LPS_TO_RAS @ grid.ijk_to_ras, np.eye(count), np.ones(count)
-    origin = np.zeros(count)
-    spacing[:3], origin[:3] = grid.spacing_ijk_mm, to_lps[:3, 3]
-    turned[:3, :3] = (to_lps[:3, :3] / spacing[:3]).T
+    turned, spacing, origin = np.eye(count), np.ones(count), np.zeros(count)
+    spacing[:3], origin[:3] = grid.spacing_ijk_mm, grid.ijk_to_lps[:3, 3]
+    turned[:3, :3] = (grid.ijk_to_lps[:3, :3] / spacing[:3]).T
     sizes = [*reversed(grid.shape_kji), *([len(arrays)] if count > 3 else [])]
     head = [
         "ObjectType = Image",
