@@ -67,7 +67,9 @@ def read(
         check_exists(path)
         if path.is_file() and is_volume_file(path):
             return _read_file(path, number, allocator or np.empty)
-        volume = _read_series(path, selection)
+        if not path.is_dir():
+            check_plain(path)
+        volume = read_series(path, selection or Selection())
     except DAMAGES as problem:
         raise unreadable(path, problem) from problem
     volume.check_finite()
@@ -124,12 +126,6 @@ def volume_of(header: Header, array: np.ndarray) -> Volume:
     kept = replace(header.kept, is_labels=is_labels)
     volume = Volume(array, header.grid, header.slice_thickness_mm, header=kept, notes=header.notes)
     return straightened(volume) if volume.grid.is_sheared and not is_label_map(volume) else volume
-
-
-def _read_series(path: Path, selection: Selection | None) -> Volume:
-    if not path.is_dir():
-        check_plain(path)
-    return read_series(path, selection or Selection())
 
 
 def write(volume: Volume, path: Path | str, *, overwrite: bool = False, compress: bool = True) -> None:

@@ -55,19 +55,18 @@ def read_nifti_header(path: Path) -> Header:
     stored = _stored(path, header)
     slope, intercept = _scaling(path, header)
     offset = float(header["vox_offset"])
-    least = 0 if is_pair else max(_SIZES_OF_HEADER) if version == 2 else 348
+    least = 0 if is_pair else header.sizeof_hdr
     if not 0 <= offset <= LARGEST_OFFSET:
         raise VolumeError(f"{path} is damaged: its voxels cannot begin at byte {offset:g}; get it again")
     place = int(offset) if offset >= least else least + 4
     file_of_voxels = _image_file(header_file) if is_pair else header_file
     packed = is_packed(file_of_voxels)
     voxels = Voxels(file_of_voxels, place, "gzip" if packed else "raw", is_file_packed=packed)
-    is_labels = int(header["intent_code"]) == _INTENT_LABEL
     kept = FileHeader(
         grid.ijk_to_ras,
-        nifti=header.binaryblock if order == "<" else _swapped(header),
+        nifti=header.as_byteswapped("<").binaryblock,
         extensions=extensions_of(header_file, block, header.sizeof_hdr, LARGEST_OFFSET if is_pair else place, order),
-        is_labels=is_labels,
+        is_labels=int(header["intent_code"]) == _INTENT_LABEL,
     )
     return Header(path, sizes, grid, stored, voxels, kept, slope, intercept, notes=notes)
 
@@ -90,8 +89,9 @@ def _version(path: Path, block: bytes) -> tuple[int, str]:
     if not block:
         raise damaged(path, "it is empty")
     for order, name in (("<", "little"), (">", "big")):
-        version = _SIZES_OF_HEADER.get(int.from_bytes(block[:4], name))  # type: ignore[arg-type]
-        if version is None or len(block) < (348 if version == 1 else 540):
+        size = int.from_bytes(block[:4], name)  # type: ignore[arg-type]
+        version = _SIZES_OF_HEADER.get(size)
+        if version is None or len(block) < size:
             continue
         start, known = _MAGIC[version]
         if block[start : start + 3] in known:
@@ -223,7 +223,3 @@ def _scaling(path: Path, header: Nifti1Header) -> tuple[float, float]:
     if slope is None:
         return 1.0, 0.0
     return float(slope), float(intercept or 0.0)
-
-
-def _swapped(header: Nifti1Header) -> bytes:
-    return header.as_byteswapped("<").binaryblock
