@@ -56,7 +56,4 @@ LOSS_TERMS: dict[str, LossTerm] = {
     "adversarial_features": LossTerm(ADVERSARIAL, "squared distance of the features of the discriminator"),
 }
 
-
-def terms_of(stage: str) -> tuple[str, ...]:
-    """The names of the terms that belong to a stage, in the order of the table."""
-    return tuple(name for name, term in LOSS_TERMS.items() if term.stage == stage)
+CONTENT_TERMS = tuple(name for name, term in LOSS_TERMS.items() if term.stage == CONTENT)

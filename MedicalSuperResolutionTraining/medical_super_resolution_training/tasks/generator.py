@@ -12,7 +12,7 @@ from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.models import file as models
 from medical_super_resolution.networks.contracts import Generator
 from medical_super_resolution.networks.generators import GENERATORS
-from medical_super_resolution.objectives.terms import CONTENT, LOSS_TERMS, terms_of
+from medical_super_resolution.objectives.terms import CONTENT_TERMS, LOSS_TERMS
 
 from ..config.losses import LossWeights
 from ..config.recipe import Recipe
@@ -73,7 +73,7 @@ def new_generator(recipe: Recipe) -> Generator:
 def content_terms(outputs: Outputs, hr: Tensor, weights: LossWeights) -> dict[str, Tensor]:
     """The weighted terms that compare voxels, by name."""
     terms = {}
-    for name in terms_of(CONTENT):
+    for name in CONTENT_TERMS:
         weight = getattr(weights, name)
         if weight:
             parts = [share * LOSS_TERMS[name].distance(sr, hr) for share, sr in outputs.weighted if share]

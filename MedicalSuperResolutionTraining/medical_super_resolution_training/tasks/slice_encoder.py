@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from medical_super_resolution.models.perceptual_weights import save_encoder
 from medical_super_resolution.objectives.perceptual import SliceEncoder, SliceEncoderConfig, SliceRestorer
-from medical_super_resolution.objectives.terms import CONTENT, terms_of
+from medical_super_resolution.objectives.terms import CONTENT_TERMS
 
 from ..config.recipes import network_config
 from ..data.batch import PairedBatch
@@ -23,7 +23,7 @@ from .task import Prediction, TrainingTask
 class SliceEncoderTask(TrainingTask[PairedBatch]):
     """The loss is that of the restored slices."""
 
-    loss_terms = terms_of(CONTENT)
+    loss_terms = CONTENT_TERMS
 
     def network(self) -> nn.Module:
         """Build the encoder inside the network that restores slices."""

@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from medical_super_resolution.objectives.terms import CONTENT, LOSS_TERMS, terms_of
+from medical_super_resolution.objectives.terms import CONTENT_TERMS, LOSS_TERMS
 from medical_super_resolution_training.config.losses import LossWeights
 from medical_super_resolution_training.training.monitoring.curves import COLUMNS, Means
 
@@ -23,7 +23,7 @@ def test_a_recipe_without_weights_minimizes_the_absolute_error():
     assert {name: weight for name, weight in dataclasses.asdict(LossWeights()).items() if weight} == {"l1": 1.0}
 
 
-@pytest.mark.parametrize("name", terms_of(CONTENT))
+@pytest.mark.parametrize("name", CONTENT_TERMS)
 def test_a_content_term_measures_an_error_and_counts_in_the_loss_of_the_curves(name: str):
     hr = torch.rand(1, 1, 4, 6, 6, generator=torch.Generator().manual_seed(0))
     distance = LOSS_TERMS[name].distance

@@ -14,12 +14,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from medical_super_resolution.objectives.terms import CONTENT, LOSS_TERMS, terms_of
+from medical_super_resolution.objectives.terms import CONTENT_TERMS, LOSS_TERMS
 from medical_super_resolution.system.temp_dirs import put_in_place, work_folder
 
 CURVES = "curve.csv"
 _ESTIMATOR = "slice_profile"  # the loss of the slice-profile estimator, which has no other term
-_CONTENT = (*terms_of(CONTENT), _ESTIMATOR)
+_CONTENT = (*CONTENT_TERMS, _ESTIMATOR)
 TERMS = (*LOSS_TERMS, _ESTIMATOR)
 WATCHED = ("discriminator", "penalty", "accuracy")
 COLUMNS = ("step", "loss", "total", *TERMS, *WATCHED, "learning_rate")
