@@ -70,19 +70,14 @@ class VggStyleDiscriminator(Discriminator):
             inputs = width
         self.judge = nn.Sequential(nn.Linear(inputs, config.hidden), nn.LeakyReLU(0.2), nn.Linear(config.hidden, 1))
 
-    def features(self, volume: Tensor) -> list[Tensor]:
-        """Features of each stage, (N * K, C, rows, columns), fine to coarse; for `losses.adversarial_feature_loss`."""
-        found = []
+    def scores_and_features(self, volume: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The scores, and the features of each stage, (N * K, C, rows, columns), fine to coarse."""
+        features = []
         latest = as_slices(volume)
         for stage in self.stages:
             latest = stage(latest)
-            found.append(latest)
-        return found
-
-    def scores_and_features(self, volume: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The scores, and the `features` of all stages."""
-        features = self.features(volume)
-        return self.judge(features[-1].mean(dim=(2, 3))).reshape(volume.shape[0], volume.shape[2]), features
+            features.append(latest)
+        return self.judge(latest.mean(dim=(2, 3))).reshape(volume.shape[0], volume.shape[2]), features
 
     def forward(self, volume: Tensor) -> Tensor:
         return self.scores_and_features(volume)[0]

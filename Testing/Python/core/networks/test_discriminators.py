@@ -153,5 +153,6 @@ def test_the_wavelet_transform_agrees_with_numpy_and_keeps_the_energy():
 
 def test_the_stages_of_the_vgg_style_halve_the_slice_each():
     judge = VggStyleDiscriminator(VggStyleConfig(channels=2, hidden=4))
-    sizes = [tuple(found.shape) for found in judge.features(torch.zeros(2, 1, 3, 32, 16))]
+    _, features = judge.scores_and_features(torch.zeros(2, 1, 3, 32, 16))
+    sizes = [tuple(found.shape) for found in features]
     assert sizes == [(6, 2, 16, 8), (6, 4, 8, 4), (6, 8, 4, 2), (6, 16, 2, 1)]
