@@ -102,7 +102,6 @@ class AttentionDenseGenerator(FeatureGenerator):
 
     def __init__(self, config: AttentionDenseConfig) -> None:
         super().__init__(config)
-        self.config = config
         channels = config.channels
         self.first = nn.Sequential(nn.Conv2d(1, channels, OUTER_KERNEL, padding=OUTER_KERNEL // 2), nn.PReLU())
         modules = [AttentionDenseModule(config) for _ in range(config.modules)]

@@ -40,7 +40,6 @@ class DisganGenerator(PlaneGenerator):
 
     def __init__(self, config: DisganConfig) -> None:
         super().__init__(config)
-        self.config = config
         channels = config.channels
         self.first = nn.Conv3d(1, channels, 3, padding=1)
         blocks = [ResidualInResidual(nn.Conv3d, channels, config.growth) for _ in range(config.blocks)]

@@ -101,7 +101,6 @@ class HybridAttentionGenerator(FeatureGenerator):
 
     def __init__(self, config: HybridAttentionConfig) -> None:
         super().__init__(config)
-        self.config = config
         channels = config.channels
         self.first = nn.Sequential(nn.Conv2d(1, channels, OUTER_KERNEL, padding=OUTER_KERNEL // 2), nn.PReLU())
         blocks = [HybridAttentionBlock(config) for _ in range(config.blocks)]

@@ -47,7 +47,6 @@ class MedganGenerator(PlaneGenerator):
 
     def __init__(self, config: MedganConfig) -> None:
         super().__init__(config)
-        self.config = config
         channels = config.channels
         layers: list[nn.Module] = []
         for number in range(config.convolutions):

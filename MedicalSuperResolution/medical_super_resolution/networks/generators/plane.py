@@ -44,6 +44,7 @@ class PlaneGenerator(InPlaneGenerator):
 
     def __init__(self, config: PlaneConfig) -> None:
         super().__init__()
+        self.config = config
         self.factor = config.factor
 
     @abstractmethod

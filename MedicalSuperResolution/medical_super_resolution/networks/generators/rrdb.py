@@ -80,7 +80,6 @@ class RrdbGenerator(FeatureGenerator):
 
     def __init__(self, config: RrdbConfig) -> None:
         super().__init__(config)
-        self.config = config
         channels = config.channels
         self.first = nn.Conv2d(1, channels, 3, padding=1)
         blocks = [ResidualInResidual(nn.Conv2d, channels, config.growth) for _ in range(config.blocks)]

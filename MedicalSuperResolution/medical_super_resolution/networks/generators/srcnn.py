@@ -41,7 +41,6 @@ class SrcnnGenerator(PlaneGenerator):
 
     def __init__(self, config: SrcnnConfig) -> None:
         super().__init__(config)
-        self.config = config
         first, second = config.channels
         extract, mapping, reconstruct = config.kernels
         self.layers = nn.Sequential(

@@ -57,7 +57,6 @@ class SrresnetGenerator(FeatureGenerator):
 
     def __init__(self, config: SrresnetConfig) -> None:
         super().__init__(config)
-        self.config = config
         channels = config.channels
         self.first = nn.Sequential(nn.Conv2d(1, channels, OUTER_KERNEL, padding=OUTER_KERNEL // 2), nn.PReLU())
         blocks = [ResidualBlock(channels, batch_norm=config.batch_norm) for _ in range(config.blocks)]

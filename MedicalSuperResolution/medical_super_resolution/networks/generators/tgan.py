@@ -107,7 +107,6 @@ class TganGenerator(PlaneGenerator):
 
     def __init__(self, config: TganConfig) -> None:
         super().__init__(config)
-        self.config = config
         channels = config.channels
         self.first = nn.Sequential(nn.Conv2d(1, channels, OUTER_KERNEL, padding=OUTER_KERNEL // 2), nn.PReLU())
         self.convolutions = nn.Sequential(*(ResidualBlock(channels, batch_norm=False) for _ in range(config.blocks)))
