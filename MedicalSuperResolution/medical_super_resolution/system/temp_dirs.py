@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from ..errors import SuperResolutionError
@@ -26,23 +26,25 @@ _TOO_LONG_ON_WINDOWS = (3, 206)  # for files ERROR_PATH_NOT_FOUND, for folders E
 _NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows; elsewhere there is none to suppress
 
 
-@contextmanager
-def work_folder(beside: Path) -> Iterator[Path]:
-    """A hidden private folder in ``beside``, for files before they are complete; deleted at the end.
-
-    Work folders that killed processes of this computer left there are removed first.
-    """
-    remove_abandoned(beside)
-    folder = private_folder(f"{WORK_FOLDER_PREFIX}{_this_computer()}-", beside)
-    try:
-        yield folder
-    finally:
-        remove(folder)
+def work_folder(beside: Path) -> AbstractContextManager[Path]:
+    """A hidden `temporary_folder` in ``beside``, for files before they are complete."""
+    return temporary_folder(_work_prefix(), beside)
 
 
 def remove_abandoned(beside: Path) -> None:
     """Remove the work folders that killed processes of this computer left in ``beside``."""
-    remove_stale_folders(f"{WORK_FOLDER_PREFIX}{_this_computer()}-", beside)
+    remove_stale_folders(_work_prefix(), beside)
+
+
+@contextmanager
+def temporary_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
+    """A private folder that is deleted at the end; those that killed processes left are removed first."""
+    remove_stale_folders(prefix, parent)
+    folder = private_folder(prefix, parent)
+    try:
+        yield folder
+    finally:
+        remove(folder)
 
 
 @contextmanager
@@ -75,15 +77,22 @@ def _wait_for_lock(lock: Callable[[], None], attempts: int) -> bool:
 
 
 def private_folder(prefix: str, parent: Path | None = None) -> Path:
-    """Create a private folder in ``parent``, or in the folder for temporary files of the system."""
+    """Create a private folder in ``parent``, or in the folder for temporary files of the system.
+
+    Not by tempfile.mkdtemp, which tries for hours on Windows where it may not write.
+    """
     process_id = os.getpid()
-    return _new_folder(f"{prefix}{process_id}-{_start_time(process_id)}-", parent)
+    name = f"{prefix}{process_id}-{_start_time(process_id)}-{secrets.token_hex(4)}"
+    folder = (parent or Path(tempfile.gettempdir())) / name
+    # On Windows, files that are made in a private folder stay private where they are moved to:
+    folder.mkdir(mode=0o777 if parent and os.name == "nt" else 0o700)
+    return folder
 
 
 def try_writing(folder: Path, name: str = "file") -> None:
     """Raise OSError if no file of this name, which may be one in a folder, can be made in a work folder there."""
     try:
-        work = private_folder(f"{WORK_FOLDER_PREFIX}{_this_computer()}-", folder)
+        work = private_folder(_work_prefix(), folder)
         try:
             (work / name).parent.mkdir(exist_ok=True)
             (work / name).touch()
@@ -94,14 +103,6 @@ def try_writing(folder: Path, name: str = "file") -> None:
             reason = f"{name} is made in a work folder there, in which its path would be too long"
             raise OSError(errno.ENAMETOOLONG, reason) from problem
         raise
-
-
-def _new_folder(prefix: str, parent: Path | None) -> Path:
-    """A folder that was not there; not by tempfile.mkdtemp, which tries for hours on Windows where it may not write."""
-    folder = (parent or Path(tempfile.gettempdir())) / f"{prefix}{secrets.token_hex(4)}"
-    # On Windows, files that are made in a private folder stay private where they are moved to:
-    folder.mkdir(mode=0o777 if parent and os.name == "nt" else 0o700)
-    return folder
 
 
 def check_replaceable(path: Path, *, overwrite: bool) -> None:
@@ -184,12 +185,13 @@ def remove_stale_folders(prefix: str, parent: Path | None = None) -> None:
             remove(folder)
 
 
-def _this_computer() -> str:
-    """Identifier of this computer or container, because process IDs on a shared disk may be of another one."""
+def _work_prefix() -> str:
+    """How work folders of this computer or container begin: process IDs on a shared disk may be of another one."""
     container = ""
     with suppress(OSError):  # not Linux
         container = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - the target is no file
-    return hashlib.sha256(f"{platform.node()} {container}".encode()).hexdigest()[:8]
+    computer = hashlib.sha256(f"{platform.node()} {container}".encode()).hexdigest()[:8]
+    return f"{WORK_FOLDER_PREFIX}{computer}-"
 
 
 def _start_time(process_id: int) -> str | None:

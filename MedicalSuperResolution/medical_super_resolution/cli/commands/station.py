@@ -132,12 +132,8 @@ def _queue_folder(chosen: argparse.Namespace) -> Iterator[Path]:
                 raise SettingsError(f"another station uses the folder {chosen.queue}; end it, or name another --queue")
             yield chosen.queue
         return
-    temp_dirs.remove_stale_folders(_TRIAL_PREFIX)
-    folder = temp_dirs.private_folder(_TRIAL_PREFIX)
-    try:
+    with temp_dirs.temporary_folder(_TRIAL_PREFIX) as folder:
         yield folder
-    finally:
-        temp_dirs.remove(folder)
 
 
 def _check(chosen: argparse.Namespace, destinations: list[str]) -> None:

@@ -47,10 +47,8 @@ def run(chosen: argparse.Namespace) -> int:
 
     if not 0 < chosen.max_upload < float("inf"):
         raise SettingsError(f"the largest upload must be above 0 GB, got {chosen.max_upload:g}")
-    temp_dirs.remove_stale_folders(FOLDER_PREFIX)
-    folder = temp_dirs.private_folder(FOLDER_PREFIX)
     token, once = secrets.token_urlsafe(32), secrets.token_urlsafe(32) if chosen.open else ""
-    try:
+    with temp_dirs.temporary_folder(FOLDER_PREFIX) as folder:
         sessions, largest_upload = Sessions(_first(chosen, folder)), int(chosen.max_upload * 1e9)
         served = application(sessions, token, largest_upload=largest_upload, once=once)
         with _listening(chosen.port) as listening, suppress(KeyboardInterrupt):
@@ -60,8 +58,6 @@ def run(chosen: argparse.Namespace) -> int:
                 webbrowser.open(f"{address}/once/{once}")
             server = uvicorn.Server(uvicorn.Config(served, log_level="warning", access_log=False))
             server.run(sockets=[listening])
-    finally:
-        temp_dirs.remove(folder)
     return 0
 
 
