@@ -87,7 +87,7 @@ def enhance(
     >>> thin = enhance(array, spacing=(0.8, 0.8, 3.2), modality="mr")  # doctest: +SKIP
     """
     check_modality(modality)
-    settings = settings_from(EnhanceSettings, settings, options, function="enhance", example="factor=4")
+    settings = settings_from(EnhanceSettings, settings, options)
     converted = to_volume(image, spacing=spacing, affine=affine)
     if settings.uncertainty and not full:
         raise SettingsError("the uncertainty is part of the full result; add full=True, or leave uncertainty out")
@@ -124,7 +124,7 @@ class EnhanceTransform:
         **options: Any,  # noqa: ANN401
     ) -> None:
         self.keys = (keys,) if isinstance(keys, str) else tuple(keys)
-        self.settings = settings_from(EnhanceSettings, settings, options, function="enhance", example="factor=4")
+        self.settings = settings_from(EnhanceSettings, settings, options)
         self._model = model
 
     def __repr__(self) -> str:

@@ -72,7 +72,7 @@ def fuse(
     """
     if isinstance(stacks, str | Path):
         raise TypeError(f"fuse takes a list of 2 to 12 stacks, got the single path {str(stacks)!r}")
-    settings = settings_from(FusionSettings, settings, options, function="fuse", example="spacing_mm=1.0")
+    settings = settings_from(FusionSettings, settings, options)
     volumes = [to_volume(stack).volume for stack in stacks]
     chosen = settings.enhance
     loaded = model if isinstance(model, Model) else load_model(model or chosen.model, chosen.detail)

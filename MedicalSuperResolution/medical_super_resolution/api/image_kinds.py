@@ -75,7 +75,7 @@ def to_volume(
         if spacing is not None or affine is not None:
             raise SettingsError(f"spacing and affine are for arrays; {type(image).__name__} carries its own")
         return convert(image)
-    if _is_array(image):
+    if isinstance(image, np.ndarray) or _is_a("torch", "Tensor")(image):
         return _from_array(image, spacing, affine)
     raise TypeError(f"enhance takes {SUPPORTED}; got {_full_name(type(image))}")
 
@@ -91,10 +91,6 @@ def _is_a(package: str, name: str) -> Callable[[object], bool]:
         return any(one.__name__ == name and one.__module__.partition(".")[0] == package for one in type(image).__mro__)
 
     return check
-
-
-def _is_array(image: object) -> bool:
-    return isinstance(image, np.ndarray) or _is_a("torch", "Tensor")(image)
 
 
 def _from_path(path: str | Path) -> Converted:

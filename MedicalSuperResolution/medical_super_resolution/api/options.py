@@ -9,17 +9,11 @@ from ..inference.fusion.settings import FusionSettings
 from ..settings import EnhanceSettings
 
 _Settings = TypeVar("_Settings", EnhanceSettings, FusionSettings)
+_WORDS = {EnhanceSettings: ("an", "factor=4", "enhance"), FusionSettings: ("a", "spacing_mm=1.0", "fuse")}
 
 
-def settings_from(
-    kind: type[_Settings], given: _Settings | None, options: dict[str, Any], *, function: str, example: str
-) -> _Settings:
+def settings_from(kind: type[_Settings], given: _Settings | None, options: dict[str, Any]) -> _Settings:
     """The settings ``given``, or the defaults of their ``kind``, with ``options`` in place of its fields.
-
-    Parameters
-    ----------
-    function, example
-        The function that is called and an option of it, for messages.
 
     Raises
     ------
@@ -28,8 +22,9 @@ def settings_from(
     SettingsError
         A value is invalid.
     """
+    article, example, function = _WORDS[kind]
     if given is not None and not isinstance(given, kind):
-        wanted = f"{'an' if kind is EnhanceSettings else 'a'} {kind.__name__}"
+        wanted = f"{article} {kind.__name__}"
         raise TypeError(f"settings must be {wanted}, got {type(given).__name__}; or give {example} and such")
     known = [field.name for field in dataclasses.fields(kind)]
     for name in options:
