@@ -93,12 +93,11 @@ def read_header(path: Path) -> dict[str, Any]:
     for part, name in _OTHER_PARTS.items():
         if part in header and "generator" not in header:
             raise ModelError(f"{path} holds {name}, and no network that refines volumes")
-    version, keys = header.get("format_version"), {"generator", "config", "card"}
-    if not isinstance(version, int):
-        raise ModelError(f"{path} lacks part of its description; the file is damaged, get it again")
-    if version != FORMAT_VERSION:
+    version = header.get("format_version")
+    if isinstance(version, int) and version != FORMAT_VERSION:
         raise ModelError(f"{path} has format {version}, this software reads format {FORMAT_VERSION}; update it")
-    if not (keys <= header.keys() and isinstance(header["generator"], str) and _is_card(header["card"])):
+    is_known = isinstance(version, int) and isinstance(header.get("generator"), str) and "config" in header
+    if not (is_known and _is_card(header.get("card"))):
         raise ModelError(f"{path} lacks part of its description; the file is damaged, get it again")
     return header
 

@@ -73,7 +73,7 @@ def cuts(slices: np.ndarray, ratios: tuple[float, float], normalized: Normalized
     for axis, ratio in ((1, ratios[0]), (2, ratios[1])):
         slices = _middle(slices, axis, math.ceil(_MOST_DISTANCES * ratio))
     measured = [_measured(slices, ratios, fine, normalized) for fine in (2, 1)]
-    places = _evenly(len(slices), _REFERENCES_A_WAY)
+    places = np.unique(np.linspace(0, len(slices) - 1, min(_REFERENCES_A_WAY, len(slices))).round().astype(int))
     some = normalized(slices[places])
     references = [[_reference(some, ratios, thick, width) for thick in (1, 2)] for width in REFERENCE_WIDTHS]
     squares = [float(np.square(np.diff(planes, axis=1), dtype=np.float64).mean()) for planes in measured]
@@ -125,11 +125,6 @@ def _blurred_there(across: np.ndarray, place: float, width: float, normalized: N
     first, stop = max(0, round(place) - reach), min(len(across), round(place) + reach + 1)
     weights = gaussian_weights(stop - first, np.array([place - first]), width)[0].astype(np.float32)
     return np.tensordot(weights, normalized(across[first:stop]), axes=1)
-
-
-def _evenly(count: int, most: int) -> np.ndarray:
-    """At most ``most`` indices, evenly spaced over ``count``."""
-    return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
 
 
 def _middle(array: np.ndarray, axis: int, count: int) -> np.ndarray:

@@ -45,7 +45,9 @@ def refine_labels(labels: Volume, grid: Grid, progress: Progress = ignore, *, im
     -----
     Along each axis that the new grid splits, the old label keeps at least half of the new voxels inside an old one.
     """
-    _check(labels, grid)
+    check_labels(labels)
+    if not labels.grid.overlaps(grid):
+        raise VolumeError("the label map does not overlap the volume in space; is it of the same scan?")
     values, indices = _as_indices(labels.array)
     transform = np.linalg.inv(labels.grid.ijk_to_ras) @ grid.ijk_to_ras
     if _is_parallel(transform, grid):
@@ -77,12 +79,6 @@ def check_labels(labels: Volume) -> None:
     array = labels.array
     if array.dtype.kind == "f" and not all(np.array_equal(plane, np.round(plane)) for plane in array):
         raise VolumeError("the label map holds values that are not whole numbers; give the segmentation, not an image")
-
-
-def _check(labels: Volume, grid: Grid) -> None:
-    check_labels(labels)
-    if not labels.grid.overlaps(grid):
-        raise VolumeError("the label map does not overlap the volume in space; is it of the same scan?")
 
 
 def _as_indices(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
