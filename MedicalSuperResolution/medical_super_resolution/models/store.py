@@ -124,12 +124,6 @@ def read_description(path: Path) -> dict[str, Any]:
     return description
 
 
-def names_a_detail_model(card: dict[str, Any]) -> bool:
-    """Whether a card names no detail model, or one that is a file beside it and no path elsewhere."""
-    names = (card.get(key, "") for key in ("detail_model", "detail_model_of"))
-    return all(isinstance(name, str) and not set(name) & set("/\\:\0") for name in names)
-
-
 def detail_files_of(path: Path) -> list[Path]:
     """The files that a model needs for detail, whether they exist or not: empty where it knows none.
 
@@ -185,8 +179,11 @@ def _detail_model_if_readable(path: Path) -> Path | None:
 
 
 def _is_card(card: object) -> bool:
-    """Whether a model card can be shown, and names what the model was trained for."""
-    if not isinstance(card, dict) or not _is_shallow(card, _CARD_DEPTH) or not names_a_detail_model(card):
+    """Whether a model card can be shown, and what it says of training and of detail models can be used."""
+    if not isinstance(card, dict) or not _is_shallow(card, _CARD_DEPTH):
+        return False
+    names = (card.get(key, "") for key in ("detail_model", "detail_model_of"))
+    if not all(isinstance(name, str) and not set(name) & set("/\\:\0") for name in names):  # no paths elsewhere
         return False
     trained = card.get("trained_for", {})
     if not isinstance(trained, dict):
