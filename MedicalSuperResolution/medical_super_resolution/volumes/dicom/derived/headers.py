@@ -168,7 +168,7 @@ def _read(file: Path, keywords: list[str]) -> Dataset:
     from pydicom import dcmread
 
     try:
-        return dcmread(file, force=True, stop_before_pixels=True, specific_tags=list(keywords))
+        return dcmread(file, force=True, stop_before_pixels=True, specific_tags=keywords)
     except UNREADABLE:  # not chained: its text may quote the patient's name
         raise VolumeError(f"the DICOM header of {file} cannot be read; the file is damaged or gone") from None
 

@@ -92,10 +92,9 @@ def write_series(
     volume = _right_handed(volume)
     try:
         with work_folder(folder.parent) as work:
+            series = work / folder.name
             with quietly():
-                series, report, encoding = _write_files(
-                    volume, report, source_files, further_sources, work / folder.name, taken_numbers
-                )
+                report, encoding = _write_files(volume, report, source_files, further_sources, series, taken_numbers)
             check_files(series, volume, encoding)
             with folder_lock(folder.parent):
                 _check_folder(folder)
@@ -137,7 +136,7 @@ def _write_files(
     further_sources: Sequence[Sequence[Path]],
     series: Path,
     taken_numbers: Collection[int],
-) -> tuple[Path, Report, Encoding]:
+) -> tuple[Report, Encoding]:
     matrix = volume.grid.ijk_to_lps
     normal = matrix[:3, 2] / np.linalg.norm(matrix[:3, 2])
     storage_class = storage_class_of(source_files)
@@ -173,7 +172,7 @@ def _write_files(
         one.SliceLocation = decimal_string(float(position @ normal))
         one.add_new("PixelData", "OW", encoding.stored(plane).tobytes())
         one.save_as(series / _NAME.format(number))
-    return series, report, encoding
+    return report, encoding
 
 
 def _one_at_each_height(sources: list[Dataset], normal: np.ndarray) -> list[Dataset]:
