@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import SettingsError, VolumeError
+from ...inference.fusion.settings import REGISTRATIONS, FusionSettings
 from ...report import check_report, write_report
 from ...settings import EnhanceSettings, check_slice_thickness
 from ..settings import add_computer, add_modality, add_model, add_output
@@ -45,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_modality(parser)
     parser.add_argument(
         "--register",
-        choices=("rigid", "slices", "none"),
-        default="rigid",
+        choices=REGISTRATIONS,
+        default=FusionSettings.register,
         help="motion of the stacks, or of each slice; default: rigid",
     )
     parser.add_argument(
@@ -61,7 +62,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Read, fuse, write."""
-    from ...inference.fusion.settings import FusionSettings
     from ...inference.fusion.stacks import check_count
     from ...volumes.io import files
 

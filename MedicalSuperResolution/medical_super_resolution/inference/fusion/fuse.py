@@ -33,7 +33,7 @@ _HALF = 0.5
 def fuse_stacks(
     stacks: Sequence[Volume],
     model: Model,
-    settings: FusionSettings | None = None,
+    settings: FusionSettings,
     *,
     like: Volume | None = None,
     uncertainty: bool = True,
@@ -64,7 +64,6 @@ def fuse_stacks(
         The device is absent or failed, or the memory does not suffice.
     """
     started = time.monotonic()
-    settings = settings or FusionSettings()
     modality = sets.check(stacks)
     if like is not None:
         sets.check_reached(stacks, like.grid)
