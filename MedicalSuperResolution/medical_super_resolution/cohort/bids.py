@@ -15,7 +15,7 @@ from typing import Any
 from ..report import NOTICE
 from ..system.software import __version__
 from ..system.temp_dirs import write_whole
-from ..volumes.io import formats
+from ..volumes.io.formats import stem_of
 
 DESCRIPTION = "dataset_description.json"
 NOT_RAW = ("code", "derivatives", "phenotype", "sourcedata", "stimuli")  # folders of a data set without raw images
@@ -104,9 +104,3 @@ def copy_gradients(source: Path, output: Path, *, overwrite: bool) -> None:
         beside, copy = stem_of(source, ending), stem_of(output, ending)
         if beside.is_file() and beside != copy and (overwrite or not copy.exists()):
             write_whole(copy, beside.read_bytes())
-
-
-def stem_of(path: Path, ending: str = "") -> Path:
-    """A path with another ending in place of its volume suffix: scan.nii.gz becomes scan.bval."""
-    suffix = formats.readable_suffix_of(path) or ""
-    return path.with_name(path.name[: len(path.name) - len(suffix)] + ending)

@@ -112,13 +112,9 @@ def _names_for(item: Item) -> Iterator[str]:
 
 
 def _item_of_file(path: Path, folder: Path) -> list[Item]:
-    suffix = formats.readable_suffix_of(path) or ""
-    is_image_of_a_pair = suffix.startswith(".img")
-    if is_image_of_a_pair and any(
-        path.with_name(path.name[: -len(suffix)] + other).is_file() for other in (".hdr", ".hdr.gz")
-    ):
-        return []
-    stem = path.name[: len(path.name) - len(suffix)]
+    suffix, stem = formats.readable_suffix_of(path) or "", formats.stem_of(path).name
+    if suffix.startswith(".img") and any(formats.stem_of(path, other).is_file() for other in (".hdr", ".hdr.gz")):
+        return []  # an image of a pair
     ending = suffix if suffix in formats.SUFFIXES else ".nii.gz"
     if path.name.lower().endswith(".seg.nrrd"):
         stem, ending = stem[: -len(".seg")], ".seg.nrrd"

@@ -20,7 +20,7 @@ from ..errors import ModelError
 from ..system.checksum import digest_of
 from ..system.software import __version__
 from ..system.temp_dirs import write_whole
-from .bids import stem_of
+from ..volumes.io.formats import stem_of
 from .discovery import STATE, Item
 from .preview import Preview
 from .table import Row

@@ -28,6 +28,12 @@ def readable_suffix_of(path: Path) -> str | None:
     return next((suffix for suffix in (*SUFFIXES, *_READ_ONLY) if name.endswith(suffix)), None)
 
 
+def stem_of(path: Path, ending: str = "") -> Path:
+    """A path with another ending in place of its volume suffix: scan.nii.gz becomes scan.bval."""
+    suffix = readable_suffix_of(path) or ""
+    return path.with_name(path.name[: len(path.name) - len(suffix)] + ending)
+
+
 def is_volume_file(path: Path) -> bool:
     """Whether a name is that of a volume file that can be read; other files may be DICOM."""
     return readable_suffix_of(path) is not None
