@@ -93,13 +93,14 @@ def refined_stack(
     spacing = stack.grid.spacing_ijk_mm
     i, j, k = (min(value, max(spacing_mm, value / LARGEST_FACTOR)) for value in spacing)
     wanted = (i, j, k)
-    profile = SliceProfile(width=(stack.slice_thickness_mm or _distance(stack)) / _distance(stack))
+    distance = stack.grid.through_plane_spacing_mm
+    profile = SliceProfile(width=(stack.slice_thickness_mm or distance) / distance)
     if all(abs(new - old) < 1e-3 * old for new, old in zip(wanted, spacing, strict=True)):
         return RefinedStack(stack, _continued(stack), profile, np.eye(4))
     asked = replace(settings, factor=None, axes="through-plane", spacing_ijk_mm=wanted, uncertainty=False)
     enhanced = enhance(stack, model, asked, progress)
     report = enhanced.report
-    profile = SliceProfile(report.slice_profile, (report.slice_width_mm or _distance(stack)) / _distance(stack))
+    profile = SliceProfile(report.slice_profile, (report.slice_width_mm or distance) / distance)
     fine = replace(enhanced.volume, padding=padding_on(stack, enhanced.volume.grid))
     return RefinedStack(stack, _continued(fine), profile, np.eye(4), device=report.device)
 
@@ -183,7 +184,3 @@ def on_grid(one: RefinedStack, grid: Grid, *, weights_alone: bool = False) -> tu
         if padded is not None:
             weights[k] *= 1 - F.grid_sample(padded, normalized, "nearest", "border", align_corners=True)[0, 0, 0]
     return values, weights
-
-
-def _distance(stack: Volume) -> float:
-    return stack.grid.through_plane_spacing_mm

@@ -105,7 +105,7 @@ def resampled(planes: np.ndarray, places: np.ndarray, targets: np.ndarray) -> np
         (N, J, I), of the same type.
     """
     result = np.empty((len(targets), *planes.shape[1:]), planes.dtype)
-    same = _same_place(places)
+    same = min(ROUNDED_MM, float(np.diff(places).min()) / 4)  # in mm
     for number, target in enumerate(targets):
         nearest = int(np.abs(places - target).argmin())
         if abs(places[nearest] - target) <= same:
@@ -115,11 +115,6 @@ def resampled(planes: np.ndarray, places: np.ndarray, targets: np.ndarray) -> np
         plane = sum(weight * planes[index].astype(np.float64) for index, weight in weights.items())
         result[number] = in_type(plane, planes.dtype)
     return result
-
-
-def _same_place(places: np.ndarray) -> float:
-    """Largest distance in mm of two positions that count as the same."""
-    return min(ROUNDED_MM, float(np.diff(places).min()) / 4)
 
 
 def _hermite(places: np.ndarray, target: float) -> dict[int, float]:
