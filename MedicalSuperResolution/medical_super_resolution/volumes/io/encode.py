@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from ..grid import LPS_TO_RAS, Grid
 from ..memmap import release_pages, slabs
 from ..volume import FileHeader
+from . import metaimage, nrrd
 
 GZIP_LEVEL = 2  # a chest of 16 bit is as small as with 4, in two thirds of the time
-_NRRD_TYPES = {
-    "i1": "signed char", "u1": "unsigned char", "i2": "short", "u2": "unsigned short", "i4": "int",
-    "u4": "unsigned int", "i8": "long long int", "u8": "unsigned long long int", "f4": "float", "f8": "double",
-}  # fmt: skip
-_META_TYPES = {
-    "i1": "MET_CHAR", "u1": "MET_UCHAR", "i2": "MET_SHORT", "u2": "MET_USHORT", "i4": "MET_INT", "u4": "MET_UINT",
-    "i8": "MET_LONG_LONG", "u8": "MET_ULONG_LONG", "f4": "MET_FLOAT", "f8": "MET_DOUBLE",
-}  # fmt: skip
 _SIZE_DIGITS = 20
 
 
@@ -74,7 +66,7 @@ def _encode_nrrd(arrays: Sequence[np.ndarray], grid: Grid, part: Path, kept: Fil
     sizes = " ".join(map(str, reversed(grid.shape_kji)))
     lines = [
         "NRRD0005",
-        f"type: {_NRRD_TYPES[_code(arrays[0])]}",
+        f"type: {nrrd.TYPES[_code(arrays[0])][0]}",
         f"dimension: {4 if is_series else 3}",
         "space: left-posterior-superior",
         f"sizes: {len(arrays)} {sizes}" if is_series else f"sizes: {sizes}",
@@ -125,7 +117,7 @@ def _encode_meta(arrays: Sequence[np.ndarray], grid: Grid, part: Path, compress:
         f"Offset = {_row(origin)}",
         f"ElementSpacing = {_row(spacing)}",
         f"DimSize = {' '.join(map(str, sizes))}",
-        f"ElementType = {_META_TYPES[_code(arrays[0])]}",
+        f"ElementType = {next(name for name, code in metaimage.TYPES.items() if code == _code(arrays[0]))}",
         f"ElementDataFile = {data.name if is_detached else 'LOCAL'}",
         "",
     ]
@@ -135,7 +127,9 @@ def _encode_meta(arrays: Sequence[np.ndarray], grid: Grid, part: Path, compress:
     with data.open("wb" if is_detached else "ab") as file:
         start = file.tell()
         if compress:
-            _write_packed(arrays, file)
+            packer = zlib.compressobj(GZIP_LEVEL)
+            _write_all(arrays, lambda block: file.write(packer.compress(block)))
+            file.write(packer.flush())
         else:
             _write_all(arrays, file.write)
         size = file.tell() - start
@@ -143,12 +137,6 @@ def _encode_meta(arrays: Sequence[np.ndarray], grid: Grid, part: Path, compress:
         with part.open("r+b") as file:
             file.seek(len(begin.encode()))
             file.write(size_line.format(size).encode())
-
-
-def _write_packed(arrays: Sequence[np.ndarray], file: BinaryIO) -> None:
-    packer = zlib.compressobj(GZIP_LEVEL)
-    _write_all(arrays, lambda block: file.write(packer.compress(block)))
-    file.write(packer.flush())
 
 
 def _write_all(arrays: Sequence[np.ndarray], write: Callable[[bytes], object]) -> None:
@@ -162,16 +150,11 @@ def _write_side_by_side(arrays: Sequence[np.ndarray], write: Callable[[bytes], o
     if len(arrays) == 1:
         _write_all(arrays, write)
         return
-    for together in _planes(arrays):
-        write(_little(together).tobytes())
-
-
-def _planes(arrays: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
     for plane in range(len(arrays[0])):
         together = np.stack([array[plane] for array in arrays], axis=-1)
         for array in arrays:
             release_pages(array)
-        yield together
+        write(_little(together).tobytes())
 
 
 def _little(values: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from .header import Header, Voxels, beside, checked_sizes, damaged, is_whole, no
 
 _HEADER_BYTES = 1 << 20
 _LINE = re.compile(rb"^[ \t]*(\w+)[ \t]*[=:][ \t]*([^\r\n]*?)[ \t]*\r?$")
-_TYPES = {
+TYPES = {  # the first name of a code is the one that is written
     "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",
     "MET_LONG": "i4", "MET_ULONG": "u4", "MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8", "MET_FLOAT": "f4",
     "MET_DOUBLE": "f8",
@@ -57,9 +57,9 @@ def read_meta_header(path: Path) -> Header:
     sizes = checked_sizes(path, counts)
     grid, notes = placed(path, sizes, _matrix(path, fields, count))
     kind = fields.get("ElementType", "")
-    if kind not in _TYPES:
+    if kind not in TYPES:
         raise damaged(path, f"its voxels are of the unknown type {kind[:40]!r}")
-    stored = np.dtype((">" if _is_true(fields.get("BinaryDataByteOrderMSB", "False")) else "<") + _TYPES[kind])
+    stored = np.dtype((">" if _is_true(fields.get("BinaryDataByteOrderMSB", "False")) else "<") + TYPES[kind])
     expected = int(np.prod(sizes, dtype=object)) * stored.itemsize
     voxels = _voxels(path, fields, end, expected)
     return Header(path, sizes, grid, stored, voxels, FileHeader(grid.ijk_to_ras), notes=notes)

@@ -37,15 +37,15 @@ _ENCODINGS = {
     "raw": "raw", "gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2", "txt": "text", "text": "text",
     "ascii": "text", "hex": "hex",
 }  # fmt: skip
-_TYPES = {
+TYPES = {  # the first name is the one that is written
     "i1": ("signed char", "int8", "int8_t"),
-    "u1": ("uchar", "unsigned char", "uint8", "uint8_t"),
+    "u1": ("unsigned char", "uchar", "uint8", "uint8_t"),
     "i2": ("short", "short int", "signed short", "signed short int", "int16", "int16_t"),
-    "u2": ("ushort", "unsigned short", "unsigned short int", "uint16", "uint16_t"),
+    "u2": ("unsigned short", "ushort", "unsigned short int", "uint16", "uint16_t"),
     "i4": ("int", "signed int", "int32", "int32_t"),
-    "u4": ("uint", "unsigned int", "uint32", "uint32_t"),
-    "i8": ("longlong", "long long", "long long int", "signed long long", "signed long long int", "int64", "int64_t"),
-    "u8": ("ulonglong", "unsigned long long", "unsigned long long int", "uint64", "uint64_t"),
+    "u4": ("unsigned int", "uint", "uint32", "uint32_t"),
+    "i8": ("long long int", "longlong", "long long", "signed long long", "signed long long int", "int64", "int64_t"),
+    "u8": ("unsigned long long int", "ulonglong", "unsigned long long", "uint64", "uint64_t"),
     "f4": ("float",),
     "f8": ("double",),
 }
@@ -227,7 +227,7 @@ def _thickness_mm(fields: dict[str, str], series: int | None, grid: Grid) -> flo
 
 def _stored(path: Path, fields: dict[str, str]) -> np.dtype:
     name = " ".join(fields.get("type", "").lower().split())
-    code = next((code for code, names in _TYPES.items() if name in names), None)
+    code = next((code for code, names in TYPES.items() if name in names), None)
     if code is None:
         raise damaged(path, f"its voxels are of the unknown type {name[:40]!r}")
     order = {"little": "<", "big": ">"}.get(fields.get("endian", "little").lower())
