@@ -1,46 +1,29 @@
-"""Ties between widgets and text parameters that parameterNodeWrapper itself does not make."""
+"""Ties between widgets and parameters that parameterNodeWrapper itself does not make."""
 
 from collections.abc import Sequence
 from types import SimpleNamespace
 
-import ctk
 import qt
 from slicer.parameterNodeWrapper import GuiConnector
 
 from MedicalSuperResolutionLib.translation import tr as _
 
 
-class TextConnector(GuiConnector):
-    """Ties a widget to a text parameter. A panel makes it itself, so that Slicer need not find its class.
+class _Connector(GuiConnector):
+    """Ties one widget. A panel makes it itself, so Slicer never asks its class what it can tie."""
 
-    Parameters
-    ----------
-    widgetClass
-        Of the widgets that it can tie; set by the class.
-    """
-
-    widgetClass: type = qt.QWidget
+    canRepresent = create = None
 
     def __init__(self, widget: qt.QWidget) -> None:
         super().__init__()
         self._widget = widget
 
-    @classmethod
-    def canRepresent(cls, widget: qt.QWidget, datatype: type) -> bool:
-        return type(widget) is cls.widgetClass and datatype is str
-
-    @classmethod
-    def create(cls, widget: qt.QWidget, datatype: type) -> "TextConnector | None":
-        return cls(widget) if cls.canRepresent(widget, datatype) else None
-
     def widget(self) -> qt.QWidget:
         return self._widget
 
 
-class PathConnector(TextConnector):
+class PathConnector(_Connector):
     """Ties a ctkPathLineEdit to a text parameter: a ``pathlib.Path`` could not be empty."""
-
-    widgetClass = ctk.ctkPathLineEdit
 
     def read(self) -> str:
         return self._widget.currentPath
@@ -58,7 +41,7 @@ class PathConnector(TextConnector):
         self._widget.validInputChanged.disconnect(self.changed)
 
 
-class NumberConnector(TextConnector):
+class NumberConnector(_Connector):
     """Ties a QDoubleSpinBox or a ctkSliderWidget to a number; its range is that in the .ui file.
 
     Slicer's own connector sets the number again after each digit, and the box then writes all its decimals: after the 1
@@ -87,10 +70,8 @@ def number_connectors(ui: SimpleNamespace) -> dict[str, NumberConnector]:
     return {**boxes, "detail": NumberConnector(ui.detailSlider)}
 
 
-class ChoiceConnector(TextConnector):
+class ChoiceConnector(_Connector):
     """Ties a QComboBox to a text parameter; the choices are listed at run time."""
-
-    widgetClass = qt.QComboBox
 
     def offer(self, names: Sequence[str], other: str = "") -> None:
         """List these. ``other`` is the text of a last entry, for which the parameter is empty."""
