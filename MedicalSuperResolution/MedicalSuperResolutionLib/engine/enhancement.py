@@ -1,10 +1,8 @@
-"""Enhancing a volume of the scene: a forecast, and the engines for synchronous calls."""
+"""Enhancing a volume of the scene: a forecast, and the engine in this process."""
 
 from dataclasses import dataclass
-from functools import partial
 
 import qt
-import slicer
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
 
 from medical_super_resolution.inference.cost import estimate
@@ -16,7 +14,6 @@ from medical_super_resolution.volumes.volume import Enhanced, Volume
 from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.engine import tasks
 from MedicalSuperResolutionLib.engine.run_times import RunTimes
-from MedicalSuperResolutionLib.process.runner import Runner
 from MedicalSuperResolutionLib.scene import nodes as scene
 from MedicalSuperResolutionLib.scene.cautions import cautions
 from MedicalSuperResolutionLib.setup.models import check_factor, check_installed
@@ -77,13 +74,3 @@ def engine_here(progress: Progress) -> tasks.Engine:
         return inference.enhance(volume, model, settings, progress, profile=profile)
 
     return enhance
-
-
-def engine_in_child(runner: Runner, progress: Progress) -> tasks.Engine:
-    """The engine in a child process that is waited for while the application stays responsive."""
-
-    def report(done: int, total: int) -> None:
-        slicer.app.processEvents()
-        progress(done, total)
-
-    return partial(runner.run, progress=report)

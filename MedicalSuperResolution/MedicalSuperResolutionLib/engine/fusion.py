@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +11,11 @@ import qt
 from slicer import vtkMRMLScalarVolumeNode
 
 from medical_super_resolution.errors import SettingsError
-from medical_super_resolution.progress import Progress
 from medical_super_resolution.settings import EnhanceSettings, arguments_of
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.tilt import straight_grid, straightened
 from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib import messages
-from MedicalSuperResolutionLib.engine.background import BackgroundRun, OnEnd
 from MedicalSuperResolutionLib.engine.run_times import RunTimes
 from MedicalSuperResolutionLib.process import exchange
 from MedicalSuperResolutionLib.process.runner import Runner
@@ -179,29 +177,3 @@ def _grid_of(grids: list[Grid], spacing_mm: float | None) -> Grid:
 
     finest_first = sorted(grids, key=lambda grid: (*sorted(grid.spacing_ijk_mm), *grid.ijk_to_ras.ravel()))
     return union_grid(finest_first, spacing_mm or min(min(grid.spacing_ijk_mm) for grid in grids))
-
-
-def in_background(
-    nodes: Sequence[vtkMRMLScalarVolumeNode],
-    settings: EnhanceSettings,
-    spacing_mm: float | None = None,
-    *,
-    on_progress: Progress,
-    on_end: OnEnd,
-    runner: Runner,
-) -> BackgroundRun:
-    """Start to fuse volume nodes; see `BackgroundRun`."""
-    task = FusionTask(nodes, settings, spacing_mm)
-    return BackgroundRun(nodes[0], task, on_progress=on_progress, on_end=on_end, runner=runner)
-
-
-def wait_for(
-    nodes: Sequence[vtkMRMLScalarVolumeNode],
-    settings: EnhanceSettings,
-    spacing_mm: float | None,
-    runner: Runner,
-    meanwhile: Callable[[int, int], None],
-) -> vtkMRMLScalarVolumeNode:
-    """Fuse volume nodes and wait for it; ``meanwhile`` is called with steps done and in total, and may raise."""
-    task = FusionTask(nodes, settings, spacing_mm)
-    return task.take(runner.run_exchange(task.exchange, meanwhile))

@@ -13,8 +13,9 @@ from medical_super_resolution.errors import Cancelled, SettingsError, VolumeErro
 from medical_super_resolution.progress import Progress, ignore
 from medical_super_resolution.settings import EnhanceSettings, check_modality
 from MedicalSuperResolutionLib import messages
-from MedicalSuperResolutionLib.engine import enhancement, fusion, tasks
+from MedicalSuperResolutionLib.engine import enhancement, tasks
 from MedicalSuperResolutionLib.engine.background import BackgroundRun, EnhanceTask, OnEnd
+from MedicalSuperResolutionLib.engine.fusion import FusionTask
 from MedicalSuperResolutionLib.process.runner import Runner
 from MedicalSuperResolutionLib.scene import dicom_export, dicom_source, kinds, segmentation
 from MedicalSuperResolutionLib.setup import torch as torch_setup
@@ -76,9 +77,13 @@ class Scripting(ScriptedLoadableModuleLogic):
         torch_setup.ensure_engine()
         task = tasks.task_of(volumeNode, outputVolume, roi)
         runner = self.makeRunner()
-        engine = enhancement.engine_here if in_process else partial(enhancement.engine_in_child, runner)
+
+        def report(done: int, total: int) -> None:
+            progress(*task.step(done, total))
+
+        in_child = partial(runner.run, progress=_responsive(report))
         try:
-            return tasks.run(task, chosen, engine(lambda done, total: progress(*task.step(done, total))))
+            return tasks.run(task, chosen, enhancement.engine_here(report) if in_process else in_child)
         finally:
             runner.close()
 
@@ -112,17 +117,13 @@ class Scripting(ScriptedLoadableModuleLogic):
         model, slice_thickness_mm, uncertainty, device and threads count. With uncertainty=True a second volume
         holds how far the stacks contradict each other.
         """
-
-        def report_progress(done: int, total: int) -> None:
-            slicer.app.processEvents()
-            progress(done, total)
-
         torch_setup.ensure_engine()
         stacks = _stacks(volumeNodes)
         chosen = EnhanceSettings(**{name: _plain(value) for name, value in settings.items()})
+        task = FusionTask(stacks, chosen, _plain(spacing))
         runner = self.makeRunner()
         try:
-            return fusion.wait_for(stacks, chosen, _plain(spacing), runner, report_progress)
+            return task.take(runner.run_exchange(task.exchange, _responsive(progress)))
         finally:
             runner.close()
 
@@ -138,9 +139,8 @@ class Scripting(ScriptedLoadableModuleLogic):
         """Start to fuse in a child process and return at once: see BackgroundRun."""
         torch_setup.ensure_engine()
         stacks = _stacks(volumeNodes)
-        return fusion.in_background(
-            stacks, settings, _plain(spacing), on_progress=onProgress, on_end=onEnd, runner=self.makeRunner()
-        )
+        task = FusionTask(stacks, settings, _plain(spacing))
+        return BackgroundRun(stacks[0], task, on_progress=onProgress, on_end=onEnd, runner=self.makeRunner())
 
     def refine_segmentation(
         self,
@@ -179,6 +179,16 @@ class Scripting(ScriptedLoadableModuleLogic):
         if addToDatabase:
             dicom_export.add_to_database(Path(folder))
         return report.warnings
+
+
+def _responsive(progress: Progress) -> Progress:
+    """Keep the application responsive while a child process is waited for."""
+
+    def report(done: int, total: int) -> None:
+        slicer.app.processEvents()
+        progress(done, total)
+
+    return report
 
 
 def _check_nodes(volume: object, output: object, roi: object) -> None:
