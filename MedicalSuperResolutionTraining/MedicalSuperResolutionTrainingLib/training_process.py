@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 
 import medical_super_resolution_training
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
-from medical_super_resolution.system import temp_dirs
 from MedicalSuperResolutionLib.process import subprocess
 from MedicalSuperResolutionLib.translation import tr as _
 
@@ -120,12 +119,7 @@ class _Child:
     """One child process and its folder."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
-        self._folder = subprocess.private_folder()
-        try:
-            self._process = subprocess.started(arguments, self._folder, medical_super_resolution_training)
-        except BaseException:
-            temp_dirs.remove(self._folder)
-            raise
+        self._process, self._folder = subprocess.started(arguments, medical_super_resolution_training)
         self.end = weakref.finalize(self, subprocess.end, self._process, self._folder)  # at the end of Python too
 
     def status(self) -> int | None:

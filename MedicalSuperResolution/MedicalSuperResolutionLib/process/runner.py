@@ -17,7 +17,6 @@ from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from medical_super_resolution.progress import Progress, ignore
 from medical_super_resolution.report import Report
 from medical_super_resolution.settings import EnhanceSettings
-from medical_super_resolution.system import temp_dirs
 from medical_super_resolution.volumes.volume import Enhanced, Volume
 from MedicalSuperResolutionLib.process import subprocess
 from MedicalSuperResolutionLib.process.exchange import OUTPUT, UNCERTAINTY, EnhanceExchange, Exchange
@@ -169,12 +168,7 @@ class _Worker:
     """The process and its folder."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        self.folder = subprocess.private_folder()
-        try:
-            self._process = subprocess.started(command, self.folder)
-        except BaseException:
-            temp_dirs.remove(self.folder)
-            raise
+        self._process, self.folder = subprocess.started(command)
         self.end = weakref.finalize(self, subprocess.end, self._process, self.folder)  # at the end of Python too
 
     def has_ended(self) -> bool:

@@ -64,16 +64,25 @@ def remove_stale_folders() -> None:
         temp_dirs.remove_stale_folders(_FOLDER_PREFIX)
 
 
-def started(arguments: Sequence[str], folder: Path, *packages: ModuleType) -> subprocess.Popen[bytes]:
-    """Start a process in its folder, where its output is written to files.
+def started(arguments: Sequence[str], *packages: ModuleType) -> tuple[subprocess.Popen[bytes], Path]:
+    """Start a process, and the private folder that it runs in, where its output is written to files.
 
     It can import this package and the ``packages``, from where this process has imported them.
 
     Raises
     ------
     SuperResolutionError
-        The program is missing or not allowed to run.
+        See `private_folder`; or the program is missing or not allowed to run.
     """
+    folder = private_folder()
+    try:
+        return _started_in(folder, arguments, packages), folder
+    except BaseException:
+        temp_dirs.remove(folder)
+        raise
+
+
+def _started_in(folder: Path, arguments: Sequence[str], packages: Sequence[ModuleType]) -> subprocess.Popen[bytes]:
     folders = (Path(package.__file__).parent for package in (medical_super_resolution, *packages))
     environment = {"OMP_WAIT_POLICY": "passive", **os.environ}  # threads that wait leave the processor to Slicer
     environment |= {"PYTHONPATH": search_path(*folders), "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}

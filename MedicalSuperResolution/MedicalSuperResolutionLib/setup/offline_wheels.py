@@ -9,7 +9,6 @@ from subprocess import CalledProcessError
 import slicer
 
 from medical_super_resolution.errors import SuperResolutionError
-from medical_super_resolution.system import temp_dirs
 from MedicalSuperResolutionLib.process import subprocess
 from MedicalSuperResolutionLib.setup import torch as torch_setup
 from MedicalSuperResolutionLib.translation import tr as _
@@ -73,13 +72,8 @@ class ModelImport:
             raise torch_setup.RequirementsMissing(
                 _("A model is loaded once to prove it, which needs PyTorch; install PyTorch first.")
             )
-        self._folder = subprocess.private_folder()
         command = [subprocess.python(), "-m", "medical_super_resolution", "models", "--import", str(file)]
-        try:
-            self._process = subprocess.started([*command, *(["--sha256", sha256] if sha256 else [])], self._folder)
-        except BaseException:
-            temp_dirs.remove(self._folder)
-            raise
+        self._process, self._folder = subprocess.started([*command, *(["--sha256", sha256] if sha256 else [])])
 
     def is_over(self) -> bool:
         """Whether the child has ended."""
