@@ -85,7 +85,7 @@ class TrainingProcess:
         if status is None:
             return False
         errors = self._child.errors()
-        self._end_child()
+        self.stop()
         if status != 0:
             raise SuperResolutionError(subprocess.failure_sentence(status, errors, **_failure_texts()))
         self._earlier += lines
@@ -95,16 +95,13 @@ class TrainingProcess:
 
     def stop(self) -> None:
         """End the command that runs, if one does, within a second or two. Those after it are not started."""
-        self._end_child()
+        child, self._child = self._child, None
+        if child is not None:
+            child.end()
 
     def _next(self) -> None:
         program = self._program or [subprocess.python(), "-m", medical_super_resolution_training.__name__]
         self._child = _Child([*program, "--end-with-parent", *self._waiting.pop(0)])
-
-    def _end_child(self) -> None:
-        child, self._child = self._child, None
-        if child is not None:
-            child.end()
 
 
 def _failure_texts() -> dict[str, str]:
