@@ -49,8 +49,6 @@ class BackgroundCommands:
         self._process.stop()
 
     def _poll(self) -> None:
-        if not self.is_running:
-            return
         failure = None
         try:
             is_over = self._process.poll()

@@ -109,8 +109,6 @@ class BackgroundRun:
         self._task.begin(self._runner)
 
     def _poll(self) -> None:
-        if not self.is_running:
-            return
         node, failure = None, None
         try:
             self._task.check_present()

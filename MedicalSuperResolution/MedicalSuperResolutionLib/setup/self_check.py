@@ -69,8 +69,6 @@ class SelfCheck:
         self._timer = Repeated(_INTERVAL_MS, self._poll)
 
     def _poll(self) -> None:
-        if self._runner is None:
-            return
         seconds = time.monotonic() - self._started
         try:
             enhanced = self._runner.poll()

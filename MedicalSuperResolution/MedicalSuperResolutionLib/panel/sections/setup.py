@@ -90,7 +90,7 @@ class SetupSection:
             self._timer = Repeated(_INTERVAL_MS, lambda: self._look(file.stem))
 
     def _look(self, name: str) -> None:
-        if self._import is None or not self._import.is_over():
+        if not self._import.is_over():
             return
         self._timer.stop()
         running, self._import = self._import, None
