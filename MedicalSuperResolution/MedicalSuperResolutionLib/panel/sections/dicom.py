@@ -14,7 +14,7 @@ from medical_super_resolution.system.paths import is_folder
 from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode
 from MedicalSuperResolutionLib.process import subprocess
-from MedicalSuperResolutionLib.scene import dicom_export
+from MedicalSuperResolutionLib.scene import dicom_export, provenance
 from MedicalSuperResolutionLib.translation import tr as _
 
 
@@ -84,7 +84,7 @@ class DicomSection:
     def _write(self, folder: Path) -> list[str]:
         """Write the series; gives what there is to be warned of, one sentence each."""
         node = self._node()
-        known = len(dicom_export.provenance.report_of(node).warnings)
+        known = len(provenance.report_of(node).warnings)
         return [messages.sentence(one) for one in dicom_export.export(node, folder).warnings[known:]]
 
 
