@@ -64,24 +64,19 @@ class Comparison:
 
     def __init__(self, views: CompareViews, on_colors: Callable[[], None] = lambda: None) -> None:
         """``on_colors`` is called when the user has changed a color scale, and with it what is `shown`."""
-        self._views, self._on_colors = views, on_colors
+        self.views, self._on_colors = views, on_colors
         self._temporary: list[slicer.vtkMRMLNode] = []
         self._shown: Shown | None = None
 
     @property
     def is_active(self) -> bool:
         """Whether the compare views are on the screen."""
-        return self._views.is_active
+        return self.views.is_active
 
     @property
     def shown(self) -> Shown | None:
         """The present comparison, or None."""
         return self._shown if self.is_active else None
-
-    @property
-    def views(self) -> CompareViews:
-        """The views that show it."""
-        return self._views
 
     def enter(
         self,
@@ -122,13 +117,13 @@ class Comparison:
             colors = self._add_uncertainty(after)
             volumes, also = (source, after, difference), {"sharing_window": (before,), "colors": colors}
             if keeps_place:
-                self._views.replace(*volumes, **also)
+                self.views.replace(*volumes, **also)
             else:
-                self._views.enter(*volumes, arrangement=arrangement, plane=plane, **also)
+                self.views.enter(*volumes, arrangement=arrangement, plane=plane, **also)
             units = _units(before, after)
             for node, quantity in ((difference, _("Difference")), (colors, _("Uncertainty"))):
                 if node is not None:  # after the views exist, which look for legends only then
-                    self._temporary.append(self._views.add_legend(node, quantity, units))
+                    self._temporary.append(self.views.add_legend(node, quantity, units))
         except BaseException:
             self._remove(self._temporary)
             self._temporary = old
@@ -140,7 +135,7 @@ class Comparison:
 
     def exit(self) -> None:
         """Restore the previous layout, and remove the nodes that were added to the scene."""
-        self._views.exit()
+        self.views.exit()
         self._remove(self._temporary)
         self._temporary, self._shown = [], None
 

@@ -216,13 +216,13 @@ def test_the_legend_comes_after_the_views_which_do_not_see_an_older_one(
     an_unsure_blend, a_comparison, a_gray_pair, monkeypatch
 ):
     a_comparison.exit()
-    opened, legends = a_comparison._views.enter, []
+    opened, legends = a_comparison.views.enter, []
 
     def enter(*volumes, **options):
         legends.append(slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode"))
         opened(*volumes, **options)
 
-    monkeypatch.setattr(a_comparison._views, "enter", enter)
+    monkeypatch.setattr(a_comparison.views, "enter", enter)
     a_comparison.enter(*a_gray_pair)
     assert legends == [[]]
     assert slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
