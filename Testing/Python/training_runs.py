@@ -23,12 +23,13 @@ from medical_super_resolution_training.data.samplers.planes import PlaneSampler
 from medical_super_resolution_training.data.samplers.sequences import PatchSampler
 from medical_super_resolution_training.tasks import task_of
 from medical_super_resolution_training.training.checkpoints import save_checkpoint
+from medical_super_resolution_training.training.distributed import DistributedContext
 from medical_super_resolution_training.training.monitoring import callbacks
 from medical_super_resolution_training.training.state import TrainingState, new_state
 from medical_super_resolution_training.training.trainer import train
 from medical_super_resolution_training.workflows.run import run_recipe
 
-CPU = torch.device("cpu")
+CPU, ALONE = torch.device("cpu"), DistributedContext()
 CRITIC = AdversarialSettings(
     discriminator="sequence-lstm",
     discriminator_config={"channels": 2, "grid": 2, "hidden": 4},
@@ -55,8 +56,8 @@ def plane_recipe(**changes: object) -> Recipe:
     return replace(recipe, **changes)  # type: ignore[arg-type]
 
 
-def silent(state: TrainingState, terms: dict[str, torch.Tensor]) -> None:
-    """Watch nothing."""
+def silent(*_: object) -> None:
+    """Take what a run reports, and do nothing."""
 
 
 def trained(

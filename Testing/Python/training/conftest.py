@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ import SimpleITK as sitk
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.data.manifest import Entry
 from medical_super_resolution_training.data.preparation.prepare import prepare
+
+if TYPE_CHECKING:
+    from medical_super_resolution_training.training.state import TrainingState
 
 
 def a_phantom(seed: int, offset: float) -> np.ndarray:
@@ -75,6 +79,16 @@ def a_recipe() -> Recipe:
         thick_in_plane_fraction=0.0,
         seed=7,
     )
+
+
+@pytest.fixture
+def a_state() -> TrainingState:
+    """Before the first step of an in-plane recipe without a critic."""
+    from medical_super_resolution_training.config.losses import LossWeights
+    from medical_super_resolution_training.training.state import new_state
+    from training_runs import plane_recipe
+
+    return new_state(plane_recipe(loss=LossWeights()), "cpu")
 
 
 @pytest.fixture

@@ -19,16 +19,8 @@ from medical_super_resolution_training.training.adversarial import (
     generator_loss,
     train_discriminator,
 )
-from medical_super_resolution_training.training.distributed import DistributedContext
 from medical_super_resolution_training.training.state import TrainingState, new_state
-from training_runs import CRITIC, plane_recipe
-
-ALONE = DistributedContext()
-
-
-@pytest.fixture
-def a_state() -> TrainingState:
-    return new_state(plane_recipe(loss=LossWeights()), "cpu")
+from training_runs import ALONE, CRITIC, plane_recipe
 
 
 class Scale(Discriminator):

@@ -16,16 +16,12 @@ from medical_super_resolution_training.training.state import TrainingState
 from medical_super_resolution_training.workflows.reproduction import MODELS, reproduce
 from medical_super_resolution_training.workflows.run import run_recipe
 from tiny_recipe import TINY
-from training_runs import assert_same_state, plane_recipe
+from training_runs import assert_same_state, plane_recipe, silent
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a graphics card that PyTorch can use with CUDA"),
 ]
-
-
-def silent(line: str) -> None:
-    """Print nothing."""
 
 
 def on_cpu(state: TrainingState) -> TrainingState:

@@ -17,11 +17,7 @@ from medical_super_resolution_training.data.manifest import Entry, write_manifes
 from medical_super_resolution_training.workflows.export import export_run, trained
 from medical_super_resolution_training.workflows.run import run_recipe
 from tiny_recipe import TINY
-from training_runs import CRITIC, plane_recipe
-
-
-def silent(line: str) -> None:
-    """Print nothing."""
+from training_runs import CRITIC, plane_recipe, silent
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ from medical_super_resolution_training.workflows.card import card as card_of
 from medical_super_resolution_training.workflows.export import export_run
 from medical_super_resolution_training.workflows.resume import MANIFEST
 from medical_super_resolution_training.workflows.run import run_recipe
-from training_runs import assert_same_state, plane_recipe, run_that_is_killed
+from training_runs import assert_same_state, plane_recipe, run_that_is_killed, silent
 from warm_process import started
 
 
@@ -49,10 +49,6 @@ def validated_data(entries: list[Entry], tmp_path: Path) -> Path:
 def rows_of(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-def silent(line: str) -> None:
-    """Nobody waits."""
 
 
 # What a run leaves

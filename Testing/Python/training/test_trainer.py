@@ -16,7 +16,6 @@ from medical_super_resolution_training.tasks import task_of
 from medical_super_resolution_training.tasks.task import DiscriminatorInput
 from medical_super_resolution_training.training.adversarial import train_discriminator
 from medical_super_resolution_training.training.checkpoints import restore_newest
-from medical_super_resolution_training.training.distributed import DistributedContext
 from medical_super_resolution_training.training.objectives import perceptual_features
 from medical_super_resolution_training.training.optimization import precision
 from medical_super_resolution_training.training.state import (
@@ -26,7 +25,7 @@ from medical_super_resolution_training.training.state import (
     set_learning_rates,
 )
 from medical_super_resolution_training.training.trainer import train
-from training_runs import CPU, assert_same_state, plane_recipe, saved, silent, trained
+from training_runs import ALONE, CPU, assert_same_state, plane_recipe, saved, silent, trained
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.1])
@@ -168,7 +167,7 @@ def test_the_discriminator_learns_to_tell_noisy_volumes_from_true_ones(entries, 
         batch = sampler.batch(step)
         made = batch.hr + 0.3 * torch.randn(batch.hr.shape, generator=random)
         judged = DiscriminatorInput(made, batch.hr, made)
-        accuracies.append(float(train_discriminator(state, judged, recipe, DistributedContext())["accuracy"]))
+        accuracies.append(float(train_discriminator(state, judged, recipe, ALONE)["accuracy"]))
     assert np.mean(accuracies[:3]) < 0.75
     assert np.mean(accuracies[-10:]) > 0.85
 

@@ -15,7 +15,6 @@ from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.data.manifest import Entry
 from medical_super_resolution_training.tasks import task_of
 from medical_super_resolution_training.tasks.task import Prediction
-from medical_super_resolution_training.training.distributed import DistributedContext
 from medical_super_resolution_training.training.objectives import appearance_terms
 from medical_super_resolution_training.training.optimization import update_generator
 from medical_super_resolution_training.training.state import (
@@ -25,17 +24,9 @@ from medical_super_resolution_training.training.state import (
     new_state,
 )
 from medical_super_resolution_training.training.trainer import training_step
-from training_runs import CRITIC, plane_recipe, trained
-
-ALONE = DistributedContext()
-
+from training_runs import ALONE, CRITIC, plane_recipe, trained
 
 # The generator
-
-
-@pytest.fixture
-def a_state() -> TrainingState:
-    return new_state(plane_recipe(loss=LossWeights()), "cpu")
 
 
 def weights_of(network: torch.nn.Module) -> torch.Tensor:
