@@ -75,11 +75,6 @@ def test_every_source_file_of_a_module_is_installed(records: dict[str, set[str]]
     assert {name for name in needed if (REPOSITORY / module / name).exists()} - records[module] == set()
 
 
-def test_recipes_and_cards_are_installed_with_the_training(records: dict[str, set[str]]):
-    kinds = {Path(file).suffix for file in records["MedicalSuperResolutionTraining"] if file.startswith("Resources/")}
-    assert {".toml", ".ui", ".svg"} <= kinds
-
-
 def test_every_module_has_the_panel_and_the_icon_that_slicers_generic_tests_ask_for(records: dict[str, set[str]]):
     for module in MODULES:
         assert f"Resources/UI/{module}.ui" in records[module]

@@ -201,14 +201,6 @@ def test_every_term_of_the_loss_is_reported(entries):
     assert seen[-1] == content | {"adversarial", "adversarial_features", "discriminator", "accuracy"}
 
 
-@pytest.mark.parametrize("is_plane", [False, True])
-def test_the_same_recipe_gives_the_same_weights(entries, a_recipe: Recipe, is_plane: bool):
-    recipe = plane_recipe() if is_plane else a_recipe
-    one = trained(recipe, entries)
-    torch.rand(5)
-    assert_same_state(one, trained(recipe, entries))
-
-
 @pytest.mark.parametrize("after", [1, 2, 4])
 @pytest.mark.parametrize("is_plane", [False, True])
 def test_a_run_that_was_broken_off_resumes_to_the_same_weights(entries, a_recipe, tmp_path, after: int, is_plane: bool):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import struct
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
@@ -92,11 +90,3 @@ def test_the_requirements_are_those_of_the_package(module: str):
     project = (REPOSITORY / "pyproject.toml").read_text()
     lines = [line for line in requirements.splitlines() if line and not line.startswith("#")]
     assert [line for line in lines if f'"{line}"' not in project] == []
-
-
-def test_the_icons_are_drawn_as_slicer_wants_them():
-    icon = REPOSITORY / "MedicalSuperResolution" / "Resources" / "Icons" / "MedicalSuperResolution.svg"
-    assert ElementTree.parse(icon).getroot().tag == "{http://www.w3.org/2000/svg}svg"
-    header = (REPOSITORY / "Resources" / "MedicalSuperResolution.png").read_bytes()[:24]
-    assert header[1:4] == b"PNG"
-    assert struct.unpack(">II", header[16:]) == (128, 128)
