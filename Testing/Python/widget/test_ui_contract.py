@@ -1,4 +1,4 @@
-"""The .ui file and the code that uses it agree, and the panel is accessible; checked without Qt."""
+"""The .ui files and the code that uses them agree, and the panels are accessible; checked without Qt."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-MODULE = Path(__file__).parents[3] / "MedicalSuperResolution"
+REPOSITORY = Path(__file__).parents[3]
+MAIN, TRAINING = "MedicalSuperResolution", "MedicalSuperResolutionTraining"
+TIED = {  # the parameters of each panel that it ties itself, or that have no widget
+    MAIN: {"model", "resultVolume", "factor", "spacingI", "spacingJ", "spacingK", "sliceThickness", "detail"},
+    TRAINING: {"recipe", "quantity", "recipeFile", "volumes", "manifest", "run", "model"},
+}
 INPUTS = {
     "QPushButton",
     "QCheckBox",
@@ -26,12 +31,22 @@ INPUTS = {
     "qMRMLNodeComboBox",
 }
 SHOWING = ("Error", "Missing", "append", "addItem", "Display", "QAction", "shown_errors", "setHeaderLabels")  # calls
+PICTURE = "sampleLabel"  # without a text
 PLAIN_QT = {name for name in INPUTS if name.startswith("Q")} | {"QLabel", "QProgressBar", "QWidget"}
 
 
-@pytest.fixture(scope="module")
-def a_form() -> ElementTree.Element:
-    return ElementTree.parse(MODULE / "Resources" / "UI" / "MedicalSuperResolution.ui").getroot()
+@pytest.fixture(params=[MAIN, TRAINING])
+def a_module(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def a_form(a_module: str) -> ElementTree.Element:
+    return form_of(a_module)
+
+
+def form_of(module: str) -> ElementTree.Element:
+    return ElementTree.parse(REPOSITORY / module / "Resources" / "UI" / f"{module}.ui").getroot()
 
 
 def widgets(form: ElementTree.Element) -> dict[str, ElementTree.Element]:
@@ -47,19 +62,18 @@ def inputs(form: ElementTree.Element) -> dict[str, ElementTree.Element]:
     return {name: widget for name, widget in widgets(form).items() if widget.get("class") in INPUTS}
 
 
-def parameters() -> dict[str, str]:
+def parameters(module: str) -> dict[str, str]:
     """The annotated names of the parameter node class, with their types as written."""
-    tree = ast.parse((MODULE / "MedicalSuperResolutionLib" / "panel" / "parameter_node.py").read_text())
+    (path,) = (REPOSITORY / module / f"{module}Lib").rglob("parameter_node.py")
+    tree = ast.parse(path.read_text())
     (made,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name.endswith("ParameterNode")]
     return {node.target.id: ast.unparse(node.annotation) for node in made.body if isinstance(node, ast.AnnAssign)}
 
 
-def names_used_as_ui() -> set[str]:
+def names_used_as_ui(module: str) -> set[str]:
     """Every x of a `self.ui.x` or `ui.x` in the module's own files."""
-    files = [MODULE / "MedicalSuperResolution.py", *(MODULE / "MedicalSuperResolutionLib").rglob("*.py")]
-    nodes = [
-        node for path in files for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)
-    ]
+    trees = [ast.parse(path.read_text()) for path in sources(module)]
+    nodes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
     return {node.attr for node in nodes if ast.unparse(node.value) in ("self.ui", "self._ui", "ui")}
 
 
@@ -78,24 +92,21 @@ def untranslated(path: Path) -> list[str]:
     return found
 
 
-def module_sources() -> list[Path]:
-    """The Python files of both modules that Slicer runs itself."""
-    return [
-        path
-        for name in ("MedicalSuperResolution", "MedicalSuperResolutionTraining")
-        for path in (MODULE.parent / name / f"{name}.py", *(MODULE.parent / name / f"{name}Lib").rglob("*.py"))
-    ]
+def sources(*modules: str) -> list[Path]:
+    """The Python files of modules that Slicer runs itself."""
+    folders = [REPOSITORY / module for module in modules]
+    return [path for one in folders for path in (one / f"{one.name}.py", *(one / f"{one.name}Lib").rglob("*.py"))]
 
 
 def test_every_text_of_the_panels_and_of_the_scene_can_be_translated():
-    assert [text for path in module_sources() for text in untranslated(path)] == []
+    assert [text for path in sources(MAIN, TRAINING) for text in untranslated(path)] == []
 
 
 def test_the_tools_of_slicer_find_every_text_that_is_translated():
     """They look for `_(`, strings next to each other, and `)`; anything else would never be translated."""
     calls = [
         (path, node, ast.get_source_segment(source, node))
-        for path in module_sources()
+        for path in sources(MAIN, TRAINING)
         for source in [path.read_text()]
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "_"
@@ -109,37 +120,28 @@ def test_the_tools_of_slicer_find_every_text_that_is_translated():
     assert hidden == []
 
 
-@pytest.mark.parametrize("name", ["MedicalSuperResolution", "MedicalSuperResolutionTraining"])
-def test_no_text_of_a_form_is_kept_from_translation(name: str):
-    form = ElementTree.parse(MODULE.parent / name / "Resources" / "UI" / f"{name}.ui")
-    properties = [one for one in form.iter("property") if one.get("name") != "SlicerParameterName"]
+def test_no_text_of_a_form_is_kept_from_translation(a_form: ElementTree.Element):
+    properties = [one for one in a_form.iter("property") if one.get("name") != "SlicerParameterName"]
     kept = [one.findtext("string") for one in properties if one.find("string[@notr]") is not None]
     assert [text for text in kept if re.search("[A-Za-z]", text or "")] == []
 
 
-def test_every_bound_widget_names_a_parameter(a_form: ElementTree.Element):
-    bound = [text_of(widget, "SlicerParameterName") for widget in widgets(a_form).values()]
-    bound = [name for name in bound if name]
-    assert len(bound) == len(set(bound))
-    assert set(bound) - set(parameters()) == set()
+def test_every_parameter_is_bound_once_but_those_that_the_panel_ties_itself(a_module: str, a_form: ElementTree.Element):
+    bound = [name for widget in widgets(a_form).values() if (name := text_of(widget, "SlicerParameterName"))]
+    assert sorted(bound) == sorted(set(parameters(a_module)) - TIED[a_module])
+    assert TIED[a_module] <= set(parameters(a_module))
 
 
-def test_every_parameter_is_bound_but_those_without_a_plain_widget(a_form: ElementTree.Element):
-    bound = {text_of(widget, "SlicerParameterName") for widget in widgets(a_form).values()}
-    typed = {"factor", "spacingI", "spacingJ", "spacingK", "sliceThickness", "detail"}  # bound by connectors of our own
-    assert set(parameters()) - bound == {"model", "resultVolume"} | typed
-
-
-def test_bound_numbers_have_a_range():
+def test_bound_numbers_have_a_range(a_module: str):
     """parameterNodeWrapper makes an unbounded number's box run from minus to plus infinity."""
-    numbers = {name: kind for name, kind in parameters().items() if "float" in kind or "int" in kind}
+    numbers = {name: kind for name, kind in parameters(a_module).items() if "float" in kind or "int" in kind}
     assert [
         name for name, kind in numbers.items() if not kind.startswith("Annotated") or "WithinRange" not in kind
     ] == []
 
 
-def test_every_widget_that_the_code_uses_exists(a_form: ElementTree.Element):
-    used = names_used_as_ui()
+def test_every_widget_that_the_code_uses_exists(a_module: str, a_form: ElementTree.Element):
+    used = names_used_as_ui(a_module)
     assert len(used) > 10
     assert used - set(widgets(a_form)) == set()
 
@@ -149,19 +151,15 @@ def test_every_input_explains_itself(a_form: ElementTree.Element):
 
 
 def test_screen_readers_read_every_text_and_the_name_of_every_other_input(a_form: ElementTree.Element):
-    check_what_screen_readers_read(a_form)
-
-
-def check_what_screen_readers_read(form: ElementTree.Element) -> None:
     """They read a name in place of a text, such as Start on the button that says Stop, or Status for every status."""
-    named = {name for name, widget in widgets(form).items() if text_of(widget, "accessibleName")}
+    named = {name for name, widget in widgets(a_form).items() if text_of(widget, "accessibleName")}
     with_text = {
         name
-        for name, widget in widgets(form).items()
-        if widget.get("class") in ("QLabel", "QPushButton", "QCheckBox") and name != "sampleLabel"  # a picture
+        for name, widget in widgets(a_form).items()
+        if widget.get("class") in ("QLabel", "QPushButton", "QCheckBox") and name != PICTURE
     }
     assert named & with_text == set()
-    assert set(inputs(form)) - with_text - named == set()
+    assert set(inputs(a_form)) - with_text - named == set()
 
 
 def test_every_label_before_an_input_belongs_to_it(a_form: ElementTree.Element):
@@ -195,7 +193,8 @@ def test_no_text_that_changes_can_widen_the_panel(a_form: ElementTree.Element):
         for name, widget in changing.items()
     }
     assert set(policies.values()) == {"Ignored"}
-    assert [name for name in changing if name.endswith("Label") and text_of(changing[name], "wordWrap") != "true"] == []
+    labels = {name for name in changing if name.endswith("Label")} - {PICTURE}
+    assert [name for name in labels if text_of(changing[name], "wordWrap") != "true"] == []
 
 
 def test_fields_take_the_width_of_the_panel_on_every_system(a_form: ElementTree.Element):
@@ -204,8 +203,8 @@ def test_fields_take_the_width_of_the_panel_on_every_system(a_form: ElementTree.
     assert {text_of(form, "fieldGrowthPolicy") for form in forms} == {"QFormLayout::AllNonFixedFieldsGrow"}
 
 
-def test_enhance_comes_after_volume_and_goal_alone(a_form: ElementTree.Element):
-    assert list(inputs(a_form))[:7] == [
+def test_enhance_comes_after_volume_and_goal_alone():
+    assert list(inputs(form_of(MAIN)))[:7] == [
         "inputSelector", "goalComboBox", "factorSpinBox", "spacingISpinBox", "spacingJSpinBox", "spacingKSpinBox",
         "enhanceButton",
     ]  # fmt: skip
@@ -229,9 +228,10 @@ def test_every_node_list_gets_the_scene(a_form: ElementTree.Element):
     assert wired == lists
 
 
-def test_label_maps_are_not_offered(a_form: ElementTree.Element):
+def test_label_maps_are_not_offered():
+    found = widgets(form_of(MAIN))
     for name in ("inputSelector", "outputSelector", "compareSelector", "exportSelector"):
-        selector = widgets(a_form)[name]
+        selector = found[name]
         assert text_of(selector, "nodeTypes") == "vtkMRMLScalarVolumeNode"
         assert text_of(selector, "showChildNodeTypes") == "false"  # a label map is a child of a scalar volume
 
