@@ -154,6 +154,12 @@ class Screen:
         colors = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(height, width, -1)
         return colors[::-1, :, 0].astype(float)
 
+    def color(self, number: int) -> list[float]:
+        """Red, green and blue, 0 to 255, in the middle of a view."""
+        producer = self.logic(number).GetImageDataConnection().GetProducer()
+        producer.Update()
+        return [producer.GetOutputDataObject(0).GetScalarComponentAsDouble(100, 100, 0, one) for one in range(3)]
+
     def scroll(self, number: int, offset_mm: float) -> None:
         logic = self.logic(number)
         logic.StartSliceNodeInteraction(slicer.vtkMRMLSliceNode.SliceToRASFlag)

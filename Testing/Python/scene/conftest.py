@@ -62,6 +62,21 @@ def a_comparison(a_slicer: SlicerHost) -> Iterator[Comparison]:
 
 
 @pytest.fixture
+def make_unsure(a_scene: slicer.vtkMRMLScene) -> Callable[..., None]:
+    """Give a volume a map of its uncertainty, of these values on this grid."""
+    import slicer
+
+    from MedicalSuperResolutionLib.scene import uncertainty_node
+
+    def attach(node: slicer.vtkMRMLScalarVolumeNode, values: np.ndarray, ijk_to_ras: np.ndarray) -> None:
+        known = slicer.util.addVolumeFromArray(values, ijk_to_ras, "Uncertainty")
+        uncertainty_node._color(known)
+        node.SetNodeReferenceID(uncertainty_node._ROLE, known.GetID())
+
+    return attach
+
+
+@pytest.fixture
 def a_volume_node(a_scene: slicer.vtkMRMLScene, a_volume: Volume) -> slicer.vtkMRMLScalarVolumeNode:
     """The CT of `a_volume`, named "Chest"."""
     import slicer

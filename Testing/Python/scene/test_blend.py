@@ -7,7 +7,6 @@ import pytest
 
 slicer = pytest.importorskip("slicer", reason="the views need slicer-core")
 
-from MedicalSuperResolutionLib.scene import uncertainty_node  # noqa: E402
 from slicer_host import SLICE_VIEW_PIXELS, ijk_to_ras, node_ids  # noqa: E402
 
 BEFORE, AFTER = 100, 200  # gray values
@@ -34,13 +33,11 @@ def a_blend(a_comparison, a_gray_pair, a_screen):
 
 
 @pytest.fixture
-def an_unsure_blend(a_comparison, a_gray_pair, a_screen, a_scene):
+def an_unsure_blend(a_comparison, a_gray_pair, a_screen, make_unsure):
     """After is sure in its lower half, along k, and not sure in the upper."""
     values = np.zeros((40, 40, 40), np.float32)
     values[20:] = 50
-    known = slicer.util.addVolumeFromArray(values, ijk_to_ras(a_gray_pair[1]), "Uncertainty")
-    uncertainty_node._color(known)
-    a_gray_pair[1].SetNodeReferenceID(uncertainty_node._ROLE, known.GetID())
+    make_unsure(a_gray_pair[1], values, ijk_to_ras(a_gray_pair[1]))
     a_comparison.enter(*a_gray_pair)
     return a_comparison.views.blends[0]
 
@@ -171,9 +168,9 @@ def test_uncertainty_colors_what_is_not_sure(an_unsure_blend, a_screen):
     assert an_unsure_blend.has_colors
     an_unsure_blend.color(1)
     a_screen.scroll(1, 10.0)
-    unsure = rgb(a_screen)
+    unsure = a_screen.color(1)
     a_screen.scroll(1, -20.0)
-    sure = rgb(a_screen)
+    sure = a_screen.color(1)
     assert len(set(sure)) == 1  # gray
     assert unsure != sure
 
@@ -183,7 +180,7 @@ def test_the_colors_can_be_seen_through(an_unsure_blend, a_screen):
     pictures = []
     for opacity in (0, 0.5, 1):
         an_unsure_blend.color(opacity)
-        pictures.append(np.array(rgb(a_screen)))
+        pictures.append(np.array(a_screen.color(1)))
     np.testing.assert_allclose(pictures[1], (pictures[0] + pictures[2]) / 2, atol=1)
     assert set(pictures[0]) == {AFTER}
 
@@ -243,10 +240,3 @@ def test_without_a_map_there_are_no_colors(a_blend, a_comparison, a_screen):
     assert a_comparison.shown.uncertainty is None
     a_blend.color(1)
     assert grays(a_screen) == {AFTER}
-
-
-def rgb(screen):
-    """The color in the middle of the view of after."""
-    producer = screen.logic(1).GetImageDataConnection().GetProducer()
-    producer.Update()
-    return [producer.GetOutputDataObject(0).GetScalarComponentAsDouble(100, 100, 0, one) for one in range(3)]

@@ -114,13 +114,6 @@ def test_no_difference_stays_dark_where_the_user_changes_the_window(a_comparison
     assert (display.GetWindow(), display.GetLevel(), a_comparison.shown.limit) == (80, 0, 40)
 
 
-def color(screen, number):
-    """Red, green and blue, 0 to 255, in the middle of a view."""
-    producer = screen.logic(number).GetImageDataConnection().GetProducer()
-    producer.Update()
-    return [producer.GetOutputDataObject(0).GetScalarComponentAsDouble(100, 100, 0, one) for one in range(3)]
-
-
 @pytest.mark.parametrize(("raised_by", "redder"), [(0, 0), (60, 1), (-60, -1)])
 def test_higher_is_orange_and_lower_is_blue_and_no_difference_is_dark(
     a_comparison, a_pair, a_screen, raised_by, redder
@@ -130,7 +123,7 @@ def test_higher_is_orange_and_lower_is_blue_and_no_difference_is_dark(
         slicer.util.arrayFromVolume(before) + np.float32(raised_by), ijk_to_ras(before), "After"
     )
     a_comparison.enter(before, after)
-    red, green, blue = color(a_screen, 2)
+    red, green, blue = a_screen.color(2)
     assert np.sign(round((red - blue) / 20)) == redder
     assert (max(red, green, blue) < 40) == (raised_by == 0)
 
@@ -172,13 +165,9 @@ def test_a_plane_that_is_asked_for_is_shown(a_comparison, a_pair, a_screen):
     assert a_screen.logic(2).GetSliceNode().GetOrientation() == "Sagittal"
 
 
-def test_legends_name_units_and_begin_where_the_colors_begin(a_comparison, a_pair, a_scene):
-    from MedicalSuperResolutionLib.scene import uncertainty_node
-
+def test_legends_name_units_and_begin_where_the_colors_begin(a_comparison, a_pair, make_unsure):
     before, after = a_pair
-    known = slicer.util.addVolumeFromArray(np.full((48, 40, 40), 8, np.float32), ijk_to_ras(after), "Uncertainty")
-    uncertainty_node._color(known)
-    after.SetNodeReferenceID(uncertainty_node._ROLE, known.GetID())
+    make_unsure(after, np.full((48, 40, 40), 8, np.float32), ijk_to_ras(after))
     units = slicer.vtkCodedEntry()
     units.SetValueSchemeMeaning("[hnsf'U]", "UCUM", "Hounsfield unit")
     after.SetVoxelValueUnits(units)
@@ -208,13 +197,9 @@ def test_the_numbers_of_a_legend_have_three_digits_and_spaces_beside_them(a_pair
     assert tuple(legend.GetLabelFormat() % value for value in (largest, largest / 2)) == numbers
 
 
-def test_the_uncertainty_lies_on_a_result_that_was_moved_since(a_comparison, a_pair, a_scene):
-    from MedicalSuperResolutionLib.scene import uncertainty_node
-
+def test_the_uncertainty_lies_on_a_result_that_was_moved_since(a_comparison, a_pair, a_scene, make_unsure):
     before, after = a_pair
-    known = slicer.util.addVolumeFromArray(np.full((48, 40, 40), 8, np.float32), ijk_to_ras(after), "Uncertainty")
-    uncertainty_node._color(known)
-    after.SetNodeReferenceID(uncertainty_node._ROLE, known.GetID())
+    make_unsure(after, np.full((48, 40, 40), 8, np.float32), ijk_to_ras(after))
     transform = a_scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     for volume in a_pair:
         volume.SetAndObserveTransformNodeID(transform.GetID())
@@ -223,14 +208,10 @@ def test_the_uncertainty_lies_on_a_result_that_was_moved_since(a_comparison, a_p
     assert shown.GetParentTransformNode() is transform
 
 
-def test_the_uncertainty_of_a_part_lies_where_the_part_does(a_comparison, a_pair, a_scene):
-    from MedicalSuperResolutionLib.scene import uncertainty_node
-
+def test_the_uncertainty_of_a_part_lies_where_the_part_does(a_comparison, a_pair, make_unsure):
     after = a_pair[1]
     part = ijk_to_ras(after) @ np.array([[1, 0, 0, 10], [0, 1, 0, 10], [0, 0, 1, 12], [0, 0, 0, 1.0]])
-    known = slicer.util.addVolumeFromArray(np.full((24, 20, 20), 8, np.float32), part, "Uncertainty")
-    uncertainty_node._color(known)
-    after.SetNodeReferenceID(uncertainty_node._ROLE, known.GetID())
+    make_unsure(after, np.full((24, 20, 20), 8, np.float32), part)
     a_comparison.enter(*a_pair)
     shown = next(node for node in hidden_volumes() if node.GetName() == "Uncertainty")
     np.testing.assert_allclose(ijk_to_ras(shown), part)
