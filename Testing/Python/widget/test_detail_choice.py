@@ -90,13 +90,6 @@ def test_the_detail_survives_saving_the_scene(a_model_folder: Path, a_panel: Any
     assert (a_panel._parameterNode.detail, a_panel.ui.detailSlider.value) == (0.25, 0.25)
 
 
-def test_a_detail_model_is_no_model_of_its_own(a_model_folder: Path):
-    import importlib
-
-    selector = importlib.import_module("MedicalSuperResolutionLib.setup.models")
-    assert [path.stem for path in selector.store.installed(a_model_folder)] == ["general", "plain"]
-
-
 def test_the_forecast_is_that_of_a_model_which_knows_a_single_factor(a_panel: Any, a_thick_volume: Any, tmp_path: Path):
     write_header(tmp_path / "mine.safetensors", {}, {"factor": 2})
     a_panel._parameterNode.model = str(tmp_path / "mine.safetensors")

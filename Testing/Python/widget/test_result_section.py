@@ -107,15 +107,6 @@ def test_a_result_does_not_take_the_place_of_an_input_that_was_removed(
     assert a_panel.ui.inputSelector.currentNode() is other
 
 
-@pytest.mark.parametrize(
-    ("goal", "name"), [("THIN_SLICES_4", "Thick x4"), ("IN_PLANE_2", "Thick in-plane x2"), ("ISOTROPIC", "Thick 1 mm")]
-)
-def test_a_result_is_named_after_its_goal(a_panel: Any, a_thick_volume: Any, a_runner: Any, goal: str, name: str):
-    a_panel._parameterNode.goal = type(a_panel._parameterNode.goal)[goal]
-    enhance(a_panel, a_runner)
-    assert volume_names() == ["Thick", name]
-
-
 def test_a_removed_input_is_noticed_while_it_runs(
     a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any, errors_shown: list[str]
 ):
