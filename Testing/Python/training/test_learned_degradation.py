@@ -219,7 +219,7 @@ def test_a_down_sampler_for_another_factor_is_refused(entries: list[Entry], a_fi
         ("cut", "damaged"),
     ],
 )
-def test_files_that_are_no_down_sampler_are_refused(tmp_path, a_file: Path, a_model_file, content: str, message: str):
+def test_files_that_are_no_down_sampler_are_refused(a_file: Path, a_model_file, content: str, message: str):
     if content == "missing":
         a_file.unlink()
     else:

@@ -130,7 +130,7 @@ def _forget(*packages: str) -> dict[str, types.ModuleType]:
 
 
 @pytest.fixture
-def a_slicer(slicer_python: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def a_slicer(slicer_python: types.ModuleType) -> Iterator[Any]:
     """The application: a fresh scene, and what the panel asks of `slicer.app`."""
     from PySide6 import QtCore, QtWidgets
 

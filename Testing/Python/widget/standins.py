@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import types
 import unittest
 from pathlib import Path
@@ -80,6 +79,3 @@ class ScriptedLoadableModuleLogic:
 
 class ScriptedLoadableModuleTest(unittest.TestCase):
     """The self-test's base."""
-
-    def delayDisplay(self, message: str, requestedDelay: int | None = None) -> None:
-        logging.info(message)

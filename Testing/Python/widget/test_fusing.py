@@ -53,17 +53,11 @@ def stacks(a_slicer: Any, a_panel: Any) -> list[Any]:
     return made
 
 
-def fused(also: dict[str, Any] | None = None) -> Any:
+def fused(**also: Any) -> Any:
     from MedicalSuperResolutionLib.scene.stacks import FusedStacks
 
     volume = Volume(np.full((24, 24, 24), 7, np.int16), Grid((24, 24, 24), np.eye(4)))
-    return FusedStacks(volume, REPORT, **(also or {}))
-
-
-def uncertainty_of(result: Any) -> Any:
-    from MedicalSuperResolutionLib.scene import uncertainty_node
-
-    return uncertainty_node.map_of(result)
+    return FusedStacks(volume, REPORT, **also)
 
 
 def test_one_volume_cannot_be_fused_and_two_are_foreseen(a_panel: Any, a_slicer: Any):
@@ -135,7 +129,7 @@ def test_where_stacks_contradict_each_other_becomes_a_map(a_panel: Any, stacks: 
     a_panel.ui.uncertaintyCheckBox.checked = True
     a_panel.ui.fuseButton.click()
     assert "--uncertainty" in a_runner.exchange.arguments()
-    a_runner.give(fused({"uncertainty": Volume(np.ones((24, 24, 24), np.float32), Grid((24, 24, 24), np.eye(4)))}))
+    a_runner.give(fused(uncertainty=Volume(np.ones((24, 24, 24), np.float32), Grid((24, 24, 24), np.eye(4)))))
     wait(lambda: a_panel._run.current is None)
     known = uncertainty_node.map_of(a_panel._parameterNode.resultVolume)
     assert known.GetName() == "Axial fused uncertainty"
@@ -181,12 +175,14 @@ def test_a_stack_under_a_transform_is_fused_where_it_lies(a_panel: Any, stacks: 
 def test_a_first_stack_that_is_moved_while_they_are_fused_takes_the_result_along(
     a_panel: Any, stacks: list[Any], a_runner: Any
 ):
+    from MedicalSuperResolutionLib.scene import uncertainty_node
+
     a_panel.ui.fuseButton.click()
     stacks[0].SetOrigin(*np.add(stacks[0].GetOrigin(), (5, 6, 7)))
-    a_runner.give(fused({"uncertainty": fused().volume}))
+    a_runner.give(fused(uncertainty=fused().volume))
     wait(lambda: a_panel._run.current is None)
     result = a_panel._parameterNode.resultVolume
-    assert (result.GetOrigin(), uncertainty_of(result).GetOrigin()) == ((5, 6, 7), (5, 6, 7))
+    assert (result.GetOrigin(), uncertainty_node.map_of(result).GetOrigin()) == ((5, 6, 7), (5, 6, 7))
 
 
 @pytest.mark.parametrize("ending", ["refused", "removed", "cancelled"])

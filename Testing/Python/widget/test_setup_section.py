@@ -107,7 +107,7 @@ def test_a_folder_without_wheels_is_an_error(a_pip: Any, a_panel: Any, tmp_path:
 # ---- models
 
 
-def test_the_checksum_of_a_chosen_file_is_shown_and_compared(a_panel: Any, a_file: Path, tmp_path: Path):
+def test_the_checksum_of_a_chosen_file_is_shown_and_compared(a_panel: Any, a_file: Path):
     ui, digest = a_panel.ui, checksum.digest_of(a_file)
     ui.weightsPathLineEdit.currentPath = str(a_file)
     groups = " ".join(digest[first : first + 16] for first in (0, 16, 32, 48))  # in one piece, it would be cut
