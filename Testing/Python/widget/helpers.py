@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import time
+import unittest
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
+
+TESTS_OF_SLICER = Path(__file__).parents[2] / "Slicer"
 
 
 @contextmanager
@@ -49,6 +54,22 @@ def packages_left_by_reload(panel: Any, monkeypatch: pytest.MonkeyPatch) -> set[
         sys.modules.update(before)
     assert reloaded == [panel]
     return left
+
+
+def run_tests_of_slicer(name: str) -> None:
+    """Those that ctest runs inside Slicer, of a file of Testing/Slicer."""
+    specification = importlib.util.spec_from_file_location(name, TESTS_OF_SLICER / f"{name}.py")
+    script = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(script)
+    check_passing(unittest.defaultTestLoader.loadTestsFromModule(script))
+
+
+def check_passing(tests: unittest.TestSuite) -> None:
+    """There are several, and each passes."""
+    result = unittest.TestResult()
+    tests.run(result)
+    assert result.testsRun > 1
+    assert [text for _, text in result.errors + result.failures] == []
 
 
 def take_torch_away(monkeypatch: pytest.MonkeyPatch) -> None:

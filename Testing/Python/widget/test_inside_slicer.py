@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import types
-import unittest
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "Slicer"
+from widget.helpers import process_events, run_tests_of_slicer
 
 
 @pytest.fixture
@@ -28,7 +25,6 @@ def a_main_window(
     """As much of it as these tests ask for: modules, slice views and files."""
     import slicer_host
     from widget import slicer_widgets
-    from widget.helpers import process_events
 
     util, scene, manager = slicer_python.util, slicer_python.mrmlScene, slicer_widgets.LayoutManager(a_slicer)
     monkeypatch.setattr(a_slicer, "layoutManager", lambda: manager)
@@ -41,11 +37,4 @@ def a_main_window(
 
 @pytest.mark.parametrize("name", ["MedicalSuperResolutionWidgetTest", "MedicalSuperResolutionCompareTest"])
 def test_the_tests_inside_slicer_pass(the_real_runner: None, a_main_window: None, name: str):
-    specification = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    script = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(script)
-    tests = unittest.defaultTestLoader.loadTestsFromModule(script)
-    result = unittest.TestResult()
-    tests.run(result)
-    assert result.testsRun >= 4
-    assert [text for _, text in result.errors + result.failures] == []
+    run_tests_of_slicer(name)

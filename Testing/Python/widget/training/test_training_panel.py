@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import types
+import unittest
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from widget.helpers import double_click, packages_left_by_reload, take_torch_away, wait
+from widget.helpers import check_passing, double_click, packages_left_by_reload, take_torch_away, wait
 
 LASTS = "step(50, 0.5); step(100, 0.25); checkpoint(); time.sleep(60)"
 
@@ -476,10 +477,7 @@ def test_a_script_trains_and_exports(
 def test_the_self_tests_pass(a_training_panel: Any, the_training_module: Any, slicer_python: Any, monkeypatch: Any):
     monkeypatch.setattr(slicer_python.util, "getModuleWidget", lambda name: a_training_panel)
     kind = the_training_module.MedicalSuperResolutionTrainingTest
-    for name in [name for name in dir(kind) if name.startswith("test_")]:
-        test = kind(name)
-        test.setUp()
-        getattr(test, name)()
+    check_passing(unittest.defaultTestLoader.loadTestsFromTestCase(kind))
 
 
 def test_reloading_reads_our_packages_anew(a_training_panel: Any, monkeypatch: Any):
