@@ -11,6 +11,7 @@ import os
 import struct
 import sys
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -107,14 +108,8 @@ def read_description(path: Path) -> dict[str, Any]:
     try:
         if not path.is_file():
             raise ModelError(f"there is no model file {path}")
-        with path.open("rb") as opened:
-            (length,) = struct.unpack("<Q", opened.read(8))
-            rest = path.stat().st_size - 8 - length
-            header = json.loads(opened.read(length) if length <= _LONGEST and rest >= 0 else b"")
-        metadata = header.pop("__metadata__", {})
-        if max((entry["data_offsets"][1] for entry in header.values()), default=0) != rest:
-            raise ValueError("it is cut short, or something is behind it")
-        description = json.loads(metadata[HEADER_KEY]) if HEADER_KEY in metadata else None
+        state = path.stat()
+        description = json.loads(_description_in(path, state.st_size, state.st_mtime_ns, state.st_ino))
     except OSError as problem:
         raise ModelError(f"{path} cannot be read: {problem.strerror}") from problem
     except (struct.error, ValueError, LookupError, TypeError, AttributeError, RecursionError) as problem:
@@ -122,6 +117,19 @@ def read_description(path: Path) -> dict[str, Any]:
     if not isinstance(description, dict):
         raise ModelError(f"{path} is not a model of MedicalSuperResolution")
     return description
+
+
+@lru_cache(maxsize=32)  # a panel asks for the same file many times while the user chooses
+def _description_in(path: Path, size: int, *_state: int) -> str:
+    """The description in a file that has this size, and has not been written since; as JSON."""
+    with path.open("rb") as opened:
+        (length,) = struct.unpack("<Q", opened.read(8))
+        rest = size - 8 - length
+        header = json.loads(opened.read(length) if length <= _LONGEST and rest >= 0 else b"")
+    metadata = header.pop("__metadata__", {})
+    if max((entry["data_offsets"][1] for entry in header.values()), default=0) != rest:
+        raise ValueError("it is cut short, or something is behind it")
+    return metadata.get(HEADER_KEY, "null")
 
 
 def detail_files_of(path: Path) -> list[Path]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import struct
+import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -39,3 +42,17 @@ def test_weights_without_a_description_are_no_model(tmp_path: Path):
 def test_a_missing_file_is_named(tmp_path: Path):
     with pytest.raises(ModelError, match="there is no model file .*brain.safetensors"):
         store.read_header(tmp_path / "brain.safetensors")
+
+
+def test_a_file_is_read_once_for_as_long_as_it_stays_the_same(tmp_path: Path):
+    def written(value: int) -> Path:
+        header = json.dumps({"__metadata__": {store.HEADER_KEY: json.dumps({"value": value})}}).encode()
+        path.write_bytes(struct.pack("<Q", len(header)) + header)
+        return path
+
+    path = tmp_path / "brain.safetensors"
+    store.read_description(written(1)).clear()  # the reader's own copy
+    with mock.patch.object(Path, "open", side_effect=AssertionError("read again")):
+        assert store.read_description(path) == {"value": 1}
+    time.sleep(0.02)  # a file system may count the time of a change in steps
+    assert store.read_description(written(2)) == {"value": 2}
