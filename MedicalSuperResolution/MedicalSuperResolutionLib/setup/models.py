@@ -11,9 +11,9 @@ from MedicalSuperResolutionLib.translation import tr as _
 SHIPPED_FOLDER = store.SHIPPED_FOLDER
 
 
-def installed_models(folder: Path = SHIPPED_FOLDER) -> list[str]:
-    """Names of the models that are shipped in a folder, then of those that were imported."""
-    return [path.stem for path in store.installed(folder)]
+def installed_models() -> list[str]:
+    """Names of the models that are shipped, then of those that were imported."""
+    return [path.stem for path in store.installed()]
 
 
 def check_installed(model: str) -> None:
