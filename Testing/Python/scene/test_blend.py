@@ -185,7 +185,7 @@ def test_the_colors_can_be_seen_through(an_unsure_blend, a_screen):
     assert set(pictures[0]) == {AFTER}
 
 
-def test_the_colors_have_a_legend(an_unsure_blend, a_comparison, a_scene, a_gray_pair):
+def test_the_colors_have_a_legend(an_unsure_blend, a_comparison):
     _, legend = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")  # the first is of the difference
     assert legend.GetTitleText() == "Uncertainty\n(unit unknown)"
     assert legend.GetPrimaryDisplayNode().GetColorNode().GetName() == "Iron"

@@ -92,7 +92,7 @@ def test_runs_in_this_process_into_new_nodes(a_medium_node, an_engine_here, temp
     assert len(node_ids(mrml)) - len(before) <= 1  # the display node of the source, made when it was first shown
 
 
-def test_runs_in_child_processes_into_one_node(a_medium_node, an_engine, an_enhanced, temporary_folder):
+def test_runs_in_child_processes_into_one_node(a_medium_node, an_engine, temporary_folder):
     runner, mrml = an_engine("step(1, 1); finish()"), a_medium_node.GetScene()
     output = mrml.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Output")
 

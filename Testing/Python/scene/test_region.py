@@ -133,7 +133,7 @@ def test_the_result_lies_exactly_in_the_region(a_volume_node, a_volume, a_region
 
 
 @pytest.mark.parametrize("is_sequence", [False, True])
-def test_a_region_of_a_ct_without_air_is_a_ct(a_scene, a_volume_node, a_volume, a_region, is_sequence):
+def test_a_region_of_a_ct_without_air_is_a_ct(a_volume_node, a_volume, a_region, is_sequence):
     array = a_volume.array.clip(-100)
     array[0] = -1000
     slicer.util.updateVolumeFromArray(a_volume_node, array)

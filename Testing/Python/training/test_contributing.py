@@ -61,7 +61,7 @@ def test_every_section_has_at_most_four_steps():
 
 @pytest.mark.slow
 def test_a_loss_a_degradation_a_generator_and_a_recipe_are_added_as_it_says(
-    a_copy: Path, entries: list, tmp_path: Path, a_dataset: Path
+    a_copy: Path, entries: list, tmp_path: Path
 ):
     changed = carried_out((REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8"), a_copy)
     assert {path.parent.name for path in changed} == {"objectives", "physics", "generators", "Recipes"}

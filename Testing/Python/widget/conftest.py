@@ -199,7 +199,6 @@ def a_panel(
     the_module: types.ModuleType,
     errors_shown: list[str],
     raised_in_slots: list[BaseException],
-    a_runner: FakeRunner,
 ) -> Iterator[Any]:
     """The module's widget, set up and entered."""
     with entered(the_module.MedicalSuperResolutionWidget) as panel:

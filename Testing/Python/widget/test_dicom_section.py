@@ -157,7 +157,7 @@ def test_what_keeps_it_from_being_written_is_shown(
 
 
 def test_any_result_of_the_scene_can_be_exported(
-    a_panel: Any, a_dicom_volume: Any, a_runner: Any, a_folder: Path, a_thick_volume: Any
+    a_panel: Any, a_dicom_volume: Any, a_folder: Path, a_thick_volume: Any
 ):
     a_panel.ui.exportPathLineEdit.currentPath = str(a_folder)
     a_panel.ui.exportSelector.setCurrentNode(a_thick_volume)

@@ -45,7 +45,7 @@ def add(name: str, ijk_to_ras: np.ndarray) -> Any:
 
 
 @pytest.fixture
-def stacks(a_slicer: Any, a_panel: Any) -> list[Any]:
+def stacks(a_panel: Any) -> list[Any]:
     """Two stacks of one head, both checked."""
     made = [add("Axial", AXIAL), add("Coronal", CORONAL)]
     for one in made:
@@ -60,7 +60,7 @@ def fused(**also: Any) -> Any:
     return FusedStacks(volume, REPORT, **also)
 
 
-def test_one_volume_cannot_be_fused_and_two_are_foreseen(a_panel: Any, a_slicer: Any):
+def test_one_volume_cannot_be_fused_and_two_are_foreseen(a_panel: Any):
     a_panel.ui.queueSelector.check(add("Axial", AXIAL))
     assert (a_panel.ui.fuseButton.enabled, a_panel.ui.fuseLabel.isHidden()) == (False, True)
     assert a_panel.ui.fuseButton.toolTip == "Check at least two stacks of one session."
@@ -70,7 +70,7 @@ def test_one_volume_cannot_be_fused_and_two_are_foreseen(a_panel: Any, a_slicer:
     assert a_panel.ui.fuseLabel.text == "2 stacks become 24x26x26 at 1.00x1.00x1.00 mm, 0.1 MB"
 
 
-def test_the_finest_spacing_of_all_stacks_is_foreseen(a_panel: Any, a_slicer: Any):
+def test_the_finest_spacing_of_all_stacks_is_foreseen(a_panel: Any):
     for one in (add("Axial", AXIAL), add("Fine", CORONAL @ np.diag([0.5, 0.5, 1, 1]))):
         a_panel.ui.queueSelector.check(one)
     assert " at 0.50x0.50x0.50 mm, " in a_panel.ui.fuseLabel.text
@@ -160,7 +160,7 @@ def test_why_stacks_cannot_be_fused_is_shown_before_the_click(
     assert a_panel.ui.fuseLabel.text == "The model gone is not installed; choose another one."
 
 
-def test_a_stack_under_a_transform_is_fused_where_it_lies(a_panel: Any, stacks: list[Any], slicer_python: Any):
+def test_a_stack_under_a_transform_is_fused_where_it_lies(stacks: list[Any], slicer_python: Any):
     from MedicalSuperResolutionLib.scene.stacks import volumes_of
 
     moved = slicer_python.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
@@ -280,7 +280,7 @@ def test_how_long_it_takes_is_learned(a_panel: Any, stacks: list[Any], a_runner:
 
 
 def test_a_fused_volume_becomes_a_series_that_names_every_stack(
-    a_panel: Any, a_slicer: Any, a_runner: Any, tmp_path: Path, slicer_python: Any, monkeypatch: pytest.MonkeyPatch
+    a_panel: Any, a_runner: Any, tmp_path: Path, slicer_python: Any, monkeypatch: pytest.MonkeyPatch
 ):
     pydicom = pytest.importorskip("pydicom")
     import dicom_database

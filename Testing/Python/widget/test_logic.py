@@ -68,9 +68,7 @@ def test_what_only_a_script_can_pass_is_refused_in_a_sentence(
         ((), -1, "must be above 0 mm, got -1"),
     ],
 )
-def test_what_a_script_cannot_fuse_is_refused_in_a_sentence(
-    the_module: Any, a_slicer: Any, nodes: Any, spacing: Any, sentence: str
-):
+def test_what_a_script_cannot_fuse_is_refused_in_a_sentence(the_module: Any, nodes: Any, spacing: Any, sentence: str):
     with pytest.raises(SuperResolutionError, match=sentence):
         the_module.MedicalSuperResolutionLogic().fuse(nodes, spacing)
 

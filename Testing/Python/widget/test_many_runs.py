@@ -37,7 +37,7 @@ def test_a_run_that_is_over_is_forgotten_with_its_volume(a_panel: Any, a_runner:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 @pytest.mark.slow
-def test_many_clicks_leave_nothing_behind(a_panel: Any, a_slicer: Any, a_runner: Any, slicer_python: Any):
+def test_many_clicks_leave_nothing_behind(a_panel: Any, a_runner: Any, slicer_python: Any):
     import slicer_host
 
     scene = slicer_python.mrmlScene

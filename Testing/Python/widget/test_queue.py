@@ -13,7 +13,7 @@ from widget.helpers import settle, volume_names, wait
 
 
 @pytest.fixture
-def three(a_slicer: Any, a_panel: Any) -> list[Any]:
+def three(a_panel: Any) -> list[Any]:
     """Three thick volumes, all of them checked."""
     import slicer
 
@@ -31,7 +31,7 @@ def rows(panel: Any) -> list[tuple[str, str]]:
     return [tuple(table.item(row, column).text() for column in range(2)) for row in range(table.rowCount)]
 
 
-def test_the_button_says_why_it_is_disabled(a_panel: Any, a_slicer: Any):
+def test_the_button_says_why_it_is_disabled(a_panel: Any):
     import slicer
 
     button, selector = a_panel.ui.queueButton, a_panel.ui.queueSelector
@@ -202,7 +202,7 @@ def test_an_unforeseen_failure_to_start_one_does_not_stop_the_others(
     assert a_panel.ui.enhanceButton.enabled
 
 
-def test_one_engine_works_at_a_time(a_panel: Any, three: list[Any], a_runner: Any, errors_shown: list[str]):
+def test_one_engine_works_at_a_time(a_panel: Any, three: list[Any], errors_shown: list[str]):
     assert a_panel.ui.queueButton.enabled
     a_panel.ui.enhanceButton.click()
     assert not a_panel.ui.queueButton.enabled
@@ -213,14 +213,14 @@ def test_one_engine_works_at_a_time(a_panel: Any, three: list[Any], a_runner: An
     assert a_panel.ui.queueButton.enabled
 
 
-def test_enhance_is_free_again_when_the_queue_was_cancelled(a_panel: Any, three: list[Any], a_runner: Any):
+def test_enhance_is_free_again_when_the_queue_was_cancelled(a_panel: Any, three: list[Any]):
     a_panel.ui.queueButton.click()
     assert not a_panel.ui.enhanceButton.enabled
     a_panel.ui.cancelAllButton.click()
     assert a_panel.ui.enhanceButton.enabled
 
 
-def test_a_queue_is_not_said_to_be_stopped_as_the_run_before_it(a_panel: Any, three: list[Any], a_runner: Any):
+def test_a_queue_is_not_said_to_be_stopped_as_the_run_before_it(a_panel: Any, three: list[Any]):
     a_panel.ui.enhanceButton.click()
     a_panel.ui.enhanceButton.click()
     assert a_panel.ui.statusLabel.text == "Stopped. Nothing was changed."
@@ -228,7 +228,7 @@ def test_a_queue_is_not_said_to_be_stopped_as_the_run_before_it(a_panel: Any, th
     assert a_panel.ui.statusLabel.isHidden()
 
 
-def test_enhance_waits_for_the_queue(a_panel: Any, three: list[Any], a_runner: Any):
+def test_enhance_waits_for_the_queue(a_panel: Any, three: list[Any]):
     a_panel.ui.queueButton.click()
     assert (a_panel.ui.enhanceButton.enabled, a_panel.ui.enhanceButton.toolTip) == (
         False,
@@ -263,7 +263,7 @@ def test_a_volume_of_the_data_module_is_enhanced_where_the_panel_is_not_open(
 
 
 def test_the_data_module_offers_to_enhance_volumes_and_folders_of_them(
-    a_panel: Any, three: list[Any], a_runner: Any, slicer_python: Any, monkeypatch: pytest.MonkeyPatch
+    a_panel: Any, three: list[Any], slicer_python: Any, monkeypatch: pytest.MonkeyPatch
 ):
     import types
 
@@ -303,9 +303,7 @@ def test_the_data_module_offers_to_enhance_volumes_and_folders_of_them(
     assert a_panel._run.current.source is three[1]
 
 
-def test_of_a_folder_no_result_is_enhanced_again_but_one_that_is_selected_itself(
-    a_panel: Any, three: list[Any], slicer_python: Any
-):
+def test_of_a_folder_no_result_is_enhanced_again_but_one_that_is_selected_itself(three: list[Any], slicer_python: Any):
     import slicer_host
     from MedicalSuperResolutionLib.panel import MedicalSuperResolutionSubjectHierarchyPlugin as data_menu
 

@@ -63,7 +63,7 @@ def test_an_output_volume_disables_enhance(a_panel: Any, a_proxy: Any, a_thick_v
     assert "which becomes a new sequence; choose no output volume" in a_panel.ui.enhanceButton.toolTip
 
 
-def test_a_script_gets_the_volume_that_shows_the_sequence(the_module: Any, a_proxy: Any, a_runner: Any):
+def test_a_script_gets_the_volume_that_shows_the_sequence(the_module: Any, a_proxy: Any):
     heard = []
     logic = the_module.MedicalSuperResolutionLogic()
     node = logic.enhance(a_proxy, progress=lambda done, total: heard.append(done / total))

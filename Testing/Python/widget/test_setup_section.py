@@ -145,9 +145,7 @@ def test_a_detail_model_is_installed_and_not_chosen(a_panel: Any, a_user_folder:
     assert a_panel._parameterNode.model == "general"
 
 
-def test_leaving_slicer_does_not_tell_of_an_import_that_failed(
-    a_panel: Any, a_file: Path, a_user_folder: Path, errors_shown: list[str]
-):
+def test_leaving_slicer_does_not_tell_of_an_import_that_failed(a_panel: Any, a_file: Path, errors_shown: list[str]):
     a_panel.ui.weightsPathLineEdit.currentPath = str(a_file)
     a_panel.ui.checksumLineEdit.text = "0" * 64
     a_panel.ui.weightsButton.click()
@@ -191,7 +189,7 @@ def test_leaving_slicer_ends_an_import(the_module: Any, a_file: Path, a_user_fol
     assert not a_user_folder.exists() or not (a_user_folder / "mine.safetensors").exists()
 
 
-def test_an_import_that_was_killed_gives_a_sentence(the_module: Any, a_file: Path, a_user_folder: Path):
+def test_an_import_that_was_killed_gives_a_sentence(the_module: Any, a_file: Path):
     from MedicalSuperResolutionLib.setup import offline_wheels
 
     running = offline_wheels.ModelImport(a_file)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,7 +13,6 @@ import documentation
 @pytest.mark.parametrize("code", documentation.scripts("the training module"))
 def test_scripts_train(
     code: str,
-    the_training_module: Any,
     train_as: Callable[[str], None],
     given: Callable[[], list[list[str]]],
     tmp_path: Path,

@@ -346,7 +346,7 @@ def test_its_curve_takes_no_layout_while_another_module_is_open(
 
 
 def test_a_curve_that_grows_is_brought_into_view_once(
-    the_training_module: Any, a_slicer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    the_training_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     from MedicalSuperResolutionTrainingLib import plot, watched_run
 
