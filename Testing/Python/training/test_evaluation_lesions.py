@@ -25,7 +25,8 @@ def a_lesion(kind: str, diameter_mm: float, contrast: float = 200) -> Lesion:
 def test_a_lesion_has_the_volume_of_its_shape(a_body: Volume, kind: str, diameter_mm: float):
     lesion = a_lesion(kind, diameter_mm)
     radius = diameter_mm / 2
-    expected = 4 / 3 * np.pi * radius**3 if kind == "sphere" else np.pi * radius**2 * lesion.length_mm
+    length = max(8, 2.5 * diameter_mm)
+    expected = 4 / 3 * np.pi * radius**3 if kind == "sphere" else np.pi * radius**2 * length
     assert lesion.share(a_body).sum() * 0.7 * 1.1 * 1.5 == pytest.approx(expected, rel=0.04)
 
 
@@ -35,6 +36,25 @@ def test_a_lesion_lies_where_it_was_put(a_body: Volume):
     share[lesion.box(a_body)] = lesion.share(a_body)
     center = [np.average(axis, weights=share) for axis in np.indices(share.shape)]
     np.testing.assert_allclose(np.array(center) * (1.5, 1.1, 0.7), lesion.center_kji_mm, atol=0.1)
+
+
+def test_a_vessel_runs_along_its_direction(a_body: Volume):
+    lesion = a_lesion("vessel", 3)
+    places = np.stack([axis.ravel() for axis in np.indices(lesion.share(a_body).shape)]) * np.array(
+        [[1.5], [1.1], [0.7]]
+    )
+    longest = np.linalg.eigh(np.cov(places, aweights=lesion.share(a_body).ravel()))[1][:, -1]
+    assert abs(longest @ lesion.direction_kji) > 0.99
+
+
+@pytest.mark.parametrize("subject", ["a", "b", "c", "d"])
+def test_lesions_keep_away_from_the_end_of_the_volume(subject: str):
+    volume = Volume(
+        np.full((40, 60, 100), 50, np.int16), Grid((40, 60, 100), np.diag([0.7, 1.1, 1.5, 1.0])), modality="ct"
+    )
+    for one in lesions_for(volume, foreground_of(volume), subject, apart_mm=6):
+        outermost = np.minimum(one.center_kji_mm, (39 * 1.5, 59 * 1.1, 99 * 0.7) - one.center_kji_mm)
+        assert (outermost >= one.reach_mm + 6).all()
 
 
 def test_lesions_lie_in_the_body_apart_from_each_other_and_depend_on_the_name_alone(a_body: Volume):
@@ -67,6 +87,34 @@ def test_what_is_shown_in_full_is_recovered_in_full_and_half_is_half(a_body: Vol
         assert perfect == {"contrast": pytest.approx(1), "volume": 0}
         faint = recovered(lesion, 0.45 * truth, truth, a_body, 2)
         assert faint == {"contrast": pytest.approx(0.45), "volume": -1}
+
+
+def test_what_a_result_shows_beside_a_lesion_is_volume_and_no_contrast(a_body: Volume):
+    lesion = a_lesion("sphere", 4)
+    truth = with_lesions(a_body, [lesion]).array.astype(float) - a_body.array
+    response = truth.copy()
+    for apart_mm in (-4.5, 4.5):  # beyond the radius, within the margin
+        response[20, round((33.1 + apart_mm) / 1.1), 51] = 200
+    found = recovered(lesion, response, truth, a_body, 3)
+    assert found == {"contrast": pytest.approx(1), "volume": pytest.approx(2 / (truth > 100).sum())}
+    corner = [part.start for part in lesion.box(a_body)]
+    response[tuple(corner)] = 200
+    assert recovered(lesion, response, truth, a_body, 3)["contrast"] == pytest.approx(1)
+
+
+def test_the_volume_of_a_lesion_of_a_few_voxels_is_not_a_number():
+    coarse = Volume(np.full((9, 9, 9), 50, np.int16), Grid((9, 9, 9), np.diag([2.0, 2.0, 2.0, 1.0])), modality="ct")
+    lesion = Lesion("sphere", 3, np.array([8.0, 8, 8]), np.array([0.0, 0, 1]), 200)
+    truth = with_lesions(coarse, [lesion]).array.astype(float) - 50
+    assert 0 < (truth > 100).sum() < 4
+    assert np.isnan(recovered(lesion, truth, truth, coarse, 2)["volume"])
+
+
+@pytest.mark.parametrize(("modality", "value"), [("ct", 50), ("mr", -20)])
+def test_values_below_zero_stay_where_there_may_be_such(a_body: Volume, modality: str, value: int):
+    """In a CT that shows body alone, and in an MR that was normalized."""
+    volume = Volume(np.full(a_body.array.shape, value, np.int16), a_body.grid, modality=modality)
+    assert with_lesions(volume, [a_lesion("sphere", 8, -200)]).array.min() == value - 200
 
 
 def test_signals_of_an_mr_stay_at_or_above_zero(a_body: Volume):

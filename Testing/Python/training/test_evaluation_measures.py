@@ -21,6 +21,7 @@ from medical_super_resolution_training.evaluation.cases import (
     parse_case,
     trimmed,
 )
+from medical_super_resolution_training.evaluation.checks import calibration
 from medical_super_resolution_training.evaluation.checks.calibration import (
     Sample,
     calibrated,
@@ -177,6 +178,13 @@ def test_the_noise_that_was_added_is_found(text: str):
     assert noise_bound(12, 2000, case) == pytest.approx(10 * math.log10(2000**2 / (share * 144)))
 
 
+def test_values_beyond_the_range_hide_no_noise():
+    """As of metal, where the scanner has cut them off."""
+    volume = a_scan("ct", (48, 48, 48))
+    volume.array[:, :24] = 3000
+    assert 10 < noise_deviation(volume, foreground_of(volume), Case("k", 2)) < 14
+
+
 def test_the_noise_of_too_little_body_is_not_a_number():
     volume = a_scan("ct", (8, 9, 9))
     assert math.isnan(noise_deviation(volume, foreground_of(volume), Case("k", 2)))
@@ -202,6 +210,26 @@ def test_new_blobs_are_counted_by_their_sign_and_known_ones_are_not():
     assert {name: round(value * liters) for name, value in found.items()} == {"bright": 1, "dark": 1, "lost": 0}
     found = blob_counts(block.array, reference, body)
     assert {name: round(value * liters) for name, value in found.items()} == {"bright": 0, "dark": 0, "lost": 1}
+
+
+def test_a_blob_that_the_reference_shows_fainter_is_not_new():
+    block = a_block(40)
+    faint, bright = (with_ball(block.array, contrast, (15, 15, 15)) for contrast in (30, 150))
+    assert blob_counts(faint, block, foreground_of(block))["bright"] == 0
+    assert blob_counts(bright, Volume(faint, block.grid, modality="ct"), foreground_of(block))["bright"] == 0
+
+
+def test_a_single_voxel_and_what_lies_beyond_the_range_are_no_blobs():
+    block, metal = a_block(40), a_block(1200)
+    speck = block.array.copy()
+    speck[15, 15, 15] = 500
+    assert blob_counts(speck, block, foreground_of(block))["bright"] == 0
+    assert blob_counts(with_ball(metal.array, 600, (15, 15, 15)), metal, foreground_of(metal))["bright"] == 0
+
+
+def test_blobs_of_three_slices_are_not_counted():
+    slab = Volume(a_block(40).array[:3], Grid((3, 30, 30), np.eye(4)), modality="ct")
+    assert all(math.isnan(value) for value in blob_counts(slab.array, slab, foreground_of(slab)).values())
 
 
 def test_a_liter_is_one_of_the_patient_and_not_of_voxels():
@@ -233,6 +261,15 @@ def test_values_beyond_the_range_are_no_error():
     assert np.unique(found.uncertainty) == pytest.approx([10 / 2000])
 
 
+def test_of_many_voxels_some_are_drawn_from_all_over_the_body(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(calibration, "_MOST_VOXELS", 1000)
+    block = a_block(40)
+    height = np.broadcast_to(np.arange(30, dtype=np.float32)[:, None, None], (30, 30, 30))
+    found = sample(height, block.array, block.array, foreground_of(block), "a")
+    assert len(found.uncertainty) == len(found.error) == 1000
+    assert len(np.unique(found.uncertainty)) == 30
+
+
 def test_ten_bins_hold_equal_counts_and_rise_where_uncertainty_predicts_the_error():
     random = np.random.default_rng(0)
     uncertainty = random.uniform(0.01, 0.1, 20_000).astype(np.float32)
@@ -241,4 +278,5 @@ def test_ten_bins_hold_equal_counts_and_rise_where_uncertainty_predicts_the_erro
     np.testing.assert_allclose(found.uncertainty, np.linspace(0.0145, 0.0955, 10), atol=0.001)
     np.testing.assert_allclose(found.error, found.uncertainty, rtol=0.1)
     assert found.rank_correlation == pytest.approx(1)
+    assert found.of_voxels == pytest.approx(stats.spearmanr(uncertainty, error).statistic)
     assert found.covered == pytest.approx(0.954, abs=0.01)

@@ -17,6 +17,7 @@ from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
 from medical_super_resolution_training.cli.main import main
 from medical_super_resolution_training.evaluation.cases import Case, degraded
+from medical_super_resolution_training.evaluation.checks import registration_error
 from medical_super_resolution_training.evaluation.checks.downstream import agreements
 from medical_super_resolution_training.evaluation.checks.registration_error import registration_error_mm
 from medical_super_resolution_training.evaluation.dataset import EvaluationVolume, measured_pair, measured_pairs
@@ -120,6 +121,18 @@ def test_octaves_of_the_truth_are_one_and_of_a_blurred_volume_below():
     assert two < 0.05
 
 
+def test_octaves_are_the_mean_over_the_refined_axes():
+    true = np.random.default_rng(0).normal(size=(8, 64, 64)).astype(np.float32)
+    spectrum = np.fft.rfft(true, axis=1)
+    spectrum[:, np.fft.rfftfreq(64) > 0.24] = 0  # nothing of the second octave along j, all of it along i
+    made = np.fft.irfft(spectrum, 64, axis=1).astype(np.float32)
+    assert octaves(made, true, Case("j", 4.0))[1] < 0.05
+    for axes in ("ij", "ji"):
+        assert octaves(made, true, Case(axes, 4.0))[1] == pytest.approx(
+            octaves(made, true, Case("i", 4.0))[1] / 2, abs=0.02
+        )
+
+
 def test_what_lies_beyond_the_second_octave_counts_in_neither():
     true = np.random.default_rng(0).normal(size=(64, 8, 8)).astype(np.float32)
     spectrum = np.fft.rfft(true, axis=0)
@@ -166,9 +179,17 @@ def test_air_around_the_body_is_no_lung(a_body: Volume):
     assert agreements(without, a_body)["lung"].dice == 0
 
 
-def test_a_shift_by_one_voxel_is_its_distance_in_millimeters(a_body: Volume):
-    one = agreements(np.roll(a_body.array, 1, axis=0), a_body)["bone"]
-    assert one.hausdorff_mm == pytest.approx(2.0)
+def test_air_where_the_true_body_is_counts_as_lung(a_body: Volume):
+    too_much = a_body.array.copy()
+    too_much[:, 3:9] = -1000  # a side of the body is missing
+    assert agreements(too_much, a_body)["lung"].volume_error > 1
+
+
+@pytest.mark.parametrize(("axis", "spacing_mm"), [(0, 5.0), (1, 3.0), (2, 2.0)])
+def test_a_shift_by_one_voxel_is_its_distance_in_millimeters(a_body: Volume, axis: int, spacing_mm: float):
+    reference = replace(a_body, grid=Grid(a_body.array.shape, np.diag([2.0, 3.0, 5.0, 1.0])))
+    one = agreements(np.roll(a_body.array, 1, axis=axis), reference)["bone"]
+    assert 0.7 * spacing_mm < one.hausdorff_mm <= spacing_mm + 1e-6
     assert 0.8 < one.dice < 1
     assert one.volume_error == pytest.approx(0)
 
@@ -179,6 +200,15 @@ def test_what_is_too_much_is_as_far_as_what_is_missing(a_body: Volume):
     too_much = agreements(more, a_body)["bone"]
     missing = agreements(a_body.array, replace(a_body, array=more))["bone"]
     assert too_much.hausdorff_mm == missing.hausdorff_mm > 18
+    counts = [(array > 250).sum() for array in (more, a_body.array)]
+    assert too_much.volume_error == pytest.approx(counts[0] / counts[1] - 1)
+    assert missing.volume_error == pytest.approx(counts[1] / counts[0] - 1)
+
+
+def test_a_stray_voxel_is_no_distance(a_body: Volume):
+    stray = a_body.array.copy()
+    stray[16, 40, 10] = 1000
+    assert agreements(stray, a_body)["bone"].hausdorff_mm == 0
 
 
 def test_a_structure_that_is_lost_has_no_surface(a_body: Volume):
@@ -273,3 +303,15 @@ def test_the_registration_of_blurred_slices_errs_more():
     error, error_of_flat = (registration_error_mm(one, reference) for one in (sharp, flat))
     assert error < 0.1
     assert error_of_flat > 2 * error
+
+
+def test_a_registration_that_finds_nothing_errs_by_the_motion_wherever_the_volume_lies(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(registration_error, "rigid_motion", lambda fixed, moving: np.eye(4))
+    array, to_ras = np.zeros((24, 40, 40), np.float32), np.diag([2.0, 2.0, 2.0, 1.0])
+    far = to_ras.copy()
+    far[:3, 3] = (500.0, -900.0, 700.0)
+    errors = [
+        registration_error_mm(array, Volume(array, Grid(array.shape, one), modality="mr")) for one in (to_ras, far)
+    ]
+    assert 1 < errors[0] < 12  # up to 4 mm and 4 degrees for each axis, in the middle of 80 mm
+    assert errors[1] == pytest.approx(errors[0])
