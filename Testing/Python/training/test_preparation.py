@@ -317,6 +317,16 @@ def test_ct_is_left_alone_by_what_is_for_mr(dataset: Path, tmp_path: Path):
     np.testing.assert_array_equal(np.load(entry.array), np.clip(a_ct(0), -1024, 3071))
 
 
+def test_pet_is_left_alone_by_what_is_for_mr(dataset: Path, tmp_path: Path):
+    write_image(dataset / "one.nii", an_mr(0))
+    for_mr = Cleaning(n4=True, suppress_background=True)
+    arrays = [
+        np.load(prepare(dataset, tmp_path / "data.json", Preparation(modality="pet", cleaning=one))[0].array)
+        for one in (Cleaning(), for_mr)
+    ]
+    np.testing.assert_array_equal(arrays[1], arrays[0])
+
+
 # The split and the manifest
 
 

@@ -57,8 +57,16 @@ def test_the_thickness_of_the_settings_counts_before_that_of_the_volume_and_the_
         thickness(-2.0, None)
 
 
+@pytest.mark.parametrize(
+    ("gaps", "run"),
+    [
+        ([5], range(6, 14)),
+        ([9], range(9)),
+        ([3, 7, 11], range(14)),  # runs of three slices show nothing
+    ],
+)
 def test_the_estimator_sees_the_longest_run_without_a_gap_and_what_the_fine_slices_blur(
-    a_model: Model, monkeypatch: pytest.MonkeyPatch
+    a_model: Model, monkeypatch: pytest.MonkeyPatch, gaps: list[int], run: range
 ):
     seen: list[object] = []
     estimate = profiles.estimate_profile
@@ -66,13 +74,15 @@ def test_the_estimator_sees_the_longest_run_without_a_gap_and_what_the_fine_slic
     monkeypatch.setattr(
         profiles, "estimate_profile", lambda *of, **more: seen.append(more["fine_width"]) or estimate(*of, **more)
     )
-    there = np.delete(np.arange(14), 5)
+    there = np.delete(np.arange(14), gaps)
     array = np.broadcast_to(np.arange(14, dtype=np.int16)[:, None, None], (14, 8, 8))
     volume = Volume(
-        array, Grid(array.shape, np.diag([1, 1, 4, 1])), measured=MeasuredSlices(array[there], there, np.ones(13))
+        array,
+        Grid(array.shape, np.diag([1, 1, 4, 1])),
+        measured=MeasuredSlices(array[there], there, np.ones(len(there))),
     )
     profile_of(make_request(volume, a_model, EnhanceSettings(factor=2)))
-    assert seen == [list(range(6, 14)), pytest.approx(np.sqrt(2**2 - 1) / 4)]
+    assert seen == [list(run), pytest.approx(np.sqrt(2**2 - 1) / 4)]
 
 
 def test_wider_slices_look_wider(an_isotropic_volume: np.ndarray):
@@ -85,6 +95,15 @@ def test_wider_slices_look_wider(an_isotropic_volume: np.ndarray):
         assert 0.01 < observed.error < 0.5
         found.append(observed.log_width)
     assert found[0] + 0.1 < found[1] < found[2] - 0.1
+
+
+def test_metal_does_not_say_how_thick_the_slices_are(an_isotropic_volume: np.ndarray):
+    volume, estimator = thick(an_isotropic_volume, 0.85), profile_estimator.load()
+    observed = []
+    for brightest in (1500, 20_000):
+        volume.array[4:9, 20:26, 20:26] = brightest
+        observed.append(observe_width(volume.array, volume.grid, IntensityRange(0.0, 1000.0), estimator))
+    assert observed[0] == observed[1] is not None
 
 
 def test_values_far_from_0_have_the_same_profile_and_noise(an_isotropic_volume: np.ndarray, a_model: Model):
@@ -137,10 +156,11 @@ def test_noise_that_slices_share_distinguishes_means_from_gaussians(
 
 def test_slices_that_were_interpolated_share_noise_by_themselves(an_isotropic_volume: np.ndarray, a_model: Model):
     ct = noisy_ct(an_isotropic_volume, "box")
-    moved = replace(ct, sheared_grid=ct.grid)
+    straightened = replace(ct, sheared_grid=ct.grid)
+    uneven = replace(ct, measured=MeasuredSlices(ct.array, np.arange(float(SLICES)), np.ones(SLICES)))
     settings = EnhanceSettings(factor=FACTOR, axes="k")
-    first, second = (profile_of(make_request(one, a_model, settings)) for one in (ct, moved))
-    assert first.error < 0.75 * second.error
+    first, *others = (profile_of(make_request(one, a_model, settings)) for one in (ct, straightened, uneven))
+    assert all(first.error < 0.75 * other.error for other in others)
 
 
 def test_noise_makes_the_profile_narrower_and_is_warned_of(an_isotropic_volume: np.ndarray, a_model: Model):
@@ -179,9 +199,16 @@ def test_padding_whose_rim_moves_leaves_the_share_of_noise_as_it_is(an_isotropic
     padded = replace(volume, array=volume.array.copy())
     for number, plane in enumerate(padded.array):
         plane[:, : 2 + number % 3] = -2000
-    mask = replace(volume, padding=padded.array == -2000)
-    plain, *others = (profile_of(make_request(one, a_model, EnhanceSettings())) for one in (volume, padded, mask))
-    assert [one.noise for one in others] == pytest.approx([plain.noise] * 2, rel=0.1)
+    is_padding = padded.array == -2000
+    mask = replace(volume, padding=is_padding)
+    any_values = np.random.default_rng(0).integers(0, 1000, volume.array.shape)
+    masked = replace(mask, array=np.where(is_padding, any_values, volume.array).astype(np.int16))
+    there = np.delete(np.arange(SLICES), 4)
+    gap = replace(masked, measured=MeasuredSlices(masked.array[there], there, np.ones(SLICES - 1)))
+    plain, *others = (
+        profile_of(make_request(one, a_model, EnhanceSettings())) for one in (volume, padded, mask, masked, gap)
+    )
+    assert [one.noise for one in others] == pytest.approx([plain.noise] * 4, rel=0.1)
 
 
 def test_the_profile_that_is_reported_of_tilted_slices_is_the_one_that_was_used(

@@ -43,6 +43,8 @@ def test_edges_at_the_border_of_the_plane_are_not_cut():
     top_left, bottom_right = edges[0], edges[-1]
     assert top_left == (False, True, False, True)
     assert bottom_right == (True, False, True, False)
+    middle = list(tiles((9, 9), 3, 4))[4]  # its margin reaches the border on all sides
+    assert middle.cut_edges == (False, False, False, False)
 
 
 def test_a_plane_smaller_than_a_tile_is_one_tile():

@@ -39,6 +39,15 @@ def test_the_plane_made_thick_by_the_true_width_changes_as_much_as_the_slices_do
     assert narrow > 1.3 * wide
 
 
+def test_cuts_along_both_axes_change_alike_though_one_is_sampled_more_finely():
+    plane = np.random.default_rng(0).normal(size=(12, 90, 90)).astype(np.float32)
+    for repeats in ((1, 1), (1, 3), (3, 1)):
+        finer = plane.repeat(repeats[0], axis=1).repeat(repeats[1], axis=2)
+        for group in cuts(finer, (4.0 * repeats[0], 4.0 * repeats[1]), unchanged):
+            along_i, along_j = (float(np.square(np.diff(planes, axis=1)).mean()) for planes in group)
+            assert along_i == pytest.approx(along_j, rel=0.2)
+
+
 @pytest.mark.parametrize(("shape", "ratios", "can"), [
     ((20, 100, 100), (4.0, 4.0), True),
     ((3, 100, 100), (4.0, 4.0), False),  # too few slices

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from medical_super_resolution.physics.acquisition import SliceProfile
+from medical_super_resolution.physics.shared_noise import SharedNoise
 from medical_super_resolution.physics.slice_profile import (
     ProfileCalibration,
     ProfileEstimate,
@@ -34,6 +35,8 @@ def test_where_slices_show_nothing_the_width_follows_the_thickness(thickness: fl
     )
     assert 0.8 * thickness < estimate.profile.width < thickness
     assert 0.05 < estimate.error / estimate.profile.width < 0.25
+    noise = SharedNoise(correlation=0.2, contents=0.0, in_plane=0.0)
+    assert estimate_profile(None, thickness, EXACT, noise=noise).source == "estimated"
 
 
 @pytest.mark.parametrize(("thickness", "width"), [(1e-3, 0.25), (1e4, 4.0)])
