@@ -309,6 +309,17 @@ def test_the_noise_of_the_air_can_be_suppressed(dataset: Path, tmp_path: Path):
     np.testing.assert_array_equal(after[4, 2:18, 8], array[4, 2:18, 8])  # with two voxels around the body
 
 
+def test_what_is_bright_beside_the_body_is_no_part_of_it(dataset: Path, tmp_path: Path):
+    array = np.pad(an_mr(0), ((0, 0), (20, 0), (0, 0)))
+    array[4, 20, 0] = 0
+    array[:3, 2:5, 2:5] = 400  # as of a tube, and found before the body
+    write_image(dataset / "one.nii", array)
+    (entry,) = prepare(dataset, tmp_path / "data.json", Preparation(cleaning=Cleaning(suppress_background=True)))
+    after = np.load(entry.array)
+    assert not after[:, :20].any()
+    np.testing.assert_array_equal(after[:, 24:36, 4:14], array[:, 24:36, 4:14])
+
+
 def test_ct_is_left_alone_by_what_is_for_mr(dataset: Path, tmp_path: Path):
     write_image(dataset / "one.nii", a_ct(0))
     (entry,) = prepare(

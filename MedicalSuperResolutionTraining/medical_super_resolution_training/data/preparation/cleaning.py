@@ -95,11 +95,8 @@ def foreground(array: np.ndarray) -> np.ndarray:
 
 
 def _limits(kind: np.dtype, low: float, high: float) -> tuple[float, float]:
-    """Limits that the type of an array can hold."""
-    if kind.kind == "f":
-        return low, high
-    held = np.iinfo(kind)
-    return max(held.min, np.floor(low)), min(held.max, np.ceil(high))
+    """Limits beyond which values of a type are clipped; whole numbers stay whole."""
+    return (low, high) if kind.kind == "f" else (np.floor(low), np.ceil(high))
 
 
 def _small(array: np.ndarray, kind: np.dtype) -> np.ndarray:
