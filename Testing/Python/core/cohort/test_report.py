@@ -12,7 +12,7 @@ from cohort_runs import table_of
 from medical_super_resolution.cohort.outliers import outlier_distances
 from medical_super_resolution.cohort.page import write_page
 from medical_super_resolution.cohort.preview import picture
-from medical_super_resolution.cohort.table import Row, write_parquet, write_table
+from medical_super_resolution.cohort.table import Row, read_table, write_parquet, write_table
 from medical_super_resolution.volumes.volume import Volume
 
 
@@ -54,6 +54,25 @@ def test_series_of_one_folder_are_told_apart(tmp_path: Path):
 def test_a_name_in_the_encoding_of_an_old_archive_is_in_the_report(tmp_path: Path):
     write_page([Row(input="M\udcfcller.nii", output="M\udcfcller.nii", status="done")], tmp_path)
     assert r"M\udcfcller.nii" in (tmp_path / "medsr.html").read_text(encoding="utf-8")
+
+
+def test_a_table_is_read_as_it_was_written_and_one_that_was_changed_is_none(tmp_path: Path):
+    rows = [
+        Row(input="a", output="a/1", status="done", size="4x5x6", seconds=1.5, warnings='one, "two"'),
+        Row(input="a", output="a/2", status="failed", error="why"),
+    ]
+    table = tmp_path / "medsr.csv"
+    write_table(rows, table)
+    assert read_table(table) == {row.output: row for row in rows}
+    for changed in (
+        b"input,output,status\na,x,done\n",
+        b"name,seconds\na,1\n",
+        b"output,seconds\nx,soon\n",
+        b"\xff\xfe",
+    ):
+        table.write_bytes(changed)
+        assert read_table(table) == {}
+    assert read_table(tmp_path / "none.csv") == {}
 
 
 def test_the_table_in_parquet_holds_what_the_csv_holds(tmp_path: Path):

@@ -13,6 +13,7 @@ from medical_super_resolution.inference.enhance import enhance
 from medical_super_resolution.inference.refiners import throughplane as refinement
 from medical_super_resolution.models import file as models
 from medical_super_resolution.models.file import Model
+from medical_super_resolution.physics.projection import SliceBuffer
 from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 
@@ -85,6 +86,20 @@ def test_a_body_that_only_the_margins_of_tiles_hold_is_no_different_in_tiles(
     cut = enhance(volume, model, settings).volume.array
     assert tile_counts == [1, 12]
     assert np.abs(cut - whole).max() <= 1e-3 * np.ptp(volume.array)
+
+
+def test_of_a_long_volume_some_slices_are_held_at_a_time(a_model: Model, monkeypatch: pytest.MonkeyPatch):
+    held: list[int] = []
+    add = SliceBuffer.add
+
+    def noted(buffer: SliceBuffer, slices: torch.Tensor) -> None:
+        add(buffer, slices)
+        held.append(len(buffer._slices))
+
+    monkeypatch.setattr(SliceBuffer, "add", noted)
+    volume = an_mr(Grid((400, 12, 12), np.eye(4)))
+    enhance(volume, a_model, EnhanceSettings(factor=2, axes="k", slice_profile="gaussian"))
+    assert max(held) < 200
 
 
 def zero_residual(model: Model) -> Model:
