@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from medical_super_resolution.inference.fusion import alignment
@@ -57,6 +58,20 @@ def test_a_stack_that_moved_is_found_to_a_tenth_of_a_millimeter():
     assert np.array_equal(found[0].motion, np.eye(4))
     np.testing.assert_allclose(found[1].motion, shifted(0.7, -0.5, 0.9), atol=0.1)
     np.testing.assert_allclose(found[2].motion, np.eye(4), atol=0.1)
+    assert all(one.slice_motions is None and one.slice_weights is None for one in found)
+
+
+def test_padding_of_a_stack_that_moved_does_not_mislead():
+    truth = a_truth()
+    moved = a_stack(truth, "j", shifted(0.7, -0.5, 0.9))
+    padding = np.zeros(moved.stack.array.shape, bool)
+    padding[:, :, 11:] = True
+    padded = replace(moved.stack, array=np.where(padding, np.float32(0), moved.stack.array), padding=padding)
+    found = aligned(
+        [a_stack(truth, "k"), replace(moved, stack=padded), a_stack(truth, "i")], 2.0, slices=False, step=nothing
+    )
+    middle = np.array([29.0, 29.0, 29.0, 1.0])
+    np.testing.assert_allclose((found[1].motion @ middle - middle)[:3], (0.7, -0.5, 0.9), atol=0.1)
 
 
 def test_a_slice_that_moved_by_itself_is_found_and_a_damaged_one_is_not_trusted(monkeypatch):
@@ -74,14 +89,15 @@ def test_a_slice_that_moved_by_itself_is_found_and_a_damaged_one_is_not_trusted(
     assert float(found.slice_weights[[0, 1, 3]].min()) > 0.5
 
 
-def test_shading_between_stacks_is_matched():
+@pytest.mark.parametrize("apart_mm", [0.0, 64.0])
+def test_shading_between_stacks_is_matched(apart_mm: float):
     wide = Grid((20, 20, 20), np.diag([8.0, 8.0, 8.0, 1.0]))
     values = a_truth()[:20, :20, :20].numpy()
     slope = np.exp(np.linspace(-0.2, 0.2, 20, dtype=np.float32))
-    pair = [
-        RefinedStack(Volume(array, wide, modality="mr"), Volume(array, wide), SliceProfile(), np.eye(4))
-        for array in (values, values * slope)
-    ]
+    pair = []
+    for array, motion in ((values, np.eye(4)), (values * slope, shifted(apart_mm, 0, 0))):
+        place = Grid(wide.shape_kji, np.linalg.inv(motion) @ wide.ijk_to_ras)  # before it is carried to the other
+        pair.append(RefinedStack(Volume(array, place, modality="mr"), Volume(array, place), SliceProfile(), motion))
     even = evenly_shaded(pair, wide)
     before, after = (np.log(two.stack.array / one.stack.array) for one, two in (pair, even))
     assert np.ptp(after) < 0.05 * np.ptp(before)

@@ -40,6 +40,8 @@ def test_a_turned_head_is_carried_back():
 
 def test_a_motion_is_described_by_the_shift_of_the_middle_and_the_angle():
     assert described(turned(5, (3, -2, 6)), a_head()) == pytest.approx((7, 5))
+    rounded = np.diag([1 + 1e-15, 1, 1, 1])
+    assert described(rounded, a_head())[1] == 0
 
 
 def test_a_head_that_has_not_moved_stays_where_it_is():
