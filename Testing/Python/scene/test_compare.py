@@ -238,6 +238,22 @@ def test_volumes_that_replace_others_are_shown_at_the_place_of_the_user_and_fitt
     assert [is_whole(a_screen, number, before) for number in range(3)] == [True] * 3
 
 
+def test_a_label_map_that_was_laid_over_a_view_leaves_it(some_views, a_trio, a_screen):
+    some_views.enter(*a_trio)
+    label = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
+    a_screen.logic(1).GetSliceCompositeNode().SetLabelVolumeID(label.GetID())
+    some_views.replace(*a_trio)
+    assert a_screen.logic(1).GetSliceCompositeNode().GetLabelVolumeID() is None
+    slicer.mrmlScene.RemoveNode(label)
+
+
+def test_the_layout_that_comes_back_shows_all_its_views_though_one_was_enlarged(some_views, a_trio, a_screen):
+    some_views.enter(*a_trio)
+    a_screen.layout.AddMaximizedViewNode(a_screen.logic(1).GetSliceNode())
+    some_views.exit()
+    assert a_screen.layout.GetMaximizedViewNode(0) is None
+
+
 def test_an_enlarged_view_is_fitted_by_itself_and_the_others_after_it(some_views, a_trio, a_screen):
     some_views.enter(*a_trio)
     before = a_screen.logic(1).GetSliceNode().GetFieldOfView()
