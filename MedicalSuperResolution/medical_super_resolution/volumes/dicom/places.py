@@ -37,7 +37,8 @@ def even_places(places: np.ndarray, where: str) -> tuple[float, np.ndarray | Non
     numbers = np.concatenate([[0], np.cumsum(np.rint(steps / base))])
     distance, first = np.polyfit(numbers, places, 1)
     tolerance = min(max(_UNEVEN * distance, ROUNDED_MM), distance / 4)
-    are_multiples = float(np.abs(first + distance * numbers - places).max()) <= tolerance
+    is_near = float(np.abs(first + distance * numbers - places).max()) <= tolerance
+    are_multiples = is_near and bool(np.diff(numbers).all())
     count = int(numbers[-1]) + 1
     if are_multiples and count == len(places):
         return float(distance), None, ()
@@ -56,9 +57,13 @@ def even_places(places: np.ndarray, where: str) -> tuple[float, np.ndarray | Non
 
 
 def _finest_step(steps: np.ndarray) -> float:
-    """The mean of the steps that are about as small as the smallest one."""
+    """The mean of the smallest steps that are alike; a single small one, as where two zones overlap, is passed over."""
     alike = _ALIKE if steps.max() > _JITTER * steps.min() else _JITTER
-    return float(steps[steps <= alike * steps.min()].mean())
+    for smallest in np.sort(steps):
+        near = steps[(steps >= smallest) & (steps <= alike * smallest)]
+        if len(near) > 1:
+            return float(near.mean())
+    return float(steps.min())
 
 
 def _missing(numbers: np.ndarray, count: int) -> str:

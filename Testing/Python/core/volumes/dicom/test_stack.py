@@ -185,6 +185,27 @@ def test_two_zones_of_spacing_become_one_at_their_true_places(tmp_path: Path, st
     assert 0 < far.sum() < len(far) / 2 or max(steps) == 5 * min(steps)
 
 
+@pytest.mark.parametrize("steps", [[4] * 7 + [1] + [7] * 6, [7] * 6 + [0.4] + [4] * 7, [5] * 6 + [2, 3] + [5] * 6])
+def test_a_single_narrow_step_as_where_two_zones_overlap_does_not_set_the_distance(tmp_path: Path, steps: list[float]):
+    positions = np.zeros((len(steps) + 1, 3))
+    positions[1:, 2] = np.cumsum(steps)
+    write_scan(tmp_path / "ct", positions)
+    volume = files.read(tmp_path / "ct")
+    step = volume.grid.spacing_ijk_mm[2]
+    assert step == pytest.approx(steps[0] if steps[0] < 7 else 4, rel=0.06)
+    assert f"{min(steps):.2f} to {max(steps):.2f} mm apart" in volume.notes[0]
+    assert volume.measured is not None
+    np.testing.assert_allclose(volume.measured.places * step, positions[:, 2], atol=1e-9)
+    assert np.abs(volume.measured.array - wave(places_of(volume, volume.measured.places))).max() <= 0.5
+
+
+def test_slices_nearer_than_positions_are_rounded_are_not_counted_as_missing(tmp_path: Path):
+    positions = np.zeros((9, 3))
+    positions[:, 2] = [0, 1, 2, 3, 3.07, 4, 5, 6, 7]
+    write_scan(tmp_path / "ct", positions)
+    assert "0.07 to 1.00 mm apart" in files.read(tmp_path / "ct").notes[0]
+
+
 def test_each_slice_of_two_zones_keeps_its_own_thickness(tmp_path: Path):
     """The usual thickness is the most frequent one, and the files are in any order."""
     heights, thickness = [*range(0, 14, 2), *range(16, 36, 4)], [2] * 7 + [4] * 5
