@@ -17,7 +17,7 @@ from .places import ROUNDED_MM
 from .stack import height
 
 _SAME_PLACE = 0.05  # of the slice distance
-_PRIVATE_B_VALUES = (0x0019100C, 0x00431039, 0x20011003)  # of Siemens, GE and Philips
+_PRIVATE_B_VALUES = (0x0019100C, 0x00431039, 0x20011003, 0x00651009)  # of Siemens, GE, Philips, United Imaging
 _GE_OFFSET = 1_000_000_000  # which GE adds to a b-value
 # Attribute, and the texts before and after its value in a label. The first that separates the images is used.
 _ATTRIBUTES = (

@@ -231,8 +231,8 @@ def _problem(file: DicomFile) -> str:
         return "is colored; choose a gray-scale series"
     if is_mosaic(header) and not slices_of(file):
         return (
-            "is a Siemens mosaic without the headers that give the positions of its slices; convert the original"
-            " series, or convert it to NIfTI by dcm2niix"
+            "is a mosaic of Siemens or United Imaging without the headers that give the positions of its slices;"
+            " convert the original series, or convert it to NIfTI by dcm2niix"
         )
     if whole(header, "NumberOfFrames", 1) > 1 and "PerFrameFunctionalGroupsSequence" not in header:
         kind = _MULTI_FRAME_KINDS.get(modality, "a multi-frame file without the positions of its frames")

@@ -42,7 +42,7 @@ def storage_class_of(files: Sequence[Path]) -> str:
         )
     if is_mosaic(first):
         raise VolumeError(
-            f"the series in {files[0].parent} is a Siemens mosaic, from which no DICOM can be derived: write .nii.gz or"
+            f"the series in {files[0].parent} is a mosaic, from which no DICOM can be derived: write .nii.gz or"
             " .nrrd instead"
         )
     if not (first.get("SOPInstanceUID") and first.get("StudyInstanceUID")):

@@ -35,14 +35,14 @@ class Frame:
         Which of the file's frames it is, from 0.
     header : pydicom.Dataset
         Its attributes, by the keywords of single-frame files.
-    tiles : int
-        How many slices lie side by side, and below each other, in a mosaic; ``index`` counts them row by row.
+    tiles_ji : tuple of int
+        How many slices lie below each other, and side by side, in a mosaic; ``index`` counts them row by row.
     """
 
     file: DicomFile
     index: int
     header: Dataset
-    tiles: int = 1
+    tiles_ji: tuple[int, int] = (1, 1)
 
     @cached_property
     def position(self) -> np.ndarray | None:
@@ -70,7 +70,8 @@ class Frame:
     @cached_property
     def shape_ji(self) -> tuple[int, int]:
         """Rows and columns."""
-        return whole(self.file.header, "Rows") // self.tiles, whole(self.file.header, "Columns") // self.tiles
+        below, beside = self.tiles_ji
+        return whole(self.file.header, "Rows") // below, whole(self.file.header, "Columns") // beside
 
     @property
     def thickness_mm(self) -> float | None:
@@ -88,7 +89,7 @@ class Frame:
         """For people: its number, with the frame where there are several; a file's name may be a patient's."""
         number = f"number {whole(self.file.header, 'InstanceNumber')}"
         several = whole(self.file.header, "NumberOfFrames", 1) > 1
-        return f"{number}, frame {self.index + 1}" if several or self.tiles > 1 else number
+        return f"{number}, frame {self.index + 1}" if several or self.tiles_ji != (1, 1) else number
 
 
 def frames_of(file: DicomFile) -> list[Frame]:

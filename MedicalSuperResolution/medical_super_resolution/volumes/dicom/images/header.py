@@ -51,7 +51,8 @@ _KEYWORDS = """
     TemporalPositionIdentifier TriggerTime NominalPercentageOfCardiacPhase SpacingBetweenSlices
     AcquisitionNumber AcquisitionTime ContentTime FrameReferenceTime
 """
-_PRIVATE = (0x0019100C, 0x00431039, 0x20011003, 0x00291010)  # b-values of Siemens, GE and Philips; Siemens' own header
+# b-values of Siemens, GE, Philips and United Imaging; Siemens' own header; the slices of a mosaic of United Imaging
+_PRIVATE = (0x0019100C, 0x00431039, 0x20011003, 0x00651009, 0x00291010, 0x00651051)
 
 
 @dataclass(frozen=True)

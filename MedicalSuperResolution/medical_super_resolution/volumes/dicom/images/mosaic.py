@@ -1,4 +1,4 @@
-"""Siemens mosaics: all slices of a volume as tiles of one picture.
+"""Mosaics of Siemens and of United Imaging: all slices of a volume as tiles of one picture.
 
 References
 ----------
@@ -8,38 +8,49 @@ References
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ....errors import optional
 from .frames import Frame
-from .header import UNREADABLE, DicomFile, number, text, whole
+from .header import UNREADABLE, DicomFile, number, numbers, text, whole
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 _POSITION = 0x00200032
 _CSA = 0x00291010  # private header of Siemens, which holds the direction of the slices
+_SLICES = 0x00651051  # private sequence of United Imaging, with the place of each slice
+_KINDS = {"MOSAIC", "VFRAME"}  # of Siemens, and of United Imaging
 
 
 def is_mosaic(header: Dataset) -> bool:
     """Whether an image shows several slices side by side."""
-    return "MOSAIC" in text(header, "ImageType").split("\\")
+    return not _KINDS.isdisjoint(text(header, "ImageType").split("\\"))
 
 
 def slices_of(file: DicomFile) -> list[Frame]:
-    """The slices of a mosaic, each with its place; none where the file does not give their positions.
-
-    The place of a mosaic is that of a slice as large as the whole picture around the middle of the first slice.
-    """
+    """The slices of a mosaic, each with its place; none where the file does not give their positions."""
     try:
-        return _slices_of(file)
+        return _of_united_imaging(file) if _SLICES in file.header else _of_siemens(file)
     except UNREADABLE:
         return []
 
 
-def _slices_of(file: DicomFile) -> list[Frame]:
+def _of_united_imaging(file: DicomFile) -> list[Frame]:
+    positions = [numbers(item, "ImagePositionPatient") for item in file.header[_SLICES].value]
+    beside = math.ceil(math.sqrt(len(positions)))
+    below = math.ceil(len(positions) / beside)
+    if whole(file.header, "Rows") % below or whole(file.header, "Columns") % beside:
+        return []
+    placed = [_placed(file.header, position) for position in positions]
+    return [Frame(file, index, header, (below, beside)) for index, header in enumerate(placed)]
+
+
+def _of_siemens(file: DicomFile) -> list[Frame]:
+    """The place of the whole is that of a slice as large as the whole picture around the middle of the first slice."""
     whole_picture = Frame(file, 0, file.header)
     position, orientation, spacing_ji = whole_picture.position, whole_picture.orientation, whole_picture.spacing_ji_mm
     distance = number(file.header, "SpacingBetweenSlices") or number(file.header, "SliceThickness")
@@ -55,13 +66,13 @@ def _slices_of(file: DicomFile) -> list[Frame]:
     step *= 1 if step @ normal > 0 else -1
     first = position + along_i * spacing_ji[1] * (columns - columns // tiles) / 2
     first += along_j * spacing_ji[0] * (rows - rows // tiles) / 2
-    return [Frame(file, index, _placed(file.header, first + index * step), tiles) for index in range(count)]
+    return [Frame(file, index, _placed(file.header, first + index * step), (tiles, tiles)) for index in range(count)]
 
 
 def tiles_of(picture: np.ndarray, frames: list[Frame]) -> np.ndarray:
     """The slices (N, J, I) out of the whole picture (rows, columns); they are numbered row by row."""
-    rows, columns = frames[0].shape_ji
-    corners = [(frame.index // frame.tiles * rows, frame.index % frame.tiles * columns) for frame in frames]
+    (rows, columns), (_, beside) = frames[0].shape_ji, frames[0].tiles_ji
+    corners = [(frame.index // beside * rows, frame.index % beside * columns) for frame in frames]
     return np.stack([picture[row : row + rows, column : column + columns] for row, column in corners])
 
 
@@ -75,7 +86,7 @@ def _count_and_normal(header: Dataset) -> tuple[int, np.ndarray | None]:
     return int(csareader.get_n_mosaic(csa) or 0), csareader.get_slice_normal(csa)
 
 
-def _placed(header: Dataset, position: np.ndarray) -> Dataset:
+def _placed(header: Dataset, position: Iterable[float]) -> Dataset:
     from pydicom import Dataset
 
     placed = Dataset()

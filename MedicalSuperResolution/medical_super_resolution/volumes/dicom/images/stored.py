@@ -56,7 +56,7 @@ def stored_numbers(file: DicomFile, frames: list[Frame]) -> np.ndarray:
     VolumeError
         The pixels are cut short, packed in a way that is not known, or damaged.
     """
-    if frames[0].tiles > 1:
+    if frames[0].tiles_ji != (1, 1):
         return tiles_of(stored_numbers(file, [Frame(file, 0, file.header)])[0], frames)
     if file.syntax in _UNCOMPRESSED:
         return _uncompressed(file, frames)

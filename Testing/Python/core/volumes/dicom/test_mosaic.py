@@ -1,4 +1,4 @@
-"""Siemens mosaics, against nibabel: of the two real headers that it is tested with, pixels made up."""
+"""Mosaics of Siemens against nibabel, of the two real headers that it is tested with, and of United Imaging."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 
+from dicom_kinds import image, save
 from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.volumes.dicom.derived.writer import check_output
 from medical_super_resolution.volumes.dicom.reader import Selection
@@ -81,7 +82,7 @@ def test_a_mosaic_without_nibabel_is_refused_in_a_sentence(mosaics: Path, monkey
 
 
 def test_no_dicom_is_derived_from_a_mosaic(mosaics: Path):
-    with pytest.raises(VolumeError, match="is a Siemens mosaic, from which no DICOM can be derived"):
+    with pytest.raises(VolumeError, match="is a mosaic, from which no DICOM can be derived"):
         check_output([mosaics / "0.dcm"], mosaics / "new")
 
 
@@ -90,5 +91,39 @@ def test_a_mosaic_without_the_direction_of_its_slices_is_refused_with_what_to_do
         made = dcmread(path)
         del made[0x00291010]
         made.save_as(path)
-    with pytest.raises(VolumeError, match="Siemens mosaic without the headers.*dcm2niix"):
+    with pytest.raises(VolumeError, match="mosaic of Siemens or United Imaging without the headers.*dcm2niix"):
         files.read(mosaics)
+
+
+def united_imaging(slices: np.ndarray, b_value: float) -> Dataset:
+    """A mosaic with three slices side by side and two below each other, the last place empty."""
+    tiles = np.concatenate([slices, np.zeros_like(slices[:1])]).reshape(2, 3, *slices.shape[1:])
+    picture = tiles.swapaxes(1, 2).reshape(2 * slices.shape[1], 3 * slices.shape[2])
+    made = image(picture, (0, 0, 0), modality="MR", ImageType=["ORIGINAL", "PRIMARY", "M", "VFRAME"])
+    del made.ImagePositionPatient
+    block = made.private_block(0x0065, "Image Private Header", create=True)
+    block.add_new(0x09, "FD", b_value)
+    items = [Dataset() for _ in slices]
+    for k, item in enumerate(items):
+        item.ImagePositionPatient = [10, 20, 30 - 4 * k]
+    block.add_new(0x51, "SQ", items)
+    return made
+
+
+def test_a_mosaic_of_united_imaging_is_split_into_slices_at_the_places_that_it_states(tmp_path: Path):
+    stored = np.random.default_rng(0).integers(0, 3000, (2, 5, 6, 8)).astype(np.uint16)
+    for number, slices in enumerate(stored):
+        save(united_imaging(slices, 700.0 * number), tmp_path / f"{number}.dcm")
+    for number, slices in enumerate(stored):
+        volume = files.read(tmp_path, Selection(phase=number + 1))
+        np.testing.assert_array_equal(volume.array, slices[::-1])
+        np.testing.assert_allclose(volume.grid.ijk_to_lps @ (0, 0, 4, 1), (10, 20, 30, 1))
+        assert f"b {700 * number} s/mm2" in volume.notes[0]
+
+
+def test_a_mosaic_of_united_imaging_without_the_places_of_its_slices_is_refused_with_what_to_do(tmp_path: Path):
+    made = united_imaging(np.ones((5, 6, 8), np.uint16), 0.0)
+    del made[0x00651051]
+    save(made, tmp_path / "0.dcm")
+    with pytest.raises(VolumeError, match="mosaic of Siemens or United Imaging without the headers.*dcm2niix"):
+        files.read(tmp_path)

@@ -442,7 +442,7 @@ def test_a_b0_and_three_directions_are_four_volumes(tmp_path: Path, stored: np.n
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ({"modality": "MR", "ImageType": ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]}, "Siemens mosaic without"),
+        ({"modality": "MR", "ImageType": ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]}, "mosaic of Siemens or"),
         ({"modality": "NM", "NumberOfFrames": 1, "SamplesPerPixel": 3}, "colored"),
         ({"modality": "US", "PhotometricInterpretation": "PALETTE COLOR"}, "colored"),
     ],
