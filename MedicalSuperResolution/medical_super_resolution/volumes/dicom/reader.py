@@ -145,9 +145,10 @@ def _series(contents: Contents, path: Path, selection: Selection) -> tuple[Serie
         if len(chosen) == 1:
             return chosen[0], notes
         why = "no series" if not chosen else f"{len(chosen)} series"
+        listed = _listed([one.described(with_uid=True) for one in chosen or series])
         raise VolumeError(
-            f"{path} holds {why} with the number or UID {selection.series}:"
-            f" {_listed([one.described(with_uid=True) for one in series])}; choose one of them by --series N or UID"
+            f"{path} holds {why} with the number or UID {selection.series}: {listed};"
+            " choose one of them by --series N or UID"
         )
     if not series:
         if contents.ignored:

@@ -262,12 +262,13 @@ def test_a_series_without_the_name_of_its_patient_is_of_no_other_patient(tmp_pat
         check_one_session([tmp_path / "1", tmp_path / "3"], is_forced=False)
 
 
-def test_a_number_that_two_series_have_is_refused_with_both(tmp_path: Path, stored: np.ndarray):
+def test_a_number_that_two_series_have_is_refused_with_both_and_no_other(tmp_path: Path, stored: np.ndarray):
     for number in (1, 2):
         write_images(tmp_path / f"{number}", stored, SeriesInstanceUID=f"{ROOT}.5.{number}", SeriesNumber=4)
+    write_images(tmp_path / "3", stored, SeriesInstanceUID=f"{ROOT}.5.3", SeriesNumber=1)
     message = refusal(tmp_path, Selection(series="4"))
     assert "holds 2 series with the number or UID 4" in message
-    assert f"{ROOT}.5.1" in message
+    assert [f"{ROOT}.5.{number}" in message for number in (1, 2, 3)] == [True, True, False]
     np.testing.assert_array_equal(files.read(tmp_path, Selection(series=f"{ROOT}.5.1")).array, stored)
 
 
