@@ -152,9 +152,9 @@ def load(path: Path) -> Model:
 
 
 def _built(name: str, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> Generator:
-    """A generator with weights of the given shapes, and no memory taken for one that would have others.
+    """A generator whose weights, of the given shapes, are still to be loaded; no memory is taken for one of others.
 
-    It is built without weights first, and refused as soon as it has more of them than the file.
+    It is built without weights first, which draws no random numbers, and refused as soon as it has more than the file.
     """
     for value in config.values():
         for number in value if isinstance(value, list) else [value]:
@@ -177,7 +177,7 @@ def _built(name: str, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]
     missing = wanted.keys() - shapes.keys()
     if wanted != shapes | {key: wanted[key] for key in missing} or not missing <= set(_newer(generator_class)):
         raise ValueError("the network has other weights than the file")
-    return generator_class(config_class(**config))
+    return outline.float().to_empty(device="cpu")
 
 
 def _newer(generator_class: type) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ..errors import ModelError
 from ..networks.profile_head import ProfileHead, ProfileHeadConfig
 from ..physics.slice_profile import ProfileCalibration
@@ -56,7 +58,8 @@ def load(path: Path = SHIPPED) -> ProfileEstimator:
             )
         if numbers is None:
             raise ModelError(f"the slice-profile estimator {path.name} was never trained; {_INSTEAD}")
-        head = ProfileHead(ProfileHeadConfig(**config))
-        head.load_state_dict(weights)
+        with torch.device("meta"):  # draws no random numbers
+            head = ProfileHead(ProfileHeadConfig(**config))
+        head.float().to_empty(device="cpu").load_state_dict(weights)
         calibration = calibration_from(numbers)
     return ProfileEstimator(head.eval().requires_grad_(False), calibration)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from medical_super_resolution.errors import Cancelled
 from medical_super_resolution.inference.context import ExecutionContext
 from medical_super_resolution.inference.enhance import enhance, refiner_of
-from medical_super_resolution.models.file import Model
+from medical_super_resolution.models.file import Model, load
 from medical_super_resolution.networks.contracts import Generator
 from medical_super_resolution.networks.generators import GENERATORS
 from medical_super_resolution.settings import EnhanceSettings
@@ -55,6 +57,14 @@ def test_the_model_keeps_its_device_type_and_layout(a_volume: Volume, a_model: M
     enhance(a_volume, a_model, replace(TWICE, precision=precision))
 
     assert state() == before
+
+
+def test_loading_and_enhancing_draw_no_random_numbers_of_the_caller(a_volume: Volume, a_model_file: Path):
+    before = torch.get_rng_state(), np.random.get_state()[1]  # noqa: NPY002 - the caller's
+    enhance(a_volume, load(a_model_file), replace(TWICE, slice_profile="auto"))
+
+    assert torch.equal(torch.get_rng_state(), before[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
 
 
 def test_a_refiner_works_on_another_device_with_a_copy(a_tiny_generator: Generator):
