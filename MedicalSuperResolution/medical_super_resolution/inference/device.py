@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ..errors import DeviceError
@@ -63,6 +64,17 @@ def cpu_threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Keep out what a caller has set for work of its own: autocast, a default device, and NumPy's errors at underflow.
+
+    It holds for this thread alone. PyTorch's default type, which holds for all threads, is not changed.
+    """
+    autocasts = torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False)
+    with torch.device("cpu"), autocasts[0], autocasts[1], np.errstate(under="ignore"):
+        yield
 
 
 def is_out_of_memory(problem: BaseException) -> bool:

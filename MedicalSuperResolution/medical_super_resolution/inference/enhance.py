@@ -18,7 +18,7 @@ from ..volumes.label_maps.detection import is_label_map
 from ..volumes.memmap import Allocator, extremes, is_on_disk
 from ..volumes.volume import Enhanced, Volume
 from .context import ExecutionContext
-from .device import cpu_threads, device_errors, pick_device
+from .device import cpu_threads, device_errors, pick_device, undisturbed
 from .labels import enhance_labels
 from .planning import Plan
 from .profile import profile_of, profiles_of
@@ -32,6 +32,7 @@ from .uncertainty import mirror_statistics, raise_in_gaps, widened
 _MATRIX_BYTES = 48  # per weight between a measured and a fine slice, while the matrices are computed
 
 
+@undisturbed()
 def enhance(
     volume: Volume,
     model: Model,

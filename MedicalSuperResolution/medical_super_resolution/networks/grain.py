@@ -29,7 +29,7 @@ def grain(slices: Tensor, rows: Tensor, columns: Tensor, seed: int = 0) -> Tenso
     (2, M, J, I) float32.
     """
     wide = white(slices, _widened(rows), _widened(columns), seed)
-    kernel = torch.tensor(_BINOMIAL, device=wide.device)
+    kernel = torch.tensor(_BINOMIAL, device=wide.device, dtype=torch.float32)
     blurred = functional.conv2d(wide[:, None], kernel.outer(kernel)[None, None])[:, 0] / _DEVIATION
     return torch.stack([wide[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN], blurred])
 

@@ -93,7 +93,7 @@ def _search(stacks: Sequence[RefinedStack], number: int, grid: Grid) -> _Search:
         prior_weight=_PRIOR_WEIGHT,
         iterations=_ITERATIONS,
     )
-    known = torch.zeros(grid.shape_kji)
+    known = torch.zeros(grid.shape_kji, dtype=torch.float32)
     for other in others:
         known[on_grid(other, grid)[1] > 0] = 1
     middle = (np.array(one.stack.grid.shape_kji[::-1]) - 1) / 2
@@ -210,7 +210,7 @@ def _slice_weights(errors: np.ndarray, values: np.ndarray) -> Tensor:
     """Weights of slices, (K,) float32, from their mean square errors; 1 where the error is not known."""
     known = np.isfinite(errors)
     if not known.any():
-        return torch.ones(len(errors))
+        return torch.ones(len(errors), dtype=torch.float32)
     usual = max(
         float(np.median(errors[known])), float(np.square(_USUAL_ERROR * values, dtype=np.float64).mean()), _TINY
     )

@@ -17,7 +17,7 @@ from ...volumes.grid import Grid
 from ...volumes.intensity import HOUNSFIELD_RANGE, in_type
 from ...volumes.registration import described, rigid_motion
 from ...volumes.volume import Volume
-from ..device import cpu_threads, device_errors
+from ..device import cpu_threads, device_errors, undisturbed
 from ..refiners.padding import padding_on
 from . import stacks as sets
 from .alignment import aligned, step_count
@@ -30,6 +30,7 @@ from .solver import Measurement, contradiction, measurement, solve
 _HALF = 0.5
 
 
+@undisturbed()
 def fuse_stacks(
     stacks: Sequence[Volume],
     model: Model,

@@ -110,8 +110,8 @@ class StackOperator:
     def valid(self) -> Tensor:
         """1 where a measured voxel lies inside the target, (K, J, I); 0 elsewhere."""
         if self._is_inside:
-            return torch.ones(self.shape_kji)
-        return self.acquire(torch.ones(self._target_shape)).round_()
+            return torch.ones(self.shape_kji, dtype=torch.float32)
+        return self.acquire(torch.ones(self._target_shape, dtype=torch.float32)).round_()
 
     def _as_sequence(self, stack: Tensor) -> Tensor:
         return stack.permute(self._order)

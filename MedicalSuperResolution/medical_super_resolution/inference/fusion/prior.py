@@ -143,7 +143,7 @@ def blended(stacks: Sequence[RefinedStack], grid: Grid, empty: float, *, sharp: 
     sharp
         Sample by cubic B-splines, which blur less than linear interpolation and take longer.
     """
-    total, weights = torch.zeros(grid.shape_kji), torch.zeros(grid.shape_kji)
+    total, weights = (torch.zeros(grid.shape_kji, dtype=torch.float32) for _ in range(2))
     for one in stacks:
         values, weight = on_grid(one, grid, weights_alone=sharp)
         if sharp and bool((weight > 0).any()):
@@ -151,7 +151,7 @@ def blended(stacks: Sequence[RefinedStack], grid: Grid, empty: float, *, sharp: 
             values = torch.from_numpy(resampled(replace(one.fine, grid=moved, padding=None), grid)) * one.gain
         total += weight * values
         weights += weight
-    return torch.where(weights > 0, total / weights.clamp_min(1e-12), torch.tensor(empty))
+    return torch.where(weights > 0, total / weights.clamp_min(1e-12), empty)
 
 
 def on_grid(one: RefinedStack, grid: Grid, *, weights_alone: bool = False) -> tuple[Tensor, Tensor]:
@@ -169,7 +169,7 @@ def on_grid(one: RefinedStack, grid: Grid, *, weights_alone: bool = False) -> tu
     last = torch.tensor(count - 1).float()
     source = torch.from_numpy(np.ascontiguousarray(one.fine.array, dtype=np.float32))[None, None] * one.gain
     padded = None if one.fine.padding is None else torch.from_numpy(one.fine.padding).float()[None, None]
-    values, weights = torch.zeros(grid.shape_kji), torch.empty(grid.shape_kji)
+    values, weights = (torch.zeros(grid.shape_kji, dtype=torch.float32) for _ in range(2))
     columns = torch.from_numpy(to_fine[:3]).double()
     j, i = torch.meshgrid(*(torch.arange(size).double() for size in grid.shape_kji[1:]), indexing="ij")
     plane = i[..., None] * columns[:, 0] + j[..., None] * columns[:, 1] + columns[:, 3]
@@ -180,7 +180,7 @@ def on_grid(one: RefinedStack, grid: Grid, *, weights_alone: bool = False) -> tu
             sampled = F.grid_sample(source, normalized, padding_mode="border", align_corners=True)
             values[k] = sampled[0, 0, 0]
         depth = torch.minimum(places, last - places) + 0.5  # voxels inside the outer border
-        weights[k] = torch.where(depth > -_OUTSIDE, (depth / soft).clamp(0.05, 1), torch.zeros(())).prod(dim=-1)
+        weights[k] = torch.where(depth > -_OUTSIDE, (depth / soft).clamp(0.05, 1), 0.0).prod(dim=-1)
         if padded is not None:
             weights[k] *= 1 - F.grid_sample(padded, normalized, "nearest", "border", align_corners=True)[0, 0, 0]
     return values, weights

@@ -186,7 +186,7 @@ class _Linear:
 
 def _pairs(functions: list[_Linear], lines: list[np.ndarray]) -> Tensor:
     """Two functions on a grid, (N, M, L, 2)."""
-    pairs = torch.empty(*map(len, lines), 2)
+    pairs = torch.empty(*map(len, lines), 2, dtype=torch.float32)
     for number, function in enumerate(functions):
         torch.add(*function.on(lines), out=pairs[..., number])
     return pairs

@@ -60,7 +60,7 @@ def measurement(one: RefinedStack, grid: Grid) -> Measurement:
     operator = StackOperator(one.stack.grid, grid, one.profile, one.motions)
     values = torch.from_numpy(np.ascontiguousarray(one.stack.array)) * one.gain
     count = one.stack.grid.count(one.stack.grid.through_plane_axis)
-    slice_weights = torch.ones(count) if one.slice_weights is None else one.slice_weights
+    slice_weights = torch.ones(count, dtype=torch.float32) if one.slice_weights is None else one.slice_weights
     return Measurement(operator, values, slice_weights, one.measured)
 
 

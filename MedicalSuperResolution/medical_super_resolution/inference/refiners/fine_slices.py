@@ -80,7 +80,7 @@ class FineSliceWriter:
             measured=self._measured,
         )
         rows, columns = (part.stop - part.start for part in (tile.core_j, tile.core_i))
-        self._residual = torch.zeros((FINE_SLICES, rows, columns), device=context.device)
+        self._residual = torch.zeros((FINE_SLICES, rows, columns), device=context.device, dtype=torch.float32)
         self._waiting = 0
         self._interpolated = self._stored = 0  # slices
 
@@ -96,7 +96,7 @@ class FineSliceWriter:
 
     def add_zeros(self, count: int) -> None:
         """Add ``count`` slices without residual."""
-        self.add(torch.zeros((1, 1, 1), device=self.context.device).expand(count, *self._residual.shape[1:]))
+        self.add(self._residual.new_zeros(1, 1, 1).expand(count, *self._residual.shape[1:]))
 
     def store(self) -> None:
         """Interpolate the added slices, and store those that no later slice can change."""

@@ -115,7 +115,7 @@ class TileStream:
         start = min(k.start + number * step, k.stop)
         stop = min(start + step, k.stop)
         turn.is_ending = start == stop
-        lr = torch.empty((0, j.stop - j.start, i.stop - i.start), device=self.context.device)
+        lr = torch.empty((0, j.stop - j.start, i.stop - i.start), device=self.context.device, dtype=torch.float32)
         if not turn.is_ending:
             lr = self._buffer(start, min(stop + 1, k.stop))[:, j, i].clamp(*self.request.window)
         lr = lr[None, None]

@@ -47,7 +47,7 @@ def operator_is_exact() -> bool:
     weight = torch.randint(-127, 128, (16, 64, 3, 3), generator=random).to(torch.int8)
     codes = torch.randint(-127, 128, (9, 9, 64), generator=random).to(torch.int8)
     weight[0], codes[:4] = 127, 127  # sums that 16 bits could not hold
-    scale = torch.ones(len(weight))
+    scale = torch.ones(len(weight), dtype=torch.float32)
     try:
         found = _convolved(codes, _packed(weight), scale, (1, 1))
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):  # another version of PyTorch, another CPU
@@ -56,7 +56,7 @@ def operator_is_exact() -> bool:
 
 
 def _packed(weight: Tensor) -> Tensor:
-    scale = torch.ones(len(weight))
+    scale = torch.ones(len(weight), dtype=torch.float32)
     return cast(Tensor, torch.ops.onednn.qconv_prepack(weight, scale, 1.0, _OFFSET, _ONES, _ONES, _ONES, 1, None))
 
 

@@ -1,7 +1,9 @@
-"""Enhancing changes neither the threads of the process nor the caller's model."""
+"""Enhancing changes neither the threads of the process nor the caller's model, and no setting of PyTorch changes it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +14,13 @@ import torch
 from medical_super_resolution.errors import Cancelled
 from medical_super_resolution.inference.context import ExecutionContext
 from medical_super_resolution.inference.enhance import enhance, refiner_of
+from medical_super_resolution.inference.fusion.fuse import fuse_stacks
+from medical_super_resolution.inference.fusion.settings import FusionSettings
 from medical_super_resolution.models.file import Model, load
 from medical_super_resolution.networks.contracts import Generator
 from medical_super_resolution.networks.generators import GENERATORS
 from medical_super_resolution.settings import EnhanceSettings
+from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
 
 TWICE = EnhanceSettings(factor=2, axes="k", slice_profile="gaussian", device="cpu")
@@ -57,6 +62,40 @@ def test_the_model_keeps_its_device_type_and_layout(a_volume: Volume, a_model: M
     enhance(a_volume, a_model, replace(TWICE, precision=precision))
 
     assert state() == before
+
+
+@contextmanager
+def a_default_type(kind: torch.dtype) -> Iterator[None]:
+    torch.set_default_dtype(kind)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_what_a_caller_has_set_changes_no_result(a_volume: Volume, a_model_file: Path):
+    across = Grid(a_volume.array.shape[::-1], a_volume.grid.ijk_to_ras[:, [2, 1, 0, 3]])
+    stacks = [a_volume, replace(a_volume, array=a_volume.array.transpose(2, 1, 0).copy(), grid=across)]
+    settings = FusionSettings(register="slices", spacing_mm=3.0, iterations=2, enhance=EnhanceSettings(threads=1))
+
+    def results() -> list[np.ndarray]:
+        model = load(a_model_file)
+        model.generator.texture.fill_(0.1)
+        enhanced = enhance(a_volume, model, replace(TWICE, threads=1, slice_profile="auto"))
+        fused = fuse_stacks(stacks, model, settings)
+        return [enhanced.volume.array, fused.volume.array, fused.uncertainty.array]
+
+    expected = results()
+    with (
+        torch.autocast("cpu", dtype=torch.bfloat16),
+        torch.device("meta"),
+        a_default_type(torch.float16),
+        np.errstate(all="raise"),
+    ):
+        found = results()
+
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_loading_and_enhancing_draw_no_random_numbers_of_the_caller(a_volume: Volume, a_model_file: Path):
