@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 from ..inference.fusion.fuse import fuse_stacks
 from ..inference.fusion.report import Fused
@@ -17,15 +17,41 @@ from .image_kinds import to_volume
 from .options import settings_from
 
 
+@overload
 def fuse(
     stacks: Sequence[Any],
     model: str | Path | Model | None = None,
     settings: FusionSettings | None = None,
     *,
     like: Any = None,  # noqa: ANN401 - of packages that need not be installed
-    full: bool = False,
+    full: Literal[False] = False,
     progress: Progress = ignore,
     **options: Any,  # noqa: ANN401 - the fields of FusionSettings, which checks them
+) -> Volume: ...
+
+
+@overload
+def fuse(
+    stacks: Sequence[Any],
+    model: str | Path | Model | None = None,
+    settings: FusionSettings | None = None,
+    *,
+    like: Any = None,  # noqa: ANN401 - of packages that need not be installed
+    full: Literal[True],
+    progress: Progress = ignore,
+    **options: Any,  # noqa: ANN401 - the fields of FusionSettings, which checks them
+) -> Fused: ...
+
+
+def fuse(
+    stacks: Sequence[Any],
+    model: str | Path | Model | None = None,
+    settings: FusionSettings | None = None,
+    *,
+    like: Any = None,
+    full: bool = False,
+    progress: Progress = ignore,
+    **options: Any,
 ) -> Volume | Fused:
     """Fuse thick stacks of one contrast and one session into one volume with cubic voxels.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import typing
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ import medical_super_resolution
 from medical_super_resolution import EnhanceSettings, EnhanceTransform, Volume, enhance, fuse, load_model, write
 from medical_super_resolution.api.image_kinds import to_volume
 from medical_super_resolution.errors import SettingsError, VolumeError
+from medical_super_resolution.inference.fusion.report import Fused
 from medical_super_resolution.inference.fusion.settings import FusionSettings
 from medical_super_resolution.models.file import Model
 from medical_super_resolution.volumes.resampling import to_image
@@ -325,3 +327,13 @@ def test_importing_the_package_loads_neither_torch_nor_numpy():
 
 def test_the_package_says_that_it_has_types():
     assert (Path(medical_super_resolution.__file__).parent / "py.typed").is_file()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="older versions of Python do not keep overloads")
+def test_type_checkers_know_that_fuse_gives_a_volume_unless_the_full_result_is_asked_for():
+    hints = [typing.get_type_hints(one) for one in typing.get_overloads(fuse)]
+
+    assert [(one["full"], one["return"]) for one in hints] == [
+        (typing.Literal[False], Volume),
+        (typing.Literal[True], Fused),
+    ]
