@@ -15,7 +15,7 @@ from MedicalSuperResolutionTrainingLib.background import BackgroundCommands
 from MedicalSuperResolutionTrainingLib.training_process import TrainingProcess
 from MedicalSuperResolutionTrainingLib.watched_run import WatchedRun
 
-REQUIREMENTS = Path(__file__).parents[1] / "Resources" / "requirements.txt"
+REQUIREMENTS = Path(__file__).parents[1] / "Resources" / "training-requirements.txt"
 
 
 class Scripting(ScriptedLoadableModuleLogic):

@@ -75,6 +75,12 @@ def test_every_source_file_of_a_module_is_installed(records: dict[str, set[str]]
     assert {name for name in needed if (REPOSITORY / module / name).exists()} - records[module] == set()
 
 
+def test_no_two_modules_install_a_file_under_one_name(records: dict[str, set[str]]):
+    """Slicer puts all modules into one folder: one file would replace the other, and Ninja refuses to build."""
+    first, second = (records[module] for module in MODULES)
+    assert first & second == set()
+
+
 def test_every_module_has_the_panel_and_the_icon_that_slicers_generic_tests_ask_for(records: dict[str, set[str]]):
     for module in MODULES:
         assert f"Resources/UI/{module}.ui" in records[module]

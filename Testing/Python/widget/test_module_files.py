@@ -86,7 +86,8 @@ def test_torch_is_left_to_the_pytorch_extension():
 
 @pytest.mark.parametrize("module", MODULES)
 def test_the_requirements_are_those_of_the_package(module: str):
-    requirements = (REPOSITORY / module / "Resources" / "requirements.txt").read_text()
+    (file,) = (REPOSITORY / module / "Resources").glob("*requirements.txt")
+    requirements = file.read_text()
     project = (REPOSITORY / "pyproject.toml").read_text()
     lines = [line for line in requirements.splitlines() if line and not line.startswith("#")]
     assert [line for line in lines if f'"{line}"' not in project] == []
