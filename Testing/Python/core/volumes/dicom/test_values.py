@@ -180,7 +180,7 @@ def test_large_slopes_and_intercepts_give_values_of_any_size(
 ):
     counts = stored.astype(np.uint16) + np.uint16(60_000)
     write_images(tmp_path / "pet", counts, modality="PT", RescaleSlope=f"{slope:.0e}", RescaleIntercept=intercept)
-    truth = counts.astype(float) * slope + intercept
+    truth = counts.astype(float) * float(slope) + intercept  # NumPy before 2 makes objects of larger whole numbers
     np.testing.assert_allclose(files.read(tmp_path / "pet").array, truth, rtol=1e-6 if slope > 10**15 else 0)
 
 
