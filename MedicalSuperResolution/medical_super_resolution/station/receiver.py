@@ -6,7 +6,7 @@ import logging
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError
 from .intake import LARGEST_PDU, Callers, Intake
@@ -25,6 +25,14 @@ _LARGEST_SUM = 1 << 30  # bytes
 logger = logging.getLogger(__name__)
 
 
+class _LateHandshake(ssl.SSLContext):
+    """Shakes hands in the thread of a caller: the one that accepts callers would wait for a silent one forever."""
+
+    def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:  # noqa: ANN401 - as those of its base
+        options["do_handshake_on_connect"] = False
+        return super().wrap_socket(*arguments, **options)
+
+
 @dataclass(frozen=True)
 class Tls:
     """PEM files of a secured connection: the station's certificate, its key, and the authority of its callers."""
@@ -41,7 +49,7 @@ class Tls:
         SettingsError
             A file cannot be read or is no certificate.
         """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context = _LateHandshake(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.verify_mode = ssl.CERT_REQUIRED
         try:
@@ -124,6 +132,7 @@ def _syntaxes() -> list[str]:
 def _admit(event: Event, queue: Queue, callers: Callers) -> None:
     from pynetdicom import evt
 
+    event.assoc.dul.socket.socket.settimeout(_SECONDS_OF_SILENCE)  # also within a protocol data unit
     event.assoc.bind(evt.EVT_C_STORE, _store, [queue, callers.admit(event.assoc)])
 
 

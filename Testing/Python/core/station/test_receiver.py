@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +18,32 @@ from station_doubles import send
 
 pydicom = pytest.importorskip("pydicom")
 pynetdicom = pytest.importorskip("pynetdicom")
+
+
+@pytest.fixture
+def some_certificates(tmp_path: Path) -> Tls:
+    """One certificate for the station and its callers, which is its own authority."""
+    security = pytest.importorskip("distributed").Security.temporary()
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    certificate.write_text(security.tls_ca_file)
+    key.write_text(security.tls_scheduler_key)
+    return Tls(certificate, key, certificate)
+
+
+def _is_accepted(port: int, certificates: Tls, *, shown: bool = True) -> bool:
+    """Whether a station answers a caller, by TLS, with or without a certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_verify_locations(certificates.authority)
+    if shown:
+        context.load_cert_chain(certificates.certificate, certificates.key)
+    entity = pynetdicom.AE("MODALITY")
+    entity.connection_timeout = entity.acse_timeout = 10
+    entity.add_requested_context(pynetdicom.sop_class.Verification)
+    association = entity.associate("127.0.0.1", port, ae_title="MEDSR", tls_args=(context, None))
+    is_accepted = association.is_established and association.send_c_echo().Status == 0
+    association.release()
+    return is_accepted
 
 
 @pytest.mark.parametrize(("called", "calling"), [("MEDSR", "STRANGER"), ("OTHER", "MODALITY")])
@@ -36,26 +61,50 @@ def test_other_callers_and_calls_for_others_are_refused(
     assert list(a_queue.folder.rglob("*.dcm")) == []
 
 
-def test_who_calls_a_secured_station_must_show_a_certificate_of_its_authority(tmp_path: Path):
-    security = pytest.importorskip("distributed").Security.temporary()
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    certificate.write_text(security.tls_ca_file)
-    key.write_text(security.tls_scheduler_key)
-    secured = Tls(certificate, key, certificate).server_context()
-    caller = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    caller.check_hostname = False
-    caller.load_verify_locations(certificate)
+def test_who_calls_a_secured_station_must_show_a_certificate_of_its_authority(
+    a_queue: Queue, a_port: int, some_certificates: Tls
+):
+    from medical_super_resolution.station.receiver import listen
 
-    def call() -> None:
-        ours, theirs = socket.socketpair()
-        with ours, theirs, ThreadPoolExecutor(1) as pool:
-            pool.submit(caller.wrap_socket, theirs)
-            secured.wrap_socket(ours, server_side=True).close()
+    server = listen(a_queue, title="MEDSR", host="127.0.0.1", port=a_port, tls=some_certificates)
+    try:
+        assert not _is_accepted(a_port, some_certificates, shown=False)
+        assert _is_accepted(a_port, some_certificates)
+    finally:
+        server.shutdown()
 
-    with pytest.raises(ssl.SSLError, match="certificate"):
-        call()
-    caller.load_cert_chain(certificate, key)
-    call()
+
+def test_a_silent_caller_of_a_secured_station_holds_up_no_other(a_queue: Queue, a_port: int, some_certificates: Tls):
+    from medical_super_resolution.station.receiver import listen
+
+    server = listen(a_queue, title="MEDSR", host="127.0.0.1", port=a_port, tls=some_certificates)
+    try:
+        with socket.create_connection(("127.0.0.1", a_port), timeout=30) as silent:
+            assert _is_accepted(a_port, some_certificates)
+            silent.shutdown(socket.SHUT_WR)
+            silent.recv(1)
+    finally:
+        server.shutdown()
+
+
+def test_callers_that_fall_silent_within_a_message_make_room_for_others(
+    a_queue: Queue, a_series: list[Path], a_port: int, monkeypatch: pytest.MonkeyPatch
+):
+    from medical_super_resolution.station import receiver
+
+    monkeypatch.setattr(receiver, "_SECONDS_OF_SILENCE", 2)
+    server = receiver.listen(a_queue, title="MEDSR", host="127.0.0.1", port=a_port)
+    callers = [socket.create_connection(("127.0.0.1", a_port)) for _ in range(receiver._MOST_ASSOCIATIONS + 1)]
+    try:
+        for caller in callers:
+            caller.sendall(b"\x01\x00\x00")
+            caller.settimeout(30)
+        assert [caller.recv(1) for caller in callers] == [b""] * len(callers)
+        send(DicomNode("MEDSR", "127.0.0.1", a_port, "MODALITY"), a_series)
+    finally:
+        for caller in callers:
+            caller.close()
+        server.shutdown()
 
 
 def test_an_image_that_cannot_be_understood_is_not_acknowledged(a_queue: Queue, a_series: list[Path], a_port: int):
