@@ -146,6 +146,11 @@ class DicomWeb:
 
     address: str
 
+    @property
+    def name(self) -> str:
+        """The address without a user's name and password."""
+        return re.sub("//[^/]*@", "//", self.address)
+
     def holds(self, image: Path) -> bool:
         """Search by QIDO-RS; see `Destination.holds`."""
         from dicomweb_client import DICOMwebClient
@@ -169,13 +174,20 @@ class DicomWeb:
         try:
             answer = client.store_instances([_read(image)])
         except Exception as problem:  # of requests, or no answer of DICOMweb
+            reason = reason_of(problem)
             if isinstance(problem, OSError) and getattr(problem, "response", problem) is None:
-                raise NoAnswerError(f"the DICOMweb service {self.address} cannot be reached") from problem
-            raise SendingError(f"the DICOMweb service {self.address} did not store an image") from problem
+                raise NoAnswerError(f"the DICOMweb service {self.name} cannot be reached: {reason}") from problem
+            raise SendingError(f"the DICOMweb service {self.name} did not store an image: {reason}") from problem
         if answer.get("FailedSOPSequence"):
-            raise SendingError(f"the DICOMweb service {self.address} refused an image")
+            raise SendingError(f"the DICOMweb service {self.name} refused an image")
         if not answer.get("ReferencedSOPSequence") and not self.holds(image):
-            raise SendingError(f"{self.address} does not say that it stored an image; it may not be a DICOMweb service")
+            raise SendingError(f"{self.name} does not say that it stored an image; it may not be a DICOMweb service")
+
+
+def reason_of(problem: Exception) -> str:
+    """The status that a DICOMweb service answered, or the kind of problem; texts of libraries may name a patient."""
+    response = getattr(problem, "response", None)
+    return type(problem).__name__ if response is None else f"HTTP status {response.status_code}"
 
 
 def _read(image: Path, *names: str) -> Dataset:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .queue import Queue, label
 from .received import TooLate
 from .rules import Rule
+from .sender import reason_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -49,7 +50,7 @@ class DicomWebSource:
         try:
             found = list(self._found(client))
         except Exception as problem:  # of requests or pydicom; texts may name a patient
-            logger.warning("the service cannot be searched: %s; tried again later", type(problem).__name__)
+            logger.warning("the service cannot be searched: %s; tried again later", reason_of(problem))
             return
         before, self._counts = self._counts, {series: count for _, series, count in found}
         self._fetched &= self._counts.keys()  # the queue knows the others
@@ -67,8 +68,7 @@ class DicomWebSource:
                 logger.warning("series %s: an image was refused: %s", label(series), problem)
                 continue
             except Exception as problem:  # also of the queue; the other series go on
-                reason = type(problem).__name__
-                logger.warning("series %s: cannot be fetched: %s; tried again later", label(series), reason)
+                logger.warning("series %s: cannot be fetched: %s; tried again later", label(series), reason_of(problem))
                 continue
             self._fetched.add(series)
             logger.info("series %s: fetched", label(series))

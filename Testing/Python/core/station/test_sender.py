@@ -167,6 +167,31 @@ def test_an_answer_that_does_not_say_that_an_image_was_stored_keeps_it(
     assert len([path for path in a_queue.folder.rglob("*") if path.suffix in (".dcm", ".begun")]) == 5
 
 
+def test_a_refusal_is_named_by_its_status_and_the_log_holds_no_password(
+    a_queue: Queue, a_series: list[Path], caplog: pytest.LogCaptureFixture
+):
+    pytest.importorskip("dicomweb_client")
+
+    class Refusal(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_error(401)
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    (a_series[0].parent).replace(a_queue.workspace("series"))
+    with HTTPServer(("127.0.0.1", 0), Refusal) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        host = f"127.0.0.1:{server.server_port}"
+        address = f"http://pacs:p@ss@{host}/dicom-web"
+        a_queue.enhanced("series", a_queue.folder / "enhancing" / "series", address)
+        assert not station(a_queue, Path("none"), address).send_waiting()
+        server.shutdown()
+    assert f"the DICOMweb service http://{host}/dicom-web did not store an image: HTTP status 401" in caplog.text
+    assert "p@ss" not in caplog.text
+
+
 def test_a_service_that_answers_nothing_is_asked_whether_it_stored(a_series: list[Path], a_web_archive: AWebArchive):
     a_web_archive.store_instances = lambda images: a_web_archive.got.extend(images) or pydicom.Dataset()
     send(destination_of(a_web_archive.address, title="M"), a_series)
