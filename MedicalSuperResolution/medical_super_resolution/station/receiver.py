@@ -88,15 +88,17 @@ def listen(
     Raises
     ------
     SettingsError
-        The title or the address cannot be used.
+        A title or the address cannot be used.
     """
     from pynetdicom import AE, StoragePresentationContexts, evt
     from pynetdicom.sop_class import Verification
 
-    try:
-        entity = AE(ae_title=title)
-    except ValueError as problem:
-        raise SettingsError(f"{title!r} cannot be an AE title; give 1 to 16 characters") from problem
+    for one in (title, *callers):
+        try:
+            AE(ae_title=one)
+        except ValueError as problem:
+            raise SettingsError(f"{one!r} cannot be an AE title; give 1 to 16 characters") from problem
+    entity = AE(ae_title=title)
     entity.require_called_aet = True
     entity.require_calling_aet = list(callers)
     entity.maximum_pdu_size = LARGEST_PDU

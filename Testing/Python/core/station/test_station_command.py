@@ -55,6 +55,7 @@ def test_a_series_that_a_trial_has_seen_is_enhanced_later(tmp_path: Path, monkey
     ("words", "said"),
     [
         (("--ae", "LONGER_THAN_SIXTEEN"), "'LONGER_THAN_SIXTEEN' cannot be an AE title; give 1 to 16 characters"),
+        (("--allow", "CT01", "LONGER_THAN_SIXTEEN"), "'LONGER_THAN_SIXTEEN' cannot be an AE title"),
         (("--port", "99999"), "cannot listen on 127.0.0.1:99999: ports are 0 to 65535"),
         (("--fetch-from", "localhost:80"), "cannot read the address 'localhost:80'; write http"),
         (("--quiet", "-1"), "--quiet must be at least 0 seconds, got -1"),
