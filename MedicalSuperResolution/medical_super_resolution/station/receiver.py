@@ -145,7 +145,9 @@ def _store(event: Event, queue: Queue, intake: Intake) -> int:
         return _OUT_OF_RESOURCES
     try:
         dataset = event.dataset
-        series, instance = str(dataset.SeriesInstanceUID), str(dataset.SOPInstanceUID)
+        series, instance = str(dataset.SeriesInstanceUID or ""), str(dataset.SOPInstanceUID or "")
+        if not series or not instance:  # images of all series, or all images of one, would be one
+            raise ValueError("an identifier is empty")
     except Exception:  # a damaged data set raises many kinds; its text may name a patient
         logger.warning("an image that cannot be understood was refused")
         return _CANNOT_UNDERSTAND

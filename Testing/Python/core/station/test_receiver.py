@@ -107,11 +107,16 @@ def test_callers_that_fall_silent_within_a_message_make_room_for_others(
         server.shutdown()
 
 
-def test_an_image_that_cannot_be_understood_is_not_acknowledged(a_queue: Queue, a_series: list[Path], a_port: int):
+@pytest.mark.parametrize("is_there", [False, True])
+def test_an_image_that_does_not_name_its_series_is_not_acknowledged(
+    a_queue: Queue, a_series: list[Path], a_port: int, is_there: bool
+):
     from medical_super_resolution.station.receiver import listen
 
     image = pydicom.dcmread(a_series[0])
     del image.SeriesInstanceUID
+    if is_there:
+        image.SeriesInstanceUID = ""
     image.save_as(a_series[0])
     server = listen(a_queue, title="MEDSR", host="127.0.0.1", port=a_port)
     try:
