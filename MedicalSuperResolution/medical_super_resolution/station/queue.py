@@ -67,6 +67,10 @@ class Queue:
         shutil.rmtree(folder / _ENHANCING, ignore_errors=True)  # left by a killed process
         for part in folder.rglob(f"*{_PART}"):
             part.unlink()
+        for series in [*self.waiting(), *self.sending()]:  # left in two states, of which the later one counts
+            later = (DONE,) if series.parent.name == SENDING else (SENDING, DONE)
+            if self._lies_in(series.name, *later):
+                shutil.rmtree(series)
         self._room = Room(folder, largest_bytes)
 
     def add(self, series_uid: str, instance_uid: str, encoded: bytes) -> bool:
@@ -211,13 +215,6 @@ class Queue:
             text = reason.replace(str(folder), str(aside))
             (folder / _REASON).write_bytes(f"{text}\n".encode(errors="backslashreplace"))  # it may name the queue
         folder.replace(aside)
-
-    def recover(self) -> None:
-        """Repair the queue after a crash: a series in two states keeps the later one."""
-        for folder in [*self.waiting(), *self.sending()]:
-            later = (DONE,) if folder.parent.name == SENDING else (SENDING, DONE)
-            if self._lies_in(folder.name, *later):
-                self._remove(folder)
 
     def forget(self, *, older_than_seconds: float) -> None:
         """Remove marks of series that were done or refused long ago, so that their number stays bounded."""

@@ -58,7 +58,6 @@ class Station:
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set."""
-        self.queue.recover()
         steps = (self._fetch, lambda: self.enhance_complete(stop), self.send_waiting, self._forget)
         due = dict.fromkeys(steps, 0.0)  # when each is to be done next
         while not stop.wait(_POLL_SECONDS):

@@ -146,18 +146,14 @@ def test_a_derived_series_goes_where_its_rule_says(
     assert (a_queue.sending()[0] / "destination.txt").read_text() == "B@c:2"
 
 
-def test_a_station_that_was_killed_repairs_its_queue_and_one_that_is_stopped_begins_nothing(
-    a_queue: Queue, a_model_file: Path
-):
-    for series in ("begun", "waiting"):
-        (a_queue.folder / "waiting" / series).mkdir()
-    (a_queue.folder / "sending" / "begun").mkdir()
+def test_a_station_that_is_stopped_begins_nothing(a_queue: Queue, a_model_file: Path):
+    (a_queue.folder / "waiting" / "series").mkdir()
     stop = threading.Event()
     stop.set()
     at_work = station(a_queue, a_model_file, "A@b:1")
     at_work.run(stop)
     at_work.enhance_complete(stop)
-    assert [folder.name for folder in a_queue.waiting()] == ["waiting"]
+    assert [folder.name for folder in a_queue.waiting()] == ["series"]
 
 
 def test_logs_name_no_identifier(

@@ -190,11 +190,25 @@ def test_a_series_killed_between_two_renamings_is_enhanced_once(a_queue: Queue):
     a_queue.add("1", "1.1", b"a")
     a_queue.complete(quiet_seconds=-1)
     (a_queue.folder / "sending" / label("1")).mkdir()
-    a_queue.recover()
-    assert (a_queue.waiting(), len(a_queue.sending())) == ([], 1)
+    again = Queue(a_queue.folder, largest_bytes=10)
+    assert (again.waiting(), len(again.sending())) == ([], 1)
     (a_queue.folder / "done" / label("1")).touch()
-    a_queue.recover()
-    assert a_queue.sending() == []
+    assert Queue(a_queue.folder, largest_bytes=10).sending() == []
+
+
+def test_images_that_come_again_at_once_after_a_kill_begin_no_series_of_their_own(a_queue: Queue):
+    for image in ("1.1", "1.2"):
+        a_queue.add("1", image, b"a")
+    a_queue.complete(quiet_seconds=-1)
+    workspace = a_queue.workspace(label("1"))
+    workspace.mkdir()
+    source = a_queue.folder / "waiting" / label("1")
+    (workspace / "received.txt").write_text("\n".join(image.name for image in source.iterdir()))
+    workspace.replace(a_queue.folder / "sending" / label("1"))
+    (source / f"{label('1.1')}.dcm").unlink()  # then it was killed
+    again = Queue(a_queue.folder, largest_bytes=10)
+    assert not again.add("1", "1.1", b"a")
+    assert again.complete(quiet_seconds=-1) == []
 
 
 def test_the_time_in_which_the_station_did_not_run_does_not_count(a_queue: Queue, a_clock: Clock):
