@@ -2,7 +2,7 @@
 
 Every step renames one file or folder, which is atomic:
 
-    receiving/SERIES/INSTANCE.dcm   received images; an empty INSTANCE.missing marks one that was refused
+    receiving/SERIES/INSTANCE.dcm   received images; an empty INSTANCE.missing marks a refused or expected one
     waiting/SERIES/                 complete series, still to be enhanced
     enhancing/SERIES/               derived images while they are written
     sending/SERIES/DERIVED.dcm      derived images still to be sent; each is removed once its receiver has it
@@ -33,7 +33,7 @@ _ENHANCING = "enhancing"
 _DIGITS = 20
 _PART, _MISSING, BEGUN = ".part", ".missing", ".begun"
 _REASON, DESTINATION, _RECEIVED = "reason.txt", "destination.txt", "received.txt"
-_INCOMPLETE = "there was no room for some images; the series goes on when they are sent again"
+_INCOMPLETE = "there was no room for some images, or the station ended before them; the series goes on when they come"
 logger = logging.getLogger(__name__)
 
 
@@ -90,18 +90,36 @@ class Queue:
         """
         series, name = label(series_uid), f"{label(instance_uid)}.dcm"
         with self._lock:
-            waiting, aside = (self.folder / state / series for state in (WAITING, FAILED))
+            waiting = self.folder / WAITING / series
             if waiting.exists() and series != self._taken and not (waiting / name).exists():
                 waiting.replace(self.folder / RECEIVING / series)
             if self._lies_in(series, WAITING, SENDING, DONE):
                 check_in_time(name, (self.folder / SENDING / series / _RECEIVED, self.folder / DONE / series), waiting)
                 return False
-            if aside.exists():  # it may have been incomplete
-                (aside / _REASON).unlink(missing_ok=True)
-                aside.replace(self.folder / RECEIVING / series)
+            self._take_up(series)  # it may have been incomplete
             self._latest[series] = self._clock()
             self._store(self.folder / RECEIVING / series / name, encoded)
             return True
+
+    def expect(self, series_uid: str, instance_uids: list[str]) -> None:
+        """Mark images as missing until they are added, so that a series is not complete if a kill comes between."""
+        series = label(series_uid)
+        with self._lock:
+            if self._lies_in(series, WAITING, SENDING, DONE):
+                return
+            self._take_up(series)
+            folder = self.folder / RECEIVING / series
+            folder.mkdir(mode=0o700, exist_ok=True)
+            for name in map(label, instance_uids):
+                if not (folder / f"{name}.dcm").exists():
+                    (folder / f"{name}{_MISSING}").touch()
+
+    def _take_up(self, series: str) -> None:
+        """Receive a series further that was set aside."""
+        aside = self.folder / FAILED / series
+        if aside.exists():
+            (aside / _REASON).unlink(missing_ok=True)
+            aside.replace(self.folder / RECEIVING / series)
 
     def _store(self, path: Path, encoded: bytes) -> None:
         """Write an image, or mark it as missing where there is no room for it."""
@@ -131,8 +149,8 @@ class Queue:
     def complete(self, *, quiet_seconds: float) -> list[str]:
         """Mark as complete the series without a new image for ``quiet_seconds``; return their labels.
 
-        A series of which an image was refused is set aside until that image is sent again. Time before the station was
-        started does not count, because no image could arrive.
+        A series that lacks an image which was refused or expected is set aside until that image comes. Time before the
+        station was started does not count, because no image could arrive.
         """
         with self._lock:  # receiving threads rename files
             return [folder.name for folder in self._folders(RECEIVING) if self._completed(folder, quiet_seconds)]
@@ -143,7 +161,7 @@ class Queue:
             return False
         self._latest.pop(folder.name, None)
         if _lacks_images(folder):
-            logger.warning("series %s: set aside, because images of it were refused", folder.name)
+            logger.warning("series %s: set aside, because images of it are missing", folder.name)
             self._set_aside(folder, _INCOMPLETE)
             return False
         folder.replace(self.folder / WAITING / folder.name)

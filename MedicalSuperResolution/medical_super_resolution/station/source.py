@@ -62,7 +62,9 @@ class DicomWebSource:
             if is_growing or series in self._fetched or queue.is_known(series):
                 continue
             try:
-                for image in client.retrieve_series(study, series):
+                images = client.retrieve_series(study, series)
+                queue.expect(series, [str(image.SOPInstanceUID) for image in images])
+                for image in images:
                     queue.add(series, str(image.SOPInstanceUID), _encoded(image))
             except TooLate as problem:  # from now on the queue knows the series
                 logger.warning("series %s: an image was refused: %s", label(series), problem)

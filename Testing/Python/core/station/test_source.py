@@ -59,6 +59,28 @@ def test_a_series_of_a_service_is_fetched_once_and_only_when_it_grows_no_more(a_
     assert a_service.asked[0]["StudyDate"] == f"{datetime.date.today() - datetime.timedelta(days=7):%Y%m%d}-"
 
 
+def test_of_a_series_whose_fetching_was_killed_the_rest_is_fetched_before_it_is_complete(
+    a_queue: Queue, a_service: AService, monkeypatch: pytest.MonkeyPatch
+):
+    add, added = a_queue.add, []
+
+    def add_until_killed(*image: object) -> bool:
+        if len(added) == 2:
+            raise KeyboardInterrupt
+        added.append(image)
+        return add(*image)
+
+    monkeypatch.setattr(a_queue, "add", add_until_killed)
+    source = DicomWebSource("http://pacs", (Rule(modality="CT"),))
+    with pytest.raises(KeyboardInterrupt):
+        source.fetch(a_queue), source.fetch(a_queue)
+    again = Queue(a_queue.folder, largest_bytes=10_000_000)
+    assert again.complete(quiet_seconds=-1) == []
+    source.fetch(again)
+    assert again.complete(quiet_seconds=-1) == [label(SERIES)]
+    assert len(list(again.folder.rglob("*.dcm"))) == 5
+
+
 @pytest.mark.parametrize("knows_offset", [True, False])
 def test_a_search_ends_when_nothing_new_comes(
     a_queue: Queue, a_service: AService, monkeypatch: pytest.MonkeyPatch, knows_offset: bool
