@@ -107,7 +107,7 @@ def listen(
     entity.add_supported_context(Verification)
     for context in StoragePresentationContexts:
         entity.add_supported_context(context.abstract_syntax, _syntaxes())
-    handlers = [(evt.EVT_CONN_OPEN, _admit, [queue, Callers(largest_sum)])]
+    handlers = [(evt.EVT_CONN_OPEN, _admit, [queue, Callers(largest_sum)]), (evt.EVT_REJECTED, _tell_of_refused)]
     secured = tls.server_context() if tls else None
     try:
         entity.start_server((host, port), block=False, evt_handlers=handlers, ssl_context=secured)
@@ -136,6 +136,11 @@ def _admit(event: Event, queue: Queue, callers: Callers) -> None:
 
     event.assoc.dul.socket.socket.settimeout(_SECONDS_OF_SILENCE)  # also within a protocol data unit
     event.assoc.bind(evt.EVT_C_STORE, _store, [queue, callers.admit(event.assoc)])
+
+
+def _tell_of_refused(event: Event) -> None:
+    asked = event.assoc.requestor.primitive
+    logger.warning("the caller %s, who called %s, was refused", asked.calling_ae_title, asked.called_ae_title)
 
 
 def _store(event: Event, queue: Queue, intake: Intake) -> int:

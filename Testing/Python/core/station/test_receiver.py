@@ -47,8 +47,8 @@ def _is_accepted(port: int, certificates: Tls, *, shown: bool = True) -> bool:
 
 
 @pytest.mark.parametrize(("called", "calling"), [("MEDSR", "STRANGER"), ("OTHER", "MODALITY")])
-def test_other_callers_and_calls_for_others_are_refused(
-    a_queue: Queue, a_series: list[Path], a_port: int, called: str, calling: str
+def test_other_callers_and_calls_for_others_are_refused_and_named_in_the_log(
+    a_queue: Queue, a_series: list[Path], a_port: int, called: str, calling: str, caplog: pytest.LogCaptureFixture
 ):
     from medical_super_resolution.station.receiver import listen
 
@@ -58,6 +58,7 @@ def test_other_callers_and_calls_for_others_are_refused(
             send(DicomNode(called, "127.0.0.1", a_port, calling), a_series)
     finally:
         server.shutdown()
+    assert f"the caller {calling}, who called {called}, was refused" in caplog.messages
     assert list(a_queue.folder.rglob("*.dcm")) == []
 
 
