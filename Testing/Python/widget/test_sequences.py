@@ -21,9 +21,9 @@ def a_proxy(a_slicer: Any) -> Any:
 
 def finish_items(panel: Any, runner: Any, count: int) -> None:
     for _ in range(count):
-        started = runner._volume
+        started = runner.volume
         runner.finish()
-        wait(lambda: panel._run.current is None or runner._volume is not started)  # noqa: B023 - waited for here
+        wait(lambda: panel._run.current is None or runner.volume is not started)  # noqa: B023 - waited for here
 
 
 def test_the_line_before_the_click_counts_the_items(a_panel: Any, a_proxy: Any):
