@@ -139,7 +139,7 @@ def _admit(event: Event, queue: Queue, callers: Callers) -> None:
 
 
 def _tell_of_refused(event: Event) -> None:
-    asked = event.assoc.requestor.primitive
+    asked = event.assoc.requestor.primitive  # codespell:ignore requestor
     logger.warning("the caller %s, who called %s, was refused", asked.calling_ae_title, asked.called_ae_title)
 
 
