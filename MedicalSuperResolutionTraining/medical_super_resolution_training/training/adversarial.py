@@ -55,11 +55,14 @@ def train_discriminator(
     assert discriminator is not None  # the recipe has an adversarial stage
     assert optimizer is not None
     settings, device = recipe.adversarial, volumes.made.device
-    real, fake = (discriminator.with_condition(one, volumes.condition) for one in (volumes.real, volumes.made.detach()))
+
+    def critic(volume: Tensor) -> Tensor:
+        return discriminator(discriminator.with_condition(volume, volumes.condition))
+
     values: dict[str, Tensor] = {}
     for number in range(settings.steps):
         with precision(recipe, device):
-            scores = [context.gather_scores(discriminator(one).float()) for one in (real, fake)]
+            scores = [context.gather_scores(critic(one).float()) for one in (volumes.real, volumes.made.detach())]
             loss = CRITIC_LOSSES[settings.kind](*scores)
         is_behind = settings.kind != "adaptive-wasserstein" or losses.wasserstein_critic_is_behind(*scores)
         values = {"discriminator": loss.detach(), "accuracy": _accuracy(state, settings.kind, *scores)}
@@ -68,7 +71,7 @@ def train_discriminator(
         loss = loss * context.world  # see DistributedContext.gather_scores
         if settings.kind in _WASSERSTEIN:
             mixture = _mixture(recipe, state.step, number, context).to(device)
-            penalty = losses.gradient_penalty(discriminator, real, fake, mixture)
+            penalty = losses.gradient_penalty(critic, volumes.real, volumes.made, mixture)
             loss = loss + settings.penalty * penalty
             values["penalty"] = penalty.detach()
         optimizer.zero_grad(set_to_none=True)

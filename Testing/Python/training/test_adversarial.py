@@ -23,6 +23,20 @@ from medical_super_resolution_training.training.state import TrainingState, new_
 from training_runs import ALONE, CRITIC, plane_recipe
 
 
+class Above(Discriminator):
+    """Its score is the mean of a volume times its only weight, less three times that of the condition."""
+
+    conditional = True
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.tensor(weight))
+
+    def forward(self, volume: torch.Tensor) -> torch.Tensor:
+        judged, condition = (one.flatten(1).mean(dim=1, keepdim=True) for one in volume.split(1, dim=1))
+        return self.weight * judged - 3 * condition
+
+
 class Scale(Discriminator):
     """Its score is the mean of a volume times its only weight, and its only feature the volume times this weight."""
 
@@ -74,6 +88,16 @@ def test_a_critic_goes_down_its_loss_and_the_weighed_penalty_once_per_step(a_sta
         assert number < 2 or float(values["discriminator"]) == pytest.approx(loss, rel=1e-5)
         assert number < 2 or float(values["penalty"]) == pytest.approx(penalty, rel=1e-4)
     assert float(judge.weight.detach()) == pytest.approx(weight, rel=1e-5)
+
+
+def test_the_penalty_of_a_conditional_critic_is_that_of_its_slope_by_the_volume_and_not_by_the_condition(
+    a_state: TrainingState,
+):
+    with_judge(a_state, 2.0)
+    a_state.discriminator = Above(2.0)
+    volumes = DiscriminatorInput(judged(1.0, 2.0), judged(5.0, 6.0), judged(0.5, 0.75))
+    values = train_discriminator(a_state, volumes, judging("wasserstein"), ALONE)
+    assert float(values["penalty"]) == pytest.approx((2 / math.sqrt(8) - 1) ** 2, rel=1e-4)
 
 
 @pytest.mark.parametrize(("fake", "steps"), [(-1.0, 1), (0.9, 3)])
