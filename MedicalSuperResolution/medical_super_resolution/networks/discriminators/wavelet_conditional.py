@@ -1,4 +1,4 @@
-"""DISGAN's discriminator: a 3-D U-Net conditioned on the wavelet bands of its input."""
+"""DISGAN's discriminator: a 3-D U-Net that halves by wavelet transforms, here conditioned on the interpolated input."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HALF = 1 / math.sqrt(2)
 
 @dataclass(frozen=True, kw_only=True)
 class WaveletConditionalConfig:
-    """The size of a `WaveletConditionalDiscriminator`; the authors' program is several times wider, and deeper.
+    """The size of a `WaveletConditionalDiscriminator`; the authors' has 16 channels and halves six times.
 
     Parameters
     ----------
@@ -57,8 +57,11 @@ class WaveletConditionalDiscriminator(Discriminator):
 
     The first channel is the volume to judge, the second its low-resolution counterpart, interpolated to the same size
     (the condition). Each halving is a wavelet transform whose bands are mixed by a 1 x 1 x 1 convolution, so that
-    frequencies are weighted without loss. Sizes that cannot be halved twice are padded with the last voxels. The
-    weights are spectrally normalized.
+    frequencies are weighted without loss. Sizes that cannot be halved twice are padded with the last voxels. All
+    weights but the last are spectrally normalized.
+
+    Differences from the authors' program: there is no condition there, the low frequencies join the features of strided
+    convolutions and the high ones those of the way up, and features are normalized over the batch.
     """
 
     conditional = True
