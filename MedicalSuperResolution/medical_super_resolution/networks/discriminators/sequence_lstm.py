@@ -28,6 +28,7 @@ class SequenceLstmConfig:
     ----------
     .. [1] Zhang et al. (2025), Super-resolution of 3D medical images by generative adversarial networks with long and
        short-term memory and attention. Scientific Reports, eq. 5 to 10.
+       DOI 10.1038/s41598-025-05783-7
     """
 
     channels: int = 16
@@ -76,6 +77,7 @@ class LongShortTermMemory(nn.Module):
     ----------
     .. [1] Zhang et al. (2025), Super-resolution of 3D medical images by generative adversarial networks with long and
        short-term memory and attention. Scientific Reports, eq. 5 to 10.
+       DOI 10.1038/s41598-025-05783-7
     .. [2] Hochreiter and Schmidhuber (1997), Long short-term memory. DOI 10.1162/neco.1997.9.8.1735
     """
 

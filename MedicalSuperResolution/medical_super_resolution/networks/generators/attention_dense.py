@@ -40,6 +40,7 @@ class AttentionDenseConfig(PlaneConfig):
     ----------
     .. [1] Zhang et al. (2025), Super-resolution of 3D medical images by generative adversarial networks with long and
        short-term memory and attention. Scientific Reports, eq. 2 to 4.
+       DOI 10.1038/s41598-025-05783-7
     """
 
     channels: int = 32
