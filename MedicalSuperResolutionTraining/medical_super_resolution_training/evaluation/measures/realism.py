@@ -63,7 +63,8 @@ def features_distance(made: np.ndarray, true: np.ndarray, body: Foreground) -> f
     """Distance of ImageNet features of coronal and sagittal cuts, inside the body.
 
     The features are those of EfficientNet-Lite0 [1]_ as others trained it; each is scaled to length 1, as LPIPS [2]_
-    does it. Not a number where its packages are not installed (extra ``evaluation``).
+    does it, but for those shorter than the mean of all, which are divided by that mean, so that noise in dark places
+    counts little. Not a number where its packages are not installed (extra ``evaluation``).
 
     References
     ----------
