@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import SettingsError
 
 # Shapes of slice profiles, each with the width of the Gaussian of equal blur, relative to its own width. For a box it
-# lies between 0.68 (by variance) and 0.72 (at the Nyquist frequency).
+# lies between 0.68 (by variance) and 0.71 (at the Nyquist frequency).
 PROFILES = {"gaussian": 1.0, "box": 0.7}
 SIGMA_PER_FULL_WIDTH = 1 / math.sqrt(8 * math.log(2))  # of a Gaussian's full width at half maximum
 _SUPPORT_IN_SIGMA = 4.0
