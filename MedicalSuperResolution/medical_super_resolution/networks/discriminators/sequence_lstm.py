@@ -42,7 +42,7 @@ class SequenceLstmDiscriminator(Discriminator):
     Differences from the paper: the slices are the time steps, where the paper has a batch of 16 slices with one time
     step, in which an LSTM has no effect. Three convolutions and a mean over each cell of a grid encode slices of any
     size, where the paper takes whole slices of fixed size as vectors. Every state is scored, as the paper does not name
-    one. There is no sigmoid, because Wasserstein losses need the raw score; the accuracy applies it.
+    one. There is no sigmoid, because Wasserstein losses need the raw score.
     """
 
     def __init__(self, config: SequenceLstmConfig) -> None:
