@@ -54,11 +54,13 @@ async function ensureSession() {
     if (problem.status !== 404) throw problem; // 404: the server was started anew, or others took the place
   }
   session = (await post("/api/sessions")).session;
+  state = null; // it was of another session
   return poll();
 }
 
 // Shows what the server says about the session.
 function take(found) {
+  if (found.version < state?.version) return; // an answer that a later one has overtaken
   const isOther = !state || state.version !== found.version;
   const wasRunning = state?.run?.status === "running";
   const hadFocus = by("cancel") === document.activeElement;
@@ -72,7 +74,7 @@ function take(found) {
     tell(run.part ? `Enhancing, ${Math.round(100 * run.part)} %` : "Enhancing: loading the model");
     clearTimeout(polling);
     polling = setTimeout(attempt(follow), POLL_MS);
-  } else if (wasRunning) {
+  } else if (wasRunning && run) { // none: another volume is open
     tell(capital(run.message), run.status === "failed");
     if (hadFocus) by("enhance").focus(); // not lost with the button that is off now
   }
@@ -102,7 +104,7 @@ async function upload(files) {
 async function open(what) {
   tell("Opening ...");
   const found = await post("open", what);
-  view.views.window = null;
+  state = view.views.window = null; // all is shown anew, also where the poll of a run brought a part of it
   by("modality").value = ""; // it was stated of another volume
   tell("");
   take(found);

@@ -204,6 +204,36 @@ def test_of_volumes_that_are_chosen_quickly_the_last_one_is_shown(page, scans: P
     page.wait_for_function("() => document.getElementById('size').textContent.includes('320x320x60')", timeout=20_000)
 
 
+def begin(page, path: Path) -> None:
+    """Begin an enhancement that takes longer than a test."""
+    open_scan(page, path)
+    page.get_by_role("button", name="Enhance", exact=True).click()
+    page.wait_for_function("() => !document.getElementById('cancel').disabled")
+
+
+def test_a_volume_that_is_opened_during_an_enhancement_is_shown(page, scans: Path):
+    begin(page, scans / "large.nii.gz")
+    page.get_by_label("Volume file").set_input_files(scans / "small.nii.gz")
+    page.wait_for_function("() => document.getElementById('size').textContent.includes('36x40x8')")
+    page.wait_for_selector("canvas[data-drawn='before 20']")
+    assert page.inner_text("#message") == ""
+
+
+def test_the_state_before_another_volume_was_opened_is_not_shown_after_it(page, scans: Path):
+    begin(page, scans / "large.nii.gz")
+    page.evaluate("""() => { const known = fetch; window.fetch = async (address, ...more) => {
+        const answer = await known(address, ...more);
+        if (/sessions.[^/]+$/.test(address)) await new Promise((go) => setTimeout(go, 3000));
+        return answer } }""")
+    with page.expect_request(re.compile(r"/api/sessions/[^/]+$")):
+        pass
+    page.get_by_label("Path on the server").fill(str(scans / "small.nii.gz"))
+    page.get_by_role("button", name="Open").click()
+    page.wait_for_function("() => document.getElementById('size').textContent.includes('36x40x8')")
+    page.wait_for_timeout(4000)
+    assert "36x40x8" in page.inner_text("#size")
+
+
 def test_the_slider_of_the_wipe_goes_with_the_result(page, scans: Path):
     open_scan(page, scans / "small.nii.gz")
     enhance(page)
