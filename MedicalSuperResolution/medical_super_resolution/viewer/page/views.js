@@ -69,9 +69,12 @@ export class Views {
       else return;
       event.preventDefault();
     });
-    canvas.addEventListener("pointerdown", (event) => canvas.setPointerCapture(event.pointerId));
+    canvas.addEventListener("pointerdown", (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      if (event.isPrimary) this.from = event;
+    });
     canvas.addEventListener("pointermove", (event) => {
-      if (event.buttons && image !== "difference") this.drag(row, image, event);
+      if (event.buttons && event.isPrimary && image !== "difference") this.drag(row, image, event);
     });
   }
 
@@ -79,7 +82,9 @@ export class Views {
     const place = row.places[image];
     if (image === "after" && this.overlay === "wipe") return this.moveWipe((event.offsetX - place.left) / place.width);
     const [width, level] = this.window;
-    this.window = [width * Math.exp(event.movementX / 200), level + (event.movementY * width) / 400];
+    const [x, y] = [event.clientX - this.from.clientX, event.clientY - this.from.clientY]; // Safari: no moves of touch
+    this.window = [width * Math.exp(x / 200), level + (y * width) / 400];
+    this.from = event;
     this.changed("window");
     this.redraw();
   }

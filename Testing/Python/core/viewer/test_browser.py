@@ -332,6 +332,19 @@ def test_a_quick_drag_does_not_close_the_window(page, scans: Path):
     assert float(page.input_value("#width")) == pytest.approx(width, rel=1e-3)
 
 
+def test_a_drag_needs_no_moves_that_the_browser_measures(page, scans: Path):
+    page.evaluate("""() => { for (const name of ["movementX", "movementY"])
+        Object.defineProperty(MouseEvent.prototype, name, { get: () => 0 }) }""")  # as of touch in Safari
+    open_scan(page, scans / "small.nii.gz")
+    width, level = (float(page.input_value(field)) for field in ("#width", "#level"))
+    page.mouse.move(500, 200)
+    page.mouse.down()
+    page.mouse.move(700, 300)
+    page.mouse.up()
+    assert float(page.input_value("#width")) == pytest.approx(width * np.e, rel=1e-3)
+    assert float(page.input_value("#level")) == pytest.approx(level + width / 4, rel=1e-3)
+
+
 def test_a_folder_that_is_dropped_is_refused_as_one(page):
     page.evaluate("""() => { const items = [{ webkitGetAsEntry: () => ({ isDirectory: true }) }];
         const dropped = { items, files: [new File([], "scans")] };
