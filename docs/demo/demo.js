@@ -27,7 +27,8 @@ async function open(files) {
   setState("reads");
   try {
     const found = await read(files[0]);
-    const meaning = meaningOf(found.values, by("modality").value);
+    by("modality").value = "auto"; // it was stated of another volume
+    const meaning = meaningOf(found.values, "auto");
     [volume, result] = [found, null];
     show(new Comparison(volume, meaning), true);
     const [dropped] = found.forms.dropped;

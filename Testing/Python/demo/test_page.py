@@ -271,6 +271,16 @@ def test_a_volume_for_which_the_browser_has_no_memory_is_refused_in_a_sentence(p
     )
 
 
+def test_a_modality_is_stated_of_the_volume_that_is_open(page, tmp_path: Path):
+    open_scan(page, a_scan(tmp_path, (4, 20, 20), (1.0, 1.0, 4.0)))
+    page.get_by_label("Modality").select_option(label="CT")
+    (tmp_path / "other").mkdir()
+    page.get_by_label("NIfTI volume").set_input_files(a_scan(tmp_path / "other", (5, 20, 20), (1.0, 1.0, 4.0)))
+    page.wait_for_function("() => document.querySelector('#size').textContent.startsWith('20x20x5')")
+    assert page.input_value("#modality") == "auto"
+    assert page.locator("#preset option[value=soft]").is_disabled()
+
+
 def test_on_a_phone_the_control_that_opens_a_volume_is_seen_at_once(page):
     page.set_viewport_size({"width": 390, "height": 700})
     box = page.get_by_label("NIfTI volume").bounding_box()
