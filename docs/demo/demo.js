@@ -89,3 +89,4 @@ on("enhance-form", "submit", enhance);
 on("cancel", "click", () => engine?.stop());
 on("download", "click", (event) => event.detail < 2 && download()); // a double click saves once
 onFiles(open);
+setState("waits"); // where it is loaded anew during work, Firefox has kept what was off

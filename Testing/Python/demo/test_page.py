@@ -281,6 +281,17 @@ def test_a_modality_is_stated_of_the_volume_that_is_open(page, tmp_path: Path):
     assert page.locator("#preset option[value=soft]").is_disabled()
 
 
+def test_the_controls_that_a_browser_kept_off_over_a_reload_are_on_again(page, tmp_path: Path):
+    def kept(route) -> None:  # as Firefox does
+        text = route.fetch().text()
+        route.fulfill(content_type="text/html", body=text.replace('id="file"', 'id="file" disabled'))
+
+    page.context.route(page.url, kept)
+    page.reload()
+    open_scan(page, a_scan(tmp_path, (4, 20, 20), (1.0, 1.0, 4.0)))
+    assert page.get_by_role("button", name="Enhance", exact=True).is_enabled()
+
+
 def test_on_a_phone_the_control_that_opens_a_volume_is_seen_at_once(page):
     page.set_viewport_size({"width": 390, "height": 700})
     box = page.get_by_label("NIfTI volume").bounding_box()
