@@ -94,6 +94,6 @@ export function draw(canvas, described, layers) {
   context.fillStyle = "#ffd24a";
   context.font = `${13 * dense}px system-ui, sans-serif`;
   context.fillText(described.left, Math.max(left, 0) + 5 * dense, canvas.height / 2);
-  context.fillText(described.top, canvas.width / 2, Math.max(top, 0) + 16 * dense);
+  context.fillText(described.top, canvas.width / 2 + 5 * dense, Math.max(top, 0) + 16 * dense);
   return { left: left / dense, width: width / dense };
 }

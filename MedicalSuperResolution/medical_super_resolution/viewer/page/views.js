@@ -100,9 +100,21 @@ export class Views {
     for (const row of this.rows) this.redrawRow(row);
   }
 
+  // Draws the slice that was asked for last; what is passed while another one is loaded is left out.
   async redrawRow(row) {
+    row.text.textContent = this.named(row, Number(row.slider.value));
+    row.isDue = true;
+    if (row.isDrawn) return;
+    for (row.isDrawn = true; row.isDue; await this.drawRow(row)) row.isDue = false;
+    row.isDrawn = false;
+  }
+
+  named(row, number) {
+    return `${row.title} slice ${number + 1} of ${row.described.count}`;
+  }
+
+  async drawRow(row) {
     const number = Number(row.slider.value);
-    row.text.textContent = `${row.title} slice ${number + 1} of ${row.described.count}`;
     const names = Object.keys(row.canvases);
     let found;
     try {
@@ -110,13 +122,13 @@ export class Views {
     } catch (problem) {
       return this.failed(problem);
     }
-    if (number !== Number(row.slider.value) || !row.element.isConnected) return; // another was asked for meanwhile
+    if (!row.element.isConnected) return; // another volume, or other planes
     const slices = Object.fromEntries(names.map((image, at) => [image, found[at]]));
     for (const image of names) {
       const canvas = row.canvases[image];
       row.places[image] = draw(canvas, row.described, this.layers(image, slices));
       row.captions[image].textContent = this.caption(image);
-      canvas.ariaLabel = `${TITLES[image]}, ${row.text.textContent}`;
+      canvas.ariaLabel = `${TITLES[image]}, ${this.named(row, number)}`;
       canvas.dataset.drawn = `${image} ${number} ${image === "after" ? this.overlay : ""}`.trim();
     }
   }

@@ -254,6 +254,35 @@ def test_slices_are_not_fetched_again_for_another_plane(page, scans: Path):
     assert asked == []
 
 
+def test_slices_that_are_passed_while_another_is_loaded_are_left_out(page, scans: Path):
+    open_scan(page, scans / "small.nii.gz")
+    asked = []
+
+    def late(route) -> None:
+        asked.append(route.request.url)
+        page.wait_for_timeout(500)
+        route.continue_()
+
+    page.context.route("**/slices/**", late)
+    for _ in range(10):
+        page.locator("canvas").first.press("ArrowUp")
+    page.wait_for_selector("canvas[data-drawn='before 30']")
+    assert len(asked) < 10
+
+
+def test_a_long_path_in_a_message_stays_in_the_panel_and_images_stand_side_by_side(page, scans: Path):
+    page.get_by_label("Path on the server").fill("/" + "very_long_" * 20)
+    page.get_by_role("button", name="Open").click()
+    page.wait_for_selector("#message.wrong")
+    assert page.locator("aside").evaluate("(panel) => panel.scrollWidth - panel.clientWidth") == 0
+    page.set_viewport_size({"width": 820, "height": 800})  # where one of the captions takes two lines
+    open_scan(page, scans / "small.nii.gz")
+    enhance(page)
+    boxes = [page.locator("canvas").nth(number).bounding_box() for number in range(3)]
+    assert {(box["y"], box["height"]) for box in boxes} == {(boxes[0]["y"], boxes[0]["height"])}
+    assert boxes[0]["height"] > 200
+
+
 def test_everything_can_be_done_by_keys(page, scans: Path):
     page.get_by_label("Path on the server").focus()
     page.keyboard.type(str(scans / "small.nii.gz"))
