@@ -2,6 +2,7 @@
 // The same rules as in medical_super_resolution/volumes/grid.py, planes.py and inference/planning.py.
 
 const SAME = 1e-3; // spacings this close (relative) are the same
+const CLEARLY = 2; // ratio of differences of log spacings, above which one axis stands out
 const SHEAR = 1e-3; // cosine between two axes
 const LARGEST_FACTOR = 8;
 const FEWEST_SLICES = 3;
@@ -28,18 +29,17 @@ export function described(grid) {
   return `${grid.counts.join("x")} at ${spacings(grid).map(millimeters).join("x")} mm`;
 }
 
-// The axis of the slices (0, 1, 2): the one whose spacing is unlike the other two.
+// The axis of the slices (0, 1, 2): the one whose spacing is clearly unlike the other two, else the one that the file
+// names, else that of the largest spacing.
 export function throughPlaneAxis(grid) {
   const lengths = spacings(grid);
-  if (Math.max(...lengths) <= Math.min(...lengths) * (1 + SAME)) return grid.sliceAxis ?? 2;
-  const unlike = (axis) => {
-    const [one, other] = [0, 1, 2].filter((other) => other !== axis).map((other) => Math.log(lengths[other]));
-    return Math.round(Math.abs(one - other) / SAME);
-  };
-  return [2, 1, 0].reduce((best, axis) => {
-    const difference = unlike(axis) - unlike(best);
-    return difference < 0 || (difference === 0 && lengths[axis] > lengths[best]) ? axis : best;
-  });
+  const order = [2, 1, 0].sort((one, other) => lengths[one] - lengths[other]);
+  const [low, middle, high] = order.map((axis) => Math.log(lengths[axis]));
+  const [below, above] = [middle - low, high - middle];
+  const isClear = Math.max(below, above) > Math.max(SAME, CLEARLY * Math.min(below, above));
+  if (isClear) return order[below > above ? 0 : 2];
+  const isCubic = Math.max(...lengths) <= Math.min(...lengths) * (1 + SAME);
+  return grid.sliceAxis ?? (isCubic ? 2 : lengths.indexOf(Math.max(...lengths)));
 }
 
 function roundHalfEven(value) {

@@ -146,10 +146,13 @@ function formsOf(view, little, counts) {
   };
 }
 
-// The rotation by a quaternion; no numbers where it is none, which rounding alone does not explain.
-function rotationOf([b, c, d]) {
-  const rest = 1 - b * b - c * c - d * d;
-  const a = Math.sqrt(rest < 0 && rest > -ROUNDING ? 0 : rest);
+// The rotation by a quaternion; no numbers where it is none, which rounding alone does not explain. What rounding leaves
+// of half a turn is none.
+function rotationOf(stored) {
+  const rest = 1 - stored.reduce((sum, value) => sum + value * value, 0);
+  const isHalfTurn = Math.abs(rest) < ROUNDING;
+  const a = isHalfTurn ? 0 : Math.sqrt(rest);
+  const [b, c, d] = stored.map((value) => (isHalfTurn ? value / Math.sqrt(1 - rest) : value));
   return [
     [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
     [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],

@@ -92,7 +92,7 @@ def test_many_slices_are_ready_before_the_eigenvalues_of_half_as_many_are_known(
 @pytest.mark.parametrize(
     ("spacing", "factor"),
     [((1.0, 1.0, 4.0), None), ((0.7, 0.7, 2.5), None), ((5.0, 0.9, 0.9), None), ((0.5, 0.5, 6.0), None)]
-    + [((1.0, 3.0, 1.0), 2.0)],
+    + [((1.0, 3.0, 1.0), 2.0), ((1.25, 0.98, 5.0), None), ((5.0, 0.9766, 2.5), None), ((0.7, 0.98, 1.25), None)],
 )  # fmt: skip
 def test_a_volume_is_planned_as_by_the_package(run: Run, spacing: tuple[float, ...], factor: float | None):
     turned = np.array([[0, -1, 0, 5], [0, 0, 1, -7], [1, 0, 0, 2], [0, 0, 0, 1.0]])
@@ -232,6 +232,13 @@ def test_a_file_whose_only_quaternion_is_no_rotation_is_refused(said: Callable[[
     with pytest.raises(VolumeError, match="its position in space is damaged"):
         files.read(tmp_path / "scan.nii")
     assert said(a_damaged_file(256, 0.6, 0.8, 1e-4, codes=(1, 0))) == "4x3x2"  # by rounding
+
+
+def test_half_a_turn_has_no_rest_that_rounding_left_as_in_the_package(run: Run, tmp_path: Path):
+    (tmp_path / "scan.nii").write_bytes(a_damaged_file(256, 1 - 2**-24, 0.0, 0.0, codes=(1, 0)))
+    script = 'return (await nifti.read(new File([readFileSync("scan.nii")], "scan.nii"))).matrix;'
+    expected = files.read(tmp_path / "scan.nii").grid.ijk_to_ras[:3]
+    np.testing.assert_allclose(run(script), expected, atol=1e-9)
 
 
 def test_a_quaternion_that_is_no_rotation_is_left_out_of_the_result(run: Run, tmp_path: Path):
