@@ -98,22 +98,25 @@ def _guard(token: str) -> Callable[[Request, Callable[[Request], Awaitable[Respo
         if path.startswith(("/page/", "/once/")) or secrets.compare_digest(shown.encode(), token.encode()):
             response = await call_next(request)
         else:
-            response = _unknown()
+            response = _unknown(path)
         response.headers.update(_HEADERS)
         return response
 
     return dispatch
 
 
-def _unknown() -> Response:
-    return PlainTextResponse("Open the address that medsr view has printed.\n", 403)
+def _unknown(path: str) -> Response:
+    sentence = "open the address that medsr view has printed"
+    if path.startswith("/api/"):  # a page of a server that was started anew
+        return JSONResponse({"error": sentence}, 403)
+    return PlainTextResponse(f"{sentence.capitalize()}.\n", 403)
 
 
 def _once(request: Request) -> Response:
     """Lead the browser that was started to the page, and no other after it."""
     state = request.app.state
     if not (state.once and secrets.compare_digest(request.path_params["secret"].encode(), state.once.encode())):
-        return _unknown()
+        return _unknown(request.url.path)
     state.once = ""
     return RedirectResponse(f"/?token={state.token}", 303)
 

@@ -32,6 +32,11 @@ def test_nobody_gets_in_without_the_token(a_client: TestClient, path: str):
     assert a_client.get(path, headers={"Authorization": "Bearer wrong"}).status_code == 403
 
 
+def test_a_page_of_a_server_that_was_started_anew_is_told_what_to_open(a_client: TestClient):
+    answer = a_client.get("/api/choices", headers={"Authorization": "Bearer of the one before"})
+    assert answer.json()["error"] == "open the address that medsr view has printed"
+
+
 def test_a_browser_is_started_with_an_address_that_leads_to_the_page_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
