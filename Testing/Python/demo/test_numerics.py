@@ -141,10 +141,12 @@ def test_a_file_is_read_as_by_the_package(run: Run, order: str, form: str, tmp_p
     np.testing.assert_allclose(made["matrix"], expected.grid.ijk_to_ras[:3], atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["int16", "int32", "float32", "float64"])
+@pytest.mark.parametrize("kind", ["int16", "int32", "float32", ">f4", "float64"])
 def test_scaled_values_are_of_the_type_that_the_package_gives_them(run: Run, kind: str, tmp_path: Path):
     values = np.arange(24).reshape(2, 3, 4) + (2**24 + 1 if kind in ("int32", "float64") else 0)
-    image = nibabel.Nifti1Image(values.astype(kind), np.eye(4))
+    header = nibabel.Nifti1Header(endianness=">" if kind.startswith(">") else "<")
+    header.set_data_dtype(kind)
+    image = nibabel.Nifti1Image(values.astype(kind), np.eye(4), header)
     image.header.set_slope_inter(0.25, 3)
     (tmp_path / "scan.nii").write_bytes(image.to_bytes())
     script = """const { values } = await nifti.read(new File([readFileSync("scan.nii")], "scan.nii"));

@@ -98,7 +98,7 @@ class Header:
         """Type of the values: scaled whole numbers become floating ones."""
         if not self.is_scaled:
             return self.stored.newbyteorder("=")
-        return np.dtype(np.float32 if self.stored.itemsize <= 2 or self.stored == np.float32 else np.float64)
+        return np.dtype(np.float32 if self.stored.itemsize <= 2 or self.stored.type is np.float32 else np.float64)
 
     @property
     def stored_bytes(self) -> int:

@@ -220,6 +220,16 @@ def test_scaled_values_are_those_of_nibabel(tmp_path: Path, slope: float, inter:
     assert_read_alike_in_all_ways(path, image.get_fdata().transpose(2, 1, 0), image.affine)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_scaled_single_precision_stays_single_in_either_order_of_bytes(tmp_path: Path, order: str):
+    header = nibabel.Nifti1Header(endianness=order)
+    header.set_data_dtype(np.float32)
+    header.set_slope_inter(0.5, 3)
+    values = VALUES.transpose(2, 1, 0).astype(np.float32)
+    (tmp_path / "scan.nii").write_bytes(nibabel.Nifti1Image(values, np.eye(4), header).to_bytes())
+    assert files.read(tmp_path / "scan.nii").array.dtype == np.float32
+
+
 @pytest.mark.parametrize("name", ["scan.nii", "scan.nii.gz"])
 def test_nifti_2_is_read(tmp_path: Path, name: str):
     a_nifti(tmp_path / name, kind="nifti2")
