@@ -46,6 +46,21 @@ def test_steps_warm_up_halvings_and_head_start_shrink_together(entries: list[Ent
     assert replace(found, steps=1000, warm_up_steps=100, halve_at=(400, 800), adversarial=AHEAD) == recipe
 
 
+@pytest.mark.parametrize(("seconds", "steps"), [(1000.0, 405), (50.0, 1)])
+def test_the_time_of_the_measurement_is_taken_off_and_a_step_is_always_left(
+    entries: list[Entry], monkeypatch: pytest.MonkeyPatch, seconds: float, steps: int
+):
+    def measure(*about: object, **more: object) -> float:
+        nonlocal now
+        now += 100
+        return 2.0
+
+    now = 0.0
+    monkeypatch.setattr(budget.time, "monotonic", lambda: now)
+    monkeypatch.setattr(budget, "seconds_a_step", measure)
+    assert budget.fitted(plane_recipe(steps=1000), seconds, entries, CPU).steps == steps
+
+
 def test_more_time_than_a_recipe_needs_changes_nothing(entries: list[Entry], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(budget, "seconds_a_step", lambda *about, **more: 1e-3)
     assert budget.fitted(plane_recipe(), 1000.0, entries, CPU) == plane_recipe()
@@ -84,7 +99,9 @@ def test_the_time_of_a_step_is_that_of_the_workers_where_the_network_waits_for_t
 
 @pytest.mark.slow
 def test_a_reproduction_within_a_budget_trains_fewer_steps_and_continues_as_it_began(a_dataset: Path, tmp_path: Path):
-    settings = [part for one in ("sample_every = 0", "loss.perceptual = 0.0", *TINY) for part in ("--set", one)]
+    halving = ('schedule = "halving"', "halve_at = [500]")
+    lines = ("sample_every = 0", "loss.perceptual = 0.0", *halving, *TINY)
+    settings = [part for one in lines for part in ("--set", one)]
     out = tmp_path / "out"
     arguments = ["reproduce", "general", str(a_dataset), str(out), "--device", "cpu", *settings]
     assert main([*arguments, "--budget", "0.4s"]) == 0

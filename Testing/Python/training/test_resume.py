@@ -50,6 +50,13 @@ def test_another_recipe_is_refused_and_the_run_stays_as_it_is(a_run: Path, data:
     assert contents(a_run) == before
 
 
+def test_a_run_is_continued_only_where_that_is_asked_for(a_run: Path, data: Path):
+    before = contents(a_run)
+    with pytest.raises(SettingsError, match="holds a run already; add --resume to continue it"):
+        run_recipe(plane_recipe(steps=3), data, a_run, device="cpu", log=silent)
+    assert contents(a_run) == before
+
+
 def test_every_setting_that_differs_is_named(a_run: Path, data: Path):
     with pytest.raises(SettingsError) as refusal:
         run_recipe(plane_recipe(seed=1, betas=(0.1, 0.2)), data, a_run, resume=True, device="cpu", log=silent)

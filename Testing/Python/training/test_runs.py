@@ -21,7 +21,7 @@ from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution_training.config.losses import LossWeights, PerceptualSettings
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.config.recipes import find_recipe, read_recipe, shipped, write_resolved
-from medical_super_resolution_training.data.manifest import Entry, write_manifest
+from medical_super_resolution_training.data.manifest import Entry, read_manifest, write_manifest
 from medical_super_resolution_training.data.samplers.planes import PlaneSampler
 from medical_super_resolution_training.tasks import task_of
 from medical_super_resolution_training.training import trainer
@@ -89,6 +89,17 @@ def test_whole_volumes_are_validated_and_the_best_weights_kept(validated_data: P
     assert models.load(tmp_path / "best.safetensors").card["training"]["volumes"] == ["ct_1.nii.gz: license not stated"]
 
 
+def test_a_run_keeps_the_list_of_the_volumes_of_every_split(validated_data: Path, tmp_path: Path):
+    run_recipe(plane_recipe(steps=1), validated_data, tmp_path / "run", device="cpu", log=silent)
+    assert read_manifest(tmp_path / "run" / MANIFEST) == read_manifest(validated_data)
+
+
+def test_volumes_for_validation_are_not_trained_on(validated_data: Path, tmp_path: Path):
+    (array,) = (Path(entry.array) for entry in read_manifest(validated_data) if entry.split == "validation")
+    array.unlink()
+    run_recipe(plane_recipe(validate_every=0), validated_data, tmp_path / "run", device="cpu", log=silent)
+
+
 def test_slice_sequences_are_validated_along_the_sequence(validated_data: Path, tmp_path: Path, a_recipe: Recipe):
     run_recipe(replace(a_recipe, steps=2, validate_every=2), validated_data, tmp_path / "run", device="cpu", log=silent)
     (row,) = rows_of(tmp_path / "run" / "validation.csv")
@@ -149,7 +160,8 @@ def test_a_model_file_has_the_ending_by_which_it_is_recognized(tmp_path: Path):
 
 def test_a_loss_that_is_not_finite_names_the_last_good_checkpoint(data: Path, tmp_path: Path, monkeypatch):
     run = tmp_path / "run"
-    run_recipe(plane_recipe(steps=2), data, run, device="cpu", log=silent)
+    for steps in (1, 2):
+        run_recipe(plane_recipe(steps=steps), data, run, device="cpu", resume=True, log=silent)
     real = PlaneSampler.batch
 
     def damaged(sampler, *where):
@@ -159,6 +171,8 @@ def test_a_loss_that_is_not_finite_names_the_last_good_checkpoint(data: Path, tm
     monkeypatch.setattr(PlaneSampler, "batch", damaged)
     with pytest.raises(SuperResolutionError, match=r"nan at step 2, on patches of .*checkpoint-00000002.safetensors"):
         run_recipe(plane_recipe(), data, run, device="cpu", resume=True, log=silent)
+    with pytest.raises(SuperResolutionError, match="nan at step 0, on patches of .*there is no checkpoint yet"):
+        run_recipe(plane_recipe(), data, tmp_path / "other", device="cpu", log=silent)
 
 
 def test_a_training_that_is_refused_leaves_no_folder(entries: list[Entry], data: Path, tmp_path: Path):
@@ -299,6 +313,16 @@ def test_curves_of_which_a_full_disk_left_no_row_have_their_header_again(data: P
     run_recipe(plane_recipe(steps=2), data, tmp_path / "run", device="cpu", resume=True, log=silent)
     (row,) = rows_of(tmp_path / "run" / "curve.csv")
     assert (tuple(row), row["step"]) == (COLUMNS, "2")
+
+
+def test_a_run_that_continues_from_an_older_checkpoint_says_why(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    for steps in (1, 2):
+        run_recipe(plane_recipe(steps=steps), data, tmp_path / "run", device="cpu", resume=True, log=silent)
+    checkpoints(tmp_path / "run")[0].write_bytes(b"damaged")
+    run_recipe(plane_recipe(steps=2), data, tmp_path / "run", device="cpu", resume=True, log=silent)
+    assert "checkpoint-00000002.safetensors is damaged" in capsys.readouterr().err
 
 
 def test_a_run_whose_checkpoints_are_all_damaged_does_not_begin_anew(data: Path, tmp_path: Path):
