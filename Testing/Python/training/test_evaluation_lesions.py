@@ -74,6 +74,13 @@ def test_lesions_lie_in_the_body_apart_from_each_other_and_depend_on_the_name_al
             assert apart >= one.reach_mm + two.reach_mm + 3
 
 
+def test_lesions_lie_everywhere_in_the_body(a_body: Volume):
+    body = foreground_of(a_body)
+    found = [lesion for subject in "abcd" for lesion in lesions_for(a_body, body, subject, apart_mm=3)]
+    reached_mm = np.ptp([lesion.center_kji_mm for lesion in found], axis=0)
+    assert (reached_mm > 0.7 * np.array([32 * 1.5, 48 * 1.1, 80 * 0.7])).all()
+
+
 def test_no_lesion_is_put_where_there_is_no_body():
     air = Volume(np.full((20, 20, 20), -1000, np.int16), Grid((20, 20, 20), np.eye(4)), modality="ct")
     assert lesions_for(air, foreground_of(air), "a", apart_mm=1) == []

@@ -21,7 +21,8 @@ from medical_super_resolution_training.evaluation.checks import registration_err
 from medical_super_resolution_training.evaluation.checks.downstream import agreements
 from medical_super_resolution_training.evaluation.checks.registration_error import registration_error_mm
 from medical_super_resolution_training.evaluation.dataset import EvaluationVolume, measured_pair, measured_pairs
-from medical_super_resolution_training.evaluation.measures.foreground import foreground_of
+from medical_super_resolution_training.evaluation.measures import realism
+from medical_super_resolution_training.evaluation.measures.foreground import Foreground, foreground_of
 from medical_super_resolution_training.evaluation.measures.realism import features_distance, octaves
 from medical_super_resolution_training.evaluation.methods import upscalers as upscaler_module
 from medical_super_resolution_training.evaluation.methods.method import THICK, Interpolator, Task, interpolators
@@ -161,6 +162,34 @@ def test_more_blur_is_farther_in_features(a_body: Volume):
     blurred = (noisy + np.roll(noisy, 1, 0) + np.roll(noisy, -1, 0)) / 3
     found = [features_distance(array.astype(np.float32), noisy.astype(np.float32), body) for array in (noisy, blurred)]
     assert found[0] < 1e-6 < found[1]
+
+
+@pytest.fixture
+def features_are_the_pictures(monkeypatch: pytest.MonkeyPatch):
+    """In place of the optional network."""
+    monkeypatch.setattr(realism, "_PACKAGES", ())
+    monkeypatch.setattr(realism, "_features", lambda pictures: [pictures])
+
+
+@pytest.mark.usefixtures("features_are_the_pictures")
+def test_features_are_those_of_coronal_and_sagittal_cuts():
+    true = np.ones((64, 64, 64), np.float32)
+    body = Foreground(np.ones(true.shape, bool), 0.0, 2.0, 0.0)
+    darkened = [true.copy() for _ in range(3)]
+    for axis, array in enumerate(darkened):
+        np.moveaxis(array, axis, 0)[:8] = 0  # cuts along this axis lie in the middle half
+    k, j, i = (features_distance(array, true, body) for array in darkened)
+    assert (j, i) == (pytest.approx(k / 2), pytest.approx(k / 2))
+    assert k > 0
+
+
+@pytest.mark.usefixtures("features_are_the_pictures")
+def test_features_outside_the_body_do_not_count():
+    true = np.ones((64, 64, 64), np.float32)
+    inside = np.ones(true.shape, bool)
+    inside[:8] = False
+    made = np.where(inside, true, 0)
+    assert features_distance(made, true, Foreground(inside, 0.0, 2.0, 0.0)) == pytest.approx(0, abs=1e-9)
 
 
 # Measurements that follow

@@ -186,10 +186,14 @@ def test_a_manifest_whose_folder_of_arrays_would_have_its_name_is_refused(datase
     assert not (tmp_path / "data").exists()
 
 
-def test_a_manifest_that_would_put_its_arrays_among_the_scans_is_refused(dataset: Path):
+def test_a_manifest_that_would_put_its_arrays_among_the_scans_is_refused(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+):
     write_image(dataset / "one.nii", an_mr(0))
-    with pytest.raises(SettingsError, match=r"dataset\.json would put its arrays among the scans in .*dataset"):
-        prepare(dataset, dataset.with_suffix(".json"))
+    monkeypatch.chdir(dataset.parent)
+    for manifest in (dataset.with_suffix(".json"), Path(f"{dataset.name}.json")):
+        with pytest.raises(SettingsError, match=r"dataset\.json would put its arrays among the scans in .*dataset"):
+            prepare(dataset, manifest)
     assert [path.name for path in dataset.iterdir()] == ["one.nii"]
 
 
