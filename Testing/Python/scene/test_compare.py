@@ -217,6 +217,19 @@ def test_a_view_that_the_user_has_zoomed_is_not_fitted_again(some_views, a_trio,
     assert a_screen.logic(0).GetSliceNode().GetFieldOfView()[1] == pytest.approx(height_mm)
 
 
+def test_a_view_that_was_zoomed_by_itself_stays_so_while_another_is_enlarged(some_views, a_trio, a_screen):
+    some_views.enter(*a_trio)
+    for number in range(2):
+        a_screen.logic(number).GetSliceCompositeNode().SetLinkedControl(False)
+    a_screen.zoom(0, 4)
+    height_mm = a_screen.logic(0).GetSliceNode().GetFieldOfView()[1]
+    a_screen.layout.AddMaximizedViewNode(a_screen.logic(1).GetSliceNode())
+    a_screen.logic(1).ResizeSliceNode(600, 600)
+    a_screen.layout.RemoveAllMaximizedViewNodes()
+    a_screen.logic(1).ResizeSliceNode(*SLICE_VIEW_PIXELS)
+    assert a_screen.logic(0).GetSliceNode().GetFieldOfView()[1] == pytest.approx(height_mm)
+
+
 def test_fitting_after_a_change_of_size_keeps_the_slice(some_views, a_trio, a_screen):
     some_views.enter(*a_trio, plane="Axial")
     a_screen.scroll(0, 6.0)

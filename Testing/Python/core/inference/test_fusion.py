@@ -170,15 +170,16 @@ def test_averaged_pixels_keep_the_measured_slices():
     np.testing.assert_array_equal(coarse.interpolated, [False, False, True, False, False])
 
 
-def test_nothing_is_darker_than_air_beside_padding(a_model):
+@pytest.mark.parametrize("air", [-1000, -1024])
+def test_nothing_is_darker_than_air_beside_padding(a_model, air: int):
     """A round field of view in CT, as in `enhance`."""
     stacks = []
     for stack in three_stacks():
-        hounsfield = np.where(stack.array < 150, -1000, stack.array)  # an edge at which everything overshoots
+        hounsfield = np.where(stack.array < 150, air, stack.array)  # an edge at which everything overshoots
         hounsfield[:2, :2, :2] = -2000
         stacks.append(replace(stack, array=hounsfield.astype(np.int16), modality="ct"))
     result = fuse(stacks, a_model, register="none").array
-    assert result.min() == -1000
+    assert result.min() == air
 
 
 def test_a_stack_with_another_gain_is_matched(a_model):
@@ -234,6 +235,23 @@ def test_a_region_is_that_part_of_the_whole(a_model):
     assert error(part.array[inner], whole.array[6:21, 4:19, 4:19][inner]) < 0.02 * float(np.ptp(whole.array))
     with pytest.raises(VolumeError, match="outside the stacks"):
         fuse(stacks, a_model, region_ras_mm=(100, 120, 0, 9, 0, 9), **options)
+
+
+def test_a_region_has_the_voxels_of_the_whole(a_model, monkeypatch: pytest.MonkeyPatch):
+    """Although of the stacks only what lies near it is refined."""
+    monkeypatch.setattr(sets, "_NARROWEST_MM", 8.0)
+    monkeypatch.setattr(sets, "_MARGIN_MM", 2.0)
+    options = {"register": "none", "iterations": 1, "spacing_mm": 1.5}
+    whole = fuse(three_stacks(), a_model, **options).grid
+    part = fuse(three_stacks(), a_model, region_ras_mm=(10, 20, 10, 20, 0, 20), **options).grid
+    first_ijk = np.linalg.solve(whole.ijk_to_ras, part.ijk_to_ras)[:3, 3]
+    np.testing.assert_allclose(first_ijk, np.rint(first_ijk), atol=1e-6)
+
+
+def test_a_stack_that_is_fine_enough_keeps_the_profile_of_its_thickness(a_model):
+    grid = Grid((8, 8, 8), np.diag([1.0, 1.0, 2.0, 1.0]), "k")
+    stack = Volume(np.zeros(grid.shape_kji, np.float32), grid, slice_thickness_mm=3.0, modality="mr")
+    assert prior.refined_stack(stack, 2.0, a_model, EnhanceSettings(), ignore).profile.width == 1.5
 
 
 def test_what_lies_far_from_a_region_does_not_count():
