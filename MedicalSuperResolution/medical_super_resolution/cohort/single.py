@@ -73,7 +73,7 @@ def run_task(
 @contextmanager
 def _allocator(task: Task, settings: EnhanceSettings) -> Iterator[Allocator | None]:
     """Allocator on the disk for a volume and its result, where they do not fit into memory."""
-    known = None if task.destination.source_files else formats.grid_and_type_of(task.source)
+    known = formats.grid_and_type_of(task.source)  # None of a DICOM series
     try:
         fits = known is None or fits_memory(plan(known[0], settings), known[1].itemsize, settings)
     except (SettingsError, VolumeError):

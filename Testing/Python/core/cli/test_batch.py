@@ -415,7 +415,16 @@ def test_a_tilted_volume_goes_back_onto_its_tilted_grid_if_asked(medsr: Medsr, f
     image = nibabel.Nifti1Image((100 * np.sin(j / 4) * np.cos(i / 5) + 300 + 0 * k).astype(np.int16).T, matrix)
     nibabel.save(image, folder / "tilted.nii.gz")
     arguments = ("--factor", 2, "--model", a_model_file, "--progress", "none", "--keep-tilt")
-    assert medsr("enhance", folder / "tilted.nii.gz", folder / "fine.nii.gz", *arguments)[0] == 0
-    fine = nibabel.load(folder / "fine.nii.gz")
-    assert fine.shape == (16, 20, 16)
-    np.testing.assert_allclose(fine.affine[:3, :3], matrix[:3, :3] @ np.diag([1, 1, 0.5]), atol=1e-5)
+    spread = ("--uncertainty", folder / "spread.nii.gz")
+    assert medsr("enhance", folder / "tilted.nii.gz", folder / "fine.nii.gz", *spread, *arguments)[0] == 0
+    for result in (nibabel.load(folder / name) for name in ("fine.nii.gz", "spread.nii.gz")):
+        assert result.shape == (16, 20, 16)
+        np.testing.assert_allclose(result.affine[:3, :3], matrix[:3, :3] @ np.diag([1, 1, 0.5]), atol=1e-5)
+
+
+def test_a_result_of_straight_slices_was_not_brought_back_onto_a_tilted_grid(
+    medsr: Medsr, scan: Path, folder: Path, a_model_file: Path
+):
+    arguments = ("--factor", 2, "--model", a_model_file, "--keep-tilt")
+    status, _, err = medsr("enhance", scan, folder / "fine.nii.gz", *arguments)
+    assert (status, "tilted" in err) == (0, False)
