@@ -129,6 +129,12 @@ def test_all_volumes_of_a_series_are_no_dicom_series(medsr: Medsr, a_study: Path
     assert "name a file for all, as .nii.gz" in err
 
 
+def test_a_volume_of_a_file_is_not_named_where_there_is_a_dicom_series(medsr: Medsr, a_study: Path, folder: Path):
+    status, _, err = medsr("enhance", a_study, folder / "new.nii", "--series", 7, "--phase", 1, "--volume", 0)
+    assert status == 1
+    assert "--volume names one volume of a file that holds a series; this is none" in err
+
+
 def test_a_batch_takes_each_volume_of_a_series_by_itself(a_study: Path):
     assert [item.name for item in items_in(a_study)] == ["ct", "7_Brain_1", "7_Brain_2"]
 
