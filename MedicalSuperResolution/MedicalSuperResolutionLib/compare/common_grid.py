@@ -92,10 +92,10 @@ def _weights(count: int, target_count: int, step: float, start: float) -> np.nda
 
 
 def _is_parallel(one: Grid, other: Grid) -> bool:
-    """Whether each axis of a grid runs along the same axis, in the same direction, of the other."""
+    """Whether each axis of a grid runs along the same axis of the other, or against it."""
     turn = np.linalg.inv(one.ijk_to_ras)[:3, :3] @ other.ijk_to_ras[:3, :3]
     drift = np.abs(turn - np.diag(np.diag(turn))) * max(other.shape_kji)
-    return bool(drift.max() < _SAME_PLACE_VOXELS and np.diag(turn).min() > 0)
+    return bool(drift.max() < _SAME_PLACE_VOXELS)
 
 
 def _same_place(one: Grid, other: Grid) -> bool:

@@ -11,6 +11,7 @@ import pytest
 slicer = pytest.importorskip("slicer", reason="the comparison needs slicer-core")
 
 from medical_super_resolution.errors import VolumeError  # noqa: E402
+from medical_super_resolution.volumes.grid import Grid  # noqa: E402
 from MedicalSuperResolutionLib.compare.common_grid import before_on_grid_of  # noqa: E402
 from MedicalSuperResolutionLib.compare.view_settings import add_legend  # noqa: E402
 from MedicalSuperResolutionLib.scene import uncertainty_node  # noqa: E402
@@ -40,11 +41,21 @@ def test_before_is_resampled_onto_the_grid_of_after(a_pair):
     np.testing.assert_allclose(values[12:36, 20, 20], (np.arange(12, 36) - 1.5) * 10, atol=1.5)
 
 
+def flipped(grid: Grid, axes: tuple[int, ...]) -> Grid:
+    """The same voxels, counted from the other end along some of i, j and k."""
+    turn = np.eye(4)
+    for axis in axes:
+        turn[axis, axis], turn[axis, 3] = -1, grid.count("ijk"[axis]) - 1
+    return Grid(grid.shape_kji, grid.ijk_to_ras @ turn)
+
+
+@pytest.mark.usefixtures("a_scene")
+@pytest.mark.parametrize("against", [(), (0,), (1, 2)])
 @pytest.mark.parametrize("factors", [(1, 1, 3), (2, 1, 2.5), (1.5, 2, 1)])
-def test_parallel_grids_are_resampled_as_any_others(a_volume, factors):
+def test_parallel_grids_are_resampled_as_any_others(a_volume, factors, against):
     from medical_super_resolution.volumes.resampling import resampled
 
-    target = a_volume.grid
+    target = flipped(a_volume.grid, against)
     for axis, factor in zip("ijk", factors, strict=True):
         target = target.refined(axis, factor) if factor != 1 else target
     nodes = [
@@ -70,11 +81,12 @@ def test_a_value_that_is_no_number_stays_in_its_place(a_pair, is_turned):
     np.testing.assert_allclose(values, np.where(np.isnan(values), np.nan, expected), atol=5)
 
 
+@pytest.mark.usefixtures("a_scene")
 def test_grids_that_are_turned_against_each_other_are_resampled(a_volume):
-    flipped = a_volume.grid.ijk_to_ras @ np.array([[-1.0, 0, 0, 19], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
     before = slicer.util.addVolumeFromArray(a_volume.array, a_volume.grid.ijk_to_ras)
-    after = slicer.util.addVolumeFromArray(a_volume.array, flipped)
-    np.testing.assert_allclose(before_on_grid_of(before, after), a_volume.array[:, :, ::-1], atol=0.05)
+    turned = a_volume.grid.ijk_to_ras[:, [1, 0, 2, 3]]
+    after = slicer.util.addVolumeFromArray(a_volume.array.transpose(0, 2, 1).copy(), turned)
+    np.testing.assert_allclose(before_on_grid_of(before, after), a_volume.array.transpose(0, 2, 1), atol=0.05)
 
 
 @pytest.mark.parametrize(("spacing", "is_resampled"), [(1.0005, True), (1.000001, False)])
