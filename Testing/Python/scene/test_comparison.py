@@ -229,6 +229,16 @@ def test_the_uncertainty_of_a_part_lies_where_the_part_does(a_comparison, a_pair
     np.testing.assert_allclose(ijk_to_ras(shown), part)
 
 
+def test_the_highest_uncertainty_is_colored_though_it_lies_above_the_colors(a_comparison, a_pair, make_unsure):
+    values = np.full((48, 40, 40), 8, np.float32)
+    values[20, 20, 20] = 100
+    make_unsure(a_pair[1], values, ijk_to_ras(a_pair[1]))
+    a_comparison.enter(*a_pair)
+    shown = next(node for node in hidden_volumes() if node.GetName() == "Uncertainty").GetDisplayNode()
+    assert shown.GetLevel() + shown.GetWindow() / 2 < 50
+    assert shown.GetUpperThreshold() == 100
+
+
 @pytest.mark.parametrize(("air", "is_ct", "unit"), [(-1000, True, "HU"), (0, False, "unit unknown")])
 def test_hounsfield_units_are_known_by_their_range_where_no_header_names_them(a_comparison, a_pair, air, is_ct, unit):
     before, after = a_pair
