@@ -260,6 +260,15 @@ def test_a_label_map_that_was_laid_over_a_view_leaves_it(some_views, a_trio, a_s
     slicer.mrmlScene.RemoveNode(label)
 
 
+def test_a_volume_that_was_laid_over_a_view_leaves_it(some_views, a_trio, a_screen):
+    some_views.enter(*a_trio)
+    composite = a_screen.logic(0).GetSliceCompositeNode()
+    composite.SetForegroundVolumeID(a_trio[1].GetID())
+    composite.SetForegroundOpacity(0.5)
+    some_views.replace(*a_trio)
+    assert (composite.GetForegroundVolumeID(), composite.GetForegroundOpacity()) == (None, 0)
+
+
 def test_the_layout_that_comes_back_shows_all_its_views_though_one_was_enlarged(some_views, a_trio, a_screen):
     some_views.enter(*a_trio)
     a_screen.layout.AddMaximizedViewNode(a_screen.logic(1).GetSliceNode())
