@@ -13,6 +13,7 @@ from typing import NamedTuple
 from ...errors import VolumeError
 from ...system.archive import unpacked
 from ..io.foreign import not_read
+from ..io.formats import is_volume_file
 from .copies import Copies
 from .images.frames import Frame, frames_of
 from .images.header import DicomFile, quietly, read_file, text, whole
@@ -26,6 +27,7 @@ _MULTI_FRAME_KINDS = {
     "RF": "an X-ray sequence in time",
 }
 _NO_IMAGES = ("SEG", "RTDOSE", "RTPLAN", "RTSTRUCT", "SR", "KO", "PR", "DOC", "REG", "FID", "RWV", "PLAN", "AU", "ECG")
+_PACKED = (".gz", ".bz2", ".zst", ".zip", ".tar", ".tgz", ".7z", ".rar")
 _IMAGE_STORAGE = " Image Storage"  # how the names of the storage classes of images end
 LeavesOut = Callable[[Path], bool]  # called with each folder of a folder; true for one that is passed over
 
@@ -159,6 +161,8 @@ def _sorted(paths: Iterator[Path], wanted: str | None) -> Contents:
     for path in paths:
         try:
             file = _file_at(path)
+            if file is None and not wanted and path.name.lower().endswith(_PACKED) and not is_volume_file(path):
+                ignored.append(Ignored(path.name, "packed; unpack it first"))
             uid = text(file.header, "SeriesInstanceUID") if file else ""
             if file is None or not uid or (wanted and uid != wanted):
                 continue

@@ -198,6 +198,14 @@ def test_a_folder_without_a_series_is_refused(tmp_path: Path, content: str):
     assert "no DICOM series in the folder" in refusal(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["IM0001.dcm.gz", "disc 2/STUDY.ZIP"])
+def test_a_folder_of_packed_files_is_refused_with_the_advice_to_unpack_them(tmp_path: Path, name: str):
+    (tmp_path / "disc 2").mkdir()
+    (tmp_path / "brain.nii.gz").write_bytes(b"not asked for")
+    (tmp_path / name).write_bytes(b"any")
+    assert f"holds no DICOM images: {Path(name).name} (packed; unpack it first);" in refusal(tmp_path)
+
+
 def test_a_file_that_is_no_dicom_is_refused(tmp_path: Path):
     (tmp_path / "IM0001").write_text("no scan here")
     assert "not a format that this program reads: text" in refusal(tmp_path / "IM0001")

@@ -276,7 +276,8 @@ def test_a_negative_spacing_is_one_without_its_sign(tmp_path: Path):
 @pytest.mark.parametrize(("content", "said"), [
     (b"\x89PNG\r\n\x1a\n" + bytes(600), "a PNG picture"),
     (b"<!DOCTYPE html><html>" + b" " * 600, "a web page"),
-    (b"\x89HDF\r\n\x1a\n" + bytes(600), "HDF5"),
+    (b"\x89HDF\r\n\x1a\n" + bytes(600), "mnc2nii"),
+    (b"BZh91AY" + bytes(600), "packed by bzip2; unpack it first"),
     (b"patient 7, please call back\n" * 40, "text"),
 ])  # fmt: skip
 @pytest.mark.parametrize("name", ["scan.nii", "scan.nrrd", "scan.mha", "scan.mgz", "scan.nii.gz", "scan.xyz", "IM1"])
@@ -286,6 +287,13 @@ def test_a_file_of_another_format_is_named_and_not_called_damaged(tmp_path: Path
         files.read(tmp_path / name)
     assert said in str(caught.value)
     assert "damaged" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["IM1.dcm.gz", "brain+orig.BRIK.gz", "scan.raw.gz"])
+def test_a_file_packed_by_gzip_is_refused_with_the_advice_to_unpack_it(tmp_path: Path, name: str):
+    (tmp_path / name).write_bytes(gzip.compress(bytes(128) + b"DICM"))
+    with pytest.raises(VolumeError, match="packed by gzip; unpack it first"):
+        files.read(tmp_path / name)
 
 
 def test_analyze_is_named(tmp_path: Path):
