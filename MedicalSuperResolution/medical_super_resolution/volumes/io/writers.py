@@ -21,11 +21,14 @@ class Destination:
     ----------
     source_files
         Files of the DICOM series that a new one derives from; empty where ``path`` is a volume file.
+    phase
+        Which of several volumes of that series was selected, from 1.
     """
 
     path: Path
     source_files: tuple[Path, ...]
     overwrite: bool
+    phase: int | None = None
 
     def write(self, volume: Volume, report: Report, *, compress: bool = True) -> Report:
         """Write the result completely or not at all; returns the report, with warnings about the writing.
@@ -43,7 +46,7 @@ class Destination:
         if self.source_files:
             from ..dicom.derived.writer import write_series
 
-            return write_series(volume, report, self.source_files, self.path)
+            return write_series(volume, report, self.source_files, self.path, phase=self.phase)
         files.write(volume, self.path, overwrite=self.overwrite, compress=compress)
         return report
 
@@ -67,13 +70,14 @@ def destination_of(
     if formats.suffix_of(output) is not None or not formats.is_series(source):
         output_files.check_output(output, overwrite=overwrite)
         return Destination(output, (), overwrite)
-    if selection is not None and selection.phase == ALL_PHASES:
+    phase = selection.phase if selection else None
+    if phase == ALL_PHASES:
         raise VolumeError(f"{output} is to be a DICOM series, which holds one volume; name a file for all, as .nii.gz")
     from ..dicom.derived.writer import check_output
 
     source_files = tuple(files_of_series(source, selection or Selection()))
     check_output(source_files, output)
-    return Destination(output, source_files, overwrite)
+    return Destination(output, source_files, overwrite, phase if isinstance(phase, int) else None)
 
 
 def check_apart(outputs: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:

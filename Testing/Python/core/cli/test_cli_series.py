@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from command_line import Medsr
 from dicom_kinds import ROOT, enhanced, save, write_images
 from medical_super_resolution.cohort.discovery import items_in
+from medical_super_resolution.volumes.dicom import sorter
 from medical_super_resolution.volumes.io import files
 
 STORED = np.random.default_rng(0).integers(0, 900, (5, 12, 10)).astype(np.int16)
@@ -156,3 +157,15 @@ def test_the_results_of_a_folder_and_of_a_file_of_its_name_are_told_apart(folder
     save(enhanced(STORED, [(0, 0, 3 * k) for k in range(5)]), folder / "study" / "scan" / "1.dcm")
     nibabel.save(nibabel.Nifti1Image(STORED.T, np.eye(4)), folder / "study" / "scan.nii.gz")
     assert [item.name for item in items_in(folder / "study")] == ["scan.nii.gz", "scan_2.nii.gz"]
+
+
+def test_series_derived_from_the_volumes_of_one_series_differ_in_number_and_description(
+    medsr: Medsr, a_study: Path, folder: Path, a_model_file: Path
+):
+    assert medsr("enhance", a_study, folder / "new", "--factor", 2, "--model", a_model_file)[0] == 0
+    found = {(one.number, one.description) for one in sorter.contents_of(folder / "new").series}
+    assert found == {
+        (301, "Thorax (super-resolution 1x1x2)"),
+        (701, "Brain (super-resolution 1x1x2, volume 1)"),
+        (702, "Brain (super-resolution 1x1x2, volume 2)"),
+    }

@@ -19,7 +19,9 @@ _SLICES_AROUND = 4  # those that cubic interpolation reads
 _CLEARLY = 1.2  # ratio of distances, of which those in a header may be rounded
 
 
-def describe(header: Dataset, source: Dataset, report: Report, now: datetime, fused_from: int = 0) -> None:
+def describe(
+    header: Dataset, source: Dataset, report: Report, now: datetime, fused_from: int = 0, phase: int | None = None
+) -> None:
     """Write into a header what was done, by what, and when.
 
     Parameters
@@ -30,9 +32,11 @@ def describe(header: Dataset, source: Dataset, report: Report, now: datetime, fu
         A header of the source.
     fused_from
         Number of series that the volume was fused from; 0 where it was refined from one.
+    phase
+        Which of several volumes of the source it was refined from, from 1.
     """
     done = described(report, fused_from)
-    header.SeriesDescription = _series_description(source, report, fused_from)
+    header.SeriesDescription = _series_description(source, report, fused_from, phase)
     header.DerivationDescription = _text(done, "ST")
     header.ImageComments = _text(" ".join((done, *(f"Warning: {one}." for one in report.warnings))), "LT")
     header.DerivationCodeSequence = [_code("113085", "Spatial resampling")]
@@ -105,8 +109,9 @@ def _reference(source: Dataset, storage_class: str) -> Dataset:
     return item
 
 
-def _series_description(source: Dataset, report: Report, fused_from: int) -> str:
-    suffix = f"(super-resolution {'x'.join(f'{factor:.3g}' for factor in report.factor_ijk)})"
+def _series_description(source: Dataset, report: Report, fused_from: int, phase: int | None) -> str:
+    volume = f", volume {phase}" if phase else ""
+    suffix = f"(super-resolution {'x'.join(f'{factor:.3g}' for factor in report.factor_ijk)}{volume})"
     if fused_from:
         suffix = f"(fused from {fused_from} series)"
     room = _LONGEST["LO"] - len(suffix) - 1

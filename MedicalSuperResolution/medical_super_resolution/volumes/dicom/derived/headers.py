@@ -81,7 +81,11 @@ def height(header: Dataset, normal: np.ndarray) -> float:
 
 
 def series_header(
-    headers: list[Dataset], storage_class: str, report: Report, further: Sequence[list[Dataset]]
+    headers: list[Dataset],
+    storage_class: str,
+    report: Report,
+    further: Sequence[list[Dataset]],
+    phase: int | None = None,
 ) -> Dataset:
     """The header that all slices of the derived series share, without geometry and pixels.
 
@@ -91,6 +95,8 @@ def series_header(
         Headers of the source, in the order of the slices.
     further
         Those of the other series that the volume was fused from.
+    phase
+        Which of several volumes of the source this one was made from, from 1.
     """
     from pydicom import Dataset
     from pydicom.uid import generate_uid
@@ -113,13 +119,13 @@ def series_header(
     header.SeriesInstanceUID = generate_uid(prefix=None)
     if not header.get("FrameOfReferenceUID"):
         header.FrameOfReferenceUID = generate_uid(prefix=None)
-    header.SeriesNumber = _series_number(first)
+    header.SeriesNumber = _series_number(first, phase or 1)
     header.ImageType = _image_type(first, storage_class)
     for moment in ("InstanceCreation", "Content", "Series"):
         if f"{moment}Date" not in header:  # PET counts its decay from the source's series date
             setattr(header, f"{moment}Date", now.strftime("%Y%m%d"))
             setattr(header, f"{moment}Time", now.strftime("%H%M%S.%f"))
-    derivation.describe(header, first, report, now, fused_from=1 + len(further) if further else 0)
+    derivation.describe(header, first, report, now, fused_from=1 + len(further) if further else 0, phase=phase)
     return header
 
 
@@ -186,9 +192,9 @@ def _time_zone(header: Dataset) -> tzinfo | None:
     return None
 
 
-def _series_number(source: Dataset) -> int:
+def _series_number(source: Dataset, phase: int) -> int:
     with suppress(*UNREADABLE):
-        number = int(source.SeriesNumber) * 100 + 1
+        number = int(source.SeriesNumber) * 100 + phase
         if 0 < number <= _LARGEST_SERIES_NUMBER:
             return number
     return _UNNUMBERED

@@ -57,6 +57,7 @@ def write_series(
     *,
     further_sources: Sequence[Sequence[Path]] = (),
     taken_numbers: Collection[int] = (),
+    phase: int | None = None,
 ) -> Report:
     """Write an enhanced volume as a new series of the study that it comes from.
 
@@ -74,6 +75,9 @@ def write_series(
         Files of the other series that the volume was fused from; every slice then names all slices of all sources.
     taken_numbers
         Numbers of series that the study has already; the new series gets the next free one.
+    phase
+        Which of several volumes of the source this one was made from, from 1; number and description then tell it from
+        the others.
 
     Returns
     -------
@@ -94,7 +98,9 @@ def write_series(
         with work_folder(folder.parent) as work:
             series = work / folder.name
             with quietly():
-                report, encoding = _write_files(volume, report, source_files, further_sources, series, taken_numbers)
+                report, encoding = _write_files(
+                    volume, report, source_files, further_sources, series, taken_numbers, phase
+                )
             check_files(series, volume, encoding)
             with folder_lock(folder.parent):
                 _check_folder(folder)
@@ -136,6 +142,7 @@ def _write_files(
     further_sources: Sequence[Sequence[Path]],
     series: Path,
     taken_numbers: Collection[int],
+    phase: int | None,
 ) -> tuple[Report, Encoding]:
     matrix = volume.grid.ijk_to_lps
     normal = matrix[:3, 2] / np.linalg.norm(matrix[:3, 2])
@@ -146,7 +153,7 @@ def _write_files(
     encoding = encoding_of(volume.array, may_shift=storage_class != PET)
     warnings = (*encoding.warnings(), *missing(sources[0], storage_class), *turned_shades(sources[0]))
     report = replace(report, warnings=(*report.warnings, *warnings))
-    header = series_header(sources, storage_class, report, further)
+    header = series_header(sources, storage_class, report, further, phase)
     header.SeriesNumber = next(number for number in count(header.SeriesNumber) if number not in taken_numbers)
     heights, spacing_k = np.array([height(source, normal) for source in sources]), volume.grid.spacing_ijk_mm[2]
     _describe_grid(header, volume.grid)
