@@ -107,15 +107,22 @@ def workers_at(address: str) -> Iterator[Client]:
     Raises
     ------
     SettingsError
-        There is none at the address.
+        There is none at the address, or it asks for a certificate that Dask's configuration does not name.
     """
     from distributed import Client
 
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # else a traceback where the scheduler ends
     try:
         client = Client(address, timeout=_CONNECT_SECONDS)
+    except TypeError as problem:  # TLS without a certificate
+        raise SettingsError(
+            f"the scheduler at {address} is reached by TLS, and Dask's configuration names no certificate for it; set"
+            " distributed.comm.tls there"
+        ) from problem
     except (OSError, ValueError) as problem:
         raise SettingsError(
-            f"there is no Dask scheduler at {address}; give its address as tcp://HOST:PORT"
+            f"no Dask scheduler answers at {address}; give its address as tcp://HOST:PORT, or as tls://HOST:PORT where"
+            " it asks for certificates"
         ) from problem
     with client:
         yield client

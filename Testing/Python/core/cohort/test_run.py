@@ -170,8 +170,13 @@ def test_the_command_connects_to_a_scheduler(medsr: Medsr, a_batch: Batch, a_cli
 def test_without_a_scheduler_nothing_is_left_behind(medsr: Medsr, a_batch: Batch, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(workers, "_CONNECT_SECONDS", 0.1)
     status, _, err = medsr("cohort", a_batch.folder, a_batch.output, "--scheduler", "tcp://127.0.0.1:1")
-    assert (status, "there is no Dask scheduler at tcp://127.0.0.1:1" in err) == (1, True)
+    assert (status, "no Dask scheduler answers at tcp://127.0.0.1:1" in err) == (1, True)
     assert not a_batch.output.exists()
+
+
+def test_a_scheduler_that_asks_for_a_certificate_is_told_from_none(medsr: Medsr, a_batch: Batch):
+    status, _, err = medsr("cohort", a_batch.folder, a_batch.output, "--scheduler", "tls://127.0.0.1:1")
+    assert (status, "reached by TLS, and Dask's configuration names no certificate" in err) == (1, True)
 
 
 def test_a_folder_without_studies_is_named(medsr: Medsr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

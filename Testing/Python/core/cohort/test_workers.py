@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
-from medical_super_resolution.cohort.distribution.workers import local_workers
+from medical_super_resolution.cohort.distribution.workers import local_workers, workers_at
 
 distributed = pytest.importorskip("distributed")
 
@@ -20,3 +22,8 @@ def test_only_the_one_who_started_the_workers_can_run_code_by_them():
             distributed.Client(scheduler.replace("tls://", "tcp://"), timeout=1)
         with pytest.raises(OSError):  # noqa: PT011 - closed or timed out
             distributed.Client(scheduler, security=distributed.Security.temporary(), timeout=1)
+
+
+def test_a_scheduler_that_ends_leaves_one_sentence_and_no_traceback_of_dask(a_client):
+    with workers_at(a_client.scheduler.address):
+        assert not logging.getLogger("distributed.client").isEnabledFor(logging.ERROR)
