@@ -11,12 +11,13 @@ import glob
 import hashlib
 import json
 import shutil
+import socket
 import threading
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ModelError
+from ..errors import ModelError, VolumeError
 from ..system.checksum import digest_of
 from ..system.software import __version__
 from ..system.temp_dirs import write_whole
@@ -43,9 +44,17 @@ def run_study(batch: Batch, item: Item) -> Row:
         The settings. The output folder belongs to the cohort, so results without a record are replaced.
     item : Item
         The study.
+
+    Raises
+    ------
+    VolumeError
+        This computer does not see the folders of the cohort.
+    ModelError
+        The model cannot be loaded here.
     """
     from .batch import enhance_item
 
+    _check_folders(batch)
     with _one_at_a_time:
         model = _model(batch.settings.model, batch.settings.detail)
         asked = _asked(batch, item, model)
@@ -67,8 +76,22 @@ def run_study(batch: Batch, item: Item) -> Row:
             path.parent.mkdir(parents=True, exist_ok=True)
             record = {"row": asdict(row), "asked": asked, "files": _digests(output, batch.output)}
             write_whole(path, (json.dumps(record, indent=1) + "\n").encode())
-        begun.unlink()
+        begun.unlink(missing_ok=True)  # a cohort that was killed and resumed at once forgot it
         return row
+
+
+def _check_folders(batch: Batch) -> None:
+    """Refuse a computer with folders of its own under the names of the cohort's, which would keep its results."""
+    for folder, seen in ((batch.folder, _holds_any(batch.folder)), (batch.output, (batch.output / STATE).is_dir())):
+        if not seen:
+            raise VolumeError(
+                f"the worker on {socket.gethostname()} does not see what is in the folder {folder}; mount it there, or"
+                " choose folders that all computers share, and continue with --resume"
+            )
+
+
+def _holds_any(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def attempts_of(batch: Batch, item: Item) -> int:

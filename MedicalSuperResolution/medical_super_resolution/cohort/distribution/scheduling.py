@@ -58,7 +58,7 @@ def rows_from(
     SettingsError
         A worker has other software than this computer.
     SuperResolutionError
-        The connection to the scheduler is lost.
+        The connection to the scheduler is lost, or a worker cannot work on any study.
     """
     from distributed import Future, as_completed
     from distributed.protocol import pickle
@@ -160,6 +160,8 @@ def _row_of(future: Future, batch: Batch, item: Item) -> Row:
             "the connection to the scheduler is lost; start it again, and continue with --resume"
         )
     problem = future.exception()
+    if isinstance(problem, SuperResolutionError):  # not of this study: each other one would fail there, too
+        raise problem
     error = f"{type(problem).__name__}: {problem}"
     return Row(input=_source(item, batch), output=item.name, status="failed", error=error)
 
