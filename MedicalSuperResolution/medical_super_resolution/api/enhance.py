@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterable, MutableMapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 
@@ -16,15 +16,76 @@ from ..models.file import Model
 from ..models.weight_interpolation import load_model
 from ..progress import Progress, ignore
 from ..settings import EnhanceSettings, check_modality
-from ..volumes.volume import Enhanced
+from ..volumes.volume import Enhanced, Volume
 from .image_kinds import to_volume
 from .options import settings_from
 
 _Data = TypeVar("_Data", bound=MutableMapping[Any, Any])
+_Image = TypeVar("_Image")
+
+
+@overload
+def enhance(
+    image: str | Path | Volume,
+    model: str | Path | Model | None = None,
+    settings: EnhanceSettings | None = None,
+    *,
+    spacing: tuple[float, float, float] | None = None,
+    affine: np.ndarray | None = None,
+    modality: str | None = None,
+    full: Literal[False] = False,
+    progress: Progress = ignore,
+    **options: Any,  # noqa: ANN401 - the fields of EnhanceSettings, which checks them
+) -> Volume: ...
+
+
+@overload
+def enhance(
+    image: str | Path | Volume,
+    model: str | Path | Model | None = None,
+    settings: EnhanceSettings | None = None,
+    *,
+    spacing: tuple[float, float, float] | None = None,
+    affine: np.ndarray | None = None,
+    modality: str | None = None,
+    full: Literal[True],
+    progress: Progress = ignore,
+    **options: Any,  # noqa: ANN401 - the fields of EnhanceSettings, which checks them
+) -> Enhanced: ...
+
+
+@overload
+def enhance(
+    image: _Image,
+    model: str | Path | Model | None = None,
+    settings: EnhanceSettings | None = None,
+    *,
+    spacing: tuple[float, float, float] | None = None,
+    affine: np.ndarray | None = None,
+    modality: str | None = None,
+    full: Literal[False] = False,
+    progress: Progress = ignore,
+    **options: Any,  # noqa: ANN401 - the fields of EnhanceSettings, which checks them
+) -> _Image: ...
+
+
+@overload
+def enhance(
+    image: Any,  # noqa: ANN401
+    model: str | Path | Model | None = None,
+    settings: EnhanceSettings | None = None,
+    *,
+    spacing: tuple[float, float, float] | None = None,
+    affine: np.ndarray | None = None,
+    modality: str | None = None,
+    full: bool,
+    progress: Progress = ignore,
+    **options: Any,  # noqa: ANN401 - the fields of EnhanceSettings, which checks them
+) -> Any: ...  # noqa: ANN401 - an `Enhanced` whose images are of the kind of ``image``
 
 
 def enhance(
-    image: Any,  # noqa: ANN401 - of packages that need not be installed
+    image: Any,
     model: str | Path | Model | None = None,
     settings: EnhanceSettings | None = None,
     *,
@@ -33,8 +94,8 @@ def enhance(
     modality: str | None = None,
     full: bool = False,
     progress: Progress = ignore,
-    **options: Any,  # noqa: ANN401 - the fields of EnhanceSettings, which checks them
-) -> Any:  # noqa: ANN401 - the kind of ``image``
+    **options: Any,
+) -> Any:
     """Refine an image and return an image of the same kind.
 
     With neither ``factor`` nor ``spacing_ijk_mm`` among the settings, the through-plane axis is refined to the in-plane

@@ -337,3 +337,16 @@ def test_type_checkers_know_that_fuse_gives_a_volume_unless_the_full_result_is_a
         (typing.Literal[False], Volume),
         (typing.Literal[True], Fused),
     ]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="older versions of Python do not keep overloads")
+def test_type_checkers_know_that_enhance_gives_a_volume_for_a_path_and_else_the_kind_given():
+    hints = [typing.get_type_hints(one) for one in typing.get_overloads(enhance)]
+
+    assert [(one["full"], one["return"]) for one in hints] == [
+        (typing.Literal[False], Volume),
+        (typing.Literal[True], Enhanced),
+        (typing.Literal[False], hints[2]["image"]),
+        (bool, typing.Any),
+    ]
+    assert [one["image"] for one in hints[:2]] == [str | Path | Volume] * 2
