@@ -68,6 +68,9 @@ class Grid:
     def __hash__(self) -> int:
         return hash((self.shape_kji, *self.ijk_to_ras.ravel().tolist()))
 
+    def __reduce__(self) -> tuple[type[Grid], tuple[tuple[int, int, int], np.ndarray, str | None]]:
+        return Grid, (self.shape_kji, self.ijk_to_ras, self.slice_axis)  # else the matrix of a copy could be changed
+
     def __repr__(self) -> str:
         return f"Grid({self.described()})"
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import importlib
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from import_rules import modules
 from medical_super_resolution.volumes.grid import Grid
@@ -38,6 +41,14 @@ def test_a_grid_does_not_change_with_the_matrix_that_it_was_made_from(a_grid: Gr
     matrix[0, 3] = 99
 
     assert grid == a_grid
+
+
+def test_a_copied_or_stored_grid_is_the_same_and_cannot_be_changed_either(a_grid: Grid):
+    named = replace(a_grid, slice_axis="j")
+    for again in (copy.copy(named), copy.deepcopy(named), pickle.loads(pickle.dumps(named))):
+        assert again == named
+        with pytest.raises(ValueError, match="read-only"):
+            again.ijk_to_ras[0, 3] = 99
 
 
 def test_volumes_are_equal_where_everything_is(a_volume: Volume):
