@@ -80,6 +80,7 @@ def run(chosen: argparse.Namespace) -> int:
     from ...cohort.run import check_output, open_output, run_cohort, studies_in
     from ...cohort.table import TABLE
     from ...cohort.task import Batch
+    from ...models.store import find, read_header
 
     if chosen.workers is not None and (chosen.workers < 1 or chosen.scheduler):
         raise SettingsError("--workers is at least 1, and for workers started here; --scheduler has its own")
@@ -90,6 +91,7 @@ def run(chosen: argparse.Namespace) -> int:
         chosen.input.resolve(), chosen.output.resolve(), settings, chosen.modality,
         overwrite=chosen.overwrite, compress=not chosen.no_compression,
     )  # fmt: skip
+    read_header(find(settings.model))  # a wrong name is told before the output folder is made
     items = studies_in(batch, chosen.pattern, chosen.participant_label)
     check_output(batch, resume=chosen.resume)
     counts: Counter[str] = Counter()

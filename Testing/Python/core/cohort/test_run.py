@@ -179,6 +179,14 @@ def test_a_scheduler_that_asks_for_a_certificate_is_told_from_none(medsr: Medsr,
     assert (status, "reached by TLS, and Dask's configuration names no certificate" in err) == (1, True)
 
 
+def test_a_wrong_name_of_a_model_is_told_before_a_folder_is_made(medsr: Medsr, a_batch: Batch):
+    status, _, err = medsr(
+        "cohort", a_batch.folder, a_batch.output, "--model", "none", "--scheduler", "tcp://127.0.0.1:1"
+    )
+    assert (status, "there is no model 'none'" in err) == (1, True)
+    assert not a_batch.output.exists()
+
+
 def test_a_folder_without_studies_is_named(medsr: Medsr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(workers, "load_ahead", lambda: None)
     (tmp_path / "empty").mkdir()
