@@ -10,7 +10,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import torch
 
+from medical_super_resolution.physics import degradation
 from warm_process import result_of, run_commands
 
 REPOSITORY = Path(__file__).parents[3]
@@ -74,5 +76,18 @@ def test_a_loss_a_degradation_a_generator_and_a_recipe_are_added_as_it_says(
         rows = list(csv.DictReader(file))
     assert all(float(row["largest"]) > 0 for row in rows)
     assert float(rows[-1]["loss"]) == pytest.approx(float(rows[-1]["l1"]) + float(rows[-1]["largest"]), rel=1e-4)
-    assert json.loads((run / "recipe.json").read_text())["degradation"] == "nearest"
+    assert json.loads((run / "recipe.json").read_text())["degradation"] == "linear"
     assert model.stat().st_size > 0
+
+
+def test_the_degradation_that_it_adds_leaves_things_where_they_are():
+    steps = STEP.finditer((REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    (block,) = (step["block"] for step in steps if step["file"].endswith("degradation.py"))
+    names = vars(degradation) | {"PLANE_DEGRADATIONS": {}}
+    exec(textwrap.dedent(block), names)
+    ((name, added),) = names["PLANE_DEGRADATIONS"].items()
+    assert name not in degradation.PLANE_DEGRADATIONS
+    for factor in (2, 3, 4):
+        ramp = torch.arange(24.0).expand(1, 1, 1, 24, 24)
+        places = (torch.arange(24 // factor) + 0.5) * factor - 0.5
+        assert torch.allclose(added.function(ramp, factor)[0, 0, 0, 0], places)

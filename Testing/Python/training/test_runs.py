@@ -367,7 +367,7 @@ def made_small(name: str, a_slice_encoder: Path) -> Recipe:
     return replace(
         recipe,
         start_from="",
-        generator_config=recipe.generator_config | SMALL[recipe.generator],
+        generator_config=recipe.generator_config | SMALL.get(recipe.generator, {}),
         adversarial=replace(adversarial, discriminator_config=small),
         perceptual=replace(recipe.perceptual, features=features, file=str(a_slice_encoder)),
         steps=2,
