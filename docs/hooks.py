@@ -55,11 +55,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Put the history of benchmarks and the training volumes where a page asks for them.
 
-    The invitation to the demonstration page is left out where that was not assembled.
+    Pictures lie above the pages in the repository, and among them on the site. The invitation to the demonstration page
+    is left out where that was not assembled.
     """
     root = Path(config.docs_dir).parent
     if not (root / _PAGE).is_dir():
         markdown = re.sub(r"\*\*\[[^\]]*\]\(demo/.*?\n\n", "", markdown, flags=re.DOTALL)
+    markdown = markdown.replace("](../Resources/", "](Resources/").replace("](../../Resources/", "](../Resources/")
     if "<!-- benchmark history -->" in markdown:
         lines = (root / _HISTORY).read_text(encoding="utf-8").splitlines()
         markdown = markdown.replace("<!-- benchmark history -->", history_table([json.loads(line) for line in lines]))
