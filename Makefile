@@ -14,10 +14,13 @@ PYTHON ?= $(shell for each in python3.11 python3 python3.12 python3.13 python3.1
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: enhance view demo-page test lint sentences docs clean
+.PHONY: help enhance view demo-page test lint sentences docs clean
 .DELETE_ON_ERROR:
 
 unexport PYTHONDONTWRITEBYTECODE # the child processes of the tests start faster from compiled files
+
+help:
+	@sed -n '/^#/!q; s/^# //p' Makefile
 
 enhance: $(VENV)/installed-demo
 ifneq ($(INPUT)$(OUTPUT),)

@@ -8,6 +8,8 @@ import json
 import re
 import runpy
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -146,3 +148,12 @@ def test_the_citation_is_of_this_version():
     assert f"version = {{{__version__}}}" in documentation.README.read_text(encoding="utf-8")
     changelog = (documentation.REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"## [{__version__}] - " + re.search(r"^date-released: (.*)$", citation, re.MULTILINE)[1] in changelog
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+def test_make_alone_lists_its_targets_and_installs_nothing():
+    command = ["make", "--no-print-directory"]
+    shown = subprocess.run(command, cwd=documentation.REPOSITORY, capture_output=True, text=True, check=True).stdout
+    makefile = (documentation.REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    _, *targets = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split()
+    assert {line.split()[1] for line in shown.splitlines()} == set(targets)
