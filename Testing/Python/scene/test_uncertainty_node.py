@@ -21,9 +21,9 @@ WHAT = "the standard deviation over 8 mirror images of the scan"
 
 @pytest.fixture
 def an_unsure_result(an_enhanced):
-    """A result with a ramp from 0 to 100 as its uncertainty."""
+    """A result with a ramp from 0 to 98 as its uncertainty."""
     grid = an_enhanced.volume.grid
-    values = np.linspace(0, 100, np.prod(grid.shape_kji), dtype=np.float32).reshape(grid.shape_kji)
+    values = np.linspace(0, 98, np.prod(grid.shape_kji), dtype=np.float32).reshape(grid.shape_kji)
     report = replace(an_enhanced.report, uncertainty=WHAT)
     return replace(an_enhanced, report=report, uncertainty=replace(an_enhanced.volume, array=values))
 
@@ -50,7 +50,7 @@ def test_the_map_has_the_units_of_the_source(an_unsure_result, a_volume_node):
 def test_the_map_is_shown_in_colors_from_0_to_nearly_its_largest_value(an_unsure_result, a_volume_node):
     display = uncertainty_node.map_of(uncertainty_node.write(an_unsure_result, a_volume_node)).GetDisplayNode()
     assert not display.GetAutoWindowLevel()
-    assert (display.GetWindow(), display.GetLevel()) == (100, 50)
+    assert (display.GetWindow(), display.GetLevel()) == (98, 49)
     assert display.GetColorNode().GetName() == "Iron"
 
 
@@ -82,7 +82,7 @@ def test_the_map_survives_saving_the_scene(an_unsure_result, a_volume_node, tmp_
     save_bundle(mrml, tmp_path / "scene.mrb")
     load_bundle(mrml, tmp_path / "scene.mrb")
     found = uncertainty_node.map_of(mrml.GetFirstNodeByName("Chest x3"))
-    assert slicer.util.arrayFromVolume(found).max() == 100
+    assert slicer.util.arrayFromVolume(found).max() == 98
     assert found.GetDisplayNode().GetColorNode().GetName() == "Iron"
 
 

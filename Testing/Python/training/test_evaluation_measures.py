@@ -75,7 +75,7 @@ def test_a_volume_is_made_coarse_as_the_equations_say(text: str, modality: str):
 
     coarse = degraded(volume, case)
 
-    np.testing.assert_array_equal(coarse.array, np.rint(expected))
+    assert np.abs(coarse.array - expected).max() <= 0.5 + 1e-9  # a half may become either whole number
     np.testing.assert_allclose(coarse.grid.bounds_ras_mm, volume.grid.bounds_ras_mm)
     np.testing.assert_allclose(acquired_again(volume.array, case), expected, atol=1e-9)
 
