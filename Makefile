@@ -65,4 +65,4 @@ $(VENV)/created:
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache MedicalSuperResolution*/*.egg-info *.egg-info
-	find MedicalSuperResolution* Testing -name __pycache__ -type d -prune -exec rm -rf {} +
+	find MedicalSuperResolution* docs Testing -name __pycache__ -type d -prune -exec rm -rf {} +
