@@ -70,7 +70,7 @@ class MedicalSuperResolutionWidget(ModuleWidget):
         )
         self._fuse = FuseSection(self.ui, self._choices, self._onFuse, self._isBusy)
         self._dicom = DicomSection(self.ui, self._choices)
-        self._modality = ModalitySelector(self.ui, self._choices, self._updatePanel)
+        self._modality = ModalitySelector(self.ui, self._choices)
         self.ui.enhanceButton.connect("clicked(bool)", self.onEnhanceButton)
         added = "nodeAddedByUserAction(vtkMRMLNode*)"
         self.ui.regionSelector.connect(added, lambda roi: region.lay_over(roi, self._choices().inputVolume))

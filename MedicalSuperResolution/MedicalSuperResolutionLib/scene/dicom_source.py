@@ -57,6 +57,7 @@ def state_modality(node: slicer.vtkMRMLScalarVolumeNode, modality: str | None) -
     for name, known in _MODALITIES.items():
         if known == modality:
             hierarchy.SetItemAttribute(item, _MODALITY_ATTRIBUTE, name)
+    node.Modified()  # for those who follow the volume: the hierarchy tells them nothing
 
 
 def patient(node: slicer.vtkMRMLScalarVolumeNode) -> str:

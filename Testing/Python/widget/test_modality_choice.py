@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from widget.helpers import enhance
+from widget.helpers import enhance, settle
 
 
 def choose(panel: Any, name: str) -> None:
@@ -65,3 +65,21 @@ def test_a_modality_that_does_not_exist_is_refused(the_module: Any, a_thick_volu
 
     with pytest.raises(SettingsError, match="unknown modality 'CT'; use one of: ct, mr, pet, us"):
         the_module.MedicalSuperResolutionLogic().enhance(a_thick_volume, modality="CT")
+
+
+def test_the_panel_shows_the_modality_that_a_script_has_stated(a_panel: Any, the_module: Any, a_thick_volume: Any):
+    the_module.MedicalSuperResolutionLogic().enhance(a_thick_volume, factor=2, modality="pet")
+    assert a_panel.ui.modalityComboBox.currentText == "PET"
+    assert ", PET, " in a_panel.ui.settingsLabel.text
+
+
+def test_an_open_comparison_takes_the_unit_of_the_modality_that_is_stated(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any
+):
+    enhance(a_panel, a_runner)
+    a_panel.ui.compareButton.click()
+    assert not a_panel.ui.comparisonLabel.text.endswith(" HU.")
+    choose(a_panel, "CT")
+    settle()
+    assert a_panel.ui.comparisonLabel.text.endswith(" HU.")
+    assert a_panel.ui.windowComboBox.enabled

@@ -21,6 +21,7 @@ from MedicalSuperResolutionLib.panel.choices import Overlay
 from MedicalSuperResolutionLib.panel.module_widget import CHANGES, Observer
 from MedicalSuperResolutionLib.panel.parameter_node import MedicalSuperResolutionParameterNode, remember
 from MedicalSuperResolutionLib.panel.sections import compare_texts
+from MedicalSuperResolutionLib.scene import dicom_source
 from MedicalSuperResolutionLib.scene.acquisition_transform import before_transform
 from MedicalSuperResolutionLib.translation import tr as _
 
@@ -226,11 +227,12 @@ class CompareSection:
 
 
 def _state(volume: vtkMRMLScalarVolumeNode) -> tuple:
-    """What a change of the voxels or of the place of a volume changes."""
+    """What a change of the voxels, of the place or of the modality of a volume changes."""
     image, transform = volume.GetImageData(), volume.GetParentTransformNode()
     return (
         image.GetMTime() if image else 0,
         before_transform(volume).tolist(),
+        dicom_source.modality(volume),
         (transform.GetID(), transform.GetTransformToWorldMTime()) if transform else None,
     )
 

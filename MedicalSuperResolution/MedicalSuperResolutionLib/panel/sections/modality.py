@@ -11,14 +11,9 @@ from MedicalSuperResolutionLib.translation import tr as _
 class ModalitySelector:
     """Shows the modality that is known of the input volume, and takes that of a volume of which DICOM states none."""
 
-    def __init__(
-        self,
-        ui: SimpleNamespace,
-        choices: Callable[[], MedicalSuperResolutionParameterNode],
-        on_change: Callable[[], None],
-    ) -> None:
-        """``choices`` gives the parameter node of the scene. ``on_change`` is called when the user has stated one."""
-        self._box, self._choices, self._on_change = ui.modalityComboBox, choices, on_change
+    def __init__(self, ui: SimpleNamespace, choices: Callable[[], MedicalSuperResolutionParameterNode]) -> None:
+        """``choices`` gives the parameter node of the scene; `show` is to be called when its volume changes."""
+        self._box, self._choices = ui.modalityComboBox, choices
         names = {"": _("By the values"), "ct": _("CT"), "mr": _("MR"), "pet": _("PET"), "us": _("Ultrasound")}
         for modality, name in names.items():
             self._box.addItem(name, modality)
@@ -39,4 +34,3 @@ class ModalitySelector:
 
     def _state(self, index: int) -> None:
         dicom_source.state_modality(self._choices().inputVolume, self._box.itemData(index) or None)
-        self._on_change()
