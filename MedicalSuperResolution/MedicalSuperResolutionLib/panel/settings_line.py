@@ -93,4 +93,6 @@ def _estimated_before(chosen: MedicalSuperResolutionParameterNode, thickness_mm:
     report = None if result is None else provenance.report_of(result)
     if report is None or report.slice_profile_source != "estimated":
         return None
-    return report if abs(report.slice_thickness_mm - thickness_mm) < _SAME_MM else None
+    taken_for = (report.modality, dicom_source.modality(result))  # None is by the values, which are the same again
+    is_same = abs(report.slice_thickness_mm - thickness_mm) < _SAME_MM
+    return report if is_same and dicom_source.modality(chosen.inputVolume) in taken_for else None

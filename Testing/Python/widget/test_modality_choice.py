@@ -83,3 +83,23 @@ def test_an_open_comparison_takes_the_unit_of_the_modality_that_is_stated(
     settle()
     assert a_panel.ui.comparisonLabel.text.endswith(" HU.")
     assert a_panel.ui.windowComboBox.enabled
+
+
+def test_an_estimated_profile_is_shown_only_for_the_modality_that_it_was_estimated_of(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any
+):
+    a_runner.also_reported = {
+        "modality": "mr",
+        "slice_profile": "gaussian",
+        "slice_profile_source": "estimated",
+        "slice_thickness_mm": 3.0,
+        "slice_width_mm": 2.7,
+        "slice_width_error_mm": 0.12,
+    }
+    enhance(a_panel, a_runner)
+    assert a_panel.ui.settingsLabel.text.endswith("2.70 ± 0.12 mm (estimated)")
+    choose(a_panel, "CT")
+    assert a_panel.ui.settingsLabel.text.endswith("(expected)")
+    for again in ("MR", "By the values"):
+        choose(a_panel, again)
+        assert a_panel.ui.settingsLabel.text.endswith("(estimated)")
