@@ -62,6 +62,10 @@ def test_the_panel_says_what_is_compared(a_panel: Any, a_thick_volume: Any, a_ru
     said = a_panel.ui.comparisonLabel.text
     assert "Before is Thick, resampled by cubic B-spline onto the grid of Thick 1 mm." in said
     assert "Difference is after minus before: orange is higher, blue lower, brightest at" in said
+    a_panel.ui.arrangementComboBox.currentIndex = a_panel.ui.arrangementComboBox.findText("Two planes")
+    assert a_panel.ui.comparisonLabel.text == (
+        "Before is Thick, resampled by cubic B-spline onto the grid of Thick 1 mm."  # their difference is in no view
+    )
     a_panel.ui.compareButton.click()
     assert (a_panel.ui.comparisonLabel.text, a_panel.ui.overlayComboBox.enabled) == ("", False)
 

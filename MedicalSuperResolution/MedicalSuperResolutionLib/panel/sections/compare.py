@@ -131,7 +131,9 @@ class CompareSection:
         if shown is not None and self._last_pair is not None:
             before, after = (volume.GetName() for volume in self._last_pair)
             shown = replace(shown, before=before, after=after)
-        self._ui.comparisonLabel.text = compare_texts.described(shown, self._choices().overlay) if shown else ""
+        chosen = self._choices()
+        said = compare_texts.described(shown, chosen.arrangement.value, chosen.overlay) if shown else ""
+        self._ui.comparisonLabel.text = said
         return shown
 
     def _arranged(self) -> tuple:

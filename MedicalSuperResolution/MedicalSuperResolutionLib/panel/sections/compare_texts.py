@@ -4,6 +4,7 @@ from slicer import vtkMRMLScalarVolumeNode
 
 from MedicalSuperResolutionLib.compare.blend import Blend
 from MedicalSuperResolutionLib.compare.comparison import Shown
+from MedicalSuperResolutionLib.compare.layouts import DIFFERENCE, Arrangement
 from MedicalSuperResolutionLib.panel.choices import Overlay
 from MedicalSuperResolutionLib.translation import tr as _
 
@@ -38,15 +39,17 @@ def offer(pair: tuple[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode] | None) 
     return _("Show {before}, {after} and their difference side by side, linked.").format(before=before, after=after)
 
 
-def described(shown: Shown, how: Overlay) -> str:
+def described(shown: Shown, arrangement: Arrangement, how: Overlay) -> str:
     """What is shown: which volumes, the colors of their difference, and those of the uncertainty if it is laid over."""
     before = _("Before is {before}.").format(before=shown.before)
     if shown.resampled:
         before = _("Before is {before}, resampled by cubic B-spline onto the grid of {after}.").format(
             before=shown.before, after=shown.after
         )
-    difference = _("Difference is after minus before: orange is higher, blue lower, brightest at {limit}.")
-    sentences = [before, difference.format(limit=_amount(shown.limit, shown))]
+    sentences = [before]
+    if arrangement.columns > DIFFERENCE:
+        difference = _("Difference is after minus before: orange is higher, blue lower, brightest at {limit}.")
+        sentences.append(difference.format(limit=_amount(shown.limit, shown)))
     if shown.of_two_patients:
         sentences.insert(0, _("Caution: before and after are of different patients."))
     if how is Overlay.UNCERTAINTY:
