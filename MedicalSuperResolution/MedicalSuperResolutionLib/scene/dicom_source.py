@@ -102,9 +102,11 @@ def place_beside(source_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMR
     if item == _NO_ITEM or hierarchy.GetItemParent(item) == root:
         # The application has made an item already; this moves it then.
         item = hierarchy.CreateItem(root if source_item == _NO_ITEM else hierarchy.GetItemParent(source_item), node)
-    if source_item != _NO_ITEM and node.IsA("vtkMRMLVolumeNode"):
+    if node.IsA("vtkMRMLVolumeNode"):
         for name in _OF_SERIES:
-            if value := hierarchy.GetItemAttribute(source_item, _PREFIX + name):
+            hierarchy.RemoveItemAttribute(item, _PREFIX + name)  # that of what an output volume held before
+            value = "" if source_item == _NO_ITEM else hierarchy.GetItemAttribute(source_item, _PREFIX + name)
+            if value:
                 hierarchy.SetItemAttribute(item, _PREFIX + name, value)
 
 

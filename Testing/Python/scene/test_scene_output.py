@@ -10,8 +10,8 @@ slicer = pytest.importorskip("slicer", reason="the scene needs slicer-core")
 from medical_super_resolution.errors import Cancelled, VolumeError  # noqa: E402
 from medical_super_resolution.settings import EnhanceSettings  # noqa: E402
 from MedicalSuperResolutionLib.engine import tasks  # noqa: E402
+from MedicalSuperResolutionLib.scene import dicom_source, provenance  # noqa: E402
 from MedicalSuperResolutionLib.scene import nodes as scene_module  # noqa: E402
-from MedicalSuperResolutionLib.scene import provenance  # noqa: E402
 from MedicalSuperResolutionLib.scene.nodes import write_to_node  # noqa: E402
 from slicer_host import hierarchy_of, ijk_to_ras, node_ids  # noqa: E402
 
@@ -48,6 +48,15 @@ def test_a_given_output_node_forgets_the_place_and_units_of_the_earlier_run(an_e
     assert an_output_node.GetParentTransformNode() is None
     assert an_output_node.GetVoxelValueUnits() is None
     assert an_output_node.GetVoxelValueQuantity() is None
+
+
+@pytest.mark.parametrize("has_item", [True, False])
+def test_an_output_node_is_of_the_modality_of_its_latest_source(an_enhanced, a_volume_node, an_output_node, has_item):
+    dicom_source.state_modality(an_output_node, "ct")
+    if has_item:
+        dicom_source.state_modality(a_volume_node, None)
+    write_to_node(an_enhanced, a_volume_node, an_output_node)
+    assert dicom_source.modality(an_output_node) is None
 
 
 def test_an_output_node_describes_the_latest_run_only(an_enhanced, a_volume_node, an_output_node):
