@@ -44,12 +44,14 @@ def modality(node: slicer.vtkMRMLScalarVolumeNode) -> str | None:
 
 
 def is_modality_from_dicom(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
-    """Whether the DICOM files of a volume state its modality."""
-    return _value(node, _MODALITY).strip() in _MODALITIES
+    """Whether the modality of a volume is the one that its DICOM files state; a script may have stated another."""
+    stated = _MODALITIES.get(_value(node, _MODALITY).strip())
+    return stated is not None and stated == modality(node)
 
 
 def state_modality(node: slicer.vtkMRMLScalarVolumeNode, modality: str | None) -> None:
-    """State the modality of a volume where Slicer keeps that of a DICOM series; None takes it back."""
+    """State the modality of a volume where Slicer keeps that of a DICOM series; None goes back to that of the files."""
+    modality = modality or _MODALITIES.get(_value(node, _MODALITY).strip())
     hierarchy, item = _hierarchy_item(node)
     if item == _NO_ITEM:
         item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)

@@ -43,6 +43,22 @@ def test_the_modality_that_the_files_state_is_shown_and_stays(a_panel: Any, a_di
     assert a_panel.ui.modalityComboBox.toolTip == "Stated by the DICOM files."
 
 
+def test_what_a_script_states_against_the_files_can_be_taken_back_in_the_panel(
+    a_panel: Any, a_dicom_volume: Any, a_runner: Any
+):
+    from MedicalSuperResolutionLib.scene import dicom_source
+
+    box = a_panel.ui.modalityComboBox
+    dicom_source.state_modality(a_dicom_volume, "mr")
+    assert (box.currentText, box.enabled) == ("MR", True)
+    assert box.toolTip != "Stated by the DICOM files."
+    box.currentIndex = box.findText("By the values")
+    box.activated.emit(box.currentIndex)
+    assert (box.currentText, box.enabled) == ("CT", False)
+    enhance(a_panel, a_runner)
+    assert dicom_source.modality(a_panel._parameterNode.resultVolume) == "ct"
+
+
 def test_the_slice_thickness_is_shown_with_its_source(a_panel: Any, a_dicom_volume: Any, slicer_python: Any):
     box = a_panel.ui.sliceThicknessSpinBox
     assert (box.specialValueText, box.value) == ("auto, 4 mm", 0)
