@@ -105,6 +105,7 @@ def write(
         provenance.fusion_sentences(fused.report),
     )
     provenance.name_sources(node, nodes)
+    dicom_source.state_modality(node, next(filter(None, map(dicom_source.modality, nodes)), None))
     if fused.uncertainty is not None:
         made = scene.draft_of(fused.uncertainty, first, facts)
         provenance.keep_from_export(made)

@@ -113,6 +113,18 @@ def test_a_click_makes_one_volume_that_is_compared_with_each_stack(a_panel: Any,
     assert "Coronal" not in note
 
 
+def test_a_fused_volume_is_of_the_modality_that_was_stated_of_any_stack(a_panel: Any, stacks: list[Any], a_runner: Any):
+    from MedicalSuperResolutionLib.scene import dicom_source
+
+    dicom_source.state_modality(stacks[1], "ct")
+    a_panel.ui.fuseButton.click()
+    arguments = a_runner.exchange.arguments()
+    assert arguments[arguments.index("--modality") + 1] == "ct"
+    a_runner.give(fused())
+    wait(lambda: a_panel._run.current is None)
+    assert dicom_source.modality(a_panel._parameterNode.resultVolume) == "ct"
+
+
 def test_an_open_comparison_goes_over_to_the_stack_that_is_chosen(a_panel: Any, stacks: list[Any], a_runner: Any):
     a_panel.ui.fuseButton.click()
     a_runner.give(fused())
