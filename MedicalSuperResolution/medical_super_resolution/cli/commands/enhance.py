@@ -132,9 +132,11 @@ def _enhance_in(
         return load_model(settings.model, settings.detail)
 
     return_code_pages()
+    modalities: list[str | None] = []  # as stated, or None
     task = Task(
         chosen.input, destination, selection, chosen.volume, chosen.modality, chosen.keep_tilt,
         chosen.uncertainty, compress=not chosen.no_compression, hashed=chosen.report is not None,
+        inspect=lambda before, enhanced: modalities.append(before.modality),
         profile_of=chosen.profile_of and Report.from_dict(json.loads(chosen.profile_of.read_text(encoding="utf-8"))),
     )  # fmt: skip
     done = run_task(task, settings, load, progress, progress.stage)
@@ -147,7 +149,7 @@ def _enhance_in(
         print("warning: if it is an image, state its --modality", file=sys.stderr)
     if chosen.progress != "none":
         made = f"{done.grid.described()}, {report['seconds']:.1f} s"
-        _print_summary(Report.from_dict(report), made, chosen)
+        _print_summary(Report.from_dict(report), made, chosen.output, is_guessed=modalities == [None])
     return done.grid
 
 
@@ -225,20 +227,17 @@ def _run_batch(chosen: argparse.Namespace, settings: EnhanceSettings, items: lis
     return 1 if counts["failed"] else 0
 
 
-def _print_summary(report: Report, made: str, chosen: argparse.Namespace) -> None:
-    """Print what was done on standard error."""
-    from ...volumes.io.formats import is_series
-
+def _print_summary(report: Report, made: str, output: Path, *, is_guessed: bool) -> None:
+    """Print what was done on standard error; the modality may have been guessed from the values."""
     if report.modality == "labels":
-        print(f"{made}: {chosen.output}", file=sys.stderr)
+        print(f"{made}: {output}", file=sys.stderr)
         return
     kept = "done"
-    is_stated = chosen.modality is not None or is_series(chosen.input)
-    print(f"modality: {report.modality.upper()}{'' if is_stated else ' (from the values)'}", file=sys.stderr)
+    print(f"modality: {report.modality.upper()}{' (from the values)' if is_guessed else ''}", file=sys.stderr)
     if report.other_profile:
         print(f"slice profile: {report.profile_described}", file=sys.stderr)
     if report.settings.get("consistency", True):
         kept = f"measured slices reproduced to {report.consistency_error_rms:.3g} RMS"
         if other := report.other_consistency_error_rms:
             print(f"if the slices were {report.other_profile}: reproduced to {other:.3g} RMS", file=sys.stderr)
-    print(f"{made}, {kept}: {chosen.output}", file=sys.stderr)
+    print(f"{made}, {kept}: {output}", file=sys.stderr)

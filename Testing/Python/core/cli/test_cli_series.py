@@ -136,6 +136,15 @@ def test_a_volume_of_a_file_is_not_named_where_there_is_a_dicom_series(medsr: Me
     assert "--volume names one volume of a file that holds a series; this is none" in err
 
 
+@pytest.mark.parametrize(("stated", "said"), [("OT", "MR (from the values)"), ("CT", "CT")])
+def test_a_modality_that_dicom_does_not_know_is_said_to_be_from_the_values(
+    medsr: Medsr, folder: Path, a_model_file: Path, stated: str, said: str
+):
+    write_images(folder / "scan", STORED, modality=stated)
+    status, _, err = medsr("enhance", folder / "scan", folder / "fine.nii", "--factor", 2, "--model", a_model_file)
+    assert (status, f"modality: {said}\n" in err) == (0, True)
+
+
 def test_a_batch_takes_each_volume_of_a_series_by_itself(a_study: Path):
     assert [item.name for item in items_in(a_study)] == ["ct", "7_Brain_1", "7_Brain_2"]
 
