@@ -161,8 +161,8 @@ def _sorted(paths: Iterator[Path], wanted: str | None) -> Contents:
     for path in paths:
         try:
             file = _file_at(path)
-            if file is None and not wanted and path.name.lower().endswith(_PACKED) and not is_volume_file(path):
-                ignored.append(Ignored(path.name, "packed; unpack it first"))
+            if file is None and not wanted and _is_packed(path):
+                ignored.append(Ignored(path.name, "a packed file, to be unpacked first"))
             uid = text(file.header, "SeriesInstanceUID") if file else ""
             if file is None or not uid or (wanted and uid != wanted):
                 continue
@@ -192,6 +192,12 @@ def _file_at(path: Path) -> DicomFile | None:
             f"the folder {path.parent} holds something that is no plain file, {path.name}; move it elsewhere"
         )
     return read_file(path)
+
+
+def _is_packed(path: Path) -> bool:
+    """Whether a file may hold packed images: no volume file, and no table of a BIDS data set."""
+    name = path.name.lower()
+    return name.endswith(_PACKED) and not name.endswith(".tsv.gz") and not is_volume_file(path)
 
 
 def _is_image(file: DicomFile) -> bool:

@@ -191,10 +191,10 @@ def test_a_damaged_file_in_the_series_is_refused(tmp_path: Path, stored: np.ndar
     refusal(tmp_path / "scan")
 
 
-@pytest.mark.parametrize("content", ["nothing", "text"])
-def test_a_folder_without_a_series_is_refused(tmp_path: Path, content: str):
-    if content == "text":
-        (tmp_path / "note.txt").write_text("no scan here")
+@pytest.mark.parametrize("name", [None, "note.txt", "sub-01_physio.tsv.gz"])
+def test_a_folder_without_a_series_is_refused(tmp_path: Path, name: str | None):
+    if name:
+        (tmp_path / name).write_text("no scan here")
     assert "no DICOM series in the folder" in refusal(tmp_path)
 
 
@@ -203,7 +203,15 @@ def test_a_folder_of_packed_files_is_refused_with_the_advice_to_unpack_them(tmp_
     (tmp_path / "disc 2").mkdir()
     (tmp_path / "brain.nii.gz").write_bytes(b"not asked for")
     (tmp_path / name).write_bytes(b"any")
-    assert f"holds no DICOM images: {Path(name).name} (packed; unpack it first);" in refusal(tmp_path)
+    assert f"holds no DICOM images: {Path(name).name} (a packed file, to be unpacked first);" in refusal(tmp_path)
+
+
+def test_packed_files_beside_a_series_are_counted_among_what_adds_no_image(tmp_path: Path, stored: np.ndarray):
+    write_series(tmp_path / "scan", stored)
+    for name in ("a.zip", "b.zip"):
+        (tmp_path / "scan" / name).write_bytes(b"any")
+    notes = files.read(tmp_path / "scan").notes
+    assert "files that add no image were ignored: 2 times a packed file, to be unpacked first" in notes
 
 
 def test_a_file_that_is_no_dicom_is_refused(tmp_path: Path):
