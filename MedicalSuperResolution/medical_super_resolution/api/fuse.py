@@ -43,6 +43,19 @@ def fuse(
 ) -> Fused: ...
 
 
+@overload
+def fuse(
+    stacks: Sequence[Any],
+    model: str | Path | Model | None = None,
+    settings: FusionSettings | None = None,
+    *,
+    like: Any = None,  # noqa: ANN401 - of packages that need not be installed
+    full: bool,
+    progress: Progress = ignore,
+    **options: Any,  # noqa: ANN401 - the fields of FusionSettings, which checks them
+) -> Volume | Fused: ...
+
+
 def fuse(
     stacks: Sequence[Any],
     model: str | Path | Model | None = None,

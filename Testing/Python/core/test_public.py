@@ -336,6 +336,7 @@ def test_type_checkers_know_that_fuse_gives_a_volume_unless_the_full_result_is_a
     assert [(one["full"], one["return"]) for one in hints] == [
         (typing.Literal[False], Volume),
         (typing.Literal[True], Fused),
+        (bool, Volume | Fused),
     ]
 
 
