@@ -6,6 +6,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from command_line import Medsr
@@ -166,6 +167,17 @@ def test_the_results_of_a_folder_and_of_a_file_of_its_name_are_told_apart(folder
     save(enhanced(STORED, [(0, 0, 3 * k) for k in range(5)]), folder / "study" / "scan" / "1.dcm")
     nibabel.save(nibabel.Nifti1Image(STORED.T, np.eye(4)), folder / "study" / "scan.nii.gz")
     assert [item.name for item in items_in(folder / "study")] == ["scan.nii.gz", "scan_2.nii.gz"]
+
+
+def test_series_derived_from_the_volumes_of_a_series_without_a_number_differ_in_theirs(
+    medsr: Medsr, a_study: Path, folder: Path, a_model_file: Path
+):
+    for path in a_study.glob("mr*/*"):
+        source = dcmread(path)
+        del source.SeriesNumber
+        source.save_as(path)
+    assert medsr("enhance", a_study, folder / "new", "--factor", 2, "--model", a_model_file)[0] == 0
+    assert {one.number for one in sorter.contents_of(folder / "new").series} == {301, 9001, 9002}
 
 
 def test_series_derived_from_the_volumes_of_one_series_differ_in_number_and_description(

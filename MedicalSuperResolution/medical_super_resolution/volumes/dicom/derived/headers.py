@@ -197,7 +197,7 @@ def _series_number(source: Dataset, phase: int) -> int:
         number = int(source.SeriesNumber) * 100 + phase
         if 0 < number <= _LARGEST_SERIES_NUMBER:
             return number
-    return _UNNUMBERED
+    return _UNNUMBERED + phase - 1
 
 
 def _image_type(source: Dataset, storage_class: str) -> list[str]:
