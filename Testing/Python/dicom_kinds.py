@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 ROOT = "1.2.826.0.1.3680043.2.1125.88"
 CLASSES = {"CT": "1.2.840.10008.5.1.4.1.1.2", "MR": "1.2.840.10008.5.1.4.1.1.4", "PT": "1.2.840.10008.5.1.4.1.1.128"}
@@ -59,8 +59,9 @@ def save(made: Dataset, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     made.file_meta.MediaStorageSOPClassUID = UID(made.SOPClassUID)
     made.file_meta.MediaStorageSOPInstanceUID = UID(made.SOPInstanceUID)
-    is_big = made.file_meta.TransferSyntaxUID == ExplicitVRBigEndian
-    made.save_as(path, enforce_file_format=True, implicit_vr=False, little_endian=not is_big)
+    syntax = made.file_meta.TransferSyntaxUID
+    is_implicit, is_big = syntax == ImplicitVRLittleEndian, syntax == ExplicitVRBigEndian
+    made.save_as(path, enforce_file_format=True, implicit_vr=is_implicit, little_endian=not is_big)
     return path
 
 

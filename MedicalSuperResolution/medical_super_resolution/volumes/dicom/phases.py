@@ -18,6 +18,7 @@ from .stack import height
 
 _SAME_PLACE = 0.05  # of the slice distance
 _PRIVATE_B_VALUES = (0x0019100C, 0x00431039, 0x20011003, 0x00651009)  # of Siemens, GE, Philips, United Imaging
+_BINARY = {0x20011003: "<f4", 0x00651009: "<f8"}  # where the file does not say what they are (implicit VR)
 _GE_OFFSET = 1_000_000_000  # which GE adds to a b-value
 # Attribute, and the texts before and after its value in a label. The first that separates the images is used.
 _ATTRIBUTES = (
@@ -220,7 +221,9 @@ def value_of(frame: Frame, name: str) -> str:
 def _private_b_value(frame: Frame, tag: int) -> str:
     try:
         value = frame.header[tag].value
-        if isinstance(value, bytes):
+        if isinstance(value, bytes) and tag in _BINARY:
+            value = np.frombuffer(value, _BINARY[tag])
+        elif isinstance(value, bytes):
             value = value.decode("ascii", "replace").strip("\0 ").split("\\")
         first = value if isinstance(value, str | float | int) else next(iter(value), "")
         return f"{float(first) % _GE_OFFSET:g}"

@@ -40,13 +40,20 @@ def slices_of(file: DicomFile) -> list[Frame]:
 
 
 def _of_united_imaging(file: DicomFile) -> list[Frame]:
-    positions = [numbers(item, "ImagePositionPatient") for item in file.header[_SLICES].value]
+    positions = [numbers(item, "ImagePositionPatient") for item in _items(file.header[_SLICES].value)]
     beside = math.ceil(math.sqrt(len(positions)))
     below = math.ceil(len(positions) / beside)
     if whole(file.header, "Rows") % below or whole(file.header, "Columns") % beside:
         return []
     placed = [_placed(file.header, position) for position in positions]
     return [Frame(file, index, header, (below, beside)) for index, header in enumerate(placed)]
+
+
+def _items(sequence: Iterable[Dataset] | bytes) -> Iterable[Dataset]:
+    """The items of a private sequence, which is bytes where the file does not say what it is (implicit VR)."""
+    from pydicom.values import convert_SQ
+
+    return convert_SQ(sequence, True, True) if isinstance(sequence, bytes) else sequence
 
 
 def _of_siemens(file: DicomFile) -> list[Frame]:

@@ -11,6 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dicom_kinds import image, save
 from medical_super_resolution.errors import SettingsError, VolumeError
@@ -110,10 +111,13 @@ def united_imaging(slices: np.ndarray, b_value: float) -> Dataset:
     return made
 
 
-def test_a_mosaic_of_united_imaging_is_split_into_slices_at_the_places_that_it_states(tmp_path: Path):
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_a_mosaic_of_united_imaging_is_split_into_slices_at_the_places_that_it_states(tmp_path: Path, syntax: UID):
     stored = np.random.default_rng(0).integers(0, 3000, (2, 5, 6, 8)).astype(np.uint16)
     for number, slices in enumerate(stored):
-        save(united_imaging(slices, 700.0 * number), tmp_path / f"{number}.dcm")
+        made = united_imaging(slices, 700.0 * number)
+        made.file_meta.TransferSyntaxUID = syntax
+        save(made, tmp_path / f"{number}.dcm")
     for number, slices in enumerate(stored):
         volume = files.read(tmp_path, Selection(phase=number + 1))
         np.testing.assert_array_equal(volume.array, slices[::-1])

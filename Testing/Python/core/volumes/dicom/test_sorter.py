@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from command_line import PACKAGE_ROOT
 from dicom_kinds import ROOT, header, image, save, write_images
@@ -319,6 +319,12 @@ def private_b_values(made: Dataset, number: int) -> None:
     made.add_new(0x00431039, "IS", [(0, 1000001000)[number], 8, 0, 0])
 
 
+def binary_b_values(made: Dataset, number: int) -> None:
+    """As of Philips, in a file that does not say what private values are."""
+    made.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    made.add_new(0x20011003, "FL", (0.0, 1000.0)[number])
+
+
 def kinds(made: Dataset, number: int) -> None:
     made.ImageType = ["ORIGINAL", "PRIMARY", "MP"[number], "ND"]
 
@@ -352,6 +358,7 @@ def contrast(made: Dataset, number: int) -> None:
         (echoes, "1: echo 1; 2: echo 2"),
         (b_values, "1: b 0.0 s/mm2; 2: b 1000.0 s/mm2"),
         (private_b_values, "1: b 0 s/mm2; 2: b 1000 s/mm2"),
+        (binary_b_values, "1: b 0 s/mm2; 2: b 1000 s/mm2"),
         (kinds, "PRIMARY\\M\\ND; 2: ORIGINAL\\PRIMARY\\P\\ND"),
         (positions_in_time, "1: time position 1; 2: time position 2"),
         (patients, "1: patient's name number 1; 2: patient's name number 2"),
