@@ -107,7 +107,11 @@ def listen(
     entity.add_supported_context(Verification)
     for context in StoragePresentationContexts:
         entity.add_supported_context(context.abstract_syntax, _syntaxes())
-    handlers = [(evt.EVT_CONN_OPEN, _admit, [queue, Callers(largest_sum)]), (evt.EVT_REJECTED, _tell_of_refused)]
+    handlers = [
+        (evt.EVT_CONN_OPEN, _admit, [queue, Callers(largest_sum)]),
+        (evt.EVT_CONN_CLOSE, _let_go),
+        (evt.EVT_REJECTED, _tell_of_refused),
+    ]
     secured = tls.server_context() if tls else None
     try:
         entity.start_server((host, port), block=False, evt_handlers=handlers, ssl_context=secured)
@@ -136,6 +140,12 @@ def _admit(event: Event, queue: Queue, callers: Callers) -> None:
 
     event.assoc.dul.socket.socket.settimeout(_SECONDS_OF_SILENCE)  # also within a protocol data unit
     event.assoc.bind(evt.EVT_C_STORE, _store, [queue, callers.admit(event.assoc)])
+
+
+def _let_go(event: Event) -> None:
+    """Wait no longer for a caller who left without asking, as programs that watch a network do; it held a place."""
+    if event.assoc.requestor.primitive is None:  # codespell:ignore requestor
+        event.assoc.dul.to_user_queue.put(None)  # as at the end of the time for asking
 
 
 def _tell_of_refused(event: Event) -> None:

@@ -108,6 +108,27 @@ def test_callers_that_fall_silent_within_a_message_make_room_for_others(
         server.shutdown()
 
 
+@pytest.mark.parametrize("is_secured", [False, True])
+def test_callers_that_leave_without_asking_make_room_at_once(
+    a_queue: Queue, a_port: int, some_certificates: Tls, is_secured: bool
+):
+    """As programs do that watch whether a port is open."""
+    from medical_super_resolution.station import receiver
+
+    tls = some_certificates if is_secured else None
+    server = receiver.listen(a_queue, title="MEDSR", host="127.0.0.1", port=a_port, tls=tls)
+    try:
+        for _ in range(2 * receiver._MOST_ASSOCIATIONS):
+            socket.create_connection(("127.0.0.1", a_port)).close()
+        time.sleep(1)  # until the last of them was accepted, too
+        ends = time.monotonic() + 30
+        while server.active_associations and time.monotonic() < ends:
+            time.sleep(0.1)
+        assert server.active_associations == []
+    finally:
+        server.shutdown()
+
+
 @pytest.mark.parametrize("is_there", [False, True])
 def test_an_image_that_does_not_name_its_series_is_not_acknowledged(
     a_queue: Queue, a_series: list[Path], a_port: int, is_there: bool
