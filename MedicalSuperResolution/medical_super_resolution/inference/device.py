@@ -12,6 +12,7 @@ import torch
 
 from ..errors import DeviceError
 from ..networks.eight_bit.integer_convolution import operator_is_exact
+from ..physics.interpolation import without_autocast
 from ..system.process import available_cpus
 
 _BFLOAT16_CHECKS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch.cpu, where there is no cpuinfo
@@ -72,8 +73,8 @@ def undisturbed() -> Iterator[None]:
 
     It holds for this thread alone. PyTorch's default type, which holds for all threads, is not changed.
     """
-    autocasts = torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False)
-    with torch.device("cpu"), autocasts[0], autocasts[1], np.errstate(under="ignore"):
+    cpu, cuda, mps = map(without_autocast, ("cpu", "cuda", "mps"))
+    with torch.device("cpu"), cpu, cuda, mps, np.errstate(under="ignore"):
         yield
 
 

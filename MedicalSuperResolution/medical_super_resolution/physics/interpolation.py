@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
+
+# For Apple's graphics cards PyTorch has autocast from version 2.5, and tells from 2.4 whether it has.
+_is_there = getattr(torch.amp, "is_autocast_available", lambda kind: kind != "mps")
+_WITH_AUTOCAST = tuple(filter(_is_there, ("cpu", "cuda", "mps")))
 
 
 def cubic_matrix(count: int, positions: Tensor) -> Tensor:
@@ -37,8 +43,13 @@ def cubic_matrix(count: int, positions: Tensor) -> Tensor:
     return matrix
 
 
+def without_autocast(kind: str) -> AbstractContextManager[None]:
+    """Keep out autocast on a kind of device, such as "cuda", where there is any."""
+    return torch.autocast(kind, enabled=False) if kind in _WITH_AUTOCAST else nullcontext()
+
+
 def apply_along_sequence(matrix: Tensor, volume: Tensor) -> Tensor:
     """Multiply a (M, K) matrix with the sequence axis of a (..., K, J, I) volume -> (..., M, J, I), in float32."""
-    with torch.autocast(volume.device.type, enabled=False):
+    with without_autocast(volume.device.type):
         flat = volume.float().flatten(-2)
         return torch.matmul(matrix.float(), flat).unflatten(-1, volume.shape[-2:])

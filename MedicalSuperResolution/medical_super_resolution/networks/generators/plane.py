@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import SettingsError
-from ...physics.interpolation import cubic_matrix
+from ...physics.interpolation import cubic_matrix, without_autocast
 from ...physics.pictures import as_slices, as_volumes
 from ..contracts import InPlaneGenerator
 
@@ -63,7 +63,7 @@ def enlarged(slices: Tensor, factor: int) -> Tensor:
     """
     phases = (torch.arange(factor, device=slices.device, dtype=torch.float32) + 0.5) / factor - 0.5
     kernel = cubic_matrix(_TAPS, phases + _TAPS // 2)[:, None]  # (factor, 1, taps): one row for each new sample
-    with torch.autocast(slices.device.type, enabled=False):
+    with without_autocast(slices.device.type):
         along_j = _interleaved(slices.float().transpose(2, 3), kernel).transpose(2, 3)
         return _interleaved(along_j, kernel)
 

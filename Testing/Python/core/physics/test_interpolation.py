@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from medical_super_resolution.networks.generators.plane import enlarged
 from medical_super_resolution.physics.interpolation import apply_along_sequence, cubic_matrix
 
 POSITIONS = torch.linspace(-0.5, 8.5, 37, dtype=torch.float64)
@@ -47,6 +48,13 @@ def test_a_matrix_acts_along_the_sequence_and_nowhere_else(leading: tuple[int, .
     volume, matrix = random.normal(size=(*leading, 5, 4, 3)), random.normal(size=(7, 5))
     result = apply_along_sequence(torch.from_numpy(matrix), torch.from_numpy(volume))
     np.testing.assert_allclose(result, np.einsum("mk,...kji->...mji", matrix, volume), rtol=1e-5, atol=1e-5)
+
+
+def test_a_device_needs_no_autocast_to_be_computed_on():
+    """As Apple's graphics cards, for which PyTorch had none before 2.5."""
+    volume, matrix = torch.ones(5, 4, 3, device="meta"), torch.ones(7, 5, device="meta")
+    assert apply_along_sequence(matrix, volume).shape == (7, 4, 3)
+    assert enlarged(torch.ones(2, 1, 4, 3, device="meta"), 2).shape == (2, 1, 8, 6)
 
 
 def test_interpolation_stays_in_single_precision_under_mixed_precision():
