@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..physics.interpolation import without_autocast
+
 
 def absolute_error(sr: Tensor, hr: Tensor) -> Tensor:
     """Mean absolute difference (L1)."""
@@ -104,7 +106,7 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
     share = mixture[:, None, None, None, None]
     between = share * real.detach() + (1 - share) * fake.detach()
     between.requires_grad_()
-    with torch.autocast(between.device.type, enabled=False):  # a second derivative needs float32
+    with without_autocast(between.device.type):  # a second derivative needs float32
         score = critic(between).mean(dim=1).sum()
         (slope,) = torch.autograd.grad(score, between, create_graph=True)
     return (slope.flatten(1).norm(dim=1) - 1).square().mean()

@@ -62,7 +62,7 @@ class Recipe:
     gradient_clip
         Largest norm of the gradient.
     mixed_precision
-        Whether to compute in bfloat16 where that loses nothing; CPUs always compute in float32.
+        Whether to compute in bfloat16 where that loses nothing; CPUs and cards of Apple compute in float32.
     factors, factor_weights
         Refinement factors of slice sequences, and how often each is drawn. In-plane generators have one, in their
         config.

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
 
 from medical_super_resolution.errors import SettingsError, SuperResolutionError
+from medical_super_resolution.physics.interpolation import without_autocast
 
 from ..config.recipe import Recipe
 from .distributed import DistributedContext
 from .state import TrainingState
 
 
-def precision(recipe: Recipe, device: torch.device) -> torch.autocast:
+def precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[None]:
     """The context of forward passes: bfloat16 for convolutions and products, float32 for what sums up, or all float32.
 
     bfloat16 has the range of float32, so that losses need no scaling. CPUs compute in float32: for volumes of two
-    slices, oneDNN (3.12 with AVX-512) returns uninitialized memory as the bfloat16 gradient of a 3-D convolution.
+    slices, oneDNN (3.12 with AVX-512) returns uninitialized memory as the bfloat16 gradient of a 3-D convolution. So do
+    Apple's cards, for which not every PyTorch has autocast.
     """
-    enabled = recipe.mixed_precision and device.type != "cpu"
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+    if recipe.mixed_precision and device.type == "cuda":
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    return without_autocast(device.type)
 
 
 def update_generator(

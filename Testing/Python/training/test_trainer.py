@@ -9,6 +9,7 @@ import torch
 
 from medical_super_resolution.errors import ModelError, SettingsError, SuperResolutionError
 from medical_super_resolution.networks.blocks import in_memory_order
+from medical_super_resolution.objectives import losses
 from medical_super_resolution_training.config.losses import AdversarialSettings, LossWeights, PerceptualSettings
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.data.samplers.sequences import PatchSampler
@@ -229,6 +230,15 @@ def test_gradients_on_a_cpu_are_those_of_float32_whatever_the_memory_held():
         return torch.autograd.grad(result, convolution.weight)[0]
 
     assert torch.equal(gradient(Recipe(mixed_precision=True)), gradient(Recipe(mixed_precision=False)))
+
+
+def test_a_device_needs_no_autocast_to_be_trained_on():
+    """As Apple's graphics cards, for which PyTorch had none before 2.5; the meta device has none either."""
+    volume = torch.ones(1, 1, 2, 8, 8, device="meta")
+    with precision(Recipe(mixed_precision=True), volume.device):
+        assert torch.nn.functional.avg_pool3d(volume, 2).dtype == torch.float32
+    share = torch.ones(1, device="meta")
+    assert losses.gradient_penalty(lambda one: one.mean(dim=(2, 3, 4)), volume, volume, share).shape == ()
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_patches(entries, a_recipe: Recipe):
