@@ -45,7 +45,7 @@ def cautions(
             )
         )
     instances = node.GetAttribute(dicom_source.INSTANCES) or ""
-    if provenance.was_made_here(node) or dicom_source.are_made_here(instances):
+    if provenance.was_made_here(node):
         found.append(_("The volume is a result itself; what was guessed in it counts as measured."))
     if dicom_source.are_turned_over(instances):
         found.append(

@@ -83,8 +83,9 @@ def sign(sequence: slicer.vtkMRMLSequenceNode, source: slicer.vtkMRMLSequenceNod
 
 
 def was_made_here(node: slicer.vtkMRMLNode) -> bool:
-    """Whether a volume or a sequence is a result."""
-    return node.GetAttribute(ATTRIBUTE_PREFIX + _SOURCE_NAME) is not None
+    """Whether a volume or a sequence is a result, also one that was loaded again as a DICOM series."""
+    is_result = node.GetAttribute(ATTRIBUTE_PREFIX + _SOURCE_NAME) is not None
+    return is_result or dicom_source.are_made_here(node.GetAttribute(dicom_source.INSTANCES) or "")
 
 
 def is_fused(node: slicer.vtkMRMLScalarVolumeNode) -> bool:

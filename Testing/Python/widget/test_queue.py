@@ -313,3 +313,25 @@ def test_of_a_folder_no_result_is_enhanced_again_but_one_that_is_selected_itself
     three[1].SetAttribute("MedicalSuperResolution.SourceName", "A")
     assert data_menu._volumes([folder]) == [three[0], three[2]]
     assert data_menu._volumes([items[1]]) == [three[1]]
+
+
+def test_of_a_study_no_result_that_was_loaded_from_dicom_is_enhanced_again(
+    three: list[Any], slicer_python: Any, monkeypatch: pytest.MonkeyPatch
+):
+    import slicer_host
+    from MedicalSuperResolutionLib.panel import MedicalSuperResolutionSubjectHierarchyPlugin as data_menu
+
+    class Database:
+        isOpen = True
+
+        def instanceValue(self, uid: str, tag: str) -> str:
+            return derivations[uid] if tag == "0008,2111" else ""
+
+    derivations = {"1.1": "", "1.2": "super-resolution 1x1x3 by MedicalSuperResolution 0.1.0"}
+    monkeypatch.setattr(slicer_python, "dicomDatabase", Database(), raising=False)
+    hierarchy = slicer_host.hierarchy_of(slicer_python.mrmlScene)
+    study = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "Study")
+    for volume, uid in zip(three, derivations, strict=False):
+        hierarchy.CreateItem(study, volume)
+        volume.SetAttribute("DICOM.instanceUIDs", uid)
+    assert data_menu._volumes([study]) == [three[0]]
