@@ -61,6 +61,13 @@ def cautions(
                 " of their series, takes them where they were measured."
             )
         )
+    if dicom_source.are_stacked(instances, node.GetSpacing()[2]):
+        found.append(
+            _(
+                "Several images lie at each place (phases, b-values or echoes), and Slicer has put all of them into one"
+                " stack; medsr enhance, on the folder of their series, takes them apart."
+            )
+        )
     transform = parent_of(node)
     if volume.grid.is_sheared:
         angle = tilt_degrees(volume.grid)

@@ -59,6 +59,14 @@ def check_exportable(node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
                 " instead"
             ).format(name=name)
         )
+    first = provenance.source_instances(node)[0]
+    if not provenance.is_fused(node) and dicom_source.are_stacked(first, report.spacing_before_ijk_mm[2]):
+        raise VolumeError(
+            _(
+                "{name} comes from a series with several images at each place (phases, b-values or echoes), which"
+                " Slicer has put into one stack; enhance the folder of the series by medsr enhance instead"
+            ).format(name=name)
+        )
     if kinds.browser_of(node) is not None:
         raise VolumeError(
             _("{name} is of a sequence, which cannot be exported; save the sequence as .seq.nrrd instead").format(

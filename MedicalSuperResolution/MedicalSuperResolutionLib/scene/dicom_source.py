@@ -18,6 +18,7 @@ _STORAGE_CLASS, _DERIVATION = "0008,0016", "0008,2111"
 _SLICE_THICKNESS, _MODALITY, _PHOTOMETRIC = "0018,0050", "0008,0060", "0028,0004"  # as Slicer's database takes them
 _PATIENT_ID, _STUDY, _FRAME_OF_REFERENCE = "0010,0020", "0020,000D", "0020,0052"
 _POSITION = "0020,0032"
+_STACKED = 1.5  # two images at each place lie half as far apart as the places
 _EVEN_MM = 0.1  # positions that are rounded to a tenth of a millimeter count as even
 _MODALITIES = {"CT": "ct", "MR": "mr", "PT": "pet", "US": "us"}
 _HOUNSFIELD = "[hnsf'U]"  # its code in UCUM
@@ -155,15 +156,25 @@ def are_made_here(instances: str) -> bool:
 
 def are_uneven(instances: str) -> bool:
     """Whether images do not lie evenly: Slicer loads them as if they did, and brings them into place by a transform."""
+    return _arrangement(instances)[0]
+
+
+def are_stacked(instances: str, distance_mm: float) -> bool:
+    """Whether Slicer has stacked several images of each place, as of a dynamic series: they lie too close together."""
+    return _arrangement(instances)[1] > _STACKED * distance_mm
+
+
+def _arrangement(instances: str) -> tuple[bool, float]:
+    """Whether images lie unevenly, and the distance of their places in mm if several images are at one, else 0."""
     database = _database()
     try:
-        return database is not None and bool(instances) and _lie_unevenly(database, instances)
+        return _places(database, instances) if database is not None and instances else (False, 0.0)
     except (LookupError, ValueError):  # a place that is unknown, or damaged
-        return False
+        return False, 0.0
 
 
 @functools.lru_cache(maxsize=32)  # each update of the panel asks, and the places of a thousand images take a while
-def _lie_unevenly(database: object, instances: str) -> bool:
+def _places(database: object, instances: str) -> tuple[bool, float]:
     texts = []
     for uid in instances.split():
         texts.append(database.instanceValue(uid, _POSITION))
@@ -171,8 +182,9 @@ def _lie_unevenly(database: object, instances: str) -> bool:
             raise LookupError
     places = np.array([text.split("\\") for text in dict.fromkeys(texts)], dtype=float)  # several echoes are at one
     numbers = np.stack([np.arange(len(places)), np.ones(len(places))], axis=1)
-    even = numbers @ np.linalg.lstsq(numbers, places, rcond=None)[0]
-    return bool(np.abs(places - even).max() > _EVEN_MM)
+    line = np.linalg.lstsq(numbers, places, rcond=None)[0]
+    distance = float(np.linalg.norm(line[0])) if len(places) < len(texts) else 0.0
+    return bool(np.abs(places - numbers @ line).max() > _EVEN_MM), distance
 
 
 def series_numbers(instances: str) -> set[int]:

@@ -236,6 +236,23 @@ def test_uneven_slices_are_a_caution_whatever_slicer_made_of_them(loaded):
     assert others == cautions(loaded.source, volume, planned)
 
 
+def test_images_of_several_phases_in_one_stack_are_a_caution_and_become_no_dicom(loaded, tmp_path):
+    first = pydicom.dcmread(loaded.files[0])
+    row, column = np.array(first.ImageOrientationPatient, float).reshape(2, 3)
+    for k, file in enumerate(loaded.files):
+        header = pydicom.dcmread(file)
+        place = np.array(first.ImagePositionPatient, float) + 10 * (k // 2) * np.cross(row, column)
+        header.ImagePositionPatient = [f"{value:.10g}" for value in place]
+        header.save_as(file)
+    volume = scene.volume_from_node(loaded.source)  # with slices 5 mm apart
+    said = cautions(loaded.source, volume, plan(volume.grid, EnhanceSettings(factor=2)))
+    assert said[0].startswith("Several images lie at each place (phases, b-values or echoes)")
+    refused(loaded, tmp_path, "several images at each place.*which Slicer has put into one stack")
+    loaded.source.SetSpacing(0.7, 0.8, 10)  # where Slicer has loaded one of the phases
+    said = cautions(loaded.source, volume, plan(volume.grid, EnhanceSettings(factor=2)))
+    assert "Several images" not in " ".join(said)
+
+
 def test_the_places_of_a_series_are_read_once(loaded, monkeypatch):
     """A thousand images take a while, and each update of the panel asks."""
     read = []
