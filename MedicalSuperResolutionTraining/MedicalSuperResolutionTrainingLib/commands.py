@@ -87,7 +87,7 @@ def checked(choices: Choices) -> Recipe:
     return recipe
 
 
-def _latest_step(folder: Path) -> int:
+def latest_step(folder: Path) -> int:
     """The step of the newest checkpoint of a run, by its name; 0 where there is none."""
     steps = (path.stem.rpartition("-")[2] for path in _checkpoints(folder))
     return max((int(step) for step in steps if step.isdecimal()), default=0)
@@ -102,7 +102,7 @@ def describe(choices: Choices) -> str:
         See `checked`; or the run has done its steps already.
     """
     steps, folder = checked(choices).steps, choices.run
-    if _latest_step(folder) >= steps:
+    if latest_step(folder) >= steps:
         done = _("the run in {folder} has done its {steps:,} steps; choose more steps, or another folder for the run")
         raise SettingsError(done.format(folder=folder, steps=steps))
     if holds_a_run(folder):

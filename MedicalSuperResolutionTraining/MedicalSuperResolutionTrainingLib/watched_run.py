@@ -8,7 +8,7 @@ from slicer.i18n import tr as _
 
 from medical_super_resolution.errors import SettingsError
 from MedicalSuperResolutionLib.messages import TimeLeft
-from MedicalSuperResolutionTrainingLib import curve, plot
+from MedicalSuperResolutionTrainingLib import commands, curve, plot
 
 _SAMPLES = "samples"  # folder of the pictures, in that of the run
 
@@ -33,13 +33,19 @@ class WatchedRun:
         self._time_left = TimeLeft()
         self._is_shown = False
         self._drawn: curve.Curve = {}
+        earlier = curve.read(folder)
+        is_cut = bool(earlier) and earlier[curve.STEP][-1] > commands.latest_step(folder)
+        self._earlier = earlier if is_cut else {}  # goes beyond the checkpoint: cut when the training begins
 
     def update(self, quantity: str, *, is_watched: bool = True) -> None:
         """Read the curves again, and draw one of them if they have grown.
 
         The first time, bring it into view, unless the user is in another module.
         """
-        self.curves = curves = curve.read(self.folder)
+        curves = curve.read(self.folder)
+        if curves == self._earlier:
+            return
+        self._earlier, self.curves = {}, curves
         if curves == self._drawn:
             return
         if quantity in curves:

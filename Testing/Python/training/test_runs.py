@@ -325,6 +325,14 @@ def test_a_run_that_continues_from_an_older_checkpoint_says_why(
     assert "checkpoint-00000002.safetensors is damaged" in capsys.readouterr().err
 
 
+def test_pictures_of_what_came_after_the_checkpoint_are_removed(data: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    run_recipe(plane_recipe(steps=1), data, run, device="cpu", log=silent)
+    (run / "samples" / "step-00000010.png").touch()
+    run_recipe(plane_recipe(steps=2), data, run, device="cpu", resume=True, log=silent)
+    assert [path.name for path in sorted((run / "samples").iterdir())] == ["step-00000001.png", "step-00000002.png"]
+
+
 def test_a_run_whose_checkpoints_are_all_damaged_does_not_begin_anew(data: Path, tmp_path: Path):
     run_recipe(plane_recipe(steps=1), data, tmp_path / "run", device="cpu", log=silent)
     for path in checkpoints(tmp_path / "run"):

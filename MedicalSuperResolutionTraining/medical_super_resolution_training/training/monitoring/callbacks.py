@@ -20,7 +20,7 @@ from ..distributed import DistributedContext
 from ..state import TrainingState, learning_rate
 from .curves import CURVES, Means, append_row, cut_after
 from .loggers import Logger, started
-from .sample_pictures import write_sample
+from .sample_pictures import remove_after, write_sample
 from .validation import BEST, VALIDATION, append_validation, keep_best, validated
 
 REPORT_EVERY = 50  # steps
@@ -77,6 +77,7 @@ class RunCallbacks:
             (self.run / BEST).unlink(missing_ok=True)
         for name in (CURVES, VALIDATION):
             cut_after(self.run / name, state.step)
+        remove_after(self.run, state.step)
         settings = dataclasses.asdict(self.recipe)
         self.loggers = [started(name, self.run, settings, state.step) for name in self._names]
 

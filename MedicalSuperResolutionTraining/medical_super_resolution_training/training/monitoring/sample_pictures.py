@@ -26,9 +26,20 @@ def write_sample(run: Path, step: int, volumes: tuple[Tensor, ...]) -> Path:
     picture = np.concatenate(rows)
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
-    path = folder / f"step-{step:08d}.png"
+    path = folder / _name(step)
     imsave(path, np.clip(picture, 0, 1), cmap="gray", vmin=0, vmax=1)
     return path
+
+
+def remove_after(run: Path, step: int) -> None:
+    """Remove the pictures after ``step``, which a resumed run draws again."""
+    for path in (run / FOLDER).glob("step-*.png"):
+        if path.name > _name(step):
+            path.unlink()
+
+
+def _name(step: int) -> str:
+    return f"step-{step:08d}.png"
 
 
 def _row(volumes: list[Tensor]) -> np.ndarray:

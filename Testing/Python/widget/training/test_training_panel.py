@@ -360,6 +360,27 @@ def test_a_curve_that_grows_is_brought_into_view_once(
     assert run.latest("loss") == (100, 0.25)
 
 
+def test_what_a_run_that_was_stopped_left_is_not_taken_for_the_progress_of_the_new_one(
+    the_training_module: Any, tmp_path: Path
+):
+    from MedicalSuperResolutionTrainingLib import watched_run
+
+    def latest(run: Any) -> tuple[int, float] | None:
+        run.update("loss")
+        return run.latest("loss")
+
+    written = tmp_path / "curve.csv"
+    written.write_text("step,loss\n50,0.5\n100,0.25\n")
+    run = watched_run.WatchedRun(tmp_path, 300)
+    assert latest(run) is None
+    (tmp_path / "checkpoint-00000050.safetensors").touch()
+    run = watched_run.WatchedRun(tmp_path, 300)
+    assert latest(run) is None
+    written.write_text("step,loss\n50,0.5\n")  # the training has begun
+    assert latest(run) == (50, 0.5)
+    assert latest(watched_run.WatchedRun(tmp_path, 300)) == (50, 0.5)
+
+
 def test_the_choices_are_kept_in_the_scene(a_training_panel: Any, ready: Path):
     a_training_panel.ui.stepsSpinBox.value = 300
     a_training_panel.exit()
