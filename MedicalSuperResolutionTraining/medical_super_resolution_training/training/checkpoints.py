@@ -106,11 +106,11 @@ def _newest(folder: Path, take: Callable[[dict[str, Tensor]], object]) -> tuple[
             take(tensors)
         except (SafetensorError, OSError, KeyError, TypeError, RuntimeError) as problem:
             first = str(problem).strip().splitlines()[0]
-            warning = f"{path.name} is damaged ({first}); the one before it is used"
+            warning = f"{path.name} is damaged ({first})"
             continue
-        return numbers, warning
+        return numbers, warning and f"{warning}; the one before it is used"
     if warning:
-        raise SuperResolutionError(f"no checkpoint in {folder} can be read ({warning}); train in another folder")
+        raise SuperResolutionError(f"no checkpoint in {folder} can be read: {warning}; train in another folder")
     return {}, None
 
 
