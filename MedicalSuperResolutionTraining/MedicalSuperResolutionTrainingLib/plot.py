@@ -23,6 +23,8 @@ def draw(scene: vtkMRMLScene, curve: Curve, quantity: str, title: str) -> vtkMRM
     chart = _chart(scene)
     series = chart.GetPlotSeriesNode()
     table = series.GetTableNode()
+    if len(curve[STEP]) == 1:  # VTK reports a line of one point as an error, but not one with a gap
+        curve = {name: [*values, values[0] if name == STEP else math.nan] for name, values in curve.items()}
     with slicer.util.NodeModify(chart):  # the plot is drawn once
         with slicer.util.NodeModify(table):
             slicer.util.updateTableFromArray(table, [np.array(curve[name]) for name in curve], list(curve))

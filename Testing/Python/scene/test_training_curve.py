@@ -116,6 +116,14 @@ def test_a_curve_of_one_point_is_seen(plot: types.ModuleType, a_scene: object):
     assert chart.GetYAxisRange() == pytest.approx((0.475, 0.525))
 
 
+def test_a_curve_of_one_point_is_no_line_of_one_point_which_vtk_reports_as_an_error(
+    plot: types.ModuleType, a_scene: object
+):
+    chart = plot.draw(a_scene, {"step": [50.0], "loss": [0.5]}, "loss", "Run")
+    assert values(chart, "step") == [50, 50]
+    assert values(chart, "loss") == pytest.approx([0.5, math.nan], nan_ok=True)
+
+
 def test_the_axes_show_all_points_of_a_curve_that_grows(plot: types.ModuleType, a_scene: object):
     plot.draw(a_scene, {"step": [50.0], "loss": [0.5]}, "loss", "Run")
     chart = plot.draw(a_scene, {"step": [50.0, 100.0, 150.0], "loss": [0.5, math.nan, 0.3]}, "loss", "Run")
