@@ -405,5 +405,6 @@ def test_a_full_disk_leaves_no_half_of_an_array_and_no_temporary_file(dataset: P
     write_image(dataset / "ct_one.nii.gz", a_ct(0))
     with nearly_full_disk():
         assert main(["prepare", str(dataset), str(tmp_path / "data.json")]) == 1
-    assert "check the path, its permissions and the free space of the disk" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "error: File too large; check the path, its permissions and the free space of the disk" in said
     assert [path for path in tmp_path.rglob("*") if path.is_file() and path.parent != dataset] == []

@@ -123,7 +123,8 @@ def _prepared(scan: Scan, file: Path, settings: Preparation) -> Entry:
     array, measured = cleaned(volume.array, modality, settings.cleaning)
     file.parent.mkdir(parents=True, exist_ok=True)
     with work_folder(file.parent) as folder:
-        np.save(folder / file.name, array)
+        with (folder / file.name).open("w+b") as opened:  # in "wb", numpy hides why a full disk takes no more
+            np.save(opened, array)
         put_in_place(folder / file.name, file)
     i, j, k = volume.grid.spacing_ijk_mm
     return Entry(scan.source, str(file.resolve()), modality, (k, j, i), measured.low, measured.high)
