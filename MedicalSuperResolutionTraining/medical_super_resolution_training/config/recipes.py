@@ -181,10 +181,17 @@ def write_resolved(recipe: Recipe, run: Path) -> None:
 def read_resolved(run: Path, overrides: list[str] | None = None) -> Recipe:
     """The recipe of a run, with ``key=value`` changes."""
     try:
-        return recipe_from(_changed(json.loads((run / _RESOLVED).read_text()), overrides or []))
+        table = json.loads((run / _RESOLVED).read_text())
+        own = recipe_from(table)
     except FileNotFoundError as problem:
         raise SettingsError(f"{run} is no folder of a training run: it has no {_RESOLVED}") from problem
     except ValueError as problem:
         raise SettingsError(
             f"{run / _RESOLVED} is damaged; put it back from a copy, or train in another folder"
         ) from problem
+    except SettingsError as problem:
+        raise SettingsError(
+            f"{run} holds a run of another version of medsr-train; continue it with that one, or train in another"
+            f" folder: {problem}"
+        ) from problem
+    return recipe_from(_changed(table, overrides)) if overrides else own

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 from pathlib import Path
@@ -122,6 +123,14 @@ def test_damaged_settings_of_a_run_are_refused(tmp_path: Path, content: bytes):
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path):
     with pytest.raises(SettingsError, match="no folder of a training run"):
+        read_resolved(tmp_path)
+
+
+def test_a_run_of_another_version_is_called_so(tmp_path: Path, a_recipe: Recipe):
+    write_resolved(a_recipe, tmp_path)
+    written = tmp_path / "recipe.json"
+    written.write_text(json.dumps(json.loads(written.read_text()) | {"later": 1}))
+    with pytest.raises(SettingsError, match="holds a run of another version of medsr-train; .* setting 'later'"):
         read_resolved(tmp_path)
 
 
