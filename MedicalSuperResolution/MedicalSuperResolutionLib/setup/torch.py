@@ -108,8 +108,8 @@ def _ensure_torch() -> None:
 
 def _get_pytorch_extension() -> None:
     """Offer the extension that brings torch. Slicer asks, installs and restarts; always raises."""
-    installed = may_ask() and slicer.app.extensionsManagerModel().installExtensionFromServer("PyTorch")
-    if installed:
+    can_offer = may_ask() and hasattr(slicer.app, "extensionsManagerModel")  # Slicer can be built without it
+    if can_offer and slicer.app.extensionsManagerModel().installExtensionFromServer("PyTorch"):
         raise RequirementsMissing(
             _("The PyTorch extension is installed now; restart Slicer, then click Enhance again.")
         )

@@ -97,6 +97,12 @@ def test_the_pytorch_extension_is_offered(
     assert asked == ["PyTorch"]
 
 
+def test_a_slicer_without_an_extensions_manager_names_the_wheels(a_setup: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(a_setup, "is_installed", lambda name: False)
+    with pytest.raises(a_setup.RequirementsMissing, match="from a folder of wheels"):
+        a_setup.ensure_engine()
+
+
 def test_what_is_missing_is_installed_with_consent_and_nothing_else(a_setup: Any, monkeypatch: pytest.MonkeyPatch):
     from slicer import packaging
 
