@@ -138,6 +138,7 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
             obstacle = messages.sentence(problem)
         panel.show_choices(self.ui, chosen, data_check.explained(choices.recipe), data)
         panel.show_plan(self.ui, description, obstacle, running=running)
+        self._sample.hide_unless_of(choices.run)
         panel.show_model(self.ui, has_run=self._hasRun(), has_model=is_file(chosen.model_file()), running=running)
 
     def _chosen(self):

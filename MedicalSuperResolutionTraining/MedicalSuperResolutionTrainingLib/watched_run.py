@@ -92,6 +92,11 @@ class SamplePicture:
         self._shown: Path | None = None
         self._label.visible = False
 
+    def hide_unless_of(self, run: Path) -> None:
+        """Show no picture of another run."""
+        if self._shown is not None and self._shown.parent.parent != run:
+            self.hide()
+
     def show(self, run: Path) -> None:
         """Show the latest picture, where there is one; nothing is done where it is shown already."""
         latest = max((run / _SAMPLES).glob("step-*.png"), default=None)

@@ -687,6 +687,20 @@ def test_the_latest_sample_picture_is_shown_until_the_scene_is_closed(
     assert not a_training_panel.ui.sampleLabel.isHidden()
 
 
+def test_where_another_run_is_chosen_the_picture_of_the_one_before_is_hidden(a_training_panel: Any, ready: Path):
+    from PySide6 import QtGui
+
+    (ready / "samples").mkdir(parents=True)
+    QtGui.QImage(40, 20, QtGui.QImage.Format.Format_RGB32).save(str(ready / "samples" / "step-00000050.png"))
+    (ready / "curve.csv").write_text("50,0.5\n")
+    ui = a_training_panel.ui
+    ui.curveButton.click()
+    ui.stepsSpinBox.value = 300
+    assert not ui.sampleLabel.isHidden()
+    ui.runPathLineEdit.currentPath = str(ready.parent / "another run")
+    assert ui.sampleLabel.isHidden()
+
+
 def test_a_picture_that_is_being_written_is_shown_at_the_next_look(a_training_panel: Any, tmp_path: Path):
     from PySide6 import QtGui
 
