@@ -18,6 +18,7 @@ from medical_super_resolution.system.temp_dirs import write_whole
 from .state import TrainingState
 
 KEPT = 2
+CHECKPOINTS = "checkpoint-*.safetensors"
 _NUMBERS = ("step", "score_zero")
 _UNREPORTED = "unreported/"  # absent from checkpoints of earlier versions
 _AVERAGED_WEIGHTS = "average/module."  # of the network inside `AveragedModel`
@@ -59,7 +60,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def checkpoints(folder: Path) -> list[Path]:
     """Checkpoint files of a run, newest first."""
-    return sorted(folder.glob("checkpoint-*.safetensors"), reverse=True)
+    return sorted(folder.glob(CHECKPOINTS), reverse=True)
 
 
 def restore_newest(folder: Path, state: TrainingState) -> str | None:

@@ -12,8 +12,8 @@ from medical_super_resolution.models.store import SUFFIX
 from ..config.recipes import find_recipe, read_recipe, read_resolved
 from ..data.manifest import of_split, read_manifest
 from ..tasks import task_of
-from ..training.checkpoints import restore_average
-from ..training.monitoring.validation import restore_best
+from ..training.checkpoints import CHECKPOINTS, restore_average
+from ..training.monitoring.validation import BEST, restore_best
 from .card import card
 from .resume import MANIFEST, entries_to_resume
 from .run import run_recipe
@@ -32,10 +32,12 @@ def export_run(run: Path, output: Path, *, also: dict[str, Any] | None = None, b
     Raises
     ------
     SettingsError
-        The run has no such weights, or ``output`` is not named like a model file.
+        The run has no such weights, or ``output`` is not named like a model file, or like one that the run keeps.
     """
     if output.suffix != SUFFIX:
         raise SettingsError(f"{output} does not end in {SUFFIX}, by which a model file is recognized; change its name")
+    if output.resolve().parent == run.resolve() and (output.name == BEST or output.match(CHECKPOINTS)):
+        raise SettingsError(f"{output} is where the run keeps its own weights; choose another name for the model file")
     task = task_of(read_resolved(run))
     network = task.network()
     step = restore_average(run, network)

@@ -158,6 +158,18 @@ def test_a_model_file_has_the_ending_by_which_it_is_recognized(tmp_path: Path):
         export_run(tmp_path / "run", tmp_path / "mine.foo")
 
 
+def test_a_model_file_never_replaces_the_weights_that_the_run_keeps(data: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    run_recipe(plane_recipe(steps=1), data, run, device="cpu", log=silent)
+    (checkpoint,) = checkpoints(run)
+    before = checkpoint.read_bytes()
+    for own in (checkpoint, run / "samples" / ".." / checkpoint.name, run / "best.safetensors"):
+        with pytest.raises(SettingsError, match="is where the run keeps its own weights; choose another name"):
+            export_run(run, own)
+    assert checkpoint.read_bytes() == before
+    export_run(run, run / "mine.safetensors")
+
+
 def test_a_loss_that_is_not_finite_names_the_last_good_checkpoint(data: Path, tmp_path: Path, monkeypatch):
     run = tmp_path / "run"
     for steps in (1, 2):
