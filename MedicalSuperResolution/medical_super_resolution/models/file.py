@@ -141,8 +141,8 @@ def load(path: Path) -> Model:
                 raise ValueError("weights must be in single precision")
             with _building:
                 generator = _built(name, header["config"], shapes)
-            weights = {key: opened.get_tensor(key) for key in shapes}
-        generator.load_state_dict(weights)
+            weights = {key: opened.get_tensor(key).clone() for key in shapes}  # else they would stay in the file
+        generator.load_state_dict(weights, assign=True)
     except _DAMAGE as problem:
         raise ModelError(f"{path} does not fit its own description; the file is damaged, get it again") from problem
     if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
@@ -152,9 +152,9 @@ def load(path: Path) -> Model:
 
 
 def _built(name: str, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> Generator:
-    """A generator whose weights, of the given shapes, are still to be loaded; no memory is taken for one of others.
+    """A generator without weights, to which those of the given shapes can be assigned.
 
-    It is built without weights first, which draws no random numbers, and refused as soon as it has more than the file.
+    It draws no random numbers and takes no memory, and is refused as soon as it has more weights than the file.
     """
     for value in config.values():
         for number in value if isinstance(value, list) else [value]:
@@ -177,7 +177,7 @@ def _built(name: str, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]
     missing = wanted.keys() - shapes.keys()
     if wanted != shapes | {key: wanted[key] for key in missing} or not missing <= set(_newer(generator_class)):
         raise ValueError("the network has other weights than the file")
-    return outline.float().to_empty(device="cpu")
+    return outline
 
 
 def _newer(generator_class: type) -> tuple[str, ...]:

@@ -60,6 +60,6 @@ def load(path: Path = SHIPPED) -> ProfileEstimator:
             raise ModelError(f"the slice-profile estimator {path.name} was never trained; {_INSTEAD}")
         with torch.device("meta"):  # draws no random numbers
             head = ProfileHead(ProfileHeadConfig(**config))
-        head.float().to_empty(device="cpu").load_state_dict(weights)
+        head.load_state_dict({name: tensor.clone() for name, tensor in weights.items()}, assign=True)
         calibration = calibration_from(numbers)
     return ProfileEstimator(head.eval().requires_grad_(False), calibration)

@@ -48,7 +48,7 @@ class ThroughPlaneConfig:
 def _with_newer_weights(network: ThroughPlaneGenerator, weights: dict[str, Tensor], prefix: str, *_: object) -> None:
     """Complete the weights of an older file or checkpoint."""
     for name in network.zero_where_missing:
-        weights.setdefault(prefix + name, torch.zeros_like(getattr(network, name)))
+        weights.setdefault(prefix + name, torch.zeros(getattr(network, name).shape, dtype=torch.float32))
 
 
 class ThroughPlaneGenerator(SequenceGenerator):

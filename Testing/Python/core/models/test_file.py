@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -34,6 +37,19 @@ def refusal(path: Path) -> str:
     assert str(path) in message
     assert "\n" not in message
     return message
+
+
+def test_reading_models_loads_nothing_of_the_compiler_of_pytorch():
+    """Its symbolic shapes and SymPy take a quarter of a second and 35 MB."""
+    code = (
+        "import sys; from medical_super_resolution.models import profile_estimator, weight_interpolation as models;"
+        "models.load_model('general', 0.5); profile_estimator.load(); print(sorted({'sympy'} & set(sys.modules)))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=300
+    )
+    assert done.stdout == "[]\n"
 
 
 def test_a_saved_model_is_read_with_the_same_weights(a_model_file: Path, a_tiny_generator):
