@@ -45,6 +45,18 @@ class MedicalSuperResolutionWidgetTest(PanelTestCase):
         shown = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode().GetBackgroundVolumeID()
         self.assertEqual(slicer.mrmlScene.GetNodeByID(shown).GetName(), "Thick 1 mm")
 
+    def test_a_modality_that_is_chosen_by_a_key_is_that_of_the_volume_and_of_its_result(self):
+        box = self.ui.modalityComboBox
+        self.assertEqual(box.currentText, "By the values")
+        self.assertIn(", CT or MR by the values, ", self.ui.settingsLabel.text)
+        qt.QApplication.sendEvent(box, qt.QKeyEvent(qt.QEvent.KeyPress, qt.Qt.Key_Down, qt.Qt.NoModifier))
+        self.assertEqual(box.currentText, "CT")
+        self.assertIn(", CT, ", self.ui.settingsLabel.text)
+        self.letTheEngine("finish()")
+        self.clickEnhanceAndWait()
+        self.ui.inputSelector.setCurrentNode(slicer.util.getNode("Thick 1 mm"))
+        self.assertEqual(box.currentText, "CT")
+
     def test_a_second_click_cancels_within_a_second(self):
         self.letTheEngine(HANGS)
         self.ui.enhanceButton.click()
