@@ -12,7 +12,8 @@ from .errors import SettingsError
 
 LARGEST_FACTOR = 8.0
 NAMED_AXES = ("through-plane", "in-plane")
-MODALITIES = ("ct", "mr", "pet", "us")
+MODALITY_OF_DICOM = {"CT": "ct", "MR": "mr", "PT": "pet", "US": "us"}
+MODALITIES = tuple(MODALITY_OF_DICOM.values())
 PROFILES = ("auto", "gaussian", "box")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("auto", "float32", "mixed", "int8")

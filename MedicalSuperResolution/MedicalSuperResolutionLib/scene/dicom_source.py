@@ -11,6 +11,7 @@ import numpy as np
 import slicer
 
 from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.settings import MODALITY_OF_DICOM
 from MedicalSuperResolutionLib.translation import tr as _
 
 INSTANCES = "DICOM.instanceUIDs"  # the attribute in which Slicer names the images that a volume was loaded from
@@ -20,7 +21,6 @@ _PATIENT_ID, _STUDY, _FRAME_OF_REFERENCE = "0010,0020", "0020,000D", "0020,0052"
 _POSITION = "0020,0032"
 _STACKED = 1.5  # two images at each place lie half as far apart as the places
 _EVEN_MM = 0.1  # positions that are rounded to a tenth of a millimeter count as even
-_MODALITIES = {"CT": "ct", "MR": "mr", "PT": "pet", "US": "us"}
 _HOUNSFIELD = "[hnsf'U]"  # its code in UCUM
 _NO_ITEM = 0  # of the subject hierarchy
 _OF_SERIES = ("Modality", "FrameOfReferenceUID", "Manufacturer", "Model")  # read by Slicer's own DICOM export
@@ -41,23 +41,27 @@ def modality(node: slicer.vtkMRMLScalarVolumeNode) -> str | None:
     """Modality: "ct", "mr", "pet" or "us"; None if unknown."""
     hierarchy, item = _hierarchy_item(node)
     name = "" if item == _NO_ITEM else hierarchy.GetItemAttribute(item, _MODALITY_ATTRIBUTE)
-    return _MODALITIES.get((name or _value(node, _MODALITY)).strip())
+    return MODALITY_OF_DICOM.get(name.strip()) if name else _modality_of_files(node)
 
 
 def is_modality_from_dicom(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
     """Whether the modality of a volume is the one that its DICOM files state; a script may have stated another."""
-    stated = _MODALITIES.get(_value(node, _MODALITY).strip())
+    stated = _modality_of_files(node)
     return stated is not None and stated == modality(node)
+
+
+def _modality_of_files(node: slicer.vtkMRMLScalarVolumeNode) -> str | None:
+    return MODALITY_OF_DICOM.get(_value(node, _MODALITY).strip())
 
 
 def state_modality(node: slicer.vtkMRMLScalarVolumeNode, modality: str | None) -> None:
     """State the modality of a volume where Slicer keeps that of a DICOM series; None goes back to that of the files."""
-    modality = modality or _MODALITIES.get(_value(node, _MODALITY).strip())
+    modality = modality or _modality_of_files(node)
     hierarchy, item = _hierarchy_item(node)
     if item == _NO_ITEM:
         item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
     hierarchy.RemoveItemAttribute(item, _MODALITY_ATTRIBUTE)
-    for name, known in _MODALITIES.items():
+    for name, known in MODALITY_OF_DICOM.items():
         if known == modality:
             hierarchy.SetItemAttribute(item, _MODALITY_ATTRIBUTE, name)
     node.Modified()  # for those who follow the volume: the hierarchy tells them nothing

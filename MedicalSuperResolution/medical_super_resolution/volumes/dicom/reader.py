@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import VolumeError
+from ...settings import MODALITY_OF_DICOM
 from ..grid import LPS_TO_RAS, Grid
 from ..intensity import in_type
 from ..io.formats import is_series
@@ -26,7 +27,6 @@ from .stack import Stack, stack_of
 from .volumes import Part
 from .voxels import LOWEST_HU, is_far_away, voxels_of
 
-_MODALITIES = {"CT": "ct", "MR": "mr", "PT": "pet", "US": "us"}
 ALL_PHASES = "all"
 _MOST_LISTED = 8
 _SAME_IN_SESSION = {"PatientID": "patients", "FrameOfReferenceUID": "frames of reference"}
@@ -89,7 +89,7 @@ def _volume_of(path: Path, series: Series, part: Part, notes: list[str]) -> Volu
         check_size(where, sum(map(stored_bytes, part.frames)), held)
         array, padding = voxels_of(stack.frames)
         thickness_mm = _thickness_mm(part.frames)
-        modality = _MODALITIES.get(series.modality)
+        modality = MODALITY_OF_DICOM.get(series.modality)
         padding = padding if padding is not None and is_far_away(array, padding, modality) else None
         array, padding = _straightened(array, padding, stack, modality)
         measured = None
