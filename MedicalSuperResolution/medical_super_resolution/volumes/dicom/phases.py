@@ -10,14 +10,13 @@ import numpy as np
 
 from .differences import groups_by_any
 from .images.frames import Frame
-from .images.header import UNREADABLE, number, text
+from .images.header import B_VALUES, UNREADABLE, number, text
 from .images.stored import stored_numbers
 from .images.values import rescale
 from .places import ROUNDED_MM
 from .stack import height
 
 _SAME_PLACE = 0.05  # of the slice distance
-_PRIVATE_B_VALUES = (0x0019100C, 0x00431039, 0x20011003, 0x00651009)  # of Siemens, GE, Philips, United Imaging
 _BINARY = {0x20011003: "<f4", 0x00651009: "<f8"}  # where the file does not say what they are (implicit VR)
 _GE_OFFSET = 1_000_000_000  # which GE adds to a b-value
 # Attribute, and the texts before and after its value in a label. The first that separates the images is used.
@@ -212,7 +211,7 @@ def value_of(frame: Frame, name: str) -> str:
         return text(frame.header, name)
     if value := text(frame.header, "DiffusionBValue"):
         return value
-    for tag in _PRIVATE_B_VALUES:
+    for tag in B_VALUES:
         if tag in frame.header:
             return _private_b_value(frame, tag)
     return ""

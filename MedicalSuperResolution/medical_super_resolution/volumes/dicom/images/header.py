@@ -51,8 +51,10 @@ _KEYWORDS = """
     TemporalPositionIdentifier TriggerTime NominalPercentageOfCardiacPhase SpacingBetweenSlices
     AcquisitionNumber AcquisitionTime ContentTime FrameReferenceTime
 """
-# b-values of Siemens, GE, Philips and United Imaging; Siemens' own header; the slices of a mosaic of United Imaging
-_PRIVATE = (0x0019100C, 0x00431039, 0x20011003, 0x00651009, 0x00291010, 0x00651051)
+B_VALUES = (0x0019100C, 0x00431039, 0x20011003, 0x00651009)  # of Siemens, GE, Philips, United Imaging
+CSA = 0x00291010  # private header of Siemens, which holds the direction of the slices of a mosaic
+MOSAIC_SLICES = 0x00651051  # private sequence of United Imaging, with the place of each slice of a mosaic
+_PRIVATE = (*B_VALUES, CSA, MOSAIC_SLICES)
 
 
 @dataclass(frozen=True)

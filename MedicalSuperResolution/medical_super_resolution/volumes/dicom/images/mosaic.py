@@ -15,14 +15,12 @@ import numpy as np
 
 from ....errors import optional
 from .frames import Frame
-from .header import UNREADABLE, DicomFile, number, numbers, text, whole
+from .header import CSA, MOSAIC_SLICES, UNREADABLE, DicomFile, number, numbers, text, whole
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 _POSITION = 0x00200032
-_CSA = 0x00291010  # private header of Siemens, which holds the direction of the slices
-_SLICES = 0x00651051  # private sequence of United Imaging, with the place of each slice
 _KINDS = {"MOSAIC", "VFRAME"}  # of Siemens, and of United Imaging
 
 
@@ -34,13 +32,13 @@ def is_mosaic(header: Dataset) -> bool:
 def slices_of(file: DicomFile) -> list[Frame]:
     """The slices of a mosaic, each with its place; none where the file does not give their positions."""
     try:
-        return _of_united_imaging(file) if _SLICES in file.header else _of_siemens(file)
+        return _of_united_imaging(file) if MOSAIC_SLICES in file.header else _of_siemens(file)
     except UNREADABLE:
         return []
 
 
 def _of_united_imaging(file: DicomFile) -> list[Frame]:
-    positions = [numbers(item, "ImagePositionPatient") for item in _items(file.header[_SLICES].value)]
+    positions = [numbers(item, "ImagePositionPatient") for item in _items(file.header[MOSAIC_SLICES].value)]
     beside = math.ceil(math.sqrt(len(positions)))
     below = math.ceil(len(positions) / beside)
     if whole(file.header, "Rows") % below or whole(file.header, "Columns") % beside:
@@ -88,7 +86,7 @@ def _count_and_normal(header: Dataset) -> tuple[int, np.ndarray | None]:
     optional("nibabel", "Siemens mosaics")
     from nibabel.nicom import csareader
 
-    content = header[_CSA].value if _CSA in header else b""
+    content = header[CSA].value if CSA in header else b""
     csa = csareader.read(content) if content else {"tags": {}}
     return int(csareader.get_n_mosaic(csa) or 0), csareader.get_slice_normal(csa)
 
