@@ -169,7 +169,8 @@ def on_grid(one: RefinedStack, grid: Grid, *, weights_alone: bool = False) -> tu
     last = torch.tensor(count - 1).float()
     source = torch.from_numpy(np.ascontiguousarray(one.fine.array, dtype=np.float32))[None, None] * one.gain
     padded = None if one.fine.padding is None else torch.from_numpy(one.fine.padding).float()[None, None]
-    values, weights = (torch.zeros(grid.shape_kji, dtype=torch.float32) for _ in range(2))
+    values = torch.zeros(grid.shape_kji, dtype=torch.float32)
+    weights = torch.empty_like(values)
     columns = torch.from_numpy(to_fine[:3]).double()
     j, i = torch.meshgrid(*(torch.arange(size).double() for size in grid.shape_kji[1:]), indexing="ij")
     plane = i[..., None] * columns[:, 0] + j[..., None] * columns[:, 1] + columns[:, 3]
