@@ -12,7 +12,7 @@ import torch
 
 from ..errors import DeviceError
 from ..networks.eight_bit.integer_convolution import operator_is_exact
-from ..physics.interpolation import without_autocast
+from ..physics.autocast import without_autocast
 from ..system.process import available_cpus
 
 _BFLOAT16_CHECKS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch.cpu, where there is no cpuinfo

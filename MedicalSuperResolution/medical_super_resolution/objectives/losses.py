@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..physics.interpolation import without_autocast
+from ..physics.autocast import without_autocast
 
 
 def absolute_error(sr: Tensor, hr: Tensor) -> Tensor:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 from torch import Tensor
 
-# For Apple's graphics cards PyTorch has autocast from version 2.5, and tells from 2.4 whether it has.
-_is_there = getattr(torch.amp, "is_autocast_available", lambda kind: kind != "mps")
-_WITH_AUTOCAST = tuple(filter(_is_there, ("cpu", "cuda", "mps")))
+from .autocast import without_autocast
 
 
 def cubic_matrix(count: int, positions: Tensor) -> Tensor:
@@ -41,11 +37,6 @@ def cubic_matrix(count: int, positions: Tensor) -> Tensor:
         columns = (base + tap).long().clamp(0, count - 1)
         matrix.index_put_((rows, columns), weight, accumulate=True)
     return matrix
-
-
-def without_autocast(kind: str) -> AbstractContextManager[None]:
-    """Keep out autocast on a kind of device, such as "cuda", where there is any."""
-    return torch.autocast(kind, enabled=False) if kind in _WITH_AUTOCAST else nullcontext()
 
 
 def apply_along_sequence(matrix: Tensor, volume: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from medical_super_resolution.errors import SettingsError, SuperResolutionError
-from medical_super_resolution.physics.interpolation import without_autocast
+from medical_super_resolution.physics.autocast import without_autocast
 
 from ..config.recipe import Recipe
 from .distributed import DistributedContext

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import SettingsError
-from ...physics.interpolation import cubic_matrix, without_autocast
+from ...physics.autocast import without_autocast
+from ...physics.interpolation import cubic_matrix
 from ...physics.pictures import as_slices, as_volumes
 from ..contracts import InPlaneGenerator
 
