@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch import nn
 
 from medical_super_resolution.errors import DeviceError, SettingsError, SuperResolutionError, VolumeError
 from medical_super_resolution.inference.device import is_out_of_main_memory, is_out_of_memory, pick_device
+from medical_super_resolution.system.temp_dirs import folder_lock
 
 from ..config.recipe import Recipe
 from ..config.recipes import write_resolved
@@ -66,7 +68,8 @@ def run_recipe(
     Raises
     ------
     SettingsError
-        The folder holds a run already, or one of another recipe; or the recipe cannot be trained on these volumes.
+        The folder holds a run already, or one of another recipe, or another process trains in it; or the recipe cannot
+        be trained on these volumes.
     """
     recipe, entries = _recipe_and_entries(recipe, data, run, resume=resume)
     selected_loggers = chosen_loggers(loggers)
@@ -81,27 +84,40 @@ def run_recipe(
         return state
     sampler = task.dataset(of_split(entries, "train"))
     perceptual = perceptual_of(recipe, str(torch_device))
-    if context.is_first:  # after all that may refuse the recipe or the volumes
-        run.mkdir(parents=True, exist_ok=True)
-        write_resolved(recipe, run)
-        write_manifest(entries, run / MANIFEST)
-        log(header(task, state, entries, torch_device))
-    callbacks = RunCallbacks(
-        run,
-        task,
-        str(torch_device),
-        validation=of_split(entries, "validation"),
-        sample=lambda: sampler.batch(0).to(torch_device),
-        log=log,
-        context=context,
-        loggers=selected_loggers,
-    )
-    remaining = batches(
-        sampler, range(state.step, recipe.steps), workers=workers, rank=context.rank, world=context.world
-    )
-    _train(task, state, remaining, callbacks, torch_device, perceptual=perceptual, context=context)
-    context.barrier()
+    with _alone_in(run, context):  # after all that may refuse the recipe or the volumes
+        if context.is_first:
+            write_resolved(recipe, run)
+            write_manifest(entries, run / MANIFEST)
+            log(header(task, state, entries, torch_device))
+        callbacks = RunCallbacks(
+            run,
+            task,
+            str(torch_device),
+            validation=of_split(entries, "validation"),
+            sample=lambda: sampler.batch(0).to(torch_device),
+            log=log,
+            context=context,
+            loggers=selected_loggers,
+        )
+        remaining = batches(
+            sampler, range(state.step, recipe.steps), workers=workers, rank=context.rank, world=context.world
+        )
+        _train(task, state, remaining, callbacks, torch_device, perceptual=perceptual, context=context)
+        context.barrier()
     return state
+
+
+@contextmanager
+def _alone_in(run: Path, context: DistributedContext) -> Iterator[None]:
+    """Make the folder of a run, and refuse any other training in it meanwhile, where a folder can be locked."""
+    if not context.is_first:
+        yield
+        return
+    run.mkdir(parents=True, exist_ok=True)
+    with folder_lock(run, attempts=1) as is_ours:
+        if not is_ours:
+            raise SettingsError(f"another training is under way in {run}; wait for it, or choose another folder")
+        yield
 
 
 def header(task: TrainingTask[Any], state: TrainingState, entries: list[Entry], device: torch.device) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +56,22 @@ def test_a_run_is_continued_only_where_that_is_asked_for(a_run: Path, data: Path
     with pytest.raises(SettingsError, match="holds a run already; add --resume to continue it"):
         run_recipe(plane_recipe(steps=3), data, a_run, device="cpu", log=silent)
     assert contents(a_run) == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows locks no folders")
+def test_a_second_training_in_the_folder_of_one_that_is_under_way_is_refused(data: Path, tmp_path: Path):
+    run, refusals = tmp_path / "run", []
+
+    def start_another(_line: str) -> None:
+        before = contents(run)
+        with pytest.raises(SettingsError, match="another training is under way in") as refusal:
+            run_recipe(plane_recipe(steps=2), data, run, resume=True, device="cpu", log=silent)
+        refusals.append(refusal)
+        assert contents(run) == before
+
+    run_recipe(plane_recipe(steps=1), data, run, device="cpu", log=start_another)
+    assert refusals
+    run_recipe(plane_recipe(steps=2), data, run, resume=True, device="cpu", log=silent)
 
 
 def test_every_setting_that_differs_is_named(a_run: Path, data: Path):
