@@ -99,6 +99,8 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
         with messages.shown_errors(_("The model could not be exported.")):
             chosen = self.logic.getParameterNode()
             path = chosen.model_file()
+            if chosen.model and is_file(path) and not _mayReplace(path):
+                return
             done, stopped = _("Written: {path}").format(path=path), _("Stopped. No model file was written.")
             self._running = self.logic.startExport(
                 chosen.run_folder(),
@@ -195,6 +197,11 @@ class MedicalSuperResolutionTrainingWidget(ModuleWidget):
         with messages.shown_errors(_("The training failed.")):
             if problem is not None:
                 raise problem
+
+
+def _mayReplace(path):
+    question = _("{path} is there already, and may be the model of another run. Replace it?").format(path=path)
+    return slicer.util.confirmYesNoDisplay(question)
 
 
 class MedicalSuperResolutionTrainingLogic(Scripting):

@@ -445,6 +445,33 @@ def test_the_model_of_one_run_does_not_replace_that_of_another(
     assert files == [str(ready / "my run.safetensors"), str(tmp_path / "other" / "other.safetensors")]
 
 
+@pytest.mark.parametrize("may_replace", [True, False])
+def test_a_chosen_model_file_that_is_there_is_replaced_only_if_the_user_agrees(
+    a_training_panel: Any,
+    ready: Path,
+    given: Callable,
+    slicer_python: Any,
+    monkeypatch: Any,
+    tmp_path: Path,
+    may_replace: bool,
+):
+    ui, model, asked = a_training_panel.ui, tmp_path / "of another run.safetensors", []
+    monkeypatch.setattr(
+        slicer_python.util, "confirmYesNoDisplay", lambda text: asked.append(text) or may_replace, raising=False
+    )
+    ready.mkdir()
+    (ready / "checkpoint-00000100.safetensors").touch()
+    ui.modelPathLineEdit.currentPath = str(model)
+    for is_there in (False, True):
+        if is_there:
+            model.touch()
+        a_training_panel.enter()
+        ui.exportButton.click()
+        end(a_training_panel)
+    assert asked == [f"{model} is there already, and may be the model of another run. Replace it?"]
+    assert len(given()) == 1 + may_replace
+
+
 def test_a_tilde_in_a_path_is_the_home_folder(
     a_training_panel: Any, ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
