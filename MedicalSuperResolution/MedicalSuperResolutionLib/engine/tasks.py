@@ -121,14 +121,17 @@ class SequenceTask:
     def volume(self) -> Volume:
         """The next item."""
         self.check_present()
-        item = self._sequence.GetDataNodeAtValue(self._values[self._done], True)
-        if item is None:
-            raise VolumeError(
-                _("items of {name} were removed meanwhile; nothing was made").format(name=self._sequence.GetName())
-            )
+        item = self._item()
         self._moves.append(region.Moves(item, self._proxy))
         volume = scene.volume_from_node(item, shown_by=self._proxy)
         return self._of_modality(volume if self._box is None else region.part_to_enhance(volume, self._box))
+
+    def _item(self) -> slicer.vtkMRMLScalarVolumeNode:
+        item = self._sequence.GetDataNodeAtValue(self._values[self._done], True)
+        if item is None:
+            message = _("items of {name} were removed meanwhile; nothing was made")
+            raise VolumeError(message.format(name=self._sequence.GetName()))
+        return item
 
     def _of_modality(self, volume: Volume) -> Volume:
         """An item as an image of the modality of the first one: each for itself might be normalized unlike."""
@@ -148,6 +151,7 @@ class SequenceTask:
         if self.profile_of is None and enhanced.report.slice_profile_source == "estimated":
             self.profile_of = enhanced.report
         item = scene.draft(enhanced, self._proxy)
+        provenance.name_images(item, self._item())  # the volume that shows it may show another one meanwhile
         item.SetName(scene.result_name(self._sequence.GetName(), enhanced.report))
         if self._shown is None or self._done == self._browser.GetSelectedItemNumber():
             self._shown = enhanced

@@ -77,6 +77,11 @@ def fusion_attributes(
     return {ATTRIBUTE_PREFIX + name: value for name, value in facts.items()}
 
 
+def name_images(node: slicer.vtkMRMLScalarVolumeNode, source: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Note which DICOM images a result was made of: those of this volume."""
+    node.SetAttribute(ATTRIBUTE_PREFIX + _SOURCE_INSTANCES, source.GetAttribute(dicom_source.INSTANCES) or "")
+
+
 def sign(sequence: slicer.vtkMRMLSequenceNode, source: slicer.vtkMRMLSequenceNode) -> None:
     """Note in a sequence of results which one it was made from; its items have attributes of their own."""
     sequence.SetAttribute(ATTRIBUTE_PREFIX + _SOURCE_NAME, source.GetName())

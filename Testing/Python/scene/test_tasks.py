@@ -85,6 +85,16 @@ def test_every_item_is_described(a_proxy, a_browser, an_engine):
     assert "Not for diagnostic use" in provenance.note_of(node).GetText()
 
 
+def test_every_item_names_the_images_that_it_was_made_of(a_proxy, a_browser, an_engine):
+    sequence = a_browser.GetSequenceNode(a_proxy)
+    for number in range(3):
+        sequence.GetNthDataNode(number).SetAttribute("DICOM.instanceUIDs", f"1.{number} 2.{number}")
+    a_browser.SetSelectedItemNumber(1)  # MultiVolumeImporter gives each item the images of its own phase
+    node = tasks.run(tasks.task_of(a_proxy), SETTINGS, an_engine)
+    items = [a_browser.GetSequenceNode(node).GetNthDataNode(number) for number in range(3)]
+    assert list(map(provenance.source_instances, [*items, node])) == [[f"1.{n} 2.{n}"] for n in (0, 1, 2, 1)]
+
+
 @pytest.mark.parametrize("first", [0, 1])
 def test_the_slice_profile_that_was_estimated_first_is_that_of_all_items(a_proxy, an_engine, first):
     """Items of one scan, which would differ in sharpness otherwise; those before ``first`` show nothing."""
@@ -245,8 +255,8 @@ def test_a_volume_of_a_sequence_without_items_is_one_task(a_proxy, a_browser):
     assert tasks.task_of(a_proxy).count == 1
 
 
-def test_a_sequence_is_not_exported_as_one_volume(a_proxy, an_engine):
-    a_proxy.SetAttribute("DICOM.instanceUIDs", "1.2.3")
+def test_a_sequence_is_not_exported_as_one_volume(a_proxy, a_browser, an_engine):
+    a_browser.GetSequenceNode(a_proxy).GetNthDataNode(0).SetAttribute("DICOM.instanceUIDs", "1.2.3")
     node = tasks.run(tasks.task_of(a_proxy), SETTINGS, an_engine)
     with pytest.raises(VolumeError, match=r"Phases x3 is of a sequence.*save the sequence as \.seq\.nrrd"):
         dicom_export.check_exportable(node)
