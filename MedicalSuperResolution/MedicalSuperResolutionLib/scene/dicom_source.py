@@ -23,8 +23,9 @@ _STACKED = 1.5  # two images at each place lie half as far apart as the places
 _EVEN_MM = 0.1  # positions that are rounded to a tenth of a millimeter count as even
 _HOUNSFIELD = "[hnsf'U]"  # its code in UCUM
 _NO_ITEM = 0  # of the subject hierarchy
-_OF_SERIES = ("Modality", "FrameOfReferenceUID", "Manufacturer", "Model")  # read by Slicer's own DICOM export
+_OF_SERIES = ("FrameOfReferenceUID", "Manufacturer", "Model")  # and the modality: read by Slicer's own DICOM export
 _PREFIX = "DICOM."
+_STATED_MODALITY = "MedicalSuperResolution.Modality"  # attribute of a volume: Clone in the module Data copies no other
 _MODALITY_ATTRIBUTE = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
 
 
@@ -39,9 +40,15 @@ def slice_thickness_mm(node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
 
 def modality(node: slicer.vtkMRMLScalarVolumeNode) -> str | None:
     """Modality: "ct", "mr", "pet" or "us"; None if unknown."""
+    name = _stated_modality(node)
+    return MODALITY_OF_DICOM.get(name.strip()) if name else _modality_of_files(node)
+
+
+def _stated_modality(node: slicer.vtkMRMLScalarVolumeNode) -> str:
+    """DICOM's name of the modality that Slicer's reader, a script or the user has stated; empty where none has."""
     hierarchy, item = _hierarchy_item(node)
     name = "" if item == _NO_ITEM else hierarchy.GetItemAttribute(item, _MODALITY_ATTRIBUTE)
-    return MODALITY_OF_DICOM.get(name.strip()) if name else _modality_of_files(node)
+    return name or node.GetAttribute(_STATED_MODALITY) or ""
 
 
 def is_modality_from_dicom(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
@@ -59,12 +66,18 @@ def state_modality(node: slicer.vtkMRMLScalarVolumeNode, modality: str | None) -
     modality = modality or _modality_of_files(node)
     hierarchy, item = _hierarchy_item(node)
     if item == _NO_ITEM:
-        item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
-    hierarchy.RemoveItemAttribute(item, _MODALITY_ATTRIBUTE)
-    for name, known in MODALITY_OF_DICOM.items():
-        if known == modality:
-            hierarchy.SetItemAttribute(item, _MODALITY_ATTRIBUTE, name)
+        hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+    _name_modality(node, next((name for name, known in MODALITY_OF_DICOM.items() if known == modality), ""))
     node.Modified()  # for those who follow the volume: the hierarchy tells them nothing
+
+
+def _name_modality(node: slicer.vtkMRMLScalarVolumeNode, name: str) -> None:
+    hierarchy, item = _hierarchy_item(node)
+    hierarchy.RemoveItemAttribute(item, _MODALITY_ATTRIBUTE)
+    node.RemoveAttribute(_STATED_MODALITY)
+    if name:
+        hierarchy.SetItemAttribute(item, _MODALITY_ATTRIBUTE, name)
+        node.SetAttribute(_STATED_MODALITY, name)
 
 
 def patient(node: slicer.vtkMRMLScalarVolumeNode) -> str:
@@ -115,6 +128,7 @@ def place_beside(source_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMR
             value = "" if source_item == _NO_ITEM else hierarchy.GetItemAttribute(source_item, _PREFIX + name)
             if value:
                 hierarchy.SetItemAttribute(item, _PREFIX + name, value)
+        _name_modality(node, _stated_modality(source_node))
 
 
 def files_of_instances(name: str, instances: str) -> list[Path]:

@@ -40,6 +40,23 @@ def test_a_result_is_of_the_modality_that_was_stated_of_its_source(a_panel: Any,
     assert a_panel.ui.modalityComboBox.currentText == "CT"
 
 
+def test_a_clone_is_of_the_modality_that_was_stated_and_so_is_its_result(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, slicer_python: Any
+):
+    choose(a_panel, "Ultrasound")
+    clone = slicer_python.mrmlScene.AddNewNodeByClass(a_thick_volume.GetClassName(), "Thick Copy")
+    clone.CopyContent(a_thick_volume)  # as vtkSlicerSubjectHierarchyModuleLogic::CloneSubjectHierarchyItem does
+    a_panel._parameterNode.inputVolume = clone
+    assert a_panel.ui.modalityComboBox.currentText == "Ultrasound"
+    enhance(a_panel, a_runner)
+    assert a_runner.volume.modality == "us"
+    a_panel._parameterNode.inputVolume = a_panel._parameterNode.resultVolume
+    assert a_panel.ui.modalityComboBox.currentText == "Ultrasound"
+    a_panel._parameterNode.inputVolume = clone
+    choose(a_panel, "By the values")
+    assert a_panel.ui.modalityComboBox.currentText == "By the values"
+
+
 def test_a_statement_is_of_one_volume(a_panel: Any, a_thick_volume: Any, slicer_python: Any):
     choose(a_panel, "Ultrasound")
     other = slicer_python.util.addVolumeFromArray(slicer_python.util.arrayFromVolume(a_thick_volume), name="Other")
