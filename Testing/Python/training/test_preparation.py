@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from dataset_samples import (
     write_image,
 )
 from medical_super_resolution.errors import SettingsError, VolumeError
+from medical_super_resolution.system.temp_dirs import folder_lock
 from medical_super_resolution_training.cli.main import main
 from medical_super_resolution_training.data.manifest import Entry, of_split, read_manifest
 from medical_super_resolution_training.data.preparation.cleaning import Cleaning
@@ -198,6 +200,18 @@ def test_a_manifest_that_would_put_its_arrays_among_the_scans_is_refused(
 
 
 # Checks
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows locks no folders")
+def test_the_volumes_of_a_training_that_is_under_way_are_not_replaced(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    make_luna16(dataset)
+    monkeypatch.setattr("medical_super_resolution.system.temp_dirs._LOCK_PAUSE_SECONDS", 0)
+    with folder_lock(tmp_path), pytest.raises(SettingsError, match="a training is under way in"):
+        prepare(dataset, tmp_path / "data.json", Preparation("luna16"))
+    assert list(tmp_path.iterdir()) == [dataset]
+    prepare(dataset, tmp_path / "data.json", Preparation("luna16"))
 
 
 def test_what_cannot_be_used_is_listed_with_its_reason_and_the_rest_is_kept(dataset: Path, tmp_path: Path, capsys):

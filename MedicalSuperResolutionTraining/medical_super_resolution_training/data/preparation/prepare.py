@@ -12,7 +12,7 @@ import numpy as np
 
 from medical_super_resolution.errors import SettingsError, VolumeError
 from medical_super_resolution.progress import Progress, ignore
-from medical_super_resolution.system.temp_dirs import put_in_place, work_folder
+from medical_super_resolution.system.temp_dirs import folder_lock, put_in_place, work_folder
 from medical_super_resolution.volumes.intensity import guess_modality
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.label_maps.detection import is_label_map, named_like_labels
@@ -68,7 +68,7 @@ def prepare(
     Raises
     ------
     SettingsError
-        The settings are contradictory.
+        The settings are contradictory, or the manifest lies in the folder of a run that is under way.
     VolumeError
         The dataset has no scans of the layout, or none that can be used.
     """
@@ -81,6 +81,11 @@ def prepare(
     arrays = manifest.with_suffix("")
     if arrays.resolve() == dataset.resolve():
         raise SettingsError(f"{manifest} would put its arrays among the scans in {dataset}; give it another name")
+    with folder_lock(manifest.parent) as is_free:  # only looked at: others may be prepared in the same folder
+        if not is_free:
+            raise SettingsError(
+                f"a training is under way in {manifest.parent}, whose volumes would be replaced; choose another folder"
+            )
     licenses = _licenses(dataset)
     entries: list[Entry] = []
     refused: list[dict[str, str]] = []
