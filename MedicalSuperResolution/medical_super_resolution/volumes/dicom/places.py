@@ -44,7 +44,7 @@ def even_places(places: np.ndarray, where: str) -> tuple[float, np.ndarray | Non
         return float(distance), None, ()
     _check_gaps(steps, base, where)
     if not are_multiples:
-        count = round(float(places[-1]) / base) + 1
+        count = int(float(places[-1]) / base + 0.5) + 1  # of two as near, the one that leaves no slice out
         distance = float(places[-1]) / (count - 1)
     if are_multiples and not _zones(steps, base).any():
         note = _missing(numbers, count)

@@ -199,6 +199,15 @@ def test_a_single_narrow_step_as_where_two_zones_overlap_does_not_set_the_distan
     assert np.abs(volume.measured.array - wave(places_of(volume, volume.measured.places))).max() <= 0.5
 
 
+def test_a_narrow_step_of_half_a_distance_leaves_no_place_out(tmp_path: Path):
+    positions = np.zeros((4, 3))
+    positions[:, 2] = [0, 3, 9, 15]
+    write_scan(tmp_path / "ct", positions)
+    volume = files.read(tmp_path / "ct")
+    assert volume.grid.spacing_ijk_mm[2] == pytest.approx(5)  # 7.5 mm would be further apart than any two slices
+    assert "3.00 to 6.00 mm apart" in volume.notes[0]
+
+
 def test_slices_nearer_than_positions_are_rounded_are_not_counted_as_missing(tmp_path: Path):
     positions = np.zeros((9, 3))
     positions[:, 2] = [0, 1, 2, 3, 3.07, 4, 5, 6, 7]
