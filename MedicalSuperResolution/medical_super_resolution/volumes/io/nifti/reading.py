@@ -25,6 +25,7 @@ _SIZES_OF_HEADER = {348: 1, 540: 2}  # bytes of NIfTI-1 and NIfTI-2
 _MAGIC = {1: (344, (b"n+1", b"ni1")), 2: (4, (b"n+2", b"ni2"))}
 _MM_A_UNIT = {1: 1000.0, 3: 0.001}  # meters and micrometers; others are millimeters
 _INTENT_LABEL = 1002
+_INTENTS_OF_CIFTI = range(3000, 3100)
 _ALIGNED = 2  # codes of a form from here on are of spaces that a scan was aligned to
 _COLORS = {128: 3, 2304: 4}
 _SCALAR_KINDS = "iuf"
@@ -129,6 +130,11 @@ def _sizes(path: Path, header: Nifti1Header) -> tuple[int, ...]:
     dimensions = int(header["dim"][0])
     if not 1 <= dimensions <= 7:
         raise damaged(path, f"it has {dimensions} dimensions")
+    if int(header["intent_code"]) in _INTENTS_OF_CIFTI:
+        raise VolumeError(
+            f"{path} is a CIFTI file, a table of values on the surface of the brain, and no volume; name the NIfTI"
+            " volume that it was made from"
+        )
     if colors := _COLORS.get(int(header["datatype"])):
         raise not_scalar(path, colors)
     counts = [int(count) for count in header["dim"][1 : dimensions + 1]]

@@ -86,6 +86,14 @@ def test_a_damaged_number_of_dimensions_is_told_in_the_byte_order_of_the_file(tm
     assert "it has 9 dimensions" in refusal(tmp_path / "scan.nii")
 
 
+@pytest.mark.parametrize("intent", [3002, 3006])
+def test_a_cifti_file_is_refused_as_that(tmp_path: Path, intent: int):
+    image = nibabel.Nifti2Image(np.zeros((1, 1, 1, 1, 2, 64), np.float32), np.eye(4))
+    image.header["intent_code"] = intent
+    nibabel.save(image, tmp_path / "scan.dscalar.nii")
+    assert "is a CIFTI file, a table of values on the surface of the brain" in refusal(tmp_path / "scan.dscalar.nii")
+
+
 def test_a_4d_volume_is_refused(tmp_path: Path):
     path = tmp_path / "scan.nii.gz"
     sitk.WriteImage(sitk.GetImageFromArray(np.zeros((3, 4, 5, 6), np.int16), isVector=False), str(path))
