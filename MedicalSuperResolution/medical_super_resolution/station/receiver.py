@@ -128,6 +128,7 @@ def _syntaxes() -> list[str]:
     return [
         uid.ExplicitVRLittleEndian,
         uid.ImplicitVRLittleEndian,
+        uid.JPEGLossless,
         uid.JPEGLosslessSV1,
         uid.JPEGLSLossless,
         uid.JPEG2000Lossless,

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import dicom_files
 from medical_super_resolution.station.intake import Intake
 from medical_super_resolution.station.queue import Queue
 from medical_super_resolution.station.receiver import Tls
@@ -125,6 +126,23 @@ def test_callers_that_leave_without_asking_make_room_at_once(
         while server.active_associations and time.monotonic() < ends:
             time.sleep(0.1)
         assert server.active_associations == []
+    finally:
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "syntax", ["JPEGLossless", "JPEGLosslessSV1", "JPEGLSLossless", "JPEG2000Lossless", "RLELossless"]
+)
+def test_a_caller_may_send_images_in_any_one_compression_without_loss(a_queue: Queue, a_port: int, syntax: str):
+    from medical_super_resolution.station.receiver import listen
+
+    caller = pynetdicom.AE("MODALITY")
+    caller.add_requested_context(pynetdicom.sop_class.CTImageStorage, [getattr(pydicom.uid, syntax)])
+    server = listen(a_queue, title="MEDSR", host="127.0.0.1", port=a_port)
+    try:
+        association = caller.associate("127.0.0.1", a_port, ae_title="MEDSR")
+        assert [str(one.abstract_syntax) for one in association.accepted_contexts] == [dicom_files.CT_IMAGE_STORAGE]
+        association.release()
     finally:
         server.shutdown()
 
