@@ -147,7 +147,8 @@ def _write_files(
     matrix = volume.grid.ijk_to_lps
     normal = matrix[:3, 2] / np.linalg.norm(matrix[:3, 2])
     storage_class = storage_class_of(source_files)
-    sources, *further = (_one_at_each_height(read_headers(one), normal) for one in (source_files, *further_sources))
+    first, *further = (read_headers(one) for one in (source_files, *further_sources))
+    sources = _one_at_each_height(first, normal)
     if not further:  # a fused volume may reach as far as any of its sources
         check_place(volume.grid, sources)
     encoding = encoding_of(volume.array, may_shift=storage_class != PET)
@@ -165,7 +166,7 @@ def _write_files(
         header.NumberOfSlices = len(volume.array)
         for keyword in COUNTS_OF_PET.get(text(header, "SeriesType").partition("\\")[0], ()):
             setattr(header, keyword, 1)
-    named = [source for one in (sources, *further) for source in one]
+    named = [source for one in (first, *further) for source in _one_at_each_place(one)]
     common = _encoded(header)
     backwards = _number(sources[0]) > _number(sources[-1])
     series.mkdir()
@@ -189,6 +190,14 @@ def _one_at_each_height(sources: list[Dataset], normal: np.ndarray) -> list[Data
         if not kept or height(source, normal) - height(kept[-1], normal) > _SAME_HEIGHT_MM:
             kept.append(source)
     return kept
+
+
+def _one_at_each_place(sources: list[Dataset]) -> list[Dataset]:
+    """The slices of a series in any plane, without the further echoes."""
+    kept: dict[tuple[float, ...], Dataset] = {}
+    for source in sources:
+        kept.setdefault(tuple(np.round(np.array(source.ImagePositionPatient, float), 2)), source)
+    return list(kept.values())
 
 
 def _number(source: Dataset) -> int:

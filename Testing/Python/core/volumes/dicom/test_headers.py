@@ -280,6 +280,22 @@ def test_what_warns_of_the_pixels_of_one_slice_is_kept(tmp_path: Path, is_fused:
         assert (header.LossyImageCompression, header.LossyImageCompressionRatio) == ("01", 7)
 
 
+def test_a_fused_series_names_the_slices_of_stacks_in_other_planes_too(tmp_path: Path):
+    def coronal(header: pydicom.Dataset, k: int) -> None:
+        header.SOPInstanceUID = f"1.2.3.{k}"
+        header.ImageOrientationPatient, header.ImagePositionPatient = [1, 0, 0, 0, 0, -1], [-100, 5 * k - 120, 60]
+        header.BurnedInAnnotation = "YES" if k == 3 else "NO"
+
+    derived = prepared(tmp_path)
+    further = write_source(tmp_path / "further", np.zeros((4, 12, 10), np.uint16), change=coronal)
+    write_series(derived.volume, derived.report, derived.source_files, derived.folder, further_sources=[further])
+    sources = {pydicom.dcmread(file).SOPInstanceUID for file in (*derived.source_files, *further)}
+    assert len(sources) == 9
+    for header in derived.headers:
+        assert {item.ReferencedSOPInstanceUID for item in header.SourceImageSequence} == sources
+        assert header.BurnedInAnnotation == "YES"
+
+
 def test_who_operated_contributing_devices_is_left_out(tmp_path: Path):
     def contributed(header: pydicom.Dataset, k: int) -> None:
         person, device = pydicom.Dataset(), pydicom.Dataset()
