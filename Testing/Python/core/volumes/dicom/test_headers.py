@@ -148,6 +148,15 @@ def test_series_and_instances_are_new(tmp_path: Path):
     assert headers[0].SeriesDescription == "Source 5.0 (super-resolution 1x1x3)"
 
 
+def test_the_hundredth_volume_of_a_series_takes_no_number_of_the_next_one(tmp_path: Path):
+    derived, numbers = prepared(tmp_path), []
+    for phase in (1, 99, 100, 240):
+        folder = tmp_path / f"{phase}"
+        write_series(derived.volume, derived.report, derived.source_files, folder, phase=phase)
+        numbers.append(pydicom.dcmread(min(folder.iterdir())).SeriesNumber)
+    assert numbers == [301, 399, 300_100, 300_240]  # 400 and 540 were of series 4 and 5
+
+
 def test_the_derivation_is_described(tmp_path: Path):
     derived = prepared(tmp_path).write()
     header = derived.headers[0]
