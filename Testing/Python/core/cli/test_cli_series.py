@@ -43,6 +43,12 @@ def test_info_lists_the_series_of_a_folder_in_a_table(medsr: Medsr, a_study: Pat
     assert phases == ["series 7, --phase 1: echo 1, 5 slices", "series 7, --phase 2: echo 2, 5 slices"]
 
 
+def test_info_lists_the_series_of_a_dicomdir_as_those_of_its_folder(medsr: Medsr, a_study: Path):
+    (a_study / "DICOMDIR").write_bytes(b"lists files")
+    table = medsr("info", a_study)[1]
+    assert medsr("info", a_study / "DICOMDIR")[1] == table
+
+
 def test_one_series_and_one_volume_of_it_are_enhanced_by_name(
     medsr: Medsr, a_study: Path, folder: Path, a_model_file: Path
 ):
