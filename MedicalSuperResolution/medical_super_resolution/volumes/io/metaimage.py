@@ -19,7 +19,7 @@ from .foreign import not_read
 from .header import Header, Voxels, beside, checked_sizes, damaged, is_whole, not_scalar, placed
 
 _HEADER_BYTES = 1 << 20
-_LINE = re.compile(rb"^[ \t]*(\w+)[ \t]*[=:][ \t]*([^\r\n]*?)[ \t]*\r?$")
+_LINE = re.compile(rb"^[ \t]*([^\s=:]+)[ \t]*[=:][ \t]*([^\r\n]*?)[ \t]*\r?$")
 TYPES = {  # the first name of a code is the one that is written
     "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",
     "MET_LONG": "i4", "MET_ULONG": "u4", "MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8", "MET_FLOAT": "f4",

@@ -118,6 +118,17 @@ def test_a_direction_in_metaimage_is_that_of_itk(tmp_path: Path, turned: str, na
     assert_read_alike_in_all_ways(path, *itk(path))
 
 
+@pytest.mark.parametrize("suffix", [".mha", ".mhd"])
+def test_what_itk_keeps_of_a_nifti_or_dicom_header_in_metaimage_is_no_damage(tmp_path: Path, suffix: str):
+    image = sitk.GetImageFromArray(VALUES)
+    for name, value in {"dim[0]": "3", "pixdim[4]": "2.5", "0008|0060": "CT", "0008|0090": ""}.items():
+        image.SetMetaData(name, value)
+    path = tmp_path / f"scan{suffix}"
+    sitk.WriteImage(image, str(path))
+    assert b"pixdim[4] = 2.5" in path.read_bytes()
+    assert_read_alike_in_all_ways(path, VALUES, itk(path)[1])
+
+
 @pytest.mark.parametrize(("skipped", "before", "after"), [("7", 7, 0), ("-1", 9, 0)])
 def test_voxels_behind_a_header_of_another_program_are_found(tmp_path: Path, skipped: str, before: int, after: int):
     path = tmp_path / "scan.mhd"
