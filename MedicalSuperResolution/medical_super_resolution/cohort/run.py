@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import VolumeError
-from ..system.temp_dirs import remove_abandoned
+from ..system.temp_dirs import folder_lock, remove_abandoned
 from . import bids
 from .discovery import STATE, Item, items_in
 from .distribution.scheduling import rows_from
@@ -122,17 +122,18 @@ def run_cohort(batch: Batch, items: Sequence[Item], client: Client, announce: Ca
         Called with each row as it is done.
     """
     rows: list[Row] = []
-    others = _rows_of_others(batch, items)
     written = time.monotonic()
     try:
         for row in rows_from(client, batch, items):
             rows.append(row)
             announce(row)
             if time.monotonic() - written > _TABLE_SECONDS:
-                write_table([*others, *rows], batch.output / TABLE)
+                with folder_lock(batch.output / STATE):
+                    write_table([*_rows_of_others(batch, items), *rows], batch.output / TABLE)
                 written = time.monotonic()
     finally:
-        _write_all([*others, *rows], batch.output)
+        with folder_lock(batch.output / STATE):
+            _write_all([*_rows_of_others(batch, items), *rows], batch.output)
     for folder in {
         record_of(batch.output, items[0].name).parent,
         *((batch.output / item.name).parent for item in items),
@@ -142,7 +143,10 @@ def run_cohort(batch: Batch, items: Sequence[Item], client: Client, announce: Ca
 
 
 def _rows_of_others(batch: Batch, items: Sequence[Item]) -> list[Row]:
-    """Rows of an earlier run for studies that are not selected now, unless their volumes were removed."""
+    """Rows of other runs for studies that are not selected now, unless their volumes were removed.
+
+    The table is read as it is written, because jobs of other studies may have written it since.
+    """
     now = {str(item.source.relative_to(batch.folder)) for item in items}
     earlier = read_table(batch.output / TABLE).values()
     return [row for row in earlier if row.input not in now and not _is_removed(batch.folder / row.input)]

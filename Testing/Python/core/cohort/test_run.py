@@ -124,6 +124,18 @@ def test_table_and_report_keep_the_participants_of_an_earlier_run(
     assert [row["input"][:6] for row in table_of(batch.output)] == ["sub-02"]
 
 
+def test_jobs_of_other_studies_at_the_same_time_keep_the_rows_of_each_other(
+    a_bids_data_set: Path, tmp_path: Path, a_model_file: Path, a_client
+):
+    batch = Batch(a_bids_data_set, tmp_path / "out", EnhanceSettings(factor=2, model=str(a_model_file), threads=1))
+    first, second = (cohort_run.studies_in(batch, participants=[label]) for label in ("01", "02"))
+    cohort_run.open_output(batch)
+    cohort_run.run_cohort(
+        batch, first, a_client, lambda row: cohort_run.run_cohort(batch, second, a_client, lambda row: None)
+    )
+    assert [row["input"][:6] for row in table_of(batch.output)] == ["sub-01", "sub-02"]
+
+
 def test_rows_of_an_earlier_run_stay_where_its_folder_was_closed_since(
     a_bids_data_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
