@@ -42,6 +42,7 @@ _MAGIC = (
     (b"/annex/objects", "a pointer of git-annex; fetch the file itself first"),
     (b"# === DATA DESCRIPTION FILE", "Philips PAR/REC; convert it by dcm2niix"),
     (b"ENVI", "ENVI"),
+    (b"mrtrix image", "MRtrix; convert it by mrconvert"),
 )
 _NAMES = {
     ".par": "Philips PAR/REC; convert it by dcm2niix",
@@ -52,7 +53,6 @@ _NAMES = {
     ".vti": "VTK",
     ".tif": "TIFF",
     ".tiff": "TIFF",
-    ".mif": "MRtrix; convert it by mrconvert",
     ".gii": "a GIFTI surface",
     ".stl": "an STL surface",
     ".csv": "a table",

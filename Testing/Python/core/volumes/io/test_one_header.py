@@ -289,6 +289,7 @@ def test_a_negative_spacing_is_one_without_its_sign(tmp_path: Path):
     (b"<!DOCTYPE html><html>" + b" " * 600, "a web page"),
     (b"\x89HDF\r\n\x1a\n" + bytes(600), "mnc2nii"),
     (b"BZh91AY" + bytes(600), "packed by bzip2; unpack it first"),
+    (b"mrtrix image\ndim: 4,4,4\n" + bytes(600), "MRtrix; convert it by mrconvert"),
     (b"patient 7, please call back\n" * 40, "text"),
 ])  # fmt: skip
 @pytest.mark.parametrize("name", ["scan.nii", "scan.nrrd", "scan.mha", "scan.mgz", "scan.nii.gz", "scan.xyz", "IM1"])
