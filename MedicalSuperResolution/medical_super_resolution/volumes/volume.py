@@ -33,6 +33,8 @@ class FileHeader:
         The file is a segmentation, by its name or its header.
     measurement_frame : numpy.ndarray or None
         (3, 3) axes along which ``fields`` give directions, such as those of diffusion gradients, as columns in RAS.
+    series_axis : tuple of float
+        Spacing and origin of the volumes of a MetaImage series, mostly times.
     """
 
     ijk_to_ras: np.ndarray
@@ -41,6 +43,7 @@ class FileHeader:
     fields: dict[str, str] = field(default_factory=dict)
     is_labels: bool = False
     measurement_frame: np.ndarray | None = None
+    series_axis: tuple[float, float] = (1.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,7 +42,7 @@ def encode(
     elif name.endswith((".nrrd", ".nhdr")):
         _encode_nrrd(arrays, grid, part, kept, compress)
     else:
-        _encode_meta(arrays, grid, part, compress)
+        _encode_meta(arrays, grid, part, kept, compress)
 
 
 def _encode_nifti(arrays: Sequence[np.ndarray], grid: Grid, part: Path, kept: FileHeader | None) -> None:
@@ -98,11 +98,13 @@ def _measurement_frame(kept: FileHeader | None) -> list[str]:
     return ["measurement frame: " + " ".join(map(_vector, (LPS_TO_RAS[:3, :3] @ kept.measurement_frame).T))]
 
 
-def _encode_meta(arrays: Sequence[np.ndarray], grid: Grid, part: Path, compress: bool) -> None:
+def _encode_meta(arrays: Sequence[np.ndarray], grid: Grid, part: Path, kept: FileHeader | None, compress: bool) -> None:
     is_detached, count = part.name.lower().endswith(".mhd"), 4 if len(arrays) > 1 else 3
     data = part.with_suffix(".zraw" if compress else ".raw") if is_detached else part
     turned, spacing, origin = np.eye(count), np.ones(count), np.zeros(count)
     spacing[:3], origin[:3] = grid.spacing_ijk_mm, grid.ijk_to_lps[:3, 3]
+    if kept and count > 3:
+        spacing[3], origin[3] = kept.series_axis
     turned[:3, :3] = (grid.ijk_to_lps[:3, :3] / spacing[:3]).T
     sizes = [*reversed(grid.shape_kji), *([len(arrays)] if count > 3 else [])]
     head = [

@@ -55,14 +55,16 @@ def read_meta_header(path: Path) -> Header:
     if components != "1":
         raise not_scalar(path, int(components) if is_whole(components) else 0)
     sizes = checked_sizes(path, counts)
-    grid, notes = placed(path, sizes, _matrix(path, fields, count))
+    spacing, origin = _spacing(path, fields, count), _numbers(path, fields, "Offset", count, [0.0] * count)
+    grid, notes = placed(path, sizes, _matrix(path, fields, spacing, origin))
     kind = fields.get("ElementType", "")
     if kind not in TYPES:
         raise damaged(path, f"its voxels are of the unknown type {kind[:40]!r}")
     stored = np.dtype((">" if _is_true(fields.get("BinaryDataByteOrderMSB", "False")) else "<") + TYPES[kind])
     expected = int(np.prod(sizes, dtype=object)) * stored.itemsize
     voxels = _voxels(path, fields, end, expected)
-    return Header(path, sizes, grid, stored, voxels, FileHeader(grid.ijk_to_ras), notes=notes)
+    kept = FileHeader(grid.ijk_to_ras, series_axis=(spacing[3], origin[3]) if len(sizes) > 3 else (1.0, 0.0))
+    return Header(path, sizes, grid, stored, voxels, kept, notes=notes)
 
 
 def _fields(path: Path, block: bytes) -> tuple[dict[str, str], int]:
@@ -99,18 +101,22 @@ def _numbers(path: Path, fields: dict[str, str], name: str, count: int, default:
     return found
 
 
-def _matrix(path: Path, fields: dict[str, str], count: int) -> np.ndarray:
+def _spacing(path: Path, fields: dict[str, str], count: int) -> list[float]:
+    size = _numbers(path, fields, "ElementSize", count, [1.0] * count)
+    return _numbers(path, fields, "ElementSpacing", count, size)
+
+
+def _matrix(path: Path, fields: dict[str, str], spacing: list[float], origin: list[float]) -> np.ndarray:
     """(4, 4) index to RAS; of more than three dimensions, of the first three."""
+    count = len(spacing)
     turned = np.reshape(
         _numbers(path, fields, "TransformMatrix", count * count, np.eye(count).ravel().tolist()), (count, count)
     )
-    size = _numbers(path, fields, "ElementSize", count, [1.0] * count)
-    spacing = _numbers(path, fields, "ElementSpacing", count, size)
     matrix = np.eye(4)
     used = min(count, 3)
     with np.errstate(all="ignore"):  # what is not finite is refused as a place
         matrix[:used, :used] = turned[:used, :used].T * spacing[:used]
-        matrix[:used, 3] = _numbers(path, fields, "Offset", count, [0.0] * count)[:used]
+        matrix[:used, 3] = origin[:used]
         return LPS_TO_RAS @ matrix
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
@@ -75,6 +76,20 @@ def test_options_of_a_batch_are_refused_for_the_folder_of_one_series(
         assert status == 1
         assert err.startswith("error: --jobs and --skip-existing are for a folder of several volumes")
         assert not (folder / "fine").exists()
+
+
+@pytest.mark.parametrize("name", ["fine.mha", "fine.mhd"])
+def test_a_series_in_metaimage_keeps_the_times_of_its_volumes(
+    medsr: Medsr, folder: Path, a_model_file: Path, name: str
+):
+    image = sitk.GetImageFromArray(np.stack([STORED, STORED + 1]), isVector=False)
+    image.SetSpacing([1, 1, 5, 2.5])
+    image.SetOrigin([3, -4, 6, 1.5])
+    sitk.WriteImage(image, str(folder / "thick.mha"))
+    status, _, err = medsr("enhance", folder / "thick.mha", folder / name, "--factor", 2, "--model", a_model_file)
+    assert status == 0, err
+    fine = sitk.ReadImage(str(folder / name))
+    assert (fine.GetSpacing()[3], fine.GetOrigin()[3]) == (2.5, 1.5)
 
 
 def test_all_volumes_of_a_series_go_into_one_file(medsr: Medsr, a_study: Path, folder: Path, a_model_file: Path):
