@@ -108,14 +108,11 @@ class Fusion:
         """The fused volume, (Z, Y, X) float32."""
         if grid is not None:
             self.spacing_mm = min(grid.spacing_ijk_mm)
-        else:
-            sets.union_grid([stack.grid for stack in self._stacks], self.spacing_mm)  # refuses one that is too large
+        self._wanted(grid or sets.union_grid([stack.grid for stack in self._stacks], self.spacing_mm))  # may refuse
         self._refine()
         if self._settings.register != "none" and len(self.refined) > 1:
             self._register()
-        self.grid = grid or sets.union_grid(self._moved_grids(), self.spacing_mm)
-        if self._settings.region_ras_mm is not None:
-            self.grid = sets.cropped_grid(self.grid, self._settings.region_ras_mm)
+        self.grid = self._wanted(grid or sets.union_grid(self._moved_grids(), self.spacing_mm))
         if self.refined[0].stack.modality != "ct" and len(self.refined) > 1:  # Hounsfield units need no matching
             self._match_brightness()
         self._step()
@@ -184,6 +181,11 @@ class Fusion:
         self.refined = aligned(
             self.refined, self.spacing_mm, slices=self._settings.register == "slices", step=self._step
         )
+
+    def _wanted(self, grid: Grid) -> Grid:
+        """The part of a grid inside the region, where one is set."""
+        region = self._settings.region_ras_mm
+        return grid if region is None else sets.cropped_grid(grid, region)
 
     def _moved_grids(self) -> list[Grid]:
         """The whole grids of the stacks after their motions, also outside the region."""

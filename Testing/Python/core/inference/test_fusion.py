@@ -233,8 +233,6 @@ def test_a_region_is_that_part_of_the_whole(a_model):
     assert part.grid.ijk_to_ras[:3, 3] == pytest.approx([4, 4, 6])
     inner = np.s_[4:-4, 4:-4, 4:-4]  # at the border of the region fewer slices count
     assert error(part.array[inner], whole.array[6:21, 4:19, 4:19][inner]) < 0.02 * float(np.ptp(whole.array))
-    with pytest.raises(VolumeError, match="outside the stacks"):
-        fuse(stacks, a_model, region_ras_mm=(100, 120, 0, 9, 0, 9), **options)
 
 
 def test_a_region_has_the_voxels_of_the_whole(a_model, monkeypatch: pytest.MonkeyPatch):
@@ -377,3 +375,12 @@ def test_a_result_that_would_be_too_large_is_refused_before_the_work(a_model, mo
     monkeypatch.setattr(Fusion, "_refine", lambda self: pytest.fail("a stack was refined"))
     with pytest.raises(VolumeError, match="voxels; ask for a coarser spacing than 0.001"):
         fuse(three_stacks(), a_model, spacing_mm=0.001)
+
+
+@pytest.mark.parametrize("like", [None, three_stacks()[0]])
+def test_a_region_outside_the_stacks_is_refused_before_the_work(
+    a_model, monkeypatch: pytest.MonkeyPatch, like: Volume | None
+):
+    monkeypatch.setattr(Fusion, "_refine", lambda self: pytest.fail("a stack was refined"))
+    with pytest.raises(VolumeError, match="the region lies outside the stacks"):
+        fuse(three_stacks(), a_model, like=like, region_ras_mm=(100, 120, 0, 9, 0, 9))
