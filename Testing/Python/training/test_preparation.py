@@ -144,10 +144,19 @@ def test_the_patient_is_named_by_the_folders(dataset: Path, tmp_path: Path, path
     assert [found[path] for path in paths] == patients
 
 
+def test_progress_counts_the_scans(dataset: Path, tmp_path: Path):
+    for name in ("a.nii", "b.nii", "damaged.nii"):
+        write_image(dataset / name, an_mr(0))
+    (dataset / "damaged.nii").write_bytes(b"no image")
+    seen: list[tuple[int, int]] = []
+    prepare(dataset, tmp_path / "data.json", progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
 def test_a_pattern_may_tell_the_patient(dataset: Path, tmp_path: Path):
     for name in ("chest_p7_a.nii", "head_p7_b.nii", "head_p8_a.nii", "phantom.nii"):
         write_image(dataset / name, an_mr(0))
-    for pattern in (r"p\d", r"_(p\d)_"):
+    for pattern in (r"p\d", r"_(p\d)_", r"_(p\d)_|phantom"):
         entries = prepare(dataset, tmp_path / "data.json", Preparation(patient_pattern=pattern))
         assert [entry.patient for entry in entries] == ["p7", "p7", "p8", "phantom"]
     with pytest.raises(SettingsError, match="no regular expression"):
@@ -284,6 +293,15 @@ def test_spikes_of_mr_are_cut_off_and_the_range_does_not_see_them(dataset: Path,
     assert 480 < entry.high < 700
     assert np.load(entry.array).max() <= 4 * entry.high + 1
     assert np.load(entry.array).dtype == np.int16
+
+
+def test_mr_without_a_natural_zero_keeps_its_values(dataset: Path, tmp_path: Path):
+    """Phases and differences are below zero for the most part."""
+    array = an_mr(0) - 400
+    array[4, 0, 0] = -400
+    write_image(dataset / "one.nii", array)
+    (entry,) = prepare(dataset, tmp_path / "data.json", Preparation(modality="mr"))
+    np.testing.assert_array_equal(np.load(entry.array), array)
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ def test_a_parcellation_of_many_labels_is_known_by_its_patches_and_jumps():
     assert is_label_map(replace(labels(), array=names[k * 120 + j * 10 + i].astype(np.int16), grid=a_grid((8, 48, 40))))
     smooth = np.rint(20 + 15 * np.sin(j / 3) + 15 * np.cos(i / 3)).astype(np.int16)  # few grays, neighbors alike
     assert not is_label_map(replace(labels(), array=smooth, grid=a_grid((8, 48, 40))))
+    slope = (20 * k + j + i).astype(np.int16)  # many grays in patches, each beside the next one
+    assert not is_label_map(replace(labels(), array=slope, grid=a_grid((8, 48, 40))))
     noise = np.where(i < 2, np.random.default_rng(0).integers(0, 200, k.shape), 0).astype(np.int16)  # much background
     assert not is_label_map(replace(labels(), array=noise, grid=a_grid((8, 48, 40))))
 
