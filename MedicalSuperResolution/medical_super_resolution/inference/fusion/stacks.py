@@ -10,6 +10,7 @@ import numpy as np
 from ...errors import VolumeError
 from ...volumes.grid import AXES_IJK, Grid, array_axis
 from ...volumes.intensity import check_magnitude, guess_modality
+from ...volumes.label_maps.detection import is_label_map
 from ...volumes.volume import Volume
 
 FEWEST, MOST = 2, 12
@@ -25,10 +26,13 @@ def check(stacks: Sequence[Volume]) -> str:
     Raises
     ------
     VolumeError
-        There are fewer than 2 or more than 12 stacks, their modalities differ, one is given twice or is sheared, or one
-        overlaps with no other.
+        There are fewer than 2 or more than 12 stacks, their modalities differ, one is a label map, is given twice or is
+        sheared, or overlaps with no other.
     """
     check_count(len(stacks))
+    for number, stack in enumerate(stacks, 1):
+        if is_label_map(stack):
+            raise VolumeError(f"stack {number} is a label map, whose labels have no mean; give scans alone")
     modalities = sorted({stack.modality or guess_modality(stack.array) for stack in stacks})
     if len(modalities) > 1:
         found = " and ".join(map(str.upper, modalities))

@@ -306,6 +306,14 @@ def test_stacks_that_cannot_be_fused_are_refused_in_one_sentence(a_model):
         fuse(stacks, a_model, like=replace(stacks[1], grid=Grid(stacks[1].grid.shape_kji, far)))
 
 
+def test_a_label_map_is_no_stack(a_model):
+    """Labels that are averaged give others, which nobody drew."""
+    scan, other, _ = (replace(stack, modality=None) for stack in three_stacks())
+    drawn = np.where(other.array > 300, 7, np.where(other.array > 150, 3, 0)).astype(np.uint8)
+    with pytest.raises(VolumeError, match="stack 2 is a label map"):
+        fuse([scan, replace(other, array=drawn)], a_model)
+
+
 @pytest.mark.parametrize("nonsense", [{"spacing_mm": 0.0}, {"register": "affine"}, {"iterations": 0}, {"rounds": 0}])
 def test_nonsense_is_refused(nonsense):
     with pytest.raises(SettingsError):
