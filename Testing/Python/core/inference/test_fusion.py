@@ -55,6 +55,10 @@ def a_stack(truth: np.ndarray, axis: int, dtype=np.float32) -> Volume:
     return Volume(np.ascontiguousarray(thick).astype(dtype), Grid(thick.shape, matrix), float(FACTOR), "mr")
 
 
+def placed(stack: Volume, ijk_to_ras: np.ndarray) -> Volume:
+    return replace(stack, grid=Grid(stack.grid.shape_kji, ijk_to_ras))
+
+
 def three_stacks(dtype=np.float32) -> list[Volume]:
     truth = a_truth()
     return [a_stack(truth, axis, dtype) for axis in range(3)]
@@ -160,13 +164,17 @@ def test_a_slice_that_was_interpolated_is_no_measurement(a_model, rounds: int):
     assert error(found, like.array) < 0.7 * error(misled, like.array)
 
 
-def test_averaged_pixels_keep_the_measured_slices():
+def test_averaged_pixels_keep_the_measured_slices_and_their_padding():
     array = np.arange(5 * 8 * 8, dtype=np.float32).reshape(5, 8, 8)
-    measured = MeasuredSlices(array[[0, 1, 3, 4]], np.array([0.0, 1.0, 3.0, 4.0]), np.ones(4))
-    stack = Volume(array, Grid((5, 8, 8), np.diag([1.0, 1.0, 4.0, 1.0])), modality="mr", measured=measured)
-    coarse = sets.as_coarse_as(stack, 2.0)
+    padding = array % 8 < 3
+    places = np.array([0, 1, 3, 4])
+    measured = MeasuredSlices(array[places], places.astype(float), np.ones(4), padding[places])
+    grid = Grid((5, 8, 8), np.diag([1.0, 1.0, 4.0, 1.0]))
+    coarse = sets.as_coarse_as(Volume(array, grid, modality="mr", padding=padding, measured=measured), 2.0)
     assert coarse.measured is not None
-    np.testing.assert_array_equal(coarse.measured.array, coarse.array[[0, 1, 3, 4]])
+    np.testing.assert_array_equal(coarse.measured.array, coarse.array[places])
+    np.testing.assert_array_equal(coarse.measured.padding, coarse.padding[places])
+    np.testing.assert_array_equal(coarse.padding[0, 0], [True, True, False, False])
     np.testing.assert_array_equal(coarse.interpolated, [False, False, True, False, False])
 
 
@@ -292,18 +300,21 @@ def test_stacks_that_cannot_be_fused_are_refused_in_one_sentence(a_model):
     stacks = three_stacks()
     far = stacks[1].grid.ijk_to_ras.copy()
     far[0, 3] += 500
+    leaning = stacks[1].grid.ijk_to_ras.copy()
+    leaning[0, 2] = 0.3
     cases = {
         "needs 2 to 12 stacks, got 1": stacks[:1],
         "needs 2 to 12 stacks, got 13": stacks[:1] * 13,
         "stacks 1 and 3 are the same scan": [stacks[0], stacks[1], stacks[0]],
         "different modality, CT and MR": [stacks[0], replace(stacks[1], modality="ct")],
-        "stack 1 overlaps with no other": [stacks[0], replace(stacks[1], grid=Grid(stacks[1].grid.shape_kji, far))],
+        "axes of stack 2 are not at right angles": [stacks[0], placed(stacks[1], leaning)],
+        "stack 1 overlaps with no other": [stacks[0], placed(stacks[1], far)],
     }
     for sentence, refused_stacks in cases.items():
         with pytest.raises(VolumeError, match=sentence):
             fuse(refused_stacks, a_model)
     with pytest.raises(VolumeError, match="no stack overlaps with the volume whose grid is asked for"):
-        fuse(stacks, a_model, like=replace(stacks[1], grid=Grid(stacks[1].grid.shape_kji, far)))
+        fuse(stacks, a_model, like=placed(stacks[1], far))
 
 
 def test_a_label_map_is_no_stack(a_model):
