@@ -96,8 +96,8 @@ def fuse(
     TypeError
         A stack or ``like`` is of an unsupported kind, or an option is not a field of `FusionSettings`.
     VolumeError
-        There are fewer than 2 or more than 12 stacks, they have different modalities, one is given twice, or one does
-        not overlap with the others.
+        There are fewer than 2 or more than 12 stacks, they have different modalities, one is a label map, is given
+        twice, or does not overlap with the others; or the region lies outside them.
     SettingsError
         The settings are invalid.
     ModelError

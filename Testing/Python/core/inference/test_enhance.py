@@ -155,7 +155,8 @@ def test_the_report_says_what_was_done(a_volume: Volume, a_model: Model):
     assert report["seconds"] >= 0
     uncertain, inconsistent = report["warnings"]  # few slices; random weights, and air is no lower than -1000
     assert "the slice profile is uncertain" in uncertain
-    assert f"differs from the input by {report['consistency_error_rms']:.3g} (RMS)" in inconsistent
+    error = report["consistency_error_rms"]
+    assert f"differs from the input by {error:.3g} (RMS), {error / 2000:.1%} of the range" in inconsistent
 
 
 def test_a_volume_unlike_the_training_is_warned_about(a_volume: Volume, a_model: Model):

@@ -102,3 +102,8 @@ def test_shading_between_stacks_is_matched(apart_mm: float):
     before, after = (np.log(two.stack.array / one.stack.array) for one, two in (pair, even))
     assert np.ptp(after) < 0.05 * np.ptp(before)
     np.testing.assert_allclose(even[0].stack.array * even[1].stack.array, values**2 * slope, rtol=0.01)
+
+
+def test_stacks_that_overlap_too_little_to_match_their_shading_stay_as_they_are():
+    pair = [a_stack(a_truth(), "k"), replace(a_stack(a_truth(), "j"), motion=shifted(34.0, 0, 0))]
+    assert evenly_shaded(pair, FINE) == pair
