@@ -113,7 +113,7 @@ class Fusion:
         if self._settings.register != "none" and len(self.refined) > 1:
             self._register()
         self.grid = self._wanted(grid or sets.union_grid(self._moved_grids(), self.spacing_mm))
-        if self.refined[0].stack.modality != "ct" and len(self.refined) > 1:  # Hounsfield units need no matching
+        if self.refined[0].stack.modality != "ct":  # Hounsfield units need no matching
             self._match_brightness()
         self._step()
         empty = min(one.lowest for one in self.refined)

@@ -198,6 +198,14 @@ def test_a_stack_with_another_gain_is_matched(a_model):
     assert np.prod(report.gain) == pytest.approx(1, rel=0.01)
 
 
+def test_of_two_stacks_one_is_registered_to_the_other(a_model):
+    first, second, _ = three_stacks()
+    moved = second.grid.ijk_to_ras.copy()
+    moved[:3, 3] += 1.0
+    report = fuse([first, placed(second, moved)], a_model, iterations=1, full=True).report
+    assert max(report.shift_mm) == pytest.approx(np.sqrt(3), abs=0.4)
+
+
 def test_the_unit_of_the_values_does_not_matter(a_model):
     """Diffusivity in square meters per second is a billionth of an image in usual units."""
     first, second, third = three_stacks()

@@ -13,6 +13,7 @@ from medical_super_resolution.inference.fusion.operator import StackOperator
 from medical_super_resolution.inference.fusion.prior import RefinedStack
 from medical_super_resolution.physics.acquisition import SliceProfile
 from medical_super_resolution.volumes.grid import Grid
+from medical_super_resolution.volumes.registration import described
 from medical_super_resolution.volumes.volume import Volume
 
 FINE = Grid((30, 30, 30), np.diag([2.0, 2.0, 2.0, 1.0]))
@@ -59,6 +60,20 @@ def test_a_stack_that_moved_is_found_to_a_tenth_of_a_millimeter():
     np.testing.assert_allclose(found[1].motion, shifted(0.7, -0.5, 0.9), atol=0.1)
     np.testing.assert_allclose(found[2].motion, np.eye(4), atol=0.1)
     assert all(one.slice_motions is None and one.slice_weights is None for one in found)
+
+
+def test_a_stack_that_turned_is_found_to_a_fifth_of_a_degree():
+    truth = a_truth()
+    cosine, sine = np.cos(np.radians(2)), np.sin(np.radians(2))
+    turned = shifted(29, 29, 29)  # about the middle
+    turned[:2, :2] = [[cosine, -sine], [sine, cosine]]
+    turned = turned @ shifted(-29, -29, -29)
+    found = aligned(
+        [a_stack(truth, "k"), a_stack(truth, "j", turned), a_stack(truth, "i")], 2.0, slices=False, step=nothing
+    )
+    shift_mm, degrees = described(np.linalg.inv(turned) @ found[1].motion, found[1].stack)
+    assert shift_mm < 0.1
+    assert degrees < 0.2
 
 
 def test_padding_of_a_stack_that_moved_does_not_mislead():
