@@ -196,12 +196,15 @@ def test_the_tool_tip_of_a_model_is_its_card(a_panel: Any, monkeypatch: pytest.M
 
     card = {"summary": "CT and MR", "trained_on": ["IXI", "LIDC"], "scores": {"psnr": 40}, "notes": "x" * 500}
     monkeypatch.setattr(model_selector, "read_header", lambda path: {"card": card})
+    monkeypatch.setattr(model_selector.models, "installed_models", lambda: ["general", "general-large"])
     a_panel.exit()
     a_panel.enter()
     lines = a_panel.ui.modelComboBox.toolTip.splitlines()
     assert lines[0] == "The network that refines the volume."
     assert lines[2:6] == ["general", "summary: CT and MR", "trained on: IXI, LIDC", "scores: psnr 40"]
     assert max(map(len, lines)) <= 160
+    a_panel.ui.modelComboBox.currentIndex = 1
+    assert a_panel.ui.modelComboBox.toolTip.splitlines()[2] == "general-large"
 
 
 def test_without_a_main_window_the_first_volume_is_chosen(

@@ -62,14 +62,6 @@ class ModelSelector(ChoiceConnector):
         else:
             self._list(_("{model} (not installed)").format(model=value), value, None)
 
-    def _show_card(self, index: int = 0) -> None:
+    def _show_card(self) -> None:
         card = self._widget.itemData(self._widget.currentIndex, qt.Qt.ToolTipRole)
         self._widget.toolTip = "\n\n".join(filter(None, [_("The network that refines the volume."), card]))
-
-    def _connect(self) -> None:
-        super()._connect()
-        self._widget.connect("currentIndexChanged(int)", self._show_card)
-
-    def _disconnect(self) -> None:
-        super()._disconnect()
-        self._widget.disconnect("currentIndexChanged(int)", self._show_card)
