@@ -77,6 +77,7 @@ def run(chosen: argparse.Namespace) -> int:
     from ...volumes.dicom.reader import Selection
     from ...volumes.io import files, output_files, writers
 
+    files.check_exists(chosen.input)
     if chosen.snap and not chosen.labels:
         raise SettingsError("--snap moves the boundaries of --labels SEG SEG_OUT; give both")
     selection = selection_of(chosen, chosen.input)
@@ -85,7 +86,7 @@ def run(chosen: argparse.Namespace) -> int:
 
         if items := batch_in(chosen.input, chosen.output):
             return _run_batch(chosen, settings, items)
-    if chosen.input.exists() and (chosen.jobs != 1 or chosen.skip_existing):
+    if chosen.jobs != 1 or chosen.skip_existing:
         raise SettingsError(
             f"--jobs and --skip-existing are for a folder of several volumes that go into a second folder; leave them"
             f" out to enhance {chosen.input}"
@@ -156,11 +157,10 @@ def _enhance_in(
 def _check_input(chosen: argparse.Namespace) -> None:
     """Refuse what the header alone shows, before PyTorch is loaded."""
     from ...volumes.dicom.reader import ALL_PHASES
-    from ...volumes.io import files, formats
+    from ...volumes.io import formats
     from ...volumes.segmentations.files import is_segmentation_file
 
     source, number, are_several = chosen.input, chosen.volume, chosen.phase == ALL_PHASES
-    files.check_exists(source)
     is_segmentation = is_segmentation_file(source)  # whose layers are no volumes
     if formats.is_volume_file(source) and source.is_file() and not is_segmentation:
         count = formats.header_of(source).count

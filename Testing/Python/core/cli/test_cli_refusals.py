@@ -49,6 +49,11 @@ def test_a_bad_input_gets_one_sentence(
     assert sentence in refused(medsr, results, *arguments)
 
 
+def test_a_missing_folder_is_named_and_not_the_folder_for_the_results(medsr: Medsr, folder: Path):
+    refusal = refused(medsr, folder, "enhance", folder / "studies", folder / "results")
+    assert refusal == f"error: there is no file {folder / 'studies'}\n"
+
+
 def test_a_text_file_of_no_volumes_name_gets_one_sentence(medsr: Medsr, folder: Path):
     (folder / "IM0001").write_text("patient 7")
     assert "cannot be read" in refused(medsr, folder, "enhance", folder / "IM0001", folder / "fine.nii.gz")
