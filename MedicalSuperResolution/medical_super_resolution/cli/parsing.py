@@ -17,6 +17,13 @@ class Parser(argparse.ArgumentParser):
         self.register("type", float, number)
         self.register("type", int, whole_number)
 
+    def parse_known_args(self, *arguments: Any, **options: Any) -> tuple[Any, list[str]]:  # noqa: ANN401
+        """Parse; the parser of a command refuses what it does not know itself, so that its own help is named."""
+        chosen, unknown = super().parse_known_args(*arguments, **options)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return chosen, unknown
+
     def error(self, message: str) -> NoReturn:
         """End the program with status 2."""
         dashed = next((word for word in sys.argv[1:] if word.startswith("-") and Path(word).exists()), None)

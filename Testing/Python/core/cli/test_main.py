@@ -166,6 +166,11 @@ def test_wrong_usage_exits_with_2(medsr: Medsr, arguments: tuple[str, ...]):
     assert err.endswith("--help` describes the usage\n")
 
 
+def test_an_unknown_option_leads_to_the_help_of_its_command(medsr: Medsr):
+    sentence = "error: unrecognized arguments: --factr 2; `medsr enhance --help` describes the usage\n"
+    assert medsr("enhance", "in.nii", "out.nii", "--factr", 2) == (2, "", sentence)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
