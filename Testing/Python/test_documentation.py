@@ -104,6 +104,14 @@ def test_every_sentence_of_the_table_exists_in_the_program(sentence: str, every_
     assert sentence in every_sentence
 
 
+def test_what_the_pages_name_in_the_section_set_up_is_there():
+    pages = "".join(page.read_text(encoding="utf-8") for page in documentation.PAGES)
+    panel = (PRODUCT[0] / "Resources" / "UI" / "MedicalSuperResolution.ui").read_text(encoding="utf-8")
+    named = set(re.findall(r"\*Set-up > ([^*]+)\*", pages))
+    assert named
+    assert {name for name in named if f"<string>{name}</string>" not in panel} == set()
+
+
 def test_the_table_has_sentences():
     assert len(documentation.sentences()) > 15
 
