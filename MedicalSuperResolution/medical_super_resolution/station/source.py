@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from ..errors import SuperResolutionError
 from .queue import Queue, label
 from .received import TooLate
 from .rules import Rule
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 _SERIES_UID = "0020000E"
 _FIELDS = ("SeriesDescription", "NumberOfSeriesRelatedInstances")
 logger = logging.getLogger(__name__)
+
+
+class _Unwritable(SuperResolutionError):
+    """An image that no further try makes a file of."""
 
 
 @dataclass
@@ -66,14 +71,17 @@ class DicomWebSource:
                 queue.expect(series, [str(image.SOPInstanceUID) for image in images])
                 for image in images:
                     queue.add(series, str(image.SOPInstanceUID), _encoded(image))
+            except _Unwritable as problem:
+                logger.warning("series %s: %s; it is not fetched again", label(series), problem)
             except TooLate as problem:  # from now on the queue knows the series
                 logger.warning("series %s: an image was refused: %s", label(series), problem)
                 continue
             except Exception as problem:  # also of the queue; the other series go on
                 logger.warning("series %s: cannot be fetched: %s; tried again later", label(series), reason_of(problem))
                 continue
+            else:
+                logger.info("series %s: fetched", label(series))
             self._fetched.add(series)
-            logger.info("series %s: fetched", label(series))
 
     def _found(self, client: Any) -> Iterator[tuple[str, str, str]]:  # noqa: ANN401 - dicomweb-client has no types
         since = datetime.date.today() - datetime.timedelta(days=self.days)
@@ -114,5 +122,10 @@ def _all_pages(client: Any, filters: dict[str, str]) -> Iterator[dict[str, Any]]
 def _encoded(image: Dataset) -> bytes:
     """An image as the bytes of a DICOM file."""
     buffer = BytesIO()
-    image.save_as(buffer)
+    try:
+        image.save_as(buffer)
+    except MemoryError:  # another time there may be enough
+        raise
+    except Exception as problem:  # of pydicom, by the values of the image
+        raise _Unwritable(f"an image cannot be written as a file: {reason_of(problem)}") from problem
     return buffer.getvalue()

@@ -186,3 +186,21 @@ def test_a_series_that_cannot_be_fetched_holds_up_no_other(
         source.fetch(a_queue)
     assert caplog.text.count(f"series {label('1.2')}: cannot be fetched: OSError; tried again later") == 2
     assert len(list(a_queue.folder.rglob("*.dcm"))) == 5
+
+
+def test_a_series_with_an_image_that_cannot_be_written_is_not_fetched_at_each_search(
+    a_queue: Queue, a_service: AService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def unwritable(*_: object) -> None:
+        raise ValueError("Doe^Jane")
+
+    monkeypatch.setattr(a_service.images[2], "save_as", unwritable)
+    source = DicomWebSource("http://pacs", (Rule(modality="CT"),))
+    for _ in range(4):
+        source.fetch(a_queue)
+    assert a_service.retrieved == 1
+    said = "an image cannot be written as a file: ValueError; it is not fetched again"
+    assert caplog.text.count(f"series {label(SERIES)}: {said}") == 1
+    assert "fetched" not in caplog.text.replace(said, "")
+    assert "Doe" not in caplog.text
+    assert a_queue.complete(quiet_seconds=-1) == []
