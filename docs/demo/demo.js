@@ -27,8 +27,8 @@ async function open(files) {
   setState("reads");
   try {
     const found = await read(files[0]);
-    by("modality").value = "auto"; // it was stated of another volume
     const meaning = meaningOf(found.values, "auto");
+    by("modality").value = "auto"; // it was stated of another volume
     [volume, result] = [found, null];
     show(new Comparison(volume, meaning), true);
     const [dropped] = found.forms.dropped;

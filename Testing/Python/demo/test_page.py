@@ -271,6 +271,16 @@ def test_a_volume_for_which_the_browser_has_no_memory_is_refused_in_a_sentence(p
     )
 
 
+def test_a_volume_that_is_refused_leaves_the_modality_of_the_one_before(page, tmp_path: Path):
+    open_scan(page, a_scan(tmp_path, (4, 20, 20), (1.0, 1.0, 4.0)))
+    page.get_by_label("Modality").select_option(label="MR")
+    page.evaluate("() => { Float32Array.from = () => { throw new RangeError() } }")  # no memory
+    (tmp_path / "other").mkdir()
+    page.get_by_label("NIfTI volume").set_input_files(a_scan(tmp_path / "other", (5, 20, 20), (1.0, 1.0, 4.0)))
+    page.wait_for_selector("#message.wrong")
+    assert page.input_value("#modality") == "mr"
+
+
 def test_a_modality_is_stated_of_the_volume_that_is_open(page, tmp_path: Path):
     open_scan(page, a_scan(tmp_path, (4, 20, 20), (1.0, 1.0, 4.0)))
     page.get_by_label("Modality").select_option(label="CT")
