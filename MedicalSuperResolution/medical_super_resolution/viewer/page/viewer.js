@@ -5,6 +5,7 @@ import { ViewControls, attempt, by, capital, listed, on, onFiles, save, tell } f
 const TOKEN = new URLSearchParams(location.search).get("token");
 const POLL_MS = 300;
 const RETRY_MS = 2000; // after an answer that was lost, as through a tunnel that is opened anew
+const LOST = "The server does not answer; is medsr view still running?";
 
 const view = new ViewControls((path) => ask(path));
 let session = sessionStorage.getItem("session"); // of this tab
@@ -17,7 +18,7 @@ async function ask(path, options = {}) {
   const headers = { Authorization: `Bearer ${TOKEN}` };
   const address = path.startsWith("/") ? path : `/api/sessions/${session}/${path}`;
   const answer = await fetch(address, { headers, ...options }).catch(() => {
-    throw new Error("the server does not answer; is medsr view still running?");
+    throw new Error(LOST);
   });
   if (answer.ok) return answer;
   const said = await answer.json().catch(() => ({}));
@@ -71,7 +72,9 @@ function take(found) {
   by("cancel").disabled = !isRunning;
   by("progress").value = run ? run.part : 0;
   if (isRunning) {
-    tell(run.part ? `Enhancing, ${Math.round(100 * run.part)} %` : "Enhancing: loading the model");
+    const { classList, textContent } = by("message");
+    const isRead = wasRunning && classList.contains("wrong") && textContent !== LOST; // an error: the bar goes on alone
+    if (!isRead) tell(run.part ? `Enhancing, ${Math.round(100 * run.part)} %` : "Enhancing: loading the model");
     clearTimeout(polling);
     polling = setTimeout(attempt(follow), POLL_MS);
   } else if (wasRunning && run) { // none: another volume is open

@@ -219,6 +219,26 @@ def test_a_volume_that_is_opened_during_an_enhancement_is_shown(page, scans: Pat
     assert page.inner_text("#message") == ""
 
 
+def test_an_error_during_an_enhancement_stays_until_it_can_be_read(page, scans: Path):
+    begin(page, scans / "large.nii.gz")
+    with page.expect_response(re.compile(r"/open$")):
+        page.get_by_label("Volume file").set_input_files(scans / "wrong.nii.gz")
+    for _ in range(2):
+        with page.expect_response(re.compile(r"/api/sessions/[^/]+$")):
+            pass
+    page.wait_for_timeout(200)
+    assert page.inner_text("#message").startswith("The file wrong.nii.gz cannot be read")
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_text("Cancelled. Nothing was changed.").wait_for()
+    page.get_by_label("Path on the server").fill("nothing.nii.gz")
+    page.get_by_role("button", name="Open").click()
+    page.wait_for_selector("#message.wrong")
+    page.get_by_role("button", name="Enhance", exact=True).click()
+    page.get_by_text("Enhancing").wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_text("Cancelled. Nothing was changed.").wait_for()
+
+
 def test_the_state_before_another_volume_was_opened_is_not_shown_after_it(page, scans: Path):
     begin(page, scans / "large.nii.gz")
     page.evaluate("""() => { const known = fetch; window.fetch = async (address, ...more) => {
