@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -110,12 +110,10 @@ def run_recipe(
 @contextmanager
 def _alone_in(run: Path, context: DistributedContext) -> Iterator[None]:
     """Make the folder of a run, and refuse any other training in it meanwhile, where a folder can be locked."""
-    if not context.is_first:
-        yield
-        return
-    run.mkdir(parents=True, exist_ok=True)
-    with folder_lock(run, attempts=1) as is_ours:
-        if not is_ours:
+    if context.is_first:
+        run.mkdir(parents=True, exist_ok=True)
+    with folder_lock(run, attempts=1) if context.is_first else nullcontext(True) as is_ours:
+        if not all(context.gather({str(context.rank): is_ours}).values()):  # all processes end by the same sentence
             raise SettingsError(f"another training is under way in {run}; wait for it, or choose another folder")
         yield
 

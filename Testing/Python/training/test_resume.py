@@ -15,8 +15,9 @@ from medical_super_resolution_training.cli.main import main
 from medical_super_resolution_training.config.losses import LossWeights
 from medical_super_resolution_training.config.recipes import read_resolved
 from medical_super_resolution_training.data.manifest import Entry, write_manifest
+from medical_super_resolution_training.training.distributed import DistributedContext
 from medical_super_resolution_training.workflows.export import export_run, trained
-from medical_super_resolution_training.workflows.run import run_recipe
+from medical_super_resolution_training.workflows.run import _alone_in, run_recipe
 from tiny_recipe import TINY
 from training_runs import CRITIC, plane_recipe, silent
 
@@ -72,6 +73,16 @@ def test_a_second_training_in_the_folder_of_one_that_is_under_way_is_refused(dat
     run_recipe(plane_recipe(steps=1), data, run, device="cpu", log=start_another)
     assert refusals
     run_recipe(plane_recipe(steps=2), data, run, resume=True, device="cpu", log=silent)
+
+
+def test_each_process_of_a_training_is_refused_where_the_first_one_finds_another_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(DistributedContext, "gather", lambda self, found: {"0": False} | found)
+    second = _alone_in(tmp_path / "run", DistributedContext(rank=1, world=2))
+    with pytest.raises(SettingsError, match="another training is under way in"), second:
+        pytest.fail("it trained")
+    assert not list(tmp_path.iterdir())
 
 
 def test_every_setting_that_differs_is_named(a_run: Path, data: Path):
