@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
@@ -78,13 +78,39 @@ def local_workers(count: int, gpus: Sequence[str] = ()) -> Iterator[Client]:
         for number in range(count)
     }
     scheduler = {"cls": Scheduler, "options": options}
-    with (
-        config.set(_DASK),
-        SpecCluster(workers, scheduler, security=security, silence_logs=logging.CRITICAL) as cluster,
-        Client(cluster) as client,
-    ):
+    with config.set(_DASK), ExitStack() as opened:
+        with _interrupted_afterwards():  # Dask fails to close workers that are still starting
+            cluster = SpecCluster(workers, scheduler, security=security, silence_logs=logging.CRITICAL)
+            opened.enter_context(cluster)
+        client = opened.enter_context(Client(cluster))
         client.register_plugin(LeaveInterrupts())
         yield client
+
+
+@contextmanager
+def _interrupted_afterwards() -> Iterator[None]:
+    """Let the first signal that ends the program wait for the end of the block; a second one does not wait."""
+    caught = []
+
+    def remember(number: int, frame: object) -> None:
+        caught.append(number)
+        restore()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    numbers = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, remember)
+    try:
+        yield
+    finally:
+        restore()
+    if caught:
+        raise KeyboardInterrupt
 
 
 def worker_options(gpu: str | None) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -27,3 +29,26 @@ def test_only_the_one_who_started_the_workers_can_run_code_by_them():
 def test_a_scheduler_that_ends_leaves_one_sentence_and_no_traceback_of_dask(a_client):
     with workers_at(a_client.scheduler.address):
         assert not logging.getLogger("distributed.client").isEnabledFor(logging.ERROR)
+
+
+@pytest.mark.parametrize(("signals", "events"), [(1, ["started", "closed"]), (2, [])])
+def test_ctrl_c_while_workers_start_waits_for_them_and_a_second_one_does_not(
+    signals: int, events: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    happened = []
+
+    class Cluster(AbstractContextManager):
+        def __init__(self, *_: object, **__: object) -> None:
+            for _ in range(signals):
+                signal.raise_signal(signal.SIGINT)
+            happened.append("started")
+
+        def __exit__(self, *_: object) -> None:
+            happened.append("closed")
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(distributed, "SpecCluster", Cluster)
+    with pytest.raises(KeyboardInterrupt), local_workers(1):
+        pytest.fail("nobody interrupted it")
+    assert happened == events
+    assert signal.getsignal(signal.SIGINT) is before
