@@ -11,6 +11,7 @@ from ..report import Report
 from ..settings import check_modality
 from .grid import Grid
 
+NO_TIMES = (1.0, 0.0)  # spacing and origin of a series that has none
 _KINDS = "iuf"  # signed, unsigned, floating
 _HALF = 0.5 + 1e-3  # of a slice
 
@@ -34,7 +35,7 @@ class FileHeader:
     measurement_frame : numpy.ndarray or None
         (3, 3) axes along which ``fields`` give directions, such as those of diffusion gradients, as columns in RAS.
     series_axis : tuple of float
-        Spacing and origin of the volumes of a MetaImage series, mostly times.
+        Spacing and origin of the volumes of a series, mostly times in seconds.
     """
 
     ijk_to_ras: np.ndarray
@@ -43,7 +44,7 @@ class FileHeader:
     fields: dict[str, str] = field(default_factory=dict)
     is_labels: bool = False
     measurement_frame: np.ndarray | None = None
-    series_axis: tuple[float, float] = (1.0, 0.0)
+    series_axis: tuple[float, float] = NO_TIMES
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..grid import LPS_TO_RAS, Grid
 from ..memmap import release_pages, slabs
-from ..volume import FileHeader
+from ..volume import NO_TIMES, FileHeader
 from . import metaimage, nrrd
 
 GZIP_LEVEL = 2  # a chest of 16 bit is as small as with 4, in two thirds of the time
@@ -75,6 +75,7 @@ def _encode_nrrd(arrays: Sequence[np.ndarray], grid: Grid, part: Path, kept: Fil
         "endian: little",
         f"encoding: {'gzip' if compress else 'raw'}",
         f"space origin: {_vector(grid.ijk_to_lps[:3, 3])}",
+        *(_series_axis(kept) if is_series else []),
         *_measurement_frame(kept),
         *([f"data file: {data.name}"] if is_detached else []),
         *(f"{key}:={_escaped(value)}" for key, value in (kept.fields if kept else {}).items()),
@@ -90,6 +91,13 @@ def _encode_nrrd(arrays: Sequence[np.ndarray], grid: Grid, part: Path, kept: Fil
 
 def _escaped(value: str) -> str:
     return value.replace("\\", r"\\").replace("\n", r"\n")
+
+
+def _series_axis(kept: FileHeader | None) -> list[str]:
+    if kept is None or kept.series_axis == NO_TIMES:
+        return []
+    spacing, origin = map(_number, kept.series_axis)
+    return [f"spacings: {spacing} nan nan nan", f"axis mins: {origin} nan nan nan"]  # the others have directions
 
 
 def _measurement_frame(kept: FileHeader | None) -> list[str]:

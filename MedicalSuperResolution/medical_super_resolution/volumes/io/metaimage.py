@@ -14,7 +14,7 @@ import numpy as np
 
 from ...errors import VolumeError
 from ..grid import LPS_TO_RAS
-from ..volume import FileHeader
+from ..volume import NO_TIMES, FileHeader
 from .foreign import not_read
 from .header import Header, Voxels, beside, checked_sizes, damaged, is_whole, not_scalar, placed
 
@@ -63,7 +63,7 @@ def read_meta_header(path: Path) -> Header:
     stored = np.dtype((">" if _is_true(fields.get("BinaryDataByteOrderMSB", "False")) else "<") + TYPES[kind])
     expected = int(np.prod(sizes, dtype=object)) * stored.itemsize
     voxels = _voxels(path, fields, end, expected)
-    kept = FileHeader(grid.ijk_to_ras, series_axis=(spacing[3], origin[3]) if len(sizes) > 3 else (1.0, 0.0))
+    kept = FileHeader(grid.ijk_to_ras, series_axis=(spacing[3], origin[3]) if len(sizes) > 3 else NO_TIMES)
     return Header(path, sizes, grid, stored, voxels, kept, notes=notes)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from ...errors import VolumeError
 from ..grid import AXES_IJK, Grid
-from ..volume import FileHeader
+from ..volume import NO_TIMES, FileHeader
 from .foreign import not_read
 from .header import Header, Voxels, beside, checked_sizes, damaged, is_whole, not_scalar, placed
 
@@ -71,7 +71,12 @@ def read_nrrd_header(path: Path) -> Header:
     stored = _stored(path, fields)
     is_interleaved = series == 0 and len(shape) == 4
     voxels = _voxels(path, fields, end, int(np.prod(shape, dtype=object)) * stored.itemsize)
-    header = FileHeader(grid.ijk_to_ras, fields=kept, measurement_frame=_measurement_frame(path, fields, kept))
+    header = FileHeader(
+        grid.ijk_to_ras,
+        fields=kept,
+        measurement_frame=_measurement_frame(path, fields, kept),
+        series_axis=NO_TIMES if series is None else _times(path, fields, series),
+    )
     thickness_mm = _thickness_mm(fields, series, grid)
     return Header(path, shape, grid, stored, voxels, header, 1.0, 0.0, is_interleaved, notes, thickness_mm)
 
@@ -133,6 +138,26 @@ def _series_axis(path: Path, fields: dict[str, str], dimensions: int) -> int | N
     if axis not in (0, dimensions - 1):
         raise VolumeError(f"{path} has its series along axis {axis}; save it with the series first or last")
     return axis
+
+
+def _times(path: Path, fields: dict[str, str], series: int) -> tuple[float, float]:
+    """Spacing and origin along a series: of its own axis, or as ITK writes them, in a space of four dimensions."""
+    spacing, origin = (
+        _fourth(_vectors(path, fields.get(vectors, ""))[axis : axis + 1], fields.get(numbers, "").split()[series:])
+        for vectors, axis, numbers in (("spacedirections", series, "spacings"), ("spaceorigin", 0, "axismins"))
+    )
+    return spacing if 0 < spacing < math.inf else NO_TIMES[0], origin if math.isfinite(origin) else NO_TIMES[1]
+
+
+def _fourth(vectors: list[np.ndarray | None], words: list[str]) -> float:
+    """The fourth number of the first vector, or else the first word; NaN where neither is a number."""
+    for vector in vectors:
+        if vector is not None and vector.size > 3:
+            return float(vector[3])
+    try:
+        return float(words[0])
+    except (IndexError, ValueError):
+        return math.nan
 
 
 def _vectors(path: Path, text: str) -> list[np.ndarray | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import numpy as np
 from ....errors import VolumeError, optional
 from ...grid import AXES_IJK, Grid
 from ...tilt import is_tilted
-from ...volume import FileHeader
+from ...volume import NO_TIMES, FileHeader
 from ..foreign import not_read
 from ..header import Header, Voxels, checked_sizes, damaged, not_scalar, placed
 from .extensions import extensions_of, is_packed, start_of
@@ -24,6 +25,7 @@ LARGEST_OFFSET = 1 << 26  # bytes before the voxels, such as notes of other prog
 _SIZES_OF_HEADER = {348: 1, 540: 2}  # bytes of NIfTI-1 and NIfTI-2
 _MAGIC = {1: (344, (b"n+1", b"ni1")), 2: (4, (b"n+2", b"ni2"))}
 _MM_A_UNIT = {1: 1000.0, 3: 0.001}  # meters and micrometers; others are millimeters
+_SECONDS_A_UNIT = {16: 1e-3, 24: 1e-6}  # others are seconds
 _INTENT_LABEL = 1002
 _INTENTS_OF_CIFTI = range(3000, 3100)
 _ALIGNED = 2  # codes of a form from here on are of spaces that a scan was aligned to
@@ -68,6 +70,7 @@ def read_nifti_header(path: Path) -> Header:
         nifti=header.as_byteswapped("<").binaryblock,
         extensions=extensions_of(header_file, block, header.sizeof_hdr, LARGEST_OFFSET if is_pair else place, order),
         is_labels=int(header["intent_code"]) == _INTENT_LABEL,
+        series_axis=_times(header) if len(sizes) > 3 else NO_TIMES,
     )
     return Header(path, sizes, grid, stored, voxels, kept, slope, intercept, notes=notes)
 
@@ -194,6 +197,13 @@ def _form(header: Nifti1Header, name: str) -> np.ndarray | None:
 def unit_mm(header: Nifti1Header) -> float:
     """The unit of a header's lengths."""
     return _MM_A_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
+
+
+def _times(header: Nifti1Header) -> tuple[float, float]:
+    """Repetition time and start of a series, in seconds."""
+    unit = _SECONDS_A_UNIT.get(int(header["xyzt_units"]) & 56, 1.0)
+    repetition, start = (float(f"{float(one) * unit:.7g}") for one in (header["pixdim"][4], header["toffset"]))
+    return repetition if 0 < repetition < math.inf else NO_TIMES[0], start if math.isfinite(start) else NO_TIMES[1]
 
 
 def _in_mm(header: Nifti1Header, matrix: np.ndarray) -> np.ndarray:

@@ -26,6 +26,8 @@ def encoded_header(grid: Grid, kept: FileHeader | None, dtype: np.dtype, volumes
     if kept is None or not kept.nifti:
         header, forms = Nifti1Header(), {"sform": (grid.ijk_to_ras, 1), "qform": (grid.ijk_to_ras, 1)}
         header.set_xyzt_units("mm", "sec")
+        if kept and volumes > 1:
+            header["pixdim"][4], header["toffset"] = kept.series_axis
     else:
         header = header_from(kept.nifti, version_of(kept.nifti))
         forms = _refined_forms(header, grid, kept)
