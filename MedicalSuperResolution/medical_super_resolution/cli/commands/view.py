@@ -88,6 +88,7 @@ def _listening(port: int) -> socket.socket:
         option = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
         listening.setsockopt(socket.SOL_SOCKET, option, 1)
         listening.bind((_HOST, port))
+        listening.listen()  # a browser that is quicker than the server waits for it
     except (OSError, OverflowError) as problem:
         listening.close()
         raise SettingsError(f"port {port} cannot be used; choose another, or leave --port out") from problem

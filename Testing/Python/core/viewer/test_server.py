@@ -16,6 +16,7 @@ import pytest
 import dicom_files
 from medical_super_resolution.cli.commands import view
 from medical_super_resolution.cli.main import main
+from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.viewer import sessions as sessions_module
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files
@@ -278,3 +279,10 @@ def test_where_the_system_can_keep_other_programs_off_the_port_it_is_asked_to(mo
     options = (socket.SO_KEEPALIVE, socket.SO_REUSEADDR)
     with view._listening(0) as listening:
         assert [bool(listening.getsockopt(socket.SOL_SOCKET, option)) for option in options] == [True, False]
+
+
+def test_the_port_answers_once_its_address_is_printed_and_is_of_one_viewer():
+    with view._listening(0) as listening:
+        socket.create_connection(listening.getsockname(), timeout=5).close()
+        with pytest.raises(SettingsError, match="cannot be used; choose another"):
+            view._listening(listening.getsockname()[1])
