@@ -183,9 +183,14 @@ def ignored_by_children() -> Iterator[None]:
 
 def end_tidily() -> None:
     """Treat SIGTERM and the end of the terminal as Ctrl-C, so that work folders are removed; one ignored stays so."""
-    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
-            signal.signal(number, interrupt)
+    for number, handler in ((signal.SIGTERM, interrupt), (getattr(signal, "SIGHUP", None), _terminate)):
+        if number and signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, handler)
+
+
+def _terminate(number: int, frame: object) -> None:
+    """Handler of a signal that has the effect of SIGTERM, for which servers have handlers of their own."""
+    signal.raise_signal(signal.SIGTERM)
 
 
 def interrupt(number: int, frame: object) -> NoReturn:

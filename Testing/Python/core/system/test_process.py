@@ -75,6 +75,20 @@ def test_a_signal_interrupts_once_and_one_that_is_ignored_not_at_all():
             signal.signal(number, handler)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
+def test_the_end_of_the_terminal_ends_a_server_by_its_own_handler_of_sigterm():
+    before, stopped = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}, []
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        process.end_tidily()
+        signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+        signal.raise_signal(signal.SIGHUP)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert stopped
+
+
 def test_on_windows_the_handle_of_this_process_has_the_width_of_a_pointer(monkeypatch: pytest.MonkeyPatch):
     """ctypes passes a number as 32 bits, which is no handle of a process of 64 bits."""
     given: list[object] = []
