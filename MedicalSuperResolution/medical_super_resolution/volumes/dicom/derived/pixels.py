@@ -46,7 +46,7 @@ class Encoding:
 
     def stored(self, plane: np.ndarray) -> np.ndarray:
         """The numbers that stand for the values of one slice, little endian."""
-        if not self.rescales:
+        if self.is_exact and not self.rescales:
             return plane.astype(self.dtype.newbyteorder("<"))
         limits = np.iinfo(self.dtype)
         steps = np.rint((plane.astype(np.float64) - self.intercept) / self.slope)

@@ -32,7 +32,9 @@ def test_whole_numbers_are_kept_exactly(low: float, high: float, dtype: type, st
 
 
 @pytest.mark.parametrize("may_shift", [True, False])
-@pytest.mark.parametrize(("low", "high"), [(0.1, 9.7), (-3.3, 1.2), (1e-9, 3e-9), (-5e7, 2e8), (4.25, 4.25)])
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.1, 9.7), (-3.3, 1.2), (1e-9, 3e-9), (-5e7, 2e8), (4.25, 4.25), (-32768, 32767)]
+)
 def test_other_values_are_within_the_stated_error(low: float, high: float, may_shift: bool):
     array = np.random.default_rng(0).uniform(low, high, (3, 40, 40))
     array[0, 0, :2] = low, high
