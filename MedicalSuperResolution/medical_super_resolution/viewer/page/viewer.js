@@ -120,8 +120,9 @@ function wishes() {
 }
 
 function chooseGoal() {
-  by("factor-field").hidden = by("goal").value !== "factor";
-  by("spacing-field").hidden = by("goal").value !== "spacing";
+  for (const name of ["factor", "spacing"]) { // what is hidden is off, else its value could refuse the form
+    by(`${name}-field`).hidden = by(`${name}-field`).disabled = by("goal").value !== name;
+  }
 }
 
 function chooseModel() {

@@ -429,6 +429,18 @@ def test_without_a_path_nothing_is_opened(page):
     assert page.evaluate("document.activeElement.id") == "path"
 
 
+def test_a_factor_is_asked_for_at_its_field_and_only_where_it_is_the_goal(page, scans: Path):
+    open_scan(page, scans / "small.nii.gz")
+    page.get_by_label("Goal").select_option(label="Thin slices, other factor")
+    for factor in ("", "9"):
+        page.get_by_label("Factor", exact=True).fill(factor)
+        page.get_by_role("button", name="Enhance", exact=True).click()
+        page.wait_for_timeout(200)
+        assert page.inner_text("#message") == ""
+        assert page.evaluate("document.activeElement.id") == "factor"
+    enhance(page)
+
+
 def test_an_image_has_a_name_before_it_is_drawn(page, scans: Path):
     page.context.route("**/slices/**", lambda route: route.abort())
     page.get_by_label("Volume file").set_input_files(scans / "small.nii.gz")
