@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from html import escape
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -53,7 +53,7 @@ def export_model(model: Model, kind: str, path: Path) -> list[Path]:
     kind : {"onnx", "onnx-float16", "torch-export", "monai-bundle"}
         The format.
     path : Path
-        File to write, or the folder of a bundle; it must not exist.
+        File to write, with the suffix of the format, or the folder of a bundle; it must not exist.
 
     Returns
     -------
@@ -63,10 +63,14 @@ def export_model(model: Model, kind: str, path: Path) -> list[Path]:
     Raises
     ------
     SuperResolutionError
-        The path exists or cannot be written, or the packages for the format are missing.
+        The path exists, has another suffix or cannot be written, or the packages for the format are missing.
     ModelError
         See `program.program_of`.
     """
+    if kind != BUNDLE and path.suffix.lower() != FORMATS[kind].suffix:
+        raise SuperResolutionError(
+            f"a file of the format {kind} ends in {FORMATS[kind].suffix}, {path.name} does not; change name or format"
+        )
     card, text = path.with_name(f"{path.stem}.md"), card_of(model)
     is_shared = card.is_file() and card.read_bytes() == text.encode()
     for one in (path,) if kind == BUNDLE or is_shared else (path, card):
@@ -82,7 +86,7 @@ def export_model(model: Model, kind: str, path: Path) -> list[Path]:
         warnings.simplefilter("ignore")  # about the exporters' own insides
         exported = torch.export.export(program, example, dynamic_shapes=free | {"factor": None, "width": None})
         with work_folder(path.parent) as folder:
-            FORMATS[kind](exported, folder / path.name)
+            FORMATS[kind].write(exported, folder / path.name)
             (folder / card.name).write_bytes(text.encode())
             put_in_place(folder / card.name, card)
             put_in_place(folder / path.name, path)
@@ -103,10 +107,15 @@ def _write_program(exported: torch.export.ExportedProgram, path: Path) -> None:
     path.write_bytes(content.getvalue())
 
 
-FORMATS: dict[str, Callable[[torch.export.ExportedProgram, Path], None]] = {
-    "onnx": _write_onnx,
-    _HALF: _write_onnx,
-    "torch-export": _write_program,
+class _Format(NamedTuple):
+    suffix: str
+    write: Callable[[torch.export.ExportedProgram, Path], None]
+
+
+FORMATS = {
+    "onnx": _Format(".onnx", _write_onnx),
+    _HALF: _Format(".onnx", _write_onnx),
+    "torch-export": _Format(".pt2", _write_program),
 }
 
 

@@ -94,13 +94,21 @@ def test_nothing_is_overwritten(a_model: Model, tmp_path: Path):
 def test_files_of_one_model_share_a_card(
     a_model: Model, tmp_path: Path, traced_once: None, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setitem(FORMATS, "torch-export", lambda exported, path: path.touch())
+    monkeypatch.setitem(
+        FORMATS, "torch-export", FORMATS["torch-export"]._replace(write=lambda exported, path: path.touch())
+    )
     card = tmp_path / "tiny.md"
     card.write_bytes(card_of(a_model).encode())
     assert export_model(a_model, "torch-export", tmp_path / "tiny.pt2")[1] == card
     card.write_text("mine")
     with pytest.raises(SuperResolutionError, match=r"tiny\.md exists already"):
-        export_model(a_model, "torch-export", tmp_path / "tiny.onnx")
+        export_model(a_model, "onnx", tmp_path / "tiny.onnx")
+
+
+@pytest.mark.parametrize(("kind", "name"), [("onnx", "tiny.pt2"), ("onnx-float16", "tiny"), ("torch-export", "a.onnx")])
+def test_a_file_that_is_named_like_another_format_is_refused(a_model: Model, tmp_path: Path, kind: str, name: str):
+    with pytest.raises(SuperResolutionError, match=f"{kind} ends in .*, {name} does not"):
+        export_model(a_model, kind, tmp_path / "new" / name)
 
 
 def test_an_in_plane_model_is_refused(a_model: Model):
