@@ -96,7 +96,7 @@ def restore_best(run: Path, network: nn.Module) -> int:
     if found is None:
         raise SettingsError(
             f"{run} has no {BEST} that can be read: it had no volumes of the split validation, or fewer steps than"
-            " validate_every; export the last weights instead"
+            " validate_every; without --best, the last weights are exported"
         )
     network.load_state_dict(read_tensors(run / BEST)[0])
     return int(found["step"])
