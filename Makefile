@@ -54,7 +54,7 @@ docs: $(VENV)/installed-docs
 
 # This stamp stands for extras installed as pyproject.toml and constraints.txt require. .[dev] includes .[demo].
 $(VENV)/installed-%: pyproject.toml constraints.txt $(VENV)/created
-	@echo "Installing into $(VENV) (about 2 GB the first time) ..."
+	@echo "Installing into $(VENV) (on Linux a download of about 3 GB the first time) ..."
 	$(PIP) --editable '.[$*]'
 	@touch $@
 

@@ -58,7 +58,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("model")
     add_model(how)
     how.add_argument(
-        "--detail", type=float, default=_STANDARD.detail, metavar="S",
+        "--detail", type=float, default=_STANDARD.detail, metavar="D",
         help="0: fidelity (default), 1: the model's detail model, or between; see `medsr models`",
     )  # fmt: skip
     how.add_argument(
