@@ -13,6 +13,7 @@ _JITTER = 1.5  # steps that differ by no more than this many times scatter aroun
 _ALIKE = 1.3  # else, steps up to this many times the smallest one are those of the finest zone
 _SAME_ZONE = 1.6  # a step up to this many times the smallest one is of the same spacing
 _WIDEST_GAP = 2.1  # slice distances: a single slice may be missing
+_TO_WHOLE = 0.52  # counts round halves up, which leaves no slice out; also where positions were rounded
 _MOST_MISSING = 8  # one slice in as many may be missing
 _WIDEST_ZONE = 8.0  # slice distances, where a part of the stack was measured with a larger spacing
 
@@ -44,7 +45,7 @@ def even_places(places: np.ndarray, where: str) -> tuple[float, np.ndarray | Non
         return float(distance), None, ()
     _check_gaps(steps, base, where)
     if not are_multiples:
-        count = int(float(places[-1]) / base + 0.5) + 1  # of two as near, the one that leaves no slice out
+        count = int(float(places[-1]) / base + _TO_WHOLE) + 1
         distance = float(places[-1]) / (count - 1)
     if are_multiples and not _zones(steps, base).any():
         note = _missing(numbers, count)
