@@ -109,8 +109,8 @@ def _interrupted_afterwards() -> Iterator[None]:
         yield
     finally:
         restore()
-    if caught:
-        raise KeyboardInterrupt
+    for number in caught:
+        signal.raise_signal(number)  # for the handler from before
 
 
 def worker_options(gpu: str | None) -> dict[str, Any]:

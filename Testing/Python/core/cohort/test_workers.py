@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 import pytest
 
 from medical_super_resolution.cohort.distribution.workers import local_workers, workers_at
+from medical_super_resolution.system.process import interrupt
 
 distributed = pytest.importorskip("distributed")
 
@@ -52,3 +53,24 @@ def test_ctrl_c_while_workers_start_waits_for_them_and_a_second_one_does_not(
         pytest.fail("nobody interrupted it")
     assert happened == events
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_sigterm_does_not_interrupt_the_closing_of_workers_that_were_starting(monkeypatch: pytest.MonkeyPatch):
+    happened = []
+
+    class Cluster(AbstractContextManager):
+        def __init__(self, *_: object, **__: object) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+        def __exit__(self, *_: object) -> None:
+            signal.raise_signal(signal.SIGTERM)
+            happened.append("closed")
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    monkeypatch.setattr(distributed, "SpecCluster", Cluster)
+    try:
+        with pytest.raises(KeyboardInterrupt), local_workers(1):
+            pytest.fail("nobody interrupted it")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert happened == ["closed"]
