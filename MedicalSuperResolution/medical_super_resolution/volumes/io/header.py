@@ -12,7 +12,7 @@ import numpy as np
 from ...errors import VolumeError
 from ...system.memory import physical_bytes
 from ..grid import Grid
-from ..volume import FileHeader
+from ..volume import NO_TIMES, FileHeader
 
 LARGEST_COMPRESSION = 1100  # deflate cannot do better than 1032 to 1
 LARGEST_COMPRESSION_OF_BZIP2 = 2_000_000
@@ -131,6 +131,11 @@ def placed(path: Path, sizes: tuple[int, ...], matrix: np.ndarray) -> tuple[Grid
     angle = math.degrees(math.asin(grid.shear))
     note = f"the axes were {angle:.2g} degrees off right angles and are taken as straight"
     return Grid(grid.shape_kji, straight), (note,)
+
+
+def series_axis(spacing: float, origin: float) -> tuple[float, float]:
+    """Spacing and origin of a series; those of `NO_TIMES` in place of what cannot be one."""
+    return spacing if 0 < spacing < math.inf else NO_TIMES[0], origin if math.isfinite(origin) else NO_TIMES[1]
 
 
 def is_whole(word: str) -> bool:

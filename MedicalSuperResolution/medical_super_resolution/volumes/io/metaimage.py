@@ -16,7 +16,7 @@ from ...errors import VolumeError
 from ..grid import LPS_TO_RAS
 from ..volume import NO_TIMES, FileHeader
 from .foreign import not_read
-from .header import Header, Voxels, beside, checked_sizes, damaged, is_whole, not_scalar, placed
+from .header import Header, Voxels, beside, checked_sizes, damaged, is_whole, not_scalar, placed, series_axis
 
 _HEADER_BYTES = 1 << 20
 _LINE = re.compile(rb"^[ \t]*([^\s=:]+)[ \t]*[=:][ \t]*([^\r\n]*?)[ \t]*\r?$")
@@ -63,8 +63,8 @@ def read_meta_header(path: Path) -> Header:
     stored = np.dtype((">" if _is_true(fields.get("BinaryDataByteOrderMSB", "False")) else "<") + TYPES[kind])
     expected = int(np.prod(sizes, dtype=object)) * stored.itemsize
     voxels = _voxels(path, fields, end, expected)
-    kept = FileHeader(grid.ijk_to_ras, series_axis=(spacing[3], origin[3]) if len(sizes) > 3 else NO_TIMES)
-    return Header(path, sizes, grid, stored, voxels, kept, notes=notes)
+    times = series_axis(spacing[3], origin[3]) if len(sizes) > 3 else NO_TIMES
+    return Header(path, sizes, grid, stored, voxels, FileHeader(grid.ijk_to_ras, series_axis=times), notes=notes)
 
 
 def _fields(path: Path, block: bytes) -> tuple[dict[str, str], int]:

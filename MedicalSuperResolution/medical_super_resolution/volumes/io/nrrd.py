@@ -19,7 +19,7 @@ from ...errors import VolumeError
 from ..grid import AXES_IJK, Grid
 from ..volume import NO_TIMES, FileHeader
 from .foreign import not_read
-from .header import Header, Voxels, beside, checked_sizes, damaged, is_whole, not_scalar, placed
+from .header import Header, Voxels, beside, checked_sizes, damaged, is_whole, not_scalar, placed, series_axis
 
 T = TypeVar("T")
 _HEADER_BYTES = 1 << 20  # headers are a thousandth of that
@@ -146,7 +146,7 @@ def _times(path: Path, fields: dict[str, str], series: int) -> tuple[float, floa
         _fourth(_vectors(path, fields.get(vectors, ""))[axis : axis + 1], fields.get(numbers, "").split()[series:])
         for vectors, axis, numbers in (("spacedirections", series, "spacings"), ("spaceorigin", 0, "axismins"))
     )
-    return spacing if 0 < spacing < math.inf else NO_TIMES[0], origin if math.isfinite(origin) else NO_TIMES[1]
+    return series_axis(spacing, origin)
 
 
 def _fourth(vectors: list[np.ndarray | None], words: list[str]) -> float:

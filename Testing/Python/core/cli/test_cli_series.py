@@ -95,6 +95,18 @@ def test_a_series_keeps_the_times_of_its_volumes(
     assert (fine.GetSpacing()[3], fine.GetOrigin()[3]) == (2.5, 1.5)
 
 
+@pytest.mark.parametrize("spacing", [b"0", b"-2.5"])
+def test_a_spacing_of_times_that_is_none_becomes_1(folder: Path, spacing: bytes):
+    image = sitk.GetImageFromArray(np.stack([STORED, STORED + 1]), isVector=False)
+    image.SetSpacing([1, 1, 5, 2.5])
+    sitk.WriteImage(image, str(folder / "thick.mha"))
+    written = (folder / "thick.mha").read_bytes()
+    assert b" 1 1 5 2.5" in written
+    (folder / "thick.mha").write_bytes(written.replace(b" 1 1 5 2.5", b" 1 1 5 " + spacing))
+    files.write_series(list(files.read_all(folder / "thick.mha")), folder / "again.mha")
+    assert sitk.ReadImage(str(folder / "again.mha")).GetSpacing() == (1, 1, 5, 1)
+
+
 def test_all_volumes_of_a_series_go_into_one_file(medsr: Medsr, a_study: Path, folder: Path, a_model_file: Path):
     chosen = ("--factor", 2, "--model", a_model_file, "--series", 7, "--slice-profile", "gaussian")
     assert medsr("enhance", a_study, folder / "all.nii.gz", "--phase", "all", *chosen)[0] == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from ...grid import AXES_IJK, Grid
 from ...tilt import is_tilted
 from ...volume import NO_TIMES, FileHeader
 from ..foreign import not_read
-from ..header import Header, Voxels, checked_sizes, damaged, not_scalar, placed
+from ..header import Header, Voxels, checked_sizes, damaged, not_scalar, placed, series_axis
 from .extensions import extensions_of, is_packed, start_of
 
 if TYPE_CHECKING:
@@ -202,8 +201,7 @@ def unit_mm(header: Nifti1Header) -> float:
 def _times(header: Nifti1Header) -> tuple[float, float]:
     """Repetition time and start of a series, in seconds."""
     unit = _SECONDS_A_UNIT.get(int(header["xyzt_units"]) & 56, 1.0)
-    repetition, start = (float(f"{float(one) * unit:.7g}") for one in (header["pixdim"][4], header["toffset"]))
-    return repetition if 0 < repetition < math.inf else NO_TIMES[0], start if math.isfinite(start) else NO_TIMES[1]
+    return series_axis(*(float(f"{float(one) * unit:.7g}") for one in (header["pixdim"][4], header["toffset"])))
 
 
 def _in_mm(header: Nifti1Header, matrix: np.ndarray) -> np.ndarray:
