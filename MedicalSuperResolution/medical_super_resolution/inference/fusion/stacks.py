@@ -32,7 +32,9 @@ def check(stacks: Sequence[Volume]) -> str:
     check_count(len(stacks))
     for number, stack in enumerate(stacks, 1):
         if is_label_map(stack):
-            raise VolumeError(f"stack {number} is a label map, whose labels have no mean; give scans alone")
+            raise VolumeError(
+                f"stack {number} is a label map, whose labels have no mean; if it is a scan, state its modality"
+            )
     modalities = sorted({stack.modality or guess_modality(stack.array) for stack in stacks})
     if len(modalities) > 1:
         found = " and ".join(map(str.upper, modalities))

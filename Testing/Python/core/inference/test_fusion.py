@@ -330,8 +330,10 @@ def test_a_label_map_is_no_stack(a_model):
     """Labels that are averaged give others, which nobody drew."""
     scan, other, _ = (replace(stack, modality=None) for stack in three_stacks())
     drawn = np.where(other.array > 300, 7, np.where(other.array > 150, 3, 0)).astype(np.uint8)
-    with pytest.raises(VolumeError, match="stack 2 is a label map"):
-        fuse([scan, replace(other, array=drawn)], a_model)
+    stacks = [scan, replace(other, array=drawn)]
+    with pytest.raises(VolumeError, match="stack 2 is a label map.*; if it is a scan, state its modality"):
+        fuse(stacks, a_model)
+    assert sets.check([replace(stack, modality="mr") for stack in stacks]) == "mr"
 
 
 @pytest.mark.parametrize("nonsense", [{"spacing_mm": 0.0}, {"register": "affine"}, {"iterations": 0}, {"rounds": 0}])
