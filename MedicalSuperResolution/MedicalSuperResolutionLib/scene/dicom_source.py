@@ -23,9 +23,9 @@ _STACKED = 1.5  # two images at each place lie half as far apart as the places
 _EVEN_MM = 0.1  # positions that are rounded to a tenth of a millimeter count as even
 _HOUNSFIELD = "[hnsf'U]"  # its code in UCUM
 _NO_ITEM = 0  # of the subject hierarchy
-_OF_SERIES = ("FrameOfReferenceUID", "Manufacturer", "Model")  # and the modality: read by Slicer's own DICOM export
+_OF_SERIES = ("FrameOfReferenceUID", "Manufacturer", "Model")  # read by Slicer's own DICOM export, as the modality is
 _PREFIX = "DICOM."
-_STATED_MODALITY = "MedicalSuperResolution.Modality"  # attribute of a volume: Clone in the module Data copies no other
+_STATED_MODALITY = "MedicalSuperResolution.Modality"  # attribute of a volume
 _MODALITY_ATTRIBUTE = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
 
 
@@ -62,7 +62,7 @@ def _modality_of_files(node: slicer.vtkMRMLScalarVolumeNode) -> str | None:
 
 
 def state_modality(node: slicer.vtkMRMLScalarVolumeNode, modality: str | None) -> None:
-    """State the modality of a volume where Slicer keeps that of a DICOM series; None goes back to that of the files."""
+    """State the modality of a volume; None goes back to that of the files."""
     modality = modality or _modality_of_files(node)
     hierarchy, item = _hierarchy_item(node)
     if item == _NO_ITEM:
@@ -72,6 +72,7 @@ def state_modality(node: slicer.vtkMRMLScalarVolumeNode, modality: str | None) -
 
 
 def _name_modality(node: slicer.vtkMRMLScalarVolumeNode, name: str) -> None:
+    """Store it where Slicer keeps that of a DICOM series, and in the volume, of which alone Clone makes a copy."""
     hierarchy, item = _hierarchy_item(node)
     hierarchy.RemoveItemAttribute(item, _MODALITY_ATTRIBUTE)
     node.RemoveAttribute(_STATED_MODALITY)

@@ -94,8 +94,8 @@ def _list_series(path: Path) -> bool:
     from ...volumes.dicom.sorter import contents_of
     from ..series_table import table_of
 
-    is_directory = path.suffix.lower() == ".zip" or path.name.upper() == "DICOMDIR"
-    if not (path.is_dir() or (path.is_file() and is_directory)):
+    stands_for_files = path.suffix.lower() == ".zip" or path.name.upper() == "DICOMDIR"
+    if not (path.is_dir() or (path.is_file() and stands_for_files)):
         return False
     contents = contents_of(path)
     if sum(len(series.parts) for series in contents.series if not series.problem) < 2:
