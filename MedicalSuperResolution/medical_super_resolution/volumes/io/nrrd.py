@@ -142,20 +142,17 @@ def _series_axis(path: Path, fields: dict[str, str], dimensions: int) -> int | N
 
 def _times(path: Path, fields: dict[str, str], series: int) -> tuple[float, float]:
     """Spacing and origin along a series: of its own axis, or as ITK writes them, in a space of four dimensions."""
-    spacing, origin = (
-        _fourth(_vectors(path, fields.get(vectors, ""))[axis : axis + 1], fields.get(numbers, "").split()[series:])
-        for vectors, axis, numbers in (("spacedirections", series, "spacings"), ("spaceorigin", 0, "axismins"))
-    )
-    return series_axis(spacing, origin)
+    directions, origins = (_vectors(path, fields.get(name, "")) for name in ("spacedirections", "spaceorigin"))
+    spacings, mins = (fields.get(name, "").split() for name in ("spacings", "axismins"))
+    return series_axis(_along(series, directions[series:], spacings), _along(series, origins, mins))
 
 
-def _fourth(vectors: list[np.ndarray | None], words: list[str]) -> float:
-    """The fourth number of the first vector, or else the first word; NaN where neither is a number."""
-    for vector in vectors:
-        if vector is not None and vector.size > 3:
-            return float(vector[3])
+def _along(series: int, vectors: list[np.ndarray | None], words: list[str]) -> float:
+    """The fourth number of the first vector, or else the word of the series; NaN where there is no number."""
+    if vectors and vectors[0] is not None and vectors[0].size > 3:
+        return float(vectors[0][3])
     try:
-        return float(words[0])
+        return float(words[series])
     except (IndexError, ValueError):
         return math.nan
 

@@ -194,7 +194,8 @@ def _time_zone(header: Dataset) -> tzinfo | None:
 
 def _series_number(source: Dataset, phase: int) -> int:
     with suppress(*UNREADABLE):
-        number = int(source.SeriesNumber) * (100 if phase < 100 else 100_000) + phase
+        apart = 100 if phase < 100 else 100_000  # else it would be a number of the next series
+        number = int(source.SeriesNumber) * apart + phase
         if 0 < number <= _LARGEST_SERIES_NUMBER:
             return number
     return _UNNUMBERED + phase - 1
