@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import typing
@@ -174,8 +175,10 @@ def test_options_of_the_wrong_kind_are_refused_by_name(options: dict[str, object
         ({"rounds": 1.5}, "rounds must be a whole number, got 1.5"),
         ({"iterations": None}, "iterations must be a whole number, got None"),
         ({"prior_weight": "1"}, "prior_weight must be a number, got '1'"),
+        ({"prior_weight": math.inf}, "the weight of the prior must be a finite number above 0, got inf"),
         ({"region_ras_mm": 5}, "the region has six values in mm, R R A A S S; got 5"),
         ({"region_ras_mm": (0, 1)}, "the region has six values in mm"),
+        ({"region_ras_mm": (0, 9, 0, 9, 0, math.inf)}, r"the region has six values in mm, .*got .*inf\)"),
         ({"enhance": {"detail": 1}}, "enhance must be an EnhanceSettings, got {'detail': 1}"),
     ],
 )

@@ -56,7 +56,9 @@ class FusionSettings:
             raise SettingsError(f"enhance must be an EnhanceSettings, got {self.enhance!r}")
         region = self.region_ras_mm
         if region is not None and not (
-            isinstance(region, Sized) and len(region) == 6 and all(isinstance(value, Real) for value in region)
+            isinstance(region, Sized)
+            and len(region) == 6
+            and all(isinstance(value, Real) and math.isfinite(value) for value in region)
         ):
             raise SettingsError(f"the region has six values in mm, R R A A S S; got {region!r}")
         for name in ("spacing_mm", "prior_weight", "rounds", "iterations"):
@@ -69,8 +71,8 @@ class FusionSettings:
             raise SettingsError(f"unknown registration {self.register!r}; use one of: {', '.join(REGISTRATIONS)}")
         if region is not None and not all(low < high for low, high in zip(region[::2], region[1::2], strict=True)):
             raise SettingsError(f"the region must have its lowest value before its highest, got {self.region_ras_mm}")
-        if not self.prior_weight > 0:
-            raise SettingsError(f"the weight of the prior must be above 0, got {self.prior_weight:g}")
+        if not (math.isfinite(self.prior_weight) and self.prior_weight > 0):
+            raise SettingsError(f"the weight of the prior must be a finite number above 0, got {self.prior_weight:g}")
         for count, what in ((self.rounds, "rounds"), (self.iterations, "iterations")):
             if count < 1:
                 raise SettingsError(f"the number of {what} must be at least 1, got {count}")
