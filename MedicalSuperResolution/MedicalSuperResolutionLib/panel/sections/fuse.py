@@ -27,7 +27,6 @@ class FuseSection:
         self._ui, self._choices, self._on_click, self._is_busy = ui, choices, on_click, is_busy
         ui.queueSelector.connect("checkedNodesChanged()", self.show)
         ui.fuseButton.connect("clicked(bool)", self._click)
-        self.show()
 
     def show(self) -> None:
         """Say what fusing the checked volumes would make, or why they cannot be fused."""

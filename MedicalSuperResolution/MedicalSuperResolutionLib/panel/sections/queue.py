@@ -54,7 +54,6 @@ class QueueSection:
         ui.queueButton.connect("clicked(bool)", self._start_checked)
         ui.cancelOneButton.connect("clicked(bool)", self._cancel_selected)
         ui.cancelAllButton.connect("clicked(bool)", self._cancel_all)
-        self.show()
 
     @property
     def is_running(self) -> bool:
