@@ -61,6 +61,8 @@ def test_a_click_loads_the_head_as_measured_and_with_thick_slices(a_sample: Any,
     values = slicer_python.util.arrayFromVolume(thick)
     assert (values.shape, values.dtype) == ((3, 12, 10), np.int16)
     assert values[1, 0, 0] == 55  # the mean of 40, 50, 60 and 70, and a little of their neighbors on both sides
+    display, of_head = thick.GetDisplayNode(), slicer_python.util.getNode("MRHead").GetDisplayNode()
+    assert (display.GetWindow(), display.GetLevel()) == (of_head.GetWindow(), of_head.GetLevel())
     assert a_slicer.applicationLogic().GetSelectionNode().GetActiveVolumeID() == thick.GetID()
 
 
