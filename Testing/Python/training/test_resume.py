@@ -128,6 +128,12 @@ def test_other_volumes_are_refused(a_run: Path, entries: list[Entry], tmp_path: 
         run_recipe(plane_recipe(), tmp_path / "fewer.json", a_run, resume=True, device="cpu", log=silent)
 
 
+def test_the_same_volumes_in_another_order_are_refused(a_run: Path, entries: list[Entry], tmp_path: Path):
+    write_manifest(entries[::-1], tmp_path / "turned.json")
+    with pytest.raises(SettingsError, match=r"other volumes than .*turned.json lists: their order differs"):
+        run_recipe(plane_recipe(), tmp_path / "turned.json", a_run, resume=True, device="cpu", log=silent)
+
+
 def test_volumes_that_have_moved_are_the_same_volumes(a_run: Path, entries: list[Entry], tmp_path: Path):
     moved = []
     for entry in entries:
