@@ -145,6 +145,17 @@ def test_the_key_is_free_for_other_modules_while_comparing(comparing: Any, a_pan
     assert (enabled, section.comparison.is_active) == ([False, False, True], True)
 
 
+def test_the_key_works_after_another_arrangement_was_chosen(comparing: Any, a_panel: Any):
+    """Two shortcuts of one key would be ambiguous: Qt calls neither."""
+    from PySide6 import QtCore, QtTest
+
+    a_panel.ui.arrangementComboBox.currentIndex = a_panel.ui.arrangementComboBox.findText("All planes")
+    comparing.window.activateWindow()
+    settle()
+    QtTest.QTest.keyClick(comparing.window, QtCore.Qt.Key.Key_X)
+    assert a_panel.ui.beforeButton.checked
+
+
 def test_other_views_are_shown_when_they_are_chosen(comparing: Any, a_panel: Any, slicer_python: Any):
     layout = slicer_python.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
     before = layout.GetViewArrangement()
