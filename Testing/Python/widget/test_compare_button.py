@@ -274,6 +274,18 @@ def test_what_was_chosen_to_compare_one_input_with_does_not_hide_the_result_of_a
     assert (shown.before, shown.after) == ("Other", "Other 1 mm")
 
 
+def test_a_comparison_stays_where_another_input_has_nothing_to_compare(
+    a_panel: Any, a_thick_volume: Any, a_runner: Any, errors_shown: list[str], slicer_python: Any
+):
+    other = slicer_python.util.addVolumeFromArray(np.ones((4, 18, 20), np.uint8), np.diag([1.0, 1, 6, 1]), "Other")
+    enhance(a_panel, a_runner)
+    a_panel.ui.compareButton.click()
+    shown = a_panel._compare.comparison.shown
+    a_panel.ui.inputSelector.setCurrentNode(other)
+    assert (a_panel._compare.comparison.shown, errors_shown) == (shown, [])
+    assert (a_panel.ui.compareButton.text, a_panel.ui.compareButton.enabled) == ("Close comparison", True)
+
+
 def test_what_was_chosen_to_compare_with_stays_while_the_panel_is_left(
     a_panel: Any, a_thick_volume: Any, slicer_python: Any
 ):
