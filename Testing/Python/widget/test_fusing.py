@@ -113,6 +113,20 @@ def test_a_click_makes_one_volume_that_is_compared_with_each_stack(a_panel: Any,
     assert "Coronal" not in note
 
 
+def test_a_fusion_can_be_cancelled_where_its_first_stack_could_not_be_enhanced(
+    a_panel: Any, stacks: list[Any], a_runner: Any
+):
+    chosen = a_panel._parameterNode
+    chosen.goal = type(chosen.goal).CUSTOM_SPACING  # and no spacing is entered: fusing takes the finest
+    button = a_panel.ui.enhanceButton
+    assert (button.enabled, button.toolTip) == (False, "Enter a spacing.")
+    a_panel.ui.fuseButton.click()
+    assert (button.enabled, button.text) == (True, "Cancel")
+    button.click()
+    wait(lambda: a_panel._run.current is None)
+    assert volume_names() == ["Axial", "Coronal"]
+
+
 def test_a_fused_volume_is_of_the_modality_that_was_stated_of_any_stack(a_panel: Any, stacks: list[Any], a_runner: Any):
     from MedicalSuperResolutionLib.scene import dicom_source
 

@@ -25,7 +25,7 @@ def show(ui: SimpleNamespace, chosen: MedicalSuperResolutionParameterNode, busy_
     """
     outlook, obstacle = None, ""
     try:
-        if chosen.inputVolume is None and not is_running:
+        if chosen.inputVolume is None:
             obstacle = _how_to_begin()
         else:
             outlook = enhancement.outlook(chosen.inputVolume, chosen.settings(), chosen.outputVolume, chosen.region)
