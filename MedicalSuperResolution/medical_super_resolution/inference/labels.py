@@ -31,7 +31,7 @@ def enhance_labels(volume: Volume, settings: EnhanceSettings, progress: Progress
         raise SettingsError("the volume is a label map, which has no uncertainty; ask for none")
     started = time.monotonic()
     planned = plan(_averaged_grid(volume.grid, settings), settings)
-    fine = refine_labels(replace(volume, padding=None), planned.target, progress)
+    fine = refine_labels(volume, planned.target, progress)
     note = "the volume is a label map: its shapes were interpolated and its labels kept, without the model"
     report = Report(
         model=METHOD,

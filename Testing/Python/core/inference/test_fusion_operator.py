@@ -68,6 +68,16 @@ def test_a_constant_volume_gives_a_constant_stack(kind):
     assert 0.3 < float(valid.float().mean()) <= 1
 
 
+@pytest.mark.parametrize(("axis", "first_mm", "outside"), [(0, -1.0, 0), (0, 12.0, 14), (2, -2.5, 0), (2, 11.5, 3)])
+def test_what_lies_just_beyond_the_volume_on_any_side_is_no_measurement(axis: int, first_mm: float, outside: int):
+    matrix = a_stack_grid("straight").ijk_to_ras.copy()
+    matrix[axis, 3] = first_mm
+    valid = StackOperator(Grid((4, 14, 15), matrix), FINE, SliceProfile("box", 1.0)).valid()
+    expected = torch.ones(4, 14, 15)
+    expected.select(2 - axis, outside).zero_()
+    assert torch.equal(valid, expected)
+
+
 def test_slabs_leave_no_trace(monkeypatch):
     x = torch.randn(FINE.shape_kji, generator=torch.Generator().manual_seed(1))
     whole = an_operator().acquire(x)
