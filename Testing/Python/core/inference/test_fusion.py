@@ -199,6 +199,16 @@ def test_a_stack_with_another_gain_is_matched(a_model):
     assert matched.consistency_error_rms[0] < 1.5 * usual.consistency_error_rms[0]
 
 
+def test_the_shading_of_the_stacks_is_matched_unless_that_is_switched_off(a_model):
+    one, other, _ = three_stacks()
+    other = replace(other, array=other.array * np.exp(np.linspace(-0.3, 0.3, SIDE, dtype=np.float32)))
+    by_default, without = (
+        max(fuse([one, other], a_model, register="none", full=True, **options).report.consistency_error_rms)
+        for options in ({}, {"shading": False})
+    )
+    assert by_default < 0.5 * without
+
+
 def test_of_two_stacks_one_is_registered_to_the_other(a_model):
     first, second, _ = three_stacks()
     moved = second.grid.ijk_to_ras.copy()
