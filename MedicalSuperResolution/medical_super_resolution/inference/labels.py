@@ -51,7 +51,7 @@ def enhance_labels(volume: Volume, settings: EnhanceSettings, progress: Progress
         warnings=(*volume.notes, note),
         software=f"MedicalSuperResolution {__version__}",
     )
-    return Enhanced(replace(fine, slice_thickness_mm=None), report)
+    return Enhanced(fine, report)
 
 
 def _averaged_grid(grid: Grid, settings: EnhanceSettings) -> Grid:

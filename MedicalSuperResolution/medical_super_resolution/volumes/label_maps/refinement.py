@@ -59,7 +59,9 @@ def refine_labels(labels: Volume, grid: Grid, progress: Progress = ignore, *, im
 
 
 def _placed(labels: Volume, array: np.ndarray, grid: Grid) -> Volume:
-    return replace(labels, array=array, grid=grid, padding=None, sheared_grid=None, measured=None)
+    return replace(
+        labels, array=array, grid=grid, slice_thickness_mm=None, padding=None, sheared_grid=None, measured=None
+    )
 
 
 def label_values(labels: Volume) -> np.ndarray:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,11 @@ def test_no_label_is_new_and_the_type_stays():
     fine = refine_labels(coarse, coarse.grid.refined("k", FACTOR))
     assert fine.array.dtype == np.int32
     assert set(np.unique(fine.array)) == {0, 7, 300, 1000}
+
+
+def test_finer_labels_do_not_have_the_thickness_of_the_slices_before():
+    labels = replace(thick(three_balls()), slice_thickness_mm=4.0)
+    assert refine_labels(labels, labels.grid.refined("k", FACTOR)).slice_thickness_mm is None
 
 
 def test_labels_that_no_floating_number_holds_keep_their_values():
