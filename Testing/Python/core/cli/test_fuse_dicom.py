@@ -44,6 +44,7 @@ def test_a_fused_dicom_series_names_every_source(medsr, tmp_path, two_series, a_
     assert written[0].StudyInstanceUID == f"{ROOT}.1"
     assert written[0].SeriesInstanceUID not in (f"{ROOT}.2", f"{ROOT}.22")
     assert files.read(output).grid.spacing_ijk_mm == pytest.approx((2.0, 2.0, 2.0))
+    assert {header.SliceThickness for header in written} == {2}  # not that of the stacks
 
 
 @pytest.mark.parametrize("name", ["fused", "fused.nii"])
