@@ -179,6 +179,7 @@ def test_options_of_the_wrong_kind_are_refused_by_name(options: dict[str, object
         ({"region_ras_mm": 5}, "the region has six values in mm, R R A A S S; got 5"),
         ({"region_ras_mm": (0, 1)}, "the region has six values in mm"),
         ({"region_ras_mm": (0, 9, 0, 9, 0, math.inf)}, r"the region has six values in mm, .*got .*inf\)"),
+        ({"region_ras_mm": (0, 9, 9, 0, 0, 9)}, "the region must have its lowest value before its highest"),
         ({"enhance": {"detail": 1}}, "enhance must be an EnhanceSettings, got {'detail': 1}"),
     ],
 )

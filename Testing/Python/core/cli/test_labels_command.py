@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import nibabel
@@ -209,6 +210,17 @@ def test_a_label_map_is_refined_without_loading_the_model(medsr, folder, monkeyp
     assert stages == ["starting", "reading", "refining", "writing"]
     assert loaded == []
     assert files.read(folder / "fine.nii").array.shape == (32, 12, 12)
+
+
+def test_the_report_of_a_label_map_has_its_sizes_and_the_seconds_that_it_took(medsr, folder):
+    labels = np.zeros((8, 12, 10), np.uint8)
+    labels[2:6, 3:9, 3:7] = 4
+    files.write(Volume(labels, Grid(labels.shape, np.diag([1.0, 1, 4, 1]))), folder / "aseg.nii")
+    status, _, err = medsr("enhance", folder / "aseg.nii", folder / "fine.nii", "--report", folder / "done.json")
+    assert status == 0, err
+    report = json.loads((folder / "done.json").read_text())
+    assert (report["size_before_ijk"], report["size_after_ijk"]) == ([10, 12, 8], [10, 12, 32])
+    assert 0 <= report["seconds"] < 60
 
 
 def test_a_segmentation_by_itself_is_refined_as_one(medsr, folder):
