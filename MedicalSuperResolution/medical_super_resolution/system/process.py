@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ _WAIT_PASSIVELY = {
 }
 _NICE = 5  # of -20 to 19
 _BELOW_NORMAL = 0x4000  # BELOW_NORMAL_PRIORITY_CLASS of Windows
+_OF_A_TERMINAL = {signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)}  # Ctrl-C, and that it was closed
 
 
 def wait_passively() -> None:
@@ -172,13 +173,35 @@ def take_standard_input() -> int:
 @contextmanager
 def ignored_by_children() -> Iterator[None]:
     """Let processes that are started inside the block ignore what a terminal sends to all; their parent ends them."""
-    numbers = (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT))
-    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in numbers]
+    with _handled_by(signal.SIG_IGN, _OF_A_TERMINAL):
+        yield
+
+
+@contextmanager
+def interrupted_afterwards() -> Iterator[None]:
+    """Let the first signal that ends the program wait for the end of the block; a second one does not wait."""
+    caught: list[int] = []
+
+    def remember(number: int, frame: object) -> None:
+        caught.append(number)
+        waiting.close()
+
+    with ExitStack() as waiting:
+        heeded = [one for one in {*_OF_A_TERMINAL, signal.SIGTERM} if signal.getsignal(one) != signal.SIG_IGN]
+        waiting.enter_context(_handled_by(remember, heeded))
+        yield
+    for number in caught:
+        signal.raise_signal(number)  # for the handler from before
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, object], None] | signal.Handlers, numbers: Iterable[int]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in reversed(before):
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def end_tidily() -> None:

@@ -13,7 +13,7 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 from ...errors import SettingsError
-from ...system.process import has_gpu_driver
+from ...system.process import has_gpu_driver, interrupted_afterwards
 from .scheduling import GPU, RETRIES
 
 if TYPE_CHECKING:
@@ -79,38 +79,12 @@ def local_workers(count: int, gpus: Sequence[str] = ()) -> Iterator[Client]:
     }
     scheduler = {"cls": Scheduler, "options": options}
     with config.set(_DASK), ExitStack() as opened:
-        with _interrupted_afterwards():  # Dask fails to close workers that are still starting
+        with interrupted_afterwards():  # Dask fails to close workers that are still starting
             cluster = SpecCluster(workers, scheduler, security=security, silence_logs=logging.CRITICAL)
             opened.enter_context(cluster)
         client = opened.enter_context(Client(cluster))
         client.register_plugin(LeaveInterrupts())
         yield client
-
-
-@contextmanager
-def _interrupted_afterwards() -> Iterator[None]:
-    """Let the first signal that ends the program wait for the end of the block; a second one does not wait."""
-    caught = []
-
-    def remember(number: int, frame: object) -> None:
-        caught.append(number)
-        restore()
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    numbers = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
-    before = {number: signal.getsignal(number) for number in numbers}
-    for number, handler in before.items():
-        if handler != signal.SIG_IGN:  # as under nohup
-            signal.signal(number, remember)
-    try:
-        yield
-    finally:
-        restore()
-    for number in caught:
-        signal.raise_signal(number)  # for the handler from before
 
 
 def worker_options(gpu: str | None) -> dict[str, Any]:
