@@ -91,11 +91,10 @@ def _print_plan(volume: Volume, *, is_labels: bool) -> None:
 
 def _list_series(path: Path) -> bool:
     """Print the series in a folder, a zipped one or a DICOMDIR if they hold several volumes; whether they do."""
-    from ...volumes.dicom.sorter import contents_of
+    from ...volumes.dicom.sorter import contents_of, stands_for_folder
     from ..series_table import table_of
 
-    stands_for_files = path.suffix.lower() == ".zip" or path.name.upper() == "DICOMDIR"
-    if not (path.is_dir() or (path.is_file() and stands_for_files)):
+    if not stands_for_folder(path):
         return False
     contents = contents_of(path)
     if sum(len(series.parts) for series in contents.series if not series.problem) < 2:

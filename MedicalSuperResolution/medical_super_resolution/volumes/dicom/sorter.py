@@ -112,12 +112,17 @@ def contents_of(path: Path, *, pass_over_damaged: bool = False, leave_out: Leave
         A file cannot be opened.
     """
     folder = unpacked(path) if path.suffix.lower() == ".zip" and path.is_file() else path
-    named = folder if folder.is_file() and folder.name.upper() != "DICOMDIR" else None
+    named = path if path.is_file() and not stands_for_folder(path) else None
     place = folder if folder.is_dir() else folder.parent
     contents = _contents(named, tuple(_files_in(place, leave_out, nested=named is None)))
     if contents.damaged and not pass_over_damaged:
         raise contents.damaged[0][1].with_traceback(None)
     return contents
+
+
+def stands_for_folder(path: Path) -> bool:
+    """Whether a path is a folder, a zipped one, or the DICOMDIR in one."""
+    return path.is_dir() or (path.is_file() and (path.suffix.lower() == ".zip" or path.name.upper() == "DICOMDIR"))
 
 
 @lru_cache(maxsize=1)  # a command looks into a folder before it reads it; the states are those of the files then
