@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,14 @@ class SliceSequenceTask(GeneratorTask[SequenceBatch]):
         volumes = (_interpolated(batch), self.refine(network, batch).final, batch.hr)
         return tuple(volume.transpose(2, 3) for volume in volumes)
 
-    def calibrate(self, network: nn.Module, entries: list[Entry]) -> None:
+    def calibrate(self, network: nn.Module, entries: list[Entry], log: Callable[[str], object]) -> None:
         """Show the network some batches, whose features 8-bit integers will hold; none where a volume is gone."""
-        if not isinstance(network, SequenceGenerator) or not all(Path(entry.array).is_file() for entry in entries):
+        if not isinstance(network, SequenceGenerator):
             return
+        if not all(Path(entry.array).is_file() for entry in entries):
+            log("training volumes are gone, so the model cannot compute in 8-bit integers")
+            return
+        log(f"measuring ranges for 8-bit integers on {_PATCHES_SEEN} patches of the training volumes")
         sampler = self.dataset(entries)
         batches = (sampler.batch(step) for step in range(-(-_PATCHES_SEEN // self.recipe.batch_size)))
         network.see_features((batch.lr, batch.profile_width) for batch in batches)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -87,7 +88,7 @@ class TrainingTask(ABC, Generic[BatchType]):
     def export(self, path: Path, network: nn.Module, card: dict[str, Any]) -> None:
         """Write the file that is used afterwards."""
 
-    def calibrate(self, network: nn.Module, entries: list[Entry]) -> None:
+    def calibrate(self, network: nn.Module, entries: list[Entry], log: Callable[[str], object]) -> None:
         """Complete the network, before its export, with what is measured on the volumes that it was trained on."""
 
     @abstractmethod

@@ -19,7 +19,14 @@ from .resume import MANIFEST, entries_to_resume
 from .run import run_recipe
 
 
-def export_run(run: Path, output: Path, *, also: dict[str, Any] | None = None, best: bool = False) -> None:
+def export_run(
+    run: Path,
+    output: Path,
+    *,
+    also: dict[str, Any] | None = None,
+    best: bool = False,
+    log: Callable[[str], object] = print,
+) -> None:
     """Write the averaged weights of a run as the file that Slicer and ``medsr enhance`` load.
 
     Parameters
@@ -47,7 +54,7 @@ def export_run(run: Path, output: Path, *, also: dict[str, Any] | None = None, b
         step = restore_best(run, network)
     entries = of_split(read_manifest(run / MANIFEST), "train")
     network.eval().requires_grad_(False)
-    task.calibrate(network, entries)
+    task.calibrate(network, entries, log)
     task.export(output, network, card(task, step, entries, also or {}))
 
 
@@ -76,5 +83,5 @@ def trained(
         return model
     log(f"{name}: training for {recipe.steps} steps")
     run_recipe(recipe, data, run, resume=True, device=device, workers=workers, log=log)
-    export_run(run, model)
+    export_run(run, model, log=log)
     return model

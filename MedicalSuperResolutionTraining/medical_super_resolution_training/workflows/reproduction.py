@@ -115,7 +115,7 @@ def reproduce(
             recipe = _within(recipe, seconds, data, run, device=device, workers=workers)
         run_recipe(recipe, data, run, resume=True, device=device, workers=workers, log=log)
         made[stage.recipe] = out / stage.file if stage.file else run / f"{stage.recipe}.safetensors"
-        export_run(run, made[stage.recipe], also=_card_entries(made[stage.recipe], model))
+        export_run(run, made[stage.recipe], also=_card_entries(made[stage.recipe], model), log=log)
     return [made[stage.recipe] for stage in MODELS[model] if stage.file]
 
 

@@ -29,9 +29,12 @@ def a_run(tmp_path: Path, a_dataset: Path, recipe: Path) -> Path:
     return run
 
 
-def test_an_exported_model_holds_the_averaged_weights_and_has_seen_features(a_run: Path, tmp_path: Path):
+def test_an_exported_model_holds_the_averaged_weights_and_has_seen_features(a_run: Path, tmp_path: Path, capsys):
     output = tmp_path / "mine.safetensors"
+    capsys.readouterr()
     assert main(["export", str(a_run), "-o", str(output)]) == 0
+    printed = capsys.readouterr()
+    assert (printed.out.strip(), "64 patches" in printed.err) == (str(output), True), "what takes minutes is announced"
     state = new_state(read_resolved(a_run), "cpu")
     restore_newest(a_run, state)
     generator = models.load(output).generator
@@ -41,10 +44,11 @@ def test_an_exported_model_holds_the_averaged_weights_and_has_seen_features(a_ru
     assert generator.capabilities.precisions == ("float32", "mixed", "int8")
 
 
-def test_a_model_whose_volumes_are_gone_is_exported_for_float32(a_run: Path, tmp_path: Path):
+def test_a_model_whose_volumes_are_gone_is_exported_for_float32(a_run: Path, tmp_path: Path, capsys):
     for array in a_run.parent.rglob("*.npy"):
         array.unlink()
     assert main(["export", str(a_run), "-o", str(tmp_path / "mine.safetensors")]) == 0
+    assert "8-bit" in capsys.readouterr().err
     assert models.load(tmp_path / "mine.safetensors").generator.capabilities.precisions == ("float32", "mixed")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from functools import partial
 from pathlib import Path
 
 from medical_super_resolution.system.temp_dirs import check_replaceable
@@ -25,6 +27,7 @@ def run(chosen: argparse.Namespace) -> int:
     from ...workflows.export import export_run
 
     check_replaceable(chosen.output, overwrite=chosen.overwrite)
-    export_run(chosen.run, chosen.output, also=read_toml(chosen.card) if chosen.card else {}, best=chosen.best)
+    also = read_toml(chosen.card) if chosen.card else {}
+    export_run(chosen.run, chosen.output, also=also, best=chosen.best, log=partial(print, file=sys.stderr))
     print(chosen.output)
     return 0
