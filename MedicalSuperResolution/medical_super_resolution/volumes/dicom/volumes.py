@@ -20,6 +20,8 @@ _FAR = 8.0  # slice distances: what lies further away is of another stack
 _LARGER = 2.0  # times as many images: the smaller stacks are left out
 _MOST_NAMED = 8
 _LOCALIZER = "LOCALIZER"
+_PLANES = ("sagittal", "coronal", "axial")
+_SIDES = (("R", "L"), ("A", "P"), ("I", "S"))  # of the patient: below and above 0
 _PLACES = {
     "position": "ImagePositionPatient",
     "orientation": "ImageOrientationPatient",
@@ -97,12 +99,14 @@ def _stacks(frames: list[Frame]) -> tuple[list[list[Frame]], list[Frame]]:
 def _phases(stacks: list[list[Frame]]) -> tuple[list[Part], int]:
     """Stacks with one image at each place, and the number of duplicates; no stacks where one cannot be split."""
     parts, doubles = [], 0
-    for stack in stacks:
+    planes = [_plane(stack[0]) for stack in stacks]
+    for stack, plane in zip(stacks, planes, strict=True):
         found, twice = phases.split(stack)
         if not found:
             return [], 0
         doubles += twice
-        label = f"{len(stack)} images {_plane(stack[0])}" if len(stacks) > 1 else ""
+        label = f"{len(stack)} images {_PLANES[plane]}" if len(stacks) > 1 else ""
+        label += f" {_extent(stack, plane)}" if planes.count(plane) > 1 else ""
         parts += [Part(", ".join(filter(None, (label, phase))), part) for phase, part in found]
     return parts, doubles
 
@@ -181,8 +185,14 @@ def _largest(stacks: list[list[Frame]]) -> tuple[list[list[Frame]], list[Frame]]
     return kept, others
 
 
-def _plane(frame: Frame) -> str:
-    """Roughly how a slice lies in the patient."""
+def _plane(frame: Frame) -> int:
+    """The axis of the patient that a slice roughly lies across: an index of `_PLANES`."""
     assert frame.orientation is not None
-    normal = np.abs(np.cross(*frame.orientation))
-    return ("sagittal", "coronal", "axial")[int(normal.argmax())]
+    return int(np.abs(np.cross(*frame.orientation)).argmax())
+
+
+def _extent(stack: list[Frame], axis: int) -> str:
+    """Where the first corners of a stack lie along an axis of the patient, which tells a left knee from a right one."""
+    places = [float(frame.position[axis]) for frame in stack if frame.position is not None]
+    first, last = (f"{abs(place):.0f} mm {_SIDES[axis][place > 0]}" for place in (min(places), max(places)))
+    return f"from {first} to {last}"

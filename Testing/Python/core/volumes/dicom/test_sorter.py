@@ -476,6 +476,18 @@ def test_slices_in_three_directions_are_three_volumes(tmp_path: Path, stored: np
     np.testing.assert_array_equal(files.read(tmp_path, Selection(phase=3)).array, stored + 2)
 
 
+def test_two_knees_in_one_series_are_told_apart_by_their_sides(tmp_path: Path, stored: np.ndarray):
+    for number, side in enumerate((-120, 80)):
+
+        def place(made: Dataset, k: int, side: int = side) -> None:
+            made.ImagePositionPatient = [side - 5 * k, 0, 0]
+
+        directions = [0, 1, 0, 0, 0, -1]
+        write_images(tmp_path / f"{number}", stored + number, change=place, ImageOrientationPatient=directions)
+    left, right = "6 images sagittal from 55 mm L to 80 mm L", "6 images sagittal from 145 mm R to 120 mm R"
+    assert f"1: {left}; 2: {right}" in refusal(tmp_path)
+
+
 @pytest.mark.parametrize("count", [3, 4])
 def test_a_stack_of_half_as_many_slices_is_left_out_and_one_of_more_is_a_volume(
     tmp_path: Path, stored: np.ndarray, count: int
