@@ -67,7 +67,7 @@ class DicomWebSource:
             if is_growing or series in self._fetched or queue.is_known(series):
                 continue
             try:
-                images = client.retrieve_series(study, series)
+                images = _images_of(client, study, series)
                 queue.expect(series, [str(image.SOPInstanceUID) for image in images])
                 for image in images:
                     queue.add(series, str(image.SOPInstanceUID), _encoded(image))
@@ -117,6 +117,16 @@ def _all_pages(client: Any, filters: dict[str, str]) -> Iterator[dict[str, Any]]
         yield from new.values()
         seen |= new.keys()
         page = new and client.search_for_series(fields=_FIELDS, search_filters=filters, offset=len(seen))
+
+
+def _images_of(client: Any, study: str, series: str) -> list[Dataset]:  # noqa: ANN401
+    """The images of a series; compressed as they are stored only where the service cannot decompress them."""
+    try:
+        return list(client.retrieve_series(study, series))
+    except OSError as problem:  # of requests
+        if getattr(problem, "response", None) is None:
+            raise
+        return list(client.retrieve_series(study, series, media_types=(("application/dicom", "*"),)))
 
 
 def _encoded(image: Dataset) -> bytes:

@@ -31,7 +31,7 @@ class AService:
         found.NumberOfSeriesRelatedInstances = len(self.images)
         return [found.to_json_dict()]
 
-    def retrieve_series(self, study: str, series: str) -> list:
+    def retrieve_series(self, study: str, series: str, **options: object) -> list:
         self.retrieved += 1
         return self.images
 
@@ -57,6 +57,29 @@ def test_a_series_of_a_service_is_fetched_once_and_only_when_it_grows_no_more(a_
     assert {pydicom.dcmread(path).SOPInstanceUID for path in stored} == {image.SOPInstanceUID for image in whole}
     assert a_service.asked[0]["Modality"] == "CT"
     assert a_service.asked[0]["StudyDate"] == f"{datetime.date.today() - datetime.timedelta(days=7):%Y%m%d}-"
+
+
+def test_a_series_that_the_service_cannot_decompress_is_fetched_as_it_is_stored(
+    a_queue: Queue, a_service: AService, a_series: list[Path], monkeypatch: pytest.MonkeyPatch
+):
+    answer = pytest.importorskip("requests").Response()
+    answer.status_code = 500  # Orthanc's, which has no decoder of JPEG 2000
+
+    def retrieve(study: str, series: str, media_types: tuple = ("application/dicom",)) -> list:
+        if media_types != (("application/dicom", "*"),):
+            answer.raise_for_status()
+        return compressed
+
+    compressed = [pydicom.dcmread(path) for path in a_series]
+    for image in compressed:
+        image.compress(pydicom.uid.RLELossless, generate_instance_uid=False)
+    monkeypatch.setattr(a_service, "retrieve_series", retrieve)
+    source = DicomWebSource("http://pacs", (Rule(modality="CT"),))
+    source.fetch(a_queue), source.fetch(a_queue)
+    stored = [pydicom.dcmread(path) for path in a_queue.folder.rglob("*.dcm")]
+    assert {image.file_meta.TransferSyntaxUID.name for image in stored} == {"RLE Lossless"}
+    pixels = {image.SOPInstanceUID: image.pixel_array.tolist() for image in stored}
+    assert pixels == {image.SOPInstanceUID: image.pixel_array.tolist() for image in a_service.images}
 
 
 def test_of_a_series_whose_fetching_was_killed_the_rest_is_fetched_before_it_is_complete(
