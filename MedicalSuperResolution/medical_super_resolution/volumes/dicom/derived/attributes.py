@@ -101,6 +101,11 @@ _TYPE_2_OF_CLASS = {
         RadiopharmaceuticalInformationSequence PatientOrientationCodeSequence PatientGantryRelationshipCodeSequence
     """,
 }
+# The standard requires these beside others of a trial or a contrast agent, but they may be empty (type 2).
+MAY_BE_EMPTY = (
+    *("ClinicalTrialProtocolName", "ClinicalTrialSiteID", "ClinicalTrialSiteName", "ClinicalTrialTimePointID"),
+    "ContrastBolusAgent",
+)
 # The standard requires these to have a value (type 1), which only the source can give.
 _TYPE_1_OF_CLASS = {
     CT: "",

@@ -136,10 +136,10 @@ def _copy_flags(sources: list[Dataset], header: Dataset) -> None:
 
 
 def copy_values(source: Dataset, target: Dataset, keywords: Iterable[str]) -> None:
-    """Copy the attributes for which the source has a value; what cannot be understood is left out."""
+    """Copy the attributes that have a value or may be empty; what cannot be understood is left out."""
     for keyword in keywords:
         with suppress(*UNREADABLE):
-            if keyword in source and not source[keyword].is_empty:
+            if keyword in source and (keyword in attributes.MAY_BE_EMPTY or not source[keyword].is_empty):
                 element = copy.deepcopy(source[keyword])
                 for item in element.value if element.VR == "SQ" else ():
                     item.walk(_remove_people)

@@ -16,6 +16,7 @@ from derived_series import FACTOR, prepared
 from dicom_sources import PATIENT_NAME, SECRET, Change, write_source
 from medical_super_resolution.cohort.discovery import items_in
 from medical_super_resolution.errors import VolumeError
+from medical_super_resolution.volumes.dicom.derived import attributes
 from medical_super_resolution.volumes.dicom.derived.writer import write_series
 from medical_super_resolution.volumes.io import files
 
@@ -63,6 +64,13 @@ def of_a_beating_heart(header: pydicom.Dataset, k: int) -> None:
     header.TriggerTime, header.FrameTime, header.BeatRejectionFlag = 250, 125, "N"
 
 
+def of_a_trial_with_a_contrast_agent(header: pydicom.Dataset, k: int) -> None:
+    header.ClinicalTrialSponsorName, header.ClinicalTrialProtocolID, header.ClinicalTrialSubjectID = "S", "P", "1"
+    header.ContrastBolusRoute = "IV"
+    for keyword in attributes.MAY_BE_EMPTY:
+        setattr(header, keyword, "")
+
+
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (Debian package dicom3tools) is not installed")
 @pytest.mark.parametrize(
     ("kind", "real", "change"),
@@ -80,6 +88,7 @@ def of_a_beating_heart(header: pydicom.Dataset, k: int) -> None:
         ("CT", False, of_a_head_with_an_empty_side),
         ("CT", False, of_white_air),
         ("MR", False, of_white_air),
+        *((kind, False, of_a_trial_with_a_contrast_agent) for kind in ("CT", "MR", "PT")),
     ],
 )
 def test_the_standard_is_kept(tmp_path: Path, kind: str, real: bool, change: Change):
@@ -88,6 +97,11 @@ def test_the_standard_is_kept(tmp_path: Path, kind: str, real: bool, change: Cha
         said = subprocess.run(["dciodvfy", "-new", file], capture_output=True, text=True, check=False)
         assert "Image" in said.stderr + said.stdout
         assert [line for line in (said.stderr + said.stdout).splitlines() if "Error" in line] == []
+
+
+def test_what_a_source_of_a_trial_leaves_empty_is_empty(tmp_path: Path):
+    header = prepared(tmp_path, change=of_a_trial_with_a_contrast_agent).write().headers[0]
+    assert [header[keyword].value for keyword in attributes.MAY_BE_EMPTY] == [""] * len(attributes.MAY_BE_EMPTY)
 
 
 def test_patient_study_and_frame_of_reference_are_those_of_the_source(tmp_path: Path):
