@@ -67,10 +67,7 @@ class DicomWebSource:
             if is_growing or series in self._fetched or queue.is_known(series):
                 continue
             try:
-                images = _images_of(client, study, series)
-                queue.expect(series, [str(image.SOPInstanceUID) for image in images])
-                for image in images:
-                    queue.add(series, str(image.SOPInstanceUID), _encoded(image))
+                _add_all(_images_of(client, study, series), series, queue)
             except _Unwritable as problem:
                 logger.warning("series %s: %s; it is not fetched again", label(series), problem)
             except TooLate as problem:  # from now on the queue knows the series
@@ -119,14 +116,25 @@ def _all_pages(client: Any, filters: dict[str, str]) -> Iterator[dict[str, Any]]
         page = new and client.search_for_series(fields=_FIELDS, search_filters=filters, offset=len(seen))
 
 
-def _images_of(client: Any, study: str, series: str) -> list[Dataset]:  # noqa: ANN401
-    """The images of a series; compressed as they are stored only where the service cannot decompress them."""
+def _images_of(client: Any, study: str, series: str) -> Iterator[Dataset]:  # noqa: ANN401
+    """The images of a series as they come; compressed as they are stored only where the service cannot unpack them."""
     try:
-        return list(client.retrieve_series(study, series))
+        yield from client.iter_series(study, series)
     except OSError as problem:  # of requests
         if getattr(problem, "response", None) is None:
             raise
-        return list(client.retrieve_series(study, series, media_types=(("application/dicom", "*"),)))
+        yield from client.iter_series(study, series, media_types=(("application/dicom", "*"),))
+
+
+def _add_all(images: Iterator[Dataset], series: str, queue: Queue) -> None:
+    """Store images as they come; until the last one is stored, one is marked as missing."""
+    image = next(images, None)
+    while image is not None:
+        following = next(images, None)
+        if following is not None:
+            queue.expect(series, [str(following.SOPInstanceUID)])
+        queue.add(series, str(image.SOPInstanceUID), _encoded(image))
+        image = following
 
 
 def _encoded(image: Dataset) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ class AService:
         found.NumberOfSeriesRelatedInstances = len(self.images)
         return [found.to_json_dict()]
 
-    def retrieve_series(self, study: str, series: str, **options: object) -> list:
+    def iter_series(self, study: str, series: str) -> list:
         self.retrieved += 1
         return self.images
 
@@ -73,7 +74,7 @@ def test_a_series_that_the_service_cannot_decompress_is_fetched_as_it_is_stored(
     compressed = [pydicom.dcmread(path) for path in a_series]
     for image in compressed:
         image.compress(pydicom.uid.RLELossless, generate_instance_uid=False)
-    monkeypatch.setattr(a_service, "retrieve_series", retrieve)
+    monkeypatch.setattr(a_service, "iter_series", retrieve)
     source = DicomWebSource("http://pacs", (Rule(modality="CT"),))
     source.fetch(a_queue), source.fetch(a_queue)
     stored = [pydicom.dcmread(path) for path in a_queue.folder.rglob("*.dcm")]
@@ -102,6 +103,28 @@ def test_of_a_series_whose_fetching_was_killed_the_rest_is_fetched_before_it_is_
     source.fetch(again)
     assert again.complete(quiet_seconds=-1) == [label(SERIES)]
     assert len(list(again.folder.rglob("*.dcm"))) == 5
+
+
+@pytest.mark.parametrize("comes", [0, 1, 2, 4])
+def test_images_are_stored_as_they_come_and_a_series_that_breaks_off_is_not_complete(
+    a_queue: Queue, a_service: AService, monkeypatch: pytest.MonkeyPatch, comes: int
+):
+    def breaks_off(study: str, series: str) -> Iterator[object]:
+        for image in a_service.images[:comes]:
+            yield image
+            stored.append(len(list(a_queue.folder.rglob("*.dcm"))))
+        raise OSError("the connection is lost")
+
+    stored: list[int] = []
+    source = DicomWebSource("http://pacs", (Rule(modality="CT"),))
+    with monkeypatch.context() as broken:
+        broken.setattr(a_service, "iter_series", breaks_off)
+        source.fetch(a_queue), source.fetch(a_queue)
+    assert stored == [0, 1, 2, 3][:comes]
+    assert a_queue.complete(quiet_seconds=-1) == []
+    source.fetch(a_queue)
+    assert a_queue.complete(quiet_seconds=-1) == [label(SERIES)]
+    assert len(list(a_queue.folder.rglob("*.dcm"))) == 5
 
 
 @pytest.mark.parametrize("knows_offset", [True, False])
@@ -203,7 +226,7 @@ def test_a_series_that_cannot_be_fetched_holds_up_no_other(
         {"0020000D": {"vr": "UI", "Value": ["1"]}, "0020000E": {"vr": "UI", "Value": [one]}} for one in ("1.2", SERIES)
     ]
     monkeypatch.setattr(a_service, "search_for_series", lambda **_: found)
-    monkeypatch.setattr(a_service, "retrieve_series", retrieved)
+    monkeypatch.setattr(a_service, "iter_series", retrieved)
     source = DicomWebSource("http://pacs", (Rule(modality="CT"),))
     for _ in range(3):
         source.fetch(a_queue)
