@@ -35,7 +35,7 @@ _OF_CLASS = {
         KVP ScanOptions DataCollectionDiameter ReconstructionDiameter DistanceSourceToDetector DistanceSourceToPatient
         TableHeight RotationDirection FilterType FocalSpots GeneratorPower ConvolutionKernel
         RevolutionTime SingleCollimationWidth TotalCollimationWidth TableSpeed TableFeedPerRotation SpiralPitchFactor
-        RescaleType
+        RescaleType CTDIPhantomTypeCodeSequence
     """,
     MR: """
         ScanningSequence SequenceVariant ScanOptions MRAcquisitionType SequenceName AngioFlag RepetitionTime EchoTime

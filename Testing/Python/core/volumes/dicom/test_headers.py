@@ -99,6 +99,18 @@ def test_the_standard_is_kept(tmp_path: Path, kind: str, real: bool, change: Cha
         assert [line for line in (said.stderr + said.stdout).splitlines() if "Error" in line] == []
 
 
+def test_the_dose_of_ct_names_the_phantom_that_it_is_meant_for(tmp_path: Path):
+    def dosed(header: pydicom.Dataset, k: int) -> None:
+        phantom = pydicom.Dataset()
+        phantom.CodeValue, phantom.CodingSchemeDesignator = "113691", "DCM"
+        phantom.CodeMeaning = "IEC Body Dosimetry Phantom"
+        header.CTDIvol, header.CTDIPhantomTypeCodeSequence = 12.3, [phantom]
+
+    header = prepared(tmp_path, change=dosed).write().headers[0]
+    assert header.CTDIvol == 12.3
+    assert header.CTDIPhantomTypeCodeSequence[0].CodeValue == "113691"
+
+
 def test_what_a_source_of_a_trial_leaves_empty_is_empty(tmp_path: Path):
     header = prepared(tmp_path, change=of_a_trial_with_a_contrast_agent).write().headers[0]
     assert [header[keyword].value for keyword in attributes.MAY_BE_EMPTY] == [""] * len(attributes.MAY_BE_EMPTY)
