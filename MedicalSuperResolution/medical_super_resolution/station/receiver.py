@@ -90,7 +90,7 @@ def listen(
     SettingsError
         A title or the address cannot be used.
     """
-    from pynetdicom import AE, StoragePresentationContexts, evt
+    from pynetdicom import AE, AllStoragePresentationContexts, evt
     from pynetdicom.sop_class import Verification
 
     for one in (title, *callers):
@@ -105,7 +105,7 @@ def listen(
     entity.network_timeout = entity.dimse_timeout = entity.acse_timeout = _SECONDS_OF_SILENCE
     entity.maximum_associations = _MOST_ASSOCIATIONS
     entity.add_supported_context(Verification)
-    for context in StoragePresentationContexts:
+    for context in AllStoragePresentationContexts:  # some senders end a study at the first file that is not taken
         entity.add_supported_context(context.abstract_syntax, _syntaxes())
     handlers = [
         (evt.EVT_CONN_OPEN, _admit, [queue, Callers(largest_sum)]),

@@ -147,6 +147,22 @@ def test_a_caller_may_send_images_in_any_one_compression_without_loss(a_queue: Q
         server.shutdown()
 
 
+def test_a_caller_may_send_all_that_a_study_can_hold(a_queue: Queue, a_port: int):
+    from medical_super_resolution.station.receiver import listen
+
+    caller = pynetdicom.AE("MODALITY")
+    for kind in ("66.7", "30", "88.68", "200.2"):  # a label map, a parametric map, a dose report, a protocol
+        caller.add_requested_context(f"1.2.840.10008.5.1.4.1.1.{kind}")
+    server = listen(a_queue, title="MEDSR", host="127.0.0.1", port=a_port)
+    try:
+        association = caller.associate("127.0.0.1", a_port, ae_title="MEDSR")
+        assert association.is_established
+        assert association.rejected_contexts == []
+        association.release()
+    finally:
+        server.shutdown()
+
+
 @pytest.mark.parametrize("is_there", [False, True])
 def test_an_image_that_does_not_name_its_series_is_not_acknowledged(
     a_queue: Queue, a_series: list[Path], a_port: int, is_there: bool
