@@ -106,9 +106,14 @@ def try_writing(folder: Path, name: str = "file") -> None:
 
 
 def check_replaceable(path: Path, *, overwrite: bool) -> None:
-    """Refuse, before any work is done, a file that is there already, unless it may be replaced, and a folder."""
+    """Refuse, before any work is done, a file that is there already, unless it may be replaced; and what is no file.
+
+    Root, as in a container, may replace ``/dev/null`` and ``/dev/stdout``, and other programs would then miss them.
+    """
     if path.is_dir():
         raise SuperResolutionError(f"{path} is a folder; name a file")
+    if path.absolute().parent == Path("/dev") or (path.exists() and not path.is_file()):
+        raise SuperResolutionError(f"{path} is a device or a pipe; name a file")
     if path.exists() and not overwrite:
         raise SuperResolutionError(f"{path} exists already; add --overwrite to replace it, or choose another name")
 

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.system import temp_dirs
 from medical_super_resolution.system.temp_dirs import put_in_place
 
@@ -193,3 +194,11 @@ def test_the_folder_of_a_process_whose_exit_status_nobody_asks_for_is_removed(tm
         assert len(list(tmp_path.iterdir())) == 1
         temp_dirs.remove_stale_folders("medsr-", tmp_path)
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="devices of Unix")
+@pytest.mark.parametrize("name", ["/dev/null", "/dev/stdout", "pipe"])
+def test_a_device_and_a_pipe_are_never_replaced(tmp_path: Path, name: str):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SuperResolutionError, match="is a device or a pipe; name a file"):
+        temp_dirs.check_replaceable(tmp_path / name, overwrite=True)
