@@ -180,9 +180,10 @@ def write_series(
     except (RuntimeError, OSError, EOFError, zlib.error, VolumeError) as problem:
         for volume in volumes:
             volume.check_finite()  # else it would pass for a full disk
+        reason = f": {problem.strerror}" if isinstance(problem, OSError) and problem.strerror else ""
         free = shutil.disk_usage(path.parent).free / 1e6
         raise VolumeError(
-            f"{path} could not be written; {free:.0f} MB are free on its disk, and up to"
+            f"{path} could not be written{reason}; {free:.0f} MB are free on its disk, and up to"
             f" {len(arrays) * arrays[0].nbytes / 1e6:.0f} MB are needed; free some space or choose another folder"
         ) from problem
     if taken:

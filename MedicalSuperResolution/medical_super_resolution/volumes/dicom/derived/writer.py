@@ -108,9 +108,10 @@ def write_series(
                     folder.rmdir()
                 put_in_place(series, folder)
     except OSError as problem:
+        reason = f": {problem.strerror}" if problem.strerror else ""
         free = shutil.disk_usage(folder.parent).free / 1e6
         raise VolumeError(
-            f"{folder} could not be written; {free:.0f} MB are free on its disk, and about"
+            f"{folder} could not be written{reason}; {free:.0f} MB are free on its disk, and about"
             f" {volume.array.size * 2.2 / 1e6:.0f} MB are needed; free some space or choose another folder"
         ) from problem
     return report

@@ -165,7 +165,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
         save(dataset, path, *others)
 
     monkeypatch.setattr(pydicom.dataset.FileDataset, "save_as", full)
-    with pytest.raises(VolumeError, match="could not be written; .* MB are free on its disk"):
+    with pytest.raises(VolumeError, match="could not be written: No space left on device; .* MB are free on its disk"):
         derived.write()
     assert len(written) == 8
     assert [path.name for path in tmp_path.iterdir()] == ["source"]

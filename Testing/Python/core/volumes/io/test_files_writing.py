@@ -28,6 +28,15 @@ def test_a_failing_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     assert contents(tmp_path) == {}
 
 
+def test_a_quota_that_is_used_up_is_named_because_the_disk_has_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def over_quota(*arguments: object, **options: object) -> None:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(files, "encode", over_quota)
+    with pytest.raises(VolumeError, match="could not be written: Disk quota exceeded; .* MB are free"):
+        files.write(Volume(numbers("int16"), a_grid_in(np.eye(3))), tmp_path / "scan.nii.gz")
+
+
 @pytest.mark.parametrize("suffix", formats.SUFFIXES)
 def test_a_value_that_is_not_finite_does_not_pass_for_a_full_disk(tmp_path: Path, suffix: str):
     array = numbers("float32")
