@@ -130,6 +130,18 @@ def test_shipped_models_are_found_where_the_home_is_that_of_another_account(
         store.find("mine")
 
 
+def test_shipped_models_are_found_where_no_home_is_known(medsr: Medsr, monkeypatch: pytest.MonkeyPatch):
+    def unknown() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", unknown)
+    for variable in (store.FOLDER_VARIABLE, "LOCALAPPDATA", "XDG_DATA_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    assert "general-large  " in medsr("models")[1]
+    with pytest.raises(ModelError, match="there is no model 'mine'; installed: general, general-large; or"):
+        store.find("mine")
+
+
 def test_a_full_disk_ends_in_a_sentence_and_leaves_nothing(
     a_file: Path, a_user_folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
