@@ -117,6 +117,8 @@ class Volume:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.array, np.ndarray):
+            raise TypeError(f"a volume takes a numpy array, got {type(self.array).__name__}; use numpy.asarray")
         if isinstance(self.array, np.ma.MaskedArray):  # parts of numpy heed the mask, others compute with what it hides
             raise VolumeError("the array has a mask; fill it first by .filled(value)")
         if self.array.ndim != 3 or self.array.shape != self.grid.shape_kji:

@@ -62,3 +62,9 @@ def test_a_single_value_that_is_not_finite_is_found(value: float, dtype: str):
 def test_finite_values_pass(dtype: str):
     limits = np.iinfo(dtype) if np.dtype(dtype).kind in "iu" else np.finfo(dtype)
     Volume(np.full((2, 3, 4), limits.max, dtype), Grid((2, 3, 4), np.eye(4))).check_finite()
+
+
+@pytest.mark.parametrize("array", [[[[1.0, 2.0]]], np.float32(1), None])
+def test_what_is_no_array_of_numpy_is_refused_by_its_kind(array: object):
+    with pytest.raises(TypeError, match=f"takes a numpy array, got {type(array).__name__}; use numpy.asarray"):
+        Volume(array, Grid((1, 1, 2), np.eye(4)))
