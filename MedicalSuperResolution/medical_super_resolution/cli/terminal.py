@@ -112,6 +112,10 @@ def status_of(command: Callable[[], int], *, interrupted: str = "nothing was wri
         sentence = str(problem)
     except MemoryError:
         sentence = "the computer ran out of memory; crop the volume or ask for a smaller factor"
+    except ImportError as problem:
+        if "failed to map segment" not in str(problem):
+            raise
+        sentence = "PyTorch does not fit into the memory that this program may take; raise the limit, as of ulimit -v"
     except OSError as problem:
         if isinstance(problem, BrokenPipeError) or _closed_by(problem):
             raise

@@ -107,6 +107,16 @@ def _ended(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
 
 
+def test_a_job_with_too_little_memory_for_pytorch_gets_one_sentence(capsys: pytest.CaptureFixture):
+    def load(why: str) -> int:
+        raise ImportError(why)
+
+    assert status_of(lambda: load("libtorch_cpu.so: failed to map segment from shared object")) == 1
+    assert capsys.readouterr().err.startswith("error: PyTorch does not fit into the memory that this program may take")
+    with pytest.raises(ImportError):
+        status_of(lambda: load("No module named 'torch'"))
+
+
 def test_in_a_log_progress_takes_a_line_for_each_tenth(capsys: pytest.CaptureFixture):
     progress = progress_of_kind("auto")
     for done in range(101):
