@@ -8,6 +8,7 @@ import io
 import json
 import os
 import select
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -187,11 +188,19 @@ class TerminalProgress(Display):
         if part:
             text += f", {(now - self._stage_started) * (1 - part) / part:.0f} s left"
         if self.terminal:
-            filled = round(30 * part)
-            self._show(f"{self._name} [{'#' * filled}{'.' * (30 - filled)}] {text}", "\n" if done == total else "")
+            size = max(0, min(30, _columns() - 45))
+            filled = round(size * part)
+            self._show(f"{self._name} [{'#' * filled}{'.' * (size - filled)}] {text}", "\n" if done == total else "")
         elif int(10 * part) > self._tenths:
             self._tenths = int(10 * part)
             self._show(f"{self._name} {text.strip()}", "\n")
 
     def _show(self, text: str, end: str) -> None:
-        print(f"\r{text:<70}" if self.terminal else text, end=end, file=sys.stderr, flush=True)
+        if self.terminal:
+            columns = _columns() - 1  # a line that wraps would stay, and the next one begin below it
+            text = f"\r{text[:columns]:<{min(70, columns)}}"
+        print(text, end=end, file=sys.stderr, flush=True)
+
+
+def _columns() -> int:
+    return shutil.get_terminal_size().columns

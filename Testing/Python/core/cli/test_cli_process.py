@@ -125,6 +125,21 @@ def test_in_a_log_progress_takes_a_line_for_each_tenth(capsys: pytest.CaptureFix
     assert [line.split()[:2] for line in lines] == [["refining", f"{10 * tenth}%"] for tenth in range(11)]
 
 
+@pytest.mark.parametrize("columns", [20, 50, 60, 80, 200])
+def test_on_a_terminal_progress_stays_on_one_line(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, columns: int
+):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    progress = progress_of_kind("auto")
+    progress.stage("loading the model")
+    for done in range(10):
+        progress(done, 100)
+    lines = capsys.readouterr().err.split("\r")[1:]
+    assert {len(line) for line in lines} == {min(70, columns - 1)}
+    assert columns < 50 or lines[-1].rstrip().endswith("s left")
+
+
 def test_a_file_in_a_folder_for_unfinished_results_is_reported_as_the_folder_that_the_user_knows(capsys, folder: Path):
     def fail() -> int:
         raise OSError(errno.EROFS, "Read-only file system", str(folder / ".medsr-1-2-3" / "m.onnx"))
