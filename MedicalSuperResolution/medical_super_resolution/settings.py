@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sized
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass
 from numbers import Integral, Real
 
@@ -39,6 +39,16 @@ def check_number(name: str, value: object, *, whole: bool = False, optional: boo
         raise SettingsError(f"{name} must be a whole number, got {value!r}")
     if not isinstance(value, Real):
         raise SettingsError(f"{name} must be a number, got {value!r}")
+
+
+def is_row(values: object, count: int) -> bool:
+    """Whether values are so many numbers, in an order; those of a set or a dictionary stand for no axes."""
+    return (
+        isinstance(values, Collection)
+        and not isinstance(values, Set | Mapping)
+        and len(values) == count
+        and all(isinstance(value, Real) for value in values)
+    )
 
 
 def plain(value: float | None) -> float | None:
@@ -201,9 +211,7 @@ class EnhanceSettings:
         if not isinstance(self.axes, str):
             raise SettingsError(f"axes must be a text such as 'k' or 'in-plane', got {self.axes!r}")
         spacing = self.spacing_ijk_mm
-        if spacing is not None and not (
-            isinstance(spacing, Sized) and len(spacing) == 3 and all(isinstance(value, Real) for value in spacing)
-        ):
+        if spacing is not None and not is_row(spacing, 3):
             raise SettingsError(f"the target spacing has three values in mm, along i, j and k; got {spacing!r}")
         for name in ("factor", "slice_thickness_mm", "memory_gb", "threads", "detail"):
             object.__setattr__(self, name, plain(getattr(self, name)))

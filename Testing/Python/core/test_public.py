@@ -160,6 +160,8 @@ def test_an_array_without_spacing_and_a_volume_with_one_are_refused(a_volume: Vo
         ({"axes": 2}, "axes must be a text such as 'k'"),
         ({"spacing_ijk_mm": 1.0}, "the target spacing has three values in mm.*got 1.0"),
         ({"spacing_ijk_mm": (1.0, 2.0)}, "the target spacing has three values in mm"),
+        ({"spacing_ijk_mm": {3.0, 0.5, 1.0}}, "the target spacing has three values in mm"),
+        ({"spacing_ijk_mm": {3.0: "i", 0.5: "j", 1.0: "k"}}, "the target spacing has three values in mm"),
         ({"modality": "xray"}, "unknown modality 'xray'; use one of: ct, mr, pet, us"),
     ],
 )
@@ -178,6 +180,7 @@ def test_options_of_the_wrong_kind_are_refused_by_name(options: dict[str, object
         ({"prior_weight": math.inf}, "the weight of the prior must be a finite number above 0, got inf"),
         ({"region_ras_mm": 5}, "the region has six values in mm, R R A A S S; got 5"),
         ({"region_ras_mm": (0, 1)}, "the region has six values in mm"),
+        ({"region_ras_mm": {0, 1, 2, 3, 4, 5}}, "the region has six values in mm"),
         ({"region_ras_mm": (0, 9, 0, 9, 0, math.inf)}, r"the region has six values in mm, .*got .*inf\)"),
         ({"region_ras_mm": (0, 9, 9, 0, 0, 9)}, "the region must have its lowest value before its highest"),
         ({"enhance": {"detail": 1}}, "enhance must be an EnhanceSettings, got {'detail': 1}"),

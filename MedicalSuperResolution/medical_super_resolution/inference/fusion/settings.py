@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sized
 from dataclasses import dataclass, field
-from numbers import Real
 
 from ...errors import SettingsError
-from ...settings import EnhanceSettings, check_number, plain, switch
+from ...settings import EnhanceSettings, check_number, is_row, plain, switch
 
 REGISTRATIONS = ("rigid", "slices", "none")
 
@@ -55,11 +53,7 @@ class FusionSettings:
         if not isinstance(self.enhance, EnhanceSettings):
             raise SettingsError(f"enhance must be an EnhanceSettings, got {self.enhance!r}")
         region = self.region_ras_mm
-        if region is not None and not (
-            isinstance(region, Sized)
-            and len(region) == 6
-            and all(isinstance(value, Real) and math.isfinite(value) for value in region)
-        ):
+        if region is not None and not (is_row(region, 6) and all(map(math.isfinite, region))):
             raise SettingsError(f"the region has six values in mm, R R A A S S; got {region!r}")
         for name in ("spacing_mm", "prior_weight", "rounds", "iterations"):
             object.__setattr__(self, name, plain(getattr(self, name)))
