@@ -51,7 +51,7 @@ def enhance(
     full: Literal[True],
     progress: Progress = ignore,
     **options: Any,  # noqa: ANN401 - the fields of EnhanceSettings, which checks them
-) -> Enhanced: ...
+) -> Enhanced[Volume]: ...
 
 
 @overload
@@ -71,6 +71,21 @@ def enhance(
 
 @overload
 def enhance(
+    image: _Image,
+    model: str | Path | Model | None = None,
+    settings: EnhanceSettings | None = None,
+    *,
+    spacing: tuple[float, float, float] | None = None,
+    affine: np.ndarray | None = None,
+    modality: str | None = None,
+    full: Literal[True],
+    progress: Progress = ignore,
+    **options: Any,  # noqa: ANN401 - the fields of EnhanceSettings, which checks them
+) -> Enhanced[_Image]: ...
+
+
+@overload
+def enhance(
     image: Any,  # noqa: ANN401
     model: str | Path | Model | None = None,
     settings: EnhanceSettings | None = None,
@@ -81,7 +96,7 @@ def enhance(
     full: bool,
     progress: Progress = ignore,
     **options: Any,  # noqa: ANN401 - the fields of EnhanceSettings, which checks them
-) -> Any: ...  # noqa: ANN401 - an `Enhanced` whose images are of the kind of ``image``
+) -> Any: ...  # noqa: ANN401 - the one or the other
 
 
 def enhance(

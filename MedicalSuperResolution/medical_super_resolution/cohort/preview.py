@@ -28,7 +28,7 @@ class Preview:
     path: Path
     uncertainty: str = ""
 
-    def __call__(self, before: Volume, done: Enhanced) -> None:
+    def __call__(self, before: Volume, done: Enhanced[Volume]) -> None:
         """Write the picture, and remember the uncertainty."""
         from PIL import Image
 

@@ -22,7 +22,7 @@ from ..volumes.memmap import slabs
 from ..volumes.tilt import sheared, sheared_grid, straightened
 from ..volumes.volume import Enhanced, Volume
 
-Inspect = Callable[[Volume, Enhanced], None]
+Inspect = Callable[[Volume, Enhanced[Volume]], None]
 Stage = Callable[[str], None]
 
 

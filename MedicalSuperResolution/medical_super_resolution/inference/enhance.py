@@ -41,7 +41,7 @@ def enhance(
     *,
     profile: ProfileEstimate | None = None,
     allocator: Allocator | None = None,
-) -> Enhanced:
+) -> Enhanced[Volume]:
     """Refine a volume as the settings ask.
 
     There is one pass for each refined axis: the volume is a sequence of slices along that axis, the generator adds its

@@ -19,7 +19,7 @@ from .planning import finer_axes, plan
 METHOD = "labels (shape-based interpolation)"
 
 
-def enhance_labels(volume: Volume, settings: EnhanceSettings, progress: Progress = ignore) -> Enhanced:
+def enhance_labels(volume: Volume, settings: EnhanceSettings, progress: Progress = ignore) -> Enhanced[Volume]:
     """Refine a label map as the settings ask, without a network; no label is new.
 
     Raises

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from .grid import Grid
 NO_TIMES = (1.0, 0.0)  # spacing and origin of a series that has none
 _KINDS = "iuf"  # signed, unsigned, floating
 _HALF = 0.5 + 1e-3  # of a slice
+_Image = TypeVar("_Image")
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,9 +182,12 @@ def not_finite(number: int) -> VolumeError:
 
 
 @dataclass(frozen=True)
-class Enhanced:
-    """A result and its report; ``uncertainty`` is the standard deviation of each voxel, if it was requested."""
+class Enhanced(Generic[_Image]):
+    """A result and its report; ``uncertainty`` is the standard deviation of each voxel, if it was requested.
 
-    volume: Volume
+    Both are a `Volume`, or images of the kind that was given to `api.enhance.enhance`.
+    """
+
+    volume: _Image
     report: Report
-    uncertainty: Volume | None = None
+    uncertainty: _Image | None = None

@@ -353,8 +353,9 @@ def test_type_checkers_know_that_enhance_gives_a_volume_for_a_path_and_else_the_
 
     assert [(one["full"], one["return"]) for one in hints] == [
         (typing.Literal[False], Volume),
-        (typing.Literal[True], Enhanced),
+        (typing.Literal[True], Enhanced[Volume]),
         (typing.Literal[False], hints[2]["image"]),
+        (typing.Literal[True], Enhanced[hints[3]["image"]]),
         (bool, typing.Any),
     ]
     assert [one["image"] for one in hints[:2]] == [str | Path | Volume] * 2
