@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import subprocess
 import sys
@@ -332,8 +333,10 @@ def test_importing_the_package_loads_neither_torch_nor_numpy():
     assert found.stdout.strip() == "[]"
 
 
-def test_the_package_says_that_it_has_types():
-    assert (Path(medical_super_resolution.__file__).parent / "py.typed").is_file()
+@pytest.mark.parametrize("package", ["medical_super_resolution", "medical_super_resolution_training"])
+def test_each_package_that_pip_installs_says_that_it_has_types(package: str):
+    assert Path(importlib.import_module(package).__file__).with_name("py.typed").is_file()
+    assert f'\n{package} = ["py.typed"' in (Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="older versions of Python do not keep overloads")
