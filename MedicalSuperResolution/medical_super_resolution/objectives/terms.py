@@ -21,8 +21,6 @@ class LossTerm:
     stage
         `CONTENT` for a term that counts from the first step on, `ADVERSARIAL` for one that counts only while a
         discriminator is trained.
-    meaning
-        What it compares, for the reference of recipes.
     function
         Name of its function in `losses`, ``(sr, hr) -> ()``; empty where the training step computes the term itself.
     weight
@@ -30,7 +28,6 @@ class LossTerm:
     """
 
     stage: str
-    meaning: str
     function: str = ""
     weight: float = 0.0
 
@@ -43,17 +40,15 @@ class LossTerm:
 
 
 LOSS_TERMS: dict[str, LossTerm] = {
-    "l1": LossTerm(CONTENT, "mean absolute error", "absolute_error", weight=1.0),
-    "mse": LossTerm(CONTENT, "mean squared error", "squared_error"),
-    "gradient": LossTerm(CONTENT, "mean absolute error of differences between neighbors", "gradient_error"),
-    "squared_gradient": LossTerm(CONTENT, "mean squared error of these differences", "squared_gradient_error"),
-    "gradient_difference": LossTerm(
-        CONTENT, "total variation of the error inside the slices", "gradient_difference_variation"
-    ),
-    "spectrum": LossTerm(ADVERSARIAL, "log power along the slice sequence, see objectives.spectrum"),
-    "perceptual": LossTerm(ADVERSARIAL, "distance of features, see PerceptualSettings"),
-    "adversarial": LossTerm(ADVERSARIAL, "judgment of the discriminator, see AdversarialSettings"),
-    "adversarial_features": LossTerm(ADVERSARIAL, "squared distance of the features of the discriminator"),
+    "l1": LossTerm(CONTENT, "absolute_error", weight=1.0),
+    "mse": LossTerm(CONTENT, "squared_error"),
+    "gradient": LossTerm(CONTENT, "gradient_error"),
+    "squared_gradient": LossTerm(CONTENT, "squared_gradient_error"),
+    "gradient_difference": LossTerm(CONTENT, "gradient_difference_variation"),
+    "spectrum": LossTerm(ADVERSARIAL),  # log power along the slice sequence, see objectives.spectrum
+    "perceptual": LossTerm(ADVERSARIAL),  # distance of features, see PerceptualSettings
+    "adversarial": LossTerm(ADVERSARIAL),  # judgment of the discriminator, see AdversarialSettings
+    "adversarial_features": LossTerm(ADVERSARIAL),  # squared distance of the features of the discriminator
 }
 
 CONTENT_TERMS = tuple(name for name, term in LOSS_TERMS.items() if term.stage == CONTENT)

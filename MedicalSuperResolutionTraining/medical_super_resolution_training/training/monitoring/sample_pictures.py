@@ -13,7 +13,7 @@ _SHOWN = 4  # patches of the batch
 _SMALLEST = 96  # pixels of a patch: smaller ones are enlarged
 
 
-def write_sample(run: Path, step: int, volumes: tuple[Tensor, ...]) -> Path:
+def write_sample(run: Path, step: int, volumes: tuple[Tensor, ...]) -> None:
     """Draw the middle slice of the first patches, one row a patch.
 
     Parameters
@@ -26,9 +26,7 @@ def write_sample(run: Path, step: int, volumes: tuple[Tensor, ...]) -> Path:
     picture = np.concatenate(rows)
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
-    path = folder / _name(step)
-    imsave(path, np.clip(picture, 0, 1), cmap="gray", vmin=0, vmax=1)
-    return path
+    imsave(folder / _name(step), np.clip(picture, 0, 1), cmap="gray", vmin=0, vmax=1)
 
 
 def remove_after(run: Path, step: int) -> None:
