@@ -1,4 +1,4 @@
-"""Picture of before, after and their difference: three planes, one window, a scale in the volume's units."""
+"""Picture of before, after and their difference: three planes at one scale, one window, units of the volume."""
 
 from __future__ import annotations
 
@@ -112,7 +112,8 @@ def _draw(
     planes = [
         [plane_of(panel.array, grid, axis, slices.get(name)) for panel in panels] for name, axis in PLANES.items()
     ]
-    heights = [row[0].height_mm / row[0].width_mm for row in planes]
+    widest = max(row[0].width_mm for row in planes)
+    heights = [row[0].height_mm / widest for row in planes]
     figure, axes = pyplot.subplots(
         3, len(panels), figsize=(3.1 * len(panels), 3.1 * sum(heights) + 0.9), height_ratios=heights, squeeze=False,
         facecolor="black", layout="constrained",
@@ -120,9 +121,11 @@ def _draw(
     for row, name in enumerate(PLANES):
         for column, panel in enumerate(panels):
             limits = (-largest, largest) if panel.is_difference else window
-            drawn = _draw_plane(axes[row, column], planes[row][column], limits, is_difference=panel.is_difference)
+            axis, plane = axes[row, column], planes[row][column]
+            drawn = _draw_plane(axis, plane, limits, is_difference=panel.is_difference)
+            axis.set_xlim((plane.width_mm - widest) / 2, (plane.width_mm + widest) / 2)
             if row == 0:
-                axes[row, column].set_title(panel.title, color="white", fontsize=11)
+                axis.set_title(panel.title, color="white", fontsize=11)
         _label_plane(axes[row, 0], name, planes[row][0])
     # What was drawn last is in the last column, which is always a difference.
     bar = figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.4, aspect=40, pad=0.01)

@@ -42,6 +42,24 @@ def test_the_titles_of_many_low_panels_are_whole(tmp_path: Path):
     assert pixels[:20].any()  # where the titles are
 
 
+def test_the_planes_of_a_sagittal_slab_are_drawn_at_one_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    monkeypatch.setattr(pyplot, "close", lambda figure: None)
+    array = np.random.default_rng(0).normal(0, 100, (60, 50, 10)).astype(np.float32)
+    panels = [figures.Panel("after", array), figures.Panel("difference", array, True)]
+
+    figures._draw(panels, Grid(array.shape, np.diag([3.0, 3.0, 3.0, 1.0])), (-160, 240), "HU", tmp_path / "p.png", {})
+
+    monkeypatch.undo()
+    axes = [axis for axis in pyplot.gcf().axes if axis.images]
+    boxes = [axis.get_window_extent() for axis in axes]
+    widths = [float(np.ptp(axis.get_xlim())) / box.width for axis, box in zip(axes, boxes, strict=True)]
+    heights = [float(np.ptp(axis.get_ylim())) / box.height for axis, box in zip(axes, boxes, strict=True)]
+    pyplot.close(pyplot.gcf())
+    assert len(axes) == 6
+    assert np.allclose([*widths, *heights], widths[0], rtol=0.01)
+
+
 @pytest.mark.parametrize(
     ("unit", "said"),
     [("HU", "difference in HU; gray window -160 to 240 HU"), ("", "difference in signal; gray window -160 to 240")],
