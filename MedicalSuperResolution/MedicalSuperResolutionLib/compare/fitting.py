@@ -15,8 +15,8 @@ _THICKER = 1.01  # times the other spacings, above which an axis is the slice ax
 _VERTICAL = 0.15, 0.5  # width and height of a vertical legend, of those of the view; its title is wider
 _VERTICAL_ROOM = 0.32  # of the width of the view
 _HORIZONTAL_PIXELS, _HORIZONTAL = 40, 0.45  # height of a horizontal one with title and numbers; width, of the view
-_GAP_PIXELS = 8  # above it
-_HORIZONTAL_ROOM_PIXELS = _HORIZONTAL_PIXELS + _GAP_PIXELS
+_GAP_PIXELS = 8  # above it, and below
+_HORIZONTAL_ROOM_PIXELS = _HORIZONTAL_PIXELS + 2 * _GAP_PIXELS
 _LABELS, _FEW_LABELS = 5, 3  # beside the colors, and in one line above them
 _AT_THE_RIGHT, _CENTERED = 0.95, 0.5  # position of a legend
 
