@@ -87,7 +87,7 @@ def rendered(mask: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarra
     camera.SetPosition(0.25, 1.0, 0.35)
     camera.SetFocalPoint(0, 0, 0)
     camera.SetViewUp(0, 0, 1)
-    renderer.ResetCamera()
+    renderer.ResetCamera(data.GetBounds())
     camera.Zoom(1.7)
     window.Render()
     grabbed = vtk.vtkWindowToImageFilter()
@@ -120,7 +120,7 @@ def main(source: Path, output: Path) -> None:
     }
     pictures = {name: rendered(mask, truth.grid.spacing_ijk_mm) for name, mask in found.items()}
     shown = content(np.stack(list(pictures.values())))
-    places = [["0", "1"], ["2", "3"], ["4", "4"]]
+    places = [["0", "0", "1", "1"], ["2", "2", "3", "3"], [".", "4", "4", "."]]
     figure, axes = plt.subplot_mosaic(places, figsize=(11, 8), layout="constrained")
     for axis, (name, mask) in zip(axes.values(), found.items(), strict=True):
         dice = 2 * (mask & truth.array).sum() / (mask.sum() + truth.array.sum())
