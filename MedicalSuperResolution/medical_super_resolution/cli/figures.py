@@ -105,7 +105,7 @@ def _draw(
     slices: Mapping[str, int],
 ) -> None:
     optional("matplotlib", "pictures").use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     differences = [np.abs(panel.array[::2, ::2, ::2]) for panel in panels if panel.is_difference]
     largest = max(float(np.percentile(values, _DIFFERENCE_PERCENTILE)) for values in differences) or 1.0
@@ -128,7 +128,8 @@ def _draw(
                 axis.set_title(panel.title, color="white", fontsize=11)
         _label_plane(axes[row, 0], name, planes[row][0])
     # What was drawn last is in the last column, which is always a difference.
-    bar = figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.4, aspect=40, pad=0.01)
+    few = ticker.MaxNLocator(4, steps=[1, 2, 5, 10])  # numbers such as -1e+05 are wide
+    bar = figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.4, aspect=40, pad=0.01, ticks=few, format="%.4g")
     shown = f"difference in {unit or 'signal'}; gray window {window[0]:.4g} to {window[1]:.4g} {unit}"
     bar.set_label(shown.rstrip(), color="white")
     bar.ax.tick_params(colors="white")

@@ -60,6 +60,30 @@ def test_the_planes_of_a_sagittal_slab_are_drawn_at_one_scale(tmp_path: Path, mo
     assert np.allclose([*widths, *heights], widths[0], rtol=0.01)
 
 
+@pytest.mark.parametrize("largest", [4e-7, 0.9, 180.0, 177000.0])
+def test_the_numbers_of_the_scale_are_whole_and_do_not_overlap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, largest: float
+):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    monkeypatch.setattr(pyplot, "close", lambda figure: None)
+    array = np.linspace(-largest, largest, 16**3, dtype=np.float32).reshape(16, 16, 16)
+    panels = [figures.Panel("before", array), figures.Panel("after", array), figures.Panel("difference", array, True)]
+
+    figures._draw(panels, Grid(array.shape, np.eye(4)), (0, largest), "", tmp_path / "picture.png", {})
+
+    monkeypatch.undo()
+    scale = pyplot.gcf().axes[-1]
+    low, high = scale.get_xlim()
+    labels = [text for text in scale.get_xticklabels() if low <= text.get_position()[0] <= high]
+    boxes = [label.get_window_extent() for label in labels]
+    pyplot.close(pyplot.gcf())
+    assert [float(label.get_text().replace("\N{MINUS SIGN}", "-")) for label in labels] == pytest.approx(
+        [x.get_position()[0] for x in labels]
+    )
+    assert len(labels) >= 3
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
 @pytest.mark.parametrize(
     ("unit", "said"),
     [("HU", "difference in HU; gray window -160 to 240 HU"), ("", "difference in signal; gray window -160 to 240")],
