@@ -35,12 +35,13 @@ def has_segments(fields: dict[str, str]) -> bool:
 def is_label_map(volume: Volume) -> bool:
     """Whether the values of a volume are labels: few whole numbers in patches, or a file that is marked as such.
 
-    A volume whose modality is known is none, nor are floating numbers without the background 0.
+    A volume whose modality is known is none, nor are floating numbers without the background 0, nor gray values in a
+    file that is named like labels, such as t2_roi.nii.gz.
     """
     if volume.modality is not None:
         return False
     if volume.header is not None and volume.header.is_labels:
-        return _distinct(volume.array) is not None
+        return _distinct(volume.array) is not None and not _is_gray(volume)
     if volume.array.size < _FEWEST_VOXELS:
         return False
     values = _distinct(volume.array)
@@ -58,8 +59,11 @@ def is_image(volume: Volume) -> bool:
 
     What is marked as labels is none.
     """
-    if volume.header is not None and volume.header.is_labels:
-        return False
+    return _is_gray(volume) and not (volume.header is not None and volume.header.is_labels)
+
+
+def _is_gray(volume: Volume) -> bool:
+    """Whether the middle slice has many values, most of them unlike their neighbors."""
     middle = np.asarray(volume.array[len(volume.array) // 2])
     found, counts = np.unique(middle, return_counts=True)
     inside = middle != found[counts.argmax()]

@@ -98,3 +98,10 @@ def test_a_nifti_file_whose_intent_is_labels_holds_labels(tmp_path: Path):
     image.header.set_intent(1002)
     nibabel.save(image, tmp_path / "x.nii.gz")
     assert is_label_map(files.read(tmp_path / "x.nii.gz"))
+
+
+def test_gray_values_in_a_file_that_is_named_like_labels_are_an_image(tmp_path: Path):
+    shape = (8, 48, 40)
+    gray = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)  # of 8 bits, cut to a region
+    files.write(replace(labels(), array=gray, grid=a_grid(shape)), tmp_path / "t2_roi.nii.gz")
+    assert not is_label_map(files.read(tmp_path / "t2_roi.nii.gz"))
