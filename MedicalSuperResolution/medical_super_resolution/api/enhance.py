@@ -213,4 +213,6 @@ class EnhanceTransform:
         result = copy.copy(data)
         for key in self.keys:
             result[key] = enhance(data[key], self._model, self.settings)
+        if hasattr(result, "update_attributes"):  # of a TorchIO subject, whose images are attributes, too
+            result.update_attributes()
         return result

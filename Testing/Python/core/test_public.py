@@ -306,7 +306,8 @@ def test_a_transform_refines_a_subject_of_torchio(a_volume: Volume, a_model: Mod
 
     assert isinstance(found, torchio.Subject)
     assert found["ct"].shape == (1, *expected.array.shape[::-1])
-    assert subject["ct"].shape == values.shape
+    assert found.ct is found["ct"]
+    assert subject["ct"].shape == subject.ct.shape == values.shape
 
 
 def test_representations_take_one_line(a_volume: Volume, a_model: Model):
