@@ -179,7 +179,7 @@ class TerminalProgress(Display):
         """Begin a stage, and show its name at once."""
         self._begin(name)
         text = f"{name} ... {time.monotonic() - self.started:.0f} s"
-        self._show(text, "" if self.terminal else "\n")
+        self._show(text, "\r" if self.terminal else "\n")  # what comes next, such as a warning, takes its place
 
     def __call__(self, done: int, total: int) -> None:
         """Show the progress of the stage."""

@@ -135,9 +135,18 @@ def test_on_a_terminal_progress_stays_on_one_line(
     progress.stage("loading the model")
     for done in range(10):
         progress(done, 100)
-    lines = capsys.readouterr().err.split("\r")[1:]
+    lines = list(filter(None, capsys.readouterr().err.split("\r")))
     assert {len(line) for line in lines} == {min(70, columns - 1)}
     assert columns < 50 or lines[-1].rstrip().endswith("s left")
+
+
+def test_what_is_printed_after_a_stage_on_a_terminal_takes_its_place(monkeypatch: pytest.MonkeyPatch, capsys):
+    """A warning stood on the line of "writing", 70 columns to the right."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    progress_of_kind("auto").stage("writing")
+    shown = capsys.readouterr().err
+    assert shown.startswith("\rwriting ... 0 s ")
+    assert shown.endswith(" \r")
 
 
 def test_a_file_in_a_folder_for_unfinished_results_is_reported_as_the_folder_that_the_user_knows(capsys, folder: Path):
