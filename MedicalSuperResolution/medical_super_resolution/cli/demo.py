@@ -25,14 +25,14 @@ from ..volumes.io import files
 from ..volumes.resampling import INTERPOLATORS, resampled
 from ..volumes.volume import Volume
 from .figures import compare
-from .terminal import progress_of_kind
+from .terminal import Display
 
 FACTOR = 4
 OURS = "ours"
 _FOREGROUND = 0.03  # of the 99.5th percentile: below lies what is outside the head
 
 
-def main(folder: Path, *, overwrite: bool = False) -> None:
+def main(folder: Path, progress: Display, *, overwrite: bool = False) -> None:
     """Write the thick and the enhanced volume and a picture into ``folder``; print a table.
 
     Raises
@@ -53,12 +53,14 @@ def main(folder: Path, *, overwrite: bool = False) -> None:
     results: dict[str, Volume] = {}
     seconds: dict[str, float] = {}
     for name in (*INTERPOLATORS, OURS):
+        progress.stage("refining" if name == OURS else "interpolating")
         started = time.monotonic()
         if name == OURS:
-            results[name] = enhance(thick, model, settings, progress_of_kind("auto")).volume
+            results[name] = enhance(thick, model, settings, progress).volume
         else:
             results[name] = Volume(resampled(thick, truth.grid, name), truth.grid)
         seconds[name] = time.monotonic() - started
+    progress.stage("comparing")
     for line in table(results, truth, seconds):
         print(line)
     files.write(thick, made[0], overwrite=overwrite)

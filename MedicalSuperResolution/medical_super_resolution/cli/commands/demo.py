@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..terminal import progress_of_kind
+
 HELP = "enhance a head template that comes with a package, and compare with the truth"
 
 
@@ -23,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Write volumes and a picture, print a table."""
+    progress = progress_of_kind("auto")
+    progress.stage("starting")  # PyTorch and the template take seconds
     from ..demo import main
 
-    main(chosen.folder, overwrite=chosen.overwrite)
+    main(chosen.folder, progress, overwrite=chosen.overwrite)
     return 0

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from medical_super_resolution.cli import demo as demonstration
+from medical_super_resolution.cli.main import main
+from medical_super_resolution.cli.terminal import Display
 from medical_super_resolution.errors import SuperResolutionError
 from medical_super_resolution.objectives.metrics import psnr, ssim
 from medical_super_resolution.volumes.grid import Grid
@@ -32,7 +34,7 @@ def shown(a_head: Volume, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     folder, printed = tmp_path_factory.mktemp("demonstration") / "shown", io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
         patch.setattr(demonstration, "template", lambda: a_head)
-        demonstration.main(folder)
+        demonstration.main(folder, Display())
     return folder, printed.getvalue().splitlines()
 
 
@@ -48,14 +50,23 @@ def test_a_file_that_is_there_already_is_kept(tmp_path: Path):
     mine = tmp_path / "thick.nii.gz"
     mine.write_bytes(b"mine")
     with pytest.raises(SuperResolutionError, match=r"thick.nii.gz exists already; add --overwrite"):
-        demonstration.main(tmp_path)
+        demonstration.main(tmp_path, Display())
     assert (list(tmp_path.iterdir()), mine.read_bytes()) == ([mine], b"mine")
+
+
+def test_the_stages_are_shown_from_the_start(
+    a_head: Volume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.setattr(demonstration, "template", lambda: a_head)
+    assert main(["demo", str(tmp_path / "shown")]) == 0
+    stages = [line.partition(" ... ")[0] for line in capsys.readouterr().err.splitlines() if " ... " in line]
+    assert stages == ["starting", "interpolating", "interpolating", "refining", "comparing"]
 
 
 def test_without_the_template_no_folder_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "nilearn.datasets", None)
     with pytest.raises(SuperResolutionError, match="nilearn"):
-        demonstration.main(tmp_path / "shown")
+        demonstration.main(tmp_path / "shown", Display())
     assert list(tmp_path.iterdir()) == []
 
 
