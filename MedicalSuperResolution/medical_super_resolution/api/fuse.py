@@ -13,7 +13,7 @@ from ..models.file import Model
 from ..models.weight_interpolation import load_model
 from ..progress import Progress, ignore
 from ..volumes.volume import Volume
-from .image_kinds import to_volume
+from .image_kinds import volume_with_place
 from .options import settings_from
 
 
@@ -71,14 +71,15 @@ def fuse(
     Parameters
     ----------
     stacks : sequence of str, Path, Volume, or images that `enhance` takes
-        2 to 12 stacks, in any planes. The result does not depend on their order.
+        2 to 12 stacks, in any planes; no arrays, of which a `Volume` tells where they lie. The result does not depend
+        on their order.
     model : str, Path or Model, optional
         The name of an installed model, the path of a model file, or the result of `load_model`. Without it, the model
         that ``enhance`` of the settings names.
     settings : FusionSettings, optional
         The settings. Without them, the defaults.
     like : str, Path, Volume, or image that `enhance` takes, optional
-        The image whose grid the result takes. Without it, a grid that covers all stacks.
+        The image whose grid the result takes; no array. Without it, a grid that covers all stacks.
     full : bool
         Return a `Fused` with the volume, a report and the uncertainty, instead of the volume alone.
     progress : callable
@@ -112,9 +113,9 @@ def fuse(
     if isinstance(stacks, str | Path):
         raise TypeError(f"fuse takes a list of 2 to 12 stacks, got the single path {str(stacks)!r}")
     settings = settings_from(FusionSettings, settings, options)
-    volumes = [to_volume(stack).volume for stack in stacks]
+    volumes = [volume_with_place(stack) for stack in stacks]
     chosen = settings.enhance
     loaded = model if isinstance(model, Model) else load_model(model or chosen.model, chosen.detail)
-    wanted = None if like is None else to_volume(like).volume
+    wanted = None if like is None else volume_with_place(like)
     fused = fuse_stacks(volumes, loaded, settings, like=wanted, uncertainty=full, progress=progress)
     return fused if full else fused.volume

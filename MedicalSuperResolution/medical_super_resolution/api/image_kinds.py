@@ -17,10 +17,8 @@ from ..errors import SettingsError, VolumeError
 from ..volumes.grid import LPS_TO_RAS, Grid
 from ..volumes.volume import Volume
 
-SUPPORTED = (
-    "a path, a Volume, a SimpleITK image, a nibabel image, a MONAI MetaTensor, a TorchIO ScalarImage,"
-    " or an array (K, J, I) with spacing= or affine="
-)
+_WITH_PLACE = "a path, a Volume, a SimpleITK image, a nibabel image, a MONAI MetaTensor, a TorchIO ScalarImage"
+SUPPORTED = f"{_WITH_PLACE}, or an array (K, J, I) with spacing= or affine="
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def to_volume(
     VolumeError
         The image is no scalar volume.
     """
-    convert = next((convert for is_kind, convert in _KINDS if is_kind(image)), None)
+    convert = _conversion_of(image)
     if convert is not None:
         if spacing is not None or affine is not None:
             raise SettingsError(f"spacing and affine are for arrays; {type(image).__name__} carries its own")
@@ -78,6 +76,27 @@ def to_volume(
     if isinstance(image, np.ndarray) or _is_a("torch", "Tensor")(image):
         return _from_array(image, spacing, affine)
     raise TypeError(f"enhance takes {SUPPORTED}; got {_full_name(type(image))}")
+
+
+def volume_with_place(image: Any) -> Volume:  # noqa: ANN401
+    """The volume of an image of any known kind but an array, which does not tell where it lies.
+
+    Raises
+    ------
+    TypeError
+        The image is of none of these kinds.
+    VolumeError
+        The image is no scalar volume.
+    """
+    convert = _conversion_of(image)
+    if convert is None:
+        name = _full_name(type(image))
+        raise TypeError(f"fuse takes {_WITH_PLACE}; got {name}; make a Volume of an array by Volume(array, grid)")
+    return convert(image).volume
+
+
+def _conversion_of(image: object) -> Callable[[Any], Converted] | None:
+    return next((convert for is_kind, convert in _KINDS if is_kind(image)), None)
 
 
 def _full_name(kind: type) -> str:

@@ -212,6 +212,7 @@ def test_one_volume_given_as_both_stacks_is_named(a_volume: Volume, a_model: Mod
     ("call", "sentence"),
     [
         (lambda: fuse("axial.nii.gz"), "fuse takes a list of 2 to 12 stacks, got the single path 'axial.nii.gz'"),
+        (lambda: fuse([np.zeros((4, 4, 4))] * 2), "fuse takes a path, .*; got numpy.ndarray; make a Volume of"),
         (lambda: fuse(["a.nii", "b.nii"], settings=EnhanceSettings()), "must be a FusionSettings, got EnhanceSettings"),
         (lambda: fuse(["a.nii", "b.nii"], spacing=1.0), "fuse has no option 'spacing'; the settings are: spacing_mm"),
         (lambda: write(np.zeros((4, 4, 4)), "thin.nii.gz"), "write takes a Volume, got ndarray"),
