@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from ...errors import SettingsError
 from ...physics.pictures import perpendicular_cuts, slice_triples
 from ..contracts import Discriminator
 
@@ -23,14 +24,18 @@ class CutsConfig:
     channels, slice_channels
         Width of the first convolution on standing cuts and on slices; it doubles at each of ``halvings``.
     every
-        Distance of the sampled cuts in voxels. That of the slices is one less, so that with the factor ``every`` they
-        do not all lie at the same place between measured slices.
+        Distance of the sampled cuts in voxels, at least 2. That of the slices is one less, so that with the factor
+        ``every`` they do not all lie at the same place between measured slices.
     """
 
     channels: int = 32
     slice_channels: int = 16
     halvings: int = 2
     every: int = 4
+
+    def __post_init__(self) -> None:
+        if self.every < 2:
+            raise SettingsError(f"every must be at least 2, got {self.every}")
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Module:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ...errors import SettingsError
 from ..contracts import Discriminator
 from .sequence_lstm import LongShortTermMemory
 
@@ -28,6 +29,10 @@ class RefinedSequenceConfig:
     channels: int = 16
     cell: int = 8
     hidden: int = 64
+
+    def __post_init__(self) -> None:
+        if self.cell % 4:
+            raise SettingsError(f"cell must be a multiple of 4, got {self.cell}")
 
 
 class RefinedSequenceCritic(Discriminator):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.networks.discriminators import DISCRIMINATORS
 from medical_super_resolution.networks.discriminators.sequence_lstm import LongShortTermMemory
 from medical_super_resolution.networks.discriminators.vgg_style import VggStyleConfig, VggStyleDiscriminator
@@ -45,6 +46,19 @@ def test_volumes_of_any_size_are_judged(name: str, shape: tuple[int, ...]):
     assert scores.dim() == 2
     assert scores.shape[0] == shape[0]
     assert torch.isfinite(scores).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "said"),
+    [
+        ("cuts", {"every": 1}, "every must be at least 2, got 1"),
+        ("refined-sequence", {"cell": 2}, "cell must be a multiple of 4, got 2"),
+        ("refined-sequence", {"cell": 6}, "cell must be a multiple of 4, got 6"),
+    ],
+)
+def test_sizes_of_which_no_discriminator_can_be_made_are_refused(name: str, sizes: dict[str, int], said: str):
+    with pytest.raises(SettingsError, match=said):
+        DISCRIMINATORS[name][0](**sizes)
 
 
 @pytest.mark.parametrize("name", ALL)
