@@ -27,7 +27,8 @@ class Report:
     detail_sha256 : str
         SHA-256 of the detail model's file if it was used, even for the uncertainty alone.
     modality : str
-        Modality of the volume, as stated or as guessed from the values.
+        Modality of the volume, as stated or as guessed from the values; "labels" for a label map, whose ``model`` is
+        the interpolation of its shapes.
     factor_ijk, spacing_before_ijk_mm, spacing_after_ijk_mm, size_before_ijk, size_after_ijk : tuple
         Factor, spacing in mm and size, along i, j and k.
     slice_thickness_mm : float
@@ -47,14 +48,18 @@ class Report:
     other_profile, other_consistency_error_rms : str, float
         The next most likely profile, and the same error under it; empty and None where the slices are kept, so that
         no slice profile has an effect.
-    precision : str
-        Precision of the network: "float32", "mixed" or "int8".
+    device, precision : str
+        Where the network ran, and its precision: "float32", "mixed" or "int8".
+    seconds : float
+        Time of the whole enhancement, without reading and writing.
     uncertainty : str
         How the uncertainty was computed; empty if it was not requested.
     stages : dict of str to float
         Seconds by stage.
     settings : dict
         The settings, by the names of `EnhanceSettings`.
+    warnings : tuple of str
+        What the reader changed, and what to look at with care, as sentences.
     """
 
     model: str

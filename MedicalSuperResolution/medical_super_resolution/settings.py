@@ -97,12 +97,13 @@ class EnhanceSettings:
     ----------
     factor : float, optional
         How many times finer each of ``axes`` becomes, in (1, 8], whole or not. With neither this nor
-        ``spacing_ijk_mm``, the through-plane axis is refined to the in-plane spacing, at most 8 times.
+        ``spacing_ijk_mm``, the through-plane axis is refined to the in-plane spacing, at most 8 times, or by an
+        in-plane model of one factor both in-plane axes by that.
     axes : str
         Of the factor: "through-plane" (across the slices), "in-plane" (the other two), or letters of "ijk", the index
         axes of the volume, fastest first.
     spacing_ijk_mm : tuple of float, optional
-        Target spacing in mm, instead of ``factor``. Axes that are finer already are kept.
+        Target spacing in mm, instead of ``factor``; at most 8 times finer. Axes that are finer already are kept.
     exact_spacing : bool
         Whether axes that are finer than ``spacing_ijk_mm`` are averaged to it.
     slice_thickness_mm : float, optional
@@ -125,15 +126,20 @@ class EnhanceSettings:
     device : str
         "auto", "cuda", "mps" or "cpu".
     threads : int, optional
-        Number of CPU threads. None takes all that are available.
+        Number of CPU threads, at least 1. None takes all that are available.
     precision : str
         Precision of the network: "float32", "mixed" (half precision where it is exact enough; CPUs without bfloat16
         arithmetic, in-plane models on CPUs, and Apple's graphics cards compute in float32), "int8" (8-bit integers on
         CPUs with VNNI, about twice as fast; elsewhere as "auto") or "auto" (mixed on CUDA, float32 elsewhere).
         Interpolation and consistency are always float32.
     memory_gb : float, optional
-        Memory of the whole program, including input and output, in gigabytes. None takes as much as increases the
-        speed, about 1.4 in addition to input and output.
+        Memory of the whole program, including input and output, in gigabytes, at least 0.1. None takes as much as
+        increases the speed, about 1.4 in addition to input and output.
+
+    Raises
+    ------
+    SettingsError
+        A value is of another type or outside its range, or two settings contradict each other.
     """
 
     factor: float | None = None

@@ -30,7 +30,9 @@ class BundleNetwork(nn.Module):
     Raises
     ------
     ModelError
-        The file is missing or damaged, or is no through-plane model.
+        The file is missing or damaged, is no through-plane model, or has no detail model for a ``detail``.
+    SettingsError
+        ``detail`` lies outside [0, 1].
     """
 
     def __init__(self, path: str, detail: float = 0.0) -> None:

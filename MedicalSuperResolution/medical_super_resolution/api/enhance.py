@@ -114,7 +114,7 @@ def enhance(
     """Refine an image and return an image of the same kind.
 
     With neither ``factor`` nor ``spacing_ijk_mm`` among the settings, the through-plane axis is refined to the in-plane
-    spacing, at most 8 times.
+    spacing, at most 8 times, or by an in-plane model of one factor both in-plane axes by that.
 
     Parameters
     ----------
@@ -149,9 +149,10 @@ def enhance(
     TypeError
         ``image`` is of an unsupported kind, or an option is not a field of `EnhanceSettings`.
     SettingsError
-        The settings are invalid for this image or model.
+        The settings are invalid for this image or model, or an array comes without its place.
     VolumeError
-        The image is not one scalar volume, or holds values that are not finite.
+        The image cannot be read, is not one scalar volume, has a single slice along a refined axis, or holds values
+        that are not finite or cannot be computed with.
     ModelError
         There is no such model, or its file is damaged.
     DeviceError
@@ -190,6 +191,11 @@ class EnhanceTransform:
         As in `enhance`.
     **options
         Fields of `EnhanceSettings`.
+
+    Raises
+    ------
+    TypeError, SettingsError
+        As in `enhance`, of the settings.
     """
 
     def __init__(

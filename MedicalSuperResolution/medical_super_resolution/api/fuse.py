@@ -90,7 +90,8 @@ def fuse(
     Returns
     -------
     Volume or Fused
-        The fused volume, in the data type of the stacks. Integers are rounded and clipped to their type's range.
+        The fused volume, in the data type that holds those of all stacks. Integers are rounded and clipped to their
+        type's range.
 
     Raises
     ------
@@ -98,7 +99,8 @@ def fuse(
         A stack or ``like`` is of an unsupported kind, or an option is not a field of `FusionSettings`.
     VolumeError
         There are fewer than 2 or more than 12 stacks, they have different modalities, one is a label map, is given
-        twice, or does not overlap with the others; or the region lies outside them.
+        twice, or does not overlap with the others; the region or ``like`` lies outside them; or the result would have
+        more than 2^30 voxels.
     SettingsError
         The settings are invalid.
     ModelError

@@ -64,7 +64,7 @@ def to_volume(
     TypeError
         The image is of none of these kinds.
     SettingsError
-        An array comes without its spacing, or an image that has one comes with another.
+        An array comes without its spacing or with one that is none, or an image that has one comes with another.
     VolumeError
         The image is no scalar volume.
     """

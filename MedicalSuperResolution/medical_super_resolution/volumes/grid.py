@@ -36,6 +36,11 @@ class Grid:
         (4, 4) float64, voxel-center index (i, j, k) to millimeters in RAS; any orientation, also left-handed.
     slice_axis : str or None
         The axis ("i", "j" or "k") along which slices were acquired, if the file names it; always k for DICOM.
+
+    Raises
+    ------
+    VolumeError
+        ``ijk_to_ras`` is no such matrix, holds values that are not finite, or voxels that lie 0 or over 10 m apart.
     """
 
     shape_kji: tuple[int, int, int]

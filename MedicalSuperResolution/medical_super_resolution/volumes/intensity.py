@@ -88,7 +88,7 @@ def padding_values(array: np.ndarray) -> tuple[float, ...]:
     Parameters
     ----------
     array : numpy.ndarray
-        (K, J, I), any type. At most two million values are sampled.
+        (K, J, I), any type. Of larger ones, two to four million values are sampled.
 
     Returns
     -------

@@ -24,6 +24,8 @@ INTERPOLATORS = {"linear": "sitkLinear", "cubic B-spline": "sitkBSpline"}  # and
 def resampled(volume: Volume, grid: Grid, interpolator: str = "cubic B-spline") -> np.ndarray:
     """Values of a volume on another grid, (K, J, I) float32; outside it, the border is repeated.
 
+    ``interpolator`` is one of `INTERPOLATORS`.
+
     Raises
     ------
     VolumeError

@@ -106,6 +106,16 @@ class Volume:
         Further fields of the volume's file.
     notes : tuple of str
         What the reader changed (straightened, resampled, left out), for the report.
+
+    Raises
+    ------
+    TypeError
+        ``array`` is no NumPy array.
+    VolumeError
+        It has a mask, no voxels, other axes than the grid, or values that are no whole or real numbers; or the padding
+        does not fit it.
+    SettingsError
+        The modality is unknown.
     """
 
     array: np.ndarray

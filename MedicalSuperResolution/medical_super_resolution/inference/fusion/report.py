@@ -18,6 +18,10 @@ class FusionReport:
 
     Parameters
     ----------
+    size_ijk, spacing_mm
+        Size of the fused volume along i, j and k, and its least spacing.
+    slice_profile
+        Shape of the slice profile of each stack: "gaussian" or "box".
     shift_mm, angle_degrees
         Shift and rotation that registration found.
     gain

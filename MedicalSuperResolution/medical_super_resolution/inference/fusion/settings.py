@@ -29,11 +29,16 @@ class FusionSettings:
     prior_weight : float
         Weight of the refined stacks (the prior) relative to the measured slices, above 0.
     rounds : int
-        Number of fusions; from the second on, the model refines the result of the one before.
+        Number of fusions, at least 1; from the second on, the model refines the result of the one before.
     iterations : int
-        Largest number of conjugate gradient iterations.
+        Largest number of conjugate gradient iterations, at least 1.
     enhance : EnhanceSettings
         How each stack is refined for the prior; factor, axes, spacing and uncertainty have no effect.
+
+    Raises
+    ------
+    SettingsError
+        A value is of another type or outside its range.
     """
 
     spacing_mm: float | None = None

@@ -40,7 +40,7 @@ def read(
     selection : Selection or None
         Which volume, where a DICOM folder holds several.
     number : int or None
-        Number of the volume, from 0, in a file that holds a series of several; None refuses such a file.
+        Number of the volume, from 0, in a volume file that holds a series of several; None refuses such a file.
     allocator : callable or None
         Makes the array of a volume file: `memmap.disk_allocator` for volumes that do not fit into memory.
 
@@ -145,9 +145,11 @@ def write(volume: Volume, path: Path | str, *, overwrite: bool = False, compress
 
     Raises
     ------
+    TypeError
+        ``volume`` is no `Volume`.
     VolumeError
-        The format is unknown, the file exists, or its folder does not or cannot be written to; a value is not finite
-        or of half precision; or the disk is full.
+        The format is unknown, the file exists, or its folder does not exist or cannot be written to; a value is not
+        finite or of half precision; or the disk is full.
     SettingsError
         NIfTI cannot hold so many voxels along an axis.
 
