@@ -2,7 +2,7 @@
 
 Every tensor is (N, C, K, J, I) with K the slice sequence. Convolutions on the additive path have no biases, so that the
 features of a constant region are exactly 0: a constant is preserved to the last bit, and air can be skipped without
-approximation. Only the gates, which multiply, have biases.
+approximation. Only the gates, which multiply, have biases. Zhang et al. (2025) is DOI 10.1038/s41598-025-05783-7.
 """
 
 from __future__ import annotations

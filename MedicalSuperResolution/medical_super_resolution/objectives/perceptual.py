@@ -1,7 +1,8 @@
 """Perceptual features of images, and distances between them.
 
 There are VGG-19, which papers use and others have trained on photographs, EfficientNet-Lite, and the slice encoder of
-this project. `perceptual_weights` loads the weights of VGG-19 and of the slice encoder.
+this project. `perceptual_weights` loads the weights of VGG-19 and of the slice encoder. Zhang et al. (2025) is
+DOI 10.1038/s41598-025-05783-7.
 """
 
 from __future__ import annotations
@@ -122,7 +123,10 @@ class EfficientNetFeatures(nn.Module):
 
 
 def cuts_distance(features: EfficientNetFeatures, sr: Tensor, hr: Tensor) -> Tensor:
-    """As `perceptual_distance`, of coronal and sagittal cuts, where hallucinated detail is visible."""
+    """As `perceptual_distance`, of coronal and sagittal cuts, where hallucinated detail is visible.
+
+    Lengths below half of the mean are raised to that.
+    """
     distances = []
     cuts = (perpendicular_cuts(volume, every=_CUT_EVERY) for volume in (sr, hr))
     for made, true in zip(*cuts, strict=True):
@@ -147,8 +151,7 @@ class SliceEncoderConfig:
 class SliceEncoder(nn.Module):
     """(N, 1, K, J, I), mostly in [0, 1] -> features of its slices at three scales, (N * K, C, J, I) and coarser.
 
-    Slices must have at least 4 x 4 voxels. It replaces VGG-19 where features of photographs are unsuitable, or where
-    nothing may be downloaded.
+    It replaces VGG-19 where features of photographs are unsuitable, or where nothing may be downloaded.
     """
 
     def __init__(self, config: SliceEncoderConfig) -> None:

@@ -106,7 +106,8 @@ def acquisition_matrix(
     Parameters
     ----------
     n_lr, n_hr : int
-        Numbers of coarse and fine samples; the fine ones should cover the coarse ones.
+        Numbers of coarse and fine samples. The fine ones must reach the places of all coarse ones; a row beyond them is
+        not a number.
     factor : float
         Fine samples per coarse sample, at least 1, whole or not.
     profile : {"gaussian", "box"}

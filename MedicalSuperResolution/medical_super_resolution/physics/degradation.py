@@ -2,6 +2,8 @@
 
 Volumes are (N, 1, K, J, I) float32. Every function keeps the outer boundary: low-resolution voxel n lies at
 high-resolution index (n + 1/2) * factor - 1/2. Random numbers come from a `torch.Generator` that the caller seeds.
+Slices whose rows or columns are no multiple of the factor are refused by a `SettingsError`, but for `measured` and
+`measured_in_plane`, which drop what is left over.
 """
 
 from __future__ import annotations
@@ -27,6 +29,11 @@ def measured(hr: Tensor, axis: str, factor: float, *, profile: str = "gaussian",
 
     ``thickness`` is a fraction of the slice distance: 1 for contiguous slices, below 1 with a gap of 1 - thickness.
     Samples at the end that do not fill a slice are dropped.
+
+    Raises
+    ------
+    SettingsError
+        There are fewer voxels than one slice takes; or see `acquisition.acquisition_matrix`.
     """
     place = _AXES[axis]
     fine = hr.shape[place]
@@ -36,7 +43,7 @@ def measured(hr: Tensor, axis: str, factor: float, *, profile: str = "gaussian",
 
 
 def measured_in_plane(hr: Tensor, factor: int, *, profile: str = "gaussian", thickness: float = 1.0) -> Tensor:
-    """`measured` along J and I, as by a detector with larger elements: (N, 1, K, J, I) -> (.., J/factor, I/factor)."""
+    """`measured` along J and I, as by a detector of larger elements: (N, 1, K, J, I) -> (.., J//factor, I//factor)."""
     along_j = measured(hr, "j", factor, profile=profile, thickness=thickness)
     return measured(along_j, "i", factor, profile=profile, thickness=thickness)
 

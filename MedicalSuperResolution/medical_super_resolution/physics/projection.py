@@ -35,7 +35,7 @@ class AxisModel:
     Attributes
     ----------
     positions : Tensor
-        (M,) float64, places of the fine samples in units of the measured ones.
+        (M,) float64, on Apple's graphics cards float32: places of the fine samples in units of the measured ones.
     acquisition, back, cubic : Tensor
         (N, M), (M, N) and (M, K) float32, each with the `BandedMatrix` of its weights: fine to
         measured slices, data-consistency error to fine slices, and cubic interpolation.

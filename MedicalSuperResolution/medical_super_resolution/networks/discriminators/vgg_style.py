@@ -36,8 +36,8 @@ class VggStyleConfig:
 def layer_norm(channels: int) -> nn.GroupNorm:
     """Normalization of each sample by itself, in place of batch normalization.
 
-    A gradient penalty needs samples that are judged independently (Gulrajani et al. 2017, section 4), and so do several
-    processes that share a batch.
+    A gradient penalty needs samples that are judged independently (Gulrajani et al. 2017, arXiv:1704.00028, section 4),
+    and so do several processes that share a batch.
     """
     return nn.GroupNorm(1, channels)
 

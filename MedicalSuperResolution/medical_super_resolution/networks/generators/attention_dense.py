@@ -33,6 +33,8 @@ class AttentionDenseConfig(PlaneConfig):
     beta
         Weight of the dense features, 0.2 in the paper.
 
+    Notes
+    -----
     The paper gives no other sizes; SRResNet's (64 channels, 16 modules) are its skeleton, the defaults are smaller for
     two CPU cores.
 

@@ -27,6 +27,8 @@ class HybridAttentionConfig(PlaneConfig):
     kernel
         Side of the spatial attention's kernel, odd.
 
+    Notes
+    -----
     The paper gives no sizes; those of SRGAN (64 channels, 16 blocks) are its starting point, the defaults are smaller
     for two CPU cores. ``squeeze`` and ``kernel`` are as in [2]_, except that so few channels are squeezed less.
 

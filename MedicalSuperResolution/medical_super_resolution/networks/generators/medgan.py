@@ -21,6 +21,8 @@ class MedganConfig(PlaneConfig):
     convolutions
         3 x 3 convolutions before the transposed ones.
 
+    Notes
+    -----
     The paper generates images from noise. Here, convolutions of the low-resolution slice replace the noise, and the
     transposed convolutions enlarge it. The contribution of the paper is the training schedule, see
     `losses.wasserstein_critic_is_behind`. There is no batch normalization, as in `SrresnetGenerator`.

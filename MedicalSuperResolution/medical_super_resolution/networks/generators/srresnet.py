@@ -23,7 +23,8 @@ class SrresnetConfig(PlaneConfig):
         Number of residual blocks.
     batch_norm
         Whether the blocks use batch normalization, as in the paper. Without it, results are no worse (Wang et al. 2018,
-        section 3.1), do not depend on the rest of the batch, and averaged weights need no statistics of their own.
+        arXiv:1809.00219, section 3.1), do not depend on the rest of the batch, and averaged weights need no statistics
+        of their own.
 
     References
     ----------
