@@ -69,12 +69,15 @@ def enhance(
     -------
     Enhanced
         The volume, in the data type and the units of the input (integers are rounded and clipped to their type's
-        range), and a report.
+        range), a report, and the uncertainty (float32, in the same units) if it was requested.
 
     Raises
     ------
     SettingsError, VolumeError
-        See `planning.plan`.
+        See `request.make_request`; of a label map, `labels.enhance_labels`.
+    ModelError
+        The file of the slice-profile estimator, or of the detail model that the uncertainty takes, is missing or
+        damaged.
     DeviceError
         The device is absent or failed.
     """

@@ -25,7 +25,7 @@ def enhance_labels(volume: Volume, settings: EnhanceSettings, progress: Progress
     Raises
     ------
     SettingsError, VolumeError
-        See `planning.plan` and `refinement.refine_labels`.
+        See `planning.plan` and `refinement.refine_labels`; or an uncertainty is asked for.
     """
     if settings.uncertainty:
         raise SettingsError("the volume is a label map, which has no uncertainty; ask for none")

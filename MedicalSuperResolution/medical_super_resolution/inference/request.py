@@ -89,6 +89,8 @@ def make_request(volume: Volume, model: Model, settings: EnhanceSettings) -> Req
         refine; or see `planning.plan`.
     VolumeError
         See `planning.plan` and `intensity.check_magnitude`.
+    ModelError
+        An uncertainty is asked for, and the detail model of the model is damaged.
     """
     check_magnitude(volume.array)
     if volume.slice_thickness_mm:

@@ -60,7 +60,10 @@ def fuse_stacks(
     Raises
     ------
     VolumeError
-        See `stacks.check`; or no stack overlaps with the grid of ``like``.
+        See `stacks.check`, `stacks.union_grid` and `stacks.cropped_grid`; or no stack overlaps with the grid of
+        ``like``.
+    SettingsError, ModelError
+        See `inference.enhance.enhance`.
     DeviceError
         The device is absent or failed, or the memory does not suffice.
     """
@@ -82,7 +85,7 @@ def fuse_stacks(
 class Fusion:
     """The state of one fusion. The stacks are not checked; a single one is allowed.
 
-    Parameters
+    Attributes
     ----------
     refined
         Each stack with its prior, motion and gain.
