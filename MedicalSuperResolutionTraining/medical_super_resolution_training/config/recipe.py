@@ -82,8 +82,8 @@ class Recipe:
     box_fraction
         Share of box profiles; the rest are Gaussian.
     noise_fraction, noise_maximum, noise
-        Share of batches with noise on the slices, and its largest standard deviation (fraction of the intensity
-        range); its kind on in-plane patches, "modality" for the one that the modality has.
+        Share of batches (in plane: of patches) with noise on the slices, and its largest standard deviation (fraction
+        of the intensity range); its kind on in-plane patches, "modality" for the one that the modality has.
     thick_in_plane_fraction
         Share of batches whose slices are themselves thick along one of their axes, as the second of two passes meets
         them.
@@ -98,6 +98,11 @@ class Recipe:
         Steps between validations on whole volumes and between sample pictures; 0 for never. The first pictures come
         earlier, from step 10 on. A run shorter than ``validate_every`` is not validated; the end of a longer one
         always is.
+
+    Raises
+    ------
+    SettingsError
+        A value is of another type or outside its range, or two settings contradict each other.
     """
 
     task: str = "generator"

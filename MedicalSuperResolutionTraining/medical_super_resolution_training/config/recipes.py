@@ -47,7 +47,13 @@ def shipped() -> list[Path]:
 
 
 def find_recipe(name: str) -> Path:
-    """The file of a recipe given by its shipped name or by its path."""
+    """The file of a recipe given by its shipped name or by its path.
+
+    Raises
+    ------
+    SettingsError
+        There is none.
+    """
     if name.endswith(".toml") or is_file(Path(name)):
         if not is_file(Path(name)):
             raise SettingsError(f"there is no recipe {name}")
@@ -68,7 +74,13 @@ def explanation_of(path: Path) -> str:
 
 
 def read_recipe(path: Path, overrides: list[str]) -> Recipe:
-    """Read a TOML recipe and apply ``key=value`` overrides, whose values are TOML too and whose keys may be dotted."""
+    """Read a TOML recipe and apply ``key=value`` overrides, whose values are TOML too and whose keys may be dotted.
+
+    Raises
+    ------
+    SettingsError
+        There is no such file, it or an override cannot be read, or see `recipe_from`.
+    """
     if not path.is_file():
         raise SettingsError(f"there is no recipe {path}")
     return recipe_from(_changed(read_toml(path), overrides))
@@ -87,7 +99,13 @@ def _changed(table: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
 
 
 def recipe_from(table: dict[str, Any]) -> Recipe:
-    """A recipe from the table of a TOML file; a key it does not know is refused with its neighbor."""
+    """A recipe from the table of a TOML file.
+
+    Raises
+    ------
+    SettingsError
+        A key is not known, in which case its neighbor is named; or see `Recipe`.
+    """
     settings = _known(table, _names(Recipe), "a recipe")
     for name, kind in _TABLES.items():
         if name in settings:
@@ -98,7 +116,13 @@ def recipe_from(table: dict[str, Any]) -> Recipe:
 
 
 def network_config(kind: type, table: dict[str, Any], what: str) -> Any:  # noqa: ANN401 - any network's dataclass
-    """The configuration of a network from its table; a key it does not know is refused with its neighbor."""
+    """The configuration of a network from its table.
+
+    Raises
+    ------
+    SettingsError
+        A key is not known, in which case its neighbor is named; or a value is of another type or outside its range.
+    """
     try:
         config = kind(**_known(table, _names(kind), what))
     except TypeError as problem:
@@ -159,7 +183,13 @@ def _toml(value: object) -> str:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The table of a TOML file."""
+    """The table of a TOML file.
+
+    Raises
+    ------
+    SettingsError
+        The file is missing or damaged.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # with the mark of Windows' Notepad
     except FileNotFoundError as problem:
@@ -179,7 +209,13 @@ def write_resolved(recipe: Recipe, run: Path) -> None:
 
 
 def read_resolved(run: Path, overrides: list[str] | None = None) -> Recipe:
-    """The recipe of a run, with ``key=value`` changes."""
+    """The recipe of a run, with ``key=value`` changes.
+
+    Raises
+    ------
+    SettingsError
+        The folder holds no run, a damaged one, or one of another version; or a change cannot be made.
+    """
     try:
         table = json.loads((run / _RESOLVED).read_text())
         own = recipe_from(table)

@@ -30,10 +30,17 @@ def plane_factor(recipe: Recipe) -> int:
 class PatchDegradation:
     """Shrinks slices by the ``degradation`` of a recipe; the same input and random numbers give the same output.
 
-    Parameters
+    Attributes
     ----------
     reach
         How far around a patch it must be given the slice, in low-resolution voxels.
+
+    Raises
+    ------
+    SettingsError
+        There is no such degradation, or the down-sampler has another factor than the recipe.
+    ModelError
+        See `load_down_sampler`.
     """
 
     def __init__(self, recipe: Recipe) -> None:

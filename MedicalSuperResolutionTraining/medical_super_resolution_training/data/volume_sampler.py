@@ -18,7 +18,15 @@ MAX_DRAWS = 200  # attempts to find a volume and an axis that a patch fits into
 
 
 class VolumePool:
-    """Prepared volumes with their intensity ranges; no voxels stay in memory between two patches."""
+    """Prepared volumes with their intensity ranges; no voxels stay in memory between two patches.
+
+    Raises
+    ------
+    SettingsError
+        There are no volumes, or ``modality_shares`` leaves out all of them.
+    VolumeError
+        See `arrays.mapped_array`.
+    """
 
     def __init__(self, entries: list[Entry], recipe: Recipe) -> None:
         if not entries:

@@ -50,7 +50,13 @@ class Case:
 
 
 def parse_case(text: str) -> Case:
-    """A case from "AXES:FACTOR", "AXES:FACTOR:PROFILE" or "AXES:FACTOR:PROFILE:THICKNESS"."""
+    """A case from "AXES:FACTOR", "AXES:FACTOR:PROFILE" or "AXES:FACTOR:PROFILE:THICKNESS".
+
+    Raises
+    ------
+    SettingsError
+        The text has another form, the factor lies outside (1, 8], or the thickness outside (0, 4] slice distances.
+    """
     axes, *rest = text.split(":")
     numbers = rest[:1] + rest[2:]
     if not axes or set(axes) - set(AXES_IJK) or len(set(axes)) < len(axes) or not 1 <= len(rest) <= 3:

@@ -64,7 +64,6 @@ class TrainingTask(ABC, Generic[BatchType]):
     ----------
     recipe
         The settings of the run.
-
     """
 
     loss_terms: tuple[str, ...] = ()  # those of `LOSS_TERMS` whose weight counts; "adversarial" for such a stage

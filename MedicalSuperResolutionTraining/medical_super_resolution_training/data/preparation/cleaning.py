@@ -38,8 +38,9 @@ class Cleaning:
 
 
 def cleaned(array: np.ndarray, modality: str, cleaning: Cleaning) -> tuple[np.ndarray, IntensityRange]:
-    """The cleaned values, (K, J, I), in the smallest type that holds them, and their intensity range.
+    """The cleaned values, (K, J, I), and their intensity range.
 
+    Whole values are int16 for CT, else of the type of ``array`` where that has at most 16 bits; all others are float32.
     CT is clipped to `HOUNSFIELD_WINDOW`. Other modalities have robust percentiles as their range, and are clipped above
     what fat and vessels reach, three times the range, which removes spikes and defects of coils.
     """

@@ -32,7 +32,8 @@ def shares_from(text: str) -> tuple[float, ...]:
 def split_by_patient(patients: Iterable[str], shares: tuple[float, ...]) -> dict[str, str]:
     """The split of each patient: the same for the same patients, in whatever order they come.
 
-    Their order is that of the SHA-256 of their labels, which has nothing to do with how they were numbered.
+    Their order is that of the SHA-256 of their labels, which has nothing to do with how they were numbered. Fewer than
+    three all train.
     """
 
     def drawn(patient: str) -> bytes:

@@ -23,7 +23,7 @@ BLOBS = {"bright": "new bright blobs per liter", "dark": "new dark blobs per lit
 def blob_counts(result: np.ndarray, reference: Volume, body: Foreground) -> dict[str, float]:
     """Blobs of 2 to 8 mm in the result that the reference does not show, per liter of body, and those that got lost.
 
-    Not a number where the volume has fewer than four slices.
+    Not a number where the volume has fewer than four voxels along an axis.
 
     A blob is a connected piece of body, at least as large as a sphere of 2 mm, in which the difference of two Gaussian
     blurs (1 and 2.5 mm) passes 1.25 % of the intensity range (25 HU in CT), while the same difference of the other

@@ -48,7 +48,10 @@ class Foreground:
 
 
 def foreground_of(reference: Volume) -> Foreground:
-    """CT: above -900 HU, range -1000 to 1000 HU. All else: above 3 % of the 99.5th percentile, range from 0 to it."""
+    """CT: above -900 HU, range -1000 to 1000 HU. All else: above 3 % of a high value, range from 0 to it.
+
+    The high value is the 99.5th percentile of what lies above the lowest.
+    """
     array = reference.array.astype(np.float32)
     if reference.modality == "ct":
         low, high = HOUNSFIELD_RANGE

@@ -38,7 +38,7 @@ def changes_by_phase(array: np.ndarray, factor: int, inside: np.ndarray) -> np.n
 def pulse(made: np.ndarray, true: np.ndarray, inside: np.ndarray, case: Case) -> float:
     """Ratio of the largest to the smallest slice-to-slice change by phase, each relative to the truth; 1 is ideal.
 
-    Not a number where the factor is no whole number, or a phase of the truth does not change.
+    Not a number where the factor is no whole number, or a phase of the truth or of the result does not change.
     """
     factor = round(case.factor)
     if abs(factor - case.factor) > 1e-6:

@@ -41,7 +41,10 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Refined:
-    """A result on the wanted grid (K, J, I), its standard deviation if requested, and the time it took."""
+    """A result on the wanted grid (K, J, I), its standard deviation if requested, and the time it took alone.
+
+    The time is in seconds; not a number where the result is a file, or came with its standard deviation.
+    """
 
     array: np.ndarray
     seconds: float
@@ -163,7 +166,13 @@ class ExternalResults:
         return any(self.folder.glob(f"*_{case.file_name}.*"))
 
     def refine(self, task: Task, *, uncertainty: bool = False) -> Refined:
-        """Read the result; it must lie on the grid of the reference."""
+        """Read the result; it must lie on the grid of the reference.
+
+        Raises
+        ------
+        VolumeError
+            There is none, it cannot be read, or it lies on another grid.
+        """
         stem = f"{task.subject}_{task.case.file_name}"
         path = next((one for one in sorted(self.folder.glob(f"{stem}.*")) if formats.suffix_of(one)), None)
         if path is None:
@@ -221,7 +230,13 @@ def _title(model: Model) -> str:
 
 
 def results_of(text: str) -> ExternalResults:
-    """Another program's results from "NAME=FOLDER"."""
+    """Another program's results from "NAME=FOLDER".
+
+    Raises
+    ------
+    SettingsError
+        The text has another form, or the folder holds no volumes.
+    """
     name, _, folder = text.partition("=")
     if (
         not (name and folder)

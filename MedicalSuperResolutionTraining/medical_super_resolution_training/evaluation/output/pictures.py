@@ -28,12 +28,7 @@ _UNITS = {"ct": "HU"}
 class _View:
     """Cut and orientation of a picture: radiological, feet and back below.
 
-    Parameters
-    ----------
-    cut
-        (K, J, I) -> (rows, columns) pixels.
-    aspect
-        Height of a pixel over its width.
+    ``aspect`` is the height of a pixel over its width.
     """
 
     across: int
@@ -42,6 +37,7 @@ class _View:
     aspect: float
 
     def cut(self, array: np.ndarray) -> np.ndarray:
+        """(K, J, I) -> (rows, columns) pixels."""
         return np.flip(array.take(self.number, axis=self.across), self.flips)
 
 
