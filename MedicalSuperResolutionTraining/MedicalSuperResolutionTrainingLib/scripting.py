@@ -19,7 +19,10 @@ REQUIREMENTS = Path(__file__).parents[1] / "Resources" / "training-requirements.
 
 
 class Scripting(ScriptedLoadableModuleLogic):
-    """Training without the panel."""
+    """Training without the panel.
+
+    What cannot be done raises a medical_super_resolution.errors.SuperResolutionError, whose sentence says why.
+    """
 
     def makeProcess(self) -> TrainingProcess:
         """A new runner of medsr-train in child processes; each task has its own."""

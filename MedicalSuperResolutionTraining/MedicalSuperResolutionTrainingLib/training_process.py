@@ -18,7 +18,7 @@ _LOG_LINES = 200
 class TrainingProcess:
     """Waited for (`run`), or polled by a timer (`start`, then `poll` until it is over).
 
-    Parameters
+    Attributes
     ----------
     log
         The last lines of what the commands have printed.

@@ -20,10 +20,13 @@ class WatchedRun:
     ----------
     folder
         Folder of the run.
-    curves
-        As last read.
     steps
         How many the run will have.
+
+    Attributes
+    ----------
+    curves
+        As last read.
     """
 
     def __init__(self, folder: Path, steps: int) -> None:

@@ -46,7 +46,7 @@ class Task(Protocol):
 class BackgroundRun:
     """One task, in the process of a runner.
 
-    Parameters
+    Attributes
     ----------
     source
         The volume node that the result is compared with.

@@ -57,7 +57,7 @@ class Item:
 class Queue:
     """Runs its items in their order. A failure of one does not stop the others.
 
-    Parameters
+    Attributes
     ----------
     items
         All of them, also those that are over.

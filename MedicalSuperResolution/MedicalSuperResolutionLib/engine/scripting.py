@@ -23,7 +23,10 @@ from MedicalSuperResolutionLib.translation import tr as _
 
 
 class Scripting(ScriptedLoadableModuleLogic):
-    """Enhancing without the panel."""
+    """Enhancing without the panel.
+
+    What cannot be done raises a medical_super_resolution.errors.SuperResolutionError, whose sentence says why.
+    """
 
     def makeRunner(self) -> Runner:
         """Create the runner of the engine's child process; each task gets its own."""
@@ -47,10 +50,10 @@ class Scripting(ScriptedLoadableModuleLogic):
 
         Of a volume that shows an item of a sequence, all items are enhanced, into a new sequence of the same browser.
 
-        Without factor and spacing (three numbers, in mm) slices become as thin as pixels are wide. Further settings:
-        axes, slice_thickness_mm, model, detail, consistency, uncertainty, device, threads, memory_gb, as in
-        medical_super_resolution.settings.EnhanceSettings. With uncertainty=True a second volume holds the
-        uncertainty of the result: MedicalSuperResolutionLib.scene.uncertainty_node.map_of(result).
+        Without factor and spacing (three numbers along i, j and k, in mm) slices become as thin as pixels are wide.
+        Further settings, such as axes or model, are those of medical_super_resolution.settings.EnhanceSettings. With
+        uncertainty=True a second volume holds the uncertainty of the result:
+        MedicalSuperResolutionLib.scene.uncertainty_node.map_of(result).
 
         With roi, a vtkMRMLMarkupsROINode, only the voxels that it touches are enhanced.
 

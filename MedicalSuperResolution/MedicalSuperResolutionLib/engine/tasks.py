@@ -82,7 +82,7 @@ class SequenceTask:
 
     Nothing is added to the scene before the last item is done. If inputs are removed meanwhile, an error names them.
 
-    Parameters
+    Attributes
     ----------
     profile_of
         Report of the item whose slice profile was estimated first: it is that of all further ones, which would differ

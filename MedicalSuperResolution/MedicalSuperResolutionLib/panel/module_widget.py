@@ -57,7 +57,7 @@ class Observer:
 class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """A panel over the parameter node of the scene: tied to it from entering to leaving, or until the scene is closed.
 
-    Parameters
+    Attributes
     ----------
     ourPackages
         What Reload reads anew besides the module; set by the class.

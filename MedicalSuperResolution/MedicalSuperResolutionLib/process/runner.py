@@ -33,7 +33,7 @@ class Runner:
 
     All runs share one process, which loads PyTorch once; `close` ends it, and so does a run that fails.
 
-    Parameters
+    Attributes
     ----------
     progress
         (done, total) of the present run.

@@ -17,7 +17,7 @@ OnOver = Callable[[vtkMRMLScalarVolumeNode, vtkMRMLScalarVolumeNode | None, Exce
 class RunSection:
     """Controls the progress bar and the line below it.
 
-    Parameters
+    Attributes
     ----------
     current
         What is running; None where nothing is.
