@@ -40,6 +40,8 @@ def export_run(
     ------
     SettingsError
         The run has no such weights, or ``output`` is not named like a model file, or like one that the run keeps.
+    SuperResolutionError
+        A file of the run is missing or damaged.
     """
     if output.suffix != SUFFIX:
         raise SettingsError(f"{output} does not end in {SUFFIX}, by which a model file is recognized; change its name")

@@ -89,6 +89,8 @@ def reproduce(
         No shipped model has this name; or the folder holds a run of other scans or other settings.
     ModelError
         The weights of a stage's perceptual loss are missing.
+    SuperResolutionError
+        See `prepare` and `run_recipe`.
     """
     if model not in MODELS:
         raise SettingsError(f"{model!r} cannot be reproduced; choose one of {', '.join(MODELS)}")

@@ -59,6 +59,8 @@ def entries_to_resume(run: Path, data: Path | None) -> list[Entry]:
     ------
     SettingsError
         The manifest lists other volumes, or the same ones prepared in another way; the message names the first.
+    VolumeError
+        See `read_manifest`.
     """
     own = read_manifest(run / MANIFEST)
     if data is None:

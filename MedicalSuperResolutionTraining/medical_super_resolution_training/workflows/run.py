@@ -70,6 +70,12 @@ def run_recipe(
     SettingsError
         The folder holds a run already, or one of another recipe, or another process trains in it; or the recipe cannot
         be trained on these volumes.
+    VolumeError
+        The manifest or one of its arrays is missing or damaged.
+    DeviceError
+        The device is absent or ran out of memory.
+    SuperResolutionError
+        The loss is not finite any more, or a checkpoint or model file that the run takes cannot be read.
     """
     recipe, entries = _recipe_and_entries(recipe, data, run, resume=resume)
     selected_loggers = chosen_loggers(loggers)
