@@ -106,6 +106,8 @@ def export(node: slicer.vtkMRMLScalarVolumeNode, folder: Path) -> Report:
     ------
     VolumeError
         See `check_exportable` and `derived.writer.write_series`; or the source's files are gone.
+    SuperResolutionError
+        This Slicer has no SimpleITK.
     """
     check_exportable(node)
     try:

@@ -13,7 +13,9 @@ from .acquisition import SliceProfile, acquisition_matrix, consistency_matrix, f
 from .interpolation import apply_along_sequence, cubic_matrix
 
 _NEGLIGIBLE = 1e-7  # weights this small, relative to the largest, change no result
-_FARTHEST = 64  # slices beyond which a measured slice has no influence; its weight is below 1e-6
+# Slices beyond which a measured slice has no influence. Its weight is below 1e-12 there, and up to 0.005 where slices
+# overlap so much that `consistency_matrix` raises eigenvalues.
+_FARTHEST = 64
 
 
 class AxisModel:

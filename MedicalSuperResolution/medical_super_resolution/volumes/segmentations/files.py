@@ -53,6 +53,8 @@ def read(path: Path) -> Segmentation:
     ------
     VolumeError
         See `files.read`; or it is an image.
+    SettingsError
+        It is a DICOM SEG, and highdicom is not installed.
     """
     if is_dicom_segmentation(path):
         return Segmentation(*read_segmentation(path))
@@ -88,6 +90,8 @@ def check_output(
     VolumeError
         See `output_files.check_output`; the segments overlap and the file is no .seg.nrrd; or a DICOM SEG lacks its
         series.
+    SuperResolutionError
+        Of a DICOM SEG: highdicom is not installed, or the file exists or is none.
     """
     if path.suffix.lower() == DICOM_SUFFIX:
         check_highdicom()
@@ -121,7 +125,7 @@ def write(
 
     Raises
     ------
-    VolumeError
+    VolumeError, SuperResolutionError
         See `check_output`; or the disk is full.
     OSError
         The disk is full, of a DICOM SEG.
