@@ -195,7 +195,7 @@ class EnhanceTransform:
     Raises
     ------
     TypeError, SettingsError
-        As in `enhance`, of the settings.
+        As in `enhance`, of the settings; or an uncertainty is asked for.
     """
 
     def __init__(
@@ -207,6 +207,8 @@ class EnhanceTransform:
     ) -> None:
         self.keys = (keys,) if isinstance(keys, str) else tuple(keys)
         self.settings = settings_from(EnhanceSettings, settings, options)
+        if self.settings.uncertainty:
+            raise SettingsError("EnhanceTransform returns images alone; leave uncertainty out, or call enhance instead")
         self._model = model
 
     def __repr__(self) -> str:

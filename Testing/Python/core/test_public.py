@@ -224,6 +224,11 @@ def test_arguments_of_the_wrong_kind_are_refused(call: Callable[[], object], sen
         call()
 
 
+def test_a_transform_refuses_an_uncertainty_before_it_has_data():
+    with pytest.raises(SettingsError, match="EnhanceTransform returns images alone; leave uncertainty out, or call"):
+        EnhanceTransform("image", factor=2, uncertainty=True)
+
+
 def test_what_is_no_single_volume_is_refused(a_volume: Volume):
     with pytest.raises(VolumeError, match=r"shape \(2, 9, 18, 20\)"):
         enhance(np.stack([a_volume.array] * 2), spacing=(1, 1, 1))

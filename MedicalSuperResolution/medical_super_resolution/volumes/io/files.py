@@ -134,7 +134,8 @@ def write(volume: Volume, path: Path | str, *, overwrite: bool = False, compress
     Parameters
     ----------
     volume : Volume
-        The volume. Further fields of the file that it was read from are written, too, see `volume.FileHeader`.
+        The volume. Further fields of the file that it was read from are written, too, see `volume.FileHeader`; modality
+        and slice thickness are not.
     path : Path or str
         The file to write, which ends in .nii.gz, .nii, .nrrd, .nhdr, .mha or .mhd. A DICOM series is derived from its
         source by ``medsr enhance``.
