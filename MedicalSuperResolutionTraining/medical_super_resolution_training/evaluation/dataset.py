@@ -123,7 +123,13 @@ def measured_pair(thick: Path, thin: Path, largest_kji: Shape | None = None) -> 
 
 
 def parse_crop(text: str) -> Shape:
-    """Three counts from "KxJxI", slices first."""
+    """Three counts from "KxJxI", slices first.
+
+    Raises
+    ------
+    SettingsError
+        The text has another form, or a count is below 1.
+    """
     try:
         k, j, i = (int(part) for part in text.split("x"))
     except ValueError as problem:

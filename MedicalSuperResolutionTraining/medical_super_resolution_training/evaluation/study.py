@@ -39,14 +39,14 @@ class Study:
 
     Parameters
     ----------
+    out
+        Folder of the pictures.
     encoder
         For the perceptual distance.
     lesions, uncertainty, downstream
         Whether these checks run.
     shown
         Volumes that may be drawn, None for all.
-    out
-        Folder of the pictures.
     inputs
         Folder to keep the coarse volumes in, for other programs.
     """

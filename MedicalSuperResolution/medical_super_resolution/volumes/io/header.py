@@ -59,12 +59,12 @@ class Header:
         Type of the voxels in the file, with their byte order.
     voxels : Voxels
         Location of the voxels.
+    kept : FileHeader
+        The fields that the file of a result keeps.
     slope, intercept : float
         Value = slope * stored + intercept.
     is_interleaved : bool
         The values of all volumes of a series lie side by side in each voxel.
-    kept : FileHeader
-        The fields that the file of a result keeps.
     notes : tuple of str
         Sentences about what was corrected in the header.
     slice_thickness_mm : float or None
