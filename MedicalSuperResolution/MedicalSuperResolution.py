@@ -15,11 +15,10 @@ from MedicalSuperResolutionLib.panel.sections import plan
 from MedicalSuperResolutionLib.panel.sections.compare import CompareSection
 from MedicalSuperResolutionLib.panel.sections.dicom import DicomSection
 from MedicalSuperResolutionLib.panel.sections.fuse import FuseSection
-from MedicalSuperResolutionLib.panel.sections.modality import ModalitySelector
-from MedicalSuperResolutionLib.panel.sections.model import ModelSelector
 from MedicalSuperResolutionLib.panel.sections.queue import QueueSection
 from MedicalSuperResolutionLib.panel.sections.result import ResultSection
 from MedicalSuperResolutionLib.panel.sections.run import RunSection
+from MedicalSuperResolutionLib.panel.sections.selectors import ModalitySelector, ModelSelector
 from MedicalSuperResolutionLib.panel.sections.setup import SetupSection
 from MedicalSuperResolutionLib.process.runner import Runner
 from MedicalSuperResolutionLib.scene import kinds, provenance, region, segmentation

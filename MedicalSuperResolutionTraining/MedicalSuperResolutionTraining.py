@@ -12,7 +12,7 @@ from MedicalSuperResolutionLib import messages
 from MedicalSuperResolutionLib.panel.choices import forget_unknown
 from MedicalSuperResolutionLib.panel.connectors import ChoiceConnector, PathConnector
 from MedicalSuperResolutionLib.panel.module_widget import ModuleWidget
-from MedicalSuperResolutionLib.sentences import translated
+from MedicalSuperResolutionLib.translation import translated
 from MedicalSuperResolutionTrainingLib import commands, curve, data_check, panel, plot
 from MedicalSuperResolutionTrainingLib.parameter_node import MedicalSuperResolutionTrainingParameterNode
 from MedicalSuperResolutionTrainingLib.scripting import Scripting

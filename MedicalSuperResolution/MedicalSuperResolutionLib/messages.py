@@ -9,8 +9,8 @@ import slicer
 
 from medical_super_resolution.errors import Cancelled, SuperResolutionError
 from medical_super_resolution.volumes.grid import Grid, two_places
-from MedicalSuperResolutionLib.sentences import translated
 from MedicalSuperResolutionLib.translation import tr as _
+from MedicalSuperResolutionLib.translation import translated
 
 _SOON_S = 1.0  # earlier, the time left cannot be estimated
 

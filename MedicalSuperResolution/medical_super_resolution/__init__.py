@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from .system.software import __version__
+from .system.identity import __version__
 
 if TYPE_CHECKING:
     from .api.enhance import EnhanceTransform, enhance

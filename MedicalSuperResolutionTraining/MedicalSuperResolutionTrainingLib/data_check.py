@@ -19,7 +19,7 @@ from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.config.recipes import explanation_of, find_recipe
 from medical_super_resolution_training.data.manifest import Entry, of_split, read_manifest
 from medical_super_resolution_training.data.patch_size import too_small
-from MedicalSuperResolutionLib.sentences import translated
+from MedicalSuperResolutionLib.translation import translated
 from MedicalSuperResolutionTrainingLib.commands import Choices, manifest_of
 
 _MOST_COUNTED = 10_000

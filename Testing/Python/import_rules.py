@@ -122,8 +122,8 @@ RULES = (
     ),
     Rule(
         "Lib, translation",
-        (f"{_LIB}.translation", f"{_LIB}.sentences"),
-        frozenset({"slicer.i18n", f"{_LIB}.translation"}),
+        (f"{_LIB}.translation",),
+        frozenset({"slicer.i18n"}),
     ),
     Rule(
         "Lib, the scene",
@@ -155,7 +155,6 @@ RULES = (
 
 LIB_LAYERS = (
     ("translation",),
-    ("sentences",),
     ("messages", "timers"),
     ("process",),
     ("setup",),

@@ -89,6 +89,12 @@ def test_a_folder_holds_at_most_twelve_modules():
     assert {name: count for name, count in folders.items() if count > 12 and name not in listed} == {}
 
 
+def test_few_files_are_too_small_to_be_an_idea_of_their_own():
+    own = [path for path in KNOWN.values() if path.stem not in ("__init__", "__main__")]
+    small = [path.name for path in own if len(path.read_text(encoding="utf-8").splitlines()) < 40]
+    assert len(small) < 10, sorted(small)
+
+
 def test_what_reads_one_dicom_file_knows_nothing_of_series():
     dicom, images = "medical_super_resolution.volumes.dicom.", "medical_super_resolution.volumes.dicom.images."
     needed = {one.name for name in NAMES if name.startswith(images) for one in imports(name, KNOWN[name], NAMES)}

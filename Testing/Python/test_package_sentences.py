@@ -9,7 +9,7 @@ import pytest
 import package_sentences
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.settings import EnhanceSettings
-from MedicalSuperResolutionLib import sentences, translation
+from MedicalSuperResolutionLib import translation
 
 
 def speak(monkeypatch: pytest.MonkeyPatch, translations: dict[str, str]) -> None:
@@ -32,10 +32,10 @@ def test_no_sentence_of_the_engine_names_an_option_of_the_command_line():
 
 
 def test_the_schema_tells_slicer_which_strings_to_translate():
-    schema = json.loads(sentences.CATALOG.with_name(f"{sentences.CATALOG.stem}-schema.json").read_text())
+    schema = json.loads(translation.CATALOG.with_name(f"{translation.CATALOG.stem}-schema.json").read_text())
     entry = schema["properties"]["sentences"]["items"]["properties"]
     assert entry == {"text": {"type": "string", "translatable": True}}
-    assert sentences.CATALOG == package_sentences.CATALOG
+    assert translation.CATALOG == package_sentences.CATALOG
 
 
 @pytest.mark.parametrize(
@@ -78,25 +78,25 @@ def test_what_is_no_sentence_is_not_for_translators(text: str):
 
 
 def test_every_template_recognizes_its_own_sentences(monkeypatch: pytest.MonkeyPatch):
-    templates = sentences.templates()
+    templates = translation.templates()
     assert len(templates) > 300
     speak(monkeypatch, {one.text: f"{number}: {one.text}" for number, one in enumerate(templates)})
     for number, one in enumerate(templates):
         said = one.text.format(**{name: f"<{name}>" for name in one.names})
-        assert sentences.translated(said) == f"{number}: {said}"
+        assert translation.translated(said) == f"{number}: {said}"
 
 
 def test_a_refusal_is_translated_with_its_values(monkeypatch: pytest.MonkeyPatch):
     speak(monkeypatch, {"unknown device {device}; use one of: {devices}": "{devices} statt {device}"})
     with pytest.raises(SettingsError) as refusal:
         EnhanceSettings(device="abacus")
-    assert sentences.translated(str(refusal.value)) == "auto, cuda, mps, cpu statt 'abacus'"
+    assert translation.translated(str(refusal.value)) == "auto, cuda, mps, cpu statt 'abacus'"
 
 
 def test_a_reason_inside_a_sentence_is_translated_too(monkeypatch: pytest.MonkeyPatch):
     whole = "{path} cannot be read as a volume: {what}; get it again"
     speak(monkeypatch, {whole: "{path}: {what}!", "it is empty": "leer"})
-    assert sentences.translated("/a b/scan.nii cannot be read as a volume: it is empty; get it again") == (
+    assert translation.translated("/a b/scan.nii cannot be read as a volume: it is empty; get it again") == (
         "/a b/scan.nii: leer!"
     )
 
@@ -104,9 +104,9 @@ def test_a_reason_inside_a_sentence_is_translated_too(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("mistyped", ["{Pfad}: ein Fehler", "ein Fehler", "{path: ein Fehler", "{path} {0}"])
 def test_a_translation_that_loses_a_value_is_not_used(monkeypatch: pytest.MonkeyPatch, mistyped: str):
     speak(monkeypatch, {"{path} is a folder; name a file": mistyped})
-    assert sentences.translated("/scans is a folder; name a file") == "/scans is a folder; name a file"
+    assert translation.translated("/scans is a folder; name a file") == "/scans is a folder; name a file"
 
 
 def test_an_unknown_sentence_stays_as_it_is(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(translation, "translate", lambda context, text: "?")
-    assert sentences.translated("Choose a volume.") == "Choose a volume."
+    assert translation.translated("Choose a volume.") == "Choose a volume."

@@ -17,10 +17,10 @@ from medical_super_resolution.settings import EnhanceSettings
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.volume import Volume
 from MedicalSuperResolutionLib.process.runner import Runner
-from MedicalSuperResolutionLib.sentences import translated
 from MedicalSuperResolutionLib.setup import torch as torch_setup
 from MedicalSuperResolutionLib.timers import Repeated
 from MedicalSuperResolutionLib.translation import tr as _
+from MedicalSuperResolutionLib.translation import translated
 
 _INTERVAL_MS = 100
 _PATIENCE_SECONDS = 120.0

@@ -8,8 +8,8 @@ import sys
 from contextlib import suppress
 from types import ModuleType
 
+from ..system.identity import __version__
 from ..system.process import end_tidily, wait_passively
-from ..system.software import __version__
 from .commands import (
     benchmark,
     cohort,

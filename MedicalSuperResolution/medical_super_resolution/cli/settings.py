@@ -96,13 +96,18 @@ def add_modality(parser: argparse._ActionsContainer) -> None:
 def add_computer(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Add a group with ``--device`` and ``--threads``, to which more can be added."""
     computer = parser.add_argument_group("computer")
-    computer.add_argument(
-        "--device", choices=DEVICES, default=_STANDARD.device, help="where to compute; default: %(default)s"
-    )
+    add_device(computer)
     computer.add_argument(
         "--threads", type=_threads, metavar="N|auto", help="CPU threads; auto (default): all that are available"
     )
     return computer
+
+
+def add_device(parser: argparse._ActionsContainer) -> None:
+    """Add ``--device``."""
+    parser.add_argument(
+        "--device", choices=DEVICES, default=_STANDARD.device, help="where to compute; default: %(default)s"
+    )
 
 
 def add_precision(parser: argparse._ActionsContainer) -> None:

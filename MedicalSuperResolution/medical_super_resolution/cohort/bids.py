@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..report import NOTICE
-from ..system.software import __version__
+from ..system.identity import __version__
 from ..system.temp_dirs import write_whole
 from ..volumes.io.formats import stem_of
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError, VolumeError
 from ..system.checksum import digest_of
-from ..system.software import __version__
+from ..system.identity import __version__
 from ..system.temp_dirs import write_whole
 from ..volumes.io.formats import stem_of
 from .discovery import STATE, Item

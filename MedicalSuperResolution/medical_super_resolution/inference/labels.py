@@ -9,7 +9,7 @@ from ..errors import SettingsError
 from ..progress import Progress, ignore
 from ..report import Report
 from ..settings import EnhanceSettings
-from ..system.software import __version__
+from ..system.identity import __version__
 from ..volumes.grid import Grid
 from ..volumes.label_maps.refinement import refine_labels
 from ..volumes.tilt import straight_grid

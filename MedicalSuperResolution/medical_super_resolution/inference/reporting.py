@@ -12,7 +12,7 @@ import numpy as np
 from ..physics.acquisition import SliceProfile
 from ..physics.slice_profile import NOISE_IGNORED, ProfileEstimate
 from ..report import Report
-from ..system.software import __version__
+from ..system.identity import __version__
 from ..volumes.grid import Grid
 from ..volumes.memmap import extremes
 from ..volumes.tilt import straight_grid

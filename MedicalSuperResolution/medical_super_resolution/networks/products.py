@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..system.processor import amd_family
+from ..system.identity import amd_family
 
 _FEWEST_VOXELS = 2048  # for fewer, or for less than a vector of outputs, a convolution takes longer
 _FEWEST_OUTPUTS = 16

@@ -192,7 +192,7 @@ def test_choices_that_know_no_volume_yet_are_not_used_at_the_end_of_loading(
 
 
 def test_the_tool_tip_of_a_model_is_its_card(a_panel: Any, monkeypatch: pytest.MonkeyPatch):
-    from MedicalSuperResolutionLib.panel.sections import model as model_selector
+    from MedicalSuperResolutionLib.panel.sections import selectors as model_selector
 
     card = {"summary": "CT and MR", "trained_on": ["IXI", "LIDC"], "scores": {"psnr": 40}, "notes": "x" * 500}
     monkeypatch.setattr(model_selector, "read_header", lambda path: {"card": card})

@@ -115,7 +115,7 @@ def test_a_goal_that_a_model_does_not_reach_is_refused_before_the_click(
 
 
 def test_the_tool_tip_of_a_model_writes_the_lists_of_its_card_in_words(the_module: Any, tmp_path: Path):
-    from MedicalSuperResolutionLib.panel.sections.model import card_of
+    from MedicalSuperResolutionLib.panel.sections.selectors import card_of
 
     write_header(tmp_path / "mine.safetensors", {"trained_for": {"modalities": ["ct", "mr"], "loss": {"mse": 1.0}}})
     assert card_of(tmp_path / "mine.safetensors") == "mine\ntrained for: modalities ct, mr; loss mse 1.0"

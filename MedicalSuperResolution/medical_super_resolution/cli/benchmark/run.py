@@ -16,9 +16,8 @@ from ...models.weight_interpolation import load_model
 from ...networks.contracts import SequenceGenerator
 from ...progress import ignore
 from ...settings import EnhanceSettings
+from ...system.identity import __version__, processor_name
 from ...system.memory import keep_freed_blocks
-from ...system.processor import processor_name
-from ...system.software import __version__
 from ..terminal import print_line
 from . import roofline
 from .engine import engine, seams

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ...errors import SettingsError, SuperResolutionError
-from ...system.software import software
+from ...system.identity import software
 from ..discovery import Item
 from ..study import attempts_of, run_study
 from ..table import Row
@@ -119,7 +119,7 @@ def _sent_function() -> Callable[[str, bytes], Any]:
         from distributed.protocol import pickle
 
         try:
-            from medical_super_resolution.system.software import software
+            from medical_super_resolution.system.identity import software
 
             has = software()
         except ImportError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...report import NOTICE, Report
-from ...system.software import __version__
+from ...system.identity import __version__
 from ...volumes.grid import Grid
 from ...volumes.volume import Volume
 

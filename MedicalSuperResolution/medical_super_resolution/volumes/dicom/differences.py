@@ -1,4 +1,4 @@
-"""Search whole headers for an attribute that distinguishes the images at one place."""
+"""What sets images apart: their content where they share an identity, any attribute where they share a place."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...system.checksum import digest_of
 from .images.frames import Frame, flat
-from .images.header import UNREADABLE
+from .images.header import UNREADABLE, DicomFile, text
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -18,6 +19,27 @@ _NO_DIFFERENCE = ("UI", "SQ", "OB", "OW", "OF", "OD", "OL", "OV", "UN", "AT")  #
 _LONGEST = 40  # characters of a value in a label
 _TEXTS = ("PN", "LO", "SH", "LT", "ST", "UC", "UR", "UT")  # kinds of values that people write, and may name a patient
 _PATIENT, _ACQUISITION = 0x0010, 0x0018  # groups: of the first all values may, of the second none
+
+
+class Copies:
+    """The files so far. Some programs give one UID to several images, so a copy is of one identity and one content."""
+
+    def __init__(self) -> None:
+        self._firsts: dict[str, Path] = {}
+        self._digests: dict[str, set[str]] = {}  # of identities that several files have
+
+    def include(self, file: DicomFile) -> bool:
+        """Whether a file is a copy of one that was included before; it is read where it could be."""
+        identity = text(file.header, "SOPInstanceUID") + text(file.header, "ImagePositionPatient")
+        first = self._firsts.setdefault(identity, file.path)
+        if not identity or first == file.path:
+            return False
+        if identity not in self._digests:
+            self._digests[identity] = {digest_of(first)}
+        known, digest = self._digests[identity], digest_of(file.path)
+        is_copy = digest in known
+        known.add(digest)
+        return is_copy
 
 
 def groups_by_any(

@@ -14,7 +14,7 @@ from ...errors import VolumeError
 from ...system.archive import unpacked
 from ..io.foreign import not_read
 from ..io.formats import is_volume_file
-from .copies import Copies
+from .differences import Copies
 from .images.frames import Frame, frames_of
 from .images.header import DicomFile, quietly, read_file, text, whole
 from .images.mosaic import is_mosaic, slices_of

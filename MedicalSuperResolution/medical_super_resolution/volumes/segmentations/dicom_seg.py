@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import VolumeError, optional
-from ...system.software import __version__
+from ...system.identity import __version__
 from ..dicom.images.header import UNREADABLE, quietly
 from ..grid import LPS_TO_RAS, Grid
 from ..volume import Volume

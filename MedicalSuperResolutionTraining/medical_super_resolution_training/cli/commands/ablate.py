@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import argparse
 
-from ..options import add_overrides, add_workers
 from . import evaluate
+from .train import add_overrides, add_workers
 
 HELP = "train and measure the four models of the LSTMAGAN ablation"
 DESCRIPTION = __doc__

@@ -10,9 +10,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from medical_super_resolution.cli.settings import add_device
 from medical_super_resolution.errors import SettingsError
-
-from ..options import add_device
 
 HELP = "measure models: tables and figures"
 DESCRIPTION = __doc__

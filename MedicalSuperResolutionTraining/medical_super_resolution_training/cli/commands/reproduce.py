@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..options import add_device, add_overrides, add_workers
+from medical_super_resolution.cli.settings import add_device
+
+from .train import add_overrides, add_workers
 
 HELP = "train a shipped model once more, from a folder of scans"
 

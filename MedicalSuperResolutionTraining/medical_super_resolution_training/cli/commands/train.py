@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medical_super_resolution.cli.parsing import whole_number
+from medical_super_resolution.cli.settings import add_device
 from medical_super_resolution.errors import SettingsError
-
-from ..options import add_device, add_overrides, add_workers
 
 if TYPE_CHECKING:
     from ...config.recipe import Recipe
@@ -29,6 +29,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     log_help = "curves beside the CSV: tensorboard (where installed, the default), wandb or mlflow; repeat for several"
     parser.add_argument("--log", action="append", metavar="NAME", dest="loggers", help=log_help)
     parser.add_argument("--print-config", action="store_true", help="print every setting, and do nothing")
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add ``--workers``."""
+    parser.add_argument("--workers", type=_count, default=0, help="processes that prepare batches (default: 0, none)")
+
+
+def add_overrides(parser: argparse.ArgumentParser, which: str) -> None:
+    """Add ``--set``, of the recipes that ``which`` names."""
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+        help=f"change a setting of {which}, such as steps=300 or loss.gradient=0.1; repeat for several",
+    )  # fmt: skip
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -64,3 +77,9 @@ def _recipe(chosen: argparse.Namespace) -> Recipe:
     if not chosen.resume or chosen.out is None:
         raise SettingsError("name a recipe to train, or give --resume and --out FOLDER to continue a run")
     return read_resolved(chosen.out, chosen.overrides)
+
+
+def _count(text: str) -> int:
+    if (count := whole_number(text)) < 0:
+        raise argparse.ArgumentTypeError(f"the number must be at least 0, got {count}")
+    return count

@@ -105,7 +105,7 @@ def test_a_worker_with_other_software_is_named_and_reads_no_study(
 
 def test_a_worker_without_this_package_is_named(tmp_path: Path, a_client, monkeypatch: pytest.MonkeyPatch):
     batch = SimpleNamespace(settings=SimpleNamespace(device="cpu"), folder=tmp_path)
-    monkeypatch.setitem(sys.modules, "medical_super_resolution.system.software", None)
+    monkeypatch.setitem(sys.modules, "medical_super_resolution.system.identity", None)
     with pytest.raises(SettingsError, match=r"has medical-super-resolution of another version, or none"):
         next(rows_from(a_client, batch, [Item(tmp_path, "one")], deadly_study.work))
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ....errors import VolumeError
 from ....report import Report
-from ....system.software import __version__
+from ....system.identity import __version__
 from ....system.temp_dirs import folder_lock, put_in_place, work_folder
 from ...grid import Grid
 from ...io.output_files import check_writable

@@ -1,3 +1,5 @@
+"""Different code of one version is other software, line ends are ignored; and the processor is named."""
+
 from __future__ import annotations
 
 import platform
@@ -5,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from medical_super_resolution.system.processor import amd_family, processor_name
+from medical_super_resolution import __version__
+from medical_super_resolution.system.identity import amd_family, processor_name, software
 
 LINUX = """processor	: 0
 vendor_id	: {vendor}
@@ -15,6 +18,20 @@ model name	: Some CPU @ 2.50GHz
 processor	: 1
 model name	: another
 """
+
+
+def package(folder: Path, code: bytes, name: str = "one.py") -> str:
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner" / name).write_bytes(code)
+    return software(folder)
+
+
+def test_other_code_is_other_software_also_in_the_same_version(tmp_path: Path):
+    ours = package(tmp_path / "a", b"x = 1\n")
+    assert ours.startswith(f"{__version__} (code ")
+    assert package(tmp_path / "b", b"x = 2\n") != ours
+    assert package(tmp_path / "c", b"x = 1\n", "two.py") != ours
+    assert package(tmp_path / "d", b"x = 1\r\n") == ours
 
 
 @pytest.mark.parametrize(("vendor", "family"), [("AuthenticAMD", 26), ("GenuineIntel", 0)])
