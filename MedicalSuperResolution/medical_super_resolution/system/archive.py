@@ -1,11 +1,11 @@
-"""Zipped folders, unpacked until the program ends."""
+"""Zipped folders, of which the last few stay unpacked until the program ends."""
 
 from __future__ import annotations
 
 import atexit
 import shutil
 import zipfile
-from functools import lru_cache
+from collections import OrderedDict
 from pathlib import Path
 
 from ..errors import VolumeError
@@ -14,10 +14,12 @@ from .temp_dirs import private_folder, remove, remove_stale_folders
 _PREFIX = "medsr-zip-"
 _MOST_MEMBERS = 200_000
 _LONGEST_NAME = 100
+_MOST_UNPACKED = 16  # a program in several threads may still read each of them
+_unpacked: OrderedDict[tuple[Path, int, int], Path] = OrderedDict()  # by path, size and time; the latest one last
 
 
 def unpacked(path: Path) -> Path:
-    """The content of a zip file in a private folder, which is deleted when the program ends.
+    """The content of a zip file in a private folder, which is deleted after 16 others, or when the program ends.
 
     Raises
     ------
@@ -25,20 +27,28 @@ def unpacked(path: Path) -> Path:
         The file is damaged or encrypted, or its content does not fit on the disk.
     """
     state = path.stat()
-    return _unpacked(path.resolve(), state.st_size, state.st_mtime_ns)
+    key = path.resolve(), state.st_size, state.st_mtime_ns
+    _unpacked[key] = folder = _unpacked.pop(key, None) or _unpacked_anew(path)
+    while len(_unpacked) > _MOST_UNPACKED:
+        remove(_unpacked.popitem(last=False)[1])
+    return folder
 
 
-@lru_cache(maxsize=8)
-def _unpacked(path: Path, size: int, modified: int) -> Path:
+def _unpacked_anew(path: Path) -> Path:
     remove_stale_folders(_PREFIX)
     folder = private_folder(_PREFIX)
-    atexit.register(remove, folder)
     try:
         unpack(path, folder)
-    except VolumeError:
+    except BaseException:
         remove(folder)
         raise
     return folder
+
+
+@atexit.register
+def _remove_all() -> None:
+    for folder in _unpacked.values():
+        remove(folder)
 
 
 def unpack(path: Path, folder: Path) -> None:

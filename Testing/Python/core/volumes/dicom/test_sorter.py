@@ -121,6 +121,18 @@ def test_nothing_that_was_unpacked_is_left(tmp_path: Path, stored: np.ndarray, m
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
+def test_of_many_zip_files_only_the_last_ones_stay_unpacked(
+    tmp_path: Path, stored: np.ndarray, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    shutil.make_archive(str(tmp_path / "0"), "zip", write_images(tmp_path / "ct", stored))
+    for number in range(20):
+        path = shutil.copy(tmp_path / "0.zip", tmp_path / f"scan{number}.zip")
+        np.testing.assert_array_equal(files.read(path).array, stored)
+    assert len(list((tmp_path / "temporary").iterdir())) == 16
+
+
 def test_a_zip_file_of_other_programs_is_read_or_refused(tmp_path: Path, stored: np.ndarray):
     path = tmp_path / "scan.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
