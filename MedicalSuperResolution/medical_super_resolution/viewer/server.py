@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
@@ -63,7 +63,7 @@ def application(sessions: Sessions, token: str, *, largest_upload: int, once: st
             Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),  # against DNS rebinding
             Middleware(BaseHTTPMiddleware, dispatch=_guard(token)),
         ],
-        exception_handlers={SuperResolutionError: _refused, MemoryError: _out_of_memory},
+        exception_handlers={SuperResolutionError: _refused, MemoryError: _out_of_memory, ClientDisconnect: _closed},
     )
     made.state.sessions, made.state.largest_upload = sessions, largest_upload
     made.state.token, made.state.once = token, once
@@ -127,6 +127,10 @@ async def _refused(request: Request, problem: Exception) -> Response:
 
 async def _out_of_memory(request: Request, problem: Exception) -> Response:
     return JSONResponse({"error": "there is not enough memory to show the volume; crop it first"}, 422)
+
+
+async def _closed(request: Request, problem: Exception) -> Response:
+    return Response(status_code=400)  # nobody reads it: the page was closed, which is no failure of the server
 
 
 def _session(request: Request) -> Session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gzip
 import socket
@@ -21,7 +22,7 @@ from medical_super_resolution.viewer import sessions as sessions_module
 from medical_super_resolution.volumes.grid import Grid
 from medical_super_resolution.volumes.io import files
 from medical_super_resolution.volumes.volume import Volume
-from viewer_doubles import LIMIT, RunDouble, pixels
+from viewer_doubles import LIMIT, TOKEN, RunDouble, pixels
 
 pytest.importorskip("starlette", reason="the viewer's extra is not installed")
 pytest.importorskip("httpx", reason="the test client needs it")
@@ -132,6 +133,22 @@ def test_an_upload_is_opened_and_a_name_cannot_lead_elsewhere(a_client: TestClie
     assert answer.json()["volume"]["size_before"] == "6x5x4 at 1.00x2.00x4.00 mm"
     (session,) = a_client.app.state.sessions
     assert [path.name for path in session.uploads.iterdir()] == ["passwd_of.nii.gz"]
+
+
+def test_a_page_that_is_closed_during_an_upload_leaves_no_file_and_no_traceback(a_client: TestClient, a_session: str):
+    coming = iter([{"type": "http.request", "body": b"begun", "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive() -> dict:
+        return next(coming)
+
+    async def send(answer: dict) -> None:
+        """Reach nobody."""
+
+    headers = [(b"host", b"127.0.0.1"), (b"authorization", f"Bearer {TOKEN}".encode())]
+    put = {"type": "http", "method": "PUT", "path": f"{a_session}/files/scan.nii", "query_string": b""}
+    asyncio.run(a_client.app(put | {"headers": headers}, receive, send))  # an error would be printed as a traceback
+    session = next(iter(a_client.app.state.sessions))
+    assert not list(session.uploads.iterdir())
 
 
 def test_a_larger_upload_is_refused_and_leaves_nothing(a_client: TestClient, a_session: str):
