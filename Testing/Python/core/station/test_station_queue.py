@@ -143,6 +143,20 @@ def test_a_queue_at_its_size_refuses_and_has_room_again_when_a_series_is_done(tm
     assert queue.add("2", "2.1", b"x")
 
 
+def test_a_queue_at_its_size_has_room_again_when_someone_removes_what_was_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("medical_super_resolution.station.room._RECOUNT_SECONDS", 0.0)
+    queue = Queue(tmp_path / "queue", largest_bytes=1000)
+    queue.add("1", "1.1", bytes(900))
+    (series,) = queue.complete(quiet_seconds=0)
+    queue.fail(series, "damaged")
+    with pytest.raises(QueueFull, match="remove series from its folder failed"):
+        queue.add("2", "2.1", bytes(900))
+    shutil.rmtree(tmp_path / "queue" / "failed" / series)
+    assert queue.add("2", "2.1", bytes(900))
+
+
 def test_what_the_queue_holds_is_counted_from_the_first_image_to_the_last(a_queue: Queue):
     def is_counted() -> bool:
         return a_queue._room.used_bytes == size_of(a_queue.folder)
