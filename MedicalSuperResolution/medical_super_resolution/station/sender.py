@@ -153,12 +153,11 @@ class DicomWeb:
 
     def holds(self, image: Path) -> bool:
         """Search by QIDO-RS; see `Destination.holds`."""
-        from dicomweb_client import DICOMwebClient
-
         study, series, instance = (str(_read(image, *_LEVELS)[level].value) for level in _LEVELS)
         filters = {"SOPInstanceUID": instance}
         try:
-            found = DICOMwebClient(self.address).search_for_instances(study, series, search_filters=filters)
+            with client_of(self.address) as client:
+                found = client.search_for_instances(study, series, search_filters=filters)
             return any(instance in one.get("00080018", {}).get("Value", ()) for one in found)
         except Exception:  # no connection, searches are not supported, or no answer of DICOMweb
             return False
@@ -166,9 +165,8 @@ class DicomWeb:
     @contextmanager
     def connected(self, images: list[Path]) -> Iterator[Callable[[Path], None]]:
         """Store by STOW-RS; see `Destination.connected`."""
-        from dicomweb_client import DICOMwebClient
-
-        yield partial(self._store, DICOMwebClient(self.address))
+        with client_of(self.address) as client:
+            yield partial(self._store, client)
 
     def _store(self, client: DICOMwebClient, image: Path) -> None:
         try:
@@ -182,6 +180,16 @@ class DicomWeb:
             raise SendingError(f"the DICOMweb service {self.name} refused an image")
         if not answer.get("ReferencedSOPSequence") and not self.holds(image):
             raise SendingError(f"{self.name} does not say that it stored an image; it may not be a DICOMweb service")
+
+
+@contextmanager
+def client_of(address: str) -> Iterator[DICOMwebClient]:
+    """A client of a DICOMweb service; its connections, which may be few at the service, are closed after the block."""
+    from dicomweb_client import DICOMwebClient
+    from dicomweb_client.session_utils import create_session
+
+    with create_session() as session:
+        yield DICOMwebClient(address, session=session)
 
 
 def reason_of(problem: Exception) -> str:

@@ -13,9 +13,10 @@ from ..errors import SuperResolutionError
 from .queue import Queue, label
 from .received import TooLate
 from .rules import Rule
-from .sender import reason_of
+from .sender import client_of, reason_of
 
 if TYPE_CHECKING:
+    from dicomweb_client import DICOMwebClient
     from pydicom import Dataset
 
 _SERIES_UID = "0020000E"
@@ -49,9 +50,10 @@ class DicomWebSource:
 
     def fetch(self, queue: Queue) -> None:
         """Fetch new series whose number of images has not changed since the last search."""
-        from dicomweb_client import DICOMwebClient
+        with client_of(self.address) as client:
+            self._fetch_by(client, queue)
 
-        client = DICOMwebClient(self.address)
+    def _fetch_by(self, client: DICOMwebClient, queue: Queue) -> None:
         try:
             found = list(self._found(client))
         except Exception as problem:  # of requests or pydicom; texts may name a patient

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from contextlib import nullcontext
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from medical_super_resolution.errors import SettingsError
 from medical_super_resolution.station.queue import Queue
+from medical_super_resolution.station.rules import Rule
 from medical_super_resolution.station.sender import DicomNode, DicomWeb, NoAnswerError, SendingError, destination_of
 from medical_super_resolution.station.service import Station
+from medical_super_resolution.station.source import DicomWebSource
 from station_doubles import Archive, Clock, filled, send, station
 
 pydicom = pytest.importorskip("pydicom")
@@ -115,7 +118,7 @@ class AWebArchive:
 @pytest.fixture
 def a_web_archive(monkeypatch: pytest.MonkeyPatch) -> AWebArchive:
     made = AWebArchive()
-    monkeypatch.setattr(pytest.importorskip("dicomweb_client"), "DICOMwebClient", lambda address: made)
+    monkeypatch.setattr(pytest.importorskip("dicomweb_client"), "DICOMwebClient", lambda address, session: made)
     return made
 
 
@@ -190,6 +193,39 @@ def test_a_refusal_is_named_by_its_status_and_the_log_holds_no_password(
         server.shutdown()
     assert f"the DICOMweb service http://{host}/dicom-web did not store an image: HTTP status 401" in caplog.text
     assert "p@ss" not in caplog.text
+
+
+def test_connections_to_a_service_are_closed_at_once(a_queue: Queue, a_series: list[Path]):
+    pytest.importorskip("dicomweb_client")
+
+    class Answer(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # which keeps a connection for the next request
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/dicom+json")
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"[]")
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server.daemon_threads = False  # so that closing it waits for the end of all connections
+    address = f"http://127.0.0.1:{server.server_port}"
+    gc.disable()
+    try:
+        assert not DicomWeb(address).holds(a_series[0])
+        DicomWebSource(address, (Rule(modality="CT"),)).fetch(a_queue)
+        server.shutdown()
+        closing = threading.Thread(target=server.server_close, daemon=True)
+        closing.start()
+        closing.join(10)
+        assert not closing.is_alive()
+    finally:
+        gc.enable()
 
 
 def test_a_service_that_answers_nothing_is_asked_whether_it_stored(a_series: list[Path], a_web_archive: AWebArchive):

@@ -40,7 +40,7 @@ class AService:
 @pytest.fixture
 def a_service(a_series: list[Path], monkeypatch: pytest.MonkeyPatch) -> AService:
     made = AService(a_series)
-    monkeypatch.setattr(pytest.importorskip("dicomweb_client"), "DICOMwebClient", lambda address: made)
+    monkeypatch.setattr(pytest.importorskip("dicomweb_client"), "DICOMwebClient", lambda address, session: made)
     return made
 
 
