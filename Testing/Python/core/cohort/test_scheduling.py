@@ -6,9 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -64,10 +64,9 @@ def test_a_study_that_kills_workers_is_set_aside_and_the_others_are_done(
         monkeypatch.setattr(module, "RETRIES", 1)
     batch = SimpleNamespace(settings=SimpleNamespace(device="cpu"), folder=tmp_path)
     items = [Item(tmp_path, name) for name in ("one", "deadly", "two", "three")]
-    with local_workers(2) as client, ThreadPoolExecutor(1) as killer:
-        killing = killer.submit(kill_twice, client, tmp_path / deadly_study.PID)
+    with local_workers(2) as client:
+        threading.Thread(target=kill_twice, args=(client, tmp_path / deadly_study.PID), daemon=True).start()
         rows = list(rows_from(client, batch, items, deadly_study.work, lambda *_: 2))
-        killing.result()
     assert sorted(row for row in rows if isinstance(row, str)) == ["one", "three", "two"]
     (row,) = (row for row in rows if isinstance(row, Row))
     assert (row.output, row.status) == ("deadly", "set aside")
