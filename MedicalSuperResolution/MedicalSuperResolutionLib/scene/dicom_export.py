@@ -30,12 +30,18 @@ def check_exportable(node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
     if node is None or node.GetScene() is None or node.GetImageData() is None:
         raise VolumeError(_("there is no result to export yet; enhance a volume, or choose one"))
     name, report = node.GetName(), provenance.report_of(node)
-    if report is None or not provenance.source_instances(node):
+    if not provenance.has_report(node) or not provenance.source_instances(node):
         raise VolumeError(
             _(
                 "{name} was not made here from a volume that was loaded from DICOM, so its"
                 " patient and study are not known; save it as .nrrd or .nii.gz instead"
             ).format(name=name)
+        )
+    if report is None:
+        raise VolumeError(
+            _("{name} was made by another version of this extension; enhance its source again to export it").format(
+                name=name
+            )
         )
     if not set(map(dicom_source.storage_class, provenance.source_instances(node))) <= {"", *STORAGE_CLASSES}:
         raise VolumeError(

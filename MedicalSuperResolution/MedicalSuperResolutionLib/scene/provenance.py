@@ -131,6 +131,11 @@ def report_of(node: slicer.vtkMRMLScalarVolumeNode) -> Report | None:
         return None
 
 
+def has_report(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
+    """Whether a volume carries the report of a run, be it of another version."""
+    return node.GetAttribute(ATTRIBUTE_PREFIX + _REPORT) is not None
+
+
 def source_instances(node: slicer.vtkMRMLScalarVolumeNode) -> list[str]:
     """The source series of a result: space-separated SOPInstanceUIDs for each; empty if not from DICOM."""
     return (node.GetAttribute(ATTRIBUTE_PREFIX + _SOURCE_INSTANCES) or "").splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -173,9 +174,12 @@ def test_a_result_of_a_volume_that_was_not_loaded_from_dicom_is_refused(loaded, 
     refused(loaded, tmp_path, "so its patient and study are not known", node)
 
 
-def test_a_report_of_another_version_is_no_report(loaded, tmp_path):
-    loaded.result.SetAttribute("MedicalSuperResolution.Report", '{"model": "general"}')
-    refused(loaded, tmp_path, "was not made here")
+def test_a_result_of_version_0_1_0_is_called_that(loaded, tmp_path):
+    name = provenance.ATTRIBUTE_PREFIX + "Report"
+    former = json.loads(loaded.result.GetAttribute(name))
+    former["residual_rms"] = former.pop("consistency_error_rms")
+    loaded.result.SetAttribute(name, json.dumps(former))
+    refused(loaded, tmp_path, "was made by another version of this extension; enhance its source again")
 
 
 def test_missing_source_files_are_refused(loaded, tmp_path):
