@@ -98,6 +98,8 @@ def _check_gaps(steps: np.ndarray, base: float, where: str) -> None:
 def resampled(planes: np.ndarray, places: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Planes at other places, by the cubic through the four measured planes around each; measured ones are kept.
 
+    The cubic overshoots beside edges; what lies beyond all measured values, such as below air, is cut off.
+
     Parameters
     ----------
     planes : numpy.ndarray
@@ -112,6 +114,7 @@ def resampled(planes: np.ndarray, places: np.ndarray, targets: np.ndarray) -> np
     """
     result = np.empty((len(targets), *planes.shape[1:]), planes.dtype)
     same = min(ROUNDED_MM, float(np.diff(places).min()) / 4)  # in mm
+    low, high = planes.min(), planes.max()
     for number, target in enumerate(targets):
         nearest = int(np.abs(places - target).argmin())
         if abs(places[nearest] - target) <= same:
@@ -119,7 +122,7 @@ def resampled(planes: np.ndarray, places: np.ndarray, targets: np.ndarray) -> np
             continue
         weights = _hermite(places, float(target))
         plane = sum(weight * planes[index].astype(np.float64) for index, weight in weights.items())
-        result[number] = in_type(plane, planes.dtype)
+        result[number] = in_type(np.clip(plane, low, high), planes.dtype)
     return result
 
 

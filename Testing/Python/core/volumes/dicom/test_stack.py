@@ -236,6 +236,13 @@ def test_between_uneven_slices_a_parabola_is_exact_and_what_was_measured_is_kept
     np.testing.assert_allclose(found, np.where(targets == 6, 6.05, targets) ** 2, rtol=1e-12)
 
 
+def test_a_missing_slice_beside_an_edge_is_neither_below_air_nor_above_the_brightest_tissue():
+    places, missing = np.array([0.0, 1, 2, 4, 5]), np.array([3.0])
+    for planes, value in (([400, 400, -1000, -1000, -1000], -1000), ([-1000, -1000, 400, 400, 400], 400)):
+        found = resampled(np.array(planes, np.int16)[:, None, None], places, missing)
+        assert found.ravel().tolist() == [value]
+
+
 def test_two_missing_slices_of_eighteen_are_interpolated_and_named(tmp_path: Path):
     positions = np.zeros((18, 3))
     positions[:, 2] = 3.0 * np.arange(18)
