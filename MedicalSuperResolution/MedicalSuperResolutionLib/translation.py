@@ -32,7 +32,7 @@ def translate(context: str, text: str) -> str:
 
 if "slicer" in sys.modules:  # else importing it would take seconds
     with suppress(ImportError):
-        from slicer.i18n import translate  # `tr` finds the file that a text stands in by itself
+        from slicer.i18n import tr, translate  # noqa: F401 - for all others; `tr` finds the file of a text by itself
 
 
 @dataclass(frozen=True)

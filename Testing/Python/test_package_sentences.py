@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import runpy
+import sys
+from types import ModuleType
 
 import pytest
 
@@ -110,3 +113,12 @@ def test_a_translation_that_loses_a_value_is_not_used(monkeypatch: pytest.Monkey
 def test_an_unknown_sentence_stays_as_it_is(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(translation, "translate", lambda context, text: "?")
     assert translation.translated("Choose a volume.") == "Choose a volume."
+
+
+def test_in_the_application_texts_are_translated_by_slicer(monkeypatch: pytest.MonkeyPatch):
+    slicers = ModuleType("slicer.i18n")
+    slicers.tr, slicers.translate = str.upper, lambda context, text: f"{context}: {text}"
+    monkeypatch.setitem(sys.modules, "slicer", ModuleType("slicer"))
+    monkeypatch.setitem(sys.modules, "slicer.i18n", slicers)
+    inside = runpy.run_path(translation.__file__)
+    assert (inside["tr"], inside["translate"]) == (slicers.tr, slicers.translate)
