@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import shutil
+import threading
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -16,6 +17,7 @@ _MOST_MEMBERS = 200_000
 _LONGEST_NAME = 100
 _MOST_UNPACKED = 16  # a program in several threads may still read each of them
 _unpacked: OrderedDict[tuple[Path, int, int], Path] = OrderedDict()  # by path, size and time; the latest one last
+_lock = threading.Lock()
 
 
 def unpacked(path: Path) -> Path:
@@ -28,9 +30,10 @@ def unpacked(path: Path) -> Path:
     """
     state = path.stat()
     key = path.resolve(), state.st_size, state.st_mtime_ns
-    _unpacked[key] = folder = _unpacked.pop(key, None) or _unpacked_anew(path)
-    while len(_unpacked) > _MOST_UNPACKED:
-        remove(_unpacked.popitem(last=False)[1])
+    with _lock:  # of two threads that read one file, only one unpacks it
+        _unpacked[key] = folder = _unpacked.pop(key, None) or _unpacked_anew(path)
+        while len(_unpacked) > _MOST_UNPACKED:
+            remove(_unpacked.popitem(last=False)[1])
     return folder
 
 

@@ -9,7 +9,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +133,18 @@ def test_of_many_zip_files_only_the_last_ones_stay_unpacked(
         path = shutil.copy(tmp_path / "0.zip", tmp_path / f"scan{number}.zip")
         np.testing.assert_array_equal(files.read(path).array, stored)
     assert len(list((tmp_path / "temporary").iterdir())) == 16
+
+
+def test_a_zip_file_that_two_threads_read_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The folder of the one would stay behind when the program ends, of which only that of the other is known."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr(archive, "unpack", lambda path, folder: time.sleep(0.1))
+    path = tmp_path / "scan.zip"
+    path.touch()
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(archive.unpacked, (path, path))
+    assert list((tmp_path / "temporary").iterdir()) == [first] == [second]
 
 
 def test_a_zip_file_of_other_programs_is_read_or_refused(tmp_path: Path, stored: np.ndarray):
