@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 import sys
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -29,17 +29,17 @@ def a_head() -> Volume:
 
 
 @pytest.fixture(scope="module")
-def shown(a_head: Volume, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """The folder of one demonstration with the stand-in, and the lines it printed."""
-    folder, printed = tmp_path_factory.mktemp("demonstration") / "shown", io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
+def shown(a_head: Volume, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], list[str]]:
+    """The folder of one demonstration with the stand-in, and the lines on standard output and on standard error."""
+    folder, printed, progress = tmp_path_factory.mktemp("demonstration") / "shown", io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed), redirect_stderr(progress):
         patch.setattr(demonstration, "template", lambda: a_head)
-        demonstration.main(folder, Display())
-    return folder, printed.getvalue().splitlines()
+        assert main(["demo", str(folder)]) == 0
+    return folder, printed.getvalue().splitlines(), progress.getvalue().splitlines()
 
 
-def test_the_demonstration_writes_its_files_and_prints_where_they_are(shown: tuple[Path, list[str]]):
-    folder, printed = shown
+def test_the_demonstration_writes_its_files_and_prints_where_they_are(shown: tuple[Path, list[str], list[str]]):
+    folder, printed, _ = shown
     for name in ("thick.nii.gz", "enhanced.nii.gz", "compare.png"):
         assert (folder / name).is_file()
         assert str(folder / name) in printed
@@ -54,12 +54,8 @@ def test_a_file_that_is_there_already_is_kept(tmp_path: Path):
     assert (list(tmp_path.iterdir()), mine.read_bytes()) == ([mine], b"mine")
 
 
-def test_the_stages_are_shown_from_the_start(
-    a_head: Volume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-):
-    monkeypatch.setattr(demonstration, "template", lambda: a_head)
-    assert main(["demo", str(tmp_path / "shown")]) == 0
-    stages = [line.partition(" ... ")[0] for line in capsys.readouterr().err.splitlines() if " ... " in line]
+def test_the_stages_are_shown_from_the_start(shown: tuple[Path, list[str], list[str]]):
+    stages = [line.partition(" ... ")[0] for line in shown[2] if " ... " in line]
     assert stages == ["starting", "interpolating", "interpolating", "refining", "comparing"]
 
 
@@ -70,8 +66,8 @@ def test_without_the_template_no_folder_is_made(tmp_path: Path, monkeypatch: pyt
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_enhanced_volume_lies_on_the_grid_of_the_truth(a_head: Volume, shown: tuple[Path, list[str]]):
-    folder, _ = shown
+def test_the_enhanced_volume_lies_on_the_grid_of_the_truth(a_head: Volume, shown: tuple[Path, list[str], list[str]]):
+    folder, _, _ = shown
     enhanced, thick = files.read(folder / "enhanced.nii.gz"), files.read(folder / "thick.nii.gz")
     assert enhanced.grid.shape_kji == a_head.grid.shape_kji
     np.testing.assert_allclose(enhanced.grid.ijk_to_ras, a_head.grid.ijk_to_ras, atol=1e-4)
@@ -79,8 +75,8 @@ def test_the_enhanced_volume_lies_on_the_grid_of_the_truth(a_head: Volume, shown
     assert thick.array.shape == (8, 30, 28)
 
 
-def test_the_table_compares_linear_b_spline_and_ours(shown: tuple[Path, list[str]]):
-    _, printed = shown
+def test_the_table_compares_linear_b_spline_and_ours(shown: tuple[Path, list[str], list[str]]):
+    _, printed, _ = shown
     header = next(number for number, line in enumerate(printed) if "PSNR" in line)
     assert "SSIM" in printed[header]
     assert "seconds" in printed[header]
