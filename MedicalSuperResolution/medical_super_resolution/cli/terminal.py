@@ -116,7 +116,8 @@ def status_of(command: Callable[[], int], *, interrupted: str = "nothing was wri
     except ImportError as problem:
         if "failed to map segment" not in str(problem):
             raise
-        sentence = "PyTorch does not fit into the memory that this program may take; raise the limit, as of ulimit -v"
+        remedies = "raise the memory limit of this program (ulimit -v), or use a disk without the option noexec"
+        sentence = f"a library, as of PyTorch, cannot be loaded; {remedies}: {problem}"
     except OSError as problem:
         if isinstance(problem, BrokenPipeError) or _closed_by(problem):
             raise
