@@ -28,8 +28,8 @@ def band_powers(volume: Tensor, factor: float) -> Tensor:
 
     Returns
     -------
-    (N, B, J // 8, I // 8) float32, at least one place: means over 8 x 8 voxels of a slice, or over all rows or columns
-    where there are fewer, in squares of the volume's values. B is 0 where M is below 4.
+    (N, B, J // 8, I // 8) float32: means over 8 x 8 voxels of a slice, in squares of the volume's values. Where J or I
+    is below 8, the squares have that side. B is 0 where M is below 4.
     """
     count = volume.shape[2]
     if count < _FEWEST_SLICES:

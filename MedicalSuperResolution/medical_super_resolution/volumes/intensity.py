@@ -88,7 +88,7 @@ def padding_values(array: np.ndarray) -> tuple[float, ...]:
     Parameters
     ----------
     array : numpy.ndarray
-        (K, J, I), any type. Of larger ones, two to four million values are sampled.
+        (K, J, I), any type. Of more than four million values, two to four million are sampled.
 
     Returns
     -------

@@ -57,7 +57,7 @@ def every(array: np.ndarray, step: int) -> np.ndarray:
 
 
 def sampled(array: np.ndarray) -> np.ndarray:
-    """Two to four million of the values, evenly spaced; all where there are fewer than four."""
+    """Two to four million of the values, evenly spaced; all of at most four million."""
     return every(array, max(1, array.size // _SAMPLES))
 
 
