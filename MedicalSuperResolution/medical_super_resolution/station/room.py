@@ -54,9 +54,7 @@ class Room:
             self._count_anew()
         if self.used_bytes + count > self._largest_bytes:
             size = f"{self._largest_bytes / 1e9:.3g} GB"
-            raise QueueFull(
-                f"the queue holds its {size}; remove series from its folder failed, or increase --max-storage"
-            )
+            raise QueueFull(f"the queue holds its {size}; remove series from its failed/, or increase --max-storage")
         disk = shutil.disk_usage(self._folder)
         if disk.free - count < min(_RESERVED_SHARE * disk.total, _RESERVED_BYTES):
             raise QueueFull(f"{disk.free / 1e9:.3g} GB are free on the disk of the queue; free some space")

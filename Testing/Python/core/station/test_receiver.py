@@ -194,7 +194,7 @@ def test_the_log_says_where_room_is_missing_for_an_image(
             send(DicomNode("MEDSR", "127.0.0.1", a_port, "MODALITY"), a_series)
     finally:
         server.shutdown()
-    assert "an image was refused: the queue holds its 1e-09 GB; remove series from its folder failed, " in caplog.text
+    assert "an image was refused: the queue holds its 1e-09 GB; remove series from its failed/, " in caplog.text
 
 
 def test_noise_on_the_port_harms_nothing(a_queue: Queue, a_series: list[Path], a_port: int):

@@ -151,7 +151,7 @@ def test_a_queue_at_its_size_has_room_again_when_someone_removes_what_was_set_as
     queue.add("1", "1.1", bytes(900))
     (series,) = queue.complete(quiet_seconds=0)
     queue.fail(series, "damaged")
-    with pytest.raises(QueueFull, match="remove series from its folder failed"):
+    with pytest.raises(QueueFull, match="remove series from its failed/"):
         queue.add("2", "2.1", bytes(900))
     shutil.rmtree(tmp_path / "queue" / "failed" / series)
     assert queue.add("2", "2.1", bytes(900))
