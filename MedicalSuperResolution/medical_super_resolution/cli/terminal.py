@@ -8,7 +8,6 @@ import io
 import json
 import os
 import select
-import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from typing import TextIO
 from ..errors import Cancelled, SuperResolutionError
 
 INTERRUPTED_EXIT = 130
+_USUAL_COLUMNS = 80
 _CLOSED_OUTPUT_EXIT = 141  # as a shell reports a program that SIGPIPE has ended
 
 
@@ -204,4 +204,7 @@ class TerminalProgress(Display):
 
 
 def _columns() -> int:
-    return shutil.get_terminal_size().columns
+    """Of the terminal behind standard error; standard output, which shutil asks, may be a file."""
+    with suppress(OSError):
+        return os.get_terminal_size(2).columns or _USUAL_COLUMNS
+    return _USUAL_COLUMNS

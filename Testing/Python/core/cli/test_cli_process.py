@@ -133,7 +133,8 @@ def test_in_a_log_progress_takes_a_line_for_each_tenth(capsys: pytest.CaptureFix
 def test_on_a_terminal_progress_stays_on_one_line(
     capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, columns: int
 ):
-    monkeypatch.setenv("COLUMNS", str(columns))
+    sizes = {2: os.terminal_size((columns, 24))}  # of standard error alone: standard output is a file
+    monkeypatch.setattr(os, "get_terminal_size", lambda descriptor=1: sizes[descriptor])
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     progress = progress_of_kind("auto")
     progress.stage("loading the model")
