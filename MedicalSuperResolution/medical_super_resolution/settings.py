@@ -97,8 +97,8 @@ class EnhanceSettings:
     ----------
     factor : float, optional
         How many times finer each of ``axes`` becomes, in (1, 8], whole or not. With neither this nor
-        ``spacing_ijk_mm``, the through-plane axis is refined to the in-plane spacing, at most 8 times, or by an
-        in-plane model of one factor both in-plane axes by that.
+        ``spacing_ijk_mm``, the through-plane axis is refined to the in-plane spacing, at most 8 times. An in-plane
+        model of one factor refines both in-plane axes by that factor instead.
     axes : str
         Of the factor: "through-plane" (across the slices), "in-plane" (the other two), or letters of "ijk", the index
         axes of the volume, fastest first.

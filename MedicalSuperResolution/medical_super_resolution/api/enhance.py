@@ -114,7 +114,7 @@ def enhance(
     """Refine an image and return an image of the same kind.
 
     With neither ``factor`` nor ``spacing_ijk_mm`` among the settings, the through-plane axis is refined to the in-plane
-    spacing, at most 8 times, or by an in-plane model of one factor both in-plane axes by that.
+    spacing, at most 8 times. An in-plane model of one factor refines both in-plane axes by that factor instead.
 
     Parameters
     ----------
