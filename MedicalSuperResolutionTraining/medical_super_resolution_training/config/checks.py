@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from medical_super_resolution.errors import SettingsError
@@ -11,11 +12,11 @@ _KINDS: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "dict":
 _REPEATED = ("blocks", "halvings", "layers", "modules")
 
 
-def check_types(settings: Any, where: str) -> None:  # noqa: ANN401 - any of the dataclasses above
-    """Refuse values of another type than the field's."""
-    for entry in dataclasses.fields(settings):
+def check_types(settings: type, values: Mapping[str, Any], where: str) -> None:
+    """Refuse values of another type than that of their field of a dataclass."""
+    for entry in (one for one in dataclasses.fields(settings) if one.name in values):
         kind = _KINDS.get(str(entry.type).partition("[")[0])
-        value = getattr(settings, entry.name)
+        value = values[entry.name]
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         fits = kind is None or (isinstance(value, kind) and (kind in (str, dict, tuple, bool) or is_number))
         if not fits or (kind is tuple and not _is_row(value, str(entry.type))):

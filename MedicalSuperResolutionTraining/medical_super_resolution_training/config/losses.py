@@ -26,7 +26,7 @@ class LossWeights(_Weights):
     """Weight of each of `LOSS_TERMS` in the loss of the generator; 0 leaves a term out."""
 
     def __post_init__(self) -> None:
-        check_types(self, "loss.")
+        check_types(type(self), vars(self), "loss.")
         check_not_negative(self, tuple(LOSS_TERMS), "loss.")
 
 
@@ -47,7 +47,7 @@ class PerceptualSettings:
     file: str = ""
 
     def __post_init__(self) -> None:
-        check_types(self, "perceptual.")
+        check_types(type(self), vars(self), "perceptual.")
         check_choice("perceptual.features", self.features, PERCEPTUAL_FEATURES)
 
 
@@ -88,7 +88,7 @@ class AdversarialSettings:
     betas: tuple[float, ...] = (0.5, 0.9)
 
     def __post_init__(self) -> None:
-        check_types(self, "adversarial.")
+        check_types(type(self), vars(self), "adversarial.")
         check_choice("adversarial.kind", self.kind, ADVERSARIAL_KINDS)
         check_positive(self, ("steps", "learning_rate", "discriminator_learning_rate"), "adversarial.")
         check_not_negative(self, ("head_start", "penalty"), "adversarial.")

@@ -148,7 +148,7 @@ class Recipe:
     sample_every: int = 1000
 
     def __post_init__(self) -> None:
-        check_types(self, "")
+        check_types(type(self), vars(self), "")
         check_positive(self, _ABOVE_ZERO, "")
         check_not_negative(self, _NOT_BELOW_ZERO, "")
         check_shares(self, _SHARES)

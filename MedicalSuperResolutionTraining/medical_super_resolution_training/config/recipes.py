@@ -123,11 +123,12 @@ def network_config(kind: type, table: dict[str, Any], what: str) -> Any:  # noqa
     SettingsError
         A key is not known, in which case its neighbor is named; or a value is of another type or outside its range.
     """
+    values = _known(table, _names(kind), what)
+    check_types(kind, values, "")
     try:
-        config = kind(**_known(table, _names(kind), what))
+        config = kind(**values)
     except TypeError as problem:
         raise SettingsError(f"{what} cannot be built: {problem}") from problem
-    check_types(config, "")
     check_sizes(config, what)
     return config
 

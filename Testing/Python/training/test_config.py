@@ -10,6 +10,8 @@ import pytest
 
 from command_line import PACKAGE_ROOT, start
 from medical_super_resolution.errors import SettingsError
+from medical_super_resolution.networks.discriminators.cuts import CutsConfig
+from medical_super_resolution.networks.generators.through_plane import ThroughPlaneConfig
 from medical_super_resolution_training.config.losses import AdversarialSettings, LossWeights
 from medical_super_resolution_training.config.recipe import Recipe
 from medical_super_resolution_training.config.recipes import (
@@ -190,12 +192,11 @@ def test_settings_without_meaning_are_refused(table: dict, said: str):
         recipe_from(table)
 
 
-@pytest.mark.parametrize("channels", ["many", 2.5])
-def test_a_network_setting_of_another_type_is_refused(channels: object):
-    from medical_super_resolution.networks.generators.through_plane import ThroughPlaneConfig
-
-    with pytest.raises(SettingsError, match="channels must be of type int"):
-        network_config(ThroughPlaneConfig, {"channels": channels}, "the generator through-plane")
+@pytest.mark.parametrize(("kind", "name"), [(ThroughPlaneConfig, "channels"), (CutsConfig, "every")])
+@pytest.mark.parametrize("value", ["many", 2.5])
+def test_a_network_setting_of_another_type_is_refused(kind: type, name: str, value: object):
+    with pytest.raises(SettingsError, match=f"{name} must be of type int"):
+        network_config(kind, {name: value}, "the network")
 
 
 @pytest.mark.parametrize(
