@@ -18,8 +18,8 @@ from typing import TextIO
 from ..errors import Cancelled, SuperResolutionError
 
 INTERRUPTED_EXIT = 130
-_USUAL_COLUMNS = 80
 _CLOSED_OUTPUT_EXIT = 141  # as a shell reports a program that SIGPIPE has ended
+_USUAL_COLUMNS = 80
 
 
 def quiet_on_broken_pipe(main: Callable[..., int]) -> Callable[..., int]:

@@ -82,7 +82,7 @@ class DicomWebSource:
                 logger.info("series %s: fetched", label(series))
             self._fetched.add(series)
 
-    def _found(self, client: Any) -> Iterator[tuple[str, str, str]]:  # noqa: ANN401 - dicomweb-client has no types
+    def _found(self, client: DICOMwebClient) -> Iterator[tuple[str, str, str]]:
         since = datetime.date.today() - datetime.timedelta(days=self.days)
         for modality in sorted({rule.modality for rule in self.rules}):
             filters = {"Modality": modality, "StudyDate": f"{since:%Y%m%d}-"}
@@ -106,7 +106,7 @@ def _understood(answer: dict[str, Any]) -> tuple[str, str, str, str]:
     return str(found.StudyInstanceUID), str(found.SeriesInstanceUID), description, count
 
 
-def _all_pages(client: Any, filters: dict[str, str]) -> Iterator[dict[str, Any]]:  # noqa: ANN401
+def _all_pages(client: DICOMwebClient, filters: dict[str, str]) -> Iterator[dict[str, Any]]:
     """The answers to a search, each once; to the end, also of a service that begins anew in place of going on."""
     seen: set[str] = set()
     page = client.search_for_series(fields=_FIELDS, search_filters=filters)
@@ -115,10 +115,10 @@ def _all_pages(client: Any, filters: dict[str, str]) -> Iterator[dict[str, Any]]
         new = {uid: answer for uid, answer in new.items() if uid not in seen}
         yield from new.values()
         seen |= new.keys()
-        page = new and client.search_for_series(fields=_FIELDS, search_filters=filters, offset=len(seen))
+        page = client.search_for_series(fields=_FIELDS, search_filters=filters, offset=len(seen)) if new else []
 
 
-def _images_of(client: Any, study: str, series: str) -> Iterator[Dataset]:  # noqa: ANN401
+def _images_of(client: DICOMwebClient, study: str, series: str) -> Iterator[Dataset]:
     """The images of a series as they come; compressed as they are stored only where the service cannot unpack them."""
     try:
         yield from client.iter_series(study, series)
