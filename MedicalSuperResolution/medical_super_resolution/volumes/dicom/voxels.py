@@ -59,15 +59,11 @@ def _rescaled(stored: np.ndarray, frames: list[Frame], extremes: list[tuple[floa
     else:
         dtype = next(one for one in _INTEGERS if np.iinfo(one).min <= min(ends) and max(ends) <= np.iinfo(one).max)
         values = stored.view(dtype) if dtype.itemsize == stored.itemsize else np.empty(stored.shape, dtype)
-    is_short = stored.itemsize <= 2 and largest <= np.iinfo(np.int32).max
-    exact = np.float64 if values.dtype.kind == "f" else np.int32 if is_short else np.int64
+    whole = np.int32 if stored.itemsize <= 2 and largest <= np.iinfo(np.int32).max else np.int64
+    exact = np.float64 if values.dtype.kind == "f" else whole
     for plane, target, (slope, intercept) in zip(stored, values, scales, strict=True):
-        if exact == np.float64:
-            target[:] = np.multiply(plane, slope, dtype=exact) + intercept
-        elif slope == 1:
-            target[:] = np.add(plane, exact(intercept), dtype=exact)
-        else:
-            target[:] = np.multiply(plane, exact(slope), dtype=exact) + exact(intercept)
+        scaled = plane if slope == 1 else np.multiply(plane, exact(slope), dtype=exact)
+        target[:] = np.add(scaled, exact(intercept), dtype=exact)
     return values
 
 
