@@ -29,8 +29,8 @@ def check_exportable(node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
 
     if node is None or node.GetScene() is None or node.GetImageData() is None:
         raise VolumeError(_("there is no result to export yet; enhance a volume, or choose one"))
-    name, report = node.GetName(), provenance.report_of(node)
-    if not provenance.has_report(node) or not provenance.source_instances(node):
+    name, report, sources = node.GetName(), provenance.report_of(node), provenance.source_instances(node)
+    if not provenance.has_report(node) or not sources:
         raise VolumeError(
             _(
                 "{name} was not made here from a volume that was loaded from DICOM, so its"
@@ -43,21 +43,21 @@ def check_exportable(node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
                 name=name
             )
         )
-    if not set(map(dicom_source.storage_class, provenance.source_instances(node))) <= {"", *STORAGE_CLASSES}:
+    if not set(map(dicom_source.storage_class, sources)) <= {"", *STORAGE_CLASSES}:
         raise VolumeError(
             _(
                 "{name} comes from a kind of images that no DICOM can be derived from, only from CT, MR and PET with a"
                 " file for each slice; save it as .nrrd or .nii.gz instead"
             ).format(name=name)
         )
-    if any(map(dicom_source.are_turned_over, provenance.source_instances(node))):
+    if any(map(dicom_source.are_turned_over, sources)):
         raise VolumeError(
             _(
                 "{name} comes from MONOCHROME1 images, whose values Slicer may have turned over; enhance the folder of"
                 " their series by medsr enhance instead"
             ).format(name=name)
         )
-    if any(map(dicom_source.are_uneven, provenance.source_instances(node))):
+    if any(map(dicom_source.are_uneven, sources)):
         raise VolumeError(
             _(
                 "{name} comes from slices at uneven distances, which Slicer has interpolated, misplaced or brought into"
@@ -65,8 +65,7 @@ def check_exportable(node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
                 " instead"
             ).format(name=name)
         )
-    first = provenance.source_instances(node)[0]
-    if not provenance.is_fused(node) and dicom_source.are_stacked(first, report.spacing_before_ijk_mm[2]):
+    if not provenance.is_fused(node) and dicom_source.are_stacked(sources[0], report.spacing_before_ijk_mm[2]):
         raise VolumeError(
             _(
                 "{name} comes from a series with several images at each place (phases, b-values or echoes), which"
