@@ -52,6 +52,13 @@ class VolumePool:
         return self.ranges[which].normalized(self.arrays[which].patch(where))
 
 
+def drawn_factor(random: np.random.Generator, recipe: Recipe, others: tuple[float, float]) -> float:
+    """One of the recipe's factors, or any in the range of ``others``, by the recipe's weights."""
+    weights = np.array([*recipe.factor_weights, recipe.any_factor_weight])
+    choice = random.choice(len(weights), p=weights / weights.sum())
+    return float(recipe.factors[choice] if choice < len(recipe.factors) else random.uniform(*others))
+
+
 def varied_contrast(random: np.random.Generator, patch: np.ndarray, exponents: tuple[float, ...]) -> np.ndarray:
     """The patch as another scanner would show it: a power law and a gain, both drawn; float32, same shape."""
     lowest, highest = exponents

@@ -12,7 +12,7 @@ from ...config.recipe import Recipe
 from ..batch import SequenceBatch
 from ..manifest import Entry
 from ..patch_size import fits, sequence_patch
-from ..volume_sampler import FLAT_BELOW, MAX_DRAWS, MAX_TRIES, VolumePool, share_of, varied_contrast
+from ..volume_sampler import FLAT_BELOW, MAX_DRAWS, MAX_TRIES, VolumePool, drawn_factor, share_of, varied_contrast
 
 FACTOR_RANGE = (1.25, 8.0)
 _SECOND_FACTOR_RANGE = (1.5, 4.0)
@@ -30,7 +30,7 @@ class PatchSampler:
         """The batch of one step, or the share of it that one of several processes takes."""
         recipe = self.recipe
         random = np.random.default_rng((recipe.seed, step, recipe.batch_size))  # (seed, step) are those of patch 0
-        factor = self._factor(random)
+        factor = drawn_factor(random, recipe, FACTOR_RANGE)
         thinnest, thickest = recipe.thickness_range
         thickness = float(random.uniform(thinnest, thickest))
         profile = "box" if random.random() < recipe.box_fraction else "gaussian"
@@ -67,12 +67,6 @@ class PatchSampler:
             consistency=torch.from_numpy(consistency_matrix(matrix)).float(),
             seed=step,
         )
-
-    def _factor(self, random: np.random.Generator) -> float:
-        recipe = self.recipe
-        weights = np.array([*recipe.factor_weights, recipe.any_factor_weight])
-        choice = random.choice(len(weights), p=weights / weights.sum())
-        return float(recipe.factors[choice] if choice < len(recipe.factors) else random.uniform(*FACTOR_RANGE))
 
     def _patch(self, random: np.random.Generator, shape: tuple[int, int, int]) -> tuple[np.ndarray, str]:
         """A patch of fine slices, in the network's range, any axis of the volume as the sequence; and its file."""

@@ -16,7 +16,7 @@ from medical_super_resolution.physics.profile_cuts import FINE_SAMPLES, cuts
 from ...config.recipe import Recipe
 from ..batch import Batch
 from ..manifest import Entry
-from ..volume_sampler import FLAT_BELOW, MAX_DRAWS, MAX_TRIES, VolumePool, share_of
+from ..volume_sampler import FLAT_BELOW, MAX_DRAWS, MAX_TRIES, VolumePool, drawn_factor, share_of
 
 _CUTS = 8  # of each group of a scan
 _SMALLEST_FACTOR, _LARGEST_FACTOR = 1.6, 8  # slice distance over in-plane spacing
@@ -119,14 +119,7 @@ class ProfileSampler:
         return np.moveaxis(self.pool.patch(which, where), axis, 0), spacing, entry.source
 
     def _factor(self, random: np.random.Generator, shape: tuple[int, ...], spacing: tuple[float, ...]) -> float:
-        recipe = self.recipe
-        weights = np.array([*recipe.factor_weights, recipe.any_factor_weight])
-        choice = random.choice(len(weights), p=weights / weights.sum())
-        factor = (
-            recipe.factors[choice]
-            if choice < len(recipe.factors)
-            else random.uniform(_SMALLEST_FACTOR, _LARGEST_FACTOR)
-        )
+        factor = drawn_factor(random, self.recipe, (_SMALLEST_FACTOR, _LARGEST_FACTOR))
         least = _SMALLEST_FACTOR * max(spacing[1:]) / spacing[0]
         extent = min(shape[1] * spacing[1], shape[2] * spacing[2]) / spacing[0]
         most = min(shape[0] / _FEWEST_SLICES, extent / _LEAST_EXTENT)
