@@ -66,14 +66,14 @@ def without_bias(array: np.ndarray) -> np.ndarray:
     .. [1] Tustison et al. (2010), N4ITK: improved N3 bias correction. DOI 10.1109/TMI.2010.2046908
     """
     image = sitk.GetImageFromArray(array.astype(np.float32))
-    body = sitk.GetImageFromArray(foreground(array).astype(np.uint8))
+    inside = foreground(array)
+    body = sitk.GetImageFromArray(inside.astype(np.uint8))
     shrinking = [min(_SHRINKING, size) for size in image.GetSize()]
     estimate = sitk.N4BiasFieldCorrectionImageFilter()
     estimate.SetMaximumNumberOfIterations(_BIAS_ITERATIONS)
     estimate.Execute(sitk.Shrink(image, shrinking), sitk.Shrink(body, shrinking))
     bias = np.exp(sitk.GetArrayFromImage(estimate.GetLogBiasFieldAsImage(image)))
     corrected = array / bias
-    inside = foreground(array)
     return (corrected * (array[inside].mean() / corrected[inside].mean())).astype(np.float32)
 
 
